@@ -1,0 +1,150 @@
+//! The one error of the crate: plain data that a caller can act on.
+
+use crate::event::{Address, EventId, Expect, Invalid, Place, Sequence};
+
+/// What can go wrong. Every message names the thing and, where there is one, the way out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A branch was not at the head that the append expected. Nothing was written.
+    #[error("{place} is at sequence {actual}, not at {expected}; nothing was written")]
+    Conflict {
+        /// The branch.
+        place: Place,
+        /// What the append took for granted.
+        expected: Expect,
+        /// Where the branch really was.
+        actual: Sequence,
+    },
+    /// There is no such session, branch, event or file.
+    #[error("there is no {what} {name}")]
+    NotFound {
+        /// The sort of thing: `session`, `branch`, `event`, `store`.
+        what: &'static str,
+        /// Its name as it was asked for.
+        name: String,
+    },
+    /// There is one already.
+    #[error("there is already a {what} {name}")]
+    Exists {
+        /// The sort of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A value was refused before anything was written.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    /// An event id is recorded already, with other content or at another place. Nothing was written.
+    #[error("event {id} is recorded at {at} with other content; nothing was written")]
+    Duplicate {
+        /// The id that is taken.
+        id: EventId,
+        /// Where it is recorded.
+        at: Address,
+    },
+    /// Another process, or another handle of this one, has the store open.
+    #[error("{path} is in use by another process; close it there, or work on a copy")]
+    Locked {
+        /// The store's file.
+        path: String,
+    },
+    /// The file does not hold what was written to it. What the place names was not handed out.
+    #[error("{place} is corrupt: {reason}")]
+    Corrupt {
+        /// The event, table row or file.
+        place: String,
+        /// How that shows.
+        reason: String,
+    },
+    /// Something passes a bound of this store. Nothing was written.
+    #[error("{what} has {size} bytes; {limit} are the most here")]
+    TooLarge {
+        /// What passes the bound.
+        what: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// The commit failed in a way that leaves open whether it is on the disk. The store has to be opened again;
+    /// appending the same events with the same ids after that is safe, whether or not they are there.
+    #[error(
+        "the outcome of this write is unknown ({reason}); open the store again and retry with the same event ids"
+    )]
+    Unknown {
+        /// What the storage said.
+        reason: String,
+    },
+    /// The storage failed: an I/O error, a full disk, a file that may not be opened.
+    #[error("{reason}")]
+    Storage {
+        /// What the storage said, with the file's name where one is known.
+        reason: String,
+    },
+    /// The file was written by a newer release.
+    #[error("{path} has store format {found}; this release reads up to {supported}: use a newer release")]
+    NewerFormat {
+        /// The store's file.
+        path: String,
+        /// The file's format.
+        found: u32,
+        /// The newest format that this release knows.
+        supported: u32,
+    },
+    /// A cursor that this store cannot go on from.
+    #[error("this cursor cannot be used here: {reason}")]
+    BadCursor {
+        /// Why not.
+        reason: String,
+    },
+    /// The store was opened to be read only.
+    #[error("{path} was opened read-only")]
+    ReadOnly {
+        /// The store's file.
+        path: String,
+    },
+    /// The store was closed, or has latched after a storage error.
+    #[error("the store is closed{}", .after.as_ref().map(|a| format!(" after an error: {a}; open it again")).unwrap_or_default())]
+    Closed {
+        /// The error that made it close itself, if it was not closed on purpose.
+        after: Option<String>,
+    },
+}
+
+impl Error {
+    /// Whether the same call can succeed later without a change by the caller.
+    ///
+    /// `true` for [`Error::Locked`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is open again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Locked { .. } | Self::Unknown { .. } | Self::Closed { .. })
+    }
+
+    pub(crate) fn corrupt(place: impl ToString, reason: impl Into<String>) -> Self {
+        Self::Corrupt { place: place.to_string(), reason: reason.into() }
+    }
+
+    pub(crate) fn storage(reason: impl ToString) -> Self {
+        Self::Storage { reason: reason.to_string() }
+    }
+
+    pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
+        Self::NotFound { what, name: name.to_string() }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_names_both_numbers() {
+        let place = Place::new("s".try_into().unwrap(), "main".try_into().unwrap());
+        let e = Error::Conflict { place, expected: Expect::Head(5.into()), actual: 3.into() };
+        assert_eq!(e.to_string(), "s/main is at sequence 3, not at head 5; nothing was written");
+    }
+}

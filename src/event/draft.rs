@@ -1,0 +1,259 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{EventId, Invalid, JSON, Timestamp, check_kind};
+use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_TEXT_BYTES};
+
+/// An event to be appended. It has its id from the start, so that appending the same value again is a retry.
+///
+/// Only the type is required; everything else has a default. Nothing is checked before the append, which answers
+/// with [`Invalid`] naming the field.
+///
+/// ```
+/// use retold::NewEvent;
+/// let event = NewEvent::new("tool.completed")
+///     .data(serde_json::json!({"tool": "grep", "ok": true}))
+///     .source("runner")
+///     .meta("attempt", "2");
+/// assert_eq!(event.kind(), "tool.completed");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NewEvent {
+    pub(crate) id: EventId,
+    pub(crate) kind: Cow<'static, str>,
+    pub(crate) version: u32,
+    pub(crate) occurred: Timestamp,
+    pub(crate) source: Cow<'static, str>,
+    pub(crate) actor: Cow<'static, str>,
+    pub(crate) correlation: Cow<'static, str>,
+    pub(crate) causation: Option<EventId>,
+    pub(crate) trace: Cow<'static, str>,
+    pub(crate) priority: u8,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) content_type: Cow<'static, str>,
+    pub(crate) payload: Bytes,
+    /// The payload was printed by serde, so it need not be parsed again to know that it is JSON.
+    trusted: bool,
+}
+
+impl NewEvent {
+    /// An event of this type with the payload `null`, a fresh id, and the time now.
+    pub fn new(kind: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            id: EventId::new(),
+            kind: kind.into(),
+            version: 1,
+            occurred: Timestamp::now(),
+            source: Cow::Borrowed(""),
+            actor: Cow::Borrowed(""),
+            correlation: Cow::Borrowed(""),
+            causation: None,
+            trace: Cow::Borrowed(""),
+            priority: 0,
+            metadata: BTreeMap::new(),
+            content_type: Cow::Borrowed(""),
+            payload: Bytes::from_static(b"null"),
+            trusted: true,
+        }
+    }
+
+    /// The JSON payload.
+    pub fn data(mut self, data: serde_json::Value) -> Self {
+        self.payload = Bytes::from(data.to_string());
+        self.content_type = Cow::Borrowed("");
+        self.trusted = true;
+        self
+    }
+
+    /// A value of yours as JSON payload.
+    ///
+    /// # Errors
+    /// [`Invalid`] with the field `data` when serde refuses it, for instance a map whose keys are not text.
+    pub fn json<T: Serialize + ?Sized>(mut self, data: &T) -> Result<Self, Invalid> {
+        let text = serde_json::to_vec(data).map_err(|e| Invalid::new("data", format!("is not JSON: {e}")))?;
+        self.payload = text.into();
+        self.content_type = Cow::Borrowed("");
+        self.trusted = true;
+        Ok(self)
+    }
+
+    /// JSON text, kept byte for byte. The append checks that it is JSON.
+    pub fn json_text(mut self, text: impl Into<Bytes>) -> Self {
+        self.payload = text.into();
+        self.content_type = Cow::Borrowed("");
+        self.trusted = false;
+        self
+    }
+
+    /// Any bytes with their media type. For `application/json` the append checks that they are JSON.
+    pub fn bytes(mut self, content_type: impl Into<Cow<'static, str>>, payload: impl Into<Bytes>) -> Self {
+        self = self.json_text(payload);
+        self.content_type = content_type.into();
+        if self.content_type == JSON {
+            self.content_type = Cow::Borrowed("");
+        }
+        self
+    }
+
+    /// The id, when it was made elsewhere.
+    pub fn with_id(mut self, id: EventId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Version of the payload's schema; 1 unless said.
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// When it happened; now unless said.
+    pub fn occurred(mut self, time: Timestamp) -> Self {
+        self.occurred = time;
+        self
+    }
+
+    /// The component that writes it.
+    pub fn source(mut self, source: impl Into<Cow<'static, str>>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// The person, agent or service that acted.
+    pub fn actor(mut self, actor: impl Into<Cow<'static, str>>) -> Self {
+        self.actor = actor.into();
+        self
+    }
+
+    /// What ties it to other events of the same undertaking.
+    pub fn correlation(mut self, correlation: impl Into<Cow<'static, str>>) -> Self {
+        self.correlation = correlation.into();
+        self
+    }
+
+    /// The event that caused it.
+    pub fn causation(mut self, cause: EventId) -> Self {
+        self.causation = Some(cause);
+        self
+    }
+
+    /// W3C traceparent.
+    pub fn trace(mut self, traceparent: impl Into<Cow<'static, str>>) -> Self {
+        self.trace = traceparent.into();
+        self
+    }
+
+    /// Higher is more urgent; 0 unless said.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// One pair of metadata; the last value of a key counts.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// The id that it will have.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// The type that it will have.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Everything that can be said against it without a store. The payload's size is for the caller, who
+    /// knows the bound.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        check_kind(&self.kind)?;
+        for (field, text) in [
+            ("source", &self.source),
+            ("actor", &self.actor),
+            ("correlation", &self.correlation),
+            ("traceparent", &self.trace),
+            ("datacontenttype", &self.content_type),
+        ] {
+            check_text(field, text)?;
+        }
+        if !self.occurred.is_printable() {
+            let reason = format!("is {} µs, outside the years 0000 to 9999", self.occurred.micros());
+            return Err(Invalid::new("time", reason));
+        }
+        self.check_metadata()?;
+        if self.content_type.is_empty() && !self.trusted {
+            serde_json::from_slice::<serde::de::IgnoredAny>(&self.payload)
+                .map_err(|e| Invalid::new("data", format!("is not JSON: {e}")))?;
+        }
+        Ok(())
+    }
+
+    fn check_metadata(&self) -> Result<(), Invalid> {
+        let entries = self.metadata.len();
+        if entries > MAX_METADATA_ENTRIES {
+            let reason = format!("has {entries} entries; {MAX_METADATA_ENTRIES} are the most");
+            return Err(Invalid::new("metadata", reason));
+        }
+        let bytes: usize = self.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
+        if bytes > MAX_METADATA_BYTES {
+            let reason = format!("has {bytes} bytes; {MAX_METADATA_BYTES} are the most");
+            return Err(Invalid::new("metadata", reason));
+        }
+        match self.metadata.keys().find(|k| k.is_empty() || k.chars().any(char::is_control)) {
+            Some(k) => Err(Invalid::new("metadata", format!("has a key that is not plain text: {k:?}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_text(field: &'static str, text: &str) -> Result<(), Invalid> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(Invalid::new(
+            field,
+            format!("has {} bytes; {MAX_TEXT_BYTES} are the most", text.len()),
+        ));
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(Invalid::new(field, format!("contains the control character {c:?}"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(event: NewEvent) -> &'static str {
+        event.check().unwrap_err().field
+    }
+
+    #[test]
+    fn every_refusal_names_its_field() {
+        let ok = || NewEvent::new("a.b");
+        ok().check().unwrap();
+        assert_eq!(field(NewEvent::new("")), "type");
+        assert_eq!(field(ok().json_text("{")), "data");
+        assert_eq!(field(ok().json_text("")), "data");
+        assert_eq!(field(ok().bytes(JSON, "x")), "data");
+        assert_eq!(field(ok().source("a\nb")), "source");
+        assert_eq!(field(ok().actor("x".repeat(1_025))), "actor");
+        assert_eq!(field(ok().occurred(Timestamp::from_micros(i64::MAX))), "time");
+        assert_eq!(field(ok().meta("", "v")), "metadata");
+        assert_eq!(field(ok().meta("k", "x".repeat(16 * 1_024))), "metadata");
+        let many = (0..65).fold(ok(), |e, i| e.meta(i.to_string(), "v"));
+        assert_eq!(field(many), "metadata");
+    }
+
+    #[test]
+    fn bytes_of_another_type_are_not_read_as_json() {
+        NewEvent::new("a").bytes("text/plain", "{").check().unwrap();
+    }
+}

@@ -1,0 +1,55 @@
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Invalid, Sequence};
+
+/// What an append takes for granted about the head of a branch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing: append after whatever is there.
+    #[default]
+    Any,
+    /// The branch holds no event yet, or does not exist.
+    Empty,
+    /// The head is exactly this sequence; `Head(0)` is the same as `Empty`.
+    Head(Sequence),
+}
+
+impl Expect {
+    /// Whether a branch with this head is as expected.
+    #[must_use]
+    pub fn holds(self, head: Sequence) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Empty => head == Sequence::ZERO,
+            Self::Head(n) => head == n,
+        }
+    }
+}
+
+impl FromStr for Expect {
+    type Err = Invalid;
+
+    fn from_str(s: &str) -> Result<Self, Invalid> {
+        match s {
+            "any" => Ok(Self::Any),
+            "empty" => Ok(Self::Empty),
+            _ => s.parse().map(|n: u64| Self::Head(n.into())).map_err(|_| {
+                Invalid::new(
+                    "expect",
+                    format!("`{}` is none of `any`, `empty` and a sequence", s.escape_debug()),
+                )
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any head"),
+            Self::Empty => f.write_str("an empty branch"),
+            Self::Head(n) => write!(f, "head {n}"),
+        }
+    }
+}

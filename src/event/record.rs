@@ -1,0 +1,176 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{EventId, Timestamp};
+
+/// The content type of a payload that says none.
+pub const JSON: &str = "application/json";
+
+/// Where a field lies in an encoded record. Empty means that the event has no such field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+/// Key and value pairs, sorted by key, each key once.
+pub type Metadata = Arc<[(Box<str>, Box<str>)]>;
+
+/// What an event says of itself, before and after it has a place: the validated envelope and the payload, as a
+/// view over their encoded bytes. Cloning shares the bytes.
+#[derive(Clone, Debug)]
+pub struct Record {
+    bytes: Bytes,
+    parts: RecordParts,
+}
+
+/// The fields of a record as the codec found them. `bytes` holds what the spans point into.
+#[derive(Clone, Debug)]
+pub struct RecordParts {
+    pub(crate) id: EventId,
+    pub(crate) occurred: Timestamp,
+    pub(crate) version: u32,
+    pub(crate) priority: u8,
+    pub(crate) causation: Option<EventId>,
+    pub(crate) kind: Span,
+    pub(crate) source: Span,
+    pub(crate) actor: Span,
+    pub(crate) correlation: Span,
+    pub(crate) trace: Span,
+    pub(crate) content_type: Span,
+    pub(crate) payload: Span,
+    pub(crate) metadata: Option<Metadata>,
+}
+
+impl Record {
+    pub(crate) fn new(bytes: Bytes, parts: RecordParts) -> Self {
+        Self { bytes, parts }
+    }
+
+    /// The record as it is stored.
+    pub(crate) fn encoded(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    fn slice(&self, span: Span) -> &[u8] {
+        let start = span.start as usize;
+        self.bytes.get(start..start + span.len as usize).unwrap_or_default()
+    }
+
+    fn text(&self, span: Span) -> &str {
+        let text = std::str::from_utf8(self.slice(span));
+        debug_assert!(text.is_ok(), "the codec checks every text");
+        text.unwrap_or_default()
+    }
+
+    fn optional(&self, span: Span) -> Option<&str> {
+        (span.len > 0).then(|| self.text(span))
+    }
+
+    /// Identity of the event.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.parts.id
+    }
+
+    /// Type name.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.text(self.parts.kind)
+    }
+
+    /// Version of the payload's schema.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.parts.version
+    }
+
+    /// When it happened, as its writer says.
+    #[must_use]
+    pub fn occurred(&self) -> Timestamp {
+        self.parts.occurred
+    }
+
+    /// The component that wrote it.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.optional(self.parts.source)
+    }
+
+    /// The person, agent or service that acted.
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        self.optional(self.parts.actor)
+    }
+
+    /// What ties it to other events of the same undertaking.
+    #[must_use]
+    pub fn correlation(&self) -> Option<&str> {
+        self.optional(self.parts.correlation)
+    }
+
+    /// The event that caused it.
+    #[must_use]
+    pub fn causation(&self) -> Option<EventId> {
+        self.parts.causation
+    }
+
+    /// W3C traceparent.
+    #[must_use]
+    pub fn trace(&self) -> Option<&str> {
+        self.optional(self.parts.trace)
+    }
+
+    /// 0 is the default; higher is more urgent.
+    #[must_use]
+    pub fn priority(&self) -> u8 {
+        self.parts.priority
+    }
+
+    /// All metadata, sorted by key.
+    pub fn metadata(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.parts.metadata.as_deref().unwrap_or_default().iter().map(|(k, v)| (&**k, &**v))
+    }
+
+    /// The metadata under one key.
+    #[must_use]
+    pub fn meta(&self, key: &str) -> Option<&str> {
+        let pairs = self.parts.metadata.as_deref()?;
+        pairs.binary_search_by(|(k, _)| (**k).cmp(key)).ok().and_then(|i| pairs.get(i)).map(|(_, v)| &**v)
+    }
+
+    /// The payload's media type.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        self.optional(self.parts.content_type).unwrap_or(JSON)
+    }
+
+    /// Whether the payload was checked to be JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.parts.content_type.len == 0
+    }
+
+    /// The payload, byte for byte as it was appended.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.slice(self.parts.payload)
+    }
+
+    /// The payload, sharing the memory of this record.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Bytes {
+        let start = self.parts.payload.start as usize;
+        self.bytes.slice(start..start + self.parts.payload.len as usize)
+    }
+}
+
+impl PartialEq for Record {
+    /// Two records are equal when their encoded bytes are: there is one encoding for one content.
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Record {}

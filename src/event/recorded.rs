@@ -1,0 +1,104 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::{Address, BranchName, Invalid, Place, Position, Record, Sequence, SessionId, Timestamp};
+
+/// A recorded fact: a [`Record`] with its place in the store. It never changes once it was acknowledged.
+///
+/// All of [`Record`]'s questions can be asked of it. Cloning is cheap: the bytes are shared.
+///
+/// ```
+/// # use retold::{NewEvent, Store};
+/// # let store = Store::in_memory()?;
+/// let receipt = store.append("run-7", NewEvent::new("tool.invoked").data(serde_json::json!({"tool": "grep"})))?;
+/// let event = store.get(receipt.id())?;
+/// assert_eq!((event.kind(), event.sequence().get()), ("tool.invoked", 1));
+/// assert_eq!(event.json::<serde_json::Value>()?["tool"], "grep");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    place: Arc<Place>,
+    sequence: Sequence,
+    position: Position,
+    recorded: Timestamp,
+    record: Record,
+}
+
+impl Event {
+    pub(crate) fn new(
+        place: Arc<Place>,
+        sequence: Sequence,
+        position: Position,
+        recorded: Timestamp,
+        record: Record,
+    ) -> Self {
+        Self { place, sequence, position, recorded, record }
+    }
+
+    /// The session that it belongs to.
+    #[must_use]
+    pub fn session(&self) -> &SessionId {
+        &self.place.session
+    }
+
+    /// The branch that recorded it. Read through a fork, an inherited event still names its own branch.
+    #[must_use]
+    pub fn branch(&self) -> &BranchName {
+        &self.place.branch
+    }
+
+    /// Session and branch.
+    #[must_use]
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// Session, branch and sequence.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        Address::from((*self.place).clone()).at(self.sequence)
+    }
+
+    /// Its number in its branch.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// Its place in the store's global order.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// When the store took it, by the clock of the machine that wrote.
+    #[must_use]
+    pub fn recorded(&self) -> Timestamp {
+        self.recorded
+    }
+
+    /// What it says, apart from its place.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The payload read as JSON into a type of yours.
+    ///
+    /// # Errors
+    /// [`Invalid`] with the field `data` when it is not JSON, or not of that shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
+        serde_json::from_slice(self.payload())
+            .map_err(|e| Invalid::new("data", format!("of {} is not of that shape: {e}", self.address())))
+    }
+}
+
+impl Deref for Event {
+    type Target = Record;
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
