@@ -36,7 +36,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(#[from] Invalid),
     /// An event id is recorded already, with other content or at another place. Nothing was written.
-    #[error("event {id} is recorded at {at} with other content; nothing was written")]
+    #[error("event {id} is recorded already, at {at}, and not as this append has it; nothing was written")]
     Duplicate {
         /// The id that is taken.
         id: EventId,
@@ -131,6 +131,12 @@ impl Error {
 
     pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
         Self::NotFound { what, name: name.to_string() }
+    }
+}
+
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
     }
 }
 

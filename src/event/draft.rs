@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{EventId, Invalid, JSON, Timestamp, check_kind};
+use super::{EventId, Invalid, JSON, Record, Timestamp, check_kind};
 use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_TEXT_BYTES};
 
 /// An event to be appended. It has its id from the start, so that appending the same value again is a retry.
@@ -214,12 +214,38 @@ impl NewEvent {
     }
 }
 
+impl From<NewEvent> for Vec<NewEvent> {
+    fn from(event: NewEvent) -> Self {
+        vec![event]
+    }
+}
+
+impl From<&Record> for NewEvent {
+    /// The same event to be appended once more, with the same id.
+    fn from(record: &Record) -> Self {
+        let text = |t: Option<&str>| Cow::Owned(t.unwrap_or_default().to_owned());
+        Self {
+            id: record.id(),
+            kind: Cow::Owned(record.kind().to_owned()),
+            version: record.version(),
+            occurred: record.occurred(),
+            source: text(record.source()),
+            actor: text(record.actor()),
+            correlation: text(record.correlation()),
+            causation: record.causation(),
+            trace: text(record.trace()),
+            priority: record.priority(),
+            metadata: record.metadata().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            content_type: text((!record.is_json()).then(|| record.content_type())),
+            payload: record.payload_bytes(),
+            trusted: true,
+        }
+    }
+}
+
 fn check_text(field: &'static str, text: &str) -> Result<(), Invalid> {
     if text.len() > MAX_TEXT_BYTES {
-        return Err(Invalid::new(
-            field,
-            format!("has {} bytes; {MAX_TEXT_BYTES} are the most", text.len()),
-        ));
+        return Err(Invalid::new(field, format!("has {} bytes; {MAX_TEXT_BYTES} are the most", text.len())));
     }
     match text.chars().find(|c| c.is_control()) {
         Some(c) => Err(Invalid::new(field, format!("contains the control character {c:?}"))),

@@ -14,19 +14,15 @@ fn check_name(field: &'static str, name: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(field, "is empty"));
     }
     if name.len() > MAX_NAME_BYTES {
-        return Err(Invalid::new(
-            field,
-            format!("has {} bytes; {MAX_NAME_BYTES} are the most", name.len()),
-        ));
+        return Err(Invalid::new(field, format!("has {} bytes; {MAX_NAME_BYTES} are the most", name.len())));
     }
     if name == "." || name == ".." {
         return Err(Invalid::new(field, format!("`{name}` would be read as a folder")));
     }
     match name.chars().find(|c| c.is_control() || matches!(c, '/' | '@' | '*' | '?')) {
-        Some(c) => Err(Invalid::new(
-            field,
-            format!("`{}` contains {c:?}, which names may not", name.escape_debug()),
-        )),
+        Some(c) => {
+            Err(Invalid::new(field, format!("`{}` contains {c:?}, which names may not", name.escape_debug())))
+        }
         None => Ok(()),
     }
 }
@@ -191,6 +187,12 @@ macro_rules! number_type {
         impl From<u64> for $name {
             fn from(n: u64) -> Self {
                 Self(n)
+            }
+        }
+
+        impl From<$name> for u64 {
+            fn from(n: $name) -> Self {
+                n.0
             }
         }
 

@@ -55,7 +55,9 @@ impl Pattern {
                 "*" => Part::Any,
                 "**" if parts.last() == Some(&Part::Rest) => continue,
                 "**" => Part::Rest,
-                p if p.contains("**") => return bad("has `**` inside a part; it stands for whole parts".into()),
+                p if p.contains("**") => {
+                    return bad("has `**` inside a part; it stands for whole parts".into());
+                }
                 p => match p.chars().find(|c| !u8::try_from(*c).is_ok_and(known)) {
                     Some(c) => return bad(format!("contains {c:?}, which no type name has")),
                     None if p.contains('*') => Part::Glob(p.split('*').map(Into::into).collect()),
@@ -177,7 +179,9 @@ mod tests {
         match (parts, name) {
             ([], []) => true,
             (["**", rest @ ..], _) => (0..=name.len()).any(|n| by_definition(rest, &name[n..])),
-            ([p, rest @ ..], [n, names @ ..]) => chars(p.as_bytes(), n.as_bytes()) && by_definition(rest, names),
+            ([p, rest @ ..], [n, names @ ..]) => {
+                chars(p.as_bytes(), n.as_bytes()) && by_definition(rest, names)
+            }
             _ => false,
         }
     }

@@ -74,6 +74,10 @@ impl Record {
         self.parts.id
     }
 
+    pub(crate) fn id_bytes(&self) -> &[u8; 16] {
+        self.parts.id.bytes()
+    }
+
     /// Type name.
     #[must_use]
     pub fn kind(&self) -> &str {
@@ -163,6 +167,23 @@ impl Record {
     pub fn payload_bytes(&self) -> Bytes {
         let start = self.parts.payload.start as usize;
         self.bytes.slice(start..start + self.parts.payload.len as usize)
+    }
+}
+
+impl Record {
+    /// Whether both say the same, the time of occurrence apart: a retry may have been stamped anew.
+    #[must_use]
+    pub fn same_content(&self, other: &Self) -> bool {
+        let plain = |r: &Self| (r.id(), r.version(), r.priority(), r.causation());
+        let texts = |r: &Self| {
+            let p = &r.parts;
+            [p.kind, p.source, p.actor, p.correlation, p.trace, p.content_type]
+        };
+        let same = |(a, b)| self.slice(a) == other.slice(b);
+        plain(self) == plain(other)
+            && texts(self).into_iter().zip(texts(other)).all(same)
+            && self.parts.metadata == other.parts.metadata
+            && self.payload() == other.payload()
     }
 }
 

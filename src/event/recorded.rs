@@ -12,8 +12,10 @@ use super::{Address, BranchName, Invalid, Place, Position, Record, Sequence, Ses
 /// ```
 /// # use retold::{NewEvent, Store};
 /// # let store = Store::in_memory()?;
-/// let receipt = store.append("run-7", NewEvent::new("tool.invoked").data(serde_json::json!({"tool": "grep"})))?;
-/// let event = store.get(receipt.id())?;
+/// let new = NewEvent::new("tool.invoked").data(serde_json::json!({"tool": "grep"}));
+/// let id = new.id();
+/// store.append("run-7", new)?;
+/// let event = store.get(id)?;
 /// assert_eq!((event.kind(), event.sequence().get()), ("tool.invoked", 1));
 /// assert_eq!(event.json::<serde_json::Value>()?["tool"], "grep");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,0 +1,80 @@
+//! What a store says of itself, and what a cursor carries.
+
+use bincode::{BorrowDecode, Encode};
+
+use super::Malformed;
+use super::seal::{self, Sort};
+use super::wire::{put, take_all};
+
+/// The store format that this release writes.
+pub const FORMAT: u32 = 1;
+
+/// The one row of `meta`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct Meta {
+    /// Store format. Stands first: a later layout keeps it there, so that an older release can name it.
+    pub format: u32,
+    /// The store's id.
+    pub store: [u8; 16],
+    /// When it was made, in microseconds since the epoch.
+    pub created: i64,
+    /// The last position that is in the tables; later ones are in the journal.
+    pub settled: u64,
+    /// The number that the next branch gets.
+    pub next_branch: u64,
+}
+
+impl Meta {
+    /// The row's bytes.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        let mut out = seal::open(48);
+        put(self, &mut out);
+        seal::close(Sort::Meta, out)
+    }
+
+    /// The format of a store, whichever release wrote it.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the checksum is wrong or nothing is there.
+    pub fn format(bytes: &[u8]) -> Result<u32, Malformed> {
+        super::wire::take(&mut seal::unseal(Sort::Meta, bytes)?)
+    }
+
+    /// Reads the row.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything that [`Meta::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        take_all(seal::unseal(Sort::Meta, bytes)?)
+    }
+}
+
+/// What a cursor says, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, BorrowDecode)]
+pub struct CursorParts {
+    /// The store's id.
+    pub store: [u8; 16],
+    /// Number of the branch for a reader of one branch: a branch made again has another.
+    pub branch: Option<u64>,
+    /// The last sequence or position that was scanned.
+    pub scanned: u64,
+}
+
+impl CursorParts {
+    /// The cursor's bytes.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        let mut out = seal::open(35);
+        put(self, &mut out);
+        seal::close(Sort::Cursor, out)
+    }
+
+    /// Reads a cursor's bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything that [`CursorParts::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        take_all(seal::unseal(Sort::Cursor, bytes)?)
+    }
+}

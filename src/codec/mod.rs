@@ -1,0 +1,29 @@
+//! Bytes and events, both ways. `docs/format.md` draws every layout that is written here.
+//!
+//! bincode is named in this room only. A decoder takes any bytes: it answers with [`Malformed`], never panics, and
+//! never allocates by a length that it has not checked.
+
+mod chunk;
+mod frame;
+mod meta;
+mod record;
+mod rows;
+mod seal;
+mod wire;
+
+pub use chunk::{Chunk, ChunkBuilder};
+pub use frame::{Birth, Frame, FrameBuilder, Run};
+pub use meta::{CursorParts, FORMAT, Meta};
+pub use record::{decode_record, encode_record};
+pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
+
+/// Bytes that are not what they should be, and how that shows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub(crate) std::borrow::Cow<'static, str>);
+
+impl Malformed {
+    pub(crate) const fn new(reason: &'static str) -> Self {
+        Self(std::borrow::Cow::Borrowed(reason))
+    }
+}

@@ -1,0 +1,119 @@
+//! The small rows: what a branch is, where it ends, and the global order.
+
+use bincode::{BorrowDecode, Encode};
+
+use super::seal::{self, Sort};
+use super::wire::{Bounded, put, take_all};
+use super::{Malformed, Run};
+use crate::event::{BranchName, Place, SessionId};
+use crate::limits::MAX_ORDER_RUNS;
+
+/// What never changes about a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BranchRow {
+    /// Its names.
+    pub place: Place,
+    /// Number of the branch that it was forked from.
+    pub parent: Option<u64>,
+    /// The last sequence that it inherits; 0 when it inherits nothing.
+    pub fork: u64,
+    /// When it was made, in microseconds since the epoch.
+    pub created: i64,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct BranchWire<'a> {
+    session: &'a str,
+    branch: &'a str,
+    parent: Option<u64>,
+    fork: u64,
+    created: i64,
+}
+
+impl BranchRow {
+    /// The row's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = seal::open(96);
+        let wire = BranchWire {
+            session: self.place.session.as_str(),
+            branch: self.place.branch.as_str(),
+            parent: self.parent,
+            fork: self.fork,
+            created: self.created,
+        };
+        put(wire, &mut out);
+        seal::close(Sort::Branch, out)
+    }
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything that [`BranchRow::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let wire: BranchWire<'_> = take_all(seal::unseal(Sort::Branch, bytes)?)?;
+        let named = |_| Malformed::new("it holds a name that is not one");
+        Ok(Self {
+            place: Place::new(
+                SessionId::new(wire.session).map_err(named)?,
+                BranchName::new(wire.branch).map_err(named)?,
+            ),
+            parent: wire.parent,
+            fork: wire.fork,
+            created: wire.created,
+        })
+    }
+}
+
+/// Where the settled part of a branch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct HeadRow {
+    /// Sequence of the last event.
+    pub head: u64,
+    /// Its position.
+    pub position: u64,
+    /// When it was recorded, in microseconds since the epoch.
+    pub recorded: i64,
+}
+
+impl HeadRow {
+    /// The row's bytes.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        let mut out = seal::open(27);
+        put(self, &mut out);
+        seal::close(Sort::Head, out)
+    }
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything that [`HeadRow::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        take_all(seal::unseal(Sort::Head, bytes)?)
+    }
+}
+
+/// A row of the global order: runs whose positions follow each other without holes.
+#[must_use]
+pub fn encode_order(runs: &[Run]) -> Vec<u8> {
+    let mut out = seal::open(runs.len() * 6 + 4);
+    put(Bounded::<Run, { MAX_ORDER_RUNS as u32 }>(runs.to_vec()), &mut out);
+    seal::close(Sort::Order, out)
+}
+
+/// Reads a row of the global order.
+///
+/// # Errors
+/// [`Malformed`] for anything that [`encode_order`] does not write.
+pub fn decode_order(bytes: &[u8]) -> Result<Vec<Run>, Malformed> {
+    let runs: Bounded<Run, { MAX_ORDER_RUNS as u32 }> = take_all(seal::unseal(Sort::Order, bytes)?)?;
+    if runs
+        .0
+        .iter()
+        .any(|r| r.count == 0 || r.first == 0 || r.first.checked_add(u64::from(r.count)).is_none())
+    {
+        return Err(Malformed::new("it holds an impossible run"));
+    }
+    Ok(runs.0)
+}

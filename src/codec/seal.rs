@@ -1,0 +1,55 @@
+//! A format byte and a checksum before a body: redb does not check page checksums when it reads, so every row of
+//! ours carries its own.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::Malformed;
+use super::wire::take_bytes;
+
+/// What a row is, mixed into its checksum so that one sort is never read as another.
+#[derive(Clone, Copy)]
+#[repr(u64)]
+pub(super) enum Sort {
+    Frame = 1,
+    Chunk = 2,
+    Order = 3,
+    Branch = 4,
+    Head = 5,
+    Meta = 6,
+    Cursor = 7,
+}
+
+const VERSION: u8 = 1;
+const HEADER: usize = 1 + size_of::<u64>();
+
+/// Bytes before the body; the body is appended to them, then [`close`] fills in the checksum.
+pub(super) fn open(capacity: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + capacity);
+    out.resize(HEADER, 0);
+    out
+}
+
+/// Completes what [`open`] began.
+pub(super) fn close(sort: Sort, mut out: Vec<u8>) -> Vec<u8> {
+    if let Some((header, body)) = out.split_at_mut_checked(HEADER) {
+        let sum = xxh3_64_with_seed(body, sort as u64);
+        if let Some((version, rest)) = header.split_first_mut() {
+            *version = VERSION;
+            rest.copy_from_slice(&sum.to_le_bytes());
+        }
+    }
+    out
+}
+
+/// The body, when the checksum is right.
+pub(super) fn unseal(sort: Sort, mut bytes: &[u8]) -> Result<&[u8], Malformed> {
+    let version = take_bytes(&mut bytes, 1)?;
+    if version != [VERSION] {
+        return Err(Malformed::new("its format byte is unknown"));
+    }
+    let sum = take_bytes(&mut bytes, size_of::<u64>())?;
+    if sum != xxh3_64_with_seed(bytes, sort as u64).to_le_bytes() {
+        return Err(Malformed::new("its checksum is wrong"));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,191 @@
+//! How a store is opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use redb::StorageBackend;
+
+use super::Store;
+use super::append::Durability;
+use super::open::{Medium, open};
+use crate::error::Result;
+use crate::event::Invalid;
+use crate::limits::{
+    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, RELAXED_SYNC_MS,
+    SETTLE_BYTES, SETTLE_EVENTS,
+};
+
+/// Whether a missing file is made, and an existing one taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mode {
+    #[default]
+    OpenOrCreate,
+    OpenOnly,
+    CreateOnly,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) mode: Mode,
+    pub(super) read_only: bool,
+    pub(super) cache_bytes: usize,
+    pub(super) settle_events: usize,
+    pub(super) settle_bytes: usize,
+    pub(super) idle_settle: Duration,
+    pub(super) relaxed_sync: Duration,
+    pub(super) durability: Durability,
+    pub(super) payload_bytes: usize,
+    pub(super) sync: bool,
+    pub(super) two_phase: bool,
+    pub(super) fast_recovery: bool,
+}
+
+/// Settings of a store that is about to be opened.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// let store = retold::Store::builder().cache_bytes(16 << 20).open(dir.path().join("runs.redb"))?;
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    options: Options,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            options: Options {
+                mode: Mode::OpenOrCreate,
+                read_only: false,
+                cache_bytes: DEFAULT_CACHE_BYTES,
+                settle_events: SETTLE_EVENTS,
+                settle_bytes: SETTLE_BYTES,
+                idle_settle: Duration::from_millis(IDLE_SETTLE_MS),
+                relaxed_sync: Duration::from_millis(RELAXED_SYNC_MS),
+                durability: Durability::Durable,
+                payload_bytes: DEFAULT_PAYLOAD_BYTES,
+                sync: true,
+                two_phase: false,
+                fast_recovery: false,
+            },
+        }
+    }
+}
+
+impl Builder {
+    /// The defaults, which [`Store::open`] uses.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes of memory for pages of the file; 64 MiB unless said.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.options.cache_bytes = bytes;
+        self
+    }
+
+    /// Bounds of the tail, the events that are kept in memory until they are settled: how many, and how many
+    /// encoded bytes. 8,192 and 4 MiB unless said.
+    pub fn settle_after(mut self, events: usize, bytes: usize) -> Self {
+        (self.options.settle_events, self.options.settle_bytes) = (events, bytes);
+        self
+    }
+
+    /// How long no append has to come before the tail is settled anyway; half a second unless said. A store that is
+    /// settled opens without repair after a crash.
+    pub fn settle_when_idle(mut self, after: Duration) -> Self {
+        self.options.idle_settle = after;
+        self
+    }
+
+    /// The durability of appends that do not choose their own.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.options.durability = durability;
+        self
+    }
+
+    /// Bytes of the largest payload; 16 MiB unless said.
+    pub fn max_payload_bytes(mut self, bytes: usize) -> Self {
+        self.options.payload_bytes = bytes;
+        self
+    }
+
+    /// `false` never syncs the file: for tests. A crash of the system can then lose or damage the whole store.
+    pub fn sync(mut self, sync: bool) -> Self {
+        self.options.sync = sync;
+        self
+    }
+
+    /// Commits with two syncs instead of one, so that a commit slot is never read that was half written by a
+    /// failing disk and carries a matching checksum by chance or by an attacker's design.
+    pub fn two_phase(mut self, two_phase: bool) -> Self {
+        self.options.two_phase = two_phase;
+        self
+    }
+
+    /// Writes with every commit what is needed to open the file without repair after a kill. A single append then
+    /// costs about twice as much. Without it that is done when settling and when idle.
+    pub fn fast_recovery(mut self, fast: bool) -> Self {
+        self.options.fast_recovery = fast;
+        self
+    }
+
+    /// Fails with [`Error::NotFound`](crate::Error::NotFound) when the file is not there.
+    pub fn open_only(mut self) -> Self {
+        self.options.mode = Mode::OpenOnly;
+        self
+    }
+
+    /// Fails with [`Error::Exists`](crate::Error::Exists) when the file is there.
+    pub fn create_only(mut self) -> Self {
+        self.options.mode = Mode::CreateOnly;
+        self
+    }
+
+    /// Opens an existing file for reading. Several processes may read the same file while none writes it.
+    pub fn read_only(mut self) -> Self {
+        (self.options.read_only, self.options.mode) = (true, Mode::OpenOnly);
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`Error::Locked`](crate::Error::Locked) when another process has it open,
+    /// [`Error::Invalid`](crate::Error::Invalid) when the file is something else,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when it is damaged,
+    /// [`Error::NewerFormat`](crate::Error::NewerFormat) when a newer release wrote it, and
+    /// [`Error::Storage`](crate::Error::Storage) when the file system refuses.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        self.check()?;
+        open(Medium::File(path.as_ref().to_owned()), self.options)
+    }
+
+    /// Opens a store that lives in memory and ends with its last handle.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn in_memory(self) -> Result<Store> {
+        self.check()?;
+        open(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())), self.options)
+    }
+
+    /// Opens a store on a storage of the caller's: for tests that count, delay or fail its operations.
+    #[doc(hidden)]
+    pub fn with_backend(self, backend: Box<dyn StorageBackend>) -> Result<Store> {
+        self.check()?;
+        open(Medium::Backend(backend), self.options)
+    }
+
+    fn check(&self) -> Result<()> {
+        let bytes = self.options.payload_bytes;
+        if bytes > MAX_PAYLOAD_BYTES {
+            let reason = format!("is {bytes}; {MAX_PAYLOAD_BYTES} is the largest that can be set");
+            return Err(Invalid::new("max_payload_bytes", reason).into());
+        }
+        Ok(())
+    }
+}

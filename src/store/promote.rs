@@ -1,0 +1,92 @@
+//! A branch that did better becomes the line of its parent.
+
+use super::append::{Batch, Receipt};
+use super::read::Range;
+use super::verbs::Store;
+use crate::error::{Error, Result};
+use crate::event::{Address, EventId, Expect, Invalid, NewEvent, Sequence};
+use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_METADATA_ENTRIES, MAX_PAGE};
+
+/// The metadata key under which a promoted event names the event that it repeats.
+const PROMOTED_FROM: &str = "promoted_from";
+
+impl Store {
+    /// Appends a branch's own events to the branch that it was forked from, if that has not moved since the fork.
+    ///
+    /// The branch stays as it is. The parent's new events say the same under ids derived from the first ones, so
+    /// promoting again is recognised as a retry; their metadata `promoted_from` holds the address of the original.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the parent has moved, [`Error::Invalid`] for a branch without a parent or without
+    /// events of its own, [`Error::TooLarge`] for more than one append may hold.
+    pub fn promote<A>(&self, address: A) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let batch = self.promotion(&address.try_into()?)?;
+        self.append_batch(batch)
+    }
+
+    /// [`promote`](Self::promote) for tasks. Cancellation as with [`append_async`](Self::append_async); the branch
+    /// is read on the calling task, page by page.
+    ///
+    /// # Errors
+    /// As [`promote`](Self::promote).
+    pub async fn promote_async<A>(&self, address: A) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let batch = self.promotion(&address.try_into()?)?;
+        self.append_batch_async(batch).await
+    }
+
+    fn promotion(&self, address: &Address) -> Result<Batch> {
+        let reader = self.reader()?;
+        super::trouble::guarded(|| {
+            let branch = reader.branch(address.place())?;
+            let parent = match reader.info_of(&branch)?.parent {
+                Some((parent, _)) => Address::new(address.session().clone(), parent),
+                None => {
+                    let reason = format!("{} was not forked: there is nothing to promote to", branch.place);
+                    return Err(Invalid::new("branch", reason).into());
+                }
+            };
+            let target = parent.place().to_string();
+            let head = reader.head(&branch)?.get();
+            let count = head - branch.fork;
+            if count == 0 {
+                let reason = format!("{} has no events of its own to promote", branch.place);
+                return Err(Invalid::new("branch", reason).into());
+            }
+            if count > MAX_BATCH_EVENTS as u64 {
+                let reason = format!(
+                    "{} has {count} events of its own; {MAX_BATCH_EVENTS} are the most in one append",
+                    branch.place
+                );
+                return Err(Invalid::new("branch", reason).into());
+            }
+            let (mut events, mut bytes, mut from) = (Vec::new(), 0, branch.fork + 1);
+            while from <= head {
+                for event in
+                    reader.page(&branch, Range { from, to: head, limit: MAX_PAGE, reverse: false })?
+                {
+                    from = event.sequence().next().get();
+                    bytes += event.record().encoded().len();
+                    let mut copy = NewEvent::from(event.record());
+                    copy = copy.with_id(EventId::derived(event.id().uuid(), target.as_bytes()));
+                    if event.metadata().len() < MAX_METADATA_ENTRIES {
+                        copy = copy.meta(PROMOTED_FROM, event.address().to_string());
+                    }
+                    events.push(copy);
+                }
+                if bytes > MAX_BATCH_BYTES {
+                    let what = format!("what {} would promote", branch.place);
+                    return Err(Error::TooLarge { what, size: bytes as u64, limit: MAX_BATCH_BYTES as u64 });
+                }
+            }
+            Batch::new().add(parent, Expect::Head(Sequence::new(branch.fork)), events)
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! What a reader asks for, and the pages that it is given.
+
+use super::order::Positions;
+use super::read::{Range, Reader};
+use super::verbs::Store;
+use crate::error::{Error, Result};
+use crate::event::{Address, Event, Filter, Place, Position, Sequence};
+use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
+
+/// Which events to read: of one branch, or of the whole store in global order.
+///
+/// ```
+/// # use retold::{NewEvent, Query, Store};
+/// # let store = Store::in_memory()?;
+/// # store.append("run-7", [NewEvent::new("run.started"), NewEvent::new("tool.invoked")])?;
+/// let last = store.read(&Query::branch("run-7")?.reverse().limit(1))?;
+/// assert_eq!(last.events[0].kind(), "tool.invoked");
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Query {
+    scope: Scope,
+    from: u64,
+    to: u64,
+    limit: Option<usize>,
+    reverse: bool,
+    filter: Filter,
+}
+
+#[derive(Clone, Debug)]
+enum Scope {
+    Branch(Place),
+    All,
+}
+
+impl Query {
+    fn new(scope: Scope) -> Self {
+        Self { scope, from: 1, to: u64::MAX, limit: None, reverse: false, filter: Filter::new() }
+    }
+
+    /// The history of a branch, inherited events included. An address with a sequence reads up to that event.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an address that is none.
+    pub fn branch<A>(address: A) -> Result<Self>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let mut query = Self::new(Scope::Branch(address.place().clone()));
+        query.to = address.sequence().map_or(u64::MAX, Sequence::get);
+        Ok(query)
+    }
+
+    /// Every event of the store, in global order.
+    pub fn all() -> Self {
+        Self::new(Scope::All)
+    }
+
+    /// Leaves out what comes before: a sequence of a branch, or a position of the whole store.
+    pub fn from(mut self, first: impl Into<u64>) -> Self {
+        self.from = self.from.max(first.into());
+        self
+    }
+
+    /// Leaves out what comes after. An earlier bound stays.
+    pub fn to(mut self, last: impl Into<u64>) -> Self {
+        self.to = self.to.min(last.into());
+        self
+    }
+
+    /// How many events there may be in all; for [`Store::read`] also the size of its page, 512 unless said.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Latest first.
+    pub fn reverse(mut self) -> Self {
+        self.reverse = true;
+        self
+    }
+
+    /// Only what this filter takes.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+}
+
+/// Some events, and where to go on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Page {
+    /// The events, in the order that was asked for.
+    pub events: Vec<Event>,
+    /// The query that reads on after them; `None` at the end of the range.
+    pub next: Option<Query>,
+}
+
+impl Reader {
+    /// A page of up to `limit` events that the filter takes. It scans as far as it has to.
+    pub(super) fn read(&self, query: &Query) -> Result<Page> {
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
+        let mut events = Vec::new();
+        let mut at = query.clone();
+        let branch = match &query.scope {
+            Scope::Branch(place) => Some(self.branch(place)?),
+            Scope::All => None,
+        };
+        while events.len() < limit {
+            let size = if query.filter.is_empty() { limit - events.len() } else { limit.max(DEFAULT_PAGE) };
+            let (from, to, reverse) = (at.from, at.to, at.reverse);
+            if from > to {
+                return Ok(Page { events, next: None });
+            }
+            let scanned = match &branch {
+                Some(branch) => self.page(branch, Range { from, to, limit: size, reverse })?,
+                None => self.page_all(Positions { from, to, limit: size, reverse })?,
+            };
+            if scanned.is_empty() {
+                return Ok(Page { events, next: None });
+            }
+            for event in scanned {
+                let number = match query.scope {
+                    Scope::Branch(_) => event.sequence().get(),
+                    Scope::All => event.position().get(),
+                };
+                if reverse {
+                    at.to = number - 1;
+                } else {
+                    at.from = number + 1;
+                }
+                if query.filter.takes(&event) {
+                    events.push(event);
+                }
+                if events.len() == limit {
+                    break;
+                }
+            }
+        }
+        let next = (at.from <= at.to && limit > 0).then_some(at);
+        Ok(Page { events, next })
+    }
+}
+
+/// Reads page after page as it is asked for events. Ends after the first error.
+#[derive(Debug)]
+#[must_use]
+pub struct Events {
+    reader: Reader,
+    next: Option<Query>,
+    page: std::vec::IntoIter<Event>,
+    left: usize,
+}
+
+impl Events {
+    pub(super) fn new(reader: Reader, query: Query) -> Self {
+        let left = query.limit.unwrap_or(usize::MAX);
+        Self { reader, next: Some(query), page: Vec::new().into_iter(), left }
+    }
+}
+
+impl Iterator for Events {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.left == 0 {
+                return None;
+            }
+            if let Some(event) = self.page.next() {
+                self.left -= 1;
+                return Some(Ok(event));
+            }
+            let query = self.next.take()?.limit(self.left.min(DEFAULT_PAGE));
+            match super::trouble::guarded(|| self.reader.read(&query)) {
+                Ok(page) => (self.page, self.next) = (page.events.into_iter(), page.next),
+                Err(e) => return Some(Err(e)),
+            }
+        }
+    }
+}
+
+impl Store {
+    /// One page of events.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a session or branch that does not exist, [`Error::Corrupt`] for an event that is not
+    /// what was written.
+    pub fn read(&self, query: &Query) -> Result<Page> {
+        let reader = self.reader()?;
+        super::trouble::guarded(|| reader.read(query))
+    }
+
+    /// All events of a query, page by page, in bounded memory.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]. What goes wrong while reading comes as an item.
+    pub fn events(&self, query: Query) -> Result<Events> {
+        Ok(Events::new(self.reader()?, query))
+    }
+
+    /// One page of the whole store in global order, from a position on.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_all(&self, from: Position, limit: usize) -> Result<Page> {
+        self.read(&Query::all().from(from).limit(limit))
+    }
+}

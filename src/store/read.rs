@@ -1,0 +1,310 @@
+//! Reading one branch: settled chunks and tail as one dense history.
+//!
+//! The tail is copied first, the read transaction begins after it. What settles in between is then found in both,
+//! and taken from the tail; the other order would lose it.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::ReadTransaction;
+
+use super::branch::{Branch, Segment};
+use super::shared::{Db, Shared};
+use super::sync::read;
+use super::tables::{EVENTS, HEADS, IDS};
+use super::tail::Slice;
+use super::trouble::{Trouble, corrupt, malformed};
+use crate::codec::{Chunk, HeadRow, decode_record};
+use crate::error::{Error, Result};
+use crate::event::{Address, Event, EventId, Place, Position, Sequence, Timestamp};
+use crate::limits::PAGE_BYTES;
+
+/// One reader of an open store. It keeps the file open until it is dropped, also beyond `close`.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    pub(super) shared: Arc<Shared>,
+    pub(super) db: Arc<Db>,
+}
+
+/// A read transaction that begins when it is first needed: a reader of recent events never begins one.
+pub(super) struct Lazy<'a> {
+    db: &'a Db,
+    txn: OnceCell<Arc<ReadTransaction>>,
+}
+
+impl<'a> Lazy<'a> {
+    pub(super) fn new(db: &'a Db) -> Self {
+        Self { db, txn: OnceCell::new() }
+    }
+
+    pub(super) fn get(&self) -> Result<Arc<ReadTransaction>> {
+        if let Some(txn) = self.txn.get() {
+            return Ok(txn.clone());
+        }
+        let txn = Arc::new(self.db.begin_read()?);
+        Ok(self.txn.get_or_init(|| txn).clone())
+    }
+}
+
+/// Which events of a branch, and how many at the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    /// First sequence, inclusive.
+    pub(crate) from: u64,
+    /// Last sequence, inclusive.
+    pub(crate) to: u64,
+    pub(crate) limit: usize,
+    pub(crate) reverse: bool,
+}
+
+impl Reader {
+    /// The branch with these names.
+    pub(crate) fn branch(&self, place: &Place) -> Result<Arc<Branch>> {
+        self.find(place)?.ok_or_else(|| {
+            let main = place.branch.as_str() == crate::event::MAIN;
+            if main { Error::not_found("session", &place.session) } else { Error::not_found("branch", place) }
+        })
+    }
+
+    pub(super) fn find(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        if let Some(branch) = self.shared.branches.cached(place) {
+            return Ok(Some(branch));
+        }
+        let tail = read(&self.shared.tail);
+        let txn = Lazy::new(&self.db);
+        self.shared.branches.find(place, &tail, || txn.get())
+    }
+
+    pub(super) fn by_number(&self, number: u64, txn: &Lazy<'_>) -> Result<Arc<Branch>> {
+        if let Some(branch) = self.shared.branches.numbered(number) {
+            return Ok(branch);
+        }
+        let tail = read(&self.shared.tail);
+        self.shared.branches.by_number(number, &tail, &*txn.get()?)
+    }
+
+    /// The last sequence of a branch, inherited ones counted; zero when it is empty.
+    pub(crate) fn head(&self, branch: &Branch) -> Result<Sequence> {
+        if let Some(head) = read(&self.shared.tail).head(branch.number) {
+            return Ok(Sequence::new(head));
+        }
+        let settled = settled_head(&self.db.begin_read()?, branch.number)?;
+        Ok(Sequence::new(settled.map_or(branch.fork, |row| row.head)))
+    }
+
+    /// The last position that is committed.
+    pub(crate) fn committed(&self) -> Position {
+        Position::new(read(&self.shared.tail).committed())
+    }
+
+    /// A page of a branch's history, its ancestors' part included: dense, and shorter than asked for only at the
+    /// end of the range or when the page has grown large in bytes.
+    #[tracing::instrument(level = "trace", skip_all, fields(branch = branch.number, from = range.from))]
+    pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
+        let txn = Lazy::new(&self.db);
+        // Copied before the transaction begins.
+        let (head, slices) = {
+            let tail = read(&self.shared.tail);
+            let slices: Vec<Slice> = branch
+                .lineage
+                .iter()
+                .map(|s| {
+                    let (from, to) = (range.from.max(s.first), range.to.min(s.last));
+                    tail.slice(s.branch, from, to, range.limit, range.reverse)
+                })
+                .collect();
+            (tail.head(branch.number), slices)
+        };
+        let head = match head {
+            Some(head) => head,
+            None => settled_head(&*txn.get()?, branch.number)?.map_or(branch.fork, |row| row.head),
+        };
+        let (from, to) = (range.from.max(1), range.to.min(head));
+        let mut page = Page { events: Vec::new(), limit: range.limit, bytes: 0 };
+        let segments = branch.lineage.iter().zip(slices);
+        let mut segments: Vec<(&Segment, Slice)> =
+            segments.filter(|(s, _)| s.first <= to && s.last >= from).collect();
+        if range.reverse {
+            segments.reverse();
+        }
+        for (segment, slice) in segments {
+            if page.is_full() {
+                break;
+            }
+            let (lo, hi) = (from.max(segment.first), to.min(segment.last));
+            // The settled part of this segment, if the range touches it.
+            let settled = (lo, slice.first.map_or(hi, |first| hi.min(first - 1)));
+            let in_tail = slice.events.into_iter().filter(|e| (lo..=hi).contains(&e.sequence().get()));
+            if range.reverse {
+                in_tail.for_each(|e| page.push(e));
+                page.read_back(&txn, segment, settled)?;
+            } else {
+                page.read_on(&txn, segment, settled)?;
+                in_tail.for_each(|e| page.push(e));
+            }
+        }
+        debug_assert!(page.is_dense(range.reverse), "a page without holes");
+        Ok(page.events)
+    }
+
+    /// The event with this id.
+    pub(crate) fn by_id(&self, id: EventId) -> Result<Event> {
+        if let Some(e) = read(&self.shared.tail).by_id(id) {
+            return Ok(e.event.clone());
+        }
+        let txn = Lazy::new(&self.db);
+        let row = {
+            let ids = txn.get()?.open_table(IDS).told()?;
+            ids.get(id.bytes()).told()?.map(|row| row.value())
+        };
+        let (number, sequence) = row.ok_or_else(|| Error::not_found("event", id))?;
+        let branch = self.by_number(number, &txn)?;
+        settled_event(&*txn.get()?, number, &branch.place, sequence, Some(id))
+    }
+}
+
+/// A page that fills up.
+struct Page {
+    events: Vec<Event>,
+    limit: usize,
+    bytes: usize,
+}
+
+impl Page {
+    fn is_full(&self) -> bool {
+        self.events.len() >= self.limit || (self.bytes >= PAGE_BYTES && !self.events.is_empty())
+    }
+
+    fn push(&mut self, event: Event) {
+        if !self.is_full() {
+            self.bytes += event.record().encoded().len();
+            self.events.push(event);
+        }
+    }
+
+    /// Settled events of one branch, upwards.
+    fn read_on(&mut self, txn: &Lazy<'_>, s: &Segment, (from, to): (u64, u64)) -> Result<()> {
+        if from > to || self.is_full() {
+            return Ok(());
+        }
+        let table = txn.get()?.open_table(EVENTS).told()?;
+        let mut next = from;
+        for row in table.range((s.branch, from)..=(s.branch, u64::MAX)).told()? {
+            let (key, value) = row.told()?;
+            let chunk = open_chunk(&s.place, key.value(), value.value())?;
+            if chunk.first() > next {
+                return Err(hole(&s.place, next));
+            }
+            while next <= to && next <= chunk.last() && !self.is_full() {
+                self.push(event_of(&chunk, &s.place, next)?);
+                next += 1;
+            }
+            if next > to || self.is_full() {
+                return Ok(());
+            }
+        }
+        Err(hole(&s.place, next))
+    }
+
+    /// Settled events of one branch, downwards.
+    fn read_back(&mut self, txn: &Lazy<'_>, s: &Segment, (from, to): (u64, u64)) -> Result<()> {
+        if from > to || self.is_full() {
+            return Ok(());
+        }
+        let table = txn.get()?.open_table(EVENTS).told()?;
+        let above = table.range((s.branch, to)..=(s.branch, u64::MAX)).told()?.next();
+        let top = above.transpose().told()?.map(|(key, _)| key.value()).ok_or_else(|| hole(&s.place, to))?;
+        let mut next = to;
+        for row in table.range((s.branch, from)..=top).told()?.rev() {
+            let (key, value) = row.told()?;
+            let chunk = open_chunk(&s.place, key.value(), value.value())?;
+            if chunk.last() < next {
+                return Err(hole(&s.place, next));
+            }
+            while next >= from && next >= chunk.first() && !self.is_full() {
+                self.push(event_of(&chunk, &s.place, next)?);
+                next -= 1;
+            }
+            if next < from || self.is_full() {
+                return Ok(());
+            }
+        }
+        Err(hole(&s.place, next))
+    }
+
+    fn is_dense(&self, reverse: bool) -> bool {
+        self.events.windows(2).all(|w| match w {
+            [a, b] if reverse => a.sequence() == b.sequence().next(),
+            [a, b] => a.sequence().next() == b.sequence(),
+            _ => true,
+        })
+    }
+}
+
+fn hole(place: &Place, sequence: u64) -> Error {
+    corrupt(Address::from(place.clone()).at(sequence), "it is missing although later events are there")
+}
+
+/// Where the settled part of a branch ends; `None` when nothing of its own is settled.
+pub(super) fn settled_head(txn: &ReadTransaction, branch: u64) -> Result<Option<HeadRow>> {
+    let table = txn.open_table(HEADS).told()?;
+    let Some(row) = table.get(branch).told()? else { return Ok(None) };
+    HeadRow::decode(row.value()).map(Some).map_err(malformed(format!("the head of branch number {branch}")))
+}
+
+/// A chunk whose checksum is right and which is the one that its key promises.
+pub(super) fn open_chunk(place: &Place, key: (u64, u64), bytes: &[u8]) -> Result<Chunk> {
+    let address = || Address::from(place.clone()).at(key.1);
+    let chunk =
+        Chunk::decode(&Bytes::copy_from_slice(bytes)).map_err(|e| corrupt(address(), e.to_string()))?;
+    if (chunk.branch(), chunk.last()) == key {
+        Ok(chunk)
+    } else {
+        Err(corrupt(address(), "another chunk lies in its place"))
+    }
+}
+
+pub(super) fn event_of(chunk: &Chunk, place: &Arc<Place>, sequence: u64) -> Result<Event> {
+    let address = || Address::from((**place).clone()).at(sequence);
+    let (position, recorded, bytes) =
+        chunk.entry(sequence).ok_or_else(|| corrupt(address(), "its chunk does not hold it"))?;
+    let record = decode_record(bytes.clone()).map_err(|e| corrupt(address(), e.to_string()))?;
+    Ok(Event::new(
+        place.clone(),
+        Sequence::new(sequence),
+        Position::new(*position),
+        Timestamp::from_micros(*recorded),
+        record,
+    ))
+}
+
+/// The chunk that holds a settled sequence.
+pub(super) fn settled_chunk(
+    txn: &ReadTransaction,
+    branch: u64,
+    place: &Place,
+    sequence: u64,
+) -> Result<Chunk> {
+    let table = txn.open_table(EVENTS).told()?;
+    let row = table.range((branch, sequence)..=(branch, u64::MAX)).told()?.next();
+    let (key, value) = row.transpose().told()?.ok_or_else(|| hole(place, sequence))?;
+    open_chunk(place, key.value(), value.value())
+}
+
+/// One settled event; with an id given, it has to be that event.
+pub(super) fn settled_event(
+    txn: &ReadTransaction,
+    branch: u64,
+    place: &Arc<Place>,
+    sequence: u64,
+    id: Option<EventId>,
+) -> Result<Event> {
+    let event = event_of(&settled_chunk(txn, branch, place, sequence)?, place, sequence)?;
+    match id {
+        Some(id) if event.id() != id => {
+            Err(corrupt(format!("event {id}"), "another event lies in its place"))
+        }
+        _ => Ok(event),
+    }
+}

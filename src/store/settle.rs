@@ -1,0 +1,195 @@
+//! Settling: the tail leaves the journal, grouped by branch into chunks, with heads, global order and ids.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use redb::{ReadableTable, Table, WriteTransaction};
+use tracing::debug_span;
+
+use super::branch::Branch;
+use super::shared::Shared;
+use super::tables::{BRANCHES, EVENTS, HEADS, IDS, JOURNAL, LINES, META, META_KEY, ORDER};
+use super::trouble::Trouble;
+use crate::codec::{Chunk, ChunkBuilder, FORMAT, HeadRow, Meta, Run, encode_order};
+use crate::error::Result;
+use crate::event::Event;
+use crate::limits::{CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
+
+/// One event to settle, with the number of its branch.
+pub(super) struct Item<'a> {
+    pub(super) branch: u64,
+    pub(super) event: &'a Event,
+}
+
+/// Writes all items, which are in global order without holes, and empties the journal.
+pub(super) fn settle_into(
+    txn: &WriteTransaction,
+    shared: &Shared,
+    items: &[Item<'_>],
+    births: &[&Branch],
+    next_branch: u64,
+) -> Result<()> {
+    let _span = debug_span!("settle", events = items.len(), births = births.len()).entered();
+    write_births(txn, births)?;
+    write_branches(txn, items)?;
+    write_ids(txn, items)?;
+    write_order(txn, items)?;
+    // Dropping the table frees its pages at once, row by row would touch each.
+    txn.delete_table(JOURNAL).told()?;
+    txn.open_table(JOURNAL).told()?;
+    let settled = match items.last() {
+        Some(item) => item.event.position().get(),
+        None => super::sync::read(&shared.tail).settled(),
+    };
+    let meta = Meta {
+        format: FORMAT,
+        store: *shared.id.bytes(),
+        created: shared.created.micros(),
+        settled,
+        next_branch,
+    };
+    txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
+    Ok(())
+}
+
+fn write_births(txn: &WriteTransaction, births: &[&Branch]) -> Result<()> {
+    if births.is_empty() {
+        return Ok(());
+    }
+    let (mut branches, mut lines) = (txn.open_table(BRANCHES).told()?, txn.open_table(LINES).told()?);
+    for branch in births {
+        let names = (branch.place.session.as_str(), branch.place.branch.as_str());
+        branches.insert(names, branch.number).told()?;
+        lines.insert(branch.number, branch.row().encode().as_slice()).told()?;
+    }
+    Ok(())
+}
+
+fn write_branches(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
+    let mut by_branch: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
+    for item in items {
+        by_branch.entry(item.branch).or_default().push(item.event);
+    }
+    let mut events = txn.open_table(EVENTS).told()?;
+    let mut heads = txn.open_table(HEADS).told()?;
+    for (branch, own) in by_branch {
+        write_chunks(&mut events, branch, &own)?;
+        if let Some(last) = own.last() {
+            let head = HeadRow {
+                head: last.sequence().get(),
+                position: last.position().get(),
+                recorded: last.recorded().micros(),
+            };
+            heads.insert(branch, head.encode().as_slice()).told()?;
+        }
+    }
+    Ok(())
+}
+
+fn write_chunks(table: &mut Table<'_, (u64, u64), &[u8]>, branch: u64, events: &[&Event]) -> Result<()> {
+    let Some(first) = events.first() else { return Ok(()) };
+    let mut chunk = match reopen_small(table, branch, first.sequence().get())? {
+        Some(chunk) => chunk,
+        None => ChunkBuilder::new(branch, first.sequence().get()),
+    };
+    for event in events {
+        let record = event.record().encoded();
+        let full = chunk.size() + record.len() > CHUNK_BYTES || chunk.count() >= MAX_CHUNK_EVENTS;
+        if full && chunk.count() > 0 {
+            let next = ChunkBuilder::new(branch, event.sequence().get());
+            insert(table, branch, std::mem::replace(&mut chunk, next))?;
+        }
+        chunk.push(event.position().get(), event.recorded().micros(), record.clone());
+    }
+    insert(table, branch, chunk)
+}
+
+fn insert(table: &mut Table<'_, (u64, u64), &[u8]>, branch: u64, chunk: ChunkBuilder) -> Result<()> {
+    let key = (branch, chunk.last());
+    table.insert(key, chunk.finish().as_slice()).told()?;
+    Ok(())
+}
+
+/// The branch's last chunk, taken out of the table to be extended, while it is small. One that does not decode is
+/// left where it is: the new events do not depend on it.
+fn reopen_small(
+    table: &mut Table<'_, (u64, u64), &[u8]>,
+    branch: u64,
+    next: u64,
+) -> Result<Option<ChunkBuilder>> {
+    let (last, bytes) = match table.range((branch, 0)..=(branch, u64::MAX)).told()?.next_back() {
+        None => return Ok(None),
+        Some(row) => {
+            let (key, value) = row.told()?;
+            if value.value().len() > CHUNK_BYTES / 2 {
+                return Ok(None);
+            }
+            (key.value().1, Bytes::copy_from_slice(value.value()))
+        }
+    };
+    let Ok(old) = Chunk::decode(&bytes) else { return Ok(None) };
+    let continues = old.branch() == branch && old.last() == last && last + 1 == next;
+    if !continues || old.entries().len() >= SMALL_CHUNK_EVENTS {
+        return Ok(None);
+    }
+    let mut chunk = ChunkBuilder::new(branch, old.first());
+    for (position, recorded, record) in old.entries() {
+        chunk.push(*position, *recorded, record.clone());
+    }
+    table.remove((branch, last)).told()?;
+    Ok(Some(chunk))
+}
+
+fn write_ids(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
+    let mut rows: Vec<(&[u8; 16], (u64, u64))> =
+        items.iter().map(|i| (id_of(i), (i.branch, i.event.sequence().get()))).collect();
+    // Ids made by time arrive nearly sorted; in order, neighbours share their page.
+    rows.sort_unstable_by_key(|(id, _)| *id);
+    let mut table = txn.open_table(IDS).told()?;
+    for (id, place) in rows {
+        table.insert(id, place).told()?;
+    }
+    Ok(())
+}
+
+fn id_of<'a>(item: &'a Item<'_>) -> &'a [u8; 16] {
+    item.event.record().id_bytes()
+}
+
+fn write_order(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
+    let mut table = txn.open_table(ORDER).told()?;
+    let mut runs: Vec<Run> = Vec::new();
+    let mut start = items.first().map_or(0, |i| i.event.position().get());
+    for item in items {
+        let sequence = item.event.sequence().get();
+        match runs.last_mut() {
+            Some(run) if run.branch == item.branch && run.first + u64::from(run.count) == sequence => {
+                run.count += 1;
+            }
+            _ => {
+                if runs.len() >= MAX_ORDER_RUNS / 2 {
+                    table.insert(start, encode_order(&runs).as_slice()).told()?;
+                    runs.clear();
+                    start = item.event.position().get();
+                }
+                runs.push(Run { branch: item.branch, first: sequence, count: 1 });
+            }
+        }
+    }
+    if !runs.is_empty() {
+        table.insert(start, encode_order(&runs).as_slice()).told()?;
+    }
+    Ok(())
+}
+
+/// Every table, so that a reader never meets one that was not made yet.
+pub(super) fn create_tables(txn: &WriteTransaction) -> Result<()> {
+    txn.open_table(BRANCHES).told()?;
+    txn.open_table(LINES).told()?;
+    txn.open_table(HEADS).told()?;
+    txn.open_table(JOURNAL).told()?;
+    txn.open_table(EVENTS).told()?;
+    txn.open_table(ORDER).told()?;
+    txn.open_table(IDS).told()?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! What every handle of one open store shares.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock, RwLock};
+
+use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
+
+use super::branch::Branches;
+use super::builder::Options;
+use super::hook::CommitHook;
+use super::sync::read;
+use super::tail::Tail;
+use super::trouble::Trouble;
+use super::writer::Writer;
+use crate::error::{Error, Result};
+use crate::event::{StoreId, Timestamp};
+
+/// The open file. It is released when the last reader lets go of it.
+pub(super) enum Db {
+    Writable(Database),
+    ReadOnly(ReadOnlyDatabase),
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Writable(_) => "Db::Writable",
+            Self::ReadOnly(_) => "Db::ReadOnly",
+        })
+    }
+}
+
+impl Db {
+    pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
+        match self {
+            Self::Writable(db) => db.begin_read().told(),
+            Self::ReadOnly(db) => db.begin_read().told(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) id: StoreId,
+    pub(super) created: Timestamp,
+    pub(super) name: String,
+    pub(super) options: Options,
+    /// `None` once the store is closed.
+    pub(super) db: RwLock<Option<Arc<Db>>>,
+    pub(super) tail: RwLock<Tail>,
+    pub(super) branches: Branches,
+    pub(super) writer: Writer,
+    pub(super) hook: OnceLock<Arc<dyn CommitHook>>,
+}
+
+impl Shared {
+    pub(super) fn db(&self) -> Result<Arc<Db>> {
+        read(&self.db).clone().ok_or(Error::Closed { after: None })
+    }
+
+    pub(super) fn read_only(&self) -> bool {
+        self.options.read_only
+    }
+}

@@ -1,0 +1,34 @@
+//! Every table: its key, its value and what holds for it. `docs/format.md` draws the bytes.
+
+use redb::TableDefinition;
+
+/// `"store"` to the sealed [`Meta`](crate::codec::Meta). Exactly one row.
+pub(super) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+/// The key of the only row of [`META`].
+pub(super) const META_KEY: &str = "store";
+
+/// Session and branch to the branch's number. Numbers are given once and never again.
+pub(super) const BRANCHES: TableDefinition<'static, (&str, &str), u64> = TableDefinition::new("branches");
+
+/// Branch number to the sealed [`BranchRow`](crate::codec::BranchRow). Same branches as in [`BRANCHES`]; a parent's
+/// number is smaller than its child's.
+pub(super) const LINES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("lines");
+
+/// Branch number to the sealed [`HeadRow`](crate::codec::HeadRow) of its settled part. A branch without settled
+/// events of its own has no row.
+pub(super) const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("heads");
+
+/// Number of the commit in the journal to its frame. Emptied by every settle; positions in it follow
+/// [`Meta::settled`](crate::codec::Meta) without holes.
+pub(super) const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
+
+/// Branch number and the chunk's *last* sequence to the chunk. The chunk that holds sequence n is the first at or
+/// after `(branch, n)`. Chunks of a branch follow each other without holes.
+pub(super) const EVENTS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("events");
+
+/// Position of the row's first event to its runs. Rows follow each other without holes, up to
+/// [`Meta::settled`](crate::codec::Meta).
+pub(super) const ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("order");
+
+/// Event id to branch number and sequence, for every settled event, for ever.
+pub(super) const IDS: TableDefinition<'static, [u8; 16], (u64, u64)> = TableDefinition::new("ids");

@@ -1,0 +1,396 @@
+//! The handle and its verbs. Blocking; those that wait for the disk have an async twin over the same queue.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::append::{Batch, Receipt};
+use super::branch::Branch;
+use super::builder::Builder;
+use super::hook::CommitHook;
+use super::list::{BranchInfo, SessionInfo};
+use super::read::Reader;
+use super::shared::Shared;
+use super::slot::{Answer, Slot};
+use super::sync::{lock, write};
+use super::trouble::guarded;
+use super::writer::{Done, Work};
+use crate::error::{Error, Result};
+use crate::event::{
+    Address, BranchName, Event, EventId, Expect, NewEvent, Place, Position, Sequence, SessionId, StoreId,
+    Timestamp,
+};
+use crate::limits::MAX_LISTING;
+
+/// A handle to an open store. Clones share it; it can be used from any number of threads and tasks.
+///
+/// Methods block the calling thread for as long as the disk takes, which is well under a millisecond on most. Those
+/// with `async` in their name are for tasks.
+///
+/// ```
+/// use retold::{Expect, NewEvent, Query, Store};
+///
+/// let store = Store::in_memory()?;
+/// store.append("run-7", NewEvent::new("run.started"))?;
+/// store.append_if("run-7", Expect::Head(1.into()), NewEvent::new("tool.invoked"))?;
+/// let retry = store.fork("run-7@1", "retry")?;
+/// store.append("run-7/retry", NewEvent::new("tool.completed"))?;
+///
+/// let kinds: Vec<String> = store
+///     .events(Query::branch("run-7/retry")?)?
+///     .map(|event| Ok(event?.kind().to_owned()))
+///     .collect::<retold::Result<_>>()?;
+/// assert_eq!(kinds, ["run.started", "tool.completed"]);
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store(pub(super) Arc<Handle>);
+
+/// What the last clone of a store takes down.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens a store, making it when it is not there.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Builder::new().open(path)
+    }
+
+    /// A store that lives in memory and ends with its last handle: the same engine without a file.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn in_memory() -> Result<Self> {
+        Builder::new().in_memory()
+    }
+
+    /// Settings for opening.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    /// A reader that outlives `close`. Crate-wide: readers above this room hold one.
+    pub(crate) fn reader(&self) -> Result<Reader> {
+        Ok(Reader { shared: self.shared().clone(), db: self.shared().db()? })
+    }
+
+    /// The listener of this store, made when it is first asked for.
+    pub(crate) fn hook(&self, make: impl FnOnce() -> Arc<dyn CommitHook>) -> Arc<dyn CommitHook> {
+        self.shared().hook.get_or_init(make).clone()
+    }
+
+    /// The store's identity.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.shared().id
+    }
+
+    /// When the store was made.
+    #[must_use]
+    pub fn created(&self) -> Timestamp {
+        self.shared().created
+    }
+
+    /// The last position that is committed: everything up to it can be read.
+    #[must_use]
+    pub fn committed(&self) -> Position {
+        Position::new(super::sync::read(&self.shared().tail).committed())
+    }
+
+    /// Records events at the end of a branch, whatever its head is. A session begins with its first append to
+    /// `main`; other branches begin with a [`fork`](Self::fork).
+    ///
+    /// When it returns, the events survive a crash and a power cut, unless [`Durability`](super::Durability) was
+    /// relaxed. Appending events with the same ids again is recognised, for ever: the first receipt is returned
+    /// with [`duplicate`](Receipt::duplicate) set.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] and [`Error::TooLarge`] before anything is queued; [`Error::NotFound`] for a branch that
+    /// does not exist; [`Error::Duplicate`] for an id that is taken; [`Error::Unknown`] when the commit failed and
+    /// may yet be on the disk; [`Error::Closed`].
+    pub fn append<A>(&self, address: A, events: impl Into<Vec<NewEvent>>) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.append_batch(Batch::new().add(address, Expect::Any, events)?)
+    }
+
+    /// Records events at the end of a branch if its head is as expected.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with both heads when it is not, and those of [`append`](Self::append).
+    pub fn append_if<A>(
+        &self,
+        address: A,
+        expect: Expect,
+        events: impl Into<Vec<NewEvent>>,
+    ) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.append_batch(Batch::new().add(address, expect, events)?)
+    }
+
+    /// Records a batch over any number of branches: all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`append_if`](Self::append_if).
+    pub fn append_batch(&self, batch: Batch) -> Result<Receipt> {
+        let work = self.prepare(batch)?;
+        appended(self.shared().write(work)?)
+    }
+
+    /// [`append_if`](Self::append_if) for tasks.
+    ///
+    /// # Cancellation
+    /// Once queued, the append happens or fails as a whole; dropping the future changes nothing for it or for its
+    /// neighbours. Whoever drops it can append the same events again.
+    ///
+    /// # Errors
+    /// As [`append_if`](Self::append_if).
+    pub async fn append_async<A>(
+        &self,
+        address: A,
+        expect: Expect,
+        events: impl Into<Vec<NewEvent>>,
+    ) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let batch = Batch::new().add(address, expect, events)?;
+        self.append_batch_async(batch).await
+    }
+
+    /// [`append_batch`](Self::append_batch) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    ///
+    /// # Errors
+    /// As [`append_if`](Self::append_if).
+    pub async fn append_batch_async(&self, batch: Batch) -> Result<Receipt> {
+        let work = self.prepare(batch)?;
+        appended(self.shared().write_async(work).await?)
+    }
+
+    fn prepare(&self, batch: Batch) -> Result<Work> {
+        self.writable()?;
+        let options = &self.shared().options;
+        Ok(Work::Append(batch.prepare(options.payload_bytes, options.durability)?))
+    }
+
+    fn writable(&self) -> Result<()> {
+        match self.shared().read_only() {
+            true => Err(Error::ReadOnly { path: self.shared().name.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Begins a branch that shares the history of another up to the address's sequence, or up to its head when the
+    /// address has none. Nothing is copied: the cost does not depend on the history.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such branch or it ends earlier; [`Error::Exists`] when the name is taken.
+    pub fn fork<A>(&self, address: A, name: &str) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let work = self.prepare_fork(address.try_into()?, name)?;
+        let done = self.shared().write(work)?;
+        self.forked(done)
+    }
+
+    /// [`fork`](Self::fork) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    ///
+    /// # Errors
+    /// As [`fork`](Self::fork).
+    pub async fn fork_async<A>(&self, address: A, name: &str) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let work = self.prepare_fork(address.try_into()?, name)?;
+        let done = self.shared().write_async(work).await?;
+        self.forked(done)
+    }
+
+    fn prepare_fork(&self, address: Address, name: &str) -> Result<Work> {
+        self.writable()?;
+        let place = Place::new(address.session().clone(), BranchName::new(name)?);
+        Ok(Work::Fork { parent: address.place().clone(), at: address.sequence(), place })
+    }
+
+    fn forked(&self, done: Done) -> Result<BranchInfo> {
+        match done {
+            Done::Forked(branch) => self.reader()?.info_of(&branch),
+            other => Err(Error::storage(format!("a fork was answered with {other:?}"))),
+        }
+    }
+
+    /// The last sequence of a branch, inherited ones counted; 0 for a branch without events.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such branch.
+    pub fn head<A>(&self, address: A) -> Result<Sequence>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let reader = self.reader()?;
+        guarded(|| reader.head(&*reader.branch(address.place())?))
+    }
+
+    /// The event with this id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn get(&self, id: EventId) -> Result<Event> {
+        let reader = self.reader()?;
+        guarded(|| reader.by_id(id))
+    }
+
+    /// Up to `limit` sessions (10,000 at the most) after the given one, in the order of their names: pass the last
+    /// session of one page to get the next.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Corrupt`].
+    pub fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
+        let reader = self.reader()?;
+        guarded(|| reader.sessions(after, limit.min(MAX_LISTING)))
+    }
+
+    /// All branches of a session, in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such session.
+    pub fn branches(&self, session: &SessionId) -> Result<Vec<BranchInfo>> {
+        let reader = self.reader()?;
+        guarded(|| {
+            let branches = reader.branches_of(session)?;
+            if branches.is_empty() {
+                return Err(Error::not_found("session", session));
+            }
+            branches.iter().map(|b| reader.info_of(b)).collect()
+        })
+    }
+
+    /// One branch, as a listing shows it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn branch<A>(&self, address: A) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let reader = self.reader()?;
+        guarded(|| reader.info_of(&*reader.branch(address.place())?))
+    }
+
+    /// The lines through which a branch is read: its oldest ancestor's part first, its own last. Each entry names
+    /// the branch whose own events they are and the first of them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn ancestry<A>(&self, address: A) -> Result<Vec<(BranchName, Sequence)>>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let reader = self.reader()?;
+        let branch: Arc<Branch> = guarded(|| reader.branch(address.place()))?;
+        Ok(branch.lineage.iter().map(|s| (s.place.branch.clone(), Sequence::new(s.first))).collect())
+    }
+
+    /// Moves everything that is in the journal into the tables, now. The store does this on its own.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn settle(&self) -> Result<()> {
+        self.writable()?;
+        self.shared().write(Work::Settle).map(|_| ())
+    }
+
+    /// Takes nothing more, writes what is queued, settles it, and lets go of the file. Every clone of the handle is
+    /// closed with it. Followers still get what was committed, then end; the file is free once they have.
+    /// Closing again does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] with the reason when the store had latched after a storage error.
+    pub fn close(&self) -> Result<()> {
+        self.0.close()
+    }
+
+    /// [`close`](Self::close) for tasks.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub async fn close_async(&self) -> Result<()> {
+        let slot = Slot::new();
+        let (store, answer) = (self.clone(), slot.clone());
+        // A thread of its own: it blocks on the disk, and there need not be a runtime.
+        let spawned = std::thread::Builder::new().name("retold-close".into());
+        spawned
+            .spawn(move || answer.answer(store.close()))
+            .map_err(|e| Error::storage(format!("a thread for closing cannot be started: {e}")))?;
+        Answer(slot).await
+    }
+}
+
+impl Handle {
+    fn close(&self) -> Result<()> {
+        if !self.shared.stop_taking() {
+            return Ok(());
+        }
+        let settled = match self.shared.read_only() {
+            true => Ok(()),
+            false => self.shared.settle_last(),
+        };
+        if let Some(hook) = self.shared.hook.get() {
+            hook.closed();
+        }
+        let db = write(&self.shared.db).take();
+        if let Some(thread) = lock(&self.thread).take() {
+            // The writer's own thread can hold the last handle of a store, for a moment, through a hook.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        drop(db);
+        settled
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store was dropped and could not be closed properly");
+        }
+    }
+}
+
+fn appended(done: Done) -> Result<Receipt> {
+    match done {
+        Done::Appended(receipt) => Ok(receipt),
+        other => Err(Error::storage(format!("an append was answered with {other:?}"))),
+    }
+}
+
+const _: () = {
+    const fn shared_by_threads<T: Send + Sync>() {}
+    shared_by_threads::<Store>();
+};

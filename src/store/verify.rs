@@ -1,0 +1,279 @@
+//! Walking everything that is stored, and saying what does not agree.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
+
+use super::branch::{Branch, Branches};
+use super::journal::load_journal;
+use super::read::{event_of, open_chunk, settled_head};
+use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
+use super::tail::Tail;
+use super::trouble::{Trouble, guarded};
+use super::verbs::Store;
+use crate::codec::{BranchRow, Chunk, Meta, decode_order};
+use crate::error::{Error, Result};
+use crate::event::Place;
+
+/// What a walk over the whole store found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Branches that were looked at.
+    pub branches: u64,
+    /// Events that were decoded.
+    pub events: u64,
+    /// Chunks that were decoded.
+    pub chunks: u64,
+    /// What does not agree, with its place.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The event, branch, position or table.
+    pub place: String,
+    /// How that shows.
+    pub reason: String,
+}
+
+impl Report {
+    /// Nothing is wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn problem(&mut self, place: impl ToString, reason: impl Into<String>) {
+        self.problems.push(Problem { place: place.to_string(), reason: reason.into() });
+    }
+
+    fn error(&mut self, place: impl ToString, e: Error) {
+        match e {
+            Error::Corrupt { place, reason } => self.problem(place, reason),
+            e => self.problem(place, e.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.reason)
+    }
+}
+
+/// One consistent view of the whole store.
+struct Walk<'a> {
+    txn: ReadTransaction,
+    report: Report,
+    progress: &'a mut dyn FnMut(u64, u64),
+    total: u64,
+}
+
+impl Store {
+    /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,
+    /// heads, global order and ids agree with the events. Reads go on meanwhile, and so do appends, which the walk
+    /// does not see.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or [`Error::Storage`] when the walk itself is stopped. What is wrong is in the report.
+    pub fn verify(&self) -> Result<Report> {
+        self.verify_with(|_, _| {})
+    }
+
+    /// [`verify`](Self::verify), telling as it goes how many settled events of how many it has seen.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_with(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
+        let reader = self.reader()?;
+        let txn = reader.db.begin_read()?;
+        let mut walk = Walk { txn, report: Report::default(), progress: &mut progress, total: 0 };
+        // A step that cannot go on is a problem of its own; the others still have their say.
+        let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
+            if let Err(e) = found {
+                walk.report.error(name, e);
+            }
+        };
+        let found = guarded(|| walk.meta());
+        step("table meta", found, &mut walk);
+        let found = guarded(|| walk.branches());
+        step("branches", found, &mut walk);
+        let found = guarded(|| walk.order());
+        step("global order", found, &mut walk);
+        Ok(walk.report)
+    }
+}
+
+impl Walk<'_> {
+    fn meta(&mut self) -> Result<()> {
+        let meta = {
+            let table = self.txn.open_table(META).told()?;
+            let row = table.get(META_KEY).told()?.ok_or_else(|| Error::not_found("row", META_KEY))?;
+            Meta::decode(row.value()).map_err(|e| Error::corrupt("table meta", e.to_string()))?
+        };
+        self.total = meta.settled;
+        let journal = load_journal(&self.txn, &meta, &Branches::new())?;
+        self.report.events += journal.tail.len() as u64;
+        self.report.branches += journal.tail.births().count() as u64;
+        let ids = self.txn.open_table(IDS).told()?.len().told()?;
+        if ids != meta.settled {
+            self.report.problem("table ids", format!("it has {ids} ids for {} settled events", meta.settled));
+        }
+        Ok(())
+    }
+
+    fn branches(&mut self) -> Result<()> {
+        let lines = self.txn.open_table(LINES).told()?;
+        let names = self.txn.open_table(BRANCHES).told()?;
+        if lines.len().told()? != names.len().told()? {
+            self.report.problem("table branches", "it has other branches than table lines");
+        }
+        let mut heads: BTreeMap<u64, u64> = BTreeMap::new();
+        for row in lines.iter().told()? {
+            let (number, row) = row.told()?;
+            let number = number.value();
+            self.report.branches += 1;
+            let row = match BranchRow::decode(row.value()) {
+                Ok(row) => row,
+                Err(e) => {
+                    self.report.problem(format!("branch number {number}"), e.to_string());
+                    continue;
+                }
+            };
+            let place = row.place.clone();
+            let named = names.get((place.session.as_str(), place.branch.as_str())).told()?.map(|n| n.value());
+            if named != Some(number) {
+                self.report.problem(&place, "its name does not lead to its number");
+            }
+            if let Some(parent) = row.parent {
+                match heads.get(&parent) {
+                    None => self.report.problem(&place, "it was forked from a branch that does not exist"),
+                    Some(head) if *head < row.fork => {
+                        let reason =
+                            format!("it inherits up to {}, where its parent ends at {head}", row.fork);
+                        self.report.problem(&place, reason);
+                    }
+                    Some(_) => {}
+                }
+            }
+            let branch = Branch::new(number, row, None);
+            let head = match self.chunks(&branch) {
+                Ok(head) => head,
+                Err(e) => {
+                    self.report.error(&place, e);
+                    branch.fork
+                }
+            };
+            heads.insert(number, head);
+        }
+        let orphan = |number: u64| format!("branch number {number}");
+        for row in self.txn.open_table(HEADS).told()?.iter().told()? {
+            let number = row.told()?.0.value();
+            if !heads.contains_key(&number) {
+                self.report.problem(orphan(number), "it has a head and does not exist");
+            }
+        }
+        Ok(())
+    }
+
+    /// Own events of one branch. Answers its last sequence.
+    fn chunks(&mut self, branch: &Branch) -> Result<u64> {
+        let table = self.txn.open_table(EVENTS).told()?;
+        let ids = self.txn.open_table(IDS).told()?;
+        let (mut next, mut position) = (branch.fork + 1, 0);
+        for row in table.range((branch.number, 0)..=(branch.number, u64::MAX)).told()? {
+            let (key, value) = row.told()?;
+            self.report.chunks += 1;
+            let chunk = match open_chunk(&branch.place, key.value(), value.value()) {
+                Ok(chunk) => chunk,
+                Err(e) => {
+                    self.report.error(&branch.place, e);
+                    next = key.value().1 + 1;
+                    continue;
+                }
+            };
+            if chunk.first() != next {
+                let reason = format!("a chunk begins at {} where {next} was due", chunk.first());
+                self.report.problem(&branch.place, reason);
+            }
+            for sequence in chunk.first()..=chunk.last() {
+                self.report.events += 1;
+                let event = match event_of(&chunk, &branch.place, sequence) {
+                    Ok(event) => event,
+                    Err(e) => {
+                        self.report.error(&branch.place, e);
+                        continue;
+                    }
+                };
+                if event.position().get() <= position {
+                    self.report
+                        .problem(event.address(), "its position does not come after the one before it");
+                }
+                position = event.position().get();
+                let found = ids.get(event.id().bytes()).told()?.map(|row| row.value());
+                if found != Some((branch.number, sequence)) {
+                    self.report.problem(event.address(), "its id does not lead to it");
+                }
+            }
+            next = chunk.last() + 1;
+            (self.progress)(self.report.events.min(self.total), self.total);
+        }
+        let row = settled_head(&self.txn, branch.number)?;
+        let head = row.map_or(branch.fork, |row| row.head);
+        if head + 1 != next {
+            self.report.problem(&branch.place, format!("its head is {head}, its events end at {}", next - 1));
+        }
+        if row.is_some_and(|row| row.position != position) {
+            self.report.problem(&branch.place, "its head has another position than its last event");
+        }
+        Ok(next - 1)
+    }
+
+    fn order(&mut self) -> Result<()> {
+        let table = self.txn.open_table(ORDER).told()?;
+        let branches = Branches::new();
+        let nothing = Tail::default();
+        let mut chunks: HashMap<u64, (Arc<Place>, Chunk)> = HashMap::new();
+        let mut next = 1;
+        for row in table.iter().told()? {
+            let (key, value) = row.told()?;
+            if key.value() != next {
+                self.report.problem(format!("position {next}"), "the global order has a hole");
+            }
+            next = key.value();
+            let runs = match decode_order(value.value()) {
+                Ok(runs) => runs,
+                Err(e) => {
+                    self.report.problem(format!("position {next}"), e.to_string());
+                    continue;
+                }
+            };
+            for run in runs {
+                for sequence in run.first..run.first + u64::from(run.count) {
+                    let at_hand = chunks.get(&run.branch).filter(|(_, c)| c.entry(sequence).is_some());
+                    if at_hand.is_none() {
+                        let branch = branches.by_number(run.branch, &nothing, &self.txn)?;
+                        let chunk =
+                            super::read::settled_chunk(&self.txn, run.branch, &branch.place, sequence)?;
+                        chunks.insert(run.branch, (branch.place.clone(), chunk));
+                    }
+                    let found = chunks.get(&run.branch).and_then(|(_, c)| c.entry(sequence)).map(|e| e.0);
+                    if found != Some(next) {
+                        self.report.problem(format!("position {next}"), "the global order has another event");
+                    }
+                    next += 1;
+                }
+            }
+        }
+        if next != self.total + 1 {
+            let reason = format!("the global order ends there, {} events are settled", self.total);
+            self.report.problem(format!("position {}", next - 1), reason);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,368 @@
+//! The one writer. Everything that is written goes through its queue; whoever holds its seat drains the queue, group
+//! by group.
+//!
+//! There is no hand-over when nobody else is waiting: the caller takes the seat and commits on its own thread. Under
+//! load the seat passes from a leader to the next waiter, which had to be woken anyway. Futures never lead: for them,
+//! and for what has to happen in time, a thread stands by.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::append::{Durability, Prepared, Receipt};
+use super::branch::Branch;
+use super::commit::Core;
+use super::shared::Shared;
+use super::slot::{Answer, Slot, Woken};
+use super::sync::lock;
+use crate::error::{Error, Result};
+use crate::event::{Place, Sequence};
+use crate::limits::{MAX_BATCH_BYTES, MAX_GROUP_APPENDS, QUEUE_APPENDS, QUEUE_BYTES};
+
+/// One thing to be written.
+#[derive(Debug)]
+pub(super) enum Work {
+    Append(Prepared),
+    Fork {
+        parent: Place,
+        at: Option<Sequence>,
+        place: Place,
+    },
+    /// Moves the tail into the tables.
+    Settle,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Done {
+    Appended(Receipt),
+    Forked(Arc<Branch>),
+    Settled,
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) slot: Arc<Slot<Result<Done>>>,
+    /// A thread is blocked on it, which can be asked to lead.
+    blocking: bool,
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        match &self.work {
+            Work::Append(p) => p.bytes,
+            Work::Fork { .. } | Work::Settle => 0,
+        }
+    }
+
+    pub(super) fn durability(&self) -> Durability {
+        match &self.work {
+            Work::Append(p) => p.durability,
+            Work::Fork { .. } | Work::Settle => Durability::Durable,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    /// Somebody has the seat.
+    led: bool,
+    /// The seat was given to the thread.
+    handed: bool,
+    /// Nothing more is taken, except by the one who closes.
+    closed: bool,
+    /// The storage error after which nothing more is written.
+    latched: Option<String>,
+    /// When the tail is to be settled, and when relaxed appends are to be synced.
+    settle_at: Option<Instant>,
+    sync_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Mutex<Queue>,
+    thread: Condvar,
+    /// Room in the queue, for blocked producers and for futures.
+    room: Condvar,
+    room_async: Notify,
+    core: Mutex<Core>,
+}
+
+impl Writer {
+    pub(super) fn new(core: Core) -> Self {
+        Self {
+            queue: Mutex::new(Queue::default()),
+            thread: Condvar::new(),
+            room: Condvar::new(),
+            room_async: Notify::new(),
+            core: Mutex::new(core),
+        }
+    }
+}
+
+impl Shared {
+    /// Queues the work and waits for its answer, leading when nobody else does.
+    pub(super) fn write(&self, work: Work) -> Result<Done> {
+        let slot = Slot::new();
+        let job = Job { work, slot: slot.clone(), blocking: true };
+        let mut queue = lock(&self.writer.queue);
+        while !queue.has_room(&job) {
+            queue.refuse()?;
+            queue = self.writer.room.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        queue.push(job)?;
+        let lead = !std::mem::replace(&mut queue.led, true);
+        drop(queue);
+        if lead {
+            self.lead(&slot);
+        }
+        loop {
+            match slot.wait() {
+                Woken::Answered(answer) => return answer,
+                Woken::Lead => self.lead(&slot),
+            }
+        }
+    }
+
+    /// The same for a future. Once queued, dropping the future changes nothing.
+    pub(super) async fn write_async(&self, work: Work) -> Result<Done> {
+        let slot = Slot::new();
+        let mut job = Some(Job { work, slot: slot.clone(), blocking: false });
+        while let Some(next) = job.take() {
+            // Asked for before looking, so that room made in between is not missed.
+            let room = self.writer.room_async.notified();
+            match self.try_queue(next)? {
+                None => break,
+                Some(refused) => job = Some(refused),
+            }
+            room.await;
+        }
+        Answer(slot).await
+    }
+
+    fn try_queue(&self, job: Job) -> Result<Option<Job>> {
+        let mut queue = lock(&self.writer.queue);
+        if !queue.has_room(&job) {
+            queue.refuse()?;
+            return Ok(Some(job));
+        }
+        queue.push(job)?;
+        if !std::mem::replace(&mut queue.led, true) {
+            queue.handed = true;
+            self.writer.thread.notify_one();
+        }
+        Ok(None)
+    }
+
+    /// Commits group after group until the leader's own answer is there and somebody else can take over.
+    fn lead(&self, own: &Slot<Result<Done>>) {
+        loop {
+            self.lead_one_group();
+            let answered = own.is_answered();
+            let duties = self.duties();
+            let mut queue = lock(&self.writer.queue);
+            match queue.jobs.front() {
+                None => {
+                    queue.led = false;
+                    self.note_duties(&mut queue, duties);
+                    return;
+                }
+                Some(next) if answered => {
+                    if next.blocking {
+                        next.slot.offer_lead();
+                    } else {
+                        queue.handed = true;
+                        self.writer.thread.notify_one();
+                    }
+                    return;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn lead_one_group(&self) {
+        let mut core = lock(&self.writer.core);
+        self.gather(&core);
+        let (group, latched) = {
+            let mut queue = lock(&self.writer.queue);
+            (queue.take_group(), queue.latched.clone())
+        };
+        self.writer.room.notify_all();
+        self.writer.room_async.notify_waiters();
+        if group.is_empty() {
+            return;
+        }
+        if let Some(after) = latched {
+            for job in group {
+                job.slot.answer(Err(Error::Closed { after: Some(after.clone()) }));
+            }
+            return;
+        }
+        if let Err(reason) = self.commit(&mut core, group) {
+            lock(&self.writer.queue).latched = Some(reason);
+        }
+    }
+
+    /// Producers that were just answered come back within microseconds. A leader that arrives first would commit
+    /// alone and make all others wait for a second sync, so it gives them a moment, in proportion to a commit.
+    fn gather(&self, core: &Core) {
+        let expected = core.last_group();
+        if expected < 2 {
+            return;
+        }
+        let patience = core.last_commit() / 4;
+        let start = Instant::now();
+        while lock(&self.writer.queue).jobs.len() < expected && start.elapsed() < patience {
+            std::thread::yield_now();
+        }
+    }
+
+    /// What the last commits left to be done: (settle, sync).
+    fn duties(&self) -> (bool, bool) {
+        (!super::sync::read(&self.tail).is_empty(), lock(&self.writer.core).unsynced())
+    }
+
+    /// Sets the clocks of the thread.
+    fn note_duties(&self, queue: &mut Queue, (unsettled, unsynced): (bool, bool)) {
+        let now = Instant::now();
+        let wakes = |wanted: bool, at: &mut Option<Instant>, after: Duration| match (wanted, *at) {
+            (false, _) => *at = None,
+            (true, None) => *at = Some(now + after),
+            (true, Some(_)) => {}
+        };
+        let before = (queue.settle_at.is_some(), queue.sync_at.is_some());
+        // Idle means: counted from the last append.
+        queue.settle_at = None;
+        wakes(unsettled, &mut queue.settle_at, self.options.idle_settle);
+        wakes(unsynced, &mut queue.sync_at, self.options.relaxed_sync);
+        let after = (queue.settle_at.is_some(), queue.sync_at.is_some());
+        if before != after {
+            self.writer.thread.notify_one();
+        }
+    }
+
+    /// The thread's life: leads for futures, settles when idle, syncs what was relaxed, ends when the store closes.
+    pub(super) fn stand_by(&self) {
+        let mut queue = lock(&self.writer.queue);
+        loop {
+            if std::mem::take(&mut queue.handed) {
+                drop(queue);
+                let never = Slot::new();
+                self.lead(&never);
+                queue = lock(&self.writer.queue);
+                continue;
+            }
+            if queue.closed && queue.jobs.is_empty() {
+                return;
+            }
+            let now = Instant::now();
+            let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            if !queue.led && (due(queue.settle_at) || due(queue.sync_at)) {
+                let settle = due(queue.settle_at);
+                (queue.settle_at, queue.sync_at) = (None, None);
+                queue.led = true;
+                let latched = queue.latched.is_some();
+                drop(queue);
+                if !latched {
+                    let mut core = lock(&self.writer.core);
+                    if let Err(reason) = self.tidy_up(&mut core, settle) {
+                        lock(&self.writer.queue).latched = Some(reason);
+                    }
+                }
+                let never = Slot::new();
+                self.lead(&never);
+                queue = lock(&self.writer.queue);
+                continue;
+            }
+            let until = match (queue.settle_at, queue.sync_at) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            let unpoisoned = std::sync::PoisonError::into_inner;
+            queue = match until {
+                // With a leader at work its end sets the clocks anew.
+                Some(until) if !queue.led => {
+                    let wait = until.saturating_duration_since(now);
+                    match self.writer.thread.wait_timeout(queue, wait) {
+                        Ok((queue, _)) => queue,
+                        Err(e) => e.into_inner().0,
+                    }
+                }
+                _ => self.writer.thread.wait(queue).unwrap_or_else(unpoisoned),
+            };
+        }
+    }
+
+    /// Takes nothing more; what is queued is still written. `false` when the store was closed before.
+    pub(super) fn stop_taking(&self) -> bool {
+        let mut queue = lock(&self.writer.queue);
+        let first = !std::mem::replace(&mut queue.closed, true);
+        self.writer.thread.notify_one();
+        self.writer.room.notify_all();
+        self.writer.room_async.notify_waiters();
+        first
+    }
+
+    /// Settles everything, after [`Shared::stop_taking`]. Waits for the seat.
+    pub(super) fn settle_last(&self) -> Result<()> {
+        let slot = Slot::new();
+        let job = Job { work: Work::Settle, slot: slot.clone(), blocking: true };
+        let mut queue = lock(&self.writer.queue);
+        queue.jobs.push_back(job);
+        let lead = !std::mem::replace(&mut queue.led, true);
+        drop(queue);
+        if lead {
+            self.lead(&slot);
+        }
+        loop {
+            match slot.wait() {
+                Woken::Answered(answer) => return answer.map(|_| ()),
+                Woken::Lead => self.lead(&slot),
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn refuse(&self) -> Result<()> {
+        match (&self.latched, self.closed) {
+            (Some(after), _) => Err(Error::Closed { after: Some(after.clone()) }),
+            (None, true) => Err(Error::Closed { after: None }),
+            (None, false) => Ok(()),
+        }
+    }
+
+    /// A job that alone passes the bound is taken when nothing else waits.
+    fn has_room(&self, job: &Job) -> bool {
+        self.jobs.is_empty() || (self.jobs.len() < QUEUE_APPENDS && self.bytes + job.bytes() <= QUEUE_BYTES)
+    }
+
+    fn push(&mut self, job: Job) -> Result<()> {
+        self.refuse()?;
+        self.bytes += job.bytes();
+        self.jobs.push_back(job);
+        Ok(())
+    }
+
+    fn take_group(&mut self) -> Vec<Job> {
+        let mut group = Vec::with_capacity(self.jobs.len().min(MAX_GROUP_APPENDS));
+        let mut bytes = 0;
+        while let Some(job) = self.jobs.front() {
+            bytes += job.bytes();
+            let full = group.len() >= MAX_GROUP_APPENDS || bytes > QUEUE_BYTES.min(MAX_BATCH_BYTES);
+            if full && !group.is_empty() {
+                break;
+            }
+            if let Some(job) = self.jobs.pop_front() {
+                self.bytes -= job.bytes();
+                group.push(job);
+            }
+        }
+        group
+    }
+}
