@@ -4,6 +4,7 @@
 pub mod codec;
 pub mod error;
 pub mod event;
+pub mod follow;
 pub mod limits;
 pub mod store;
 
@@ -12,6 +13,7 @@ pub use event::{
     Address, BranchName, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place, Position,
     Sequence, SessionId, StoreId, Timestamp,
 };
+pub use follow::{Cursor, EventStream, Follow, Followed, Following};
 pub use store::{
     Batch, BranchInfo, Builder, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem, Query, Receipt,
     Report, SessionInfo, Store, StoreInfo,
