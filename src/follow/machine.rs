@@ -143,7 +143,8 @@ mod tests {
     }
 
     fn run(order: Order, start: usize, script: &[Vec<Event>]) -> Vec<u64> {
-        let (mut log, mut channel): (Vec<u64>, Vec<(Option<u64>, Vec<u64>)>) = (Vec::new(), Vec::new());
+        let mut log: Vec<u64> = Vec::new();
+        let mut channel: Vec<(Option<u64>, Vec<u64>)> = Vec::new();
         let mut last_sent = None;
         let mut script = script.iter();
         let mut delivered = Vec::new();
