@@ -61,20 +61,20 @@ impl Tree {
         Self { files, rust }
     }
 
-    /// Reads the repository at `root`, except what is built and what git keeps.
+    /// Reads what the checks are about from the repository at `root`.
     pub(crate) fn read(root: &Path) -> std::io::Result<Self> {
+        const FOLDERS: [&str; 6] = ["src", "tests", "examples", "benches", "migrations", "docs"];
         let mut files = Vec::new();
-        let mut folders = vec![(root.to_owned(), String::new())];
+        let mut folders: Vec<_> = FOLDERS.iter().map(|name| (root.join(name), format!("{name}/"))).collect();
+        folders.retain(|(folder, _)| folder.is_dir());
         while let Some((folder, prefix)) = folders.pop() {
             for entry in std::fs::read_dir(&folder)? {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let path = format!("{prefix}{name}");
                 let kind = entry.file_type()?;
-                if kind.is_dir() {
-                    if name != "target" && name != ".git" {
-                        folders.push((entry.path(), format!("{path}/")));
-                    }
+                if kind.is_dir() && name != "target" {
+                    folders.push((entry.path(), format!("{path}/")));
                 } else if kind.is_file() {
                     let bytes = std::fs::read(entry.path())?;
                     files.push((path, String::from_utf8(bytes).unwrap_or_else(|_| "not text".into())));
