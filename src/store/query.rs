@@ -91,6 +91,23 @@ impl Query {
 }
 
 impl Query {
+    /// The event's number in what is read.
+    fn number(&self, event: &Event) -> u64 {
+        match self.scope {
+            Scope::Branch(_) => event.sequence().get(),
+            Scope::All => event.position().get(),
+        }
+    }
+
+    /// Leaves out what was read up to this number.
+    fn go_past(&mut self, number: u64) {
+        if self.reverse {
+            self.to = number.saturating_sub(1);
+        } else {
+            self.from = number.saturating_add(1);
+        }
+    }
+
     /// How many events it asks for in all.
     pub(crate) fn max_events(&self) -> usize {
         self.limit.unwrap_or(usize::MAX)
@@ -136,16 +153,19 @@ impl Reader {
             if scanned.is_empty() {
                 return Ok(Page { events, next: None });
             }
-            for event in scanned {
-                let number = match query.scope {
-                    Scope::Branch(_) => event.sequence().get(),
-                    Scope::All => event.position().get(),
-                };
-                if reverse {
-                    at.to = number - 1;
+            let last = scanned.last().map_or(0, |e| at.number(e));
+            if query.filter.is_empty() {
+                at.go_past(last);
+                // Moved as a whole: a replay has nothing to pick.
+                if events.is_empty() {
+                    events = scanned;
                 } else {
-                    at.from = number + 1;
+                    events.extend(scanned);
                 }
+                continue;
+            }
+            for event in scanned {
+                at.go_past(at.number(&event));
                 if query.filter.takes(&event) {
                     events.push(event);
                 }
