@@ -5,7 +5,7 @@ use super::read::{Range, Reader};
 use super::verbs::Store;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Filter, Place, Position, Sequence};
-use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
+use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
 
 /// Which events to read: of one branch, or of the whole store in global order.
 ///
@@ -120,7 +120,8 @@ impl Query {
     }
 }
 
-/// Some events, and where to go on.
+/// Some events, and where to go on. It may hold fewer than were asked for, when they are large: `next` says whether
+/// there is more.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Page {
@@ -131,7 +132,8 @@ pub struct Page {
 }
 
 impl Reader {
-    /// A page of up to `limit` events that the filter takes. It scans as far as it has to.
+    /// A page of up to `limit` events that the filter takes. It scans as far as it has to, and ends early when the
+    /// page has grown large in bytes.
     pub(super) fn read(&self, query: &Query) -> Result<Page> {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         let mut events = Vec::new();
@@ -140,7 +142,8 @@ impl Reader {
             Scope::Branch(place) => Some(self.branch(place)?),
             Scope::All => None,
         };
-        while events.len() < limit {
+        // A page of large payloads ends early: what it holds has to fit in memory.
+        while events.len() < limit && bytes_of(&events) < PAGE_BYTES {
             let size = if query.filter.is_empty() { limit - events.len() } else { limit.max(DEFAULT_PAGE) };
             let (from, to, reverse) = (at.from, at.to, at.reverse);
             if from > to {
@@ -177,6 +180,10 @@ impl Reader {
         let next = (at.from <= at.to && limit > 0).then_some(at);
         Ok(Page { events, next })
     }
+}
+
+fn bytes_of(events: &[Event]) -> usize {
+    events.iter().map(|e| e.record().encoded().len()).sum()
 }
 
 /// Reads page after page as it is asked for events. Ends after the first error.
