@@ -67,6 +67,9 @@ mod tests {
     fn ids_are_the_same_in_every_release() {
         assert_eq!(CLAUDE_CODE.to_string(), "7265746f-6c64-8a5e-9b01-696e74650006");
         assert_eq!(derived(TEMPORAL, &[b"wf", b"1"]).to_string(), "d263e146-14e9-5e45-98ce-c61020832a5b");
-        assert_eq!(variant(derived(TEMPORAL, &[b"wf", b"1"]), b"{}").to_string(), "90e29d03-e26a-54c4-ab1f-ca632b673bc0");
+        assert_eq!(
+            variant(derived(TEMPORAL, &[b"wf", b"1"]), b"{}").to_string(),
+            "90e29d03-e26a-54c4-ab1f-ca632b673bc0"
+        );
     }
 }
