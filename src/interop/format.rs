@@ -4,7 +4,7 @@ use std::str::FromStr;
 use crate::event::Invalid;
 
 use super::fields::Fields;
-use super::{aios, claude_code, cloudevents, openhands, pieces, retold, temporal};
+use super::{aios, claude_code, cloudevents, openhands, own, pieces, temporal};
 
 /// A way in which sessions are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +66,7 @@ impl Format {
             (Self::CloudEvents, cloudevents::is_record),
             (Self::Aios, aios::is_record),
             (Self::Temporal, temporal::is_record),
-            (Self::Retold, retold::is_record),
+            (Self::Retold, own::is_record),
             (Self::OpenHands, openhands::is_record),
             (Self::ClaudeCode, claude_code::is_record),
         ];
