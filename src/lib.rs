@@ -6,6 +6,8 @@ pub mod error;
 pub mod event;
 pub mod limits;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use error::{Error, Result};
 pub use event::{

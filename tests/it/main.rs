@@ -1,3 +1,20 @@
 //! Integration tests, through the public API and the built program. Every file of this folder is listed here.
 
 mod store;
+
+#[cfg(feature = "testkit")]
+mod bitflip;
+#[cfg(feature = "testkit")]
+mod closing;
+#[cfg(feature = "testkit")]
+mod crash;
+#[cfg(feature = "testkit")]
+mod fault;
+mod golden;
+#[cfg(unix)]
+mod kill;
+#[cfg(feature = "testkit")]
+mod model;
+#[cfg(feature = "testkit")]
+mod properties;
+mod stress;
