@@ -1,9 +1,32 @@
 //! An embedded, durable, event-sourced store for sessions of AI agents and long-running jobs.
+//!
+//! Everything that happened in a session is kept in order in one file, can be replayed, followed live, forked at any
+//! event and compared. An append that was acknowledged survives a crash and a power cut.
+//!
+//! ```
+#![doc = include_str!("../examples/quickstart.rs")]
+//! ```
+//!
+//! # The map
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`limits`] | every bound, in one place |
+//! | [`event`] | what an event is: names, numbers, envelope, patterns, the filter. No I/O |
+//! | [`error`] | the one error, plain data that a caller can act on |
+//! | [`codec`] | bytes and events, both ways, checked |
+//! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
+//! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
+//!
+//! A room uses those above it in this table, never those below. `docs/architecture.md` says why.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
+#[doc(hidden)]
 pub mod codec;
 pub mod error;
 pub mod event;
+pub mod follow;
 pub mod limits;
 pub mod store;
 #[cfg(feature = "testkit")]
@@ -11,9 +34,10 @@ pub mod testkit;
 
 pub use error::{Error, Result};
 pub use event::{
-    Address, BranchName, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place, Position,
+    Address, BranchName, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place, Position, Record,
     Sequence, SessionId, StoreId, Timestamp,
 };
+pub use follow::{Cursor, EventStream, Follow, Followed, Following};
 pub use store::{
     Batch, BranchInfo, Builder, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem, Query, Receipt,
     Report, SessionInfo, Store, StoreInfo,

@@ -79,7 +79,6 @@ impl Batch {
 
 /// Where the events of an append are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
 pub struct Receipt {
     parts: Vec<Placed>,
     duplicate: bool,

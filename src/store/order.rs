@@ -167,10 +167,10 @@ impl Reader {
             let Some(first) = self.first_after(&branch, after)? else { continue };
             let range = Range { from: first, to: u64::MAX, limit, reverse: false };
             let events = self.page(&branch, range)?;
-            if let Some(last) = events.last().filter(|e| e.position() < to) {
-                if last.sequence() < self.head(&branch)? {
-                    complete_to = complete_to.min(last.position().get());
-                }
+            if let Some(last) = events.last().filter(|e| e.position() < to)
+                && last.sequence() < self.head(&branch)?
+            {
+                complete_to = complete_to.min(last.position().get());
             }
             page.extend(events);
         }

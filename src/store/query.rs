@@ -90,6 +90,19 @@ impl Query {
     }
 }
 
+impl Query {
+    /// How many events it asks for in all.
+    pub(crate) fn max_events(&self) -> usize {
+        self.limit.unwrap_or(usize::MAX)
+    }
+
+    /// The same query for one page, with so many events left to deliver.
+    pub(crate) fn page_limit(mut self, left: usize) -> Self {
+        self.limit = Some(left.min(DEFAULT_PAGE));
+        self
+    }
+}
+
 /// Some events, and where to go on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -158,7 +171,7 @@ pub struct Events {
 
 impl Events {
     pub(super) fn new(reader: Reader, query: Query) -> Self {
-        let left = query.limit.unwrap_or(usize::MAX);
+        let left = query.max_events();
         Self { reader, next: Some(query), page: Vec::new().into_iter(), left }
     }
 }
@@ -175,7 +188,7 @@ impl Iterator for Events {
                 self.left -= 1;
                 return Some(Ok(event));
             }
-            let query = self.next.take()?.limit(self.left.min(DEFAULT_PAGE));
+            let query = self.next.take()?.page_limit(self.left);
             match super::trouble::guarded(|| self.reader.read(&query)) {
                 Ok(page) => (self.page, self.next) = (page.events.into_iter(), page.next),
                 Err(e) => return Some(Err(e)),

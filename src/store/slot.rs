@@ -19,6 +19,8 @@ pub(super) enum Woken<T> {
 struct State<T> {
     answer: Option<T>,
     lead: bool,
+    /// A thread is blocked on it: waking nobody still costs a system call.
+    blocked: bool,
     waker: Option<Waker>,
 }
 
@@ -31,18 +33,20 @@ pub(super) struct Slot<T> {
 impl<T> Slot<T> {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { answer: None, lead: false, waker: None }),
+            state: Mutex::new(State { answer: None, lead: false, blocked: false, waker: None }),
             ready: Condvar::new(),
         })
     }
 
     pub(super) fn answer(&self, answer: T) {
-        let waker = {
+        let (blocked, waker) = {
             let mut state = lock(&self.state);
             state.answer = Some(answer);
-            state.waker.take()
+            (state.blocked, state.waker.take())
         };
-        self.ready.notify_one();
+        if blocked {
+            self.ready.notify_one();
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -68,6 +72,7 @@ impl<T> Slot<T> {
             if std::mem::take(&mut state.lead) {
                 return Woken::Lead;
             }
+            state.blocked = true;
             state = self.ready.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }

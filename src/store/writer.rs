@@ -77,6 +77,8 @@ struct Queue {
     closed: bool,
     /// The storage error after which nothing more is written.
     latched: Option<String>,
+    /// Producers that wait for room: waking nobody still costs a system call.
+    crowd: usize,
     /// When the tail is to be settled, and when relaxed appends are to be synced.
     settle_at: Option<Instant>,
     sync_at: Option<Instant>,
@@ -112,7 +114,9 @@ impl Shared {
         let mut queue = lock(&self.writer.queue);
         while !queue.has_room(&job) {
             queue.refuse()?;
+            queue.crowd += 1;
             queue = self.writer.room.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            queue.crowd -= 1;
         }
         queue.push(job)?;
         let lead = !std::mem::replace(&mut queue.led, true);
@@ -188,11 +192,13 @@ impl Shared {
     fn lead_one_group(&self) {
         let mut core = lock(&self.writer.core);
         self.gather(&core);
-        let (group, latched) = {
+        let (group, latched, crowd) = {
             let mut queue = lock(&self.writer.queue);
-            (queue.take_group(), queue.latched.clone())
+            (queue.take_group(), queue.latched.clone(), queue.crowd)
         };
-        self.writer.room.notify_all();
+        if crowd > 0 {
+            self.writer.room.notify_all();
+        }
         self.writer.room_async.notify_waiters();
         if group.is_empty() {
             return;
@@ -306,6 +312,12 @@ impl Shared {
         self.writer.room.notify_all();
         self.writer.room_async.notify_waiters();
         first
+    }
+
+    /// Lets the thread see that the store is closed and nothing is queued.
+    pub(super) fn dismiss_thread(&self) {
+        let _queue = lock(&self.writer.queue);
+        self.writer.thread.notify_all();
     }
 
     /// Settles everything, after [`Shared::stop_taking`]. Waits for the seat.

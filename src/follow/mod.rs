@@ -1,0 +1,16 @@
+//! Replay, then live: one subscription without a gap and without a repeat.
+//!
+//! All state is one number, the last sequence or position that was scanned. What commits bring is trusted only when it
+//! continues that number; for everything else the store is asked. A tokio runtime is needed from here on.
+
+mod cursor;
+mod machine;
+mod read_stream;
+mod request;
+mod stream;
+mod wake;
+
+pub use cursor::Cursor;
+pub use read_stream::EventStream;
+pub use request::Follow;
+pub use stream::{Followed, Following};

@@ -1,0 +1,83 @@
+//! Reading for tasks: pages are read where blocking is allowed.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::store::{Query, Store};
+
+/// Runs a blocking read on tokio's blocking threads. Outside a runtime it runs where it is: there is no worker that
+/// others need.
+pub(super) async fn unblocked<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::runtime::Handle::try_current() {
+        Err(_) => work(),
+        Ok(runtime) => match runtime.spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(e) => Err(Error::storage(format!("a read was stopped with its runtime: {e}"))),
+        },
+    }
+}
+
+/// Events of a query, page by page, for tasks. Ends after the first error.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct EventStream {
+    inner: Pin<Box<dyn Stream<Item = Result<Event>> + Send>>,
+}
+
+impl std::fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventStream")
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl EventStream {
+    /// The next event; `None` at the end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn next(&mut self) -> Option<Result<Event>> {
+        std::future::poll_fn(|cx| self.inner.as_mut().poll_next(cx)).await
+    }
+}
+
+impl Store {
+    /// [`read`](Self::read) for tasks: one page.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_async(&self, query: Query) -> Result<crate::store::Page> {
+        let store = self.clone();
+        unblocked(move || store.read(&query)).await
+    }
+
+    /// [`events`](Self::events) for tasks, in bounded memory: the next page is read when it is asked for.
+    pub fn stream(&self, query: Query) -> EventStream {
+        let store = self.clone();
+        let inner = Box::pin(async_stream::try_stream! {
+            let mut left = query.max_events();
+            let mut next = Some(query);
+            while let (Some(query), true) = (next.take(), left > 0) {
+                let page = store.read_async(query.page_limit(left)).await?;
+                next = page.next;
+                for event in page.events {
+                    left -= 1;
+                    yield event;
+                }
+            }
+        });
+        EventStream { inner }
+    }
+}

@@ -1,0 +1,376 @@
+//! The driver of the machine: it reads, delivers and waits as it is told.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::Cursor;
+use super::machine::{Input, Machine, Order, OutOfOrder, Step};
+use super::read_stream::unblocked;
+use super::request::{Follow, Scope, Start};
+use super::wake::{Frame, Subscription, Wakes};
+use crate::error::{Error, Result};
+use crate::event::{Event, Filter, MAIN, Place, Position, StoreId, Timestamp};
+use crate::limits::DEFAULT_PAGE;
+use crate::store::{Branch, Positions, Range, Reader, Store};
+
+/// What a subscription delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Followed {
+    /// The next event, and the cursor that goes on after it.
+    Event {
+        /// The event.
+        event: Event,
+        /// Goes on after it.
+        cursor: Cursor,
+    },
+    /// Everything that was committed when the subscription looked was delivered; what comes now is live. Said once.
+    CaughtUp {
+        /// Goes on from here.
+        cursor: Cursor,
+    },
+}
+
+impl Followed {
+    /// The event, if it is one.
+    #[must_use]
+    pub fn event(self) -> Option<Event> {
+        match self {
+            Self::Event { event, .. } => Some(event),
+            Self::CaughtUp { .. } => None,
+        }
+    }
+
+    /// Goes on after this item.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        match self {
+            Self::Event { cursor, .. } | Self::CaughtUp { cursor } => *cursor,
+        }
+    }
+}
+
+/// A running subscription: a [`Stream`] of items. It ends when the store is closed and everything was delivered, or
+/// after an error.
+///
+/// A follower that is slow, or not polled at all, costs others nothing: it holds no more than a page, and reads on
+/// from the store. It keeps the store's file open until it ends or is dropped.
+#[must_use = "a subscription does nothing unless it is polled"]
+pub struct Following {
+    inner: Pin<Box<dyn Stream<Item = Result<Followed>> + Send>>,
+}
+
+impl std::fmt::Debug for Following {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Following")
+    }
+}
+
+impl Stream for Following {
+    type Item = Result<Followed>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl Following {
+    /// The next item; `None` at the end.
+    ///
+    /// # Cancellation
+    /// Dropping the future before it is ready loses nothing: the next call delivers what this one would have.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for an event that is not what was written, or that does not continue the one before it;
+    /// [`Error::Storage`]. The subscription ends there; its last cursor is still good.
+    pub async fn next(&mut self) -> Option<Result<Followed>> {
+        std::future::poll_fn(|cx| self.inner.as_mut().poll_next(cx)).await
+    }
+
+    /// The next event, stepping over [`Followed::CaughtUp`]; `None` at the end. Cancellation as with
+    /// [`next`](Self::next).
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn next_event(&mut self) -> Option<Result<Event>> {
+        loop {
+            match self.next().await? {
+                Ok(Followed::Event { event, .. }) => return Some(Ok(event)),
+                Ok(Followed::CaughtUp { .. }) => {}
+                Err(e) => return Some(Err(e)),
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Delivers what is recorded, then what will be, without a gap and without a repeat.
+    ///
+    /// ```
+    /// # use retold::{Follow, NewEvent, Store};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// let mut following = store.follow(Follow::branch("run-7")?)?;
+    /// assert_eq!(following.next_event().await.unwrap()?.kind(), "run.started");
+    /// store.append("run-7", NewEvent::new("tool.invoked"))?;
+    /// assert_eq!(following.next_event().await.unwrap()?.kind(), "tool.invoked");
+    /// # Ok::<(), retold::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a branch that does not exist, [`Error::BadCursor`] for a cursor of another store or
+    /// branch, or beyond the head, [`Error::Closed`].
+    pub fn follow(&self, follow: Follow) -> Result<Following> {
+        let Some(wakes) = Wakes::of(self) else { return Err(Error::Closed { after: None }) };
+        let session = match &follow.scope {
+            Scope::Branch(place) => Some(place.session.clone()),
+            Scope::Session(session) => Some(session.clone()),
+            Scope::All => None,
+        };
+        // Before anything is read: what is committed from here on wakes.
+        let subscription = wakes.subscribe(session);
+        let mut source =
+            Source { reader: self.reader()?, scope: follow.scope, store: self.id(), branch: None };
+        source.resolve()?;
+        let scanned = source.start(&follow.start)?;
+        let inner = Box::pin(drive(source, subscription, follow.filter, scanned));
+        Ok(Following { inner })
+    }
+}
+
+/// The numbers of what is followed, and how to read them.
+#[derive(Clone, Debug)]
+struct Source {
+    reader: Reader,
+    scope: Scope,
+    store: StoreId,
+    /// The branch of [`Scope::Branch`], once it exists.
+    branch: Option<Arc<Branch>>,
+}
+
+impl Source {
+    fn resolve(&mut self) -> Result<()> {
+        if let (Scope::Branch(place), None) = (&self.scope, &self.branch) {
+            self.branch = match self.reader.branch(place) {
+                Err(Error::NotFound { .. }) if place.branch.as_str() == MAIN => None,
+                found => Some(found?),
+            };
+        }
+        Ok(())
+    }
+
+    fn order(&self) -> Order {
+        match self.scope {
+            Scope::Session(_) => Order::Increasing,
+            Scope::Branch(_) | Scope::All => Order::Dense,
+        }
+    }
+
+    fn number(&self, event: &Event) -> u64 {
+        match self.scope {
+            Scope::Branch(_) => event.sequence().get(),
+            Scope::Session(_) | Scope::All => event.position().get(),
+        }
+    }
+
+    fn cursor(&self, scanned: u64) -> Cursor {
+        Cursor::new(self.store, self.branch.as_ref().map(|b| b.number), scanned)
+    }
+
+    /// How far the store is, in the numbers of this scope.
+    fn committed(&self) -> Result<u64> {
+        match (&self.scope, &self.branch) {
+            (Scope::Branch(_), None) => Ok(0),
+            (Scope::Branch(_), Some(branch)) => Ok(self.reader.head(branch)?.get()),
+            _ => Ok(self.reader.committed().get()),
+        }
+    }
+
+    fn page(&self, after: u64, to: u64) -> Result<Vec<Event>> {
+        self.page_of(after, to, DEFAULT_PAGE)
+    }
+
+    fn page_of(&self, after: u64, to: u64, limit: usize) -> Result<Vec<Event>> {
+        let from = after.saturating_add(1);
+        match (&self.scope, &self.branch) {
+            (Scope::Branch(_), None) => Ok(Vec::new()),
+            (Scope::Branch(_), Some(branch)) => {
+                self.reader.page(branch, Range { from, to, limit, reverse: false })
+            }
+            (Scope::Session(session), _) => {
+                self.reader.page_session(session, Position::new(after), Position::new(to), limit)
+            }
+            (Scope::All, _) => self.reader.page_all(Positions { from, to, limit, reverse: false }),
+        }
+    }
+
+    /// The number after which to begin.
+    fn start(&self, start: &Start) -> Result<u64> {
+        let committed = self.committed()?;
+        let beyond = |n: u64, what: &str| Error::BadCursor {
+            reason: format!(
+                "it stands at {what} {n}, and the store ends at {committed}: was a backup restored?"
+            ),
+        };
+        let what = match self.scope {
+            Scope::Branch(_) => "sequence",
+            Scope::Session(_) | Scope::All => "position",
+        };
+        match (start, &self.scope) {
+            (Start::End, _) => Ok(committed),
+            (Start::After(0) | Start::AfterPosition(0), _) => Ok(0),
+            (Start::After(n), Scope::Branch(_))
+            | (Start::AfterPosition(n), Scope::Session(_) | Scope::All) => {
+                if *n > committed {
+                    Err(beyond(*n, what))
+                } else {
+                    Ok(*n)
+                }
+            }
+            (Start::After(_) | Start::AfterPosition(_), scope) => {
+                let reason = match scope {
+                    Scope::Branch(_) => "a branch is followed after a sequence, not after a position",
+                    _ => "more than one branch is followed after a position, not after a sequence",
+                };
+                Err(Error::BadCursor { reason: reason.into() })
+            }
+            (Start::Since(time), _) => self.first_since(*time, committed),
+            (Start::Cursor(cursor), _) => {
+                cursor.check_store(self.store)?;
+                let same = match &self.scope {
+                    Scope::Branch(_) => {
+                        cursor.branch() == self.branch.as_ref().map(|b| b.number)
+                            || (cursor.branch().is_none() && cursor.scanned() == 0)
+                    }
+                    Scope::Session(_) | Scope::All => cursor.branch().is_none(),
+                };
+                if !same {
+                    let reason = "it belongs to another branch, or to one that was deleted since".into();
+                    return Err(Error::BadCursor { reason });
+                }
+                if cursor.scanned() > committed {
+                    return Err(beyond(cursor.scanned(), what));
+                }
+                Ok(cursor.scanned())
+            }
+        }
+    }
+
+    /// The number before the first event that was recorded at or after a time.
+    fn first_since(&self, time: Timestamp, committed: u64) -> Result<u64> {
+        let (mut lo, mut hi) = (0, committed);
+        while lo < hi {
+            let middle = lo + (hi - lo) / 2;
+            match self.page_of(middle, committed, 1)?.first() {
+                Some(event) if event.recorded() < time => lo = self.number(event),
+                _ => hi = middle,
+            }
+        }
+        Ok(lo)
+    }
+
+    /// A branch that is waited for has no number yet: its cursors could not be made.
+    fn is_resolved(&self) -> bool {
+        self.branch.is_some() || !matches!(self.scope, Scope::Branch(_))
+    }
+
+    fn ours(&self, frame: &Frame) -> Vec<Event> {
+        let is_ours = |event: &&Event| match &self.scope {
+            Scope::Branch(place) => **event.place() == *place,
+            Scope::Session(_) | Scope::All => true,
+        };
+        frame.events.iter().filter(is_ours).cloned().collect()
+    }
+
+    fn out_of_order(&self, e: OutOfOrder) -> Error {
+        let what: &dyn std::fmt::Display = match &self.scope {
+            Scope::Branch(place) => place as &Place,
+            Scope::Session(session) => session,
+            Scope::All => &"the global order",
+        };
+        Error::corrupt(what, format!("{} follows {} there", e.found, e.scanned))
+    }
+}
+
+/// What waiting ended with.
+enum Waited {
+    Frame(Frame),
+    Woken,
+    Closed,
+}
+
+async fn wait(subscription: &mut Subscription) -> Waited {
+    let Some(receiver) = &mut subscription.receiver else { return Waited::Closed };
+    match receiver.recv().await {
+        Ok(frame) => Waited::Frame(frame),
+        Err(RecvError::Lagged(_)) => Waited::Woken,
+        Err(RecvError::Closed) => Waited::Closed,
+    }
+}
+
+fn drive(
+    mut source: Source,
+    mut subscription: Subscription,
+    filter: Filter,
+    scanned: u64,
+) -> impl Stream<Item = Result<Followed>> + Send {
+    async_stream::try_stream! {
+        let mut machine = Machine::new(source.order(), scanned);
+        let mut step = Step::Note;
+        loop {
+            let input = match step {
+                Step::Note => {
+                    source.resolve()?;
+                    Input::Noted(source.committed()?)
+                }
+                Step::Read { after, to } => {
+                    let reading = source.clone();
+                    let page = unblocked(move || reading.page(after, to)).await?;
+                    let empty = page.is_empty();
+                    for event in page {
+                        let number = source.number(&event);
+                        if machine.take(number).map_err(|e| source.out_of_order(e))? && filter.takes(&event) {
+                            let cursor = source.cursor(number);
+                            yield Followed::Event { event, cursor };
+                        }
+                    }
+                    Input::PageEnded { empty }
+                }
+                Step::TellCaughtUp => {
+                    yield Followed::CaughtUp { cursor: source.cursor(machine.scanned()) };
+                    Input::Told
+                }
+                Step::Wait => match wait(&mut subscription).await {
+                    Waited::Woken => Input::Woken,
+                    Waited::Closed => Input::Closed,
+                    Waited::Frame(frame) => {
+                        let ours = source.ours(&frame);
+                        let Some(first) = ours.first().map(|e| source.number(e)) else { continue };
+                        if !source.is_resolved() || !machine.continues(first, frame.after) {
+                            Input::Woken
+                        } else {
+                            for event in ours {
+                                let number = source.number(&event);
+                                if machine.take(number).map_err(|e| source.out_of_order(e))?
+                                    && filter.takes(&event)
+                                {
+                                    let cursor = source.cursor(number);
+                                    yield Followed::Event { event, cursor };
+                                }
+                            }
+                            continue;
+                        }
+                    }
+                },
+                Step::End => break,
+            };
+            step = machine.next(input).map_err(|e| source.out_of_order(e))?;
+        }
+    }
+}

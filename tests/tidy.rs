@@ -1,0 +1,57 @@
+//! Holds the tree to its rules: who imports whom, what is named where, what belongs beside what.
+//!
+//! Each check is a pure function from the files to its findings, so each is also run on a planted violation
+//! (`tests/tidy/planted.rs`). The rules in words are in `docs/architecture.md` and `CONTRIBUTING.md`.
+
+#[path = "tidy/files.rs"]
+mod files;
+#[cfg(test)]
+#[path = "tidy/planted.rs"]
+mod planted;
+#[path = "tidy/rooms.rs"]
+mod rooms;
+#[path = "tidy/source.rs"]
+mod source;
+#[path = "tidy/tree.rs"]
+mod tree;
+
+use std::path::Path;
+
+use tree::{Finding, Tree};
+
+type Check = fn(&Tree) -> Vec<Finding>;
+
+const CHECKS: [Check; 12] = [
+    rooms::ranks,
+    rooms::testkit,
+    rooms::crate_root,
+    rooms::doors,
+    rooms::engines,
+    rooms::printing,
+    files::migrations,
+    files::listed,
+    files::format_page,
+    files::length,
+    files::unfinished,
+    files::widths,
+];
+
+#[test]
+fn the_tree_keeps_its_rules() {
+    let tree = Tree::read(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    assert!(tree.has("src/lib.rs") && tree.has("tests/tidy.rs"), "the tree was not found");
+    for line in files::growing(&tree) {
+        println!("tidy: {line}: what is its second idea?");
+    }
+    let found: Vec<String> = CHECKS.iter().flat_map(|check| check(&tree)).map(|f| f.to_string()).collect();
+    assert!(found.is_empty(), "{} broken:\n\n{}\n", found.len(), found.join("\n"));
+}
+
+#[test]
+fn a_finding_names_file_line_and_rule() {
+    let tree = Tree::new([("src/limits.rs".into(), "\nuse crate::bus::Route;".into())]);
+    let found: Vec<String> = CHECKS.iter().flat_map(|check| check(&tree)).map(|f| f.to_string()).collect();
+    let rank =
+        "src/limits.rs:2: [rank] `limits` (rank 0) imports `bus` (rank 6); only lower ranks may be imported";
+    assert!(found.iter().any(|f| f == rank), "{found:#?}");
+}

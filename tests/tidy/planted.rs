@@ -1,0 +1,302 @@
+//! A planted violation of every rule: a check that cannot fail proves nothing.
+
+use crate::tree::{Finding, Tree};
+use crate::{files, rooms};
+
+fn tree(files: &[(&str, &str)]) -> Tree {
+    Tree::new(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())))
+}
+
+/// The findings, each as it is printed up to the end of its rule.
+fn places(found: &[Finding]) -> Vec<String> {
+    found.iter().map(|f| format!("{}:{} {}", f.file, f.line, f.rule)).collect()
+}
+
+#[track_caller]
+fn caught(check: fn(&Tree) -> Vec<Finding>, files: &[(&str, &str)], expected: &[&str]) {
+    let found = check(&tree(files));
+    assert_eq!(places(&found), expected, "{found:#?}");
+    assert!(found.iter().all(|f| f.what.len() > 12), "a finding says what is wrong: {found:?}");
+}
+
+#[track_caller]
+fn passes(check: fn(&Tree) -> Vec<Finding>, files: &[(&str, &str)]) {
+    caught(check, files, &[]);
+}
+
+#[test]
+fn an_import_from_a_higher_or_equal_rank_is_caught() {
+    let lower = "use crate::event::Event;\nuse crate::limits::MAX_PAGE;\nuse std::io::{self, Read};";
+    passes(rooms::ranks, &[("src/codec/record.rs", lower), ("src/event/name.rs", "use crate::limits::MAX;")]);
+    let upward = "use std::fmt;\nuse crate::follow::Cursor;";
+    caught(rooms::ranks, &[("src/store/read.rs", upward)], &["src/store/read.rs:2 rank"]);
+    caught(rooms::ranks, &[("src/limits.rs", "use crate::event::Event;")], &["src/limits.rs:1 rank"]);
+    caught(rooms::ranks, &[("src/codec/mod.rs", "use crate::schema::Upcast;")], &["src/codec/mod.rs:1 rank"]);
+}
+
+#[test]
+fn an_import_is_seen_in_every_way_to_write_it() {
+    for text in [
+        "pub use crate::bus::Route;",
+        "pub(crate) use crate::bus::Route as R;",
+        "use crate::{bus::Route};",
+        "use crate::{event::{Event, Place}, bus};",
+        "fn f() -> crate::bus::Route { loop {} }",
+        "use super::super::bus::Route;",
+        "mod inner { use super::super::super::bus; }",
+        "macro_rules! m { () => { $crate::bus::Route } }",
+        "#[cfg(any(test, feature = \"testkit\"))] use crate::bus::Route;",
+        "#[cfg(test)] mod tests { fn f() {} } use crate::bus::Route;",
+    ] {
+        caught(rooms::ranks, &[("src/store/read.rs", text)], &["src/store/read.rs:1 rank"]);
+    }
+    let several = "use crate::{\n    event::Event,\n    bus::{\n        Route,\n        Letter,\n    },\n};";
+    let expected = ["src/store/read.rs:4 rank", "src/store/read.rs:5 rank"];
+    caught(rooms::ranks, &[("src/store/read.rs", several)], &expected);
+    for text in
+        ["// use crate::bus::Route;", "/// use crate::bus::Route;\nfn f() { g(\"crate::bus::Route\") }"]
+    {
+        passes(rooms::ranks, &[("src/store/read.rs", text)]);
+    }
+}
+
+#[test]
+fn the_faces_never_import_each_other_not_even_in_tests() {
+    let text = "#[cfg(test)] mod tests { use crate::cli::Table; }";
+    caught(rooms::ranks, &[("src/server/mod.rs", text)], &["src/server/mod.rs:1 rank"]);
+    caught(rooms::ranks, &[("src/tui/mod.rs", "use crate::mcp::Tool;")], &["src/tui/mod.rs:1 rank"]);
+}
+
+#[test]
+fn a_room_without_a_rank_is_caught() {
+    caught(rooms::ranks, &[("src/helpers/mod.rs", "")], &["src/helpers/mod.rs:1 rank"]);
+}
+
+#[test]
+fn only_tests_and_fuzz_targets_use_the_testkit() {
+    let in_test = "#[cfg(test)] mod tests { use crate::testkit::Model; }";
+    passes(rooms::ranks, &[("src/store/mod.rs", in_test), ("src/testkit/mod.rs", "use crate::bus::Route;")]);
+    let file = ("src/store/checks.rs", "use crate::testkit::Model;");
+    passes(rooms::ranks, &[("src/store/mod.rs", "#[cfg(test)]\nmod checks;"), file]);
+    caught(rooms::ranks, &[("src/cli/mod.rs", "use crate::testkit::Model;")], &["src/cli/mod.rs:1 rank"]);
+    caught(rooms::ranks, &[("src/testkit/mod.rs", "use crate::wire::Exit;")], &["src/testkit/mod.rs:1 rank"]);
+    caught(rooms::testkit, &[("examples/a.rs", "use retold::testkit::Model;")], &["examples/a.rs:1 testkit"]);
+    passes(rooms::testkit, &[("tests/it/model.rs", "use retold::testkit::Model;")]);
+}
+
+#[test]
+fn an_import_from_the_crate_root_is_caught() {
+    for text in [
+        "use crate::Event;",
+        "use crate::*;",
+        "use super::super::Event;",
+        "fn f(e: &crate::Event) {}",
+        "#[cfg(test)] mod tests { use crate::Event; }",
+        "use retold::Event;",
+    ] {
+        caught(rooms::crate_root, &[("src/store/read.rs", text)], &["src/store/read.rs:1 crate-root"]);
+    }
+    let root = [
+        ("src/lib.rs", "pub use crate::event::Event;"),
+        ("src/main.rs", "fn main() { retold::cli::main() }"),
+    ];
+    passes(rooms::crate_root, &root);
+    passes(rooms::crate_root, &[("src/store/read.rs", "use super::Tail; pub(crate) fn f() {}")]);
+}
+
+#[test]
+fn a_reach_around_a_rooms_door_is_caught() {
+    let store =
+        [("src/store/mod.rs", "mod tables; mod open; pub use open::open;"), ("src/store/tables.rs", "")];
+    let with = |path: &'static str, text: &'static str| {
+        [store[0], store[1], ("src/store/open.rs", ""), (path, text)]
+    };
+    for text in [
+        "use crate::store::tables::EVENTS;",
+        "use crate::store::{Store, tables};",
+        "use crate::store;\nfn f() { store::tables::x() }",
+        "#[cfg(test)] mod tests { use crate::store::tables::EVENTS; }",
+    ] {
+        let line = text.lines().count();
+        caught(
+            rooms::doors,
+            &with("src/follow/stream.rs", text),
+            &[&format!("src/follow/stream.rs:{line} door")],
+        );
+    }
+    caught(rooms::doors, &with("src/lib.rs", "pub use store::tables::EVENTS;"), &["src/lib.rs:1 door"]);
+    passes(
+        rooms::doors,
+        &with(
+            "src/follow/stream.rs",
+            "use crate::store::{Store, open}; fn f() { crate::store::Store::new() }",
+        ),
+    );
+    passes(
+        rooms::doors,
+        &with("src/store/read.rs", "use super::tables::EVENTS; use crate::store::tables::META;"),
+    );
+    let payload = ("src/event/payload.rs", "");
+    passes(rooms::doors, &[payload, ("src/project/fold.rs", "use crate::event::payload::Started;")]);
+}
+
+#[test]
+fn an_engine_named_outside_its_room_is_caught() {
+    let encoder = [
+        ("src/codec/mod.rs", "use bincode::Encode;"),
+        ("src/store/meta.rs", "// bincode\nuse bincode::Encode;"),
+    ];
+    caught(rooms::engines, &encoder, &["src/store/meta.rs:2 engine"]);
+    let engine = [
+        ("src/store/open.rs", "use redb::Database;"),
+        ("src/testkit/crash.rs", "use redb::StorageBackend;"),
+        ("src/follow/mod.rs", "fn f(t: &::redb::ReadTransaction) { open(\"x.redb\") }"),
+    ];
+    caught(rooms::engines, &engine, &["src/follow/mod.rs:1 engine"]);
+}
+
+#[test]
+fn printing_outside_the_output_is_caught() {
+    let out = ("src/cli/output.rs", "fn f() { println!(\"x\"); std::io::stdout() }");
+    passes(rooms::printing, &[out, ("src/store/mod.rs", "#[test] fn f() { println!(\"x\") }")]);
+    for text in [
+        "fn f() { println!(\"x\") }",
+        "fn f() { std::eprint!(\"x\") }",
+        "fn f() { std::io::stdout() }",
+        "use std::io::{self, stdout};",
+        "fn f() { io::stdout().lock() }",
+    ] {
+        caught(rooms::printing, &[("src/cli/read.rs", text)], &["src/cli/read.rs:1 print"]);
+    }
+    passes(rooms::printing, &[("src/cli/read.rs", "fn f(c: Output) { parse(c.stdout); g(\"println!\") }")]);
+}
+
+const BIRTH: [(&str, &str); 5] = [
+    ("migrations/README.md", "| number |\n|---|\n| [0001_birth](0001_birth/README.md) |\n"),
+    ("migrations/0001_birth/README.md", "x"),
+    ("migrations/0001_birth/store.redb", "x"),
+    ("migrations/0001_birth/events.jsonl", "x"),
+    ("migrations/0001_birth/layout.txt", "x"),
+];
+
+#[test]
+fn a_migration_without_its_evidence_is_caught() {
+    passes(files::migrations, &[("src/event/mod.rs", "")]);
+    passes(files::migrations, &BIRTH);
+    caught(files::migrations, &BIRTH[..4], &["migrations/0001_birth/layout.txt:1 migration"]);
+    caught(files::migrations, &BIRTH[1..], &["migrations/README.md:1 migration"]);
+    caught(files::migrations, &[("src/codec/mod.rs", "")], &["migrations/README.md:1 migration"]);
+    let no_birth = [BIRTH[0], ("src/store/mod.rs", "")];
+    let expected = ["migrations/0001_birth/README.md:1 migration", "migrations/README.md:3 migration"];
+    caught(files::migrations, &no_birth, &expected);
+    let with = |more: &[(&'static str, &'static str)]| [&BIRTH, more].concat();
+    caught(files::migrations, &with(&[("migrations/notes.txt", "x")]), &["migrations/notes.txt:1 migration"]);
+    let format_step = with(&[
+        ("migrations/0003_wider/README.md", "x"),
+        ("migrations/0003_wider/before.redb", "x"),
+        ("migrations/0003_wider/expected.jsonl", ""),
+    ]);
+    caught(
+        files::migrations,
+        &format_step,
+        &[
+            "migrations/0003_wider/README.md:1 migration",
+            "migrations/0003_wider/expected.jsonl:1 migration",
+            "migrations/0003_wider/layout.txt:1 migration",
+            "migrations/README.md:1 migration",
+        ],
+    );
+    let event_step = with(&[
+        ("migrations/0002_coder_v2/README.md", "x"),
+        ("migrations/0002_coder_v2/upcast.toml", "x"),
+        ("migrations/0002_coder_v2/before.jsonl", "x"),
+    ]);
+    let expected = ["migrations/0002_coder_v2/after.jsonl:1 migration", "migrations/README.md:1 migration"];
+    caught(files::migrations, &event_step, &expected);
+}
+
+#[test]
+fn a_file_that_nothing_names_is_caught() {
+    let main = ("tests/it/main.rs", "mod store;\nmod follow;");
+    let named = [
+        main,
+        ("tests/it/store.rs", "mod crash;"),
+        ("tests/it/store/crash.rs", ""),
+        ("tests/it/follow/mod.rs", "mod lag;"),
+        ("tests/it/follow/lag.rs", ""),
+        ("tests/it/data/x.json", ""),
+        ("tests/tidy.rs", ""),
+        ("tests/tidy/files.rs", ""),
+    ];
+    passes(files::listed, &named);
+    caught(files::listed, &[main, ("tests/it/cli.rs", "")], &["tests/it/cli.rs:1 listed"]);
+    caught(files::listed, &[main, ("tests/it/main/x.rs", "")], &["tests/it/main/x.rs:1 listed"]);
+    caught(files::listed, &[named[1], main, ("tests/it/store/b.rs", "")], &["tests/it/store/b.rs:1 listed"]);
+    caught(files::listed, &[("tests/cli.rs", "")], &["tests/cli.rs:1 listed"]);
+    caught(files::listed, &[("tests/cli/main.rs", "")], &["tests/cli/main.rs:1 listed"]);
+    let source = [("src/lib.rs", "pub mod error;"), ("src/error.rs", ""), ("src/wire.rs", "")];
+    caught(files::listed, &source, &["src/wire.rs:1 listed"]);
+}
+
+#[test]
+fn a_codec_that_changes_without_its_page_is_caught() {
+    passes(files::format_page, &[("docs/format.md", "")]);
+    let codec = |text| ("src/codec/mod.rs", text);
+    caught(files::format_page, &[codec("fn f() {}")], &["docs/format.md:1 format-page"]);
+    caught(
+        files::format_page,
+        &[codec("fn f() {}"), ("docs/format.md", "x")],
+        &["docs/format.md:1 format-page"],
+    );
+    let old = ("docs/format.md", "# Format\n\ncodec fingerprint: 0123456789abcdef\n");
+    let found = files::format_page(&tree(&[codec("fn f() {}"), old]));
+    assert_eq!(places(&found), ["docs/format.md:3 format-page"]);
+    let line = found[0].what.split('`').nth(1).unwrap();
+    assert!(line.starts_with("codec fingerprint: "), "{line}");
+    let page = ("docs/format.md", line);
+    passes(files::format_page, &[codec("fn f() {}"), page]);
+    let same = "//! Words.\nfn f() {\n    // more\n}\n#[cfg(test)]\nmod tests { fn g() {} }";
+    passes(files::format_page, &[codec(same), page]);
+    caught(files::format_page, &[codec("fn f() { 1 }"), page], &["docs/format.md:1 format-page"]);
+    let tables = ("src/store/tables.rs", "const EVENTS: &str = \"events\";");
+    caught(files::format_page, &[codec("fn f() {}"), tables, page], &["docs/format.md:1 format-page"]);
+    let (a, b) = (codec("const N: &str = \"a\";"), codec("const N: &str = \"b\";"));
+    let value = |c| files::format_page(&tree(&[c]))[0].what.clone();
+    assert_ne!(value(a), value(b), "the name of a table is part of the format");
+}
+
+#[test]
+fn a_file_that_outgrew_its_reader_is_caught() {
+    let lines = |n: usize| "fn f() {}\n".repeat(n);
+    let (fits, grows, too_long) = (lines(500), lines(700), lines(701));
+    passes(files::length, &[("src/a.rs", &fits), ("src/b.rs", &grows)]);
+    caught(files::length, &[("src/c.rs", &too_long)], &["src/c.rs:701 length"]);
+    let told = files::growing(&tree(&[("src/a.rs", &fits), ("src/b.rs", &grows), ("src/c.rs", &too_long)]));
+    assert_eq!(told, ["src/b.rs has 700 lines without its tests"]);
+    let tested = format!("{grows}#[cfg(test)]\nmod tests {{\n{fits}}}\n");
+    passes(files::length, &[("src/d.rs", &tested)]);
+}
+
+#[test]
+fn what_is_left_half_done_is_caught() {
+    let text = "fn f() {\n    todo!()\n}\n// FIXME later\nfn g() { std::unimplemented!() }";
+    caught(
+        files::unfinished,
+        &[("src/a.rs", text)],
+        &["src/a.rs:2 unfinished", "src/a.rs:5 unfinished", "src/a.rs:4 unfinished"],
+    );
+    passes(files::unfinished, &[("src/a.rs", "fn todo() { f(\"todo!()\") }")]);
+}
+
+#[test]
+fn a_machine_wide_number_in_an_encoding_is_caught() {
+    let encoded = "#[derive(Clone, Encode)]\npub struct A<const N: usize> {\n    a: u8,\n    b: Vec<usize>,\n}\n\
+                   #[derive(bincode::Encode)] struct B(isize);\n#[derive(Clone)] struct C { c: usize }\n\
+                   fn f(n: usize) {}";
+    caught(
+        files::widths,
+        &[("src/codec/a.rs", encoded)],
+        &["src/codec/a.rs:4 width", "src/codec/a.rs:6 width"],
+    );
+    passes(files::widths, &[("src/store/a.rs", encoded)]);
+}

@@ -1,0 +1,193 @@
+//! Rooms: who may import whom, and what may be named where.
+
+use crate::source::{Kind, Path};
+use crate::tree::{Finding, Tree, module};
+
+/// Every room with its rank. A room imports from lower ranks only; `event` and `limits`, both 0, are told apart below.
+const RANKS: [(&str, u8); 16] = [
+    ("limits", 0),
+    ("event", 0),
+    ("error", 1),
+    ("codec", 2),
+    ("schema", 2),
+    ("store", 3),
+    ("follow", 4),
+    ("project", 5),
+    ("bus", 6),
+    ("interop", 6),
+    ("wire", 7),
+    ("cli", FACE),
+    ("server", FACE),
+    ("mcp", FACE),
+    ("tui", FACE),
+    ("testkit", 7),
+];
+const FACE: u8 = 8;
+
+/// Folders inside a room that are part of what it shows: `crate::event::payload::…` is no reach around its door.
+const OPEN: [(&str, &str); 2] = [("event", "payload"), ("project", "builtin")];
+
+/// Files that may print.
+const MAY_PRINT: [&str; 1] = ["src/cli/output.rs"];
+
+fn rank(room: &str) -> Option<u8> {
+    RANKS.iter().find(|(name, _)| *name == room).map(|(_, rank)| *rank)
+}
+
+/// The room that a file of the library belongs to. The crate root and the binary belong to none.
+fn room(path: &str) -> Option<String> {
+    if !path.starts_with("src/") || path.starts_with("src/bin/") {
+        return None;
+    }
+    module(path).into_iter().next()
+}
+
+fn finding(file: &str, line: usize, rule: &'static str, what: String) -> Finding {
+    Finding { file: file.to_owned(), line, rule, what }
+}
+
+/// Every room has a rank, and imports from lower ranks only. Test code may reach up (a test may use a neighbour or
+/// the testkit), but the faces stay apart there too.
+pub(crate) fn ranks(tree: &Tree) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (file, source) in tree.under("src/") {
+        let Some(from) = room(file) else { continue };
+        let Some(own) = rank(&from) else {
+            let what = format!("`{from}` is no room with a rank; add it to the table in tests/tidy/rooms.rs");
+            found.push(finding(file, 1, "rank", what));
+            continue;
+        };
+        for path in &source.inner {
+            let Some(to) = path.segments.first().filter(|to| **to != from) else { continue };
+            let Some(other) = rank(to) else { continue };
+            let why = if own == FACE && other == FACE {
+                format!("the faces never import each other, and `{from}` imports `{to}`")
+            } else if path.test {
+                continue;
+            } else if to == "testkit" {
+                format!("`{from}` imports `testkit`, which only tests and fuzz targets may")
+            } else if from == "event" && to == "limits" || other < own {
+                continue;
+            } else {
+                format!(
+                    "`{from}` (rank {own}) imports `{to}` (rank {other}); only lower ranks may be imported"
+                )
+            };
+            found.push(finding(file, path.line, "rank", why));
+        }
+    }
+    found
+}
+
+/// Examples, benches and the binary do without the testkit.
+pub(crate) fn testkit(tree: &Tree) -> Vec<Finding> {
+    let users = tree.rust.iter().filter(|(file, _)| {
+        ["examples/", "benches/", "src/main.rs", "src/bin/"].iter().any(|p| file.starts_with(p))
+    });
+    users
+        .flat_map(|(file, source)| {
+            let paths = source.outer.iter().chain(&source.inner);
+            paths.filter(|p| p.segments.iter().any(|s| s == "testkit")).map(|p| {
+                finding(file, p.line, "testkit", "only tests and fuzz targets use the testkit".into())
+            })
+        })
+        .collect()
+}
+
+/// Inside the crate one imports from the room, never from the crate root. Tests inside rooms too.
+pub(crate) fn crate_root(tree: &Tree) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (file, source) in tree.under("src/") {
+        if room(file).is_none() {
+            continue;
+        }
+        for path in &source.inner {
+            let name = path.segments.first().map_or("*", String::as_str);
+            if rank(name).is_none() {
+                let what =
+                    format!("`crate::{name}` is imported from the crate root; import it from its room");
+                found.push(finding(file, path.line, "crate-root", what));
+            }
+        }
+        let own_name = |p: &&Path| p.segments.first().is_some_and(|s| s == "retold") && p.segments.len() > 1;
+        for path in source.outer.iter().filter(own_name) {
+            let what = "the crate names itself from outside; import from the room".to_owned();
+            found.push(finding(file, path.line, "crate-root", what));
+        }
+    }
+    found
+}
+
+/// Outside a room nobody names its inner files.
+pub(crate) fn doors(tree: &Tree) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (file, source) in tree.under("src/") {
+        // In the crate root a path starts with the room itself.
+        let at_root = file == "src/lib.rs";
+        for path in source.inner.iter().chain(source.outer.iter().filter(|_| at_root)) {
+            let [to, inner, rest @ ..] = path.segments.as_slice() else { continue };
+            let own = room(file).is_some_and(|from| from == *to);
+            if own || rank(to).is_none() || OPEN.contains(&(to.as_str(), inner.as_str())) {
+                continue;
+            }
+            let is_file = [".rs", "/mod.rs"].iter().any(|end| tree.has(&format!("src/{to}/{inner}{end}")));
+            // A function may have the name of its file, when the room hands it out.
+            let handed_out = || {
+                let named =
+                    |p: &Path, from: usize| p.segments.len() > from && p.segments.last() == Some(inner);
+                let door = tree.rust.get(&format!("src/{to}/mod.rs"));
+                door.is_some_and(|d| {
+                    d.outer.iter().any(|p| named(p, 1)) || d.inner.iter().any(|p| named(p, 2))
+                })
+            };
+            if is_file && !(rest.is_empty() && handed_out()) {
+                let what =
+                    format!("`{to}::{inner}` is a file inside `{to}`; take what `src/{to}/mod.rs` hands out");
+                found.push(finding(file, path.line, "door", what));
+            }
+        }
+    }
+    found
+}
+
+/// `bincode` is named in the codec only, `redb` in the store and the testkit only.
+pub(crate) fn engines(tree: &Tree) -> Vec<Finding> {
+    const HOMES: [(&str, &[&str], &[&str]); 2] = [
+        ("bincode", &["src/codec/"], &["src/", "tests/", "examples/"]),
+        ("redb", &["src/store/", "src/testkit/"], &["src/", "examples/"]),
+    ];
+    let mut found = Vec::new();
+    for (name, homes, searched) in HOMES {
+        for (file, source) in &tree.rust {
+            let at = |folders: &[&str]| folders.iter().any(|f| file.starts_with(f));
+            if at(homes) || !at(searched) {
+                continue;
+            }
+            for token in source.tokens.iter().filter(|t| t.kind == Kind::Ident && t.text == name) {
+                let what = format!("`{name}` is named in {} only", homes.join(" and "));
+                found.push(finding(file, token.line, "engine", what));
+            }
+        }
+    }
+    found
+}
+
+/// The library is silent, and a face prints in one place.
+pub(crate) fn printing(tree: &Tree) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (file, source) in tree.under("src/").filter(|(file, _)| !MAY_PRINT.contains(file)) {
+        for (i, token) in source.tokens.iter().enumerate().filter(|(_, t)| !t.test && t.kind == Kind::Ident) {
+            let prints = ["println", "print", "eprintln", "eprint"].contains(&token.text.as_str());
+            if prints && source.is(i + 1, "!") {
+                let what = format!("`{}!` outside {}", token.text, MAY_PRINT.join(", "));
+                found.push(finding(file, token.line, "print", what));
+            }
+        }
+        let paths = source.outer.iter().filter(|p| !p.test && p.segments.len() > 1);
+        for path in paths.filter(|p| p.segments.last().is_some_and(|s| s == "stdout")) {
+            let what = format!("`{}` outside {}", path.segments.join("::"), MAY_PRINT.join(", "));
+            found.push(finding(file, path.line, "print", what));
+        }
+    }
+    found
+}
