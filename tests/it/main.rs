@@ -7,22 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
-mod follow;
-mod store;
-
-#[cfg(feature = "testkit")]
-mod bitflip;
 #[cfg(feature = "testkit")]
 mod closing;
 #[cfg(feature = "testkit")]
 mod crash;
 #[cfg(feature = "testkit")]
 mod fault;
-mod golden;
-#[cfg(unix)]
-mod kill;
+mod follow;
 #[cfg(feature = "testkit")]
 mod model;
+mod store;
 #[cfg(feature = "testkit")]
-mod properties;
-mod stress;
+mod support;
