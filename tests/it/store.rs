@@ -146,3 +146,16 @@ fn closing_while_producers_are_at_work_ends_and_loses_nothing_acknowledged() {
         assert!(store.verify().unwrap().is_clean());
     }
 }
+
+#[test]
+fn a_page_of_large_payloads_ends_early_and_says_where_to_go_on() {
+    let store = Store::in_memory().unwrap();
+    let large = |n: u64| event(n).bytes("application/octet-stream", vec![n as u8; 3 << 20]);
+    for n in 1..=6 {
+        store.append("s", large(n)).unwrap();
+    }
+    let page = store.read(&Query::branch("s").unwrap()).unwrap();
+    assert_eq!(page.events.len(), 3);
+    let rest = store.events(page.next.unwrap()).unwrap();
+    assert_eq!(rest.map(|e| e.unwrap().payload()[0]).collect::<Vec<_>>(), [4, 5, 6]);
+}
