@@ -8,6 +8,8 @@
 )]
 
 #[cfg(feature = "testkit")]
+mod bitflip;
+#[cfg(feature = "testkit")]
 mod closing;
 #[cfg(feature = "testkit")]
 mod crash;
