@@ -235,7 +235,7 @@ impl Shared {
         durable: bool,
         force: bool,
     ) -> Result<bool, Failed> {
-        let Db::Writable(db) = db else {
+        let Db::Writable(Some(db)) = db else {
             return Err(Error::ReadOnly { path: self.name.clone() }.into());
         };
         let settle = {
