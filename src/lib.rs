@@ -31,6 +31,8 @@ pub mod follow;
 pub mod interop;
 pub mod limits;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use error::{Error, Result};
 pub use event::{
