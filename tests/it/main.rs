@@ -14,10 +14,14 @@ mod closing;
 #[cfg(feature = "testkit")]
 mod crash;
 #[cfg(feature = "testkit")]
+mod edges;
+#[cfg(feature = "testkit")]
 mod fault;
 mod follow;
 #[cfg(feature = "testkit")]
 mod model;
+#[cfg(feature = "testkit")]
+mod properties;
 mod store;
 #[cfg(feature = "testkit")]
 mod support;
