@@ -18,10 +18,14 @@ mod edges;
 #[cfg(feature = "testkit")]
 mod fault;
 mod follow;
+#[cfg(all(unix, feature = "testkit"))]
+mod kill;
 #[cfg(feature = "testkit")]
 mod model;
 #[cfg(feature = "testkit")]
 mod properties;
 mod store;
+#[cfg(feature = "testkit")]
+mod stress;
 #[cfg(feature = "testkit")]
 mod support;
