@@ -17,6 +17,7 @@
 //! | [`codec`] | bytes and events, both ways, checked |
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
+//! | [`interop`] | what other programs wrote, read into events and written out again |
 //!
 //! A room uses those above it in this table, never those below. `docs/architecture.md` says why.
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod codec;
 pub mod error;
 pub mod event;
 pub mod follow;
+pub mod interop;
 pub mod limits;
 pub mod store;
 #[cfg(feature = "testkit")]

@@ -18,6 +18,7 @@ mod edges;
 #[cfg(feature = "testkit")]
 mod fault;
 mod follow;
+mod interop;
 #[cfg(all(unix, feature = "testkit"))]
 mod kill;
 #[cfg(feature = "testkit")]

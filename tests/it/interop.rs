@@ -1,0 +1,117 @@
+//! Sessions that other programs wrote, through the store and back.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use retold::interop::{self, Format, Options};
+use retold::{Event, Query, Store};
+
+/// Real files lie beside the project, not in it.
+fn real() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/real");
+    if path.is_dir() {
+        return Some(path);
+    }
+    println!("skipped: the real sessions are not here");
+    None
+}
+
+fn all(store: &Store) -> Vec<Event> {
+    store.events(Query::all()).unwrap().map(Result::unwrap).collect()
+}
+
+fn load(store: &Store, path: &Path) -> interop::Loaded {
+    let bytes = Bytes::from(std::fs::read(path).unwrap());
+    let plan = interop::parse(path.to_str().unwrap(), &bytes, &Options::default()).unwrap();
+    interop::load(store, plan, &mut |_| {}).unwrap()
+}
+
+#[test]
+fn real_files_come_back_byte_for_byte_and_going_in_again_adds_nothing() {
+    let Some(real) = real() else { return };
+    let mut files = 0;
+    for folder in ["claude-code", "openhands", "temporal"] {
+        for entry in std::fs::read_dir(real.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let store = Store::in_memory().unwrap();
+            let first = load(&store, &path);
+            assert_eq!(first.skipped, [], "{}", path.display());
+            assert!(first.new > 0 && first.duplicates == 0, "{}: {first:?}", path.display());
+            store.settle().unwrap();
+            let back = interop::restore(&all(&store));
+            assert_eq!(back.len(), 1);
+            assert!(back[0].bytes == std::fs::read(&path).unwrap(), "{} differs", path.display());
+            let again = load(&store, &path);
+            assert_eq!((again.new, again.duplicates), (0, first.new), "{}", path.display());
+            assert!(store.verify().unwrap().is_clean());
+            files += 1;
+        }
+    }
+    assert!(files >= 10, "{files} files");
+}
+
+#[test]
+fn a_session_with_one_side_branch_has_exactly_two_branches() {
+    let Some(real) = real() else { return };
+    let store = Store::in_memory().unwrap();
+    let loaded = load(&store, &real.join("claude-code/side-branch.jsonl"));
+    assert_eq!(loaded.branches, 2);
+    let session = store.sessions(None, 10).unwrap().remove(0).session;
+    let branches = store.branches(&session).unwrap();
+    assert_eq!(branches.len(), 2);
+    let side = branches.iter().find(|b| b.parent.is_some()).unwrap();
+    let (_, fork) = side.parent.clone().unwrap();
+    let address = retold::Address::from(side.place.clone());
+    let events: Vec<Event> =
+        store.events(Query::branch(&address).unwrap()).unwrap().map(Result::unwrap).collect();
+    let main: Vec<Event> =
+        store.events(Query::branch(session.as_str()).unwrap()).unwrap().map(Result::unwrap).collect();
+    let fork = usize::try_from(fork.get()).unwrap();
+    assert_eq!(events[..fork], main[..fork]);
+    assert!(events.len() > fork && events[fork].id() != main[fork].id());
+}
+
+#[test]
+fn what_is_exported_another_store_takes_in_with_its_branches() {
+    let store = Store::in_memory().unwrap();
+    let event = |n: i32| retold::NewEvent::new("step.done").data(serde_json::json!({ "n": n }));
+    store.append("s", [event(1), event(2)]).unwrap();
+    store.append("s", retold::NewEvent::new("raw").bytes("application/x", vec![0, 255, 10])).unwrap();
+    store.append("t", retold::NewEvent::new("spread").json_text("{\n  \"a\": 1\n}")).unwrap();
+    store.fork("s@2", "b").unwrap();
+    store.fork("s/b", "c").unwrap();
+    store.append("s/c", event(3)).unwrap();
+    store.append("s/b", event(4)).unwrap();
+    store.fork("s/c@3", "empty").unwrap();
+    let session = interop::Scope::Session("s".try_into().unwrap());
+    for (format, scope, events) in [
+        (Format::Retold, interop::Scope::All, 6),
+        (Format::CloudEvents, interop::Scope::All, 6),
+        (Format::Aios, interop::Scope::All, 6),
+        (Format::Retold, session, 5),
+    ] {
+        let mut lines = Vec::new();
+        let done = interop::export(&store, &scope, format, &mut lines, &mut |_| {}).unwrap();
+        assert_eq!(done, events);
+        let options = Options::default().format(Some(format));
+        let plan = interop::parse("x", &Bytes::from(lines), &options).unwrap();
+        assert_eq!(plan.skipped, []);
+        let other = Store::in_memory().unwrap();
+        assert_eq!(interop::load(&other, plan, &mut |_| {}).unwrap().new as u64, events);
+        for branch in store.branches(&"s".try_into().unwrap()).unwrap() {
+            let read = |store: &Store| -> Vec<Event> {
+                let query = Query::branch(retold::Address::from(branch.place.clone())).unwrap();
+                store.events(query).unwrap().map(Result::unwrap).collect()
+            };
+            let (a, b) = (read(&store), read(&other));
+            assert_eq!(a.len(), b.len(), "{format} {}", branch.place);
+            for (a, b) in a.iter().zip(&b) {
+                assert_eq!((a.place(), a.sequence(), a.kind()), (b.place(), b.sequence(), b.kind()));
+                if format != Format::Aios {
+                    assert_eq!((a.id(), a.payload(), a.occurred()), (b.id(), b.payload(), b.occurred()));
+                }
+            }
+        }
+        assert!(other.verify().unwrap().is_clean());
+    }
+}
