@@ -10,10 +10,14 @@
 mod bitflip;
 mod closing;
 mod crash;
+mod edges;
 mod fault;
 mod follow;
 mod interop;
+mod kill;
 mod migrations;
 mod model;
+mod properties;
 mod store;
+mod stress;
 mod support;
