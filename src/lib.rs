@@ -17,11 +17,16 @@
 //! | [`codec`] | bytes and events, both ways, checked |
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
+//! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
+//! | `cli` | the program `retold`, one file a verb |
 //!
 //! A room uses those above it in this table, never those below. `docs/architecture.md` says why.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 #[doc(hidden)]
 pub mod codec;
 pub mod error;
@@ -29,6 +34,7 @@ pub mod event;
 pub mod follow;
 pub mod limits;
 pub mod store;
+pub mod wire;
 
 pub use error::{Error, Result};
 pub use event::{
