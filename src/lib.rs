@@ -17,6 +17,7 @@
 //! | [`codec`] | bytes and events, both ways, checked |
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
+//! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
 //!
@@ -32,6 +33,7 @@ pub mod codec;
 pub mod error;
 pub mod event;
 pub mod follow;
+pub mod interop;
 pub mod limits;
 pub mod store;
 pub mod wire;

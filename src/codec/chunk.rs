@@ -115,7 +115,8 @@ impl Chunk {
             return Err(Malformed::new("its packing is unknown"));
         }
         let count = header.count as usize;
-        if count == 0 || count > MAX_CHUNK_EVENTS || header.first == 0 {
+        let ends = header.first.checked_add(u64::from(header.count)).is_some();
+        if count == 0 || count > MAX_CHUNK_EVENTS || header.first == 0 || !ends {
             return Err(Malformed::new("its event count or first sequence is impossible"));
         }
         let mut table = Vec::with_capacity(count);
@@ -168,5 +169,20 @@ impl Chunk {
     #[must_use]
     pub fn entry(&self, sequence: u64) -> Option<&(u64, i64, Bytes)> {
         self.entries.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_whose_sequences_have_no_end_is_refused() {
+        for (first, refused) in [(u64::MAX, true), (u64::MAX - 1, false)] {
+            let mut chunk = ChunkBuilder::new(1, first);
+            chunk.push(1, 0, Bytes::from_static(b"x"));
+            let read = Chunk::decode(&chunk.finish().into());
+            assert_eq!(read.map(|c| c.last()).ok(), (!refused).then_some(first));
+        }
     }
 }

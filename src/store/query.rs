@@ -5,7 +5,7 @@ use super::read::{Range, Reader};
 use super::verbs::Store;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Filter, Place, Position, Sequence};
-use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
+use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
 
 /// Which events to read: of one branch, or of the whole store in global order.
 ///
@@ -91,6 +91,23 @@ impl Query {
 }
 
 impl Query {
+    /// The event's number in what is read.
+    fn number(&self, event: &Event) -> u64 {
+        match self.scope {
+            Scope::Branch(_) => event.sequence().get(),
+            Scope::All => event.position().get(),
+        }
+    }
+
+    /// Leaves out what was read up to this number.
+    fn go_past(&mut self, number: u64) {
+        if self.reverse {
+            self.to = number.saturating_sub(1);
+        } else {
+            self.from = number.saturating_add(1);
+        }
+    }
+
     /// How many events it asks for in all.
     pub(crate) fn max_events(&self) -> usize {
         self.limit.unwrap_or(usize::MAX)
@@ -103,7 +120,8 @@ impl Query {
     }
 }
 
-/// Some events, and where to go on.
+/// Some events, and where to go on. It may hold fewer than were asked for, when they are large: `next` says whether
+/// there is more.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Page {
@@ -114,7 +132,8 @@ pub struct Page {
 }
 
 impl Reader {
-    /// A page of up to `limit` events that the filter takes. It scans as far as it has to.
+    /// A page of up to `limit` events that the filter takes. It scans as far as it has to, and ends early when the
+    /// page has grown large in bytes.
     pub(super) fn read(&self, query: &Query) -> Result<Page> {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         let mut events = Vec::new();
@@ -123,7 +142,8 @@ impl Reader {
             Scope::Branch(place) => Some(self.branch(place)?),
             Scope::All => None,
         };
-        while events.len() < limit {
+        // A page of large payloads ends early: what it holds has to fit in memory.
+        while events.len() < limit && bytes_of(&events) < PAGE_BYTES {
             let size = if query.filter.is_empty() { limit - events.len() } else { limit.max(DEFAULT_PAGE) };
             let (from, to, reverse) = (at.from, at.to, at.reverse);
             if from > to {
@@ -136,16 +156,19 @@ impl Reader {
             if scanned.is_empty() {
                 return Ok(Page { events, next: None });
             }
-            for event in scanned {
-                let number = match query.scope {
-                    Scope::Branch(_) => event.sequence().get(),
-                    Scope::All => event.position().get(),
-                };
-                if reverse {
-                    at.to = number - 1;
+            let last = scanned.last().map_or(0, |e| at.number(e));
+            if query.filter.is_empty() {
+                at.go_past(last);
+                // Moved as a whole: a replay has nothing to pick.
+                if events.is_empty() {
+                    events = scanned;
                 } else {
-                    at.from = number + 1;
+                    events.extend(scanned);
                 }
+                continue;
+            }
+            for event in scanned {
+                at.go_past(at.number(&event));
                 if query.filter.takes(&event) {
                     events.push(event);
                 }
@@ -157,6 +180,10 @@ impl Reader {
         let next = (at.from <= at.to && limit > 0).then_some(at);
         Ok(Page { events, next })
     }
+}
+
+fn bytes_of(events: &[Event]) -> usize {
+    events.iter().map(|e| e.record().encoded().len()).sum()
 }
 
 /// Reads page after page as it is asked for events. Ends after the first error.

@@ -1,18 +1,19 @@
 //! Settling: the tail leaves the journal, grouped by branch into chunks, with heads, global order and ids.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use bytes::Bytes;
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{CursorError, ReadableTable, Table, WriteTransaction};
 use tracing::debug_span;
 
 use super::branch::Branch;
 use super::shared::Shared;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, JOURNAL, LINES, META, META_KEY, ORDER};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, corrupt};
 use crate::codec::{Chunk, ChunkBuilder, FORMAT, HeadRow, Meta, Run, encode_order};
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, EventId};
 use crate::limits::{CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
 
 /// One event to settle, with the number of its branch.
@@ -146,8 +147,30 @@ fn write_ids(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
     // Ids made by time arrive nearly sorted; in order, neighbours share their page.
     rows.sort_unstable_by_key(|(id, _)| *id);
     let mut table = txn.open_table(IDS).told()?;
-    for (id, place) in rows {
-        table.insert(id, place).told()?;
+    let mut rows = rows.into_iter().peekable();
+    // A cursor takes a run of keys that all fall between two neighbours without a search for each: with ids made by
+    // time that is the whole settle, at the table's end.
+    while let Some((id, place)) = rows.next() {
+        let mut cursor = table.lower_bound_mut(Bound::Included(id)).told()?;
+        match cursor.insert_before(id, place) {
+            Ok(()) => {}
+            Err(CursorError::UnorderedKey) => {
+                cursor.close().told()?;
+                return Err(corrupt(
+                    format!("event {}", EventId::from_bytes(*id)),
+                    "its id is recorded already",
+                ));
+            }
+            Err(e) => return Err(e).told(),
+        }
+        while let Some((id, place)) = rows.peek() {
+            match cursor.insert_before(*id, *place) {
+                Ok(()) => drop(rows.next()),
+                Err(CursorError::UnorderedKey) => break,
+                Err(e) => return Err(e).told(),
+            }
+        }
+        cursor.close().told()?;
     }
     Ok(())
 }

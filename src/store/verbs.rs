@@ -364,6 +364,7 @@ impl Handle {
             hook.closed();
         }
         let db = write(&self.shared.db).take();
+        self.shared.dismiss_thread();
         if let Some(thread) = lock(&self.thread).take() {
             // The writer's own thread can hold the last handle of a store, for a moment, through a hook.
             if thread.thread().id() != std::thread::current().id() {

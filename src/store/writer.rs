@@ -314,6 +314,12 @@ impl Shared {
         first
     }
 
+    /// Lets the thread see that the store is closed and nothing is queued.
+    pub(super) fn dismiss_thread(&self) {
+        let _queue = lock(&self.writer.queue);
+        self.writer.thread.notify_all();
+    }
+
     /// Settles everything, after [`Shared::stop_taking`]. Waits for the seat.
     pub(super) fn settle_last(&self) -> Result<()> {
         let slot = Slot::new();

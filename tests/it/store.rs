@@ -114,3 +114,48 @@ fn the_global_order_is_dense_over_journal_and_tables() {
     assert_eq!(store.sessions(None, 100).unwrap().len(), 8);
     assert!(store.verify().unwrap().is_clean());
 }
+
+#[test]
+fn closing_while_producers_are_at_work_ends_and_loses_nothing_acknowledged() {
+    for round in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.redb");
+        let store = Store::builder().sync(false).open(&path).unwrap();
+        let acknowledged: u64 = std::thread::scope(|scope| {
+            let producers: Vec<_> = (0..4)
+                .map(|p| {
+                    let store = store.clone();
+                    scope.spawn(move || {
+                        let mut count = 0;
+                        while store.append(format!("s{p}"), event(count)).is_ok() {
+                            count += 1;
+                        }
+                        count
+                    })
+                })
+                .collect();
+            while store.committed().get() < round {
+                std::thread::yield_now();
+            }
+            store.close().unwrap();
+            producers.into_iter().map(|p| p.join().unwrap()).sum()
+        });
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.committed().get(), acknowledged);
+        assert!(store.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn a_page_of_large_payloads_ends_early_and_says_where_to_go_on() {
+    let store = Store::in_memory().unwrap();
+    let large = |n: u64| event(n).bytes("application/octet-stream", vec![n as u8; 3 << 20]);
+    for n in 1..=6 {
+        store.append("s", large(n)).unwrap();
+    }
+    let page = store.read(&Query::branch("s").unwrap()).unwrap();
+    assert_eq!(page.events.len(), 3);
+    let rest = store.events(page.next.unwrap()).unwrap();
+    assert_eq!(rest.map(|e| e.unwrap().payload()[0]).collect::<Vec<_>>(), [4, 5, 6]);
+}

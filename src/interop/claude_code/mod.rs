@@ -1,0 +1,217 @@
+//! Transcripts of Claude Code: one record a line, each with `uuid` and `parentUuid`.
+//!
+//! - The session is the record's `sessionId`. Records of a sub-agent (`isSidechain`, in the same file or in an
+//!   `agent-*.jsonl` of their own) go to the session `<sessionId>.agent-<agentId>`.
+//! - Which branch a record goes to is told in [`line`]. Records without `uuid` go where the record before them went.
+//! - An event is caused by its parent; a tool's result by the call; a sub-agent's first prompt by the call that
+//!   started it. Neither file names that call's record in the other, but both have the words of the task: so the
+//!   call's event has an id that follows from these.
+
+mod line;
+mod record;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
+
+use super::fields::Fields;
+use super::pieces::Piece;
+use super::plan::{Added, Body, Builder, Draft};
+use super::{Input, Plan, ids, names, pieces, source};
+
+pub(crate) use record::is_record;
+
+use line::{Spot, Tree};
+use record::Transcript;
+
+pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
+    let pieces = pieces::lines(input.bytes);
+    let base = base(input, &pieces)?;
+    let stem = names::stem(input.file);
+    let mut reader = Reader {
+        plan: input.builder(),
+        asked: input.options.session.clone(),
+        agent_file: stem.strip_prefix("agent-"),
+        home: base,
+        chains: HashMap::new(),
+        trees: HashMap::new(),
+        tasks: HashSet::new(),
+        unnamed: ids::Occurrences::default(),
+    };
+    for piece in &pieces.all {
+        let fields = piece.text.clone().and_then(Fields::parse);
+        match fields {
+            Ok(fields) => reader.record(piece, &Transcript::read(&fields))?,
+            Err(reason) => {
+                reader.plan.skip(piece, reason);
+                reader.tree(reader.home.clone()).broke();
+            }
+        }
+    }
+    Ok(reader.plan.finish(pieces.tail))
+}
+
+/// The session of records that name none, until one does.
+fn base(input: &Input<'_>, pieces: &pieces::Pieces<'_>) -> Result<SessionId, Invalid> {
+    if input.options.session.is_some() {
+        return input.session_or_stem();
+    }
+    let texts = pieces.all.iter().filter_map(|p| p.text.as_deref().ok());
+    let named = texts.filter_map(|t| Fields::parse(t).ok()).find_map(|f| f.word("sessionId"));
+    named.map_or_else(|| input.session_or_stem(), |name| names::session(&name))
+}
+
+struct Reader<'a> {
+    plan: Builder<'a>,
+    /// The session that was asked for.
+    asked: Option<SessionId>,
+    /// The sub-agent that the file is named after.
+    agent_file: Option<&'a str>,
+    /// The session of records that name none.
+    home: SessionId,
+    /// The sub-agents of records in a file that names none: by `uuid`.
+    chains: HashMap<String, String>,
+    trees: HashMap<SessionId, Tree>,
+    /// Calls for sub-agents whose event has its id from the task.
+    tasks: HashSet<EventId>,
+    unnamed: ids::Occurrences,
+}
+
+impl<'a> Reader<'a> {
+    fn tree(&mut self, session: SessionId) -> &mut Tree {
+        self.trees.entry(session).or_default()
+    }
+
+    fn record(&mut self, piece: &Piece<'a>, t: &Transcript<'_>) -> Result<(), Invalid> {
+        let base = match (&self.asked, &t.session) {
+            (Some(asked), _) => Some(asked.clone()),
+            (None, Some(name)) => Some(names::session(name)?),
+            (None, None) => None,
+        };
+        let agent = self.agent(t);
+        let session = match (&base, &agent) {
+            (Some(base), Some(agent)) => names::session(&format!("{base}.agent-{agent}"))?,
+            (Some(base), None) if t.uuid.is_some() || t.session.is_some() => base.clone(),
+            _ => self.home.clone(),
+        };
+        if t.uuid.is_some() && (agent.is_none() || self.agent_file.is_some()) {
+            self.home = session.clone();
+        }
+        let base = base.unwrap_or_else(|| session.clone());
+        self.place(piece, t, &session, &base, agent.as_deref())
+    }
+
+    /// The sub-agent that a record belongs to.
+    fn agent(&mut self, t: &Transcript<'_>) -> Option<String> {
+        let is_agent = t.is_sidechain || (self.agent_file.is_some() && t.agent.is_some());
+        if !is_agent {
+            return None;
+        }
+        let named = t.agent.as_deref().or(self.agent_file).map(str::to_owned);
+        let uuid = t.uuid.as_deref()?;
+        let inherited = || t.parent.as_deref().and_then(|p| self.chains.get(p)).cloned();
+        // Older files hold the records of sub-agents without a name: each root is one.
+        let root = || uuid.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        let agent = named.or_else(inherited).unwrap_or_else(root);
+        self.chains.insert(uuid.to_owned(), agent.clone());
+        Some(agent)
+    }
+
+    fn place(
+        &mut self,
+        piece: &Piece<'a>,
+        t: &Transcript<'_>,
+        session: &SessionId,
+        base: &SessionId,
+        agent: Option<&str>,
+    ) -> Result<(), Invalid> {
+        let order = piece.ordinal as u64;
+        let draft = |event, time| Draft { event, time, body: Body::Record };
+        let calls: Vec<&str> = t.calls.iter().map(|c| &**c).collect();
+        let answers: Vec<&str> = t.answers.iter().map(|c| &**c).collect();
+        let tree = self.trees.entry(session.clone()).or_default();
+        let Some(node) = t.node(&calls, &answers) else {
+            let text = piece.text.as_deref().unwrap_or_default();
+            let name = [session.as_str().as_bytes(), b"", text.as_bytes()];
+            let id = self.unnamed.next(ids::derived(ids::CLAUDE_CODE, &name));
+            let line = tree.current();
+            let place = Place::new(session.clone(), tree.branch(line));
+            let event = event(t, id, None, agent);
+            if let Added::New(id) | Added::Variant(id) =
+                self.plan.push(piece, order, &place, draft(event, t.time))
+            {
+                tree.extend(line, id);
+            }
+            return Ok(());
+        };
+        let own = ids::derived(ids::CLAUDE_CODE, &[session.as_str().as_bytes(), node.uuid.as_bytes()]);
+        if let Some(known) = tree.event(node.uuid) {
+            // The same record once more, or another under the same id: it stays where the first one is.
+            let line = tree.line_of(node.uuid);
+            let place = Place::new(session.clone(), tree.branch(line));
+            let event = event(t, known, None, agent);
+            if let Added::New(id) | Added::Variant(id) =
+                self.plan.push(piece, order, &place, draft(event, t.time))
+            {
+                tree.extend(line, id);
+            }
+            return Ok(());
+        }
+        let task = |words: &str| {
+            ids::derived(ids::CLAUDE_CODE, &[base.as_str().as_bytes(), b"task", words.as_bytes()])
+        };
+        let id = t.task.as_deref().map(task).filter(|id| self.tasks.insert(*id)).unwrap_or(own);
+        let cause = match answers.iter().find_map(|a| tree.call(a)).or_else(|| tree.event(node.parent?)) {
+            None if agent.is_some() && tree.is_empty() => t.words.as_deref().map(task),
+            cause => cause,
+        };
+        let spot = tree.place(&node);
+        let name = tree.name(node.uuid, own)?;
+        let branch = match &spot {
+            Spot::End(line) => tree.branch(*line),
+            Spot::Fork { .. } => name.clone(),
+        };
+        let place = Place::new(session.clone(), branch);
+        let event = event(t, id, cause, agent);
+        match self.plan.push(piece, order, &place, draft(event, t.time)) {
+            Added::New(id) | Added::Variant(id) => {
+                if let Spot::Fork { from, at } = &spot {
+                    let parent = Place::new(session.clone(), tree.branch(*from));
+                    self.plan.fork_before_last(order, &place, &parent, *at);
+                }
+                tree.add(&node, &spot, id, Some(name));
+            }
+            Added::Duplicate => {}
+            Added::Refused => {
+                tree.lose(&node, &spot);
+                if id != own {
+                    self.tasks.remove(&id);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn event(t: &Transcript<'_>, id: EventId, cause: Option<EventId>, agent: Option<&str>) -> NewEvent {
+    let mut event = NewEvent::new(t.kind.clone());
+    event.id = id;
+    event.source = "claude-code".into();
+    event.actor = t.actor.into();
+    event.correlation = t.correlation().map_or_else(String::new, names::label).into();
+    event.causation = cause;
+    let noted = [
+        (source::ID, t.uuid.as_deref()),
+        ("tool", t.tool.as_deref()),
+        ("agent", agent.or(t.spawned.as_deref())),
+    ];
+    for (key, value) in noted {
+        if let Some(value) = value {
+            event.metadata.insert(key.to_owned(), names::label(value));
+        }
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+use std::borrow::Cow;
+
+use crate::event::Timestamp;
+use crate::interop::fields::{self, Fields};
+use crate::interop::names;
+
+use super::line::{Node, Role};
+
+/// What a record is, and the type of its event.
+const KINDS: [(&str, &str); 11] = [
+    ("user.prompt", "message.user"),
+    ("user.result", "tool.completed"),
+    ("user.result_error", "tool.errored"),
+    ("user.summary", "context.summarized"),
+    ("assistant.text", "message.assistant"),
+    ("assistant.thinking", "message.thinking"),
+    ("assistant.call", "tool.invoked"),
+    ("assistant.error", "error.raised"),
+    ("system.compact_boundary", "context.compacted"),
+    ("system.api_error", "error.raised"),
+    ("system.turn_duration", "claude_code.turn_duration"),
+];
+/// Tools that start a sub-agent.
+const SPAWNERS: [&str; 2] = ["Task", "Agent"];
+
+/// What an import needs of a record.
+#[derive(Debug, Default)]
+pub(super) struct Transcript<'a> {
+    pub(super) uuid: Option<Cow<'a, str>>,
+    pub(super) parent: Option<Cow<'a, str>>,
+    pub(super) session: Option<Cow<'a, str>>,
+    pub(super) agent: Option<Cow<'a, str>>,
+    pub(super) is_sidechain: bool,
+    pub(super) time: Option<Timestamp>,
+    pub(super) kind: Cow<'static, str>,
+    pub(super) role: Option<Role>,
+    pub(super) actor: &'static str,
+    pub(super) message: Option<Cow<'a, str>>,
+    pub(super) calls: Vec<Cow<'a, str>>,
+    pub(super) answers: Vec<Cow<'a, str>>,
+    /// The tool that the first call is for.
+    pub(super) tool: Option<Cow<'a, str>>,
+    /// What a sub-agent is asked to do by this record.
+    pub(super) task: Option<Cow<'a, str>>,
+    /// The words of a prompt.
+    pub(super) words: Option<Cow<'a, str>>,
+    /// The sub-agent whose result this is.
+    pub(super) spawned: Option<Cow<'a, str>>,
+}
+
+impl<'a> Transcript<'a> {
+    pub(super) fn read(f: &Fields<'a>) -> Self {
+        let mut record = Self {
+            uuid: f.word("uuid"),
+            // After a compaction the parent is null, and the logical parent what came before.
+            parent: f.word("parentUuid").or_else(|| f.word("logicalParentUuid")),
+            session: f.word("sessionId"),
+            agent: f.word("agentId"),
+            is_sidechain: f.is_true("isSidechain"),
+            time: f.text("timestamp").and_then(|t| names::time(&t)),
+            ..Self::default()
+        };
+        if record.time.is_none() {
+            record.time = f.object("snapshot").text("timestamp").and_then(|t| names::time(&t));
+        }
+        let what = f.text("type").unwrap_or_default();
+        let name = match &*what {
+            "user" => record.user(f),
+            "assistant" => record.assistant(f),
+            "system" => format!("system.{}", f.text("subtype").unwrap_or_default()),
+            other => other.to_owned(),
+        };
+        record.kind = names::kind(&KINDS, "claude_code", &name);
+        record
+    }
+
+    fn user(&mut self, f: &Fields<'a>) -> String {
+        self.actor = "user";
+        let message = f.object("message");
+        let mut failed = false;
+        for block in blocks(&message) {
+            match block.text("type").as_deref() {
+                Some("tool_result") => {
+                    failed |= block.is_true("is_error");
+                    self.answers.extend(block.word("tool_use_id"));
+                }
+                Some("text") if self.words.is_none() => self.words = block.text("text"),
+                _ => {}
+            }
+        }
+        if let Some(words) = message.text("content") {
+            self.words = Some(words);
+        }
+        let (role, name) = if !self.answers.is_empty() {
+            self.actor = "";
+            self.spawned = f.object("toolUseResult").word("agentId");
+            (Role::Result, if failed { "user.result_error" } else { "user.result" })
+        } else if f.is_true("isCompactSummary") {
+            (Role::Summary, "user.summary")
+        } else if f.is_true("isMeta") {
+            (Role::Aside, "user.meta")
+        } else {
+            (Role::Prompt, "user.prompt")
+        };
+        self.role = Some(role);
+        name.to_owned()
+    }
+
+    fn assistant(&mut self, f: &Fields<'a>) -> String {
+        self.actor = "assistant";
+        self.role = Some(Role::Assistant);
+        let message = f.object("message");
+        self.message = message.word("id");
+        let (mut text, mut thinking) = (message.text("content").is_some(), false);
+        for block in blocks(&message) {
+            match block.text("type").as_deref() {
+                Some("tool_use" | "server_tool_use" | "mcp_tool_use") => self.call(&block),
+                Some("text") => text = true,
+                Some("thinking" | "redacted_thinking") => thinking = true,
+                _ => {}
+            }
+        }
+        let name = match () {
+            () if f.is_true("isApiErrorMessage") => "assistant.error",
+            () if !self.calls.is_empty() => "assistant.call",
+            () if text => "assistant.text",
+            () if thinking => "assistant.thinking",
+            () => "assistant",
+        };
+        name.to_owned()
+    }
+
+    fn call(&mut self, block: &Fields<'a>) {
+        self.calls.extend(block.word("id"));
+        let name = block.word("name");
+        if self.task.is_none() && name.as_deref().is_some_and(|n| SPAWNERS.contains(&n)) {
+            self.task = block.object("input").word("prompt");
+        }
+        if self.tool.is_none() {
+            self.tool = name;
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role.unwrap_or(Role::Other)
+    }
+
+    /// What ties the event to others: a tool call to its result, a message to its parts.
+    pub(super) fn correlation(&self) -> Option<&str> {
+        self.calls.first().or(self.answers.first()).or(self.message.as_ref()).map(|c| &**c)
+    }
+
+    /// The record as its line sees it. `calls` and `answers` are those of this record.
+    pub(super) fn node<'n>(&'n self, calls: &'n [&'n str], answers: &'n [&'n str]) -> Option<Node<'n>> {
+        Some(Node {
+            uuid: self.uuid.as_deref()?,
+            parent: self.parent.as_deref(),
+            role: self.role(),
+            message: self.message.as_deref(),
+            calls,
+            answers,
+        })
+    }
+}
+
+/// The blocks of a message's content; none when it is plain text.
+fn blocks<'a>(message: &Fields<'a>) -> Vec<Fields<'a>> {
+    message.list("content").into_iter().filter_map(|b| Fields::parse(b.get()).ok()).collect()
+}
+
+/// Whether a record can be one of a transcript.
+pub(crate) fn is_record(f: &Fields<'_>) -> bool {
+    let known = ["summary", "file-history-snapshot", "queue-operation"];
+    let type_is = |t: &str| f.value("type").and_then(fields::string).is_some_and(|v| v == t);
+    (f.has("sessionId") && f.has("type")) || known.iter().any(|t| type_is(t))
+}

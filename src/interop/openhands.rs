@@ -1,0 +1,206 @@
+//! Trajectories of OpenHands: the older arrays (`id,timestamp,source,cause,action|observation`) and the newer events,
+//! one a line or one a file (`id,timestamp,source,kind`).
+//!
+//! No record names its session: it is called after the file. Times have no zone and are taken as UTC.
+
+use std::borrow::Cow;
+
+use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
+
+use super::fields::Fields;
+use super::plan::{Body, Draft};
+use super::{Input, Plan, ids, names, pieces, source};
+
+/// Their kinds that mean the same as a type of ours: `action.*` and `observation.*` of the older format, then the
+/// newer names.
+const KINDS: [(&str, &str); 47] = [
+    ("action.message.user", "message.user"),
+    ("action.message.agent", "message.assistant"),
+    ("action.system", "message.system"),
+    ("action.think", "message.thinking"),
+    ("action.run", "tool.invoked"),
+    ("action.run_ipython", "tool.invoked"),
+    ("action.read", "tool.invoked"),
+    ("action.write", "tool.invoked"),
+    ("action.edit", "tool.invoked"),
+    ("action.browse", "tool.invoked"),
+    ("action.browse_interactive", "tool.invoked"),
+    ("action.call_tool_mcp", "tool.invoked"),
+    ("action.finish", "run.completed"),
+    ("action.reject", "run.failed"),
+    ("action.change_agent_state", "state.requested"),
+    ("action.condensation", "context.compacted"),
+    ("action.pause", "run.paused"),
+    ("action.resume", "run.resumed"),
+    ("action.stop", "run.cancelled"),
+    ("action.delegate", "agent.delegated"),
+    ("observation.run", "tool.completed"),
+    ("observation.run_ipython", "tool.completed"),
+    ("observation.read", "tool.completed"),
+    ("observation.write", "tool.completed"),
+    ("observation.edit", "tool.completed"),
+    ("observation.browse", "tool.completed"),
+    ("observation.mcp", "tool.completed"),
+    ("observation.delegate", "agent.completed"),
+    ("observation.agent_state_changed", "state.changed"),
+    ("observation.error", "tool.errored"),
+    ("observation.error.uncaused", "error.raised"),
+    ("observation.user_rejected", "approval.denied"),
+    ("MessageEvent.user", "message.user"),
+    ("MessageEvent.agent", "message.assistant"),
+    ("SystemPromptEvent", "message.system"),
+    ("ActionEvent", "tool.invoked"),
+    ("ActionEvent.think", "message.thinking"),
+    ("ActionEvent.finish", "run.completed"),
+    ("ObservationEvent", "tool.completed"),
+    ("ObservationEvent.error", "tool.errored"),
+    ("AgentErrorEvent", "tool.errored"),
+    ("UserRejectObservation", "approval.denied"),
+    ("ConversationErrorEvent", "error.raised"),
+    ("ConversationStateUpdateEvent", "state.changed"),
+    ("PauseEvent", "run.paused"),
+    ("Condensation", "context.compacted"),
+    ("CondensationSummaryEvent", "context.summarized"),
+];
+
+pub(crate) fn is_record(f: &Fields<'_>) -> bool {
+    f.has("id")
+        && f.has("timestamp")
+        && f.has("source")
+        && (f.has("action") || f.has("observation") || f.has("kind"))
+}
+
+pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
+    let pieces = pieces::documents(input.bytes, is_record);
+    let mut plan = input.builder();
+    let mut unnamed = ids::Occurrences::default();
+    let place = Place::new(input.session_or_stem()?, crate::event::BranchName::main());
+    for piece in &pieces.all {
+        let read = piece.text.clone().and_then(|text| Ok((text, Fields::parse(text)?)));
+        match read {
+            Ok((text, f)) => {
+                let mut event = event(&f, &place.session);
+                event.id = match f.scalar("id") {
+                    Some(id) => event_id(&place.session, &id),
+                    None => unnamed.next(event_id(&place.session, text)),
+                };
+                let time = f.text("timestamp").and_then(|t| names::time(&t));
+                let order = piece.ordinal as u64;
+                plan.push(piece, order, &place, Draft { event, time, body: Body::Record });
+            }
+            Err(reason) => plan.skip(piece, reason),
+        }
+    }
+    Ok(plan.finish(pieces.tail))
+}
+
+fn event(f: &Fields<'_>, session: &SessionId) -> NewEvent {
+    let source = f.word("source").map_or_else(|| "openhands".to_owned(), |s| names::label(&s));
+    let mut event = NewEvent::new(kind(f));
+    event.actor = if source == "environment" { "".into() } else { source.clone().into() };
+    event.source = source.into();
+    let call = f.word("tool_call_id").or_else(|| f.object("tool_call_metadata").word("tool_call_id"));
+    event.correlation = call.map_or_else(String::new, |c| names::label(&c)).into();
+    // The newer format names the action that an observation answers; the older one any event, by number.
+    let cause = f.scalar("cause").or_else(|| f.word("action_id"));
+    event.causation = cause.map(|c| event_id(session, &c));
+    let tool = f.word("tool_name").or_else(|| f.object("tool_call_metadata").word("function_name"));
+    for (key, value) in [(source::ID, f.scalar("id")), ("tool", tool)] {
+        if let Some(value) = value {
+            event.metadata.insert(key.to_owned(), names::label(&value));
+        }
+    }
+    event
+}
+
+fn event_id(session: &SessionId, id: &str) -> EventId {
+    ids::derived(ids::OPEN_HANDS, &[session.as_str().as_bytes(), id.as_bytes()])
+}
+
+fn kind(f: &Fields<'_>) -> Cow<'static, str> {
+    let source = f.text("source").unwrap_or_default();
+    let name = if let Some(action) = f.text("action") {
+        match &*action {
+            "message" => format!("action.message.{}", if source == "user" { "user" } else { "agent" }),
+            other => format!("action.{other}"),
+        }
+    } else if let Some(observation) = f.text("observation") {
+        match &*observation {
+            "error" if !f.has("cause") => "observation.error.uncaused".to_owned(),
+            other => format!("observation.{other}"),
+        }
+    } else {
+        newer(f, &f.text("kind").unwrap_or_default(), &source)
+    };
+    names::kind(&KINDS, "openhands", &name)
+}
+
+fn newer(f: &Fields<'_>, kind: &str, source: &str) -> String {
+    match (kind, f.text("tool_name").as_deref()) {
+        ("MessageEvent", _) => format!("MessageEvent.{}", if source == "user" { "user" } else { "agent" }),
+        ("ActionEvent", Some(tool @ ("think" | "finish"))) => format!("ActionEvent.{tool}"),
+        ("ObservationEvent", _) if f.object("observation").is_true("is_error") => {
+            "ObservationEvent.error".to_owned()
+        }
+        (kind, _) => kind.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::interop::Format;
+    use crate::interop::testing::{drawn, events, plan_of, restored};
+
+    #[test]
+    fn the_older_array_keeps_gaps_and_causes() {
+        let file = r#"[
+  {"id": 0, "timestamp": "2026-01-02T03:04:05.000001", "source": "user", "action": "message", "args": {}},
+  {"id": 3, "timestamp": "2026-01-02T03:04:06", "source": "agent", "action": "run", "tool_call_metadata": {"function_name": "bash", "tool_call_id": "c1"}},
+  {"id": 4, "timestamp": "2026-01-02T03:04:07", "source": "agent", "cause": 3, "observation": "error", "content": "no"},
+  {"id": 7, "timestamp": "2026-01-02T03:04:08", "source": "environment", "observation": "error"},
+  {"id": 8, "timestamp": "2026-01-02T03:04:09", "source": "environment", "action": "brand_new"},
+  {"id": 9, "timestamp": "2026-01-02T03:04:09", "source": "agent", "action": "finish"}
+]"#;
+        let plan = plan_of("a/run 1.json", file);
+        assert_eq!(plan.format, Format::OpenHands);
+        assert_eq!(
+            drawn(&plan),
+            [
+                "run 1/main: message.user tool.invoked tool.errored error.raised openhands.action_brand_new run.completed"
+            ]
+        );
+        let all: Vec<_> = events(&plan).map(|(_, e)| e).collect();
+        assert_eq!(all[2].causation, Some(all[1].id));
+        assert_eq!(
+            (&*all[1].correlation, &*all[1].metadata["tool"], &*all[1].source),
+            ("c1", "bash", "agent")
+        );
+        assert_eq!(all[0].occurred.to_string(), "2026-01-02T03:04:05.000001Z");
+        assert_eq!(restored(&plan), file);
+    }
+
+    #[test]
+    fn the_newer_lines_name_the_action_they_answer() {
+        let file = concat!(
+            r#"{"id":"a","timestamp":"2026-01-02T03:04:05","source":"agent","tool_name":"terminal","tool_call_id":"c","kind":"ActionEvent"}"#,
+            "\r\n",
+            r#"{"id":"b","timestamp":"2026-01-02T03:04:05","source":"environment","observation":{"is_error":true},"action_id":"a","kind":"ObservationEvent"}"#,
+            "\r\n",
+            r#"{"id":"c","timestamp":"2026-01-02T03:04:05","source":"agent","tool_name":"finish","kind":"ActionEvent"}"#,
+            "\r\n",
+        );
+        let plan = plan_of("n.jsonl", file);
+        assert_eq!(drawn(&plan), ["n/main: tool.invoked tool.errored run.completed"]);
+        let all: Vec<_> = events(&plan).map(|(_, e)| e).collect();
+        assert_eq!(all[1].causation, Some(all[0].id));
+        assert_eq!(restored(&plan), file);
+    }
+
+    #[test]
+    fn one_event_a_file_is_read_too() {
+        let file = "{\n  \"id\": \"a\",\n  \"timestamp\": \"2026-01-02T03:04:05\",\n  \"source\": \"user\",\n  \"kind\": \"MessageEvent\"\n}\n";
+        let plan = plan_of("event-00001.json", file);
+        assert_eq!(drawn(&plan), ["event-00001/main: message.user"]);
+        assert_eq!(restored(&plan), file);
+    }
+}

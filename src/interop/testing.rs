@@ -1,0 +1,95 @@
+//! What the tests of this room share.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::event::{
+    Event, EventId, NewEvent, Place, Position, Record, RecordParts, Sequence, Span, Timestamp,
+};
+
+use super::{Forked, Options, Plan, SourceFile, Step, parse, restore};
+
+pub(crate) fn event(kind: &'static str) -> NewEvent {
+    NewEvent::new(kind).occurred(Timestamp::from_micros(1_772_323_203_000_000)).json_text("{}")
+}
+
+pub(crate) fn fork() -> Forked {
+    Forked {
+        place: Place::new("s".try_into().unwrap(), "alt".try_into().unwrap()),
+        parent: "main".try_into().unwrap(),
+        at: 7.into(),
+        event: Some(EventId::new()),
+    }
+}
+
+pub(crate) fn plan_of(name: &str, file: impl AsRef<[u8]>) -> Plan {
+    parse(name, &Bytes::copy_from_slice(file.as_ref()), &Options::default()).unwrap()
+}
+
+pub(crate) fn events(plan: &Plan) -> impl Iterator<Item = (&Place, &NewEvent)> {
+    plan.steps.iter().flat_map(|s| match s {
+        Step::Append { place, events } => events.iter().map(|e| (place, e)).collect::<Vec<_>>(),
+        Step::Fork { .. } => Vec::new(),
+    })
+}
+
+/// `branch: kind kind …` for each branch, forks as `branch<parent`.
+pub(crate) fn drawn(plan: &Plan) -> Vec<String> {
+    plan.steps
+        .iter()
+        .map(|s| match s {
+            Step::Fork { place, parent, at } => {
+                format!("{place} < {}{}", parent.branch, if at.is_some() { "" } else { " at nothing" })
+            }
+            Step::Append { place, events } => {
+                format!("{place}: {}", events.iter().map(NewEvent::kind).collect::<Vec<_>>().join(" "))
+            }
+        })
+        .collect()
+}
+
+/// An event as a store would have recorded it.
+pub(crate) fn recorded(place: &str, sequence: u64, new: &NewEvent) -> Event {
+    let (session, branch) = place.split_once('/').unwrap();
+    let place = Place::new(session.try_into().unwrap(), branch.try_into().unwrap());
+    let mut bytes = Vec::new();
+    let mut span = |text: &[u8]| {
+        let start = bytes.len() as u32;
+        bytes.extend_from_slice(text);
+        Span { start, len: text.len() as u32 }
+    };
+    let metadata = new.metadata.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect();
+    let parts = RecordParts {
+        id: new.id,
+        occurred: new.occurred,
+        version: new.version,
+        priority: new.priority,
+        causation: new.causation,
+        kind: span(new.kind.as_bytes()),
+        source: span(new.source.as_bytes()),
+        actor: span(new.actor.as_bytes()),
+        correlation: span(new.correlation.as_bytes()),
+        trace: span(new.trace.as_bytes()),
+        content_type: span(new.content_type.as_bytes()),
+        payload: span(&new.payload),
+        metadata: Some(metadata),
+    };
+    let record = Record::new(Bytes::from(bytes), parts);
+    Event::new(Arc::new(place), Sequence::new(sequence), Position::new(sequence), new.occurred, record)
+}
+
+pub(crate) fn restored_files(plan: &Plan) -> Vec<SourceFile> {
+    let all: Vec<Event> = events(plan)
+        .enumerate()
+        .map(|(i, (place, e))| recorded(&place.to_string(), i as u64 + 1, e))
+        .collect();
+    restore(&all)
+}
+
+/// The one file that a plan gives back.
+pub(crate) fn restored(plan: &Plan) -> String {
+    let mut files = restored_files(plan);
+    assert_eq!(files.len(), 1, "{files:?}");
+    String::from_utf8(files.remove(0).bytes).unwrap()
+}

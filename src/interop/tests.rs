@@ -1,0 +1,357 @@
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::testing::{drawn, event, events, fork, plan_of, recorded, restored, restored_files};
+use super::*;
+
+#[test]
+fn our_own_lines_come_back_as_the_events_they_were() {
+    let full = event("tool.invoked").source("runner").actor("me").correlation("c").priority(2).version(3);
+    let full = full
+        .meta("k", "v\n")
+        .causation(crate::event::EventId::new())
+        .trace("00-a-b-01")
+        .json_text("{\n \"a\": 1}");
+    for new in [full, event("a"), event("b.c").bytes("text/plain", "x\ny")] {
+        let mut out = Vec::new();
+        print(Format::Retold, &recorded("s/b", 4, &new), &mut out).unwrap();
+        assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
+        let plan = plan_of("x.jsonl", &out);
+        let (place, back) = events(&plan).next().unwrap();
+        assert_eq!((place.to_string().as_str(), plan.format), ("s/b", Format::Retold));
+        let plain = |e: &crate::event::NewEvent| format!("{e:?}").replace("trusted: true", "trusted: false");
+        assert_eq!(plain(back), plain(&new));
+    }
+}
+
+#[test]
+fn the_names_of_an_event_stand_in_their_order() {
+    let new = event("tool.invoked").source("runner").priority(1).meta("k", "v").json_text("{ \"a\":\n1 }");
+    let new = new.with_id("019bfc23-5c32-7791-ae30-aa4b590df541".parse().unwrap());
+    let shown = json::to_string(&recorded("s/main", 4, &new), json::Style::Shown);
+    assert_eq!(
+        shown,
+        r#"{"id":"019bfc23-5c32-7791-ae30-aa4b590df541","session":"s","branch":"main","sequence":4,"position":4,"type":"tool.invoked","version":1,"time":"2026-03-01T00:00:03.000000Z","recorded":"2026-03-01T00:00:03.000000Z","source":"runner","priority":1,"metadata":{"k":"v"},"data":{ "a": 1 }}"#
+    );
+}
+
+#[test]
+fn a_fork_line_makes_a_fork() {
+    let (fork, new) = (fork(), event("a"));
+    let mut out = Vec::new();
+    print(Format::Retold, &recorded("s/main", 7, &new), &mut out).unwrap();
+    print_fork(Format::Retold, &fork, &mut out).unwrap();
+    print(Format::Retold, &recorded("s/alt", 8, &event("b")), &mut out).unwrap();
+    assert_eq!(drawn(&plan_of("x", &out)), ["s/main: a", "s/alt < main", "s/alt: b"]);
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(parse_line(text.lines().nth(1).unwrap(), None).unwrap_err().field, "line");
+}
+
+#[test]
+fn a_line_says_what_it_lacks() {
+    for (line, field) in [
+        ("", "line"),
+        ("[]", "line"),
+        ("{\"type\":", "line"),
+        (r#"{"session":"s"}"#, "type"),
+        (r#"{"type":"a"}"#, "session"),
+        (r#"{"type":"a","session":"a/b"}"#, "session"),
+        (r#"{"type":"a","session":5}"#, "session"),
+        (r#"{"type":"a","session":"s","typo":1}"#, "event"),
+        (r#"{"type":"a","session":"s","time":"soon"}"#, "time"),
+        (r#"{"type":"a","session":"s","id":"1"}"#, "id"),
+        (r#"{"type":"a","session":"s","causation":"1"}"#, "causation"),
+        (r#"{"type":"a","session":"s","priority":256}"#, "priority"),
+        (r#"{"type":"a","session":"s","version":-1}"#, "version"),
+        (r#"{"type":"a","session":"s","metadata":{"a":1}}"#, "metadata"),
+        (r#"{"type":"a","session":"s","data_base64":"!"}"#, "data_base64"),
+        (r#"{"type":"a","session":"s","data":1,"data_base64":""}"#, "data"),
+        (r#"{"type":"a","session":"s","data":1,"datacontenttype":"text/plain"}"#, "data"),
+    ] {
+        assert_eq!(parse_line(line, None).unwrap_err().field, field, "{line}");
+    }
+    let (place, new) = parse_line(r#"{"type":"a","data":null}"#, Some(&"d".try_into().unwrap())).unwrap();
+    assert_eq!((place.to_string(), &*new.payload), ("d/main".to_owned(), &b"null"[..]));
+}
+
+#[test]
+fn lines_without_ids_get_the_same_ones_again() {
+    let file =
+        "{\"type\":\"a\",\"session\":\"s\",\"data\":1}\n{\"type\":\"a\",\"session\":\"s\",\"data\":1}\n";
+    let ids = |p: &Plan| events(p).map(|(_, e)| e.id).collect::<Vec<_>>();
+    let (a, b) = (plan_of("x", file), plan_of("y", file));
+    assert_eq!(ids(&a), ids(&b));
+    assert_eq!((a.events(), a.duplicates), (2, 0));
+}
+
+#[test]
+fn what_is_no_known_format_is_refused_with_the_way_out() {
+    for file in ["", "hello\n", "{}", "[1,2]", "[]"] {
+        let e = parse("d/f.txt", &Bytes::from(file), &Options::default()).unwrap_err();
+        assert!(e.to_string().contains("f.txt") && e.to_string().contains("claude-code"), "{e}");
+    }
+    assert_eq!("nope".parse::<Format>().unwrap_err().field, "format");
+    for format in Format::ALL {
+        assert_eq!(format.to_string().parse::<Format>().unwrap(), format);
+    }
+}
+
+#[test]
+fn a_record_over_the_limit_is_reported_and_the_rest_goes_in() {
+    let file = format!(
+        "{{\"id\":1,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\",\"x\":\"{}\"}}\n{{\"id\":2,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\"}}\n",
+        "x".repeat(200)
+    );
+    let options = Options::default().max_payload(150);
+    let plan = parse("x.jsonl", &Bytes::from(file), &options).unwrap();
+    assert_eq!((plan.events(), plan.skipped.len()), (1, 1));
+    assert!(plan.skipped[0].reason.contains("150"), "{}", plan.skipped[0].reason);
+}
+
+#[test]
+fn files_of_one_name_are_kept_apart() {
+    let line = |s: &str| format!("{{\"sessionId\":\"{s}\",\"type\":\"x\",\"uuid\":\"u\"}}\n");
+    let (a, b) = (plan_of("1/log.jsonl", line("a")), plan_of("2/log.jsonl", line("b")));
+    let all: Vec<_> = [&a, &b]
+        .into_iter()
+        .flat_map(|p| events(p).map(|(place, e)| recorded(&place.to_string(), 1, e)).collect::<Vec<_>>())
+        .collect();
+    let names: Vec<_> = restore(&all).into_iter().map(|f| (f.name, f.bytes)).collect();
+    assert_eq!(
+        names,
+        [
+            ("a/log.jsonl".to_owned(), line("a").into_bytes()),
+            ("b/log.jsonl".to_owned(), line("b").into_bytes())
+        ]
+    );
+}
+
+#[test]
+fn a_file_name_never_leads_out_of_its_folder() {
+    for (name, want) in [
+        ("../../etc/passwd", "passwd"),
+        ("..", "input"),
+        ("a:b\\..", "input"),
+        ("", "input"),
+        ("x\u{0}y", "x-y"),
+    ] {
+        let new = event("a").meta(source::FILE, name).meta(source::RECORD, "1");
+        let files = restore(&[recorded("s/main", 1, &new)]);
+        assert_eq!(files[0].name, want, "{name}");
+    }
+    let mut files = Files::default();
+    files.add(&recorded("s/main", 1, &event("a")));
+    assert_eq!(files.unsourced(), 1);
+    assert!(files.finish().is_empty());
+}
+
+#[test]
+fn a_file_that_grew_after_an_unfinished_line_is_put_together_with_its_line_ends() {
+    let line = |n: u32| format!("{{\"sessionId\":\"a\",\"type\":\"x\",\"uuid\":\"u{n}\"}}");
+    let old = plan_of("l.jsonl", line(1));
+    let new = plan_of("l.jsonl", format!("{}\n{}", line(1), line(2)));
+    let first = events(&old).next().unwrap();
+    let second = events(&new).nth(1).unwrap();
+    let all = [recorded("a/main", 1, first.1), recorded("a/main", 2, second.1)];
+    assert_eq!(
+        String::from_utf8(restore(&all).remove(0).bytes).unwrap(),
+        format!("{}\n{}", line(1), line(2))
+    );
+}
+
+#[test]
+fn what_does_not_fit_into_metadata_is_said() {
+    let file = format!(
+        "{{\"pad\":\"{}\",\"events\":[{{\"eventId\":\"1\",\"eventType\":\"X\"}}]}}",
+        "x".repeat(20_000)
+    );
+    let plan = plan_of("h.json", file);
+    assert_eq!((plan.events(), plan.notes.len()), (1, 1));
+    assert!(plan.notes[0].contains("before the first record"), "{}", plan.notes[0]);
+}
+
+fn real(folder: &str) -> Vec<(PathBuf, Bytes)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/real").join(folder);
+    let Ok(entries) = std::fs::read_dir(&root) else {
+        println!("skipped: {} is not there", root.display());
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    files.sort();
+    files.into_iter().map(|p| (p.clone(), std::fs::read(p).unwrap().into())).collect()
+}
+
+#[test]
+fn real_files_come_back_byte_for_byte() {
+    for (folder, format) in [
+        ("claude-code", Format::ClaudeCode),
+        ("openhands", Format::OpenHands),
+        ("temporal", Format::Temporal),
+    ] {
+        for (path, bytes) in real(folder) {
+            let name = path.to_string_lossy().into_owned();
+            let plan = parse(&name, &bytes, &Options::default()).unwrap();
+            assert_eq!(plan.format, format, "{name}");
+            assert!(
+                plan.skipped.is_empty() && plan.notes.is_empty(),
+                "{name}: {:?} {:?}",
+                plan.skipped,
+                plan.notes
+            );
+            assert_eq!(plan.events(), plan.records, "{name}");
+            let files = restored_files(&plan);
+            assert_eq!(files.len(), 1);
+            assert!(files[0].bytes == bytes, "{name} did not come back");
+            let mut seen = std::collections::HashMap::new();
+            for (place, e) in events(&plan) {
+                println!("{} {place} {} {:?}", e.id(), e.kind(), e.causation);
+                assert!(seen.insert(e.id(), e.kind().to_owned()).is_none());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_real_side_branch_gives_two_branches() {
+    for (path, bytes) in real("claude-code").into_iter().filter(|(p, _)| p.ends_with("side-branch.jsonl")) {
+        let plan = parse(&path.to_string_lossy(), &bytes, &Options::default()).unwrap();
+        let places: Vec<String> = plan.places().into_iter().map(|p| p.branch.to_string()).collect();
+        assert_eq!(places, ["main", "side-3b4071cb"]);
+        let forked = events(&plan).nth(1).unwrap().1.id;
+        let forks: Vec<_> = plan
+            .steps
+            .iter()
+            .filter_map(|s| if let Step::Fork { at, .. } = s { *at } else { None })
+            .collect();
+        assert_eq!(forks, [forked]);
+        assert_eq!(events(&plan).filter(|(p, _)| p.branch.as_str() == "main").count(), 7);
+    }
+}
+
+/// A transcript of the grammar that matters: who speaks, to what, in which shape of line.
+fn transcript() -> impl Strategy<Value = Vec<String>> {
+    let line = (0usize..12, 0usize..8, any::<bool>(), "[ \t]{0,2}", "[ \t\r]{0,2}\n{0,2}");
+    prop::collection::vec(line, 0..40).prop_map(|lines| {
+        let mut out = Vec::new();
+        for (i, (what, back, has_parent, before, after)) in lines.into_iter().enumerate() {
+            let parent = if has_parent { format!("\"u{}\"", i.saturating_sub(back)) } else { "null".to_owned() };
+            let common = format!("\"sessionId\":\"s{}\",\"parentUuid\":{parent},\"uuid\":\"u{i}\"", what / 11);
+            let m = i / 3;
+            let text = match what {
+                0..=2 => format!(r#"{{{common},"type":"user","message":{{"content":"w{i}"}}}}"#),
+                3..=5 => format!(r#"{{{common},"type":"assistant","message":{{"id":"m{m}","content":[{{"type":"text"}}]}}}}"#),
+                6 => format!(r#"{{{common},"type":"assistant","message":{{"id":"m{m}","content":[{{"type":"tool_use","id":"t{m}","name":"Task","input":{{"prompt":"w{m}"}}}}]}}}}"#),
+                7 => format!(r#"{{{common},"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"t{m}"}}]}}}}"#),
+                8 => format!(r#"{{{common},"type":"system","subtype":"note"}}"#),
+                9 => format!(r#"{{"type":"summary","n":{back}}}"#),
+                10 => format!(r#"{{{common},"isSidechain":true,"type":"user","message":{{"content":"w{m}"}}}}"#),
+                _ => format!(r#"{{{common},"type":"user","isMeta":true,"message":{{"content":"x"}}}}"#),
+            };
+            out.push(format!("{before}{text}{after}\n"));
+        }
+        out
+    })
+}
+
+fn claude(bytes: &[u8]) -> Plan {
+    let options = Options::default().format(Some(Format::ClaudeCode)).session(Some("s".try_into().unwrap()));
+    parse("f.jsonl", &Bytes::copy_from_slice(bytes), &options).unwrap()
+}
+
+/// What each event is and where it goes, and where each branch begins.
+fn outline(plan: &Plan) -> Vec<String> {
+    let mut out = Vec::new();
+    for step in &plan.steps {
+        match step {
+            Step::Fork { place, parent, at } => out.push(format!("{place} {parent} {at:?}")),
+            Step::Append { place, events } => {
+                out.extend(
+                    events.iter().map(|e| format!("{place} {} {:?} {}", e.id(), e.causation, e.kind())),
+                );
+            }
+        }
+    }
+    out
+}
+
+proptest! {
+    #[test]
+    fn any_transcript_comes_back(lines in transcript(), last_newline: bool, bom: bool) {
+        let mut file = if bom { "\u{feff}".to_owned() } else { String::new() };
+        file.extend(lines);
+        if !last_newline { file.truncate(file.trim_end().len()); }
+        let plan = claude(file.as_bytes());
+        prop_assert!(plan.skipped.is_empty() && plan.notes.is_empty());
+        prop_assert_eq!(plan.events() + plan.duplicates, plan.records);
+        if plan.records > 0 { prop_assert_eq!(restored(&plan), file); }
+    }
+
+    #[test]
+    fn a_transcript_that_grew_begins_as_it_did(lines in transcript(), cut in 0usize..40) {
+        let part: String = lines.iter().take(cut).map(String::as_str).collect();
+        let whole: String = lines.concat();
+        let (part, whole) = (outline(&claude(part.as_bytes())), outline(&claude(whole.as_bytes())));
+        prop_assert_eq!(&part[..], &whole[..part.len()]);
+    }
+
+    #[test]
+    fn every_fork_leaves_an_event_that_is_there(lines in transcript()) {
+        let plan = claude(lines.concat().as_bytes());
+        let mut at_place = std::collections::HashMap::new();
+        let mut branches = std::collections::HashSet::new();
+        for step in &plan.steps {
+            match step {
+                Step::Fork { place, parent, at } => {
+                    prop_assert!(branches.insert(place.clone()), "{} twice", place);
+                    prop_assert!(at.is_none_or(|at| at_place.get(&at) == Some(parent)));
+                }
+                Step::Append { place, events } => {
+                    prop_assert!(place.branch.as_str() == "main" || branches.contains(place));
+                    at_place.extend(events.iter().map(|e| (e.id(), place.clone())));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_array_comes_back(
+        ids in prop::collection::vec((0u32..50, "[ \n\t]{0,3}", "[ \n\t]{0,3}"), 1..20),
+        (head, tail) in prop::sample::select(vec![("", ""), ("{\"events\":", "}"), ("{\"x\":{\"history\":", ",\"n\":[]}}\n")]),
+        temporal: bool,
+    ) {
+        let records: Vec<String> = ids.iter().map(|(id, a, b)| match temporal {
+            true => format!("{a}{{\"eventId\":\"{id}\",{b}\"eventType\":\"TimerFired\"}}{b}"),
+            false => format!("{a}{{\"id\":{id},\"timestamp\":\"2026-01-01T00:00:00\",{b}\"source\":\"agent\",\"action\":\"run\"}}{b}"),
+        }).collect();
+        let file = format!("{head}[{}]{tail}", records.join(","));
+        let plan = plan_of("t.json", &file);
+        prop_assert_eq!(plan.format, if temporal { Format::Temporal } else { Format::OpenHands });
+        prop_assert_eq!(restored(&plan), file);
+    }
+
+    #[test]
+    fn no_bytes_panic_any_parser(bytes: Vec<u8>, text in "[\\[\\]{}\",:0-9a-z \n]{0,200}") {
+        for format in Format::ALL {
+            let options = Options::default().format(Some(format));
+            for input in [&bytes[..], text.as_bytes()] {
+                let plan = parse("f", &Bytes::copy_from_slice(input), &options).unwrap();
+                prop_assert_eq!(plan.records, plan.events() + plan.skipped.len() + plan.duplicates);
+            }
+        }
+        let _ = Format::detect("f", &bytes);
+    }
+
+    #[test]
+    fn a_damaged_file_loses_only_what_was_damaged(lines in transcript(), at: prop::sample::Index, with: u8) {
+        let mut file = lines.concat().into_bytes();
+        prop_assume!(!file.is_empty());
+        let records = claude(&file).records;
+        let i = at.index(file.len());
+        prop_assume!(file[i] != b'\n' && with != b'\n');
+        file[i] = with;
+        let plan = claude(&file);
+        prop_assert!(plan.skipped.len() <= 1 && plan.records <= records + 1);
+    }
+}
