@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use crate::event::{BranchName, Event, EventId, Invalid, NewEvent, Place, SessionId, Timestamp, check_kind};
 
 use super::fields::Fields;
+use super::own::{self, Forked, number, parsed, text};
 use super::plan::{Added, Body, Builder, Draft};
-use super::retold::{self, Forked, number, parsed, text};
 use super::{Format, Input, Plan, ids, json, names, pieces, source};
 
 /// Their kinds that mean the same as a type of ours.
@@ -213,7 +213,7 @@ fn original(
         event.metadata = serde_json::from_str(metadata)
             .map_err(|_| Invalid::new("metadata", "is not an object whose values are all strings"))?;
     }
-    retold::payload(event, if own.has("data_base64") { own } else { kind })
+    own::payload(event, if own.has("data_base64") { own } else { kind })
 }
 
 /// Appends an event as one line.

@@ -14,8 +14,8 @@ use crate::event::{
 use crate::limits::MAX_KIND_BYTES;
 
 use super::fields::{self, Fields};
+use super::own::{self, Forked, add_fork, number, parsed, text};
 use super::plan::{Body, Draft};
-use super::retold::{self, Forked, add_fork, number, parsed, text};
 use super::{Input, Plan, ids, json, names, pieces};
 
 /// The attribute that marks our own lines.
@@ -152,14 +152,14 @@ fn extensions(event: &mut NewEvent, f: &Fields<'_>) {
 
 fn payload(event: NewEvent, f: &Fields<'_>) -> Result<NewEvent, Invalid> {
     let content_type = text(f, "datacontenttype")?.unwrap_or_else(|| JSON.to_owned());
-    let is_json = retold::is_json(&content_type);
+    let is_json = own::is_json(&content_type);
     let content_type = if is_json { JSON.to_owned() } else { content_type };
     match (f.raw("data"), f.value("data_base64")) {
         (Some(_), Some(_)) => {
             Err(Invalid::new("data", "stands beside data_base64; an event has one of them"))
         }
         (None, None) => Ok(event),
-        (None, Some(coded)) => Ok(event.bytes(content_type, retold::decode(coded)?)),
+        (None, Some(coded)) => Ok(event.bytes(content_type, own::decode(coded)?)),
         (Some(raw), None) => match fields::string(raw.get()) {
             Some(text) if !is_json => Ok(event.bytes(content_type, text.into_owned().into_bytes())),
             _ => Ok(event.bytes(content_type, Bytes::copy_from_slice(raw.get().as_bytes()))),
@@ -216,7 +216,7 @@ fn legal_kind(kind: &str) -> String {
 }
 
 fn forked(f: &Fields<'_>, fallback: &SessionId) -> Result<Forked, Invalid> {
-    retold::forked(f, &f.object("data"), fallback)
+    own::forked(f, &f.object("data"), fallback)
 }
 
 /// Appends an event as one line.

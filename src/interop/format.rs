@@ -66,7 +66,7 @@ impl Format {
             (Self::CloudEvents, cloudevents::is_record),
             (Self::Aios, aios::is_record),
             (Self::Temporal, temporal::is_record),
-            (Self::Retold, retold::is_record),
+            (Self::Retold, own::is_record),
             (Self::OpenHands, openhands::is_record),
             (Self::ClaudeCode, claude_code::is_record),
         ];

@@ -1,5 +1,5 @@
 //! What other programs wrote, read into events and written out again: one file or folder a format, parsing and
-//! printing side by side. Pure functions over bytes and events; nothing here opens a file or knows a store.
+//! printing side by side. All but `load` are pure functions over bytes and events.
 //!
 //! Three rules hold for every format that is not our own:
 //!
@@ -15,11 +15,12 @@ mod fields;
 mod format;
 mod ids;
 pub mod json;
+mod load;
 mod names;
 mod openhands;
+mod own;
 mod pieces;
 mod plan;
-mod retold;
 pub mod source;
 mod temporal;
 #[cfg(test)]
@@ -32,8 +33,9 @@ use crate::limits::DEFAULT_PAYLOAD_BYTES;
 
 pub use format::Format;
 pub use ids::variant;
+pub use load::{Loaded, load};
+pub use own::{Forked, parse_line};
 pub use plan::{Plan, Skipped, Step};
-pub use retold::{Forked, parse_line};
 pub use source::{Files, SourceFile, restore};
 
 /// How a file is to be read.
@@ -92,7 +94,7 @@ pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Inval
     };
     let input = Input { format, file: names::file_name(name), bytes, options };
     match format {
-        Format::Retold => retold::parse(&input),
+        Format::Retold => own::parse(&input),
         Format::CloudEvents => cloudevents::parse(&input),
         Format::Aios => aios::parse(&input),
         Format::ClaudeCode => claude_code::parse(&input),
@@ -107,7 +109,7 @@ pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Inval
 /// [`Invalid`] for a format that is only read.
 pub fn print(format: Format, event: &Event, out: &mut Vec<u8>) -> Result<(), Invalid> {
     match format {
-        Format::Retold => retold::print(event, out),
+        Format::Retold => own::print(event, out),
         Format::CloudEvents => cloudevents::print(event, out),
         Format::Aios => aios::print(event, out),
         Format::ClaudeCode | Format::OpenHands | Format::Temporal => return Err(read_only(format)),
@@ -121,7 +123,7 @@ pub fn print(format: Format, event: &Event, out: &mut Vec<u8>) -> Result<(), Inv
 /// [`Invalid`] for a format that is only read.
 pub fn print_fork(format: Format, fork: &Forked, out: &mut Vec<u8>) -> Result<(), Invalid> {
     match format {
-        Format::Retold => retold::print_fork(fork, out),
+        Format::Retold => own::print_fork(fork, out),
         Format::CloudEvents => cloudevents::print_fork(fork, out),
         Format::Aios => aios::print_fork(fork, out),
         Format::ClaudeCode | Format::OpenHands | Format::Temporal => return Err(read_only(format)),
@@ -149,7 +151,7 @@ impl<'a> Input<'a> {
 
     /// The session that was asked for, or one named after the file.
     fn session_or_stem(&self) -> Result<SessionId, Invalid> {
-        retold::session_or_stem(self.options.session.as_ref(), self.file)
+        own::session_or_stem(self.options.session.as_ref(), self.file)
     }
 }
 

@@ -8,4 +8,5 @@
 )]
 
 mod follow;
+mod interop;
 mod store;
