@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         agent: Option<&str>,
     ) -> Result<(), Invalid> {
         let order = piece.ordinal as u64;
-        let draft = |event, time| Draft { event, time, body: Body::Record };
+        let draft = |event, time| Draft::new(event, time, Body::Record);
         let calls: Vec<&str> = t.calls.iter().map(|c| &**c).collect();
         let answers: Vec<&str> = t.answers.iter().map(|c| &**c).collect();
         let tree = self.trees.entry(session.clone()).or_default();
@@ -172,13 +172,12 @@ impl<'a> Reader<'a> {
             Spot::Fork { .. } => name.clone(),
         };
         let place = Place::new(session.clone(), branch);
-        let event = event(t, id, cause, agent);
-        match self.plan.push(piece, order, &place, draft(event, t.time)) {
+        let mut draft = draft(event(t, id, cause, agent), t.time);
+        if let Spot::Fork { from, at } = &spot {
+            draft.fork = Some((Place::new(session.clone(), tree.branch(*from)), *at));
+        }
+        match self.plan.push(piece, order, &place, draft) {
             Added::New(id) | Added::Variant(id) => {
-                if let Spot::Fork { from, at } = &spot {
-                    let parent = Place::new(session.clone(), tree.branch(*from));
-                    self.plan.fork_before_last(order, &place, &parent, *at);
-                }
                 tree.add(&node, &spot, id, Some(name));
             }
             Added::Duplicate => {}
