@@ -6,6 +6,8 @@ use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::event::{Event, EventId, Place};
+use crate::interop::json::{Style, write};
+use crate::interop::{Format, Loaded, Skipped, print};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
 
 /// How an error is told to programs: a name that does not change, an exit code, and an HTTP status.
@@ -125,49 +127,16 @@ impl From<&Error> for ProblemDocument {
 
 /// Appends a recorded event as one line of JSON, without the line break.
 pub fn event(event: &Event, out: &mut Vec<u8>) {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        id: EventId,
-        session: &'a str,
-        branch: &'a str,
-        sequence: u64,
-        position: u64,
-        r#type: &'a str,
-        version: u32,
-        time: String,
-        recorded: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        source: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        actor: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        correlation: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        causation: Option<EventId>,
-        data: Option<&'a RawValue>,
-    }
-    let line = Line {
-        id: event.id(),
-        session: event.session().as_str(),
-        branch: event.branch().as_str(),
-        sequence: event.sequence().get(),
-        position: event.position().get(),
-        r#type: event.kind(),
-        version: event.version(),
-        time: event.occurred().to_string(),
-        recorded: event.recorded().to_string(),
-        source: event.source(),
-        actor: event.actor(),
-        correlation: event.correlation(),
-        causation: event.causation(),
-        data: serde_json::from_slice(event.payload()).ok(),
-    };
-    let _ = serde_json::to_writer(out, &line);
+    write(event, Style::Shown, out);
 }
 
 /// The same as a CloudEvent.
-pub fn cloud_event(recorded: &Event, out: &mut Vec<u8>) {
-    event(recorded, out);
+pub fn cloud_event(event: &Event, out: &mut Vec<u8>) {
+    // The format can be printed, so there is nothing to fail.
+    let _ = print(Format::CloudEvents, event, out);
+    if out.last() == Some(&b'\n') {
+        out.pop();
+    }
 }
 
 fn raw(recorded: &Event) -> Option<Box<RawValue>> {
@@ -390,6 +359,46 @@ impl From<&Report> for Verified {
             events: report.events,
             chunks: report.chunks,
             problems: report.problems.iter().map(finding).collect(),
+        }
+    }
+}
+
+/// What became of a file that was taken in.
+#[derive(Clone, Debug, Serialize)]
+pub struct Imported {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
+    sessions: Vec<String>,
+    events: usize,
+    new: usize,
+    duplicates: usize,
+    branches: usize,
+    skipped: Vec<Left>,
+    notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Left {
+    line: usize,
+    reason: String,
+}
+
+impl Imported {
+    /// From a file's name, its format, the sessions that it has events of, and what was done.
+    #[must_use]
+    pub fn new(file: &str, format: Option<Format>, sessions: Vec<String>, loaded: &Loaded) -> Self {
+        let left = |s: &Skipped| Left { line: s.line, reason: s.reason.clone() };
+        Self {
+            file: file.to_owned(),
+            format: format.map(Format::name),
+            sessions,
+            events: loaded.new + loaded.duplicates,
+            new: loaded.new,
+            duplicates: loaded.duplicates,
+            branches: loaded.branches,
+            skipped: loaded.skipped.iter().map(left).collect(),
+            notes: loaded.notes.clone(),
         }
     }
 }

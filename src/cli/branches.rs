@@ -84,7 +84,8 @@ mod tests {
             store.fork(at, name).unwrap();
         }
         let branches = store.branches(&"s".try_into().unwrap()).unwrap();
-        let drawn: Vec<String> = tree(&branches).iter().map(|(s, b)| format!("{s}{}", b.place.branch)).collect();
+        let drawn: Vec<String> =
+            tree(&branches).iter().map(|(s, b)| format!("{s}{}", b.place.branch)).collect();
         assert_eq!(drawn, ["main", "├─ early", "│  └─ deep", "└─ late", "   └─ last"]);
     }
 }

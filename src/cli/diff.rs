@@ -81,8 +81,9 @@ pub(super) fn show(app: &mut App, store: &Store, places: (&Place, &Place), diff:
         return Ok(());
     }
     if diff.common > Sequence::ZERO {
-        let last = store.read(&crate::store::Query::branch(Address::from(places.0.clone()))?
-            .from(diff.common).to(diff.common))?;
+        let last = store.read(
+            &crate::store::Query::branch(Address::from(places.0.clone()))?.from(diff.common).to(diff.common),
+        )?;
         if let Some(event) = last.events.first() {
             let line = format!("last in common: {}@{} {}", event.place(), event.sequence(), event.kind());
             out.line(paint(DIM, line))?;

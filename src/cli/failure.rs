@@ -13,7 +13,10 @@ pub(super) enum Failure {
     /// Flags that do not go together, beyond what the parser knows.
     Usage(String),
     /// A file or a stream that is not the store's.
-    Io { what: String, source: io::Error },
+    Io {
+        what: String,
+        source: io::Error,
+    },
     /// Nobody reads any more what would be printed.
     ClosedPipe,
     /// Everything was said already; only the exit code is left.
@@ -64,9 +67,12 @@ fn hint(e: &Error) -> Option<String> {
             format!("`retold branches {session}` lists those there are; `retold fork` begins one")
         }
         Error::NotFound { what: "store", .. } => {
-            "`--store PATH` or RETOLD_STORE names another; `retold append` and `retold import` begin one".into()
+            "`--store PATH` or RETOLD_STORE names another; `retold append` and `retold import` begin one"
+                .into()
         }
-        Error::NotFound { what: "event", .. } => "`retold read` and `retold branches` show what is there".into(),
+        Error::NotFound { what: "event", .. } => {
+            "`retold read` and `retold branches` show what is there".into()
+        }
         Error::Exists { what: "branch", name } => {
             let session = name.split('/').next().unwrap_or(name);
             format!("give another name; `retold branches {session}` lists those that are taken")

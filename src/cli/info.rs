@@ -26,9 +26,8 @@ pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
         ("chunks", grouped(info.chunks)),
         ("position", grouped(info.committed.get())),
     ];
-    rows.into_iter().try_for_each(|(name, value)| {
-        app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>8}"))))
-    })
+    rows.into_iter()
+        .try_for_each(|(name, value)| app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>8}")))))
 }
 
 /// Bytes for people.

@@ -6,9 +6,11 @@ mod branches;
 mod completions;
 mod demo;
 mod diff;
+mod export;
 mod failure;
 mod fork;
 mod get;
+mod import;
 mod info;
 mod man;
 mod open;
@@ -100,6 +102,10 @@ enum Verb {
     Diff(diff::Args),
     /// Append a branch's own events to the branch it was forked from
     Promote(promote::Args),
+    /// Take in sessions that other programs wrote
+    Import(import::Args),
+    /// Write events for other programs, or give imported files back
+    Export(export::Args),
     /// Check everything that is stored
     Verify(verify::Args),
     /// Print the store's figures
@@ -190,6 +196,8 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Fork(args) => fork::run(&args, app),
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
+        Verb::Import(args) => import::run(&args, app),
+        Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),
         Verb::Info(args) => info::run(&args, app),
         Verb::Demo(args) => demo::run(&args, app),

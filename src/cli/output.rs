@@ -7,7 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
-use super::style::{ERROR, HINT, NOTICE, paint};
+use super::style::{ERROR, HINT, paint};
 use crate::event::Event;
 use crate::wire;
 
@@ -212,10 +212,6 @@ impl Out {
         // There is nowhere to say that stderr is gone.
         let _ = self.data.flush();
         let _ = writeln!(self.words, "{text}");
-    }
-
-    pub(super) fn warn(&mut self, text: impl std::fmt::Display) {
-        self.say(format!("{} {text}", paint(NOTICE, "warning:")));
     }
 
     /// The sentence and the way out.

@@ -9,8 +9,10 @@ use super::view::count;
 use crate::wire::{Exit, Verified};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Reads every event: checksums, sequences, forks, heads, the global order and the ids have to \
-agree.\nNothing is changed. The exit code is 6 when something is wrong.")]
+#[command(
+    after_help = "Reads every event: checksums, sequences, forks, heads, the global order and the ids have to \
+agree.\nNothing is changed. The exit code is 6 when something is wrong."
+)]
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
