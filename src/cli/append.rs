@@ -22,8 +22,10 @@ use crate::wire::Appended;
   retold append --ndjson events.jsonl
 
 When it returns, the event is on the disk. Running it again with the same --id records nothing twice.")]
+#[command(override_usage = "retold append [OPTIONS] <SESSION[/BRANCH]> <TYPE>
+       retold append [OPTIONS] [SESSION] --ndjson <FILE|->")]
 pub(super) struct Args {
-    /// The branch, SESSION[/BRANCH]; with --ndjson, for lines that name no session
+    /// The branch; with --ndjson the session of lines that name none
     #[arg(value_name = "SESSION[/BRANCH]", required_unless_present = "ndjson")]
     address: Option<String>,
     /// The event's type, for example `tool.completed`

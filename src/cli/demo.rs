@@ -6,8 +6,6 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::json;
-
 use super::App;
 use super::diff;
 use super::failure::{Failure, Outcome};
@@ -32,7 +30,7 @@ const KILLED_AFTER: u64 = 8;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The store is ./retold-demo.redb unless --store names another. A demo that is there already \
-is played anew;\na store that holds anything else is never touched."
+is played anew; a store that holds anything else is never touched."
 )]
 pub(super) struct Args {
     /// Plays the part that is killed
@@ -84,15 +82,27 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     store.close()?;
 
     app.out.line(format!("\n{}", paint(HEADER, "Try next:")))?;
-    let place = path.display().to_string();
-    for command in [
-        format!("retold read {BETTER} --store {place}"),
-        format!("retold branches {SESSION} --store {place}"),
-        format!("retold read --all --type '**.errored' -o json --store {place}"),
+    let (program, place) = (called_as(), quoted(&path.display().to_string()));
+    for rest in [
+        format!("read {BETTER}"),
+        format!("branches {SESSION}"),
+        "read --all --type '**.errored' -o json".to_owned(),
     ] {
-        app.out.line(format!("  {}", paint(NAME, command)))?;
+        app.out.line(format!("  {}", paint(NAME, format!("{program} --store {place} {rest}"))))?;
     }
     Ok(())
+}
+
+/// The program as it can be called again from here.
+fn called_as() -> String {
+    let first = std::env::args().next().unwrap_or_default();
+    if first.contains(std::path::is_separator) { quoted(&first) } else { "retold".to_owned() }
+}
+
+/// For a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=+,:@".contains(c) || c == std::path::MAIN_SEPARATOR;
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Makes room for the demo, and only where an earlier one was.
@@ -163,7 +173,7 @@ fn crash(path: &Path, app: &mut App) -> Result<u64, Failure> {
 fn crash_part(app: &mut App) -> Outcome {
     app.out.for_people();
     let store = app.writing()?;
-    let line = |n: u64| json!({"line": format!("test login::case_{n} ... ok")});
+    let line = |n: u64| format!("{{\"line\": \"test login::case_{n} ... ok\"}}");
     let output = (1..100_000).map(|n| event("tool.progress", line(n)));
     for event in first_try().into_iter().chain(output) {
         append(app, &store, SESSION, Expect::Any, event)?;
@@ -205,44 +215,44 @@ fn told(event: &Event, width: Option<usize>) -> String {
     )
 }
 
-fn event(kind: &'static str, data: serde_json::Value) -> NewEvent {
-    NewEvent::new(kind).data(data).source(SOURCE)
+fn event(kind: &'static str, data: impl Into<bytes::Bytes>) -> NewEvent {
+    NewEvent::new(kind).json_text(data).source(SOURCE)
 }
 
 fn first_try() -> Vec<NewEvent> {
     let agent = |e: NewEvent| e.actor("agent");
     vec![
-        event("run.started", json!({"goal": "make the login tests pass"})),
-        event("message.user", json!({"text": "Login fails for names with an umlaut."})).actor("mara"),
-        agent(event("tool.invoked", json!({"tool": "grep", "args": "normalize src/"}))),
-        event("tool.completed", json!({"tool": "grep", "hits": 3})),
-        agent(event("plan.created", json!({"steps": ["find the cause", "change the code", "test"]}))),
-        agent(event("decision.made", json!({"choice": "change normalize() at once"}))),
-        agent(event("tool.invoked", json!({"tool": "cargo", "args": "test login"}))),
+        event("run.started", r#"{"goal": "make the login tests pass"}"#),
+        event("message.user", r#"{"text": "Login fails for names with an umlaut."}"#).actor("mara"),
+        agent(event("tool.invoked", r#"{"tool": "grep", "args": "normalize src/"}"#)),
+        event("tool.completed", r#"{"tool": "grep", "hits": 3}"#),
+        agent(event("plan.created", r#"{"steps": ["find the cause", "change the code", "test"]}"#)),
+        agent(event("decision.made", r#"{"choice": "change normalize() at once"}"#)),
+        agent(event("tool.invoked", r#"{"tool": "cargo", "args": "test login"}"#)),
     ]
 }
 
 fn resumed(head: Sequence) -> Vec<NewEvent> {
     let agent = |e: NewEvent| e.actor("agent");
     vec![
-        event("run.resumed", json!({"after": head})),
-        agent(event("coder.edited", json!({"file": "src/name.rs", "lines": 14}))),
-        agent(event("tool.invoked", json!({"tool": "cargo", "args": "test login"}))),
-        event("tool.errored", json!({"tool": "cargo", "failed": 4, "passed": 31})),
-        agent(event("coder.edited", json!({"file": "src/name.rs", "lines": 52}))),
-        event("tool.errored", json!({"tool": "cargo", "failed": 9, "passed": 26})),
-        event("run.failed", json!({"reason": "no step forward in two tries", "tokens": 48_200})),
+        event("run.resumed", format!("{{\"after\": {head}}}")),
+        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 14}"#)),
+        agent(event("tool.invoked", r#"{"tool": "cargo", "args": "test login"}"#)),
+        event("tool.errored", r#"{"tool": "cargo", "failed": 4, "passed": 31}"#),
+        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 52}"#)),
+        event("tool.errored", r#"{"tool": "cargo", "failed": 9, "passed": 26}"#),
+        event("run.failed", r#"{"reason": "no step forward in two tries", "tokens": 48200}"#),
     ]
 }
 
 fn second_try() -> Vec<NewEvent> {
     let agent = |e: NewEvent| e.actor("agent");
     vec![
-        agent(event("decision.made", json!({"choice": "write the failing test first"}))),
-        agent(event("coder.edited", json!({"file": "tests/login.rs", "lines": 9}))),
-        event("tool.errored", json!({"tool": "cargo", "failed": 1, "passed": 35})),
-        agent(event("coder.edited", json!({"file": "src/name.rs", "lines": 3}))),
-        event("tool.completed", json!({"tool": "cargo", "failed": 0, "passed": 36})),
-        event("run.completed", json!({"tokens": 17_900})),
+        agent(event("decision.made", r#"{"choice": "write the failing test first"}"#)),
+        agent(event("coder.edited", r#"{"file": "tests/login.rs", "lines": 9}"#)),
+        event("tool.errored", r#"{"tool": "cargo", "failed": 1, "passed": 35}"#),
+        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 3}"#)),
+        event("tool.completed", r#"{"tool": "cargo", "failed": 0, "passed": 36}"#),
+        event("run.completed", r#"{"tokens": 17900}"#),
     ]
 }

@@ -20,7 +20,7 @@ use crate::store::{BranchInfo, Events, Query, Store};
   retold export run-7/retry --to cloudevents --out retry.ndjson
   retold export --to source --out restored/
 
-`source` gives back the files that were imported, byte for byte; several go to a folder. The other formats write one
+`source` gives back the files that were imported, byte for byte; several go to a folder. The other formats write one \
 event a line, and a line where a branch begins, so that `retold import` makes the same sessions of them.")]
 pub(super) struct Args {
     /// A session with all its branches, or one branch; without it, everything

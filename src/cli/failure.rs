@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::error::Error;
-use crate::event::Invalid;
+use crate::event::{Expect, Invalid};
 use crate::wire::{self, Exit};
 
 #[derive(Debug)]
@@ -57,10 +57,13 @@ impl Failure {
 
 fn hint(e: &Error) -> Option<String> {
     Some(match e {
-        Error::Conflict { place, actual, .. } => format!(
-            "`retold read {place}` shows what is there; `--expect {actual}` appends after it, `--expect any` wherever \
-             the head is"
-        ),
+        Error::Conflict { place, expected: Expect::Head(head), actual } if head < actual => {
+            format!("`retold read {place} --from {}` shows what came since", head.next())
+        }
+        Error::Conflict { place, .. } => format!("`retold read {place}` shows what is there"),
+        Error::Invalid(e) if e.field == "data" => {
+            "in a shell, JSON goes between single quotes: --data '{\"n\": 1}'".into()
+        }
         Error::NotFound { what: "session", .. } => "`retold sessions` lists those there are".into(),
         Error::NotFound { what: "branch", name } => {
             let session = name.split('/').next().unwrap_or(name);

@@ -22,7 +22,7 @@ use crate::wire::{Exit, Imported};
   retold import --from temporal history.json
   retold import --session run-7 events.jsonl
 
-Every record is kept byte for byte; `retold export --to source` gives the files back. Importing a file again, or a
+Every record is kept byte for byte; `retold export --to source` gives the files back. Importing a file again, or a \
 file that has grown, adds only what is new. A broken record is named and left out, and the exit code is 7.")]
 pub(super) struct Args {
     /// The files; - for standard input

@@ -51,6 +51,7 @@ const DEFAULT_STORE: &str = "./retold.redb";
 /// Keep, replay, follow, fork and compare sessions of agents and long-running jobs.
 #[derive(Debug, Parser)]
 #[command(name = "retold", version, styles = STYLES, max_term_width = 100, after_help = after_help())]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -65,10 +66,10 @@ struct Global {
     /// The store's file [env: RETOLD_STORE] [default: ./retold.redb]
     #[arg(long, global = true, value_name = "PATH")]
     store: Option<PathBuf>,
-    /// How data is printed [default: table on a terminal, jsonl in a pipe]
-    #[arg(short, long, global = true, value_name = "FORMAT")]
+    /// table, json (one document), jsonl (one a line) or cloudevents [default: table on a terminal, jsonl in a pipe]
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
-    /// When to use colours; `NO_COLOR` is respected
+    /// auto, always or never; auto respects NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: Color,
     /// Seconds to wait for a store that another process has open
@@ -250,8 +251,8 @@ fn after_help() -> String {
     let codes: Vec<String> =
         Exit::ALL.iter().map(|(exit, meaning)| format!("  {}  {meaning}", exit.code())).collect();
     format!(
-        "An address is SESSION[/BRANCH][@SEQUENCE]; the branch is `main` when left out. Globs go over dotted \
-         types:\n`*` is one part, `**` the rest, also none. Times are RFC 3339.\n\nExit codes:\n{}\n\nTry it:\n  retold \
+        "An address is SESSION[/BRANCH][@SEQ]; the branch is `main` when left out. Globs go over dotted types: `*` is \
+         one part, `**` the rest, also none. Times are RFC 3339.\n\nExit codes:\n{}\n\nTry it:\n  retold \
          demo\n  retold append run-7 run.started --data '{{\"goal\": \"fix the build\"}}'\n  retold read run-7",
         codes.join("\n")
     )

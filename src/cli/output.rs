@@ -11,27 +11,20 @@ use super::style::{ERROR, HINT, paint};
 use crate::event::Event;
 use crate::wire;
 
-/// How data is printed.
+/// How data is printed: columns for people, one JSON document, one a line, or events as CloudEvents 1.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// Columns for people, shortened to the terminal's width
     Table,
-    /// One JSON document
     Json,
-    /// One JSON document a line
     Jsonl,
-    /// Events as CloudEvents 1.0, one a line
     Cloudevents,
 }
 
-/// When to use colours.
+/// When to use colours: on a terminal unless `NO_COLOR` is set, also in a pipe, or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless `NO_COLOR` is set
     Auto,
-    /// Also in a pipe
     Always,
-    /// Not at all
     Never,
 }
 

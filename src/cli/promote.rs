@@ -11,7 +11,7 @@ use crate::wire::AppendedMany;
 #[command(after_help = "Example:
   retold promote run-7/retry            main goes on with retry's own events
 
-The parent must not have moved since the fork; otherwise nothing is written and the exit code is 3. The branch
+The parent must not have moved since the fork; otherwise nothing is written and the exit code is 3. The branch \
 itself stays. Promoting again writes nothing.")]
 pub(super) struct Args {
     /// The branch that did better

@@ -16,7 +16,7 @@ use crate::store::Query;
   retold read run-7 --type 'tool.**' --since 2026-02-03T00:00:00Z
   retold read --all --from-position 1000 -o jsonl")]
 pub(super) struct Args {
-    /// SESSION[/BRANCH][@SEQUENCE]; with a sequence, up to that event
+    /// The branch; with a sequence, up to that event
     #[arg(value_name = "SESSION[/BRANCH][@SEQ]", required_unless_present = "all", conflicts_with = "all")]
     address: Option<String>,
     /// Every session, in the order of recording

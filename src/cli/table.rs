@@ -129,14 +129,15 @@ pub(super) fn clean(text: &str) -> String {
         if std::mem::take(&mut space) && !out.is_empty() {
             out.push(' ');
         }
-        out.push(if c.is_control() || is_direction(c) { '\u{fffd}' } else { c });
+        out.push(visible(c));
     }
     out
 }
 
-/// Characters that turn the direction of what follows.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// The character, unless a terminal would obey it: controls, and those that turn the direction of what follows.
+pub(super) fn visible(c: char) -> char {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if c.is_control() || turns { '\u{fffd}' } else { c }
 }
 
 /// At most so many columns, with `…` where something is left out.

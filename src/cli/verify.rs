@@ -11,7 +11,7 @@ use crate::wire::{Exit, Verified};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Reads every event: checksums, sequences, forks, heads, the global order and the ids have to \
-agree.\nNothing is changed. The exit code is 6 when something is wrong."
+agree. Nothing is changed. The exit code is 6 when something is wrong."
 )]
 pub(super) struct Args {}
 
