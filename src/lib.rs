@@ -18,11 +18,16 @@
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
+//! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
+//! | `cli` | the program `retold`, one file a verb |
 //!
 //! A room uses those above it in this table, never those below. `docs/architecture.md` says why.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 #[doc(hidden)]
 pub mod codec;
 pub mod error;
@@ -33,6 +38,7 @@ pub mod limits;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod wire;
 
 pub use error::{Error, Result};
 pub use event::{

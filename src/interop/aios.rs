@@ -101,10 +101,11 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
             continue;
         }
         let body = if read.ours { Body::Own } else { Body::Record };
-        let draft = Draft { event: read.event.clone(), time: read.time, body };
+        let draft = Draft::new(read.event.clone(), read.time, body);
+        let draft = Draft { sequence: read.sequence, ..draft };
         let order = piece.ordinal as u64;
         if let Added::New(id) | Added::Variant(id) = plan.push(piece, order, &read.place, draft) {
-            places.own.insert((read.place.clone(), read.sequence), id);
+            places.own.extend(read.sequence.map(|n| ((read.place.clone(), n), id)));
             begin_branch(&mut plan, order, &read, &mut places);
         }
     }
@@ -125,7 +126,7 @@ fn begin_branch(plan: &mut Builder<'_>, order: u64, read: &Read, places: &mut Pl
 
 struct Read {
     place: Place,
-    sequence: u64,
+    sequence: Option<u64>,
     event: NewEvent,
     time: Option<Timestamp>,
     ours: bool,
@@ -141,7 +142,7 @@ fn record(f: &Fields<'_>, session: Option<&SessionId>) -> Result<Read, Invalid> 
     let session = session.map_or_else(|| names::session(&name), |s| Ok(s.clone()))?;
     let branch = text(f, "branch_id")?.map_or_else(|| Ok(BranchName::main()), |b| names::branch(&b))?;
     let place = Place::new(session, branch);
-    let sequence = number(f, "sequence")?.or(number(f, "seq")?).unwrap_or(0);
+    let sequence = number(f, "sequence")?.or(number(f, "seq")?);
     if !f.has("kind") {
         return Err(Invalid::new("kind", "is missing"));
     }

@@ -79,7 +79,9 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
             Ok((place, event)) => {
                 let time = f.has("time").then_some(event.occurred);
                 let body = if is_ours(&f) { Body::Own } else { body(record, &f, &event) };
-                plan.push(piece, piece.ordinal as u64, &place, Draft { event, time, body });
+                let sequence = if is_ours(&f) { number(&f, "sequence").unwrap_or_default() } else { None };
+                let draft = Draft { sequence, ..Draft::new(event, time, body) };
+                plan.push(piece, piece.ordinal as u64, &place, draft);
             }
             Err(e) => plan.skip(piece, e.to_string()),
         }

@@ -86,7 +86,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
                 };
                 let time = f.text("timestamp").and_then(|t| names::time(&t));
                 let order = piece.ordinal as u64;
-                plan.push(piece, order, &place, Draft { event, time, body: Body::Record });
+                plan.push(piece, order, &place, Draft::new(event, time, Body::Record));
             }
             Err(reason) => plan.skip(piece, reason),
         }

@@ -83,7 +83,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
                     let text = piece.text.as_deref().unwrap_or_default();
                     read.event.id = unnamed.next(content_id(&read.place, text));
                 }
-                let draft = Draft { event: read.event, time: read.time, body: Body::Own };
+                let draft = Draft { sequence: read.sequence, ..Draft::new(read.event, read.time, Body::Own) };
                 plan.push(piece, piece.ordinal as u64, &read.place, draft);
             }
             Ok(Line::Fork(fork)) => add_fork(&mut plan, piece, &fork),
@@ -132,6 +132,7 @@ struct Read {
     place: Place,
     event: NewEvent,
     has_id: bool,
+    sequence: Option<u64>,
     time: Option<Timestamp>,
 }
 
@@ -170,7 +171,7 @@ fn event(f: &Fields<'_>, session: Option<&SessionId>) -> Result<Read, Invalid> {
             .map_err(|_| Invalid::new("metadata", "is not an object whose values are all strings"))?;
     }
     let event = payload(event, f)?;
-    Ok(Read { place, event, has_id: id.is_some(), time })
+    Ok(Read { place, event, has_id: id.is_some(), sequence: number(f, "sequence")?, time })
 }
 
 /// Sets the payload from `data`, or from `data_base64` and `datacontenttype`.

@@ -1,10 +1,10 @@
 //! What an import would append: decided from the file alone, before any store is asked.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use crate::event::{EventId, NewEvent, Place, Timestamp};
+use crate::event::{BranchName, EventId, MAIN, NewEvent, Place, SessionId, Timestamp};
 
 use super::Format;
 use super::ids;
@@ -13,7 +13,7 @@ use super::source::{Gap, Origin};
 
 /// What a file holds, as steps for a store.
 ///
-/// The steps stand in the order of the file. Whoever carries them out looks each event's id up first: an id that is
+/// The steps stand in the order of the file, and every branch but `main` is forked before it is written to. Whoever carries them out looks each event's id up first: an id that is
 /// recorded with the same payload is a duplicate; with another payload the event goes in under
 /// [`variant`](super::variant) of the two. The ids of a file that has grown begin with those it had before.
 #[derive(Clone, Debug)]
@@ -88,6 +88,16 @@ pub(crate) struct Draft {
     /// When it happened, if the record says.
     pub(crate) time: Option<Timestamp>,
     pub(crate) body: Body,
+    /// Its number in its branch, if the record says.
+    pub(crate) sequence: Option<u64>,
+    /// Where its branch leaves another, if the event begins a branch.
+    pub(crate) fork: Option<(Place, Option<EventId>)>,
+}
+
+impl Draft {
+    pub(crate) fn new(event: NewEvent, time: Option<Timestamp>, body: Body) -> Self {
+        Self { event, time, body, sequence: None, fork: None }
+    }
 }
 
 /// How the record lies in the event.
@@ -145,6 +155,9 @@ pub(crate) struct Builder<'a> {
     last: Option<usize>,
     time: Option<Timestamp>,
     timeless: Vec<usize>,
+    branches: HashSet<Place>,
+    /// The first event with each number, for branches that the file does not explain.
+    sequences: HashMap<(SessionId, u64), (BranchName, EventId)>,
 }
 
 impl<'a> Builder<'a> {
@@ -165,6 +178,8 @@ impl<'a> Builder<'a> {
             last: None,
             time: None,
             timeless: Vec::new(),
+            branches: HashSet::new(),
+            sequences: HashMap::new(),
         }
     }
 
@@ -179,31 +194,19 @@ impl<'a> Builder<'a> {
         let _ = self.arrive(piece);
     }
 
-    /// A branch that the next event begins.
+    /// A new branch.
     pub(crate) fn fork(&mut self, order: u64, place: &Place, parent: &Place, at: Option<EventId>) {
+        if place.branch.as_str() == MAIN || !self.branches.insert(place.clone()) {
+            return;
+        }
         let item = Item::Fork { parent: parent.clone(), at };
         self.entries.push(Entry { order, place: place.clone(), item });
-    }
-
-    /// A branch that the last event began.
-    pub(crate) fn fork_before_last(
-        &mut self,
-        order: u64,
-        place: &Place,
-        parent: &Place,
-        at: Option<EventId>,
-    ) {
-        let last = self.entries.pop();
-        self.fork(order, place, parent, at);
-        self.last = self.last.map(|i| i + 1);
-        self.timeless.iter_mut().filter(|i| **i + 1 == self.entries.len()).for_each(|i| *i += 1);
-        self.entries.extend(last);
     }
 
     /// An event. Those of lower `order` come first, whatever the file's order.
     pub(crate) fn push(&mut self, piece: &Piece<'a>, order: u64, place: &Place, draft: Draft) -> Added {
         let gap = self.arrive(piece);
-        let Draft { mut event, time, body } = draft;
+        let Draft { mut event, time, body, sequence, fork } = draft;
         if matches!(body, Body::Record) {
             // Checked before the payload is set: the record was just read as JSON, and need not be again.
             if let Err(e) = event.check() {
@@ -240,6 +243,11 @@ impl<'a> Builder<'a> {
             if let Err(lost) = fits {
                 self.notes.push(format!("line {}: {lost}", piece.line));
             }
+        }
+        self.begin(order, place, sequence, fork);
+        if let Some(sequence) = sequence {
+            let known = self.sequences.entry((place.session.clone(), sequence));
+            known.or_insert_with(|| (place.branch.clone(), event.id));
         }
         let index = self.entries.len();
         match time {
@@ -293,6 +301,27 @@ impl<'a> Builder<'a> {
             skipped: self.skipped,
             notes: self.notes,
         }
+    }
+
+    /// Makes sure that there is a branch to append to. One of which the file says nothing leaves the first branch of
+    /// the session that has an event right before its own first one; or it begins empty.
+    fn begin(
+        &mut self,
+        order: u64,
+        place: &Place,
+        sequence: Option<u64>,
+        fork: Option<(Place, Option<EventId>)>,
+    ) {
+        if place.branch.as_str() == MAIN || self.branches.contains(place) {
+            return;
+        }
+        let at_main = || Place::new(place.session.clone(), BranchName::main());
+        let before = sequence.and_then(|n| Some((place.session.clone(), n.checked_sub(1)?)));
+        let (parent, at) = fork.unwrap_or_else(|| match before.and_then(|key| self.sequences.get(&key)) {
+            Some((branch, id)) => (Place::new(place.session.clone(), branch.clone()), Some(*id)),
+            None => (at_main(), None),
+        });
+        self.fork(order, place, &parent, at);
     }
 
     /// Counts a record, and answers with what stands before it.

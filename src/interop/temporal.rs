@@ -100,7 +100,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
             Ok(seen) => {
                 let event = event(seen, &place.session, &began);
                 let time = time(&seen.fields);
-                plan.push(piece, seen.id, &place, Draft { event, time, body: Body::Record });
+                plan.push(piece, seen.id, &place, Draft::new(event, time, Body::Record));
             }
             Err(reason) => plan.skip(piece, reason.clone()),
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::want::Ask;
 use crate::error::{Error, Result};
 use crate::event::{
-    Address, BranchName, Event, EventId, Expect, Invalid, NewEvent, Place, Position, Sequence, SessionId,
+    Address, BranchName, Event, EventId, Expect, Invalid, MAIN, NewEvent, Place, Position, Sequence,
+    SessionId,
 };
 use crate::store::{Batch, Placed};
 
@@ -270,6 +271,12 @@ impl Model {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Exists`].
     pub fn fork(&mut self, parent: &Place, at: Option<u64>, name: &BranchName) -> Result<ModelBranch> {
+        let begins = at == Some(0) && parent.branch.as_str() == MAIN && !self.lines.contains_key(parent);
+        if begins && *name != parent.branch {
+            self.lines.insert(parent.clone(), Line { parent: None, own: Vec::new() });
+        } else if begins {
+            return Err(Error::Exists { what: "branch", name: parent.to_string() });
+        }
         let head = self.head(parent)?;
         let at = at.unwrap_or(head);
         if at > head {

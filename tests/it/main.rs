@@ -7,26 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
-#[cfg(feature = "testkit")]
 mod bitflip;
-#[cfg(feature = "testkit")]
 mod closing;
-#[cfg(feature = "testkit")]
 mod crash;
-#[cfg(feature = "testkit")]
 mod edges;
-#[cfg(feature = "testkit")]
 mod fault;
 mod follow;
 mod interop;
-#[cfg(all(unix, feature = "testkit"))]
 mod kill;
-#[cfg(feature = "testkit")]
+mod migrations;
 mod model;
-#[cfg(feature = "testkit")]
 mod properties;
 mod store;
-#[cfg(feature = "testkit")]
 mod stress;
-#[cfg(feature = "testkit")]
 mod support;

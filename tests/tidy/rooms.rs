@@ -25,7 +25,8 @@ const RANKS: [(&str, u8); 16] = [
 const FACE: u8 = 8;
 
 /// Folders inside a room that are part of what it shows: `crate::event::payload::…` is no reach around its door.
-const OPEN: [(&str, &str); 2] = [("event", "payload"), ("project", "builtin")];
+const OPEN: [(&str, &str); 4] =
+    [("event", "payload"), ("project", "builtin"), ("interop", "json"), ("interop", "source")];
 
 /// Files that may print.
 const MAY_PRINT: [&str; 1] = ["src/cli/output.rs"];

@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
         let agent = self.agent(t);
         let session = match (&base, &agent) {
             (Some(base), Some(agent)) => names::session(&format!("{base}.agent-{agent}"))?,
-            (Some(base), None) if t.uuid.is_some() || t.session.is_some() => base.clone(),
+            (Some(base), None) if t.uuid.is_some() || self.agent_file.is_none() => base.clone(),
             _ => self.home.clone(),
         };
         if t.uuid.is_some() && (agent.is_none() || self.agent_file.is_some()) {
@@ -103,8 +103,7 @@ impl<'a> Reader<'a> {
 
     /// The sub-agent that a record belongs to.
     fn agent(&mut self, t: &Transcript<'_>) -> Option<String> {
-        let is_agent = t.is_sidechain || (self.agent_file.is_some() && t.agent.is_some());
-        if !is_agent {
+        if !t.sidechain.unwrap_or(self.agent_file.is_some()) {
             return None;
         }
         let named = t.agent.as_deref().or(self.agent_file).map(str::to_owned);
@@ -126,7 +125,7 @@ impl<'a> Reader<'a> {
         agent: Option<&str>,
     ) -> Result<(), Invalid> {
         let order = piece.ordinal as u64;
-        let draft = |event, time| Draft { event, time, body: Body::Record };
+        let draft = |event, time| Draft::new(event, time, Body::Record);
         let calls: Vec<&str> = t.calls.iter().map(|c| &**c).collect();
         let answers: Vec<&str> = t.answers.iter().map(|c| &**c).collect();
         let tree = self.trees.entry(session.clone()).or_default();
@@ -172,13 +171,12 @@ impl<'a> Reader<'a> {
             Spot::Fork { .. } => name.clone(),
         };
         let place = Place::new(session.clone(), branch);
-        let event = event(t, id, cause, agent);
-        match self.plan.push(piece, order, &place, draft(event, t.time)) {
+        let mut draft = draft(event(t, id, cause, agent), t.time);
+        if let Spot::Fork { from, at } = &spot {
+            draft.fork = Some((Place::new(session.clone(), tree.branch(*from)), *at));
+        }
+        match self.plan.push(piece, order, &place, draft) {
             Added::New(id) | Added::Variant(id) => {
-                if let Spot::Fork { from, at } = &spot {
-                    let parent = Place::new(session.clone(), tree.branch(*from));
-                    self.plan.fork_before_last(order, &place, &parent, *at);
-                }
                 tree.add(&node, &spot, id, Some(name));
             }
             Added::Duplicate => {}

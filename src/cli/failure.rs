@@ -1,0 +1,123 @@
+//! How a verb ends when it does not end well: an exit code, a sentence, and a way out where there is one.
+
+use std::fmt;
+use std::io;
+
+use crate::error::Error;
+use crate::event::{Expect, Invalid};
+use crate::wire::{self, Exit};
+
+#[derive(Debug)]
+pub(super) enum Failure {
+    Store(Error),
+    /// Flags that do not go together, beyond what the parser knows.
+    Usage(String),
+    /// A file or a stream that is not the store's.
+    Io {
+        what: String,
+        source: io::Error,
+    },
+    /// Nobody reads any more what would be printed.
+    ClosedPipe,
+    /// Everything was said already; only the exit code is left.
+    Told(Exit),
+}
+
+impl Failure {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Store(e) => wire::code(e).exit,
+            Self::Usage(_) => Exit::Usage,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
+            Self::Io { .. } => Exit::Failed,
+            Self::ClosedPipe => Exit::Done,
+            Self::Told(exit) => *exit,
+        }
+    }
+
+    /// Whether there is something left to be said.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self, Self::ClosedPipe | Self::Told(_))
+    }
+
+    /// What can be done about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(e) => hint(e),
+            Self::Usage(_) => Some("`retold help VERB` says what a verb takes".into()),
+            Self::Io { .. } | Self::ClosedPipe | Self::Told(_) => None,
+        }
+    }
+
+    /// A file that could not be read or written.
+    pub(super) fn file(path: impl fmt::Display, source: io::Error) -> Self {
+        Self::Io { what: path.to_string(), source }
+    }
+}
+
+fn hint(e: &Error) -> Option<String> {
+    Some(match e {
+        Error::Conflict { place, expected: Expect::Head(head), actual } if head < actual => {
+            format!("`retold read {place} --from {}` shows what came since", head.next())
+        }
+        Error::Conflict { place, .. } => format!("`retold read {place}` shows what is there"),
+        Error::Invalid(e) if e.field == "data" => {
+            "in a shell, JSON goes between single quotes: --data '{\"n\": 1}'".into()
+        }
+        Error::NotFound { what: "session", .. } => "`retold sessions` lists those there are".into(),
+        Error::NotFound { what: "branch", name } => {
+            let session = name.split('/').next().unwrap_or(name);
+            format!("`retold branches {session}` lists those there are; `retold fork` begins one")
+        }
+        Error::NotFound { what: "store", .. } => {
+            "`--store PATH` or RETOLD_STORE names another; `retold append` and `retold import` begin one"
+                .into()
+        }
+        Error::NotFound { what: "event", .. } => {
+            "`retold read` and `retold branches` show what is there".into()
+        }
+        Error::Exists { what: "branch", name } => {
+            let session = name.split('/').next().unwrap_or(name);
+            format!("give another name; `retold branches {session}` lists those that are taken")
+        }
+        Error::Duplicate { .. } => "leave out --id to append it as an event of its own".into(),
+        Error::Locked { .. } => "`--wait SECONDS` waits longer for it".into(),
+        Error::Corrupt { .. } => {
+            "`retold verify` names everything that is wrong; the file itself is left as it is".into()
+        }
+        Error::TooLarge { .. } => "keep what is large in a file of its own, and its path in the event".into(),
+        Error::Unknown { .. } => {
+            "run the same command again; with --id an event cannot be recorded twice".into()
+        }
+        Error::BadCursor { .. } => "without --cursor, and with --from N, it begins anywhere".into(),
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(e) => fmt::Display::fmt(e, f),
+            Self::Usage(text) => f.write_str(text),
+            Self::Io { what, source } if source.kind() == io::ErrorKind::NotFound => {
+                write!(f, "there is no file {what}")
+            }
+            Self::Io { what, source } => write!(f, "{what}: {source}"),
+            Self::ClosedPipe | Self::Told(_) => Ok(()),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Self::Store(e)
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(e: Invalid) -> Self {
+        Self::Store(e.into())
+    }
+}
+
+pub(super) type Outcome = Result<(), Failure>;

@@ -1,0 +1,278 @@
+//! The program `retold`: one file a verb, and one place that prints.
+
+mod append;
+mod append_lines;
+mod branches;
+mod completions;
+mod demo;
+mod diff;
+mod export;
+mod failure;
+mod fork;
+mod get;
+mod import;
+mod info;
+mod man;
+mod open;
+mod output;
+mod panics;
+mod progress;
+mod promote;
+mod read;
+mod select;
+mod sessions;
+mod style;
+mod table;
+mod tail;
+mod verify;
+mod view;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::wire::Exit;
+use failure::{Failure, Outcome};
+use output::{Color, Format, Out};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::White.on_default().bold())
+    .usage(AnsiColor::White.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Green.on_default());
+
+/// Where a store is when nothing says otherwise.
+const DEFAULT_STORE: &str = "./retold.redb";
+
+/// Keep, replay, follow, fork and compare sessions of agents and long-running jobs.
+#[derive(Debug, Parser)]
+#[command(name = "retold", version, styles = STYLES, max_term_width = 100, after_help = after_help())]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Accepted before and after the verb.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
+    /// The store's file [env: RETOLD_STORE] [default: ./retold.redb]
+    #[arg(long, global = true, value_name = "PATH")]
+    store: Option<PathBuf>,
+    /// table, json (one document), jsonl (one a line) or cloudevents [default: table on a terminal, jsonl in a pipe]
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<Format>,
+    /// auto, always or never; auto respects NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    color: Color,
+    /// Seconds to wait for a store that another process has open
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    wait: Duration,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say what the store does; twice or three times for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Record an event, or many from a file
+    Append(append::Args),
+    /// Print what was recorded, in order
+    Read(read::Args),
+    /// Print what was recorded, then what comes, until Ctrl-C
+    Tail(tail::Args),
+    /// Print one event by its id
+    Get(get::Args),
+    /// List the sessions
+    Sessions(sessions::Args),
+    /// Draw the branches of a session
+    Branches(branches::Args),
+    /// Begin a branch at an event of another
+    Fork(fork::Args),
+    /// Compare two branches of a session
+    Diff(diff::Args),
+    /// Append a branch's own events to the branch it was forked from
+    Promote(promote::Args),
+    /// Take in sessions that other programs wrote
+    Import(import::Args),
+    /// Write events for other programs, or give imported files back
+    Export(export::Args),
+    /// Check everything that is stored
+    Verify(verify::Args),
+    /// Print the store's figures
+    Info(info::Args),
+    /// Play a small agent run: crash and resume, a fork that does better, a diff
+    Demo(demo::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page, of retold or of one verb
+    Man(man::Args),
+}
+
+impl Verb {
+    /// Only events can be printed as CloudEvents.
+    fn prints_events(&self) -> bool {
+        matches!(self, Self::Read(_) | Self::Tail(_) | Self::Get(_))
+    }
+}
+
+/// What every verb is given.
+struct App {
+    out: Out,
+    store: PathBuf,
+    /// `--store`, without the environment.
+    store_flag: Option<PathBuf>,
+    wait: Duration,
+}
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    color_of(&args).apply();
+    let cli = match command().try_get_matches_from(args).and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
+        Err(e) => {
+            output::of_parser(&e);
+            let exit = if e.use_stderr() { Exit::Usage } else { Exit::Done };
+            return ExitCode::from(exit.code());
+        }
+    };
+    panics::install(cli.global.verbose > 0);
+    let exit = panics::caught(|| run(cli)).unwrap_or_else(|sentence| {
+        output::bug(&sentence);
+        Exit::Failed
+    });
+    ExitCode::from(exit.code())
+}
+
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn run(cli: Cli) -> Exit {
+    log(cli.global.verbose);
+    let Global { store, output, quiet, wait, .. } = cli.global;
+    let from_environment = || std::env::var_os("RETOLD_STORE").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let mut app = App {
+        out: Out::new(output, quiet),
+        store: store.clone().or_else(from_environment).unwrap_or_else(|| DEFAULT_STORE.into()),
+        store_flag: store,
+        wait,
+    };
+    let done = dispatch(cli.verb, &mut app);
+    // What was printed before an error is handed over before the error is told.
+    let finished = app.out.finish();
+    match done.and(finished) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            app.out.failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+fn dispatch(verb: Verb, app: &mut App) -> Outcome {
+    if app.out.format == Format::Cloudevents && !verb.prints_events() {
+        let text = "-o cloudevents is for events: read, tail and get print them";
+        return Err(Failure::Usage(text.into()));
+    }
+    match verb {
+        Verb::Append(args) => append::run(args, app),
+        Verb::Read(args) => read::run(args, app),
+        Verb::Tail(args) => tail::run(args, app),
+        Verb::Get(args) => get::run(&args, app),
+        Verb::Sessions(args) => sessions::run(&args, app),
+        Verb::Branches(args) => branches::run(&args, app),
+        Verb::Fork(args) => fork::run(&args, app),
+        Verb::Diff(args) => diff::run(&args, app),
+        Verb::Promote(args) => promote::run(&args, app),
+        Verb::Import(args) => import::run(&args, app),
+        Verb::Export(args) => export::run(&args, app),
+        Verb::Verify(args) => verify::run(&args, app),
+        Verb::Info(args) => info::run(&args, app),
+        Verb::Demo(args) => demo::run(&args, app),
+        Verb::Completions(args) => completions::run(&args, app),
+        Verb::Man(args) => man::run(&args, app),
+    }
+}
+
+/// The parser prints its help before it could say what `--color` is.
+fn color_of(args: &[OsString]) -> Color {
+    let mut words = args.iter().filter_map(|a| a.to_str()).take_while(|a| *a != "--");
+    let mut color = None;
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--color") {
+            Some("") => color = words.next(),
+            Some(rest) => color = rest.strip_prefix('=').or(color),
+            None => {}
+        }
+    }
+    match color {
+        Some("always") => Color::Always,
+        Some("never") => Color::Never,
+        _ => Color::Auto,
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds that can be waited".to_owned())
+}
+
+fn log(verbose: u8) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let colors = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(colors)
+        .with_target(false)
+        .try_init();
+}
+
+fn after_help() -> String {
+    let codes: Vec<String> =
+        Exit::ALL.iter().map(|(exit, meaning)| format!("  {}  {meaning}", exit.code())).collect();
+    format!(
+        "An address is SESSION[/BRANCH][@SEQ]; the branch is `main` when left out. Globs go over dotted types: `*` is \
+         one part, `**` the rest, also none. Times are RFC 3339.\n\nExit codes:\n{}\n\nTry it:\n  retold \
+         demo\n  retold append run-7 run.started --data '{{\"goal\": \"fix the build\"}}'\n  retold read run-7",
+        codes.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parser_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_are_taken_before_and_after_the_verb() {
+        for args in [["retold", "-q", "--store", "x", "info"], ["retold", "info", "--store", "x", "-q"]] {
+            let cli = Cli::try_parse_from(args).unwrap();
+            assert!(cli.global.quiet);
+            assert_eq!(cli.global.store, Some("x".into()));
+        }
+    }
+}

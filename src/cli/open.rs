@@ -1,0 +1,42 @@
+//! Opening the store for a verb. A store that is in use is asked for again for a moment: verbs are short.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::App;
+use crate::error::{Error, Result};
+use crate::store::{Builder, Store};
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(15);
+
+impl App {
+    /// To read: several processes may.
+    pub(super) fn reading(&self) -> Result<Store> {
+        waited(Store::builder().read_only(), &self.store, self.wait)
+    }
+
+    /// To change what is there.
+    pub(super) fn changing(&self) -> Result<Store> {
+        waited(Store::builder().open_only(), &self.store, self.wait)
+    }
+
+    /// To write; a store that is not there yet is made.
+    pub(super) fn writing(&self) -> Result<Store> {
+        waited(Store::builder(), &self.store, self.wait)
+    }
+}
+
+/// Opens a store as soon as nobody else has it, or tells that somebody still has.
+pub(super) fn waited(how: Builder, path: &Path, wait: Duration) -> Result<Store> {
+    let begun = Instant::now();
+    loop {
+        match how.clone().open(path) {
+            Err(Error::Locked { .. }) if begun.elapsed() < wait => {
+                sleep(PAUSE.min(wait.saturating_sub(begun.elapsed())));
+            }
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Panics. Those of the engine on a damaged file are caught by the library and told as errors, so nothing is printed
+//! for them; one that reaches the program's edge is a bug, and is told as one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+static LAST: Mutex<Option<String>> = Mutex::new(None);
+
+/// Keeps what a panic says, and prints it only when asked to.
+pub(super) fn install(verbose: bool) {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if verbose {
+            default(info);
+        }
+        if let Ok(mut last) = LAST.lock() {
+            let text = info.payload_as_str().unwrap_or("no message");
+            let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line()));
+            *last = Some(format!("{text}{}", place.unwrap_or_default()));
+        }
+    }));
+}
+
+/// Runs the work, or says what a report of the bug should say.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+        let last = LAST.lock().ok().and_then(|mut last| last.take());
+        format!(
+            "retold {} has a bug: {}. What was acknowledged is safe. Please report this sentence with the command; \
+             -v says more",
+            env!("CARGO_PKG_VERSION"),
+            last.as_deref().unwrap_or("it panicked")
+        )
+    })
+}

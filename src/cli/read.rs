@@ -1,0 +1,72 @@
+//! `retold read`
+
+use super::App;
+use super::failure::Outcome;
+use super::progress::Progress;
+use super::select::Select;
+use super::view::{Events, View, of_branch};
+use crate::event::Address;
+use crate::store::Query;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold read run-7                     everything on main
+  retold read run-7/retry@20            a fork, its inherited events first, up to event 20
+  retold read run-7 --reverse --limit 5
+  retold read run-7 --type 'tool.**' --since 2026-02-03T00:00:00Z
+  retold read --all --from-position 1000 -o jsonl")]
+pub(super) struct Args {
+    /// The branch; with a sequence, up to that event
+    #[arg(value_name = "SESSION[/BRANCH][@SEQ]", required_unless_present = "all", conflicts_with = "all")]
+    address: Option<String>,
+    /// Every session, in the order of recording
+    #[arg(long)]
+    all: bool,
+    /// The first sequence
+    #[arg(long, value_name = "N", conflicts_with = "all")]
+    from: Option<u64>,
+    /// The last sequence
+    #[arg(long, value_name = "N", conflicts_with = "all")]
+    to: Option<u64>,
+    /// The first position, with --all
+    #[arg(long, value_name = "N", requires = "all")]
+    from_position: Option<u64>,
+    /// At most so many events
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// The latest first
+    #[arg(long)]
+    reverse: bool,
+    #[command(flatten)]
+    select: Select,
+}
+
+pub(super) fn run(args: Args, app: &mut App) -> Outcome {
+    let address = args.address.as_deref().map(str::parse::<Address>).transpose()?;
+    let mut query = match &address {
+        Some(address) => Query::branch(address)?,
+        None => Query::all(),
+    };
+    query = query.from(args.from.or(args.from_position).unwrap_or(1)).filter(args.select.filter()?);
+    if let Some(to) = args.to {
+        query = query.to(to);
+    }
+    if let Some(limit) = args.limit {
+        query = query.limit(limit);
+    }
+    if args.reverse {
+        query = query.reverse();
+    }
+    let store = app.reading()?;
+    let view = match &address {
+        Some(address) => of_branch(&store, address)?,
+        None => View::All,
+    };
+    let mut progress = Progress::new(&app.out, "events", None);
+    let mut events = Events::new(&mut app.out, view)?;
+    for event in store.events(query)? {
+        events.event(&event?)?;
+        progress.add(1);
+    }
+    events.flush()
+}

@@ -1,0 +1,180 @@
+//! Columns for people: as wide as what is in them, the last one cut at the edge of the terminal.
+
+use anstyle::Style;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::style::{HEADER, PLAIN, paint};
+
+/// Rows that are looked at before the first is shown; later ones may stand out.
+const LOOK_AHEAD: usize = 200;
+/// Columns of a cell that is not the last, on a terminal.
+const WIDEST: usize = 40;
+const GAP: &str = "  ";
+
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
+
+pub(super) fn cell(text: impl ToString) -> Cell {
+    Cell { text: clean(&text.to_string()), style: PLAIN }
+}
+
+impl Cell {
+    pub(super) fn style(mut self, style: Style) -> Self {
+        self.style = style;
+        self
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    names: Vec<String>,
+    right: Vec<bool>,
+    widths: Vec<usize>,
+    rows: Vec<Vec<Cell>>,
+    width: Option<usize>,
+    widest: usize,
+    begun: bool,
+}
+
+impl Table {
+    /// Columns with these names; numbers, which go to the right, begin with `#`. `width` is the terminal's.
+    pub(super) fn new(names: &[&str], width: Option<usize>) -> Self {
+        let right = names.iter().map(|n| n.starts_with('#')).collect();
+        let names: Vec<String> = names.iter().map(|n| clean(n.trim_start_matches('#'))).collect();
+        let widths = names.iter().map(|n| n.width()).collect();
+        Self { names, right, widths, rows: Vec::new(), width, widest: WIDEST, begun: false }
+    }
+
+    /// Columns of the widest cell that is not the last, on a terminal.
+    pub(super) fn widest(mut self, columns: usize) -> Self {
+        self.widest = columns;
+        self
+    }
+
+    /// Takes a row, and gives the lines that can be shown by now.
+    pub(super) fn row(&mut self, cells: Vec<Cell>) -> Vec<String> {
+        self.rows.push(cells);
+        if self.rows.len() >= LOOK_AHEAD { self.lines() } else { Vec::new() }
+    }
+
+    /// Everything that was not shown yet.
+    pub(super) fn lines(&mut self) -> Vec<String> {
+        if self.rows.is_empty() {
+            return Vec::new();
+        }
+        let rows = std::mem::take(&mut self.rows);
+        for row in &rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                let wide = cell.text.width();
+                *width = (*width).max(if self.width.is_some() { wide.min(self.widest) } else { wide });
+            }
+        }
+        let mut lines = Vec::new();
+        if !std::mem::replace(&mut self.begun, true) {
+            let header: Vec<Cell> =
+                self.names.iter().map(|n| Cell { text: n.clone(), style: HEADER }).collect();
+            lines.push(self.line(&header));
+        }
+        lines.extend(rows.iter().map(|row| self.line(row)));
+        lines
+    }
+
+    fn line(&self, cells: &[Cell]) -> String {
+        let mut line = String::new();
+        let mut used = 0;
+        let last = self.names.len().saturating_sub(1);
+        for (i, cell) in cells.iter().enumerate() {
+            let wide = self.widths.get(i).copied().unwrap_or_default();
+            let room = match self.width {
+                Some(width) if i == last => width.saturating_sub(used).max(1),
+                Some(_) => wide,
+                None => usize::MAX,
+            };
+            let text = shorten(&cell.text, room);
+            let pad = wide.saturating_sub(text.width());
+            let right = self.right.get(i).copied().unwrap_or_default();
+            if right {
+                line.push_str(&" ".repeat(pad));
+            }
+            line.push_str(&paint(cell.style, &text));
+            if i < last {
+                if !right {
+                    line.push_str(&" ".repeat(pad));
+                }
+                line.push_str(GAP);
+            }
+            used += wide.max(text.width()) + GAP.len();
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
+
+/// What a terminal would obey becomes visible; white space becomes one space.
+pub(super) fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut space = false;
+    for c in text.chars() {
+        if c.is_whitespace() {
+            space = true;
+            continue;
+        }
+        if std::mem::take(&mut space) && !out.is_empty() {
+            out.push(' ');
+        }
+        out.push(visible(c));
+    }
+    out
+}
+
+/// The character, unless a terminal would obey it: controls, and those that turn the direction of what follows.
+pub(super) fn visible(c: char) -> char {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if c.is_control() || turns { '\u{fffd}' } else { c }
+}
+
+/// At most so many columns, with `…` where something is left out.
+pub(super) fn shorten(text: &str, room: usize) -> String {
+    if text.len() <= room || text.width() <= room {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 1;
+    for c in text.chars() {
+        used += c.width().unwrap_or_default();
+        if used > room {
+            break;
+        }
+        out.push(c);
+    }
+    out.push('…');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_right_and_the_last_column_is_cut_at_the_edge() {
+        let mut table = Table::new(&["#SEQ", "TYPE", "DATA"], Some(20));
+        let _ = table.row(vec![cell(7), cell("a.b"), cell("0123456789abc")]);
+        let _ = table.row(vec![cell(123), cell("a"), cell("x\n\ty\u{1b}[31m")]);
+        let plain: Vec<String> =
+            table.lines().iter().map(|l| anstream::adapter::strip_str(l).to_string()).collect();
+        assert_eq!(plain, ["SEQ  TYPE  DATA", "  7  a.b   01234567…", "123  a     x y\u{fffd}[31m"]);
+    }
+
+    #[test]
+    fn wide_characters_count_twice() {
+        assert_eq!(shorten("日本語日本語", 6), "日本…");
+        assert_eq!(shorten("日本語", 6), "日本語");
+    }
+}
