@@ -360,10 +360,11 @@ impl Handle {
             true => Ok(()),
             false => self.shared.settle_last(),
         };
+        // In this order: whoever still got hold of the file has shown itself to the hook before.
+        let db = write(&self.shared.db).take();
         if let Some(hook) = self.shared.hook.get() {
             hook.closed();
         }
-        let db = write(&self.shared.db).take();
         self.shared.dismiss_thread();
         if let Some(thread) = lock(&self.thread).take() {
             // The writer's own thread can hold the last handle of a store, for a moment, through a hook.

@@ -15,7 +15,7 @@ use super::trouble::{Trouble, guarded};
 use super::verbs::Store;
 use crate::codec::{BranchRow, Chunk, Meta, decode_order};
 use crate::error::{Error, Result};
-use crate::event::Place;
+use crate::event::{Address, Place};
 
 /// What a walk over the whole store found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,6 +150,9 @@ impl Walk<'_> {
             if named != Some(number) {
                 self.report.problem(&place, "its name does not lead to its number");
             }
+            if lines.get(number).told()?.is_none() {
+                self.report.problem(&place, "its number does not lead to it");
+            }
             if let Some(parent) = row.parent {
                 match heads.get(&parent) {
                     None => self.report.problem(&place, "it was forked from a branch that does not exist"),
@@ -197,6 +200,14 @@ impl Walk<'_> {
                     continue;
                 }
             };
+            // A walk goes past what leads a search astray.
+            for end in [chunk.first(), chunk.last()] {
+                let found = table.range((branch.number, end)..=(branch.number, u64::MAX)).told()?.next();
+                if found.transpose().told()?.map(|(found, _)| found.value()) != Some(key.value()) {
+                    let address = Address::from((*branch.place).clone()).at(end);
+                    self.report.problem(address, "a search for it leads to another place");
+                }
+            }
             if chunk.first() != next {
                 let reason = format!("a chunk begins at {} where {next} was due", chunk.first());
                 self.report.problem(&branch.place, reason);
@@ -267,6 +278,13 @@ impl Walk<'_> {
                         self.report.problem(format!("position {next}"), "the global order has another event");
                     }
                     next += 1;
+                }
+            }
+            for end in [key.value(), next - 1] {
+                let found = table.range(..=end).told()?.next_back();
+                if found.transpose().told()?.map(|(found, _)| found.value()) != Some(key.value()) {
+                    let reason = "a search for it leads to another place";
+                    self.report.problem(format!("position {end}"), reason);
                 }
             }
         }

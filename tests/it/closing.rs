@@ -311,3 +311,31 @@ fn a_relaxed_append_is_made_durable_when_nothing_follows() {
     };
     becomes_true("it is durable", survives);
 }
+
+#[test]
+fn a_follower_that_comes_while_the_store_closes_ends_or_is_refused() {
+    for round in 0..if soak() { 20_000 } else { 300 } {
+        ends("a follower of a closed store", move || {
+            let store = never_idle().in_memory().unwrap();
+            // With nothing to settle, all of closing is about the length of a subscription.
+            store.append("s", numbered(1)).unwrap();
+            store.settle().unwrap();
+            let start = Barrier::new(2);
+            let mut dice = Dice(round);
+            let (late, later) = (dice.under(3_000), dice.under(3_000));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    (0..late).for_each(|_| std::hint::spin_loop());
+                    let Ok(mut following) = store.follow(retold::Follow::all()) else { return };
+                    while let Some(item) = blocked_on(following.next()) {
+                        item.unwrap();
+                    }
+                });
+                start.wait();
+                (0..later).for_each(|_| std::hint::spin_loop());
+                store.close().unwrap();
+            });
+        });
+    }
+}
