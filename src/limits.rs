@@ -26,6 +26,8 @@ pub const MAX_BATCH_BYTES: usize = 512 * 1_024 * 1_024;
 /// Encoded bytes after which a chunk is closed. redb gives a value that passes a page the next power of two,
 /// so a chunk with its key and page header has to stay under 16 KiB.
 pub const CHUNK_BYTES: usize = 16 * 1_024 - 256;
+/// Bytes of a chunk before they are packed, when it has more than one event: a reader of the last event unpacks all.
+pub const CHUNK_BODY_BYTES: usize = 48 * 1_024;
 /// Events in one chunk, whatever their size.
 pub const MAX_CHUNK_EVENTS: usize = 4_096;
 /// A settle extends a branch's last chunk while it holds fewer events than this.

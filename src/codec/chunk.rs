@@ -3,16 +3,26 @@
 //! Positions, times and lengths stand together before the records, so that a reader can step to the event that it
 //! wants without decoding those before it.
 
+use std::cmp::Ordering;
+
 use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
 
 use super::Malformed;
 use super::seal::{self, Sort};
-use super::wire::{put, take, take_bytes};
-use crate::limits::MAX_CHUNK_EVENTS;
+use super::wire::{put, take};
+use crate::limits::{CHUNK_BODY_BYTES, MAX_CHUNK_EVENTS, MAX_RECORD_BYTES};
 
-/// How the body is stored. Others may follow; a reader refuses what it does not know.
+/// The body is stored as it is.
 const PLAIN: u8 = 0;
+/// The body's length, then the body as one block of LZ4. Others may follow; a reader refuses what it does not know.
+const LZ4: u8 = 1;
+/// A block of LZ4 grows at most by this factor.
+const LZ4_GROWTH: usize = 255;
+/// The longest body: one record of the largest size, or many small ones, and their table.
+const MAX_BODY_BYTES: usize = MAX_RECORD_BYTES + CHUNK_BODY_BYTES + 32 * MAX_CHUNK_EVENTS;
+/// Bodies below this are not worth a try.
+const WORTH_PACKING: usize = 256;
 
 #[derive(Encode, BorrowDecode)]
 struct Header {
@@ -69,7 +79,7 @@ impl ChunkBuilder {
         self.records.len()
     }
 
-    /// Bytes that it would take, closely.
+    /// Bytes that it would take without packing, closely.
     #[must_use]
     pub fn size(&self) -> usize {
         self.bytes + self.entries.len() + 40
@@ -83,15 +93,45 @@ impl ChunkBuilder {
 
     /// The chunk's bytes.
     #[must_use]
-    pub fn finish(self) -> Vec<u8> {
-        let mut out = seal::open(self.size());
+    pub fn finish(&self) -> Vec<u8> {
         let count = self.records.len() as u32;
-        put(Header { packing: PLAIN, branch: self.branch, first: self.first, count }, &mut out);
-        out.extend_from_slice(&self.entries);
+        let header = |packing| Header { packing, branch: self.branch, first: self.first, count };
+        let mut body = Vec::with_capacity(self.size());
+        body.extend_from_slice(&self.entries);
         for record in &self.records {
-            out.extend_from_slice(record);
+            body.extend_from_slice(record);
+        }
+        let packed = if body.len() < WORTH_PACKING { None } else { Some(lz4_flex::block::compress(&body)) };
+        let mut out = seal::open(packed.as_ref().unwrap_or(&body).len() + 40);
+        match packed.filter(|packed| packed.len() < body.len() - body.len() / 16) {
+            Some(packed) => {
+                put(header(LZ4), &mut out);
+                put(body.len() as u32, &mut out);
+                out.extend_from_slice(&packed);
+            }
+            None => {
+                put(header(PLAIN), &mut out);
+                out.extend_from_slice(&body);
+            }
         }
         seal::close(Sort::Chunk, out)
+    }
+
+    /// Two halves, for a chunk that turned out larger than its row should be.
+    #[must_use]
+    pub fn split(self) -> (Self, Self) {
+        let middle = self.records.len().div_ceil(2);
+        let mut halves =
+            (Self::new(self.branch, self.first), Self::new(self.branch, self.first + middle as u64));
+        let (mut entries, mut position, mut recorded) = (self.entries.as_slice(), 0u64, 0i64);
+        for (i, record) in self.records.into_iter().enumerate() {
+            let Ok(entry) = take::<Entry>(&mut entries) else { break };
+            position = position.wrapping_add(entry.position);
+            recorded = recorded.wrapping_add(entry.recorded);
+            let half = if i < middle { &mut halves.0 } else { &mut halves.1 };
+            half.push(position, recorded, record);
+        }
+        halves
     }
 }
 
@@ -100,27 +140,41 @@ impl ChunkBuilder {
 pub struct Chunk {
     branch: u64,
     first: u64,
-    entries: Vec<(u64, i64, Bytes)>,
+    body: Bytes,
+    table: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    position: u64,
+    recorded: i64,
+    start: u32,
+    end: u32,
 }
 
 impl Chunk {
-    /// Reads a chunk. The records share its buffer.
+    /// Reads a chunk. The records share one buffer.
     ///
     /// # Errors
     /// [`Malformed`] for anything that [`ChunkBuilder::finish`] does not write.
     pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
         let mut rest = seal::unseal(Sort::Chunk, bytes)?;
         let header: Header = take(&mut rest)?;
-        if header.packing != PLAIN {
-            return Err(Malformed::new("its packing is unknown"));
-        }
+        let body = match header.packing {
+            PLAIN => bytes.slice_ref(rest),
+            LZ4 => unpack(rest)?,
+            _ => return Err(Malformed::new("its packing is unknown")),
+        };
         let count = header.count as usize;
-        let ends = header.first.checked_add(u64::from(header.count)).is_some();
-        if count == 0 || count > MAX_CHUNK_EVENTS || header.first == 0 || !ends {
+        if count == 0 || count > MAX_CHUNK_EVENTS || header.first == 0 {
             return Err(Malformed::new("its event count or first sequence is impossible"));
         }
+        if header.first.checked_add(u64::from(header.count)).is_none() {
+            return Err(Malformed::new("its sequences pass the last number"));
+        }
+        let mut rest = &*body;
         let mut table = Vec::with_capacity(count);
-        let (mut position, mut recorded) = (0u64, 0i64);
+        let (mut position, mut recorded, mut end) = (0u64, 0i64, 0u32);
         for _ in 0..count {
             let entry: Entry = take(&mut rest)?;
             position = position
@@ -128,17 +182,18 @@ impl Chunk {
                 .filter(|_| entry.position > 0)
                 .ok_or(Malformed::new("its positions do not increase"))?;
             recorded = recorded.wrapping_add(entry.recorded);
-            table.push((position, recorded, entry.len));
+            let start = end;
+            end = end.checked_add(entry.len).ok_or(Malformed::new("a length in it passes the limit"))?;
+            table.push(Slot { position, recorded, start, end });
         }
-        let mut entries = Vec::with_capacity(count);
-        for (position, recorded, len) in table {
-            let record = bytes.slice_ref(take_bytes(&mut rest, len as usize)?);
-            entries.push((position, recorded, record));
+        match rest.len().cmp(&(end as usize)) {
+            Ordering::Less => Err(Malformed::new("it ends early")),
+            Ordering::Greater => Err(Malformed::new("bytes are left over")),
+            Ordering::Equal => {
+                let body = body.slice_ref(rest);
+                Ok(Self { branch: header.branch, first: header.first, body, table })
+            }
         }
-        if !rest.is_empty() {
-            return Err(Malformed::new("bytes are left over"));
-        }
-        Ok(Self { branch: header.branch, first: header.first, entries })
     }
 
     /// Number of the branch.
@@ -156,33 +211,45 @@ impl Chunk {
     /// Sequence of its last event.
     #[must_use]
     pub fn last(&self) -> u64 {
-        self.first + self.entries.len() as u64 - 1
+        self.first + self.table.len() as u64 - 1
+    }
+
+    /// How many events it has.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.table.len()
     }
 
     /// Position, time recorded (µs) and record of every event, in order.
-    #[must_use]
-    pub fn entries(&self) -> &[(u64, i64, Bytes)] {
-        &self.entries
+    pub fn entries(&self) -> impl Iterator<Item = (u64, i64, Bytes)> {
+        self.table.iter().map(|slot| self.at(slot))
     }
 
     /// Position, time recorded (µs) and record of the event with this sequence.
     #[must_use]
-    pub fn entry(&self, sequence: u64) -> Option<&(u64, i64, Bytes)> {
-        self.entries.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)
+    pub fn entry(&self, sequence: u64) -> Option<(u64, i64, Bytes)> {
+        let slot = self.table.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)?;
+        Some(self.at(slot))
+    }
+
+    fn at(&self, slot: &Slot) -> (u64, i64, Bytes) {
+        (slot.position, slot.recorded, self.body.slice(slot.start as usize..slot.end as usize))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chunk_whose_sequences_have_no_end_is_refused() {
-        for (first, refused) in [(u64::MAX, true), (u64::MAX - 1, false)] {
-            let mut chunk = ChunkBuilder::new(1, first);
-            chunk.push(1, 0, Bytes::from_static(b"x"));
-            let read = Chunk::decode(&chunk.finish().into());
-            assert_eq!(read.map(|c| c.last()).ok(), (!refused).then_some(first));
-        }
+/// The body of a packed chunk. The length that it claims is held against what the block can hold at all, before
+/// anything is allocated for it.
+fn unpack(mut packed: &[u8]) -> Result<Bytes, Malformed> {
+    let len: u32 = take(&mut packed)?;
+    let len = len as usize;
+    if len > packed.len().saturating_mul(LZ4_GROWTH) || len > MAX_BODY_BYTES {
+        return Err(Malformed::new("it claims more than it can hold"));
+    }
+    let body = lz4_flex::block::decompress(packed, len)
+        .map_err(|_| Malformed::new("its packed body cannot be unpacked"))?;
+    if body.len() == len {
+        Ok(body.into())
+    } else {
+        Err(Malformed::new("its packed body is shorter than it says"))
     }
 }

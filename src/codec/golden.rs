@@ -58,6 +58,15 @@ fn chunk() -> Vec<u8> {
     chunk.finish()
 }
 
+/// Enough of the same that packing pays.
+fn packed() -> Vec<u8> {
+    let mut chunk = ChunkBuilder::new(7, 1);
+    for n in 1..=20 {
+        chunk.push(n, 1_767_225_600_000_000, record(&small()).encoded().clone());
+    }
+    chunk.finish()
+}
+
 const RUNS: [Run; 2] =
     [Run { branch: 1, first: 5, count: 1 }, Run { branch: 300, first: 70_001, count: 100_000 }];
 const HEAD: HeadRow = HeadRow { head: 70_002, position: 50, recorded: -5 };
@@ -67,11 +76,12 @@ const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), sca
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 9] = [
+    let now: [(&str, Vec<u8>); 10] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
         ("chunk", chunk()),
+        ("chunk-packed", packed()),
         ("order", encode_order(41, &RUNS)),
         ("branch", branch_row().encode(300)),
         ("head", HEAD.encode(300)),
@@ -109,8 +119,11 @@ fn what_was_written_is_read_back() {
     assert_eq!((read.branch(), read.first(), read.last()), (300, 70_001, 70_002));
     let [first, second] = records;
     let entries = [(41, 1_767_225_600_000_001, first), (50, 1_767_225_600_000_000, second)];
-    assert_eq!(read.entries(), entries);
+    assert_eq!(read.entries().collect::<Vec<_>>(), entries);
     assert_eq!((read.entry(70_000), read.entry(70_003), read.entry(0)), (None, None, None));
+    let read = Chunk::decode(&golden("chunk-packed")).unwrap();
+    assert_eq!((read.first(), read.last(), read.count()), (1, 20, 20));
+    assert_eq!(read.entry(20).unwrap().2, record(&small()).encoded());
     assert_eq!(decode_order(41, &golden("order")).unwrap(), RUNS);
     assert_eq!(BranchRow::decode(300, &golden("branch")).unwrap(), branch_row());
     assert_eq!(HeadRow::decode(300, &golden("head")).unwrap(), HEAD);
@@ -122,9 +135,10 @@ fn what_was_written_is_read_back() {
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 7] = [
+const SEALED: [(&str, Decoder); 8] = [
     ("frame", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
+    ("chunk-packed", |b| Chunk::decode(b).map(drop)),
     ("order", |b| decode_order(41, b).map(drop)),
     ("branch", |b| BranchRow::decode(300, b).map(drop)),
     ("head", |b| HeadRow::decode(300, b).map(drop)),
@@ -158,7 +172,8 @@ fn a_sealed_row_is_refused_when_anything_of_it_is_cut_off_added_or_flipped() {
 #[test]
 fn no_row_is_read_as_another_sort_or_under_another_key() {
     for (name, _) in SEALED {
-        for (other, decode) in SEALED.iter().filter(|(other, _)| *other != name) {
+        let sort = name.split('-').next().unwrap();
+        for (other, decode) in SEALED.iter().filter(|(other, _)| !other.starts_with(sort)) {
             assert!(decode(&golden(name)).is_err(), "{name} was taken for {other}");
         }
     }
@@ -229,5 +244,30 @@ fn a_length_that_lies_is_refused_before_anything_is_allocated_for_it() {
             let _ = BranchRow::decode(0, &sealed(Sort::Branch));
             let _ = decode_record([&[1][..], &body].concat().into());
         }
+    }
+}
+
+#[test]
+fn the_halves_of_a_chunk_hold_what_the_whole_held() {
+    let mut whole = ChunkBuilder::new(3, 11);
+    for n in 0..7 {
+        whole.push(100 + n * n, 5 - n as i64, record(&small()).encoded().clone());
+    }
+    let read = |chunk: &ChunkBuilder| Chunk::decode(&chunk.finish().into()).unwrap();
+    let all: Vec<_> = read(&whole).entries().collect();
+    let (a, b) = whole.split();
+    assert_eq!((a.count(), b.count(), read(&b).first()), (4, 3, 15));
+    assert_eq!(read(&a).entries().chain(read(&b).entries()).collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn a_packed_body_that_claims_more_than_it_holds_is_refused() {
+    for claim in [u32::MAX, 1 << 28, 3_000] {
+        let mut out = super::seal::open(16);
+        out.extend_from_slice(&[1, 7, 1, 20]);
+        super::wire::put(claim, &mut out);
+        out.extend_from_slice(&[0x10, b'x']);
+        let bytes = super::seal::close(super::seal::Sort::Chunk, out);
+        assert!(Chunk::decode(&bytes.into()).is_err(), "{claim}");
     }
 }

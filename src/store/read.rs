@@ -277,12 +277,12 @@ pub(super) fn event_of(chunk: &Chunk, place: &Arc<Place>, sequence: u64) -> Resu
     let address = || Address::from((**place).clone()).at(sequence);
     let (position, recorded, bytes) =
         chunk.entry(sequence).ok_or_else(|| corrupt(address(), "its chunk does not hold it"))?;
-    let record = decode_record(bytes.clone()).map_err(|e| corrupt(address(), e.to_string()))?;
+    let record = decode_record(bytes).map_err(|e| corrupt(address(), e.to_string()))?;
     Ok(Event::new(
         place.clone(),
         Sequence::new(sequence),
-        Position::new(*position),
-        Timestamp::from_micros(*recorded),
+        Position::new(position),
+        Timestamp::from_micros(recorded),
         record,
     ))
 }

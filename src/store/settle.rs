@@ -14,7 +14,7 @@ use super::trouble::{Trouble, corrupt};
 use crate::codec::{Chunk, ChunkBuilder, FORMAT, HeadRow, Meta, Run, encode_order};
 use crate::error::Result;
 use crate::event::{Event, EventId};
-use crate::limits::{CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
+use crate::limits::{CHUNK_BODY_BYTES, CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
 
 /// One event to settle, with the number of its branch.
 pub(super) struct Item<'a> {
@@ -71,10 +71,12 @@ fn write_branches(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
     for item in items {
         by_branch.entry(item.branch).or_default().push(item.event);
     }
+    // Half is what JSON usually packs to; the first chunk corrects it.
+    let mut packing = Packing(128);
     let mut events = txn.open_table(EVENTS).told()?;
     let mut heads = txn.open_table(HEADS).told()?;
     for (branch, own) in by_branch {
-        write_chunks(&mut events, branch, &own)?;
+        write_chunks(&mut events, &mut packing, branch, &own)?;
         if let Some(last) = own.last() {
             let head = HeadRow {
                 head: last.sequence().get(),
@@ -87,7 +89,12 @@ fn write_branches(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
     Ok(())
 }
 
-fn write_chunks(table: &mut Table<'_, (u64, u64), &[u8]>, branch: u64, events: &[&Event]) -> Result<()> {
+fn write_chunks(
+    table: &mut Table<'_, (u64, u64), &[u8]>,
+    packing: &mut Packing,
+    branch: u64,
+    events: &[&Event],
+) -> Result<()> {
     let Some(first) = events.first() else { return Ok(()) };
     let mut chunk = match reopen_small(table, branch, first.sequence().get())? {
         Some(chunk) => chunk,
@@ -95,19 +102,49 @@ fn write_chunks(table: &mut Table<'_, (u64, u64), &[u8]>, branch: u64, events: &
     };
     for event in events {
         let record = event.record().encoded();
-        let full = chunk.size() + record.len() > CHUNK_BYTES || chunk.count() >= MAX_CHUNK_EVENTS;
+        let size = chunk.size() + record.len();
+        let full = packing.is_full(size) || chunk.count() >= MAX_CHUNK_EVENTS;
         if full && chunk.count() > 0 {
             let next = ChunkBuilder::new(branch, event.sequence().get());
-            insert(table, branch, std::mem::replace(&mut chunk, next))?;
+            insert(table, packing, branch, std::mem::replace(&mut chunk, next))?;
         }
         chunk.push(event.position().get(), event.recorded().micros(), record.clone());
     }
-    insert(table, branch, chunk)
+    insert(table, packing, branch, chunk)
 }
 
-fn insert(table: &mut Table<'_, (u64, u64), &[u8]>, branch: u64, chunk: ChunkBuilder) -> Result<()> {
-    let key = (branch, chunk.last());
-    table.insert(key, chunk.finish().as_slice()).told()?;
+/// A guess, from the chunks before it, at how far the next one can be packed: in 256ths of its size.
+struct Packing(usize);
+
+impl Packing {
+    fn is_full(&self, size: usize) -> bool {
+        size > CHUNK_BODY_BYTES || size * self.0 / 256 > CHUNK_BYTES
+    }
+
+    fn learn(&mut self, size: usize, packed: usize) {
+        let now = (packed * 256 / size.max(1)).clamp(1, 256);
+        self.0 = (self.0 + now).div_ceil(2);
+    }
+}
+
+fn insert(
+    table: &mut Table<'_, (u64, u64), &[u8]>,
+    packing: &mut Packing,
+    branch: u64,
+    chunk: ChunkBuilder,
+) -> Result<()> {
+    let mut waiting = vec![chunk];
+    while let Some(chunk) = waiting.pop() {
+        let row = chunk.finish();
+        packing.learn(chunk.size(), row.len());
+        if chunk.count() > 1 && row.len() > CHUNK_BYTES {
+            // A guess that was too good costs a second packing, not a row that wastes half its pages.
+            let (first, second) = chunk.split();
+            waiting.extend([second, first]);
+        } else {
+            table.insert((branch, chunk.last()), row.as_slice()).told()?;
+        }
+    }
     Ok(())
 }
 
@@ -130,12 +167,12 @@ fn reopen_small(
     };
     let Ok(old) = Chunk::decode(&bytes) else { return Ok(None) };
     let continues = old.branch() == branch && old.last() == last && last + 1 == next;
-    if !continues || old.entries().len() >= SMALL_CHUNK_EVENTS {
+    if !continues || old.count() >= SMALL_CHUNK_EVENTS {
         return Ok(None);
     }
     let mut chunk = ChunkBuilder::new(branch, old.first());
     for (position, recorded, record) in old.entries() {
-        chunk.push(*position, *recorded, record.clone());
+        chunk.push(position, recorded, record);
     }
     table.remove((branch, last)).told()?;
     Ok(Some(chunk))
