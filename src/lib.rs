@@ -36,6 +36,8 @@ pub mod follow;
 pub mod interop;
 pub mod limits;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod wire;
 
 pub use error::{Error, Result};

@@ -129,6 +129,11 @@ impl Out {
         self.data.write_all(bytes).map_err(printing)
     }
 
+    /// Where bytes go.
+    pub(super) fn writer(&mut self) -> &mut dyn Write {
+        &mut self.data
+    }
+
     /// One document, in both JSON formats on one line.
     pub(super) fn document(&mut self, value: &impl Serialize) -> Outcome {
         self.bytes(&json(value)?)?;

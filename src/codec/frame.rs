@@ -73,7 +73,7 @@ impl FrameBuilder {
 
     /// Adds a branch that this commit makes.
     pub fn birth(&mut self, number: u64, row: &BranchRow) {
-        let row = row.encode();
+        let row = row.encode(number);
         self.bytes += row.len();
         self.births.push((number, row));
     }
@@ -129,7 +129,7 @@ impl Frame {
             .births
             .0
             .iter()
-            .map(|(number, row)| Ok(Birth { number: *number, row: BranchRow::decode(row)? }))
+            .map(|(number, row)| Ok(Birth { number: *number, row: BranchRow::decode(*number, row)? }))
             .collect::<Result<_, Malformed>>()?;
         Ok(Self {
             first_position: header.first_position,

@@ -31,9 +31,9 @@ struct BranchWire<'a> {
 }
 
 impl BranchRow {
-    /// The row's bytes.
+    /// The row's bytes under the branch's number.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self, number: u64) -> Vec<u8> {
         let mut out = seal::open(96);
         let wire = BranchWire {
             session: self.place.session.as_str(),
@@ -43,15 +43,15 @@ impl BranchRow {
             created: self.created,
         };
         put(wire, &mut out);
-        seal::close(Sort::Branch, out)
+        seal::close_at(Sort::Branch, number, out)
     }
 
-    /// Reads a row.
+    /// Reads the row of this branch number.
     ///
     /// # Errors
-    /// [`Malformed`] for anything that [`BranchRow::encode`] does not write.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let wire: BranchWire<'_> = take_all(seal::unseal(Sort::Branch, bytes)?)?;
+    /// [`Malformed`] for anything that [`BranchRow::encode`] does not write for that number.
+    pub fn decode(number: u64, bytes: &[u8]) -> Result<Self, Malformed> {
+        let wire: BranchWire<'_> = take_all(seal::unseal_at(Sort::Branch, number, bytes)?)?;
         let named = |_| Malformed::new("it holds a name that is not one");
         Ok(Self {
             place: Place::new(
@@ -77,37 +77,38 @@ pub struct HeadRow {
 }
 
 impl HeadRow {
-    /// The row's bytes.
+    /// The row's bytes under the branch's number.
     #[must_use]
-    pub fn encode(self) -> Vec<u8> {
+    pub fn encode(self, branch: u64) -> Vec<u8> {
         let mut out = seal::open(27);
         put(self, &mut out);
-        seal::close(Sort::Head, out)
+        seal::close_at(Sort::Head, branch, out)
     }
 
-    /// Reads a row.
+    /// Reads the row of this branch number.
     ///
     /// # Errors
-    /// [`Malformed`] for anything that [`HeadRow::encode`] does not write.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(Sort::Head, bytes)?)
+    /// [`Malformed`] for anything that [`HeadRow::encode`] does not write for that number.
+    pub fn decode(branch: u64, bytes: &[u8]) -> Result<Self, Malformed> {
+        take_all(seal::unseal_at(Sort::Head, branch, bytes)?)
     }
 }
 
-/// A row of the global order: runs whose positions follow each other without holes.
+/// A row of the global order: runs whose positions follow each other without holes, from `position` on.
 #[must_use]
-pub fn encode_order(runs: &[Run]) -> Vec<u8> {
+pub fn encode_order(position: u64, runs: &[Run]) -> Vec<u8> {
     let mut out = seal::open(runs.len() * 6 + 4);
     put(Bounded::<Run, { MAX_ORDER_RUNS as u32 }>(runs.to_vec()), &mut out);
-    seal::close(Sort::Order, out)
+    seal::close_at(Sort::Order, position, out)
 }
 
-/// Reads a row of the global order.
+/// Reads the row of the global order that begins at `position`.
 ///
 /// # Errors
-/// [`Malformed`] for anything that [`encode_order`] does not write.
-pub fn decode_order(bytes: &[u8]) -> Result<Vec<Run>, Malformed> {
-    let runs: Bounded<Run, { MAX_ORDER_RUNS as u32 }> = take_all(seal::unseal(Sort::Order, bytes)?)?;
+/// [`Malformed`] for anything that [`encode_order`] does not write for that position.
+pub fn decode_order(position: u64, bytes: &[u8]) -> Result<Vec<Run>, Malformed> {
+    let runs: Bounded<Run, { MAX_ORDER_RUNS as u32 }> =
+        take_all(seal::unseal_at(Sort::Order, position, bytes)?)?;
     if runs
         .0
         .iter()

@@ -30,9 +30,14 @@ pub(super) fn open(capacity: usize) -> Vec<u8> {
 }
 
 /// Completes what [`open`] began.
-pub(super) fn close(sort: Sort, mut out: Vec<u8>) -> Vec<u8> {
+pub(super) fn close(sort: Sort, out: Vec<u8>) -> Vec<u8> {
+    close_at(sort, 0, out)
+}
+
+/// The same for a row that is only right under its key: the checksum covers both.
+pub(super) fn close_at(sort: Sort, key: u64, mut out: Vec<u8>) -> Vec<u8> {
     if let Some((header, body)) = out.split_at_mut_checked(HEADER) {
-        let sum = xxh3_64_with_seed(body, sort as u64);
+        let sum = xxh3_64_with_seed(body, seed(sort, key));
         if let Some((version, rest)) = header.split_first_mut() {
             *version = VERSION;
             rest.copy_from_slice(&sum.to_le_bytes());
@@ -41,14 +46,24 @@ pub(super) fn close(sort: Sort, mut out: Vec<u8>) -> Vec<u8> {
     out
 }
 
+/// No two of the few sorts and the keys that occur meet: the key leaves the lowest byte to the sort.
+const fn seed(sort: Sort, key: u64) -> u64 {
+    sort as u64 ^ key.rotate_left(8)
+}
+
 /// The body, when the checksum is right.
-pub(super) fn unseal(sort: Sort, mut bytes: &[u8]) -> Result<&[u8], Malformed> {
+pub(super) fn unseal(sort: Sort, bytes: &[u8]) -> Result<&[u8], Malformed> {
+    unseal_at(sort, 0, bytes)
+}
+
+/// The body of a row that lies under this key.
+pub(super) fn unseal_at(sort: Sort, key: u64, mut bytes: &[u8]) -> Result<&[u8], Malformed> {
     let version = take_bytes(&mut bytes, 1)?;
     if version != [VERSION] {
         return Err(Malformed::new("its format byte is unknown"));
     }
     let sum = take_bytes(&mut bytes, size_of::<u64>())?;
-    if sum != xxh3_64_with_seed(bytes, sort as u64).to_le_bytes() {
+    if sum != xxh3_64_with_seed(bytes, seed(sort, key)).to_le_bytes() {
         return Err(Malformed::new("its checksum is wrong"));
     }
     Ok(bytes)

@@ -190,7 +190,10 @@ impl NewEvent {
         }
         self.check_metadata()?;
         if self.content_type.is_empty() && !self.trusted {
-            serde_json::from_slice::<serde::de::IgnoredAny>(&self.payload)
+            // What is skipped over is not looked at, so a string that is not UTF-8 would pass.
+            let text = std::str::from_utf8(&self.payload)
+                .map_err(|e| Invalid::new("data", format!("is not JSON: it is not UTF-8 ({e})")))?;
+            serde_json::from_str::<serde::de::IgnoredAny>(text)
                 .map_err(|e| Invalid::new("data", format!("is not JSON: {e}")))?;
         }
         Ok(())
@@ -268,6 +271,7 @@ mod tests {
         assert_eq!(field(NewEvent::new("")), "type");
         assert_eq!(field(ok().json_text("{")), "data");
         assert_eq!(field(ok().json_text("")), "data");
+        assert_eq!(field(ok().json_text(&b"\"\xff\""[..])), "data");
         assert_eq!(field(ok().bytes(JSON, "x")), "data");
         assert_eq!(field(ok().source("a\nb")), "source");
         assert_eq!(field(ok().actor("x".repeat(1_025))), "actor");

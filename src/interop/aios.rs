@@ -56,12 +56,31 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
 }
 
 /// Where each sequence of each branch is, for the records that say where a branch begins.
-type Places = HashMap<(Place, u64), EventId>;
+#[derive(Default)]
+struct Places {
+    own: HashMap<(Place, u64), EventId>,
+    /// The branch that a branch leaves: what it does not have of its own is there.
+    parents: HashMap<Place, Place>,
+}
+
+impl Places {
+    fn find(&self, place: &Place, sequence: u64) -> Option<EventId> {
+        let mut place = place;
+        // A branch that is its own ancestor, by mistake of the file, is left after as many steps as there are.
+        for _ in 0..=self.parents.len() {
+            if let Some(id) = self.own.get(&(place.clone(), sequence)) {
+                return Some(*id);
+            }
+            place = self.parents.get(place)?;
+        }
+        None
+    }
+}
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
     let pieces = pieces::documents(input.bytes, is_record);
     let mut plan = input.builder();
-    let mut places = Places::new();
+    let mut places = Places::default();
     for piece in &pieces.all {
         let read = piece
             .text
@@ -78,7 +97,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
         };
         if read.is_fork {
             plan.pass(piece);
-            begin_branch(&mut plan, piece.ordinal as u64, &read, &places);
+            begin_branch(&mut plan, piece.ordinal as u64, &read, &mut places);
             continue;
         }
         let body = if read.ours { Body::Own } else { Body::Record };
@@ -86,8 +105,8 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
         let draft = Draft { sequence: read.sequence, ..draft };
         let order = piece.ordinal as u64;
         if let Added::New(id) | Added::Variant(id) = plan.push(piece, order, &read.place, draft) {
-            places.extend(read.sequence.map(|n| ((read.place.clone(), n), id)));
-            begin_branch(&mut plan, order, &read, &places);
+            places.own.extend(read.sequence.map(|n| ((read.place.clone(), n), id)));
+            begin_branch(&mut plan, order, &read, &mut places);
         }
     }
     Ok(plan.finish(pieces.tail))
@@ -95,11 +114,12 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
 
 /// Forks the branch that a record creates. When the event that it leaves after is not in this file, the branch
 /// begins with its own events.
-fn begin_branch(plan: &mut Builder<'_>, order: u64, read: &Read, places: &Places) {
+fn begin_branch(plan: &mut Builder<'_>, order: u64, read: &Read, places: &mut Places) {
     let Some((branch, at)) = &read.begins else { return };
     let place = Place::new(read.place.session.clone(), branch.clone());
-    let event = places.get(&(read.place.clone(), *at)).copied();
+    let event = places.find(&read.place, *at);
     if event.is_some() || *at == 0 {
+        places.parents.insert(place.clone(), read.place.clone());
         plan.fork(order, &place, &read.place, event);
     }
 }

@@ -1,5 +1,5 @@
 //! What other programs wrote, read into events and written out again: one file or folder a format, parsing and
-//! printing side by side. All but `load` are pure functions over bytes and events.
+//! printing side by side. All but `load` and `export` are pure functions over bytes and events.
 //!
 //! Three rules hold for every format that is not our own:
 //!
@@ -11,6 +11,7 @@
 mod aios;
 mod claude_code;
 mod cloudevents;
+mod export;
 mod fields;
 mod format;
 mod ids;
@@ -31,6 +32,7 @@ use bytes::Bytes;
 use crate::event::{Event, Invalid, SessionId};
 use crate::limits::DEFAULT_PAYLOAD_BYTES;
 
+pub use export::{ExportError, Scope, export, export_sources};
 pub use format::Format;
 pub use ids::variant;
 pub use load::{Loaded, load};

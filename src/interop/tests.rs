@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::testing::{drawn, event, events, fork, plan_of, recorded, restored, restored_files};
 use super::*;
+use crate::store::{Query, Store};
 
 #[test]
 fn our_own_lines_come_back_as_the_events_they_were() {
@@ -353,5 +354,103 @@ proptest! {
         file[i] = with;
         let plan = claude(&file);
         prop_assert!(plan.skipped.len() <= 1 && plan.records <= records + 1);
+    }
+}
+
+/// A store after these files were imported into it, one after the other.
+fn imported(files: &[(&str, &str)]) -> Store {
+    let store = Store::in_memory().unwrap();
+    for (name, text) in files {
+        load(&store, plan_of(name, text), &mut |_| {}).unwrap();
+    }
+    assert!(store.verify().unwrap().is_clean());
+    store
+}
+
+fn all(store: &Store) -> Vec<Event> {
+    store.events(Query::all()).unwrap().map(Result::unwrap).collect()
+}
+
+/// Every branch with the ids that are read through it.
+fn branches(store: &Store) -> Vec<(String, Vec<crate::event::EventId>)> {
+    let mut out = Vec::new();
+    for session in store.sessions(None, 100).unwrap() {
+        for branch in store.branches(&session.session).unwrap() {
+            let address = crate::event::Address::from(branch.place);
+            let events = store.events(Query::branch(&address).unwrap()).unwrap();
+            out.push((address.to_string(), events.map(|e| e.unwrap().id()).collect()));
+        }
+    }
+    out
+}
+
+#[test]
+fn a_history_with_forks_goes_through_every_format_that_is_printed() {
+    let store = imported(&[]);
+    let e = |kind| event(kind).meta("k", "v");
+    store.append("s", [e("a"), e("b"), e("c")]).unwrap();
+    store.fork("s@2", "alt").unwrap();
+    store.append("s/alt", [e("d"), e("e")]).unwrap();
+    store.fork("s/alt@3", "deep").unwrap();
+    store.append("s/deep", [e("f")]).unwrap();
+    store.fork("s@0", "fresh").unwrap();
+    store.append("s/fresh", [e("g")]).unwrap();
+    for format in [Format::Retold, Format::CloudEvents, Format::Aios] {
+        let mut out = Vec::new();
+        for (name, parent, at) in
+            [("main", "", 0), ("alt", "main", 2), ("deep", "alt", 3), ("fresh", "main", 0)]
+        {
+            let place = crate::event::Place::new("s".try_into().unwrap(), name.try_into().unwrap());
+            let own: Vec<Event> = all(&store).into_iter().filter(|e| **e.place() == place).collect();
+            if !parent.is_empty() {
+                let read = store.events(Query::branch("s/deep").unwrap()).unwrap();
+                let event = read.map(Result::unwrap).find(|e| e.sequence().get() == at).map(|e| e.id());
+                let parent = parent.try_into().unwrap();
+                print_fork(format, &Forked { place, parent, at: at.into(), event }, &mut out).unwrap();
+            }
+            own.iter().for_each(|e| print(format, e, &mut out).unwrap());
+        }
+        let text = String::from_utf8(out).unwrap();
+        let other = imported(&[("x.jsonl", &text), ("x.jsonl", &text)]);
+        assert_eq!(branches(&other), branches(&store), "{format}");
+        for (a, b) in all(&store).iter().zip(all(&other)) {
+            assert!(a.record().same_content(b.record()), "{format}: {a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
+fn branches_that_a_listing_does_not_explain_are_guessed_from_their_numbers() {
+    let store = imported(&[]);
+    store.append("s", [event("a"), event("b"), event("c")]).unwrap();
+    store.fork("s@2", "alt").unwrap();
+    store.append("s/alt", [event("d")]).unwrap();
+    let mut out = Vec::new();
+    store
+        .events(Query::branch("s/alt").unwrap())
+        .unwrap()
+        .for_each(|e| print(Format::Retold, &e.unwrap(), &mut out).unwrap());
+    assert_eq!(drawn(&plan_of("x", &out)), ["s/main: a b", "s/alt < main", "s/alt: d"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_transcript_imported_as_it_grows_is_the_same_as_at_once(lines in transcript(), cut in 1usize..40) {
+        let part: String = lines.iter().take(cut).map(String::as_str).collect();
+        let whole: String = lines.concat();
+        prop_assume!(!part.trim().is_empty());
+        let import = |files: &[&str]| {
+            let store = Store::in_memory().unwrap();
+            for file in files { load(&store, claude(file.as_bytes()), &mut |_| {}).unwrap(); }
+            store
+        };
+        let (once, grown) = (import(&[&whole]), import(&[&part, &whole, &whole]));
+        prop_assert!(grown.verify().unwrap().is_clean());
+        prop_assert_eq!(branches(&once), branches(&grown));
+        for store in [once, grown] {
+            let files = restore(&all(&store));
+            prop_assert_eq!(std::str::from_utf8(&files[0].bytes).unwrap(), &whole);
+        }
     }
 }

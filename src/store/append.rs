@@ -388,8 +388,16 @@ impl Plan {
         place: Place,
         facts: &impl Facts,
     ) -> Result<Arc<Branch>> {
-        let Some(branch) = self.branch(parent, facts)? else {
-            return Err(Error::not_found("branch", parent));
+        let branch = match self.branch(parent, facts)? {
+            Some(branch) => branch,
+            // A session may begin with another branch than main, which is then empty.
+            None if parent.branch.as_str() == MAIN && at == Some(Sequence::ZERO) => {
+                if place == *parent {
+                    return Err(Error::Exists { what: "branch", name: place.to_string() });
+                }
+                self.give_birth(parent.clone(), None, 0)
+            }
+            None => return Err(Error::not_found("branch", parent)),
         };
         let head = self.head(&branch, facts)?;
         let at = at.map_or(head, Sequence::get);

@@ -159,5 +159,6 @@ fn read_line(number: u64, txn: &ReadTransaction) -> Result<BranchRow> {
     let row = table.get(number).told()?;
     let row =
         row.ok_or_else(|| corrupt(format!("branch number {number}"), "it is referred to and missing"))?;
-    BranchRow::decode(row.value()).map_err(|e| corrupt(format!("branch number {number}"), e.to_string()))
+    BranchRow::decode(number, row.value())
+        .map_err(|e| corrupt(format!("branch number {number}"), e.to_string()))
 }

@@ -76,7 +76,7 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
             redb::Builder::new().set_cache_size(options.cache_bytes).open_read_only(path);
         return Ok(Db::ReadOnly(db.map_err(|e| refused(name, e))?));
     }
-    open_writable(path, name, options).map(Db::Writable)
+    open_writable(path, name, options).map(|db| Db::Writable(Some(db)))
 }
 
 fn open_writable(path: &Path, name: &str, options: &Options) -> Result<Database> {
@@ -101,7 +101,7 @@ fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options)
     if empty {
         initialise(&db)?;
     }
-    Ok(Db::Writable(db))
+    Ok(Db::Writable(Some(db)))
 }
 
 /// Whether the file was not closed cleanly; an error when it is no redb file at all.

@@ -101,7 +101,8 @@ impl Reader {
         let mut places = Vec::new();
         let mut expected = None;
         let mut take = |key: u64, value: &[u8]| -> Result<bool> {
-            let runs = decode_order(value).map_err(|e| corrupt(format!("position {key}"), e.to_string()))?;
+            let runs =
+                decode_order(key, value).map_err(|e| corrupt(format!("position {key}"), e.to_string()))?;
             let count: u64 = runs.iter().map(|r| u64::from(r.count)).sum();
             let gap = expected.is_some_and(|e| if range.reverse { e != key + count } else { e != key });
             if gap {

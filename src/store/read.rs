@@ -249,8 +249,16 @@ fn hole(place: &Place, sequence: u64) -> Error {
 /// Where the settled part of a branch ends; `None` when nothing of its own is settled.
 pub(super) fn settled_head(txn: &ReadTransaction, branch: u64) -> Result<Option<HeadRow>> {
     let table = txn.open_table(HEADS).told()?;
-    let Some(row) = table.get(branch).told()? else { return Ok(None) };
-    HeadRow::decode(row.value()).map(Some).map_err(malformed(format!("the head of branch number {branch}")))
+    let place = || format!("the head of branch number {branch}");
+    if let Some(row) = table.get(branch).told()? {
+        return HeadRow::decode(branch, row.value()).map(Some).map_err(malformed(place()));
+    }
+    // A lost row would make the branch look empty, and be written over.
+    let events = txn.open_table(EVENTS).told()?;
+    match events.range((branch, 0)..=(branch, u64::MAX)).told()?.next() {
+        None => Ok(None),
+        Some(_) => Err(corrupt(place(), "it is missing although the branch has events")),
+    }
 }
 
 /// A chunk whose checksum is right and which is the one that its key promises.

@@ -61,7 +61,7 @@ fn write_births(txn: &WriteTransaction, births: &[&Branch]) -> Result<()> {
     for branch in births {
         let names = (branch.place.session.as_str(), branch.place.branch.as_str());
         branches.insert(names, branch.number).told()?;
-        lines.insert(branch.number, branch.row().encode().as_slice()).told()?;
+        lines.insert(branch.number, branch.row().encode(branch.number).as_slice()).told()?;
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ fn write_branches(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
                 position: last.position().get(),
                 recorded: last.recorded().micros(),
             };
-            heads.insert(branch, head.encode().as_slice()).told()?;
+            heads.insert(branch, head.encode(branch).as_slice()).told()?;
         }
     }
     Ok(())
@@ -191,7 +191,7 @@ fn write_order(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
             }
             _ => {
                 if runs.len() >= MAX_ORDER_RUNS / 2 {
-                    table.insert(start, encode_order(&runs).as_slice()).told()?;
+                    table.insert(start, encode_order(start, &runs).as_slice()).told()?;
                     runs.clear();
                     start = item.event.position().get();
                 }
@@ -200,7 +200,7 @@ fn write_order(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
         }
     }
     if !runs.is_empty() {
-        table.insert(start, encode_order(&runs).as_slice()).told()?;
+        table.insert(start, encode_order(start, &runs).as_slice()).told()?;
     }
     Ok(())
 }

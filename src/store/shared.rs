@@ -10,15 +10,32 @@ use super::builder::Options;
 use super::hook::CommitHook;
 use super::sync::read;
 use super::tail::Tail;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, guarded};
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::event::{StoreId, Timestamp};
 
 /// The open file. It is released when the last reader lets go of it.
 pub(super) enum Db {
-    Writable(Database),
+    /// `None` only while it is let go.
+    Writable(Option<Database>),
     ReadOnly(ReadOnlyDatabase),
+}
+
+impl Drop for Db {
+    /// redb writes as it closes, and asserts what a damaged file breaks: whoever lets go last is not unwound by it.
+    fn drop(&mut self) {
+        if let Self::Writable(db) = self {
+            let db = db.take();
+            let closed = guarded(move || {
+                drop(db);
+                Ok(())
+            });
+            if let Err(error) = closed {
+                tracing::warn!(%error, "the file could not be closed properly");
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Db {
@@ -33,7 +50,8 @@ impl fmt::Debug for Db {
 impl Db {
     pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
         match self {
-            Self::Writable(db) => db.begin_read().told(),
+            Self::Writable(Some(db)) => db.begin_read().told(),
+            Self::Writable(None) => Err(Error::Closed { after: None }),
             Self::ReadOnly(db) => db.begin_read().told(),
         }
     }

@@ -138,7 +138,7 @@ impl Walk<'_> {
             let (number, row) = row.told()?;
             let number = number.value();
             self.report.branches += 1;
-            let row = match BranchRow::decode(row.value()) {
+            let row = match BranchRow::decode(number, row.value()) {
                 Ok(row) => row,
                 Err(e) => {
                     self.report.problem(format!("branch number {number}"), e.to_string());
@@ -246,7 +246,7 @@ impl Walk<'_> {
                 self.report.problem(format!("position {next}"), "the global order has a hole");
             }
             next = key.value();
-            let runs = match decode_order(value.value()) {
+            let runs = match decode_order(key.value(), value.value()) {
                 Ok(runs) => runs,
                 Err(e) => {
                     self.report.problem(format!("position {next}"), e.to_string());

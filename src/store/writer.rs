@@ -79,6 +79,8 @@ struct Queue {
     latched: Option<String>,
     /// Producers that wait for room: waking nobody still costs a system call.
     crowd: usize,
+    /// The thread waits without a clock: the leader's end has to wake it.
+    asleep: bool,
     /// When the tail is to be settled, and when relaxed appends are to be synced.
     settle_at: Option<Instant>,
     sync_at: Option<Instant>,
@@ -247,7 +249,7 @@ impl Shared {
         wakes(unsettled, &mut queue.settle_at, self.options.idle_settle);
         wakes(unsynced, &mut queue.sync_at, self.options.relaxed_sync);
         let after = (queue.settle_at.is_some(), queue.sync_at.is_some());
-        if before != after {
+        if before != after || queue.asleep {
             self.writer.thread.notify_one();
         }
     }
@@ -299,7 +301,12 @@ impl Shared {
                         Err(e) => e.into_inner().0,
                     }
                 }
-                _ => self.writer.thread.wait(queue).unwrap_or_else(unpoisoned),
+                _ => {
+                    queue.asleep = true;
+                    let mut queue = self.writer.thread.wait(queue).unwrap_or_else(unpoisoned);
+                    queue.asleep = false;
+                    queue
+                }
             };
         }
     }

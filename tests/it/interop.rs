@@ -72,24 +72,46 @@ fn a_session_with_one_side_branch_has_exactly_two_branches() {
 }
 
 #[test]
-fn what_our_own_format_exports_another_store_imports() {
+fn what_is_exported_another_store_takes_in_with_its_branches() {
     let store = Store::in_memory().unwrap();
     let event = |n: i32| retold::NewEvent::new("step.done").data(serde_json::json!({ "n": n }));
     store.append("s", [event(1), event(2)]).unwrap();
     store.append("s", retold::NewEvent::new("raw").bytes("application/x", vec![0, 255, 10])).unwrap();
     store.append("t", retold::NewEvent::new("spread").json_text("{\n  \"a\": 1\n}")).unwrap();
-    for format in [Format::Retold, Format::CloudEvents] {
+    store.fork("s@2", "b").unwrap();
+    store.fork("s/b", "c").unwrap();
+    store.append("s/c", event(3)).unwrap();
+    store.append("s/b", event(4)).unwrap();
+    store.fork("s/c@3", "empty").unwrap();
+    let session = interop::Scope::Session("s".try_into().unwrap());
+    for (format, scope, events) in [
+        (Format::Retold, interop::Scope::All, 6),
+        (Format::CloudEvents, interop::Scope::All, 6),
+        (Format::Aios, interop::Scope::All, 6),
+        (Format::Retold, session, 5),
+    ] {
         let mut lines = Vec::new();
-        for event in all(&store) {
-            interop::print(format, &event, &mut lines).unwrap();
-        }
+        let done = interop::export(&store, &scope, format, &mut lines, &mut |_| {}).unwrap();
+        assert_eq!(done, events);
         let options = Options::default().format(Some(format));
         let plan = interop::parse("x", &Bytes::from(lines), &options).unwrap();
+        assert_eq!(plan.skipped, []);
         let other = Store::in_memory().unwrap();
-        assert_eq!(interop::load(&other, plan, &mut |_| {}).unwrap().new, 4);
-        for (a, b) in all(&store).iter().zip(all(&other)) {
-            assert_eq!((a.place(), a.sequence(), a.id()), (b.place(), b.sequence(), b.id()));
-            assert_eq!((a.kind(), a.payload(), a.occurred()), (b.kind(), b.payload(), b.occurred()));
+        assert_eq!(interop::load(&other, plan, &mut |_| {}).unwrap().new as u64, events);
+        for branch in store.branches(&"s".try_into().unwrap()).unwrap() {
+            let read = |store: &Store| -> Vec<Event> {
+                let query = Query::branch(retold::Address::from(branch.place.clone())).unwrap();
+                store.events(query).unwrap().map(Result::unwrap).collect()
+            };
+            let (a, b) = (read(&store), read(&other));
+            assert_eq!(a.len(), b.len(), "{format} {}", branch.place);
+            for (a, b) in a.iter().zip(&b) {
+                assert_eq!((a.place(), a.sequence(), a.kind()), (b.place(), b.sequence(), b.kind()));
+                if format != Format::Aios {
+                    assert_eq!((a.id(), a.payload(), a.occurred()), (b.id(), b.payload(), b.occurred()));
+                }
+            }
         }
+        assert!(other.verify().unwrap().is_clean());
     }
 }

@@ -7,6 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod bitflip;
+mod closing;
+mod crash;
+mod fault;
 mod follow;
 mod interop;
+mod migrations;
+mod model;
 mod store;
+mod support;

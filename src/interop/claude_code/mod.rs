@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
         let agent = self.agent(t);
         let session = match (&base, &agent) {
             (Some(base), Some(agent)) => names::session(&format!("{base}.agent-{agent}"))?,
-            (Some(base), None) if t.uuid.is_some() || t.session.is_some() => base.clone(),
+            (Some(base), None) if t.uuid.is_some() || self.agent_file.is_none() => base.clone(),
             _ => self.home.clone(),
         };
         if t.uuid.is_some() && (agent.is_none() || self.agent_file.is_some()) {
@@ -103,8 +103,7 @@ impl<'a> Reader<'a> {
 
     /// The sub-agent that a record belongs to.
     fn agent(&mut self, t: &Transcript<'_>) -> Option<String> {
-        let is_agent = t.is_sidechain || (self.agent_file.is_some() && t.agent.is_some());
-        if !is_agent {
+        if !t.sidechain.unwrap_or(self.agent_file.is_some()) {
             return None;
         }
         let named = t.agent.as_deref().or(self.agent_file).map(str::to_owned);

@@ -7,7 +7,7 @@ use crate::interop::names;
 use super::line::{Node, Role};
 
 /// What a record is, and the type of its event.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 10] = [
     ("user.prompt", "message.user"),
     ("user.result", "tool.completed"),
     ("user.result_error", "tool.errored"),
@@ -18,7 +18,6 @@ const KINDS: [(&str, &str); 11] = [
     ("assistant.error", "error.raised"),
     ("system.compact_boundary", "context.compacted"),
     ("system.api_error", "error.raised"),
-    ("system.turn_duration", "claude_code.turn_duration"),
 ];
 /// Tools that start a sub-agent.
 const SPAWNERS: [&str; 2] = ["Task", "Agent"];
@@ -30,7 +29,8 @@ pub(super) struct Transcript<'a> {
     pub(super) parent: Option<Cow<'a, str>>,
     pub(super) session: Option<Cow<'a, str>>,
     pub(super) agent: Option<Cow<'a, str>>,
-    pub(super) is_sidechain: bool,
+    /// Whether the record says to be of a sub-agent, if it says so at all.
+    pub(super) sidechain: Option<bool>,
     pub(super) time: Option<Timestamp>,
     pub(super) kind: Cow<'static, str>,
     pub(super) role: Option<Role>,
@@ -56,7 +56,7 @@ impl<'a> Transcript<'a> {
             parent: f.word("parentUuid").or_else(|| f.word("logicalParentUuid")),
             session: f.word("sessionId"),
             agent: f.word("agentId"),
-            is_sidechain: f.is_true("isSidechain"),
+            sidechain: f.has("isSidechain").then(|| f.is_true("isSidechain")),
             time: f.text("timestamp").and_then(|t| names::time(&t)),
             ..Self::default()
         };
@@ -67,7 +67,13 @@ impl<'a> Transcript<'a> {
         let name = match &*what {
             "user" => record.user(f),
             "assistant" => record.assistant(f),
-            "system" => format!("system.{}", f.text("subtype").unwrap_or_default()),
+            "system" => match f.word("subtype") {
+                Some(sub) if KINDS.iter().any(|(n, _)| n.strip_prefix("system.") == Some(&*sub)) => {
+                    format!("system.{sub}")
+                }
+                Some(sub) => sub.into_owned(),
+                None => "system".to_owned(),
+            },
             other => other.to_owned(),
         };
         record.kind = names::kind(&KINDS, "claude_code", &name);

@@ -244,3 +244,20 @@ fn records_that_say_little_have_a_place_too() {
     assert_eq!(restored(&plan), file);
     assert!(events(&plan).all(|(_, e)| e.occurred.micros() == 0));
 }
+
+#[test]
+fn what_a_sub_agents_file_says_without_an_id_is_the_sub_agents() {
+    let title = json!({"type": "ai-title", "sessionId": S, "aiTitle": "x"});
+    let file = file(&[
+        sidechain(prompt(1, None, "sub"), Some("q")),
+        title,
+        record(2, Some(1), json!({"type": "system", "subtype": "away"})),
+    ]);
+    let file = file.replace(r#""isSidechain":false,"#, "");
+    let plan = plan_of("agent-q.jsonl", &file);
+    check(&plan, &file);
+    assert_eq!(
+        drawn(&plan),
+        [format!("{S}.agent-q/main: message.user claude_code.ai_title claude_code.away")]
+    );
+}

@@ -1,0 +1,190 @@
+//! Writing out what a store holds, in a format that other programs, or another store, take in.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+
+use crate::error::{Error, Result};
+use crate::event::{Address, MAIN, Place, Sequence, SessionId};
+use crate::store::{BranchInfo, Query, Store};
+
+use super::{Files, Forked, Format, SourceFile, print, print_fork};
+
+/// What is written out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole store, in global order.
+    All,
+    /// All branches of a session, one after the other, parents before their children.
+    Session(SessionId),
+    /// The history of one branch, inherited events included.
+    Branch(Address),
+}
+
+/// Why an export ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The store, or the request.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// The output.
+    #[error(transparent)]
+    Output(#[from] io::Error),
+}
+
+/// Writes events as lines, each fork before the branch's own first event. Answers how many events there were.
+/// `progress` is told the number of events done.
+///
+/// # Errors
+/// [`ExportError::Store`] for what reading answers, and for a format that is only read;
+/// [`ExportError::Output`] when the output does not take it.
+pub fn export(
+    store: &Store,
+    scope: &Scope,
+    format: Format,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(u64),
+) -> std::result::Result<u64, ExportError> {
+    let mut done = 0;
+    let mut line = Vec::new();
+    let mut announced: HashSet<Place> = HashSet::new();
+    for query in queries(store, scope)? {
+        for event in store.events(query)? {
+            let event = event?;
+            line.clear();
+            if !matches!(scope, Scope::Branch(_)) {
+                announce(store, format, event.place(), &mut announced, &mut line)?;
+            }
+            print(format, &event, &mut line).map_err(Error::from)?;
+            out.write_all(&line)?;
+            done += 1;
+            progress(done);
+        }
+    }
+    // Branches without events of their own have not been met.
+    line.clear();
+    for branch in forks(store, scope)? {
+        announce(store, format, &branch.place, &mut announced, &mut line)?;
+    }
+    out.write_all(&line)?;
+    Ok(done)
+}
+
+/// Says where a branch begins, unless that was said: its ancestors first, which need not have events of their own.
+fn announce(
+    store: &Store,
+    format: Format,
+    place: &Place,
+    announced: &mut HashSet<Place>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut chain = Vec::new();
+    let mut next = Some(place.clone());
+    while let Some(place) = next.take().filter(|p| p.branch.as_str() != MAIN && announced.insert(p.clone())) {
+        let branch = store.branch(Address::from(place))?;
+        next = branch.parent.as_ref().map(|(p, _)| Place::new(branch.place.session.clone(), p.clone()));
+        chain.push(branch);
+    }
+    for branch in chain.iter().rev() {
+        print_fork(format, &forked(store, branch)?, out)?;
+    }
+    Ok(())
+}
+
+/// The files that imported events came from, and how many events came from no file. `progress` is told the number of
+/// events done.
+///
+/// # Errors
+/// As [`Store::read`].
+pub fn export_sources(
+    store: &Store,
+    scope: &Scope,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Vec<SourceFile>, usize)> {
+    let mut files = Files::default();
+    let mut done = 0;
+    for query in queries(store, scope)? {
+        for event in store.events(query)? {
+            files.add(&event?);
+            done += 1;
+            progress(done);
+        }
+    }
+    let unsourced = files.unsourced();
+    Ok((files.finish(), unsourced))
+}
+
+fn queries(store: &Store, scope: &Scope) -> Result<Vec<Query>> {
+    match scope {
+        Scope::All => Ok(vec![Query::all()]),
+        Scope::Branch(address) => Ok(vec![Query::branch(address)?]),
+        Scope::Session(session) => {
+            let own = |branch: BranchInfo| {
+                let first = branch.parent.map_or(Sequence::ZERO, |(_, at)| at).next();
+                Ok(Query::branch(Address::from(branch.place))?.from(first))
+            };
+            by_age(store.branches(session)?).into_iter().map(own).collect()
+        }
+    }
+}
+
+/// Forked branches of what is written out, parents before their children.
+fn forks(store: &Store, scope: &Scope) -> Result<Vec<BranchInfo>> {
+    let mut branches = Vec::new();
+    match scope {
+        Scope::Branch(_) => {}
+        Scope::Session(session) => branches = store.branches(session)?,
+        Scope::All => {
+            let mut after = None;
+            loop {
+                let page = store.sessions(after.as_ref(), crate::limits::MAX_LISTING)?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.session.clone());
+                for session in page.iter().filter(|s| s.branches > 1) {
+                    branches.extend(store.branches(&session.session)?);
+                }
+            }
+        }
+    }
+    branches.retain(|b| b.parent.is_some());
+    Ok(by_age(branches))
+}
+
+/// Oldest first, and children after their parents.
+fn by_age(mut branches: Vec<BranchInfo>) -> Vec<BranchInfo> {
+    branches.sort_by(|a, b| {
+        (&a.place.session, a.created, a.parent.is_some()).cmp(&(
+            &b.place.session,
+            b.created,
+            b.parent.is_some(),
+        ))
+    });
+    let mut sorted: Vec<BranchInfo> = Vec::with_capacity(branches.len());
+    let mut there: HashSet<Place> = HashSet::new();
+    // Two branches may have been made in the same microsecond: then the one whose parent is there goes first.
+    while !branches.is_empty() {
+        let ready = |b: &BranchInfo| match &b.parent {
+            None => true,
+            Some((parent, _)) => there.contains(&Place::new(b.place.session.clone(), parent.clone())),
+        };
+        let next = branches.iter().position(ready).unwrap_or(0);
+        let branch = branches.remove(next);
+        there.insert(branch.place.clone());
+        sorted.push(branch);
+    }
+    sorted
+}
+
+fn forked(store: &Store, branch: &BranchInfo) -> Result<Forked> {
+    let main = || crate::event::BranchName::main();
+    let (parent, at) = branch.parent.clone().unwrap_or_else(|| (main(), Sequence::ZERO));
+    let event = match at {
+        Sequence::ZERO => None,
+        _ => {
+            let from = Address::new(branch.place.session.clone(), parent.clone());
+            let page = store.read(&Query::branch(from.at(at))?.reverse().limit(1))?;
+            page.events.first().map(|e| e.id())
+        }
+    };
+    Ok(Forked { place: branch.place.clone(), parent, at, event })
+}

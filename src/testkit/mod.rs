@@ -1,0 +1,32 @@
+//! What retold is tested with, for those who test their own code over it: a reference [`Model`] of the store in plain
+//! maps, [`strategies`] for property tests, and a [`Disk`] that counts, records, fails and loses power.
+//!
+//! ```
+//! use retold::testkit::{Cut, Disk};
+//! use retold::{NewEvent, Store};
+//!
+//! let disk = Disk::new();
+//! let store = Store::builder().with_backend(disk.backend())?;
+//! store.append("run-7", NewEvent::new("run.started"))?;
+//! let acknowledged = disk.operations();
+//! store.append("run-7", NewEvent::new("tool.invoked"))?;
+//!
+//! // The power fails at the moment of the first acknowledgement; nothing that was not synced has survived.
+//! let after = Disk::from_bytes(disk.moment(acknowledged).cut(&Cut::Nothing));
+//! let store = Store::builder().with_backend(after.backend())?;
+//! assert_eq!(store.head("run-7")?.get(), 1);
+//! # Ok::<(), retold::Error>(())
+//! ```
+
+mod backend;
+mod fault;
+mod model;
+mod moment;
+pub mod strategies;
+mod want;
+
+pub use backend::Disk;
+pub use fault::{Fault, Operation};
+pub use model::{Appended, Model, ModelBranch, ModelSession, Part, Told};
+pub use moment::{Cut, Moment};
+pub use want::{Ask, Want};

@@ -1,0 +1,100 @@
+//! Every folder of `migrations/`: what an earlier release wrote is opened, read, and then used.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableHandle};
+use retold::interop::{self, Format, Options, Scope};
+use retold::{Expect, NewEvent, Query, Store};
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    folders
+}
+
+fn export(store: &Store) -> String {
+    let mut lines = Vec::new();
+    interop::export(store, &Scope::All, Format::Retold, &mut lines, &mut |_| {}).unwrap();
+    String::from_utf8(lines).unwrap()
+}
+
+/// The tables of a closed store and how many rows each has. How events lie in chunks, and positions in runs, depends on
+/// when the store settled, so those two are only named.
+fn layout(path: &Path) -> String {
+    let db = Database::open(path).unwrap();
+    let txn = db.begin_read().unwrap();
+    let mut lines: Vec<String> = txn
+        .list_tables()
+        .unwrap()
+        .map(|table| {
+            let name = table.name().to_owned();
+            let rows = txn.open_untyped_table(table).unwrap().len().unwrap();
+            match name.as_str() {
+                "events" | "order" => name,
+                _ => format!("{name} {rows}"),
+            }
+        })
+        .collect();
+    lines.sort();
+    lines.join("\n") + "\n"
+}
+
+/// Without what only a first recording has.
+fn without_times(lines: &str) -> Vec<serde_json::Value> {
+    let parsed = lines.lines().map(|l| serde_json::from_str(l).unwrap());
+    parsed
+        .map(|mut event: serde_json::Value| {
+            event.as_object_mut().unwrap().remove("recorded");
+            event
+        })
+        .collect()
+}
+
+#[test]
+fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
+    for folder in folders() {
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("old.redb");
+        let (before, expected) = match folder.join("store.redb").is_file() {
+            true => ("store.redb", "events.jsonl"),
+            false => ("before.redb", "expected.jsonl"),
+        };
+        std::fs::copy(folder.join(before), &path).unwrap();
+        let expected = read(expected);
+
+        let store = Store::open(&path).unwrap();
+        assert_eq!(export(&store), expected, "{}", folder.display());
+        assert_eq!(store.verify().unwrap().problems, []);
+        store.close().unwrap();
+        assert_eq!(layout(&path), read("layout.txt"), "{}", folder.display());
+
+        // A fresh store that takes the same in looks the same.
+        let fresh = dir.path().join("fresh.redb");
+        let store = Store::open(&fresh).unwrap();
+        let options = Options::default().format(Some(Format::Retold));
+        let plan = interop::parse("events", &Bytes::from(expected.clone()), &options).unwrap();
+        interop::load(&store, plan, &mut |_| {}).unwrap();
+        assert_eq!(without_times(&export(&store)), without_times(&expected));
+        store.close().unwrap();
+        assert_eq!(layout(&fresh), read("layout.txt"), "{}", folder.display());
+
+        // And the old one is a store like any other.
+        let store = Store::open(&path).unwrap();
+        let session = store.sessions(None, 1).unwrap().remove(0).session;
+        let head = store.head(session.as_str()).unwrap();
+        store.append_if(session.as_str(), Expect::Head(head), NewEvent::new("run.resumed")).unwrap();
+        store.fork(session.as_str(), "after-the-upgrade").unwrap();
+        store.settle().unwrap();
+        store.close().unwrap();
+        let store = Store::open(&path).unwrap();
+        let branch = format!("{session}/after-the-upgrade");
+        let last = store.read(&Query::branch(branch).unwrap().reverse().limit(1)).unwrap();
+        assert_eq!(last.events[0].kind(), "run.resumed");
+        assert_eq!(store.verify().unwrap().problems, []);
+    }
+}

@@ -1,0 +1,186 @@
+//! What several tests share: dice, deeds to do with a store, and the comparison of a whole store with the model.
+
+use std::sync::Arc;
+
+use retold::testkit::{Ask, Model, Part, Told};
+use retold::{
+    Address, Batch, BranchName, Durability, Event, Expect, NewEvent, Place, Result, Store, Timestamp,
+};
+
+/// Whether the long forms were asked for.
+pub(crate) fn soak() -> bool {
+    std::env::var_os("RETOLD_SOAK").is_some()
+}
+
+/// SplitMix64, so that a failure can be run again from its seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn under(&mut self, bound: u64) -> u64 {
+        self.roll() % bound.max(1)
+    }
+
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        self.under(n) == 0
+    }
+}
+
+/// Something that a store is asked to do and that succeeds when nothing is broken.
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    Append(Vec<Part>, Durability),
+    Fork { parent: Place, at: u64, name: BranchName },
+    Settle,
+}
+
+impl Deed {
+    /// A deed that fits what is there.
+    pub(crate) fn draw(dice: &mut Dice, model: &Model) -> Self {
+        let places: Vec<Place> = model.places().cloned().collect();
+        match dice.under(12) {
+            0 if !places.is_empty() => {
+                let parent = places[dice.under(places.len() as u64) as usize].clone();
+                let at = dice.under(model.head(&parent).unwrap() + 1);
+                Self::Fork { parent, at, name: BranchName::new(format!("b{}", places.len())).unwrap() }
+            }
+            1 => Self::Settle,
+            _ => {
+                let parts = if dice.one_in(4) { 1 + dice.under(4) } else { 1 };
+                let relaxed = dice.one_in(5);
+                let parts = (0..parts).map(|_| part(dice, &places)).collect();
+                Self::Append(parts, if relaxed { Durability::Relaxed } else { Durability::Durable })
+            }
+        }
+    }
+
+    pub(crate) fn is_relaxed(&self) -> bool {
+        matches!(self, Self::Append(_, Durability::Relaxed))
+    }
+
+    pub(crate) fn tell(&self, model: &mut Model) {
+        match self {
+            Self::Append(parts, _) => drop(model.append(parts).unwrap()),
+            Self::Fork { parent, at, name } => drop(model.fork(parent, Some(*at), name).unwrap()),
+            Self::Settle => {}
+        }
+    }
+
+    /// Does it. What the store answers has to be what `after`, the model that was told of it, has.
+    pub(crate) fn perform(&self, store: &Store, after: &Model) -> Result<()> {
+        match self {
+            Self::Append(parts, durability) => {
+                let receipt = store.append_batch(Part::batch(parts)?.durability(*durability))?;
+                for (part, placed) in parts.iter().zip(receipt.parts()) {
+                    let (first, last) = (part.events.first().unwrap(), part.events.last().unwrap());
+                    let due = (after.get(first.id()).unwrap(), after.get(last.id()).unwrap());
+                    assert_eq!(placed.place, part.place);
+                    let sequences = (placed.first.get(), placed.last.get());
+                    assert_eq!(sequences, (due.0.sequence, due.1.sequence), "{}", placed.place);
+                    let positions = (placed.first_position.get(), placed.last_position.get());
+                    assert_eq!(positions, (due.0.position, due.1.position), "{}", placed.place);
+                }
+                Ok(())
+            }
+            Self::Fork { parent, at, name } => {
+                let address = Address::from(parent.clone()).at(*at);
+                match store.fork(address, name.as_str()) {
+                    Ok(info) => assert_eq!(info.parent, Some((parent.branch.clone(), (*at).into()))),
+                    Err(retold::Error::Exists { .. }) => {}
+                    Err(e) => return Err(e),
+                }
+                Ok(())
+            }
+            Self::Settle => store.settle(),
+        }
+    }
+}
+
+fn part(dice: &mut Dice, places: &[Place]) -> Part {
+    let place = if places.is_empty() || dice.one_in(5) {
+        Place::new(format!("s{}", dice.under(6)).parse().unwrap(), BranchName::main())
+    } else {
+        places[dice.under(places.len() as u64) as usize].clone()
+    };
+    let count = if dice.one_in(12) { 32 + dice.under(40) } else { 1 + dice.under(4) };
+    Part { place, expect: Expect::Any, events: (0..count).map(|_| event(dice)).collect() }
+}
+
+/// An event whose payload is small, mostly.
+pub(crate) fn event(dice: &mut Dice) -> NewEvent {
+    let size = if dice.one_in(40) { dice.under(30_000) } else { dice.under(200) };
+    let text = format!("\"{:016x}{}\"", dice.roll(), "x".repeat(size as usize));
+    NewEvent::new("step.done").json_text(text).occurred(Timestamp::from_micros(dice.under(1_000) as i64))
+}
+
+/// One event whose payload is this number.
+pub(crate) fn numbered(n: u64) -> NewEvent {
+    NewEvent::new("step.done").json_text(n.to_string())
+}
+
+/// The number of a [`numbered`] event.
+pub(crate) fn number(event: &Event) -> u64 {
+    std::str::from_utf8(event.payload()).unwrap().parse().unwrap()
+}
+
+pub(crate) fn batch(address: &str, events: Vec<NewEvent>) -> Batch {
+    Batch::new().add(address, Expect::Any, events).unwrap()
+}
+
+pub(crate) fn same_events(found: &[Event], due: &[Arc<Told>]) {
+    let numbers = |events: &[Event]| events.iter().map(|e| e.address().to_string()).collect::<Vec<_>>();
+    assert_eq!(found.len(), due.len(), "{:?} where {due:?} was due", numbers(found));
+    for (found, due) in found.iter().zip(due) {
+        assert!(due.is(found), "{found:?} where {due:?} was due");
+    }
+}
+
+pub(crate) fn check_heads(store: &Store, model: &Model) {
+    assert_eq!(store.committed().get(), model.committed());
+    for place in model.places() {
+        let address = Address::from(place.clone());
+        assert_eq!(store.head(&address).unwrap().get(), model.head(place).unwrap(), "{place}");
+        assert_eq!(store.ancestry(&address).unwrap(), model.ancestry(place).unwrap(), "{place}");
+    }
+}
+
+pub(crate) fn check_everything(store: &Store, model: &Model) {
+    check_heads(store, model);
+    for ask in model.places().cloned().map(Ask::branch).chain([Ask::all()]) {
+        for reverse in [false, true] {
+            let ask = Ask { reverse, ..ask.clone() };
+            let found: Result<Vec<Event>> = store.events(ask.query().unwrap()).unwrap().collect();
+            same_events(&found.unwrap(), &model.read(&ask).unwrap());
+        }
+    }
+    let report = store.verify().unwrap();
+    assert!(report.is_clean(), "{:?}", report.problems);
+    assert_eq!(report.events, model.committed());
+}
+
+/// How many branches a store has.
+pub(crate) fn branches(store: &Store) -> u64 {
+    store.sessions(None, 1_000).unwrap().iter().map(|s| s.branches).sum()
+}
+
+/// Says what was being done when it panics.
+pub(crate) fn explained<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    struct Teller<'a>(&'a str);
+    impl Drop for Teller<'_> {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("this failed: {}", self.0);
+            }
+        }
+    }
+    let _teller = Teller(what);
+    work()
+}
