@@ -80,6 +80,7 @@ fn hint(e: &Error) -> Option<String> {
             let session = name.split('/').next().unwrap_or(name);
             format!("give another name; `retold branches {session}` lists those that are taken")
         }
+        Error::Exists { what: "store", .. } => "`--store PATH` names another".into(),
         Error::Duplicate { .. } => "leave out --id to append it as an event of its own".into(),
         Error::Locked { .. } => "`--wait SECONDS` waits longer for it".into(),
         Error::Corrupt { .. } => {
