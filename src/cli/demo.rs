@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
 
     scene(app, &format!("3. A second try, forked where the first one decided: {SESSION}@{DECISION}"))?;
     store.fork(
-        &Address::new(SESSION.try_into()?, crate::event::BranchName::main()).at(DECISION),
+        Address::new(SESSION.try_into()?, crate::event::BranchName::main()).at(DECISION),
         "test-first",
     )?;
     play(app, &store, BETTER, DECISION.into(), second_try())?;

@@ -5,6 +5,8 @@
 
 mod chunk;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod meta;
 mod record;
 mod rows;

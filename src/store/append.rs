@@ -408,7 +408,7 @@ impl Plan {
         if self.branch(&place, facts)?.is_some() {
             return Err(Error::Exists { what: "branch", name: place.to_string() });
         }
-        if branch.lineage.len() >= MAX_FORK_DEPTH {
+        if branch.depth >= MAX_FORK_DEPTH {
             let reason =
                 format!("would be fork number {MAX_FORK_DEPTH} of a fork; promote one of its ancestors");
             return Err(Invalid::new("branch", reason).into());

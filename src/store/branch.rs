@@ -23,6 +23,8 @@ pub(crate) struct Branch {
     /// The last inherited sequence.
     pub(crate) fork: u64,
     pub(crate) created: i64,
+    /// How many ancestors it has; those that a reader steps over, as they add no event, count too.
+    pub(crate) depth: usize,
     /// Oldest ancestor first, itself last; without holes.
     pub(crate) lineage: Box<[Segment]>,
 }
@@ -51,8 +53,9 @@ impl Branch {
             first: row.fork.saturating_add(1),
             last: u64::MAX,
         });
+        let depth = parent.map_or(0, |p| p.depth + 1);
         let (parent, fork, created) = (row.parent, row.fork, row.created);
-        Self { number, place, parent, fork, created, lineage: lineage.into() }
+        Self { number, place, parent, fork, created, depth, lineage: lineage.into() }
     }
 
     pub(super) fn row(&self) -> BranchRow {

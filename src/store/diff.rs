@@ -43,26 +43,33 @@ impl Pair {
     }
 }
 
-/// Reads both branches page by page as it is asked for pairs.
+/// Reads both branches page by page as it is asked for pairs. Ends after the first error.
 #[derive(Debug)]
 #[must_use]
 pub struct Pairs {
     next: Sequence,
     left: Events,
     right: Events,
+    failed: bool,
 }
 
 impl Iterator for Pairs {
     type Item = Result<Pair>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        // One side alone would look like the shorter one's end.
+        if self.failed {
+            return None;
+        }
         let (left, right) = (self.left.next(), self.right.next());
         if left.is_none() && right.is_none() {
             return None;
         }
         let sequence = self.next;
         self.next = sequence.next();
-        Some(left.transpose().and_then(|left| Ok(Pair { sequence, left, right: right.transpose()? })))
+        let pair = left.transpose().and_then(|left| Ok(Pair { sequence, left, right: right.transpose()? }));
+        self.failed = pair.is_err();
+        Some(pair)
     }
 }
 
@@ -107,8 +114,12 @@ impl Store {
             let query = Query::branch(Address::from(address.place().clone()))?;
             self.events(query.from(common.next()).to(head))
         };
-        let pairs =
-            Pairs { next: common.next(), left: side(left, left_head)?, right: side(right, right_head)? };
+        let pairs = Pairs {
+            next: common.next(),
+            left: side(left, left_head)?,
+            right: side(right, right_head)?,
+            failed: false,
+        };
         Ok(Diff { common, left: left_head, right: right_head, pairs })
     }
 }

@@ -147,7 +147,7 @@ impl Reader {
 
     /// What a listing says of a branch.
     pub(crate) fn info_of(&self, branch: &Branch) -> Result<BranchInfo> {
-        // A transaction that began before the tail was asked would not have what settled in between.
+        // A transaction that began before the tail was asked would not have what settled in between: twice here.
         let txn = Lazy::new(&self.db);
         let newest = read(&self.shared.tail)
             .last_event(branch.number)
@@ -158,9 +158,10 @@ impl Reader {
         };
         let head = newest.map_or(branch.fork, |(head, _)| head);
         let parent = match branch.parent {
-            Some(number) => {
-                Some((self.by_number(number, &txn)?.place.branch.clone(), Sequence::new(branch.fork)))
-            }
+            Some(number) => Some((
+                self.by_number(number, &Lazy::new(&self.db))?.place.branch.clone(),
+                Sequence::new(branch.fork),
+            )),
             None => None,
         };
         Ok(BranchInfo {

@@ -4,8 +4,8 @@ use super::append::{Batch, Receipt};
 use super::read::Range;
 use super::verbs::Store;
 use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Expect, Invalid, NewEvent, Sequence};
-use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_METADATA_ENTRIES, MAX_PAGE};
+use crate::event::{Address, Event, EventId, Expect, Invalid, NewEvent, Sequence};
+use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_PAGE};
 
 /// The metadata key under which a promoted event names the event that it repeats.
 const PROMOTED_FROM: &str = "promoted_from";
@@ -14,7 +14,8 @@ impl Store {
     /// Appends a branch's own events to the branch that it was forked from, if that has not moved since the fork.
     ///
     /// The branch stays as it is. The parent's new events say the same under ids derived from the first ones, so
-    /// promoting again is recognised as a retry; their metadata `promoted_from` holds the address of the original.
+    /// promoting again is recognised as a retry; their metadata `promoted_from` holds the address of the original,
+    /// where there is room for it.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the parent has moved, [`Error::Invalid`] for a branch without a parent or without
@@ -76,8 +77,9 @@ impl Store {
                     bytes += event.record().encoded().len();
                     let mut copy = NewEvent::from(event.record());
                     copy = copy.with_id(EventId::derived(event.id().uuid(), target.as_bytes()));
-                    if event.metadata().len() < MAX_METADATA_ENTRIES {
-                        copy = copy.meta(PROMOTED_FROM, event.address().to_string());
+                    let from = event.address().to_string();
+                    if has_room(&event, &from) {
+                        copy = copy.meta(PROMOTED_FROM, from);
                     }
                     events.push(copy);
                 }
@@ -89,4 +91,11 @@ impl Store {
             Batch::new().add(parent, Expect::Head(Sequence::new(branch.fork)), events)
         })
     }
+}
+
+/// Whether the address of the original fits into an event's metadata.
+fn has_room(event: &Event, from: &str) -> bool {
+    let others = || event.metadata().filter(|(key, _)| *key != PROMOTED_FROM);
+    let bytes: usize = others().map(|(key, value)| key.len() + value.len()).sum();
+    others().count() < MAX_METADATA_ENTRIES && bytes + PROMOTED_FROM.len() + from.len() <= MAX_METADATA_BYTES
 }

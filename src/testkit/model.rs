@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::want::Ask;
 use crate::error::{Error, Result};
 use crate::event::{
-    Address, BranchName, Event, EventId, Expect, Invalid, NewEvent, Place, Position, Sequence, SessionId,
+    Address, BranchName, Event, EventId, Expect, Invalid, MAIN, NewEvent, Place, Position, Sequence,
+    SessionId,
 };
 use crate::store::{Batch, Placed};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use retold::testkit::{Cut, Disk, Fault, Model, Operation};
 use retold::{Error, Store};
 
-use crate::support::{Deed, Dice, branches, check_everything, explained, soak};
+use crate::support::{Deed, Dice, branches, check_everything, explained, numbered, soak};
 
 fn settings() -> retold::Builder {
     Store::builder().settle_after(20, 6_000).settle_when_idle(Duration::from_secs(3_600))
@@ -132,4 +132,31 @@ fn a_read_that_fails_is_an_error_and_not_an_answer() {
             }
         }
     }
+}
+
+#[test]
+fn a_diff_ends_at_its_first_error() {
+    let mut struck = 0;
+    for after in 0..30 {
+        let disk = Disk::new();
+        let store = settings().cache_bytes(0).with_backend(disk.backend()).unwrap();
+        store.append("s", numbered(0)).unwrap();
+        store.fork("s", "b").unwrap();
+        for branch in ["s", "s/b"] {
+            store.append(branch, (0..1_200).map(numbered).collect::<Vec<_>>()).unwrap();
+        }
+        store.settle().unwrap();
+        let Ok(diff) = store.diff("s", "s/b") else { continue };
+        disk.arm(Fault::once(Operation::Read, after));
+        let pairs: Vec<_> = diff.pairs.collect();
+        let whole = |pair: &retold::Result<retold::Pair>| {
+            pair.as_ref().is_ok_and(|p| p.left.is_some() && p.right.is_some())
+        };
+        if disk.disarm() {
+            struck += 1;
+            let (last, before) = pairs.split_last().unwrap();
+            assert!(last.is_err() && before.iter().all(whole));
+        }
+    }
+    assert!(struck > 5);
 }

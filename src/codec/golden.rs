@@ -1,0 +1,233 @@
+//! One example of every layout, byte for byte, and what decoders do with bytes that are not quite those.
+//! `golden.txt` is what a successor of any part of this room has to reproduce: a line is never changed, only added.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::event::{EventId, NewEvent, Place, Record, Timestamp};
+
+const VECTORS: &str = include_str!("golden.txt");
+
+fn golden(name: &str) -> Bytes {
+    let line = VECTORS.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let hex = line.unwrap_or_default();
+    data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap().into()
+}
+
+fn small() -> NewEvent {
+    NewEvent::new("a.b").with_id(EventId::from_bytes([7; 16])).occurred(Timestamp::from_micros(-1))
+}
+
+fn full() -> NewEvent {
+    small()
+        .with_id(EventId::from_bytes(*b"0123456789abcdef"))
+        .version(300)
+        .occurred(Timestamp::from_micros(1_767_225_600_000_000))
+        .priority(200)
+        .causation(EventId::from_bytes([9; 16]))
+        .source("runner")
+        .actor("ann")
+        .correlation("run-7")
+        .trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .meta("b", "2")
+        .meta("a", "ü")
+        .bytes("text/plain", "payload \0\u{1F980}")
+}
+
+fn record(event: &NewEvent) -> Record {
+    encode_record(event, 1 << 20).unwrap()
+}
+
+fn branch_row() -> BranchRow {
+    let place = Place::new("run 7".parse().unwrap(), "日本".parse().unwrap());
+    BranchRow { place, parent: Some(251), fork: 70_000, created: 1_767_225_600_000_000 }
+}
+
+fn frame() -> Vec<u8> {
+    let mut frame = FrameBuilder::new();
+    frame.birth(300, &branch_row());
+    frame.event(1, 5, record(&small()).encoded().clone());
+    frame.event(300, 70_001, record(&full()).encoded().clone());
+    frame.finish(41, 1_767_225_600_000_001)
+}
+
+fn chunk() -> Vec<u8> {
+    let mut chunk = ChunkBuilder::new(300, 70_001);
+    chunk.push(41, 1_767_225_600_000_001, record(&small()).encoded().clone());
+    chunk.push(50, 1_767_225_600_000_000, record(&full()).encoded().clone());
+    chunk.finish()
+}
+
+const RUNS: [Run; 2] =
+    [Run { branch: 1, first: 5, count: 1 }, Run { branch: 300, first: 70_001, count: 100_000 }];
+const HEAD: HeadRow = HeadRow { head: 70_002, position: 50, recorded: -5 };
+const META: Meta =
+    Meta { format: 1, store: [3; 16], created: 1_767_225_600_000_000, settled: 49, next_branch: 301 };
+const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX };
+
+#[test]
+fn every_layout_is_what_it_was() {
+    let now: [(&str, Vec<u8>); 9] = [
+        ("record-small", record(&small()).encoded().to_vec()),
+        ("record-full", record(&full()).encoded().to_vec()),
+        ("frame", frame()),
+        ("chunk", chunk()),
+        ("order", encode_order(41, &RUNS)),
+        ("branch", branch_row().encode(300)),
+        ("head", HEAD.encode(300)),
+        ("meta", META.encode()),
+        ("cursor", CURSOR.encode()),
+    ];
+    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+    let other: Vec<String> = now
+        .iter()
+        .filter(|(name, bytes)| golden(name) != *bytes)
+        .map(|(name, bytes)| format!("{name} {}", hex(bytes)))
+        .collect();
+    assert!(other.is_empty(), "these layouts are now\n{}\n", other.join("\n"));
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    for event in [small(), full()] {
+        let read = decode_record(record(&event).encoded().clone()).unwrap();
+        assert_eq!((read.id(), read.kind(), read.version()), (event.id, "a.b", event.version));
+        assert_eq!((read.occurred(), read.priority()), (event.occurred, event.priority));
+        assert_eq!((read.causation(), read.payload()), (event.causation, &*event.payload));
+        assert_eq!(read.source().unwrap_or_default(), event.source);
+        assert_eq!(read.trace().unwrap_or_default(), event.trace);
+        assert_eq!(read.is_json(), event.content_type.is_empty());
+        assert!(read.metadata().eq(event.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str()))));
+    }
+    let records = [record(&small()).encoded().clone(), record(&full()).encoded().clone()];
+    let read = Frame::decode(&golden("frame")).unwrap();
+    assert_eq!((read.first_position, read.recorded), (41, 1_767_225_600_000_001));
+    assert_eq!(read.births, [Birth { number: 300, row: branch_row() }]);
+    assert_eq!(read.runs, [RUNS[0], Run { count: 1, ..RUNS[1] }]);
+    assert_eq!(read.records, records);
+    let read = Chunk::decode(&golden("chunk")).unwrap();
+    assert_eq!((read.branch(), read.first(), read.last()), (300, 70_001, 70_002));
+    let [first, second] = records;
+    let entries = [(41, 1_767_225_600_000_001, first), (50, 1_767_225_600_000_000, second)];
+    assert_eq!(read.entries(), entries);
+    assert_eq!((read.entry(70_000), read.entry(70_003), read.entry(0)), (None, None, None));
+    assert_eq!(decode_order(41, &golden("order")).unwrap(), RUNS);
+    assert_eq!(BranchRow::decode(300, &golden("branch")).unwrap(), branch_row());
+    assert_eq!(HeadRow::decode(300, &golden("head")).unwrap(), HEAD);
+    assert_eq!(Meta::decode(&golden("meta")).unwrap(), META);
+    assert_eq!(Meta::format(&golden("meta")).unwrap(), 1);
+    assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
+}
+
+type Decoder = fn(&Bytes) -> Result<(), Malformed>;
+
+/// Every sealed layout with its decoder under the right key.
+const SEALED: [(&str, Decoder); 7] = [
+    ("frame", |b| Frame::decode(b).map(drop)),
+    ("chunk", |b| Chunk::decode(b).map(drop)),
+    ("order", |b| decode_order(41, b).map(drop)),
+    ("branch", |b| BranchRow::decode(300, b).map(drop)),
+    ("head", |b| HeadRow::decode(300, b).map(drop)),
+    ("meta", |b| Meta::decode(b).map(drop)),
+    ("cursor", |b| CursorParts::decode(b).map(drop)),
+];
+
+/// The same bytes with one of them changed.
+fn changed(bytes: &[u8], at: usize, with: u8) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    bytes[at] ^= with;
+    bytes.into()
+}
+
+#[test]
+fn a_sealed_row_is_refused_when_anything_of_it_is_cut_off_added_or_flipped() {
+    for (name, decode) in SEALED {
+        let whole = golden(name);
+        decode(&whole).unwrap();
+        for len in 0..whole.len() {
+            assert!(decode(&whole.slice(..len)).is_err(), "{name} of {len} bytes was taken");
+        }
+        assert!(decode(&[&whole[..], &[0]].concat().into()).is_err(), "{name} and a byte was taken");
+        for bit in 0..whole.len() * 8 {
+            let flipped = changed(&whole, bit / 8, 1 << (bit % 8));
+            assert!(decode(&flipped).is_err(), "{name} with bit {bit} flipped was taken");
+        }
+    }
+}
+
+#[test]
+fn no_row_is_read_as_another_sort_or_under_another_key() {
+    for (name, _) in SEALED {
+        for (other, decode) in SEALED.iter().filter(|(other, _)| *other != name) {
+            assert!(decode(&golden(name)).is_err(), "{name} was taken for {other}");
+        }
+    }
+    for key in [0, 1, 299, 301, 300 << 8, u64::MAX] {
+        assert!(BranchRow::decode(key, &golden("branch")).is_err());
+        assert!(HeadRow::decode(key, &golden("head")).is_err());
+        assert!(decode_order(key, &golden("order")).is_err());
+    }
+}
+
+/// Asks a record everything, which must not panic.
+fn question(record: &Record) {
+    let texts = [record.source(), record.actor(), record.correlation(), record.trace()];
+    let len: usize = texts.iter().flatten().map(|t| t.len()).sum();
+    let whole = len + record.kind().len() + record.payload().len() + record.content_type().len();
+    assert!(whole <= record.encoded().len() + crate::event::JSON.len());
+    assert_eq!(record.payload_bytes(), record.payload());
+    assert!(record.metadata().all(|(k, v)| record.meta(k) == Some(v)));
+}
+
+#[test]
+fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
+    for name in ["record-small", "record-full"] {
+        let whole = golden(name);
+        for len in 0..whole.len() {
+            assert!(decode_record(whole.slice(..len)).is_err(), "{name} of {len} bytes was taken");
+        }
+        assert!(decode_record([&whole[..], &[0]].concat().into()).is_err());
+        for at in 0..whole.len() {
+            for with in 1..=255 {
+                if let Ok(record) = decode_record(changed(&whole, at, with)) {
+                    question(&record);
+                }
+            }
+        }
+    }
+}
+
+/// A changed body with a checksum that is right: what a decoder meets only when somebody meant it.
+#[test]
+fn a_row_that_was_changed_before_it_was_sealed_does_no_harm() {
+    use super::seal::{Sort, close_at};
+    let sorts = [Sort::Frame, Sort::Chunk, Sort::Order, Sort::Branch, Sort::Head, Sort::Meta, Sort::Cursor];
+    let keys = [0, 0, 41, 300, 300, 0, 0];
+    for ((sort, key), (name, decode)) in sorts.into_iter().zip(keys).zip(SEALED) {
+        let whole = golden(name);
+        for at in 9..whole.len() {
+            for with in 1..=255 {
+                let _ = decode(&close_at(sort, key, changed(&whole, at, with).into()).into());
+            }
+            let cut = close_at(sort, key, whole.slice(..at).to_vec());
+            assert!(decode(&cut.into()).is_err(), "{name} of {at} bytes was taken");
+        }
+    }
+}
+
+#[test]
+fn a_length_that_lies_is_refused_before_anything_is_allocated_for_it() {
+    use super::seal::{Sort, close, open};
+    // Lengths of 4 GiB and of 2^64-1 where a list, a text or a count is due.
+    for lie in [&[252, 255, 255, 255, 255][..], &[253, 255, 255, 255, 255, 255, 255, 255, 255][..]] {
+        for before in 0..40 {
+            let body = [&vec![0; before][..], lie, &[0; 64][..]].concat();
+            let sealed = |sort| -> Bytes { close(sort, [open(0), body.clone()].concat()).into() };
+            let _ = Frame::decode(&sealed(Sort::Frame));
+            let _ = Chunk::decode(&sealed(Sort::Chunk));
+            let _ = decode_order(0, &sealed(Sort::Order));
+            let _ = BranchRow::decode(0, &sealed(Sort::Branch));
+            let _ = decode_record([&[1][..], &body].concat().into());
+        }
+    }
+}

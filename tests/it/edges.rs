@@ -1,0 +1,99 @@
+//! The ends of what can be asked for.
+
+use std::time::Duration;
+
+use retold::limits::{MAX_FORK_DEPTH, MAX_METADATA_BYTES, MAX_METADATA_ENTRIES};
+use retold::testkit::Disk;
+use retold::{Error, Expect, Query, Store};
+
+use crate::support::{number, numbered};
+
+fn builder() -> retold::Builder {
+    Store::builder().settle_when_idle(Duration::from_secs(3_600))
+}
+
+#[test]
+fn a_chain_of_forks_ends_at_its_bound_and_can_be_read_by_a_store_that_is_opened_anew() {
+    let disk = Disk::new();
+    let store = builder().with_backend(disk.backend()).unwrap();
+    store.append("s", numbered(1)).unwrap();
+    let mut parent = "s".to_owned();
+    let mut made = 0;
+    loop {
+        let name = format!("f{made}");
+        match store.fork(parent.as_str(), &name) {
+            Ok(_) => (made, parent) = (made + 1, format!("s/{name}")),
+            Err(e) => {
+                assert!(matches!(e, Error::Invalid(_)), "{e}");
+                break;
+            }
+        }
+        assert!(made <= MAX_FORK_DEPTH, "there is no bound");
+    }
+    assert_eq!(made, MAX_FORK_DEPTH);
+    store.append(parent.as_str(), numbered(2)).unwrap();
+    store.close().unwrap();
+    let store = builder().with_backend(Disk::from_bytes(disk.bytes()).backend()).unwrap();
+    let events: Vec<u64> =
+        store.events(Query::branch(parent.as_str()).unwrap()).unwrap().map(|e| number(&e.unwrap())).collect();
+    assert_eq!(events, [1, 2]);
+    assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn an_event_whose_metadata_is_full_can_be_promoted() {
+    let store = builder().in_memory().unwrap();
+    store.append("s", numbered(1)).unwrap();
+    store.fork("s", "b").unwrap();
+    let long = numbered(2).meta("k", "x".repeat(MAX_METADATA_BYTES - 1));
+    let many = (0..MAX_METADATA_ENTRIES).fold(numbered(3), |e, i| e.meta(format!("k{i}"), "v"));
+    store.append("s/b", [long, many, numbered(4)]).unwrap();
+    assert_eq!(store.promote("s/b").unwrap().last().get(), 4);
+    let promoted = store.read(&Query::branch("s").unwrap().from(2u64)).unwrap().events;
+    let originals = store.read(&Query::branch("s/b").unwrap().from(2u64)).unwrap().events;
+    for (copy, original) in promoted.iter().zip(&originals) {
+        assert_eq!((copy.payload(), copy.kind()), (original.payload(), original.kind()));
+        assert!(original.metadata().all(|(k, v)| copy.meta(k) == Some(v)));
+    }
+    assert_eq!(promoted[2].meta("promoted_from"), Some("s/b@4"));
+    assert!(store.promote("s/b").unwrap().duplicate());
+}
+
+#[test]
+fn numbers_at_the_ends_of_what_can_be_asked_are_empty_ranges() {
+    let store = builder().in_memory().unwrap();
+    store.append("s", (1..=5).map(numbered).collect::<Vec<_>>()).unwrap();
+    for settled in [false, true] {
+        if settled {
+            store.settle().unwrap();
+        }
+        for scope in [Query::branch("s").unwrap(), Query::all()] {
+            for reverse in [false, true] {
+                let ask = |from: u64, to: u64, limit: usize| {
+                    let query = scope.clone().from(from).to(to).limit(limit);
+                    let query = if reverse { query.reverse() } else { query };
+                    let page = store.read(&query).unwrap();
+                    let all = store.events(query).unwrap().fold(0, |n, e| n + usize::from(e.is_ok()));
+                    assert_eq!(page.events.len(), all);
+                    page.events.len()
+                };
+                assert_eq!(ask(0, 0, 9), 0);
+                assert_eq!(ask(0, u64::MAX, 9), 5);
+                assert_eq!(ask(u64::MAX, u64::MAX, 9), 0);
+                assert_eq!(ask(u64::MAX, 0, 9), 0);
+                assert_eq!(ask(5, u64::MAX, 9), 1);
+                assert_eq!(ask(6, u64::MAX, 9), 0);
+                assert_eq!(ask(4, 2, 9), 0);
+                assert_eq!(ask(0, u64::MAX, 0), 0);
+                assert_eq!(ask(0, u64::MAX, usize::MAX), 5);
+            }
+        }
+        assert_eq!(store.read(&Query::branch("s@0").unwrap()).unwrap().events.len(), 0);
+    }
+    let far = format!("s@{}", u64::MAX);
+    assert_eq!(store.read(&Query::branch(far.as_str()).unwrap()).unwrap().events.len(), 5);
+    assert!(matches!(store.fork(far.as_str(), "b"), Err(Error::NotFound { .. })));
+    let e = store.append_if("s", Expect::Head(u64::MAX.into()), numbered(6)).unwrap_err();
+    assert!(matches!(e, Error::Conflict { .. }));
+    assert_eq!(store.diff("s@0", far.as_str()).unwrap().pairs.count(), 5);
+}
