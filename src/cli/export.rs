@@ -130,8 +130,10 @@ fn put(path: &Path, file: &SourceFile, app: &mut App) -> Outcome {
 /// A file that appears under its name when it is complete. What is no plain file, a pipe or a device, is written to
 /// as it is.
 struct Draft {
+    /// As it was given.
     path: PathBuf,
-    draft: Option<PathBuf>,
+    /// What is written to, and the name that it gets.
+    draft: Option<(PathBuf, PathBuf)>,
     file: BufWriter<File>,
 }
 
@@ -150,10 +152,10 @@ impl Draft {
             return Ok(Self { path: path.to_owned(), draft: None, file: BufWriter::new(file) });
         }
         // A link stays a link.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let draft = path.with_file_name(format!(".{}.{}.new", name.display(), std::process::id()));
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let draft = target.with_file_name(format!(".{}.{}.new", name.display(), std::process::id()));
         let file = File::create(&draft).map_err(failed)?;
-        Ok(Self { path, draft: Some(draft), file: BufWriter::new(file) })
+        Ok(Self { path: path.to_owned(), draft: Some((draft, target)), file: BufWriter::new(file) })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Outcome {
@@ -163,8 +165,8 @@ impl Draft {
     fn finish(mut self) -> Result<PathBuf, Failure> {
         let failed = |e| Failure::file(self.path.display(), e);
         self.file.flush().map_err(failed)?;
-        if let Some(draft) = self.draft.take() {
-            fs::rename(&draft, &self.path).map_err(failed)?;
+        if let Some((draft, target)) = self.draft.take() {
+            fs::rename(&draft, &target).map_err(failed)?;
         }
         Ok(self.path.clone())
     }
@@ -172,7 +174,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if let Some(draft) = &self.draft {
+        if let Some((draft, _)) = &self.draft {
             // It was not finished.
             let _ = fs::remove_file(draft);
         }

@@ -3,6 +3,8 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use redb::ReadableTable;
+
 use crate::cli::{Shell, json};
 
 #[test]

@@ -81,7 +81,9 @@ fn ctrl_c_ends_a_tail_properly() {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
-    (0..5).for_each(|_| drop(out.read_line(&mut text).unwrap()));
+    for _ in 0..4 {
+        out.read_line(&mut text).unwrap();
+    }
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     while out.read_line(&mut text).unwrap() > 0 {}
