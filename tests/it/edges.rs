@@ -73,7 +73,7 @@ fn numbers_at_the_ends_of_what_can_be_asked_are_empty_ranges() {
                     let query = scope.clone().from(from).to(to).limit(limit);
                     let query = if reverse { query.reverse() } else { query };
                     let page = store.read(&query).unwrap();
-                    let all = store.events(query).unwrap().fold(0, |n, e| n + usize::from(e.is_ok()));
+                    let all = store.events(query).unwrap().filter(|e| e.is_ok()).count();
                     assert_eq!(page.events.len(), all);
                     page.events.len()
                 };
