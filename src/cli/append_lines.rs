@@ -33,7 +33,7 @@ pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
     };
     let name = if file == "-" { "standard input" } else { file };
     let store = app.writing()?;
-    let mut progress = Progress::new(&app.out, "bytes", total);
+    let progress = Progress::new(&app.out, "bytes", total);
     let mut lines = Lines {
         store: &store,
         name,
@@ -41,11 +41,12 @@ pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
         waiting: Vec::new(),
         loaded: Loaded::default(),
         places: BTreeSet::new(),
+        progress,
     };
-    let taken = take(from, session.as_ref(), &mut lines, &mut progress);
+    let taken = take(from, session.as_ref(), &mut lines);
     let sent = taken.and_then(|()| lines.flush().map_err(Failure::from));
-    drop(progress);
     let (mut loaded, places) = (lines.loaded, lines.places);
+    drop(lines.progress);
     loaded.skipped.sort_by_key(|s| s.line);
     store.close()?;
     loaded.branches = places.len();
@@ -62,12 +63,7 @@ pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
     if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Told(Exit::Invalid)) }
 }
 
-fn take(
-    mut from: Box<dyn BufRead>,
-    session: Option<&SessionId>,
-    lines: &mut Lines<'_>,
-    progress: &mut Progress,
-) -> Outcome {
+fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lines<'_>) -> Outcome {
     let (mut line, mut number, mut bytes) = (Vec::new(), 0, 0);
     loop {
         line.clear();
@@ -77,7 +73,7 @@ fn take(
             return Ok(());
         }
         number += 1;
-        progress.add(read as u64);
+        lines.progress.add(read as u64);
         if read as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
             lines.skip(number, format!("is longer than {MAX_LINE_BYTES} bytes"));
             skip_rest(&mut from).map_err(|e| Failure::file(lines.name, e))?;
@@ -132,12 +128,13 @@ struct Lines<'a> {
     loaded: Loaded,
     /// Branches that events went to.
     places: BTreeSet<Place>,
+    progress: Progress,
 }
 
 impl Lines<'_> {
     fn skip(&mut self, line: usize, reason: String) {
         self.loaded.records += 1;
-        self.out.say(format!("{}:{line}: {reason}", self.name));
+        self.progress.aside(|| self.out.say(format!("{}:{line}: {reason}", self.name)));
         self.loaded.skipped.push(Skipped { line, reason });
     }
 

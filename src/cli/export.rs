@@ -63,7 +63,8 @@ fn printable(name: &str) -> Result<Format, Failure> {
 }
 
 fn lines(format: Format, to: Option<&Path>, scope: &Scope, store: &Store, app: &mut App) -> Outcome {
-    let mut progress = Progress::new(&app.out, "events", total(scope, store)?);
+    let begin = if to.is_none() { Progress::beside } else { Progress::new };
+    let mut progress = begin(&app.out, "events", total(scope, store)?);
     let mut draft = to.map(Draft::new).transpose()?;
     let (out, name): (&mut dyn Write, _) = match &mut draft {
         Some(draft) => (&mut draft.file, draft.path.display().to_string()),

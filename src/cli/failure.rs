@@ -84,7 +84,7 @@ fn hint(e: &Error) -> Option<String> {
         Error::Duplicate { .. } => "leave out --id to append it as an event of its own".into(),
         Error::Locked { .. } => "`--wait SECONDS` waits longer for it".into(),
         Error::Corrupt { .. } => {
-            "`retold verify` names everything that is wrong; the file itself is left as it is".into()
+            "keep the file as it is; `retold verify` names everything that is wrong with it".into()
         }
         Error::TooLarge { .. } => "keep what is large in a file of its own, and its path in the event".into(),
         Error::Unknown { .. } => {
