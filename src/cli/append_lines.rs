@@ -14,6 +14,7 @@ use crate::event::{Expect, NewEvent, Place, SessionId};
 use crate::interop::{Loaded, Skipped, parse_line};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::store::{Batch, Store};
+use crate::wire::{Exit, Imported};
 
 /// Lines in one append, and bytes after which it is sent off.
 const BATCH_LINES: usize = 2_000;
@@ -32,31 +33,37 @@ pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
     };
     let name = if file == "-" { "standard input" } else { file };
     let store = app.writing()?;
-    let mut progress = Progress::new(&app.out, "bytes", total);
-    let mut lines =
-        Lines { store: &store, name, out: &mut app.out, waiting: Vec::new(), loaded: Loaded::default() };
-    let mut places = BTreeSet::new();
-    let taken = take(from, session.as_ref(), &mut lines, &mut places, &mut progress);
+    let progress = Progress::new(&app.out, "bytes", total);
+    let mut lines = Lines {
+        store: &store,
+        name,
+        out: &mut app.out,
+        waiting: Vec::new(),
+        loaded: Loaded::default(),
+        places: BTreeSet::new(),
+        progress,
+    };
+    let taken = take(from, session.as_ref(), &mut lines);
     let sent = taken.and_then(|()| lines.flush().map_err(Failure::from));
-    drop(progress);
-    let mut loaded = lines.loaded;
+    let (mut loaded, places) = (lines.loaded, lines.places);
+    drop(lines.progress);
+    loaded.skipped.sort_by_key(|s| s.line);
     store.close()?;
     loaded.branches = places.len();
     let sessions: BTreeSet<String> = places.into_iter().map(|p| p.session.to_string()).collect();
-    let mut files = Files::default();
-    report(app, &mut files, name, None, sessions.into_iter().collect(), &loaded)?;
-    files.finish(app)?;
+    let sessions = sessions.into_iter().collect();
+    if app.out.is_table() {
+        let mut files = Files::default();
+        report(app, &mut files, name, None, sessions, &loaded)?;
+        files.finish(app)?;
+    } else {
+        app.out.document(&Imported::new(name, None, sessions, &loaded))?;
+    }
     sent?;
-    if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Told(crate::wire::Exit::Invalid)) }
+    if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Told(Exit::Invalid)) }
 }
 
-fn take(
-    mut from: Box<dyn BufRead>,
-    session: Option<&SessionId>,
-    lines: &mut Lines<'_>,
-    places: &mut BTreeSet<Place>,
-    progress: &mut Progress,
-) -> Outcome {
+fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lines<'_>) -> Outcome {
     let (mut line, mut number, mut bytes) = (Vec::new(), 0, 0);
     loop {
         line.clear();
@@ -66,7 +73,7 @@ fn take(
             return Ok(());
         }
         number += 1;
-        progress.add(read as u64);
+        lines.progress.add(read as u64);
         if read as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
             lines.skip(number, format!("is longer than {MAX_LINE_BYTES} bytes"));
             skip_rest(&mut from).map_err(|e| Failure::file(lines.name, e))?;
@@ -82,7 +89,6 @@ fn take(
         match parsed {
             Err(reason) => lines.skip(number, reason),
             Ok((place, event)) => {
-                places.insert(place.clone());
                 bytes += line.len();
                 lines.waiting.push(Line { number, place, event });
             }
@@ -120,12 +126,15 @@ struct Lines<'a> {
     out: &'a mut Out,
     waiting: Vec<Line>,
     loaded: Loaded,
+    /// Branches that events went to.
+    places: BTreeSet<Place>,
+    progress: Progress,
 }
 
 impl Lines<'_> {
     fn skip(&mut self, line: usize, reason: String) {
         self.loaded.records += 1;
-        self.out.say(format!("{}:{line}: {reason}", self.name));
+        self.progress.aside(|| self.out.say(format!("{}:{line}: {reason}", self.name)));
         self.loaded.skipped.push(Skipped { line, reason });
     }
 
@@ -151,6 +160,7 @@ impl Lines<'_> {
                 let count =
                     if receipt.duplicate() { &mut self.loaded.duplicates } else { &mut self.loaded.new };
                 *count += lines.len();
+                self.places.extend(lines.iter().map(|l| l.place.clone()));
                 Ok(())
             }
             (Err(e), [line]) if is_refusal(&e) => {

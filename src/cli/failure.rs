@@ -80,10 +80,11 @@ fn hint(e: &Error) -> Option<String> {
             let session = name.split('/').next().unwrap_or(name);
             format!("give another name; `retold branches {session}` lists those that are taken")
         }
+        Error::Exists { what: "store", .. } => "`--store PATH` names another".into(),
         Error::Duplicate { .. } => "leave out --id to append it as an event of its own".into(),
         Error::Locked { .. } => "`--wait SECONDS` waits longer for it".into(),
         Error::Corrupt { .. } => {
-            "`retold verify` names everything that is wrong; the file itself is left as it is".into()
+            "keep the file as it is; `retold verify` names everything that is wrong with it".into()
         }
         Error::TooLarge { .. } => "keep what is large in a file of its own, and its path in the event".into(),
         Error::Unknown { .. } => {

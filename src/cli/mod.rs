@@ -75,7 +75,7 @@ struct Global {
     /// Seconds to wait for a store that another process has open
     #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: Duration,
-    /// Say nothing but errors
+    /// No messages but errors
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Say what the store does; twice or three times for more

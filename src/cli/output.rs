@@ -110,9 +110,14 @@ impl Out {
         self.width
     }
 
-    /// A bar on stderr would be drawn between lines that go to the same terminal.
+    /// Whether bars are wanted, and can be seen.
     pub(super) fn may_draw(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal() && !io::stdout().is_terminal()
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Whether data goes to a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// A line for people.
@@ -127,6 +132,11 @@ impl Out {
     /// Bytes as they are.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Outcome {
         self.data.write_all(bytes).map_err(printing)
+    }
+
+    /// Where bytes go.
+    pub(super) fn writer(&mut self) -> &mut dyn Write {
+        &mut self.data
     }
 
     /// One document, in both JSON formats on one line.

@@ -25,6 +25,21 @@ impl Progress {
         Self { what, total, done: 0, begun: Instant::now(), bar: None, drawn: out.may_draw() }
     }
 
+    /// For work that prints as it goes: a bar would be drawn between lines that go to the same terminal.
+    pub(super) fn beside(out: &Out, what: &'static str, total: Option<u64>) -> Self {
+        let mut progress = Self::new(out, what, total);
+        progress.drawn &= !out.is_terminal();
+        progress
+    }
+
+    /// Takes the bar away while something is said.
+    pub(super) fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
+    }
+
     pub(super) fn add(&mut self, n: u64) {
         self.set(self.done + n);
     }
@@ -54,9 +69,9 @@ impl Progress {
         let counted = if self.what == "bytes" {
             "{bytes}/{total_bytes}, {bytes_per_sec}".to_owned()
         } else if self.total.is_some() {
-            format!("{{human_pos}}/{{human_len}} {}, {{per_sec}}", self.what)
+            format!("{{human_pos}}/{{human_len}} {}", self.what)
         } else {
-            format!("{{human_pos}} {}, {{per_sec}}", self.what)
+            format!("{{human_pos}} {}", self.what)
         };
         let template = match self.total {
             Some(_) => format!("{{bar:30.cyan/dim}} {counted}, {{eta}} left"),

@@ -62,7 +62,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         Some(address) => of_branch(&store, address)?,
         None => View::All,
     };
-    let mut progress = Progress::new(&app.out, "events", None);
+    let mut progress = Progress::beside(&app.out, "events", None);
     let mut events = Events::new(&mut app.out, view)?;
     for event in store.events(query)? {
         events.event(&event?)?;

@@ -66,8 +66,11 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
     }
     let dirty = look_at_header(path, name)?;
     if options.read_only && !dirty {
-        let db = redb::Builder::new().set_cache_size(options.cache_bytes).open_read_only(path);
-        return Ok(Db::ReadOnly(db.map_err(|e| refused(name, e))?));
+        match redb::Builder::new().set_cache_size(options.cache_bytes).open_read_only(path) {
+            // The file is not as its header says: what follows repairs it, or says what is wrong.
+            Err(DatabaseError::RepairAborted) => {}
+            opened => return Ok(Db::ReadOnly(opened.map_err(|e| refused(name, e))?)),
+        }
     }
     if options.read_only {
         // Only a writer can repair; once it has, the file opens for reading.

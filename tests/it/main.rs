@@ -8,6 +8,16 @@
 )]
 
 mod bitflip;
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(feature = "cli")]
+mod cli_files;
+#[cfg(feature = "cli")]
+mod cli_refusals;
+#[cfg(feature = "cli")]
+mod cli_tail;
+#[cfg(feature = "cli")]
+mod cli_verbs;
 mod closing;
 mod crash;
 mod edges;
