@@ -192,7 +192,14 @@ impl Shared {
                 let reason = error.to_string();
                 let told = if in_commit { Error::Unknown { reason: reason.clone() } } else { error };
                 for (job, answer) in group.into_iter().zip(answers) {
-                    job.slot.answer(answer.and(Err(told.clone())));
+                    job.slot.answer(match answer {
+                        // What was decided without the group's own writes stands.
+                        Err(e @ (Error::Invalid(_) | Error::Corrupt { .. } | Error::NotFound { .. })) => {
+                            Err(e)
+                        }
+                        // A conflict may have been with a neighbour that is now in doubt.
+                        _ => Err(told.clone()),
+                    });
                 }
                 Err(reason)
             }

@@ -18,7 +18,8 @@ impl Store {
     /// where there is room for it.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the parent has moved, [`Error::Invalid`] for a branch without a parent or without
+    /// [`Error::Conflict`] when the parent has moved, [`Error::Duplicate`] when it moved by an earlier promotion of a
+    /// branch that has grown since, [`Error::Invalid`] for a branch without a parent or without
     /// events of its own, [`Error::TooLarge`] for more than one append may hold.
     pub fn promote<A>(&self, address: A) -> Result<Receipt>
     where
