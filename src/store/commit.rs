@@ -18,7 +18,7 @@ use super::sync::{read, write};
 use super::tables::{IDS, JOURNAL};
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
-use super::writer::{Done, Job, Work};
+use super::writer::{Done, Job, Work, answer_all};
 use crate::codec::FrameBuilder;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Place, Position, Sequence, Timestamp};
@@ -163,7 +163,7 @@ impl Shared {
         let db = match self.db() {
             Ok(db) => db,
             Err(e) => {
-                group.into_iter().for_each(|job| job.slot.answer(Err(e.clone())));
+                answer_all(group, |_| Err(e.clone()));
                 return Ok(());
             }
         };
@@ -182,25 +182,23 @@ impl Shared {
         match outcome {
             Ok(settled) => {
                 debug!(events, settled, "committed");
-                for (job, answer) in group.into_iter().zip(answers) {
-                    job.slot.answer(answer);
-                }
+                let mut answers = answers.into_iter();
+                answer_all(group, |_| answers.next().unwrap_or(Err(Error::Closed { after: None })));
                 Ok(())
             }
             Err(Failed { error, in_commit }) => {
                 error!(%error, in_commit, "a commit failed; the store takes no more");
                 let reason = error.to_string();
                 let told = if in_commit { Error::Unknown { reason: reason.clone() } } else { error };
-                for (job, answer) in group.into_iter().zip(answers) {
-                    job.slot.answer(match answer {
-                        // What was decided without the group's own writes stands.
-                        Err(e @ (Error::Invalid(_) | Error::Corrupt { .. } | Error::NotFound { .. })) => {
-                            Err(e)
-                        }
-                        // A conflict may have been with a neighbour that is now in doubt.
-                        _ => Err(told.clone()),
-                    });
-                }
+                let mut answers = answers.into_iter();
+                answer_all(group, |_| match answers.next() {
+                    // What was decided without the group's own writes stands.
+                    Some(Err(e @ (Error::Invalid(_) | Error::Corrupt { .. } | Error::NotFound { .. }))) => {
+                        Err(e)
+                    }
+                    // A conflict may have been with a neighbour that is now in doubt.
+                    _ => Err(told.clone()),
+                });
                 Err(reason)
             }
         }

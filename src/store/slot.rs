@@ -2,51 +2,32 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::sync::lock;
 
-/// What a blocked waiter is woken for.
-#[derive(Debug)]
-pub(super) enum Woken<T> {
-    Answered(T),
-    /// The writer's seat is free and this waiter is next: it commits its own group.
-    Lead,
-}
-
 #[derive(Debug)]
 struct State<T> {
     answer: Option<T>,
-    lead: bool,
-    /// A thread is blocked on it: waking nobody still costs a system call.
-    blocked: bool,
     waker: Option<Waker>,
 }
 
 #[derive(Debug)]
-pub(super) struct Slot<T> {
-    state: Mutex<State<T>>,
-    ready: Condvar,
-}
+pub(super) struct Slot<T>(Mutex<State<T>>);
 
 impl<T> Slot<T> {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State { answer: None, lead: false, blocked: false, waker: None }),
-            ready: Condvar::new(),
-        })
+        Arc::new(Self(Mutex::new(State { answer: None, waker: None })))
     }
 
+    /// Puts the answer there, and wakes a future. A blocked thread is woken by its gate.
     pub(super) fn answer(&self, answer: T) {
-        let (blocked, waker) = {
-            let mut state = lock(&self.state);
+        let waker = {
+            let mut state = lock(&self.0);
             state.answer = Some(answer);
-            (state.blocked, state.waker.take())
+            state.waker.take()
         };
-        if blocked {
-            self.ready.notify_one();
-        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -54,26 +35,43 @@ impl<T> Slot<T> {
 
     /// Whether the answer is there and waits to be taken.
     pub(super) fn is_answered(&self) -> bool {
-        lock(&self.state).answer.is_some()
+        lock(&self.0).answer.is_some()
     }
 
-    /// Tells a blocked waiter to lead.
-    pub(super) fn offer_lead(&self) {
-        lock(&self.state).lead = true;
-        self.ready.notify_one();
+    fn take(&self) -> Option<T> {
+        lock(&self.0).answer.take()
     }
+}
 
-    pub(super) fn wait(&self) -> Woken<T> {
-        let mut state = lock(&self.state);
+/// Where the threads of one group wait: one system call wakes them all.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    waiting: Mutex<usize>,
+    opened: Condvar,
+}
+
+impl Gate {
+    /// Blocks until the slot, which belongs to a job of this gate's group, is answered.
+    pub(super) fn wait<T>(&self, slot: &Slot<T>) -> T {
+        if let Some(answer) = slot.take() {
+            return answer;
+        }
+        let mut waiting = lock(&self.waiting);
         loop {
-            if let Some(answer) = state.answer.take() {
-                return Woken::Answered(answer);
+            // Looked at under the lock, which whoever answers takes after the last answer.
+            if let Some(answer) = slot.take() {
+                return answer;
             }
-            if std::mem::take(&mut state.lead) {
-                return Woken::Lead;
-            }
-            state.blocked = true;
-            state = self.ready.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+            *waiting += 1;
+            waiting = self.opened.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            *waiting -= 1;
+        }
+    }
+
+    /// Wakes all, after every slot of the group was answered.
+    pub(super) fn open(&self) {
+        if *lock(&self.waiting) > 0 {
+            self.opened.notify_all();
         }
     }
 }
@@ -86,7 +84,7 @@ impl<T> Future for Answer<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.0.0);
         match state.answer.take() {
             Some(answer) => Poll::Ready(answer),
             None => {

@@ -1,12 +1,12 @@
 //! The one writer. Everything that is written goes through its queue; whoever holds its seat drains the queue, group
 //! by group.
 //!
-//! There is no hand-over when nobody else is waiting: the caller takes the seat and commits on its own thread. Under
-//! load the seat passes from a leader to the next waiter, which had to be woken anyway. Futures never lead: for them,
-//! and for what has to happen in time, a thread stands by.
+//! There is no hand-over when nobody else is waiting: the caller takes the seat and commits on its own thread. What has
+//! come meanwhile goes to a thread that stands by, as do the jobs of futures, which never lead, and what has to happen
+//! in time. Threads that wait for the same group are woken by one system call.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ use super::append::{Durability, Prepared, Receipt};
 use super::branch::Branch;
 use super::commit::Core;
 use super::shared::Shared;
-use super::slot::{Answer, Slot, Woken};
+use super::slot::{Answer, Gate, Slot};
 use super::sync::lock;
 use crate::error::{Error, Result};
 use crate::event::{Place, Sequence};
@@ -45,8 +45,8 @@ pub(super) enum Done {
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) slot: Arc<Slot<Result<Done>>>,
-    /// A thread is blocked on it, which can be asked to lead.
-    blocking: bool,
+    /// Where a thread is blocked for it; a future needs none.
+    gate: Option<Arc<Gate>>,
 }
 
 impl Job {
@@ -75,6 +75,10 @@ struct Queue {
     handed: bool,
     /// Nothing more is taken, except by the one who closes.
     closed: bool,
+    /// The thread is to end.
+    dismissed: bool,
+    /// Where threads wait whose jobs are not taken yet.
+    gate: Arc<Gate>,
     /// The storage error after which nothing more is written.
     latched: Option<String>,
     /// Producers that wait for room: waking nobody still costs a system call.
@@ -112,7 +116,7 @@ impl Shared {
     /// Queues the work and waits for its answer, leading when nobody else does.
     pub(super) fn write(&self, work: Work) -> Result<Done> {
         let slot = Slot::new();
-        let job = Job { work, slot: slot.clone(), blocking: true };
+        let mut job = Job { work, slot: slot.clone(), gate: None };
         let mut queue = lock(&self.writer.queue);
         while !queue.has_room(&job) {
             queue.refuse()?;
@@ -120,24 +124,30 @@ impl Shared {
             queue = self.writer.room.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
             queue.crowd -= 1;
         }
+        let gate = queue.gate.clone();
+        job.gate = Some(gate.clone());
         queue.push(job)?;
+        self.lead_or_wait(queue, &slot, &gate)
+    }
+
+    fn lead_or_wait(
+        &self,
+        mut queue: MutexGuard<'_, Queue>,
+        slot: &Slot<Result<Done>>,
+        gate: &Gate,
+    ) -> Result<Done> {
         let lead = !std::mem::replace(&mut queue.led, true);
         drop(queue);
         if lead {
-            self.lead(&slot);
+            self.lead(slot);
         }
-        loop {
-            match slot.wait() {
-                Woken::Answered(answer) => return answer,
-                Woken::Lead => self.lead(&slot),
-            }
-        }
+        gate.wait(slot)
     }
 
     /// The same for a future. Once queued, dropping the future changes nothing.
     pub(super) async fn write_async(&self, work: Work) -> Result<Done> {
         let slot = Slot::new();
-        let mut job = Some(Job { work, slot: slot.clone(), blocking: false });
+        let mut job = Some(Job { work, slot: slot.clone(), gate: None });
         while let Some(next) = job.take() {
             // Asked for before looking, so that room made in between is not missed.
             let room = self.writer.room_async.notified();
@@ -171,22 +181,15 @@ impl Shared {
             let answered = own.is_answered();
             let duties = self.duties();
             let mut queue = lock(&self.writer.queue);
-            match queue.jobs.front() {
-                None => {
-                    queue.led = false;
-                    self.note_duties(&mut queue, duties);
-                    return;
-                }
-                Some(next) if answered => {
-                    if next.blocking {
-                        next.slot.offer_lead();
-                    } else {
-                        queue.handed = true;
-                        self.writer.thread.notify_one();
-                    }
-                    return;
-                }
-                Some(_) => {}
+            if queue.jobs.is_empty() {
+                queue.led = false;
+                self.note_duties(&mut queue, duties);
+                return;
+            }
+            if answered {
+                queue.handed = true;
+                self.writer.thread.notify_one();
+                return;
             }
         }
     }
@@ -206,9 +209,7 @@ impl Shared {
             return;
         }
         if let Some(after) = latched {
-            for job in group {
-                job.slot.answer(Err(Error::Closed { after: Some(after.clone()) }));
-            }
+            answer_all(group, |_| Err(Error::Closed { after: Some(after.clone()) }));
             return;
         }
         if let Err(reason) = self.commit(&mut core, group) {
@@ -265,7 +266,7 @@ impl Shared {
                 queue = lock(&self.writer.queue);
                 continue;
             }
-            if queue.closed && queue.jobs.is_empty() {
+            if queue.dismissed && queue.jobs.is_empty() {
                 return;
             }
             let now = Instant::now();
@@ -321,30 +322,35 @@ impl Shared {
         first
     }
 
-    /// Lets the thread see that the store is closed and nothing is queued.
+    /// Ends the thread, after the last job was answered.
     pub(super) fn dismiss_thread(&self) {
-        let _queue = lock(&self.writer.queue);
+        lock(&self.writer.queue).dismissed = true;
         self.writer.thread.notify_all();
     }
 
     /// Settles everything, after [`Shared::stop_taking`]. Waits for the seat.
     pub(super) fn settle_last(&self) -> Result<()> {
         let slot = Slot::new();
-        let job = Job { work: Work::Settle, slot: slot.clone(), blocking: true };
         let mut queue = lock(&self.writer.queue);
-        queue.jobs.push_back(job);
-        let lead = !std::mem::replace(&mut queue.led, true);
-        drop(queue);
-        if lead {
-            self.lead(&slot);
-        }
-        loop {
-            match slot.wait() {
-                Woken::Answered(answer) => return answer.map(|_| ()),
-                Woken::Lead => self.lead(&slot),
-            }
+        let gate = queue.gate.clone();
+        queue.jobs.push_back(Job { work: Work::Settle, slot: slot.clone(), gate: Some(gate.clone()) });
+        self.lead_or_wait(queue, &slot, &gate).map(|_| ())
+    }
+}
+
+/// Answers every job of a group, then wakes those who are blocked for it.
+pub(super) fn answer_all(group: Vec<Job>, mut answer: impl FnMut(usize) -> Result<Done>) {
+    let mut gates: Vec<Arc<Gate>> = Vec::new();
+    for (i, job) in group.into_iter().enumerate() {
+        job.slot.answer(answer(i));
+        // A group is of one gate, or of two when an earlier one was cut: neighbours share it.
+        if let Some(gate) = job.gate
+            && gates.last().is_none_or(|last| !Arc::ptr_eq(last, &gate))
+        {
+            gates.push(gate);
         }
     }
+    gates.iter().for_each(|gate| gate.open());
 }
 
 impl Queue {
@@ -370,6 +376,8 @@ impl Queue {
 
     fn take_group(&mut self) -> Vec<Job> {
         let mut group = Vec::with_capacity(self.jobs.len().min(MAX_GROUP_APPENDS));
+        // Those who come from here on wait for another group.
+        self.gate = Arc::default();
         let mut bytes = 0;
         while let Some(job) = self.jobs.front() {
             bytes += job.bytes();
