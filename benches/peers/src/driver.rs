@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::options::Options;
+use crate::quiet::Watch;
 use crate::report::{Results, parse};
-use crate::work::{Job, NAMES};
+use crate::work::{Figure, Job, NAMES};
 
 /// A folder for the stores, on the disk on which this program lies: a temporary folder may be memory.
 pub fn folder(options: &Options) -> tempfile::TempDir {
@@ -20,6 +21,7 @@ pub fn all(options: &Options) {
         NAMES.into_iter().filter(|name| options.works.iter().any(|work| work == name)).collect();
     let root = folder(options);
     let mut results = Results::default();
+    let mut watch = Watch::new();
     for round in 0..options.rounds {
         for work in &works {
             // Who begins changes from round to round.
@@ -28,7 +30,20 @@ pub fn all(options: &Options) {
             peers.rotate_left(turns);
             for peer in &peers {
                 eprintln!("round {} of {}: {work} {peer}", round + 1, options.rounds);
-                one(options, &root.path().join(peer), work, peer, &mut results);
+                let dir = root.path().join(peer);
+                for attempt in 1.. {
+                    std::fs::create_dir_all(&dir).unwrap();
+                    watch.begin(root.path());
+                    let figures = one(options, &dir, work, peer);
+                    match watch.end(root.path()) {
+                        Some(reason) if attempt <= options.patience => eprintln!("  again: {reason}"),
+                        disturbed => {
+                            disturbed.inspect(|reason| eprintln!("  kept all the same: {reason}"));
+                            figures.iter().for_each(|(peer, figure)| results.add(peer, figure));
+                            break;
+                        }
+                    }
+                }
             }
         }
         for peer in &options.peers {
@@ -41,10 +56,7 @@ pub fn all(options: &Options) {
     }
 }
 
-fn one(options: &Options, dir: &Path, work: &str, peer: &str, results: &mut Results) {
-    std::fs::create_dir_all(dir).unwrap();
-    // What others left unwritten is not to be written at this one's cost.
-    rustix::fs::sync();
+fn one(options: &Options, dir: &Path, work: &str, peer: &str) -> Vec<(String, Figure)> {
     let job = Job {
         work: work.into(),
         peer: peer.into(),
@@ -56,11 +68,9 @@ fn one(options: &Options, dir: &Path, work: &str, peer: &str, results: &mut Resu
     if !output.status.success() {
         eprintln!("{work} of {peer} failed: {}", output.status);
     }
-    for (peer, figure) in String::from_utf8_lossy(&output.stdout).lines().filter_map(parse) {
-        results.add(&peer, &figure);
-    }
     let own = dir.join(work);
     if own.exists() {
         std::fs::remove_dir_all(own).unwrap();
     }
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(parse).collect()
 }

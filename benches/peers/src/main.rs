@@ -9,6 +9,7 @@ mod options;
 mod payload;
 mod peers;
 mod plot;
+mod quiet;
 mod report;
 mod work;
 

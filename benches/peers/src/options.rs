@@ -17,6 +17,7 @@ options: --work W1,W2      only this work
          --scale 0.1       fewer events and sessions, for a quick look
          --payload real    sizes as in real sessions instead of 256 bytes
          --dir DIR         where the stores lie (a folder beside this program, which is deleted)
+         --patience N      how often a run is done again when others used the machine during it (3)
          --json            one object a line instead of the table
          --out FILE        growth: where the plot goes (growth.svg)
          --ten-million     growth: up to ten million events";
@@ -25,6 +26,7 @@ pub struct Options {
     pub works: Vec<String>,
     pub peers: Vec<String>,
     pub rounds: usize,
+    pub patience: usize,
     pub scale: f64,
     pub mix: Mix,
     pub dir: Option<PathBuf>,
@@ -40,6 +42,7 @@ impl Options {
             works: all(&work::NAMES),
             peers: all(&peers::NAMES),
             rounds: 3,
+            patience: 3,
             scale: 1.0,
             mix: Mix::Small,
             dir: None,
@@ -67,6 +70,7 @@ impl Options {
             "--work" => self.works = list(),
             "--peer" => self.peers = known(list(), &peers::NAMES)?,
             "--rounds" => self.rounds = value.parse().map_err(number)?,
+            "--patience" => self.patience = value.parse().map_err(number)?,
             "--scale" => {
                 self.scale = value.parse().map_err(|_| format!("{value} is no number for {name}"))?
             }
