@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::options::Options;
 use crate::quiet::Watch;
@@ -36,7 +37,10 @@ pub fn all(options: &Options) {
                     watch.begin(root.path());
                     let figures = one(options, &dir, work, peer);
                     match watch.end(root.path()) {
-                        Some(reason) if attempt <= options.patience => eprintln!("  again: {reason}"),
+                        Some(reason) if attempt <= options.patience => {
+                            eprintln!("  again: {reason}");
+                            std::thread::sleep(Duration::from_secs(attempt as u64));
+                        }
                         disturbed => {
                             disturbed.inspect(|reason| eprintln!("  kept all the same: {reason}"));
                             figures.iter().for_each(|(peer, figure)| results.add(peer, figure));

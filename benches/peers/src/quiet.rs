@@ -11,6 +11,8 @@ const PROBES: usize = 40;
 const SLOW: f64 = 2.5;
 /// The part of all processors that others may use.
 const OTHERS: f64 = 0.12;
+/// Processors are counted in hundredths of a second: of a shorter run that says nothing.
+const SHORT: f64 = 0.5;
 
 pub struct Watch {
     best_sync: f64,
@@ -40,7 +42,7 @@ impl Watch {
         let others = ((busy() - self.busy) - (children() - self.own)) / 100.0 / seconds / processors;
         rustix::fs::sync();
         let slow = self.probe(dir).or(self.slow);
-        match (slow, others > OTHERS) {
+        match (slow, seconds > SHORT && others > OTHERS) {
             (Some(ms), _) => Some(format!("a sync took {ms:.2} ms, {:.2} ms at best", self.best_sync)),
             (_, true) => Some(format!("others used {:.0}% of the processors", others * 100.0)),
             _ => None,

