@@ -60,6 +60,11 @@ pub const IDLE_SETTLE_MS: u64 = 500;
 /// Milliseconds within which a relaxed append is made durable.
 pub const RELAXED_SYNC_MS: u64 = 100;
 
+/// Chunks that a long read takes at once: it holds this many, and as many again while it reads ahead.
+pub const SCAN_CHUNKS: usize = 16;
+/// Events of the tail that a long read copies at once.
+pub const SCAN_TAIL_EVENTS: usize = 2_048;
+
 /// Bytes of redb's page cache, unless the store was built with another size.
 pub const DEFAULT_CACHE_BYTES: usize = 64 * 1_024 * 1_024;
 /// Branches whose names, ancestors and heads are kept in memory.

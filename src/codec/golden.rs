@@ -272,7 +272,7 @@ fn the_halves_of_a_chunk_hold_what_the_whole_held() {
     for n in 0..7 {
         whole.push(100 + n * n, 5 - n as i64, record(&small()).encoded().clone());
     }
-    let read = |chunk: &ChunkBuilder| Chunk::decode(&chunk.finish().into()).unwrap();
+    let read = |chunk: &ChunkBuilder| Chunk::decode(&chunk.finish()).unwrap();
     let all: Vec<_> = read(&whole).entries().collect();
     let (a, b) = whole.split();
     assert_eq!((a.count(), b.count(), read(&b).first()), (4, 3, 15));
@@ -287,6 +287,6 @@ fn a_packed_body_that_claims_more_than_it_holds_is_refused() {
         super::wire::put(claim, &mut out);
         out.extend_from_slice(&[0x10, b'x']);
         let bytes = super::seal::close(super::seal::Sort::Chunk, out);
-        assert!(Chunk::decode(&bytes.into()).is_err(), "{claim}");
+        assert!(Chunk::decode(&bytes).is_err(), "{claim}");
     }
 }

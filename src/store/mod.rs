@@ -3,6 +3,7 @@
 //! One way in: append → writer → journal → tail → settle. One way out: tail and chunks → reader.
 //! Outside this room nobody names its inner files; what is re-exported here is all there is.
 
+mod ahead;
 mod append;
 mod backend;
 mod branch;
@@ -10,6 +11,7 @@ mod builder;
 mod commit;
 mod create;
 mod diff;
+mod events;
 mod hook;
 mod info;
 mod journal;
@@ -22,6 +24,7 @@ mod promote;
 mod query;
 mod read;
 mod ring;
+mod scan;
 mod settle;
 mod settler;
 mod shared;
@@ -39,11 +42,12 @@ pub use append::{Batch, Durability, Placed, Receipt};
 pub(crate) use branch::Branch;
 pub use builder::Builder;
 pub use diff::{Diff, Pair, Pairs};
+pub use events::Events;
 pub(crate) use hook::CommitHook;
 pub use info::StoreInfo;
 pub use list::{BranchInfo, SessionInfo};
 pub(crate) use order::Positions;
-pub use query::{Events, Page, Query};
+pub use query::{Page, Query};
 pub(crate) use read::{Range, Reader};
 use verbs::Handle;
 pub use verbs::Store;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use bytes::Bytes;
 use redb::{CursorError, ReadableTable, Table, WriteTransaction};
 use tracing::debug_span;
 
@@ -164,17 +163,17 @@ fn reopen_small(
     branch: u64,
     next: u64,
 ) -> Result<Option<ChunkBuilder>> {
-    let (last, bytes) = match table.range((branch, 0)..=(branch, u64::MAX)).told()?.next_back() {
+    let (last, chunk) = match table.range((branch, 0)..=(branch, u64::MAX)).told()?.next_back() {
         None => return Ok(None),
         Some(row) => {
             let (key, value) = row.told()?;
             if value.value().len() > CHUNK_BYTES / 2 {
                 return Ok(None);
             }
-            (key.value().1, Bytes::copy_from_slice(value.value()))
+            (key.value().1, Chunk::decode(value.value()))
         }
     };
-    let Ok(old) = Chunk::decode(&bytes) else { return Ok(None) };
+    let Ok(old) = chunk else { return Ok(None) };
     let continues = old.branch() == branch && old.last() == last && last + 1 == next;
     if !continues || old.count() >= SMALL_CHUNK_EVENTS {
         return Ok(None);

@@ -43,10 +43,10 @@ impl Settler {
         self.changed.notify_all();
     }
 
-    /// Whether it has nothing to do.
+    /// Whether it can be given a layer. After a failure it never can: the layer at hand stays in the tail.
     pub(super) fn is_idle(&self) -> bool {
         let state = lock(&self.state);
-        !state.busy && !state.done
+        !state.busy && !state.done && state.failed.is_none()
     }
 
     /// `true`, once, after a layer was settled; an error when it could not be, for ever.
@@ -139,5 +139,40 @@ impl Shared {
         txn.set_two_phase_commit(self.options.two_phase);
         txn.set_quick_repair(fast_recovery);
         Ok(txn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> Order {
+        let journal = JournalMark { at: 0, next: 1, chain: 0 };
+        Order { layer: Arc::default(), next_branch: 1, journal }
+    }
+
+    #[test]
+    fn a_layer_is_given_only_after_the_one_before_was_noted() {
+        let settler = Settler::default();
+        assert!(settler.is_idle());
+        settler.give(order());
+        assert!(!settler.is_idle() && settler.next().is_some() && !settler.is_idle());
+        assert_eq!(settler.take_note(), Ok(false));
+        settler.finish(Ok(()));
+        assert!(!settler.is_idle());
+        assert_eq!((settler.take_note(), settler.take_note()), (Ok(true), Ok(false)));
+        assert!(settler.is_idle());
+    }
+
+    #[test]
+    fn after_a_failure_nothing_more_is_given() {
+        let settler = Settler::default();
+        settler.give(order());
+        settler.next();
+        let failed = Error::storage("the disk is gone");
+        settler.finish(Err(failed.clone()));
+        settler.wait();
+        assert!(!settler.is_idle());
+        assert_eq!((settler.take_note(), settler.take_note()), (Err(failed.clone()), Err(failed)));
     }
 }
