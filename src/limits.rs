@@ -80,6 +80,8 @@ pub const MAX_PAGE: usize = 65_536;
 pub const PAGE_BYTES: usize = 8 * 1_024 * 1_024;
 /// Rows of `sessions` or `branches` in one page of a listing.
 pub const MAX_LISTING: usize = 10_000;
+/// Levels of a payload's nesting that are shown by indentation.
+pub const MAX_INDENT: usize = 32;
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;
 
