@@ -39,18 +39,31 @@ pub const MAX_ORDER_RUNS: usize = 4_096;
 pub const SETTLE_EVENTS: usize = 8_192;
 /// … or this many encoded bytes.
 pub const SETTLE_BYTES: usize = 4 * 1_024 * 1_024;
-/// A commit with a run of at least this many events in one branch settles at once.
-pub const DIRECT_RUN_EVENTS: usize = 32;
 /// Appends in one commit.
 pub const MAX_GROUP_APPENDS: usize = 1_024;
 /// Encoded bytes that may wait in the writer's queue before producers have to wait too.
 pub const QUEUE_BYTES: usize = 32 * 1_024 * 1_024;
 /// Appends that may wait in the writer's queue.
 pub const QUEUE_APPENDS: usize = 8_192;
+/// Bytes of the journal in a new file. A commit of which an entry would take more than a quarter settles at once.
+pub const JOURNAL_BYTES: u64 = 12 * 1_024 * 1_024;
+/// The same for a store in memory.
+pub const JOURNAL_BYTES_IN_MEMORY: u64 = 128 * 1_024;
+/// Entries of the journal begin at multiples of this many bytes.
+pub const JOURNAL_ALIGN: usize = 16;
+/// Bytes that are written ahead of the journal's end when it reaches new blocks of the file.
+pub const JOURNAL_ZEROS: u64 = 64 * 1_024;
+/// Bytes before the journal: one page for the header.
+pub const FILE_HEADER_BYTES: u64 = 4_096;
 /// Milliseconds without an append after which the tail is settled.
 pub const IDLE_SETTLE_MS: u64 = 500;
 /// Milliseconds within which a relaxed append is made durable.
 pub const RELAXED_SYNC_MS: u64 = 100;
+
+/// Chunks that a long read takes at once: it holds this many, and as many again while it reads ahead.
+pub const SCAN_CHUNKS: usize = 16;
+/// Events of the tail that a long read copies at once.
+pub const SCAN_TAIL_EVENTS: usize = 2_048;
 
 /// Bytes of redb's page cache, unless the store was built with another size.
 pub const DEFAULT_CACHE_BYTES: usize = 64 * 1_024 * 1_024;
@@ -67,12 +80,16 @@ pub const MAX_PAGE: usize = 65_536;
 pub const PAGE_BYTES: usize = 8 * 1_024 * 1_024;
 /// Rows of `sessions` or `branches` in one page of a listing.
 pub const MAX_LISTING: usize = 10_000;
+/// Levels of a payload's nesting that are shown by indentation.
+pub const MAX_INDENT: usize = 32;
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;
 
 const _: () = assert!(MAX_RECORD_BYTES < u32::MAX as usize, "spans inside a record are 32 bits");
 const _: () = assert!(DEFAULT_PAYLOAD_BYTES <= MAX_PAYLOAD_BYTES);
 const _: () = assert!(MAX_PAYLOAD_BYTES < MAX_BATCH_BYTES && MAX_BATCH_BYTES < i32::MAX as usize);
-const _: () = assert!(SMALL_CHUNK_EVENTS <= DIRECT_RUN_EVENTS && DIRECT_RUN_EVENTS < MAX_CHUNK_EVENTS);
+const _: () = assert!(SMALL_CHUNK_EVENTS < MAX_CHUNK_EVENTS);
+const _: () = assert!(SETTLE_BYTES as u64 * 2 < JOURNAL_BYTES, "one layer settles while the next one grows");
+const _: () = assert!(JOURNAL_BYTES.is_multiple_of(4_096) && JOURNAL_BYTES_IN_MEMORY.is_multiple_of(4_096));
 const _: () = assert!(DEFAULT_PAGE <= MAX_PAGE);
 const _: () = assert!(MAX_BATCH_EVENTS < u32::MAX as usize);

@@ -5,6 +5,7 @@ use super::failure::Outcome;
 use super::style::{DIM, of_kind, paint};
 use super::table::{clean, visible};
 use crate::event::{Event, EventId};
+use crate::limits::MAX_INDENT;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -107,7 +108,8 @@ fn text_or_ink(c: char) -> bool {
 
 fn line(depth: usize, out: &mut String) {
     out.push('\n');
-    out.extend(std::iter::repeat_n("  ", depth));
+    // Deeper values stand where the last level does: else nesting makes the text grow with its square.
+    out.extend(std::iter::repeat_n("  ", depth.min(MAX_INDENT)));
 }
 
 #[cfg(test)]
@@ -121,5 +123,11 @@ mod tests {
                      12345678901234567890123\n}";
         assert_eq!(pretty(json), shown);
         assert_eq!(pretty("null"), "null");
+    }
+
+    #[test]
+    fn deep_nesting_is_shown_in_bounded_space() {
+        let json = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+        assert!(pretty(&json).len() <= json.len() * (2 * MAX_INDENT + 2));
     }
 }

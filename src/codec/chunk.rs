@@ -157,11 +157,11 @@ impl Chunk {
     ///
     /// # Errors
     /// [`Malformed`] for anything that [`ChunkBuilder::finish`] does not write.
-    pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut rest = seal::unseal(Sort::Chunk, bytes)?;
         let header: Header = take(&mut rest)?;
         let body = match header.packing {
-            PLAIN => bytes.slice_ref(rest),
+            PLAIN => Bytes::copy_from_slice(rest),
             LZ4 => unpack(rest)?,
             _ => return Err(Malformed::new("its packing is unknown")),
         };

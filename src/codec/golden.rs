@@ -70,13 +70,20 @@ fn packed() -> Vec<u8> {
 const RUNS: [Run; 2] =
     [Run { branch: 1, first: 5, count: 1 }, Run { branch: 300, first: 70_001, count: 100_000 }];
 const HEAD: HeadRow = HeadRow { head: 70_002, position: 50, recorded: -5 };
-const META: Meta =
-    Meta { format: 1, store: [3; 16], created: 1_767_225_600_000_000, settled: 49, next_branch: 301 };
+const META: Meta = Meta {
+    format: 2,
+    store: [3; 16],
+    created: 1_767_225_600_000_000,
+    settled: 49,
+    next_branch: 301,
+    journal: JournalMark { at: 4_096, next: 260, chain: u64::MAX - 1 },
+};
+const HEADER: FileHeader = FileHeader { journal: 4_096, tables: 135_168 };
 const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX };
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 10] = [
+    let now: [(&str, Vec<u8>); 12] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
@@ -85,8 +92,10 @@ fn every_layout_is_what_it_was() {
         ("order", encode_order(41, &RUNS)),
         ("branch", branch_row().encode(300)),
         ("head", HEAD.encode(300)),
-        ("meta", META.encode()),
+        ("meta-2", META.encode()),
         ("cursor", CURSOR.encode()),
+        ("entry", encode_entry(&[3; 16], 260, u64::MAX - 1, true, b"a frame").0),
+        ("header", HEADER.encode().to_vec()),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let other: Vec<String> = now
@@ -127,22 +136,31 @@ fn what_was_written_is_read_back() {
     assert_eq!(decode_order(41, &golden("order")).unwrap(), RUNS);
     assert_eq!(BranchRow::decode(300, &golden("branch")).unwrap(), branch_row());
     assert_eq!(HeadRow::decode(300, &golden("head")).unwrap(), HEAD);
-    assert_eq!(Meta::decode(&golden("meta")).unwrap(), META);
+    assert_eq!(Meta::decode(&golden("meta-2")).unwrap(), META);
+    assert_eq!(Meta::format(&golden("meta-2")).unwrap(), 2);
+    // The row of the first format.
+    let Meta { store, created, settled, next_branch, .. } = META;
+    let first = OldMeta { format: 1, store, created, settled, next_branch };
+    assert_eq!(OldMeta::decode(&golden("meta")).unwrap(), first);
     assert_eq!(Meta::format(&golden("meta")).unwrap(), 1);
+    let head = decode_entry(&[3; 16], &golden("entry")).unwrap();
+    assert_eq!((head.number, head.previous, head.synced, head.len), (260, u64::MAX - 1, true, 7));
+    assert_eq!(FileHeader::decode(golden("header").as_ref().try_into().unwrap()), Ok(HEADER));
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
 }
 
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 8] = [
+const SEALED: [(&str, Decoder); 9] = [
     ("frame", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
     ("chunk-packed", |b| Chunk::decode(b).map(drop)),
     ("order", |b| decode_order(41, b).map(drop)),
     ("branch", |b| BranchRow::decode(300, b).map(drop)),
     ("head", |b| HeadRow::decode(300, b).map(drop)),
-    ("meta", |b| Meta::decode(b).map(drop)),
+    ("meta-2", |b| Meta::decode(b).map(drop)),
+    ("meta", |b| OldMeta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
 ];
 
@@ -216,9 +234,10 @@ fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
 #[test]
 fn a_row_that_was_changed_before_it_was_sealed_does_no_harm() {
     use super::seal::{Sort, close_at};
-    let sorts = [Sort::Frame, Sort::Chunk, Sort::Order, Sort::Branch, Sort::Head, Sort::Meta, Sort::Cursor];
-    let keys = [0, 0, 41, 300, 300, 0, 0];
-    for ((sort, key), (name, decode)) in sorts.into_iter().zip(keys).zip(SEALED) {
+    let rows = [Sort::Frame, Sort::Chunk, Sort::Chunk, Sort::Order, Sort::Branch, Sort::Head];
+    let sorts = rows.into_iter().chain([Sort::Meta, Sort::Meta, Sort::Cursor]);
+    let keys = [0, 0, 0, 41, 300, 300, 0, 0, 0];
+    for ((sort, key), (name, decode)) in sorts.zip(keys).zip(SEALED) {
         let whole = golden(name);
         for at in 9..whole.len() {
             for with in 1..=255 {
@@ -253,7 +272,7 @@ fn the_halves_of_a_chunk_hold_what_the_whole_held() {
     for n in 0..7 {
         whole.push(100 + n * n, 5 - n as i64, record(&small()).encoded().clone());
     }
-    let read = |chunk: &ChunkBuilder| Chunk::decode(&chunk.finish().into()).unwrap();
+    let read = |chunk: &ChunkBuilder| Chunk::decode(&chunk.finish()).unwrap();
     let all: Vec<_> = read(&whole).entries().collect();
     let (a, b) = whole.split();
     assert_eq!((a.count(), b.count(), read(&b).first()), (4, 3, 15));
@@ -268,6 +287,6 @@ fn a_packed_body_that_claims_more_than_it_holds_is_refused() {
         super::wire::put(claim, &mut out);
         out.extend_from_slice(&[0x10, b'x']);
         let bytes = super::seal::close(super::seal::Sort::Chunk, out);
-        assert!(Chunk::decode(&bytes.into()).is_err(), "{claim}");
+        assert!(Chunk::decode(&bytes).is_err(), "{claim}");
     }
 }

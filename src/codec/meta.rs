@@ -7,7 +7,7 @@ use super::seal::{self, Sort};
 use super::wire::{put, take_all};
 
 /// The store format that this release writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The one row of `meta`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
@@ -22,6 +22,19 @@ pub struct Meta {
     pub settled: u64,
     /// The number that the next branch gets.
     pub next_branch: u64,
+    /// Where the journal goes on.
+    pub journal: JournalMark,
+}
+
+/// A place in the journal, between two entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct JournalMark {
+    /// Offset in the region of the journal; the entry after it may also begin a new round, at 0.
+    pub at: u64,
+    /// Number of the commit after it.
+    pub next: u64,
+    /// Checksum of the entry before it.
+    pub chain: u64,
 }
 
 impl Meta {
@@ -45,6 +58,31 @@ impl Meta {
     ///
     /// # Errors
     /// [`Malformed`] for anything that [`Meta::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        take_all(seal::unseal(Sort::Meta, bytes)?)
+    }
+}
+
+/// The row of `meta` as the first format has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct OldMeta {
+    /// Store format: 1.
+    pub format: u32,
+    /// The store's id.
+    pub store: [u8; 16],
+    /// When it was made, in microseconds since the epoch.
+    pub created: i64,
+    /// The last position that is in the tables.
+    pub settled: u64,
+    /// The number that the next branch gets.
+    pub next_branch: u64,
+}
+
+impl OldMeta {
+    /// Reads the row.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything else.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         take_all(seal::unseal(Sort::Meta, bytes)?)
     }

@@ -4,9 +4,11 @@
 //! never allocates by a length that it has not checked.
 
 mod chunk;
+mod entry;
 mod frame;
 #[cfg(test)]
 mod golden;
+mod header;
 mod meta;
 mod record;
 mod rows;
@@ -14,8 +16,10 @@ mod seal;
 mod wire;
 
 pub use chunk::{Chunk, ChunkBuilder};
+pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_number, entry_size};
 pub use frame::{Birth, Frame, FrameBuilder, Run};
-pub use meta::{CursorParts, FORMAT, Meta};
+pub use header::{FileHeader, HEADER_BYTES, MAGIC};
+pub use meta::{CursorParts, FORMAT, JournalMark, Meta, OldMeta};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
 

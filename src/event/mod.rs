@@ -23,6 +23,7 @@ pub use invalid::Invalid;
 pub use kind::check_kind;
 pub use name::{BranchName, MAIN, Place, Position, Sequence, SessionId};
 pub use pattern::Pattern;
+pub(crate) use record::ID_START;
 pub use record::{JSON, Metadata, Record, RecordParts, Span};
 pub use recorded::Event;
 pub use time::Timestamp;

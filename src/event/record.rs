@@ -7,12 +7,15 @@ use super::{EventId, Timestamp};
 /// The content type of a payload that says none.
 pub const JSON: &str = "application/json";
 
-/// Where a field lies in an encoded record. Empty means that the event has no such field.
+/// Where a field before the payload lies in an encoded record. Empty means that the event has no such field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    pub(crate) start: u32,
-    pub(crate) len: u32,
+    pub(crate) start: u16,
+    pub(crate) len: u16,
 }
+
+/// Where the id lies in every encoded record: behind the byte of its layout.
+pub(crate) const ID_START: usize = 1;
 
 /// Key and value pairs, sorted by key, each key once.
 pub type Metadata = Arc<[(Box<str>, Box<str>)]>;
@@ -28,18 +31,19 @@ pub struct Record {
 /// The fields of a record as the codec found them. `bytes` holds what the spans point into.
 #[derive(Clone, Debug)]
 pub struct RecordParts {
-    pub(crate) id: EventId,
     pub(crate) occurred: Timestamp,
     pub(crate) version: u32,
-    pub(crate) priority: u8,
-    pub(crate) causation: Option<EventId>,
+    /// Where the payload begins, which ends with the record.
+    pub(crate) payload: u32,
     pub(crate) kind: Span,
     pub(crate) source: Span,
     pub(crate) actor: Span,
     pub(crate) correlation: Span,
     pub(crate) trace: Span,
     pub(crate) content_type: Span,
-    pub(crate) payload: Span,
+    /// Where the id of the cause lies; 0 when there is none.
+    pub(crate) causation: u16,
+    pub(crate) priority: u8,
     pub(crate) metadata: Option<Metadata>,
 }
 
@@ -54,8 +58,14 @@ impl Record {
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        let start = span.start as usize;
-        self.bytes.get(start..start + span.len as usize).unwrap_or_default()
+        let start = usize::from(span.start);
+        self.bytes.get(start..start + usize::from(span.len)).unwrap_or_default()
+    }
+
+    fn id_at(&self, start: usize) -> &[u8; 16] {
+        let id = self.bytes.get(start..).and_then(|rest| rest.first_chunk());
+        debug_assert!(id.is_some(), "the codec checks that it is there");
+        id.unwrap_or(&[0; 16])
     }
 
     fn text(&self, span: Span) -> &str {
@@ -71,11 +81,11 @@ impl Record {
     /// Identity of the event.
     #[must_use]
     pub fn id(&self) -> EventId {
-        self.parts.id
+        EventId::from_bytes(*self.id_bytes())
     }
 
     pub(crate) fn id_bytes(&self) -> &[u8; 16] {
-        self.parts.id.bytes()
+        self.id_at(ID_START)
     }
 
     /// Type name.
@@ -117,7 +127,8 @@ impl Record {
     /// The event that caused it.
     #[must_use]
     pub fn causation(&self) -> Option<EventId> {
-        self.parts.causation
+        let at = usize::from(self.parts.causation);
+        (at > 0).then(|| EventId::from_bytes(*self.id_at(at)))
     }
 
     /// W3C traceparent.
@@ -159,14 +170,13 @@ impl Record {
     /// The payload, byte for byte as it was appended.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        self.slice(self.parts.payload)
+        self.bytes.get(self.parts.payload as usize..).unwrap_or_default()
     }
 
     /// The payload, sharing the memory of this record.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        let start = self.parts.payload.start as usize;
-        self.bytes.slice(start..start + self.parts.payload.len as usize)
+        self.bytes.slice((self.parts.payload as usize).min(self.bytes.len())..)
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::event::{
-    Event, EventId, NewEvent, Place, Position, Record, RecordParts, Sequence, Span, Timestamp,
-};
+use crate::codec::encode_record;
+use crate::event::{Event, EventId, NewEvent, Place, Position, Sequence, Timestamp};
+use crate::limits::MAX_PAYLOAD_BYTES;
 
 use super::{Forked, Options, Plan, SourceFile, Step, parse, restore};
 
@@ -53,29 +53,7 @@ pub(crate) fn drawn(plan: &Plan) -> Vec<String> {
 pub(crate) fn recorded(place: &str, sequence: u64, new: &NewEvent) -> Event {
     let (session, branch) = place.split_once('/').unwrap();
     let place = Place::new(session.try_into().unwrap(), branch.try_into().unwrap());
-    let mut bytes = Vec::new();
-    let mut span = |text: &[u8]| {
-        let start = bytes.len() as u32;
-        bytes.extend_from_slice(text);
-        Span { start, len: text.len() as u32 }
-    };
-    let metadata = new.metadata.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect();
-    let parts = RecordParts {
-        id: new.id,
-        occurred: new.occurred,
-        version: new.version,
-        priority: new.priority,
-        causation: new.causation,
-        kind: span(new.kind.as_bytes()),
-        source: span(new.source.as_bytes()),
-        actor: span(new.actor.as_bytes()),
-        correlation: span(new.correlation.as_bytes()),
-        trace: span(new.trace.as_bytes()),
-        content_type: span(new.content_type.as_bytes()),
-        payload: span(&new.payload),
-        metadata: Some(metadata),
-    };
-    let record = Record::new(Bytes::from(bytes), parts);
+    let record = encode_record(new, MAX_PAYLOAD_BYTES).unwrap();
     Event::new(Arc::new(place), Sequence::new(sequence), Position::new(sequence), new.occurred, record)
 }
 

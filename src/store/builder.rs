@@ -38,6 +38,7 @@ pub(super) struct Options {
     pub(super) sync: bool,
     pub(super) two_phase: bool,
     pub(super) fast_recovery: bool,
+    pub(super) journal_bytes: Option<u64>,
 }
 
 /// Settings of a store that is about to be opened.
@@ -69,7 +70,8 @@ impl Default for Builder {
                 payload_bytes: DEFAULT_PAYLOAD_BYTES,
                 sync: true,
                 two_phase: false,
-                fast_recovery: false,
+                fast_recovery: true,
+                journal_bytes: None,
             },
         }
     }
@@ -126,10 +128,17 @@ impl Builder {
         self
     }
 
-    /// Writes with every commit what is needed to open the file without repair after a kill. A single append then
-    /// costs about twice as much. Without it that is done when settling and when idle.
+    /// Whether each settle also writes what is needed to open the file without repair after a kill; `true` unless
+    /// said. Without it that is done when the store is closed or idle, and a kill costs time in proportion to the file.
     pub fn fast_recovery(mut self, fast: bool) -> Self {
         self.options.fast_recovery = fast;
+        self
+    }
+
+    /// Bytes of the journal in a store that is made: for tests.
+    #[doc(hidden)]
+    pub fn journal_bytes(mut self, bytes: u64) -> Self {
+        self.options.journal_bytes = Some(bytes);
         self
     }
 

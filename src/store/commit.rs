@@ -1,4 +1,4 @@
-//! A group of jobs becomes one transaction: decided, written, committed, put in the tail, told, and only then
+//! A group of jobs becomes one commit: decided, written to the journal, synced, put in the tail, told, and only then
 //! answered.
 
 use std::cell::{OnceCell, RefCell};
@@ -6,34 +6,35 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redb::{ReadTransaction, WriteTransaction};
+use redb::{Database, ReadTransaction};
 use tracing::{debug, error};
 
-use super::append::{Durability, Facts, Known, Plan};
+use super::append::{Durability, Facts, Known, Plan, Planned};
 use super::branch::Branch;
+use super::layer::Layer;
 use super::read::{settled_event, settled_head};
+use super::ring::Ring;
 use super::settle::{Item, settle_into};
+use super::settler::Order;
 use super::shared::{Db, Shared};
 use super::sync::{read, write};
-use super::tables::{IDS, JOURNAL};
+use super::tables::IDS;
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
 use super::writer::{Done, Job, Work, answer_all};
 use crate::codec::FrameBuilder;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Place, Position, Sequence, Timestamp};
-use crate::limits::{BRANCH_CACHE, DIRECT_RUN_EVENTS};
+use crate::limits::BRANCH_CACHE;
 
 /// What only the holder of the writer's seat touches.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) next_branch: u64,
-    /// Number of the next row of the journal.
-    pub(super) next_commit: u64,
-    /// No settled event has a larger id.
-    pub(super) max_id: Option<EventId>,
-    /// Settled heads that were asked for lately.
+    ring: Ring,
+    /// Settled heads that were asked for lately, as of so many settles.
     heads: RefCell<HashMap<u64, u64>>,
+    heads_of: u64,
     /// Since when something is committed that no sync has made durable.
     unsynced: Option<Instant>,
     last_group: usize,
@@ -41,16 +42,20 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(next_branch: u64, next_commit: u64, max_id: Option<EventId>) -> Self {
+    pub(super) fn new(next_branch: u64, ring: Ring) -> Self {
         Self {
             next_branch,
-            next_commit,
-            max_id,
+            ring,
             heads: RefCell::default(),
+            heads_of: 0,
             unsynced: None,
             last_group: 0,
             last_commit: Duration::ZERO,
         }
+    }
+
+    pub(super) fn next_commit(&self) -> u64 {
+        self.ring.next()
     }
 
     pub(super) fn unsynced(&self) -> bool {
@@ -116,7 +121,7 @@ impl Facts for StoreFacts<'_> {
         if let Some(e) = self.tail.by_id(id) {
             return Ok(Some(known(e.branch, &e.event)));
         }
-        if self.core.max_id.is_none_or(|max| id > max) {
+        if self.tail.max_settled_id().is_none_or(|max| id > max) {
             return Ok(None);
         }
         let txn = self.txn()?;
@@ -146,6 +151,12 @@ struct Failed {
     error: Error,
     /// It failed in `commit` itself: it may be on the disk all the same.
     in_commit: bool,
+}
+
+impl Failed {
+    fn in_commit(error: Error) -> Self {
+        Self { error, in_commit: true }
+    }
 }
 
 impl From<Error> for Failed {
@@ -213,8 +224,11 @@ impl Shared {
         self.write_plan(core, &db, plan, now, true, settle).map(|_| ()).map_err(|f| f.error.to_string())
     }
 
-    fn decide(&self, core: &Core, db: &Db, group: &[Job], now: Timestamp) -> (Plan, Vec<Result<Done>>) {
+    fn decide(&self, core: &mut Core, db: &Db, group: &[Job], now: Timestamp) -> (Plan, Vec<Result<Done>>) {
         let tail = read(&self.tail);
+        if std::mem::replace(&mut core.heads_of, tail.settles()) != tail.settles() {
+            core.heads.borrow_mut().clear();
+        }
         let facts = StoreFacts { shared: self, db, tail: &tail, core, txn: OnceCell::new() };
         let mut plan = Plan::new(tail.committed() + 1, core.next_branch, now);
         let answers = group
@@ -243,86 +257,100 @@ impl Shared {
         let Db::Writable(Some(db)) = db else {
             return Err(Error::ReadOnly { path: self.name.clone() }.into());
         };
-        let settle = {
-            let tail = read(&self.tail);
-            let idle = plan.is_empty() && tail.is_empty();
-            !idle && (force || self.is_time_to_settle(&tail, &plan))
-        };
+        self.note_settled(core)?;
+        let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
+        let too_large = frame.as_ref().is_some_and(|frame| !core.ring.takes(frame.len()));
+        let idle = plan.is_empty() && read(&self.tail).is_empty();
+        let settle = too_large || (force && !idle);
         // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
         if plan.is_empty() && !settle && !(durable && core.unsynced()) {
             return Ok(false);
         }
-        let durable = durable || settle;
-        let new: Vec<(u64, Event)> = plan
-            .events
-            .iter()
-            .map(|e| {
-                let (sequence, position) = (Sequence::new(e.sequence), Position::new(e.position));
-                let event = Event::new(e.branch.place.clone(), sequence, position, now, e.record.clone());
-                (e.branch.number, event)
-            })
-            .collect();
-        let mut max_id = core.max_id;
-        guarded(|| {
-            let mut txn = db.begin_write().told()?;
-            let level = if durable { redb::Durability::Immediate } else { redb::Durability::None };
-            txn.set_durability(level).told()?;
-            txn.set_two_phase_commit(self.options.two_phase);
-            txn.set_quick_repair(durable && (settle || self.options.fast_recovery));
-            if settle {
-                max_id = self.write_settle(core, &txn, &plan, &new)?;
-            } else if !plan.is_empty() {
-                write_journal(core.next_commit, &txn, &plan, now)?;
-            }
-            Ok(txn)
-        })
-        .map_err(Failed::from)
-        .and_then(|txn| guarded(|| txn.commit().told()).map_err(|error| Failed { error, in_commit: true }))?;
-
-        core.next_branch = plan.next_branch();
-        core.unsynced = if durable { None } else { core.unsynced.or_else(|| Some(Instant::now())) };
-        core.max_id = max_id;
+        let new = events_of(&plan, now);
         if settle {
-            core.next_commit = 1;
-            core.heads.borrow_mut().clear();
-        } else if !plan.is_empty() {
-            core.next_commit += 1;
+            self.settle_all(core, db, &plan, &new)?;
+        } else {
+            if let Some(frame) = &frame {
+                self.make_room(core, frame.len())?;
+                core.ring.write(frame).map_err(Failed::in_commit)?;
+            }
+            if durable {
+                core.ring.sync().map_err(Failed::in_commit)?;
+            }
         }
+        core.next_branch = plan.next_branch();
+        core.unsynced = if durable || settle { None } else { core.unsynced.or_else(|| Some(Instant::now())) };
         self.publish(&plan, &new, settle);
+        if !settle {
+            self.hand_over(core);
+        }
         Ok(settle)
     }
 
-    fn is_time_to_settle(&self, tail: &Tail, plan: &Plan) -> bool {
-        let bytes: usize = plan.events.iter().map(|e| e.record.encoded().len()).sum();
-        if tail.len() + plan.events.len() > self.options.settle_events
-            || tail.bytes() + bytes > self.options.settle_bytes
-        {
-            return true;
-        }
-        // A long run goes to chunks at once, unless it would drag along a tail that is large beside it.
-        let mut run = (0, 0usize);
-        let long = plan.events.iter().any(|e| {
-            run = if run.0 == e.branch.number { (run.0, run.1 + 1) } else { (e.branch.number, 1) };
-            run.1 >= DIRECT_RUN_EVENTS
-        });
-        long && bytes >= tail.bytes() / 4
-    }
-
-    /// Everything in the tail and the group, into the tables. Answers the largest settled id.
-    fn write_settle(
+    /// Everything that is not in the tables, and the group, in one transaction.
+    fn settle_all(
         &self,
-        core: &Core,
-        txn: &WriteTransaction,
+        core: &mut Core,
+        db: &Database,
         plan: &Plan,
         new: &[(u64, Event)],
-    ) -> Result<Option<EventId>> {
-        let tail = read(&self.tail);
-        let old = tail.events().iter().map(|e| Item { branch: e.branch, event: &e.event });
-        let items: Vec<Item<'_>> =
-            old.chain(new.iter().map(|(branch, event)| Item { branch: *branch, event })).collect();
-        let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
-        settle_into(txn, self, &items, &births, plan.next_branch())?;
-        Ok(items.iter().map(|i| i.event.id()).max().max(core.max_id))
+    ) -> Result<(), Failed> {
+        self.settler.wait();
+        self.note_settled(core)?;
+        let journal = core.ring.mark();
+        guarded(|| {
+            let txn = self.begin_settle(db, true)?;
+            let tail = read(&self.tail);
+            let old = tail.growing().events().iter().map(|e| Item { branch: e.branch, event: &e.event });
+            let items: Vec<Item<'_>> =
+                old.chain(new.iter().map(|(branch, event)| Item { branch: *branch, event })).collect();
+            let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
+            settle_into(&txn, self, &items, &births, plan.next_branch(), journal)?;
+            Ok(txn)
+        })
+        .map_err(Failed::from)
+        .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
+        core.ring.release();
+        Ok(())
+    }
+
+    /// Waits for the settler while the journal has no room, or the tail would hold more than twice its bound.
+    fn make_room(&self, core: &mut Core, frame: usize) -> Result<(), Failed> {
+        if core.ring.has_room(frame) && !self.is_full(read(&self.tail).growing()) {
+            return Ok(());
+        }
+        self.settler.wait();
+        self.note_settled(core)?;
+        if !core.ring.has_room(frame) {
+            self.hand_over_now(core);
+            self.settler.wait();
+            self.note_settled(core)?;
+        }
+        Ok(())
+    }
+
+    fn note_settled(&self, core: &mut Core) -> Result<(), Failed> {
+        if self.settler.take_note()? {
+            core.ring.release();
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, layer: &Layer) -> bool {
+        layer.events().len() > self.options.settle_events || layer.bytes() > self.options.settle_bytes
+    }
+
+    /// Gives the tail to the settler when it has grown enough, and the layer before is settled.
+    fn hand_over(&self, core: &mut Core) {
+        let due = core.ring.is_tight() || self.is_full(read(&self.tail).growing());
+        if due && self.settler.is_idle() {
+            self.hand_over_now(core);
+        }
+    }
+
+    fn hand_over_now(&self, core: &mut Core) {
+        let layer = write(&self.tail).freeze();
+        self.settler.give(Order { layer, next_branch: core.next_branch, journal: core.ring.mark() });
     }
 
     fn publish(&self, plan: &Plan, new: &[(u64, Event)], settled: bool) {
@@ -331,10 +359,13 @@ impl Shared {
             let mut tail = write(&self.tail);
             if settled {
                 let committed = tail.committed() + new.len() as u64;
-                std::mem::replace(&mut *tail, Tail::new(committed))
+                let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
+                let max_id = max_id.max(tail.max_settled_id());
+                tail.clear(committed, max_id)
             } else {
-                plan.births.iter().for_each(|b| tail.add_birth(b.clone()));
-                new.iter().for_each(|(branch, event)| tail.push(*branch, event.clone()));
+                let layer = tail.growing_mut();
+                plan.births.iter().for_each(|b| layer.add_birth(b.clone()));
+                new.iter().for_each(|(branch, event)| layer.push(*branch, event.clone()));
                 Tail::default()
             }
         };
@@ -347,14 +378,21 @@ impl Shared {
     }
 }
 
-fn write_journal(commit: u64, txn: &WriteTransaction, plan: &Plan, now: Timestamp) -> Result<()> {
+fn events_of(plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {
+    let event = |e: &Planned| {
+        let (sequence, position) = (Sequence::new(e.sequence), Position::new(e.position));
+        let event = Event::new(e.branch.place.clone(), sequence, position, now, e.record.clone());
+        (e.branch.number, event)
+    };
+    plan.events.iter().map(event).collect()
+}
+
+fn frame_of(plan: &Plan, now: Timestamp) -> Vec<u8> {
     let mut frame = FrameBuilder::new();
     plan.births.iter().for_each(|b| frame.birth(b.number, &b.row()));
     for e in &plan.events {
         frame.event(e.branch.number, e.sequence, e.record.encoded().clone());
     }
     let first = plan.events.first().map_or(0, |e| e.position);
-    let row = frame.finish(first, now.micros());
-    txn.open_table(JOURNAL).told()?.insert(commit, row.as_slice()).told()?;
-    Ok(())
+    frame.finish(first, now.micros())
 }

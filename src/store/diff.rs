@@ -1,7 +1,8 @@
 //! What two branches of a session have in common, and what follows in each.
 
 use super::branch::Branch;
-use super::query::{Events, Query};
+use super::events::Events;
+use super::query::Query;
 use super::verbs::Store;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Invalid, Sequence};

@@ -1,4 +1,4 @@
-//! The journal's rows become the tail again.
+//! The journal's frames become the tail again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,34 +8,36 @@ use redb::{ReadTransaction, ReadableTable};
 
 use super::branch::{Branch, Branches};
 use super::read::settled_head;
-use super::tables::JOURNAL;
+use super::tables::IDS;
 use super::tail::Tail;
 use super::trouble::{Trouble, corrupt};
 use crate::codec::{Frame, Meta, decode_record};
 use crate::error::Result;
-use crate::event::{Event, Position, Sequence, Timestamp};
+use crate::event::{Event, EventId, Position, Sequence, Timestamp};
 
+/// What opening makes of the journal.
 pub(super) struct Journal {
     pub(super) tail: Tail,
     pub(super) next_branch: u64,
-    pub(super) next_commit: u64,
 }
 
-/// Reads every frame, holding each against what the tables and the frames before it say.
-pub(super) fn load_journal(txn: &ReadTransaction, meta: &Meta, branches: &Branches) -> Result<Journal> {
-    let mut journal =
-        Journal { tail: Tail::new(meta.settled), next_branch: meta.next_branch, next_commit: 1 };
+/// Takes the frames of all commits that are not settled, holding each against what the tables and the frames before
+/// it say.
+pub(super) fn load_journal(
+    txn: &ReadTransaction,
+    meta: &Meta,
+    frames: Vec<(u64, Bytes)>,
+    branches: &Branches,
+) -> Result<Journal> {
+    let max_id = {
+        let ids = txn.open_table(IDS).told()?;
+        ids.last().told()?.map(|(id, _)| EventId::from_bytes(id.value()))
+    };
+    let mut journal = Journal { tail: Tail::new(meta.settled, max_id), next_branch: meta.next_branch };
     let mut heads: HashMap<u64, u64> = HashMap::new();
-    let table = txn.open_table(JOURNAL).told()?;
-    for row in table.iter().told()? {
-        let (key, value) = row.told()?;
-        let commit = key.value();
+    for (commit, frame) in frames {
         let bad = |reason: String| corrupt(format!("commit {commit} of the journal"), reason);
-        if commit != journal.next_commit {
-            return Err(bad(format!("commit {} is missing before it", journal.next_commit)));
-        }
-        journal.next_commit += 1;
-        let frame = Frame::decode(&Bytes::copy_from_slice(value.value())).map_err(|e| bad(e.to_string()))?;
+        let frame = Frame::decode(&frame).map_err(|e| bad(e.to_string()))?;
         for birth in frame.births {
             if birth.number != journal.next_branch || birth.row.parent.is_some_and(|p| p >= birth.number) {
                 return Err(bad(format!("branch number {} is out of turn", birth.number)));
@@ -48,7 +50,7 @@ pub(super) fn load_journal(txn: &ReadTransaction, meta: &Meta, branches: &Branch
             heads.insert(birth.number, birth.row.fork);
             let branch = Arc::new(Branch::new(birth.number, birth.row, parent.as_deref()));
             branches.keep(&branch);
-            journal.tail.add_birth(branch);
+            journal.tail.growing_mut().add_birth(branch);
         }
         if !frame.records.is_empty() && frame.first_position != journal.tail.committed() + 1 {
             return Err(bad(format!("it begins at position {}", frame.first_position)));
@@ -73,7 +75,7 @@ pub(super) fn load_journal(txn: &ReadTransaction, meta: &Meta, branches: &Branch
                     Timestamp::from_micros(frame.recorded),
                     record,
                 );
-                journal.tail.push(run.branch, event);
+                journal.tail.growing_mut().push(run.branch, event);
             }
             heads.insert(run.branch, head + u64::from(run.count));
         }

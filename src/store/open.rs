@@ -1,28 +1,34 @@
 //! Opening and creating the file, with a clear word for everything that it may turn out to be.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::thread::JoinHandle;
 
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableTable, StorageBackend};
+use redb::{Database, DatabaseError, ReadTransaction, StorageBackend};
 use tracing::{info, info_span};
 
-use super::backend::{Wrapped, drop_cached_pages};
+use super::backend::{Overlay, Unsynced, drop_cached_pages};
 use super::branch::Branches;
 use super::builder::{Mode, Options};
 use super::commit::Core;
+use super::create::create_file;
 use super::journal::load_journal;
-use super::settle::create_tables;
-use super::shared::{Db, Shared};
-use super::tables::{IDS, META, META_KEY};
+use super::layout::{Storage, initialise, lay_out, read_header};
+use super::ring::Ring;
+use super::settler::Settler;
+use super::shared::{Db, JournalFile, Shared};
+use super::tables::{META, META_KEY};
 use super::trouble::{Trouble, corrupt, guarded, malformed, translate};
+use super::upgrade::{is_bare, upgrade_file};
 use super::writer::Writer;
 use super::{Handle, Store};
-use crate::codec::{FORMAT, Meta};
+use crate::codec::{FORMAT, FileHeader, MAGIC, Meta};
 use crate::error::{Error, Result};
-use crate::event::{EventId, Invalid, StoreId, Timestamp};
+use crate::event::{Invalid, StoreId, Timestamp};
+use crate::limits::JOURNAL_BYTES_IN_MEMORY;
 
 /// Where the bytes are.
 pub(super) enum Medium {
@@ -30,25 +36,23 @@ pub(super) enum Medium {
     Backend(Box<dyn StorageBackend>),
 }
 
-/// The first bytes of every redb file, and the flag behind them that says it was not closed.
-const MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
-const RECOVERY_REQUIRED: u8 = 2;
-
 pub(super) fn open(medium: Medium, options: Options) -> Result<Store> {
     let name = match &medium {
         Medium::File(path) => path.display().to_string(),
         Medium::Backend(_) => "the store in memory".to_owned(),
     };
     let _span = info_span!("open", store = %name).entered();
-    let db = guarded(|| match medium {
-        Medium::File(path) => open_file(&path, &name, &options),
-        Medium::Backend(backend) => open_backend(backend, &name, &options),
+    let store = guarded(|| {
+        let storage = match medium {
+            Medium::File(path) => open_file(&path, &name, &options)?,
+            Medium::Backend(backend) => open_backend(backend, &name, &options)?,
+        };
+        load(&storage, name, options)
     })?;
-    let store = guarded(|| load(db, name, options))?;
     Ok(store)
 }
 
-fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
+fn open_file(path: &Path, name: &str, options: &Options) -> Result<Storage> {
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             if options.mode == Mode::OpenOnly {
@@ -64,82 +68,81 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
         Ok(meta) if !meta.is_file() => return Err(not_a_store(name, "is not a plain file")),
         Ok(_) => {}
     }
-    let dirty = look_at_header(path, name)?;
-    if options.read_only && !dirty {
-        match redb::Builder::new().set_cache_size(options.cache_bytes).open_read_only(path) {
-            // The file is not as its header says: what follows repairs it, or says what is wrong.
-            Err(DatabaseError::RepairAborted) => {}
-            opened => return Ok(Db::ReadOnly(opened.map_err(|e| refused(name, e))?)),
-        }
-    }
-    if options.read_only {
-        // Only a writer can repair; once it has, the file opens for reading.
-        drop(open_writable(path, name, options)?);
-        let db: Result<ReadOnlyDatabase, _> =
-            redb::Builder::new().set_cache_size(options.cache_bytes).open_read_only(path);
-        return Ok(Db::ReadOnly(db.map_err(|e| refused(name, e))?));
-    }
-    open_writable(path, name, options).map(|db| Db::Writable(Some(db)))
-}
-
-fn open_writable(path: &Path, name: &str, options: &Options) -> Result<Database> {
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| io_error(name, &e))?;
-    let backend = FileBackend::new(file).map_err(|e| refused(name, e))?;
-    let mut builder = redb::Builder::new();
-    builder.set_cache_size(options.cache_bytes);
-    let db = if options.sync {
-        builder.create_with_backend(backend)
-    } else {
-        builder.create_with_backend(Wrapped { inner: Box::new(backend), sync: false })
+    let open = || {
+        let file = OpenOptions::new().read(true).write(!options.read_only).open(path);
+        file.map_err(|e| io_error(name, &e))
     };
-    db.map_err(|e| refused(name, e))
+    let file = open()?;
+    if is_bare(&file).map_err(|e| io_error(name, &e))? {
+        drop(file);
+        upgrade_file(path, name, options)?;
+        return open_file(path, name, options);
+    }
+    let dirty_pages = file.try_clone().map_err(|e| io_error(name, &e))?;
+    let storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
+    if storage.is_dirty().map_err(|e| io_error(name, &e))? {
+        drop_cached_pages(&dirty_pages);
+    }
+    Ok(storage)
 }
 
-fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Db> {
-    let empty = backend.len().map_err(|e| io_error(name, &e))? == 0;
-    let db = redb::Builder::new()
-        .set_cache_size(options.cache_bytes)
-        .create_with_backend(Wrapped { inner: backend, sync: options.sync })
-        .map_err(|e| refused(name, e))?;
-    if empty {
-        initialise(&db)?;
-    }
-    Ok(Db::Writable(Some(db)))
+pub(super) fn file_backend(file: File, name: &str) -> Result<Arc<dyn StorageBackend>> {
+    Ok(Arc::new(FileBackend::new(file).map_err(|e| refused(name, e))?))
 }
 
-/// Whether the file was not closed cleanly; an error when it is no redb file at all.
-fn look_at_header(path: &Path, name: &str) -> Result<bool> {
-    let mut file = File::open(path).map_err(|e| io_error(name, &e))?;
-    let mut header = [0; MAGIC.len() + 1];
-    let mut read = 0;
-    while let Some(rest) = header.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest).map_err(|e| io_error(name, &e))? {
-            0 => break,
-            n => read += n,
-        }
+fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Storage> {
+    let backend: Arc<dyn StorageBackend> = Arc::from(backend);
+    if backend.len().map_err(|e| io_error(name, &e))? == 0 {
+        let bytes = options.journal_bytes.unwrap_or(JOURNAL_BYTES_IN_MEMORY);
+        lay_out(&*backend, bytes).map_err(|e| io_error(name, &e))?;
     }
-    if read == 0 {
+    storage_of(backend.clone(), backend, name, options)
+}
+
+pub(super) fn storage_of(
+    tables: Arc<dyn StorageBackend>,
+    journal: Arc<dyn StorageBackend>,
+    name: &str,
+    options: &Options,
+) -> Result<Storage> {
+    let len = tables.len().map_err(|e| io_error(name, &e))?;
+    if len == 0 {
         return Err(not_a_store(name, "is empty"));
     }
-    if !header.starts_with(MAGIC) {
+    let header = read_header(&*tables).map_err(|e| io_error(name, &e))?;
+    if !header.starts_with(&MAGIC) {
         return Err(not_a_store(name, "is something else"));
     }
-    let dirty = header.last().is_some_and(|flags| flags & RECOVERY_REQUIRED != 0);
-    if dirty {
-        drop_cached_pages(&file);
+    let header = FileHeader::decode(&header).map_err(malformed(name))?;
+    if len < header.tables {
+        return Err(corrupt(name, "it ends early"));
     }
-    Ok(dirty)
+    let (tables, journal): (Arc<dyn StorageBackend>, Arc<dyn StorageBackend>) = if options.read_only {
+        let overlay = Overlay::new(tables).map_err(|e| io_error(name, &e))?;
+        (Arc::new(overlay), journal)
+    } else if options.sync {
+        (tables, journal)
+    } else {
+        (Arc::new(Unsynced(tables)), Arc::new(Unsynced(journal)))
+    };
+    Ok(Storage { tables, journal, header })
 }
 
-fn not_a_store(name: &str, why: &str) -> Error {
+pub(super) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Database> {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(options.cache_bytes);
+    builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e))
+}
+
+pub(super) fn not_a_store(name: &str, why: &str) -> Error {
     Invalid::new("store", format!("{name} {why}, not a store of retold; give another path")).into()
 }
 
-fn io_error(name: &str, e: &io::Error) -> Error {
+pub(super) fn io_error(name: &str, e: &io::Error) -> Error {
     Error::storage(format!("{name} cannot be opened: {e}"))
 }
 
-fn refused(name: &str, e: DatabaseError) -> Error {
+pub(super) fn refused(name: &str, e: DatabaseError) -> Error {
     match e {
         DatabaseError::DatabaseAlreadyOpen => Error::Locked { path: name.to_owned() },
         DatabaseError::UpgradeRequired(version) => {
@@ -154,62 +157,6 @@ fn refused(name: &str, e: DatabaseError) -> Error {
             other => other,
         },
     }
-}
-
-/// A new store appears under its name complete or not at all: a power cut while redb creates a file is the one
-/// moment that can leave one which does not open.
-fn create_file(path: &Path, name: &str, options: &Options) -> Result<()> {
-    let failed = |e: io::Error| Error::storage(format!("{name} cannot be created: {e}"));
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let file_name = path.file_name().ok_or_else(|| not_a_store(name, "is not a file name"))?;
-    let draft = folder.join(format!(".{}.{}.new", file_name.display(), StoreId::new()));
-    let made = (|| {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&draft).map_err(failed)?;
-        let synced = file.try_clone().map_err(failed)?;
-        let db = redb::Builder::new()
-            .set_cache_size(options.cache_bytes)
-            .create_file(file)
-            .map_err(|e| refused(name, e))?;
-        initialise(&db)?;
-        drop(db);
-        synced.sync_all().map_err(failed)?;
-        // A link, unlike a rename, never replaces what another process made meanwhile.
-        match fs::hard_link(&draft, path) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {
-                Err(Error::Exists { what: "store", name: name.to_owned() })
-            }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(e)
-                if e.kind() == io::ErrorKind::Unsupported || e.kind() == io::ErrorKind::PermissionDenied =>
-            {
-                fs::rename(&draft, path).map_err(failed)
-            }
-            other => other.map_err(failed),
-        }
-    })();
-    // Gone already after a rename; after a failure there is nothing to keep.
-    let _ = fs::remove_file(&draft);
-    made?;
-    File::open(folder).and_then(|f| f.sync_all()).map_err(failed)?;
-    info!("created");
-    Ok(())
-}
-
-fn initialise(db: &Database) -> Result<()> {
-    let txn = db.begin_write().told()?;
-    create_tables(&txn)?;
-    let meta = Meta {
-        format: FORMAT,
-        store: *StoreId::new().bytes(),
-        created: Timestamp::now().micros(),
-        settled: 0,
-        next_branch: 1,
-    };
-    txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
-    txn.commit().told()
 }
 
 fn read_meta(txn: &ReadTransaction, name: &str) -> Result<Meta> {
@@ -228,15 +175,20 @@ fn read_meta(txn: &ReadTransaction, name: &str) -> Result<Meta> {
 }
 
 /// Reads `meta` and the journal, which is all that opening depends on: the rest of the store is not touched.
-fn load(db: Db, name: String, options: Options) -> Result<Store> {
+fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
+    let fresh = storage.tables.len().map_err(|e| io_error(&name, &e))? == storage.header.tables;
+    let dirty = !fresh && storage.is_dirty().map_err(|e| io_error(&name, &e))?;
+    let db = open_tables(storage, &name, &options)?;
+    if fresh {
+        initialise(&db)?;
+    }
+    let db = if options.read_only { Db::ReadOnly(Some(db)) } else { Db::Writable(Some(db)) };
     let txn = db.begin_read()?;
     let meta = read_meta(&txn, &name)?;
     let branches = Branches::new();
-    let journal = load_journal(&txn, &meta, &branches)?;
-    let max_id = {
-        let ids = txn.open_table(IDS).told()?;
-        ids.last().told()?.map(|(id, _)| EventId::from_bytes(id.value()))
-    };
+    let source = JournalFile { file: storage.journal.clone(), region: storage.region() };
+    let recovered = Ring::recover(&source, meta.store, meta.journal, dirty)?;
+    let journal = load_journal(&txn, &meta, recovered.frames, &branches)?;
     drop(txn);
     info!(journal = journal.tail.len(), settled = meta.settled, "opened");
     let shared = Arc::new(Shared {
@@ -247,17 +199,21 @@ fn load(db: Db, name: String, options: Options) -> Result<Store> {
         db: RwLock::new(Some(Arc::new(db))),
         tail: RwLock::new(journal.tail),
         branches,
-        writer: Writer::new(Core::new(journal.next_branch, journal.next_commit, max_id)),
+        writer: Writer::new(Core::new(journal.next_branch, recovered.ring)),
+        settler: Settler::default(),
+        journal: source,
         hook: OnceLock::new(),
     });
-    let thread = match shared.read_only() {
-        true => None,
-        false => {
-            let shared = shared.clone();
-            let named = std::thread::Builder::new().name("retold-writer".into());
-            let thread = named.spawn(move || shared.stand_by());
-            Some(thread.map_err(|e| Error::storage(format!("the writer's thread cannot be started: {e}")))?)
-        }
-    };
-    Ok(Store(Arc::new(Handle { shared, thread: Mutex::new(thread) })))
+    let mut threads = Vec::new();
+    if !shared.read_only() {
+        threads.push(thread("retold-writer", &shared, |shared| shared.stand_by())?);
+        threads.push(thread("retold-settler", &shared, |shared| shared.settle_in_turn())?);
+    }
+    Ok(Store(Arc::new(Handle { shared, threads: Mutex::new(threads) })))
+}
+
+fn thread(name: &str, shared: &Arc<Shared>, life: fn(&Shared)) -> Result<JoinHandle<()>> {
+    let shared = shared.clone();
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(move || life(&shared));
+    spawned.map_err(|e| Error::storage(format!("the thread {name} cannot be started: {e}")))
 }

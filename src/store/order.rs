@@ -33,7 +33,7 @@ impl Reader {
             let found = tail.positions(from, to);
             let settled_part =
                 usize::try_from((tail.settled() + 1).saturating_sub(from)).unwrap_or(usize::MAX);
-            let events = found.iter().map(|e| e.event.clone());
+            let events = found.map(|e| e.event.clone());
             let events = if range.reverse {
                 events.rev().take(range.limit).collect()
             } else {

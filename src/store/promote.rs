@@ -20,7 +20,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`] when the parent has moved, [`Error::Duplicate`] when it moved by an earlier promotion of a
     /// branch that has grown since, [`Error::Invalid`] for a branch without a parent or without
-    /// events of its own, [`Error::TooLarge`] for more than one append may hold.
+    /// events of its own, and for an address that names an event, [`Error::TooLarge`] for more than one append may hold.
     pub fn promote<A>(&self, address: A) -> Result<Receipt>
     where
         A: TryInto<Address>,
@@ -45,6 +45,10 @@ impl Store {
     }
 
     fn promotion(&self, address: &Address) -> Result<Batch> {
+        if address.sequence().is_some() {
+            let reason = format!("`{address}` names an event; a branch is promoted as a whole");
+            return Err(Invalid::new("address", reason).into());
+        }
         let reader = self.reader()?;
         super::trouble::guarded(|| {
             let branch = reader.branch(address.place())?;

@@ -1,5 +1,6 @@
 //! What a reader asks for, and the pages that it is given.
 
+use super::events::Events;
 use super::order::Positions;
 use super::read::{Range, Reader};
 use super::verbs::Store;
@@ -108,6 +109,20 @@ impl Query {
         }
     }
 
+    /// The range of a branch, when so much of it may be read, in its order, that it is worth reading ahead.
+    pub(super) fn long_read(&self) -> Option<(&Place, u64, u64)> {
+        match &self.scope {
+            Scope::Branch(place) if !self.reverse && self.max_events() > DEFAULT_PAGE => {
+                Some((place, self.from, self.to))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn into_filter(self) -> Filter {
+        self.filter
+    }
+
     /// How many events it asks for in all.
     pub(crate) fn max_events(&self) -> usize {
         self.limit.unwrap_or(usize::MAX)
@@ -184,44 +199,6 @@ impl Reader {
 
 fn bytes_of(events: &[Event]) -> usize {
     events.iter().map(|e| e.record().encoded().len()).sum()
-}
-
-/// Reads page after page as it is asked for events. Ends after the first error.
-#[derive(Debug)]
-#[must_use]
-pub struct Events {
-    reader: Reader,
-    next: Option<Query>,
-    page: std::vec::IntoIter<Event>,
-    left: usize,
-}
-
-impl Events {
-    pub(super) fn new(reader: Reader, query: Query) -> Self {
-        let left = query.max_events();
-        Self { reader, next: Some(query), page: Vec::new().into_iter(), left }
-    }
-}
-
-impl Iterator for Events {
-    type Item = Result<Event>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.left == 0 {
-                return None;
-            }
-            if let Some(event) = self.page.next() {
-                self.left -= 1;
-                return Some(Ok(event));
-            }
-            let query = self.next.take()?.page_limit(self.left);
-            match super::trouble::guarded(|| self.reader.read(&query)) {
-                Ok(page) => (self.page, self.next) = (page.events.into_iter(), page.next),
-                Err(e) => return Some(Err(e)),
-            }
-        }
-    }
 }
 
 impl Store {

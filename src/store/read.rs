@@ -6,7 +6,6 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use redb::ReadTransaction;
 
 use super::branch::{Branch, Segment};
@@ -242,7 +241,7 @@ impl Page {
     }
 }
 
-fn hole(place: &Place, sequence: u64) -> Error {
+pub(super) fn hole(place: &Place, sequence: u64) -> Error {
     corrupt(Address::from(place.clone()).at(sequence), "it is missing although later events are there")
 }
 
@@ -264,8 +263,7 @@ pub(super) fn settled_head(txn: &ReadTransaction, branch: u64) -> Result<Option<
 /// A chunk whose checksum is right and which is the one that its key promises.
 pub(super) fn open_chunk(place: &Place, key: (u64, u64), bytes: &[u8]) -> Result<Chunk> {
     let address = || Address::from(place.clone()).at(key.1);
-    let chunk =
-        Chunk::decode(&Bytes::copy_from_slice(bytes)).map_err(|e| corrupt(address(), e.to_string()))?;
+    let chunk = Chunk::decode(bytes).map_err(|e| corrupt(address(), e.to_string()))?;
     if (chunk.branch(), chunk.last()) == key {
         Ok(chunk)
     } else {

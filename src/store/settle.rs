@@ -1,17 +1,16 @@
-//! Settling: the tail leaves the journal, grouped by branch into chunks, with heads, global order and ids.
+//! Settling: events leave the journal, grouped by branch into chunks, with heads, global order and ids.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use bytes::Bytes;
 use redb::{CursorError, ReadableTable, Table, WriteTransaction};
 use tracing::debug_span;
 
 use super::branch::Branch;
 use super::shared::Shared;
-use super::tables::{BRANCHES, EVENTS, HEADS, IDS, JOURNAL, LINES, META, META_KEY, ORDER};
+use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::trouble::{Trouble, corrupt};
-use crate::codec::{Chunk, ChunkBuilder, FORMAT, HeadRow, Meta, Run, encode_order};
+use crate::codec::{Chunk, ChunkBuilder, FORMAT, HeadRow, JournalMark, Meta, Run, encode_order};
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::limits::{CHUNK_BODY_BYTES, CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
@@ -22,22 +21,15 @@ pub(super) struct Item<'a> {
     pub(super) event: &'a Event,
 }
 
-/// Writes all items, which are in global order without holes, and empties the journal.
+/// Writes all items, which are in global order without holes; the journal goes on at the mark.
 pub(super) fn settle_into(
     txn: &WriteTransaction,
     shared: &Shared,
     items: &[Item<'_>],
     births: &[&Branch],
     next_branch: u64,
+    journal: JournalMark,
 ) -> Result<()> {
-    let _span = debug_span!("settle", events = items.len(), births = births.len()).entered();
-    write_births(txn, births)?;
-    write_branches(txn, items)?;
-    write_ids(txn, items)?;
-    write_order(txn, items)?;
-    // Dropping the table frees its pages at once, row by row would touch each.
-    txn.delete_table(JOURNAL).told()?;
-    txn.open_table(JOURNAL).told()?;
     let settled = match items.last() {
         Some(item) => item.event.position().get(),
         None => super::sync::read(&shared.tail).settled(),
@@ -48,7 +40,23 @@ pub(super) fn settle_into(
         created: shared.created.micros(),
         settled,
         next_branch,
+        journal,
     };
+    settle_store(txn, items, births, meta)
+}
+
+/// The same for a store that is not open yet.
+pub(super) fn settle_store(
+    txn: &WriteTransaction,
+    items: &[Item<'_>],
+    births: &[&Branch],
+    meta: Meta,
+) -> Result<()> {
+    let _span = debug_span!("settle", events = items.len(), births = births.len()).entered();
+    write_births(txn, births)?;
+    write_branches(txn, items)?;
+    write_ids(txn, items)?;
+    write_order(txn, items)?;
     txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
     Ok(())
 }
@@ -155,17 +163,17 @@ fn reopen_small(
     branch: u64,
     next: u64,
 ) -> Result<Option<ChunkBuilder>> {
-    let (last, bytes) = match table.range((branch, 0)..=(branch, u64::MAX)).told()?.next_back() {
+    let (last, chunk) = match table.range((branch, 0)..=(branch, u64::MAX)).told()?.next_back() {
         None => return Ok(None),
         Some(row) => {
             let (key, value) = row.told()?;
             if value.value().len() > CHUNK_BYTES / 2 {
                 return Ok(None);
             }
-            (key.value().1, Bytes::copy_from_slice(value.value()))
+            (key.value().1, Chunk::decode(value.value()))
         }
     };
-    let Ok(old) = Chunk::decode(&bytes) else { return Ok(None) };
+    let Ok(old) = chunk else { return Ok(None) };
     let continues = old.branch() == branch && old.last() == last && last + 1 == next;
     if !continues || old.count() >= SMALL_CHUNK_EVENTS {
         return Ok(None);
@@ -247,7 +255,6 @@ pub(super) fn create_tables(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(BRANCHES).told()?;
     txn.open_table(LINES).told()?;
     txn.open_table(HEADS).told()?;
-    txn.open_table(JOURNAL).told()?;
     txn.open_table(EVENTS).told()?;
     txn.open_table(ORDER).told()?;
     txn.open_table(IDS).told()?;

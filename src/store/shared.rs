@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock, RwLock};
 
-use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 
 use super::branch::Branches;
 use super::builder::Options;
 use super::hook::CommitHook;
+use super::ring::Region;
+use super::settler::Settler;
 use super::sync::read;
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
@@ -19,21 +21,21 @@ use crate::event::{StoreId, Timestamp};
 pub(super) enum Db {
     /// `None` only while it is let go.
     Writable(Option<Database>),
-    ReadOnly(ReadOnlyDatabase),
+    /// Over a storage that keeps what redb writes to itself.
+    ReadOnly(Option<Database>),
 }
 
 impl Drop for Db {
     /// redb writes as it closes, and asserts what a damaged file breaks: whoever lets go last is not unwound by it.
     fn drop(&mut self) {
-        if let Self::Writable(db) = self {
-            let db = db.take();
-            let closed = guarded(move || {
-                drop(db);
-                Ok(())
-            });
-            if let Err(error) = closed {
-                tracing::warn!(%error, "the file could not be closed properly");
-            }
+        let (Self::Writable(db) | Self::ReadOnly(db)) = self;
+        let db = db.take();
+        let closed = guarded(move || {
+            drop(db);
+            Ok(())
+        });
+        if let Err(error) = closed {
+            tracing::warn!(%error, "the file could not be closed properly");
         }
     }
 }
@@ -50,11 +52,17 @@ impl fmt::Debug for Db {
 impl Db {
     pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
         match self {
-            Self::Writable(Some(db)) => db.begin_read().told(),
-            Self::Writable(None) => Err(Error::Closed { after: None }),
-            Self::ReadOnly(db) => db.begin_read().told(),
+            Self::Writable(Some(db)) | Self::ReadOnly(Some(db)) => db.begin_read().told(),
+            Self::Writable(None) | Self::ReadOnly(None) => Err(Error::Closed { after: None }),
         }
     }
+}
+
+/// Where the journal is read from.
+#[derive(Debug)]
+pub(super) struct JournalFile {
+    pub(super) file: Arc<dyn StorageBackend>,
+    pub(super) region: Region,
 }
 
 #[derive(Debug)]
@@ -68,6 +76,8 @@ pub(super) struct Shared {
     pub(super) tail: RwLock<Tail>,
     pub(super) branches: Branches,
     pub(super) writer: Writer,
+    pub(super) settler: Settler,
+    pub(super) journal: JournalFile,
     pub(super) hook: OnceLock<Arc<dyn CommitHook>>,
 }
 

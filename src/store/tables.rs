@@ -18,10 +18,6 @@ pub(super) const LINES: TableDefinition<'static, u64, &[u8]> = TableDefinition::
 /// events of its own has no row.
 pub(super) const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("heads");
 
-/// Number of the commit in the journal to its frame. Emptied by every settle; positions in it follow
-/// [`Meta::settled`](crate::codec::Meta) without holes.
-pub(super) const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
-
 /// Branch number and the chunk's *last* sequence to the chunk. The chunk that holds sequence n is the first at or
 /// after `(branch, n)`. Chunks of a branch follow each other without holes.
 pub(super) const EVENTS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("events");

@@ -1,36 +1,21 @@
-//! The tail: every event that is in the journal and not yet settled, decoded, by branch and in global order.
+//! The tail: every event that is in the journal and not yet settled, decoded. It has two layers at the most: the one
+//! that grows, and one under it that is being settled and no longer changes.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::branch::Branch;
+use super::layer::{Layer, TailEvent};
 use crate::event::{Event, EventId, Place};
-
-/// An event with the number of its branch.
-#[derive(Clone, Debug)]
-pub(super) struct TailEvent {
-    pub(super) branch: u64,
-    pub(super) event: Event,
-}
-
-/// What one branch has in the tail: consecutive sequences from `first`.
-#[derive(Debug)]
-struct Part {
-    first: u64,
-    /// Places in [`Tail::events`].
-    places: Vec<u32>,
-}
 
 /// Positions in it are dense: `settled + 1 ..= committed`.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    settled: u64,
-    events: Vec<TailEvent>,
-    bytes: usize,
-    parts: HashMap<u64, Part>,
-    ids: HashMap<EventId, u32>,
-    births: BTreeMap<Place, Arc<Branch>>,
-    by_number: HashMap<u64, Arc<Branch>>,
+    settling: Option<Arc<Layer>>,
+    growing: Layer,
+    /// No settled event has a larger id.
+    max_settled_id: Option<EventId>,
+    /// How often something left the tail.
+    settles: u64,
 }
 
 /// A copy of what a reader wants from the tail, taken under one lock.
@@ -42,110 +27,117 @@ pub(super) struct Slice {
 }
 
 impl Tail {
-    pub(super) fn new(settled: u64) -> Self {
-        Self { settled, ..Self::default() }
+    pub(super) fn new(settled: u64, max_settled_id: Option<EventId>) -> Self {
+        Self { growing: Layer::new(settled), max_settled_id, ..Self::default() }
+    }
+
+    /// Its layers, the older first.
+    pub(super) fn layers(&self) -> impl DoubleEndedIterator<Item = &Layer> {
+        self.settling.as_deref().into_iter().chain([&self.growing])
+    }
+
+    /// The layer that takes new events.
+    pub(super) fn growing(&self) -> &Layer {
+        &self.growing
+    }
+
+    pub(super) fn growing_mut(&mut self) -> &mut Layer {
+        &mut self.growing
     }
 
     /// The last position that the tables have.
     pub(super) fn settled(&self) -> u64 {
-        self.settled
+        self.settling.as_deref().unwrap_or(&self.growing).base()
     }
 
     /// The last position that is committed.
     pub(super) fn committed(&self) -> u64 {
-        self.settled + self.events.len() as u64
+        self.growing.last()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.events.len()
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.layers().map(|l| l.events().len()).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.births.is_empty()
+        self.layers().all(Layer::is_empty)
     }
 
-    pub(super) fn events(&self) -> &[TailEvent] {
-        &self.events
+    pub(super) fn max_settled_id(&self) -> Option<EventId> {
+        self.max_settled_id
+    }
+
+    pub(super) fn settles(&self) -> u64 {
+        self.settles
     }
 
     pub(super) fn births(&self) -> impl Iterator<Item = &Arc<Branch>> {
-        self.births.values()
+        self.layers().flat_map(Layer::births)
     }
 
     pub(super) fn born(&self, place: &Place) -> Option<&Arc<Branch>> {
-        self.births.get(place)
+        self.layers().find_map(|l| l.born(place))
     }
 
     pub(super) fn born_number(&self, number: u64) -> Option<&Arc<Branch>> {
-        self.by_number.get(&number)
-    }
-
-    pub(super) fn add_birth(&mut self, branch: Arc<Branch>) {
-        self.by_number.insert(branch.number, branch.clone());
-        self.births.insert((*branch.place).clone(), branch);
-    }
-
-    /// Takes the next event in global order.
-    pub(super) fn push(&mut self, branch: u64, event: Event) {
-        debug_assert_eq!(event.position().get(), self.committed() + 1, "positions are dense");
-        let place = self.events.len() as u32;
-        let sequence = event.sequence().get();
-        let part = self.parts.entry(branch).or_insert_with(|| Part { first: sequence, places: Vec::new() });
-        debug_assert_eq!(part.first + part.places.len() as u64, sequence, "sequences are dense");
-        part.places.push(place);
-        self.ids.insert(event.id(), place);
-        self.bytes += event.record().encoded().len();
-        self.events.push(TailEvent { branch, event });
+        self.layers().find_map(|l| l.born_number(number))
     }
 
     /// The branch's last sequence, when the tail has any event of it.
     pub(super) fn head(&self, branch: u64) -> Option<u64> {
-        self.parts.get(&branch).map(|p| p.first + p.places.len() as u64 - 1)
+        self.layers().rev().find_map(|l| Some(l.part(branch)?.last()))
     }
 
     /// The branch's last event, when the tail has any.
     pub(super) fn last_event(&self, branch: u64) -> Option<&Event> {
-        self.event_at(*self.parts.get(&branch)?.places.last()?).map(|e| &e.event)
+        self.layers().rev().find_map(|l| l.last_event(branch))
     }
 
     pub(super) fn by_id(&self, id: EventId) -> Option<&TailEvent> {
-        self.event_at(*self.ids.get(&id)?)
-    }
-
-    fn event_at(&self, place: u32) -> Option<&TailEvent> {
-        self.events.get(place as usize)
+        self.layers().rev().find_map(|l| l.by_id(id))
     }
 
     /// Up to `limit` events of a branch with sequences in `from..=to`, from the near end or the far one.
     pub(super) fn slice(&self, branch: u64, from: u64, to: u64, limit: usize, reverse: bool) -> Slice {
-        let Some(part) = self.parts.get(&branch) else { return Slice::default() };
-        let index = |sequence: u64| {
-            usize::try_from(sequence.saturating_sub(part.first)).unwrap_or(usize::MAX).min(part.places.len())
+        let Some(first) = self.layers().find_map(|l| Some(l.part(branch)?.first)) else {
+            return Slice::default();
         };
-        let (start, end) = (index(from), index(to.saturating_add(1)));
-        let places = part.places.get(start..end).unwrap_or_default();
-        let pick = |p: &u32| self.event_at(*p).map(|e| e.event.clone());
+        let found = self.layers().flat_map(|l| l.between(branch, from, to));
         let events = if reverse {
-            places.iter().rev().take(limit).filter_map(pick).collect()
+            found.rev().take(limit).cloned().collect()
         } else {
             // What a forward reader can reach: it reads the settled part first.
-            let before = usize::try_from(part.first.saturating_sub(from)).unwrap_or(usize::MAX);
-            places.iter().take(limit.saturating_sub(before)).filter_map(pick).collect()
+            let before = usize::try_from(first.saturating_sub(from)).unwrap_or(usize::MAX);
+            found.take(limit.saturating_sub(before)).cloned().collect()
         };
-        Slice { first: Some(part.first), events }
+        Slice { first: Some(first), events }
     }
 
     /// Events with positions in `from..=to`; the settled ones among them are not here.
-    pub(super) fn positions(&self, from: u64, to: u64) -> &[TailEvent] {
-        let index = |position: u64| {
-            usize::try_from(position.saturating_sub(self.settled + 1))
-                .unwrap_or(usize::MAX)
-                .min(self.events.len())
-        };
-        self.events.get(index(from)..index(to.saturating_add(1))).unwrap_or_default()
+    pub(super) fn positions(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &TailEvent> {
+        self.layers().flat_map(move |l| l.positions(from, to))
+    }
+
+    /// What has grown is to be settled; what comes from here on grows on top of it.
+    pub(super) fn freeze(&mut self) -> Arc<Layer> {
+        debug_assert!(self.settling.is_none(), "one layer is settled at a time");
+        let next = Layer::new(self.growing.last());
+        let layer = Arc::new(std::mem::replace(&mut self.growing, next));
+        self.settling = Some(layer.clone());
+        layer
+    }
+
+    /// The layer that was frozen is in the tables.
+    pub(super) fn thaw(&mut self) -> Option<Arc<Layer>> {
+        let layer = self.settling.take()?;
+        self.max_settled_id = self.max_settled_id.max(layer.max_id());
+        self.settles += 1;
+        Some(layer)
+    }
+
+    /// Everything up to this position is in the tables. Answers what is to be dropped, outside of any lock.
+    pub(super) fn clear(&mut self, settled: u64, max_settled_id: Option<EventId>) -> Self {
+        let next = Self { settles: self.settles + 1, ..Self::new(settled, max_settled_id) };
+        std::mem::replace(self, next)
     }
 }

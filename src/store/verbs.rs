@@ -50,7 +50,7 @@ pub struct Store(pub(super) Arc<Handle>);
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
-    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -366,7 +366,8 @@ impl Handle {
             hook.closed();
         }
         self.shared.dismiss_thread();
-        if let Some(thread) = lock(&self.thread).take() {
+        self.shared.settler.dismiss();
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
             // The writer's own thread can hold the last handle of a store, for a moment, through a hook.
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();

@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use super::branch::{Branch, Branches};
 use super::journal::load_journal;
 use super::read::{event_of, open_chunk, settled_head};
+use super::ring::Ring;
+use super::shared::Shared;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::tail::Tail;
-use super::trouble::{Trouble, guarded};
+use super::trouble::{Trouble, corrupt, guarded};
 use super::verbs::Store;
 use crate::codec::{BranchRow, Chunk, Meta, decode_order};
 use crate::error::{Error, Result};
@@ -91,7 +94,15 @@ impl Store {
     /// As [`verify`](Self::verify).
     pub fn verify_with(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
         let reader = self.reader()?;
-        let txn = reader.db.begin_read()?;
+        let (txn, meta, journal) = reader.shared.while_nothing_is_written(|next_commit| {
+            let txn = reader.db.begin_read()?;
+            let meta = meta_of(&txn);
+            let journal = match &meta {
+                Ok(meta) => reader.shared.read_journal(meta, next_commit),
+                Err(_) => Ok(Vec::new()),
+            };
+            Ok::<_, Error>((txn, meta, journal))
+        })?;
         let mut walk = Walk { txn, report: Report::default(), progress: &mut progress, total: 0 };
         // A step that cannot go on is a problem of its own; the others still have their say.
         let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
@@ -99,7 +110,7 @@ impl Store {
                 walk.report.error(name, e);
             }
         };
-        let found = guarded(|| walk.meta());
+        let found = guarded(|| walk.meta(meta, journal));
         step("table meta", found, &mut walk);
         let found = guarded(|| walk.branches());
         step("branches", found, &mut walk);
@@ -109,15 +120,31 @@ impl Store {
     }
 }
 
+fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
+    guarded(|| {
+        let table = txn.open_table(META).told()?;
+        let row = table.get(META_KEY).told()?.ok_or_else(|| Error::not_found("row", META_KEY))?;
+        Meta::decode(row.value()).map_err(|e| Error::corrupt("table meta", e.to_string()))
+    })
+}
+
+impl Shared {
+    /// The frames of all commits that are not settled, as they lie on the disk.
+    fn read_journal(&self, meta: &Meta, next_commit: u64) -> Result<Vec<(u64, Bytes)>> {
+        let recovered = Ring::recover(&self.journal, meta.store, meta.journal, true)?;
+        let next = recovered.ring.next();
+        if next == next_commit {
+            return Ok(recovered.frames);
+        }
+        Err(corrupt(format!("commit {next} of the journal"), "it was written and cannot be read"))
+    }
+}
+
 impl Walk<'_> {
-    fn meta(&mut self) -> Result<()> {
-        let meta = {
-            let table = self.txn.open_table(META).told()?;
-            let row = table.get(META_KEY).told()?.ok_or_else(|| Error::not_found("row", META_KEY))?;
-            Meta::decode(row.value()).map_err(|e| Error::corrupt("table meta", e.to_string()))?
-        };
+    fn meta(&mut self, meta: Result<Meta>, frames: Result<Vec<(u64, Bytes)>>) -> Result<()> {
+        let meta = meta?;
         self.total = meta.settled;
-        let journal = load_journal(&self.txn, &meta, &Branches::new())?;
+        let journal = load_journal(&self.txn, &meta, frames?, &Branches::new())?;
         self.report.events += journal.tail.len() as u64;
         self.report.branches += journal.tail.births().count() as u64;
         let ids = self.txn.open_table(IDS).told()?.len().told()?;

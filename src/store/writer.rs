@@ -312,6 +312,13 @@ impl Shared {
         }
     }
 
+    /// Looks at the file between two commits, with nothing being settled. Answers with the next commit's number.
+    pub(super) fn while_nothing_is_written<T>(&self, look: impl FnOnce(u64) -> T) -> T {
+        let core = lock(&self.writer.core);
+        self.settler.wait();
+        look(core.next_commit())
+    }
+
     /// Takes nothing more; what is queued is still written. `false` when the store was closed before.
     pub(super) fn stop_taking(&self) -> bool {
         let mut queue = lock(&self.writer.queue);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use redb::ReadableTable;
 
 use crate::cli::{Shell, json};
+use crate::support::Tables;
 
 #[test]
 fn a_name_or_type_that_is_none_is_refused_before_a_store_is_made() {
@@ -142,8 +143,8 @@ fn a_file_of_another_redb_program_is_not_touched() {
 fn a_newer_format_is_refused_by_name() {
     let shell = Shell::with_a_session();
     const META: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("meta");
-    let db = redb::Database::open(shell.store()).unwrap();
-    let txn = db.begin_write().unwrap();
+    let tables = Tables::of(shell.store().as_ref());
+    let txn = tables.db.begin_write().unwrap();
     {
         let mut table = txn.open_table(META).unwrap();
         let mut meta = retold::codec::Meta::decode(table.get("store").unwrap().unwrap().value()).unwrap();
@@ -151,7 +152,7 @@ fn a_newer_format_is_refused_by_name() {
         table.insert("store", meta.encode().as_slice()).unwrap();
     }
     txn.commit().unwrap();
-    drop(db);
+    tables.put(shell.store().as_ref());
     let newer = retold::codec::FORMAT + 1;
     for args in [&["append", "s", "a.b"][..], &["read", "s"]] {
         let told = shell.fails(7, args);

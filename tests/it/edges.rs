@@ -97,3 +97,24 @@ fn numbers_at_the_ends_of_what_can_be_asked_are_empty_ranges() {
     assert!(matches!(e, Error::Conflict { .. }));
     assert_eq!(store.diff("s@0", far.as_str()).unwrap().pairs.count(), 5);
 }
+
+#[test]
+fn a_part_of_a_branch_is_not_promoted_and_nothing_is_written() {
+    let store = builder().in_memory().unwrap();
+    store.append("s", numbered(1)).unwrap();
+    store.fork("s", "b").unwrap();
+    store.append("s/b", [numbered(2), numbered(3)]).unwrap();
+    assert!(matches!(store.promote("s/b@2"), Err(Error::Invalid(_))));
+    assert_eq!(store.head("s").unwrap().get(), 1);
+}
+
+#[test]
+fn the_readme_shows_the_example_as_it_is() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let example = std::fs::read_to_string(root.join("examples/quickstart.rs")).unwrap();
+    let shown = readme.split_once("```rust\n").unwrap().1.split_once("```\n").unwrap().0;
+    let code: String =
+        example.lines().skip_while(|l| l.starts_with("//") || l.is_empty()).flat_map(|l| [l, "\n"]).collect();
+    assert_eq!(shown, code);
+}

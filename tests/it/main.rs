@@ -19,6 +19,7 @@ mod cli_tail;
 #[cfg(feature = "cli")]
 mod cli_verbs;
 mod closing;
+mod cost;
 mod crash;
 mod edges;
 mod fault;

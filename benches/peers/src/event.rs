@@ -38,6 +38,28 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// An event that outlives its reading: it can be sent to another thread, and what it was read from be let go.
+#[allow(dead_code)]
+pub struct Kept {
+    pub id: [u8; 16],
+    pub kind: String,
+    pub source: String,
+    pub occurred: i64,
+    pub data: Vec<u8>,
+}
+
+impl From<Envelope<'_>> for Kept {
+    fn from(view: Envelope<'_>) -> Self {
+        Self {
+            id: view.id,
+            kind: view.kind.to_owned(),
+            source: view.source.to_owned(),
+            occurred: view.occurred,
+            data: view.data.to_owned(),
+        }
+    }
+}
+
 pub fn new_id() -> [u8; 16] {
     uuid::Uuid::now_v7().into_bytes()
 }

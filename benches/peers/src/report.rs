@@ -33,7 +33,7 @@ pub fn parse(line: &str) -> Option<(String, Figure)> {
 }
 
 /// The rows of the table, in order, with what they say.
-const ROWS: [(&str, &str); 26] = [
+const ROWS: [(&str, &str); 27] = [
     ("W1", "single appends, 1 producer"),
     ("W2", "single appends, 64 producers"),
     ("W2-p99", "of these, p99"),
@@ -42,6 +42,7 @@ const ROWS: [(&str, &str); 26] = [
     ("W4", "replay, first pass"),
     ("W4-second", "replay, second pass"),
     ("W4-cold", "replay, cold page cache"),
+    ("W4-view", "replay, a view of each event"),
     ("W5", "acknowledged to delivered, p50"),
     ("W5-p99", "acknowledged to delivered, p99"),
     ("W5-whole", "append called to delivered, p50"),

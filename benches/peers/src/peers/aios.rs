@@ -64,6 +64,10 @@ impl Aios {
 }
 
 impl Peer for Aios {
+    fn gives_views(&self) -> bool {
+        false
+    }
+
     fn append(&self, session: u64, draft: Draft) {
         self.append_many(session, vec![draft]);
     }

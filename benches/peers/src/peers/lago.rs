@@ -70,6 +70,10 @@ impl Lago {
 }
 
 impl Peer for Lago {
+    fn gives_views(&self) -> bool {
+        false
+    }
+
     fn append(&self, session: u64, draft: Draft) {
         let event = envelope(&session_id(session), &draft);
         self.runtime.block_on(self.journal.append(event)).unwrap();

@@ -46,6 +46,11 @@ pub trait Peer: Send + Sync {
 
     fn replay_fork(&self, _session: u64, _name: u64, _take: Take<'_>) {}
 
+    /// What it reads are views into a buffer of its own: to keep an event is to copy it.
+    fn gives_views(&self) -> bool {
+        true
+    }
+
     fn close(&self) {}
 }
 

@@ -53,6 +53,10 @@ impl Retold {
 }
 
 impl Peer for Retold {
+    fn gives_views(&self) -> bool {
+        false
+    }
+
     fn append(&self, session: u64, draft: Draft) {
         self.store.append(self.address(session), new(draft)).unwrap();
     }

@@ -101,6 +101,10 @@ impl Uma {
 }
 
 impl Peer for Uma {
+    fn gives_views(&self) -> bool {
+        false
+    }
+
     fn append(&self, session: u64, draft: Draft) {
         self.write(vec![event(&tag(session), draft)]);
     }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use super::{Figure, Job, close, count, figure};
+use crate::event::Kept;
 use crate::measure::{disk, drop_page_cache, peak_memory};
 use crate::peers::{ALONE, Peer, open};
 use crate::report::parse;
@@ -72,13 +73,24 @@ pub fn w8(job: &Job) -> Vec<Figure> {
     noted(job, "W8")
 }
 
-fn pass(peer: &dyn Peer, expected: u64) -> f64 {
+/// Each event as a value that can be kept, or as whatever view the peer has of it.
+#[derive(Clone, Copy, PartialEq)]
+enum As {
+    Value,
+    View,
+}
+
+fn pass(peer: &dyn Peer, expected: u64, wanted: As) -> f64 {
+    let copies = wanted == As::Value && peer.gives_views();
     let start = Instant::now();
     let (mut events, mut bytes) = (0u64, 0usize);
     peer.replay(ALONE, &mut |event| {
         events += 1;
         bytes += event.data.len() + event.kind.len() + event.source.len();
         std::hint::black_box((event.id, event.occurred));
+        if copies {
+            std::hint::black_box(Kept::from(event));
+        }
     });
     std::hint::black_box(bytes);
     assert!(events >= expected, "every event is read");
@@ -88,8 +100,9 @@ fn pass(peer: &dyn Peer, expected: u64) -> f64 {
 pub fn w4(job: &Job) -> Vec<Figure> {
     let events = job.count(EVENTS);
     let peer = open(&job.peer, &filled(job));
-    let mut figures =
-        vec![figure("W4", pass(&*peer, events), "ops/s"), figure("W4-second", pass(&*peer, events), "ops/s")];
+    let mut figures: Vec<Figure> = [("W4", As::Value), ("W4-second", As::Value), ("W4-view", As::View)]
+        .map(|(name, wanted)| figure(name, pass(&*peer, events, wanted), "ops/s"))
+        .into();
     close(peer);
     let child = job.child("run", "W4-cold").stderr(Stdio::inherit()).output().unwrap();
     let lines = String::from_utf8_lossy(&child.stdout).into_owned();
@@ -101,7 +114,7 @@ pub fn w4_cold(job: &Job) -> Vec<Figure> {
     let dir = filled(job);
     drop_page_cache(&dir);
     let peer = open(&job.peer, &dir);
-    let rate = pass(&*peer, job.count(EVENTS));
+    let rate = pass(&*peer, job.count(EVENTS), As::Value);
     close(peer);
     vec![figure("W4-cold", rate, "ops/s")]
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Figure, Job, close, figure};
-use crate::event::Dice;
+use crate::event::{Dice, Kept};
 use crate::payload::Payloads;
 use crate::peers::{Peer, open};
 
@@ -39,11 +39,15 @@ pub fn fill_sessions(peer: &dyn Peer, payloads: &Payloads, sessions: u64) {
 /// Reads per second.
 pub fn last_of_random(peer: &dyn Peer, sessions: u64, reads: u64) -> f64 {
     let mut dice = Dice::new(9);
+    let copies = peer.gives_views();
     let read = |dice: &mut Dice| {
         let mut events = 0;
         peer.last(dice.below(sessions), ROUNDS * EVENTS_A_ROUND, &mut |event| {
             events += 1;
             std::hint::black_box(event.data.len());
+            if copies {
+                std::hint::black_box(Kept::from(event));
+            }
         });
         assert_eq!(events, ROUNDS * EVENTS_A_ROUND, "every event is read");
     };

@@ -1,0 +1,117 @@
+//! An entry of the journal: a frame between the entries before and after it. It carries the number of its commit and
+//! the checksum of the entry before, so that what an earlier lap or a lost commit left behind is never taken for it.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::limits::JOURNAL_ALIGN;
+
+/// Bytes before the frame.
+pub const ENTRY_HEADER: usize = 40;
+
+const MAGIC: [u8; 4] = *b"rtj1";
+const SYNCED: u32 = 1;
+/// Bytes of the header that the checksum covers, with the frame after them.
+const CHECKED: usize = ENTRY_HEADER - size_of::<u64>();
+
+/// What stands before a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryHead {
+    /// Number of the commit.
+    pub number: u64,
+    /// Checksum of the entry before.
+    pub previous: u64,
+    /// Everything before was durable when this was written.
+    pub synced: bool,
+    /// Bytes of the frame.
+    pub len: usize,
+    /// Checksum of this entry.
+    pub sum: u64,
+}
+
+/// Bytes that an entry takes: the next one begins after them.
+#[must_use]
+pub const fn entry_size(frame: usize) -> usize {
+    (ENTRY_HEADER + frame).next_multiple_of(JOURNAL_ALIGN)
+}
+
+/// The bytes of an entry, and its checksum.
+#[must_use]
+pub fn encode_entry(
+    store: &[u8; 16],
+    number: u64,
+    previous: u64,
+    synced: bool,
+    frame: &[u8],
+) -> (Vec<u8>, u64) {
+    let mut out = Vec::with_capacity(entry_size(frame.len()));
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&u32::from(synced).to_le_bytes());
+    out.extend_from_slice(&number.to_le_bytes());
+    out.extend_from_slice(&previous.to_le_bytes());
+    out.extend_from_slice(&(frame.len() as u64).to_le_bytes());
+    let sum = checksum(store, &out, frame);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out.extend_from_slice(frame);
+    out.resize(entry_size(frame.len()), 0);
+    (out, sum)
+}
+
+fn checksum(store: &[u8; 16], head: &[u8], frame: &[u8]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(store);
+    hash.update(head);
+    hash.update(frame);
+    hash.digest()
+}
+
+/// The number of what may be an entry: only its header is looked at, and the checksum is not.
+#[must_use]
+pub fn entry_number(bytes: &[u8]) -> Option<u64> {
+    let number = bytes.get(8..16)?.try_into().ok()?;
+    bytes.starts_with(&MAGIC).then_some(u64::from_le_bytes(number))
+}
+
+/// The entry at the front of the bytes, if there is a whole one of this store: its head, and where its frame ends.
+#[must_use]
+pub fn decode_entry(store: &[u8; 16], bytes: &[u8]) -> Option<EntryHead> {
+    let (head, rest) = bytes.split_at_checked(ENTRY_HEADER)?;
+    let (checked, sum) = head.split_at_checked(CHECKED)?;
+    let sum = u64::from_le_bytes(sum.try_into().ok()?);
+    if head.get(..4)? != MAGIC {
+        return None;
+    }
+    let word = |at: usize| Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?));
+    let len = usize::try_from(word(24)?).ok()?;
+    let frame = rest.get(..len)?;
+    let flags = u32::from_le_bytes(head.get(4..8)?.try_into().ok()?);
+    (checksum(store, checked, frame) == sum).then_some(EntryHead {
+        number: word(8)?,
+        previous: word(16)?,
+        synced: flags & SYNCED != 0,
+        len,
+        sum,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_back_and_any_flip_or_cut_refuses_it() {
+        let store = [7; 16];
+        let (bytes, sum) = encode_entry(&store, 3, 9, true, b"a frame");
+        let head = decode_entry(&store, &bytes).unwrap();
+        assert_eq!(head, EntryHead { number: 3, previous: 9, synced: true, len: 7, sum });
+        assert_eq!(&bytes[ENTRY_HEADER..ENTRY_HEADER + head.len], b"a frame");
+        assert_eq!(decode_entry(&[8; 16], &bytes), None);
+        for bit in 0..(ENTRY_HEADER + 7) * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_entry(&store, &flipped), None, "bit {bit}");
+        }
+        for len in 0..ENTRY_HEADER + 7 {
+            assert_eq!(decode_entry(&store, &bytes[..len]), None, "cut at {len}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The parts of a store's storage: a header, the journal, and the tables behind it.
+
+use std::io;
+use std::sync::Arc;
+
+use redb::{Database, StorageBackend};
+
+use super::backend::Shifted;
+use super::ring::Region;
+use super::settle::create_tables;
+use super::tables::{META, META_KEY};
+use super::trouble::Trouble;
+use crate::codec::{FORMAT, FileHeader, HEADER_BYTES, JournalMark, Meta};
+use crate::error::Result;
+use crate::event::{StoreId, Timestamp};
+use crate::limits::FILE_HEADER_BYTES;
+
+/// redb's flag that a file was not closed stands behind its magic bytes.
+const REDB_FLAGS: u64 = 9;
+const RECOVERY_REQUIRED: u8 = 2;
+
+/// The same storage twice: through a handle of its own, the journal learns of every failed sync.
+pub(super) struct Storage {
+    pub(super) tables: Arc<dyn StorageBackend>,
+    pub(super) journal: Arc<dyn StorageBackend>,
+    pub(super) header: FileHeader,
+}
+
+impl Storage {
+    pub(super) fn region(&self) -> Region {
+        Region { start: self.header.journal, len: self.header.tables - self.header.journal }
+    }
+
+    pub(super) fn shifted(&self) -> Shifted {
+        Shifted { inner: self.tables.clone(), by: self.header.tables }
+    }
+
+    /// Whether it was not closed cleanly.
+    pub(super) fn is_dirty(&self) -> io::Result<bool> {
+        let mut flags = [0];
+        if self.tables.len()? <= self.header.tables + REDB_FLAGS {
+            return Ok(true);
+        }
+        self.tables.read(self.header.tables + REDB_FLAGS, &mut flags)?;
+        Ok(flags.iter().any(|flags| flags & RECOVERY_REQUIRED != 0))
+    }
+}
+
+pub(super) fn read_header(storage: &dyn StorageBackend) -> io::Result<[u8; HEADER_BYTES]> {
+    let mut bytes = [0; HEADER_BYTES];
+    let len = usize::try_from(storage.len()?).unwrap_or(usize::MAX).min(HEADER_BYTES);
+    if let Some(part) = bytes.get_mut(..len) {
+        storage.read(0, part)?;
+    }
+    Ok(bytes)
+}
+
+/// Makes room for the journal in an empty storage, and writes the header.
+pub(super) fn lay_out(storage: &dyn StorageBackend, journal_bytes: u64) -> io::Result<FileHeader> {
+    let tables = FILE_HEADER_BYTES + journal_bytes.next_multiple_of(4_096);
+    let header = FileHeader { journal: FILE_HEADER_BYTES, tables };
+    storage.set_len(tables)?;
+    storage.write(0, &header.encode())?;
+    Ok(header)
+}
+
+/// The tables of a new store.
+pub(super) fn initialise(db: &Database) -> Result<()> {
+    let mut txn = db.begin_write().told()?;
+    txn.set_quick_repair(true);
+    create_tables(&txn)?;
+    let meta = Meta {
+        format: FORMAT,
+        store: *StoreId::new().bytes(),
+        created: Timestamp::now().micros(),
+        settled: 0,
+        next_branch: 1,
+        journal: JournalMark { at: 0, next: 1, chain: 0 },
+    };
+    txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
+    txn.commit().told()
+}

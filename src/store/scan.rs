@@ -1,0 +1,117 @@
+//! A long read of one branch, in pieces: settled chunks as they are unpacked, and what the tail has.
+
+use std::sync::Arc;
+
+use super::branch::Branch;
+use super::read::{Lazy, Reader, event_of, hole, open_chunk, settled_head};
+use super::sync::read;
+use super::tables::EVENTS;
+use super::tail::Slice;
+use super::trouble::Trouble;
+use crate::codec::Chunk;
+use crate::error::Result;
+use crate::event::{Event, Place};
+use crate::limits::{SCAN_CHUNKS, SCAN_TAIL_EVENTS};
+
+/// Consecutive events that are at hand.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Events of a chunk, decoded one by one as they are asked for.
+    Settled {
+        place: Arc<Place>,
+        chunk: Chunk,
+        next: u64,
+        last: u64,
+    },
+    Recent(std::vec::IntoIter<Event>),
+}
+
+impl Iterator for Piece {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Settled { place, chunk, next, last } => {
+                let sequence = *next;
+                if sequence > *last {
+                    return None;
+                }
+                *next += 1;
+                Some(event_of(chunk, place, sequence))
+            }
+            Self::Recent(events) => events.next().map(Ok),
+        }
+    }
+}
+
+/// Some pieces, and the sequence at which to go on; none at the end of what is there.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    pub(super) list: Vec<Piece>,
+    pub(super) next: Option<u64>,
+}
+
+impl Reader {
+    /// The next pieces of a branch's history, its ancestors' part included, up to some chunks of it.
+    pub(super) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
+        let txn = Lazy::new(&self.db);
+        // Copied before the transaction begins.
+        let (head, slices) = {
+            let tail = read(&self.shared.tail);
+            let slices = branch.lineage.iter().map(|s| {
+                let (from, to) = (from.max(s.first), to.min(s.last));
+                tail.slice(s.branch, from, to, SCAN_TAIL_EVENTS, false)
+            });
+            let slices: Vec<Slice> = slices.collect();
+            (tail.head(branch.number), slices)
+        };
+        let head = match head {
+            Some(head) => head,
+            None => settled_head(&*txn.get()?, branch.number)?.map_or(branch.fork, |row| row.head),
+        };
+        let (mut next, to) = (from.max(1), to.min(head));
+        let mut pieces = Pieces::default();
+        for (segment, slice) in branch.lineage.iter().zip(slices) {
+            if next > to || next > segment.last {
+                continue;
+            }
+            let end = to.min(segment.last);
+            let settled = slice.first.map_or(end, |first| end.min(first - 1));
+            if next <= settled {
+                let table = txn.get()?.open_table(EVENTS).told()?;
+                for row in table.range((segment.branch, next)..=(segment.branch, u64::MAX)).told()? {
+                    if pieces.list.len() >= SCAN_CHUNKS {
+                        pieces.next = Some(next);
+                        return Ok(pieces);
+                    }
+                    let (key, value) = row.told()?;
+                    let chunk = open_chunk(&segment.place, key.value(), value.value())?;
+                    if chunk.first() > next {
+                        break;
+                    }
+                    let last = chunk.last().min(settled);
+                    pieces.list.push(Piece::Settled { place: segment.place.clone(), chunk, next, last });
+                    next = last + 1;
+                    if next > settled {
+                        break;
+                    }
+                }
+                if next <= settled {
+                    return Err(hole(&segment.place, next));
+                }
+            }
+            let recent: Vec<Event> =
+                slice.events.into_iter().filter(|e| (next..=end).contains(&e.sequence().get())).collect();
+            if let Some(last) = recent.last().map(|e| e.sequence().get()) {
+                pieces.list.push(Piece::Recent(recent.into_iter()));
+                next = last + 1;
+            }
+            if next <= end {
+                // The tail has more than was copied.
+                break;
+            }
+        }
+        pieces.next = (!pieces.list.is_empty()).then_some(next);
+        Ok(pieces)
+    }
+}

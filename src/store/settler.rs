@@ -1,0 +1,178 @@
+//! A thread that settles one layer of the tail while the next one grows: appends go on meanwhile.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::layer::Layer;
+use super::settle::{Item, settle_into};
+use super::shared::{Db, Shared};
+use super::sync::{lock, write};
+use super::trouble::{Trouble, guarded};
+use crate::codec::JournalMark;
+use crate::error::{Error, Result};
+
+/// A layer that no longer changes, and what holds once it is in the tables.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) layer: Arc<Layer>,
+    pub(super) next_branch: u64,
+    pub(super) journal: JournalMark,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    order: Option<Order>,
+    busy: bool,
+    /// An order was carried out, and the writer has not taken note of it.
+    done: bool,
+    failed: Option<Error>,
+    dismissed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Settler {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Settler {
+    /// Gives it a layer. The one before has been taken note of.
+    pub(super) fn give(&self, order: Order) {
+        let mut state = lock(&self.state);
+        debug_assert!(!state.busy && !state.done, "one layer at a time");
+        (state.order, state.busy) = (Some(order), true);
+        self.changed.notify_all();
+    }
+
+    /// Whether it can be given a layer. After a failure it never can: the layer at hand stays in the tail.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        !state.busy && !state.done && state.failed.is_none()
+    }
+
+    /// `true`, once, after a layer was settled; an error when it could not be, for ever.
+    pub(super) fn take_note(&self) -> Result<bool> {
+        let mut state = lock(&self.state);
+        match &state.failed {
+            Some(error) => Err(error.clone()),
+            None => Ok(std::mem::take(&mut state.done)),
+        }
+    }
+
+    /// Blocks until it has nothing to do.
+    pub(super) fn wait(&self) {
+        let mut state = lock(&self.state);
+        while state.busy {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Ends the thread, after the layer that it has at hand.
+    pub(super) fn dismiss(&self) {
+        lock(&self.state).dismissed = true;
+        self.changed.notify_all();
+    }
+
+    fn next(&self) -> Option<Order> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(order) = state.order.take() {
+                return Some(order);
+            }
+            if state.dismissed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn finish(&self, outcome: Result<()>) {
+        let mut state = lock(&self.state);
+        state.busy = false;
+        match outcome {
+            Ok(()) => state.done = true,
+            Err(error) => state.failed = Some(error),
+        }
+        self.changed.notify_all();
+    }
+}
+
+impl Shared {
+    /// The thread's life.
+    pub(super) fn settle_in_turn(&self) {
+        while let Some(order) = self.settler.next() {
+            let outcome = self.carry_out(&order);
+            if let Err(error) = &outcome {
+                tracing::error!(%error, "settling failed; the store takes no more");
+            }
+            drop(order);
+            self.settler.finish(outcome);
+        }
+    }
+
+    fn carry_out(&self, order: &Order) -> Result<()> {
+        let db = self.db()?;
+        guarded(|| {
+            let Db::Writable(Some(db)) = &*db else {
+                return Err(Error::ReadOnly { path: self.name.clone() });
+            };
+            let txn = self.begin_settle(db, self.options.fast_recovery)?;
+            let items: Vec<Item<'_>> =
+                order.layer.events().iter().map(|e| Item { branch: e.branch, event: &e.event }).collect();
+            let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
+            settle_into(&txn, self, &items, &births, order.next_branch, order.journal)?;
+            txn.commit().told()
+        })?;
+        let settled = write(&self.tail).thaw();
+        // Freed outside the lock: a large layer takes its time.
+        drop(settled);
+        Ok(())
+    }
+
+    /// A transaction that moves events into the tables. It can leave what is needed to open the file without repair.
+    pub(super) fn begin_settle(
+        &self,
+        db: &redb::Database,
+        fast_recovery: bool,
+    ) -> Result<redb::WriteTransaction> {
+        let mut txn = db.begin_write().told()?;
+        txn.set_durability(redb::Durability::Immediate).told()?;
+        txn.set_two_phase_commit(self.options.two_phase);
+        txn.set_quick_repair(fast_recovery);
+        Ok(txn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> Order {
+        let journal = JournalMark { at: 0, next: 1, chain: 0 };
+        Order { layer: Arc::default(), next_branch: 1, journal }
+    }
+
+    #[test]
+    fn a_layer_is_given_only_after_the_one_before_was_noted() {
+        let settler = Settler::default();
+        assert!(settler.is_idle());
+        settler.give(order());
+        assert!(!settler.is_idle() && settler.next().is_some() && !settler.is_idle());
+        assert_eq!(settler.take_note(), Ok(false));
+        settler.finish(Ok(()));
+        assert!(!settler.is_idle());
+        assert_eq!((settler.take_note(), settler.take_note()), (Ok(true), Ok(false)));
+        assert!(settler.is_idle());
+    }
+
+    #[test]
+    fn after_a_failure_nothing_more_is_given() {
+        let settler = Settler::default();
+        settler.give(order());
+        settler.next();
+        let failed = Error::storage("the disk is gone");
+        settler.finish(Err(failed.clone()));
+        settler.wait();
+        assert!(!settler.is_idle());
+        assert_eq!((settler.take_note(), settler.take_note()), (Err(failed.clone()), Err(failed)));
+    }
+}

@@ -1,0 +1,161 @@
+//! Files that an earlier release wrote are brought up to date when they are opened: beside the old file a new one is
+//! made, which then takes its name. The old one is kept.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use redb::{
+    Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    Value,
+};
+use tracing::info;
+
+use super::branch::{Branch, Branches};
+use super::builder::Options;
+use super::create::Draft;
+use super::journal::load_journal;
+use super::layout::initialise;
+use super::open::{io_error, not_a_store, refused};
+use super::settle::{Item, settle_store};
+use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
+use super::trouble::{Trouble, corrupt, malformed};
+use crate::codec::{FORMAT, JournalMark, Meta, OldMeta};
+use crate::error::{Error, Result};
+
+/// The first bytes of a redb file: of formats before the second, a store's.
+const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
+/// Number of the commit to its frame, in formats before the second.
+const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
+/// Rows in one transaction.
+const ROWS: usize = 100_000;
+
+/// Whether the file is redb's alone, without our header: a store of the first format, or another program's.
+pub(super) fn is_bare(mut file: &File) -> io::Result<bool> {
+    let mut head = Vec::with_capacity(REDB_MAGIC.len());
+    file.by_ref().take(REDB_MAGIC.len() as u64).read_to_end(&mut head)?;
+    Ok(head == REDB_MAGIC)
+}
+
+/// The name under which the file of an earlier format is kept.
+fn backup_of(path: &Path, format: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".format{format}"));
+    name.into()
+}
+
+pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result<()> {
+    if options.read_only {
+        let why =
+            "was written by an earlier release and is brought up to date by opening it for writing once";
+        return Err(crate::event::Invalid::new("store", format!("{name} {why}")).into());
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| io_error(name, &e))?;
+    let old = redb::Builder::new()
+        .set_cache_size(options.cache_bytes)
+        .create_file(file)
+        .map_err(|e| refused(name, e))?;
+    // From here on nobody else has it; perhaps somebody was faster.
+    if !is_bare(&File::open(path).map_err(|e| io_error(name, &e))?).map_err(|e| io_error(name, &e))? {
+        return Ok(());
+    }
+    let txn = old.begin_read().told()?;
+    let meta = old_meta(&txn, name)?;
+    let draft = Draft::new(path, name)?;
+    draft.write(options, |db| {
+        initialise(db)?;
+        copy_store(&txn, &meta, db)
+    })?;
+    drop(txn);
+    // Closed while its name still is its own, so that the copy that is kept is whole.
+    let backup = backup_of(path, meta.format);
+    match fs::hard_link(path, &backup) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other.map_err(|e| draft.failed(&e))?,
+    }
+    draft.rename(path)?;
+    draft.sync_folder()?;
+    drop(old);
+    info!(from = meta.format, to = FORMAT, kept = %backup.display(), "brought up to date");
+    Ok(())
+}
+
+fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
+    let table = match txn.open_table(META) {
+        Ok(table) => table,
+        Err(redb::TableError::Storage(e)) => return Err(super::trouble::translate(e.into())),
+        Err(_) => return Err(not_a_store(name, "is a redb file of another program")),
+    };
+    let place = || format!("the meta row of {name}");
+    let row = table.get(META_KEY).told()?.ok_or_else(|| corrupt(place(), "it is missing"))?;
+    let found = Meta::format(row.value()).map_err(malformed(place()))?;
+    if found >= FORMAT {
+        return Err(Error::NewerFormat { path: name.to_owned(), found, supported: FORMAT });
+    }
+    OldMeta::decode(row.value()).map_err(malformed(place()))
+}
+
+/// Copies every table, and settles what the old journal holds.
+fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Database) -> Result<()> {
+    copy(old, db, BRANCHES)?;
+    copy(old, db, LINES)?;
+    copy(old, db, HEADS)?;
+    copy(old, db, EVENTS)?;
+    copy(old, db, ORDER)?;
+    copy(old, db, IDS)?;
+    let now = Meta {
+        format: FORMAT,
+        store: meta.store,
+        created: meta.created,
+        settled: meta.settled,
+        next_branch: meta.next_branch,
+        journal: JournalMark { at: 0, next: 1, chain: 0 },
+    };
+    let journal = load_journal(old, &now, frames(old)?, &Branches::new())?;
+    let txn = db.begin_write().told()?;
+    let layer = journal.tail.growing();
+    let items: Vec<Item<'_>> =
+        layer.events().iter().map(|e| Item { branch: e.branch, event: &e.event }).collect();
+    let births: Vec<&Branch> = layer.births().map(|b| &**b).collect();
+    let settled = layer.last();
+    settle_store(&txn, &items, &births, Meta { settled, next_branch: journal.next_branch, ..now })?;
+    txn.commit().told()
+}
+
+fn frames(old: &ReadTransaction) -> Result<Vec<(u64, Bytes)>> {
+    let table = old.open_table(JOURNAL).told()?;
+    let mut frames = Vec::new();
+    for row in table.iter().told()? {
+        let (commit, frame) = row.told()?;
+        let expected = frames.len() as u64 + 1;
+        if commit.value() != expected {
+            return Err(corrupt(format!("commit {expected} of the journal"), "it is missing"));
+        }
+        frames.push((commit.value(), Bytes::copy_from_slice(frame.value())));
+    }
+    Ok(frames)
+}
+
+fn copy<K: Key + 'static, V: Value + 'static>(
+    old: &ReadTransaction,
+    db: &Database,
+    table: TableDefinition<'static, K, V>,
+) -> Result<()> {
+    let from = old.open_table(table).told()?;
+    let mut rows = from.iter().told()?;
+    let mut left = from.len().told()?;
+    while left > 0 {
+        let txn = db.begin_write().told()?;
+        {
+            let mut to = txn.open_table(table).told()?;
+            for row in rows.by_ref().take(ROWS) {
+                let (key, value) = row.told()?;
+                to.insert(key.value(), value.value()).told()?;
+                left = left.saturating_sub(1);
+            }
+        }
+        txn.commit().told()?;
+    }
+    Ok(())
+}
