@@ -37,7 +37,7 @@ pub use phase::Phase;
 pub use pointer::{Pointer, Pointers};
 pub use record::{JSON, Metadata, Record, RecordParts, Span};
 pub use recorded::Event;
-pub use role::{AlertKind, Entity, Progress, ProgressRole, Role, Status};
+pub use role::{AlertKind, Condition, Entity, Progress, ProgressRole, Role, Status};
 pub(crate) use spelling::snake;
 pub use time::Timestamp;
 pub use type_info::{TypeInfo, TypeSpec};

@@ -32,9 +32,14 @@ pub struct Role {
     /// The phase that the entity is in from this event on.
     #[serde(rename = "phase", skip_serializing_if = "Option::is_none")]
     pub fixed_phase: Option<Phase>,
-    /// Where the payload itself names the phase; a word that is found there and known wins over `phase`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<Status>,
+    /// Where the payload itself names the phase; a word that is found there and known wins over `phase`. One, or a list
+    /// that is tried in order.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "one_or_list",
+        deserialize_with = "one_or_many"
+    )]
+    pub status: Vec<Status>,
     /// Where it says why.
     #[serde(skip_serializing_if = "Pointers::is_empty")]
     pub reason: Pointers,
@@ -65,13 +70,13 @@ impl Role {
     /// The phase that an event with this payload leads to.
     #[must_use]
     pub fn phase(&self, payload: &Value) -> Option<Phase> {
-        self.status.as_ref().and_then(|s| s.read(payload)).or(self.fixed_phase)
+        self.status.iter().find_map(|s| s.read(payload)).or(self.fixed_phase)
     }
 
     /// Whether [`Role::phase`] can give a phase for some payload.
     #[must_use]
     pub fn has_phase(&self) -> bool {
-        self.fixed_phase.is_some() || self.status.is_some()
+        self.fixed_phase.is_some() || !self.status.is_empty()
     }
 }
 
@@ -81,11 +86,14 @@ impl Role {
 pub struct Entity {
     /// The sort of thing: `session`, `task`, `tool`, `plan`, `agent`, `run`, `step`, …
     pub kind: String,
-    /// Where the payload names it. When nothing is found the event's correlation names it, and without one it is the
-    /// one unnamed entity of its kind in the session.
+    /// Where the payload names it. When nothing is found there, the event's correlation names it, then what it is
+    /// called; and without any it is the one unnamed entity of its kind in the session.
     #[serde(default, skip_serializing_if = "Pointers::is_empty")]
     pub id: Pointers,
-    /// What happens to it happens to the session as a whole too, as with a run. It has no correlation for a name.
+    /// Where the payload says what it is called: a text for people.
+    #[serde(default, skip_serializing_if = "Pointers::is_empty")]
+    pub name: Pointers,
+    /// What happens to it happens to the session as a whole too, as with a run. It is named by its `id` only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
 }
@@ -95,7 +103,17 @@ impl Entity {
     #[must_use]
     pub fn id(&self, payload: &Value, correlation: Option<&str>) -> String {
         let named = self.id.text(payload);
-        named.or_else(|| correlation.filter(|_| !self.whole).map(str::to_owned)).unwrap_or_default()
+        if self.whole {
+            return named.unwrap_or_default();
+        }
+        let tied = named.or_else(|| correlation.map(str::to_owned));
+        tied.or_else(|| self.name.text(payload)).unwrap_or_default()
+    }
+
+    /// What it is called, when the payload says so.
+    #[must_use]
+    pub fn name(&self, payload: &Value) -> Option<String> {
+        self.name.text(payload)
     }
 }
 
@@ -105,13 +123,29 @@ impl Entity {
 pub struct Status {
     /// Where the word is.
     pub at: Pointers,
+    /// Where something has to stand for this to count, and what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
     /// Words of its own. Those that are usual ([`Phase::of_word`]) are known anyway.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub words: BTreeMap<String, Phase>,
 }
 
+/// Something that has to stand at a place of the payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Where.
+    pub at: Pointers,
+    /// What.
+    pub is: Value,
+}
+
 impl Status {
     fn read(&self, payload: &Value) -> Option<Phase> {
+        if self.when.as_ref().is_some_and(|c| c.at.find(payload) != Some(&c.is)) {
+            return None;
+        }
         let words = self.at.iter().filter_map(|p| p.find(payload)?.as_str());
         words.into_iter().find_map(|w| self.words.get(w).copied().or_else(|| Phase::of_word(w)))
     }
@@ -214,6 +248,27 @@ impl AlertKind {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<Status>),
+    One(Status),
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Status>, D::Error> {
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::Many(all) => all,
+        OneOrMany::One(one) => vec![one],
+    })
+}
+
+fn one_or_list<S: serde::Serializer>(all: &[Status], to: S) -> Result<S::Ok, S::Error> {
+    match all {
+        [one] => one.serialize(to),
+        all => all.serialize(to),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,13 +308,27 @@ mod tests {
     }
 
     #[test]
+    fn a_status_counts_under_its_condition_only() {
+        let role = role(json!({"status": [
+            {"at": "/agent_state"},
+            {"at": "/value", "when": {"at": "/key", "is": "execution_status"}},
+        ]}));
+        assert_eq!(role.phase(&json!({"key": "execution_status", "value": "paused"})), Some(Phase::Paused));
+        assert_eq!(role.phase(&json!({"key": "door", "value": "open"})), None);
+        assert_eq!(role.phase(&json!({"agent_state": "error"})), Some(Phase::Failed));
+    }
+
+    #[test]
     fn an_entity_is_named_by_payload_then_correlation_then_not_at_all() {
-        let task = Entity { kind: "task".into(), id: Pointers::new(&["/task_id"]).unwrap(), whole: false };
+        let (id, name) = (Pointers::new(&["/task_id"]).unwrap(), Pointers::new(&["/title"]).unwrap());
+        let task = Entity { kind: "task".into(), id, name, whole: false };
         assert_eq!(task.id(&json!({"task_id": 7}), Some("c")), "7");
         assert_eq!(task.id(&json!({}), Some("c")), "c");
+        assert_eq!(task.id(&json!({"title": "fix"}), None), "fix");
+        assert_eq!(task.id(&json!({"title": "fix"}), Some("c")), "c");
         assert_eq!(task.id(&json!({}), None), "");
         let run = Entity { whole: true, ..task };
-        assert_eq!(run.id(&json!({}), Some("c")), "");
+        assert_eq!(run.id(&json!({"title": "fix"}), Some("c")), "");
     }
 
     #[test]

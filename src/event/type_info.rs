@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Invalid, Pattern, Role, check_kind};
+use super::{Invalid, Pattern, Role, check_kind, snake};
 
 /// What the catalogue says of a type, or of all types that match a user's pattern.
 #[derive(Clone, Debug)]
@@ -43,7 +43,44 @@ impl fmt::Debug for Schema {
     }
 }
 
+/// The schema of a payload struct, where schemas are compiled in.
+macro_rules! schema_of {
+    ($payload:ty) => {{
+        #[cfg(feature = "schema")]
+        let schema = $crate::event::type_info::Schema::Derived(|| schemars::schema_for!($payload).to_value());
+        #[cfg(not(feature = "schema"))]
+        let schema = $crate::event::type_info::Schema::None;
+        schema
+    }};
+}
+pub(super) use schema_of;
+
 impl TypeInfo {
+    /// A row of one of our tables.
+    pub(super) fn built_in(
+        (name, domain, line): (&'static str, &'static str, &'static str),
+        version: u32,
+        aliases: &[&'static str],
+        role: Role,
+        schema: Schema,
+        example: Value,
+    ) -> Self {
+        // The name as systems write it that have no dots.
+        let spelling = name.contains('.').then(|| Cow::Owned(snake(name)));
+        Self {
+            name: name.into(),
+            pattern: None,
+            domain: domain.into(),
+            line: line.trim().trim_end_matches('.').into(),
+            version,
+            aliases: spelling.into_iter().chain(aliases.iter().map(|a| Cow::Borrowed(*a))).collect(),
+            role,
+            schema,
+            example: Some(example),
+            built_in: true,
+        }
+    }
+
     /// The dotted name, or the pattern as it was written.
     #[must_use]
     pub fn name(&self) -> &str {

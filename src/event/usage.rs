@@ -40,8 +40,11 @@ pub enum Mode {
     Gauge,
     /// It is added.
     Delta,
-    /// It replaces the total that the same thing reported before.
+    /// It replaces the total that the same thing reported before, under whatever type.
     Total,
+    /// It sums up what the event's entity used since it began. Of that only what was not reported piece by piece
+    /// meanwhile is added, so that the tokens of a run's messages and those of the run do not count twice.
+    Sum,
 }
 
 /// What a figure measures, with its unit. Any other name is a measure of the user's own.
@@ -65,6 +68,10 @@ pub enum Measure {
     OutputTokens,
     /// Tokens, where the two are not told apart.
     Tokens,
+    /// Tokens that a provider took from its cache.
+    CacheReadTokens,
+    /// Tokens that a provider put into its cache.
+    CacheWriteTokens,
     /// Calls to a provider.
     ApiCalls,
     /// Failures.
@@ -77,7 +84,7 @@ pub enum Measure {
     Custom(String),
 }
 
-const NAMES: [(&str, Measure); 12] = [
+const NAMES: [(&str, Measure); 14] = [
     ("memory_mb", Measure::MemoryMb),
     ("cpu_percent", Measure::CpuPercent),
     ("disk_mb", Measure::DiskMb),
@@ -86,6 +93,8 @@ const NAMES: [(&str, Measure); 12] = [
     ("input_tokens", Measure::InputTokens),
     ("output_tokens", Measure::OutputTokens),
     ("tokens", Measure::Tokens),
+    ("cache_read_tokens", Measure::CacheReadTokens),
+    ("cache_write_tokens", Measure::CacheWriteTokens),
     ("api_calls", Measure::ApiCalls),
     ("errors", Measure::Errors),
     ("cost_usd", Measure::CostUsd),

@@ -1,33 +1,14 @@
 //! A program that writes code, from outside: its life, its progress, its files, its provider, what it uses.
 
-use super::words::whole;
-use crate::event::Measure::{
-    ApiCalls, CpuPercent, DiskMb, DurationMs, Files, InputTokens, MemoryMb, NetworkBytes, OutputTokens,
-    Tokens,
-};
-use crate::event::Mode::{Delta, Gauge, Total};
-use crate::event::Phase::{Completed, Created, Deleted, Failed, Paused, Running, Stopped};
-use crate::event::{AlertKind, ProgressRole, Role};
-
-use super::words::at;
+use super::words::*;
 
 fn coder() -> Role {
     whole("coder", &["/coder_id"])
 }
 
-fn progress() -> ProgressRole {
-    ProgressRole {
-        percent: at(&["/progress"]),
-        stage: at(&["/stage"]),
-        milestone: at(&["/milestone"]),
-        description: at(&["/description"]),
-        ..ProgressRole::default()
-    }
-}
-
 types! { "coder";
     /// A coder was set up.
-    CoderCreated = "coder.created" also ["coder_created"] {
+    CoderCreated = "coder.created" {
         may {
             coder_id: String,
             /// The status before.
@@ -41,49 +22,49 @@ types! { "coder";
         example {"coder_id": "coder-1", "current_status": "created", "reason": "issue 42 was assigned"}
     }
     /// A coder began its work.
-    CoderStarted = "coder.started" also ["coder_started"] {
+    CoderStarted = "coder.started" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Running).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "created", "current_status": "running"}
     }
     /// A coder was halted, to go on later.
-    CoderPaused = "coder.paused" also ["coder_paused"] {
+    CoderPaused = "coder.paused" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Paused).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "running", "current_status": "paused", "reason": "lunch"}
     }
     /// A coder went on after a pause.
-    CoderResumed = "coder.resumed" also ["coder_resumed"] {
+    CoderResumed = "coder.resumed" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Running).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "paused", "current_status": "running"}
     }
     /// A coder reached its goal.
-    CoderCompleted = "coder.completed" also ["coder_completed"] {
+    CoderCompleted = "coder.completed" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Completed).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "running", "current_status": "completed"}
     }
     /// A coder gave up on an error.
-    CoderFailed = "coder.failed" also ["coder_failed"] {
+    CoderFailed = "coder.failed" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Failed).why_at(&["/reason"]).erred_at(&["/error"]);
         example {"coder_id": "coder-1", "previous_status": "running", "current_status": "failed", "error": "no compiler"}
     }
     /// A coder was stopped from outside.
-    CoderStopped = "coder.stopped" also ["coder_stopped"] {
+    CoderStopped = "coder.stopped" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Stopped).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "running", "current_status": "stopped", "reason": "by hand"}
     }
     /// A coder was removed.
-    CoderDeleted = "coder.deleted" also ["coder_deleted"] {
+    CoderDeleted = "coder.deleted" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Deleted).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "completed", "current_status": "deleted"}
     }
     /// How far a coder has come.
-    CoderProgress = "coder.progress" also ["coder_progress"] {
+    CoderProgress = "coder.progress" {
         may {
             coder_id: String,
             /// Percent, 0 to 100.
@@ -96,7 +77,7 @@ types! { "coder";
         example {"coder_id": "coder-1", "progress": 40.0, "stage": "tests", "description": "writing the failing test"}
     }
     /// A coder reached a milestone.
-    CoderMilestone = "coder.milestone" also ["coder_milestone"] {
+    CoderMilestone = "coder.milestone" {
         may {
             coder_id: String,
             milestone: String,
@@ -109,7 +90,7 @@ types! { "coder";
         example {"coder_id": "coder-1", "milestone": "tests pass", "progress": 80.0}
     }
     /// A coder printed something.
-    CoderOutput = "coder.output" also ["coder_output"] {
+    CoderOutput = "coder.output" {
         may {
             coder_id: String,
             output: String,
@@ -136,19 +117,19 @@ types! { "coder";
         example {"coder_id": "coder-1", "operation": "create", "path": "src/name.rs", "size": 812, "content_hash": "sha256:9f2c"}
     }
     /// A file of the workspace was changed.
-    CoderFileModified = "coder.file_modified" also ["file_modified", "coder.file.modified", "workspace_file_modified"] {
+    CoderFileModified = "coder.file_modified" also ["coder.edited", "file_modified", "file_write", "file_mutated", "coder.file.modified", "workspace_file_modified"] {
         may { coder_id: String, operation: String, path: String, size: u64, content_hash: String }
         role coder();
         example {"coder_id": "coder-1", "operation": "modify", "path": "src/name.rs", "size": 934, "content_hash": "sha256:11ab"}
     }
     /// A file was taken out of the workspace.
-    CoderFileDeleted = "coder.file_deleted" also ["file_deleted", "coder.file.deleted", "workspace_file_deleted"] {
+    CoderFileDeleted = "coder.file_deleted" also ["file_deleted", "file_delete", "coder.file.deleted", "workspace_file_deleted"] {
         may { coder_id: String, operation: String, path: String, size: u64, content_hash: String }
         role coder();
         example {"coder_id": "coder-1", "operation": "delete", "path": "src/old.rs"}
     }
     /// The workspace was brought in line with another copy.
-    CoderWorkspaceSynced = "coder.workspace_synced" also ["workspace_synced", "workspace_sync", "coder_workspace_sync"] {
+    CoderWorkspaceSynced = "coder.workspace_synced" also ["workspace_synced", "workspace_sync", "coder.workspace_sync"] {
         may {
             coder_id: String,
             operation: String,

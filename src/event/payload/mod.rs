@@ -8,7 +8,44 @@
 mod table;
 mod words;
 
+pub mod actor;
+pub mod agent;
+pub mod analysis;
+pub mod approval;
+pub mod budget;
+pub mod build;
+pub mod checkpoint;
 pub mod coder;
+pub mod context;
+pub mod custom;
+pub mod decision;
+pub mod deploy;
+pub mod error;
+pub mod invariant;
+pub mod kanban;
+pub mod memory;
+pub mod message;
+pub mod mode;
+pub mod module;
+pub mod monitoring;
+pub mod plan;
+pub mod plugin;
+pub mod policy;
+pub mod project;
+pub mod resource;
+pub mod run;
+pub mod sandbox;
+pub mod scheduler;
+pub mod security;
+pub mod session;
+pub mod state;
+pub mod step;
+pub mod system;
+pub mod task;
+pub mod tool;
+pub mod ui;
+pub mod validation;
+pub mod workflow;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,5 +100,47 @@ impl Event {
 
 /// Every built-in type, by domain.
 pub(super) fn all() -> Vec<TypeInfo> {
-    [coder::types()].into_iter().flatten().collect()
+    [
+        coder::types(),
+        plan::types(),
+        decision::types(),
+        invariant::types(),
+        actor::types(),
+        tool::types(),
+        resource::types(),
+        sandbox::types(),
+        checkpoint::types(),
+        context::types(),
+        validation::types(),
+        session::types(),
+        budget::types(),
+        task::types(),
+        agent::types(),
+        project::types(),
+        kanban::types(),
+        system::types(),
+        module::types(),
+        plugin::types(),
+        analysis::types(),
+        build::types(),
+        deploy::types(),
+        monitoring::types(),
+        security::types(),
+        workflow::types(),
+        scheduler::types(),
+        ui::types(),
+        run::types(),
+        step::types(),
+        message::types(),
+        approval::types(),
+        memory::types(),
+        policy::types(),
+        mode::types(),
+        state::types(),
+        error::types(),
+        custom::types(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -37,23 +37,14 @@ macro_rules! types {
         /// The types of this domain.
         pub(in crate::event) fn types() -> Vec<$crate::event::TypeInfo> {
             vec![$(
-                $crate::event::TypeInfo {
-                    name: $name.into(),
-                    pattern: None,
-                    domain: $domain.into(),
-                    line: $line.trim().trim_end_matches('.').into(),
-                    version: <$payload as $crate::event::payload::Payload>::VERSION,
-                    aliases: vec![$($($alias.into()),*)?],
-                    role: $role,
-                    #[cfg(feature = "schema")]
-                    schema: $crate::event::type_info::Schema::Derived(|| {
-                        schemars::schema_for!($payload).to_value()
-                    }),
-                    #[cfg(not(feature = "schema"))]
-                    schema: $crate::event::type_info::Schema::None,
-                    example: Some(serde_json::json!($example)),
-                    built_in: true,
-                },
+                $crate::event::TypeInfo::built_in(
+                    ($name, $domain, $line),
+                    <$payload as $crate::event::payload::Payload>::VERSION,
+                    &[$($($alias),*)?],
+                    $role,
+                    $crate::event::type_info::schema_of!($payload),
+                    serde_json::json!($example),
+                ),
             )*]
         }
 
