@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use super::{Invalid, Role, TypeInfo, TypeSpec, payload, snake};
+use super::{Invalid, Pattern, Role, TypeInfo, TypeSpec, payload, snake};
 use crate::limits::MAX_USER_TYPES;
 
 /// Every type that is known, by name, by the names that it has elsewhere, and by pattern. Cloning shares it.
@@ -123,6 +123,14 @@ impl Catalogue {
     #[must_use]
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.find(name).map(TypeInfo::role).filter(|r| !r.is_empty())
+    }
+
+    /// Names under which events may be recorded that this pattern does not match, of types that it matches under another
+    /// of their names.
+    pub(super) fn other_names<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = &'a str> {
+        let types = self.types().filter(|_| pattern.names_something());
+        let some = types.filter(|t| t.recorded_names().any(|n| pattern.matches(n)));
+        some.flat_map(TypeInfo::recorded_names).filter(|n| !pattern.matches(n))
     }
 
     /// Every type: the built-in ones by domain, then the user's in the order in which they were registered.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::Invalid;
-use crate::limits::{MAX_POINTER_BYTES, MAX_POINTERS};
+use crate::limits::{MAX_POINTERS, MAX_ROLE_POINTER_BYTES};
 
 /// Where something is in a JSON payload: a JSON Pointer (RFC 6901), in which one step may be `*`, any member of an
 /// object or item of a list.
@@ -38,8 +38,8 @@ impl Pointer {
     /// `1` after it, and for a second `*`.
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let bad = |why: &str| Err(Invalid::new("pointer", format!("`{}` {why}", text.escape_debug())));
-        if text.len() > MAX_POINTER_BYTES {
-            let reason = format!("has {} bytes; {MAX_POINTER_BYTES} are the most", text.len());
+        if text.len() > MAX_ROLE_POINTER_BYTES {
+            let reason = format!("has {} bytes; {MAX_ROLE_POINTER_BYTES} are the most", text.len());
             return Err(Invalid::new("pointer", reason));
         }
         let mut parts = text.split('/');

@@ -16,6 +16,8 @@ pub struct TypeInfo {
     pub(super) line: Cow<'static, str>,
     pub(super) version: u32,
     pub(super) aliases: Vec<Cow<'static, str>>,
+    /// The names under which an event of this type may be recorded: its own, and aliases in a spelling that is legal.
+    pub(super) recorded: Vec<Box<str>>,
     pub(super) role: Role,
     pub(super) schema: Schema,
     pub(super) example: Option<Value>,
@@ -65,15 +67,16 @@ impl TypeInfo {
         schema: Schema,
         example: Value,
     ) -> Self {
-        // The name as systems write it that have no dots.
-        let spelling = name.contains('.').then(|| Cow::Owned(snake(name)));
+        let aliases = aliases.iter().map(|a| Cow::Borrowed(*a)).collect();
+        let (aliases, recorded) = names(name, aliases);
         Self {
+            recorded,
             name: name.into(),
             pattern: None,
             domain: domain.into(),
             line: line.trim().trim_end_matches('.').into(),
             version,
-            aliases: spelling.into_iter().chain(aliases.iter().map(|a| Cow::Borrowed(*a))).collect(),
+            aliases,
             role,
             schema,
             example: Some(example),
@@ -116,6 +119,10 @@ impl TypeInfo {
         self.aliases.iter().map(|a| &**a)
     }
 
+    pub(super) fn recorded_names(&self) -> impl Iterator<Item = &str> {
+        self.recorded.iter().map(|n| &**n)
+    }
+
     /// What it means to projections.
     #[must_use]
     pub fn role(&self) -> &Role {
@@ -144,6 +151,17 @@ impl TypeInfo {
     pub fn is_built_in(&self) -> bool {
         self.built_in
     }
+}
+
+/// The aliases of a type, with its name as systems write it that have no dots; and all names that can be recorded.
+fn names(name: &str, mut aliases: Vec<Cow<'static, str>>) -> (Vec<Cow<'static, str>>, Vec<Box<str>>) {
+    let plain = snake(name);
+    if plain != name && !aliases.iter().any(|a| *a == plain) {
+        aliases.insert(0, plain.into());
+    }
+    let legal = |alias: &str| if check_kind(alias).is_ok() { alias.into() } else { snake(alias).into() };
+    let recorded = std::iter::once(name.into()).chain(aliases.iter().map(|a| legal(a))).collect();
+    (aliases, recorded)
 }
 
 /// A type that a user registers: what one `[[type]]` of a TOML file, or one item of `types` in a JSON file, says.
@@ -236,11 +254,15 @@ impl TypeSpec {
         }
         let first = name.split('.').next().filter(|part| !part.contains('*')).unwrap_or("custom");
         let domain = self.domain.unwrap_or_else(|| first.to_owned());
+        let aliases: Vec<_> = self.aliases.into_iter().map(Cow::Owned).collect();
+        let (aliases, recorded) =
+            if pattern.is_some() { (aliases, Vec::new()) } else { names(&name, aliases) };
         Ok(TypeInfo {
+            recorded,
+            aliases,
             domain: domain.into(),
             line: self.line.into(),
             version: self.version.unwrap_or(1),
-            aliases: self.aliases.into_iter().map(Cow::Owned).collect(),
             role: self.role,
             schema: self.schema.map_or(Schema::None, |s| Schema::Given(Arc::new(s))),
             example: self.example,

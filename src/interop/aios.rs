@@ -182,14 +182,20 @@ fn kind_of(kind: &Fields<'_>) -> Cow<'static, str> {
     match &*name {
         "Custom" => match kind.text("event_type") {
             Some(t) if check_kind(&t).is_ok() => Cow::Owned(t.into_owned()),
-            t => names::kind(&[], "aios", &t.unwrap_or_default()),
+            t => other(&t.unwrap_or_default()),
         },
         "Message" if kind.text("role").is_some_and(|r| r == "user") => Cow::Borrowed("message.user"),
         "ToolCallCompleted" if kind.text("status").is_some_and(|s| s.eq_ignore_ascii_case("error")) => {
             Cow::Borrowed("tool.errored")
         }
-        name => names::kind(&KINDS, "aios", name),
+        name if KINDS.iter().any(|(theirs, _)| *theirs == name) => names::kind(&KINDS, "aios", name),
+        name => other(name),
     }
+}
+
+/// A kind that has no word in the table: many are in the catalogue under that name.
+fn other(name: &str) -> Cow<'static, str> {
+    names::known(name).unwrap_or_else(|| names::kind(&[], "aios", name))
 }
 
 fn correlation<'a>(f: &Fields<'a>, kind: &Fields<'a>) -> Option<Cow<'a, str>> {

@@ -91,9 +91,9 @@ types! { "coder";
     }
     /// A coder printed something.
     CoderOutput = "coder.output" {
+        needs { output: String }
         may {
             coder_id: String,
-            output: String,
             /// `stdout` or `stderr`.
             stream: String,
             stage: String,
@@ -145,9 +145,9 @@ types! { "coder";
     }
     /// A provider was called and answered.
     CoderApiCall = "coder.api_call" also ["api_call", "coder.api.call", "provider_api_call"] {
+        needs { provider: String }
         may {
             coder_id: String,
-            provider: String,
             model: String,
             /// Tokens of the call, read and written together.
             tokens: u64,
@@ -169,9 +169,9 @@ types! { "coder";
     }
     /// A call to a provider failed.
     CoderApiError = "coder.api_error" also ["api_error", "coder.api.error", "provider_api_error"] {
+        needs { provider: String }
         may {
             coder_id: String,
-            provider: String,
             model: String,
             tokens: u64,
             /// Milliseconds.
@@ -188,9 +188,9 @@ types! { "coder";
     }
     /// A provider asked to be called less often.
     CoderRateLimited = "coder.rate_limited" also ["coder.rate_limit", "rate_limit", "rate_limited", "provider_rate_limit"] {
+        needs { provider: String }
         may {
             coder_id: String,
-            provider: String,
             model: String,
             error_code: String,
             /// Milliseconds to wait.
