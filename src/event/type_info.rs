@@ -156,7 +156,7 @@ impl TypeInfo {
 /// The aliases of a type, with its name as systems write it that have no dots; and all names that can be recorded.
 fn names(name: &str, mut aliases: Vec<Cow<'static, str>>) -> (Vec<Cow<'static, str>>, Vec<Box<str>>) {
     let plain = snake(name);
-    if plain != name && !aliases.iter().any(|a| *a == plain) {
+    if plain != name && !aliases.iter().any(|a| snake(a) == plain) {
         aliases.insert(0, plain.into());
     }
     let legal = |alias: &str| if check_kind(alias).is_ok() { alias.into() } else { snake(alias).into() };

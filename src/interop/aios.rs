@@ -15,7 +15,7 @@ use super::plan::{Added, Body, Builder, Draft};
 use super::{Format, Input, Plan, ids, json, names, pieces, source};
 
 /// Their kinds that mean the same as a type of ours.
-const KINDS: [(&str, &str); 31] = [
+pub(super) const KINDS: [(&str, &str); 31] = [
     ("UserMessage", "message.user"),
     ("AssistantMessageCommitted", "message.assistant"),
     ("Message", "message.assistant"),

@@ -20,7 +20,8 @@ pub enum Validation {
 /// What an append may contain, as far as its types say. Asked on the producer's thread.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    catalogue: Catalogue,
+    /// `None` for the built-in one, which is not made before somebody asks.
+    catalogue: Option<Catalogue>,
     strict: bool,
     validation: Validation,
     #[cfg(feature = "schema")]
@@ -31,7 +32,7 @@ impl Default for Guard {
     /// Takes everything.
     fn default() -> Self {
         Self {
-            catalogue: Catalogue::default(),
+            catalogue: None,
             strict: false,
             validation: Validation::Off,
             #[cfg(feature = "schema")]
@@ -43,12 +44,16 @@ impl Default for Guard {
 impl Guard {
     /// # Errors
     /// [`Invalid`] with the field `schema` when a user's schema is none and payloads are to be held against it.
-    pub(crate) fn new(catalogue: Catalogue, strict: bool, validation: Validation) -> Result<Self, Invalid> {
+    pub(crate) fn new(
+        catalogue: Option<Catalogue>,
+        strict: bool,
+        validation: Validation,
+    ) -> Result<Self, Invalid> {
         Ok(Self {
             #[cfg(feature = "schema")]
             validators: match validation {
                 Validation::Off => Validators::default(),
-                _ => Validators::new(&catalogue)?,
+                _ => Validators::new(catalogue.as_ref().unwrap_or(Catalogue::builtin()))?,
             },
             catalogue,
             strict,
@@ -57,7 +62,7 @@ impl Guard {
     }
 
     pub(crate) fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
+        self.catalogue.as_ref().unwrap_or_else(|| Catalogue::builtin())
     }
 
     /// # Errors
@@ -67,7 +72,7 @@ impl Guard {
         if !self.strict && self.validation == Validation::Off {
             return Ok(());
         }
-        let Some(info) = self.catalogue.find(event.kind()) else {
+        let Some(info) = self.catalogue().find(event.kind()) else {
             return if self.strict { Err(self.unknown(event.kind())) } else { Ok(()) };
         };
         #[cfg(feature = "schema")]
@@ -84,7 +89,7 @@ impl Guard {
     }
 
     fn unknown(&self, kind: &str) -> Invalid {
-        let meant = match self.catalogue.nearest(kind) {
+        let meant = match self.catalogue().nearest(kind) {
             Some(near) => format!("; did you mean `{near}`?"),
             None => "; register it, or open the store without `strict`".to_owned(),
         };
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn a_strict_guard_names_the_type_that_was_meant() {
         let own = Catalogue::builtin().with([TypeSpec::matching("acme.**")]).unwrap();
-        let guard = Guard::new(own, true, Validation::Off).unwrap();
+        let guard = Guard::new(Some(own), true, Validation::Off).unwrap();
         for known in ["coder.started", "coder_started", "acme.any.thing"] {
             guard.check(&NewEvent::new(known)).unwrap();
         }
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_guard_that_is_not_strict_takes_any_type() {
-        let guard = Guard::new(Catalogue::default(), false, Validation::Off).unwrap();
+        let guard = Guard::new(None, false, Validation::Off).unwrap();
         guard.check(&NewEvent::new("coder.strated")).unwrap();
     }
 }

@@ -55,7 +55,7 @@ pub(super) struct Options {
 #[must_use]
 pub struct Builder {
     options: Options,
-    catalogue: Catalogue,
+    catalogue: Option<Catalogue>,
     strict: bool,
     validation: Validation,
 }
@@ -78,7 +78,7 @@ impl Default for Builder {
                 fast_recovery: false,
                 guard: Arc::default(),
             },
-            catalogue: Catalogue::default(),
+            catalogue: None,
             strict: false,
             validation: Validation::Off,
         }
@@ -155,7 +155,7 @@ impl Builder {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn types(mut self, catalogue: Catalogue) -> Self {
-        self.catalogue = catalogue;
+        self.catalogue = Some(catalogue);
         self
     }
 

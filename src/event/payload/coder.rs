@@ -1,6 +1,10 @@
 //! A program that writes code, from outside: its life, its progress, its files, its provider, what it uses.
 
+mod events;
+
 use super::words::*;
+
+pub use events::{Coder, Operation, Resources};
 
 fn coder() -> Role {
     whole("coder", &["/coder_id"])
