@@ -262,7 +262,9 @@ mod tests {
         }
         let catalogue = Catalogue::builtin();
         for info in catalogue.types().filter(|t| t.domain() == "coder") {
-            let event = made.iter().find(|e| e.kind() == info.name()).expect(info.name());
+            let Some(event) = made.iter().find(|e| e.kind() == info.name()) else {
+                panic!("nothing makes {}", info.name());
+            };
             let payload: Value = serde_json::from_slice(&event.payload).unwrap();
             let entity = info.role().entity.as_ref().expect("every event of a coder is about it");
             assert_eq!(entity.id(&payload, None), "c", "{}", info.name());
