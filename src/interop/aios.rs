@@ -352,6 +352,33 @@ mod tests {
     );
 
     #[test]
+    fn kinds_without_a_word_of_ours_are_found_by_their_name_in_the_catalogue() {
+        for (theirs, ours) in [
+            ("SandboxViolation", "sandbox.violated"),
+            ("ModeChanged", "mode.changed"),
+            ("Heartbeat", "system.heartbeat"),
+            ("StateEstimated", "state.estimated"),
+            ("IntentProposed", "decision.created"),
+            ("IntentRejected", "decision.rejected"),
+            ("FileWrite", "coder.file_modified"),
+            ("ObservationAppended", "memory.observed"),
+            ("AssistantTextDelta", "message.delta"),
+            ("HiveTaskCompleted", "task.completed"),
+            ("CircuitBreakerTripped", "policy.circuit_broken"),
+            ("VoiceInputChunk", "aios.voice_input_chunk"),
+        ] {
+            let f = format!("{{\"type\":\"{theirs}\"}}");
+            assert_eq!(kind_of(&Fields::parse(&f).unwrap()), ours);
+        }
+        for (theirs, ours) in
+            [("PLAN_CREATED", "plan.created"), ("plan.made", "plan.made"), ("New!", "aios.new")]
+        {
+            let f = format!("{{\"type\":\"Custom\",\"event_type\":\"{theirs}\"}}");
+            assert_eq!(kind_of(&Fields::parse(&f).unwrap()), ours);
+        }
+    }
+
+    #[test]
     fn a_log_becomes_a_session_with_its_branch() {
         let plan = plan_of("s1.jsonl", LOG);
         assert_eq!(plan.format, Format::Aios);

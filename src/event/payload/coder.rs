@@ -121,7 +121,7 @@ types! { "coder";
         example {"coder_id": "coder-1", "operation": "create", "path": "src/name.rs", "size": 812, "content_hash": "sha256:9f2c"}
     }
     /// A file of the workspace was changed.
-    CoderFileModified = "coder.file_modified" also ["coder.edited", "file_modified", "file_write", "file_mutated", "coder.file.modified", "workspace_file_modified"] {
+    CoderFileModified = "coder.file_modified" also ["coder.edited", "file_modified", "file_write", "file_mutated", "file_rename", "coder.file.modified", "workspace_file_modified"] {
         may { coder_id: String, operation: String, path: String, size: u64, content_hash: String }
         role coder();
         example {"coder_id": "coder-1", "operation": "modify", "path": "src/name.rs", "size": 934, "content_hash": "sha256:11ab"}

@@ -5,12 +5,17 @@ use serde_json::Value;
 use super::words::*;
 
 fn decision() -> Role {
-    about("decision", &["/decision_id"]).called(&["/title", "/choice", "/decision"])
+    about("decision", &["/decision_id", "/kind/intent_id"]).called(&[
+        "/title",
+        "/choice",
+        "/decision",
+        "/kind/summary",
+    ])
 }
 
 types! { "decision";
     /// Something was decided, or proposed for decision
-    DecisionCreated = "decision.created" also ["decision.made", "decision_proposed"] {
+    DecisionCreated = "decision.created" also ["decision.made", "decision_proposed", "intent_proposed", "deliberation_proposed"] {
         may {
             decision_id: String, title: String, choice: String, alternatives: Value, rationale: String,
             /// 0 to 1.
@@ -22,7 +27,7 @@ types! { "decision";
         example {"decision_id": "d-1", "choice": "write the failing test first", "rationale": "two blind tries failed", "confidence": 0.8}
     }
     /// A decision was approved
-    DecisionApproved = "decision.approved" {
+    DecisionApproved = "decision.approved" also ["intent_approved"] {
         may {
             decision_id: String,
             /// Who did it.
@@ -31,6 +36,17 @@ types! { "decision";
         }
         role decision().to(Completed).why().by(&["/by"]);
         example {"decision_id": "d-1", "by": "mara"}
+    }
+    /// A decision was not approved
+    DecisionRejected = "decision.rejected" also ["intent_rejected"] {
+        may {
+            decision_id: String,
+            /// Who did it.
+            by: String,
+            reason: String, reasons: Vec<String>,
+        }
+        role decision().to(Cancelled).why_at(&["/reason", "/reasons/0", "/kind/reasons/0"]).by(&["/by"]);
+        example {"decision_id": "d-1", "reason": "it breaks the old names", "by": "mara"}
     }
     /// A decision was put right
     DecisionCorrected = "decision.corrected" {

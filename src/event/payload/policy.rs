@@ -6,7 +6,7 @@ use super::words::*;
 
 types! { "policy";
     /// A rule was asked whether something may be done
-    PolicyEvaluated = "policy.evaluated" {
+    PolicyEvaluated = "policy.evaluated" also ["intent_evaluated"] {
         may {
             policy_id: String, rule_id: String, tool: String, tool_name: String, decision: String,
             explanation: String,

@@ -5,12 +5,17 @@ use serde_json::Value;
 use super::words::*;
 
 fn task() -> Role {
-    about("task", &["/task_id"]).called(&["/title", "/task", "/description"])
+    about("task", &["/task_id", "/kind/hive_task_id"]).called(&[
+        "/title",
+        "/task",
+        "/description",
+        "/kind/objective",
+    ])
 }
 
 types! { "task";
     /// A task was asked for
-    TaskRequested = "task.requested" also ["task_created"] {
+    TaskRequested = "task.requested" also ["task_created", "hive_task_created"] {
         may {
             task_id: String, title: String, task: String, description: String, priority: Value,
             requested_by: String,
@@ -31,7 +36,7 @@ types! { "task";
         example {"task_id": "t-1", "assignee": "agent-1"}
     }
     /// How far a task has come
-    TaskProgress = "task.progress" also ["task_progressed", "task_updated"] {
+    TaskProgress = "task.progress" also ["task_progressed", "task_updated", "hive_generation_completed"] {
         may {
             task_id: String,
             /// Percent, 0 to 100.
@@ -46,7 +51,7 @@ types! { "task";
         example {"task_id": "t-1", "progress": 50.0, "stage": "tests", "done": 2, "total": 4}
     }
     /// A task is done
-    TaskCompleted = "task.completed" also ["task_complete", "task_done"] {
+    TaskCompleted = "task.completed" also ["task_complete", "task_done", "hive_task_completed"] {
         may {
             task_id: String,
             /// What came back.

@@ -9,13 +9,14 @@ use crate::event::{Condition, Entity, Figure, Measure, Mode, Phase, Pointers, St
 /// Where an event says why, in our own payloads and in records of others.
 const WHY: [&str; 3] = ["/reason", "/kind/reason", "/message"];
 /// Where it says what went wrong.
-const WRONG: [&str; 9] = [
+const WRONG: [&str; 10] = [
     "/error/message",
     "/error",
     "/kind/error",
     "/toolUseResult",
     "/activityTaskFailedEventAttributes/failure/cause/message",
     "/activityTaskFailedEventAttributes/failure/message",
+    "/observation/content/0/text",
     "/content",
     "/message",
     "/reason",
