@@ -19,11 +19,13 @@ mod panics;
 mod progress;
 mod promote;
 mod read;
+mod role_words;
 mod select;
 mod sessions;
 mod style;
 mod table;
 mod tail;
+mod types;
 mod verify;
 mod view;
 
@@ -35,6 +37,7 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::schema::Validation;
 use crate::wire::Exit;
 use failure::{Failure, Outcome};
 use output::{Color, Format, Out};
@@ -75,12 +78,28 @@ struct Global {
     /// Seconds to wait for a store that another process has open
     #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: Duration,
+    /// Types of your own, in TOML or JSON; `retold types` shows them too [env: RETOLD_TYPES]
+    #[arg(long, global = true, value_name = "FILE")]
+    types: Option<PathBuf>,
+    /// Refuse to record events of a type that is not known
+    #[arg(long, global = true)]
+    strict_types: bool,
+    /// off, warn or enforce: whether payloads have to fit the schema of their type to be recorded
+    #[arg(long, global = true, value_name = "HOW", default_value = "off", hide_possible_values = true)]
+    validate: Validate,
     /// No messages but errors
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Say what the store does; twice or three times for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Validate {
+    Off,
+    Warn,
+    Enforce,
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,6 +128,8 @@ enum Verb {
     Export(export::Args),
     /// Check everything that is stored
     Verify(verify::Args),
+    /// List the types of events that are known, or explain one
+    Types(types::Args),
     /// Print the store's figures
     Info(info::Args),
     /// Play a small agent run: crash and resume, a fork that does better, a diff
@@ -133,6 +154,10 @@ struct App {
     /// `--store`, without the environment.
     store_flag: Option<PathBuf>,
     wait: Duration,
+    /// The file of users' types.
+    types: Option<PathBuf>,
+    strict_types: bool,
+    validation: Validation,
 }
 
 /// Runs the program with the arguments of the process.
@@ -161,14 +186,21 @@ fn command() -> clap::Command {
 }
 
 fn run(cli: Cli) -> Exit {
-    log(cli.global.verbose);
-    let Global { store, output, quiet, wait, .. } = cli.global;
-    let from_environment = || std::env::var_os("RETOLD_STORE").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let Global { store, output, quiet, wait, types, strict_types, validate, verbose, .. } = cli.global;
+    log(verbose, validate);
+    let environment = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let mut app = App {
         out: Out::new(output, quiet),
-        store: store.clone().or_else(from_environment).unwrap_or_else(|| DEFAULT_STORE.into()),
+        store: store.clone().or_else(|| environment("RETOLD_STORE")).unwrap_or_else(|| DEFAULT_STORE.into()),
         store_flag: store,
         wait,
+        types: types.or_else(|| environment("RETOLD_TYPES")),
+        strict_types,
+        validation: match validate {
+            Validate::Off => Validation::Off,
+            Validate::Warn => Validation::Warn,
+            Validate::Enforce => Validation::Enforce,
+        },
     };
     let done = dispatch(cli.verb, &mut app);
     // What was printed before an error is handed over before the error is told.
@@ -200,6 +232,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),
+        Verb::Types(args) => types::run(&args, app),
         Verb::Info(args) => info::run(&args, app),
         Verb::Demo(args) => demo::run(&args, app),
         Verb::Completions(args) => completions::run(&args, app),
@@ -230,9 +263,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds that can be waited".to_owned())
 }
 
-fn log(verbose: u8) {
+fn log(verbose: u8, validate: Validate) {
     use tracing_subscriber::filter::LevelFilter;
     let level = match verbose {
+        // What does not fit is told as a warning.
+        0 if validate == Validate::Warn => LevelFilter::WARN,
         0 => return,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,

@@ -6,25 +6,39 @@ use std::time::{Duration, Instant};
 
 use super::App;
 use crate::error::{Error, Result};
+use crate::event::Catalogue;
 use crate::store::{Builder, Store};
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(15);
 
 impl App {
+    /// The types that are known: the built-in ones and those of `--types`.
+    pub(super) fn catalogue(&self) -> Result<Catalogue> {
+        self.types.as_ref().map_or_else(|| Ok(Catalogue::default()), Catalogue::from_file)
+    }
+
+    fn builder(&self) -> Result<Builder> {
+        let builder = Store::builder().strict(self.strict_types).validation(self.validation);
+        Ok(match &self.types {
+            Some(_) => builder.types(self.catalogue()?),
+            None => builder,
+        })
+    }
+
     /// To read: several processes may.
     pub(super) fn reading(&self) -> Result<Store> {
-        waited(Store::builder().read_only(), &self.store, self.wait)
+        waited(self.builder()?.read_only(), &self.store, self.wait)
     }
 
     /// To change what is there.
     pub(super) fn changing(&self) -> Result<Store> {
-        waited(Store::builder().open_only(), &self.store, self.wait)
+        waited(self.builder()?.open_only(), &self.store, self.wait)
     }
 
     /// To write; a store that is not there yet is made.
     pub(super) fn writing(&self) -> Result<Store> {
-        waited(Store::builder(), &self.store, self.wait)
+        waited(self.builder()?, &self.store, self.wait)
     }
 }
 

@@ -8,7 +8,7 @@ use super::trouble::{Trouble, guarded};
 use super::verbs::Store;
 use crate::codec::FORMAT;
 use crate::error::Result;
-use crate::event::{Position, StoreId, Timestamp};
+use crate::event::{Catalogue, Position, StoreId, Timestamp};
 
 /// Figures of an open store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,12 @@ pub struct StoreInfo {
 }
 
 impl Store {
+    /// The types that this store knows: those it was opened with.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        self.shared().options.guard.catalogue()
+    }
+
     /// Figures of this store. Counting sessions walks the names of all branches.
     ///
     /// # Errors

@@ -8,6 +8,8 @@
 )]
 
 mod bitflip;
+#[cfg(feature = "schema")]
+mod catalogue;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
@@ -16,6 +18,8 @@ mod cli_files;
 mod cli_refusals;
 #[cfg(feature = "cli")]
 mod cli_tail;
+#[cfg(feature = "cli")]
+mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
 mod closing;
