@@ -371,6 +371,9 @@ impl Shared {
         };
         // Freed outside the lock: a large tail takes its time.
         drop(old);
+        if settled {
+            self.forget_view();
+        }
         if let (Some(hook), false) = (self.hook.get(), new.is_empty()) {
             let events: Vec<Event> = new.iter().map(|(_, e)| e.clone()).collect();
             hook.committed(&events);

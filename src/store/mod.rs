@@ -36,6 +36,7 @@ mod trouble;
 mod upgrade;
 mod verbs;
 mod verify;
+mod view;
 mod writer;
 
 pub use append::{Batch, Durability, Placed, Receipt};

@@ -199,6 +199,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         db: RwLock::new(Some(Arc::new(db))),
         tail: RwLock::new(journal.tail),
         branches,
+        view: Mutex::default(),
         writer: Writer::new(Core::new(journal.next_branch, recovered.ring)),
         settler: Settler::default(),
         journal: source,

@@ -123,6 +123,7 @@ impl Shared {
             txn.commit().told()
         })?;
         let settled = write(&self.tail).thaw();
+        self.forget_view();
         // Freed outside the lock: a large layer takes its time.
         drop(settled);
         Ok(())

@@ -362,6 +362,7 @@ impl Handle {
         };
         // In this order: whoever still got hold of the file has shown itself to the hook before.
         let db = write(&self.shared.db).take();
+        self.shared.forget_view();
         if let Some(hook) = self.shared.hook.get() {
             hook.closed();
         }
