@@ -17,6 +17,7 @@
 //! | [`codec`] | bytes and events, both ways, checked |
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
+//! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
@@ -35,6 +36,7 @@ pub mod event;
 pub mod follow;
 pub mod interop;
 pub mod limits;
+pub mod project;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
@@ -46,6 +48,7 @@ pub use event::{
     Sequence, SessionId, StoreId, Timestamp,
 };
 pub use follow::{Cursor, EventStream, Follow, Followed, Following};
+pub use project::{ApplyError, Emit, Projection};
 pub use store::{
     Batch, BranchInfo, Builder, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem, Query, Receipt,
     Report, SessionInfo, Store, StoreInfo,
