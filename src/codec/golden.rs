@@ -76,7 +76,7 @@ const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), sca
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 10] = [
+    let now: [(&str, Vec<u8>); 11] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
@@ -87,6 +87,7 @@ fn every_layout_is_what_it_was() {
         ("head", HEAD.encode(300)),
         ("meta", META.encode()),
         ("cursor", CURSOR.encode()),
+        ("mark", encode_mark(3, b"key", b"value")),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let other: Vec<String> = now
@@ -130,12 +131,13 @@ fn what_was_written_is_read_back() {
     assert_eq!(Meta::decode(&golden("meta")).unwrap(), META);
     assert_eq!(Meta::format(&golden("meta")).unwrap(), 1);
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
+    assert_eq!(decode_mark(3, b"key", &golden("mark")).unwrap(), b"value");
 }
 
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 8] = [
+const SEALED: [(&str, Decoder); 9] = [
     ("frame", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
     ("chunk-packed", |b| Chunk::decode(b).map(drop)),
@@ -144,6 +146,7 @@ const SEALED: [(&str, Decoder); 8] = [
     ("head", |b| HeadRow::decode(300, b).map(drop)),
     ("meta", |b| Meta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
+    ("mark", |b| decode_mark(3, b"key", b).map(drop)),
 ];
 
 /// The same bytes with one of them changed.
@@ -181,6 +184,9 @@ fn no_row_is_read_as_another_sort_or_under_another_key() {
         assert!(BranchRow::decode(key, &golden("branch")).is_err());
         assert!(HeadRow::decode(key, &golden("head")).is_err());
         assert!(decode_order(key, &golden("order")).is_err());
+    }
+    for (shelf, key) in [(2, &b"key"[..]), (3, b"kez"), (3, b"")] {
+        assert!(decode_mark(shelf, key, &golden("mark")).is_err());
     }
 }
 

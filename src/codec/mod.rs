@@ -7,6 +7,7 @@ mod chunk;
 mod frame;
 #[cfg(test)]
 mod golden;
+mod mark;
 mod meta;
 mod record;
 mod rows;
@@ -15,6 +16,7 @@ mod wire;
 
 pub use chunk::{Chunk, ChunkBuilder};
 pub use frame::{Birth, Frame, FrameBuilder, Run};
+pub use mark::{decode_mark, encode_mark};
 pub use meta::{CursorParts, FORMAT, Meta};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};

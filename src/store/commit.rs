@@ -11,6 +11,7 @@ use tracing::{debug, error};
 
 use super::append::{Durability, Facts, Known, Plan};
 use super::branch::Branch;
+use super::marks::Marks;
 use super::read::{settled_event, settled_head};
 use super::settle::{Item, settle_into};
 use super::shared::{Db, Shared};
@@ -141,6 +142,13 @@ impl Core {
     }
 }
 
+/// How a group is to be written.
+struct Wanted {
+    now: Timestamp,
+    durable: bool,
+    force: bool,
+}
+
 /// Why a transaction did not go through.
 struct Failed {
     error: Error,
@@ -176,7 +184,9 @@ impl Shared {
         let durable = overdue || accepted.map(|(job, _)| job.durability()).any(|d| d == Durability::Durable);
         let force = group.iter().any(|job| matches!(job.work, Work::Settle));
         let events = plan.events.len();
-        let outcome = self.write_plan(core, &db, plan, now, durable, force);
+        let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let marks: Vec<&Marks> = accepted.filter_map(|(job, _)| job.marks()).collect();
+        let outcome = self.write_plan(core, &db, plan, &marks, Wanted { now, durable, force });
         core.last_group = group.len();
         core.last_commit = start.elapsed();
         match outcome {
@@ -210,7 +220,8 @@ impl Shared {
         let now = Timestamp::now();
         let plan = Plan::new(read(&self.tail).committed() + 1, core.next_branch, now);
         core.last_group = 0;
-        self.write_plan(core, &db, plan, now, true, settle).map(|_| ()).map_err(|f| f.error.to_string())
+        let wanted = Wanted { now, durable: true, force: settle };
+        self.write_plan(core, &db, plan, &[], wanted).map(|_| ()).map_err(|f| f.error.to_string())
     }
 
     fn decide(&self, core: &Core, db: &Db, group: &[Job], now: Timestamp) -> (Plan, Vec<Result<Done>>) {
@@ -224,6 +235,7 @@ impl Shared {
                 Work::Fork { parent, at, place } => {
                     plan.fork(parent, *at, place.clone(), &facts).map(Done::Forked)
                 }
+                Work::Marks(_) => Ok(Done::Marked),
                 Work::Settle => Ok(Done::Settled),
             })
             .collect();
@@ -236,9 +248,8 @@ impl Shared {
         core: &mut Core,
         db: &Db,
         plan: Plan,
-        now: Timestamp,
-        durable: bool,
-        force: bool,
+        marks: &[&Marks],
+        Wanted { now, durable, force }: Wanted,
     ) -> Result<bool, Failed> {
         let Db::Writable(Some(db)) = db else {
             return Err(Error::ReadOnly { path: self.name.clone() }.into());
@@ -249,7 +260,7 @@ impl Shared {
             !idle && (force || self.is_time_to_settle(&tail, &plan))
         };
         // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
-        if plan.is_empty() && !settle && !(durable && core.unsynced()) {
+        if plan.is_empty() && marks.is_empty() && !settle && !(durable && core.unsynced()) {
             return Ok(false);
         }
         let durable = durable || settle;
@@ -274,6 +285,7 @@ impl Shared {
             } else if !plan.is_empty() {
                 write_journal(core.next_commit, &txn, &plan, now)?;
             }
+            marks.iter().try_for_each(|m| m.write(&txn))?;
             Ok(txn)
         })
         .map_err(Failed::from)
@@ -343,6 +355,9 @@ impl Shared {
         if let (Some(hook), false) = (self.hook.get(), new.is_empty()) {
             let events: Vec<Event> = new.iter().map(|(_, e)| e.clone()).collect();
             hook.committed(&events);
+        }
+        if let (Some(behind), false) = (self.behind.get(), new.is_empty()) {
+            behind.committed();
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod append;
 mod backend;
+mod behind;
 mod branch;
 mod builder;
 mod commit;
@@ -13,6 +14,7 @@ mod hook;
 mod info;
 mod journal;
 mod list;
+mod marks;
 mod open;
 mod order;
 mod promote;
@@ -30,12 +32,14 @@ mod verify;
 mod writer;
 
 pub use append::{Batch, Durability, Placed, Receipt};
-pub(crate) use branch::Branch;
+pub(crate) use behind::{Behind, Desk};
+pub(crate) use branch::{Branch, Segment};
 pub use builder::Builder;
 pub use diff::{Diff, Pair, Pairs};
 pub(crate) use hook::CommitHook;
 pub use info::StoreInfo;
 pub use list::{BranchInfo, SessionInfo};
+pub(crate) use marks::{Marks, MarksView, Rows, Shelf};
 pub(crate) use order::Positions;
 pub use query::{Events, Page, Query};
 pub(crate) use read::{Range, Reader};

@@ -249,6 +249,7 @@ fn load(db: Db, name: String, options: Options) -> Result<Store> {
         branches,
         writer: Writer::new(Core::new(journal.next_branch, journal.next_commit, max_id)),
         hook: OnceLock::new(),
+        behind: OnceLock::new(),
     });
     let thread = match shared.read_only() {
         true => None,

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
+use super::behind::Behind;
 use super::branch::Branches;
 use super::builder::Options;
 use super::hook::CommitHook;
@@ -69,6 +70,7 @@ pub(super) struct Shared {
     pub(super) branches: Branches,
     pub(super) writer: Writer,
     pub(super) hook: OnceLock<Arc<dyn CommitHook>>,
+    pub(super) behind: OnceLock<Arc<dyn Behind>>,
 }
 
 impl Shared {

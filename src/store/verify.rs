@@ -8,6 +8,7 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use super::branch::{Branch, Branches};
 use super::journal::load_journal;
+use super::marks::{MarksView, Shelf};
 use super::read::{event_of, open_chunk, settled_head};
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::tail::Tail;
@@ -68,7 +69,7 @@ impl fmt::Display for Problem {
 
 /// One consistent view of the whole store.
 struct Walk<'a> {
-    txn: ReadTransaction,
+    txn: Arc<ReadTransaction>,
     report: Report,
     progress: &'a mut dyn FnMut(u64, u64),
     total: u64,
@@ -76,7 +77,8 @@ struct Walk<'a> {
 
 impl Store {
     /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,
-    /// heads, global order and ids agree with the events. Reads go on meanwhile, and so do appends, which the walk
+    /// heads, global order and ids agree with the events, marks are what
+    /// their keys promise. Reads go on meanwhile, and so do appends, which the walk
     /// does not see.
     ///
     /// # Errors
@@ -91,7 +93,7 @@ impl Store {
     /// As [`verify`](Self::verify).
     pub fn verify_with(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
         let reader = self.reader()?;
-        let txn = reader.db.begin_read()?;
+        let txn = Arc::new(reader.db.begin_read()?);
         let mut walk = Walk { txn, report: Report::default(), progress: &mut progress, total: 0 };
         // A step that cannot go on is a problem of its own; the others still have their say.
         let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
@@ -105,6 +107,8 @@ impl Store {
         step("branches", found, &mut walk);
         let found = guarded(|| walk.order());
         step("global order", found, &mut walk);
+        let found = guarded(|| walk.marks());
+        step("marks", found, &mut walk);
         Ok(walk.report)
     }
 }
@@ -243,6 +247,14 @@ impl Walk<'_> {
             self.report.problem(&branch.place, "its head has another position than its last event");
         }
         Ok(next - 1)
+    }
+
+    fn marks(&mut self) -> Result<()> {
+        let view = MarksView::of(self.txn.clone());
+        for shelf in Shelf::ALL {
+            view.verify(shelf, &mut |place, reason| self.report.problem(place, reason))?;
+        }
+        Ok(())
     }
 
     fn order(&mut self) -> Result<()> {
