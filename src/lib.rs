@@ -48,7 +48,7 @@ pub use event::{
     Sequence, SessionId, StoreId, Timestamp,
 };
 pub use follow::{Cursor, EventStream, Follow, Followed, Following};
-pub use project::{ApplyError, Emit, Projection};
+pub use project::{ApplyError, Emit, Projected, Projection};
 pub use store::{
     Batch, BranchInfo, Builder, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem, Query, Receipt,
     Report, SessionInfo, Store, StoreInfo,

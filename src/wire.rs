@@ -83,6 +83,7 @@ pub fn code(error: &Error) -> Code {
         Error::Corrupt { .. } => row("corrupt", "The store is damaged", Exit::Corrupt, 500),
         Error::Unknown { .. } => row("unknown", "The outcome is not known", Exit::Failed, 503),
         Error::Storage { .. } => row("storage", "The storage failed", Exit::Failed, 500),
+        Error::Parked { .. } => row("parked", "The projection is parked", Exit::Failed, 500),
         Error::ReadOnly { .. } => row("read_only", "The store was opened read-only", Exit::Failed, 403),
         Error::Closed { .. } => row("closed", "The store is closed", Exit::Failed, 503),
     }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::event::{Event, EventId, Filter, NewEvent, Place};
 
 /// What a state belongs to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Scope {
     /// One state a branch, inherited events included: it can be asked for at every sequence and time, and a fork
@@ -129,6 +130,12 @@ pub trait Projection: Send + Sync + 'static {
         Filter::new()
     }
 
+    /// A number that stands for data on which the fold depends beside its code, such as rules that were loaded. When it
+    /// changes, the states are rebuilt as with another version.
+    fn shape(&self) -> u64 {
+        0
+    }
+
     /// What a state belongs to; a branch unless said.
     fn scope(&self) -> Scope {
         Scope::Branch
@@ -169,6 +176,8 @@ pub trait DynProjection: Send + Sync + 'static {
     fn name(&self) -> &str;
     /// As [`Projection::version`].
     fn version(&self) -> u32;
+    /// As [`Projection::shape`].
+    fn shape(&self) -> u64;
     /// As [`Projection::interests`].
     fn interests(&self) -> Filter;
     /// As [`Projection::scope`].
@@ -208,6 +217,10 @@ impl<P: Projection> DynProjection for P {
 
     fn version(&self) -> u32 {
         Projection::version(self)
+    }
+
+    fn shape(&self) -> u64 {
+        Projection::shape(self)
     }
 
     fn interests(&self) -> Filter {

@@ -1,5 +1,6 @@
 //! Who works behind the writer: is told that something was committed, and writes marks and events of its own.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,12 +14,15 @@ use crate::error::{Error, Result};
 use crate::event::Position;
 
 /// One who works behind the writer of a store.
-pub(crate) trait Behind: Send + Sync + fmt::Debug {
+pub(crate) trait Behind: Any + Send + Sync + fmt::Debug {
     /// Something was committed. On the writer's path: it wakes and returns, and takes no lock that is held for long.
     fn committed(&self);
 
     /// The store is about to close: the last moment to write. Returns when the work is done. Called once or more.
     fn closing(&self);
+
+    /// For its owner, to find itself again.
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
 /// What one who works behind the writer holds: everything but the handle, which closes the store with its last clone.
@@ -45,8 +49,12 @@ impl Store {
 
 impl Desk {
     /// Who works behind this writer, made when it is first asked for.
-    pub(crate) fn behind(&self, make: impl FnOnce() -> Arc<dyn Behind>) {
-        self.shared.behind.get_or_init(make);
+    pub(crate) fn behind(&self, make: impl FnOnce() -> Arc<dyn Behind>) -> Arc<dyn Behind> {
+        self.shared.behind.get_or_init(make).clone()
+    }
+
+    pub(crate) fn who_is_behind(&self) -> Option<Arc<dyn Behind>> {
+        self.shared.behind.get().cloned()
     }
 
     pub(crate) fn read_only(&self) -> bool {

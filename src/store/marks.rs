@@ -88,6 +88,12 @@ impl Marks {
         self.rows.insert((shelf, key), value);
     }
 
+    /// Takes over the changes of another.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.rows.extend(other.rows);
+    }
+
     /// Answered before a sync: for what can be made again from the events. As
     /// [`Durability::Relaxed`](super::Durability::Relaxed): a crash takes the end, never a part.
     pub(crate) fn relaxed(mut self) -> Self {

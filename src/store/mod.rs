@@ -33,7 +33,7 @@ mod writer;
 
 pub use append::{Batch, Durability, Placed, Receipt};
 pub(crate) use behind::{Behind, Desk};
-pub(crate) use branch::{Branch, Segment};
+pub(crate) use branch::Branch;
 pub use builder::Builder;
 pub use diff::{Diff, Pair, Pairs};
 pub(crate) use hook::CommitHook;

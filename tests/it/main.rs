@@ -27,6 +27,7 @@ mod interop;
 mod kill;
 mod migrations;
 mod model;
+mod projections;
 mod properties;
 mod store;
 mod stress;
