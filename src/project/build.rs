@@ -110,7 +110,7 @@ impl<'a> Worker<'a> {
 
     fn lane(desk: &Desk, fold: &Arc<Fold>, next: &Built) -> Result<Lane> {
         let mut lane = Lane::new(&desk.reader()?, fold.clone(), next.clone())?;
-        lane.quiet = true;
+        lane.reacted = u64::MAX;
         Ok(lane)
     }
 

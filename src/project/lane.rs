@@ -44,8 +44,8 @@ pub(super) struct Lane {
     clock: u64,
     dirty: usize,
     moved: bool,
-    /// A rebuild raises nothing: what it folds was reacted to before.
-    pub(super) quiet: bool,
+    /// Events up to here were reacted to before: by what a rebuild replaces.
+    pub(super) reacted: u64,
 }
 
 impl Lane {
@@ -72,7 +72,7 @@ impl Lane {
             clock: 0,
             dirty: 0,
             moved: false,
-            quiet: false,
+            reacted: 0,
         })
     }
 
@@ -224,7 +224,7 @@ impl Lane {
         if !self.fold.takes(event) {
             return Ok(());
         }
-        if !self.fold.reacts || self.quiet {
+        if !self.fold.reacts || event.position().get() <= self.reacted {
             return self.fold.apply(&mut hot.state, event);
         }
         let before = self.fold.copy(&hot.state);

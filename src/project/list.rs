@@ -92,6 +92,13 @@ impl<S> Projected<S> {
         let mut newer: BTreeMap<String, Found> = BTreeMap::new();
         let mut at = source.built.as_ref().map_or(0, |built| built.position);
         let mut bad: BTreeMap<String, String> = BTreeMap::new();
+        for key in source.all_parked()? {
+            let reading = self.good(&source, &Target::Text(key.clone(), to))?;
+            let found =
+                Found { state: reading.state, at: reading.at, folded: reading.folded, snapshot: None };
+            bad.extend(reading.parked.map(|why| (key.clone(), why)));
+            newer.insert(key, found);
+        }
         while at < to {
             let page =
                 reader.page_all(Positions { from: at + 1, to, limit: PROJECT_PAGE, reverse: false })?;
@@ -99,8 +106,7 @@ impl<S> Projected<S> {
             at = last.position().get();
             for event in &page {
                 let Some(key) = self.fold.text_key(event) else { continue };
-                let parked = source.parked(&keys::Key::Text(key.clone()))?.is_some();
-                if parked || bad.contains_key(&key) {
+                if bad.contains_key(&key) {
                     continue;
                 }
                 let found = match newer.entry(key.clone()) {
@@ -136,9 +142,6 @@ impl<S> Projected<S> {
                 }
                 match newer.remove(key) {
                     Some(found) => take(self.listed(key.to_owned(), found, to, &bad)?)?,
-                    None if source.parked(&keys::Key::Text(key.to_owned()))?.is_some() => {
-                        take(self.show(self.good(&source, &Target::Text(key.to_owned(), to))?)?)?;
-                    }
                     None => take(self.listed(key.to_owned(), self.known(&source, key, to)?, to, &bad)?)?,
                 }
             }

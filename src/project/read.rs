@@ -263,6 +263,21 @@ impl<'a> Source<'a> {
         Ok(row.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
+    /// Every session or key that is parked.
+    pub(super) fn all_parked(&self) -> Result<Vec<String>> {
+        let Some(built) = &self.built else { return Ok(Vec::new()) };
+        let prefix = keys::parkings_of(&self.fold.name, built.generation);
+        let rows = self.marks.rows(Shelf::Checkpoints, &Rows::under(&prefix, usize::MAX))?;
+        let text = |key: Option<Key>| match key {
+            Some(Key::Text(text)) => Some(text),
+            _ => None,
+        };
+        Ok(rows
+            .iter()
+            .filter_map(|row| text(keys::parked_key(&self.fold.name, built.scope, &row.key)))
+            .collect())
+    }
+
     /// The branch with these names, and its head.
     pub(super) fn head(&self, address: &crate::event::Address) -> Result<(Arc<Branch>, u64)> {
         let branch = self.reader.branch(address.place())?;

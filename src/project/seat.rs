@@ -165,7 +165,10 @@ impl Seat {
                 marks.remove(Shelf::Checkpoints, keys::next(&name));
                 desk.mark(marks)?;
                 self.sweep(desk, &[current.generation])?;
-                self.lane = Some(Lane::new(&desk.reader()?, self.fold.clone(), current)?);
+                let reacted = self.position().unwrap_or(0);
+                let mut lane = Lane::new(&desk.reader()?, self.fold.clone(), current)?;
+                lane.reacted = reacted;
+                self.lane = Some(lane);
                 self.show(desk)?;
             }
             Ok(End::Cancelled) => {
