@@ -27,6 +27,7 @@ mod interop;
 mod kill;
 mod migrations;
 mod model;
+mod project_kill;
 mod projections;
 mod properties;
 mod store;
