@@ -38,6 +38,25 @@ pub struct ProjectionInfo {
     pub running: bool,
 }
 
+impl ProjectionInfo {
+    /// One that has no states yet.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "a face lists what it brings"))]
+    pub(crate) fn none(name: &str, scope: Scope, lag: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: None,
+            next_version: None,
+            scope: Some(scope),
+            position: Position::new(0),
+            lag,
+            parked: Vec::new(),
+            rebuild: None,
+            stopped: None,
+            running: false,
+        }
+    }
+}
+
 /// An event that a projection could not apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

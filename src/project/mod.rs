@@ -5,6 +5,7 @@
 mod apply;
 mod bell;
 mod build;
+pub mod builtin;
 mod fold;
 mod history;
 mod info;

@@ -109,8 +109,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`project`](Self::project).
-    pub fn project_dyn(&self, projection: Arc<dyn DynProjection>) -> Result<Projected<serde_json::Value>> {
-        self.register(projection, |fold, state| {
+    pub fn project_dyn(
+        &self,
+        projection: impl Into<Arc<dyn DynProjection>>,
+    ) -> Result<Projected<serde_json::Value>> {
+        self.register(projection.into(), |fold, state| {
             let json = fold.encode(&state).map_err(|reason| Invalid::new("state", reason))?;
             serde_json::from_slice(&json)
                 .map_err(|e| Invalid::new("state", format!("is not JSON: {e}")).into())

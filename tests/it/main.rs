@@ -15,6 +15,8 @@ mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_refusals;
 #[cfg(feature = "cli")]
+mod cli_state;
+#[cfg(feature = "cli")]
 mod cli_tail;
 #[cfg(feature = "cli")]
 mod cli_verbs;
