@@ -80,6 +80,10 @@ pub const MAX_STATE_KEY_BYTES: usize = 255;
 pub const PROJECT_PAGE: usize = 2_048;
 /// Milliseconds for which the runner lets events gather once it has caught up.
 pub const PROJECT_PAUSE_MS: u64 = 20;
+/// While events are appended the runner rests so many times as long as it worked: the processor is for who appends.
+pub const PROJECT_REST: u32 = 8;
+/// Milliseconds of one rest at the most.
+pub const PROJECT_REST_MS: u64 = 200;
 /// Milliseconds between two commits of snapshots and checkpoints under load.
 pub const PROJECT_FLUSH_MS: u64 = 1_000;
 /// Milliseconds without an event after which heads get their snapshots.

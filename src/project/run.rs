@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::Place;
 use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_MS, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE,
-    PROJECT_PAUSE_MS,
+    PROJECT_PAUSE_MS, PROJECT_REST, PROJECT_REST_MS,
 };
 use crate::store::{Behind, Branch, Desk, Marks, Positions, Shelf, Store};
 
@@ -105,6 +105,8 @@ struct Engine {
     waiting: Vec<(u64, Reply<()>)>,
     flushed: Instant,
     active: Instant,
+    /// What was committed when it looked last.
+    seen: u64,
 }
 
 impl Engine {
@@ -114,6 +116,7 @@ impl Engine {
             bell,
             seats: Vec::new(),
             waiting: Vec::new(),
+            seen: 0,
             flushed: Instant::now(),
             active: Instant::now(),
         }
@@ -148,7 +151,11 @@ impl Engine {
             self.flush(true)?;
             return Ok(false);
         }
+        let begun = Instant::now();
         let moved = self.step()?;
+        let rest = (begun.elapsed() * PROJECT_REST).min(Duration::from_millis(PROJECT_REST_MS));
+        let seen = std::mem::replace(&mut self.seen, self.desk.committed().get());
+        let busy = self.seen > seen && self.waiting.is_empty();
         if moved {
             self.active = Instant::now();
         }
@@ -157,6 +164,9 @@ impl Engine {
         if behind && moved {
             if self.flushed.elapsed() >= Duration::from_millis(PROJECT_FLUSH_MS) {
                 self.flush(false)?;
+            }
+            if busy {
+                self.bell.pause(rest);
             }
             return Ok(true);
         }
@@ -172,7 +182,7 @@ impl Engine {
             self.flush(false)?;
         }
         // Events gather meanwhile: a thread that runs for each of them would slow down who appends.
-        self.bell.pause(Duration::from_millis(PROJECT_PAUSE_MS));
+        self.bell.pause(rest.max(Duration::from_millis(PROJECT_PAUSE_MS)));
         Ok(true)
     }
 
