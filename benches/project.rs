@@ -3,7 +3,7 @@
 //! `cargo bench --bench project` runs it; `-- --quick` is a short form whose figures mean nothing. Everything is synced
 //! before it is acknowledged. Figures are medians of rounds that are taken in turns, so that both sides meet the same
 //! neighbours on the machine.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a program for people")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a program for people")]
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -49,10 +49,6 @@ impl Fold {
         (built.version, built.shape, built.scope) == (self.version, self.shape, self.scope)
     }
 
-    pub(super) fn takes(&self, event: &Event) -> bool {
-        self.interests.as_ref().is_none_or(|filter| filter.takes(event))
-    }
-
     pub(super) fn fresh(&self) -> AnyState {
         self.projection.fresh()
     }
@@ -70,18 +66,22 @@ impl Fold {
         guarded(|| self.projection.encode(state).map_err(|e| format!("its state cannot be written: {e}")))
     }
 
-    /// After an error the state may be changed by half.
-    pub(super) fn apply(&self, state: &mut AnyState, event: &Event) -> Result<(), String> {
-        guarded(|| self.projection.apply(state, event).map_err(|e| e.to_string()))
+    /// Folds an event into a state, if it is one of those that the projection wants. After an error the state may be
+    /// changed by half.
+    pub(super) fn step(&self, state: &mut AnyState, event: &Event) -> Result<bool, String> {
+        if self.interests.as_ref().is_some_and(|filter| !filter.takes(event)) {
+            return Ok(false);
+        }
+        guarded(|| self.projection.apply(state, event).map_err(|e| e.to_string())).map(|()| true)
     }
 
-    pub(super) fn react(
-        &self,
-        before: &AnyState,
-        after: &AnyState,
-        event: &Event,
-    ) -> Result<Vec<Emit>, String> {
-        guarded(|| Ok(self.projection.react(before, after, event)))
+    /// [`step`](Self::step), and what the projection raises because of it.
+    pub(super) fn step_and_react(&self, state: &mut AnyState, event: &Event) -> Result<Vec<Emit>, String> {
+        let before = self.copy(state);
+        match self.step(state, event)? {
+            true => guarded(|| Ok(self.projection.react(&before, state, event))),
+            false => Ok(Vec::new()),
+        }
     }
 
     /// The text under which the state lies that an event changes, for a scope other than branches.

@@ -118,14 +118,12 @@ impl<S> History<S> {
 
     fn fold_page(&mut self, events: Vec<Event>) -> Result<()> {
         for event in events {
-            if !self.fold.takes(&event) {
-                continue;
+            match self.fold.step(&mut self.state, &event) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(reason) => return Err(Stop::failed(&event, reason).told(&self.fold)),
             }
-            if let Err(reason) = self.fold.apply(&mut self.state, &event) {
-                return Err(Stop::Failed(event, reason).told(&self.fold));
-            }
-            let json =
-                self.fold.encode(&self.state).map_err(|r| Stop::Failed(event.clone(), r).told(&self.fold))?;
+            let json = self.fold.encode(&self.state).map_err(|r| Stop::failed(&event, r).told(&self.fold))?;
             if json != self.json {
                 let state = (self.shown)(&self.fold, self.fold.copy(&self.state))?;
                 self.found.push_back(Change { event, state });

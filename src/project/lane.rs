@@ -142,11 +142,11 @@ impl Lane {
             debug_assert_eq!(hot.at + 1, sequence, "the events of a branch come without holes");
             if let Err(reason) = self.apply(&mut hot, event) {
                 self.dirty -= usize::from(hot.dirty);
-                self.park(key, event, Stop::Failed(event.clone(), reason));
+                self.park(key, event, Stop::failed(event, reason));
                 return Ok(());
             }
             hot.at = sequence;
-            if sequence % SNAPSHOT_SPACING == 0 {
+            if sequence.is_multiple_of(SNAPSHOT_SPACING) {
                 self.dirty -= usize::from(std::mem::take(&mut hot.dirty));
                 if !self.snapshot(&key, &mut hot) {
                     return Ok(());
@@ -187,7 +187,7 @@ impl Lane {
         if hot.at < position {
             if let Err(reason) = self.apply(&mut hot, event) {
                 self.dirty -= usize::from(hot.dirty);
-                self.park(key, event, Stop::Failed(event.clone(), reason));
+                self.park(key, event, Stop::failed(event, reason));
                 return Ok(());
             }
             hot.at = position;
@@ -204,7 +204,7 @@ impl Lane {
         let before = event.sequence().get() - 1;
         let found = source.branch(branch, before)?;
         // Only the head's snapshot goes when the next is written; those on the grid stay.
-        let saved = found.snapshot.filter(|at| at % SNAPSHOT_SPACING != 0);
+        let saved = found.snapshot.filter(|at| !at.is_multiple_of(SNAPSHOT_SPACING));
         Ok(Hot { saved, ..self.warm(found, event) })
     }
 
@@ -221,15 +221,10 @@ impl Lane {
 
     fn apply(&mut self, hot: &mut Hot, event: &Event) -> Result<(), String> {
         hot.last = event.clone();
-        if !self.fold.takes(event) {
-            return Ok(());
-        }
         if !self.fold.reacts || event.position().get() <= self.reacted {
-            return self.fold.apply(&mut hot.state, event);
+            return self.fold.step(&mut hot.state, event).map(drop);
         }
-        let before = self.fold.copy(&hot.state);
-        self.fold.apply(&mut hot.state, event)?;
-        for emit in self.fold.react(&before, &hot.state, event)? {
+        for emit in self.fold.step_and_react(&mut hot.state, event)? {
             self.raises.push(raise(&self.fold.name, emit, event));
         }
         Ok(())
@@ -276,7 +271,7 @@ impl Lane {
                 let position = failed.position().get();
                 ParkedRow::new(of, &failed.address(), position, reason, self.stored)
             }
-            Stop::Parked(row) => ParkedRow { of, ..row },
+            Stop::Parked(row) => ParkedRow { of, ..*row },
             Stop::Error(e) => {
                 ParkedRow::new(of, &event.address(), event.position().get(), e.to_string(), self.stored)
             }
@@ -313,7 +308,7 @@ impl Lane {
                         (None, Some(found)) => self.warm(found, event),
                         (None, None) => return Ok(()),
                     };
-                    self.apply(&mut now, event).map_err(|reason| Stop::Failed(event.clone(), reason))?;
+                    self.apply(&mut now, event).map_err(|reason| Stop::failed(event, reason))?;
                     now.at = event.position().get();
                     hot = Some(now);
                     Ok(())
@@ -321,8 +316,7 @@ impl Lane {
                 match (folded, hot) {
                     (Err(Stop::Error(e)), _) => return Err(e),
                     (Err(Stop::Failed(event, reason)), _) => {
-                        let failed = event.clone();
-                        self.park(key.clone(), &event, Stop::Failed(failed, reason));
+                        self.park(key.clone(), &event, Stop::failed(&event, reason));
                         if let Some(parked) = self.parked.get_mut(key) {
                             parked.from = row.from;
                             let mark = keys::parking(&fold.name, self.built.generation, key);
@@ -351,7 +345,7 @@ impl Lane {
         match self.fold.encode(&hot.state) {
             Err(reason) => {
                 let last = hot.last.clone();
-                self.park(key.clone(), &last, Stop::Failed(last.clone(), reason));
+                self.park(key.clone(), &last, Stop::failed(&last, reason));
                 false
             }
             Ok(json) => {
@@ -368,8 +362,9 @@ impl Lane {
                     keys::state(&self.fold.name, generation, key, hot.at),
                     row,
                 );
-                hot.saved =
-                    matches!(key, Key::Branch(_)).then_some(hot.at).filter(|at| at % SNAPSHOT_SPACING != 0);
+                hot.saved = matches!(key, Key::Branch(_))
+                    .then_some(hot.at)
+                    .filter(|at| !at.is_multiple_of(SNAPSHOT_SPACING));
                 true
             }
         }

@@ -116,12 +116,10 @@ impl<S> Projected<S> {
                         free.insert(self.known(&source, &key, before)?)
                     }
                 };
-                if self.fold.takes(event) {
-                    let before = self.fold.copy(&found.state);
-                    if let Err(reason) = self.fold.apply(&mut found.state, event) {
-                        found.state = before;
-                        bad.insert(key, format!("{}: {reason}", event.address()));
-                    }
+                let before = self.fold.copy(&found.state);
+                if let Err(reason) = self.fold.step(&mut found.state, event) {
+                    found.state = before;
+                    bad.insert(key, format!("{}: {reason}", event.address()));
                 }
                 found.folded += 1;
             }

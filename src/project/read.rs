@@ -28,9 +28,9 @@ pub(super) struct Found {
 pub(super) enum Stop {
     Error(Error),
     /// An event could not be applied.
-    Failed(Event, String),
+    Failed(Box<Event>, String),
     /// The runner found that out before.
-    Parked(ParkedRow),
+    Parked(Box<ParkedRow>),
 }
 
 impl From<Error> for Stop {
@@ -40,6 +40,10 @@ impl From<Error> for Stop {
 }
 
 impl Stop {
+    pub(super) fn failed(event: &Event, reason: String) -> Self {
+        Self::Failed(Box::new(event.clone()), reason)
+    }
+
     pub(super) fn told(self, fold: &Fold) -> Error {
         let parked = |at, reason| Error::Parked { projection: fold.name.clone(), at, reason };
         match self {
@@ -109,10 +113,8 @@ impl<'a> Source<'a> {
             }
             for event in page {
                 let sequence = event.sequence().get();
-                if self.fold.takes(&event)
-                    && let Err(reason) = self.fold.apply(&mut found.state, &event)
-                {
-                    return Err(Stop::Failed(event, reason));
+                if let Err(reason) = self.fold.step(&mut found.state, &event) {
+                    return Err(Stop::failed(&event, reason));
                 }
                 found.at = sequence;
                 found.folded += 1;
@@ -154,7 +156,7 @@ impl<'a> Source<'a> {
         if let Some(row) = self.parked(&Key::Text(text.to_owned()))?
             && row.position <= to
         {
-            return Err(Stop::Parked(row));
+            return Err(Stop::Parked(Box::new(row)));
         }
         self.keyed_from_snapshot(text, to)
     }
@@ -206,10 +208,8 @@ impl<'a> Source<'a> {
     ) -> Result<(), Stop> {
         let after = found.at;
         self.each_of(text, after, to, |event| {
-            if self.fold.takes(event)
-                && let Err(reason) = self.fold.apply(&mut found.state, event)
-            {
-                return Err(Stop::Failed(event.clone(), reason));
+            if let Err(reason) = self.fold.step(&mut found.state, event) {
+                return Err(Stop::failed(event, reason));
             }
             found.folded += 1;
             found.at = event.position().get();

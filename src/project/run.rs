@@ -21,11 +21,14 @@ use crate::limits::{
 };
 use crate::store::{Behind, Branch, Desk, Marks, Positions, Shelf, Store};
 
+/// What is registered, by name.
+pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
+
 /// What a store holds of its runner.
 pub(super) struct Runner {
     pub(super) bell: Arc<Bell>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    pub(super) known: Mutex<HashMap<String, (Arc<Fold>, Arc<Status>)>>,
+    pub(super) known: Mutex<Known>,
 }
 
 impl fmt::Debug for Runner {
