@@ -235,7 +235,7 @@ impl<'a> Source<'a> {
         while at < to {
             let page = match &session {
                 Some(session) => {
-                    self.reader.page_session(session, Position::new(at), Position::new(to), PAGE)?
+                    self.reader.page_session(session, Position::new(at), Position::new(to), PAGE * 4)?
                 }
                 None => {
                     let range = Positions { from: at + 1, to, limit: PAGE * 8, reverse: false };

@@ -2,15 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::apply::Fold;
-use super::bell::{Order, Retried};
+use super::bell::Order;
 use super::fold::{AnyState, DynProjection, Projection, Scope};
 use super::read::{Found, Source, Stop};
 use super::run::{Runner, lock};
 use super::status::Status;
-use super::task::{Progress, Rebuild};
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, MAIN, SessionId, Timestamp};
 use crate::store::{Branch, Positions, Range, Reader, Store};
@@ -74,7 +72,7 @@ pub(super) type Shown<S> = fn(&Fold, AnyState) -> Result<S>;
 pub struct Projected<S> {
     pub(super) store: Store,
     pub(super) fold: Arc<Fold>,
-    status: Option<Arc<Status>>,
+    pub(super) status: Option<Arc<Status>>,
     pub(super) shown: Shown<S>,
 }
 
@@ -316,79 +314,6 @@ impl<S> Projected<S> {
 
     pub(super) fn show(&self, reading: Reading<AnyState>) -> Result<Reading<S>> {
         reading.map(|state| (self.shown)(&self.fold, state))
-    }
-}
-
-/// What is kept up behind the writer.
-impl<S> Projected<S> {
-    /// How many positions the snapshots are behind what is committed. Answers are exact all the same; they fold so
-    /// much more.
-    ///
-    /// # Errors
-    /// [`Error::Closed`].
-    pub fn lag(&self) -> Result<u64> {
-        let reader = self.store.reader()?;
-        let committed = reader.committed().get();
-        let followed = match &self.status {
-            Some(status) => status.position.load(Ordering::Relaxed),
-            None => Source::new(&reader, &self.fold)?.built.map_or(0, |built| built.position),
-        };
-        Ok(committed.saturating_sub(followed))
-    }
-
-    /// Blocks until everything that is committed now is folded, rebuilds included, and the states of all heads that
-    /// it touched are written.
-    ///
-    /// # Errors
-    /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`]; [`Error::Storage`] with the reason when
-    /// the projection has stopped.
-    pub fn catch_up(&self) -> Result<()> {
-        self.runner()?.bell.ask(Order::CatchUp)?;
-        match self.status.as_ref().and_then(|status| status.failed()) {
-            Some(reason) => {
-                Err(Error::storage(format!("projection {} has stopped: {reason}", self.fold.name)))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Builds all states again, beside those that are there, which are read until the new ones take their place. One
-    /// that goes on already is answered.
-    ///
-    /// # Errors
-    /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
-    pub fn rebuild(&self) -> Result<Rebuild> {
-        let name = self.fold.name.clone();
-        self.runner()?.bell.ask(|reply| Order::Rebuild(name, reply)).map(Rebuild)
-    }
-
-    /// The rebuild that goes on, on demand or for a changed version.
-    #[must_use]
-    pub fn rebuilding(&self) -> Option<Rebuild> {
-        self.status.as_ref()?.task().map(Rebuild)
-    }
-
-    /// How far that is.
-    #[must_use]
-    pub fn progress(&self) -> Option<Progress> {
-        self.rebuilding().map(|rebuild| rebuild.progress())
-    }
-
-    /// Folds what is parked again, from the event that failed on: after its fault was mended.
-    ///
-    /// # Errors
-    /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
-    pub fn retry(&self) -> Result<Retried> {
-        let name = self.fold.name.clone();
-        self.runner()?.bell.ask(|reply| Order::Retry(name, reply))
-    }
-
-    fn runner(&self) -> Result<Arc<Runner>> {
-        let desk = self.store.desk();
-        match desk.read_only() {
-            true => Err(Error::ReadOnly { path: desk.name().to_owned() }),
-            false => Runner::of(&self.store),
-        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Projection for Tenths {
 
     fn react(&self, _: &u64, count: &u64, _: &Event) -> Vec<Emit> {
         let raised = NewEvent::new("alert.tenth").json_text(count.to_string());
-        if count % 10 == 0 { vec![Emit::new("tenth", raised)] } else { Vec::new() }
+        if count.is_multiple_of(10) { vec![Emit::new("tenth", raised)] } else { Vec::new() }
     }
 }
 

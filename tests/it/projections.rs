@@ -421,7 +421,7 @@ impl Projection for Alarm {
     fn react(&self, before: &u64, after: &u64, _: &Event) -> Vec<Emit> {
         assert_eq!(before + 1, *after);
         self.reacted.fetch_add(1, Ordering::SeqCst);
-        if after % 3 != 0 {
+        if !after.is_multiple_of(3) {
             return Vec::new();
         }
         vec![Emit::new(

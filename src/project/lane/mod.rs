@@ -1,16 +1,21 @@
 //! One projection as the runner drives it: states in memory, what is to be written, and where it is parked.
 
+mod retry;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::apply::Fold;
-use super::fold::{AnyState, Emit, Scope};
+use super::fold::{AnyState, Scope};
 use super::keys::{self, Built, Key, ParkedRow, to_json};
+use super::raise::Raise;
 use super::read::{Found, Source, Stop};
 use crate::error::Result;
-use crate::event::{Event, Expect, NewEvent, Place};
-use crate::limits::{HOT_STATES, PROJECT_PAGE, SNAPSHOT_SPACING};
-use crate::store::{Branch, Marks, Range, Reader, Rows, Shelf};
+use crate::event::Event;
+use crate::limits::{HOT_STATES, SNAPSHOT_SPACING};
+use crate::store::{Branch, Marks, Reader, Rows, Shelf};
+
+pub(super) use retry::own_events;
 
 /// A state in memory.
 struct Hot {
@@ -23,12 +28,6 @@ struct Hot {
     saved: Option<u64>,
     dirty: bool,
     used: u64,
-}
-
-/// An event to be raised.
-pub(super) struct Raise {
-    pub(super) place: Place,
-    pub(super) event: NewEvent,
 }
 
 /// A generation that is kept up. The runner follows with one, a rebuild fills one.
@@ -225,7 +224,7 @@ impl Lane {
             return self.fold.step(&mut hot.state, event).map(drop);
         }
         for emit in self.fold.step_and_react(&mut hot.state, event)? {
-            self.raises.push(raise(&self.fold.name, emit, event));
+            self.raises.push(Raise::new(&self.fold.name, emit, event));
         }
         Ok(())
     }
@@ -282,59 +281,6 @@ impl Lane {
         self.parked.insert(key, row);
     }
 
-    /// Folds a parked key again, up to where the projection is. `false` when it is parked once more.
-    pub(super) fn retry(&mut self, reader: &Reader, key: &Key, row: &ParkedRow) -> Result<bool> {
-        let fold = self.fold.clone();
-        let source = Source::of(reader, &fold, Built { position: self.stored, ..self.built.clone() })?;
-        self.unpark(key);
-        match key {
-            Key::Branch(_) => {
-                let place: crate::event::Address = row.of.parse()?;
-                let branch = reader.branch(place.place())?;
-                let from = source.nearest(&branch, u64::MAX)?.snapshot.unwrap_or(branch.fork);
-                let position = self.built.position;
-                own_events(reader, &branch, from, position, |event| {
-                    self.take_branch(reader, &branch, event)
-                })?;
-            }
-            Key::Text(text) => {
-                let (found, _) = source.stored(text, Some(row.from))?;
-                let after = found.at;
-                let mut hot: Option<Hot> = None;
-                let mut start = Some(found);
-                let folded = source.each_of(text, after, self.built.position, |event| {
-                    let mut now = match (hot.take(), start.take()) {
-                        (Some(hot), _) => hot,
-                        (None, Some(found)) => self.warm(found, event),
-                        (None, None) => return Ok(()),
-                    };
-                    self.apply(&mut now, event).map_err(|reason| Stop::failed(event, reason))?;
-                    now.at = event.position().get();
-                    hot = Some(now);
-                    Ok(())
-                });
-                match (folded, hot) {
-                    (Err(Stop::Error(e)), _) => return Err(e),
-                    (Err(Stop::Failed(event, reason)), _) => {
-                        self.park(key.clone(), &event, Stop::failed(&event, reason));
-                        if let Some(parked) = self.parked.get_mut(key) {
-                            parked.from = row.from;
-                            let mark = keys::parking(&fold.name, self.built.generation, key);
-                            self.pending.put(Shelf::Checkpoints, mark, to_json(parked));
-                        }
-                    }
-                    (Err(Stop::Parked(_)), _) | (Ok(()), None) => {}
-                    (Ok(()), Some(hot)) => {
-                        self.dirty += 1;
-                        self.keep(key.clone(), Hot { dirty: true, ..hot });
-                    }
-                }
-            }
-        }
-        self.moved = true;
-        Ok(!self.is_parked(key))
-    }
-
     pub(super) fn unpark(&mut self, key: &Key) {
         self.parked.remove(key);
         self.pending.remove(Shelf::Checkpoints, keys::parking(&self.fold.name, self.built.generation, key));
@@ -388,48 +334,5 @@ impl Lane {
         self.moved = false;
         self.stored = self.built.position;
         std::mem::take(&mut self.pending)
-    }
-}
-
-/// Own events of a branch after a sequence, up to a position.
-pub(super) fn own_events(
-    reader: &Reader,
-    branch: &Branch,
-    after: u64,
-    position: u64,
-    mut take: impl FnMut(&Event) -> Result<()>,
-) -> Result<u64> {
-    let mut from = after.max(branch.fork) + 1;
-    let mut taken = 0;
-    loop {
-        let range = Range { from, to: u64::MAX, limit: PROJECT_PAGE, reverse: false };
-        let page = reader.page(branch, range)?;
-        if page.is_empty() {
-            return Ok(taken);
-        }
-        for event in &page {
-            if event.position().get() > position {
-                return Ok(taken);
-            }
-            take(event)?;
-            taken += 1;
-            from = event.sequence().get() + 1;
-        }
-    }
-}
-
-fn raise(projection: &str, emit: Emit, cause: &Event) -> Raise {
-    let id = Emit::id(projection, &emit.rule, cause.id());
-    let mut event = emit.event.with_id(id).causation(cause.id()).occurred(cause.occurred());
-    if let Some(correlation) = cause.correlation().filter(|_| event.correlation.is_empty()) {
-        event = event.correlation(correlation.to_owned());
-    }
-    Raise { place: emit.to.unwrap_or_else(|| (**cause.place()).clone()), event }
-}
-
-impl Raise {
-    /// Recorded once: a retry is recognised by its id.
-    pub(super) fn batch(self) -> Result<crate::store::Batch> {
-        crate::store::Batch::new().add(crate::event::Address::from(self.place), Expect::Any, self.event)
     }
 }
