@@ -99,7 +99,7 @@ impl Store {
         names.extend(known.keys().cloned());
         let committed = reader.committed().get();
         let info = |name: String| -> Result<ProjectionInfo> {
-            let (current, next) = generations(&marks, &name);
+            let (current, next) = generations(&marks, &name)?;
             let here = known.get(&name);
             let stored = current.as_ref().map_or(0, |c| c.position);
             let position = here.map_or(stored, |(_, status)| {

@@ -67,20 +67,21 @@ pub(super) struct Source<'a> {
 }
 
 /// The rows of a projection: the generation that is read, and the one that is being built.
-pub(super) fn generations(marks: &MarksView, name: &str) -> (Option<Built>, Option<Built>) {
-    let row = |key: Vec<u8>| {
+pub(super) fn generations(marks: &MarksView, name: &str) -> Result<(Option<Built>, Option<Built>)> {
+    let row = |key: Vec<u8>| match marks.get(Shelf::Checkpoints, &key) {
+        Ok(json) => Ok(json.and_then(|json| serde_json::from_slice(&json).ok())),
         // A row that is damaged is as good as none: the states are made again.
-        let json = marks.get(Shelf::Checkpoints, &key).ok().flatten()?;
-        serde_json::from_slice(&json).ok()
+        Err(Error::Corrupt { .. }) => Ok(None),
+        Err(e) => Err(e),
     };
-    (row(keys::current(name)), row(keys::next(name)))
+    Ok((row(keys::current(name))?, row(keys::next(name))?))
 }
 
 impl<'a> Source<'a> {
     /// What this code has made so far: a generation of other code is not read, so that no answer is wrong.
     pub(super) fn new(reader: &'a Reader, fold: &'a Fold) -> Result<Self> {
         let marks = reader.marks()?;
-        let (current, next) = generations(&marks, &fold.name);
+        let (current, next) = generations(&marks, &fold.name)?;
         let built = current.into_iter().chain(next).find(|b| fold.made(b));
         Ok(Self { reader, marks, fold, built })
     }

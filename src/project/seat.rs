@@ -39,7 +39,7 @@ impl Seat {
     /// other code.
     pub(super) fn new(desk: &Desk, bell: &Arc<Bell>, fold: Arc<Fold>, status: Arc<Status>) -> Result<Self> {
         let reader = desk.reader()?;
-        let (current, next) = generations(&reader.marks()?, &fold.name);
+        let (current, next) = generations(&reader.marks()?, &fold.name)?;
         let next = next.filter(|next| fold.made(next));
         let mut seat = Self { fold, status, lane: None, building: None };
         // What was given up, or made by code that is gone, goes first: its numbers are given again.
@@ -119,7 +119,7 @@ impl Seat {
         if let Some(building) = &self.building {
             return Ok(building.task.clone());
         }
-        let (current, _) = generations(&desk.reader()?.marks()?, &self.fold.name);
+        let (current, _) = generations(&desk.reader()?.marks()?, &self.fold.name)?;
         let kept = current.as_ref().map_or(0, |c| c.generation);
         self.sweep(desk, &[kept])?;
         let target = self.position().unwrap_or_else(|| desk.committed().get());
@@ -176,7 +176,7 @@ impl Seat {
                 let mut marks = Marks::new();
                 marks.remove(Shelf::Checkpoints, keys::next(&name));
                 desk.mark(marks)?;
-                let (current, _) = generations(&desk.reader()?.marks()?, &name);
+                let (current, _) = generations(&desk.reader()?.marks()?, &name)?;
                 self.sweep(desk, &[current.map_or(0, |c| c.generation)])?;
             }
             Err(error) => {
