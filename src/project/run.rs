@@ -16,8 +16,8 @@ use super::status::Status;
 use crate::error::{Error, Result};
 use crate::event::Place;
 use crate::limits::{
-    PROJECT_FLUSH_BYTES, PROJECT_FLUSH_MS, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE,
-    PROJECT_PAUSE_MS, PROJECT_REST, PROJECT_REST_MS,
+    PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
+    PROJECT_REST_MS,
 };
 use crate::store::{Behind, Branch, Desk, Marks, Positions, Shelf, Store};
 
@@ -165,7 +165,7 @@ impl Engine {
         let behind = self.is_behind();
         self.answer_waiting(behind)?;
         if behind && moved {
-            if self.flushed.elapsed() >= Duration::from_millis(PROJECT_FLUSH_MS) {
+            if self.flushed.elapsed() >= self.desk.project_flush() {
                 self.flush(false)?;
             }
             if busy {
@@ -181,7 +181,7 @@ impl Engine {
         }
         if dirty && self.active.elapsed() >= Duration::from_millis(PROJECT_IDLE_MS) {
             self.flush(true)?;
-        } else if dirty && self.flushed.elapsed() >= Duration::from_millis(PROJECT_FLUSH_MS) {
+        } else if dirty && self.flushed.elapsed() >= self.desk.project_flush() {
             self.flush(false)?;
         }
         // Events gather meanwhile: a thread that runs for each of them would slow down who appends.

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::append::{Batch, Receipt};
 use super::marks::Marks;
@@ -55,6 +56,11 @@ impl Desk {
 
     pub(crate) fn who_is_behind(&self) -> Option<Arc<dyn Behind>> {
         self.shared.behind.get().cloned()
+    }
+
+    /// How often what was folded is to be written.
+    pub(crate) fn project_flush(&self) -> Duration {
+        self.shared.options.project_flush
     }
 
     pub(crate) fn read_only(&self) -> bool {

@@ -11,8 +11,8 @@ use super::open::{Medium, open};
 use crate::error::Result;
 use crate::event::Invalid;
 use crate::limits::{
-    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, RELAXED_SYNC_MS,
-    SETTLE_BYTES, SETTLE_EVENTS,
+    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS,
+    RELAXED_SYNC_MS, SETTLE_BYTES, SETTLE_EVENTS,
 };
 
 /// Whether a missing file is made, and an existing one taken.
@@ -38,6 +38,7 @@ pub(super) struct Options {
     pub(super) sync: bool,
     pub(super) two_phase: bool,
     pub(super) fast_recovery: bool,
+    pub(super) project_flush: Duration,
 }
 
 /// Settings of a store that is about to be opened.
@@ -70,6 +71,7 @@ impl Default for Builder {
                 sync: true,
                 two_phase: false,
                 fast_recovery: false,
+                project_flush: Duration::from_millis(PROJECT_FLUSH_MS),
             },
         }
     }
@@ -130,6 +132,13 @@ impl Builder {
     /// costs about twice as much. Without it that is done when settling and when idle.
     pub fn fast_recovery(mut self, fast: bool) -> Self {
         self.options.fast_recovery = fast;
+        self
+    }
+
+    /// How often the snapshots of projections are written while events come; every second unless said. What was not
+    /// written is folded again after a crash.
+    pub fn project_every(mut self, interval: Duration) -> Self {
+        self.options.project_flush = interval;
         self
     }
 
