@@ -105,14 +105,14 @@ fn the_projector_that_is_killed() {
         for projected in &projected {
             scope.spawn(move || {
                 // Left alone, it writes when its time has come, and not whatever it is asked.
-                for _ in 0..if seed % 2 == 0 { 10_000 } else { 0 } {
+                for _ in 0..if seed.is_multiple_of(2) { 10_000 } else { 0 } {
                     projected.rebuild().unwrap().wait().unwrap();
                     projected.catch_up().unwrap();
                     tell("rebuilt\n");
                 }
             });
         }
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             scope.spawn(|| (0..10_000).for_each(|_| tenths.catch_up().unwrap()));
         }
     });
