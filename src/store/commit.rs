@@ -12,6 +12,7 @@ use tracing::{debug, error};
 use super::append::{Durability, Facts, Known, Plan, Planned};
 use super::branch::Branch;
 use super::layer::Layer;
+use super::marks::Marks;
 use super::read::{settled_event, settled_head};
 use super::ring::Ring;
 use super::settle::{Item, settle_into};
@@ -37,6 +38,8 @@ pub(super) struct Core {
     heads_of: u64,
     /// Since when something is committed that no sync has made durable.
     unsynced: Option<Instant>,
+    /// Marks are committed that no sync has made durable.
+    unsynced_marks: bool,
     last_group: usize,
     last_commit: Duration,
 }
@@ -49,6 +52,7 @@ impl Core {
             heads: RefCell::default(),
             heads_of: 0,
             unsynced: None,
+            unsynced_marks: false,
             last_group: 0,
             last_commit: Duration::ZERO,
         }
@@ -146,6 +150,13 @@ impl Core {
     }
 }
 
+/// How a group is to be written.
+struct Wanted {
+    now: Timestamp,
+    durable: bool,
+    force: bool,
+}
+
 /// Why a transaction did not go through.
 struct Failed {
     error: Error,
@@ -187,7 +198,9 @@ impl Shared {
         let durable = overdue || accepted.map(|(job, _)| job.durability()).any(|d| d == Durability::Durable);
         let force = group.iter().any(|job| matches!(job.work, Work::Settle));
         let events = plan.events.len();
-        let outcome = self.write_plan(core, &db, plan, now, durable, force);
+        let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let marks: Vec<&Marks> = accepted.filter_map(|(job, _)| job.marks()).collect();
+        let outcome = self.write_plan(core, &db, plan, &marks, Wanted { now, durable, force });
         core.last_group = group.len();
         core.last_commit = start.elapsed();
         match outcome {
@@ -221,7 +234,8 @@ impl Shared {
         let now = Timestamp::now();
         let plan = Plan::new(read(&self.tail).committed() + 1, core.next_branch, now);
         core.last_group = 0;
-        self.write_plan(core, &db, plan, now, true, settle).map(|_| ()).map_err(|f| f.error.to_string())
+        let wanted = Wanted { now, durable: true, force: settle };
+        self.write_plan(core, &db, plan, &[], wanted).map(|_| ()).map_err(|f| f.error.to_string())
     }
 
     fn decide(&self, core: &mut Core, db: &Db, group: &[Job], now: Timestamp) -> (Plan, Vec<Result<Done>>) {
@@ -238,6 +252,7 @@ impl Shared {
                 Work::Fork { parent, at, place } => {
                     plan.fork(parent, *at, place.clone(), &facts).map(Done::Forked)
                 }
+                Work::Marks(_) => Ok(Done::Marked),
                 Work::Settle => Ok(Done::Settled),
             })
             .collect();
@@ -250,9 +265,8 @@ impl Shared {
         core: &mut Core,
         db: &Db,
         plan: Plan,
-        now: Timestamp,
-        durable: bool,
-        force: bool,
+        marks: &[&Marks],
+        Wanted { now, durable, force }: Wanted,
     ) -> Result<bool, Failed> {
         let Db::Writable(Some(db)) = db else {
             return Err(Error::ReadOnly { path: self.name.clone() }.into());
@@ -261,22 +275,27 @@ impl Shared {
         let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
         let too_large = frame.as_ref().is_some_and(|frame| !core.ring.takes(frame.len()));
         let idle = plan.is_empty() && read(&self.tail).is_empty();
-        let settle = too_large || (force && !idle);
+        // Marks that came with events are written with them, in one transaction of the tables.
+        let together = !marks.is_empty() && !plan.is_empty();
+        let settle = too_large || together || (force && !idle);
         // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
-        if plan.is_empty() && !settle && !(durable && core.unsynced()) {
+        if plan.is_empty() && marks.is_empty() && !settle && !(durable && core.unsynced()) {
             return Ok(false);
         }
         let new = events_of(&plan, now);
         if settle {
-            self.settle_all(core, db, &plan, &new)?;
+            self.settle_all(core, db, &plan, &new, marks)?;
         } else {
             if let Some(frame) = &frame {
                 self.make_room(core, frame.len())?;
                 core.ring.write(frame).map_err(Failed::in_commit)?;
             }
-            if durable {
+            // What marks say of events never outlives the events.
+            if durable || (!marks.is_empty() && core.unsynced()) {
                 core.ring.sync().map_err(Failed::in_commit)?;
             }
+            // An append does not wait for marks that came before it.
+            self.write_marks(core, db, marks, durable && plan.is_empty())?;
         }
         core.next_branch = plan.next_branch();
         core.unsynced = if durable || settle { None } else { core.unsynced.or_else(|| Some(Instant::now())) };
@@ -294,6 +313,7 @@ impl Shared {
         db: &Database,
         plan: &Plan,
         new: &[(u64, Event)],
+        marks: &[&Marks],
     ) -> Result<(), Failed> {
         self.settler.wait();
         self.note_settled(core)?;
@@ -306,11 +326,38 @@ impl Shared {
                 old.chain(new.iter().map(|(branch, event)| Item { branch: *branch, event })).collect();
             let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
             settle_into(&txn, self, &items, &births, plan.next_branch(), journal)?;
+            marks.iter().try_for_each(|m| m.write(&txn))?;
             Ok(txn)
         })
         .map_err(Failed::from)
         .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
         core.ring.release();
+        core.unsynced_marks = false;
+        Ok(())
+    }
+
+    /// Marks alone, in a transaction of their own; also the durable one that relaxed marks still wait for.
+    fn write_marks(
+        &self,
+        core: &mut Core,
+        db: &Database,
+        marks: &[&Marks],
+        durable: bool,
+    ) -> Result<(), Failed> {
+        if marks.is_empty() && !(durable && core.unsynced_marks) {
+            return Ok(());
+        }
+        guarded(|| {
+            let mut txn = self.begin_settle(db, durable && self.options.fast_recovery)?;
+            if !durable {
+                txn.set_durability(redb::Durability::None).told()?;
+            }
+            marks.iter().try_for_each(|m| m.write(&txn))?;
+            Ok(txn)
+        })
+        .map_err(Failed::from)
+        .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
+        core.unsynced_marks = !durable;
         Ok(())
     }
 
@@ -377,6 +424,9 @@ impl Shared {
         if let (Some(hook), false) = (self.hook.get(), new.is_empty()) {
             let events: Vec<Event> = new.iter().map(|(_, e)| e.clone()).collect();
             hook.committed(&events);
+        }
+        if let (Some(behind), false) = (self.behind.get(), new.is_empty()) {
+            behind.committed();
         }
     }
 }

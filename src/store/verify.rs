@@ -9,6 +9,7 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use super::branch::{Branch, Branches};
 use super::journal::load_journal;
+use super::marks::{MarksView, Shelf};
 use super::read::{event_of, open_chunk, settled_head};
 use super::ring::Ring;
 use super::shared::Shared;
@@ -71,7 +72,7 @@ impl fmt::Display for Problem {
 
 /// One consistent view of the whole store.
 struct Walk<'a> {
-    txn: ReadTransaction,
+    txn: Arc<ReadTransaction>,
     report: Report,
     progress: &'a mut dyn FnMut(u64, u64),
     total: u64,
@@ -79,7 +80,8 @@ struct Walk<'a> {
 
 impl Store {
     /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,
-    /// heads, global order and ids agree with the events. Reads go on meanwhile, and so do appends, which the walk
+    /// heads, global order and ids agree with the events, marks are what
+    /// their keys promise. Reads go on meanwhile, and so do appends, which the walk
     /// does not see.
     ///
     /// # Errors
@@ -95,7 +97,7 @@ impl Store {
     pub fn verify_with(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
         let reader = self.reader()?;
         let (txn, meta, journal) = reader.shared.while_nothing_is_written(|next_commit| {
-            let txn = reader.db.begin_read()?;
+            let txn = Arc::new(reader.db.begin_read()?);
             let meta = meta_of(&txn);
             let journal = match &meta {
                 Ok(meta) => reader.shared.read_journal(meta, next_commit),
@@ -116,6 +118,8 @@ impl Store {
         step("branches", found, &mut walk);
         let found = guarded(|| walk.order());
         step("global order", found, &mut walk);
+        let found = guarded(|| walk.marks());
+        step("marks", found, &mut walk);
         Ok(walk.report)
     }
 }
@@ -270,6 +274,14 @@ impl Walk<'_> {
             self.report.problem(&branch.place, "its head has another position than its last event");
         }
         Ok(next - 1)
+    }
+
+    fn marks(&mut self) -> Result<()> {
+        let view = MarksView::of(self.txn.clone());
+        for shelf in Shelf::ALL {
+            view.verify(shelf, &mut |place, reason| self.report.problem(place, reason))?;
+        }
+        Ok(())
     }
 
     fn order(&mut self) -> Result<()> {
