@@ -15,6 +15,7 @@
 //! | [`event`] | what an event is: names, numbers, envelope, patterns, the filter. No I/O |
 //! | [`error`] | the one error, plain data that a caller can act on |
 //! | [`codec`] | bytes and events, both ways, checked |
+//! | [`schema`] | how old shapes of events become new ones; the loader of migration folders |
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
@@ -35,6 +36,7 @@ pub mod event;
 pub mod follow;
 pub mod interop;
 pub mod limits;
+pub mod schema;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
@@ -46,6 +48,7 @@ pub use event::{
     Sequence, SessionId, StoreId, Timestamp,
 };
 pub use follow::{Cursor, EventStream, Follow, Followed, Following};
+pub use schema::Upcasts;
 pub use store::{
     Batch, BranchInfo, Builder, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem, Query, Receipt,
     Report, SessionInfo, Store, StoreInfo,

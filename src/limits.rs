@@ -67,6 +67,21 @@ pub const MAX_PAGE: usize = 65_536;
 pub const PAGE_BYTES: usize = 8 * 1_024 * 1_024;
 /// Rows of `sessions` or `branches` in one page of a listing.
 pub const MAX_LISTING: usize = 10_000;
+/// Bytes of one file of event steps.
+pub const MAX_UPCAST_FILE_BYTES: usize = 1_024 * 1_024;
+/// Event steps in one set.
+pub const MAX_UPCAST_STEPS: usize = 4_096;
+/// Operations of one event step.
+pub const MAX_UPCAST_OPERATIONS: usize = 256;
+/// Event steps that one event can go through.
+pub const MAX_UPCAST_CHAIN: usize = 256;
+/// Parts of a JSON pointer in an event step.
+pub const MAX_POINTER_PARTS: usize = 32;
+/// Bytes of a JSON pointer in an event step.
+pub const MAX_POINTER_BYTES: usize = 1_024;
+/// Levels of two JSON schemas that are compared.
+pub const MAX_SCHEMA_DEPTH: usize = 64;
+
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;
 

@@ -85,6 +85,17 @@ impl Filter {
     /// Whether it takes this event.
     #[must_use]
     pub fn takes(&self, event: &Event) -> bool {
+        self.takes_kind(event.kind()) && self.takes_but_kind(event)
+    }
+
+    /// Whether it takes events of this type, as far as that goes.
+    #[must_use]
+    pub fn takes_kind(&self, kind: &str) -> bool {
+        self.patterns.is_empty() || self.patterns.iter().any(|p| p.matches(kind))
+    }
+
+    /// Whether it takes this event, whatever its type.
+    pub(crate) fn takes_but_kind(&self, event: &Event) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| match wanted {
             None => true,
             Some(w) => found == Some(w.as_str()),
@@ -92,7 +103,6 @@ impl Filter {
         event.priority() >= self.priority
             && self.since.is_none_or(|t| event.occurred() >= t)
             && self.until.is_none_or(|t| event.occurred() < t)
-            && (self.patterns.is_empty() || self.patterns.iter().any(|p| p.matches(event.kind())))
             && is(&self.source, event.source())
             && is(&self.actor, event.actor())
             && is(&self.correlation, event.correlation())
