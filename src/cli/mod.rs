@@ -66,6 +66,10 @@ struct Global {
     /// The store's file [env: RETOLD_STORE] [default: ./retold.redb]
     #[arg(long, global = true, value_name = "PATH")]
     store: Option<PathBuf>,
+    /// Folder of event steps that make old events new while they are read [env: RETOLD_MIGRATIONS] [default: none,
+    /// ./migrations is not read on its own]
+    #[arg(long, global = true, value_name = "DIR")]
+    migrations: Option<PathBuf>,
     /// table, json (one document), jsonl (one a line) or cloudevents [default: table on a terminal, jsonl in a pipe]
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
@@ -132,6 +136,8 @@ struct App {
     store: PathBuf,
     /// `--store`, without the environment.
     store_flag: Option<PathBuf>,
+    /// A folder of event steps. None is read that was not named.
+    migrations: Option<PathBuf>,
     wait: Duration,
 }
 
@@ -162,12 +168,16 @@ fn command() -> clap::Command {
 
 fn run(cli: Cli) -> Exit {
     log(cli.global.verbose);
-    let Global { store, output, quiet, wait, .. } = cli.global;
-    let from_environment = || std::env::var_os("RETOLD_STORE").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let Global { store, migrations, output, quiet, wait, .. } = cli.global;
+    let from_environment = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let mut app = App {
         out: Out::new(output, quiet),
-        store: store.clone().or_else(from_environment).unwrap_or_else(|| DEFAULT_STORE.into()),
+        store: store
+            .clone()
+            .or_else(|| from_environment("RETOLD_STORE"))
+            .unwrap_or_else(|| DEFAULT_STORE.into()),
         store_flag: store,
+        migrations: migrations.or_else(|| from_environment("RETOLD_MIGRATIONS")),
         wait,
     };
     let done = dispatch(cli.verb, &mut app);

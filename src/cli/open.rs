@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::App;
 use crate::error::{Error, Result};
+use crate::schema::Upcasts;
 use crate::store::{Builder, Store};
 
 /// Between two tries.
@@ -14,17 +15,25 @@ const PAUSE: Duration = Duration::from_millis(15);
 impl App {
     /// To read: several processes may.
     pub(super) fn reading(&self) -> Result<Store> {
-        waited(Store::builder().read_only(), &self.store, self.wait)
+        waited(self.builder()?.read_only(), &self.store, self.wait)
     }
 
     /// To change what is there.
     pub(super) fn changing(&self) -> Result<Store> {
-        waited(Store::builder().open_only(), &self.store, self.wait)
+        waited(self.builder()?.open_only(), &self.store, self.wait)
     }
 
     /// To write; a store that is not there yet is made.
     pub(super) fn writing(&self) -> Result<Store> {
-        waited(Store::builder(), &self.store, self.wait)
+        waited(self.builder()?, &self.store, self.wait)
+    }
+
+    /// With the event steps that were asked for.
+    pub(super) fn builder(&self) -> Result<Builder> {
+        Ok(match &self.migrations {
+            Some(folder) => Store::builder().upcasts(Upcasts::from_dir(folder)?),
+            None => Store::builder(),
+        })
     }
 }
 

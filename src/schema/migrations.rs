@@ -88,7 +88,9 @@ pub fn load_migrations(folder: &Path) -> Result<Vec<Migration>> {
         match number.and_then(|(digits, _)| digits.parse::<u32>().ok()) {
             Some(number) if number == due => {}
             Some(_) => {
-                return Err(wrong(format!("should have the number {due:04}; the numbers have no hole")).into());
+                return Err(
+                    wrong(format!("should have the number {due:04}; the numbers have no hole")).into()
+                );
             }
             None => return Err(wrong("is no migration; one is named NNNN_what".into()).into()),
         }

@@ -14,6 +14,7 @@ use crate::limits::{
     DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, RELAXED_SYNC_MS,
     SETTLE_BYTES, SETTLE_EVENTS,
 };
+use crate::schema::{Upcasts, own_steps};
 
 /// Whether a missing file is made, and an existing one taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub(super) struct Options {
     pub(super) sync: bool,
     pub(super) two_phase: bool,
     pub(super) fast_recovery: bool,
+    pub(super) upcasts: Option<Upcasts>,
 }
 
 /// Settings of a store that is about to be opened.
@@ -70,6 +72,7 @@ impl Default for Builder {
                 sync: true,
                 two_phase: false,
                 fast_recovery: false,
+                upcasts: None,
             },
         }
     }
@@ -145,6 +148,17 @@ impl Builder {
         self
     }
 
+    /// How events of older shapes are made new while they are read, on every path: reading, following, comparing,
+    /// exporting. What is stored stays as it was written, and is seen with [`Query::raw`](super::Query::raw),
+    /// [`Follow::raw`](crate::follow::Follow::raw) and [`Store::get_raw`].
+    ///
+    /// An event that cannot be made new comes as [`Error::Upcast`](crate::Error::Upcast) in its place; readers go on
+    /// after it. Events of types without steps cost one look into a table.
+    pub fn upcasts(mut self, upcasts: Upcasts) -> Self {
+        self.options.upcasts = Some(upcasts);
+        self
+    }
+
     /// Opens an existing file for reading. Several processes may read the same file while none writes it.
     pub fn read_only(mut self) -> Self {
         (self.options.read_only, self.options.mode) = (true, Mode::OpenOnly);
@@ -160,8 +174,8 @@ impl Builder {
     /// [`Error::NewerFormat`](crate::Error::NewerFormat) when a newer release wrote it, and
     /// [`Error::Storage`](crate::Error::Storage) when the file system refuses.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        self.check()?;
-        open(Medium::File(path.as_ref().to_owned()), self.options)
+        let options = self.checked()?;
+        open(Medium::File(path.as_ref().to_owned()), options)
     }
 
     /// Opens a store that lives in memory and ends with its last handle.
@@ -169,23 +183,29 @@ impl Builder {
     /// # Errors
     /// As [`Builder::open`].
     pub fn in_memory(self) -> Result<Store> {
-        self.check()?;
-        open(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())), self.options)
+        let options = self.checked()?;
+        open(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())), options)
     }
 
     /// Opens a store on a storage of the caller's: for tests that count, delay or fail its operations.
     #[doc(hidden)]
     pub fn with_backend(self, backend: Box<dyn StorageBackend>) -> Result<Store> {
-        self.check()?;
-        open(Medium::Backend(backend), self.options)
+        let options = self.checked()?;
+        open(Medium::Backend(backend), options)
     }
 
-    fn check(&self) -> Result<()> {
+    fn checked(mut self) -> Result<Options> {
         let bytes = self.options.payload_bytes;
         if bytes > MAX_PAYLOAD_BYTES {
             let reason = format!("is {bytes}; {MAX_PAYLOAD_BYTES} is the largest that can be set");
             return Err(Invalid::new("max_payload_bytes", reason).into());
         }
-        Ok(())
+        let own = own_steps()?;
+        if !own.is_empty() {
+            let given = self.options.upcasts.iter().flat_map(Upcasts::steps).cloned();
+            self.options.upcasts = Some(Upcasts::new(own.into_iter().chain(given))?);
+        }
+        self.options.upcasts = self.options.upcasts.filter(|u| !u.is_empty());
+        Ok(self.options)
     }
 }

@@ -255,8 +255,17 @@ impl Store {
     /// The event with this id.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Upcast`] for one that cannot be read in its newest shape.
     pub fn get(&self, id: EventId) -> Result<Event> {
+        let reader = self.reader()?;
+        guarded(|| reader.shaped(reader.by_id(id)?))
+    }
+
+    /// The event with this id as it was appended, whatever newer shape its type has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn get_raw(&self, id: EventId) -> Result<Event> {
         let reader = self.reader()?;
         guarded(|| reader.by_id(id))
     }

@@ -31,3 +31,4 @@ mod properties;
 mod store;
 mod stress;
 mod support;
+mod upcasts;
