@@ -313,6 +313,7 @@ pub struct Figures {
     in_journal: u64,
     chunks: u64,
     position: u64,
+    payload_bytes: u64,
     file_bytes: Option<u64>,
 }
 
@@ -329,6 +330,7 @@ impl From<&StoreInfo> for Figures {
             in_journal: info.in_journal,
             chunks: info.chunks,
             position: info.committed.get(),
+            payload_bytes: info.payload_bytes,
             file_bytes: info.file_bytes,
         }
     }

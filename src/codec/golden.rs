@@ -70,13 +70,19 @@ fn packed() -> Vec<u8> {
 const RUNS: [Run; 2] =
     [Run { branch: 1, first: 5, count: 1 }, Run { branch: 300, first: 70_001, count: 100_000 }];
 const HEAD: HeadRow = HeadRow { head: 70_002, position: 50, recorded: -5 };
-const META: Meta =
-    Meta { format: 1, store: [3; 16], created: 1_767_225_600_000_000, settled: 49, next_branch: 301 };
+const META: Meta = Meta {
+    format: 2,
+    store: [3; 16],
+    created: 1_767_225_600_000_000,
+    settled: 49,
+    next_branch: 301,
+    counts: Counts { sessions: 200, branches: 300, payload_bytes: 70_000 },
+};
 const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX };
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 10] = [
+    let now: [(&str, Vec<u8>); 11] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
@@ -85,7 +91,8 @@ fn every_layout_is_what_it_was() {
         ("order", encode_order(41, &RUNS)),
         ("branch", branch_row().encode(300)),
         ("head", HEAD.encode(300)),
-        ("meta", META.encode()),
+        ("meta", META.encode_1()),
+        ("meta-2", META.encode()),
         ("cursor", CURSOR.encode()),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
@@ -127,15 +134,18 @@ fn what_was_written_is_read_back() {
     assert_eq!(decode_order(41, &golden("order")).unwrap(), RUNS);
     assert_eq!(BranchRow::decode(300, &golden("branch")).unwrap(), branch_row());
     assert_eq!(HeadRow::decode(300, &golden("head")).unwrap(), HEAD);
-    assert_eq!(Meta::decode(&golden("meta")).unwrap(), META);
+    let before = Meta { format: 1, counts: Counts::default(), ..META };
+    assert_eq!(Meta::decode(&golden("meta")).unwrap(), before);
     assert_eq!(Meta::format(&golden("meta")).unwrap(), 1);
+    assert_eq!(Meta::decode(&golden("meta-2")).unwrap(), META);
+    assert_eq!(Meta::format(&golden("meta-2")).unwrap(), 2);
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
 }
 
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 8] = [
+const SEALED: [(&str, Decoder); 9] = [
     ("frame", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
     ("chunk-packed", |b| Chunk::decode(b).map(drop)),
@@ -143,6 +153,7 @@ const SEALED: [(&str, Decoder); 8] = [
     ("branch", |b| BranchRow::decode(300, b).map(drop)),
     ("head", |b| HeadRow::decode(300, b).map(drop)),
     ("meta", |b| Meta::decode(b).map(drop)),
+    ("meta-2", |b| Meta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
 ];
 
@@ -216,10 +227,18 @@ fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
 #[test]
 fn a_row_that_was_changed_before_it_was_sealed_does_no_harm() {
     use super::seal::{Sort, close_at};
-    let sorts = [Sort::Frame, Sort::Chunk, Sort::Order, Sort::Branch, Sort::Head, Sort::Meta, Sort::Cursor];
-    let keys = [0, 0, 41, 300, 300, 0, 0];
-    for ((sort, key), (name, decode)) in sorts.into_iter().zip(keys).zip(SEALED) {
+    for (name, decode) in SEALED {
+        let (sort, key) = match name.split('-').next().unwrap() {
+            "frame" => (Sort::Frame, 0),
+            "chunk" => (Sort::Chunk, 0),
+            "order" => (Sort::Order, 41),
+            "branch" => (Sort::Branch, 300),
+            "head" => (Sort::Head, 300),
+            "meta" => (Sort::Meta, 0),
+            other => (Sort::Cursor, u64::from(other != "cursor")),
+        };
         let whole = golden(name);
+        decode(&close_at(sort, key, whole.to_vec()).into()).unwrap();
         for at in 9..whole.len() {
             for with in 1..=255 {
                 let _ = decode(&close_at(sort, key, changed(&whole, at, with).into()).into());

@@ -7,7 +7,31 @@ use super::seal::{self, Sort};
 use super::wire::{put, take_all};
 
 /// The store format that this release writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+
+/// What the tables hold, counted as it is settled: the journal's part is not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct Counts {
+    /// Branches that were not forked: one for every session.
+    pub sessions: u64,
+    /// All branches.
+    pub branches: u64,
+    /// Bytes of all payloads, as they were appended.
+    pub payload_bytes: u64,
+}
+
+impl Counts {
+    /// With one more branch.
+    pub fn add_branch(&mut self, forked: bool) {
+        self.branches = self.branches.saturating_add(1);
+        self.sessions = self.sessions.saturating_add(u64::from(!forked));
+    }
+
+    /// With one more event.
+    pub fn add_event(&mut self, payload_bytes: usize) {
+        self.payload_bytes = self.payload_bytes.saturating_add(payload_bytes as u64);
+    }
+}
 
 /// The one row of `meta`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
@@ -22,14 +46,35 @@ pub struct Meta {
     pub settled: u64,
     /// The number that the next branch gets.
     pub next_branch: u64,
+    /// What is settled; zero, and not to be trusted, in a row of format 1.
+    pub counts: Counts,
+}
+
+/// The row as format 1 had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+struct Meta1 {
+    format: u32,
+    store: [u8; 16],
+    created: i64,
+    settled: u64,
+    next_branch: u64,
 }
 
 impl Meta {
     /// The row's bytes.
     #[must_use]
     pub fn encode(self) -> Vec<u8> {
-        let mut out = seal::open(48);
+        let mut out = seal::open(72);
         put(self, &mut out);
+        seal::close(Sort::Meta, out)
+    }
+
+    /// The row's bytes as format 1 wrote them, for the tests that hold its decoder to them.
+    #[cfg(test)]
+    pub(super) fn encode_1(self) -> Vec<u8> {
+        let Self { store, created, settled, next_branch, .. } = self;
+        let mut out = seal::open(48);
+        put(Meta1 { format: 1, store, created, settled, next_branch }, &mut out);
         seal::close(Sort::Meta, out)
     }
 
@@ -41,12 +86,20 @@ impl Meta {
         super::wire::take(&mut seal::unseal(Sort::Meta, bytes)?)
     }
 
-    /// Reads the row.
+    /// Reads the row, of this format or of an earlier one: [`Meta::format`] says which.
     ///
     /// # Errors
-    /// [`Malformed`] for anything that [`Meta::encode`] does not write.
+    /// [`Malformed`] for anything that no release up to this one writes.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(Sort::Meta, bytes)?)
+        let body = seal::unseal(Sort::Meta, bytes)?;
+        match Self::format(bytes)? {
+            1 => {
+                let Meta1 { format, store, created, settled, next_branch } = take_all(body)?;
+                Ok(Self { format, store, created, settled, next_branch, counts: Counts::default() })
+            }
+            FORMAT => take_all(body),
+            _ => Err(Malformed::new("it has a store format that there is not")),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod wire;
 
 pub use chunk::{Chunk, ChunkBuilder};
 pub use frame::{Birth, Frame, FrameBuilder, Run};
-pub use meta::{CursorParts, FORMAT, Meta};
+pub use meta::{Counts, CursorParts, FORMAT, Meta};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
 

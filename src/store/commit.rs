@@ -19,7 +19,7 @@ use super::tables::{IDS, JOURNAL};
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
 use super::writer::{Done, Job, Work, answer_all};
-use crate::codec::FrameBuilder;
+use crate::codec::{Counts, FrameBuilder};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Place, Position, Sequence, Timestamp};
 use crate::limits::{BRANCH_CACHE, DIRECT_RUN_EVENTS};
@@ -321,7 +321,8 @@ impl Shared {
         let items: Vec<Item<'_>> =
             old.chain(new.iter().map(|(branch, event)| Item { branch: *branch, event })).collect();
         let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
-        settle_into(txn, self, &items, &births, plan.next_branch())?;
+        let counts = counted(tail.counts(), plan, new);
+        settle_into(txn, self, &items, &births, (plan.next_branch(), counts))?;
         Ok(items.iter().map(|i| i.event.id()).max().max(core.max_id))
     }
 
@@ -331,7 +332,8 @@ impl Shared {
             let mut tail = write(&self.tail);
             if settled {
                 let committed = tail.committed() + new.len() as u64;
-                std::mem::replace(&mut *tail, Tail::new(committed))
+                let counts = counted(tail.counts(), plan, new);
+                std::mem::replace(&mut *tail, Tail::new(committed, counts))
             } else {
                 plan.births.iter().for_each(|b| tail.add_birth(b.clone()));
                 new.iter().for_each(|(branch, event)| tail.push(*branch, event.clone()));
@@ -345,6 +347,13 @@ impl Shared {
             hook.committed(&events);
         }
     }
+}
+
+/// What the store holds once this group is in it.
+fn counted(mut counts: Counts, plan: &Plan, new: &[(u64, Event)]) -> Counts {
+    plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
+    new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));
+    counts
 }
 
 fn write_journal(commit: u64, txn: &WriteTransaction, plan: &Plan, now: Timestamp) -> Result<()> {

@@ -24,7 +24,7 @@ pub(super) struct Journal {
 /// Reads every frame, holding each against what the tables and the frames before it say.
 pub(super) fn load_journal(txn: &ReadTransaction, meta: &Meta, branches: &Branches) -> Result<Journal> {
     let mut journal =
-        Journal { tail: Tail::new(meta.settled), next_branch: meta.next_branch, next_commit: 1 };
+        Journal { tail: Tail::new(meta.settled, meta.counts), next_branch: meta.next_branch, next_commit: 1 };
     let mut heads: HashMap<u64, u64> = HashMap::new();
     let table = txn.open_table(JOURNAL).told()?;
     for row in table.iter().told()? {

@@ -26,6 +26,7 @@ mod sync;
 mod tables;
 mod tail;
 mod trouble;
+mod upgrade;
 mod verbs;
 mod verify;
 mod writer;

@@ -18,9 +18,10 @@ use super::settle::create_tables;
 use super::shared::{Db, Shared};
 use super::tables::{IDS, META, META_KEY};
 use super::trouble::{Trouble, corrupt, guarded, malformed, translate};
+use super::upgrade::upgrade;
 use super::writer::Writer;
 use super::{Handle, Store};
-use crate::codec::{FORMAT, Meta};
+use crate::codec::{Counts, FORMAT, Meta};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Invalid, StoreId, Timestamp};
 
@@ -42,10 +43,15 @@ pub(super) fn open(medium: Medium, options: Options) -> Result<Store> {
     let _span = info_span!("open", store = %name).entered();
     let db = guarded(|| match medium {
         Medium::File(path) => open_file(&path, &name, &options),
-        Medium::Backend(backend) => open_backend(backend, &name, &options),
+        Medium::Backend(backend) => {
+            let db = open_backend(backend, &name, &options)?;
+            if !options.read_only {
+                upgrade(&db, &name, None)?;
+            }
+            Ok(Db::Writable(Some(db)))
+        }
     })?;
-    let store = guarded(|| load(db, name, options))?;
-    Ok(store)
+    guarded(|| load(db, name, options))
 }
 
 fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
@@ -79,11 +85,15 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
             redb::Builder::new().set_cache_size(options.cache_bytes).open_read_only(path);
         return Ok(Db::ReadOnly(db.map_err(|e| refused(name, e))?));
     }
-    open_writable(path, name, options).map(|db| Db::Writable(Some(db)))
+    let (db, file) = open_writable(path, name, options)?;
+    upgrade(&db, name, Some((&file, path)))?;
+    Ok(Db::Writable(Some(db)))
 }
 
-fn open_writable(path: &Path, name: &str, options: &Options) -> Result<Database> {
+/// The database, and the file under it: whoever reads that reads what the database's lock protects.
+fn open_writable(path: &Path, name: &str, options: &Options) -> Result<(Database, File)> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| io_error(name, &e))?;
+    let same = file.try_clone().map_err(|e| io_error(name, &e))?;
     let backend = FileBackend::new(file).map_err(|e| refused(name, e))?;
     let mut builder = redb::Builder::new();
     builder.set_cache_size(options.cache_bytes);
@@ -92,10 +102,10 @@ fn open_writable(path: &Path, name: &str, options: &Options) -> Result<Database>
     } else {
         builder.create_with_backend(Wrapped { inner: Box::new(backend), sync: false })
     };
-    db.map_err(|e| refused(name, e))
+    Ok((db.map_err(|e| refused(name, e))?, same))
 }
 
-fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Db> {
+fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Database> {
     let empty = backend.len().map_err(|e| io_error(name, &e))? == 0;
     let db = redb::Builder::new()
         .set_cache_size(options.cache_bytes)
@@ -104,7 +114,7 @@ fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options)
     if empty {
         initialise(&db)?;
     }
-    Ok(Db::Writable(Some(db)))
+    Ok(db)
 }
 
 /// Whether the file was not closed cleanly; an error when it is no redb file at all.
@@ -135,7 +145,7 @@ fn not_a_store(name: &str, why: &str) -> Error {
     Invalid::new("store", format!("{name} {why}, not a store of retold; give another path")).into()
 }
 
-fn io_error(name: &str, e: &io::Error) -> Error {
+pub(super) fn io_error(name: &str, e: &io::Error) -> Error {
     Error::storage(format!("{name} cannot be opened: {e}"))
 }
 
@@ -207,12 +217,13 @@ fn initialise(db: &Database) -> Result<()> {
         created: Timestamp::now().micros(),
         settled: 0,
         next_branch: 1,
+        counts: Counts::default(),
     };
     txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
     txn.commit().told()
 }
 
-fn read_meta(txn: &ReadTransaction, name: &str) -> Result<Meta> {
+pub(super) fn read_meta(txn: &ReadTransaction, name: &str) -> Result<Meta> {
     let table = match txn.open_table(META) {
         Ok(table) => table,
         Err(redb::TableError::Storage(e)) => return Err(translate(e.into())),
@@ -242,6 +253,7 @@ fn load(db: Db, name: String, options: Options) -> Result<Store> {
     let shared = Arc::new(Shared {
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),
+        format: meta.format,
         name,
         options,
         db: RwLock::new(Some(Arc::new(db))),

@@ -11,7 +11,7 @@ use super::branch::Branch;
 use super::shared::Shared;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, JOURNAL, LINES, META, META_KEY, ORDER};
 use super::trouble::{Trouble, corrupt};
-use crate::codec::{Chunk, ChunkBuilder, FORMAT, HeadRow, Meta, Run, encode_order};
+use crate::codec::{Chunk, ChunkBuilder, Counts, FORMAT, HeadRow, Meta, Run, encode_order};
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::limits::{CHUNK_BODY_BYTES, CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
@@ -28,7 +28,7 @@ pub(super) fn settle_into(
     shared: &Shared,
     items: &[Item<'_>],
     births: &[&Branch],
-    next_branch: u64,
+    (next_branch, counts): (u64, Counts),
 ) -> Result<()> {
     let _span = debug_span!("settle", events = items.len(), births = births.len()).entered();
     write_births(txn, births)?;
@@ -48,6 +48,7 @@ pub(super) fn settle_into(
         created: shared.created.micros(),
         settled,
         next_branch,
+        counts,
     };
     txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
     Ok(())

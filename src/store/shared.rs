@@ -61,6 +61,8 @@ impl Db {
 pub(super) struct Shared {
     pub(super) id: StoreId,
     pub(super) created: Timestamp,
+    /// The format of the file: an earlier one in a store that is only read.
+    pub(super) format: u32,
     pub(super) name: String,
     pub(super) options: Options,
     /// `None` once the store is closed.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::branch::Branch;
+use crate::codec::Counts;
 use crate::event::{Event, EventId, Place};
 
 /// An event with the number of its branch.
@@ -25,6 +26,8 @@ struct Part {
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     settled: u64,
+    /// Of the tables and of what is here.
+    counts: Counts,
     events: Vec<TailEvent>,
     bytes: usize,
     parts: HashMap<u64, Part>,
@@ -42,8 +45,13 @@ pub(super) struct Slice {
 }
 
 impl Tail {
-    pub(super) fn new(settled: u64) -> Self {
-        Self { settled, ..Self::default() }
+    pub(super) fn new(settled: u64, counts: Counts) -> Self {
+        Self { settled, counts, ..Self::default() }
+    }
+
+    /// What the tables hold together with what is here.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The last position that the tables have.
@@ -85,6 +93,7 @@ impl Tail {
     }
 
     pub(super) fn add_birth(&mut self, branch: Arc<Branch>) {
+        self.counts.add_branch(branch.parent.is_some());
         self.by_number.insert(branch.number, branch.clone());
         self.births.insert((*branch.place).clone(), branch);
     }
@@ -99,6 +108,7 @@ impl Tail {
         part.places.push(place);
         self.ids.insert(event.id(), place);
         self.bytes += event.record().encoded().len();
+        self.counts.add_event(event.payload().len());
         self.events.push(TailEvent { branch, event });
     }
 

@@ -13,7 +13,7 @@ use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
 use super::verbs::Store;
-use crate::codec::{BranchRow, Chunk, Meta, decode_order};
+use crate::codec::{BranchRow, Chunk, Counts, FORMAT, Meta, decode_order};
 use crate::error::{Error, Result};
 use crate::event::{Address, Place};
 
@@ -72,6 +72,9 @@ struct Walk<'a> {
     report: Report,
     progress: &'a mut dyn FnMut(u64, u64),
     total: u64,
+    /// What the meta row counts, where its format has that.
+    said: Option<Counts>,
+    counts: Counts,
 }
 
 impl Store {
@@ -92,7 +95,14 @@ impl Store {
     pub fn verify_with(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
         let reader = self.reader()?;
         let txn = reader.db.begin_read()?;
-        let mut walk = Walk { txn, report: Report::default(), progress: &mut progress, total: 0 };
+        let mut walk = Walk {
+            txn,
+            report: Report::default(),
+            progress: &mut progress,
+            total: 0,
+            said: None,
+            counts: Counts::default(),
+        };
         // A step that cannot go on is a problem of its own; the others still have their say.
         let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
             if let Err(e) = found {
@@ -105,6 +115,7 @@ impl Store {
         step("branches", found, &mut walk);
         let found = guarded(|| walk.order());
         step("global order", found, &mut walk);
+        walk.compare_counts();
         Ok(walk.report)
     }
 }
@@ -117,6 +128,7 @@ impl Walk<'_> {
             Meta::decode(row.value()).map_err(|e| Error::corrupt("table meta", e.to_string()))?
         };
         self.total = meta.settled;
+        self.said = (meta.format == FORMAT).then_some(meta.counts);
         let journal = load_journal(&self.txn, &meta, &Branches::new())?;
         self.report.events += journal.tail.len() as u64;
         self.report.branches += journal.tail.births().count() as u64;
@@ -138,6 +150,7 @@ impl Walk<'_> {
             let (number, row) = row.told()?;
             let number = number.value();
             self.report.branches += 1;
+            self.counts.branches += 1;
             let row = match BranchRow::decode(number, row.value()) {
                 Ok(row) => row,
                 Err(e) => {
@@ -145,6 +158,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
+            self.counts.sessions += u64::from(row.parent.is_none());
             let place = row.place.clone();
             let named = names.get((place.session.as_str(), place.branch.as_str())).told()?.map(|n| n.value());
             if named != Some(number) {
@@ -184,6 +198,14 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// What could not be read is not counted, so there is nothing to hold the figures against.
+    fn compare_counts(&mut self) {
+        if let Some(said) = self.said.filter(|said| *said != self.counts && self.report.is_clean()) {
+            let reason = format!("it counts {said:?}, there are {:?}", self.counts);
+            self.report.problem("table meta", reason);
+        }
+    }
+
     /// Own events of one branch. Answers its last sequence.
     fn chunks(&mut self, branch: &Branch) -> Result<u64> {
         let table = self.txn.open_table(EVENTS).told()?;
@@ -221,6 +243,7 @@ impl Walk<'_> {
                         continue;
                     }
                 };
+                self.counts.add_event(event.payload().len());
                 if event.position().get() <= position {
                     self.report
                         .problem(event.address(), "its position does not come after the one before it");

@@ -1,19 +1,32 @@
-//! Every folder of `migrations/`: what an earlier release wrote is opened, read, and then used.
+//! Every folder of `migrations/`: what an earlier release wrote is opened, upgraded, read, and then used.
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableHandle};
 use retold::interop::{self, Format, Options, Scope};
-use retold::{Expect, NewEvent, Query, Store};
+use retold::testkit::{Cut, Disk};
+use retold::{Builder, Error, Expect, NewEvent, Query, Store};
+
+use crate::support::Dice;
 
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    folders.retain(|f| !f.join("upcast.toml").is_file());
     folders.sort();
-    assert!(!folders.is_empty());
+    assert!(folders.len() >= 2);
     folders
+}
+
+/// The file that an earlier release wrote, and what comes out of it.
+fn fixture(folder: &Path) -> (PathBuf, String) {
+    let (before, expected) = match folder.join("store.redb").is_file() {
+        true => ("store.redb", "events.jsonl"),
+        false => ("before.redb", "expected.jsonl"),
+    };
+    (folder.join(before), std::fs::read_to_string(folder.join(expected)).unwrap())
 }
 
 fn export(store: &Store) -> String {
@@ -43,6 +56,12 @@ fn layout(path: &Path) -> String {
     lines.join("\n") + "\n"
 }
 
+/// What a store counts.
+fn figures(store: &Store) -> [u64; 4] {
+    let info = store.info().unwrap();
+    [info.sessions, info.branches, info.events, info.payload_bytes]
+}
+
 /// Without what only a first recording has.
 fn without_times(lines: &str) -> Vec<serde_json::Value> {
     let parsed = lines.lines().map(|l| serde_json::from_str(l).unwrap());
@@ -56,22 +75,25 @@ fn without_times(lines: &str) -> Vec<serde_json::Value> {
 
 #[test]
 fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
+    let newest = Store::in_memory().unwrap().info().unwrap().format;
     for folder in folders() {
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("old.redb");
-        let (before, expected) = match folder.join("store.redb").is_file() {
-            true => ("store.redb", "events.jsonl"),
-            false => ("before.redb", "expected.jsonl"),
-        };
-        std::fs::copy(folder.join(before), &path).unwrap();
-        let expected = read(expected);
+        let (before, expected) = fixture(&folder);
+        std::fs::copy(before, &path).unwrap();
 
         let store = Store::open(&path).unwrap();
         assert_eq!(export(&store), expected, "{}", folder.display());
         assert_eq!(store.verify().unwrap().problems, []);
+        assert_eq!(store.info().unwrap().format, newest);
+        let old_figures = figures(&store);
         store.close().unwrap();
-        assert_eq!(layout(&path), read("layout.txt"), "{}", folder.display());
+        let after = layout(&path);
+        // Later steps add tables to those of this one.
+        for line in read("layout.txt").lines() {
+            assert!(after.lines().any(|l| l == line), "{}: no `{line}` in\n{after}", folder.display());
+        }
 
         // A fresh store that takes the same in looks the same.
         let fresh = dir.path().join("fresh.redb");
@@ -81,7 +103,10 @@ fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
         interop::load(&store, plan, &mut |_| {}).unwrap();
         assert_eq!(without_times(&export(&store)), without_times(&expected));
         store.close().unwrap();
-        assert_eq!(layout(&fresh), read("layout.txt"), "{}", folder.display());
+        let store = Store::open(&fresh).unwrap();
+        assert_eq!(figures(&store), old_figures);
+        store.close().unwrap();
+        assert_eq!(layout(&fresh), after, "{}", folder.display());
 
         // And the old one is a store like any other.
         let store = Store::open(&path).unwrap();
@@ -97,4 +122,134 @@ fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
         assert_eq!(last.events[0].kind(), "run.resumed");
         assert_eq!(store.verify().unwrap().problems, []);
     }
+}
+
+#[test]
+fn an_old_file_that_is_only_read_stays_as_it_is_and_says_the_same() {
+    for folder in folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("old.redb");
+        let (before, expected) = fixture(&folder);
+        std::fs::copy(before, &path).unwrap();
+        let read_only = || Builder::new().read_only().open(&path).unwrap();
+        let store = read_only();
+        assert_eq!(export(&store), expected);
+        assert_eq!((store.info().unwrap().format, store.verify().unwrap().problems), (1, vec![]));
+        let old = figures(&store);
+        store.close().unwrap();
+        assert_eq!(names(dir.path()), ["old.redb"]);
+        Store::open(&path).unwrap().close().unwrap();
+        let store = read_only();
+        assert_eq!((store.info().unwrap().format, figures(&store)), (2, old));
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_copy_of_the_old_file_is_kept_beside_it_and_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.redb");
+    let (before, expected) = fixture(&folders()[1]);
+    let (first, second) = ("old.redb.format1.bak", "old.redb.format1.bak.2");
+    for name in [first, second] {
+        std::fs::copy(&before, &path).unwrap();
+        Store::open(&path).unwrap().close().unwrap();
+        let store = Builder::new().read_only().open(dir.path().join(name)).unwrap();
+        assert_eq!((store.info().unwrap().format, export(&store)), (1, expected.clone()));
+        // Opened again, the store is not upgraded again.
+        Store::open(&path).unwrap().close().unwrap();
+        // Whatever has that name now, it stays.
+        std::fs::write(dir.path().join(first), "mine").unwrap();
+    }
+    assert_eq!(names(dir.path()), ["old.redb", first, second]);
+    assert_eq!(std::fs::read(dir.path().join(first)).unwrap(), b"mine");
+}
+
+#[test]
+fn without_a_name_for_a_copy_the_store_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.redb");
+    let (before, _) = fixture(&folders()[1]);
+    std::fs::copy(before, &path).unwrap();
+    std::fs::write(dir.path().join("old.redb.format1.bak"), "").unwrap();
+    for n in 2..=1_000 {
+        std::fs::write(dir.path().join(format!("old.redb.format1.bak.{n}")), "").unwrap();
+    }
+    let told = Store::open(&path).unwrap_err().to_string();
+    assert!(told.contains("cannot be upgraded") && told.contains("read-only"), "{told}");
+    assert_eq!(Builder::new().read_only().open(&path).unwrap().info().unwrap().format, 1);
+    assert_eq!(names(dir.path()).len(), 1_001);
+}
+
+#[test]
+fn a_file_of_a_newer_format_is_refused_with_both_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new.redb");
+    Store::open(&path).unwrap().close().unwrap();
+    {
+        // A meta row as a later release may write it: the format first, then whatever it likes.
+        let db = Database::open(&path).unwrap();
+        let table = redb::TableDefinition::<&str, &[u8]>::new("meta");
+        let txn = db.begin_write().unwrap();
+        txn.open_table(table).unwrap().insert("store", &*sealed(&[99, 1, 2, 3])).unwrap();
+        txn.commit().unwrap();
+    }
+    for builder in [Builder::new(), Builder::new().read_only()] {
+        let refused = builder.open(&path).unwrap_err();
+        let due = Error::NewerFormat { path: path.display().to_string(), found: 99, supported: 2 };
+        assert_eq!(refused, due);
+    }
+    assert_eq!(names(dir.path()), ["new.redb"]);
+}
+
+/// A value under the seal of meta rows: docs/format.md.
+fn sealed(body: &[u8]) -> Vec<u8> {
+    let sum = xxhash_rust::xxh3::xxh3_64_with_seed(body, 6);
+    [&[1], &sum.to_le_bytes()[..], body].concat()
+}
+
+#[test]
+fn the_power_fails_at_any_moment_of_an_upgrade_and_one_format_or_the_other_is_there_whole() {
+    let (before, expected) = fixture(&folders()[1]);
+    let disk = Disk::from_bytes(std::fs::read(before).unwrap());
+    let how = || Builder::new().settle_when_idle(std::time::Duration::from_secs(3_600));
+    // What is recorded up to here is the repair, the upgrade, and no more.
+    let store = how().with_backend(disk.backend()).unwrap();
+    let (end, mut dice, mut formats) = (disk.operations(), Dice(7), [0; 3]);
+    for moment in 0..=end {
+        let state = disk.moment(moment);
+        let seed = dice.roll();
+        let cuts = [
+            Cut::Nothing,
+            Cut::Everything,
+            Cut::First { writes: dice.under(state.unsynced() as u64 + 1) as usize, bytes: 1_024 },
+            Cut::Some { seed },
+            Cut::Torn { seed, sector: 512 },
+            Cut::Torn { seed, sector: 4_096 },
+        ];
+        for cut in cuts {
+            let file = state.cut(&cut);
+            let told = format!("{cut:?} at {moment} of {end}");
+            let format = crate::support::explained(&told, || {
+                let found = how().read_only().with_backend(Disk::from_bytes(file.clone()).backend()).unwrap();
+                assert_eq!(export(&found), expected);
+                assert_eq!(found.verify().unwrap().problems, []);
+                let format = found.info().unwrap().format;
+                let store = how().with_backend(Disk::from_bytes(file).backend()).unwrap();
+                assert_eq!((store.info().unwrap().format, export(&store)), (2, expected.clone()));
+                assert_eq!(store.verify().unwrap().problems, []);
+                format
+            });
+            formats[format as usize] += 1;
+        }
+    }
+    assert!(formats[1] > 0 && formats[2] > 0, "{formats:?} in {end} moments");
+    drop(store);
 }
