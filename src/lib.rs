@@ -51,5 +51,5 @@ pub use follow::{Cursor, EventStream, Follow, Followed, Following};
 pub use schema::Upcasts;
 pub use store::{
     Batch, BranchInfo, Builder, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem, Query, Receipt,
-    Report, SessionInfo, Store, StoreInfo,
+    Report, SessionInfo, Store, StoreInfo, Survey, Upgraded,
 };

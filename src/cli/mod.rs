@@ -13,12 +13,14 @@ mod get;
 mod import;
 mod info;
 mod man;
+mod migrate;
 mod open;
 mod output;
 mod panics;
 mod progress;
 mod promote;
 mod read;
+mod schema;
 mod select;
 mod sessions;
 mod style;
@@ -113,6 +115,10 @@ enum Verb {
     Export(export::Args),
     /// Check everything that is stored
     Verify(verify::Args),
+    /// Bring the file to this release's format, and try event steps on what is stored
+    Migrate(migrate::Args),
+    /// Compare schemas of payloads
+    Schema(schema::Args),
     /// Print the store's figures
     Info(info::Args),
     /// Play a small agent run: crash and resume, a fork that does better, a diff
@@ -210,6 +216,8 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),
+        Verb::Migrate(args) => migrate::run(&args, app),
+        Verb::Schema(args) => schema::run(&args, app),
         Verb::Info(args) => info::run(&args, app),
         Verb::Demo(args) => demo::run(&args, app),
         Verb::Completions(args) => completions::run(&args, app),

@@ -18,7 +18,7 @@ use super::settle::create_tables;
 use super::shared::{Db, Shared};
 use super::tables::{IDS, META, META_KEY};
 use super::trouble::{Trouble, corrupt, guarded, malformed, translate};
-use super::upgrade::upgrade;
+use super::upgrade::{Upgraded, upgrade};
 use super::writer::Writer;
 use super::{Handle, Store};
 use crate::codec::{Counts, FORMAT, Meta};
@@ -41,20 +41,18 @@ pub(super) fn open(medium: Medium, options: Options) -> Result<Store> {
         Medium::Backend(_) => "the store in memory".to_owned(),
     };
     let _span = info_span!("open", store = %name).entered();
-    let db = guarded(|| match medium {
+    let (db, upgraded) = guarded(|| match medium {
         Medium::File(path) => open_file(&path, &name, &options),
         Medium::Backend(backend) => {
             let db = open_backend(backend, &name, &options)?;
-            if !options.read_only {
-                upgrade(&db, &name, None)?;
-            }
-            Ok(Db::Writable(Some(db)))
+            let upgraded = if options.read_only { None } else { upgrade(&db, &name, None)? };
+            Ok((Db::Writable(Some(db)), upgraded))
         }
     })?;
-    guarded(|| load(db, name, options))
+    guarded(|| load(db, name, options, upgraded))
 }
 
-fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
+fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Db, Option<Upgraded>)> {
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             if options.mode == Mode::OpenOnly {
@@ -75,7 +73,7 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
         match redb::Builder::new().set_cache_size(options.cache_bytes).open_read_only(path) {
             // The file is not as its header says: what follows repairs it, or says what is wrong.
             Err(DatabaseError::RepairAborted) => {}
-            opened => return Ok(Db::ReadOnly(opened.map_err(|e| refused(name, e))?)),
+            opened => return Ok((Db::ReadOnly(opened.map_err(|e| refused(name, e))?), None)),
         }
     }
     if options.read_only {
@@ -83,11 +81,11 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Db> {
         drop(open_writable(path, name, options)?);
         let db: Result<ReadOnlyDatabase, _> =
             redb::Builder::new().set_cache_size(options.cache_bytes).open_read_only(path);
-        return Ok(Db::ReadOnly(db.map_err(|e| refused(name, e))?));
+        return Ok((Db::ReadOnly(db.map_err(|e| refused(name, e))?), None));
     }
     let (db, file) = open_writable(path, name, options)?;
-    upgrade(&db, name, Some((&file, path)))?;
-    Ok(Db::Writable(Some(db)))
+    let upgraded = upgrade(&db, name, Some((&file, path)))?;
+    Ok((Db::Writable(Some(db)), upgraded))
 }
 
 /// The database, and the file under it: whoever reads that reads what the database's lock protects.
@@ -239,7 +237,7 @@ pub(super) fn read_meta(txn: &ReadTransaction, name: &str) -> Result<Meta> {
 }
 
 /// Reads `meta` and the journal, which is all that opening depends on: the rest of the store is not touched.
-fn load(db: Db, name: String, options: Options) -> Result<Store> {
+fn load(db: Db, name: String, options: Options, upgraded: Option<Upgraded>) -> Result<Store> {
     let txn = db.begin_read()?;
     let meta = read_meta(&txn, &name)?;
     let branches = Branches::new();
@@ -254,6 +252,7 @@ fn load(db: Db, name: String, options: Options) -> Result<Store> {
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),
         format: meta.format,
+        upgraded,
         name,
         options,
         db: RwLock::new(Some(Arc::new(db))),

@@ -11,6 +11,7 @@ use super::hook::CommitHook;
 use super::sync::read;
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
+use super::upgrade::Upgraded;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::event::{StoreId, Timestamp};
@@ -63,6 +64,7 @@ pub(super) struct Shared {
     pub(super) created: Timestamp,
     /// The format of the file: an earlier one in a store that is only read.
     pub(super) format: u32,
+    pub(super) upgraded: Option<Upgraded>,
     pub(super) name: String,
     pub(super) options: Options,
     /// `None` once the store is closed.

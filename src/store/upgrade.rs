@@ -22,20 +22,34 @@ use crate::limits::DEFAULT_CACHE_BYTES;
 /// How many copies beside one store are given names of their own.
 const MAX_BACKUPS: u32 = 1_000;
 
+/// What became of a file of an earlier format as it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Upgraded {
+    /// The format that it had.
+    pub from: u32,
+    /// The format that it has.
+    pub to: u32,
+    /// The copy of the file as it was; `None` for a store that is no file.
+    pub copy: Option<PathBuf>,
+}
+
 /// Brings a store to this release's format; does nothing for one that has it. `file` is the store's own, already
 /// locked: without one there is no copy.
 ///
 /// A kill or a power cut leaves the file in one format or the other, whole. A copy that was made before is not
 /// overwritten: the next try makes another beside it.
-pub(super) fn upgrade(db: &Database, name: &str, file: Option<(&File, &Path)>) -> Result<()> {
+pub(super) fn upgrade(db: &Database, name: &str, file: Option<(&File, &Path)>) -> Result<Option<Upgraded>> {
     let txn = db.begin_read().told()?;
     let meta = read_meta(&txn, name)?;
     if meta.format == FORMAT {
-        return Ok(());
+        return Ok(None);
     }
+    let mut kept = None;
     if let Some((file, path)) = file {
         let copy = backup(file, path, meta.format)?;
         info!(copy = %copy.display(), format = meta.format, "kept a copy of the store before its upgrade");
+        kept = Some(copy);
     }
     // Nobody else writes while the file is open here, so what is counted now is what the transaction finds.
     let counts = count(&txn)?;
@@ -48,7 +62,7 @@ pub(super) fn upgrade(db: &Database, name: &str, file: Option<(&File, &Path)>) -
     txn.open_table(META).told()?.insert(META_KEY, new.encode().as_slice()).told()?;
     txn.commit().told()?;
     info!(from = meta.format, to = FORMAT, "upgraded");
-    Ok(())
+    Ok(Some(Upgraded { from: meta.format, to: FORMAT, copy: kept }))
 }
 
 /// From format 1 to 2: what format 2 keeps count of. Whatever is damaged counts for nothing: a store is not refused

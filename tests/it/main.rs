@@ -13,6 +13,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
+mod cli_migrate;
+#[cfg(feature = "cli")]
 mod cli_refusals;
 #[cfg(feature = "cli")]
 mod cli_tail;
