@@ -62,6 +62,27 @@ pub fn own_steps() -> Result<Vec<Step>> {
     Ok(steps)
 }
 
+impl Migration {
+    /// Reads one folder, named `NNNN_what`.
+    ///
+    /// # Errors
+    /// As [`load_migrations`].
+    pub fn read(folder: &Path) -> Result<Self> {
+        let wrong = |why: String| Invalid::new("upcast", format!("{}: {why}", folder.display()));
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let digits = name.split_once('_').filter(|(digits, what)| digits.len() == 4 && !what.is_empty());
+        let number = digits
+            .and_then(|(digits, _)| digits.parse::<u32>().ok())
+            .ok_or_else(|| wrong("is no migration; one is named NNNN_what".into()))?;
+        let file = folder.join(STEPS);
+        if !file.is_file() {
+            return Err(wrong(format!("has no {STEPS}; an application's migrations are event steps")).into());
+        }
+        let steps = steps_of(&file.display().to_string(), &text(&file)?)?;
+        Ok(Self { number, name, folder: folder.to_owned(), steps })
+    }
+}
+
 /// Reads an application's folder of migrations. Only folders count in it; each is named `NNNN_what`, the numbers have
 /// no hole, and each holds an `upcast.toml`: an application's migrations are event steps.
 ///
@@ -70,36 +91,22 @@ pub fn own_steps() -> Result<Vec<Step>> {
 /// [`Error::Storage`] when it cannot be read.
 pub fn load_migrations(folder: &Path) -> Result<Vec<Migration>> {
     let entries = fs::read_dir(folder).map_err(|e| unread(folder, &e, "folder"))?;
-    let mut names: Vec<String> = Vec::new();
+    let mut folders: Vec<PathBuf> = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|e| unread(folder, &e, "folder"))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_dir() && !name.starts_with('.') {
-            names.push(name);
+        if entry.path().is_dir() && !entry.file_name().to_string_lossy().starts_with('.') {
+            folders.push(entry.path());
         }
     }
-    names.sort();
+    folders.sort();
     let mut migrations = Vec::new();
-    for (at, name) in names.into_iter().enumerate() {
-        let folder = folder.join(&name);
-        let due = at as u32 + 1;
-        let wrong = |why: String| Invalid::new("upcast", format!("{}: {why}", folder.display()));
-        let number = name.split_once('_').filter(|(digits, what)| digits.len() == 4 && !what.is_empty());
-        match number.and_then(|(digits, _)| digits.parse::<u32>().ok()) {
-            Some(number) if number == due => {}
-            Some(_) => {
-                return Err(
-                    wrong(format!("should have the number {due:04}; the numbers have no hole")).into()
-                );
-            }
-            None => return Err(wrong("is no migration; one is named NNNN_what".into()).into()),
+    for (due, folder) in (1u32..).zip(folders) {
+        let migration = Migration::read(&folder)?;
+        if migration.number != due {
+            let why = format!("should have the number {due:04}; the numbers have no hole");
+            return Err(Invalid::new("upcast", format!("{}: {why}", folder.display())).into());
         }
-        let file = folder.join(STEPS);
-        if !file.is_file() {
-            return Err(wrong(format!("has no {STEPS}; an application's migrations are event steps")).into());
-        }
-        let steps = steps_of(&file.display().to_string(), &text(&file)?)?;
-        migrations.push(Migration { number: due, name, folder, steps });
+        migrations.push(migration);
     }
     Ok(migrations)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableHandle};
 use retold::interop::{self, Format, Options, Scope};
+use retold::schema::{Evidence, Migration, check_evidence};
 use retold::testkit::{Cut, Disk};
 use retold::{Builder, Error, Expect, NewEvent, Query, Store};
 
@@ -18,6 +19,21 @@ fn folders() -> Vec<PathBuf> {
     folders.sort();
     assert!(folders.len() >= 2);
     folders
+}
+
+#[test]
+fn every_event_step_does_to_its_examples_what_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for folder in ["migrations", "examples/migrations"] {
+        let folders = std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path());
+        for folder in folders.filter(|f| f.join("upcast.toml").is_file()) {
+            let found = check_evidence(&Migration::read(&folder).unwrap()).unwrap();
+            assert!(matches!(found, Evidence::Holds(1..)), "{}: {found:?}", folder.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
 }
 
 /// The file that an earlier release wrote, and what comes out of it.
