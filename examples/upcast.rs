@@ -69,15 +69,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A filter finds old events under their new name, and what is stored is still there.
     let failed = Filter::new().pattern("deploy.failed".parse()?);
-    let found = store.read(&Query::all().filter(failed))?.events;
-    let stored = store.get_raw(found[0].id())?;
-    println!(
-        "{} was written as {} {}",
-        found[0].kind(),
-        stored.kind(),
-        String::from_utf8_lossy(stored.payload())
-    );
-    assert_eq!(stored.payload(), br#"{"ms":2000,"ok":false}"#);
+    for event in store.events(Query::all().filter(failed))? {
+        let event = event?;
+        let stored = store.get_raw(event.id())?;
+        let payload = String::from_utf8_lossy(stored.payload());
+        println!("{} was written as {} {payload}", event.kind(), stored.kind());
+        assert_eq!(payload, r#"{"ms":2000,"ok":false}"#);
+    }
 
     // What the steps change, with counts.
     let survey = store.survey(|_, _| {})?;

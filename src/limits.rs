@@ -81,6 +81,10 @@ pub const MAX_POINTER_PARTS: usize = 32;
 pub const MAX_POINTER_BYTES: usize = 1_024;
 /// Levels of two JSON schemas that are compared.
 pub const MAX_SCHEMA_DEPTH: usize = 64;
+/// Bytes of a JSON schema that is compared.
+pub const MAX_SCHEMA_BYTES: usize = 1_024 * 1_024;
+/// Pairs of parts that are looked at when two JSON schemas are compared.
+pub const MAX_SCHEMA_PAIRS: usize = 200_000;
 
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;

@@ -12,7 +12,7 @@ use super::failure::{Failure, Outcome};
 use super::style::{BAD, GOOD, NOTICE, paint};
 use super::table::{Table, cell, clean};
 use crate::event::{Invalid, check_kind};
-use crate::limits::DEFAULT_PAYLOAD_BYTES;
+use crate::limits::MAX_SCHEMA_BYTES;
 use crate::schema::{Difference, Verdict, compare_schemas};
 use crate::wire::Exit;
 
@@ -138,7 +138,11 @@ fn schema(path: &Path) -> Result<Value, Failure> {
     let failed = |e| Failure::file(path.display(), e);
     let mut text = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    file.take(DEFAULT_PAYLOAD_BYTES as u64).read_to_end(&mut text).map_err(failed)?;
+    file.take(MAX_SCHEMA_BYTES as u64 + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() > MAX_SCHEMA_BYTES {
+        let reason = format!("{} has more than {MAX_SCHEMA_BYTES} bytes", path.display());
+        return Err(Invalid::new("schema", reason).into());
+    }
     serde_json::from_slice(&text)
         .map_err(|e| Invalid::new("schema", format!("{} is not JSON: {e}", path.display())).into())
 }

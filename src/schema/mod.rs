@@ -1,11 +1,10 @@
 //! What a payload looks like, and how an old one becomes a new one. Pure: value to value, and the loader of the
 //! folders that say so.
 
-mod diff;
+mod compare;
 mod migrations;
-mod skeleton;
 mod upcast;
 
-pub use diff::{Difference, SchemaDiff, Verdict, compare_schemas};
+pub use compare::{Difference, SchemaDiff, Verdict, compare_schemas};
 pub use migrations::{Evidence, Migration, check_evidence, load_migrations, own_steps};
 pub use upcast::{Shaped, Step, Stuck, Upcasts};

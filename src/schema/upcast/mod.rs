@@ -3,6 +3,7 @@
 //! A step goes from one type and version to the next; the steps of a set are chained until an event has the newest
 //! shape. `docs/change.md` tells how to write them.
 
+mod check;
 mod convert;
 mod near;
 mod op;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::diff::{Difference, Verdict};
+use super::{Difference, Verdict};
 
 /// What may make an old value new.
 #[derive(Clone, Debug, PartialEq)]
