@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use retold::interop::{self, Format};
 use retold::schema::Step;
 use retold::{
@@ -253,4 +254,66 @@ fn a_session_of_steps_that_all_fail_is_read_to_its_end() {
     assert_eq!((items.len(), items[2_000].as_str()), (2_001, "b/1/null"));
     let last: Address = "s".parse().unwrap();
     assert_eq!(store.head(last).unwrap().get(), 2_001);
+}
+
+/// An event of a random type and version, with a payload that its steps may or may not take.
+fn any_event() -> impl Strategy<Value = (usize, u32, serde_json::Value)> {
+    let ms = prop_oneof![
+        any::<i32>().prop_map(|n| json!(n)),
+        "[0-9]{0,3}x?".prop_map(|s| json!(s)),
+        Just(json!(null))
+    ];
+    let payload = prop_oneof![
+        3 => ms.clone().prop_map(|ms| json!({"ms": ms})),
+        1 => ms.prop_map(|ms| json!({"ms": ms, "seconds": 1})),
+        1 => Just(json!([1])),
+    ];
+    (0..3usize, 1..4u32, payload)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_path_gives_what_the_steps_make_of_what_is_stored(
+        events in prop::collection::vec((any_event(), 0..4u8), 1..60),
+        glob in prop::sample::select(vec!["**", "tool.called", "tool.*", "run.*"]),
+        reverse: bool,
+    ) {
+        let upcasts = upcasts();
+        let store = Store::builder().upcasts(upcasts.clone()).in_memory().unwrap();
+        for (n, ((kind, version, payload), deed)) in events.into_iter().enumerate() {
+            let kind = ["tool.invoked", "tool.called", "run.started"][kind];
+            let branch = if store.branch("s/b").is_ok() && deed == 3 { "s/b" } else { "s" };
+            store.append(branch, NewEvent::new(kind).version(version).data(payload)).unwrap();
+            match deed {
+                0 if n % 7 == 0 => store.settle().unwrap(),
+                1 if store.branch("s/b").is_err() => drop(store.fork("s", "b").unwrap()),
+                _ => {}
+            }
+        }
+        let filter = || Filter::new().pattern(glob.parse().unwrap());
+        let due = |event: Event| {
+            let takes = |kind: &str| filter().takes_kind(kind);
+            match upcasts.apply(event.kind(), event.version(), event.payload(), true) {
+                Ok(None) => takes(event.kind()).then(|| told(Ok(event))),
+                Ok(Some(s)) => takes(&s.kind).then(|| {
+                    let payload = s.payload.unwrap_or_else(|| String::from_utf8(event.payload().to_vec()).unwrap());
+                    format!("{}/{}/{payload}", s.kind, s.version)
+                }),
+                Err(_) => (takes("tool.invoked") || takes("tool.called")).then(|| format!("stuck {}", event.address())),
+            }
+        };
+        let scopes = [Query::all(), Query::branch("s").unwrap()].into_iter().chain(Query::branch("s/b"));
+        for scope in scopes {
+            let query = if reverse { scope.reverse() } else { scope };
+            let Ok(raw) = store.events(query.clone().raw()).unwrap().collect::<Result<Vec<Event>>>() else { continue };
+            let due: Vec<String> = raw.into_iter().filter_map(due).collect();
+            prop_assert_eq!(read(&store, query.filter(filter())), due);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let all = read(&store, Query::all().filter(filter()));
+        let followed = runtime.block_on(follow(&store, Follow::all().filter(filter()), all.len()));
+        prop_assert_eq!(followed, all);
+    }
 }
