@@ -12,10 +12,10 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`limits`] | every bound, in one place |
-//! | [`event`] | what an event is: names, numbers, envelope, patterns, the filter. No I/O |
+//! | [`event`] | what an event is: names, numbers, envelope, patterns, the filter, the catalogue of types. No I/O |
 //! | [`error`] | the one error, plain data that a caller can act on |
 //! | [`codec`] | bytes and events, both ways, checked |
-//! | [`schema`] | how old shapes of events become new ones; the loader of migration folders |
+//! | [`schema`] | what a type's payload has to look like, and how old shapes of events become new ones; their files |
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
@@ -44,8 +44,8 @@ pub mod wire;
 
 pub use error::{Error, Result};
 pub use event::{
-    Address, BranchName, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place, Position, Record,
-    Sequence, SessionId, StoreId, Timestamp,
+    Address, BranchName, Catalogue, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place,
+    Position, Record, Sequence, SessionId, StoreId, Timestamp,
 };
 pub use follow::{Cursor, EventStream, Follow, Followed, Following};
 pub use schema::Upcasts;

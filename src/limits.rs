@@ -6,6 +6,14 @@ pub const MAX_NAME_BYTES: usize = 255;
 pub const MAX_KIND_BYTES: usize = 128;
 /// Bytes in a glob over type names.
 pub const MAX_PATTERN_BYTES: usize = 512;
+/// Bytes in a pointer into a payload.
+pub const MAX_ROLE_POINTER_BYTES: usize = 512;
+/// Pointers that are tried in order for one thing.
+pub const MAX_POINTERS: usize = 32;
+/// Bytes of one file of users' types.
+pub const MAX_TYPES_FILE_BYTES: usize = 8 * 1_024 * 1_024;
+/// Names and aliases of the types that users register in one catalogue.
+pub const MAX_USER_TYPES: usize = 10_000;
 /// Bytes in each of `source`, `actor`, `correlation`, `trace` and the content type.
 pub const MAX_TEXT_BYTES: usize = 1_024;
 /// Metadata pairs on one event.

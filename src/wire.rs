@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::event::{Event, EventId, Place};
+use crate::event::{Event, EventId, Place, Role, TypeInfo};
 use crate::interop::json::{Style, write};
 use crate::interop::{Format, Loaded, Skipped, print};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
@@ -199,6 +199,49 @@ impl AppendedMany {
             events: placed.last.get() + 1 - placed.first.get(),
             duplicate: receipt.duplicate(),
         }
+    }
+}
+
+/// A type of the catalogue.
+#[derive(Clone, Debug, Serialize)]
+pub struct Type<'a> {
+    name: &'a str,
+    domain: &'a str,
+    line: &'a str,
+    version: u32,
+    aliases: Vec<&'a str>,
+    pattern: bool,
+    built_in: bool,
+    role: &'a Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    example: Option<&'a serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<serde_json::Value>,
+}
+
+impl<'a> From<&'a TypeInfo> for Type<'a> {
+    /// As it stands in a list: without example and schema.
+    fn from(info: &'a TypeInfo) -> Self {
+        Self {
+            name: info.name(),
+            domain: info.domain(),
+            line: info.line(),
+            version: info.version(),
+            aliases: info.aliases().collect(),
+            pattern: info.pattern().is_some(),
+            built_in: info.is_built_in(),
+            role: info.role(),
+            example: None,
+            schema: None,
+        }
+    }
+}
+
+impl<'a> Type<'a> {
+    /// Everything that is known of it.
+    #[must_use]
+    pub fn whole(info: &'a TypeInfo) -> Self {
+        Self { example: info.example(), schema: info.schema().as_deref().cloned(), ..Self::from(info) }
     }
 }
 

@@ -61,6 +61,12 @@ fn hint(e: &Error) -> Option<String> {
             format!("`retold read {place} --from {}` shows what came since", head.next())
         }
         Error::Conflict { place, .. } => format!("`retold read {place}` shows what is there"),
+        Error::Invalid(e) if e.field == "data" && e.reason.contains("the schema of") => {
+            "`retold types TYPE` shows what it takes".into()
+        }
+        Error::Invalid(e) if e.field == "type" && e.reason.contains("in no catalogue") => {
+            "`retold types` lists those that are known; `--types FILE` adds your own".into()
+        }
         Error::Invalid(e) if e.field == "data" => {
             "in a shell, JSON goes between single quotes: --data '{\"n\": 1}'".into()
         }
@@ -68,6 +74,9 @@ fn hint(e: &Error) -> Option<String> {
         Error::NotFound { what: "branch", name } => {
             let session = name.split('/').next().unwrap_or(name);
             format!("`retold branches {session}` lists those there are; `retold fork` begins one")
+        }
+        Error::NotFound { what: "type", .. } | Error::NotFound { what: "domain", .. } => {
+            "`retold types` lists those that are known; `--types FILE` adds your own".into()
         }
         Error::NotFound { what: "store", .. } => {
             "`--store PATH` or RETOLD_STORE names another; `retold append` and `retold import` begin one"

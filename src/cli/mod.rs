@@ -20,12 +20,14 @@ mod panics;
 mod progress;
 mod promote;
 mod read;
+mod role_words;
 mod schema;
 mod select;
 mod sessions;
 mod style;
 mod table;
 mod tail;
+mod types;
 mod verify;
 mod view;
 
@@ -37,6 +39,7 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::schema::Validation;
 use crate::wire::Exit;
 use failure::{Failure, Outcome};
 use output::{Color, Format, Out};
@@ -81,12 +84,28 @@ struct Global {
     /// Seconds to wait for a store that another process has open
     #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: Duration,
+    /// Types of your own, in TOML or JSON; `retold types` shows them too [env: RETOLD_TYPES]
+    #[arg(long, global = true, value_name = "FILE")]
+    types: Option<PathBuf>,
+    /// Refuse to record events of a type that is not known
+    #[arg(long, global = true)]
+    strict_types: bool,
+    /// off, warn or enforce: whether payloads have to fit the schema of their type to be recorded
+    #[arg(long, global = true, value_name = "HOW", default_value = "off", hide_possible_values = true)]
+    validate: Validate,
     /// No messages but errors
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Say what the store does; twice or three times for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Validate {
+    Off,
+    Warn,
+    Enforce,
 }
 
 #[derive(Debug, Subcommand)]
@@ -115,6 +134,8 @@ enum Verb {
     Export(export::Args),
     /// Check everything that is stored
     Verify(verify::Args),
+    /// List the types of events that are known, or explain one
+    Types(types::Args),
     /// Bring the file to this release's format, and try event steps on what is stored
     Migrate(migrate::Args),
     /// Compare schemas of payloads
@@ -145,6 +166,10 @@ struct App {
     /// A folder of event steps. None is read that was not named.
     migrations: Option<PathBuf>,
     wait: Duration,
+    /// The file of users' types.
+    types: Option<PathBuf>,
+    strict_types: bool,
+    validation: Validation,
 }
 
 /// Runs the program with the arguments of the process.
@@ -173,18 +198,23 @@ fn command() -> clap::Command {
 }
 
 fn run(cli: Cli) -> Exit {
-    log(cli.global.verbose);
-    let Global { store, migrations, output, quiet, wait, .. } = cli.global;
-    let from_environment = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let Global { store, migrations, output, quiet, wait, types, strict_types, validate, verbose, .. } =
+        cli.global;
+    log(verbose, validate);
+    let environment = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let mut app = App {
         out: Out::new(output, quiet),
-        store: store
-            .clone()
-            .or_else(|| from_environment("RETOLD_STORE"))
-            .unwrap_or_else(|| DEFAULT_STORE.into()),
+        store: store.clone().or_else(|| environment("RETOLD_STORE")).unwrap_or_else(|| DEFAULT_STORE.into()),
         store_flag: store,
-        migrations: migrations.or_else(|| from_environment("RETOLD_MIGRATIONS")),
+        migrations: migrations.or_else(|| environment("RETOLD_MIGRATIONS")),
         wait,
+        types: types.or_else(|| environment("RETOLD_TYPES")),
+        strict_types,
+        validation: match validate {
+            Validate::Off => Validation::Off,
+            Validate::Warn => Validation::Warn,
+            Validate::Enforce => Validation::Enforce,
+        },
     };
     let done = dispatch(cli.verb, &mut app);
     // What was printed before an error is handed over before the error is told.
@@ -216,6 +246,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),
+        Verb::Types(args) => types::run(&args, app),
         Verb::Migrate(args) => migrate::run(&args, app),
         Verb::Schema(args) => schema::run(&args, app),
         Verb::Info(args) => info::run(&args, app),
@@ -248,9 +279,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds that can be waited".to_owned())
 }
 
-fn log(verbose: u8) {
+fn log(verbose: u8, validate: Validate) {
     use tracing_subscriber::filter::LevelFilter;
     let level = match verbose {
+        // What does not fit is told as a warning.
+        0 if validate == Validate::Warn => LevelFilter::WARN,
         0 => return,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::App;
 use crate::error::{Error, Result};
+use crate::event::Catalogue;
 use crate::schema::Upcasts;
 use crate::store::{Builder, Store};
 
@@ -13,6 +14,23 @@ use crate::store::{Builder, Store};
 const PAUSE: Duration = Duration::from_millis(15);
 
 impl App {
+    /// The types that are known: the built-in ones and those of `--types`.
+    pub(super) fn catalogue(&self) -> Result<Catalogue> {
+        self.types.as_ref().map_or_else(|| Ok(Catalogue::default()), Catalogue::from_file)
+    }
+
+    /// With the types and the event steps that were asked for.
+    pub(super) fn builder(&self) -> Result<Builder> {
+        let mut builder = Store::builder().strict(self.strict_types).validation(self.validation);
+        if self.types.is_some() {
+            builder = builder.types(self.catalogue()?);
+        }
+        if let Some(folder) = &self.migrations {
+            builder = builder.upcasts(Upcasts::from_dir(folder)?);
+        }
+        Ok(builder)
+    }
+
     /// To read: several processes may.
     pub(super) fn reading(&self) -> Result<Store> {
         waited(self.builder()?.read_only(), &self.store, self.wait)
@@ -26,14 +44,6 @@ impl App {
     /// To write; a store that is not there yet is made.
     pub(super) fn writing(&self) -> Result<Store> {
         waited(self.builder()?, &self.store, self.wait)
-    }
-
-    /// With the event steps that were asked for.
-    pub(super) fn builder(&self) -> Result<Builder> {
-        Ok(match &self.migrations {
-            Some(folder) => Store::builder().upcasts(Upcasts::from_dir(folder)?),
-            None => Store::builder(),
-        })
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         Some(address) => Query::branch(address)?,
         None => Query::all(),
     };
-    query = query.from(args.from.or(args.from_position).unwrap_or(1)).filter(args.select.filter()?);
+    query = query.from(args.from.or(args.from_position).unwrap_or(1)).filter(args.select.filter(app)?);
     if let Some(to) = args.to {
         query = query.to(to);
     }

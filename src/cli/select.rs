@@ -1,7 +1,8 @@
 //! Flags that choose events, alike for every verb that reads.
 
+use super::App;
 use super::failure::Failure;
-use crate::event::{Filter, Invalid, Pattern, Timestamp};
+use crate::event::{Catalogue, Filter, Invalid, Pattern, Timestamp};
 
 /// Which events.
 #[derive(Debug, clap::Args)]
@@ -34,10 +35,13 @@ pub(super) struct Select {
 }
 
 impl Select {
-    pub(super) fn filter(&self) -> Result<Filter, Failure> {
+    pub(super) fn filter(&self, app: &App) -> Result<Filter, Failure> {
         let mut filter = Filter::new();
-        for kind in &self.kinds {
-            filter = filter.pattern(kind.parse::<Pattern>()?);
+        if !self.kinds.is_empty() {
+            let catalogue = app.catalogue()?;
+            for kind in &self.kinds {
+                filter = filter.pattern_in(pattern(kind, &catalogue)?, &catalogue);
+            }
         }
         if let Some(source) = &self.source {
             filter = filter.source(source);
@@ -62,6 +66,14 @@ impl Select {
         }
         Ok(filter)
     }
+}
+
+/// A glob, or a known type in another spelling: `CoderStarted`.
+fn pattern(glob: &str, catalogue: &Catalogue) -> Result<Pattern, Invalid> {
+    Pattern::new(glob).or_else(|e| match catalogue.find(glob) {
+        Some(known) => Pattern::new(known.name()),
+        None => Err(e),
+    })
 }
 
 /// A time, refused under the name of its flag.

@@ -117,7 +117,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     let scope = Scope::parse(args.place.as_deref())?;
     let _ = scope.follow()?;
     let cursor = args.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
-    let filter = args.select.filter()?;
+    let filter = args.select.filter(app)?;
     let stamp = Stamp::of(&app.store);
     let store = app.reading()?;
     if args.no_follow {

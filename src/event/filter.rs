@@ -1,4 +1,4 @@
-use super::{Event, Pattern, Timestamp};
+use super::{Catalogue, Event, Pattern, Timestamp};
 
 /// Which events a reader takes. Empty takes all; every condition that is set has to hold.
 ///
@@ -13,6 +13,10 @@ use super::{Event, Pattern, Timestamp};
 #[must_use]
 pub struct Filter {
     patterns: Vec<Pattern>,
+    /// Other names of types that a pattern matches under one of their names, sorted.
+    also: Vec<Box<str>>,
+    /// A bit for each of `also`, so that nearly all other types are told apart without a search.
+    also_marks: u128,
     source: Option<String>,
     actor: Option<String>,
     correlation: Option<String>,
@@ -28,8 +32,21 @@ impl Filter {
         Self::default()
     }
 
-    /// Takes events whose type matches this or another pattern of the filter.
-    pub fn pattern(mut self, pattern: Pattern) -> Self {
+    /// Takes events whose type matches this or another pattern of the filter, by the name that it is recorded with or
+    /// by another name that the built-in catalogue has for it: `coder.*` takes `coder_started` too, and `coder_started`
+    /// takes `coder.started`.
+    pub fn pattern(self, pattern: Pattern) -> Self {
+        self.pattern_in(pattern, Catalogue::builtin())
+    }
+
+    /// As [`Filter::pattern`], with the names that another catalogue has.
+    pub fn pattern_in(mut self, pattern: Pattern, catalogue: &Catalogue) -> Self {
+        for name in catalogue.other_names(&pattern) {
+            self.also_marks |= mark(name);
+            if let Err(at) = self.also.binary_search_by(|n| (**n).cmp(name)) {
+                self.also.insert(at, name.into());
+            }
+        }
         self.patterns.push(pattern);
         self
     }
@@ -91,7 +108,9 @@ impl Filter {
     /// Whether it takes events of this type, as far as that goes.
     #[must_use]
     pub fn takes_kind(&self, kind: &str) -> bool {
-        self.patterns.is_empty() || self.patterns.iter().any(|p| p.matches(kind))
+        self.patterns.is_empty()
+            || self.patterns.iter().any(|p| p.matches(kind))
+            || (self.also_marks & mark(kind) != 0 && self.also.binary_search_by(|n| (**n).cmp(kind)).is_ok())
     }
 
     /// Whether it takes this event, whatever its type.
@@ -107,5 +126,59 @@ impl Filter {
             && is(&self.actor, event.actor())
             && is(&self.correlation, event.correlation())
             && self.metadata.iter().all(|(k, v)| event.meta(k) == Some(v))
+    }
+}
+
+/// One of 128 bits, by a name's length and its ends.
+fn mark(name: &str) -> u128 {
+    let end = |b: Option<u8>| usize::from(b.unwrap_or_default());
+    let mixed = name.len() * 31 + end(name.bytes().next()) * 7 + end(name.bytes().next_back());
+    1 << (mixed % 128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::TypeSpec;
+
+    fn filter(glob: &str) -> Filter {
+        Filter::new().pattern(glob.parse().unwrap())
+    }
+
+    #[test]
+    fn a_pattern_takes_a_type_by_each_of_its_names() {
+        for (glob, kind) in [
+            ("coder_started", "coder.started"),
+            ("coder.started", "coder_started"),
+            ("coder.*", "coder_started"),
+            ("coder.*", "file_modified"),
+            ("decision.made", "decision.created"),
+            ("decision.created", "decision.made"),
+            ("*_requested", "task.requested"),
+        ] {
+            assert!(filter(glob).takes_kind(kind), "{glob} does not take {kind}");
+        }
+        for (glob, kind) in
+            [("coder.*", "plan_created"), ("coder_started", "coder.stopped"), ("acme.*", "acme_one")]
+        {
+            assert!(!filter(glob).takes_kind(kind), "{glob} takes {kind}");
+        }
+    }
+
+    #[test]
+    fn users_types_have_other_names_too() {
+        let mut spec = TypeSpec::named("acme.one");
+        spec.aliases = vec!["EINS".into()];
+        let own = Catalogue::builtin().with([spec]).unwrap();
+        let filter = Filter::new().pattern_in("acme.*".parse().unwrap(), &own);
+        assert!(filter.takes_kind("acme_one") && filter.takes_kind("eins") && !filter.takes_kind("zwei"));
+    }
+
+    #[test]
+    fn a_pattern_without_other_names_costs_nothing_more() {
+        // How many parts a name has is no name.
+        assert!(filter("*").also.is_empty() && filter("*.*").also.is_empty());
+        assert!(filter("acme.**").also.is_empty());
+        assert!(filter("**").also.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 //! Pure values: nothing here reads a file, a clock excepted, or knows how an event is stored.
 
 mod address;
+mod catalogue;
 mod draft;
 mod expect;
 mod filter;
@@ -10,11 +11,19 @@ mod invalid;
 mod kind;
 mod name;
 mod pattern;
+pub mod payload;
+mod phase;
+mod pointer;
 mod record;
 mod recorded;
+mod role;
+mod spelling;
 mod time;
+mod type_info;
+mod usage;
 
 pub use address::Address;
+pub use catalogue::Catalogue;
 pub use draft::NewEvent;
 pub use expect::Expect;
 pub use filter::Filter;
@@ -23,6 +32,13 @@ pub use invalid::Invalid;
 pub use kind::check_kind;
 pub use name::{BranchName, MAIN, Place, Position, Sequence, SessionId};
 pub use pattern::Pattern;
+pub use payload::Payload;
+pub use phase::Phase;
+pub use pointer::{Pointer, Pointers};
 pub use record::{JSON, Metadata, Record, RecordParts, Span};
 pub use recorded::Event;
+pub use role::{AlertKind, Condition, Entity, Progress, ProgressRole, Role, Status};
+pub(crate) use spelling::snake;
 pub use time::Timestamp;
+pub use type_info::{TypeInfo, TypeSpec};
+pub use usage::{Figure, Measure, Mode, Reading};

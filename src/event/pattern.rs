@@ -111,6 +111,11 @@ impl Pattern {
         }
     }
 
+    /// Whether it names anything; `*.*` only says how many parts there are.
+    pub(super) fn names_something(&self) -> bool {
+        self.text.contains(|c| c != '*' && c != '.')
+    }
+
     /// The glob as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -15,7 +15,7 @@ use super::plan::{Added, Body, Builder, Draft};
 use super::{Format, Input, Plan, ids, json, names, pieces, source};
 
 /// Their kinds that mean the same as a type of ours.
-const KINDS: [(&str, &str); 31] = [
+pub(super) const KINDS: [(&str, &str); 31] = [
     ("UserMessage", "message.user"),
     ("AssistantMessageCommitted", "message.assistant"),
     ("Message", "message.assistant"),
@@ -182,14 +182,20 @@ fn kind_of(kind: &Fields<'_>) -> Cow<'static, str> {
     match &*name {
         "Custom" => match kind.text("event_type") {
             Some(t) if check_kind(&t).is_ok() => Cow::Owned(t.into_owned()),
-            t => names::kind(&[], "aios", &t.unwrap_or_default()),
+            t => other(&t.unwrap_or_default()),
         },
         "Message" if kind.text("role").is_some_and(|r| r == "user") => Cow::Borrowed("message.user"),
         "ToolCallCompleted" if kind.text("status").is_some_and(|s| s.eq_ignore_ascii_case("error")) => {
             Cow::Borrowed("tool.errored")
         }
-        name => names::kind(&KINDS, "aios", name),
+        name if KINDS.iter().any(|(theirs, _)| *theirs == name) => names::kind(&KINDS, "aios", name),
+        name => other(name),
     }
+}
+
+/// A kind that has no word in the table: many are in the catalogue under that name.
+fn other(name: &str) -> Cow<'static, str> {
+    names::known(name).unwrap_or_else(|| names::kind(&[], "aios", name))
 }
 
 fn correlation<'a>(f: &Fields<'a>, kind: &Fields<'a>) -> Option<Cow<'a, str>> {
@@ -344,6 +350,33 @@ mod tests {
         r#"{"event_id":"5f0c0a0e-3f7a-4b39-9b5e-000000000001","session_id":"S1","branch_id":"alt","seq":1,"ts_ms":1772323203000000,"kind":{"type":"FutureThing","x":1}}"#,
         "\n",
     );
+
+    #[test]
+    fn kinds_without_a_word_of_ours_are_found_by_their_name_in_the_catalogue() {
+        for (theirs, ours) in [
+            ("SandboxViolation", "sandbox.violated"),
+            ("ModeChanged", "mode.changed"),
+            ("Heartbeat", "system.heartbeat"),
+            ("StateEstimated", "state.estimated"),
+            ("IntentProposed", "decision.created"),
+            ("IntentRejected", "decision.rejected"),
+            ("FileWrite", "coder.file_modified"),
+            ("ObservationAppended", "memory.observed"),
+            ("AssistantTextDelta", "message.delta"),
+            ("HiveTaskCompleted", "task.completed"),
+            ("CircuitBreakerTripped", "policy.circuit_broken"),
+            ("VoiceInputChunk", "aios.voice_input_chunk"),
+        ] {
+            let f = format!("{{\"type\":\"{theirs}\"}}");
+            assert_eq!(kind_of(&Fields::parse(&f).unwrap()), ours);
+        }
+        for (theirs, ours) in
+            [("PLAN_CREATED", "plan.created"), ("plan.made", "plan.made"), ("New!", "aios.new")]
+        {
+            let f = format!("{{\"type\":\"Custom\",\"event_type\":\"{theirs}\"}}");
+            assert_eq!(kind_of(&Fields::parse(&f).unwrap()), ours);
+        }
+    }
 
     #[test]
     fn a_log_becomes_a_session_with_its_branch() {

@@ -198,10 +198,13 @@ fn required(f: &Fields<'_>, name: &'static str) -> Result<String, Invalid> {
     text(f, name)?.filter(|t| !t.is_empty()).ok_or_else(|| Invalid::new(name, "is missing"))
 }
 
-/// The type as it is, if it is legal here; otherwise each of its parts made so.
+/// The type as it is, if it is legal here; otherwise the one that is known by that name, or each of its parts made so.
 fn legal_kind(kind: &str) -> String {
     if check_kind(kind).is_ok() {
         return kind.to_owned();
+    }
+    if let Some(known) = names::known(kind) {
+        return known.into_owned();
     }
     let mut out = String::new();
     for part in kind.split('.').filter(|p| !p.is_empty()) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::event::{BranchName, EventId, Invalid, SessionId, Timestamp};
+use crate::event::{self, BranchName, Catalogue, EventId, Invalid, SessionId, Timestamp};
 use crate::limits::{MAX_NAME_BYTES, MAX_TEXT_BYTES};
 
 use super::ids;
@@ -59,26 +59,8 @@ pub(crate) fn stem(name: &str) -> &str {
 /// A name of any spelling as one part of a type: `WorkflowTaskStarted` and `WORKFLOW-TASK-STARTED` both give
 /// `workflow_task_started`.
 pub(crate) fn snake(name: &str) -> String {
-    let mut out = String::new();
-    let chars: Vec<char> = name.chars().take(MAX_PART_BYTES).collect();
-    for (i, &c) in chars.iter().enumerate() {
-        let before = i.checked_sub(1).and_then(|i| chars.get(i)).copied();
-        let after = chars.get(i + 1).copied();
-        let new_word = c.is_ascii_uppercase()
-            && before.is_some_and(|b| {
-                b.is_ascii_lowercase()
-                    || b.is_ascii_digit()
-                    || (b.is_ascii_uppercase() && after.is_some_and(|a| a.is_ascii_lowercase()))
-            });
-        if (new_word || !c.is_ascii_alphanumeric()) && !out.is_empty() && !out.ends_with('_') {
-            out.push('_');
-        }
-        if c.is_ascii_alphanumeric() {
-            out.push(c.to_ascii_lowercase());
-        }
-    }
-    let kept = out.trim_end_matches('_').len();
-    out.truncate(kept);
+    let end = name.char_indices().nth(MAX_PART_BYTES).map_or(name.len(), |(at, _)| at);
+    let out = event::snake(name.get(..end).unwrap_or(name));
     if out.is_empty() { "unknown".to_owned() } else { out }
 }
 
@@ -88,6 +70,11 @@ pub(crate) fn kind(table: &[(&str, &'static str)], source: &str, name: &str) -> 
         Some((_, ours)) => Cow::Borrowed(ours),
         None => Cow::Owned(format!("{source}.{}", snake(name))),
     }
+}
+
+/// The type of the catalogue that has this name somewhere: `PLAN_CREATED` and `plan_created` for `plan.created`.
+pub(crate) fn known(name: &str) -> Option<Cow<'static, str>> {
+    Catalogue::builtin().find(name).map(|t| Cow::Borrowed(t.name()))
 }
 
 /// A text for `source`, `actor` or `correlation`: what those may not hold is left out.

@@ -13,7 +13,7 @@ use super::{Input, Plan, ids, names, pieces, source};
 
 /// Their kinds that mean the same as a type of ours: `action.*` and `observation.*` of the older format, then the
 /// newer names.
-const KINDS: [(&str, &str); 47] = [
+pub(super) const KINDS: [(&str, &str); 47] = [
     ("action.message.user", "message.user"),
     ("action.message.agent", "message.assistant"),
     ("action.system", "message.system"),

@@ -14,7 +14,7 @@ use super::plan::{Body, Draft};
 use super::{Input, Plan, ids, names, pieces, source};
 
 /// Their types, in the later spelling and small letters, that mean the same as a type of ours.
-const KINDS: [(&str, &str); 41] = [
+pub(super) const KINDS: [(&str, &str); 41] = [
     ("workflow_execution_started", "run.started"),
     ("workflow_execution_completed", "run.completed"),
     ("workflow_execution_failed", "run.failed"),

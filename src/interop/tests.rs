@@ -5,7 +5,18 @@ use proptest::prelude::*;
 
 use super::testing::{drawn, event, events, fork, plan_of, recorded, restored, restored_files};
 use super::*;
+use crate::event::Catalogue;
 use crate::store::{Query, Store};
+
+#[test]
+fn every_type_that_a_format_gives_is_in_the_catalogue() {
+    let tables: [&[(&str, &str)]; 4] =
+        [&aios::KINDS, &openhands::KINDS, &temporal::KINDS, &claude_code::record::KINDS];
+    for (theirs, ours) in tables.iter().flat_map(|t| t.iter()) {
+        let known = Catalogue::builtin().find(ours).map(|t| t.name());
+        assert_eq!(known, Some(*ours), "{theirs}");
+    }
+}
 
 #[test]
 fn our_own_lines_come_back_as_the_events_they_were() {

@@ -11,6 +11,7 @@ use crate::event::{
     Address, EventId, Expect, Invalid, MAIN, NewEvent, Place, Position, Record, Sequence, Timestamp,
 };
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_FORK_DEPTH};
+use crate::schema::Guard;
 
 /// When an append is answered, and what a crash may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,7 +149,12 @@ pub(super) struct PreparedPart {
 }
 
 impl Batch {
-    pub(super) fn prepare(self, payload_limit: usize, default: Durability) -> Result<Prepared> {
+    pub(super) fn prepare(
+        self,
+        payload_limit: usize,
+        default: Durability,
+        guard: &Guard,
+    ) -> Result<Prepared> {
         let count: usize = self.parts.iter().map(|(_, _, events)| events.len()).sum();
         if count > MAX_BATCH_EVENTS {
             let reason = format!("has {count} events; {MAX_BATCH_EVENTS} are the most in one append");
@@ -163,6 +169,7 @@ impl Batch {
             let mut records = Vec::with_capacity(events.len());
             for event in &events {
                 let record = encode_record(event, payload_limit)?;
+                guard.check(event)?;
                 bytes += record.encoded().len();
                 records.push(record);
             }

@@ -1,6 +1,7 @@
 //! How a store is opened.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redb::StorageBackend;
@@ -9,12 +10,12 @@ use super::Store;
 use super::append::Durability;
 use super::open::{Medium, open};
 use crate::error::Result;
-use crate::event::Invalid;
+use crate::event::{Catalogue, Invalid};
 use crate::limits::{
     DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, RELAXED_SYNC_MS,
     SETTLE_BYTES, SETTLE_EVENTS,
 };
-use crate::schema::{Upcasts, own_steps};
+use crate::schema::{Guard, Upcasts, Validation, own_steps};
 
 /// Whether a missing file is made, and an existing one taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(super) struct Options {
     pub(super) two_phase: bool,
     pub(super) fast_recovery: bool,
     pub(super) upcasts: Option<Upcasts>,
+    pub(super) guard: Arc<Guard>,
 }
 
 /// Settings of a store that is about to be opened.
@@ -54,6 +56,9 @@ pub(super) struct Options {
 #[must_use]
 pub struct Builder {
     options: Options,
+    catalogue: Option<Catalogue>,
+    strict: bool,
+    validation: Validation,
 }
 
 impl Default for Builder {
@@ -73,7 +78,11 @@ impl Default for Builder {
                 two_phase: false,
                 fast_recovery: false,
                 upcasts: None,
+                guard: Arc::default(),
             },
+            catalogue: None,
+            strict: false,
+            validation: Validation::Off,
         }
     }
 }
@@ -136,6 +145,36 @@ impl Builder {
         self
     }
 
+    /// The types that this store knows; the built-in ones unless said.
+    ///
+    /// ```
+    /// use retold::event::{Catalogue, TypeSpec};
+    /// use retold::{Error, NewEvent, Store};
+    /// let types = Catalogue::builtin().with([TypeSpec::named("parcel.shipped")])?;
+    /// let store = Store::builder().types(types).strict(true).in_memory()?;
+    /// store.append("p-7", NewEvent::new("parcel.shipped"))?;
+    /// assert!(matches!(store.append("p-7", NewEvent::new("parcel.shiped")), Err(Error::Invalid(_))));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn types(mut self, catalogue: Catalogue) -> Self {
+        self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// `true` refuses events of a type that the catalogue does not know, by name, by other name or by pattern. What is
+    /// recorded already is read all the same.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Whether JSON payloads are held against the schema of their type when they are appended; off unless said. Payloads
+    /// of another version than the schema's, and those of types without one, are taken as they are.
+    pub fn validation(mut self, validation: Validation) -> Self {
+        self.validation = validation;
+        self
+    }
+
     /// Fails with [`Error::NotFound`](crate::Error::NotFound) when the file is not there.
     pub fn open_only(mut self) -> Self {
         self.options.mode = Mode::OpenOnly;
@@ -169,13 +208,13 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Locked`](crate::Error::Locked) when another process has it open,
-    /// [`Error::Invalid`](crate::Error::Invalid) when the file is something else,
+    /// [`Error::Invalid`](crate::Error::Invalid) when the file is something else, or a schema of the catalogue is none
+    /// and payloads are to be held against it,
     /// [`Error::Corrupt`](crate::Error::Corrupt) when it is damaged,
     /// [`Error::NewerFormat`](crate::Error::NewerFormat) when a newer release wrote it, and
     /// [`Error::Storage`](crate::Error::Storage) when the file system refuses.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        let options = self.checked()?;
-        open(Medium::File(path.as_ref().to_owned()), options)
+        open(Medium::File(path.as_ref().to_owned()), self.checked()?)
     }
 
     /// Opens a store that lives in memory and ends with its last handle.
@@ -183,15 +222,13 @@ impl Builder {
     /// # Errors
     /// As [`Builder::open`].
     pub fn in_memory(self) -> Result<Store> {
-        let options = self.checked()?;
-        open(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())), options)
+        open(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())), self.checked()?)
     }
 
     /// Opens a store on a storage of the caller's: for tests that count, delay or fail its operations.
     #[doc(hidden)]
     pub fn with_backend(self, backend: Box<dyn StorageBackend>) -> Result<Store> {
-        let options = self.checked()?;
-        open(Medium::Backend(backend), options)
+        open(Medium::Backend(backend), self.checked()?)
     }
 
     fn checked(mut self) -> Result<Options> {
@@ -206,6 +243,7 @@ impl Builder {
             self.options.upcasts = Some(Upcasts::new(own.into_iter().chain(given))?);
         }
         self.options.upcasts = self.options.upcasts.filter(|u| !u.is_empty());
+        self.options.guard = Arc::new(Guard::new(self.catalogue, self.strict, self.validation)?);
         Ok(self.options)
     }
 }

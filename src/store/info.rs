@@ -9,7 +9,7 @@ use super::upgrade::count;
 use super::verbs::Store;
 use crate::codec::FORMAT;
 use crate::error::Result;
-use crate::event::{Position, StoreId, Timestamp};
+use crate::event::{Catalogue, Position, StoreId, Timestamp};
 
 /// Figures of an open store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,12 @@ pub struct StoreInfo {
 }
 
 impl Store {
+    /// The types that this store knows: those it was opened with.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        self.shared().options.guard.catalogue()
+    }
+
     /// Figures of this store. The cost does not depend on how much is in it, except for a store of format 1 that is
     /// only read: that is walked.
     ///

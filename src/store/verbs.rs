@@ -193,7 +193,7 @@ impl Store {
     fn prepare(&self, batch: Batch) -> Result<Work> {
         self.writable()?;
         let options = &self.shared().options;
-        Ok(Work::Append(batch.prepare(options.payload_bytes, options.durability)?))
+        Ok(Work::Append(batch.prepare(options.payload_bytes, options.durability, &options.guard)?))
     }
 
     fn writable(&self) -> Result<()> {

@@ -8,6 +8,8 @@
 )]
 
 mod bitflip;
+#[cfg(feature = "schema")]
+mod catalogue;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
@@ -18,6 +20,8 @@ mod cli_migrate;
 mod cli_refusals;
 #[cfg(feature = "cli")]
 mod cli_tail;
+#[cfg(feature = "cli")]
+mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
 mod closing;

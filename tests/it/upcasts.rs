@@ -12,14 +12,14 @@ use serde_json::json;
 
 const STEPS: &str = r#"
 [[step]]
-type = "tool.invoked"
+type = "job.begun"
 version = 1
 do = [{ rename = "/ms", to = "seconds" }, { convert = "/seconds", divide = 1000 }]
 
 [[step]]
-type = "tool.invoked"
+type = "job.begun"
 version = 2
-to = "tool.called"
+to = "job.ran"
 "#;
 
 fn upcasts() -> Upcasts {
@@ -27,7 +27,7 @@ fn upcasts() -> Upcasts {
 }
 
 fn old(ms: impl Into<serde_json::Value>) -> NewEvent {
-    NewEvent::new("tool.invoked").data(json!({"ms": ms.into()})).source("runner").meta("k", "v").priority(2)
+    NewEvent::new("job.begun").data(json!({"ms": ms.into()})).source("runner").meta("k", "v").priority(2)
 }
 
 fn filled(store: &Store) {
@@ -58,9 +58,9 @@ fn read(store: &Store, query: Query) -> Vec<String> {
 
 const NEW: [&str; 5] = [
     "run.started/1/null",
-    "tool.called/1/{\"seconds\":1.5}",
+    "job.ran/1/{\"seconds\":1.5}",
     "stuck s/main@3",
-    "tool.called/1/{\"ms\":3000}",
+    "job.ran/1/{\"ms\":3000}",
     "run.completed/1/null",
 ];
 
@@ -87,7 +87,7 @@ fn every_reader_gets_the_new_shape_and_goes_on_after_an_event_that_is_stuck() {
         assert_eq!(read(store, all().limit(2)), NEW[..2]);
         assert_eq!(read(store, all().from(2u64).limit(2)), NEW[1..4]);
         assert_eq!(read(store, Query::all())[..5], NEW);
-        let fork = ["run.started/1/null", NEW[1], "tool.called/1/{\"seconds\":0.5}"];
+        let fork = ["run.started/1/null", NEW[1], "job.ran/1/{\"seconds\":0.5}"];
         assert_eq!(read(store, Query::branch("s/b").unwrap()), fork);
     });
 }
@@ -98,7 +98,7 @@ fn the_envelope_and_the_place_stay_and_the_stored_bytes_too() {
         let raw = store.read(&Query::branch("s").unwrap().raw()).unwrap().events;
         assert_eq!(raw[1].payload(), b"{\"ms\":1500}");
         let new = store.get(raw[1].id()).unwrap();
-        assert_eq!((new.kind(), new.version()), ("tool.called", 1));
+        assert_eq!((new.kind(), new.version()), ("job.ran", 1));
         assert_eq!(
             (new.id(), new.address(), new.position()),
             (raw[1].id(), raw[1].address(), raw[1].position())
@@ -142,11 +142,11 @@ fn a_filter_looks_at_the_new_type() {
     both(|store| {
         let of =
             |glob: &str| Query::branch("s").unwrap().filter(Filter::new().pattern(glob.parse().unwrap()));
-        assert_eq!(read(store, of("tool.called")), NEW[1..4]);
+        assert_eq!(read(store, of("job.ran")), NEW[1..4]);
         // What is stuck might have been of that type; nothing else of the old one is left.
-        assert_eq!(read(store, of("tool.invoked")), ["stuck s/main@3"]);
+        assert_eq!(read(store, of("job.begun")), ["stuck s/main@3"]);
         assert_eq!(read(store, of("run.*")), [NEW[0], NEW[4]]);
-        assert_eq!(read(store, of("tool.invoked").raw()).len(), 3);
+        assert_eq!(read(store, of("job.begun").raw()).len(), 3);
         let other = Query::branch("s").unwrap().filter(Filter::new().source("nobody"));
         assert_eq!(read(store, other), [""; 0]);
     });
@@ -157,7 +157,7 @@ fn a_comparison_keeps_both_sides_in_step() {
     let store = Store::builder().upcasts(upcasts()).in_memory().unwrap();
     store.append("s", [NewEvent::new("run.started"), old("broken"), old(1_000)]).unwrap();
     store.fork("s@1", "b").unwrap();
-    store.append("s/b", [old(7), NewEvent::new("tool.called").data(json!({"seconds": 1}))]).unwrap();
+    store.append("s/b", [old(7), NewEvent::new("job.ran").data(json!({"seconds": 1}))]).unwrap();
     let pairs: Vec<_> = store.diff("s", "s/b").unwrap().pairs.collect();
     assert!(matches!(&pairs[0], Err(Error::Upcast { at, .. }) if *at == "s@2".parse().unwrap()));
     let last = pairs[1].as_ref().unwrap();
@@ -173,8 +173,8 @@ fn what_is_promoted_is_what_was_stored() {
     store.fork("s", "b").unwrap();
     store.append("s/b", old(500)).unwrap();
     store.promote("s/b").unwrap();
-    assert_eq!(read(&store, Query::branch("s").unwrap())[1], "tool.called/1/{\"seconds\":0.5}");
-    assert_eq!(read(&store, Query::branch("s").unwrap().raw())[1], "tool.invoked/1/{\"ms\":500}");
+    assert_eq!(read(&store, Query::branch("s").unwrap())[1], "job.ran/1/{\"seconds\":0.5}");
+    assert_eq!(read(&store, Query::branch("s").unwrap().raw())[1], "job.begun/1/{\"ms\":500}");
 }
 
 #[test]
@@ -185,8 +185,8 @@ fn an_export_is_new_and_a_raw_one_is_what_was_stored() {
     interop::export(&store, &interop::Scope::All, Format::Retold, &mut new, &mut |_| {}).unwrap();
     interop::export_raw(&store, &interop::Scope::All, Format::Retold, &mut raw, &mut |_| {}).unwrap();
     let (new, raw) = (String::from_utf8(new).unwrap(), String::from_utf8(raw).unwrap());
-    assert!(new.contains("\"type\":\"tool.called\"") && new.contains("\"seconds\":0.5"), "{new}");
-    assert!(raw.contains("\"type\":\"tool.invoked\"") && raw.contains("\"ms\":500"), "{raw}");
+    assert!(new.contains("\"type\":\"job.ran\"") && new.contains("\"seconds\":0.5"), "{new}");
+    assert!(raw.contains("\"type\":\"job.begun\"") && raw.contains("\"ms\":500"), "{raw}");
 }
 
 async fn follow(store: &Store, follow: Follow, count: usize) -> Vec<String> {
@@ -215,16 +215,16 @@ async fn a_stream_and_a_follower_get_the_same() {
     assert_eq!(follow(&store, Follow::branch("s").unwrap(), 5).await, NEW);
     assert_eq!(follow(&store, Follow::all(), 5).await, NEW);
     assert_eq!(follow(&store, Follow::session("s").unwrap(), 5).await, NEW);
-    let called = Filter::new().pattern("tool.called".parse().unwrap());
+    let called = Filter::new().pattern("job.ran".parse().unwrap());
     assert_eq!(follow(&store, Follow::branch("s").unwrap().filter(called), 3).await, NEW[1..4]);
     let raw = follow(&store, Follow::branch("s").unwrap().raw(), 5).await;
-    assert_eq!(raw[2], "tool.invoked/1/{\"ms\":\"broken\"}");
+    assert_eq!(raw[2], "job.begun/1/{\"ms\":\"broken\"}");
 }
 
 #[tokio::test]
 async fn what_a_commit_brings_to_a_follower_is_new_too() {
     let store = Store::builder().upcasts(upcasts()).in_memory().unwrap();
-    let called = Filter::new().pattern("tool.*".parse().unwrap());
+    let called = Filter::new().pattern("job.*".parse().unwrap());
     let mut following = store.follow(Follow::branch("s").unwrap().filter(called)).unwrap();
     assert!(matches!(following.next().await.unwrap().unwrap(), Followed::CaughtUp { .. }));
     let mut cursors = Vec::new();
@@ -232,13 +232,13 @@ async fn what_a_commit_brings_to_a_follower_is_new_too() {
         store.append("s", old(ms)).unwrap();
         let item = following.next().await.unwrap();
         cursors.push(item.as_ref().ok().map(Followed::cursor));
-        let due = ["tool.called/1/{\"seconds\":1}", "stuck s/main@2", "tool.called/1/{\"seconds\":2}"]
-            [cursors.len() - 1];
+        let due =
+            ["job.ran/1/{\"seconds\":1}", "stuck s/main@2", "job.ran/1/{\"seconds\":2}"][cursors.len() - 1];
         assert_eq!(told(item.map(|i| i.event().unwrap())), due);
     }
     // From the cursor before it, the event that is stuck is told of once more; from the one after it, it is not.
     let again = Follow::branch("s").unwrap().cursor(cursors[0].unwrap());
-    assert_eq!(follow(&store, again, 2).await, ["stuck s/main@2", "tool.called/1/{\"seconds\":2}"]);
+    assert_eq!(follow(&store, again, 2).await, ["stuck s/main@2", "job.ran/1/{\"seconds\":2}"]);
     store.append("s", NewEvent::new("run.completed")).unwrap();
     let after = Follow::branch("s").unwrap().cursor(cursors[2].unwrap());
     assert_eq!(follow(&store, after, 1).await, ["run.completed/1/null"]);
@@ -277,13 +277,13 @@ proptest! {
     #[test]
     fn every_path_gives_what_the_steps_make_of_what_is_stored(
         events in prop::collection::vec((any_event(), 0..4u8), 1..60),
-        glob in prop::sample::select(vec!["**", "tool.called", "tool.*", "run.*"]),
+        glob in prop::sample::select(vec!["**", "job.ran", "job.*", "run.*"]),
         reverse: bool,
     ) {
         let upcasts = upcasts();
         let store = Store::builder().upcasts(upcasts.clone()).in_memory().unwrap();
         for (n, ((kind, version, payload), deed)) in events.into_iter().enumerate() {
-            let kind = ["tool.invoked", "tool.called", "run.started"][kind];
+            let kind = ["job.begun", "job.ran", "run.started"][kind];
             let branch = if store.branch("s/b").is_ok() && deed == 3 { "s/b" } else { "s" };
             store.append(branch, NewEvent::new(kind).version(version).data(payload)).unwrap();
             match deed {
@@ -301,7 +301,7 @@ proptest! {
                     let payload = s.payload.unwrap_or_else(|| String::from_utf8(event.payload().to_vec()).unwrap());
                     format!("{}/{}/{payload}", s.kind, s.version)
                 }),
-                Err(_) => (takes("tool.invoked") || takes("tool.called")).then(|| format!("stuck {}", event.address())),
+                Err(_) => (takes("job.begun") || takes("job.ran")).then(|| format!("stuck {}", event.address())),
             }
         };
         let scopes = [Query::all(), Query::branch("s").unwrap()].into_iter().chain(Query::branch("s/b"));

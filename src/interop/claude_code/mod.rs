@@ -8,7 +8,7 @@
 //!   call's event has an id that follows from these.
 
 mod line;
-mod record;
+pub(super) mod record;
 
 use std::collections::{HashMap, HashSet};
 

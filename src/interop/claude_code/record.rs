@@ -7,7 +7,7 @@ use crate::interop::names;
 use super::line::{Node, Role};
 
 /// What a record is, and the type of its event.
-const KINDS: [(&str, &str); 10] = [
+pub(in crate::interop) const KINDS: [(&str, &str); 10] = [
     ("user.prompt", "message.user"),
     ("user.result", "tool.completed"),
     ("user.result_error", "tool.errored"),

@@ -1,0 +1,19 @@
+//! What went wrong, apart from what has a type of its own.
+
+use serde_json::Value;
+
+use super::words::*;
+
+types! { "error";
+    /// Something went wrong
+    ErrorRaised = "error.raised" also ["error_occurred", "api_error_raised"] {
+        may {
+            message: Value,
+            /// What went wrong, as text or as an object.
+            error: Value,
+            code: Value, details: Value, component: String,
+        }
+        role plain().erred_at(&["/error/message", "/error/error/message", "/error/error/error/message", "/error", "/message", "/detail", "/kind/message", "/content", "/code"]);
+        example {"message": "the connection was lost", "code": "ECONNRESET"}
+    }
+}

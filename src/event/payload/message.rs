@@ -1,0 +1,66 @@
+//! What people and models say.
+
+use serde_json::Value;
+
+use super::words::*;
+
+/// What the answer used: once for each of our messages, and once for an answer of which several records speak.
+fn said() -> Role {
+    let own = tokens(plain().figure(CostUsd, Delta, &["/cost_usd"]))
+        .figure(InputTokens, Delta, &["/kind/token_usage/prompt_tokens"])
+        .figure(OutputTokens, Delta, &["/kind/token_usage/completion_tokens"])
+        .models(&["/provider"], &["/model", "/kind/model"]);
+    of_message(own)
+}
+
+types! { "message";
+    /// A person said something
+    MessageUser = "message.user" also ["user_message"] {
+        may { message_id: String, text: Value, content: Value }
+        role plain();
+        example {"text": "Login fails for names with an umlaut."}
+    }
+    /// A model answered
+    MessageAssistant = "message.assistant" also ["assistant_message", "assistant_message_committed"] {
+        may {
+            message_id: String, text: Value, content: Value, model: String, provider: String,
+            stop_reason: String,
+            /// Tokens that the model read.
+            input_tokens: u64,
+            /// Tokens that the model wrote.
+            output_tokens: u64,
+            /// Tokens, read and written together.
+            tokens: u64,
+            /// US dollars.
+            cost_usd: f64,
+        }
+        role said();
+        example {"message_id": "m-2", "text": "The cause is normalize().", "model": "large-2", "input_tokens": 2100, "output_tokens": 90}
+    }
+    /// What the model is told by the program
+    MessageSystem = "message.system" also ["system_message", "system_prompt"] {
+        may { message_id: String, text: Value, content: Value }
+        role plain();
+        example {"text": "You are a careful engineer."}
+    }
+    /// What a model thought before it answered
+    MessageThinking = "message.thinking" also ["thinking", "reasoning"] {
+        may {
+            message_id: String, text: Value, content: Value, model: String, provider: String,
+            /// Tokens that the model read.
+            input_tokens: u64,
+            /// Tokens that the model wrote.
+            output_tokens: u64,
+            /// Tokens, read and written together.
+            tokens: u64,
+        }
+        role said();
+        example {"text": "The name is normalised twice."}
+    }
+    /// A piece of an answer, as it comes
+    MessageDelta = "message.delta" also ["text_delta", "assistant_text_delta"] {
+        may { message_id: String, delta: Value, index: u64 }
+        role plain();
+        example {"message_id": "m-2", "delta": "The cause"}
+    }
+}

@@ -1,0 +1,146 @@
+//! The payload of every known type, a file a domain. Each file is a table: type, line, names elsewhere, members,
+//! role, example.
+//!
+//! Members that a program may leave out are optional, and members that are not known here are kept in `more`, so a
+//! payload that is read and written again loses nothing.
+
+#[macro_use]
+mod table;
+mod words;
+
+pub mod actor;
+pub mod agent;
+pub mod analysis;
+pub mod approval;
+pub mod budget;
+pub mod build;
+pub mod checkpoint;
+pub mod coder;
+pub mod context;
+pub mod custom;
+pub mod decision;
+pub mod deploy;
+pub mod error;
+pub mod invariant;
+pub mod kanban;
+pub mod memory;
+pub mod message;
+pub mod mode;
+pub mod module;
+pub mod monitoring;
+pub mod plan;
+pub mod plugin;
+pub mod policy;
+pub mod project;
+pub mod resource;
+pub mod run;
+pub mod sandbox;
+pub mod scheduler;
+pub mod security;
+pub mod session;
+pub mod state;
+pub mod step;
+pub mod system;
+pub mod task;
+pub mod tool;
+pub mod ui;
+pub mod validation;
+pub mod workflow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Catalogue, Event, Invalid, NewEvent, TypeInfo};
+
+/// The payload of one type.
+pub trait Payload: Serialize + DeserializeOwned {
+    /// The type's name.
+    const NAME: &'static str;
+    /// The version of the payload's schema that this is.
+    const VERSION: u32 = 1;
+
+    /// An event with this payload.
+    ///
+    /// # Errors
+    /// [`Invalid`] with the field `data` when serde refuses it, for instance a number that is not finite in a member of
+    /// the user's.
+    fn event(&self) -> Result<NewEvent, Invalid> {
+        NewEvent::new(Self::NAME).version(Self::VERSION).json(self)
+    }
+}
+
+impl Event {
+    /// The payload as the struct of its type.
+    ///
+    /// ```
+    /// # use retold::{NewEvent, Store};
+    /// use retold::event::payload::coder::CoderProgress;
+    /// # let store = Store::in_memory()?;
+    /// let new = NewEvent::new("coder.progress").data(serde_json::json!({"progress": 40, "mood": "fine"}));
+    /// let id = new.id();
+    /// store.append("run-7", new)?;
+    /// let progress: CoderProgress = store.get(id)?.payload_as()?;
+    /// assert_eq!(progress.progress, Some(40.0));
+    /// assert_eq!(progress.more["mood"], "fine");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`] with the field `type` when the event is of another type (one that the built-in catalogue knows under
+    /// another name is the same), and with `data` when the payload is not of that shape.
+    pub fn payload_as<T: Payload>(&self) -> Result<T, Invalid> {
+        let same = || Catalogue::builtin().find(self.kind()).is_some_and(|t| t.name() == T::NAME);
+        if self.kind() != T::NAME && !same() {
+            let reason = format!("of {} is `{}`, not `{}`", self.address(), self.kind(), T::NAME);
+            return Err(Invalid::new("type", reason));
+        }
+        self.json()
+    }
+}
+
+/// Every built-in type, by domain.
+pub(super) fn all() -> Vec<TypeInfo> {
+    [
+        coder::types(),
+        plan::types(),
+        decision::types(),
+        invariant::types(),
+        actor::types(),
+        tool::types(),
+        resource::types(),
+        sandbox::types(),
+        checkpoint::types(),
+        context::types(),
+        validation::types(),
+        session::types(),
+        budget::types(),
+        task::types(),
+        agent::types(),
+        project::types(),
+        kanban::types(),
+        system::types(),
+        module::types(),
+        plugin::types(),
+        analysis::types(),
+        build::types(),
+        deploy::types(),
+        monitoring::types(),
+        security::types(),
+        workflow::types(),
+        scheduler::types(),
+        ui::types(),
+        run::types(),
+        step::types(),
+        message::types(),
+        approval::types(),
+        memory::types(),
+        policy::types(),
+        mode::types(),
+        state::types(),
+        error::types(),
+        custom::types(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

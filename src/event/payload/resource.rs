@@ -1,0 +1,43 @@
+//! Files, tables, pages: what is worked on.
+
+use super::words::*;
+
+types! { "resource";
+    /// Something was read
+    ResourceAccessed = "resource.accessed" {
+        may {
+            resource_id: String, uri: String, path: String, kind: String, operation: String,
+            /// Bytes.
+            size: u64,
+            /// Who did it.
+            by: String,
+        }
+        role plain().by(&["/by"]);
+        example {"path": "src/name.rs", "operation": "read", "size": 934}
+    }
+    /// Something was changed
+    ResourceModified = "resource.modified" {
+        may {
+            resource_id: String, uri: String, path: String, kind: String, operation: String,
+            /// Bytes.
+            size: u64,
+            content_hash: String,
+            /// Who did it.
+            by: String,
+        }
+        role plain().by(&["/by"]);
+        example {"path": "src/name.rs", "operation": "write", "size": 960, "content_hash": "sha256:77aa"}
+    }
+    /// Something was made searchable
+    ResourceIndexed = "resource.indexed" {
+        may {
+            resource_id: String, uri: String, path: String, kind: String, items: u64,
+            /// Milliseconds.
+            duration_ms: u64,
+            /// Who did it.
+            by: String,
+        }
+        role plain().figure(DurationMs, Delta, &["/duration_ms"]);
+        example {"path": "src/", "items": 120, "duration_ms": 410}
+    }
+}

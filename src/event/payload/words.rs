@@ -1,0 +1,180 @@
+//! Short words for the roles in the tables.
+
+pub(super) use crate::event::Measure::*;
+pub(super) use crate::event::Mode::*;
+pub(super) use crate::event::Phase::*;
+pub(super) use crate::event::{AlertKind, ProgressRole, Role};
+use crate::event::{Condition, Entity, Figure, Measure, Mode, Phase, Pointers, Status};
+
+/// Where an event says why, in our own payloads and in records of others.
+const WHY: [&str; 3] = ["/reason", "/kind/reason", "/message"];
+/// Where it says what went wrong.
+const WRONG: [&str; 10] = [
+    "/error/message",
+    "/error",
+    "/kind/error",
+    "/toolUseResult",
+    "/activityTaskFailedEventAttributes/failure/cause/message",
+    "/activityTaskFailedEventAttributes/failure/message",
+    "/observation/content/0/text",
+    "/content",
+    "/message",
+    "/reason",
+];
+
+/// Pointers of a table. Each is a literal, and a test builds them all.
+pub(super) fn at(texts: &[&str]) -> Pointers {
+    let pointers = Pointers::new(texts);
+    debug_assert!(pointers.is_ok(), "{texts:?}: {pointers:?}");
+    pointers.unwrap_or_default()
+}
+
+/// About an entity named at one of these.
+pub(super) fn about(kind: &str, id: &[&str]) -> Role {
+    let entity = Entity { kind: kind.into(), id: at(id), name: Pointers::default(), whole: false };
+    Role { entity: Some(entity), ..Role::default() }
+}
+
+/// About an entity that stands for the session.
+pub(super) fn whole(kind: &str, id: &[&str]) -> Role {
+    let mut role = about(kind, id);
+    role.entity = role.entity.map(|e| Entity { whole: true, ..e });
+    role
+}
+
+/// About nothing that has a life of its own.
+pub(super) fn plain() -> Role {
+    Role::default()
+}
+
+/// Progress as our payloads say it.
+pub(super) fn progress() -> ProgressRole {
+    ProgressRole {
+        percent: at(&["/progress"]),
+        done: at(&["/done"]),
+        total: at(&["/total"]),
+        stage: at(&["/stage"]),
+        milestone: at(&["/milestone"]),
+        description: at(&["/description"]),
+        ..ProgressRole::default()
+    }
+}
+
+/// The stage alone.
+pub(super) fn stage(texts: &[&str]) -> ProgressRole {
+    ProgressRole { stage: at(texts), ..ProgressRole::default() }
+}
+
+/// What our payloads say of tokens, added up.
+pub(super) fn tokens(role: Role) -> Role {
+    role.figure(InputTokens, Delta, &["/input_tokens"])
+        .figure(OutputTokens, Delta, &["/output_tokens"])
+        .figure(Tokens, Delta, &["/tokens"])
+        .unless(&["/input_tokens", "/output_tokens"])
+}
+
+/// What an imported record says of the answer that it is a part of. Every part repeats it.
+pub(super) fn of_message(mut role: Role) -> Role {
+    let places: [(Measure, &[&str]); 4] = [
+        (
+            InputTokens,
+            &["/message/usage/input_tokens", "/tool_call_metadata/model_response/usage/prompt_tokens"],
+        ),
+        (
+            OutputTokens,
+            &["/message/usage/output_tokens", "/tool_call_metadata/model_response/usage/completion_tokens"],
+        ),
+        (CacheReadTokens, &["/message/usage/cache_read_input_tokens"]),
+        (CacheWriteTokens, &["/message/usage/cache_creation_input_tokens"]),
+    ];
+    role.usage.extend(places.map(|(what, texts)| Figure {
+        of: at(&["/message/id", "/tool_call_metadata/model_response/id"]),
+        model: at(&["/message/model", "/tool_call_metadata/model_response/model"]),
+        ..figure(what, Total, texts)
+    }));
+    role
+}
+
+fn figure(what: Measure, mode: Mode, texts: &[&str]) -> Figure {
+    let none = Pointers::default;
+    Figure { what, at: at(texts), mode, of: none(), unless: none(), provider: none(), model: none() }
+}
+
+impl Role {
+    pub(super) fn to(self, phase: Phase) -> Self {
+        Self { fixed_phase: Some(phase), ..self }
+    }
+
+    /// What the entity is called stands at one of these.
+    pub(super) fn called(mut self, texts: &[&str]) -> Self {
+        self.entity = self.entity.map(|e| Entity { name: at(texts), ..e });
+        self
+    }
+
+    pub(super) fn status(self, texts: &[&str]) -> Self {
+        self.status_in(texts, &[])
+    }
+
+    pub(super) fn status_in(mut self, texts: &[&str], words: &[(&str, Phase)]) -> Self {
+        let words = words.iter().map(|(word, phase)| ((*word).to_owned(), *phase)).collect();
+        self.status.push(Status { at: at(texts), when: None, words });
+        self
+    }
+
+    pub(super) fn status_when(mut self, texts: &[&str], key: &str, is: &str) -> Self {
+        let when = Condition { at: at(&[key]), is: is.into() };
+        self.status.push(Status { at: at(texts), when: Some(when), words: Default::default() });
+        self
+    }
+
+    /// It says why, where that usually stands.
+    pub(super) fn why(self) -> Self {
+        self.why_at(&WHY)
+    }
+
+    pub(super) fn why_at(self, texts: &[&str]) -> Self {
+        Self { reason: at(texts), ..self }
+    }
+
+    /// It says what went wrong, where that usually stands, and counts as a failure.
+    pub(super) fn erred(self) -> Self {
+        self.erred_at(&WRONG)
+    }
+
+    pub(super) fn erred_at(self, texts: &[&str]) -> Self {
+        Self { error: at(texts), ..self }.figure(Errors, Delta, &[])
+    }
+
+    pub(super) fn by(self, texts: &[&str]) -> Self {
+        Self { by: at(texts), ..self }
+    }
+
+    pub(super) fn advances(self, progress: ProgressRole) -> Self {
+        Self { progress: Some(progress), ..self }
+    }
+
+    pub(super) fn figure(mut self, what: Measure, mode: Mode, texts: &[&str]) -> Self {
+        self.usage.push(figure(what, mode, texts));
+        self
+    }
+
+    /// The last figure says nothing when one of these is there.
+    pub(super) fn unless(mut self, texts: &[&str]) -> Self {
+        if let Some(figure) = self.usage.last_mut() {
+            figure.unless = at(texts);
+        }
+        self
+    }
+
+    /// All figures so far say their provider and model there.
+    pub(super) fn models(mut self, provider: &[&str], model: &[&str]) -> Self {
+        for figure in &mut self.usage {
+            (figure.provider, figure.model) = (at(provider), at(model));
+        }
+        self
+    }
+
+    pub(super) fn alerts(self, alert: AlertKind) -> Self {
+        Self { alert: Some(alert), ..self }
+    }
+}

@@ -1,0 +1,356 @@
+//! What a type means to projections, as data: a user's type that has a role takes part like a built-in one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::usage::Figure;
+use super::{Phase, Pointers};
+
+/// What an event of a type says to projections. Every part may be absent, and every pointer may lead to nothing:
+/// then the event says nothing there.
+///
+/// ```
+/// use retold::event::{Phase, Role};
+/// let role: Role = serde_json::from_str(
+///     r#"{"entity": {"kind": "parcel", "id": "/parcel"}, "phase": "completed", "reason": ["/why", "/note"]}"#,
+/// )?;
+/// let payload = serde_json::json!({"parcel": "p-7", "note": "signed for"});
+/// assert_eq!(role.phase(&payload), Some(Phase::Completed));
+/// assert_eq!(role.entity.as_ref().map(|e| e.id(&payload, None)), Some("p-7".to_owned()));
+/// assert_eq!(role.reason.text(&payload).as_deref(), Some("signed for"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Role {
+    /// What the event is about; absent for the session itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity: Option<Entity>,
+    /// The phase that the entity is in from this event on.
+    #[serde(rename = "phase", skip_serializing_if = "Option::is_none")]
+    pub fixed_phase: Option<Phase>,
+    /// Where the payload itself names the phase; a word that is found there and known wins over `phase`. One, or a list
+    /// that is tried in order.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "one_or_list",
+        deserialize_with = "one_or_many"
+    )]
+    pub status: Vec<Status>,
+    /// Where it says why.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub reason: Pointers,
+    /// Where it says what went wrong.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub error: Pointers,
+    /// Where it says who; the event's actor when nothing is found.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub by: Pointers,
+    /// Where it says how far the entity has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressRole>,
+    /// What was used, as far as the event says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<Figure>,
+    /// That somebody may have to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<AlertKind>,
+}
+
+impl Role {
+    /// Whether it says nothing, so that no payload need be read for it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The phase that an event with this payload leads to.
+    #[must_use]
+    pub fn phase(&self, payload: &Value) -> Option<Phase> {
+        self.status.iter().find_map(|s| s.read(payload)).or(self.fixed_phase)
+    }
+
+    /// Whether [`Role::phase`] can give a phase for some payload.
+    #[must_use]
+    pub fn has_phase(&self) -> bool {
+        self.fixed_phase.is_some() || !self.status.is_empty()
+    }
+}
+
+/// What a phase, a progress or a figure belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entity {
+    /// The sort of thing: `session`, `task`, `tool`, `plan`, `agent`, `run`, `step`, …
+    pub kind: String,
+    /// Where the payload names it. When nothing is found there, the event's correlation names it, then what it is
+    /// called; and without any it is the one unnamed entity of its kind in the session.
+    #[serde(default, skip_serializing_if = "Pointers::is_empty")]
+    pub id: Pointers,
+    /// Where the payload says what it is called: a text for people.
+    #[serde(default, skip_serializing_if = "Pointers::is_empty")]
+    pub name: Pointers,
+    /// What happens to it happens to the session as a whole too, as with a run. It is named by its `id` only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+}
+
+impl Entity {
+    /// The name of the entity, empty for the unnamed one.
+    #[must_use]
+    pub fn id(&self, payload: &Value, correlation: Option<&str>) -> String {
+        let named = self.id.text(payload);
+        if self.whole {
+            return named.unwrap_or_default();
+        }
+        let tied = named.or_else(|| correlation.map(str::to_owned));
+        tied.or_else(|| self.name.text(payload)).unwrap_or_default()
+    }
+
+    /// What it is called, when the payload says so.
+    #[must_use]
+    pub fn name(&self, payload: &Value) -> Option<String> {
+        self.name.text(payload)
+    }
+}
+
+/// A phase that the payload names by a word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// Where the word is.
+    pub at: Pointers,
+    /// Where something has to stand for this to count, and what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
+    /// Words of its own. Those that are usual ([`Phase::of_word`]) are known anyway.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, Phase>,
+}
+
+/// Something that has to stand at a place of the payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Where.
+    pub at: Pointers,
+    /// What.
+    pub is: Value,
+}
+
+impl Status {
+    fn read(&self, payload: &Value) -> Option<Phase> {
+        if self.when.as_ref().is_some_and(|c| c.at.find(payload) != Some(&c.is)) {
+            return None;
+        }
+        let words = self.at.iter().filter_map(|p| p.find(payload)?.as_str());
+        words.into_iter().find_map(|w| self.words.get(w).copied().or_else(|| Phase::of_word(w)))
+    }
+}
+
+/// Where an event says how far something has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProgressRole {
+    /// A fraction, 0 to 1.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub fraction: Pointers,
+    /// A percentage, 0 to 100.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub percent: Pointers,
+    /// How many of `total` are done.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub done: Pointers,
+    /// Of how many.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub total: Pointers,
+    /// The stage that it is in.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub stage: Pointers,
+    /// The milestone that was reached.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub milestone: Pointers,
+    /// What is being done, in words.
+    #[serde(skip_serializing_if = "Pointers::is_empty")]
+    pub description: Pointers,
+}
+
+/// What an event says of progress.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// 0 to 1: what is outside was brought to the nearer end.
+    pub fraction: Option<f64>,
+    /// How many are done, and of how many, as far as the event says.
+    pub done: Option<f64>,
+    /// Of how many.
+    pub total: Option<f64>,
+    /// The stage.
+    pub stage: Option<String>,
+    /// The milestone.
+    pub milestone: Option<String>,
+    /// In words.
+    pub description: Option<String>,
+}
+
+impl ProgressRole {
+    /// What this payload says. A fraction wins over a percentage, which wins over a count.
+    #[must_use]
+    pub fn read(&self, payload: &Value) -> Progress {
+        let (done, total) = (self.done.number(payload), self.total.number(payload));
+        let counted = || Some(done? / total.filter(|t| *t > 0.0)?);
+        let percent = || self.percent.number(payload).map(|p| p / 100.0);
+        let fraction = self.fraction.number(payload).or_else(percent).or_else(counted);
+        Progress {
+            fraction: fraction.map(|f| f.clamp(0.0, 1.0)),
+            done,
+            total,
+            stage: self.stage.text(payload),
+            milestone: self.milestone.text(payload),
+            description: self.description.text(payload),
+        }
+    }
+}
+
+/// What an event warns of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AlertKind {
+    /// A provider asks to be called less often.
+    RateLimit,
+    /// Memory, CPU, disk or network is at its bound.
+    ResourceLimit,
+    /// A budget is nearly used up.
+    BudgetWarning,
+    /// A budget is used up.
+    BudgetExceeded,
+    /// A rule that has to hold was broken.
+    Violation,
+    /// A person is asked for.
+    Escalation,
+}
+
+impl AlertKind {
+    /// As it is written in TOML and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate_limit",
+            Self::ResourceLimit => "resource_limit",
+            Self::BudgetWarning => "budget_warning",
+            Self::BudgetExceeded => "budget_exceeded",
+            Self::Violation => "violation",
+            Self::Escalation => "escalation",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<Status>),
+    One(Status),
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Status>, D::Error> {
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::Many(all) => all,
+        OneOrMany::One(one) => vec![one],
+    })
+}
+
+fn one_or_list<S: serde::Serializer>(all: &[Status], to: S) -> Result<S::Ok, S::Error> {
+    match all {
+        [one] => one.serialize(to),
+        all => all.serialize(to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn role(value: Value) -> Role {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_role_survives_json_and_says_only_what_it_has() {
+        let value = json!({
+            "entity": {"kind": "parcel", "id": ["/parcel", "/p"]},
+            "phase": "waiting",
+            "status": {"at": "/state", "words": {"lost": "failed"}},
+            "reason": "/why",
+            "progress": {"done": "/n", "total": "/of"},
+            "usage": [{"what": "api_calls", "mode": "delta"}, {"what": "parcels", "at": "/n", "mode": "gauge"}],
+            "alert": "rate_limit",
+        });
+        assert_eq!(serde_json::to_value(role(value.clone())).unwrap(), value);
+        assert_eq!(serde_json::to_value(Role::default()).unwrap(), json!({}));
+    }
+
+    #[test]
+    fn the_payloads_word_wins_over_the_types_phase() {
+        let role = role(json!({"phase": "running", "status": {"at": "/s", "words": {"lost": "failed"}}}));
+        for (payload, phase) in [
+            (json!({"s": "lost"}), Phase::Failed),
+            (json!({"s": "Finished"}), Phase::Completed),
+            (json!({"s": "who knows"}), Phase::Running),
+            (json!({"s": 3}), Phase::Running),
+            (json!(null), Phase::Running),
+        ] {
+            assert_eq!(role.phase(&payload), Some(phase), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_status_counts_under_its_condition_only() {
+        let role = role(json!({"status": [
+            {"at": "/agent_state"},
+            {"at": "/value", "when": {"at": "/key", "is": "execution_status"}},
+        ]}));
+        assert_eq!(role.phase(&json!({"key": "execution_status", "value": "paused"})), Some(Phase::Paused));
+        assert_eq!(role.phase(&json!({"key": "door", "value": "open"})), None);
+        assert_eq!(role.phase(&json!({"agent_state": "error"})), Some(Phase::Failed));
+    }
+
+    #[test]
+    fn an_entity_is_named_by_payload_then_correlation_then_not_at_all() {
+        let (id, name) = (Pointers::new(&["/task_id"]).unwrap(), Pointers::new(&["/title"]).unwrap());
+        let task = Entity { kind: "task".into(), id, name, whole: false };
+        assert_eq!(task.id(&json!({"task_id": 7}), Some("c")), "7");
+        assert_eq!(task.id(&json!({}), Some("c")), "c");
+        assert_eq!(task.id(&json!({"title": "fix"}), None), "fix");
+        assert_eq!(task.id(&json!({"title": "fix"}), Some("c")), "c");
+        assert_eq!(task.id(&json!({}), None), "");
+        let run = Entity { whole: true, ..task };
+        assert_eq!(run.id(&json!({"title": "fix"}), Some("c")), "");
+    }
+
+    #[test]
+    fn progress_is_a_fraction_however_it_is_said() {
+        let role: ProgressRole =
+            serde_json::from_value(json!({"fraction": "/f", "percent": "/p", "done": "/d", "total": "/t"}))
+                .unwrap();
+        for (payload, fraction) in [
+            (json!({"f": 0.25, "p": 99}), Some(0.25)),
+            (json!({"p": 50}), Some(0.5)),
+            (json!({"d": 1, "t": 4}), Some(0.25)),
+            (json!({"d": 1, "t": 0}), None),
+            (json!({"p": 250}), Some(1.0)),
+            (json!({"p": "soon"}), None),
+        ] {
+            assert_eq!(role.read(&payload).fraction, fraction, "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_part_is_refused_by_name() {
+        let e = serde_json::from_value::<Role>(json!({"fase": "running"})).unwrap_err();
+        assert!(e.to_string().contains("unknown field `fase`"), "{e}");
+    }
+}
