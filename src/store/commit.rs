@@ -23,7 +23,7 @@ use super::tables::IDS;
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
 use super::writer::{Done, Job, Work, answer_all};
-use crate::codec::FrameBuilder;
+use crate::codec::{Counts, FrameBuilder};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Place, Position, Sequence, Timestamp};
 use crate::limits::BRANCH_CACHE;
@@ -325,7 +325,8 @@ impl Shared {
             let items: Vec<Item<'_>> =
                 old.chain(new.iter().map(|(branch, event)| Item { branch: *branch, event })).collect();
             let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
-            settle_into(&txn, self, &items, &births, plan.next_branch(), journal)?;
+            let counts = counted(tail.counts(), plan, new);
+            settle_into(&txn, self, &items, &births, plan.next_branch(), counts, journal)?;
             marks.iter().try_for_each(|m| m.write(&txn))?;
             Ok(txn)
         })
@@ -406,9 +407,10 @@ impl Shared {
             let mut tail = write(&self.tail);
             if settled {
                 let committed = tail.committed() + new.len() as u64;
+                let counts = counted(tail.counts(), plan, new);
                 let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
                 let max_id = max_id.max(tail.max_settled_id());
-                tail.clear(committed, max_id)
+                tail.clear(committed, max_id, counts)
             } else {
                 let layer = tail.growing_mut();
                 plan.births.iter().for_each(|b| layer.add_birth(b.clone()));
@@ -429,6 +431,13 @@ impl Shared {
             behind.committed();
         }
     }
+}
+
+/// What the store holds once this group is in it.
+fn counted(mut counts: Counts, plan: &Plan, new: &[(u64, Event)]) -> Counts {
+    plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
+    new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));
+    counts
 }
 
 fn events_of(plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {

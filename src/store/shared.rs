@@ -14,6 +14,7 @@ use super::settler::Settler;
 use super::sync::read;
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
+use super::upgrade::Upgraded;
 use super::view::View;
 use super::writer::Writer;
 use crate::error::{Error, Result};
@@ -71,6 +72,9 @@ pub(super) struct JournalFile {
 pub(super) struct Shared {
     pub(super) id: StoreId,
     pub(super) created: Timestamp,
+    /// The format of the file: an earlier one in a store that is only read.
+    pub(super) format: u32,
+    pub(super) upgraded: Option<Upgraded>,
     pub(super) name: String,
     pub(super) options: Options,
     /// `None` once the store is closed.

@@ -15,6 +15,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
+mod cli_migrate;
+#[cfg(feature = "cli")]
 mod cli_refusals;
 #[cfg(feature = "cli")]
 mod cli_state;
@@ -40,3 +42,4 @@ mod properties;
 mod store;
 mod stress;
 mod support;
+mod upcasts;
