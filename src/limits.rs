@@ -74,7 +74,7 @@ pub const SCAN_CHUNKS: usize = 16;
 pub const SCAN_TAIL_EVENTS: usize = 2_048;
 
 /// Bytes of redb's page cache, unless the store was built with another size.
-pub const DEFAULT_CACHE_BYTES: usize = 64 * 1_024 * 1_024;
+pub const DEFAULT_CACHE_BYTES: usize = 28 * 1_024 * 1_024;
 /// Branches whose names, ancestors and heads are kept in memory.
 pub const BRANCH_CACHE: usize = 16_384;
 /// Ancestors of one branch.

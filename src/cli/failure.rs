@@ -111,7 +111,7 @@ fn hint(e: &Error) -> Option<String> {
         Error::Unknown { .. } => {
             "run the same command again; with --id an event cannot be recorded twice".into()
         }
-        Error::BadCursor { .. } => "without --cursor, and with --from N, it begins anywhere".into(),
+        Error::BadCursor { .. } => "--from start, or --from N up to the last event, begins anywhere".into(),
         _ => return None,
     })
 }

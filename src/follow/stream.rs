@@ -232,7 +232,9 @@ impl Source {
             (Start::After(n), Scope::Branch(_))
             | (Start::AfterPosition(n), Scope::Session(_) | Scope::All) => {
                 if *n > committed {
-                    Err(beyond(*n, what))
+                    let reason =
+                        format!("it begins after {what} {n}, and {committed} is the last one there is");
+                    Err(Error::BadCursor { reason })
                 } else {
                     Ok(*n)
                 }

@@ -97,7 +97,7 @@ impl Builder {
         Self::default()
     }
 
-    /// Bytes of memory for pages of the file; 64 MiB unless said.
+    /// Bytes of memory for pages of the file; 28 MiB unless said.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.options.cache_bytes = bytes;
         self

@@ -228,7 +228,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         threads.push(thread("retold-writer", &shared, |shared| shared.stand_by())?);
         threads.push(thread("retold-settler", &shared, |shared| shared.settle_in_turn())?);
     }
-    Ok(Store(Arc::new(Handle { shared, threads: Mutex::new(threads) })))
+    Ok(Store(Arc::new(Handle { shared, threads: Mutex::new(threads), closing: Mutex::default() })))
 }
 
 fn thread(name: &str, shared: &Arc<Shared>, life: fn(&Shared)) -> Result<JoinHandle<()>> {

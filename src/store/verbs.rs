@@ -52,6 +52,7 @@ pub struct Store(pub(super) Arc<Handle>);
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) closing: Mutex<()>,
 }
 
 impl Store {
@@ -372,6 +373,8 @@ impl Handle {
         if let Some(behind) = self.shared.behind.get() {
             behind.closing();
         }
+        // Whoever closes while another does comes back when the file is free.
+        let _closing = lock(&self.closing);
         if !self.shared.stop_taking() {
             return Ok(());
         }
