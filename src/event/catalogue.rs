@@ -129,7 +129,12 @@ impl Catalogue {
     /// of their names.
     pub(super) fn other_names<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = &'a str> {
         let types = self.types().filter(|_| pattern.names_something());
-        let some = types.filter(|t| t.recorded_names().any(|n| pattern.matches(n)));
+        // A wildcard goes over dotted names. Only where it is spelled as the other names are does it go over them too.
+        let text = pattern.as_str();
+        let over_all = !text.contains('*') || text.contains('_');
+        let some = types.filter(move |t| {
+            pattern.matches(t.name()) || (over_all && t.recorded_names().any(|n| pattern.matches(n)))
+        });
         some.flat_map(TypeInfo::recorded_names).filter(|n| !pattern.matches(n))
     }
 

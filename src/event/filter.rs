@@ -158,9 +158,12 @@ mod tests {
         ] {
             assert!(filter(glob).takes_kind(kind), "{glob} does not take {kind}");
         }
-        for (glob, kind) in
-            [("coder.*", "plan_created"), ("coder_started", "coder.stopped"), ("acme.*", "acme_one")]
-        {
+        for (glob, kind) in [
+            ("coder.*", "plan_created"),
+            ("coder_started", "coder.stopped"),
+            ("acme.*", "acme_one"),
+            ("*a*", "run.started"),
+        ] {
             assert!(!filter(glob).takes_kind(kind), "{glob} takes {kind}");
         }
     }
