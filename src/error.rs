@@ -98,6 +98,17 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A projection could not apply an event. Its state before that event can be read; the state after it once the
+    /// fault is mended and the projection is retried or rebuilt.
+    #[error("projection {projection} is parked at {at}: {reason}; mend it, then retry or rebuild it")]
+    Parked {
+        /// The projection.
+        projection: String,
+        /// The event that it could not apply.
+        at: Address,
+        /// Why not.
+        reason: String,
+    },
     /// The store was opened to be read only.
     #[error("{path} was opened read-only")]
     ReadOnly {

@@ -18,6 +18,7 @@
 //! | [`schema`] | what a type's payload has to look like, and the files that say so |
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
+//! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
@@ -36,6 +37,7 @@ pub mod event;
 pub mod follow;
 pub mod interop;
 pub mod limits;
+pub mod project;
 pub mod schema;
 pub mod store;
 #[cfg(feature = "testkit")]
@@ -48,6 +50,7 @@ pub use event::{
     Position, Record, Sequence, SessionId, StoreId, Timestamp,
 };
 pub use follow::{Cursor, EventStream, Follow, Followed, Following};
+pub use project::{ApplyError, Emit, Projected, Projection};
 pub use store::{
     Batch, BranchInfo, Builder, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem, Query, Receipt,
     Report, SessionInfo, Store, StoreInfo,

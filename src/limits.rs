@@ -93,6 +93,33 @@ pub const MAX_INDENT: usize = 32;
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;
 
+/// Events of a branch between two snapshots of a projection: what a read folds at the most once they are written.
+pub const SNAPSHOT_SPACING: u64 = 256;
+/// States that a projection keeps in memory while it follows.
+pub const HOT_STATES: usize = 16_384;
+/// Bytes of a key by which a projection keeps its states.
+pub const MAX_STATE_KEY_BYTES: usize = 255;
+/// Events that the runner of the projections takes at once.
+pub const PROJECT_PAGE: usize = 2_048;
+/// Milliseconds for which the runner lets events gather once it has caught up.
+pub const PROJECT_PAUSE_MS: u64 = 20;
+/// While events are appended the runner rests so many times as long as it worked: the processor is for who appends.
+pub const PROJECT_REST: u32 = 8;
+/// Milliseconds of one rest at the most.
+pub const PROJECT_REST_MS: u64 = 200;
+/// Milliseconds between two commits of snapshots and checkpoints under load.
+pub const PROJECT_FLUSH_MS: u64 = 1_000;
+/// Milliseconds without an event after which heads get their snapshots.
+pub const PROJECT_IDLE_MS: u64 = 250;
+/// Bytes of snapshots after which they are written at once …
+pub const PROJECT_FLUSH_BYTES: usize = 2 * 1_024 * 1_024;
+/// … or so many rows.
+pub const PROJECT_FLUSH_ROWS: usize = 4_096;
+/// Threads of one rebuild.
+pub const REBUILD_THREADS: usize = 8;
+
+const _: () = assert!(PROJECT_FLUSH_BYTES < QUEUE_BYTES && PROJECT_IDLE_MS < PROJECT_FLUSH_MS);
+const _: () = assert!(PROJECT_FLUSH_ROWS <= HOT_STATES);
 const _: () = assert!(MAX_RECORD_BYTES < u32::MAX as usize, "spans inside a record are 32 bits");
 const _: () = assert!(DEFAULT_PAYLOAD_BYTES <= MAX_PAYLOAD_BYTES);
 const _: () = assert!(MAX_PAYLOAD_BYTES < MAX_BATCH_BYTES && MAX_BATCH_BYTES < i32::MAX as usize);

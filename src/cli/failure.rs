@@ -82,6 +82,11 @@ fn hint(e: &Error) -> Option<String> {
             "`--store PATH` or RETOLD_STORE names another; `retold append` and `retold import` begin one"
                 .into()
         }
+        Error::NotFound { what: "projection", .. } => "`retold projections` lists those there are".into(),
+        Error::Parked { at, .. } => {
+            let before = at.sequence().map_or(0, |s| s.get().saturating_sub(1));
+            format!("the state before it is at {}@{before}; `retold rebuild` folds it anew", at.place())
+        }
         Error::NotFound { what: "event", .. } => {
             "`retold read` and `retold branches` show what is there".into()
         }

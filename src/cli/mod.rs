@@ -17,11 +17,15 @@ mod open;
 mod output;
 mod panics;
 mod progress;
+mod projections;
 mod promote;
 mod read;
+mod rebuild;
 mod role_words;
 mod select;
 mod sessions;
+mod state;
+mod state_diff;
 mod style;
 mod table;
 mod tail;
@@ -122,6 +126,14 @@ enum Verb {
     Diff(diff::Args),
     /// Append a branch's own events to the branch it was forked from
     Promote(promote::Args),
+    /// Print the state that a projection folds: of a branch at any event or time, a session, a key
+    State(state::Args),
+    /// Compare two states of a projection
+    StateDiff(state_diff::Args),
+    /// List the projections: how far they are, and where they could not go on
+    Projections(projections::Args),
+    /// Fold the states of a projection anew
+    Rebuild(rebuild::Args),
     /// Take in sessions that other programs wrote
     Import(import::Args),
     /// Write events for other programs, or give imported files back
@@ -229,6 +241,10 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Fork(args) => fork::run(&args, app),
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
+        Verb::State(args) => state::run(&args, app),
+        Verb::StateDiff(args) => state_diff::run(&args, app),
+        Verb::Projections(args) => projections::run(&args, app),
+        Verb::Rebuild(args) => rebuild::run(&args, app),
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),

@@ -83,7 +83,7 @@ const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), sca
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 12] = [
+    let now: [(&str, Vec<u8>); 13] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
@@ -96,6 +96,7 @@ fn every_layout_is_what_it_was() {
         ("cursor", CURSOR.encode()),
         ("entry", encode_entry(&[3; 16], 260, u64::MAX - 1, true, b"a frame").0),
         ("header", HEADER.encode().to_vec()),
+        ("mark", encode_mark(3, b"key", b"value")),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let other: Vec<String> = now
@@ -147,12 +148,13 @@ fn what_was_written_is_read_back() {
     assert_eq!((head.number, head.previous, head.synced, head.len), (260, u64::MAX - 1, true, 7));
     assert_eq!(FileHeader::decode(golden("header").as_ref().try_into().unwrap()), Ok(HEADER));
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
+    assert_eq!(decode_mark(3, b"key", &golden("mark")).unwrap(), b"value");
 }
 
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 9] = [
+const SEALED: [(&str, Decoder); 10] = [
     ("frame", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
     ("chunk-packed", |b| Chunk::decode(b).map(drop)),
@@ -162,6 +164,7 @@ const SEALED: [(&str, Decoder); 9] = [
     ("meta-2", |b| Meta::decode(b).map(drop)),
     ("meta", |b| OldMeta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
+    ("mark", |b| decode_mark(3, b"key", b).map(drop)),
 ];
 
 /// The same bytes with one of them changed.
@@ -199,6 +202,9 @@ fn no_row_is_read_as_another_sort_or_under_another_key() {
         assert!(BranchRow::decode(key, &golden("branch")).is_err());
         assert!(HeadRow::decode(key, &golden("head")).is_err());
         assert!(decode_order(key, &golden("order")).is_err());
+    }
+    for (shelf, key) in [(2, &b"key"[..]), (3, b"kez"), (3, b"")] {
+        assert!(decode_mark(shelf, key, &golden("mark")).is_err());
     }
 }
 

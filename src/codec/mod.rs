@@ -9,6 +9,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
+mod mark;
 mod meta;
 mod record;
 mod rows;
@@ -19,6 +20,7 @@ pub use chunk::{Chunk, ChunkBuilder};
 pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_number, entry_size};
 pub use frame::{Birth, Frame, FrameBuilder, Run};
 pub use header::{FileHeader, HEADER_BYTES, MAGIC};
+pub use mark::{decode_mark, encode_mark};
 pub use meta::{CursorParts, FORMAT, JournalMark, Meta, OldMeta};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};

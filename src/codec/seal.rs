@@ -17,6 +17,7 @@ pub(super) enum Sort {
     Head = 5,
     Meta = 6,
     Cursor = 7,
+    Mark = 8,
 }
 
 const VERSION: u8 = 1;

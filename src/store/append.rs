@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::branch::Branch;
+use super::marks::Marks;
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{
@@ -44,6 +45,7 @@ pub enum Durability {
 pub struct Batch {
     parts: Vec<(Place, Expect, Vec<NewEvent>)>,
     durability: Option<Durability>,
+    marks: Marks,
 }
 
 impl Batch {
@@ -74,6 +76,14 @@ impl Batch {
     /// Overrides the store's default for this batch.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
+        self
+    }
+
+    /// Writes these marks in the transaction that has the events; also when the append turns out to be a retry,
+    /// whose events are there already.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the bus acknowledges with it"))]
+    pub(crate) fn marks(mut self, marks: Marks) -> Self {
+        self.marks = marks;
         self
     }
 }
@@ -139,6 +149,7 @@ pub(super) struct Prepared {
     pub(super) parts: Vec<PreparedPart>,
     pub(super) durability: Durability,
     pub(super) bytes: usize,
+    pub(super) marks: Marks,
 }
 
 #[derive(Debug)]
@@ -186,7 +197,9 @@ impl Batch {
                 return Err(Invalid::new("id", format!("{twice} appears twice in one append")).into());
             }
         }
-        Ok(Prepared { parts, durability: self.durability.unwrap_or(default), bytes })
+        let bytes = bytes + self.marks.bytes();
+        let durability = self.durability.unwrap_or(default);
+        Ok(Prepared { parts, durability, bytes, marks: self.marks })
     }
 }
 

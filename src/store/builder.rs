@@ -12,8 +12,8 @@ use super::open::{Medium, open};
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
 use crate::limits::{
-    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, RELAXED_SYNC_MS,
-    SETTLE_BYTES, SETTLE_EVENTS,
+    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS,
+    RELAXED_SYNC_MS, SETTLE_BYTES, SETTLE_EVENTS,
 };
 use crate::schema::{Guard, Validation};
 
@@ -42,6 +42,7 @@ pub(super) struct Options {
     pub(super) fast_recovery: bool,
     pub(super) journal_bytes: Option<u64>,
     pub(super) guard: Arc<Guard>,
+    pub(super) project_flush: Duration,
 }
 
 /// Settings of a store that is about to be opened.
@@ -79,6 +80,7 @@ impl Default for Builder {
                 fast_recovery: true,
                 journal_bytes: None,
                 guard: Arc::default(),
+                project_flush: Duration::from_millis(PROJECT_FLUSH_MS),
             },
             catalogue: None,
             strict: false,
@@ -179,6 +181,13 @@ impl Builder {
     /// of another version than the schema's, and those of types without one, are taken as they are.
     pub fn validation(mut self, validation: Validation) -> Self {
         self.validation = validation;
+        self
+    }
+
+    /// How often the snapshots of projections are written while events come; every second unless said. What was not
+    /// written is folded again after a crash.
+    pub fn project_every(mut self, interval: Duration) -> Self {
+        self.options.project_flush = interval;
         self
     }
 

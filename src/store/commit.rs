@@ -12,6 +12,7 @@ use tracing::{debug, error};
 use super::append::{Durability, Facts, Known, Plan, Planned};
 use super::branch::Branch;
 use super::layer::Layer;
+use super::marks::Marks;
 use super::read::{settled_event, settled_head};
 use super::ring::Ring;
 use super::settle::{Item, settle_into};
@@ -146,6 +147,13 @@ impl Core {
     }
 }
 
+/// How a group is to be written.
+struct Wanted {
+    now: Timestamp,
+    durable: bool,
+    force: bool,
+}
+
 /// Why a transaction did not go through.
 struct Failed {
     error: Error,
@@ -187,7 +195,11 @@ impl Shared {
         let durable = overdue || accepted.map(|(job, _)| job.durability()).any(|d| d == Durability::Durable);
         let force = group.iter().any(|job| matches!(job.work, Work::Settle));
         let events = plan.events.len();
-        let outcome = self.write_plan(core, &db, plan, now, durable, force);
+        let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let marks: Vec<&Marks> = accepted.clone().filter_map(|(job, _)| job.marks()).collect();
+        let bound = accepted.clone().any(|(job, _)| job.binds_marks_to_events());
+        let wanted = Wanted { now, durable, force: force || (bound && !plan.is_empty()) };
+        let outcome = self.write_plan(core, &db, plan, &marks, wanted);
         core.last_group = group.len();
         core.last_commit = start.elapsed();
         match outcome {
@@ -221,7 +233,8 @@ impl Shared {
         let now = Timestamp::now();
         let plan = Plan::new(read(&self.tail).committed() + 1, core.next_branch, now);
         core.last_group = 0;
-        self.write_plan(core, &db, plan, now, true, settle).map(|_| ()).map_err(|f| f.error.to_string())
+        let wanted = Wanted { now, durable: true, force: settle };
+        self.write_plan(core, &db, plan, &[], wanted).map(|_| ()).map_err(|f| f.error.to_string())
     }
 
     fn decide(&self, core: &mut Core, db: &Db, group: &[Job], now: Timestamp) -> (Plan, Vec<Result<Done>>) {
@@ -238,6 +251,7 @@ impl Shared {
                 Work::Fork { parent, at, place } => {
                     plan.fork(parent, *at, place.clone(), &facts).map(Done::Forked)
                 }
+                Work::Marks(_) => Ok(Done::Marked),
                 Work::Settle => Ok(Done::Settled),
             })
             .collect();
@@ -250,9 +264,8 @@ impl Shared {
         core: &mut Core,
         db: &Db,
         plan: Plan,
-        now: Timestamp,
-        durable: bool,
-        force: bool,
+        marks: &[&Marks],
+        Wanted { now, durable, force }: Wanted,
     ) -> Result<bool, Failed> {
         let Db::Writable(Some(db)) = db else {
             return Err(Error::ReadOnly { path: self.name.clone() }.into());
@@ -263,23 +276,31 @@ impl Shared {
         let idle = plan.is_empty() && read(&self.tail).is_empty();
         let settle = too_large || (force && !idle);
         // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
-        if plan.is_empty() && !settle && !(durable && core.unsynced()) {
+        if plan.is_empty() && marks.is_empty() && !settle && !(durable && core.unsynced()) {
             return Ok(false);
         }
         let new = events_of(&plan, now);
         if settle {
-            self.settle_all(core, db, &plan, &new)?;
+            self.settle_all(core, db, &plan, &new, marks)?;
         } else {
             if let Some(frame) = &frame {
                 self.make_room(core, frame.len())?;
                 core.ring.write(frame).map_err(Failed::in_commit)?;
             }
-            if durable {
+            // Marks speak of events that were committed before them, so those have to be durable first.
+            if durable || !marks.is_empty() {
                 core.ring.sync().map_err(Failed::in_commit)?;
+            }
+            if !marks.is_empty() {
+                self.write_marks(db, marks)?;
             }
         }
         core.next_branch = plan.next_branch();
-        core.unsynced = if durable || settle { None } else { core.unsynced.or_else(|| Some(Instant::now())) };
+        core.unsynced = if durable || settle || !marks.is_empty() {
+            None
+        } else {
+            core.unsynced.or_else(|| Some(Instant::now()))
+        };
         self.publish(&plan, &new, settle);
         if !settle {
             self.hand_over(core);
@@ -294,6 +315,7 @@ impl Shared {
         db: &Database,
         plan: &Plan,
         new: &[(u64, Event)],
+        marks: &[&Marks],
     ) -> Result<(), Failed> {
         self.settler.wait();
         self.note_settled(core)?;
@@ -306,12 +328,24 @@ impl Shared {
                 old.chain(new.iter().map(|(branch, event)| Item { branch: *branch, event })).collect();
             let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
             settle_into(&txn, self, &items, &births, plan.next_branch(), journal)?;
+            marks.iter().try_for_each(|m| m.write(&txn))?;
             Ok(txn)
         })
         .map_err(Failed::from)
         .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
         core.ring.release();
         Ok(())
+    }
+
+    /// Marks alone, in a transaction of their own. The group's events may be in the journal already, so whatever fails
+    /// leaves their outcome unknown.
+    fn write_marks(&self, db: &Database, marks: &[&Marks]) -> Result<(), Failed> {
+        guarded(|| {
+            let txn = self.begin_settle(db, true)?;
+            marks.iter().try_for_each(|m| m.write(&txn))?;
+            txn.commit().told()
+        })
+        .map_err(Failed::in_commit)
     }
 
     /// Waits for the settler while the journal has no room, or the tail would hold more than twice its bound.
@@ -374,6 +408,9 @@ impl Shared {
         if let (Some(hook), false) = (self.hook.get(), new.is_empty()) {
             let events: Vec<Event> = new.iter().map(|(_, e)| e.clone()).collect();
             hook.committed(&events);
+        }
+        if let (Some(behind), false) = (self.behind.get(), new.is_empty()) {
+            behind.committed();
         }
     }
 }

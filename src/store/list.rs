@@ -82,6 +82,14 @@ impl Reader {
         Ok(sessions)
     }
 
+    /// Up to `limit` names of sessions after this one.
+    pub(crate) fn session_names(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionId>> {
+        let places = self.places_after(after, limit, &Lazy::new(&self.db))?;
+        let mut names: Vec<SessionId> = places.into_iter().map(|place| place.session).collect();
+        names.dedup();
+        Ok(names)
+    }
+
     /// Names of all branches of the next `limit` sessions, sorted.
     fn places_after(&self, after: Option<&SessionId>, limit: usize, txn: &Lazy<'_>) -> Result<Vec<Place>> {
         let mut places: BTreeMap<Place, ()> = BTreeMap::new();

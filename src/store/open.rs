@@ -203,6 +203,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         settler: Settler::default(),
         journal: source,
         hook: OnceLock::new(),
+        behind: OnceLock::new(),
     });
     let mut threads = Vec::new();
     if !shared.read_only() {

@@ -184,6 +184,9 @@ impl Reader {
     /// The first own sequence of a branch with a position after `after`, by halving.
     fn first_after(&self, branch: &Branch, after: Position) -> Result<Option<u64>> {
         let head = self.head(branch)?.get();
+        if after == Position::ZERO {
+            return Ok((branch.fork < head).then_some(branch.fork + 1));
+        }
         let (mut lo, mut hi) = (branch.fork + 1, head + 1);
         if read(&self.shared.tail).last_event(branch.number).is_none() {
             let row = settled_head(&*Lazy::new(&self.db).get()?, branch.number)?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 
+use super::behind::Behind;
 use super::branch::Branches;
 use super::builder::Options;
 use super::hook::CommitHook;
@@ -79,6 +80,7 @@ pub(super) struct Shared {
     pub(super) settler: Settler,
     pub(super) journal: JournalFile,
     pub(super) hook: OnceLock<Arc<dyn CommitHook>>,
+    pub(super) behind: OnceLock<Arc<dyn Behind>>,
 }
 
 impl Shared {

@@ -28,3 +28,24 @@ pub(super) const ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::
 
 /// Event id to branch number and sequence, for every settled event, for ever.
 pub(super) const IDS: TableDefinition<'static, [u8; 16], (u64, u64)> = TableDefinition::new("ids");
+
+/// A table of marks: the key that their room gives to the sealed bytes of that room. Made with its first row.
+type MarkTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// States of projections, by projection, generation, and branch and sequence or key. Each can be folded again.
+pub(super) const SNAPSHOTS: MarkTable = TableDefinition::new("snapshots");
+
+/// How far projections have read, and where they are parked.
+pub(super) const CHECKPOINTS: MarkTable = TableDefinition::new("checkpoints");
+
+/// Durable consumers.
+pub(super) const CONSUMERS: MarkTable = TableDefinition::new("consumers");
+
+/// Dead letters.
+pub(super) const LETTERS: MarkTable = TableDefinition::new("letters");
+
+/// Timers.
+pub(super) const TIMERS: MarkTable = TableDefinition::new("timers");
+
+/// Schemas that were registered.
+pub(super) const SCHEMAS: MarkTable = TableDefinition::new("schemas");

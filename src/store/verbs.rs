@@ -353,6 +353,9 @@ impl Store {
 
 impl Handle {
     fn close(&self) -> Result<()> {
+        if let Some(behind) = self.shared.behind.get() {
+            behind.closing();
+        }
         if !self.shared.stop_taking() {
             return Ok(());
         }

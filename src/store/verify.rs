@@ -9,6 +9,7 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use super::branch::{Branch, Branches};
 use super::journal::load_journal;
+use super::marks::{MarksView, Shelf};
 use super::read::{event_of, open_chunk, settled_head};
 use super::ring::Ring;
 use super::shared::Shared;
@@ -71,7 +72,7 @@ impl fmt::Display for Problem {
 
 /// One consistent view of the whole store.
 struct Walk<'a> {
-    txn: ReadTransaction,
+    txn: Arc<ReadTransaction>,
     report: Report,
     progress: &'a mut dyn FnMut(u64, u64),
     total: u64,
@@ -79,7 +80,8 @@ struct Walk<'a> {
 
 impl Store {
     /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,
-    /// heads, global order and ids agree with the events. Reads go on meanwhile, and so do appends, which the walk
+    /// heads, global order and ids agree with the events, marks are what
+    /// their keys promise. Reads go on meanwhile, and so do appends, which the walk
     /// does not see.
     ///
     /// # Errors
@@ -103,7 +105,8 @@ impl Store {
             };
             Ok::<_, Error>((txn, meta, journal))
         })?;
-        let mut walk = Walk { txn, report: Report::default(), progress: &mut progress, total: 0 };
+        let mut walk =
+            Walk { txn: Arc::new(txn), report: Report::default(), progress: &mut progress, total: 0 };
         // A step that cannot go on is a problem of its own; the others still have their say.
         let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
             if let Err(e) = found {
@@ -116,6 +119,8 @@ impl Store {
         step("branches", found, &mut walk);
         let found = guarded(|| walk.order());
         step("global order", found, &mut walk);
+        let found = guarded(|| walk.marks());
+        step("marks", found, &mut walk);
         Ok(walk.report)
     }
 }
@@ -270,6 +275,14 @@ impl Walk<'_> {
             self.report.problem(&branch.place, "its head has another position than its last event");
         }
         Ok(next - 1)
+    }
+
+    fn marks(&mut self) -> Result<()> {
+        let view = MarksView::of(self.txn.clone());
+        for shelf in Shelf::ALL {
+            view.verify(shelf, &mut |place, reason| self.report.problem(place, reason))?;
+        }
+        Ok(())
     }
 
     fn order(&mut self) -> Result<()> {

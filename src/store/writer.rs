@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::append::{Durability, Prepared, Receipt};
 use super::branch::Branch;
 use super::commit::Core;
+use super::marks::Marks;
 use super::shared::Shared;
 use super::slot::{Answer, Gate, Slot};
 use super::sync::lock;
@@ -30,6 +31,8 @@ pub(super) enum Work {
         at: Option<Sequence>,
         place: Place,
     },
+    /// Writes marks alone.
+    Marks(Marks),
     /// Moves the tail into the tables.
     Settle,
 }
@@ -38,6 +41,7 @@ pub(super) enum Work {
 pub(super) enum Done {
     Appended(Receipt),
     Forked(Arc<Branch>),
+    Marked,
     Settled,
 }
 
@@ -53,13 +57,29 @@ impl Job {
     fn bytes(&self) -> usize {
         match &self.work {
             Work::Append(p) => p.bytes,
+            Work::Marks(marks) => marks.bytes(),
             Work::Fork { .. } | Work::Settle => 0,
         }
+    }
+
+    /// The marks that it writes, by itself or with its events.
+    pub(super) fn marks(&self) -> Option<&Marks> {
+        match &self.work {
+            Work::Append(p) => Some(&p.marks).filter(|marks| !marks.is_empty()),
+            Work::Marks(marks) => Some(marks),
+            Work::Fork { .. } | Work::Settle => None,
+        }
+    }
+
+    /// Whether it has marks that are to be there exactly when its events are.
+    pub(super) fn binds_marks_to_events(&self) -> bool {
+        matches!(&self.work, Work::Append(p) if !p.marks.is_empty())
     }
 
     pub(super) fn durability(&self) -> Durability {
         match &self.work {
             Work::Append(p) => p.durability,
+            Work::Marks(marks) => marks.durability(),
             Work::Fork { .. } | Work::Settle => Durability::Durable,
         }
     }

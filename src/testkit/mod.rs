@@ -20,6 +20,7 @@
 
 mod backend;
 mod fault;
+mod given;
 mod model;
 mod moment;
 pub mod strategies;
@@ -27,6 +28,7 @@ mod want;
 
 pub use backend::Disk;
 pub use fault::{Fault, Operation};
+pub use given::Given;
 pub use model::{Appended, Model, ModelBranch, ModelSession, Part, Told};
 pub use moment::{Cut, Moment};
 pub use want::{Ask, Want};

@@ -17,6 +17,8 @@ mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_refusals;
 #[cfg(feature = "cli")]
+mod cli_state;
+#[cfg(feature = "cli")]
 mod cli_tail;
 #[cfg(feature = "cli")]
 mod cli_types;
@@ -32,6 +34,8 @@ mod interop;
 mod kill;
 mod migrations;
 mod model;
+mod project_kill;
+mod projections;
 mod properties;
 mod store;
 mod stress;

@@ -1,0 +1,123 @@
+//! How the runner is spoken to: orders, and a bell that the writer rings only when the runner sleeps.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::apply::Fold;
+use super::status::Status;
+use super::task::{Task, closed};
+use crate::error::Result;
+
+pub(super) type Reply<T> = SyncSender<Result<T>>;
+
+/// What the runner is asked to do.
+pub(super) enum Order {
+    Add(Arc<Fold>, Arc<Status>, Reply<()>),
+    Rebuild(String, Reply<Arc<Task>>),
+    Retry(String, Reply<Retried>),
+    CatchUp(Reply<()>),
+    /// A rebuild has ended.
+    Ended(String),
+}
+
+/// What became of the keys that were parked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retried {
+    /// How many go on.
+    pub mended: usize,
+    /// How many are parked again.
+    pub parked: usize,
+}
+
+#[derive(Default)]
+struct Orders {
+    queue: VecDeque<Order>,
+    stop: bool,
+    /// Nobody takes orders any more.
+    ended: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Bell {
+    orders: Mutex<Orders>,
+    rung: Condvar,
+    asleep: AtomicBool,
+}
+
+impl Bell {
+    fn lock(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the runner and waits for its answer.
+    pub(super) fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.give(order(reply))?;
+        answer.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(super) fn give(&self, order: Order) -> Result<()> {
+        let mut orders = self.lock();
+        if orders.ended || orders.stop {
+            return Err(closed());
+        }
+        orders.queue.push_back(order);
+        self.rung.notify_all();
+        Ok(())
+    }
+
+    pub(super) fn stop(&self) {
+        self.lock().stop = true;
+        self.rung.notify_all();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.lock().stop
+    }
+
+    /// Takes no more; who waits for an answer hears that the store is closed.
+    pub(super) fn end(&self) {
+        let mut orders = self.lock();
+        orders.ended = true;
+        orders.queue.clear();
+    }
+
+    pub(super) fn order(&self) -> Option<Order> {
+        self.lock().queue.pop_front()
+    }
+
+    /// Something was committed. One read of a flag, unless the runner sleeps.
+    pub(super) fn ring(&self) {
+        if self.asleep.swap(false, Ordering::AcqRel) {
+            drop(self.lock());
+            self.rung.notify_all();
+        }
+    }
+
+    /// Waits for an order, for so long at the most.
+    pub(super) fn pause(&self, time: Duration) {
+        let orders = self.lock();
+        if orders.queue.is_empty() && !orders.stop {
+            drop(self.rung.wait_timeout(orders, time));
+        }
+    }
+
+    /// Waits for an order or a commit. `news` is asked once more after the bell was hung up.
+    pub(super) fn sleep(&self, news: impl FnOnce() -> bool) {
+        self.asleep.store(true, Ordering::Release);
+        // The store's lock lies between: what is committed from here on rings.
+        if news() {
+            self.asleep.store(false, Ordering::Release);
+            return;
+        }
+        let mut orders = self.lock();
+        while self.asleep.load(Ordering::Acquire) && orders.queue.is_empty() && !orders.stop {
+            orders = self.rung.wait(orders).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.asleep.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,136 @@
+//! What projections a store has, how far they are, and where they are parked.
+
+use std::collections::BTreeSet;
+
+use super::fold::Scope;
+use super::keys::{self, ParkedRow};
+use super::read::generations;
+use super::run::{Runner, lock};
+use super::task::Progress;
+use crate::error::Result;
+use crate::event::{Position, Timestamp};
+use crate::limits::MAX_LISTING;
+use crate::store::{MarksView, Rows, Shelf, Store};
+
+/// One projection of a store.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ProjectionInfo {
+    /// Its name.
+    pub name: String,
+    /// The version that made the states which are read; `None` before there are any.
+    pub version: Option<u32>,
+    /// The version of the states that are being built.
+    pub next_version: Option<u32>,
+    /// What its states belong to.
+    pub scope: Option<Scope>,
+    /// Every event up to here is in the states that are stored, or is followed by this process.
+    pub position: Position,
+    /// How many positions that is behind what is committed.
+    pub lag: u64,
+    /// Where it could not go on.
+    pub parked: Vec<Parked>,
+    /// The rebuild that goes on in this process.
+    pub rebuild: Option<Progress>,
+    /// Why it does not go on in this process.
+    pub stopped: Option<String>,
+    /// Whether this process keeps it up.
+    pub running: bool,
+}
+
+impl ProjectionInfo {
+    /// One that has no states yet.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "a face lists what it brings"))]
+    pub(crate) fn none(name: &str, scope: Scope, lag: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: None,
+            next_version: None,
+            scope: Some(scope),
+            position: Position::new(0),
+            lag,
+            parked: Vec::new(),
+            rebuild: None,
+            stopped: None,
+            running: false,
+        }
+    }
+}
+
+/// An event that a projection could not apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Parked {
+    /// The branch, session or key that stands still.
+    pub of: String,
+    /// The event's address.
+    pub at: String,
+    /// Its position.
+    pub position: Position,
+    /// Why it could not be applied.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl From<ParkedRow> for Parked {
+    fn from(row: ParkedRow) -> Self {
+        let ParkedRow { of, at, position, reason, since, .. } = row;
+        Self { of, at, position: Position::new(position), reason, since: Timestamp::from_micros(since) }
+    }
+}
+
+impl Store {
+    /// Every projection that has states in this store or is registered, by name.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) and those of reading.
+    pub fn projections(&self) -> Result<Vec<ProjectionInfo>> {
+        let reader = self.reader()?;
+        let marks = reader.marks()?;
+        let mut names = BTreeSet::new();
+        for prefix in keys::all_generations() {
+            for row in marks.rows(Shelf::Checkpoints, &Rows::under(prefix, MAX_LISTING))? {
+                names.extend(keys::name_of(&row.key).map(str::to_owned));
+            }
+        }
+        let running = if self.desk().read_only() { None } else { Runner::running(self) };
+        let known = running.map(|runner| lock(&runner.known).clone()).unwrap_or_default();
+        names.extend(known.keys().cloned());
+        let committed = reader.committed().get();
+        let info = |name: String| -> Result<ProjectionInfo> {
+            let (current, next) = generations(&marks, &name)?;
+            let here = known.get(&name);
+            let stored = current.as_ref().map_or(0, |c| c.position);
+            let position = here.map_or(stored, |(_, status)| {
+                stored.max(status.position.load(std::sync::atomic::Ordering::Relaxed))
+            });
+            let parked = match &current {
+                Some(current) => parked(&marks, &name, current.generation)?,
+                None => Vec::new(),
+            };
+            Ok(ProjectionInfo {
+                version: current.as_ref().map(|c| c.version),
+                next_version: next.as_ref().map(|n| n.version),
+                scope: current.or(next).map(|built| built.scope).or_else(|| here.map(|(fold, _)| fold.scope)),
+                position: Position::new(position),
+                lag: committed.saturating_sub(position),
+                parked,
+                rebuild: here
+                    .and_then(|(_, status)| status.task())
+                    .map(|task| super::Rebuild(task).progress()),
+                stopped: here.and_then(|(_, status)| status.failed()),
+                running: here.is_some(),
+                name,
+            })
+        };
+        names.into_iter().map(info).collect()
+    }
+}
+
+fn parked(marks: &MarksView, name: &str, generation: u32) -> Result<Vec<Parked>> {
+    let rows =
+        marks.rows(Shelf::Checkpoints, &Rows::under(&keys::parkings_of(name, generation), MAX_LISTING))?;
+    let row = |json: Vec<u8>| serde_json::from_slice::<ParkedRow>(&json).ok();
+    Ok(rows.into_iter().filter_map(|mark| mark.value.ok().and_then(row)).map(Parked::from).collect())
+}

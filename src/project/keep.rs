@@ -1,0 +1,83 @@
+//! The handle's other half: what is kept up behind the writer, how far it is, and what can be done about it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::bell::{Order, Retried};
+use super::read::Source;
+use super::run::Runner;
+use super::task::{Progress, Rebuild};
+use super::view::Projected;
+use crate::error::{Error, Result};
+
+impl<S> Projected<S> {
+    /// How many positions the snapshots are behind what is committed. Answers are exact all the same; they fold so
+    /// much more.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn lag(&self) -> Result<u64> {
+        let reader = self.store.reader()?;
+        let committed = reader.committed().get();
+        let followed = match &self.status {
+            Some(status) => status.position.load(Ordering::Relaxed),
+            None => Source::new(&reader, &self.fold)?.built.map_or(0, |built| built.position),
+        };
+        Ok(committed.saturating_sub(followed))
+    }
+
+    /// Blocks until everything that is committed now is folded, rebuilds included, and the states of all heads that
+    /// it touched are written.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`]; [`Error::Storage`] with the reason when
+    /// the projection has stopped.
+    pub fn catch_up(&self) -> Result<()> {
+        self.runner()?.bell.ask(Order::CatchUp)?;
+        match self.status.as_ref().and_then(|status| status.failed()) {
+            Some(reason) => {
+                Err(Error::storage(format!("projection {} has stopped: {reason}", self.fold.name)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Builds all states again, beside those that are there, which are read until the new ones take their place. One
+    /// that goes on already is answered.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
+    pub fn rebuild(&self) -> Result<Rebuild> {
+        let name = self.fold.name.clone();
+        self.runner()?.bell.ask(|reply| Order::Rebuild(name, reply)).map(Rebuild)
+    }
+
+    /// The rebuild that goes on, on demand or for a changed version.
+    #[must_use]
+    pub fn rebuilding(&self) -> Option<Rebuild> {
+        self.status.as_ref()?.task().map(Rebuild)
+    }
+
+    /// How far that is.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.rebuilding().map(|rebuild| rebuild.progress())
+    }
+
+    /// Folds what is parked again, from the event that failed on: after its fault was mended.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
+    pub fn retry(&self) -> Result<Retried> {
+        let name = self.fold.name.clone();
+        self.runner()?.bell.ask(|reply| Order::Retry(name, reply))
+    }
+
+    fn runner(&self) -> Result<Arc<Runner>> {
+        let desk = self.store.desk();
+        match desk.read_only() {
+            true => Err(Error::ReadOnly { path: desk.name().to_owned() }),
+            false => Runner::of(&self.store),
+        }
+    }
+}

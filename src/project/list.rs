@@ -1,0 +1,208 @@
+//! The current states of everything: which runs are running, which took the most tokens.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::fold::{AnyState, Scope};
+use super::keys;
+use super::read::{Found, Source, Stop};
+use super::view::{Projected, Reading, Target};
+use crate::error::{Error, Result};
+use crate::limits::PROJECT_PAGE;
+use crate::store::{Positions, Rows, Shelf};
+
+/// Sessions or rows that are looked at under one view of the marks.
+const LISTED: usize = 256;
+
+impl<S> Projected<S> {
+    /// The current states that a filter takes, in the order of branches, sessions or keys.
+    ///
+    /// # Errors
+    /// Those of reading. Where the projection is parked, the item says so and has the last good state.
+    pub fn list(&self, mut filter: impl FnMut(&Reading<S>) -> bool) -> Result<Vec<Reading<S>>> {
+        let mut found = Vec::new();
+        self.each(|reading| {
+            if filter(&reading) {
+                found.push(reading);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The first so many of the current states that a filter takes, in an order of the caller's. Never has more than
+    /// twice as many in memory.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn top(
+        &self,
+        limit: usize,
+        mut filter: impl FnMut(&Reading<S>) -> bool,
+        mut compare: impl FnMut(&Reading<S>, &Reading<S>) -> Ordering,
+    ) -> Result<Vec<Reading<S>>> {
+        let mut found: Vec<Reading<S>> = Vec::new();
+        self.each(|reading| {
+            if filter(&reading) {
+                found.push(reading);
+            }
+            if found.len() > limit.saturating_mul(2) {
+                found.sort_by(&mut compare);
+                found.truncate(limit);
+            }
+            Ok(())
+        })?;
+        found.sort_by(&mut compare);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn each(&self, mut take: impl FnMut(Reading<S>) -> Result<()>) -> Result<()> {
+        if self.fold.scope == Scope::Key {
+            return self.each_key(&mut take);
+        }
+        let reader = self.store.reader()?;
+        let mut last = None;
+        loop {
+            let sessions = reader.session_names(last.as_ref(), LISTED)?;
+            let source = Source::new(&reader, &self.fold)?;
+            for session in &sessions {
+                if self.fold.scope == Scope::Session {
+                    let target = Target::Text(session.as_str().to_owned(), reader.committed().get());
+                    take(self.show(self.good(&source, &target)?)?)?;
+                    continue;
+                }
+                for branch in reader.branches_of(session)? {
+                    let head = reader.head(&branch)?.get();
+                    take(self.show(self.good(&source, &Target::Branch(branch, head))?)?)?;
+                }
+            }
+            match sessions.into_iter().next_back() {
+                Some(session) => last = Some(session),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Keys that have a snapshot, with those that came after it.
+    fn each_key(&self, take: &mut dyn FnMut(Reading<S>) -> Result<()>) -> Result<()> {
+        let reader = self.store.reader()?;
+        let source = Source::new(&reader, &self.fold)?;
+        let to = reader.committed().get();
+        let mut newer: BTreeMap<String, Found> = BTreeMap::new();
+        let mut at = source.built.as_ref().map_or(0, |built| built.position);
+        let mut bad: BTreeMap<String, String> = BTreeMap::new();
+        for key in source.all_parked()? {
+            let reading = self.good(&source, &Target::Text(key.clone(), to))?;
+            let found =
+                Found { state: reading.state, at: reading.at, folded: reading.folded, snapshot: None };
+            bad.extend(reading.parked.map(|why| (key.clone(), why)));
+            newer.insert(key, found);
+        }
+        while at < to {
+            let page =
+                reader.page_all(Positions { from: at + 1, to, limit: PROJECT_PAGE, reverse: false })?;
+            let Some(last) = page.last() else { break };
+            at = last.position().get();
+            for event in &page {
+                let Some(key) = self.fold.text_key(event) else { continue };
+                if bad.contains_key(&key) {
+                    continue;
+                }
+                let found = match newer.entry(key.clone()) {
+                    std::collections::btree_map::Entry::Occupied(found) => found.into_mut(),
+                    std::collections::btree_map::Entry::Vacant(free) => {
+                        let before = event.position().get() - 1;
+                        free.insert(self.known(&source, &key, before)?)
+                    }
+                };
+                let before = self.fold.copy(&found.state);
+                if let Err(reason) = self.fold.step(&mut found.state, event) {
+                    found.state = before;
+                    bad.insert(key, format!("{}: {reason}", event.address()));
+                }
+                found.folded += 1;
+            }
+        }
+        let stored = source.built.as_ref().map(|built| keys::states_of(&self.fold.name, built.generation));
+        let mut after: Option<Vec<u8>> = None;
+        while let Some(prefix) = &stored {
+            let rows = Rows { after: after.as_deref(), ..Rows::under(prefix, LISTED) };
+            let found = source.marks.rows(Shelf::Snapshots, &rows)?;
+            let Some(last) = found.last() else { break };
+            after = Some(last.key.clone());
+            for row in &found {
+                let Some(key) = keys::text_of(&self.fold.name, &row.key) else { continue };
+                // Those that are not done with yet and come before it in the order.
+                while let Some(entry) = newer.first_entry().filter(|e| e.key().as_str() < key) {
+                    let (of, found) = entry.remove_entry();
+                    take(self.listed(of, found, to, &bad)?)?;
+                }
+                match newer.remove(key) {
+                    Some(found) => take(self.listed(key.to_owned(), found, to, &bad)?)?,
+                    None => take(self.listed(key.to_owned(), self.known(&source, key, to)?, to, &bad)?)?,
+                }
+            }
+        }
+        newer.into_iter().try_for_each(|(of, found)| take(self.listed(of, found, to, &bad)?))
+    }
+
+    /// The stored state of a key, which has no event between what the projection has read and this position.
+    fn known(&self, source: &Source<'_>, key: &str, to: u64) -> Result<Found> {
+        let (found, known) = source.stored(key, None)?;
+        match source.built.as_ref().is_none_or(|built| known >= built.position) {
+            true => Ok(found),
+            // Its snapshot is unreadable.
+            false => source.keyed_from_snapshot(key, to).map_err(|stop| stop.told(&self.fold)),
+        }
+    }
+
+    fn listed(
+        &self,
+        of: String,
+        found: Found,
+        at: u64,
+        bad: &BTreeMap<String, String>,
+    ) -> Result<Reading<S>> {
+        let parked = bad.get(&of).cloned();
+        self.show(Reading { of, at, state: found.state, folded: found.folded, parked })
+    }
+
+    /// The state of a target, or the last good one with why it is not a later one.
+    pub(super) fn good(&self, source: &Source<'_>, target: &Target) -> Result<Reading<AnyState>> {
+        let reading = |of: String, found: Found, parked: Option<Error>| Reading {
+            of,
+            at: found.at,
+            state: found.state,
+            folded: found.folded,
+            parked: parked.map(|e| e.to_string()),
+        };
+        let told = |stop: Stop| stop.told(&self.fold);
+        match target {
+            Target::Branch(branch, to) => {
+                let of = branch.place.to_string();
+                match source.branch(branch, *to) {
+                    Ok(found) => Ok(reading(of, found, None)),
+                    Err(Stop::Failed(event, reason)) => {
+                        let found = source.branch(branch, event.sequence().get() - 1).map_err(told)?;
+                        Ok(reading(of, found, Some(told(Stop::Failed(event, reason)))))
+                    }
+                    Err(stop) => Err(told(stop)),
+                }
+            }
+            Target::Text(text, to) => {
+                let of = text.clone();
+                let (before, why) = match source.keyed(text, *to) {
+                    Ok(found) => return Ok(reading(of, found, None)),
+                    Err(Stop::Failed(event, reason)) => {
+                        (event.position().get() - 1, Stop::Failed(event, reason))
+                    }
+                    Err(Stop::Parked(row)) => (row.position - 1, Stop::Parked(row)),
+                    Err(stop) => return Err(told(stop)),
+                };
+                let found = source.keyed_from_snapshot(text, before).map_err(told)?;
+                Ok(reading(of, found, Some(told(why))))
+            }
+        }
+    }
+}

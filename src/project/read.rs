@@ -1,0 +1,292 @@
+//! Reading a state: the nearest snapshot at or before, in this branch or an ancestor, and the fold of what follows.
+//! Snapshots only save time: an answer never depends on how far the runner is.
+
+use std::sync::Arc;
+
+use super::apply::Fold;
+use super::fold::{AnyState, Scope};
+use super::keys::{self, Built, Key, ParkedRow};
+use crate::error::{Error, Result};
+use crate::event::{Event, Position, SessionId};
+use crate::limits::SNAPSHOT_SPACING;
+use crate::store::{Branch, MarksView, Positions, Range, Reader, Rows, Shelf};
+
+/// Events that are read at once while folding: what lies between two snapshots.
+const PAGE: usize = SNAPSHOT_SPACING as usize * 2;
+
+/// A state, the sequence or position up to which it is folded, and how many events that took.
+pub(super) struct Found {
+    pub(super) state: AnyState,
+    pub(super) at: u64,
+    pub(super) folded: u64,
+    /// Own sequence of the snapshot from which it was folded.
+    pub(super) snapshot: Option<u64>,
+}
+
+/// Why there is no state.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Error(Error),
+    /// An event could not be applied.
+    Failed(Box<Event>, String),
+    /// The runner found that out before.
+    Parked(Box<ParkedRow>),
+}
+
+impl From<Error> for Stop {
+    fn from(e: Error) -> Self {
+        Self::Error(e)
+    }
+}
+
+impl Stop {
+    pub(super) fn failed(event: &Event, reason: String) -> Self {
+        Self::Failed(Box::new(event.clone()), reason)
+    }
+
+    pub(super) fn told(self, fold: &Fold) -> Error {
+        let parked = |at, reason| Error::Parked { projection: fold.name.clone(), at, reason };
+        match self {
+            Self::Error(e) => e,
+            Self::Failed(event, reason) => parked(event.address(), reason),
+            Self::Parked(row) => match row.at.parse() {
+                Ok(at) => parked(at, row.reason),
+                Err(e) => Error::corrupt(format!("a parked event of {}", fold.name), format!("{e}")),
+            },
+        }
+    }
+}
+
+/// One moment of the store, seen through one projection.
+pub(super) struct Source<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) marks: MarksView,
+    pub(super) fold: &'a Fold,
+    /// The generation that this code made, if there is one.
+    pub(super) built: Option<Built>,
+}
+
+/// The rows of a projection: the generation that is read, and the one that is being built.
+pub(super) fn generations(marks: &MarksView, name: &str) -> Result<(Option<Built>, Option<Built>)> {
+    let row = |key: Vec<u8>| match marks.get(Shelf::Checkpoints, &key) {
+        Ok(json) => Ok(json.and_then(|json| serde_json::from_slice(&json).ok())),
+        // A row that is damaged is as good as none: the states are made again.
+        Err(Error::Corrupt { .. }) => Ok(None),
+        Err(e) => Err(e),
+    };
+    Ok((row(keys::current(name))?, row(keys::next(name))?))
+}
+
+impl<'a> Source<'a> {
+    /// What this code has made so far: a generation of other code is not read, so that no answer is wrong.
+    pub(super) fn new(reader: &'a Reader, fold: &'a Fold) -> Result<Self> {
+        let marks = reader.marks()?;
+        let (current, next) = generations(&marks, &fold.name)?;
+        let built = current.into_iter().chain(next).find(|b| fold.made(b));
+        Ok(Self { reader, marks, fold, built })
+    }
+
+    /// The same of one generation, whoever made it.
+    pub(super) fn of(reader: &'a Reader, fold: &'a Fold, built: Built) -> Result<Self> {
+        Ok(Self { reader, marks: reader.marks()?, fold, built: Some(built) })
+    }
+
+    /// The state of a branch after the event with this sequence.
+    pub(super) fn branch(&self, branch: &Branch, to: u64) -> Result<Found, Stop> {
+        let mut found = self.nearest(branch, to)?;
+        self.fold_on(branch, &mut found, to, |_, _| Ok(()))?;
+        Ok(found)
+    }
+
+    /// Goes on with a state of a branch, telling of it after each event.
+    pub(super) fn fold_on(
+        &self,
+        branch: &Branch,
+        found: &mut Found,
+        to: u64,
+        mut tell: impl FnMut(&Event, &AnyState) -> Result<()>,
+    ) -> Result<(), Stop> {
+        while found.at < to {
+            let range = Range { from: found.at + 1, to, limit: PAGE, reverse: false };
+            let page = self.reader.page(branch, range)?;
+            if page.is_empty() {
+                return Err(Error::not_found("event", format!("{}@{}", branch.place, found.at + 1)).into());
+            }
+            for event in page {
+                let sequence = event.sequence().get();
+                if let Err(reason) = self.fold.step(&mut found.state, &event) {
+                    return Err(Stop::failed(&event, reason));
+                }
+                found.at = sequence;
+                found.folded += 1;
+                tell(&event, &found.state)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The nearest snapshot at or before a sequence; the state before the first event when there is none.
+    pub(super) fn nearest(&self, branch: &Branch, to: u64) -> Result<Found> {
+        let nothing = || Found { state: self.fold.fresh(), at: 0, folded: 0, snapshot: None };
+        let Some(built) = &self.built else { return Ok(nothing()) };
+        for segment in branch.lineage.iter().rev().filter(|s| s.first <= to) {
+            let prefix = keys::states_of_branch(&self.fold.name, built.generation, segment.branch);
+            let mut last = segment.last.min(to);
+            // One that does not decode is passed over for the one before it.
+            loop {
+                let key = Key::Branch(segment.branch);
+                let upto = keys::state(&self.fold.name, built.generation, &key, last);
+                let rows = Rows { to: Some(&upto), reverse: true, ..Rows::under(&prefix, 1) };
+                let Some(row) = self.marks.rows(Shelf::Snapshots, &rows)?.pop() else { break };
+                let Some(at) = keys::sequence_of(&row.key).filter(|at| (1..=last).contains(at)) else {
+                    break;
+                };
+                if let Some(state) = row.value.ok().and_then(|json| self.fold.decode(&json)) {
+                    let own = (segment.branch == branch.number).then_some(at);
+                    return Ok(Found { state, at, folded: 0, snapshot: own });
+                }
+                tracing::warn!(projection = self.fold.name, branch = %segment.place, at, "a snapshot is unreadable");
+                last = at - 1;
+            }
+        }
+        Ok(nothing())
+    }
+
+    /// The state of a session or a key after the event at this position.
+    pub(super) fn keyed(&self, text: &str, to: u64) -> Result<Found, Stop> {
+        if let Some(row) = self.parked(&Key::Text(text.to_owned()))?
+            && row.position <= to
+        {
+            return Err(Stop::Parked(Box::new(row)));
+        }
+        self.keyed_from_snapshot(text, to)
+    }
+
+    /// The same whether or not the key is parked.
+    pub(super) fn keyed_from_snapshot(&self, text: &str, to: u64) -> Result<Found, Stop> {
+        let parked = self.parked(&Key::Text(text.to_owned()))?;
+        let (mut found, known) = self.stored(text, parked.as_ref().map(|row| row.from))?;
+        if found.at > to {
+            found = Found { state: self.fold.fresh(), at: 0, folded: 0, snapshot: None };
+        } else if known > found.at {
+            // Nothing of this key lies between its snapshot and what the projection has read.
+            found.at = known.min(to);
+        }
+        self.fold_key_on(text, &mut found, to, |_, _| Ok(()))?;
+        Ok(found)
+    }
+
+    /// The snapshot of a key, and up to where it holds everything.
+    pub(super) fn stored(&self, text: &str, limit: Option<u64>) -> Result<(Found, u64)> {
+        let nothing = Found { state: self.fold.fresh(), at: 0, folded: 0, snapshot: None };
+        let Some(built) = &self.built else { return Ok((nothing, 0)) };
+        let read = limit.unwrap_or(built.position);
+        let key = keys::state(&self.fold.name, built.generation, &Key::Text(text.to_owned()), 0);
+        let row = match self.marks.get(Shelf::Snapshots, &key) {
+            Ok(None) => return Ok((nothing, read)),
+            Ok(Some(row)) => row,
+            Err(Error::Corrupt { .. }) => Vec::new(),
+            Err(e) => return Err(e),
+        };
+        let parts = row.split_first_chunk::<8>();
+        let state = parts.and_then(|(at, json)| Some((u64::from_be_bytes(*at), self.fold.decode(json)?)));
+        match state {
+            Some((at, state)) => Ok((Found { state, at, folded: 0, snapshot: None }, read.max(at))),
+            None => {
+                tracing::warn!(projection = self.fold.name, key = text, "a snapshot is unreadable");
+                Ok((nothing, 0))
+            }
+        }
+    }
+
+    /// Goes on with the state of a session or a key, telling of it after each of its events.
+    pub(super) fn fold_key_on(
+        &self,
+        text: &str,
+        found: &mut Found,
+        to: u64,
+        mut tell: impl FnMut(&Event, &AnyState) -> Result<()>,
+    ) -> Result<(), Stop> {
+        let after = found.at;
+        self.each_of(text, after, to, |event| {
+            if let Err(reason) = self.fold.step(&mut found.state, event) {
+                return Err(Stop::failed(event, reason));
+            }
+            found.folded += 1;
+            found.at = event.position().get();
+            Ok(tell(event, &found.state)?)
+        })?;
+        found.at = found.at.max(to);
+        Ok(())
+    }
+
+    /// Every event of a session or a key, in global order.
+    pub(super) fn each_of(
+        &self,
+        text: &str,
+        after: u64,
+        to: u64,
+        mut take: impl FnMut(&Event) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let session = match self.fold.scope {
+            Scope::Session => Some(SessionId::new(text).map_err(Error::from)?),
+            _ => None,
+        };
+        let mut at = after;
+        while at < to {
+            let page = match &session {
+                Some(session) => {
+                    self.reader.page_session(session, Position::new(at), Position::new(to), PAGE * 4)?
+                }
+                None => {
+                    let range = Positions { from: at + 1, to, limit: PAGE * 8, reverse: false };
+                    self.reader.page_all(range)?
+                }
+            };
+            let Some(last) = page.last().map(|e| e.position().get()).filter(|last| *last <= to) else {
+                break;
+            };
+            for event in &page {
+                if session.is_some() || self.fold.text_key(event).as_deref() == Some(text) {
+                    take(event)?;
+                }
+            }
+            at = last;
+        }
+        Ok(())
+    }
+
+    /// Where this key is parked.
+    pub(super) fn parked(&self, key: &Key) -> Result<Option<ParkedRow>> {
+        let Some(built) = &self.built else { return Ok(None) };
+        let key = keys::parking(&self.fold.name, built.generation, key);
+        let row = self.marks.get(Shelf::Checkpoints, &key)?;
+        Ok(row.and_then(|json| serde_json::from_slice(&json).ok()))
+    }
+
+    /// Every session or key that is parked.
+    pub(super) fn all_parked(&self) -> Result<Vec<String>> {
+        let Some(built) = &self.built else { return Ok(Vec::new()) };
+        let prefix = keys::parkings_of(&self.fold.name, built.generation);
+        let rows = self.marks.rows(Shelf::Checkpoints, &Rows::under(&prefix, usize::MAX))?;
+        let text = |key: Option<Key>| match key {
+            Some(Key::Text(text)) => Some(text),
+            _ => None,
+        };
+        Ok(rows
+            .iter()
+            .filter_map(|row| text(keys::parked_key(&self.fold.name, built.scope, &row.key)))
+            .collect())
+    }
+
+    /// The branch with these names, and its head.
+    pub(super) fn head(&self, address: &crate::event::Address) -> Result<(Arc<Branch>, u64)> {
+        let branch = self.reader.branch(address.place())?;
+        let head = self.reader.head(&branch)?.get();
+        let to = address.sequence().map_or(head, |s| s.get());
+        if to > head {
+            return Err(Error::not_found("event", format!("{address}: the branch ends at {head}")));
+        }
+        Ok((branch, to))
+    }
+}

@@ -1,0 +1,270 @@
+//! One projection at the runner: the generation that it keeps up, and the one that is being built.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use super::apply::Fold;
+use super::bell::{Bell, Order, Retried};
+use super::build::build;
+use super::keys::{self, Built, Key, ParkedRow, to_json};
+use super::lane::Lane;
+use super::raise::Raise;
+use super::read::generations;
+use super::run::{lock, put_current};
+use super::status::Status;
+use super::task::{End, Task, closed};
+use crate::error::{Error, Result};
+use crate::limits::PROJECT_FLUSH_ROWS;
+use crate::store::{Desk, Marks, Rows, Shelf};
+
+/// A rebuild that goes on.
+struct Building {
+    task: Arc<Task>,
+    next: Built,
+    thread: JoinHandle<()>,
+    end: Arc<std::sync::Mutex<Option<Result<End>>>>,
+}
+
+pub(super) struct Seat {
+    pub(super) fold: Arc<Fold>,
+    pub(super) status: Arc<Status>,
+    /// `None` until this code has states.
+    pub(super) lane: Option<Lane>,
+    building: Option<Building>,
+}
+
+impl Seat {
+    /// Takes up where the store says that this projection was; begins a rebuild when what is there was made by
+    /// other code.
+    pub(super) fn new(desk: &Desk, bell: &Arc<Bell>, fold: Arc<Fold>, status: Arc<Status>) -> Result<Self> {
+        let reader = desk.reader()?;
+        let (current, next) = generations(&reader.marks()?, &fold.name)?;
+        let next = next.filter(|next| fold.made(next));
+        let mut seat = Self { fold, status, lane: None, building: None };
+        // What was given up, or made by code that is gone, goes first: its numbers are given again.
+        let kept: Vec<u32> = current.iter().chain(&next).map(|built| built.generation).collect();
+        seat.sweep(desk, &kept)?;
+        match (current, next) {
+            (Some(current), next) if seat.fold.made(&current) => {
+                seat.lane = Some(Lane::new(&reader, seat.fold.clone(), current)?);
+                if let Some(next) = next {
+                    seat.begin(desk, bell, next)?;
+                }
+            }
+            (_, Some(next)) => drop(seat.begin(desk, bell, next)?),
+            (None, None) if seat.fold.reacts || desk.committed().get() == 0 => {
+                // What reacts has not reacted to anything yet, so it follows from the first event.
+                let current = seat.generation(0, 0, None);
+                let mut marks = Marks::new();
+                put_current(&mut marks, &current, &seat.fold.name);
+                desk.mark(marks)?;
+                seat.lane = Some(Lane::new(&reader, seat.fold.clone(), current)?);
+            }
+            (current, None) => {
+                let target = match &current {
+                    // Events after it were not reacted to: they are for the runner.
+                    Some(old) if seat.fold.reacts => old.position,
+                    _ => desk.committed().get(),
+                };
+                let next = seat.generation(current.map_or(0, |c| c.generation), 0, Some(target));
+                seat.begin(desk, bell, next)?;
+            }
+        }
+        seat.show(desk)?;
+        Ok(seat)
+    }
+
+    fn generation(&self, after: u32, position: u64, target: Option<u64>) -> Built {
+        let (version, shape, scope) = (self.fold.version, self.fold.shape, self.fold.scope);
+        Built { generation: after + 1, version, shape, scope, position, target }
+    }
+
+    /// What it has followed; `None` while it cannot follow.
+    pub(super) fn position(&self) -> Option<u64> {
+        self.lane.as_ref().map(|lane| lane.built.position)
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.lane.as_ref().is_some_and(Lane::is_dirty)
+    }
+
+    pub(super) fn is_building(&self) -> bool {
+        self.building.is_some()
+    }
+
+    /// Tells others how far it is, and raises what it has to raise.
+    pub(super) fn show(&mut self, desk: &Desk) -> Result<()> {
+        if let Some(lane) = &mut self.lane {
+            let raises = std::mem::take(&mut lane.raises);
+            let name = &self.fold.name;
+            raises.into_iter().try_for_each(|raise| raise_one(desk, name, raise))?;
+            self.status.position.store(lane.built.position, Ordering::Relaxed);
+            self.status.parked.store(lane.parked().count(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// What is to be written. What was raised comes before the position that says so.
+    pub(super) fn take(&mut self, desk: &Desk, heads: bool) -> Result<Marks> {
+        self.show(desk)?;
+        let Some(lane) = self.lane.as_mut().filter(|lane| lane.is_dirty()) else { return Ok(Marks::new()) };
+        let mut marks = lane.take(heads);
+        put_current(&mut marks, &lane.built, &self.fold.name);
+        Ok(marks)
+    }
+
+    /// Begins a rebuild on demand.
+    pub(super) fn rebuild(&mut self, desk: &Desk, bell: &Arc<Bell>) -> Result<Arc<Task>> {
+        if let Some(building) = &self.building {
+            return Ok(building.task.clone());
+        }
+        let (current, _) = generations(&desk.reader()?.marks()?, &self.fold.name)?;
+        let kept = current.as_ref().map_or(0, |c| c.generation);
+        self.sweep(desk, &[kept])?;
+        let target = self.position().unwrap_or_else(|| desk.committed().get());
+        let next = self.generation(kept, 0, Some(target));
+        self.begin(desk, bell, next)
+    }
+
+    fn begin(&mut self, desk: &Desk, bell: &Arc<Bell>, next: Built) -> Result<Arc<Task>> {
+        let mut marks = Marks::new();
+        marks.put(Shelf::Checkpoints, keys::next(&self.fold.name), to_json(&next));
+        desk.mark(marks)?;
+        let task = Task::new(next.target.unwrap_or(0));
+        let end = Arc::default();
+        let thread = {
+            let (desk, bell, fold, next) = (desk.clone(), bell.clone(), self.fold.clone(), next.clone());
+            let (task, end) = (task.clone(), Arc::clone(&end));
+            let named = std::thread::Builder::new().name("retold-rebuild".into());
+            let spawned = named.spawn(move || {
+                *lock(&end) = Some(build(&desk, &fold, &next, &task));
+                // A runner that is gone has stopped this, and does not wait.
+                let _ = bell.give(Order::Ended(fold.name.clone()));
+            });
+            spawned.map_err(|e| Error::storage(format!("a thread for the rebuild cannot be started: {e}")))?
+        };
+        self.status.set_task(Some(task.clone()));
+        self.building = Some(Building { task: task.clone(), next, thread, end });
+        Ok(task)
+    }
+
+    /// A rebuild has ended: the new states are read from here on, or what there is of them goes.
+    pub(super) fn ended(&mut self, desk: &Desk) -> Result<()> {
+        let Some(building) = self.building.take() else { return Ok(()) };
+        let _ = building.thread.join();
+        let end = lock(&building.end).take();
+        let end = end.unwrap_or_else(|| Err(Error::storage("the rebuild panicked")));
+        self.status.set_task(None);
+        let name = self.fold.name.clone();
+        match &end {
+            Ok(End::Done) => {
+                let current =
+                    Built { position: building.next.target.unwrap_or(0), target: None, ..building.next };
+                let mut marks = Marks::new();
+                put_current(&mut marks, &current, &name);
+                marks.remove(Shelf::Checkpoints, keys::next(&name));
+                desk.mark(marks)?;
+                self.sweep(desk, &[current.generation])?;
+                let reacted = self.position().unwrap_or(0);
+                let mut lane = Lane::new(&desk.reader()?, self.fold.clone(), current)?;
+                lane.reacted = reacted;
+                self.lane = Some(lane);
+                self.show(desk)?;
+            }
+            Ok(End::Cancelled) => {
+                let mut marks = Marks::new();
+                marks.remove(Shelf::Checkpoints, keys::next(&name));
+                desk.mark(marks)?;
+                let (current, _) = generations(&desk.reader()?.marks()?, &name)?;
+                self.sweep(desk, &[current.map_or(0, |c| c.generation)])?;
+            }
+            Err(error) => {
+                tracing::error!(%error, projection = name, "the rebuild stops");
+                self.status.fail(error.to_string());
+            }
+        }
+        building.task.end(end);
+        Ok(())
+    }
+
+    /// Folds what is parked again.
+    pub(super) fn retry(&mut self, desk: &Desk) -> Result<Retried> {
+        let Some(lane) = &mut self.lane else { return Ok(Retried::default()) };
+        // Loads what is stored, so that has to be all there is.
+        let mut marks = lane.take(true);
+        put_current(&mut marks, &lane.built, &self.fold.name);
+        desk.mark(marks.relaxed())?;
+        let reader = desk.reader()?;
+        let parked: Vec<(Key, ParkedRow)> = lane.parked().map(|(k, row)| (k.clone(), row.clone())).collect();
+        let mut retried = Retried::default();
+        for (key, row) in parked {
+            match lane.retry(&reader, &key, &row)? {
+                true => retried.mended += 1,
+                false => retried.parked += 1,
+            }
+        }
+        self.show(desk)?;
+        Ok(retried)
+    }
+
+    /// Removes every state and parking of generations that are not kept.
+    fn sweep(&self, desk: &Desk, kept: &[u32]) -> Result<()> {
+        let name = &self.fold.name;
+        for (shelf, prefix) in
+            [(Shelf::Snapshots, keys::states(name)), (Shelf::Checkpoints, keys::parkings(name))]
+        {
+            let name_len = prefix.len() - 1;
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let view = desk.reader()?.marks()?;
+                let rows = Rows { after: after.as_deref(), ..Rows::under(&prefix, PROJECT_FLUSH_ROWS) };
+                let found = view.rows(shelf, &rows)?;
+                let mut marks = Marks::new();
+                let mut skip = None;
+                for row in &found {
+                    match keys::generation_at(name_len, &row.key) {
+                        Some(generation) if kept.contains(&generation) => {
+                            // Over all of it at once.
+                            let end = [&prefix[..], &generation.to_be_bytes(), &[u8::MAX; 256]].concat();
+                            skip = Some(end);
+                            break;
+                        }
+                        _ => marks.remove(shelf, row.key.clone()),
+                    }
+                }
+                desk.mark(marks.relaxed())?;
+                match (skip, found.last()) {
+                    (Some(end), _) => after = Some(end),
+                    (None, Some(last)) => after = Some(last.key.clone()),
+                    (None, None) => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The store closes: a rebuild is left as it is, to be gone on with.
+    pub(super) fn stop(self) {
+        if let Some(building) = self.building {
+            building.task.stopped.store(true, Ordering::Relaxed);
+            let _ = building.thread.join();
+            self.status.set_task(None);
+            building.task.end(Err(closed()));
+        }
+    }
+}
+
+fn raise_one(desk: &Desk, projection: &str, raise: Raise) -> Result<()> {
+    let (place, id) = (raise.place.to_string(), raise.event.id());
+    match raise.batch().and_then(|batch| desk.append(batch)) {
+        Ok(_) => Ok(()),
+        // Raised before, by a rule that said it otherwise then.
+        Err(Error::Duplicate { .. }) => Ok(()),
+        Err(error @ (Error::NotFound { .. } | Error::Invalid(_) | Error::TooLarge { .. })) => {
+            tracing::warn!(%error, projection, place, %id, "an event could not be raised");
+            Ok(())
+        }
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,38 @@
+//! What others see of a projection that runs.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::task::Task;
+
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    /// Every event up to here was followed.
+    pub(super) position: AtomicU64,
+    pub(super) parked: AtomicUsize,
+    task: Mutex<Option<Arc<Task>>>,
+    /// Why it does not go on.
+    failed: Mutex<Option<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Status {
+    pub(super) fn task(&self) -> Option<Arc<Task>> {
+        lock(&self.task).clone()
+    }
+
+    pub(super) fn set_task(&self, task: Option<Arc<Task>>) {
+        *lock(&self.task) = task;
+    }
+
+    pub(super) fn failed(&self) -> Option<String> {
+        lock(&self.failed).clone()
+    }
+
+    pub(super) fn fail(&self, reason: String) {
+        *lock(&self.failed) = Some(reason);
+    }
+}

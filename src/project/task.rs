@@ -1,0 +1,136 @@
+//! A rebuild as others see it: how far it is, and how it ended.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+/// How a rebuild ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Done,
+    Cancelled,
+}
+
+#[derive(Debug)]
+pub(super) struct Task {
+    begun: Instant,
+    pub(super) total: AtomicU64,
+    pub(super) done: AtomicU64,
+    /// Taken by somebody who wants it no more: what was built goes.
+    pub(super) cancelled: AtomicBool,
+    /// The store closes: what was built stays, and is gone on with.
+    pub(super) stopped: AtomicBool,
+    end: Mutex<Option<Result<End>>>,
+    ended: Condvar,
+}
+
+/// How far a rebuild is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Events that were folded.
+    pub done: u64,
+    /// Events to fold in all.
+    pub total: u64,
+    /// Since it began, or went on.
+    pub elapsed: Duration,
+}
+
+impl Progress {
+    /// Events a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.done as f64 / self.elapsed.as_secs_f64().max(1e-6)
+    }
+
+    /// What is left at this rate; `None` before there is one.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        let left = self.total.saturating_sub(self.done) as f64 / self.rate();
+        Duration::try_from_secs_f64(left).ok()
+    }
+}
+
+impl Task {
+    pub(super) fn new(total: u64) -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            total: AtomicU64::new(total),
+            done: AtomicU64::new(0),
+            cancelled: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            end: Mutex::new(None),
+            ended: Condvar::new(),
+        })
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.cancelled.load(Ordering::Relaxed) && !self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, events: u64) {
+        self.done.fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self, end: Result<End>) {
+        let mut slot = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert(end);
+        self.ended.notify_all();
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            done: self.done.load(Ordering::Relaxed),
+            total: self.total.load(Ordering::Relaxed),
+            elapsed: self.begun.elapsed(),
+        }
+    }
+}
+
+/// A rebuild that goes on behind the writer. Dropping it changes nothing.
+#[derive(Clone, Debug)]
+pub struct Rebuild(pub(super) Arc<Task>);
+
+impl Rebuild {
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.0.progress()
+    }
+
+    /// Gives it up: what was built is removed, the states that were there stay. One that a changed version needs
+    /// begins anew when the projection is next registered; until then its states are folded from the events.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Blocks until it has ended. `false` when it was cancelled.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the store was closed meanwhile: it goes on when the projection is registered again.
+    /// Those of reading.
+    pub fn wait(&self) -> Result<bool> {
+        loop {
+            if let Some(end) = self.wait_for(Duration::from_secs(3_600))? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// [`wait`](Self::wait) for so long at the most; `None` when it goes on.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_for(&self, time: Duration) -> Result<Option<bool>> {
+        let end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.ended.wait_timeout_while(end, time, |end| end.is_none());
+        let (end, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        end.clone().map(|end| end.map(|end| end == End::Done)).transpose()
+    }
+}
+
+pub(super) fn closed() -> Error {
+    Error::Closed { after: None }
+}

@@ -1,0 +1,350 @@
+//! Marks: small rows that other rooms keep beside the events, by shelf and key. How far a fold has read, its
+//! snapshots, where consumers stand, letters, timers, schemas.
+//!
+//! They are written by the one writer, alone or together with an append, in one transaction; the journal does not
+//! carry them. A commit that only has marks gives no position.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+
+use super::append::Durability;
+use super::read::Reader;
+use super::tables::{CHECKPOINTS, CONSUMERS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
+use super::trouble::{Trouble, guarded, malformed};
+use crate::codec::{decode_mark, encode_mark};
+use crate::error::Result;
+
+/// Which table of marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(dead_code, reason = "the bus and the schemas take theirs up")]
+pub(crate) enum Shelf {
+    Snapshots,
+    Checkpoints,
+    Consumers,
+    Letters,
+    Timers,
+    Schemas,
+}
+
+impl Shelf {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Snapshots, Self::Checkpoints, Self::Consumers, Self::Letters, Self::Timers, Self::Schemas];
+
+    fn table(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+        match self {
+            Self::Snapshots => SNAPSHOTS,
+            Self::Checkpoints => CHECKPOINTS,
+            Self::Consumers => CONSUMERS,
+            Self::Letters => LETTERS,
+            Self::Timers => TIMERS,
+            Self::Schemas => SCHEMAS,
+        }
+    }
+
+    /// Mixed into the seal, so that a row is not read on another shelf.
+    fn number(self) -> u8 {
+        self as u8
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Snapshots => "snapshots",
+            Self::Checkpoints => "checkpoints",
+            Self::Consumers => "consumers",
+            Self::Letters => "letters",
+            Self::Timers => "timers",
+            Self::Schemas => "schemas",
+        }
+    }
+}
+
+/// Changes to marks, made in one transaction. The last word on a key counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    /// Sorted, so that neighbours share their page when they are written.
+    rows: BTreeMap<(Shelf, Vec<u8>), Option<Vec<u8>>>,
+    bytes: usize,
+    relaxed: bool,
+}
+
+impl Marks {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn put(&mut self, shelf: Shelf, key: Vec<u8>, value: Vec<u8>) {
+        self.set(shelf, key, Some(value));
+    }
+
+    pub(crate) fn remove(&mut self, shelf: Shelf, key: Vec<u8>) {
+        self.set(shelf, key, None);
+    }
+
+    fn set(&mut self, shelf: Shelf, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+        self.rows.insert((shelf, key), value);
+    }
+
+    /// Takes over the changes of another.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.rows.extend(other.rows);
+    }
+
+    /// Answered before a sync: for what can be made again from the events. As
+    /// [`Durability::Relaxed`](super::Durability::Relaxed): a crash takes the end, never a part.
+    pub(crate) fn relaxed(mut self) -> Self {
+        self.relaxed = true;
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Bytes of all keys and values that were given.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn durability(&self) -> Durability {
+        if self.relaxed { Durability::Relaxed } else { Durability::Durable }
+    }
+
+    pub(super) fn write(&self, txn: &WriteTransaction) -> Result<()> {
+        let mut rows = self.rows.iter().peekable();
+        while let Some(((shelf, _), _)) = rows.peek() {
+            let shelf = *shelf;
+            let mut table = txn.open_table(shelf.table()).told()?;
+            while let Some(((_, key), value)) = rows.next_if(|((s, _), _)| *s == shelf) {
+                match value {
+                    Some(value) => {
+                        let row = encode_mark(shelf.number(), key, value);
+                        drop(table.insert(key.as_slice(), row.as_slice()).told()?);
+                    }
+                    None => drop(table.remove(key.as_slice()).told()?),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One row of a shelf. What does not decode is said row by row: a snapshot can be done without, a consumer cannot.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Result<Vec<u8>>,
+}
+
+/// Which rows of a shelf: those whose key begins with a prefix, between two keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<'a> {
+    pub(crate) prefix: &'a [u8],
+    /// Only keys after this one, when it is said.
+    pub(crate) after: Option<&'a [u8]>,
+    /// Only keys up to this one, when it is said.
+    pub(crate) to: Option<&'a [u8]>,
+    pub(crate) limit: usize,
+    pub(crate) reverse: bool,
+}
+
+impl<'a> Rows<'a> {
+    /// The first rows under a prefix.
+    pub(crate) fn under(prefix: &'a [u8], limit: usize) -> Self {
+        Self { prefix, after: None, to: None, limit, reverse: false }
+    }
+}
+
+/// All marks as they stand at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct MarksView(Arc<ReadTransaction>);
+
+impl Reader {
+    /// The marks as they stand now. What is held for long keeps the file from being tidied.
+    pub(crate) fn marks(&self) -> Result<MarksView> {
+        Ok(MarksView(Arc::new(self.db.begin_read()?)))
+    }
+}
+
+impl MarksView {
+    pub(super) fn of(txn: Arc<ReadTransaction>) -> Self {
+        Self(txn)
+    }
+
+    /// One row.
+    pub(crate) fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        guarded(|| {
+            let Some(table) = self.table(shelf)? else { return Ok(None) };
+            let Some(row) = table.get(key).told()? else { return Ok(None) };
+            open_mark(shelf, key, row.value()).map(Some)
+        })
+    }
+
+    /// Rows in the order of their keys, or against it.
+    pub(crate) fn rows(&self, shelf: Shelf, rows: &Rows<'_>) -> Result<Vec<Mark>> {
+        guarded(|| {
+            let Some(table) = self.table(shelf)? else { return Ok(Vec::new()) };
+            let from = match rows.after {
+                Some(after) if after >= rows.prefix => Bound::Excluded(after),
+                _ => Bound::Included(rows.prefix),
+            };
+            let end = end_of(rows.prefix);
+            let to = match (rows.to, &end) {
+                (Some(to), _) => Bound::Included(to),
+                (None, Some(end)) => Bound::Excluded(end.as_slice()),
+                (None, None) => Bound::Unbounded,
+            };
+            let mut found = Vec::new();
+            if is_nothing(from, to) {
+                return Ok(found);
+            }
+            let mut range = table.range::<&[u8]>((from, to)).told()?;
+            while found.len() < rows.limit {
+                let Some(row) = (if rows.reverse { range.next_back() } else { range.next() }) else { break };
+                let (key, value) = row.told()?;
+                let key = key.value().to_vec();
+                if !key.starts_with(rows.prefix) {
+                    break;
+                }
+                let value = open_mark(shelf, &key, value.value());
+                found.push(Mark { key, value });
+            }
+            Ok(found)
+        })
+    }
+
+    /// A store that never had a mark of this sort has no table for it.
+    fn table(&self, shelf: Shelf) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>> {
+        match self.0.open_table(shelf.table()) {
+            Ok(table) => Ok(Some(table)),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(e) => Err(e).told(),
+        }
+    }
+
+    /// Every row of a shelf is what its key promises, and is found by it. Tells of each that is not.
+    pub(super) fn verify(&self, shelf: Shelf, problem: &mut dyn FnMut(String, String)) -> Result<()> {
+        let Some(table) = self.table(shelf)? else { return Ok(()) };
+        for row in table.iter().told()? {
+            let (key, value) = row.told()?;
+            let place = || format!("row {} of {}", printed(key.value()), shelf.name());
+            if let Err(e) = decode_mark(shelf.number(), key.value(), value.value()) {
+                problem(place(), e.to_string());
+            }
+            if table.get(key.value()).told()?.is_none() {
+                problem(place(), "a search for it leads to another place".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_mark(shelf: Shelf, key: &[u8], row: &[u8]) -> Result<Vec<u8>> {
+    let place = || format!("row {} of {}", printed(key), shelf.name());
+    decode_mark(shelf.number(), key, row).map(<[u8]>::to_vec).map_err(|e| malformed(place())(e))
+}
+
+fn printed(key: &[u8]) -> String {
+    key.escape_ascii().to_string()
+}
+
+/// The first key after all that begin with a prefix; `None` when there is none.
+fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// redb asserts that a range does not end before it begins.
+fn is_nothing(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    match (from, to) {
+        (Bound::Included(a), Bound::Included(b)) => a > b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a >= b,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::event::{Expect, NewEvent};
+    use crate::store::{Batch, Store};
+
+    fn keys(view: &MarksView, rows: &Rows<'_>) -> Vec<String> {
+        let found = view.rows(Shelf::Timers, rows).unwrap();
+        found.into_iter().map(|m| String::from_utf8(m.key).unwrap()).collect()
+    }
+
+    fn marks(rows: &[(&str, &str)]) -> Marks {
+        let mut marks = Marks::new();
+        for (key, value) in rows {
+            marks.put(Shelf::Timers, key.as_bytes().to_vec(), value.as_bytes().to_vec());
+        }
+        marks
+    }
+
+    #[test]
+    fn rows_are_read_by_prefix_in_both_directions_between_two_keys() {
+        let store = Store::in_memory().unwrap();
+        let none = store.reader().unwrap().marks().unwrap();
+        assert_eq!(keys(&none, &Rows::under(b"", 9)), [""; 0]);
+        store.mark(marks(&[("a", "1"), ("ba", "2"), ("bb", "3"), ("bc", "4"), ("c", "5")])).unwrap();
+        // A view does not move.
+        assert_eq!(keys(&none, &Rows::under(b"", 9)), [""; 0]);
+        let view = store.reader().unwrap().marks().unwrap();
+        let all = Rows::under(b"b", 9);
+        assert_eq!(keys(&view, &all), ["ba", "bb", "bc"]);
+        assert_eq!(keys(&view, &Rows { reverse: true, limit: 2, ..all.clone() }), ["bc", "bb"]);
+        assert_eq!(keys(&view, &Rows { after: Some(b"ba"), to: Some(b"bb"), ..all.clone() }), ["bb"]);
+        assert_eq!(keys(&view, &Rows { to: Some(b"bb"), reverse: true, ..all.clone() }), ["bb", "ba"]);
+        assert_eq!(keys(&view, &Rows { after: Some(b"bc"), to: Some(b"bb"), ..all.clone() }), [""; 0]);
+        assert_eq!(keys(&view, &Rows { prefix: b"\xff", ..all }), [""; 0]);
+        let mut marks = Marks::new();
+        marks.remove(Shelf::Timers, b"bb".to_vec());
+        store.mark(marks).unwrap();
+        let view = store.reader().unwrap().marks().unwrap();
+        assert_eq!(view.get(Shelf::Timers, b"ba").unwrap().as_deref(), Some(&b"2"[..]));
+        assert_eq!(view.get(Shelf::Timers, b"bb").unwrap(), None);
+        assert_eq!(view.get(Shelf::Letters, b"ba").unwrap(), None);
+        assert!(store.verify().unwrap().is_clean());
+    }
+
+    #[test]
+    fn marks_go_with_an_append_or_not_at_all_and_give_no_position() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("marks.redb");
+        let store = Store::open(&path).unwrap();
+        let event = NewEvent::new("a.b");
+        let batch = |expect, key: &str| {
+            Batch::new().add("s", expect, event.clone()).unwrap().marks(marks(&[(key, "x")]))
+        };
+        store.append_batch(batch(Expect::Empty, "first")).unwrap();
+        let refused = Batch::new().add("s", Expect::Empty, NewEvent::new("a.b")).unwrap();
+        let refused = store.append_batch(refused.marks(marks(&[("refused", "x")])));
+        assert!(matches!(refused, Err(Error::Conflict { .. })));
+        assert!(store.append_batch(batch(Expect::Empty, "retry")).unwrap().duplicate());
+        store.mark(marks(&[("alone", "x")]).relaxed()).unwrap();
+        assert_eq!(store.committed().get(), 1);
+        store.append("s", NewEvent::new("a.b")).unwrap();
+        store.close().unwrap();
+        let store = Store::builder().read_only().open(&path).unwrap();
+        let view = store.reader().unwrap().marks().unwrap();
+        assert_eq!(keys(&view, &Rows::under(b"", 9)), ["alone", "first", "retry"]);
+        assert!(matches!(store.mark(marks(&[("late", "x")])), Err(Error::ReadOnly { .. })));
+        assert!(store.verify().unwrap().is_clean());
+    }
+}
