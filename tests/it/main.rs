@@ -8,6 +8,7 @@
 )]
 
 mod bitflip;
+mod builtin;
 #[cfg(feature = "schema")]
 mod catalogue;
 #[cfg(feature = "cli")]
