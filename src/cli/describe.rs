@@ -8,7 +8,8 @@ use super::style::{BAD, DIM, HEADER, NAME, NOTICE, paint};
 use super::table::{Table, cell, clean, shorten};
 use super::view::{Events, View, count, grouped, of_branch, short};
 use crate::event::{Address, Event, Phase, Sequence, Timestamp};
-use crate::project::builtin::{Board, Figures, Glance, Life, Stats, Track};
+use crate::limits::MAX_PAGE;
+use crate::project::builtin::{Board, Figures, Glance, Life, Stats, Track, Used};
 use crate::store::{BranchInfo, Query};
 use crate::wire::Described;
 
@@ -41,8 +42,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let figures = store.project(Stats::of_sessions())?.state(at.session().as_str())?;
     let branches = store.branches(at.session())?;
     let spent = board.spent(at.session())?;
-    let first = Sequence::new(head.get().saturating_sub(args.events as u64) + 1);
-    let last: Vec<Event> = match args.events.min(head.get() as usize) {
+    let shown = args.events.min(MAX_PAGE);
+    let first = Sequence::new(head.get().saturating_sub(shown as u64) + 1);
+    let last: Vec<Event> = match shown.min(head.get() as usize) {
         0 => Vec::new(),
         n => store.events(Query::branch(place.clone())?.from(first).limit(n))?.collect::<Result<_, _>>()?,
     };
@@ -50,12 +52,14 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         return app.out.document(&Described::new(&at, &glance, &spent, &figures, &branches, &last));
     }
     let view = of_branch(&store, &place)?;
-    Screen { app, now: Timestamp::now() }.show(&at, &glance, &figures, &branches, &last, view)
+    Screen { app, now: Timestamp::now(), spent }.show(&at, &glance, &figures, &branches, &last, view)
 }
 
 struct Screen<'a> {
     app: &'a mut App,
     now: Timestamp,
+    /// By the session, over all its branches.
+    spent: Used,
 }
 
 impl Screen<'_> {
@@ -146,7 +150,10 @@ impl Screen<'_> {
 
     fn progress(&mut self, track: &Track) -> Outcome {
         if let Some(fraction) = track.fraction {
-            let left = track.left_at(self.now).map(|us| format!("about {} left", span(us)));
+            let left = track.left_at(self.now).map(|us| match us {
+                0 => "overdue".to_owned(),
+                us => format!("about {} left", span(us)),
+            });
             let parts: Vec<String> =
                 [left, track.stage.clone(), track.description.clone()].into_iter().flatten().collect();
             let share = format!("{} {:.0}%", bar(fraction, 30), fraction * 100.0);
@@ -232,7 +239,7 @@ impl Screen<'_> {
 
     fn resources(&mut self, glance: &Glance) -> Outcome {
         let used = &glance.resource;
-        if used.measures.is_empty() {
+        if used.measures.is_empty() && self.spent.measures.is_empty() {
             return Ok(());
         }
         self.title("USED")?;
@@ -251,7 +258,16 @@ impl Screen<'_> {
                 cell(by.join(", ")).style(DIM),
             ]
         });
-        self.table(&["MEASURE", "#SUM", "#LAST", "#PEAK", "#MEAN", "BY MODEL"], rows.collect())
+        if !used.measures.is_empty() {
+            self.table(&["MEASURE", "#SUM", "#LAST", "#PEAK", "#MEAN", "BY MODEL"], rows.collect())?;
+        }
+        let all = &self.spent;
+        if all.tokens() == used.tokens() && all.sum("cost_usd") == used.sum("cost_usd") {
+            return Ok(());
+        }
+        let cost = all.measures.get("cost_usd").map(|cost| format!(", {:.2} USD", cost.sum));
+        let tokens = format!("{} tokens{}", amount(all.tokens()), cost.unwrap_or_default());
+        self.app.out.line(paint(DIM, format!("by all branches together: {tokens}")))
     }
 
     fn anomalies(&mut self, glance: &Glance) -> Outcome {

@@ -16,6 +16,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
+mod cli_overview;
+#[cfg(feature = "cli")]
 mod cli_refusals;
 #[cfg(feature = "cli")]
 mod cli_state;
