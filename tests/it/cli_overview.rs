@@ -72,7 +72,7 @@ fn people_see_a_session_on_one_screen() {
         assert!(screen.contains(part), "{part} is not in\n{screen}");
     }
     let list = shell.ok(&["ls", "-o", "table"]);
-    for part in ["work", "running", "███▎░░░░  40%", "1,050", "the disk is full"] {
+    for part in ["work", "running", "███▎░░░░ 40%", "1,050", "the disk is full"] {
         assert!(list.contains(part), "{part} is not in\n{list}");
     }
 }

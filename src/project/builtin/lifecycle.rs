@@ -245,7 +245,3 @@ impl Tally {
         self.completion_us.checked_div(self.completions)
     }
 }
-
-#[cfg(test)]
-#[path = "lifecycle_tests.rs"]
-mod tests;

@@ -1,8 +1,12 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
-use super::super::testing::{self, at, recorded};
-use super::*;
-use crate::event::{NewEvent, TypeSpec};
+use super::testing::{self, at, recorded};
+use super::{Lifecycle, Lives};
+use crate::event::{Catalogue, NewEvent, Phase, Timestamp, TypeSpec};
+use crate::limits::LIFE_ENTITIES;
+use crate::project::Projection;
 
 fn folded(events: Vec<NewEvent>) -> Lives {
     testing::folded(Lifecycle::new(Catalogue::builtin()), events)

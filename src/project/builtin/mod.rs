@@ -7,8 +7,12 @@ mod chart;
 mod counts;
 mod life;
 mod lifecycle;
+#[cfg(test)]
+mod lifecycle_tests;
 mod progress;
 mod resource;
+#[cfg(test)]
+mod resource_tests;
 mod roles;
 mod stamp;
 mod stats;

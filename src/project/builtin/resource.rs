@@ -238,7 +238,3 @@ fn drop_oldest<V>(all: &mut BTreeMap<String, V>, most: usize, position: impl Fn(
         oldest.map(|name| all.remove(&name));
     }
 }
-
-#[cfg(test)]
-#[path = "resource_tests.rs"]
-mod tests;
