@@ -124,7 +124,8 @@ impl Life {
         }
         match self.phase {
             Some(from) => {
-                *self.spent_us.entry(from).or_default() += stamp::between(self.since, report.time);
+                let spent = self.spent_us.entry(from).or_default();
+                *spent = spent.saturating_add(stamp::between(self.since, report.time));
             }
             None => self.began = report.time,
         }
@@ -161,6 +162,6 @@ impl Life {
     #[must_use]
     pub fn spent(&self, phase: Phase, now: Timestamp) -> u64 {
         let left = self.spent_us.get(&phase).copied().unwrap_or_default();
-        left + if self.phase == Some(phase) { stamp::between(self.since, now) } else { 0 }
+        left.saturating_add(if self.phase == Some(phase) { stamp::between(self.since, now) } else { 0 })
     }
 }

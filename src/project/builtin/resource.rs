@@ -234,7 +234,12 @@ fn named(all: &mut BTreeMap<String, Amounts>, name: String) -> &mut Amounts {
 
 fn drop_oldest<V>(all: &mut BTreeMap<String, V>, most: usize, position: impl Fn(&V) -> u64) {
     if all.len() > most {
-        let oldest = all.iter().min_by_key(|(_, v)| position(v)).map(|(name, _)| name.clone());
+        // The session's own total stays: it is one, however rarely it is told.
+        let oldest = all
+            .iter()
+            .filter(|(name, _)| !name.is_empty())
+            .min_by_key(|(_, v)| position(v))
+            .map(|(name, _)| name.clone());
         oldest.map(|name| all.remove(&name));
     }
 }

@@ -56,6 +56,17 @@ fn a_total_that_is_reported_again_counts_once_across_types_and_its_rise_is_added
 }
 
 #[test]
+fn the_sessions_total_is_remembered_however_rarely_it_is_told() {
+    let network = || at(1, "coder.resource_usage", json!({"network_bytes": 500}));
+    let message = |n: usize| {
+        let message = json!({"message": {"id": format!("m-{n}"), "usage": {"input_tokens": 1}}});
+        at(1, "message.assistant", message)
+    };
+    let events = std::iter::once(network()).chain((0..2 * RESOURCE_TOTALS).map(message)).chain([network()]);
+    assert_eq!(folded(events.collect()).sum("network_bytes"), 500.0);
+}
+
+#[test]
 fn a_run_that_sums_up_adds_only_what_its_pieces_did_not_say() {
     let run = |kind: &'static str, tokens: u64| at(1, kind, json!({"run_id": "r", "input_tokens": tokens}));
     let used = folded(vec![
