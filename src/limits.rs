@@ -137,6 +137,38 @@ pub const PROJECT_FLUSH_ROWS: usize = 4_096;
 /// Threads of one rebuild.
 pub const REBUILD_THREADS: usize = 8;
 
+/// Roles that a built-in projection keeps at hand, by type name; others are looked up in the catalogue each time.
+pub const MAX_CACHED_ROLES: usize = 4_096;
+/// Bytes of a text that a built-in projection keeps: a name, a reason, an error. Longer ones are cut.
+pub const MAX_LABEL_BYTES: usize = 256;
+/// Entities that have ended and are still kept with their lives. Older ones are in the counts only.
+pub const LIFE_ENDED: usize = 128;
+/// Entities that are kept in all. Beyond it the one that changed longest ago goes, ended or not.
+pub const LIFE_ENTITIES: usize = 1_024;
+/// The last transitions of an entity that are kept …
+pub const LIFE_TRANSITIONS: usize = 8;
+/// … and of the session.
+pub const LIFE_SESSION_TRANSITIONS: usize = 64;
+/// The last transitions without sense that are kept; all are counted.
+pub const LIFE_ANOMALIES: usize = 32;
+/// Entities whose progress is kept.
+pub const PROGRESS_ENTITIES: usize = 128;
+/// The last milestones that are kept of each; all are counted.
+pub const PROGRESS_MILESTONES: usize = 32;
+/// Providers, and models, that use is told apart by. What others used is under one name.
+pub const RESOURCE_NAMES: usize = 64;
+/// Things whose totals are remembered: one that is reported again after so many others counts again.
+pub const RESOURCE_TOTALS: usize = 128;
+/// Runs that are open at once, whose sums are set against what was reported since they began.
+pub const RESOURCE_RUNS: usize = 64;
+/// Types, sources, branches that events are counted by. Others are counted together.
+pub const STATS_NAMES: usize = 256;
+/// Slots of the chart of a session's life. They grow wider as it grows longer.
+pub const CHART_SLOTS: usize = 64;
+/// Seconds of the window in which events per minute are counted.
+pub const RATE_WINDOW_SECONDS: i64 = 60;
+
+const _: () = assert!(LIFE_ENDED < LIFE_ENTITIES && CHART_SLOTS.is_multiple_of(2));
 const _: () = assert!(PROJECT_FLUSH_BYTES < QUEUE_BYTES && PROJECT_IDLE_MS < PROJECT_FLUSH_MS);
 const _: () = assert!(PROJECT_FLUSH_ROWS <= HOT_STATES);
 const _: () = assert!(MAX_RECORD_BYTES < u32::MAX as usize, "spans inside a record are 32 bits");

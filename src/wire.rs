@@ -1,6 +1,8 @@
 //! What all faces say alike: the JSON names of what they hand out, and one table that gives every error its code,
 //! its exit code and its HTTP status.
 
+mod overview;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -10,6 +12,8 @@ use crate::interop::json::{Style, write};
 use crate::interop::{Format, Loaded, Skipped, print};
 use crate::project::{Change, Parked, ProjectionInfo, Reading};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
+
+pub use overview::{Described, SessionCard, StoreStats};
 
 /// How an error is told to programs: a name that does not change, an exit code, and an HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
 }
 
 /// Branches under those that they were forked from, by fork point, each with the lines that lead to it.
-fn tree(branches: &[BranchInfo]) -> Vec<(String, &BranchInfo)> {
+pub(super) fn tree(branches: &[BranchInfo]) -> Vec<(String, &BranchInfo)> {
     let mut children: BTreeMap<Option<&str>, Vec<&BranchInfo>> = BTreeMap::new();
     for branch in branches {
         let parent = branch.parent.as_ref().map(|(name, _)| name.as_str());

@@ -5,6 +5,7 @@ mod append_lines;
 mod branches;
 mod completions;
 mod demo;
+mod describe;
 mod diff;
 mod export;
 mod failure;
@@ -12,6 +13,7 @@ mod fork;
 mod get;
 mod import;
 mod info;
+mod ls;
 mod man;
 mod migrate;
 mod open;
@@ -26,8 +28,10 @@ mod role_words;
 mod schema;
 mod select;
 mod sessions;
+mod span;
 mod state;
 mod state_diff;
+mod stats;
 mod style;
 mod table;
 mod tail;
@@ -124,6 +128,12 @@ enum Verb {
     Get(get::Args),
     /// List the sessions
     Sessions(sessions::Args),
+    /// List the sessions by what they are doing: status, progress, tokens, age
+    Ls(ls::Args),
+    /// Show everything about a session on one screen
+    Describe(describe::Args),
+    /// Print how many events there are, of what, and how fast they come
+    Stats(stats::Args),
     /// Draw the branches of a session
     Branches(branches::Args),
     /// Begin a branch at an event of another
@@ -251,6 +261,9 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Tail(args) => tail::run(args, app),
         Verb::Get(args) => get::run(&args, app),
         Verb::Sessions(args) => sessions::run(&args, app),
+        Verb::Ls(args) => ls::run(&args, app),
+        Verb::Describe(args) => describe::run(&args, app),
+        Verb::Stats(args) => stats::run(&args, app),
         Verb::Branches(args) => branches::run(&args, app),
         Verb::Fork(args) => fork::run(&args, app),
         Verb::Diff(args) => diff::run(&args, app),

@@ -6,6 +6,7 @@ use super::style::{BAD, DIM, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::view::{count, grouped};
 use crate::error::{Error, Result};
+use crate::event::Catalogue;
 use crate::project::{DynProjection, ProjectionInfo, builtin};
 use crate::store::Store;
 use crate::wire;
@@ -20,13 +21,13 @@ pub(super) struct Args {}
 pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
     let store = app.reading()?;
     let infos = store.projections()?;
+    let missing: Vec<ProjectionInfo> = missing(&store, &infos, &app.catalogue()?);
     let out = &mut app.out;
     out.begin_list()?;
     let mut table = out
         .is_table()
         .then(|| Table::new(&["NAME", "#VERSION", "BY", "#POSITION", "#LAG", "PARKED"], out.width()));
     let mut parked: Vec<(String, &crate::project::Parked)> = Vec::new();
-    let missing: Vec<ProjectionInfo> = missing(&store, &infos);
     for info in infos.iter().chain(&missing) {
         let Some(table) = &mut table else {
             out.item(&wire::Projection::from(info))?;
@@ -63,16 +64,16 @@ fn by(scope: crate::project::Scope) -> String {
 }
 
 /// Those that this program brings and the store has no states of.
-fn missing(store: &Store, infos: &[ProjectionInfo]) -> Vec<ProjectionInfo> {
+fn missing(store: &Store, infos: &[ProjectionInfo], catalogue: &Catalogue) -> Vec<ProjectionInfo> {
     let known = |name: &str| infos.iter().any(|info| info.name == name);
     let lag = store.committed().get();
-    let brought = builtin::all();
+    let brought = builtin::all(catalogue);
     let new = brought.iter().filter(|p| !known(p.name()));
     new.map(|p| ProjectionInfo::none(p.name(), p.scope(), lag)).collect()
 }
 
 /// The projection with this name that the program brings.
-pub(super) fn find(name: &str) -> Result<Box<dyn DynProjection>> {
-    let found = builtin::all().into_iter().find(|p| p.name() == name);
+pub(super) fn find(name: &str, app: &App) -> Result<Box<dyn DynProjection>> {
+    let found = builtin::all(&app.catalogue()?).into_iter().find(|p| p.name() == name);
     found.ok_or_else(|| Error::not_found("projection", name))
 }

@@ -30,8 +30,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let wanted: Vec<Box<dyn DynProjection>> = match &args.name {
-        Some(name) => vec![find(name)?],
-        None => builtin::all(),
+        Some(name) => vec![find(name, app)?],
+        None => builtin::all(&app.catalogue()?),
     };
     let store = app.changing()?;
     app.out.begin_list()?;

@@ -35,7 +35,7 @@ pub(super) struct Args {
 type States = Projected<serde_json::Value>;
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let projection = find(&args.projection)?;
+    let projection = find(&args.projection, app)?;
     let at = args.at.as_deref().map(str::parse::<Timestamp>).transpose()?;
     let states = app.reading()?.project_dyn(projection)?;
     if args.history {

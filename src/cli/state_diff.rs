@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let projection = find(&args.projection)?;
+    let projection = find(&args.projection, app)?;
     let (a, b) = (args.a.parse::<Address>()?, args.b.parse::<Address>()?);
     let states = app.reading()?.project_dyn(projection)?;
     let patch = states.diff_state(&a, &b)?;

@@ -155,6 +155,8 @@ struct Wanted {
     now: Timestamp,
     durable: bool,
     force: bool,
+    /// Some of the marks are to be durable.
+    marks_last: bool,
 }
 
 /// Why a transaction did not go through.
@@ -199,8 +201,12 @@ impl Shared {
         let force = group.iter().any(|job| matches!(job.work, Work::Settle));
         let events = plan.events.len();
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-        let marks: Vec<&Marks> = accepted.filter_map(|(job, _)| job.marks()).collect();
-        let outcome = self.write_plan(core, &db, plan, &marks, Wanted { now, durable, force });
+        let marks: Vec<&Marks> = accepted.clone().filter_map(|(job, _)| job.marks()).collect();
+        let marks_last = marks.iter().any(|marks| marks.durability() == Durability::Durable);
+        // Marks that came with events are written with them, in one transaction of the tables.
+        let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_marks_to_events());
+        let wanted = Wanted { now, durable, force: force || bound, marks_last };
+        let outcome = self.write_plan(core, &db, plan, &marks, wanted);
         core.last_group = group.len();
         core.last_commit = start.elapsed();
         match outcome {
@@ -234,7 +240,7 @@ impl Shared {
         let now = Timestamp::now();
         let plan = Plan::new(read(&self.tail).committed() + 1, core.next_branch, now);
         core.last_group = 0;
-        let wanted = Wanted { now, durable: true, force: settle };
+        let wanted = Wanted { now, durable: true, force: settle, marks_last: true };
         self.write_plan(core, &db, plan, &[], wanted).map(|_| ()).map_err(|f| f.error.to_string())
     }
 
@@ -266,7 +272,7 @@ impl Shared {
         db: &Db,
         plan: Plan,
         marks: &[&Marks],
-        Wanted { now, durable, force }: Wanted,
+        Wanted { now, durable, force, marks_last }: Wanted,
     ) -> Result<bool, Failed> {
         let Db::Writable(Some(db)) = db else {
             return Err(Error::ReadOnly { path: self.name.clone() }.into());
@@ -275,9 +281,7 @@ impl Shared {
         let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
         let too_large = frame.as_ref().is_some_and(|frame| !core.ring.takes(frame.len()));
         let idle = plan.is_empty() && read(&self.tail).is_empty();
-        // Marks that came with events are written with them, in one transaction of the tables.
-        let together = !marks.is_empty() && !plan.is_empty();
-        let settle = too_large || together || (force && !idle);
+        let settle = too_large || (force && !idle);
         // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
         if plan.is_empty() && marks.is_empty() && !settle && !(durable && core.unsynced()) {
             return Ok(false);
@@ -295,7 +299,7 @@ impl Shared {
                 core.ring.sync().map_err(Failed::in_commit)?;
             }
             // An append does not wait for marks that came before it.
-            self.write_marks(core, db, marks, durable && plan.is_empty())?;
+            self.write_marks(core, db, marks, durable && (plan.is_empty() || marks_last))?;
         }
         core.next_branch = plan.next_branch();
         core.unsynced = if durable || settle { None } else { core.unsynced.or_else(|| Some(Instant::now())) };

@@ -8,6 +8,7 @@
 )]
 
 mod bitflip;
+mod builtin;
 #[cfg(feature = "schema")]
 mod catalogue;
 #[cfg(feature = "cli")]
@@ -16,6 +17,7 @@ mod cli;
 mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_migrate;
+mod cli_overview;
 #[cfg(feature = "cli")]
 mod cli_refusals;
 #[cfg(feature = "cli")]

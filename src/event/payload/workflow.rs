@@ -175,7 +175,7 @@ types! { "workflow";
             /// What went wrong, as text or as an object.
             error: Value,
         }
-        role child().to(Failed).erred_at(&["/error", "/childWorkflowExecutionFailedEventAttributes/failure/cause/message", "/childWorkflowExecutionFailedEventAttributes/failure/message"]);
+        role child().to(Failed).why_at(&["/reason", "/childWorkflowExecutionFailedEventAttributes/retryState"]).erred_at(&["/error", "/childWorkflowExecutionFailedEventAttributes/failure/cause/message", "/childWorkflowExecutionFailedEventAttributes/failure/message"]);
         example {"child_id": "kid", "error": "no answer"}
     }
     /// A workflow below another took too long

@@ -1,13 +1,51 @@
-//! Projections that come with the store.
+//! Projections that come with the store. They go by the roles of a catalogue, so a user's type that has a role takes
+//! part like a built-in one.
 
+mod amount;
+mod board;
+mod chart;
 mod counts;
+mod life;
+mod lifecycle;
+#[cfg(test)]
+mod lifecycle_tests;
+mod progress;
+mod resource;
+#[cfg(test)]
+mod resource_tests;
+mod roles;
+mod stamp;
+mod stats;
+mod step;
+#[cfg(test)]
+mod testing;
+mod track;
 
+pub use amount::Amount;
+pub use board::{Board, Card, Glance};
+pub use chart::Chart;
 pub use counts::{Counted, Counts};
+pub use life::{Life, Transition};
+pub use lifecycle::{Anomaly, Lifecycle, Lives, Tally};
+pub use progress::{Progress, Tracks};
+pub use resource::{Amounts, OTHERS, Resource, Used};
+pub use stats::{Figures, Last, Stats};
+pub use track::{Milestone, Track};
 
 use super::fold::DynProjection;
+use crate::event::Catalogue;
 
-/// All of them, in the order in which a listing shows them.
+/// All of them, with the roles of this catalogue, in the order in which a listing shows them.
 #[must_use]
-pub fn all() -> Vec<Box<dyn DynProjection>> {
-    vec![Box::new(Counts)]
+pub fn all(catalogue: &Catalogue) -> Vec<Box<dyn DynProjection>> {
+    let roles = roles::Roles::new(catalogue);
+    vec![
+        Box::new(Counts),
+        Box::new(Lifecycle::with(roles.clone())),
+        Box::new(Progress::with(roles.clone())),
+        Box::new(Resource::with(roles.clone())),
+        Box::new(Resource::over_sessions(roles)),
+        Box::new(Stats::of_sessions()),
+        Box::new(Stats::of_the_store()),
+    ]
 }

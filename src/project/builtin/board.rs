@@ -1,0 +1,132 @@
+//! Sessions at a glance: what the projections that come along say of each, side by side.
+
+use serde::Serialize;
+
+use super::super::view::Projected;
+use super::roles::Roles;
+use super::{Lifecycle, Lives, Progress, Resource, Tracks, Used};
+use crate::error::{Error, Result};
+use crate::event::{Address, Catalogue, Phase, Sequence, SessionId, Timestamp};
+use crate::store::{SessionInfo, Store};
+
+/// Lifecycle, progress and resources of every session of a store.
+///
+/// ```
+/// use retold::event::{Catalogue, Phase};
+/// use retold::project::builtin::Board;
+/// use retold::{NewEvent, Store};
+/// let store = Store::in_memory()?;
+/// store.append("run-7", NewEvent::new("run.started"))?;
+/// let board = Board::new(&store, Catalogue::builtin())?;
+/// let cards = store.sessions(None, 10)?.iter().map(|info| board.card(info)).collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(cards[0].phase, Some(Phase::Running));
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Board {
+    lifecycle: Projected<Lives>,
+    progress: Projected<Tracks>,
+    resource: Projected<Used>,
+    spent: Projected<Used>,
+}
+
+/// What can be said of a branch, all at the same sequence.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Glance {
+    /// Where it is in its life, and what is in it.
+    pub lifecycle: Lives,
+    /// How far it has come.
+    pub progress: Tracks,
+    /// What it used.
+    pub resource: Used,
+}
+
+/// One session in a list: what its branch `main` is doing, and what all of it used.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Card {
+    /// What the store knows of it.
+    pub info: SessionInfo,
+    /// Where it is in its life; nothing when no event has said.
+    pub phase: Option<Phase>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Why, or what went wrong.
+    pub why: Option<String>,
+    /// How far it has come, 0 to 1.
+    pub fraction: Option<f64>,
+    /// Microseconds that are left from its last report of progress, at its rate.
+    pub left_us: Option<u64>,
+    /// Tokens read and written, over all branches, each event once; so are the other two.
+    pub tokens: f64,
+    /// US dollars.
+    pub cost_usd: f64,
+    /// Failures.
+    pub errors: f64,
+}
+
+impl Board {
+    /// Registers the projections with the roles of this catalogue.
+    ///
+    /// # Errors
+    /// As [`Store::project`].
+    pub fn new(store: &Store, catalogue: &Catalogue) -> Result<Self> {
+        let roles = Roles::new(catalogue);
+        Ok(Self {
+            lifecycle: store.project(Lifecycle::with(roles.clone()))?,
+            progress: store.project(Progress::with(roles.clone()))?,
+            resource: store.project(Resource::with(roles.clone()))?,
+            spent: store.project(Resource::over_sessions(roles))?,
+        })
+    }
+
+    /// Everything of a branch, after the event that the address names or at the head that it has now.
+    ///
+    /// # Errors
+    /// As [`Projected::state`].
+    pub fn glance(&self, address: &Address) -> Result<Glance> {
+        let lives = self.lifecycle.read(address.clone())?;
+        // The others are read where the first was, whatever is appended meanwhile.
+        let at = Address::from(address.place().clone()).at(Sequence::new(lives.at));
+        Ok(Glance {
+            lifecycle: lives.state,
+            progress: self.progress.state(at.clone())?,
+            resource: self.resource.state(at)?,
+        })
+    }
+
+    /// What a session used over all its branches, each event once.
+    ///
+    /// # Errors
+    /// As [`Projected::state`].
+    pub fn spent(&self, session: &SessionId) -> Result<Used> {
+        self.spent.state(session.as_str())
+    }
+
+    /// The card of a session.
+    ///
+    /// # Errors
+    /// As [`Projected::state`]. A session without `main` has an empty card.
+    pub fn card(&self, info: &SessionInfo) -> Result<Card> {
+        let main: Address = info.session.as_str().parse()?;
+        let glance = match self.glance(&main) {
+            Err(Error::NotFound { .. }) => Glance::default(),
+            found => found?,
+        };
+        let spent = self.spent(&info.session)?;
+        let life = glance.lifecycle.session;
+        let track = glance.progress.session.unwrap_or_default();
+        Ok(Card {
+            info: info.clone(),
+            phase: life.phase,
+            since: life.phase.map(|_| life.since),
+            why: life.error.or(life.reason),
+            fraction: track.fraction,
+            left_us: track.left_us,
+            tokens: spent.tokens(),
+            cost_usd: spent.sum("cost_usd"),
+            errors: spent.sum("errors"),
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! What a session used: of the machine, of providers, of money.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::fold::{ApplyError, Projection, Scope};
+use super::amount::Amount;
+use super::roles::{Roles, Told, clip};
+use crate::event::{Catalogue, Event, Figure, Measure, Mode, Role, Timestamp};
+use crate::limits::{RESOURCE_NAMES, RESOURCE_RUNS, RESOURCE_TOTALS};
+
+/// Folds the figures that events say, by the roles of a catalogue.
+///
+/// ```
+/// use retold::event::Catalogue;
+/// use retold::project::builtin::Resource;
+/// use retold::{NewEvent, Store};
+/// let store = Store::in_memory()?;
+/// let resources = store.project(Resource::new(Catalogue::builtin()))?;
+/// let call = |tokens: u64| {
+///     NewEvent::new("coder.api_call").data(serde_json::json!({"provider": "acme", "model": "m", "input_tokens": tokens}))
+/// };
+/// store.append("run-7", [call(100), call(50)])?;
+/// let used = resources.state("run-7")?;
+/// assert_eq!(used.sum("input_tokens"), 150.0);
+/// assert_eq!(used.providers["acme"]["input_tokens"].peak, 100.0);
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Resource {
+    roles: Arc<Roles>,
+    scope: Scope,
+}
+
+/// Amounts by the name of their measure.
+pub type Amounts = BTreeMap<String, Amount>;
+
+/// What [`Resource`] knows of a branch, or of a session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Used {
+    /// Everything, by measure.
+    pub measures: Amounts,
+    /// By provider, as far as one is named. After [`RESOURCE_NAMES`] the others are together under [`OTHERS`].
+    pub providers: BTreeMap<String, Amounts>,
+    /// By model, in the same way.
+    pub models: BTreeMap<String, Amounts>,
+    /// What each thing last reported as its total. Of the session under the empty name.
+    totals: BTreeMap<String, Total>,
+    /// What had been used when a run began that has not ended.
+    runs: BTreeMap<String, Begun>,
+}
+
+/// Providers, or models, beyond those that are told apart.
+pub const OTHERS: &str = "(others)";
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Total {
+    position: u64,
+    values: BTreeMap<String, f64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Begun {
+    position: u64,
+    sums: BTreeMap<String, f64>,
+}
+
+impl Resource {
+    /// What a branch used, up to any event of it. With the roles of this catalogue.
+    #[must_use]
+    pub fn new(catalogue: &Catalogue) -> Self {
+        Self::with(Roles::new(catalogue))
+    }
+
+    /// What a session used over all its branches, each event once: what was paid for.
+    #[must_use]
+    pub fn of_sessions(catalogue: &Catalogue) -> Self {
+        Self::over_sessions(Roles::new(catalogue))
+    }
+
+    pub(super) fn with(roles: Arc<Roles>) -> Self {
+        Self { roles, scope: Scope::Branch }
+    }
+
+    pub(super) fn over_sessions(roles: Arc<Roles>) -> Self {
+        Self { roles, scope: Scope::Session }
+    }
+}
+
+impl Projection for Resource {
+    type State = Used;
+
+    fn name(&self) -> &str {
+        if self.scope == Scope::Session { "session_resource" } else { "resource" }
+    }
+
+    fn shape(&self) -> u64 {
+        self.roles.shape()
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    fn apply(&self, used: &mut Used, event: &Event) -> Result<(), ApplyError> {
+        let runs = |role: &Role| {
+            role.has_phase() && role.entity.as_ref().is_some_and(|e| self.roles.sums_up(&e.kind))
+        };
+        let Some(told) = self.roles.told(event, |role| !role.usage.is_empty() || runs(role)) else {
+            return Ok(());
+        };
+        used.take(event, &told, runs(&told.role));
+        Ok(())
+    }
+}
+
+/// Tokens of which it is not said whether they were read or written may be told apart later, and the other way round.
+const UNTOLD: [&str; 2] = ["input_tokens", "output_tokens"];
+
+impl Used {
+    /// What there is of a measure together; 0 of one that was never reported.
+    #[must_use]
+    pub fn sum(&self, measure: &str) -> f64 {
+        self.measures.get(measure).map_or(0.0, |amount| amount.sum)
+    }
+
+    /// Tokens read, written, and not told apart; those of a cache are not among them.
+    #[must_use]
+    pub fn tokens(&self) -> f64 {
+        self.sum("input_tokens") + self.sum("output_tokens") + self.sum("tokens")
+    }
+
+    fn take(&mut self, event: &Event, told: &Told, is_run: bool) {
+        let position = event.position().get();
+        let phase = told.role.phase(&told.data).filter(|_| is_run);
+        let run = format!("{}/{}", told.about.kind, told.about.id);
+        if phase.is_some_and(|phase| !phase.is_final()) && !self.runs.contains_key(&run) {
+            let sums = self.measures.iter().map(|(name, amount)| (name.clone(), amount.sum)).collect();
+            self.runs.insert(run.clone(), Begun { position, sums });
+            drop_oldest(&mut self.runs, RESOURCE_RUNS, |begun| begun.position);
+        }
+        let mut untold = self.since(&run, Measure::Tokens.as_str());
+        for figure in &told.role.usage {
+            self.figure(figure, told, event, &run, &mut untold);
+        }
+        if phase.is_some_and(crate::event::Phase::is_final) {
+            self.runs.remove(&run);
+        }
+    }
+
+    /// What was used of a measure since a run began.
+    fn since(&self, run: &str, measure: &str) -> f64 {
+        let before = self.runs.get(run).and_then(|begun| begun.sums.get(measure));
+        self.sum(measure) - before.copied().unwrap_or_default()
+    }
+
+    fn figure(&mut self, figure: &Figure, told: &Told, event: &Event, run: &str, untold: &mut f64) {
+        let measure = figure.what.as_str();
+        let mut summed: f64 = 0.0;
+        let mut pieces = self.since(run, measure);
+        if figure.mode == Mode::Sum && figure.what == Measure::Tokens {
+            pieces += UNTOLD.iter().map(|name| self.since(run, name)).sum::<f64>();
+        }
+        for reading in figure.read(&told.data) {
+            if !reading.value.is_finite() {
+                continue;
+            }
+            let (amount, is_first) = match figure.mode {
+                Mode::Gauge | Mode::Delta => (reading.value, true),
+                Mode::Total => {
+                    self.beyond(reading.of.as_deref(), measure, reading.value, event.position().get())
+                }
+                Mode::Sum => {
+                    // Several readings are the parts of one sum: what was reported is taken from the first of them.
+                    let known = (pieces - summed).clamp(0.0, reading.value.max(0.0));
+                    summed += known;
+                    let mut amount = reading.value - known;
+                    if UNTOLD.contains(&measure) {
+                        let told_apart = amount.clamp(0.0, untold.max(0.0));
+                        *untold -= told_apart;
+                        amount -= told_apart;
+                    }
+                    (amount, false)
+                }
+            };
+            if amount == 0.0 && !is_first {
+                continue;
+            }
+            let time = event.occurred();
+            enter(&mut self.measures, measure, amount, time);
+            if let Some(name) = reading.provider {
+                enter(named(&mut self.providers, name), measure, amount, time);
+            }
+            if let Some(name) = reading.model {
+                enter(named(&mut self.models, name), measure, amount, time);
+            }
+        }
+    }
+
+    /// How far a total is beyond what the same thing reported before, and whether it is its first report.
+    fn beyond(&mut self, of: Option<&str>, measure: &str, value: f64, position: u64) -> (f64, bool) {
+        if of == Some("") {
+            return (value, true);
+        }
+        let total = self.totals.entry(clip(of.unwrap_or_default().to_owned())).or_default();
+        total.position = position;
+        let before = total.values.insert(measure.to_owned(), value);
+        drop_oldest(&mut self.totals, RESOURCE_TOTALS, |total| total.position);
+        (value - before.unwrap_or_default(), before.is_none())
+    }
+}
+
+fn enter(amounts: &mut Amounts, measure: &str, amount: f64, time: Timestamp) {
+    let entry = match amounts.get_mut(measure) {
+        Some(entry) => entry,
+        None => amounts.entry(measure.to_owned()).or_default(),
+    };
+    if amount < 0.0 && entry.count > 0 {
+        entry.correct(amount);
+    } else {
+        entry.add(amount, time);
+    }
+}
+
+fn named(all: &mut BTreeMap<String, Amounts>, name: String) -> &mut Amounts {
+    let name = clip(name);
+    let is_new = !all.contains_key(&name);
+    let name = if is_new && all.len() >= RESOURCE_NAMES { OTHERS.to_owned() } else { name };
+    all.entry(name).or_default()
+}
+
+fn drop_oldest<V>(all: &mut BTreeMap<String, V>, most: usize, position: impl Fn(&V) -> u64) {
+    if all.len() > most {
+        // The session's own total stays: it is one, however rarely it is told.
+        let oldest = all
+            .iter()
+            .filter(|(name, _)| !name.is_empty())
+            .min_by_key(|(_, v)| position(v))
+            .map(|(name, _)| name.clone());
+        oldest.map(|name| all.remove(&name));
+    }
+}

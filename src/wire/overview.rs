@@ -1,0 +1,102 @@
+//! Sessions at a glance.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Branch, Session};
+use crate::event::{Event, Phase};
+use crate::project::builtin::{Card, Figures, Glance, Used};
+use crate::store::{BranchInfo, SessionInfo};
+
+/// A session of a listing, with what it is doing.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionCard {
+    #[serde(flatten)]
+    session: Session,
+    status: Option<Phase>,
+    since: Option<String>,
+    why: Option<String>,
+    progress: Option<f64>,
+    left_us: Option<u64>,
+    tokens: f64,
+    cost_usd: f64,
+    errors: f64,
+}
+
+impl From<&Card> for SessionCard {
+    fn from(card: &Card) -> Self {
+        Self {
+            session: Session::from(&card.info),
+            status: card.phase,
+            since: card.since.map(|t| t.to_string()),
+            why: card.why.clone(),
+            progress: card.fraction,
+            left_us: card.left_us,
+            tokens: card.tokens,
+            cost_usd: card.cost_usd,
+            errors: card.errors,
+        }
+    }
+}
+
+/// Everything about one session on one screen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Described<'a> {
+    session: String,
+    branch: String,
+    sequence: u64,
+    #[serde(flatten)]
+    glance: &'a Glance,
+    session_resource: &'a Used,
+    stats: &'a Figures,
+    branches: Vec<Branch>,
+    last_events: Vec<Box<RawValue>>,
+}
+
+impl<'a> Described<'a> {
+    /// A branch after an event, what the session used, its figures and branches, and the last events of the branch.
+    #[must_use]
+    pub fn new(
+        at: &crate::event::Address,
+        glance: &'a Glance,
+        session_resource: &'a Used,
+        stats: &'a Figures,
+        branches: &[BranchInfo],
+        last: &[Event],
+    ) -> Self {
+        let raw = |event: &Event| {
+            let mut line = Vec::new();
+            super::event(event, &mut line);
+            serde_json::from_slice(&line).ok()
+        };
+        Self {
+            session: at.session().to_string(),
+            branch: at.branch().to_string(),
+            sequence: at.sequence().map_or(0, crate::event::Sequence::get),
+            glance,
+            session_resource,
+            stats,
+            branches: branches.iter().map(Branch::from).collect(),
+            last_events: last.iter().filter_map(raw).collect(),
+        }
+    }
+}
+
+/// The figures of the whole store, and the sessions with the most events.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoreStats<'a> {
+    sessions: u64,
+    events_per_minute: f64,
+    #[serde(flatten)]
+    figures: &'a Figures,
+    largest: Vec<Session>,
+}
+
+impl<'a> StoreStats<'a> {
+    /// With the rate as it is now.
+    #[must_use]
+    pub fn new(sessions: u64, per_minute: f64, figures: &'a Figures, largest: &[SessionInfo]) -> Self {
+        let largest = largest.iter().map(Session::from).collect();
+        Self { sessions, events_per_minute: per_minute, figures, largest }
+    }
+}
