@@ -29,6 +29,7 @@ mod state_diff;
 mod style;
 mod table;
 mod tail;
+mod timeline;
 mod types;
 mod verify;
 mod view;
@@ -130,6 +131,8 @@ enum Verb {
     State(state::Args),
     /// Compare two states of a projection
     StateDiff(state_diff::Args),
+    /// Draw when what was in which phase, here or as a picture
+    Timeline(timeline::Args),
     /// List the projections: how far they are, and where they could not go on
     Projections(projections::Args),
     /// Fold the states of a projection anew
@@ -243,6 +246,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Promote(args) => promote::run(&args, app),
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),
+        Verb::Timeline(args) => timeline::run(&args, app),
         Verb::Projections(args) => projections::run(&args, app),
         Verb::Rebuild(args) => rebuild::run(&args, app),
         Verb::Import(args) => import::run(&args, app),

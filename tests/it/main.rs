@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alerts;
 mod bitflip;
 #[cfg(feature = "schema")]
 mod catalogue;
@@ -26,6 +27,8 @@ mod cli_types;
 mod cli_verbs;
 mod closing;
 mod cost;
+#[cfg(feature = "cli")]
+mod coverage;
 mod crash;
 mod edges;
 mod fault;
