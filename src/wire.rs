@@ -1,15 +1,20 @@
 //! What all faces say alike: the JSON names of what they hand out, and one table that gives every error its code,
 //! its exit code and its HTTP status.
 
+mod coverage;
+mod laid;
+
+pub use coverage::TypeCoverage;
+pub use laid::Laid;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::event::{Event, EventId, Phase, Place, Role, Timestamp, TypeInfo};
+use crate::event::{Event, EventId, Place, Role, TypeInfo};
 use crate::interop::json::{Style, write};
 use crate::interop::{Format, Loaded, Skipped, print};
-use crate::project::builtin::Covered;
-use crate::project::{Change, Lasting, Parked, ProjectionInfo, Reading, Span, Timeline};
+use crate::project::{Change, Parked, ProjectionInfo, Reading};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
 
 /// How an error is told to programs: a name that does not change, an exit code, and an HTTP status.
@@ -236,96 +241,6 @@ impl<'a> From<&'a TypeInfo> for Type<'a> {
             example: None,
             schema: None,
         }
-    }
-}
-
-/// A timeline, as JSON says it.
-#[derive(Debug, Serialize)]
-pub struct Laid<'a> {
-    of: String,
-    events: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<String>,
-    entities: Vec<LaidEntity<'a>>,
-    warnings: Vec<LaidWarning<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct LaidEntity<'a> {
-    kind: &'a str,
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end: Option<Phase>,
-    micros: u64,
-    spans: Vec<LaidSpan>,
-}
-
-#[derive(Debug, Serialize)]
-struct LaidSpan {
-    phase: Phase,
-    from: String,
-    to: String,
-}
-
-#[derive(Debug, Serialize)]
-struct LaidWarning<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    time: String,
-}
-
-impl<'a> Laid<'a> {
-    /// The timeline of what is at this address.
-    #[must_use]
-    pub fn new(of: String, timeline: &'a Timeline) -> Self {
-        let span = |s: &Span| LaidSpan { phase: s.phase, from: s.from.to_string(), to: s.to.to_string() };
-        let entity = |e: &'a Lasting| LaidEntity {
-            kind: &e.kind,
-            id: &e.id,
-            name: e.name.as_deref(),
-            end: e.end(),
-            micros: e.micros(),
-            spans: e.spans.iter().map(span).collect(),
-        };
-        let range = timeline.range();
-        let warnings = timeline.warnings().iter();
-        Self {
-            of,
-            events: timeline.events(),
-            from: range.map(|(from, _)| from.to_string()),
-            to: range.map(|(_, to)| to.to_string()),
-            entities: timeline.entities().iter().map(entity).collect(),
-            warnings: warnings.map(|w| LaidWarning { kind: &w.kind, time: w.at.to_string() }).collect(),
-        }
-    }
-}
-
-/// How often a type was emitted, as JSON says it.
-#[derive(Debug, Serialize)]
-pub struct TypeCoverage<'a> {
-    name: &'a str,
-    /// Whether the catalogue has it.
-    known: bool,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    domain: &'a str,
-    events: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<String>,
-}
-
-impl<'a> TypeCoverage<'a> {
-    /// One row; `known` when the catalogue has the type.
-    #[must_use]
-    pub fn new(covered: &'a Covered, known: bool) -> Self {
-        let text = |time: Option<Timestamp>| time.map(|t| t.to_string());
-        let Covered { name, domain, events, first, last, .. } = covered;
-        Self { name, known, domain, events: *events, first: text(*first), last: text(*last) }
     }
 }
 

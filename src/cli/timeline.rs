@@ -11,7 +11,8 @@ use super::App;
 use super::failure::{Failure, Outcome};
 use super::style::{DIM, paint};
 use super::table::clean;
-use super::view::count;
+use super::view::{count, grouped};
+use crate::error::Error;
 use crate::event::Address;
 use crate::project::{Lasting, Timeline};
 use crate::store::Query;
@@ -60,6 +61,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let address: Address = args.of.parse()?;
     let mut timeline = Timeline::new(app.catalogue()?);
     let store = app.reading()?;
+    if address.sequence().is_some_and(|n| store.head(address.clone()).is_ok_and(|head| head < n)) {
+        return Err(Error::not_found("event", address).into());
+    }
     for event in store.events(Query::branch(address.clone())?)? {
         timeline.take(&event?);
     }
@@ -98,7 +102,10 @@ fn longest<'a>(all: &'a [Lasting], kind: Option<&str>, limit: usize) -> (Vec<&'a
 
 impl Chart<'_> {
     fn subtitle(&self) -> String {
-        let entities = count((self.rows.len() + self.others) as u64, "thing");
+        let entities = match self.rows.len() + self.others {
+            1 => "1 entity".to_owned(),
+            n => format!("{} entities", grouped(n as u64)),
+        };
         let events = count(self.timeline.events(), "event");
         format!("{entities} in {events}, {} from {}", lasted(self.scale.micros()), self.scale.begin())
     }

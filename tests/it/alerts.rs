@@ -185,7 +185,7 @@ alert = "alert.retries"
     let found = raised(&store, "s");
     let told = ["alert.triggered", "alert.triggered", "alert.repeated_failure", "alert.retries"];
     assert_eq!(kinds(&found), told);
-    assert_eq!(found[0].json::<Value>().unwrap()["message"], "1100 is above 1000");
+    assert_eq!(found[0].json::<Value>().unwrap()["message"], "tokens 1100 is above 1000");
 }
 
 /// Everything that was to be raised, and everything that was, by the event that set it off.

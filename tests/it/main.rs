@@ -22,6 +22,8 @@ mod cli_state;
 #[cfg(feature = "cli")]
 mod cli_tail;
 #[cfg(feature = "cli")]
+mod cli_timeline;
+#[cfg(feature = "cli")]
 mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;

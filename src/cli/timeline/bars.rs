@@ -70,10 +70,13 @@ fn axis(chart: &Chart<'_>, bars: usize) -> String {
     let mut line = String::new();
     for (at, name) in chart.scale.ticks(bars / TICK, bars as f64) {
         let gap = (at as usize).saturating_sub(line.width());
-        line += &" ".repeat(gap);
-        line += &format!("╵{name}");
+        // The last one may have no room for its name.
+        if line.width() + gap + 1 + name.width() <= bars {
+            line += &" ".repeat(gap);
+            line += &format!("╵{name}");
+        }
     }
-    shorten(&line, bars)
+    line
 }
 
 fn column(chart: &Chart<'_>, time: Timestamp, bars: usize) -> usize {

@@ -37,14 +37,14 @@ pub(super) fn show(catalogue: &Catalogue, domain: Option<&str>, app: &mut App) -
 }
 
 fn emitted(report: &CoverageReport, app: &mut App) -> Outcome {
-    let mut table = Table::new(&["TYPE", "#EVENTS", "LAST", ""], app.out.width());
+    let mut table = Table::new(&["TYPE", "#EVENTS", "LAST"], app.out.width());
     let known = report.types.iter().filter(|t| t.events > 0).map(|t| (t, ""));
-    for (covered, note) in known.chain(report.unknown.iter().map(|t| (t, "not in the catalogue"))) {
+    for (covered, note) in known.chain(report.unknown.iter().map(|t| (t, ", not in the catalogue"))) {
+        let last = covered.last.map(short).unwrap_or_default();
         let lines = table.row(vec![
             cell(&covered.name).style(of_kind(&covered.name)),
             cell(grouped(covered.events)),
-            cell(covered.last.map(short).unwrap_or_default()).style(DIM),
-            cell(note).style(NOTICE),
+            cell(format!("{last}{note}")).style(if note.is_empty() { DIM } else { NOTICE }),
         ]);
         app.out.lines(lines)?;
     }
@@ -67,9 +67,25 @@ fn never(report: &CoverageReport, app: &mut App) -> Outcome {
     }
     let wide = rows.iter().map(|(domain, _)| domain.len()).max().unwrap_or_default();
     for (domain, types) in rows {
-        let names: Vec<&str> = types.iter().map(|t| t.name.as_str()).collect();
-        let names = paint(NOTICE, names.join(" "));
-        app.out.line(format!("{}  {names}", paint(DIM, format!("{domain:wide$}"))))?;
+        let room = app.out.width().map_or(usize::MAX, |width| width.saturating_sub(wide + 2));
+        let mut before = domain;
+        for line in wrapped(types.iter().map(|t| t.name.as_str()), room) {
+            let line = paint(NOTICE, line);
+            app.out.line(format!("{}  {line}", paint(DIM, format!("{before:wide$}"))))?;
+            before = "";
+        }
     }
     Ok(())
+}
+
+/// Words in lines of so many columns; one that is longer has a line of its own.
+fn wrapped<'a>(words: impl Iterator<Item = &'a str>, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut().filter(|line| line.len() + 1 + word.len() <= room) {
+            Some(line) => *line += &format!(" {word}"),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }

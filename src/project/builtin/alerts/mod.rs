@@ -1,6 +1,7 @@
 //! Alerts: events that say that somebody should look, raised by rules.
 
 mod rule;
+mod said;
 mod stalled;
 mod watch;
 

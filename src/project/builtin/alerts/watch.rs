@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::rule::{Armed, By, Rule, When, told};
-use crate::event::{Catalogue, Event, EventId, Measure, Phase, Role, Timestamp};
+use super::rule::{Armed, Rule, When, told};
+use super::said::Said;
+use crate::event::{Catalogue, Event, EventId, Phase, Timestamp};
 use crate::limits::{ALERTS_KEPT, MAX_WATCHED};
 
 /// What the alerts know of a branch.
@@ -23,10 +23,13 @@ pub struct Watch {
     /// The last event that is no alert.
     pub last: Option<Last>,
     /// Those that the last event called for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) fresh: Vec<Alert>,
     /// When it happened, by rule and what is counted together.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     counted: BTreeMap<String, BTreeMap<String, Vec<i64>>>,
     /// Until when a rule keeps quiet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     quiet: BTreeMap<String, BTreeMap<String, i64>>,
 }
 
@@ -90,57 +93,6 @@ pub struct Told {
     pub threshold: Option<f64>,
 }
 
-/// What an event says, read once for all rules.
-struct Said<'a> {
-    event: &'a Event,
-    role: Option<&'a Role>,
-    payload: Value,
-    /// Kind and name of what it is about.
-    entity: Option<(String, String)>,
-    called: Option<String>,
-    phase: Option<Phase>,
-}
-
-impl<'a> Said<'a> {
-    fn new(catalogue: &'a Catalogue, event: &'a Event) -> Self {
-        let role = catalogue.role(event.kind());
-        // What is no JSON says nothing.
-        let payload = if event.is_json() { event.json().unwrap_or_default() } else { Value::Null };
-        let of = role.and_then(|role| role.entity.as_ref());
-        Self {
-            event,
-            entity: of.map(|e| (e.kind.clone(), e.id(&payload, event.correlation()))),
-            called: of.and_then(|e| e.name(&payload)),
-            phase: role.and_then(|role| role.phase(&payload)),
-            role,
-            payload,
-        }
-    }
-
-    fn fails(&self) -> bool {
-        let counts = |role: &Role| role.usage.iter().any(|f| f.what == Measure::Errors && f.at.is_empty());
-        self.phase == Some(Phase::Failed) || self.role.is_some_and(counts)
-    }
-
-    fn is_whole(&self) -> bool {
-        self.role.and_then(|r| r.entity.as_ref()).is_some_and(|e| e.whole)
-    }
-
-    /// What the rule counts together.
-    fn key(&self, by: By) -> String {
-        let Some((kind, id)) = self.entity.as_ref().filter(|_| by != By::Session) else {
-            return String::new();
-        };
-        let called = self.called.as_ref().filter(|_| by == By::Name);
-        format!("{kind} {}", called.unwrap_or(id)).trim_end().to_owned()
-    }
-
-    fn why(&self) -> Option<String> {
-        let role = self.role?;
-        role.error.text(&self.payload).or_else(|| role.reason.text(&self.payload))
-    }
-}
-
 fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
@@ -165,7 +117,8 @@ impl Watch {
             self.note(rules, event);
             return;
         }
-        let said = Said::new(catalogue, event);
+        let whole = rules.iter().any(|a| matches!(a.rule.when, When::Above { .. }));
+        let said = Said::new(catalogue, event, whole);
         let at = event.occurred().micros();
         for armed in rules {
             if let When::Stalled { after } = armed.rule.when {
@@ -254,7 +207,8 @@ impl Watch {
             When::Above { at, value } => {
                 let found = at.number(&said.payload).filter(|found| found > value)?;
                 (data.value, data.threshold) = (Some(found), Some(*value));
-                format!("{found} is above {value}")
+                let name = at.iter().next().map(|p| p.as_str().trim_start_matches('/').to_owned());
+                format!("{} {found} is above {value}", name.unwrap_or_default())
             }
             _ => return None,
         };
@@ -266,9 +220,8 @@ impl Watch {
         if !self.may_speak(rule, &key, at) {
             return None;
         }
-        let about = key.clone();
-        let about = if about.is_empty() { String::new() } else { format!("{about}: ") };
-        let why = said.why().map(|why| format!(": {}", first_line(&why))).unwrap_or_default();
+        let about = if key.is_empty() { String::new() } else { format!("{key}: ") };
+        let why = said.why().map(|why| format!(": {why}")).unwrap_or_default();
         data.rule.clone_from(&rule.name);
         data.severity.clone_from(&rule.severity);
         data.message = format!("{about}{what}{why}");
@@ -284,10 +237,13 @@ impl Watch {
     /// Counts one more, and whether that is enough. Then it begins anew.
     fn enough(&mut self, rule: &Rule, key: &str, count: u32, window: Duration, at: i64) -> bool {
         let all = self.counted.entry(rule.name.clone()).or_default();
-        let times = all.entry(key.to_owned()).or_default();
-        times.push(at);
-        times.retain(|time| at.saturating_sub(*time) <= micros(window));
-        let enough = times.len() >= count as usize;
+        all.entry(key.to_owned()).or_default().push(at);
+        // What is too old is forgotten, of others too.
+        all.retain(|_, times| {
+            times.retain(|time| at.saturating_sub(*time) <= micros(window));
+            !times.is_empty()
+        });
+        let enough = all.get(key).is_some_and(|times| times.len() >= count as usize);
         if enough {
             all.remove(key);
         }
@@ -330,14 +286,5 @@ fn bound<T>(all: &mut BTreeMap<String, T>, age: impl Fn(&T) -> i64) {
         && let Some(oldest) = all.iter().min_by_key(|(_, t)| age(t)).map(|(key, _)| key.clone())
     {
         all.remove(&oldest);
-    }
-}
-
-fn first_line(text: &str) -> String {
-    const MOST: usize = 200;
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line.to_owned(),
     }
 }
