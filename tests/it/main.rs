@@ -16,6 +16,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
+mod cli_migrate;
+#[cfg(feature = "cli")]
 mod cli_refusals;
 #[cfg(feature = "cli")]
 mod cli_state;
@@ -45,3 +47,4 @@ mod properties;
 mod store;
 mod stress;
 mod support;
+mod upcasts;

@@ -264,8 +264,8 @@ fn snapshots_of_old_heads_do_not_pile_up() {
     }
     drop(steps);
     store.close().unwrap();
-    let db = redb::ReadOnlyDatabase::open(folder.path().join("s.redb")).unwrap();
-    let txn = redb::ReadableDatabase::begin_read(&db).unwrap();
+    let tables = crate::support::Tables::of(&folder.path().join("s.redb"));
+    let txn = redb::ReadableDatabase::begin_read(&tables.db).unwrap();
     let table = redb::TableDefinition::<&[u8], &[u8]>::new("snapshots");
     let rows = redb::ReadableTableMetadata::len(&txn.open_table(table).unwrap()).unwrap();
     assert_eq!(rows, 3, "256, 512 and the head");

@@ -63,7 +63,7 @@ pub(super) fn lasted(micros: u64) -> String {
         0 => "0".to_owned(),
         1..1_000 => format!("{micros}µs"),
         1_000..SECOND => format!("{}ms", micros / 1_000),
-        SECOND..MINUTE if !micros.is_multiple_of(SECOND) && micros < 10 * SECOND => {
+        SECOND..MINUTE if micros < 10 * SECOND && micros % SECOND >= SECOND / 10 => {
             format!("{}.{}s", micros / SECOND, micros % SECOND / 100_000)
         }
         SECOND..MINUTE => format!("{}s", micros / SECOND),
@@ -79,9 +79,20 @@ mod tests {
 
     #[test]
     fn durations_are_said_in_two_units_at_the_most() {
-        let said = [0, 870, 12_400, 3_400_000, 12_300_000, 237 * SECOND, 2 * MINUTE, 3_900 * SECOND, 2 * DAY];
+        let said = [
+            0,
+            870,
+            12_400,
+            2_040_000,
+            3_400_000,
+            12_300_000,
+            237 * SECOND,
+            2 * MINUTE,
+            3_900 * SECOND,
+            2 * DAY,
+        ];
         let said: Vec<String> = said.into_iter().map(lasted).collect();
-        assert_eq!(said, ["0", "870µs", "12ms", "3.4s", "12s", "3m 57s", "2m", "1h 5m", "2d"]);
+        assert_eq!(said, ["0", "870µs", "12ms", "2s", "3.4s", "12s", "3m 57s", "2m", "1h 5m", "2d"]);
     }
 
     #[test]
