@@ -134,6 +134,16 @@ pub const PROJECT_IDLE_MS: u64 = 250;
 pub const PROJECT_FLUSH_BYTES: usize = 2 * 1_024 * 1_024;
 /// … or so many rows.
 pub const PROJECT_FLUSH_ROWS: usize = 4_096;
+/// Rules of one projection of alerts.
+pub const MAX_ALERT_RULES: usize = 64;
+/// Events that a rule counts before it raises an alert.
+pub const MAX_ALERT_COUNT: u32 = 1_000;
+/// Entities of a branch of which a rule keeps when they failed; the oldest are forgotten.
+pub const MAX_WATCHED: usize = 1_024;
+/// Alerts of a branch that are kept beside their events.
+pub const ALERTS_KEPT: usize = 16;
+/// Entities that a timeline lays out.
+pub const MAX_TIMELINE_ROWS: usize = 10_000;
 /// Threads of one rebuild.
 pub const REBUILD_THREADS: usize = 8;
 

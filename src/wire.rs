@@ -1,7 +1,12 @@
 //! What all faces say alike: the JSON names of what they hand out, and one table that gives every error its code,
 //! its exit code and its HTTP status.
 
+mod coverage;
+mod laid;
 mod overview;
+
+pub use coverage::TypeCoverage;
+pub use laid::Laid;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -1,6 +1,8 @@
 //! `retold demo`: a small agent run, played into a store of its own. What it says happened did happen: the first part
 //! runs in a process that is killed.
 
+mod platform;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,11 +16,13 @@ use super::style::{BAD, DIM, GOOD, HEADER, NAME, of_kind, paint};
 use super::table::shorten;
 use super::view::{count, summary};
 use crate::error::Error;
-use crate::event::{Address, Event, Expect, NewEvent, Sequence};
+use crate::event::{Address, Catalogue, Event, Expect, NewEvent, Sequence};
+use crate::project::builtin::Coverage;
 use crate::store::{Builder, Query, Store};
 
 const STORE: &str = "./retold-demo.redb";
 const SESSION: &str = "fix-login";
+const SHIPPED: &str = "ship-login";
 const BETTER: &str = "fix-login/test-first";
 /// The source of every event of a demo: how its store is known again.
 const SOURCE: &str = "retold-demo";
@@ -79,6 +83,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let (left, right): (Address, Address) = (SESSION.parse()?, BETTER.parse()?);
     let compared = store.diff(&left, &right)?;
     diff::show(app, &store, (left.place(), right.place()), compared)?;
+
+    scene(app, &format!("5. A longer run, with a platform and three coders: {SHIPPED}"))?;
+    longer(app, &store)?;
     store.close()?;
 
     app.out.line(format!("\n{}", paint(HEADER, "Try next:")))?;
@@ -91,6 +98,23 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         app.out.line(format!("  {}", paint(NAME, format!("{program} --store {place} {rest}"))))?;
     }
     Ok(())
+}
+
+/// Plays the run that emits what a platform can emit, and says what the store has of the catalogue by now.
+fn longer(app: &mut App, store: &Store) -> Outcome {
+    let receipt = store.append_if(SHIPPED, Expect::Empty, platform::run()?)?;
+    let coverage = store.project(Coverage)?.coverage(Catalogue::builtin())?;
+    let of = |domain: &str| {
+        let all = || coverage.types.iter().filter(|t| t.domain == domain);
+        format!("{} of {}", all().filter(|t| t.events > 0).count(), all().count())
+    };
+    app.out.line(format!(
+        "   {}. Coverage: {} of {} types were emitted, {} of coder; `types --coverage` names the others",
+        count(receipt.last().get(), "event"),
+        coverage.emitted(),
+        coverage.types.len(),
+        of("coder"),
+    ))
 }
 
 /// The program as it can be called again from here.

@@ -35,6 +35,7 @@ mod stats;
 mod style;
 mod table;
 mod tail;
+mod timeline;
 mod types;
 mod verify;
 mod view;
@@ -146,6 +147,8 @@ enum Verb {
     State(state::Args),
     /// Compare two states of a projection
     StateDiff(state_diff::Args),
+    /// Draw when what was in which phase, here or as a picture
+    Timeline(timeline::Args),
     /// List the projections: how far they are, and where they could not go on
     Projections(projections::Args),
     /// Fold the states of a projection anew
@@ -270,6 +273,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Promote(args) => promote::run(&args, app),
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),
+        Verb::Timeline(args) => timeline::run(&args, app),
         Verb::Projections(args) => projections::run(&args, app),
         Verb::Rebuild(args) => rebuild::run(&args, app),
         Verb::Import(args) => import::run(&args, app),

@@ -35,7 +35,13 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     };
     let store = app.changing()?;
     app.out.begin_list()?;
+    let known = store.projections()?;
+    let has = |name: &str| known.iter().any(|info| info.name == name && info.version.is_some());
     for projection in wanted {
+        // What raises events begins to do so when it is named, or where it has before.
+        if args.all && projection.reacts() && !has(projection.name()) {
+            continue;
+        }
         let projected = store.project_dyn(projection)?;
         // Registering it may have begun one: the first, or one for a new version.
         let rebuild = match projected.rebuilding() {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+mod coverage;
+
 use super::App;
 use super::failure::Outcome;
 use super::role_words::role_words;
@@ -21,7 +23,8 @@ const MARGIN: usize = 8;
   retold types --domain coder
   retold types tool.invoked
   retold types PLAN_CREATED -o json
-  retold --types ours.toml types --domain parcel")]
+  retold --types ours.toml types --domain parcel
+  retold types --coverage")]
 pub(super) struct Args {
     /// A type to explain, by any of its names; without one they are listed
     #[arg(value_name = "TYPE")]
@@ -29,10 +32,16 @@ pub(super) struct Args {
     /// Only those of this domain
     #[arg(long, value_name = "DOMAIN", conflicts_with = "name")]
     domain: Option<String>,
+    /// Which of them were emitted in the store, how often and when last, and which never
+    #[arg(long, conflicts_with = "name")]
+    coverage: bool,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let catalogue = app.catalogue()?;
+    if args.coverage {
+        return coverage::show(&catalogue, args.domain.as_deref(), app);
+    }
     match &args.name {
         Some(name) => {
             let Some(info) = catalogue.find(name) else {

@@ -56,13 +56,21 @@ pub struct Emit {
     pub(crate) rule: String,
     pub(crate) event: NewEvent,
     pub(crate) to: Option<Place>,
+    pub(crate) cause: Option<EventId>,
 }
 
 impl Emit {
     /// An event by a rule, whose name is unique among those that one event can set off in this projection. It is
     /// appended to the branch of the causing event; id and causation are filled in.
     pub fn new(rule: impl Into<String>, event: NewEvent) -> Self {
-        Self { rule: rule.into(), event, to: None }
+        Self { rule: rule.into(), event, to: None, cause: None }
+    }
+
+    /// Because of an earlier event than the one at hand, which has shown it: a silence follows from the last event
+    /// before it. Id and causation are those of the earlier one, and the time is the raised event's own.
+    pub fn because(mut self, cause: EventId) -> Self {
+        self.cause = Some(cause);
+        self
     }
 
     /// Appended to this branch instead. A session that is not there begins with it; a branch has to exist.

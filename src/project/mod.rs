@@ -19,6 +19,7 @@ mod run;
 mod seat;
 mod status;
 mod task;
+mod timeline;
 mod view;
 
 pub use bell::Retried;
@@ -26,4 +27,5 @@ pub use fold::{AnyState, ApplyError, DynProjection, Emit, Projection, Scope};
 pub use history::{Change, History};
 pub use info::{Parked, ProjectionInfo};
 pub use task::{Progress, Rebuild};
+pub use timeline::{Lasting, Span, Timeline, Warning};
 pub use view::{Projected, Reading};

@@ -13,9 +13,14 @@ pub(super) struct Raise {
 
 impl Raise {
     pub(super) fn new(projection: &str, emit: Emit, cause: &Event) -> Self {
-        let id = Emit::id(projection, &emit.rule, cause.id());
-        let mut event = emit.event.with_id(id).causation(cause.id()).occurred(cause.occurred());
-        if let Some(correlation) = cause.correlation().filter(|_| event.correlation.is_empty()) {
+        let because = emit.cause.unwrap_or(cause.id());
+        let mut event = emit.event.with_id(Emit::id(projection, &emit.rule, because)).causation(because);
+        if emit.cause.is_none() {
+            event = event.occurred(cause.occurred());
+        }
+        // What an earlier event was correlated with is not known here, and has to be the same however it is raised.
+        let known = because == cause.id();
+        if let Some(correlation) = cause.correlation().filter(|_| known && event.correlation.is_empty()) {
             event = event.correlation(correlation.to_owned());
         }
         Self { place: emit.to.unwrap_or_else(|| (**cause.place()).clone()), event }

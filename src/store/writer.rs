@@ -253,7 +253,9 @@ impl Shared {
 
     /// What the last commits left to be done: (settle, sync).
     fn duties(&self) -> (bool, bool) {
-        (!super::sync::read(&self.tail).is_empty(), lock(&self.writer.core).unsynced())
+        // One lock at a time: who has the core may wait for the settler, and the settler for the tail.
+        let unsettled = !super::sync::read(&self.tail).is_empty();
+        (unsettled, lock(&self.writer.core).unsynced())
     }
 
     /// Sets the clocks of the thread.

@@ -11,7 +11,7 @@ use retold::schema::Validation;
 use retold::{Catalogue, Error, Filter, NewEvent, Query, Store};
 use serde_json::json;
 
-const PLATFORM: [&str; 38] = [
+pub(crate) const PLATFORM: [&str; 38] = [
     "plan.created",
     "plan.phase_changed",
     "plan.state_changed",
@@ -52,7 +52,7 @@ const PLATFORM: [&str; 38] = [
     "budget.exceeded",
 ];
 
-const CODER: [&str; 20] = [
+pub(crate) const CODER: [&str; 20] = [
     "coder.created",
     "coder.started",
     "coder.paused",

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alerts;
 mod bitflip;
 mod builtin;
 #[cfg(feature = "schema")]
@@ -25,11 +26,15 @@ mod cli_state;
 #[cfg(feature = "cli")]
 mod cli_tail;
 #[cfg(feature = "cli")]
+mod cli_timeline;
+#[cfg(feature = "cli")]
 mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
 mod closing;
 mod cost;
+#[cfg(feature = "cli")]
+mod coverage;
 mod crash;
 mod edges;
 mod fault;

@@ -1,10 +1,12 @@
 //! Projections that come with the store. They go by the roles of a catalogue, so a user's type that has a role takes
 //! part like a built-in one.
 
+pub mod alerts;
 mod amount;
 mod board;
 mod chart;
 mod counts;
+mod coverage;
 mod life;
 mod lifecycle;
 #[cfg(test)]
@@ -21,10 +23,12 @@ mod step;
 mod testing;
 mod track;
 
+pub use alerts::Alerts;
 pub use amount::Amount;
 pub use board::{Board, Card, Glance};
 pub use chart::Chart;
 pub use counts::{Counted, Counts};
+pub use coverage::{Coverage, CoverageReport, Covered, Emitted};
 pub use life::{Life, Transition};
 pub use lifecycle::{Anomaly, Lifecycle, Lives, Tally};
 pub use progress::{Progress, Tracks};
@@ -47,5 +51,7 @@ pub fn all(catalogue: &Catalogue) -> Vec<Box<dyn DynProjection>> {
         Box::new(Resource::over_sessions(roles)),
         Box::new(Stats::of_sessions()),
         Box::new(Stats::of_the_store()),
+        Box::new(Coverage),
+        Box::new(Alerts::built_in()),
     ]
 }

@@ -1,0 +1,290 @@
+//! What the rules know of a branch, and what an event changes of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rule::{Armed, Rule, When, told};
+use super::said::Said;
+use crate::event::{Catalogue, Event, EventId, Phase, Timestamp};
+use crate::limits::{ALERTS_KEPT, MAX_WATCHED};
+
+/// What the alerts know of a branch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Watch {
+    /// How many alerts each rule has called for.
+    pub raised: BTreeMap<String, u64>,
+    /// The last of them, the newest at the end.
+    pub recent: Vec<Alert>,
+    /// What is running, waiting or paused at the moment, by kind and name.
+    pub live: BTreeMap<String, Phase>,
+    /// The last event that is no alert.
+    pub last: Option<Last>,
+    /// Those that the last event called for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) fresh: Vec<Alert>,
+    /// When it happened, by rule and what is counted together.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    counted: BTreeMap<String, BTreeMap<String, Vec<i64>>>,
+    /// Until when a rule keeps quiet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    quiet: BTreeMap<String, BTreeMap<String, i64>>,
+}
+
+/// The last event that is no alert.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Last {
+    /// Its id.
+    pub id: EventId,
+    /// When it occurred, in microseconds since the epoch.
+    pub at: i64,
+    /// The branch that recorded it.
+    pub(super) branch: String,
+    /// Rules that have told of the silence after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) told: Vec<String>,
+}
+
+/// An alert that was called for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Alert {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The event because of which it is raised: for a silence the one before it.
+    pub cause: EventId,
+    /// When it was called for, in microseconds since the epoch.
+    pub at: i64,
+    /// Its payload.
+    pub data: Told,
+}
+
+/// The payload of an alert.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Told {
+    /// The rule.
+    pub rule: String,
+    /// How bad it is.
+    pub severity: String,
+    /// In words.
+    pub message: String,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_kind: Option<String>,
+    /// Which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_id: Option<String>,
+    /// How many times it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// Within how long a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<u64>,
+    /// How much it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// How much it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Watch {
+    /// Whether something is at work, and nothing waits for somebody or for its time.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        let held = |phase: &Phase| matches!(phase, Phase::Waiting | Phase::Paused);
+        self.live.values().any(|phase| *phase == Phase::Running) && !self.live.values().any(held)
+    }
+
+    /// Folds an event.
+    pub(super) fn take(&mut self, rules: &[Armed], catalogue: &Catalogue, event: &Event) {
+        self.fresh.clear();
+        // Alerts set nothing off, or they would set off each other.
+        if event.kind().starts_with("alert.") {
+            self.note(rules, event);
+            return;
+        }
+        let whole = rules.iter().any(|a| matches!(a.rule.when, When::Above { .. }));
+        let said = Said::new(catalogue, event, whole);
+        let at = event.occurred().micros();
+        for armed in rules {
+            if let When::Stalled { after } = armed.rule.when {
+                let here = self.last.as_ref().is_some_and(|last| last.branch == event.branch().as_str());
+                let alert = self.stalled(&armed.rule, after, event.occurred()).filter(|_| here);
+                self.raise(alert);
+            } else if armed.types.as_ref().is_none_or(|types| types.takes_kind(event.kind())) {
+                let alert = self.set_off(&armed.rule, &said);
+                self.raise(alert);
+            }
+        }
+        self.live(&said);
+        let (id, branch) = (event.id(), event.branch().as_str().to_owned());
+        self.last = Some(Last { id, at, branch, told: Vec::new() });
+    }
+
+    /// That a silence was told of, so that it is told once.
+    fn note(&mut self, rules: &[Armed], event: &Event) {
+        let Some(last) = self.last.as_mut().filter(|last| event.causation() == Some(last.id)) else { return };
+        let Ok(told) = event.json::<Told>() else { return };
+        let stalled = |a: &&Armed| a.rule.name == told.rule && matches!(a.rule.when, When::Stalled { .. });
+        if rules.iter().any(|a| stalled(&a)) && !last.told.contains(&told.rule) {
+            last.told.push(told.rule.clone());
+            let (kind, cause, at) = (event.kind().to_owned(), last.id, event.occurred().micros());
+            self.keep(Alert { kind, cause, at, data: told });
+        }
+    }
+
+    fn raise(&mut self, alert: Option<Alert>) {
+        if let Some(alert) = alert {
+            self.fresh.push(alert.clone());
+            self.keep(alert);
+        }
+    }
+
+    fn keep(&mut self, alert: Alert) {
+        *self.raised.entry(alert.data.rule.clone()).or_default() += 1;
+        self.recent.push(alert);
+        let over = self.recent.len().saturating_sub(ALERTS_KEPT);
+        self.recent.drain(..over);
+    }
+
+    /// The alert of a rule about silence, when it has lasted at this time.
+    pub(super) fn stalled(&self, rule: &Rule, after: Duration, now: Timestamp) -> Option<Alert> {
+        let last = self.last.as_ref().filter(|last| !last.told.contains(&rule.name))?;
+        let due = last.at.saturating_add(micros(after));
+        if now.micros() < due || !self.is_running() {
+            return None;
+        }
+        let running: Vec<&String> =
+            self.live.iter().filter(|(_, phase)| **phase == Phase::Running).map(|(of, _)| of).collect();
+        let first = running.first()?;
+        let (kind, id) = first.split_once(' ').unwrap_or((first, ""));
+        let more = match running.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        let data = Told {
+            rule: rule.name.clone(),
+            severity: rule.severity.clone(),
+            message: format!("no event for {} while {first}{more} is running", told(after)),
+            entity_kind: Some(kind.to_owned()),
+            entity_id: Some(id.to_owned()).filter(|id| !id.is_empty()),
+            window_ms: Some(millis(after)),
+            ..Told::default()
+        };
+        Some(Alert { kind: rule.alert().to_owned(), cause: last.id, at: due, data })
+    }
+
+    fn set_off(&mut self, rule: &Rule, said: &Said<'_>) -> Option<Alert> {
+        let at = said.event.occurred().micros();
+        let mut data = Told::default();
+        let what = match &rule.when {
+            When::Failures { count, .. } if said.fails() => {
+                data.count = Some(*count);
+                format!("failed {count} times within {}", rule.window().map(told).unwrap_or_default())
+            }
+            When::Happens { count, .. } => {
+                data.count = Some(*count);
+                let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
+                format!("{} {times}", said.event.kind())
+            }
+            When::Warns(kind) if said.role.is_some_and(|role| role.alert == Some(*kind)) => {
+                kind.as_str().replace('_', " ")
+            }
+            When::Above { at, value } => {
+                let found = at.number(&said.payload).filter(|found| found > value)?;
+                (data.value, data.threshold) = (Some(found), Some(*value));
+                let name = at.iter().next().map(|p| p.as_str().trim_start_matches('/').to_owned());
+                format!("{} {found} is above {value}", name.unwrap_or_default())
+            }
+            _ => return None,
+        };
+        let key = said.key(rule.by);
+        if let (Some(count), Some(window)) = (data.count, rule.window()) {
+            self.enough(rule, &key, count, window, at).then_some(())?;
+            data.window_ms = Some(millis(window));
+        }
+        if !self.may_speak(rule, &key, at) {
+            return None;
+        }
+        let about = if key.is_empty() { String::new() } else { format!("{key}: ") };
+        let why = said.why().map(|why| format!(": {why}")).unwrap_or_default();
+        data.rule.clone_from(&rule.name);
+        data.severity.clone_from(&rule.severity);
+        data.message = format!("{about}{what}{why}");
+        data.value = data.value.or_else(|| rule.value.number(&said.payload));
+        data.threshold = data.threshold.or_else(|| rule.threshold.number(&said.payload));
+        if let Some((kind, id)) = &said.entity {
+            data.entity_kind = Some(kind.clone());
+            data.entity_id = Some(id.clone()).filter(|id| !id.is_empty());
+        }
+        Some(Alert { kind: rule.alert().to_owned(), cause: said.event.id(), at, data })
+    }
+
+    /// Counts one more, and whether that is enough. Then it begins anew.
+    fn enough(&mut self, rule: &Rule, key: &str, count: u32, window: Duration, at: i64) -> bool {
+        let all = self.counted.entry(rule.name.clone()).or_default();
+        all.entry(key.to_owned()).or_default().push(at);
+        // What is too old is forgotten, of others too.
+        all.retain(|_, times| {
+            times.retain(|time| at.saturating_sub(*time) <= micros(window));
+            !times.is_empty()
+        });
+        let enough = all.get(key).is_some_and(|times| times.len() >= count as usize);
+        if enough {
+            all.remove(key);
+        }
+        bound(all, |times| times.last().copied().unwrap_or_default());
+        enough
+    }
+
+    fn may_speak(&mut self, rule: &Rule, key: &str, at: i64) -> bool {
+        if rule.quiet.is_zero() {
+            return true;
+        }
+        let all = self.quiet.entry(rule.name.clone()).or_default();
+        all.retain(|_, until| *until > at);
+        if all.contains_key(key) {
+            return false;
+        }
+        all.insert(key.to_owned(), at.saturating_add(micros(rule.quiet)));
+        bound(all, |until| *until);
+        true
+    }
+
+    fn live(&mut self, said: &Said<'_>) {
+        let (Some((kind, id)), Some(phase)) = (&said.entity, said.phase) else { return };
+        let key = format!("{kind} {id}").trim_end().to_owned();
+        match phase {
+            // The end of the whole is the end of all that is in it.
+            phase if phase.is_final() && said.is_whole() => self.live.clear(),
+            phase if phase.is_final() || phase == Phase::Created => drop(self.live.remove(&key)),
+            phase => drop(self.live.insert(key, phase)),
+        }
+        if self.live.len() > MAX_WATCHED {
+            self.live.pop_first();
+        }
+    }
+}
+
+/// Forgets what is oldest when there is too much.
+fn bound<T>(all: &mut BTreeMap<String, T>, age: impl Fn(&T) -> i64) {
+    if all.len() > MAX_WATCHED
+        && let Some(oldest) = all.iter().min_by_key(|(_, t)| age(t)).map(|(key, _)| key.clone())
+    {
+        all.remove(&oldest);
+    }
+}

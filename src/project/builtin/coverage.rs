@@ -1,0 +1,138 @@
+//! Which types of events are emitted, how often and when last; and which never.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::fold::{ApplyError, Projection, Scope};
+use super::super::view::Projected;
+use crate::error::Result;
+use crate::event::{Catalogue, Event, Timestamp};
+
+/// Counts the events of each type over the whole store. A type that is defined and never emitted is a fault that no
+/// test of one program finds; `retold types --coverage` and [`Projected::coverage`] show it.
+///
+/// ```
+/// use retold::project::builtin::Coverage;
+/// use retold::{Catalogue, NewEvent, Store};
+/// let store = Store::in_memory()?;
+/// let coverage = store.project(Coverage)?;
+/// store.append("run-7", [NewEvent::new("plan.created"), NewEvent::new("plan_created"), NewEvent::new("a.b")])?;
+/// let report = coverage.coverage(Catalogue::builtin())?;
+/// let plan = report.types.iter().find(|t| t.name == "plan.created").unwrap();
+/// assert_eq!((plan.events, report.emitted(), report.unknown.len()), (2, 1, 1));
+/// assert!(report.never().any(|t| t.name == "plan.applied"));
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Coverage;
+
+/// What [`Coverage`] knows of one type, by the name under which it was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Emitted {
+    /// How many there are, each once, whatever forks inherit it.
+    pub events: u64,
+    /// When the first and the last of them occurred, in microseconds since the epoch.
+    pub first: i64,
+    /// When the last one did.
+    pub last: i64,
+}
+
+impl Emitted {
+    fn and(&mut self, other: &Self) {
+        let none = self.events == 0;
+        self.first = if none { other.first } else { self.first.min(other.first) };
+        self.last = if none { other.last } else { self.last.max(other.last) };
+        self.events += other.events;
+    }
+}
+
+impl Projection for Coverage {
+    type State = Emitted;
+
+    fn name(&self) -> &str {
+        "coverage"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Key
+    }
+
+    /// The name as it was recorded: what it is another name of depends on a catalogue, and is asked of the report.
+    fn key(&self, event: &Event) -> Option<String> {
+        Some(event.kind().to_owned())
+    }
+
+    fn apply(&self, emitted: &mut Emitted, event: &Event) -> Result<(), ApplyError> {
+        let occurred = event.occurred().micros();
+        emitted.and(&Emitted { events: 1, first: occurred, last: occurred });
+        Ok(())
+    }
+}
+
+/// A type, and how often it was emitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Covered {
+    /// Its name in the catalogue, or as it was recorded when no catalogue knows it.
+    pub name: String,
+    /// Its domain; empty when it is not known.
+    pub domain: String,
+    /// How many events there are, under any of its names.
+    pub events: u64,
+    /// When the first of them occurred.
+    pub first: Option<Timestamp>,
+    /// When the last of them occurred.
+    pub last: Option<Timestamp>,
+}
+
+impl Covered {
+    fn new(name: &str, domain: &str, emitted: &Emitted) -> Self {
+        let some = |micros| (emitted.events > 0).then(|| Timestamp::from_micros(micros));
+        let (first, last) = (some(emitted.first), some(emitted.last));
+        Self { name: name.to_owned(), domain: domain.to_owned(), events: emitted.events, first, last }
+    }
+}
+
+/// Every type of a catalogue, and how often it was emitted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CoverageReport {
+    /// The types of the catalogue, in its order.
+    pub types: Vec<Covered>,
+    /// Types that were emitted and that the catalogue does not know.
+    pub unknown: Vec<Covered>,
+}
+
+impl CoverageReport {
+    /// How many types of the catalogue were emitted.
+    #[must_use]
+    pub fn emitted(&self) -> usize {
+        self.types.iter().filter(|t| t.events > 0).count()
+    }
+
+    /// The types of the catalogue that were never emitted.
+    pub fn never(&self) -> impl Iterator<Item = &Covered> {
+        self.types.iter().filter(|t| t.events == 0)
+    }
+}
+
+impl Projected<Emitted> {
+    /// What of a catalogue was emitted in the store until now, and what never.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn coverage(&self, catalogue: &Catalogue) -> Result<CoverageReport> {
+        let mut of: Vec<(&str, &str, Emitted)> =
+            catalogue.types().map(|t| (t.name(), t.domain(), Emitted::default())).collect();
+        let mut unknown = Vec::new();
+        for reading in self.list(|_| true)? {
+            let known = catalogue.find(&reading.of).map(|t| t.name());
+            match of.iter_mut().find(|(name, ..)| Some(*name) == known) {
+                Some((.., emitted)) => emitted.and(&reading.state),
+                None => unknown.push(Covered::new(&reading.of, "", &reading.state)),
+            }
+        }
+        let types = of.iter().map(|(name, domain, emitted)| Covered::new(name, domain, emitted)).collect();
+        Ok(CoverageReport { types, unknown })
+    }
+}
