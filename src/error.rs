@@ -1,6 +1,6 @@
 //! The one error of the crate: plain data that a caller can act on.
 
-use crate::event::{Address, EventId, Expect, Invalid, Place, Sequence};
+use crate::event::{Address, EventId, Expect, Invalid, Place, Position, Sequence};
 
 /// What can go wrong. Every message names the thing and, where there is one, the way out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +80,17 @@ pub enum Error {
     #[error("{reason}")]
     Storage {
         /// What the storage said, with the file's name where one is known.
+        reason: String,
+    },
+    /// An event is stored in an old shape that its steps do not make new. It is as it was written, and can be read
+    /// raw; readers go on after it.
+    #[error("{at} cannot be read in its newest shape, {reason}; it is stored as it was, and can be read raw")]
+    Upcast {
+        /// The event.
+        at: Address,
+        /// Its position.
+        position: Position,
+        /// How far it came, and why it goes no further.
         reason: String,
     },
     /// The file was written by a newer release.

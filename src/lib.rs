@@ -15,7 +15,7 @@
 //! | [`event`] | what an event is: names, numbers, envelope, patterns, the filter, the catalogue of types. No I/O |
 //! | [`error`] | the one error, plain data that a caller can act on |
 //! | [`codec`] | bytes and events, both ways, checked |
-//! | [`schema`] | what a type's payload has to look like, and the files that say so |
+//! | [`schema`] | what a type's payload has to look like, and how old shapes of events become new ones; their files |
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
@@ -51,7 +51,8 @@ pub use event::{
 };
 pub use follow::{Cursor, EventStream, Follow, Followed, Following};
 pub use project::{ApplyError, Emit, Projected, Projection};
+pub use schema::Upcasts;
 pub use store::{
     Batch, BranchInfo, Builder, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem, Query, Receipt,
-    Report, SessionInfo, Store, StoreInfo,
+    Report, SessionInfo, Store, StoreInfo, Survey, Upgraded,
 };

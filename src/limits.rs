@@ -74,7 +74,7 @@ pub const SCAN_CHUNKS: usize = 16;
 pub const SCAN_TAIL_EVENTS: usize = 2_048;
 
 /// Bytes of redb's page cache, unless the store was built with another size.
-pub const DEFAULT_CACHE_BYTES: usize = 64 * 1_024 * 1_024;
+pub const DEFAULT_CACHE_BYTES: usize = 28 * 1_024 * 1_024;
 /// Branches whose names, ancestors and heads are kept in memory.
 pub const BRANCH_CACHE: usize = 16_384;
 /// Ancestors of one branch.
@@ -90,6 +90,25 @@ pub const PAGE_BYTES: usize = 8 * 1_024 * 1_024;
 pub const MAX_LISTING: usize = 10_000;
 /// Levels of a payload's nesting that are shown by indentation.
 pub const MAX_INDENT: usize = 32;
+/// Bytes of one file of event steps.
+pub const MAX_UPCAST_FILE_BYTES: usize = 1_024 * 1_024;
+/// Event steps in one set.
+pub const MAX_UPCAST_STEPS: usize = 4_096;
+/// Operations of one event step.
+pub const MAX_UPCAST_OPERATIONS: usize = 256;
+/// Event steps that one event can go through.
+pub const MAX_UPCAST_CHAIN: usize = 256;
+/// Parts of a JSON pointer in an event step.
+pub const MAX_POINTER_PARTS: usize = 32;
+/// Bytes of a JSON pointer in an event step.
+pub const MAX_POINTER_BYTES: usize = 1_024;
+/// Levels of two JSON schemas that are compared.
+pub const MAX_SCHEMA_DEPTH: usize = 64;
+/// Bytes of a JSON schema that is compared.
+pub const MAX_SCHEMA_BYTES: usize = 1_024 * 1_024;
+/// Pairs of parts that are looked at when two JSON schemas are compared.
+pub const MAX_SCHEMA_PAIRS: usize = 200_000;
+
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;
 

@@ -83,6 +83,7 @@ pub fn code(error: &Error) -> Code {
         Error::Invalid(_) => row("invalid", "A value was refused", Exit::Invalid, 422),
         Error::TooLarge { .. } => row("too_large", "A value is too large", Exit::Invalid, 413),
         Error::BadCursor { .. } => row("bad_cursor", "The cursor cannot be used", Exit::Invalid, 400),
+        Error::Upcast { .. } => row("upcast", "An old event cannot be made new", Exit::Invalid, 500),
         Error::NewerFormat { .. } => row("newer_format", "The store is newer", Exit::Invalid, 500),
         Error::Locked { .. } => row("locked", "The store is in use", Exit::InUse, 503),
         Error::Corrupt { .. } => row("corrupt", "The store is damaged", Exit::Corrupt, 500),
@@ -361,6 +362,7 @@ pub struct Figures {
     in_journal: u64,
     chunks: u64,
     position: u64,
+    payload_bytes: u64,
     file_bytes: Option<u64>,
 }
 
@@ -377,6 +379,7 @@ impl From<&StoreInfo> for Figures {
             in_journal: info.in_journal,
             chunks: info.chunks,
             position: info.committed.get(),
+            payload_bytes: info.payload_bytes,
             file_bytes: info.file_bytes,
         }
     }

@@ -64,7 +64,8 @@ pub(super) struct Args {
     /// When it happened [default: now]
     #[arg(long, value_name = "RFC3339", conflicts_with = "ndjson")]
     time: Option<String>,
-    /// Append every line of a file, or of standard input: recorded events or CloudEvents, as JSON
+    /// Append every line of a file, or of standard input: recorded events or CloudEvents, as JSON. Lines with an id
+    /// are recognised when they come again
     #[arg(long, value_name = "FILE|-")]
     ndjson: Option<String>,
 }

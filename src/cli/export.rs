@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::view::count;
 use crate::error::{Error, Result};
 use crate::event::SessionId;
-use crate::interop::{ExportError, Format, Scope, SourceFile, export, export_sources};
+use crate::interop::{ExportError, Format, Scope, SourceFile, export, export_raw, export_sources};
 use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// A file, or a folder for several [default: standard output]
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+    /// Events as they were appended, whatever newer shapes there are: for a copy of the store
+    #[arg(long)]
+    raw: bool,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
@@ -48,7 +51,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let store = app.reading()?;
     match format {
         None => sources(args, &scope, &store, app),
-        Some(format) => lines(format, args.out.as_deref(), &scope, &store, app),
+        Some(format) => lines((format, args.raw), args.out.as_deref(), &scope, &store, app),
     }
 }
 
@@ -62,7 +65,13 @@ fn printable(name: &str) -> Result<Format, Failure> {
     }
 }
 
-fn lines(format: Format, to: Option<&Path>, scope: &Scope, store: &Store, app: &mut App) -> Outcome {
+fn lines(
+    (format, raw): (Format, bool),
+    to: Option<&Path>,
+    scope: &Scope,
+    store: &Store,
+    app: &mut App,
+) -> Outcome {
     let begin = if to.is_none() { Progress::beside } else { Progress::new };
     let mut progress = begin(&app.out, "events", total(scope, store)?);
     let mut draft = to.map(Draft::new).transpose()?;
@@ -70,6 +79,7 @@ fn lines(format: Format, to: Option<&Path>, scope: &Scope, store: &Store, app: &
         Some(draft) => (&mut draft.file, draft.path.display().to_string()),
         None => (app.out.writer(), "stdout".to_owned()),
     };
+    let export = if raw { export_raw } else { export };
     let written = export(store, scope, format, out, &mut |done| progress.set(done));
     drop(progress);
     let written = written.map_err(|e| match e {

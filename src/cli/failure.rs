@@ -100,11 +100,18 @@ fn hint(e: &Error) -> Option<String> {
         Error::Corrupt { .. } => {
             "keep the file as it is; `retold verify` names everything that is wrong with it".into()
         }
+        Error::Upcast { at, .. } => {
+            format!("`retold read {at} --from {} --raw` shows it", at.sequence().unwrap_or_default())
+        }
+        Error::NotFound { what: "folder", .. } => {
+            "`--migrations DIR` or RETOLD_MIGRATIONS names another".into()
+        }
+        Error::Invalid(e) if e.field == "upcast" => "`retold help migrate` says how to check steps".into(),
         Error::TooLarge { .. } => "keep what is large in a file of its own, and its path in the event".into(),
         Error::Unknown { .. } => {
             "run the same command again; with --id an event cannot be recorded twice".into()
         }
-        Error::BadCursor { .. } => "without --cursor, and with --from N, it begins anywhere".into(),
+        Error::BadCursor { .. } => "--from start, or --from N up to the last event, begins anywhere".into(),
         _ => return None,
     })
 }

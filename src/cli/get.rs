@@ -12,11 +12,15 @@ pub(super) struct Args {
     /// The event's id
     #[arg(value_name = "EVENT_ID")]
     id: String,
+    /// As it was appended, whatever newer shape there is
+    #[arg(long)]
+    raw: bool,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let id: EventId = args.id.parse()?;
-    let event = app.reading()?.get(id)?;
+    let store = app.reading()?;
+    let event = if args.raw { store.get_raw(id)? } else { store.get(id)? };
     if !app.out.is_table() {
         return app.out.event(&event);
     }

@@ -20,6 +20,7 @@ pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
         ("created", info.created.to_string()),
         ("format", info.format.to_string()),
         ("size", info.file_bytes.map(size).unwrap_or_default()),
+        ("payloads", size(info.payload_bytes)),
         ("sessions", grouped(info.sessions)),
         ("branches", grouped(info.branches)),
         ("events", format!("{} ({} in the journal)", grouped(info.events), grouped(info.in_journal))),

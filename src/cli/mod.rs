@@ -15,6 +15,7 @@ mod import;
 mod info;
 mod ls;
 mod man;
+mod migrate;
 mod open;
 mod output;
 mod panics;
@@ -24,6 +25,7 @@ mod promote;
 mod read;
 mod rebuild;
 mod role_words;
+mod schema;
 mod select;
 mod sessions;
 mod span;
@@ -77,6 +79,10 @@ struct Global {
     /// The store's file [env: RETOLD_STORE] [default: ./retold.redb]
     #[arg(long, global = true, value_name = "PATH")]
     store: Option<PathBuf>,
+    /// Folder of event steps that make old events new while they are read [env: RETOLD_MIGRATIONS] [default: none,
+    /// ./migrations is not read on its own]
+    #[arg(long, global = true, value_name = "DIR")]
+    migrations: Option<PathBuf>,
     /// table, json (one document), jsonl (one a line) or cloudevents [default: table on a terminal, jsonl in a pipe]
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
@@ -152,6 +158,10 @@ enum Verb {
     Verify(verify::Args),
     /// List the types of events that are known, or explain one
     Types(types::Args),
+    /// Bring the file to this release's format, and try event steps on what is stored
+    Migrate(migrate::Args),
+    /// Compare schemas of payloads
+    Schema(schema::Args),
     /// Print the store's figures
     Info(info::Args),
     /// Play a small agent run: crash and resume, a fork that does better, a diff
@@ -175,6 +185,8 @@ struct App {
     store: PathBuf,
     /// `--store`, without the environment.
     store_flag: Option<PathBuf>,
+    /// A folder of event steps. None is read that was not named.
+    migrations: Option<PathBuf>,
     wait: Duration,
     /// The file of users' types.
     types: Option<PathBuf>,
@@ -208,13 +220,15 @@ fn command() -> clap::Command {
 }
 
 fn run(cli: Cli) -> Exit {
-    let Global { store, output, quiet, wait, types, strict_types, validate, verbose, .. } = cli.global;
+    let Global { store, migrations, output, quiet, wait, types, strict_types, validate, verbose, .. } =
+        cli.global;
     log(verbose, validate);
     let environment = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let mut app = App {
         out: Out::new(output, quiet),
         store: store.clone().or_else(|| environment("RETOLD_STORE")).unwrap_or_else(|| DEFAULT_STORE.into()),
         store_flag: store,
+        migrations: migrations.or_else(|| environment("RETOLD_MIGRATIONS")),
         wait,
         types: types.or_else(|| environment("RETOLD_TYPES")),
         strict_types,
@@ -262,6 +276,8 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),
         Verb::Types(args) => types::run(&args, app),
+        Verb::Migrate(args) => migrate::run(&args, app),
+        Verb::Schema(args) => schema::run(&args, app),
         Verb::Info(args) => info::run(&args, app),
         Verb::Demo(args) => demo::run(&args, app),
         Verb::Completions(args) => completions::run(&args, app),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::App;
 use crate::error::{Error, Result};
 use crate::event::Catalogue;
+use crate::schema::Upcasts;
 use crate::store::{Builder, Store};
 
 /// Between two tries.
@@ -18,12 +19,16 @@ impl App {
         self.types.as_ref().map_or_else(|| Ok(Catalogue::default()), Catalogue::from_file)
     }
 
-    fn builder(&self) -> Result<Builder> {
-        let builder = Store::builder().strict(self.strict_types).validation(self.validation);
-        Ok(match &self.types {
-            Some(_) => builder.types(self.catalogue()?),
-            None => builder,
-        })
+    /// With the types and the event steps that were asked for.
+    pub(super) fn builder(&self) -> Result<Builder> {
+        let mut builder = Store::builder().strict(self.strict_types).validation(self.validation);
+        if self.types.is_some() {
+            builder = builder.types(self.catalogue()?);
+        }
+        if let Some(folder) = &self.migrations {
+            builder = builder.upcasts(Upcasts::from_dir(folder)?);
+        }
+        Ok(builder)
     }
 
     /// To read: several processes may.

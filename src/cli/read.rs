@@ -1,12 +1,14 @@
 //! `retold read`
 
 use super::App;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::progress::Progress;
 use super::select::Select;
 use super::view::{Events, View, of_branch};
+use crate::error::Error;
 use crate::event::Address;
 use crate::store::Query;
+use crate::wire::Exit;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -37,6 +39,9 @@ pub(super) struct Args {
     /// The latest first
     #[arg(long)]
     reverse: bool,
+    /// As it was appended, whatever newer shapes there are
+    #[arg(long)]
+    raw: bool,
     #[command(flatten)]
     select: Select,
 }
@@ -57,6 +62,9 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     if args.reverse {
         query = query.reverse();
     }
+    if args.raw {
+        query = query.raw();
+    }
     let store = app.reading()?;
     let view = match &address {
         Some(address) => of_branch(&store, address)?,
@@ -64,9 +72,20 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     };
     let mut progress = Progress::beside(&app.out, "events", None);
     let mut events = Events::new(&mut app.out, view)?;
+    let mut stuck = false;
     for event in store.events(query)? {
-        events.event(&event?)?;
+        match event {
+            Ok(event) => events.event(&event)?,
+            // Told in its place; what comes after it can be read.
+            Err(e @ Error::Upcast { .. }) => {
+                events.flush()?;
+                events.out().failure(&e.into());
+                stuck = true;
+            }
+            Err(e) => return Err(e.into()),
+        }
         progress.add(1);
     }
-    events.flush()
+    events.flush()?;
+    if stuck { Err(Failure::Told(Exit::Invalid)) } else { Ok(()) }
 }

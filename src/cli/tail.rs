@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::event::{Address, BranchName, Filter, SessionId};
 use crate::follow::{Cursor, Follow, Followed};
 use crate::store::{Builder, Store};
+use crate::wire::Exit;
 
 /// Between two looks at the file.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -47,6 +48,9 @@ pub(super) struct Args {
     /// End when everything that is recorded was printed
     #[arg(long)]
     no_follow: bool,
+    /// As it was appended, whatever newer shapes there are
+    #[arg(long)]
+    raw: bool,
     #[command(flatten)]
     select: Select,
 }
@@ -119,17 +123,25 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     if args.no_follow {
         scope.check(&store)?;
     }
-    let (path, view) = (app.store.clone(), scope.view(&store)?);
+    let (path, how, view) = (app.store.clone(), app.builder()?.read_only(), scope.view(&store)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::Io { what: "the runtime".into(), source: e })?;
     let events = Events::new(&mut app.out, view)?;
-    let mut tail =
-        Tail { scope, filter, from: args.from, cursor, left: args.count.unwrap_or(u64::MAX), events };
+    let mut tail = Tail {
+        scope,
+        filter,
+        raw: args.raw,
+        from: args.from,
+        cursor,
+        left: args.count.unwrap_or(u64::MAX),
+        stuck: false,
+        events,
+    };
     let done = runtime.block_on(async {
         tokio::select! {
-            done = tail.run(&path, store, stamp, !args.no_follow) => done,
+            done = tail.run((&path, &how), store, stamp, !args.no_follow) => done,
             _ = tokio::signal::ctrl_c() => Ok(()),
         }
     });
@@ -137,20 +149,29 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     if let Some(cursor) = tail.cursor {
         tail.events.out().note(paint(DIM, format!("to go on from here: --cursor {cursor}")));
     }
-    done
+    if tail.stuck { done.and(Err(Failure::Told(Exit::Invalid))) } else { done }
 }
 
 struct Tail<'a> {
     scope: Scope,
     filter: Filter,
+    raw: bool,
     from: Option<From>,
     cursor: Option<Cursor>,
     left: u64,
+    /// Some event could not be made new.
+    stuck: bool,
     events: Events<'a>,
 }
 
 impl Tail<'_> {
-    async fn run(&mut self, path: &Path, store: Store, stamp: Option<Stamp>, follow: bool) -> Outcome {
+    async fn run(
+        &mut self,
+        (path, how): (&Path, &Builder),
+        store: Store,
+        stamp: Option<Stamp>,
+        follow: bool,
+    ) -> Outcome {
         let (mut store, mut stamp) = (store, stamp);
         loop {
             self.look(&store).await?;
@@ -163,16 +184,16 @@ impl Tail<'_> {
                 tokio::time::sleep(PAUSE).await;
             }
             tokio::time::sleep(PAUSE / 4).await;
-            (store, stamp) = self.open(path).await?;
+            (store, stamp) = self.open(path, how).await?;
         }
     }
 
     /// Opens the store again, however long another process has it.
-    async fn open(&mut self, path: &Path) -> Result<(Store, Option<Stamp>), Failure> {
+    async fn open(&mut self, path: &Path, how: &Builder) -> Result<(Store, Option<Stamp>), Failure> {
         let (mut told, begun) = (false, Instant::now());
         loop {
             let stamp = Stamp::of(path);
-            match waited(Builder::new().read_only(), path, Duration::ZERO) {
+            match waited(how.clone(), path, Duration::ZERO) {
                 Err(Error::Locked { .. }) => {}
                 opened => return Ok((opened?, stamp)),
             }
@@ -195,6 +216,9 @@ impl Tail<'_> {
             (None, Some(From::Number(n)), Scope::Branch(_)) => follow.after(n.saturating_sub(1)),
             (None, Some(From::Number(n)), _) => follow.after_position(n.saturating_sub(1)),
         };
+        if self.raw {
+            follow = follow.raw();
+        }
         let mut following = store.follow(follow)?;
         while self.left > 0 {
             match following.next().await {
@@ -206,6 +230,12 @@ impl Tail<'_> {
                 Some(Ok(Followed::CaughtUp { cursor })) => {
                     self.cursor = Some(cursor);
                     return Ok(());
+                }
+                // Told in its place; the subscription goes on after it.
+                Some(Err(e @ Error::Upcast { .. })) => {
+                    self.events.flush()?;
+                    self.events.out().failure(&e.into());
+                    self.stuck = true;
                 }
                 Some(Err(e)) => return Err(e.into()),
                 None => return Ok(()),

@@ -9,6 +9,40 @@ use super::wire::{put, take_all};
 /// The store format that this release writes.
 pub const FORMAT: u32 = 2;
 
+/// What a store holds, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct Counts {
+    /// Branches that were not forked: one for every session.
+    pub sessions: u64,
+    /// All branches.
+    pub branches: u64,
+    /// Bytes of all payloads, as they were appended.
+    pub payload_bytes: u64,
+}
+
+impl Counts {
+    /// With one more branch.
+    pub fn add_branch(&mut self, forked: bool) {
+        self.branches = self.branches.saturating_add(1);
+        self.sessions = self.sessions.saturating_add(u64::from(!forked));
+    }
+
+    /// With one more event.
+    pub fn add_event(&mut self, payload_bytes: usize) {
+        self.payload_bytes = self.payload_bytes.saturating_add(payload_bytes as u64);
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            sessions: self.sessions.saturating_add(other.sessions),
+            branches: self.branches.saturating_add(other.branches),
+            payload_bytes: self.payload_bytes.saturating_add(other.payload_bytes),
+        }
+    }
+}
+
 /// The one row of `meta`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Meta {
@@ -24,6 +58,8 @@ pub struct Meta {
     pub next_branch: u64,
     /// Where the journal goes on.
     pub journal: JournalMark,
+    /// What the tables hold: the journal's part is not in it.
+    pub counts: Counts,
 }
 
 /// A place in the journal, between two entries.
@@ -85,6 +121,15 @@ impl OldMeta {
     /// [`Malformed`] for anything else.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         take_all(seal::unseal(Sort::Meta, bytes)?)
+    }
+}
+
+impl From<OldMeta> for Meta {
+    /// The same store, before its journal begins; nothing is counted.
+    fn from(old: OldMeta) -> Self {
+        let OldMeta { format, store, created, settled, next_branch } = old;
+        let journal = JournalMark { at: 0, next: 1, chain: 0 };
+        Self { format, store, created, settled, next_branch, journal, counts: Counts::default() }
     }
 }
 

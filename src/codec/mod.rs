@@ -21,7 +21,7 @@ pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_numbe
 pub use frame::{Birth, Frame, FrameBuilder, Run};
 pub use header::{FileHeader, HEADER_BYTES, MAGIC};
 pub use mark::{decode_mark, encode_mark};
-pub use meta::{CursorParts, FORMAT, JournalMark, Meta, OldMeta};
+pub use meta::{Counts, CursorParts, FORMAT, JournalMark, Meta, OldMeta};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
 

@@ -26,7 +26,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Outside the years that RFC 3339 can say (0000 to 9999).
+    /// Whether RFC 3339 can say it: from the year 0 on, in UTC, to the end of 9999-12-30 in every time zone.
     #[must_use]
     pub fn is_printable(self) -> bool {
         jiff::Timestamp::from_microsecond(self.0).is_ok()
@@ -40,7 +40,10 @@ impl FromStr for Timestamp {
         s.parse::<jiff::Timestamp>().map(|t| Self(t.as_microsecond())).map_err(|_| {
             Invalid::new(
                 "time",
-                format!("`{}` is not RFC 3339, for example 2026-02-03T04:05:06Z", s.escape_debug()),
+                format!(
+                    "`{}` is not RFC 3339 before 9999-12-30T22:00:00Z, for example 2026-02-03T04:05:06Z",
+                    s.escape_debug()
+                ),
             )
         })
     }

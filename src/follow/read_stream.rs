@@ -23,10 +23,12 @@ pub(super) async fn unblocked<T: Send + 'static>(
     }
 }
 
-/// Events of a query, page by page, for tasks. Ends after the first error.
+/// Events of a query, page by page, for tasks. Ends after the first error, unless that is [`Error::Upcast`]: then the
+/// event after it is next.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct EventStream {
-    inner: Pin<Box<dyn Stream<Item = Result<Event>> + Send>>,
+    /// The outer error ends it, the inner one is an item.
+    inner: Pin<Box<dyn Stream<Item = Result<Result<Event>>> + Send>>,
 }
 
 impl std::fmt::Debug for EventStream {
@@ -39,7 +41,7 @@ impl Stream for EventStream {
     type Item = Result<Event>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.as_mut().poll_next(cx)
+        self.inner.as_mut().poll_next(cx).map(|item| item.map(Result::flatten))
     }
 }
 
@@ -49,7 +51,7 @@ impl EventStream {
     /// # Errors
     /// As [`Store::read`].
     pub async fn next(&mut self) -> Option<Result<Event>> {
-        std::future::poll_fn(|cx| self.inner.as_mut().poll_next(cx)).await
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 }
 
@@ -70,11 +72,12 @@ impl Store {
             let mut left = query.max_events();
             let mut next = Some(query);
             while let (Some(query), true) = (next.take(), left > 0) {
-                let page = store.read_async(query.page_limit(left)).await?;
-                next = page.next;
-                for event in page.events {
-                    left -= 1;
-                    yield event;
+                let (store, query) = (store.clone(), query.page_limit(left));
+                let scanned = unblocked(move || store.scan(&query)).await?;
+                next = scanned.next.clone();
+                for item in scanned.items() {
+                    left -= usize::from(item.is_ok());
+                    yield item;
                 }
             }
         });

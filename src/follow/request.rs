@@ -1,6 +1,7 @@
 use super::Cursor;
 use crate::error::{Error, Result};
 use crate::event::{Address, Filter, Invalid, Place, Position, Sequence, SessionId, Timestamp};
+use crate::store::Shape;
 
 /// What to follow, from where on, and which events of it.
 ///
@@ -11,6 +12,7 @@ pub struct Follow {
     pub(super) scope: Scope,
     pub(super) start: Start,
     pub(super) filter: Filter,
+    pub(super) shape: Shape,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ pub(super) enum Start {
 
 impl Follow {
     fn new(scope: Scope) -> Self {
-        Self { scope, start: Start::After(0), filter: Filter::new() }
+        Self { scope, start: Start::After(0), filter: Filter::new(), shape: Shape::Newest }
     }
 
     /// One branch: its inherited events, its own, then what is appended to it. A session that does not exist yet is
@@ -106,7 +108,14 @@ impl Follow {
         self
     }
 
-    /// Delivers only what this filter takes. The cursor moves over everything else.
+    /// Delivers events as they were appended, whatever newer shapes their types have.
+    pub fn raw(mut self) -> Self {
+        self.shape = Shape::Stored;
+        self
+    }
+
+    /// Delivers only what this filter takes. The cursor moves over everything else. The filter looks at the newest
+    /// shape of an event, unless the subscription is [`raw`](Self::raw).
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self

@@ -15,7 +15,7 @@ use super::wake::{Frame, Subscription, Wakes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, StoreId, Timestamp};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Branch, Positions, Range, Reader, Store};
+use crate::store::{Branch, Positions, Range, Reader, Shape, Store};
 
 /// What a subscription delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,13 +55,16 @@ impl Followed {
 }
 
 /// A running subscription: a [`Stream`] of items. It ends when the store is closed and everything was delivered, or
-/// after an error.
+/// after an error, with one exception: [`Error::Upcast`] is told in the place of an event that cannot be read in its
+/// newest shape, and the next item is what comes after it. A subscription that is begun again from the last cursor
+/// before such an error is told of it again; one that begins after its sequence, or position, is not.
 ///
 /// A follower that is slow, or not polled at all, costs others nothing: it holds no more than a page, and reads on
 /// from the store. It keeps the store's file open until it ends or is dropped.
 #[must_use = "a subscription does nothing unless it is polled"]
 pub struct Following {
-    inner: Pin<Box<dyn Stream<Item = Result<Followed>> + Send>>,
+    /// The outer error ends it, the inner one is an item.
+    inner: Pin<Box<dyn Stream<Item = Result<Result<Followed>>> + Send>>,
 }
 
 impl std::fmt::Debug for Following {
@@ -74,7 +77,7 @@ impl Stream for Following {
     type Item = Result<Followed>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.as_mut().poll_next(cx)
+        self.inner.as_mut().poll_next(cx).map(|item| item.map(Result::flatten))
     }
 }
 
@@ -85,10 +88,11 @@ impl Following {
     /// Dropping the future before it is ready loses nothing: the next call delivers what this one would have.
     ///
     /// # Errors
+    /// [`Error::Upcast`] for an event that cannot be read in its newest shape; the call after that goes on.
     /// [`Error::Corrupt`] for an event that is not what was written, or that does not continue the one before it;
     /// [`Error::Storage`]. The subscription ends there; its last cursor is still good.
     pub async fn next(&mut self) -> Option<Result<Followed>> {
-        std::future::poll_fn(|cx| self.inner.as_mut().poll_next(cx)).await
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     /// The next event, stepping over [`Followed::CaughtUp`]; `None` at the end. Cancellation as with
@@ -139,7 +143,7 @@ impl Store {
             Source { reader: self.reader()?, scope: follow.scope, store: self.id(), branch: None };
         source.resolve()?;
         let scanned = source.start(&follow.start)?;
-        let inner = Box::pin(drive(source, subscription, follow.filter, scanned));
+        let inner = Box::pin(drive(source, subscription, (follow.filter, follow.shape), scanned));
         Ok(Following { inner })
     }
 }
@@ -228,7 +232,9 @@ impl Source {
             (Start::After(n), Scope::Branch(_))
             | (Start::AfterPosition(n), Scope::Session(_) | Scope::All) => {
                 if *n > committed {
-                    Err(beyond(*n, what))
+                    let reason =
+                        format!("it begins after {what} {n}, and {committed} is the last one there is");
+                    Err(Error::BadCursor { reason })
                 } else {
                     Ok(*n)
                 }
@@ -317,9 +323,9 @@ async fn wait(subscription: &mut Subscription) -> Waited {
 fn drive(
     mut source: Source,
     mut subscription: Subscription,
-    filter: Filter,
+    (filter, shape): (Filter, Shape),
     scanned: u64,
-) -> impl Stream<Item = Result<Followed>> + Send {
+) -> impl Stream<Item = Result<Result<Followed>>> + Send {
     async_stream::try_stream! {
         let mut machine = Machine::new(source.order(), scanned);
         let mut step = Step::Note;
@@ -335,15 +341,18 @@ fn drive(
                     let empty = page.is_empty();
                     for event in page {
                         let number = source.number(&event);
-                        if machine.take(number).map_err(|e| source.out_of_order(e))? && filter.takes(&event) {
+                        if !machine.take(number).map_err(|e| source.out_of_order(e))? {
+                            continue;
+                        }
+                        if let Some(item) = source.reader.taken(event, &filter, shape) {
                             let cursor = source.cursor(number);
-                            yield Followed::Event { event, cursor };
+                            yield item.map(|event| Followed::Event { event, cursor });
                         }
                     }
                     Input::PageEnded { empty }
                 }
                 Step::TellCaughtUp => {
-                    yield Followed::CaughtUp { cursor: source.cursor(machine.scanned()) };
+                    yield Ok(Followed::CaughtUp { cursor: source.cursor(machine.scanned()) });
                     Input::Told
                 }
                 Step::Wait => match wait(&mut subscription).await {
@@ -357,11 +366,12 @@ fn drive(
                         } else {
                             for event in ours {
                                 let number = source.number(&event);
-                                if machine.take(number).map_err(|e| source.out_of_order(e))?
-                                    && filter.takes(&event)
-                                {
+                                if !machine.take(number).map_err(|e| source.out_of_order(e))? {
+                                    continue;
+                                }
+                                if let Some(item) = source.reader.taken(event, &filter, shape) {
                                     let cursor = source.cursor(number);
-                                    yield Followed::Event { event, cursor };
+                                    yield item.map(|event| Followed::Event { event, cursor });
                                 }
                             }
                             continue;

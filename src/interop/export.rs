@@ -33,7 +33,7 @@ pub enum ExportError {
 }
 
 /// Writes events as lines, each fork before the branch's own first event. Answers how many events there were.
-/// `progress` is told the number of events done.
+/// `progress` is told the number of events done. Events have their newest shape; [`export_raw`] writes what is stored.
 ///
 /// # Errors
 /// [`ExportError::Store`] for what reading answers, and for a format that is only read;
@@ -45,11 +45,37 @@ pub fn export(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(u64),
 ) -> std::result::Result<u64, ExportError> {
+    write(store, scope, format, out, progress, &|query| query)
+}
+
+/// [`export`] of events as they were appended, whatever newer shapes their types have: what a copy of a store is made
+/// from.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_raw(
+    store: &Store,
+    scope: &Scope,
+    format: Format,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(u64),
+) -> std::result::Result<u64, ExportError> {
+    write(store, scope, format, out, progress, &Query::raw)
+}
+
+fn write(
+    store: &Store,
+    scope: &Scope,
+    format: Format,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(u64),
+    how: &dyn Fn(Query) -> Query,
+) -> std::result::Result<u64, ExportError> {
     let mut done = 0;
     let mut line = Vec::new();
     let mut announced: HashSet<Place> = HashSet::new();
     for query in queries(store, scope)? {
-        for event in store.events(query)? {
+        for event in store.events(how(query))? {
             let event = event?;
             line.clear();
             if !matches!(scope, Scope::Branch(_)) {
@@ -104,7 +130,8 @@ pub fn export_sources(
     let mut files = Files::default();
     let mut done = 0;
     for query in queries(store, scope)? {
-        for event in store.events(query)? {
+        // A file is given back as it came.
+        for event in store.events(query.raw())? {
             files.add(&event?);
             done += 1;
             progress(done);
@@ -182,7 +209,7 @@ fn forked(store: &Store, branch: &BranchInfo) -> Result<Forked> {
         Sequence::ZERO => None,
         _ => {
             let from = Address::new(branch.place.session.clone(), parent.clone());
-            let page = store.read(&Query::branch(from.at(at))?.reverse().limit(1))?;
+            let page = store.read(&Query::branch(from.at(at))?.reverse().limit(1).raw())?;
             page.events.first().map(|e| e.id())
         }
     };

@@ -32,7 +32,7 @@ use bytes::Bytes;
 use crate::event::{Event, Invalid, SessionId};
 use crate::limits::DEFAULT_PAYLOAD_BYTES;
 
-pub use export::{ExportError, Scope, export, export_sources};
+pub use export::{ExportError, Scope, export, export_raw, export_sources};
 pub use format::Format;
 pub use ids::variant;
 pub use load::{Loaded, load};

@@ -1,5 +1,6 @@
 //! A projection as the engine calls it: whatever it does, the caller gets an answer.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use super::keys::{Built, Key};
 use crate::error::Result;
 use crate::event::{Event, Filter, check_kind};
 use crate::limits::MAX_STATE_KEY_BYTES;
+use crate::schema::Upcasts;
+use crate::store::newest;
 
 /// A projection with the answers that do not change.
 #[derive(Clone)]
@@ -20,6 +23,7 @@ pub(super) struct Fold {
     pub(super) scope: Scope,
     pub(super) reacts: bool,
     interests: Option<Filter>,
+    upcasts: Option<Upcasts>,
 }
 
 impl fmt::Debug for Fold {
@@ -29,17 +33,20 @@ impl fmt::Debug for Fold {
 }
 
 impl Fold {
-    pub(super) fn new(projection: Arc<dyn DynProjection>) -> Result<Self> {
+    /// A projection over a store whose events go through these steps while they are read.
+    pub(super) fn new(projection: Arc<dyn DynProjection>, upcasts: Option<&Upcasts>) -> Result<Self> {
         let name = projection.name().to_owned();
         check_kind(&name).map_err(|e| crate::event::Invalid::new("projection", e.reason))?;
         let interests = projection.interests();
         Ok(Self {
             name,
             version: projection.version(),
-            shape: projection.shape(),
+            // A changed step of what it folds is a changed fold.
+            shape: projection.shape() ^ upcasts.map_or(0, |u| u.fingerprint_for(&interests)),
             scope: projection.scope(),
             reacts: projection.reacts(),
             interests: (!interests.is_empty()).then_some(interests),
+            upcasts: upcasts.cloned(),
             projection,
         })
     }
@@ -66,22 +73,32 @@ impl Fold {
         guarded(|| self.projection.encode(state).map_err(|e| format!("its state cannot be written: {e}")))
     }
 
+    /// The event in its newest shape, if it is one of those that the projection wants.
+    fn wanted<'a>(&self, event: &'a Event) -> Result<Option<Cow<'a, Event>>, String> {
+        let takes = |event: &Event| self.interests.as_ref().is_none_or(|filter| filter.takes(event));
+        let upcasts = self.upcasts.as_ref().filter(|u| u.touches(event.kind(), event.version()));
+        let Some(upcasts) = upcasts else { return Ok(takes(event).then_some(Cow::Borrowed(event))) };
+        let may_want = |kind: &str| self.interests.as_ref().is_none_or(|filter| filter.takes_kind(kind));
+        if !upcasts.may_be(event.kind(), event.version(), &may_want) {
+            return Ok(None);
+        }
+        let newest = newest(upcasts, event.clone()).map_err(|e| e.to_string())?;
+        Ok(takes(&newest).then_some(Cow::Owned(newest)))
+    }
+
     /// Folds an event into a state, if it is one of those that the projection wants. After an error the state may be
     /// changed by half.
     pub(super) fn step(&self, state: &mut AnyState, event: &Event) -> Result<bool, String> {
-        if self.interests.as_ref().is_some_and(|filter| !filter.takes(event)) {
-            return Ok(false);
-        }
-        guarded(|| self.projection.apply(state, event).map_err(|e| e.to_string())).map(|()| true)
+        let Some(event) = self.wanted(event)? else { return Ok(false) };
+        guarded(|| self.projection.apply(state, &event).map_err(|e| e.to_string())).map(|()| true)
     }
 
     /// [`step`](Self::step), and what the projection raises because of it.
     pub(super) fn step_and_react(&self, state: &mut AnyState, event: &Event) -> Result<Vec<Emit>, String> {
+        let Some(event) = self.wanted(event)? else { return Ok(Vec::new()) };
         let before = self.copy(state);
-        match self.step(state, event)? {
-            true => guarded(|| Ok(self.projection.react(&before, state, event))),
-            false => Ok(Vec::new()),
-        }
+        guarded(|| self.projection.apply(state, &event).map_err(|e| e.to_string()))?;
+        guarded(|| Ok(self.projection.react(&before, state, &event)))
     }
 
     /// The text under which the state lies that an event changes, for a scope other than branches.
@@ -91,6 +108,9 @@ impl Fold {
             Scope::Session => Some(event.session().as_str().to_owned()),
             Scope::Key => {
                 // A key that cannot be asked for, or is none, leaves the event out.
+                let upcasts = self.upcasts.as_ref().filter(|u| u.touches(event.kind(), event.version()));
+                let newest = upcasts.and_then(|upcasts| newest(upcasts, event.clone()).ok());
+                let event = newest.as_ref().unwrap_or(event);
                 let key = guarded(|| Ok(self.projection.key(event))).ok().flatten()?;
                 (!key.is_empty() && key.len() <= MAX_STATE_KEY_BYTES).then_some(key)
             }

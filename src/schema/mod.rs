@@ -1,9 +1,16 @@
-//! What a type's payload has to look like: files that register users' types, and the check of what is appended.
+//! What a payload looks like, and how an old one becomes a new one. Pure, apart from the files that say so: users' types
+//! and folders of migrations.
 
+mod compare;
 mod guard;
+mod migrations;
 mod registry;
+mod upcast;
 #[cfg(feature = "schema")]
 mod validate;
 
+pub use compare::{Difference, SchemaDiff, Verdict, compare_schemas};
 pub(crate) use guard::Guard;
 pub use guard::Validation;
+pub use migrations::{Evidence, Migration, check_evidence, load_migrations, own_steps};
+pub use upcast::{Shaped, Step, Stuck, Upcasts};

@@ -42,6 +42,10 @@ impl Ahead {
         Self { reader, branch, next: Some(from), to, batches: 0, thread: None }
     }
 
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     /// The next pieces; none at the end.
     pub(super) fn next(&mut self) -> Result<Pieces> {
         if let Some(thread) = &self.thread {

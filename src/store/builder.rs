@@ -15,7 +15,7 @@ use crate::limits::{
     DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS,
     RELAXED_SYNC_MS, SETTLE_BYTES, SETTLE_EVENTS,
 };
-use crate::schema::{Guard, Validation};
+use crate::schema::{Guard, Upcasts, Validation, own_steps};
 
 /// Whether a missing file is made, and an existing one taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub(super) struct Options {
     pub(super) two_phase: bool,
     pub(super) fast_recovery: bool,
     pub(super) journal_bytes: Option<u64>,
+    pub(super) upcasts: Option<Upcasts>,
     pub(super) guard: Arc<Guard>,
     pub(super) project_flush: Duration,
 }
@@ -79,6 +80,7 @@ impl Default for Builder {
                 two_phase: false,
                 fast_recovery: true,
                 journal_bytes: None,
+                upcasts: None,
                 guard: Arc::default(),
                 project_flush: Duration::from_millis(PROJECT_FLUSH_MS),
             },
@@ -95,7 +97,7 @@ impl Builder {
         Self::default()
     }
 
-    /// Bytes of memory for pages of the file; 64 MiB unless said.
+    /// Bytes of memory for pages of the file; 28 MiB unless said.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.options.cache_bytes = bytes;
         self
@@ -203,6 +205,17 @@ impl Builder {
         self
     }
 
+    /// How events of older shapes are made new while they are read, on every path: reading, following, comparing,
+    /// exporting. What is stored stays as it was written, and is seen with [`Query::raw`](super::Query::raw),
+    /// [`Follow::raw`](crate::follow::Follow::raw) and [`Store::get_raw`].
+    ///
+    /// An event that cannot be made new comes as [`Error::Upcast`](crate::Error::Upcast) in its place; readers go on
+    /// after it. Events of types without steps cost one look into a table.
+    pub fn upcasts(mut self, upcasts: Upcasts) -> Self {
+        self.options.upcasts = Some(upcasts);
+        self
+    }
+
     /// Opens an existing file for reading. Several processes may read the same file while none writes it.
     pub fn read_only(mut self) -> Self {
         (self.options.read_only, self.options.mode) = (true, Mode::OpenOnly);
@@ -242,6 +255,12 @@ impl Builder {
             let reason = format!("is {bytes}; {MAX_PAYLOAD_BYTES} is the largest that can be set");
             return Err(Invalid::new("max_payload_bytes", reason).into());
         }
+        let own = own_steps()?;
+        if !own.is_empty() {
+            let given = self.options.upcasts.iter().flat_map(Upcasts::steps).cloned();
+            self.options.upcasts = Some(Upcasts::new(own.into_iter().chain(given))?);
+        }
+        self.options.upcasts = self.options.upcasts.filter(|u| !u.is_empty());
         self.options.guard = Arc::new(Guard::new(self.catalogue, self.strict, self.validation)?);
         Ok(self.options)
     }

@@ -23,7 +23,7 @@ use super::tables::IDS;
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
 use super::writer::{Done, Job, Work, answer_all};
-use crate::codec::FrameBuilder;
+use crate::codec::{Counts, FrameBuilder};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Place, Position, Sequence, Timestamp};
 use crate::limits::BRANCH_CACHE;
@@ -38,6 +38,8 @@ pub(super) struct Core {
     heads_of: u64,
     /// Since when something is committed that no sync has made durable.
     unsynced: Option<Instant>,
+    /// Marks are committed that no sync has made durable.
+    unsynced_marks: bool,
     last_group: usize,
     last_commit: Duration,
 }
@@ -50,6 +52,7 @@ impl Core {
             heads: RefCell::default(),
             heads_of: 0,
             unsynced: None,
+            unsynced_marks: false,
             last_group: 0,
             last_commit: Duration::ZERO,
         }
@@ -196,10 +199,8 @@ impl Shared {
         let force = group.iter().any(|job| matches!(job.work, Work::Settle));
         let events = plan.events.len();
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-        let marks: Vec<&Marks> = accepted.clone().filter_map(|(job, _)| job.marks()).collect();
-        let bound = accepted.clone().any(|(job, _)| job.binds_marks_to_events());
-        let wanted = Wanted { now, durable, force: force || (bound && !plan.is_empty()) };
-        let outcome = self.write_plan(core, &db, plan, &marks, wanted);
+        let marks: Vec<&Marks> = accepted.filter_map(|(job, _)| job.marks()).collect();
+        let outcome = self.write_plan(core, &db, plan, &marks, Wanted { now, durable, force });
         core.last_group = group.len();
         core.last_commit = start.elapsed();
         match outcome {
@@ -274,7 +275,9 @@ impl Shared {
         let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
         let too_large = frame.as_ref().is_some_and(|frame| !core.ring.takes(frame.len()));
         let idle = plan.is_empty() && read(&self.tail).is_empty();
-        let settle = too_large || (force && !idle);
+        // Marks that came with events are written with them, in one transaction of the tables.
+        let together = !marks.is_empty() && !plan.is_empty();
+        let settle = too_large || together || (force && !idle);
         // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
         if plan.is_empty() && marks.is_empty() && !settle && !(durable && core.unsynced()) {
             return Ok(false);
@@ -287,20 +290,15 @@ impl Shared {
                 self.make_room(core, frame.len())?;
                 core.ring.write(frame).map_err(Failed::in_commit)?;
             }
-            // Marks speak of events that were committed before them, so those have to be durable first.
-            if durable || !marks.is_empty() {
+            // What marks say of events never outlives the events.
+            if durable || (!marks.is_empty() && core.unsynced()) {
                 core.ring.sync().map_err(Failed::in_commit)?;
             }
-            if !marks.is_empty() {
-                self.write_marks(db, marks)?;
-            }
+            // An append does not wait for marks that came before it.
+            self.write_marks(core, db, marks, durable && plan.is_empty())?;
         }
         core.next_branch = plan.next_branch();
-        core.unsynced = if durable || settle || !marks.is_empty() {
-            None
-        } else {
-            core.unsynced.or_else(|| Some(Instant::now()))
-        };
+        core.unsynced = if durable || settle { None } else { core.unsynced.or_else(|| Some(Instant::now())) };
         self.publish(&plan, &new, settle);
         if !settle {
             self.hand_over(core);
@@ -327,25 +325,41 @@ impl Shared {
             let items: Vec<Item<'_>> =
                 old.chain(new.iter().map(|(branch, event)| Item { branch: *branch, event })).collect();
             let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
-            settle_into(&txn, self, &items, &births, plan.next_branch(), journal)?;
+            let counts = counted(tail.counts(), plan, new);
+            settle_into(&txn, self, &items, &births, plan.next_branch(), counts, journal)?;
             marks.iter().try_for_each(|m| m.write(&txn))?;
             Ok(txn)
         })
         .map_err(Failed::from)
         .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
         core.ring.release();
+        core.unsynced_marks = false;
         Ok(())
     }
 
-    /// Marks alone, in a transaction of their own. The group's events may be in the journal already, so whatever fails
-    /// leaves their outcome unknown.
-    fn write_marks(&self, db: &Database, marks: &[&Marks]) -> Result<(), Failed> {
+    /// Marks alone, in a transaction of their own; also the durable one that relaxed marks still wait for.
+    fn write_marks(
+        &self,
+        core: &mut Core,
+        db: &Database,
+        marks: &[&Marks],
+        durable: bool,
+    ) -> Result<(), Failed> {
+        if marks.is_empty() && !(durable && core.unsynced_marks) {
+            return Ok(());
+        }
         guarded(|| {
-            let txn = self.begin_settle(db, true)?;
+            let mut txn = self.begin_settle(db, durable && self.options.fast_recovery)?;
+            if !durable {
+                txn.set_durability(redb::Durability::None).told()?;
+            }
             marks.iter().try_for_each(|m| m.write(&txn))?;
-            txn.commit().told()
+            Ok(txn)
         })
-        .map_err(Failed::in_commit)
+        .map_err(Failed::from)
+        .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
+        core.unsynced_marks = !durable;
+        Ok(())
     }
 
     /// Waits for the settler while the journal has no room, or the tail would hold more than twice its bound.
@@ -393,9 +407,10 @@ impl Shared {
             let mut tail = write(&self.tail);
             if settled {
                 let committed = tail.committed() + new.len() as u64;
+                let counts = counted(tail.counts(), plan, new);
                 let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
                 let max_id = max_id.max(tail.max_settled_id());
-                tail.clear(committed, max_id)
+                tail.clear(committed, max_id, counts)
             } else {
                 let layer = tail.growing_mut();
                 plan.births.iter().for_each(|b| layer.add_birth(b.clone()));
@@ -405,6 +420,9 @@ impl Shared {
         };
         // Freed outside the lock: a large tail takes its time.
         drop(old);
+        if settled {
+            self.forget_view();
+        }
         if let (Some(hook), false) = (self.hook.get(), new.is_empty()) {
             let events: Vec<Event> = new.iter().map(|(_, e)| e.clone()).collect();
             hook.committed(&events);
@@ -413,6 +431,13 @@ impl Shared {
             behind.committed();
         }
     }
+}
+
+/// What the store holds once this group is in it.
+fn counted(mut counts: Counts, plan: &Plan, new: &[(u64, Event)]) -> Counts {
+    plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
+    new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));
+    counts
 }
 
 fn events_of(plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {

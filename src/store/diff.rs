@@ -44,7 +44,8 @@ impl Pair {
     }
 }
 
-/// Reads both branches page by page as it is asked for pairs. Ends after the first error.
+/// Reads both branches page by page as it is asked for pairs. Ends after the first error, unless that is
+/// [`Error::Upcast`].
 #[derive(Debug)]
 #[must_use]
 pub struct Pairs {
@@ -69,7 +70,8 @@ impl Iterator for Pairs {
         let sequence = self.next;
         self.next = sequence.next();
         let pair = left.transpose().and_then(|left| Ok(Pair { sequence, left, right: right.transpose()? }));
-        self.failed = pair.is_err();
+        // An event that cannot be made new leaves both sides where they belong.
+        self.failed = pair.as_ref().is_err_and(|e| !matches!(e, Error::Upcast { .. }));
         Some(pair)
     }
 }

@@ -1,14 +1,16 @@
 //! All events of a query, one after another, in bounded memory.
 
 use super::ahead::Ahead;
-use super::query::Query;
+use super::query::{Items, Query};
 use super::read::Reader;
 use super::scan::Piece;
+use super::shape::Shape;
 use super::trouble::guarded;
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter};
 
-/// Reads on as it is asked for events. Ends after the first error.
+/// Reads on as it is asked for events. Ends after the first error, unless that is [`Error::Upcast`]: then the event after
+/// it is next.
 #[derive(Debug)]
 #[must_use]
 pub struct Events {
@@ -19,9 +21,15 @@ pub struct Events {
 #[derive(Debug)]
 enum Way {
     /// Page by page: the latest first, the whole store, or only a few events.
-    Pages { reader: Reader, next: Option<Query>, page: std::vec::IntoIter<Event> },
+    Pages { reader: Reader, next: Option<Query>, page: Box<Items> },
     /// A branch from its beginning on.
-    Pieces { ahead: Box<Ahead>, filter: Filter, pieces: std::vec::IntoIter<Piece>, piece: Option<Piece> },
+    Pieces {
+        ahead: Box<Ahead>,
+        filter: Filter,
+        shape: Shape,
+        pieces: std::vec::IntoIter<Piece>,
+        piece: Option<Piece>,
+    },
     /// At the end, or before an error that is still to be told.
     Over(Option<Error>),
 }
@@ -33,13 +41,14 @@ impl Events {
             Some((place, from, to)) => match guarded(|| reader.branch(place)) {
                 Ok(branch) => Way::Pieces {
                     ahead: Box::new(Ahead::new(reader, branch, from, to)),
+                    shape: query.shape(),
                     filter: query.into_filter(),
                     pieces: Vec::new().into_iter(),
                     piece: None,
                 },
                 Err(e) => Way::Over(Some(e)),
             },
-            None => Way::Pages { reader, next: Some(query), page: Vec::new().into_iter() },
+            None => Way::Pages { reader, next: Some(query), page: Box::default() },
         };
         Self { way, left }
     }
@@ -50,19 +59,24 @@ impl Way {
         match self {
             Self::Over(error) => error.take().map_or(Ok(None), Err),
             Self::Pages { reader, next, page } => loop {
-                if let Some(event) = page.next() {
-                    return Ok(Some(event));
+                if let Some(item) = page.next() {
+                    return item.map(Some);
                 }
                 let Some(query) = next.take() else { return Ok(None) };
                 let query = query.page_limit(left);
-                let read = guarded(|| reader.read(&query))?;
-                (*page, *next) = (read.events.into_iter(), read.next);
+                let scanned = guarded(|| reader.scan(&query))?;
+                *next = scanned.next.clone();
+                **page = scanned.items();
             },
-            Self::Pieces { ahead, filter, pieces, piece } => loop {
+            Self::Pieces { ahead, filter, shape, pieces, piece } => loop {
+                let as_it_is = filter.is_empty() && ahead.reader().steps_for(*shape).is_none();
                 for event in piece.iter_mut().flatten() {
                     let event = event?;
-                    if filter.is_empty() || filter.takes(&event) {
+                    if as_it_is {
                         return Ok(Some(event));
+                    }
+                    if let Some(taken) = ahead.reader().taken(event, filter, *shape) {
+                        return taken.map(Some);
                     }
                 }
                 *piece = pieces.next();
@@ -88,6 +102,7 @@ impl Iterator for Events {
         let found = self.way.next(self.left);
         match &found {
             Ok(Some(_)) => self.left -= 1,
+            Err(Error::Upcast { .. }) => {}
             Ok(None) | Err(_) => self.way = Way::Over(None),
         }
         found.transpose()

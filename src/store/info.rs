@@ -3,8 +3,9 @@
 use redb::ReadableTableMetadata;
 
 use super::sync::read;
-use super::tables::{EVENTS, LINES};
+use super::tables::EVENTS;
 use super::trouble::{Trouble, guarded};
+use super::upgrade::count;
 use super::verbs::Store;
 use crate::codec::FORMAT;
 use crate::error::Result;
@@ -34,6 +35,8 @@ pub struct StoreInfo {
     pub chunks: u64,
     /// The last position.
     pub committed: Position,
+    /// Bytes of all payloads, as they were appended.
+    pub payload_bytes: u64,
     /// Bytes of the file; `None` for a store in memory.
     pub file_bytes: Option<u64>,
 }
@@ -45,40 +48,37 @@ impl Store {
         self.shared().options.guard.catalogue()
     }
 
-    /// Figures of this store. Counting sessions walks the names of all branches.
+    /// Figures of this store. The cost does not depend on how much is in it, except for a store of format 1 that is
+    /// only read: that is walked.
     ///
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed), [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn info(&self) -> Result<StoreInfo> {
         let reader = self.reader()?;
         guarded(|| {
-            let (committed, in_journal, born) = {
+            let (committed, in_journal, mut counts) = {
                 let tail = read(&reader.shared.tail);
-                (tail.committed(), tail.len() as u64, tail.births().count() as u64)
+                (tail.committed(), tail.len() as u64, tail.counts())
             };
             let txn = reader.db.begin_read()?;
-            let settled_branches = txn.open_table(LINES).told()?.len().told()?;
-            let mut sessions = 0;
-            let mut after = None;
-            loop {
-                let page = reader.sessions(after.as_ref(), crate::limits::MAX_LISTING)?;
-                sessions += page.len() as u64;
-                match page.into_iter().next_back() {
-                    Some(last) => after = Some(last.session),
-                    None => break,
-                }
+            if reader.shared.format < FORMAT {
+                let settled = count(&txn)?;
+                counts.sessions += settled.sessions;
+                counts.branches += settled.branches;
+                counts.payload_bytes += settled.payload_bytes;
             }
             Ok(StoreInfo {
                 path: reader.shared.name.clone(),
                 id: reader.shared.id,
-                format: FORMAT,
+                format: reader.shared.format,
                 created: reader.shared.created,
-                sessions,
-                branches: settled_branches + born,
+                sessions: counts.sessions,
+                branches: counts.branches,
                 events: committed,
                 in_journal,
                 chunks: txn.open_table(EVENTS).told()?.len().told()?,
                 committed: Position::new(committed),
+                payload_bytes: counts.payload_bytes,
                 file_bytes: std::fs::metadata(&reader.shared.name).ok().map(|m| m.len()),
             })
         })

@@ -33,7 +33,8 @@ pub(super) fn load_journal(
         let ids = txn.open_table(IDS).told()?;
         ids.last().told()?.map(|(id, _)| EventId::from_bytes(id.value()))
     };
-    let mut journal = Journal { tail: Tail::new(meta.settled, max_id), next_branch: meta.next_branch };
+    let mut journal =
+        Journal { tail: Tail::new(meta.settled, max_id, meta.counts), next_branch: meta.next_branch };
     let mut heads: HashMap<u64, u64> = HashMap::new();
     for (commit, frame) in frames {
         let bad = |reason: String| corrupt(format!("commit {commit} of the journal"), reason);

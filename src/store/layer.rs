@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::branch::Branch;
+use crate::codec::Counts;
 use crate::event::{Event, EventId, Place};
 
 /// An event with the number of its branch.
@@ -33,6 +34,7 @@ pub(super) struct Layer {
     base: u64,
     events: Vec<TailEvent>,
     bytes: usize,
+    counts: Counts,
     parts: HashMap<u64, Part>,
     ids: HashMap<EventId, u32>,
     births: BTreeMap<Place, Arc<Branch>>,
@@ -58,6 +60,11 @@ impl Layer {
         self.bytes
     }
 
+    /// What it alone holds.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.births.is_empty()
     }
@@ -79,6 +86,7 @@ impl Layer {
     }
 
     pub(super) fn add_birth(&mut self, branch: Arc<Branch>) {
+        self.counts.add_branch(branch.parent.is_some());
         self.by_number.insert(branch.number, branch.clone());
         self.births.insert((*branch.place).clone(), branch);
     }
@@ -93,6 +101,7 @@ impl Layer {
         part.places.push(place);
         self.ids.insert(event.id(), place);
         self.bytes += event.record().encoded().len();
+        self.counts.add_event(event.payload().len());
         self.events.push(TailEvent { branch, event });
     }
 

@@ -10,7 +10,8 @@ use super::ring::Region;
 use super::settle::create_tables;
 use super::tables::{META, META_KEY};
 use super::trouble::Trouble;
-use crate::codec::{FORMAT, FileHeader, HEADER_BYTES, JournalMark, Meta};
+use super::upgrade::Upgraded;
+use crate::codec::{Counts, FORMAT, FileHeader, HEADER_BYTES, JournalMark, Meta};
 use crate::error::Result;
 use crate::event::{StoreId, Timestamp};
 use crate::limits::FILE_HEADER_BYTES;
@@ -24,9 +25,16 @@ pub(super) struct Storage {
     pub(super) tables: Arc<dyn StorageBackend>,
     pub(super) journal: Arc<dyn StorageBackend>,
     pub(super) header: FileHeader,
+    /// What became of an older file.
+    pub(super) upgraded: Option<Upgraded>,
 }
 
 impl Storage {
+    /// A file of the first format.
+    pub(super) fn is_bare(&self) -> bool {
+        self.header.tables == 0
+    }
+
     pub(super) fn region(&self) -> Region {
         Region { start: self.header.journal, len: self.header.tables - self.header.journal }
     }
@@ -76,6 +84,7 @@ pub(super) fn initialise(db: &Database) -> Result<()> {
         settled: 0,
         next_branch: 1,
         journal: JournalMark { at: 0, next: 1, chain: 0 },
+        counts: Counts::default(),
     };
     txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
     txn.commit().told()

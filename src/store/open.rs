@@ -22,7 +22,7 @@ use super::settler::Settler;
 use super::shared::{Db, JournalFile, Shared};
 use super::tables::{META, META_KEY};
 use super::trouble::{Trouble, corrupt, guarded, malformed, translate};
-use super::upgrade::{is_bare, upgrade_file};
+use super::upgrade::{frames, is_bare, old_meta, upgrade_file};
 use super::writer::Writer;
 use super::{Handle, Store};
 use crate::codec::{FORMAT, FileHeader, MAGIC, Meta};
@@ -74,9 +74,12 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Storage> {
     };
     let file = open()?;
     if is_bare(&file).map_err(|e| io_error(name, &e))? {
+        if options.read_only {
+            return bare_storage(file_backend(file, name)?, file_backend(open()?, name)?, name);
+        }
         drop(file);
-        upgrade_file(path, name, options)?;
-        return open_file(path, name, options);
+        let upgraded = upgrade_file(path, name, options)?;
+        return open_file(path, name, options).map(|storage| Storage { upgraded, ..storage });
     }
     let dirty_pages = file.try_clone().map_err(|e| io_error(name, &e))?;
     let storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
@@ -125,7 +128,17 @@ pub(super) fn storage_of(
     } else {
         (Arc::new(Unsynced(tables)), Arc::new(Unsynced(journal)))
     };
-    Ok(Storage { tables, journal, header })
+    Ok(Storage { tables, journal, header, upgraded: None })
+}
+
+/// A file of the first format, which is read as it is: all of it is tables.
+fn bare_storage(
+    tables: Arc<dyn StorageBackend>,
+    journal: Arc<dyn StorageBackend>,
+    name: &str,
+) -> Result<Storage> {
+    let tables = Arc::new(Overlay::new(tables).map_err(|e| io_error(name, &e))?);
+    Ok(Storage { tables, journal, header: FileHeader { journal: 0, tables: 0 }, upgraded: None })
 }
 
 pub(super) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Database> {
@@ -159,7 +172,7 @@ pub(super) fn refused(name: &str, e: DatabaseError) -> Error {
     }
 }
 
-fn read_meta(txn: &ReadTransaction, name: &str) -> Result<Meta> {
+pub(super) fn read_meta(txn: &ReadTransaction, name: &str) -> Result<Meta> {
     let table = match txn.open_table(META) {
         Ok(table) => table,
         Err(redb::TableError::Storage(e)) => return Err(translate(e.into())),
@@ -184,21 +197,26 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     }
     let db = if options.read_only { Db::ReadOnly(Some(db)) } else { Db::Writable(Some(db)) };
     let txn = db.begin_read()?;
-    let meta = read_meta(&txn, &name)?;
+    let bare = storage.is_bare();
+    let meta = if bare { old_meta(&txn, &name)?.into() } else { read_meta(&txn, &name)? };
     let branches = Branches::new();
     let source = JournalFile { file: storage.journal.clone(), region: storage.region() };
-    let recovered = Ring::recover(&source, meta.store, meta.journal, dirty)?;
-    let journal = load_journal(&txn, &meta, recovered.frames, &branches)?;
+    let recovered = Ring::recover(&source, meta.store, meta.journal, dirty && !bare)?;
+    let frames = if bare { frames(&txn)? } else { recovered.frames };
+    let journal = load_journal(&txn, &meta, frames, &branches)?;
     drop(txn);
     info!(journal = journal.tail.len(), settled = meta.settled, "opened");
     let shared = Arc::new(Shared {
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),
+        format: meta.format,
+        upgraded: storage.upgraded.clone(),
         name,
         options,
         db: RwLock::new(Some(Arc::new(db))),
         tail: RwLock::new(journal.tail),
         branches,
+        view: Mutex::default(),
         writer: Writer::new(Core::new(journal.next_branch, recovered.ring)),
         settler: Settler::default(),
         journal: source,
@@ -210,7 +228,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         threads.push(thread("retold-writer", &shared, |shared| shared.stand_by())?);
         threads.push(thread("retold-settler", &shared, |shared| shared.settle_in_turn())?);
     }
-    Ok(Store(Arc::new(Handle { shared, threads: Mutex::new(threads) })))
+    Ok(Store(Arc::new(Handle { shared, threads: Mutex::new(threads), closing: Mutex::default() })))
 }
 
 fn thread(name: &str, shared: &Arc<Shared>, life: fn(&Shared)) -> Result<JoinHandle<()>> {

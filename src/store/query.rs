@@ -3,6 +3,7 @@
 use super::events::Events;
 use super::order::Positions;
 use super::read::{Range, Reader};
+use super::shape::Shape;
 use super::verbs::Store;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Filter, Place, Position, Sequence};
@@ -27,6 +28,7 @@ pub struct Query {
     limit: Option<usize>,
     reverse: bool,
     filter: Filter,
+    shape: Shape,
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +39,8 @@ enum Scope {
 
 impl Query {
     fn new(scope: Scope) -> Self {
-        Self { scope, from: 1, to: u64::MAX, limit: None, reverse: false, filter: Filter::new() }
+        let filter = Filter::new();
+        Self { scope, from: 1, to: u64::MAX, limit: None, reverse: false, filter, shape: Shape::Newest }
     }
 
     /// The history of a branch, inherited events included. An address with a sequence reads up to that event.
@@ -84,9 +87,15 @@ impl Query {
         self
     }
 
-    /// Only what this filter takes.
+    /// Only what this filter takes. It looks at the newest shape of an event, unless the query is [`raw`](Self::raw).
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
+        self
+    }
+
+    /// Events as they were appended, whatever newer shapes their types have.
+    pub fn raw(mut self) -> Self {
+        self.shape = Shape::Stored;
         self
     }
 }
@@ -119,8 +128,21 @@ impl Query {
         }
     }
 
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     pub(super) fn into_filter(self) -> Filter {
         self.filter
+    }
+
+    /// Leaves out what was read before this number.
+    fn begin_at(&mut self, number: u64) {
+        if self.reverse {
+            self.to = number;
+        } else {
+            self.from = number;
+        }
     }
 
     /// How many events it asks for in all.
@@ -146,54 +168,120 @@ pub struct Page {
     pub next: Option<Query>,
 }
 
+/// What a page was read from: its events, and in between those that cannot be made new.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    events: Vec<Event>,
+    /// Each with the number of events before it.
+    failed: Vec<(usize, Error)>,
+    /// The query that reads on.
+    pub(crate) next: Option<Query>,
+}
+
+impl Scanned {
+    /// Everything in its order.
+    pub(crate) fn items(self) -> Items {
+        Items { events: self.events.into_iter(), failed: self.failed.into_iter().peekable(), given: 0 }
+    }
+
+    /// The events up to the first that failed. When that is the first of all, it is the answer.
+    fn page(mut self, query: &Query) -> Result<Page> {
+        if let Some((before, error)) = self.failed.into_iter().next() {
+            if before == 0 {
+                return Err(error);
+            }
+            let mut next = query.clone();
+            if let Error::Upcast { at, position, .. } = &error {
+                next.begin_at(match next.scope {
+                    Scope::Branch(_) => at.sequence().map_or(0, Sequence::get),
+                    Scope::All => position.get(),
+                });
+            }
+            self.events.truncate(before);
+            self.next = Some(next);
+        }
+        Ok(Page { events: self.events, next: self.next })
+    }
+}
+
+/// The items of one page.
+#[derive(Debug)]
+pub(crate) struct Items {
+    events: std::vec::IntoIter<Event>,
+    failed: std::iter::Peekable<std::vec::IntoIter<(usize, Error)>>,
+    given: usize,
+}
+
+impl Default for Items {
+    fn default() -> Self {
+        Scanned { events: Vec::new(), failed: Vec::new(), next: None }.items()
+    }
+}
+
+impl Iterator for Items {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some((_, error)) = self.failed.next_if(|(before, _)| *before == self.given) {
+            return Some(Err(error));
+        }
+        self.given += 1;
+        self.events.next().map(Ok)
+    }
+}
+
 impl Reader {
     /// A page of up to `limit` events that the filter takes. It scans as far as it has to, and ends early when the
     /// page has grown large in bytes.
-    pub(super) fn read(&self, query: &Query) -> Result<Page> {
+    pub(super) fn scan(&self, query: &Query) -> Result<Scanned> {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
-        let mut events = Vec::new();
+        let mut scanned = Scanned { events: Vec::new(), failed: Vec::new(), next: None };
         let mut at = query.clone();
         let branch = match &query.scope {
             Scope::Branch(place) => Some(self.branch(place)?),
             Scope::All => None,
         };
+        let as_it_is = query.filter.is_empty() && self.steps_for(query.shape).is_none();
+        let events = &mut scanned.events;
         // A page of large payloads ends early: what it holds has to fit in memory.
-        while events.len() < limit && bytes_of(&events) < PAGE_BYTES {
+        while events.len() < limit && scanned.failed.len() < limit && bytes_of(events) < PAGE_BYTES {
             let size = if query.filter.is_empty() { limit - events.len() } else { limit.max(DEFAULT_PAGE) };
             let (from, to, reverse) = (at.from, at.to, at.reverse);
             if from > to {
-                return Ok(Page { events, next: None });
+                return Ok(scanned);
             }
-            let scanned = match &branch {
+            let found = match &branch {
                 Some(branch) => self.page(branch, Range { from, to, limit: size, reverse })?,
                 None => self.page_all(Positions { from, to, limit: size, reverse })?,
             };
-            if scanned.is_empty() {
-                return Ok(Page { events, next: None });
+            if found.is_empty() {
+                return Ok(scanned);
             }
-            let last = scanned.last().map_or(0, |e| at.number(e));
-            if query.filter.is_empty() {
+            let last = found.last().map_or(0, |e| at.number(e));
+            if as_it_is {
                 at.go_past(last);
                 // Moved as a whole: a replay has nothing to pick.
                 if events.is_empty() {
-                    events = scanned;
+                    *events = found;
                 } else {
-                    events.extend(scanned);
+                    events.extend(found);
                 }
                 continue;
             }
-            for event in scanned {
+            for event in found {
                 at.go_past(at.number(&event));
-                if query.filter.takes(&event) {
-                    events.push(event);
+                match self.taken(event, &query.filter, query.shape) {
+                    None => {}
+                    Some(Ok(event)) => events.push(event),
+                    Some(Err(e)) => scanned.failed.push((events.len(), e)),
                 }
                 if events.len() == limit {
                     break;
                 }
             }
         }
-        let next = (at.from <= at.to && limit > 0).then_some(at);
-        Ok(Page { events, next })
+        scanned.next = (at.from <= at.to && limit > 0).then_some(at);
+        Ok(scanned)
     }
 }
 
@@ -206,10 +294,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`] for a session or branch that does not exist, [`Error::Corrupt`] for an event that is not
-    /// what was written.
+    /// what was written. [`Error::Upcast`] when the first event that would be there cannot be read in its newest
+    /// shape: a page ends before such an event, and the query that begins after it reads on.
     pub fn read(&self, query: &Query) -> Result<Page> {
+        self.scan(query)?.page(query)
+    }
+
+    /// One page with what cannot be made new in its place.
+    pub(crate) fn scan(&self, query: &Query) -> Result<Scanned> {
         let reader = self.reader()?;
-        super::trouble::guarded(|| reader.read(query))
+        super::trouble::guarded(|| reader.scan(query))
     }
 
     /// All events of a query, page by page, in bounded memory.

@@ -11,10 +11,12 @@ use redb::ReadTransaction;
 use super::branch::{Branch, Segment};
 use super::shared::{Db, Shared};
 use super::sync::read;
-use super::tables::{EVENTS, HEADS, IDS};
+use super::tables::{EVENTS, IDS};
 use super::tail::Slice;
-use super::trouble::{Trouble, corrupt, malformed};
-use crate::codec::{Chunk, HeadRow, decode_record};
+use super::trouble::{Trouble, corrupt};
+use super::view::LazyView;
+pub(super) use super::view::settled_head;
+use crate::codec::{Chunk, decode_record};
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, EventId, Place, Position, Sequence, Timestamp};
 use crate::limits::PAGE_BYTES;
@@ -101,9 +103,8 @@ impl Reader {
     /// end of the range or when the page has grown large in bytes.
     #[tracing::instrument(level = "trace", skip_all, fields(branch = branch.number, from = range.from))]
     pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
-        let txn = Lazy::new(&self.db);
-        // Copied before the transaction begins.
-        let (head, slices) = {
+        // Copied before the view is taken.
+        let (head, slices, settles) = {
             let tail = read(&self.shared.tail);
             let slices: Vec<Slice> = branch
                 .lineage
@@ -113,11 +114,12 @@ impl Reader {
                     tail.slice(s.branch, from, to, range.limit, range.reverse)
                 })
                 .collect();
-            (tail.head(branch.number), slices)
+            (tail.head(branch.number), slices, tail.settles())
         };
+        let view = LazyView::new(self, settles);
         let head = match head {
             Some(head) => head,
-            None => settled_head(&*txn.get()?, branch.number)?.map_or(branch.fork, |row| row.head),
+            None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
         };
         let (from, to) = (range.from.max(1), range.to.min(head));
         let mut page = Page { events: Vec::new(), limit: range.limit, bytes: 0 };
@@ -137,9 +139,10 @@ impl Reader {
             let in_tail = slice.events.into_iter().filter(|e| (lo..=hi).contains(&e.sequence().get()));
             if range.reverse {
                 in_tail.for_each(|e| page.push(e));
-                page.read_back(&txn, segment, settled)?;
+                let at_end = settled.1 == head;
+                page.read_back(&view, segment, settled, at_end)?;
             } else {
-                page.read_on(&txn, segment, settled)?;
+                page.read_on(&view, segment, settled)?;
                 in_tail.for_each(|e| page.push(e));
             }
         }
@@ -183,11 +186,11 @@ impl Page {
     }
 
     /// Settled events of one branch, upwards.
-    fn read_on(&mut self, txn: &Lazy<'_>, s: &Segment, (from, to): (u64, u64)) -> Result<()> {
+    fn read_on(&mut self, view: &LazyView<'_>, s: &Segment, (from, to): (u64, u64)) -> Result<()> {
         if from > to || self.is_full() {
             return Ok(());
         }
-        let table = txn.get()?.open_table(EVENTS).told()?;
+        let table = &view.get()?.events;
         let mut next = from;
         for row in table.range((s.branch, from)..=(s.branch, u64::MAX)).told()? {
             let (key, value) = row.told()?;
@@ -206,14 +209,24 @@ impl Page {
         Err(hole(&s.place, next))
     }
 
-    /// Settled events of one branch, downwards.
-    fn read_back(&mut self, txn: &Lazy<'_>, s: &Segment, (from, to): (u64, u64)) -> Result<()> {
+    /// Settled events of one branch, downwards; from its last chunk on when it is read from its end.
+    fn read_back(
+        &mut self,
+        view: &LazyView<'_>,
+        s: &Segment,
+        (from, to): (u64, u64),
+        at_end: bool,
+    ) -> Result<()> {
         if from > to || self.is_full() {
             return Ok(());
         }
-        let table = txn.get()?.open_table(EVENTS).told()?;
-        let above = table.range((s.branch, to)..=(s.branch, u64::MAX)).told()?.next();
-        let top = above.transpose().told()?.map(|(key, _)| key.value()).ok_or_else(|| hole(&s.place, to))?;
+        let table = &view.get()?.events;
+        let top = if at_end {
+            (s.branch, u64::MAX)
+        } else {
+            let above = table.range((s.branch, to)..=(s.branch, u64::MAX)).told()?.next();
+            above.transpose().told()?.map(|(key, _)| key.value()).ok_or_else(|| hole(&s.place, to))?
+        };
         let mut next = to;
         for row in table.range((s.branch, from)..=top).told()?.rev() {
             let (key, value) = row.told()?;
@@ -243,21 +256,6 @@ impl Page {
 
 pub(super) fn hole(place: &Place, sequence: u64) -> Error {
     corrupt(Address::from(place.clone()).at(sequence), "it is missing although later events are there")
-}
-
-/// Where the settled part of a branch ends; `None` when nothing of its own is settled.
-pub(super) fn settled_head(txn: &ReadTransaction, branch: u64) -> Result<Option<HeadRow>> {
-    let table = txn.open_table(HEADS).told()?;
-    let place = || format!("the head of branch number {branch}");
-    if let Some(row) = table.get(branch).told()? {
-        return HeadRow::decode(branch, row.value()).map(Some).map_err(malformed(place()));
-    }
-    // A lost row would make the branch look empty, and be written over.
-    let events = txn.open_table(EVENTS).told()?;
-    match events.range((branch, 0)..=(branch, u64::MAX)).told()?.next() {
-        None => Ok(None),
-        Some(_) => Err(corrupt(place(), "it is missing although the branch has events")),
-    }
 }
 
 /// A chunk whose checksum is right and which is the one that its key promises.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::branch::Branch;
-use super::read::{Lazy, Reader, event_of, hole, open_chunk, settled_head};
+use super::read::{Reader, event_of, hole, open_chunk};
 use super::sync::read;
-use super::tables::EVENTS;
 use super::tail::Slice;
 use super::trouble::Trouble;
+use super::view::LazyView;
 use crate::codec::Chunk;
 use crate::error::Result;
 use crate::event::{Event, Place};
@@ -54,20 +54,20 @@ pub(super) struct Pieces {
 impl Reader {
     /// The next pieces of a branch's history, its ancestors' part included, up to some chunks of it.
     pub(super) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
-        let txn = Lazy::new(&self.db);
-        // Copied before the transaction begins.
-        let (head, slices) = {
+        // Copied before the view is taken.
+        let (head, slices, settles) = {
             let tail = read(&self.shared.tail);
             let slices = branch.lineage.iter().map(|s| {
                 let (from, to) = (from.max(s.first), to.min(s.last));
                 tail.slice(s.branch, from, to, SCAN_TAIL_EVENTS, false)
             });
             let slices: Vec<Slice> = slices.collect();
-            (tail.head(branch.number), slices)
+            (tail.head(branch.number), slices, tail.settles())
         };
+        let view = LazyView::new(self, settles);
         let head = match head {
             Some(head) => head,
-            None => settled_head(&*txn.get()?, branch.number)?.map_or(branch.fork, |row| row.head),
+            None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
         };
         let (mut next, to) = (from.max(1), to.min(head));
         let mut pieces = Pieces::default();
@@ -78,7 +78,7 @@ impl Reader {
             let end = to.min(segment.last);
             let settled = slice.first.map_or(end, |first| end.min(first - 1));
             if next <= settled {
-                let table = txn.get()?.open_table(EVENTS).told()?;
+                let table = &view.get()?.events;
                 for row in table.range((segment.branch, next)..=(segment.branch, u64::MAX)).told()? {
                     if pieces.list.len() >= SCAN_CHUNKS {
                         pieces.next = Some(next);

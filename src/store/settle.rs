@@ -10,7 +10,7 @@ use super::branch::Branch;
 use super::shared::Shared;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::trouble::{Trouble, corrupt};
-use crate::codec::{Chunk, ChunkBuilder, FORMAT, HeadRow, JournalMark, Meta, Run, encode_order};
+use crate::codec::{Chunk, ChunkBuilder, Counts, FORMAT, HeadRow, JournalMark, Meta, Run, encode_order};
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::limits::{CHUNK_BODY_BYTES, CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
@@ -28,6 +28,7 @@ pub(super) fn settle_into(
     items: &[Item<'_>],
     births: &[&Branch],
     next_branch: u64,
+    counts: Counts,
     journal: JournalMark,
 ) -> Result<()> {
     let settled = match items.last() {
@@ -41,6 +42,7 @@ pub(super) fn settle_into(
         settled,
         next_branch,
         journal,
+        counts,
     };
     settle_store(txn, items, births, meta)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::layer::Layer;
 use super::settle::{Item, settle_into};
 use super::shared::{Db, Shared};
-use super::sync::{lock, write};
+use super::sync::{lock, read, write};
 use super::trouble::{Trouble, guarded};
 use crate::codec::JournalMark;
 use crate::error::{Error, Result};
@@ -119,10 +119,12 @@ impl Shared {
             let items: Vec<Item<'_>> =
                 order.layer.events().iter().map(|e| Item { branch: e.branch, event: &e.event }).collect();
             let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
-            settle_into(&txn, self, &items, &births, order.next_branch, order.journal)?;
+            let counts = read(&self.tail).settled_counts().plus(order.layer.counts());
+            settle_into(&txn, self, &items, &births, order.next_branch, counts, order.journal)?;
             txn.commit().told()
         })?;
         let settled = write(&self.tail).thaw();
+        self.forget_view();
         // Freed outside the lock: a large layer takes its time.
         drop(settled);
         Ok(())

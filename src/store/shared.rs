@@ -1,7 +1,7 @@
 //! What every handle of one open store shares.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 
@@ -14,6 +14,8 @@ use super::settler::Settler;
 use super::sync::read;
 use super::tail::Tail;
 use super::trouble::{Trouble, guarded};
+use super::upgrade::Upgraded;
+use super::view::View;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::event::{StoreId, Timestamp};
@@ -70,12 +72,17 @@ pub(super) struct JournalFile {
 pub(super) struct Shared {
     pub(super) id: StoreId,
     pub(super) created: Timestamp,
+    /// The format of the file: an earlier one in a store that is only read.
+    pub(super) format: u32,
+    pub(super) upgraded: Option<Upgraded>,
     pub(super) name: String,
     pub(super) options: Options,
     /// `None` once the store is closed.
     pub(super) db: RwLock<Option<Arc<Db>>>,
     pub(super) tail: RwLock<Tail>,
     pub(super) branches: Branches,
+    /// What readers share until the next settle, with the number of settles before it.
+    pub(super) view: Mutex<Option<(u64, Arc<View>)>>,
     pub(super) writer: Writer,
     pub(super) settler: Settler,
     pub(super) journal: JournalFile,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::branch::Branch;
 use super::layer::{Layer, TailEvent};
+use crate::codec::Counts;
 use crate::event::{Event, EventId, Place};
 
 /// Positions in it are dense: `settled + 1 ..= committed`.
@@ -14,6 +15,8 @@ pub(super) struct Tail {
     growing: Layer,
     /// No settled event has a larger id.
     max_settled_id: Option<EventId>,
+    /// What the tables hold.
+    settled_counts: Counts,
     /// How often something left the tail.
     settles: u64,
 }
@@ -27,8 +30,17 @@ pub(super) struct Slice {
 }
 
 impl Tail {
-    pub(super) fn new(settled: u64, max_settled_id: Option<EventId>) -> Self {
-        Self { growing: Layer::new(settled), max_settled_id, ..Self::default() }
+    pub(super) fn new(settled: u64, max_settled_id: Option<EventId>, settled_counts: Counts) -> Self {
+        Self { growing: Layer::new(settled), max_settled_id, settled_counts, ..Self::default() }
+    }
+
+    pub(super) fn settled_counts(&self) -> Counts {
+        self.settled_counts
+    }
+
+    /// What the tables hold together with what is here.
+    pub(super) fn counts(&self) -> Counts {
+        self.layers().fold(self.settled_counts, |counts, layer| counts.plus(layer.counts()))
     }
 
     /// Its layers, the older first.
@@ -131,13 +143,19 @@ impl Tail {
     pub(super) fn thaw(&mut self) -> Option<Arc<Layer>> {
         let layer = self.settling.take()?;
         self.max_settled_id = self.max_settled_id.max(layer.max_id());
+        self.settled_counts = self.settled_counts.plus(layer.counts());
         self.settles += 1;
         Some(layer)
     }
 
     /// Everything up to this position is in the tables. Answers what is to be dropped, outside of any lock.
-    pub(super) fn clear(&mut self, settled: u64, max_settled_id: Option<EventId>) -> Self {
-        let next = Self { settles: self.settles + 1, ..Self::new(settled, max_settled_id) };
+    pub(super) fn clear(
+        &mut self,
+        settled: u64,
+        max_settled_id: Option<EventId>,
+        settled_counts: Counts,
+    ) -> Self {
+        let next = Self { settles: self.settles + 1, ..Self::new(settled, max_settled_id, settled_counts) };
         std::mem::replace(self, next)
     }
 }

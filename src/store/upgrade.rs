@@ -10,7 +10,7 @@ use redb::{
     Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
     Value,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use super::branch::{Branch, Branches};
 use super::builder::Options;
@@ -21,8 +21,24 @@ use super::open::{io_error, not_a_store, refused};
 use super::settle::{Item, settle_store};
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::trouble::{Trouble, corrupt, malformed};
-use crate::codec::{FORMAT, JournalMark, Meta, OldMeta};
+use crate::codec::{Chunk, Counts, FORMAT, Meta, OldMeta, decode_record};
 use crate::error::{Error, Result};
+use crate::event::MAIN;
+
+/// How many copies beside one store are given names of their own.
+const MAX_COPIES: u32 = 1_000;
+
+/// What became of a file of an earlier format as it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Upgraded {
+    /// The format that it had.
+    pub from: u32,
+    /// The format that it has.
+    pub to: u32,
+    /// The file as it was.
+    pub copy: PathBuf,
+}
 
 /// The first bytes of a redb file: of formats before the second, a store's.
 const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
@@ -38,19 +54,35 @@ pub(super) fn is_bare(mut file: &File) -> io::Result<bool> {
     Ok(head == REDB_MAGIC)
 }
 
-/// The name under which the file of an earlier format is kept.
-fn backup_of(path: &Path, format: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".format{format}"));
-    name.into()
+/// Gives the file another name, of those that nothing has yet.
+fn keep(path: &Path, format: u32) -> Result<PathBuf> {
+    let failed = |e: &io::Error| {
+        let path = path.display();
+        Error::storage(format!(
+            "{path} cannot be upgraded: no copy of it can be kept in its folder: {e}; make room there, or open it read-only"
+        ))
+    };
+    for n in 1..=MAX_COPIES {
+        let number = if n == 1 { String::new() } else { format!(".{n}") };
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".format{format}.bak{number}"));
+        let copy = PathBuf::from(name);
+        match fs::hard_link(path, &copy) {
+            Ok(()) => return Ok(copy),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+                // No links here: nobody else makes this name while the store is locked.
+                return fs::copy(path, &copy).map(|_| copy).map_err(|e| failed(&e));
+            }
+            Err(e) => return Err(failed(&e)),
+        }
+    }
+    Err(failed(&io::Error::other(format!("there are {MAX_COPIES} already"))))
 }
 
-pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result<()> {
-    if options.read_only {
-        let why =
-            "was written by an earlier release and is brought up to date by opening it for writing once";
-        return Err(crate::event::Invalid::new("store", format!("{name} {why}")).into());
-    }
+/// Brings a file of an earlier format to this one. A kill or a power cut leaves the file in one format or the other,
+/// whole.
+pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result<Option<Upgraded>> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| io_error(name, &e))?;
     let old = redb::Builder::new()
         .set_cache_size(options.cache_bytes)
@@ -58,7 +90,7 @@ pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
         .map_err(|e| refused(name, e))?;
     // From here on nobody else has it; perhaps somebody was faster.
     if !is_bare(&File::open(path).map_err(|e| io_error(name, &e))?).map_err(|e| io_error(name, &e))? {
-        return Ok(());
+        return Ok(None);
     }
     let txn = old.begin_read().told()?;
     let meta = old_meta(&txn, name)?;
@@ -68,20 +100,15 @@ pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
         copy_store(&txn, &meta, db)
     })?;
     drop(txn);
-    // Closed while its name still is its own, so that the copy that is kept is whole.
-    let backup = backup_of(path, meta.format);
-    match fs::hard_link(path, &backup) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        other => other.map_err(|e| draft.failed(&e))?,
-    }
+    let copy = keep(path, meta.format)?;
     draft.rename(path)?;
     draft.sync_folder()?;
     drop(old);
-    info!(from = meta.format, to = FORMAT, kept = %backup.display(), "brought up to date");
-    Ok(())
+    info!(from = meta.format, to = FORMAT, kept = %copy.display(), "brought up to date");
+    Ok(Some(Upgraded { from: meta.format, to: FORMAT, copy }))
 }
 
-fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
+pub(super) fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
     let table = match txn.open_table(META) {
         Ok(table) => table,
         Err(redb::TableError::Storage(e)) => return Err(super::trouble::translate(e.into())),
@@ -96,6 +123,32 @@ fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
     OldMeta::decode(row.value()).map_err(malformed(place()))
 }
 
+/// What the tables of the first format hold, which does not count it. Whatever is damaged counts for nothing: a store
+/// is not refused for one chunk, and `verify` names it.
+pub(super) fn count(txn: &ReadTransaction) -> Result<Counts> {
+    let mut counts = Counts { branches: txn.open_table(LINES).told()?.len().told()?, ..Counts::default() };
+    for row in txn.open_table(BRANCHES).told()?.iter().told()? {
+        let (names, _) = row.told()?;
+        counts.sessions += u64::from(names.value().1 == MAIN);
+    }
+    for row in txn.open_table(EVENTS).told()?.iter().told()? {
+        let (key, value) = row.told()?;
+        let chunk = match Chunk::decode(value.value()) {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                warn!(key = ?key.value(), %error, "a chunk is corrupt and was not counted");
+                continue;
+            }
+        };
+        for (_, _, record) in chunk.entries() {
+            if let Ok(record) = decode_record(record) {
+                counts.add_event(record.payload().len());
+            }
+        }
+    }
+    Ok(counts)
+}
+
 /// Copies every table, and settles what the old journal holds.
 fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Database) -> Result<()> {
     copy(old, db, BRANCHES)?;
@@ -104,26 +157,20 @@ fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Database) -> Result<()
     copy(old, db, EVENTS)?;
     copy(old, db, ORDER)?;
     copy(old, db, IDS)?;
-    let now = Meta {
-        format: FORMAT,
-        store: meta.store,
-        created: meta.created,
-        settled: meta.settled,
-        next_branch: meta.next_branch,
-        journal: JournalMark { at: 0, next: 1, chain: 0 },
-    };
+    let now = Meta { format: FORMAT, counts: count(old)?, ..Meta::from(*meta) };
     let journal = load_journal(old, &now, frames(old)?, &Branches::new())?;
     let txn = db.begin_write().told()?;
     let layer = journal.tail.growing();
     let items: Vec<Item<'_>> =
         layer.events().iter().map(|e| Item { branch: e.branch, event: &e.event }).collect();
     let births: Vec<&Branch> = layer.births().map(|b| &**b).collect();
-    let settled = layer.last();
-    settle_store(&txn, &items, &births, Meta { settled, next_branch: journal.next_branch, ..now })?;
+    let (settled, counts) = (layer.last(), now.counts.plus(layer.counts()));
+    settle_store(&txn, &items, &births, Meta { settled, counts, next_branch: journal.next_branch, ..now })?;
     txn.commit().told()
 }
 
-fn frames(old: &ReadTransaction) -> Result<Vec<(u64, Bytes)>> {
+/// The frames of the old journal.
+pub(super) fn frames(old: &ReadTransaction) -> Result<Vec<(u64, Bytes)>> {
     let table = old.open_table(JOURNAL).told()?;
     let mut frames = Vec::new();
     for row in table.iter().told()? {

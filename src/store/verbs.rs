@@ -14,6 +14,7 @@ use super::shared::Shared;
 use super::slot::{Answer, Slot};
 use super::sync::{lock, write};
 use super::trouble::guarded;
+use super::upgrade::Upgraded;
 use super::writer::{Done, Work};
 use crate::error::{Error, Result};
 use crate::event::{
@@ -51,6 +52,7 @@ pub struct Store(pub(super) Arc<Handle>);
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) closing: Mutex<()>,
 }
 
 impl Store {
@@ -99,6 +101,12 @@ impl Store {
     #[must_use]
     pub fn created(&self) -> Timestamp {
         self.shared().created
+    }
+
+    /// What became of the file as this handle opened it, if it was of an earlier format.
+    #[must_use]
+    pub fn upgraded(&self) -> Option<&Upgraded> {
+        self.shared().upgraded.as_ref()
     }
 
     /// The last position that is committed: everything up to it can be read.
@@ -255,8 +263,17 @@ impl Store {
     /// The event with this id.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Upcast`] for one that cannot be read in its newest shape.
     pub fn get(&self, id: EventId) -> Result<Event> {
+        let reader = self.reader()?;
+        guarded(|| reader.shaped(reader.by_id(id)?))
+    }
+
+    /// The event with this id as it was appended, whatever newer shape its type has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn get_raw(&self, id: EventId) -> Result<Event> {
         let reader = self.reader()?;
         guarded(|| reader.by_id(id))
     }
@@ -356,6 +373,8 @@ impl Handle {
         if let Some(behind) = self.shared.behind.get() {
             behind.closing();
         }
+        // Whoever closes while another does comes back when the file is free.
+        let _closing = lock(&self.closing);
         if !self.shared.stop_taking() {
             return Ok(());
         }
@@ -365,6 +384,7 @@ impl Handle {
         };
         // In this order: whoever still got hold of the file has shown itself to the hook before.
         let db = write(&self.shared.db).take();
+        self.shared.forget_view();
         if let Some(hook) = self.shared.hook.get() {
             hook.closed();
         }

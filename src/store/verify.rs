@@ -16,8 +16,9 @@ use super::shared::Shared;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::tail::Tail;
 use super::trouble::{Trouble, corrupt, guarded};
+use super::upgrade::frames;
 use super::verbs::Store;
-use crate::codec::{BranchRow, Chunk, Meta, decode_order};
+use crate::codec::{BranchRow, Chunk, Counts, FORMAT, Malformed, Meta, OldMeta, decode_order};
 use crate::error::{Error, Result};
 use crate::event::{Address, Place};
 
@@ -76,6 +77,9 @@ struct Walk<'a> {
     report: Report,
     progress: &'a mut dyn FnMut(u64, u64),
     total: u64,
+    /// What the meta row counts, where its format has that.
+    said: Option<Counts>,
+    counts: Counts,
 }
 
 impl Store {
@@ -97,16 +101,22 @@ impl Store {
     pub fn verify_with(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
         let reader = self.reader()?;
         let (txn, meta, journal) = reader.shared.while_nothing_is_written(|next_commit| {
-            let txn = reader.db.begin_read()?;
+            let txn = Arc::new(reader.db.begin_read()?);
             let meta = meta_of(&txn);
             let journal = match &meta {
-                Ok(meta) => reader.shared.read_journal(meta, next_commit),
+                Ok(meta) => reader.shared.read_journal(&txn, meta, next_commit),
                 Err(_) => Ok(Vec::new()),
             };
             Ok::<_, Error>((txn, meta, journal))
         })?;
-        let mut walk =
-            Walk { txn: Arc::new(txn), report: Report::default(), progress: &mut progress, total: 0 };
+        let mut walk = Walk {
+            txn,
+            report: Report::default(),
+            progress: &mut progress,
+            total: 0,
+            said: None,
+            counts: Counts::default(),
+        };
         // A step that cannot go on is a problem of its own; the others still have their say.
         let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
             if let Err(e) = found {
@@ -121,6 +131,7 @@ impl Store {
         step("global order", found, &mut walk);
         let found = guarded(|| walk.marks());
         step("marks", found, &mut walk);
+        walk.compare_counts();
         Ok(walk.report)
     }
 }
@@ -129,13 +140,25 @@ fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
     guarded(|| {
         let table = txn.open_table(META).told()?;
         let row = table.get(META_KEY).told()?.ok_or_else(|| Error::not_found("row", META_KEY))?;
-        Meta::decode(row.value()).map_err(|e| Error::corrupt("table meta", e.to_string()))
+        let told = |e: Malformed| Error::corrupt("table meta", e.to_string());
+        match Meta::format(row.value()).map_err(told)? {
+            FORMAT => Meta::decode(row.value()).map_err(told),
+            _ => OldMeta::decode(row.value()).map(Meta::from).map_err(told),
+        }
     })
 }
 
 impl Shared {
     /// The frames of all commits that are not settled, as they lie on the disk.
-    fn read_journal(&self, meta: &Meta, next_commit: u64) -> Result<Vec<(u64, Bytes)>> {
+    fn read_journal(
+        &self,
+        txn: &ReadTransaction,
+        meta: &Meta,
+        next_commit: u64,
+    ) -> Result<Vec<(u64, Bytes)>> {
+        if meta.format < FORMAT {
+            return frames(txn);
+        }
         let recovered = Ring::recover(&self.journal, meta.store, meta.journal, true)?;
         let next = recovered.ring.next();
         if next == next_commit {
@@ -149,6 +172,7 @@ impl Walk<'_> {
     fn meta(&mut self, meta: Result<Meta>, frames: Result<Vec<(u64, Bytes)>>) -> Result<()> {
         let meta = meta?;
         self.total = meta.settled;
+        self.said = (meta.format == FORMAT).then_some(meta.counts);
         let journal = load_journal(&self.txn, &meta, frames?, &Branches::new())?;
         self.report.events += journal.tail.len() as u64;
         self.report.branches += journal.tail.births().count() as u64;
@@ -170,6 +194,7 @@ impl Walk<'_> {
             let (number, row) = row.told()?;
             let number = number.value();
             self.report.branches += 1;
+            self.counts.branches += 1;
             let row = match BranchRow::decode(number, row.value()) {
                 Ok(row) => row,
                 Err(e) => {
@@ -177,6 +202,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
+            self.counts.sessions += u64::from(row.parent.is_none());
             let place = row.place.clone();
             let named = names.get((place.session.as_str(), place.branch.as_str())).told()?.map(|n| n.value());
             if named != Some(number) {
@@ -216,6 +242,14 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// What could not be read is not counted, so there is nothing to hold the figures against.
+    fn compare_counts(&mut self) {
+        if let Some(said) = self.said.filter(|said| *said != self.counts && self.report.is_clean()) {
+            let reason = format!("it counts {said:?}, there are {:?}", self.counts);
+            self.report.problem("table meta", reason);
+        }
+    }
+
     /// Own events of one branch. Answers its last sequence.
     fn chunks(&mut self, branch: &Branch) -> Result<u64> {
         let table = self.txn.open_table(EVENTS).told()?;
@@ -253,6 +287,7 @@ impl Walk<'_> {
                         continue;
                     }
                 };
+                self.counts.add_event(event.payload().len());
                 if event.position().get() <= position {
                     self.report
                         .problem(event.address(), "its position does not come after the one before it");

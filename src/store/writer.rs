@@ -71,11 +71,6 @@ impl Job {
         }
     }
 
-    /// Whether it has marks that are to be there exactly when its events are.
-    pub(super) fn binds_marks_to_events(&self) -> bool {
-        matches!(&self.work, Work::Append(p) if !p.marks.is_empty())
-    }
-
     pub(super) fn durability(&self) -> Durability {
         match &self.work {
             Work::Append(p) => p.durability,

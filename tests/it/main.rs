@@ -16,6 +16,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
+mod cli_migrate;
+#[cfg(feature = "cli")]
 mod cli_overview;
 #[cfg(feature = "cli")]
 mod cli_refusals;
@@ -43,3 +45,4 @@ mod properties;
 mod store;
 mod stress;
 mod support;
+mod upcasts;

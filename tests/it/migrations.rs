@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle};
 use retold::interop::{self, Format, Options, Scope};
-use retold::{Expect, NewEvent, Query, Store};
+use retold::schema::{Evidence, Migration, check_evidence};
+use retold::{Builder, Expect, NewEvent, Query, Store};
 
 use crate::support::Tables;
 
@@ -48,7 +49,7 @@ fn layout(path: &Path) -> String {
 
 /// The file as it was lies beside the new one, whole: put back under its name, it is brought up to date once more.
 fn assert_kept(path: &Path, original: &[u8], expected: &str) {
-    let kept = path.with_extension("redb.format1");
+    let kept = path.with_extension("redb.format1.bak");
     let back = path.with_extension("back");
     std::fs::copy(&kept, &back).unwrap();
     assert_eq!(std::fs::metadata(&kept).unwrap().len() as usize, original.len());
@@ -115,4 +116,97 @@ fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
         assert_eq!(last.events[0].kind(), "run.resumed");
         assert_eq!(store.verify().unwrap().problems, []);
     }
+}
+
+#[test]
+fn every_event_step_does_to_its_examples_what_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for folder in ["migrations", "examples/migrations"] {
+        let folders = std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path());
+        for folder in folders.filter(|f| f.join("upcast.toml").is_file()) {
+            let found = check_evidence(&Migration::read(&folder).unwrap()).unwrap();
+            assert!(matches!(found, Evidence::Holds(1..)), "{}: {found:?}", folder.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+}
+
+/// The file that an earlier release wrote, and what comes out of it.
+fn fixture(folder: &Path) -> (PathBuf, String) {
+    let (before, expected) = match folder.join("store.redb").is_file() {
+        true => ("store.redb", "events.jsonl"),
+        false => ("before.redb", "expected.jsonl"),
+    };
+    (folder.join(before), std::fs::read_to_string(folder.join(expected)).unwrap())
+}
+
+fn figures(store: &Store) -> [u64; 4] {
+    let info = store.info().unwrap();
+    [info.sessions, info.branches, info.events, info.payload_bytes]
+}
+
+#[test]
+fn an_old_file_that_is_only_read_stays_as_it_is_and_says_the_same() {
+    for folder in folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("old.redb");
+        let (before, expected) = fixture(&folder);
+        std::fs::copy(before, &path).unwrap();
+        let read_only = || Builder::new().read_only().open(&path).unwrap();
+        let store = read_only();
+        assert_eq!(export(&store), expected);
+        assert_eq!((store.info().unwrap().format, store.verify().unwrap().problems), (1, vec![]));
+        let old = figures(&store);
+        store.close().unwrap();
+        assert_eq!(names(dir.path()), ["old.redb"]);
+        Store::open(&path).unwrap().close().unwrap();
+        let store = read_only();
+        assert_eq!((store.info().unwrap().format, figures(&store)), (2, old));
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_copy_of_the_old_file_is_kept_beside_it_and_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.redb");
+    let (before, expected) = fixture(&folders()[1]);
+    let (first, second) = ("old.redb.format1.bak", "old.redb.format1.bak.2");
+    for name in [first, second] {
+        std::fs::copy(&before, &path).unwrap();
+        Store::open(&path).unwrap().close().unwrap();
+        let store = Builder::new().read_only().open(dir.path().join(name)).unwrap();
+        assert_eq!((store.info().unwrap().format, export(&store)), (1, expected.clone()));
+        // Opened again, the store is not upgraded again.
+        Store::open(&path).unwrap().close().unwrap();
+        // Whatever has that name now, it stays.
+        std::fs::write(dir.path().join(first), "mine").unwrap();
+    }
+    assert_eq!(names(dir.path()), ["old.redb", first, second]);
+    assert_eq!(std::fs::read(dir.path().join(first)).unwrap(), b"mine");
+}
+
+#[test]
+fn without_a_name_for_a_copy_the_store_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.redb");
+    let (before, _) = fixture(&folders()[1]);
+    std::fs::copy(before, &path).unwrap();
+    std::fs::write(dir.path().join("old.redb.format1.bak"), "").unwrap();
+    for n in 2..=1_000 {
+        std::fs::write(dir.path().join(format!("old.redb.format1.bak.{n}")), "").unwrap();
+    }
+    let told = Store::open(&path).unwrap_err().to_string();
+    assert!(told.contains("cannot be upgraded") && told.contains("read-only"), "{told}");
+    assert_eq!(Builder::new().read_only().open(&path).unwrap().info().unwrap().format, 1);
+    assert_eq!(names(dir.path()).len(), 1_001);
 }

@@ -1,0 +1,86 @@
+//! Whether payloads of an old JSON Schema can be read as those of a new one.
+//!
+//! What cannot be decided from the two texts counts as not compatible: better a step too many than an event that
+//! nobody can read.
+
+mod skeleton;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod words;
+
+use serde_json::Value;
+
+use crate::event::Invalid;
+use skeleton::Fix;
+
+/// What a difference means for payloads that were written under the old schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// All of them fit the new one.
+    Compatible,
+    /// Whether they do cannot be told.
+    Undecided,
+    /// Some of them do not.
+    Breaking,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// Where in a payload: a JSON pointer, with `*` for every item of a list and `""` for the whole.
+    pub path: String,
+    /// What it means.
+    pub verdict: Verdict,
+    /// What has changed, as a clause.
+    pub what: String,
+    fix: Option<Fix>,
+}
+
+/// Two schemas side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SchemaDiff {
+    /// What differs, in the order of the paths.
+    pub differences: Vec<Difference>,
+}
+
+impl SchemaDiff {
+    /// Whether every payload of the old schema is one of the new.
+    #[must_use]
+    pub fn is_compatible(&self) -> bool {
+        self.differences.iter().all(|d| d.verdict == Verdict::Compatible)
+    }
+
+    /// The file of an event step that makes old payloads new, as far as that can be guessed: every guess is to be
+    /// looked at, and what could not be guessed stands in it as a comment.
+    #[must_use]
+    pub fn upcast(&self, kind: &str, version: u32) -> String {
+        skeleton::write(&self.differences, kind, version)
+    }
+}
+
+/// Compares two JSON Schemas, as schemars and people write them: types, properties, items, enumerations, alternatives,
+/// bounds, local references. Annotations do not count.
+///
+/// ```
+/// use retold::schema::{Verdict, compare_schemas};
+/// use serde_json::json;
+/// let old = json!({"type": "object", "properties": {"ms": {"type": "integer"}}});
+/// let new = json!({"type": "object", "properties": {"ms": {"type": "integer"}, "tool": {"type": "string"}}, "required": ["tool"]});
+/// let diff = compare_schemas(&old, &new)?;
+/// assert_eq!((diff.differences[0].path.as_str(), diff.differences[0].verdict), ("/tool", Verdict::Breaking));
+/// # Ok::<(), retold::Invalid>(())
+/// ```
+///
+/// # Errors
+/// [`Invalid`] for one that is no schema, or that passes a bound: levels, and parts to be held against each other.
+pub fn compare_schemas(old: &Value, new: &Value) -> Result<SchemaDiff, Invalid> {
+    let mut walk = walk::Walk::new(old, new);
+    walk.compare("", old, new, 0)?;
+    let mut differences = walk.found;
+    differences.sort_by(|a, b| (&a.path, b.verdict).cmp(&(&b.path, a.verdict)));
+    differences.dedup();
+    Ok(SchemaDiff { differences })
+}

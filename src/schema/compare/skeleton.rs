@@ -1,0 +1,114 @@
+//! The file of an event step that two schemas suggest.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::{Difference, Verdict};
+
+/// What may make an old value new.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fix {
+    Rename {
+        from: String,
+        to: String,
+    },
+    Default(Value),
+    Remove,
+    Convert(&'static str),
+    List,
+    /// Every old value with one that there is.
+    Values(Vec<(Value, Value)>),
+    /// Done by the fix of another difference.
+    Nothing,
+}
+
+impl Eq for Fix {}
+
+impl Fix {
+    /// From one type to the only other one.
+    pub(super) fn of_types(old: &str, new: &str, count: usize) -> Option<Self> {
+        let single = |t: &str| matches!(t, "string" | "number" | "integer" | "boolean");
+        match new {
+            "string" if count == 1 && single(old) => Some(Self::Convert("string")),
+            "integer" if count == 1 && single(old) => Some(Self::Convert("integer")),
+            "number" if count == 1 && single(old) => Some(Self::Convert("number")),
+            "boolean" if count == 1 && single(old) => Some(Self::Convert("boolean")),
+            "array" if count == 1 => Some(Self::List),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn write(differences: &[Difference], kind: &str, version: u32) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "# A guess from two schemas: look at every line before it is used.");
+    let _ = writeln!(out, "[[step]]\ntype = {}\nversion = {version}\ndo = [", text(kind));
+    for difference in differences.iter().filter(|d| d.verdict != Verdict::Compatible) {
+        let place = if difference.path.is_empty() { "the payload" } else { &difference.path };
+        let _ = writeln!(out, "  # {place}: {}", one_line(&difference.what));
+        match line(difference) {
+            Some(line) => {
+                let _ = writeln!(out, "  {line},");
+            }
+            None if difference.fix == Some(Fix::Nothing) => {}
+            None => {
+                let _ = writeln!(out, "  # (nothing could be guessed; a step with a function can do it)");
+            }
+        }
+    }
+    out.push_str("]\n");
+    out
+}
+
+fn line(difference: &Difference) -> Option<String> {
+    let at = &difference.path;
+    // A step names one place, not every item of a list.
+    if at.split('/').any(|part| part == "*") {
+        return None;
+    }
+    let at = text(at);
+    Some(match difference.fix.as_ref()? {
+        Fix::Rename { from, to } => format!("{{ rename = {}, to = {} }}", text(from), text(to)),
+        Fix::Default(value) => format!("{{ default = {at}, value = {} }}", toml(value)?),
+        Fix::Remove if difference.path.is_empty() => return None,
+        Fix::Remove => format!("{{ remove = {at} }}"),
+        Fix::Convert(to) => format!("{{ convert = {at}, to = {} }}", text(to)),
+        Fix::List => format!("{{ wrap = {at}, list = true }}"),
+        Fix::Values(pairs) => {
+            let pair = |(old, new): &(Value, Value)| Some(format!("{} = {}", text(&plain(old)), toml(new)?));
+            let pairs = pairs.iter().map(pair).collect::<Option<Vec<_>>>()?;
+            format!("{{ convert = {at}, values = {{ {} }} }}", pairs.join(", "))
+        }
+        Fix::Nothing => return None,
+    })
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A basic text of TOML: its escapes are those of JSON, but for DEL.
+fn text(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\u007F")
+}
+
+/// A value of JSON in TOML, which has no `null`.
+fn toml(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(s) => text(s),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(toml).collect::<Option<Vec<_>>>()?.join(", "))
+        }
+        Value::Object(fields) => {
+            let pair = |(name, value): (&String, &Value)| Some(format!("{} = {}", text(name), toml(value)?));
+            format!("{{ {} }}", fields.iter().map(pair).collect::<Option<Vec<_>>>()?.join(", "))
+        }
+    })
+}

@@ -1,0 +1,242 @@
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::convert::plain;
+use super::op::Op;
+use super::pointer::Pointer;
+use super::tree::Tree;
+
+/// A type and the version of its payload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Shape {
+    pub(super) kind: Arc<str>,
+    pub(super) version: u32,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} version {}", self.kind, self.version)
+    }
+}
+
+/// What an event becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    One(Shape),
+    /// One of several, by a value of the payload as it was before the step.
+    Split {
+        by: Pointer,
+        cases: Vec<(String, Shape)>,
+        otherwise: Option<Shape>,
+    },
+}
+
+impl Target {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Shape> {
+        let (one, cases, otherwise) = match self {
+            Self::One(shape) => (Some(shape), &[][..], None),
+            Self::Split { cases, otherwise, .. } => (None, cases.as_slice(), otherwise.as_ref()),
+        };
+        one.into_iter().chain(cases.iter().map(|(_, shape)| shape)).chain(otherwise)
+    }
+}
+
+type Function = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
+
+#[derive(Clone)]
+enum Work {
+    Operations(Vec<Op>),
+    Function { revision: u32, function: Function },
+}
+
+/// One step of an event type: from one version of one type to the next version, or to another type.
+///
+/// Steps that only move fields about are better written in a file, where they can be read and checked without being
+/// run (`docs/change.md`). A function does what no operation can.
+///
+/// ```
+/// use retold::schema::{Step, Upcasts};
+/// let step = Step::new("tool.invoked", 1).function(1, |mut payload| {
+///     let args = payload["line"].as_str().ok_or("`line` is missing")?.split(' ').collect::<Vec<_>>();
+///     payload["args"] = args.into();
+///     Ok(payload)
+/// });
+/// let upcasts = Upcasts::new([step])?;
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Step {
+    pub(super) from: Shape,
+    pub(super) target: Target,
+    work: Work,
+    /// Where it is written, for messages.
+    pub(super) origin: Option<Arc<str>>,
+}
+
+impl Step {
+    /// From this version of a type to the next one, with the same payload.
+    pub fn new(kind: &str, version: u32) -> Self {
+        let kind: Arc<str> = kind.into();
+        let next = Shape { kind: kind.clone(), version: version.saturating_add(1) };
+        Self {
+            from: Shape { kind, version },
+            target: Target::One(next),
+            work: Work::Operations(Vec::new()),
+            origin: None,
+        }
+    }
+
+    /// To another type. Several steps may lead to the same.
+    pub fn to(mut self, kind: &str, version: u32) -> Self {
+        self.target = Target::One(Shape { kind: kind.into(), version });
+        self
+    }
+
+    /// What becomes of the payload, which has to be JSON. It has to answer the same for the same payload. `revision`
+    /// stands for the function in fingerprints: raise it when the function changes, so that projections rebuild.
+    /// A panic in it is an error of that event.
+    ///
+    /// The whole payload passes through [`serde_json::Value`]: numbers become 64 bits or a double, which may change
+    /// the last digit of a fraction, and names are sorted. Operations leave alone what they do not name.
+    pub fn function(
+        mut self,
+        revision: u32,
+        function: impl Fn(Value) -> Result<Value, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.work = Work::Function { revision, function: Arc::new(function) };
+        self
+    }
+
+    pub(super) fn operations(mut self, operations: Vec<Op>) -> Self {
+        self.work = Work::Operations(operations);
+        self
+    }
+
+    pub(super) fn target(mut self, target: Target) -> Self {
+        self.target = target;
+        self
+    }
+
+    pub(super) fn origin(mut self, origin: &str) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// The type that it takes.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.from.kind
+    }
+
+    /// The version that it takes.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.from.version
+    }
+
+    /// The types and versions that it can lead to.
+    pub fn targets(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.target.all().map(|shape| (&*shape.kind, shape.version))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        match &self.work {
+            Work::Operations(operations) => operations.len(),
+            Work::Function { .. } => 1,
+        }
+    }
+
+    /// Whether it needs to see the payload.
+    pub(super) fn looks(&self) -> bool {
+        matches!(self.target, Target::Split { .. }) || self.count() > 0
+    }
+
+    /// What the payload becomes, and the type that it then has.
+    pub(super) fn apply(&self, payload: &str) -> Result<(&Shape, String), String> {
+        let mut tree = Tree::Raw(payload);
+        let target = self.choose(&mut tree)?;
+        let payload = match &self.work {
+            Work::Operations(operations) => {
+                operations.iter().try_for_each(|op| op.apply(&mut tree))?;
+                let mut out = String::with_capacity(payload.len());
+                tree.write(&mut out);
+                out
+            }
+            Work::Function { function, .. } => {
+                let value = serde_json::from_str(payload)
+                    .map_err(|e| format!("its payload cannot be read as JSON: {e}"))?;
+                let made = catch_unwind(AssertUnwindSafe(|| function(value)));
+                made.map_err(|panic| format!("the step's function panicked: {}", said(&*panic)))??.to_string()
+            }
+        };
+        Ok((target, payload))
+    }
+
+    /// The type that an event gets which needs no look at its payload.
+    pub(super) fn plain_target(&self) -> Option<&Shape> {
+        match &self.target {
+            Target::One(shape) => Some(shape),
+            Target::Split { .. } => None,
+        }
+    }
+
+    fn choose(&self, tree: &mut Tree<'_>) -> Result<&Shape, String> {
+        let (by, cases, otherwise) = match &self.target {
+            Target::One(shape) => return Ok(shape),
+            Target::Split { by, cases, otherwise } => (by, cases, otherwise),
+        };
+        let found = match tree.get(by)? {
+            None => None,
+            Some(value) => Some(match value.scalar() {
+                Some(text) => plain(text)?,
+                None => return Err(format!("{by} is {}; a type is chosen by a single value", value.sort())),
+            }),
+        };
+        let case = found.as_ref().and_then(|found| cases.iter().find(|(value, _)| value == found));
+        case.map(|(_, shape)| shape).or(otherwise.as_ref()).ok_or_else(|| match found {
+            Some(value) => format!("{by} is {value:.40}, for which there is no type"),
+            None => format!("{by} is missing, by which its type is chosen"),
+        })
+    }
+
+    /// One text for one meaning.
+    pub(super) fn canonical(&self) -> String {
+        let mut out = serde_json::json!([&*self.from.kind, self.from.version]).to_string();
+        match &self.target {
+            Target::One(to) => out += &serde_json::json!(["to", &*to.kind, to.version]).to_string(),
+            Target::Split { by, cases, otherwise } => {
+                out += &serde_json::json!(["split", by.to_string()]).to_string();
+                for (value, to) in cases {
+                    out += &serde_json::json!([value, &*to.kind, to.version]).to_string();
+                }
+                if let Some(to) = otherwise {
+                    out += &serde_json::json!(["otherwise", &*to.kind, to.version]).to_string();
+                }
+            }
+        }
+        match &self.work {
+            Work::Operations(operations) => operations.iter().for_each(|op| op.canonical(&mut out)),
+            Work::Function { revision, .. } => out += &serde_json::json!(["function", revision]).to_string(),
+        }
+        out
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a word")
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").field("from", &self.from).field("target", &self.target).finish_non_exhaustive()
+    }
+}
