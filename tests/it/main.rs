@@ -18,6 +18,7 @@ mod cli;
 mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_migrate;
+#[cfg(feature = "cli")]
 mod cli_overview;
 #[cfg(feature = "cli")]
 mod cli_refusals;
