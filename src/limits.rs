@@ -55,7 +55,9 @@ pub const QUEUE_BYTES: usize = 32 * 1_024 * 1_024;
 pub const QUEUE_APPENDS: usize = 8_192;
 /// Bytes of the journal in a new file. A commit of which an entry would take more than a quarter settles at once.
 pub const JOURNAL_BYTES: u64 = 12 * 1_024 * 1_024;
-/// The same for a store in memory.
+/// Bytes of the largest journal that a file can have.
+pub const MAX_JOURNAL_BYTES: u64 = 1 << 30;
+/// Bytes of the journal of a store in memory.
 pub const JOURNAL_BYTES_IN_MEMORY: u64 = 128 * 1_024;
 /// Entries of the journal begin at multiples of this many bytes.
 pub const JOURNAL_ALIGN: usize = 16;

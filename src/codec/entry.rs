@@ -37,7 +37,7 @@ pub const fn entry_size(frame: usize) -> usize {
 /// The bytes of an entry, and its checksum.
 #[must_use]
 pub fn encode_entry(
-    store: &[u8; 16],
+    secret: &[u8; 16],
     number: u64,
     previous: u64,
     synced: bool,
@@ -49,31 +49,33 @@ pub fn encode_entry(
     out.extend_from_slice(&number.to_le_bytes());
     out.extend_from_slice(&previous.to_le_bytes());
     out.extend_from_slice(&(frame.len() as u64).to_le_bytes());
-    let sum = checksum(store, &out, frame);
+    let sum = checksum(secret, &out, frame);
     out.extend_from_slice(&sum.to_le_bytes());
     out.extend_from_slice(frame);
     out.resize(entry_size(frame.len()), 0);
     (out, sum)
 }
 
-fn checksum(store: &[u8; 16], head: &[u8], frame: &[u8]) -> u64 {
+fn checksum(secret: &[u8; 16], head: &[u8], frame: &[u8]) -> u64 {
     let mut hash = Xxh3::new();
-    hash.update(store);
+    hash.update(secret);
     hash.update(head);
     hash.update(frame);
     hash.digest()
 }
 
-/// The number of what may be an entry: only its header is looked at, and the checksum is not.
+/// The number of what may be an entry, and whether it says that everything before was durable: its header is looked at,
+/// and the checksum is not.
 #[must_use]
-pub fn entry_number(bytes: &[u8]) -> Option<u64> {
-    let number = bytes.get(8..16)?.try_into().ok()?;
-    bytes.starts_with(&MAGIC).then_some(u64::from_le_bytes(number))
+pub fn entry_claims(bytes: &[u8]) -> Option<(u64, bool)> {
+    let number = u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?);
+    let flags = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
+    bytes.starts_with(&MAGIC).then_some((number, flags & SYNCED != 0))
 }
 
-/// The entry at the front of the bytes, if there is a whole one of this store: its head, and where its frame ends.
+/// The entry at the front of the bytes, if there is a whole one of this file: its head.
 #[must_use]
-pub fn decode_entry(store: &[u8; 16], bytes: &[u8]) -> Option<EntryHead> {
+pub fn decode_entry(secret: &[u8; 16], bytes: &[u8]) -> Option<EntryHead> {
     let (head, rest) = bytes.split_at_checked(ENTRY_HEADER)?;
     let (checked, sum) = head.split_at_checked(CHECKED)?;
     let sum = u64::from_le_bytes(sum.try_into().ok()?);
@@ -84,7 +86,7 @@ pub fn decode_entry(store: &[u8; 16], bytes: &[u8]) -> Option<EntryHead> {
     let len = usize::try_from(word(24)?).ok()?;
     let frame = rest.get(..len)?;
     let flags = u32::from_le_bytes(head.get(4..8)?.try_into().ok()?);
-    (checksum(store, checked, frame) == sum).then_some(EntryHead {
+    (checksum(secret, checked, frame) == sum).then_some(EntryHead {
         number: word(8)?,
         previous: word(16)?,
         synced: flags & SYNCED != 0,

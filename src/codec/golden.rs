@@ -79,7 +79,7 @@ const META: Meta = Meta {
     journal: JournalMark { at: 4_096, next: 260, chain: u64::MAX - 1 },
     counts: Counts { sessions: 3, branches: 300, payload_bytes: 70_000 },
 };
-const HEADER: FileHeader = FileHeader { journal: 4_096, tables: 135_168 };
+const HEADER: FileHeader = FileHeader { journal: 4_096, tables: 135_168, secret: [5; 16] };
 const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX };
 
 #[test]

@@ -3,11 +3,12 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Malformed;
+use crate::limits::MAX_JOURNAL_BYTES;
 
 /// The first bytes of every store.
 pub const MAGIC: [u8; 8] = *b"retold\x1a\n";
 /// Bytes of the header that mean something.
-pub const HEADER_BYTES: usize = 40;
+pub const HEADER_BYTES: usize = 56;
 
 const LAYOUT: u64 = 1;
 
@@ -18,6 +19,8 @@ pub struct FileHeader {
     pub journal: u64,
     /// Where the tables begin, right after the journal.
     pub tables: u64,
+    /// Drawn when the file was made, and never shown: a payload cannot be made to look like an entry of the journal.
+    pub secret: [u8; 16],
 }
 
 impl FileHeader {
@@ -25,12 +28,15 @@ impl FileHeader {
     #[must_use]
     pub fn encode(self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
-        let words = [u64::from_le_bytes(MAGIC), LAYOUT, self.journal, self.tables];
-        let sum = words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-        let words = words.into_iter().chain([xxh3_64(&sum)]);
-        for (place, word) in out.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend_from_slice(&MAGIC);
+        [LAYOUT, self.journal, self.tables]
+            .iter()
+            .for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        bytes.extend_from_slice(&self.secret);
+        let sum = xxh3_64(&bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        out.copy_from_slice(&bytes);
         out
     }
 
@@ -53,10 +59,13 @@ impl FileHeader {
         if layout != LAYOUT {
             return Err(Malformed::new("the layout of its parts is unknown to this release"));
         }
-        if journal < HEADER_BYTES as u64 || tables < journal || tables % 4_096 != 0 || tables > 1 << 40 {
+        let room = tables.checked_sub(journal).filter(|room| *room <= MAX_JOURNAL_BYTES);
+        if journal < HEADER_BYTES as u64 || tables % 4_096 != 0 || room.is_none() {
             return Err(Malformed::new("its parts lie where they cannot"));
         }
-        Ok(Self { journal, tables })
+        let mut secret = [0; 16];
+        secret.copy_from_slice(checked.get(32..48).unwrap_or(&[0; 16]));
+        Ok(Self { journal, tables, secret })
     }
 }
 
@@ -66,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_header_is_read_back_and_any_flip_refuses_it() {
-        let header = FileHeader { journal: 4_096, tables: 12_288 };
+        let header = FileHeader { journal: 4_096, tables: 12_288, secret: [9; 16] };
         let bytes = header.encode();
         assert_eq!(FileHeader::decode(&bytes), Ok(header));
         for bit in 0..HEADER_BYTES * 8 {

@@ -17,7 +17,7 @@ mod seal;
 mod wire;
 
 pub use chunk::{Chunk, ChunkBuilder};
-pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_number, entry_size};
+pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size};
 pub use frame::{Birth, Frame, FrameBuilder, Run};
 pub use header::{FileHeader, HEADER_BYTES, MAGIC};
 pub use mark::{decode_mark, encode_mark};

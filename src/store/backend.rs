@@ -122,6 +122,17 @@ impl Overlay {
         Ok(Self { inner, state: Mutex::new(Over { len, kept: len, pages: BTreeMap::new() }) })
     }
 
+    /// Until the lock is there a writer may have been at work: only now is it known how long the storage is.
+    fn lock_shared(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        let locked = self.inner.try_lock_shared_range(start, end)?;
+        let mut state = lock(&self.state);
+        if locked && state.pages.is_empty() {
+            let len = self.inner.len().map_err(BackendError::Io)?;
+            (state.len, state.kept) = (len, len);
+        }
+        Ok(locked)
+    }
+
     /// A page as it lies in the storage, zeros beyond its end.
     fn below(&self, page: u64, kept: u64) -> io::Result<Box<[u8]>> {
         let mut bytes = vec![0; PAGE as usize].into_boxed_slice();
@@ -218,11 +229,11 @@ impl StorageBackend for Overlay {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_shared_range(start, end)
+        self.lock_shared(start, end)
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_shared_range(start, end)
+        self.lock_shared(start, end)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {

@@ -26,7 +26,13 @@ pub(super) fn create_file(path: &Path, name: &str, options: &Options) -> Result<
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) if e.kind() == io::ErrorKind::Unsupported || e.kind() == io::ErrorKind::PermissionDenied => {
-            draft.rename(path)?;
+            match draft.rename_new(path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {
+                    return Err(Error::Exists { what: "store", name: name.to_owned() });
+                }
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other.map_err(|e| draft.failed(&e))?,
+            }
         }
         other => other.map_err(|e| draft.failed(&e))?,
     }
@@ -66,6 +72,19 @@ impl Draft {
         fill(&db)?;
         drop(db);
         synced.sync_all().map_err(failed)
+    }
+
+    /// Takes a name that nothing has yet, where there are no links.
+    fn rename_new(&self, target: &Path) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            match renameat_with(CWD, &self.path, CWD, target, RenameFlags::NOREPLACE) {
+                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {}
+                renamed => return Ok(renamed?),
+            }
+        }
+        fs::rename(&self.path, target)
     }
 
     pub(super) fn rename(&self, target: &Path) -> Result<()> {

@@ -14,7 +14,7 @@ use super::upgrade::Upgraded;
 use crate::codec::{Counts, FORMAT, FileHeader, HEADER_BYTES, JournalMark, Meta};
 use crate::error::Result;
 use crate::event::{StoreId, Timestamp};
-use crate::limits::FILE_HEADER_BYTES;
+use crate::limits::{FILE_HEADER_BYTES, MAX_JOURNAL_BYTES};
 
 /// redb's flag that a file was not closed stands behind its magic bytes.
 const REDB_FLAGS: u64 = 9;
@@ -65,11 +65,20 @@ pub(super) fn read_header(storage: &dyn StorageBackend) -> io::Result<[u8; HEADE
 
 /// Makes room for the journal in an empty storage, and writes the header.
 pub(super) fn lay_out(storage: &dyn StorageBackend, journal_bytes: u64) -> io::Result<FileHeader> {
-    let tables = FILE_HEADER_BYTES + journal_bytes.next_multiple_of(4_096);
-    let header = FileHeader { journal: FILE_HEADER_BYTES, tables };
+    let tables = FILE_HEADER_BYTES + journal_bytes.min(MAX_JOURNAL_BYTES).next_multiple_of(4_096);
+    let header = FileHeader { journal: FILE_HEADER_BYTES, tables, secret: draw_secret() };
     storage.set_len(tables)?;
     storage.write(0, &header.encode())?;
     Ok(header)
+}
+
+/// The random halves of two ids.
+fn draw_secret() -> [u8; 16] {
+    let mut secret = [0; 16];
+    for half in secret.chunks_exact_mut(8) {
+        half.copy_from_slice(StoreId::new().bytes().last_chunk::<8>().unwrap_or(&[0; 8]));
+    }
+    secret
 }
 
 /// The tables of a new store.

@@ -83,6 +83,10 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Storage> {
     }
     let dirty_pages = file.try_clone().map_err(|e| io_error(name, &e))?;
     let storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
+    // What has no tables was cut off: only a storage of the caller's is made into a store here.
+    if storage.tables.len().map_err(|e| io_error(name, &e))? <= storage.header.tables {
+        return Err(corrupt(name, "it ends early"));
+    }
     if storage.is_dirty().map_err(|e| io_error(name, &e))? {
         drop_cached_pages(&dirty_pages);
     }
@@ -138,7 +142,12 @@ fn bare_storage(
     name: &str,
 ) -> Result<Storage> {
     let tables = Arc::new(Overlay::new(tables).map_err(|e| io_error(name, &e))?);
-    Ok(Storage { tables, journal, header: FileHeader { journal: 0, tables: 0 }, upgraded: None })
+    Ok(Storage {
+        tables,
+        journal,
+        header: FileHeader { journal: 0, tables: 0, secret: [0; 16] },
+        upgraded: None,
+    })
 }
 
 pub(super) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Database> {
@@ -200,8 +209,9 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     let bare = storage.is_bare();
     let meta = if bare { old_meta(&txn, &name)?.into() } else { read_meta(&txn, &name)? };
     let branches = Branches::new();
-    let source = JournalFile { file: storage.journal.clone(), region: storage.region() };
-    let recovered = Ring::recover(&source, meta.store, meta.journal, dirty && !bare)?;
+    let (region, secret) = (storage.region(), storage.header.secret);
+    let source = JournalFile { file: storage.journal.clone(), region, secret };
+    let recovered = Ring::recover(&source, meta.journal, dirty && !bare)?;
     let frames = if bare { frames(&txn)? } else { recovered.frames };
     let journal = load_journal(&txn, &meta, frames, &branches)?;
     drop(txn);
@@ -226,7 +236,14 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     let mut threads = Vec::new();
     if !shared.read_only() {
         threads.push(thread("retold-writer", &shared, |shared| shared.stand_by())?);
-        threads.push(thread("retold-settler", &shared, |shared| shared.settle_in_turn())?);
+        match thread("retold-settler", &shared, |shared| shared.settle_in_turn()) {
+            Ok(settler) => threads.push(settler),
+            Err(e) => {
+                shared.stop_taking();
+                shared.dismiss_thread();
+                return Err(e);
+            }
+        }
     }
     Ok(Store(Arc::new(Handle { shared, threads: Mutex::new(threads), closing: Mutex::default() })))
 }

@@ -10,7 +10,7 @@ use redb::StorageBackend;
 use super::shared::JournalFile;
 use super::trouble::corrupt;
 use crate::codec::{
-    ENTRY_HEADER, EntryHead, JournalMark, decode_entry, encode_entry, entry_number, entry_size,
+    ENTRY_HEADER, EntryHead, JournalMark, decode_entry, encode_entry, entry_claims, entry_size,
 };
 use crate::error::{Error, Result};
 use crate::limits::{JOURNAL_ALIGN, JOURNAL_ZEROS};
@@ -29,7 +29,7 @@ pub(super) struct Region {
 pub(super) struct Ring {
     file: Arc<dyn StorageBackend>,
     region: Region,
-    store: [u8; 16],
+    secret: [u8; 16],
     /// Where the next entry goes, unless the round is over.
     at: u64,
     next: u64,
@@ -54,17 +54,15 @@ pub(super) struct Recovered {
 
 impl Ring {
     /// Reads what was not settled at the mark. With `thorough`, an entry that is damaged is told from the end.
-    pub(super) fn recover(
-        source: &JournalFile,
-        store: [u8; 16],
-        mark: JournalMark,
-        thorough: bool,
-    ) -> Result<Recovered> {
+    pub(super) fn recover(source: &JournalFile, mark: JournalMark, thorough: bool) -> Result<Recovered> {
         let region = source.region;
+        if mark.at > region.len || mark.next == u64::MAX {
+            return Err(corrupt("the meta row", "the journal goes on where there is none"));
+        }
         let mut ring = Self {
             file: source.file.clone(),
             region,
-            store,
+            secret: source.secret,
             at: mark.at,
             next: mark.next,
             chain: mark.chain,
@@ -72,6 +70,7 @@ impl Ring {
             after_mark: None,
             marked: false,
             high: 0,
+            // redb syncs the file as it opens it to be written, with what a kill had left in memory.
             synced: true,
         };
         if !thorough && !ring.any_at(mark)? {
@@ -102,7 +101,7 @@ impl Ring {
                 continue;
             }
             self.file.read(self.region.start + at, &mut head).map_err(|e| unreadable(&e))?;
-            if entry_number(&head) == Some(mark.next) {
+            if entry_claims(&head).is_some_and(|(number, _)| number == mark.next) {
                 return Ok(true);
             }
         }
@@ -112,22 +111,28 @@ impl Ring {
     /// The entry that comes next: where the last one ends, or at the beginning of a new round.
     fn follow(&self, bytes: &Bytes) -> Option<(u64, EntryHead)> {
         [self.at, 0].into_iter().find_map(|at| {
-            let head = decode_entry(&self.store, bytes.get(usize::try_from(at).ok()?..)?)?;
+            let head = decode_entry(&self.secret, bytes.get(usize::try_from(at).ok()?..)?)?;
             (head.number == self.next && head.previous == self.chain).then_some((at, head))
         })
     }
 
     /// Where entries end, a later one that was written after a sync says that the one in between was acknowledged.
     fn refuse_a_hole(&self, bytes: &Bytes) -> Result<()> {
-        let plausible = self.next + 1..self.next + self.region.len;
-        let later = (0..bytes.len())
-            .step_by(JOURNAL_ALIGN)
-            .filter_map(|at| bytes.get(at..))
-            .filter(|rest| entry_number(rest).is_some_and(|number| plausible.contains(&number)))
-            // Bytes that merely look like entries, in payloads, do not keep us for long.
-            .take(MAX_LOOKALIKES)
-            .find_map(|rest| decode_entry(&self.store, rest).filter(|head| head.synced))
-            .map(|head| head.number);
+        let plausible = self.next + 1..self.next.saturating_add(self.region.len);
+        let places = (0..bytes.len()).step_by(JOURNAL_ALIGN).filter_map(|at| bytes.get(at..));
+        let says = |rest: &&[u8]| {
+            entry_claims(rest).is_some_and(|(number, synced)| synced && plausible.contains(&number))
+        };
+        // Bytes that merely look like entries, in payloads, do not keep us for long.
+        let mut lookalikes = 0;
+        let later = places.filter(says).find_map(|rest| {
+            if lookalikes >= MAX_LOOKALIKES {
+                return None;
+            }
+            let found = decode_entry(&self.secret, rest);
+            lookalikes += usize::from(found.is_none());
+            found.map(|head| head.number)
+        });
         match later {
             None => Ok(()),
             Some(later) => Err(corrupt(
@@ -180,7 +185,7 @@ impl Ring {
 
     /// Writes a commit. After an error it may be there or not.
     pub(super) fn write(&mut self, frame: &[u8]) -> Result<()> {
-        let (mut entry, sum) = encode_entry(&self.store, self.next, self.chain, self.synced, frame);
+        let (mut entry, sum) = encode_entry(&self.secret, self.next, self.chain, self.synced, frame);
         let size = entry.len() as u64;
         let at = self.room(size).ok_or_else(|| Error::storage("the journal is full"))?;
         let end = at + size;
@@ -243,18 +248,17 @@ mod tests {
     use super::*;
 
     const REGION: Region = Region { start: 4_096, len: 8_192 };
-    const STORE: [u8; 16] = [5; 16];
 
     fn source() -> JournalFile {
         let file = InMemoryBackend::new();
         file.set_len(REGION.start + REGION.len).unwrap();
-        JournalFile { file: Arc::new(file), region: REGION }
+        JournalFile { file: Arc::new(file), region: REGION, secret: [5; 16] }
     }
 
     const START: JournalMark = JournalMark { at: 0, next: 1, chain: 0 };
 
     fn recovered(source: &JournalFile, mark: JournalMark) -> Result<(Ring, Vec<u64>)> {
-        let found = Ring::recover(source, STORE, mark, true)?;
+        let found = Ring::recover(source, mark, true)?;
         let frames = found.frames.iter().map(|(number, frame)| {
             assert_eq!(frame, &frame_of(*number));
             *number
@@ -325,6 +329,32 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_entries_neither_hides_a_damaged_one_nor_passes_for_one() {
+        let region = Region { start: 4_096, len: 1 << 20 };
+        let file = InMemoryBackend::new();
+        file.set_len(region.start + region.len).unwrap();
+        let source = JournalFile { file: Arc::new(file), region, secret: [5; 16] };
+        let mut ring = Ring::recover(&source, START, true).unwrap().ring;
+        // Payloads made to look like later entries, by somebody who does not know the secret.
+        let (forged, _) = encode_entry(&[6; 16], 1_000, 0, true, b"");
+        for shift in 0..16 {
+            ring.write(&[vec![0; shift], forged.repeat(20)].concat()).unwrap();
+            ring.sync().unwrap();
+        }
+        assert_eq!(Ring::recover(&source, START, true).unwrap().frames.len(), 16);
+        // Commits that no sync followed are no evidence, however many; one behind them is.
+        let damaged = ring.at;
+        ring.write(b"acknowledged").unwrap();
+        ring.sync().unwrap();
+        (0..400).for_each(|_| ring.write(b"relaxed").unwrap());
+        ring.sync().unwrap();
+        ring.write(b"the one that tells").unwrap();
+        source.file.write(region.start + damaged + 41, b"x").unwrap();
+        let told = Ring::recover(&source, START, true).unwrap_err().to_string();
+        assert!(told.contains("commit 17 of the journal"), "{told}");
+    }
+
+    #[test]
     fn what_a_lost_commit_left_behind_is_not_taken_for_its_successor() {
         let source = source();
         let (mut ring, _) = recovered(&source, START).unwrap();
@@ -333,13 +363,13 @@ mod tests {
         let second = ring.at;
         ring.write(&[2; 100]).unwrap();
         source.file.write(REGION.start + 50, &[9]).unwrap();
-        let found = Ring::recover(&source, STORE, START, true).unwrap();
+        let found = Ring::recover(&source, START, true).unwrap();
         assert_eq!((found.frames.len(), found.ring.next()), (0, 1));
         // Another commit takes the place of the first one, to the byte.
         let mut ring = found.ring;
         ring.write(&[3; 100]).unwrap();
         assert_eq!(ring.at, second);
-        let found = Ring::recover(&source, STORE, START, true).unwrap();
+        let found = Ring::recover(&source, START, true).unwrap();
         assert_eq!(found.frames.iter().map(|(n, f)| (*n, f[0])).collect::<Vec<_>>(), [(1, 3)]);
     }
 
@@ -350,11 +380,11 @@ mod tests {
         assert!(write(&mut ring));
         let mark = ring.mark();
         ring.release();
-        let found = Ring::recover(&source, STORE, mark, false).unwrap();
+        let found = Ring::recover(&source, mark, false).unwrap();
         assert_eq!((found.frames.len(), found.ring.next()), (0, 2));
         // What was not settled is found whether or not the tables were closed properly.
         assert!(write(&mut ring));
-        let found = Ring::recover(&source, STORE, mark, false).unwrap();
+        let found = Ring::recover(&source, mark, false).unwrap();
         assert_eq!(found.frames.len(), 1);
     }
 }

@@ -66,6 +66,7 @@ impl Db {
 pub(super) struct JournalFile {
     pub(super) file: Arc<dyn StorageBackend>,
     pub(super) region: Region,
+    pub(super) secret: [u8; 16],
 }
 
 #[derive(Debug)]

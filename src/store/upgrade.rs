@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
-    Value,
+    TableHandle, Value,
 };
 use tracing::{info, warn};
 
@@ -72,7 +72,8 @@ fn keep(path: &Path, format: u32) -> Result<PathBuf> {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
                 // No links here: nobody else makes this name while the store is locked.
-                return fs::copy(path, &copy).map(|_| copy).map_err(|e| failed(&e));
+                let synced = fs::copy(path, &copy).and_then(|_| File::open(&copy)?.sync_all());
+                return synced.map(|()| copy).map_err(|e| failed(&e));
             }
             Err(e) => return Err(failed(&e)),
         }
@@ -83,6 +84,8 @@ fn keep(path: &Path, format: u32) -> Result<PathBuf> {
 /// Brings a file of an earlier format to this one. A kill or a power cut leaves the file in one format or the other,
 /// whole.
 pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result<Option<Upgraded>> {
+    // Behind a link lies the file that others open too.
+    let path = &fs::canonicalize(path).map_err(|e| io_error(name, &e))?;
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| io_error(name, &e))?;
     let old = redb::Builder::new()
         .set_cache_size(options.cache_bytes)
@@ -191,18 +194,28 @@ fn copy<K: Key + 'static, V: Value + 'static>(
 ) -> Result<()> {
     let from = old.open_table(table).told()?;
     let mut rows = from.iter().told()?;
-    let mut left = from.len().told()?;
-    while left > 0 {
+    let mut copied = 0;
+    loop {
+        let before = copied;
         let txn = db.begin_write().told()?;
         {
             let mut to = txn.open_table(table).told()?;
             for row in rows.by_ref().take(ROWS) {
                 let (key, value) = row.told()?;
                 to.insert(key.value(), value.value()).told()?;
-                left = left.saturating_sub(1);
+                copied += 1;
             }
+        }
+        if copied == before {
+            break;
         }
         txn.commit().told()?;
     }
-    Ok(())
+    // The count is kept apart from the rows; where they differ, rows are missing.
+    match from.len().told()? {
+        len if len == copied => Ok(()),
+        len => {
+            Err(corrupt(format!("table {}", table.name()), format!("it has {copied} rows and counts {len}")))
+        }
+    }
 }

@@ -159,7 +159,7 @@ impl Shared {
         if meta.format < FORMAT {
             return frames(txn);
         }
-        let recovered = Ring::recover(&self.journal, meta.store, meta.journal, true)?;
+        let recovered = Ring::recover(&self.journal, meta.journal, true)?;
         let next = recovered.ring.next();
         if next == next_commit {
             return Ok(recovered.frames);

@@ -118,3 +118,33 @@ fn the_readme_shows_the_example_as_it_is() {
         example.lines().skip_while(|l| l.starts_with("//") || l.is_empty()).flat_map(|l| [l, "\n"]).collect();
     assert_eq!(shown, code);
 }
+
+#[test]
+fn a_file_of_which_only_the_front_is_left_is_corrupt_and_not_a_new_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.redb");
+    let store = Store::open(&path).unwrap();
+    store.append("s", numbered(1)).unwrap();
+    store.close().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let tables = u64::from_le_bytes(whole[24..32].try_into().unwrap()) as usize;
+    for len in [8, 56, 4_096, tables - 1, tables] {
+        std::fs::write(&path, &whole[..len]).unwrap();
+        let told = Store::open(&path).unwrap_err();
+        assert!(matches!(told, retold::Error::Corrupt { .. }), "{len}: {told}");
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), len as u64);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_of_an_earlier_format_is_brought_up_to_date_behind_its_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file.redb"), folder.path().join("link.redb"));
+    let old = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0001_birth/store.redb");
+    std::fs::copy(old, &file).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    Store::open(&link).unwrap().close().unwrap();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(Store::builder().read_only().open(&file).unwrap().info().unwrap().format, 2);
+}

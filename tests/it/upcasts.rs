@@ -317,3 +317,59 @@ proptest! {
         prop_assert_eq!(followed, all);
     }
 }
+
+/// What jobs took, by the newest name of their type; counts what it is given.
+#[derive(Default)]
+struct Took(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl retold::Projection for Took {
+    type State = Vec<f64>;
+    fn name(&self) -> &str {
+        "took"
+    }
+    fn interests(&self) -> Filter {
+        Filter::new().pattern("job.ran".parse().unwrap())
+    }
+    fn apply(&self, took: &mut Vec<f64>, event: &Event) -> std::result::Result<(), retold::ApplyError> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let data: serde_json::Value = event.json()?;
+        took.push(data["seconds"].as_f64().unwrap_or(-1.0));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_projection_folds_the_newest_shape_and_is_rebuilt_when_a_step_of_what_it_folds_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.redb");
+    let open = |steps: Option<&str>| {
+        let builder = Store::builder();
+        let builder = match steps {
+            Some(steps) => builder.upcasts(Upcasts::from_toml("upcast.toml", steps).unwrap()),
+            None => builder,
+        };
+        builder.open(&path).unwrap()
+    };
+    let minutes = STEPS.replace("divide = 1000", "divide = 60000");
+    let other = format!("{STEPS}\n[[step]]\ntype = \"other\"\nversion = 1\ndo = [{{ remove = \"/x\" }}]\n");
+    // Without steps no event has that type; a step of another type changes nothing, not even by a rebuild.
+    let cases: [(Option<&str>, &[f64], bool); 4] = [
+        (None, &[], true),
+        (Some(STEPS), &[1.5, 3.0], true),
+        (Some(&other), &[1.5, 3.0], false),
+        (Some(&minutes), &[0.025, 0.05], true),
+    ];
+    open(None).append("s", [NewEvent::new("run.started"), old(1_500), old(3_000)]).unwrap();
+    for (steps, due, rebuilt) in cases {
+        let store = open(steps);
+        let projection = Took::default();
+        let folded = projection.0.clone();
+        let took = store.project(projection).unwrap();
+        took.catch_up().unwrap();
+        let folded = folded.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(folded > 0, rebuilt && !due.is_empty(), "{steps:?} folded {folded} events");
+        assert_eq!(took.state("s").unwrap(), due);
+        drop(took);
+        store.close().unwrap();
+    }
+}
