@@ -68,7 +68,7 @@ pub fn encode_record(event: &NewEvent, limit: usize) -> Result<Record, Invalid> 
 /// Reads an encoded record. The record keeps the bytes; nothing is copied but metadata, where there is any.
 ///
 /// This is what a replay does a million times a second, so the fields are stepped over by hand instead of by what
-/// derives from [`Wire`]; a test holds the two against each other.
+/// derives from its layout; a test holds the two against each other.
 ///
 /// # Errors
 /// [`Malformed`] for anything that [`encode_record`] does not write.
