@@ -58,6 +58,10 @@ impl Desk {
         self.shared.behind.get().cloned()
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// How often what was folded is to be written.
     pub(crate) fn project_flush(&self) -> Duration {
         self.shared.options.project_flush
@@ -85,10 +89,17 @@ impl Desk {
             return Ok(());
         }
         self.writable()?;
-        match self.shared.write(Work::Marks(marks))? {
-            Done::Marked => Ok(()),
-            other => Err(Error::storage(format!("marks were answered with {other:?}"))),
+        marked(self.shared.write(Work::Marks(marks))?)
+    }
+
+    /// [`mark`](Self::mark) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
+    #[allow(dead_code, reason = "consumers and the bus take it up")]
+    pub(crate) async fn mark_async(&self, marks: Marks) -> Result<()> {
+        if marks.is_empty() {
+            return Ok(());
         }
+        self.writable()?;
+        marked(self.shared.write_async(Work::Marks(marks)).await?)
     }
 
     pub(crate) fn append(&self, batch: Batch) -> Result<Receipt> {
@@ -101,10 +112,29 @@ impl Desk {
         }
     }
 
+    /// [`append`](Self::append) for tasks.
+    #[allow(dead_code, reason = "consumers and the bus take it up")]
+    pub(crate) async fn append_async(&self, batch: Batch) -> Result<Receipt> {
+        self.writable()?;
+        let options = &self.shared.options;
+        let work = Work::Append(batch.prepare(options.payload_bytes, options.durability, &options.guard)?);
+        match self.shared.write_async(work).await? {
+            Done::Appended(receipt) => Ok(receipt),
+            other => Err(Error::storage(format!("an append was answered with {other:?}"))),
+        }
+    }
+
     fn writable(&self) -> Result<()> {
         match self.shared.read_only() {
             true => Err(Error::ReadOnly { path: self.shared.name.clone() }),
             false => Ok(()),
         }
+    }
+}
+
+fn marked(done: Done) -> Result<()> {
+    match done {
+        Done::Marked => Ok(()),
+        other => Err(Error::storage(format!("marks were answered with {other:?}"))),
     }
 }

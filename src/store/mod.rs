@@ -5,6 +5,7 @@
 
 mod ahead;
 mod append;
+mod attached;
 mod backend;
 mod behind;
 mod branch;

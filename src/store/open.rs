@@ -10,6 +10,7 @@ use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadTransaction, StorageBackend};
 use tracing::{info, info_span};
 
+use super::attached::Attached;
 use super::backend::{Overlay, Unsynced, drop_cached_pages};
 use super::branch::Branches;
 use super::builder::{Mode, Options};
@@ -232,6 +233,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         journal: source,
         hook: OnceLock::new(),
         behind: OnceLock::new(),
+        attached: Attached::default(),
     });
     let mut threads = Vec::new();
     if !shared.read_only() {

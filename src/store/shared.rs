@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 
+use super::attached::Attached;
 use super::behind::Behind;
 use super::branch::Branches;
 use super::builder::Options;
@@ -89,6 +90,7 @@ pub(super) struct Shared {
     pub(super) journal: JournalFile,
     pub(super) hook: OnceLock<Arc<dyn CommitHook>>,
     pub(super) behind: OnceLock<Arc<dyn Behind>>,
+    pub(super) attached: Attached,
 }
 
 impl Shared {

@@ -4,7 +4,7 @@ use crate::source::{Kind, Path};
 use crate::tree::{Finding, Tree, module};
 
 /// Every room with its rank. A room imports from lower ranks only; `event` and `limits`, both 0, are told apart below.
-const RANKS: [(&str, u8); 16] = [
+const RANKS: [(&str, u8); 18] = [
     ("limits", 0),
     ("event", 0),
     ("error", 1),
@@ -13,8 +13,10 @@ const RANKS: [(&str, u8); 16] = [
     ("store", 3),
     ("follow", 4),
     ("project", 5),
+    ("consumer", 5),
     ("bus", 6),
     ("interop", 6),
+    ("config", 7),
     ("wire", 7),
     ("cli", FACE),
     ("server", FACE),
