@@ -4,6 +4,7 @@
 //! never allocates by a length that it has not checked.
 
 mod chunk;
+mod consumer;
 mod entry;
 mod frame;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod seal;
 mod wire;
 
 pub use chunk::{Chunk, ChunkBuilder};
+pub use consumer::{ConsumerRow, DeliveredRow, LaneRow, SettingsRow, TokenParts};
 pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size};
 pub use frame::{Birth, Frame, FrameBuilder, Run};
 pub use header::{FileHeader, HEADER_BYTES, MAGIC};

@@ -1,7 +1,11 @@
 //! Durable consumers and dead letters: events are handed out, acknowledged, handed out again, and set aside.
 
+mod lane;
 mod letter;
 mod letters;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod owner;
 
 pub use letter::Letter;
