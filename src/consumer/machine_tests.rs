@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::lane::floor;
 use super::machine::{Look, Machine, Rules, Settled, Stale, Taken};
+use crate::codec::LaneRow;
 use crate::event::Place;
 use crate::limits::MAX_CONSUMER_LANES;
 
@@ -17,6 +19,18 @@ const RULES: Rules = Rules {
     longest: 1_000,
 };
 
+impl Machine {
+    /// Everything up to here is settled.
+    fn floor(&self) -> u64 {
+        self.rows().iter().map(floor).fold(self.scanned(), u64::min)
+    }
+
+    fn in_flight(&self) -> usize {
+        let out = |row: &LaneRow| row.head.is_some_and(|head| head.delivery.is_some());
+        self.rows().iter().filter(|row| out(row)).count()
+    }
+}
+
 fn place(lane: usize) -> Place {
     Place::new("s".try_into().unwrap(), format!("b{lane}").try_into().unwrap())
 }
@@ -24,8 +38,13 @@ fn place(lane: usize) -> Place {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Is {
     Open,
-    Out { delivery: u64, due: i64 },
-    Waiting { due: i64 },
+    Out {
+        delivery: u64,
+        due: i64,
+    },
+    Waiting {
+        due: i64,
+    },
     Done,
     Dead,
     /// A letter that was sent again.
@@ -80,7 +99,8 @@ impl Reference {
         e.deliveries += 1;
         e.is = Is::Out { delivery: self.next_delivery, due: now + RULES.deadline };
         let (position, delivery, deliveries) = (i as u64 + 1, self.next_delivery, e.deliveries);
-        Some(Taken { place: place(e.lane), sequence: e.sequence, position, deliveries, delivery })
+        let (sequence, again) = (e.sequence, e.letter);
+        Some(Taken { place: place(e.lane), sequence, position, deliveries, delivery, again })
     }
 
     fn out(&mut self, delivery: u64) -> Option<&mut Known> {
@@ -167,7 +187,8 @@ impl Pair {
             if let Some(look) = self.machine.look(asked) {
                 let events = self.reference.events.iter().enumerate();
                 let range = look.after + 1..=look.until.min(look.after + 2);
-                let mut seen = events.filter(|(_, e)| place(e.lane) == look.place && range.contains(&e.sequence));
+                let mut seen =
+                    events.filter(|(_, e)| place(e.lane) == look.place && range.contains(&e.sequence));
                 let found = seen.find(|(_, e)| e.wanted).map(|(i, e)| (e.sequence, i as u64 + 1));
                 self.machine.found(&Look { until: *range.end(), ..look }, found);
             } else if self.machine.wants_more(asked)
@@ -198,7 +219,11 @@ impl Pair {
     }
 
     fn is_right(&self, delivery: u64, answer: Result<u64, Stale>) -> bool {
-        let out = self.reference.events.iter().position(|e| matches!(e.is, Is::Out { delivery: d, .. } if d == delivery));
+        let out = self
+            .reference
+            .events
+            .iter()
+            .position(|e| matches!(e.is, Is::Out { delivery: d, .. } if d == delivery));
         match (out, answer) {
             (Some(i), Ok(position)) => position == i as u64 + 1,
             (None, Err(Stale::Over)) => delivery > 0 && delivery <= self.reference.next_delivery,
