@@ -1,10 +1,12 @@
 //! What all faces say alike: the JSON names of what they hand out, and one table that gives every error its code,
 //! its exit code and its HTTP status.
 
+mod consumer;
 mod coverage;
 mod laid;
 mod overview;
 
+pub use consumer::{Consumer, DeadLetter, Delivered};
 pub use coverage::TypeCoverage;
 pub use laid::Laid;
 
