@@ -97,13 +97,14 @@ async fn a_consumer_takes_what_its_settings_say() {
     assert_eq!(store.consumer_info("all").unwrap().lag, 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_a_waiting_consumer_passes_over_is_written_after_a_while() {
     let store = filled(&["s"], 3);
     let consumer = store.consumer("c", config().pattern("other".parse().unwrap())).await.unwrap();
-    let asked = tokio::time::timeout(Duration::from_secs(5), consumer.next()).await;
-    assert!(asked.is_err());
-    assert_eq!(store.consumer_info("c").unwrap().lag, 0);
+    while store.consumer_info("c").unwrap().lag > 0 {
+        let asked = tokio::time::timeout(Duration::from_millis(50), consumer.next()).await;
+        assert!(asked.is_err());
+    }
 }
 
 #[tokio::test]
