@@ -44,6 +44,7 @@ mod interop;
 mod kill;
 mod migrations;
 mod model;
+mod project_damage;
 mod project_kill;
 mod projections;
 mod properties;
