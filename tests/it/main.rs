@@ -51,3 +51,4 @@ mod store;
 mod stress;
 mod support;
 mod upcasts;
+mod victim;
