@@ -52,3 +52,4 @@ mod store;
 mod stress;
 mod support;
 mod upcasts;
+mod victim;
