@@ -115,6 +115,9 @@ pub const MAX_SCHEMA_PAIRS: usize = 200_000;
 
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;
+/// Bytes of a commit that the fast path carries. A larger one is only told of, and read from the store: a follower that
+/// does not come must not hold what others have long let go.
+pub const FOLLOW_FRAME_BYTES: usize = 64 * 1_024;
 
 /// Events of a branch between two snapshots of a projection at the most: what a read folds once they are written.
 pub const SNAPSHOT_SPACING: u64 = 1_024;
@@ -201,4 +204,5 @@ const _: () = assert!(SMALL_CHUNK_EVENTS < MAX_CHUNK_EVENTS);
 const _: () = assert!(SETTLE_BYTES as u64 * 2 < JOURNAL_BYTES, "one layer settles while the next one grows");
 const _: () = assert!(JOURNAL_BYTES.is_multiple_of(4_096) && JOURNAL_BYTES_IN_MEMORY.is_multiple_of(4_096));
 const _: () = assert!(DEFAULT_PAGE <= MAX_PAGE);
+const _: () = assert!(FOLLOW_BUFFER * FOLLOW_FRAME_BYTES < PAGE_BYTES, "a follower holds a page at the most");
 const _: () = assert!(MAX_BATCH_EVENTS < u32::MAX as usize);

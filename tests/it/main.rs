@@ -40,6 +40,7 @@ mod crash;
 mod edges;
 mod fault;
 mod follow;
+mod followers;
 mod interop;
 mod kill;
 mod migrations;
