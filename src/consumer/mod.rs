@@ -1,0 +1,17 @@
+//! Durable consumers and dead letters: events are handed out, acknowledged, handed out again, and set aside.
+
+#[cfg(test)]
+mod explored;
+mod lane;
+mod letter;
+mod letters;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
+mod owner;
+
+pub use letter::Letter;
+pub use owner::{Owner, OwnerKind};
+
+#[allow(unused_imports, reason = "the bus takes it up")]
+pub(crate) use letters::Letterbox;
