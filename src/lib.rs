@@ -46,7 +46,7 @@ pub mod store;
 pub mod testkit;
 pub mod wire;
 
-pub use consumer::{Letter, Owner};
+pub use consumer::{Consumer, ConsumerConfig, ConsumerInfo, Delivery, Letter, Owner, Token};
 pub use error::{Error, Result};
 pub use event::{
     Address, BranchName, Catalogue, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place,

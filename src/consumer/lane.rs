@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::codec::DeliveredRow;
+use crate::codec::{DeliveredRow, LaneRow};
 
 /// Whose turn it is in a branch, and what has become of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +116,8 @@ impl Lane {
 
     /// A head that was never delivered steps behind the letters.
     pub(super) fn make_way(&mut self) {
-        let untouched = |head: &Head| head.deliveries == 0 && head.turn == Turn::Ready;
         if !self.again.is_empty()
-            && let Some(head) = self.head.take_if(|head| untouched(head))
+            && let Some(head) = self.head.take_if(|head| head.deliveries == 0 && head.turn == Turn::Ready)
             && head.again
         {
             self.again.insert(head.position, head.sequence);
@@ -133,13 +132,13 @@ impl Lane {
             self.head = Some(Head::new(sequence, position, true));
         }
     }
+}
 
-    /// Everything before this position is settled, letters apart.
-    pub(super) fn floor(&self) -> u64 {
-        match (&self.head, &self.rest) {
-            (Some(head), _) if !head.again => head.position.saturating_sub(1),
-            (_, Some(rest)) => rest.after_position,
-            _ => u64::MAX,
-        }
+/// Everything up to this position is settled in a lane, letters apart.
+pub(super) fn floor(row: &LaneRow) -> u64 {
+    match (&row.head, row.rest) {
+        (Some(head), _) if !head.again => head.position.saturating_sub(1),
+        (_, Some((_, position, _))) => position,
+        _ => u64::MAX,
     }
 }

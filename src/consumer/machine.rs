@@ -31,6 +31,8 @@ pub(super) struct Taken {
     pub(super) position: u64,
     pub(super) deliveries: u32,
     pub(super) delivery: u64,
+    /// It is a letter that was sent again.
+    pub(super) again: bool,
 }
 
 /// An event that is settled: it was acknowledged, or it becomes a letter.
@@ -123,15 +125,6 @@ impl Machine {
 
     pub(super) fn next_delivery(&self) -> u64 {
         self.next_delivery
-    }
-
-    pub(super) fn in_flight(&self) -> usize {
-        self.out.len()
-    }
-
-    /// Everything up to here is settled: acknowledged, set aside, or not wanted.
-    pub(super) fn floor(&self) -> u64 {
-        self.lanes.values().map(Lane::floor).fold(self.scanned, u64::min)
     }
 
     /// Changes a lane and everything that is found by it.
@@ -242,8 +235,8 @@ impl Machine {
             }
             head.deliveries = head.deliveries.saturating_add(1);
             head.turn = Turn::Out { delivery, due };
-            let (sequence, position, deliveries) = (head.sequence, head.position, head.deliveries);
-            Some(Taken { place: place.clone(), sequence, position, deliveries, delivery })
+            let Head { sequence, position, deliveries, again, .. } = *head;
+            Some(Taken { place: place.clone(), sequence, position, deliveries, delivery, again })
         });
         self.next_delivery += u64::from(taken.is_some());
         taken

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::lane::floor;
 use super::machine::{Look, Machine, Rules, Settled, Stale, Taken};
+use crate::codec::LaneRow;
 use crate::event::Place;
 use crate::limits::MAX_CONSUMER_LANES;
 
@@ -16,6 +18,18 @@ const RULES: Rules = Rules {
     max_backoff: 15,
     longest: 1_000,
 };
+
+impl Machine {
+    /// Everything up to here is settled.
+    fn floor(&self) -> u64 {
+        self.rows().iter().map(floor).fold(self.scanned(), u64::min)
+    }
+
+    fn in_flight(&self) -> usize {
+        let out = |row: &LaneRow| row.head.is_some_and(|head| head.delivery.is_some());
+        self.rows().iter().filter(|row| out(row)).count()
+    }
+}
 
 fn place(lane: usize) -> Place {
     Place::new("s".try_into().unwrap(), format!("b{lane}").try_into().unwrap())
@@ -85,7 +99,8 @@ impl Reference {
         e.deliveries += 1;
         e.is = Is::Out { delivery: self.next_delivery, due: now + RULES.deadline };
         let (position, delivery, deliveries) = (i as u64 + 1, self.next_delivery, e.deliveries);
-        Some(Taken { place: place(e.lane), sequence: e.sequence, position, deliveries, delivery })
+        let (sequence, again) = (e.sequence, e.letter);
+        Some(Taken { place: place(e.lane), sequence, position, deliveries, delivery, again })
     }
 
     fn out(&mut self, delivery: u64) -> Option<&mut Known> {

@@ -65,6 +65,7 @@ impl Followed {
 pub struct Following {
     /// The outer error ends it, the inner one is an item.
     inner: Pin<Box<dyn Stream<Item = Result<Result<Followed>>> + Send>>,
+    begun: u64,
 }
 
 impl std::fmt::Debug for Following {
@@ -82,6 +83,11 @@ impl Stream for Following {
 }
 
 impl Following {
+    /// The sequence or position after which it began.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun
+    }
+
     /// The next item; `None` at the end.
     ///
     /// # Cancellation
@@ -144,7 +150,7 @@ impl Store {
         source.resolve()?;
         let scanned = source.start(&follow.start)?;
         let inner = Box::pin(drive(source, subscription, (follow.filter, follow.shape), scanned));
-        Ok(Following { inner })
+        Ok(Following { inner, begun: scanned })
     }
 }
 

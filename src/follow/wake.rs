@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast::{self, Receiver, Sender};
+use tokio::sync::watch;
 
 use crate::event::{Event, SessionId};
 use crate::limits::{FOLLOW_BUFFER, FOLLOW_FRAME_BYTES};
@@ -52,6 +53,8 @@ struct Channels {
     all: Option<Channel>,
     sessions: HashMap<SessionId, Channel>,
     closed: bool,
+    /// Told once, for those who do not wait for events.
+    end: watch::Sender<bool>,
 }
 
 /// The listener of one store.
@@ -78,6 +81,11 @@ impl Wakes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Becomes `true` when the store closes.
+    fn end(&self) -> watch::Receiver<bool> {
+        self.channels().end.subscribe()
+    }
+
     /// Listens to one session, or to everything.
     pub(super) fn subscribe(self: &Arc<Self>, session: Option<SessionId>) -> Subscription {
         let mut channels = self.channels();
@@ -90,6 +98,11 @@ impl Wakes {
         });
         Subscription { wakes: self.clone(), session, receiver }
     }
+}
+
+/// Becomes `true` when the store closes.
+pub(crate) fn end_of(store: &Store) -> Option<watch::Receiver<bool>> {
+    Wakes::of(store).map(|wakes| wakes.end())
 }
 
 impl Drop for Subscription {
@@ -136,6 +149,7 @@ impl CommitHook for Wakes {
     fn closed(&self) {
         let mut channels = self.channels();
         channels.closed = true;
+        channels.end.send_replace(true);
         channels.all = None;
         channels.sessions.clear();
     }

@@ -33,6 +33,7 @@ mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
 mod closing;
+mod consumers;
 mod cost;
 #[cfg(feature = "cli")]
 mod coverage;
