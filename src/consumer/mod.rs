@@ -6,6 +6,8 @@
 mod actor;
 mod call;
 mod config;
+#[cfg(test)]
+mod explored;
 mod handle;
 mod info;
 mod lane;

@@ -4,6 +4,8 @@
 //! continues that number; for everything else the store is asked. A tokio runtime is needed from here on.
 
 mod cursor;
+#[cfg(test)]
+mod explored;
 mod machine;
 mod read_stream;
 mod request;

@@ -292,12 +292,12 @@ impl Source {
         self.branch.is_some() || !matches!(self.scope, Scope::Branch(_))
     }
 
-    fn ours(&self, frame: &Frame) -> Vec<Event> {
+    fn ours(&self, events: &[Event]) -> Vec<Event> {
         let is_ours = |event: &&Event| match &self.scope {
             Scope::Branch(place) => **event.place() == *place,
             Scope::Session(_) | Scope::All => true,
         };
-        frame.events.iter().filter(is_ours).cloned().collect()
+        events.iter().filter(is_ours).cloned().collect()
     }
 
     fn out_of_order(&self, e: OutOfOrder) -> Error {
@@ -312,7 +312,7 @@ impl Source {
 
 /// What waiting ended with.
 enum Waited {
-    Frame(Frame),
+    Events(Arc<[Event]>, Option<u64>),
     Woken,
     Closed,
 }
@@ -320,7 +320,8 @@ enum Waited {
 async fn wait(subscription: &mut Subscription) -> Waited {
     let Some(receiver) = &mut subscription.receiver else { return Waited::Closed };
     match receiver.recv().await {
-        Ok(frame) => Waited::Frame(frame),
+        Ok(Frame { after, events: Some(events) }) => Waited::Events(events, after),
+        Ok(Frame { events: None, .. }) => Waited::Woken,
         Err(RecvError::Lagged(_)) => Waited::Woken,
         Err(RecvError::Closed) => Waited::Closed,
     }
@@ -364,10 +365,10 @@ fn drive(
                 Step::Wait => match wait(&mut subscription).await {
                     Waited::Woken => Input::Woken,
                     Waited::Closed => Input::Closed,
-                    Waited::Frame(frame) => {
-                        let ours = source.ours(&frame);
+                    Waited::Events(events, after) => {
+                        let ours = source.ours(&events);
                         let Some(first) = ours.first().map(|e| source.number(e)) else { continue };
-                        if !source.is_resolved() || !machine.continues(first, frame.after) {
+                        if !source.is_resolved() || !machine.continues(first, after) {
                             Input::Woken
                         } else {
                             for event in ours {

@@ -31,6 +31,8 @@ pub(super) struct Seat {
     pub(super) status: Arc<Status>,
     /// `None` until this code has states.
     pub(super) lane: Option<Lane>,
+    /// It stands before something that it cannot go past.
+    pub(super) halted: bool,
     building: Option<Building>,
 }
 
@@ -41,7 +43,7 @@ impl Seat {
         let reader = desk.reader()?;
         let (current, next) = generations(&reader.marks()?, &fold.name)?;
         let next = next.filter(|next| fold.made(next));
-        let mut seat = Self { fold, status, lane: None, building: None };
+        let mut seat = Self { fold, status, lane: None, halted: false, building: None };
         // What was given up, or made by code that is gone, goes first: its numbers are given again.
         let kept: Vec<u32> = current.iter().chain(&next).map(|built| built.generation).collect();
         seat.sweep(desk, &kept)?;
@@ -82,7 +84,19 @@ impl Seat {
 
     /// What it has followed; `None` while it cannot follow.
     pub(super) fn position(&self) -> Option<u64> {
-        self.lane.as_ref().map(|lane| lane.built.position)
+        self.lane.as_ref().filter(|_| !self.halted).map(|lane| lane.built.position)
+    }
+
+    /// Follows no further. Answers do not depend on it.
+    pub(super) fn halt(&mut self, error: &Error) {
+        tracing::error!(%error, projection = self.fold.name, "the projection stops");
+        self.halted = true;
+        self.status.fail(error.to_string());
+    }
+
+    fn go_on(&mut self) {
+        self.halted = false;
+        self.status.go_on();
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -170,6 +184,7 @@ impl Seat {
                 let mut lane = Lane::new(&desk.reader()?, self.fold.clone(), current)?;
                 lane.reacted = reacted;
                 self.lane = Some(lane);
+                self.go_on();
                 self.show(desk)?;
             }
             Ok(End::Cancelled) => {
@@ -190,6 +205,7 @@ impl Seat {
 
     /// Folds what is parked again.
     pub(super) fn retry(&mut self, desk: &Desk) -> Result<Retried> {
+        self.go_on();
         let Some(lane) = &mut self.lane else { return Ok(Retried::default()) };
         // Loads what is stored, so that has to be all there is.
         let mut marks = lane.take(true);
