@@ -217,7 +217,7 @@ fn killed_workers_lose_nothing_and_are_given_again_only_what_they_did_not_acknow
     let path = folder.path().join("killed.redb");
     let mut dice = Dice(11);
     let mut heard = Heard::default();
-    let rounds = if soak() { 200 } else { 15 };
+    let rounds = if soak() { 60 } else { 12 };
     for round in 0..rounds {
         let mut child = spawn(&path, round);
         let mut lines = BufReader::new(child.stdout.take().unwrap());
