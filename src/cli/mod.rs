@@ -1,5 +1,6 @@
 //! The program `retold`: one file a verb, and one place that prints.
 
+mod alerts;
 mod append;
 mod append_lines;
 mod branches;
@@ -149,6 +150,8 @@ enum Verb {
     StateDiff(state_diff::Args),
     /// Draw when what was in which phase, here or as a picture
     Timeline(timeline::Args),
+    /// List what somebody should look at, and raise what is due
+    Alerts(alerts::Args),
     /// List the projections: how far they are, and where they could not go on
     Projections(projections::Args),
     /// Fold the states of a projection anew
@@ -178,7 +181,7 @@ enum Verb {
 impl Verb {
     /// Only events can be printed as CloudEvents.
     fn prints_events(&self) -> bool {
-        matches!(self, Self::Read(_) | Self::Tail(_) | Self::Get(_))
+        matches!(self, Self::Read(_) | Self::Tail(_) | Self::Get(_) | Self::Alerts(_))
     }
 }
 
@@ -255,7 +258,7 @@ fn run(cli: Cli) -> Exit {
 
 fn dispatch(verb: Verb, app: &mut App) -> Outcome {
     if app.out.format == Format::Cloudevents && !verb.prints_events() {
-        let text = "-o cloudevents is for events: read, tail and get print them";
+        let text = "-o cloudevents is for events: read, tail, get and alerts print them";
         return Err(Failure::Usage(text.into()));
     }
     match verb {
@@ -274,6 +277,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),
         Verb::Timeline(args) => timeline::run(&args, app),
+        Verb::Alerts(args) => alerts::run(&args, app),
         Verb::Projections(args) => projections::run(&args, app),
         Verb::Rebuild(args) => rebuild::run(&args, app),
         Verb::Import(args) => import::run(&args, app),
