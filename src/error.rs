@@ -120,6 +120,30 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// There is one already that was made with another setting.
+    #[error(
+        "{what} {name} is there with {setting} {recorded}, not {asked}; use it as it is, or remove it and make it anew"
+    )]
+    Differs {
+        /// The sort of thing: `consumer`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The setting that differs.
+        setting: &'static str,
+        /// Its value there.
+        recorded: String,
+        /// The value that was asked for.
+        asked: String,
+    },
+    /// What a token names is no delivery that can be settled.
+    #[error("this delivery of consumer {consumer} cannot be settled: {reason}")]
+    NotDelivered {
+        /// The consumer that was asked.
+        consumer: String,
+        /// Why not.
+        reason: String,
+    },
     /// The store was opened to be read only.
     #[error("{path} was opened read-only")]
     ReadOnly {

@@ -113,8 +113,38 @@ pub const MAX_SCHEMA_BYTES: usize = 1_024 * 1_024;
 /// Pairs of parts that are looked at when two JSON schemas are compared.
 pub const MAX_SCHEMA_PAIRS: usize = 200_000;
 
+/// Globs of types that a consumer takes, and as many that it does not take.
+pub const MAX_CONSUMER_PATTERNS: usize = 64;
+/// Branches of which a consumer knows that something waits there; it looks no further while there are more.
+pub const MAX_CONSUMER_LANES: usize = 2_048;
+/// Events that a consumer may have out at once.
+pub const MAX_IN_FLIGHT: usize = 1_024;
+/// Events that a consumer has out at once when nothing else is said.
+pub const DEFAULT_IN_FLIGHT: usize = 256;
+/// Deliveries of one event that a consumer may be set to.
+pub const MAX_DELIVERIES: u32 = 1_000_000;
+/// Deliveries of one event when nothing else is said.
+pub const DEFAULT_DELIVERIES: u32 = 5;
+/// Seconds that a delivery may take when nothing else is said.
+pub const DEFAULT_DEADLINE_S: u64 = 30;
+/// Seconds of the longest deadline or delay of a delivery: a week.
+pub const MAX_DELAY_S: u64 = 7 * 24 * 60 * 60;
+/// Letters of one owner when nothing else is said.
+pub const DEFAULT_LETTERS: usize = 10_000;
+/// Letters of one owner that it may be set to.
+pub const MAX_LETTERS: usize = 100_000;
+/// Calls that wait for the task of a consumer before callers have to wait too.
+pub const CONSUMER_CALLS: usize = 1_024;
+/// Calls that one commit of a consumer settles.
+pub const CONSUMER_GROUP: usize = 512;
+/// Bytes of the error that a dead letter keeps. Longer ones are cut.
+pub const MAX_LETTER_ERROR_BYTES: usize = 1_024;
+
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;
+/// Bytes of a commit that the fast path carries. A larger one is only told of, and read from the store: a follower that
+/// does not come must not hold what others have long let go.
+pub const FOLLOW_FRAME_BYTES: usize = 64 * 1_024;
 
 /// Events of a branch between two snapshots of a projection at the most: what a read folds once they are written.
 pub const SNAPSHOT_SPACING: u64 = 1_024;
@@ -201,4 +231,7 @@ const _: () = assert!(SMALL_CHUNK_EVENTS < MAX_CHUNK_EVENTS);
 const _: () = assert!(SETTLE_BYTES as u64 * 2 < JOURNAL_BYTES, "one layer settles while the next one grows");
 const _: () = assert!(JOURNAL_BYTES.is_multiple_of(4_096) && JOURNAL_BYTES_IN_MEMORY.is_multiple_of(4_096));
 const _: () = assert!(DEFAULT_PAGE <= MAX_PAGE);
+const _: () = assert!(FOLLOW_BUFFER * FOLLOW_FRAME_BYTES < PAGE_BYTES, "a follower holds a page at the most");
+const _: () = assert!(DEFAULT_IN_FLIGHT <= MAX_IN_FLIGHT && MAX_IN_FLIGHT <= MAX_CONSUMER_LANES);
+const _: () = assert!(DEFAULT_DEADLINE_S <= MAX_DELAY_S && DEFAULT_LETTERS <= MAX_LETTERS);
 const _: () = assert!(MAX_BATCH_EVENTS < u32::MAX as usize);

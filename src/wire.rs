@@ -1,11 +1,13 @@
 //! What all faces say alike: the JSON names of what they hand out, and how they tell errors.
 
+mod consumer;
 mod coverage;
 mod laid;
 mod overview;
 mod problem;
 mod projected;
 
+pub use consumer::{Consumer, DeadLetter, Delivered};
 pub use coverage::TypeCoverage;
 pub use laid::Laid;
 pub use overview::{Described, SessionCard, StoreStats};

@@ -5,6 +5,7 @@ mod append;
 mod append_lines;
 mod branches;
 mod completions;
+mod consumer;
 mod demo;
 mod describe;
 mod diff;
@@ -14,6 +15,7 @@ mod fork;
 mod get;
 mod import;
 mod info;
+mod letters;
 mod ls;
 mod man;
 mod migrate;
@@ -156,6 +158,10 @@ enum Verb {
     Projections(projections::Args),
     /// Fold the states of a projection anew
     Rebuild(rebuild::Args),
+    /// Work through events with acknowledgement: durable consumers
+    Consumer(consumer::Args),
+    /// List dead letters, send them back or throw them away
+    Letters(letters::Args),
     /// Take in sessions that other programs wrote
     Import(import::Args),
     /// Write events for other programs, or give imported files back
@@ -280,6 +286,8 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Alerts(args) => alerts::run(&args, app),
         Verb::Projections(args) => projections::run(&args, app),
         Verb::Rebuild(args) => rebuild::run(&args, app),
+        Verb::Consumer(args) => consumer::run(&args, app),
+        Verb::Letters(args) => letters::run(&args, app),
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),

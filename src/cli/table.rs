@@ -251,9 +251,10 @@ mod tests {
             plain
         };
         assert_eq!(shown(60)[1], "a-session-with-a-long-name  12345678       7  why not");
-        assert_eq!(shown(46)[1], "a-session-with-a-l…  12345678       7  why not");
-        assert_eq!(shown(38)[0], "SESSION              EVENTS  WHY");
-        assert_eq!(shown(30)[1], "a-session-…       7  why not");
+        assert_eq!(shown(47)[1], "a-session-with-a-lo…  12345678       7  why not");
+        assert_eq!(shown(46)[1], "a-session-with-a-lo…       7  why not");
+        assert_eq!(shown(38)[0], format!("SESSION{}EVENTS  WHY", " ".repeat(15)));
+        assert_eq!(shown(30)[1], "a-session-wi…       7  why not");
     }
 
     #[test]

@@ -80,11 +80,64 @@ const META: Meta = Meta {
     counts: Counts { sessions: 3, branches: 300, payload_bytes: 70_000 },
 };
 const HEADER: FileHeader = FileHeader { journal: 4_096, tables: 135_168, secret: [5; 16] };
+
+fn letter() -> LetterRow {
+    LetterRow {
+        place: branch_row().place,
+        sequence: 70_002,
+        id: EventId::from_bytes([7; 16]),
+        kind: "a.b".into(),
+        error: "no such host".into(),
+        deliveries: 5,
+        first: 1_767_225_600_000_000,
+        last: -1,
+    }
+}
+
+fn consumer() -> ConsumerRow {
+    let place = branch_row().place;
+    let head = DeliveredRow {
+        sequence: 70_003,
+        position: 51,
+        deliveries: 2,
+        first: -7,
+        again: true,
+        delivery: Some(300),
+        due: 1_767_225_630_000_000,
+    };
+    let settings = SettingsRow {
+        session: Some(place.session.clone()),
+        types: vec!["a.**".into(), "b".into()],
+        except: vec!["a.c".into()],
+        priority: 200,
+        deadline: 30_000_000,
+        max_deliveries: 5,
+        max_in_flight: 256,
+        backoff: 1_000_000,
+        max_backoff: 60_000_000,
+        max_letters: 10_000,
+    };
+    ConsumerRow {
+        id: [9; 16],
+        created: 1_767_225_600_000_000,
+        settings,
+        scanned: 70_000,
+        next_delivery: 301,
+        acknowledged: 299,
+        set_aside: 1,
+        lanes: vec![
+            LaneRow { place: place.clone(), rest: Some((70_002, 50, 70_010)), head: Some(head) },
+            LaneRow { place, rest: None, head: Some(DeliveredRow { delivery: None, ..head }) },
+        ],
+    }
+}
+
+const TOKEN: TokenParts = TokenParts { store: [3; 16], consumer: [9; 16], delivery: 300, position: 51 };
 const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX };
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 13] = [
+    let now: [(&str, Vec<u8>); 16] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
@@ -98,6 +151,9 @@ fn every_layout_is_what_it_was() {
         ("entry", encode_entry(&[3; 16], 260, u64::MAX - 1, true, b"a frame").0),
         ("header", HEADER.encode().to_vec()),
         ("mark", encode_mark(3, b"key", b"value")),
+        ("letter", letter().encode()),
+        ("consumer", consumer().encode()),
+        ("token", TOKEN.encode()),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let other: Vec<String> = now
@@ -150,12 +206,15 @@ fn what_was_written_is_read_back() {
     assert_eq!(FileHeader::decode(golden("header").as_ref().try_into().unwrap()), Ok(HEADER));
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
     assert_eq!(decode_mark(3, b"key", &golden("mark")).unwrap(), b"value");
+    assert_eq!(LetterRow::decode(&golden("letter")).unwrap(), letter());
+    assert_eq!(ConsumerRow::decode(&golden("consumer")).unwrap(), consumer());
+    assert_eq!(TokenParts::decode(&golden("token")).unwrap(), TOKEN);
 }
 
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 10] = [
+const SEALED: [(&str, Decoder); 11] = [
     ("frame", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
     ("chunk-packed", |b| Chunk::decode(b).map(drop)),
@@ -166,6 +225,7 @@ const SEALED: [(&str, Decoder); 10] = [
     ("meta", |b| OldMeta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
     ("mark", |b| decode_mark(3, b"key", b).map(drop)),
+    ("token", |b| TokenParts::decode(b).map(drop)),
 ];
 
 /// The same bytes with one of them changed.
@@ -232,6 +292,25 @@ fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
                 if let Ok(record) = decode_record(changed(&whole, at, with)) {
                     question(&record);
                 }
+            }
+        }
+    }
+}
+
+/// Rows that lie in a mark have no seal of their own.
+#[test]
+fn a_row_in_a_mark_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_does_no_harm() {
+    let rows: [(&str, Decoder); 2] =
+        [("letter", |b| LetterRow::decode(b).map(drop)), ("consumer", |b| ConsumerRow::decode(b).map(drop))];
+    for (name, decode) in rows {
+        let whole = golden(name);
+        for len in 0..whole.len() {
+            assert!(decode(&whole.slice(..len)).is_err(), "{name} of {len} bytes was taken");
+        }
+        assert!(decode(&[&whole[..], &[0]].concat().into()).is_err(), "{name} and a byte was taken");
+        for at in 0..whole.len() {
+            for with in 1..=255 {
+                let _ = decode(&changed(&whole, at, with));
             }
         }
     }

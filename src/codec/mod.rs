@@ -4,11 +4,13 @@
 //! never allocates by a length that it has not checked.
 
 mod chunk;
+mod consumer;
 mod entry;
 mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
+mod letter;
 mod mark;
 mod meta;
 mod record;
@@ -17,9 +19,11 @@ mod seal;
 mod wire;
 
 pub use chunk::{Chunk, ChunkBuilder};
+pub use consumer::{ConsumerRow, DeliveredRow, LaneRow, SettingsRow, TokenParts};
 pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size};
 pub use frame::{Birth, Frame, FrameBuilder, Run};
 pub use header::{FileHeader, HEADER_BYTES, MAGIC};
+pub use letter::LetterRow;
 pub use mark::{decode_mark, encode_mark};
 pub use meta::{Counts, CursorParts, FORMAT, JournalMark, Meta, OldMeta};
 pub use record::{decode_record, encode_record};

@@ -18,6 +18,7 @@ pub(super) enum Sort {
     Meta = 6,
     Cursor = 7,
     Mark = 8,
+    Token = 9,
 }
 
 const VERSION: u8 = 1;

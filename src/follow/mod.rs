@@ -4,6 +4,8 @@
 //! continues that number; for everything else the store is asked. A tokio runtime is needed from here on.
 
 mod cursor;
+#[cfg(test)]
+mod explored;
 mod machine;
 mod read_stream;
 mod request;
@@ -12,5 +14,7 @@ mod wake;
 
 pub use cursor::Cursor;
 pub use read_stream::EventStream;
+pub(crate) use read_stream::unblocked;
 pub use request::Follow;
 pub use stream::{Followed, Following};
+pub(crate) use wake::end_of;

@@ -65,6 +65,7 @@ impl Followed {
 pub struct Following {
     /// The outer error ends it, the inner one is an item.
     inner: Pin<Box<dyn Stream<Item = Result<Result<Followed>>> + Send>>,
+    begun: u64,
 }
 
 impl std::fmt::Debug for Following {
@@ -82,6 +83,11 @@ impl Stream for Following {
 }
 
 impl Following {
+    /// The sequence or position after which it began.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun
+    }
+
     /// The next item; `None` at the end.
     ///
     /// # Cancellation
@@ -144,7 +150,7 @@ impl Store {
         source.resolve()?;
         let scanned = source.start(&follow.start)?;
         let inner = Box::pin(drive(source, subscription, (follow.filter, follow.shape), scanned));
-        Ok(Following { inner })
+        Ok(Following { inner, begun: scanned })
     }
 }
 
@@ -286,12 +292,12 @@ impl Source {
         self.branch.is_some() || !matches!(self.scope, Scope::Branch(_))
     }
 
-    fn ours(&self, frame: &Frame) -> Vec<Event> {
+    fn ours(&self, events: &[Event]) -> Vec<Event> {
         let is_ours = |event: &&Event| match &self.scope {
             Scope::Branch(place) => **event.place() == *place,
             Scope::Session(_) | Scope::All => true,
         };
-        frame.events.iter().filter(is_ours).cloned().collect()
+        events.iter().filter(is_ours).cloned().collect()
     }
 
     fn out_of_order(&self, e: OutOfOrder) -> Error {
@@ -306,7 +312,7 @@ impl Source {
 
 /// What waiting ended with.
 enum Waited {
-    Frame(Frame),
+    Events(Arc<[Event]>, Option<u64>),
     Woken,
     Closed,
 }
@@ -314,7 +320,8 @@ enum Waited {
 async fn wait(subscription: &mut Subscription) -> Waited {
     let Some(receiver) = &mut subscription.receiver else { return Waited::Closed };
     match receiver.recv().await {
-        Ok(frame) => Waited::Frame(frame),
+        Ok(Frame { after, events: Some(events) }) => Waited::Events(events, after),
+        Ok(Frame { events: None, .. }) => Waited::Woken,
         Err(RecvError::Lagged(_)) => Waited::Woken,
         Err(RecvError::Closed) => Waited::Closed,
     }
@@ -358,10 +365,10 @@ fn drive(
                 Step::Wait => match wait(&mut subscription).await {
                     Waited::Woken => Input::Woken,
                     Waited::Closed => Input::Closed,
-                    Waited::Frame(frame) => {
-                        let ours = source.ours(&frame);
+                    Waited::Events(events, after) => {
+                        let ours = source.ours(&events);
                         let Some(first) = ours.first().map(|e| source.number(e)) else { continue };
-                        if !source.is_resolved() || !machine.continues(first, frame.after) {
+                        if !source.is_resolved() || !machine.continues(first, after) {
                             Input::Woken
                         } else {
                             for event in ours {

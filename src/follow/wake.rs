@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast::{self, Receiver, Sender};
+use tokio::sync::watch;
 
 use crate::event::{Event, SessionId};
-use crate::limits::FOLLOW_BUFFER;
+use crate::limits::{FOLLOW_BUFFER, FOLLOW_FRAME_BYTES};
 use crate::store::{CommitHook, Store};
 
 /// What a commit brought to one channel. Only a hint: the follower holds it against what it has scanned.
@@ -17,7 +18,15 @@ use crate::store::{CommitHook, Store};
 pub(super) struct Frame {
     /// The last position that this channel brought before; `None` for its first frame.
     pub(super) after: Option<u64>,
-    pub(super) events: Arc<[Event]>,
+    /// `None` when it is too large to be kept for whoever does not come: the store has it.
+    pub(super) events: Option<Arc<[Event]>>,
+}
+
+/// Whether a commit may be kept for those who have not looked at it yet.
+fn is_small(events: &[Event]) -> bool {
+    let each = |event: &Event| event.record().encoded().len() + size_of::<Event>();
+    events.len() <= FOLLOW_FRAME_BYTES / size_of::<Event>()
+        && events.iter().map(each).sum::<usize>() <= FOLLOW_FRAME_BYTES
 }
 
 #[derive(Debug)]
@@ -31,11 +40,11 @@ impl Channel {
         Self { sender: broadcast::channel(FOLLOW_BUFFER).0, last: None }
     }
 
-    fn send(&mut self, events: Arc<[Event]>) {
-        let last = events.last().map(|e| e.position().get());
+    fn send(&mut self, events: &[Event]) {
+        let frame = Frame { after: self.last, events: is_small(events).then(|| events.into()) };
         // Nobody listening is no fault: the channel goes with its last follower.
-        let _ = self.sender.send(Frame { after: self.last, events });
-        self.last = last;
+        let _ = self.sender.send(frame);
+        self.last = events.last().map(|e| e.position().get());
     }
 }
 
@@ -44,6 +53,8 @@ struct Channels {
     all: Option<Channel>,
     sessions: HashMap<SessionId, Channel>,
     closed: bool,
+    /// Told once, for those who do not wait for events.
+    end: watch::Sender<bool>,
 }
 
 /// The listener of one store.
@@ -70,6 +81,11 @@ impl Wakes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Becomes `true` when the store closes.
+    fn end(&self) -> watch::Receiver<bool> {
+        self.channels().end.subscribe()
+    }
+
     /// Listens to one session, or to everything.
     pub(super) fn subscribe(self: &Arc<Self>, session: Option<SessionId>) -> Subscription {
         let mut channels = self.channels();
@@ -84,6 +100,11 @@ impl Wakes {
     }
 }
 
+/// Becomes `true` when the store closes.
+pub(crate) fn end_of(store: &Store) -> Option<watch::Receiver<bool>> {
+    Wakes::of(store).map(|wakes| wakes.end())
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.receiver = None;
@@ -92,7 +113,11 @@ impl Drop for Subscription {
         match &self.session {
             None if channels.all.as_ref().is_some_and(idle) => channels.all = None,
             Some(session) if channels.sessions.get(session).is_some_and(idle) => {
-                channels.sessions.remove(session);
+                let sessions = &mut channels.sessions;
+                sessions.remove(session);
+                if sessions.len() < sessions.capacity() / 8 {
+                    sessions.shrink_to(sessions.len() * 2);
+                }
             }
             _ => {}
         }
@@ -103,7 +128,7 @@ impl CommitHook for Wakes {
     fn committed(&self, events: &[Event]) {
         let mut channels = self.channels();
         if let Some(all) = &mut channels.all {
-            all.send(events.into());
+            all.send(events);
         }
         if channels.sessions.is_empty() {
             return;
@@ -116,7 +141,7 @@ impl CommitHook for Wakes {
         }
         for (session, events) in by_session {
             if let Some(channel) = channels.sessions.get_mut(session) {
-                channel.send(events.into());
+                channel.send(&events);
             }
         }
     }
@@ -124,11 +149,53 @@ impl CommitHook for Wakes {
     fn closed(&self) {
         let mut channels = self.channels();
         channels.closed = true;
+        channels.end.send_replace(true);
         channels.all = None;
         channels.sessions.clear();
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(n: usize) -> Option<SessionId> {
+        Some(format!("s{n}").parse().unwrap())
+    }
+
+    #[test]
+    fn a_channel_goes_with_its_last_follower() {
+        let wakes = Arc::new(Wakes::default());
+        let (one, two, all) =
+            (wakes.subscribe(session(0)), wakes.subscribe(session(0)), wakes.subscribe(None));
+        drop(one);
+        assert_eq!(wakes.channels().sessions.len(), 1);
+        drop((two, all));
+        let channels = wakes.channels();
+        assert!(channels.sessions.is_empty() && channels.all.is_none());
+    }
+
+    #[test]
+    fn ten_thousand_that_are_gone_leave_nothing() {
+        let wakes = Arc::new(Wakes::default());
+        let followers: Vec<_> = (0..10_000).map(|n| wakes.subscribe(session(n))).collect();
+        assert_eq!(wakes.channels().sessions.len(), 10_000);
+        drop(followers);
+        let channels = wakes.channels();
+        assert_eq!((channels.sessions.len(), channels.sessions.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn who_comes_after_the_end_waits_for_nothing() {
+        let wakes = Arc::new(Wakes::default());
+        let before = wakes.subscribe(session(0));
+        wakes.closed();
+        assert!(wakes.subscribe(session(1)).receiver.is_none());
+        drop(before);
+        assert!(wakes.channels().sessions.is_empty());
     }
 }

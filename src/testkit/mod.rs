@@ -19,6 +19,8 @@
 //! ```
 
 mod backend;
+#[cfg(test)]
+mod explore;
 mod fault;
 mod given;
 mod model;
@@ -27,6 +29,8 @@ pub mod strategies;
 mod want;
 
 pub use backend::Disk;
+#[cfg(test)]
+pub(crate) use explore::{BUS_SCHEDULES, CONSUMER_SCHEDULES, FOLLOW_SCHEDULES, caught, explore};
 pub use fault::{Fault, Operation};
 pub use given::Given;
 pub use model::{Appended, Model, ModelBranch, ModelSession, Part, Told};

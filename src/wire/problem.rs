@@ -68,6 +68,10 @@ pub fn code(error: &Error) -> Code {
         Error::Conflict { .. } => row("conflict", "The branch has moved", Exit::Conflict, 409),
         Error::Exists { .. } => row("exists", "It is there already", Exit::Conflict, 409),
         Error::Duplicate { .. } => row("duplicate", "The event id is taken", Exit::Conflict, 409),
+        Error::Differs { .. } => row("differs", "It is there with other settings", Exit::Conflict, 409),
+        Error::NotDelivered { .. } => {
+            row("not_delivered", "The delivery cannot be settled", Exit::Conflict, 409)
+        }
         Error::NotFound { .. } => row("not_found", "There is no such thing", Exit::NotFound, 404),
         Error::Invalid(_) => row("invalid", "A value was refused", Exit::Invalid, 422),
         Error::TooLarge { .. } => row("too_large", "A value is too large", Exit::Invalid, 413),

@@ -33,6 +33,7 @@ mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
 mod closing;
+mod consumers;
 mod cost;
 #[cfg(feature = "cli")]
 mod coverage;
@@ -40,6 +41,7 @@ mod crash;
 mod edges;
 mod fault;
 mod follow;
+mod followers;
 mod interop;
 mod kill;
 mod migrations;

@@ -1,0 +1,89 @@
+//! What workers ask of the task of a consumer, and what they are handed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::error::Result;
+use crate::event::Event;
+use crate::follow::Following;
+use crate::store::{Batch, Receipt};
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// One delivery, as its token names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) delivery: u64,
+    pub(super) position: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum How {
+    Ack,
+    /// To be delivered again after so many microseconds, or after the backoff.
+    Nack(Option<i64>),
+    Touch,
+    Park(String),
+}
+
+pub(super) enum Call {
+    /// The next event; without patience `None` when there is none now.
+    Next {
+        patient: bool,
+        reply: Reply<Option<Offer>>,
+    },
+    Settle {
+        named: Named,
+        how: How,
+        reply: Reply<()>,
+    },
+    AckWith {
+        named: Named,
+        batch: Box<Batch>,
+        reply: Reply<Receipt>,
+    },
+    /// Begins anew, with what this follows.
+    Reset {
+        following: Box<Following>,
+        reply: Reply<()>,
+    },
+    /// Ends: the consumer was removed, or is closed.
+    End,
+}
+
+/// Deliveries that nobody received.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    deliveries: Mutex<Vec<u64>>,
+    bell: Notify,
+}
+
+impl Returned {
+    pub(super) fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut self.deliveries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+}
+
+/// A delivery on its way to a worker. When the worker has gone it goes back.
+pub(super) struct Offer {
+    pub(super) event: Option<Event>,
+    pub(super) deliveries: u32,
+    pub(super) named: Named,
+    pub(super) returned: Arc<Returned>,
+}
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        if self.event.is_some() {
+            let mut deliveries = self.returned.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+            deliveries.push(self.named.delivery);
+            drop(deliveries);
+            self.returned.bell.notify_one();
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What a consumer is made with.
+
+use std::time::Duration;
+
+use super::machine::Rules;
+use crate::codec::SettingsRow;
+use crate::error::{Error, Result};
+use crate::event::{Filter, Invalid, Pattern, Position, SessionId, Timestamp};
+use crate::follow::{Cursor, Follow};
+use crate::limits::{
+    DEFAULT_DEADLINE_S, DEFAULT_DELIVERIES, DEFAULT_IN_FLIGHT, DEFAULT_LETTERS, MAX_CONSUMER_PATTERNS,
+    MAX_DELAY_S, MAX_DELIVERIES, MAX_IN_FLIGHT, MAX_LETTERS,
+};
+
+/// What a durable consumer is given and how it is treated. Everything but the beginning is kept with it, and has to be
+/// the same when it is opened again.
+///
+/// ```
+/// use std::time::Duration;
+/// use retold::ConsumerConfig;
+/// let config = ConsumerConfig::new()
+///     .pattern("tool.**".parse()?)
+///     .except("tool.output".parse()?)
+///     .deadline(Duration::from_secs(60))
+///     .max_deliveries(3);
+/// # Ok::<(), retold::Invalid>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ConsumerConfig {
+    pub(super) begin: Begin,
+    pub(super) session: Option<SessionId>,
+    pub(super) types: Vec<Pattern>,
+    pub(super) except: Vec<Pattern>,
+    pub(super) priority: u8,
+    pub(super) deadline: Duration,
+    pub(super) max_deliveries: u32,
+    pub(super) max_in_flight: usize,
+    pub(super) backoff: Duration,
+    pub(super) max_backoff: Duration,
+    pub(super) max_letters: usize,
+}
+
+/// Where a new consumer begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    Start,
+    End,
+    After(Position),
+    Since(Timestamp),
+    Cursor(Cursor),
+}
+
+impl Default for ConsumerConfig {
+    fn default() -> Self {
+        Self {
+            begin: Begin::Start,
+            session: None,
+            types: Vec::new(),
+            except: Vec::new(),
+            priority: 0,
+            deadline: Duration::from_secs(DEFAULT_DEADLINE_S),
+            max_deliveries: DEFAULT_DELIVERIES,
+            max_in_flight: DEFAULT_IN_FLIGHT,
+            backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(60),
+            max_letters: DEFAULT_LETTERS,
+        }
+    }
+}
+
+impl ConsumerConfig {
+    /// Every event of the store, from the first on.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only events of this session, of all its branches.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that is none.
+    pub fn session<S>(mut self, session: S) -> Result<Self>
+    where
+        S: TryInto<SessionId>,
+        Error: From<S::Error>,
+    {
+        self.session = Some(session.try_into()?);
+        Ok(self)
+    }
+
+    /// A new consumer begins with the first event.
+    pub fn from_start(mut self) -> Self {
+        self.begin = Begin::Start;
+        self
+    }
+
+    /// A new consumer begins with the next event that will be committed.
+    pub fn from_end(mut self) -> Self {
+        self.begin = Begin::End;
+        self
+    }
+
+    /// A new consumer begins after this position.
+    pub fn after_position(mut self, position: impl Into<Position>) -> Self {
+        self.begin = Begin::After(position.into());
+        self
+    }
+
+    /// A new consumer begins with the first event that was recorded at this time or later.
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.begin = Begin::Since(time);
+        self
+    }
+
+    /// A new consumer begins where a follower of everything, or of its session, stood.
+    pub fn cursor(mut self, cursor: Cursor) -> Self {
+        self.begin = Begin::Cursor(cursor);
+        self
+    }
+
+    /// Takes events whose type matches this or another pattern. Without any it takes all.
+    pub fn pattern(mut self, pattern: Pattern) -> Self {
+        self.types.push(pattern);
+        self
+    }
+
+    /// Takes no events whose type matches this.
+    pub fn except(mut self, pattern: Pattern) -> Self {
+        self.except.push(pattern);
+        self
+    }
+
+    /// Takes events of at least this priority.
+    pub fn priority_at_least(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// How long a worker has for an event before it is delivered again: 30 s unless said, a millisecond to a week.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How often an event is delivered before it is set aside as a letter: 5 unless said.
+    pub fn max_deliveries(mut self, deliveries: u32) -> Self {
+        self.max_deliveries = deliveries;
+        self
+    }
+
+    /// How many events may be out at once, over all workers: 256 unless said, 1,024 at the most.
+    pub fn max_in_flight(mut self, events: usize) -> Self {
+        self.max_in_flight = events;
+        self
+    }
+
+    /// How long an event waits after its first failure, doubled for each further one, up to `most`: a second, up to a
+    /// minute, unless said.
+    pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
+        (self.backoff, self.max_backoff) = (first, most);
+        self
+    }
+
+    /// How long an event waits after its first failure, and at the most.
+    #[must_use]
+    pub fn backoffs(&self) -> (Duration, Duration) {
+        (self.backoff, self.max_backoff)
+    }
+
+    /// How many letters are kept: 10,000 unless said, 100,000 at the most. One more pushes out the oldest.
+    pub fn max_letters(mut self, letters: usize) -> Self {
+        self.max_letters = letters;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        let no = |field, reason: String| Err(Invalid::new(field, reason));
+        let longest = Duration::from_secs(MAX_DELAY_S);
+        if self.types.len().max(self.except.len()) > MAX_CONSUMER_PATTERNS {
+            return no("pattern", format!("is given more often than {MAX_CONSUMER_PATTERNS} times"));
+        }
+        if !(Duration::from_millis(1)..=longest).contains(&self.deadline) {
+            return no(
+                "deadline",
+                format!("of {:?} is none between a millisecond and a week", self.deadline),
+            );
+        }
+        if !(1..=MAX_DELIVERIES).contains(&self.max_deliveries) {
+            return no("max_deliveries", format!("is none of 1 to {MAX_DELIVERIES}"));
+        }
+        if !(1..=MAX_IN_FLIGHT).contains(&self.max_in_flight) {
+            return no("max_in_flight", format!("is none of 1 to {MAX_IN_FLIGHT}"));
+        }
+        if self.max_backoff > longest || self.backoff > self.max_backoff {
+            return no("backoff", "begins longer than it may become, or becomes longer than a week".into());
+        }
+        if !(1..=MAX_LETTERS).contains(&self.max_letters) {
+            return no("max_letters", format!("is none of 1 to {MAX_LETTERS}"));
+        }
+        Ok(())
+    }
+
+    /// What it follows, from its beginning on.
+    pub(super) fn follow(&self) -> Follow {
+        let follow = self.scope();
+        match self.begin {
+            Begin::Start => follow,
+            Begin::End => follow.from_end(),
+            Begin::After(position) => follow.after_position(position),
+            Begin::Since(time) => follow.since(time),
+            Begin::Cursor(cursor) => follow.cursor(cursor),
+        }
+    }
+
+    /// The same from its start. Unfiltered: it is told of everything that it moves over.
+    pub(super) fn scope(&self) -> Follow {
+        match self.session.clone().map(Follow::session::<SessionId>) {
+            Some(Ok(follow)) => follow.raw(),
+            _ => Follow::all().raw(),
+        }
+    }
+
+    /// What it takes, and what of that it does not.
+    pub(super) fn filters(&self) -> (Filter, Option<Filter>) {
+        let of = |patterns: &[Pattern]| patterns.iter().cloned().fold(Filter::new(), Filter::pattern);
+        let except = (!self.except.is_empty()).then(|| of(&self.except));
+        (of(&self.types).priority_at_least(self.priority), except)
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            deadline: micros(self.deadline),
+            max_deliveries: self.max_deliveries,
+            max_in_flight: self.max_in_flight,
+            backoff: micros(self.backoff),
+            max_backoff: micros(self.max_backoff),
+            longest: micros(Duration::from_secs(MAX_DELAY_S)),
+        }
+    }
+
+    pub(super) fn to_row(&self) -> SettingsRow {
+        let texts = |patterns: &[Pattern]| patterns.iter().map(Pattern::to_string).collect();
+        SettingsRow {
+            session: self.session.clone(),
+            types: texts(&self.types),
+            except: texts(&self.except),
+            priority: self.priority,
+            deadline: micros(self.deadline) as u64,
+            max_deliveries: self.max_deliveries,
+            max_in_flight: self.max_in_flight as u32,
+            backoff: micros(self.backoff) as u64,
+            max_backoff: micros(self.max_backoff) as u64,
+            max_letters: self.max_letters as u32,
+        }
+    }
+
+    pub(super) fn of_row(row: &SettingsRow) -> Result<Self, Invalid> {
+        let patterns =
+            |texts: &[String]| texts.iter().map(|t| Pattern::new(t)).collect::<Result<Vec<_>, _>>();
+        let config = Self {
+            begin: Begin::Start,
+            session: row.session.clone(),
+            types: patterns(&row.types)?,
+            except: patterns(&row.except)?,
+            priority: row.priority,
+            deadline: Duration::from_micros(row.deadline),
+            max_deliveries: row.max_deliveries,
+            max_in_flight: row.max_in_flight as usize,
+            backoff: Duration::from_micros(row.backoff),
+            max_backoff: Duration::from_micros(row.max_backoff),
+            max_letters: row.max_letters as usize,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Names and values, in words, for people and for comparison. The beginning is none of them.
+    #[must_use]
+    pub fn settings(&self) -> [(&'static str, String); 10] {
+        let globs = |patterns: &[Pattern]| {
+            let mut texts: Vec<String> = patterns.iter().map(Pattern::to_string).collect();
+            texts.sort_unstable();
+            if texts.is_empty() { "none".to_owned() } else { texts.join(" ") }
+        };
+        [
+            ("session", self.session.as_ref().map_or_else(|| "all".to_owned(), SessionId::to_string)),
+            ("pattern", globs(&self.types)),
+            ("except", globs(&self.except)),
+            ("priority", self.priority.to_string()),
+            ("deadline", format!("{:?}", self.deadline)),
+            ("max_deliveries", self.max_deliveries.to_string()),
+            ("max_in_flight", self.max_in_flight.to_string()),
+            ("backoff", format!("{:?}", self.backoff)),
+            ("max_backoff", format!("{:?}", self.max_backoff)),
+            ("max_letters", self.max_letters.to_string()),
+        ]
+    }
+
+    /// The first setting that another has otherwise.
+    pub(super) fn same_as(&self, recorded: &Self, name: &str) -> Result<()> {
+        for ((setting, asked), (_, recorded)) in self.settings().into_iter().zip(recorded.settings()) {
+            if asked != recorded {
+                return Err(Error::Differs {
+                    what: "consumer",
+                    name: name.to_owned(),
+                    setting,
+                    recorded,
+                    asked,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,269 @@
+//! What workers hold: the consumer, and the events that it hands them.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::sync::{mpsc, oneshot};
+
+use super::call::{Call, How, Named, Offer, Reply};
+use super::config::micros;
+use super::token::Token;
+use crate::codec::TokenParts;
+use crate::error::{Error, Result};
+use crate::event::{Event, Invalid, StoreId};
+use crate::limits::MAX_DELAY_S;
+use crate::store::{Batch, Receipt};
+
+/// A durable consumer. Clones are workers of the same: each event goes to one of them, and the events of a branch come
+/// one after another, the next one when the one before is settled.
+///
+/// An event is delivered until it is acknowledged, parked, or was delivered as often as the settings allow: at least
+/// once. That a delivery began is on the disk before a worker is given it, and an acknowledgement when the call
+/// returns; a crash in between delivers again.
+///
+/// It does not keep the store open. Its task ends with the store or with the last worker and delivery; whoever wants
+/// to be sure that it has ended calls [`close`](Self::close).
+#[derive(Clone, Debug)]
+pub struct Consumer(pub(super) Arc<Worker>);
+
+/// The way to the task.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) name: String,
+    pub(super) store: StoreId,
+    pub(super) id: [u8; 16],
+    pub(super) calls: mpsc::Sender<Call>,
+    /// Why the task has ended.
+    pub(super) ended: Arc<OnceLock<Error>>,
+}
+
+impl Worker {
+    fn gone(&self) -> Error {
+        self.ended.get().cloned().unwrap_or(Error::Closed { after: None })
+    }
+
+    pub(super) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.send(call(reply)).await.map_err(|_| self.gone())?;
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    fn named(&self, token: &Token) -> Result<Named> {
+        match token.foreign(self.store, self.id) {
+            Some(reason) => Err(Error::NotDelivered { consumer: self.name.clone(), reason }),
+            None => Ok(Named { delivery: token.0.delivery, position: token.0.position }),
+        }
+    }
+
+    async fn settle(&self, token: &Token, how: How) -> Result<()> {
+        let named = self.named(token)?;
+        self.ask(|reply| Call::Settle { named, how, reply }).await
+    }
+}
+
+impl Consumer {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The next event for this worker; waits until there is one.
+    ///
+    /// # Cancellation
+    /// Dropping the future before it is ready loses nothing and counts nothing: an event that was on its way goes to
+    /// the next who asks.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the store is; [`Error::NotFound`] when the consumer was removed; [`Error::Corrupt`],
+    /// [`Error::Storage`] and [`Error::Unknown`] end it for all workers.
+    pub async fn next(&self) -> Result<Delivery> {
+        loop {
+            if let Some(delivery) = self.deliver(true).await? {
+                return Ok(delivery);
+            }
+        }
+    }
+
+    /// The next event, or `None` when there is none now: everything that is committed is settled, out, or waits for
+    /// an earlier one of its branch.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn try_next(&self) -> Result<Option<Delivery>> {
+        self.deliver(false).await
+    }
+
+    /// The same as a stream, which ends after an error; a closed store only ends it.
+    pub fn deliveries(&self) -> impl Stream<Item = Result<Delivery>> + Send + use<> {
+        let consumer = self.clone();
+        async_stream::stream! {
+            loop {
+                match consumer.next().await {
+                    Ok(delivery) => yield Ok(delivery),
+                    Err(Error::Closed { after: None }) => break,
+                    Err(error) => {
+                        yield Err(error);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, patient: bool) -> Result<Option<Delivery>> {
+        let offer: Option<Offer> = self.0.ask(|reply| Call::Next { patient, reply }).await?;
+        let Some(mut offer) = offer else { return Ok(None) };
+        let (named, deliveries) = (offer.named, offer.deliveries);
+        Ok(offer.event.take().map(|event| Delivery { event, deliveries, named, worker: self.0.clone() }))
+    }
+
+    /// Settles a delivery by its token: the event was handled.
+    ///
+    /// # Errors
+    /// [`Error::NotDelivered`] for a token of another store or consumer, for a delivery that was settled, whose event
+    /// was delivered again since, or that there never was; else as [`next`](Self::next).
+    pub async fn ack(&self, token: &Token) -> Result<()> {
+        self.0.settle(token, How::Ack).await
+    }
+
+    /// [`Delivery::ack_with`] by token.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack) and [`Delivery::ack_with`].
+    pub async fn ack_with(&self, token: &Token, batch: Batch) -> Result<Receipt> {
+        let named = self.0.named(token)?;
+        self.0.ask(|reply| Call::AckWith { named, batch: Box::new(batch), reply }).await
+    }
+
+    /// [`Delivery::nack`] by token.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
+    pub async fn nack(&self, token: &Token, delay: impl Into<Option<Duration>>) -> Result<()> {
+        let delay = checked(delay.into())?;
+        self.0.settle(token, How::Nack(delay)).await
+    }
+
+    /// [`Delivery::touch`] by token.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn touch(&self, token: &Token) -> Result<()> {
+        self.0.settle(token, How::Touch).await
+    }
+
+    /// [`Delivery::park`] by token.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn park(&self, token: &Token, reason: impl Into<String>) -> Result<()> {
+        self.0.settle(token, How::Park(reason.into())).await
+    }
+
+    /// Ends the consumer's task for all its workers, and returns when it has ended and let go of the store's file.
+    /// What is out stays out until its deadline; the consumer itself stays.
+    pub async fn close(self) {
+        // When it cannot be told it has ended.
+        let _ = self.0.calls.send(Call::End).await;
+        self.0.calls.closed().await;
+    }
+}
+
+fn checked(delay: Option<Duration>) -> Result<Option<i64>> {
+    let longest = Duration::from_secs(MAX_DELAY_S);
+    match delay {
+        Some(delay) if delay > longest => {
+            let reason = format!("of {delay:?} is longer than a week");
+            Err(Invalid::new("delay", reason).into())
+        }
+        delay => Ok(delay.map(micros)),
+    }
+}
+
+/// An event in the hands of a worker, who settles it. One that is dropped unsettled is delivered again after the
+/// deadline, as if its worker had died: its [`token`](Self::token) still settles it until then.
+#[derive(Debug)]
+#[must_use = "an event that is not settled is delivered again"]
+pub struct Delivery {
+    event: Event,
+    deliveries: u32,
+    named: Named,
+    worker: Arc<Worker>,
+}
+
+impl Delivery {
+    /// The event, in its newest shape.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// How often it was delivered, this time counted: 1 the first time, and again after a letter was sent back.
+    #[must_use]
+    pub fn deliveries(&self) -> u32 {
+        self.deliveries
+    }
+
+    /// Names this delivery.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        let Named { delivery, position } = self.named;
+        Token(TokenParts { store: *self.worker.store.bytes(), consumer: self.worker.id, delivery, position })
+    }
+
+    async fn settle(&self, how: How) -> Result<()> {
+        let named = self.named;
+        self.worker.ask(|reply| Call::Settle { named, how, reply }).await
+    }
+
+    /// The event was handled. When this returns it is on the disk, and the event will not be delivered again.
+    ///
+    /// # Cancellation
+    /// Dropping the future may or may not have acknowledged it.
+    ///
+    /// # Errors
+    /// [`Error::NotDelivered`] when it was settled before, or took longer than its deadline and was delivered again;
+    /// else as [`Consumer::next`].
+    pub async fn ack(&self) -> Result<()> {
+        self.settle(How::Ack).await
+    }
+
+    /// Appends a batch and acknowledges the event in one transaction: both or neither, whatever crashes. So what a
+    /// worker makes of an event is recorded exactly once.
+    ///
+    /// # Errors
+    /// As [`Store::append_batch`](crate::store::Store::append_batch) when the append is refused: the event stays
+    /// unacknowledged and can be tried again. As [`ack`](Self::ack) else.
+    pub async fn ack_with(&self, batch: Batch) -> Result<Receipt> {
+        let named = self.named;
+        self.worker.ask(|reply| Call::AckWith { named, batch: Box::new(batch), reply }).await
+    }
+
+    /// The event could not be handled: it is delivered again after this delay, or after the consumer's backoff when
+    /// `None`, or becomes a letter when that was its last delivery. Its branch waits meanwhile.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
+    pub async fn nack(&self, delay: impl Into<Option<Duration>>) -> Result<()> {
+        let delay = checked(delay.into())?;
+        self.settle(How::Nack(delay)).await
+    }
+
+    /// It takes longer: the deadline is counted from now.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn touch(&self) -> Result<()> {
+        self.settle(How::Touch).await
+    }
+
+    /// Sets the event aside as a letter, with a reason, whatever deliveries are left. Its branch goes on.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn park(&self, reason: impl Into<String>) -> Result<()> {
+        self.settle(How::Park(reason.into())).await
+    }
+}

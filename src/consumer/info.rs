@@ -1,0 +1,135 @@
+//! What is kept of consumers, as a listing shows it.
+
+use super::config::ConsumerConfig;
+use super::lane::floor;
+use super::letters::Letterbox;
+use super::owner::Owner;
+use super::token::Token;
+use crate::codec::{ConsumerRow, TokenParts};
+use crate::error::{Error, Result};
+use crate::event::{Address, Position, Timestamp};
+use crate::store::{MarksView, Rows, Shelf, Store};
+
+/// A durable consumer, as it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerInfo {
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// What it was made with; the beginning is not kept.
+    pub config: ConsumerConfig,
+    /// Every event up to here is settled: acknowledged, set aside, or not wanted.
+    pub settled: Position,
+    /// How many positions that is behind what is committed.
+    pub lag: u64,
+    /// How many events were acknowledged.
+    pub acknowledged: u64,
+    /// How many times an event was set aside as a letter.
+    pub set_aside: u64,
+    /// How many letters there are.
+    pub letters: usize,
+    /// Events that were delivered and are not settled, in the order of their branches.
+    pub outstanding: Vec<Outstanding>,
+}
+
+/// An event that was delivered and is not settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outstanding {
+    /// Where it is.
+    pub at: Address,
+    /// Its position.
+    pub position: Position,
+    /// How often it was delivered.
+    pub deliveries: u32,
+    /// When it was delivered first.
+    pub first: Timestamp,
+    /// When it is delivered again, unless it is settled before.
+    pub due: Timestamp,
+    /// Names the delivery that is out; none while the event waits after a failure.
+    pub token: Option<Token>,
+}
+
+const ROW: u8 = b'c';
+
+pub(super) fn key(name: &str) -> Vec<u8> {
+    [&[ROW, 0], name.as_bytes()].concat()
+}
+
+pub(super) fn read(view: &MarksView, name: &str) -> Result<Option<ConsumerRow>> {
+    view.get(Shelf::Consumers, &key(name))?.map(|row| decode(name, &row)).transpose()
+}
+
+fn decode(name: &str, row: &[u8]) -> Result<ConsumerRow> {
+    ConsumerRow::decode(row).map_err(|e| Error::corrupt(format!("consumer {name}"), e.to_string()))
+}
+
+/// The settings that are recorded.
+pub(super) fn config_of(name: &str, row: &ConsumerRow) -> Result<ConsumerConfig> {
+    let broken = |e: crate::event::Invalid| Error::corrupt(format!("consumer {name}"), e.to_string());
+    ConsumerConfig::of_row(&row.settings).map_err(broken)
+}
+
+impl ConsumerInfo {
+    fn new(store: &Store, name: &str, row: &ConsumerRow) -> Result<Self> {
+        let committed = store.committed();
+        let settled = row.lanes.iter().map(floor).fold(row.scanned, u64::min);
+        let of = *store.id().bytes();
+        let token =
+            |delivery, position| Token(TokenParts { store: of, consumer: row.id, delivery, position });
+        let outstanding = row.lanes.iter().filter_map(|lane| {
+            let head = lane.head?;
+            Some(Outstanding {
+                at: Address::from(lane.place.clone()).at(head.sequence),
+                position: Position::new(head.position),
+                deliveries: head.deliveries,
+                first: Timestamp::from_micros(head.first),
+                due: Timestamp::from_micros(head.due.max(head.first)),
+                token: head.delivery.map(|delivery| token(delivery, head.position)),
+            })
+        });
+        let config = config_of(name, row)?;
+        Ok(Self {
+            name: name.to_owned(),
+            created: Timestamp::from_micros(row.created),
+            settled: Position::new(settled),
+            lag: committed.get().saturating_sub(settled),
+            acknowledged: row.acknowledged,
+            set_aside: row.set_aside,
+            letters: Letterbox::open(&store.desk(), Owner::consumer(name)?, config.max_letters)?.len(),
+            outstanding: outstanding.collect(),
+            config,
+        })
+    }
+}
+
+impl Store {
+    /// All durable consumers, by name.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Corrupt`].
+    pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
+        let view = self.reader()?.marks()?;
+        let rows = view.rows(Shelf::Consumers, &Rows::under(&key(""), usize::MAX))?;
+        rows.into_iter()
+            .map(|row| {
+                let name = row.key.get(2..).and_then(|name| std::str::from_utf8(name).ok());
+                let name = name.ok_or_else(|| {
+                    Error::corrupt(format!("consumer {}", row.key.escape_ascii()), "its key holds no name")
+                })?;
+                ConsumerInfo::new(self, name, &decode(name, &row.value?)?)
+            })
+            .collect()
+    }
+
+    /// One durable consumer.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Closed`], [`Error::Corrupt`].
+    pub fn consumer_info(&self, name: &str) -> Result<ConsumerInfo> {
+        let row = read(&self.reader()?.marks()?, name)?;
+        ConsumerInfo::new(self, name, &row.ok_or_else(|| Error::not_found("consumer", name))?)
+    }
+}

@@ -1,0 +1,144 @@
+//! One branch of what a consumer reads: which event's turn it is, and what waits behind it.
+
+use std::collections::BTreeMap;
+
+use crate::codec::{DeliveredRow, LaneRow};
+
+/// Whose turn it is in a branch, and what has become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) sequence: u64,
+    pub(super) position: u64,
+    pub(super) deliveries: u32,
+    /// When it was delivered first, in microseconds.
+    pub(super) first: i64,
+    /// It is a letter that was sent again.
+    pub(super) again: bool,
+    pub(super) turn: Turn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It can be delivered.
+    Ready,
+    /// It was delivered, and is delivered again when this is due.
+    Out { delivery: u64, due: i64 },
+    /// It failed, and is delivered again when this is due.
+    Waiting { due: i64 },
+}
+
+/// Events of a branch that the consumer has come across and not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Everything up to this sequence, and its position, is settled …
+    pub(super) after: u64,
+    pub(super) after_position: u64,
+    /// … and up to this sequence there is something.
+    pub(super) until: u64,
+}
+
+/// A branch with something unsettled. The head is the first of the rest that is wanted, or a letter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lane {
+    pub(super) head: Option<Head>,
+    pub(super) rest: Option<Rest>,
+    /// Letters that were sent again: position to sequence. They come before the rest.
+    pub(super) again: BTreeMap<u64, u64>,
+}
+
+impl Head {
+    pub(super) fn new(sequence: u64, position: u64, again: bool) -> Self {
+        Self { sequence, position, deliveries: 0, first: 0, again, turn: Turn::Ready }
+    }
+
+    /// How it is kept; one that was never delivered is found again.
+    pub(super) fn row(&self) -> Option<DeliveredRow> {
+        let (delivery, due) = match self.turn {
+            Turn::Ready => (None, i64::MIN),
+            Turn::Out { delivery, due } => (Some(delivery), due),
+            Turn::Waiting { due } => (None, due),
+        };
+        let Self { sequence, position, deliveries, first, again, .. } = *self;
+        let row = DeliveredRow { sequence, position, deliveries, first, again, delivery, due };
+        (deliveries > 0).then_some(row)
+    }
+
+    /// As it was kept. Nothing is due later than `latest`, whatever became of the clock.
+    pub(super) fn of(row: DeliveredRow, latest: i64) -> Self {
+        let due = row.due.min(latest);
+        let turn = match row.delivery {
+            Some(delivery) => Turn::Out { delivery, due },
+            None => Turn::Waiting { due },
+        };
+        let DeliveredRow { sequence, position, deliveries, first, again, .. } = row;
+        Self { sequence, position, deliveries, first, again, turn }
+    }
+}
+
+impl Lane {
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_none() && self.rest.is_none() && self.again.is_empty()
+    }
+
+    /// The consumer came across an event that is wanted.
+    pub(super) fn scanned(&mut self, sequence: u64, position: u64) {
+        match &mut self.rest {
+            Some(rest) => rest.until = rest.until.max(sequence),
+            None => {
+                let (after, after_position) = (sequence.saturating_sub(1), position.saturating_sub(1));
+                self.rest = Some(Rest { after, after_position, until: sequence });
+                if self.head.is_none() && self.again.is_empty() {
+                    self.head = Some(Head::new(sequence, position, false));
+                }
+            }
+        }
+    }
+
+    /// The head is settled, one way or the other.
+    pub(super) fn settle(&mut self) {
+        let Some(head) = self.head.take().filter(|head| !head.again) else { return };
+        if let Some(rest) = &mut self.rest {
+            (rest.after, rest.after_position) = (head.sequence, head.position);
+            if rest.after >= rest.until {
+                self.rest = None;
+            }
+        }
+    }
+
+    /// A letter comes back. What was never delivered makes way for it.
+    pub(super) fn replay(&mut self, sequence: u64, position: u64) {
+        if self.head.is_some_and(|head| head.again && head.position == position) {
+            return;
+        }
+        self.again.insert(position, sequence);
+        self.make_way();
+    }
+
+    /// A head that was never delivered steps behind the letters.
+    pub(super) fn make_way(&mut self) {
+        if !self.again.is_empty()
+            && let Some(head) = self.head.take_if(|head| head.deliveries == 0 && head.turn == Turn::Ready)
+            && head.again
+        {
+            self.again.insert(head.position, head.sequence);
+        }
+    }
+
+    /// Gives a letter the turn when nobody has it.
+    pub(super) fn advance(&mut self) {
+        if self.head.is_none()
+            && let Some((position, sequence)) = self.again.pop_first()
+        {
+            self.head = Some(Head::new(sequence, position, true));
+        }
+    }
+}
+
+/// Everything up to this position is settled in a lane, letters apart.
+pub(super) fn floor(row: &LaneRow) -> u64 {
+    match (&row.head, row.rest) {
+        (Some(head), _) if !head.again => head.position.saturating_sub(1),
+        (_, Some((_, position, _))) => position,
+        _ => u64::MAX,
+    }
+}

@@ -1,0 +1,351 @@
+//! What a consumer hands out next and what becomes of it, as a state over numbers. No I/O, no clock, no channel.
+//!
+//! A branch is a lane. Everything up to `scanned` is settled, except what lanes hold; a lane has at most one event out,
+//! and what comes behind it waits, as two numbers. So the state is as large as the number of lanes, however much waits
+//! in them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::lane::{Head, Lane, Rest, Turn};
+use crate::codec::LaneRow;
+use crate::event::Place;
+use crate::limits::MAX_CONSUMER_LANES;
+
+/// What the machine decides by. Times are in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) deadline: i64,
+    pub(super) max_deliveries: u32,
+    pub(super) max_in_flight: usize,
+    pub(super) backoff: i64,
+    pub(super) max_backoff: i64,
+    /// No delay is longer.
+    pub(super) longest: i64,
+}
+
+/// An event that is handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) place: Place,
+    pub(super) sequence: u64,
+    pub(super) position: u64,
+    pub(super) deliveries: u32,
+    pub(super) delivery: u64,
+    /// It is a letter that was sent again.
+    pub(super) again: bool,
+}
+
+/// An event that is settled: it was acknowledged, or it becomes a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) place: Place,
+    pub(super) sequence: u64,
+    pub(super) position: u64,
+    pub(super) deliveries: u32,
+    pub(super) first: i64,
+    /// It was a letter already.
+    pub(super) again: bool,
+}
+
+/// Where to look for the next event of a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) place: Place,
+    pub(super) after: u64,
+    pub(super) until: u64,
+}
+
+/// Why a delivery cannot be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stale {
+    /// It was settled, or the event was delivered again since.
+    Over,
+    /// There was no such delivery yet.
+    Never,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    rules: Rules,
+    scanned: u64,
+    next_delivery: u64,
+    lanes: HashMap<Place, Lane>,
+    /// Heads that can be delivered, oldest first.
+    ready: BTreeSet<(u64, Place)>,
+    /// Heads that are out or wait, by when that ends.
+    due: BTreeSet<(i64, Place)>,
+    out: BTreeMap<u64, Place>,
+    /// Lanes of which the next event is not known, those that are furthest behind first.
+    hungry: BTreeSet<(u64, Place)>,
+}
+
+impl Machine {
+    /// One that begins after a position.
+    pub(super) fn new(rules: Rules, scanned: u64) -> Self {
+        Self {
+            rules,
+            scanned,
+            next_delivery: 1,
+            lanes: HashMap::new(),
+            ready: BTreeSet::new(),
+            due: BTreeSet::new(),
+            out: BTreeMap::new(),
+            hungry: BTreeSet::new(),
+        }
+    }
+
+    /// One that goes on from what was kept.
+    pub(super) fn load(rules: Rules, scanned: u64, next_delivery: u64, lanes: &[LaneRow], now: i64) -> Self {
+        let mut machine = Self::new(rules, scanned);
+        machine.next_delivery = next_delivery;
+        for row in lanes {
+            let latest = |out: bool| now.saturating_add(if out { rules.deadline } else { rules.longest });
+            let head = row.head.map(|head| Head::of(head, latest(head.delivery.is_some())));
+            let rest = row.rest.map(|(after, after_position, until)| Rest { after, after_position, until });
+            machine.change(&row.place, |lane| (lane.head, lane.rest) = (head, rest));
+        }
+        machine
+    }
+
+    /// What has to be kept of the lanes.
+    pub(super) fn rows(&self) -> Vec<LaneRow> {
+        let row = |(place, lane): (&Place, &Lane)| {
+            let rest = lane.rest.map(|rest| (rest.after, rest.after_position, rest.until));
+            LaneRow { place: place.clone(), rest, head: lane.head.and_then(|head| head.row()) }
+        };
+        let mut rows: Vec<LaneRow> =
+            self.lanes.iter().map(row).filter(|row| row.rest.is_some() || row.head.is_some()).collect();
+        rows.sort_unstable_by(|a, b| a.place.cmp(&b.place));
+        rows
+    }
+
+    pub(super) fn scanned(&self) -> u64 {
+        self.scanned
+    }
+
+    pub(super) fn next_delivery(&self) -> u64 {
+        self.next_delivery
+    }
+
+    /// Changes a lane and everything that is found by it.
+    fn change<T>(&mut self, place: &Place, change: impl FnOnce(&mut Lane) -> T) -> T {
+        let mut lane = self.lanes.remove(place).unwrap_or_default();
+        self.index(place, &lane, false);
+        let changed = change(&mut lane);
+        lane.advance();
+        self.index(place, &lane, true);
+        if !lane.is_empty() {
+            self.lanes.insert(place.clone(), lane);
+        }
+        changed
+    }
+
+    fn index(&mut self, place: &Place, lane: &Lane, add: bool) {
+        fn put<K: Ord>(set: &mut BTreeSet<K>, key: K, add: bool) {
+            if add {
+                set.insert(key);
+            } else {
+                set.remove(&key);
+            }
+        }
+        match (&lane.head, &lane.rest) {
+            (None, None) => {}
+            (None, Some(rest)) => put(&mut self.hungry, (rest.after_position, place.clone()), add),
+            (Some(head), _) => match head.turn {
+                Turn::Ready => put(&mut self.ready, (head.position, place.clone()), add),
+                Turn::Waiting { due } => put(&mut self.due, (due, place.clone()), add),
+                Turn::Out { delivery, due } => {
+                    put(&mut self.due, (due, place.clone()), add);
+                    match add {
+                        true => drop(self.out.insert(delivery, place.clone())),
+                        false => drop(self.out.remove(&delivery)),
+                    }
+                }
+            },
+        }
+    }
+
+    /// Where to look for an event to hand out, when so many are asked for.
+    pub(super) fn look(&self, asked: usize) -> Option<Look> {
+        let (_, place) = self.hungry.first().filter(|_| self.is_short_of(asked))?;
+        let rest = self.lanes.get(place)?.rest?;
+        Some(Look { place: place.clone(), after: rest.after, until: rest.until })
+    }
+
+    /// Whether to go on along the global order, when so many are asked for. Every lane is looked into first.
+    pub(super) fn wants_more(&self, asked: usize) -> bool {
+        self.is_short_of(asked) && self.hungry.is_empty() && self.lanes.len() < MAX_CONSUMER_LANES
+    }
+
+    fn is_short_of(&self, asked: usize) -> bool {
+        self.ready.len() < asked.min(self.room())
+    }
+
+    fn room(&self) -> usize {
+        self.rules.max_in_flight.saturating_sub(self.out.len())
+    }
+
+    /// The next event of the global order. One that was come across before is none.
+    pub(super) fn scan(&mut self, place: &Place, sequence: u64, position: u64, wanted: bool) {
+        if position <= self.scanned {
+            return;
+        }
+        self.scanned = position;
+        if wanted {
+            self.change(place, |lane| lane.scanned(sequence, position));
+        }
+    }
+
+    /// A look found this one; `None` when nothing is wanted up to there.
+    pub(super) fn found(&mut self, look: &Look, event: Option<(u64, u64)>) {
+        self.change(&look.place, |lane| {
+            let asked = lane.rest.filter(|rest| lane.head.is_none() && rest.after == look.after);
+            match (asked, event) {
+                (None, _) => {}
+                (Some(_), Some((sequence, position))) => {
+                    lane.head = Some(Head::new(sequence, position, false));
+                }
+                // More may have come since.
+                (Some(rest), None) if rest.until > look.until => {
+                    lane.rest = Some(Rest { after: look.until, ..rest });
+                }
+                (Some(_), None) => lane.rest = None,
+            }
+        });
+    }
+
+    /// A letter comes back to be delivered before the rest of its branch.
+    pub(super) fn replay(&mut self, place: &Place, sequence: u64, position: u64) {
+        self.change(place, |lane| lane.replay(sequence, position));
+    }
+
+    /// Hands out the oldest event that can be.
+    pub(super) fn take(&mut self, now: i64) -> Option<Taken> {
+        // What waits counts too: all that was delivered and is not settled has to be kept.
+        if self.room() == 0 || self.due.len() >= MAX_CONSUMER_LANES {
+            return None;
+        }
+        let (_, place) = self.ready.first().cloned()?;
+        let delivery = self.next_delivery;
+        let due = now.saturating_add(self.rules.deadline);
+        let taken = self.change(&place, |lane| {
+            let head = lane.head.as_mut()?;
+            if head.deliveries == 0 {
+                head.first = now;
+            }
+            head.deliveries = head.deliveries.saturating_add(1);
+            head.turn = Turn::Out { delivery, due };
+            let Head { sequence, position, deliveries, again, .. } = *head;
+            Some(Taken { place: place.clone(), sequence, position, deliveries, delivery, again })
+        });
+        self.next_delivery += u64::from(taken.is_some());
+        taken
+    }
+
+    fn place_of(&self, delivery: u64) -> Result<Place, Stale> {
+        let stale = if delivery < self.next_delivery && delivery > 0 { Stale::Over } else { Stale::Never };
+        self.out.get(&delivery).cloned().ok_or(stale)
+    }
+
+    /// The place and position of a delivery that is out.
+    pub(super) fn is_out(&self, delivery: u64) -> Result<u64, Stale> {
+        let place = self.place_of(delivery)?;
+        let head = self.lanes.get(&place).and_then(|lane| lane.head);
+        head.map(|head| head.position).ok_or(Stale::Over)
+    }
+
+    fn settle(&mut self, place: &Place) -> Option<Settled> {
+        self.change(place, |lane| {
+            let Head { sequence, position, deliveries, first, again, .. } = lane.head?;
+            lane.settle();
+            Some(Settled { place: place.clone(), sequence, position, deliveries, first, again })
+        })
+    }
+
+    /// The event was handled, or is given up: its lane goes on.
+    pub(super) fn settled(&mut self, delivery: u64) -> Result<Settled, Stale> {
+        let place = self.place_of(delivery)?;
+        self.settle(&place).ok_or(Stale::Over)
+    }
+
+    /// It failed: it is delivered again after the delay, or after the backoff. `Some` when that was its last delivery.
+    pub(super) fn nack(
+        &mut self,
+        delivery: u64,
+        now: i64,
+        delay: Option<i64>,
+    ) -> Result<Option<Settled>, Stale> {
+        let place = self.place_of(delivery)?;
+        Ok(self.failed(&place, now, delay))
+    }
+
+    fn failed(&mut self, place: &Place, now: i64, delay: Option<i64>) -> Option<Settled> {
+        let rules = self.rules;
+        let deliveries = self.lanes.get(place).and_then(|lane| lane.head).map_or(0, |head| head.deliveries);
+        if deliveries >= rules.max_deliveries {
+            return self.settle(place);
+        }
+        let delay = delay.unwrap_or_else(|| rules.backoff_after(deliveries)).clamp(0, rules.longest);
+        let turn = if delay == 0 { Turn::Ready } else { Turn::Waiting { due: now.saturating_add(delay) } };
+        self.change(place, |lane| {
+            if let Some(head) = &mut lane.head {
+                head.turn = turn;
+            }
+        });
+        None
+    }
+
+    /// It takes longer: the deadline is counted from now.
+    pub(super) fn touch(&mut self, delivery: u64, now: i64) -> Result<(), Stale> {
+        let place = self.place_of(delivery)?;
+        let due = now.saturating_add(self.rules.deadline);
+        self.change(&place, |lane| {
+            if let Some(head) = &mut lane.head {
+                head.turn = Turn::Out { delivery, due };
+            }
+        });
+        Ok(())
+    }
+
+    /// It never reached anybody: as if it had not been handed out.
+    pub(super) fn give_back(&mut self, delivery: u64) {
+        let Ok(place) = self.place_of(delivery) else { return };
+        self.change(&place, |lane| {
+            if let Some(head) = &mut lane.head {
+                head.deliveries -= 1;
+                head.turn = Turn::Ready;
+            }
+            lane.make_way();
+        });
+    }
+
+    /// Ends what is due. Answers with those that were delivered for the last time.
+    pub(super) fn expire(&mut self, now: i64) -> Vec<Settled> {
+        let mut dead = Vec::new();
+        while let Some((_, place)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
+            let head = self.lanes.get(&place).and_then(|lane| lane.head);
+            match head.map(|head| head.turn) {
+                Some(Turn::Waiting { .. }) => self.change(&place, |lane| {
+                    if let Some(head) = &mut lane.head {
+                        head.turn = Turn::Ready;
+                    }
+                }),
+                // Its time was long enough.
+                _ => dead.extend(self.failed(&place, now, Some(0))),
+            }
+        }
+        dead
+    }
+
+    /// When something is due next.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.due.first().map(|(due, _)| *due)
+    }
+}
+
+impl Rules {
+    fn backoff_after(&self, deliveries: u32) -> i64 {
+        let doubled = 1_i64.checked_shl(deliveries.saturating_sub(1)).filter(|n| *n > 0).unwrap_or(i64::MAX);
+        self.backoff.saturating_mul(doubled).min(self.max_backoff)
+    }
+}

@@ -1,0 +1,417 @@
+//! The machine against a reference that knows every event and looks through all of them each time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::lane::floor;
+use super::machine::{Look, Machine, Rules, Settled, Stale, Taken};
+use crate::codec::LaneRow;
+use crate::event::Place;
+use crate::limits::MAX_CONSUMER_LANES;
+
+const RULES: Rules = Rules {
+    deadline: 100,
+    max_deliveries: 3,
+    max_in_flight: 3,
+    backoff: 10,
+    max_backoff: 15,
+    longest: 1_000,
+};
+
+impl Machine {
+    /// Everything up to here is settled.
+    fn floor(&self) -> u64 {
+        self.rows().iter().map(floor).fold(self.scanned(), u64::min)
+    }
+
+    fn in_flight(&self) -> usize {
+        let out = |row: &LaneRow| row.head.is_some_and(|head| head.delivery.is_some());
+        self.rows().iter().filter(|row| out(row)).count()
+    }
+}
+
+fn place(lane: usize) -> Place {
+    Place::new("s".try_into().unwrap(), format!("b{lane}").try_into().unwrap())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Is {
+    Open,
+    Out {
+        delivery: u64,
+        due: i64,
+    },
+    Waiting {
+        due: i64,
+    },
+    Done,
+    Dead,
+    /// A letter that was sent again.
+    Again,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    lane: usize,
+    sequence: u64,
+    wanted: bool,
+    is: Is,
+    letter: bool,
+    deliveries: u32,
+}
+
+/// All events, by position from 1 on.
+#[derive(Default)]
+struct Reference {
+    events: Vec<Known>,
+    next_delivery: u64,
+}
+
+impl Reference {
+    /// The event whose turn it is in each lane: the one that was delivered, else the oldest.
+    fn heads(&self) -> BTreeMap<usize, usize> {
+        let mut heads: BTreeMap<usize, usize> = BTreeMap::new();
+        let begun = |e: &Known| e.deliveries > 0 && matches!(e.is, Is::Open | Is::Again);
+        let out = |e: &Known| matches!(e.is, Is::Out { .. } | Is::Waiting { .. }) || begun(e);
+        for rank in [true, false] {
+            for (i, e) in self.events.iter().enumerate().filter(|(_, e)| e.wanted) {
+                let unsettled = !matches!(e.is, Is::Done | Is::Dead);
+                if unsettled && out(e) == rank {
+                    heads.entry(e.lane).or_insert(i);
+                }
+            }
+        }
+        heads
+    }
+
+    /// Hands out an event whose turn it is in its lane: which lane comes first is the machine's choice. It has to
+    /// hand out something when anything can be.
+    fn take(&mut self, now: i64, chosen: Option<u64>) -> Option<Taken> {
+        let out = self.events.iter().filter(|e| matches!(e.is, Is::Out { .. })).count();
+        let ready = |i: &usize| matches!(self.events[*i].is, Is::Open | Is::Again);
+        let mut ready: Vec<usize> = self.heads().into_values().filter(ready).collect();
+        ready.sort_unstable();
+        let chosen = ready.iter().copied().find(|i| chosen == Some(*i as u64 + 1));
+        let i = chosen.or(ready.first().copied()).filter(|_| out < RULES.max_in_flight)?;
+        self.next_delivery += 1;
+        let e = &mut self.events[i];
+        e.deliveries += 1;
+        e.is = Is::Out { delivery: self.next_delivery, due: now + RULES.deadline };
+        let (position, delivery, deliveries) = (i as u64 + 1, self.next_delivery, e.deliveries);
+        let (sequence, again) = (e.sequence, e.letter);
+        Some(Taken { place: place(e.lane), sequence, position, deliveries, delivery, again })
+    }
+
+    fn out(&mut self, delivery: u64) -> Option<&mut Known> {
+        self.events.iter_mut().find(|e| matches!(e.is, Is::Out { delivery: d, .. } if d == delivery))
+    }
+
+    fn fail(e: &mut Known, now: i64, delay: i64) -> bool {
+        e.is = match (e.deliveries >= RULES.max_deliveries, delay) {
+            (true, _) => Is::Dead,
+            (false, 0) if e.letter => Is::Again,
+            (false, 0) => Is::Open,
+            (false, delay) => Is::Waiting { due: now + delay },
+        };
+        e.is == Is::Dead
+    }
+
+    fn expire(&mut self, now: i64) -> BTreeSet<u64> {
+        let mut dead = BTreeSet::new();
+        for (i, e) in self.events.iter_mut().enumerate() {
+            if let Is::Waiting { due } = e.is
+                && due <= now
+            {
+                e.is = if e.letter { Is::Again } else { Is::Open };
+            }
+            if let Is::Out { due, .. } = e.is
+                && due <= now
+                && Self::fail(e, now, 0)
+            {
+                dead.insert(i as u64 + 1);
+            }
+        }
+        dead
+    }
+
+    /// Everything before the first event that is not settled; letters do not hold it back.
+    fn floor(&self) -> u64 {
+        let open = |e: &Known| e.wanted && !e.letter && !matches!(e.is, Is::Done | Is::Dead);
+        self.events.iter().position(open).unwrap_or(self.events.len()) as u64
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Append { lane: usize, wanted: bool },
+    Take,
+    Ack(usize),
+    Nack(usize, Option<i64>),
+    Park(usize),
+    Touch(usize),
+    GiveBack,
+    Replay(usize),
+    Later(i64),
+    Reload,
+    Forge(u64),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        6 => (0usize..4, prop::bool::weighted(0.8)).prop_map(|(lane, wanted)| Op::Append { lane, wanted }),
+        8 => Just(Op::Take),
+        4 => (0usize..6).prop_map(Op::Ack),
+        3 => (0usize..6, prop_oneof![Just(None), (0i64..40).prop_map(Some)]).prop_map(|(i, d)| Op::Nack(i, d)),
+        1 => (0usize..6).prop_map(Op::Park),
+        1 => (0usize..6).prop_map(Op::Touch),
+        1 => Just(Op::GiveBack),
+        2 => (0usize..6).prop_map(Op::Replay),
+        4 => (1i64..120).prop_map(Op::Later),
+        2 => Just(Op::Reload),
+        1 => (0u64..40).prop_map(Op::Forge),
+    ];
+    prop::collection::vec(op, 1..120)
+}
+
+struct Pair {
+    reference: Reference,
+    machine: Machine,
+    now: i64,
+    given: Option<u64>,
+}
+
+impl Pair {
+    /// What the driver does between two calls: looks and scans as far as it is asked to.
+    fn pump(&mut self) {
+        let asked = 1 + self.reference.events.len() % 3;
+        loop {
+            if let Some(look) = self.machine.look(asked) {
+                let events = self.reference.events.iter().enumerate();
+                let range = look.after + 1..=look.until.min(look.after + 2);
+                let mut seen =
+                    events.filter(|(_, e)| place(e.lane) == look.place && range.contains(&e.sequence));
+                let found = seen.find(|(_, e)| e.wanted).map(|(i, e)| (e.sequence, i as u64 + 1));
+                self.machine.found(&Look { until: *range.end(), ..look }, found);
+            } else if self.machine.wants_more(asked)
+                && let Some(e) = self.reference.events.get(self.machine.scanned() as usize)
+            {
+                let position = self.machine.scanned() + 1;
+                self.machine.scan(&place(e.lane), e.sequence, position, e.wanted);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        let dead: BTreeSet<u64> = self.machine.expire(self.now).iter().map(|s| s.position).collect();
+        assert_eq!(dead, self.reference.expire(self.now));
+    }
+
+    /// A delivery that is out, or one that is not.
+    fn pick(&self, i: usize) -> u64 {
+        let mut out: Vec<u64> = Vec::new();
+        for e in &self.reference.events {
+            if let Is::Out { delivery, .. } = e.is {
+                out.push(delivery);
+            }
+        }
+        out.get(i).copied().unwrap_or(i as u64)
+    }
+
+    fn is_right(&self, delivery: u64, answer: Result<u64, Stale>) -> bool {
+        let out = self
+            .reference
+            .events
+            .iter()
+            .position(|e| matches!(e.is, Is::Out { delivery: d, .. } if d == delivery));
+        match (out, answer) {
+            (Some(i), Ok(position)) => position == i as u64 + 1,
+            (None, Err(Stale::Over)) => delivery > 0 && delivery <= self.reference.next_delivery,
+            (None, Err(Stale::Never)) => delivery == 0 || delivery > self.reference.next_delivery,
+            _ => false,
+        }
+    }
+
+    fn step(&mut self, op: &Op) {
+        self.pump();
+        match op {
+            Op::Append { lane, wanted } => {
+                let sequence = self.reference.events.iter().filter(|e| e.lane == *lane).count() as u64 + 1;
+                let (lane, wanted) = (*lane, *wanted);
+                let known = Known { lane, sequence, wanted, is: Is::Open, letter: false, deliveries: 0 };
+                self.reference.events.push(known);
+            }
+            Op::Take => {
+                let taken = self.machine.take(self.now);
+                assert_eq!(taken, self.reference.take(self.now, taken.as_ref().map(|t| t.position)));
+                self.given = taken.map(|t| t.delivery).or(self.given);
+            }
+            Op::Ack(i) | Op::Park(i) => {
+                let delivery = self.pick(*i);
+                let settled = self.machine.settled(delivery);
+                assert!(self.is_right(delivery, settled.clone().map(|s| s.position)), "{settled:?}");
+                if let (Some(e), Ok(settled)) = (self.reference.out(delivery), settled) {
+                    e.is = if matches!(op, Op::Ack(_)) { Is::Done } else { Is::Dead };
+                    let Settled { sequence, deliveries, again, .. } = settled;
+                    assert_eq!((sequence, deliveries, again), (e.sequence, e.deliveries, e.letter));
+                    if e.is == Is::Done {
+                        e.letter = false;
+                    }
+                }
+            }
+            Op::Nack(i, delay) => {
+                let (delivery, now) = (self.pick(*i), self.now);
+                let position = self.machine.is_out(delivery);
+                assert!(self.is_right(delivery, position));
+                let dead = self.machine.nack(delivery, now, *delay);
+                let Some(e) = self.reference.out(delivery) else { return assert!(dead.is_err()) };
+                // 10 after the first delivery, then 15 at the most.
+                let delay = delay.unwrap_or(if e.deliveries == 1 { 10 } else { 15 });
+                assert_eq!(dead.unwrap().is_some(), Reference::fail(e, now, delay));
+            }
+            Op::Touch(i) => {
+                let (delivery, now) = (self.pick(*i), self.now);
+                let touched = self.machine.touch(delivery, now);
+                match self.reference.out(delivery) {
+                    Some(e) => e.is = Is::Out { delivery, due: now + RULES.deadline },
+                    None => assert!(touched.is_err()),
+                }
+            }
+            Op::GiveBack => {
+                let Some(delivery) = self.given.take() else { return };
+                self.machine.give_back(delivery);
+                if let Some(e) = self.reference.out(delivery) {
+                    e.deliveries -= 1;
+                    e.is = if e.letter { Is::Again } else { Is::Open };
+                }
+            }
+            Op::Replay(i) => {
+                let mut dead = self.reference.events.iter_mut().enumerate().filter(|(_, e)| e.is == Is::Dead);
+                let Some((i, e)) = dead.nth(*i) else { return };
+                (e.is, e.letter, e.deliveries) = (Is::Again, true, 0);
+                let (place, sequence) = (place(e.lane), e.sequence);
+                // Said twice, as the driver does when it is rung twice.
+                (0..2).for_each(|_| self.machine.replay(&place, sequence, i as u64 + 1));
+            }
+            Op::Later(time) => self.now += time,
+            Op::Reload => {
+                let (scanned, next) = (self.machine.scanned(), self.machine.next_delivery());
+                let rows = self.machine.rows();
+                self.machine = Machine::load(RULES, scanned, next, &rows, self.now);
+                for (i, e) in self.reference.events.iter().enumerate() {
+                    if e.letter && !matches!(e.is, Is::Done | Is::Dead) {
+                        self.machine.replay(&place(e.lane), e.sequence, i as u64 + 1);
+                    }
+                }
+            }
+            Op::Forge(delivery) => {
+                let answer = self.machine.is_out(*delivery);
+                assert!(self.is_right(*delivery, answer));
+            }
+        }
+        self.expire();
+        self.pump();
+        let out = self.reference.events.iter().filter(|e| matches!(e.is, Is::Out { .. })).count();
+        assert_eq!(self.machine.in_flight(), out);
+        // A look that found nothing wanted says so only once it is made.
+        assert!(self.machine.floor() <= self.reference.floor());
+    }
+
+    /// Whatever happened, everything comes to its end: workers that acknowledge all get all.
+    fn finish(mut self) {
+        let mut last: BTreeMap<Place, u64> = BTreeMap::new();
+        for _ in 0..10_000 {
+            self.pump();
+            self.now += 7;
+            self.expire();
+            self.pump();
+            let Some(taken) = self.machine.take(self.now) else {
+                if self.machine.next_due().is_none() {
+                    break;
+                }
+                continue;
+            };
+            assert_eq!(Some(&taken), self.reference.take(self.now, Some(taken.position)).as_ref());
+            let e = self.reference.out(taken.delivery).unwrap();
+            if !e.letter {
+                let before = last.insert(taken.place.clone(), taken.sequence);
+                assert!(before.is_none_or(|before| before < taken.sequence), "out of order");
+            }
+            e.is = Is::Done;
+            self.machine.settled(taken.delivery).unwrap();
+        }
+        let open = self.reference.events.iter().find(|e| e.wanted && !matches!(e.is, Is::Done | Is::Dead));
+        assert!(open.is_none(), "{open:?} was lost");
+        self.pump();
+        assert_eq!(self.machine.floor(), self.reference.events.len() as u64);
+        assert_eq!(self.machine.rows(), []);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #[test]
+    fn the_machine_does_what_one_would_who_knows_every_event(ops in ops()) {
+        let machine = Machine::new(RULES, 0);
+        let mut pair = Pair { reference: Reference::default(), machine, now: 0, given: None };
+        for op in &ops {
+            pair.step(op);
+        }
+        pair.finish();
+    }
+}
+
+fn scanned(machine: &mut Machine, lane: usize, sequence: u64) {
+    machine.scan(&place(lane), sequence, machine.scanned() + 1, true);
+}
+
+#[test]
+fn a_stuck_branch_holds_back_itself_and_takes_two_numbers_whatever_waits_in_it() {
+    let mut machine = Machine::new(RULES, 0);
+    scanned(&mut machine, 0, 1);
+    let stuck = machine.take(0).unwrap();
+    for n in 0..50_000 {
+        scanned(&mut machine, n % 2, n as u64 / 2 + if n % 2 == 0 { 2 } else { 1 });
+        if n % 2 == 1 {
+            while let Some(look) = machine.look(1) {
+                machine.found(&look, Some((look.after + 1, machine.scanned())));
+            }
+            let taken = machine.take(0).unwrap();
+            assert_eq!(taken.place, place(1));
+            machine.settled(taken.delivery).unwrap();
+        }
+    }
+    assert_eq!((machine.rows().len(), machine.floor()), (1, 0));
+    let (_, after, until) = (0, 0, 25_001);
+    assert_eq!(machine.rows()[0].rest.map(|(a, _, u)| (a, u)), Some((after, until)));
+    machine.settled(stuck.delivery).unwrap();
+    assert_eq!(machine.floor(), 1);
+}
+
+#[test]
+fn it_looks_no_further_while_too_many_branches_wait() {
+    let rules = Rules { max_in_flight: usize::MAX, ..RULES };
+    let mut machine = Machine::new(rules, 0);
+    let mut lanes = 0;
+    while machine.wants_more(usize::MAX) {
+        scanned(&mut machine, lanes, 1);
+        lanes += 1;
+    }
+    assert_eq!(lanes, MAX_CONSUMER_LANES);
+    while machine.take(0).is_some() {}
+    assert_eq!((machine.in_flight(), machine.wants_more(1)), (lanes, false));
+    machine.settled(1).unwrap();
+    assert!(machine.wants_more(1));
+}
+
+#[test]
+fn nothing_is_due_later_than_the_clock_allows_after_it_was_set_back() {
+    let mut machine = Machine::new(RULES, 0);
+    scanned(&mut machine, 0, 1);
+    let now = 1_000_000;
+    machine.take(now).unwrap();
+    let machine = Machine::load(RULES, 1, 2, &machine.rows(), 50);
+    assert_eq!(machine.next_due(), Some(50 + RULES.deadline));
+}

@@ -1,0 +1,189 @@
+//! Consumers of one open store: made, opened, begun anew, removed. Each has one task, shared by its workers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::actor::{Actor, Start};
+use super::call::Call;
+use super::config::ConsumerConfig;
+use super::handle::{Consumer, Worker};
+use super::info::{config_of, key, read};
+use super::letters::Letterbox;
+use super::owner::Owner;
+use crate::codec::ConsumerRow;
+use crate::error::{Error, Result};
+use crate::event::{EventId, Timestamp};
+use crate::follow::end_of;
+use crate::limits::CONSUMER_CALLS;
+use crate::store::{Marks, Shelf, Store};
+
+/// The tasks of one store's consumers, by name.
+#[derive(Debug, Default)]
+struct Tasks(Mutex<HashMap<String, Running>>);
+
+#[derive(Debug)]
+struct Running {
+    worker: Weak<Worker>,
+    calls: mpsc::WeakSender<Call>,
+    ended: Arc<OnceLock<Error>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn worker(&self) -> Option<Arc<Worker>> {
+        self.worker.upgrade().filter(|worker| !worker.calls.is_closed())
+    }
+
+    /// Ends the task and waits for it.
+    async fn end(self, why: Error) {
+        let _ = self.ended.set(why);
+        if let Some(calls) = self.calls.upgrade() {
+            let _ = calls.send(Call::End).await;
+        }
+        let _ = self.task.await;
+    }
+}
+
+impl Store {
+    /// Makes a durable consumer, or opens the one of this name: a place in the order of events that outlives the
+    /// process, from which workers are handed events at least once. See [`Consumer`].
+    ///
+    /// ```
+    /// # use retold::{ConsumerConfig, NewEvent, Store};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", NewEvent::new("mail.requested"))?;
+    /// let mailer = store.consumer("mailer", ConsumerConfig::new().pattern("mail.*".parse()?)).await?;
+    /// let delivery = mailer.next().await?;
+    /// assert_eq!(delivery.event().kind(), "mail.requested");
+    /// delivery.ack().await?;
+    /// # Ok::<(), retold::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Differs`] when it is there with another setting; [`Error::Invalid`] for a name or setting out of its
+    /// range; [`Error::BadCursor`] for a beginning that is beyond the head, or a cursor of another store;
+    /// [`Error::ReadOnly`], [`Error::Closed`]; [`Error::Storage`] outside a tokio runtime.
+    pub async fn consumer(&self, name: &str, config: ConsumerConfig) -> Result<Consumer> {
+        config.check()?;
+        self.opened(name, Some(config)).await
+    }
+
+    /// Opens a durable consumer with the settings that it was made with.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; else as [`consumer`](Self::consumer).
+    pub async fn open_consumer(&self, name: &str) -> Result<Consumer> {
+        self.opened(name, None).await
+    }
+
+    async fn opened(&self, name: &str, asked: Option<ConsumerConfig>) -> Result<Consumer> {
+        let owner = Owner::consumer(name)?;
+        let desk = self.desk();
+        if desk.read_only() {
+            return Err(Error::ReadOnly { path: desk.name().to_owned() });
+        }
+        let tasks = desk.attached(Tasks::default);
+        let mut tasks = tasks.0.lock().await;
+        let row = read(&self.reader()?.marks()?, name)?;
+        let (row, config, following) = match (row, asked) {
+            (Some(row), asked) => {
+                let config = config_of(name, &row)?;
+                asked.map_or(Ok(()), |asked| asked.same_as(&config, name))?;
+                if let Some(worker) = tasks.get(name).and_then(Running::worker) {
+                    return Ok(Consumer(worker));
+                }
+                // One that has no worker any more writes its last state first.
+                if let Some(old) = tasks.remove(name) {
+                    let _ = old.task.await;
+                }
+                let row = read(&self.reader()?.marks()?, name)?.unwrap_or(row);
+                let following = self.follow(config.scope().after_position(row.scanned))?;
+                (row, config, following)
+            }
+            (None, None) => return Err(Error::not_found("consumer", name)),
+            (None, Some(config)) => {
+                let following = self.follow(config.follow().raw())?;
+                let row = ConsumerRow {
+                    id: *EventId::new().bytes(),
+                    created: Timestamp::now().micros(),
+                    settings: config.to_row(),
+                    scanned: following.begun(),
+                    next_delivery: 1,
+                    acknowledged: 0,
+                    set_aside: 0,
+                    lanes: Vec::new(),
+                };
+                let mut marks = Marks::new();
+                marks.put(Shelf::Consumers, key(name), row.encode());
+                desk.mark_async(marks).await?;
+                (row, config, following)
+            }
+        };
+        let runtime = Handle::try_current().map_err(|_| {
+            Error::storage(format!("consumer {name} cannot be opened outside a tokio runtime: it has a task"))
+        })?;
+        let Some(end) = end_of(self) else { return Err(Error::Closed { after: None }) };
+        let letterbox = Letterbox::open(&desk, owner, config.max_letters)?;
+        let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
+        let ended = Arc::<OnceLock<Error>>::default();
+        let (id, store) = (row.id, self.id());
+        let start = Start {
+            name: name.to_owned(),
+            desk: desk.clone(),
+            row,
+            config,
+            letterbox,
+            following,
+            end,
+            calls: incoming,
+            ended: ended.clone(),
+        };
+        let worker = Arc::new(Worker { name: name.to_owned(), store, id, calls, ended: ended.clone() });
+        let task = runtime.spawn(Actor::new(start).run());
+        let calls = worker.calls.downgrade();
+        tasks.insert(name.to_owned(), Running { worker: Arc::downgrade(&worker), calls, ended, task });
+        Ok(Consumer(worker))
+    }
+
+    /// Begins a consumer anew, where a new one with this beginning would begin; of `config` only that counts. What is
+    /// out cannot be settled any more, and letters stay.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::BadCursor`]; else as [`consumer`](Self::consumer).
+    pub async fn reset_consumer(&self, name: &str, config: ConsumerConfig) -> Result<()> {
+        let consumer = self.open_consumer(name).await?;
+        let row = read(&self.reader()?.marks()?, name)?.ok_or_else(|| Error::not_found("consumer", name))?;
+        let config = ConsumerConfig { begin: config.begin, ..config_of(name, &row)? };
+        let following = Box::new(self.follow(config.follow().raw())?);
+        consumer.0.ask(|reply| Call::Reset { following, reply }).await
+    }
+
+    /// Removes a consumer and its letters. Its workers are told [`Error::NotFound`]. Answers with how many letters
+    /// there were.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; else as [`append`](Self::append).
+    pub async fn remove_consumer(&self, name: &str) -> Result<usize> {
+        let owner = Owner::consumer(name)?;
+        let desk = self.desk();
+        let tasks = desk.attached(Tasks::default);
+        let mut tasks = tasks.0.lock().await;
+        if read(&self.reader()?.marks()?, name)?.is_none() {
+            return Err(Error::not_found("consumer", name));
+        }
+        if let Some(running) = tasks.remove(name) {
+            running.end(Error::not_found("consumer", name)).await;
+        }
+        let mut marks = Marks::new();
+        marks.remove(Shelf::Consumers, key(name));
+        let letters = Letterbox::open(&desk, owner, usize::MAX)?.clear(&mut marks);
+        desk.mark_async(marks).await?;
+        Ok(letters)
+    }
+}

@@ -1,0 +1,99 @@
+//! What an idle follower costs in memory. A program of its own: its allocator counts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::alloc::System;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use cap::Cap;
+use retold::{Follow, Followed, Following, NewEvent, Store};
+
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
+
+/// What is counted is the whole program's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const FOLLOWERS: usize = 10_000;
+const BYTES_EACH: usize = 4_096;
+
+fn name(n: usize) -> String {
+    format!("session-{n:05}")
+}
+
+/// Polls a follower until it waits.
+fn rest(following: &mut Following) {
+    let mut told = false;
+    loop {
+        let mut next = pin!(following.next());
+        match next.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => return assert!(told, "it waits, and did not say that it has caught up"),
+            Poll::Ready(item) => {
+                let item = item.unwrap().unwrap();
+                told |= matches!(item, Followed::CaughtUp { .. });
+            }
+        }
+    }
+}
+
+/// No runtime: a follower then does its reading where it is polled, so all of it is done when it waits.
+fn idle(store: &Store, follow: impl Fn(String) -> Follow) -> (usize, usize) {
+    let before = HEAP.allocated();
+    let mut all = Vec::with_capacity(FOLLOWERS);
+    for n in 0..FOLLOWERS {
+        let mut following = store.follow(follow(name(n))).unwrap();
+        rest(&mut following);
+        all.push(following);
+    }
+    let held = HEAP.allocated().saturating_sub(before);
+    drop(all);
+    (held / FOLLOWERS, HEAP.allocated().saturating_sub(before))
+}
+
+#[test]
+fn an_idle_follower_holds_less_than_four_kibibytes_and_leaves_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let store = Store::in_memory().unwrap();
+    for n in 0..FOLLOWERS {
+        store.append(name(n).as_str(), NewEvent::new("run.started")).unwrap();
+    }
+    store.settle().unwrap();
+    // The caches of the store fill up before anything is counted.
+    idle(&store, |session| Follow::branch(session).unwrap());
+    for (what, follow) in [
+        ("a branch", (|s| Follow::branch(s).unwrap()) as fn(String) -> Follow),
+        ("a branch, from its end", |s| Follow::branch(s).unwrap().from_end()),
+        ("a session", |s| Follow::session(s).unwrap()),
+        ("a session that is not there yet", |s| Follow::session(format!("later-{s}")).unwrap()),
+        ("everything", |_| Follow::all().from_end()),
+    ] {
+        let (each, left) = idle(&store, follow);
+        println!("{what}: {each} bytes a follower, {left} bytes left when all are gone");
+        assert!(each < BYTES_EACH, "{what}: {each} bytes a follower");
+        assert!(left < 64 * FOLLOWERS, "{what}: {left} bytes are left");
+    }
+}
+
+#[test]
+fn a_follower_that_stops_does_not_hold_what_was_committed_since() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::builder().cache_bytes(1 << 20).open(folder.path().join("s.redb")).unwrap();
+    let mut stopped: Vec<Following> =
+        (0..100).map(|n| store.follow(Follow::session(name(n)).unwrap()).unwrap()).collect();
+    stopped.iter_mut().for_each(rest);
+    for n in 0..100 {
+        for size in [1 << 20, 100, 300_000, 10] {
+            let event = NewEvent::new("step.done").bytes("text/plain", vec![b'x'; size]);
+            store.append(name(n).as_str(), event).unwrap();
+        }
+    }
+    store.settle().unwrap();
+    let before = HEAP.allocated();
+    drop(stopped);
+    let each = before.saturating_sub(HEAP.allocated()) / 100;
+    println!("{each} bytes a follower that stopped");
+    assert!(each < BYTES_EACH + 2_048, "{each} bytes a follower that stopped");
+}
