@@ -95,7 +95,8 @@ fn show(alerts: &[Event], none: &str, out: &mut Out) -> Outcome {
         out.note(none);
         return Ok(());
     }
-    let mut table = Table::new(&["TIME", "SEVERITY", "ALERT", "AT", "MESSAGE"], out.width());
+    let mut table =
+        Table::new(&["TIME", "SEVERITY", "ALERT", "AT", "MESSAGE"], out.width()).spare(&["SEVERITY", "TIME"]);
     for event in alerts {
         let said: Said = event.json().unwrap_or_default();
         let severity = match said.severity.as_str() {

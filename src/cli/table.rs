@@ -13,7 +13,7 @@ const WIDEST: usize = 40;
 /// Columns that a text keeps before others are left out for it, and at the least.
 const NARROW: [usize; 2] = [20, 10];
 /// Columns that are left for the last cell, when it has as many.
-const LAST: usize = 12;
+const LAST: usize = 20;
 const GAP: &str = "  ";
 
 #[derive(Clone, Debug)]
