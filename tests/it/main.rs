@@ -15,6 +15,8 @@ mod catalogue;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
+mod cli_consumer;
+#[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_migrate;
@@ -33,6 +35,7 @@ mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
 mod closing;
+mod consumer_kill;
 mod consumers;
 mod cost;
 #[cfg(feature = "cli")]

@@ -8,6 +8,7 @@ mod settle;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -26,6 +27,9 @@ use clock::Clock;
 
 /// Positions after which it is written, now and then, how far nothing was wanted.
 const STRIDE: u64 = 4_096;
+
+/// … and after this time when nothing is wanted for long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a task is started with.
 pub(super) struct Start {
@@ -62,6 +66,8 @@ pub(super) struct Actor {
     /// The row has to be written before anybody is answered.
     changed: bool,
     saved: u64,
+    /// When what was passed over is to be written.
+    save_at: Option<Instant>,
 }
 
 /// What is answered once everything is written.
@@ -98,6 +104,7 @@ impl Actor {
             at_hand: HashMap::new(),
             changed: false,
             saved,
+            save_at: None,
         }
     }
 
@@ -139,7 +146,11 @@ impl Actor {
                 continue;
             }
             let more = self.machine.wants_more(self.asking.len());
+            if self.machine.scanned() > self.saved {
+                self.save_at.get_or_insert_with(|| Instant::now() + PATIENCE);
+            }
             let due = self.machine.next_due().map(|due| self.clock.instant(due));
+            let due = [due, self.save_at].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 call = self.calls.recv() => match call {
@@ -227,13 +238,14 @@ impl Actor {
     /// Writes what has changed. What was only passed over is written now and then, and may be lost: it is passed over
     /// again.
     async fn save(&mut self, mut marks: Marks) -> Result<()> {
-        let strode = self.machine.scanned() >= self.saved.saturating_add(STRIDE);
+        let strode = self.machine.scanned() >= self.saved.saturating_add(STRIDE)
+            || self.save_at.is_some_and(|at| at <= Instant::now());
         if !self.changed && !strode && marks.is_empty() {
             return Ok(());
         }
         let durable = std::mem::take(&mut self.changed) || !marks.is_empty();
         self.put_row(&mut marks);
-        self.saved = self.machine.scanned();
+        (self.saved, self.save_at) = (self.machine.scanned(), None);
         self.desk.mark_async(if durable { marks } else { marks.relaxed() }).await
     }
 

@@ -103,7 +103,7 @@ impl Actor {
         self.put_row(&mut marks);
         match self.desk.append_async(batch.marks(marks)).await {
             Ok(receipt) => {
-                self.saved = self.machine.scanned();
+                (self.saved, self.save_at) = (self.machine.scanned(), None);
                 Ok(Ok(receipt))
             }
             Err(error @ (Error::Unknown { .. } | Error::Storage { .. } | Error::Closed { .. })) => Err(error),
