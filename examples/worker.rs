@@ -5,14 +5,23 @@ use std::time::Duration;
 use retold::{Batch, ConsumerConfig, Delivery, Expect, NewEvent, Owner, Query, Store};
 use serde_json::json;
 
-/// Does a job, or says why it cannot be done.
-fn work(delivery: &Delivery) -> Result<u64, String> {
-    let job: serde_json::Value = delivery.event().json().map_err(|e| e.to_string())?;
-    match (job["number"].as_u64(), delivery.deliveries()) {
-        // The world is not always ready.
-        (Some(13), 1..=2) => Err("the service is busy".into()),
-        (Some(number), _) => Ok(number * number),
-        (None, _) => Err("a job without a number".into()),
+#[derive(serde::Deserialize)]
+struct Job {
+    number: u64,
+}
+
+enum Failed {
+    /// The world is not always ready.
+    Busy,
+    /// Nobody can do this one.
+    Never(String),
+}
+
+fn work(delivery: &Delivery) -> Result<u64, Failed> {
+    let job: Job = delivery.event().json().map_err(|e| Failed::Never(e.to_string()))?;
+    match (job.number, delivery.deliveries()) {
+        (13, 1..=2) => Err(Failed::Busy),
+        (number, _) => Ok(number * number),
     }
 }
 
@@ -36,14 +45,10 @@ async fn run(name: &'static str, store: &Store) -> Result<(), retold::Error> {
                 // The result and the acknowledgement, in one transaction.
                 delivery.ack_with(Batch::new().add(format!("{session}-results"), Expect::Any, done)?).await?;
             }
-            // Nobody can do this one: it is set aside, and its session goes on.
-            Err(why)
-                if delivery.event().json::<serde_json::Value>().is_ok_and(|job| job["number"].is_null()) =>
-            {
-                delivery.park(why).await?;
-            }
-            Err(why) => {
-                println!("{name}: {why}, delivery {}", delivery.deliveries());
+            // It is set aside, and its session goes on.
+            Err(Failed::Never(why)) => delivery.park(why).await?,
+            Err(Failed::Busy) => {
+                println!("{name}: busy, delivery {}", delivery.deliveries());
                 delivery.nack(None).await?;
             }
         }
