@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::append::{Batch, Receipt};
+use super::hook::CommitHook;
 use super::marks::Marks;
 use super::read::Reader;
 use super::shared::Shared;
 use super::verbs::Store;
 use super::writer::{Done, Work};
 use crate::error::{Error, Result};
-use crate::event::Position;
+use crate::event::{Position, StoreId};
 
 /// One who works behind the writer of a store.
 pub(crate) trait Behind: Any + Send + Sync + fmt::Debug {
@@ -56,6 +57,16 @@ impl Desk {
 
     pub(crate) fn who_is_behind(&self) -> Option<Arc<dyn Behind>> {
         self.shared.behind.get().cloned()
+    }
+
+    /// The listener of this store, made when it is first asked for.
+    pub(crate) fn hook(&self, make: impl FnOnce() -> Arc<dyn CommitHook>) -> Arc<dyn CommitHook> {
+        self.shared.hook.get_or_init(make).clone()
+    }
+
+    /// The store's identity.
+    pub(crate) fn id(&self) -> StoreId {
+        self.shared.id
     }
 
     pub(super) fn shared(&self) -> &Shared {
