@@ -19,6 +19,7 @@
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
+//! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
@@ -32,6 +33,7 @@
 pub mod cli;
 #[doc(hidden)]
 pub mod codec;
+pub mod consumer;
 pub mod error;
 pub mod event;
 pub mod follow;
@@ -44,6 +46,7 @@ pub mod store;
 pub mod testkit;
 pub mod wire;
 
+pub use consumer::{Letter, Owner};
 pub use error::{Error, Result};
 pub use event::{
     Address, BranchName, Catalogue, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place,

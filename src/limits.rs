@@ -111,6 +111,9 @@ pub const MAX_SCHEMA_BYTES: usize = 1_024 * 1_024;
 /// Pairs of parts that are looked at when two JSON schemas are compared.
 pub const MAX_SCHEMA_PAIRS: usize = 200_000;
 
+/// Bytes of the error that a dead letter keeps. Longer ones are cut.
+pub const MAX_LETTER_ERROR_BYTES: usize = 1_024;
+
 /// Commits that a follower's fast path holds before it falls back to the store.
 pub const FOLLOW_BUFFER: usize = 16;
 

@@ -8,6 +8,7 @@ use super::append::{Batch, Receipt};
 use super::branch::Branch;
 use super::builder::Builder;
 use super::list::{BranchInfo, SessionInfo};
+use super::path::is_on_path;
 use super::read::Reader;
 use super::shared::Shared;
 use super::slot::{Answer, Slot};
@@ -397,9 +398,26 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if is_on_path() {
+            let threads = Mutex::new(std::mem::take(&mut *lock(&self.threads)));
+            // Closing waits for the writer, and this thread is the writer.
+            close_elsewhere(Self { shared: self.shared.clone(), threads, closing: Mutex::new(()) });
+            return;
+        }
         if let Err(error) = self.close() {
             tracing::warn!(%error, "the store was dropped and could not be closed properly");
         }
+    }
+}
+
+fn close_elsewhere(handle: Handle) {
+    let handle = Arc::new(Mutex::new(Some(handle)));
+    let theirs = handle.clone();
+    let spawned =
+        std::thread::Builder::new().name("retold-close".into()).spawn(move || drop(lock(&theirs).take()));
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no thread can be had to close the store; it stays open until the process ends");
+        std::mem::forget(lock(&handle).take());
     }
 }
 
