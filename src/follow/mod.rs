@@ -12,5 +12,6 @@ mod wake;
 
 pub use cursor::Cursor;
 pub use read_stream::EventStream;
+pub(crate) use read_stream::unblocked;
 pub use request::Follow;
 pub use stream::{Followed, Following};

@@ -64,6 +64,11 @@ impl Desk {
         self.shared.hook.get_or_init(make).clone()
     }
 
+    /// Bytes of a payload that this store takes.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.shared.options.payload_bytes
+    }
+
     /// The store's identity.
     pub(crate) fn id(&self) -> StoreId {
         self.shared.id
@@ -104,7 +109,6 @@ impl Desk {
     }
 
     /// [`mark`](Self::mark) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
-    #[allow(dead_code, reason = "consumers and the bus take it up")]
     pub(crate) async fn mark_async(&self, marks: Marks) -> Result<()> {
         if marks.is_empty() {
             return Ok(());
@@ -124,7 +128,6 @@ impl Desk {
     }
 
     /// [`append`](Self::append) for tasks.
-    #[allow(dead_code, reason = "consumers and the bus take it up")]
     pub(crate) async fn append_async(&self, batch: Batch) -> Result<Receipt> {
         self.writable()?;
         let options = &self.shared.options;
