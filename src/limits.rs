@@ -70,6 +70,8 @@ pub const IDLE_SETTLE_MS: u64 = 500;
 /// Milliseconds within which a relaxed append is made durable.
 pub const RELAXED_SYNC_MS: u64 = 100;
 
+/// Chunks that short reads keep unpacked, all together.
+pub const RECENT_CHUNKS: usize = 4;
 /// Chunks that a long read takes at once: it holds this many, and as many again while it reads ahead.
 pub const SCAN_CHUNKS: usize = 16;
 /// Events of the tail that a long read copies at once.
@@ -144,8 +146,13 @@ pub const FOLLOW_BUFFER: usize = 16;
 /// does not come must not hold what others have long let go.
 pub const FOLLOW_FRAME_BYTES: usize = 64 * 1_024;
 
-/// Events of a branch between two snapshots of a projection: what a read folds at the most once they are written.
-pub const SNAPSHOT_SPACING: u64 = 256;
+/// Events of a branch between two snapshots of a projection at the most: what a read folds once they are written.
+pub const SNAPSHOT_SPACING: u64 = 1_024;
+/// Events between two snapshots of the smallest states.
+pub const SNAPSHOT_SPACING_LEAST: u64 = 16;
+/// In between they lie so close that they take no more bytes than these for each event. To fold an event takes about as
+/// long as to read a hundred bytes of a state, so a state far back takes no multiple of the one at the head.
+pub const SNAPSHOT_BYTES_PER_EVENT: u64 = 64;
 /// States that a projection keeps in memory while it follows.
 pub const HOT_STATES: usize = 16_384;
 /// Bytes of a key by which a projection keeps its states.
@@ -153,11 +160,11 @@ pub const MAX_STATE_KEY_BYTES: usize = 255;
 /// Events that the runner of the projections takes at once.
 pub const PROJECT_PAGE: usize = 2_048;
 /// Milliseconds for which the runner lets events gather once it has caught up.
-pub const PROJECT_PAUSE_MS: u64 = 20;
+pub const PROJECT_PAUSE_MS: u64 = 50;
 /// While events are appended the runner rests so many times as long as it worked: the processor is for who appends.
-pub const PROJECT_REST: u32 = 8;
+pub const PROJECT_REST: u32 = 16;
 /// Milliseconds of one rest at the most.
-pub const PROJECT_REST_MS: u64 = 200;
+pub const PROJECT_REST_MS: u64 = 400;
 /// Milliseconds between two commits of snapshots and checkpoints under load.
 pub const PROJECT_FLUSH_MS: u64 = 1_000;
 /// Milliseconds without an event after which heads get their snapshots.
@@ -238,6 +245,8 @@ pub const MAX_CHAIN: usize = 10_000;
 pub const MAX_CACHED_ROLES: usize = 4_096;
 /// Bytes of a text that a built-in projection keeps: a name, a reason, an error. Longer ones are cut.
 pub const MAX_LABEL_BYTES: usize = 256;
+/// Bytes of a payload that is kept as it was read for the next projection that looks at the same event.
+pub const MAX_SHARED_PAYLOAD_BYTES: usize = 256 * 1_024;
 /// Entities that have ended and are still kept with their lives. Older ones are in the counts only.
 pub const LIFE_ENDED: usize = 128;
 /// Entities that are kept in all. Beyond it the one that changed longest ago goes, ended or not.
@@ -270,6 +279,8 @@ const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= 
 const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <= MAX_NOWAIT_EVENTS);
 const _: () = assert!(LIFE_ENDED < LIFE_ENTITIES && CHART_SLOTS.is_multiple_of(2));
 const _: () = assert!(PROJECT_FLUSH_BYTES < QUEUE_BYTES && PROJECT_IDLE_MS < PROJECT_FLUSH_MS);
+const _: () = assert!(SNAPSHOT_SPACING.is_power_of_two() && SNAPSHOT_SPACING_LEAST.is_power_of_two());
+const _: () = assert!(SNAPSHOT_SPACING_LEAST < SNAPSHOT_SPACING);
 const _: () = assert!(PROJECT_FLUSH_ROWS <= HOT_STATES);
 const _: () = assert!(MAX_RECORD_BYTES < u32::MAX as usize, "spans inside a record are 32 bits");
 const _: () = assert!(DEFAULT_PAYLOAD_BYTES <= MAX_PAYLOAD_BYTES);

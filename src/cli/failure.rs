@@ -82,6 +82,16 @@ fn hint(e: &Error) -> Option<String> {
             "`--store PATH` or RETOLD_STORE names another; `retold append` and `retold import` begin one"
                 .into()
         }
+        Error::NotFound { what: "consumer", .. } => {
+            "`retold consumer ls` lists those there are; `retold consumer add` makes one".into()
+        }
+        Error::NotFound { what: "letter", .. } => "`retold letters ls` lists those there are".into(),
+        Error::NotDelivered { consumer, .. } => {
+            format!("`retold consumer show {consumer}` shows what is out, with its tokens")
+        }
+        Error::Differs { what: "consumer", name, .. } => {
+            format!("`retold consumer show {name}` shows its settings; `retold consumer rm` removes it")
+        }
         Error::NotFound { what: "projection", .. } => "`retold projections` lists those there are".into(),
         Error::Parked { at, .. } => {
             let before = at.sequence().map_or(0, |s| s.get().saturating_sub(1));

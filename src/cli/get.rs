@@ -2,6 +2,7 @@
 
 use super::App;
 use super::failure::Outcome;
+use super::output::Out;
 use super::style::{DIM, of_kind, paint};
 use super::table::{clean, visible};
 use crate::event::{Event, EventId};
@@ -24,10 +25,15 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if !app.out.is_table() {
         return app.out.event(&event);
     }
-    for (name, value) in fields(&event) {
-        app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>11}"))))?;
+    show(&event, &mut app.out)
+}
+
+/// An event for people: its fields, then its payload.
+pub(super) fn show(event: &Event, out: &mut Out) -> Outcome {
+    for (name, value) in fields(event) {
+        out.line(format!("{}  {value}", paint(DIM, format!("{name:>11}"))))?;
     }
-    app.out.line(data(&event))
+    out.line(data(event))
 }
 
 fn fields(event: &Event) -> Vec<(&'static str, String)> {

@@ -1,9 +1,11 @@
 //! The program `retold`: one file a verb, and one place that prints.
 
+mod alerts;
 mod append;
 mod append_lines;
 mod branches;
 mod completions;
+mod consumer;
 mod demo;
 mod describe;
 mod diff;
@@ -13,6 +15,7 @@ mod fork;
 mod get;
 mod import;
 mod info;
+mod letters;
 mod ls;
 mod man;
 mod migrate;
@@ -149,10 +152,16 @@ enum Verb {
     StateDiff(state_diff::Args),
     /// Draw when what was in which phase, here or as a picture
     Timeline(timeline::Args),
+    /// List what somebody should look at, and raise what is due
+    Alerts(alerts::Args),
     /// List the projections: how far they are, and where they could not go on
     Projections(projections::Args),
     /// Fold the states of a projection anew
     Rebuild(rebuild::Args),
+    /// Work through events with acknowledgement: durable consumers
+    Consumer(consumer::Args),
+    /// List dead letters, send them back or throw them away
+    Letters(letters::Args),
     /// Take in sessions that other programs wrote
     Import(import::Args),
     /// Write events for other programs, or give imported files back
@@ -178,7 +187,7 @@ enum Verb {
 impl Verb {
     /// Only events can be printed as CloudEvents.
     fn prints_events(&self) -> bool {
-        matches!(self, Self::Read(_) | Self::Tail(_) | Self::Get(_))
+        matches!(self, Self::Read(_) | Self::Tail(_) | Self::Get(_) | Self::Alerts(_))
     }
 }
 
@@ -255,7 +264,7 @@ fn run(cli: Cli) -> Exit {
 
 fn dispatch(verb: Verb, app: &mut App) -> Outcome {
     if app.out.format == Format::Cloudevents && !verb.prints_events() {
-        let text = "-o cloudevents is for events: read, tail and get print them";
+        let text = "-o cloudevents is for events: read, tail, get and alerts print them";
         return Err(Failure::Usage(text.into()));
     }
     match verb {
@@ -274,8 +283,11 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),
         Verb::Timeline(args) => timeline::run(&args, app),
+        Verb::Alerts(args) => alerts::run(&args, app),
         Verb::Projections(args) => projections::run(&args, app),
         Verb::Rebuild(args) => rebuild::run(&args, app),
+        Verb::Consumer(args) => consumer::run(&args, app),
+        Verb::Letters(args) => letters::run(&args, app),
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),

@@ -119,7 +119,7 @@ fn shares(app: &mut App, title: &str, rows: &[(String, u64)], all: u64, kinds: b
     for (name, n) in rows.iter().take(ROWS) {
         let share = *n as f64 / all.max(1) as f64;
         let style = if kinds { of_kind(name) } else { NAME };
-        let share = format!("{} {:>3.0}%", bar(share, 20), share * 100.0);
+        let share = format!("{:>3.0}%  {}", share * 100.0, bar(share, 20));
         let lines = table.row(vec![cell(name).style(style), cell(grouped(*n)), cell(share).style(DIM)]);
         app.out.lines(lines)?;
     }

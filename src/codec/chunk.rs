@@ -40,6 +40,39 @@ struct Entry {
     len: u32,
 }
 
+impl Entry {
+    /// Takes one from the front. A reader of one event takes those of all, so what they mostly look like is read by
+    /// hand; whatever else there is is left to the encoder.
+    fn take(rest: &mut &[u8]) -> Result<Self, Malformed> {
+        let mut ahead = *rest;
+        let mut read = || {
+            let (position, recorded) = (short(&mut ahead)?, short(&mut ahead)?);
+            // Zigzag: the sign is the lowest bit.
+            let recorded = i64::from(recorded >> 1) ^ -i64::from(recorded & 1);
+            Some(Self { position: position.into(), recorded, len: short(&mut ahead)? })
+        };
+        match read() {
+            Some(entry) => {
+                *rest = ahead;
+                Ok(entry)
+            }
+            None => take(rest),
+        }
+    }
+}
+
+/// A number of up to 32 bits as the encoder writes it; `None` for any other.
+fn short(bytes: &mut &[u8]) -> Option<u32> {
+    let (number, rest) = match *bytes {
+        [small @ ..=250, rest @ ..] => (u32::from(*small), rest),
+        [251, a, b, rest @ ..] => (u16::from_le_bytes([*a, *b]).into(), rest),
+        [252, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), rest),
+        _ => return None,
+    };
+    *bytes = rest;
+    Some(number)
+}
+
 /// Collects a chunk, event by event.
 #[derive(Debug)]
 pub struct ChunkBuilder {
@@ -176,7 +209,7 @@ impl Chunk {
         let mut table = Vec::with_capacity(count);
         let (mut position, mut recorded, mut end) = (0u64, 0i64, 0u32);
         for _ in 0..count {
-            let entry: Entry = take(&mut rest)?;
+            let entry = Entry::take(&mut rest)?;
             position = position
                 .checked_add(entry.position)
                 .filter(|_| entry.position > 0)
@@ -220,6 +253,12 @@ impl Chunk {
         self.table.len()
     }
 
+    /// Bytes that it takes unpacked.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Position, time recorded (µs) and record of every event, in order.
     pub fn entries(&self) -> impl Iterator<Item = (u64, i64, Bytes)> {
         self.table.iter().map(|slot| self.at(slot))
@@ -251,5 +290,40 @@ fn unpack(mut packed: &[u8]) -> Result<Bytes, Malformed> {
         Ok(body.into())
     } else {
         Err(Malformed::new("its packed body is shorter than it says"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn both(bytes: &[u8]) {
+        let (mut by_hand, mut by_encoder) = (bytes, bytes);
+        let plain = |e: Entry| (e.position, e.recorded, e.len);
+        let (a, b) = (Entry::take(&mut by_hand), take::<Entry>(&mut by_encoder));
+        match (a, b) {
+            (Ok(a), Ok(b)) => assert_eq!((plain(a), by_hand), (plain(b), by_encoder)),
+            (a, b) => assert_eq!(a.is_err(), b.is_err(), "{bytes:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_is_read_by_hand_as_the_encoder_reads_it(
+            position: u64, recorded: i64, len: u32, narrow in 0..60u32, cut in 0..30usize,
+        ) {
+            let entry = Entry { position: position >> narrow, recorded: recorded >> narrow, len: len >> (narrow / 2) };
+            let mut bytes = Vec::new();
+            put(entry, &mut bytes);
+            both(&bytes);
+            both(bytes.get(..cut).unwrap_or(&bytes));
+        }
+
+        #[test]
+        fn so_it_is_of_any_bytes(bytes in prop::collection::vec(prop_oneof![0..=255u8, 248..=255u8], 0..24)) {
+            both(&bytes);
+        }
     }
 }

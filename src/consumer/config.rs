@@ -161,6 +161,12 @@ impl ConsumerConfig {
         self
     }
 
+    /// How long an event waits after its first failure, and at the most.
+    #[must_use]
+    pub fn backoffs(&self) -> (Duration, Duration) {
+        (self.backoff, self.max_backoff)
+    }
+
     /// How many letters are kept: 10,000 unless said, 100,000 at the most. One more pushes out the oldest.
     pub fn max_letters(mut self, letters: usize) -> Self {
         self.max_letters = letters;

@@ -120,14 +120,16 @@ impl Reference {
     fn expire(&mut self, now: i64) -> BTreeSet<u64> {
         let mut dead = BTreeSet::new();
         for (i, e) in self.events.iter_mut().enumerate() {
-            match e.is {
-                Is::Out { due, .. } if due <= now => {
-                    if Self::fail(e, now, 0) {
-                        dead.insert(i as u64 + 1);
-                    }
-                }
-                Is::Waiting { due } if due <= now => e.is = if e.letter { Is::Again } else { Is::Open },
-                _ => {}
+            if let Is::Waiting { due } = e.is
+                && due <= now
+            {
+                e.is = if e.letter { Is::Again } else { Is::Open };
+            }
+            if let Is::Out { due, .. } = e.is
+                && due <= now
+                && Self::fail(e, now, 0)
+            {
+                dead.insert(i as u64 + 1);
             }
         }
         dead

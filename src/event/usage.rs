@@ -17,8 +17,8 @@ pub struct Figure {
     pub at: Pointers,
     /// How it goes together with those before it.
     pub mode: Mode,
-    /// For [`Mode::Total`]: where the thing is named that the total is of; the session when there is no pointer. With
-    /// pointers that lead to nothing, the event stands alone. Records that repeat a message's tokens count once so.
+    /// For [`Mode::Total`]: where the thing is named that the total is of. Without a pointer it is the event's entity when
+    /// that has an id, otherwise the session. With pointers that lead to nothing, the event stands alone. Records that repeat a message's tokens count once so.
     #[serde(default, skip_serializing_if = "Pointers::is_empty")]
     pub of: Pointers,
     /// When a number is there, this figure says nothing: a sum beside its parts is not to count twice.
@@ -40,7 +40,8 @@ pub enum Mode {
     Gauge,
     /// It is added.
     Delta,
-    /// It replaces the total that the same thing reported before, under whatever type.
+    /// It replaces the total that the same thing reported before, under whatever type. The totals of several things add
+    /// up.
     Total,
     /// It sums up what the event's entity used since it began. Of that only what was not reported piece by piece
     /// meanwhile is added, so that the tokens of a run's messages and those of the run do not count twice.
@@ -138,7 +139,7 @@ impl fmt::Display for Measure {
 pub struct Reading {
     /// The number, in the unit of the measure.
     pub value: f64,
-    /// What a total is of: `None` for the session (or the event's entity), and the empty text for the event alone.
+    /// What a total is of: `None` for the event's entity, or the session when that has no id, and the empty text for the event alone.
     pub of: Option<String>,
     /// The provider, if it is named.
     pub provider: Option<String>,

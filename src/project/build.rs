@@ -2,13 +2,13 @@
 //! states are of branches or sessions, in global order where they are of keys. What is written can be gone on with.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::apply::Fold;
 use super::fold::Scope;
 use super::keys::{self, Built, to_json};
-use super::lane::{Lane, own_events};
+use super::lane::{Damage, Lane, is_damage, own_events};
 use super::read::{Source, Stop};
 use super::task::{End, Task, closed};
 use crate::error::Result;
@@ -123,12 +123,12 @@ impl<'a> Worker<'a> {
         for branch in branches {
             // Where an earlier attempt has ended.
             let source = Source::of(&reader, self.fold, self.next.clone())?;
-            let done = source.nearest(&branch, u64::MAX)?.snapshot.unwrap_or(branch.fork);
+            let done = source.nearest(&branch, u64::MAX)?.own().unwrap_or(branch.fork);
             drop(source);
             self.task.add(done - branch.fork);
             let (task, lane) = (self.task, &mut self.lane);
             let mut gathered = 0;
-            own_events(&reader, &branch, done, self.target, |event| {
+            let ended = own_events(&reader, &branch, done, self.target, |event| {
                 gathered += 1;
                 if gathered % PROJECT_PAGE as u64 == 0 {
                     task.add(PROJECT_PAGE as u64);
@@ -142,7 +142,10 @@ impl<'a> Worker<'a> {
                 }
                 lane.take_branch(&reader, &branch, event)
             })
-            .or_else(|e| if task.is_wanted() { Err(e) } else { Ok(0) })?;
+            .or_else(|e| if task.is_wanted() { Err(e) } else { Ok(None) })?;
+            if let Some(damage) = ended {
+                lane.park_unreadable(&branch, &damage);
+            }
             task.add(gathered % PROJECT_PAGE as u64);
             if !task.is_wanted() {
                 return Ok(());
@@ -161,8 +164,10 @@ impl<'a> Worker<'a> {
         let source = Source::of(&reader, self.fold, self.next.clone())?;
         let (task, lane) = (self.task, &mut self.lane);
         let done = source.stored(session.as_str(), None)?.0.at;
+        let mut last = 0;
         let folded = source.each_of(session.as_str(), 0, self.target, |event| {
             task.add(1);
+            last = event.position().get();
             if !task.is_wanted() {
                 return Err(closed().into());
             }
@@ -177,6 +182,13 @@ impl<'a> Worker<'a> {
                 // Half a session is not kept: nothing says how far it is.
                 self.lane = Self::lane(self.desk, self.fold, self.next)?;
                 Ok(())
+            }
+            Err(Stop::Error(e)) if is_damage(&e) => {
+                if let Some(branch) = reader.branches_of(session)?.first() {
+                    let damage = Damage { sequence: None, position: last + 1, error: e };
+                    lane.park_unreadable(branch, &damage);
+                }
+                self.write_if_full()
             }
             Err(stop) => Err(stop.told(self.fold)),
             Ok(()) => self.write_if_full(),
@@ -212,23 +224,40 @@ fn in_order(desk: &Desk, fold: &Arc<Fold>, next: &Built, target: u64, task: &Tas
         }
         desk.mark(marks.relaxed())
     };
-    while lane.built.position < target && task.is_wanted() {
-        let reader = desk.reader()?;
-        let from = lane.built.position + 1;
-        let page = reader.page_all(Positions { from, to: target, limit: PROJECT_PAGE, reverse: false })?;
-        if page.is_empty() {
-            break;
+    let begin = lane.built.position;
+    std::thread::scope(|scope| {
+        // One page is read while the one before it is folded.
+        let (give, pages) = mpsc::sync_channel(1);
+        scope.spawn(move || {
+            let mut at = begin;
+            while at < target {
+                let range = Positions { from: at + 1, to: target, limit: PROJECT_PAGE, reverse: false };
+                let page = desk.reader().and_then(|reader| reader.page_all(range));
+                let last = page.as_ref().ok().and_then(|page| page.last()).map(|e| e.position().get());
+                // The last thing that is given is an error, or nothing; nobody takes it when the fold has ended.
+                if give.send(page).is_err() {
+                    return;
+                }
+                let Some(last) = last else { return };
+                at = last;
+            }
+        });
+        for page in pages {
+            let (page, reader) = (page?, desk.reader()?);
+            for event in &page {
+                lane.follow(&reader, || reader.branch(event.place()), event)?;
+            }
+            task.add(page.len() as u64);
+            let (rows, bytes) = lane.waiting();
+            let due = written.elapsed() > Duration::from_millis(PROJECT_FLUSH_MS);
+            if due || rows >= PROJECT_FLUSH_ROWS || bytes >= PROJECT_FLUSH_BYTES || lane.is_full() {
+                write(&mut lane)?;
+                written = Instant::now();
+            }
+            if !task.is_wanted() {
+                break;
+            }
         }
-        for event in &page {
-            lane.follow(&reader, || reader.branch(event.place()), event)?;
-        }
-        task.add(page.len() as u64);
-        let (rows, bytes) = lane.waiting();
-        let due = written.elapsed() > Duration::from_millis(PROJECT_FLUSH_MS);
-        if due || rows >= PROJECT_FLUSH_ROWS || bytes >= PROJECT_FLUSH_BYTES || lane.is_full() {
-            write(&mut lane)?;
-            written = Instant::now();
-        }
-    }
-    write(&mut lane)
+        write(&mut lane)
+    })
 }

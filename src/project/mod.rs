@@ -17,6 +17,7 @@ mod raise;
 mod read;
 mod run;
 mod seat;
+mod spacing;
 mod status;
 mod task;
 mod timeline;

@@ -19,8 +19,24 @@ pub(super) struct Found {
     pub(super) state: AnyState,
     pub(super) at: u64,
     pub(super) folded: u64,
-    /// Own sequence of the snapshot from which it was folded.
-    pub(super) snapshot: Option<u64>,
+    /// The snapshot of a branch from which it was folded.
+    pub(super) snapshot: Option<Snapshot>,
+}
+
+/// A stored state of a branch.
+#[derive(Clone, Copy)]
+pub(super) struct Snapshot {
+    pub(super) at: u64,
+    pub(super) bytes: usize,
+    /// Whether it is the branch's own, not one of an ancestor.
+    pub(super) is_own: bool,
+}
+
+impl Found {
+    /// The sequence of the snapshot, if it is the branch's own.
+    pub(super) fn own(&self) -> Option<u64> {
+        self.snapshot.filter(|s| s.is_own).map(|s| s.at)
+    }
 }
 
 /// Why there is no state.
@@ -53,6 +69,20 @@ impl Stop {
                 Ok(at) => parked(at, row.reason),
                 Err(e) => Error::corrupt(format!("a parked event of {}", fold.name), format!("{e}")),
             },
+        }
+    }
+}
+
+/// A page of at the most so many events. Where one of them cannot be read, a page that ends before it: so everything
+/// up to it is seen. The error is told of a page of one.
+pub(super) fn up_to_damage(
+    most: &mut usize,
+    mut page: impl FnMut(usize) -> Result<Vec<Event>>,
+) -> Result<Vec<Event>> {
+    loop {
+        match page(*most) {
+            Err(Error::Corrupt { .. }) if *most > 1 => *most = most.div_ceil(2),
+            read => return read,
         }
     }
 }
@@ -141,9 +171,10 @@ impl<'a> Source<'a> {
                 let Some(at) = keys::sequence_of(&row.key).filter(|at| (1..=last).contains(at)) else {
                     break;
                 };
-                if let Some(state) = row.value.ok().and_then(|json| self.fold.decode(&json)) {
-                    let own = (segment.branch == branch.number).then_some(at);
-                    return Ok(Found { state, at, folded: 0, snapshot: own });
+                let read = row.value.ok().and_then(|json| Some((self.fold.decode(&json)?, json.len())));
+                if let Some((state, bytes)) = read {
+                    let snapshot = Some(Snapshot { at, bytes, is_own: segment.branch == branch.number });
+                    return Ok(Found { state, at, folded: 0, snapshot });
                 }
                 tracing::warn!(projection = self.fold.name, branch = %segment.place, at, "a snapshot is unreadable");
                 last = at - 1;
@@ -233,16 +264,14 @@ impl<'a> Source<'a> {
             _ => None,
         };
         let mut at = after;
+        let mut most = if session.is_some() { PAGE * 4 } else { PAGE * 8 };
         while at < to {
-            let page = match &session {
+            let page = up_to_damage(&mut most, |limit| match &session {
                 Some(session) => {
-                    self.reader.page_session(session, Position::new(at), Position::new(to), PAGE * 4)?
+                    self.reader.page_session(session, Position::new(at), Position::new(to), limit)
                 }
-                None => {
-                    let range = Positions { from: at + 1, to, limit: PAGE * 8, reverse: false };
-                    self.reader.page_all(range)?
-                }
-            };
+                None => self.reader.page_all(Positions { from: at + 1, to, limit, reverse: false }),
+            })?;
             let Some(last) = page.last().map(|e| e.position().get()).filter(|last| *last <= to) else {
                 break;
             };
@@ -260,8 +289,12 @@ impl<'a> Source<'a> {
     pub(super) fn parked(&self, key: &Key) -> Result<Option<ParkedRow>> {
         let Some(built) = &self.built else { return Ok(None) };
         let key = keys::parking(&self.fold.name, built.generation, key);
-        let row = self.marks.get(Shelf::Checkpoints, &key)?;
-        Ok(row.and_then(|json| serde_json::from_slice(&json).ok()))
+        match self.marks.get(Shelf::Checkpoints, &key) {
+            Ok(row) => Ok(row.and_then(|json| serde_json::from_slice(&json).ok())),
+            // The fold comes to the event itself.
+            Err(Error::Corrupt { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// Every session or key that is parked.

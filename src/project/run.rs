@@ -11,15 +11,17 @@ use std::time::{Duration, Instant};
 use super::apply::Fold;
 use super::bell::{Bell, Order, Reply};
 use super::keys::{self, to_json};
+use super::lane::is_damage;
+use super::read::up_to_damage;
 use super::seat::Seat;
 use super::status::Status;
 use crate::error::{Error, Result};
-use crate::event::Place;
+use crate::event::{Place, Position};
 use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
     PROJECT_REST_MS,
 };
-use crate::store::{Behind, Branch, Desk, Marks, Positions, Shelf, Store};
+use crate::store::{Behind, Branch, Desk, Marks, Positions, Reader, Shelf, Store};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
@@ -169,7 +171,8 @@ impl Engine {
                 self.flush(false)?;
             }
             if busy {
-                self.bell.pause(rest);
+                // Events gather meanwhile: a thread that runs for each of them would slow down who appends.
+                self.bell.pause(rest.max(Duration::from_millis(PROJECT_PAUSE_MS)));
             }
             return Ok(true);
         }
@@ -184,7 +187,6 @@ impl Engine {
         } else if dirty && self.flushed.elapsed() >= self.desk.project_flush() {
             self.flush(false)?;
         }
-        // Events gather meanwhile: a thread that runs for each of them would slow down who appends.
         self.bell.pause(rest.max(Duration::from_millis(PROJECT_PAUSE_MS)));
         Ok(true)
     }
@@ -207,12 +209,21 @@ impl Engine {
         positions.dedup();
         for position in &positions {
             let reader = self.desk.reader()?;
-            let range = Positions { from: position + 1, to, limit: PROJECT_PAGE, reverse: false };
-            let page = reader.page_all(range)?;
+            let from = position + 1;
+            let read = up_to_damage(&mut PROJECT_PAGE.clone(), |limit| {
+                reader.page_all(Positions { from, to, limit, reverse: false })
+            });
+            let page = match read {
+                Err(error) if is_damage(&error) => {
+                    self.go_past(&reader, from, &error);
+                    continue;
+                }
+                read => read?,
+            };
             let mut branch: Option<(Arc<Place>, Arc<Branch>)> = None;
             for event in &page {
                 for seat in &mut self.seats {
-                    let Some(lane) = &mut seat.lane else { continue };
+                    let Some(lane) = seat.lane.as_mut().filter(|_| !seat.halted) else { continue };
                     if lane.built.position + 1 != event.position().get() {
                         continue;
                     }
@@ -224,7 +235,13 @@ impl Engine {
                             Ok(found)
                         }
                     };
-                    lane.follow(&reader, find, event)?;
+                    match lane.follow(&reader, find, event) {
+                        Err(error) if is_damage(&error) => {
+                            seat.halt(&error);
+                            continue;
+                        }
+                        followed => followed?,
+                    }
                     let (rows, bytes) = lane.waiting();
                     if lane.is_full() || rows >= PROJECT_FLUSH_ROWS || bytes >= PROJECT_FLUSH_BYTES {
                         let full = lane.is_full();
@@ -239,6 +256,20 @@ impl Engine {
             self.seats.iter_mut().try_for_each(|seat| seat.show(&self.desk))?;
         }
         Ok(!positions.is_empty())
+    }
+
+    /// Those who stand before an event that cannot be read leave out whom it belongs to, or stop.
+    fn go_past(&mut self, reader: &Reader, position: u64, error: &Error) {
+        let whose = reader.whose(Position::new(position)).ok();
+        for seat in self.seats.iter_mut().filter(|seat| seat.position() == Some(position - 1)) {
+            let passed = match (&whose, &mut seat.lane) {
+                (Some((branch, sequence)), Some(lane)) => lane.go_past(branch, *sequence, position, error),
+                _ => false,
+            };
+            if !passed {
+                seat.halt(error);
+            }
+        }
     }
 
     /// Writes what was folded, with how far that is.
@@ -279,16 +310,20 @@ impl Engine {
                 let (desk, bell) = (self.desk.clone(), self.bell.clone());
                 let _ = reply.send(self.seat(&name).and_then(|seat| seat.rebuild(&desk, &bell)));
             }
-            Order::Retry(name, reply) => {
+            Order::Retry(name, of, reply) => {
                 let desk = self.desk.clone();
-                let told = self.seat(&name).and_then(|seat| seat.retry(&desk));
+                let told = self.seat(&name).and_then(|seat| seat.retry(&desk, of.as_deref()));
                 self.flush(true)?;
                 let _ = reply.send(told);
             }
             Order::CatchUp(reply) => self.waiting.push((self.desk.committed().get(), reply)),
             Order::Ended(name) => {
                 let desk = self.desk.clone();
-                self.seat(&name)?.ended(&desk)?;
+                let seat = self.seat(&name)?;
+                match seat.ended(&desk) {
+                    Err(error) if is_damage(&error) => seat.halt(&error),
+                    ended => ended?,
+                }
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ use super::run::{lock, put_current};
 use super::status::Status;
 use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
+use crate::event::Address;
 use crate::limits::PROJECT_FLUSH_ROWS;
 use crate::store::{Desk, Marks, Rows, Shelf};
 
@@ -31,6 +32,8 @@ pub(super) struct Seat {
     pub(super) status: Arc<Status>,
     /// `None` until this code has states.
     pub(super) lane: Option<Lane>,
+    /// It stands before something that it cannot go past.
+    pub(super) halted: bool,
     building: Option<Building>,
 }
 
@@ -41,7 +44,7 @@ impl Seat {
         let reader = desk.reader()?;
         let (current, next) = generations(&reader.marks()?, &fold.name)?;
         let next = next.filter(|next| fold.made(next));
-        let mut seat = Self { fold, status, lane: None, building: None };
+        let mut seat = Self { fold, status, lane: None, halted: false, building: None };
         // What was given up, or made by code that is gone, goes first: its numbers are given again.
         let kept: Vec<u32> = current.iter().chain(&next).map(|built| built.generation).collect();
         seat.sweep(desk, &kept)?;
@@ -82,7 +85,19 @@ impl Seat {
 
     /// What it has followed; `None` while it cannot follow.
     pub(super) fn position(&self) -> Option<u64> {
-        self.lane.as_ref().map(|lane| lane.built.position)
+        self.lane.as_ref().filter(|_| !self.halted).map(|lane| lane.built.position)
+    }
+
+    /// Follows no further. Answers do not depend on it.
+    pub(super) fn halt(&mut self, error: &Error) {
+        tracing::error!(%error, projection = self.fold.name, "the projection stops");
+        self.halted = true;
+        self.status.fail(error.to_string());
+    }
+
+    fn go_on(&mut self) {
+        self.halted = false;
+        self.status.go_on();
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -170,6 +185,7 @@ impl Seat {
                 let mut lane = Lane::new(&desk.reader()?, self.fold.clone(), current)?;
                 lane.reacted = reacted;
                 self.lane = Some(lane);
+                self.go_on();
                 self.show(desk)?;
             }
             Ok(End::Cancelled) => {
@@ -188,15 +204,25 @@ impl Seat {
         Ok(())
     }
 
-    /// Folds what is parked again.
-    pub(super) fn retry(&mut self, desk: &Desk) -> Result<Retried> {
+    /// Folds what is parked again: all, or one branch, session or key.
+    pub(super) fn retry(&mut self, desk: &Desk, of: Option<&str>) -> Result<Retried> {
+        self.go_on();
         let Some(lane) = &mut self.lane else { return Ok(Retried::default()) };
         // Loads what is stored, so that has to be all there is.
         let mut marks = lane.take(true);
         put_current(&mut marks, &lane.built, &self.fold.name);
         desk.mark(marks.relaxed())?;
         let reader = desk.reader()?;
-        let parked: Vec<(Key, ParkedRow)> = lane.parked().map(|(k, row)| (k.clone(), row.clone())).collect();
+        // A branch may be named by its address, `main` left out.
+        let place = |text: &str| text.parse::<Address>().ok().map(|a| a.place().clone());
+        let is_branch = lane.built.scope == super::fold::Scope::Branch;
+        let same = |row: &ParkedRow, of: &str| row.of == of || (is_branch && place(&row.of) == place(of));
+        let wanted = |row: &ParkedRow| of.is_none_or(|of| same(row, of));
+        let parked: Vec<(Key, ParkedRow)> =
+            lane.parked().filter(|(_, row)| wanted(row)).map(|(k, row)| (k.clone(), row.clone())).collect();
+        if let (Some(of), true) = (of, parked.is_empty()) {
+            return Err(Error::not_found("parked key", format!("{of} of {}", self.fold.name)));
+        }
         let mut retried = Retried::default();
         for (key, row) in parked {
             match lane.retry(&reader, &key, &row)? {

@@ -32,6 +32,10 @@ impl Status {
         lock(&self.failed).clone()
     }
 
+    pub(super) fn go_on(&self) {
+        *lock(&self.failed) = None;
+    }
+
     pub(super) fn fail(&self, reason: String) {
         *lock(&self.failed) = Some(reason);
     }

@@ -9,7 +9,7 @@ use super::sync::read;
 use super::tables::ORDER;
 use super::trouble::{Trouble, corrupt};
 use crate::codec::{Chunk, decode_order};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
 use crate::limits::PAGE_BYTES;
 
@@ -87,6 +87,15 @@ impl Reader {
             }
         }
         Ok(page)
+    }
+
+    /// The branch of a settled event, and its sequence, when the event itself may be unreadable.
+    pub(crate) fn whose(&self, position: Position) -> Result<(Arc<Branch>, u64)> {
+        let txn = Lazy::new(&self.db);
+        let range = Positions { from: position.get(), to: position.get(), limit: 1, reverse: false };
+        let place = self.places(&txn, range)?.pop();
+        let (_, number, sequence) = place.ok_or_else(|| Error::not_found("position", position))?;
+        Ok((self.by_number(number, &txn)?, sequence))
     }
 
     /// Position, branch number and sequence of settled events, in the direction of the range.

@@ -190,23 +190,35 @@ impl Page {
         if from > to || self.is_full() {
             return Ok(());
         }
-        let table = &view.get()?.events;
+        let view = view.get()?;
         let mut next = from;
-        for row in table.range((s.branch, from)..=(s.branch, u64::MAX)).told()? {
+        if let Some(chunk) = view.recent(s.branch, next) {
+            self.take_on(&chunk, s, &mut next, to)?;
+        }
+        if next > to || self.is_full() {
+            return Ok(());
+        }
+        for row in view.events.range((s.branch, next)..=(s.branch, u64::MAX)).told()? {
             let (key, value) = row.told()?;
-            let chunk = open_chunk(&s.place, key.value(), value.value())?;
+            let chunk = Arc::new(open_chunk(&s.place, key.value(), value.value())?);
             if chunk.first() > next {
                 return Err(hole(&s.place, next));
             }
-            while next <= to && next <= chunk.last() && !self.is_full() {
-                self.push(event_of(&chunk, &s.place, next)?);
-                next += 1;
-            }
+            self.take_on(&chunk, s, &mut next, to)?;
             if next > to || self.is_full() {
+                view.keep(&chunk);
                 return Ok(());
             }
         }
         Err(hole(&s.place, next))
+    }
+
+    fn take_on(&mut self, chunk: &Chunk, s: &Segment, next: &mut u64, to: u64) -> Result<()> {
+        while *next <= to && *next <= chunk.last() && !self.is_full() {
+            self.push(event_of(chunk, &s.place, *next)?);
+            *next += 1;
+        }
+        Ok(())
     }
 
     /// Settled events of one branch, downwards; from its last chunk on when it is read from its end.

@@ -2,8 +2,9 @@
 //! by all readers until the next settle: a short read costs its search, not the preparations.
 
 use std::cell::OnceCell;
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use redb::{ReadOnlyTable, ReadTransaction};
 
@@ -12,12 +13,16 @@ use super::shared::Shared;
 use super::sync::lock;
 use super::tables::{EVENTS, HEADS};
 use super::trouble::{Trouble, corrupt, malformed};
-use crate::codec::HeadRow;
+use crate::codec::{Chunk, HeadRow};
 use crate::error::Result;
+use crate::limits::{CHUNK_BODY_BYTES, RECENT_CHUNKS};
 
 pub(super) struct View {
     pub(super) events: ReadOnlyTable<(u64, u64), &'static [u8]>,
     heads: ReadOnlyTable<u64, &'static [u8]>,
+    /// The chunks that were read last, the newest at the end: whoever reads on beside it, or the same for another
+    /// purpose, does not unpack it again.
+    recent: Mutex<VecDeque<Arc<Chunk>>>,
 }
 
 impl fmt::Debug for View {
@@ -28,7 +33,26 @@ impl fmt::Debug for View {
 
 impl View {
     fn new(txn: &ReadTransaction) -> Result<Self> {
-        Ok(Self { events: txn.open_table(EVENTS).told()?, heads: txn.open_table(HEADS).told()? })
+        let (events, heads) = (txn.open_table(EVENTS).told()?, txn.open_table(HEADS).told()?);
+        Ok(Self { events, heads, recent: Mutex::default() })
+    }
+
+    /// The chunk that holds this event, if it was read a moment ago.
+    pub(super) fn recent(&self, branch: u64, sequence: u64) -> Option<Arc<Chunk>> {
+        let holds = |c: &&Arc<Chunk>| c.branch() == branch && (c.first()..=c.last()).contains(&sequence);
+        lock(&self.recent).iter().rev().find(holds).cloned()
+    }
+
+    /// Keeps a chunk for the next reader. Large ones are not held.
+    pub(super) fn keep(&self, chunk: &Arc<Chunk>) {
+        if chunk.bytes() > CHUNK_BODY_BYTES {
+            return;
+        }
+        let mut recent = lock(&self.recent);
+        let gone = if recent.len() >= RECENT_CHUNKS { recent.pop_front() } else { None };
+        recent.push_back(chunk.clone());
+        drop(recent);
+        drop(gone);
     }
 
     /// Where the settled part of a branch ends; `None` when nothing of its own is settled.

@@ -1,9 +1,6 @@
 //! Alerts: what sets the built-in rules off, silence, rules of users, and that each alert is there exactly once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use retold::event::payload::coder::Coder;
@@ -17,6 +14,7 @@ use retold::{Event, Filter, NewEvent, Projected, Query, Store, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::{Dice, soak};
+use crate::victim::{Victim, orders, tell};
 
 const MINUTE: i64 = 60_000_000;
 const NOON: i64 = 1_770_000_000_000_000;
@@ -256,39 +254,21 @@ fn each_alert_is_there_once_across_restarts_rebuilds_and_new_rules() {
     assert!(check(&store) > 30);
 }
 
-const STORE: &str = "RETOLD_ALERTS_KILL_STORE";
-const SEED: &str = "RETOLD_ALERTS_KILL_SEED";
-
 #[test]
 #[ignore = "the child process of the test below"]
 fn the_watcher_that_is_killed() {
-    let Some(path) = std::env::var_os(STORE) else { return };
-    let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
+    let Some((path, seed)) = orders() else { return };
     let mut dice = Dice(seed);
     let flush = Duration::from_micros(dice.under(3_000));
     let store = Store::builder().project_every(flush).open(path).unwrap();
     let alerts = store.project(Alerts::built_in()).unwrap();
-    let mut out = std::io::stdout().lock();
     loop {
         store.append(format!("s{}", dice.under(4)).as_str(), steps(&mut dice)).unwrap();
         if dice.one_in(5) {
             alerts.catch_up().unwrap();
         }
-        if writeln!(out, "appended").is_err() {
-            return;
-        }
+        tell("appended\n");
     }
-}
-
-fn spawn(path: &Path, seed: u64) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "alerts::the_watcher_that_is_killed", "--include-ignored", "--nocapture"])
-        .env(STORE, path)
-        .env(SEED, seed.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
 #[test]
@@ -298,13 +278,9 @@ fn kills_of_the_process_that_raises_them_leave_each_alert_once() {
     let mut dice = Dice(5);
     let mut last = BTreeMap::new();
     for seed in 0..if soak() { 200 } else { 12 } {
-        let mut child = spawn(&path, seed);
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let said = lines.map(Result::unwrap).filter(|l| l.ends_with("appended"));
-        let enough = 1 + dice.under(40) as usize;
-        assert_eq!(said.take(enough).count(), enough, "the child ended before it was killed");
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let mut victim = Victim::begin("alerts::the_watcher_that_is_killed", &path, seed);
+        victim.until(1 + dice.under(40), |line| line.ends_with("appended"));
+        victim.kill(&mut dice, 1);
         let store = Store::open(&path).unwrap();
         let alerts = store.project(Alerts::built_in()).unwrap();
         alerts.catch_up().unwrap();

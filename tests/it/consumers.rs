@@ -98,6 +98,16 @@ async fn a_consumer_takes_what_its_settings_say() {
 }
 
 #[tokio::test]
+async fn what_a_waiting_consumer_passes_over_is_written_after_a_while() {
+    let store = filled(&["s"], 3);
+    let consumer = store.consumer("c", config().pattern("other".parse().unwrap())).await.unwrap();
+    while store.consumer_info("c").unwrap().lag > 0 {
+        let asked = tokio::time::timeout(Duration::from_millis(50), consumer.next()).await;
+        assert!(asked.is_err());
+    }
+}
+
+#[tokio::test]
 async fn a_new_consumer_begins_where_it_is_told_and_an_old_one_where_it_was() {
     let store = filled(&["s"], 4);
     let mut following = store.follow(Follow::all()).unwrap();

@@ -1,17 +1,12 @@
 //! A real process is killed while it writes, again and again, on one store: what it had acknowledged is there.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use retold::{Address, Batch, Builder, Error, EventId, Expect, NewEvent, Query, Store};
 
 use crate::support::{Dice, soak};
-
-const STORE: &str = "RETOLD_KILL_STORE";
-const SEED: &str = "RETOLD_KILL_SEED";
+use crate::victim::{Victim, orders, tell};
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()
@@ -26,13 +21,6 @@ fn event(batch: EventId, size: u64) -> NewEvent {
     let event = NewEvent::new("step.done");
     let id = event.id();
     event.data(serde_json::json!({ "id": id, "batch": batch, "size": size }))
-}
-
-/// One line to the parent, at once and whole. Nobody listens any more: nothing is left to do.
-fn tell(line: &str) {
-    if std::io::stdout().lock().write_all(line.as_bytes()).is_err() {
-        std::process::exit(0);
-    }
 }
 
 fn append(store: &Store, parts: &[(String, u64)]) {
@@ -59,14 +47,8 @@ fn append(store: &Store, parts: &[(String, u64)]) {
 #[test]
 #[ignore = "the child process of the test below"]
 fn the_writer_that_is_killed() {
-    let Some(path) = std::env::var_os(STORE) else { return };
-    let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
+    let Some((path, seed)) = orders() else { return };
     let mut dice = Dice(seed);
-    // A child that fails must not look like one that was killed.
-    std::panic::set_hook(Box::new(|info| {
-        tell(&format!("\npanic {}\n", info.to_string().replace('\n', " ")));
-        std::process::exit(1);
-    }));
     let store = settings(&mut dice).open(path).unwrap();
     tell("\n");
     std::thread::scope(|scope| {
@@ -110,7 +92,7 @@ struct Heard {
 
 impl Heard {
     fn take(&mut self, line: &str) -> bool {
-        let words: Vec<&str> = line.trim_end().split(' ').collect();
+        let words: Vec<&str> = line.split(' ').collect();
         match *words.as_slice() {
             ["event", id, place, sequence, position] => {
                 let sequence: u64 = sequence.parse().unwrap();
@@ -120,7 +102,6 @@ impl Heard {
                 *head = sequence.max(*head);
                 true
             }
-            ["panic", ..] => panic!("the child failed: {line}"),
             ["fork", place, head] => self.forks.insert(place.to_owned(), head.parse().unwrap()).is_none(),
             _ => false,
         }
@@ -160,17 +141,6 @@ impl Heard {
     }
 }
 
-fn spawn(path: &Path, seed: u64) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kill::the_writer_that_is_killed", "--include-ignored", "--nocapture"])
-        .env(STORE, path)
-        .env(SEED, seed.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 #[test]
 fn fifty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
@@ -179,26 +149,14 @@ fn fifty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
     let mut heard = Heard::default();
     let rounds = if soak() { 2_000 } else { 50 };
     for round in 0..rounds {
-        let mut child = spawn(&path, round);
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut victim = Victim::begin("kill::the_writer_that_is_killed", &path, round);
         let enough = dice.under(80);
-        let (mut line, mut said) = (String::new(), 0);
         // Now and then before it has opened the store, or while it makes it.
         let patience = if dice.one_in(10) { 0 } else { enough + 1 };
-        while said < patience {
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the child ended before it was killed");
-            said += u64::from(line == "\n" || heard.take(&line));
-            line.clear();
-        }
-        (0..dice.under(300_000)).for_each(|_| std::hint::spin_loop());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // What it had said before it died counts; half a line was not said.
-        while lines.read_line(&mut line).unwrap() > 0 {
-            if line.ends_with('\n') {
-                heard.take(&line);
-            }
-            line.clear();
+        victim.until(patience, |line| line.is_empty() || heard.take(line));
+        // What it had said before it died counts.
+        for line in victim.kill(&mut dice, 300_000) {
+            heard.take(&line);
         }
         let looked_at = match dice.one_in(2) {
             // The next writer finds the file as the kill left it.

@@ -16,6 +16,8 @@ mod catalogue;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
+mod cli_consumer;
+#[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_migrate;
@@ -34,6 +36,7 @@ mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
 mod closing;
+mod consumer_kill;
 mod consumers;
 mod cost;
 #[cfg(feature = "cli")]
@@ -47,6 +50,7 @@ mod interop;
 mod kill;
 mod migrations;
 mod model;
+mod project_damage;
 mod project_kill;
 mod projections;
 mod properties;
@@ -54,3 +58,4 @@ mod store;
 mod stress;
 mod support;
 mod upcasts;
+mod victim;

@@ -2,9 +2,6 @@
 //! loses an event or counts one twice, and nothing is raised twice.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use retold::project::{ApplyError, Emit, Projection, Scope};
@@ -12,9 +9,7 @@ use retold::{Builder, Event, Filter, NewEvent, Projected, Query, Store};
 
 use crate::projections::{Steps, Trail, key_of};
 use crate::support::{Dice, batch, numbered, soak};
-
-const STORE: &str = "RETOLD_PROJECT_KILL_STORE";
-const SEED: &str = "RETOLD_PROJECT_KILL_SEED";
+use crate::victim::{Victim, orders, tell};
 
 /// Raises an event for every tenth step of a branch.
 struct Tenths;
@@ -63,22 +58,11 @@ fn steps(store: &Store, seed: u64) -> Vec<Projected<Trail>> {
     scopes.map(|scope| store.project(Steps { version: version(seed), ..Steps::by(scope) }).unwrap()).into()
 }
 
-fn tell(line: &str) {
-    if std::io::stdout().lock().write_all(line.as_bytes()).is_err() {
-        std::process::exit(0);
-    }
-}
-
 #[test]
 #[ignore = "the child process of the test below"]
 fn the_projector_that_is_killed() {
-    let Some(path) = std::env::var_os(STORE) else { return };
-    let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
+    let Some((path, seed)) = orders() else { return };
     let mut dice = Dice(seed);
-    std::panic::set_hook(Box::new(|info| {
-        tell(&format!("\npanic {}\n", info.to_string().replace('\n', " ")));
-        std::process::exit(1);
-    }));
     let store = settings(&mut dice).open(path).unwrap();
     let projected = steps(&store, seed);
     let tenths = store.project(Tenths).unwrap();
@@ -116,17 +100,6 @@ fn the_projector_that_is_killed() {
             scope.spawn(|| (0..10_000).for_each(|_| tenths.catch_up().unwrap()));
         }
     });
-}
-
-fn spawn(path: &Path, seed: u64) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "project_kill::the_projector_that_is_killed", "--include-ignored", "--nocapture"])
-        .env(STORE, path)
-        .env(SEED, seed.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
 fn states(projected: &Projected<Trail>) -> BTreeMap<String, Trail> {
@@ -187,19 +160,9 @@ fn kills_while_projections_are_kept_up_lose_nothing_and_count_nothing_twice() {
     let rounds = if soak() { 500 } else { 16 };
     let mut raised = 0;
     for seed in 0..rounds {
-        let mut child = spawn(&path, seed);
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let (mut line, mut said) = (String::new(), 0);
-        let enough = 1 + dice.under(40);
-        while said < enough {
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the child ended before it was killed");
-            assert!(!line.contains("panic"), "the child failed: {line}");
-            said += u64::from(matches!(line.as_str(), "\n" | "appended\n" | "rebuilt\n"));
-            line.clear();
-        }
-        (0..dice.under(1_000_000)).for_each(|_| std::hint::spin_loop());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let mut victim = Victim::begin("project_kill::the_projector_that_is_killed", &path, seed);
+        victim.until(1 + dice.under(40), |line| matches!(line, "" | "appended" | "rebuilt"));
+        victim.kill(&mut dice, 1_000_000);
         // Half of the time the next child finds everything as the kill left it.
         let copy = folder.path().join("copy.redb");
         std::fs::copy(&path, &copy).unwrap();

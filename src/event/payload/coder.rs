@@ -157,6 +157,8 @@ types! { "coder";
             tokens: u64,
             input_tokens: u64,
             output_tokens: u64,
+            /// US dollars.
+            cost_usd: f64,
             /// Milliseconds.
             duration: u64,
             error_code: String,
@@ -167,9 +169,10 @@ types! { "coder";
             .figure(OutputTokens, Delta, &["/output_tokens"])
             .figure(Tokens, Delta, &["/tokens"])
             .unless(&["/input_tokens", "/output_tokens"])
+            .figure(CostUsd, Delta, &["/cost_usd"])
             .figure(DurationMs, Delta, &["/duration", "/duration_ms"])
             .models(&["/provider"], &["/model"]);
-        example {"coder_id": "coder-1", "provider": "acme", "model": "large-2", "tokens": 1840, "duration": 2150}
+        example {"coder_id": "coder-1", "provider": "acme", "model": "large-2", "tokens": 1840, "cost_usd": 0.0138, "duration": 2150}
     }
     /// A call to a provider failed.
     CoderApiError = "coder.api_error" also ["api_error", "coder.api.error", "provider_api_error"] {

@@ -11,6 +11,7 @@ mod life;
 mod lifecycle;
 #[cfg(test)]
 mod lifecycle_tests;
+mod parsed;
 mod progress;
 mod resource;
 #[cfg(test)]

@@ -47,8 +47,10 @@ pub struct Used {
     pub providers: BTreeMap<String, Amounts>,
     /// By model, in the same way.
     pub models: BTreeMap<String, Amounts>,
-    /// What each thing last reported as its total. Of the session under the empty name.
+    /// What each thing last reported as its total, by the name that events gave it.
     totals: BTreeMap<String, Total>,
+    /// The same of entities, and of the session under the empty name: they are told more rarely.
+    own: BTreeMap<String, Total>,
     /// What had been used when a run began that has not ended.
     runs: BTreeMap<String, Begun>,
 }
@@ -171,7 +173,14 @@ impl Used {
             let (amount, is_first) = match figure.mode {
                 Mode::Gauge | Mode::Delta => (reading.value, true),
                 Mode::Total => {
-                    self.beyond(reading.of.as_deref(), measure, reading.value, event.position().get())
+                    // Of one entity, unless the event names something else; of the session when that has no id.
+                    let own = if told.about.id.is_empty() { "" } else { run };
+                    let position = event.position().get();
+                    match reading.of.as_deref() {
+                        Some("") => (reading.value, true),
+                        Some(name) => beyond(&mut self.totals, name, measure, reading.value, position),
+                        None => beyond(&mut self.own, own, measure, reading.value, position),
+                    }
                 }
                 Mode::Sum => {
                     // Several readings are the parts of one sum: what was reported is taken from the first of them.
@@ -199,18 +208,21 @@ impl Used {
             }
         }
     }
+}
 
-    /// How far a total is beyond what the same thing reported before, and whether it is its first report.
-    fn beyond(&mut self, of: Option<&str>, measure: &str, value: f64, position: u64) -> (f64, bool) {
-        if of == Some("") {
-            return (value, true);
-        }
-        let total = self.totals.entry(clip(of.unwrap_or_default().to_owned())).or_default();
-        total.position = position;
-        let before = total.values.insert(measure.to_owned(), value);
-        drop_oldest(&mut self.totals, RESOURCE_TOTALS, |total| total.position);
-        (value - before.unwrap_or_default(), before.is_none())
-    }
+/// How far a total is beyond what the same thing reported before, and whether it is its first report.
+fn beyond(
+    all: &mut BTreeMap<String, Total>,
+    of: &str,
+    measure: &str,
+    value: f64,
+    position: u64,
+) -> (f64, bool) {
+    let total = all.entry(clip(of.to_owned())).or_default();
+    total.position = position;
+    let before = total.values.insert(measure.to_owned(), value);
+    drop_oldest(all, RESOURCE_TOTALS, |total| total.position);
+    (value - before.unwrap_or_default(), before.is_none())
 }
 
 fn enter(amounts: &mut Amounts, measure: &str, amount: f64, time: Timestamp) {

@@ -67,6 +67,28 @@ fn the_sessions_total_is_remembered_however_rarely_it_is_told() {
 }
 
 #[test]
+fn the_totals_of_two_coders_add_up_and_each_replaces_its_own() {
+    let network = |coder: &str, bytes: u64| {
+        at(1, "coder.resource_usage", json!({"coder_id": coder, "network_bytes": bytes}))
+    };
+    let message = |n: usize| {
+        let message = json!({"message": {"id": format!("m-{n}"), "usage": {"input_tokens": 1}}});
+        at(1, "message.assistant", message)
+    };
+    let events = [network("a", 500), network("b", 40), network("a", 700)].into_iter();
+    let events = events.chain((0..2 * RESOURCE_TOTALS).map(message)).chain([network("b", 50)]);
+    assert_eq!(folded(events.collect()).sum("network_bytes"), 750.0);
+}
+
+#[test]
+fn what_a_call_cost_is_counted() {
+    let call =
+        |cost: f64| at(1, "coder.api_call", json!({"provider": "acme", "model": "m", "cost_usd": cost}));
+    let used = folded(vec![call(0.25), call(0.5)]);
+    assert_eq!((used.sum("cost_usd"), used.models["m"]["cost_usd"].peak), (0.75, 0.5));
+}
+
+#[test]
 fn a_run_that_sums_up_adds_only_what_its_pieces_did_not_say() {
     let run = |kind: &'static str, tokens: u64| at(1, kind, json!({"run_id": "r", "input_tokens": tokens}));
     let used = folded(vec![

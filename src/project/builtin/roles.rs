@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::parsed::parsed;
 use crate::event::{Catalogue, Event, Mode, Role};
 use crate::limits::{MAX_CACHED_ROLES, MAX_LABEL_BYTES};
 
@@ -33,7 +34,7 @@ pub(super) struct About {
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) role: Arc<Role>,
-    pub(super) data: Value,
+    pub(super) data: Arc<Value>,
     pub(super) about: About,
 }
 
@@ -85,7 +86,7 @@ impl Roles {
     /// what its type says.
     pub(super) fn told(&self, event: &Event, asked: impl FnOnce(&Role) -> bool) -> Option<Told> {
         let role = self.role(event.kind()).filter(|role| asked(role))?;
-        let data: Value = serde_json::from_slice(event.payload()).unwrap_or(Value::Null);
+        let data = parsed(event);
         let about = match &role.entity {
             Some(entity) => About {
                 kind: entity.kind.clone(),

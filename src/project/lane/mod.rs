@@ -10,24 +10,32 @@ use super::fold::{AnyState, Scope};
 use super::keys::{self, Built, Key, ParkedRow, to_json};
 use super::raise::Raise;
 use super::read::{Found, Source, Stop};
-use crate::error::Result;
-use crate::event::Event;
-use crate::limits::{HOT_STATES, SNAPSHOT_SPACING};
+use super::spacing::stays;
+use crate::error::{Error, Result};
+use crate::event::{Address, Event, Place, Sequence};
+use crate::limits::HOT_STATES;
 use crate::store::{Branch, Marks, Reader, Rows, Shelf};
 
-pub(super) use retry::own_events;
+pub(super) use retry::{Damage, own_events};
 
 /// A state in memory.
 struct Hot {
     state: AnyState,
     /// The last sequence or position that is in it.
     at: u64,
-    /// The event that changed it last.
-    last: Event,
+    /// Where the event is that changed it last: its branch, sequence and position.
+    last: (Arc<Place>, Sequence, u64),
     /// A stored snapshot of the branch's head: it goes when the next is written.
     saved: Option<u64>,
+    /// Bytes of the state when it was written last.
+    bytes: usize,
     dirty: bool,
     used: u64,
+}
+
+/// Whether it is a part of the file that cannot be read, and not the store as a whole.
+pub(super) fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::Corrupt { .. })
 }
 
 /// A generation that is kept up. The runner follows with one, a rebuild fills one.
@@ -118,43 +126,45 @@ impl Lane {
         Ok(())
     }
 
+    /// Goes past an event that cannot be read. `false` when nobody knows whose state it would have changed.
+    pub(super) fn go_past(&mut self, branch: &Branch, sequence: u64, position: u64, error: &Error) -> bool {
+        if self.built.scope == Scope::Key {
+            return false;
+        }
+        self.park_unreadable(branch, &Damage { sequence: Some(sequence), position, error: error.clone() });
+        self.built.position = position;
+        self.moved = true;
+        true
+    }
+
     /// An event of a branch, in the order of its sequences.
     pub(super) fn take_branch(&mut self, reader: &Reader, branch: &Branch, event: &Event) -> Result<()> {
         let key = Key::Branch(branch.number);
         if self.is_parked(&key) {
             return Ok(());
         }
-        let sequence = event.sequence().get();
-        let mut hot = match self.hot.remove(&key) {
-            Some(hot) => hot,
-            None => match self.load_branch(reader, branch, event) {
-                Ok(hot) => hot,
-                Err(Stop::Error(e)) => return Err(e),
+        if !self.hot.contains_key(&key) {
+            match self.load_branch(reader, branch, event) {
+                Ok(hot) => drop(self.hot.insert(key.clone(), hot)),
+                Err(Stop::Error(e)) if !is_damage(&e) => return Err(e),
                 // An ancestor has it, so this branch cannot go past it either.
                 Err(stop) => {
                     self.park(key, event, stop);
                     return Ok(());
                 }
-            },
-        };
-        if hot.at < sequence {
-            debug_assert_eq!(hot.at + 1, sequence, "the events of a branch come without holes");
-            if let Err(reason) = self.apply(&mut hot, event) {
-                self.dirty -= usize::from(hot.dirty);
-                self.park(key, event, Stop::failed(event, reason));
-                return Ok(());
-            }
-            hot.at = sequence;
-            if sequence.is_multiple_of(SNAPSHOT_SPACING) {
-                self.dirty -= usize::from(std::mem::take(&mut hot.dirty));
-                if !self.snapshot(&key, &mut hot) {
-                    return Ok(());
-                }
-            } else if !std::mem::replace(&mut hot.dirty, true) {
-                self.dirty += 1;
             }
         }
-        self.keep(key, hot);
+        let sequence = event.sequence().get();
+        if self.apply(&key, event, sequence) {
+            let due = self.hot.get(&key).is_some_and(|hot| hot.dirty && stays(sequence, hot.bytes));
+            if let Some(mut hot) = due.then(|| self.hot.remove(&key)).flatten() {
+                self.dirty -= 1;
+                hot.dirty = false;
+                if self.snapshot(&key, &mut hot) {
+                    self.hot.insert(key, hot);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -167,34 +177,20 @@ impl Lane {
             return Ok(());
         }
         let position = event.position().get();
-        let mut hot = match self.hot.remove(&key) {
-            Some(hot) => hot,
-            None => {
-                let source =
-                    Source::of(reader, &self.fold, Built { position: self.stored, ..self.built.clone() })?;
-                let stored = source.keyed_from_snapshot(text, position - 1);
-                match stored {
-                    Ok(found) => self.warm(found, event),
-                    Err(Stop::Error(e)) => return Err(e),
-                    Err(stop) => {
-                        self.park(key, event, stop);
-                        return Ok(());
-                    }
+        if !self.hot.contains_key(&key) {
+            let source =
+                Source::of(reader, &self.fold, Built { position: self.stored, ..self.built.clone() })?;
+            let stored = source.keyed_from_snapshot(text, position - 1);
+            match stored {
+                Ok(found) => drop(self.hot.insert(key.clone(), self.warm(found, event))),
+                Err(Stop::Error(e)) if !is_damage(&e) => return Err(e),
+                Err(stop) => {
+                    self.park(key, event, stop);
+                    return Ok(());
                 }
             }
-        };
-        if hot.at < position {
-            if let Err(reason) = self.apply(&mut hot, event) {
-                self.dirty -= usize::from(hot.dirty);
-                self.park(key, event, Stop::failed(event, reason));
-                return Ok(());
-            }
-            hot.at = position;
-            if !std::mem::replace(&mut hot.dirty, true) {
-                self.dirty += 1;
-            }
         }
-        self.keep(key, hot);
+        self.apply(&key, event, position);
         Ok(())
     }
 
@@ -203,36 +199,52 @@ impl Lane {
         let before = event.sequence().get() - 1;
         let found = source.branch(branch, before)?;
         // Only the head's snapshot goes when the next is written; those on the grid stay.
-        let saved = found.snapshot.filter(|at| !at.is_multiple_of(SNAPSHOT_SPACING));
-        Ok(Hot { saved, ..self.warm(found, event) })
+        let own = found.snapshot.filter(|s| s.is_own && !stays(s.at, s.bytes));
+        Ok(Hot { saved: own.map(|s| s.at), ..self.warm(found, event) })
     }
 
     fn warm(&self, found: Found, event: &Event) -> Hot {
         Hot {
+            bytes: found.snapshot.map_or(0, |s| s.bytes),
             state: found.state,
             at: found.at,
-            last: event.clone(),
+            last: (event.place().clone(), event.sequence(), event.position().get()),
             saved: None,
             dirty: false,
             used: self.clock,
         }
     }
 
-    fn apply(&mut self, hot: &mut Hot, event: &Event) -> Result<(), String> {
-        hot.last = event.clone();
-        if !self.fold.reacts || event.position().get() <= self.reacted {
-            return self.fold.step(&mut hot.state, event).map(drop);
-        }
-        for emit in self.fold.step_and_react(&mut hot.state, event)? {
-            self.raises.push(Raise::new(&self.fold.name, emit, event));
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, key: Key, mut hot: Hot) {
+    /// Folds an event into the state of a key that is in memory, unless it is in there. `false` when it is parked.
+    fn apply(&mut self, key: &Key, event: &Event, at: u64) -> bool {
+        let Some(hot) = self.hot.get_mut(key) else { return false };
         self.clock += 1;
         hot.used = self.clock;
-        self.hot.insert(key, hot);
+        if hot.at >= at {
+            return true;
+        }
+        let reacts = self.fold.reacts && event.position().get() > self.reacted;
+        let folded = match reacts {
+            false => self.fold.step(&mut hot.state, event).map(drop),
+            true => self.fold.step_and_react(&mut hot.state, event).map(|emits| {
+                let raise = |emit| Raise::new(&self.fold.name, emit, event);
+                self.raises.extend(emits.into_iter().map(raise));
+            }),
+        };
+        match folded {
+            Ok(()) => {
+                hot.at = at;
+                hot.last = (event.place().clone(), event.sequence(), event.position().get());
+                self.dirty += usize::from(!std::mem::replace(&mut hot.dirty, true));
+                true
+            }
+            Err(reason) => {
+                self.dirty -= usize::from(hot.dirty);
+                self.hot.remove(key);
+                self.park(key.clone(), event, Stop::failed(event, reason));
+                false
+            }
+        }
     }
 
     /// Whether memory is full: [`take`](Self::take) with heads, write that, then [`cool`](Self::cool).
@@ -275,6 +287,37 @@ impl Lane {
                 ParkedRow::new(of, &event.address(), event.position().get(), e.to_string(), self.stored)
             }
         };
+        self.park_row(key, row);
+    }
+
+    /// An event of this branch or session cannot be read: its states end before it. What is of other keys goes on.
+    pub(super) fn park_unreadable(&mut self, branch: &Branch, damage: &Damage) {
+        let (key, of) = match self.built.scope {
+            Scope::Branch => (Key::Branch(branch.number), branch.place.to_string()),
+            _ => {
+                let session = branch.place.session.as_str();
+                (Key::Text(session.to_owned()), session.to_owned())
+            }
+        };
+        if self.is_parked(&key) {
+            return;
+        }
+        // What was folded up to here is written, so that a reader is not led past it again.
+        if let Some(mut hot) = self.hot.remove(&key)
+            && std::mem::take(&mut hot.dirty)
+        {
+            self.dirty -= 1;
+            if !self.snapshot(&key, &mut hot) {
+                return;
+            }
+        }
+        let place = Address::from((*branch.place).clone());
+        let at = damage.sequence.map_or(place.clone(), |n| place.at(Sequence::new(n)));
+        let reason = damage.error.to_string();
+        self.park_row(key, ParkedRow::new(of, &at, damage.position, reason, self.stored));
+    }
+
+    fn park_row(&mut self, key: Key, row: ParkedRow) {
         tracing::warn!(projection = self.fold.name, of = row.of, at = row.at, reason = row.reason, "parked");
         let mark = keys::parking(&self.fold.name, self.built.generation, &key);
         self.pending.put(Shelf::Checkpoints, mark, to_json(&row));
@@ -290,8 +333,13 @@ impl Lane {
     fn snapshot(&mut self, key: &Key, hot: &mut Hot) -> bool {
         match self.fold.encode(&hot.state) {
             Err(reason) => {
-                let last = hot.last.clone();
-                self.park(key.clone(), &last, Stop::failed(&last, reason));
+                let (place, sequence, position) = &hot.last;
+                let of = match key {
+                    Key::Branch(_) => place.to_string(),
+                    Key::Text(text) => text.clone(),
+                };
+                let at = Address::from((**place).clone()).at(*sequence);
+                self.park_row(key.clone(), ParkedRow::new(of, &at, *position, reason, self.stored));
                 false
             }
             Ok(json) => {
@@ -299,6 +347,7 @@ impl Lane {
                 if let Some(old) = hot.saved.take().filter(|old| *old != hot.at) {
                     self.pending.remove(Shelf::Snapshots, keys::state(&self.fold.name, generation, key, old));
                 }
+                hot.bytes = json.len();
                 let row = match key {
                     Key::Branch(_) => json,
                     Key::Text(_) => [&hot.at.to_be_bytes()[..], &json].concat(),
@@ -308,9 +357,8 @@ impl Lane {
                     keys::state(&self.fold.name, generation, key, hot.at),
                     row,
                 );
-                hot.saved = matches!(key, Key::Branch(_))
-                    .then_some(hot.at)
-                    .filter(|at| !at.is_multiple_of(SNAPSHOT_SPACING));
+                hot.saved =
+                    matches!(key, Key::Branch(_)).then_some(hot.at).filter(|at| !stays(*at, hot.bytes));
                 true
             }
         }

@@ -1,9 +1,9 @@
 //! What is parked is folded again, from the event that failed on.
 
 use super::super::keys::{self, Built, Key, ParkedRow, to_json};
-use super::super::read::{Source, Stop};
-use super::{Hot, Lane};
-use crate::error::Result;
+use super::super::read::{Source, Stop, up_to_damage};
+use super::{Lane, is_damage};
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::limits::PROJECT_PAGE;
 use crate::store::{Branch, Range, Reader, Shelf};
@@ -18,43 +18,44 @@ impl Lane {
             Key::Branch(_) => {
                 let place: crate::event::Address = row.of.parse()?;
                 let branch = reader.branch(place.place())?;
-                let from = source.nearest(&branch, u64::MAX)?.snapshot.unwrap_or(branch.fork);
+                let from = source.nearest(&branch, u64::MAX)?.own().unwrap_or(branch.fork);
                 let position = self.built.position;
-                own_events(reader, &branch, from, position, |event| {
+                let damage = own_events(reader, &branch, from, position, |event| {
                     self.take_branch(reader, &branch, event)
                 })?;
+                if let Some(damage) = damage {
+                    self.park_unreadable(&branch, &damage);
+                }
             }
             Key::Text(text) => {
                 let (found, _) = source.stored(text, Some(row.from))?;
                 let after = found.at;
-                let mut hot: Option<Hot> = None;
                 let mut start = Some(found);
                 let folded = source.each_of(text, after, self.built.position, |event| {
-                    let mut now = match (hot.take(), start.take()) {
-                        (Some(hot), _) => hot,
-                        (None, Some(found)) => self.warm(found, event),
-                        (None, None) => return Ok(()),
-                    };
-                    self.apply(&mut now, event).map_err(|reason| Stop::failed(event, reason))?;
-                    now.at = event.position().get();
-                    hot = Some(now);
-                    Ok(())
+                    if let Some(found) = start.take() {
+                        self.hot.insert(key.clone(), self.warm(found, event));
+                    }
+                    match self.apply(key, event, event.position().get()) {
+                        true => Ok(()),
+                        // It is parked again: no further.
+                        false => Err(Stop::Parked(Box::new(row.clone()))),
+                    }
                 });
-                match (folded, hot) {
-                    (Err(Stop::Error(e)), _) => return Err(e),
-                    (Err(Stop::Failed(event, reason)), _) => {
-                        self.park(key.clone(), &event, Stop::failed(&event, reason));
-                        if let Some(parked) = self.parked.get_mut(key) {
-                            parked.from = row.from;
-                            let mark = keys::parking(&fold.name, self.built.generation, key);
-                            self.pending.put(Shelf::Checkpoints, mark, to_json(parked));
+                match folded {
+                    Err(Stop::Error(e)) if !is_damage(&e) => return Err(e),
+                    // Still unreadable: it stays where it was.
+                    Err(Stop::Error(_)) => {
+                        if self.hot.remove(key).is_some_and(|hot| hot.dirty) {
+                            self.dirty -= 1;
                         }
+                        self.park_row(key.clone(), row.clone());
                     }
-                    (Err(Stop::Parked(_)), _) | (Ok(()), None) => {}
-                    (Ok(()), Some(hot)) => {
-                        self.dirty += 1;
-                        self.keep(key.clone(), Hot { dirty: true, ..hot });
-                    }
+                    _ => {}
+                }
+                if let Some(parked) = self.parked.get_mut(key) {
+                    parked.from = row.from;
+                    let mark = keys::parking(&fold.name, self.built.generation, key);
+                    self.pending.put(Shelf::Checkpoints, mark, to_json(parked));
                 }
             }
         }
@@ -63,28 +64,44 @@ impl Lane {
     }
 }
 
-/// Own events of a branch after a sequence, up to a position.
+/// What cannot be read, and ends a walk.
+pub(in crate::project) struct Damage {
+    /// The event, where it is known.
+    pub(in crate::project) sequence: Option<u64>,
+    /// Its position, or one that is not after it.
+    pub(in crate::project) position: u64,
+    pub(in crate::project) error: Error,
+}
+
+/// Own events of a branch after a sequence, up to a position or to one that cannot be read.
 pub(in crate::project) fn own_events(
     reader: &Reader,
     branch: &Branch,
     after: u64,
     position: u64,
     mut take: impl FnMut(&Event) -> Result<()>,
-) -> Result<u64> {
+) -> Result<Option<Damage>> {
     let mut from = after.max(branch.fork) + 1;
-    let mut taken = 0;
+    let (mut last, mut most) = (0, PROJECT_PAGE);
     loop {
-        let range = Range { from, to: u64::MAX, limit: PROJECT_PAGE, reverse: false };
-        let page = reader.page(branch, range)?;
+        let read = up_to_damage(&mut most, |limit| {
+            reader.page(branch, Range { from, to: u64::MAX, limit, reverse: false })
+        });
+        let page = match read {
+            Err(error) if is_damage(&error) => {
+                return Ok(Some(Damage { sequence: Some(from), position: last + 1, error }));
+            }
+            read => read?,
+        };
         if page.is_empty() {
-            return Ok(taken);
+            return Ok(None);
         }
         for event in &page {
             if event.position().get() > position {
-                return Ok(taken);
+                return Ok(None);
             }
             take(event)?;
-            taken += 1;
+            last = event.position().get();
             from = event.sequence().get() + 1;
         }
     }

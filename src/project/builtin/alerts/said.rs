@@ -1,7 +1,11 @@
 //! What an event says to the rules.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use super::super::parsed::parsed;
+use super::super::roles::clip;
 use super::rule::By;
 use crate::event::{Catalogue, Event, Measure, Phase, Role};
 
@@ -9,7 +13,7 @@ use crate::event::{Catalogue, Event, Measure, Phase, Role};
 pub(super) struct Said<'a> {
     pub(super) event: &'a Event,
     pub(super) role: Option<&'a Role>,
-    pub(super) payload: Value,
+    pub(super) payload: Arc<Value>,
     /// Kind and name of what it is about.
     pub(super) entity: Option<(String, String)>,
     called: Option<String>,
@@ -22,12 +26,12 @@ impl<'a> Said<'a> {
         let role = catalogue.role(event.kind());
         // What is no JSON says nothing.
         let read = event.is_json() && (whole || role.is_some());
-        let payload = if read { event.json().unwrap_or_default() } else { Value::Null };
+        let payload = if read { parsed(event) } else { Arc::default() };
         let of = role.and_then(|role| role.entity.as_ref());
         Self {
             event,
-            entity: of.map(|e| (e.kind.clone(), e.id(&payload, event.correlation()))),
-            called: of.and_then(|e| e.name(&payload)),
+            entity: of.map(|e| (e.kind.clone(), clip(e.id(&payload, event.correlation())))),
+            called: of.and_then(|e| e.name(&payload)).map(clip),
             phase: role.and_then(|role| role.phase(&payload)),
             role,
             payload,

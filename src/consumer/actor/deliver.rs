@@ -1,0 +1,158 @@
+//! Handing out: which events there are, and who gets them.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+
+use super::super::call::{Named, Offer};
+use super::super::machine::{Look, Taken};
+use super::{Actor, Answers};
+use crate::error::{Error, Result};
+use crate::event::{Event, Place, Position};
+use crate::follow::{Followed, unblocked};
+use crate::limits::DEFAULT_PAGE;
+use crate::store::{Marks, Range, Shape};
+
+/// Events that were read on the way and may be handed out soon.
+const AT_HAND: usize = 512;
+
+impl Actor {
+    /// Deliveries that nobody received were none.
+    pub(super) fn take_returned(&mut self) {
+        for delivery in self.returned.take() {
+            self.machine.give_back(delivery);
+            self.changed = true;
+        }
+    }
+
+    /// Gives events to those who ask, as far as there are any.
+    pub(super) async fn hand_out(&mut self, answers: &mut Answers, marks: &mut Marks) -> Result<()> {
+        self.asking.retain(|(_, reply)| !reply.is_closed());
+        while !self.asking.is_empty() {
+            self.look().await?;
+            self.glance()?;
+            let Some(taken) = self.machine.take(self.clock.now()) else { break };
+            self.changed = true;
+            let named = Named { delivery: taken.delivery, position: taken.position };
+            if taken.again && !self.letterbox.has(Position::new(taken.position)) {
+                let _ = self.machine.settled(taken.delivery);
+                continue;
+            }
+            let event = match self.event(&taken).await? {
+                Ok(event) => event,
+                Err(error) => {
+                    if let Ok(dead) = self.machine.settled(taken.delivery) {
+                        self.set_aside(&dead, error.to_string(), marks)?;
+                    }
+                    continue;
+                }
+            };
+            let Some((_, reply)) = self.asking.pop_front() else { break };
+            let (deliveries, returned) = (taken.deliveries, self.returned.clone());
+            answers.offers.push((reply, Offer { event: Some(event), deliveries, named, returned }));
+        }
+        if self.machine.wants_more(self.asking.len()) && !self.is_caught_up()? {
+            return Ok(());
+        }
+        // Nobody has an event for those who do not wait.
+        for (patient, reply) in std::mem::take(&mut self.asking) {
+            match patient {
+                true => self.asking.push_back((patient, reply)),
+                false => drop(reply.send(Ok(None))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the next events of branches that were settled up to their last one.
+    async fn look(&mut self) -> Result<()> {
+        while let Some(look) = self.machine.look(self.asking.len()) {
+            let page = self.read(&look).await?;
+            let until = page.last().map_or(look.until, |event| event.sequence().get());
+            let wanted = page.into_iter().find(|event| self.wants(event));
+            let found = wanted.as_ref().map(|event| (event.sequence().get(), event.position().get()));
+            self.machine.found(&Look { until, ..look }, found);
+            if let Some(event) = wanted {
+                self.keep(event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is at hand of the global order, without waiting for it.
+    fn glance(&mut self) -> Result<()> {
+        while self.machine.wants_more(self.asking.len()) {
+            let mut context = Context::from_waker(Waker::noop());
+            match Pin::new(&mut self.following).poll_next(&mut context) {
+                Poll::Ready(Some(item)) => self.scan(item?),
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn scan(&mut self, item: Followed) {
+        let Followed::Event { event, .. } = item else { return };
+        let wanted = self.wants(&event);
+        let (sequence, position) = (event.sequence().get(), event.position().get());
+        self.machine.scan(event.place(), sequence, position, wanted);
+        if wanted {
+            self.keep(event);
+        }
+    }
+
+    fn keep(&mut self, event: Event) {
+        if self.at_hand.len() >= AT_HAND {
+            self.at_hand.clear();
+        }
+        self.at_hand.insert(event.position().get(), event);
+    }
+
+    /// Whether an event is to be handed out; also one that cannot be made new, which becomes a letter.
+    fn wants(&self, event: &Event) -> bool {
+        let Ok(reader) = self.desk.reader() else { return true };
+        match reader.taken(event.clone(), &self.filter, Shape::Newest) {
+            None => false,
+            Some(Err(_)) => true,
+            Some(Ok(event)) => !self.except.as_ref().is_some_and(|except| except.takes_kind(event.kind())),
+        }
+    }
+
+    async fn read(&mut self, look: &Look) -> Result<Vec<Event>> {
+        let (reader, place) = (self.desk.reader()?, look.place.clone());
+        let range = Range { from: look.after + 1, to: look.until, limit: DEFAULT_PAGE / 8, reverse: false };
+        unblocked(move || reader.page(&*reader.branch(&place)?, range)).await
+    }
+
+    /// The event as it was recorded.
+    async fn recorded(&mut self, place: &Place, sequence: u64) -> Result<Event> {
+        let look = Look { place: place.clone(), after: sequence.saturating_sub(1), until: sequence };
+        let event = self.read(&look).await?.into_iter().next();
+        event
+            .ok_or_else(|| Error::corrupt(format!("{place}@{sequence}"), "it was delivered and is not there"))
+    }
+
+    /// The event to hand out, or why it cannot be.
+    async fn event(&mut self, taken: &Taken) -> Result<Result<Event>> {
+        let event = match self.at_hand.remove(&taken.position) {
+            Some(event) => event,
+            None => self.recorded(&taken.place, taken.sequence).await?,
+        };
+        match self.desk.reader()?.shaped(event) {
+            Err(error @ Error::Upcast { .. }) => Ok(Err(error)),
+            shaped => shaped.map(Ok),
+        }
+    }
+
+    /// Whether the global order has nothing more for now.
+    fn is_caught_up(&self) -> Result<bool> {
+        let (reader, scanned) = (self.desk.reader()?, self.machine.scanned());
+        let to = reader.committed();
+        match &self.config.session {
+            _ if scanned >= to.get() => Ok(true),
+            None => Ok(false),
+            Some(session) => Ok(reader.page_session(session, Position::new(scanned), to, 1)?.is_empty()),
+        }
+    }
+}

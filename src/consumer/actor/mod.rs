@@ -1,0 +1,282 @@
+//! The task behind a consumer: it alone holds the machine, and writes what the machine decides before anybody is told.
+//!
+//! It holds no handle of the store, which would keep it open: it ends with the store, or with its last worker.
+
+mod clock;
+mod deliver;
+mod settle;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::call::{Call, Offer, Reply, Returned};
+use super::config::ConsumerConfig;
+use super::letters::Letterbox;
+use super::machine::Machine;
+use crate::codec::ConsumerRow;
+use crate::error::{Error, Result};
+use crate::event::{Event, Filter, Sequence};
+use crate::follow::{Followed, Following};
+use crate::limits::CONSUMER_GROUP;
+use crate::store::{Desk, Marks, Shelf};
+use clock::Clock;
+
+/// Positions after which it is written, now and then, how far nothing was wanted.
+const STRIDE: u64 = 4_096;
+
+/// … and after this time when nothing is wanted for long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a task is started with.
+pub(super) struct Start {
+    pub(super) name: String,
+    pub(super) desk: Desk,
+    pub(super) row: ConsumerRow,
+    pub(super) config: ConsumerConfig,
+    pub(super) letterbox: Letterbox,
+    pub(super) following: Following,
+    pub(super) end: watch::Receiver<bool>,
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) ended: Arc<OnceLock<Error>>,
+}
+
+pub(super) struct Actor {
+    desk: Desk,
+    name: String,
+    row: ConsumerRow,
+    config: ConsumerConfig,
+    filter: Filter,
+    except: Option<Filter>,
+    machine: Machine,
+    letterbox: Letterbox,
+    following: Following,
+    end: watch::Receiver<bool>,
+    calls: mpsc::Receiver<Call>,
+    ended: Arc<OnceLock<Error>>,
+    returned: Arc<Returned>,
+    clock: Clock,
+    /// Who asks for an event, and whether they wait for one.
+    asking: VecDeque<(bool, Reply<Option<Offer>>)>,
+    inbox: VecDeque<Call>,
+    at_hand: HashMap<u64, Event>,
+    /// The row has to be written before anybody is answered.
+    changed: bool,
+    saved: u64,
+    /// When what was passed over is to be written.
+    save_at: Option<Instant>,
+}
+
+/// What is answered once everything is written.
+#[derive(Default)]
+struct Answers {
+    settled: Vec<Reply<()>>,
+    offers: Vec<(Reply<Option<Offer>>, Offer)>,
+}
+
+impl Actor {
+    pub(super) fn new(start: Start) -> Self {
+        let Start { name, desk, row, config, letterbox, following, end, calls, ended } = start;
+        let clock = Clock::new();
+        let (filter, except) = config.filters();
+        let machine = Machine::load(config.rules(), row.scanned, row.next_delivery, &row.lanes, clock.now());
+        let saved = row.scanned;
+        Self {
+            desk,
+            name,
+            row,
+            config,
+            filter,
+            except,
+            machine,
+            letterbox,
+            following,
+            end,
+            calls,
+            ended,
+            returned: Arc::default(),
+            clock,
+            asking: VecDeque::new(),
+            inbox: VecDeque::new(),
+            at_hand: HashMap::new(),
+            changed: false,
+            saved,
+            save_at: None,
+        }
+    }
+
+    /// The task's life.
+    pub(super) async fn run(mut self) {
+        let error = match self.work().await {
+            Ok(()) => Error::Closed { after: None },
+            Err(error) => {
+                if !matches!(error, Error::Closed { .. }) {
+                    tracing::error!(consumer = self.name, %error, "a consumer has stopped");
+                }
+                error
+            }
+        };
+        let _ = self.ended.set(error.clone());
+        let error = self.ended.get().cloned().unwrap_or(error);
+        let Self { following, mut calls, asking, mut inbox, .. } = self;
+        // The file is let go of before anybody can see that the task has ended.
+        drop(following);
+        calls.close();
+        asking.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
+        while let Some(call) = inbox.pop_front().or_else(|| calls.try_recv().ok()) {
+            refuse(call, &error);
+        }
+    }
+
+    async fn work(&mut self) -> Result<()> {
+        self.take_letters_back()?;
+        let mut rung = false;
+        loop {
+            if std::mem::take(&mut rung) {
+                self.take_letters_back()?;
+            }
+            let on = self.turn().await?;
+            if !on || *self.end.borrow() {
+                return self.leave().await;
+            }
+            if !self.inbox.is_empty() {
+                continue;
+            }
+            let more = self.machine.wants_more(self.asking.len());
+            if self.machine.scanned() > self.saved {
+                self.save_at.get_or_insert_with(|| Instant::now() + PATIENCE);
+            }
+            let due = self.machine.next_due().map(|due| self.clock.instant(due));
+            let due = [due, self.save_at].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                call = self.calls.recv() => match call {
+                    Some(call) => self.inbox.push_back(call),
+                    None => return self.leave().await,
+                },
+                _ = self.end.changed() => {}
+                item = next(&mut self.following), if more => match item {
+                    Some(item) => self.scan(item?),
+                    None => return self.leave().await,
+                },
+                () = until(due) => {}
+                () = self.returned.rung() => {}
+                () = self.letterbox.rung() => rung = true,
+            }
+        }
+    }
+
+    /// Everything that was asked for by now, in one commit. `false` when it was asked to end.
+    async fn turn(&mut self) -> Result<bool> {
+        let mut answers = Answers::default();
+        let mut marks = Marks::new();
+        let mut bound = Vec::new();
+        let mut on = true;
+        for _ in 0..CONSUMER_GROUP {
+            let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) else { break };
+            match call {
+                Call::Next { patient, reply } => self.asking.push_back((patient, reply)),
+                Call::Settle { named, how, reply } => match self.settle(named, how, &mut marks)? {
+                    Ok(()) => answers.settled.push(reply),
+                    Err(stale) => drop(reply.send(Err(stale))),
+                },
+                Call::AckWith { named, batch, reply } => bound.push((named, batch, reply)),
+                Call::Reset { following, reply } => {
+                    self.reset(*following)?;
+                    answers.settled.push(reply);
+                }
+                Call::End => on = false,
+            }
+        }
+        self.take_returned();
+        for dead in self.machine.expire(self.clock.now()) {
+            let error = format!("was not acknowledged in time after {} deliveries", dead.deliveries);
+            self.set_aside(&dead, error, &mut marks)?;
+        }
+        if on {
+            self.hand_out(&mut answers, &mut marks).await?;
+        }
+        self.save(marks).await?;
+        answers.settled.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+        // Who has gone meanwhile drops the offer, which brings it back.
+        answers.offers.into_iter().for_each(|(reply, offer)| drop(reply.send(Ok(Some(offer)))));
+        for (named, batch, reply) in bound {
+            let answer = self.ack_with(named, *batch).await?;
+            let _ = reply.send(answer);
+        }
+        Ok(on)
+    }
+
+    /// Letters that were sent again take their turn.
+    fn take_letters_back(&mut self) -> Result<()> {
+        for letter in self.letterbox.again()? {
+            let sequence = letter.at.sequence().map_or(0, Sequence::get);
+            self.machine.replay(letter.at.place(), sequence, letter.position.get());
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, following: Following) -> Result<()> {
+        let (next, begin) = (self.machine.next_delivery(), following.begun());
+        self.machine = Machine::load(self.config.rules(), begin, next, &[], self.clock.now());
+        self.following = following;
+        self.at_hand.clear();
+        self.changed = true;
+        self.take_letters_back()
+    }
+
+    fn put_row(&mut self, marks: &mut Marks) {
+        self.row.scanned = self.machine.scanned();
+        self.row.next_delivery = self.machine.next_delivery();
+        self.row.lanes = self.machine.rows();
+        marks.put(Shelf::Consumers, super::info::key(&self.name), self.row.encode());
+    }
+
+    /// Writes what has changed. What was only passed over is written now and then, and may be lost: it is passed over
+    /// again.
+    async fn save(&mut self, mut marks: Marks) -> Result<()> {
+        let strode = self.machine.scanned() >= self.saved.saturating_add(STRIDE)
+            || self.save_at.is_some_and(|at| at <= Instant::now());
+        if !self.changed && !strode && marks.is_empty() {
+            return Ok(());
+        }
+        let durable = std::mem::take(&mut self.changed) || !marks.is_empty();
+        self.put_row(&mut marks);
+        (self.saved, self.save_at) = (self.machine.scanned(), None);
+        self.desk.mark_async(if durable { marks } else { marks.relaxed() }).await
+    }
+
+    /// The last thing: what nobody received goes back, and how far it came is written.
+    async fn leave(&mut self) -> Result<()> {
+        self.take_returned();
+        self.changed |= self.machine.scanned() > self.saved;
+        // The store may take nothing more.
+        if *self.end.borrow() {
+            return Err(Error::Closed { after: None });
+        }
+        self.save(Marks::new()).await
+    }
+}
+
+async fn next(following: &mut Following) -> Option<Result<Followed>> {
+    following.next().await
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn refuse(call: Call, error: &Error) {
+    match call {
+        Call::Next { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Call::Settle { reply, .. } | Call::Reset { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Call::AckWith { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Call::End => {}
+    }
+}
