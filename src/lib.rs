@@ -20,6 +20,7 @@
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
 //! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
+//! | [`bus`] | handlers in the process: who is called for which event, in which order. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
@@ -28,6 +29,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod bus;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -46,6 +48,7 @@ pub mod store;
 pub mod testkit;
 pub mod wire;
 
+pub use bus::{Bus, Heard, Persistence, Retry};
 pub use consumer::{Consumer, ConsumerConfig, ConsumerInfo, Delivery, Letter, Owner, Token};
 pub use error::{Error, Result};
 pub use event::{

@@ -1,0 +1,47 @@
+//! Handlers in the process: who is called for which event, in which order, and what happens when a call fails.
+//!
+//! Every handler has a follower of its own, so a slow one costs the others nothing. What is decided, in `lane` and
+//! `gate`, is decided without I/O and without a clock; what is around it does as it is told. Needs a tokio runtime.
+
+mod answer;
+mod backoff;
+mod builder;
+#[allow(clippy::module_inception, reason = "the bus itself")]
+mod bus;
+mod core;
+mod current;
+mod drive;
+#[cfg(test)]
+mod explored;
+mod gate;
+mod handler;
+mod heard;
+mod history;
+mod lane;
+mod lanes;
+mod listen;
+mod metrics;
+mod nowait;
+mod persist;
+mod publish;
+mod route;
+mod run;
+mod seat;
+mod stats;
+mod subscribe;
+mod tickets;
+mod trace;
+
+pub use answer::{Answer, Failure, IntoAnswer};
+pub use backoff::Retry;
+pub use builder::BusBuilder;
+pub use bus::{Bus, BusClosed};
+pub use current::handling;
+pub use heard::Heard;
+pub use history::HistoryCounts;
+pub use listen::Listener;
+pub use persist::Persistence;
+pub use publish::{Answered, Published};
+pub use route::imported_pattern;
+pub use stats::{BusStats, HandlerStats};
+pub use subscribe::{Subscribe, Subscription, SubscriptionGuard};
