@@ -19,6 +19,7 @@
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
+//! | [`bus`] | timers, and the spill for when the store cannot write |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
@@ -27,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod bus;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
