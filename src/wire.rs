@@ -4,6 +4,7 @@
 mod coverage;
 mod laid;
 mod overview;
+mod timer;
 
 pub use coverage::TypeCoverage;
 pub use laid::Laid;
@@ -19,6 +20,7 @@ use crate::project::{Change, Parked, ProjectionInfo, Reading};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
 
 pub use overview::{Described, SessionCard, StoreStats};
+pub use timer::{Fired, Timer};
 
 /// How an error is told to programs: a name that does not change, an exit code, and an HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

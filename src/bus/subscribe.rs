@@ -285,6 +285,12 @@ impl Subscription {
         self.seat.reached(Phase::Gone).await;
     }
 
+    /// Whether it takes events.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.seat.phase() == Phase::Running
+    }
+
     /// Its counts and times.
     #[must_use]
     pub fn stats(&self) -> HandlerStats {

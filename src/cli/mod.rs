@@ -36,6 +36,7 @@ mod style;
 mod table;
 mod tail;
 mod timeline;
+mod timers;
 mod types;
 mod verify;
 mod view;
@@ -153,6 +154,8 @@ enum Verb {
     Projections(projections::Args),
     /// Fold the states of a projection anew
     Rebuild(rebuild::Args),
+    /// Record events later: make, list, cancel and fire timers
+    Timers(timers::Args),
     /// Take in sessions that other programs wrote
     Import(import::Args),
     /// Write events for other programs, or give imported files back
@@ -276,6 +279,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Timeline(args) => timeline::run(&args, app),
         Verb::Projections(args) => projections::run(&args, app),
         Verb::Rebuild(args) => rebuild::run(&args, app),
+        Verb::Timers(args) => timers::run(args, app),
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),

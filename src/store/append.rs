@@ -81,7 +81,6 @@ impl Batch {
 
     /// Writes these marks in the transaction that has the events; also when the append turns out to be a retry,
     /// whose events are there already.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the bus acknowledges with it"))]
     pub(crate) fn marks(mut self, marks: Marks) -> Self {
         self.marks = marks;
         self
