@@ -251,7 +251,8 @@ impl Subscribe {
             once: self.once,
             awaited: self.awaited,
         };
-        let start = Start { scanned: following.scanned(), late: !self.from_end, told, letters };
+        let reader = core.desk.reader()?;
+        let start = Start { scanned: following.scanned(), late: !self.from_end, told, letters, reader };
         let seat = Arc::new(Seat::new(id, asked, core.clone(), start));
         core.enter(&seat)?;
         core.runtime.spawn(drive(seat.clone(), following, hears));
