@@ -131,7 +131,7 @@ impl BusBuilder {
         Ok(self)
     }
 
-    /// The runtime on which handlers run: that of the caller of [`open`](Self::open) unless said.
+    /// The runtime on which handlers run, with its timer enabled: that of the caller of [`open`](Self::open) unless said.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

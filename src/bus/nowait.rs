@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::bus::Bus;
 use super::core::Core;
 use super::current;
-use super::persist::Persistence;
+use super::persist::{Persistence, durability};
 use super::publish::{branch_of, ephemeral};
 use super::seat::over;
 use super::spill::is_of_the_event;
@@ -29,7 +29,7 @@ pub(super) enum Queued {
     Event {
         place: Place,
         event: Box<NewEvent>,
-        relaxed: bool,
+        asked: Option<Persistence>,
     },
     /// Everything before it was dealt with.
     Flush(oneshot::Sender<()>),
@@ -115,8 +115,7 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
     let (place, event, error) = if *spilling {
         (place, event, Error::storage("earlier events wait in the spill"))
     } else {
-        let relaxed = persistence == Some(Persistence::Relaxed);
-        let queued = Queued::Event { place, event: Box::new(event), relaxed };
+        let queued = Queued::Event { place, event: Box::new(event), asked: persistence };
         let (back, error) = match core.nowait.queue.try_send(queued) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Full(back)) => {
@@ -230,18 +229,18 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
 async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
     let mut events = Vec::new();
     let mut flushed = Vec::new();
-    let mut relaxed = true;
+    let mut kept = Vec::new();
     for item in queued {
         match item {
-            Queued::Event { place, event, relaxed: may } => {
-                relaxed &= may;
+            Queued::Event { place, event, asked } => {
+                kept.push(asked);
                 events.push((place, *event));
             }
             Queued::Flush(done) => flushed.push(done),
         }
     }
     if !events.is_empty() {
-        record(core, events, relaxed).await;
+        record(core, events, durability(&kept)).await;
     }
     for done in flushed {
         let _ = done.send(());
@@ -250,16 +249,16 @@ async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
 
 /// Appends them as one; when one of them spoils it, each alone. What the store cannot write, and everything after it,
 /// is set aside.
-async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, relaxed: bool) {
+async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Option<Durability>) {
     let count = events.len() as u64;
-    match append(core, &events, relaxed).await {
+    match append(core, &events, durability).await {
         Ok(()) => drop(core.counts.published.fetch_add(count, Relaxed)),
         Err(error) if !is_of_the_event(&error) => drop(set_aside(core, events, error).await),
         Err(_) => {
             let mut events = events.into_iter();
             while let Some(one) = events.next() {
                 let one = [one];
-                match append(core, &one, relaxed).await {
+                match append(core, &one, durability).await {
                     Ok(()) => drop(core.counts.published.fetch_add(1, Relaxed)),
                     Err(error) if is_of_the_event(&error) => {
                         one.iter().for_each(|(_, event)| refused(core, event, &error));
@@ -274,15 +273,15 @@ async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, relaxed: bool)
     }
 }
 
-async fn append(core: &Core, events: &[(Place, NewEvent)], relaxed: bool) -> Result<()> {
+async fn append(core: &Core, events: &[(Place, NewEvent)], durability: Option<Durability>) -> Result<()> {
     let mut batch = Batch::new();
     for part in events.chunk_by(|a, b| a.0 == b.0) {
         let [(place, _), ..] = part else { continue };
         let events: Vec<NewEvent> = part.iter().map(|(_, event)| event.clone()).collect();
         batch = batch.add(Address::from(place.clone()), Expect::Any, events)?;
     }
-    if relaxed {
-        batch = batch.durability(Durability::Relaxed);
+    if let Some(durability) = durability {
+        batch = batch.durability(durability);
     }
     core.desk.append_async(batch).await.map(|_| ())
 }

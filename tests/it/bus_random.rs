@@ -153,8 +153,7 @@ fn check(store: &Store, number: usize, plan: &Plan, log: &Log, events: &[Event])
     let owner = Owner::handler(format!("h{number}")).unwrap();
     let letters = store.letters(Some(&owner), None, 10_000).unwrap();
     let mut letters: Vec<String> = letters.iter().map(|l| l.at.to_string()).collect();
-    let full =
-        |at: &String| at.contains('/').then(|| at.clone()).unwrap_or_else(|| at.replacen('@', "/main@", 1));
+    let full = |at: &String| if at.contains('/') { at.clone() } else { at.replacen('@', "/main@", 1) };
     letters = letters.iter().map(full).collect();
     letters.sort();
     lost.sort();
