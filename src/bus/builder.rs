@@ -1,6 +1,7 @@
 //! Settings of a bus.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -28,6 +29,8 @@ pub(super) struct Settings {
     pub(super) drain_limit: Duration,
     pub(super) nowait: usize,
     pub(super) rules: Rules,
+    /// `None`: beside the store, when it has a file.
+    pub(super) spill: Option<PathBuf>,
 }
 
 impl fmt::Debug for Settings {
@@ -56,6 +59,7 @@ impl Default for BusBuilder {
             drain_limit: Duration::from_millis(DEFAULT_DRAIN_MS),
             nowait: DEFAULT_NOWAIT_EVENTS,
             rules: Rules::default(),
+            spill: None,
         };
         Self { settings, runtime: None }
     }
@@ -111,6 +115,13 @@ impl BusBuilder {
         self
     }
 
+    /// The file of the [`Spill`](super::Spill): beside the store's file unless said. A store in memory has none unless
+    /// said.
+    pub fn spill(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.spill = Some(path.into());
+        self
+    }
+
     /// How events of these types are kept. The rule that was given last counts; without one it is as the store has it.
     ///
     /// # Errors
@@ -120,7 +131,7 @@ impl BusBuilder {
         Ok(self)
     }
 
-    /// The runtime on which handlers run: that of the caller of [`open`](Self::open) unless said.
+    /// The runtime on which handlers run, with its timer enabled: that of the caller of [`open`](Self::open) unless said.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

@@ -1,6 +1,7 @@
 use crate::error::Result;
 use crate::event::{Catalogue, Filter, Invalid, Pattern};
 use crate::limits::MAX_PERSIST_RULES;
+use crate::store::Durability;
 
 /// How an event that is published is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,15 @@ pub enum Persistence {
     /// Never recorded: told to the handlers and listeners that are there at this moment, and forgotten. It has no
     /// sequence and no position.
     Ephemeral,
+}
+
+/// How events are appended together: durably if any of them asks for it, relaxed if all do, else as the store has it.
+pub(super) fn durability(asked: &[Option<Persistence>]) -> Option<Durability> {
+    if asked.contains(&Some(Persistence::Durable)) {
+        return Some(Durability::Durable);
+    }
+    let relaxed = !asked.is_empty() && asked.iter().all(|p| *p == Some(Persistence::Relaxed));
+    relaxed.then_some(Durability::Relaxed)
 }
 
 /// Which types are kept how. The last rule that matches counts.
@@ -37,6 +47,15 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_asks_for_durability_has_it_for_its_neighbours_too() {
+        let (durable, relaxed) = (Some(Persistence::Durable), Some(Persistence::Relaxed));
+        assert_eq!(durability(&[relaxed, durable, None]), Some(Durability::Durable));
+        assert_eq!(durability(&[relaxed, relaxed]), Some(Durability::Relaxed));
+        assert_eq!(durability(&[relaxed, None]), None);
+        assert_eq!(durability(&[]), None);
+    }
 
     #[test]
     fn the_last_rule_that_matches_counts() {

@@ -8,14 +8,14 @@ use super::bus::Bus;
 use super::core::Core;
 use super::current;
 use super::heard::Heard;
-use super::persist::Persistence;
+use super::persist::{Persistence, durability};
 use super::seat::{Phase, Seat};
 use super::tickets::{Held, lock};
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Expect, Invalid, NewEvent, Place};
 use crate::follow::unblocked;
-use crate::store::{Batch, Durability, Receipt};
+use crate::store::{Batch, Receipt};
 
 /// What became of published events.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,14 +103,13 @@ pub(super) fn branch_of(address: Address) -> Result<Place> {
 pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent>) -> Result<Published> {
     let mut recorded = Vec::new();
     let mut told = Vec::new();
-    let mut relaxed = true;
+    let mut asked = Vec::new();
     for event in events {
         let event = current::stamp(event);
         match core.settings.rules.of(event.kind()) {
             Some(Persistence::Ephemeral) => told.push(ephemeral(core, &place, &event)?),
-            Some(Persistence::Relaxed) => recorded.push(event),
-            Some(Persistence::Durable) | None => {
-                relaxed = false;
+            persistence => {
+                asked.push(persistence);
                 recorded.push(event);
             }
         }
@@ -127,8 +126,8 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
         0 => None,
         count => {
             let mut batch = Batch::new().add(Address::from(place), Expect::Any, recorded)?;
-            if relaxed {
-                batch = batch.durability(Durability::Relaxed);
+            if let Some(durability) = durability(&asked) {
+                batch = batch.durability(durability);
             }
             let receipt = core.desk.append_async(batch).await?;
             core.counts.published.fetch_add(count as u64, Relaxed);
