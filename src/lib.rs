@@ -21,6 +21,7 @@
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
 //! | [`bus`] | timers, and the spill for when the store cannot write |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
+//! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
 //!
@@ -34,6 +35,7 @@ pub mod bus;
 pub mod cli;
 #[doc(hidden)]
 pub mod codec;
+pub mod config;
 pub mod error;
 pub mod event;
 pub mod follow;

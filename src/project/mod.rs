@@ -21,6 +21,7 @@ mod status;
 mod task;
 mod timeline;
 mod view;
+mod window;
 
 pub use bell::Retried;
 pub use fold::{AnyState, ApplyError, DynProjection, Emit, Projection, Scope};
@@ -29,3 +30,4 @@ pub use info::{Parked, ProjectionInfo};
 pub use task::{Progress, Rebuild};
 pub use timeline::{Lasting, Span, Timeline, Warning};
 pub use view::{Projected, Reading};
+pub use window::{Window, WindowCounts};

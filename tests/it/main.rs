@@ -29,6 +29,8 @@ mod cli_tail;
 #[cfg(feature = "cli")]
 mod cli_timeline;
 #[cfg(feature = "cli")]
+mod cli_timers;
+#[cfg(feature = "cli")]
 mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
@@ -50,4 +52,5 @@ mod properties;
 mod store;
 mod stress;
 mod support;
+mod timers_kill;
 mod upcasts;

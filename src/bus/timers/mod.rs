@@ -206,6 +206,14 @@ impl Store {
     }
 }
 
+/// A row of the table of timers, for programs that take a store apart.
+///
+/// # Errors
+/// [`Error::Corrupt`] for anything that is none.
+pub fn parse_timer_row(key: &[u8], value: &[u8]) -> Result<Timer> {
+    Row::decode(key, value).map(Timer::from)
+}
+
 fn place<A>(address: A) -> Result<Place>
 where
     A: TryInto<Address>,
