@@ -19,7 +19,8 @@
 //! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
-//! | [`bus`] | timers, and the spill for when the store cannot write |
+//! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
+//! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot write. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
@@ -36,6 +37,7 @@ pub mod cli;
 #[doc(hidden)]
 pub mod codec;
 pub mod config;
+pub mod consumer;
 pub mod error;
 pub mod event;
 pub mod follow;
@@ -48,6 +50,8 @@ pub mod store;
 pub mod testkit;
 pub mod wire;
 
+pub use bus::{Bus, Heard, Persistence, Retry};
+pub use consumer::{Letter, Owner};
 pub use error::{Error, Result};
 pub use event::{
     Address, BranchName, Catalogue, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place,

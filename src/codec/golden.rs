@@ -80,11 +80,25 @@ const META: Meta = Meta {
     counts: Counts { sessions: 3, branches: 300, payload_bytes: 70_000 },
 };
 const HEADER: FileHeader = FileHeader { journal: 4_096, tables: 135_168, secret: [5; 16] };
+
+fn letter() -> LetterRow {
+    LetterRow {
+        place: branch_row().place,
+        sequence: 70_002,
+        id: EventId::from_bytes([7; 16]),
+        kind: "a.b".into(),
+        error: "no such host".into(),
+        deliveries: 5,
+        first: 1_767_225_600_000_000,
+        last: -1,
+    }
+}
+
 const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX };
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 13] = [
+    let now: [(&str, Vec<u8>); 14] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
@@ -98,6 +112,7 @@ fn every_layout_is_what_it_was() {
         ("entry", encode_entry(&[3; 16], 260, u64::MAX - 1, true, b"a frame").0),
         ("header", HEADER.encode().to_vec()),
         ("mark", encode_mark(3, b"key", b"value")),
+        ("letter", letter().encode()),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let other: Vec<String> = now
@@ -150,6 +165,7 @@ fn what_was_written_is_read_back() {
     assert_eq!(FileHeader::decode(golden("header").as_ref().try_into().unwrap()), Ok(HEADER));
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
     assert_eq!(decode_mark(3, b"key", &golden("mark")).unwrap(), b"value");
+    assert_eq!(LetterRow::decode(&golden("letter")).unwrap(), letter());
 }
 
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
@@ -232,6 +248,24 @@ fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
                 if let Ok(record) = decode_record(changed(&whole, at, with)) {
                     question(&record);
                 }
+            }
+        }
+    }
+}
+
+/// Rows that lie in a mark have no seal of their own.
+#[test]
+fn a_row_in_a_mark_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_does_no_harm() {
+    let rows: [(&str, Decoder); 1] = [("letter", |b| LetterRow::decode(b).map(drop))];
+    for (name, decode) in rows {
+        let whole = golden(name);
+        for len in 0..whole.len() {
+            assert!(decode(&whole.slice(..len)).is_err(), "{name} of {len} bytes was taken");
+        }
+        assert!(decode(&[&whole[..], &[0]].concat().into()).is_err(), "{name} and a byte was taken");
+        for at in 0..whole.len() {
+            for with in 1..=255 {
+                let _ = decode(&changed(&whole, at, with));
             }
         }
     }

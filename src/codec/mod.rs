@@ -9,6 +9,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
+mod letter;
 mod mark;
 mod meta;
 mod record;
@@ -20,6 +21,7 @@ pub use chunk::{Chunk, ChunkBuilder};
 pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size};
 pub use frame::{Birth, Frame, FrameBuilder, Run};
 pub use header::{FileHeader, HEADER_BYTES, MAGIC};
+pub use letter::LetterRow;
 pub use mark::{decode_mark, encode_mark};
 pub use meta::{Counts, CursorParts, FORMAT, JournalMark, Meta, OldMeta};
 pub use record::{decode_record, encode_record};

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::value::Plain;
+use crate::bus::{Bus, BusBuilder};
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
 use crate::schema::{Upcasts, Validation};
@@ -171,6 +172,16 @@ impl Settings {
                 Err(Invalid::new("validate", reason).into())
             }
         }
+    }
+
+    /// How a bus is to be opened: its workers, history, letters, spill, and whether it fires timers.
+    pub fn bus(&self) -> BusBuilder {
+        Bus::builder()
+            .workers(self.workers())
+            .history_limit(self.history_limit())
+            .letters(self.dead_letter_max())
+            .spill_limit(self.spill_bytes())
+            .timers(self.timers())
     }
 
     /// How a store is to be opened: everything here but its path. Reads the types and the event steps, if files of them

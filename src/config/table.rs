@@ -4,10 +4,10 @@
 use std::fmt;
 
 use crate::limits::{
-    DEFAULT_BUS_WORKERS, DEFAULT_CACHE_BYTES, DEFAULT_HISTORY, DEFAULT_LETTERS, DEFAULT_PAYLOAD_BYTES,
-    IDLE_SETTLE_MS, MAX_BUS_WORKERS, MAX_CACHE_BYTES, MAX_HISTORY, MAX_INTERVAL_MS, MAX_LETTERS,
-    MAX_PAYLOAD_BYTES, MAX_SETTLE_BYTES, MAX_SETTLE_EVENTS, MAX_SPILL_BYTES, PROJECT_FLUSH_MS, SETTLE_BYTES,
-    SETTLE_EVENTS, SPILL_BYTES,
+    DEFAULT_BUS_WORKERS, DEFAULT_CACHE_BYTES, DEFAULT_HANDLER_LETTERS, DEFAULT_HISTORY,
+    DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_BUS_WORKERS, MAX_CACHE_BYTES, MAX_HANDLER_LETTERS,
+    MAX_HISTORY, MAX_INTERVAL_MS, MAX_PAYLOAD_BYTES, MAX_SETTLE_BYTES, MAX_SETTLE_EVENTS, MAX_SPILL_BYTES,
+    PROJECT_FLUSH_MS, SETTLE_BYTES, SETTLE_EVENTS, SPILL_BYTES,
 };
 
 /// One key of the settings.
@@ -143,8 +143,8 @@ pub static KEYS: [Key; 20] = [
     number("history_limit", (0, MAX_HISTORY as u64, DEFAULT_HISTORY as u64), "Events that the bus remembers"),
     number(
         "dead_letter_max",
-        (1, MAX_LETTERS as u64, DEFAULT_LETTERS as u64),
-        "Letters of a consumer or handler; beyond it the oldest goes",
+        (1, MAX_HANDLER_LETTERS as u64, DEFAULT_HANDLER_LETTERS as u64),
+        "Letters of a handler; beyond it the oldest goes",
     ),
     number(
         "spill_bytes",

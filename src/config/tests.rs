@@ -76,6 +76,30 @@ fn every_setting_of_the_store_reaches_its_builder() {
     }
 }
 
+#[tokio::test]
+async fn every_setting_of_the_bus_reaches_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let loader =
+        || Settings::loader().no_file().environment(NONE).set("spill_bytes", 900).set("history_limit", 2);
+    let settings = loader().set("workers", 3).set("dead_letter_max", 4).set("timers", false).load().unwrap();
+    assert_eq!((settings.workers(), settings.dead_letter_max(), settings.timers()), (3, 4, false));
+    let store = Store::open(dir.path().join("s.redb")).unwrap();
+    let bus = settings.bus().open(&store).unwrap();
+    store.emit_later("s", crate::event::NewEvent::new("a.b"), Duration::ZERO).unwrap();
+    for _ in 0..3 {
+        bus.publish("s", crate::event::NewEvent::new("step.done")).await.unwrap();
+    }
+    let mut steps = store.follow(crate::follow::Follow::all()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(steps.next_event().await.unwrap().unwrap().kind(), "step.done");
+    }
+    bus.close().await.unwrap();
+    assert_eq!(store.timers(9).unwrap().len(), 1, "this bus was not to fire timers");
+    let bus = loader().load().unwrap().bus().open(&store).unwrap();
+    assert_eq!(steps.next_event().await.unwrap().unwrap().kind(), "a.b");
+    bus.close().await.unwrap();
+}
+
 #[test]
 fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     let dir = tempfile::tempdir().unwrap();

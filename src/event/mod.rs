@@ -30,6 +30,7 @@ pub use filter::Filter;
 pub use id::{EventId, StoreId};
 pub use invalid::Invalid;
 pub use kind::check_kind;
+pub(crate) use name::check_name;
 pub use name::{BranchName, MAIN, Place, Position, Sequence, SessionId};
 pub use pattern::Pattern;
 pub use payload::Payload;

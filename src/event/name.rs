@@ -9,7 +9,8 @@ use crate::limits::MAX_NAME_BYTES;
 /// The first branch of every session.
 pub const MAIN: &str = "main";
 
-fn check_name(field: &'static str, name: &str) -> Result<(), Invalid> {
+/// Whether a text is a name: of a session, a branch, a consumer, a handler.
+pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), Invalid> {
     if name.is_empty() {
         return Err(Invalid::new(field, "is empty"));
     }

@@ -11,7 +11,7 @@ use crate::store::{Query, Store};
 
 /// Runs a blocking read on tokio's blocking threads. Outside a runtime it runs where it is: there is no worker that
 /// others need.
-pub(super) async fn unblocked<T: Send + 'static>(
+pub(crate) async fn unblocked<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     match tokio::runtime::Handle::try_current() {

@@ -10,7 +10,7 @@ use tokio::sync::broadcast::{self, Receiver, Sender};
 
 use crate::event::{Event, SessionId};
 use crate::limits::FOLLOW_BUFFER;
-use crate::store::{CommitHook, Store};
+use crate::store::{CommitHook, Desk};
 
 /// What a commit brought to one channel. Only a hint: the follower holds it against what it has scanned.
 #[derive(Clone, Debug)]
@@ -61,8 +61,8 @@ pub(super) struct Subscription {
 
 impl Wakes {
     /// The listener of this store, there from the first follower on.
-    pub(super) fn of(store: &Store) -> Option<Arc<Self>> {
-        let hook = store.hook(|| Arc::new(Self::default()));
+    pub(super) fn of(desk: &Desk) -> Option<Arc<Self>> {
+        let hook = desk.hook(|| Arc::new(Self::default()));
         hook.as_any().downcast().ok()
     }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::append::{Batch, Receipt};
+use super::hook::CommitHook;
 use super::marks::Marks;
 use super::read::Reader;
 use super::shared::Shared;
 use super::verbs::Store;
 use super::writer::{Done, Work};
 use crate::error::{Error, Result};
-use crate::event::Position;
+use crate::event::{Position, StoreId};
 
 /// One who works behind the writer of a store.
 pub(crate) trait Behind: Any + Send + Sync + fmt::Debug {
@@ -57,6 +58,21 @@ impl Desk {
 
     pub(crate) fn who_is_behind(&self) -> Option<Arc<dyn Behind>> {
         self.shared.behind.get().cloned()
+    }
+
+    /// The listener of this store, made when it is first asked for.
+    pub(crate) fn hook(&self, make: impl FnOnce() -> Arc<dyn CommitHook>) -> Arc<dyn CommitHook> {
+        self.shared.hook.get_or_init(make).clone()
+    }
+
+    /// Bytes of a payload that this store takes.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.shared.options.payload_bytes
+    }
+
+    /// The store's identity.
+    pub(crate) fn id(&self) -> StoreId {
+        self.shared.id
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -106,7 +122,6 @@ impl Desk {
     }
 
     /// [`mark`](Self::mark) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
-    #[allow(dead_code, reason = "consumers and the bus take it up")]
     pub(crate) async fn mark_async(&self, marks: Marks) -> Result<()> {
         if marks.is_empty() {
             return Ok(());
@@ -126,7 +141,6 @@ impl Desk {
     }
 
     /// [`append`](Self::append) for tasks.
-    #[allow(dead_code, reason = "consumers and the bus take it up")]
     pub(crate) async fn append_async(&self, batch: Batch) -> Result<Receipt> {
         self.writable()?;
         let options = &self.shared.options;

@@ -23,6 +23,7 @@ mod list;
 mod marks;
 mod open;
 mod order;
+mod path;
 mod promote;
 mod query;
 mod read;

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use super::append::{Batch, Receipt};
 use super::branch::Branch;
 use super::builder::Builder;
-use super::hook::CommitHook;
 use super::list::{BranchInfo, SessionInfo};
+use super::path::is_on_path;
 use super::read::Reader;
 use super::shared::Shared;
 use super::slot::{Answer, Slot};
@@ -84,11 +84,6 @@ impl Store {
     /// A reader that outlives `close`. Crate-wide: readers above this room hold one.
     pub(crate) fn reader(&self) -> Result<Reader> {
         Ok(Reader { shared: self.shared().clone(), db: self.shared().db()? })
-    }
-
-    /// The listener of this store, made when it is first asked for.
-    pub(crate) fn hook(&self, make: impl FnOnce() -> Arc<dyn CommitHook>) -> Arc<dyn CommitHook> {
-        self.shared().hook.get_or_init(make).clone()
     }
 
     /// The store's identity.
@@ -403,9 +398,26 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if is_on_path() {
+            let threads = Mutex::new(std::mem::take(&mut *lock(&self.threads)));
+            // Closing waits for the writer, and this thread is the writer.
+            close_elsewhere(Self { shared: self.shared.clone(), threads, closing: Mutex::new(()) });
+            return;
+        }
         if let Err(error) = self.close() {
             tracing::warn!(%error, "the store was dropped and could not be closed properly");
         }
+    }
+}
+
+fn close_elsewhere(handle: Handle) {
+    let handle = Arc::new(Mutex::new(Some(handle)));
+    let theirs = handle.clone();
+    let spawned =
+        std::thread::Builder::new().name("retold-close".into()).spawn(move || drop(lock(&theirs).take()));
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no thread can be had to close the store; it stays open until the process ends");
+        std::mem::forget(lock(&handle).take());
     }
 }
 

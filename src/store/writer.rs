@@ -15,6 +15,7 @@ use super::append::{Durability, Prepared, Receipt};
 use super::branch::Branch;
 use super::commit::Core;
 use super::marks::Marks;
+use super::path::OnPath;
 use super::shared::Shared;
 use super::slot::{Answer, Gate, Slot};
 use super::sync::lock;
@@ -215,6 +216,7 @@ impl Shared {
     }
 
     fn lead_one_group(&self) {
+        let _path = OnPath::enter();
         let mut core = lock(&self.writer.core);
         self.gather(&core);
         let (group, latched, crowd) = {

@@ -10,6 +10,7 @@
 mod alerts;
 mod bitflip;
 mod builtin;
+mod bus;
 #[cfg(feature = "schema")]
 mod catalogue;
 #[cfg(feature = "cli")]

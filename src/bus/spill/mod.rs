@@ -156,7 +156,6 @@ impl Spill {
     ///
     /// # Errors
     /// As [`put`](Self::put). [`Error::Invalid`] when any of them is; then none is kept.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the bus drains its queue with it"))]
     pub(crate) fn put_all<'a>(
         &self,
         events: impl IntoIterator<Item = (&'a Place, &'a NewEvent)>,

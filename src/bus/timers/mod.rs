@@ -18,7 +18,7 @@ use self::row::{Family, Row};
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Invalid, NewEvent, Place, Timestamp};
 use crate::limits::MAX_LISTING;
-use crate::store::Store;
+use crate::store::{Desk, Store};
 
 pub use run::TimersRunning;
 
@@ -212,6 +212,11 @@ impl Store {
 /// [`Error::Corrupt`] for anything that is none.
 pub fn parse_timer_row(key: &[u8], value: &[u8]) -> Result<Timer> {
     Row::decode(key, value).map(Timer::from)
+}
+
+/// [`Store::emit_later`] for the bus.
+pub(in crate::bus) fn later(desk: &Desk, place: Place, event: NewEvent, when: When) -> Result<Timer> {
+    Registry::of(desk).add(desk, place, event, when)
 }
 
 fn place<A>(address: A) -> Result<Place>

@@ -34,7 +34,7 @@ impl Drop for Running {
 
 impl TimersRunning {
     /// Starts the task of this store, or takes part in the one that runs.
-    pub(super) fn start(desk: Desk) -> Result<Self> {
+    pub(in crate::bus) fn start(desk: Desk) -> Result<Self> {
         if desk.read_only() {
             return Err(Error::ReadOnly { path: desk.name().to_owned() });
         }

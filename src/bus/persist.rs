@@ -1,0 +1,56 @@
+use crate::error::Result;
+use crate::event::{Catalogue, Filter, Invalid, Pattern};
+use crate::limits::MAX_PERSIST_RULES;
+
+/// How an event that is published is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Persistence {
+    /// Recorded, and answered after the sync: survives a crash and a power cut.
+    Durable,
+    /// Recorded, and answered before the sync: a crash may take it, with everything after it.
+    Relaxed,
+    /// Never recorded: told to the handlers and listeners that are there at this moment, and forgotten. It has no
+    /// sequence and no position.
+    Ephemeral,
+}
+
+/// Which types are kept how. The last rule that matches counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules(Vec<(Filter, Persistence)>);
+
+impl Rules {
+    pub(super) fn add(&mut self, pattern: Pattern, persistence: Persistence) -> Result<()> {
+        if self.0.len() >= MAX_PERSIST_RULES {
+            let reason = format!("is one too many: {MAX_PERSIST_RULES} rules are the most");
+            return Err(Invalid::new("persist", reason).into());
+        }
+        self.0.push((Filter::new().pattern_in(pattern, Catalogue::builtin()), persistence));
+        Ok(())
+    }
+
+    pub(super) fn of(&self, kind: &str) -> Option<Persistence> {
+        self.0.iter().rev().find(|(filter, _)| filter.takes_kind(kind)).map(|(_, persistence)| *persistence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_rule_that_matches_counts() {
+        let mut rules = Rules::default();
+        for (glob, persistence) in [
+            ("ui.**", Persistence::Ephemeral),
+            ("ui.saved", Persistence::Durable),
+            ("tool.progress", Persistence::Relaxed),
+        ] {
+            rules.add(glob.parse().unwrap(), persistence).unwrap();
+        }
+        assert_eq!(rules.of("ui.moved"), Some(Persistence::Ephemeral));
+        assert_eq!(rules.of("ui.saved"), Some(Persistence::Durable));
+        assert_eq!(rules.of("tool.progress"), Some(Persistence::Relaxed));
+        assert_eq!(rules.of("run.started"), None);
+    }
+}

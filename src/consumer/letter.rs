@@ -1,0 +1,68 @@
+use super::owner::Owner;
+use crate::codec::LetterRow;
+use crate::error::{Error, Result};
+use crate::event::{Address, EventId, Position, Timestamp};
+use crate::limits::MAX_LETTER_ERROR_BYTES;
+
+/// A dead letter: an event that could not be handled, set aside by reference, with what is known of the failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Letter {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The event's position; with the owner it names the letter.
+    pub position: Position,
+    /// The event's place and sequence.
+    pub at: Address,
+    /// The event's id.
+    pub id: EventId,
+    /// The event's type, as it was recorded.
+    pub kind: String,
+    /// Why it was set aside. Longer than 1,024 bytes it is cut.
+    pub error: String,
+    /// How often it was delivered.
+    pub deliveries: u32,
+    /// When it was delivered first.
+    pub first: Timestamp,
+    /// When it was set aside.
+    pub last: Timestamp,
+    /// It was sent back to its owner and waits there; it is a letter until it has been handled.
+    pub again: bool,
+}
+
+impl Letter {
+    pub(super) fn to_row(&self) -> Vec<u8> {
+        let row = LetterRow {
+            place: self.at.place().clone(),
+            sequence: self.at.sequence().unwrap_or_default().get(),
+            id: self.id,
+            kind: self.kind.clone(),
+            error: cut(&self.error).to_owned(),
+            deliveries: self.deliveries,
+            first: self.first.micros(),
+            last: self.last.micros(),
+        };
+        row.encode()
+    }
+
+    pub(super) fn from_row(owner: Owner, position: u64, again: bool, row: &[u8]) -> Result<Self> {
+        let row = LetterRow::decode(row)
+            .map_err(|e| Error::corrupt(format!("letter {position} of {owner}"), e.to_string()))?;
+        Ok(Self {
+            owner,
+            position: Position::new(position),
+            at: Address::from(row.place).at(row.sequence),
+            id: row.id,
+            kind: row.kind,
+            error: row.error,
+            deliveries: row.deliveries,
+            first: Timestamp::from_micros(row.first),
+            last: Timestamp::from_micros(row.last),
+            again,
+        })
+    }
+}
+
+fn cut(error: &str) -> &str {
+    error.get(..error.floor_char_boundary(MAX_LETTER_ERROR_BYTES)).unwrap_or(error)
+}
