@@ -198,7 +198,9 @@ async fn sessions_are_handled_side_by_side_and_a_branch_is_not() {
         .awaited()
         .run(move |_| {
             let met = met.clone();
-            async move { drop(met.wait().await) }
+            async move {
+                met.wait().await;
+            }
         })
         .unwrap();
     let all = ["a", "b", "c"].map(|s| bus.publish(s, event(1)));
