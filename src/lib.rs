@@ -22,6 +22,7 @@
 //! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
 //! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot write. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
+//! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
 //!
@@ -35,6 +36,7 @@ pub mod bus;
 pub mod cli;
 #[doc(hidden)]
 pub mod codec;
+pub mod config;
 pub mod consumer;
 pub mod error;
 pub mod event;

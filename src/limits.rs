@@ -146,6 +146,11 @@ pub const FOLLOW_BUFFER: usize = 16;
 /// does not come must not hold what others have long let go.
 pub const FOLLOW_FRAME_BYTES: usize = 64 * 1_024;
 
+/// Events of one batch of a follower.
+pub const MAX_FOLLOW_BATCH: usize = 65_536;
+/// Bytes of payload after which such a batch is handed out, however few events it has.
+pub const FOLLOW_BATCH_BYTES: usize = 8 * 1_024 * 1_024;
+
 /// Events of a branch between two snapshots of a projection at the most: what a read folds once they are written.
 pub const SNAPSHOT_SPACING: u64 = 1_024;
 /// Events between two snapshots of the smallest states.
@@ -275,6 +280,17 @@ pub const STATS_NAMES: usize = 256;
 pub const CHART_SLOTS: usize = 64;
 /// Seconds of the window in which events per minute are counted.
 pub const RATE_WINDOW_SECONDS: i64 = 60;
+
+/// Bytes of a file of settings.
+pub const MAX_SETTINGS_FILE_BYTES: u64 = 1_024 * 1_024;
+/// Bytes that a page cache can be set to.
+pub const MAX_CACHE_BYTES: usize = 1 << 40;
+/// Events, and bytes, that the tail can be set to hold.
+pub const MAX_SETTLE_EVENTS: usize = 1_000_000;
+/// See [`MAX_SETTLE_EVENTS`].
+pub const MAX_SETTLE_BYTES: usize = 256 * 1_024 * 1_024;
+/// Milliseconds that an interval can be set to: a day.
+pub const MAX_INTERVAL_MS: u64 = 24 * 3_600 * 1_000;
 
 /// Bytes of the spill beside a store that cannot write. What does not fit any more is counted and refused …
 pub const SPILL_BYTES: u64 = 64 * 1_024 * 1_024;

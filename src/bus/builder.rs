@@ -14,7 +14,7 @@ use crate::event::{Invalid, Pattern};
 use crate::limits::{
     DEFAULT_AWAIT_MS, DEFAULT_BUS_WORKERS, DEFAULT_DRAIN_MS, DEFAULT_HANDLER_LETTERS, DEFAULT_HANDLER_MS,
     DEFAULT_HISTORY, DEFAULT_NOWAIT_EVENTS, MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HANDLER_MS,
-    MAX_HISTORY, MAX_NOWAIT_EVENTS,
+    MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES, SPILL_BYTES,
 };
 use crate::store::Store;
 
@@ -31,6 +31,9 @@ pub(super) struct Settings {
     pub(super) rules: Rules,
     /// `None`: beside the store, when it has a file.
     pub(super) spill: Option<PathBuf>,
+    /// Its bytes; 0 for none.
+    pub(super) spill_limit: u64,
+    pub(super) timers: bool,
 }
 
 impl fmt::Debug for Settings {
@@ -60,6 +63,8 @@ impl Default for BusBuilder {
             nowait: DEFAULT_NOWAIT_EVENTS,
             rules: Rules::default(),
             spill: None,
+            spill_limit: SPILL_BYTES,
+            timers: true,
         };
         Self { settings, runtime: None }
     }
@@ -122,6 +127,18 @@ impl BusBuilder {
         self
     }
 
+    /// Bytes that the spill may have: 64 MiB unless said, 1 GiB at the most; 0 for no spill.
+    pub fn spill_limit(mut self, bytes: u64) -> Self {
+        self.settings.spill_limit = bytes;
+        self
+    }
+
+    /// Whether the store's timers fire while the bus is open; `true` unless said.
+    pub fn timers(mut self, timers: bool) -> Self {
+        self.settings.timers = timers;
+        self
+    }
+
     /// How events of these types are kept. The rule that was given last counts; without one it is as the store has it.
     ///
     /// # Errors
@@ -148,6 +165,10 @@ impl BusBuilder {
         within("history_limit", s.history, 0, MAX_HISTORY)?;
         within("letters", s.letters, 1, MAX_HANDLER_LETTERS)?;
         within("nowait_queue", s.nowait, 1, MAX_NOWAIT_EVENTS)?;
+        if s.spill_limit > MAX_SPILL_BYTES {
+            let reason = format!("is {}; it takes 0 to {MAX_SPILL_BYTES}", s.spill_limit);
+            return Err(Invalid::new("spill_limit", reason).into());
+        }
         check_time(s.timeout)?;
         s.retry.check()?;
         let runtime = match self.runtime {

@@ -94,7 +94,7 @@ impl Bus {
             core.runtime.spawn(remember(core.clone(), following));
         }
         core.runtime.spawn(nowait::drain(core.clone(), queue));
-        if !core.desk.read_only() {
+        if core.settings.timers && !core.desk.read_only() {
             let _inside = core.runtime.enter();
             *lock(&core.timers) = Some(TimersRunning::start(core.desk.clone())?);
         }

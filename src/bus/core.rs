@@ -71,6 +71,9 @@ impl Core {
             Some(path) => Some(Spill::at(path)),
             None => Spill::beside_desk(&desk),
         };
+        // The builder has checked the bound.
+        let spill =
+            spill.filter(|_| settings.spill_limit > 0).and_then(|s| s.limit(settings.spill_limit).ok());
         let core = Self {
             desk,
             runtime,

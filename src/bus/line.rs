@@ -59,7 +59,7 @@ fn is_zero(n: &u8) -> bool {
 ///
 /// # Errors
 /// [`Invalid`] naming the field of an event that no store would take.
-pub(crate) fn print(place: &Place, event: &NewEvent) -> Result<Vec<u8>, Invalid> {
+pub fn print(place: &Place, event: &NewEvent) -> Result<Vec<u8>, Invalid> {
     event.check()?;
     let data = plain(event);
     let line = Line {
@@ -96,7 +96,7 @@ fn plain(event: &NewEvent) -> Option<&RawValue> {
 ///
 /// # Errors
 /// [`Invalid`] for anything that no store would take.
-pub(crate) fn parse(line: &[u8]) -> Result<(Place, NewEvent), Invalid> {
+pub fn parse(line: &[u8]) -> Result<(Place, NewEvent), Invalid> {
     let text = std::str::from_utf8(line).map_err(|e| Invalid::new("line", format!("is not UTF-8: {e}")))?;
     let line: Line<'_> =
         serde_json::from_str(text).map_err(|e| Invalid::new("line", format!("is not an event: {e}")))?;

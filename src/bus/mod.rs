@@ -36,6 +36,7 @@ mod subscribe;
 mod tickets;
 mod timers;
 mod trace;
+mod window;
 
 pub use answer::{Answer, Failure, IntoAnswer};
 pub use backoff::Retry;
@@ -45,6 +46,8 @@ pub use current::handling;
 pub use emitter::{Emitted, Emitter};
 pub use heard::Heard;
 pub use history::HistoryCounts;
+#[doc(hidden)]
+pub use line::{parse as parse_spill_line, print as print_spill_line};
 pub use listen::Listener;
 pub use persist::Persistence;
 pub use publish::{Answered, Published};
@@ -52,4 +55,7 @@ pub use route::imported_pattern;
 pub use spill::{Drained, Spill, SpillStats};
 pub use stats::{BusStats, HandlerStats};
 pub use subscribe::{Subscribe, Subscription, SubscriptionGuard};
+#[doc(hidden)]
+pub use timers::parse_timer_row;
 pub use timers::{Fired, Timer, TimersRunning, When};
+pub use window::{RuleRunning, WindowRule};

@@ -34,6 +34,8 @@ mod cli_tail;
 #[cfg(feature = "cli")]
 mod cli_timeline;
 #[cfg(feature = "cli")]
+mod cli_timers;
+#[cfg(feature = "cli")]
 mod cli_types;
 #[cfg(feature = "cli")]
 mod cli_verbs;
@@ -59,5 +61,6 @@ mod properties;
 mod store;
 mod stress;
 mod support;
+mod timers_kill;
 mod upcasts;
 mod victim;

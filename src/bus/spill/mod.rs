@@ -48,6 +48,8 @@ pub(in crate::bus) use drain::is_of_the_event;
 pub struct Spill {
     path: PathBuf,
     limit: u64,
+    /// Held while the file is read or written: where a file system has no locks, threads of this handle still take turns.
+    turn: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -58,6 +60,13 @@ struct State {
     in_use: bool,
     /// Something did not fit since then.
     full: bool,
+}
+
+impl State {
+    /// The outage is; the next one is warned of again.
+    fn is_over(&mut self) {
+        (self.in_use, self.full) = (false, false);
+    }
 }
 
 /// What one handle has done, and how many bytes wait in the file.
@@ -95,7 +104,7 @@ impl Spill {
     /// A spill in this file, which is made when it is needed.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), limit: SPILL_BYTES, state: Mutex::default() }
+        Self { path: path.into(), limit: SPILL_BYTES, turn: Mutex::default(), state: Mutex::default() }
     }
 
     /// The most bytes that the file may have; 64 MiB unless said.
@@ -157,8 +166,8 @@ impl Spill {
     }
 
     fn put_lines(&self, lines: &[Vec<u8>]) -> Result<usize> {
-        let mut state = self.state();
         let put = self.write(lines);
+        let mut state = self.state();
         let taken = *put.as_ref().unwrap_or(&0);
         state.stats.put += taken as u64;
         state.stats.dropped += (lines.len() - taken) as u64;
@@ -176,6 +185,7 @@ impl Spill {
         if lines.is_empty() {
             return Ok(0);
         }
+        let _turn = self.turn();
         let mut held = Held::open(&self.path, true)
             .and_then(|held| held.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .map_err(|e| self.failed(&e))?;
@@ -212,10 +222,10 @@ impl Spill {
     }
 
     pub(crate) fn drain_to(&self, desk: &Desk) -> Result<Drained> {
-        let mut state = self.state();
+        let _turn = self.turn();
         let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
         let Some(held) = held else {
-            (state.in_use, state.full) = (false, false);
+            self.state().is_over();
             return Ok(Drained::default());
         };
         let mut aside = Aside::of(&self.path, self.limit);
@@ -229,7 +239,8 @@ impl Spill {
         }
         done.set_aside = aside.count;
         held.remove().map_err(|e| self.failed(&e))?;
-        (state.in_use, state.full) = (false, false);
+        let mut state = self.state();
+        state.is_over();
         state.stats.recorded += done.recorded;
         state.stats.known += done.known;
         state.stats.set_aside += done.set_aside;
@@ -255,6 +266,10 @@ impl Spill {
     #[must_use]
     pub fn stats(&self) -> SpillStats {
         SpillStats { waiting_bytes: self.waiting_bytes(), ..self.state().stats }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

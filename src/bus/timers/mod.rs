@@ -206,6 +206,14 @@ impl Store {
     }
 }
 
+/// A row of the table of timers, for programs that take a store apart.
+///
+/// # Errors
+/// [`Error::Corrupt`] for anything that is none.
+pub fn parse_timer_row(key: &[u8], value: &[u8]) -> Result<Timer> {
+    Row::decode(key, value).map(Timer::from)
+}
+
 /// [`Store::emit_later`] for the bus.
 pub(in crate::bus) fn later(desk: &Desk, place: Place, event: NewEvent, when: When) -> Result<Timer> {
     Registry::of(desk).add(desk, place, event, when)
