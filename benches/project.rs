@@ -1,7 +1,7 @@
 //! What projections cost: appends with and without them, reads of states, and a rebuild against a plain replay.
 //!
 //! `cargo bench --bench project` runs it; `-- --quick` is a short form whose figures mean nothing, `--only
-//! states`, `appends` or `rebuild` one part of it, and `--of NAME` the states of one projection. Everything is synced
+//! states`, `appends`, `upcasts` or `rebuild` one part of it, and `--of NAME` the states of one projection. Everything is synced
 //! before it is acknowledged. Figures are medians of rounds that are taken in turns, so that both sides meet the same
 //! neighbours on the machine.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a program for people")]
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use retold::project::{ApplyError, DynProjection, Projection, Scope, builtin};
-use retold::{Catalogue, Event, NewEvent, Projected, Query, Store};
+use retold::{Catalogue, Event, NewEvent, Projected, Query, Store, Upcasts};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -287,6 +287,47 @@ fn states(size: &Size) {
     }
 }
 
+/// A replay of events that all go through steps, against one of events that go through none.
+fn upcasts(size: &Size) {
+    let steps = |to: u32| -> String {
+        let step = |from: u32| {
+            format!(
+                "[[step]]\ntype = \"tool.completed\"\nversion = {from}\nto_version = {}\ndo = [{{ rename = \"/f{from}\", to = \"f{}\" }}]\n",
+                from + 1,
+                from + 1
+            )
+        };
+        (1..to).map(step).collect()
+    };
+    let events = size.rebuild / 4;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let store = Store::builder().sync(false).open(&path).unwrap();
+    let old = |n: u64| {
+        let json = format!("{{\"f1\":{n},\"tool\":\"grep\",\"output\":\"{0}{0}\"}}", text(n));
+        NewEvent::new("tool.completed").json_text(json)
+    };
+    for start in (0..events).step_by(BATCH as usize) {
+        store.append("old", (start..start + BATCH).map(old).collect::<Vec<_>>()).unwrap();
+    }
+    store.close().unwrap();
+    for to in [1, 2, 4] {
+        let upcasts = Upcasts::from_toml("steps.toml", &steps(to)).unwrap();
+        let store = Store::builder().upcasts(upcasts).open(&path).unwrap();
+        let mut rates: Vec<f64> = (0..size.rounds)
+            .map(|_| {
+                rate(events, || {
+                    let all = store.events(Query::all()).unwrap();
+                    assert!(all.map(Result::unwrap).all(|e| e.version() == to));
+                })
+            })
+            .collect();
+        let rate = median(&mut rates);
+        println!("replay through {} steps {rate:>22.0} /s  {:.2} us an event", to - 1, 1e6 / rate);
+        store.close().unwrap();
+    }
+}
+
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -315,6 +356,9 @@ fn main() {
     }
     if wanted("appends") {
         all_appends(&size);
+    }
+    if wanted("upcasts") {
+        upcasts(&size);
     }
     if wanted("rebuild") {
         rebuild(&size);

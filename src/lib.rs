@@ -20,7 +20,9 @@
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
 //! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
+//! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot write. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
+//! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |
 //!
@@ -28,11 +30,13 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod bus;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
 pub mod codec;
+pub mod config;
 pub mod consumer;
 pub mod error;
 pub mod event;
@@ -46,6 +50,7 @@ pub mod store;
 pub mod testkit;
 pub mod wire;
 
+pub use bus::{Bus, Heard, Persistence, Retry};
 pub use consumer::{Consumer, ConsumerConfig, ConsumerInfo, Delivery, Letter, Owner, Token};
 pub use error::{Error, Result};
 pub use event::{

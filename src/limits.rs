@@ -146,6 +146,11 @@ pub const FOLLOW_BUFFER: usize = 16;
 /// does not come must not hold what others have long let go.
 pub const FOLLOW_FRAME_BYTES: usize = 64 * 1_024;
 
+/// Events of one batch of a follower.
+pub const MAX_FOLLOW_BATCH: usize = 65_536;
+/// Bytes of payload after which such a batch is handed out, however few events it has.
+pub const FOLLOW_BATCH_BYTES: usize = 8 * 1_024 * 1_024;
+
 /// Events of a branch between two snapshots of a projection at the most: what a read folds once they are written.
 pub const SNAPSHOT_SPACING: u64 = 1_024;
 /// Events between two snapshots of the smallest states.
@@ -186,6 +191,63 @@ pub const MAX_TIMELINE_ROWS: usize = 10_000;
 /// Threads of one rebuild.
 pub const REBUILD_THREADS: usize = 8;
 
+/// Calls of handlers that run at once, beside the one that every handler has for itself, when the user says nothing …
+pub const DEFAULT_BUS_WORKERS: usize = 64;
+/// … and at the most.
+pub const MAX_BUS_WORKERS: usize = 4_096;
+/// Handlers of one bus.
+pub const MAX_HANDLERS: usize = 1_024;
+/// Patterns and exclusions of one handler.
+pub const MAX_HANDLER_PATTERNS: usize = 64;
+/// Letters of one handler when nothing is said …
+pub const DEFAULT_HANDLER_LETTERS: usize = 10_000;
+/// … and at the most.
+pub const MAX_HANDLER_LETTERS: usize = 1_000_000;
+/// Events that one handler has taken and not ended.
+pub const HANDLER_EVENTS: usize = 1_024;
+/// Events that it holds of one session and branch. Later ones are read again when their turn comes.
+pub const LANE_EVENTS: usize = 32;
+/// Events of a branch that are looked at in one go when a lane is read again.
+pub const LANE_PAGE: usize = 512;
+/// Calls past their time that could not be stopped, of one handler, at which it takes nothing more.
+pub const MAX_STUCK: usize = 8;
+/// Milliseconds for which an async handler may run on after it was told to stop.
+pub const STUCK_GRACE_MS: u64 = 100;
+/// Calls for one event.
+pub const MAX_BUS_ATTEMPTS: u32 = 1_000;
+/// Milliseconds of the longest rest between two calls.
+pub const MAX_BUS_BACKOFF_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Milliseconds that a handler has when nothing is said …
+pub const DEFAULT_HANDLER_MS: u64 = 30_000;
+/// … and at the most.
+pub const MAX_HANDLER_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Milliseconds for which a publisher waits for handlers when nothing is said.
+pub const DEFAULT_AWAIT_MS: u64 = 60_000;
+/// Milliseconds for which a bus that closes waits for its handlers when nothing is said.
+pub const DEFAULT_DRAIN_MS: u64 = 30_000;
+/// Events that were published without waiting and are not yet handed to the writer, when nothing is said …
+pub const DEFAULT_NOWAIT_EVENTS: usize = 8_192;
+/// … and at the most.
+pub const MAX_NOWAIT_EVENTS: usize = 1_048_576;
+/// Milliseconds between two looks whether the spill can be drained.
+pub const SPILL_LOOK_MS: u64 = 1_000;
+/// Events of that queue that are appended at once.
+pub const NOWAIT_GROUP: usize = 256;
+/// Ephemeral events that wait for one handler or listener.
+pub const EPHEMERAL_EVENTS: usize = 256;
+/// Rules that say which events are durable, relaxed or ephemeral.
+pub const MAX_PERSIST_RULES: usize = 256;
+/// Events of the bus's history when nothing is said …
+pub const DEFAULT_HISTORY: usize = 1_000;
+/// … at the most …
+pub const MAX_HISTORY: usize = 1_000_000;
+/// … and bytes of their records.
+pub const HISTORY_BYTES: usize = 16 * 1_024 * 1_024;
+/// Types that the history counts by. Others are counted together.
+pub const HISTORY_NAMES: usize = 1_024;
+/// Events of a chain of causes or effects.
+pub const MAX_CHAIN: usize = 10_000;
+
 /// Roles that a built-in projection keeps at hand, by type name; others are looked up in the catalogue each time.
 pub const MAX_CACHED_ROLES: usize = 4_096;
 /// Bytes of a text that a built-in projection keeps: a name, a reason, an error. Longer ones are cut.
@@ -219,6 +281,39 @@ pub const CHART_SLOTS: usize = 64;
 /// Seconds of the window in which events per minute are counted.
 pub const RATE_WINDOW_SECONDS: i64 = 60;
 
+/// Bytes of a file of settings.
+pub const MAX_SETTINGS_FILE_BYTES: u64 = 1_024 * 1_024;
+/// Bytes that a page cache can be set to.
+pub const MAX_CACHE_BYTES: usize = 1 << 40;
+/// Events, and bytes, that the tail can be set to hold.
+pub const MAX_SETTLE_EVENTS: usize = 1_000_000;
+/// See [`MAX_SETTLE_EVENTS`].
+pub const MAX_SETTLE_BYTES: usize = 256 * 1_024 * 1_024;
+/// Milliseconds that an interval can be set to: a day.
+pub const MAX_INTERVAL_MS: u64 = 24 * 3_600 * 1_000;
+
+/// Bytes of the spill beside a store that cannot write. What does not fit any more is counted and refused …
+pub const SPILL_BYTES: u64 = 64 * 1_024 * 1_024;
+/// … and the most that can be asked for.
+pub const MAX_SPILL_BYTES: u64 = 1 << 30;
+/// Events of the spill that go into the store in one append …
+pub const SPILL_GROUP: usize = 256;
+/// … unless they have so many bytes.
+pub const SPILL_GROUP_BYTES: usize = 1_024 * 1_024;
+/// Timers that one store keeps.
+pub const MAX_TIMERS: usize = 100_000;
+/// Timers that fire in one commit.
+pub const TIMER_GROUP: usize = 256;
+/// Milliseconds after which the wall clock is looked at again, however far the next timer is.
+pub const TIMER_LOOK_MS: u64 = 30_000;
+/// Days that a timer can lie ahead.
+pub const MAX_TIMER_DAYS: i64 = 366 * 100;
+
+const _: () = assert!(LANE_EVENTS <= HANDLER_EVENTS && LANE_EVENTS <= LANE_PAGE && LANE_PAGE <= MAX_PAGE);
+const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= MAX_BATCH_EVENTS);
+const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <= MAX_NOWAIT_EVENTS);
+const _: () = assert!(SPILL_BYTES <= MAX_SPILL_BYTES && SPILL_GROUP_BYTES < MAX_BATCH_BYTES);
+const _: () = assert!(SPILL_GROUP <= MAX_BATCH_EVENTS && TIMER_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(LIFE_ENDED < LIFE_ENTITIES && CHART_SLOTS.is_multiple_of(2));
 const _: () = assert!(PROJECT_FLUSH_BYTES < QUEUE_BYTES && PROJECT_IDLE_MS < PROJECT_FLUSH_MS);
 const _: () = assert!(SNAPSHOT_SPACING.is_power_of_two() && SNAPSHOT_SPACING_LEAST.is_power_of_two());

@@ -3,7 +3,7 @@
 use super::App;
 use super::branches::tree;
 use super::failure::Outcome;
-use super::span::{ago, amount, bar, of_phase, span, sparks};
+use super::span::{ago, amount, bar, of_phase, span, sparks, wrapped};
 use super::style::{BAD, DIM, HEADER, NAME, NOTICE, paint};
 use super::table::{Table, cell, clean, shorten};
 use super::view::{Events, View, count, grouped, of_branch, short};
@@ -55,6 +55,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     Screen { app, now: Timestamp::now(), spent }.show(&at, &glance, &figures, &branches, &last, view)
 }
 
+/// Columns of the name before a line, with the gap.
+const INDENT: usize = 11;
+
 struct Screen<'a> {
     app: &'a mut App,
     now: Timestamp,
@@ -92,6 +95,13 @@ impl Screen<'_> {
 
     fn line(&mut self, name: &str, text: impl std::fmt::Display) -> Outcome {
         self.app.out.line(format!("{}  {text}", paint(DIM, format!("{name:>9}"))))
+    }
+
+    /// Side by side, or below each other where the terminal is narrow.
+    fn pieces(&mut self, name: &str, pieces: &[String]) -> Outcome {
+        let room = self.app.out.width().map(|width| width.saturating_sub(INDENT));
+        let text = wrapped(pieces, room);
+        text.lines().enumerate().try_for_each(|(n, line)| self.line(if n == 0 { name } else { "" }, line))
     }
 
     fn title(&mut self, text: &str) -> Outcome {
@@ -140,10 +150,8 @@ impl Screen<'_> {
             let rate = figures.per_minute(self.now.max(newest));
             let width = span(figures.chart.width.unsigned_abs().saturating_mul(1_000_000));
             let columns = sparks(figures.chart.counts.iter());
-            self.line(
-                "",
-                format!("{columns}  {}", paint(DIM, format!("{width} each, now {rate:.1} a minute"))),
-            )?;
+            let said = paint(DIM, format!("{width} each, now {rate:.1} a minute"));
+            self.pieces("", &[columns, said])?;
         }
         Ok(())
     }
@@ -179,7 +187,7 @@ impl Screen<'_> {
             .filter_map(|phase| Some((phase, life.spent(*phase, until))).filter(|(_, us)| *us > 0))
             .map(|(phase, us)| format!("{} {}", paint(of_phase(*phase), phase), span(us)))
             .collect();
-        if spent.is_empty() { Ok(()) } else { self.line("time in", spent.join("  ")) }
+        self.pieces("time in", &spent)
     }
 
     fn entities(&mut self, glance: &Glance) -> Outcome {

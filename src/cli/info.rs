@@ -2,14 +2,23 @@
 
 use super::App;
 use super::failure::Outcome;
-use super::style::{DIM, paint};
+use super::style::{DIM, NAME, paint};
+use super::table::{Table, cell};
 use super::view::grouped;
+use crate::config::Origin;
 use crate::wire::Figures;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Print every setting instead, and where it came from
+    #[arg(long)]
+    config: bool,
+}
 
-pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    if args.config {
+        return settings(app);
+    }
     let info = app.reading()?.info()?;
     if !app.out.is_table() {
         return app.out.document(&Figures::from(&info));
@@ -29,6 +38,27 @@ pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
     ];
     rows.into_iter()
         .try_for_each(|(name, value)| app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>8}")))))
+}
+
+fn settings(app: &mut App) -> Outcome {
+    let out = &mut app.out;
+    out.begin_list()?;
+    let mut table = out.is_table().then(|| Table::new(&["KEY", "#VALUE", "FROM"], out.width()));
+    for setting in app.settings.all() {
+        let Some(table) = &mut table else {
+            out.item(setting)?;
+            continue;
+        };
+        let value = cell(setting);
+        let is_default = setting.origin == Origin::Default;
+        let value = if is_default { value.style(DIM) } else { value };
+        let lines = table.row(vec![cell(setting.key).style(NAME), value, cell(&setting.origin).style(DIM)]);
+        out.lines(lines)?;
+    }
+    match table {
+        Some(mut table) => out.lines(table.lines()),
+        None => Ok(()),
+    }
 }
 
 /// Bytes for people.

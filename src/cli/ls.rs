@@ -122,7 +122,7 @@ fn show(cards: &[Card], all: usize, app: &mut App) -> Outcome {
     let names =
         ["SESSION", "STATUS", "PROGRESS", "#EVENTS", "#TOKENS", "#USD", "#ERRORS", "#AGE", "#LAST", "WHY"];
     let now = Timestamp::now();
-    let mut table = Table::new(&names, out.width());
+    let mut table = Table::new(&names, out.width()).spare(&["AGE", "USD", "ERRORS", "EVENTS", "PROGRESS"]);
     for card in cards {
         let lines = table.row(row(card, now));
         out.lines(lines)?;

@@ -1,5 +1,6 @@
 //! The program `retold`: one file a verb, and one place that prints.
 
+mod alerts;
 mod append;
 mod append_lines;
 mod branches;
@@ -38,6 +39,7 @@ mod style;
 mod table;
 mod tail;
 mod timeline;
+mod timers;
 mod types;
 mod verify;
 mod view;
@@ -50,6 +52,7 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::Settings;
 use crate::schema::Validation;
 use crate::wire::Exit;
 use failure::{Failure, Outcome};
@@ -60,9 +63,6 @@ const STYLES: Styles = Styles::styled()
     .usage(AnsiColor::White.on_default().bold())
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Green.on_default());
-
-/// Where a store is when nothing says otherwise.
-const DEFAULT_STORE: &str = "./retold.redb";
 
 /// Keep, replay, follow, fork and compare sessions of agents and long-running jobs.
 #[derive(Debug, Parser)]
@@ -101,9 +101,12 @@ struct Global {
     /// Refuse to record events of a type that is not known
     #[arg(long, global = true)]
     strict_types: bool,
-    /// off, warn or enforce: whether payloads have to fit the schema of their type to be recorded
-    #[arg(long, global = true, value_name = "HOW", default_value = "off", hide_possible_values = true)]
-    validate: Validate,
+    /// off, warn or enforce: whether payloads have to fit the schema of their type to be recorded [default: off]
+    #[arg(long, global = true, value_name = "HOW", hide_possible_values = true)]
+    validate: Option<Validate>,
+    /// The file of settings [env: RETOLD_CONFIG] [default: retold.toml here, or in the nearest folder above]
+    #[arg(long, global = true, value_name = "FILE")]
+    config_file: Option<PathBuf>,
     /// No messages but errors
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -117,6 +120,16 @@ enum Validate {
     Off,
     Warn,
     Enforce,
+}
+
+impl Validate {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -151,6 +164,8 @@ enum Verb {
     StateDiff(state_diff::Args),
     /// Draw when what was in which phase, here or as a picture
     Timeline(timeline::Args),
+    /// List what somebody should look at, and raise what is due
+    Alerts(alerts::Args),
     /// List the projections: how far they are, and where they could not go on
     Projections(projections::Args),
     /// Fold the states of a projection anew
@@ -159,6 +174,8 @@ enum Verb {
     Consumer(consumer::Args),
     /// List dead letters, send them back or throw them away
     Letters(letters::Args),
+    /// Record events later: make, list, cancel and fire timers
+    Timers(timers::Args),
     /// Take in sessions that other programs wrote
     Import(import::Args),
     /// Write events for other programs, or give imported files back
@@ -182,9 +199,14 @@ enum Verb {
 }
 
 impl Verb {
+    /// Whether it does without settings, so that a mistake in them is no obstacle.
+    fn needs_no_settings(&self) -> bool {
+        matches!(self, Self::Completions(_) | Self::Man(_))
+    }
+
     /// Only events can be printed as CloudEvents.
     fn prints_events(&self) -> bool {
-        matches!(self, Self::Read(_) | Self::Tail(_) | Self::Get(_))
+        matches!(self, Self::Read(_) | Self::Tail(_) | Self::Get(_) | Self::Alerts(_))
     }
 }
 
@@ -199,8 +221,7 @@ struct App {
     wait: Duration,
     /// The file of users' types.
     types: Option<PathBuf>,
-    strict_types: bool,
-    validation: Validation,
+    settings: Settings,
 }
 
 /// Runs the program with the arguments of the process.
@@ -229,23 +250,24 @@ fn command() -> clap::Command {
 }
 
 fn run(cli: Cli) -> Exit {
-    let Global { store, migrations, output, quiet, wait, types, strict_types, validate, verbose, .. } =
-        cli.global;
-    log(verbose, validate);
-    let environment = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let mut out = Out::new(cli.global.output, cli.global.quiet);
+    let settings = match settings(&cli.global, cli.verb.needs_no_settings()) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            out.failure(&failure);
+            return failure.exit();
+        }
+    };
+    log(cli.global.verbose, settings.validation().ok());
     let mut app = App {
-        out: Out::new(output, quiet),
-        store: store.clone().or_else(|| environment("RETOLD_STORE")).unwrap_or_else(|| DEFAULT_STORE.into()),
-        store_flag: store,
-        migrations: migrations.or_else(|| environment("RETOLD_MIGRATIONS")),
-        wait,
-        types: types.or_else(|| environment("RETOLD_TYPES")),
-        strict_types,
-        validation: match validate {
-            Validate::Off => Validation::Off,
-            Validate::Warn => Validation::Warn,
-            Validate::Enforce => Validation::Enforce,
-        },
+        out,
+        // The flag as it is: a path need not be text.
+        store: cli.global.store.clone().unwrap_or_else(|| settings.store().to_owned()),
+        store_flag: cli.global.store,
+        migrations: settings.migrations().map(Into::into),
+        wait: cli.global.wait,
+        types: settings.types().map(Into::into),
+        settings,
     };
     let done = dispatch(cli.verb, &mut app);
     // What was printed before an error is handed over before the error is told.
@@ -259,9 +281,37 @@ fn run(cli: Cli) -> Exit {
     }
 }
 
+/// The settings that are in force, with what the command line says on top.
+fn settings(global: &Global, none: bool) -> Result<Settings, Failure> {
+    let mut loader = Settings::loader();
+    if none {
+        return Ok(loader.no_file().environment::<OsString, OsString>([]).load()?);
+    }
+    if let Some(file) = &global.config_file {
+        loader = loader.file(file);
+    }
+    for (key, path) in [("types", &global.types), ("migrations", &global.migrations)] {
+        if let Some(path) = path {
+            let text =
+                path.to_str().ok_or_else(|| Failure::Usage(format!("--{key} takes a path in UTF-8")))?;
+            loader = loader.set(key, text);
+        }
+    }
+    if let Some(store) = global.store.as_ref().and_then(|path| path.to_str()) {
+        loader = loader.set("store", store);
+    }
+    if global.strict_types {
+        loader = loader.set("strict_types", true);
+    }
+    if let Some(validate) = global.validate {
+        loader = loader.set("validate", validate.word());
+    }
+    Ok(loader.load()?)
+}
+
 fn dispatch(verb: Verb, app: &mut App) -> Outcome {
     if app.out.format == Format::Cloudevents && !verb.prints_events() {
-        let text = "-o cloudevents is for events: read, tail and get print them";
+        let text = "-o cloudevents is for events: read, tail, get and alerts print them";
         return Err(Failure::Usage(text.into()));
     }
     match verb {
@@ -280,10 +330,12 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),
         Verb::Timeline(args) => timeline::run(&args, app),
+        Verb::Alerts(args) => alerts::run(&args, app),
         Verb::Projections(args) => projections::run(&args, app),
         Verb::Rebuild(args) => rebuild::run(&args, app),
         Verb::Consumer(args) => consumer::run(&args, app),
         Verb::Letters(args) => letters::run(&args, app),
+        Verb::Timers(args) => timers::run(args, app),
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),
@@ -320,11 +372,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds that can be waited".to_owned())
 }
 
-fn log(verbose: u8, validate: Validate) {
+fn log(verbose: u8, validation: Option<Validation>) {
     use tracing_subscriber::filter::LevelFilter;
     let level = match verbose {
         // What does not fit is told as a warning.
-        0 if validate == Validate::Warn => LevelFilter::WARN,
+        0 if validation == Some(Validation::Warn) => LevelFilter::WARN,
         0 => return,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::App;
 use crate::error::{Error, Result};
 use crate::event::Catalogue;
-use crate::schema::Upcasts;
 use crate::store::{Builder, Store};
 
 /// Between two tries.
@@ -19,16 +18,9 @@ impl App {
         self.types.as_ref().map_or_else(|| Ok(Catalogue::default()), Catalogue::from_file)
     }
 
-    /// With the types and the event steps that were asked for.
+    /// As the settings have it, with the types and the event steps that were asked for.
     pub(super) fn builder(&self) -> Result<Builder> {
-        let mut builder = Store::builder().strict(self.strict_types).validation(self.validation);
-        if self.types.is_some() {
-            builder = builder.types(self.catalogue()?);
-        }
-        if let Some(folder) = &self.migrations {
-            builder = builder.upcasts(Upcasts::from_dir(folder)?);
-        }
-        Ok(builder)
+        self.settings.builder()
     }
 
     /// To read: several processes may.

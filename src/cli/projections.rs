@@ -2,12 +2,12 @@
 
 use super::App;
 use super::failure::Outcome;
-use super::style::{BAD, DIM, NAME, paint};
+use super::style::{BAD, DIM, GOOD, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::view::{count, grouped};
 use crate::error::{Error, Result};
 use crate::event::Catalogue;
-use crate::project::{DynProjection, ProjectionInfo, builtin};
+use crate::project::{DynProjection, ProjectionInfo, Retried, builtin};
 use crate::store::Store;
 use crate::wire;
 
@@ -16,9 +16,67 @@ use crate::wire;
     after_help = "A version of - has no states in the store yet: what is asked of it is folded from the events. So is \
 what a projection lags behind. Answers do not depend on either."
 )]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Go on with a projection where it is parked, after the fault was mended
+    #[arg(long, value_name = "PROJECTION")]
+    retry: Option<String>,
+    /// Only with this branch, session or key
+    #[arg(long, value_name = "KEY", requires = "retry")]
+    key: Option<String>,
+}
 
-pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    match &args.retry {
+        Some(name) => retry(name, args.key.as_deref(), app),
+        None => list(app),
+    }
+}
+
+fn retry(name: &str, key: Option<&str>, app: &mut App) -> Outcome {
+    let projection = find(name, app)?;
+    let store = app.changing()?;
+    let known = store.projections()?;
+    let is_parked = known.iter().any(|info| info.name == name && !info.parked.is_empty());
+    // What nobody asked for is not begun by a question about it.
+    let retried = match (is_parked, key) {
+        (true, key) => {
+            let projected = store.project_dyn(projection)?;
+            let retried = key.map_or_else(|| projected.retry(), |key| projected.retry_of(key))?;
+            projected.catch_up()?;
+            retried
+        }
+        (false, Some(key)) => return Err(Error::not_found("parked key", format!("{key} of {name}")).into()),
+        (false, None) => Retried::default(),
+    };
+    store.close()?;
+    let Retried { mended, parked, .. } = retried;
+    if !app.out.is_table() {
+        return app.out.document(&wire::Retried { projection: name, mended, parked });
+    }
+    app.out.line(match (mended as u64, parked as u64) {
+        (0, 0) => format!("{name} is parked nowhere"),
+        (mended, 0) => format!("{}: {} on again", paint(GOOD, name), goes(mended)),
+        (0, parked) => {
+            format!("{}: {} parked as before, see `retold projections`", paint(BAD, name), stays(parked))
+        }
+        (mended, parked) => format!(
+            "{}: {} on again, {} parked as before, see `retold projections`",
+            paint(BAD, name),
+            goes(mended),
+            stays(parked)
+        ),
+    })
+}
+
+fn goes(n: u64) -> String {
+    format!("{} {}", count(n, "key"), if n == 1 { "goes" } else { "go" })
+}
+
+fn stays(n: u64) -> String {
+    format!("{} {}", count(n, "key"), if n == 1 { "is" } else { "are" })
+}
+
+fn list(app: &mut App) -> Outcome {
     let store = app.reading()?;
     let infos = store.projections()?;
     let missing: Vec<ProjectionInfo> = missing(&store, &infos, &app.catalogue()?);

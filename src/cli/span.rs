@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::style::{BAD, DIM, GOOD, NAME, NOTICE, PLAIN};
 use super::view::grouped;
 use crate::event::{Phase, Timestamp};
@@ -76,7 +78,32 @@ pub(super) fn amount(value: f64) -> String {
         let sign = if value < 0.0 { "-" } else { "" };
         return format!("{sign}{}", grouped(value.abs() as u64));
     }
-    if value.abs() < 0.01 || value.abs() >= 1e15 { format!("{value:.3e}") } else { format!("{value:.2}") }
+    match value.abs() {
+        small if small < 0.01 => format!("{value:.3e}"),
+        large if large >= 1e15 => format!("{value:.3e}"),
+        // Hundredths of thousands are no figure for people.
+        large if large >= 1_000.0 => amount(value.round()),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// Pieces side by side, on as many lines as the terminal needs.
+pub(super) fn wrapped(pieces: &[impl AsRef<str>], width: Option<usize>) -> String {
+    let wide = |text: &str| anstream::adapter::strip_str(text).to_string().width();
+    let (mut text, mut used) = (String::new(), 0);
+    for piece in pieces.iter().map(AsRef::as_ref) {
+        let more = wide(piece);
+        if used > 0 && width.is_some_and(|width| used + 2 + more > width) {
+            text.push('\n');
+            used = 0;
+        } else if used > 0 {
+            text.push_str("  ");
+            used += 2;
+        }
+        text.push_str(piece);
+        used += more;
+    }
+    text
 }
 
 /// The colour of a phase.

@@ -115,12 +115,13 @@ fn shares(app: &mut App, title: &str, rows: &[(String, u64)], all: u64, kinds: b
         return Ok(());
     }
     app.out.line("")?;
-    let mut table = Table::new(&[title, "#EVENTS", "SHARE"], app.out.width());
+    let mut table = Table::new(&[title, "#EVENTS", "#SHARE", ""], app.out.width());
     for (name, n) in rows.iter().take(ROWS) {
         let share = *n as f64 / all.max(1) as f64;
         let style = if kinds { of_kind(name) } else { NAME };
-        let share = format!("{} {:>3.0}%", bar(share, 20), share * 100.0);
-        let lines = table.row(vec![cell(name).style(style), cell(grouped(*n)), cell(share).style(DIM)]);
+        let percent = cell(format!("{:.0}%", share * 100.0)).style(DIM);
+        let shown = cell(bar(share, 20)).style(DIM);
+        let lines = table.row(vec![cell(name).style(style), cell(grouped(*n)), percent, shown]);
         app.out.lines(lines)?;
     }
     app.out.lines(table.lines())?;

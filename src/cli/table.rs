@@ -1,4 +1,5 @@
-//! Columns for people: as wide as what is in them, the last one cut at the edge of the terminal.
+//! Columns for people: as wide as what is in them, the last one cut at the edge of the terminal. Where that is too near,
+//! texts are shortened and what can be spared is left out.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -9,6 +10,10 @@ use super::style::{HEADER, PLAIN, paint};
 const LOOK_AHEAD: usize = 200;
 /// Columns of a cell that is not the last, on a terminal.
 const WIDEST: usize = 40;
+/// Columns that a text keeps before others are left out for it, and at the least.
+const NARROW: [usize; 2] = [20, 10];
+/// Columns that are left for the last cell, when it has as many.
+const LAST: usize = 20;
 const GAP: &str = "  ";
 
 #[derive(Clone, Debug)]
@@ -39,7 +44,11 @@ pub(super) struct Table {
     widths: Vec<usize>,
     rows: Vec<Vec<Cell>>,
     width: Option<usize>,
-    widest: usize,
+    /// Columns that a cell that is not the last may have, on a terminal.
+    most: Vec<usize>,
+    /// Names of columns that can be left out, the first first.
+    spare: &'static [&'static str],
+    hidden: Vec<bool>,
     begun: bool,
 }
 
@@ -49,12 +58,19 @@ impl Table {
         let right = names.iter().map(|n| n.starts_with('#')).collect();
         let names: Vec<String> = names.iter().map(|n| clean(n.trim_start_matches('#'))).collect();
         let widths = names.iter().map(|n| n.width()).collect();
-        Self { names, right, widths, rows: Vec::new(), width, widest: WIDEST, begun: false }
+        let (most, hidden) = (vec![WIDEST; names.len()], vec![false; names.len()]);
+        Self { names, right, widths, rows: Vec::new(), width, most, spare: &[], hidden, begun: false }
     }
 
     /// Columns of the widest cell that is not the last, on a terminal.
     pub(super) fn widest(mut self, columns: usize) -> Self {
-        self.widest = columns;
+        self.most.fill(columns);
+        self
+    }
+
+    /// Columns that are left out one after the other where the terminal is too narrow for all.
+    pub(super) fn spare(mut self, names: &'static [&'static str]) -> Self {
+        self.spare = names;
         self
     }
 
@@ -71,10 +87,13 @@ impl Table {
         }
         let rows = std::mem::take(&mut self.rows);
         for row in &rows {
-            for (width, cell) in self.widths.iter_mut().zip(row) {
+            for ((width, most), cell) in self.widths.iter_mut().zip(&self.most).zip(row) {
                 let wide = cell.text.width();
-                *width = (*width).max(if self.width.is_some() { wide.min(self.widest) } else { wide });
+                *width = (*width).max(if self.width.is_some() { wide.min(*most) } else { wide });
             }
+        }
+        if let (Some(width), false) = (self.width, self.begun) {
+            self.fit(width);
         }
         let mut lines = Vec::new();
         if !std::mem::replace(&mut self.begun, true) {
@@ -86,11 +105,54 @@ impl Table {
         lines
     }
 
+    /// Makes the columns fit, as far as they can.
+    fn fit(&mut self, room: usize) {
+        let [wanted, least] = NARROW;
+        self.shorten_texts(room, wanted);
+        for name in self.spare {
+            if self.all() <= room {
+                break;
+            }
+            if let Some(hidden) =
+                self.names.iter().position(|n| n == name).and_then(|i| self.hidden.get_mut(i))
+            {
+                *hidden = true;
+            }
+        }
+        self.shorten_texts(room, least);
+    }
+
+    /// Columns that the table takes.
+    fn all(&self) -> usize {
+        let last = self.names.len().saturating_sub(1);
+        let shown = self.widths.iter().zip(&self.hidden).enumerate().filter(|(_, (_, hidden))| !**hidden);
+        let wide = shown.map(|(i, (w, _))| if i == last { (*w).min(LAST) } else { *w + GAP.len() });
+        wide.sum()
+    }
+
+    fn shorten_texts(&mut self, room: usize, least: usize) {
+        let last = self.names.len().saturating_sub(1);
+        while self.all() > room {
+            let texts = self.widths.iter_mut().enumerate().filter(|(i, w)| {
+                let is_text = self.right.get(*i) == Some(&false) && self.hidden.get(*i) == Some(&false);
+                *i < last && is_text && **w > least
+            });
+            let Some((at, widest)) = texts.max_by_key(|(_, w)| **w) else { return };
+            *widest -= 1;
+            if let Some(most) = self.most.get_mut(at) {
+                *most = *widest;
+            }
+        }
+    }
+
     fn line(&self, cells: &[Cell]) -> String {
         let mut line = String::new();
         let mut used = 0;
         let last = self.names.len().saturating_sub(1);
         for (i, cell) in cells.iter().enumerate() {
+            if self.hidden.get(i) == Some(&true) {
+                continue;
+            }
             let wide = self.widths.get(i).copied().unwrap_or_default();
             let room = match self.width {
                 Some(width) if i == last => width.saturating_sub(used).max(1),
@@ -170,6 +232,29 @@ mod tests {
         let plain: Vec<String> =
             table.lines().iter().map(|l| anstream::adapter::strip_str(l).to_string()).collect();
         assert_eq!(plain, ["SEQ  TYPE  DATA", "  7  a.b   01234567…", "123  a     x y\u{fffd}[31m"]);
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_texts_are_shortened_and_what_can_be_spared_is_left_out() {
+        let shown = |width| {
+            let names = ["SESSION", "PROGRESS", "#EVENTS", "WHY"];
+            let mut table = Table::new(&names, Some(width)).spare(&["PROGRESS"]);
+            let _ = table.row(vec![
+                cell("a-session-with-a-long-name"),
+                cell("12345678"),
+                cell(7),
+                cell("why not"),
+            ]);
+            let plain: Vec<String> =
+                table.lines().iter().map(|l| anstream::adapter::strip_str(l).to_string()).collect();
+            assert!(plain.iter().all(|l| l.width() <= width), "{plain:?}");
+            plain
+        };
+        assert_eq!(shown(60)[1], "a-session-with-a-long-name  12345678       7  why not");
+        assert_eq!(shown(47)[1], "a-session-with-a-lo…  12345678       7  why not");
+        assert_eq!(shown(46)[1], "a-session-with-a-lo…       7  why not");
+        assert_eq!(shown(38)[0], format!("SESSION{}EVENTS  WHY", " ".repeat(15)));
+        assert_eq!(shown(30)[1], "a-session-wi…       7  why not");
     }
 
     #[test]

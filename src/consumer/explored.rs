@@ -306,7 +306,9 @@ impl<'a> Actor<'a> {
         self.danger()?;
         self.save();
         self.danger()?;
-        answers.into_iter().for_each(|(reply, answer)| drop(reply.send(answer)));
+        for (reply, answer) in answers {
+            let _ = reply.send(answer);
+        }
         offers.into_iter().for_each(|(reply, offer)| self.offer(&reply, offer));
         for (named, reply) in bound {
             let answer = self.finish(named);
@@ -469,7 +471,7 @@ impl World {
             2 => {}
             3..=5 => self.told(position, self.ask(|reply| Call::AckWith(named, reply))),
             6 => {
-                drop(self.ask(|reply| Call::Touch(named, reply)));
+                let _ = self.ask(|reply| Call::Touch(named, reply));
                 self.told(position, self.ask(|reply| Call::Ack(named, reply)));
             }
             _ => self.told(position, self.ask(|reply| Call::Ack(named, reply))),

@@ -1,4 +1,4 @@
-use super::{Catalogue, Event, Pattern, Timestamp};
+use super::{Catalogue, Event, Pattern, Record, Timestamp};
 
 /// Which events a reader takes. Empty takes all; every condition that is set has to hold.
 ///
@@ -114,7 +114,7 @@ impl Filter {
     }
 
     /// Whether it takes this event, whatever its type.
-    pub(crate) fn takes_but_kind(&self, event: &Event) -> bool {
+    pub(crate) fn takes_but_kind(&self, event: &Record) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| match wanted {
             None => true,
             Some(w) => found == Some(w.as_str()),

@@ -3,6 +3,7 @@
 //! All state is one number, the last sequence or position that was scanned. What commits bring is trusted only when it
 //! continues that number; for everything else the store is asked. A tokio runtime is needed from here on.
 
+mod batched;
 mod cursor;
 #[cfg(test)]
 mod explored;
@@ -12,6 +13,7 @@ mod request;
 mod stream;
 mod wake;
 
+pub use batched::{Batched, FollowedBatch};
 pub use cursor::Cursor;
 pub use read_stream::EventStream;
 pub(crate) use read_stream::unblocked;

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -15,7 +16,7 @@ use super::wake::{Frame, Subscription, Wakes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, StoreId, Timestamp};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Branch, Positions, Range, Reader, Shape, Store};
+use crate::store::{Branch, Desk, Positions, Range, Reader, Shape, Store};
 
 /// What a subscription delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Following {
     /// The outer error ends it, the inner one is an item.
     inner: Pin<Box<dyn Stream<Item = Result<Result<Followed>>> + Send>>,
     begun: u64,
+    /// What was looked at, told at the end of a page or a commit.
+    scanned: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Following {
@@ -86,6 +89,11 @@ impl Following {
     /// The sequence or position after which it began.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
+    }
+
+    /// How far it has looked, for those who tell how late it is: a number that others may read while it runs.
+    pub(crate) fn scanned(&self) -> Arc<AtomicU64> {
+        self.scanned.clone()
     }
 
     /// The next item; `None` at the end.
@@ -137,6 +145,13 @@ impl Store {
     /// [`Error::NotFound`] for a branch that does not exist, [`Error::BadCursor`] for a cursor of another store or
     /// branch, or beyond the head, [`Error::Closed`].
     pub fn follow(&self, follow: Follow) -> Result<Following> {
+        self.desk().follow(follow)
+    }
+}
+
+impl Desk {
+    /// [`Store::follow`] for those who must not hold the store open.
+    pub(crate) fn follow(&self, follow: Follow) -> Result<Following> {
         let Some(wakes) = Wakes::of(self) else { return Err(Error::Closed { after: None }) };
         let session = match &follow.scope {
             Scope::Branch(place) => Some(place.session.clone()),
@@ -149,8 +164,9 @@ impl Store {
             Source { reader: self.reader()?, scope: follow.scope, store: self.id(), branch: None };
         source.resolve()?;
         let scanned = source.start(&follow.start)?;
-        let inner = Box::pin(drive(source, subscription, (follow.filter, follow.shape), scanned));
-        Ok(Following { inner, begun: scanned })
+        let at = Arc::new(AtomicU64::new(scanned));
+        let inner = Box::pin(drive(source, subscription, (follow.filter, follow.shape), at.clone()));
+        Ok(Following { inner, begun: scanned, scanned: at })
     }
 }
 
@@ -331,12 +347,13 @@ fn drive(
     mut source: Source,
     mut subscription: Subscription,
     (filter, shape): (Filter, Shape),
-    scanned: u64,
+    scanned: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<Result<Followed>>> + Send {
     async_stream::try_stream! {
-        let mut machine = Machine::new(source.order(), scanned);
+        let mut machine = Machine::new(source.order(), scanned.load(Ordering::Relaxed));
         let mut step = Step::Note;
         loop {
+            scanned.store(machine.scanned(), Ordering::Relaxed);
             let input = match step {
                 Step::Note => {
                     source.resolve()?;

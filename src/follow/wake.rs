@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::event::{Event, SessionId};
 use crate::limits::{FOLLOW_BUFFER, FOLLOW_FRAME_BYTES};
-use crate::store::{CommitHook, Store};
+use crate::store::{CommitHook, Desk, Store};
 
 /// What a commit brought to one channel. Only a hint: the follower holds it against what it has scanned.
 #[derive(Clone, Debug)]
@@ -72,8 +72,8 @@ pub(super) struct Subscription {
 
 impl Wakes {
     /// The listener of this store, there from the first follower on.
-    pub(super) fn of(store: &Store) -> Option<Arc<Self>> {
-        let hook = store.hook(|| Arc::new(Self::default()));
+    pub(super) fn of(desk: &Desk) -> Option<Arc<Self>> {
+        let hook = desk.hook(|| Arc::new(Self::default()));
         hook.as_any().downcast().ok()
     }
 
@@ -102,7 +102,7 @@ impl Wakes {
 
 /// Becomes `true` when the store closes.
 pub(crate) fn end_of(store: &Store) -> Option<watch::Receiver<bool>> {
-    Wakes::of(store).map(|wakes| wakes.end())
+    Wakes::of(&store.desk()).map(|wakes| wakes.end())
 }
 
 impl Drop for Subscription {

@@ -1,6 +1,7 @@
 //! A projection as the engine calls it: whatever it does, the caller gets an answer.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use super::fold::{AnyState, DynProjection, Emit, Scope};
 use super::keys::{Built, Key};
 use crate::error::Result;
 use crate::event::{Event, Filter, check_kind};
-use crate::limits::MAX_STATE_KEY_BYTES;
+use crate::limits::{MAX_SHARED_PAYLOAD_BYTES, MAX_STATE_KEY_BYTES};
 use crate::schema::Upcasts;
 use crate::store::newest;
 
@@ -82,7 +83,7 @@ impl Fold {
         if !upcasts.may_be(event.kind(), event.version(), &may_want) {
             return Ok(None);
         }
-        let newest = newest(upcasts, event.clone()).map_err(|e| e.to_string())?;
+        let newest = shaped(upcasts, event)?;
         Ok(takes(&newest).then_some(Cow::Owned(newest)))
     }
 
@@ -109,7 +110,7 @@ impl Fold {
             Scope::Key => {
                 // A key that cannot be asked for, or is none, leaves the event out.
                 let upcasts = self.upcasts.as_ref().filter(|u| u.touches(event.kind(), event.version()));
-                let newest = upcasts.and_then(|upcasts| newest(upcasts, event.clone()).ok());
+                let newest = upcasts.and_then(|upcasts| shaped(upcasts, event).ok());
                 let event = newest.as_ref().unwrap_or(event);
                 let key = guarded(|| Ok(self.projection.key(event))).ok().flatten()?;
                 (!key.is_empty() && key.len() <= MAX_STATE_KEY_BYTES).then_some(key)
@@ -124,6 +125,28 @@ impl Fold {
             Key::Text(text) => text.clone(),
         }
     }
+}
+
+thread_local! {
+    /// The event that was made new last, as it is stored and as it is read: all who fold it make it new once.
+    static SHAPED: RefCell<Option<(Event, Event)>> = const { RefCell::new(None) };
+}
+
+/// The event in its newest shape.
+fn shaped(upcasts: &Upcasts, event: &Event) -> Result<Event, String> {
+    // It is held, so that no other can lie where it does; in one place are the steps of one store.
+    let bytes = |e: &Event| e.record().encoded().as_ptr();
+    let same = |e: &Event| e.position() == event.position() && std::ptr::eq(bytes(e), bytes(event));
+    let known =
+        SHAPED.with_borrow(|last| last.as_ref().filter(|(stored, _)| same(stored)).map(|l| l.1.clone()));
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let newest = newest(upcasts, event.clone()).map_err(|e| e.to_string())?;
+    if event.payload().len() <= MAX_SHARED_PAYLOAD_BYTES {
+        SHAPED.set(Some((event.clone(), newest.clone())));
+    }
+    Ok(newest)
 }
 
 /// A panic of the user's code is an error like any other.

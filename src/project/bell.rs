@@ -17,7 +17,8 @@ pub(super) type Reply<T> = SyncSender<Result<T>>;
 pub(super) enum Order {
     Add(Arc<Fold>, Arc<Status>, Reply<()>),
     Rebuild(String, Reply<Arc<Task>>),
-    Retry(String, Reply<Retried>),
+    /// Of all that is parked, or of one.
+    Retry(String, Option<String>, Reply<Retried>),
     CatchUp(Reply<()>),
     /// A rebuild has ended.
     Ended(String),

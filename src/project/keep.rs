@@ -70,7 +70,16 @@ impl<S> Projected<S> {
     /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
     pub fn retry(&self) -> Result<Retried> {
         let name = self.fold.name.clone();
-        self.runner()?.bell.ask(|reply| Order::Retry(name, reply))
+        self.runner()?.bell.ask(|reply| Order::Retry(name, None, reply))
+    }
+
+    /// [`retry`](Self::retry) of one branch, session or key alone.
+    ///
+    /// # Errors
+    /// As [`retry`](Self::retry); [`Error::NotFound`] when it is not parked.
+    pub fn retry_of(&self, of: &str) -> Result<Retried> {
+        let (name, of) = (self.fold.name.clone(), Some(of.to_owned()));
+        self.runner()?.bell.ask(|reply| Order::Retry(name, of, reply))
     }
 
     fn runner(&self) -> Result<Arc<Runner>> {

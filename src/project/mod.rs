@@ -22,6 +22,7 @@ mod status;
 mod task;
 mod timeline;
 mod view;
+mod window;
 
 pub use bell::Retried;
 pub use fold::{AnyState, ApplyError, DynProjection, Emit, Projection, Scope};
@@ -30,3 +31,4 @@ pub use info::{Parked, ProjectionInfo};
 pub use task::{Progress, Rebuild};
 pub use timeline::{Lasting, Span, Timeline, Warning};
 pub use view::{Projected, Reading};
+pub use window::{Window, WindowCounts};

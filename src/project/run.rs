@@ -310,9 +310,9 @@ impl Engine {
                 let (desk, bell) = (self.desk.clone(), self.bell.clone());
                 let _ = reply.send(self.seat(&name).and_then(|seat| seat.rebuild(&desk, &bell)));
             }
-            Order::Retry(name, reply) => {
+            Order::Retry(name, of, reply) => {
                 let desk = self.desk.clone();
-                let told = self.seat(&name).and_then(|seat| seat.retry(&desk));
+                let told = self.seat(&name).and_then(|seat| seat.retry(&desk, of.as_deref()));
                 self.flush(true)?;
                 let _ = reply.send(told);
             }

@@ -15,6 +15,7 @@ use super::run::{lock, put_current};
 use super::status::Status;
 use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
+use crate::event::Address;
 use crate::limits::PROJECT_FLUSH_ROWS;
 use crate::store::{Desk, Marks, Rows, Shelf};
 
@@ -203,8 +204,8 @@ impl Seat {
         Ok(())
     }
 
-    /// Folds what is parked again.
-    pub(super) fn retry(&mut self, desk: &Desk) -> Result<Retried> {
+    /// Folds what is parked again: all, or one branch, session or key.
+    pub(super) fn retry(&mut self, desk: &Desk, of: Option<&str>) -> Result<Retried> {
         self.go_on();
         let Some(lane) = &mut self.lane else { return Ok(Retried::default()) };
         // Loads what is stored, so that has to be all there is.
@@ -212,7 +213,16 @@ impl Seat {
         put_current(&mut marks, &lane.built, &self.fold.name);
         desk.mark(marks.relaxed())?;
         let reader = desk.reader()?;
-        let parked: Vec<(Key, ParkedRow)> = lane.parked().map(|(k, row)| (k.clone(), row.clone())).collect();
+        // A branch may be named by its address, `main` left out.
+        let place = |text: &str| text.parse::<Address>().ok().map(|a| a.place().clone());
+        let is_branch = lane.built.scope == super::fold::Scope::Branch;
+        let same = |row: &ParkedRow, of: &str| row.of == of || (is_branch && place(&row.of) == place(of));
+        let wanted = |row: &ParkedRow| of.is_none_or(|of| same(row, of));
+        let parked: Vec<(Key, ParkedRow)> =
+            lane.parked().filter(|(_, row)| wanted(row)).map(|(k, row)| (k.clone(), row.clone())).collect();
+        if let (Some(of), true) = (of, parked.is_empty()) {
+            return Err(Error::not_found("parked key", format!("{of} of {}", self.fold.name)));
+        }
         let mut retried = Retried::default();
         for (key, row) in parked {
             match lane.retry(&reader, &key, &row)? {

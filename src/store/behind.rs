@@ -2,17 +2,19 @@
 
 use std::any::Any;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::append::{Batch, Receipt};
+use super::hook::CommitHook;
 use super::marks::Marks;
 use super::read::Reader;
 use super::shared::Shared;
 use super::verbs::Store;
 use super::writer::{Done, Work};
 use crate::error::{Error, Result};
-use crate::event::Position;
+use crate::event::{Position, StoreId};
 
 /// One who works behind the writer of a store.
 pub(crate) trait Behind: Any + Send + Sync + fmt::Debug {
@@ -58,6 +60,21 @@ impl Desk {
         self.shared.behind.get().cloned()
     }
 
+    /// The listener of this store, made when it is first asked for.
+    pub(crate) fn hook(&self, make: impl FnOnce() -> Arc<dyn CommitHook>) -> Arc<dyn CommitHook> {
+        self.shared.hook.get_or_init(make).clone()
+    }
+
+    /// Bytes of a payload that this store takes.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.shared.options.payload_bytes
+    }
+
+    /// The store's identity.
+    pub(crate) fn id(&self) -> StoreId {
+        self.shared.id
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -73,6 +90,18 @@ impl Desk {
 
     pub(crate) fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// The store's file; `None` for a store that has none.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.shared.options.path.as_deref()
+    }
+
+    /// Everything that can be said against a batch before it is queued.
+    pub(crate) fn check(&self, batch: Batch) -> Result<()> {
+        self.writable()?;
+        let options = &self.shared.options;
+        batch.prepare(options.payload_bytes, options.durability, &options.guard).map(|_| ())
     }
 
     pub(crate) fn reader(&self) -> Result<Reader> {
@@ -93,7 +122,6 @@ impl Desk {
     }
 
     /// [`mark`](Self::mark) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
-    #[allow(dead_code, reason = "consumers and the bus take it up")]
     pub(crate) async fn mark_async(&self, marks: Marks) -> Result<()> {
         if marks.is_empty() {
             return Ok(());
@@ -113,7 +141,6 @@ impl Desk {
     }
 
     /// [`append`](Self::append) for tasks.
-    #[allow(dead_code, reason = "consumers and the bus take it up")]
     pub(crate) async fn append_async(&self, batch: Batch) -> Result<Receipt> {
         self.writable()?;
         let options = &self.shared.options;

@@ -59,6 +59,22 @@ impl Draft {
         Ok(Self { name: name.to_owned(), folder: folder.to_owned(), path })
     }
 
+    /// Removes drafts of this file that a kill has left. Only for whoever has the file for itself: nobody else then
+    /// makes one.
+    pub(super) fn remove_left(target: &Path) {
+        let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else { return };
+        let begin = format!(".{}.", name.display());
+        let is_draft = |name: &str| {
+            let id = name.strip_prefix(&begin).and_then(|rest| rest.strip_suffix(".new"));
+            id.is_some_and(|id| id.parse::<uuid::Uuid>().is_ok())
+        };
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(is_draft) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// Lays out a store in the draft, lets its tables be filled, and syncs it.
     pub(super) fn write(&self, options: &Options, fill: impl FnOnce(&Database) -> Result<()>) -> Result<()> {
         let failed = |e: io::Error| self.failed(&e);

@@ -97,6 +97,7 @@ pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
     }
     let txn = old.begin_read().told()?;
     let meta = old_meta(&txn, name)?;
+    Draft::remove_left(path);
     let draft = Draft::new(path, name)?;
     draft.write(options, |db| {
         initialise(db)?;

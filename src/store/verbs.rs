@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use super::append::{Batch, Receipt};
 use super::branch::Branch;
 use super::builder::Builder;
-use super::hook::CommitHook;
 use super::list::{BranchInfo, SessionInfo};
 use super::path::is_on_path;
 use super::read::Reader;
@@ -85,11 +84,6 @@ impl Store {
     /// A reader that outlives `close`. Crate-wide: readers above this room hold one.
     pub(crate) fn reader(&self) -> Result<Reader> {
         Ok(Reader { shared: self.shared().clone(), db: self.shared().db()? })
-    }
-
-    /// The listener of this store, made when it is first asked for.
-    pub(crate) fn hook(&self, make: impl FnOnce() -> Arc<dyn CommitHook>) -> Arc<dyn CommitHook> {
-        self.shared().hook.get_or_init(make).clone()
     }
 
     /// The store's identity.

@@ -7,11 +7,11 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 /// Schedules of each room's model in a plain run of the tests; `RETOLD_SOAK` explores a hundred times as many.
-pub(crate) const FOLLOW_SCHEDULES: usize = 8_000;
+pub(crate) const FOLLOW_SCHEDULES: usize = 7_000;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const CONSUMER_SCHEDULES: usize = 8_000;
+pub(crate) const CONSUMER_SCHEDULES: usize = 7_000;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const BUS_SCHEDULES: usize = 8_000;
+pub(crate) const BUS_SCHEDULES: usize = 7_000;
 const _: () = assert!(FOLLOW_SCHEDULES + CONSUMER_SCHEDULES + BUS_SCHEDULES >= 20_000);
 
 /// Preemptions that a schedule of the second sort has: most orders that go wrong need two or three.

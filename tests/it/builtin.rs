@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use retold::event::Phase;
 use retold::project::builtin::{Lifecycle, Lives, Progress, Resource, Stats};
-use retold::project::{DynProjection, builtin};
+use retold::project::{DynProjection, Scope, builtin};
 use retold::{Catalogue, NewEvent, Query, Store, Timestamp};
 use serde_json::{Value, json};
 
@@ -209,4 +209,63 @@ proptest! {
 
 fn text(projection: &dyn DynProjection, state: &retold::project::AnyState) -> String {
     String::from_utf8(projection.encode(state).unwrap()).unwrap()
+}
+
+/// What somebody writes who means no good, or whose program is broken.
+fn hostile() -> Vec<String> {
+    let deep = |n: usize| "[".repeat(n) + &"]".repeat(n);
+    let long = "x".repeat(3_000);
+    let words =
+        ["tool_call_id", "tool", "reason", "error", "run_id", "task_id", "milestone", "stage", "provider"];
+    let words: Vec<String> = words.map(|w| format!("\"{w}\":\"{long}\"")).into();
+    vec![
+        format!("{{{},\"model\":\"{long}\"}}", words.join(",")),
+        format!("{{\"tool_call_id\":{},\"progress\":{}}}", deep(100), deep(100)),
+        deep(20_000),
+        r#"{"progress":1e308,"done":1e308,"total":1e-308,"tokens":1e308,"input_tokens":"NaN","cost_usd":"inf"}"#.into(),
+        r#"{"progress":-1e308,"tokens":-1e308,"output_tokens":1e308,"duration_ms":-1e308,"memory_mb":1e308}"#.into(),
+        r#"{"progress":1,"progress":2,"tool_call_id":"a","tool_call_id":"b","status":"running","status":7}"#.into(),
+        r#"{"input_tokens":99999999999999999999999999999999999,"network_bytes":18446744073709551616}"#.into(),
+        r#"{"message":{"id":{},"usage":[]},"usage":{"*":{"*":1}},"state":null,"value":[null]}"#.into(),
+        "null".into(),
+        "\"\\u0000\\u202e\"".into(),
+    ]
+}
+
+#[test]
+fn hostile_payloads_park_nobody_and_states_stay_small_and_come_back() {
+    let store = Store::builder().sync(false).in_memory().unwrap();
+    let catalogue = Catalogue::builtin();
+    let payloads = hostile();
+    let mut taken = 0;
+    for (n, info) in catalogue.types().enumerate() {
+        // A clock that goes forward, back and out of all years.
+        let time = Timestamp::from_micros([1_000, i64::MAX, -5, i64::MIN, 0][n % 5]);
+        for payload in &payloads {
+            let event = NewEvent::new(info.name().to_owned()).json_text(payload.clone()).occurred(time);
+            taken += u64::from(store.append("s", event).is_ok());
+        }
+    }
+    assert!(taken > 100, "{taken}");
+    for (projection, plain) in builtin::all(catalogue).into_iter().zip(builtin::all(catalogue)) {
+        let (name, scope) = (projection.name().to_owned(), projection.scope());
+        let projected = store.project_dyn(projection).unwrap();
+        projected.catch_up().unwrap();
+        for reading in projected.list(|_| true).unwrap() {
+            assert_eq!(reading.parked, None, "{name}");
+            let bytes = reading.state.to_string().len();
+            assert!(bytes < 1_000_000, "{name} of {} has {bytes} bytes", reading.of);
+        }
+        if scope != Scope::Branch {
+            continue;
+        }
+        // From its snapshots it is what a fold that never left memory gives.
+        let reading = projected.read("s").unwrap();
+        let mut state = plain.fresh();
+        for event in store.events(Query::branch(format!("s@{}", reading.at)).unwrap()).unwrap() {
+            plain.apply(&mut state, &event.unwrap()).unwrap();
+        }
+        let due: serde_json::Value = serde_json::from_slice(&plain.encode(&state).unwrap()).unwrap();
+        assert_eq!(reading.state, due, "{name}");
+    }
 }

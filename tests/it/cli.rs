@@ -45,10 +45,11 @@ impl Shell {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("retold"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in
-            ["RETOLD_STORE", "RETOLD_MIGRATIONS", "RETOLD_TYPES", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"]
-        {
+        for name in ["RETOLD_CONFIG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
+        }
+        for key in &retold::config::KEYS {
+            command.env_remove(key.variable());
         }
         command
     }

@@ -84,3 +84,46 @@ fn what_cannot_be_answered_is_told_with_its_exit_code() {
     shell.fails(2, &["state", "counts", "s", "--at", "2001-01-01T00:00:00Z", "--history"]);
     shell.fails(2, &["rebuild"]);
 }
+
+#[test]
+fn what_is_parked_is_retried_by_name_and_key() {
+    let shell = Shell::new();
+    let store = shell.store();
+    crate::project_damage::written(&store);
+    crate::project_damage::damage(&store, 2);
+    let retry = |args: &[&str]| {
+        json(&shell.ok(&[&["projections", "--retry", "counts", "-o", "json"], args].concat()))
+    };
+    assert_eq!(retry(&[])["parked"], 0, "nothing is folded yet");
+    shell.ok(&["rebuild", "counts"]);
+    assert_eq!(retry(&[]), serde_json::json!({"projection": "counts", "mended": 0, "parked": 1}));
+    assert_eq!(retry(&["--key", "s-1"])["parked"], 1);
+    let said = shell.fails(4, &["projections", "--retry", "counts", "--key", "s-2"]);
+    assert!(said.contains("there is no parked key s-2 of counts"), "{said}");
+    assert!(shell.ok(&["projections", "-o", "table"]).contains("counts is parked at s-1/main@"));
+    let said = shell.ok(&["projections", "--retry", "counts", "-o", "table"]);
+    assert!(said.contains("1 key is parked as before"), "{said}");
+    let said = shell.ok(&["projections", "--retry", "stats", "-o", "table"]);
+    assert!(said.contains("stats is parked nowhere"), "{said}");
+    shell.fails(4, &["projections", "--retry", "nothing"]);
+    shell.fails(2, &["projections", "--key", "s-1"]);
+}
+
+#[test]
+fn a_silence_is_raised_once_by_whoever_looks_at_the_clock() {
+    let shell = Shell::new();
+    let nothing = shell.ok(&["append", "calm", "note.taken"]);
+    assert!(!nothing.is_empty());
+    assert_eq!(json(&shell.ok(&["alerts", "-o", "json"])), serde_json::json!([]));
+    shell.ok(&["append", "run-7", "run.started", "--time", "2026-01-02T03:00:00Z"]);
+    let raised = json(&shell.ok(&["alerts", "--check", "-o", "json"]));
+    let kinds: Vec<_> = raised.as_array().unwrap().iter().map(|e| (&e["type"], &e["time"])).collect();
+    assert_eq!(kinds, [(&"alert.stalled".into(), &"2026-01-02T03:15:00.000000Z".into())]);
+    assert_eq!(json(&shell.ok(&["alerts", "--check", "-o", "json"])), serde_json::json!([]));
+    assert_eq!(json(&shell.ok(&["alerts", "-o", "json"])), raised);
+    assert_eq!(json(&shell.ok(&["alerts", "run-7", "-o", "json"])), raised);
+    assert_eq!(json(&shell.ok(&["alerts", "calm", "-o", "json"])), serde_json::json!([]));
+    assert_eq!(json(&shell.ok(&["alerts", "--since", "1h", "-o", "json"])), serde_json::json!([]));
+    insta::assert_snapshot!("alerts", table(&shell, &["alerts"]));
+    shell.fails(2, &["alerts", "--check", "run-7"]);
+}

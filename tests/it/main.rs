@@ -10,6 +10,9 @@
 mod alerts;
 mod bitflip;
 mod builtin;
+mod bus;
+mod bus_publish;
+mod bus_random;
 #[cfg(feature = "schema")]
 mod catalogue;
 #[cfg(feature = "cli")]
@@ -30,6 +33,8 @@ mod cli_state;
 mod cli_tail;
 #[cfg(feature = "cli")]
 mod cli_timeline;
+#[cfg(feature = "cli")]
+mod cli_timers;
 #[cfg(feature = "cli")]
 mod cli_types;
 #[cfg(feature = "cli")]
@@ -56,5 +61,6 @@ mod properties;
 mod store;
 mod stress;
 mod support;
+mod timers_kill;
 mod upcasts;
 mod victim;

@@ -8,7 +8,8 @@ use retold::interop::{self, Format, Options, Scope};
 use retold::schema::{Evidence, Migration, check_evidence};
 use retold::{Builder, Expect, NewEvent, Query, Store};
 
-use crate::support::Tables;
+use crate::support::{Dice, Tables, soak};
+use crate::victim::{self, Victim};
 
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
@@ -209,4 +210,47 @@ fn without_a_name_for_a_copy_the_store_is_left_alone() {
     assert!(told.contains("cannot be upgraded") && told.contains("read-only"), "{told}");
     assert_eq!(Builder::new().read_only().open(&path).unwrap().info().unwrap().format, 1);
     assert_eq!(names(dir.path()).len(), 1_001);
+}
+
+#[test]
+#[ignore = "the process that the test below kills"]
+fn the_upgrader_that_is_killed() {
+    let Some((path, _)) = victim::orders() else { return };
+    victim::tell("\nbegin\n");
+    let _store = Store::open(&path).unwrap();
+    victim::tell("open\n");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_kill_while_a_store_is_upgraded_leaves_all_of_it_in_one_format_or_the_other() {
+    let rounds = if soak() { 200 } else { 12 };
+    let fixtures: Vec<_> = folders().iter().map(|folder| fixture(folder)).collect();
+    let (mut old, mut drafts) = (0, 0);
+    for round in 0..rounds {
+        let (before, expected) = &fixtures[round as usize % fixtures.len()];
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("old.redb");
+        std::fs::copy(before, &path).unwrap();
+        let original = std::fs::read(&path).unwrap();
+        let mut victim = Victim::begin("migrations::the_upgrader_that_is_killed", &path, round);
+        victim.until(1, |line| line == "begin");
+        victim.kill(&mut Dice(round + 1), 2_000_000);
+
+        let is_old = std::fs::read(&path).unwrap().starts_with(b"redb");
+        old += u32::from(is_old);
+        drafts += u32::from(names(dir.path()).iter().any(|n| n.ends_with(".new")));
+        let store = Store::open(&path).unwrap();
+        assert_eq!(&export(&store), expected, "round {round}");
+        assert_eq!(store.verify().unwrap().problems, [], "round {round}");
+        assert_eq!(store.upgraded().is_some(), is_old, "round {round}");
+        store.append("after-the-kill", NewEvent::new("run.started")).unwrap();
+        store.close().unwrap();
+        assert_kept(&path, &original, expected);
+        let stray: Vec<_> = names(dir.path()).into_iter().filter(|n| n.ends_with(".new")).collect();
+        assert!(!is_old || stray.is_empty(), "round {round}: {stray:?}");
+    }
+    eprintln!("{old} of {rounds} were killed before the upgrade was done, {drafts} of them with a draft");
 }

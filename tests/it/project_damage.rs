@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use redb::{ReadableDatabase, ReadableTable};
+use redb::ReadableDatabase;
 use retold::project::Scope;
 use retold::{Error, Projected, Store};
 
@@ -14,7 +14,7 @@ fn open(path: &Path) -> Store {
 }
 
 /// Four sessions of 1,000 events each, by turns.
-fn written(path: &Path) {
+pub(crate) fn written(path: &Path) {
     let store = open(path);
     for n in 0..40 {
         let session = format!("s-{}", n % 4);
@@ -24,7 +24,7 @@ fn written(path: &Path) {
 }
 
 /// Turns a bit of the chunk in the middle of a branch; answers where the chunk begins and ends.
-fn damage(path: &Path, branch: u64) -> (u64, u64) {
+pub(crate) fn damage(path: &Path, branch: u64) -> (u64, u64) {
     let table = redb::TableDefinition::<(u64, u64), &[u8]>::new("events");
     let tables = Tables::of(path);
     let (before, at, mut bytes) = {

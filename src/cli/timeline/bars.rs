@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{Chart, label, lasted};
 use crate::cli::App;
 use crate::cli::failure::Outcome;
+use crate::cli::span::wrapped;
 use crate::cli::style::{BAD, DIM, GOOD, HEADER, NAME, NOTICE, PLAIN, paint};
 use crate::cli::table::shorten;
 use crate::event::{Phase, Timestamp};
@@ -47,9 +48,18 @@ pub(super) fn draw(chart: &Chart<'_>, app: &mut App) -> Outcome {
 }
 
 fn legend(chart: &Chart<'_>, app: &mut App) {
-    let mut text =
-        "╌ created  █ running  ▒ paused  ░ waiting  ✓ completed  ✗ failed  ■ stopped  ○ cancelled  × deleted"
-            .to_owned();
+    let signs = [
+        "╌ created",
+        "█ running",
+        "▒ paused",
+        "░ waiting",
+        "✓ completed",
+        "✗ failed",
+        "■ stopped",
+        "○ cancelled",
+        "× deleted",
+    ];
+    let mut text = wrapped(&signs, app.out.width());
     if chart.others > 0 {
         text = format!("{} more that did not last as long: --limit 0 shows all\n{text}", chart.others);
     }

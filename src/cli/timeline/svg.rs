@@ -15,7 +15,9 @@ const ROW: f64 = 24.0;
 const BAR: f64 = 14.0;
 const BOTTOM: f64 = 52.0;
 /// Characters of a label that have room.
-const LABEL: usize = 36;
+const LABEL: usize = 32;
+/// Characters of the title.
+const TITLE: usize = 100;
 
 const STYLE: &str = "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;font-size:12px;fill:#1f2328}\
 .title{font-size:18px;font-weight:600}.dim{fill:#656d76}.end{fill:#656d76;font-size:11px}.tick{fill:#656d76;font-size:11px}\
@@ -37,7 +39,7 @@ pub(super) fn draw(chart: &Chart<'_>) -> String {
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>",
         hatches()
     );
-    text(&mut out, 20.0, 32.0, "title", &chart.title);
+    text(&mut out, 20.0, 32.0, "title", &shorten(&chart.title, TITLE));
     text(&mut out, 20.0, 52.0, "dim", &chart.subtitle());
     for row in (0..rows).step_by(2) {
         let y = TOP + row as f64 * ROW;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::fold::{ApplyError, Projection};
+use super::stats::count;
 use crate::event::Event;
 
 /// Counts the events of a branch by their type.
@@ -17,7 +18,8 @@ pub struct Counts;
 pub struct Counted {
     /// All events, inherited ones too.
     pub events: u64,
-    /// How many there are of each type.
+    /// How many there are of each type. Beyond [`STATS_NAMES`](crate::limits::STATS_NAMES) the others are together under
+    /// [`OTHERS`](super::OTHERS).
     pub types: BTreeMap<String, u64>,
 }
 
@@ -30,10 +32,26 @@ impl Projection for Counts {
 
     fn apply(&self, counted: &mut Counted, event: &Event) -> Result<(), ApplyError> {
         counted.events += 1;
-        match counted.types.get_mut(event.kind()) {
-            Some(count) => *count += 1,
-            None => drop(counted.types.insert(event.kind().to_owned(), 1)),
-        }
+        count(&mut counted.types, event.kind());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::recorded;
+    use super::super::{Counts, OTHERS};
+    use super::*;
+    use crate::event::NewEvent;
+    use crate::limits::STATS_NAMES;
+
+    #[test]
+    fn no_writer_decides_how_large_a_state_is() {
+        let mut counted = Counted::default();
+        for n in 0..1_000 {
+            Counts.apply(&mut counted, &recorded("s@1", &NewEvent::new(format!("a.b{n}")))).unwrap();
+        }
+        assert_eq!((counted.events, counted.types.len()), (1_000, STATS_NAMES + 1));
+        assert_eq!(counted.types[OTHERS], 1_000 - STATS_NAMES as u64);
     }
 }

@@ -170,7 +170,8 @@ impl Figures {
     }
 }
 
-fn count(all: &mut BTreeMap<String, u64>, name: &str) {
+/// Counts one more; beyond the bound under one name for all others.
+pub(super) fn count(all: &mut BTreeMap<String, u64>, name: &str) {
     if let Some(n) = all.get_mut(name) {
         *n += 1;
         return;

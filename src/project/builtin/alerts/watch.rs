@@ -9,6 +9,7 @@ use super::rule::{Armed, Rule, When, told};
 use super::said::Said;
 use crate::event::{Catalogue, Event, EventId, Phase, Timestamp};
 use crate::limits::{ALERTS_KEPT, MAX_WATCHED};
+use crate::project::{Window, WindowCounts};
 
 /// What the alerts know of a branch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct Watch {
     pub(super) fresh: Vec<Alert>,
     /// When it happened, by rule and what is counted together.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    counted: BTreeMap<String, BTreeMap<String, Vec<i64>>>,
+    counted: BTreeMap<String, WindowCounts>,
     /// Until when a rule keeps quiet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     quiet: BTreeMap<String, BTreeMap<String, i64>>,
@@ -237,17 +238,10 @@ impl Watch {
     /// Counts one more, and whether that is enough. Then it begins anew.
     fn enough(&mut self, rule: &Rule, key: &str, count: u32, window: Duration, at: i64) -> bool {
         let all = self.counted.entry(rule.name.clone()).or_default();
-        all.entry(key.to_owned()).or_default().push(at);
-        // What is too old is forgotten, of others too.
-        all.retain(|_, times| {
-            times.retain(|time| at.saturating_sub(*time) <= micros(window));
-            !times.is_empty()
-        });
-        let enough = all.get(key).is_some_and(|times| times.len() >= count as usize);
+        let enough = all.add(Window::Sliding(window), key, at, count) >= count;
         if enough {
-            all.remove(key);
+            all.reset(key);
         }
-        bound(all, |times| times.last().copied().unwrap_or_default());
         enough
     }
 

@@ -1,0 +1,77 @@
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What a handler may return: nothing, a JSON value for whoever waits for it, or a [`Result`] of either, whose error is
+/// anything that can be printed.
+pub trait IntoAnswer {
+    /// The value, or why it failed.
+    ///
+    /// # Errors
+    /// The handler's own error, as text.
+    fn into_answer(self) -> Result<Value, String>;
+}
+
+impl IntoAnswer for () {
+    fn into_answer(self) -> Result<Value, String> {
+        Ok(Value::Null)
+    }
+}
+
+impl IntoAnswer for Value {
+    fn into_answer(self) -> Result<Value, String> {
+        Ok(self)
+    }
+}
+
+impl<T: IntoAnswer, E: Display> IntoAnswer for Result<T, E> {
+    fn into_answer(self) -> Result<Value, String> {
+        self.map_err(|e| e.to_string())?.into_answer()
+    }
+}
+
+/// Why one call of a handler did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It returned an error.
+    #[error("{0}")]
+    Failed(String),
+    /// It panicked.
+    #[error("it panicked: {0}")]
+    Panicked(String),
+    /// It was not done in time.
+    #[error("it was not done within {0:?}")]
+    TimedOut(Duration),
+    /// The bus was closed, or the handler unsubscribed, before it was done.
+    #[error("it was stopped")]
+    Stopped,
+}
+
+/// What became of an event at one awaited handler.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It succeeded, with this value.
+    Done(Value),
+    /// It failed, as often as it was tried; the last failure.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// How often it was called.
+        attempts: u32,
+    },
+    /// It was gone before it came to the event.
+    Gone,
+    /// It was not done in the time for which publishers wait. It goes on.
+    Late,
+}
+
+impl Answer {
+    /// Whether the handler succeeded.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}

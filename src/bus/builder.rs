@@ -1,0 +1,200 @@
+//! Settings of a bus.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::backoff::Retry;
+use super::bus::Bus;
+use super::persist::{Persistence, Rules};
+use crate::error::Result;
+use crate::event::{Invalid, Pattern};
+use crate::limits::{
+    DEFAULT_AWAIT_MS, DEFAULT_BUS_WORKERS, DEFAULT_DRAIN_MS, DEFAULT_HANDLER_LETTERS, DEFAULT_HANDLER_MS,
+    DEFAULT_HISTORY, DEFAULT_NOWAIT_EVENTS, MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HANDLER_MS,
+    MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES, SPILL_BYTES,
+};
+use crate::store::Store;
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) workers: usize,
+    pub(super) history: usize,
+    pub(super) letters: usize,
+    pub(super) timeout: Duration,
+    pub(super) retry: Retry,
+    pub(super) await_limit: Duration,
+    pub(super) drain_limit: Duration,
+    pub(super) nowait: usize,
+    pub(super) rules: Rules,
+    /// `None`: beside the store, when it has a file.
+    pub(super) spill: Option<PathBuf>,
+    /// Its bytes; 0 for none.
+    pub(super) spill_limit: u64,
+    pub(super) timers: bool,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settings")
+    }
+}
+
+/// Settings of a [`Bus`]. What is not said has a default.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct BusBuilder {
+    settings: Settings,
+    runtime: Option<Handle>,
+}
+
+impl Default for BusBuilder {
+    fn default() -> Self {
+        let settings = Settings {
+            workers: DEFAULT_BUS_WORKERS,
+            history: DEFAULT_HISTORY,
+            letters: DEFAULT_HANDLER_LETTERS,
+            timeout: Duration::from_millis(DEFAULT_HANDLER_MS),
+            retry: Retry::default(),
+            await_limit: Duration::from_millis(DEFAULT_AWAIT_MS),
+            drain_limit: Duration::from_millis(DEFAULT_DRAIN_MS),
+            nowait: DEFAULT_NOWAIT_EVENTS,
+            rules: Rules::default(),
+            spill: None,
+            spill_limit: SPILL_BYTES,
+            timers: true,
+        };
+        Self { settings, runtime: None }
+    }
+}
+
+impl BusBuilder {
+    /// Calls of handlers that run at once: 64 unless said. Every handler has one worker of its own beside them, and
+    /// no handler has more than half of them.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.settings.workers = workers;
+        self
+    }
+
+    /// Events that [`Bus::get_history`] remembers: 1,000 unless said; 0 remembers none.
+    pub fn history_limit(mut self, events: usize) -> Self {
+        self.settings.history = events;
+        self
+    }
+
+    /// Letters that are kept for each handler: 10,000 unless said. One more pushes out the oldest.
+    pub fn letters(mut self, letters: usize) -> Self {
+        self.settings.letters = letters;
+        self
+    }
+
+    /// How long one call of a handler may take: 30 seconds unless said here or for the handler.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.settings.timeout = time;
+        self
+    }
+
+    /// How often a handler is called for one event, and how it rests in between, unless said for the handler.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.settings.retry = retry;
+        self
+    }
+
+    /// How long [`Bus::publish`] waits for awaited handlers: a minute unless said. The handlers go on after it.
+    pub fn await_limit(mut self, time: Duration) -> Self {
+        self.settings.await_limit = time;
+        self
+    }
+
+    /// How long [`Bus::close`] waits for what was taken: 30 seconds unless said.
+    pub fn drain_limit(mut self, time: Duration) -> Self {
+        self.settings.drain_limit = time;
+        self
+    }
+
+    /// Events that [`Bus::publish_nowait`] keeps in memory until they are written: 8,192 unless said.
+    pub fn nowait_queue(mut self, events: usize) -> Self {
+        self.settings.nowait = events;
+        self
+    }
+
+    /// The file of the [`Spill`](super::Spill): beside the store's file unless said. A store in memory has none unless
+    /// said.
+    pub fn spill(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.spill = Some(path.into());
+        self
+    }
+
+    /// Bytes that the spill may have: 64 MiB unless said, 1 GiB at the most; 0 for no spill.
+    pub fn spill_limit(mut self, bytes: u64) -> Self {
+        self.settings.spill_limit = bytes;
+        self
+    }
+
+    /// Whether the store's timers fire while the bus is open; `true` unless said.
+    pub fn timers(mut self, timers: bool) -> Self {
+        self.settings.timers = timers;
+        self
+    }
+
+    /// How events of these types are kept. The rule that was given last counts; without one it is as the store has it.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a glob that is none, and for too many rules.
+    pub fn persist(mut self, pattern: &str, persistence: Persistence) -> Result<Self> {
+        self.settings.rules.add(Pattern::new(pattern)?, persistence)?;
+        Ok(self)
+    }
+
+    /// The runtime on which handlers run, with its timer enabled: that of the caller of [`open`](Self::open) unless said.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Starts the bus.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) for a setting outside its bounds, and without a tokio runtime;
+    /// [`Closed`](crate::Error::Closed).
+    pub fn open(self, store: &Store) -> Result<Bus> {
+        let s = &self.settings;
+        within("workers", s.workers, 1, MAX_BUS_WORKERS)?;
+        within("history_limit", s.history, 0, MAX_HISTORY)?;
+        within("letters", s.letters, 1, MAX_HANDLER_LETTERS)?;
+        within("nowait_queue", s.nowait, 1, MAX_NOWAIT_EVENTS)?;
+        if s.spill_limit > MAX_SPILL_BYTES {
+            let reason = format!("is {}; it takes 0 to {MAX_SPILL_BYTES}", s.spill_limit);
+            return Err(Invalid::new("spill_limit", reason).into());
+        }
+        check_time(s.timeout)?;
+        s.retry.check()?;
+        let runtime = match self.runtime {
+            Some(runtime) => runtime,
+            None => Handle::try_current().map_err(|_| {
+                Invalid::new("runtime", "is missing: a bus is opened inside a tokio runtime, or given one")
+            })?,
+        };
+        Bus::start(store, runtime, self.settings)
+    }
+}
+
+fn within(field: &'static str, n: usize, least: usize, most: usize) -> Result<(), Invalid> {
+    match (least..=most).contains(&n) {
+        true => Ok(()),
+        false => Err(Invalid::new(field, format!("is {n}; it takes {least} to {most}"))),
+    }
+}
+
+/// A handler's time.
+pub(super) fn check_time(time: Duration) -> Result<(), Invalid> {
+    let most = Duration::from_millis(MAX_HANDLER_MS);
+    match !time.is_zero() && time <= most {
+        true => Ok(()),
+        false => {
+            Err(Invalid::new("timeout", format!("is {time:?}; it is more than nothing and at most {most:?}")))
+        }
+    }
+}

@@ -1,0 +1,195 @@
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+use super::builder::{BusBuilder, Settings};
+use super::core::Core;
+use super::current;
+use super::heard::Heard;
+use super::nowait;
+use super::publish::branch_of;
+use super::seat::{Phase, over};
+use super::tickets::lock;
+use super::timers::{self, Timer, TimersRunning, When};
+use crate::error::{Error, Result};
+use crate::event::{Address, Filter, NewEvent, Pattern};
+use crate::follow::{Follow, Following, unblocked};
+use crate::store::Store;
+
+/// Programs react to events: handlers in this process, over one store.
+///
+/// Clones share it. It ends with its last clone, or with [`close`](Self::close); until then it keeps the store open.
+/// Everything that a handler is given comes from the store, in order, by a follower of its own: see
+/// `docs/bus.md` for what is promised.
+///
+/// ```
+/// use retold::{Bus, Heard, NewEvent, Store};
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let store = Store::in_memory()?;
+/// let bus = Bus::new(&store)?;
+/// let inner = bus.link();
+/// bus.on("tool.completed", move |heard: Heard| {
+///     let bus = inner.clone();
+///     // Inside a handler, correlation and causation are those of the event that is handled.
+///     async move { bus.publish(&*heard.session().to_string(), NewEvent::new("step.done")).await.map(|_| ()) }
+/// })?;
+/// let mut steps = bus.listen("step.*")?;
+/// bus.publish("run-7", NewEvent::new("tool.completed")).await?;
+/// let step = steps.next().await.unwrap()?;
+/// assert_eq!((step.kind(), step.causation().is_some()), ("step.done", true));
+/// bus.close().await?;
+/// # Ok::<(), retold::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Bus {
+    core: Arc<Core>,
+    /// `None` for a link.
+    _keeps: Option<Arc<Keeps>>,
+}
+
+/// What ends with the last clone of a bus.
+#[derive(Debug)]
+struct Keeps {
+    core: Arc<Core>,
+    _store: Store,
+}
+
+impl Drop for Keeps {
+    fn drop(&mut self) {
+        self.core.drain();
+    }
+}
+
+/// How a bus was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BusClosed {
+    /// Events that handlers had taken and that were not ended in the time for it. They are not letters.
+    pub unfinished: usize,
+}
+
+impl Bus {
+    /// A bus with default settings, on the runtime of the caller.
+    ///
+    /// # Errors
+    /// As [`BusBuilder::open`].
+    pub fn new(store: &Store) -> Result<Self> {
+        Self::builder().open(store)
+    }
+
+    /// Settings.
+    pub fn builder() -> BusBuilder {
+        BusBuilder::default()
+    }
+
+    pub(super) fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Self> {
+        let (core, queue) = Core::new(store.desk(), runtime, settings);
+        let following = match core.history.is_kept() {
+            true => Some(core.desk.follow(Follow::all().from_end())?),
+            false => None,
+        };
+        if let Some(following) = following {
+            core.runtime.spawn(remember(core.clone(), following));
+        }
+        core.runtime.spawn(nowait::drain(core.clone(), queue));
+        if core.settings.timers && !core.desk.read_only() {
+            let _inside = core.runtime.enter();
+            *lock(&core.timers) = Some(TimersRunning::start(core.desk.clone())?);
+        }
+        let keeps = Arc::new(Keeps { core: core.clone(), _store: store.clone() });
+        Ok(Self { core, _keeps: Some(keeps) })
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// The same bus, for those whom it keeps alive itself: a handler that publishes holds a link, or the bus would
+    /// never end.
+    #[must_use]
+    pub fn link(&self) -> Self {
+        Self { core: self.core.clone(), _keeps: None }
+    }
+
+    /// Takes nothing more, writes what was published without waiting, lets handlers end everything that is recorded by
+    /// then, and stops them.
+    ///
+    /// Rests between calls are cut short: such an event is tried once more, and is a letter when that fails. What is not
+    /// ended within the [limit](BusBuilder::drain_limit) is left: its handler begins nothing more. The store stays open.
+    /// Closing again does nothing.
+    ///
+    /// # Errors
+    /// None today; what can fail is counted and traced.
+    pub async fn close(&self) -> Result<BusClosed> {
+        let until = Instant::now() + self.core.settings.drain_limit;
+        let seats = self.core.roster();
+        self.core.drain();
+        let _ = timeout_at(until, self.core.nowait.ended()).await;
+        for seat in &seats.seats {
+            let _ = timeout_at(until, seat.reached(Phase::Gone)).await;
+        }
+        let left = seats.seats.iter().filter(|seat| seat.phase() != Phase::Gone);
+        let unfinished = left.map(|seat| seat.work().lanes.held()).sum();
+        for seat in &seats.seats {
+            seat.go(Phase::Leaving);
+        }
+        if unfinished > 0 {
+            tracing::warn!(unfinished, "the bus was closed before its handlers were done");
+        }
+        Ok(BusClosed { unfinished })
+    }
+
+    /// Records an event at a time, or after a while: also after a restart, once, by whatever bus or task runs the
+    /// store's timers then. See [`Store::emit_later`], [`Store::timers`] and [`Store::cancel_timer`].
+    ///
+    /// # Errors
+    /// As [`Store::emit_later`]; [`Error::Closed`] when the bus is closed.
+    pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<When>) -> Result<Timer>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.core.open()?;
+        let place = branch_of(address.try_into()?)?;
+        let (desk, event, when) = (self.core.desk.clone(), current::stamp(event), when.into());
+        unblocked(move || timers::later(&desk, place, event, when)).await
+    }
+
+    /// The last events that went by since the bus was opened, oldest first, at most `limit` of them: of the types that
+    /// the glob matches, and of this source, when one is given. They come from memory, and are as many as
+    /// [`BusBuilder::history_limit`] keeps.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a glob that is none.
+    pub fn get_history(&self, pattern: &str, source: Option<&str>, limit: usize) -> Result<Vec<Heard>> {
+        let mut filter = Filter::new().pattern(Pattern::new(pattern)?);
+        if let Some(source) = source {
+            filter = filter.source(source);
+        }
+        Ok(self.core.history.get(&filter, limit))
+    }
+}
+
+/// Keeps the history, as long as the bus and the store are open.
+async fn remember(core: Arc<Core>, mut following: Following) {
+    let mut phase = core.phase.subscribe();
+    loop {
+        let item = tokio::select! {
+            biased;
+            () = over(&mut phase) => return,
+            item = following.next_event() => item,
+        };
+        match item {
+            Some(Ok(event)) => core.history.add(Heard::recorded(event)),
+            // Handlers are told on their own.
+            Some(Err(Error::Upcast { .. })) => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the history cannot go on");
+                return;
+            }
+            None => return core.drain(),
+        }
+    }
+}

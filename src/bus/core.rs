@@ -1,0 +1,171 @@
+//! What everything that runs for one bus shares. It holds no handle of the store: the store closes without asking it.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use super::builder::Settings;
+use super::heard::Heard;
+use super::history::History;
+use super::listen::Ears;
+use super::nowait::Nowait;
+use super::seat::{Phase, Seat};
+use super::spill::Spill;
+use super::tickets::{Tickets, lock};
+use super::timers::TimersRunning;
+use crate::error::{Error, Result};
+use crate::limits::MAX_HANDLERS;
+use crate::store::Desk;
+
+/// All handlers, in the order in which they subscribed.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    pub(super) seats: Vec<Arc<Seat>>,
+    /// Not all have the same priority.
+    pub(super) ranked: bool,
+}
+
+/// What the bus counts beside its handlers.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) published: AtomicU64,
+    pub(super) ephemeral: AtomicU64,
+    pub(super) nowait: AtomicU64,
+    pub(super) spilled: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) letters_lost: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) desk: Desk,
+    pub(super) runtime: Handle,
+    pub(super) settings: Settings,
+    /// Calls that may run at once, and how many of them one handler may have.
+    pub(super) workers: Arc<Semaphore>,
+    pub(super) part: usize,
+    roster: RwLock<Arc<Roster>>,
+    next: AtomicU64,
+    pub(super) phase: watch::Sender<Phase>,
+    pub(super) tickets: Tickets,
+    pub(super) history: History,
+    pub(super) ears: Ears,
+    pub(super) nowait: Nowait,
+    pub(super) counts: Counts,
+    /// Where events go that the store cannot take.
+    pub(super) spill: Option<Spill>,
+    /// Timers fire as long as the bus is open.
+    pub(super) timers: Mutex<Option<TimersRunning>>,
+}
+
+impl Core {
+    pub(super) fn new(
+        desk: Desk,
+        runtime: Handle,
+        settings: Settings,
+    ) -> (Arc<Self>, mpsc::Receiver<super::nowait::Queued>) {
+        let (nowait, queue) = Nowait::new(settings.nowait);
+        let spill = match &settings.spill {
+            Some(path) => Some(Spill::at(path)),
+            None => Spill::beside_desk(&desk),
+        };
+        // The builder has checked the bound.
+        let spill =
+            spill.filter(|_| settings.spill_limit > 0).and_then(|s| s.limit(settings.spill_limit).ok());
+        let core = Self {
+            desk,
+            runtime,
+            workers: Arc::new(Semaphore::new(settings.workers)),
+            part: (settings.workers / 2).max(1),
+            roster: RwLock::default(),
+            next: AtomicU64::new(1),
+            phase: watch::Sender::new(Phase::Running),
+            tickets: Tickets::default(),
+            history: History::new(settings.history),
+            ears: Ears::default(),
+            nowait,
+            counts: Counts::default(),
+            spill,
+            timers: Mutex::default(),
+            settings,
+        };
+        (Arc::new(core), queue)
+    }
+
+    pub(super) fn roster(&self) -> Arc<Roster> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<Seat>>) -> Result<T>) -> Result<T> {
+        let mut roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seats = roster.seats.clone();
+        let done = change(&mut seats)?;
+        let first = seats.first().map(|s| s.asked.priority);
+        let ranked = seats.iter().any(|s| Some(s.asked.priority) != first);
+        *roster = Arc::new(Roster { seats, ranked });
+        Ok(done)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Relaxed)
+    }
+
+    pub(super) fn enter(&self, seat: &Arc<Seat>) -> Result<()> {
+        self.change(|seats| {
+            self.open()?;
+            let name = &seat.asked.name;
+            if seats.iter().any(|other| other.asked.name == *name) {
+                return Err(Error::Exists { what: "handler", name: name.to_string() });
+            }
+            if seats.len() >= MAX_HANDLERS {
+                let reason = format!("is one too many: {MAX_HANDLERS} handlers are the most for one bus");
+                return Err(crate::event::Invalid::new("handler", reason).into());
+            }
+            seats.push(seat.clone());
+            Ok(())
+        })
+    }
+
+    pub(super) fn leave(&self, id: u64) {
+        // Nothing in it can fail.
+        let _ = self.change(|seats| {
+            seats.retain(|seat| seat.id != id);
+            Ok(())
+        });
+        self.tickets.ring();
+    }
+
+    /// Whether the bus takes anything.
+    pub(super) fn open(&self) -> Result<()> {
+        match *self.phase.borrow() {
+            Phase::Running => Ok(()),
+            _ => Err(Error::Closed { after: None }),
+        }
+    }
+
+    /// Takes nothing more. The task that writes what was published without waiting then tells the handlers.
+    pub(super) fn drain(&self) {
+        // With the roster held, so that nobody enters in between.
+        let _roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
+        self.phase.send_if_modified(|now| {
+            let later = *now < Phase::Draining;
+            *now = Phase::Draining.max(*now);
+            later
+        });
+        *lock(&self.timers) = None;
+    }
+
+    /// Tells an ephemeral event to every handler that takes it.
+    pub(super) fn tell(&self, heard: &Heard) {
+        self.counts.ephemeral.fetch_add(1, Relaxed);
+        for seat in &self.roster().seats {
+            if seat.asked.route.takes(heard) {
+                seat.tell(heard.clone());
+            }
+        }
+        self.ears.tell(heard);
+        self.history.add(heard.clone());
+    }
+}

@@ -1,0 +1,57 @@
+//! The event that is being handled, known to everything that its handler calls.
+
+use std::future::Future;
+
+use crate::event::NewEvent;
+
+use super::heard::Heard;
+
+tokio::task_local! {
+    static CURRENT: Heard;
+}
+
+/// The event that the code around this call is handling, if it runs inside a handler of a bus.
+///
+/// It is known to everything that the handler awaits or calls. A task or thread that the handler starts does not know
+/// it.
+#[must_use]
+pub fn handling() -> Option<Heard> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Whether this is inside a handler.
+pub(super) fn is_handling() -> bool {
+    CURRENT.try_with(|_| ()).is_ok()
+}
+
+pub(super) fn scope<F: Future>(heard: Heard, future: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(heard, future)
+}
+
+pub(super) fn sync_scope<T>(heard: Heard, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(heard, work)
+}
+
+/// Gives an event what it has from where it is made: the cause, what ties it to its undertaking, and the trace. What it
+/// says of itself stays.
+pub(super) fn stamp(mut event: NewEvent) -> NewEvent {
+    if event.trace.is_empty()
+        && let Some(trace) = super::trace::current()
+    {
+        event = event.trace(trace);
+    }
+    let Some(cause) = handling() else { return event };
+    if event.causation.is_none() {
+        event = event.causation(cause.id());
+    }
+    if event.correlation.is_empty() {
+        event = match cause.correlation() {
+            Some(correlation) => event.correlation(correlation.to_owned()),
+            None => event.correlation(cause.id().to_string()),
+        };
+    }
+    match cause.trace().filter(|_| event.trace.is_empty()) {
+        Some(trace) => event.trace(trace.to_owned()),
+        None => event,
+    }
+}

@@ -1,0 +1,197 @@
+//! The driver of one handler: takes events from its own follower into lanes, as long as there is room.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+
+use futures_core::Stream;
+use tokio::sync::mpsc;
+
+use super::heard::Heard;
+use super::lane::Taken;
+use super::run::run;
+use super::seat::{Phase, Seat};
+use super::tickets::lock;
+use crate::error::Error;
+use crate::event::Event;
+use crate::follow::{Followed, Following};
+
+pub(super) async fn drive(seat: Arc<Seat>, mut following: Following, mut told: mpsc::Receiver<Heard>) {
+    let mut phase = seat.phase.subscribe();
+    send_again(&seat).await;
+    loop {
+        let now = *phase.borrow_and_update();
+        if now >= Phase::Leaving {
+            break;
+        }
+        let room = has_room(&seat);
+        let taken = tokio::select! {
+            biased;
+            _ = phase.changed() => false,
+            () = seat.room.notified(), if !room => false,
+            () = seat.letters.rung() => { send_again(&seat).await; false }
+            Some(heard) = told.recv() => take(&seat, heard),
+            item = next(&seat, &mut following), if room => match item {
+                Some(Ok(Followed::Event { event, .. })) => take_recorded(&seat, event),
+                Some(Ok(Followed::CaughtUp { .. })) => { late(&seat, false); false }
+                Some(Err(Error::Upcast { at, reason, .. })) => {
+                    seat.metrics.unreadable.fetch_add(1, Relaxed);
+                    let handler = &*seat.asked.name;
+                    tracing::warn!(handler, %at, reason, "a handler cannot be given an event in its newest shape");
+                    false
+                }
+                Some(Err(error)) => {
+                    let handler = &*seat.asked.name;
+                    tracing::error!(handler, %error, "a handler's events cannot be followed; it has ended");
+                    *lock(&seat.ended) = Some(error.to_string());
+                    break;
+                }
+                // Everything was taken.
+                None => break,
+            },
+        };
+        if taken && seat.asked.once {
+            break;
+        }
+    }
+    drop((following, told));
+    seat.go(Phase::Draining);
+    late(&seat, true);
+    ended(&seat).await;
+    *lock(&seat.reader) = None;
+    seat.go(Phase::Gone);
+    seat.work().progress.gone();
+    seat.tried.notify_waiters();
+    seat.core.leave(seat.id);
+}
+
+/// What is followed next. `None` when the store is closed, or when the handler drains and has looked at everything that
+/// was committed before.
+async fn next(seat: &Seat, following: &mut Following) -> Option<Result<Followed, Error>> {
+    let scanned = following.scanned();
+    std::future::poll_fn(|cx| match Pin::new(&mut *following).poll_next(cx) {
+        // It looks before it waits, so what it has looked at is known now.
+        Poll::Pending if scanned.load(Relaxed) >= seat.until.load(Relaxed) => Poll::Ready(None),
+        polled => polled,
+    })
+    .await
+}
+
+/// Waits until every lane rests. Who is told to leave begins nothing more.
+async fn ended(seat: &Arc<Seat>) {
+    let mut leaving = false;
+    loop {
+        if !leaving && seat.phase() >= Phase::Leaving {
+            leaving = true;
+            let left = seat.work().lanes.leave();
+            left.iter().for_each(|heard| seat.settle(heard, || super::answer::Answer::Gone));
+        }
+        if seat.work().lanes.is_empty() {
+            return;
+        }
+        tokio::select! {
+            () = seat.room.notified() => {}
+            () = seat.reached(Phase::Leaving), if !leaving => {}
+        }
+    }
+}
+
+/// Whether it takes more. While it does not, nobody of lower priority waits for it.
+fn has_room(seat: &Seat) -> bool {
+    let mut work = seat.work();
+    let room = work.has_room();
+    if !room && !work.full {
+        work.progress.late(true);
+        seat.tried.notify_waiters();
+    } else if room && work.full {
+        let live = work.live;
+        work.progress.late(!live);
+    }
+    work.full = !room;
+    room
+}
+
+fn late(seat: &Seat, late: bool) {
+    let mut work = seat.work();
+    work.live = !late;
+    let late = late || work.full;
+    work.progress.late(late);
+    drop(work);
+    seat.tried.notify_waiters();
+}
+
+fn take_recorded(seat: &Arc<Seat>, event: Event) -> bool {
+    let position = event.position().get();
+    let heard = Heard::recorded(event);
+    if seat.asked.route.takes(&heard) {
+        return take(seat, heard);
+    }
+    seat.work().progress.took(position, false);
+    seat.tried.notify_waiters();
+    false
+}
+
+/// `false` when it was dropped.
+fn take(seat: &Arc<Seat>, heard: Heard) -> bool {
+    let place = heard.place().clone();
+    let (position, id) = (heard.position(), heard.id());
+    let put = {
+        let mut work = seat.work();
+        let put = work.lanes.take(&place, heard);
+        if let Some(position) = position {
+            let waits = !put.held && put.taken != Taken::Remembered;
+            work.progress.took(position, waits);
+            if !waits {
+                seat.tried.notify_waiters();
+            }
+        }
+        put
+    };
+    match put.taken {
+        Taken::Dropped => {
+            seat.dropped_ephemeral();
+            tracing::debug!(handler = &*seat.asked.name, %id, "an ephemeral event found no room");
+            return false;
+        }
+        Taken::Begin => drop(seat.core.runtime.spawn(run(seat.clone(), place))),
+        Taken::Queued | Taken::Remembered => {}
+    }
+    seat.metrics.events.fetch_add(1, Relaxed);
+    true
+}
+
+/// Takes the letters that were sent again.
+async fn send_again(seat: &Arc<Seat>) {
+    let reading = seat.clone();
+    let read = seat.core.runtime.spawn_blocking(move || {
+        let letters = reading.letters.again()?;
+        let reader = reading.core.desk.reader()?;
+        let events =
+            letters.iter().map(|letter| reader.by_id(letter.id).and_then(|event| reader.shaped(event)));
+        Ok::<_, Error>(events.collect::<Vec<_>>())
+    });
+    let handler = &*seat.asked.name;
+    let events = match read.await {
+        Ok(Ok(events)) => events,
+        Ok(Err(error)) => {
+            tracing::warn!(handler, %error, "letters that were sent again could not be read");
+            return;
+        }
+        Err(_) => return,
+    };
+    for event in events {
+        match event {
+            Ok(event) => {
+                let place = event.place().clone();
+                let put = seat.work().lanes.take_again(&place, Heard::recorded(event).sent_again());
+                if put.is_some_and(|put| put.taken == Taken::Begin) {
+                    drop(seat.core.runtime.spawn(run(seat.clone(), place)));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(handler, %error, "a letter's event could not be read; it stays a letter")
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::lane::Numbered;
+use crate::error::Result;
+use crate::event::{BranchName, Event, Invalid, Place, Record, SessionId};
+
+/// What a handler is given: a recorded [`Event`], or an ephemeral one that was only told.
+///
+/// All of [`Record`]'s questions can be asked of it. Cloning is cheap: the bytes are shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    body: Body,
+    attempt: u32,
+    again: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Body {
+    Recorded(Event),
+    Ephemeral(Arc<Place>, Record),
+}
+
+impl Heard {
+    pub(super) fn recorded(event: Event) -> Self {
+        Self { body: Body::Recorded(event), attempt: 1, again: false }
+    }
+
+    pub(super) fn ephemeral(place: Arc<Place>, record: Record) -> Self {
+        Self { body: Body::Ephemeral(place, record), attempt: 1, again: false }
+    }
+
+    pub(super) fn on_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// It was a letter.
+    pub(super) fn sent_again(mut self) -> Self {
+        self.again = true;
+        self
+    }
+
+    pub(super) fn is_again(&self) -> bool {
+        self.again
+    }
+
+    /// The recorded event; `None` for an ephemeral one.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event> {
+        match &self.body {
+            Body::Recorded(event) => Some(event),
+            Body::Ephemeral(..) => None,
+        }
+    }
+
+    /// The recorded event; `None` for an ephemeral one.
+    #[must_use]
+    pub fn into_event(self) -> Option<Event> {
+        match self.body {
+            Body::Recorded(event) => Some(event),
+            Body::Ephemeral(..) => None,
+        }
+    }
+
+    /// Whether it was never stored.
+    #[must_use]
+    pub fn is_ephemeral(&self) -> bool {
+        matches!(self.body, Body::Ephemeral(..))
+    }
+
+    /// Which call for this event it is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// What it says, apart from its place.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        match &self.body {
+            Body::Recorded(event) => event.record(),
+            Body::Ephemeral(_, record) => record,
+        }
+    }
+
+    /// Session and branch.
+    #[must_use]
+    pub fn place(&self) -> &Arc<Place> {
+        match &self.body {
+            Body::Recorded(event) => event.place(),
+            Body::Ephemeral(place, _) => place,
+        }
+    }
+
+    /// The session that it belongs to.
+    #[must_use]
+    pub fn session(&self) -> &SessionId {
+        &self.place().session
+    }
+
+    /// The branch that it belongs to.
+    #[must_use]
+    pub fn branch(&self) -> &BranchName {
+        &self.place().branch
+    }
+
+    /// The payload read as JSON into a type of yours.
+    ///
+    /// # Errors
+    /// [`Invalid`] with the field `data` when it is not JSON, or not of that shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
+        match &self.body {
+            Body::Recorded(event) => event.json(),
+            Body::Ephemeral(place, record) => serde_json::from_slice(record.payload()).map_err(|e| {
+                Invalid::new("data", format!("of {} in {place} is not of that shape: {e}", record.kind()))
+            }),
+        }
+    }
+
+    /// The position; `None` for an ephemeral one.
+    pub(super) fn position(&self) -> Option<u64> {
+        self.event().map(|event| event.position().get())
+    }
+}
+
+impl Deref for Heard {
+    type Target = Record;
+    fn deref(&self) -> &Record {
+        self.record()
+    }
+}
+
+impl Numbered for Heard {
+    fn number(&self) -> Option<u64> {
+        self.event().map(|event| event.sequence().get())
+    }
+}

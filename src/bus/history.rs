@@ -1,0 +1,88 @@
+//! The last events that went by, in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+
+use super::heard::Heard;
+use super::tickets::lock;
+use crate::event::Filter;
+use crate::limits::{HISTORY_BYTES, HISTORY_NAMES};
+
+/// Bounded in events and in bytes of their records.
+#[derive(Debug)]
+pub(super) struct History {
+    most: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Heard>,
+    bytes: usize,
+    by_type: BTreeMap<String, u64>,
+    seen: u64,
+}
+
+/// What went by since the bus was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HistoryCounts {
+    /// Events that went by.
+    pub seen: u64,
+    /// Events that are remembered.
+    pub kept: usize,
+    /// Bytes of their records.
+    pub bytes: usize,
+    /// Events that went by, by type. After the 1,024th type the others are counted under `…`.
+    pub by_type: BTreeMap<String, u64>,
+}
+
+impl History {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, kept: Mutex::default() }
+    }
+
+    /// Whether it is worth to follow anything.
+    pub(super) fn is_kept(&self) -> bool {
+        self.most > 0
+    }
+
+    pub(super) fn add(&self, heard: Heard) {
+        if !self.is_kept() {
+            return;
+        }
+        let mut kept = lock(&self.kept);
+        let kept = &mut *kept;
+        kept.seen += 1;
+        let full = kept.by_type.len() >= HISTORY_NAMES;
+        match kept.by_type.get_mut(heard.kind()) {
+            Some(count) => *count += 1,
+            None => *kept.by_type.entry(if full { "…" } else { heard.kind() }.to_owned()).or_default() += 1,
+        }
+        kept.bytes += heard.record().encoded().len();
+        kept.events.push_back(heard);
+        while kept.events.len() > self.most || kept.bytes > HISTORY_BYTES {
+            let Some(oldest) = kept.events.pop_front() else { break };
+            kept.bytes -= oldest.record().encoded().len();
+        }
+    }
+
+    /// The last events that the filter takes, oldest first.
+    pub(super) fn get(&self, filter: &Filter, limit: usize) -> Vec<Heard> {
+        let takes = |heard: &&Heard| filter.takes_kind(heard.kind()) && filter.takes_but_kind(heard.record());
+        let kept = lock(&self.kept);
+        let mut found: Vec<Heard> = kept.events.iter().rev().filter(takes).take(limit).cloned().collect();
+        found.reverse();
+        found
+    }
+
+    pub(super) fn counts(&self) -> HistoryCounts {
+        let kept = lock(&self.kept);
+        HistoryCounts {
+            seen: kept.seen,
+            kept: kept.events.len(),
+            bytes: kept.bytes,
+            by_type: kept.by_type.clone(),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+use std::time::Duration;
+
+use tokio::sync::broadcast::{self, Receiver, error::RecvError};
+use tokio::time::timeout;
+
+use super::bus::Bus;
+use super::heard::Heard;
+use super::route::Route;
+use crate::error::{Error, Result};
+use crate::follow::{Cursor, Follow, Followed, Following};
+use crate::limits::EPHEMERAL_EVENTS;
+
+/// Where ephemeral events are told to whoever listens.
+#[derive(Debug)]
+pub(super) struct Ears(broadcast::Sender<Heard>);
+
+impl Default for Ears {
+    fn default() -> Self {
+        Self(broadcast::channel(EPHEMERAL_EVENTS).0)
+    }
+}
+
+impl Ears {
+    pub(super) fn tell(&self, heard: &Heard) {
+        // Nobody listening is no fault.
+        let _ = self.0.send(heard.clone());
+    }
+}
+
+/// Hears events as they go by: recorded ones without a gap and in order, ephemeral ones as long as it keeps up.
+///
+/// It begins when it is made, so what is published after that is heard, whenever it is asked. It keeps the store's file
+/// open until it is dropped.
+#[must_use = "a listener hears nothing unless it is asked"]
+#[derive(Debug)]
+pub struct Listener {
+    following: Following,
+    ears: Option<Receiver<Heard>>,
+    route: Route,
+    missed: u64,
+}
+
+impl Bus {
+    /// Listens from now on, to recorded and ephemeral events of the types that the glob matches.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a glob that is none, [`Error::Closed`].
+    pub fn listen(&self, pattern: &str) -> Result<Listener> {
+        self.listener(pattern, Follow::all().from_end())
+    }
+
+    /// Listens from a cursor on: to what was recorded since, then to what comes.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen), and [`Error::BadCursor`] for a cursor of another store or beyond its end.
+    pub fn listen_after(&self, pattern: &str, cursor: Cursor) -> Result<Listener> {
+        self.listener(pattern, Follow::all().cursor(cursor))
+    }
+
+    fn listener(&self, pattern: &str, follow: Follow) -> Result<Listener> {
+        self.core().open()?;
+        let mut route = Route::default();
+        route.pattern(pattern)?;
+        let ears = Some(self.core().ears.0.subscribe());
+        let following = self.core().desk.follow(follow.filter(route.filter()))?;
+        Ok(Listener { following, ears, route, missed: 0 })
+    }
+
+    /// The first event from now on that the glob and the question take; `None` when there is none in time.
+    ///
+    /// What happens between a call of yours and this one is not heard: where that matters, [`listen`](Self::listen)
+    /// first, act, then ask the listener with [`Listener::first`].
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen); [`Error::Closed`] when the store is closed meanwhile.
+    pub async fn wait_for(
+        &self,
+        pattern: &str,
+        takes: impl FnMut(&Heard) -> bool,
+        time: Duration,
+    ) -> Result<Option<Heard>> {
+        self.listen(pattern)?.first(takes, time).await
+    }
+
+    /// [`wait_for`](Self::wait_for) from a cursor on, so that nothing falls between.
+    ///
+    /// # Errors
+    /// As [`listen_after`](Self::listen_after) and [`wait_for`](Self::wait_for).
+    pub async fn wait_for_after(
+        &self,
+        cursor: Cursor,
+        pattern: &str,
+        takes: impl FnMut(&Heard) -> bool,
+        time: Duration,
+    ) -> Result<Option<Heard>> {
+        self.listen_after(pattern, cursor)?.first(takes, time).await
+    }
+}
+
+impl Listener {
+    /// Hears recorded events only.
+    pub fn recorded_only(mut self) -> Self {
+        self.ears = None;
+        self
+    }
+
+    /// How many ephemeral events went by unheard, because it was not asked often enough.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The next event; `None` when the store is closed and everything was heard.
+    ///
+    /// # Cancellation
+    /// Dropping the future before it is ready loses nothing.
+    ///
+    /// # Errors
+    /// As [`Following::next`].
+    pub async fn next(&mut self) -> Option<Result<Heard>> {
+        loop {
+            let Self { following, ears, route, missed } = self;
+            let ephemeral = async {
+                match ears {
+                    Some(ears) => ears.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                told = ephemeral => match told {
+                    Ok(heard) if route.takes(&heard) => return Some(Ok(heard)),
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(n)) => *missed += n,
+                    Err(RecvError::Closed) => self.ears = None,
+                },
+                item = following.next() => match item? {
+                    Ok(Followed::Event { event, .. }) => return Some(Ok(Heard::recorded(event))),
+                    Ok(Followed::CaughtUp { .. }) => {}
+                    Err(e) => return Some(Err(e)),
+                },
+            }
+        }
+    }
+
+    /// The first event that the question takes; `None` when there is none in time. Events before it are heard and
+    /// gone.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next); [`Error::Closed`] when the store is closed meanwhile.
+    pub async fn first(
+        &mut self,
+        mut takes: impl FnMut(&Heard) -> bool,
+        time: Duration,
+    ) -> Result<Option<Heard>> {
+        let search = async {
+            loop {
+                match self.next().await {
+                    Some(Ok(heard)) if takes(&heard) => return Ok(Some(heard)),
+                    // One that cannot be read in its newest shape is not the one.
+                    Some(Ok(_) | Err(Error::Upcast { .. })) => {}
+                    Some(Err(e)) => return Err(e),
+                    None => return Err(Error::Closed { after: None }),
+                }
+            }
+        };
+        timeout(time, search).await.unwrap_or(Ok(None))
+    }
+}

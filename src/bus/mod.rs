@@ -1,0 +1,61 @@
+//! Handlers in the process: who is called for which event, in which order, and what happens when a call fails.
+//!
+//! Every handler has a follower of its own, so a slow one costs the others nothing. What is decided, in `lane` and
+//! `gate`, is decided without I/O and without a clock; what is around it does as it is told. Needs a tokio runtime.
+
+mod answer;
+mod backoff;
+mod builder;
+#[allow(clippy::module_inception, reason = "the bus itself")]
+mod bus;
+mod chain;
+mod core;
+mod current;
+mod drive;
+mod emitter;
+#[cfg(test)]
+mod explored;
+mod gate;
+mod handler;
+mod heard;
+mod history;
+mod lane;
+mod lanes;
+mod line;
+mod listen;
+mod metrics;
+mod nowait;
+mod persist;
+mod publish;
+mod route;
+mod run;
+mod seat;
+mod spill;
+mod stats;
+mod subscribe;
+mod tickets;
+mod timers;
+mod trace;
+mod window;
+
+pub use answer::{Answer, Failure, IntoAnswer};
+pub use backoff::Retry;
+pub use builder::BusBuilder;
+pub use bus::{Bus, BusClosed};
+pub use current::handling;
+pub use emitter::{Emitted, Emitter};
+pub use heard::Heard;
+pub use history::HistoryCounts;
+#[doc(hidden)]
+pub use line::{parse as parse_spill_line, print as print_spill_line};
+pub use listen::Listener;
+pub use persist::Persistence;
+pub use publish::{Answered, Published};
+pub use route::imported_pattern;
+pub use spill::{Drained, Spill, SpillStats};
+pub use stats::{BusStats, HandlerStats};
+pub use subscribe::{Subscribe, Subscription, SubscriptionGuard};
+#[doc(hidden)]
+pub use timers::parse_timer_row;
+pub use timers::{Fired, Timer, TimersRunning, When};
+pub use window::{RuleRunning, WindowRule};

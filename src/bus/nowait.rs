@@ -1,0 +1,287 @@
+//! Publishing without waiting: a bounded queue, the task that writes it, and the spill for what the store cannot take.
+//!
+//! Order: once an event had to go to the spill, later ones follow it there, until the task has written the queue,
+//! drained the spill, and found it empty with nobody putting.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
+
+use super::bus::Bus;
+use super::core::Core;
+use super::current;
+use super::persist::{Persistence, durability};
+use super::publish::{branch_of, ephemeral};
+use super::seat::over;
+use super::spill::is_of_the_event;
+use super::tickets::lock;
+use crate::error::{Error, Result};
+use crate::event::{Address, Expect, NewEvent, Place};
+use crate::limits::{NOWAIT_GROUP, SPILL_LOOK_MS};
+use crate::store::{Batch, Durability};
+
+/// What waits to be written.
+#[derive(Debug)]
+pub(super) enum Queued {
+    Event {
+        place: Place,
+        event: Box<NewEvent>,
+        asked: Option<Persistence>,
+    },
+    /// Everything before it was dealt with.
+    Flush(oneshot::Sender<()>),
+}
+
+#[derive(Debug)]
+pub(super) struct Nowait {
+    queue: mpsc::Sender<Queued>,
+    /// Whether events go to the spill. Held while one is put there.
+    spilling: Mutex<bool>,
+    /// Rung when events begin to go to the spill.
+    begun: tokio::sync::Notify,
+    ended: watch::Sender<bool>,
+}
+
+impl Nowait {
+    pub(super) fn new(room: usize) -> (Self, mpsc::Receiver<Queued>) {
+        let (queue, rest) = mpsc::channel(room);
+        let begun = tokio::sync::Notify::new();
+        (Self { queue, spilling: Mutex::default(), begun, ended: watch::Sender::new(false) }, rest)
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Resolves when everything was written and nothing more is taken.
+    pub(super) async fn ended(&self) {
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+}
+
+impl Bus {
+    /// Records an event soon, without waiting for the store: the caller never fails.
+    ///
+    /// It is queued in memory and written in the order in which it was queued; until then a crash of the process takes
+    /// it. What the store cannot take, or the queue has no room for, goes to the [`Spill`](super::Spill) beside the
+    /// store, which is synced: only then the caller waits for a disk. What can be kept nowhere is counted and traced; see
+    /// [`Bus::stats`]. [`flush`](Self::flush) waits for what was published so far.
+    pub fn publish_nowait<A>(&self, address: A, event: NewEvent)
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let place = address.try_into().map_err(Error::from).and_then(branch_of);
+        match place {
+            Ok(place) => drop(publish_nowait(self.core(), place, event)),
+            Err(error) => refused(self.core(), &event, &error),
+        }
+    }
+
+    /// Waits until everything that was published without waiting before this call was written, spilled or refused.
+    pub async fn flush(&self) {
+        let (done, is_done) = oneshot::channel();
+        if self.core().nowait.queue.send(Queued::Flush(done)).await.is_ok() {
+            let _ = is_done.await;
+        }
+    }
+}
+
+/// An event that was refused at once.
+pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) -> Result<()> {
+    core.counts.nowait.fetch_add(1, Relaxed);
+    let event = current::stamp(event);
+    let persistence = core.settings.rules.of(event.kind());
+    // What is wrong with it is known now; later it would spoil its neighbours.
+    let checked = match persistence {
+        Some(Persistence::Ephemeral) => ephemeral(core, &place, &event).map(Some),
+        _ => event.check().map(|()| None).map_err(Error::from),
+    };
+    match checked {
+        Ok(Some(heard)) => {
+            core.tell(&heard);
+            return Ok(());
+        }
+        Ok(None) => {}
+        Err(error) => {
+            refused(core, &event, &error);
+            return Err(error);
+        }
+    }
+    let mut spilling = lock(&core.nowait.spilling);
+    let (place, event, error) = if *spilling {
+        (place, event, Error::storage("earlier events wait in the spill"))
+    } else {
+        let queued = Queued::Event { place, event: Box::new(event), asked: persistence };
+        let (back, error) = match core.nowait.queue.try_send(queued) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Full(back)) => {
+                (back, Error::storage("more is published without waiting than can be written"))
+            }
+            Err(mpsc::error::TrySendError::Closed(back)) => (back, Error::Closed { after: None }),
+        };
+        let Queued::Event { place, event, .. } = back else { return Ok(()) };
+        (place, *event, error)
+    };
+    *spilling = spill(core, &[(place, event)], &error) || *spilling;
+    core.nowait.begun.notify_one();
+    Ok(())
+}
+
+pub(super) fn refused(core: &Core, event: &NewEvent, error: &Error) {
+    core.counts.dropped.fetch_add(1, Relaxed);
+    tracing::warn!(id = %event.id(), kind = event.kind(), %error, "an event was refused; it is dropped");
+}
+
+/// Keeps events that the store did not take. Whether any is kept. Blocks.
+fn spill(core: &Core, events: &[(Place, NewEvent)], error: &Error) -> bool {
+    let put =
+        core.spill.as_ref().map(|spill| spill.put_all(events.iter().map(|(place, event)| (place, event))));
+    let kept = match &put {
+        Some(Ok(kept)) => *kept,
+        Some(Err(_)) | None => 0,
+    };
+    core.counts.spilled.fetch_add(kept as u64, Relaxed);
+    for (_, event) in events.get(kept..).unwrap_or_default() {
+        core.counts.dropped.fetch_add(1, Relaxed);
+        tracing::error!(id = %event.id(), kind = event.kind(), %error, "an event could not be recorded; it is lost");
+    }
+    kept > 0
+}
+
+/// [`spill`] for tasks; from now on everything goes there until it was drained.
+pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, error: Error) -> bool {
+    let putting = core.clone();
+    let put = core.runtime.spawn_blocking(move || {
+        let mut spilling = lock(&putting.nowait.spilling);
+        let kept = spill(&putting, &events, &error);
+        *spilling |= kept;
+        kept
+    });
+    let kept = put.await.unwrap_or(false);
+    core.nowait.begun.notify_one();
+    kept
+}
+
+/// Whether later events have to wait behind those in the spill.
+pub(super) fn is_spilling(core: &Core) -> bool {
+    *lock(&core.nowait.spilling)
+}
+
+/// Records what waits in the spill. When it is empty, and nobody is putting, events go to the queue again. Blocks.
+fn drain_spill(core: &Core) -> Result<()> {
+    let Some(spill) = &core.spill else { return Ok(()) };
+    loop {
+        spill.drain_to(&core.desk)?;
+        let mut spilling = lock(&core.nowait.spilling);
+        if spill.is_empty() {
+            *spilling = false;
+            return Ok(());
+        }
+    }
+}
+
+async fn look_after_spill(core: &Arc<Core>) {
+    let draining = core.clone();
+    let drained = core.runtime.spawn_blocking(move || drain_spill(&draining)).await;
+    if let Ok(Err(error)) = drained {
+        *lock(&core.nowait.spilling) = true;
+        tracing::debug!(%error, "the spill cannot be drained yet");
+    }
+}
+
+/// Writes what is queued until the bus closes, and then what is left; then handlers end what is committed.
+pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
+    let mut phase = core.phase.subscribe();
+    let mut group = Vec::with_capacity(NOWAIT_GROUP);
+    // What an earlier process left goes in before anything new.
+    if core.spill.as_ref().is_some_and(|spill| !spill.is_empty()) {
+        look_after_spill(&core).await;
+    }
+    loop {
+        let spilling = is_spilling(&core);
+        let taken = tokio::select! {
+            biased;
+            count = queue.recv_many(&mut group, NOWAIT_GROUP) => count,
+            () = over(&mut phase), if !queue.is_closed() => {
+                queue.close();
+                continue;
+            }
+            // The queue is empty, and older than what is spilled.
+            () = sleep(Duration::from_millis(SPILL_LOOK_MS)), if spilling => {
+                look_after_spill(&core).await;
+                continue;
+            }
+            () = core.nowait.begun.notified(), if !spilling => continue,
+        };
+        if taken == 0 {
+            break;
+        }
+        write(&core, group.drain(..)).await;
+    }
+    core.roster().seats.iter().for_each(|seat| seat.drain());
+    core.nowait.ended.send_replace(true);
+}
+
+async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
+    let mut events = Vec::new();
+    let mut flushed = Vec::new();
+    let mut kept = Vec::new();
+    for item in queued {
+        match item {
+            Queued::Event { place, event, asked } => {
+                kept.push(asked);
+                events.push((place, *event));
+            }
+            Queued::Flush(done) => flushed.push(done),
+        }
+    }
+    if !events.is_empty() {
+        record(core, events, durability(&kept)).await;
+    }
+    for done in flushed {
+        let _ = done.send(());
+    }
+}
+
+/// Appends them as one; when one of them spoils it, each alone. What the store cannot write, and everything after it,
+/// is set aside.
+async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Option<Durability>) {
+    let count = events.len() as u64;
+    match append(core, &events, durability).await {
+        Ok(()) => drop(core.counts.published.fetch_add(count, Relaxed)),
+        Err(error) if !is_of_the_event(&error) => drop(set_aside(core, events, error).await),
+        Err(_) => {
+            let mut events = events.into_iter();
+            while let Some(one) = events.next() {
+                let one = [one];
+                match append(core, &one, durability).await {
+                    Ok(()) => drop(core.counts.published.fetch_add(1, Relaxed)),
+                    Err(error) if is_of_the_event(&error) => {
+                        one.iter().for_each(|(_, event)| refused(core, event, &error));
+                    }
+                    Err(error) => {
+                        let rest = one.into_iter().chain(events.by_ref()).collect();
+                        set_aside(core, rest, error).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn append(core: &Core, events: &[(Place, NewEvent)], durability: Option<Durability>) -> Result<()> {
+    let mut batch = Batch::new();
+    for part in events.chunk_by(|a, b| a.0 == b.0) {
+        let [(place, _), ..] = part else { continue };
+        let events: Vec<NewEvent> = part.iter().map(|(_, event)| event.clone()).collect();
+        batch = batch.add(Address::from(place.clone()), Expect::Any, events)?;
+    }
+    if let Some(durability) = durability {
+        batch = batch.durability(durability);
+    }
+    core.desk.append_async(batch).await.map(|_| ())
+}

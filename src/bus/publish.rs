@@ -1,0 +1,206 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::Answer;
+use super::bus::Bus;
+use super::core::Core;
+use super::current;
+use super::heard::Heard;
+use super::persist::{Persistence, durability};
+use super::seat::{Phase, Seat};
+use super::tickets::{Held, lock};
+use crate::codec::encode_record;
+use crate::error::{Error, Result};
+use crate::event::{Address, EventId, Expect, Invalid, NewEvent, Place};
+use crate::follow::unblocked;
+use crate::store::{Batch, Receipt};
+
+/// What became of published events.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Published {
+    /// Where they are recorded; `None` when all were ephemeral.
+    pub receipt: Option<Receipt>,
+    /// What the awaited handlers that took them answered.
+    pub answers: Vec<Answered>,
+}
+
+/// The answer of one awaited handler for one event.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Answered {
+    /// The event.
+    pub event: EventId,
+    /// The handler's name.
+    pub handler: Arc<str>,
+    /// Its answer.
+    pub answer: Answer,
+}
+
+impl Published {
+    /// What the handler of this name returned for the first of the events that it succeeded with.
+    #[must_use]
+    pub fn answer(&self, handler: &str) -> Option<&serde_json::Value> {
+        self.answers.iter().find_map(|a| match &a.answer {
+            Answer::Done(value) if *a.handler == *handler => Some(value),
+            _ => None,
+        })
+    }
+
+    /// The answers that are not a success.
+    pub fn failed(&self) -> impl Iterator<Item = &Answered> {
+        self.answers.iter().filter(|a| !a.answer.is_done())
+    }
+}
+
+impl Bus {
+    /// Records an event at the end of a branch, then waits for the awaited handlers that take it.
+    ///
+    /// When it returns, the event is recorded as its [`Persistence`] says. A handler that fails is told in its answer,
+    /// never as an error. Inside a handler only the append is waited for: the handler would wait for itself.
+    ///
+    /// # Cancellation
+    /// Once queued, the event is recorded and handled, also when the future is dropped.
+    ///
+    /// # Errors
+    /// As [`Store::append`](crate::Store::append); [`Error::Closed`] when the bus is closed.
+    pub async fn publish<A>(&self, address: A, event: NewEvent) -> Result<Published>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.publish_batch(address, vec![event]).await
+    }
+
+    /// [`publish`](Self::publish) of several events of one branch: those that are recorded are recorded all or not at
+    /// all.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_batch<A>(&self, address: A, events: impl Into<Vec<NewEvent>>) -> Result<Published>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.core().open()?;
+        publish(self.core(), branch_of(address.try_into()?)?, events.into()).await
+    }
+}
+
+/// The branch that events are to go to.
+pub(super) fn branch_of(address: Address) -> Result<Place> {
+    match address.sequence() {
+        None => Ok(address.place().clone()),
+        Some(_) => {
+            let reason = format!("`{address}` names an event; events are published to a branch");
+            Err(Invalid::new("address", reason).into())
+        }
+    }
+}
+
+pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent>) -> Result<Published> {
+    let mut recorded = Vec::new();
+    let mut told = Vec::new();
+    let mut asked = Vec::new();
+    for event in events {
+        let event = current::stamp(event);
+        match core.settings.rules.of(event.kind()) {
+            Some(Persistence::Ephemeral) => told.push(ephemeral(core, &place, &event)?),
+            persistence => {
+                asked.push(persistence);
+                recorded.push(event);
+            }
+        }
+    }
+    let seats = match current::is_handling() {
+        true => Vec::new(),
+        false => core.roster().seats.iter().filter(|s| s.asked.awaited).cloned().collect(),
+    };
+    let ids: Vec<EventId> =
+        recorded.iter().map(NewEvent::id).chain(told.iter().map(|heard| heard.id())).collect();
+    // Before the append: a handler may be done before its publisher looks.
+    let held = (!seats.is_empty()).then(|| core.tickets.open(ids.clone()));
+    let receipt = match recorded.len() {
+        0 => None,
+        count => {
+            let mut batch = Batch::new().add(Address::from(place), Expect::Any, recorded)?;
+            if let Some(durability) = durability(&asked) {
+                batch = batch.durability(durability);
+            }
+            let receipt = core.desk.append_async(batch).await?;
+            core.counts.published.fetch_add(count as u64, Relaxed);
+            Some(receipt)
+        }
+    };
+    told.iter().for_each(|heard| core.tell(heard));
+    // What was recorded before was handled before, or is being handled.
+    let repeated = receipt.as_ref().is_some_and(Receipt::duplicate);
+    let answers = match held {
+        Some(held) if !repeated => answers(core, held, seats, ids, told).await?,
+        _ => Vec::new(),
+    };
+    Ok(Published { receipt, answers })
+}
+
+/// An event that is only told, checked like any other.
+pub(super) fn ephemeral(core: &Core, place: &Place, event: &NewEvent) -> Result<Heard> {
+    let record = encode_record(event, core.desk.payload_bytes())?;
+    Ok(Heard::ephemeral(Arc::new(place.clone()), record))
+}
+
+/// Waits for every awaited handler that takes one of the events.
+async fn answers(
+    core: &Arc<Core>,
+    held: Held<'_>,
+    seats: Vec<Arc<Seat>>,
+    ids: Vec<EventId>,
+    told: Vec<Heard>,
+) -> Result<Vec<Answered>> {
+    let until = Instant::now() + core.settings.await_limit;
+    let reading = core.clone();
+    // As handlers are given them: in their newest shape.
+    let events = unblocked(move || {
+        let reader = reading.desk.reader()?;
+        let mut events = told;
+        for id in ids {
+            if events.iter().any(|heard| heard.id() == id) {
+                continue;
+            }
+            match reader.by_id(id).and_then(|event| reader.shaped(event)) {
+                Ok(event) => events.push(Heard::recorded(event)),
+                // Nobody is given it.
+                Err(Error::Upcast { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(events)
+    })
+    .await?;
+    let mut answers = Vec::new();
+    for heard in &events {
+        for seat in seats.iter().filter(|seat| seat.asked.route.takes(heard)) {
+            let answer = answer(&held, seat, heard, until).await;
+            answers.push(Answered { event: heard.id(), handler: seat.asked.name.clone(), answer });
+        }
+    }
+    Ok(answers)
+}
+
+async fn answer(held: &Held<'_>, seat: &Seat, heard: &Heard, until: Instant) -> Answer {
+    loop {
+        // Looked at before the answer is: who goes has answered before.
+        let gone = seat.phase() == Phase::Gone;
+        if let Some(answer) = held.ticket.take(heard.id(), seat.id) {
+            return answer;
+        }
+        if gone {
+            return Answer::Gone;
+        }
+        if timeout_at(until, held.ticket.rung()).await.is_err() {
+            let ended = lock(&seat.ended).is_some();
+            return if ended { Answer::Gone } else { Answer::Late };
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Which events go to a handler: patterns, exclusions, and a question of the user's.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::heard::Heard;
+use crate::error::Result;
+use crate::event::{Filter, Invalid, Pattern};
+use crate::limits::MAX_HANDLER_PATTERNS;
+
+type Question = Arc<dyn Fn(&Heard) -> bool + Send + Sync>;
+
+/// Which events.
+#[derive(Clone, Default)]
+pub(super) struct Route {
+    /// The patterns as they were given, for people.
+    patterns: Vec<Pattern>,
+    except: Vec<Pattern>,
+    /// The same, with the other names that the catalogue knows, and what else was asked for.
+    filter: Filter,
+    not: Option<Filter>,
+    question: Option<Question>,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} except {:?}", self.patterns, self.except)
+    }
+}
+
+impl Route {
+    pub(super) fn pattern(&mut self, glob: &str) -> Result<()> {
+        let pattern = Pattern::new(glob)?;
+        self.filter = std::mem::take(&mut self.filter).pattern(pattern.clone());
+        self.patterns.push(pattern);
+        self.bounded()
+    }
+
+    pub(super) fn except(&mut self, glob: &str) -> Result<()> {
+        let pattern = Pattern::new(glob)?;
+        self.not = Some(self.not.take().unwrap_or_default().pattern(pattern.clone()));
+        self.except.push(pattern);
+        self.bounded()
+    }
+
+    fn bounded(&self) -> Result<()> {
+        let count = self.patterns.len() + self.except.len();
+        if count > MAX_HANDLER_PATTERNS {
+            let reason = format!("is one of {count}; {MAX_HANDLER_PATTERNS} are the most for one handler");
+            return Err(Invalid::new("pattern", reason).into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn narrow(&mut self, narrow: impl FnOnce(Filter) -> Filter) {
+        self.filter = narrow(std::mem::take(&mut self.filter));
+    }
+
+    pub(super) fn question(&mut self, question: impl Fn(&Heard) -> bool + Send + Sync + 'static) {
+        self.question = Some(match self.question.take() {
+            None => Arc::new(question),
+            Some(earlier) => Arc::new(move |heard| earlier(heard) && question(heard)),
+        });
+    }
+
+    pub(super) fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    pub(super) fn exclusions(&self) -> &[Pattern] {
+        &self.except
+    }
+
+    /// What a follower can leave out by itself.
+    pub(super) fn filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
+    /// A question that panics takes nothing.
+    pub(super) fn takes(&self, heard: &Heard) -> bool {
+        let kind = heard.kind();
+        if !self.filter.takes_kind(kind) || self.not.as_ref().is_some_and(|not| not.takes_kind(kind)) {
+            return false;
+        }
+        if !self.filter.takes_but_kind(heard.record()) {
+            return false;
+        }
+        match &self.question {
+            None => true,
+            Some(question) => catch_unwind(AssertUnwindSafe(|| question(heard))).unwrap_or(false),
+        }
+    }
+}
+
+/// A glob as other systems write it: there a lone `*` is every type, here it is every type of one part.
+///
+/// For configuration that is brought from elsewhere; what is written for this bus says `**`.
+///
+/// ```
+/// use retold::bus::imported_pattern;
+/// assert_eq!(imported_pattern("*")?.as_str(), "**");
+/// assert_eq!(imported_pattern("tool.*")?.as_str(), "tool.*");
+/// # Ok::<(), retold::Invalid>(())
+/// ```
+///
+/// # Errors
+/// [`Invalid`] as [`Pattern::new`].
+pub fn imported_pattern(glob: &str) -> Result<Pattern, Invalid> {
+    Pattern::new(if glob.trim() == "*" { "**" } else { glob })
+}

@@ -1,0 +1,223 @@
+//! One subscribed handler: what it asked for, what it has taken, how far it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+
+use super::answer::Answer;
+use super::backoff::Retry;
+use super::core::Core;
+use super::gate::Progress;
+use super::handler::Handler;
+use super::heard::Heard;
+use super::lanes::Lanes;
+use super::metrics::Metrics;
+use super::route::Route;
+use super::tickets::lock;
+use crate::consumer::Letterbox;
+use crate::event::Place;
+use crate::limits::{HANDLER_EVENTS, LANE_EVENTS, MAX_STUCK};
+use crate::store::Reader;
+
+/// Whether a handler goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Running,
+    /// It ends what was committed when it was told to.
+    Draining,
+    /// It begins nothing more.
+    Leaving,
+    Gone,
+}
+
+/// Resolves when nothing more is to be taken.
+pub(super) async fn over(phase: &mut watch::Receiver<Phase>) {
+    // The sender lives as long as who asks.
+    let _ = phase.wait_for(|now| *now > Phase::Running).await;
+}
+
+/// What a handler asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) name: Arc<str>,
+    pub(super) route: Route,
+    pub(super) handler: Handler,
+    pub(super) priority: i32,
+    pub(super) timeout: Duration,
+    pub(super) retry: Retry,
+    pub(super) once: bool,
+    pub(super) awaited: bool,
+}
+
+/// What it has taken.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) lanes: Lanes<Arc<Place>, Heard>,
+    pub(super) progress: Progress,
+    /// Calls past their time that run on.
+    pub(super) stuck: usize,
+    /// It takes nothing for now.
+    pub(super) full: bool,
+    /// It has come to what is being committed.
+    pub(super) live: bool,
+}
+
+impl Work {
+    pub(super) fn has_room(&self) -> bool {
+        self.lanes.has_room() && self.stuck < MAX_STUCK
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) id: u64,
+    pub(super) asked: Asked,
+    pub(super) core: Arc<Core>,
+    pub(super) letters: Letterbox,
+    work: Mutex<Work>,
+    pub(super) phase: watch::Sender<Phase>,
+    /// While it drains: the position up to which it takes. Before, no position is beyond it.
+    pub(super) until: AtomicU64,
+    /// There is room again, or a lane has come to rest.
+    pub(super) room: Notify,
+    /// A first attempt has ended.
+    pub(super) tried: Notify,
+    /// The worker of its own, and its part of the shared ones.
+    own: Arc<Semaphore>,
+    part: Arc<Semaphore>,
+    /// Ephemeral events on their way.
+    told: mpsc::Sender<Heard>,
+    /// How far its follower has looked.
+    scanned: Arc<AtomicU64>,
+    /// Reads on when the store was closed, like its follower; until it has gone.
+    pub(super) reader: Mutex<Option<Reader>>,
+    pub(super) metrics: Metrics,
+    /// Why it ended, when that was not asked for.
+    pub(super) ended: Mutex<Option<String>>,
+}
+
+/// What it begins with.
+pub(super) struct Start {
+    pub(super) scanned: Arc<AtomicU64>,
+    /// It begins with what is recorded, which nobody is to wait for.
+    pub(super) late: bool,
+    pub(super) told: mpsc::Sender<Heard>,
+    pub(super) letters: Letterbox,
+    pub(super) reader: Reader,
+}
+
+impl Seat {
+    pub(super) fn new(id: u64, asked: Asked, core: Arc<Core>, start: Start) -> Self {
+        let lanes = Lanes::new(asked.retry.calls(), HANDLER_EVENTS, LANE_EVENTS);
+        let progress = Progress::new(start.scanned.load(Ordering::Relaxed), start.late);
+        Self {
+            id,
+            asked,
+            letters: start.letters,
+            work: Mutex::new(Work { lanes, progress, stuck: 0, full: false, live: !start.late }),
+            phase: watch::Sender::new(Phase::Running),
+            until: AtomicU64::new(u64::MAX),
+            room: Notify::new(),
+            tried: Notify::new(),
+            own: Arc::new(Semaphore::new(1)),
+            part: Arc::new(Semaphore::new(core.part)),
+            told: start.told,
+            scanned: start.scanned,
+            reader: Mutex::new(Some(start.reader)),
+            metrics: Metrics::default(),
+            ended: Mutex::new(None),
+            core,
+        }
+    }
+
+    pub(super) fn work(&self) -> MutexGuard<'_, Work> {
+        lock(&self.work)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Goes on to a later phase; never back.
+    pub(super) fn go(&self, to: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = *now < to;
+            *now = to.max(*now);
+            later
+        });
+    }
+
+    /// Takes what is committed by now, ends it, and goes.
+    pub(super) fn drain(&self) {
+        self.until.store(self.core.desk.committed().get(), Ordering::Relaxed);
+        self.go(Phase::Draining);
+    }
+
+    pub(super) async fn reached(&self, phase: Phase) {
+        let mut now = self.phase.subscribe();
+        // The sender lives as long as this seat.
+        let _ = now.wait_for(|now| *now >= phase).await;
+    }
+
+    /// Room to run. A handler always has one worker of its own; beyond it, it has a part of the shared ones, so that
+    /// one that is slow cannot have them all.
+    pub(super) async fn worker(&self) -> impl Drop + use<> {
+        let shared = async {
+            let part = self.part.clone().acquire_owned().await;
+            (self.core.workers.clone().acquire_owned().await, part)
+        };
+        tokio::select! {
+            biased;
+            own = self.own.clone().acquire_owned() => Worker { _held: (own.ok(), None) },
+            (all, part) = shared => Worker { _held: (all.ok(), part.ok()) },
+        }
+    }
+
+    /// An ephemeral event. What does not fit is counted.
+    pub(super) fn tell(&self, heard: Heard) {
+        if self.told.try_send(heard).is_err() {
+            self.dropped_ephemeral();
+        }
+    }
+
+    pub(super) fn dropped_ephemeral(&self) {
+        self.metrics.ephemeral_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until nobody has to wait for this handler with the event at this position.
+    pub(super) async fn passed(&self, position: u64) {
+        loop {
+            let tried = self.tried.notified();
+            tokio::pin!(tried);
+            // Listened for before looking, so that nothing falls in between.
+            tried.as_mut().enable();
+            if self.work().progress.has_passed(position) {
+                return;
+            }
+            tried.await;
+        }
+    }
+
+    /// Tells who waits what became of an event here.
+    pub(super) fn settle(&self, heard: &Heard, answer: impl FnOnce() -> Answer) {
+        if self.asked.awaited {
+            self.core.tickets.settle(heard.id(), self.id, answer());
+        }
+    }
+
+    /// Events that were committed and that its follower has not looked at yet.
+    pub(super) fn lag(&self) -> u64 {
+        self.core.desk.committed().get().saturating_sub(self.scanned.load(Ordering::Relaxed))
+    }
+}
+
+/// Given back when it is dropped.
+struct Worker {
+    _held: (Option<tokio::sync::OwnedSemaphorePermit>, Option<tokio::sync::OwnedSemaphorePermit>),
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {}
+}

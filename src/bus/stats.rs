@@ -1,0 +1,148 @@
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::bus::Bus;
+use super::history::HistoryCounts;
+use super::seat::{Phase, Seat};
+use super::tickets::lock;
+
+/// A handler, as a listing shows it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HandlerStats {
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    pub patterns: Vec<String>,
+    /// What it does not take.
+    pub except: Vec<String>,
+    /// Higher comes first.
+    pub priority: i32,
+    /// Whether it runs on threads that may block.
+    pub blocking: bool,
+    /// Whether publishers wait for it.
+    pub awaited: bool,
+    /// Whether it goes after its first event.
+    pub once: bool,
+    /// Whether it still takes events.
+    pub running: bool,
+    /// Why it ended, when nobody asked for it.
+    pub ended: Option<String>,
+    /// Events that it took.
+    pub events: u64,
+    /// Calls, those for the same event counted each.
+    pub calls: u64,
+    /// Calls that failed, for whatever reason.
+    pub errors: u64,
+    /// Of these, calls that panicked.
+    pub panics: u64,
+    /// Of these, calls that were not done in time.
+    pub timeouts: u64,
+    /// Events that became letters.
+    pub letters: u64,
+    /// Letters that are kept now.
+    pub letters_kept: usize,
+    /// Events that could not be read in their newest shape.
+    pub unreadable: u64,
+    /// Ephemeral events that found no room.
+    pub ephemeral_dropped: u64,
+    /// Events that it holds: running, resting between calls, or waiting.
+    pub queue: usize,
+    /// Sessions and branches of which it holds any.
+    pub lanes: usize,
+    /// Calls past their time that could not be stopped.
+    pub stuck: usize,
+    /// Positions that were committed and that it has not looked at yet.
+    pub lag: u64,
+    /// Half of its calls took no longer, to an eighth; `None` before the first.
+    pub p50: Option<Duration>,
+    /// 99 of 100 calls took no longer, to an eighth.
+    pub p99: Option<Duration>,
+}
+
+impl HandlerStats {
+    pub(super) fn of(seat: &Seat) -> Self {
+        let (asked, m) = (&seat.asked, &seat.metrics);
+        let texts = |patterns: &[crate::event::Pattern]| patterns.iter().map(ToString::to_string).collect();
+        let (queue, lanes, stuck) = {
+            let work = seat.work();
+            (work.lanes.held(), work.lanes.lanes(), work.stuck)
+        };
+        Self {
+            name: asked.name.to_string(),
+            patterns: texts(asked.route.patterns()),
+            except: texts(asked.route.exclusions()),
+            priority: asked.priority,
+            blocking: asked.handler.is_blocking(),
+            awaited: asked.awaited,
+            once: asked.once,
+            running: seat.phase() == Phase::Running,
+            ended: lock(&seat.ended).clone(),
+            events: m.events.load(Relaxed),
+            calls: m.calls.load(Relaxed),
+            errors: m.errors.load(Relaxed),
+            panics: m.panics.load(Relaxed),
+            timeouts: m.timeouts.load(Relaxed),
+            letters: m.letters.load(Relaxed),
+            letters_kept: seat.letters.len(),
+            unreadable: m.unreadable.load(Relaxed),
+            ephemeral_dropped: m.ephemeral_dropped.load(Relaxed),
+            queue,
+            lanes,
+            stuck,
+            lag: seat.lag(),
+            p50: m.times.quantile(0.5),
+            p99: m.times.quantile(0.99),
+        }
+    }
+}
+
+/// What a bus has done since it was opened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct BusStats {
+    /// Events that were published and recorded, also by those who did not wait.
+    pub published: u64,
+    /// Events that were told and not recorded.
+    pub ephemeral: u64,
+    /// Events that were published without waiting.
+    pub nowait: u64,
+    /// Of these, those that wait in memory now.
+    pub nowait_waiting: usize,
+    /// Events that went to the spill, since the store could not take them.
+    pub spilled: u64,
+    /// Events that were published without waiting and could be kept nowhere.
+    pub dropped: u64,
+    /// Events that became no letter, since the store could not write one.
+    pub letters_lost: u64,
+    /// What the history has.
+    pub history: HistoryCounts,
+    /// Every handler.
+    pub handlers: Vec<HandlerStats>,
+}
+
+impl Bus {
+    /// What was done since the bus was opened.
+    #[must_use]
+    pub fn stats(&self) -> BusStats {
+        let core = self.core();
+        let c = &core.counts;
+        BusStats {
+            published: c.published.load(Relaxed),
+            ephemeral: c.ephemeral.load(Relaxed),
+            nowait: c.nowait.load(Relaxed),
+            nowait_waiting: core.nowait.waiting(),
+            spilled: c.spilled.load(Relaxed),
+            dropped: c.dropped.load(Relaxed),
+            letters_lost: c.letters_lost.load(Relaxed),
+            history: core.history.counts(),
+            handlers: self.handlers(),
+        }
+    }
+
+    /// Every subscribed handler with its counts, in the order in which they subscribed.
+    #[must_use]
+    pub fn handlers(&self) -> Vec<HandlerStats> {
+        self.core().roster().seats.iter().map(|seat| HandlerStats::of(seat)).collect()
+    }
+}

@@ -1,0 +1,86 @@
+//! Who waits for what became of an event at its handlers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::answer::Answer;
+use crate::event::EventId;
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The answers that came for the events of one publisher.
+#[derive(Debug, Default)]
+pub(super) struct Ticket {
+    answers: Mutex<HashMap<(EventId, u64), Answer>>,
+    bell: Notify,
+}
+
+impl Ticket {
+    pub(super) fn take(&self, event: EventId, seat: u64) -> Option<Answer> {
+        lock(&self.answers).remove(&(event, seat))
+    }
+
+    /// Something came, or somebody went.
+    pub(super) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+}
+
+/// All tickets of a bus, by event.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    open: AtomicUsize,
+    by_event: Mutex<HashMap<EventId, Arc<Ticket>>>,
+}
+
+/// A ticket that goes with its publisher.
+#[derive(Debug)]
+pub(super) struct Held<'a> {
+    tickets: &'a Tickets,
+    events: Vec<EventId>,
+    pub(super) ticket: Arc<Ticket>,
+}
+
+impl Tickets {
+    /// To be opened before the append: a handler may be faster than its publisher.
+    pub(super) fn open(&self, events: Vec<EventId>) -> Held<'_> {
+        let ticket = Arc::new(Ticket::default());
+        let mut by_event = lock(&self.by_event);
+        by_event.extend(events.iter().map(|id| (*id, ticket.clone())));
+        self.open.store(by_event.len(), Ordering::SeqCst);
+        Held { tickets: self, events, ticket }
+    }
+
+    pub(super) fn settle(&self, event: EventId, seat: u64, answer: Answer) {
+        if self.open.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        if let Some(ticket) = lock(&self.by_event).get(&event) {
+            lock(&ticket.answers).insert((event, seat), answer);
+            ticket.bell.notify_one();
+        }
+    }
+
+    /// A handler has gone: whoever waits for it is to look again.
+    pub(super) fn ring(&self) {
+        lock(&self.by_event).values().for_each(|ticket| ticket.bell.notify_one());
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut by_event = lock(&self.tickets.by_event);
+        for event in &self.events {
+            // A retry of the same event may have taken its place.
+            if by_event.get(event).is_some_and(|other| Arc::ptr_eq(other, &self.ticket)) {
+                by_event.remove(event);
+            }
+        }
+        self.tickets.open.store(by_event.len(), Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,223 @@
+//! Settings: from `retold.toml`, the environment (`RETOLD_…`) and the command line, each winning over those before it,
+//! and for every value where it came from.
+//!
+//! A program of your own can take the same settings as the program `retold`:
+//!
+//! ```
+//! # let dir = tempfile::tempdir()?;
+//! # std::fs::write(dir.path().join("retold.toml"), "cache_bytes = 8_388_608\nstore = \"runs.redb\"\n")?;
+//! use retold::config::Settings;
+//! let settings = Settings::loader().from_folder(dir.path()).set("settle_events", 1_000).load()?;
+//! let store = settings.builder()?.open(settings.store())?;
+//! # store.close()?;
+//! # assert!(dir.path().join("runs.redb").exists());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod find;
+mod load;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::value::Plain;
+use crate::bus::{Bus, BusBuilder};
+use crate::error::Result;
+use crate::event::{Catalogue, Invalid};
+use crate::schema::{Upcasts, Validation};
+use crate::store::{Builder, Durability, Store};
+
+pub use load::Loader;
+pub use table::{KEYS, Key};
+pub use value::{Origin, Setting};
+
+/// All settings as they are in force.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    values: Vec<Setting>,
+    file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// From the nearest `retold.toml` and the environment.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    pub fn load() -> Result<Self> {
+        Self::loader().load()
+    }
+
+    /// From where is to be said.
+    pub fn loader() -> Loader {
+        Loader::default()
+    }
+
+    /// The file that was read.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Every key with its value and origin.
+    pub fn all(&self) -> impl Iterator<Item = &Setting> {
+        self.values.iter()
+    }
+
+    /// One key with its value and origin.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Setting> {
+        self.values.iter().find(|setting| setting.key.name == key)
+    }
+
+    fn number(&self, key: &str) -> u64 {
+        match self.get(key).map(|s| &s.plain) {
+            Some(Plain::Number(n)) => *n,
+            other => unreachable_key(key, other),
+        }
+    }
+
+    fn count(&self, key: &str) -> usize {
+        usize::try_from(self.number(key)).unwrap_or(usize::MAX)
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        matches!(self.get(key).map(|s| &s.plain), Some(Plain::Flag(true)))
+    }
+
+    fn path(&self, key: &str) -> Option<&Path> {
+        match self.get(key).map(|s| &s.plain) {
+            Some(Plain::Path(path)) => path.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn word(&self, key: &str) -> &'static str {
+        match self.get(key).map(|s| &s.plain) {
+            Some(Plain::Word(word)) => word,
+            _ => "",
+        }
+    }
+
+    /// The store's file.
+    #[must_use]
+    pub fn store(&self) -> &Path {
+        self.path("store").unwrap_or(Path::new("retold.redb"))
+    }
+
+    /// The file of types of one's own.
+    #[must_use]
+    pub fn types(&self) -> Option<&Path> {
+        self.path("types")
+    }
+
+    /// The folder of event steps.
+    #[must_use]
+    pub fn migrations(&self) -> Option<&Path> {
+        self.path("migrations")
+    }
+
+    /// Calls of handlers that a bus runs at once.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.count("workers")
+    }
+
+    /// Events that a bus remembers.
+    #[must_use]
+    pub fn history_limit(&self) -> usize {
+        self.count("history_limit")
+    }
+
+    /// Letters of one consumer or handler.
+    #[must_use]
+    pub fn dead_letter_max(&self) -> usize {
+        self.count("dead_letter_max")
+    }
+
+    /// Bytes of the spill; 0 for none.
+    #[must_use]
+    pub fn spill_bytes(&self) -> u64 {
+        self.number("spill_bytes")
+    }
+
+    /// Whether a bus fires timers.
+    #[must_use]
+    pub fn timers(&self) -> bool {
+        self.flag("timers")
+    }
+
+    /// Whether only known types are recorded.
+    #[must_use]
+    pub fn strict_types(&self) -> bool {
+        self.flag("strict_types")
+    }
+
+    /// Whether payloads have to fit their schema.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) for anything but `off` in a build without the feature `schema`.
+    pub fn validation(&self) -> Result<Validation> {
+        match self.word("validate") {
+            #[cfg(feature = "schema")]
+            "warn" => Ok(Validation::Warn),
+            #[cfg(feature = "schema")]
+            "enforce" => Ok(Validation::Enforce),
+            "off" | "" => Ok(Validation::Off),
+            how => {
+                let reason = format!("is `{how}`, which needs a build with the feature `schema`");
+                Err(Invalid::new("validate", reason).into())
+            }
+        }
+    }
+
+    /// How a bus is to be opened: its workers, history, letters, spill, and whether it fires timers.
+    pub fn bus(&self) -> BusBuilder {
+        Bus::builder()
+            .workers(self.workers())
+            .history_limit(self.history_limit())
+            .letters(self.dead_letter_max())
+            .spill_limit(self.spill_bytes())
+            .timers(self.timers())
+    }
+
+    /// How a store is to be opened: everything here but its path. Reads the types and the event steps, if files of them
+    /// are named.
+    ///
+    /// # Errors
+    /// Those of [`Catalogue::from_file`], [`Upcasts::from_dir`] and [`validation`](Self::validation).
+    pub fn builder(&self) -> Result<Builder> {
+        let durability = match self.word("durability") {
+            "relaxed" => Durability::Relaxed,
+            _ => Durability::Durable,
+        };
+        let mut builder = Store::builder()
+            .cache_bytes(self.count("cache_bytes"))
+            .settle_after(self.count("settle_events"), self.count("settle_bytes"))
+            .settle_when_idle(Duration::from_millis(self.number("settle_idle_ms")))
+            .durability(durability)
+            .max_payload_bytes(self.count("max_payload_bytes"))
+            .sync(self.flag("sync"))
+            .two_phase(self.flag("two_phase"))
+            .fast_recovery(self.flag("fast_recovery"))
+            .project_every(Duration::from_millis(self.number("project_flush_ms")))
+            .strict(self.strict_types())
+            .validation(self.validation()?);
+        if let Some(file) = self.types() {
+            builder = builder.types(Catalogue::from_file(file)?);
+        }
+        if let Some(folder) = self.migrations() {
+            builder = builder.upcasts(Upcasts::from_dir(folder)?);
+        }
+        Ok(builder)
+    }
+}
+
+/// The table says what each key is, and a test asks for every one of them.
+fn unreachable_key(key: &str, found: Option<&Plain>) -> u64 {
+    debug_assert!(false, "{key} is {found:?}, not a number");
+    0
+}

@@ -1,0 +1,174 @@
+//! Every key, once: what it means, what it takes, and what it is when nobody says. `docs/configuration.md` has the same
+//! table, and a test holds the two together.
+
+use std::fmt;
+
+use crate::limits::{
+    DEFAULT_BUS_WORKERS, DEFAULT_CACHE_BYTES, DEFAULT_HANDLER_LETTERS, DEFAULT_HISTORY,
+    DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_BUS_WORKERS, MAX_CACHE_BYTES, MAX_HANDLER_LETTERS,
+    MAX_HISTORY, MAX_INTERVAL_MS, MAX_PAYLOAD_BYTES, MAX_SETTLE_BYTES, MAX_SETTLE_EVENTS, MAX_SPILL_BYTES,
+    PROJECT_FLUSH_MS, SETTLE_BYTES, SETTLE_EVENTS, SPILL_BYTES,
+};
+
+/// One key of the settings.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Key {
+    /// Its name in `retold.toml`.
+    pub name: &'static str,
+    /// What it means, in a line.
+    pub about: &'static str,
+    pub(super) takes: Takes,
+}
+
+/// What a key takes, and its default.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Takes {
+    Number {
+        least: u64,
+        most: u64,
+        default: u64,
+    },
+    /// The first word is the default.
+    Word(&'static [&'static str]),
+    Flag(bool),
+    Path(Option<&'static str>),
+}
+
+impl Key {
+    /// The variable of the environment that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name.to_uppercase())
+    }
+
+    /// What it takes, in words: `a number from 1 to 4096`.
+    #[must_use]
+    pub fn range(&self) -> String {
+        match self.takes {
+            Takes::Number { least, most, .. } => format!("a number from {least} to {most}"),
+            Takes::Word(words) => match words.split_last() {
+                Some((last, others)) => format!("{} or {last}", others.join(", ")),
+                None => String::new(),
+            },
+            Takes::Flag(_) => "true or false".to_owned(),
+            Takes::Path(_) => "a path".to_owned(),
+        }
+    }
+
+    /// Its value when nobody says, as it would be written.
+    #[must_use]
+    pub fn default(&self) -> String {
+        match self.takes {
+            Takes::Number { default, .. } => default.to_string(),
+            Takes::Word(words) => words.first().copied().unwrap_or_default().to_owned(),
+            Takes::Flag(on) => on.to_string(),
+            Takes::Path(path) => path.unwrap_or("none").to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// What every variable begins with.
+pub(super) const PREFIX: &str = "RETOLD_";
+
+const fn number(name: &'static str, (least, most, default): (u64, u64, u64), about: &'static str) -> Key {
+    assert!(least <= default && default <= most, "a default that is refused");
+    Key { name, about, takes: Takes::Number { least, most, default } }
+}
+
+const fn flag(name: &'static str, on: bool, about: &'static str) -> Key {
+    Key { name, about, takes: Takes::Flag(on) }
+}
+
+const fn path(name: &'static str, default: Option<&'static str>, about: &'static str) -> Key {
+    Key { name, about, takes: Takes::Path(default) }
+}
+
+const fn word(name: &'static str, words: &'static [&'static str], about: &'static str) -> Key {
+    Key { name, about, takes: Takes::Word(words) }
+}
+
+/// All keys, in the order in which they are shown.
+pub static KEYS: [Key; 20] = [
+    path("store", Some("./retold.redb"), "The store's file"),
+    path("types", None, "A file of types of your own"),
+    path("migrations", None, "A folder of event steps that make old events new while they are read"),
+    flag("strict_types", false, "Refuse to record events of a type that is not known"),
+    word("validate", &["off", "warn", "enforce"], "Whether payloads have to fit the schema of their type"),
+    word("durability", &["durable", "relaxed"], "When an append that does not say is answered"),
+    flag("sync", true, "Sync the file; false is for tests, a crash of the system can then damage the store"),
+    flag("two_phase", false, "Commit with two syncs"),
+    flag("fast_recovery", true, "Write with each settle what opening without repair needs"),
+    number(
+        "cache_bytes",
+        (0, MAX_CACHE_BYTES as u64, DEFAULT_CACHE_BYTES as u64),
+        "Memory for pages of the file",
+    ),
+    number(
+        "settle_events",
+        (1, MAX_SETTLE_EVENTS as u64, SETTLE_EVENTS as u64),
+        "Events in memory that begin a settle",
+    ),
+    number(
+        "settle_bytes",
+        (1, MAX_SETTLE_BYTES as u64, SETTLE_BYTES as u64),
+        "Bytes of events that begin a settle",
+    ),
+    number(
+        "settle_idle_ms",
+        (1, MAX_INTERVAL_MS, IDLE_SETTLE_MS),
+        "Time without an append that begins a settle",
+    ),
+    number(
+        "max_payload_bytes",
+        (1, MAX_PAYLOAD_BYTES as u64, DEFAULT_PAYLOAD_BYTES as u64),
+        "The largest payload",
+    ),
+    number(
+        "project_flush_ms",
+        (1, MAX_INTERVAL_MS, PROJECT_FLUSH_MS),
+        "Between two snapshots of projections",
+    ),
+    number(
+        "workers",
+        (1, MAX_BUS_WORKERS as u64, DEFAULT_BUS_WORKERS as u64),
+        "Calls of handlers that run at once",
+    ),
+    number("history_limit", (0, MAX_HISTORY as u64, DEFAULT_HISTORY as u64), "Events that the bus remembers"),
+    number(
+        "dead_letter_max",
+        (1, MAX_HANDLER_LETTERS as u64, DEFAULT_HANDLER_LETTERS as u64),
+        "Letters of a handler; beyond it the oldest goes",
+    ),
+    number(
+        "spill_bytes",
+        (0, MAX_SPILL_BYTES, SPILL_BYTES),
+        "The largest spill beside a store that cannot write",
+    ),
+    flag("timers", true, "Whether a bus fires timers"),
+];
+
+/// The key of this name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// "; did you mean …?", for a name that is close to one there is.
+pub(super) fn suggestion(name: &str) -> String {
+    nearest(name).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default()
+}
+
+/// The key that was probably meant.
+pub(super) fn nearest(name: &str) -> Option<&'static Key> {
+    let name = name.to_lowercase();
+    let short: String = name.chars().take(64).collect();
+    let distance = |key: &&Key| strsim::damerau_levenshtein(&short, key.name);
+    let near = KEYS.iter().min_by_key(distance)?;
+    (distance(&near) <= 2.max(near.name.len() / 4)).then_some(near)
+}

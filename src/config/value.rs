@@ -1,0 +1,151 @@
+//! A value of a key, and where it came from.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use super::table::{Key, Takes};
+use crate::event::Invalid;
+
+/// Who said a value. Later ones here win over earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Nobody.
+    Default,
+    /// The file of settings, with the line.
+    File(PathBuf, usize),
+    /// This variable of the environment.
+    Environment(String),
+    /// The caller: in code, or on the command line.
+    Given,
+}
+
+impl Origin {
+    fn sort(&self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File(..) => "file",
+            Self::Environment(_) => "environment",
+            Self::Given => "given",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, line) => write!(f, "{}, line {line}", path.display()),
+            Self::Environment(name) => f.write_str(name),
+            Self::Given => f.write_str("command line"),
+        }
+    }
+}
+
+/// One key as it is in force.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Setting {
+    /// The key.
+    pub key: &'static Key,
+    /// Who said its value.
+    pub origin: Origin,
+    pub(super) plain: Plain,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Plain {
+    Number(u64),
+    Word(&'static str),
+    Flag(bool),
+    Path(Option<PathBuf>),
+}
+
+impl fmt::Display for Setting {
+    /// The value as it would be written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.plain {
+            Plain::Number(n) => write!(f, "{n}"),
+            Plain::Word(word) => f.write_str(word),
+            Plain::Flag(on) => write!(f, "{on}"),
+            Plain::Path(Some(path)) => write!(f, "{}", path.display()),
+            Plain::Path(None) => f.write_str("none"),
+        }
+    }
+}
+
+impl Serialize for Setting {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut out = s.serialize_struct("Setting", 6)?;
+        out.serialize_field("key", self.key.name)?;
+        match &self.plain {
+            Plain::Number(n) => out.serialize_field("value", n)?,
+            Plain::Word(word) => out.serialize_field("value", word)?,
+            Plain::Flag(on) => out.serialize_field("value", on)?,
+            Plain::Path(path) => {
+                out.serialize_field("value", &path.as_ref().map(|p| p.display().to_string()))?
+            }
+        }
+        out.serialize_field("from", self.origin.sort())?;
+        let place = (self.origin != Origin::Default).then(|| self.origin.to_string());
+        out.serialize_field("place", &place)?;
+        out.serialize_field("takes", &self.key.range())?;
+        out.serialize_field("default", &self.key.default())?;
+        out.end()
+    }
+}
+
+/// A value as a source has it.
+pub(super) fn checked(key: &'static Key, value: &config::Value, origin: Origin) -> Result<Setting, Invalid> {
+    let said = || value.clone().into_string().unwrap_or_else(|_| "a list or a table".to_owned());
+    let bad = |origin: &Origin| {
+        let said = said();
+        let reason = format!("is `{}` ({origin}); {} is needed", said.escape_debug(), key.range());
+        Invalid::new(key.name, reason)
+    };
+    let plain = match key.takes {
+        Takes::Number { least, most, .. } => value
+            .clone()
+            .into_string()
+            .ok()
+            .and_then(|text| text.trim().replace('_', "").parse::<u64>().ok())
+            .filter(|n| (least..=most).contains(n))
+            .map(Plain::Number),
+        Takes::Word(words) => {
+            let said = said();
+            words.iter().find(|word| **word == said).map(|word| Plain::Word(word))
+        }
+        Takes::Flag(_) => match &*said() {
+            "true" | "1" | "yes" | "on" => Some(Plain::Flag(true)),
+            "false" | "0" | "no" | "off" => Some(Plain::Flag(false)),
+            _ => None,
+        },
+        Takes::Path(_) => {
+            let text =
+                matches!(value.kind, config::ValueKind::String(_)).then(said).filter(|t| !t.is_empty());
+            // A path in a file is meant from where the file is.
+            text.map(|text| match &origin {
+                Origin::File(file, _) => file.parent().unwrap_or(Path::new("")).join(text),
+                _ => text.into(),
+            })
+            .map(|path| Plain::Path(Some(path)))
+        }
+    };
+    match plain {
+        Some(plain) => Ok(Setting { key, origin, plain }),
+        None => Err(bad(&origin)),
+    }
+}
+
+/// The value of a key that nobody set.
+pub(super) fn default(key: &'static Key) -> Setting {
+    let plain = match key.takes {
+        Takes::Number { default, .. } => Plain::Number(default),
+        Takes::Word(words) => Plain::Word(words.first().copied().unwrap_or_default()),
+        Takes::Flag(on) => Plain::Flag(on),
+        Takes::Path(path) => Plain::Path(path.map(PathBuf::from)),
+    };
+    Setting { key, origin: Origin::Default, plain }
+}

@@ -1,0 +1,149 @@
+//! One table that gives every error its code, its exit code and its HTTP status.
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// How an error is told to programs: a name that does not change, an exit code, and an HTTP status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Code {
+    /// The name.
+    pub name: &'static str,
+    /// The sort of problem in a few words.
+    pub title: &'static str,
+    /// The exit code of a program that ends with it.
+    pub exit: Exit,
+    /// The status of an HTTP answer that carries it.
+    pub status: u16,
+}
+
+/// The exit codes of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// Something failed that none of the others names.
+    Failed = 1,
+    /// The command line was not understood.
+    Usage = 2,
+    /// The store is not as the command took for granted.
+    Conflict = 3,
+    /// There is no such session, branch, event or file.
+    NotFound = 4,
+    /// Another process has the store open.
+    InUse = 5,
+    /// The store is damaged.
+    Corrupt = 6,
+    /// A value or a file was refused.
+    Invalid = 7,
+}
+
+impl Exit {
+    /// All of them, with what they mean.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Done, "done"),
+        (Self::Failed, "failed"),
+        (Self::Usage, "the command line was not understood"),
+        (Self::Conflict, "conflict: the store is not as the command expects"),
+        (Self::NotFound, "not found"),
+        (Self::InUse, "the store is in use by another process"),
+        (Self::Corrupt, "the store is corrupt"),
+        (Self::Invalid, "invalid input"),
+    ];
+
+    /// The number.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// The table: one row for every error.
+#[must_use]
+pub fn code(error: &Error) -> Code {
+    let row = |name, title, exit, status| Code { name, title, exit, status };
+    match error {
+        Error::Conflict { .. } => row("conflict", "The branch has moved", Exit::Conflict, 409),
+        Error::Exists { .. } => row("exists", "It is there already", Exit::Conflict, 409),
+        Error::Duplicate { .. } => row("duplicate", "The event id is taken", Exit::Conflict, 409),
+        Error::Differs { .. } => row("differs", "It is there with other settings", Exit::Conflict, 409),
+        Error::NotDelivered { .. } => {
+            row("not_delivered", "The delivery cannot be settled", Exit::Conflict, 409)
+        }
+        Error::NotFound { .. } => row("not_found", "There is no such thing", Exit::NotFound, 404),
+        Error::Invalid(_) => row("invalid", "A value was refused", Exit::Invalid, 422),
+        Error::TooLarge { .. } => row("too_large", "A value is too large", Exit::Invalid, 413),
+        Error::BadCursor { .. } => row("bad_cursor", "The cursor cannot be used", Exit::Invalid, 400),
+        Error::Upcast { .. } => row("upcast", "An old event cannot be made new", Exit::Invalid, 500),
+        Error::NewerFormat { .. } => row("newer_format", "The store is newer", Exit::Invalid, 500),
+        Error::Locked { .. } => row("locked", "The store is in use", Exit::InUse, 503),
+        Error::Corrupt { .. } => row("corrupt", "The store is damaged", Exit::Corrupt, 500),
+        Error::Unknown { .. } => row("unknown", "The outcome is not known", Exit::Failed, 503),
+        Error::Storage { .. } => row("storage", "The storage failed", Exit::Failed, 500),
+        Error::Parked { .. } => row("parked", "The projection is parked", Exit::Failed, 500),
+        Error::ReadOnly { .. } => row("read_only", "The store was opened read-only", Exit::Failed, 403),
+        Error::Closed { .. } => row("closed", "The store is closed", Exit::Failed, 503),
+    }
+}
+
+/// An error as a document (RFC 9457), the same on every face.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProblemDocument {
+    /// The error's name, as a URI reference.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The sort of problem in a few words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// This very problem, as a sentence.
+    pub detail: String,
+    /// Whether the same request can succeed later.
+    pub retryable: bool,
+    /// Where the branch was, for a conflict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<u64>,
+    /// The field that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'static str>,
+}
+
+impl From<&Error> for ProblemDocument {
+    fn from(error: &Error) -> Self {
+        let code = code(error);
+        Self {
+            kind: format!("urn:retold:error:{}", code.name),
+            title: code.title,
+            status: code.status,
+            detail: error.to_string(),
+            retryable: error.is_retryable(),
+            head: if let Error::Conflict { actual, .. } = error { Some(actual.get()) } else { None },
+            field: if let Error::Invalid(invalid) = error { Some(invalid.field) } else { None },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Expect, Place};
+
+    #[test]
+    fn exit_codes_are_their_place_in_the_list() {
+        for (at, (exit, _)) in Exit::ALL.iter().enumerate() {
+            assert_eq!(usize::from(exit.code()), at);
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_a_document_with_the_head() {
+        let place = Place::new("s".try_into().unwrap(), "main".try_into().unwrap());
+        let e = Error::Conflict { place, expected: Expect::Head(5.into()), actual: 3.into() };
+        let document = serde_json::to_value(ProblemDocument::from(&e)).unwrap();
+        assert_eq!(document["type"], "urn:retold:error:conflict");
+        assert_eq!((&document["status"], &document["head"]), (&409.into(), &3.into()));
+        assert_eq!(code(&e).exit, Exit::Conflict);
+    }
+}
