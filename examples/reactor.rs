@@ -36,7 +36,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     runner.emit_nowait(NewEvent::new("tool.invoked").data(json!({"tool": "grep"})));
     let answer = completed.first(|_| true, Duration::from_secs(10)).await?.ok_or("no answer came")?;
     let causes = bus.causes(answer.id()).await?;
-    println!("{} because of {}", answer.kind(), causes[0].kind());
+    let cause = causes.first().ok_or("nothing caused it")?;
+    println!("{} because of {}", answer.kind(), cause.kind());
 
     let failed = bus.publish("run-7", NewEvent::new("run.failed")).await?;
     for answered in failed.failed() {
