@@ -20,7 +20,7 @@
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
 //! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
-//! | [`bus`] | handlers in the process: who is called for which event, in which order. Needs a tokio runtime |
+//! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot write. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
 //! | `cli` | the program `retold`, one file a verb |

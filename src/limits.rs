@@ -224,6 +224,8 @@ pub const DEFAULT_DRAIN_MS: u64 = 30_000;
 pub const DEFAULT_NOWAIT_EVENTS: usize = 8_192;
 /// … and at the most.
 pub const MAX_NOWAIT_EVENTS: usize = 1_048_576;
+/// Milliseconds between two looks whether the spill can be drained.
+pub const SPILL_LOOK_MS: u64 = 1_000;
 /// Events of that queue that are appended at once.
 pub const NOWAIT_GROUP: usize = 256;
 /// Ephemeral events that wait for one handler or listener.
@@ -274,9 +276,28 @@ pub const CHART_SLOTS: usize = 64;
 /// Seconds of the window in which events per minute are counted.
 pub const RATE_WINDOW_SECONDS: i64 = 60;
 
+/// Bytes of the spill beside a store that cannot write. What does not fit any more is counted and refused …
+pub const SPILL_BYTES: u64 = 64 * 1_024 * 1_024;
+/// … and the most that can be asked for.
+pub const MAX_SPILL_BYTES: u64 = 1 << 30;
+/// Events of the spill that go into the store in one append …
+pub const SPILL_GROUP: usize = 256;
+/// … unless they have so many bytes.
+pub const SPILL_GROUP_BYTES: usize = 1_024 * 1_024;
+/// Timers that one store keeps.
+pub const MAX_TIMERS: usize = 100_000;
+/// Timers that fire in one commit.
+pub const TIMER_GROUP: usize = 256;
+/// Milliseconds after which the wall clock is looked at again, however far the next timer is.
+pub const TIMER_LOOK_MS: u64 = 30_000;
+/// Days that a timer can lie ahead.
+pub const MAX_TIMER_DAYS: i64 = 366 * 100;
+
 const _: () = assert!(LANE_EVENTS <= HANDLER_EVENTS && LANE_EVENTS <= LANE_PAGE && LANE_PAGE <= MAX_PAGE);
 const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <= MAX_NOWAIT_EVENTS);
+const _: () = assert!(SPILL_BYTES <= MAX_SPILL_BYTES && SPILL_GROUP_BYTES < MAX_BATCH_BYTES);
+const _: () = assert!(SPILL_GROUP <= MAX_BATCH_EVENTS && TIMER_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(LIFE_ENDED < LIFE_ENTITIES && CHART_SLOTS.is_multiple_of(2));
 const _: () = assert!(PROJECT_FLUSH_BYTES < QUEUE_BYTES && PROJECT_IDLE_MS < PROJECT_FLUSH_MS);
 const _: () = assert!(SNAPSHOT_SPACING.is_power_of_two() && SNAPSHOT_SPACING_LEAST.is_power_of_two());

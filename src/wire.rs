@@ -6,6 +6,7 @@ mod laid;
 mod overview;
 mod problem;
 mod projected;
+mod timer;
 
 pub use consumer::{Consumer, DeadLetter, Delivered};
 pub use coverage::TypeCoverage;
@@ -13,6 +14,7 @@ pub use laid::Laid;
 pub use overview::{Described, SessionCard, StoreStats};
 pub use problem::{Code, Exit, ProblemDocument, code};
 pub use projected::{Projection, Rebuilt, Retried, State, StateChange};
+pub use timer::{Fired, Timer};
 
 use serde::Serialize;
 use serde_json::value::RawValue;

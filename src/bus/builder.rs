@@ -1,6 +1,7 @@
 //! Settings of a bus.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -28,6 +29,8 @@ pub(super) struct Settings {
     pub(super) drain_limit: Duration,
     pub(super) nowait: usize,
     pub(super) rules: Rules,
+    /// `None`: beside the store, when it has a file.
+    pub(super) spill: Option<PathBuf>,
 }
 
 impl fmt::Debug for Settings {
@@ -56,6 +59,7 @@ impl Default for BusBuilder {
             drain_limit: Duration::from_millis(DEFAULT_DRAIN_MS),
             nowait: DEFAULT_NOWAIT_EVENTS,
             rules: Rules::default(),
+            spill: None,
         };
         Self { settings, runtime: None }
     }
@@ -108,6 +112,13 @@ impl BusBuilder {
     /// Events that [`Bus::publish_nowait`] keeps in memory until they are written: 8,192 unless said.
     pub fn nowait_queue(mut self, events: usize) -> Self {
         self.settings.nowait = events;
+        self
+    }
+
+    /// The file of the [`Spill`](super::Spill): beside the store's file unless said. A store in memory has none unless
+    /// said.
+    pub fn spill(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.spill = Some(path.into());
         self
     }
 

@@ -5,12 +5,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::builder::{BusBuilder, Settings};
 use super::core::Core;
+use super::current;
 use super::heard::Heard;
 use super::nowait;
+use super::publish::branch_of;
 use super::seat::{Phase, over};
+use super::tickets::lock;
+use super::timers::{self, Timer, TimersRunning, When};
 use crate::error::{Error, Result};
-use crate::event::{Filter, Pattern};
-use crate::follow::{Follow, Following};
+use crate::event::{Address, Filter, NewEvent, Pattern};
+use crate::follow::{Follow, Following, unblocked};
 use crate::store::Store;
 
 /// Programs react to events: handlers in this process, over one store.
@@ -90,6 +94,10 @@ impl Bus {
             core.runtime.spawn(remember(core.clone(), following));
         }
         core.runtime.spawn(nowait::drain(core.clone(), queue));
+        if !core.desk.read_only() {
+            let _inside = core.runtime.enter();
+            *lock(&core.timers) = Some(TimersRunning::start(core.desk.clone())?);
+        }
         let keeps = Arc::new(Keeps { core: core.clone(), _store: store.clone() });
         Ok(Self { core, _keeps: Some(keeps) })
     }
@@ -131,6 +139,22 @@ impl Bus {
             tracing::warn!(unfinished, "the bus was closed before its handlers were done");
         }
         Ok(BusClosed { unfinished })
+    }
+
+    /// Records an event at a time, or after a while: also after a restart, once, by whatever bus or task runs the
+    /// store's timers then. See [`Store::emit_later`], [`Store::timers`] and [`Store::cancel_timer`].
+    ///
+    /// # Errors
+    /// As [`Store::emit_later`]; [`Error::Closed`] when the bus is closed.
+    pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<When>) -> Result<Timer>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.core.open()?;
+        let place = branch_of(address.try_into()?)?;
+        let (desk, event, when) = (self.core.desk.clone(), current::stamp(event), when.into());
+        unblocked(move || timers::later(&desk, place, event, when)).await
     }
 
     /// The last events that went by since the bus was opened, oldest first, at most `limit` of them: of the types that

@@ -1,7 +1,7 @@
 //! What everything that runs for one bus shares. It holds no handle of the store: the store closes without asking it.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -12,7 +12,9 @@ use super::history::History;
 use super::listen::Ears;
 use super::nowait::Nowait;
 use super::seat::{Phase, Seat};
-use super::tickets::Tickets;
+use super::spill::Spill;
+use super::tickets::{Tickets, lock};
+use super::timers::TimersRunning;
 use crate::error::{Error, Result};
 use crate::limits::MAX_HANDLERS;
 use crate::store::Desk;
@@ -52,6 +54,10 @@ pub(super) struct Core {
     pub(super) ears: Ears,
     pub(super) nowait: Nowait,
     pub(super) counts: Counts,
+    /// Where events go that the store cannot take.
+    pub(super) spill: Option<Spill>,
+    /// Timers fire as long as the bus is open.
+    pub(super) timers: Mutex<Option<TimersRunning>>,
 }
 
 impl Core {
@@ -61,6 +67,10 @@ impl Core {
         settings: Settings,
     ) -> (Arc<Self>, mpsc::Receiver<super::nowait::Queued>) {
         let (nowait, queue) = Nowait::new(settings.nowait);
+        let spill = match &settings.spill {
+            Some(path) => Some(Spill::at(path)),
+            None => Spill::beside_desk(&desk),
+        };
         let core = Self {
             desk,
             runtime,
@@ -74,6 +84,8 @@ impl Core {
             ears: Ears::default(),
             nowait,
             counts: Counts::default(),
+            spill,
+            timers: Mutex::default(),
             settings,
         };
         (Arc::new(core), queue)
@@ -139,6 +151,7 @@ impl Core {
             *now = Phase::Draining.max(*now);
             later
         });
+        *lock(&self.timers) = None;
     }
 
     /// Tells an ephemeral event to every handler that takes it.

@@ -59,6 +59,7 @@ pub(super) async fn drive(seat: Arc<Seat>, mut following: Following, mut told: m
     seat.go(Phase::Draining);
     late(&seat, true);
     ended(&seat).await;
+    *lock(&seat.reader) = None;
     seat.go(Phase::Gone);
     seat.work().progress.gone();
     seat.tried.notify_waiters();

@@ -1,9 +1,14 @@
-//! Publishing without waiting: a bounded queue, and the task that writes it.
+//! Publishing without waiting: a bounded queue, the task that writes it, and the spill for what the store cannot take.
+//!
+//! Order: once an event had to go to the spill, later ones follow it there, until the task has written the queue,
+//! drained the spill, and found it empty with nobody putting.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
 
 use super::bus::Bus;
 use super::core::Core;
@@ -11,9 +16,11 @@ use super::current;
 use super::persist::Persistence;
 use super::publish::{branch_of, ephemeral};
 use super::seat::over;
+use super::spill::is_of_the_event;
+use super::tickets::lock;
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
-use crate::limits::NOWAIT_GROUP;
+use crate::limits::{NOWAIT_GROUP, SPILL_LOOK_MS};
 use crate::store::{Batch, Durability};
 
 /// What waits to be written.
@@ -31,13 +38,18 @@ pub(super) enum Queued {
 #[derive(Debug)]
 pub(super) struct Nowait {
     queue: mpsc::Sender<Queued>,
+    /// Whether events go to the spill. Held while one is put there.
+    spilling: Mutex<bool>,
+    /// Rung when events begin to go to the spill.
+    begun: tokio::sync::Notify,
     ended: watch::Sender<bool>,
 }
 
 impl Nowait {
     pub(super) fn new(room: usize) -> (Self, mpsc::Receiver<Queued>) {
         let (queue, rest) = mpsc::channel(room);
-        (Self { queue, ended: watch::Sender::new(false) }, rest)
+        let begun = tokio::sync::Notify::new();
+        (Self { queue, spilling: Mutex::default(), begun, ended: watch::Sender::new(false) }, rest)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -51,11 +63,12 @@ impl Nowait {
 }
 
 impl Bus {
-    /// Records an event soon, without waiting for anything: the caller is never blocked and never fails.
+    /// Records an event soon, without waiting for the store: the caller never fails.
     ///
     /// It is queued in memory and written in the order in which it was queued; until then a crash of the process takes
-    /// it. What cannot be written is counted, traced, and kept aside where that is possible; see [`Bus::stats`].
-    /// [`flush`](Self::flush) waits for what was published so far.
+    /// it. What the store cannot take, or the queue has no room for, goes to the [`Spill`](super::Spill) beside the
+    /// store, which is synced: only then the caller waits for a disk. What can be kept nowhere is counted and traced; see
+    /// [`Bus::stats`]. [`flush`](Self::flush) waits for what was published so far.
     pub fn publish_nowait<A>(&self, address: A, event: NewEvent)
     where
         A: TryInto<Address>,
@@ -68,7 +81,7 @@ impl Bus {
         }
     }
 
-    /// Waits until everything that was published without waiting before this call was written or given up.
+    /// Waits until everything that was published without waiting before this call was written, spilled or refused.
     pub async fn flush(&self) {
         let (done, is_done) = oneshot::channel();
         if self.core().nowait.queue.send(Queued::Flush(done)).await.is_ok() {
@@ -77,8 +90,8 @@ impl Bus {
     }
 }
 
-/// `false` when it was refused at once.
-pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) -> bool {
+/// An event that was refused at once.
+pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) -> Result<()> {
     core.counts.nowait.fetch_add(1, Relaxed);
     let event = current::stamp(event);
     let persistence = core.settings.rules.of(event.kind());
@@ -87,42 +100,97 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
         Some(Persistence::Ephemeral) => ephemeral(core, &place, &event).map(Some),
         _ => event.check().map(|()| None).map_err(Error::from),
     };
-    let heard = match checked {
-        Ok(heard) => heard,
+    match checked {
+        Ok(Some(heard)) => {
+            core.tell(&heard);
+            return Ok(());
+        }
+        Ok(None) => {}
         Err(error) => {
             refused(core, &event, &error);
-            return false;
+            return Err(error);
         }
+    }
+    let mut spilling = lock(&core.nowait.spilling);
+    let (place, event, error) = if *spilling {
+        (place, event, Error::storage("earlier events wait in the spill"))
+    } else {
+        let relaxed = persistence == Some(Persistence::Relaxed);
+        let queued = Queued::Event { place, event: Box::new(event), relaxed };
+        let (back, error) = match core.nowait.queue.try_send(queued) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Full(back)) => {
+                (back, Error::storage("more is published without waiting than can be written"))
+            }
+            Err(mpsc::error::TrySendError::Closed(back)) => (back, Error::Closed { after: None }),
+        };
+        let Queued::Event { place, event, .. } = back else { return Ok(()) };
+        (place, *event, error)
     };
-    if let Err(error) = core.open() {
-        give_up(core, vec![(place, event)], &error);
-        return true;
-    }
-    if let Some(heard) = heard {
-        core.tell(&heard);
-        return true;
-    }
-    let relaxed = persistence == Some(Persistence::Relaxed);
-    let queued = Queued::Event { place, event: Box::new(event), relaxed };
-    if let Err(e) = core.nowait.queue.try_send(queued)
-        && let Queued::Event { place, event, .. } = e.into_inner()
-    {
-        let error = Error::storage("more is published without waiting than can be written");
-        give_up(core, vec![(place, *event)], &error);
-    }
-    true
+    *spilling = spill(core, &[(place, event)], &error) || *spilling;
+    core.nowait.begun.notify_one();
+    Ok(())
 }
 
-fn refused(core: &Core, event: &NewEvent, error: &Error) {
+pub(super) fn refused(core: &Core, event: &NewEvent, error: &Error) {
     core.counts.dropped.fetch_add(1, Relaxed);
     tracing::warn!(id = %event.id(), kind = event.kind(), %error, "an event was refused; it is dropped");
 }
 
-/// Events that the store did not take.
-fn give_up(core: &Core, events: Vec<(Place, NewEvent)>, error: &Error) {
-    for (_, event) in &events {
+/// Keeps events that the store did not take. Whether any is kept. Blocks.
+fn spill(core: &Core, events: &[(Place, NewEvent)], error: &Error) -> bool {
+    let put =
+        core.spill.as_ref().map(|spill| spill.put_all(events.iter().map(|(place, event)| (place, event))));
+    let kept = match &put {
+        Some(Ok(kept)) => *kept,
+        Some(Err(_)) | None => 0,
+    };
+    core.counts.spilled.fetch_add(kept as u64, Relaxed);
+    for (_, event) in events.get(kept..).unwrap_or_default() {
         core.counts.dropped.fetch_add(1, Relaxed);
         tracing::error!(id = %event.id(), kind = event.kind(), %error, "an event could not be recorded; it is lost");
+    }
+    kept > 0
+}
+
+/// [`spill`] for tasks; from now on everything goes there until it was drained.
+pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, error: Error) -> bool {
+    let putting = core.clone();
+    let put = core.runtime.spawn_blocking(move || {
+        let mut spilling = lock(&putting.nowait.spilling);
+        let kept = spill(&putting, &events, &error);
+        *spilling |= kept;
+        kept
+    });
+    let kept = put.await.unwrap_or(false);
+    core.nowait.begun.notify_one();
+    kept
+}
+
+/// Whether later events have to wait behind those in the spill.
+pub(super) fn is_spilling(core: &Core) -> bool {
+    *lock(&core.nowait.spilling)
+}
+
+/// Records what waits in the spill. When it is empty, and nobody is putting, events go to the queue again. Blocks.
+fn drain_spill(core: &Core) -> Result<()> {
+    let Some(spill) = &core.spill else { return Ok(()) };
+    loop {
+        spill.drain_to(&core.desk)?;
+        let mut spilling = lock(&core.nowait.spilling);
+        if spill.is_empty() {
+            *spilling = false;
+            return Ok(());
+        }
+    }
+}
+
+async fn look_after_spill(core: &Arc<Core>) {
+    let draining = core.clone();
+    let drained = core.runtime.spawn_blocking(move || drain_spill(&draining)).await;
+    if let Ok(Err(error)) = drained {
+        *lock(&core.nowait.spilling) = true;
+        tracing::debug!(%error, "the spill cannot be drained yet");
     }
 }
 
@@ -130,7 +198,12 @@ fn give_up(core: &Core, events: Vec<(Place, NewEvent)>, error: &Error) {
 pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
     let mut phase = core.phase.subscribe();
     let mut group = Vec::with_capacity(NOWAIT_GROUP);
+    // What an earlier process left goes in before anything new.
+    if core.spill.as_ref().is_some_and(|spill| !spill.is_empty()) {
+        look_after_spill(&core).await;
+    }
     loop {
+        let spilling = is_spilling(&core);
         let taken = tokio::select! {
             biased;
             count = queue.recv_many(&mut group, NOWAIT_GROUP) => count,
@@ -138,6 +211,12 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
                 queue.close();
                 continue;
             }
+            // The queue is empty, and older than what is spilled.
+            () = sleep(Duration::from_millis(SPILL_LOOK_MS)), if spilling => {
+                look_after_spill(&core).await;
+                continue;
+            }
+            () = core.nowait.begun.notified(), if !spilling => continue,
         };
         if taken == 0 {
             break;
@@ -148,40 +227,47 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
     core.nowait.ended.send_replace(true);
 }
 
-async fn write(core: &Core, queued: impl Iterator<Item = Queued>) {
+async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
     let mut events = Vec::new();
     let mut flushed = Vec::new();
-    let mut all_relaxed = true;
+    let mut relaxed = true;
     for item in queued {
         match item {
-            Queued::Event { place, event, relaxed } => {
-                all_relaxed &= relaxed;
+            Queued::Event { place, event, relaxed: may } => {
+                relaxed &= may;
                 events.push((place, *event));
             }
             Queued::Flush(done) => flushed.push(done),
         }
     }
     if !events.is_empty() {
-        record(core, events, all_relaxed).await;
+        record(core, events, relaxed).await;
     }
     for done in flushed {
         let _ = done.send(());
     }
 }
 
-/// Appends them as one; when one of them spoils it, each alone.
-async fn record(core: &Core, events: Vec<(Place, NewEvent)>, relaxed: bool) {
+/// Appends them as one; when one of them spoils it, each alone. What the store cannot write, and everything after it,
+/// is set aside.
+async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, relaxed: bool) {
     let count = events.len() as u64;
     match append(core, &events, relaxed).await {
         Ok(()) => drop(core.counts.published.fetch_add(count, Relaxed)),
-        Err(error) if is_of_the_store(&error) => give_up(core, events, &error),
+        Err(error) if !is_of_the_event(&error) => drop(set_aside(core, events, error).await),
         Err(_) => {
-            for (place, event) in events {
-                let one = [(place, event)];
+            let mut events = events.into_iter();
+            while let Some(one) = events.next() {
+                let one = [one];
                 match append(core, &one, relaxed).await {
                     Ok(()) => drop(core.counts.published.fetch_add(1, Relaxed)),
-                    Err(error) if is_of_the_store(&error) => give_up(core, one.into(), &error),
-                    Err(error) => one.iter().for_each(|(_, event)| refused(core, event, &error)),
+                    Err(error) if is_of_the_event(&error) => {
+                        one.iter().for_each(|(_, event)| refused(core, event, &error));
+                    }
+                    Err(error) => {
+                        let rest = one.into_iter().chain(events.by_ref()).collect();
+                        set_aside(core, rest, error).await;
+                    }
                 }
             }
         }
@@ -199,12 +285,4 @@ async fn append(core: &Core, events: &[(Place, NewEvent)], relaxed: bool) -> Res
         batch = batch.durability(Durability::Relaxed);
     }
     core.desk.append_async(batch).await.map(|_| ())
-}
-
-/// Whether it is the store that cannot write, and not the event that cannot be written.
-fn is_of_the_store(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Unknown { .. } | Error::Storage { .. } | Error::Closed { .. } | Error::ReadOnly { .. }
-    )
 }

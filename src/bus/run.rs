@@ -11,8 +11,9 @@ use super::handler::Ended;
 use super::heard::Heard;
 use super::lane::{Input, Step};
 use super::seat::{Phase, Seat};
+use super::tickets::lock;
 use crate::consumer::Letter;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Place, Timestamp};
 use crate::limits::LANE_PAGE;
 use crate::store::{Marks, Range};
@@ -211,7 +212,7 @@ async fn refill(seat: &Arc<Seat>, place: &Arc<Place>, after: u64, to: u64) -> In
         Ok(Err(error)) => {
             let handler = &*seat.asked.name;
             tracing::error!(handler, %error, after, to, "a handler's events could not be read; they are left out");
-            *super::tickets::lock(&seat.ended) = Some(error.to_string());
+            *lock(&seat.ended) = Some(error.to_string());
             seat.go(Phase::Leaving);
             (Vec::new(), to)
         }
@@ -222,7 +223,7 @@ async fn refill(seat: &Arc<Seat>, place: &Arc<Place>, after: u64, to: u64) -> In
 }
 
 fn read(seat: &Seat, place: &Place, (after, to): (u64, u64), room: usize) -> Result<(Vec<Heard>, u64)> {
-    let reader = seat.core.desk.reader()?;
+    let reader = lock(&seat.reader).clone().ok_or(Error::Closed { after: None })?;
     let branch = reader.branch(place)?;
     let (mut items, mut scanned) = (Vec::new(), after);
     while scanned < to && items.is_empty() {

@@ -19,6 +19,7 @@ use super::tickets::lock;
 use crate::consumer::Letterbox;
 use crate::event::Place;
 use crate::limits::{HANDLER_EVENTS, LANE_EVENTS, MAX_STUCK};
+use crate::store::Reader;
 
 /// Whether a handler goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +91,8 @@ pub(super) struct Seat {
     told: mpsc::Sender<Heard>,
     /// How far its follower has looked.
     scanned: Arc<AtomicU64>,
+    /// Reads on when the store was closed, like its follower; until it has gone.
+    pub(super) reader: Mutex<Option<Reader>>,
     pub(super) metrics: Metrics,
     /// Why it ended, when that was not asked for.
     pub(super) ended: Mutex<Option<String>>,
@@ -102,6 +105,7 @@ pub(super) struct Start {
     pub(super) late: bool,
     pub(super) told: mpsc::Sender<Heard>,
     pub(super) letters: Letterbox,
+    pub(super) reader: Reader,
 }
 
 impl Seat {
@@ -121,6 +125,7 @@ impl Seat {
             part: Arc::new(Semaphore::new(core.part)),
             told: start.told,
             scanned: start.scanned,
+            reader: Mutex::new(Some(start.reader)),
             metrics: Metrics::default(),
             ended: Mutex::new(None),
             core,

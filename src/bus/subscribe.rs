@@ -251,7 +251,8 @@ impl Subscribe {
             once: self.once,
             awaited: self.awaited,
         };
-        let start = Start { scanned: following.scanned(), late: !self.from_end, told, letters };
+        let reader = core.desk.reader()?;
+        let start = Start { scanned: following.scanned(), late: !self.from_end, told, letters, reader };
         let seat = Arc::new(Seat::new(id, asked, core.clone(), start));
         core.enter(&seat)?;
         core.runtime.spawn(drive(seat.clone(), following, hears));
@@ -283,6 +284,12 @@ impl Subscription {
     /// runs any more, but one that could not be stopped.
     pub async fn gone(&self) {
         self.seat.reached(Phase::Gone).await;
+    }
+
+    /// Whether it takes events.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.seat.phase() == Phase::Running
     }
 
     /// Its counts and times.

@@ -133,7 +133,7 @@ fn event(args: Args) -> Result<NewEvent, Failure> {
 }
 
 /// The line break that an editor or `echo` puts at the end is not a part of the payload.
-fn payload(data: String) -> Result<Vec<u8>, Failure> {
+pub(super) fn payload(data: String) -> Result<Vec<u8>, Failure> {
     let mut bytes = match data.strip_prefix('@') {
         None => data.into_bytes(),
         Some("-") => read(io::stdin().lock(), "standard input")?,

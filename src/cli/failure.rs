@@ -92,6 +92,10 @@ fn hint(e: &Error) -> Option<String> {
         Error::Differs { what: "consumer", name, .. } => {
             format!("`retold consumer show {name}` shows its settings; `retold consumer rm` removes it")
         }
+        Error::NotFound { what: "timer", .. } => {
+            "`retold timers ls` lists those that wait; one that fired is in its session".into()
+        }
+        Error::Invalid(e) if e.field == "timer" => "`retold append` records it now".into(),
         Error::NotFound { what: "projection", .. } => "`retold projections` lists those there are".into(),
         Error::Parked { at, .. } => {
             let before = at.sequence().map_or(0, |s| s.get().saturating_sub(1));

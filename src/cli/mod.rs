@@ -39,6 +39,7 @@ mod style;
 mod table;
 mod tail;
 mod timeline;
+mod timers;
 mod types;
 mod verify;
 mod view;
@@ -162,6 +163,8 @@ enum Verb {
     Consumer(consumer::Args),
     /// List dead letters, send them back or throw them away
     Letters(letters::Args),
+    /// Record events later: make, list, cancel and fire timers
+    Timers(timers::Args),
     /// Take in sessions that other programs wrote
     Import(import::Args),
     /// Write events for other programs, or give imported files back
@@ -288,6 +291,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Rebuild(args) => rebuild::run(&args, app),
         Verb::Consumer(args) => consumer::run(&args, app),
         Verb::Letters(args) => letters::run(&args, app),
+        Verb::Timers(args) => timers::run(args, app),
         Verb::Import(args) => import::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),

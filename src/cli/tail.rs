@@ -247,7 +247,7 @@ impl Tail<'_> {
 
 /// How a file looked from outside, and when.
 #[derive(Debug)]
-struct Stamp {
+pub(super) struct Stamp {
     bytes: u64,
     modified: SystemTime,
     taken: SystemTime,
@@ -260,7 +260,7 @@ impl PartialEq for Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    pub(super) fn of(path: &Path) -> Option<Self> {
         let meta = std::fs::metadata(path).ok()?;
         Some(Self { bytes: meta.len(), modified: meta.modified().ok()?, taken: SystemTime::now() })
     }

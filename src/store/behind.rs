@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,18 @@ impl Desk {
 
     pub(crate) fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// The store's file; `None` for a store that has none.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.shared.options.path.as_deref()
+    }
+
+    /// Everything that can be said against a batch before it is queued.
+    pub(crate) fn check(&self, batch: Batch) -> Result<()> {
+        self.writable()?;
+        let options = &self.shared.options;
+        batch.prepare(options.payload_bytes, options.durability, &options.guard).map(|_| ())
     }
 
     pub(crate) fn reader(&self) -> Result<Reader> {

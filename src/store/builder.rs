@@ -1,6 +1,6 @@
 //! How a store is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub(super) struct Options {
     pub(super) upcasts: Option<Upcasts>,
     pub(super) guard: Arc<Guard>,
     pub(super) project_flush: Duration,
+    /// The file, once it is open.
+    pub(super) path: Option<PathBuf>,
 }
 
 /// Settings of a store that is about to be opened.
@@ -83,6 +85,7 @@ impl Default for Builder {
                 upcasts: None,
                 guard: Arc::default(),
                 project_flush: Duration::from_millis(PROJECT_FLUSH_MS),
+                path: None,
             },
             catalogue: None,
             strict: false,

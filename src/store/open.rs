@@ -37,9 +37,13 @@ pub(super) enum Medium {
     Backend(Box<dyn StorageBackend>),
 }
 
-pub(super) fn open(medium: Medium, options: Options) -> Result<Store> {
+pub(super) fn open(medium: Medium, mut options: Options) -> Result<Store> {
     let name = match &medium {
-        Medium::File(path) => path.display().to_string(),
+        Medium::File(path) => {
+            // What lies beside the store is found there when the process goes to another folder.
+            options.path = std::path::absolute(path).ok();
+            path.display().to_string()
+        }
         Medium::Backend(_) => "the store in memory".to_owned(),
     };
     let _span = info_span!("open", store = %name).entered();

@@ -11,6 +11,8 @@ mod alerts;
 mod bitflip;
 mod builtin;
 mod bus;
+mod bus_publish;
+mod bus_random;
 #[cfg(feature = "schema")]
 mod catalogue;
 #[cfg(feature = "cli")]

@@ -27,8 +27,13 @@ const RANKS: [(&str, u8); 18] = [
 const FACE: u8 = 8;
 
 /// Folders inside a room that are part of what it shows: `crate::event::payload::…` is no reach around its door.
-const OPEN: [(&str, &str); 4] =
-    [("event", "payload"), ("project", "builtin"), ("interop", "json"), ("interop", "source")];
+const OPEN: [(&str, &str); 5] = [
+    ("event", "payload"),
+    ("project", "builtin"),
+    ("interop", "json"),
+    ("interop", "source"),
+    ("testkit", "strategies"),
+];
 
 /// Files that may print.
 const MAY_PRINT: [&str; 1] = ["src/cli/output.rs"];

@@ -1,0 +1,76 @@
+//! What caused an event, and what it caused.
+
+use std::collections::HashSet;
+
+use super::bus::Bus;
+use crate::error::{Error, Result};
+use crate::event::{Event, EventId};
+use crate::follow::unblocked;
+use crate::limits::{DEFAULT_PAGE, MAX_CHAIN};
+use crate::store::{Desk, Positions};
+
+impl Bus {
+    /// What led to an event: its cause, the cause of that, and so on, the nearest first; at most 10,000. It ends at an
+    /// event without a cause, or whose cause is not recorded here. Each is found by its id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an event that is not recorded; those of reading.
+    pub async fn causes(&self, id: EventId) -> Result<Vec<Event>> {
+        let desk = self.core().desk.clone();
+        unblocked(move || causes(&desk, id)).await
+    }
+
+    /// What an event led to, directly or through others, in the order of the store; at most `limit`, and never more
+    /// than 10,000.
+    ///
+    /// There is no index of causes: everything that was recorded after the event is read, once, at the speed of a
+    /// replay.
+    ///
+    /// # Errors
+    /// As [`causes`](Self::causes).
+    pub async fn effects(&self, id: EventId, limit: usize) -> Result<Vec<Event>> {
+        let desk = self.core().desk.clone();
+        unblocked(move || effects(&desk, id, limit.min(MAX_CHAIN))).await
+    }
+}
+
+fn causes(desk: &Desk, id: EventId) -> Result<Vec<Event>> {
+    let reader = desk.reader()?;
+    let mut seen = HashSet::from([id]);
+    let mut next = reader.by_id(id)?.causation();
+    let mut found = Vec::new();
+    while let Some(cause) = next
+        && found.len() < MAX_CHAIN
+        // Whoever writes the ids himself can write a circle.
+        && seen.insert(cause)
+    {
+        let event = match reader.by_id(cause) {
+            Ok(event) => reader.shaped(event)?,
+            Err(Error::NotFound { .. }) => break,
+            Err(e) => return Err(e),
+        };
+        next = event.causation();
+        found.push(event);
+    }
+    Ok(found)
+}
+
+fn effects(desk: &Desk, id: EventId, limit: usize) -> Result<Vec<Event>> {
+    let reader = desk.reader()?;
+    let mut from = reader.by_id(id)?.position().get() + 1;
+    let to = reader.committed().get();
+    let mut known = HashSet::from([id]);
+    let mut found = Vec::new();
+    while from <= to && found.len() < limit {
+        let page = reader.page_all(Positions { from, to, limit: DEFAULT_PAGE, reverse: false })?;
+        let Some(last) = page.last() else { break };
+        from = last.position().get() + 1;
+        for event in page {
+            if event.causation().is_some_and(|cause| known.contains(&cause)) && found.len() < limit {
+                known.insert(event.id());
+                found.push(reader.shaped(event)?);
+            }
+        }
+    }
+    Ok(found)
+}

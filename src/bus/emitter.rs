@@ -1,0 +1,265 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use super::answer::IntoAnswer;
+use super::bus::Bus;
+use super::heard::Heard;
+use super::nowait::{is_spilling, publish_nowait, refused, set_aside};
+use super::publish::{branch_of, publish};
+use super::spill::is_of_the_event;
+use super::subscribe::{Subscribe, Subscription};
+use super::tickets::lock;
+use crate::error::{Error, Result};
+use crate::event::{Address, NewEvent, Payload, Place};
+use crate::store::Receipt;
+
+/// What a component emits its events with: made once, with what all of them have in common. Emitting never breaks the
+/// component: whatever happens to the store, it is told what became of its event and goes on.
+///
+/// Clones share its subscriptions, which end with the last clone. It does not keep the bus running.
+///
+/// ```
+/// # use retold::{Bus, NewEvent, Store};
+/// use retold::event::payload::tool::ToolInvoked;
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let store = Store::in_memory()?;
+/// let bus = Bus::new(&store)?;
+/// let emitter = bus.emitter("runner", "run-7")?.actor("agent-3").meta("host", "a1");
+/// let called = ToolInvoked { tool: Some("grep".into()), ..Default::default() };
+/// assert!(emitter.emit_payload(&called).await.is_recorded());
+/// emitter.emit_nowait(NewEvent::new("step.done"));
+/// bus.close().await?;
+/// let event = &store.read(&retold::Query::branch("run-7")?)?.events[0];
+/// assert_eq!((event.kind(), event.source(), event.actor()), ("tool.invoked", Some("runner"), Some("agent-3")));
+/// # Ok::<(), retold::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Emitter {
+    bus: Bus,
+    place: Place,
+    source: String,
+    actor: String,
+    correlation: String,
+    priority: u8,
+    metadata: BTreeMap<String, String>,
+    subscriptions: Arc<Subscriptions>,
+}
+
+impl fmt::Debug for Emitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Emitter({} to {})", self.source, self.place)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Subscriptions(Mutex<Vec<Subscription>>);
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        lock(&self.0).iter().for_each(Subscription::unsubscribe);
+    }
+}
+
+/// What became of an emitted event.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "it may not be recorded"]
+pub enum Emitted {
+    /// It is recorded.
+    Recorded(Receipt),
+    /// It was told and is not recorded, as its type asks for.
+    Told,
+    /// The store could not take it; it is in the spill, and goes in when the store can write again.
+    Spilled,
+    /// It is nowhere, for this reason. It is counted and traced.
+    Dropped(Error),
+}
+
+impl Emitted {
+    /// Whether it is in the store.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        matches!(self, Self::Recorded(_))
+    }
+}
+
+impl Bus {
+    /// An emitter of this source, to this session or branch.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an address that is none, or that names an event.
+    pub fn emitter<A>(&self, source: impl Into<String>, address: A) -> Result<Emitter>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        Ok(Emitter {
+            bus: self.link(),
+            place: branch_of(address.try_into()?)?,
+            source: source.into(),
+            actor: String::new(),
+            correlation: String::new(),
+            priority: 0,
+            metadata: BTreeMap::new(),
+            subscriptions: Arc::default(),
+        })
+    }
+}
+
+impl Emitter {
+    /// The person, agent or service that acts.
+    #[must_use]
+    pub fn actor(mut self, actor: impl Into<String>) -> Self {
+        self.actor = actor.into();
+        self
+    }
+
+    /// What ties its events to others of the same undertaking.
+    #[must_use]
+    pub fn correlation(mut self, correlation: impl Into<String>) -> Self {
+        self.correlation = correlation.into();
+        self
+    }
+
+    /// The priority of its events.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Metadata of all its events.
+    #[must_use]
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// The same, to another session or branch.
+    ///
+    /// # Errors
+    /// As [`Bus::emitter`].
+    pub fn to<A>(&self, address: A) -> Result<Self>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        Ok(Self { place: branch_of(address.try_into()?)?, ..self.clone() })
+    }
+
+    /// An event as this emitter emits it: what the event says itself goes before what all have in common.
+    pub fn prepared(&self, mut event: NewEvent) -> NewEvent {
+        let own = |text: &str| text.to_owned().into();
+        for (field, common) in [
+            (&mut event.source, &self.source),
+            (&mut event.actor, &self.actor),
+            (&mut event.correlation, &self.correlation),
+        ] {
+            if field.is_empty() {
+                *field = own(common);
+            }
+        }
+        if event.priority == 0 {
+            event.priority = self.priority;
+        }
+        for (key, value) in &self.metadata {
+            event.metadata.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        event
+    }
+
+    /// Records an event and waits until it is recorded, and for awaited handlers. It never fails: what could not be
+    /// recorded is in the spill, or dropped.
+    pub async fn emit(&self, event: NewEvent) -> Emitted {
+        let (core, event) = (self.bus.core(), self.prepared(event));
+        // With its causes, which are known here and not where the spill is drained.
+        let event = super::current::stamp(event);
+        let result = match (core.open(), is_spilling(core)) {
+            (Err(closed), _) => Err(closed),
+            (Ok(()), true) => Err(Error::storage("earlier events wait in the spill")),
+            (Ok(()), false) => publish(core, self.place.clone(), vec![event.clone()]).await,
+        };
+        match result {
+            Ok(published) => published.receipt.map_or(Emitted::Told, Emitted::Recorded),
+            Err(error) if is_of_the_event(&error) => {
+                refused(core, &event, &error);
+                Emitted::Dropped(error)
+            }
+            Err(error) => match set_aside(core, vec![(self.place.clone(), event)], error.clone()).await {
+                true => Emitted::Spilled,
+                false => Emitted::Dropped(error),
+            },
+        }
+    }
+
+    /// As [`Bus::publish_nowait`].
+    pub fn emit_nowait(&self, event: NewEvent) {
+        // Counted and traced there.
+        let _ = publish_nowait(self.bus.core(), self.place.clone(), self.prepared(event));
+    }
+
+    /// An event of the catalogue, from its payload.
+    ///
+    /// # Errors
+    /// As [`Payload::event`].
+    pub fn event<P: Payload>(&self, payload: &P) -> Result<NewEvent> {
+        Ok(self.prepared(payload.event()?))
+    }
+
+    /// [`emit`](Self::emit) of a type of the catalogue.
+    pub async fn emit_payload<P: Payload>(&self, payload: &P) -> Emitted {
+        match payload.event() {
+            Ok(event) => self.emit(event).await,
+            Err(invalid) => self.not_an_event(P::NAME, invalid.into()),
+        }
+    }
+
+    /// [`emit_nowait`](Self::emit_nowait) of a type of the catalogue.
+    pub fn emit_payload_nowait<P: Payload>(&self, payload: &P) {
+        match payload.event() {
+            Ok(event) => self.emit_nowait(event),
+            Err(invalid) => drop(self.not_an_event(P::NAME, invalid.into())),
+        }
+    }
+
+    fn not_an_event(&self, kind: &'static str, error: Error) -> Emitted {
+        refused(self.bus.core(), &NewEvent::new(kind), &error);
+        Emitted::Dropped(error)
+    }
+
+    /// Subscribes a handler that ends with this emitter.
+    ///
+    /// # Errors
+    /// As [`Subscribe::run`].
+    pub fn on<F, R>(
+        &self,
+        pattern: &str,
+        handler: impl Fn(Heard) -> F + Send + Sync + 'static,
+    ) -> Result<Subscription>
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: IntoAnswer,
+    {
+        self.keep(self.bus.subscribe(pattern), |asked| asked.run(handler))
+    }
+
+    /// Lets a subscription end with this emitter: `emitter.keep(bus.subscribe("tool.**").once(), |s| s.run(handler))`.
+    ///
+    /// # Errors
+    /// As [`Subscribe::run`].
+    pub fn keep(
+        &self,
+        asked: Subscribe,
+        run: impl FnOnce(Subscribe) -> Result<Subscription>,
+    ) -> Result<Subscription> {
+        let subscription = run(asked)?;
+        let mut kept = lock(&self.subscriptions.0);
+        // Those that are gone need no keeping.
+        kept.retain(Subscription::is_running);
+        kept.push(subscription.clone());
+        Ok(subscription)
+    }
+}

@@ -1,0 +1,89 @@
+//! What was in a spill and cannot be recorded: kept in a file of its own, each line behind one that says why.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::file::Held;
+use crate::error::{Error, Result};
+use crate::event::Timestamp;
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 256 * 1_024;
+
+/// The file, opened when something is set aside.
+#[derive(Debug)]
+pub(super) struct Aside {
+    path: PathBuf,
+    limit: u64,
+    open: Option<(Held, u64)>,
+    buffer: Vec<u8>,
+    pub(super) count: u64,
+    pub(super) first: Option<String>,
+}
+
+impl Aside {
+    pub(super) fn of(spill: &Path, limit: u64) -> Self {
+        Self { path: path(spill), limit, open: None, buffer: Vec::new(), count: 0, first: None }
+    }
+
+    /// Keeps a line with the reason for which it was refused.
+    pub(super) fn keep(&mut self, number: u64, line: &[u8], reason: &str) -> Result<()> {
+        let reason = format!("line {number}: {reason}");
+        let note = serde_json::json!({ "refused": reason, "at": Timestamp::now().to_string() });
+        self.buffer.extend_from_slice(note.to_string().as_bytes());
+        self.buffer.push(b'\n');
+        self.buffer.extend_from_slice(line);
+        self.buffer.push(b'\n');
+        self.count += 1;
+        self.first.get_or_insert(reason);
+        if self.buffer.len() > BUFFER { self.write() } else { Ok(()) }
+    }
+
+    /// Writes and syncs what was set aside: before the spill goes.
+    pub(super) fn write(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let failed = |e: io::Error| Error::storage(format!("{} cannot be written: {e}", self.path.display()));
+        let held = match &mut self.open {
+            Some((held, _)) => held,
+            none => {
+                let held = Held::open(&self.path, true).map_err(failed)?;
+                let held = held.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+                let len = held.len().map_err(failed)?;
+                &mut none.insert((held, len)).0
+            }
+        };
+        let len = held.len().map_err(failed)? + self.buffer.len() as u64;
+        if len > self.limit {
+            let reason = format!(
+                "{} would have {len} bytes and {} are the most: look at what was refused, then move it away",
+                self.path.display(),
+                self.limit
+            );
+            return Err(Error::storage(reason));
+        }
+        held.append(&self.buffer).map_err(failed)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Takes back what was written: the spill stays, and what is wrong in it is found again.
+    pub(super) fn take_back(self) {
+        if let Some((held, len)) = self.open
+            && let Err(error) = held.cut(len)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "what was set aside will be there twice");
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+pub(super) fn path(spill: &Path) -> PathBuf {
+    let mut path = spill.as_os_str().to_owned();
+    path.push(".refused");
+    path.into()
+}

@@ -1,0 +1,128 @@
+//! The file of a spill, held by one at a time: across threads and processes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The file, locked until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    file: File,
+    path: PathBuf,
+}
+
+impl Held {
+    /// Waits until nobody else has it. `None` when it is not there and is not to be made.
+    pub(super) fn open(path: &Path, make: bool) -> io::Result<Option<Self>> {
+        loop {
+            match fs::symlink_metadata(path) {
+                Ok(meta) if !meta.is_file() => return Err(io::Error::other("it is not a plain file")),
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !make => return Ok(None),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let file = match options(make).open(path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !make => return Ok(None),
+                opened => opened?,
+            };
+            match file.lock() {
+                // A file system without locks: other processes have to keep away on their own.
+                Err(e) if e.kind() == io::ErrorKind::Unsupported => {}
+                locked => locked?,
+            }
+            // Whoever had it before may have removed it.
+            if is_named(&file, path)? {
+                return Ok(Some(Self { file, path: path.to_owned() }));
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Adds whole lines and syncs them. What fails leaves the file as it was, as far as the disk lets it.
+    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let before = self.len()?;
+        let done = self.try_append(lines, before);
+        if done.is_err() {
+            // If this fails too, a line without its end is left, which the next one is kept apart from.
+            let _ = self.file.set_len(before);
+        }
+        done
+    }
+
+    fn try_append(&mut self, lines: &[u8], before: u64) -> io::Result<()> {
+        if before > 0 {
+            let mut last = [0];
+            self.file.seek(SeekFrom::Start(before - 1))?;
+            self.file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                self.file.write_all(b"\n")?;
+            }
+        }
+        self.file.write_all(lines)?;
+        self.file.sync_data()?;
+        if before == 0 { sync_folder(&self.path) } else { Ok(()) }
+    }
+
+    /// The file from its beginning.
+    pub(super) fn read(&self) -> io::Result<&File> {
+        (&self.file).seek(SeekFrom::Start(0))?;
+        Ok(&self.file)
+    }
+
+    pub(super) fn cut(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    /// Takes it away. Where an open file cannot go it stays, empty.
+    pub(super) fn remove(self) -> io::Result<()> {
+        if cfg!(unix) {
+            fs::remove_file(&self.path)?;
+            sync_folder(&self.path)
+        } else {
+            self.file.set_len(0)?;
+            self.file.sync_data()
+        }
+    }
+}
+
+fn options(make: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(make);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // What was not recorded yet is for the owner alone; a link in its place is not followed.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    }
+    options
+}
+
+#[cfg(unix)]
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let own = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (own.dev(), own.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_named(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}

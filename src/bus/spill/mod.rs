@@ -1,0 +1,267 @@
+//! The spill: where events go while the store cannot write, because its disk is full or has failed. One line of JSON
+//! an event, synced before it counts; and from there into the store once that can write again.
+
+mod aside;
+mod drain;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracing::{info, warn};
+
+use self::aside::Aside;
+use self::drain::Drain;
+use self::file::Held;
+use super::line;
+use crate::error::{Error, Result};
+use crate::event::{Address, Invalid, NewEvent, Place};
+use crate::limits::{MAX_SPILL_BYTES, SPILL_BYTES};
+use crate::store::{Desk, Store};
+
+pub use drain::Drained;
+pub(in crate::bus) use drain::is_of_the_event;
+
+/// A file for events that the store cannot take at the moment. It is made with its first event and goes when it was
+/// drained. Several handles, of several processes too, can use the same file.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// use retold::bus::Spill;
+/// use retold::{NewEvent, Store};
+/// let store = Store::open(dir.path().join("runs.redb"))?;
+/// let spill = Spill::beside(&store).expect("the store has a file");
+/// let event = NewEvent::new("step.done");
+/// // The store said `Unknown`, say: the event may be there or not.
+/// store.append("run-7", event.clone())?;
+/// spill.put("run-7", &event)?;
+/// // By its id it is known again.
+/// assert_eq!(spill.drain(&store)?.known, 1);
+/// assert!(spill.is_empty());
+/// # store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Spill {
+    path: PathBuf,
+    limit: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stats: SpillStats,
+    /// Something was put since it was last drained: it was warned of.
+    in_use: bool,
+    /// Something did not fit since then.
+    full: bool,
+}
+
+/// What one handle has done, and how many bytes wait in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpillStats {
+    /// Bytes in the file.
+    pub waiting_bytes: u64,
+    /// Events that were put into it.
+    pub put: u64,
+    /// Events that it could not take: it was full, or could not be written either. They are lost to it.
+    pub dropped: u64,
+    /// Events that were recorded from it.
+    pub recorded: u64,
+    /// Events in it that were recorded already.
+    pub known: u64,
+    /// Lines that were set aside.
+    pub set_aside: u64,
+}
+
+impl Spill {
+    /// The spill beside a store's file: `runs.redb.spill.ndjson`. `None` for a store that lives in memory, which has
+    /// nothing beside it; give it a path with [`at`](Self::at).
+    #[must_use]
+    pub fn beside(store: &Store) -> Option<Self> {
+        Self::beside_desk(&store.desk())
+    }
+
+    pub(crate) fn beside_desk(desk: &Desk) -> Option<Self> {
+        let mut path = desk.path()?.as_os_str().to_owned();
+        path.push(".spill.ndjson");
+        Some(Self::at(path))
+    }
+
+    /// A spill in this file, which is made when it is needed.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), limit: SPILL_BYTES, state: Mutex::default() }
+    }
+
+    /// The most bytes that the file may have; 64 MiB unless said.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more than 1 GiB.
+    pub fn limit(mut self, bytes: u64) -> Result<Self> {
+        if bytes > MAX_SPILL_BYTES {
+            let reason = format!("is {bytes} bytes; {MAX_SPILL_BYTES} are the most");
+            return Err(Invalid::new("spill limit", reason).into());
+        }
+        self.limit = bytes;
+        Ok(self)
+    }
+
+    /// Where the file is, or will be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where lines go that cannot be recorded.
+    #[must_use]
+    pub fn refused_path(&self) -> PathBuf {
+        aside::path(&self.path)
+    }
+
+    /// Keeps an event until it can be recorded. When this returns, it is on the disk. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an event that no store would take; [`Error::TooLarge`] when the file is full, and
+    /// [`Error::Storage`] when it cannot be written: the event is counted as dropped.
+    pub fn put<A>(&self, address: A, event: &NewEvent) -> Result<()>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        if address.sequence().is_some() {
+            let reason = format!("`{address}` names an event; events are appended to a branch");
+            return Err(Invalid::new("address", reason).into());
+        }
+        let line = line::print(address.place(), event)?;
+        self.put_lines(&[line]).map(|_| ())
+    }
+
+    /// Keeps several events with one sync, in this order, as many from the first on as there is room for. Says how
+    /// many those are; the others are counted as dropped.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put). [`Error::Invalid`] when any of them is; then none is kept.
+    pub(crate) fn put_all<'a>(
+        &self,
+        events: impl IntoIterator<Item = (&'a Place, &'a NewEvent)>,
+    ) -> Result<usize> {
+        let lines: Result<Vec<Vec<u8>>, Invalid> =
+            events.into_iter().map(|(place, event)| line::print(place, event)).collect();
+        self.put_lines(&lines?)
+    }
+
+    fn put_lines(&self, lines: &[Vec<u8>]) -> Result<usize> {
+        let mut state = self.state();
+        let put = self.write(lines);
+        let taken = *put.as_ref().unwrap_or(&0);
+        state.stats.put += taken as u64;
+        state.stats.dropped += (lines.len() - taken) as u64;
+        if taken > 0 && !std::mem::replace(&mut state.in_use, true) {
+            warn!(path = %self.path.display(), "the store cannot write: events go to its spill until it can");
+        }
+        if taken < lines.len() && !std::mem::replace(&mut state.full, true) {
+            let error = put.as_ref().err().map(ToString::to_string);
+            warn!(path = %self.path.display(), error, limit = self.limit, "events do not fit into the spill: they are dropped and counted");
+        }
+        put
+    }
+
+    fn write(&self, lines: &[Vec<u8>]) -> Result<usize> {
+        if lines.is_empty() {
+            return Ok(0);
+        }
+        let mut held = Held::open(&self.path, true)
+            .and_then(|held| held.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .map_err(|e| self.failed(&e))?;
+        let mut size = held.len().map_err(|e| self.failed(&e))?;
+        let mut text = Vec::new();
+        let mut taken = 0;
+        for line in lines {
+            // A line break more, in case that the last line has none.
+            size += line.len() as u64 + 1;
+            if size + 1 > self.limit {
+                break;
+            }
+            text.extend_from_slice(line);
+            text.push(b'\n');
+            taken += 1;
+        }
+        if taken == 0 {
+            let what = format!("the spill {} with one event more", self.path.display());
+            return Err(Error::TooLarge { what, size, limit: self.limit });
+        }
+        held.append(&text).map_err(|e| self.failed(&e))?;
+        Ok(taken)
+    }
+
+    /// Records what waits, in order, and takes the file away. What is recorded already is recognised by its id, so a
+    /// draining that is cut short, by a crash too, is simply done again. What is no event or is refused by the store
+    /// is kept in `….refused` with the reason, and told as a warning. Puts wait meanwhile. Blocks.
+    ///
+    /// # Errors
+    /// Those of [`append`](Store::append) that are about the store, and [`Error::Storage`] for the file: everything
+    /// that waits still does.
+    pub fn drain(&self, store: &Store) -> Result<Drained> {
+        self.drain_to(&store.desk())
+    }
+
+    pub(crate) fn drain_to(&self, desk: &Desk) -> Result<Drained> {
+        let mut state = self.state();
+        let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
+        let Some(held) = held else {
+            (state.in_use, state.full) = (false, false);
+            return Ok(Drained::default());
+        };
+        let mut aside = Aside::of(&self.path, self.limit);
+        let mut drain = Drain::new(desk, &mut aside);
+        let file = held.read().map_err(|e| self.failed(&e))?;
+        let taken = drain.take(file, self.limit, |e| self.failed(&e));
+        let mut done = drain.done;
+        if let Err(e) = taken.and_then(|()| aside.write()) {
+            aside.take_back();
+            return Err(e);
+        }
+        done.set_aside = aside.count;
+        held.remove().map_err(|e| self.failed(&e))?;
+        (state.in_use, state.full) = (false, false);
+        state.stats.recorded += done.recorded;
+        state.stats.known += done.known;
+        state.stats.set_aside += done.set_aside;
+        info!(path = %self.path.display(), recorded = done.recorded, known = done.known, "the spill was drained");
+        if let Some(first) = &aside.first {
+            let path = aside.path().display();
+            warn!(%path, lines = done.set_aside, first, "lines of the spill cannot be recorded and were set aside");
+        }
+        Ok(done)
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting_bytes() == 0
+    }
+
+    fn waiting_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |meta| meta.len())
+    }
+
+    /// Its figures.
+    #[must_use]
+    pub fn stats(&self) -> SpillStats {
+        SpillStats { waiting_bytes: self.waiting_bytes(), ..self.state().stats }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, e: &io::Error) -> Error {
+        Error::storage(format!("the spill {} failed: {e}", self.path.display()))
+    }
+}

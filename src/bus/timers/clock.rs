@@ -1,0 +1,71 @@
+//! The two clocks of timers. The wall clock says what time it is, and can be set. The steady one starts with the wall
+//! clock's time when the store is opened and from there only goes on, also while the machine sleeps.
+
+use crate::event::Timestamp;
+
+/// Microseconds since the epoch, by both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Now {
+    pub(super) wall: i64,
+    pub(super) steady: i64,
+}
+
+pub(super) trait Clock: std::fmt::Debug + Send + Sync {
+    fn now(&self) -> Now;
+}
+
+/// The clocks of this machine.
+#[derive(Debug)]
+pub(super) struct Machine {
+    began: i64,
+    since: Elapsed,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        Self { began: Timestamp::now().micros(), since: Elapsed::begin() }
+    }
+}
+
+impl Clock for Machine {
+    fn now(&self) -> Now {
+        Now { wall: Timestamp::now().micros(), steady: self.began.saturating_add(self.since.micros()) }
+    }
+}
+
+/// Time since a moment that counts sleep of the machine.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[derive(Debug)]
+struct Elapsed(i64);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Elapsed {
+    fn begin() -> Self {
+        Self(Self::clock())
+    }
+
+    fn clock() -> i64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000)
+    }
+
+    fn micros(&self) -> i64 {
+        Self::clock().saturating_sub(self.0).max(0)
+    }
+}
+
+/// Elsewhere whatever the standard library counts.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[derive(Debug)]
+struct Elapsed(std::time::Instant);
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+impl Elapsed {
+    fn begin() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn micros(&self) -> i64 {
+        i64::try_from(self.0.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,299 @@
+//! Timers in the store: made, listed, cancelled and fired, one of these at a time.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use super::clock::{Clock, Machine, Now};
+use super::row::{Family, INDEX, Row, index_key, key, last_key};
+use super::run::Running;
+use super::schedule::Pending;
+use super::{Timer, When};
+use crate::bus::spill::is_of_the_event;
+use crate::error::{Error, Result};
+use crate::event::{EventId, Expect, Invalid, MAIN, NewEvent, Place, Timestamp};
+use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
+use crate::store::{Batch, Desk, Marks, MarksView, Rows, Shelf};
+
+/// Index rows that are counted at once.
+const COUNT_PAGE: usize = 8_192;
+
+/// What all handles of one open store share.
+#[derive(Debug)]
+pub(super) struct Registry {
+    /// Held from the look at the rows to the commit that changes them: a timer is fired or cancelled, never both.
+    rows: Mutex<Rowed>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// There is a nearer timer than before.
+    pub(super) sooner: Notify,
+    pub(super) running: Mutex<Weak<Running>>,
+}
+
+#[derive(Debug, Default)]
+struct Rowed {
+    /// Timers that there are, once they were counted.
+    count: Option<usize>,
+    /// Rows that cannot be read, and were told of.
+    unreadable: HashSet<Vec<u8>>,
+}
+
+/// What one look has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Look {
+    pub(super) fired: u64,
+    pub(super) refused: u64,
+    pub(super) pending: Pending,
+}
+
+impl Registry {
+    pub(super) fn of(desk: &Desk) -> Arc<Self> {
+        desk.attached(|| Self::with(Arc::new(Machine::new())))
+    }
+
+    pub(super) fn with(clock: Arc<dyn Clock>) -> Self {
+        Self { rows: Mutex::default(), clock, sooner: Notify::new(), running: Mutex::default() }
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rowed> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a timer. One that is there already, for the same event, is answered as it is.
+    pub(super) fn add(&self, desk: &Desk, place: Place, event: NewEvent, when: When) -> Result<Timer> {
+        let now = self.clock.now();
+        let (family, due) = due(when, now)?;
+        let event = event.occurred(Timestamp::from_micros(due));
+        let row = Row { family, due, made: Timestamp::from_micros(now.wall), place, event, refused: None };
+        desk.check(Batch::new().add(row.place.clone(), Expect::Any, row.event.clone())?)?;
+        let reader = desk.reader()?;
+        match reader.branch(&row.place) {
+            Err(Error::NotFound { .. }) if row.place.branch.as_str() == MAIN => {}
+            other => drop(other?),
+        }
+        match reader.by_id(row.event.id) {
+            Err(Error::NotFound { .. }) => {}
+            found => return Err(Error::Duplicate { id: row.event.id, at: found?.address() }),
+        }
+        let mut rows = self.rows();
+        let view = reader.marks()?;
+        if let Some(key) = view.get(Shelf::Timers, &index_key(row.event.id))? {
+            return known(&view, &key, row);
+        }
+        let count = match rows.count {
+            Some(count) => count,
+            None => *rows.count.insert(count(&view)?),
+        };
+        if count >= MAX_TIMERS {
+            let reason =
+                format!("are {count} in this store, which are the most; cancel some, or let some fire");
+            return Err(Invalid::new("timers", reason).into());
+        }
+        let mut marks = Marks::new();
+        marks.put(Shelf::Timers, index_key(row.event.id), row.key());
+        marks.put(Shelf::Timers, row.key(), row.encode()?);
+        desk.mark(marks)?;
+        rows.count = Some(count + 1);
+        drop(rows);
+        self.sooner.notify_one();
+        Ok(row.into())
+    }
+
+    /// Up to `limit` timers: those that the store refused, then the others by the time at which they are due.
+    pub(super) fn list(&self, desk: &Desk, limit: usize) -> Result<Vec<Timer>> {
+        let view = desk.reader()?.marks()?;
+        let mut found = Vec::new();
+        for family in [Family::Refused, Family::At, Family::After] {
+            for mark in view.rows(Shelf::Timers, &Rows::under(family.prefix(), limit))? {
+                found.push(Row::decode(&mark.key, &mark.value?)?);
+            }
+        }
+        found.sort_by_key(|row| (row.refused.is_none(), row.due, row.event.id));
+        found.truncate(limit);
+        Ok(found.into_iter().map(Timer::from).collect())
+    }
+
+    pub(super) fn get(&self, desk: &Desk, id: EventId) -> Result<Timer> {
+        let view = desk.reader()?.marks()?;
+        let key = index(&view, id)?;
+        let Some(value) = view.get(Shelf::Timers, &key)? else { return Err(Error::not_found("timer", id)) };
+        Row::decode(&key, &value).map(Timer::from)
+    }
+
+    pub(super) fn cancel(&self, desk: &Desk, id: EventId) -> Result<()> {
+        let mut rows = self.rows();
+        let key = index(&desk.reader()?.marks()?, id)?;
+        let mut marks = Marks::new();
+        marks.remove(Shelf::Timers, index_key(id));
+        marks.remove(Shelf::Timers, key);
+        desk.mark(marks)?;
+        rows.count = rows.count.map(|count| count.saturating_sub(1));
+        Ok(())
+    }
+
+    /// Fires everything that is due, group by group.
+    pub(super) fn fire(&self, desk: &Desk) -> Result<Look> {
+        let mut look = Look::default();
+        loop {
+            let mut rows = self.rows();
+            let (now, view) = (self.clock.now(), desk.reader()?.marks()?);
+            let mut group = rows.due(&view, Family::At, now.wall)?;
+            group.extend(rows.due(&view, Family::After, now.steady)?);
+            if group.is_empty() {
+                let (at, after) =
+                    (next(&view, Family::At, now.wall)?, next(&view, Family::After, now.steady)?);
+                look.pending = Pending { at, after };
+                return Ok(look);
+            }
+            group.sort_by_key(|row| (row.due, row.event.id));
+            group.truncate(TIMER_GROUP);
+            let before = look.fired;
+            match append(desk, &group) {
+                Ok(()) => look.fired += group.len() as u64,
+                // One of them is refused: the others are not to wait for it.
+                Err(e) if is_of_the_event(&e) => {
+                    for row in &group {
+                        match append(desk, std::slice::from_ref(row)) {
+                            Ok(()) => look.fired += 1,
+                            Err(e) if is_of_the_event(&e) => {
+                                refuse(desk, row, &e)?;
+                                look.refused += 1;
+                            }
+                            Err(e) => return Err(e),
+                        }
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+            // Refused ones stay, and count.
+            let fired = usize::try_from(look.fired - before).unwrap_or(usize::MAX);
+            rows.count = rows.count.map(|count| count.saturating_sub(fired));
+        }
+    }
+}
+
+impl Rowed {
+    /// Rows of a family that are due. One that cannot be read is told of once, and the others are not to wait for it.
+    fn due(&mut self, view: &MarksView, family: Family, now: i64) -> Result<Vec<Row>> {
+        let to = last_key(family, now);
+        let (mut found, mut after) = (Vec::new(), None::<Vec<u8>>);
+        while found.len() < TIMER_GROUP {
+            let page = Rows {
+                after: after.as_deref(),
+                to: Some(&to),
+                ..Rows::under(family.prefix(), TIMER_GROUP - found.len())
+            };
+            let page = view.rows(Shelf::Timers, &page)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            for mark in page {
+                match mark.value.and_then(|value| Row::decode(&mark.key, &value)) {
+                    Ok(row) => found.push(row),
+                    Err(error) => {
+                        if self.unreadable.insert(mark.key) {
+                            warn!(%error, "a timer cannot be read and does not fire; cancel it by its id");
+                        }
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// When a timer is due, by which clock.
+fn due(when: When, now: Now) -> Result<(Family, i64)> {
+    let longest = MAX_TIMER_DAYS * 24 * 3_600 * 1_000_000;
+    let (family, due, from) = match when {
+        When::At(time) => (Family::At, time.micros(), now.wall),
+        When::After(delay) => {
+            let delay = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+            (Family::After, now.steady.saturating_add(delay), now.steady)
+        }
+    };
+    if due < from {
+        let (due, now) = (Timestamp::from_micros(due), Timestamp::from_micros(from));
+        let reason =
+            format!("is {due}, which is past (it is {now}); append the event, or give a time that comes");
+        return Err(Invalid::new("timer", reason).into());
+    }
+    if due.saturating_sub(from) > longest {
+        let reason = format!("is more than {MAX_TIMER_DAYS} days ahead, which is the most");
+        return Err(Invalid::new("timer", reason).into());
+    }
+    Ok((family, due))
+}
+
+/// The answer to a timer whose event has one already.
+fn known(view: &MarksView, key: &[u8], asked: Row) -> Result<Timer> {
+    let id = asked.event.id;
+    let value = view.get(Shelf::Timers, key)?.ok_or_else(|| Error::not_found("timer", id))?;
+    let there = Row::decode(key, &value)?;
+    // A delay that is asked for again begins later; it is the same timer all the same.
+    let same_time = match asked.family {
+        Family::After => there.family != Family::At,
+        family => there.family != Family::After && there.due == asked.due && family == Family::At,
+    };
+    let asked = Row {
+        family: there.family,
+        due: there.due,
+        made: there.made,
+        refused: there.refused.clone(),
+        ..asked
+    };
+    let asked = Row { event: asked.event.clone().occurred(there.event.occurred), ..asked };
+    if same_time && asked.encode()? == value {
+        return Ok(there.into());
+    }
+    Err(Error::Exists { what: "timer", name: id.to_string() })
+}
+
+fn index(view: &MarksView, id: EventId) -> Result<Vec<u8>> {
+    view.get(Shelf::Timers, &index_key(id))?.ok_or_else(|| Error::not_found("timer", id))
+}
+
+fn count(view: &MarksView) -> Result<usize> {
+    let (mut count, mut after) = (0, None::<Vec<u8>>);
+    loop {
+        let rows = Rows { after: after.as_deref(), ..Rows::under(INDEX, COUNT_PAGE) };
+        let page = view.rows(Shelf::Timers, &rows)?;
+        count += page.len();
+        match page.into_iter().next_back() {
+            Some(last) => after = Some(last.key),
+            None => return Ok(count),
+        }
+    }
+}
+
+/// When the first of a family is due that is not yet.
+fn next(view: &MarksView, family: Family, now: i64) -> Result<Option<i64>> {
+    let after = last_key(family, now);
+    let page = view.rows(Shelf::Timers, &Rows { after: Some(&after), ..Rows::under(family.prefix(), 1) })?;
+    Ok(page.first().and_then(|mark| super::row::parse_key(&mark.key)).map(|(_, due, _)| due))
+}
+
+/// Records the events of timers and takes their rows away, all or nothing.
+fn append(desk: &Desk, group: &[Row]) -> Result<()> {
+    let (mut batch, mut marks) = (Batch::new(), Marks::new());
+    for row in group {
+        batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?;
+        marks.remove(Shelf::Timers, index_key(row.event.id));
+        marks.remove(Shelf::Timers, row.key());
+    }
+    desk.append(batch.marks(marks)).map(|_| ())
+}
+
+/// Keeps a timer whose event the store does not take, out of the way of the others.
+fn refuse(desk: &Desk, row: &Row, reason: &Error) -> Result<()> {
+    let id = row.event.id;
+    warn!(%id, place = %row.place, error = %reason, "the event of a timer is refused; the timer is kept, with the reason");
+    let refused = Row { family: Family::Refused, refused: Some(reason.to_string()), ..row.clone() };
+    let mut marks = Marks::new();
+    marks.remove(Shelf::Timers, row.key());
+    marks.put(Shelf::Timers, key(Family::Refused, row.due, id), refused.encode()?);
+    marks.put(Shelf::Timers, index_key(id), refused.key());
+    desk.mark(marks)?;
+    info!(%id, "kept as refused");
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Timers: events that are recorded when their time has come, once, also when the program was not running at it.
+//!
+//! A timer is a row in the store. When it fires, its event is recorded and the row goes in one transaction, so however
+//! the process ends, the event is there once. `docs/timers.md` says what happens when the wall clock is set.
+
+mod clock;
+mod desk;
+mod row;
+mod run;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use self::desk::Registry;
+use self::row::{Family, Row};
+use crate::error::{Error, Result};
+use crate::event::{Address, EventId, Invalid, NewEvent, Place, Timestamp};
+use crate::limits::MAX_LISTING;
+use crate::store::{Desk, Store};
+
+pub use run::TimersRunning;
+
+/// When a timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// After a while, whatever becomes of the wall clock while the store is open. Zero is as soon as possible.
+    After(Duration),
+    /// When the wall clock has come to this time.
+    At(Timestamp),
+}
+
+impl From<Duration> for When {
+    fn from(delay: Duration) -> Self {
+        Self::After(delay)
+    }
+}
+
+impl From<Timestamp> for When {
+    fn from(time: Timestamp) -> Self {
+        Self::At(time)
+    }
+}
+
+/// A timer that has not fired.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Timer {
+    /// The id of its event, by which it is cancelled.
+    pub id: EventId,
+    /// The branch to which its event goes.
+    pub place: Place,
+    /// When it fires. The event has this as the time when it occurred.
+    pub due: Timestamp,
+    /// Whether it goes by the wall clock; otherwise it was made for after a while.
+    pub is_at: bool,
+    /// When it was made.
+    pub made: Timestamp,
+    /// What is recorded.
+    pub event: NewEvent,
+    /// Why the store did not take the event when its time had come. Such a timer does not fire again by itself.
+    pub refused: Option<String>,
+}
+
+impl From<Row> for Timer {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.event.id,
+            place: row.place,
+            due: Timestamp::from_micros(row.due),
+            is_at: row.family == Family::At,
+            made: row.made,
+            event: row.event,
+            refused: row.refused,
+        }
+    }
+}
+
+/// What one look at the timers did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fired {
+    /// Events that were recorded.
+    pub recorded: u64,
+    /// Events that the store refused. Their timers are kept, with the reason.
+    pub refused: u64,
+    /// How long to wait before one looks again: until the next timer is due, and never longer than half a minute,
+    /// because the wall clock can be set meanwhile.
+    pub wait: Duration,
+}
+
+impl Store {
+    /// Records an event after a while, or at a time: once, whether or not the program runs until then. It is fired by
+    /// [`run_timers`](Self::run_timers), by a bus, or by [`fire_timers`](Self::fire_timers); without one of them it
+    /// waits.
+    ///
+    /// The timer has the event's id. Asking again for the same event is recognised and changes nothing. The event's
+    /// time of occurrence is the time at which it is due.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use retold::{NewEvent, Store};
+    /// let store = Store::in_memory()?;
+    /// let timer = store.emit_later("run-7", NewEvent::new("run.timed_out"), Duration::from_secs(600))?;
+    /// assert_eq!(store.timers(10)?[0].id, timer.id);
+    /// store.cancel_timer(timer.id)?;
+    /// store.emit_later("run-7", NewEvent::new("step.retried"), Duration::ZERO)?;
+    /// assert_eq!(store.fire_timers()?.recorded, 1);
+    /// assert_eq!(store.head("run-7")?.get(), 1);
+    /// # Ok::<(), retold::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a time that is past, for an event that the store would not take, and when there are
+    /// 100,000 timers; [`Error::NotFound`] for a branch that does not exist; [`Error::Duplicate`] when the event is
+    /// recorded already; [`Error::Exists`] when its id has another timer; those of [`append`](Self::append).
+    pub fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<When>) -> Result<Timer>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let desk = self.desk();
+        Registry::of(&desk).add(&desk, place(address)?, event, when.into())
+    }
+
+    /// [`emit_later`](Self::emit_later) for tasks.
+    ///
+    /// # Cancellation
+    /// Once begun, the timer is made or not made as a whole; dropping the future does not stop it. Ask again to know.
+    ///
+    /// # Errors
+    /// As [`emit_later`](Self::emit_later).
+    pub async fn emit_later_async<A>(
+        &self,
+        address: A,
+        event: NewEvent,
+        when: impl Into<When>,
+    ) -> Result<Timer>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let (desk, place, when) = (self.desk(), place(address)?, when.into());
+        unblocked(move || Registry::of(&desk).add(&desk, place, event, when)).await
+    }
+
+    /// Up to `limit` timers (10,000 at the most): those that were refused, then the others, the next one first.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Corrupt`].
+    pub fn timers(&self, limit: usize) -> Result<Vec<Timer>> {
+        let desk = self.desk();
+        Registry::of(&desk).list(&desk, limit.min(MAX_LISTING))
+    }
+
+    /// The timer of this event.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, or it has fired.
+    pub fn timer(&self, id: EventId) -> Result<Timer> {
+        let desk = self.desk();
+        Registry::of(&desk).get(&desk, id)
+    }
+
+    /// Takes a timer away. When this returns, it does not fire any more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, because it has fired or was never made; those of
+    /// [`append`](Self::append).
+    pub fn cancel_timer(&self, id: EventId) -> Result<()> {
+        let desk = self.desk();
+        Registry::of(&desk).cancel(&desk, id)
+    }
+
+    /// [`cancel_timer`](Self::cancel_timer) for tasks. Dropping the future does not stop what was begun.
+    ///
+    /// # Errors
+    /// As [`cancel_timer`](Self::cancel_timer).
+    pub async fn cancel_timer_async(&self, id: EventId) -> Result<()> {
+        let desk = self.desk();
+        unblocked(move || Registry::of(&desk).cancel(&desk, id)).await
+    }
+
+    /// Fires what is due now, and returns. For programs without a runtime, and for those that look from time to time.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append) that are about the store; what was not fired waits.
+    pub fn fire_timers(&self) -> Result<Fired> {
+        let desk = self.desk();
+        let registry = Registry::of(&desk);
+        let look = registry.fire(&desk)?;
+        let wait = look.pending.wait(registry.clock.now());
+        Ok(Fired { recorded: look.fired, refused: look.refused, wait })
+    }
+
+    /// Fires timers as they come due, in a task, until what it returns is dropped or the store closes. Those that came
+    /// due while nobody ran them fire at once, the oldest first. Called again it takes part in the same task.
+    ///
+    /// The task does not keep the store open.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] outside a tokio runtime; [`Error::ReadOnly`].
+    pub fn run_timers(&self) -> Result<TimersRunning> {
+        TimersRunning::start(self.desk())
+    }
+}
+
+/// [`Store::emit_later`] for the bus.
+pub(in crate::bus) fn later(desk: &Desk, place: Place, event: NewEvent, when: When) -> Result<Timer> {
+    Registry::of(desk).add(desk, place, event, when)
+}
+
+fn place<A>(address: A) -> Result<Place>
+where
+    A: TryInto<Address>,
+    Error: From<A::Error>,
+{
+    let address = address.try_into()?;
+    if address.sequence().is_some() {
+        let reason = format!("`{address}` names an event; events are appended to a branch");
+        return Err(Invalid::new("address", reason).into());
+    }
+    Ok(address.place().clone())
+}
+
+/// Runs what blocks where that is allowed.
+async fn unblocked<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::runtime::Handle::try_current() {
+        Err(_) => work(),
+        Ok(runtime) => match runtime.spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(e) => Err(Error::storage(format!("it was stopped with its runtime: {e}"))),
+        },
+    }
+}

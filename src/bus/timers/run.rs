@@ -1,0 +1,79 @@
+//! The task that fires timers.
+
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use super::desk::{Look, Registry};
+use crate::error::{Error, Result};
+use crate::event::Invalid;
+use crate::limits::TIMER_LOOK_MS;
+use crate::store::Desk;
+
+/// Timers fire as long as this or a clone of it lives, and the store is open.
+#[derive(Clone, Debug)]
+#[must_use = "timers fire until this is dropped"]
+pub struct TimersRunning {
+    _running: Arc<Running>,
+}
+
+#[derive(Debug)]
+pub(super) struct Running {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What it is writing at this moment is written as a whole.
+        self.task.abort();
+    }
+}
+
+impl TimersRunning {
+    /// Starts the task of this store, or takes part in the one that runs.
+    pub(in crate::bus) fn start(desk: Desk) -> Result<Self> {
+        if desk.read_only() {
+            return Err(Error::ReadOnly { path: desk.name().to_owned() });
+        }
+        let runtime = Handle::try_current().map_err(|_| {
+            Invalid::new(
+                "timers",
+                "need a tokio runtime to run in; outside of one, `fire_timers` fires what is due",
+            )
+        })?;
+        let registry = Registry::of(&desk);
+        let mut running = registry.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = Weak::upgrade(&running).filter(|r| !r.task.is_finished()) {
+            return Ok(Self { _running: running });
+        }
+        let task = runtime.spawn(run(desk, registry.clone()));
+        let started = Arc::new(Running { task });
+        *running = Arc::downgrade(&started);
+        Ok(Self { _running: started })
+    }
+}
+
+async fn run(desk: Desk, registry: Arc<Registry>) {
+    loop {
+        let (at, with) = (desk.clone(), registry.clone());
+        let looked = tokio::task::spawn_blocking(move || with.fire(&at)).await;
+        let wait = match looked {
+            Ok(Ok(Look { pending, .. })) => pending.wait(registry.clock.now()),
+            Ok(Err(Error::Closed { after: None })) => return,
+            Ok(Err(error)) => {
+                warn!(%error, "timers cannot fire; those that are due fire when the store is opened again");
+                if matches!(error, Error::Closed { .. } | Error::Unknown { .. }) {
+                    return;
+                }
+                Duration::from_millis(TIMER_LOOK_MS)
+            }
+            // The runtime is on its way out, or a look panicked: there is nobody to go on.
+            Err(_) => return,
+        };
+        // Made sooner than that, or the time has come: either way one looks.
+        let _ = tokio::time::timeout(wait, registry.sooner.notified()).await;
+    }
+}

@@ -1,0 +1,293 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::clock::{Clock, Now};
+use super::*;
+use crate::store::{Batch, Marks, Query, Shelf};
+use crate::testkit::{Disk, Fault, Operation};
+
+/// Clocks that are set by hand; the steady one can also go with tokio's.
+#[derive(Debug, Default)]
+struct Hands {
+    wall: AtomicI64,
+    steady: AtomicI64,
+    with: Option<tokio::time::Instant>,
+}
+
+impl Hands {
+    fn micros(&self) -> i64 {
+        self.with.map_or(0, |begun| begun.elapsed().as_micros() as i64)
+    }
+
+    fn set_wall(&self, seconds: i64) {
+        self.wall.store(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    fn pass(&self, seconds: i64) {
+        self.wall.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+        self.steady.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Now {
+        let passed = self.micros();
+        let read = |clock: &AtomicI64| clock.load(Ordering::SeqCst) + passed;
+        Now { wall: read(&self.wall), steady: read(&self.steady) }
+    }
+}
+
+fn with(clock: &Arc<Hands>, store: Store) -> Store {
+    store.desk().attached(|| Registry::with(clock.clone()));
+    store
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(seconds * 1_000_000)
+}
+
+fn numbered(n: u64) -> NewEvent {
+    NewEvent::new("step.done").json_text(n.to_string())
+}
+
+fn recorded(store: &Store) -> Vec<EventId> {
+    store.events(Query::all()).unwrap().map(|e| e.unwrap().id()).collect()
+}
+
+fn later(store: &Store, n: u64, when: impl Into<When>) -> EventId {
+    store.emit_later("s", numbered(n), when).unwrap().id
+}
+
+#[test]
+fn timers_fire_once_in_the_order_in_which_they_are_due() {
+    let clock = Arc::new(Hands::default());
+    let store = with(&clock, Store::in_memory().unwrap());
+    let (b, c) = (later(&store, 2, at(20)), later(&store, 3, Duration::from_secs(30)));
+    let a = later(&store, 1, Duration::from_secs(10));
+    let ids = |timers: Vec<Timer>| timers.into_iter().map(|t| t.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.timers(9).unwrap()), [a, b, c]);
+    assert_eq!(ids(store.timers(1).unwrap()), [a]);
+    assert_eq!(
+        store.fire_timers().unwrap(),
+        Fired { recorded: 0, refused: 0, wait: Duration::from_secs(10) }
+    );
+    clock.pass(20);
+    assert_eq!(store.fire_timers().unwrap().recorded, 2);
+    assert_eq!(recorded(&store), [a, b]);
+    assert_eq!(store.get(b).unwrap().occurred(), at(20));
+    clock.pass(100);
+    assert_eq!(store.fire_timers().unwrap().recorded, 1);
+    assert_eq!(store.fire_timers().unwrap().recorded, 0);
+    assert_eq!(recorded(&store), [a, b, c]);
+    assert!(store.timers(9).unwrap().is_empty() && store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn a_wall_clock_that_is_set_moves_what_goes_by_it_and_nothing_else() {
+    let clock = Arc::new(Hands::default());
+    clock.pass(1_000);
+    let store = with(&clock, Store::in_memory().unwrap());
+    let (wall, delay) = (later(&store, 1, at(1_010)), later(&store, 2, Duration::from_secs(10)));
+    clock.set_wall(500);
+    clock.pass(10);
+    store.fire_timers().unwrap();
+    assert_eq!(recorded(&store), [delay]);
+    // Looked at again soon, however far the timer is now.
+    assert_eq!(store.fire_timers().unwrap().wait, Duration::from_secs(30));
+    let second = later(&store, 3, Duration::from_secs(10));
+    clock.set_wall(90_000);
+    store.fire_timers().unwrap();
+    assert_eq!(recorded(&store), [delay, wall]);
+    clock.pass(10);
+    store.fire_timers().unwrap();
+    assert_eq!(recorded(&store), [delay, wall, second]);
+}
+
+#[test]
+fn what_cannot_be_a_timer_is_refused_before_anything_is_written() {
+    let clock = Arc::new(Hands::default());
+    clock.pass(100);
+    let store = with(&clock, Store::in_memory().unwrap());
+    let invalid = |made: Result<Timer>| match made.unwrap_err() {
+        Error::Invalid(e) => format!("{e}"),
+        e => panic!("{e}"),
+    };
+    let past = invalid(store.emit_later("s", numbered(1), at(99)));
+    assert!(past.contains("timer is 1970-01-01T00:01:39") && past.contains("past"), "{past}");
+    invalid(store.emit_later("s", numbered(1), Duration::MAX));
+    invalid(store.emit_later("s", numbered(1), Timestamp::from_micros(i64::MAX)));
+    invalid(store.emit_later("s@4", numbered(1), Duration::ZERO));
+    invalid(store.emit_later("s", NewEvent::new(""), Duration::ZERO));
+    invalid(store.emit_later("s", NewEvent::new("a").json_text("{"), Duration::ZERO));
+    let missing = store.emit_later("s/nowhere", numbered(1), Duration::ZERO).unwrap_err();
+    assert!(matches!(missing, Error::NotFound { what: "branch", .. }));
+    let event = numbered(2);
+    store.append("s", event.clone()).unwrap();
+    let twice = store.emit_later("s", event, Duration::ZERO).unwrap_err();
+    assert!(matches!(twice, Error::Duplicate { .. }));
+    for unknown in [store.cancel_timer(EventId::new()).unwrap_err(), store.timer(EventId::new()).unwrap_err()]
+    {
+        assert!(matches!(unknown, Error::NotFound { what: "timer", .. }));
+    }
+    assert!(store.timers(9).unwrap().is_empty());
+    let strict = Store::builder().strict(true).max_payload_bytes(10).in_memory().unwrap();
+    invalid(strict.emit_later("s", NewEvent::new("no.such.type"), Duration::ZERO));
+    invalid(strict.emit_later("s", NewEvent::new("step.done").json_text("12345678901"), Duration::ZERO));
+}
+
+#[test]
+fn asking_again_for_the_same_event_changes_nothing() {
+    let store = Store::in_memory().unwrap();
+    let event = numbered(1);
+    let first = store.emit_later("s", event.clone(), Duration::from_secs(60)).unwrap();
+    let again = store.emit_later("s", event.clone(), Duration::from_secs(60)).unwrap();
+    assert_eq!((first.id, first.due, first.made), (again.id, again.due, again.made));
+    for other in [
+        store.emit_later("t", event.clone(), Duration::from_secs(60)),
+        store.emit_later("s", event.clone().actor("x"), Duration::from_secs(60)),
+        store.emit_later("s", event, Timestamp::from_micros(first.due.micros() + 1)),
+    ] {
+        assert!(matches!(other.unwrap_err(), Error::Exists { what: "timer", .. }));
+    }
+    assert_eq!(store.timers(9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_timer_that_is_refused_is_kept_with_the_reason_and_holds_nobody_up() {
+    let clock = Arc::new(Hands::default());
+    let store = with(&clock, Store::in_memory().unwrap());
+    let taken = numbered(1);
+    let due: Vec<EventId> = (0..300).map(|n| later(&store, n, Duration::from_secs(1))).collect();
+    store.emit_later("s", taken.clone(), Duration::from_secs(1)).unwrap();
+    // Its id is taken meanwhile, elsewhere.
+    store.append("elsewhere", taken.clone()).unwrap();
+    clock.pass(1);
+    let fired = store.fire_timers().unwrap();
+    assert_eq!((fired.recorded, fired.refused), (300, 1));
+    assert_eq!(recorded(&store)[1..], due);
+    let refused = store.timer(taken.id()).unwrap();
+    assert!(refused.refused.unwrap().contains("is recorded already"));
+    assert_eq!(store.timers(9).unwrap().len(), 1);
+    assert_eq!(store.fire_timers().unwrap().refused, 0);
+    store.cancel_timer(taken.id()).unwrap();
+    assert!(store.timers(9).unwrap().is_empty());
+}
+
+#[test]
+fn a_row_that_cannot_be_read_holds_nobody_up_and_can_be_cancelled() {
+    let clock = Arc::new(Hands::default());
+    let store = with(&clock, Store::in_memory().unwrap());
+    let (bad, good) = (EventId::new(), later(&store, 1, Duration::ZERO));
+    let mut marks = Marks::new();
+    let key = super::row::key(Family::At, -5, bad);
+    marks.put(Shelf::Timers, super::row::index_key(bad), key.clone());
+    marks.put(Shelf::Timers, key, b"nonsense".to_vec());
+    store.mark(marks).unwrap();
+    assert_eq!(store.fire_timers().unwrap().recorded, 1);
+    assert_eq!(recorded(&store), [good]);
+    assert!(matches!(store.timers(9), Err(Error::Corrupt { .. })));
+    store.cancel_timer(bad).unwrap();
+    assert!(store.timers(9).unwrap().is_empty());
+}
+
+#[test]
+fn a_store_that_fails_while_timers_fire_fires_each_once_after_it_was_opened_again() {
+    for (operation, after) in
+        [Operation::Write, Operation::Sync].into_iter().flat_map(|o| (0..10).map(move |after| (o, after)))
+    {
+        let (disk, clock) = (Disk::new(), Arc::new(Hands::default()));
+        let store = with(&clock, Store::builder().with_backend(disk.backend()).unwrap());
+        let mut due: Vec<EventId> = (0..20).map(|n| later(&store, n, at(n as i64 + 1))).collect();
+        let cancelled: Vec<EventId> = due.extract_if(.., |id| id.bytes()[15] % 4 == 0).collect();
+        cancelled.iter().for_each(|id| store.cancel_timer(*id).unwrap());
+        disk.arm(Fault::once(operation, after).for_good());
+        for _ in 0..22 {
+            clock.pass(1);
+            let _ = store.fire_timers();
+        }
+        let _ = store.close();
+        drop(store);
+        disk.disarm();
+        let store = with(&clock, Store::builder().with_backend(disk.backend()).unwrap());
+        store.fire_timers().unwrap();
+        assert_eq!(recorded(&store), due, "{operation:?} {after}");
+        assert!(store.timers(9).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_timer_is_fired_or_cancelled_and_never_both() {
+    let store = Store::in_memory().unwrap();
+    let ids: Vec<EventId> = (0..200).map(|n| later(&store, n, Duration::ZERO)).collect();
+    let cancelled: Vec<EventId> = std::thread::scope(|scope| {
+        let firing = scope.spawn(|| (0..20).map(|_| store.fire_timers().unwrap().recorded).sum::<u64>());
+        let cancelled = ids.iter().copied().filter(|id| store.cancel_timer(*id).is_ok()).collect();
+        let fired = firing.join().unwrap() + store.fire_timers().unwrap().recorded;
+        assert_eq!(fired, recorded(&store).len() as u64);
+        cancelled
+    });
+    let fired = recorded(&store);
+    assert!(ids.iter().all(|id| fired.contains(id) != cancelled.contains(id)));
+    assert_eq!(fired.len() + cancelled.len(), ids.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_fires_when_the_time_comes_and_hears_of_a_nearer_one() {
+    let clock = Arc::new(Hands { with: Some(tokio::time::Instant::now()), ..Hands::default() });
+    let store = with(&clock, Store::in_memory().unwrap());
+    let running = store.run_timers().unwrap();
+    let also = store.run_timers().unwrap();
+    let far = later(&store, 1, Duration::from_secs(100));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let near = store.emit_later_async("s", numbered(2), Duration::from_secs(3)).await.unwrap().id;
+    let gone = later(&store, 3, Duration::from_secs(4));
+    store.cancel_timer_async(gone).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2_900)).await;
+    assert!(recorded(&store).is_empty());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(recorded(&store), [near]);
+    drop(running);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(recorded(&store), [near, far], "it went on for the other handle");
+    drop(also);
+    let last = later(&store, 4, Duration::from_secs(1));
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(recorded(&store), [near, far], "nobody runs them");
+    // Started again it begins with what is late.
+    let _running = store.run_timers().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(recorded(&store), [near, far, last]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_ends_with_the_store_and_does_not_keep_it_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.redb");
+    let store = Store::open(&path).unwrap();
+    let _running = store.run_timers().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(store);
+    let store = Store::builder().read_only().open(&path).unwrap();
+    assert!(matches!(store.run_timers(), Err(Error::ReadOnly { .. })));
+    assert!(matches!(store.emit_later("s", numbered(1), Duration::ZERO), Err(Error::ReadOnly { .. })));
+    assert!(matches!(store.cancel_timer(EventId::new()), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn outside_a_runtime_the_task_says_what_to_do() {
+    let store = Store::in_memory().unwrap();
+    assert!(store.run_timers().unwrap_err().to_string().contains("fire_timers"));
+}
+
+#[test]
+fn an_append_of_the_same_event_before_it_fires_is_the_same_event() {
+    let clock = Arc::new(Hands::default());
+    let store = with(&clock, Store::in_memory().unwrap());
+    let timer = store.emit_later("s", numbered(1), Duration::from_secs(1)).unwrap();
+    let batch = Batch::new().add("s", crate::event::Expect::Any, timer.event.clone()).unwrap();
+    store.append_batch(batch).unwrap();
+    clock.pass(1);
+    assert_eq!(store.fire_timers().unwrap().recorded, 1);
+    assert_eq!(recorded(&store), [timer.id]);
+    assert!(store.timers(9).unwrap().is_empty());
+}

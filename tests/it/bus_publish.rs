@@ -1,0 +1,375 @@
+//! Publishing, emitting, listening, and what is remembered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retold::bus::{Bus, Emitted, Heard, Persistence, Retry, handling};
+use retold::event::payload::tool::ToolInvoked;
+use retold::{Error, Event, NewEvent, Query, Store};
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn event(n: u64) -> NewEvent {
+    NewEvent::new("step.done").data(json!({ "n": n }))
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, what).await.expect("in time")
+}
+
+fn kinds(store: &Store, session: &str) -> Vec<String> {
+    let events: Vec<Event> =
+        store.events(Query::branch(session).unwrap()).unwrap().collect::<retold::Result<_>>().unwrap();
+    events.iter().map(|e| e.kind().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_a_handler_publishes_has_its_cause_and_the_chain_is_walked_both_ways() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    for (from, to) in [("run.started", "step.started"), ("step.started", "step.done")] {
+        let inner = bus.link();
+        let asked = bus.subscribe(from).awaited();
+        asked
+            .run(move |heard: Heard| {
+                let bus = inner.clone();
+                async move {
+                    assert_eq!(handling().map(|h| h.id()), Some(heard.id()));
+                    let published = bus.publish("log", NewEvent::new(to)).await?;
+                    // A handler would wait for itself, or for one that waits for it.
+                    assert!(published.answers.is_empty());
+                    Ok::<_, Error>(())
+                }
+            })
+            .unwrap();
+    }
+    // A thread that may block knows its cause too.
+    let inner = bus.link();
+    let blocking = bus.subscribe("step.done").awaited();
+    blocking
+        .run_blocking(move |heard| {
+            inner.publish_nowait(
+                heard.place().session.as_str(),
+                NewEvent::new("run.completed").correlation("mine"),
+            );
+        })
+        .unwrap();
+    let mut done = bus.listen("run.completed").unwrap();
+    let root = NewEvent::new("run.started").trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let root_id = root.id();
+    soon(bus.publish("run-7", root)).await.unwrap();
+    let last = soon(done.next()).await.unwrap().unwrap().into_event().unwrap();
+    assert_eq!(last.correlation(), Some("mine"));
+    let causes = bus.causes(last.id()).await.unwrap();
+    let names: Vec<&str> = causes.iter().map(|e| e.kind()).collect();
+    assert_eq!(names, ["step.done", "step.started", "run.started"]);
+    assert!(causes[..2].iter().all(|e| e.correlation() == Some(root_id.to_string().as_str())));
+    assert!(causes[..2].iter().all(|e| e.trace() == causes[2].trace()));
+    store.append("other", event(1)).unwrap();
+    let effects = bus.effects(root_id, 100).await.unwrap();
+    let names: Vec<&str> = effects.iter().map(|e| e.kind()).collect();
+    assert_eq!(names, ["step.started", "step.done", "run.completed"]);
+    assert_eq!(bus.effects(root_id, 1).await.unwrap().len(), 1);
+    assert_eq!(bus.effects(last.id(), 9).await.unwrap(), []);
+    assert!(matches!(bus.causes(retold::EventId::new()).await, Err(Error::NotFound { .. })));
+    assert!(handling().is_none());
+}
+
+#[tokio::test]
+async fn a_circle_of_causes_is_walked_once() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let (a, b) = (event(1), event(2));
+    let (ida, idb) = (a.id(), b.id());
+    store.append("s", [a.causation(idb), b.causation(ida)]).unwrap();
+    assert_eq!(bus.causes(ida).await.unwrap().len(), 1);
+    assert_eq!(bus.effects(ida, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_falls_between_asking_and_waiting() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let is = |due: u64| move |heard: &Heard| heard.json::<serde_json::Value>().unwrap()["n"] == due;
+    let mut listener = bus.listen("step.*").unwrap();
+    let mut following = store.follow(retold::Follow::all()).unwrap();
+    let cursor = following.next().await.unwrap().unwrap().cursor();
+    for i in 1..=5 {
+        bus.publish("s", event(i)).await.unwrap();
+    }
+    let found = soon(listener.first(is(3), SOON)).await.unwrap().unwrap();
+    assert_eq!(found.event().unwrap().position().get(), 3);
+    assert!(soon(listener.first(is(4), SOON)).await.unwrap().is_some());
+    let found = soon(bus.wait_for_after(cursor, "step.*", is(2), SOON)).await.unwrap().unwrap();
+    assert_eq!(found.event().unwrap().position().get(), 2);
+    let nothing = bus.wait_for("step.*", is(2), Duration::from_millis(20)).await.unwrap();
+    assert_eq!(nothing, None);
+    let (found, _) = soon(async {
+        tokio::join!(bus.wait_for("step.*", is(6), SOON), async { bus.publish_nowait("s", event(6)) })
+    })
+    .await;
+    assert!(found.unwrap().is_some());
+    assert!(matches!(bus.listen("[").err(), Some(Error::Invalid(_))));
+    let ended = async {
+        tokio::join!(bus.wait_for("never.*", |_| true, SOON), async { store.close_async().await.unwrap() })
+    };
+    assert!(matches!(soon(ended).await.0, Err(Error::Closed { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_gives_up_when_its_time_is_over() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let begun = tokio::time::Instant::now();
+    let found = bus.wait_for("**", |_| true, Duration::from_secs(7_200)).await.unwrap();
+    assert_eq!(found, None);
+    assert!(begun.elapsed() >= Duration::from_secs(7_200));
+}
+
+#[tokio::test]
+async fn ephemeral_events_reach_who_is_there_and_are_nowhere_else() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::builder()
+        .persist("ui.**", Persistence::Ephemeral)
+        .unwrap()
+        .persist("ui.saved", Persistence::Durable)
+        .unwrap()
+        .persist("tool.progress", Persistence::Relaxed)
+        .unwrap()
+        .open(&store)
+        .unwrap();
+    let asked = bus.subscribe("ui.**").named("ui").awaited().retry(Retry::attempts(4));
+    asked
+        .run(|heard: Heard| async move {
+            match heard.meta("fail") {
+                Some(_) => Err("no"),
+                None => Ok(json!([heard.kind(), heard.is_ephemeral(), heard.session().as_str()])),
+            }
+        })
+        .unwrap();
+    let mut all = bus.listen("**").unwrap();
+    let mut recorded = bus.listen("**").unwrap().recorded_only();
+    let published = soon(bus.publish("s", NewEvent::new("ui.moved"))).await.unwrap();
+    assert_eq!(published.receipt, None);
+    assert_eq!(published.answer("ui"), Some(&json!(["ui.moved", true, "s"])));
+    // It is tried once and leaves no letter.
+    let failed = soon(bus.publish("s", NewEvent::new("ui.moved").meta("fail", "yes"))).await.unwrap();
+    assert_eq!(failed.failed().count(), 1);
+    assert_eq!((bus.handlers()[0].calls, store.letters(None, None, 10).unwrap().len()), (2, 0));
+    let saved = soon(bus.publish("s", NewEvent::new("ui.saved"))).await.unwrap();
+    assert_eq!(saved.answer("ui"), Some(&json!(["ui.saved", false, "s"])));
+    bus.publish_nowait("s", NewEvent::new("ui.moved"));
+    bus.publish("s", NewEvent::new("tool.progress")).await.unwrap();
+    assert_eq!(kinds(&store, "s"), ["ui.saved", "tool.progress"]);
+    let mut heard = Vec::new();
+    for _ in 0..5 {
+        heard.push(soon(all.next()).await.unwrap().unwrap().is_ephemeral());
+    }
+    assert_eq!(heard.iter().filter(|e| **e).count(), 3);
+    assert_eq!(soon(recorded.next()).await.unwrap().unwrap().kind(), "ui.saved");
+    assert_eq!(bus.stats().ephemeral, 3);
+    // What is wrong with an event is said, stored or not.
+    assert!(matches!(
+        bus.publish("s", NewEvent::new("ui.moved").json_text("{")).await,
+        Err(Error::Invalid(_))
+    ));
+}
+
+#[tokio::test]
+async fn ephemeral_events_that_nobody_takes_in_time_are_counted() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::builder().persist("**", Persistence::Ephemeral).unwrap().open(&store).unwrap();
+    let gate = Arc::new(Notify::new());
+    let wait = gate.clone();
+    let slow = bus.on("**", move |_| {
+        let wait = wait.clone();
+        async move { wait.notified().await }
+    });
+    let slow = slow.unwrap();
+    let mut listener = bus.listen("**").unwrap();
+    (0..2_000).for_each(|i| bus.publish_nowait("s", event(i)));
+    let mut heard = 0;
+    while heard + listener.missed() < 2_000 {
+        assert!(soon(listener.next()).await.unwrap().is_ok());
+        heard += 1;
+    }
+    assert!(listener.missed() > 0);
+    let stats = slow.stats();
+    assert!(stats.ephemeral_dropped > 1_000, "{stats:?}");
+    assert_eq!(store.committed().get(), 0);
+}
+
+#[tokio::test]
+async fn publishing_without_waiting_keeps_the_order_and_never_fails() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    for i in 1..=1_000 {
+        bus.publish_nowait("s", event(i));
+    }
+    bus.publish_nowait("s/no-such-branch", event(0));
+    bus.publish_nowait("s@7", event(0));
+    bus.publish_nowait("s", NewEvent::new(""));
+    bus.publish_nowait("t", event(1));
+    bus.flush().await;
+    let numbers: Vec<u64> = store
+        .events(Query::branch("s").unwrap())
+        .unwrap()
+        .map(|e| e.unwrap().json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, (1..=1_000).collect::<Vec<_>>());
+    assert_eq!(kinds(&store, "t").len(), 1);
+    let stats = bus.stats();
+    assert_eq!((stats.published, stats.dropped, stats.nowait_waiting), (1_001, 3, 0));
+}
+
+#[tokio::test]
+async fn what_the_store_cannot_take_goes_to_the_spill_and_in_again_in_order_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("runs.redb");
+    let store = Store::open(&path).unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let emitter = bus.emitter("runner", "s").unwrap();
+    assert!(emitter.emit(event(1)).await.is_recorded());
+    store.close_async().await.unwrap();
+    assert_eq!(emitter.emit(event(2)).await, Emitted::Spilled);
+    emitter.emit_nowait(event(3));
+    assert_eq!(emitter.emit(event(4)).await, Emitted::Spilled);
+    emitter.emit_nowait(event(5));
+    assert!(matches!(
+        emitter.emit(NewEvent::new("")).await,
+        Emitted::Dropped(Error::Invalid(_) | Error::Closed { .. })
+    ));
+    bus.flush().await;
+    assert_eq!(bus.stats().spilled, 4);
+    drop((bus, emitter, store));
+    let spill = dir.path().join("runs.redb.spill.ndjson");
+    assert_eq!(std::fs::read_to_string(&spill).unwrap().lines().count(), 4);
+    let store = Store::open(&path).unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let emitter = bus.emitter("runner", "s").unwrap();
+    emitter.emit_nowait(event(6));
+    bus.flush().await;
+    let events: Vec<Event> =
+        store.events(Query::branch("s").unwrap()).unwrap().collect::<retold::Result<_>>().unwrap();
+    let numbers: Vec<_> =
+        events.iter().map(|e| e.json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    assert!(!spill.exists() && events.iter().all(|e| e.source() == Some("runner")));
+}
+
+#[tokio::test]
+async fn an_emitter_without_a_spill_says_what_it_lost() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let emitter = bus.emitter("runner", "s").unwrap();
+    bus.close().await.unwrap();
+    assert_eq!(emitter.emit(event(1)).await, Emitted::Dropped(Error::Closed { after: None }));
+    emitter.emit_nowait(event(2));
+    assert_eq!((bus.stats().dropped, store.committed().get()), (2, 0));
+}
+
+#[tokio::test]
+async fn an_emitter_gives_its_events_what_they_have_in_common() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let emitter =
+        bus.emitter("runner", "s").unwrap().actor("agent").correlation("c-1").priority(3).meta("host", "a");
+    let invoked = ToolInvoked { tool: Some("grep".into()), ..Default::default() };
+    assert!(emitter.emit_payload(&invoked).await.is_recorded());
+    store.fork("s", "b").unwrap();
+    let other = emitter.to("s/b").unwrap();
+    let own = event(2).source("mine").priority(9).meta("host", "b").meta("more", "yes");
+    assert!(other.emit(own).await.is_recorded());
+    let events = store.read(&Query::branch("s/b").unwrap()).unwrap().events;
+    let of = |e: &Event| {
+        let [source, actor, correlation] =
+            [e.source(), e.actor(), e.correlation()].map(|t| t.unwrap_or_default().to_owned());
+        (source, actor, correlation, e.priority(), e.meta("host").map(str::to_owned))
+    };
+    assert_eq!(events[0].payload_as::<ToolInvoked>().unwrap().tool.as_deref(), Some("grep"));
+    let due = |source: &str, priority, host: &str| {
+        (source.to_owned(), "agent".to_owned(), "c-1".to_owned(), priority, Some(host.to_owned()))
+    };
+    assert_eq!(of(&events[0]), due("runner", 3, "a"));
+    assert_eq!(of(&events[1]), due("mine", 9, "b"));
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let subscription = emitter.on("**", move |heard: Heard| {
+        let _ = tell.send(heard.kind().to_owned());
+        async {}
+    });
+    let subscription = subscription.unwrap();
+    assert!(emitter.clone().emit(event(3)).await.is_recorded());
+    assert_eq!(soon(told.recv()).await.unwrap(), "step.done");
+    assert!(subscription.is_running());
+    drop((emitter, other));
+    soon(subscription.gone()).await;
+}
+
+#[tokio::test]
+async fn the_history_is_bounded_and_counted() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::builder().history_limit(10).open(&store).unwrap();
+    let mut last = bus.listen("run.completed").unwrap();
+    for i in 1..=30 {
+        let kind = if i % 2 == 0 { "step.done" } else { "tool.invoked" };
+        bus.publish("s", NewEvent::new(kind).source(if i % 3 == 0 { "a" } else { "b" })).await.unwrap();
+    }
+    bus.publish("s", NewEvent::new("run.completed")).await.unwrap();
+    soon(last.next()).await.unwrap().unwrap();
+    soon(async {
+        while bus.stats().history.seen < 31 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let of = |pattern: &str, source: Option<&str>, limit: usize| -> Vec<u64> {
+        let found = bus.get_history(pattern, source, limit).unwrap();
+        found.iter().map(|h| h.event().unwrap().position().get()).collect()
+    };
+    assert_eq!(of("**", None, 100), (22..=31).collect::<Vec<_>>());
+    assert_eq!(of("step.*", None, 2), [28, 30]);
+    assert_eq!(of("**", Some("a"), 100), [24, 27, 30]);
+    let counts = bus.stats().history;
+    assert_eq!((counts.seen, counts.kept, counts.by_type["step.done"]), (31, 10, 15));
+    assert!(matches!(bus.get_history("[", None, 1), Err(Error::Invalid(_))));
+    let none = Bus::builder().history_limit(0).open(&store).unwrap();
+    none.publish("s", event(1)).await.unwrap();
+    assert!(none.get_history("**", None, 5).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_bus_fires_the_timers_of_its_store() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let mut listener = bus.listen("run.timed_out").unwrap();
+    let far = bus.emit_later("s", NewEvent::new("run.timed_out"), Duration::from_secs(86_400)).await.unwrap();
+    bus.emit_later("s", NewEvent::new("run.timed_out"), Duration::ZERO).await.unwrap();
+    assert!(soon(listener.next()).await.unwrap().is_ok());
+    assert_eq!(store.timers(10).unwrap().iter().map(|t| t.id).collect::<Vec<_>>(), [far.id]);
+    store.cancel_timer(far.id).unwrap();
+}
+
+#[tokio::test]
+async fn stats_tell_what_handlers_did() {
+    let store = Store::in_memory().unwrap();
+    let quick = Retry::attempts(2).rest(Duration::from_millis(1), Duration::from_millis(1));
+    let bus = Bus::builder().retry(quick).open(&store).unwrap();
+    let asked = bus.subscribe("step.*").except("step.skipped").named("one").priority(4).awaited();
+    asked.run_blocking(|h| if h.meta("bad").is_some() { Err("bad") } else { Ok(()) }).unwrap();
+    for i in 1..=4 {
+        let event = if i == 2 { event(i).meta("bad", "yes") } else { event(i) };
+        soon(bus.publish("s", event)).await.unwrap();
+    }
+    let stats = bus.stats();
+    let one = &stats.handlers[0];
+    assert_eq!((one.name.as_str(), one.priority, one.blocking, one.awaited), ("one", 4, true, true));
+    assert_eq!(
+        (one.patterns.as_slice(), one.except.as_slice()),
+        (&["step.*".to_owned()][..], &["step.skipped".to_owned()][..])
+    );
+    assert_eq!((one.events, one.calls, one.errors, one.letters, one.letters_kept), (4, 5, 2, 1, 1));
+    assert!(one.p50.is_some() && one.p99 >= one.p50 && one.running && one.ended.is_none());
+    assert_eq!(stats.published, 4);
+}
