@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::backoff::Retry;
@@ -30,6 +31,12 @@ pub(super) enum Phase {
     /// It begins nothing more.
     Leaving,
     Gone,
+}
+
+/// The end of a time that begins now; one that no clock reaches is a century away.
+pub(super) fn deadline(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3_600))
 }
 
 /// Resolves when nothing more is to be taken.

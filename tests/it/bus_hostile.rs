@@ -1,0 +1,139 @@
+//! Handlers and publishers that do what they should not, and what that may cost the others.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use retold::bus::{Answer, Bus, Emitted, Heard, Persistence, Retry, Subscription};
+use retold::{Event, NewEvent, Query, Store};
+use serde_json::json;
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+const SOON: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(3_600);
+
+fn event(n: u64) -> NewEvent {
+    NewEvent::new("step.done").data(json!({ "n": n }))
+}
+
+fn numbers(store: &Store, session: &str) -> Vec<u64> {
+    let events: Vec<Event> =
+        store.events(Query::branch(session).unwrap()).unwrap().collect::<retold::Result<_>>().unwrap();
+    events.iter().map(|e| e.json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap()).collect()
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, what).await.expect("in time")
+}
+
+async fn until(is: impl Fn() -> bool) {
+    while !is() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A handler that says when it is called, and then waits for a permit.
+fn gated(asked: retold::bus::Subscribe) -> (Subscription, mpsc::UnboundedReceiver<Heard>, Arc<Semaphore>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let inner = gate.clone();
+    let subscribed = asked.run(move |heard: Heard| {
+        let gate = inner.clone();
+        let _ = tell.send(heard);
+        async move { gate.acquire_owned().await.unwrap().forget() }
+    });
+    (subscribed.unwrap(), told, gate)
+}
+
+#[tokio::test]
+async fn limits_without_an_end_are_taken_as_such() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::builder().await_limit(Duration::MAX).drain_limit(Duration::MAX).open(&store).unwrap();
+    bus.subscribe("**").awaited().run(|_| async {}).unwrap();
+    let published = soon(bus.publish("s", event(1))).await.unwrap();
+    assert!(published.answers[0].answer.is_done());
+    assert_eq!(soon(bus.close()).await.unwrap().unfinished, 0);
+}
+
+#[tokio::test]
+async fn ten_thousand_subscriptions_leave_nothing_behind() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    bus.publish("s", event(0)).await.unwrap();
+    let (value, before) = (Arc::new(()), tasks());
+    for _ in 0..100 {
+        let guards: Vec<_> = (0..100)
+            .map(|_| {
+                let value = value.clone();
+                let run = move |_: Heard| {
+                    let _value = value.clone();
+                    async {}
+                };
+                bus.on("**", run).unwrap().guard()
+            })
+            .collect();
+        let all: Vec<Subscription> = guards.iter().map(|guard| (**guard).clone()).collect();
+        drop(guards);
+        for one in all {
+            soon(one.gone()).await;
+        }
+    }
+    soon(until(|| tasks() <= before && Arc::strong_count(&value) == 1)).await;
+    assert!(bus.handlers().is_empty());
+    soon(bus.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_that_unsubscribes_itself_ends_with_its_call() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let own: Arc<Mutex<Option<Subscription>>> = Arc::default();
+    let (inner, ready) = (own.clone(), Arc::new(Notify::new()));
+    let wait = ready.clone();
+    let one = bus.subscribe("**").awaited().run(move |_| {
+        let (own, ready) = (inner.clone(), wait.clone());
+        async move {
+            ready.notified().await;
+            // The last hold of it goes inside its own call.
+            drop(own.lock().unwrap().take().unwrap().guard());
+            json!("done")
+        }
+    });
+    *own.lock().unwrap() = Some(one.unwrap());
+    ready.notify_one();
+    let published = soon(bus.publish("s", event(1))).await.unwrap();
+    assert_eq!(published.answers[0].answer, Answer::Done(json!("done")));
+    soon(until(|| bus.handlers().is_empty())).await;
+    assert!(soon(bus.publish("s", event(2))).await.unwrap().answers.is_empty());
+}
+
+#[tokio::test]
+async fn a_handler_that_drops_the_last_bus_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("runs.redb");
+    let store = Store::open(&path).unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let held = Arc::new(Mutex::new(Some((bus.clone(), store.clone()))));
+    let inner = held.clone();
+    let one = bus.on("**", move |_| {
+        let inner = inner.clone();
+        async move { drop(inner.lock().unwrap().take()) }
+    });
+    let one = one.unwrap();
+    bus.publish_nowait("s", event(1));
+    bus.publish_nowait("s", event(2));
+    drop((bus, store));
+    soon(one.gone()).await;
+    assert_eq!(one.stats().calls, 2);
+    drop((one, held));
+    let again = soon(async {
+        loop {
+            match Store::open(&path) {
+                Ok(store) => break store,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    assert_eq!(numbers(&again.await, "s"), [1, 2]);
+}
