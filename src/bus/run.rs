@@ -92,7 +92,7 @@ async fn attempted(
     tracing::debug!(handler, %id, attempt, error = %failure, "a handler failed");
     head.failure = Some(failure);
     // It is not called again while an earlier call runs, nor for what was never stored, nor when the bus closes.
-    let last = head.stuck.is_some() || item.is_ephemeral() || seat.phase() > Phase::Running;
+    let last = head.stuck.is_some() || item.is_ephemeral() || seat.phase() >= Phase::Draining;
     tried(seat, place, &item, true);
     Input::Failed { last }
 }

@@ -26,6 +26,8 @@ use crate::store::Reader;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Running,
+    /// It takes nothing more, and ends what it has taken as if it ran on: a handler that has had its one event.
+    Ending,
     /// It ends what was committed when it was told to.
     Draining,
     /// It begins nothing more.

@@ -56,6 +56,23 @@ async fn limits_without_an_end_are_taken_as_such() {
 }
 
 #[tokio::test]
+async fn a_handler_for_once_is_tried_as_often_as_any() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let quick = Retry::attempts(3).rest(Duration::from_millis(1), Duration::from_millis(2));
+    let once = bus.subscribe("**").once().awaited().retry(quick).run(|heard: Heard| async move {
+        match heard.attempt() {
+            3 => Ok(json!("third")),
+            _ => Err("not yet"),
+        }
+    });
+    let once = once.unwrap();
+    let published = soon(bus.publish("s", event(1))).await.unwrap();
+    assert_eq!(published.answers[0].answer, Answer::Done(json!("third")));
+    soon(once.gone()).await;
+}
+
+#[tokio::test]
 async fn ten_thousand_subscriptions_leave_nothing_behind() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
