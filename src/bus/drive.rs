@@ -86,7 +86,7 @@ async fn ended(seat: &Arc<Seat>) {
     loop {
         if !leaving && seat.phase() >= Phase::Leaving {
             leaving = true;
-            let left = seat.work().lanes.leave();
+            let left = seat.leave();
             left.iter().for_each(|heard| seat.settle(heard, || super::answer::Answer::Gone));
         }
         if seat.work().lanes.is_empty() {

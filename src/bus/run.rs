@@ -108,7 +108,10 @@ async fn give_way(seat: &Seat, item: &Heard) {
     for other in roster.seats.iter().filter(|s| s.asked.priority > seat.asked.priority) {
         if other.asked.route.takes(item) {
             // Past its time it is as good as gone.
-            let _ = timeout_at(begun + other.asked.timeout, other.passed(position)).await;
+            tokio::select! {
+                _ = timeout_at(begun + other.asked.timeout, other.passed(position)) => {}
+                () = seat.reached(Phase::Leaving) => return,
+            }
         }
     }
 }

@@ -158,6 +158,16 @@ impl Seat {
         });
     }
 
+    /// Lets go of everything that is not being tried; nobody has to wait for it any more.
+    pub(super) fn leave(&self) -> Vec<Heard> {
+        let mut work = self.work();
+        let left = work.lanes.leave();
+        left.iter().filter_map(Heard::position).for_each(|position| work.progress.tried(position));
+        drop(work);
+        self.tried.notify_waiters();
+        left
+    }
+
     /// Takes what is committed by now, ends it, and goes.
     pub(super) fn drain(&self) {
         self.until.store(self.core.desk.committed().get(), Ordering::Relaxed);

@@ -73,6 +73,42 @@ async fn a_handler_for_once_is_tried_as_often_as_any() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_what_a_handler_that_leaves_will_not_try() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let high = bus.subscribe("**").named("high").priority(9).timeout(LONG);
+    let (high, mut called, gate) = gated(high);
+    bus.subscribe("run.*").named("low").awaited().run(|_| async {}).unwrap();
+    bus.publish("s", event(1)).await.unwrap();
+    soon(called.recv()).await.unwrap();
+    let run = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.publish("s", NewEvent::new("run.started")).await }
+    });
+    soon(until(|| high.stats().queue == 2)).await;
+    high.unsubscribe();
+    let published = soon(run).await.unwrap().unwrap();
+    assert!(published.answers[0].answer.is_done());
+    gate.add_permits(9);
+    soon(high.gone()).await;
+}
+
+#[tokio::test]
+async fn one_that_leaves_does_not_wait_for_its_turn() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let (_high, mut called, gate) = gated(bus.subscribe("**").named("high").priority(9).timeout(LONG));
+    let low = bus.subscribe("**").named("low").run(|_| async {}).unwrap();
+    bus.publish("s", event(1)).await.unwrap();
+    soon(called.recv()).await.unwrap();
+    soon(until(|| low.stats().queue == 1)).await;
+    low.unsubscribe();
+    soon(low.gone()).await;
+    assert_eq!(low.stats().calls, 0);
+    gate.add_permits(9);
+}
+
+#[tokio::test]
 async fn ten_thousand_subscriptions_leave_nothing_behind() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
