@@ -93,6 +93,8 @@ pub(super) struct Seat {
     pub(super) room: Notify,
     /// A first attempt has ended.
     pub(super) tried: Notify,
+    /// A call that ran on past its time has ended.
+    pub(super) unstuck: Notify,
     /// The worker of its own, and its part of the shared ones.
     own: Arc<Semaphore>,
     part: Arc<Semaphore>,
@@ -130,6 +132,7 @@ impl Seat {
             until: AtomicU64::new(u64::MAX),
             room: Notify::new(),
             tried: Notify::new(),
+            unstuck: Notify::new(),
             own: Arc::new(Semaphore::new(1)),
             part: Arc::new(Semaphore::new(core.part)),
             told: start.told,
@@ -178,6 +181,23 @@ impl Seat {
         let mut now = self.phase.subscribe();
         // The sender lives as long as this seat.
         let _ = now.wait_for(|now| *now >= phase).await;
+    }
+
+    /// Resolves when so few calls run on past their time that another may begin, or when none is to begin any more.
+    pub(super) async fn unstuck(&self) {
+        loop {
+            let ended = self.unstuck.notified();
+            tokio::pin!(ended);
+            // Listened for before looking, so that nothing falls in between.
+            ended.as_mut().enable();
+            if self.work().stuck < MAX_STUCK || self.phase() >= Phase::Leaving {
+                return;
+            }
+            tokio::select! {
+                () = ended => {}
+                () = self.reached(Phase::Leaving) => {}
+            }
+        }
     }
 
     /// Room to run. A handler always has one worker of its own; beyond it, it has a part of the shared ones, so that

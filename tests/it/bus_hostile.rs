@@ -72,6 +72,39 @@ async fn a_handler_for_once_is_tried_as_often_as_any() {
     soon(once.gone()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_cannot_be_stopped_are_bounded_over_all_branches() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::builder()
+        .timeout(Duration::from_millis(20))
+        .retry(Retry::never())
+        .workers(2)
+        .open(&store)
+        .unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let called = Arc::new(AtomicU64::new(0));
+    let count = called.clone();
+    let stuck = bus.subscribe("**").named("stuck").run_blocking(move |_| {
+        count.fetch_add(1, SeqCst);
+        // Until the other end is dropped.
+        let _ = released.lock().unwrap().recv();
+    });
+    let stuck = stuck.unwrap();
+    bus.subscribe("**").named("low").priority(-1).awaited().run(|_| async {}).unwrap();
+    for i in 0..60 {
+        let published = soon(bus.publish(format!("s{i}").as_str(), event(i))).await.unwrap();
+        assert!(published.answers[0].answer.is_done(), "a lower one waits for its time at the most");
+    }
+    soon(until(|| stuck.stats().stuck >= 8)).await;
+    // Eight, and those that were running beside the eighth: its own worker and its part of the shared ones.
+    let more = tokio::time::timeout(Duration::from_millis(300), until(|| called.load(SeqCst) > 9)).await;
+    assert!(more.is_err(), "{} calls were begun", called.load(SeqCst));
+    drop(release);
+    soon(bus.close()).await.unwrap();
+    assert_eq!((called.load(SeqCst), stuck.stats().stuck), (60, 0));
+}
+
 #[tokio::test]
 async fn nobody_waits_for_what_a_handler_that_leaves_will_not_try() {
     let store = Store::in_memory().unwrap();
