@@ -142,6 +142,23 @@ async fn one_that_leaves_does_not_wait_for_its_turn() {
 }
 
 #[tokio::test]
+async fn a_retry_of_a_publisher_does_not_take_the_answers_of_the_first() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let (_one, mut called, gate) = gated(bus.subscribe("**").awaited());
+    let same = event(1);
+    let first = tokio::spawn({
+        let (bus, same) = (bus.clone(), same.clone());
+        async move { bus.publish("s", same).await }
+    });
+    soon(called.recv()).await.unwrap();
+    let again = soon(bus.publish("s", same)).await.unwrap();
+    assert!(again.receipt.unwrap().duplicate() && again.answers.is_empty());
+    gate.add_permits(1);
+    assert!(soon(first).await.unwrap().unwrap().answers[0].answer.is_done());
+}
+
+#[tokio::test]
 async fn ten_thousand_subscriptions_leave_nothing_behind() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
