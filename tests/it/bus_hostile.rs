@@ -159,6 +159,20 @@ async fn a_retry_of_a_publisher_does_not_take_the_answers_of_the_first() {
 }
 
 #[tokio::test]
+async fn an_ephemeral_event_never_goes_to_the_spill() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("runs.redb")).unwrap();
+    let builder = Bus::builder().persist("ui.**", Persistence::Ephemeral).unwrap();
+    let bus = builder.open(&store).unwrap();
+    let emitter = bus.emitter("runner", "s").unwrap();
+    bus.close().await.unwrap();
+    assert_eq!(emitter.emit(event(1)).await, Emitted::Spilled);
+    assert!(matches!(emitter.emit(NewEvent::new("ui.moved")).await, Emitted::Told | Emitted::Dropped(_)));
+    let spill = std::fs::read_to_string(dir.path().join("runs.redb.spill.ndjson")).unwrap();
+    assert!(spill.contains("step.done") && !spill.contains("ui.moved"), "{spill}");
+}
+
+#[tokio::test]
 async fn ten_thousand_subscriptions_leave_nothing_behind() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
