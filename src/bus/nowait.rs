@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use super::bus::Bus;
 use super::core::Core;
 use super::current;
 use super::persist::{Persistence, durability};
 use super::publish::{branch_of, ephemeral};
-use super::seat::over;
+use super::seat::{Phase, deadline, over};
 use super::spill::is_of_the_event;
 use super::tickets::lock;
 use crate::error::{Error, Result};
@@ -224,6 +224,13 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
     }
     core.roster().seats.iter().for_each(|seat| seat.drain());
     core.nowait.ended.send_replace(true);
+    // Whoever closes may have given up waiting, and whoever drops the bus does not wait at all.
+    let seats = core.roster();
+    let until = deadline(core.settings.drain_limit);
+    for seat in &seats.seats {
+        let _ = timeout_at(until, seat.reached(Phase::Gone)).await;
+    }
+    seats.seats.iter().for_each(|seat| seat.go(Phase::Leaving));
 }
 
 async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {

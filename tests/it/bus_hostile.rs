@@ -173,6 +173,23 @@ async fn an_ephemeral_event_never_goes_to_the_spill() {
 }
 
 #[tokio::test]
+async fn a_bus_that_is_dropped_has_the_same_limit_as_one_that_is_closed() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::builder().drain_limit(Duration::from_millis(20)).open(&store).unwrap();
+    let (one, mut called, gate) = gated(bus.subscribe("**").timeout(LONG));
+    for n in 1..=3 {
+        bus.publish("s", event(n)).await.unwrap();
+    }
+    soon(called.recv()).await.unwrap();
+    soon(until(|| one.stats().queue == 3)).await;
+    drop(bus);
+    soon(until(|| one.stats().queue == 1)).await;
+    gate.add_permits(9);
+    soon(one.gone()).await;
+    assert_eq!(one.stats().calls, 1);
+}
+
+#[tokio::test]
 async fn ten_thousand_subscriptions_leave_nothing_behind() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
