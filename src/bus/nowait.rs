@@ -16,7 +16,7 @@ use super::current;
 use super::persist::{Persistence, durability};
 use super::publish::{branch_of, ephemeral};
 use super::seat::{Phase, deadline, over};
-use super::spill::is_of_the_event;
+use super::spill::{Spill, is_of_the_event};
 use super::tickets::lock;
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
@@ -187,9 +187,15 @@ fn drain_spill(core: &Core) -> Result<()> {
 async fn look_after_spill(core: &Arc<Core>) {
     let draining = core.clone();
     let drained = core.runtime.spawn_blocking(move || drain_spill(&draining)).await;
-    if let Ok(Err(error)) = drained {
-        *lock(&core.nowait.spilling) = true;
-        tracing::debug!(%error, "the spill cannot be drained yet");
+    let Ok(Err(error)) = drained else { return };
+    let mut spilling = lock(&core.nowait.spilling);
+    // A file that cannot be read, or lines that cannot be set aside: waiting behind it would lose what the store can take.
+    *spilling = !core.spill.as_ref().is_some_and(Spill::is_out_of_order);
+    match *spilling {
+        true => tracing::debug!(%error, "the spill cannot be drained yet"),
+        false => {
+            tracing::error!(%error, "the spill cannot be drained; what is published goes to the store before it")
+        }
     }
 }
 

@@ -173,6 +173,25 @@ async fn an_ephemeral_event_never_goes_to_the_spill() {
 }
 
 #[tokio::test]
+async fn a_spill_that_is_none_costs_no_event_while_the_store_can_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let spill = dir.path().join("runs.redb.spill.ndjson");
+    std::fs::create_dir(&spill).unwrap();
+    std::fs::write(spill.join("x"), "x").unwrap();
+    let store = Store::open(dir.path().join("runs.redb")).unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let emitter = bus.emitter("runner", "s").unwrap();
+    bus.flush().await;
+    for n in 1..=3 {
+        emitter.emit_nowait(event(n));
+        bus.flush().await;
+    }
+    assert!(emitter.emit(event(4)).await.is_recorded());
+    assert_eq!((numbers(&store, "s"), bus.stats().dropped), (vec![1, 2, 3, 4], 0));
+    bus.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_bus_that_is_dropped_has_the_same_limit_as_one_that_is_closed() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::builder().drain_limit(Duration::from_millis(20)).open(&store).unwrap();
