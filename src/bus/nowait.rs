@@ -46,10 +46,11 @@ pub(super) struct Nowait {
 }
 
 impl Nowait {
-    pub(super) fn new(room: usize) -> (Self, mpsc::Receiver<Queued>) {
+    /// `spilling`: there are events of an earlier process, which go in before anything new.
+    pub(super) fn new(room: usize, spilling: bool) -> (Self, mpsc::Receiver<Queued>) {
         let (queue, rest) = mpsc::channel(room);
         let begun = tokio::sync::Notify::new();
-        (Self { queue, spilling: Mutex::default(), begun, ended: watch::Sender::new(false) }, rest)
+        (Self { queue, spilling: Mutex::new(spilling), begun, ended: watch::Sender::new(false) }, rest)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -203,8 +204,7 @@ async fn look_after_spill(core: &Arc<Core>) {
 pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
     let mut phase = core.phase.subscribe();
     let mut group = Vec::with_capacity(NOWAIT_GROUP);
-    // What an earlier process left goes in before anything new.
-    if core.spill.as_ref().is_some_and(|spill| !spill.is_empty()) {
+    if is_spilling(&core) {
         look_after_spill(&core).await;
     }
     loop {

@@ -192,6 +192,26 @@ async fn a_spill_that_is_none_costs_no_event_while_the_store_can_write() {
 }
 
 #[tokio::test]
+async fn what_was_spilled_before_goes_in_before_anything_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("runs.redb");
+    let store = Store::open(&path).unwrap();
+    let spill = retold::bus::Spill::beside(&store).unwrap();
+    for n in 1..=300 {
+        spill.put("s", &event(n)).unwrap();
+    }
+    let bus = Bus::new(&store).unwrap();
+    let emitter = bus.emitter("runner", "s").unwrap();
+    let _ = emitter.emit(event(301)).await;
+    emitter.emit_nowait(event(302));
+    bus.flush().await;
+    soon(until(|| spill.is_empty())).await;
+    bus.flush().await;
+    soon(bus.close()).await.unwrap();
+    assert_eq!(numbers(&store, "s"), (1..=302).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_bus_that_is_dropped_has_the_same_limit_as_one_that_is_closed() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::builder().drain_limit(Duration::from_millis(20)).open(&store).unwrap();
