@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::builder::{BusBuilder, Settings};
 use super::core::Core;
@@ -9,7 +9,7 @@ use super::current;
 use super::heard::Heard;
 use super::nowait;
 use super::publish::branch_of;
-use super::seat::{Phase, over};
+use super::seat::{Phase, deadline, over};
 use super::tickets::lock;
 use super::timers::{self, Timer, TimersRunning, When};
 use crate::error::{Error, Result};
@@ -123,7 +123,7 @@ impl Bus {
     /// # Errors
     /// None today; what can fail is counted and traced.
     pub async fn close(&self) -> Result<BusClosed> {
-        let until = Instant::now() + self.core.settings.drain_limit;
+        let until = deadline(self.core.settings.drain_limit);
         let seats = self.core.roster();
         self.core.drain();
         let _ = timeout_at(until, self.core.nowait.ended()).await;

@@ -66,7 +66,6 @@ impl Core {
         runtime: Handle,
         settings: Settings,
     ) -> (Arc<Self>, mpsc::Receiver<super::nowait::Queued>) {
-        let (nowait, queue) = Nowait::new(settings.nowait);
         let spill = match &settings.spill {
             Some(path) => Some(Spill::at(path)),
             None => Spill::beside_desk(&desk),
@@ -74,6 +73,8 @@ impl Core {
         // The builder has checked the bound.
         let spill =
             spill.filter(|_| settings.spill_limit > 0).and_then(|s| s.limit(settings.spill_limit).ok());
+        let waits = spill.as_ref().is_some_and(|spill| !spill.is_empty());
+        let (nowait, queue) = Nowait::new(settings.nowait, waits);
         let core = Self {
             desk,
             runtime,

@@ -20,6 +20,7 @@ use crate::follow::{Followed, Following};
 pub(super) async fn drive(seat: Arc<Seat>, mut following: Following, mut told: mpsc::Receiver<Heard>) {
     let mut phase = seat.phase.subscribe();
     send_again(&seat).await;
+    let mut end = Phase::Draining;
     loop {
         let now = *phase.borrow_and_update();
         if now >= Phase::Leaving {
@@ -52,11 +53,12 @@ pub(super) async fn drive(seat: Arc<Seat>, mut following: Following, mut told: m
             },
         };
         if taken && seat.asked.once {
+            end = Phase::Ending;
             break;
         }
     }
     drop((following, told));
-    seat.go(Phase::Draining);
+    seat.go(end);
     late(&seat, true);
     ended(&seat).await;
     *lock(&seat.reader) = None;
@@ -84,7 +86,7 @@ async fn ended(seat: &Arc<Seat>) {
     loop {
         if !leaving && seat.phase() >= Phase::Leaving {
             leaving = true;
-            let left = seat.work().lanes.leave();
+            let left = seat.leave();
             left.iter().for_each(|heard| seat.settle(heard, || super::answer::Answer::Gone));
         }
         if seat.work().lanes.is_empty() {

@@ -7,6 +7,7 @@ use super::answer::IntoAnswer;
 use super::bus::Bus;
 use super::heard::Heard;
 use super::nowait::{is_spilling, publish_nowait, refused, set_aside};
+use super::persist::Persistence;
 use super::publish::{branch_of, publish};
 use super::spill::is_of_the_event;
 use super::subscribe::{Subscribe, Subscription};
@@ -177,14 +178,17 @@ impl Emitter {
         let (core, event) = (self.bus.core(), self.prepared(event));
         // With its causes, which are known here and not where the spill is drained.
         let event = super::current::stamp(event);
+        // What is never recorded does not wait for the store, nor in the spill.
+        let is_told = core.settings.rules.of(event.kind()) == Some(Persistence::Ephemeral);
         let result = match (core.open(), is_spilling(core)) {
             (Err(closed), _) => Err(closed),
+            (Ok(()), _) if is_told => publish(core, self.place.clone(), vec![event.clone()]).await,
             (Ok(()), true) => Err(Error::storage("earlier events wait in the spill")),
             (Ok(()), false) => publish(core, self.place.clone(), vec![event.clone()]).await,
         };
         match result {
             Ok(published) => published.receipt.map_or(Emitted::Told, Emitted::Recorded),
-            Err(error) if is_of_the_event(&error) => {
+            Err(error) if is_told || is_of_the_event(&error) => {
                 refused(core, &event, &error);
                 Emitted::Dropped(error)
             }

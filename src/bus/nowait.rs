@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use super::bus::Bus;
 use super::core::Core;
 use super::current;
 use super::persist::{Persistence, durability};
 use super::publish::{branch_of, ephemeral};
-use super::seat::over;
-use super::spill::is_of_the_event;
+use super::seat::{Phase, deadline, over};
+use super::spill::{Spill, is_of_the_event};
 use super::tickets::lock;
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
@@ -46,10 +46,11 @@ pub(super) struct Nowait {
 }
 
 impl Nowait {
-    pub(super) fn new(room: usize) -> (Self, mpsc::Receiver<Queued>) {
+    /// `spilling`: there are events of an earlier process, which go in before anything new.
+    pub(super) fn new(room: usize, spilling: bool) -> (Self, mpsc::Receiver<Queued>) {
         let (queue, rest) = mpsc::channel(room);
         let begun = tokio::sync::Notify::new();
-        (Self { queue, spilling: Mutex::default(), begun, ended: watch::Sender::new(false) }, rest)
+        (Self { queue, spilling: Mutex::new(spilling), begun, ended: watch::Sender::new(false) }, rest)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -187,9 +188,15 @@ fn drain_spill(core: &Core) -> Result<()> {
 async fn look_after_spill(core: &Arc<Core>) {
     let draining = core.clone();
     let drained = core.runtime.spawn_blocking(move || drain_spill(&draining)).await;
-    if let Ok(Err(error)) = drained {
-        *lock(&core.nowait.spilling) = true;
-        tracing::debug!(%error, "the spill cannot be drained yet");
+    let Ok(Err(error)) = drained else { return };
+    let mut spilling = lock(&core.nowait.spilling);
+    // A file that cannot be read, or lines that cannot be set aside: waiting behind it would lose what the store can take.
+    *spilling = !core.spill.as_ref().is_some_and(Spill::is_out_of_order);
+    match *spilling {
+        true => tracing::debug!(%error, "the spill cannot be drained yet"),
+        false => {
+            tracing::error!(%error, "the spill cannot be drained; what is published goes to the store before it")
+        }
     }
 }
 
@@ -197,8 +204,7 @@ async fn look_after_spill(core: &Arc<Core>) {
 pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
     let mut phase = core.phase.subscribe();
     let mut group = Vec::with_capacity(NOWAIT_GROUP);
-    // What an earlier process left goes in before anything new.
-    if core.spill.as_ref().is_some_and(|spill| !spill.is_empty()) {
+    if is_spilling(&core) {
         look_after_spill(&core).await;
     }
     loop {
@@ -224,6 +230,13 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
     }
     core.roster().seats.iter().for_each(|seat| seat.drain());
     core.nowait.ended.send_replace(true);
+    // Whoever closes may have given up waiting, and whoever drops the bus does not wait at all.
+    let seats = core.roster();
+    let until = deadline(core.settings.drain_limit);
+    for seat in &seats.seats {
+        let _ = timeout_at(until, seat.reached(Phase::Gone)).await;
+    }
+    seats.seats.iter().for_each(|seat| seat.go(Phase::Leaving));
 }
 
 async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {

@@ -9,7 +9,7 @@ use super::core::Core;
 use super::current;
 use super::heard::Heard;
 use super::persist::{Persistence, durability};
-use super::seat::{Phase, Seat};
+use super::seat::{Phase, Seat, deadline};
 use super::tickets::{Held, lock};
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
@@ -158,7 +158,7 @@ async fn answers(
     ids: Vec<EventId>,
     told: Vec<Heard>,
 ) -> Result<Vec<Answered>> {
-    let until = Instant::now() + core.settings.await_limit;
+    let until = deadline(core.settings.await_limit);
     let reading = core.clone();
     // As handlers are given them: in their newest shape.
     let events = unblocked(move || {

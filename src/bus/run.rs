@@ -15,7 +15,7 @@ use super::tickets::lock;
 use crate::consumer::Letter;
 use crate::error::{Error, Result};
 use crate::event::{Place, Timestamp};
-use crate::limits::LANE_PAGE;
+use crate::limits::{LANE_PAGE, MAX_STUCK};
 use crate::store::{Marks, Range};
 
 /// What the runner knows of the event at the head of its lane.
@@ -58,7 +58,7 @@ async fn attempted(
     if attempt == 1 && !item.is_again() {
         give_way(seat, &item).await;
     }
-    let worker = seat.worker().await;
+    let worker = begin(seat, place, &item).await;
     if seat.phase() >= Phase::Leaving {
         tried(seat, place, &item, false);
         seat.settle(&item, || Answer::Gone);
@@ -73,6 +73,10 @@ async fn attempted(
         .call(&seat.core.runtime, item.clone().on_attempt(attempt), seat.asked.timeout)
         .await;
     seat.metrics.times.add(begun.elapsed());
+    if matches!(ended, Ended::Stuck(..)) {
+        // Before the worker is given back, so that no more begin than may be stuck.
+        seat.work().stuck += 1;
+    }
     drop(worker);
     let failure = match ended {
         Ended::Done(value) => {
@@ -92,9 +96,22 @@ async fn attempted(
     tracing::debug!(handler, %id, attempt, error = %failure, "a handler failed");
     head.failure = Some(failure);
     // It is not called again while an earlier call runs, nor for what was never stored, nor when the bus closes.
-    let last = head.stuck.is_some() || item.is_ephemeral() || seat.phase() > Phase::Running;
+    let last = head.stuck.is_some() || item.is_ephemeral() || seat.phase() >= Phase::Draining;
     tried(seat, place, &item, true);
     Input::Failed { last }
+}
+
+/// Waits for a worker, and as long as too many calls run on past their time: their threads are those of everybody.
+async fn begin(seat: &Seat, place: &Arc<Place>, item: &Heard) -> impl Drop + use<> {
+    loop {
+        let worker = seat.worker().await;
+        if seat.work().stuck < MAX_STUCK || seat.phase() >= Phase::Leaving {
+            return worker;
+        }
+        drop(worker);
+        tried(seat, place, item, true);
+        seat.unstuck().await;
+    }
 }
 
 /// Waits for the first attempts of handlers of higher priority, each for no longer than its own time.
@@ -108,7 +125,10 @@ async fn give_way(seat: &Seat, item: &Heard) {
     for other in roster.seats.iter().filter(|s| s.asked.priority > seat.asked.priority) {
         if other.asked.route.takes(item) {
             // Past its time it is as good as gone.
-            let _ = timeout_at(begun + other.asked.timeout, other.passed(position)).await;
+            tokio::select! {
+                _ = timeout_at(begun + other.asked.timeout, other.passed(position)) => {}
+                () = seat.reached(Phase::Leaving) => return,
+            }
         }
     }
 }
@@ -169,12 +189,12 @@ async fn bury(seat: &Seat, item: &Heard, attempts: u32, head: &mut Head) -> Inpu
     }
     seat.settle(item, || Answer::Failed { failure, attempts });
     if let Some(stuck) = head.stuck.take() {
-        seat.work().stuck += 1;
         tokio::select! {
             _ = stuck => {}
             () = seat.reached(Phase::Leaving) => {}
         }
         seat.work().stuck -= 1;
+        seat.unstuck.notify_waiters();
     }
     Input::Buried
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::backoff::Retry;
@@ -25,11 +26,19 @@ use crate::store::Reader;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Running,
+    /// It takes nothing more, and ends what it has taken as if it ran on: a handler that has had its one event.
+    Ending,
     /// It ends what was committed when it was told to.
     Draining,
     /// It begins nothing more.
     Leaving,
     Gone,
+}
+
+/// The end of a time that begins now; one that no clock reaches is a century away.
+pub(super) fn deadline(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3_600))
 }
 
 /// Resolves when nothing more is to be taken.
@@ -84,6 +93,8 @@ pub(super) struct Seat {
     pub(super) room: Notify,
     /// A first attempt has ended.
     pub(super) tried: Notify,
+    /// A call that ran on past its time has ended.
+    pub(super) unstuck: Notify,
     /// The worker of its own, and its part of the shared ones.
     own: Arc<Semaphore>,
     part: Arc<Semaphore>,
@@ -121,6 +132,7 @@ impl Seat {
             until: AtomicU64::new(u64::MAX),
             room: Notify::new(),
             tried: Notify::new(),
+            unstuck: Notify::new(),
             own: Arc::new(Semaphore::new(1)),
             part: Arc::new(Semaphore::new(core.part)),
             told: start.told,
@@ -149,6 +161,16 @@ impl Seat {
         });
     }
 
+    /// Lets go of everything that is not being tried; nobody has to wait for it any more.
+    pub(super) fn leave(&self) -> Vec<Heard> {
+        let mut work = self.work();
+        let left = work.lanes.leave();
+        left.iter().filter_map(Heard::position).for_each(|position| work.progress.tried(position));
+        drop(work);
+        self.tried.notify_waiters();
+        left
+    }
+
     /// Takes what is committed by now, ends it, and goes.
     pub(super) fn drain(&self) {
         self.until.store(self.core.desk.committed().get(), Ordering::Relaxed);
@@ -159,6 +181,23 @@ impl Seat {
         let mut now = self.phase.subscribe();
         // The sender lives as long as this seat.
         let _ = now.wait_for(|now| *now >= phase).await;
+    }
+
+    /// Resolves when so few calls run on past their time that another may begin, or when none is to begin any more.
+    pub(super) async fn unstuck(&self) {
+        loop {
+            let ended = self.unstuck.notified();
+            tokio::pin!(ended);
+            // Listened for before looking, so that nothing falls in between.
+            ended.as_mut().enable();
+            if self.work().stuck < MAX_STUCK || self.phase() >= Phase::Leaving {
+                return;
+            }
+            tokio::select! {
+                () = ended => {}
+                () = self.reached(Phase::Leaving) => {}
+            }
+        }
     }
 
     /// Room to run. A handler always has one worker of its own; beyond it, it has a part of the shared ones, so that

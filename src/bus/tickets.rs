@@ -35,7 +35,8 @@ impl Ticket {
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     open: AtomicUsize,
-    by_event: Mutex<HashMap<EventId, Arc<Ticket>>>,
+    /// Several publishers of one event each have their own: one of them tries again.
+    by_event: Mutex<HashMap<EventId, Vec<Arc<Ticket>>>>,
 }
 
 /// A ticket that goes with its publisher.
@@ -51,7 +52,9 @@ impl Tickets {
     pub(super) fn open(&self, events: Vec<EventId>) -> Held<'_> {
         let ticket = Arc::new(Ticket::default());
         let mut by_event = lock(&self.by_event);
-        by_event.extend(events.iter().map(|id| (*id, ticket.clone())));
+        for id in &events {
+            by_event.entry(*id).or_default().push(ticket.clone());
+        }
         self.open.store(by_event.len(), Ordering::SeqCst);
         Held { tickets: self, events, ticket }
     }
@@ -60,15 +63,15 @@ impl Tickets {
         if self.open.load(Ordering::SeqCst) == 0 {
             return;
         }
-        if let Some(ticket) = lock(&self.by_event).get(&event) {
-            lock(&ticket.answers).insert((event, seat), answer);
+        for ticket in lock(&self.by_event).get(&event).into_iter().flatten() {
+            lock(&ticket.answers).insert((event, seat), answer.clone());
             ticket.bell.notify_one();
         }
     }
 
     /// A handler has gone: whoever waits for it is to look again.
     pub(super) fn ring(&self) {
-        lock(&self.by_event).values().for_each(|ticket| ticket.bell.notify_one());
+        lock(&self.by_event).values().flatten().for_each(|ticket| ticket.bell.notify_one());
     }
 }
 
@@ -76,9 +79,11 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         let mut by_event = lock(&self.tickets.by_event);
         for event in &self.events {
-            // A retry of the same event may have taken its place.
-            if by_event.get(event).is_some_and(|other| Arc::ptr_eq(other, &self.ticket)) {
-                by_event.remove(event);
+            if let Some(tickets) = by_event.get_mut(event) {
+                tickets.retain(|other| !Arc::ptr_eq(other, &self.ticket));
+                if tickets.is_empty() {
+                    by_event.remove(event);
+                }
             }
         }
         self.tickets.open.store(by_event.len(), Ordering::SeqCst);

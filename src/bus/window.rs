@@ -1,6 +1,7 @@
 //! Rules over windows of time: when something has happened so often, for one key, an event is recorded.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -91,7 +92,8 @@ impl WindowRule {
         })
     }
 
-    /// What is counted together; an event without a key is not counted. The last 1,024 keys are told apart.
+    /// What is counted together; an event without a key, or
+    /// for which this panics, is not counted. The last 1,024 keys are told apart.
     #[must_use]
     pub fn by(mut self, key: impl Fn(&Event) -> Option<String> + Send + Sync + 'static) -> Self {
         self.key = Box::new(key);
@@ -112,7 +114,8 @@ impl WindowRule {
         if event.kind() == self.kind || !self.filter.takes(event) {
             return None;
         }
-        let (key, at) = ((self.key)(event)?, event.occurred().micros());
+        let key = catch_unwind(AssertUnwindSafe(|| (self.key)(event))).ok()??;
+        let at = event.occurred().micros();
         let count = self.counts.add(self.window, &key, at, self.threshold);
         if count < self.threshold || self.has_told(&key, at) {
             return None;
@@ -294,6 +297,19 @@ mod tests {
         }
         let store = Store::in_memory().unwrap();
         assert!(rule(Window::Sliding(MINUTE)).run(&store).unwrap_err().to_string().contains("runtime"));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_panics_is_none_and_the_rule_goes_on() {
+        let store = Store::in_memory().unwrap();
+        let rule = rule(Window::Sliding(MINUTE)).by(|event| match event.sequence().get() {
+            2 => panic!("no key"),
+            _ => Some("all".into()),
+        });
+        let _running = rule.run(&store).unwrap();
+        store.append("s", (0..4).map(|_| NewEvent::new("step.failed")).collect::<Vec<_>>()).unwrap();
+        let found = tokio::time::timeout(Duration::from_secs(20), alerts(&store, 1)).await;
+        assert_eq!(found.unwrap()[0].meta("key"), Some("all"));
     }
 
     async fn alerts(store: &Store, due: usize) -> Vec<Event> {

@@ -153,10 +153,11 @@ fn known(variables: &HashMap<String, String>) -> Result<HashMap<String, String>,
     let mut known = HashMap::new();
     for (name, value) in variables {
         let key = name.trim_start_matches(PREFIX).to_lowercase();
-        if table::find(&key).is_some() {
+        let found = table::find(&key);
+        if found.is_some_and(|key| key.variable() == *name) {
             known.insert(name.clone(), value.clone());
         } else if name != FILE_VARIABLE
-            && let Some(near) = table::nearest(&key)
+            && let Some(near) = found.or_else(|| table::nearest(&key))
         {
             let reason = format!("has no variable {name}; did you mean {}?", near.variable());
             return Err(Invalid::new("configuration", reason));

@@ -117,6 +117,11 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     assert!(refusal(loader().set("durabilty", 1)).1.contains("durability"));
     let (_, reason) = refusal(loader().environment([("RETOLD_WORKRES", "3")]));
     assert!(reason.contains("RETOLD_WORKRES") && reason.contains("RETOLD_WORKERS"), "{reason}");
+    // Nothing that looks like a key is left out without a word, and none is read under two names.
+    for slip in ["RETOLD_workers", "RETOLD_RETOLD_WORKERS"] {
+        let (_, reason) = refusal(loader().environment([(slip, "3")]));
+        assert!(reason.contains(slip) && reason.contains("mean RETOLD_WORKERS?"), "{reason}");
+    }
     loader().environment([("RETOLD_OF_SOMEBODY_ELSE", "3"), ("HOME", "/")]).load().unwrap();
 }
 

@@ -69,7 +69,13 @@ struct Office(Mutex<HashMap<Owner, Arc<Known>>>);
 
 impl Office {
     fn known(desk: &Desk, owner: &Owner) -> Arc<Known> {
-        lock(&desk.attached(Self::default).0).entry(owner.clone()).or_default().clone()
+        let office = desk.attached(Self::default);
+        let mut known = lock(&office.0);
+        if known.len() == known.capacity() {
+            // Nobody has them, and they are counted again when somebody does.
+            known.retain(|_, known| Arc::strong_count(known) > 1);
+        }
+        known.entry(owner.clone()).or_default().clone()
     }
 }
 
@@ -319,6 +325,18 @@ mod tests {
         all.iter()
             .map(|l| format!("{} {}{}", l.owner, l.position, if l.again { " again" } else { "" }))
             .collect()
+    }
+
+    #[test]
+    fn owners_that_are_gone_are_not_remembered() {
+        let store = Store::in_memory().unwrap();
+        let keep = Letterbox::open(&store.desk(), Owner::handler("keep").unwrap(), 10).unwrap();
+        for n in 0..10_000 {
+            Letterbox::open(&store.desk(), Owner::handler(format!("h-{n}")).unwrap(), 10).unwrap();
+        }
+        let office = store.desk().attached(Office::default);
+        assert!(lock(&office.0).len() < 1_000, "{}", lock(&office.0).len());
+        assert!(Arc::ptr_eq(&keep.known, &Office::known(&store.desk(), keep.owner())));
     }
 
     #[test]

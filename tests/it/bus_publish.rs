@@ -112,6 +112,10 @@ async fn nothing_falls_between_asking_and_waiting() {
     .await;
     assert!(found.unwrap().is_some());
     assert!(matches!(bus.listen("[").err(), Some(Error::Invalid(_))));
+    let other = Store::in_memory().unwrap();
+    let foreign = other.follow(retold::Follow::all()).unwrap().next().await.unwrap().unwrap().cursor();
+    let refused = soon(bus.wait_for_after(foreign, "**", |_| true, SOON)).await;
+    assert!(matches!(refused, Err(Error::BadCursor { .. })), "{refused:?}");
     let ended = async {
         tokio::join!(bus.wait_for("never.*", |_| true, SOON), async { store.close_async().await.unwrap() })
     };

@@ -11,6 +11,7 @@ mod alerts;
 mod bitflip;
 mod builtin;
 mod bus;
+mod bus_hostile;
 mod bus_publish;
 mod bus_random;
 #[cfg(feature = "schema")]

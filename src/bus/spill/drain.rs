@@ -27,6 +27,8 @@ pub(super) struct Drain<'a> {
     aside: &'a mut Aside,
     group: Vec<Waiting>,
     bytes: usize,
+    /// The store could not take one, for a reason of its own.
+    pub(super) at_the_store: bool,
     pub(super) done: Drained,
 }
 
@@ -39,7 +41,7 @@ struct Waiting {
 
 impl<'a> Drain<'a> {
     pub(super) fn new(desk: &'a Desk, aside: &'a mut Aside) -> Self {
-        Self { desk, aside, group: Vec::new(), bytes: 0, done: Drained::default() }
+        Self { desk, aside, group: Vec::new(), bytes: 0, at_the_store: false, done: Drained::default() }
     }
 
     /// Takes everything. `longest` bounds a line.
@@ -121,7 +123,9 @@ impl<'a> Drain<'a> {
             let events: Vec<NewEvent> = one.iter().map(|w| w.event.clone()).collect();
             batch = batch.add(first.place.clone(), Expect::Any, events)?;
         }
-        let known = self.desk.append(batch)?.duplicate();
+        let appended = self.desk.append(batch);
+        self.at_the_store |= appended.as_ref().is_err_and(|e| !is_of_the_event(e));
+        let known = appended?.duplicate();
         *(if known { &mut self.done.known } else { &mut self.done.recorded }) += group.len() as u64;
         Ok(())
     }

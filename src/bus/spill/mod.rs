@@ -60,6 +60,8 @@ struct State {
     in_use: bool,
     /// Something did not fit since then.
     full: bool,
+    /// The last draining ended at the file, not at the store.
+    out_of_order: bool,
 }
 
 impl State {
@@ -222,6 +224,18 @@ impl Spill {
     }
 
     pub(crate) fn drain_to(&self, desk: &Desk) -> Result<Drained> {
+        let mut at_the_store = false;
+        let drained = self.try_drain(desk, &mut at_the_store);
+        self.state().out_of_order = drained.is_err() && !at_the_store;
+        drained
+    }
+
+    /// Whether the last draining could not read the file, or could not keep what it refused. The store may be well.
+    pub(in crate::bus) fn is_out_of_order(&self) -> bool {
+        self.state().out_of_order
+    }
+
+    fn try_drain(&self, desk: &Desk, at_the_store: &mut bool) -> Result<Drained> {
         let _turn = self.turn();
         let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
         let Some(held) = held else {
@@ -232,6 +246,7 @@ impl Spill {
         let mut drain = Drain::new(desk, &mut aside);
         let file = held.read().map_err(|e| self.failed(&e))?;
         let taken = drain.take(file, self.limit, |e| self.failed(&e));
+        *at_the_store = drain.at_the_store;
         let mut done = drain.done;
         if let Err(e) = taken.and_then(|()| aside.write()) {
             aside.take_back();

@@ -67,6 +67,8 @@ impl Registry {
         let event = event.occurred(Timestamp::from_micros(due));
         let row = Row { family, due, made: Timestamp::from_micros(now.wall), place, event, refused: None };
         desk.check(Batch::new().add(row.place.clone(), Expect::Any, row.event.clone())?)?;
+        // Before anything is looked at: a timer of this event may be firing.
+        let mut rows = self.rows();
         let reader = desk.reader()?;
         match reader.branch(&row.place) {
             Err(Error::NotFound { .. }) if row.place.branch.as_str() == MAIN => {}
@@ -76,7 +78,6 @@ impl Registry {
             Err(Error::NotFound { .. }) => {}
             found => return Err(Error::Duplicate { id: row.event.id, at: found?.address() }),
         }
-        let mut rows = self.rows();
         let view = reader.marks()?;
         if let Some(key) = view.get(Shelf::Timers, &index_key(row.event.id))? {
             return known(&view, &key, row);
