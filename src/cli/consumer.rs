@@ -113,7 +113,7 @@ struct Add {
     /// How long it waits at the most [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     max_backoff: Option<Duration>,
-    /// How many letters are kept [default: 10000]
+    /// How many letters are kept [default: the setting dead_letter_max, 10000]
     #[arg(long, value_name = "N")]
     max_letters: Option<usize>,
 }
@@ -186,8 +186,8 @@ impl Begin {
 }
 
 impl Add {
-    fn config(&self) -> Result<ConsumerConfig, Failure> {
-        let mut config = self.begin.of(ConsumerConfig::new())?;
+    fn config(&self, new: ConsumerConfig) -> Result<ConsumerConfig, Failure> {
+        let mut config = self.begin.of(new)?;
         if let Some(session) = &self.session {
             config = config.session(session.as_str())?;
         }
@@ -219,7 +219,7 @@ impl Add {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     match &args.verb {
         Verb::Add(add) => {
-            let config = add.config()?;
+            let config = add.config(app.settings.consumer())?;
             let store = app.writing()?;
             let name = &add.named.name;
             with(&store, async || closed(store.consumer(name, config).await?).await)?;

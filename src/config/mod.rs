@@ -26,8 +26,10 @@ use std::time::Duration;
 
 use self::value::Plain;
 use crate::bus::{Bus, BusBuilder};
+use crate::consumer::ConsumerConfig;
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
+use crate::limits::MAX_LETTERS;
 use crate::schema::{Upcasts, Validation};
 use crate::store::{Builder, Durability, Store};
 
@@ -182,6 +184,11 @@ impl Settings {
             .letters(self.dead_letter_max())
             .spill_limit(self.spill_bytes())
             .timers(self.timers())
+    }
+
+    /// What a new durable consumer begins from: its letters are bounded as here, by 100,000 at the most.
+    pub fn consumer(&self) -> ConsumerConfig {
+        ConsumerConfig::new().max_letters(self.dead_letter_max().min(MAX_LETTERS))
     }
 
     /// How a store is to be opened: everything here but its path. Reads the types and the event steps, if files of them

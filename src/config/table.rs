@@ -144,7 +144,7 @@ pub static KEYS: [Key; 20] = [
     number(
         "dead_letter_max",
         (1, MAX_HANDLER_LETTERS as u64, DEFAULT_HANDLER_LETTERS as u64),
-        "Letters of a handler; beyond it the oldest goes",
+        "Letters of a handler, or of a new consumer; beyond it the oldest goes",
     ),
     number(
         "spill_bytes",

@@ -50,6 +50,16 @@ fn without_a_source_everything_is_as_a_store_has_it() {
 }
 
 #[test]
+fn a_consumer_keeps_as_many_letters_as_is_set() {
+    let letters = |number: u64| {
+        let settings =
+            Settings::loader().no_file().environment(NONE).set("dead_letter_max", number).load().unwrap();
+        settings.consumer().settings().into_iter().find(|(name, _)| *name == "max_letters").unwrap().1
+    };
+    assert_eq!((letters(4), letters(1_000_000)), ("4".into(), "100000".into()));
+}
+
+#[test]
 fn every_setting_of_the_store_reaches_its_builder() {
     let other = [
         ("cache_bytes", "4096"),

@@ -9,7 +9,7 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Condvar, Mutex, MutexGuard, mpsc};
 use shuttle::thread;
 
-use super::lane::floor;
+use super::lane::{check, floor};
 use super::machine::{Look, Machine, Rules, Settled, Stale};
 use crate::codec::LaneRow;
 use crate::event::Place;
@@ -211,6 +211,9 @@ impl<'a> Actor<'a> {
         durable.letters.clone_from(&self.letters);
         durable.next_delivery = self.machine.next_delivery();
         (durable.scanned, durable.lanes) = (self.machine.scanned(), self.machine.rows());
+        if self.world.wrong == Wrong::Nothing {
+            assert_eq!(check(durable.scanned, durable.next_delivery, &durable.lanes), Ok(()));
+        }
         if self.world.wrong == Wrong::HighestAck {
             durable.scanned = durable.acknowledged.last().copied().unwrap_or(0).max(durable.scanned);
             durable.lanes.clear();
@@ -264,6 +267,9 @@ impl<'a> Actor<'a> {
                     continue;
                 }
                 Call::AckWith(named, reply) => {
+                    if self.is_out(named).is_ok() {
+                        let _ = self.machine.touch(named.0, now);
+                    }
                     bound.push((named, reply));
                     continue;
                 }

@@ -39,14 +39,21 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    fn gone(&self) -> Error {
-        self.ended.get().cloned().unwrap_or(Error::Closed { after: None })
+    /// Why the task has ended. It says so before it lets go of the channel.
+    async fn gone(&self) -> Error {
+        self.calls.closed().await;
+        let unexpected = || Error::storage(format!("the task of consumer {} ended unexpectedly", self.name));
+        self.ended.get().cloned().unwrap_or_else(unexpected)
     }
 
     pub(super) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        self.calls.send(call(reply)).await.map_err(|_| self.gone())?;
-        answer.await.unwrap_or_else(|_| Err(self.gone()))
+        if self.calls.send(call(reply)).await.is_ok()
+            && let Ok(answer) = answer.await
+        {
+            return answer;
+        }
+        Err(self.gone().await)
     }
 
     fn named(&self, token: &Token) -> Result<Named> {
@@ -183,7 +190,7 @@ fn checked(delay: Option<Duration>) -> Result<Option<i64>> {
 }
 
 /// An event in the hands of a worker, who settles it. One that is dropped unsettled is delivered again after the
-/// deadline, as if its worker had died: its [`token`](Self::token) still settles it until then.
+/// deadline, as if its worker had died: its [`token`](Self::token) still settles it until it is.
 #[derive(Debug)]
 #[must_use = "an event that is not settled is delivered again"]
 pub struct Delivery {
@@ -224,8 +231,8 @@ impl Delivery {
     /// Dropping the future may or may not have acknowledged it.
     ///
     /// # Errors
-    /// [`Error::NotDelivered`] when it was settled before, or took longer than its deadline and was delivered again;
-    /// else as [`Consumer::next`].
+    /// [`Error::NotDelivered`] when it was settled before, or took longer than its deadline and was delivered again or,
+    /// after its last delivery, became a letter; else as [`Consumer::next`].
     pub async fn ack(&self) -> Result<()> {
         self.settle(How::Ack).await
     }
@@ -235,7 +242,7 @@ impl Delivery {
     ///
     /// # Errors
     /// As [`Store::append_batch`](crate::store::Store::append_batch) when the append is refused: the event stays
-    /// unacknowledged and can be tried again. As [`ack`](Self::ack) else.
+    /// unacknowledged and can be tried again, with its deadline counted from the call. As [`ack`](Self::ack) else.
     pub async fn ack_with(&self, batch: Batch) -> Result<Receipt> {
         let named = self.named;
         self.worker.ask(|reply| Call::AckWith { named, batch: Box::new(batch), reply }).await
@@ -265,5 +272,42 @@ impl Delivery {
     /// As [`ack`](Self::ack).
     pub async fn park(&self, reason: impl Into<String>) -> Result<()> {
         self.settle(How::Park(reason.into())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn worker(calls: mpsc::Sender<Call>) -> Worker {
+        let store = StoreId::from_bytes([1; 16]);
+        Worker { name: "c".into(), store, id: [2; 16], calls, ended: Arc::default() }
+    }
+
+    /// The task drops its replies on the way out, before it says why.
+    #[tokio::test]
+    async fn who_is_not_answered_is_told_why_the_task_ended() {
+        let (calls, mut incoming) = mpsc::channel(1);
+        let worker = worker(calls);
+        let mut asked = pin!(worker.ask(|reply| Call::Next { patient: true, reply }));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(asked.as_mut().poll(&mut context).is_pending());
+        drop(incoming.try_recv().unwrap());
+        assert!(asked.as_mut().poll(&mut context).is_pending(), "it was answered before the task had ended");
+        worker.ended.set(Error::storage("the disk is full")).unwrap();
+        drop(incoming);
+        assert_eq!(asked.await.err(), Some(Error::storage("the disk is full")));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_without_a_word_is_no_closed_store() {
+        let (calls, incoming) = mpsc::channel(1);
+        drop(incoming);
+        let consumer = Consumer(Arc::new(worker(calls)));
+        let told = consumer.next().await.unwrap_err().to_string();
+        assert!(told.contains("consumer c ended unexpectedly"), "{told}");
     }
 }

@@ -1,7 +1,7 @@
 //! What is kept of consumers, as a listing shows it.
 
 use super::config::ConsumerConfig;
-use super::lane::floor;
+use super::lane::{check, floor};
 use super::letters::Letterbox;
 use super::owner::Owner;
 use super::token::Token;
@@ -63,7 +63,10 @@ pub(super) fn read(view: &MarksView, name: &str) -> Result<Option<ConsumerRow>> 
 }
 
 fn decode(name: &str, row: &[u8]) -> Result<ConsumerRow> {
-    ConsumerRow::decode(row).map_err(|e| Error::corrupt(format!("consumer {name}"), e.to_string()))
+    let broken = |reason: String| Error::corrupt(format!("consumer {name}"), reason);
+    let row = ConsumerRow::decode(row).map_err(|e| broken(e.to_string()))?;
+    check(row.scanned, row.next_delivery, &row.lanes).map_err(|reason| broken(reason.to_owned()))?;
+    Ok(row)
 }
 
 /// The settings that are recorded.

@@ -1,6 +1,6 @@
 //! One branch of what a consumer reads: which event's turn it is, and what waits behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::codec::{DeliveredRow, LaneRow};
 
@@ -23,6 +23,8 @@ pub(super) enum Turn {
     Ready,
     /// It was delivered, and is delivered again when this is due.
     Out { delivery: u64, due: i64 },
+    /// Its deadline has passed: it can be delivered again, and settled by the worker who is late until it is.
+    Late { delivery: u64, due: i64 },
     /// It failed, and is delivered again when this is due.
     Waiting { due: i64 },
 }
@@ -55,7 +57,7 @@ impl Head {
     pub(super) fn row(&self) -> Option<DeliveredRow> {
         let (delivery, due) = match self.turn {
             Turn::Ready => (None, i64::MIN),
-            Turn::Out { delivery, due } => (Some(delivery), due),
+            Turn::Out { delivery, due } | Turn::Late { delivery, due } => (Some(delivery), due),
             Turn::Waiting { due } => (None, due),
         };
         let Self { sequence, position, deliveries, first, again, .. } = *self;
@@ -132,6 +134,31 @@ impl Lane {
             self.head = Some(Head::new(sequence, position, true));
         }
     }
+}
+
+/// Whether lanes that were read can be those of a consumer; else what is wrong with them.
+pub(super) fn check(scanned: u64, next_delivery: u64, lanes: &[LaneRow]) -> Result<(), &'static str> {
+    let (mut places, mut deliveries) = (HashSet::new(), HashSet::new());
+    for lane in lanes {
+        if !places.insert(&lane.place) {
+            return Err("it holds a branch twice");
+        }
+        if let Some((after, position, until)) = lane.rest
+            && (after >= until || position > scanned)
+        {
+            return Err("it holds a branch with a rest that cannot be");
+        }
+        let Some(head) = lane.head else { continue };
+        if head.deliveries == 0 || head.sequence == 0 || (!head.again && head.position > scanned) {
+            return Err("it holds an event that it cannot have delivered");
+        }
+        if let Some(delivery) = head.delivery
+            && (delivery == 0 || delivery >= next_delivery || !deliveries.insert(delivery))
+        {
+            return Err("it holds a delivery that it cannot have begun");
+        }
+    }
+    Ok(())
 }
 
 /// Everything up to this position is settled in a lane, letters apart.

@@ -2,8 +2,10 @@
 //! that nobody has to read a row to change it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
 
@@ -174,12 +176,31 @@ impl Letterbox {
 
     /// Those that were sent again and not handled yet, in the order of their positions.
     pub(crate) fn again(&self) -> Result<Vec<Letter>> {
+        self.sent_again(&mut Marks::new())
+    }
+
+    /// [`again`](Self::again) for the one who writes them: one that was handled while it was sent again leaves nothing,
+    /// with these marks.
+    pub(crate) fn sent_again(&self, marks: &mut Marks) -> Result<Vec<Letter>> {
         let view = self.desk.reader()?.marks()?;
         let mut letters = Vec::new();
         for position in positions(&view, AGAIN, &self.owner)? {
-            letters.extend(read(&view, &self.owner, position)?);
+            match read(&view, &self.owner, position)? {
+                Some(letter) => letters.push(letter),
+                None => marks.remove(Shelf::Letters, key(AGAIN, &self.owner, position)),
+            }
         }
         Ok(letters)
+    }
+
+    /// Marks may not have been written: what is there is counted anew when it is opened again.
+    pub(crate) fn forget(&self) {
+        *lock(&self.known.positions) = None;
+    }
+
+    /// Whether letters were sent again since it was asked or waited for last.
+    pub(crate) fn has_rung(&self) -> bool {
+        pin!(self.known.bell.notified()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// Resolves when letters of the owner were sent again since it was waited for last.
@@ -396,6 +417,36 @@ mod tests {
         let missing = store.replay_letter(&owner("a"), 3);
         assert!(matches!(missing, Err(Error::NotFound { .. })));
         assert!(store.verify().unwrap().is_clean());
+    }
+
+    #[test]
+    fn one_that_was_handled_while_it_was_sent_again_leaves_nothing() {
+        let store = Store::in_memory().unwrap();
+        let letterbox = put(&store, 9, &letter("a", 1));
+        let mut marks = Marks::new();
+        letterbox.take(&mut marks, 1.into());
+        store.desk().mark(marks).unwrap();
+        assert!(!letterbox.has_rung());
+        store.replay(&owner("a"), [1].into()).unwrap();
+        assert!(letterbox.has_rung() && !letterbox.has_rung());
+        let left = || positions(&store.reader().unwrap().marks().unwrap(), AGAIN, &owner("a")).unwrap().len();
+        assert_eq!(left(), 1);
+        let mut marks = Marks::new();
+        assert_eq!(letterbox.sent_again(&mut marks).unwrap(), []);
+        store.desk().mark(marks).unwrap();
+        assert_eq!(left(), 0);
+    }
+
+    #[test]
+    fn what_was_not_written_is_not_counted_once_it_is_forgotten() {
+        let store = Store::in_memory().unwrap();
+        let letterbox = put(&store, 9, &letter("a", 1));
+        let mut never_written = Marks::new();
+        letterbox.put(&mut never_written, &letter("a", 2));
+        letterbox.take(&mut never_written, 1.into());
+        letterbox.forget();
+        let letterbox = Letterbox::open(&store.desk(), owner("a"), 9).unwrap();
+        assert!(letterbox.has(1.into()) && !letterbox.has(2.into()));
     }
 
     #[test]

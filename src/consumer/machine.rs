@@ -75,6 +75,8 @@ pub(super) struct Machine {
     /// Heads that are out or wait, by when that ends.
     due: BTreeSet<(i64, Place)>,
     out: BTreeMap<u64, Place>,
+    /// Deliveries whose deadline has passed, and whose event nobody else was given yet.
+    late: BTreeMap<u64, Place>,
     /// Lanes of which the next event is not known, those that are furthest behind first.
     hungry: BTreeSet<(u64, Place)>,
 }
@@ -90,6 +92,7 @@ impl Machine {
             ready: BTreeSet::new(),
             due: BTreeSet::new(),
             out: BTreeMap::new(),
+            late: BTreeMap::new(),
             hungry: BTreeSet::new(),
         }
     }
@@ -148,6 +151,13 @@ impl Machine {
                 set.remove(&key);
             }
         }
+        fn name(map: &mut BTreeMap<u64, Place>, delivery: u64, place: &Place, add: bool) {
+            if add {
+                map.insert(delivery, place.clone());
+            } else {
+                map.remove(&delivery);
+            }
+        }
         match (&lane.head, &lane.rest) {
             (None, None) => {}
             (None, Some(rest)) => put(&mut self.hungry, (rest.after_position, place.clone()), add),
@@ -156,10 +166,11 @@ impl Machine {
                 Turn::Waiting { due } => put(&mut self.due, (due, place.clone()), add),
                 Turn::Out { delivery, due } => {
                     put(&mut self.due, (due, place.clone()), add);
-                    match add {
-                        true => drop(self.out.insert(delivery, place.clone())),
-                        false => drop(self.out.remove(&delivery)),
-                    }
+                    name(&mut self.out, delivery, place, add);
+                }
+                Turn::Late { delivery, .. } => {
+                    put(&mut self.ready, (head.position, place.clone()), add);
+                    name(&mut self.late, delivery, place, add);
                 }
             },
         }
@@ -185,15 +196,17 @@ impl Machine {
         self.rules.max_in_flight.saturating_sub(self.out.len())
     }
 
-    /// The next event of the global order. One that was come across before is none.
-    pub(super) fn scan(&mut self, place: &Place, sequence: u64, position: u64, wanted: bool) {
+    /// The next event of the global order. One that was come across before is none. Whether its turn has come.
+    pub(super) fn scan(&mut self, place: &Place, sequence: u64, position: u64, wanted: bool) -> bool {
         if position <= self.scanned {
-            return;
+            return false;
         }
         self.scanned = position;
-        if wanted {
-            self.change(place, |lane| lane.scanned(sequence, position));
-        }
+        wanted
+            && self.change(place, |lane| {
+                lane.scanned(sequence, position);
+                lane.head.is_some_and(|head| head.position == position)
+            })
     }
 
     /// A look found this one; `None` when nothing is wanted up to there.
@@ -238,16 +251,16 @@ impl Machine {
             let Head { sequence, position, deliveries, again, .. } = *head;
             Some(Taken { place: place.clone(), sequence, position, deliveries, delivery, again })
         });
-        self.next_delivery += u64::from(taken.is_some());
+        self.next_delivery = self.next_delivery.saturating_add(u64::from(taken.is_some()));
         taken
     }
 
     fn place_of(&self, delivery: u64) -> Result<Place, Stale> {
         let stale = if delivery < self.next_delivery && delivery > 0 { Stale::Over } else { Stale::Never };
-        self.out.get(&delivery).cloned().ok_or(stale)
+        self.out.get(&delivery).or_else(|| self.late.get(&delivery)).cloned().ok_or(stale)
     }
 
-    /// The place and position of a delivery that is out.
+    /// The position of a delivery that can be settled.
     pub(super) fn is_out(&self, delivery: u64) -> Result<u64, Stale> {
         let place = self.place_of(delivery)?;
         let head = self.lanes.get(&place).and_then(|lane| lane.head);
@@ -312,26 +325,30 @@ impl Machine {
         let Ok(place) = self.place_of(delivery) else { return };
         self.change(&place, |lane| {
             if let Some(head) = &mut lane.head {
-                head.deliveries -= 1;
+                head.deliveries = head.deliveries.saturating_sub(1);
                 head.turn = Turn::Ready;
             }
             lane.make_way();
         });
     }
 
-    /// Ends what is due. Answers with those that were delivered for the last time.
+    /// Ends what is due. What may be delivered again can still be settled until it is. Answers with those that were
+    /// delivered for the last time.
     pub(super) fn expire(&mut self, now: i64) -> Vec<Settled> {
         let mut dead = Vec::new();
         while let Some((_, place)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
-            let head = self.lanes.get(&place).and_then(|lane| lane.head);
-            match head.map(|head| head.turn) {
-                Some(Turn::Waiting { .. }) => self.change(&place, |lane| {
-                    if let Some(head) = &mut lane.head {
-                        head.turn = Turn::Ready;
-                    }
-                }),
-                // Its time was long enough.
-                _ => dead.extend(self.failed(&place, now, Some(0))),
+            let max = self.rules.max_deliveries;
+            let is_last = self.change(&place, |lane| {
+                let Some(head) = &mut lane.head else { return false };
+                head.turn = match head.turn {
+                    Turn::Out { .. } if head.deliveries >= max => return true,
+                    Turn::Out { delivery, due } => Turn::Late { delivery, due },
+                    _ => Turn::Ready,
+                };
+                false
+            });
+            if is_last {
+                dead.extend(self.settle(&place));
             }
         }
         dead

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::lane::floor;
+use super::lane::{check, floor};
 use super::machine::{Look, Machine, Rules, Settled, Stale, Taken};
-use crate::codec::LaneRow;
+use crate::codec::{DeliveredRow, LaneRow};
 use crate::event::Place;
 use crate::limits::MAX_CONSUMER_LANES;
 
@@ -42,6 +42,10 @@ enum Is {
         delivery: u64,
         due: i64,
     },
+    /// Its deadline has passed, and it was not delivered again yet.
+    Late {
+        delivery: u64,
+    },
     Waiting {
         due: i64,
     },
@@ -49,6 +53,16 @@ enum Is {
     Dead,
     /// A letter that was sent again.
     Again,
+}
+
+impl Is {
+    /// The delivery that can be settled.
+    fn named(self) -> Option<u64> {
+        match self {
+            Self::Out { delivery, .. } | Self::Late { delivery } => Some(delivery),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -72,7 +86,7 @@ impl Reference {
     /// The event whose turn it is in each lane: the one that was delivered, else the oldest.
     fn heads(&self) -> BTreeMap<usize, usize> {
         let mut heads: BTreeMap<usize, usize> = BTreeMap::new();
-        let begun = |e: &Known| e.deliveries > 0 && matches!(e.is, Is::Open | Is::Again);
+        let begun = |e: &Known| e.deliveries > 0 && matches!(e.is, Is::Open | Is::Again | Is::Late { .. });
         let out = |e: &Known| matches!(e.is, Is::Out { .. } | Is::Waiting { .. }) || begun(e);
         for rank in [true, false] {
             for (i, e) in self.events.iter().enumerate().filter(|(_, e)| e.wanted) {
@@ -89,7 +103,7 @@ impl Reference {
     /// hand out something when anything can be.
     fn take(&mut self, now: i64, chosen: Option<u64>) -> Option<Taken> {
         let out = self.events.iter().filter(|e| matches!(e.is, Is::Out { .. })).count();
-        let ready = |i: &usize| matches!(self.events[*i].is, Is::Open | Is::Again);
+        let ready = |i: &usize| matches!(self.events[*i].is, Is::Open | Is::Again | Is::Late { .. });
         let mut ready: Vec<usize> = self.heads().into_values().filter(ready).collect();
         ready.sort_unstable();
         let chosen = ready.iter().copied().find(|i| chosen == Some(*i as u64 + 1));
@@ -104,7 +118,7 @@ impl Reference {
     }
 
     fn out(&mut self, delivery: u64) -> Option<&mut Known> {
-        self.events.iter_mut().find(|e| matches!(e.is, Is::Out { delivery: d, .. } if d == delivery))
+        self.events.iter_mut().find(|e| e.is.named() == Some(delivery))
     }
 
     fn fail(e: &mut Known, now: i64, delay: i64) -> bool {
@@ -125,11 +139,14 @@ impl Reference {
             {
                 e.is = if e.letter { Is::Again } else { Is::Open };
             }
-            if let Is::Out { due, .. } = e.is
+            if let Is::Out { due, delivery } = e.is
                 && due <= now
-                && Self::fail(e, now, 0)
             {
-                dead.insert(i as u64 + 1);
+                e.is = Is::Late { delivery };
+                if e.deliveries >= RULES.max_deliveries {
+                    e.is = Is::Dead;
+                    dead.insert(i as u64 + 1);
+                }
             }
         }
         dead
@@ -213,19 +230,13 @@ impl Pair {
     fn pick(&self, i: usize) -> u64 {
         let mut out: Vec<u64> = Vec::new();
         for e in &self.reference.events {
-            if let Is::Out { delivery, .. } = e.is {
-                out.push(delivery);
-            }
+            out.extend(e.is.named());
         }
         out.get(i).copied().unwrap_or(i as u64)
     }
 
     fn is_right(&self, delivery: u64, answer: Result<u64, Stale>) -> bool {
-        let out = self
-            .reference
-            .events
-            .iter()
-            .position(|e| matches!(e.is, Is::Out { delivery: d, .. } if d == delivery));
+        let out = self.reference.events.iter().position(|e| e.is.named() == Some(delivery));
         match (out, answer) {
             (Some(i), Ok(position)) => position == i as u64 + 1,
             (None, Err(Stale::Over)) => delivery > 0 && delivery <= self.reference.next_delivery,
@@ -313,8 +324,10 @@ impl Pair {
         }
         self.expire();
         self.pump();
-        let out = self.reference.events.iter().filter(|e| matches!(e.is, Is::Out { .. })).count();
-        assert_eq!(self.machine.in_flight(), out);
+        let named = self.reference.events.iter().filter(|e| e.is.named().is_some()).count();
+        assert_eq!(self.machine.in_flight(), named);
+        let rows = self.machine.rows();
+        assert_eq!(check(self.machine.scanned(), self.machine.next_delivery(), &rows), Ok(()));
         // A look that found nothing wanted says so only once it is made.
         assert!(self.machine.floor() <= self.reference.floor());
     }
@@ -414,4 +427,67 @@ fn nothing_is_due_later_than_the_clock_allows_after_it_was_set_back() {
     machine.take(now).unwrap();
     let machine = Machine::load(RULES, 1, 2, &machine.rows(), 50);
     assert_eq!(machine.next_due(), Some(50 + RULES.deadline));
+}
+
+#[test]
+fn a_late_delivery_is_good_until_its_event_is_given_to_another() {
+    let rules = Rules { max_in_flight: 1, ..RULES };
+    let mut machine = Machine::new(rules, 0);
+    scanned(&mut machine, 0, 1);
+    let first = machine.take(0).unwrap();
+    assert_eq!(machine.expire(rules.deadline), []);
+    assert_eq!((machine.is_out(first.delivery), machine.next_due()), (Ok(1), None));
+    // Also after a restart; and it takes no room from others.
+    let mut machine = Machine::load(rules, 1, 2, &machine.rows(), rules.deadline);
+    assert_eq!(machine.expire(rules.deadline), []);
+    let mut acknowledged = machine.clone();
+    assert_eq!(acknowledged.settled(first.delivery).map(|s| s.position), Ok(1));
+    assert_eq!(acknowledged.take(rules.deadline), None);
+    let second = machine.take(rules.deadline).unwrap();
+    assert_eq!((second.position, second.deliveries), (1, 2));
+    assert_eq!(machine.settled(first.delivery), Err(Stale::Over));
+    // The last delivery ends with its deadline.
+    machine.nack(second.delivery, 200, Some(0)).unwrap();
+    let third = machine.take(200).unwrap();
+    assert_eq!(machine.expire(300).len(), 1);
+    assert_eq!(machine.settled(third.delivery), Err(Stale::Over));
+}
+
+#[test]
+fn lanes_that_cannot_be_are_named_and_numbers_at_their_end_are_taken() {
+    let end = u64::MAX;
+    let head = DeliveredRow {
+        sequence: end,
+        position: end,
+        deliveries: 1,
+        first: 0,
+        again: false,
+        delivery: Some(end - 1),
+        due: 9,
+    };
+    let rest = Some((end - 1, end, end));
+    let lane = LaneRow { place: place(0), rest, head: Some(head) };
+    assert_eq!(check(end, end, std::slice::from_ref(&lane)), Ok(()));
+    let mut machine = Machine::load(RULES, end, end, std::slice::from_ref(&lane), 0);
+    machine.give_back(end - 1);
+    assert_eq!(machine.take(0).unwrap().deliveries, 1);
+    machine.settled(end).unwrap();
+    assert_eq!(machine.rows(), []);
+
+    let with = |head: DeliveredRow| LaneRow { head: Some(head), ..lane.clone() };
+    let other = LaneRow { place: place(1), ..lane.clone() };
+    for (scanned, next, lanes, reason) in [
+        (end, end, vec![lane.clone(), lane.clone()], "branch twice"),
+        (end, end, vec![lane.clone(), other], "cannot have begun"),
+        (end, end - 1, vec![lane.clone()], "cannot have begun"),
+        (end, end, vec![with(DeliveredRow { delivery: Some(0), ..head })], "cannot have begun"),
+        (end, end, vec![with(DeliveredRow { deliveries: 0, ..head })], "cannot have delivered"),
+        (end, end, vec![with(DeliveredRow { sequence: 0, ..head })], "cannot have delivered"),
+        (end - 1, end, vec![LaneRow { rest: None, ..lane.clone() }], "cannot have delivered"),
+        (end - 1, end, vec![lane.clone()], "cannot be"),
+        (end, end, vec![LaneRow { rest: Some((7, 0, 7)), ..lane.clone() }], "cannot be"),
+    ] {
+        let told = check(scanned, next, &lanes).unwrap_err();
+        assert!(told.contains(reason), "{told}");
+    }
 }

@@ -35,16 +35,18 @@ struct Running {
 
 impl Running {
     fn worker(&self) -> Option<Arc<Worker>> {
-        self.worker.upgrade().filter(|worker| !worker.calls.is_closed())
+        let worker = self.worker.upgrade().filter(|worker| !worker.calls.is_closed());
+        worker.filter(|_| self.ended.get().is_none())
     }
 
-    /// Ends the task and waits for it.
-    async fn end(self, why: Error) {
+    /// Ends the task and waits for it. One who stops waiting leaves an entry that is waited for by the next: there are
+    /// never two tasks of one consumer.
+    async fn end(&mut self, why: Error) {
         let _ = self.ended.set(why);
         if let Some(calls) = self.calls.upgrade() {
             let _ = calls.send(Call::End).await;
         }
-        let _ = self.task.await;
+        let _ = (&mut self.task).await;
     }
 }
 
@@ -99,8 +101,9 @@ impl Store {
                     return Ok(Consumer(worker));
                 }
                 // One that has no worker any more writes its last state first.
-                if let Some(old) = tasks.remove(name) {
-                    let _ = old.task.await;
+                if let Some(old) = tasks.get_mut(name) {
+                    old.end(Error::Closed { after: None }).await;
+                    tasks.remove(name);
                 }
                 let row = read(&self.reader()?.marks()?, name)?.unwrap_or(row);
                 let following = self.follow(config.scope().after_position(row.scanned))?;
@@ -177,8 +180,9 @@ impl Store {
         if read(&self.reader()?.marks()?, name)?.is_none() {
             return Err(Error::not_found("consumer", name));
         }
-        if let Some(running) = tasks.remove(name) {
+        if let Some(running) = tasks.get_mut(name) {
             running.end(Error::not_found("consumer", name)).await;
+            tasks.remove(name);
         }
         let mut marks = Marks::new();
         marks.remove(Shelf::Consumers, key(name));

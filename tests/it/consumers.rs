@@ -1,6 +1,8 @@
 //! Durable consumers and letters through the public API.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use retold::testkit::{Cut, Disk};
@@ -208,6 +210,112 @@ async fn an_event_comes_again_after_its_deadline_and_at_last_becomes_a_letter() 
     assert_eq!((letters[0].deliveries, letters[0].kind.as_str()), (3, "step.done"));
     assert!(letters[0].error.contains("3 deliveries"), "{}", letters[0].error);
     assert!(letters[0].last.micros() - letters[0].first.micros() >= 75_000_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_acknowledgement_counts_while_nobody_else_has_the_event() {
+    let store = filled(&["s"], 3);
+    let consumer = store.consumer("c", config().max_deliveries(2)).await.unwrap();
+    for n in 1..=2 {
+        let slow = consumer.next().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert_eq!((at(&slow), slow.deliveries()), (format!("s/main@{n}"), 1));
+        match n {
+            1 => slow.ack().await.unwrap(),
+            _ => {
+                drop(slow.ack_with(Batch::new().add("out", Expect::Any, NewEvent::new("a.b")).unwrap()).await)
+            }
+        }
+    }
+    let third = consumer.next().await.unwrap();
+    assert_eq!(at(&third), "s/main@3");
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let again = consumer.next().await.unwrap();
+    assert_eq!((at(&again), again.deliveries()), ("s/main@3".into(), 2));
+    assert!(matches!(third.ack().await, Err(Error::NotDelivered { .. })));
+    assert_eq!(store.consumer_info("c").unwrap().acknowledged, 2);
+}
+
+fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// On one thread: the task that ends has not run between two calls here.
+#[tokio::test]
+async fn who_stops_waiting_for_an_open_or_a_removal_leaves_no_second_task() {
+    let store = filled(&["s"], 2);
+    let consumer = store.consumer("c", config()).await.unwrap();
+    consumer.next().await.unwrap().ack().await.unwrap();
+    drop(consumer);
+    for _ in 0..2 {
+        assert!(poll_once(store.open_consumer("c")).is_pending(), "it did not wait for the task that ends");
+    }
+    let consumer = store.open_consumer("c").await.unwrap();
+    let second = consumer.next().await.unwrap();
+    assert!(poll_once(store.remove_consumer("c")).is_pending());
+    assert!(poll_once(store.open_consumer("c")).is_pending(), "it did not wait for the task that ends");
+    let anew = store.open_consumer("c").await.unwrap();
+    assert!(matches!(consumer.next().await, Err(Error::NotFound { .. })));
+    assert_eq!(anew.try_next().await.unwrap().map(|d| at(&d)), None);
+    anew.ack(&second.token()).await.unwrap();
+    assert_eq!(store.consumer_info("c").unwrap().acknowledged, 2);
+    assert_eq!(store.remove_consumer("c").await, Ok(0));
+}
+
+/// On one thread, two workers whose calls never leave the task without one.
+#[tokio::test]
+async fn a_letter_that_was_sent_again_comes_while_others_never_stop_calling() {
+    let store = filled(&["a", "b", "c"], 1);
+    let consumer = store.consumer("c", config()).await.unwrap();
+    let touched = consumer.next().await.unwrap();
+    let refused = consumer.next().await.unwrap();
+    consumer.next().await.unwrap().park("later").await.unwrap();
+    let waiting = tokio::spawn({
+        let consumer = consumer.clone();
+        async move { at(&consumer.next().await.unwrap()) }
+    });
+    tokio::task::yield_now().await;
+    let mut sent = false;
+    let touching = async {
+        for n in 0..500 {
+            touched.touch().await.unwrap();
+            if n == 20 {
+                store.replay_letters(&owner("c")).unwrap();
+                sent = true;
+            }
+            if waiting.is_finished() {
+                return true;
+            }
+        }
+        false
+    };
+    let refusing = async {
+        loop {
+            let batch = Batch::new().add("out", Expect::Head(7.into()), NewEvent::new("a.b")).unwrap();
+            assert!(matches!(refused.ack_with(batch).await, Err(Error::Conflict { .. })));
+        }
+    };
+    let came = tokio::select! {
+        came = touching => came,
+        () = refusing => false,
+    };
+    assert!(came, "the letter did not come");
+    assert_eq!(waiting.await.unwrap(), "c/main@1");
+    assert!(sent);
+}
+
+#[tokio::test]
+async fn a_reset_keeps_letters_that_were_sent_again() {
+    let store = filled(&["s"], 2);
+    let consumer = store.consumer("c", config()).await.unwrap();
+    consumer.next().await.unwrap().park("first").await.unwrap();
+    consumer.next().await.unwrap().park("second").await.unwrap();
+    store.replay_letters(&owner("c")).unwrap();
+    let out = consumer.next().await.unwrap();
+    assert_eq!(at(&out), "s/main@1");
+    store.reset_consumer("c", config().from_end()).await.unwrap();
+    assert!(matches!(out.ack().await, Err(Error::NotDelivered { .. })));
+    assert_eq!(drain(&consumer).await, ["s/main@1", "s/main@2"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,9 +14,6 @@ use crate::follow::{Followed, unblocked};
 use crate::limits::DEFAULT_PAGE;
 use crate::store::{Marks, Range, Shape};
 
-/// Events that were read on the way and may be handed out soon.
-const AT_HAND: usize = 512;
-
 impl Actor {
     /// Deliveries that nobody received were none.
     pub(super) fn take_returned(&mut self) {
@@ -43,7 +40,7 @@ impl Actor {
                 Ok(event) => event,
                 Err(error) => {
                     if let Ok(dead) = self.machine.settled(taken.delivery) {
-                        self.set_aside(&dead, error.to_string(), marks)?;
+                        self.set_aside(&dead, error.to_string(), marks).await?;
                     }
                     continue;
                 }
@@ -52,7 +49,7 @@ impl Actor {
             let (deliveries, returned) = (taken.deliveries, self.returned.clone());
             answers.offers.push((reply, Offer { event: Some(event), deliveries, named, returned }));
         }
-        if self.machine.wants_more(self.asking.len()) && !self.is_caught_up()? {
+        if self.machine.wants_more(self.asking.len()) && !self.is_caught_up().await? {
             return Ok(());
         }
         // Nobody has an event for those who do not wait.
@@ -74,7 +71,7 @@ impl Actor {
             let found = wanted.as_ref().map(|event| (event.sequence().get(), event.position().get()));
             self.machine.found(&Look { until, ..look }, found);
             if let Some(event) = wanted {
-                self.keep(event);
+                self.at_hand.keep(event);
             }
         }
         Ok(())
@@ -96,17 +93,9 @@ impl Actor {
         let Followed::Event { event, .. } = item else { return };
         let wanted = self.wants(&event);
         let (sequence, position) = (event.sequence().get(), event.position().get());
-        self.machine.scan(event.place(), sequence, position, wanted);
-        if wanted {
-            self.keep(event);
+        if self.machine.scan(event.place(), sequence, position, wanted) {
+            self.at_hand.keep(event);
         }
-    }
-
-    fn keep(&mut self, event: Event) {
-        if self.at_hand.len() >= AT_HAND {
-            self.at_hand.clear();
-        }
-        self.at_hand.insert(event.position().get(), event);
     }
 
     /// Whether an event is to be handed out; also one that cannot be made new, which becomes a letter.
@@ -121,12 +110,17 @@ impl Actor {
 
     async fn read(&mut self, look: &Look) -> Result<Vec<Event>> {
         let (reader, place) = (self.desk.reader()?, look.place.clone());
-        let range = Range { from: look.after + 1, to: look.until, limit: DEFAULT_PAGE / 8, reverse: false };
+        let range = Range {
+            from: look.after.saturating_add(1),
+            to: look.until,
+            limit: DEFAULT_PAGE / 8,
+            reverse: false,
+        };
         unblocked(move || reader.page(&*reader.branch(&place)?, range)).await
     }
 
     /// The event as it was recorded.
-    async fn recorded(&mut self, place: &Place, sequence: u64) -> Result<Event> {
+    pub(super) async fn recorded(&mut self, place: &Place, sequence: u64) -> Result<Event> {
         let look = Look { place: place.clone(), after: sequence.saturating_sub(1), until: sequence };
         let event = self.read(&look).await?.into_iter().next();
         event
@@ -135,7 +129,7 @@ impl Actor {
 
     /// The event to hand out, or why it cannot be.
     async fn event(&mut self, taken: &Taken) -> Result<Result<Event>> {
-        let event = match self.at_hand.remove(&taken.position) {
+        let event = match self.at_hand.take(taken.position) {
             Some(event) => event,
             None => self.recorded(&taken.place, taken.sequence).await?,
         };
@@ -146,13 +140,16 @@ impl Actor {
     }
 
     /// Whether the global order has nothing more for now.
-    fn is_caught_up(&self) -> Result<bool> {
+    async fn is_caught_up(&mut self) -> Result<bool> {
         let (reader, scanned) = (self.desk.reader()?, self.machine.scanned());
         let to = reader.committed();
         match &self.config.session {
             _ if scanned >= to.get() => Ok(true),
             None => Ok(false),
-            Some(session) => Ok(reader.page_session(session, Position::new(scanned), to, 1)?.is_empty()),
+            Some(session) => {
+                let (session, after) = (session.clone(), Position::new(scanned));
+                unblocked(move || Ok(reader.page_session(&session, after, to, 1)?.is_empty())).await
+            }
         }
     }
 }

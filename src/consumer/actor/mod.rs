@@ -2,11 +2,12 @@
 //!
 //! It holds no handle of the store, which would keep it open: it ends with the store, or with its last worker.
 
+mod at_hand;
 mod clock;
 mod deliver;
 mod settle;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,10 +20,11 @@ use super::letters::Letterbox;
 use super::machine::Machine;
 use crate::codec::ConsumerRow;
 use crate::error::{Error, Result};
-use crate::event::{Event, Filter, Sequence};
+use crate::event::{Filter, Sequence};
 use crate::follow::{Followed, Following};
 use crate::limits::CONSUMER_GROUP;
 use crate::store::{Desk, Marks, Shelf};
+use at_hand::AtHand;
 use clock::Clock;
 
 /// Positions after which it is written, now and then, how far nothing was wanted.
@@ -62,7 +64,9 @@ pub(super) struct Actor {
     /// Who asks for an event, and whether they wait for one.
     asking: VecDeque<(bool, Reply<Option<Offer>>)>,
     inbox: VecDeque<Call>,
-    at_hand: HashMap<u64, Event>,
+    at_hand: AtHand,
+    /// Letters were sent again, or may have been.
+    rung: bool,
     /// The row has to be written before anybody is answered.
     changed: bool,
     saved: u64,
@@ -101,7 +105,8 @@ impl Actor {
             clock,
             asking: VecDeque::new(),
             inbox: VecDeque::new(),
-            at_hand: HashMap::new(),
+            at_hand: AtHand::default(),
+            rung: true,
             changed: false,
             saved,
             save_at: None,
@@ -116,14 +121,16 @@ impl Actor {
                 if !matches!(error, Error::Closed { .. }) {
                     tracing::error!(consumer = self.name, %error, "a consumer has stopped");
                 }
+                // What is known of letters may not be what was written.
+                self.letterbox.forget();
                 error
             }
         };
         let _ = self.ended.set(error.clone());
         let error = self.ended.get().cloned().unwrap_or(error);
-        let Self { following, mut calls, asking, mut inbox, .. } = self;
+        let Self { following, desk, letterbox, mut calls, asking, mut inbox, .. } = self;
         // The file is let go of before anybody can see that the task has ended.
-        drop(following);
+        drop((following, desk, letterbox));
         calls.close();
         asking.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
         while let Some(call) = inbox.pop_front().or_else(|| calls.try_recv().ok()) {
@@ -132,12 +139,7 @@ impl Actor {
     }
 
     async fn work(&mut self) -> Result<()> {
-        self.take_letters_back()?;
-        let mut rung = false;
         loop {
-            if std::mem::take(&mut rung) {
-                self.take_letters_back()?;
-            }
             let on = self.turn().await?;
             if !on || *self.end.borrow() {
                 return self.leave().await;
@@ -164,7 +166,7 @@ impl Actor {
                 },
                 () = until(due) => {}
                 () = self.returned.rung() => {}
-                () = self.letterbox.rung() => rung = true,
+                () = self.letterbox.rung() => self.rung = true,
             }
         }
     }
@@ -175,17 +177,25 @@ impl Actor {
         let mut marks = Marks::new();
         let mut bound = Vec::new();
         let mut on = true;
+        // Looked at here too: with calls always waiting the bell is never waited for.
+        if std::mem::take(&mut self.rung) | self.letterbox.has_rung() {
+            self.take_letters_back(&mut marks)?;
+        }
         for _ in 0..CONSUMER_GROUP {
             let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) else { break };
             match call {
                 Call::Next { patient, reply } => self.asking.push_back((patient, reply)),
-                Call::Settle { named, how, reply } => match self.settle(named, how, &mut marks)? {
+                Call::Settle { named, how, reply } => match self.settle(named, how, &mut marks).await? {
                     Ok(()) => answers.settled.push(reply),
                     Err(stale) => drop(reply.send(Err(stale))),
                 },
-                Call::AckWith { named, batch, reply } => bound.push((named, batch, reply)),
+                Call::AckWith { named, batch, reply } => {
+                    // It came in time, and has a commit of its own after this one.
+                    self.hold(named);
+                    bound.push((named, batch, reply));
+                }
                 Call::Reset { following, reply } => {
-                    self.reset(*following)?;
+                    self.reset(*following, &mut marks)?;
                     answers.settled.push(reply);
                 }
                 Call::End => on = false,
@@ -194,7 +204,7 @@ impl Actor {
         self.take_returned();
         for dead in self.machine.expire(self.clock.now()) {
             let error = format!("was not acknowledged in time after {} deliveries", dead.deliveries);
-            self.set_aside(&dead, error, &mut marks)?;
+            self.set_aside(&dead, error, &mut marks).await?;
         }
         if on {
             self.hand_out(&mut answers, &mut marks).await?;
@@ -211,21 +221,21 @@ impl Actor {
     }
 
     /// Letters that were sent again take their turn.
-    fn take_letters_back(&mut self) -> Result<()> {
-        for letter in self.letterbox.again()? {
+    fn take_letters_back(&mut self, marks: &mut Marks) -> Result<()> {
+        for letter in self.letterbox.sent_again(marks)? {
             let sequence = letter.at.sequence().map_or(0, Sequence::get);
             self.machine.replay(letter.at.place(), sequence, letter.position.get());
         }
         Ok(())
     }
 
-    fn reset(&mut self, following: Following) -> Result<()> {
+    fn reset(&mut self, following: Following, marks: &mut Marks) -> Result<()> {
         let (next, begin) = (self.machine.next_delivery(), following.begun());
         self.machine = Machine::load(self.config.rules(), begin, next, &[], self.clock.now());
         self.following = following;
         self.at_hand.clear();
         self.changed = true;
-        self.take_letters_back()
+        self.take_letters_back(marks)
     }
 
     fn put_row(&mut self, marks: &mut Marks) {

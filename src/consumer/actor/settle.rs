@@ -6,11 +6,11 @@ use super::super::machine::{Settled, Stale};
 use super::Actor;
 use crate::error::{Error, Result};
 use crate::event::{Position, Timestamp};
-use crate::store::{Batch, Marks, Range, Receipt};
+use crate::store::{Batch, Marks, Receipt};
 
 impl Actor {
     /// The inner error is the caller's.
-    pub(super) fn settle(&mut self, named: Named, how: How, marks: &mut Marks) -> Result<Result<()>> {
+    pub(super) async fn settle(&mut self, named: Named, how: How, marks: &mut Marks) -> Result<Result<()>> {
         if let Err(stale) = self.is_out(named) {
             return Ok(Err(stale));
         }
@@ -29,15 +29,22 @@ impl Actor {
             How::Nack(delay) => match self.machine.nack(delivery, now, delay) {
                 Ok(Some(dead)) => {
                     let error = format!("was refused after {} deliveries", dead.deliveries);
-                    self.set_aside(&dead, error, marks).map(Ok)
+                    self.set_aside(&dead, error, marks).await.map(Ok)
                 }
                 Ok(None) => Ok(Ok(())),
                 Err(e) => Ok(Err(stale(e))),
             },
             How::Park(reason) => match self.machine.settled(delivery) {
-                Ok(dead) => self.set_aside(&dead, reason, marks).map(Ok),
+                Ok(dead) => self.set_aside(&dead, reason, marks).await.map(Ok),
                 Err(e) => Ok(Err(stale(e))),
             },
+        }
+    }
+
+    /// Keeps a delivery from its deadline; not on the disk, where it is settled soon.
+    pub(super) fn hold(&mut self, named: Named) {
+        if self.is_out(named).is_ok() {
+            let _ = self.machine.touch(named.delivery, self.clock.now());
         }
     }
 
@@ -50,27 +57,21 @@ impl Actor {
     }
 
     fn acknowledged(&mut self, settled: &Settled, marks: &mut Marks) {
-        self.row.acknowledged += 1;
+        self.row.acknowledged = self.row.acknowledged.saturating_add(1);
         // Also a letter of before the consumer was reset.
         self.letterbox.take(marks, Position::new(settled.position));
     }
 
     /// The event becomes a letter.
-    pub(super) fn set_aside(&mut self, dead: &Settled, error: String, marks: &mut Marks) -> Result<()> {
+    pub(super) async fn set_aside(&mut self, dead: &Settled, error: String, marks: &mut Marks) -> Result<()> {
         self.changed = true;
         let position = Position::new(dead.position);
         // A letter that was thrown away while it was tried again stays away.
         if dead.again && !self.letterbox.has(position) {
             return Ok(());
         }
-        let reader = self.desk.reader()?;
-        let sequence = dead.sequence;
-        let range = Range { from: sequence, to: sequence, limit: 1, reverse: false };
-        let event = reader.page(&*reader.branch(&dead.place)?, range)?.into_iter().next();
-        let event = event.ok_or_else(|| {
-            Error::corrupt(format!("{}@{sequence}", dead.place), "it was delivered and is not there")
-        })?;
-        self.row.set_aside += 1;
+        let event = self.recorded(&dead.place, dead.sequence).await?;
+        self.row.set_aside = self.row.set_aside.saturating_add(1);
         let letter = Letter {
             owner: self.letterbox.owner().clone(),
             position,
