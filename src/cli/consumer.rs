@@ -25,9 +25,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[command(after_help = "A worker in a shell:
   retold consumer add mailer --type 'mail.*'
   while got=$(retold consumer next mailer -o json --timeout 60); do
-    token=$(echo \"$got\" | jq -r .token)
-    echo \"$got\" | jq .event | send-mail \\
-      && retold consumer ack mailer \"$token\" || retold consumer nack mailer \"$token\"
+    token=$(printf '%s' \"$got\" | jq -r .token)
+    if printf '%s' \"$got\" | jq .event | send-mail; then
+      retold consumer ack mailer \"$token\"
+    else
+      retold consumer nack mailer \"$token\"
+    fi
   done
 
 An event is delivered at least once: until it is acknowledged or parked, or has become a letter.")]

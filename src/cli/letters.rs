@@ -36,8 +36,10 @@ enum Verb {
     /// Show one, with its event
     Show(One),
     /// Send one or all back to their owner, to be delivered again
+    #[command(override_usage = "retold letters replay [OPTIONS] <OWNER> <POSITION|--all>")]
     Replay(Which),
     /// Throw one or all away; the events stay
+    #[command(override_usage = "retold letters drop [OPTIONS] <OWNER> <POSITION|--all>")]
     Drop(Which),
 }
 

@@ -147,7 +147,7 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
     let out = &mut app.out;
     let names = ["ID", "DUE", "IN", "BRANCH", "TYPE", "DATA"];
     let mut table =
-        out.is_table().then(|| Table::new(&names, out.width()).whole("ID").spare(&["DUE", "DATA"]));
+        out.is_table().then(|| Table::new(&names, out.width()).whole("ID").spare(&["DUE", "DATA", "BRANCH"]));
     out.begin_list()?;
     let now = Timestamp::now();
     for timer in &timers {
