@@ -27,7 +27,8 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         return branches.iter().try_for_each(|b| out.item(&wire::Branch::from(b)));
     }
     let mut table =
-        Table::new(&["BRANCH", "#FROM", "#HEAD", "#OWN EVENTS", "CREATED", "LAST EVENT"], out.width());
+        Table::new(&["BRANCH", "#FROM", "#HEAD", "#OWN EVENTS", "CREATED", "LAST EVENT"], out.width())
+            .spare(&["CREATED"]);
     for (stem, branch) in tree(&branches) {
         let from = branch.parent.as_ref().map(|(_, at)| format!("@{at}")).unwrap_or_default();
         let lines = table.row(vec![

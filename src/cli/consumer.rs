@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::failure::{Failure, Outcome};
 use super::get;
-use super::select::time;
+use super::select::past;
 use super::style::{BAD, DIM, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::view::{count, grouped, short};
 use super::{App, seconds};
-use crate::consumer::{Consumer, ConsumerConfig, ConsumerInfo, Token};
+use crate::consumer::{Consumer, ConsumerConfig, ConsumerInfo, Owner, Token};
 use crate::error::Error;
 use crate::event::Pattern;
 use crate::follow::Cursor;
@@ -25,12 +25,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[command(after_help = "A worker in a shell:
   retold consumer add mailer --type 'mail.*'
   while got=$(retold consumer next mailer -o json --timeout 60); do
-    token=$(echo \"$got\" | jq -r .token)
-    echo \"$got\" | jq .event | send-mail \\
-      && retold consumer ack mailer \"$token\" || retold consumer nack mailer \"$token\"
+    token=$(printf '%s' \"$got\" | jq -r .token)
+    if printf '%s' \"$got\" | jq .event | send-mail; then
+      retold consumer ack mailer \"$token\"
+    else
+      retold consumer nack mailer \"$token\"
+    fi
   done
 
 An event is delivered at least once: until it is acknowledged or parked, or has become a letter.")]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -72,8 +76,8 @@ struct Begin {
     /// Where to begin: after a number, which is a position [default: start]
     #[arg(long, value_name = "start|end|N", conflicts_with_all = ["since", "cursor"])]
     from: Option<String>,
-    /// Begin with the first event that was recorded at this time or later
-    #[arg(long, value_name = "TIME", conflicts_with = "cursor")]
+    /// Begin with the first event that was recorded at this time or later, or so long ago: 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "TIME|SPAN", conflicts_with = "cursor")]
     since: Option<String>,
     /// Begin where a `tail --all`, or of the same session, ended
     #[arg(long, value_name = "CURSOR")]
@@ -175,7 +179,7 @@ impl Begin {
             }
         };
         let config = match &self.since {
-            Some(since) => config.since(time("since", since)?),
+            Some(since) => config.since(past("since", since)?),
             None => config,
         };
         Ok(match &self.cursor {
@@ -232,16 +236,23 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         }
         Verb::Next(args) => next(args, app),
         Verb::Ack(args) => {
-            settle(args, app, "acknowledged", async |consumer, token| consumer.ack(token).await)
+            settle(args, app, async |consumer, token, _| consumer.ack(token).await.map(|()| "acknowledged"))
         }
-        Verb::Nack(args) => settle(&args.of, app, "to be delivered again", async |consumer, token| {
-            consumer.nack(token, args.delay).await
+        Verb::Nack(args) => settle(&args.of, app, async |consumer, token, store| {
+            consumer.nack(token, args.delay).await?;
+            // A letter that was sent back stays one while it is delivered again.
+            let owner = Owner::consumer(&args.of.named.name)?;
+            match store.letter(&owner, token.position()) {
+                Ok(letter) if !letter.again => Ok("set aside"),
+                Ok(_) | Err(Error::NotFound { .. }) => Ok("to be delivered again"),
+                Err(e) => Err(e),
+            }
         }),
-        Verb::Touch(args) => {
-            settle(args, app, "has more time", async |consumer, token| consumer.touch(token).await)
-        }
-        Verb::Park(args) => settle(&args.of, app, "set aside", async |consumer, token| {
-            consumer.park(token, args.reason.as_str()).await
+        Verb::Touch(args) => settle(args, app, async |consumer, token, _| {
+            consumer.touch(token).await.map(|()| "has more time")
+        }),
+        Verb::Park(args) => settle(&args.of, app, async |consumer, token, _| {
+            consumer.park(token, args.reason.as_str()).await.map(|()| "set aside")
         }),
         Verb::Reset(args) => {
             let begin = args.begin.of(ConsumerConfig::new())?;
@@ -289,13 +300,16 @@ fn ls(app: &mut App) -> Outcome {
         out.begin_list()?;
         return infos.iter().try_for_each(|info| out.item(&wire::Consumer::from(info)));
     }
+    if infos.is_empty() {
+        out.note("there are no consumers; `retold consumer add` makes one");
+    }
     let names = ["NAME", "TYPES", "#SETTLED", "#LAG", "#OUT", "#ACKNOWLEDGED", "#LETTERS"];
-    let mut table = Table::new(&names, out.width());
+    let mut table = Table::new(&names, out.width()).spare(&["ACKNOWLEDGED", "SETTLED"]);
     for info in &infos {
         let types = info.config.settings().into_iter().find(|(name, _)| *name == "pattern");
         let lines = table.row(vec![
             cell(&info.name).style(NAME),
-            cell(types.map(|(_, globs)| globs).filter(|globs| globs != "none").unwrap_or("**".into())),
+            cell(types.map(|(_, globs)| globs).unwrap_or_default()),
             cell(grouped(info.settled.get())),
             cell(grouped(info.lag)),
             cell(info.outstanding.len()),
@@ -325,7 +339,9 @@ fn show(name: &str, store: Store, app: &mut App) -> Outcome {
     for (what, value) in lines {
         out.line(format!("{}  {value}", paint(DIM, format!("{what:>14}"))))?;
     }
-    let mut table = Table::new(&["OUT", "#DELIVERIES", "AGAIN AT", "TOKEN"], out.width());
+    let mut table = Table::new(&["OUT", "#DELIVERIES", "AGAIN AT", "TOKEN"], out.width())
+        .spare(&["AGAIN AT"])
+        .whole("TOKEN");
     for event in &info.outstanding {
         let token = event.token.map_or_else(|| "waits".to_owned(), |token| token.to_string());
         let cells =
@@ -369,15 +385,14 @@ fn next(args: &Next, app: &mut App) -> Outcome {
 fn settle(
     args: &Settle,
     app: &mut App,
-    done: &str,
-    how: impl AsyncFnOnce(&Consumer, &Token) -> Result<(), Error>,
+    how: impl AsyncFnOnce(&Consumer, &Token, &Store) -> Result<&'static str, Error>,
 ) -> Outcome {
     let token: Token = args.token.parse()?;
     let store = app.changing()?;
     let name = &args.named.name;
-    with(&store, async || {
+    let done = with(&store, async || {
         let consumer = store.open_consumer(name).await?;
-        let settled = how(&consumer, &token).await;
+        let settled = how(&consumer, &token, &store).await;
         consumer.close().await;
         settled
     })?;

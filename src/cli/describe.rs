@@ -145,7 +145,7 @@ impl Screen<'_> {
             self.line("", paint(NOTICE, often.join(", ")))?;
         }
         if let (Some(first), Some(newest)) = (figures.first, figures.newest) {
-            let of = format!("{}, {} to {}", count(figures.events, "event"), short(first), short(newest));
+            let of = format!("{}, {} to {}", grouped(figures.events), short(first), short(newest));
             self.line("events", of)?;
             let rate = figures.per_minute(self.now.max(newest));
             let width = span(figures.chart.width.unsigned_abs().saturating_mul(1_000_000));

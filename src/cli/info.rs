@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
 fn settings(app: &mut App) -> Outcome {
     let out = &mut app.out;
     out.begin_list()?;
-    let mut table = out.is_table().then(|| Table::new(&["KEY", "#VALUE", "FROM"], out.width()));
+    let mut table = out.is_table().then(|| Table::new(&["KEY", "VALUE", "FROM"], out.width()));
     for setting in app.settings.all() {
         let Some(table) = &mut table else {
             out.item(setting)?;

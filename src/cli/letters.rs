@@ -23,6 +23,7 @@ use crate::wire::DeadLetter;
 
 A letter is named by its owner and the position of its event. An owner is a consumer, or with `handler:` before its \
 name a handler.")]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -35,8 +36,10 @@ enum Verb {
     /// Show one, with its event
     Show(One),
     /// Send one or all back to their owner, to be delivered again
+    #[command(override_usage = "retold letters replay [OPTIONS] <OWNER> <POSITION|--all>")]
     Replay(Which),
     /// Throw one or all away; the events stay
+    #[command(override_usage = "retold letters drop [OPTIONS] <OWNER> <POSITION|--all>")]
     Drop(Which),
 }
 
@@ -58,15 +61,16 @@ struct One {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["position", "all"]))]
 struct Which {
     /// Whose
     #[arg(value_name = "OWNER")]
     owner: String,
     /// The event's position
-    #[arg(value_name = "POSITION", required_unless_present = "all")]
+    #[arg(value_name = "POSITION")]
     position: Option<u64>,
     /// All letters of the owner
-    #[arg(long, conflicts_with = "position")]
+    #[arg(long)]
     all: bool,
 }
 
@@ -85,10 +89,12 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
     let out = &mut app.out;
     out.begin_list()?;
     let names = ["OWNER", "#POSITION", "EVENT", "TYPE", "#DELIVERIES", "SINCE", "ERROR"];
-    let mut table = out.is_table().then(|| Table::new(&names, out.width()));
-    let mut last: Option<Letter> = None;
+    let mut table =
+        out.is_table().then(|| Table::new(&names, out.width()).spare(&["SINCE", "DELIVERIES", "TYPE"]));
+    let (mut last, mut none): (Option<Letter>, bool) = (None, true);
     loop {
         let page = store.letters(owner.as_ref(), last.as_ref(), DEFAULT_PAGE)?;
+        none &= page.is_empty();
         for letter in &page {
             let Some(table) = &mut table else {
                 out.item(&DeadLetter::from(letter))?;
@@ -114,7 +120,11 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
             break;
         }
     }
-    table.map_or(Ok(()), |mut table| out.lines(table.lines()))
+    let Some(mut table) = table else { return Ok(()) };
+    if none {
+        out.note("there are no letters");
+    }
+    out.lines(table.lines())
 }
 
 fn show(args: &One, app: &mut App) -> Outcome {

@@ -17,6 +17,7 @@ use crate::schema::{Difference, Verdict, compare_schemas};
 use crate::wire::Exit;
 
 #[derive(Debug, clap::Args)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,

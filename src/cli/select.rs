@@ -26,11 +26,11 @@ pub(super) struct Select {
     /// With this metadata; several narrow
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     meta: Vec<(String, String)>,
-    /// That occurred at this time or later
-    #[arg(long, value_name = "TIME")]
+    /// That occurred at this time or later, or so long ago: 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "TIME|SPAN")]
     since: Option<String>,
-    /// That occurred before this time
-    #[arg(long, value_name = "TIME")]
+    /// That occurred before this time, or longer ago than this
+    #[arg(long, value_name = "TIME|SPAN")]
     until: Option<String>,
 }
 
@@ -59,10 +59,10 @@ impl Select {
             filter = filter.meta(key, value);
         }
         if let Some(since) = &self.since {
-            filter = filter.since(time("since", since)?);
+            filter = filter.since(past("since", since)?);
         }
         if let Some(until) = &self.until {
-            filter = filter.until(time("until", until)?);
+            filter = filter.until(past("until", until)?);
         }
         Ok(filter)
     }
@@ -74,6 +74,11 @@ fn pattern(glob: &str, catalogue: &Catalogue) -> Result<Pattern, Invalid> {
         Some(known) => Pattern::new(known.name()),
         None => Err(e),
     })
+}
+
+/// A time, or how long ago, refused under the name of its flag.
+pub(super) fn past(flag: &'static str, text: &str) -> Result<Timestamp, Invalid> {
+    super::span::since(text).map_err(|e| Invalid::new(flag, format!("`{text}` is {e}")))
 }
 
 /// A time, refused under the name of its flag.

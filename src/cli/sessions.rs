@@ -17,6 +17,7 @@ pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
     let out = &mut app.out;
     let mut table = out.is_table().then(|| {
         Table::new(&["SESSION", "#EVENTS", "#BRANCHES", "#HEAD", "CREATED", "LAST EVENT"], out.width())
+            .spare(&["CREATED"])
     });
     out.begin_list()?;
     let mut last: Option<SessionInfo> = None;

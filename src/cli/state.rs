@@ -76,7 +76,9 @@ fn history(states: &States, of: &str) -> Result<History<serde_json::Value>> {
 fn show_history(app: &mut App, history: History<serde_json::Value>) -> Outcome {
     let out = &mut app.out;
     out.begin_list()?;
-    let mut table = out.is_table().then(|| Table::new(&["EVENT", "RECORDED", "TYPE", "STATE"], out.width()));
+    let mut table = out
+        .is_table()
+        .then(|| Table::new(&["EVENT", "RECORDED", "TYPE", "STATE"], out.width()).spare(&["RECORDED"]));
     for change in history {
         let change = change?;
         let Some(table) = &mut table else {

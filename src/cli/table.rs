@@ -49,6 +49,8 @@ pub(super) struct Table {
     /// Names of columns that can be left out, the first first.
     spare: &'static [&'static str],
     hidden: Vec<bool>,
+    /// Columns that are of no use when they are cut.
+    whole: Vec<bool>,
     begun: bool,
 }
 
@@ -59,7 +61,8 @@ impl Table {
         let names: Vec<String> = names.iter().map(|n| clean(n.trim_start_matches('#'))).collect();
         let widths = names.iter().map(|n| n.width()).collect();
         let (most, hidden) = (vec![WIDEST; names.len()], vec![false; names.len()]);
-        Self { names, right, widths, rows: Vec::new(), width, most, spare: &[], hidden, begun: false }
+        let whole = hidden.clone();
+        Self { names, right, widths, rows: Vec::new(), width, most, spare: &[], hidden, whole, begun: false }
     }
 
     /// Columns of the widest cell that is not the last, on a terminal.
@@ -71,6 +74,16 @@ impl Table {
     /// Columns that are left out one after the other where the terminal is too narrow for all.
     pub(super) fn spare(mut self, names: &'static [&'static str]) -> Self {
         self.spare = names;
+        self
+    }
+
+    /// The column of this name is never cut: what is in it is taken over into the next command.
+    pub(super) fn whole(mut self, name: &str) -> Self {
+        for ((column, most), whole) in self.names.iter().zip(&mut self.most).zip(&mut self.whole) {
+            if column == name {
+                (*most, *whole) = (usize::MAX, true);
+            }
+        }
         self
     }
 
@@ -135,7 +148,8 @@ impl Table {
         while self.all() > room {
             let texts = self.widths.iter_mut().enumerate().filter(|(i, w)| {
                 let is_text = self.right.get(*i) == Some(&false) && self.hidden.get(*i) == Some(&false);
-                *i < last && is_text && **w > least
+                let may = is_text && self.whole.get(*i) == Some(&false);
+                *i < last && may && **w > least
             });
             let Some((at, widest)) = texts.max_by_key(|(_, w)| **w) else { return };
             *widest -= 1;
@@ -155,6 +169,7 @@ impl Table {
             }
             let wide = self.widths.get(i).copied().unwrap_or_default();
             let room = match self.width {
+                Some(_) if self.whole.get(i) == Some(&true) => usize::MAX,
                 Some(width) if i == last => width.saturating_sub(used).max(1),
                 Some(_) => wide,
                 None => usize::MAX,
@@ -223,6 +238,22 @@ pub(super) fn shorten(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_taken_over_is_never_cut() {
+        let id = "01a1fe85-a774-72e7-9678-16fbfc33e0c5";
+        let row = || vec![cell(id), cell("2026-11-21T14:32:15Z"), cell("tool.errored"), cell(id)];
+        let names = ["ID", "DUE", "TYPE", "TOKEN"];
+        for width in [20, 60, 80] {
+            let mut table = Table::new(&names, Some(width)).spare(&["DUE"]).whole("ID").whole("TOKEN");
+            assert!(table.row(row()).is_empty());
+            let lines = table.lines();
+            assert_eq!(lines[1].matches(id).count(), 2, "{lines:?}");
+        }
+        let mut cut = Table::new(&names, Some(60)).spare(&["DUE"]);
+        assert!(cut.row(row()).is_empty());
+        assert!(!cut.lines()[1].contains(id));
+    }
 
     #[test]
     fn numbers_go_right_and_the_last_column_is_cut_at_the_edge() {

@@ -3,15 +3,18 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::App;
+use serde_json::json;
+
 use super::append::payload;
 use super::failure::{Failure, Outcome};
 use super::open::waited;
 use super::select::time;
+use super::span::span;
 use super::style::{BAD, DIM, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::tail::Stamp;
 use super::view::{count, short};
+use super::{App, seconds};
 use crate::bus::{Fired, Timer, When};
 use crate::error::Error;
 use crate::event::{Address, EventId, NewEvent, Timestamp};
@@ -23,6 +26,7 @@ use crate::wire;
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -41,6 +45,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("when").required(true).args(["after", "at"]))]
 #[command(after_help = "Examples:
   retold timers add run-7 run.timed_out --after 10m
   retold timers add run-7 report.due --at 2027-01-01T08:00:00+01:00 --data '{\"for\": \"december\"}'
@@ -55,10 +60,10 @@ struct Add {
     #[arg(value_name = "TYPE")]
     kind: String,
     /// After so long: 90s, 10m, 1h 30m
-    #[arg(long, value_name = "TIME", value_parser = delay, required_unless_present = "at")]
+    #[arg(long, value_name = "SPAN", value_parser = seconds)]
     after: Option<Duration>,
     /// When the clock has come to this time
-    #[arg(long, value_name = "RFC3339", conflicts_with = "after")]
+    #[arg(long, value_name = "RFC3339")]
     at: Option<String>,
     /// The payload: JSON, or @FILE, or @- for standard input [default: null]
     #[arg(short, long, value_name = "JSON|@FILE|@-", allow_hyphen_values = true)]
@@ -110,17 +115,12 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     }
 }
 
-fn delay(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
-    parsed.ok_or_else(|| "not a time such as 90s, 10m or 1h 30m".to_owned())
-}
-
 fn add(args: Add, app: &mut App) -> Outcome {
     let address: Address = args.address.parse()?;
     let when = match (args.after, &args.at) {
         (Some(delay), _) => When::After(delay),
         (None, Some(at)) => When::At(time("at", at)?),
-        (None, None) => return Err(Failure::Usage("say when: --after TIME or --at RFC3339".into())),
+        (None, None) => return Err(Failure::Usage("say when: --after SPAN or --at RFC3339".into())),
     };
     let mut event = NewEvent::new(args.kind);
     if let Some(data) = args.data {
@@ -145,8 +145,9 @@ fn add(args: Add, app: &mut App) -> Outcome {
 fn ls(args: &Ls, app: &mut App) -> Outcome {
     let timers = app.reading()?.timers(args.limit)?;
     let out = &mut app.out;
+    let names = ["ID", "DUE", "IN", "BRANCH", "TYPE", "DATA"];
     let mut table =
-        out.is_table().then(|| Table::new(&["ID", "DUE", "IN", "BRANCH", "TYPE", "DATA"], out.width()));
+        out.is_table().then(|| Table::new(&names, out.width()).whole("ID").spare(&["DUE", "DATA", "BRANCH"]));
     out.begin_list()?;
     let now = Timestamp::now();
     for timer in &timers {
@@ -179,7 +180,7 @@ fn state(timer: &Timer, now: Timestamp) -> super::table::Cell {
     match left {
         _ if timer.refused.is_some() => cell("refused").style(BAD),
         ..=0 => cell("due"),
-        left => cell(format!("{:#}", jiff::SignedDuration::from_secs(left / 1_000_000))),
+        left => cell(span(left.unsigned_abs())),
     }
 }
 
@@ -192,8 +193,10 @@ fn cancel(args: &Cancel, app: &mut App) -> Outcome {
     let store = app.changing()?;
     store.cancel_timer(id)?;
     store.close()?;
-    app.out.note(format!("timer {id} is cancelled"));
-    Ok(())
+    if !app.out.is_table() {
+        return app.out.document(&json!({ "id": id.to_string(), "done": "cancelled" }));
+    }
+    app.out.line(format!("timer {}: cancelled", paint(NAME, id)))
 }
 
 fn fire(args: &Run, app: &mut App) -> Outcome {

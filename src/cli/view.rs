@@ -34,7 +34,7 @@ impl<'a> Events<'a> {
             View::Fork => &["#SEQ", "BRANCH", "TIME", "TYPE", "DATA"],
             View::All => &["#POSITION", "EVENT", "TIME", "TYPE", "DATA"],
         };
-        let table = out.is_table().then(|| Table::new(names, out.width()));
+        let table = out.is_table().then(|| Table::new(names, out.width()).spare(&["TIME"]));
         out.begin_list()?;
         Ok(Self { out, table, view })
     }

@@ -277,21 +277,22 @@ impl ConsumerConfig {
     /// Names and values, in words, for people and for comparison. The beginning is none of them.
     #[must_use]
     pub fn settings(&self) -> [(&'static str, String); 10] {
-        let globs = |patterns: &[Pattern]| {
+        let globs = |patterns: &[Pattern], without: &str| {
             let mut texts: Vec<String> = patterns.iter().map(Pattern::to_string).collect();
             texts.sort_unstable();
-            if texts.is_empty() { "none".to_owned() } else { texts.join(" ") }
+            if texts.is_empty() { without.to_owned() } else { texts.join(" ") }
         };
+        let span = |d: Duration| if d.is_zero() { "0s".to_owned() } else { format!("{d:?}") };
         [
             ("session", self.session.as_ref().map_or_else(|| "all".to_owned(), SessionId::to_string)),
-            ("pattern", globs(&self.types)),
-            ("except", globs(&self.except)),
+            ("pattern", globs(&self.types, "all")),
+            ("except", globs(&self.except, "none")),
             ("priority", self.priority.to_string()),
-            ("deadline", format!("{:?}", self.deadline)),
+            ("deadline", span(self.deadline)),
             ("max_deliveries", self.max_deliveries.to_string()),
             ("max_in_flight", self.max_in_flight.to_string()),
-            ("backoff", format!("{:?}", self.backoff)),
-            ("max_backoff", format!("{:?}", self.max_backoff)),
+            ("backoff", span(self.backoff)),
+            ("max_backoff", span(self.max_backoff)),
             ("max_letters", self.max_letters.to_string()),
         ]
     }

@@ -74,7 +74,8 @@ fn a_worker_made_of_commands_goes_through_everything() {
     assert_eq!(json(&shell, &["consumer", "nack", "mailer", &token])["done"], "to be delivered again");
     let (token, sequence, deliveries) = next(&shell);
     assert_eq!((sequence, deliveries), (2, 2));
-    shell.ok(&["consumer", "nack", "mailer", &token, "--delay", "60"]);
+    let last = json(&shell, &["consumer", "nack", "mailer", &token, "--delay", "60"]);
+    assert_eq!(last["done"], "set aside");
     let (token, sequence, _) = next(&shell);
     assert_eq!(sequence, 3);
     shell.ok(&["consumer", "park", "mailer", &token, "--reason", "no such host"]);
@@ -134,7 +135,7 @@ fn what_cannot_be_done_is_refused_with_its_code_and_a_way_out() {
         (4, "there is no consumer none", &["consumer", "next", "none"][..]),
         (4, "retold consumer add", &["consumer", "show", "none"]),
         (4, "there is no consumer none", &["consumer", "rm", "none"]),
-        (3, "with pattern mail.*, not none", &["consumer", "add", "mailer"]),
+        (3, "with pattern mail.*, not all", &["consumer", "add", "mailer"]),
         (7, "token is not one", &["consumer", "ack", "mailer", "x"]),
         (3, "another consumer's", &["consumer", "ack", "all", &token]),
         (7, "the last one there is", &["consumer", "add", "late", "--from", "99"]),

@@ -26,7 +26,8 @@ fn a_timer_is_made_listed_cancelled_and_fired() {
     assert_eq!(listed(), [id(&soon), id(&gone), id(&far)]);
     let table = shell.ok(&["timers", "ls", "-o", "table"]);
     assert!(table.contains("due") && table.contains("{\"n\": 1}") && table.contains("1h"), "{table}");
-    shell.ok(&["timers", "cancel", &id(&gone), "-q"]);
+    let cancelled = json(&shell.ok(&["timers", "cancel", &id(&gone), "-o", "json"]));
+    assert_eq!((&cancelled["id"], &cancelled["done"]), (&gone["id"], &"cancelled".into()));
     let again = shell.fails(4, &["timers", "cancel", &id(&gone)]);
     assert!(again.contains("there is no timer") && again.contains("retold timers ls"), "{again}");
     let fired = json(&shell.ok(&["timers", "run", "--once", "-o", "json"]));
