@@ -84,9 +84,8 @@ fn follow(size: &Size, idle: u64) -> Delay {
             at
         })
     };
-    for n in 0..idle {
-        drop(wait(store.follow(Follow::session(format!("idle-{n}")).unwrap())));
-    }
+    let idlers: Vec<_> =
+        (0..idle).map(|n| wait(store.follow(Follow::session(format!("idle-{n}")).unwrap()))).collect();
     let follower = wait(store.follow(Follow::branch("s").unwrap()));
     while waiting.load(Ordering::SeqCst) <= idle {
         std::thread::yield_now();
@@ -98,6 +97,9 @@ fn follow(size: &Size, idle: u64) -> Delay {
     }
     store.close().unwrap();
     let delivered = runtime.block_on(follower).unwrap();
+    for idler in idlers {
+        assert!(runtime.block_on(idler).unwrap().is_empty());
+    }
     assert_eq!(delivered.len(), acknowledged.len());
     Delay::of(&acknowledged, &delivered)
 }
