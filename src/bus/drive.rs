@@ -165,35 +165,36 @@ fn take(seat: &Arc<Seat>, heard: Heard) -> bool {
 
 /// Takes the letters that were sent again.
 async fn send_again(seat: &Arc<Seat>) {
-    let reading = seat.clone();
-    let read = seat.core.runtime.spawn_blocking(move || {
-        let letters = reading.letters.again()?;
-        let reader = reading.core.desk.reader()?;
-        let events =
-            letters.iter().map(|letter| reader.by_id(letter.id).and_then(|event| reader.shaped(event)));
-        Ok::<_, Error>(events.collect::<Vec<_>>())
-    });
-    let handler = &*seat.asked.name;
-    let events = match read.await {
-        Ok(Ok(events)) => events,
-        Ok(Err(error)) => {
-            tracing::warn!(handler, %error, "letters that were sent again could not be read");
-            return;
-        }
-        Err(_) => return,
-    };
-    for event in events {
-        match event {
-            Ok(event) => {
-                let place = event.place().clone();
-                let put = seat.work().lanes.take_again(&place, Heard::recorded(event).sent_again());
-                if put.is_some_and(|put| put.taken == Taken::Begin) {
-                    drop(seat.core.runtime.spawn(run(seat.clone(), place)));
-                }
-            }
+    let taking = seat.clone();
+    let taken = seat.core.runtime.spawn_blocking(move || take_letters_back(&taking));
+    if let Ok(Err(error)) = taken.await {
+        let handler = &*seat.asked.name;
+        tracing::warn!(handler, %error, "letters that were sent again could not be read");
+    }
+}
+
+fn take_letters_back(seat: &Arc<Seat>) -> Result<(), Error> {
+    let reader = seat.core.desk.reader()?;
+    for letter in seat.letters.again()? {
+        let event = match reader.by_id(letter.id).and_then(|event| reader.shaped(event)) {
+            Ok(event) => event,
             Err(error) => {
-                tracing::warn!(handler, %error, "a letter's event could not be read; it stays a letter")
+                let handler = &*seat.asked.name;
+                tracing::warn!(handler, %error, "a letter's event could not be read; it stays a letter");
+                continue;
             }
+        };
+        let place = event.place().clone();
+        let mut work = seat.work();
+        // Looked at under the lock: it may have been handled since, and a lane lets go only after the letter was written.
+        if !seat.letters.is_again(letter.position)? {
+            continue;
+        }
+        let put = work.lanes.take_again(&place, Heard::recorded(event).sent_again());
+        drop(work);
+        if put.is_some_and(|put| put.taken == Taken::Begin) {
+            drop(seat.core.runtime.spawn(run(seat.clone(), place)));
         }
     }
+    Ok(())
 }

@@ -193,6 +193,11 @@ impl Letterbox {
         Ok(letters)
     }
 
+    /// Whether this one was sent again and not handled yet, now.
+    pub(crate) fn is_again(&self, position: Position) -> Result<bool> {
+        is_again(&self.desk.reader()?.marks()?, &self.owner, position.get())
+    }
+
     /// Marks may not have been written: what is there is counted anew when it is opened again.
     pub(crate) fn forget(&self) {
         *lock(&self.known.positions) = None;
