@@ -2,9 +2,6 @@
 //! acknowledged, what was acknowledged with an append is recorded once, and letters are kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use retold::{
@@ -13,9 +10,7 @@ use retold::{
 };
 
 use crate::support::{Dice, soak};
-
-const STORE: &str = "RETOLD_CONSUMER_KILL_STORE";
-const SEED: &str = "RETOLD_CONSUMER_KILL_SEED";
+use crate::victim::{Victim, orders, tell};
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()
@@ -31,13 +26,6 @@ fn config() -> ConsumerConfig {
         .deadline(Duration::from_millis(300))
         .backoff(Duration::from_millis(1), Duration::from_millis(20))
         .max_deliveries(1_000)
-}
-
-/// One line to the parent, at once and whole.
-fn tell(line: &str) {
-    if std::io::stdout().lock().write_all(line.as_bytes()).is_err() {
-        std::process::exit(0);
-    }
 }
 
 /// Does one of the things that a worker can do. What has succeeded is told, and only then.
@@ -81,14 +69,8 @@ async fn work(consumer: Consumer, mut dice: Dice) {
 #[test]
 #[ignore = "the child process of the test below"]
 fn the_workers_that_are_killed() {
-    let Some(path) = std::env::var_os(STORE) else { return };
-    let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
+    let Some((path, seed)) = orders() else { return };
     let mut dice = Dice(seed);
-    // A child that fails must not look like one that was killed.
-    std::panic::set_hook(Box::new(|info| {
-        tell(&format!("\npanic {}\n", info.to_string().replace('\n', " ")));
-        std::process::exit(1);
-    }));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let store = settings(&mut dice).open(path).unwrap();
@@ -122,17 +104,6 @@ fn the_workers_that_are_killed() {
     });
 }
 
-fn spawn(path: &Path, seed: u64) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "consumer_kill::the_workers_that_are_killed", "--include-ignored", "--nocapture"])
-        .env(STORE, path)
-        .env(SEED, seed.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 /// What the parent heard.
 #[derive(Default)]
 struct Heard {
@@ -150,7 +121,7 @@ struct Heard {
 
 impl Heard {
     fn take(&mut self, line: &str) -> bool {
-        let words: Vec<&str> = line.trim_end().split(' ').collect();
+        let words: Vec<&str> = line.split(' ').collect();
         let number = |text: &str| text.parse::<u64>().unwrap();
         match *words.as_slice() {
             ["got", position, place, sequence] => {
@@ -176,7 +147,6 @@ impl Heard {
             ["with", position] => self.with.insert(number(position)),
             ["parked", position] => self.parked.insert(number(position)),
             ["replays", position] => self.replayed.insert(number(position)),
-            ["panic", ..] => panic!("the child failed: {line}"),
             _ => false,
         }
     }
@@ -219,24 +189,12 @@ fn killed_workers_lose_nothing_and_are_given_again_only_what_they_did_not_acknow
     let mut heard = Heard::default();
     let rounds = if soak() { 60 } else { 12 };
     for round in 0..rounds {
-        let mut child = spawn(&path, round);
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut victim = Victim::begin("consumer_kill::the_workers_that_are_killed", &path, round);
         let patience = if dice.one_in(10) { 0 } else { 1 + dice.under(200) };
-        let (mut line, mut said) = (String::new(), 0);
-        while said < patience {
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the child ended before it was killed");
-            said += u64::from(line == "\n" || heard.take(&line));
-            line.clear();
-        }
-        (0..dice.under(300_000)).for_each(|_| std::hint::spin_loop());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // What it had said before it died counts; half a line was not said.
-        while lines.read_line(&mut line).unwrap() > 0 {
-            if line.ends_with('\n') {
-                heard.take(&line);
-            }
-            line.clear();
+        victim.until(patience, |line| line.is_empty() || heard.take(line));
+        // What it had said before it died counts.
+        for line in victim.kill(&mut dice, 300_000) {
+            heard.take(&line);
         }
         if dice.one_in(3) && path.exists() {
             heard.check(&Store::open(&path).unwrap());

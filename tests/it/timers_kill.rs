@@ -2,30 +2,19 @@
 //! again on one store: every timer fires once, a cancelled one never, and what was spilled is there in order, once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use retold::bus::Spill;
 use retold::{Builder, Error, EventId, NewEvent, Query, Store};
 
 use crate::support::{Dice, explained, numbered, soak};
-
-const STORE: &str = "RETOLD_TIMERS_KILL_STORE";
-const SEED: &str = "RETOLD_TIMERS_KILL_SEED";
+use crate::victim::{Victim, orders, tell};
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()
         .settle_after(1 + dice.under(200) as usize, 1 << 20)
         .settle_when_idle(Duration::from_micros(dice.under(3_000)))
         .fast_recovery(dice.one_in(3))
-}
-
-fn tell(line: &str) {
-    if std::io::stdout().lock().write_all(line.as_bytes()).is_err() {
-        std::process::exit(0);
-    }
 }
 
 fn make_and_cancel(store: &Store, dice: &mut Dice) {
@@ -63,13 +52,8 @@ fn spill_and_drain(store: &Store, own: &str, dice: &mut Dice) {
 #[test]
 #[ignore = "the child process of the test below"]
 fn the_keeper_of_timers_that_is_killed() {
-    let Some(path) = std::env::var_os(STORE) else { return };
-    let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
+    let Some((path, seed)) = orders() else { return };
     let mut dice = Dice(seed);
-    std::panic::set_hook(Box::new(|info| {
-        tell(&format!("\npanic {}\n", info.to_string().replace('\n', " ")));
-        std::process::exit(1);
-    }));
     let store = settings(&mut dice).open(path).unwrap();
     Spill::beside(&store).unwrap().drain(&store).unwrap();
     tell("\n");
@@ -105,7 +89,7 @@ struct Heard {
 
 impl Heard {
     fn take(&mut self, line: &str) {
-        let words: Vec<&str> = line.trim_end().split(' ').collect();
+        let words: Vec<&str> = line.split(' ').collect();
         self.count += 1;
         match *words.as_slice() {
             ["made", id] => assert!(self.made.insert(id.parse().unwrap())),
@@ -121,7 +105,6 @@ impl Heard {
             ["known" | "spilled", id, session] => {
                 self.spilled.entry(session.to_owned()).or_default().push(id.parse().unwrap());
             }
-            ["panic", ..] => panic!("the child failed: {line}"),
             _ => {}
         }
     }
@@ -155,16 +138,6 @@ impl Heard {
     }
 }
 
-fn spawn(path: &Path, seed: u64) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["timers_kill::the_keeper_of_timers_that_is_killed", "--exact", "--ignored", "--nocapture"])
-        .env(STORE, path)
-        .env(SEED, seed.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
 /// Fires what is left, as a program does that is started again.
 fn settle_timers(store: &Store) {
     let begun = Instant::now();
@@ -183,24 +156,14 @@ fn kills_while_timers_and_spills_are_busy_fire_each_once_and_lose_nothing() {
     let (mut dice, mut heard) = (Dice(17), Heard::default());
     let rounds = if soak() { 120 } else { 12 };
     for seed in 0..rounds {
-        let mut child = spawn(&path, seed);
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let enough = 1 + dice.under(150);
-        let (mut line, mut said) = (String::new(), 0);
-        while said < enough {
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the child ended before it was killed");
+        let mut victim = Victim::begin("timers_kill::the_keeper_of_timers_that_is_killed", &path, seed);
+        victim.until(1 + dice.under(150), |line| {
+            heard.take(line);
+            line.contains(' ')
+        });
+        // What it said before it was killed counts.
+        for line in victim.kill(&mut dice, 1_000_000) {
             heard.take(&line);
-            said += u64::from(line.contains(' '));
-            line.clear();
-        }
-        (0..dice.under(1_000_000)).for_each(|_| std::hint::spin_loop());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // What it said before it was killed counts, up to a line that was cut.
-        let mut rest = String::new();
-        while lines.read_line(&mut rest).unwrap() > 0 && rest.ends_with('\n') {
-            heard.take(&rest);
-            rest.clear();
         }
         // Every other time the next child finds everything as the kill left it.
         if seed % 2 == 0 || seed + 1 == rounds {
