@@ -10,12 +10,11 @@ use super::heard::Heard;
 use super::nowait;
 use super::publish::branch_of;
 use super::seat::{Phase, deadline, over};
-use super::tickets::lock;
 use super::timers::{self, Timer, TimersRunning, When};
 use crate::error::{Error, Result};
 use crate::event::{Address, Filter, NewEvent, Pattern};
 use crate::follow::{Follow, Following, unblocked};
-use crate::store::Store;
+use crate::store::{Store, lock};
 
 /// Programs react to events: handlers in this process, over one store.
 ///

@@ -13,11 +13,11 @@ use super::listen::Ears;
 use super::nowait::Nowait;
 use super::seat::{Phase, Seat};
 use super::spill::Spill;
-use super::tickets::{Tickets, lock};
+use super::tickets::Tickets;
 use super::timers::TimersRunning;
 use crate::error::{Error, Result};
 use crate::limits::MAX_HANDLERS;
-use crate::store::Desk;
+use crate::store::{Desk, lock};
 
 /// All handlers, in the order in which they subscribed.
 #[derive(Debug, Default)]

@@ -12,10 +12,10 @@ use super::heard::Heard;
 use super::lane::Taken;
 use super::run::run;
 use super::seat::{Phase, Seat};
-use super::tickets::lock;
 use crate::error::Error;
 use crate::event::Event;
 use crate::follow::{Followed, Following};
+use crate::store::lock;
 
 pub(super) async fn drive(seat: Arc<Seat>, mut following: Following, mut told: mpsc::Receiver<Heard>) {
     let mut phase = seat.phase.subscribe();

@@ -11,10 +11,9 @@ use super::persist::Persistence;
 use super::publish::{branch_of, publish};
 use super::spill::is_of_the_event;
 use super::subscribe::{Subscribe, Subscription};
-use super::tickets::lock;
 use crate::error::{Error, Result};
 use crate::event::{Address, NewEvent, Payload, Place};
-use crate::store::Receipt;
+use crate::store::{Receipt, lock};
 
 /// What a component emits its events with: made once, with what all of them have in common. Emitting never breaks the
 /// component: whatever happens to the store, it is told what became of its event and goes on.

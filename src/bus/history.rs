@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use super::heard::Heard;
-use super::tickets::lock;
 use crate::event::Filter;
 use crate::limits::{HISTORY_BYTES, HISTORY_NAMES};
+use crate::store::lock;
 
 /// Bounded in events and in bytes of their records.
 #[derive(Debug)]

@@ -17,11 +17,10 @@ use super::persist::{Persistence, durability};
 use super::publish::{branch_of, ephemeral};
 use super::seat::{Phase, deadline, over};
 use super::spill::{Spill, is_of_the_event};
-use super::tickets::lock;
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
 use crate::limits::{NOWAIT_GROUP, SPILL_LOOK_MS};
-use crate::store::{Batch, Durability};
+use crate::store::{Batch, Durability, lock};
 
 /// What waits to be written.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use super::current;
 use super::heard::Heard;
 use super::persist::{Persistence, durability};
 use super::seat::{Phase, Seat, deadline};
-use super::tickets::{Held, lock};
+use super::tickets::Held;
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Expect, Invalid, NewEvent, Place};
+use crate::event::{Address, EventId, Expect, NewEvent, Place};
 use crate::follow::unblocked;
-use crate::store::{Batch, Receipt};
+use crate::store::{Batch, Receipt, lock};
 
 /// What became of published events.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,13 +91,7 @@ impl Bus {
 
 /// The branch that events are to go to.
 pub(super) fn branch_of(address: Address) -> Result<Place> {
-    match address.sequence() {
-        None => Ok(address.place().clone()),
-        Some(_) => {
-            let reason = format!("`{address}` names an event; events are published to a branch");
-            Err(Invalid::new("address", reason).into())
-        }
-    }
+    Ok(address.branch_only("events are published to a branch")?.clone())
 }
 
 pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent>) -> Result<Published> {

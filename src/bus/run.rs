@@ -11,12 +11,11 @@ use super::handler::Ended;
 use super::heard::Heard;
 use super::lane::{Input, Step};
 use super::seat::{Phase, Seat};
-use super::tickets::lock;
 use crate::consumer::Letter;
 use crate::error::{Error, Result};
 use crate::event::{Place, Timestamp};
 use crate::limits::{LANE_PAGE, MAX_STUCK};
-use crate::store::{Marks, Range};
+use crate::store::{Marks, Range, lock};
 
 /// What the runner knows of the event at the head of its lane.
 #[derive(Default)]

@@ -16,11 +16,10 @@ use super::heard::Heard;
 use super::lanes::Lanes;
 use super::metrics::Metrics;
 use super::route::Route;
-use super::tickets::lock;
 use crate::consumer::Letterbox;
 use crate::event::Place;
 use crate::limits::{HANDLER_EVENTS, LANE_EVENTS, MAX_STUCK};
-use crate::store::Reader;
+use crate::store::{Reader, lock};
 
 /// Whether a handler goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

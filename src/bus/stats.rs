@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::bus::Bus;
 use super::history::HistoryCounts;
 use super::seat::{Phase, Seat};
-use super::tickets::lock;
+use crate::store::lock;
 
 /// A handler, as a listing shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,8 @@ pub struct HandlerStats {
     pub letters: u64,
     /// Letters that are kept now.
     pub letters_kept: usize,
+    /// Letters that newer ones pushed out since the store was opened.
+    pub letters_pushed_out: u64,
     /// Events that could not be read in their newest shape.
     pub unreadable: u64,
     /// Ephemeral events that found no room.
@@ -85,6 +87,7 @@ impl HandlerStats {
             timeouts: m.timeouts.load(Relaxed),
             letters: m.letters.load(Relaxed),
             letters_kept: seat.letters.len(),
+            letters_pushed_out: seat.letters.pushed_out(),
             unreadable: m.unreadable.load(Relaxed),
             ephemeral_dropped: m.ephemeral_dropped.load(Relaxed),
             queue,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
@@ -14,7 +14,7 @@ use super::owner::Owner;
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::limits::MAX_LISTING;
-use crate::store::{Desk, Marks, MarksView, Rows, Shelf, Store};
+use crate::store::{Desk, Marks, MarksView, Rows, Shelf, Store, lock};
 
 const LETTER: u8 = b'l';
 const AGAIN: u8 = b'a';
@@ -48,10 +48,6 @@ fn read(view: &MarksView, owner: &Owner, position: u64) -> Result<Option<Letter>
 fn positions(view: &MarksView, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
     let rows = view.rows(Shelf::Letters, &Rows::under(&under(sort, owner), usize::MAX))?;
     Ok(rows.iter().filter_map(|row| named(&row.key)).map(|(_, position)| position).collect())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is known in memory of the letters of one owner.
@@ -91,7 +87,6 @@ pub(crate) struct Letterbox {
     max: usize,
 }
 
-#[allow(dead_code, reason = "consumers and the bus take it up")]
 impl Letterbox {
     /// Counts what is there. At most `max` letters are kept: one more pushes out the one with the lowest position.
     pub(crate) fn open(desk: &Desk, owner: Owner, max: usize) -> Result<Self> {
@@ -168,10 +163,6 @@ impl Letterbox {
         there.iter().for_each(|position| self.remove(marks, *position));
         *lock(&self.known.positions) = Some(BTreeSet::new());
         there.len()
-    }
-
-    pub(crate) fn get(&self, position: Position) -> Result<Option<Letter>> {
-        read(&self.desk.reader()?.marks()?, &self.owner, position.get())
     }
 
     /// Those that were sent again and not handled yet, in the order of their positions.

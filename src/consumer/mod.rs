@@ -24,7 +24,6 @@ pub use config::ConsumerConfig;
 pub use handle::{Consumer, Delivery};
 pub use info::{ConsumerInfo, Outstanding};
 pub use letter::Letter;
-#[allow(unused_imports, reason = "the bus takes it up")]
 pub(crate) use letters::Letterbox;
 pub use owner::{Owner, OwnerKind};
 pub use token::Token;

@@ -55,6 +55,14 @@ impl Address {
     pub fn sequence(&self) -> Option<Sequence> {
         self.sequence
     }
+
+    /// The branch of an address that is to name no event. `instead` says what is done with a branch.
+    pub(crate) fn branch_only(&self, instead: &str) -> Result<&Place, Invalid> {
+        match self.sequence {
+            None => Ok(&self.place),
+            Some(_) => Err(Invalid::new("address", format!("`{self}` names an event; {instead}"))),
+        }
+    }
 }
 
 impl From<Place> for Address {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::store::{Query, Store};
 
-/// Runs a blocking read on tokio's blocking threads. Outside a runtime it runs where it is: there is no worker that
+/// Runs what blocks on tokio's blocking threads. Outside a runtime it runs where it is: there is no worker that
 /// others need.
 pub(crate) async fn unblocked<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -18,7 +18,7 @@ pub(crate) async fn unblocked<T: Send + 'static>(
         Err(_) => work(),
         Ok(runtime) => match runtime.spawn_blocking(work).await {
             Ok(result) => result,
-            Err(e) => Err(Error::storage(format!("a read was stopped with its runtime: {e}"))),
+            Err(e) => Err(Error::storage(format!("it was stopped with its runtime: {e}"))),
         },
     }
 }

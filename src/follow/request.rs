@@ -1,6 +1,6 @@
 use super::Cursor;
 use crate::error::{Error, Result};
-use crate::event::{Address, Filter, Invalid, Place, Position, Sequence, SessionId, Timestamp};
+use crate::event::{Address, Filter, Place, Position, Sequence, SessionId, Timestamp};
 use crate::store::Shape;
 
 /// What to follow, from where on, and which events of it.
@@ -47,11 +47,8 @@ impl Follow {
         Error: From<A::Error>,
     {
         let address = address.try_into()?;
-        if address.sequence().is_some() {
-            let reason = format!("`{address}` names an event; a branch is followed, from a sequence on");
-            return Err(Invalid::new("address", reason).into());
-        }
-        Ok(Self::new(Scope::Branch(address.place().clone())))
+        let place = address.branch_only("a branch is followed, from a sequence on")?.clone();
+        Ok(Self::new(Scope::Branch(place)))
     }
 
     /// All branches of one session, also those that are made later, in global order. The session need not exist yet.

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::fold::Scope;
 use super::keys::{self, ParkedRow};
 use super::read::generations;
-use super::run::{Runner, lock};
+use super::run::Runner;
 use super::task::Progress;
 use crate::error::Result;
 use crate::event::{Position, Timestamp};
 use crate::limits::MAX_LISTING;
-use crate::store::{MarksView, Rows, Shelf, Store};
+use crate::store::{MarksView, Rows, Shelf, Store, lock};
 
 /// One projection of a store.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
     PROJECT_REST_MS,
 };
-use crate::store::{Behind, Branch, Desk, Marks, Positions, Reader, Shelf, Store};
+use crate::store::{Behind, Branch, Desk, Marks, Positions, Reader, Shelf, Store, lock};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
@@ -37,10 +37,6 @@ impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Runner")
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Runner {

@@ -11,13 +11,13 @@ use super::keys::{self, Built, Key, ParkedRow, to_json};
 use super::lane::Lane;
 use super::raise::Raise;
 use super::read::generations;
-use super::run::{lock, put_current};
+use super::run::put_current;
 use super::status::Status;
 use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
 use crate::event::Address;
 use crate::limits::PROJECT_FLUSH_ROWS;
-use crate::store::{Desk, Marks, Rows, Shelf};
+use crate::store::{Desk, Marks, Rows, Shelf, lock};
 
 /// A rebuild that goes on.
 struct Building {

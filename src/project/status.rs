@@ -1,9 +1,10 @@
 //! What others see of a projection that runs.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::task::Task;
+use crate::store::lock;
 
 #[derive(Debug, Default)]
 pub(super) struct Status {
@@ -13,10 +14,6 @@ pub(super) struct Status {
     task: Mutex<Option<Arc<Task>>>,
     /// Why it does not go on.
     failed: Mutex<Option<String>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Status {

@@ -7,11 +7,11 @@ use super::apply::Fold;
 use super::bell::Order;
 use super::fold::{AnyState, DynProjection, Projection, Scope};
 use super::read::{Found, Source, Stop};
-use super::run::{Runner, lock};
+use super::run::Runner;
 use super::status::Status;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, MAIN, SessionId, Timestamp};
-use crate::store::{Branch, Positions, Range, Reader, Store};
+use crate::store::{Branch, Positions, Range, Reader, Store, lock};
 
 /// A state, and what it is the state of.
 #[derive(Clone, Debug, PartialEq)]

@@ -65,11 +65,8 @@ impl Batch {
         Error: From<A::Error>,
     {
         let address = address.try_into()?;
-        if address.sequence().is_some() {
-            let reason = format!("`{address}` names an event; events are appended to a branch");
-            return Err(Invalid::new("address", reason).into());
-        }
-        self.parts.push((address.place().clone(), expect, events.into()));
+        let place = address.branch_only("events are appended to a branch")?.clone();
+        self.parts.push((place, expect, events.into()));
         Ok(self)
     }
 

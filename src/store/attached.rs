@@ -26,7 +26,6 @@ impl Attached {
 impl Desk {
     /// The value of this type that belongs to the store, made when it is first asked for. `make` must not ask for
     /// another.
-    #[allow(dead_code, reason = "consumers and the bus take it up")]
     pub(crate) fn attached<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         self.shared().attached.get_or_make(make)
     }

@@ -19,7 +19,6 @@ use crate::error::Result;
 
 /// Which table of marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(dead_code, reason = "the bus and the schemas take theirs up")]
 pub(crate) enum Shelf {
     Snapshots,
     Checkpoints,

@@ -60,6 +60,7 @@ pub use query::{Page, Query};
 pub(crate) use read::{Range, Reader};
 pub(crate) use shape::{Shape, newest};
 pub use survey::{Becomes, Old, Survey};
+pub(crate) use sync::lock;
 pub use upgrade::Upgraded;
 use verbs::Handle;
 pub use verbs::Store;

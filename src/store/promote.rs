@@ -45,13 +45,10 @@ impl Store {
     }
 
     fn promotion(&self, address: &Address) -> Result<Batch> {
-        if address.sequence().is_some() {
-            let reason = format!("`{address}` names an event; a branch is promoted as a whole");
-            return Err(Invalid::new("address", reason).into());
-        }
+        let place = address.branch_only("a branch is promoted as a whole")?;
         let reader = self.reader()?;
         super::trouble::guarded(|| {
-            let branch = reader.branch(address.place())?;
+            let branch = reader.branch(place)?;
             let parent = match reader.info_of(&branch)?.parent {
                 Some((parent, _)) => Address::new(address.session().clone(), parent),
                 None => {

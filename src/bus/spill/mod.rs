@@ -145,11 +145,8 @@ impl Spill {
         Error: From<A::Error>,
     {
         let address = address.try_into()?;
-        if address.sequence().is_some() {
-            let reason = format!("`{address}` names an event; events are appended to a branch");
-            return Err(Invalid::new("address", reason).into());
-        }
-        let line = line::print(address.place(), event)?;
+        let place = address.branch_only("events are appended to a branch")?;
+        let line = line::print(place, event)?;
         self.put_lines(&[line]).map(|_| ())
     }
 

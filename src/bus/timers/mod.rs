@@ -16,7 +16,8 @@ use std::time::Duration;
 use self::desk::Registry;
 use self::row::{Family, Row};
 use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Invalid, NewEvent, Place, Timestamp};
+use crate::event::{Address, EventId, NewEvent, Place, Timestamp};
+use crate::follow::unblocked;
 use crate::limits::MAX_LISTING;
 use crate::store::{Desk, Store};
 
@@ -224,21 +225,5 @@ where
     A: TryInto<Address>,
     Error: From<A::Error>,
 {
-    let address = address.try_into()?;
-    if address.sequence().is_some() {
-        let reason = format!("`{address}` names an event; events are appended to a branch");
-        return Err(Invalid::new("address", reason).into());
-    }
-    Ok(address.place().clone())
-}
-
-/// Runs what blocks where that is allowed.
-async fn unblocked<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
-        Err(_) => work(),
-        Ok(runtime) => match runtime.spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(e) => Err(Error::storage(format!("it was stopped with its runtime: {e}"))),
-        },
-    }
+    Ok(address.try_into()?.branch_only("events are appended to a branch")?.clone())
 }
