@@ -44,6 +44,7 @@ mod types;
 mod verify;
 mod view;
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ use crate::schema::Validation;
 use crate::wire::Exit;
 use failure::{Failure, Outcome};
 use output::{Color, Format, Out};
+use style::paint;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::White.on_default().bold())
@@ -222,6 +224,8 @@ struct App {
     /// The file of users' types.
     types: Option<PathBuf>,
     settings: Settings,
+    /// What stores that were opened to be read had to go without.
+    damage: RefCell<Vec<String>>,
 }
 
 /// Runs the program with the arguments of the process.
@@ -268,12 +272,21 @@ fn run(cli: Cli) -> Exit {
         wait: cli.global.wait,
         types: settings.types().map(Into::into),
         settings,
+        damage: RefCell::default(),
     };
     let done = dispatch(cli.verb, &mut app);
     // What was printed before an error is handed over before the error is told.
     let finished = app.out.finish();
+    let damage = app.damage.take();
     match done.and(finished) {
-        Ok(()) => Exit::Done,
+        Ok(()) if damage.is_empty() => Exit::Done,
+        Ok(()) => {
+            for damage in damage {
+                app.out.say(format!("{} {damage}", paint(style::ERROR, "damaged:")));
+            }
+            app.out.note("What lies before it was read as it is; what comes after it is missing.");
+            Exit::Corrupt
+        }
         Err(failure) => {
             app.out.failure(&failure);
             failure.exit()

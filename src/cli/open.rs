@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::App;
+use super::table::clean;
 use crate::error::{Error, Result};
 use crate::event::Catalogue;
 use crate::store::{Builder, Store};
@@ -25,7 +26,9 @@ impl App {
 
     /// To read: several processes may.
     pub(super) fn reading(&self) -> Result<Store> {
-        waited(self.builder()?.read_only(), &self.store, self.wait)
+        let store = waited(self.builder()?.read_only(), &self.store, self.wait)?;
+        self.damage.borrow_mut().extend(store.damage().iter().map(|d| clean(&d.to_string())));
+        Ok(store)
     }
 
     /// To change what is there.

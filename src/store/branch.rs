@@ -5,9 +5,10 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use redb::ReadTransaction;
 
+use super::lookup;
 use super::tables::{BRANCHES, LINES};
 use super::tail::Tail;
-use super::trouble::{Trouble, corrupt};
+use super::trouble::corrupt;
 use crate::codec::BranchRow;
 use crate::error::{Error, Result};
 use crate::event::{Place, Sequence};
@@ -120,7 +121,11 @@ impl Branches {
         }
         let txn = txn()?;
         let names = (place.session.as_str(), place.branch.as_str());
-        let Some(number) = txn.open_table(BRANCHES).told()?.get(names).told()?.map(|n| n.value()) else {
+        let table = lookup::open(&txn, BRANCHES)?;
+        let Some(number) = lookup::get(&table, names)?.map(|n| n.value()) else {
+            for (names, number) in lookup::neighbours(&table, names)? {
+                belongs(names.value(), number.value(), &txn)?;
+            }
             return Ok(None);
         };
         let branch = self.by_number(number, tail, &txn)?;
@@ -157,9 +162,19 @@ impl Branches {
     }
 }
 
+/// Whether names lead to the number that has them. A row that cannot be read proves nothing: its own reader is told.
+pub(super) fn belongs(names: (&str, &str), number: u64, txn: &ReadTransaction) -> Result<()> {
+    match read_line(number, txn) {
+        Ok(row) if (row.place.session.as_str(), row.place.branch.as_str()) != names => {
+            Err(corrupt(format!("branch {}", row.place), "its name in the index is damaged"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn read_line(number: u64, txn: &ReadTransaction) -> Result<BranchRow> {
-    let table = txn.open_table(LINES).told()?;
-    let row = table.get(number).told()?;
+    let table = lookup::open(txn, LINES)?;
+    let row = lookup::get(&table, number)?;
     let row =
         row.ok_or_else(|| corrupt(format!("branch number {number}"), "it is referred to and missing"))?;
     BranchRow::decode(number, row.value())

@@ -1,27 +1,28 @@
 //! A group of jobs becomes one commit: decided, written to the journal, synced, put in the tail, told, and only then
 //! answered.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadTransaction};
+use redb::ReadTransaction;
 use tracing::{debug, error};
 
 use super::append::{Durability, Facts, Known, Plan, Planned};
 use super::branch::Branch;
+use super::db::Db;
+use super::ids::{Beside, find_id, knows};
 use super::layer::Layer;
 use super::marks::Marks;
 use super::read::{settled_event, settled_head};
 use super::ring::Ring;
 use super::settle::{Item, settle_into};
 use super::settler::Order;
-use super::shared::{Db, Shared};
+use super::shared::Shared;
 use super::sync::{read, write};
-use super::tables::IDS;
 use super::tail::Tail;
-use super::trouble::{Trouble, guarded};
+use super::trouble::{corrupt, guarded};
 use super::writer::{Done, Job, Work, answer_all};
 use crate::codec::{Counts, FrameBuilder};
 use crate::error::{Error, Result};
@@ -34,8 +35,10 @@ pub(super) struct Core {
     pub(super) next_branch: u64,
     ring: Ring,
     /// Settled heads that were asked for lately, as of so many settles.
-    heads: RefCell<HashMap<u64, u64>>,
+    heads: RefCell<Remembered<u64>>,
     heads_of: u64,
+    /// Branches whose last settled event is known to the index of ids.
+    indexed: RefCell<Remembered<()>>,
     /// Since when something is committed that no sync has made durable.
     unsynced: Option<Instant>,
     /// Marks are committed that no sync has made durable.
@@ -51,6 +54,7 @@ impl Core {
             ring,
             heads: RefCell::default(),
             heads_of: 0,
+            indexed: RefCell::default(),
             unsynced: None,
             unsynced_marks: false,
             last_group: 0,
@@ -82,9 +86,29 @@ struct StoreFacts<'a> {
     tail: &'a Tail,
     core: &'a Core,
     txn: OnceCell<Arc<ReadTransaction>>,
+    /// An id was looked up and not found: whether that can be believed depends on the index.
+    looked_up: Cell<bool>,
 }
 
 impl StoreFacts<'_> {
+    /// The index knows the last event of a branch, which is what a retry after a crash mostly repeats. Looked at once
+    /// for each branch: damage comes between two runs.
+    fn is_indexed(&self, branch: &Branch, head: u64) -> Result<()> {
+        if self.core.indexed.borrow().get(&branch.number).is_some() {
+            return Ok(());
+        }
+        let txn = self.txn()?;
+        // An event that cannot be read says nothing of its id.
+        if let Ok(event) = settled_event(&txn, branch.number, &branch.place, head, None)
+            && !knows(&txn, branch.number, &event)?
+        {
+            let reason = "id index entry missing or wrong; a retry cannot be told from a new event";
+            return Err(corrupt(event.address(), reason));
+        }
+        self.core.indexed.borrow_mut().keep(branch.number, ());
+        Ok(())
+    }
+
     fn txn(&self) -> Result<Arc<ReadTransaction>> {
         if let Some(txn) = self.txn.get() {
             return Ok(txn.clone());
@@ -103,14 +127,16 @@ impl Facts for StoreFacts<'_> {
         if let Some(head) = self.tail.head(branch.number) {
             return Ok(head);
         }
-        if let Some(head) = self.core.heads.borrow().get(&branch.number) {
-            return Ok(*head);
-        }
-        let head = match self.tail.born_number(branch.number) {
-            Some(_) => branch.fork,
-            None => settled_head(&*self.txn()?, branch.number)?.map_or(branch.fork, |row| row.head),
+        let kept = self.core.heads.borrow().get(&branch.number).copied();
+        let head = match (kept, self.tail.born_number(branch.number)) {
+            (Some(head), _) => head,
+            (None, Some(_)) => branch.fork,
+            (None, None) => settled_head(&*self.txn()?, branch.number)?.map_or(branch.fork, |row| row.head),
         };
-        self.core.keep_head(branch.number, head);
+        if self.looked_up.get() && head > branch.fork {
+            self.is_indexed(branch, head)?;
+        }
+        self.core.heads.borrow_mut().keep(branch.number, head);
         Ok(head)
     }
 
@@ -129,24 +155,37 @@ impl Facts for StoreFacts<'_> {
             return Ok(None);
         }
         let txn = self.txn()?;
-        let Some((number, sequence)) =
-            txn.open_table(IDS).told()?.get(id.bytes()).told()?.map(|row| row.value())
-        else {
-            return Ok(None);
-        };
-        let branch = self.shared.branches.by_number(number, self.tail, &txn)?;
-        let event = settled_event(&txn, number, &branch.place, sequence, Some(id))?;
-        Ok(Some(known(number, &event)))
+        let place = |number| Ok(self.shared.branches.by_number(number, self.tail, &txn)?.place.clone());
+        let found = find_id(&txn, id, Beside::Near, place)?;
+        self.looked_up.set(true);
+        Ok(found.map(|(number, event)| known(number, &event)))
     }
 }
 
-impl Core {
-    fn keep_head(&self, branch: u64, head: u64) {
-        let mut heads = self.heads.borrow_mut();
-        if heads.len() >= BRANCH_CACHE {
-            heads.clear();
+/// What is remembered of branches, by number, until there are too many.
+#[derive(Debug)]
+struct Remembered<T>(HashMap<u64, T>);
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T> Remembered<T> {
+    fn get(&self, branch: &u64) -> Option<&T> {
+        self.0.get(branch)
+    }
+
+    fn keep(&mut self, branch: u64, value: T) {
+        if self.0.len() >= BRANCH_CACHE {
+            self.0.clear();
         }
-        heads.insert(branch, head);
+        self.0.insert(branch, value);
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -249,7 +288,8 @@ impl Shared {
         if std::mem::replace(&mut core.heads_of, tail.settles()) != tail.settles() {
             core.heads.borrow_mut().clear();
         }
-        let facts = StoreFacts { shared: self, db, tail: &tail, core, txn: OnceCell::new() };
+        let (txn, looked_up) = (OnceCell::new(), Cell::new(false));
+        let facts = StoreFacts { shared: self, db, tail: &tail, core, txn, looked_up };
         let mut plan = Plan::new(tail.committed() + 1, core.next_branch, now);
         let answers = group
             .iter()
@@ -274,9 +314,9 @@ impl Shared {
         marks: &[&Marks],
         Wanted { now, durable, force, marks_last }: Wanted,
     ) -> Result<bool, Failed> {
-        let Db::Writable(Some(db)) = db else {
+        if self.read_only() {
             return Err(Error::ReadOnly { path: self.name.clone() }.into());
-        };
+        }
         self.note_settled(core)?;
         let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
         let too_large = frame.as_ref().is_some_and(|frame| !core.ring.takes(frame.len()));
@@ -314,7 +354,7 @@ impl Shared {
     fn settle_all(
         &self,
         core: &mut Core,
-        db: &Database,
+        db: &Db,
         plan: &Plan,
         new: &[(u64, Event)],
         marks: &[&Marks],
@@ -335,33 +375,27 @@ impl Shared {
             Ok(txn)
         })
         .map_err(Failed::from)
-        .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
+        .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
         core.ring.release();
         core.unsynced_marks = false;
         Ok(())
     }
 
     /// Marks alone, in a transaction of their own; also the durable one that relaxed marks still wait for.
-    fn write_marks(
-        &self,
-        core: &mut Core,
-        db: &Database,
-        marks: &[&Marks],
-        durable: bool,
-    ) -> Result<(), Failed> {
+    fn write_marks(&self, core: &mut Core, db: &Db, marks: &[&Marks], durable: bool) -> Result<(), Failed> {
         if marks.is_empty() && !(durable && core.unsynced_marks) {
             return Ok(());
         }
         guarded(|| {
-            let mut txn = self.begin_settle(db, durable && self.options.fast_recovery)?;
-            if !durable {
-                txn.set_durability(redb::Durability::None).told()?;
-            }
+            let txn = match durable {
+                true => self.begin_settle(db, self.options.fast_recovery)?,
+                false => self.begin_relaxed(db)?,
+            };
             marks.iter().try_for_each(|m| m.write(&txn))?;
             Ok(txn)
         })
         .map_err(Failed::from)
-        .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
+        .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
         core.unsynced_marks = !durable;
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use redb::Database;
 use tracing::info;
 
 use super::builder::{Mode, Options};
+use super::db::Db;
 use super::layout::{initialise, lay_out};
 use super::open::{file_backend, not_a_store, open_tables, storage_of};
 use crate::error::{Error, Result};
@@ -76,7 +76,7 @@ impl Draft {
     }
 
     /// Lays out a store in the draft, lets its tables be filled, and syncs it.
-    pub(super) fn write(&self, options: &Options, fill: impl FnOnce(&Database) -> Result<()>) -> Result<()> {
+    pub(super) fn write(&self, options: &Options, fill: impl FnOnce(&Db) -> Result<()>) -> Result<()> {
         let failed = |e: io::Error| self.failed(&e);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&self.path);
         let file = file.map_err(failed)?;

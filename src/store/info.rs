@@ -1,10 +1,9 @@
 //! What a store is, in figures.
 
-use redb::ReadableTableMetadata;
-
+use super::lookup;
 use super::sync::read;
 use super::tables::EVENTS;
-use super::trouble::{Trouble, guarded};
+use super::trouble::guarded;
 use super::upgrade::count;
 use super::verbs::Store;
 use crate::codec::FORMAT;
@@ -76,7 +75,7 @@ impl Store {
                 branches: counts.branches,
                 events: committed,
                 in_journal,
-                chunks: txn.open_table(EVENTS).told()?.len().told()?,
+                chunks: lookup::len(&lookup::open(&txn, EVENTS)?)?,
                 committed: Position::new(committed),
                 payload_bytes: counts.payload_bytes,
                 file_bytes: std::fs::metadata(&reader.shared.name).ok().map(|m| m.len()),

@@ -3,14 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
-use redb::{Database, StorageBackend};
+use redb::StorageBackend;
 
 use super::backend::Shifted;
+use super::db::Db;
 use super::ring::Region;
 use super::settle::create_tables;
 use super::tables::{META, META_KEY};
-use super::trouble::Trouble;
 use super::upgrade::Upgraded;
+use super::verify::Problem;
 use crate::codec::{Counts, FORMAT, FileHeader, HEADER_BYTES, JournalMark, Meta};
 use crate::error::Result;
 use crate::event::{StoreId, Timestamp};
@@ -27,6 +28,8 @@ pub(super) struct Storage {
     pub(super) header: FileHeader,
     /// What became of an older file.
     pub(super) upgraded: Option<Upgraded>,
+    /// What is wrong with the header.
+    pub(super) damage: Vec<Problem>,
 }
 
 impl Storage {
@@ -82,9 +85,11 @@ fn draw_secret() -> [u8; 16] {
 }
 
 /// The tables of a new store.
-pub(super) fn initialise(db: &Database) -> Result<()> {
-    let mut txn = db.begin_write().told()?;
-    txn.set_quick_repair(true);
+pub(super) fn initialise(db: &Db) -> Result<()> {
+    let txn = db.begin_write(|txn| {
+        txn.set_quick_repair(true);
+        Ok(())
+    })?;
     create_tables(&txn)?;
     let meta = Meta {
         format: FORMAT,
@@ -95,6 +100,6 @@ pub(super) fn initialise(db: &Database) -> Result<()> {
         journal: JournalMark { at: 0, next: 1, chain: 0 },
         counts: Counts::default(),
     };
-    txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
-    txn.commit().told()
+    txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
+    txn.commit()
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::branch::Branch;
+use super::branch::{Branch, belongs};
+use super::lookup;
 use super::read::{Lazy, Reader, settled_head};
 use super::sync::read;
 use super::tables::BRANCHES;
-use super::trouble::Trouble;
 use crate::error::Result;
 use crate::event::{BranchName, Place, Sequence, SessionId, Timestamp};
 
@@ -98,11 +98,12 @@ impl Reader {
             let wanted = |b: &&Arc<Branch>| after.is_none_or(|a| b.place.session > *a);
             places.extend(tail.births().filter(wanted).map(|b| ((*b.place).clone(), ())));
         }
-        let table = txn.get()?.open_table(BRANCHES).told()?;
+        let table = lookup::open(&*txn.get()?, BRANCHES)?;
         let start = after.map_or("", SessionId::as_str);
         let (mut seen, mut current) = (0, None::<SessionId>);
-        for row in table.range((start, "")..).told()? {
-            let (key, _) = row.told()?;
+        self.nothing_before(&table, (start, ""), txn)?;
+        for row in lookup::rows(&table, (start, "")..)? {
+            let (key, _) = row?;
             let (session, branch) = key.value();
             if after.is_some_and(|a| a.as_str() == session) {
                 continue;
@@ -141,16 +142,31 @@ impl Reader {
             );
         }
         let txn = Lazy::new(&self.db);
-        let table = txn.get()?.open_table(BRANCHES).told()?;
-        for row in table.range((session.as_str(), "")..).told()? {
-            let (key, _) = row.told()?;
+        let table = lookup::open(&*txn.get()?, BRANCHES)?;
+        self.nothing_before(&table, (session.as_str(), ""), &txn)?;
+        for row in lookup::rows(&table, (session.as_str(), "")..)? {
+            let (key, number) = row?;
             let (owner, branch) = key.value();
             if owner != session.as_str() {
+                belongs(key.value(), number.value(), &*txn.get()?)?;
                 break;
             }
             found.insert(Place::new(session.clone(), BranchName::new(branch)?), ());
         }
         found.into_keys().filter_map(|place| self.find(&place).transpose()).collect()
+    }
+
+    /// A name that is damaged may lie before those that it belongs to.
+    fn nothing_before(
+        &self,
+        table: &redb::ReadOnlyTable<(&'static str, &'static str), u64>,
+        names: (&str, &str),
+        txn: &Lazy<'_>,
+    ) -> Result<()> {
+        match lookup::rows(table, ..names)?.next_back().transpose()? {
+            None => Ok(()),
+            Some((names, number)) => belongs(names.value(), number.value(), &*txn.get()?),
+        }
     }
 
     /// What a listing says of a branch.

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{ReadTransaction, TableDefinition};
 
 use super::append::Durability;
+use super::db::WriteTxn;
+use super::lookup;
 use super::read::Reader;
 use super::tables::{CHECKPOINTS, CONSUMERS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
-use super::trouble::{Trouble, guarded, malformed};
+use super::trouble::malformed;
 use crate::codec::{decode_mark, encode_mark};
 use crate::error::Result;
 
@@ -46,6 +48,11 @@ impl Shelf {
     /// Mixed into the seal, so that a row is not read on another shelf.
     fn number(self) -> u8 {
         self as u8
+    }
+
+    /// Whether a row that is lost without a word changes an answer. States are folded again.
+    fn is_needed(self) -> bool {
+        self != Self::Snapshots
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -117,18 +124,18 @@ impl Marks {
         if self.relaxed { Durability::Relaxed } else { Durability::Durable }
     }
 
-    pub(super) fn write(&self, txn: &WriteTransaction) -> Result<()> {
+    pub(super) fn write(&self, txn: &WriteTxn<'_>) -> Result<()> {
         let mut rows = self.rows.iter().peekable();
         while let Some(((shelf, _), _)) = rows.peek() {
             let shelf = *shelf;
-            let mut table = txn.open_table(shelf.table()).told()?;
+            let mut table = txn.open(shelf.table())?;
             while let Some(((_, key), value)) = rows.next_if(|((s, _), _)| *s == shelf) {
                 match value {
                     Some(value) => {
                         let row = encode_mark(shelf.number(), key, value);
-                        drop(table.insert(key.as_slice(), row.as_slice()).told()?);
+                        table.insert(key.as_slice(), row.as_slice())?;
                     }
-                    None => drop(table.remove(key.as_slice()).told()?),
+                    None => table.remove(key.as_slice())?,
                 }
             }
         }
@@ -180,70 +187,97 @@ impl MarksView {
 
     /// One row.
     pub(crate) fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        guarded(|| {
-            let Some(table) = self.table(shelf)? else { return Ok(None) };
-            let Some(row) = table.get(key).told()? else { return Ok(None) };
-            open_mark(shelf, key, row.value()).map(Some)
-        })
+        let Some(table) = self.table(shelf)? else { return Ok(None) };
+        if let Some(row) = lookup::get(&table, key)? {
+            return open_mark(shelf, key, row.value()).map(Some);
+        }
+        if shelf.is_needed() {
+            for (key, value) in lookup::neighbours(&table, key)? {
+                open_mark(shelf, key.value(), value.value())?;
+            }
+        }
+        Ok(None)
     }
 
     /// Rows in the order of their keys, or against it.
     pub(crate) fn rows(&self, shelf: Shelf, rows: &Rows<'_>) -> Result<Vec<Mark>> {
-        guarded(|| {
-            let Some(table) = self.table(shelf)? else { return Ok(Vec::new()) };
-            let from = match rows.after {
-                Some(after) if after >= rows.prefix => Bound::Excluded(after),
-                _ => Bound::Included(rows.prefix),
-            };
-            let end = end_of(rows.prefix);
-            let to = match (rows.to, &end) {
-                (Some(to), _) => Bound::Included(to),
-                (None, Some(end)) => Bound::Excluded(end.as_slice()),
-                (None, None) => Bound::Unbounded,
-            };
-            let mut found = Vec::new();
-            if is_nothing(from, to) {
-                return Ok(found);
+        let Some(table) = self.table(shelf)? else { return Ok(Vec::new()) };
+        let from = match rows.after {
+            Some(after) if after >= rows.prefix => Bound::Excluded(after),
+            _ => Bound::Included(rows.prefix),
+        };
+        let end = end_of(rows.prefix);
+        let to = match (rows.to, &end) {
+            (Some(to), _) => Bound::Included(to),
+            (None, Some(end)) => Bound::Excluded(end.as_slice()),
+            (None, None) => Bound::Unbounded,
+        };
+        let mut found = Vec::new();
+        if is_nothing(from, to) {
+            return Ok(found);
+        }
+        let mut range = lookup::rows::<_, _, _, &[u8]>(&table, (from, to))?;
+        while found.len() < rows.limit {
+            let Some(row) = (if rows.reverse { range.next_back() } else { range.next() }) else { break };
+            let (key, value) = row?;
+            let key = key.value().to_vec();
+            if !key.starts_with(rows.prefix) {
+                break;
             }
-            let mut range = table.range::<&[u8]>((from, to)).told()?;
-            while found.len() < rows.limit {
-                let Some(row) = (if rows.reverse { range.next_back() } else { range.next() }) else { break };
-                let (key, value) = row.told()?;
-                let key = key.value().to_vec();
-                if !key.starts_with(rows.prefix) {
-                    break;
-                }
-                let value = open_mark(shelf, &key, value.value());
-                found.push(Mark { key, value });
-            }
-            Ok(found)
-        })
+            let value = open_mark(shelf, &key, value.value());
+            found.push(Mark { key, value });
+        }
+        if shelf.is_needed() {
+            outside(&table, shelf, (from, to))?;
+        }
+        Ok(found)
     }
 
     /// A store that never had a mark of this sort has no table for it.
     fn table(&self, shelf: Shelf) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>> {
-        match self.0.open_table(shelf.table()) {
-            Ok(table) => Ok(Some(table)),
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(e) => Err(e).told(),
-        }
+        lookup::open_if_made(&self.0, shelf.table())
     }
 
     /// Every row of a shelf is what its key promises, and is found by it. Tells of each that is not.
     pub(super) fn verify(&self, shelf: Shelf, problem: &mut dyn FnMut(String, String)) -> Result<()> {
         let Some(table) = self.table(shelf)? else { return Ok(()) };
-        for row in table.iter().told()? {
-            let (key, value) = row.told()?;
+        for row in lookup::rows::<_, _, _, &[u8]>(&table, ..)? {
+            let (key, value) = row?;
             let place = || format!("row {} of {}", printed(key.value()), shelf.name());
             if let Err(e) = decode_mark(shelf.number(), key.value(), value.value()) {
                 problem(place(), e.to_string());
             }
-            if table.get(key.value()).told()?.is_none() {
+            if lookup::get(&table, key.value())?.is_none() {
                 problem(place(), "a search for it leads to another place".into());
             }
         }
         Ok(())
     }
+}
+
+/// A row whose key is damaged may lie beside the range that it belongs to: then its seal is wrong.
+fn outside(
+    table: &redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
+    shelf: Shelf,
+    (from, to): (Bound<&[u8]>, Bound<&[u8]>),
+) -> Result<()> {
+    let before = match from {
+        Bound::Included(key) => Bound::Excluded(key),
+        Bound::Excluded(key) => Bound::Included(key),
+        Bound::Unbounded => return Ok(()),
+    };
+    let before = lookup::rows::<_, _, _, &[u8]>(table, (Bound::Unbounded, before))?.next_back();
+    let after = match to {
+        Bound::Included(key) => Bound::Excluded(key),
+        Bound::Excluded(key) => Bound::Included(key),
+        Bound::Unbounded => Bound::Excluded(&[u8::MAX; 1][..]),
+    };
+    let after = lookup::rows::<_, _, _, &[u8]>(table, (after, Bound::Unbounded))?.next();
+    for row in [before, after].into_iter().flatten() {
+        let (key, value) = row?;
+        open_mark(shelf, key.value(), value.value())?;
+    }
+    Ok(())
 }
 
 fn open_mark(shelf: Shelf, key: &[u8], row: &[u8]) -> Result<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
 
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadTransaction, StorageBackend};
+use redb::{DatabaseError, ReadTransaction, StorageBackend};
 use tracing::{info, info_span};
 
 use super::attached::Attached;
@@ -16,14 +16,18 @@ use super::branch::Branches;
 use super::builder::{Mode, Options};
 use super::commit::Core;
 use super::create::create_file;
+use super::db::Db;
 use super::journal::load_journal;
 use super::layout::{Storage, initialise, lay_out, read_header};
-use super::ring::Ring;
+use super::lookup;
+use super::mend::mended;
+use super::ring::{Hole, Ring};
 use super::settler::Settler;
-use super::shared::{Db, JournalFile, Shared};
+use super::shared::{JournalFile, Shared};
 use super::tables::{META, META_KEY};
-use super::trouble::{Trouble, corrupt, guarded, malformed, translate};
+use super::trouble::{corrupt, guarded, malformed, translate};
 use super::upgrade::{frames, is_bare, old_meta, upgrade_file};
+use super::verify::Problem;
 use super::writer::Writer;
 use super::{Handle, Store};
 use crate::codec::{FORMAT, FileHeader, MAGIC, Meta};
@@ -121,11 +125,25 @@ pub(super) fn storage_of(
     if len == 0 {
         return Err(not_a_store(name, "is empty"));
     }
-    let header = read_header(&*tables).map_err(|e| io_error(name, &e))?;
-    if !header.starts_with(&MAGIC) {
-        return Err(not_a_store(name, "is something else"));
-    }
-    let header = FileHeader::decode(&header).map_err(malformed(name))?;
+    let bytes = read_header(&*tables).map_err(|e| io_error(name, &e))?;
+    let mut damage = Vec::new();
+    let header = match FileHeader::decode(&bytes) {
+        Ok(header) => header,
+        Err(malformed) => {
+            let decode = |bytes: &[u8]| match bytes.first_chunk() {
+                Some(bytes) => FileHeader::decode(bytes),
+                None => Err(malformed.clone()),
+            };
+            match mended(&bytes, decode).filter(|_| options.read_only) {
+                Some(header) => {
+                    damage.push(Problem::new(name, format!("{malformed}; one bit of it is wrong")));
+                    header
+                }
+                None if !bytes.starts_with(&MAGIC) => return Err(not_a_store(name, "is something else")),
+                None => return Err(corrupt(name, malformed.to_string())),
+            }
+        }
+    };
     if len < header.tables {
         return Err(corrupt(name, "it ends early"));
     }
@@ -137,7 +155,7 @@ pub(super) fn storage_of(
     } else {
         (Arc::new(Unsynced(tables)), Arc::new(Unsynced(journal)))
     };
-    Ok(Storage { tables, journal, header, upgraded: None })
+    Ok(Storage { tables, journal, header, upgraded: None, damage })
 }
 
 /// A file of the first format, which is read as it is: all of it is tables.
@@ -152,13 +170,15 @@ fn bare_storage(
         journal,
         header: FileHeader { journal: 0, tables: 0, secret: [0; 16] },
         upgraded: None,
+        damage: Vec::new(),
     })
 }
 
-pub(super) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Database> {
+pub(super) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Db> {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(options.cache_bytes);
-    builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e))
+    let db = guarded(|| builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e)))?;
+    Ok(Db::new(db, storage.tables.clone()))
 }
 
 pub(super) fn not_a_store(name: &str, why: &str) -> Error {
@@ -186,15 +206,22 @@ pub(super) fn refused(name: &str, e: DatabaseError) -> Error {
     }
 }
 
-pub(super) fn read_meta(txn: &ReadTransaction, name: &str) -> Result<Meta> {
-    let table = match txn.open_table(META) {
-        Ok(table) => table,
-        Err(redb::TableError::Storage(e)) => return Err(translate(e.into())),
-        Err(_) => return Err(not_a_store(name, "is a redb file of another program")),
+/// What is wrong with the meta row is said and put right where the store is only read.
+fn read_meta(txn: &ReadTransaction, name: &str, damage: Option<&mut Vec<Problem>>) -> Result<Meta> {
+    let Some(table) = lookup::open_if_made(txn, META)? else {
+        return Err(not_a_store(name, "is a redb file of another program"));
     };
     let place = || format!("the meta row of {name}");
-    let row = table.get(META_KEY).told()?.ok_or_else(|| corrupt(place(), "it is missing"))?;
-    let found = Meta::format(row.value()).map_err(malformed(place()))?;
+    let row = lookup::get(&table, META_KEY)?.ok_or_else(|| corrupt(place(), "it is missing"))?;
+    let found = match (Meta::format(row.value()), damage) {
+        (Ok(found), _) => found,
+        (Err(malformed), damage) => {
+            let meta = damage.and_then(|damage| Some((mended(row.value(), Meta::decode)?, damage)));
+            let Some((meta, damage)) = meta else { return Err(corrupt(place(), malformed.to_string())) };
+            damage.push(Problem::new(place(), format!("{malformed}; one bit of it is wrong")));
+            return Ok(meta);
+        }
+    };
     if found > FORMAT {
         return Err(Error::NewerFormat { path: name.to_owned(), found, supported: FORMAT });
     }
@@ -209,10 +236,13 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     if fresh {
         initialise(&db)?;
     }
-    let db = if options.read_only { Db::ReadOnly(Some(db)) } else { Db::Writable(Some(db)) };
     let txn = db.begin_read()?;
     let bare = storage.is_bare();
-    let meta = if bare { old_meta(&txn, &name)?.into() } else { read_meta(&txn, &name)? };
+    let mut damage = storage.damage.clone();
+    let meta = match bare {
+        true => old_meta(&txn, &name)?.into(),
+        false => read_meta(&txn, &name, options.read_only.then_some(&mut damage))?,
+    };
     let branches = Branches::new();
     let (region, secret) = (storage.region(), storage.header.secret);
     let source = JournalFile { file: storage.journal.clone(), region, secret };
@@ -220,12 +250,16 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     let frames = if bare { frames(&txn)? } else { recovered.frames };
     let journal = load_journal(&txn, &meta, frames, &branches)?;
     drop(txn);
+    if let Some(error) = journal.broken.or(recovered.hole.map(Hole::error)) {
+        damage.push(missing(error, options.read_only)?);
+    }
     info!(journal = journal.tail.len(), settled = meta.settled, "opened");
     let shared = Arc::new(Shared {
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),
         format: meta.format,
         upgraded: storage.upgraded.clone(),
+        damage,
         name,
         options,
         db: RwLock::new(Some(Arc::new(db))),
@@ -252,6 +286,18 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         }
     }
     Ok(Store(Arc::new(Handle { shared, threads: Mutex::new(threads), closing: Mutex::default() })))
+}
+
+/// What is missing of the journal, for who only reads; who writes would write over it.
+fn missing(error: Error, read_only: bool) -> Result<Problem> {
+    match error {
+        Error::Corrupt { place, reason } if read_only => Ok(Problem::new(place, reason)),
+        Error::Corrupt { place, reason } => {
+            let way_out = "opened read-only, the store shows what was recorded before";
+            Err(Error::Corrupt { place, reason: format!("{reason}; {way_out}") })
+        }
+        error => Err(error),
+    }
 }
 
 fn thread(name: &str, shared: &Arc<Shared>, life: fn(&Shared)) -> Result<JoinHandle<()>> {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::branch::Branch;
+use super::lookup;
 use super::read::{Lazy, Range, Reader, event_of, settled_chunk, settled_head};
 use super::sync::read;
 use super::tables::ORDER;
-use super::trouble::{Trouble, corrupt};
+use super::trouble::corrupt;
 use crate::codec::{Chunk, decode_order};
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
@@ -100,9 +101,9 @@ impl Reader {
 
     /// Position, branch number and sequence of settled events, in the direction of the range.
     fn places(&self, txn: &Lazy<'_>, range: Positions) -> Result<Vec<(u64, u64, u64)>> {
-        let table = txn.get()?.open_table(ORDER).told()?;
-        let first = match table.range(..=range.from).told()?.next_back() {
-            Some(row) => row.told()?.0.value(),
+        let table = lookup::open(&*txn.get()?, ORDER)?;
+        let first = match lookup::rows(&table, ..=range.from)?.next_back() {
+            Some(row) => row?.0.value(),
             None => {
                 return Err(corrupt(format!("position {}", range.from), "the global order begins after it"));
             }
@@ -138,17 +139,17 @@ impl Reader {
             places.truncate(range.limit);
             Ok(places.len() >= range.limit)
         };
-        let rows = table.range(first..=range.to).told()?;
+        let rows = lookup::rows(&table, first..=range.to)?;
         if range.reverse {
             for row in rows.rev() {
-                let (key, value) = row.told()?;
+                let (key, value) = row?;
                 if take(key.value(), value.value())? {
                     break;
                 }
             }
         } else {
             for row in rows {
-                let (key, value) = row.told()?;
+                let (key, value) = row?;
                 if take(key.value(), value.value())? {
                     break;
                 }

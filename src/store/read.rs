@@ -9,11 +9,14 @@ use std::sync::Arc;
 use redb::ReadTransaction;
 
 use super::branch::{Branch, Segment};
-use super::shared::{Db, Shared};
+use super::db::Db;
+use super::ids::{Beside, find_id};
+use super::lookup;
+use super::shared::Shared;
 use super::sync::read;
-use super::tables::{EVENTS, IDS};
+use super::tables::EVENTS;
 use super::tail::Slice;
-use super::trouble::{Trouble, corrupt};
+use super::trouble::corrupt;
 use super::view::LazyView;
 pub(super) use super::view::settled_head;
 use crate::codec::{Chunk, decode_record};
@@ -156,13 +159,10 @@ impl Reader {
             return Ok(e.event.clone());
         }
         let txn = Lazy::new(&self.db);
-        let row = {
-            let ids = txn.get()?.open_table(IDS).told()?;
-            ids.get(id.bytes()).told()?.map(|row| row.value())
-        };
-        let (number, sequence) = row.ok_or_else(|| Error::not_found("event", id))?;
-        let branch = self.by_number(number, &txn)?;
-        settled_event(&*txn.get()?, number, &branch.place, sequence, Some(id))
+        let place = |number| Ok(self.by_number(number, &txn)?.place.clone());
+        find_id(&*txn.get()?, id, Beside::All, place)?
+            .map(|(_, event)| event)
+            .ok_or_else(|| Error::not_found("event", id))
     }
 }
 
@@ -198,8 +198,8 @@ impl Page {
         if next > to || self.is_full() {
             return Ok(());
         }
-        for row in view.events.range((s.branch, next)..=(s.branch, u64::MAX)).told()? {
-            let (key, value) = row.told()?;
+        for row in lookup::rows(&view.events, (s.branch, next)..=(s.branch, u64::MAX))? {
+            let (key, value) = row?;
             let chunk = Arc::new(open_chunk(&s.place, key.value(), value.value())?);
             if chunk.first() > next {
                 return Err(hole(&s.place, next));
@@ -236,12 +236,12 @@ impl Page {
         let top = if at_end {
             (s.branch, u64::MAX)
         } else {
-            let above = table.range((s.branch, to)..=(s.branch, u64::MAX)).told()?.next();
-            above.transpose().told()?.map(|(key, _)| key.value()).ok_or_else(|| hole(&s.place, to))?
+            let above = lookup::rows(table, (s.branch, to)..=(s.branch, u64::MAX))?.next();
+            above.transpose()?.map(|(key, _)| key.value()).ok_or_else(|| hole(&s.place, to))?
         };
         let mut next = to;
-        for row in table.range((s.branch, from)..=top).told()?.rev() {
-            let (key, value) = row.told()?;
+        for row in lookup::rows(table, (s.branch, from)..=top)?.rev() {
+            let (key, value) = row?;
             let chunk = open_chunk(&s.place, key.value(), value.value())?;
             if chunk.last() < next {
                 return Err(hole(&s.place, next));
@@ -302,9 +302,9 @@ pub(super) fn settled_chunk(
     place: &Place,
     sequence: u64,
 ) -> Result<Chunk> {
-    let table = txn.open_table(EVENTS).told()?;
-    let row = table.range((branch, sequence)..=(branch, u64::MAX)).told()?.next();
-    let (key, value) = row.transpose().told()?.ok_or_else(|| hole(place, sequence))?;
+    let table = lookup::open(txn, EVENTS)?;
+    let row = lookup::rows(&table, (branch, sequence)..=(branch, u64::MAX))?.next();
+    let (key, value) = row.transpose()?.ok_or_else(|| hole(place, sequence))?;
     open_chunk(place, key.value(), value.value())
 }
 

@@ -50,10 +50,32 @@ pub(super) struct Ring {
 pub(super) struct Recovered {
     pub(super) ring: Ring,
     pub(super) frames: Vec<(u64, Bytes)>,
+    /// What was acknowledged and cannot be read, behind the frames.
+    pub(super) hole: Option<Hole>,
+}
+
+/// Commits that were acknowledged and cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub(super) first: u64,
+    /// The last one that is known of.
+    pub(super) last: u64,
+}
+
+impl Hole {
+    pub(super) fn error(self) -> Error {
+        let Self { first, last } = self;
+        let reason = match last - first {
+            0 | 1 => format!("it cannot be read although commit {last} after it is there"),
+            n => format!("it cannot be read although {n} commits after it are there, the last is {last}"),
+        };
+        corrupt(format!("commit {first} of the journal"), reason)
+    }
 }
 
 impl Ring {
-    /// Reads what was not settled at the mark. With `thorough`, an entry that is damaged is told from the end.
+    /// Reads what was not settled at the mark. With `thorough`, an entry that is damaged is told from the end: what
+    /// lies before it is read, and the hole is named.
     pub(super) fn recover(source: &JournalFile, mark: JournalMark, thorough: bool) -> Result<Recovered> {
         let region = source.region;
         if mark.at > region.len || mark.next == u64::MAX {
@@ -74,7 +96,7 @@ impl Ring {
             synced: true,
         };
         if !thorough && !ring.any_at(mark)? {
-            return Ok(Recovered { ring, frames: Vec::new() });
+            return Ok(Recovered { ring, frames: Vec::new(), hole: None });
         }
         let mut bytes = vec![0; usize::try_from(region.len).map_err(|_| too_large())?];
         ring.file.read(region.start, &mut bytes).map_err(|e| unreadable(&e))?;
@@ -88,9 +110,9 @@ impl Ring {
             ring.next += 1;
             ring.chain = head.sum;
         }
-        ring.refuse_a_hole(&bytes)?;
+        let hole = ring.hole(&bytes);
         ring.high = ring.at;
-        Ok(Recovered { ring, frames })
+        Ok(Recovered { ring, frames, hole })
     }
 
     /// Whether an entry that continues the mark may be there: its header alone is looked at.
@@ -117,15 +139,22 @@ impl Ring {
     }
 
     /// Where entries end, a later one that was written after a sync says that the one in between was acknowledged.
-    fn refuse_a_hole(&self, bytes: &Bytes) -> Result<()> {
+    fn hole(&self, bytes: &Bytes) -> Option<Hole> {
+        let synced = self.later(bytes, true)?;
+        let last = self.later(bytes, false).unwrap_or(synced).max(synced);
+        Some(Hole { first: self.next, last })
+    }
+
+    /// The largest number of an entry that comes after the next one, of all or of those written after a sync.
+    fn later(&self, bytes: &Bytes, synced: bool) -> Option<u64> {
         let plausible = self.next + 1..self.next.saturating_add(self.region.len);
         let places = (0..bytes.len()).step_by(JOURNAL_ALIGN).filter_map(|at| bytes.get(at..));
-        let says = |rest: &&[u8]| {
-            entry_claims(rest).is_some_and(|(number, synced)| synced && plausible.contains(&number))
+        let claims = |rest: &&[u8]| {
+            entry_claims(rest).is_some_and(|(number, after)| after >= synced && plausible.contains(&number))
         };
         // Bytes that merely look like entries, in payloads, do not keep us for long.
         let mut lookalikes = 0;
-        let later = places.filter(says).find_map(|rest| {
+        let entries = places.filter(claims).filter_map(|rest| {
             if lookalikes >= MAX_LOOKALIKES {
                 return None;
             }
@@ -133,13 +162,7 @@ impl Ring {
             lookalikes += usize::from(found.is_none());
             found.map(|head| head.number)
         });
-        match later {
-            None => Ok(()),
-            Some(later) => Err(corrupt(
-                format!("commit {} of the journal", self.next),
-                format!("it cannot be read although commit {later} after it is there"),
-            )),
-        }
+        entries.max()
     }
 
     /// The number of the next commit.
@@ -259,6 +282,9 @@ mod tests {
 
     fn recovered(source: &JournalFile, mark: JournalMark) -> Result<(Ring, Vec<u64>)> {
         let found = Ring::recover(source, mark, true)?;
+        if let Some(hole) = found.hole {
+            return Err(hole.error());
+        }
         let frames = found.frames.iter().map(|(number, frame)| {
             assert_eq!(frame, &frame_of(*number));
             *number
@@ -350,8 +376,8 @@ mod tests {
         ring.sync().unwrap();
         ring.write(b"the one that tells").unwrap();
         source.file.write(region.start + damaged + 41, b"x").unwrap();
-        let told = Ring::recover(&source, START, true).unwrap_err().to_string();
-        assert!(told.contains("commit 17 of the journal"), "{told}");
+        let told = Ring::recover(&source, START, true).unwrap().hole.unwrap().error().to_string();
+        assert!(told.contains("commit 17 of the journal") && told.contains("401 commits after it"), "{told}");
     }
 
     #[test]

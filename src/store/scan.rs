@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::branch::Branch;
+use super::lookup;
 use super::read::{Reader, event_of, hole, open_chunk};
 use super::sync::read;
 use super::tail::Slice;
-use super::trouble::Trouble;
 use super::view::LazyView;
 use crate::codec::Chunk;
 use crate::error::Result;
@@ -79,12 +79,12 @@ impl Reader {
             let settled = slice.first.map_or(end, |first| end.min(first - 1));
             if next <= settled {
                 let table = &view.get()?.events;
-                for row in table.range((segment.branch, next)..=(segment.branch, u64::MAX)).told()? {
+                for row in lookup::rows(table, (segment.branch, next)..=(segment.branch, u64::MAX))? {
                     if pieces.list.len() >= SCAN_CHUNKS {
                         pieces.next = Some(next);
                         return Ok(pieces);
                     }
-                    let (key, value) = row.told()?;
+                    let (key, value) = row?;
                     let chunk = open_chunk(&segment.place, key.value(), value.value())?;
                     if chunk.first() > next {
                         break;

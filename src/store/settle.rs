@@ -1,15 +1,14 @@
 //! Settling: events leave the journal, grouped by branch into chunks, with heads, global order and ids.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
-use redb::{CursorError, ReadableTable, Table, WriteTransaction};
 use tracing::debug_span;
 
 use super::branch::Branch;
+use super::db::{WriteTable, WriteTxn};
 use super::shared::Shared;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
-use super::trouble::{Trouble, corrupt};
+use super::trouble::corrupt;
 use crate::codec::{Chunk, ChunkBuilder, Counts, FORMAT, HeadRow, JournalMark, Meta, Run, encode_order};
 use crate::error::Result;
 use crate::event::{Event, EventId};
@@ -23,7 +22,7 @@ pub(super) struct Item<'a> {
 
 /// Writes all items, which are in global order without holes; the journal goes on at the mark.
 pub(super) fn settle_into(
-    txn: &WriteTransaction,
+    txn: &WriteTxn<'_>,
     shared: &Shared,
     items: &[Item<'_>],
     births: &[&Branch],
@@ -49,7 +48,7 @@ pub(super) fn settle_into(
 
 /// The same for a store that is not open yet.
 pub(super) fn settle_store(
-    txn: &WriteTransaction,
+    txn: &WriteTxn<'_>,
     items: &[Item<'_>],
     births: &[&Branch],
     meta: Meta,
@@ -59,32 +58,32 @@ pub(super) fn settle_store(
     write_branches(txn, items)?;
     write_ids(txn, items)?;
     write_order(txn, items)?;
-    txn.open_table(META).told()?.insert(META_KEY, meta.encode().as_slice()).told()?;
+    txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
     Ok(())
 }
 
-fn write_births(txn: &WriteTransaction, births: &[&Branch]) -> Result<()> {
+fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<()> {
     if births.is_empty() {
         return Ok(());
     }
-    let (mut branches, mut lines) = (txn.open_table(BRANCHES).told()?, txn.open_table(LINES).told()?);
+    let (mut branches, mut lines) = (txn.open(BRANCHES)?, txn.open(LINES)?);
     for branch in births {
         let names = (branch.place.session.as_str(), branch.place.branch.as_str());
-        branches.insert(names, branch.number).told()?;
-        lines.insert(branch.number, branch.row().encode(branch.number).as_slice()).told()?;
+        branches.insert(names, branch.number)?;
+        lines.insert(branch.number, branch.row().encode(branch.number).as_slice())?;
     }
     Ok(())
 }
 
-fn write_branches(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
+fn write_branches(txn: &WriteTxn<'_>, items: &[Item<'_>]) -> Result<()> {
     let mut by_branch: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
     for item in items {
         by_branch.entry(item.branch).or_default().push(item.event);
     }
     // Half is what JSON usually packs to; the first chunk corrects it.
     let mut packing = Packing(128);
-    let mut events = txn.open_table(EVENTS).told()?;
-    let mut heads = txn.open_table(HEADS).told()?;
+    let mut events = txn.open(EVENTS)?;
+    let mut heads = txn.open(HEADS)?;
     for (branch, own) in by_branch {
         write_chunks(&mut events, &mut packing, branch, &own)?;
         if let Some(last) = own.last() {
@@ -93,14 +92,14 @@ fn write_branches(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
                 position: last.position().get(),
                 recorded: last.recorded().micros(),
             };
-            heads.insert(branch, head.encode(branch).as_slice()).told()?;
+            heads.insert(branch, head.encode(branch).as_slice())?;
         }
     }
     Ok(())
 }
 
 fn write_chunks(
-    table: &mut Table<'_, (u64, u64), &[u8]>,
+    table: &mut WriteTable<'_, (u64, u64), &'static [u8]>,
     packing: &mut Packing,
     branch: u64,
     events: &[&Event],
@@ -138,7 +137,7 @@ impl Packing {
 }
 
 fn insert(
-    table: &mut Table<'_, (u64, u64), &[u8]>,
+    table: &mut WriteTable<'_, (u64, u64), &'static [u8]>,
     packing: &mut Packing,
     branch: u64,
     chunk: ChunkBuilder,
@@ -152,7 +151,7 @@ fn insert(
             let (first, second) = chunk.split();
             waiting.extend([second, first]);
         } else {
-            table.insert((branch, chunk.last()), row.as_slice()).told()?;
+            table.insert((branch, chunk.last()), row.as_slice())?;
         }
     }
     Ok(())
@@ -161,21 +160,16 @@ fn insert(
 /// The branch's last chunk, taken out of the table to be extended, while it is small. One that does not decode is
 /// left where it is: the new events do not depend on it.
 fn reopen_small(
-    table: &mut Table<'_, (u64, u64), &[u8]>,
+    table: &mut WriteTable<'_, (u64, u64), &'static [u8]>,
     branch: u64,
     next: u64,
 ) -> Result<Option<ChunkBuilder>> {
-    let (last, chunk) = match table.range((branch, 0)..=(branch, u64::MAX)).told()?.next_back() {
-        None => return Ok(None),
-        Some(row) => {
-            let (key, value) = row.told()?;
-            if value.value().len() > CHUNK_BYTES / 2 {
-                return Ok(None);
-            }
-            (key.value().1, Chunk::decode(value.value()))
-        }
+    let small = |(_, last): (u64, u64), row: &[u8]| {
+        let small = row.len() <= CHUNK_BYTES / 2;
+        small.then(|| Chunk::decode(row).ok().map(|chunk| (last, chunk))).flatten()
     };
-    let Ok(old) = chunk else { return Ok(None) };
+    let found = table.last((branch, 0)..=(branch, u64::MAX), small)?;
+    let Some((last, old)) = found.flatten() else { return Ok(None) };
     let continues = old.branch() == branch && old.last() == last && last + 1 == next;
     if !continues || old.count() >= SMALL_CHUNK_EVENTS {
         return Ok(None);
@@ -184,50 +178,24 @@ fn reopen_small(
     for (position, recorded, record) in old.entries() {
         chunk.push(position, recorded, record);
     }
-    table.remove((branch, last)).told()?;
+    table.remove((branch, last))?;
     Ok(Some(chunk))
 }
 
-fn write_ids(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
-    let mut rows: Vec<(&[u8; 16], (u64, u64))> =
-        items.iter().map(|i| (id_of(i), (i.branch, i.event.sequence().get()))).collect();
+fn write_ids(txn: &WriteTxn<'_>, items: &[Item<'_>]) -> Result<()> {
+    let mut rows: Vec<([u8; 16], (u64, u64))> =
+        items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
     // Ids made by time arrive nearly sorted; in order, neighbours share their page.
     rows.sort_unstable_by_key(|(id, _)| *id);
-    let mut table = txn.open_table(IDS).told()?;
-    let mut rows = rows.into_iter().peekable();
-    // A cursor takes a run of keys that all fall between two neighbours without a search for each: with ids made by
-    // time that is the whole settle, at the table's end.
-    while let Some((id, place)) = rows.next() {
-        let mut cursor = table.lower_bound_mut(Bound::Included(id)).told()?;
-        match cursor.insert_before(id, place) {
-            Ok(()) => {}
-            Err(CursorError::UnorderedKey) => {
-                cursor.close().told()?;
-                return Err(corrupt(
-                    format!("event {}", EventId::from_bytes(*id)),
-                    "its id is recorded already",
-                ));
-            }
-            Err(e) => return Err(e).told(),
-        }
-        while let Some((id, place)) = rows.peek() {
-            match cursor.insert_before(*id, *place) {
-                Ok(()) => drop(rows.next()),
-                Err(CursorError::UnorderedKey) => break,
-                Err(e) => return Err(e).told(),
-            }
-        }
-        cursor.close().told()?;
+    // With ids made by time a run of keys is the whole settle, at the table's end.
+    match txn.open(IDS)?.insert_sorted(rows.into_iter())? {
+        None => Ok(()),
+        Some(id) => Err(corrupt(format!("event {}", EventId::from_bytes(id)), "its id is recorded already")),
     }
-    Ok(())
 }
 
-fn id_of<'a>(item: &'a Item<'_>) -> &'a [u8; 16] {
-    item.event.record().id_bytes()
-}
-
-fn write_order(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
-    let mut table = txn.open_table(ORDER).told()?;
+fn write_order(txn: &WriteTxn<'_>, items: &[Item<'_>]) -> Result<()> {
+    let mut table = txn.open(ORDER)?;
     let mut runs: Vec<Run> = Vec::new();
     let mut start = items.first().map_or(0, |i| i.event.position().get());
     for item in items {
@@ -238,7 +206,7 @@ fn write_order(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
             }
             _ => {
                 if runs.len() >= MAX_ORDER_RUNS / 2 {
-                    table.insert(start, encode_order(start, &runs).as_slice()).told()?;
+                    table.insert(start, encode_order(start, &runs).as_slice())?;
                     runs.clear();
                     start = item.event.position().get();
                 }
@@ -247,18 +215,18 @@ fn write_order(txn: &WriteTransaction, items: &[Item<'_>]) -> Result<()> {
         }
     }
     if !runs.is_empty() {
-        table.insert(start, encode_order(start, &runs).as_slice()).told()?;
+        table.insert(start, encode_order(start, &runs).as_slice())?;
     }
     Ok(())
 }
 
 /// Every table, so that a reader never meets one that was not made yet.
-pub(super) fn create_tables(txn: &WriteTransaction) -> Result<()> {
-    txn.open_table(BRANCHES).told()?;
-    txn.open_table(LINES).told()?;
-    txn.open_table(HEADS).told()?;
-    txn.open_table(EVENTS).told()?;
-    txn.open_table(ORDER).told()?;
-    txn.open_table(IDS).told()?;
+pub(super) fn create_tables(txn: &WriteTxn<'_>) -> Result<()> {
+    txn.open(BRANCHES)?;
+    txn.open(LINES)?;
+    txn.open(HEADS)?;
+    txn.open(EVENTS)?;
+    txn.open(ORDER)?;
+    txn.open(IDS)?;
     Ok(())
 }

@@ -1,66 +1,25 @@
 //! What every handle of one open store shares.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
-use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
+use redb::StorageBackend;
 
 use super::attached::Attached;
 use super::behind::Behind;
 use super::branch::Branches;
 use super::builder::Options;
+use super::db::Db;
 use super::hook::CommitHook;
 use super::ring::Region;
 use super::settler::Settler;
 use super::sync::read;
 use super::tail::Tail;
-use super::trouble::{Trouble, guarded};
 use super::upgrade::Upgraded;
+use super::verify::Problem;
 use super::view::View;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::event::{StoreId, Timestamp};
-
-/// The open file. It is released when the last reader lets go of it.
-pub(super) enum Db {
-    /// `None` only while it is let go.
-    Writable(Option<Database>),
-    /// Over a storage that keeps what redb writes to itself.
-    ReadOnly(Option<Database>),
-}
-
-impl Drop for Db {
-    /// redb writes as it closes, and asserts what a damaged file breaks: whoever lets go last is not unwound by it.
-    fn drop(&mut self) {
-        let (Self::Writable(db) | Self::ReadOnly(db)) = self;
-        let db = db.take();
-        let closed = guarded(move || {
-            drop(db);
-            Ok(())
-        });
-        if let Err(error) = closed {
-            tracing::warn!(%error, "the file could not be closed properly");
-        }
-    }
-}
-
-impl fmt::Debug for Db {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Writable(_) => "Db::Writable",
-            Self::ReadOnly(_) => "Db::ReadOnly",
-        })
-    }
-}
-
-impl Db {
-    pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
-        match self {
-            Self::Writable(Some(db)) | Self::ReadOnly(Some(db)) => db.begin_read().told(),
-            Self::Writable(None) | Self::ReadOnly(None) => Err(Error::Closed { after: None }),
-        }
-    }
-}
 
 /// Where the journal is read from.
 #[derive(Debug)]
@@ -77,6 +36,8 @@ pub(super) struct Shared {
     /// The format of the file: an earlier one in a store that is only read.
     pub(super) format: u32,
     pub(super) upgraded: Option<Upgraded>,
+    /// What could not be read as the store was opened, and was gone without.
+    pub(super) damage: Vec<Problem>,
     pub(super) name: String,
     pub(super) options: Options,
     /// `None` once the store is closed.

@@ -6,21 +6,20 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use redb::{
-    Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
-    TableHandle, Value,
-};
+use redb::{Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, Value};
 use tracing::{info, warn};
 
 use super::branch::{Branch, Branches};
 use super::builder::Options;
 use super::create::Draft;
+use super::db::Db;
 use super::journal::load_journal;
 use super::layout::initialise;
+use super::lookup;
 use super::open::{io_error, not_a_store, refused};
 use super::settle::{Item, settle_store};
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
-use super::trouble::{Trouble, corrupt, malformed};
+use super::trouble::{Trouble, corrupt, guarded, malformed};
 use crate::codec::{Chunk, Counts, FORMAT, Meta, OldMeta, decode_record};
 use crate::error::{Error, Result};
 use crate::event::MAIN;
@@ -113,13 +112,11 @@ pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
 }
 
 pub(super) fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
-    let table = match txn.open_table(META) {
-        Ok(table) => table,
-        Err(redb::TableError::Storage(e)) => return Err(super::trouble::translate(e.into())),
-        Err(_) => return Err(not_a_store(name, "is a redb file of another program")),
+    let Some(table) = lookup::open_if_made(txn, META)? else {
+        return Err(not_a_store(name, "is a redb file of another program"));
     };
     let place = || format!("the meta row of {name}");
-    let row = table.get(META_KEY).told()?.ok_or_else(|| corrupt(place(), "it is missing"))?;
+    let row = lookup::get(&table, META_KEY)?.ok_or_else(|| corrupt(place(), "it is missing"))?;
     let found = Meta::format(row.value()).map_err(malformed(place()))?;
     if found >= FORMAT {
         return Err(Error::NewerFormat { path: name.to_owned(), found, supported: FORMAT });
@@ -130,13 +127,13 @@ pub(super) fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
 /// What the tables of the first format hold, which does not count it. Whatever is damaged counts for nothing: a store
 /// is not refused for one chunk, and `verify` names it.
 pub(super) fn count(txn: &ReadTransaction) -> Result<Counts> {
-    let mut counts = Counts { branches: txn.open_table(LINES).told()?.len().told()?, ..Counts::default() };
-    for row in txn.open_table(BRANCHES).told()?.iter().told()? {
-        let (names, _) = row.told()?;
+    let mut counts = Counts { branches: lookup::len(&lookup::open(txn, LINES)?)?, ..Counts::default() };
+    for row in lookup::rows(&lookup::open(txn, BRANCHES)?, ("", "")..)? {
+        let (names, _) = row?;
         counts.sessions += u64::from(names.value().1 == MAIN);
     }
-    for row in txn.open_table(EVENTS).told()?.iter().told()? {
-        let (key, value) = row.told()?;
+    for row in lookup::rows(&lookup::open(txn, EVENTS)?, (0, 0)..)? {
+        let (key, value) = row?;
         let chunk = match Chunk::decode(value.value()) {
             Ok(chunk) => chunk,
             Err(error) => {
@@ -154,7 +151,7 @@ pub(super) fn count(txn: &ReadTransaction) -> Result<Counts> {
 }
 
 /// Copies every table, and settles what the old journal holds.
-fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Database) -> Result<()> {
+fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Db) -> Result<()> {
     copy(old, db, BRANCHES)?;
     copy(old, db, LINES)?;
     copy(old, db, HEADS)?;
@@ -163,22 +160,25 @@ fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Database) -> Result<()
     copy(old, db, IDS)?;
     let now = Meta { format: FORMAT, counts: count(old)?, ..Meta::from(*meta) };
     let journal = load_journal(old, &now, frames(old)?, &Branches::new())?;
-    let txn = db.begin_write().told()?;
+    if let Some(error) = journal.broken {
+        return Err(error);
+    }
+    let txn = db.begin_write(|_| Ok(()))?;
     let layer = journal.tail.growing();
     let items: Vec<Item<'_>> =
         layer.events().iter().map(|e| Item { branch: e.branch, event: &e.event }).collect();
     let births: Vec<&Branch> = layer.births().map(|b| &**b).collect();
     let (settled, counts) = (layer.last(), now.counts.plus(layer.counts()));
     settle_store(&txn, &items, &births, Meta { settled, counts, next_branch: journal.next_branch, ..now })?;
-    txn.commit().told()
+    txn.commit()
 }
 
 /// The frames of the old journal.
 pub(super) fn frames(old: &ReadTransaction) -> Result<Vec<(u64, Bytes)>> {
-    let table = old.open_table(JOURNAL).told()?;
+    let table = lookup::open(old, JOURNAL)?;
     let mut frames = Vec::new();
-    for row in table.iter().told()? {
-        let (commit, frame) = row.told()?;
+    for row in lookup::rows(&table, 0..)? {
+        let (commit, frame) = row?;
         let expected = frames.len() as u64 + 1;
         if commit.value() != expected {
             return Err(corrupt(format!("commit {expected} of the journal"), "it is missing"));
@@ -190,30 +190,30 @@ pub(super) fn frames(old: &ReadTransaction) -> Result<Vec<(u64, Bytes)>> {
 
 fn copy<K: Key + 'static, V: Value + 'static>(
     old: &ReadTransaction,
-    db: &Database,
+    db: &Db,
     table: TableDefinition<'static, K, V>,
 ) -> Result<()> {
-    let from = old.open_table(table).told()?;
-    let mut rows = from.iter().told()?;
+    let from = lookup::open(old, table)?;
+    let mut rows = guarded(|| from.iter().told())?;
     let mut copied = 0;
     loop {
         let before = copied;
-        let txn = db.begin_write().told()?;
+        let txn = db.begin_write(|_| Ok(()))?;
         {
-            let mut to = txn.open_table(table).told()?;
+            let mut to = txn.open(table)?;
             for row in rows.by_ref().take(ROWS) {
                 let (key, value) = row.told()?;
-                to.insert(key.value(), value.value()).told()?;
+                to.insert(key.value(), value.value())?;
                 copied += 1;
             }
         }
         if copied == before {
             break;
         }
-        txn.commit().told()?;
+        txn.commit()?;
     }
     // The count is kept apart from the rows; where they differ, rows are missing.
-    match from.len().told()? {
+    match lookup::len(&from)? {
         len if len == copied => Ok(()),
         len => {
             Err(corrupt(format!("table {}", table.name()), format!("it has {copied} rows and counts {len}")))

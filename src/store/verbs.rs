@@ -15,6 +15,7 @@ use super::slot::{Answer, Slot};
 use super::sync::{lock, write};
 use super::trouble::guarded;
 use super::upgrade::Upgraded;
+use super::verify::Problem;
 use super::writer::{Done, Work};
 use crate::error::{Error, Result};
 use crate::event::{
@@ -102,6 +103,13 @@ impl Store {
     #[must_use]
     pub fn upgraded(&self) -> Option<&Upgraded> {
         self.shared().upgraded.as_ref()
+    }
+
+    /// What could not be read as the store was opened: only a store that is opened read-only goes without it. Commits
+    /// that are missing are those after the last one that can be read.
+    #[must_use]
+    pub fn damage(&self) -> &[Problem] {
+        &self.shared().damage
     }
 
     /// The last position that is committed: everything up to it can be read.

@@ -5,17 +5,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
+use redb::ReadTransaction;
 
 use super::branch::{Branch, Branches};
 use super::journal::load_journal;
+use super::lookup;
 use super::marks::{MarksView, Shelf};
 use super::read::{event_of, open_chunk, settled_head};
-use super::ring::Ring;
+use super::ring::{Hole, Ring};
 use super::shared::Shared;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::tail::Tail;
-use super::trouble::{Trouble, corrupt, guarded};
+use super::trouble::{corrupt, guarded};
 use super::upgrade::frames;
 use super::verbs::Store;
 use crate::codec::{BranchRow, Chunk, Counts, FORMAT, Malformed, Meta, OldMeta, decode_order};
@@ -46,6 +47,12 @@ pub struct Problem {
     pub reason: String,
 }
 
+impl Problem {
+    pub(super) fn new(place: impl ToString, reason: impl Into<String>) -> Self {
+        Self { place: place.to_string(), reason: reason.into() }
+    }
+}
+
 impl Report {
     /// Nothing is wrong.
     #[must_use]
@@ -54,7 +61,7 @@ impl Report {
     }
 
     fn problem(&mut self, place: impl ToString, reason: impl Into<String>) {
-        self.problems.push(Problem { place: place.to_string(), reason: reason.into() });
+        self.problems.push(Problem::new(place, reason));
     }
 
     fn error(&mut self, place: impl ToString, e: Error) {
@@ -69,6 +76,13 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.reason)
     }
+}
+
+/// The frames of the journal, and why there are no more of them.
+#[derive(Default)]
+struct Frames {
+    read: Vec<(u64, Bytes)>,
+    then: Option<Error>,
 }
 
 /// One consistent view of the whole store.
@@ -105,7 +119,7 @@ impl Store {
             let meta = meta_of(&txn);
             let journal = match &meta {
                 Ok(meta) => reader.shared.read_journal(&txn, meta, next_commit),
-                Err(_) => Ok(Vec::new()),
+                Err(_) => Ok(Frames::default()),
             };
             Ok::<_, Error>((txn, meta, journal))
         })?;
@@ -132,14 +146,19 @@ impl Store {
         let found = guarded(|| walk.marks());
         step("marks", found, &mut walk);
         walk.compare_counts();
+        for damage in &reader.shared.damage {
+            if !walk.report.problems.contains(damage) {
+                walk.report.problems.push(damage.clone());
+            }
+        }
         Ok(walk.report)
     }
 }
 
 fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
     guarded(|| {
-        let table = txn.open_table(META).told()?;
-        let row = table.get(META_KEY).told()?.ok_or_else(|| Error::not_found("row", META_KEY))?;
+        let table = lookup::open(txn, META)?;
+        let row = lookup::get(&table, META_KEY)?.ok_or_else(|| Error::not_found("row", META_KEY))?;
         let told = |e: Malformed| Error::corrupt("table meta", e.to_string());
         match Meta::format(row.value()).map_err(told)? {
             FORMAT => Meta::decode(row.value()).map_err(told),
@@ -150,48 +169,46 @@ fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
 
 impl Shared {
     /// The frames of all commits that are not settled, as they lie on the disk.
-    fn read_journal(
-        &self,
-        txn: &ReadTransaction,
-        meta: &Meta,
-        next_commit: u64,
-    ) -> Result<Vec<(u64, Bytes)>> {
+    fn read_journal(&self, txn: &ReadTransaction, meta: &Meta, next_commit: u64) -> Result<Frames> {
         if meta.format < FORMAT {
-            return frames(txn);
+            return Ok(Frames { read: frames(txn)?, then: None });
         }
         let recovered = Ring::recover(&self.journal, meta.journal, true)?;
         let next = recovered.ring.next();
-        if next == next_commit {
-            return Ok(recovered.frames);
-        }
-        Err(corrupt(format!("commit {next} of the journal"), "it was written and cannot be read"))
+        let lost = || corrupt(format!("commit {next} of the journal"), "it was written and cannot be read");
+        let then = recovered.hole.map(Hole::error).or_else(|| (next != next_commit).then(lost));
+        Ok(Frames { read: recovered.frames, then })
     }
 }
 
 impl Walk<'_> {
-    fn meta(&mut self, meta: Result<Meta>, frames: Result<Vec<(u64, Bytes)>>) -> Result<()> {
+    fn meta(&mut self, meta: Result<Meta>, frames: Result<Frames>) -> Result<()> {
         let meta = meta?;
         self.total = meta.settled;
         self.said = (meta.format == FORMAT).then_some(meta.counts);
-        let journal = load_journal(&self.txn, &meta, frames?, &Branches::new())?;
-        self.report.events += journal.tail.len() as u64;
-        self.report.branches += journal.tail.births().count() as u64;
-        let ids = self.txn.open_table(IDS).told()?.len().told()?;
+        let ids = lookup::len(&lookup::open(&self.txn, IDS)?)?;
         if ids != meta.settled {
             self.report.problem("table ids", format!("it has {ids} ids for {} settled events", meta.settled));
         }
+        let frames = frames?;
+        let journal = load_journal(&self.txn, &meta, frames.read, &Branches::new())?;
+        if let Some(error) = journal.broken.or(frames.then) {
+            self.report.error("the journal", error);
+        }
+        self.report.events += journal.tail.len() as u64;
+        self.report.branches += journal.tail.births().count() as u64;
         Ok(())
     }
 
     fn branches(&mut self) -> Result<()> {
-        let lines = self.txn.open_table(LINES).told()?;
-        let names = self.txn.open_table(BRANCHES).told()?;
-        if lines.len().told()? != names.len().told()? {
+        let lines = lookup::open(&self.txn, LINES)?;
+        let names = lookup::open(&self.txn, BRANCHES)?;
+        if lookup::len(&lines)? != lookup::len(&names)? {
             self.report.problem("table branches", "it has other branches than table lines");
         }
         let mut heads: BTreeMap<u64, u64> = BTreeMap::new();
-        for row in lines.iter().told()? {
-            let (number, row) = row.told()?;
+        for row in lookup::rows(&lines, 0..)? {
+            let (number, row) = row?;
             let number = number.value();
             self.report.branches += 1;
             self.counts.branches += 1;
@@ -204,11 +221,12 @@ impl Walk<'_> {
             };
             self.counts.sessions += u64::from(row.parent.is_none());
             let place = row.place.clone();
-            let named = names.get((place.session.as_str(), place.branch.as_str())).told()?.map(|n| n.value());
+            let named =
+                lookup::get(&names, (place.session.as_str(), place.branch.as_str()))?.map(|n| n.value());
             if named != Some(number) {
                 self.report.problem(&place, "its name does not lead to its number");
             }
-            if lines.get(number).told()?.is_none() {
+            if lookup::get(&lines, number)?.is_none() {
                 self.report.problem(&place, "its number does not lead to it");
             }
             if let Some(parent) = row.parent {
@@ -233,8 +251,8 @@ impl Walk<'_> {
             heads.insert(number, head);
         }
         let orphan = |number: u64| format!("branch number {number}");
-        for row in self.txn.open_table(HEADS).told()?.iter().told()? {
-            let number = row.told()?.0.value();
+        for row in lookup::rows(&lookup::open(&self.txn, HEADS)?, 0..)? {
+            let number = row?.0.value();
             if !heads.contains_key(&number) {
                 self.report.problem(orphan(number), "it has a head and does not exist");
             }
@@ -252,11 +270,11 @@ impl Walk<'_> {
 
     /// Own events of one branch. Answers its last sequence.
     fn chunks(&mut self, branch: &Branch) -> Result<u64> {
-        let table = self.txn.open_table(EVENTS).told()?;
-        let ids = self.txn.open_table(IDS).told()?;
+        let table = lookup::open(&self.txn, EVENTS)?;
+        let ids = lookup::open(&self.txn, IDS)?;
         let (mut next, mut position) = (branch.fork + 1, 0);
-        for row in table.range((branch.number, 0)..=(branch.number, u64::MAX)).told()? {
-            let (key, value) = row.told()?;
+        for row in lookup::rows(&table, (branch.number, 0)..=(branch.number, u64::MAX))? {
+            let (key, value) = row?;
             self.report.chunks += 1;
             let chunk = match open_chunk(&branch.place, key.value(), value.value()) {
                 Ok(chunk) => chunk,
@@ -268,8 +286,8 @@ impl Walk<'_> {
             };
             // A walk goes past what leads a search astray.
             for end in [chunk.first(), chunk.last()] {
-                let found = table.range((branch.number, end)..=(branch.number, u64::MAX)).told()?.next();
-                if found.transpose().told()?.map(|(found, _)| found.value()) != Some(key.value()) {
+                let found = lookup::rows(&table, (branch.number, end)..=(branch.number, u64::MAX))?.next();
+                if found.transpose()?.map(|(found, _)| found.value()) != Some(key.value()) {
                     let address = Address::from((*branch.place).clone()).at(end);
                     self.report.problem(address, "a search for it leads to another place");
                 }
@@ -293,7 +311,7 @@ impl Walk<'_> {
                         .problem(event.address(), "its position does not come after the one before it");
                 }
                 position = event.position().get();
-                let found = ids.get(event.id().bytes()).told()?.map(|row| row.value());
+                let found = lookup::get(&ids, event.id().bytes())?.map(|row| row.value());
                 if found != Some((branch.number, sequence)) {
                     self.report.problem(event.address(), "its id does not lead to it");
                 }
@@ -315,19 +333,22 @@ impl Walk<'_> {
     fn marks(&mut self) -> Result<()> {
         let view = MarksView::of(self.txn.clone());
         for shelf in Shelf::ALL {
-            view.verify(shelf, &mut |place, reason| self.report.problem(place, reason))?;
+            // One table that cannot be walked does not hide the others.
+            if let Err(e) = view.verify(shelf, &mut |place, reason| self.report.problem(place, reason)) {
+                self.report.error(format!("table {}", shelf.name()), e);
+            }
         }
         Ok(())
     }
 
     fn order(&mut self) -> Result<()> {
-        let table = self.txn.open_table(ORDER).told()?;
+        let table = lookup::open(&self.txn, ORDER)?;
         let branches = Branches::new();
         let nothing = Tail::default();
         let mut chunks: HashMap<u64, (Arc<Place>, Chunk)> = HashMap::new();
         let mut next = 1;
-        for row in table.iter().told()? {
-            let (key, value) = row.told()?;
+        for row in lookup::rows(&table, 0..)? {
+            let (key, value) = row?;
             if key.value() != next {
                 self.report.problem(format!("position {next}"), "the global order has a hole");
             }
@@ -356,8 +377,8 @@ impl Walk<'_> {
                 }
             }
             for end in [key.value(), next - 1] {
-                let found = table.range(..=end).told()?.next_back();
-                if found.transpose().told()?.map(|(found, _)| found.value()) != Some(key.value()) {
+                let found = lookup::rows(&table, ..=end)?.next_back();
+                if found.transpose()?.map(|(found, _)| found.value()) != Some(key.value()) {
                     let reason = "a search for it leads to another place";
                     self.report.problem(format!("position {end}"), reason);
                 }

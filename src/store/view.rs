@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use redb::{ReadOnlyTable, ReadTransaction};
 
+use super::lookup;
 use super::read::Reader;
 use super::shared::Shared;
 use super::sync::lock;
 use super::tables::{EVENTS, HEADS};
-use super::trouble::{Trouble, corrupt, malformed};
+use super::trouble::{corrupt, malformed};
 use crate::codec::{Chunk, HeadRow};
 use crate::error::Result;
 use crate::limits::{CHUNK_BODY_BYTES, RECENT_CHUNKS};
@@ -33,7 +34,7 @@ impl fmt::Debug for View {
 
 impl View {
     fn new(txn: &ReadTransaction) -> Result<Self> {
-        let (events, heads) = (txn.open_table(EVENTS).told()?, txn.open_table(HEADS).told()?);
+        let (events, heads) = (lookup::open(txn, EVENTS)?, lookup::open(txn, HEADS)?);
         Ok(Self { events, heads, recent: Mutex::default() })
     }
 
@@ -58,11 +59,11 @@ impl View {
     /// Where the settled part of a branch ends; `None` when nothing of its own is settled.
     pub(super) fn head(&self, branch: u64) -> Result<Option<HeadRow>> {
         let place = || format!("the head of branch number {branch}");
-        if let Some(row) = self.heads.get(branch).told()? {
+        if let Some(row) = lookup::get(&self.heads, branch)? {
             return HeadRow::decode(branch, row.value()).map(Some).map_err(malformed(place()));
         }
         // A lost row would make the branch look empty, and be written over.
-        match self.events.range((branch, 0)..=(branch, u64::MAX)).told()?.next() {
+        match lookup::rows(&self.events, (branch, 0)..=(branch, u64::MAX))?.next().transpose()? {
             None => Ok(None),
             Some(_) => Err(corrupt(place(), "it is missing although the branch has events")),
         }
