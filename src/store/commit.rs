@@ -323,7 +323,7 @@ impl Shared {
         self.note_settled(core)?;
         let journal = core.ring.mark();
         guarded(|| {
-            let txn = self.begin_settle(db, true)?;
+            let txn = self.begin_tables(db, Durability::Durable, true)?;
             let tail = read(&self.tail);
             let old = tail.growing().events().iter().map(|e| Item { branch: e.branch, event: &e.event });
             let items: Vec<Item<'_>> =
@@ -335,7 +335,7 @@ impl Shared {
             Ok(txn)
         })
         .map_err(Failed::from)
-        .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
+        .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
         core.ring.release();
         core.unsynced_marks = false;
         Ok(())
@@ -353,15 +353,13 @@ impl Shared {
             return Ok(());
         }
         guarded(|| {
-            let mut txn = self.begin_settle(db, durable && self.options.fast_recovery)?;
-            if !durable {
-                txn.set_durability(redb::Durability::None).told()?;
-            }
+            let durability = if durable { Durability::Durable } else { Durability::Relaxed };
+            let txn = self.begin_tables(db, durability, durable && self.options.fast_recovery)?;
             marks.iter().try_for_each(|m| m.write(&txn))?;
             Ok(txn)
         })
         .map_err(Failed::from)
-        .and_then(|txn| guarded(|| txn.commit().told()).map_err(Failed::in_commit))?;
+        .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
         core.unsynced_marks = !durable;
         Ok(())
     }
@@ -425,7 +423,7 @@ impl Shared {
         // Freed outside the lock: a large tail takes its time.
         drop(old);
         if settled {
-            self.forget_view();
+            self.recent.forget();
         }
         if let (Some(hook), false) = (self.hook.get(), new.is_empty()) {
             let events: Vec<Event> = new.iter().map(|(_, e)| e.clone()).collect();

@@ -18,12 +18,14 @@ use super::commit::Core;
 use super::create::create_file;
 use super::journal::load_journal;
 use super::layout::{Storage, initialise, lay_out, read_header};
+use super::recent::Recent;
 use super::ring::Ring;
 use super::settler::Settler;
 use super::shared::{Db, JournalFile, Shared};
 use super::tables::{META, META_KEY};
 use super::trouble::{Trouble, corrupt, guarded, malformed, translate};
 use super::upgrade::{frames, is_bare, old_meta, upgrade_file};
+use super::view::SharedView;
 use super::writer::Writer;
 use super::{Handle, Store};
 use crate::codec::{FORMAT, FileHeader, MAGIC, Meta};
@@ -231,7 +233,8 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         db: RwLock::new(Some(Arc::new(db))),
         tail: RwLock::new(journal.tail),
         branches,
-        view: Mutex::default(),
+        view: SharedView::default(),
+        recent: Recent::default(),
         writer: Writer::new(Core::new(journal.next_branch, recovered.ring)),
         settler: Settler::default(),
         journal: source,

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use super::append::Durability;
 use super::layer::Layer;
 use super::settle::{Item, settle_into};
 use super::shared::{Db, Shared};
 use super::sync::{lock, read, write};
-use super::trouble::{Trouble, guarded};
+use super::trouble::guarded;
 use crate::codec::JournalMark;
 use crate::error::{Error, Result};
 
@@ -115,32 +116,19 @@ impl Shared {
             let Db::Writable(Some(db)) = &*db else {
                 return Err(Error::ReadOnly { path: self.name.clone() });
             };
-            let txn = self.begin_settle(db, self.options.fast_recovery)?;
+            let txn = self.begin_tables(db, Durability::Durable, self.options.fast_recovery)?;
             let items: Vec<Item<'_>> =
                 order.layer.events().iter().map(|e| Item { branch: e.branch, event: &e.event }).collect();
             let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
             let counts = read(&self.tail).settled_counts().plus(order.layer.counts());
             settle_into(&txn, self, &items, &births, order.next_branch, counts, order.journal)?;
-            txn.commit().told()
+            txn.commit()
         })?;
         let settled = write(&self.tail).thaw();
-        self.forget_view();
+        self.recent.forget();
         // Freed outside the lock: a large layer takes its time.
         drop(settled);
         Ok(())
-    }
-
-    /// A transaction that moves events into the tables. It can leave what is needed to open the file without repair.
-    pub(super) fn begin_settle(
-        &self,
-        db: &redb::Database,
-        fast_recovery: bool,
-    ) -> Result<redb::WriteTransaction> {
-        let mut txn = db.begin_write().told()?;
-        txn.set_durability(redb::Durability::Immediate).told()?;
-        txn.set_two_phase_commit(self.options.two_phase);
-        txn.set_quick_repair(fast_recovery);
-        Ok(txn)
     }
 }
 
