@@ -363,7 +363,7 @@ impl Shared {
         self.note_settled(core)?;
         let journal = core.ring.mark();
         guarded(|| {
-            let txn = self.begin_settle(db, true)?;
+            let txn = self.begin_tables(db, Durability::Durable, true)?;
             let tail = read(&self.tail);
             let old = tail.growing().events().iter().map(|e| Item { branch: e.branch, event: &e.event });
             let items: Vec<Item<'_>> =
@@ -387,10 +387,8 @@ impl Shared {
             return Ok(());
         }
         guarded(|| {
-            let txn = match durable {
-                true => self.begin_settle(db, self.options.fast_recovery)?,
-                false => self.begin_relaxed(db)?,
-            };
+            let durability = if durable { Durability::Durable } else { Durability::Relaxed };
+            let txn = self.begin_tables(db, durability, durable && self.options.fast_recovery)?;
             marks.iter().try_for_each(|m| m.write(&txn))?;
             Ok(txn)
         })
@@ -459,7 +457,7 @@ impl Shared {
         // Freed outside the lock: a large tail takes its time.
         drop(old);
         if settled {
-            self.forget_view();
+            self.recent.forget();
         }
         if let (Some(hook), false) = (self.hook.get(), new.is_empty()) {
             let events: Vec<Event> = new.iter().map(|(_, e)| e.clone()).collect();

@@ -21,6 +21,7 @@ use super::journal::load_journal;
 use super::layout::{Storage, initialise, lay_out, read_header};
 use super::lookup;
 use super::mend::mended;
+use super::recent::Recent;
 use super::ring::{Hole, Ring};
 use super::settler::Settler;
 use super::shared::{JournalFile, Shared};
@@ -28,6 +29,7 @@ use super::tables::{META, META_KEY};
 use super::trouble::{corrupt, guarded, malformed, translate};
 use super::upgrade::{frames, is_bare, old_meta, upgrade_file};
 use super::verify::Problem;
+use super::view::SharedView;
 use super::writer::Writer;
 use super::{Handle, Store};
 use crate::codec::{FORMAT, FileHeader, MAGIC, Meta};
@@ -265,7 +267,8 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         db: RwLock::new(Some(Arc::new(db))),
         tail: RwLock::new(journal.tail),
         branches,
-        view: Mutex::default(),
+        view: SharedView::default(),
+        recent: Recent::default(),
         writer: Writer::new(Core::new(journal.next_branch, recovered.ring)),
         settler: Settler::default(),
         journal: source,

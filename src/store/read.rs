@@ -12,6 +12,7 @@ use super::branch::{Branch, Segment};
 use super::db::Db;
 use super::ids::{Beside, find_id};
 use super::lookup;
+use super::recent::Recent;
 use super::shared::Shared;
 use super::sync::read;
 use super::tables::EVENTS;
@@ -107,7 +108,7 @@ impl Reader {
     #[tracing::instrument(level = "trace", skip_all, fields(branch = branch.number, from = range.from))]
     pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
         // Copied before the view is taken.
-        let (head, slices, settles) = {
+        let (head, slices) = {
             let tail = read(&self.shared.tail);
             let slices: Vec<Slice> = branch
                 .lineage
@@ -117,9 +118,9 @@ impl Reader {
                     tail.slice(s.branch, from, to, range.limit, range.reverse)
                 })
                 .collect();
-            (tail.head(branch.number), slices, tail.settles())
+            (tail.head(branch.number), slices)
         };
-        let view = LazyView::new(self, settles);
+        let view = LazyView::new(self);
         let head = match head {
             Some(head) => head,
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
@@ -145,7 +146,7 @@ impl Reader {
                 let at_end = settled.1 == head;
                 page.read_back(&view, segment, settled, at_end)?;
             } else {
-                page.read_on(&view, segment, settled)?;
+                page.read_on(&view, &self.shared.recent, segment, settled)?;
                 in_tail.for_each(|e| page.push(e));
             }
         }
@@ -186,19 +187,24 @@ impl Page {
     }
 
     /// Settled events of one branch, upwards.
-    fn read_on(&mut self, view: &LazyView<'_>, s: &Segment, (from, to): (u64, u64)) -> Result<()> {
+    fn read_on(
+        &mut self,
+        view: &LazyView<'_>,
+        recent: &Recent,
+        s: &Segment,
+        (from, to): (u64, u64),
+    ) -> Result<()> {
         if from > to || self.is_full() {
             return Ok(());
         }
-        let view = view.get()?;
         let mut next = from;
-        if let Some(chunk) = view.recent(s.branch, next) {
+        if let Some(chunk) = recent.get(s.branch, next) {
             self.take_on(&chunk, s, &mut next, to)?;
         }
         if next > to || self.is_full() {
             return Ok(());
         }
-        for row in lookup::rows(&view.events, (s.branch, next)..=(s.branch, u64::MAX))? {
+        for row in lookup::rows(&view.get()?.events, (s.branch, next)..=(s.branch, u64::MAX))? {
             let (key, value) = row?;
             let chunk = Arc::new(open_chunk(&s.place, key.value(), value.value())?);
             if chunk.first() > next {
@@ -206,7 +212,7 @@ impl Page {
             }
             self.take_on(&chunk, s, &mut next, to)?;
             if next > to || self.is_full() {
-                view.keep(&chunk);
+                recent.keep(&chunk);
                 return Ok(());
             }
         }

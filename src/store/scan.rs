@@ -55,16 +55,16 @@ impl Reader {
     /// The next pieces of a branch's history, its ancestors' part included, up to some chunks of it.
     pub(super) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
         // Copied before the view is taken.
-        let (head, slices, settles) = {
+        let (head, slices) = {
             let tail = read(&self.shared.tail);
             let slices = branch.lineage.iter().map(|s| {
                 let (from, to) = (from.max(s.first), to.min(s.last));
                 tail.slice(s.branch, from, to, SCAN_TAIL_EVENTS, false)
             });
             let slices: Vec<Slice> = slices.collect();
-            (tail.head(branch.number), slices, tail.settles())
+            (tail.head(branch.number), slices)
         };
-        let view = LazyView::new(self, settles);
+        let view = LazyView::new(self);
         let head = match head {
             Some(head) => head,
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::db::{Db, WriteTxn};
+use super::append::Durability;
 use super::layer::Layer;
 use super::settle::{Item, settle_into};
 use super::shared::Shared;
 use super::sync::{lock, read, write};
-use super::trouble::{Trouble, guarded};
+use super::trouble::guarded;
 use crate::codec::JournalMark;
 use crate::error::{Error, Result};
 
@@ -113,7 +113,7 @@ impl Shared {
     fn carry_out(&self, order: &Order) -> Result<()> {
         let db = self.db()?;
         guarded(|| {
-            let txn = self.begin_settle(&db, self.options.fast_recovery)?;
+            let txn = self.begin_tables(&db, Durability::Durable, self.options.fast_recovery)?;
             let items: Vec<Item<'_>> =
                 order.layer.events().iter().map(|e| Item { branch: e.branch, event: &e.event }).collect();
             let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
@@ -122,34 +122,10 @@ impl Shared {
             txn.commit()
         })?;
         let settled = write(&self.tail).thaw();
-        self.forget_view();
+        self.recent.forget();
         // Freed outside the lock: a large layer takes its time.
         drop(settled);
         Ok(())
-    }
-
-    /// A transaction that moves events into the tables. It can leave what is needed to open the file without repair.
-    pub(super) fn begin_settle<'d>(&self, db: &'d Db, fast_recovery: bool) -> Result<WriteTxn<'d>> {
-        if self.read_only() {
-            return Err(Error::ReadOnly { path: self.name.clone() });
-        }
-        db.begin_write(|txn| {
-            txn.set_durability(redb::Durability::Immediate).told()?;
-            txn.set_two_phase_commit(self.options.two_phase);
-            txn.set_quick_repair(fast_recovery);
-            Ok(())
-        })
-    }
-
-    /// The same for marks that are answered before a sync.
-    pub(super) fn begin_relaxed<'d>(&self, db: &'d Db) -> Result<WriteTxn<'d>> {
-        if self.read_only() {
-            return Err(Error::ReadOnly { path: self.name.clone() });
-        }
-        db.begin_write(|txn| {
-            txn.set_two_phase_commit(self.options.two_phase);
-            txn.set_durability(redb::Durability::None).told()
-        })
     }
 }
 

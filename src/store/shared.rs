@@ -1,6 +1,6 @@
 //! What every handle of one open store shares.
 
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use redb::StorageBackend;
 
@@ -10,13 +10,14 @@ use super::branch::Branches;
 use super::builder::Options;
 use super::db::Db;
 use super::hook::CommitHook;
+use super::recent::Recent;
 use super::ring::Region;
 use super::settler::Settler;
 use super::sync::read;
 use super::tail::Tail;
 use super::upgrade::Upgraded;
 use super::verify::Problem;
-use super::view::View;
+use super::view::SharedView;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::event::{StoreId, Timestamp};
@@ -44,8 +45,8 @@ pub(super) struct Shared {
     pub(super) db: RwLock<Option<Arc<Db>>>,
     pub(super) tail: RwLock<Tail>,
     pub(super) branches: Branches,
-    /// What readers share until the next settle, with the number of settles before it.
-    pub(super) view: Mutex<Option<(u64, Arc<View>)>>,
+    pub(super) view: SharedView,
+    pub(super) recent: Recent,
     pub(super) writer: Writer,
     pub(super) settler: Settler,
     pub(super) journal: JournalFile,

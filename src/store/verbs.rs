@@ -387,7 +387,8 @@ impl Handle {
         };
         // In this order: whoever still got hold of the file has shown itself to the hook before.
         let db = write(&self.shared.db).take();
-        self.shared.forget_view();
+        self.shared.view.forget();
+        self.shared.recent.forget();
         if let Some(hook) = self.shared.hook.get() {
             hook.closed();
         }

@@ -1,8 +1,11 @@
 //! The settled part as it was at some moment, with the tables that reading a branch needs already open. It is shared
-//! by all readers until the next settle: a short read costs its search, not the preparations.
+//! by all readers until the next commit to the tables: a short read costs its search, not the preparations.
+//!
+//! A view is a read transaction of redb, and redb reuses no page that a read transaction may still look at. One that is
+//! kept while others commit makes the file grow with every commit, so none outlives the commit that replaces what it
+//! shows, except in the hands of a reader that is at work.
 
 use std::cell::OnceCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -10,20 +13,15 @@ use redb::{ReadOnlyTable, ReadTransaction};
 
 use super::lookup;
 use super::read::Reader;
-use super::shared::Shared;
 use super::sync::lock;
 use super::tables::{EVENTS, HEADS};
 use super::trouble::{corrupt, malformed};
-use crate::codec::{Chunk, HeadRow};
+use crate::codec::HeadRow;
 use crate::error::Result;
-use crate::limits::{CHUNK_BODY_BYTES, RECENT_CHUNKS};
 
 pub(super) struct View {
     pub(super) events: ReadOnlyTable<(u64, u64), &'static [u8]>,
     heads: ReadOnlyTable<u64, &'static [u8]>,
-    /// The chunks that were read last, the newest at the end: whoever reads on beside it, or the same for another
-    /// purpose, does not unpack it again.
-    recent: Mutex<VecDeque<Arc<Chunk>>>,
 }
 
 impl fmt::Debug for View {
@@ -35,25 +33,7 @@ impl fmt::Debug for View {
 impl View {
     fn new(txn: &ReadTransaction) -> Result<Self> {
         let (events, heads) = (lookup::open(txn, EVENTS)?, lookup::open(txn, HEADS)?);
-        Ok(Self { events, heads, recent: Mutex::default() })
-    }
-
-    /// The chunk that holds this event, if it was read a moment ago.
-    pub(super) fn recent(&self, branch: u64, sequence: u64) -> Option<Arc<Chunk>> {
-        let holds = |c: &&Arc<Chunk>| c.branch() == branch && (c.first()..=c.last()).contains(&sequence);
-        lock(&self.recent).iter().rev().find(holds).cloned()
-    }
-
-    /// Keeps a chunk for the next reader. Large ones are not held.
-    pub(super) fn keep(&self, chunk: &Arc<Chunk>) {
-        if chunk.bytes() > CHUNK_BODY_BYTES {
-            return;
-        }
-        let mut recent = lock(&self.recent);
-        let gone = if recent.len() >= RECENT_CHUNKS { recent.pop_front() } else { None };
-        recent.push_back(chunk.clone());
-        drop(recent);
-        drop(gone);
+        Ok(Self { events, heads })
     }
 
     /// Where the settled part of a branch ends; `None` when nothing of its own is settled.
@@ -75,48 +55,101 @@ pub(super) fn settled_head(txn: &ReadTransaction, branch: u64) -> Result<Option<
     View::new(txn)?.head(branch)
 }
 
+/// The view that readers share.
+#[derive(Debug, Default)]
+pub(super) struct SharedView(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// How often the view was forgotten: once for every commit to the tables.
+    forgotten: u64,
+    view: Option<Arc<View>>,
+}
+
+impl SharedView {
+    fn get(&self, open: impl FnOnce() -> Result<View>) -> Result<Arc<View>> {
+        let forgotten = {
+            let kept = lock(&self.0);
+            if let Some(view) = &kept.view {
+                return Ok(view.clone());
+            }
+            kept.forgotten
+        };
+        let view = Arc::new(open()?);
+        let mut kept = lock(&self.0);
+        // After a commit in between nobody would forget this one, which may be from before it.
+        if kept.forgotten == forgotten && kept.view.is_none() {
+            kept.view = Some(view.clone());
+        }
+        Ok(view)
+    }
+
+    /// To be called after every commit to the tables, before anybody is told of it.
+    pub(super) fn forget(&self) {
+        let view = {
+            let mut kept = lock(&self.0);
+            kept.forgotten += 1;
+            kept.view.take()
+        };
+        drop(view);
+    }
+}
+
 /// A view that is taken when it is first needed: a reader of recent events never takes one.
 pub(super) struct LazyView<'a> {
     reader: &'a Reader,
-    settles: u64,
     view: OnceCell<Arc<View>>,
 }
 
 impl<'a> LazyView<'a> {
-    /// For a reader that saw the tail after so many settles: the view has what had left it by then.
-    pub(super) fn new(reader: &'a Reader, settles: u64) -> Self {
-        Self { reader, settles, view: OnceCell::new() }
+    /// For a reader that has looked at the tail before: the view has everything that had left it by then.
+    pub(super) fn new(reader: &'a Reader) -> Self {
+        Self { reader, view: OnceCell::new() }
     }
 
     pub(super) fn get(&self) -> Result<&View> {
         if let Some(view) = self.view.get() {
             return Ok(view);
         }
-        let view = self.reader.view(self.settles)?;
+        let view = self.reader.shared.view.get(|| View::new(&self.reader.db.begin_read()?))?;
         Ok(self.view.get_or_init(|| view))
     }
 }
 
-impl Reader {
-    fn view(&self, settles: u64) -> Result<Arc<View>> {
-        if let Some((of, view)) = &*lock(&self.shared.view)
-            && *of == settles
-        {
-            return Ok(view.clone());
-        }
-        let view = Arc::new(View::new(&self.db.begin_read()?)?);
-        let mut kept = lock(&self.shared.view);
-        if kept.as_ref().is_none_or(|(of, _)| *of < settles) {
-            *kept = Some((settles, view.clone()));
-        }
-        Ok(view)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+    use redb::{Database, ReadableDatabase};
 
-impl Shared {
-    /// Lets go of the view: while it is there, redb keeps the pages that it shows.
-    pub(super) fn forget_view(&self) {
-        let view = lock(&self.view).take();
-        drop(view);
+    use super::*;
+
+    fn tables() -> Database {
+        let db = redb::Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
+        let txn = db.begin_write().unwrap();
+        txn.open_table(EVENTS).unwrap();
+        txn.open_table(HEADS).unwrap();
+        txn.commit().unwrap();
+        db
+    }
+
+    #[test]
+    fn a_view_is_shared_until_a_commit_and_one_that_was_begun_before_it_is_not_kept() {
+        let db = tables();
+        let shared = SharedView::default();
+        let open = || View::new(&db.begin_read().told()?);
+        let first = shared.get(open).unwrap();
+        assert!(Arc::ptr_eq(&first, &shared.get(open).unwrap()));
+        shared.forget();
+        assert_eq!(Arc::strong_count(&first), 1);
+        let second = shared
+            .get(|| {
+                let view = open();
+                shared.forget();
+                view
+            })
+            .unwrap();
+        assert_eq!(Arc::strong_count(&second), 1);
+        let third = shared.get(open).unwrap();
+        assert_eq!(Arc::strong_count(&third), 2);
     }
 }

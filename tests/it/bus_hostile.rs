@@ -91,7 +91,7 @@ async fn calls_that_cannot_be_stopped_are_bounded_over_all_branches() {
         let _ = released.lock().unwrap().recv();
     });
     let stuck = stuck.unwrap();
-    bus.subscribe("**").named("low").priority(-1).awaited().run(|_| async {}).unwrap();
+    bus.subscribe("**").named("low").priority(-1).timeout(LONG).awaited().run(|_| async {}).unwrap();
     for i in 0..60 {
         let published = soon(bus.publish(format!("s{i}").as_str(), event(i))).await.unwrap();
         assert!(published.answers[0].answer.is_done(), "a lower one waits for its time at the most");

@@ -78,11 +78,13 @@ fn call(plan: &Plan, log: &Log, heard: &Heard) -> (Whim, bool) {
 }
 
 fn subscribe(bus: &Bus, number: usize, plan: &Plan, log: &Log) {
+    // Only a call that hangs is to run out of time, however busy the machine is.
+    let hangs = !plan.blocking && plan.whims.iter().any(|whim| matches!(whim, Whim::Hangs));
     let asked = bus
         .subscribe(plan.pattern)
         .named(format!("h{number}"))
         .priority(plan.priority)
-        .timeout(Duration::from_millis(if plan.blocking { 60_000 } else { 500 }))
+        .timeout(Duration::from_millis(if hangs { 2_000 } else { 60_000 }))
         .retry(Retry::attempts(plan.attempts).rest(Duration::from_millis(1), Duration::from_millis(3)));
     let (blocking, plan, log) = (plan.blocking, plan.clone(), log.clone());
     let subscribed = match blocking {

@@ -226,8 +226,12 @@ fn killed_workers_lose_nothing_and_are_given_again_only_what_they_did_not_acknow
             let delivery = delivery.unwrap();
             let position = delivery.event().position().get();
             assert!(!heard.acked.contains(&position) && !heard.with.contains(&position), "{position}");
-            delivery.ack().await.unwrap();
-            heard.acked.insert(position);
+            match delivery.ack().await {
+                Ok(()) => drop(heard.acked.insert(position)),
+                // Its deadline passed, on a machine that is busy: it comes again.
+                Err(retold::Error::NotDelivered { .. }) => {}
+                Err(e) => panic!("{e}"),
+            }
         }
         consumer.close().await;
     });
