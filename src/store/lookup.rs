@@ -71,8 +71,9 @@ where
     Ok(Rows { range, table: table.name().to_owned(), from, to, ended: false })
 }
 
-/// The rows before and after the place where a key would lie that has none. A damaged key still lies where the right
-/// one belongs: whoever has to be certain that there is no such row looks whether its neighbours are what they say.
+/// Two rows on either side of the place where a key would lie that has none. A damaged key still lies where the right
+/// one belongs, and a search that it leads astray ends beside it: so whoever has to be certain that there is no such
+/// row looks whether these come in order, which is done here, and whether they are what they say.
 pub(super) fn neighbours<'t, 'k, K, V, T, R>(table: &'t T, key: R) -> Result<Vec<Row<'t, K, V>>>
 where
     K: Key + 'static,
@@ -80,12 +81,10 @@ where
     T: ReadableTable<K, V> + TableHandle,
     R: Borrow<K::SelfType<'k>> + Copy + 'k,
 {
-    let mut found = Vec::with_capacity(2);
     let before: (Bound<R>, Bound<R>) = (Bound::Unbounded, Bound::Excluded(key));
-    found.extend(rows(table, before)?.next_back().transpose()?);
     let after: (Bound<R>, Bound<R>) = (Bound::Excluded(key), Bound::Unbounded);
-    found.extend(rows(table, after)?.next().transpose()?);
-    Ok(found)
+    let (before, after) = (rows(table, before)?, rows(table, after)?);
+    before.rev().take(2).chain(after.take(2)).collect()
 }
 
 /// Ends after an error.

@@ -1,17 +1,22 @@
-//! Single bits of a closed file turn over: every read gives the right events or an error, and ends.
+//! Single bits of a closed file turn over: every read gives the right answer or an error, a retry is never recorded
+//! twice, whoever writes on loses nothing that is acknowledged, and all of it ends. It is tried in a child process with
+//! limits of time and memory: its death fails the test, too.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use retold::project::builtin::Counts;
 use retold::testkit::{Ask, Disk, Model};
-use retold::{Address, Error, Event, EventId, Result, Store};
+use retold::{Address, ConsumerConfig, Error, Event, EventId, NewEvent, Place, Result, Store};
 
-use crate::support::{Deed, Dice, check_everything, explained, numbered, soak};
+use crate::support::{Deed, Dice, check_everything, explained, number, numbered, soak};
 
+/// Flushed when the test says so, so that the chunks are always the same.
 fn settings() -> retold::Builder {
-    Store::builder().settle_after(30, 20_000).settle_when_idle(Duration::from_secs(3_600))
+    Store::builder().settle_after(usize::MAX, usize::MAX).settle_when_idle(Duration::from_secs(3_600))
 }
 
 /// Ids by the dice, like everything else: every process has the same file, but for its times and its secret.
@@ -19,12 +24,48 @@ fn id(dice: &mut Dice) -> EventId {
     EventId::from_uuid(uuid::Uuid::from_u64_pair(dice.roll(), dice.roll()))
 }
 
-fn closed_store() -> (Vec<u8>, Model) {
+/// A store that was closed, and what is in it.
+struct Given {
+    file: Vec<u8>,
+    model: Model,
+    events: Vec<(Place, NewEvent)>,
+    beside: Beside,
+}
+
+/// What lies beside the events, as text.
+#[derive(Default)]
+struct Beside {
+    consumers: Vec<String>,
+    letters: Vec<String>,
+    timers: Vec<String>,
+    counts: BTreeMap<String, u64>,
+}
+
+fn consumers(store: &Store) -> Result<Vec<String>> {
+    let told = store.consumers()?.into_iter().map(|c| {
+        let out: Vec<_> = c.outstanding.iter().map(|o| (o.at.to_string(), o.deliveries)).collect();
+        format!("{} {:?} {} {} {} {out:?}", c.name, c.config, c.settled, c.acknowledged, c.set_aside)
+    });
+    Ok(told.collect())
+}
+
+fn letters(store: &Store) -> Result<Vec<String>> {
+    Ok(store.letters(None, None, 1_000)?.iter().map(|l| format!("{l:?}")).collect())
+}
+
+fn timers(store: &Store) -> Result<Vec<String>> {
+    Ok(store.timers(1_000)?.iter().map(|t| format!("{} {} {}", t.id, t.place, t.due)).collect())
+}
+
+fn count(store: &Store, place: &str) -> Result<u64> {
+    Ok(store.project(Counts)?.state(place)?.events)
+}
+
+fn given() -> Given {
     let mut dice = Dice(11);
     let disk = Disk::new();
-    // Flushed when the test says so, so that the chunks are always the same.
-    let store = settings().settle_after(usize::MAX, usize::MAX).with_backend(disk.backend()).unwrap();
-    let mut model = Model::new();
+    let store = settings().with_backend(disk.backend()).unwrap();
+    let (mut model, mut events) = (Model::new(), Vec::new());
     for n in 0..24 {
         if n % 8 == 7 {
             store.settle().unwrap();
@@ -35,6 +76,7 @@ fn closed_store() -> (Vec<u8>, Model) {
                 for part in &mut parts {
                     part.events =
                         (0..1 + dice.under(4)).map(|_| numbered(n).with_id(id(&mut dice))).collect();
+                    events.extend(part.events.iter().map(|e| (part.place.clone(), e.clone())));
                 }
                 Deed::Append(parts, durability)
             }
@@ -43,23 +85,73 @@ fn closed_store() -> (Vec<u8>, Model) {
         deed.tell(&mut model);
         deed.perform(&store, &model).unwrap();
     }
+    let places: Vec<String> = model.places().map(|p| Address::from(p.clone()).to_string()).collect();
+    let beside = written_beside(&store, &places, &mut dice);
     store.close().unwrap();
     drop(store);
-    (disk.bytes(), model)
+    Given { file: disk.bytes(), model, events, beside }
+}
+
+fn written_beside(store: &Store, places: &[String], dice: &mut Dice) -> Beside {
+    runtime().block_on(async {
+        let config = ConsumerConfig::new().deadline(Duration::from_secs(600_000));
+        let consumer = store.consumer("work", config).await.unwrap();
+        for n in 0..16 {
+            let delivery = consumer.next().await.unwrap();
+            if n % 5 == 0 { delivery.park("no good").await.unwrap() } else { delivery.ack().await.unwrap() }
+        }
+        drop(consumer.next().await.unwrap());
+        consumer.close().await;
+    });
+    for n in 0..5 {
+        let event = NewEvent::new("t.x").with_id(id(dice));
+        store.emit_later("timed", event, Duration::from_secs(100_000 + n)).unwrap();
+    }
+    let counts = store.project(Counts).unwrap();
+    counts.catch_up().unwrap();
+    Beside {
+        consumers: consumers(store).unwrap(),
+        letters: letters(store).unwrap(),
+        timers: timers(store).unwrap(),
+        counts: places.iter().map(|p| (p.clone(), counts.state(p.as_str()).unwrap().events)).collect(),
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// What one flip led to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Outcome {
-    refused: u32,
     right: u32,
+    refused: u32,
+    /// A whole table of records was gone without a word: its name was hit.
+    vanished: u32,
+    /// Reads that were right before the store was written to, and are refused after it.
+    spread: u32,
+}
+
+impl Outcome {
+    fn list(&mut self, what: &str, found: Result<Vec<String>>, due: &[String]) {
+        match found {
+            Err(_) => self.refused += 1,
+            Ok(found) if found == due => self.right += 1,
+            Ok(found) if found.is_empty() => self.vanished += 1,
+            Ok(found) => panic!("{what}: {found:?} where {due:?} was due"),
+        }
+    }
 }
 
 /// Every read of every branch and of the whole, each event by its id. Panics on a wrong answer.
-fn read_everything(store: &Store, model: &Model) -> Outcome {
+fn read_everything(store: &Store, model: &Model, with: &[NewEvent]) -> Outcome {
     let mut outcome = Outcome::default();
     for ask in model.places().cloned().map(Ask::branch).chain([Ask::all()]) {
         for reverse in [false, true] {
+            // The model was not told of what was written on.
+            if !with.is_empty() && reverse {
+                continue;
+            }
             let ask = Ask { reverse, ..ask.clone() };
             let due = model.read(&ask).unwrap();
             let mut found: Vec<Event> = Vec::new();
@@ -75,6 +167,7 @@ fn read_everything(store: &Store, model: &Model) -> Outcome {
                     }
                 }
             }
+            found.retain(|e| with.iter().all(|w| w.id() != e.id()));
             // What was handed out is right; without an error it is all there is.
             assert!(found.len() <= due.len(), "{ask:?}: more events than there were");
             for (found, due) in found.iter().zip(&due) {
@@ -89,42 +182,145 @@ fn read_everything(store: &Store, model: &Model) -> Outcome {
             }
         }
     }
-    for place in model.places() {
-        match store.head(Address::from(place.clone())) {
-            Ok(head) => assert_eq!(head.get(), model.head(place).unwrap(), "the head of {place}"),
-            Err(_) => outcome.refused += 1,
-        }
-    }
     for told in model.order() {
         match store.get(told.event.id()) {
             Ok(event) => assert!(told.is(&event), "{event:?} where {told:?} was due"),
+            Err(Error::NotFound { .. }) => panic!("{told:?} is not found by its id"),
             Err(_) => outcome.refused += 1,
         }
     }
     outcome
 }
 
-fn flip(file: &[u8], model: &Model, bit: usize) -> Result<Outcome> {
-    let mut file = file.to_vec();
+fn read_beside(store: &Store, given: &Given, outcome: &mut Outcome) {
+    outcome.list("consumers", consumers(store), &given.beside.consumers);
+    outcome.list("letters", letters(store), &given.beside.letters);
+    outcome.list("timers", timers(store), &given.beside.timers);
+    for (place, due) in &given.beside.counts {
+        match count(store, place) {
+            Err(_) => outcome.refused += 1,
+            Ok(found) => assert_eq!(found, *due, "the state of {place}"),
+        }
+    }
+}
+
+/// Nothing that is recorded is recorded again. Answers what was acknowledged.
+fn write_on(store: &Store, given: &Given, dice: &mut Dice) -> Vec<NewEvent> {
+    for _ in 0..4 {
+        let (place, event) = &given.events[dice.under(given.events.len() as u64) as usize];
+        if let Ok(receipt) = store.append(Address::from(place.clone()), event.clone()) {
+            assert!(receipt.duplicate(), "{place}: {} was recorded again", event.id());
+        }
+    }
+    let mut acknowledged = Vec::new();
+    let places = given.model.places().cloned().map(Address::from);
+    for address in places.chain(["new".parse().unwrap()]) {
+        let events: Vec<NewEvent> = (0..2).map(|n| numbered(1_000 + n).with_id(id(dice))).collect();
+        if store.append(address, events.clone()).is_ok() {
+            acknowledged.extend(events);
+        }
+    }
+    let _ = store.emit_later("timed", NewEvent::new("t.x"), Duration::from_secs(100_000));
+    runtime().block_on(async {
+        let Ok(consumer) = store.consumer("work", ConsumerConfig::new()).await else { return };
+        if let Ok(Ok(delivery)) = tokio::time::timeout(Duration::from_millis(50), consumer.next()).await {
+            let _ = delivery.ack().await;
+        }
+        consumer.close().await;
+    });
+    let _ = store.settle();
+    acknowledged
+}
+
+fn flip(given: &Given, bit: usize, dice: &mut Dice) -> Result<Outcome> {
+    let mut file = given.file.clone();
     file[bit / 8] ^= 1 << (bit % 8);
-    let disk = Disk::from_bytes(file);
-    let store = settings().with_backend(disk.backend())?;
-    let outcome = read_everything(&store, model);
+    let disk = Disk::from_bytes(file.clone());
+    let store = match settings().with_backend(disk.backend()) {
+        Ok(store) => store,
+        Err(e) => {
+            // Read-only, there may be more to be had; it ends, too.
+            if let Ok(store) = settings().read_only().with_backend(Disk::from_bytes(file).backend()) {
+                read_everything(&store, &given.model, &[]);
+                assert!(!store.verify()?.is_clean(), "it does not open: {e}; and nothing is wrong with it");
+            }
+            return Err(e);
+        }
+    };
+    let mut outcome = read_everything(&store, &given.model, &[]);
+    let before = outcome;
+    read_beside(&store, given, &mut outcome);
     // The walk ends too, and whatever it says, it says it without falling over.
     let report = store.verify();
     if outcome.refused > 0 {
         assert!(!report.is_ok_and(|r| r.is_clean()), "reads fail where nothing is wrong");
     }
+    let acknowledged = write_on(&store, given, dice);
+    let _ = store.close();
+    drop(store);
+    let again = |how: retold::Builder| how.with_backend(Disk::from_bytes(disk.bytes()).backend());
+    match again(settings()).or_else(|_| again(settings().read_only())) {
+        Ok(store) => {
+            let after = read_everything(&store, &given.model, &acknowledged);
+            for event in &acknowledged {
+                match store.get(event.id()) {
+                    Ok(found) => assert_eq!((found.id(), number(&found) >= 1_000), (event.id(), true)),
+                    Err(Error::NotFound { .. }) => panic!("{} was acknowledged and is gone", event.id()),
+                    Err(_) => outcome.spread += 1,
+                }
+            }
+            outcome.spread += u32::from(before.refused == 0 && after.refused > 0);
+        }
+        Err(_) => outcome.spread += 1,
+    }
     Ok(outcome)
+}
+
+/// Which bit a number stands for.
+enum Bits {
+    /// Anywhere, mostly where something is written: most of the file is empty pages, where a flip is not seen.
+    Written(Vec<usize>),
+    /// In what leads to records and events: the keys of tables.
+    Keys(Vec<usize>),
+}
+
+impl Bits {
+    fn of(kind: &str, given: &Given) -> Self {
+        let file = &given.file;
+        if kind == "written" {
+            return Self::Written((0..file.len()).filter(|i| file[*i] != 0).collect());
+        }
+        let mut needles: Vec<Vec<u8>> =
+            [&b"counts\0"[..], b"c\0work", b"c\0counts", b"l\0work"].map(<[u8]>::to_vec).into();
+        needles.extend(given.events.iter().step_by(9).map(|(_, e)| e.id().uuid().as_bytes().to_vec()));
+        needles.extend(
+            given.model.places().map(|p| [p.session.as_str(), p.branch.as_str()].concat().into_bytes()),
+        );
+        let places = needles.iter().flat_map(|needle| {
+            let found = file.windows(needle.len()).enumerate().filter(move |(_, w)| w == needle);
+            found.flat_map(move |(at, w)| at..at + w.len().min(16))
+        });
+        Self::Keys(places.flat_map(|byte| (0..8).map(move |bit| byte * 8 + bit)).collect())
+    }
+
+    fn draw(&self, dice: &mut Dice, file: &[u8]) -> usize {
+        match self {
+            Self::Written(_) if dice.one_in(5) => dice.under(file.len() as u64 * 8) as usize,
+            Self::Written(bytes) => {
+                bytes[dice.under(bytes.len() as u64) as usize] * 8 + dice.under(8) as usize
+            }
+            Self::Keys(bits) => bits[dice.under(bits.len() as u64) as usize],
+        }
+    }
 }
 
 const RANGE: &str = "RETOLD_FLIPS";
 
 #[test]
-#[ignore = "the child process of the test below"]
+#[ignore = "the child process of the tests below"]
 fn the_reader_of_damaged_files() {
     let Ok(range) = std::env::var(RANGE) else { return };
-    let (from, to) = range.split_once(' ').unwrap();
+    let [kind, from, to] = range.split(' ').collect::<Vec<_>>()[..] else { return };
     let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
     // What redb asserts and we catch need not be told.
     let told = std::panic::take_hook();
@@ -133,20 +329,19 @@ fn the_reader_of_damaged_files() {
             told(info);
         }
     }));
-    let (file, model) = closed_store();
-    check_everything(&settings().with_backend(Disk::from_bytes(file.clone()).backend()).unwrap(), &model);
-    // Most of the file is empty pages, where a flip is not seen: where something is written it is looked at.
-    let written: Vec<usize> = (0..file.len()).filter(|i| file[*i] != 0).collect();
+    let given = given();
+    check_everything(
+        &settings().with_backend(Disk::from_bytes(given.file.clone()).backend()).unwrap(),
+        &given.model,
+    );
+    let bits = Bits::of(kind, &given);
     for n in from..to {
         let mut dice = Dice(n);
-        let byte = match dice.one_in(5) {
-            true => dice.under(file.len() as u64) as usize,
-            false => written[dice.under(written.len() as u64) as usize],
-        };
-        let bit = byte * 8 + dice.under(8) as usize;
+        let bit = bits.draw(&mut dice, &given.file);
         say(&format!("\nflip {n}\n"));
-        match explained(&format!("flip {n}, bit {} of byte {byte}", bit % 8), || flip(&file, &model, bit)) {
-            Ok(outcome) => say(&format!("outcome {} {}\n", outcome.right, outcome.refused)),
+        let what = format!("flip {kind} {n}, bit {} of byte {}", bit % 8, bit / 8);
+        match explained(&what, || flip(&given, bit, &mut dice)) {
+            Ok(o) => say(&format!("outcome {} {} {} {}\n", o.right, o.refused, o.vanished, o.spread)),
             Err(_) => say("closed\n"),
         }
     }
@@ -157,11 +352,14 @@ fn say(line: &str) {
     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
 }
 
-/// One child from this flip on: what it said, and whether it came to its end.
-fn child(from: u64, to: u64, said: &mut dyn FnMut(&str)) -> bool {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// One child from this flip on: what it said. Panics when it does not come to its end.
+fn child(kind: &str, to: u64, said: &mut dyn FnMut(&str)) {
+    let mut child = Command::new("sh")
+        // Kilobytes of memory: what a damaged length asks for beyond them aborts.
+        .args(["-c", "ulimit -v 6000000; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", "bitflip::the_reader_of_damaged_files", "--include-ignored", "--nocapture"])
-        .env(RANGE, format!("{from} {to}"))
+        .env(RANGE, format!("{kind} {} {to}", std::env::var("FROM").unwrap_or("0".into())))
         .env("RUST_BACKTRACE", "0")
         .stdout(Stdio::piped())
         .spawn()
@@ -169,55 +367,60 @@ fn child(from: u64, to: u64, said: &mut dyn FnMut(&str)) -> bool {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (tell, hear) = mpsc::channel();
     let reader = std::thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
+        for line in lines.map_while(std::result::Result::ok) {
             let _ = tell.send(line);
         }
     });
-    let mut done = false;
+    let (mut done, mut at) = (false, String::new());
     loop {
-        match hear.recv_timeout(Duration::from_secs(60)) {
+        match hear.recv_timeout(Duration::from_secs(120)) {
             Ok(line) => {
                 done |= line == "done";
+                if line.starts_with("flip ") {
+                    at.clone_from(&line);
+                }
                 said(&line);
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 child.kill().unwrap();
-                panic!("a child that began with flip {from} hangs");
+                panic!("{kind}: {at} hangs");
             }
         }
     }
     reader.join().unwrap();
     let status = child.wait().unwrap();
-    assert!(status.success() || status.code().is_none(), "a wrong answer: {status}");
-    done
+    assert!(done && status.success(), "{kind}: {at} ends with {status}");
+}
+
+fn try_all(kind: &str, flips: u64) {
+    let (mut right, mut refused, mut vanished, mut spread, mut closed) = (0, 0, 0, 0, 0);
+    child(kind, flips, &mut |line| match *line.split(' ').collect::<Vec<_>>() {
+        ["outcome", r, e, v, s] => {
+            right += r.parse::<u64>().unwrap();
+            refused += e.parse::<u64>().unwrap();
+            vanished += v.parse::<u64>().unwrap();
+            spread += u64::from(s != "0");
+        }
+        ["closed"] => closed += 1,
+        _ => {}
+    });
+    let told = format!(
+        "{flips} flips of {kind}: {right} reads were right, {refused} refused, {closed} files did not open; \
+         {vanished} times a table of records was gone, {spread} times damage spread"
+    );
+    say(&format!("{told}\n"));
+    assert!(refused > 0 && right > 0, "the flips hit nothing: {told}");
+    // Where redb's own bookkeeping is hit, it gives away pages that are in use: what lay there is refused afterwards.
+    assert!(spread <= 2 + flips / 200, "{told}");
 }
 
 #[test]
-fn a_flipped_bit_is_an_error_and_never_a_wrong_event() {
-    let flips = if soak() { 100_000 } else { 2_000 };
-    let (mut right, mut refused, mut closed, mut deaths) = (0, 0, 0, Vec::new());
-    let mut at = 0;
-    while at < flips {
-        let done = child(at, flips, &mut |line| match *line.split(' ').collect::<Vec<_>>() {
-            ["flip", n] => at = n.parse().unwrap(),
-            ["outcome", r, e] => {
-                right += r.parse::<u64>().unwrap();
-                refused += e.parse::<u64>().unwrap();
-            }
-            ["closed"] => closed += 1,
-            _ => {}
-        });
-        if done {
-            break;
-        }
-        deaths.push(at);
-        at += 1;
-    }
-    let told =
-        format!("{flips} flips: {right} reads were right, {refused} refused, {closed} files did not open");
-    say(&format!("{told}; redb aborted at {deaths:?}\n"));
-    assert!(refused > 0 && right > 0, "the flips hit nothing: {told}");
-    // redb asserts inside of destructors too, and a panic there, on top of another, cannot be caught.
-    assert!(deaths.len() as u64 <= 2 + flips / 2_000, "{told}; redb aborted at {deaths:?}");
+fn a_flipped_bit_is_an_error_and_never_a_wrong_answer() {
+    try_all("written", if soak() { 20_000 } else { 1_400 });
+}
+
+#[test]
+fn a_flipped_bit_of_a_key_hides_nothing() {
+    try_all("keys", if soak() { 10_000 } else { 600 });
 }

@@ -47,6 +47,7 @@ mod cost;
 #[cfg(feature = "cli")]
 mod coverage;
 mod crash;
+mod damage;
 mod edges;
 mod fault;
 mod follow;
