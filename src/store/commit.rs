@@ -274,7 +274,7 @@ impl Shared {
         marks: &[&Marks],
         Wanted { now, durable, force, marks_last }: Wanted,
     ) -> Result<bool, Failed> {
-        let Db::Writable(Some(db)) = db else {
+        let Some(db) = db.writable() else {
             return Err(Error::ReadOnly { path: self.name.clone() }.into());
         };
         self.note_settled(core)?;

@@ -2,7 +2,6 @@
 
 use redb::ReadableTableMetadata;
 
-use super::sync::read;
 use super::tables::EVENTS;
 use super::trouble::{Trouble, guarded};
 use super::upgrade::count;
@@ -57,7 +56,7 @@ impl Store {
         let reader = self.reader()?;
         guarded(|| {
             let (committed, in_journal, mut counts) = {
-                let tail = read(&reader.shared.tail);
+                let tail = reader.shared.tail()?;
                 (tail.committed(), tail.len() as u64, tail.counts())
             };
             let txn = reader.db.begin_read()?;

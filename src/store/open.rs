@@ -18,6 +18,7 @@ use super::commit::Core;
 use super::create::create_file;
 use super::journal::load_journal;
 use super::layout::{Storage, initialise, lay_out, read_header};
+use super::process::Process;
 use super::ring::Ring;
 use super::settler::Settler;
 use super::shared::{Db, JournalFile, Shared};
@@ -209,7 +210,8 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     if fresh {
         initialise(&db)?;
     }
-    let db = if options.read_only { Db::ReadOnly(Some(db)) } else { Db::Writable(Some(db)) };
+    let process = Process::this();
+    let db = Db::new(process.clone(), db, options.read_only);
     let txn = db.begin_read()?;
     let bare = storage.is_bare();
     let meta = if bare { old_meta(&txn, &name)?.into() } else { read_meta(&txn, &name)? };
@@ -222,6 +224,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     drop(txn);
     info!(journal = journal.tail.len(), settled = meta.settled, "opened");
     let shared = Arc::new(Shared {
+        process,
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),
         format: meta.format,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::branch::Branch;
 use super::read::{Reader, event_of, hole, open_chunk};
-use super::sync::read;
 use super::tail::Slice;
 use super::trouble::Trouble;
 use super::view::LazyView;
@@ -56,7 +55,7 @@ impl Reader {
     pub(super) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
         // Copied before the view is taken.
         let (head, slices, settles) = {
-            let tail = read(&self.shared.tail);
+            let tail = self.shared.tail()?;
             let slices = branch.lineage.iter().map(|s| {
                 let (from, to) = (from.max(s.first), to.min(s.last));
                 tail.slice(s.branch, from, to, SCAN_TAIL_EVENTS, false)

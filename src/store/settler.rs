@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::layer::Layer;
 use super::settle::{Item, settle_into};
-use super::shared::{Db, Shared};
+use super::shared::Shared;
 use super::sync::{lock, read, write};
 use super::trouble::{Trouble, guarded};
 use crate::codec::JournalMark;
@@ -112,7 +112,7 @@ impl Shared {
     fn carry_out(&self, order: &Order) -> Result<()> {
         let db = self.db()?;
         guarded(|| {
-            let Db::Writable(Some(db)) = &*db else {
+            let Some(db) = db.writable() else {
                 return Err(Error::ReadOnly { path: self.name.clone() });
             };
             let txn = self.begin_settle(db, self.options.fast_recovery)?;

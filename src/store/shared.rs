@@ -1,7 +1,7 @@
 //! What every handle of one open store shares.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 
@@ -10,6 +10,7 @@ use super::behind::Behind;
 use super::branch::Branches;
 use super::builder::Options;
 use super::hook::CommitHook;
+use super::process::Process;
 use super::ring::Region;
 use super::settler::Settler;
 use super::sync::read;
@@ -19,21 +20,25 @@ use super::upgrade::Upgraded;
 use super::view::View;
 use super::writer::Writer;
 use crate::error::{Error, Result};
-use crate::event::{StoreId, Timestamp};
+use crate::event::{Position, StoreId, Timestamp};
 
 /// The open file. It is released when the last reader lets go of it.
-pub(super) enum Db {
+pub(super) struct Db {
+    process: Process,
     /// `None` only while it is let go.
-    Writable(Option<Database>),
+    database: Option<Database>,
     /// Over a storage that keeps what redb writes to itself.
-    ReadOnly(Option<Database>),
+    read_only: bool,
 }
 
 impl Drop for Db {
     /// redb writes as it closes, and asserts what a damaged file breaks: whoever lets go last is not unwound by it.
     fn drop(&mut self) {
-        let (Self::Writable(db) | Self::ReadOnly(db)) = self;
-        let db = db.take();
+        let db = self.database.take();
+        if !self.process.is_surely_this() {
+            // redb would write, and release the lock of the process that has the file.
+            return std::mem::forget(db);
+        }
         let closed = guarded(move || {
             drop(db);
             Ok(())
@@ -46,19 +51,23 @@ impl Drop for Db {
 
 impl fmt::Debug for Db {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Writable(_) => "Db::Writable",
-            Self::ReadOnly(_) => "Db::ReadOnly",
-        })
+        f.debug_struct("Db").field("read_only", &self.read_only).finish_non_exhaustive()
     }
 }
 
 impl Db {
+    pub(super) fn new(process: Process, database: Database, read_only: bool) -> Self {
+        Self { process, database: Some(database), read_only }
+    }
+
     pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
-        match self {
-            Self::Writable(Some(db)) | Self::ReadOnly(Some(db)) => db.begin_read().told(),
-            Self::Writable(None) | Self::ReadOnly(None) => Err(Error::Closed { after: None }),
-        }
+        self.process.check()?;
+        self.database.as_ref().ok_or(Error::Closed { after: None })?.begin_read().told()
+    }
+
+    /// The database to write to.
+    pub(super) fn writable(&self) -> Option<&Database> {
+        self.database.as_ref().filter(|_| !self.read_only)
     }
 }
 
@@ -72,6 +81,7 @@ pub(super) struct JournalFile {
 
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) process: Process,
     pub(super) id: StoreId,
     pub(super) created: Timestamp,
     /// The format of the file: an earlier one in a store that is only read.
@@ -95,7 +105,19 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn db(&self) -> Result<Arc<Db>> {
+        self.process.check()?;
         read(&self.db).clone().ok_or(Error::Closed { after: None })
+    }
+
+    /// The recent events.
+    pub(super) fn tail(&self) -> Result<RwLockReadGuard<'_, Tail>> {
+        self.process.check()?;
+        Ok(read(&self.tail))
+    }
+
+    /// The last position that is committed; zero in another process, where the tail may be locked for ever.
+    pub(super) fn committed(&self) -> Position {
+        self.tail().map_or(Position::ZERO, |tail| Position::new(tail.committed()))
     }
 
     pub(super) fn read_only(&self) -> bool {

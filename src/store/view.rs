@@ -98,6 +98,7 @@ impl<'a> LazyView<'a> {
 
 impl Reader {
     fn view(&self, settles: u64) -> Result<Arc<View>> {
+        self.shared.process.check()?;
         if let Some((of, view)) = &*lock(&self.shared.view)
             && *of == settles
         {

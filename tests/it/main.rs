@@ -51,6 +51,8 @@ mod edges;
 mod fault;
 mod follow;
 mod followers;
+#[cfg(unix)]
+mod fork;
 mod interop;
 mod kill;
 mod migrations;
