@@ -49,6 +49,7 @@ mod coverage;
 mod crash;
 mod edges;
 mod fault;
+mod files;
 mod follow;
 mod followers;
 #[cfg(unix)]
