@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Records events at the end of a branch, whatever its head is. A session begins with its first append to
-    /// `main`; other branches begin with a [`fork`](Self::fork).
+    /// `main`; other branches begin with a [`fork`](Self::fork), whatever the append expects of them.
     ///
     /// When it returns, the events survive a crash and a power cut, unless [`Durability`](super::Durability) was
     /// relaxed. Appending events with the same ids again is recognised, for ever: the first receipt is returned
@@ -137,7 +137,8 @@ impl Store {
     /// Records events at the end of a branch if its head is as expected.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with both heads when it is not, and those of [`append`](Self::append).
+    /// [`Error::Conflict`] with both heads when it is not, and those of [`append`](Self::append):
+    /// [`Error::NotFound`] for a branch other than `main` that does not exist, also when it is expected to be empty.
     pub fn append_if<A>(
         &self,
         address: A,
@@ -206,6 +207,9 @@ impl Store {
 
     /// Begins a branch that shares the history of another up to the address's sequence, or up to its head when the
     /// address has none. Nothing is copied: the cost does not depend on the history.
+    ///
+    /// A fork of `main` at sequence 0 inherits nothing, and also begins a session that does not exist: its `main` is
+    /// then there, and empty.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such branch or it ends earlier; [`Error::Exists`] when the name is taken.
