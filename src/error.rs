@@ -44,7 +44,7 @@ pub enum Error {
         at: Address,
     },
     /// Another process, or another handle of this one, has the store open.
-    #[error("{path} is in use by another process; close it there, or work on a copy")]
+    #[error("{path} is in use by another process; wait for it, or close it there")]
     Locked {
         /// The store's file.
         path: String,
