@@ -44,10 +44,18 @@ pub enum Error {
         at: Address,
     },
     /// Another process, or another handle of this one, has the store open.
-    #[error("{path} is in use by another process; close it there, or work on a copy")]
+    #[error("{path} is in use by another process; wait for it, or close it there")]
     Locked {
         /// The store's file.
         path: String,
+    },
+    /// The handle was opened by another process: this one is a child that it forked. Nothing was read or written.
+    #[error(
+        "this handle was opened by process {opened_in} and does not work in a forked child; open the store again here, once process {opened_in} has closed it"
+    )]
+    OtherProcess {
+        /// The process that opened the store.
+        opened_in: u32,
     },
     /// The file does not hold what was written to it. What the place names was not handed out.
     #[error("{place} is corrupt: {reason}")]

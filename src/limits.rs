@@ -312,6 +312,11 @@ pub const TIMER_LOOK_MS: u64 = 30_000;
 /// Days that a timer can lie ahead.
 pub const MAX_TIMER_DAYS: i64 = 366 * 100;
 
+/// Bytes of a file's name on most file systems.
+pub const MAX_FILE_NAME_BYTES: usize = 255;
+/// … and on those that take the least.
+pub const SHORT_FILE_NAME_BYTES: usize = 100;
+
 const _: () = assert!(LANE_EVENTS <= HANDLER_EVENTS && LANE_EVENTS <= LANE_PAGE && LANE_PAGE <= MAX_PAGE);
 const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <= MAX_NOWAIT_EVENTS);

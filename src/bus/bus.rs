@@ -57,7 +57,15 @@ struct Keeps {
 
 impl Drop for Keeps {
     fn drop(&mut self) {
-        self.core.drain();
+        if self.core.desk.process().is_this() {
+            self.core.drain();
+        }
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        self.core.desk.process().keep(&self.core);
     }
 }
 
@@ -84,6 +92,7 @@ impl Bus {
     }
 
     pub(super) fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Self> {
+        store.desk().process().check()?;
         let (core, queue) = Core::new(store.desk(), runtime, settings);
         let following = match core.history.is_kept() {
             true => Some(core.desk.follow(Follow::all().from_end())?),
@@ -120,8 +129,9 @@ impl Bus {
     /// Closing again does nothing.
     ///
     /// # Errors
-    /// None today; what can fail is counted and traced.
+    /// [`Error::OtherProcess`]; what else can fail is counted and traced.
     pub async fn close(&self) -> Result<BusClosed> {
+        self.core.desk.process().check()?;
         let until = deadline(self.core.settings.drain_limit);
         let seats = self.core.roster();
         self.core.drain();
@@ -163,6 +173,7 @@ impl Bus {
     /// # Errors
     /// [`Error::Invalid`] for a glob that is none.
     pub fn get_history(&self, pattern: &str, source: Option<&str>, limit: usize) -> Result<Vec<Heard>> {
+        self.core.desk.process().check()?;
         let mut filter = Filter::new().pattern(Pattern::new(pattern)?);
         if let Some(source) = source {
             filter = filter.source(source);

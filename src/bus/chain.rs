@@ -17,6 +17,7 @@ impl Bus {
     /// [`Error::NotFound`] for an event that is not recorded; those of reading.
     pub async fn causes(&self, id: EventId) -> Result<Vec<Event>> {
         let desk = self.core().desk.clone();
+        desk.process().check()?;
         unblocked(move || causes(&desk, id)).await
     }
 
@@ -30,6 +31,7 @@ impl Bus {
     /// As [`causes`](Self::causes).
     pub async fn effects(&self, id: EventId, limit: usize) -> Result<Vec<Event>> {
         let desk = self.core().desk.clone();
+        desk.process().check()?;
         unblocked(move || effects(&desk, id, limit.min(MAX_CHAIN))).await
     }
 }

@@ -140,6 +140,7 @@ impl Core {
 
     /// Whether the bus takes anything.
     pub(super) fn open(&self) -> Result<()> {
+        self.desk.process().check()?;
         match *self.phase.borrow() {
             Phase::Running => Ok(()),
             _ => Err(Error::Closed { after: None }),

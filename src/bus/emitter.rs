@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::answer::IntoAnswer;
 use super::bus::Bus;
@@ -59,7 +59,8 @@ struct Subscriptions(Mutex<Vec<Subscription>>);
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
-        lock(&self.0).iter().for_each(Subscription::unsubscribe);
+        let subscriptions = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        subscriptions.iter().for_each(Subscription::unsubscribe);
     }
 }
 
@@ -172,9 +173,12 @@ impl Emitter {
     }
 
     /// Records an event and waits until it is recorded, and for awaited handlers. It never fails: what could not be
-    /// recorded is in the spill, or dropped.
+    /// recorded is in the spill, or dropped. In a forked child all events are dropped.
     pub async fn emit(&self, event: NewEvent) -> Emitted {
         let (core, event) = (self.bus.core(), self.prepared(event));
+        if let Err(error) = core.desk.process().check() {
+            return Emitted::Dropped(error);
+        }
         // With its causes, which are known here and not where the spill is drained.
         let event = super::current::stamp(event);
         // What is never recorded does not wait for the store, nor in the spill.

@@ -9,6 +9,7 @@ use super::route::Route;
 use crate::error::{Error, Result};
 use crate::follow::{Cursor, Follow, Followed, Following};
 use crate::limits::EPHEMERAL_EVENTS;
+use crate::store::Process;
 
 /// Where ephemeral events are told to whoever listens.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ impl Ears {
 #[must_use = "a listener hears nothing unless it is asked"]
 #[derive(Debug)]
 pub struct Listener {
+    process: Process,
     following: Following,
     ears: Option<Receiver<Heard>>,
     route: Route,
@@ -63,7 +65,8 @@ impl Bus {
         route.pattern(pattern)?;
         let ears = Some(self.core().ears.0.subscribe());
         let following = self.core().desk.follow(follow.filter(route.filter()))?;
-        Ok(Listener { following, ears, route, missed: 0 })
+        let process = self.core().desk.process().clone();
+        Ok(Listener { process, following, ears, route, missed: 0 })
     }
 
     /// The first event from now on that the glob and the question take; `None` when there is none in time.
@@ -97,10 +100,24 @@ impl Bus {
     }
 }
 
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.deaf();
+    }
+}
+
 impl Listener {
+    /// Lets go of the ephemeral events; in a forked child only of the name.
+    fn deaf(&mut self) {
+        let ears = self.ears.take();
+        if !self.process.is_this() {
+            std::mem::forget(ears);
+        }
+    }
+
     /// Hears recorded events only.
     pub fn recorded_only(mut self) -> Self {
-        self.ears = None;
+        self.deaf();
         self
     }
 
@@ -118,8 +135,11 @@ impl Listener {
     /// # Errors
     /// As [`Following::next`].
     pub async fn next(&mut self) -> Option<Result<Heard>> {
+        if !self.process.is_this() {
+            self.deaf();
+        }
         loop {
-            let Self { following, ears, route, missed } = self;
+            let Self { following, ears, route, missed, .. } = self;
             let ephemeral = async {
                 match ears {
                     Some(ears) => ears.recv().await,

@@ -68,7 +68,7 @@ impl Bus {
     /// It is queued in memory and written in the order in which it was queued; until then a crash of the process takes
     /// it. What the store cannot take, or the queue has no room for, goes to the [`Spill`](super::Spill) beside the
     /// store, which is synced: only then the caller waits for a disk. What can be kept nowhere is counted and traced; see
-    /// [`Bus::stats`]. [`flush`](Self::flush) waits for what was published so far.
+    /// [`Bus::stats`]. In a forked child it does nothing. [`flush`](Self::flush) waits for what was published so far.
     pub fn publish_nowait<A>(&self, address: A, event: NewEvent)
     where
         A: TryInto<Address>,
@@ -81,8 +81,12 @@ impl Bus {
         }
     }
 
-    /// Waits until everything that was published without waiting before this call was written, spilled or refused.
+    /// Waits until everything that was published without waiting before this call was written, spilled or refused. In a
+    /// forked child there is nothing to wait for.
     pub async fn flush(&self) {
+        if !self.core().desk.process().is_this() {
+            return;
+        }
         let (done, is_done) = oneshot::channel();
         if self.core().nowait.queue.send(Queued::Flush(done)).await.is_ok() {
             let _ = is_done.await;
@@ -92,6 +96,7 @@ impl Bus {
 
 /// An event that was refused at once.
 pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) -> Result<()> {
+    core.desk.process().check()?;
     core.counts.nowait.fetch_add(1, Relaxed);
     let event = current::stamp(event);
     let persistence = core.settings.rules.of(event.kind());

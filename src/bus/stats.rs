@@ -66,9 +66,14 @@ impl HandlerStats {
     pub(super) fn of(seat: &Seat) -> Self {
         let (asked, m) = (&seat.asked, &seat.metrics);
         let texts = |patterns: &[crate::event::Pattern]| patterns.iter().map(ToString::to_string).collect();
-        let (queue, lanes, stuck) = {
-            let work = seat.work();
-            (work.lanes.held(), work.lanes.lanes(), work.stuck)
+        // In a forked child nothing runs, and what is behind locks may never be given back.
+        let here = seat.core.desk.process().is_this();
+        let (queue, lanes, stuck) = match here {
+            true => {
+                let work = seat.work();
+                (work.lanes.held(), work.lanes.lanes(), work.stuck)
+            }
+            false => (0, 0, 0),
         };
         Self {
             name: asked.name.to_string(),
@@ -78,15 +83,15 @@ impl HandlerStats {
             blocking: asked.handler.is_blocking(),
             awaited: asked.awaited,
             once: asked.once,
-            running: seat.phase() == Phase::Running,
-            ended: lock(&seat.ended).clone(),
+            running: here && seat.phase() == Phase::Running,
+            ended: if here { lock(&seat.ended).clone() } else { None },
             events: m.events.load(Relaxed),
             calls: m.calls.load(Relaxed),
             errors: m.errors.load(Relaxed),
             panics: m.panics.load(Relaxed),
             timeouts: m.timeouts.load(Relaxed),
             letters: m.letters.load(Relaxed),
-            letters_kept: seat.letters.len(),
+            letters_kept: if here { seat.letters.len() } else { 0 },
             letters_pushed_out: seat.letters.pushed_out(),
             unreadable: m.unreadable.load(Relaxed),
             ephemeral_dropped: m.ephemeral_dropped.load(Relaxed),
@@ -125,10 +130,11 @@ pub struct BusStats {
 }
 
 impl Bus {
-    /// What was done since the bus was opened.
+    /// What was done since the bus was opened. In a forked child without history and handlers.
     #[must_use]
     pub fn stats(&self) -> BusStats {
         let core = self.core();
+        let here = core.desk.process().is_this();
         let c = &core.counts;
         BusStats {
             published: c.published.load(Relaxed),
@@ -138,14 +144,17 @@ impl Bus {
             spilled: c.spilled.load(Relaxed),
             dropped: c.dropped.load(Relaxed),
             letters_lost: c.letters_lost.load(Relaxed),
-            history: core.history.counts(),
+            history: if here { core.history.counts() } else { HistoryCounts::default() },
             handlers: self.handlers(),
         }
     }
 
-    /// Every subscribed handler with its counts, in the order in which they subscribed.
+    /// Every subscribed handler with its counts, in the order in which they subscribed; none in a forked child.
     #[must_use]
     pub fn handlers(&self) -> Vec<HandlerStats> {
+        if !self.core().desk.process().is_this() {
+            return Vec::new();
+        }
         self.core().roster().seats.iter().map(|seat| HandlerStats::of(seat)).collect()
     }
 }

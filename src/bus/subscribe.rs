@@ -267,7 +267,17 @@ pub struct Subscription {
     seat: Arc<Seat>,
 }
 
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.seat.core.desk.process().keep(&self.seat);
+    }
+}
+
 impl Subscription {
+    fn is_here(&self) -> bool {
+        self.seat.core.desk.process().is_this()
+    }
+
     /// The handler's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -275,21 +285,25 @@ impl Subscription {
     }
 
     /// Takes nothing more and begins nothing more; a call that runs goes on. Awaiting [`gone`](Self::gone) after it
-    /// waits for that call.
+    /// waits for that call. In a forked child it does nothing.
     pub fn unsubscribe(&self) {
-        self.seat.go(Phase::Leaving);
+        if self.is_here() {
+            self.seat.go(Phase::Leaving);
+        }
     }
 
     /// Resolves when the handler has gone: unsubscribed, once done, or closed with its bus or store, and no call
-    /// runs any more, but one that could not be stopped.
+    /// runs any more, but one that could not be stopped. In a forked child no handler runs, so it has gone.
     pub async fn gone(&self) {
-        self.seat.reached(Phase::Gone).await;
+        if self.is_here() {
+            self.seat.reached(Phase::Gone).await;
+        }
     }
 
     /// Whether it takes events.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.seat.phase() == Phase::Running
+        self.is_here() && self.seat.phase() == Phase::Running
     }
 
     /// Its counts and times.

@@ -15,7 +15,7 @@ use crate::follow::{Follow, Following};
 use crate::limits::{MAX_ALERT_COUNT, MAX_WATCHED};
 use crate::project::builtin::alerts::Told;
 use crate::project::{Window, WindowCounts};
-use crate::store::{Batch, Desk, Store};
+use crate::store::{Batch, Desk, Process, Store};
 
 /// What is counted together with an event.
 type Key = dyn Fn(&Event) -> Option<String> + Send + Sync;
@@ -177,6 +177,7 @@ impl WindowRule {
     /// [`Error::Invalid`] outside a tokio runtime; [`Error::ReadOnly`]; [`Error::Closed`].
     pub fn run(self, store: &Store) -> Result<RuleRunning> {
         let desk = store.desk();
+        desk.process().check()?;
         if desk.read_only() {
             return Err(Error::ReadOnly { path: desk.name().to_owned() });
         }
@@ -187,7 +188,8 @@ impl WindowRule {
         let since = Timestamp::from_micros(Timestamp::now().micros().saturating_sub(span));
         let began = store.committed();
         let following = store.follow(Follow::all().since(since).filter(self.filter.clone()))?;
-        Ok(RuleRunning { task: runtime.spawn(drive(self, desk, following, began.get())) })
+        let process = desk.process().clone();
+        Ok(RuleRunning { process, task: runtime.spawn(drive(self, desk, following, began.get())) })
     }
 }
 
@@ -195,12 +197,15 @@ impl WindowRule {
 #[derive(Debug)]
 #[must_use = "the rule runs until this is dropped"]
 pub struct RuleRunning {
+    process: Process,
     task: JoinHandle<()>,
 }
 
 impl Drop for RuleRunning {
     fn drop(&mut self) {
-        self.task.abort();
+        if self.process.is_this() {
+            self.task.abort();
+        }
     }
 }
 
@@ -229,7 +234,7 @@ async fn drive(mut rule: WindowRule, desk: Desk, mut following: Following, began
         match recorded {
             // Recorded before the last restart, for this window, because of another event of it.
             Ok(()) | Err(Error::Duplicate { .. }) => {}
-            Err(Error::Closed { after: None }) => return,
+            Err(Error::Closed { after: None } | Error::OtherProcess { .. }) => return,
             Err(error) => warn!(%error, rule = rule.name, "what a rule calls for is not recorded"),
         }
     }

@@ -19,5 +19,5 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "retold", &mut script);
-    app.out.bytes(&script)
+    app.out.file(&script)
 }

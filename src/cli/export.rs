@@ -1,16 +1,18 @@
 //! `retold export`
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::App;
+use super::draft::Draft;
+use super::export_files;
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
 use super::view::count;
 use crate::error::{Error, Result};
 use crate::event::SessionId;
-use crate::interop::{ExportError, Format, Scope, SourceFile, export, export_raw, export_sources};
+use crate::interop::{ExportError, Format, Scope, export, export_raw, export_sources};
 use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +21,8 @@ use crate::store::Store;
   retold export run-7/retry --to cloudevents --out retry.ndjson
   retold export --to source --out restored/
 
-`source` gives back the files that were imported, byte for byte; several go to a folder. The other formats write one \
+`source` gives back the files that were imported, byte for byte; several go to a folder, where files that are there \
+already are kept unless --force is given. The other formats write one \
 event a line, and a line where a branch begins, so that `retold import` makes the same sessions of them.")]
 pub(super) struct Args {
     /// A session with all its branches, or one branch; without it, everything
@@ -34,6 +37,9 @@ pub(super) struct Args {
     /// Events as they were appended, whatever newer shapes there are: for a copy of the store
     #[arg(long)]
     raw: bool,
+    /// Also over files that are in the folder already, with `--to source`
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
@@ -75,9 +81,16 @@ fn lines(
     let begin = if to.is_none() { Progress::beside } else { Progress::new };
     let mut progress = begin(&app.out, "events", total(scope, store)?);
     let mut draft = to.map(Draft::new).transpose()?;
+    let mut stdout;
     let (out, name): (&mut dyn Write, _) = match &mut draft {
-        Some(draft) => (&mut draft.file, draft.path.display().to_string()),
-        None => (app.out.writer(), "stdout".to_owned()),
+        Some(draft) => {
+            let name = draft.path().display().to_string();
+            (&mut draft.file, name)
+        }
+        None => {
+            stdout = app.out.writer();
+            (&mut stdout, "stdout".to_owned())
+        }
     };
     let export = if raw { export_raw } else { export };
     let written = export(store, scope, format, out, &mut |done| progress.set(done));
@@ -104,13 +117,22 @@ fn sources(args: &Args, scope: &Scope, store: &Store, app: &mut App) -> Outcome 
     let folder = args.out.as_deref().filter(|p| p.is_dir() || p.as_os_str().to_string_lossy().ends_with('/'));
     match (files.as_slice(), args.out.as_deref(), folder) {
         ([], _, _) => Err(Error::NotFound { what: "imported event in", name: named(args, app) }.into()),
-        ([file], None, _) => app.out.bytes(&file.bytes),
-        ([file], Some(path), None) => put(path, file, app),
+        ([file], None, _) => app.out.file(&file.bytes),
+        ([file], Some(path), None) => {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(|e| Failure::file(folder.display(), e))?;
+            }
+            let mut draft = Draft::new(path)?;
+            draft.write(&file.bytes)?;
+            let path = draft.finish()?;
+            app.out.note(format!("{}: {}", path.display(), count(file.records as u64, "record")));
+            Ok(())
+        }
         (many, None, _) => {
             let files = count(many.len() as u64, "file");
             Err(Failure::Usage(format!("these events came from {files}; --out DIR takes them")))
         }
-        (many, Some(folder), _) => many.iter().try_for_each(|file| put(&folder.join(&file.name), file, app)),
+        (many, Some(folder), _) => export_files::write(folder, many, args.force, app),
     }
 }
 
@@ -127,71 +149,6 @@ fn named(args: &Args, app: &App) -> String {
     args.place.clone().unwrap_or_else(|| app.store.display().to_string())
 }
 
-fn put(path: &Path, file: &SourceFile, app: &mut App) -> Outcome {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|e| Failure::file(folder.display(), e))?;
-    }
-    let mut draft = Draft::new(path)?;
-    draft.write(&file.bytes)?;
-    let path = draft.finish()?;
-    app.out.note(format!("{}: {}", path.display(), count(file.records as u64, "record")));
-    Ok(())
-}
-
-/// A file that appears under its name when it is complete. What is no plain file, a pipe or a device, is written to
-/// as it is.
-struct Draft {
-    /// As it was given.
-    path: PathBuf,
-    /// What is written to, and the name that it gets.
-    draft: Option<(PathBuf, PathBuf)>,
-    file: BufWriter<File>,
-}
-
-impl Draft {
-    fn new(path: &Path) -> Result<Self, Failure> {
-        let failed = |e: std::io::Error| match (e.kind(), path.parent()) {
-            (std::io::ErrorKind::NotFound, Some(folder)) => {
-                Error::NotFound { what: "folder", name: folder.display().to_string() }.into()
-            }
-            _ => Failure::file(path.display(), e),
-        };
-        let name =
-            path.file_name().ok_or_else(|| Failure::Usage(format!("{} is no file", path.display())))?;
-        if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
-            let file = File::options().write(true).open(path).map_err(failed)?;
-            return Ok(Self { path: path.to_owned(), draft: None, file: BufWriter::new(file) });
-        }
-        // A link stays a link.
-        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let draft = target.with_file_name(format!(".{}.{}.new", name.display(), std::process::id()));
-        let file = File::create(&draft).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), draft: Some((draft, target)), file: BufWriter::new(file) })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Outcome {
-        self.file.write_all(bytes).map_err(|e| Failure::file(self.path.display(), e))
-    }
-
-    fn finish(mut self) -> Result<PathBuf, Failure> {
-        let failed = |e| Failure::file(self.path.display(), e);
-        self.file.flush().map_err(failed)?;
-        if let Some((draft, target)) = self.draft.take() {
-            fs::rename(&draft, &target).map_err(failed)?;
-        }
-        Ok(self.path.clone())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if let Some((draft, _)) = &self.draft {
-            // It was not finished.
-            let _ = fs::remove_file(draft);
-        }
-    }
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
+pub(super) fn is_same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

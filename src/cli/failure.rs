@@ -112,7 +112,9 @@ fn hint(e: &Error) -> Option<String> {
         }
         Error::Exists { what: "store", .. } => "`--store PATH` names another".into(),
         Error::Duplicate { .. } => "leave out --id to append it as an event of its own".into(),
-        Error::Locked { .. } => "`--wait SECONDS` waits longer for it".into(),
+        Error::Locked { .. } => {
+            "`--wait SECONDS` waits until it is closed, or end the process that has it open".into()
+        }
         Error::Corrupt { .. } => {
             "keep the file as it is; `retold verify` names everything that is wrong with it".into()
         }

@@ -1,10 +1,11 @@
 //! `retold get`
 
 use super::App;
+use super::escape::push_json;
 use super::failure::Outcome;
 use super::output::Out;
 use super::style::{DIM, of_kind, paint};
-use super::table::{clean, visible};
+use super::table::clean;
 use crate::event::{Event, EventId};
 use crate::limits::MAX_INDENT;
 
@@ -75,7 +76,7 @@ fn pretty(json: &str) -> String {
         if text {
             text = escaped || c != '"';
             escaped = !escaped && c == '\\';
-            out.push(visible(c));
+            push_json(c, &mut out);
             continue;
         }
         match c {

@@ -28,5 +28,5 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     clap_mangen::Man::new(page)
         .render(&mut roff)
         .map_err(|e| Failure::Io { what: "the manual page".into(), source: e })?;
-    app.out.bytes(&roff)
+    app.out.file(&roff)
 }

@@ -6,8 +6,9 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
+use super::escape::{is_hidden, visible, visible_file, visible_json, visible_lines};
 use super::failure::{Failure, Outcome};
-use super::style::{ERROR, HINT, paint};
+use super::style::{ERROR, HINT, paint, shown};
 use crate::event::Event;
 use crate::wire;
 
@@ -77,6 +78,26 @@ impl Write for Data {
     }
 }
 
+/// Writes what is a file of somebody: byte for byte into a pipe or a file, escaped onto a terminal.
+pub(super) struct FileWriter<'a> {
+    terminal: bool,
+    data: &'a mut BufWriter<Data>,
+}
+
+impl Write for FileWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.terminal {
+            true => self.data.write_all(visible_file(&String::from_utf8_lossy(bytes)).as_bytes())?,
+            false => self.data.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.data.flush()
+    }
+}
+
 impl Out {
     pub(super) fn new(format: Option<Format>, quiet: bool) -> Self {
         let terminal = io::stdout().is_terminal();
@@ -122,7 +143,7 @@ impl Out {
 
     /// A line for people.
     pub(super) fn line(&mut self, text: impl std::fmt::Display) -> Outcome {
-        writeln!(self.data, "{text}").map_err(printing)
+        writeln!(self.data, "{}", shown(&text.to_string())).map_err(printing)
     }
 
     pub(super) fn lines(&mut self, lines: Vec<String>) -> Outcome {
@@ -130,13 +151,18 @@ impl Out {
     }
 
     /// Bytes as they are.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Outcome {
+    fn bytes(&mut self, bytes: &[u8]) -> Outcome {
         self.data.write_all(bytes).map_err(printing)
     }
 
-    /// Where bytes go.
-    pub(super) fn writer(&mut self) -> &mut dyn Write {
-        &mut self.data
+    /// A file: as it is, unless it goes to a terminal.
+    pub(super) fn file(&mut self, bytes: &[u8]) -> Outcome {
+        self.writer().write_all(bytes).map_err(printing)
+    }
+
+    /// Where a file goes, in whole lines.
+    pub(super) fn writer(&mut self) -> FileWriter<'_> {
+        FileWriter { terminal: self.is_terminal(), data: &mut self.data }
     }
 
     /// One document, in both JSON formats on one line.
@@ -174,7 +200,7 @@ impl Out {
         } else {
             wire::event(event, &mut line);
         }
-        self.item_bytes(&line)
+        self.item_bytes(&visible_json(&line))
     }
 
     fn item_bytes(&mut self, json: &[u8]) -> Outcome {
@@ -214,7 +240,7 @@ impl Out {
     pub(super) fn say(&mut self, text: impl std::fmt::Display) {
         // There is nowhere to say that stderr is gone.
         let _ = self.data.flush();
-        let _ = writeln!(self.words, "{text}");
+        let _ = writeln!(self.words, "{}", shown(&text.to_string()));
     }
 
     /// The sentence and the way out.
@@ -222,15 +248,17 @@ impl Out {
         if failure.is_told() {
             return;
         }
-        self.say(format!("{} {failure}", paint(ERROR, "error:")));
+        self.say(format!("{} {}", paint(ERROR, "error:"), visible(&failure.to_string())));
         if let Some(hint) = failure.hint().filter(|_| !self.quiet) {
-            self.say(format!("{} {hint}", paint(HINT, "hint:")));
+            self.say(format!("{} {}", paint(HINT, "hint:"), visible(&hint)));
         }
     }
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec(value).map_err(|e| Failure::Io { what: "stdout".into(), source: e.into() })
+    let json = serde_json::to_vec(value);
+    let json = json.map_err(|e| Failure::Io { what: "stdout".into(), source: e.into() })?;
+    Ok(visible_json(&json).into_owned())
 }
 
 fn printing(e: io::Error) -> Failure {
@@ -246,10 +274,21 @@ fn terminal_width() -> Option<usize> {
 
 /// What the parser has to say: help on stdout, a refusal on stderr.
 pub(super) fn of_parser(e: &clap::Error) {
-    let _ = e.print();
+    // It repeats what it was given, between its own colours.
+    let is_hostile = std::env::args_os().any(|arg| arg.to_string_lossy().chars().any(is_hidden));
+    if e.use_stderr() && is_hostile {
+        let text = e.render().to_string();
+        let _ = write!(AutoStream::auto(io::stderr()), "{}", visible_lines(&text));
+    } else {
+        let _ = e.print();
+    }
 }
 
 /// A sentence when there is no [`Out`]: the program has a bug.
 pub(super) fn bug(text: &str) {
-    let _ = writeln!(AutoStream::auto(io::stderr()), "{} {text}", paint(ERROR, "error:"));
+    let _ = writeln!(
+        AutoStream::auto(io::stderr()),
+        "{}",
+        shown(&format!("{} {}", paint(ERROR, "error:"), visible(text)))
+    );
 }

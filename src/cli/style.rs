@@ -1,6 +1,12 @@
 //! Colours, each with one meaning.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::LazyLock;
+
 use anstyle::{AnsiColor, Style};
+
+use super::escape::visible_lines;
 
 pub(super) const HEADER: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -14,7 +20,35 @@ pub(super) const PLAIN: Style = Style::new();
 
 /// The text with its colour; where there are no colours they are taken out again.
 pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
-    format!("{style}{text}{style:#}")
+    let (begin, end) = (own(style.render().to_string()), own(style.render_reset().to_string()));
+    format!("{begin}{text}{end}")
+}
+
+/// Marks what `paint` has put into a text, so that nothing else can colour, or do worse: known to this process alone.
+fn mark() -> &'static str {
+    static MARK: LazyLock<String> = LazyLock::new(|| {
+        let secret = RandomState::new().build_hasher().finish();
+        format!("\u{1b}[{secret};")
+    });
+    &MARK
+}
+
+fn own(code: String) -> String {
+    if code.is_empty() { code } else { code.replace("\u{1b}[", mark()) }
+}
+
+/// A painted text as it is printed: everything hidden is escaped, and what `paint` has put there becomes a colour.
+pub(super) fn shown(text: &str) -> String {
+    let mut parts = text.split(mark());
+    let mut out = visible_lines(parts.next().unwrap_or_default()).into_owned();
+    for part in parts {
+        let (code, rest) = part.split_once('m').unwrap_or((part, ""));
+        out.push_str("\u{1b}[");
+        out.push_str(code);
+        out.push('m');
+        out.push_str(&visible_lines(rest));
+    }
+    out
 }
 
 /// The colour of an event's type: by how the last part says that it went.
@@ -23,5 +57,23 @@ pub(super) fn of_kind(kind: &str) -> Style {
         Some("errored" | "failed" | "denied" | "crashed" | "rejected" | "cancelled" | "timed_out") => BAD,
         Some("completed" | "passed" | "succeeded" | "approved") => GOOD,
         _ => NAME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the texts are, a terminal is told the two colours and nothing else.
+        #[test]
+        fn only_what_was_painted_is_coloured(before in "\\PC{0,9}|\u{1b}\\[31m|[\u{80}-\u{9f}\u{200b}-\u{200f}\0-\u{1f}]{0,9}", text: String) {
+            let line = shown(&format!("{before}{}{text}", paint(BAD, &text)));
+            let hidden = line.chars().filter(|c| super::super::escape::is_hidden(*c) && *c != '\n');
+            prop_assert_eq!(hidden.collect::<String>(), "\u{1b}\u{1b}");
+            let has_both = line.contains("\u{1b}[31m") && line.contains("\u{1b}[0m");
+            prop_assert!(has_both, "{}", line);
+        }
     }
 }

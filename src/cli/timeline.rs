@@ -4,11 +4,11 @@ mod bars;
 mod scale;
 mod svg;
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::App;
-use super::failure::{Failure, Outcome};
+use super::draft::Draft;
+use super::failure::Outcome;
 use super::style::{DIM, paint};
 use super::table::clean;
 use super::view::{count, grouped};
@@ -81,7 +81,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let (rows, others) = longest(timeline.entities(), args.kind.as_deref(), limit);
     let chart = Chart { title, timeline: &timeline, rows, others, scale: Scale::new(from, to) };
     let Some(file) = &args.svg else { return bars::draw(&chart, app) };
-    fs::write(file, svg::draw(&chart)).map_err(|e| Failure::file(file.display(), e))?;
+    let mut draft = Draft::new(file)?;
+    draft.write(svg::draw(&chart).as_bytes())?;
+    draft.finish()?;
     app.out.note(paint(DIM, format!("{}: {}", file.display(), chart.subtitle())));
     Ok(())
 }

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::error::Result;
 use crate::event::Event;
 use crate::follow::Following;
-use crate::store::{Batch, Receipt};
+use crate::store::{Batch, Process, Receipt};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 
@@ -53,13 +53,18 @@ pub(super) enum Call {
 }
 
 /// Deliveries that nobody received.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Returned {
+    process: Process,
     deliveries: Mutex<Vec<u64>>,
     bell: Notify,
 }
 
 impl Returned {
+    pub(super) fn new(process: Process) -> Self {
+        Self { process, deliveries: Mutex::default(), bell: Notify::new() }
+    }
+
     pub(super) fn take(&self) -> Vec<u64> {
         std::mem::take(&mut self.deliveries.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -79,7 +84,7 @@ pub(super) struct Offer {
 
 impl Drop for Offer {
     fn drop(&mut self) {
-        if self.event.is_some() {
+        if self.event.is_some() && self.returned.process.is_this() {
             let mut deliveries = self.returned.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
             deliveries.push(self.named.delivery);
             drop(deliveries);

@@ -13,7 +13,7 @@ use crate::codec::TokenParts;
 use crate::error::{Error, Result};
 use crate::event::{Event, Invalid, StoreId};
 use crate::limits::MAX_DELAY_S;
-use crate::store::{Batch, Receipt};
+use crate::store::{Batch, Process, Receipt};
 
 /// A durable consumer. Clones are workers of the same: each event goes to one of them, and the events of a branch come
 /// one after another, the next one when the one before is settled.
@@ -27,9 +27,16 @@ use crate::store::{Batch, Receipt};
 #[derive(Clone, Debug)]
 pub struct Consumer(pub(super) Arc<Worker>);
 
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.0.process.keep(&self.0);
+    }
+}
+
 /// The way to the task.
 #[derive(Debug)]
 pub(super) struct Worker {
+    pub(super) process: Process,
     pub(super) name: String,
     pub(super) store: StoreId,
     pub(super) id: [u8; 16],
@@ -47,6 +54,7 @@ impl Worker {
     }
 
     pub(super) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T> {
+        self.process.check()?;
         let (reply, answer) = oneshot::channel();
         if self.calls.send(call(reply)).await.is_ok()
             && let Ok(answer) = answer.await
@@ -170,8 +178,11 @@ impl Consumer {
     }
 
     /// Ends the consumer's task for all its workers, and returns when it has ended and let go of the store's file.
-    /// What is out stays out until its deadline; the consumer itself stays.
+    /// What is out stays out until its deadline; the consumer itself stays. In a forked child it does nothing.
     pub async fn close(self) {
+        if !self.0.process.is_this() {
+            return;
+        }
         // When it cannot be told it has ended.
         let _ = self.0.calls.send(Call::End).await;
         self.0.calls.closed().await;
@@ -198,6 +209,12 @@ pub struct Delivery {
     deliveries: u32,
     named: Named,
     worker: Arc<Worker>,
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.worker.process.keep(&self.worker);
+    }
 }
 
 impl Delivery {
@@ -284,7 +301,8 @@ mod tests {
 
     fn worker(calls: mpsc::Sender<Call>) -> Worker {
         let store = StoreId::from_bytes([1; 16]);
-        Worker { name: "c".into(), store, id: [2; 16], calls, ended: Arc::default() }
+        let process = Process::this();
+        Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default() }
     }
 
     /// The task drops its replies on the way out, before it says why.

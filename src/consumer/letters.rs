@@ -66,14 +66,14 @@ struct Known {
 struct Office(Mutex<HashMap<Owner, Arc<Known>>>);
 
 impl Office {
-    fn known(desk: &Desk, owner: &Owner) -> Arc<Known> {
-        let office = desk.attached(Self::default);
+    fn known(desk: &Desk, owner: &Owner) -> Result<Arc<Known>> {
+        let office = desk.attached(Self::default)?;
         let mut known = lock(&office.0);
         if known.len() == known.capacity() {
             // Nobody has them, and they are counted again when somebody does.
             known.retain(|_, known| Arc::strong_count(known) > 1);
         }
-        known.entry(owner.clone()).or_default().clone()
+        Ok(known.entry(owner.clone()).or_default().clone())
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Letterbox {
 impl Letterbox {
     /// Counts what is there. At most `max` letters are kept: one more pushes out the one with the lowest position.
     pub(crate) fn open(desk: &Desk, owner: Owner, max: usize) -> Result<Self> {
-        let known = Office::known(desk, &owner);
+        let known = Office::known(desk, &owner)?;
         {
             let mut there = lock(&known.positions);
             if there.is_none() {
@@ -271,7 +271,7 @@ impl Store {
         positions.iter().for_each(|p| marks.put(Shelf::Letters, key(AGAIN, owner, *p), Vec::new()));
         desk.mark(marks)?;
         // A permit stays when nobody waits just now.
-        Office::known(&desk, owner).bell.notify_one();
+        Office::known(&desk, owner)?.bell.notify_one();
         Ok(())
     }
 
@@ -351,9 +351,9 @@ mod tests {
         for n in 0..10_000 {
             Letterbox::open(&store.desk(), Owner::handler(format!("h-{n}")).unwrap(), 10).unwrap();
         }
-        let office = store.desk().attached(Office::default);
+        let office = store.desk().attached(Office::default).unwrap();
         assert!(lock(&office.0).len() < 1_000, "{}", lock(&office.0).len());
-        assert!(Arc::ptr_eq(&keep.known, &Office::known(&store.desk(), keep.owner())));
+        assert!(Arc::ptr_eq(&keep.known, &Office::known(&store.desk(), keep.owner()).unwrap()));
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Store {
         if desk.read_only() {
             return Err(Error::ReadOnly { path: desk.name().to_owned() });
         }
-        let tasks = desk.attached(Tasks::default);
+        let tasks = desk.attached(Tasks::default)?;
         let mut tasks = tasks.0.lock().await;
         let row = read(&self.reader()?.marks()?, name)?;
         let (row, config, following) = match (row, asked) {
@@ -131,7 +131,7 @@ impl Store {
         let runtime = Handle::try_current().map_err(|_| {
             Error::storage(format!("consumer {name} cannot be opened outside a tokio runtime: it has a task"))
         })?;
-        let Some(end) = end_of(self) else { return Err(Error::Closed { after: None }) };
+        let end = end_of(self)?;
         let letterbox = Letterbox::open(&desk, owner, config.max_letters)?;
         let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
         let ended = Arc::<OnceLock<Error>>::default();
@@ -147,7 +147,14 @@ impl Store {
             calls: incoming,
             ended: ended.clone(),
         };
-        let worker = Arc::new(Worker { name: name.to_owned(), store, id, calls, ended: ended.clone() });
+        let worker = Arc::new(Worker {
+            process: desk.process().clone(),
+            name: name.to_owned(),
+            store,
+            id,
+            calls,
+            ended: ended.clone(),
+        });
         let task = runtime.spawn(Actor::new(start).run());
         let calls = worker.calls.downgrade();
         tasks.insert(name.to_owned(), Running { worker: Arc::downgrade(&worker), calls, ended, task });
@@ -175,7 +182,7 @@ impl Store {
     pub async fn remove_consumer(&self, name: &str) -> Result<usize> {
         let owner = Owner::consumer(name)?;
         let desk = self.desk();
-        let tasks = desk.attached(Tasks::default);
+        let tasks = desk.attached(Tasks::default)?;
         let mut tasks = tasks.0.lock().await;
         if read(&self.reader()?.marks()?, name)?.is_none() {
             return Err(Error::not_found("consumer", name));

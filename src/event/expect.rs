@@ -9,7 +9,8 @@ pub enum Expect {
     /// Nothing: append after whatever is there.
     #[default]
     Any,
-    /// The branch holds no event yet, or does not exist.
+    /// The branch holds no event yet. A `main` that does not exist is empty, and begins its session; any other branch has
+    /// to be there, and begins with a fork.
     Empty,
     /// The head is exactly this sequence; `Head(0)` is the same as `Empty`.
     Head(Sequence),

@@ -8,6 +8,7 @@ mod cursor;
 #[cfg(test)]
 mod explored;
 mod machine;
+mod own_stream;
 mod read_stream;
 mod request;
 mod stream;

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
+use super::own_stream::OwnStream;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::store::{Query, Store};
@@ -27,8 +28,7 @@ pub(crate) async fn unblocked<T: Send + 'static>(
 /// event after it is next.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct EventStream {
-    /// The outer error ends it, the inner one is an item.
-    inner: Pin<Box<dyn Stream<Item = Result<Result<Event>>> + Send>>,
+    items: OwnStream<Event>,
 }
 
 impl std::fmt::Debug for EventStream {
@@ -41,7 +41,7 @@ impl Stream for EventStream {
     type Item = Result<Event>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.as_mut().poll_next(cx).map(|item| item.map(Result::flatten))
+        self.items.poll_next(cx)
     }
 }
 
@@ -61,6 +61,7 @@ impl Store {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn read_async(&self, query: Query) -> Result<crate::store::Page> {
+        self.desk().process().check()?;
         let store = self.clone();
         unblocked(move || store.read(&query)).await
     }
@@ -68,7 +69,8 @@ impl Store {
     /// [`events`](Self::events) for tasks, in bounded memory: the next page is read when it is asked for.
     pub fn stream(&self, query: Query) -> EventStream {
         let store = self.clone();
-        let inner = Box::pin(async_stream::try_stream! {
+        let process = self.desk().process().clone();
+        let items = async_stream::try_stream! {
             let mut left = query.max_events();
             let mut next = Some(query);
             while let (Some(query), true) = (next.take(), left > 0) {
@@ -80,7 +82,7 @@ impl Store {
                     yield item;
                 }
             }
-        });
-        EventStream { inner }
+        };
+        EventStream { items: OwnStream::new(process, items) }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::Cursor;
 use super::machine::{Input, Machine, Order, OutOfOrder, Step};
+use super::own_stream::OwnStream;
 use super::read_stream::unblocked;
 use super::request::{Follow, Scope, Start};
 use super::wake::{Frame, Subscription, Wakes};
@@ -64,8 +65,7 @@ impl Followed {
 /// from the store. It keeps the store's file open until it ends or is dropped.
 #[must_use = "a subscription does nothing unless it is polled"]
 pub struct Following {
-    /// The outer error ends it, the inner one is an item.
-    inner: Pin<Box<dyn Stream<Item = Result<Result<Followed>>> + Send>>,
+    items: OwnStream<Followed>,
     begun: u64,
     /// What was looked at, told at the end of a page or a commit.
     scanned: Arc<AtomicU64>,
@@ -81,7 +81,7 @@ impl Stream for Following {
     type Item = Result<Followed>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.as_mut().poll_next(cx).map(|item| item.map(Result::flatten))
+        self.items.poll_next(cx)
     }
 }
 
@@ -152,7 +152,7 @@ impl Store {
 impl Desk {
     /// [`Store::follow`] for those who must not hold the store open.
     pub(crate) fn follow(&self, follow: Follow) -> Result<Following> {
-        let Some(wakes) = Wakes::of(self) else { return Err(Error::Closed { after: None }) };
+        let wakes = Wakes::of(self)?;
         let session = match &follow.scope {
             Scope::Branch(place) => Some(place.session.clone()),
             Scope::Session(session) => Some(session.clone()),
@@ -165,8 +165,11 @@ impl Desk {
         source.resolve()?;
         let scanned = source.start(&follow.start)?;
         let at = Arc::new(AtomicU64::new(scanned));
-        let inner = Box::pin(drive(source, subscription, (follow.filter, follow.shape), at.clone()));
-        Ok(Following { inner, begun: scanned, scanned: at })
+        let items = OwnStream::new(
+            self.process().clone(),
+            drive(source, subscription, (follow.filter, follow.shape), at.clone()),
+        );
+        Ok(Following { items, begun: scanned, scanned: at })
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio::sync::watch;
 
+use crate::error::{Error, Result};
 use crate::event::{Event, SessionId};
 use crate::limits::{FOLLOW_BUFFER, FOLLOW_FRAME_BYTES};
 use crate::store::{CommitHook, Desk, Store};
@@ -72,9 +73,9 @@ pub(super) struct Subscription {
 
 impl Wakes {
     /// The listener of this store, there from the first follower on.
-    pub(super) fn of(desk: &Desk) -> Option<Arc<Self>> {
-        let hook = desk.hook(|| Arc::new(Self::default()));
-        hook.as_any().downcast().ok()
+    pub(super) fn of(desk: &Desk) -> Result<Arc<Self>> {
+        let hook = desk.hook(|| Arc::new(Self::default()))?;
+        hook.as_any().downcast().map_err(|_| Error::Closed { after: None })
     }
 
     fn channels(&self) -> MutexGuard<'_, Channels> {
@@ -101,7 +102,7 @@ impl Wakes {
 }
 
 /// Becomes `true` when the store closes.
-pub(crate) fn end_of(store: &Store) -> Option<watch::Receiver<bool>> {
+pub(crate) fn end_of(store: &Store) -> Result<watch::Receiver<bool>> {
     Wakes::of(&store.desk()).map(|wakes| wakes.end())
 }
 

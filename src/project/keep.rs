@@ -52,9 +52,12 @@ impl<S> Projected<S> {
         self.runner()?.bell.ask(|reply| Order::Rebuild(name, reply)).map(Rebuild)
     }
 
-    /// The rebuild that goes on, on demand or for a changed version.
+    /// The rebuild that goes on, on demand or for a changed version. `None` in a forked child.
     #[must_use]
     pub fn rebuilding(&self) -> Option<Rebuild> {
+        if !self.store.desk().process().is_this() {
+            return None;
+        }
         self.status.as_ref()?.task().map(Rebuild)
     }
 

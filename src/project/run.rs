@@ -64,7 +64,7 @@ impl Runner {
                 }
             };
             Arc::new(Self { bell, thread: Mutex::new(thread), known: Mutex::default() })
-        });
+        })?;
         started?;
         behind.as_any().downcast().map_err(|_| Error::storage("somebody else works behind this store"))
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::store::Process;
 
 /// How a rebuild ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,7 @@ pub(super) enum End {
 
 #[derive(Debug)]
 pub(super) struct Task {
+    process: Process,
     begun: Instant,
     pub(super) total: AtomicU64,
     pub(super) done: AtomicU64,
@@ -56,6 +58,7 @@ impl Progress {
 impl Task {
     pub(super) fn new(total: u64) -> Arc<Self> {
         Arc::new(Self {
+            process: Process::this(),
             begun: Instant::now(),
             total: AtomicU64::new(total),
             done: AtomicU64::new(0),
@@ -124,6 +127,7 @@ impl Rebuild {
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn wait_for(&self, time: Duration) -> Result<Option<bool>> {
+        self.0.process.check()?;
         let end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.ended.wait_timeout_while(end, time, |end| end.is_none());
         let (end, _) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use super::branch::Branch;
+use super::process::Process;
 use super::read::Reader;
 use super::scan::Pieces;
 use super::trouble::guarded;
@@ -23,6 +24,7 @@ pub(super) struct Ahead {
 
 #[derive(Debug)]
 struct Thread {
+    process: Process,
     pieces: Option<Receiver<Result<Pieces>>>,
     handle: Option<JoinHandle<()>>,
 }
@@ -30,6 +32,9 @@ struct Thread {
 impl Drop for Thread {
     /// The thread keeps the file open, so it is waited for: it ends with the pieces that it is reading.
     fn drop(&mut self) {
+        if !self.process.is_this() {
+            return std::mem::forget((self.pieces.take(), self.handle.take()));
+        }
         self.pieces.take();
         if let Some(handle) = self.handle.take() {
             let _ = handle.join();
@@ -48,6 +53,7 @@ impl Ahead {
 
     /// The next pieces; none at the end.
     pub(super) fn next(&mut self) -> Result<Pieces> {
+        self.reader.shared.process.check()?;
         if let Some(thread) = &self.thread {
             let pieces = thread.pieces.as_ref().and_then(|pieces| pieces.recv().ok());
             return pieces.unwrap_or_else(|| Ok(Pieces::default()));
@@ -66,6 +72,7 @@ impl Ahead {
     fn spawn(&mut self) {
         let (send, pieces) = sync_channel(1);
         let (reader, branch, to) = (self.reader.clone(), self.branch.clone(), self.to);
+        let process = self.reader.shared.process.clone();
         let mut next = self.next;
         let work = move || {
             while let Some(from) = next {
@@ -78,7 +85,7 @@ impl Ahead {
         };
         // Without a thread it goes on as it began.
         if let Ok(handle) = std::thread::Builder::new().name("retold-ahead".into()).spawn(work) {
-            self.thread = Some(Thread { pieces: Some(pieces), handle: Some(handle) });
+            self.thread = Some(Thread { process, pieces: Some(pieces), handle: Some(handle) });
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::append::{Batch, Receipt};
 use super::hook::CommitHook;
 use super::marks::Marks;
+use super::process::Process;
 use super::read::Reader;
 use super::shared::Shared;
 use super::verbs::Store;
@@ -50,10 +51,22 @@ impl Store {
     }
 }
 
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.shared.process.keep(&self.shared);
+    }
+}
+
 impl Desk {
+    /// The process that opened the store.
+    pub(crate) fn process(&self) -> &Process {
+        &self.shared.process
+    }
+
     /// Who works behind this writer, made when it is first asked for.
-    pub(crate) fn behind(&self, make: impl FnOnce() -> Arc<dyn Behind>) -> Arc<dyn Behind> {
-        self.shared.behind.get_or_init(make).clone()
+    pub(crate) fn behind(&self, make: impl FnOnce() -> Arc<dyn Behind>) -> Result<Arc<dyn Behind>> {
+        self.shared.process.check()?;
+        Ok(self.shared.behind.get_or_init(make).clone())
     }
 
     pub(crate) fn who_is_behind(&self) -> Option<Arc<dyn Behind>> {
@@ -61,8 +74,9 @@ impl Desk {
     }
 
     /// The listener of this store, made when it is first asked for.
-    pub(crate) fn hook(&self, make: impl FnOnce() -> Arc<dyn CommitHook>) -> Arc<dyn CommitHook> {
-        self.shared.hook.get_or_init(make).clone()
+    pub(crate) fn hook(&self, make: impl FnOnce() -> Arc<dyn CommitHook>) -> Result<Arc<dyn CommitHook>> {
+        self.shared.process.check()?;
+        Ok(self.shared.hook.get_or_init(make).clone())
     }
 
     /// Bytes of a payload that this store takes.
@@ -109,7 +123,7 @@ impl Desk {
     }
 
     pub(crate) fn committed(&self) -> Position {
-        Position::new(super::sync::read(&self.shared.tail).committed())
+        self.shared.committed()
     }
 
     /// Writes marks in one transaction. Nothing to write is nothing done.

@@ -13,11 +13,13 @@ use redb::{
 };
 
 use super::lookup::{self, Rows};
+use super::process::Process;
 use super::trouble::{Trouble, guarded};
 use crate::error::{Error, Result};
 
 /// The open file. It is released when the last reader lets go of it.
 pub(super) struct Db {
+    process: Process,
     /// `None` only while it is let go.
     db: Option<Database>,
     storage: Arc<dyn StorageBackend>,
@@ -34,10 +36,11 @@ impl fmt::Debug for Db {
 impl Db {
     /// Takes over a database and the storage under it.
     pub(super) fn new(db: Database, storage: Arc<dyn StorageBackend>) -> Self {
-        Self { db: Some(db), storage, broken: AtomicBool::new(false) }
+        Self { process: Process::this(), db: Some(db), storage, broken: AtomicBool::new(false) }
     }
 
     pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
+        self.process.check()?;
         let db = self.db.as_ref().ok_or(Error::Closed { after: None })?;
         guarded(|| db.begin_read().told())
     }
@@ -76,6 +79,10 @@ impl Drop for Db {
     /// redb writes as it closes, and asserts what a damaged file breaks: whoever lets go last is not unwound by it.
     fn drop(&mut self) {
         let db = self.db.take();
+        if !self.process.is_surely_this() {
+            // redb would write, and release the lock of the process that has the file.
+            return mem::forget(db);
+        }
         if self.is_broken() {
             mem::forget(db);
             if let Err(error) = self.storage.close() {

@@ -1,7 +1,6 @@
 //! What a store is, in figures.
 
 use super::lookup;
-use super::sync::read;
 use super::tables::EVENTS;
 use super::trouble::guarded;
 use super::upgrade::count;
@@ -56,7 +55,7 @@ impl Store {
         let reader = self.reader()?;
         guarded(|| {
             let (committed, in_journal, mut counts) = {
-                let tail = read(&reader.shared.tail);
+                let tail = reader.shared.tail()?;
                 (tail.committed(), tail.len() as u64, tail.counts())
             };
             let txn = reader.db.begin_read()?;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::branch::{Branch, belongs};
 use super::lookup;
 use super::read::{Lazy, Reader, settled_head};
-use super::sync::read;
 use super::tables::BRANCHES;
 use crate::error::Result;
 use crate::event::{BranchName, Place, Sequence, SessionId, Timestamp};
@@ -94,7 +93,7 @@ impl Reader {
     fn places_after(&self, after: Option<&SessionId>, limit: usize, txn: &Lazy<'_>) -> Result<Vec<Place>> {
         let mut places: BTreeMap<Place, ()> = BTreeMap::new();
         {
-            let tail = read(&self.shared.tail);
+            let tail = self.shared.tail()?;
             let wanted = |b: &&Arc<Branch>| after.is_none_or(|a| b.place.session > *a);
             places.extend(tail.births().filter(wanted).map(|b| ((*b.place).clone(), ())));
         }
@@ -136,7 +135,7 @@ impl Reader {
     pub(crate) fn branches_of(&self, session: &SessionId) -> Result<Vec<Arc<Branch>>> {
         let mut found: BTreeMap<Place, ()> = BTreeMap::new();
         {
-            let tail = read(&self.shared.tail);
+            let tail = self.shared.tail()?;
             found.extend(
                 tail.births().filter(|b| b.place.session == *session).map(|b| ((*b.place).clone(), ())),
             );
@@ -173,7 +172,9 @@ impl Reader {
     pub(crate) fn info_of(&self, branch: &Branch) -> Result<BranchInfo> {
         // A transaction that began before the tail was asked would not have what settled in between: twice here.
         let txn = Lazy::new(&self.db);
-        let newest = read(&self.shared.tail)
+        let newest = self
+            .shared
+            .tail()?
             .last_event(branch.number)
             .map(|e| (e.sequence().get(), e.recorded().micros()));
         let newest = match newest {

@@ -15,12 +15,13 @@ use super::backend::{Overlay, Unsynced, drop_cached_pages};
 use super::branch::Branches;
 use super::builder::{Mode, Options};
 use super::commit::Core;
-use super::create::create_file;
+use super::create::{create_file, remove_left};
 use super::db::Db;
 use super::journal::load_journal;
 use super::layout::{Storage, initialise, lay_out, read_header};
 use super::lookup;
 use super::mend::mended;
+use super::process::Process;
 use super::recent::Recent;
 use super::ring::{Hole, Ring};
 use super::settler::Settler;
@@ -58,7 +59,11 @@ pub(super) fn open(medium: Medium, mut options: Options) -> Result<Store> {
             Medium::File(path) => open_file(&path, &name, &options)?,
             Medium::Backend(backend) => open_backend(backend, &name, &options)?,
         };
-        load(&storage, name, options)
+        let path = options.path.clone().filter(|_| !options.read_only);
+        let store = load(&storage, name, options)?;
+        // Of somebody who was slower to make the same store, and was killed.
+        path.iter().for_each(|path| remove_left(path));
+        Ok(store)
     })?;
     Ok(store)
 }
@@ -257,6 +262,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     }
     info!(journal = journal.tail.len(), settled = meta.settled, "opened");
     let shared = Arc::new(Shared {
+        process: Process::this(),
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),
         format: meta.format,

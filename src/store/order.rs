@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::branch::Branch;
 use super::lookup;
 use super::read::{Lazy, Range, Reader, event_of, settled_chunk, settled_head};
-use super::sync::read;
 use super::tables::ORDER;
 use super::trouble::corrupt;
 use crate::codec::{Chunk, decode_order};
@@ -29,7 +28,7 @@ impl Reader {
     /// A page of the global order, dense in positions.
     pub(crate) fn page_all(&self, range: Positions) -> Result<Vec<Event>> {
         let (settled, to, tail): (u64, u64, Vec<Event>) = {
-            let tail = read(&self.shared.tail);
+            let tail = self.shared.tail()?;
             let (from, to) = (range.from.max(1), range.to.min(tail.committed()));
             let found = tail.positions(from, to);
             let settled_part =
@@ -198,7 +197,7 @@ impl Reader {
             return Ok((branch.fork < head).then_some(branch.fork + 1));
         }
         let (mut lo, mut hi) = (branch.fork + 1, head + 1);
-        if read(&self.shared.tail).last_event(branch.number).is_none() {
+        if self.shared.tail()?.last_event(branch.number).is_none() {
             let row = settled_head(&*Lazy::new(&self.db).get()?, branch.number)?;
             if row.is_none_or(|row| row.position <= after.get()) {
                 return Ok(None);

@@ -14,7 +14,6 @@ use super::ids::{Beside, find_id};
 use super::lookup;
 use super::recent::Recent;
 use super::shared::Shared;
-use super::sync::read;
 use super::tables::EVENTS;
 use super::tail::Slice;
 use super::trouble::corrupt;
@@ -30,6 +29,13 @@ use crate::limits::PAGE_BYTES;
 pub(crate) struct Reader {
     pub(super) shared: Arc<Shared>,
     pub(super) db: Arc<Db>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.shared.process.keep(&self.shared);
+        self.shared.process.keep(&self.db);
+    }
 }
 
 /// A read transaction that begins when it is first needed: a reader of recent events never begins one.
@@ -73,34 +79,36 @@ impl Reader {
     }
 
     pub(super) fn find(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        self.shared.process.check()?;
         if let Some(branch) = self.shared.branches.cached(place) {
             return Ok(Some(branch));
         }
-        let tail = read(&self.shared.tail);
+        let tail = self.shared.tail()?;
         let txn = Lazy::new(&self.db);
         self.shared.branches.find(place, &tail, || txn.get())
     }
 
     pub(super) fn by_number(&self, number: u64, txn: &Lazy<'_>) -> Result<Arc<Branch>> {
+        self.shared.process.check()?;
         if let Some(branch) = self.shared.branches.numbered(number) {
             return Ok(branch);
         }
-        let tail = read(&self.shared.tail);
+        let tail = self.shared.tail()?;
         self.shared.branches.by_number(number, &tail, &*txn.get()?)
     }
 
     /// The last sequence of a branch, inherited ones counted; zero when it is empty.
     pub(crate) fn head(&self, branch: &Branch) -> Result<Sequence> {
-        if let Some(head) = read(&self.shared.tail).head(branch.number) {
+        if let Some(head) = self.shared.tail()?.head(branch.number) {
             return Ok(Sequence::new(head));
         }
         let settled = settled_head(&self.db.begin_read()?, branch.number)?;
         Ok(Sequence::new(settled.map_or(branch.fork, |row| row.head)))
     }
 
-    /// The last position that is committed.
+    /// The last position that is committed; zero in another process than the one that opened the store.
     pub(crate) fn committed(&self) -> Position {
-        Position::new(read(&self.shared.tail).committed())
+        self.shared.committed()
     }
 
     /// A page of a branch's history, its ancestors' part included: dense, and shorter than asked for only at the
@@ -109,7 +117,7 @@ impl Reader {
     pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
         // Copied before the view is taken.
         let (head, slices) = {
-            let tail = read(&self.shared.tail);
+            let tail = self.shared.tail()?;
             let slices: Vec<Slice> = branch
                 .lineage
                 .iter()
@@ -156,7 +164,7 @@ impl Reader {
 
     /// The event with this id.
     pub(crate) fn by_id(&self, id: EventId) -> Result<Event> {
-        if let Some(e) = read(&self.shared.tail).by_id(id) {
+        if let Some(e) = self.shared.tail()?.by_id(id) {
             return Ok(e.event.clone());
         }
         let txn = Lazy::new(&self.db);

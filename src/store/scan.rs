@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::branch::Branch;
 use super::lookup;
 use super::read::{Reader, event_of, hole, open_chunk};
-use super::sync::read;
 use super::tail::Slice;
 use super::view::LazyView;
 use crate::codec::Chunk;
@@ -56,7 +55,7 @@ impl Reader {
     pub(super) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
         // Copied before the view is taken.
         let (head, slices) = {
-            let tail = read(&self.shared.tail);
+            let tail = self.shared.tail()?;
             let slices = branch.lineage.iter().map(|s| {
                 let (from, to) = (from.max(s.first), to.min(s.last));
                 tail.slice(s.branch, from, to, SCAN_TAIL_EVENTS, false)

@@ -1,6 +1,6 @@
 //! What every handle of one open store shares.
 
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard};
 
 use redb::StorageBackend;
 
@@ -10,6 +10,7 @@ use super::branch::Branches;
 use super::builder::Options;
 use super::db::Db;
 use super::hook::CommitHook;
+use super::process::Process;
 use super::recent::Recent;
 use super::ring::Region;
 use super::settler::Settler;
@@ -20,7 +21,7 @@ use super::verify::Problem;
 use super::view::SharedView;
 use super::writer::Writer;
 use crate::error::{Error, Result};
-use crate::event::{StoreId, Timestamp};
+use crate::event::{Position, StoreId, Timestamp};
 
 /// Where the journal is read from.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub(super) struct JournalFile {
 
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) process: Process,
     pub(super) id: StoreId,
     pub(super) created: Timestamp,
     /// The format of the file: an earlier one in a store that is only read.
@@ -57,7 +59,19 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn db(&self) -> Result<Arc<Db>> {
+        self.process.check()?;
         read(&self.db).clone().ok_or(Error::Closed { after: None })
+    }
+
+    /// The recent events.
+    pub(super) fn tail(&self) -> Result<RwLockReadGuard<'_, Tail>> {
+        self.process.check()?;
+        Ok(read(&self.tail))
+    }
+
+    /// The last position that is committed; zero in another process, where the tail may be locked for ever.
+    pub(super) fn committed(&self) -> Position {
+        self.tail().map_or(Position::ZERO, |tail| Position::new(tail.committed()))
     }
 
     pub(super) fn read_only(&self) -> bool {

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::branch::{Branch, Branches};
 use super::builder::Options;
-use super::create::Draft;
+use super::create::{Draft, new_file, remove_left};
 use super::db::Db;
 use super::journal::load_journal;
 use super::layout::initialise;
@@ -71,8 +71,12 @@ fn keep(path: &Path, format: u32) -> Result<PathBuf> {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
                 // No links here: nobody else makes this name while the store is locked.
-                let synced = fs::copy(path, &copy).and_then(|_| File::open(&copy)?.sync_all());
-                return synced.map(|()| copy).map_err(|e| failed(&e));
+                let mut to = match new_file(&copy) {
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                    made => made.map_err(|e| failed(&e))?,
+                };
+                let copied = File::open(path).and_then(|mut from| io::copy(&mut from, &mut to));
+                return copied.and_then(|_| to.sync_all()).map(|()| copy).map_err(|e| failed(&e));
             }
             Err(e) => return Err(failed(&e)),
         }
@@ -96,15 +100,16 @@ pub(super) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
     }
     let txn = old.begin_read().told()?;
     let meta = old_meta(&txn, name)?;
-    Draft::remove_left(path);
-    let draft = Draft::new(path, name)?;
-    draft.write(options, |db| {
+    remove_left(path);
+    let draft = Draft::written(path, name, options, |db| {
         initialise(db)?;
         copy_store(&txn, &meta, db)
     })?;
+    let draft =
+        draft.ok_or_else(|| io_error(name, &io::Error::other("its new form was removed meanwhile")))?;
     drop(txn);
     let copy = keep(path, meta.format)?;
-    draft.rename(path)?;
+    draft.replace(path)?;
     draft.sync_folder()?;
     drop(old);
     info!(from = meta.format, to = FORMAT, kept = %copy.display(), "brought up to date");

@@ -1,7 +1,7 @@
 //! The handle and its verbs. Blocking; those that wait for the disk have an async twin over the same queue.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::append::{Batch, Receipt};
@@ -28,6 +28,10 @@ use crate::limits::MAX_LISTING;
 ///
 /// Methods block the calling thread for as long as the disk takes, which is well under a millisecond on most. Those
 /// with `async` in their name are for tasks.
+///
+/// A handle works in the process that opened it. In a child made by `fork(2)` everything that can fail, here and in
+/// what was made from the handle, is [`Error::OtherProcess`]; dropping it does nothing to the file. Such a child opens
+/// the store itself, once its parent has closed it.
 ///
 /// ```
 /// use retold::{Expect, NewEvent, Query, Store};
@@ -112,14 +116,15 @@ impl Store {
         &self.shared().damage
     }
 
-    /// The last position that is committed: everything up to it can be read.
+    /// The last position that is committed: everything up to it can be read. 0 in a forked child, which can read
+    /// nothing.
     #[must_use]
     pub fn committed(&self) -> Position {
-        Position::new(super::sync::read(&self.shared().tail).committed())
+        self.shared().committed()
     }
 
     /// Records events at the end of a branch, whatever its head is. A session begins with its first append to
-    /// `main`; other branches begin with a [`fork`](Self::fork).
+    /// `main`; other branches begin with a [`fork`](Self::fork), whatever the append expects of them.
     ///
     /// When it returns, the events survive a crash and a power cut, unless [`Durability`](super::Durability) was
     /// relaxed. Appending events with the same ids again is recognised, for ever: the first receipt is returned
@@ -140,7 +145,8 @@ impl Store {
     /// Records events at the end of a branch if its head is as expected.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with both heads when it is not, and those of [`append`](Self::append).
+    /// [`Error::Conflict`] with both heads when it is not, and those of [`append`](Self::append):
+    /// [`Error::NotFound`] for a branch other than `main` that does not exist, also when it is expected to be empty.
     pub fn append_if<A>(
         &self,
         address: A,
@@ -209,6 +215,9 @@ impl Store {
 
     /// Begins a branch that shares the history of another up to the address's sequence, or up to its head when the
     /// address has none. Nothing is copied: the cost does not depend on the history.
+    ///
+    /// A fork of `main` at sequence 0 inherits nothing, and also begins a session that does not exist: its `main` is
+    /// then there, and empty.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such branch or it ends earlier; [`Error::Exists`] when the name is taken.
@@ -360,6 +369,7 @@ impl Store {
     /// # Errors
     /// As [`close`](Self::close).
     pub async fn close_async(&self) -> Result<()> {
+        self.shared().process.check()?;
         let slot = Slot::new();
         let (store, answer) = (self.clone(), slot.clone());
         // A thread of its own: it blocks on the disk, and there need not be a runtime.
@@ -373,6 +383,9 @@ impl Store {
 
 impl Handle {
     fn close(&self) -> Result<()> {
+        if !self.shared.process.is_surely_this() {
+            return Err(self.shared.process.other());
+        }
         if let Some(behind) = self.shared.behind.get() {
             behind.closing();
         }
@@ -407,6 +420,12 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if !self.shared.process.is_surely_this() {
+            // Its threads are not here to be waited for, and the file is the other process's to close.
+            std::mem::forget(self.shared.clone());
+            let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+            return std::mem::forget(std::mem::take(threads));
+        }
         if is_on_path() {
             let threads = Mutex::new(std::mem::take(&mut *lock(&self.threads)));
             // Closing waits for the writer, and this thread is the writer.

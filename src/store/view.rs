@@ -122,6 +122,7 @@ mod tests {
     use redb::{Database, ReadableDatabase};
 
     use super::*;
+    use crate::store::trouble::Trouble;
 
     fn tables() -> Database {
         let db = redb::Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();

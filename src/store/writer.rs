@@ -6,7 +6,10 @@
 //! in time. Threads that wait for the same group are woken by one system call.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -136,6 +139,7 @@ impl Writer {
 impl Shared {
     /// Queues the work and waits for its answer, leading when nobody else does.
     pub(super) fn write(&self, work: Work) -> Result<Done> {
+        self.process.check()?;
         let slot = Slot::new();
         let mut job = Job { work, slot: slot.clone(), gate: None };
         let mut queue = lock(&self.writer.queue);
@@ -170,6 +174,7 @@ impl Shared {
         let slot = Slot::new();
         let mut job = Some(Job { work, slot: slot.clone(), gate: None });
         while let Some(next) = job.take() {
+            self.process.check()?;
             // Asked for before looking, so that room made in between is not missed.
             let room = self.writer.room_async.notified();
             match self.try_queue(next)? {
@@ -178,7 +183,13 @@ impl Shared {
             }
             room.await;
         }
-        Answer(slot).await
+        let mut answer = Answer(slot);
+        // It may be polled in a child, where nobody will answer.
+        std::future::poll_fn(|cx| match self.process.check() {
+            Ok(()) => Pin::new(&mut answer).poll(cx),
+            Err(e) => Poll::Ready(Err(e)),
+        })
+        .await
     }
 
     fn try_queue(&self, job: Job) -> Result<Option<Job>> {

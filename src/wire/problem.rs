@@ -79,6 +79,9 @@ pub fn code(error: &Error) -> Code {
         Error::Upcast { .. } => row("upcast", "An old event cannot be made new", Exit::Invalid, 500),
         Error::NewerFormat { .. } => row("newer_format", "The store is newer", Exit::Invalid, 500),
         Error::Locked { .. } => row("locked", "The store is in use", Exit::InUse, 503),
+        Error::OtherProcess { .. } => {
+            row("other_process", "The store was opened by another process", Exit::Failed, 500)
+        }
         Error::Corrupt { .. } => row("corrupt", "The store is damaged", Exit::Corrupt, 500),
         Error::Unknown { .. } => row("unknown", "The outcome is not known", Exit::Failed, 503),
         Error::Storage { .. } => row("storage", "The storage failed", Exit::Failed, 500),

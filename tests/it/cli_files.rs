@@ -147,3 +147,120 @@ fn an_export_never_writes_over_its_store_or_half_a_file() {
     assert!(shell.fails(4, &["export", "--to", "source"]).contains("no imported event"));
     assert!(shell.fails(2, &["export", "--to", "temporal"]).contains("temporal"));
 }
+
+/// A store with events that were imported from files of these names.
+fn with_files(names: &[&str]) -> Shell {
+    let shell = Shell::new();
+    let lines: String = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| {
+            let source = serde_json::json!({ "source.format": "cloudevents", "source.file": name, "source.record": "1" });
+            let line = serde_json::json!({ "session": format!("s{n}"), "type": "a.b", "data": n, "metadata": source });
+            format!("{line}\n")
+        })
+        .collect();
+    assert_eq!(shell.run_with(&["append", "--ndjson", "-"], &lines).exit, 0);
+    shell
+}
+
+fn read(path: std::path::PathBuf) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_folder_keeps_what_is_in_it_unless_it_is_forced() {
+    let shell = with_files(&[".bashrc", "b", "retold.redb"]);
+    std::fs::create_dir(shell.path("home")).unwrap();
+    std::fs::write(shell.path("home/b"), "mine").unwrap();
+    let told = shell.fails(2, &["export", "--to", "source", "--out", "home"]);
+    assert!(told.contains("home/b is there already") && told.contains("--force"), "{told}");
+    // Nothing was written, also of those that could have been.
+    assert!(!shell.path("home/.bashrc").exists() && read(shell.path("home/b")) == "mine");
+    assert_eq!(shell.run(&["export", "--to", "source", "--out", "home", "--force"]).exit, 0);
+    assert_eq!((read(shell.path("home/.bashrc")), read(shell.path("home/b"))), ("0\n".into(), "1\n".into()));
+    // But never over the store.
+    let told = shell.fails(2, &["export", "--to", "source", "--out", ".", "--force"]);
+    assert!(told.contains("is the store itself"), "{told}");
+}
+
+#[test]
+fn a_name_that_is_too_long_is_shortened_and_the_others_are_written() {
+    let long = "n".repeat(300);
+    let shell = with_files(&["a", &long, "z"]);
+    let said = shell.run(&["export", "--to", "source", "--out", "back", "-q"]);
+    assert_eq!(said.exit, 0, "{}", said.err);
+    let names = std::fs::read_dir(shell.path("back")).unwrap();
+    let mut names: Vec<String> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!((names.len(), names[0].as_str(), names[2].as_str()), (3, "a", "z"));
+    assert!(names[1].len() <= 255 && said.err.contains(&names[1]), "{}", said.err);
+    assert_eq!(read(shell.path("back").join(&names[1])), "1\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_export_replaces_a_link_and_never_writes_through_it() {
+    use std::os::unix::fs::symlink;
+    let shell = with_files(&["a"]);
+    std::fs::write(shell.path("victim"), "safe").unwrap();
+    for target in ["victim", "nowhere", "retold.redb-not"] {
+        let _ = std::fs::remove_file(shell.path("out"));
+        symlink(shell.path(target), shell.path("out")).unwrap();
+        assert_eq!(shell.run(&["export", "--to", "retold", "--out", "out"]).exit, 0);
+        assert!(std::fs::symlink_metadata(shell.path("out")).unwrap().is_file());
+        assert_eq!(read(shell.path("victim")), "safe");
+        assert!(!shell.path("nowhere").exists());
+    }
+    std::fs::create_dir_all(shell.path("back")).unwrap();
+    symlink(shell.path("nowhere"), shell.path("back/a")).unwrap();
+    shell.fails(2, &["export", "--to", "source", "--out", "back/"]);
+    assert!(!shell.path("nowhere").exists());
+    // A device is written to as it is.
+    let said = shell.run(&["export", "--to", "retold", "--out", "/dev/stdout"]);
+    assert_eq!((said.exit, said.out.lines().count()), (0, 1));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_a_link_is_not_followed_out_of_the_folder() {
+    let shell = Shell::new();
+    let event = "{\"specversion\":\"1.0\",\"id\":\"e1\",\"source\":\"x\",\"type\":\"a.b\",\"data\":1}\n";
+    for session in ["one", "two"] {
+        let folder = shell.path(session);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("f.ndjson"), event.replace("e1", session)).unwrap();
+        shell.ok(&["import", &format!("{session}/f.ndjson"), "--session", session]);
+    }
+    std::fs::create_dir_all(shell.path("outside")).unwrap();
+    std::fs::create_dir_all(shell.path("back")).unwrap();
+    std::os::unix::fs::symlink(shell.path("outside"), shell.path("back/two")).unwrap();
+    for force in [&[][..], &["--force"]] {
+        let args = [&["export", "--to", "source", "--out", "back"], force].concat();
+        assert!(shell.fails(2, &args).contains("back/two is no folder"));
+        assert_eq!(std::fs::read_dir(shell.path("outside")).unwrap().count(), 0);
+        assert!(!shell.path("back/one").exists());
+    }
+}
+
+#[test]
+fn many_that_make_one_store_at_once_all_get_their_events_in_and_leave_nothing() {
+    let shell = Shell::new();
+    for round in 0..5 {
+        let store = format!("m{round}.redb");
+        let makers: Vec<_> = (0..8)
+            .map(|n| {
+                let session = format!("s{n}");
+                let args = ["--store", &store, "--wait", "60", "append", &session, "a.b", "-q"];
+                shell.command(&args).stdout(std::process::Stdio::null()).spawn().unwrap()
+            })
+            .collect();
+        for mut maker in makers {
+            assert!(maker.wait().unwrap().success());
+        }
+        assert_eq!(shell.ok(&["sessions", "--store", &store, "-o", "jsonl"]).lines().count(), 8);
+    }
+    let names = std::fs::read_dir(shell.path("")).unwrap();
+    let left = names.filter(|e| e.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".new")).count();
+    assert_eq!(left, 0);
+}

@@ -214,3 +214,48 @@ fn two_that_read_do_not_disturb_each_other() {
     assert_eq!(shell.head("s"), 3);
     assert!(shell.fails(5, &["append", "s", "a.b", "--wait", "0"]).contains("in use"));
 }
+
+#[test]
+fn nothing_hidden_comes_out_whatever_goes_in() {
+    const HIDDEN: &str = "a\u{1b}[31mb\u{9b}2J\u{7f}\u{200b}\u{202e}\u{feff}\u{ad}c";
+    let shell = Shell::new();
+    let data = serde_json::json!({ "text": HIDDEN }).to_string();
+    let said = shell.run(&[
+        "append",
+        "s",
+        "a.b",
+        "--source",
+        "x\u{200b}y",
+        "--data",
+        &data,
+        "--meta",
+        "k=\u{202e}v",
+    ]);
+    assert_eq!(said.exit, 0, "{}", said.err);
+    let line = shell.ok(&["read", "s", "-o", "jsonl"]);
+    assert_eq!(json(&line)["data"]["text"], HIDDEN);
+    let id = json(&line)["id"].as_str().unwrap().to_owned();
+    let asked: [&[&str]; 12] = [
+        &["read", "s", "-o", "jsonl"],
+        &["read", "s", "-o", "json"],
+        &["read", "s", "-o", "cloudevents"],
+        &["read", "s", "-o", "table"],
+        &["get", &id, "-o", "table"],
+        &["get", &id, "-o", "json"],
+        &["read", HIDDEN],
+        &["read", "s", "--type", HIDDEN],
+        &["info", "--store", HIDDEN],
+        &["append", "s", HIDDEN],
+        &["import", HIDDEN],
+        &[HIDDEN],
+    ];
+    for args in asked {
+        for color in ["never", "auto"] {
+            let said = shell.run(&[args, &["--color", color]].concat());
+            let all = said.out + &said.err;
+            let hidden =
+                |c: char| c.is_control() && c != '\n' || "\u{200b}\u{202e}\u{feff}\u{ad}".contains(c);
+            assert!(!all.is_empty() && !all.contains(hidden), "{args:?}: {}", all.escape_debug());
+        }
+    }
+}

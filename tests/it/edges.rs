@@ -148,3 +148,34 @@ fn a_store_of_an_earlier_format_is_brought_up_to_date_behind_its_link() {
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(Store::builder().read_only().open(&file).unwrap().info().unwrap().format, 2);
 }
+
+#[test]
+fn a_fork_of_main_at_nothing_begins_a_session_and_no_other_fork_does() {
+    let store = builder().with_backend(Disk::new().backend()).unwrap();
+    for address in ["t", "t@1", "t/b", "t/b@0"] {
+        assert!(matches!(store.fork(address, "c"), Err(Error::NotFound { .. })), "{address}");
+    }
+    assert!(matches!(store.fork("t@0", "main"), Err(Error::Exists { .. })));
+    assert!(matches!(store.head("t"), Err(Error::NotFound { .. })));
+    let branch = store.fork("t@0", "b").unwrap();
+    assert_eq!((branch.head.get(), branch.parent.unwrap().1.get()), (0, 0));
+    assert_eq!(store.head("t").unwrap().get(), 0);
+    store.append_if("t", Expect::Empty, numbered(1)).unwrap();
+    store.append_if("t/b", Expect::Empty, numbered(2)).unwrap();
+    assert!(matches!(store.append_if("t/b", Expect::Empty, numbered(3)), Err(Error::Conflict { .. })));
+}
+
+#[test]
+fn an_append_begins_main_and_no_other_branch_whatever_it_expects() {
+    let store = builder().with_backend(Disk::new().backend()).unwrap();
+    for (n, expect) in [Expect::Any, Expect::Empty, Expect::Head(0.into())].into_iter().enumerate() {
+        let (main, other) = (format!("s{n}"), format!("s{n}/b"));
+        for begun in [false, true] {
+            let refused = store.append_if(other.as_str(), expect, numbered(1));
+            assert!(matches!(refused, Err(Error::NotFound { what: "branch", .. })), "{expect:?}");
+            if !begun {
+                store.append_if(main.as_str(), expect, numbered(2)).unwrap();
+            }
+        }
+    }
+}

@@ -50,8 +50,11 @@ mod crash;
 mod damage;
 mod edges;
 mod fault;
+mod files;
 mod follow;
 mod followers;
+#[cfg(unix)]
+mod fork;
 mod growth;
 mod interop;
 mod kill;

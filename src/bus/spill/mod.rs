@@ -20,13 +20,14 @@ use super::line;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, NewEvent, Place};
 use crate::limits::{MAX_SPILL_BYTES, SPILL_BYTES};
-use crate::store::{Desk, Store};
+use crate::store::{Desk, Process, Store};
 
 pub use drain::Drained;
 pub(in crate::bus) use drain::is_of_the_event;
 
 /// A file for events that the store cannot take at the moment. It is made with its first event and goes when it was
-/// drained. Several handles, of several processes too, can use the same file.
+/// drained. Several handles, of several processes too, can use the same file; a forked child makes one of its own, as
+/// its parent's is refused there.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -46,6 +47,7 @@ pub(in crate::bus) use drain::is_of_the_event;
 /// ```
 #[derive(Debug)]
 pub struct Spill {
+    process: Process,
     path: PathBuf,
     limit: u64,
     /// Held while the file is read or written: where a file system has no locks, threads of this handle still take turns.
@@ -106,7 +108,13 @@ impl Spill {
     /// A spill in this file, which is made when it is needed.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), limit: SPILL_BYTES, turn: Mutex::default(), state: Mutex::default() }
+        Self {
+            process: Process::this(),
+            path: path.into(),
+            limit: SPILL_BYTES,
+            turn: Mutex::default(),
+            state: Mutex::default(),
+        }
     }
 
     /// The most bytes that the file may have; 64 MiB unless said.
@@ -165,6 +173,7 @@ impl Spill {
     }
 
     fn put_lines(&self, lines: &[Vec<u8>]) -> Result<usize> {
+        self.process.check()?;
         let put = self.write(lines);
         let mut state = self.state();
         let taken = *put.as_ref().unwrap_or(&0);
@@ -221,6 +230,7 @@ impl Spill {
     }
 
     pub(crate) fn drain_to(&self, desk: &Desk) -> Result<Drained> {
+        self.process.check()?;
         let mut at_the_store = false;
         let drained = self.try_drain(desk, &mut at_the_store);
         self.state().out_of_order = drained.is_err() && !at_the_store;
@@ -274,10 +284,11 @@ impl Spill {
         std::fs::metadata(&self.path).map_or(0, |meta| meta.len())
     }
 
-    /// Its figures.
+    /// Its figures; in a forked child only how much waits.
     #[must_use]
     pub fn stats(&self) -> SpillStats {
-        SpillStats { waiting_bytes: self.waiting_bytes(), ..self.state().stats }
+        let stats = if self.process.is_this() { self.state().stats } else { SpillStats::default() };
+        SpillStats { waiting_bytes: self.waiting_bytes(), ..stats }
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {

@@ -48,7 +48,7 @@ pub(super) struct Look {
 }
 
 impl Registry {
-    pub(super) fn of(desk: &Desk) -> Arc<Self> {
+    pub(super) fn of(desk: &Desk) -> Result<Arc<Self>> {
         desk.attached(|| Self::with(Arc::new(Machine::new())))
     }
 

@@ -122,7 +122,7 @@ impl Store {
         Error: From<A::Error>,
     {
         let desk = self.desk();
-        Registry::of(&desk).add(&desk, place(address)?, event, when.into())
+        Registry::of(&desk)?.add(&desk, place(address)?, event, when.into())
     }
 
     /// [`emit_later`](Self::emit_later) for tasks.
@@ -143,7 +143,8 @@ impl Store {
         Error: From<A::Error>,
     {
         let (desk, place, when) = (self.desk(), place(address)?, when.into());
-        unblocked(move || Registry::of(&desk).add(&desk, place, event, when)).await
+        desk.process().check()?;
+        unblocked(move || Registry::of(&desk)?.add(&desk, place, event, when)).await
     }
 
     /// Up to `limit` timers (10,000 at the most): those that were refused, then the others, the next one first.
@@ -152,7 +153,7 @@ impl Store {
     /// [`Error::Closed`], [`Error::Corrupt`].
     pub fn timers(&self, limit: usize) -> Result<Vec<Timer>> {
         let desk = self.desk();
-        Registry::of(&desk).list(&desk, limit.min(MAX_LISTING))
+        Registry::of(&desk)?.list(&desk, limit.min(MAX_LISTING))
     }
 
     /// The timer of this event.
@@ -161,7 +162,7 @@ impl Store {
     /// [`Error::NotFound`] when there is none, or it has fired.
     pub fn timer(&self, id: EventId) -> Result<Timer> {
         let desk = self.desk();
-        Registry::of(&desk).get(&desk, id)
+        Registry::of(&desk)?.get(&desk, id)
     }
 
     /// Takes a timer away. When this returns, it does not fire any more.
@@ -171,7 +172,7 @@ impl Store {
     /// [`append`](Self::append).
     pub fn cancel_timer(&self, id: EventId) -> Result<()> {
         let desk = self.desk();
-        Registry::of(&desk).cancel(&desk, id)
+        Registry::of(&desk)?.cancel(&desk, id)
     }
 
     /// [`cancel_timer`](Self::cancel_timer) for tasks. Dropping the future does not stop what was begun.
@@ -180,7 +181,8 @@ impl Store {
     /// As [`cancel_timer`](Self::cancel_timer).
     pub async fn cancel_timer_async(&self, id: EventId) -> Result<()> {
         let desk = self.desk();
-        unblocked(move || Registry::of(&desk).cancel(&desk, id)).await
+        desk.process().check()?;
+        unblocked(move || Registry::of(&desk)?.cancel(&desk, id)).await
     }
 
     /// Fires what is due now, and returns. For programs without a runtime, and for those that look from time to time.
@@ -189,7 +191,7 @@ impl Store {
     /// Those of [`append`](Self::append) that are about the store; what was not fired waits.
     pub fn fire_timers(&self) -> Result<Fired> {
         let desk = self.desk();
-        let registry = Registry::of(&desk);
+        let registry = Registry::of(&desk)?;
         let look = registry.fire(&desk)?;
         let wait = look.pending.wait(registry.clock.now());
         Ok(Fired { recorded: look.fired, refused: look.refused, wait })
@@ -217,7 +219,7 @@ pub fn parse_timer_row(key: &[u8], value: &[u8]) -> Result<Timer> {
 
 /// [`Store::emit_later`] for the bus.
 pub(in crate::bus) fn later(desk: &Desk, place: Place, event: NewEvent, when: When) -> Result<Timer> {
-    Registry::of(desk).add(desk, place, event, when)
+    Registry::of(desk)?.add(desk, place, event, when)
 }
 
 fn place<A>(address: A) -> Result<Place>

@@ -11,7 +11,7 @@ use super::desk::{Look, Registry};
 use crate::error::{Error, Result};
 use crate::event::Invalid;
 use crate::limits::TIMER_LOOK_MS;
-use crate::store::Desk;
+use crate::store::{Desk, Process};
 
 /// Timers fire as long as this or a clone of it lives, and the store is open.
 #[derive(Clone, Debug)]
@@ -22,19 +22,23 @@ pub struct TimersRunning {
 
 #[derive(Debug)]
 pub(super) struct Running {
+    process: Process,
     task: JoinHandle<()>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // What it is writing at this moment is written as a whole.
-        self.task.abort();
+        if self.process.is_this() {
+            self.task.abort();
+        }
     }
 }
 
 impl TimersRunning {
     /// Starts the task of this store, or takes part in the one that runs.
     pub(in crate::bus) fn start(desk: Desk) -> Result<Self> {
+        desk.process().check()?;
         if desk.read_only() {
             return Err(Error::ReadOnly { path: desk.name().to_owned() });
         }
@@ -44,13 +48,14 @@ impl TimersRunning {
                 "need a tokio runtime to run in; outside of one, `fire_timers` fires what is due",
             )
         })?;
-        let registry = Registry::of(&desk);
+        let registry = Registry::of(&desk)?;
         let mut running = registry.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = Weak::upgrade(&running).filter(|r| !r.task.is_finished()) {
             return Ok(Self { _running: running });
         }
+        let process = desk.process().clone();
         let task = runtime.spawn(run(desk, registry.clone()));
-        let started = Arc::new(Running { task });
+        let started = Arc::new(Running { process, task });
         *running = Arc::downgrade(&started);
         Ok(Self { _running: started })
     }
@@ -62,7 +67,7 @@ async fn run(desk: Desk, registry: Arc<Registry>) {
         let looked = tokio::task::spawn_blocking(move || with.fire(&at)).await;
         let wait = match looked {
             Ok(Ok(Look { pending, .. })) => pending.wait(registry.clock.now()),
-            Ok(Err(Error::Closed { after: None })) => return,
+            Ok(Err(Error::Closed { after: None } | Error::OtherProcess { .. })) => return,
             Ok(Err(error)) => {
                 warn!(%error, "timers cannot fire; those that are due fire when the store is opened again");
                 if matches!(error, Error::Closed { .. } | Error::Unknown { .. }) {

@@ -88,6 +88,7 @@ impl Actor {
         let (filter, except) = config.filters();
         let machine = Machine::load(config.rules(), row.scanned, row.next_delivery, &row.lanes, clock.now());
         let saved = row.scanned;
+        let returned = Arc::new(Returned::new(desk.process().clone()));
         Self {
             desk,
             name,
@@ -101,7 +102,7 @@ impl Actor {
             end,
             calls,
             ended,
-            returned: Arc::default(),
+            returned,
             clock,
             asking: VecDeque::new(),
             inbox: VecDeque::new(),
