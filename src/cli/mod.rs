@@ -287,7 +287,7 @@ fn run(cli: Cli) -> Exit {
             for damage in damage {
                 app.out.say(format!("{} {damage}", paint(style::ERROR, "damaged:")));
             }
-            app.out.note("What lies before it was read as it is; what comes after it is missing.");
+            app.out.note("What can be read was shown; `retold verify` looks at everything that is stored.");
             Exit::Corrupt
         }
         Err(failure) => {

@@ -23,7 +23,7 @@ pub(super) struct Db {
     /// `None` only while it is let go.
     db: Option<Database>,
     storage: Arc<dyn StorageBackend>,
-    /// A transaction met damage: nothing more is written, not even to close.
+    /// A transaction met damage, or the store ends after an error: nothing more is written, not even to close.
     broken: AtomicBool,
 }
 
@@ -61,6 +61,11 @@ impl Db {
             self.noted(guarded(|| how(txn)))?;
         }
         Ok(begun)
+    }
+
+    /// Leaves the file as after a kill: whoever opens it next looks through the whole journal.
+    pub(super) fn abandon(&self) {
+        self.broken.store(true, Ordering::Release);
     }
 
     fn is_broken(&self) -> bool {

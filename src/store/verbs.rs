@@ -400,6 +400,9 @@ impl Handle {
         };
         // In this order: whoever still got hold of the file has shown itself to the hook before.
         let db = write(&self.shared.db).take();
+        if let (Some(db), Err(_)) = (&db, &settled) {
+            db.abandon();
+        }
         self.shared.view.forget();
         self.shared.recent.forget();
         if let Some(hook) = self.shared.hook.get() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use retold::testkit::Disk;
+use retold::testkit::{Disk, Fault, Operation};
 use retold::{Error, Event, NewEvent, Query, Result, Store};
 
 use crate::support::{number, numbered};
@@ -75,6 +75,27 @@ fn a_damaged_commit_of_the_journal_leaves_those_before_it_to_be_read() {
         assert_eq!(report.events, 17);
     }
     assert!(opened_to_read(file).unwrap().damage().is_empty());
+}
+
+#[test]
+fn a_store_that_closed_after_an_error_is_looked_through_when_it_is_opened() {
+    let disk = Disk::new();
+    let store = settings().with_backend(disk.backend()).unwrap();
+    for n in 1..=20 {
+        store.append("s", numbered(n)).unwrap();
+    }
+    disk.arm(Fault::once(Operation::Sync, 0));
+    assert!(store.append("s", numbered(21)).is_err());
+    disk.disarm();
+    assert!(store.close().is_err());
+    drop(store);
+    let file = disk.bytes();
+    assert_eq!(opened(file.clone()).unwrap().committed().get(), 21);
+    // The first entry lies at the beginning of the journal.
+    for bit in 0..40 * 8 {
+        let refused = opened(flipped(&file, 4_096 * 8 + bit));
+        assert!(matches!(refused, Err(Error::Corrupt { .. })), "bit {bit}: {refused:?}");
+    }
 }
 
 #[test]

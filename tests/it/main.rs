@@ -21,6 +21,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_consumer;
 #[cfg(feature = "cli")]
+mod cli_damage;
+#[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_migrate;
