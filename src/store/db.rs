@@ -164,6 +164,22 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         self.with(|table| table.insert(key, value).told().map(drop))
     }
 
+    /// The same for a row that whoever looks for it has to find: what lies around its place is in order. Beside a damaged
+    /// key it would go where no search leads.
+    pub(super) fn insert_in_order<'k, 'v>(
+        &mut self,
+        key: K::SelfType<'k>,
+        value: V::SelfType<'v>,
+    ) -> Result<()>
+    where
+        K::SelfType<'k>: Copy,
+    {
+        self.with(|table| {
+            lookup::neighbours(&*table, key)?;
+            table.insert(key, value).told().map(drop)
+        })
+    }
+
     pub(super) fn remove<'k>(&mut self, key: K::SelfType<'k>) -> Result<()> {
         self.with(|table| table.remove(key).told().map(drop))
     }
@@ -194,6 +210,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         self.with(|table| {
             let mut rows = rows.peekable();
             while let Some((key, value)) = rows.next() {
+                lookup::neighbours(&*table, key)?;
                 let mut cursor = Inserting::at(table, key)?;
                 if !cursor.insert(key, value)? {
                     cursor.close()?;

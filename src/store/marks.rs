@@ -133,7 +133,7 @@ impl Marks {
                 match value {
                     Some(value) => {
                         let row = encode_mark(shelf.number(), key, value);
-                        table.insert(key.as_slice(), row.as_slice())?;
+                        table.insert_in_order(key.as_slice(), row.as_slice())?;
                     }
                     None => table.remove(key.as_slice())?,
                 }

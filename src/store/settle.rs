@@ -69,7 +69,7 @@ fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<()> {
     let (mut branches, mut lines) = (txn.open(BRANCHES)?, txn.open(LINES)?);
     for branch in births {
         let names = (branch.place.session.as_str(), branch.place.branch.as_str());
-        branches.insert(names, branch.number)?;
+        branches.insert_in_order(names, branch.number)?;
         lines.insert(branch.number, branch.row().encode(branch.number).as_slice())?;
     }
     Ok(())

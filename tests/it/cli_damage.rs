@@ -49,7 +49,8 @@ fn what_lies_before_a_damaged_commit_is_shown_and_the_rest_is_said_to_be_missing
     // Whoever wrote would write over what may yet be saved.
     let told = shell.fails(6, &["append", "s", "x"]);
     assert!(told.contains(missing) && told.contains("read-only"), "{told}");
-    assert_eq!(std::fs::read(shell.store()).unwrap(), file);
+    let journal = 4_096..u64::from_le_bytes(file[24..32].try_into().unwrap()) as usize;
+    assert!(std::fs::read(shell.store()).unwrap()[journal.clone()] == file[journal]);
 }
 
 #[test]
