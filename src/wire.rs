@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 
 use crate::event::{Event, EventId, Place, Role, TypeInfo};
 use crate::interop::json::{Style, write};
-use crate::interop::{Format, Loaded, Skipped, print};
+use crate::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
 
 /// Appends a recorded event as one line of JSON, without the line break.
@@ -314,35 +314,72 @@ pub struct Imported {
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<&'static str>,
     sessions: Vec<String>,
+    records: usize,
     events: usize,
     new: usize,
     duplicates: usize,
     branches: usize,
     skipped: Vec<Left>,
     notes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    import: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<Changed>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 struct Left {
     line: usize,
+    byte: usize,
     reason: String,
+}
+
+/// An import of a listing.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportRow {
+    import: u64,
+    time: String,
+    file: String,
+    format: String,
+    sessions: Vec<String>,
+    records: usize,
+    bytes: usize,
+    changed: Option<Changed>,
+}
+
+impl From<&Import> for ImportRow {
+    fn from(import: &Import) -> Self {
+        Self {
+            import: import.number,
+            time: import.time.to_string(),
+            file: import.path.clone(),
+            format: import.format.clone(),
+            sessions: import.sessions.clone(),
+            records: import.records,
+            bytes: import.bytes,
+            changed: import.changed,
+        }
+    }
 }
 
 impl Imported {
     /// From a file's name, its format, the sessions that it has events of, and what was done.
     #[must_use]
     pub fn new(file: &str, format: Option<Format>, sessions: Vec<String>, loaded: &Loaded) -> Self {
-        let left = |s: &Skipped| Left { line: s.line, reason: s.reason.clone() };
+        let left = |s: &Skipped| Left { line: s.line, byte: s.byte, reason: s.reason.clone() };
         Self {
             file: file.to_owned(),
             format: format.map(Format::name),
             sessions,
+            records: loaded.records,
             events: loaded.new + loaded.duplicates,
             new: loaded.new,
             duplicates: loaded.duplicates,
             branches: loaded.branches,
             skipped: loaded.skipped.iter().map(left).collect(),
             notes: loaded.notes.clone(),
+            import: loaded.import,
+            changed: loaded.changed,
         }
     }
 }

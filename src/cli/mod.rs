@@ -14,7 +14,11 @@ mod failure;
 mod fork;
 mod get;
 mod import;
+mod import_files;
+mod import_report;
+mod imports;
 mod info;
+mod interrupt;
 mod letters;
 mod ls;
 mod man;
@@ -178,6 +182,8 @@ enum Verb {
     Timers(timers::Args),
     /// Take in sessions that other programs wrote
     Import(import::Args),
+    /// List what was imported, and how files have changed since
+    Imports(imports::Args),
     /// Write events for other programs, or give imported files back
     Export(export::Args),
     /// Check everything that is stored
@@ -337,6 +343,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Letters(args) => letters::run(&args, app),
         Verb::Timers(args) => timers::run(args, app),
         Verb::Import(args) => import::run(&args, app),
+        Verb::Imports(args) => imports::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),
         Verb::Types(args) => types::run(&args, app),

@@ -16,7 +16,7 @@ use crate::limits::MAX_KIND_BYTES;
 use super::fields::{self, Fields};
 use super::own::{self, Forked, add_fork, number, parsed, text};
 use super::plan::{Body, Draft};
-use super::{Input, Plan, ids, json, names, pieces};
+use super::{Input, Plan, ids, json, names};
 
 /// The attribute that marks our own lines.
 const MARK: &str = "retold";
@@ -53,11 +53,11 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
 }
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::documents(input.bytes, is_record);
     let mut plan = input.builder();
     let fallback = input.session_or_stem()?;
-    for piece in &pieces.all {
-        let record = piece.text.as_deref().map_err(|e| e.to_string()).and_then(|text| {
+    for piece in &input.pieces.all {
+        let text = input.text(piece);
+        let record = text.as_deref().map_err(Clone::clone).and_then(|text| {
             let f = Fields::parse(text)?;
             Ok((text, f))
         });
@@ -86,7 +86,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
             Err(e) => plan.skip(piece, e.to_string()),
         }
     }
-    Ok(plan.finish(pieces.tail))
+    Ok(plan.finish())
 }
 
 fn is_ours(f: &Fields<'_>) -> bool {

@@ -1,12 +1,17 @@
 //! Carrying out a plan: what the store has already is recognised, the rest goes in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::{ControlFlow, Range};
+
+use bytes::Bytes;
 
 use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Expect, NewEvent, Place};
+use crate::event::{Address, Event, EventId, Expect, NewEvent, Place};
+use crate::limits::MAX_IMPORT_LOOSE_BYTES;
 use crate::store::{Batch, Store};
 
-use super::{Plan, Skipped, Step, variant};
+use super::imports::{self, Changed, Done};
+use super::{Plan, Skipped, Step, source, variant};
 
 /// Events in one append; a file that has more is taken in several.
 const BATCH_EVENTS: usize = 2_000;
@@ -27,8 +32,14 @@ pub struct Loaded {
     pub branches: usize,
     /// Records that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What was kept, but not such that the whole file can be given back.
+    /// What else is worth knowing of the file.
     pub notes: Vec<String>,
+    /// The number of this import; none when the file is as it was the last time.
+    pub import: Option<u64>,
+    /// It was stopped: how many events the file has. Those that were appended are `new` and `duplicates`.
+    pub stopped: Option<usize>,
+    /// How the file has changed since it was imported the last time.
+    pub changed: Option<Changed>,
 }
 
 /// Appends what a plan holds and the store does not. Doing it again adds nothing; after a crash it goes on where it
@@ -37,14 +48,39 @@ pub struct Loaded {
 /// # Errors
 /// Those of [`Store::append`] and [`Store::fork`]. What was appended before stays.
 pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Result<Loaded> {
+    let bytes = plan.origin.bytes.clone().unwrap_or_default();
+    let read = |range: Range<usize>| match bytes.get(range.clone()) {
+        Some(_) => bytes.slice(range),
+        None => Bytes::new(),
+    };
+    let mut go_on = |done| {
+        progress(done);
+        ControlFlow::Continue(())
+    };
+    load_from(store, plan, (bytes.len(), &read), &mut go_on)
+}
+
+/// [`load`] of a plan whose file is elsewhere: so many bytes, read like this. `progress` says whether to go on; where it
+/// does not, what was appended stays, and importing the file again goes on from there.
+pub(crate) fn load_from(
+    store: &Store,
+    plan: Plan,
+    (bytes, read): (usize, &dyn Fn(Range<usize>) -> Bytes),
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Loaded> {
+    let total = plan.events();
+    let sessions: BTreeSet<String> = plan.places().iter().map(|p| p.session.to_string()).collect();
+    let sessions = sessions.into_iter().collect();
     let mut loader = Loader {
         store,
         moved: HashMap::new(),
+        otherwise: HashSet::new(),
         waiting: Vec::new(),
         events: 0,
         bytes: 0,
         done: 0,
         progress,
+        stopped: false,
         loaded: Loaded {
             records: plan.records,
             duplicates: plan.duplicates,
@@ -53,24 +89,51 @@ pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Resul
         },
     };
     for step in plan.steps {
+        if loader.stopped {
+            break;
+        }
         match step {
             Step::Append { place, events } => loader.append(&place, events)?,
             Step::Fork { place, parent, at } => loader.fork(place, parent, at)?,
         }
     }
     loader.flush()?;
-    Ok(Loaded { skipped: plan.skipped, notes: plan.notes, ..loader.loaded })
+    if loader.stopped && loader.done < total {
+        return Ok(Loaded { stopped: Some(total), ..loader.loaded });
+    }
+    let (moved, otherwise) = (loader.moved, loader.otherwise);
+    let mut loaded = Loaded { skipped: plan.skipped, notes: plan.notes, ..loader.loaded };
+    let mut origin = plan.origin;
+    if !moved.is_empty() || !otherwise.is_empty() {
+        let name = |id| (!otherwise.contains(&id)).then(|| moved.get(&id).copied().unwrap_or(id));
+        origin.layout.rename(name);
+    }
+    let loose = origin.layout.loose_bytes();
+    if loose > MAX_IMPORT_LOOSE_BYTES {
+        let what = format!(
+            "{loose} bytes are in no event, too many to keep: the file cannot be given back as it is"
+        );
+        loaded.notes.push(what);
+    }
+    let done = Done { origin: &origin, format: plan.format, sessions, records: plan.records, bytes };
+    if let Some((number, changed)) = imports::note(store, &done, read)? {
+        (loaded.import, loaded.changed) = (Some(number), changed);
+    }
+    Ok(loaded)
 }
 
 struct Loader<'a> {
     store: &'a Store,
     /// Events that went in under another id, because theirs was taken by other content.
     moved: HashMap<EventId, EventId>,
+    /// Events that the store has with the same payload, in a record that was written otherwise.
+    otherwise: HashSet<EventId>,
     waiting: Vec<(Place, Vec<NewEvent>)>,
     events: usize,
     bytes: usize,
     done: usize,
-    progress: &'a mut dyn FnMut(usize),
+    progress: &'a mut dyn FnMut(usize) -> ControlFlow<()>,
+    stopped: bool,
     loaded: Loaded,
 }
 
@@ -91,6 +154,9 @@ impl Loader<'_> {
             if self.events >= BATCH_EVENTS || self.bytes >= BATCH_BYTES {
                 self.flush()?;
             }
+            if self.stopped {
+                break;
+            }
         }
         Ok(())
     }
@@ -99,17 +165,29 @@ impl Loader<'_> {
     fn fresh(&mut self, event: NewEvent) -> Result<Option<NewEvent>> {
         let id = event.id;
         let Some(found) = self.recorded(id)? else { return Ok(Some(event)) };
-        if found == event.payload {
+        if found.payload() == event.payload {
+            if !source::is_one_record(&found, &event) {
+                self.otherwise.insert(id);
+            }
             return Ok(None);
         }
         let other = variant(id, &event.payload);
         self.moved.insert(id, other);
-        Ok(self.recorded(other)?.is_none().then(|| event.with_id(other)))
+        match self.recorded(other)? {
+            None => Ok(Some(event.with_id(other))),
+            Some(found) => {
+                if !source::is_one_record(&found, &event) {
+                    self.otherwise.insert(id);
+                }
+                Ok(None)
+            }
+        }
     }
 
-    fn recorded(&self, id: EventId) -> Result<Option<bytes::Bytes>> {
-        match self.store.get(id) {
-            Ok(event) => Ok(Some(event.payload_bytes())),
+    /// The event as it was appended.
+    fn recorded(&self, id: EventId) -> Result<Option<Event>> {
+        match self.store.get_raw(id) {
+            Ok(event) => Ok(Some(event)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(e),
         }
@@ -138,7 +216,7 @@ impl Loader<'_> {
             self.loaded.new += self.events;
             (self.events, self.bytes) = (0, 0);
         }
-        (self.progress)(self.done);
+        self.stopped |= (self.progress)(self.done).is_break();
         Ok(())
     }
 }

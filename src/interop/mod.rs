@@ -11,33 +11,48 @@
 mod aios;
 mod claude_code;
 mod cloudevents;
+mod content;
 mod export;
 mod fields;
 mod format;
 mod ids;
+mod imports;
 pub mod json;
+mod layout;
 mod load;
 mod names;
+mod naming;
 mod openhands;
 mod own;
 mod pieces;
 mod plan;
+mod recover;
+mod scan;
+mod scratch;
 pub mod source;
 mod temporal;
 #[cfg(test)]
 mod testing;
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 
 use crate::event::{Event, Invalid, SessionId};
 use crate::limits::DEFAULT_PAYLOAD_BYTES;
 
-pub use export::{ExportError, Scope, export, export_raw, export_sources};
+pub(crate) use content::Content;
+pub use export::{ExportError, Scope, export, export_import, export_raw, export_sources};
 pub use format::Format;
 pub use ids::variant;
+pub use imports::{Changed, Import, import, imports};
+pub(crate) use load::load_from;
 pub use load::{Loaded, load};
+pub(crate) use naming::{Naming, is_numbered, of_file, of_folder};
 pub use own::{Forked, parse_line};
+use pieces::{Piece, Pieces, Text};
 pub use plan::{Plan, Skipped, Step};
+pub(crate) use scratch::scratch;
 pub use source::{Files, SourceFile, restore};
 
 /// How a file is to be read.
@@ -51,11 +66,13 @@ pub struct Options {
     pub session: Option<SessionId>,
     /// Bytes of the largest payload that the store takes.
     pub max_payload: usize,
+    /// The session of records that name none, instead of one named after the file.
+    pub(crate) home: Option<SessionId>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES }
+        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES, home: None }
     }
 }
 
@@ -87,22 +104,42 @@ impl Options {
 /// # Errors
 /// [`Invalid`] when no format is given and none can be told from the content.
 pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Invalid> {
-    let Some(format) = options.format.or_else(|| Format::detect(name, bytes)) else {
-        let what =
-            if bytes.trim_ascii().is_empty() { "is empty" } else { "has no records of a known format" };
+    let mut plan = parse_content(name, &Content::memory(bytes.clone()), options)?;
+    plan.origin.bytes = Some(bytes.clone());
+    Ok(plan)
+}
+
+/// [`parse`] of a file that need not be in memory.
+pub(crate) fn parse_content(name: &str, content: &Content, options: &Options) -> Result<Plan, Invalid> {
+    let Some(format) = options.format.or_else(|| Format::detect_in(content)) else {
+        let is_empty = content.cursor(0..content.len()).skip_while(|b| b.is_ascii_whitespace()).is_none();
+        let what = if is_empty { "is empty" } else { "has no records of a known format" };
         let all = Format::ALL.map(Format::name).join(", ");
         let file = names::file_name(name).escape_debug();
         return Err(Invalid::new("file", format!("{file} {what}; say which it has, one of {all}")));
     };
-    let input = Input { format, file: names::file_name(name), bytes, options };
-    match format {
+    let test: pieces::Test = match format {
+        Format::Retold => own::is_record,
+        Format::CloudEvents => cloudevents::is_record,
+        Format::Aios => aios::is_record,
+        Format::ClaudeCode => claude_code::is_record,
+        Format::OpenHands => openhands::is_record,
+        Format::Temporal => temporal::is_record,
+    };
+    let wrapped = matches!(format, Format::CloudEvents | Format::OpenHands | Format::Temporal);
+    let pieces = pieces::cut(content, test, wrapped);
+    let input = Input { format, file: names::file_name(name), content, pieces: &pieces, options };
+    let mut plan = match format {
         Format::Retold => own::parse(&input),
         Format::CloudEvents => cloudevents::parse(&input),
         Format::Aios => aios::parse(&input),
         Format::ClaudeCode => claude_code::parse(&input),
         Format::OpenHands => openhands::parse(&input),
         Format::Temporal => temporal::parse(&input),
-    }
+    }?;
+    name.clone_into(&mut plan.origin.path);
+    plan.origin.home = input.session_or_stem().ok();
+    Ok(plan)
 }
 
 /// Appends an event as one line in a format.
@@ -142,18 +179,53 @@ fn read_only(format: Format) -> Invalid {
 struct Input<'a> {
     format: Format,
     file: &'a str,
-    bytes: &'a Bytes,
+    content: &'a Content,
+    pieces: &'a Pieces,
     options: &'a Options,
 }
 
 impl<'a> Input<'a> {
     fn builder(&self) -> plan::Builder<'a> {
-        plan::Builder::new(self.format, self.file, self.bytes, self.options.max_payload)
+        plan::Builder::new(self.format, self.file, self.content, &self.pieces.notes, self.options.max_payload)
+    }
+
+    /// A record, or what is wrong with it.
+    fn text(&self, piece: &Piece) -> Result<Text, String> {
+        self.pieces.text(piece, self.content)
+    }
+
+    /// The session of each run whose records name none. The first one that has no name of its own is called as the
+    /// file is, so that a file that has grown by a run keeps what it has.
+    fn sessions(&self) -> Result<Vec<SessionId>, Invalid> {
+        let base = self.session_or_stem()?;
+        let with_records = self.pieces.runs_with_records();
+        // A document is one run; lines may become more.
+        let alone = with_records.len() < 2 && !names::is_lines(self.file);
+        let mut taken: HashSet<SessionId> = HashSet::new();
+        let mut sessions = vec![base.clone(); self.pieces.runs.len()];
+        let mut n = 0;
+        for run in with_records {
+            n += 1;
+            let label = self.pieces.runs.get(run).and_then(|r| r.label.as_deref()).filter(|_| !alone);
+            let mut name = match label {
+                Some(label) => names::session(&format!("{base}.{label}"))?,
+                None if n == 1 => base.clone(),
+                None => names::session(&format!("{base}.{n}"))?,
+            };
+            if !taken.insert(name.clone()) {
+                name = names::session(&format!("{name}.{n}"))?;
+                taken.insert(name.clone());
+            }
+            if let Some(session) = sessions.get_mut(run) {
+                *session = name;
+            }
+        }
+        Ok(sessions)
     }
 
     /// The session that was asked for, or one named after the file.
     fn session_or_stem(&self) -> Result<SessionId, Invalid> {
-        own::session_or_stem(self.options.session.as_ref(), self.file)
+        own::session_or_stem(self.options.session.as_ref().or(self.options.home.as_ref()), self.file)
     }
 }
 

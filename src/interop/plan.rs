@@ -1,15 +1,18 @@
 //! What an import would append: decided from the file alone, before any store is asked.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::event::{BranchName, EventId, MAIN, NewEvent, Place, SessionId, Timestamp};
 
 use super::Format;
+use super::content::Content;
 use super::ids;
+use super::layout::Layout;
 use super::pieces::Piece;
-use super::source::{Gap, Origin};
+use super::source::{Before, Gap, Origin};
 
 /// What a file holds, as steps for a store.
 ///
@@ -29,8 +32,23 @@ pub struct Plan {
     pub duplicates: usize,
     /// Records that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What was kept, but not such that `export --to source` can give the whole file back.
+    /// What else is worth knowing of the file.
     pub notes: Vec<String>,
+    pub(crate) origin: Origins,
+}
+
+/// What is needed to give the file back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    /// The file, as it was named.
+    pub(crate) path: String,
+    /// The session of records that name none.
+    pub(crate) home: Option<SessionId>,
+    /// The file or folder that this session belongs to.
+    pub(crate) owner: Option<String>,
+    pub(crate) layout: Layout,
+    /// The file itself, where it is in memory.
+    pub(crate) bytes: Option<Bytes>,
 }
 
 impl Plan {
@@ -77,6 +95,8 @@ pub enum Step {
 pub struct Skipped {
     /// The line of the file that it begins on, from 1.
     pub line: usize,
+    /// The byte of the file that it begins with, from 1.
+    pub byte: usize,
     /// What is wrong with it, as a clause: "is not JSON".
     pub reason: String,
 }
@@ -141,7 +161,7 @@ struct Seen {
 pub(crate) struct Builder<'a> {
     format: Format,
     file: &'a str,
-    bytes: &'a Bytes,
+    content: &'a Content,
     max_payload: usize,
     entries: Vec<Entry>,
     seen: HashMap<EventId, Seen>,
@@ -149,8 +169,12 @@ pub(crate) struct Builder<'a> {
     duplicates: usize,
     skipped: Vec<Skipped>,
     notes: Vec<String>,
-    head: &'a str,
-    gap: Gap<'a>,
+    /// Where the first record begins.
+    head: usize,
+    /// Where the record before ends.
+    end: usize,
+    gap: Gap,
+    layout: Layout,
     /// The last event in the order of the file: what follows the records is noted on it.
     last: Option<usize>,
     time: Option<Timestamp>,
@@ -161,20 +185,28 @@ pub(crate) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(format: Format, file: &'a str, bytes: &'a Bytes, max_payload: usize) -> Self {
+    pub(crate) fn new(
+        format: Format,
+        file: &'a str,
+        content: &'a Content,
+        notes: &[String],
+        max_payload: usize,
+    ) -> Self {
         Self {
             format,
             file,
-            bytes,
+            content,
             max_payload,
             entries: Vec::new(),
             seen: HashMap::new(),
             records: 0,
             duplicates: 0,
             skipped: Vec::new(),
-            notes: Vec::new(),
-            head: "",
+            notes: notes.to_vec(),
+            head: 0,
+            end: 0,
             gap: Gap::default(),
+            layout: Layout::default(),
             last: None,
             time: None,
             timeless: Vec::new(),
@@ -184,14 +216,16 @@ impl<'a> Builder<'a> {
     }
 
     /// A record that cannot be read, or that its format has no use for.
-    pub(crate) fn skip(&mut self, piece: &Piece<'a>, reason: impl Into<String>) {
+    pub(crate) fn skip(&mut self, piece: &Piece, reason: impl Into<String>) {
         let _ = self.arrive(piece);
         self.refuse(piece, reason.into());
     }
 
     /// A record that says where a branch begins and is no event itself.
-    pub(crate) fn pass(&mut self, piece: &Piece<'a>) {
+    pub(crate) fn pass(&mut self, piece: &Piece) {
         let _ = self.arrive(piece);
+        self.records -= 1;
+        self.layout.bytes(piece.range.clone());
     }
 
     /// A new branch.
@@ -204,7 +238,7 @@ impl<'a> Builder<'a> {
     }
 
     /// An event. Those of lower `order` come first, whatever the file's order.
-    pub(crate) fn push(&mut self, piece: &Piece<'a>, order: u64, place: &Place, draft: Draft) -> Added {
+    pub(crate) fn push(&mut self, piece: &Piece, order: u64, place: &Place, draft: Draft) -> Added {
         let gap = self.arrive(piece);
         let Draft { mut event, time, body, sequence, fork } = draft;
         if matches!(body, Body::Record) {
@@ -212,7 +246,7 @@ impl<'a> Builder<'a> {
             if let Err(e) = event.check() {
                 return self.refuse(piece, e.to_string());
             }
-            event = event.json_text(self.bytes.slice(piece.range.clone()));
+            event = event.json_text(self.content.bytes(piece.range.clone()));
         } else if let Err(e) = event.check() {
             return self.refuse(piece, e.to_string());
         }
@@ -222,27 +256,36 @@ impl<'a> Builder<'a> {
         }
         let added = match self.seen.get(&event.id) {
             None => Added::New(event.id),
-            Some(seen) if seen.payload == event.payload => return self.repeat(gap, seen.ordinal),
+            Some(seen) if seen.payload == event.payload => {
+                let ordinal = seen.ordinal;
+                return self.repeat(piece, gap, event.id, ordinal, &body);
+            }
             Some(_) => {
                 event.id = ids::variant(event.id, &event.payload);
-                match self.seen.get(&event.id) {
-                    Some(seen) => return self.repeat(gap, seen.ordinal),
+                match self.seen.get(&event.id).map(|s| s.ordinal) {
+                    Some(ordinal) => return self.repeat(piece, gap, event.id, ordinal, &body),
                     None => Added::Variant(event.id),
                 }
             }
         };
         self.seen.insert(event.id, Seen { payload: event.payload.clone(), ordinal: piece.ordinal });
-        if !matches!(body, Body::Own) {
-            let origin = Origin { format: self.format, file: self.file, record: piece.ordinal, body };
-            self.gap.extend(gap);
-            let gap = std::mem::take(&mut self.gap);
-            let fits = match self.last {
-                None => origin.note_first(&mut event, self.head),
-                Some(_) => origin.note(&mut event, &gap),
-            };
-            if let Err(lost) = fits {
-                self.notes.push(format!("line {}: {lost}", piece.line));
+        let is_kept = match body {
+            Body::Own => false,
+            body => {
+                let is_whole = matches!(body, Body::Record);
+                let origin = Origin { format: self.format, file: self.file, record: piece.ordinal, body };
+                self.gap.text(gap);
+                let gap = std::mem::take(&mut self.gap);
+                let before = match self.last {
+                    None => Before::Head(self.content.bytes(0..self.head)),
+                    Some(_) => Before::Gap(gap.noted(self.content)),
+                };
+                origin.note(&mut event, before) || is_whole
             }
+        };
+        match is_kept {
+            true => self.layout.event(event.id, piece.range.clone()),
+            false => self.layout.bytes(piece.range.clone()),
         }
         self.begin(order, place, sequence, fork);
         if let Some(sequence) = sequence {
@@ -271,13 +314,13 @@ impl<'a> Builder<'a> {
     }
 
     /// What follows the last record, and the whole as a plan.
-    pub(crate) fn finish(mut self, tail: &'a str) -> Plan {
+    pub(crate) fn finish(mut self) -> Plan {
+        let tail = self.end..self.content.len();
+        self.layout.bytes(tail.clone());
         self.gap.text(tail);
         let last = self.last.and_then(|i| self.entries.get_mut(i)).map(|e| &mut e.item);
-        if let Some(Item::Event(event)) = last
-            && let Err(lost) = self.gap.note_tail(event)
-        {
-            self.notes.push(lost);
+        if let Some(Item::Event(event)) = last {
+            self.gap.note_tail(event, self.content);
         }
         // Stable, so that a fork stays before its first event.
         self.entries.sort_by_key(|e| e.order);
@@ -300,6 +343,7 @@ impl<'a> Builder<'a> {
             duplicates: self.duplicates,
             skipped: self.skipped,
             notes: self.notes,
+            origin: Origins { layout: self.layout, ..Origins::default() },
         }
     }
 
@@ -325,21 +369,37 @@ impl<'a> Builder<'a> {
     }
 
     /// Counts a record, and answers with what stands before it.
-    fn arrive(&mut self, piece: &Piece<'a>) -> &'a str {
+    fn arrive(&mut self, piece: &Piece) -> Range<usize> {
         self.records += 1;
-        if self.records == 1 {
-            self.head = piece.gap;
-            return "";
+        let gap = self.end..piece.range.start;
+        self.layout.bytes(gap.clone());
+        self.end = piece.range.end;
+        if piece.ordinal == 1 {
+            self.head = gap.end;
+            return gap.end..gap.end;
         }
-        piece.gap
+        gap
     }
 
-    fn refuse(&mut self, piece: &Piece<'a>, reason: String) -> Added {
-        self.skipped.push(Skipped { line: piece.line, reason });
+    fn refuse(&mut self, piece: &Piece, reason: String) -> Added {
+        self.layout.bytes(piece.range.clone());
+        self.skipped.push(Skipped { line: piece.line, byte: piece.range.start + 1, reason });
         Added::Refused
     }
 
-    fn repeat(&mut self, gap: &'a str, ordinal: usize) -> Added {
+    fn repeat(
+        &mut self,
+        piece: &Piece,
+        gap: Range<usize>,
+        id: EventId,
+        ordinal: usize,
+        body: &Body,
+    ) -> Added {
+        match body {
+            Body::Record => self.layout.event(id, piece.range.clone()),
+            // The payload is the same, and what is around it need not be.
+            Body::Part { .. } | Body::Own => self.layout.bytes(piece.range.clone()),
+        }
         self.duplicates += 1;
         self.gap.text(gap);
         self.gap.again(ordinal);

@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId, Timestamp};
 
 use super::fields::Fields;
-use super::plan::{Body, Draft};
-use super::{Input, Plan, ids, names, pieces, source};
+use super::pieces::{Piece, Text};
+use super::plan::{Body, Builder, Draft};
+use super::{Input, Plan, ids, names, source};
 
 /// Their types, in the later spelling and small letters, that mean the same as a type of ours.
 pub(super) const KINDS: [(&str, &str); 41] = [
@@ -57,6 +58,8 @@ pub(super) const KINDS: [(&str, &str); 41] = [
     ("external_workflow_execution_cancel_requested", "workflow.cancel_delivered"),
     ("request_cancel_external_workflow_execution_failed", "workflow.cancel_failed"),
 ];
+/// Bits of an event's number in the order of a file: runs stay behind one another.
+const ID_BITS: u32 = 40;
 /// Members that name the event of this history that led to one, the nearest first.
 const CAUSES: [&str; 6] = [
     "startedEventId",
@@ -79,33 +82,50 @@ struct Seen<'a> {
 }
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::documents(input.bytes, is_record);
     let mut plan = input.builder();
+    let fallbacks = input.sessions()?;
+    for (n, run) in input.pieces.runs_with_records().into_iter().enumerate() {
+        let fallback = fallbacks.get(run).cloned().map_or_else(|| input.session_or_stem(), Ok)?;
+        let pieces: Vec<&Piece> = input.pieces.all.iter().filter(|p| p.run == run).collect();
+        history(input, &mut plan, (n as u64, &pieces), fallback)?;
+    }
+    Ok(plan.finish())
+}
+
+/// One run.
+fn history(
+    input: &Input<'_>,
+    plan: &mut Builder<'_>,
+    (number, pieces): (u64, &[&Piece]),
+    fallback: SessionId,
+) -> Result<(), Invalid> {
+    let texts: Vec<Result<Text, String>> = pieces.iter().map(|p| input.text(p)).collect();
     let read: Vec<Result<Seen<'_>, String>> =
-        pieces.all.iter().map(|p| p.text.clone().and_then(read)).collect();
+        texts.iter().map(|t| t.as_deref().map_err(Clone::clone).and_then(read)).collect();
     let seen = || read.iter().flatten();
     let session = match &input.options.session {
         Some(session) => session.clone(),
         None => match seen().find_map(|s| run(&s.attributes)) {
             Some(name) => names::session(&name)?,
-            None => input.session_or_stem()?,
+            None => fallback,
         },
     };
     let place = Place::new(session, BranchName::main());
     // Later events of an activity, a timer or a child name only the event that began it.
     let began: HashMap<u64, Cow<'_, str>> =
         seen().filter_map(|s| began(&s.attributes).map(|name| (s.id, name))).collect();
-    for (piece, read) in pieces.all.iter().zip(&read) {
+    for (piece, read) in pieces.iter().zip(&read) {
         match read {
             Ok(seen) => {
                 let event = event(seen, &place.session, &began);
                 let time = time(&seen.fields);
-                plan.push(piece, seen.id, &place, Draft::new(event, time, Body::Record));
+                let order = number << ID_BITS | seen.id.min((1 << ID_BITS) - 1);
+                plan.push(piece, order, &place, Draft::new(event, time, Body::Record));
             }
             Err(reason) => plan.skip(piece, reason.clone()),
         }
     }
-    Ok(plan.finish(pieces.tail))
+    Ok(())
 }
 
 fn read(text: &str) -> Result<Seen<'_>, String> {

@@ -12,7 +12,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTra
 
 use super::append::Durability;
 use super::read::Reader;
-use super::tables::{CHECKPOINTS, CONSUMERS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
+use super::tables::{CHECKPOINTS, CONSUMERS, IMPORTS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
 use super::trouble::{Trouble, guarded, malformed};
 use crate::codec::{decode_mark, encode_mark};
 use crate::error::Result;
@@ -26,11 +26,19 @@ pub(crate) enum Shelf {
     Letters,
     Timers,
     Schemas,
+    Imports,
 }
 
 impl Shelf {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Snapshots, Self::Checkpoints, Self::Consumers, Self::Letters, Self::Timers, Self::Schemas];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Snapshots,
+        Self::Checkpoints,
+        Self::Consumers,
+        Self::Letters,
+        Self::Timers,
+        Self::Schemas,
+        Self::Imports,
+    ];
 
     fn table(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         match self {
@@ -40,6 +48,7 @@ impl Shelf {
             Self::Letters => LETTERS,
             Self::Timers => TIMERS,
             Self::Schemas => SCHEMAS,
+            Self::Imports => IMPORTS,
         }
     }
 
@@ -56,6 +65,7 @@ impl Shelf {
             Self::Letters => "letters",
             Self::Timers => "timers",
             Self::Schemas => "schemas",
+            Self::Imports => "imports",
         }
     }
 }

@@ -49,3 +49,6 @@ pub(super) const TIMERS: MarkTable = TableDefinition::new("timers");
 
 /// Schemas that were registered.
 pub(super) const SCHEMAS: MarkTable = TableDefinition::new("schemas");
+
+/// Files that were imported, and how each is put together.
+pub(super) const IMPORTS: MarkTable = TableDefinition::new("imports");

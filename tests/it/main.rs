@@ -23,6 +23,8 @@ mod cli_consumer;
 #[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
+mod cli_import;
+#[cfg(feature = "cli")]
 mod cli_migrate;
 #[cfg(feature = "cli")]
 mod cli_overview;

@@ -17,7 +17,7 @@ use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
 use super::fields::Fields;
 use super::pieces::Piece;
 use super::plan::{Added, Body, Builder, Draft};
-use super::{Input, Plan, ids, names, pieces, source};
+use super::{Input, Plan, ids, names, source};
 
 pub(crate) use record::is_record;
 
@@ -25,8 +25,7 @@ use line::{Spot, Tree};
 use record::Transcript;
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::lines(input.bytes);
-    let base = base(input, &pieces)?;
+    let base = base(input)?;
     let stem = names::stem(input.file);
     let mut reader = Reader {
         plan: input.builder(),
@@ -38,27 +37,27 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
         tasks: HashSet::new(),
         unnamed: ids::Occurrences::default(),
     };
-    for piece in &pieces.all {
-        let fields = piece.text.clone().and_then(Fields::parse);
-        match fields {
-            Ok(fields) => reader.record(piece, &Transcript::read(&fields))?,
+    for piece in &input.pieces.all {
+        let text = input.text(piece);
+        match text.as_deref().map_err(Clone::clone).and_then(|text| Ok((text, Fields::parse(text)?))) {
+            Ok((text, fields)) => reader.record((piece, text), &Transcript::read(&fields))?,
             Err(reason) => {
                 reader.plan.skip(piece, reason);
                 reader.tree(reader.home.clone()).broke();
             }
         }
     }
-    Ok(reader.plan.finish(pieces.tail))
+    Ok(reader.plan.finish())
 }
 
 /// The session of records that name none, until one does.
-fn base(input: &Input<'_>, pieces: &pieces::Pieces<'_>) -> Result<SessionId, Invalid> {
+fn base(input: &Input<'_>) -> Result<SessionId, Invalid> {
     if input.options.session.is_some() {
         return input.session_or_stem();
     }
-    let texts = pieces.all.iter().filter_map(|p| p.text.as_deref().ok());
-    let named = texts.filter_map(|t| Fields::parse(t).ok()).find_map(|f| f.word("sessionId"));
-    named.map_or_else(|| input.session_or_stem(), |name| names::session(&name))
+    let texts = input.pieces.all.iter().filter_map(|p| input.text(p).ok());
+    let mut names = texts.filter_map(|t| Some(Fields::parse(&t).ok()?.word("sessionId")?.into_owned()));
+    names.next().map_or_else(|| input.session_or_stem(), |name| names::session(&name))
 }
 
 struct Reader<'a> {
@@ -77,12 +76,12 @@ struct Reader<'a> {
     unnamed: ids::Occurrences,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn tree(&mut self, session: SessionId) -> &mut Tree {
         self.trees.entry(session).or_default()
     }
 
-    fn record(&mut self, piece: &Piece<'a>, t: &Transcript<'_>) -> Result<(), Invalid> {
+    fn record(&mut self, record: (&Piece, &str), t: &Transcript<'_>) -> Result<(), Invalid> {
         let base = match (&self.asked, &t.session) {
             (Some(asked), _) => Some(asked.clone()),
             (None, Some(name)) => Some(names::session(name)?),
@@ -98,7 +97,7 @@ impl<'a> Reader<'a> {
             self.home = session.clone();
         }
         let base = base.unwrap_or_else(|| session.clone());
-        self.place(piece, t, &session, &base, agent.as_deref())
+        self.place(record, t, &session, &base, agent.as_deref())
     }
 
     /// The sub-agent that a record belongs to.
@@ -118,7 +117,7 @@ impl<'a> Reader<'a> {
 
     fn place(
         &mut self,
-        piece: &Piece<'a>,
+        (piece, text): (&Piece, &str),
         t: &Transcript<'_>,
         session: &SessionId,
         base: &SessionId,
@@ -130,7 +129,6 @@ impl<'a> Reader<'a> {
         let answers: Vec<&str> = t.answers.iter().map(|c| &**c).collect();
         let tree = self.trees.entry(session.clone()).or_default();
         let Some(node) = t.node(&calls, &answers) else {
-            let text = piece.text.as_deref().unwrap_or_default();
             let name = [session.as_str().as_bytes(), b"", text.as_bytes()];
             let id = self.unnamed.next(ids::derived(ids::CLAUDE_CODE, &name));
             let line = tree.current();
