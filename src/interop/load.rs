@@ -1,12 +1,13 @@
 //! Carrying out a plan: what the store has already is recognised, the rest goes in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Expect, NewEvent, Place};
-use crate::store::{Batch, Store};
+use crate::error::Result;
+use crate::event::{Address, BranchName, Expect, NewEvent, Place, SessionId};
+use crate::store::{Batch, Marks, Store, current_mark};
 
-use super::{Plan, Skipped, Step, variant};
+use super::homes::{Fate, Homes};
+use super::{Plan, Skipped, Step};
 
 /// Events in one append; a file that has more is taken in several.
 const BATCH_EVENTS: usize = 2_000;
@@ -34,12 +35,17 @@ pub struct Loaded {
 /// Appends what a plan holds and the store does not. Doing it again adds nothing; after a crash it goes on where it
 /// was. `progress` is told the number of events done.
 ///
+/// The branch that the plan says was written last becomes the [current](Store::current) one of its session when it
+/// has something new, or when none was chosen before.
+///
 /// # Errors
 /// Those of [`Store::append`] and [`Store::fork`]. What was appended before stays.
 pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Result<Loaded> {
     let mut loader = Loader {
         store,
-        moved: HashMap::new(),
+        homes: Homes::survey(store, &plan.steps)?,
+        current: plan.current.clone(),
+        gained: BTreeSet::new(),
         waiting: Vec::new(),
         events: 0,
         bytes: 0,
@@ -55,17 +61,24 @@ pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Resul
     for step in plan.steps {
         match step {
             Step::Append { place, events } => loader.append(&place, events)?,
-            Step::Fork { place, parent, at } => loader.fork(place, parent, at)?,
+            Step::Fork { place, .. } if loader.homes.is_stored(&place) => {}
+            Step::Fork { place, .. } => {
+                loader.begin(&place)?;
+            }
         }
     }
     loader.flush()?;
+    loader.choose()?;
     Ok(Loaded { skipped: plan.skipped, notes: plan.notes, ..loader.loaded })
 }
 
 struct Loader<'a> {
     store: &'a Store,
-    /// Events that went in under another id, because theirs was taken by other content.
-    moved: HashMap<EventId, EventId>,
+    homes: Homes<'a>,
+    /// The line of each session that was written last.
+    current: BTreeMap<SessionId, BranchName>,
+    /// Sessions where that line has an event that waits.
+    gained: BTreeSet<SessionId>,
     waiting: Vec<(Place, Vec<NewEvent>)>,
     events: usize,
     bytes: usize,
@@ -75,18 +88,24 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn append(&mut self, place: &Place, events: Vec<NewEvent>) -> Result<()> {
+    fn append(&mut self, line: &Place, events: Vec<NewEvent>) -> Result<()> {
+        let is_live = self.current.get(&line.session) == Some(&line.branch);
         for event in events {
             self.done += 1;
-            let Some(event) = self.fresh(event)? else {
+            let Fate::New(id) = self.homes.next() else {
                 self.loaded.duplicates += 1;
                 continue;
             };
+            let place = self.begin(line)?;
+            if is_live {
+                self.gained.insert(line.session.clone());
+            }
+            let event = event.with_id(id);
             self.events += 1;
             self.bytes += event.payload.len();
             match self.waiting.last_mut() {
-                Some((last, events)) if last == place => events.push(event),
-                _ => self.waiting.push((place.clone(), vec![event])),
+                Some((last, events)) if *last == place => events.push(event),
+                _ => self.waiting.push((place, vec![event])),
             }
             if self.events >= BATCH_EVENTS || self.bytes >= BATCH_BYTES {
                 self.flush()?;
@@ -95,42 +114,23 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// The event under the id that it will have; `None` when the store has it.
-    fn fresh(&mut self, event: NewEvent) -> Result<Option<NewEvent>> {
-        let id = event.id;
-        let Some(found) = self.recorded(id)? else { return Ok(Some(event)) };
-        if found == event.payload {
-            return Ok(None);
+    /// The branch of a line; a new one is made, when what it leaves is in the store.
+    fn begin(&mut self, line: &Place) -> Result<Place> {
+        if let Some(place) = self.homes.of(line) {
+            return Ok(place.clone());
         }
-        let other = variant(id, &event.payload);
-        self.moved.insert(id, other);
-        Ok(self.recorded(other)?.is_none().then(|| event.with_id(other)))
-    }
-
-    fn recorded(&self, id: EventId) -> Result<Option<bytes::Bytes>> {
-        match self.store.get(id) {
-            Ok(event) => Ok(Some(event.payload_bytes())),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// A branch that is there from an earlier import of the same file is gone on with.
-    fn fork(&mut self, place: Place, parent: Place, at: Option<EventId>) -> Result<()> {
         self.flush()?;
-        let at = match at {
-            None => 0.into(),
-            Some(id) => self.store.get(self.moved.get(&id).copied().unwrap_or(id))?.sequence(),
-        };
-        match self.store.fork(Address::from(parent).at(at), place.branch.as_str()) {
-            Ok(_) | Err(Error::Exists { .. }) => Ok(()),
-            Err(e) => Err(e),
-        }
+        self.homes.begin(line)
     }
 
+    /// The choice goes with the first events that it is about: after a crash there are both or neither.
     fn flush(&mut self) -> Result<()> {
         if self.events > 0 {
-            let mut batch = Batch::new();
+            let mut marks = Marks::new();
+            for session in std::mem::take(&mut self.gained) {
+                marks.extend(self.choice(&session, true)?);
+            }
+            let mut batch = Batch::new().marks(marks);
             for (place, events) in std::mem::take(&mut self.waiting) {
                 batch = batch.add(Address::from(place), Expect::Any, events)?;
             }
@@ -140,5 +140,27 @@ impl Loader<'_> {
         }
         (self.progress)(self.done);
         Ok(())
+    }
+
+    /// What makes the live line of a session its current branch, where it is not. A choice that was made before
+    /// stands, unless the line has something `new`.
+    fn choice(&self, session: &SessionId, new: bool) -> Result<Marks> {
+        let Some(live) = self.current.get(session) else { return Ok(Marks::new()) };
+        let line = Place::new(session.clone(), live.clone());
+        let Some(place) = self.homes.of(&line) else { return Ok(Marks::new()) };
+        let chosen = self.store.reader()?.current(session)?;
+        let stands = match &chosen {
+            Some(branch) => !new || *branch == place.branch,
+            None => place.branch == BranchName::main(),
+        };
+        Ok(if stands { Marks::new() } else { current_mark(place) })
+    }
+
+    fn choose(&self) -> Result<()> {
+        let mut marks = Marks::new();
+        for session in self.current.keys() {
+            marks.extend(self.choice(session, false)?);
+        }
+        self.store.desk().mark(marks)
     }
 }

@@ -1,6 +1,6 @@
 //! What an import would append: decided from the file alone, before any store is asked.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -8,14 +8,17 @@ use crate::event::{BranchName, EventId, MAIN, NewEvent, Place, SessionId, Timest
 
 use super::Format;
 use super::ids;
+use super::live::{Entry, Item, make_main};
 use super::pieces::Piece;
 use super::source::{Gap, Origin};
 
 /// What a file holds, as steps for a store.
 ///
-/// The steps stand in the order of the file, and every branch but `main` is forked before it is written to. Whoever carries them out looks each event's id up first: an id that is
-/// recorded with the same payload is a duplicate; with another payload the event goes in under
-/// [`variant`](super::variant) of the two. The ids of a file that has grown begin with those it had before.
+/// The steps stand in the order of the file, and every branch but `main` is forked before it is written to. Whoever
+/// carries them out looks each event's id up first: an id that is recorded with the same payload is a duplicate; with
+/// another payload the event goes in under [`variant`](super::variant) of the two. The ids of a file that has grown
+/// begin with those it had before; its branches may have other names, so an event goes to the branch where the store
+/// has those before it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Plan {
@@ -23,6 +26,8 @@ pub struct Plan {
     pub format: Format,
     /// What to do, in this order.
     pub steps: Vec<Step>,
+    /// The branch of each session that was written last, for formats that tell: what a person calls the session.
+    pub current: BTreeMap<SessionId, BranchName>,
     /// Records in the file, the broken and the repeated ones too.
     pub records: usize,
     /// Records that repeat an earlier one of this file byte for byte.
@@ -121,17 +126,6 @@ pub(crate) enum Added {
     Refused,
 }
 
-struct Entry {
-    order: u64,
-    place: Place,
-    item: Item,
-}
-
-enum Item {
-    Fork { parent: Place, at: Option<EventId> },
-    Event(NewEvent),
-}
-
 struct Seen {
     payload: Bytes,
     ordinal: usize,
@@ -156,6 +150,9 @@ pub(crate) struct Builder<'a> {
     time: Option<Timestamp>,
     timeless: Vec<usize>,
     branches: HashSet<Place>,
+    current: BTreeMap<SessionId, BranchName>,
+    /// Whether the current branch of a session is to be its `main`.
+    unnamed: BTreeSet<SessionId>,
     /// The first event with each number, for branches that the file does not explain.
     sequences: HashMap<(SessionId, u64), (BranchName, EventId)>,
 }
@@ -179,6 +176,8 @@ impl<'a> Builder<'a> {
             time: None,
             timeless: Vec::new(),
             branches: HashSet::new(),
+            current: BTreeMap::new(),
+            unnamed: BTreeSet::new(),
             sequences: HashMap::new(),
         }
     }
@@ -201,6 +200,18 @@ impl<'a> Builder<'a> {
         }
         let item = Item::Fork { parent: parent.clone(), at };
         self.entries.push(Entry { order, place: place.clone(), item });
+    }
+
+    /// This branch of the session was written last.
+    pub(crate) fn current(&mut self, session: SessionId, branch: BranchName) {
+        self.current.insert(session, branch);
+    }
+
+    /// This branch of the session was written last, and the names of its branches are not the file's own: it is to be
+    /// `main`, and what it left behind are branches of it.
+    pub(crate) fn live(&mut self, session: SessionId, branch: BranchName) {
+        self.unnamed.insert(session.clone());
+        self.current(session, branch);
     }
 
     /// An event. Those of lower `order` come first, whatever the file's order.
@@ -281,6 +292,12 @@ impl<'a> Builder<'a> {
         }
         // Stable, so that a fork stays before its first event.
         self.entries.sort_by_key(|e| e.order);
+        for session in &self.unnamed {
+            if let Some(live) = self.current.get_mut(session) {
+                let live = std::mem::replace(live, BranchName::main());
+                self.entries = make_main(self.entries, session, &live);
+            }
+        }
         let mut steps: Vec<Step> = Vec::new();
         for entry in self.entries {
             match (entry.item, steps.last_mut()) {
@@ -296,6 +313,7 @@ impl<'a> Builder<'a> {
         Plan {
             format: self.format,
             steps,
+            current: self.current,
             records: self.records,
             duplicates: self.duplicates,
             skipped: self.skipped,

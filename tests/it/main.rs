@@ -51,6 +51,7 @@ mod edges;
 mod fault;
 mod follow;
 mod followers;
+mod import_history;
 mod interop;
 mod kill;
 mod migrations;
