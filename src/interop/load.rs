@@ -28,7 +28,7 @@ pub struct Loaded {
     pub branches: usize,
     /// Records that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What was kept, but not such that the whole file can be given back.
+    /// What was kept, but not such that the whole file can be given back, and what had to be assumed.
     pub notes: Vec<String>,
 }
 
@@ -69,7 +69,15 @@ pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Resul
     }
     loader.flush()?;
     loader.choose()?;
-    Ok(Loaded { skipped: plan.skipped, notes: plan.notes, ..loader.loaded })
+    let mut notes = plan.notes;
+    if plan.timeless > 0 && loader.loaded.new > 0 {
+        let events = if plan.timeless == 1 { "1 event says" } else { "events say" };
+        let many = if plan.timeless == 1 { String::new() } else { format!("{} ", plan.timeless) };
+        notes.push(format!(
+            "{many}{events} no time: the time of the import stands for it (source.time=import)"
+        ));
+    }
+    Ok(Loaded { skipped: plan.skipped, notes, ..loader.loaded })
 }
 
 struct Loader<'a> {

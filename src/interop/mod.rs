@@ -26,12 +26,14 @@ mod pieces;
 mod plan;
 pub mod source;
 mod temporal;
+mod temporal_names;
 #[cfg(test)]
 mod testing;
+mod unknown;
 
 use bytes::Bytes;
 
-use crate::event::{Event, Invalid, SessionId};
+use crate::event::{Event, Invalid, SessionId, Timestamp};
 use crate::limits::DEFAULT_PAYLOAD_BYTES;
 
 pub use export::{ExportError, Scope, export, export_raw, export_sources};
@@ -53,11 +55,13 @@ pub struct Options {
     pub session: Option<SessionId>,
     /// Bytes of the largest payload that the store takes.
     pub max_payload: usize,
+    /// When the file is imported: the time of events that say none. Now, unless it is set.
+    pub now: Timestamp,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES }
+        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES, now: Timestamp::now() }
     }
 }
 
@@ -76,6 +80,13 @@ impl Options {
         self
     }
 
+    /// With this time for events that say none.
+    #[must_use]
+    pub fn now(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
     /// With this bound on payloads.
     #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
@@ -90,11 +101,7 @@ impl Options {
 /// [`Invalid`] when no format is given and none can be told from the content.
 pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Invalid> {
     let Some(format) = options.format.or_else(|| Format::detect(name, bytes)) else {
-        let what =
-            if bytes.trim_ascii().is_empty() { "is empty" } else { "has no records of a known format" };
-        let all = Format::ALL.map(Format::name).join(", ");
-        let file = names::file_name(name).escape_debug();
-        return Err(Invalid::new("file", format!("{file} {what}; say which it has, one of {all}")));
+        return Err(unknown::refusal(names::file_name(name), bytes));
     };
     let input = Input { format, file: names::file_name(name), bytes, options };
     match format {
@@ -150,7 +157,8 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn builder(&self) -> plan::Builder<'a> {
-        plan::Builder::new(self.format, self.file, self.bytes, self.options.max_payload)
+        let Options { max_payload, now, .. } = *self.options;
+        plan::Builder::new(self.format, self.file, self.bytes, max_payload, now)
     }
 
     /// The session that was asked for, or one named after the file.

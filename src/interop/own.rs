@@ -59,8 +59,10 @@ impl Forked {
     }
 }
 
+/// A session and a type are not enough: other logs have them, too.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
-    f.has("session") && ((f.has("type") && !f.has("specversion")) || f.has("forked"))
+    let ours = |(name, _): (&str, _)| NAMES.contains(&name);
+    f.has("session") && ((f.has("type") && f.iter().all(ours)) || f.has("forked"))
 }
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {

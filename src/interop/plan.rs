@@ -10,7 +10,7 @@ use super::Format;
 use super::ids;
 use super::live::{Entry, Item, make_main};
 use super::pieces::Piece;
-use super::source::{Gap, Origin};
+use super::source::{Gap, Origin, note_time};
 
 /// What a file holds, as steps for a store.
 ///
@@ -36,6 +36,8 @@ pub struct Plan {
     pub skipped: Vec<Skipped>,
     /// What was kept, but not such that `export --to source` can give the whole file back.
     pub notes: Vec<String>,
+    /// Events that say no time: they have the time at which the file was read, and their metadata says so.
+    pub timeless: usize,
 }
 
 impl Plan {
@@ -147,8 +149,9 @@ pub(crate) struct Builder<'a> {
     gap: Gap<'a>,
     /// The last event in the order of the file: what follows the records is noted on it.
     last: Option<usize>,
-    time: Option<Timestamp>,
-    timeless: Vec<usize>,
+    /// What events have that say no time.
+    now: Timestamp,
+    timeless: usize,
     branches: HashSet<Place>,
     current: BTreeMap<SessionId, BranchName>,
     /// Whether the current branch of a session is to be its `main`.
@@ -158,7 +161,13 @@ pub(crate) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(format: Format, file: &'a str, bytes: &'a Bytes, max_payload: usize) -> Self {
+    pub(crate) fn new(
+        format: Format,
+        file: &'a str,
+        bytes: &'a Bytes,
+        max_payload: usize,
+        now: Timestamp,
+    ) -> Self {
         Self {
             format,
             file,
@@ -173,8 +182,8 @@ impl<'a> Builder<'a> {
             head: "",
             gap: Gap::default(),
             last: None,
-            time: None,
-            timeless: Vec::new(),
+            now,
+            timeless: 0,
             branches: HashSet::new(),
             current: BTreeMap::new(),
             unnamed: BTreeSet::new(),
@@ -244,6 +253,9 @@ impl<'a> Builder<'a> {
         };
         self.seen.insert(event.id, Seen { payload: event.payload.clone(), ordinal: piece.ordinal });
         if !matches!(body, Body::Own) {
+            if time.is_none() {
+                note_time(&mut event);
+            }
             let origin = Origin { format: self.format, file: self.file, record: piece.ordinal, body };
             self.gap.extend(gap);
             let gap = std::mem::take(&mut self.gap);
@@ -261,21 +273,8 @@ impl<'a> Builder<'a> {
             known.or_insert_with(|| (place.branch.clone(), event.id));
         }
         let index = self.entries.len();
-        match time {
-            Some(time) => {
-                event.occurred = time;
-                if self.time.is_none() {
-                    self.backfill(time);
-                }
-                self.time = Some(time);
-            }
-            None => {
-                event.occurred = self.time.unwrap_or_default();
-                if self.time.is_none() {
-                    self.timeless.push(index);
-                }
-            }
-        }
+        event.occurred = time.unwrap_or(self.now);
+        self.timeless += usize::from(time.is_none());
         self.last = Some(index);
         self.entries.push(Entry { order, place: place.clone(), item: Item::Event(event) });
         added
@@ -318,6 +317,7 @@ impl<'a> Builder<'a> {
             duplicates: self.duplicates,
             skipped: self.skipped,
             notes: self.notes,
+            timeless: self.timeless,
         }
     }
 
@@ -362,14 +362,5 @@ impl<'a> Builder<'a> {
         self.gap.text(gap);
         self.gap.again(ordinal);
         Added::Duplicate
-    }
-
-    /// Records before the first time of a file have that time.
-    fn backfill(&mut self, time: Timestamp) {
-        for i in self.timeless.drain(..) {
-            if let Some(Item::Event(event)) = self.entries.get_mut(i).map(|e| &mut e.item) {
-                event.occurred = time;
-            }
-        }
     }
 }

@@ -112,6 +112,46 @@ fn what_is_no_known_format_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_log_of_another_program_is_not_taken_for_a_session() {
+    for line in [
+        r#"{"sessionId": "web-1", "type": "pageview", "url": "/", "ts": 1}"#,
+        r#"{"session": "web-1", "type": "pageview", "url": "/"}"#,
+        r#"{"type": "summary", "text": "of the day"}"#,
+        r#"{"type": "mode", "sessionId": "web-1"}"#,
+    ] {
+        assert_eq!(Format::detect("x", line.as_bytes()), None, "{line}");
+    }
+    let ours = r#"{"session": "s", "type": "page.viewed", "data": {"url": "/"}}"#;
+    assert_eq!(Format::detect("x", ours.as_bytes()), Some(Format::Retold));
+}
+
+#[test]
+fn events_without_a_time_have_that_of_the_import_in_every_format() {
+    let now = crate::event::Timestamp::from_micros(1_800_000_000_000_000);
+    for (format, line) in [
+        (Format::CloudEvents, r#"{"specversion":"1.0","id":"1","source":"a","type":"t"}"#),
+        (Format::ClaudeCode, r#"{"type":"user","uuid":"u","sessionId":"s"}"#),
+        (Format::OpenHands, r#"{"id":1,"timestamp":"?","source":"user","action":"run"}"#),
+        (Format::Temporal, r#"{"eventId":"1","eventType":"TimerFired"}"#),
+        (Format::Aios, r#"{"event_id":"e","session_id":"s","kind":{"type":"RunStarted"}}"#),
+        (Format::Retold, r#"{"session":"s","type":"a"}"#),
+    ] {
+        let options = Options::default().now(now).format(Some(format));
+        let plan = parse("x", &Bytes::from(line), &options).unwrap();
+        let event = events(&plan).next().map(|(_, e)| e.clone());
+        let event = event.unwrap_or_else(|| panic!("{format}: {:?}", plan.skipped));
+        assert_eq!((event.occurred, plan.timeless), (now, 1), "{format}");
+        // A line of ours is the event itself, to which nothing is added.
+        let noted = event.metadata.get(source::TIME).map(String::as_str);
+        assert_eq!(noted, (format != Format::Retold).then_some("import"), "{format}");
+        let store = Store::in_memory().unwrap();
+        let loaded = load(&store, plan.clone(), &mut |_| {}).unwrap();
+        assert!(loaded.notes[0].starts_with("1 event says no time"), "{:?}", loaded.notes);
+        assert_eq!(load(&store, plan, &mut |_| {}).unwrap().notes, [""; 0]);
+    }
+}
+
+#[test]
 fn a_record_over_the_limit_is_reported_and_the_rest_goes_in() {
     let file = format!(
         "{{\"id\":1,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\",\"x\":\"{}\"}}\n{{\"id\":2,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\"}}\n",

@@ -176,7 +176,9 @@ fn walk(records: &[Rec]) -> HashMap<usize, Walk> {
 fn read(store: &Store, session: &SessionId, branch: &BranchName) -> Vec<usize> {
     let address = Address::new(session.clone(), branch.clone());
     let events = store.events(Query::branch(&address).unwrap()).unwrap();
-    events.map(|e| e.unwrap().data::<serde_json::Value>().unwrap()["n"].as_u64().unwrap() as usize).collect()
+    let n =
+        |e: retold::Event| serde_json::from_slice::<serde_json::Value>(e.payload()).unwrap()["n"].as_u64();
+    events.map(|e| n(e.unwrap()).unwrap() as usize).collect()
 }
 
 fn histories(store: &Store, session: &SessionId) -> BTreeSet<Vec<usize>> {

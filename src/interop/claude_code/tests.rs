@@ -337,7 +337,14 @@ fn records_that_say_little_have_a_place_too() {
     let plan = plan_of("dir/the-run.jsonl", file);
     assert_eq!(drawn(&plan), ["the-run/main: claude_code.summary claude_code.summary"]);
     assert_eq!(restored(&plan), file);
-    assert!(events(&plan).all(|(_, e)| e.occurred.micros() == 0));
+    // They have no time: that of the import stands for it, and is no neighbour's.
+    let now = crate::event::Timestamp::from_micros(1_800_000_000_000_000);
+    let dated = format!("{}\n{file}", prompt(1, None, "go"));
+    let plan = parse("x.jsonl", &dated.into_bytes().into(), &Options::default().now(now)).unwrap();
+    let said: Vec<_> =
+        events(&plan).map(|(_, e)| (e.occurred == now, e.metadata.get("source.time"))).collect();
+    let import = Some(&"import".to_owned());
+    assert_eq!((said, plan.timeless), (vec![(false, None), (true, import), (true, import)], 2));
 }
 
 #[test]
