@@ -302,6 +302,9 @@ pub const MAX_IMPORT_LOOSE_BYTES: usize = 64 * 1_024 * 1_024;
 /// Folders inside each other that an import looks into.
 pub const MAX_FOLDER_DEPTH: usize = 32;
 
+/// Bytes of an import's events that are written to its temporary file at once.
+pub const SPOOL_BUFFER_BYTES: usize = 256 * 1_024;
+
 /// Bytes of a file of settings.
 pub const MAX_SETTINGS_FILE_BYTES: u64 = 1_024 * 1_024;
 /// Bytes that a page cache can be set to.

@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::view::grouped;
 use crate::event::SessionId;
 use crate::interop::{
-    Content, Format, Naming, Options, Plan, load_from, of_file, of_folder, parse_content, scratch,
+    Content, Format, Naming, Options, Sketch, load_from, of_file, of_folder, scratch, sketch,
 };
 use crate::store::Store;
 use crate::wire::Exit;
@@ -111,15 +111,15 @@ impl Import {
         let stopped = || format!("stopped while {name} was read; nothing of it was written");
         let content =
             self.open(given, app).map_err(|e| self.told(Failure::file(name, e), app, &stopped()))?;
-        let plan = parse_content(name, &content, &self.options);
+        let sketched = sketch(name, &content, &self.options);
         // The bar goes before anything is said.
         content.watch(Box::new(|_| Ok(())));
         content.fault().map_err(|e| self.told(Failure::file(name, e), app, &stopped()))?;
-        let plan = plan?;
-        for skipped in &plan.skipped {
+        let sketched = sketched?;
+        for skipped in &sketched.plan.skipped {
             app.out.say(format!("{name}:{}: byte {}: {}", skipped.line, skipped.byte, skipped.reason));
         }
-        if self.strict && !plan.skipped.is_empty() {
+        if self.strict && !sketched.plan.skipped.is_empty() {
             app.out.say(format!("nothing of {name} was written"));
             return Err(Failure::Told(Exit::Invalid));
         }
@@ -129,13 +129,13 @@ impl Import {
             self.naming = Naming::of(&store)?;
             self.store = Some(store);
         }
-        let plan = self.named(given, name, &content, plan, app)?;
+        let sketched = self.named(given, name, &content, sketched, app)?;
         let Some(store) = &self.store else { return Ok(()) };
-        let (format, sessions, all) = (plan.format, sessions(&plan), plan.events());
+        let (format, sessions, all) = (sketched.plan.format, sessions(&sketched), sketched.events());
         let mut progress = Progress::new(&app.out, "events", Some(all as u64));
         let interrupt = self.interrupt.clone();
         let read = |range| content.bytes(range);
-        let loaded = load_from(store, plan, (content.len(), &read), &mut |done| {
+        let loaded = load_from(store, sketched, (content.len(), &read), &mut |done| {
             progress.set(done as u64);
             if interrupt.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -191,14 +191,14 @@ impl Import {
         given: &Given,
         name: &str,
         content: &Content,
-        mut plan: Plan,
+        mut sketched: Sketch,
         app: &mut App,
-    ) -> Result<Plan, Failure> {
+    ) -> Result<Sketch, Failure> {
         let path = given.path.clone().unwrap_or_else(|| name.to_owned());
         if self.options.session.is_none()
             && let Some(store) = &self.store
         {
-            let is_part = given.is_numbered && plan.records == 1;
+            let is_part = given.is_numbered && sketched.plan.records == 1;
             let folder = || Path::new(&path).parent().map(|p| p.to_string_lossy().into_owned());
             let owner = match is_part {
                 true => folder(),
@@ -211,24 +211,26 @@ impl Import {
             let mut options = self.options.clone();
             let mut again = |home: SessionId| {
                 options.home = Some(home);
-                Ok(parse_content(name, content, &options)?)
+                Ok(sketch(name, content, &options)?)
             };
-            let named = self.naming.choose(store, owner.as_deref(), &candidates, plan, &mut again)?;
+            let read = |range| content.bytes(range);
+            let names = (owner.as_deref(), candidates.as_slice());
+            let named = self.naming.choose(store, names, sketched, &read, &mut again)?;
             if let Some(other) = named.known_as.filter(|other| Some(other) != owner.as_ref()) {
                 app.out.note(format!("{name}: has the records of {other}, and goes to its session"));
             }
-            plan = named.plan;
-            plan.origin.owner = owner;
+            sketched = named.sketch;
+            sketched.plan.origin.owner = owner;
         }
         // What has no place of its own is told apart by where it went.
-        plan.origin.path = match &given.path {
+        sketched.plan.origin.path = match &given.path {
             Some(path) => path.clone(),
-            None => match sessions(&plan).first() {
+            None => match sessions(&sketched).first() {
                 Some(session) => format!("{name} ({session})"),
                 None => path,
             },
         };
-        Ok(plan)
+        Ok(sketched)
     }
 }
 
@@ -250,7 +252,7 @@ fn spooled(from: &mut dyn Read, check: &dyn Fn() -> io::Result<()>) -> io::Resul
     Ok(file)
 }
 
-fn sessions(plan: &Plan) -> Vec<String> {
-    let names: BTreeSet<&SessionId> = plan.places().into_iter().map(|p| &p.session).collect();
+fn sessions(sketched: &Sketch) -> Vec<String> {
+    let names: BTreeSet<&SessionId> = sketched.places().into_iter().map(|p| &p.session).collect();
     names.into_iter().map(ToString::to_string).collect()
 }

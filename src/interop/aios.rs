@@ -12,7 +12,7 @@ use crate::event::{BranchName, Event, EventId, Invalid, NewEvent, Place, Session
 use super::fields::Fields;
 use super::own::{self, Forked, number, parsed, text};
 use super::plan::{Added, Body, Builder, Draft};
-use super::{Format, Input, Plan, ids, json, names, source};
+use super::{Format, Input, Sketch, ids, json, names, source};
 
 /// Their kinds that mean the same as a type of ours.
 pub(super) const KINDS: [(&str, &str); 31] = [
@@ -77,7 +77,7 @@ impl Places {
     }
 }
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut places = Places::default();
     for piece in &input.pieces.all {

@@ -65,6 +65,15 @@ impl Content {
         self.len as u64 * if is_lines { LINES_READ } else { DOCUMENT_READ }
     }
 
+    pub(crate) fn is_on_disk(&self) -> bool {
+        matches!(self.place, Place::Disk(_))
+    }
+
+    /// What was to be done with the bytes failed: told by [`Content::fault`] too.
+    pub(crate) fn fail(&self, e: io::Error) {
+        *self.fault.borrow_mut() = Some(e);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

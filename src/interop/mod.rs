@@ -14,11 +14,14 @@ mod cloudevents;
 mod content;
 mod export;
 mod fields;
+mod file;
 mod format;
+mod homes;
 mod ids;
 mod imports;
 pub mod json;
 mod layout;
+mod live;
 mod load;
 mod names;
 mod naming;
@@ -29,20 +32,25 @@ mod plan;
 mod recover;
 mod scan;
 mod scratch;
+mod sketch;
 pub mod source;
+mod spool;
 mod temporal;
+mod temporal_names;
 #[cfg(test)]
 mod testing;
+mod unknown;
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use crate::event::{Event, Invalid, SessionId};
-use crate::limits::DEFAULT_PAYLOAD_BYTES;
+use crate::event::{Event, Invalid, SessionId, Timestamp};
+use crate::limits::{DEFAULT_PAYLOAD_BYTES, IMPORT_WINDOW_BYTES};
 
 pub(crate) use content::Content;
 pub use export::{ExportError, Scope, export, export_import, export_raw, export_sources};
+pub use file::load_file;
 pub use format::Format;
 pub use ids::variant;
 pub use imports::{Changed, Import, import, imports};
@@ -53,6 +61,7 @@ pub use own::{Forked, parse_line};
 use pieces::{Piece, Pieces, Text};
 pub use plan::{Plan, Skipped, Step};
 pub(crate) use scratch::scratch;
+pub(crate) use sketch::Sketch;
 pub use source::{Files, SourceFile, restore};
 
 /// How a file is to be read.
@@ -68,11 +77,14 @@ pub struct Options {
     pub max_payload: usize,
     /// The session of records that name none, instead of one named after the file.
     pub(crate) home: Option<SessionId>,
+    /// When the file is imported: the time of events that say none. Now, unless it is set.
+    pub now: Timestamp,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES, home: None }
+        let now = Timestamp::now();
+        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES, home: None, now }
     }
 }
 
@@ -91,6 +103,13 @@ impl Options {
         self
     }
 
+    /// With this time for events that say none.
+    #[must_use]
+    pub fn now(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
     /// With this bound on payloads.
     #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
@@ -104,19 +123,18 @@ impl Options {
 /// # Errors
 /// [`Invalid`] when no format is given and none can be told from the content.
 pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Invalid> {
-    let mut plan = parse_content(name, &Content::memory(bytes.clone()), options)?;
-    plan.origin.bytes = Some(bytes.clone());
-    Ok(plan)
+    let content = Content::memory(bytes.clone());
+    let mut sketch = sketch(name, &content, options)?;
+    sketch.plan.origin.bytes = Some(bytes.clone());
+    let plan = sketch.into_plan(&|range| content.bytes(range));
+    plan.map_err(|e| Invalid::new("file", e.to_string()))
 }
 
 /// [`parse`] of a file that need not be in memory.
-pub(crate) fn parse_content(name: &str, content: &Content, options: &Options) -> Result<Plan, Invalid> {
+/// What fails with reading it is told by [`Content::fault`].
+pub(crate) fn sketch(name: &str, content: &Content, options: &Options) -> Result<Sketch, Invalid> {
     let Some(format) = options.format.or_else(|| Format::detect_in(content)) else {
-        let is_empty = content.cursor(0..content.len()).skip_while(|b| b.is_ascii_whitespace()).is_none();
-        let what = if is_empty { "is empty" } else { "has no records of a known format" };
-        let all = Format::ALL.map(Format::name).join(", ");
-        let file = names::file_name(name).escape_debug();
-        return Err(Invalid::new("file", format!("{file} {what}; say which it has, one of {all}")));
+        return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
     };
     let test: pieces::Test = match format {
         Format::Retold => own::is_record,
@@ -129,7 +147,7 @@ pub(crate) fn parse_content(name: &str, content: &Content, options: &Options) ->
     let wrapped = matches!(format, Format::CloudEvents | Format::OpenHands | Format::Temporal);
     let pieces = pieces::cut(content, test, wrapped);
     let input = Input { format, file: names::file_name(name), content, pieces: &pieces, options };
-    let mut plan = match format {
+    let mut sketch = match format {
         Format::Retold => own::parse(&input),
         Format::CloudEvents => cloudevents::parse(&input),
         Format::Aios => aios::parse(&input),
@@ -137,9 +155,9 @@ pub(crate) fn parse_content(name: &str, content: &Content, options: &Options) ->
         Format::OpenHands => openhands::parse(&input),
         Format::Temporal => temporal::parse(&input),
     }?;
-    name.clone_into(&mut plan.origin.path);
-    plan.origin.home = input.session_or_stem().ok();
-    Ok(plan)
+    name.clone_into(&mut sketch.plan.origin.path);
+    sketch.plan.origin.home = input.session_or_stem().ok();
+    Ok(sketch)
 }
 
 /// Appends an event as one line in a format.
@@ -186,7 +204,7 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn builder(&self) -> plan::Builder<'a> {
-        plan::Builder::new(self.format, self.file, self.content, &self.pieces.notes, self.options.max_payload)
+        plan::Builder::new(self)
     }
 
     /// A record, or what is wrong with it.

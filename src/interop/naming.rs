@@ -2,12 +2,16 @@
 //! runs, unless one was copied or moved: then its records are there already, and it goes on with their session.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use bytes::Bytes;
 
 use crate::error::{Error, Result};
-use crate::event::{Address, SessionId};
+use crate::event::{Address, Invalid, SessionId};
 use crate::store::Store;
 
-use super::plan::{Plan, Step};
+use super::live::Item;
+use super::sketch::Sketch;
 use super::{imports, names};
 
 /// Names that are tried before numbers are.
@@ -24,7 +28,7 @@ pub(crate) struct Naming {
 
 /// What a file is taken for.
 pub(crate) struct Named {
-    pub(crate) plan: Plan,
+    pub(crate) sketch: Sketch,
     /// The other file that it was found to be, by its records.
     pub(crate) known_as: Option<String>,
 }
@@ -45,26 +49,27 @@ impl Naming {
         self.owners.entry(home.clone()).or_default().insert(owner.to_owned());
     }
 
-    /// Finds the session of a file, or of a folder of them: the first of these names that is not another's. `plan` is
-    /// what the file holds under the first one.
+    /// Finds the session of a file, or of a folder of them: the first of these names that is not another's. `first` is
+    /// what the file holds under the name that it has by itself; `again` reads it under another.
     pub(crate) fn choose(
         &mut self,
         store: &Store,
-        owner: Option<&str>,
-        candidates: &[String],
-        plan: Plan,
-        again: &mut dyn FnMut(SessionId) -> Result<Plan>,
+        (owner, candidates): (Option<&str>, &[String]),
+        first: Sketch,
+        read: &dyn Fn(Range<usize>) -> Bytes,
+        again: &mut dyn FnMut(SessionId) -> Result<Sketch>,
     ) -> Result<Named> {
-        if !plan.uses_home() {
-            return Ok(Named { plan, known_as: None });
+        if !first.uses_home() {
+            return Ok(Named { sketch: first, known_as: None });
         }
-        let first = plan.origin.home.clone();
-        let mut plan_of = |home: &SessionId| match first.as_ref() == Some(home) {
-            true => Ok(plan.clone()),
-            false => again(home.clone()),
-        };
+        let mut first = Some(first);
+        let mut sketch_of =
+            |home: &SessionId| match first.take_if(|first| first.plan.origin.home.as_ref() == Some(home)) {
+                Some(first) => Ok(first),
+                None => again(home.clone()),
+            };
         if let Some(home) = owner.and_then(|owner| self.homes.get(owner)) {
-            return Ok(Named { plan: plan_of(home)?, known_as: None });
+            return Ok(Named { sketch: sketch_of(home)?, known_as: None });
         }
         let last = candidates.last().cloned().unwrap_or_default();
         let numbered = (2u32..).map(|n| format!("{last}-{n}"));
@@ -72,20 +77,17 @@ impl Naming {
             let home = names::session(&name)?;
             let others = self.owners.get(&home);
             let is_free = others.is_none() && !is_there(store, &home)?;
-            let plan = plan_of(&home)?;
-            if !is_free && !is_known(store, &plan)? {
+            let sketch = sketch_of(&home)?;
+            if !is_free && !is_known(store, &sketch, read)? {
                 continue;
             }
             let known_as = others.and_then(|o| o.iter().min().cloned());
             if let Some(owner) = owner {
                 self.note(owner, &home);
             }
-            return Ok(Named { plan, known_as });
+            return Ok(Named { sketch, known_as });
         }
-        Err(Error::Invalid(crate::event::Invalid::new(
-            "session",
-            format!("{last} is taken; --session names one"),
-        )))
+        Err(Error::Invalid(Invalid::new("session", format!("{last} is taken; --session names one"))))
     }
 }
 
@@ -98,32 +100,21 @@ fn is_there(store: &Store, session: &SessionId) -> Result<bool> {
 }
 
 /// Whether the store has records of this file, and none with one of its ids and other content.
-fn is_known(store: &Store, plan: &Plan) -> Result<bool> {
+fn is_known(store: &Store, sketch: &Sketch, read: &dyn Fn(Range<usize>) -> Bytes) -> Result<bool> {
     let mut known = false;
-    let events = plan.steps.iter().flat_map(|s| match s {
-        Step::Append { events, .. } => events.as_slice(),
-        Step::Fork { .. } => &[],
+    let events = sketch.entries.iter().filter_map(|e| match &e.item {
+        Item::Event(planned) => Some(planned),
+        Item::Fork { .. } => None,
     });
-    for event in events.take(LOOK_AT) {
-        match store.get_raw(event.id) {
-            Ok(found) if found.payload() == event.payload => known = true,
+    for planned in events.take(LOOK_AT) {
+        match store.get_raw(planned.id()) {
+            Ok(found) if found.payload() == sketch.event(planned, read)?.payload => known = true,
             Ok(_) => return Ok(false),
             Err(Error::NotFound { .. }) => {}
             Err(e) => return Err(e),
         }
     }
     Ok(known)
-}
-
-impl Plan {
-    /// Whether some of its events are in a session that is named after the file.
-    pub(crate) fn uses_home(&self) -> bool {
-        let Some(home) = &self.origin.home else { return false };
-        self.places().iter().any(|place| {
-            let rest = place.session.as_str().strip_prefix(home.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    }
 }
 
 /// What a file's session may be called: after the file, and with as many folders in front as there are. Where another

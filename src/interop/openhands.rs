@@ -9,7 +9,7 @@ use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
 
 use super::fields::Fields;
 use super::plan::{Body, Draft};
-use super::{Input, Plan, ids, names, source};
+use super::{Input, Sketch, ids, names, source};
 
 /// Their kinds that mean the same as a type of ours: `action.*` and `observation.*` of the older format, then the
 /// newer names.
@@ -70,7 +70,7 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
         && (f.has("action") || f.has("observation") || f.has("kind"))
 }
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut unnamed = ids::Occurrences::default();
     let main = |session| Place::new(session, crate::event::BranchName::main());

@@ -11,7 +11,7 @@ use crate::event::{
 
 use super::fields::{self, Fields};
 use super::plan::{Body, Builder, Draft};
-use super::{Input, Piece, Plan, ids, json, names};
+use super::{Input, Piece, Sketch, ids, json, names};
 
 /// Every name that an event of ours can have.
 const NAMES: [&str; 19] = [
@@ -59,11 +59,13 @@ impl Forked {
     }
 }
 
+/// A session and a type are not enough: other logs have them, too.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
-    f.has("session") && ((f.has("type") && !f.has("specversion")) || f.has("forked"))
+    let ours = |(name, _): (&str, _)| NAMES.contains(&name);
+    f.has("session") && ((f.has("type") && f.iter().all(ours)) || f.has("forked"))
 }
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut unnamed = ids::Occurrences::default();
     let fallback = input.session_or_stem()?;

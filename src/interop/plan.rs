@@ -1,24 +1,29 @@
 //! What an import would append: decided from the file alone, before any store is asked.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::event::{BranchName, EventId, MAIN, NewEvent, Place, SessionId, Timestamp};
 
-use super::Format;
 use super::content::Content;
 use super::ids;
 use super::layout::Layout;
+use super::live::{Entry, Item, make_main};
 use super::pieces::Piece;
-use super::source::{Before, Gap, Origin};
+use super::sketch::{Sketch, event};
+use super::source::{Before, Gap, Origin, note_time};
+use super::spool::{Planned, Spool};
+use super::{Format, Input, Options};
 
 /// What a file holds, as steps for a store.
 ///
-/// The steps stand in the order of the file, and every branch but `main` is forked before it is written to. Whoever carries them out looks each event's id up first: an id that is
-/// recorded with the same payload is a duplicate; with another payload the event goes in under
-/// [`variant`](super::variant) of the two. The ids of a file that has grown begin with those it had before.
+/// The steps stand in the order of the file, and every branch but `main` is forked before it is written to. Whoever
+/// carries them out looks each event's id up first: an id that is recorded with the same payload is a duplicate; with
+/// another payload the event goes in under [`variant`](super::variant) of the two. The ids of a file that has grown
+/// begin with those it had before; its branches may have other names, so an event goes to the branch where the store
+/// has those before it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Plan {
@@ -26,6 +31,8 @@ pub struct Plan {
     pub format: Format,
     /// What to do, in this order.
     pub steps: Vec<Step>,
+    /// The branch of each session that was written last, for formats that tell: what a person calls the session.
+    pub current: BTreeMap<SessionId, BranchName>,
     /// Records in the file, the broken and the repeated ones too.
     pub records: usize,
     /// Records that repeat an earlier one of this file byte for byte.
@@ -34,6 +41,8 @@ pub struct Plan {
     pub skipped: Vec<Skipped>,
     /// What else is worth knowing of the file.
     pub notes: Vec<String>,
+    /// Events that say no time: they have the time at which the file was read, and their metadata says so.
+    pub timeless: usize,
     pub(crate) origin: Origins,
 }
 
@@ -141,19 +150,9 @@ pub(crate) enum Added {
     Refused,
 }
 
-struct Entry {
-    order: u64,
-    place: Place,
-    item: Item,
-}
-
-enum Item {
-    Fork { parent: Place, at: Option<EventId> },
-    Event(NewEvent),
-}
-
 struct Seen {
-    payload: Bytes,
+    /// Which entry it became.
+    entry: usize,
     ordinal: usize,
 }
 
@@ -164,6 +163,8 @@ pub(crate) struct Builder<'a> {
     content: &'a Content,
     max_payload: usize,
     entries: Vec<Entry>,
+    /// Where events wait whose file is not in memory either.
+    spool: Option<Spool>,
     seen: HashMap<EventId, Seen>,
     records: usize,
     duplicates: usize,
@@ -177,40 +178,42 @@ pub(crate) struct Builder<'a> {
     layout: Layout,
     /// The last event in the order of the file: what follows the records is noted on it.
     last: Option<usize>,
-    time: Option<Timestamp>,
-    timeless: Vec<usize>,
+    /// What events have that say no time.
+    now: Timestamp,
+    timeless: usize,
     branches: HashSet<Place>,
+    current: BTreeMap<SessionId, BranchName>,
+    /// Whether the current branch of a session is to be its `main`.
+    unnamed: BTreeSet<SessionId>,
     /// The first event with each number, for branches that the file does not explain.
     sequences: HashMap<(SessionId, u64), (BranchName, EventId)>,
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(
-        format: Format,
-        file: &'a str,
-        content: &'a Content,
-        notes: &[String],
-        max_payload: usize,
-    ) -> Self {
+    pub(super) fn new(input: &Input<'a>) -> Self {
+        let Options { max_payload, now, .. } = *input.options;
         Self {
-            format,
-            file,
-            content,
+            format: input.format,
+            file: input.file,
+            content: input.content,
             max_payload,
             entries: Vec::new(),
+            spool: None,
             seen: HashMap::new(),
             records: 0,
             duplicates: 0,
             skipped: Vec::new(),
-            notes: notes.to_vec(),
+            notes: input.pieces.notes.clone(),
             head: 0,
             end: 0,
             gap: Gap::default(),
             layout: Layout::default(),
             last: None,
-            time: None,
-            timeless: Vec::new(),
+            now,
+            timeless: 0,
             branches: HashSet::new(),
+            current: BTreeMap::new(),
+            unnamed: BTreeSet::new(),
             sequences: HashMap::new(),
         }
     }
@@ -237,6 +240,18 @@ impl<'a> Builder<'a> {
         self.entries.push(Entry { order, place: place.clone(), item });
     }
 
+    /// This branch of the session was written last.
+    pub(crate) fn current(&mut self, session: SessionId, branch: BranchName) {
+        self.current.insert(session, branch);
+    }
+
+    /// This branch of the session was written last, and the names of its branches are not the file's own: it is to be
+    /// `main`, and what it left behind are branches of it.
+    pub(crate) fn live(&mut self, session: SessionId, branch: BranchName) {
+        self.unnamed.insert(session.clone());
+        self.current(session, branch);
+    }
+
     /// An event. Those of lower `order` come first, whatever the file's order.
     pub(crate) fn push(&mut self, piece: &Piece, order: u64, place: &Place, draft: Draft) -> Added {
         let gap = self.arrive(piece);
@@ -254,25 +269,24 @@ impl<'a> Builder<'a> {
         if size > self.max_payload {
             return self.refuse(piece, format!("has {size} bytes; {} are the most here", self.max_payload));
         }
-        let added = match self.seen.get(&event.id) {
+        let added = match self.repeated(&event) {
             None => Added::New(event.id),
-            Some(seen) if seen.payload == event.payload => {
-                let ordinal = seen.ordinal;
-                return self.repeat(piece, gap, event.id, ordinal, &body);
-            }
-            Some(_) => {
+            Some((ordinal, true)) => return self.repeat(piece, gap, event.id, ordinal, &body),
+            Some((_, false)) => {
                 event.id = ids::variant(event.id, &event.payload);
-                match self.seen.get(&event.id).map(|s| s.ordinal) {
-                    Some(ordinal) => return self.repeat(piece, gap, event.id, ordinal, &body),
+                match self.repeated(&event) {
+                    Some((ordinal, _)) => return self.repeat(piece, gap, event.id, ordinal, &body),
                     None => Added::Variant(event.id),
                 }
             }
         };
-        self.seen.insert(event.id, Seen { payload: event.payload.clone(), ordinal: piece.ordinal });
+        let is_record = matches!(body, Body::Record);
         let is_kept = match body {
             Body::Own => false,
             body => {
-                let is_whole = matches!(body, Body::Record);
+                if time.is_none() {
+                    note_time(&mut event);
+                }
                 let origin = Origin { format: self.format, file: self.file, record: piece.ordinal, body };
                 self.gap.text(gap);
                 let gap = std::mem::take(&mut self.gap);
@@ -280,7 +294,7 @@ impl<'a> Builder<'a> {
                     None => Before::Head(self.content.bytes(0..self.head)),
                     Some(_) => Before::Gap(gap.noted(self.content)),
                 };
-                origin.note(&mut event, before) || is_whole
+                origin.note(&mut event, before) || is_record
             }
         };
         match is_kept {
@@ -293,57 +307,91 @@ impl<'a> Builder<'a> {
             known.or_insert_with(|| (place.branch.clone(), event.id));
         }
         let index = self.entries.len();
-        match time {
-            Some(time) => {
-                event.occurred = time;
-                if self.time.is_none() {
-                    self.backfill(time);
-                }
-                self.time = Some(time);
-            }
-            None => {
-                event.occurred = self.time.unwrap_or_default();
-                if self.time.is_none() {
-                    self.timeless.push(index);
-                }
-            }
-        }
+        event.occurred = time.unwrap_or(self.now);
+        self.timeless += usize::from(time.is_none());
         self.last = Some(index);
-        self.entries.push(Entry { order, place: place.clone(), item: Item::Event(event) });
+        self.seen.insert(event.id, Seen { entry: index, ordinal: piece.ordinal });
+        let item = Item::Event(self.plan(event, is_record.then(|| piece.range.clone())));
+        self.entries.push(Entry { order, place: place.clone(), item });
         added
     }
 
+    /// The record with this event's id, and whether it has the same payload.
+    fn repeated(&self, event: &NewEvent) -> Option<(usize, bool)> {
+        let seen = self.seen.get(&event.id)?;
+        let Item::Event(planned) = &self.entries.get(seen.entry)?.item else { return None };
+        Some((seen.ordinal, self.event(planned).payload == event.payload))
+    }
+
+    /// An event as it waits; its payload is this part of the file, if it is one.
+    fn plan(&mut self, event: NewEvent, payload: Option<Range<usize>>) -> Planned {
+        if self.spool.is_none() && self.content.is_on_disk() {
+            match Spool::new() {
+                Ok(spool) => self.spool = Some(spool),
+                Err(e) => self.content.fail(e),
+            }
+        }
+        match self.spool.as_mut().map(|spool| spool.put(&event, payload)) {
+            Some(Ok(planned)) => planned,
+            Some(Err(e)) => {
+                self.content.fail(e);
+                Planned::Whole(Box::new(event))
+            }
+            None => Planned::Whole(Box::new(event)),
+        }
+    }
+
+    fn event(&self, planned: &Planned) -> NewEvent {
+        let loaded = event(self.spool.as_ref(), planned.clone(), &|range| self.content.bytes(range));
+        loaded.unwrap_or_else(|e| {
+            self.content.fail(std::io::Error::other(e));
+            NewEvent::new("unknown").with_id(planned.id())
+        })
+    }
+
     /// What follows the last record, and the whole as a plan.
-    pub(crate) fn finish(mut self) -> Plan {
+    pub(crate) fn finish(mut self) -> Sketch {
         let tail = self.end..self.content.len();
         self.layout.bytes(tail.clone());
         self.gap.text(tail);
-        let last = self.last.and_then(|i| self.entries.get_mut(i)).map(|e| &mut e.item);
-        if let Some(Item::Event(event)) = last {
-            self.gap.note_tail(event, self.content);
-        }
+        self.note_tail();
         // Stable, so that a fork stays before its first event.
         self.entries.sort_by_key(|e| e.order);
-        let mut steps: Vec<Step> = Vec::new();
-        for entry in self.entries {
-            match (entry.item, steps.last_mut()) {
-                (Item::Event(event), Some(Step::Append { place, events })) if *place == entry.place => {
-                    events.push(event);
-                }
-                (Item::Event(event), _) => {
-                    steps.push(Step::Append { place: entry.place, events: vec![event] })
-                }
-                (Item::Fork { parent, at }, _) => steps.push(Step::Fork { place: entry.place, parent, at }),
+        let mut current = std::mem::take(&mut self.current);
+        for session in &self.unnamed {
+            if let Some(live) = current.get_mut(session) {
+                let live = std::mem::replace(live, BranchName::main());
+                let entries = std::mem::take(&mut self.entries);
+                self.entries = make_main(entries, session, &live, &|planned| self.event(planned));
             }
         }
-        Plan {
+        if let Some(Err(e)) = self.spool.as_mut().map(Spool::seal) {
+            self.content.fail(e);
+        }
+        let plan = Plan {
             format: self.format,
-            steps,
+            steps: Vec::new(),
+            current,
             records: self.records,
             duplicates: self.duplicates,
             skipped: self.skipped,
             notes: self.notes,
+            timeless: self.timeless,
             origin: Origins { layout: self.layout, ..Origins::default() },
+        };
+        Sketch { plan, entries: self.entries, spool: self.spool }
+    }
+
+    /// What follows the last record is noted on the last event.
+    fn note_tail(&mut self) {
+        let Some(entry) = self.last.and_then(|i| self.entries.get(i)) else { return };
+        let Item::Event(planned) = &entry.item else { return };
+        let payload = planned.payload();
+        let mut event = self.event(planned);
+        self.gap.note_tail(&mut event, self.content);
+        let item = Item::Event(self.plan(event, payload));
+        if let Some(entry) = self.last.and_then(|i| self.entries.get_mut(i)) {
+            entry.item = item;
         }
     }
 
@@ -404,14 +452,5 @@ impl<'a> Builder<'a> {
         self.gap.text(gap);
         self.gap.again(ordinal);
         Added::Duplicate
-    }
-
-    /// Records before the first time of a file have that time.
-    fn backfill(&mut self, time: Timestamp) {
-        for i in self.timeless.drain(..) {
-            if let Some(Item::Event(event)) = self.entries.get_mut(i).map(|e| &mut e.item) {
-                event.occurred = time;
-            }
-        }
     }
 }

@@ -21,6 +21,8 @@ pub const FILE: &str = "source.file";
 pub const RECORD: &str = "source.record";
 /// The id that the source gave it, where that is not the event's id.
 pub const ID: &str = "source.id";
+/// `import` where the record says no time, and the event has that of its import.
+pub const TIME: &str = "source.time";
 /// What stands in the file before its first record.
 const HEAD: &str = "source.head";
 /// What stands between the record before and this one, unless it is one newline.
@@ -33,6 +35,11 @@ const OPEN: &str = "source.open";
 const CLOSE: &str = "source.close";
 /// How the payload stood in the record: `json` as it is, `base64`, `text` as a JSON string, `none` not at all.
 const DATA: &str = "source.data";
+
+/// Notes that the event's time is that of its import, if there is room for it.
+pub(crate) fn note_time(event: &mut NewEvent) {
+    fits(event, &[(TIME, "import")]);
+}
 
 /// Where a record comes from.
 pub(crate) struct Origin<'a> {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -107,6 +108,46 @@ fn what_is_no_known_format_is_refused_with_the_way_out() {
     assert_eq!("nope".parse::<Format>().unwrap_err().field, "format");
     for format in Format::ALL {
         assert_eq!(format.to_string().parse::<Format>().unwrap(), format);
+    }
+}
+
+#[test]
+fn a_log_of_another_program_is_not_taken_for_a_session() {
+    for line in [
+        r#"{"sessionId": "web-1", "type": "pageview", "url": "/", "ts": 1}"#,
+        r#"{"session": "web-1", "type": "pageview", "url": "/"}"#,
+        r#"{"type": "summary", "text": "of the day"}"#,
+        r#"{"type": "mode", "sessionId": "web-1"}"#,
+    ] {
+        assert_eq!(Format::detect("x", line.as_bytes()), None, "{line}");
+    }
+    let ours = r#"{"session": "s", "type": "page.viewed", "data": {"url": "/"}}"#;
+    assert_eq!(Format::detect("x", ours.as_bytes()), Some(Format::Retold));
+}
+
+#[test]
+fn events_without_a_time_have_that_of_the_import_in_every_format() {
+    let now = crate::event::Timestamp::from_micros(1_800_000_000_000_000);
+    for (format, line) in [
+        (Format::CloudEvents, r#"{"specversion":"1.0","id":"1","source":"a","type":"t"}"#),
+        (Format::ClaudeCode, r#"{"type":"user","uuid":"u","sessionId":"s"}"#),
+        (Format::OpenHands, r#"{"id":1,"timestamp":"?","source":"user","action":"run"}"#),
+        (Format::Temporal, r#"{"eventId":"1","eventType":"TimerFired"}"#),
+        (Format::Aios, r#"{"event_id":"e","session_id":"s","kind":{"type":"RunStarted"}}"#),
+        (Format::Retold, r#"{"session":"s","type":"a"}"#),
+    ] {
+        let options = Options::default().now(now).format(Some(format));
+        let plan = parse("x", &Bytes::from(line), &options).unwrap();
+        let event = events(&plan).next().map(|(_, e)| e.clone());
+        let event = event.unwrap_or_else(|| panic!("{format}: {:?}", plan.skipped));
+        assert_eq!((event.occurred, plan.timeless), (now, 1), "{format}");
+        // A line of ours is the event itself, to which nothing is added.
+        let noted = event.metadata.get(source::TIME).map(String::as_str);
+        assert_eq!(noted, (format != Format::Retold).then_some("import"), "{format}");
+        let store = Store::in_memory().unwrap();
+        let loaded = load(&store, plan.clone(), &mut |_| {}).unwrap();
+        assert!(loaded.notes[0].starts_with("1 event says no time"), "{:?}", loaded.notes);
+        assert_eq!(load(&store, plan, &mut |_| {}).unwrap().notes, [""; 0]);
     }
 }
 
@@ -234,6 +275,20 @@ fn a_file_that_changed_is_given_back_as_it_is_now_and_as_it_was() {
     assert_eq!(all.iter().map(|i| i.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert!(export_import(&store, 6).is_err());
     assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn what_a_release_without_a_list_of_imports_took_in_comes_back_and_goes_on() {
+    let (old, new) = (claude_line("u1", "") + &claude_line("u2", "u1"), claude_line("u3", "u2"));
+    let store = Store::in_memory().unwrap();
+    for (place, event) in events(&plan_of("x.jsonl", &old)) {
+        store.append(crate::event::Address::from(place.clone()), event.clone()).unwrap();
+    }
+    assert_eq!(given_back(&store), [("x.jsonl".to_owned(), old.clone())]);
+    let grown = new.clone() + &old;
+    let loaded = load(&store, plan_of("x.jsonl", &grown), &mut |_| {}).unwrap();
+    assert_eq!((loaded.new, loaded.duplicates, loaded.changed), (1, 2, None));
+    assert_eq!(given_back(&store), [("x.jsonl".to_owned(), grown)]);
 }
 
 #[test]
@@ -421,7 +476,7 @@ fn the_real_side_branch_gives_two_branches() {
     for (path, bytes) in real("claude-code").into_iter().filter(|(p, _)| p.ends_with("side-branch.jsonl")) {
         let plan = parse(&path.to_string_lossy(), &bytes, &Options::default()).unwrap();
         let places: Vec<String> = plan.places().into_iter().map(|p| p.branch.to_string()).collect();
-        assert_eq!(places, ["main", "side-3b4071cb"]);
+        assert_eq!(places, ["main", "side-c2cd85f0"]);
         let forked = events(&plan).nth(1).unwrap().1.id;
         let forks: Vec<_> = plan
             .steps
@@ -429,7 +484,7 @@ fn the_real_side_branch_gives_two_branches() {
             .filter_map(|s| if let Step::Fork { at, .. } = s { *at } else { None })
             .collect();
         assert_eq!(forks, [forked]);
-        assert_eq!(events(&plan).filter(|(p, _)| p.branch.as_str() == "main").count(), 7);
+        assert_eq!(events(&plan).filter(|(p, _)| p.branch.as_str() == "main").count(), 115);
     }
 }
 
@@ -463,20 +518,9 @@ fn claude(bytes: &[u8]) -> Plan {
     parse("f.jsonl", &Bytes::copy_from_slice(bytes), &options).unwrap()
 }
 
-/// What each event is and where it goes, and where each branch begins.
+/// What each event is, in the order of the file.
 fn outline(plan: &Plan) -> Vec<String> {
-    let mut out = Vec::new();
-    for step in &plan.steps {
-        match step {
-            Step::Fork { place, parent, at } => out.push(format!("{place} {parent} {at:?}")),
-            Step::Append { place, events } => {
-                out.extend(
-                    events.iter().map(|e| format!("{place} {} {:?} {}", e.id(), e.causation, e.kind())),
-                );
-            }
-        }
-    }
-    out
+    events(plan).map(|(p, e)| format!("{} {} {:?} {}", p.session, e.id(), e.causation, e.kind())).collect()
 }
 
 proptest! {
@@ -586,6 +630,30 @@ fn branches(store: &Store) -> Vec<(String, Vec<crate::event::EventId>)> {
     out
 }
 
+/// Every line of history, from its first event to its last, whatever its branch is called.
+fn histories(store: &Store) -> BTreeSet<Vec<crate::event::EventId>> {
+    let all: BTreeSet<_> = branches(store).into_iter().map(|(_, ids)| ids).collect();
+    // What begins another one stands right before it.
+    let mut whole: BTreeSet<Vec<_>> = BTreeSet::new();
+    for line in all {
+        if let Some(last) = whole.last().filter(|last| line.starts_with(last)).cloned() {
+            whole.remove(&last);
+        }
+        whole.insert(line);
+    }
+    whole
+}
+
+/// What the current branch of each session holds.
+fn currents(store: &Store) -> Vec<Vec<crate::event::EventId>> {
+    let read = |session: crate::store::SessionInfo| {
+        let branch = store.current(&session.session).unwrap();
+        let address = crate::event::Address::new(session.session, branch);
+        store.events(Query::branch(&address).unwrap()).unwrap().map(|e| e.unwrap().id()).collect()
+    };
+    store.sessions(None, 100).unwrap().into_iter().map(read).collect()
+}
+
 #[test]
 fn a_history_with_forks_goes_through_every_format_that_is_printed() {
     let store = imported(&[]);
@@ -649,7 +717,8 @@ proptest! {
         };
         let (once, grown) = (import(&[&whole]), import(&[&part, &whole, &whole]));
         prop_assert!(grown.verify().unwrap().is_clean());
-        prop_assert_eq!(branches(&once), branches(&grown));
+        prop_assert_eq!(histories(&once), histories(&grown));
+        prop_assert_eq!(currents(&once), currents(&grown));
         for store in [once, grown] {
             let files = restore(&all(&store));
             prop_assert_eq!(std::str::from_utf8(&files[0].bytes).unwrap(), &whole);

@@ -1,5 +1,5 @@
 //! Marks: small rows that other rooms keep beside the events, by shelf and key. How far a fold has read, its
-//! snapshots, where consumers stand, letters, timers, schemas.
+//! snapshots, where consumers stand, letters, timers, schemas, current branches.
 //!
 //! They are written by the one writer, alone or together with an append, in one transaction; the journal does not
 //! carry them. A commit that only has marks gives no position.
@@ -12,7 +12,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTra
 
 use super::append::Durability;
 use super::read::Reader;
-use super::tables::{CHECKPOINTS, CONSUMERS, IMPORTS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
+use super::tables::{CHECKPOINTS, CONSUMERS, CURRENT, IMPORTS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
 use super::trouble::{Trouble, guarded, malformed};
 use crate::codec::{decode_mark, encode_mark};
 use crate::error::Result;
@@ -26,17 +26,19 @@ pub(crate) enum Shelf {
     Letters,
     Timers,
     Schemas,
+    Current,
     Imports,
 }
 
 impl Shelf {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Snapshots,
         Self::Checkpoints,
         Self::Consumers,
         Self::Letters,
         Self::Timers,
         Self::Schemas,
+        Self::Current,
         Self::Imports,
     ];
 
@@ -48,6 +50,7 @@ impl Shelf {
             Self::Letters => LETTERS,
             Self::Timers => TIMERS,
             Self::Schemas => SCHEMAS,
+            Self::Current => CURRENT,
             Self::Imports => IMPORTS,
         }
     }
@@ -65,6 +68,7 @@ impl Shelf {
             Self::Letters => "letters",
             Self::Timers => "timers",
             Self::Schemas => "schemas",
+            Self::Current => "current",
             Self::Imports => "imports",
         }
     }

@@ -53,6 +53,7 @@ mod edges;
 mod fault;
 mod follow;
 mod followers;
+mod import_history;
 mod interop;
 mod kill;
 mod migrations;
