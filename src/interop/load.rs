@@ -28,8 +28,10 @@ pub struct Loaded {
     pub branches: usize,
     /// Records that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What was kept, but not such that the whole file can be given back, and what had to be assumed.
+    /// What was kept, but not such that the whole file can be given back.
     pub notes: Vec<String>,
+    /// Events of the file that say no time, and have that of the import; 0 when nothing was new.
+    pub timeless: usize,
 }
 
 /// Appends what a plan holds and the store does not. Doing it again adds nothing; after a crash it goes on where it
@@ -69,15 +71,8 @@ pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Resul
     }
     loader.flush()?;
     loader.choose()?;
-    let mut notes = plan.notes;
-    if plan.timeless > 0 && loader.loaded.new > 0 {
-        let events = if plan.timeless == 1 { "1 event says" } else { "events say" };
-        let many = if plan.timeless == 1 { String::new() } else { format!("{} ", plan.timeless) };
-        notes.push(format!(
-            "{many}{events} no time: the time of the import stands for it (source.time=import)"
-        ));
-    }
-    Ok(Loaded { skipped: plan.skipped, notes, ..loader.loaded })
+    let timeless = if loader.loaded.new > 0 { plan.timeless } else { 0 };
+    Ok(Loaded { skipped: plan.skipped, notes: plan.notes, timeless, ..loader.loaded })
 }
 
 struct Loader<'a> {
