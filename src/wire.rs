@@ -19,7 +19,7 @@ pub use timer::{Fired, Timer};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::event::{Event, EventId, Place, Role, TypeInfo};
+use crate::event::{BranchName, Event, EventId, Place, Role, TypeInfo};
 use crate::interop::json::{Style, write};
 use crate::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
@@ -150,6 +150,7 @@ pub struct Session {
     created: String,
     last: Option<String>,
     head: u64,
+    current: String,
     events: u64,
     branches: u64,
 }
@@ -161,6 +162,7 @@ impl From<&SessionInfo> for Session {
             created: info.created.to_string(),
             last: info.last.map(|t| t.to_string()),
             head: info.head.get(),
+            current: info.current.to_string(),
             events: info.events,
             branches: info.branches,
         }
@@ -178,10 +180,13 @@ pub struct Branch {
     last: Option<String>,
     head: u64,
     events: u64,
+    current: bool,
 }
 
-impl From<&BranchInfo> for Branch {
-    fn from(info: &BranchInfo) -> Self {
+impl Branch {
+    /// A branch of a session whose current one has this name.
+    #[must_use]
+    pub fn new(info: &BranchInfo, current: &BranchName) -> Self {
         let parent = info.parent.as_ref();
         Self {
             session: info.place.session.to_string(),
@@ -192,6 +197,7 @@ impl From<&BranchInfo> for Branch {
             last: info.last.map(|t| t.to_string()),
             head: info.head.get(),
             events: info.events,
+            current: info.place.branch == *current,
         }
     }
 }
@@ -321,6 +327,7 @@ pub struct Imported {
     branches: usize,
     skipped: Vec<Left>,
     notes: Vec<String>,
+    timeless: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     import: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -378,6 +385,7 @@ impl Imported {
             branches: loaded.branches,
             skipped: loaded.skipped.iter().map(left).collect(),
             notes: loaded.notes.clone(),
+            timeless: loaded.timeless,
             import: loaded.import,
             changed: loaded.changed,
         }

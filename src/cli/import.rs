@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::view::grouped;
 use crate::event::SessionId;
 use crate::interop::{
-    Content, Format, Naming, Options, Sketch, load_from, of_file, of_folder, scratch, sketch,
+    Content, Format, Naming, Options, Sketch, load_from, of_file, of_folder, scratch, sketch_of,
 };
 use crate::store::Store;
 use crate::wire::Exit;
@@ -111,7 +111,7 @@ impl Import {
         let stopped = || format!("stopped while {name} was read; nothing of it was written");
         let content =
             self.open(given, app).map_err(|e| self.told(Failure::file(name, e), app, &stopped()))?;
-        let sketched = sketch(name, &content, &self.options);
+        let sketched = sketch_of(name, &content, &self.options);
         // The bar goes before anything is said.
         content.watch(Box::new(|_| Ok(())));
         content.fault().map_err(|e| self.told(Failure::file(name, e), app, &stopped()))?;
@@ -211,7 +211,7 @@ impl Import {
             let mut options = self.options.clone();
             let mut again = |home: SessionId| {
                 options.home = Some(home);
-                Ok(sketch(name, content, &options)?)
+                Ok(sketch_of(name, content, &options)?)
             };
             let read = |range| content.bytes(range);
             let names = (owner.as_deref(), candidates.as_slice());

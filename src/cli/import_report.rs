@@ -59,6 +59,11 @@ pub(super) fn report(
         }
         return out.item(&Imported::new(name, format, sessions, loaded));
     }
+    match loaded.timeless {
+        0 => {}
+        1 => out.note(format!("{name}: 1 event has no time of its own; it has that of this import")),
+        n => out.note(format!("{name}: {n} events have no time of their own; they have that of this import")),
+    }
     let table = files.table.get_or_insert_with(|| {
         let names = [
             "FILE",

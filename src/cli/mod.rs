@@ -1,11 +1,13 @@
 //! The program `retold`: one file a verb, and one place that prints.
 
+mod adopt;
 mod alerts;
 mod append;
 mod append_lines;
 mod branches;
 mod completions;
 mod consumer;
+mod current;
 mod demo;
 mod describe;
 mod diff;
@@ -162,6 +164,8 @@ enum Verb {
     Diff(diff::Args),
     /// Append a branch's own events to the branch it was forked from
     Promote(promote::Args),
+    /// Make a branch the current one of its session: what verbs show that are given only the session
+    Adopt(adopt::Args),
     /// Print the state that a projection folds: of a branch at any event or time, a session, a key
     State(state::Args),
     /// Compare two states of a projection
@@ -333,6 +337,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Fork(args) => fork::run(&args, app),
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
+        Verb::Adopt(args) => adopt::run(&args, app),
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),
         Verb::Timeline(args) => timeline::run(&args, app),

@@ -12,7 +12,7 @@ use crate::store::Store;
 use super::content::Content;
 use super::load::{Loaded, load_from};
 use super::naming::{Naming, of_file};
-use super::{Options, sketch};
+use super::{Options, sketch_of};
 
 /// Imports a file. However large it is, only a part of it is in memory at any time: it is read twice, and what is known of
 /// its records waits in a temporary file. Otherwise as [`parse`](super::parse) and [`load`](super::load), with one thing
@@ -54,13 +54,13 @@ pub fn load_file(
     let real = path.canonicalize().map_err(told)?.to_string_lossy().into_owned();
     let content = Content::disk(File::open(path).map_err(told)?).map_err(told)?;
     let read = |range| content.bytes(range);
-    let first = sketch(&real, &content, options);
+    let first = sketch_of(&real, &content, options);
     content.fault().map_err(told)?;
     let mut found = first?;
     if options.session.is_none() {
         let mut again = |home: SessionId| {
             let options = Options { home: Some(home), ..options.clone() };
-            Ok(sketch(&real, &content, &options)?)
+            Ok(sketch_of(&real, &content, &options)?)
         };
         let names = of_file(&real, false);
         let mut naming = Naming::of(store)?;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::event::{Address, BranchName, Event, EventId, MAIN, NewEvent, Place, Sequence};
-use crate::store::Store;
+use crate::store::{Query, Store};
 
 use super::layout::Layout;
 use super::live::{Entry, Item, names_of};
@@ -167,10 +167,7 @@ impl<'a> Homes<'a> {
         }
         let branch = match (self.stored.get(line), self.forks.get(line)) {
             (Some(last), _) => self.fork(line, last.clone())?,
-            (None, Some((_, Some(at)))) => {
-                let id = self.moved.get(at).copied().unwrap_or(*at);
-                self.fork(line, self.store.get_raw(id)?.address())?
-            }
+            (None, Some((parent, Some(at)))) => self.fork(line, self.at(parent, *at)?)?,
             (None, Some((parent, None))) => {
                 let parent = self.of(parent).unwrap_or(parent).clone();
                 self.fork(line, Address::from(parent).at(0))?
@@ -180,6 +177,20 @@ impl<'a> Homes<'a> {
         };
         self.homes.insert(line.clone(), branch.clone());
         Ok(branch)
+    }
+
+    /// Where a line leaves its parent after this event: on the parent itself, though it may have inherited the event.
+    fn at(&self, parent: &Place, event: EventId) -> Result<Address> {
+        let id = self.moved.get(&event).copied().unwrap_or(event);
+        let address = self.store.get_raw(id)?.address();
+        let Some(sequence) = address.sequence() else { return Ok(address) };
+        let parent = Address::from(self.of(parent).unwrap_or(parent).clone());
+        let query = Query::branch(&parent)?.raw().from(sequence).to(sequence);
+        match self.store.events(query).and_then(|mut events| events.next().transpose()) {
+            Ok(Some(found)) if found.id() == id => Ok(parent.at(sequence)),
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(address),
+            Err(e) => Err(e),
+        }
     }
 
     /// A branch that is there from an earlier import of the same file is gone on with.

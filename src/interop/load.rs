@@ -35,8 +35,10 @@ pub struct Loaded {
     pub branches: usize,
     /// Records that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What else is worth knowing of the file, and what had to be assumed.
+    /// What else is worth knowing of the file.
     pub notes: Vec<String>,
+    /// Events of the file that say no time, and have that of the import; 0 when nothing was new.
+    pub timeless: usize,
     /// The number of this import; none when the file is as it was the last time.
     pub import: Option<u64>,
     /// It was stopped: how many events the file has. Those that were appended are `new` and `duplicates`.
@@ -113,14 +115,8 @@ pub(crate) fn load_from(
         return Ok(Loaded { stopped: Some(total), ..loader.loaded });
     }
     loader.choose()?;
-    let mut loaded = Loaded { skipped: plan.skipped, notes: plan.notes, ..loader.loaded };
-    if plan.timeless > 0 && loaded.new > 0 {
-        let events = if plan.timeless == 1 { "1 event says" } else { "events say" };
-        let many = if plan.timeless == 1 { String::new() } else { format!("{} ", plan.timeless) };
-        loaded.notes.push(format!(
-            "{many}{events} no time: the time of the import stands for it (source.time=import)"
-        ));
-    }
+    let timeless = if loader.loaded.new > 0 { plan.timeless } else { 0 };
+    let mut loaded = Loaded { skipped: plan.skipped, notes: plan.notes, timeless, ..loader.loaded };
     let mut origin = plan.origin;
     loader.homes.rename(&mut origin.layout);
     let loose = origin.layout.loose_bytes();

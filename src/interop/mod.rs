@@ -124,7 +124,7 @@ impl Options {
 /// [`Invalid`] when no format is given and none can be told from the content.
 pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Invalid> {
     let content = Content::memory(bytes.clone());
-    let mut sketch = sketch(name, &content, options)?;
+    let mut sketch = sketch_of(name, &content, options)?;
     sketch.plan.origin.bytes = Some(bytes.clone());
     let plan = sketch.into_plan(&|range| content.bytes(range));
     plan.map_err(|e| Invalid::new("file", e.to_string()))
@@ -132,7 +132,7 @@ pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Inval
 
 /// [`parse`] of a file that need not be in memory.
 /// What fails with reading it is told by [`Content::fault`].
-pub(crate) fn sketch(name: &str, content: &Content, options: &Options) -> Result<Sketch, Invalid> {
+pub(crate) fn sketch_of(name: &str, content: &Content, options: &Options) -> Result<Sketch, Invalid> {
     let Some(format) = options.format.or_else(|| Format::detect_in(content)) else {
         return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
     };

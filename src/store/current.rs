@@ -74,7 +74,12 @@ pub(crate) fn current_mark(place: &Place) -> Marks {
 impl Reader {
     /// The branch that was made current, if one was and it exists.
     pub(crate) fn current(&self, session: &SessionId) -> Result<Option<BranchName>> {
-        let row = match self.marks()?.get(Shelf::Current, session.as_str().as_bytes()) {
+        self.current_in(&self.marks()?, session)
+    }
+
+    /// The same by these marks.
+    pub(super) fn current_in(&self, marks: &MarksView, session: &SessionId) -> Result<Option<BranchName>> {
+        let row = match marks.get(Shelf::Current, session.as_str().as_bytes()) {
             Ok(Some(row)) => row,
             Ok(None) | Err(Error::Corrupt { .. }) => return Ok(None),
             Err(e) => return Err(e),

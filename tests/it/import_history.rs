@@ -100,6 +100,8 @@ struct Walk {
     turns: Vec<usize>,
     /// Where a reader finds what has an id: on this line, as far as this record. 0 records are nothing.
     found: HashMap<String, (usize, usize)>,
+    /// Where the parent of what has this id was found.
+    under: HashMap<String, (usize, usize)>,
     written: usize,
     live: usize,
     prompted: bool,
@@ -139,6 +141,8 @@ impl Walk {
                 self.lines.len() - 1
             }
             None => self.written,
+            // Under the same parent it is the record before, written again.
+            Some(at) if self.under.get(&uuid) == Some(&at) => self.beside(self.found[&uuid]),
             Some(at) if !is_turn => self.beside(at),
             Some((line, length)) if self.moved_on(line, length) => {
                 let shared = self.lines[line][..length].to_vec();
@@ -151,6 +155,10 @@ impl Walk {
         let left =
             parent.filter(|(from, length)| !is_turn && (*from != line || self.moved_on(*from, *length)));
         let length = self.push(line, i);
+        match parent {
+            Some(at) => drop(self.under.insert(uuid.clone(), at)),
+            None => drop(self.under.remove(&uuid)),
+        }
         self.found.insert(uuid, left.unwrap_or((line, length)));
         if is_turn {
             self.turns.push(i);

@@ -21,6 +21,7 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_consumer;
 #[cfg(feature = "cli")]
+mod cli_current;
 mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_import;

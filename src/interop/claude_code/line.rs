@@ -72,8 +72,6 @@ pub(super) struct Tree {
     current: usize,
     /// The branch of the last record that is a part of the conversation.
     live: usize,
-    /// How many records there were.
-    written: usize,
     /// Whether there was a prompt: the next one without a parent is another beginning.
     prompted: bool,
     /// Where a broken record stood whose children may still come.
@@ -103,8 +101,8 @@ struct Line {
 struct Known {
     line: usize,
     index: usize,
-    /// Counts the records: a later one has a greater number.
-    order: usize,
+    /// Where its parent is.
+    under: Option<(usize, usize)>,
     /// The record's own event, unless it is lost. Of several records with its id, the latest one's.
     event: Option<EventId>,
     /// The event of the first record with its id.
@@ -112,6 +110,12 @@ struct Known {
     /// The event after which a branch leaves that begins under this record.
     at: Option<EventId>,
     message: Option<String>,
+}
+
+impl Known {
+    fn spot(&self) -> (usize, usize) {
+        (self.line, self.index)
+    }
 }
 
 impl Tree {
@@ -155,9 +159,12 @@ impl Tree {
         }
         let parent = node.parent.and_then(|p| self.find(p));
         if let Some(before) = self.known.get(node.uuid) {
-            // The id once more, with other content: it follows what was written in between, or stays where it was.
-            let at = parent.as_ref().filter(|p| p.order > before.order).unwrap_or(before);
-            return Spot::End(self.onward(at));
+            // The id once more, with other content. Under the same parent it is the record written again.
+            return Spot::End(match &parent {
+                None => self.current,
+                Some(parent) if before.under == Some(parent.spot()) => self.onward(before),
+                Some(parent) => self.onward(parent),
+            });
         }
         let related = self.related(node);
         let Some(parent) = parent else {
@@ -227,6 +234,7 @@ impl Tree {
             self.begin(branch, from);
         }
         let anchor = node.parent.and_then(|p| self.known.get(p)).cloned();
+        let under = anchor.as_ref().map(Known::spot);
         let index = self.extend(line, event);
         if let Some(l) = self.lines.get_mut(line).filter(|_| !late) {
             match node.role {
@@ -255,8 +263,7 @@ impl Tree {
         };
         let message = node.message.map(str::to_owned);
         let first = self.first(node.uuid).or(Some(event));
-        let order = self.written;
-        let known = Known { line, index, order, event: Some(event), first, at, message };
+        let known = Known { line, index, under, event: Some(event), first, at, message };
         self.known.insert(node.uuid.to_owned(), known);
     }
 
@@ -278,7 +285,6 @@ impl Tree {
         }
         self.current = line;
         let Some(l) = self.lines.get_mut(line) else { return 0 };
-        self.written += 1;
         l.length += 1;
         l.last = Some(event);
         l.length - 1
@@ -310,7 +316,7 @@ impl Tree {
     fn end_of(&self, line: usize) -> Known {
         let (length, at) = self.lines.get(line).map_or((0, None), |l| (l.length, l.last));
         let index = length.saturating_sub(1);
-        Known { line, index, order: self.written, event: None, first: None, at, message: None }
+        Known { line, index, under: None, event: None, first: None, at, message: None }
     }
 
     /// What the branch that begins with this record is called: `side-` and as many digits of its id as make the
