@@ -284,6 +284,30 @@ pub const CHART_SLOTS: usize = 64;
 /// Seconds of the window in which events per minute are counted.
 pub const RATE_WINDOW_SECONDS: i64 = 60;
 
+/// Bytes of a file that an import has at hand while it looks for records.
+pub const IMPORT_WINDOW_BYTES: usize = 64 * 1_024;
+/// Levels of nesting in JSON that is read: what serde takes.
+pub const MAX_JSON_DEPTH: usize = 128;
+/// Objects and arrays around an imported record.
+pub const MAX_WRAPPERS: u8 = 16;
+/// Where an imported file is damaged, the search for whole records reads so many times the bytes there at the most …
+pub const RECOVER_FACTOR: usize = 32;
+/// … and these, however few they are.
+pub const RECOVER_BYTES: usize = 1_024 * 1_024;
+
+/// Bytes of a piece of what is kept of an import …
+pub const IMPORT_PIECE_BYTES: usize = 32 * 1_024;
+/// … and events in it, on average.
+pub const IMPORT_PIECE_EVENTS: u16 = 1_024;
+/// Bytes of an imported file that no event has. Of a file with more only the events are kept.
+pub const MAX_IMPORT_LOOSE_BYTES: usize = 64 * 1_024 * 1_024;
+
+/// Folders inside each other that an import looks into.
+pub const MAX_FOLDER_DEPTH: usize = 32;
+
+/// Bytes of an import's events that are written to its temporary file at once.
+pub const SPOOL_BUFFER_BYTES: usize = 256 * 1_024;
+
 /// Bytes of a file of settings.
 pub const MAX_SETTINGS_FILE_BYTES: u64 = 1_024 * 1_024;
 /// Bytes that a page cache can be set to.

@@ -19,9 +19,9 @@ pub use timer::{Fired, Timer};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::event::{Event, EventId, Place, Role, TypeInfo};
+use crate::event::{BranchName, Event, EventId, Place, Role, TypeInfo};
 use crate::interop::json::{Style, write};
-use crate::interop::{Format, Loaded, Skipped, print};
+use crate::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
 
 /// Appends a recorded event as one line of JSON, without the line break.
@@ -150,6 +150,7 @@ pub struct Session {
     created: String,
     last: Option<String>,
     head: u64,
+    current: String,
     events: u64,
     branches: u64,
 }
@@ -161,6 +162,7 @@ impl From<&SessionInfo> for Session {
             created: info.created.to_string(),
             last: info.last.map(|t| t.to_string()),
             head: info.head.get(),
+            current: info.current.to_string(),
             events: info.events,
             branches: info.branches,
         }
@@ -178,10 +180,13 @@ pub struct Branch {
     last: Option<String>,
     head: u64,
     events: u64,
+    current: bool,
 }
 
-impl From<&BranchInfo> for Branch {
-    fn from(info: &BranchInfo) -> Self {
+impl Branch {
+    /// A branch of a session whose current one has this name.
+    #[must_use]
+    pub fn new(info: &BranchInfo, current: &BranchName) -> Self {
         let parent = info.parent.as_ref();
         Self {
             session: info.place.session.to_string(),
@@ -192,6 +197,7 @@ impl From<&BranchInfo> for Branch {
             last: info.last.map(|t| t.to_string()),
             head: info.head.get(),
             events: info.events,
+            current: info.place.branch == *current,
         }
     }
 }
@@ -314,35 +320,74 @@ pub struct Imported {
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<&'static str>,
     sessions: Vec<String>,
+    records: usize,
     events: usize,
     new: usize,
     duplicates: usize,
     branches: usize,
     skipped: Vec<Left>,
     notes: Vec<String>,
+    timeless: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    import: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<Changed>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 struct Left {
     line: usize,
+    byte: usize,
     reason: String,
+}
+
+/// An import of a listing.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportRow {
+    import: u64,
+    time: String,
+    file: String,
+    format: String,
+    sessions: Vec<String>,
+    records: usize,
+    bytes: usize,
+    changed: Option<Changed>,
+}
+
+impl From<&Import> for ImportRow {
+    fn from(import: &Import) -> Self {
+        Self {
+            import: import.number,
+            time: import.time.to_string(),
+            file: import.path.clone(),
+            format: import.format.clone(),
+            sessions: import.sessions.clone(),
+            records: import.records,
+            bytes: import.bytes,
+            changed: import.changed,
+        }
+    }
 }
 
 impl Imported {
     /// From a file's name, its format, the sessions that it has events of, and what was done.
     #[must_use]
     pub fn new(file: &str, format: Option<Format>, sessions: Vec<String>, loaded: &Loaded) -> Self {
-        let left = |s: &Skipped| Left { line: s.line, reason: s.reason.clone() };
+        let left = |s: &Skipped| Left { line: s.line, byte: s.byte, reason: s.reason.clone() };
         Self {
             file: file.to_owned(),
             format: format.map(Format::name),
             sessions,
+            records: loaded.records,
             events: loaded.new + loaded.duplicates,
             new: loaded.new,
             duplicates: loaded.duplicates,
             branches: loaded.branches,
             skipped: loaded.skipped.iter().map(left).collect(),
             notes: loaded.notes.clone(),
+            timeless: loaded.timeless,
+            import: loaded.import,
+            changed: loaded.changed,
         }
     }
 }

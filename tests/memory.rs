@@ -1,4 +1,4 @@
-//! What an idle follower costs in memory. A program of its own: its allocator counts.
+//! What an idle follower costs in memory, and an import. A program of its own: its allocator counts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::alloc::System;
@@ -96,4 +96,40 @@ fn a_follower_that_stops_does_not_hold_what_was_committed_since() {
     let each = before.saturating_sub(HEAP.allocated()) / 100;
     println!("{each} bytes a follower that stopped");
     assert!(each < BYTES_EACH + 2_048, "{each} bytes a follower that stopped");
+}
+
+/// A record a line, each of about two kilobytes.
+fn transcript(path: &std::path::Path, records: usize) -> usize {
+    use std::io::Write;
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    let words = "word ".repeat(360);
+    let mut bytes = 0;
+    for n in 0..records {
+        let parent = if n == 0 { "null".to_owned() } else { format!("\"{:032x}\"", n - 1) };
+        let line = format!(
+            "{{\"sessionId\":\"s\",\"uuid\":\"{n:032x}\",\"parentUuid\":{parent},\"type\":\"user\",\"message\":{{\"content\":\"{words}\"}}}}\n"
+        );
+        file.write_all(line.as_bytes()).unwrap();
+        bytes += line.len();
+    }
+    file.flush().unwrap();
+    bytes
+}
+
+#[test]
+fn an_import_holds_a_part_of_its_file() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.jsonl");
+    let bytes = transcript(&path, 40_000);
+    let store = Store::builder().cache_bytes(1 << 20).open(folder.path().join("s.redb")).unwrap();
+    let before = HEAP.allocated();
+    let mut most = 0;
+    let loaded = retold::interop::load_file(&store, &path, &retold::interop::Options::default(), &mut |_| {
+        most = most.max(HEAP.allocated().saturating_sub(before));
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!(loaded.unwrap().new, 40_000);
+    println!("{most} bytes for a file of {bytes}");
+    assert!(most < bytes * 7 / 10, "{most} bytes for a file of {bytes}");
 }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use super::App;
 use super::failure::{Failure, Outcome};
-use super::import::{Files, report};
+use super::import_report::{Files, report};
 use super::output::Out;
 use super::progress::Progress;
 use crate::error::{Error, Result};
@@ -64,7 +64,7 @@ pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
 }
 
 fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lines<'_>) -> Outcome {
-    let (mut line, mut number, mut bytes) = (Vec::new(), 0, 0);
+    let (mut line, mut number, mut bytes, mut end) = (Vec::new(), 0, 0, 0);
     loop {
         line.clear();
         let read = (&mut from).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
@@ -73,10 +73,12 @@ fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lin
             return Ok(());
         }
         number += 1;
+        let byte = end + 1;
+        end += read;
         lines.progress.add(read as u64);
         if read as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
-            lines.skip(number, format!("is longer than {MAX_LINE_BYTES} bytes"));
-            skip_rest(&mut from).map_err(|e| Failure::file(lines.name, e))?;
+            lines.skip((number, byte), format!("is longer than {MAX_LINE_BYTES} bytes"));
+            end += skip_rest(&mut from).map_err(|e| Failure::file(lines.name, e))?;
             continue;
         }
         if line.trim_ascii().is_empty() {
@@ -87,10 +89,10 @@ fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lin
             .and_then(|text| parse_line(text, session).map_err(|e| e.to_string()))
             .and_then(|(place, event)| event.check().map(|()| (place, event)).map_err(|e| e.to_string()));
         match parsed {
-            Err(reason) => lines.skip(number, reason),
+            Err(reason) => lines.skip((number, byte), reason),
             Ok((place, event)) => {
                 bytes += line.len();
-                lines.waiting.push(Line { number, place, event });
+                lines.waiting.push(Line { number, byte, place, event });
             }
         }
         if lines.waiting.len() >= BATCH_LINES || bytes >= BATCH_BYTES {
@@ -100,7 +102,8 @@ fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lin
     }
 }
 
-fn skip_rest(from: &mut impl BufRead) -> io::Result<()> {
+fn skip_rest(from: &mut impl BufRead) -> io::Result<usize> {
+    let mut skipped = 0;
     loop {
         let found = from.fill_buf()?;
         let (used, end) = match found.iter().position(|b| *b == b'\n') {
@@ -108,14 +111,16 @@ fn skip_rest(from: &mut impl BufRead) -> io::Result<()> {
             None => (found.len(), found.is_empty()),
         };
         from.consume(used);
+        skipped += used;
         if end {
-            return Ok(());
+            return Ok(skipped);
         }
     }
 }
 
 struct Line {
     number: usize,
+    byte: usize,
     place: Place,
     event: NewEvent,
 }
@@ -132,10 +137,10 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn skip(&mut self, line: usize, reason: String) {
+    fn skip(&mut self, (line, byte): (usize, usize), reason: String) {
         self.loaded.records += 1;
         self.progress.aside(|| self.out.say(format!("{}:{line}: {reason}", self.name)));
-        self.loaded.skipped.push(Skipped { line, reason });
+        self.loaded.skipped.push(Skipped { line, byte, reason });
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -164,7 +169,7 @@ impl Lines<'_> {
                 Ok(())
             }
             (Err(e), [line]) if is_refusal(&e) => {
-                self.skip(line.number, e.to_string());
+                self.skip((line.number, line.byte), e.to_string());
                 Ok(())
             }
             (Err(e), lines) if is_refusal(&e) => {

@@ -7,7 +7,7 @@ use super::failure::Outcome;
 use super::style::{DIM, NAME};
 use super::table::{Table, cell};
 use super::view::short;
-use crate::event::SessionId;
+use crate::event::{BranchName, SessionId};
 use crate::store::BranchInfo;
 use crate::wire;
 
@@ -20,11 +20,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let session = SessionId::new(&args.session)?;
-    let branches = app.reading()?.branches(&session)?;
+    let store = app.reading()?;
+    let (branches, current) = (store.branches(&session)?, store.current(&session)?);
     let out = &mut app.out;
     if !out.is_table() {
         out.begin_list()?;
-        return branches.iter().try_for_each(|b| out.item(&wire::Branch::from(b)));
+        return branches.iter().try_for_each(|b| out.item(&wire::Branch::new(b, &current)));
     }
     let mut table =
         Table::new(&["BRANCH", "#FROM", "#HEAD", "#OWN EVENTS", "CREATED", "LAST EVENT"], out.width())
@@ -32,7 +33,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     for (stem, branch) in tree(&branches) {
         let from = branch.parent.as_ref().map(|(_, at)| format!("@{at}")).unwrap_or_default();
         let lines = table.row(vec![
-            cell(format!("{stem}{}", branch.place.branch)).style(NAME),
+            cell(format!("{stem}{}", named(branch, &current))).style(NAME),
             cell(from),
             cell(branch.head),
             cell(branch.events),
@@ -42,6 +43,13 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         out.lines(lines)?;
     }
     out.lines(table.lines())
+}
+
+/// A branch's name, and that it is current where that is not `main`.
+pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
+    let name = &branch.place.branch;
+    let is_told = name == current && *name != BranchName::main();
+    if is_told { format!("{name} (current)") } else { name.to_string() }
 }
 
 /// Branches under those that they were forked from, by fork point, each with the lines that lead to it.

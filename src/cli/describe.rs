@@ -1,13 +1,14 @@
 //! `retold describe`
 
 use super::App;
-use super::branches::tree;
+use super::branches::{named, tree};
+use super::current::Shown;
 use super::failure::Outcome;
 use super::span::{ago, amount, bar, of_phase, span, sparks, wrapped};
 use super::style::{BAD, DIM, HEADER, NAME, NOTICE, paint};
 use super::table::{Table, cell, clean, shorten};
 use super::view::{Events, View, count, grouped, of_branch, short};
-use crate::event::{Address, Event, Phase, Sequence, Timestamp};
+use crate::event::{Address, BranchName, Event, Phase, Sequence, Timestamp};
 use crate::limits::MAX_PAGE;
 use crate::project::builtin::{Board, Figures, Glance, Life, Stats, Track, Used};
 use crate::store::{BranchInfo, Query};
@@ -21,9 +22,9 @@ const ROWS: usize = 8;
   retold describe run-7               as it is now
   retold describe run-7/retry@12      as a branch was after an event")]
 pub(super) struct Args {
-    /// SESSION[/BRANCH][@SEQ]
+    /// SESSION[/BRANCH][@SEQ]; without a branch, the current one
     #[arg(value_name = "ADDRESS")]
-    address: Address,
+    address: Shown,
     /// So many of the last events
     #[arg(long, value_name = "N", default_value_t = ROWS)]
     events: usize,
@@ -32,8 +33,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let store = app.reading()?;
     let board = Board::new(&store, &app.catalogue()?)?;
-    let place = Address::from(args.address.place().clone());
-    let head = match args.address.sequence() {
+    let address = args.address.resolve(&store, &mut app.out)?;
+    let place = Address::from(address.place().clone());
+    let head = match address.sequence() {
         Some(sequence) => sequence,
         None => store.head(&place)?,
     };
@@ -41,6 +43,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let glance = board.glance(&at)?;
     let figures = store.project(Stats::of_sessions())?.state(at.session().as_str())?;
     let branches = store.branches(at.session())?;
+    let current = store.current(at.session())?;
     let spent = board.spent(at.session())?;
     let shown = args.events.min(MAX_PAGE);
     let first = Sequence::new(head.get().saturating_sub(shown as u64) + 1);
@@ -49,10 +52,17 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         n => store.events(Query::branch(place.clone())?.from(first).limit(n))?.collect::<Result<_, _>>()?,
     };
     if !app.out.is_table() {
-        return app.out.document(&Described::new(&at, &glance, &spent, &figures, &branches, &last));
+        return app.out.document(&Described::new(
+            &at,
+            &glance,
+            &spent,
+            &figures,
+            (&branches, &current),
+            &last,
+        ));
     }
     let view = of_branch(&store, &place)?;
-    Screen { app, now: Timestamp::now(), spent }.show(&at, &glance, &figures, &branches, &last, view)
+    Screen { app, now: Timestamp::now(), spent, current }.show(&at, &glance, &figures, &branches, &last, view)
 }
 
 /// Columns of the name before a line, with the gap.
@@ -63,6 +73,8 @@ struct Screen<'a> {
     now: Timestamp,
     /// By the session, over all its branches.
     spent: Used,
+    /// The session's current branch.
+    current: BranchName,
 }
 
 impl Screen<'_> {
@@ -304,7 +316,7 @@ impl Screen<'_> {
         let rows = tree(branches).into_iter().take(ROWS).map(|(stem, branch)| {
             let from = branch.parent.as_ref().map(|(_, at)| format!("@{at}")).unwrap_or_default();
             vec![
-                cell(format!("{stem}{}", branch.place.branch)).style(NAME),
+                cell(format!("{stem}{}", named(branch, &self.current))).style(NAME),
                 cell(from),
                 cell(branch.head),
                 cell(branch.last.map(|t| ago(t, self.now)).unwrap_or_default()).style(DIM),

@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::view::count;
 use crate::error::{Error, Result};
 use crate::event::SessionId;
-use crate::interop::{ExportError, Format, Scope, export, export_raw, export_sources};
+use crate::interop::{ExportError, Format, Scope, export, export_import, export_raw, export_sources};
 use crate::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -20,9 +20,11 @@ use crate::store::Store;
   retold export run-7 --to retold > run-7.jsonl
   retold export run-7/retry --to cloudevents --out retry.ndjson
   retold export --to source --out restored/
+  retold export --to source --import 3 > as-it-was.jsonl
 
-`source` gives back the files that were imported, byte for byte; several go to a folder, where files that are there \
-already are kept unless --force is given. The other formats write one \
+`source` gives back the files that were imported, byte for byte as they were the last time; several go to a folder, \
+where files that are there already are kept unless --force is given. `retold imports` lists earlier ones for --import. \
+Of a session, `source` gives the files that have events of it. The other formats write one \
 event a line, and a line where a branch begins, so that `retold import` makes the same sessions of them.")]
 pub(super) struct Args {
     /// A session with all its branches, or one branch; without it, everything
@@ -34,6 +36,9 @@ pub(super) struct Args {
     /// A file, or a folder for several [default: standard output]
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+    /// With --to source: the file as it was in this import
+    #[arg(long, value_name = "N")]
+    import: Option<u64>,
     /// Events as they were appended, whatever newer shapes there are: for a copy of the store
     #[arg(long)]
     raw: bool,
@@ -48,6 +53,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         && is_same(out, &app.store)
     {
         return Err(Failure::Usage(format!("{} is the store itself", out.display())));
+    }
+    if args.import.is_some() && (format.is_some() || args.place.is_some()) {
+        return Err(Failure::Usage("--import goes with --to source, and names no session".into()));
     }
     let scope = match args.place.as_deref() {
         None => Scope::All,
@@ -109,7 +117,10 @@ fn lines(
 
 fn sources(args: &Args, scope: &Scope, store: &Store, app: &mut App) -> Outcome {
     let mut progress = Progress::new(&app.out, "events", total(scope, store)?);
-    let (files, left) = export_sources(store, scope, &mut |done| progress.set(done))?;
+    let (files, left) = match args.import {
+        Some(number) => (vec![export_import(store, number)?], 0),
+        None => export_sources(store, scope, &mut |done| progress.set(done))?,
+    };
     drop(progress);
     if left > 0 {
         app.out.note(format!("{} left out: not imported from a file", count(left as u64, "event")));

@@ -92,6 +92,7 @@ fn hint(e: &Error) -> Option<String> {
         Error::Differs { what: "consumer", name, .. } => {
             format!("`retold consumer show {name}` shows its settings; `retold consumer rm` removes it")
         }
+        Error::NotFound { what: "import", .. } => "`retold imports` lists those there are".into(),
         Error::NotFound { what: "timer", .. } => {
             "`retold timers ls` lists those that wait; one that fired is in its session".into()
         }

@@ -3,14 +3,15 @@
 use super::App;
 use super::failure::Outcome;
 use super::style::{NAME, paint};
-use crate::event::Address;
+use crate::event::{Address, BranchName};
 use crate::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   retold fork run-7@12 retry            run-7/retry shares events 1 to 12, and goes on with 13
 
-Nothing is copied: a fork costs the same whatever the history.")]
+Nothing is copied: a fork costs the same whatever the history. Without a branch it leaves main, whichever branch is \
+the current one.")]
 pub(super) struct Args {
     /// The last event that is shared; without @SEQ, the branch's head
     #[arg(value_name = "SESSION[/BRANCH]@SEQ")]
@@ -22,12 +23,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let address: Address = args.address.parse()?;
-    crate::event::BranchName::new(&args.name)?;
+    BranchName::new(&args.name)?;
     let store = app.changing()?;
     let branch = store.fork(&address, &args.name)?;
     store.close()?;
     if !app.out.is_table() {
-        return app.out.document(&wire::Branch::from(&branch));
+        return app.out.document(&wire::Branch::new(&branch, &BranchName::main()));
     }
     app.out.line(format!("{} begins after {}@{}", paint(NAME, &branch.place), address.place(), branch.head))
 }

@@ -8,7 +8,7 @@ use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
 use super::view::grouped;
-use crate::event::{Phase, Timestamp};
+use crate::event::{BranchName, Phase, Timestamp};
 use crate::limits::MAX_LISTING;
 use crate::project::builtin::{Board, Card};
 use crate::store::SessionInfo;
@@ -20,7 +20,7 @@ use crate::wire::SessionCard;
   retold ls --status running --since 1h        at work, with an event in the last hour
   retold ls --sort tokens --limit 10           the ten that took the most tokens
 
-Status and progress are those of the branch main; tokens, dollars and errors those of all branches, each event once.")]
+Status and progress are those of the current branch, which is named when it is not main; tokens, dollars and errors those of all branches, each event once.")]
 pub(super) struct Args {
     /// That are in this phase: created, running, paused, waiting, completed, failed, stopped, cancelled, deleted, or none;
     /// several widen
@@ -132,10 +132,14 @@ fn show(cards: &[Card], all: usize, app: &mut App) -> Outcome {
 
 fn row(card: &Card, now: Timestamp) -> Vec<Cell> {
     let some = |value: f64| cell(if value == 0.0 { String::new() } else { amount(value) });
+    let name = match card.info.current == BranchName::main() {
+        true => card.info.session.to_string(),
+        false => format!("{}/{}", card.info.session, card.info.current),
+    };
     let status = card.phase.map_or(cell("-").style(DIM), |p| cell(p).style(of_phase(p)));
     let progress = card.fraction.map(|f| format!("{} {:>3.0}%", bar(f, 8), f * 100.0)).unwrap_or_default();
     vec![
-        cell(&card.info.session).style(NAME),
+        cell(name).style(NAME),
         status,
         cell(progress),
         cell(grouped(card.info.events)),

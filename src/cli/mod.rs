@@ -1,11 +1,13 @@
 //! The program `retold`: one file a verb, and one place that prints.
 
+mod adopt;
 mod alerts;
 mod append;
 mod append_lines;
 mod branches;
 mod completions;
 mod consumer;
+mod current;
 mod demo;
 mod describe;
 mod diff;
@@ -17,7 +19,11 @@ mod failure;
 mod fork;
 mod get;
 mod import;
+mod import_files;
+mod import_report;
+mod imports;
 mod info;
+mod interrupt;
 mod letters;
 mod ls;
 mod man;
@@ -163,6 +169,8 @@ enum Verb {
     Diff(diff::Args),
     /// Append a branch's own events to the branch it was forked from
     Promote(promote::Args),
+    /// Make a branch the current one of its session: what verbs show that are given only the session
+    Adopt(adopt::Args),
     /// Print the state that a projection folds: of a branch at any event or time, a session, a key
     State(state::Args),
     /// Compare two states of a projection
@@ -183,6 +191,8 @@ enum Verb {
     Timers(timers::Args),
     /// Take in sessions that other programs wrote
     Import(import::Args),
+    /// List what was imported, and how files have changed since
+    Imports(imports::Args),
     /// Write events for other programs, or give imported files back
     Export(export::Args),
     /// Check everything that is stored
@@ -343,6 +353,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Fork(args) => fork::run(&args, app),
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
+        Verb::Adopt(args) => adopt::run(&args, app),
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),
         Verb::Timeline(args) => timeline::run(&args, app),
@@ -353,6 +364,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Letters(args) => letters::run(&args, app),
         Verb::Timers(args) => timers::run(args, app),
         Verb::Import(args) => import::run(&args, app),
+        Verb::Imports(args) => imports::run(&args, app),
         Verb::Export(args) => export::run(&args, app),
         Verb::Verify(args) => verify::run(&args, app),
         Verb::Types(args) => types::run(&args, app),

@@ -25,6 +25,15 @@ impl Progress {
         Self { what, total, done: 0, begun: Instant::now(), bar: None, drawn: out.may_draw() }
     }
 
+    /// For work of which one does not know how long it takes: drawn from the start.
+    pub(super) fn at_once(out: &Out, what: &'static str, total: Option<u64>) -> Self {
+        let mut progress = Self::new(out, what, total);
+        if progress.drawn {
+            progress.bar = Some(progress.draw());
+        }
+        progress
+    }
+
     /// For work that prints as it goes: a bar would be drawn between lines that go to the same terminal.
     pub(super) fn beside(out: &Out, what: &'static str, total: Option<u64>) -> Self {
         let mut progress = Self::new(out, what, total);

@@ -12,7 +12,7 @@ use crate::wire::AppendedMany;
   retold promote run-7/retry            main goes on with retry's own events
 
 The parent must not have moved since the fork; otherwise nothing is written and the exit code is 3. The branch \
-itself stays. Promoting again writes nothing.")]
+itself stays. Promoting again writes nothing. If the branch was the current one of its session, its parent is now.")]
 pub(super) struct Args {
     /// The branch that did better
     #[arg(value_name = "SESSION/BRANCH")]

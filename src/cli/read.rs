@@ -1,18 +1,18 @@
 //! `retold read`
 
 use super::App;
+use super::current::Shown;
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
 use super::select::Select;
 use super::view::{Events, View, of_branch};
 use crate::error::Error;
-use crate::event::Address;
 use crate::store::Query;
 use crate::wire::Exit;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold read run-7                     everything on main
+  retold read run-7                     everything on its current branch: main, unless another was adopted
   retold read run-7/retry@20            a fork, its inherited events first, up to event 20
   retold read run-7 --reverse --limit 5
   retold read run-7 --type 'tool.**' --since 2026-02-03T00:00:00Z
@@ -47,12 +47,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, app: &mut App) -> Outcome {
-    let address = args.address.as_deref().map(str::parse::<Address>).transpose()?;
+    let shown = args.address.as_deref().map(str::parse::<Shown>).transpose()?;
+    let filter = args.select.filter(app)?;
+    let store = app.reading()?;
+    let address = shown.map(|shown| shown.resolve(&store, &mut app.out)).transpose()?;
     let mut query = match &address {
         Some(address) => Query::branch(address)?,
         None => Query::all(),
     };
-    query = query.from(args.from.or(args.from_position).unwrap_or(1)).filter(args.select.filter(app)?);
+    query = query.from(args.from.or(args.from_position).unwrap_or(1)).filter(filter);
     if let Some(to) = args.to {
         query = query.to(to);
     }
@@ -65,7 +68,6 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     if args.raw {
         query = query.raw();
     }
-    let store = app.reading()?;
     let view = match &address {
         Some(address) => of_branch(&store, address)?,
         None => View::All,

@@ -1,6 +1,7 @@
 //! `retold state`
 
 use super::App;
+use super::current::Shown;
 use super::failure::Outcome;
 use super::projections::find;
 use super::style::{DIM, NAME, of_kind, paint};
@@ -21,7 +22,7 @@ pub(super) struct Args {
     /// The projection
     #[arg(value_name = "PROJECTION")]
     projection: String,
-    /// SESSION[/BRANCH][@SEQ]; the key for a projection by key
+    /// SESSION[/BRANCH][@SEQ], without a branch the current one; the key for a projection by key
     #[arg(value_name = "ADDRESS")]
     of: String,
     /// After the last event that was recorded by this time
@@ -37,11 +38,16 @@ type States = Projected<serde_json::Value>;
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let projection = find(&args.projection, app)?;
     let at = args.at.as_deref().map(str::parse::<Timestamp>).transpose()?;
-    let states = app.reading()?.project_dyn(projection)?;
+    let store = app.reading()?;
+    let states = store.project_dyn(projection)?;
+    let of = match states.scope() {
+        Scope::Branch => args.of.parse::<Shown>()?.resolve(&store, &mut app.out)?.to_string(),
+        _ => args.of.clone(),
+    };
     if args.history {
-        return show_history(app, history(&states, &args.of)?);
+        return show_history(app, history(&states, &of)?);
     }
-    let reading = reading(&states, &args.of, at)?;
+    let reading = reading(&states, &of, at)?;
     if !app.out.is_table() {
         return app.out.document(&wire::State::new(states.name(), &reading));
     }

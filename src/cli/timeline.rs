@@ -7,13 +7,14 @@ mod svg;
 use std::path::PathBuf;
 
 use super::App;
+use super::current::Shown;
 use super::draft::Draft;
 use super::failure::Outcome;
 use super::style::{DIM, paint};
 use super::table::clean;
 use super::view::{count, grouped};
 use crate::error::Error;
-use crate::event::Address;
+use crate::event::BranchName;
 use crate::project::{Lasting, Timeline};
 use crate::store::Query;
 use crate::wire::Laid;
@@ -33,7 +34,7 @@ Examples:
   retold timeline run-7 --svg run-7.svg"
 )]
 pub(super) struct Args {
-    /// SESSION[/BRANCH][@SEQ]
+    /// SESSION[/BRANCH][@SEQ]; without a branch, the current one
     #[arg(value_name = "ADDRESS")]
     of: String,
     /// Only entities of this kind: task, tool, plan, run, …
@@ -58,9 +59,10 @@ struct Chart<'a> {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let address: Address = args.of.parse()?;
+    let shown: Shown = args.of.parse()?;
     let mut timeline = Timeline::new(app.catalogue()?);
     let store = app.reading()?;
+    let address = shown.resolve(&store, &mut app.out)?;
     if address.sequence().is_some_and(|n| store.head(address.clone()).is_ok_and(|head| head < n)) {
         return Err(Error::not_found("event", address).into());
     }
@@ -68,7 +70,8 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         timeline.take(&event?);
     }
     timeline.close();
-    let title = clean(&args.of);
+    let is_main = *address.branch() == BranchName::main();
+    let title = clean(&if is_main { args.of.clone() } else { address.to_string() });
     if !app.out.is_table() && args.svg.is_none() {
         return app.out.document(&Laid::new(title, &timeline));
     }

@@ -12,7 +12,7 @@ use crate::event::{BranchName, Event, EventId, Invalid, NewEvent, Place, Session
 use super::fields::Fields;
 use super::own::{self, Forked, number, parsed, text};
 use super::plan::{Added, Body, Builder, Draft};
-use super::{Format, Input, Plan, ids, json, names, pieces, source};
+use super::{Format, Input, Sketch, ids, json, names, source};
 
 /// Their kinds that mean the same as a type of ours.
 pub(super) const KINDS: [(&str, &str); 31] = [
@@ -77,15 +77,14 @@ impl Places {
     }
 }
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::documents(input.bytes, is_record);
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut places = Places::default();
-    for piece in &pieces.all {
-        let read = piece
-            .text
+    for piece in &input.pieces.all {
+        let read = input
+            .text(piece)
             .as_deref()
-            .map_err(|e| e.to_string())
+            .map_err(Clone::clone)
             .and_then(Fields::parse)
             .and_then(|f| record(&f, input.options.session.as_ref()).map_err(|e| e.to_string()));
         let read = match read {
@@ -109,7 +108,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
             begin_branch(&mut plan, order, &read, &mut places);
         }
     }
-    Ok(plan.finish(pieces.tail))
+    Ok(plan.finish())
 }
 
 /// Forks the branch that a record creates. When the event that it leaves after is not in this file, the branch

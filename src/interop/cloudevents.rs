@@ -1,7 +1,8 @@
 //! CloudEvents 1.0 in JSON: a lone event, a batch, or one a line.
 //!
 //! The payload is the event's data. The attributes that have a place in an event of ours go there, all others into
-//! metadata. Lines that we print carry the attribute `retold` and come back as the events they were.
+//! metadata; so does an `id` that is none of ours, as `source.id`, and it is printed again. Lines that we print carry the
+//! attribute `retold` and come back as the events they were.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,12 @@ use crate::limits::MAX_KIND_BYTES;
 use super::fields::{self, Fields};
 use super::own::{self, Forked, add_fork, number, parsed, text};
 use super::plan::{Body, Draft};
-use super::{Input, Plan, ids, json, names, pieces};
+use super::{Input, Sketch, ids, json, names, source};
 
 /// The attribute that marks our own lines.
 const MARK: &str = "retold";
+/// The attribute that has our id, on lines whose `id` is the producer's.
+const OWN_ID: &str = "eventid";
 /// What `source` says, which must not be empty, when the event has none or one that is not a URI reference.
 const NO_SOURCE: &str = "/retold";
 /// The type of the line that says where a branch begins.
@@ -52,12 +55,12 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     f.has("specversion") && f.has("type")
 }
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::documents(input.bytes, is_record);
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let fallback = input.session_or_stem()?;
-    for piece in &pieces.all {
-        let record = piece.text.as_deref().map_err(|e| e.to_string()).and_then(|text| {
+    for piece in &input.pieces.all {
+        let text = input.text(piece);
+        let record = text.as_deref().map_err(Clone::clone).and_then(|text| {
             let f = Fields::parse(text)?;
             Ok((text, f))
         });
@@ -86,7 +89,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
             Err(e) => plan.skip(piece, e.to_string()),
         }
     }
-    Ok(plan.finish(pieces.tail))
+    Ok(plan.finish())
 }
 
 fn is_ours(f: &Fields<'_>) -> bool {
@@ -110,8 +113,14 @@ pub(crate) fn parse_one(f: &Fields<'_>, session: Option<&SessionId>) -> Result<(
     if event.kind != kind {
         event.metadata.insert(TYPE.to_owned(), kind);
     }
-    event.id =
-        id.parse().unwrap_or_else(|_| ids::derived(ids::CLOUD_EVENTS, &[source.as_bytes(), id.as_bytes()]));
+    let own = if is_ours(f) { parsed::<EventId>(f, OWN_ID)? } else { None };
+    match own.map_or_else(|| id.parse(), Ok) {
+        Ok(id) => event.id = id,
+        Err(_) => {
+            event.id = derived_id(&source, &id);
+            event.metadata.insert(source::ID.to_owned(), id);
+        }
+    }
     event.source = match (is_ours(f), text(f, "sourcename")?) {
         (_, Some(name)) => name.into(),
         (true, None) if source == NO_SOURCE => "".into(),
@@ -138,14 +147,15 @@ fn extensions(event: &mut NewEvent, f: &Fields<'_>) {
     let ours = is_ours(f);
     for (name, raw) in f.iter().filter(|(n, raw)| !TAKEN.contains(n) && raw.get() != "null") {
         match name {
-            _ if ours && ASSIGNED.contains(&name) => continue,
+            _ if ours && (ASSIGNED.contains(&name) || name == OWN_ID) => continue,
             "causation" if let Ok(Some(cause)) = parsed::<EventId>(f, "causation") => {
                 event.causation = Some(cause);
             }
             "priority" if let Ok(Some(priority)) = number(f, "priority") => event.priority = priority,
             "version" if ours && let Ok(Some(version)) = number(f, "version") => event.version = version,
             _ => {
-                let value = f.scalar(name).map_or_else(|| raw.get().to_owned(), |v| v.into_owned());
+                let value =
+                    fields::string(raw.get()).map_or_else(|| raw.get().to_owned(), |v| v.into_owned());
                 event.metadata.insert(name.to_owned(), value);
             }
         }
@@ -198,6 +208,11 @@ fn required(f: &Fields<'_>, name: &'static str) -> Result<String, Invalid> {
     text(f, name)?.filter(|t| !t.is_empty()).ok_or_else(|| Invalid::new(name, "is missing"))
 }
 
+/// Producers promise that source and id together are one event.
+fn derived_id(source: &str, id: &str) -> EventId {
+    ids::derived(ids::CLOUD_EVENTS, &[source.as_bytes(), id.as_bytes()])
+}
+
 /// The type as it is, if it is legal here; otherwise the one that is known by that name, or each of its parts made so.
 fn legal_kind(kind: &str) -> String {
     if check_kind(kind).is_ok() {
@@ -228,9 +243,14 @@ fn forked(f: &Fields<'_>, fallback: &SessionId) -> Result<Forked, Invalid> {
 pub(crate) fn print(event: &Event, out: &mut Vec<u8>) {
     let source = event.source().filter(|s| is_uri_reference(s) && *s != NO_SOURCE);
     out.extend_from_slice(b"{\"specversion\":\"1.0\"");
-    json::text("id", Some(&event.id().to_string()), out);
+    let own = event.id().to_string();
+    // One that another event shares, under the same source, would make the two one.
+    let is_its = |id: &&str| derived_id(event.source().unwrap_or_default(), id) == event.id();
+    let given = event.meta(source::ID).filter(is_its);
+    json::text("id", Some(given.unwrap_or(&own)), out);
     json::text("source", Some(source.unwrap_or(NO_SOURCE)), out);
     json::text("type", Some(event.kind()), out);
+    json::text(OWN_ID, given.map(|_| own.as_str()), out);
     json::text("subject", Some(&event.address().to_string()), out);
     json::text("time", Some(&event.occurred().to_string()), out);
     json::text(MARK, Some("1"), out);
@@ -354,6 +374,35 @@ mod tests {
                 format!("{new:?}").replace("trusted: true", "trusted: false")
             );
         }
+    }
+
+    #[test]
+    fn the_producers_id_is_kept_and_printed_again() {
+        let line = r#"{"specversion":"1.0","id":"A-1","source":"/s","type":"t","session":"s"}"#;
+        let (_, event) = crate::interop::parse_line(line, None).unwrap();
+        assert_eq!(event.metadata["source.id"], "A-1");
+        let mut out = Vec::new();
+        print(&recorded("s/main", 1, &event), &mut out);
+        let printed = String::from_utf8(out).unwrap();
+        assert!(printed.contains(r#""id":"A-1","source":"/s""#), "{printed}");
+        let (_, back) = crate::interop::parse_line(&printed, None).unwrap();
+        assert_eq!((back.id, &back.metadata), (event.id, &event.metadata));
+        // Another event under the same source and id is printed under its own.
+        let other = event.clone().with_id(EventId::new());
+        let mut out = Vec::new();
+        print(&recorded("s/main", 2, &other), &mut out);
+        assert!(String::from_utf8(out).unwrap().contains(&format!(r#""id":"{}""#, other.id)));
+        let ours = r#"{"specversion":"1.0","id":"019bfc23-5c32-7791-ae30-aa4b590df541","source":"/s","type":"t","session":"s"}"#;
+        let (_, event) = crate::interop::parse_line(ours, None).unwrap();
+        assert!(!event.metadata.contains_key("source.id"));
+    }
+
+    #[test]
+    fn an_empty_extension_stays_empty() {
+        let line = r#"{"specversion":"1.0","id":"1","source":"a","type":"t","session":"s","ext":"","n":0,"o":{"a":""}}"#;
+        let (_, event) = crate::interop::parse_line(line, None).unwrap();
+        let said = |name: &str| event.metadata[name].clone();
+        assert_eq!([said("ext"), said("n"), said("o")], ["", "0", r#"{"a":""}"#]);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Writing out what a store holds, in a format that other programs, or another store, take in.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
 use crate::error::{Error, Result};
 use crate::event::{Address, MAIN, Place, Sequence, SessionId};
 use crate::store::{BranchInfo, Query, Store};
 
-use super::{Files, Forked, Format, SourceFile, print, print_fork};
+use super::imports::{Import, Kept, imports};
+use super::{Files, Forked, Format, SourceFile, print, print_fork, source};
 
 /// What is written out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,8 +118,8 @@ fn announce(
     Ok(())
 }
 
-/// The files that imported events came from, and how many events came from no file. `progress` is told the number of
-/// events done.
+/// The files that imported events came from, each as it was when it was imported last, and how many events came from no
+/// file. Of a session, these are the files that have events of it. `progress` is told the number of events done.
 ///
 /// # Errors
 /// As [`Store::read`].
@@ -129,16 +130,58 @@ pub fn export_sources(
 ) -> Result<(Vec<SourceFile>, usize)> {
     let mut files = Files::default();
     let mut done = 0;
+    let view = store.reader()?.marks()?;
+    let (mut latest, mut known) = (BTreeMap::new(), HashSet::new());
+    if !matches!(scope, Scope::Branch(_)) {
+        for import in imports(store)? {
+            if !matches!(scope, Scope::Session(session) if !import.is_of(session)) {
+                known.extend(import.events(&view)?);
+                latest.insert(import.path.clone(), import);
+            }
+        }
+    }
     for query in queries(store, scope)? {
         // A file is given back as it came.
         for event in store.events(query.raw())? {
-            files.add(&event?);
+            let event = event?;
+            if !known.contains(&event.id()) {
+                files.add(&event);
+            }
             done += 1;
             progress(done);
         }
     }
     let unsourced = files.unsourced();
-    Ok((files.finish(), unsourced))
+    let mut out = files.finish();
+    let names = source::distinct(latest.keys().map(String::as_str), out.iter().map(|f| f.name.clone()));
+    for (import, name) in latest.values().zip(names) {
+        out.push(put_together(store, import, name)?);
+    }
+    out.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((out, unsourced))
+}
+
+/// A file as it was in the import with this number.
+///
+/// # Errors
+/// [`Error::NotFound`] when there was no such import; as [`Store::read`].
+pub fn export_import(store: &Store, number: u64) -> Result<SourceFile> {
+    let import = super::import(store, number)?;
+    let name = source::safe(import.file_name());
+    put_together(store, &import, name)
+}
+
+fn put_together(store: &Store, import: &Import, name: String) -> Result<SourceFile> {
+    let view = store.reader()?.marks()?;
+    let mut bytes = Vec::with_capacity(import.bytes);
+    import.parts(&view, &mut |part| {
+        match part {
+            Kept::Bytes(part) => bytes.extend_from_slice(&part),
+            Kept::Event(id) => source::write_body(store.get_raw(id)?.record(), &mut bytes),
+        }
+        Ok(())
+    })?;
+    Ok(SourceFile { name, bytes, records: import.records })
 }
 
 fn queries(store: &Store, scope: &Scope) -> Result<Vec<Query>> {

@@ -3,6 +3,7 @@ use std::str::FromStr;
 
 use crate::event::Invalid;
 
+use super::content::Content;
 use super::fields::Fields;
 use super::{aios, claude_code, cloudevents, openhands, own, pieces, temporal};
 
@@ -55,12 +56,16 @@ impl Format {
     /// differ there.
     #[must_use]
     pub fn detect(_name: &str, bytes: &[u8]) -> Option<Self> {
-        let first = pieces::documents(bytes, |f| Self::of_record(f).is_some());
-        let records = first.all.iter().take(LOOK_AT).filter_map(|p| p.text.as_ref().ok());
-        records.filter_map(|text| Fields::parse(text).ok()).find_map(|f| Self::of_record(&f))
+        Self::detect_in(&Content::memory(bytes::Bytes::copy_from_slice(bytes)))
     }
 
-    fn of_record(f: &Fields<'_>) -> Option<Self> {
+    pub(crate) fn detect_in(content: &Content) -> Option<Self> {
+        let first = pieces::cut_first(content, |f| Self::of_record(f).is_some(), LOOK_AT);
+        let records = first.all.iter().filter_map(|p| first.text(p, content).ok());
+        records.filter_map(|text| Self::of_record(&Fields::parse(&text).ok()?)).next()
+    }
+
+    pub(super) fn of_record(f: &Fields<'_>) -> Option<Self> {
         type Test = fn(&Fields<'_>) -> bool;
         let tests: [(Self, Test); 6] = [
             (Self::CloudEvents, cloudevents::is_record),

@@ -20,6 +20,7 @@ pub(crate) const AIOS: Uuid = namespace(5);
 pub(crate) const CLAUDE_CODE: Uuid = namespace(6);
 pub(crate) const OPEN_HANDS: Uuid = namespace(7);
 pub(crate) const TEMPORAL: Uuid = namespace(8);
+pub(crate) const IMPORTS: Uuid = namespace(9);
 
 /// The id of what these parts name. Each part goes with its length: `["ab", "c"]` is not `["a", "bc"]`.
 pub(crate) fn derived(namespace: Uuid, parts: &[&[u8]]) -> EventId {

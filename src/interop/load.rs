@@ -1,12 +1,20 @@
 //! Carrying out a plan: what the store has already is recognised, the rest goes in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{ControlFlow, Range};
 
-use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Expect, NewEvent, Place};
-use crate::store::{Batch, Store};
+use bytes::Bytes;
 
-use super::{Plan, Skipped, Step, variant};
+use crate::error::Result;
+use crate::event::{Address, BranchName, Expect, NewEvent, Place, SessionId};
+use crate::limits::MAX_IMPORT_LOOSE_BYTES;
+use crate::store::{Batch, Marks, Store, current_mark};
+
+use super::homes::{Fate, Homes};
+use super::imports::{self, Changed, Done};
+use super::live::Item;
+use super::sketch::{Sketch, event};
+use super::{Plan, Skipped};
 
 /// Events in one append; a file that has more is taken in several.
 const BATCH_EVENTS: usize = 2_000;
@@ -27,110 +35,168 @@ pub struct Loaded {
     pub branches: usize,
     /// Records that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What was kept, but not such that the whole file can be given back.
+    /// What else is worth knowing of the file.
     pub notes: Vec<String>,
+    /// Events of the file that say no time, and have that of the import; 0 when nothing was new.
+    pub timeless: usize,
+    /// The number of this import; none when the file is as it was the last time.
+    pub import: Option<u64>,
+    /// It was stopped: how many events the file has. Those that were appended are `new` and `duplicates`.
+    pub stopped: Option<usize>,
+    /// How the file has changed since it was imported the last time.
+    pub changed: Option<Changed>,
 }
 
 /// Appends what a plan holds and the store does not. Doing it again adds nothing; after a crash it goes on where it
 /// was. `progress` is told the number of events done.
 ///
+/// The branch that the plan says was written last becomes the [current](Store::current) one of its session when it
+/// has something new, or when none was chosen before.
+///
 /// # Errors
 /// Those of [`Store::append`] and [`Store::fork`]. What was appended before stays.
 pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Result<Loaded> {
+    let bytes = plan.origin.bytes.clone().unwrap_or_default();
+    let read = |range: Range<usize>| match bytes.get(range.clone()) {
+        Some(_) => bytes.slice(range),
+        None => Bytes::new(),
+    };
+    let mut go_on = |done| {
+        progress(done);
+        ControlFlow::Continue(())
+    };
+    load_from(store, Sketch::of(plan), (bytes.len(), &read), &mut go_on)
+}
+
+/// [`load`] of a plan whose file is elsewhere: so many bytes, read like this. `progress` says whether to go on; where it
+/// does not, what was appended stays, and importing the file again goes on from there.
+pub(crate) fn load_from(
+    store: &Store,
+    sketch: Sketch,
+    (bytes, read): (usize, &dyn Fn(Range<usize>) -> Bytes),
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Loaded> {
+    let total = sketch.events();
+    let places = sketch.places();
+    let (branches, homes) = (places.len(), Homes::survey(store, &sketch, read)?);
+    let sessions: BTreeSet<String> = places.iter().map(|p| p.session.to_string()).collect();
+    let sessions = sessions.into_iter().collect();
+    let Sketch { plan, entries, spool } = sketch;
     let mut loader = Loader {
         store,
-        moved: HashMap::new(),
+        homes,
+        current: plan.current.clone(),
+        gained: BTreeSet::new(),
         waiting: Vec::new(),
         events: 0,
         bytes: 0,
         done: 0,
         progress,
-        loaded: Loaded {
-            records: plan.records,
-            duplicates: plan.duplicates,
-            branches: plan.places().len(),
-            ..Loaded::default()
-        },
+        stopped: false,
+        loaded: Loaded { records: plan.records, duplicates: plan.duplicates, branches, ..Loaded::default() },
     };
-    for step in plan.steps {
-        match step {
-            Step::Append { place, events } => loader.append(&place, events)?,
-            Step::Fork { place, parent, at } => loader.fork(place, parent, at)?,
+    for entry in entries {
+        match entry.item {
+            Item::Event(planned) => {
+                let load = || event(spool.as_ref(), planned, read);
+                loader.append(&entry.place, load)?;
+            }
+            Item::Fork { .. } if loader.homes.is_stored(&entry.place) => {}
+            Item::Fork { .. } => {
+                loader.begin(&entry.place)?;
+            }
+        }
+        if loader.stopped {
+            break;
         }
     }
     loader.flush()?;
-    Ok(Loaded { skipped: plan.skipped, notes: plan.notes, ..loader.loaded })
+    if loader.stopped && loader.done < total {
+        return Ok(Loaded { stopped: Some(total), ..loader.loaded });
+    }
+    loader.choose()?;
+    let timeless = if loader.loaded.new > 0 { plan.timeless } else { 0 };
+    let mut loaded = Loaded { skipped: plan.skipped, notes: plan.notes, timeless, ..loader.loaded };
+    let mut origin = plan.origin;
+    loader.homes.rename(&mut origin.layout);
+    let loose = origin.layout.loose_bytes();
+    if loose > MAX_IMPORT_LOOSE_BYTES {
+        let what = format!(
+            "{loose} bytes are in no event, too many to keep: the file cannot be given back as it is"
+        );
+        loaded.notes.push(what);
+    }
+    let done = Done { origin: &origin, format: plan.format, sessions, records: plan.records, bytes };
+    if let Some((number, changed)) = imports::note(store, &done, read)? {
+        (loaded.import, loaded.changed) = (Some(number), changed);
+    }
+    Ok(loaded)
 }
 
 struct Loader<'a> {
     store: &'a Store,
-    /// Events that went in under another id, because theirs was taken by other content.
-    moved: HashMap<EventId, EventId>,
+    homes: Homes<'a>,
+    /// The line of each session that was written last.
+    current: BTreeMap<SessionId, BranchName>,
+    /// Sessions where that line has an event that waits.
+    gained: BTreeSet<SessionId>,
     waiting: Vec<(Place, Vec<NewEvent>)>,
     events: usize,
     bytes: usize,
     done: usize,
-    progress: &'a mut dyn FnMut(usize),
+    progress: &'a mut dyn FnMut(usize) -> ControlFlow<()>,
+    stopped: bool,
     loaded: Loaded,
 }
 
 impl Loader<'_> {
-    fn append(&mut self, place: &Place, events: Vec<NewEvent>) -> Result<()> {
-        for event in events {
-            self.done += 1;
-            let Some(event) = self.fresh(event)? else {
-                self.loaded.duplicates += 1;
-                continue;
-            };
-            self.events += 1;
-            self.bytes += event.payload.len();
-            match self.waiting.last_mut() {
-                Some((last, events)) if last == place => events.push(event),
-                _ => self.waiting.push((place.clone(), vec![event])),
+    fn append(&mut self, line: &Place, load: impl FnOnce() -> Result<NewEvent>) -> Result<()> {
+        self.done += 1;
+        let Fate::New(id) = self.homes.next() else {
+            self.loaded.duplicates += 1;
+            if self.done.is_multiple_of(BATCH_EVENTS) {
+                self.tell();
             }
-            if self.events >= BATCH_EVENTS || self.bytes >= BATCH_BYTES {
-                self.flush()?;
-            }
+            return Ok(());
+        };
+        let place = self.begin(line)?;
+        if self.current.get(&line.session) == Some(&line.branch) && !self.gained.contains(&line.session) {
+            self.gained.insert(line.session.clone());
+        }
+        let event = load()?.with_id(id);
+        self.events += 1;
+        self.bytes += event.payload.len();
+        match self.waiting.last_mut() {
+            Some((last, events)) if *last == place => events.push(event),
+            _ => self.waiting.push((place, vec![event])),
+        }
+        if self.events >= BATCH_EVENTS || self.bytes >= BATCH_BYTES {
+            self.flush()?;
         }
         Ok(())
     }
 
-    /// The event under the id that it will have; `None` when the store has it.
-    fn fresh(&mut self, event: NewEvent) -> Result<Option<NewEvent>> {
-        let id = event.id;
-        let Some(found) = self.recorded(id)? else { return Ok(Some(event)) };
-        if found == event.payload {
-            return Ok(None);
-        }
-        let other = variant(id, &event.payload);
-        self.moved.insert(id, other);
-        Ok(self.recorded(other)?.is_none().then(|| event.with_id(other)))
+    fn tell(&mut self) {
+        self.stopped |= (self.progress)(self.done).is_break();
     }
 
-    fn recorded(&self, id: EventId) -> Result<Option<bytes::Bytes>> {
-        match self.store.get(id) {
-            Ok(event) => Ok(Some(event.payload_bytes())),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(e),
+    /// The branch of a line; a new one is made, when what it leaves is in the store.
+    fn begin(&mut self, line: &Place) -> Result<Place> {
+        if let Some(place) = self.homes.of(line) {
+            return Ok(place.clone());
         }
-    }
-
-    /// A branch that is there from an earlier import of the same file is gone on with.
-    fn fork(&mut self, place: Place, parent: Place, at: Option<EventId>) -> Result<()> {
         self.flush()?;
-        let at = match at {
-            None => 0.into(),
-            Some(id) => self.store.get(self.moved.get(&id).copied().unwrap_or(id))?.sequence(),
-        };
-        match self.store.fork(Address::from(parent).at(at), place.branch.as_str()) {
-            Ok(_) | Err(Error::Exists { .. }) => Ok(()),
-            Err(e) => Err(e),
-        }
+        self.homes.begin(line)
     }
 
+    /// The choice goes with the first events that it is about: after a crash there are both or neither.
     fn flush(&mut self) -> Result<()> {
         if self.events > 0 {
-            let mut batch = Batch::new();
+            let mut marks = Marks::new();
+            for session in std::mem::take(&mut self.gained) {
+                marks.extend(self.choice(&session, true)?);
+            }
+            let mut batch = Batch::new().marks(marks);
             for (place, events) in std::mem::take(&mut self.waiting) {
                 batch = batch.add(Address::from(place), Expect::Any, events)?;
             }
@@ -138,7 +204,29 @@ impl Loader<'_> {
             self.loaded.new += self.events;
             (self.events, self.bytes) = (0, 0);
         }
-        (self.progress)(self.done);
+        self.tell();
         Ok(())
+    }
+
+    /// What makes the live line of a session its current branch, where it is not. A choice that was made before
+    /// stands, unless the line has something `new`.
+    fn choice(&self, session: &SessionId, new: bool) -> Result<Marks> {
+        let Some(live) = self.current.get(session) else { return Ok(Marks::new()) };
+        let line = Place::new(session.clone(), live.clone());
+        let Some(place) = self.homes.of(&line) else { return Ok(Marks::new()) };
+        let chosen = self.store.reader()?.current(session)?;
+        let stands = match &chosen {
+            Some(branch) => !new || *branch == place.branch,
+            None => place.branch == BranchName::main(),
+        };
+        Ok(if stands { Marks::new() } else { current_mark(place) })
+    }
+
+    fn choose(&self) -> Result<()> {
+        let mut marks = Marks::new();
+        for session in self.current.keys() {
+            marks.extend(self.choice(session, false)?);
+        }
+        self.store.desk().mark(marks)
     }
 }

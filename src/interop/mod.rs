@@ -11,33 +11,57 @@
 mod aios;
 mod claude_code;
 mod cloudevents;
+mod content;
 mod export;
 mod fields;
+mod file;
 mod format;
+mod homes;
 mod ids;
+mod imports;
 pub mod json;
+mod layout;
+mod live;
 mod load;
 mod names;
+mod naming;
 mod openhands;
 mod own;
 mod pieces;
 mod plan;
+mod recover;
+mod scan;
+mod scratch;
+mod sketch;
 pub mod source;
+mod spool;
 mod temporal;
+mod temporal_names;
 #[cfg(test)]
 mod testing;
+mod unknown;
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use crate::event::{Event, Invalid, SessionId};
-use crate::limits::DEFAULT_PAYLOAD_BYTES;
+use crate::event::{Event, Invalid, SessionId, Timestamp};
+use crate::limits::{DEFAULT_PAYLOAD_BYTES, IMPORT_WINDOW_BYTES};
 
-pub use export::{ExportError, Scope, export, export_raw, export_sources};
+pub(crate) use content::Content;
+pub use export::{ExportError, Scope, export, export_import, export_raw, export_sources};
+pub use file::load_file;
 pub use format::Format;
 pub use ids::variant;
+pub use imports::{Changed, Import, import, imports};
+pub(crate) use load::load_from;
 pub use load::{Loaded, load};
+pub(crate) use naming::{Naming, is_numbered, of_file, of_folder};
 pub use own::{Forked, parse_line};
+use pieces::{Piece, Pieces, Text};
 pub use plan::{Plan, Skipped, Step};
+pub(crate) use scratch::scratch;
+pub(crate) use sketch::Sketch;
 pub use source::{Files, SourceFile, restore};
 
 /// How a file is to be read.
@@ -51,11 +75,16 @@ pub struct Options {
     pub session: Option<SessionId>,
     /// Bytes of the largest payload that the store takes.
     pub max_payload: usize,
+    /// The session of records that name none, instead of one named after the file.
+    pub(crate) home: Option<SessionId>,
+    /// When the file is imported: the time of events that say none. Now, unless it is set.
+    pub now: Timestamp,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES }
+        let now = Timestamp::now();
+        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES, home: None, now }
     }
 }
 
@@ -74,6 +103,13 @@ impl Options {
         self
     }
 
+    /// With this time for events that say none.
+    #[must_use]
+    pub fn now(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
     /// With this bound on payloads.
     #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
@@ -87,22 +123,41 @@ impl Options {
 /// # Errors
 /// [`Invalid`] when no format is given and none can be told from the content.
 pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Invalid> {
-    let Some(format) = options.format.or_else(|| Format::detect(name, bytes)) else {
-        let what =
-            if bytes.trim_ascii().is_empty() { "is empty" } else { "has no records of a known format" };
-        let all = Format::ALL.map(Format::name).join(", ");
-        let file = names::file_name(name).escape_debug();
-        return Err(Invalid::new("file", format!("{file} {what}; say which it has, one of {all}")));
+    let content = Content::memory(bytes.clone());
+    let mut sketch = sketch_of(name, &content, options)?;
+    sketch.plan.origin.bytes = Some(bytes.clone());
+    let plan = sketch.into_plan(&|range| content.bytes(range));
+    plan.map_err(|e| Invalid::new("file", e.to_string()))
+}
+
+/// [`parse`] of a file that need not be in memory.
+/// What fails with reading it is told by [`Content::fault`].
+pub(crate) fn sketch_of(name: &str, content: &Content, options: &Options) -> Result<Sketch, Invalid> {
+    let Some(format) = options.format.or_else(|| Format::detect_in(content)) else {
+        return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
     };
-    let input = Input { format, file: names::file_name(name), bytes, options };
-    match format {
+    let test: pieces::Test = match format {
+        Format::Retold => own::is_record,
+        Format::CloudEvents => cloudevents::is_record,
+        Format::Aios => aios::is_record,
+        Format::ClaudeCode => claude_code::is_record,
+        Format::OpenHands => openhands::is_record,
+        Format::Temporal => temporal::is_record,
+    };
+    let wrapped = matches!(format, Format::CloudEvents | Format::OpenHands | Format::Temporal);
+    let pieces = pieces::cut(content, test, wrapped);
+    let input = Input { format, file: names::file_name(name), content, pieces: &pieces, options };
+    let mut sketch = match format {
         Format::Retold => own::parse(&input),
         Format::CloudEvents => cloudevents::parse(&input),
         Format::Aios => aios::parse(&input),
         Format::ClaudeCode => claude_code::parse(&input),
         Format::OpenHands => openhands::parse(&input),
         Format::Temporal => temporal::parse(&input),
-    }
+    }?;
+    name.clone_into(&mut sketch.plan.origin.path);
+    sketch.plan.origin.home = input.session_or_stem().ok();
+    Ok(sketch)
 }
 
 /// Appends an event as one line in a format.
@@ -142,18 +197,53 @@ fn read_only(format: Format) -> Invalid {
 struct Input<'a> {
     format: Format,
     file: &'a str,
-    bytes: &'a Bytes,
+    content: &'a Content,
+    pieces: &'a Pieces,
     options: &'a Options,
 }
 
 impl<'a> Input<'a> {
     fn builder(&self) -> plan::Builder<'a> {
-        plan::Builder::new(self.format, self.file, self.bytes, self.options.max_payload)
+        plan::Builder::new(self)
+    }
+
+    /// A record, or what is wrong with it.
+    fn text(&self, piece: &Piece) -> Result<Text, String> {
+        self.pieces.text(piece, self.content)
+    }
+
+    /// The session of each run whose records name none. The first one that has no name of its own is called as the
+    /// file is, so that a file that has grown by a run keeps what it has.
+    fn sessions(&self) -> Result<Vec<SessionId>, Invalid> {
+        let base = self.session_or_stem()?;
+        let with_records = self.pieces.runs_with_records();
+        // A document is one run; lines may become more.
+        let alone = with_records.len() < 2 && !names::is_lines(self.file);
+        let mut taken: HashSet<SessionId> = HashSet::new();
+        let mut sessions = vec![base.clone(); self.pieces.runs.len()];
+        let mut n = 0;
+        for run in with_records {
+            n += 1;
+            let label = self.pieces.runs.get(run).and_then(|r| r.label.as_deref()).filter(|_| !alone);
+            let mut name = match label {
+                Some(label) => names::session(&format!("{base}.{label}"))?,
+                None if n == 1 => base.clone(),
+                None => names::session(&format!("{base}.{n}"))?,
+            };
+            if !taken.insert(name.clone()) {
+                name = names::session(&format!("{name}.{n}"))?;
+                taken.insert(name.clone());
+            }
+            if let Some(session) = sessions.get_mut(run) {
+                *session = name;
+            }
+        }
+        Ok(sessions)
     }
 
     /// The session that was asked for, or one named after the file.
     fn session_or_stem(&self) -> Result<SessionId, Invalid> {
-        own::session_or_stem(self.options.session.as_ref(), self.file)
+        own::session_or_stem(self.options.session.as_ref().or(self.options.home.as_ref()), self.file)
     }
 }
 

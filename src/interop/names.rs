@@ -56,6 +56,12 @@ pub(crate) fn stem(name: &str) -> &str {
     }
 }
 
+/// Whether a file's name says that it has one record, or one run, a line.
+pub(crate) fn is_lines(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with(".jsonl") || name.ends_with(".ndjson")
+}
+
 /// A name of any spelling as one part of a type: `WorkflowTaskStarted` and `WORKFLOW-TASK-STARTED` both give
 /// `workflow_task_started`.
 pub(crate) fn snake(name: &str) -> String {

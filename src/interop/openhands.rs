@@ -9,7 +9,7 @@ use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
 
 use super::fields::Fields;
 use super::plan::{Body, Draft};
-use super::{Input, Plan, ids, names, pieces, source};
+use super::{Input, Sketch, ids, names, source};
 
 /// Their kinds that mean the same as a type of ours: `action.*` and `observation.*` of the older format, then the
 /// newer names.
@@ -70,14 +70,15 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
         && (f.has("action") || f.has("observation") || f.has("kind"))
 }
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::documents(input.bytes, is_record);
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut unnamed = ids::Occurrences::default();
-    let place = Place::new(input.session_or_stem()?, crate::event::BranchName::main());
-    for piece in &pieces.all {
-        let read = piece.text.clone().and_then(|text| Ok((text, Fields::parse(text)?)));
-        match read {
+    let main = |session| Place::new(session, crate::event::BranchName::main());
+    let places: Vec<Place> = input.sessions()?.into_iter().map(main).collect();
+    for piece in &input.pieces.all {
+        let Some(place) = places.get(piece.run) else { continue };
+        let text = input.text(piece);
+        match text.as_deref().map_err(Clone::clone).and_then(|text| Ok((text, Fields::parse(text)?))) {
             Ok((text, f)) => {
                 let mut event = event(&f, &place.session);
                 event.id = match f.scalar("id") {
@@ -86,12 +87,12 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
                 };
                 let time = f.text("timestamp").and_then(|t| names::time(&t));
                 let order = piece.ordinal as u64;
-                plan.push(piece, order, &place, Draft::new(event, time, Body::Record));
+                plan.push(piece, order, place, Draft::new(event, time, Body::Record));
             }
             Err(reason) => plan.skip(piece, reason),
         }
     }
-    Ok(plan.finish(pieces.tail))
+    Ok(plan.finish())
 }
 
 fn event(f: &Fields<'_>, session: &SessionId) -> NewEvent {

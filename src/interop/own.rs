@@ -11,7 +11,7 @@ use crate::event::{
 
 use super::fields::{self, Fields};
 use super::plan::{Body, Builder, Draft};
-use super::{Input, Plan, ids, json, names, pieces};
+use super::{Input, Piece, Sketch, ids, json, names};
 
 /// Every name that an event of ours can have.
 const NAMES: [&str; 19] = [
@@ -59,17 +59,19 @@ impl Forked {
     }
 }
 
+/// A session and a type are not enough: other logs have them, too.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
-    f.has("session") && ((f.has("type") && !f.has("specversion")) || f.has("forked"))
+    let ours = |(name, _): (&str, _)| NAMES.contains(&name);
+    f.has("session") && ((f.has("type") && f.iter().all(ours)) || f.has("forked"))
 }
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::documents(input.bytes, is_record);
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut unnamed = ids::Occurrences::default();
     let fallback = input.session_or_stem()?;
-    for piece in &pieces.all {
-        let read = piece.text.clone().and_then(|text| {
+    for piece in &input.pieces.all {
+        let text = input.text(piece);
+        let read = text.as_deref().map_err(Clone::clone).and_then(|text| {
             let f = Fields::parse(text)?;
             if f.has("forked") {
                 let fork = forked(&f, &f.object("forked"), &fallback);
@@ -80,7 +82,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
         match read {
             Ok(Line::Event(mut read)) => {
                 if !read.has_id {
-                    let text = piece.text.as_deref().unwrap_or_default();
+                    let text = text.as_deref().unwrap_or_default();
                     read.event.id = unnamed.next(content_id(&read.place, text));
                 }
                 let draft = Draft { sequence: read.sequence, ..Draft::new(read.event, read.time, Body::Own) };
@@ -90,10 +92,10 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
             Err(reason) => plan.skip(piece, reason),
         }
     }
-    Ok(plan.finish(pieces.tail))
+    Ok(plan.finish())
 }
 
-pub(crate) fn add_fork<'a>(plan: &mut Builder<'a>, piece: &pieces::Piece<'a>, fork: &Forked) {
+pub(crate) fn add_fork(plan: &mut Builder<'_>, piece: &Piece, fork: &Forked) {
     let parent = Place::new(fork.place.session.clone(), fork.parent.clone());
     plan.pass(piece);
     plan.fork(piece.ordinal as u64, &fork.place, &parent, fork.event);

@@ -1,21 +1,29 @@
 //! What an import would append: decided from the file alone, before any store is asked.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::event::{BranchName, EventId, MAIN, NewEvent, Place, SessionId, Timestamp};
 
-use super::Format;
+use super::content::Content;
 use super::ids;
+use super::layout::Layout;
+use super::live::{Entry, Item, make_main};
 use super::pieces::Piece;
-use super::source::{Gap, Origin};
+use super::sketch::{Sketch, event};
+use super::source::{Before, Gap, Origin, note_time};
+use super::spool::{Planned, Spool};
+use super::{Format, Input, Options};
 
 /// What a file holds, as steps for a store.
 ///
-/// The steps stand in the order of the file, and every branch but `main` is forked before it is written to. Whoever carries them out looks each event's id up first: an id that is
-/// recorded with the same payload is a duplicate; with another payload the event goes in under
-/// [`variant`](super::variant) of the two. The ids of a file that has grown begin with those it had before.
+/// The steps stand in the order of the file, and every branch but `main` is forked before it is written to. Whoever
+/// carries them out looks each event's id up first: an id that is recorded with the same payload is a duplicate; with
+/// another payload the event goes in under [`variant`](super::variant) of the two. The ids of a file that has grown
+/// begin with those it had before; its branches may have other names, so an event goes to the branch where the store
+/// has those before it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Plan {
@@ -23,14 +31,33 @@ pub struct Plan {
     pub format: Format,
     /// What to do, in this order.
     pub steps: Vec<Step>,
+    /// The branch of each session that was written last, for formats that tell: what a person calls the session.
+    pub current: BTreeMap<SessionId, BranchName>,
     /// Records in the file, the broken and the repeated ones too.
     pub records: usize,
     /// Records that repeat an earlier one of this file byte for byte.
     pub duplicates: usize,
     /// Records that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What was kept, but not such that `export --to source` can give the whole file back.
+    /// What else is worth knowing of the file.
     pub notes: Vec<String>,
+    /// Events that say no time: they have the time at which the file was read, and their metadata says so.
+    pub timeless: usize,
+    pub(crate) origin: Origins,
+}
+
+/// What is needed to give the file back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    /// The file, as it was named.
+    pub(crate) path: String,
+    /// The session of records that name none.
+    pub(crate) home: Option<SessionId>,
+    /// The file or folder that this session belongs to.
+    pub(crate) owner: Option<String>,
+    pub(crate) layout: Layout,
+    /// The file itself, where it is in memory.
+    pub(crate) bytes: Option<Bytes>,
 }
 
 impl Plan {
@@ -77,6 +104,8 @@ pub enum Step {
 pub struct Skipped {
     /// The line of the file that it begins on, from 1.
     pub line: usize,
+    /// The byte of the file that it begins with, from 1.
+    pub byte: usize,
     /// What is wrong with it, as a clause: "is not JSON".
     pub reason: String,
 }
@@ -121,19 +150,9 @@ pub(crate) enum Added {
     Refused,
 }
 
-struct Entry {
-    order: u64,
-    place: Place,
-    item: Item,
-}
-
-enum Item {
-    Fork { parent: Place, at: Option<EventId> },
-    Event(NewEvent),
-}
-
 struct Seen {
-    payload: Bytes,
+    /// Which entry it became.
+    entry: usize,
     ordinal: usize,
 }
 
@@ -141,57 +160,75 @@ struct Seen {
 pub(crate) struct Builder<'a> {
     format: Format,
     file: &'a str,
-    bytes: &'a Bytes,
+    content: &'a Content,
     max_payload: usize,
     entries: Vec<Entry>,
+    /// Where events wait whose file is not in memory either.
+    spool: Option<Spool>,
     seen: HashMap<EventId, Seen>,
     records: usize,
     duplicates: usize,
     skipped: Vec<Skipped>,
     notes: Vec<String>,
-    head: &'a str,
-    gap: Gap<'a>,
+    /// Where the first record begins.
+    head: usize,
+    /// Where the record before ends.
+    end: usize,
+    gap: Gap,
+    layout: Layout,
     /// The last event in the order of the file: what follows the records is noted on it.
     last: Option<usize>,
-    time: Option<Timestamp>,
-    timeless: Vec<usize>,
+    /// What events have that say no time.
+    now: Timestamp,
+    timeless: usize,
     branches: HashSet<Place>,
+    current: BTreeMap<SessionId, BranchName>,
+    /// Whether the current branch of a session is to be its `main`.
+    unnamed: BTreeSet<SessionId>,
     /// The first event with each number, for branches that the file does not explain.
     sequences: HashMap<(SessionId, u64), (BranchName, EventId)>,
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(format: Format, file: &'a str, bytes: &'a Bytes, max_payload: usize) -> Self {
+    pub(super) fn new(input: &Input<'a>) -> Self {
+        let Options { max_payload, now, .. } = *input.options;
         Self {
-            format,
-            file,
-            bytes,
+            format: input.format,
+            file: input.file,
+            content: input.content,
             max_payload,
             entries: Vec::new(),
+            spool: None,
             seen: HashMap::new(),
             records: 0,
             duplicates: 0,
             skipped: Vec::new(),
-            notes: Vec::new(),
-            head: "",
+            notes: input.pieces.notes.clone(),
+            head: 0,
+            end: 0,
             gap: Gap::default(),
+            layout: Layout::default(),
             last: None,
-            time: None,
-            timeless: Vec::new(),
+            now,
+            timeless: 0,
             branches: HashSet::new(),
+            current: BTreeMap::new(),
+            unnamed: BTreeSet::new(),
             sequences: HashMap::new(),
         }
     }
 
     /// A record that cannot be read, or that its format has no use for.
-    pub(crate) fn skip(&mut self, piece: &Piece<'a>, reason: impl Into<String>) {
+    pub(crate) fn skip(&mut self, piece: &Piece, reason: impl Into<String>) {
         let _ = self.arrive(piece);
         self.refuse(piece, reason.into());
     }
 
     /// A record that says where a branch begins and is no event itself.
-    pub(crate) fn pass(&mut self, piece: &Piece<'a>) {
+    pub(crate) fn pass(&mut self, piece: &Piece) {
         let _ = self.arrive(piece);
+        self.records -= 1;
+        self.layout.bytes(piece.range.clone());
     }
 
     /// A new branch.
@@ -203,8 +240,20 @@ impl<'a> Builder<'a> {
         self.entries.push(Entry { order, place: place.clone(), item });
     }
 
+    /// This branch of the session was written last.
+    pub(crate) fn current(&mut self, session: SessionId, branch: BranchName) {
+        self.current.insert(session, branch);
+    }
+
+    /// This branch of the session was written last, and the names of its branches are not the file's own: it is to be
+    /// `main`, and what it left behind are branches of it.
+    pub(crate) fn live(&mut self, session: SessionId, branch: BranchName) {
+        self.unnamed.insert(session.clone());
+        self.current(session, branch);
+    }
+
     /// An event. Those of lower `order` come first, whatever the file's order.
-    pub(crate) fn push(&mut self, piece: &Piece<'a>, order: u64, place: &Place, draft: Draft) -> Added {
+    pub(crate) fn push(&mut self, piece: &Piece, order: u64, place: &Place, draft: Draft) -> Added {
         let gap = self.arrive(piece);
         let Draft { mut event, time, body, sequence, fork } = draft;
         if matches!(body, Body::Record) {
@@ -212,7 +261,7 @@ impl<'a> Builder<'a> {
             if let Err(e) = event.check() {
                 return self.refuse(piece, e.to_string());
             }
-            event = event.json_text(self.bytes.slice(piece.range.clone()));
+            event = event.json_text(self.content.bytes(piece.range.clone()));
         } else if let Err(e) = event.check() {
             return self.refuse(piece, e.to_string());
         }
@@ -220,29 +269,37 @@ impl<'a> Builder<'a> {
         if size > self.max_payload {
             return self.refuse(piece, format!("has {size} bytes; {} are the most here", self.max_payload));
         }
-        let added = match self.seen.get(&event.id) {
+        let added = match self.repeated(&event) {
             None => Added::New(event.id),
-            Some(seen) if seen.payload == event.payload => return self.repeat(gap, seen.ordinal),
-            Some(_) => {
+            Some((ordinal, true)) => return self.repeat(piece, gap, event.id, ordinal, &body),
+            Some((_, false)) => {
                 event.id = ids::variant(event.id, &event.payload);
-                match self.seen.get(&event.id) {
-                    Some(seen) => return self.repeat(gap, seen.ordinal),
+                match self.repeated(&event) {
+                    Some((ordinal, _)) => return self.repeat(piece, gap, event.id, ordinal, &body),
                     None => Added::Variant(event.id),
                 }
             }
         };
-        self.seen.insert(event.id, Seen { payload: event.payload.clone(), ordinal: piece.ordinal });
-        if !matches!(body, Body::Own) {
-            let origin = Origin { format: self.format, file: self.file, record: piece.ordinal, body };
-            self.gap.extend(gap);
-            let gap = std::mem::take(&mut self.gap);
-            let fits = match self.last {
-                None => origin.note_first(&mut event, self.head),
-                Some(_) => origin.note(&mut event, &gap),
-            };
-            if let Err(lost) = fits {
-                self.notes.push(format!("line {}: {lost}", piece.line));
+        let is_record = matches!(body, Body::Record);
+        let is_kept = match body {
+            Body::Own => false,
+            body => {
+                if time.is_none() {
+                    note_time(&mut event);
+                }
+                let origin = Origin { format: self.format, file: self.file, record: piece.ordinal, body };
+                self.gap.text(gap);
+                let gap = std::mem::take(&mut self.gap);
+                let before = match self.last {
+                    None => Before::Head(self.content.bytes(0..self.head)),
+                    Some(_) => Before::Gap(gap.noted(self.content)),
+                };
+                origin.note(&mut event, before) || is_record
             }
+        };
+        match is_kept {
+            true => self.layout.event(event.id, piece.range.clone()),
+            false => self.layout.bytes(piece.range.clone()),
         }
         self.begin(order, place, sequence, fork);
         if let Some(sequence) = sequence {
@@ -250,56 +307,91 @@ impl<'a> Builder<'a> {
             known.or_insert_with(|| (place.branch.clone(), event.id));
         }
         let index = self.entries.len();
-        match time {
-            Some(time) => {
-                event.occurred = time;
-                if self.time.is_none() {
-                    self.backfill(time);
-                }
-                self.time = Some(time);
-            }
-            None => {
-                event.occurred = self.time.unwrap_or_default();
-                if self.time.is_none() {
-                    self.timeless.push(index);
-                }
-            }
-        }
+        event.occurred = time.unwrap_or(self.now);
+        self.timeless += usize::from(time.is_none());
         self.last = Some(index);
-        self.entries.push(Entry { order, place: place.clone(), item: Item::Event(event) });
+        self.seen.insert(event.id, Seen { entry: index, ordinal: piece.ordinal });
+        let item = Item::Event(self.plan(event, is_record.then(|| piece.range.clone())));
+        self.entries.push(Entry { order, place: place.clone(), item });
         added
     }
 
-    /// What follows the last record, and the whole as a plan.
-    pub(crate) fn finish(mut self, tail: &'a str) -> Plan {
-        self.gap.text(tail);
-        let last = self.last.and_then(|i| self.entries.get_mut(i)).map(|e| &mut e.item);
-        if let Some(Item::Event(event)) = last
-            && let Err(lost) = self.gap.note_tail(event)
-        {
-            self.notes.push(lost);
-        }
-        // Stable, so that a fork stays before its first event.
-        self.entries.sort_by_key(|e| e.order);
-        let mut steps: Vec<Step> = Vec::new();
-        for entry in self.entries {
-            match (entry.item, steps.last_mut()) {
-                (Item::Event(event), Some(Step::Append { place, events })) if *place == entry.place => {
-                    events.push(event);
-                }
-                (Item::Event(event), _) => {
-                    steps.push(Step::Append { place: entry.place, events: vec![event] })
-                }
-                (Item::Fork { parent, at }, _) => steps.push(Step::Fork { place: entry.place, parent, at }),
+    /// The record with this event's id, and whether it has the same payload.
+    fn repeated(&self, event: &NewEvent) -> Option<(usize, bool)> {
+        let seen = self.seen.get(&event.id)?;
+        let Item::Event(planned) = &self.entries.get(seen.entry)?.item else { return None };
+        Some((seen.ordinal, self.event(planned).payload == event.payload))
+    }
+
+    /// An event as it waits; its payload is this part of the file, if it is one.
+    fn plan(&mut self, event: NewEvent, payload: Option<Range<usize>>) -> Planned {
+        if self.spool.is_none() && self.content.is_on_disk() {
+            match Spool::new() {
+                Ok(spool) => self.spool = Some(spool),
+                Err(e) => self.content.fail(e),
             }
         }
-        Plan {
+        match self.spool.as_mut().map(|spool| spool.put(&event, payload)) {
+            Some(Ok(planned)) => planned,
+            Some(Err(e)) => {
+                self.content.fail(e);
+                Planned::Whole(Box::new(event))
+            }
+            None => Planned::Whole(Box::new(event)),
+        }
+    }
+
+    fn event(&self, planned: &Planned) -> NewEvent {
+        let loaded = event(self.spool.as_ref(), planned.clone(), &|range| self.content.bytes(range));
+        loaded.unwrap_or_else(|e| {
+            self.content.fail(std::io::Error::other(e));
+            NewEvent::new("unknown").with_id(planned.id())
+        })
+    }
+
+    /// What follows the last record, and the whole as a plan.
+    pub(crate) fn finish(mut self) -> Sketch {
+        let tail = self.end..self.content.len();
+        self.layout.bytes(tail.clone());
+        self.gap.text(tail);
+        self.note_tail();
+        // Stable, so that a fork stays before its first event.
+        self.entries.sort_by_key(|e| e.order);
+        let mut current = std::mem::take(&mut self.current);
+        for session in &self.unnamed {
+            if let Some(live) = current.get_mut(session) {
+                let live = std::mem::replace(live, BranchName::main());
+                let entries = std::mem::take(&mut self.entries);
+                self.entries = make_main(entries, session, &live, &|planned| self.event(planned));
+            }
+        }
+        if let Some(Err(e)) = self.spool.as_mut().map(Spool::seal) {
+            self.content.fail(e);
+        }
+        let plan = Plan {
             format: self.format,
-            steps,
+            steps: Vec::new(),
+            current,
             records: self.records,
             duplicates: self.duplicates,
             skipped: self.skipped,
             notes: self.notes,
+            timeless: self.timeless,
+            origin: Origins { layout: self.layout, ..Origins::default() },
+        };
+        Sketch { plan, entries: self.entries, spool: self.spool }
+    }
+
+    /// What follows the last record is noted on the last event.
+    fn note_tail(&mut self) {
+        let Some(entry) = self.last.and_then(|i| self.entries.get(i)) else { return };
+        let Item::Event(planned) = &entry.item else { return };
+        let payload = planned.payload();
+        let mut event = self.event(planned);
+        self.gap.note_tail(&mut event, self.content);
+        let item = Item::Event(self.plan(event, payload));
+        if let Some(entry) = self.last.and_then(|i| self.entries.get_mut(i)) {
+            entry.item = item;
         }
     }
 
@@ -325,33 +417,40 @@ impl<'a> Builder<'a> {
     }
 
     /// Counts a record, and answers with what stands before it.
-    fn arrive(&mut self, piece: &Piece<'a>) -> &'a str {
+    fn arrive(&mut self, piece: &Piece) -> Range<usize> {
         self.records += 1;
-        if self.records == 1 {
-            self.head = piece.gap;
-            return "";
+        let gap = self.end..piece.range.start;
+        self.layout.bytes(gap.clone());
+        self.end = piece.range.end;
+        if piece.ordinal == 1 {
+            self.head = gap.end;
+            return gap.end..gap.end;
         }
-        piece.gap
+        gap
     }
 
-    fn refuse(&mut self, piece: &Piece<'a>, reason: String) -> Added {
-        self.skipped.push(Skipped { line: piece.line, reason });
+    fn refuse(&mut self, piece: &Piece, reason: String) -> Added {
+        self.layout.bytes(piece.range.clone());
+        self.skipped.push(Skipped { line: piece.line, byte: piece.range.start + 1, reason });
         Added::Refused
     }
 
-    fn repeat(&mut self, gap: &'a str, ordinal: usize) -> Added {
+    fn repeat(
+        &mut self,
+        piece: &Piece,
+        gap: Range<usize>,
+        id: EventId,
+        ordinal: usize,
+        body: &Body,
+    ) -> Added {
+        match body {
+            Body::Record => self.layout.event(id, piece.range.clone()),
+            // The payload is the same, and what is around it need not be.
+            Body::Part { .. } | Body::Own => self.layout.bytes(piece.range.clone()),
+        }
         self.duplicates += 1;
         self.gap.text(gap);
         self.gap.again(ordinal);
         Added::Duplicate
-    }
-
-    /// Records before the first time of a file have that time.
-    fn backfill(&mut self, time: Timestamp) {
-        for i in self.timeless.drain(..) {
-            if let Some(Item::Event(event)) = self.entries.get_mut(i).map(|e| &mut e.item) {
-                event.occurred = time;
-            }
-        }
     }
 }

@@ -1,12 +1,15 @@
 //! Where an imported event comes from, noted on it; and files put together again from such notes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
+use bytes::Bytes;
 use data_encoding::BASE64;
 
 use crate::event::{Event, EventId, NewEvent, Record, SessionId};
 use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES};
 
+use super::content::Content;
 use super::plan::Body;
 use super::{Format, json, names};
 
@@ -18,6 +21,8 @@ pub const FILE: &str = "source.file";
 pub const RECORD: &str = "source.record";
 /// The id that the source gave it, where that is not the event's id.
 pub const ID: &str = "source.id";
+/// `import` where the record says no time, and the event has that of its import.
+pub const TIME: &str = "source.time";
 /// What stands in the file before its first record.
 const HEAD: &str = "source.head";
 /// What stands between the record before and this one, unless it is one newline.
@@ -31,6 +36,11 @@ const CLOSE: &str = "source.close";
 /// How the payload stood in the record: `json` as it is, `base64`, `text` as a JSON string, `none` not at all.
 const DATA: &str = "source.data";
 
+/// Notes that the event's time is that of its import, if there is room for it.
+pub(crate) fn note_time(event: &mut NewEvent) {
+    fits(event, &[(TIME, "import")]);
+}
+
 /// Where a record comes from.
 pub(crate) struct Origin<'a> {
     pub(crate) format: Format,
@@ -39,41 +49,42 @@ pub(crate) struct Origin<'a> {
     pub(crate) body: Body,
 }
 
+/// What stands before a record.
+pub(crate) enum Before {
+    /// Before the first one.
+    Head(Bytes),
+    /// Between it and the one before; nothing when that is one newline, or more than metadata can hold.
+    Gap(Option<String>),
+}
+
 impl Origin<'_> {
-    /// Notes the origin of a file's first record. The error is what had to be left out.
-    pub(crate) fn note_first(self, event: &mut NewEvent, head: &str) -> Result<(), String> {
-        self.basics(event)?;
-        if head.is_empty() || fits(event, &[(HEAD, head)]) {
-            return Ok(());
+    /// Notes the origin of a record. No when metadata has no room for the record's own parts.
+    pub(crate) fn note(self, event: &mut NewEvent, before: Before) -> bool {
+        if !self.basics(event) {
+            return false;
         }
-        Err(format!("the {} bytes before the first record are too many to keep", head.len()))
-    }
-
-    /// Notes the origin of a later record.
-    pub(crate) fn note(self, event: &mut NewEvent, gap: &Gap<'_>) -> Result<(), String> {
-        self.basics(event)?;
-        match gap.noted() {
-            Some(text) if !fits(event, &[(BEFORE, &text)]) => {
-                Err(format!("the {} bytes before the record are too many to keep", text.len()))
+        match before {
+            Before::Head(head) => {
+                if let Some(head) = std::str::from_utf8(&head).ok().filter(|h| !h.is_empty()) {
+                    let _ = fits(event, &[(HEAD, head)]);
+                }
             }
-            _ => Ok(()),
+            Before::Gap(Some(gap)) => drop(fits(event, &[(BEFORE, &gap)])),
+            Before::Gap(None) => {}
         }
+        true
     }
 
-    fn basics(self, event: &mut NewEvent) -> Result<(), String> {
+    fn basics(self, event: &mut NewEvent) -> bool {
         let record = self.record.to_string();
         let basics = [(FORMAT, self.format.name()), (FILE, self.file), (RECORD, &record)];
-        let noted = match &self.body {
+        match &self.body {
             Body::Part { open, close, data } => {
                 let part = [(OPEN, &**open), (CLOSE, &**close), (DATA, *data)];
                 fits(event, &[&basics[..], &part[..]].concat())
             }
             Body::Record | Body::Own => fits(event, &basics),
-        };
-        if noted {
-            return Ok(());
         }
-        Err("where the record comes from is too long to keep beside its own metadata".to_owned())
     }
 }
 
@@ -91,49 +102,53 @@ fn fits(event: &mut NewEvent, pairs: &[(&str, &str)]) -> bool {
 
 /// What lies between two events in a file: text, and records that only repeat earlier ones.
 #[derive(Debug, Default)]
-pub(crate) struct Gap<'a>(Vec<Segment<'a>>);
+pub(crate) struct Gap(Vec<Segment>);
 
 #[derive(Debug)]
-enum Segment<'a> {
-    Text(&'a str),
+enum Segment {
+    Text(Range<usize>),
     /// The record with this number once more.
     Again(usize),
 }
 
-impl<'a> Gap<'a> {
-    pub(crate) fn text(&mut self, text: &'a str) {
+impl Gap {
+    pub(crate) fn text(&mut self, text: Range<usize>) {
         self.0.push(Segment::Text(text));
-    }
-
-    pub(crate) fn extend(&mut self, text: &'a str) {
-        self.text(text);
     }
 
     pub(crate) fn again(&mut self, ordinal: usize) {
         self.0.push(Segment::Again(ordinal));
     }
 
-    pub(crate) fn note_tail(&self, event: &mut NewEvent) -> Result<(), String> {
-        match self.noted() {
-            Some(text) if event.metadata.contains_key(FILE) && !fits(event, &[(TAIL, &text)]) => {
-                Err(format!("the {} bytes after the last record are too many to keep", text.len()))
-            }
-            _ => Ok(()),
+    pub(crate) fn note_tail(&self, event: &mut NewEvent, content: &Content) {
+        if let Some(text) = self.noted(content).filter(|_| event.metadata.contains_key(FILE)) {
+            let _ = fits(event, &[(TAIL, &text)]);
         }
     }
 
-    /// The value of the metadata entry; none for a single newline. Text of a gap is white space, a comma, or what
-    /// follows `]`, so a value that begins with `[` is a list of segments.
-    fn noted(&self) -> Option<String> {
-        let text = |s: &Segment<'a>| if let Segment::Text(t) = s { Some(*t) } else { None };
-        if let Some(plain) = self.0.iter().map(text).collect::<Option<String>>() {
+    /// The value of the metadata entry; none for a single newline, and for what metadata cannot hold. Text of a gap is
+    /// white space, a comma, or what follows `]`, so a value that begins with `[` is a list of segments.
+    pub(crate) fn noted(&self, content: &Content) -> Option<String> {
+        let text = |range: &Range<usize>| {
+            let bytes = (range.len() <= MAX_METADATA_BYTES).then(|| content.bytes(range.clone()))?;
+            std::str::from_utf8(&bytes).ok().map(str::to_owned)
+        };
+        let mut plain = String::new();
+        let mut list = Vec::new();
+        for segment in &self.0 {
+            match segment {
+                Segment::Text(range) => {
+                    let text = text(range)?;
+                    plain.push_str(&text);
+                    list.push(serde_json::Value::from(text));
+                }
+                Segment::Again(n) => list.push(serde_json::Value::from(*n)),
+            }
+        }
+        if self.0.iter().all(|s| matches!(s, Segment::Text(_))) {
             return (plain != "\n").then_some(plain);
         }
-        let list = self.0.iter().map(|s| match s {
-            Segment::Text(t) => serde_json::Value::from(*t),
-            Segment::Again(n) => serde_json::Value::from(*n),
-        });
-        Some(serde_json::Value::from_iter(list).to_string())
+        Some(serde_json::Value::from(list).to_string())
     }
 }
 
@@ -221,6 +236,11 @@ pub fn restore<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<SourceFil
     files.finish()
 }
 
+/// Whether a recorded event gives back the record that this one was made of: their payloads are the same.
+pub(super) fn is_one_record(recorded: &Event, new: &NewEvent) -> bool {
+    [OPEN, CLOSE, DATA].iter().all(|key| recorded.meta(key) == new.metadata.get(*key).map(String::as_str))
+}
+
 fn assemble(name: String, parts: &[Part]) -> SourceFile {
     let by_ordinal: HashMap<u64, &Record> = parts.iter().rev().map(|p| (p.ordinal, &p.record)).collect();
     let mut bytes = Vec::new();
@@ -252,7 +272,7 @@ fn write_gap(gap: &str, records: &HashMap<u64, &Record>, out: &mut Vec<u8>) {
     }
 }
 
-fn write_body(record: &Record, out: &mut Vec<u8>) {
+pub(super) fn write_body(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(record.meta(OPEN).unwrap_or_default().as_bytes());
     match record.meta(DATA) {
         Some("none") => {}
@@ -263,8 +283,59 @@ fn write_body(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(record.meta(CLOSE).unwrap_or_default().as_bytes());
 }
 
+/// A name for each of these files: its own, with as many of its folders in front as it takes to tell it from the others
+/// and from names that are taken.
+pub(super) fn distinct<'p>(
+    paths: impl Iterator<Item = &'p str>,
+    taken: impl Iterator<Item = String>,
+) -> Vec<String> {
+    let folders = |path: &str| -> Vec<String> {
+        let parts = path.split(['/', '\\']).filter(|p| !matches!(*p, "" | "." | ".."));
+        let mut parts: Vec<String> = parts.map(safe).collect();
+        if parts.is_empty() {
+            parts.push(safe(""));
+        }
+        parts
+    };
+    let all: Vec<Vec<String>> = paths.map(folders).collect();
+    let mut used: HashSet<String> = taken.collect();
+    let mut names: Vec<String> = vec![String::new(); all.len()];
+    let mut open: Vec<usize> = (0..all.len()).collect();
+    for depth in 1.. {
+        let name = |i: usize| {
+            let parts = all.get(i).map(Vec::as_slice).unwrap_or_default();
+            parts.get(parts.len().saturating_sub(depth)..).unwrap_or_default().join("/")
+        };
+        let mut count: HashMap<String, usize> = HashMap::new();
+        open.iter().for_each(|i| *count.entry(name(*i)).or_default() += 1);
+        let is_last = |i: usize| all.get(i).is_none_or(|parts| parts.len() <= depth);
+        let mut left = Vec::new();
+        for i in open {
+            let mut own = name(i);
+            if (count.get(&own) != Some(&1) || used.contains(&own)) && !is_last(i) {
+                left.push(i);
+                continue;
+            }
+            let mut n = 2;
+            while used.contains(&own) {
+                own = format!("{}-{n}", name(i));
+                n += 1;
+            }
+            used.insert(own.clone());
+            if let Some(slot) = names.get_mut(i) {
+                *slot = own;
+            }
+        }
+        open = left;
+        if open.is_empty() {
+            break;
+        }
+    }
+    names
+}
+
 /// A file name that stays in its folder, whatever the metadata says.
-fn safe(name: &str) -> String {
+pub(super) fn safe(name: &str) -> String {
     let clean: String =
         name.chars().map(|c| if c.is_control() || matches!(c, '/' | '\\' | ':') { '-' } else { c }).collect();
     match clean.trim_matches('.') {

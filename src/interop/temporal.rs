@@ -1,8 +1,12 @@
-//! Histories of Temporal workflows: an array of events, bare or in any wrapper, or one a line; event types in both
-//! spellings (`WorkflowExecutionStarted`, `EVENT_TYPE_WORKFLOW_EXECUTION_STARTED`).
+//! Histories of Temporal workflows: an array of events, bare or in any wrapper, or one a line. Event types are spelled
+//! `WorkflowExecutionStarted` or `EVENT_TYPE_WORKFLOW_EXECUTION_STARTED`, or are numbers; members in either case
+//! (`eventId`, `event_id`); the attributes of an event are a member named after its type, or `details`.
 //!
 //! A session is one run: `<workflowId>.<runId>` as the first event names them, or the file's name where it does not.
 //! Events are appended by `eventId`, whatever the file's order.
+//!
+//! A reset copies a history up to a point and goes on from there as another run, under the first run's name. That is a
+//! branch: it is called after the new run and leaves the session where the copy ends.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,8 +14,10 @@ use std::collections::HashMap;
 use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId, Timestamp};
 
 use super::fields::Fields;
-use super::plan::{Body, Draft};
-use super::{Input, Plan, ids, names, pieces, source};
+use super::pieces::{Piece, Text};
+use super::plan::{Body, Builder, Draft};
+use super::temporal_names::{self, Members};
+use super::{Input, Sketch, ids, names, source};
 
 /// Their types, in the later spelling and small letters, that mean the same as a type of ours.
 pub(super) const KINDS: [(&str, &str); 41] = [
@@ -57,6 +63,8 @@ pub(super) const KINDS: [(&str, &str); 41] = [
     ("external_workflow_execution_cancel_requested", "workflow.cancel_delivered"),
     ("request_cancel_external_workflow_execution_failed", "workflow.cancel_failed"),
 ];
+/// Bits of an event's number in the order of a file: runs stay behind one another.
+const ID_BITS: u32 = 40;
 /// Members that name the event of this history that led to one, the nearest first.
 const CAUSES: [&str; 6] = [
     "startedEventId",
@@ -67,58 +75,178 @@ const CAUSES: [&str; 6] = [
     "workflowTaskCompletedEventId",
 ];
 
+/// Other logs have events with an id and a type, too: here the id is a number, and the type or the members are
+/// Temporal's.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
-    f.has("eventId") && f.has("eventType")
+    let members = Members::new(f);
+    let is_number = members.scalar("eventId").is_some_and(|id| id.parse::<u64>().is_ok());
+    let kind = members.scalar("eventType");
+    is_number
+        && kind.is_some_and(|kind| {
+            temporal_names::is_event_type(&kind) || f.iter().all(|(name, _)| temporal_names::is_member(name))
+        })
 }
 
 /// A record as far as others need it.
 struct Seen<'a> {
     id: u64,
+    kind: String,
     fields: Fields<'a>,
     attributes: Fields<'a>,
 }
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::documents(input.bytes, is_record);
+/// Where a run begins that goes on from the copy of another one's history.
+struct Reset {
+    /// The first event that is its own.
+    id: u64,
+    /// What its branch is called.
+    run: BranchName,
+}
+
+/// The runs of one history.
+struct Runs {
+    /// Which of the file's histories it is.
+    number: u64,
+    session: SessionId,
+    /// By their first event.
+    resets: Vec<Reset>,
+}
+
+impl Runs {
+    fn new<'a>(
+        number: u64,
+        session: SessionId,
+        seen: impl Iterator<Item = &'a Seen<'a>>,
+    ) -> Result<Self, Invalid> {
+        let mut resets = Vec::new();
+        for event in seen.filter(|s| s.kind == "workflow_task_failed") {
+            let attributes = Members::new(&event.attributes);
+            if let Some(run) = attributes.word("newRunId").filter(|_| attributes.word("baseRunId").is_some())
+            {
+                resets.push(Reset { id: event.id, run: names::branch(&run)? });
+            }
+        }
+        resets.sort_by_key(|r| r.id);
+        Ok(Self { number, session, resets })
+    }
+
+    /// Where an event stands in the file: histories stay behind one another.
+    fn order(&self, id: u64) -> u64 {
+        self.number << ID_BITS | id.min((1 << ID_BITS) - 1)
+    }
+
+    fn reset(&self, id: u64) -> Option<&Reset> {
+        self.resets.iter().rev().find(|r| r.id <= id)
+    }
+
+    fn place(&self, id: u64) -> Place {
+        let branch = self.reset(id).map_or_else(BranchName::main, |r| r.run.clone());
+        Place::new(self.session.clone(), branch)
+    }
+
+    /// The event with this number. After a reset the numbers are those of other events than in the first run.
+    fn event(&self, id: u64) -> EventId {
+        match self.reset(id) {
+            None => event_id(&self.session, id),
+            Some(reset) => {
+                let (session, run) = (self.session.as_str(), reset.run.as_str());
+                ids::derived(ids::TEMPORAL, &[session.as_bytes(), run.as_bytes(), id.to_string().as_bytes()])
+            }
+        }
+    }
+
+    /// Makes the branches. `kept` are the numbers of the events that there will be, sorted.
+    fn fork(&self, plan: &mut Builder<'_>, kept: &[u64]) {
+        for reset in &self.resets {
+            let last = kept.iter().rev().find(|id| **id < reset.id);
+            let parent = self.place(last.copied().unwrap_or_default());
+            let at = last.map(|id| self.event(*id));
+            plan.fork(self.order(reset.id), &self.place(reset.id), &parent, at);
+        }
+        if let Some(last) = self.resets.last() {
+            plan.current(self.session.clone(), last.run.clone());
+        }
+    }
+}
+
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
+    let fallbacks = input.sessions()?;
+    for (n, run) in input.pieces.runs_with_records().into_iter().enumerate() {
+        let fallback = fallbacks.get(run).cloned().map_or_else(|| input.session_or_stem(), Ok)?;
+        let pieces: Vec<&Piece> = input.pieces.all.iter().filter(|p| p.run == run).collect();
+        history(input, &mut plan, (n as u64, &pieces), fallback)?;
+    }
+    Ok(plan.finish())
+}
+
+/// One run.
+fn history(
+    input: &Input<'_>,
+    plan: &mut Builder<'_>,
+    (number, pieces): (u64, &[&Piece]),
+    fallback: SessionId,
+) -> Result<(), Invalid> {
+    let texts: Vec<Result<Text, String>> = pieces.iter().map(|p| input.text(p)).collect();
     let read: Vec<Result<Seen<'_>, String>> =
-        pieces.all.iter().map(|p| p.text.clone().and_then(read)).collect();
+        texts.iter().map(|t| t.as_deref().map_err(Clone::clone).and_then(read)).collect();
     let seen = || read.iter().flatten();
     let session = match &input.options.session {
         Some(session) => session.clone(),
         None => match seen().find_map(|s| run(&s.attributes)) {
             Some(name) => names::session(&name)?,
-            None => input.session_or_stem()?,
+            None => fallback,
         },
     };
-    let place = Place::new(session, BranchName::main());
+    let runs = Runs::new(number, session, seen())?;
+    let mut kept: Vec<u64> = pieces
+        .iter()
+        .zip(&read)
+        .filter(|(piece, _)| piece.range.len() <= input.options.max_payload)
+        .filter_map(|(_, read)| read.as_ref().ok().map(|s| s.id))
+        .collect();
+    kept.sort_unstable();
+    runs.fork(plan, &kept);
     // Later events of an activity, a timer or a child name only the event that began it.
     let began: HashMap<u64, Cow<'_, str>> =
         seen().filter_map(|s| began(&s.attributes).map(|name| (s.id, name))).collect();
-    for (piece, read) in pieces.all.iter().zip(&read) {
+    for (piece, read) in pieces.iter().zip(&read) {
         match read {
             Ok(seen) => {
-                let event = event(seen, &place.session, &began);
+                let event = event(seen, &runs, &began);
                 let time = time(&seen.fields);
-                plan.push(piece, seen.id, &place, Draft::new(event, time, Body::Record));
+                let order = runs.order(seen.id);
+                plan.push(piece, order, &runs.place(seen.id), Draft::new(event, time, Body::Record));
             }
             Err(reason) => plan.skip(piece, reason.clone()),
         }
     }
-    Ok(plan.finish(pieces.tail))
+    Ok(())
 }
 
 fn read(text: &str) -> Result<Seen<'_>, String> {
     let fields = Fields::parse(text)?;
-    let id = fields.scalar("eventId").ok_or("has no eventId")?;
+    let id = Members::new(&fields).scalar("eventId").ok_or("has no eventId")?;
     let id = id.parse().map_err(|_| format!("has the eventId {}, not a whole number", id.escape_debug()))?;
-    let attributes = fields.iter().find(|(n, _)| n.ends_with("EventAttributes") || *n == "attributes");
-    let attributes = attributes.and_then(|(_, raw)| Fields::parse(raw.get()).ok()).unwrap_or_default();
-    Ok(Seen { id, fields, attributes })
+    let kind = temporal_names::kind(&Members::new(&fields).scalar("eventType").unwrap_or_default());
+    let attributes = attributes(&fields);
+    Ok(Seen { id, kind, fields, attributes })
+}
+
+/// What an event says beside its number and type: under the name of its type, inside `attributes` too.
+fn attributes<'a>(fields: &Fields<'a>) -> Fields<'a> {
+    let named = |fields: &Fields<'a>, plain: &[&str]| {
+        let is_it = |name: &str| temporal_names::is_attributes(name) || plain.contains(&name);
+        let raw = fields.iter().find(|(name, _)| is_it(name)).map(|(_, raw)| raw);
+        raw.and_then(|raw| Fields::parse(raw.get()).ok())
+    };
+    let outer = named(fields, &["attributes", "details"]).unwrap_or_default();
+    named(&outer, &[]).unwrap_or(outer)
 }
 
 /// The name of the run, as its first event says it.
 fn run(started: &Fields<'_>) -> Option<String> {
+    let started = Members::new(started);
     let run = started.word("originalExecutionRunId")?;
     Some(run_name(&started.word("workflowId")?, &run))
 }
@@ -129,25 +257,24 @@ fn run_name(workflow: &str, run: &str) -> String {
 
 /// What an activity, a timer or a child is called in the event that begins it.
 fn began<'a>(attributes: &Fields<'a>) -> Option<Cow<'a, str>> {
-    if attributes.has("workflowTaskCompletedEventId") {
+    let attributes = Members::new(attributes);
+    if attributes.scalar("workflowTaskCompletedEventId").is_some() {
         let names = ["activityId", "timerId", "workflowId"];
         return names.iter().find_map(|n| attributes.word(n));
     }
     None
 }
 
-fn event(seen: &Seen<'_>, session: &SessionId, began: &HashMap<u64, Cow<'_, str>>) -> NewEvent {
-    let (f, attributes) = (&seen.fields, &seen.attributes);
-    let name = f.scalar("eventType").unwrap_or_default();
-    let name = names::snake(name.strip_prefix("EVENT_TYPE_").unwrap_or(&name));
-    let mut event = NewEvent::new(names::kind(&KINDS, "temporal", &name));
-    event.id = event_id(session, seen.id);
+fn event(seen: &Seen<'_>, runs: &Runs, began: &HashMap<u64, Cow<'_, str>>) -> NewEvent {
+    let (f, attributes) = (Members::new(&seen.fields), Members::new(&seen.attributes));
+    let mut event = NewEvent::new(names::kind(&KINDS, "temporal", &seen.kind));
+    event.id = runs.event(seen.id);
     event.source = "temporal".into();
     event.actor = attributes.word("identity").map_or_else(String::new, |i| names::label(&i)).into();
     let number = |name| attributes.scalar(name).and_then(|n| n.parse::<u64>().ok()).filter(|n| *n > 0);
-    event.causation = CAUSES.iter().find_map(|n| number(n)).map(|n| event_id(session, n));
+    event.causation = CAUSES.iter().find_map(|n| number(n)).map(|n| runs.event(n));
     if event.causation.is_none() {
-        event.causation = parent(attributes);
+        event.causation = parent(&attributes);
     }
     let origin = [number("scheduledEventId"), number("initiatedEventId"), number("startedEventId")];
     let tied = std::iter::once(seen.id).chain(origin.into_iter().flatten()).find_map(|n| began.get(&n));
@@ -163,8 +290,9 @@ fn event(seen: &Seen<'_>, session: &SessionId, began: &HashMap<u64, Cow<'_, str>
 }
 
 /// The event of the parent's history that started this run as a child.
-fn parent(started: &Fields<'_>) -> Option<EventId> {
+fn parent(started: &Members<'_, '_>) -> Option<EventId> {
     let execution = started.object("parentWorkflowExecution");
+    let execution = Members::new(&execution);
     let name = run_name(&execution.word("workflowId")?, &execution.word("runId")?);
     let initiated = started.scalar("parentInitiatedEventId")?.parse().ok()?;
     Some(event_id(&names::session(&name).ok()?, initiated))
@@ -176,6 +304,7 @@ fn event_id(session: &SessionId, id: u64) -> EventId {
 
 /// `eventTime` as text, or as seconds and nanoseconds.
 fn time(f: &Fields<'_>) -> Option<Timestamp> {
+    let f = Members::new(f);
     if let Some(text) = f.text("eventTime") {
         return names::time(&text);
     }
@@ -241,6 +370,154 @@ mod tests {
             let plan = plan_of("w.json", &file);
             assert_eq!(drawn(&plan), ["w/main: run.terminated scheduler.timer_fired"], "{file}");
             assert_eq!(restored(&plan), file);
+        }
+    }
+
+    /// A history of these events, each with its number, its type and its attributes.
+    fn history(events: &[(u64, &str, &str)]) -> String {
+        let events = events.iter().map(|(id, kind, attributes)| {
+            format!(
+                r#"{{"eventId":"{id}","eventTime":"2026-01-01T00:00:0{id}Z","eventType":"{kind}","details":{attributes}}}"#
+            )
+        });
+        format!("[{}]", events.collect::<Vec<_>>().join(","))
+    }
+
+    const STARTED: (u64, &str, &str) =
+        (1, "WorkflowExecutionStarted", r#"{"workflowId":"wf","originalExecutionRunId":"base"}"#);
+
+    #[test]
+    fn a_reset_is_a_branch_where_the_copy_ends() {
+        let reset = |id, base, new| {
+            (
+                id,
+                "WorkflowTaskFailed",
+                format!(r#"{{"startedEventId":"3","baseRunId":"{base}","newRunId":"{new}"}}"#),
+            )
+        };
+        let task = [STARTED, (2, "WorkflowTaskScheduled", "{}"), (3, "WorkflowTaskStarted", "{}")];
+        let first = reset(4, "base", "run-b");
+        let second = reset(6, "run-b", "run-c");
+        let b = [&task[..], &[(4, first.1, &first.2), (5, "TimerFired", "{}")]].concat();
+        let c =
+            [&b[..], &[(6, second.1, &second.2), (7, "TimerFired", r#"{"startedEventId":"5"}"#)]].concat();
+        let plan = plan_of("c.json", history(&c));
+        let begin = "wf.base/main: run.started workflow.task_scheduled workflow.task_started";
+        assert_eq!(
+            drawn(&plan),
+            [
+                begin,
+                "wf.base/run-b < main",
+                "wf.base/run-b: workflow.task_failed scheduler.timer_fired",
+                "wf.base/run-c < run-b",
+                "wf.base/run-c: workflow.task_failed scheduler.timer_fired"
+            ]
+        );
+        let all: Vec<_> = events(&plan).map(|(_, e)| e).collect();
+        assert_eq!((all[3].causation, all[6].causation), (Some(all[2].id), Some(all[4].id)));
+        assert_eq!(plan.current.values().next().unwrap().as_str(), "run-c");
+        // The same whatever the order of the file, and the run before has the ids that it has alone.
+        let mut backwards = c.clone();
+        backwards.reverse();
+        assert_eq!(drawn(&plan_of("c.json", history(&backwards))), drawn(&plan));
+        let alone = plan_of("b.json", history(&b));
+        let ids = |p: &crate::interop::Plan| events(p).map(|(_, e)| e.id).collect::<Vec<_>>();
+        assert_eq!(ids(&alone), ids(&plan)[..5]);
+        // An ordinary failure of a task is none.
+        let failed = [&task[..], &[(4, "WorkflowTaskFailed", r#"{"baseRunId":"","newRunId":""}"#)]].concat();
+        assert_eq!(drawn(&plan_of("f.json", history(&failed))).len(), 1);
+    }
+
+    #[test]
+    fn a_run_and_its_reset_share_what_was_copied_whichever_comes_first() {
+        let task = [STARTED, (2, "WorkflowTaskScheduled", "{}"), (3, "WorkflowTaskStarted", "{}")];
+        let base = [&task[..], &[(4, "WorkflowExecutionTerminated", r#"{"reason":"reset"}"#)]].concat();
+        let reset =
+            (4, "WorkflowTaskFailed", r#"{"startedEventId":"3","baseRunId":"base","newRunId":"new"}"#);
+        let new = [&task[..], &[reset, (5, "WorkflowExecutionCompleted", "{}")]].concat();
+        for files in [[&base, &new], [&new, &base]] {
+            let store = crate::store::Store::in_memory().unwrap();
+            for (n, file) in files.iter().enumerate() {
+                let plan = plan_of(&format!("{n}.json"), history(file));
+                crate::interop::load(&store, plan, &mut |_| {}).unwrap();
+            }
+            assert_eq!(store.committed().get(), 6);
+            assert_eq!(store.head("wf.base").unwrap().get(), 4);
+            assert_eq!(store.head("wf.base/new").unwrap().get(), 5);
+            assert_eq!(store.branch("wf.base/new").unwrap().parent.unwrap().1.get(), 3);
+            assert_eq!(store.current(&"wf.base".try_into().unwrap()).unwrap().as_str(), "new");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_members_and_types_is_one_history() {
+        let camel = r#"[{"eventId":"1","eventTime":"2026-01-01T00:00:01Z","eventType":"EVENT_TYPE_WORKFLOW_EXECUTION_STARTED","workflowExecutionStartedEventAttributes":{"workflowId":"wf","originalExecutionRunId":"r"}},{"eventId":"2","eventTime":"2026-01-01T00:00:02Z","eventType":"EVENT_TYPE_ACTIVITY_TASK_SCHEDULED","activityTaskScheduledEventAttributes":{"activityId":"act","activityType":{"name":"fetch"},"workflowTaskCompletedEventId":"1"}},{"eventId":"3","eventTime":"2026-01-01T00:00:03Z","eventType":"EVENT_TYPE_ACTIVITY_TASK_COMPLETED","activityTaskCompletedEventAttributes":{"scheduledEventId":"2"}}]"#;
+        let details = ["workflowExecutionStarted", "activityTaskScheduled", "activityTaskCompleted"]
+            .iter()
+            .fold(camel.to_owned(), |file, name| file.replace(&format!("{name}EventAttributes"), "details"));
+        let numbers = [
+            ("WORKFLOW_EXECUTION_STARTED", "1"),
+            ("ACTIVITY_TASK_SCHEDULED", "10"),
+            ("ACTIVITY_TASK_COMPLETED", "12"),
+        ]
+        .iter()
+        .fold(camel.to_owned(), |file, (name, n)| file.replace(&format!("\"EVENT_TYPE_{name}\""), n));
+        let mut snake = camel.to_owned();
+        for name in [
+            "eventId",
+            "eventTime",
+            "eventType",
+            "workflowId",
+            "originalExecutionRunId",
+            "activityId",
+            "activityType",
+            "workflowTaskCompletedEventId",
+            "scheduledEventId",
+            "workflowExecutionStartedEventAttributes",
+            "activityTaskScheduledEventAttributes",
+            "activityTaskCompletedEventAttributes",
+        ] {
+            snake =
+                snake.replace(&format!("\"{name}\""), &format!("\"{}\"", crate::interop::names::snake(name)));
+        }
+        assert!(snake.contains("activity_task_completed_event_attributes"), "{snake}");
+        let wrapped = camel
+            .replace(
+                "\"activityTaskCompletedEventAttributes\":{",
+                "\"attributes\":{\"ActivityTaskCompletedEventAttributes\":{",
+            )
+            .replace("\"2\"}}]", "\"2\"}}}]");
+        let told = |file: &str| -> Vec<String> {
+            let plan = plan_of("h.json", file);
+            assert_eq!(plan.format, Format::Temporal);
+            assert_eq!((restored(&plan).as_str(), plan.skipped.len()), (file, 0));
+            let event = |(place, e): (&crate::event::Place, &crate::event::NewEvent)| {
+                format!(
+                    "{place} {} {} {} {:?} {} {:?}",
+                    e.id,
+                    e.kind(),
+                    e.occurred,
+                    e.causation,
+                    e.correlation,
+                    e.metadata.get("tool")
+                )
+            };
+            events(&plan).map(event).collect()
+        };
+        assert!(told(camel)[2].contains("tool.completed") && told(camel)[2].contains("act"));
+        for other in [details, numbers, snake, wrapped] {
+            assert_eq!(told(&other), told(camel), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_log_of_another_program_is_not_a_history() {
+        for file in [
+            r#"{"streamId":"o","eventNumber":0,"eventId":"6e8bc430-9c3a-11d9-9669-0800200c9a60","eventType":"OrderPlaced","data":{}}"#,
+            r#"{"eventId":7,"eventType":"OrderPlaced","data":{},"stream":"o"}"#,
+            r#"{"eventId":7,"eventType":"99","data":{}}"#,
+        ] {
+            assert_eq!(Format::detect("x.ndjson", file.as_bytes()), None, "{file}");
         }
     }
 

@@ -22,6 +22,8 @@ pub struct SessionInfo {
     pub last: Option<Timestamp>,
     /// The head of `main`.
     pub head: Sequence,
+    /// Its [current](super::Store::current) branch.
+    pub current: BranchName,
     /// Events of all its branches; inherited ones count once.
     pub events: u64,
     /// How many branches it has.
@@ -50,6 +52,7 @@ impl Reader {
     /// Up to `limit` sessions after this one, in the order of their names.
     pub(crate) fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
         let txn = Lazy::new(&self.db);
+        let marks = self.marks()?;
         let mut sessions: Vec<SessionInfo> = Vec::new();
         for place in self.places_after(after, limit, &txn)? {
             let Some(branch) = self.find(&place)? else { continue };
@@ -65,6 +68,7 @@ impl Reader {
                     }
                 }
                 None => sessions.push(SessionInfo {
+                    current: self.current_in(&marks, &place.session)?.unwrap_or_else(BranchName::main),
                     session: place.session,
                     created: info.created,
                     last: info.last,

@@ -1,5 +1,5 @@
 //! Marks: small rows that other rooms keep beside the events, by shelf and key. How far a fold has read, its
-//! snapshots, where consumers stand, letters, timers, schemas.
+//! snapshots, where consumers stand, letters, timers, schemas, current branches.
 //!
 //! They are written by the one writer, alone or together with an append, in one transaction; the journal does not
 //! carry them. A commit that only has marks gives no position.
@@ -14,7 +14,7 @@ use super::append::Durability;
 use super::db::WriteTxn;
 use super::lookup;
 use super::read::Reader;
-use super::tables::{CHECKPOINTS, CONSUMERS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
+use super::tables::{CHECKPOINTS, CONSUMERS, CURRENT, IMPORTS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
 use super::trouble::malformed;
 use crate::codec::{decode_mark, encode_mark};
 use crate::error::Result;
@@ -28,11 +28,21 @@ pub(crate) enum Shelf {
     Letters,
     Timers,
     Schemas,
+    Current,
+    Imports,
 }
 
 impl Shelf {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Snapshots, Self::Checkpoints, Self::Consumers, Self::Letters, Self::Timers, Self::Schemas];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Snapshots,
+        Self::Checkpoints,
+        Self::Consumers,
+        Self::Letters,
+        Self::Timers,
+        Self::Schemas,
+        Self::Current,
+        Self::Imports,
+    ];
 
     fn table(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         match self {
@@ -42,6 +52,8 @@ impl Shelf {
             Self::Letters => LETTERS,
             Self::Timers => TIMERS,
             Self::Schemas => SCHEMAS,
+            Self::Current => CURRENT,
+            Self::Imports => IMPORTS,
         }
     }
 
@@ -63,6 +75,8 @@ impl Shelf {
             Self::Letters => "letters",
             Self::Timers => "timers",
             Self::Schemas => "schemas",
+            Self::Current => "current",
+            Self::Imports => "imports",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A branch that did better becomes the line of its parent.
 
 use super::append::{Batch, Receipt};
+use super::current::current_mark;
+use super::marks::Marks;
 use super::read::Range;
 use super::verbs::Store;
 use crate::error::{Error, Result};
@@ -15,7 +17,8 @@ impl Store {
     ///
     /// The branch stays as it is. The parent's new events say the same under ids derived from the first ones, so
     /// promoting again is recognised as a retry; their metadata `promoted_from` holds the address of the original,
-    /// where there is room for it.
+    /// where there is room for it. A branch that was the [current](Self::current) one of its session hands that on to its
+    /// parent, which now has all that it has.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the parent has moved, [`Error::Duplicate`] when it moved by an earlier promotion of a
@@ -90,7 +93,10 @@ impl Store {
                     return Err(Error::TooLarge { what, size: bytes as u64, limit: MAX_BATCH_BYTES as u64 });
                 }
             }
-            Batch::new().add(parent, Expect::Head(Sequence::new(branch.fork)), events)
+            let is_current = reader.current(address.session())?.is_some_and(|b| b == branch.place.branch);
+            let marks = if is_current { current_mark(parent.place()) } else { Marks::new() };
+            let batch = Batch::new().marks(marks);
+            batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
         })
     }
 }

@@ -49,3 +49,9 @@ pub(super) const TIMERS: MarkTable = TableDefinition::new("timers");
 
 /// Schemas that were registered.
 pub(super) const SCHEMAS: MarkTable = TableDefinition::new("schemas");
+
+/// Session to the name of its current branch, for sessions where one was chosen.
+pub(super) const CURRENT: MarkTable = TableDefinition::new("current");
+
+/// Files that were imported, and how each is put together.
+pub(super) const IMPORTS: MarkTable = TableDefinition::new("imports");

@@ -99,7 +99,7 @@ struct Walk<'a> {
 impl Store {
     /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,
     /// heads, global order and ids agree with the events, marks are what
-    /// their keys promise. Reads go on meanwhile, and so do appends, which the walk
+    /// their keys promise, current branches exist. Reads go on meanwhile, and so do appends, which the walk
     /// does not see.
     ///
     /// # Errors
@@ -338,7 +338,9 @@ impl Walk<'_> {
                 self.report.error(format!("table {}", shelf.name()), e);
             }
         }
-        Ok(())
+        let branches = self.txn.open_table(BRANCHES).told()?;
+        let exists = |p: &Place| Ok(branches.get((p.session.as_str(), p.branch.as_str())).told()?.is_some());
+        view.verify_current(exists, &mut |place, reason| self.report.problem(place, reason))
     }
 
     fn order(&mut self) -> Result<()> {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Branch, Session};
-use crate::event::{Event, Phase};
+use crate::event::{BranchName, Event, Phase};
 use crate::project::builtin::{Card, Figures, Glance, Used};
 use crate::store::{BranchInfo, SessionInfo};
 
@@ -44,6 +44,7 @@ impl From<&Card> for SessionCard {
 pub struct Described<'a> {
     session: String,
     branch: String,
+    current: String,
     sequence: u64,
     #[serde(flatten)]
     glance: &'a Glance,
@@ -54,14 +55,14 @@ pub struct Described<'a> {
 }
 
 impl<'a> Described<'a> {
-    /// A branch after an event, what the session used, its figures and branches, and the last events of the branch.
+    /// A branch after an event, what the session used, its figures, its branches and which is current, and the last events of the branch.
     #[must_use]
     pub fn new(
         at: &crate::event::Address,
         glance: &'a Glance,
         session_resource: &'a Used,
         stats: &'a Figures,
-        branches: &[BranchInfo],
+        (branches, current): (&[BranchInfo], &BranchName),
         last: &[Event],
     ) -> Self {
         let raw = |event: &Event| {
@@ -72,11 +73,12 @@ impl<'a> Described<'a> {
         Self {
             session: at.session().to_string(),
             branch: at.branch().to_string(),
+            current: current.to_string(),
             sequence: at.sequence().map_or(0, crate::event::Sequence::get),
             glance,
             session_resource,
             stats,
-            branches: branches.iter().map(Branch::from).collect(),
+            branches: branches.iter().map(|b| Branch::new(b, current)).collect(),
             last_events: last.iter().filter_map(raw).collect(),
         }
     }

@@ -38,11 +38,13 @@ pub enum Exit {
     Corrupt = 6,
     /// A value or a file was refused.
     Invalid = 7,
+    /// Ctrl-C ended it: 128 and the number of the signal, as shells have it.
+    Interrupted = 130,
 }
 
 impl Exit {
     /// All of them, with what they mean.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Done, "done"),
         (Self::Failed, "failed"),
         (Self::Usage, "the command line was not understood"),
@@ -51,6 +53,7 @@ impl Exit {
         (Self::InUse, "the store is in use by another process"),
         (Self::Corrupt, "the store is corrupt"),
         (Self::Invalid, "invalid input"),
+        (Self::Interrupted, "interrupted"),
     ];
 
     /// The number.
@@ -134,10 +137,12 @@ mod tests {
     use crate::event::{Expect, Place};
 
     #[test]
-    fn exit_codes_are_their_place_in_the_list() {
-        for (at, (exit, _)) in Exit::ALL.iter().enumerate() {
+    fn exit_codes_are_their_place_in_the_list_but_for_that_of_a_signal() {
+        let (signal, all) = Exit::ALL.split_last().unwrap();
+        for (at, (exit, _)) in all.iter().enumerate() {
             assert_eq!(usize::from(exit.code()), at);
         }
+        assert_eq!(signal.0.code(), 128 + 2);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sessions that other programs wrote, through the store and back.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -114,4 +115,25 @@ fn what_is_exported_another_store_takes_in_with_its_branches() {
         }
         assert!(other.verify().unwrap().is_clean());
     }
+}
+
+#[test]
+fn an_import_that_is_stopped_keeps_what_it_did_and_goes_on_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.jsonl");
+    let line = |n: u32| {
+        format!(
+            "{{\"id\":{n},\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"agent\",\"action\":\"run\"}}\n"
+        )
+    };
+    std::fs::write(&path, (0..5_000).map(line).collect::<String>()).unwrap();
+    let store = Store::in_memory().unwrap();
+    let options = Options::default();
+    let stopped = interop::load_file(&store, &path, &options, &mut |_| ControlFlow::Break(())).unwrap();
+    assert_eq!((stopped.stopped, stopped.import), (Some(5_000), None));
+    assert!(stopped.new > 0 && stopped.new < 5_000, "{}", stopped.new);
+    let rest = interop::load_file(&store, &path, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((rest.new + stopped.new, rest.duplicates), (5_000, stopped.new));
+    let (files, _) = interop::export_sources(&store, &interop::Scope::All, &mut |_| {}).unwrap();
+    assert!(files[0].bytes == std::fs::read(&path).unwrap());
 }

@@ -21,9 +21,13 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_consumer;
 #[cfg(feature = "cli")]
+mod cli_current;
+#[cfg(feature = "cli")]
 mod cli_damage;
 #[cfg(feature = "cli")]
 mod cli_files;
+#[cfg(feature = "cli")]
+mod cli_import;
 #[cfg(feature = "cli")]
 mod cli_migrate;
 #[cfg(feature = "cli")]
@@ -58,6 +62,7 @@ mod followers;
 #[cfg(unix)]
 mod fork;
 mod growth;
+mod import_history;
 mod interop;
 mod kill;
 mod migrations;

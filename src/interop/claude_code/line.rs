@@ -5,14 +5,19 @@
 //! siblings are one line of history. A record begins a branch of its own only when it is a turn (a prompt, or an
 //! assistant message with another id) under a parent after which the line has already taken another turn.
 //!
-//! Every decision rests on what stands before the record in the file, so a file that has grown gives the branches it
-//! gave before. The first child of a record goes on with its branch; `main` is the line of first children.
+//! Every decision rests on what stands before the record in the file, so a file that has grown gives the lines it
+//! gave before, only longer. The first child of a record goes on with its line. Which of the lines is `main` is
+//! decided when the whole file is read: the one that [`Tree::live`] answers.
+//!
+//! What has no place in the tree goes on with the line of the record before it: a record without an id, and one whose
+//! parent is in no file. Only a prompt that says to have no parent, after another prompt, is a new beginning.
 
 use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
 use crate::event::{BranchName, EventId, Invalid};
+use crate::interop::live::side_names;
 
 /// What a record is to the line that it stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +55,8 @@ pub(super) struct Node<'a> {
 pub(super) enum Spot {
     /// At the end of this branch.
     End(usize),
-    /// Into a new branch after this event of that branch, or after nothing.
-    Fork { from: usize, at: Option<EventId> },
+    /// Into a new branch after this event of that branch, or after nothing. `index` is the event's place there.
+    Fork { from: usize, at: Option<EventId>, index: usize },
 }
 
 /// The branches of one session as far as the file has been read.
@@ -65,6 +70,10 @@ pub(super) struct Tree {
     messages: HashMap<String, usize>,
     /// The branch of the record before.
     current: usize,
+    /// The branch of the last record that is a part of the conversation.
+    live: usize,
+    /// Whether there was a prompt: the next one without a parent is another beginning.
+    prompted: bool,
     /// Where a broken record stood whose children may still come.
     broken: Option<Known>,
 }
@@ -79,6 +88,8 @@ struct Call {
 #[derive(Debug)]
 struct Line {
     branch: BranchName,
+    /// The branch that it leaves, and the index there of the last record that it inherits.
+    from: Option<(usize, usize)>,
     length: usize,
     /// The last record that closed what came before it: children of earlier ones are alternatives.
     turn: usize,
@@ -90,11 +101,21 @@ struct Line {
 struct Known {
     line: usize,
     index: usize,
-    /// The record's own event, unless it is lost.
+    /// Where its parent is.
+    under: Option<(usize, usize)>,
+    /// The record's own event, unless it is lost. Of several records with its id, the latest one's.
     event: Option<EventId>,
+    /// The event of the first record with its id.
+    first: Option<EventId>,
     /// The event after which a branch leaves that begins under this record.
     at: Option<EventId>,
     message: Option<String>,
+}
+
+impl Known {
+    fn spot(&self) -> (usize, usize) {
+        (self.line, self.index)
+    }
 }
 
 impl Tree {
@@ -102,9 +123,14 @@ impl Tree {
         self.lines.is_empty()
     }
 
-    /// The event of a record.
+    /// The event of a record: the latest that has this id.
     pub(super) fn event(&self, uuid: &str) -> Option<EventId> {
         self.known.get(uuid).and_then(|k| k.event)
+    }
+
+    /// The event of the first record with this id.
+    pub(super) fn first(&self, uuid: &str) -> Option<EventId> {
+        self.known.get(uuid).and_then(|k| k.first)
     }
 
     /// The event of a tool call.
@@ -121,8 +147,9 @@ impl Tree {
         self.lines.get(line).map_or_else(BranchName::main, |l| l.branch.clone())
     }
 
-    pub(super) fn line_of(&self, uuid: &str) -> usize {
-        self.known.get(uuid).map_or(self.current, |k| k.line)
+    /// The branch that the conversation went on with, last of all.
+    pub(super) fn live(&self) -> BranchName {
+        self.branch(self.live)
     }
 
     /// Where a record goes. Nothing is changed: `add` or `lose` follows.
@@ -131,21 +158,46 @@ impl Tree {
             return Spot::End(0);
         }
         let parent = node.parent.and_then(|p| self.find(p));
+        if let Some(before) = self.known.get(node.uuid) {
+            // The id once more, with other content. Under the same parent it is the record written again.
+            return Spot::End(match &parent {
+                None => self.current,
+                Some(parent) if before.under == Some(parent.spot()) => self.onward(before),
+                Some(parent) => self.onward(parent),
+            });
+        }
         let related = self.related(node);
         let Some(parent) = parent else {
             return match (related, node.role) {
                 (Some(line), _) => Spot::End(line),
-                // Only a prompt can be the first word of a conversation. For anything else the parent is lost.
-                (None, Role::Prompt) => Spot::Fork { from: 0, at: None },
+                (None, Role::Prompt) if node.parent.is_none() && self.prompted => {
+                    Spot::Fork { from: 0, at: None, index: 0 }
+                }
                 (None, _) => Spot::End(self.current),
             };
         };
         let open = self.lines.get(parent.line).is_some_and(|l| parent.index >= l.turn);
         let same_message = node.message.is_some() && node.message == parent.message.as_deref();
-        if open || same_message || node.role == Role::Other || related == Some(parent.line) {
+        if matches!(node.role, Role::Other | Role::Summary) {
+            return Spot::End(self.onward(&parent));
+        }
+        if open || same_message || related == Some(parent.line) {
             return Spot::End(parent.line);
         }
-        Spot::Fork { from: parent.line, at: parent.at }
+        Spot::Fork { from: parent.line, at: parent.at, index: parent.index }
+    }
+
+    /// The branch that a notice beside a record goes to: the one that is being written, if it has that record in its
+    /// history.
+    fn onward(&self, known: &Known) -> usize {
+        let mut next = Some((self.current, usize::MAX));
+        while let Some((line, last)) = next {
+            if line == known.line && (known.index <= last) {
+                return self.current;
+            }
+            next = self.lines.get(line).and_then(|l| l.from);
+        }
+        known.line
     }
 
     /// A record's parent; an unknown one is taken for the record that was broken just before.
@@ -167,18 +219,22 @@ impl Tree {
 
     /// A record went where `place` said, as this event; `name` is what a new branch is called.
     pub(super) fn add(&mut self, node: &Node<'_>, spot: &Spot, event: EventId, name: Option<BranchName>) {
-        let line = match spot {
-            Spot::End(line) => *line,
-            Spot::Fork { .. } => self.lines.len(),
+        let (line, from) = match *spot {
+            Spot::End(line) => (line, None),
+            Spot::Fork { from, at, index } => (self.lines.len(), at.map(|_| (from, index))),
         };
         let late = self.is_late(node, spot);
         self.broken = None;
+        self.prompted |= node.role == Role::Prompt;
+        if !late && node.role != Role::Other {
+            self.live = line;
+        }
         if line >= self.lines.len() {
             let branch = name.unwrap_or_else(BranchName::main);
-            self.names.insert(branch.clone());
-            self.lines.push(Line { branch, length: 0, turn: 0, message: None, last: None });
+            self.begin(branch, from);
         }
         let anchor = node.parent.and_then(|p| self.known.get(p)).cloned();
+        let under = anchor.as_ref().map(Known::spot);
         let index = self.extend(line, event);
         if let Some(l) = self.lines.get_mut(line).filter(|_| !late) {
             match node.role {
@@ -201,33 +257,31 @@ impl Tree {
             self.messages.entry(message.to_owned()).or_insert(line);
         }
         // A latecomer that is no turn hangs where its parent stands: what follows it is judged from there.
-        let (index, at) = match anchor {
-            Some(parent) if late && node.role == Role::Other => (parent.index, parent.at),
-            _ => (index, Some(event)),
+        let (line, index, at) = match anchor {
+            Some(parent) if late && node.role == Role::Other => (parent.line, parent.index, parent.at),
+            _ => (line, index, Some(event)),
         };
         let message = node.message.map(str::to_owned);
-        self.known.insert(node.uuid.to_owned(), Known { line, index, event: Some(event), at, message });
+        let first = self.first(node.uuid).or(Some(event));
+        let known = Known { line, index, under, event: Some(event), first, at, message };
+        self.known.insert(node.uuid.to_owned(), known);
     }
 
     /// Whether it joins a line that has gone on since its parent.
     fn is_late(&self, node: &Node<'_>, spot: &Spot) -> bool {
+        if node.role == Role::Summary {
+            return false;
+        }
         let (Spot::End(line), Some(parent)) = (spot, node.parent.and_then(|p| self.known.get(p))) else {
             return false;
         };
-        parent.line == *line && self.lines.get(*line).is_some_and(|l| parent.index < l.turn)
+        parent.line != *line || self.lines.get(*line).is_some_and(|l| parent.index < l.turn)
     }
 
     /// A record without an id, or with one that is taken, went to the end of a branch.
     pub(super) fn extend(&mut self, line: usize, event: EventId) -> usize {
         if self.lines.is_empty() {
-            self.names.insert(BranchName::main());
-            self.lines.push(Line {
-                branch: BranchName::main(),
-                length: 0,
-                turn: 0,
-                message: None,
-                last: None,
-            });
+            self.begin(BranchName::main(), None);
         }
         self.current = line;
         let Some(l) = self.lines.get_mut(line) else { return 0 };
@@ -236,8 +290,16 @@ impl Tree {
         l.length - 1
     }
 
+    fn begin(&mut self, branch: BranchName, from: Option<(usize, usize)>) {
+        self.names.insert(branch.clone());
+        self.lines.push(Line { branch, from, length: 0, turn: 0, message: None, last: None });
+    }
+
     /// A record that can be read but not kept: its children go on from the record before it.
     pub(super) fn lose(&mut self, node: &Node<'_>, spot: &Spot) {
+        if self.known.contains_key(node.uuid) {
+            return;
+        }
         let known = match (spot, node.parent.and_then(|p| self.known.get(p))) {
             (Spot::Fork { .. }, Some(parent)) => Known { event: None, ..parent.clone() },
             (Spot::Fork { .. }, None) => return,
@@ -252,12 +314,9 @@ impl Tree {
     }
 
     fn end_of(&self, line: usize) -> Known {
-        match self.lines.get(line) {
-            Some(l) => {
-                Known { line, index: l.length.saturating_sub(1), event: None, at: l.last, message: None }
-            }
-            None => Known { line, index: 0, event: None, at: None, message: None },
-        }
+        let (length, at) = self.lines.get(line).map_or((0, None), |l| (l.length, l.last));
+        let index = length.saturating_sub(1);
+        Known { line, index, under: None, event: None, first: None, at, message: None }
     }
 
     /// What the branch that begins with this record is called: `side-` and as many digits of its id as make the
@@ -266,11 +325,10 @@ impl Tree {
         if self.lines.is_empty() {
             return Ok(BranchName::main());
         }
-        let given = Uuid::try_parse(uuid).unwrap_or_else(|_| id.uuid()).simple().to_string();
-        let full = format!("side-{}", id.uuid().simple());
-        let short = [8, 12, 32].into_iter().filter_map(|n| given.get(..n)).map(|d| format!("side-{d}"));
-        let free = short.filter_map(|n| BranchName::new(n).ok()).find(|n| !self.names.contains(n));
-        free.map_or_else(|| BranchName::new(full), Ok)
+        let given = Uuid::try_parse(uuid).unwrap_or_else(|_| id.uuid());
+        let mut names = side_names(given, id.uuid());
+        let name = names.find(|n| !self.names.contains(n));
+        name.map_or_else(|| BranchName::new(format!("side-{id}")), Ok)
     }
 }
 
@@ -400,14 +458,73 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_parent_starts_a_line_for_a_prompt_only() {
+    fn a_parent_that_is_in_no_file_is_no_beginning() {
         let mut p = Play::new();
         p.prompt("a", "gone")
             .says("b", "a", "m1")
             .says("c", "lost", "m2")
             .prompt("d", "lost2")
             .says("e", "d", "m3");
-        assert_eq!(p.drawn(), "a:main b:main c:main d:side-d< e:side-d");
+        assert_eq!(p.drawn(), "a:main b:main c:main d:main e:main");
+        // On a branch it goes on with the branch.
+        p.prompt("f", "a").prompt("g", "lost3").says("h", "g", "m4").prompt("i", "e").prompt("j", "self");
+        assert!(p.drawn().ends_with("f:side-f<a g:side-f h:side-f i:main j:main"), "{}", p.drawn());
+    }
+
+    #[test]
+    fn parents_that_go_in_a_circle_are_one_line() {
+        let mut p = Play::new();
+        p.prompt("a", "c").says("b", "a", "m1").prompt("c", "b").prompt("d", "d").says("e", "d", "m2");
+        assert_eq!(p.drawn(), "a:main b:main c:main d:main e:main");
+    }
+
+    #[test]
+    fn a_second_beginning_needs_an_earlier_prompt() {
+        let mut p = Play::new();
+        p.other("n", "").says("a", "", "m1").node("s", "", Role::Summary, "", &[], &[]);
+        p.prompt("b", "").says("c", "b", "m2").prompt("d", "").says("e", "d", "m3");
+        assert_eq!(p.drawn(), "n:main a:main s:main b:main c:main d:side-d< e:side-d");
+        assert_eq!(p.tree.live().as_str(), "side-d");
+    }
+
+    #[test]
+    fn records_without_an_id_before_the_first_prompt_are_its_lines_beginning() {
+        let mut p = Play::new();
+        p.tree.extend(0, EventId::new());
+        p.tree.extend(0, EventId::new());
+        p.prompt("a", "").says("b", "a", "m1");
+        assert_eq!(p.drawn(), "a:main b:main");
+    }
+
+    #[test]
+    fn what_follows_an_id_that_comes_again_follows_the_latest() {
+        let mut p = Play::new();
+        p.other("h", "").says("a", "h", "m1").other("h", "a").says("b", "h", "m2");
+        p.other("h", "b").says("c", "h", "m3");
+        assert_eq!(p.drawn(), "h:main a:main h:main b:main h:main c:main");
+        let (first, latest) = (p.tree.first("h"), p.tree.event("h"));
+        assert!(first.is_some() && first != latest);
+        // Written again without anything new before it, a record stays on its branch.
+        let mut p = Play::new();
+        p.prompt("a", "").says("b", "a", "m1").prompt("c", "b").prompt("d", "b").prompt("c", "b");
+        assert_eq!(p.drawn(), "a:main b:main c:main d:side-d<b c:main");
+    }
+
+    #[test]
+    fn a_turn_under_a_notice_beside_a_shared_record_leaves_where_that_stands() {
+        let mut p = Play::new();
+        p.prompt("a", "").says("b", "a", "m1").prompt("c", "b").prompt("d", "b").other("n", "b");
+        p.prompt("e", "n");
+        assert_eq!(p.drawn(), "a:main b:main c:main d:side-d<b n:side-d e:side-e<b");
+    }
+
+    #[test]
+    fn a_notice_beside_a_shared_record_goes_where_the_conversation_is() {
+        let mut p = Play::new();
+        p.prompt("a", "").says("b", "a", "m1").prompt("c", "b").prompt("d", "b").other("n", "b");
+        p.says("e", "d", "m2").other("o", "c");
+        assert_eq!(p.drawn(), "a:main b:main c:main d:side-d<b n:side-d e:side-d o:main");
+        assert_eq!(p.tree.live().as_str(), "side-d");
     }
 
     #[test]
@@ -416,7 +533,7 @@ mod tests {
         p.prompt("a", "").says("b", "a", "m1");
         p.tree.broke();
         p.prompt("d", "broken").says("e", "d", "m2").prompt("f", "unknown");
-        assert_eq!(p.drawn(), "a:main b:main d:main e:main f:side-f<");
+        assert_eq!(p.drawn(), "a:main b:main d:main e:main f:main");
     }
 
     #[test]
@@ -448,7 +565,7 @@ mod tests {
             let name = tree.name(&uuid(end), id).unwrap();
             names.push(name.to_string());
             tree.names.insert(name.clone());
-            tree.lines.push(Line { branch: name, length: 0, turn: 0, message: None, last: None });
+            tree.lines.push(Line { branch: name, from: None, length: 0, turn: 0, message: None, last: None });
         }
         assert_eq!(
             names,

@@ -2,31 +2,31 @@
 //!
 //! - The session is the record's `sessionId`. Records of a sub-agent (`isSidechain`, in the same file or in an
 //!   `agent-*.jsonl` of their own) go to the session `<sessionId>.agent-<agentId>`.
-//! - Which branch a record goes to is told in [`line`]. Records without `uuid` go where the record before them went.
-//! - An event is caused by its parent; a tool's result by the call; a sub-agent's first prompt by the call that
-//!   started it. Neither file names that call's record in the other, but both have the words of the task: so the
+//! - Which line a record goes to is told in [`line`]. Records without `uuid` go where the record before them went. The
+//!   line that was written last is `main`; what a rewind left behind are branches of it.
+//! - An event is caused by its parent, in whichever session of the file that is; a tool's result by the call; a
+//!   sub-agent's first prompt by the call that started it. Neither file names that call's record in the other, but both have the words of the task: so the
 //!   call's event has an id that follows from these.
 
 mod line;
 pub(super) mod record;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
 
 use super::fields::Fields;
 use super::pieces::Piece;
 use super::plan::{Added, Body, Builder, Draft};
-use super::{Input, Plan, ids, names, pieces, source};
+use super::{Input, Sketch, ids, names, source};
 
 pub(crate) use record::is_record;
 
 use line::{Spot, Tree};
 use record::Transcript;
 
-pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
-    let pieces = pieces::lines(input.bytes);
-    let base = base(input, &pieces)?;
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
+    let base = base(input)?;
     let stem = names::stem(input.file);
     let mut reader = Reader {
         plan: input.builder(),
@@ -34,31 +34,35 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Plan, Invalid> {
         agent_file: stem.strip_prefix("agent-"),
         home: base,
         chains: HashMap::new(),
-        trees: HashMap::new(),
+        trees: BTreeMap::new(),
+        before: None,
         tasks: HashSet::new(),
         unnamed: ids::Occurrences::default(),
     };
-    for piece in &pieces.all {
-        let fields = piece.text.clone().and_then(Fields::parse);
-        match fields {
-            Ok(fields) => reader.record(piece, &Transcript::read(&fields))?,
+    for piece in &input.pieces.all {
+        let text = input.text(piece);
+        match text.as_deref().map_err(Clone::clone).and_then(|text| Ok((text, Fields::parse(text)?))) {
+            Ok((text, fields)) => reader.record((piece, text), &Transcript::read(&fields))?,
             Err(reason) => {
                 reader.plan.skip(piece, reason);
                 reader.tree(reader.home.clone()).broke();
             }
         }
     }
-    Ok(reader.plan.finish(pieces.tail))
+    for (session, tree) in &reader.trees {
+        reader.plan.live(session.clone(), tree.live());
+    }
+    Ok(reader.plan.finish())
 }
 
 /// The session of records that name none, until one does.
-fn base(input: &Input<'_>, pieces: &pieces::Pieces<'_>) -> Result<SessionId, Invalid> {
+fn base(input: &Input<'_>) -> Result<SessionId, Invalid> {
     if input.options.session.is_some() {
         return input.session_or_stem();
     }
-    let texts = pieces.all.iter().filter_map(|p| p.text.as_deref().ok());
-    let named = texts.filter_map(|t| Fields::parse(t).ok()).find_map(|f| f.word("sessionId"));
-    named.map_or_else(|| input.session_or_stem(), |name| names::session(&name))
+    let texts = input.pieces.all.iter().filter_map(|p| input.text(p).ok());
+    let mut names = texts.filter_map(|t| Some(Fields::parse(&t).ok()?.word("sessionId")?.into_owned()));
+    names.next().map_or_else(|| input.session_or_stem(), |name| names::session(&name))
 }
 
 struct Reader<'a> {
@@ -71,18 +75,20 @@ struct Reader<'a> {
     home: SessionId,
     /// The sub-agents of records in a file that names none: by `uuid`.
     chains: HashMap<String, String>,
-    trees: HashMap<SessionId, Tree>,
+    trees: BTreeMap<SessionId, Tree>,
+    /// The session of the record before.
+    before: Option<SessionId>,
     /// Calls for sub-agents whose event has its id from the task.
     tasks: HashSet<EventId>,
     unnamed: ids::Occurrences,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn tree(&mut self, session: SessionId) -> &mut Tree {
         self.trees.entry(session).or_default()
     }
 
-    fn record(&mut self, piece: &Piece<'a>, t: &Transcript<'_>) -> Result<(), Invalid> {
+    fn record(&mut self, record: (&Piece, &str), t: &Transcript<'_>) -> Result<(), Invalid> {
         let base = match (&self.asked, &t.session) {
             (Some(asked), _) => Some(asked.clone()),
             (None, Some(name)) => Some(names::session(name)?),
@@ -98,7 +104,20 @@ impl<'a> Reader<'a> {
             self.home = session.clone();
         }
         let base = base.unwrap_or_else(|| session.clone());
-        self.place(piece, t, &session, &base, agent.as_deref())
+        let cause = self.elsewhere(t, &session);
+        self.place(record, t, &session, &base, agent.as_deref(), cause)?;
+        self.before = Some(session);
+        Ok(())
+    }
+
+    /// The event of a record's parent, where that lies in another session of the file.
+    fn elsewhere(&self, t: &Transcript<'_>, session: &SessionId) -> Option<EventId> {
+        let parent = t.parent.as_deref()?;
+        if self.trees.get(session).is_some_and(|tree| tree.event(parent).is_some()) {
+            return None;
+        }
+        let before = self.before.as_ref().and_then(|session| self.trees.get(session));
+        before.into_iter().chain(self.trees.values()).find_map(|tree| tree.event(parent))
     }
 
     /// The sub-agent that a record belongs to.
@@ -118,11 +137,12 @@ impl<'a> Reader<'a> {
 
     fn place(
         &mut self,
-        piece: &Piece<'a>,
+        (piece, text): (&Piece, &str),
         t: &Transcript<'_>,
         session: &SessionId,
         base: &SessionId,
         agent: Option<&str>,
+        elsewhere: Option<EventId>,
     ) -> Result<(), Invalid> {
         let order = piece.ordinal as u64;
         let draft = |event, time| Draft::new(event, time, Body::Record);
@@ -130,7 +150,6 @@ impl<'a> Reader<'a> {
         let answers: Vec<&str> = t.answers.iter().map(|c| &**c).collect();
         let tree = self.trees.entry(session.clone()).or_default();
         let Some(node) = t.node(&calls, &answers) else {
-            let text = piece.text.as_deref().unwrap_or_default();
             let name = [session.as_str().as_bytes(), b"", text.as_bytes()];
             let id = self.unnamed.next(ids::derived(ids::CLAUDE_CODE, &name));
             let line = tree.current();
@@ -144,23 +163,14 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         let own = ids::derived(ids::CLAUDE_CODE, &[session.as_str().as_bytes(), node.uuid.as_bytes()]);
-        if let Some(known) = tree.event(node.uuid) {
-            // The same record once more, or another under the same id: it stays where the first one is.
-            let line = tree.line_of(node.uuid);
-            let place = Place::new(session.clone(), tree.branch(line));
-            let event = event(t, known, None, agent);
-            if let Added::New(id) | Added::Variant(id) =
-                self.plan.push(piece, order, &place, draft(event, t.time))
-            {
-                tree.extend(line, id);
-            }
-            return Ok(());
-        }
         let task = |words: &str| {
             ids::derived(ids::CLAUDE_CODE, &[base.as_str().as_bytes(), b"task", words.as_bytes()])
         };
-        let id = t.task.as_deref().map(task).filter(|id| self.tasks.insert(*id)).unwrap_or(own);
-        let cause = match answers.iter().find_map(|a| tree.call(a)).or_else(|| tree.event(node.parent?)) {
+        let first = tree.first(node.uuid);
+        let fresh = || t.task.as_deref().map(task).filter(|id| self.tasks.insert(*id)).unwrap_or(own);
+        let id = first.unwrap_or_else(fresh);
+        let parent = || tree.event(node.parent?).or(elsewhere);
+        let cause = match answers.iter().find_map(|a| tree.call(a)).or_else(parent) {
             None if agent.is_some() && tree.is_empty() => t.words.as_deref().map(task),
             cause => cause,
         };
@@ -172,7 +182,7 @@ impl<'a> Reader<'a> {
         };
         let place = Place::new(session.clone(), branch);
         let mut draft = draft(event(t, id, cause, agent), t.time);
-        if let Spot::Fork { from, at } = &spot {
+        if let Spot::Fork { from, at, .. } = &spot {
             draft.fork = Some((Place::new(session.clone(), tree.branch(*from)), *at));
         }
         match self.plan.push(piece, order, &place, draft) {
@@ -182,7 +192,7 @@ impl<'a> Reader<'a> {
             Added::Duplicate => {}
             Added::Refused => {
                 tree.lose(&node, &spot);
-                if id != own {
+                if first.is_none() {
                     self.tasks.remove(&id);
                 }
             }

@@ -174,9 +174,22 @@ fn blocks<'a>(message: &Fields<'a>) -> Vec<Fields<'a>> {
     message.list("content").into_iter().filter_map(|b| Fields::parse(b.get()).ok()).collect()
 }
 
-/// Whether a record can be one of a transcript.
+/// Records that have no `uuid`, and the member that each has beside its type.
+const WITHOUT_ID: [(&str, &str); 9] = [
+    ("summary", "leafUuid"),
+    ("file-history-snapshot", "snapshot"),
+    ("queue-operation", "operation"),
+    ("custom-title", "customTitle"),
+    ("ai-title", "aiTitle"),
+    ("agent-name", "agentName"),
+    ("last-prompt", "lastPrompt"),
+    ("mode", "mode"),
+    ("permission-mode", "permissionMode"),
+];
+
+/// Whether a record can be one of a transcript. A session and a type are not enough: other logs have them, too.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
-    let known = ["summary", "file-history-snapshot", "queue-operation"];
-    let type_is = |t: &str| f.value("type").and_then(fields::string).is_some_and(|v| v == t);
-    (f.has("sessionId") && f.has("type")) || known.iter().any(|t| type_is(t))
+    let Some(what) = f.value("type").and_then(fields::string) else { return false };
+    let known = WITHOUT_ID.iter().any(|(name, member)| *name == what && f.has(member));
+    known || (f.has("uuid") && f.has("sessionId"))
 }

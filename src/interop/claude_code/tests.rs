@@ -100,13 +100,13 @@ fn a_second_prompt_under_one_parent_is_a_branch() {
     assert_eq!(
         drawn(&plan),
         [
-            format!(
-                "{S}/main: message.user message.assistant message.user message.assistant claude_code.file_history_snapshot"
-            ),
-            format!("{S}/side-00000005 < main"),
-            format!("{S}/side-00000005: message.user message.assistant"),
+            format!("{S}/main: message.user message.assistant"),
+            format!("{S}/side-00000003 < main"),
+            format!("{S}/side-00000003: message.user message.assistant claude_code.file_history_snapshot"),
+            format!("{S}/main: message.user message.assistant"),
         ]
     );
+    assert_eq!(plan.current.values().next().unwrap().as_str(), "main");
     let second = events(&plan).nth(1).unwrap().1.id;
     let crate::interop::Step::Fork { at, .. } = &plan.steps[1] else { panic!() };
     assert_eq!(*at, Some(second));
@@ -141,7 +141,102 @@ fn a_second_root_is_a_branch_that_begins_empty() {
         file(&[prompt(1, None, "go"), text(2, 1, "m1"), prompt(3, None, "no: this"), text(4, 3, "m2")]);
     let plan = plan_of("x.jsonl", &file);
     check(&plan, &file);
-    assert_eq!(drawn(&plan)[1], format!("{S}/side-00000003 < main at nothing"));
+    assert_eq!(
+        drawn(&plan),
+        [
+            format!("{S}/side-00000001 < main at nothing"),
+            format!("{S}/side-00000001: message.user message.assistant"),
+            format!("{S}/main: message.user message.assistant"),
+        ]
+    );
+}
+
+#[test]
+fn records_without_an_id_belong_to_the_line_that_follows() {
+    let snapshot = json!({"type": "file-history-snapshot", "messageId": uuid(1), "snapshot": {}});
+    let title = json!({"type": "ai-title", "sessionId": S, "aiTitle": "x"});
+    let file = file(&[snapshot, title, prompt(1, None, "go"), text(2, 1, "m1")]);
+    let plan = plan_of("x.jsonl", &file);
+    let want = "claude_code.file_history_snapshot claude_code.ai_title message.user message.assistant";
+    assert_eq!(drawn(&plan), [format!("{S}/main: {want}")]);
+    assert_eq!(restored(&plan), file);
+}
+
+#[test]
+fn a_parent_that_was_never_written_ends_no_line() {
+    let file =
+        file(&[prompt(1, None, "one"), text(2, 1, "m1"), prompt(3, Some(77), "three"), text(4, 3, "m2")]);
+    let plan = plan_of("x.jsonl", &file);
+    check(&plan, &file);
+    let want = "message.user message.assistant message.user message.assistant";
+    assert_eq!(drawn(&plan), [format!("{S}/main: {want}")]);
+    assert_eq!(events(&plan).nth(2).unwrap().1.causation, None);
+}
+
+#[test]
+fn a_file_that_begins_with_a_compaction_is_one_line() {
+    let agent = |r| sidechain(r, Some("acompact-1f"));
+    let mut boundary = record(1, None, json!({"type": "system", "subtype": "compact_boundary"}));
+    boundary["logicalParentUuid"] = uuid(88).into();
+    let mut summary = prompt(2, Some(1), "so far: …");
+    summary["isCompactSummary"] = true.into();
+    let records = [boundary, summary, text(3, 2, "m1"), prompt(4, None, "now sum up"), text(5, 4, "m2")];
+    let file = file(&records.map(agent));
+    let plan = plan_of("agent-acompact-1f.jsonl", &file);
+    check(&plan, &file);
+    let want = "context.compacted context.summarized message.assistant message.user message.assistant";
+    assert_eq!(drawn(&plan), [format!("{S}.agent-acompact-1f/main: {want}")]);
+}
+
+#[test]
+fn an_id_that_comes_again_is_the_parent_of_what_follows_it() {
+    let hook = |parent: Option<u32>, words: &str| {
+        record(9, parent, json!({"type": "saved_hook_context", "content": [words]}))
+    };
+    let records = [
+        hook(None, "0"),
+        text(1, 9, "m1"),
+        hook(Some(1), "1"),
+        text(2, 9, "m2"),
+        hook(Some(2), "2"),
+        text(3, 9, "m3"),
+    ];
+    let file = file(&records);
+    let plan = plan_of("x.jsonl", &file);
+    check(&plan, &file);
+    let one = "claude_code.saved_hook_context message.assistant";
+    assert_eq!(drawn(&plan), [format!("{S}/main: {one} {one} {one}")]);
+    let all: Vec<_> = events(&plan).map(|(_, e)| e).collect();
+    for (effect, cause) in [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4)] {
+        assert_eq!(all[effect].causation, Some(all[cause].id), "{effect}");
+    }
+}
+
+#[test]
+fn a_file_of_two_sessions_ties_them_and_each_goes_on_where_it_was() {
+    let other = |mut r: Value| {
+        r["sessionId"] = "5e551011-0000-4000-8000-000000000002".into();
+        r
+    };
+    let records = [
+        prompt(1, None, "one"),
+        text(2, 1, "m1"),
+        other(prompt(3, Some(2), "resumed")),
+        other(text(4, 3, "m2")),
+        prompt(5, Some(4), "back"),
+        text(6, 5, "m3"),
+    ];
+    let file = file(&records);
+    let plan = plan_of("x.jsonl", &file);
+    check(&plan, &file);
+    let turn = "message.user message.assistant";
+    let second = S.replace("000001", "000002");
+    assert_eq!(
+        drawn(&plan),
+        [format!("{S}/main: {turn}"), format!("{second}/main: {turn}"), format!("{S}/main: {turn}")]
+    );
+    let all: Vec<_> = events(&plan).map(|(_, e)| e).collect();
+    assert_eq!((all[2].causation, all[4].causation), (Some(all[1].id), Some(all[3].id)));
 }
 
 #[test]
@@ -242,7 +337,14 @@ fn records_that_say_little_have_a_place_too() {
     let plan = plan_of("dir/the-run.jsonl", file);
     assert_eq!(drawn(&plan), ["the-run/main: claude_code.summary claude_code.summary"]);
     assert_eq!(restored(&plan), file);
-    assert!(events(&plan).all(|(_, e)| e.occurred.micros() == 0));
+    // They have no time: that of the import stands for it, and is no neighbour's.
+    let now = crate::event::Timestamp::from_micros(1_800_000_000_000_000);
+    let dated = format!("{}\n{file}", prompt(1, None, "go"));
+    let plan = parse("x.jsonl", &dated.into_bytes().into(), &Options::default().now(now)).unwrap();
+    let said: Vec<_> =
+        events(&plan).map(|(_, e)| (e.occurred == now, e.metadata.get("source.time"))).collect();
+    let import = Some(&"import".to_owned());
+    assert_eq!((said, plan.timeless), (vec![(false, None), (true, import), (true, import)], 2));
 }
 
 #[test]

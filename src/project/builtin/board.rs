@@ -42,7 +42,7 @@ pub struct Glance {
     pub resource: Used,
 }
 
-/// One session in a list: what its branch `main` is doing, and what all of it used.
+/// One session in a list: what its current branch is doing, and what all of it used.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Card {
@@ -107,10 +107,10 @@ impl Board {
     /// The card of a session.
     ///
     /// # Errors
-    /// As [`Projected::state`]. A session without `main` has an empty card.
+    /// As [`Projected::state`]. A session whose current branch does not exist has an empty card.
     pub fn card(&self, info: &SessionInfo) -> Result<Card> {
-        let main: Address = info.session.as_str().parse()?;
-        let glance = match self.glance(&main) {
+        let shown = Address::new(info.session.clone(), info.current.clone());
+        let glance = match self.glance(&shown) {
             Err(Error::NotFound { .. }) => Glance::default(),
             found => found?,
         };

@@ -1,0 +1,219 @@
+//! The bytes of a file that is read: in memory, or on disk and read where they are needed.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::limits::IMPORT_WINDOW_BYTES;
+
+use super::scan;
+
+/// How often a file of lines is read, and one of wrappers around records.
+const LINES_READ: u64 = 2;
+const DOCUMENT_READ: u64 = 4;
+
+/// Called with the bytes that were read so far. An error ends the reading.
+pub(crate) type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
+
+/// A file's bytes. A failure to read them is kept until [`Content::fault`] asks for it; until then there is nothing
+/// more to be read.
+pub(crate) struct Content {
+    place: Place,
+    len: usize,
+    fault: RefCell<Option<io::Error>>,
+    /// What was read last, and from where: who reads a little here and there in one place reads the file once.
+    window: RefCell<(usize, Bytes)>,
+    read: Cell<u64>,
+    watch: RefCell<Option<Watch>>,
+}
+
+enum Place {
+    Memory(Bytes),
+    Disk(File),
+}
+
+impl Content {
+    pub(crate) fn memory(bytes: Bytes) -> Self {
+        Self::new(bytes.len(), Place::Memory(bytes))
+    }
+
+    /// A file as long as it is now. What is written to its end meanwhile is not seen.
+    pub(crate) fn disk(file: File) -> io::Result<Self> {
+        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        Ok(Self::new(len, Place::Disk(file)))
+    }
+
+    fn new(len: usize, place: Place) -> Self {
+        let (fault, window) = (RefCell::new(None), RefCell::default());
+        Self { place, len, fault, window, read: Cell::new(0), watch: RefCell::new(None) }
+    }
+
+    /// From now on this one is told of what is read, and the one before no more.
+    pub(crate) fn watch(&self, watch: Watch) {
+        *self.watch.borrow_mut() = Some(watch);
+    }
+
+    /// About as many bytes as are read of the file before all of its records are known.
+    pub(crate) fn work(&self) -> u64 {
+        let mut c = self.cursor(0..self.len.min(IMPORT_WINDOW_BYTES));
+        let is_lines = c.skip_while(scan::is_space) == Some(b'{')
+            && scan::value(&mut c).is_ok()
+            && c.skip_while(|b| b == b'\r' || b == b' ') == Some(b'\n');
+        self.len as u64 * if is_lines { LINES_READ } else { DOCUMENT_READ }
+    }
+
+    pub(crate) fn is_on_disk(&self) -> bool {
+        matches!(self.place, Place::Disk(_))
+    }
+
+    /// What was to be done with the bytes failed: told by [`Content::fault`] too.
+    pub(crate) fn fail(&self, e: io::Error) {
+        *self.fault.borrow_mut() = Some(e);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// What went wrong with reading, once.
+    pub(crate) fn fault(&self) -> io::Result<()> {
+        self.fault.borrow_mut().take().map_or(Ok(()), Err)
+    }
+
+    /// These bytes, as far as there are so many.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> Bytes {
+        let end = range.end.min(self.len);
+        let range = range.start.min(end)..end;
+        match &self.place {
+            Place::Memory(bytes) => bytes.slice(range),
+            Place::Disk(_) if self.fault.borrow().is_some() => Bytes::new(),
+            Place::Disk(file) => self.load(file, range).unwrap_or_else(|e| {
+                *self.fault.borrow_mut() = Some(e);
+                Bytes::new()
+            }),
+        }
+    }
+
+    fn load(&self, mut file: &File, range: Range<usize>) -> io::Result<Bytes> {
+        let (from, window) = &mut *self.window.borrow_mut();
+        let at_hand = |from: usize, window: &Bytes| {
+            let start = range.start.checked_sub(from)?;
+            let end = start + range.len();
+            (end <= window.len()).then(|| window.slice(start..end))
+        };
+        if let Some(bytes) = at_hand(*from, window) {
+            return Ok(bytes);
+        }
+        let end = range.end.max(range.start + IMPORT_WINDOW_BYTES).min(self.len);
+        let mut bytes = vec![0; end - range.start];
+        self.read.set(self.read.get() + bytes.len() as u64);
+        if let Some(watch) = &mut *self.watch.borrow_mut() {
+            watch(self.read.get())?;
+        }
+        file.seek(SeekFrom::Start(range.start as u64))?;
+        file.read_exact(&mut bytes).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("became shorter while it was read"),
+            _ => e,
+        })?;
+        (*from, *window) = (range.start, bytes.into());
+        Ok(at_hand(*from, window).unwrap_or_default())
+    }
+
+    /// Reads on from here, up to there.
+    pub(crate) fn cursor(&self, range: Range<usize>) -> Cursor<'_> {
+        let window = match &self.place {
+            Place::Memory(bytes) => bytes.clone(),
+            Place::Disk(_) => Bytes::new(),
+        };
+        Cursor { content: self, at: range.start, end: range.end.min(self.len), window, from: 0 }
+    }
+}
+
+/// A place in a file from which one reads on.
+pub(crate) struct Cursor<'c> {
+    content: &'c Content,
+    pub(crate) at: usize,
+    end: usize,
+    window: Bytes,
+    from: usize,
+}
+
+impl Cursor<'_> {
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        self.rest().first().copied()
+    }
+
+    /// What is at hand from here on; nothing only at the end.
+    pub(crate) fn rest(&mut self) -> &[u8] {
+        if self.at < self.end && self.window.get(self.at.wrapping_sub(self.from)).is_none() {
+            let end = self.end.min(self.at + IMPORT_WINDOW_BYTES);
+            self.window = self.content.bytes(self.at..end);
+            self.from = self.at;
+        }
+        let (from, to) = (self.at.wrapping_sub(self.from), self.end.wrapping_sub(self.from));
+        self.window.get(from..to.min(self.window.len())).unwrap_or_default()
+    }
+
+    /// Goes on to the first byte that is not so. Answers with it.
+    pub(crate) fn skip_while(&mut self, is_so: impl Fn(u8) -> bool) -> Option<u8> {
+        loop {
+            let rest = self.rest();
+            match rest.iter().position(|b| !is_so(*b)) {
+                Some(n) => {
+                    let found = rest.get(n).copied();
+                    self.at += n;
+                    return found;
+                }
+                None if rest.is_empty() => return None,
+                None => self.at += rest.len(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn on_disk(bytes: &[u8]) -> Content {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Content::disk(file).unwrap()
+    }
+
+    #[test]
+    fn a_file_on_disk_reads_like_one_in_memory() {
+        let bytes: Vec<u8> = (0..3 * IMPORT_WINDOW_BYTES).map(|n| (n % 251) as u8).collect();
+        for content in [on_disk(&bytes), Content::memory(bytes.clone().into())] {
+            assert_eq!(content.bytes(70_000..70_003), bytes[70_000..70_003]);
+            assert_eq!(content.bytes(bytes.len() - 1..bytes.len() + 9), bytes[bytes.len() - 1..]);
+            let mut cursor = content.cursor(1..bytes.len());
+            let mut read = Vec::new();
+            while let Some(b) = cursor.peek() {
+                read.push(b);
+                cursor.at += 1;
+            }
+            assert!(read == bytes[1..]);
+            let mut cursor = content.cursor(0..bytes.len());
+            assert_eq!((cursor.skip_while(|b| b < 250), cursor.at), (Some(250), 250));
+            let mut cursor = content.cursor(10..20);
+            assert_eq!((cursor.skip_while(|_| true), cursor.at), (None, 20));
+            content.fault().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_an_error_and_not_an_end() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[b'x'; 100]).unwrap();
+        let content = Content::disk(file.try_clone().unwrap()).unwrap();
+        file.set_len(10).unwrap();
+        assert!(content.bytes(50..60).is_empty());
+        assert!(content.fault().unwrap_err().to_string().contains("shorter"));
+        content.fault().unwrap();
+    }
+}

@@ -1,0 +1,224 @@
+//! Where the lines of a plan are in a store that may have a part of them already.
+//!
+//! A file that has grown can have another live line than before, so that its branches have other names. What is
+//! stored stays where it is: a line goes on where the last of its events is, if that branch is its own; if another
+//! line of the file goes on there, it leaves that branch after this event, under a new name.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+use crate::event::{Address, BranchName, Event, EventId, MAIN, NewEvent, Place, Sequence};
+use crate::store::{Query, Store};
+
+use super::layout::Layout;
+use super::live::{Entry, Item, names_of};
+use super::sketch::Sketch;
+use super::spool::Planned;
+use super::{source, variant};
+
+/// What is to be done with an event of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The store has it.
+    Recorded,
+    /// It goes in under this id.
+    New(EventId),
+}
+
+/// The lines of one plan.
+pub(super) struct Homes<'a> {
+    store: &'a Store,
+    /// Of each event of the plan that is still to come, in its order.
+    fates: VecDeque<Fate>,
+    /// Events that are recorded under another id, because theirs was taken by other content.
+    moved: HashMap<EventId, EventId>,
+    /// Events that are recorded with the same payload, in a record that was written otherwise.
+    otherwise: HashSet<EventId>,
+    /// The last event of each line that the store has.
+    stored: HashMap<Place, Address>,
+    /// The line that goes on at the end of a stored branch.
+    owners: HashMap<Place, Place>,
+    /// What a line may be called that needs a branch of its own.
+    names: HashMap<Place, Vec<BranchName>>,
+    forks: HashMap<Place, (Place, Option<EventId>)>,
+    /// The branches that were decided on.
+    homes: HashMap<Place, Place>,
+}
+
+impl<'a> Homes<'a> {
+    /// Looks every event up.
+    pub(super) fn survey(
+        store: &'a Store,
+        sketch: &Sketch,
+        read: &dyn Fn(Range<usize>) -> Bytes,
+    ) -> Result<Self> {
+        let mut homes = Self {
+            store,
+            fates: VecDeque::new(),
+            moved: HashMap::new(),
+            otherwise: HashSet::new(),
+            stored: HashMap::new(),
+            owners: HashMap::new(),
+            names: HashMap::new(),
+            forks: HashMap::new(),
+            homes: HashMap::new(),
+        };
+        for Entry { place, item, .. } in &sketch.entries {
+            match item {
+                Item::Event(planned) => homes.look_up(place, planned, &|| sketch.event(planned, read))?,
+                Item::Fork { parent, at } => {
+                    homes.forks.entry(place.clone()).or_insert_with(|| (parent.clone(), *at));
+                }
+            }
+        }
+        let mut last: HashMap<Place, (Sequence, Place)> = HashMap::new();
+        for (line, address) in &homes.stored {
+            let (Some(sequence), place) = (address.sequence(), address.place()) else { continue };
+            let best = last.entry(place.clone()).or_insert_with(|| (sequence, line.clone()));
+            if sequence > best.0 {
+                *best = (sequence, line.clone());
+            }
+        }
+        homes.owners = last.into_iter().map(|(branch, (_, line))| (branch, line)).collect();
+        Ok(homes)
+    }
+
+    fn look_up(
+        &mut self,
+        line: &Place,
+        planned: &Planned,
+        load: &dyn Fn() -> Result<NewEvent>,
+    ) -> Result<()> {
+        let mut id = planned.id();
+        let mut found = self.recorded(id)?;
+        if found.is_none() {
+            if !self.names.contains_key(line) {
+                self.names.insert(line.clone(), names_of(&load()?).collect());
+            }
+            self.fates.push_back(Fate::New(id));
+            return Ok(());
+        }
+        let event = &load()?;
+        if found.as_ref().is_some_and(|f| f.record().payload() != event.payload) {
+            id = variant(event.id, &event.payload);
+            self.moved.insert(event.id, id);
+            found = self.recorded(id)?;
+        }
+        let Some(found) = found else {
+            self.names.entry(line.clone()).or_insert_with(|| names_of(event).collect());
+            self.fates.push_back(Fate::New(id));
+            return Ok(());
+        };
+        self.fates.push_back(Fate::Recorded);
+        if !source::is_one_record(&found, event) {
+            self.otherwise.insert(event.id);
+        }
+        if *found.session() == line.session {
+            self.stored.insert(line.clone(), found.address());
+        }
+        Ok(())
+    }
+
+    fn recorded(&self, id: EventId) -> Result<Option<Event>> {
+        match self.store.get_raw(id) {
+            Ok(event) => Ok(Some(event)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Names the events of a file as the store has them.
+    pub(super) fn rename(&self, layout: &mut Layout) {
+        if !self.moved.is_empty() || !self.otherwise.is_empty() {
+            let name =
+                |id| (!self.otherwise.contains(&id)).then(|| self.moved.get(&id).copied().unwrap_or(id));
+            layout.rename(name);
+        }
+    }
+
+    /// The fate of the next event of the plan.
+    pub(super) fn next(&mut self) -> Fate {
+        self.fates.pop_front().unwrap_or(Fate::Recorded)
+    }
+
+    /// Whether the store has events of a line: then it needs no branch until there are more of them.
+    pub(super) fn is_stored(&self, line: &Place) -> bool {
+        self.stored.contains_key(line)
+    }
+
+    /// The branch of a line, if the store has it.
+    pub(super) fn of(&self, line: &Place) -> Option<&Place> {
+        self.homes
+            .get(line)
+            .or_else(|| self.stored.get(line).map(Address::place).filter(|b| self.owns(line, b)))
+    }
+
+    fn owns(&self, line: &Place, branch: &Place) -> bool {
+        self.owners.get(branch).is_none_or(|owner| owner == line)
+    }
+
+    /// Makes sure that a line has a branch to be appended to. What it leaves has to be in the store.
+    pub(super) fn begin(&mut self, line: &Place) -> Result<Place> {
+        if let Some(branch) = self.of(line) {
+            return Ok(branch.clone());
+        }
+        let branch = match (self.stored.get(line), self.forks.get(line)) {
+            (Some(last), _) => self.fork(line, last.clone())?,
+            (None, Some((parent, Some(at)))) => self.fork(line, self.at(parent, *at)?)?,
+            (None, Some((parent, None))) => {
+                let parent = self.of(parent).unwrap_or(parent).clone();
+                self.fork(line, Address::from(parent).at(0))?
+            }
+            (None, None) if self.owns(line, line) => line.clone(),
+            (None, None) => self.fork(line, Address::from(line.clone()).at(0))?,
+        };
+        self.homes.insert(line.clone(), branch.clone());
+        Ok(branch)
+    }
+
+    /// Where a line leaves its parent after this event: on the parent itself, though it may have inherited the event.
+    fn at(&self, parent: &Place, event: EventId) -> Result<Address> {
+        let id = self.moved.get(&event).copied().unwrap_or(event);
+        let address = self.store.get_raw(id)?.address();
+        let Some(sequence) = address.sequence() else { return Ok(address) };
+        let parent = Address::from(self.of(parent).unwrap_or(parent).clone());
+        let query = Query::branch(&parent)?.raw().from(sequence).to(sequence);
+        match self.store.events(query).and_then(|mut events| events.next().transpose()) {
+            Ok(Some(found)) if found.id() == id => Ok(parent.at(sequence)),
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(address),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// A branch that is there from an earlier import of the same file is gone on with.
+    fn fork(&self, line: &Place, at: Address) -> Result<Place> {
+        let own = Some(&line.branch).filter(|name| name.as_str() != MAIN);
+        let others = self.names.get(line).into_iter().flatten();
+        let mut taken = None;
+        for name in own.into_iter().chain(others) {
+            let place = Place::new(line.session.clone(), name.clone());
+            if !self.owns(line, &place) {
+                continue;
+            }
+            match self.store.fork(at.clone(), name.as_str()) {
+                Ok(_) => return Ok(place),
+                Err(Error::Exists { .. }) if own == Some(name) || self.is_begun(&place, &at)? => {
+                    return Ok(place);
+                }
+                Err(e @ Error::Exists { .. }) => taken = Some(e),
+                Err(e) => return Err(e),
+            }
+        }
+        Err(taken.unwrap_or_else(|| Error::Exists { what: "branch", name: line.to_string() }))
+    }
+
+    /// Whether an import made this branch and broke off.
+    fn is_begun(&self, place: &Place, at: &Address) -> Result<bool> {
+        let info = self.store.branch(place.clone())?;
+        let from = at.sequence().map(|sequence| (at.branch().clone(), sequence));
+        Ok(info.events == 0 && info.parent == from)
+    }
+}
