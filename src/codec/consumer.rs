@@ -10,6 +10,8 @@ use crate::limits::{MAX_CONSUMER_LANES, MAX_CONSUMER_PATTERNS};
 
 /// The first byte of every row. A later layout takes another number.
 const LAYOUT: u8 = 1;
+/// The first byte of a row that begins with a time; the rest is a row of the other layout.
+const LAYOUT_SINCE: u8 = 2;
 
 /// Everything that is kept of a consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct ConsumerRow {
     pub created: i64,
     /// What it was made with.
     pub settings: SettingsRow,
+    /// It takes no event that was recorded before this, in microseconds since the epoch.
+    pub since: Option<i64>,
     /// Every event up to this position is settled, except what lanes hold.
     pub scanned: u64,
     /// The number of the next delivery.
@@ -150,6 +154,10 @@ impl ConsumerRow {
             lanes: Bounded(self.lanes.iter().map(LaneWire::of).collect()),
         };
         let mut out = Vec::with_capacity(128 + 64 * self.lanes.len());
+        if let Some(since) = self.since {
+            out.push(LAYOUT_SINCE);
+            out.extend_from_slice(&since.to_be_bytes());
+        }
         put(wire, &mut out);
         out
     }
@@ -159,6 +167,10 @@ impl ConsumerRow {
     /// # Errors
     /// [`Malformed`] for anything that [`ConsumerRow::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let (since, bytes) = match bytes.split_first_chunk::<9>() {
+            Some(([LAYOUT_SINCE, since @ ..], rest)) => (Some(i64::from_be_bytes(*since)), rest),
+            _ => (None, bytes),
+        };
         let wire: Wire<'_> = take_all(bytes)?;
         if wire.layout != LAYOUT {
             return Err(Malformed::new("its layout is unknown"));
@@ -185,6 +197,7 @@ impl ConsumerRow {
                 max_backoff: wire.max_backoff,
                 max_letters: wire.max_letters,
             },
+            since,
             scanned: wire.scanned,
             next_delivery: wire.next_delivery,
             acknowledged: wire.acknowledged,

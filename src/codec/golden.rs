@@ -121,6 +121,7 @@ fn consumer() -> ConsumerRow {
         id: [9; 16],
         created: 1_767_225_600_000_000,
         settings,
+        since: None,
         scanned: 70_000,
         next_delivery: 301,
         acknowledged: 299,
@@ -132,12 +133,16 @@ fn consumer() -> ConsumerRow {
     }
 }
 
+fn waiting() -> ConsumerRow {
+    ConsumerRow { since: Some(1_767_225_600_000_001), ..consumer() }
+}
+
 const TOKEN: TokenParts = TokenParts { store: [3; 16], consumer: [9; 16], delivery: 300, position: 51 };
 const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX };
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 16] = [
+    let now: [(&str, Vec<u8>); 17] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
@@ -153,6 +158,7 @@ fn every_layout_is_what_it_was() {
         ("mark", encode_mark(3, b"key", b"value")),
         ("letter", letter().encode()),
         ("consumer", consumer().encode()),
+        ("consumer-since", waiting().encode()),
         ("token", TOKEN.encode()),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);

@@ -46,6 +46,8 @@ pub(super) enum Call {
     /// Begins anew, with what this follows.
     Reset {
         following: Box<Following>,
+        /// It takes nothing that was recorded before this, in microseconds.
+        since: Option<i64>,
         reply: Reply<()>,
     },
     /// Ends: the consumer was removed, or is closed.

@@ -106,7 +106,8 @@ impl ConsumerConfig {
         self
     }
 
-    /// A new consumer begins with the first event that was recorded at this time or later.
+    /// A new consumer begins with the first event that was recorded at this time or later. A time to come is waited
+    /// for: what is recorded until then is passed over.
     pub fn since(mut self, time: Timestamp) -> Self {
         self.begin = Begin::Since(time);
         self
@@ -209,6 +210,14 @@ impl ConsumerConfig {
             Begin::After(position) => follow.after_position(position),
             Begin::Since(time) => follow.since(time),
             Begin::Cursor(cursor) => follow.cursor(cursor),
+        }
+    }
+
+    /// The time to come that it waits for.
+    pub(super) fn waits_until(&self) -> Option<i64> {
+        match self.begin {
+            Begin::Since(time) if time > Timestamp::now() => Some(time.micros()),
+            _ => None,
         }
     }
 

@@ -111,11 +111,13 @@ impl Store {
             }
             (None, None) => return Err(Error::not_found("consumer", name)),
             (None, Some(config)) => {
+                let since = config.waits_until();
                 let following = self.follow(config.follow().raw())?;
                 let row = ConsumerRow {
                     id: *EventId::new().bytes(),
                     created: Timestamp::now().micros(),
                     settings: config.to_row(),
+                    since,
                     scanned: following.begun(),
                     next_delivery: 1,
                     acknowledged: 0,
@@ -170,8 +172,9 @@ impl Store {
         let consumer = self.open_consumer(name).await?;
         let row = read(&self.reader()?.marks()?, name)?.ok_or_else(|| Error::not_found("consumer", name))?;
         let config = ConsumerConfig { begin: config.begin, ..config_of(name, &row)? };
+        let since = config.waits_until();
         let following = Box::new(self.follow(config.follow().raw())?);
-        consumer.0.ask(|reply| Call::Reset { following, reply }).await
+        consumer.0.ask(|reply| Call::Reset { following, since, reply }).await
     }
 
     /// Removes a consumer and its letters. Its workers are told [`Error::NotFound`]. Answers with how many letters

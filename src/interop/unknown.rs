@@ -62,17 +62,18 @@ fn nearest(head: &[u8]) -> Vec<String> {
     let pieces = pieces::cut_first(&content, |_| true, RECORDS);
     let texts: Vec<Text> = pieces.all.iter().filter_map(|p| pieces.text(p, &content).ok()).collect();
     let records: Vec<Fields<'_>> = texts.iter().filter_map(|text| Fields::parse(text).ok()).collect();
-    let mut near: Vec<(usize, String)> = Vec::new();
+    let mut near = Vec::new();
     for format in Format::ALL {
         let best = records.iter().map(|f| members(format).iter().partition::<Vec<&str>, _>(|m| f.has(m)));
         let Some((has, lacks)) = best.max_by_key(|(has, _)| has.len()) else { continue };
         if has.len() >= 2 {
+            let rank = (lacks.len(), std::cmp::Reverse(has.len()));
             let lacks =
                 if lacks.is_empty() { String::new() } else { format!(" but no {}", lacks.join(", ")) };
-            near.push((has.len(), format!("{format} (there is {}{lacks})", has.join(", "))));
+            near.push((rank, format!("{format} (there is {}{lacks})", has.join(", "))));
         }
     }
-    near.sort_by_key(|(has, _)| std::cmp::Reverse(*has));
+    near.sort_by_key(|(rank, _)| *rank);
     near.into_iter().take(2).map(|(_, text)| text).collect()
 }
 
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_nearest_formats_are_named_and_what_is_missing() {
-        let analytics = said(b"{\"sessionId\": \"web-1\", \"type\": \"pageview\", \"ts\": 1}\n");
+        let analytics = said(b"{\"sessionId\": \"web-1\", \"type\": \"pageview\", \"id\": \"x\"}\n");
         assert!(
             analytics.contains("nearest is claude-code (there is sessionId, type but no uuid)"),
             "{analytics}"

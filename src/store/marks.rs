@@ -255,8 +255,10 @@ impl MarksView {
     /// Every row of a shelf is what its key promises, and is found by it. Tells of each that is not.
     pub(super) fn verify(&self, shelf: Shelf, problem: &mut dyn FnMut(String, String)) -> Result<()> {
         let Some(table) = self.table(shelf)? else { return Ok(()) };
+        let mut rows = 0;
         for row in lookup::rows::<_, _, _, &[u8]>(&table, ..)? {
             let (key, value) = row?;
+            rows += 1;
             let place = || format!("row {} of {}", printed(key.value()), shelf.name());
             if let Err(e) = decode_mark(shelf.number(), key.value(), value.value()) {
                 problem(place(), e.to_string());
@@ -264,6 +266,12 @@ impl MarksView {
             if lookup::get(&table, key.value())?.is_none() {
                 problem(place(), "a search for it leads to another place".into());
             }
+        }
+        // The count is kept apart from the rows.
+        let counted = lookup::len(&table)?;
+        if counted != rows {
+            let reason = format!("it has {rows} rows and counts {counted}");
+            problem(format!("table {}", shelf.name()), reason);
         }
         Ok(())
     }

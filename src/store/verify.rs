@@ -338,8 +338,9 @@ impl Walk<'_> {
                 self.report.error(format!("table {}", shelf.name()), e);
             }
         }
-        let branches = self.txn.open_table(BRANCHES).told()?;
-        let exists = |p: &Place| Ok(branches.get((p.session.as_str(), p.branch.as_str())).told()?.is_some());
+        let branches = lookup::open(&self.txn, BRANCHES)?;
+        let exists =
+            |p: &Place| Ok(lookup::get(&branches, (p.session.as_str(), p.branch.as_str()))?.is_some());
         view.verify_current(exists, &mut |place, reason| self.report.problem(place, reason))
     }
 

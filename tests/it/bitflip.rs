@@ -126,8 +126,10 @@ fn runtime() -> tokio::runtime::Runtime {
 struct Outcome {
     right: u32,
     refused: u32,
-    /// A whole table of records was gone without a word: its name was hit.
+    /// A whole table of records was gone without a word: its name was hit, or how many rows a page has.
     vanished: u32,
+    /// A part of such a table was gone: how many rows a page has was hit.
+    cut: u32,
     /// Reads that were right before the store was written to, and are refused after it.
     spread: u32,
 }
@@ -138,6 +140,7 @@ impl Outcome {
             Err(_) => self.refused += 1,
             Ok(found) if found == due => self.right += 1,
             Ok(found) if found.is_empty() => self.vanished += 1,
+            Ok(found) if found.iter().all(|row| due.contains(row)) => self.cut += 1,
             Ok(found) => panic!("{what}: {found:?} where {due:?} was due"),
         }
     }
@@ -252,7 +255,7 @@ fn flip(given: &Given, bit: usize, dice: &mut Dice) -> Result<Outcome> {
     read_beside(&store, given, &mut outcome);
     // The walk ends too, and whatever it says, it says it without falling over.
     let report = store.verify();
-    if outcome.refused > 0 {
+    if outcome.refused + outcome.cut > 0 {
         assert!(!report.is_ok_and(|r| r.is_clean()), "reads fail where nothing is wrong");
     }
     let acknowledged = write_on(&store, given, dice);
@@ -341,7 +344,10 @@ fn the_reader_of_damaged_files() {
         say(&format!("\nflip {n}\n"));
         let what = format!("flip {kind} {n}, bit {} of byte {}", bit % 8, bit / 8);
         match explained(&what, || flip(&given, bit, &mut dice)) {
-            Ok(o) => say(&format!("outcome {} {} {} {}\n", o.right, o.refused, o.vanished, o.spread)),
+            Ok(o) => {
+                let gone = o.vanished + o.cut;
+                say(&format!("outcome {} {} {gone} {}\n", o.right, o.refused, o.spread));
+            }
             Err(_) => say("closed\n"),
         }
     }
@@ -407,10 +413,12 @@ fn try_all(kind: &str, flips: u64) {
     });
     let told = format!(
         "{flips} flips of {kind}: {right} reads were right, {refused} refused, {closed} files did not open; \
-         {vanished} times a table of records was gone, {spread} times damage spread"
+         {vanished} times records were gone, {spread} times damage spread"
     );
     say(&format!("{told}\n"));
     assert!(refused > 0 && right > 0, "the flips hit nothing: {told}");
+    // What tells how many rows there are waits for store format 3; until then `verify` alone names it.
+    assert!(vanished <= 2 + flips / 200, "{told}");
     // Where redb's own bookkeeping is hit, it gives away pages that are in use: what lay there is refused afterwards.
     assert!(spread <= 2 + flips / 200, "{told}");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use retold::testkit::{Cut, Disk};
 use retold::{
     Batch, Consumer, ConsumerConfig, Cursor, Delivery, Durability, Error, Expect, Follow, Invalid, NewEvent,
-    Owner, Store, Token,
+    Owner, Query, Store, Timestamp, Token,
 };
 
 use crate::support::soak;
@@ -47,6 +47,52 @@ async fn drain(consumer: &Consumer) -> Vec<String> {
         delivery.ack().await.unwrap();
     }
     seen
+}
+
+#[tokio::test]
+async fn a_consumer_since_a_time_to_come_waits_for_it_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("since.redb");
+    let store = Store::open(&path).unwrap();
+    let hour = Timestamp::from_micros(Timestamp::now().micros() + 3_600_000_000);
+    let soon = Timestamp::from_micros(Timestamp::now().micros() + 20_000);
+    store.consumer("late", config().since(hour)).await.unwrap();
+    store.consumer("soon", config().since(soon)).await.unwrap();
+    fill(&store, &["a"], 2);
+    let late = store.consumer("late", config().since(hour)).await.unwrap();
+    assert_eq!(drain(&late).await, [""; 0]);
+    // Until the time has come, however long an append takes.
+    let mut last = Timestamp::default();
+    while last < soon {
+        let placed = store.append("a", NewEvent::new("step.done")).unwrap();
+        last = store
+            .events(Query::branch("a").unwrap().from(placed.last()))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .recorded();
+    }
+    fill(&store, &["a"], 1);
+    store.close_async().await.unwrap();
+    let store = Store::open(&path).unwrap();
+    let events: Vec<_> = store.events(Query::branch("a").unwrap()).unwrap().map(Result::unwrap).collect();
+    let wanted: Vec<String> =
+        events.iter().filter(|e| e.recorded() >= soon).map(|e| e.address().to_string()).collect();
+    assert!(wanted.len() >= 2);
+    let (late, soon) =
+        (store.open_consumer("late").await.unwrap(), store.open_consumer("soon").await.unwrap());
+    assert_eq!(drain(&soon).await, wanted);
+    assert_eq!(drain(&late).await, [""; 0]);
+    // Begun anew without a time, it waits for nothing.
+    store.reset_consumer("late", config().from_start()).await.unwrap();
+    let late = store.open_consumer("late").await.unwrap();
+    assert_eq!(drain(&late).await.len(), events.len());
+    store.reset_consumer("late", config().since(hour)).await.unwrap();
+    fill(&store, &["a"], 1);
+    let late = store.open_consumer("late").await.unwrap();
+    assert_eq!(drain(&late).await, [""; 0]);
+    store.close_async().await.unwrap();
 }
 
 #[tokio::test]

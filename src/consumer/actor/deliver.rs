@@ -100,6 +100,9 @@ impl Actor {
 
     /// Whether an event is to be handed out; also one that cannot be made new, which becomes a letter.
     fn wants(&self, event: &Event) -> bool {
+        if self.row.since.is_some_and(|since| event.recorded().micros() < since) {
+            return false;
+        }
         let Ok(reader) = self.desk.reader() else { return true };
         match reader.taken(event.clone(), &self.filter, Shape::Newest) {
             None => false,

@@ -195,7 +195,8 @@ impl Actor {
                     self.hold(named);
                     bound.push((named, batch, reply));
                 }
-                Call::Reset { following, reply } => {
+                Call::Reset { following, since, reply } => {
+                    self.row.since = since;
                     self.reset(*following, &mut marks)?;
                     answers.settled.push(reply);
                 }
