@@ -476,7 +476,7 @@ fn the_real_side_branch_gives_two_branches() {
     for (path, bytes) in real("claude-code").into_iter().filter(|(p, _)| p.ends_with("side-branch.jsonl")) {
         let plan = parse(&path.to_string_lossy(), &bytes, &Options::default()).unwrap();
         let places: Vec<String> = plan.places().into_iter().map(|p| p.branch.to_string()).collect();
-        assert_eq!(places, ["main", "side-c2cd85f0"]);
+        assert_eq!(places, ["main", "side-95100eaf"]);
         let forked = events(&plan).nth(1).unwrap().1.id;
         let forks: Vec<_> = plan
             .steps

@@ -84,6 +84,7 @@ fn remove_if_left(draft: &Path, target: &Path) {
     // Locked until it is gone: its maker, if there is one after all, sees that and begins anew.
     if file.try_lock().is_ok() {
         let _ = fs::remove_file(draft);
+        let _ = file.unlock();
     }
 }
 
@@ -208,5 +209,10 @@ impl Drop for Draft {
     fn drop(&mut self) {
         // Gone already after a rename; after a failure there is nothing to keep.
         let _ = fs::remove_file(&self.path);
+        // Said aloud: a child that is being started has a copy of the file until it runs its program, and closing ours
+        // would not give the lock back before.
+        if let Some(file) = &self.file {
+            let _ = file.unlock();
+        }
     }
 }

@@ -101,3 +101,26 @@ mod modes {
         assert_eq!((mode(&path), mode(&copy)), (0o640, 0o640));
     }
 }
+
+/// A child that is being started has a copy of every open file until it runs its program.
+#[test]
+#[cfg(unix)]
+fn a_store_that_was_just_made_is_not_in_use_because_children_are_being_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::process::Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let made = (0..60).map(|n| Store::builder().sync(false).open(dir.path().join(format!("{n}.redb"))));
+        let made: Vec<retold::Result<Store>> = made.collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        for store in made {
+            store.unwrap();
+        }
+    });
+}
