@@ -8,6 +8,15 @@
 //!   id, so that reading a file again, or a file that has grown, gives the ids it gave before;
 //! - an event's metadata says where its record stood, so that [`restore`] can put the file together again.
 
+#![cfg_attr(
+    not(feature = "cli"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the program's import is built on more of it than the library hands out"
+    )
+)]
+
 mod aios;
 mod claude_code;
 mod cloudevents;
