@@ -149,6 +149,37 @@ fn every_run_in_a_file_is_a_session_and_the_sum_adds_up() {
 }
 
 #[test]
+fn an_export_of_several_workflows_is_a_session_for_each_history() {
+    let shell = Shell::new();
+    let history = |workflow: &str| {
+        let event = |id: u32, kind: &str, rest: &str| {
+            format!(
+                "{{\"eventId\":\"{id}\",\"eventTime\":\"2026-01-01T00:00:0{id}Z\",\"eventType\":\"EVENT_TYPE_{kind}\"{rest}}}"
+            )
+        };
+        let started = format!(
+            ",\"workflowExecutionStartedEventAttributes\":{{\"workflowId\":\"{workflow}\",\"originalExecutionRunId\":\"r\"}}"
+        );
+        let events = [
+            event(1, "WORKFLOW_EXECUTION_STARTED", &started),
+            event(2, "WORKFLOW_TASK_SCHEDULED", ""),
+            event(3, "WORKFLOW_EXECUTION_COMPLETED", ""),
+        ];
+        format!("{{\"history\":{{\"events\":[{}]}},\"namespace\":\"n\"}}", events.join(","))
+    };
+    let file = format!("{{\"items\":[\n{},\n{}]}}\n", history("wf-a"), history("wf-b"));
+    write(&shell, "cloud.json", &file);
+    let reported = reports(&shell.run(&["import", "cloud.json"]));
+    assert_eq!(
+        (&reported[0]["format"], &reported[0]["new"]),
+        (&"temporal".into(), &6.into()),
+        "{reported:?}"
+    );
+    assert_eq!(sessions(&shell), ["wf-a.r", "wf-b.r"]);
+    assert_eq!(shell.ok(&["export", "--to", "source"]), file);
+}
+
+#[test]
 fn whole_records_of_a_damaged_file_go_in_and_the_damage_comes_back() {
     let shell = Shell::new();
     let file = [line(1).trim(), &line(2), "\0\0\0", &line(3), &line(4)[..40], &line(5), &line(6)].concat();
