@@ -307,6 +307,8 @@ pub const MAX_FOLDER_DEPTH: usize = 32;
 
 /// Bytes of an import's events that are written to its temporary file at once.
 pub const SPOOL_BUFFER_BYTES: usize = 256 * 1_024;
+/// Rows of a list in a temporary file that are written, and read, at once.
+pub const ROWS_AT_ONCE: usize = 4 * 1_024;
 
 /// Bytes of a file of settings.
 pub const MAX_SETTINGS_FILE_BYTES: u64 = 1_024 * 1_024;

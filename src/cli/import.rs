@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::view::grouped;
 use crate::event::SessionId;
 use crate::interop::{
-    Content, Format, Naming, Options, Sketch, load_from, of_file, of_folder, scratch, sketch_of,
+    Content, Format, Loaded, Naming, Options, Plan, Sketch, load_from, of_file, of_folder, scratch, sketch_of,
 };
 use crate::store::Store;
 use crate::wire::Exit;
@@ -123,7 +123,18 @@ impl Import {
             app.out.say(format!("nothing of {name} was written"));
             return Err(Failure::Told(Exit::Invalid));
         }
-        // Only now, so that a file that is none does not make a store.
+        // Only now, so that a file that is none, or has nothing to be kept, does not make a store.
+        if self.store.is_none() && sketched.events() == 0 {
+            let Plan { format, records, skipped, notes, .. } = sketched.plan;
+            let is_broken = !skipped.is_empty();
+            if is_broken {
+                app.out
+                    .say(format!("{name}: has no record that can be read as {format}; nothing was written"));
+            }
+            let loaded = Loaded { records, skipped, notes, ..Loaded::default() };
+            report(app, &mut self.files, name, Some(format), Vec::new(), &loaded)?;
+            return if is_broken { Err(Failure::Told(Exit::Invalid)) } else { Ok(()) };
+        }
         if self.store.is_none() {
             let store = app.writing()?;
             self.naming = Naming::of(&store)?;
@@ -132,7 +143,8 @@ impl Import {
         let sketched = self.named(given, name, &content, sketched, app)?;
         let Some(store) = &self.store else { return Ok(()) };
         let (format, sessions, all) = (sketched.plan.format, sessions(&sketched), sketched.events());
-        let mut progress = Progress::new(&app.out, "events", Some(all as u64));
+        // At once: each is looked up in the store before the first is written.
+        let mut progress = Progress::at_once(&app.out, "events", Some(all as u64));
         let interrupt = self.interrupt.clone();
         let read = |range| content.bytes(range);
         let loaded = load_from(store, sketched, (content.len(), &read), &mut |done| {
@@ -176,10 +188,11 @@ impl Import {
             None => spooled(&mut File::open(&given.name)?, &check)?,
         };
         let content = Content::disk(file)?;
-        let total = content.work();
-        let mut progress = Progress::at_once(&app.out, "bytes", Some(total));
+        // It is read more than once, and shown as if once.
+        let (work, len) = (content.work().max(1), content.len() as u64);
+        let mut progress = Progress::at_once(&app.out, "bytes", Some(len));
         content.watch(Box::new(move |read| {
-            progress.set(read.min(total));
+            progress.set((u128::from(read.min(work)) * u128::from(len) / u128::from(work)) as u64);
             check()
         }));
         Ok(content)

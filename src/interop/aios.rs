@@ -80,7 +80,7 @@ impl Places {
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut places = Places::default();
-    for piece in &input.pieces.all {
+    for ref piece in input.pieces() {
         let read = input
             .text(piece)
             .as_deref()

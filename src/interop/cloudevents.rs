@@ -58,7 +58,7 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let fallback = input.session_or_stem()?;
-    for piece in &input.pieces.all {
+    for ref piece in input.pieces() {
         let text = input.text(piece);
         let record = text.as_deref().map_err(Clone::clone).and_then(|text| {
             let f = Fields::parse(text)?;

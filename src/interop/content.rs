@@ -13,7 +13,7 @@ use super::scan;
 
 /// How often a file of lines is read, and one of wrappers around records.
 const LINES_READ: u64 = 2;
-const DOCUMENT_READ: u64 = 4;
+const DOCUMENT_READ: u64 = 5;
 
 /// Called with the bytes that were read so far. An error ends the reading.
 pub(crate) type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
@@ -97,6 +97,19 @@ impl Content {
         }
     }
 
+    /// What is at hand from here on, up to there: something, unless the file ends here.
+    fn ahead(&self, at: usize, end: usize) -> Bytes {
+        let at_hand = {
+            let (from, window) = &*self.window.borrow();
+            let start = at.checked_sub(*from).filter(|start| *start < window.len());
+            start.map(|start| window.slice(start..window.len().min(end - from)))
+        };
+        match at_hand {
+            Some(bytes) if self.fault.borrow().is_none() => bytes,
+            _ => self.bytes(at..end.min(at + IMPORT_WINDOW_BYTES)),
+        }
+    }
+
     fn load(&self, mut file: &File, range: Range<usize>) -> io::Result<Bytes> {
         let (from, window) = &mut *self.window.borrow_mut();
         let at_hand = |from: usize, window: &Bytes| {
@@ -149,8 +162,7 @@ impl Cursor<'_> {
     /// What is at hand from here on; nothing only at the end.
     pub(crate) fn rest(&mut self) -> &[u8] {
         if self.at < self.end && self.window.get(self.at.wrapping_sub(self.from)).is_none() {
-            let end = self.end.min(self.at + IMPORT_WINDOW_BYTES);
-            self.window = self.content.bytes(self.at..end);
+            self.window = self.content.ahead(self.at, self.end);
             self.from = self.at;
         }
         let (from, to) = (self.at.wrapping_sub(self.from), self.end.wrapping_sub(self.from));
@@ -204,6 +216,17 @@ mod tests {
             assert_eq!((cursor.skip_while(|_| true), cursor.at), (None, 20));
             content.fault().unwrap();
         }
+    }
+
+    #[test]
+    fn many_cursors_over_small_parts_read_the_file_once() {
+        let content = on_disk(&vec![b'x'; 4 * IMPORT_WINDOW_BYTES]);
+        for at in (0..content.len()).step_by(100) {
+            let mut cursor = content.cursor(at..content.len());
+            assert_eq!(cursor.peek(), Some(b'x'));
+            assert!(!content.bytes(at..at + 50).is_empty());
+        }
+        assert!(content.read.get() < 5 * IMPORT_WINDOW_BYTES as u64, "{}", content.read.get());
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Format {
 
     pub(crate) fn detect_in(content: &Content) -> Option<Self> {
         let first = pieces::cut_first(content, |f| Self::of_record(f).is_some(), LOOK_AT);
-        let records = first.all.iter().filter_map(|p| first.text(p, content).ok());
+        let records = first.iter().flatten().filter_map(|p| first.text(&p, content).ok());
         records.filter_map(|text| Self::of_record(&Fields::parse(&text).ok()?)).next()
     }
 

@@ -5,6 +5,7 @@
 //! line of the file goes on there, it leaves that branch after this event, under a new name.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -13,9 +14,10 @@ use crate::error::{Error, Result};
 use crate::event::{Address, BranchName, Event, EventId, MAIN, NewEvent, Place, Sequence};
 use crate::store::{Query, Store};
 
+use super::entries::{Entry, Item};
 use super::layout::Layout;
-use super::live::{Entry, Item, names_of};
-use super::sketch::Sketch;
+use super::live::names_of;
+use super::sketch::{Sketch, lost};
 use super::spool::Planned;
 use super::{source, variant};
 
@@ -31,8 +33,8 @@ pub(super) enum Fate {
 /// The lines of one plan.
 pub(super) struct Homes<'a> {
     store: &'a Store,
-    /// Of each event of the plan that is still to come, in its order.
-    fates: VecDeque<Fate>,
+    /// Whether the store has it, of each event of the plan that is still to come, in its order.
+    recorded: VecDeque<bool>,
     /// Events that are recorded under another id, because theirs was taken by other content.
     moved: HashMap<EventId, EventId>,
     /// Events that are recorded with the same payload, in a record that was written otherwise.
@@ -57,7 +59,7 @@ impl<'a> Homes<'a> {
     ) -> Result<Self> {
         let mut homes = Self {
             store,
-            fates: VecDeque::new(),
+            recorded: VecDeque::new(),
             moved: HashMap::new(),
             otherwise: HashSet::new(),
             stored: HashMap::new(),
@@ -66,11 +68,14 @@ impl<'a> Homes<'a> {
             forks: HashMap::new(),
             homes: HashMap::new(),
         };
-        for Entry { place, item, .. } in &sketch.entries {
+        for entry in sketch.entries.iter() {
+            let Entry { place, item, .. } = entry.map_err(|e| lost(&e))?;
+            let place = sketch.entries.place(place).map_err(|e| lost(&e))?;
             match item {
-                Item::Event(planned) => homes.look_up(place, planned, &|| sketch.event(planned, read))?,
+                Item::Event(planned) => homes.look_up(place, &planned, &|| sketch.event(&planned, read))?,
                 Item::Fork { parent, at } => {
-                    homes.forks.entry(place.clone()).or_insert_with(|| (parent.clone(), *at));
+                    let parent = sketch.entries.place(parent).map_err(|e| lost(&e))?;
+                    homes.forks.entry(place.clone()).or_insert_with(|| (parent.clone(), at));
                 }
             }
         }
@@ -92,27 +97,26 @@ impl<'a> Homes<'a> {
         planned: &Planned,
         load: &dyn Fn() -> Result<NewEvent>,
     ) -> Result<()> {
-        let mut id = planned.id();
-        let mut found = self.recorded(id)?;
+        let mut found = self.stored(planned.id())?;
         if found.is_none() {
             if !self.names.contains_key(line) {
                 self.names.insert(line.clone(), names_of(&load()?).collect());
             }
-            self.fates.push_back(Fate::New(id));
+            self.recorded.push_back(false);
             return Ok(());
         }
         let event = &load()?;
         if found.as_ref().is_some_and(|f| f.record().payload() != event.payload) {
-            id = variant(event.id, &event.payload);
+            let id = variant(event.id, &event.payload);
             self.moved.insert(event.id, id);
-            found = self.recorded(id)?;
+            found = self.stored(id)?;
         }
         let Some(found) = found else {
             self.names.entry(line.clone()).or_insert_with(|| names_of(event).collect());
-            self.fates.push_back(Fate::New(id));
+            self.recorded.push_back(false);
             return Ok(());
         };
-        self.fates.push_back(Fate::Recorded);
+        self.recorded.push_back(true);
         if !source::is_one_record(&found, event) {
             self.otherwise.insert(event.id);
         }
@@ -122,7 +126,7 @@ impl<'a> Homes<'a> {
         Ok(())
     }
 
-    fn recorded(&self, id: EventId) -> Result<Option<Event>> {
+    fn stored(&self, id: EventId) -> Result<Option<Event>> {
         match self.store.get_raw(id) {
             Ok(event) => Ok(Some(event)),
             Err(Error::NotFound { .. }) => Ok(None),
@@ -131,17 +135,24 @@ impl<'a> Homes<'a> {
     }
 
     /// Names the events of a file as the store has them.
-    pub(super) fn rename(&self, layout: &mut Layout) {
+    pub(super) fn rename(&self, layout: &mut Layout) -> io::Result<()> {
         if !self.moved.is_empty() || !self.otherwise.is_empty() {
-            let name =
-                |id| (!self.otherwise.contains(&id)).then(|| self.moved.get(&id).copied().unwrap_or(id));
-            layout.rename(name);
+            let name = |id| (!self.otherwise.contains(&id)).then(|| self.named(id));
+            *layout = layout.renamed(name)?;
         }
+        Ok(())
     }
 
-    /// The fate of the next event of the plan.
-    pub(super) fn next(&mut self) -> Fate {
-        self.fates.pop_front().unwrap_or(Fate::Recorded)
+    fn named(&self, id: EventId) -> EventId {
+        self.moved.get(&id).copied().unwrap_or(id)
+    }
+
+    /// The fate of the next event of the plan, which this is.
+    pub(super) fn next(&mut self, id: EventId) -> Fate {
+        match self.recorded.pop_front() {
+            Some(false) => Fate::New(self.named(id)),
+            Some(true) | None => Fate::Recorded,
+        }
     }
 
     /// Whether the store has events of a line: then it needs no branch until there are more of them.
@@ -181,7 +192,7 @@ impl<'a> Homes<'a> {
 
     /// Where a line leaves its parent after this event: on the parent itself, though it may have inherited the event.
     fn at(&self, parent: &Place, event: EventId) -> Result<Address> {
-        let id = self.moved.get(&event).copied().unwrap_or(event);
+        let id = self.named(event);
         let address = self.store.get_raw(id)?.address();
         let Some(sequence) = address.sequence() else { return Ok(address) };
         let parent = Address::from(self.of(parent).unwrap_or(parent).clone());

@@ -24,6 +24,7 @@ use crate::store::{Marks, MarksView, Rows, Shelf, Store, lock};
 
 use super::layout::{Layout, Part};
 use super::plan::Origins;
+use super::sketch::lost;
 use super::{Format, ids};
 
 /// A file that was imported.
@@ -248,12 +249,12 @@ impl Pieces<'_> {
     fn layout(&mut self, layout: &Layout, read: &dyn Fn(Range<usize>) -> Bytes) -> Result<()> {
         let mut newline = false;
         for part in layout.parts() {
-            match part {
+            match part.map_err(|e| lost(&e))? {
                 Part::Bytes(range) => {
                     let bytes = if range.len() == 1 { read(range.clone()) } else { Bytes::new() };
                     newline = bytes == "\n";
                     if !newline {
-                        self.bytes(range.clone(), read)?;
+                        self.bytes(range, read)?;
                     }
                 }
                 Part::Event(id, _) => {
@@ -374,7 +375,12 @@ impl Import {
 
 fn compare(view: &MarksView, before: &Import, layout: &Layout) -> Result<Changed> {
     let old = before.events(view)?;
-    let new: Vec<EventId> = layout.parts().iter().filter_map(Part::event).collect();
+    let mut new = Vec::new();
+    for part in layout.parts() {
+        if let Part::Event(id, _) = part.map_err(|e| lost(&e))? {
+            new.push(id);
+        }
+    }
     Ok(Changed { since: before.number, ..differences(&old, &new) })
 }
 

@@ -1,8 +1,12 @@
 //! How a file is put together: which of its bytes are the records of events, and what lies between them.
 
+use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::event::EventId;
+
+use super::rows::{Row, Rows, Words, id_of, words_of};
 
 /// A part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,11 +17,23 @@ pub(crate) enum Part {
     Event(EventId, Range<usize>),
 }
 
-impl Part {
-    pub(crate) fn event(&self) -> Option<EventId> {
-        match self {
-            Self::Event(id, _) => Some(*id),
-            Self::Bytes(_) => None,
+impl Row for Part {
+    const WORDS: usize = 5;
+
+    fn words(&self) -> Words {
+        let (id, range) = match self {
+            Self::Bytes(range) => (None, range),
+            Self::Event(id, range) => (Some(*id), range),
+        };
+        let (high, low) = id.map_or((0, 0), words_of);
+        [range.start as u64, range.end as u64, u64::from(id.is_some()), high, low, 0, 0, 0]
+    }
+
+    fn of([start, end, is_event, high, low, ..]: Words) -> Self {
+        let range = start as usize..end as usize;
+        match is_event {
+            0 => Self::Bytes(range),
+            _ => Self::Event(id_of(high, low), range),
         }
     }
 }
@@ -25,28 +41,14 @@ impl Part {
 /// All parts of a file, in its order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout {
-    parts: Vec<Part>,
+    parts: Arc<Rows<Part>>,
     bytes: usize,
     is_source: bool,
 }
 
 impl Layout {
-    pub(crate) fn event(&mut self, id: EventId, range: Range<usize>) {
-        self.is_source = true;
-        self.parts.push(Part::Event(id, range));
-    }
-
-    pub(crate) fn bytes(&mut self, range: Range<usize>) {
-        self.bytes += range.len();
-        match self.parts.last_mut() {
-            _ if range.is_empty() => {}
-            Some(Part::Bytes(last)) if last.end == range.start => last.end = range.end,
-            _ => self.parts.push(Part::Bytes(range)),
-        }
-    }
-
-    pub(crate) fn parts(&self) -> &[Part] {
-        &self.parts
+    pub(crate) fn parts(&self) -> impl Iterator<Item = io::Result<Part>> + '_ {
+        self.parts.iter()
     }
 
     /// Bytes that no event has.
@@ -59,16 +61,64 @@ impl Layout {
         self.is_source
     }
 
-    /// Names events as the store has them; those that it has otherwise become bytes.
-    pub(crate) fn rename(&mut self, name: impl Fn(EventId) -> Option<EventId>) {
-        for part in std::mem::take(&mut self.parts) {
-            match part {
-                Part::Bytes(range) => self.parts.push(Part::Bytes(range)),
+    /// With events named as the store has them; those that it has otherwise become bytes.
+    pub(crate) fn renamed(&self, name: impl Fn(EventId) -> Option<EventId>) -> io::Result<Self> {
+        let mut draft = LayoutDraft::new(self.parts.may_spill());
+        for part in self.parts() {
+            match part? {
+                Part::Bytes(range) => draft.bytes(range)?,
                 Part::Event(id, range) => match name(id) {
-                    Some(id) => self.parts.push(Part::Event(id, range)),
-                    None => self.bytes(range),
+                    Some(id) => draft.event(id, range)?,
+                    None => draft.bytes(range)?,
                 },
             }
         }
+        Ok(Self { is_source: self.is_source, ..draft.finish()? })
+    }
+}
+
+/// A layout that is not complete.
+#[derive(Debug)]
+pub(crate) struct LayoutDraft {
+    parts: Rows<Part>,
+    /// The bytes behind the last part, as far as they belong together.
+    open: Range<usize>,
+    bytes: usize,
+    is_source: bool,
+}
+
+impl LayoutDraft {
+    pub(crate) fn new(may_spill: bool) -> Self {
+        Self { parts: Rows::new(may_spill), open: 0..0, bytes: 0, is_source: false }
+    }
+
+    pub(crate) fn event(&mut self, id: EventId, range: Range<usize>) -> io::Result<()> {
+        self.is_source = true;
+        self.close()?;
+        self.parts.push(Part::Event(id, range))
+    }
+
+    pub(crate) fn bytes(&mut self, range: Range<usize>) -> io::Result<()> {
+        self.bytes += range.len();
+        if range.is_empty() {
+            return Ok(());
+        }
+        if self.open.is_empty() || self.open.end != range.start {
+            self.close()?;
+            self.open = range;
+        } else {
+            self.open.end = range.end;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        let open = std::mem::take(&mut self.open);
+        if open.is_empty() { Ok(()) } else { self.parts.push(Part::Bytes(open)) }
+    }
+
+    pub(crate) fn finish(mut self) -> io::Result<Layout> {
+        self.close()?;
+        Ok(Layout { parts: Arc::new(self.parts), bytes: self.bytes, is_source: self.is_source })
     }
 }

@@ -2,47 +2,44 @@
 //! that leave it where the rewind was.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 
 use uuid::Uuid;
 
 use crate::event::{BranchName, EventId, MAIN, NewEvent, Place, SessionId};
 
+use super::entries::{Entries, Entry, Item};
 use super::source;
 use super::spool::Planned;
 
-/// A step of a plan before the steps are joined.
-pub(crate) struct Entry {
-    /// Those of lower order come first.
-    pub(crate) order: u64,
-    pub(crate) place: Place,
-    pub(crate) item: Item,
-}
-
-pub(crate) enum Item {
-    Fork { parent: Place, at: Option<EventId> },
-    Event(Planned),
-}
-
 /// The entries with other branches: those that lead to `live` are `main` up to where it leaves them.
 pub(super) fn make_main(
-    entries: Vec<Entry>,
+    entries: Entries,
     session: &SessionId,
     live: &BranchName,
     load: &dyn Fn(&Planned) -> NewEvent,
-) -> Vec<Entry> {
+) -> io::Result<Entries> {
     if live.as_str() == MAIN {
-        return entries;
+        return Ok(entries);
     }
-    let mut lines = Lines::new(&entries, session, live, load);
-    let mut out = Vec::with_capacity(entries.len() + lines.cuts.len());
-    for entry in entries {
-        if entry.place.session == *session {
-            lines.take(entry, &mut out);
+    let mut lines = Lines::new(&entries, session, live, load)?;
+    for entry in entries.iter() {
+        let entry = entry?;
+        let place = entries.place(entry.place)?.clone();
+        if place.session == *session {
+            lines.take(entry, place.branch, &entries)?;
         } else {
-            out.push(entry);
+            let place = lines.out.number(&place);
+            let item = match entry.item {
+                Item::Fork { parent, at } => {
+                    Item::Fork { parent: lines.out.number(entries.place(parent)?), at }
+                }
+                event => event,
+            };
+            lines.out.push(Entry { place, item, ..entry })?;
         }
     }
-    out
+    Ok(lines.out)
 }
 
 struct Lines<'a> {
@@ -56,64 +53,77 @@ struct Lines<'a> {
     /// Those of them whose last inherited event was seen.
     passed: HashSet<BranchName>,
     names: HashSet<BranchName>,
-    /// The branch of each event that is not where it was.
+    /// The branch of each event that is not where it was, if a branch leaves after it.
     moved: HashMap<EventId, BranchName>,
+    /// The events after which a branch leaves.
+    ends: HashSet<EventId>,
+    out: Entries,
 }
 
 impl<'a> Lines<'a> {
     fn new(
-        entries: &[Entry],
+        entries: &Entries,
         session: &'a SessionId,
         live: &'a BranchName,
         load: &'a dyn Fn(&Planned) -> NewEvent,
-    ) -> Self {
-        let ours = || entries.iter().filter(|e| e.place.session == *session);
-        let forks: HashMap<&BranchName, (&BranchName, Option<EventId>)> = ours()
-            .filter_map(|e| match &e.item {
-                Item::Fork { parent, at } => Some((&e.place.branch, (&parent.branch, *at))),
-                Item::Event(_) => None,
-            })
-            .collect();
+    ) -> io::Result<Self> {
+        let mut forks: HashMap<BranchName, (BranchName, Option<EventId>)> = HashMap::new();
+        let mut ends = HashSet::new();
+        for entry in entries.iter() {
+            let entry = entry?;
+            let Item::Fork { parent, at } = entry.item else { continue };
+            let place = entries.place(entry.place)?;
+            if place.session == *session {
+                ends.extend(at);
+                forks.insert(place.branch.clone(), (entries.place(parent)?.branch.clone(), at));
+            }
+        }
         let mut cuts = BTreeMap::new();
         let mut next = live;
         while let Some((parent, at)) = forks.get(next) {
             // A name comes once: a circle ends here.
-            if cuts.insert((*parent).clone(), *at).is_some() {
+            if cuts.insert(parent.clone(), *at).is_some() {
                 break;
             }
-            next = *parent;
+            next = parent;
         }
         let passed = cuts.iter().filter(|(_, at)| at.is_none()).map(|(name, _)| name.clone()).collect();
-        let names = ours().map(|e| e.place.branch.clone()).collect();
-        Self { load, session, live, cuts, left: BTreeMap::new(), passed, names, moved: HashMap::new() }
+        let ours = entries.places().into_iter().filter(|place| place.session == *session);
+        let names = ours.map(|place| place.branch.clone()).collect();
+        let (left, moved) = (BTreeMap::new(), HashMap::new());
+        let out = Entries::new(entries.may_spill());
+        Ok(Self { load, session, live, cuts, left, passed, names, moved, ends, out })
     }
 
-    fn take(&mut self, entry: Entry, out: &mut Vec<Entry>) {
-        let Entry { order, place, item } = entry;
-        let Place { branch, .. } = place;
-        match item {
+    fn take(&mut self, entry: Entry, branch: BranchName, entries: &Entries) -> io::Result<()> {
+        let order = entry.order;
+        match entry.item {
             Item::Fork { .. } if branch == *self.live || self.cuts.contains_key(&branch) => {}
             Item::Fork { parent, at } => {
                 let moved = at.and_then(|at| self.moved.get(&at)).cloned();
-                let parent = moved.unwrap_or_else(|| self.of(&parent.branch));
-                let item = Item::Fork { parent: self.place(parent), at };
-                out.push(Entry { order, place: self.place(branch), item });
+                let parent = match moved {
+                    Some(parent) => parent,
+                    None => self.of(&entries.place(parent)?.branch),
+                };
+                self.fork(order, branch, parent, at)?;
             }
             Item::Event(event) => {
                 let (id, cut) = (event.id(), self.cuts.get(&branch).copied());
                 let to = match cut {
-                    Some(at) if self.passed.contains(&branch) => self.leave(&branch, at, &event, order, out),
+                    Some(at) if self.passed.contains(&branch) => self.leave(&branch, at, &event, order)?,
                     _ => self.of(&branch),
                 };
                 if cut == Some(Some(id)) {
                     self.passed.insert(branch.clone());
                 }
-                if to != branch {
+                if to != branch && self.ends.contains(&id) {
                     self.moved.insert(id, to.clone());
                 }
-                out.push(Entry { order, place: self.place(to), item: Item::Event(event) });
+                let place = self.place(to);
+                self.out.push(Entry { place, item: Item::Event(event), ..entry })?;
             }
         }
+        Ok(())
     }
 
     /// What is left of a branch that the live one parts from. Its first event gives it its name.
@@ -123,18 +133,29 @@ impl<'a> Lines<'a> {
         at: Option<EventId>,
         first: &Planned,
         order: u64,
-        out: &mut Vec<Entry>,
-    ) -> BranchName {
+    ) -> io::Result<BranchName> {
         if let Some(name) = self.left.get(branch) {
-            return name.clone();
+            return Ok(name.clone());
         }
         let name =
             names_of(&(self.load)(first)).find(|n| !self.names.contains(n)).unwrap_or_else(|| branch.clone());
         self.names.insert(name.clone());
         self.left.insert(branch.clone(), name.clone());
-        let item = Item::Fork { parent: self.place(BranchName::main()), at };
-        out.push(Entry { order, place: self.place(name.clone()), item });
-        name
+        self.fork(order, name.clone(), BranchName::main(), at)?;
+        Ok(name)
+    }
+
+    fn fork(
+        &mut self,
+        order: u64,
+        branch: BranchName,
+        parent: BranchName,
+        at: Option<EventId>,
+    ) -> io::Result<()> {
+        let (place, parent) = (self.place(branch), self.place(parent));
+        let item = Item::Fork { parent, at };
+        self.out.push(Entry { order, ordinal: 0, sequence: None, place, item })?;
+        Ok(())
     }
 
     /// The branch before any cut.
@@ -145,8 +166,8 @@ impl<'a> Lines<'a> {
         branch.clone()
     }
 
-    fn place(&self, branch: BranchName) -> Place {
-        Place::new(self.session.clone(), branch)
+    fn place(&mut self, branch: BranchName) -> u32 {
+        self.out.number(&Place::new(self.session.clone(), branch))
     }
 }
 

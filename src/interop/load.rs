@@ -6,14 +6,14 @@ use std::ops::{ControlFlow, Range};
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::event::{Address, BranchName, Expect, NewEvent, Place, SessionId};
+use crate::event::{Address, BranchName, EventId, Expect, NewEvent, Place, SessionId};
 use crate::limits::MAX_IMPORT_LOOSE_BYTES;
 use crate::store::{Batch, Marks, Store, current_mark};
 
+use super::entries::Item;
 use super::homes::{Fate, Homes};
 use super::imports::{self, Changed, Done};
-use super::live::Item;
-use super::sketch::{Sketch, event};
+use super::sketch::{Sketch, lost};
 use super::{Plan, Skipped};
 
 /// Events in one append; a file that has more is taken in several.
@@ -65,7 +65,7 @@ pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Resul
         progress(done);
         ControlFlow::Continue(())
     };
-    load_from(store, Sketch::of(plan), (bytes.len(), &read), &mut go_on)
+    load_from(store, Sketch::of(plan).map_err(|e| lost(&e))?, (bytes.len(), &read), &mut go_on)
 }
 
 /// [`load`] of a plan whose file is elsewhere: so many bytes, read like this. `progress` says whether to go on; where it
@@ -95,15 +95,17 @@ pub(crate) fn load_from(
         stopped: false,
         loaded: Loaded { records: plan.records, duplicates: plan.duplicates, branches, ..Loaded::default() },
     };
-    for entry in entries {
+    for entry in entries.iter() {
+        let entry = entry.map_err(|e| lost(&e))?;
+        let place = entries.place(entry.place).map_err(|e| lost(&e))?;
         match entry.item {
             Item::Event(planned) => {
-                let load = || event(spool.as_ref(), planned, read);
-                loader.append(&entry.place, load)?;
+                let load = || spool.event(&planned, read).map_err(|e| lost(&e));
+                loader.append(place, planned.id(), load)?;
             }
-            Item::Fork { .. } if loader.homes.is_stored(&entry.place) => {}
+            Item::Fork { .. } if loader.homes.is_stored(place) => {}
             Item::Fork { .. } => {
-                loader.begin(&entry.place)?;
+                loader.begin(place)?;
             }
         }
         if loader.stopped {
@@ -118,7 +120,7 @@ pub(crate) fn load_from(
     let timeless = if loader.loaded.new > 0 { plan.timeless } else { 0 };
     let mut loaded = Loaded { skipped: plan.skipped, notes: plan.notes, timeless, ..loader.loaded };
     let mut origin = plan.origin;
-    loader.homes.rename(&mut origin.layout);
+    loader.homes.rename(&mut origin.layout).map_err(|e| lost(&e))?;
     let loose = origin.layout.loose_bytes();
     if loose > MAX_IMPORT_LOOSE_BYTES {
         let what = format!(
@@ -150,9 +152,9 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn append(&mut self, line: &Place, load: impl FnOnce() -> Result<NewEvent>) -> Result<()> {
+    fn append(&mut self, line: &Place, id: EventId, load: impl FnOnce() -> Result<NewEvent>) -> Result<()> {
         self.done += 1;
-        let Fate::New(id) = self.homes.next() else {
+        let Fate::New(id) = self.homes.next(id) else {
             self.loaded.duplicates += 1;
             if self.done.is_multiple_of(BATCH_EVENTS) {
                 self.tell();

@@ -21,6 +21,7 @@ mod aios;
 mod claude_code;
 mod cloudevents;
 mod content;
+mod entries;
 mod export;
 mod fields;
 mod file;
@@ -28,6 +29,7 @@ mod format;
 mod homes;
 mod ids;
 mod imports;
+mod index;
 pub mod json;
 mod layout;
 mod live;
@@ -36,9 +38,11 @@ mod names;
 mod naming;
 mod openhands;
 mod own;
+mod piece;
 mod pieces;
 mod plan;
 mod recover;
+mod rows;
 mod scan;
 mod scratch;
 mod sketch;
@@ -67,7 +71,7 @@ pub(crate) use load::load_from;
 pub use load::{Loaded, load};
 pub(crate) use naming::{Naming, is_numbered, of_file, of_folder};
 pub use own::{Forked, parse_line};
-use pieces::{Piece, Pieces, Text};
+use piece::{Piece, Pieces, Text};
 pub use plan::{Plan, Skipped, Step};
 pub(crate) use scratch::scratch;
 pub(crate) use sketch::Sketch;
@@ -214,6 +218,11 @@ struct Input<'a> {
 impl<'a> Input<'a> {
     fn builder(&self) -> plan::Builder<'a> {
         plan::Builder::new(self)
+    }
+
+    /// All records. What fails with reading them is told by [`Content::fault`].
+    fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        self.pieces.iter().map_while(|piece| piece.map_err(|e| self.content.fail(e)).ok())
     }
 
     /// A record, or what is wrong with it.

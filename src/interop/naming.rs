@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, SessionId};
 use crate::store::Store;
 
-use super::live::Item;
-use super::sketch::Sketch;
+use super::entries::Item;
+use super::sketch::{Sketch, lost};
 use super::{imports, names};
 
 /// Names that are tried before numbers are.
@@ -102,13 +102,15 @@ fn is_there(store: &Store, session: &SessionId) -> Result<bool> {
 /// Whether the store has records of this file, and none with one of its ids and other content.
 fn is_known(store: &Store, sketch: &Sketch, read: &dyn Fn(Range<usize>) -> Bytes) -> Result<bool> {
     let mut known = false;
-    let events = sketch.entries.iter().filter_map(|e| match &e.item {
-        Item::Event(planned) => Some(planned),
-        Item::Fork { .. } => None,
-    });
-    for planned in events.take(LOOK_AT) {
+    let mut looked_at = 0;
+    for entry in sketch.entries.iter() {
+        let Item::Event(planned) = entry.map_err(|e| lost(&e))?.item else { continue };
+        if looked_at == LOOK_AT {
+            break;
+        }
+        looked_at += 1;
         match store.get_raw(planned.id()) {
-            Ok(found) if found.payload() == sketch.event(planned, read)?.payload => known = true,
+            Ok(found) if found.payload() == sketch.event(&planned, read)?.payload => known = true,
             Ok(_) => return Ok(false),
             Err(Error::NotFound { .. }) => {}
             Err(e) => return Err(e),

@@ -75,7 +75,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut unnamed = ids::Occurrences::default();
     let main = |session| Place::new(session, crate::event::BranchName::main());
     let places: Vec<Place> = input.sessions()?.into_iter().map(main).collect();
-    for piece in &input.pieces.all {
+    for ref piece in input.pieces() {
         let Some(place) = places.get(piece.run) else { continue };
         let text = input.text(piece);
         match text.as_deref().map_err(Clone::clone).and_then(|text| Ok((text, Fields::parse(text)?))) {
@@ -178,6 +178,31 @@ mod tests {
         );
         assert_eq!(all[0].occurred.to_string(), "2026-01-02T03:04:05.000001Z");
         assert_eq!(restored(&plan), file);
+    }
+
+    #[test]
+    fn pairs_of_action_and_observation_are_the_steps_of_one_run() {
+        let step = |id: u32, what: &str| {
+            format!(
+                "{{\"id\":{id},\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"agent\",{what}:\"run\"}}"
+            )
+        };
+        let pair =
+            |id| format!("[{}, {}]", step(id, "\"action\""), step(id + 1, "\"cause\":0,\"observation\""));
+        let (a, b, last) = (pair(0), pair(2), step(4, "\"action\""));
+        for file in [
+            format!("{{\"instance_id\":\"x\",\"history\":[{a},\n {b}, [],\n [{last}]],\"ok\":true}}\n"),
+            format!("[{a}, {b}, [{last}]]"),
+            format!("[\n{a},\n{b},[{last}\n]\n]\n"),
+        ] {
+            let plan = plan_of("h.json", &file);
+            let kinds = "tool.invoked tool.completed tool.invoked tool.completed tool.invoked";
+            assert_eq!(drawn(&plan), [format!("h/main: {kinds}")], "{file}");
+            assert_eq!(restored(&plan), file);
+        }
+        // Arrays that count anew are runs.
+        let runs = plan_of("h.json", format!("[{a}, {a}]"));
+        assert_eq!(runs.places().len(), 2);
     }
 
     #[test]

@@ -4,92 +4,13 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
-use crate::limits::{MAX_RECORD_BYTES, MAX_WRAPPERS, RECOVER_BYTES, RECOVER_FACTOR};
+use crate::limits::{MAX_WRAPPERS, RECOVER_BYTES, RECOVER_FACTOR};
 
 use super::content::Content;
 use super::fields::Fields;
+use super::piece::{Pieces, Text};
 use super::recover;
 use super::scan::{self, Child, Children, Fault, is_space};
-
-/// One record of a file, or what is left of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    /// 1 for the first record.
-    pub(crate) ordinal: usize,
-    /// The line of the file that it begins on, from 1.
-    pub(crate) line: usize,
-    /// The record's bytes, without space around them.
-    pub(crate) range: Range<usize>,
-    /// Which of the file's runs it belongs to.
-    pub(crate) run: usize,
-    /// What is wrong with it: an index into [`Pieces::problems`].
-    problem: Option<u32>,
-}
-
-/// Records that lie together: the lines of a file, or the elements of one array.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Run {
-    /// What the object around them is called, where it says so.
-    pub(crate) label: Option<String>,
-}
-
-/// All records of a file.
-#[derive(Debug, Default)]
-pub(crate) struct Pieces {
-    pub(crate) all: Vec<Piece>,
-    /// The first holds what lies in no array: the lines of a file.
-    pub(crate) runs: Vec<Run>,
-    /// What is worth knowing about how they lie.
-    pub(crate) notes: Vec<String>,
-    problems: Vec<String>,
-}
-
-impl Pieces {
-    /// The record, or what is wrong with it.
-    pub(crate) fn text(&self, piece: &Piece, content: &Content) -> Result<Text, String> {
-        match piece.problem.and_then(|i| self.problems.get(i as usize)) {
-            Some(reason) => Err(reason.clone()),
-            None => Text::load(content, piece.range.clone()),
-        }
-    }
-
-    /// Runs that have records, in the order of the file.
-    pub(crate) fn runs_with_records(&self) -> Vec<usize> {
-        let mut runs: Vec<usize> = self.all.iter().map(|p| p.run).collect();
-        runs.dedup();
-        runs.sort_unstable();
-        runs.dedup();
-        runs
-    }
-}
-
-/// Bytes that are UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Text(Bytes);
-
-impl Text {
-    fn load(content: &Content, range: Range<usize>) -> Result<Self, String> {
-        // In base64, and with names around it, a payload takes more room.
-        if range.len() > 2 * MAX_RECORD_BYTES {
-            return Err(format!("has {} bytes; {MAX_RECORD_BYTES} are the most here", range.len()));
-        }
-        let bytes = content.bytes(range);
-        match std::str::from_utf8(&bytes) {
-            Ok(_) => Ok(Self(bytes)),
-            Err(e) => Err(format!("is not UTF-8: byte {} of the record", e.valid_up_to() + 1)),
-        }
-    }
-}
-
-impl std::ops::Deref for Text {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
 
 /// Tells a record from the objects around it.
 pub(crate) type Test = fn(&Fields<'_>) -> bool;
@@ -128,7 +49,7 @@ fn walk(content: &Content, is_record: Test, wrapped: bool, limit: usize) -> Piec
         wrapped,
         content,
         is_record,
-        found: Pieces { runs: vec![Run::default()], ..Pieces::default() },
+        found: Pieces::new(content.is_on_disk()),
         budget: (content.len().saturating_mul(RECOVER_FACTOR)).max(RECOVER_BYTES),
         glued: Vec::new(),
         line: (0, 1),
@@ -260,13 +181,21 @@ impl Walk<'_> {
         if is_array && self.has_record(range.clone()) {
             run = Some(self.new_run(label));
         }
+        let is_pairs = is_array && run.is_none() && self.has_pairs(range.clone());
+        if is_pairs {
+            run = Some(self.new_run(label));
+        }
         let (mut found, mut end) = (false, range.start);
         let mut children = Children::of(self.content.cursor(range.clone()));
         while let Some(child) = children.next() {
             match child {
                 Child::Whole { value, .. } if is_array && let Some(run) = run => {
                     (found, end) = (true, value.end);
-                    self.record(value, run);
+                    if is_pairs {
+                        self.steps(value, run);
+                    } else {
+                        self.record(value, run);
+                    }
                 }
                 Child::Whole { value, .. } => {
                     let first = self.first(value.start);
@@ -309,7 +238,7 @@ impl Walk<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.found.all.len() >= self.limit
+        self.found.len() >= self.limit
     }
 
     fn first(&self, at: usize) -> Option<u8> {
@@ -325,6 +254,43 @@ impl Walk<'_> {
             }
         }
         false
+    }
+
+    /// Whether an array has the steps of one run in pairs, `[[action, observation], …]`: each array in it has no more
+    /// than these two. Two runs would begin with the same number.
+    fn has_pairs(&self, range: Range<usize>) -> bool {
+        let (mut found, mut before) = (false, None);
+        let mut pairs = Children::of(self.content.cursor(range));
+        while let Some(Child::Whole { value: pair, .. }) = pairs.next() {
+            if self.first(pair.start) != Some(b'[') {
+                return false;
+            }
+            let mut members = ["action", "observation"].into_iter();
+            let mut steps = Children::of(self.content.cursor(pair));
+            while let Some(Child::Whole { value: step, .. }) = steps.next() {
+                let (Some(member), Ok(text)) = (members.next(), Text::load(self.content, step)) else {
+                    return false;
+                };
+                let Some(f) = Fields::parse(&text).ok().filter(|f| f.has(member)) else { return false };
+                if member == "action" {
+                    let id = f.scalar("id").map(|id| id.into_owned());
+                    if id.is_some() && id == before {
+                        return false;
+                    }
+                    before = id;
+                } else {
+                    found |= (self.is_record)(&f);
+                }
+            }
+        }
+        found
+    }
+
+    fn steps(&mut self, pair: Range<usize>, run: usize) {
+        let mut steps = Children::of(self.content.cursor(pair));
+        while let Some(Child::Whole { value, .. }) = steps.next() {
+            self.record(value, run);
+        }
     }
 
     /// What an object is called by one of its members.
@@ -362,16 +328,15 @@ impl Walk<'_> {
 
     /// Bytes of which nothing can be made.
     pub(super) fn lost(&mut self, range: Range<usize>, run: usize, reason: String) {
-        self.found.problems.push(reason);
-        let problem = u32::try_from(self.found.problems.len() - 1).ok();
+        let problem = Some(self.found.problem(reason));
         self.push(range, run, problem);
     }
 
     fn push(&mut self, range: Range<usize>, run: usize, problem: Option<u32>) {
-        let ordinal = self.found.all.len() + 1;
         let line = self.line.1 + self.newlines(self.line.0..range.start);
         self.line = (range.start, line);
-        self.found.all.push(Piece { ordinal, line, range, run, problem });
+        let pushed = self.found.push(line, range, run, problem);
+        pushed.unwrap_or_else(|e| self.content.fail(e));
     }
 
     pub(super) fn note(&mut self, at: usize, what: &str) {
@@ -380,8 +345,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn new_run(&mut self, label: Option<&str>) -> usize {
-        self.found.runs.push(Run { label: label.map(str::to_owned) });
-        self.found.runs.len() - 1
+        self.found.new_run(label)
     }
 
     /// Whether the search may read so many bytes more.
@@ -433,6 +397,8 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interop::piece::Piece;
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn is_record(f: &Fields<'_>) -> bool {
@@ -441,28 +407,34 @@ mod tests {
 
     struct Cut {
         pieces: Pieces,
+        all: Vec<Piece>,
         content: Content,
     }
 
     impl Cut {
         fn new(bytes: impl AsRef<[u8]>) -> Self {
             let content = Content::memory(Bytes::copy_from_slice(bytes.as_ref()));
-            Self { pieces: cut(&content, is_record, true), content }
+            Self::of(cut(&content, is_record, true), content)
+        }
+
+        fn of(pieces: Pieces, content: Content) -> Self {
+            let all = pieces.iter().map(Result::unwrap).collect();
+            Self { pieces, all, content }
         }
 
         fn text(&self, i: usize) -> Result<String, String> {
-            self.pieces.text(&self.pieces.all[i], &self.content).map(|t| t.to_string())
+            self.pieces.text(&self.all[i], &self.content).map(|t| t.to_string())
         }
 
         /// Each record, or what is wrong with it in brackets.
         fn drawn(&self) -> Vec<String> {
-            (0..self.pieces.all.len()).map(|i| self.text(i).unwrap_or_else(|e| format!("<{e}>"))).collect()
+            (0..self.all.len()).map(|i| self.text(i).unwrap_or_else(|e| format!("<{e}>"))).collect()
         }
 
         /// The ids of each run.
         fn runs(&self) -> Vec<(Option<&str>, Vec<u64>)> {
             let ids = |run| {
-                let own = self.pieces.all.iter().enumerate().filter(|(_, p)| p.run == run);
+                let own = self.all.iter().enumerate().filter(|(_, p)| p.run == run);
                 own.filter_map(|(i, _)| {
                     let value: serde_json::Value = serde_json::from_str(&self.text(i).ok()?).ok()?;
                     value["id"].as_u64()
@@ -520,7 +492,7 @@ mod tests {
     fn an_array_that_breaks_keeps_what_came_before() {
         let cut = Cut::new("[\n{\"id\":1},\n{\"id\":2},\n{\"id\":");
         assert_eq!(cut.runs(), [(None, vec![1, 2])]);
-        let last = cut.pieces.all.last().unwrap();
+        let last = cut.all.last().unwrap();
         assert_eq!((last.ordinal, last.line), (3, 4));
         assert!(cut.text(2).unwrap_err().starts_with("breaks off"));
         let cut = Cut::new(b"[{\"id\":1},{\"id\":\"\xff\"}]");
@@ -535,10 +507,10 @@ mod tests {
     fn the_last_of_several_runs_may_break_and_they_stay_apart() {
         let cut = Cut::new("[{\"e\":[{\"id\":1}]},\n{\"e\":[{\"id\":2},{\"id\":3},{\"id\"");
         assert_eq!(cut.runs(), [(None, vec![1]), (None, vec![2, 3])]);
-        assert_eq!(cut.pieces.all.len(), 4);
+        assert_eq!(cut.all.len(), 4);
         let cut = Cut::new("{\"e\":[{\"id\":1},{\"id\":tru},{\"id\":2}],\"x\":1}\n{\"e\":[{\"id\":3}]}\n");
         assert_eq!(cut.runs(), [(None, vec![1, 2]), (None, vec![3])]);
-        assert_eq!(cut.pieces.all.len(), 4);
+        assert_eq!(cut.all.len(), 4);
     }
 
     #[test]
@@ -577,7 +549,7 @@ mod tests {
                     "{line:?}: {got} is not {want}"
                 );
             }
-            assert!(cut.pieces.all.iter().all(|p| p.run == 0 && p.line <= 3), "{line:?}");
+            assert!(cut.all.iter().all(|p| p.run == 0 && p.line <= 3), "{line:?}");
         }
         assert_eq!(Cut::new("{\"id\":1}{\"id\":2}{\"id\":3}").pieces.notes.len(), 1);
     }
@@ -585,9 +557,9 @@ mod tests {
     #[test]
     fn a_line_that_is_not_utf8_is_broken_alone() {
         let cut = Cut::new(b"{\"id\":1}\n\xff\xfe\n{\"id\":2}\n{\"id\":\"\xff\"}");
-        assert_eq!(cut.pieces.all.len(), 4);
+        assert_eq!(cut.all.len(), 4);
         assert!(cut.text(1).is_err() && cut.text(3).unwrap_err().contains("UTF-8"));
-        assert_eq!(cut.pieces.all[2].line, 3);
+        assert_eq!(cut.all[2].line, 3);
     }
 
     #[test]
@@ -596,7 +568,7 @@ mod tests {
         for file in [part.repeat(40_000), "[{\"a\":\n".repeat(40_000), "{\"a\": {".repeat(60_000)] {
             let begun = std::time::Instant::now();
             let cut = Cut::new(&file);
-            assert!(!cut.pieces.all.is_empty());
+            assert!(!cut.all.is_empty());
             assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
         }
     }
@@ -666,12 +638,12 @@ mod tests {
             for bytes in [&bytes[..], text.as_bytes()] {
                 let cut = Cut::new(bytes);
                 let mut end = 0;
-                for piece in &cut.pieces.all {
+                for piece in &cut.all {
                     prop_assert!(end <= piece.range.start && piece.range.end <= bytes.len());
                     end = piece.range.end;
                 }
                 // What is in no piece separates records, or is a wrapper around some.
-                if cut.pieces.all.is_empty() {
+                if cut.all.is_empty() {
                     prop_assert!(bytes.iter().all(|b| b" \r\n\t[]\x1e\xef\xbb\xbf".contains(b)), "{:?}", bytes);
                 }
             }

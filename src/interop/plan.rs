@@ -1,6 +1,7 @@
 //! What an import would append: decided from the file alone, before any store is asked.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -8,11 +9,13 @@ use bytes::Bytes;
 use crate::event::{BranchName, EventId, MAIN, NewEvent, Place, SessionId, Timestamp};
 
 use super::content::Content;
+use super::entries::{Entries, Entry, Item};
 use super::ids;
-use super::layout::Layout;
-use super::live::{Entry, Item, make_main};
-use super::pieces::Piece;
-use super::sketch::{Sketch, event};
+use super::index::Index;
+use super::layout::{Layout, LayoutDraft};
+use super::live::make_main;
+use super::piece::Piece;
+use super::sketch::Sketch;
 use super::source::{Before, Gap, Origin, note_time};
 use super::spool::{Planned, Spool};
 use super::{Format, Input, Options};
@@ -150,22 +153,16 @@ pub(crate) enum Added {
     Refused,
 }
 
-struct Seen {
-    /// Which entry it became.
-    entry: usize,
-    ordinal: usize,
-}
-
 /// Takes the records of a file one by one, in the order of the file.
 pub(crate) struct Builder<'a> {
     format: Format,
     file: &'a str,
     content: &'a Content,
     max_payload: usize,
-    entries: Vec<Entry>,
-    /// Where events wait whose file is not in memory either.
-    spool: Option<Spool>,
-    seen: HashMap<EventId, Seen>,
+    entries: Entries,
+    spool: Spool,
+    /// The entries by their ids.
+    seen: Index,
     records: usize,
     duplicates: usize,
     skipped: Vec<Skipped>,
@@ -175,7 +172,7 @@ pub(crate) struct Builder<'a> {
     /// Where the record before ends.
     end: usize,
     gap: Gap,
-    layout: Layout,
+    layout: LayoutDraft,
     /// The last event in the order of the file: what follows the records is noted on it.
     last: Option<usize>,
     /// What events have that say no time.
@@ -185,21 +182,22 @@ pub(crate) struct Builder<'a> {
     current: BTreeMap<SessionId, BranchName>,
     /// Whether the current branch of a session is to be its `main`.
     unnamed: BTreeSet<SessionId>,
-    /// The first event with each number, for branches that the file does not explain.
-    sequences: HashMap<(SessionId, u64), (BranchName, EventId)>,
+    /// The entries by session and number, the first with each: for branches that the file does not explain.
+    sequences: Index,
 }
 
 impl<'a> Builder<'a> {
     pub(super) fn new(input: &Input<'a>) -> Self {
         let Options { max_payload, now, .. } = *input.options;
+        let may_spill = input.content.is_on_disk();
         Self {
             format: input.format,
             file: input.file,
             content: input.content,
             max_payload,
-            entries: Vec::new(),
-            spool: None,
-            seen: HashMap::new(),
+            entries: Entries::new(may_spill),
+            spool: Spool::new(may_spill),
+            seen: Index::default(),
             records: 0,
             duplicates: 0,
             skipped: Vec::new(),
@@ -207,14 +205,14 @@ impl<'a> Builder<'a> {
             head: 0,
             end: 0,
             gap: Gap::default(),
-            layout: Layout::default(),
+            layout: LayoutDraft::new(may_spill),
             last: None,
             now,
             timeless: 0,
             branches: HashSet::new(),
             current: BTreeMap::new(),
             unnamed: BTreeSet::new(),
-            sequences: HashMap::new(),
+            sequences: Index::default(),
         }
     }
 
@@ -228,7 +226,7 @@ impl<'a> Builder<'a> {
     pub(crate) fn pass(&mut self, piece: &Piece) {
         let _ = self.arrive(piece);
         self.records -= 1;
-        self.layout.bytes(piece.range.clone());
+        self.loose(piece.range.clone());
     }
 
     /// A new branch.
@@ -236,8 +234,9 @@ impl<'a> Builder<'a> {
         if place.branch.as_str() == MAIN || !self.branches.insert(place.clone()) {
             return;
         }
-        let item = Item::Fork { parent: parent.clone(), at };
-        self.entries.push(Entry { order, place: place.clone(), item });
+        let item = Item::Fork { parent: self.entries.number(parent), at };
+        let place = self.entries.number(place);
+        self.add(Entry { order, ordinal: 0, sequence: None, place, item });
     }
 
     /// This branch of the session was written last.
@@ -298,53 +297,83 @@ impl<'a> Builder<'a> {
             }
         };
         match is_kept {
-            true => self.layout.event(event.id, piece.range.clone()),
-            false => self.layout.bytes(piece.range.clone()),
+            true => self.kept(event.id, piece.range.clone()),
+            false => self.loose(piece.range.clone()),
         }
         self.begin(order, place, sequence, fork);
-        if let Some(sequence) = sequence {
-            let known = self.sequences.entry((place.session.clone(), sequence));
-            known.or_insert_with(|| (place.branch.clone(), event.id));
-        }
-        let index = self.entries.len();
         event.occurred = time.unwrap_or(self.now);
         self.timeless += usize::from(time.is_none());
+        let id = event.id;
+        let Some(planned) = self.plan(event, is_record.then(|| piece.range.clone())) else { return added };
+        let number = self.entries.number(place);
+        let item = Item::Event(planned);
+        let Some(index) = self.add(Entry { order, ordinal: piece.ordinal, sequence, place: number, item })
+        else {
+            return added;
+        };
         self.last = Some(index);
-        self.seen.insert(event.id, Seen { entry: index, ordinal: piece.ordinal });
-        let item = Item::Event(self.plan(event, is_record.then(|| piece.range.clone())));
-        self.entries.push(Entry { order, place: place.clone(), item });
+        let mut is_counted = self.seen.insert(id, index);
+        if let Some(n) = sequence
+            && self.numbered(&place.session, n).is_none()
+        {
+            is_counted &= self.sequences.insert((&place.session, n), index);
+        }
+        if !is_counted {
+            self.content.fail(io::Error::other("has too many records"));
+        }
         added
+    }
+
+    fn add(&mut self, entry: Entry) -> Option<usize> {
+        self.entries.push(entry).map_err(|e| self.content.fail(e)).ok()
+    }
+
+    /// Notes bytes that no event has.
+    fn loose(&mut self, range: Range<usize>) {
+        self.layout.bytes(range).unwrap_or_else(|e| self.content.fail(e));
+    }
+
+    /// Notes the record of an event.
+    fn kept(&mut self, id: EventId, range: Range<usize>) {
+        self.layout.event(id, range).unwrap_or_else(|e| self.content.fail(e));
+    }
+
+    fn entry(&self, index: usize) -> Option<Entry> {
+        self.entries.get(index).unwrap_or_else(|e| {
+            self.content.fail(e);
+            None
+        })
+    }
+
+    /// The branch and the id of the first event of a session with this number.
+    fn numbered(&self, session: &SessionId, n: u64) -> Option<(BranchName, EventId)> {
+        self.sequences.find((session, n), |index| {
+            let entry = self.entry(index).filter(|entry| entry.sequence == Some(n))?;
+            let place = self.entries.place(entry.place).ok().filter(|place| place.session == *session)?;
+            let Item::Event(planned) = entry.item else { return None };
+            Some((place.branch.clone(), planned.id()))
+        })
     }
 
     /// The record with this event's id, and whether it has the same payload.
     fn repeated(&self, event: &NewEvent) -> Option<(usize, bool)> {
-        let seen = self.seen.get(&event.id)?;
-        let Item::Event(planned) = &self.entries.get(seen.entry)?.item else { return None };
-        Some((seen.ordinal, self.event(planned).payload == event.payload))
+        let (ordinal, planned) = self.seen.find(event.id, |index| {
+            let entry = self.entry(index)?;
+            let Item::Event(planned) = entry.item else { return None };
+            (planned.id() == event.id).then_some((entry.ordinal, planned))
+        })?;
+        Some((ordinal, self.event(&planned).payload == event.payload))
     }
 
     /// An event as it waits; its payload is this part of the file, if it is one.
-    fn plan(&mut self, event: NewEvent, payload: Option<Range<usize>>) -> Planned {
-        if self.spool.is_none() && self.content.is_on_disk() {
-            match Spool::new() {
-                Ok(spool) => self.spool = Some(spool),
-                Err(e) => self.content.fail(e),
-            }
-        }
-        match self.spool.as_mut().map(|spool| spool.put(&event, payload)) {
-            Some(Ok(planned)) => planned,
-            Some(Err(e)) => {
-                self.content.fail(e);
-                Planned::Whole(Box::new(event))
-            }
-            None => Planned::Whole(Box::new(event)),
-        }
+    fn plan(&mut self, event: NewEvent, payload: Option<Range<usize>>) -> Option<Planned> {
+        self.spool.put(event, payload).map_err(|e| self.content.fail(e)).ok()
     }
 
     fn event(&self, planned: &Planned) -> NewEvent {
-        let loaded = event(self.spool.as_ref(), planned.clone(), &|range| self.content.bytes(range));
+        let loaded = self.spool.event(planned, &|range| self.content.bytes(range));
         loaded.unwrap_or_else(|e| {
-            self.content.fail(std::io::Error::other(e));
+            self.content.fail(e);
             NewEvent::new("unknown").with_id(planned.id())
         })
     }
@@ -352,22 +381,26 @@ impl<'a> Builder<'a> {
     /// What follows the last record, and the whole as a plan.
     pub(crate) fn finish(mut self) -> Sketch {
         let tail = self.end..self.content.len();
-        self.layout.bytes(tail.clone());
+        self.loose(tail.clone());
         self.gap.text(tail);
         self.note_tail();
-        // Stable, so that a fork stays before its first event.
-        self.entries.sort_by_key(|e| e.order);
+        self.entries.sort().unwrap_or_else(|e| self.content.fail(e));
         let mut current = std::mem::take(&mut self.current);
         for session in &self.unnamed {
             if let Some(live) = current.get_mut(session) {
                 let live = std::mem::replace(live, BranchName::main());
                 let entries = std::mem::take(&mut self.entries);
-                self.entries = make_main(entries, session, &live, &|planned| self.event(planned));
+                match make_main(entries, session, &live, &|planned| self.event(planned)) {
+                    Ok(entries) => self.entries = entries,
+                    Err(e) => self.content.fail(e),
+                }
             }
         }
-        if let Some(Err(e)) = self.spool.as_mut().map(Spool::seal) {
+        self.spool.seal().unwrap_or_else(|e| self.content.fail(e));
+        let layout = self.layout.finish().unwrap_or_else(|e| {
             self.content.fail(e);
-        }
+            Layout::default()
+        });
         let plan = Plan {
             format: self.format,
             steps: Vec::new(),
@@ -377,22 +410,26 @@ impl<'a> Builder<'a> {
             skipped: self.skipped,
             notes: self.notes,
             timeless: self.timeless,
-            origin: Origins { layout: self.layout, ..Origins::default() },
+            origin: Origins { layout, ..Origins::default() },
         };
         Sketch { plan, entries: self.entries, spool: self.spool }
     }
 
     /// What follows the last record is noted on the last event.
     fn note_tail(&mut self) {
-        let Some(entry) = self.last.and_then(|i| self.entries.get(i)) else { return };
+        let Some((index, entry)) = self.last.and_then(|index| Some((index, self.entry(index)?))) else {
+            return;
+        };
         let Item::Event(planned) = &entry.item else { return };
-        let payload = planned.payload();
+        let payload = self.spool.payload(planned).unwrap_or_else(|e| {
+            self.content.fail(e);
+            None
+        });
         let mut event = self.event(planned);
         self.gap.note_tail(&mut event, self.content);
-        let item = Item::Event(self.plan(event, payload));
-        if let Some(entry) = self.last.and_then(|i| self.entries.get_mut(i)) {
-            entry.item = item;
-        }
+        let Some(planned) = self.plan(event, payload) else { return };
+        let entry = Entry { item: Item::Event(planned), ..entry };
+        self.entries.set(index, entry).unwrap_or_else(|e| self.content.fail(e));
     }
 
     /// Makes sure that there is a branch to append to. One of which the file says nothing leaves the first branch of
@@ -408,9 +445,9 @@ impl<'a> Builder<'a> {
             return;
         }
         let at_main = || Place::new(place.session.clone(), BranchName::main());
-        let before = sequence.and_then(|n| Some((place.session.clone(), n.checked_sub(1)?)));
-        let (parent, at) = fork.unwrap_or_else(|| match before.and_then(|key| self.sequences.get(&key)) {
-            Some((branch, id)) => (Place::new(place.session.clone(), branch.clone()), Some(*id)),
+        let before = sequence.and_then(|n| self.numbered(&place.session, n.checked_sub(1)?));
+        let (parent, at) = fork.unwrap_or_else(|| match before {
+            Some((branch, id)) => (Place::new(place.session.clone(), branch), Some(id)),
             None => (at_main(), None),
         });
         self.fork(order, place, &parent, at);
@@ -420,7 +457,7 @@ impl<'a> Builder<'a> {
     fn arrive(&mut self, piece: &Piece) -> Range<usize> {
         self.records += 1;
         let gap = self.end..piece.range.start;
-        self.layout.bytes(gap.clone());
+        self.loose(gap.clone());
         self.end = piece.range.end;
         if piece.ordinal == 1 {
             self.head = gap.end;
@@ -430,7 +467,7 @@ impl<'a> Builder<'a> {
     }
 
     fn refuse(&mut self, piece: &Piece, reason: String) -> Added {
-        self.layout.bytes(piece.range.clone());
+        self.loose(piece.range.clone());
         self.skipped.push(Skipped { line: piece.line, byte: piece.range.start + 1, reason });
         Added::Refused
     }
@@ -444,9 +481,9 @@ impl<'a> Builder<'a> {
         body: &Body,
     ) -> Added {
         match body {
-            Body::Record => self.layout.event(id, piece.range.clone()),
+            Body::Record => self.kept(id, piece.range.clone()),
             // The payload is the same, and what is around it need not be.
-            Body::Part { .. } | Body::Own => self.layout.bytes(piece.range.clone()),
+            Body::Part { .. } | Body::Own => self.loose(piece.range.clone()),
         }
         self.duplicates += 1;
         self.gap.text(gap);

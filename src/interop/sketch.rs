@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::event::{NewEvent, Place};
 
-use super::live::{Entry, Item};
+use super::entries::{Entries, Entry, Item};
 use super::plan::{Plan, Step};
 use super::spool::{Planned, Spool};
 
@@ -17,43 +17,50 @@ use super::spool::{Planned, Spool};
 pub(crate) struct Sketch {
     /// All but the steps.
     pub(crate) plan: Plan,
-    pub(crate) entries: Vec<Entry>,
-    pub(super) spool: Option<Spool>,
+    pub(super) entries: Entries,
+    pub(super) spool: Spool,
 }
 
 impl Sketch {
     /// Of a plan with its steps.
-    pub(super) fn of(mut plan: Plan) -> Self {
-        let mut entries = Vec::new();
+    pub(super) fn of(mut plan: Plan) -> io::Result<Self> {
+        let (mut entries, mut spool) = (Entries::new(false), Spool::new(false));
+        let entry = |place, item| Entry { order: 0, ordinal: 0, sequence: None, place, item };
         for step in std::mem::take(&mut plan.steps) {
             match step {
                 Step::Fork { place, parent, at } => {
-                    entries.push(Entry { order: 0, place, item: Item::Fork { parent, at } });
+                    let (place, parent) = (entries.number(&place), entries.number(&parent));
+                    entries.push(entry(place, Item::Fork { parent, at }))?;
                 }
-                Step::Append { place, events } => entries.extend(events.into_iter().map(|event| Entry {
-                    order: 0,
-                    place: place.clone(),
-                    item: Item::Event(Planned::Whole(Box::new(event))),
-                })),
+                Step::Append { place, events } => {
+                    let place = entries.number(&place);
+                    for event in events {
+                        let planned = spool.put(event, None)?;
+                        entries.push(entry(place, Item::Event(planned)))?;
+                    }
+                }
             }
         }
-        Self { plan, entries, spool: None }
+        Ok(Self { plan, entries, spool })
     }
 
     /// The plan with its steps, all in memory.
-    pub(super) fn into_plan(self, read: &dyn Fn(Range<usize>) -> Bytes) -> Result<Plan> {
+    pub(super) fn into_plan(self, read: &dyn Fn(Range<usize>) -> Bytes) -> io::Result<Plan> {
         let Self { mut plan, entries, spool } = self;
-        for entry in entries {
+        for entry in entries.iter() {
+            let entry = entry?;
+            let place = entries.place(entry.place)?;
             let event = match entry.item {
                 Item::Fork { parent, at } => {
-                    plan.steps.push(Step::Fork { place: entry.place, parent, at });
+                    let (place, parent) = (place.clone(), entries.place(parent)?.clone());
+                    plan.steps.push(Step::Fork { place, parent, at });
                     continue;
                 }
-                Item::Event(planned) => event(spool.as_ref(), planned, read)?,
+                Item::Event(planned) => spool.event(&planned, read)?,
             };
             match plan.steps.last_mut() {
-                Some(Step::Append { place, events }) if *place == entry.place => events.push(event),
-                _ => plan.steps.push(Step::Append { place: entry.place, events: vec![event] }),
+                Some(Step::Append { place: last, events }) if last == place => events.push(event),
+                _ => plan.steps.push(Step::Append { place: place.clone(), events: vec![event] }),
             }
         }
         Ok(plan)
@@ -61,20 +68,12 @@ impl Sketch {
 
     /// Events in all steps.
     pub(crate) fn events(&self) -> usize {
-        self.entries.iter().filter(|e| matches!(e.item, Item::Event(_))).count()
+        self.entries.events()
     }
 
     /// Every branch that the steps write to.
     pub(crate) fn places(&self) -> BTreeSet<&Place> {
-        let mut places = BTreeSet::new();
-        let mut last = None;
-        for entry in &self.entries {
-            if last != Some(&entry.place) {
-                places.insert(&entry.place);
-                last = Some(&entry.place);
-            }
-        }
-        places
+        self.entries.places()
     }
 
     /// Whether some of its events are in a session that is named after the file.
@@ -88,23 +87,11 @@ impl Sketch {
 
     /// One of its events.
     pub(super) fn event(&self, planned: &Planned, read: &dyn Fn(Range<usize>) -> Bytes) -> Result<NewEvent> {
-        event(self.spool.as_ref(), planned.clone(), read)
+        self.spool.event(planned, read).map_err(|e| lost(&e))
     }
 }
 
-/// An event, from where it is.
-pub(super) fn event(
-    spool: Option<&Spool>,
-    planned: Planned,
-    read: &dyn Fn(Range<usize>) -> Bytes,
-) -> Result<NewEvent> {
-    match (planned, spool) {
-        (Planned::Whole(event), _) => Ok(*event),
-        (Planned::Spooled(spooled), Some(spool)) => spool.event(&spooled, read).map_err(|e| told(&e)),
-        (Planned::Spooled(_), None) => Err(told(&io::Error::from(io::ErrorKind::NotFound))),
-    }
-}
-
-fn told(e: &io::Error) -> Error {
-    Error::storage(format!("a temporary file cannot be read: {e}"))
+/// What waits in a temporary file cannot be read, or written.
+pub(super) fn lost(e: &io::Error) -> Error {
+    Error::storage(format!("a temporary file of the import failed: {e}"))
 }

@@ -1,5 +1,5 @@
-//! The events of a plan while they wait: whole, or, when the file they are read from is not in memory either, in a file
-//! of our own.
+//! The events of a plan while they wait: in memory, or, when the file they are read from is not in memory either, in a
+//! file of our own.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,42 +14,116 @@ use crate::limits::{MAX_PAYLOAD_BYTES, SPOOL_BUFFER_BYTES};
 use super::content::Content;
 use super::scratch::scratch;
 
-/// An event of a plan.
+/// An event of a plan, and where it waits.
 #[derive(Clone, Debug)]
-pub(crate) enum Planned {
-    Whole(Box<NewEvent>),
-    Spooled(Spooled),
-}
-
-/// Where an event is in the spool, and its payload in the file.
-#[derive(Clone, Debug)]
-pub(crate) struct Spooled {
+pub(crate) struct Planned {
     id: EventId,
     at: u64,
-    len: u32,
-    payload: Option<Range<usize>>,
 }
 
 impl Planned {
+    pub(crate) fn new(id: EventId, at: u64) -> Self {
+        Self { id, at }
+    }
+
     pub(crate) fn id(&self) -> EventId {
-        match self {
-            Self::Whole(event) => event.id,
-            Self::Spooled(spooled) => spooled.id,
+        self.id
+    }
+
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+}
+
+/// Where events wait.
+pub(crate) enum Spool {
+    Memory(Vec<NewEvent>),
+    Disk(Box<OnDisk>),
+}
+
+impl Spool {
+    pub(crate) fn new(may_spill: bool) -> Self {
+        match may_spill {
+            true => Self::Disk(Box::default()),
+            false => Self::Memory(Vec::new()),
         }
     }
 
-    /// Where in the file its payload is, if it is there and not here.
-    pub(crate) fn payload(&self) -> Option<Range<usize>> {
+    /// Takes an event. Its payload is left out when it lies in the file as it is, and is to be read from there.
+    pub(crate) fn put(&mut self, event: NewEvent, payload: Option<Range<usize>>) -> io::Result<Planned> {
+        let id = event.id;
+        let at = match self {
+            Self::Memory(events) => {
+                events.push(event);
+                events.len() as u64 - 1
+            }
+            Self::Disk(disk) => disk.put(event, payload)?,
+        };
+        Ok(Planned { id, at })
+    }
+
+    /// Nothing more comes: from now on it is read from front to back.
+    pub(crate) fn seal(&mut self) -> io::Result<()> {
         match self {
-            Self::Whole(_) => None,
-            Self::Spooled(spooled) => spooled.payload.clone(),
+            Self::Memory(_) => Ok(()),
+            Self::Disk(disk) => disk.seal(),
         }
+    }
+
+    /// The event; `read` reads the file that it is from.
+    pub(crate) fn event(
+        &self,
+        planned: &Planned,
+        read: &dyn Fn(Range<usize>) -> Bytes,
+    ) -> io::Result<NewEvent> {
+        match self {
+            Self::Memory(events) => {
+                let at = usize::try_from(planned.at).map_err(io::Error::other)?;
+                events.get(at).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+            }
+            Self::Disk(disk) => disk.event(planned.at, read),
+        }
+    }
+
+    /// Where in the file the payload of an event is, if it is there and not here.
+    pub(crate) fn payload(&self, planned: &Planned) -> io::Result<Option<Range<usize>>> {
+        match self {
+            Self::Memory(_) => Ok(None),
+            Self::Disk(disk) => Ok(Head::of(&disk.bytes(planned.at, HEAD)?).payload),
+        }
+    }
+}
+
+/// What stands before each event in the file.
+struct Head {
+    len: usize,
+    payload: Option<Range<usize>>,
+}
+
+/// Bytes of a [`Head`].
+const HEAD: usize = 3 * size_of::<u64>();
+
+impl Head {
+    fn write(&self, out: &mut Vec<u8>) {
+        // An empty range is none.
+        let payload = self.payload.clone().unwrap_or_default();
+        for n in [self.len, payload.start, payload.end] {
+            out.extend_from_slice(&(n as u64).to_le_bytes());
+        }
+    }
+
+    fn of(bytes: &[u8]) -> Self {
+        let number =
+            |n: usize| bytes.as_chunks().0.get(n).map_or(0, |bytes| u64::from_le_bytes(*bytes)) as usize;
+        let payload = number(1)..number(2);
+        Self { len: number(0), payload: Some(payload).filter(|p| !p.is_empty()) }
     }
 }
 
 /// Events behind one another in a file that nobody else sees.
-pub(crate) struct Spool {
-    file: File,
+#[derive(Default)]
+pub(crate) struct OnDisk {
+    file: Option<File>,
     /// Bytes in the file; those that follow are in the buffer.
     written: u64,
     buffer: Vec<u8>,
@@ -57,53 +131,47 @@ pub(crate) struct Spool {
     sealed: Option<Content>,
 }
 
-impl Spool {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { file: scratch()?, written: 0, buffer: Vec::new(), sealed: None })
-    }
-
-    /// Takes an event. Its payload is left out when it lies in the file as it is.
-    pub(crate) fn put(&mut self, event: &NewEvent, payload: Option<Range<usize>>) -> io::Result<Planned> {
-        let record = match &payload {
-            Some(_) => encode_record(&event.clone().data(serde_json::Value::Null), MAX_PAYLOAD_BYTES),
-            None => encode_record(event, MAX_PAYLOAD_BYTES),
+impl OnDisk {
+    fn put(&mut self, event: NewEvent, payload: Option<Range<usize>>) -> io::Result<u64> {
+        let event = match &payload {
+            Some(_) => event.data(serde_json::Value::Null),
+            None => event,
         };
-        let record = record.map_err(io::Error::other)?;
+        let record = encode_record(&event, MAX_PAYLOAD_BYTES).map_err(io::Error::other)?;
         let at = self.written + self.buffer.len() as u64;
+        Head { len: record.encoded().len(), payload }.write(&mut self.buffer);
         self.buffer.extend_from_slice(record.encoded());
-        let len = u32::try_from(record.encoded().len()).map_err(io::Error::other)?;
         if self.buffer.len() >= SPOOL_BUFFER_BYTES {
             self.flush()?;
         }
-        Ok(Planned::Spooled(Spooled { id: event.id, at, len, payload }))
+        Ok(at)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.written))?;
-        self.file.write_all(&self.buffer)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(scratch()?),
+        };
+        file.seek(SeekFrom::Start(self.written))?;
+        file.write_all(&self.buffer)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }
 
-    /// Nothing more comes: from now on it is read from front to back.
-    pub(crate) fn seal(&mut self) -> io::Result<()> {
+    fn seal(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.sealed = Some(Content::disk(self.file.try_clone()?)?);
+        self.buffer = Vec::new();
+        self.sealed = self.file.as_ref().map(|file| Content::disk(file.try_clone()?)).transpose()?;
         Ok(())
     }
 
-    /// The event; `read` reads the file that it is from.
-    pub(crate) fn event(
-        &self,
-        spooled: &Spooled,
-        read: &dyn Fn(Range<usize>) -> Bytes,
-    ) -> io::Result<NewEvent> {
-        let record =
-            decode_record(self.bytes(spooled.at, spooled.len as usize)?).map_err(io::Error::other)?;
-        let event = NewEvent::from(&record);
-        Ok(match &spooled.payload {
-            Some(range) => event.json_text(read(range.clone())),
+    fn event(&self, at: u64, read: &dyn Fn(Range<usize>) -> Bytes) -> io::Result<NewEvent> {
+        let head = Head::of(&self.bytes(at, HEAD)?);
+        let record = self.bytes(at + HEAD as u64, head.len)?;
+        let event = NewEvent::from(&decode_record(record).map_err(io::Error::other)?);
+        Ok(match head.payload {
+            Some(range) => event.json_text(read(range)),
             None => event,
         })
     }
@@ -121,8 +189,10 @@ impl Spool {
             return Ok(Bytes::copy_from_slice(bytes));
         }
         let mut bytes = vec![0; len];
-        (&self.file).seek(SeekFrom::Start(at))?;
-        (&self.file).read_exact(&mut bytes)?;
+        if let Some(mut file) = self.file.as_ref() {
+            file.seek(SeekFrom::Start(at))?;
+            file.read_exact(&mut bytes)?;
+        }
         Ok(bytes.into())
     }
 }
@@ -135,25 +205,31 @@ mod tests {
     fn what_is_spooled_comes_back_before_and_after_the_end() {
         let file = Bytes::from_static(b"....{\"a\":1}....");
         let read = |range: Range<usize>| file.slice(range);
-        let mut spool = Spool::new().unwrap();
-        let mut all = Vec::new();
-        for n in 0..3_000 {
-            let event = NewEvent::new("a.b").meta("n", n.to_string()).source("s");
-            let (event, payload) = match n % 2 {
-                0 => (event.json_text("{\"a\":1}"), Some(4..11)),
-                _ => (event.bytes("text/plain", vec![b'x'; n]), None),
-            };
-            all.push((spool.put(&event, payload).unwrap(), event));
-        }
-        for sealed in [false, true] {
-            if sealed {
-                spool.seal().unwrap();
+        for may_spill in [false, true] {
+            let mut spool = Spool::new(may_spill);
+            let mut all = Vec::new();
+            for n in 0..3_000 {
+                let event = NewEvent::new("a.b").meta("n", n.to_string()).source("s");
+                let (event, payload) = match n % 2 {
+                    0 => (event.json_text("{\"a\":1}"), Some(4..11)),
+                    _ => (event.bytes("text/plain", vec![b'x'; n]), None),
+                };
+                let planned = spool.put(event.clone(), payload.clone()).unwrap();
+                all.push((planned, event, payload.filter(|_| may_spill)));
             }
-            for (planned, event) in &all {
-                let Planned::Spooled(spooled) = planned else { panic!("it is not spooled") };
-                let back = spool.event(spooled, &read).unwrap();
-                assert_eq!((planned.id(), back.id, &back.metadata), (event.id, event.id, &event.metadata));
-                assert_eq!((&back.payload, &back.content_type), (&event.payload, &event.content_type));
+            for sealed in [false, true] {
+                if sealed {
+                    spool.seal().unwrap();
+                }
+                for (planned, event, payload) in &all {
+                    assert_eq!(spool.payload(planned).unwrap(), *payload);
+                    let back = spool.event(planned, &read).unwrap();
+                    assert_eq!(
+                        (planned.id(), back.id, &back.metadata),
+                        (event.id, event.id, &event.metadata)
+                    );
+                    assert!((&back.payload, &back.content_type) == (&event.payload, &event.content_type));
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId, Timestamp};
 
 use super::fields::Fields;
-use super::pieces::{Piece, Text};
+use super::piece::{Piece, Text};
 use super::plan::{Body, Builder, Draft};
 use super::temporal_names::{self, Members};
 use super::{Input, Sketch, ids, names, source};
@@ -174,7 +174,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let fallbacks = input.sessions()?;
     for (n, run) in input.pieces.runs_with_records().into_iter().enumerate() {
         let fallback = fallbacks.get(run).cloned().map_or_else(|| input.session_or_stem(), Ok)?;
-        let pieces: Vec<&Piece> = input.pieces.all.iter().filter(|p| p.run == run).collect();
+        let pieces: Vec<Piece> = input.pieces().filter(|p| p.run == run).collect();
         history(input, &mut plan, (n as u64, &pieces), fallback)?;
     }
     Ok(plan.finish())
@@ -184,7 +184,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
 fn history(
     input: &Input<'_>,
     plan: &mut Builder<'_>,
-    (number, pieces): (u64, &[&Piece]),
+    (number, pieces): (u64, &[Piece]),
     fallback: SessionId,
 ) -> Result<(), Invalid> {
     let texts: Vec<Result<Text, String>> = pieces.iter().map(|p| input.text(p)).collect();

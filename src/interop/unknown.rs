@@ -7,7 +7,8 @@ use crate::event::Invalid;
 use super::Format;
 use super::content::Content;
 use super::fields::Fields;
-use super::pieces::{self, Text};
+use super::piece::Text;
+use super::pieces;
 
 /// Bytes at the beginning of a file that are looked at.
 const HEAD: usize = 64 << 10;
@@ -60,7 +61,7 @@ pub(super) fn refusal(file: &str, bytes: &[u8]) -> Invalid {
 fn nearest(head: &[u8]) -> Vec<String> {
     let content = Content::memory(Bytes::copy_from_slice(head));
     let pieces = pieces::cut_first(&content, |_| true, RECORDS);
-    let texts: Vec<Text> = pieces.all.iter().filter_map(|p| pieces.text(p, &content).ok()).collect();
+    let texts: Vec<Text> = pieces.iter().flatten().filter_map(|p| pieces.text(&p, &content).ok()).collect();
     let records: Vec<Fields<'_>> = texts.iter().filter_map(|text| Fields::parse(text).ok()).collect();
     let mut near = Vec::new();
     for format in Format::ALL {

@@ -241,6 +241,22 @@ fn two_different_files_on_standard_input_are_two_sessions() {
 
 #[cfg(unix)]
 #[test]
+fn a_file_of_which_nothing_can_be_read_leaves_no_store() {
+    let shell = Shell::new();
+    write(&shell, "t.jsonl", "{\"a\":1}\n{\"a\":2}\n");
+    let said = shell.run(&["import", "--from", "cloudevents", "t.jsonl"]);
+    assert_eq!(said.exit, 7, "{}", said.err);
+    assert!(said.err.contains("t.jsonl: has no record that can be read as cloudevents"), "{}", said.err);
+    assert_eq!(reports(&said)[0]["records"], 2);
+    assert!(!shell.store().exists());
+    // Beside a file that can be read it is no different.
+    write(&shell, "good.json", trajectory("a"));
+    let said = shell.run(&["import", "good.json", "t.jsonl"]);
+    assert_eq!(said.exit, 7, "{}", said.err);
+    assert!(shell.store().exists());
+}
+
+#[test]
 fn an_import_that_is_interrupted_says_what_was_kept() {
     let shell = Shell::new();
     let mut child = shell

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
 
 use super::fields::Fields;
-use super::pieces::Piece;
+use super::piece::Piece;
 use super::plan::{Added, Body, Builder, Draft};
 use super::{Input, Sketch, ids, names, source};
 
@@ -39,7 +39,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
         tasks: HashSet::new(),
         unnamed: ids::Occurrences::default(),
     };
-    for piece in &input.pieces.all {
+    for ref piece in input.pieces() {
         let text = input.text(piece);
         match text.as_deref().map_err(Clone::clone).and_then(|text| Ok((text, Fields::parse(text)?))) {
             Ok((text, fields)) => reader.record((piece, text), &Transcript::read(&fields))?,
@@ -60,7 +60,7 @@ fn base(input: &Input<'_>) -> Result<SessionId, Invalid> {
     if input.options.session.is_some() {
         return input.session_or_stem();
     }
-    let texts = input.pieces.all.iter().filter_map(|p| input.text(p).ok());
+    let texts = input.pieces().filter_map(|p| input.text(&p).ok());
     let mut names = texts.filter_map(|t| Some(Fields::parse(&t).ok()?.word("sessionId")?.into_owned()));
     names.next().map_or_else(|| input.session_or_stem(), |name| names::session(&name))
 }
