@@ -455,6 +455,7 @@ impl<'a> Builder<'a> {
 
     /// Counts a record, and answers with what stands before it.
     fn arrive(&mut self, piece: &Piece) -> Range<usize> {
+        debug_assert!(self.end <= piece.range.start, "the file is put together in its own order");
         self.records += 1;
         let gap = self.end..piece.range.start;
         self.loose(gap.clone());

@@ -9,12 +9,11 @@
 //! branch: it is called after the new run and leaves the session where the copy ends.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId, Timestamp};
 
 use super::fields::Fields;
-use super::piece::{Piece, Text};
 use super::plan::{Body, Builder, Draft};
 use super::temporal_names::{self, Members};
 use super::{Input, Sketch, ids, names, source};
@@ -103,31 +102,39 @@ struct Reset {
     run: BranchName,
 }
 
-/// The runs of one history.
+/// The runs of one history, and what events of it need to know of earlier ones.
 struct Runs {
     /// Which of the file's histories it is.
     number: u64,
     session: SessionId,
     /// By their first event.
     resets: Vec<Reset>,
+    /// The numbers of the events that there will be, sorted.
+    kept: Vec<u64>,
+    /// Later events of an activity, a timer or a child name only the event that began it; what each is called.
+    began: HashMap<u64, String>,
 }
 
 impl Runs {
-    fn new<'a>(
-        number: u64,
-        session: SessionId,
-        seen: impl Iterator<Item = &'a Seen<'a>>,
-    ) -> Result<Self, Invalid> {
-        let mut resets = Vec::new();
-        for event in seen.filter(|s| s.kind == "workflow_task_failed") {
-            let attributes = Members::new(&event.attributes);
-            if let Some(run) = attributes.word("newRunId").filter(|_| attributes.word("baseRunId").is_some())
-            {
-                resets.push(Reset { id: event.id, run: names::branch(&run)? });
-            }
+    fn new(number: u64, session: SessionId) -> Self {
+        Self { number, session, resets: Vec::new(), kept: Vec::new(), began: HashMap::new() }
+    }
+
+    fn note(&mut self, event: &Seen<'_>, is_kept: bool) -> Result<(), Invalid> {
+        let attributes = Members::new(&event.attributes);
+        if event.kind == "workflow_task_failed"
+            && attributes.word("baseRunId").is_some()
+            && let Some(run) = attributes.word("newRunId")
+        {
+            self.resets.push(Reset { id: event.id, run: names::branch(&run)? });
         }
-        resets.sort_by_key(|r| r.id);
-        Ok(Self { number, session, resets })
+        if is_kept {
+            self.kept.push(event.id);
+        }
+        if let Some(name) = began(&event.attributes) {
+            self.began.insert(event.id, name.into_owned());
+        }
+        Ok(())
     }
 
     /// Where an event stands in the file: histories stay behind one another.
@@ -155,10 +162,12 @@ impl Runs {
         }
     }
 
-    /// Makes the branches. `kept` are the numbers of the events that there will be, sorted.
-    fn fork(&self, plan: &mut Builder<'_>, kept: &[u64]) {
+    /// Makes the branches, once all events are noted.
+    fn fork(&mut self, plan: &mut Builder<'_>) {
+        self.resets.sort_by_key(|r| r.id);
+        self.kept.sort_unstable();
         for reset in &self.resets {
-            let last = kept.iter().rev().find(|id| **id < reset.id);
+            let last = self.kept.iter().rev().find(|id| **id < reset.id);
             let parent = self.place(last.copied().unwrap_or_default());
             let at = last.map(|id| self.event(*id));
             plan.fork(self.order(reset.id), &self.place(reset.id), &parent, at);
@@ -169,59 +178,55 @@ impl Runs {
     }
 }
 
+/// Reads the file twice, each time in its own order: an event is known only when all others of its history are.
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
-    let fallbacks = input.sessions()?;
-    for (n, run) in input.pieces.runs_with_records().into_iter().enumerate() {
-        let fallback = fallbacks.get(run).cloned().map_or_else(|| input.session_or_stem(), Ok)?;
-        let pieces: Vec<Piece> = input.pieces().filter(|p| p.run == run).collect();
-        history(input, &mut plan, (n as u64, &pieces), fallback)?;
+    let mut histories = survey(input)?;
+    for history in histories.values_mut() {
+        history.fork(&mut plan);
     }
-    Ok(plan.finish())
-}
-
-/// One run.
-fn history(
-    input: &Input<'_>,
-    plan: &mut Builder<'_>,
-    (number, pieces): (u64, &[Piece]),
-    fallback: SessionId,
-) -> Result<(), Invalid> {
-    let texts: Vec<Result<Text, String>> = pieces.iter().map(|p| input.text(p)).collect();
-    let read: Vec<Result<Seen<'_>, String>> =
-        texts.iter().map(|t| t.as_deref().map_err(Clone::clone).and_then(read)).collect();
-    let seen = || read.iter().flatten();
-    let session = match &input.options.session {
-        Some(session) => session.clone(),
-        None => match seen().find_map(|s| run(&s.attributes)) {
-            Some(name) => names::session(&name)?,
-            None => fallback,
-        },
-    };
-    let runs = Runs::new(number, session, seen())?;
-    let mut kept: Vec<u64> = pieces
-        .iter()
-        .zip(&read)
-        .filter(|(piece, _)| piece.range.len() <= input.options.max_payload)
-        .filter_map(|(_, read)| read.as_ref().ok().map(|s| s.id))
-        .collect();
-    kept.sort_unstable();
-    runs.fork(plan, &kept);
-    // Later events of an activity, a timer or a child name only the event that began it.
-    let began: HashMap<u64, Cow<'_, str>> =
-        seen().filter_map(|s| began(&s.attributes).map(|name| (s.id, name))).collect();
-    for (piece, read) in pieces.iter().zip(&read) {
-        match read {
-            Ok(seen) => {
-                let event = event(seen, &runs, &began);
+    for ref piece in input.pieces() {
+        let text = input.text(piece);
+        let read = text.as_deref().map_err(Clone::clone).and_then(read);
+        match (read, histories.get(&piece.run)) {
+            (Ok(seen), Some(runs)) => {
+                let event = event(&seen, runs);
                 let time = time(&seen.fields);
                 let order = runs.order(seen.id);
                 plan.push(piece, order, &runs.place(seen.id), Draft::new(event, time, Body::Record));
             }
-            Err(reason) => plan.skip(piece, reason.clone()),
+            (Ok(_), None) => {}
+            (Err(reason), _) => plan.skip(piece, reason),
         }
     }
-    Ok(())
+    Ok(plan.finish())
+}
+
+/// The histories of the file, by the runs of records that they lie in.
+fn survey(input: &Input<'_>) -> Result<BTreeMap<usize, Runs>, Invalid> {
+    let mut histories = BTreeMap::new();
+    let mut named = HashSet::new();
+    let fallbacks = input.sessions()?;
+    for (n, run) in input.pieces.runs_with_records().into_iter().enumerate() {
+        let session = match (&input.options.session, fallbacks.get(run)) {
+            (Some(session), _) | (None, Some(session)) => session.clone(),
+            (None, None) => input.session_or_stem()?,
+        };
+        histories.insert(run, Runs::new(n as u64, session));
+    }
+    for ref piece in input.pieces() {
+        let Some(history) = histories.get_mut(&piece.run) else { continue };
+        let text = input.text(piece);
+        let Ok(seen) = text.as_deref().map_err(Clone::clone).and_then(read) else { continue };
+        if input.options.session.is_none()
+            && let Some(name) = run(&seen.attributes).filter(|_| !named.contains(&piece.run))
+        {
+            named.insert(piece.run);
+            history.session = names::session(&name)?;
+        }
+        history.note(&seen, piece.range.len() <= input.options.max_payload)?;
+    }
+    Ok(histories)
 }
 
 fn read(text: &str) -> Result<Seen<'_>, String> {
@@ -265,7 +270,7 @@ fn began<'a>(attributes: &Fields<'a>) -> Option<Cow<'a, str>> {
     None
 }
 
-fn event(seen: &Seen<'_>, runs: &Runs, began: &HashMap<u64, Cow<'_, str>>) -> NewEvent {
+fn event(seen: &Seen<'_>, runs: &Runs) -> NewEvent {
     let (f, attributes) = (Members::new(&seen.fields), Members::new(&seen.attributes));
     let mut event = NewEvent::new(names::kind(&KINDS, "temporal", &seen.kind));
     event.id = runs.event(seen.id);
@@ -277,7 +282,7 @@ fn event(seen: &Seen<'_>, runs: &Runs, began: &HashMap<u64, Cow<'_, str>>) -> Ne
         event.causation = parent(&attributes);
     }
     let origin = [number("scheduledEventId"), number("initiatedEventId"), number("startedEventId")];
-    let tied = std::iter::once(seen.id).chain(origin.into_iter().flatten()).find_map(|n| began.get(&n));
+    let tied = std::iter::once(seen.id).chain(origin.into_iter().flatten()).find_map(|n| runs.began.get(&n));
     event.correlation = tied.map_or_else(String::new, |t| names::label(t)).into();
     let tool = attributes.object("activityType").word("name");
     let attempt = attributes.scalar("attempt").filter(|a| a != "1" && a != "0");
