@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::fields::Fields;
 use super::names;
 
-/// The event types in the order of their numbers, from 1.
-const TYPES: [&str; 59] = [
+/// The event types in the order of their numbers, from 1: `temporal/api/enums/v1/event_type.proto` of Temporal's API.
+const TYPES: [&str; 60] = [
     "workflow_execution_started",
     "workflow_execution_completed",
     "workflow_execution_failed",
@@ -66,6 +66,7 @@ const TYPES: [&str; 59] = [
     "nexus_operation_cancel_request_failed",
     "workflow_execution_paused",
     "workflow_execution_unpaused",
+    "workflow_execution_time_skipping_transitioned",
 ];
 /// Members of an event, beside its attributes.
 const MEMBERS: [&str; 9] = [
