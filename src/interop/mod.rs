@@ -37,6 +37,7 @@ mod load;
 mod names;
 mod naming;
 mod openhands;
+mod outline;
 mod own;
 mod piece;
 mod pieces;

@@ -8,6 +8,7 @@ use crate::limits::{MAX_WRAPPERS, RECOVER_BYTES, RECOVER_FACTOR};
 
 use super::content::Content;
 use super::fields::Fields;
+use super::outline::Outline;
 use super::piece::{Pieces, Text};
 use super::recover;
 use super::scan::{self, Child, Children, Fault, is_space};
@@ -268,10 +269,10 @@ impl Walk<'_> {
             let mut members = ["action", "observation"].into_iter();
             let mut steps = Children::of(self.content.cursor(pair));
             while let Some(Child::Whole { value: step, .. }) = steps.next() {
-                let (Some(member), Ok(text)) = (members.next(), Text::load(self.content, step)) else {
+                let (Some(member), Some(step)) = (members.next(), Outline::load(self.content, step)) else {
                     return false;
                 };
-                let Some(f) = Fields::parse(&text).ok().filter(|f| f.has(member)) else { return false };
+                let Some(f) = step.fields().filter(|f| f.has(member)) else { return false };
                 if member == "action" {
                     let id = f.scalar("id").map(|id| id.into_owned());
                     if id.is_some() && id == before {
@@ -318,8 +319,8 @@ impl Walk<'_> {
 
     /// Whether these bytes are a record of the format.
     pub(super) fn is_record(&self, range: &Range<usize>) -> bool {
-        let text = Text::load(self.content, range.clone());
-        text.is_ok_and(|text| Fields::parse(&text).is_ok_and(|f| (self.is_record)(&f)))
+        let outline = Outline::load(self.content, range.clone());
+        outline.is_some_and(|outline| outline.fields().is_some_and(|f| (self.is_record)(&f)))
     }
 
     pub(super) fn record(&mut self, range: Range<usize>, run: usize) {

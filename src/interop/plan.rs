@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::event::{BranchName, EventId, MAIN, NewEvent, Place, SessionId, Timestamp};
+use crate::limits::MAX_METADATA_BYTES;
 
 use super::content::Content;
 use super::entries::{Entries, Entry, Item};
@@ -290,6 +291,8 @@ impl<'a> Builder<'a> {
                 self.gap.text(gap);
                 let gap = std::mem::take(&mut self.gap);
                 let before = match self.last {
+                    // Metadata has no room for a longer one; the layout has it all.
+                    None if self.head > MAX_METADATA_BYTES => Before::Gap(None),
                     None => Before::Head(self.content.bytes(0..self.head)),
                     Some(_) => Before::Gap(gap.noted(self.content)),
                 };
