@@ -48,6 +48,8 @@ pub(super) struct Homes<'a> {
     forks: HashMap<Place, (Place, Option<EventId>)>,
     /// The branches that were decided on.
     homes: HashMap<Place, Place>,
+    /// Branches whose beginning was not found.
+    notes: Vec<String>,
 }
 
 impl<'a> Homes<'a> {
@@ -67,6 +69,7 @@ impl<'a> Homes<'a> {
             names: HashMap::new(),
             forks: HashMap::new(),
             homes: HashMap::new(),
+            notes: Vec::new(),
         };
         for entry in sketch.entries.iter() {
             let Entry { place, item, .. } = entry.map_err(|e| lost(&e))?;
@@ -155,6 +158,11 @@ impl<'a> Homes<'a> {
         }
     }
 
+    /// What is worth knowing of the branches that were made.
+    pub(super) fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
     /// Whether the store has events of a line: then it needs no branch until there are more of them.
     pub(super) fn is_stored(&self, line: &Place) -> bool {
         self.stored.contains_key(line)
@@ -178,7 +186,19 @@ impl<'a> Homes<'a> {
         }
         let branch = match (self.stored.get(line), self.forks.get(line)) {
             (Some(last), _) => self.fork(line, last.clone())?,
-            (None, Some((parent, Some(at)))) => self.fork(line, self.at(parent, *at)?)?,
+            (None, Some((parent, Some(at)))) => match self.at(parent, *at) {
+                Ok(at) => self.fork(line, at)?,
+                Err(Error::NotFound { .. }) => {
+                    let what = "begins with its own events: the event after which it leaves";
+                    let note =
+                        format!("branch {line} {what} {parent}, {at}, is in neither the file nor the store");
+                    let main = Place::new(line.session.clone(), BranchName::main());
+                    let branch = self.fork(line, Address::from(main).at(0))?;
+                    self.notes.push(note);
+                    branch
+                }
+                Err(e) => return Err(e),
+            },
             (None, Some((parent, None))) => {
                 let parent = self.of(parent).unwrap_or(parent).clone();
                 self.fork(line, Address::from(parent).at(0))?

@@ -119,6 +119,7 @@ pub(crate) fn load_from(
     loader.choose()?;
     let timeless = if loader.loaded.new > 0 { plan.timeless } else { 0 };
     let mut loaded = Loaded { skipped: plan.skipped, notes: plan.notes, timeless, ..loader.loaded };
+    loaded.notes.extend(loader.homes.notes());
     let mut origin = plan.origin;
     loader.homes.rename(&mut origin.layout).map_err(|e| lost(&e))?;
     let loose = origin.layout.loose_bytes();

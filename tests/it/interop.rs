@@ -151,3 +151,39 @@ fn a_record_that_comes_again_in_a_broken_run_comes_back_as_it_was() {
     let (files, _) = retold::interop::export_sources(&store, &all, &mut |_| {}).unwrap();
     assert!(files.len() == 1 && files[0].bytes == file.as_bytes());
 }
+
+#[test]
+fn a_branch_that_leaves_an_event_which_is_nowhere_begins_with_its_own_and_says_so() {
+    let line = |n: u32, branch: &str| {
+        format!(
+            r#"{{"id":"00000000-0000-4000-8000-00000000000{n}","session":"s","branch":"{branch}","type":"run.step","data":{n}}}"#
+        )
+    };
+    let fork = |branch: &str, from: &str, n: u32| {
+        format!(
+            r#"{{"session":"s","branch":"{branch}","forked":{{"from":"{from}","at":1,"event":"00000000-0000-4000-8000-00000000000{n}"}}}}"#
+        )
+    };
+    let lines = [
+        line(1, "main"),
+        fork("lost", "main", 9),
+        fork("loster", "never-written", 9),
+        fork("own", "own", 1),
+        line(2, "lost"),
+        line(3, "loster"),
+        line(4, "own"),
+    ];
+    let bytes = bytes::Bytes::from(lines.join("\n"));
+    let plan = retold::interop::parse("f.jsonl", &bytes, &retold::interop::Options::default()).unwrap();
+    let store = retold::Store::in_memory().unwrap();
+    let loaded = retold::interop::load(&store, plan, &mut |_| {}).unwrap();
+    assert_eq!(loaded.new, 4);
+    let [lost, loster] = &loaded.notes[..] else { panic!("{:?}", loaded.notes) };
+    assert!(lost.contains("s/lost") && lost.contains("000000000009"), "{lost}");
+    assert!(loster.contains("s/loster"), "{loster}");
+    let read = |branch: &str| -> Vec<u64> {
+        let events = store.events(Query::branch(&format!("s/{branch}")).unwrap()).unwrap();
+        events.map(|e| e.unwrap().json().unwrap()).collect()
+    };
+    assert_eq!((read("lost"), read("loster"), read("own")), (vec![2], vec![3], vec![1, 4]));
+}

@@ -63,6 +63,7 @@ mod followers;
 mod fork;
 mod growth;
 mod import_history;
+mod import_logs;
 mod interop;
 mod kill;
 mod migrations;
