@@ -286,6 +286,8 @@ pub const RATE_WINDOW_SECONDS: i64 = 60;
 
 /// Bytes of a file that an import has at hand while it looks for records.
 pub const IMPORT_WINDOW_BYTES: usize = 64 * 1_024;
+/// Parts of a file, each that large, that an import keeps at hand.
+pub const IMPORT_BLOCKS: usize = 4;
 /// Levels of nesting in JSON that is read: what serde takes.
 pub const MAX_JSON_DEPTH: usize = 128;
 /// Objects and arrays around an imported record.

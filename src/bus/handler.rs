@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
@@ -65,21 +66,31 @@ impl Handler {
         matches!(self, Self::Blocking(_))
     }
 
-    /// Calls it, in a task of its own: what it does to its thread, or to itself, ends there.
+    /// Calls it, in a task of its own: what it does to its thread, or to itself, ends there. Its time begins when it is
+    /// entered: while the runtime has no thread for it, nothing can be said of how long it takes.
     pub(super) async fn call(&self, runtime: &Handle, heard: Heard, time: Duration) -> Ended {
+        let (enter, entered) = oneshot::channel();
         let (mut task, grace) = match self {
             Self::Async(call) => {
                 let (call, cause) = (call.clone(), heard.clone());
                 // The user's function runs inside the future, where a panic is caught.
-                let task = runtime.spawn(current::scope(cause, async move { call(heard).await }));
+                let work = async move {
+                    let _ = enter.send(());
+                    call(heard).await
+                };
+                let task = runtime.spawn(current::scope(cause, work));
                 (task, Duration::from_millis(STUCK_GRACE_MS))
             }
             Self::Blocking(call) => {
                 let call = call.clone();
-                let work = move || current::sync_scope(heard.clone(), || call(heard));
+                let work = move || {
+                    let _ = enter.send(());
+                    current::sync_scope(heard.clone(), || call(heard))
+                };
                 (runtime.spawn_blocking(work), Duration::ZERO)
             }
         };
+        let _ = entered.await;
         if let Ok(ended) = timeout(time, &mut task).await {
             return settled(ended, time);
         }
@@ -105,4 +116,39 @@ fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("something that is no text").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::NewEvent;
+    use crate::store::{Query, Store};
+    use std::sync::mpsc;
+
+    #[test]
+    fn the_time_of_a_call_begins_when_the_handler_is_entered() {
+        let store = Store::in_memory().unwrap();
+        store.append("s", NewEvent::new("a.b")).unwrap();
+        let heard =
+            Heard::recorded(store.events(Query::branch("s").unwrap()).unwrap().next().unwrap().unwrap());
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (release, released) = mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || released.recv());
+            let handler = Handler::blocking(|_| serde_json::json!("called"));
+            let (handle, time) = (Handle::current(), Duration::from_millis(30));
+            let mut call = std::pin::pin!(handler.call(&handle, heard, time));
+            for _ in 0..10 {
+                tokio::select! {
+                    biased;
+                    ended = &mut call => panic!("it has not been called, and {ended:?}"),
+                    () = tokio::time::advance(time) => {}
+                }
+            }
+            release.send(()).unwrap();
+            assert!(matches!(call.await, Ended::Done(value) if value == "called"));
+            busy.await.unwrap().unwrap();
+        });
+    }
 }

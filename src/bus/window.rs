@@ -313,7 +313,7 @@ mod tests {
         });
         let _running = rule.run(&store).unwrap();
         store.append("s", (0..4).map(|_| NewEvent::new("step.failed")).collect::<Vec<_>>()).unwrap();
-        let found = tokio::time::timeout(Duration::from_secs(20), alerts(&store, 1)).await;
+        let found = tokio::time::timeout(Duration::from_secs(120), alerts(&store, 1)).await;
         assert_eq!(found.unwrap()[0].meta("key"), Some("all"));
     }
 

@@ -570,7 +570,8 @@ mod tests {
             let begun = std::time::Instant::now();
             let cut = Cut::new(&file);
             assert!(!cut.all.is_empty());
-            assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+            // Without a bound it takes hours.
+            assert!(begun.elapsed().as_secs() < 300, "{:?}", begun.elapsed());
         }
     }
 

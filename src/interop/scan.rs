@@ -31,18 +31,20 @@ pub(crate) fn is_space(b: u8) -> bool {
 /// Goes to the end of the value that begins here. Whether its strings are UTF-8 and its numbers well formed is left to
 /// whoever reads it.
 pub(crate) fn value(c: &mut Cursor<'_>) -> Result<(), Fault> {
-    // Whether each open container is an object.
-    let mut open: Vec<bool> = Vec::new();
+    // Whether each open container is an object, and where it begins.
+    let mut open: Vec<(bool, usize)> = Vec::new();
+    let is_in_object = |open: &[(bool, usize)]| open.last().is_some_and(|(is_object, _)| *is_object);
     let mut next = Next::Value;
     loop {
         let Some(b) = c.skip_while(is_space) else { return Err(fault(c, BREAKS_OFF)) };
         let is_value = matches!(next, Next::Value | Next::ValueOrEnd);
         match (next, b) {
+            (_, b'{' | b'[') if is_value && let Some(end) = c.known_end() => c.at = end,
             (_, b'{' | b'[') if is_value => {
                 if open.len() >= MAX_JSON_DEPTH {
                     return Err(fault(c, "is nested too deeply"));
                 }
-                open.push(b == b'{');
+                open.push((b == b'{', c.at));
                 next = if b == b'{' { Next::NameOrEnd } else { Next::ValueOrEnd };
                 c.at += 1;
                 continue;
@@ -58,18 +60,12 @@ pub(crate) fn value(c: &mut Cursor<'_>) -> Result<(), Fault> {
                 continue;
             }
             (Next::CommaOrEnd, b',') => {
-                next = if open.last() == Some(&true) { Next::Name } else { Next::Value };
+                next = if is_in_object(&open) { Next::Name } else { Next::Value };
                 c.at += 1;
                 continue;
             }
-            (Next::NameOrEnd, b'}') | (Next::ValueOrEnd, b']') => {
-                open.pop();
-                c.at += 1;
-            }
-            (Next::CommaOrEnd, b'}' | b']') if open.last() == Some(&(b == b'}')) => {
-                open.pop();
-                c.at += 1;
-            }
+            (Next::NameOrEnd, b'}') | (Next::ValueOrEnd, b']') => close(c, &mut open),
+            (Next::CommaOrEnd, b'}' | b']') if is_in_object(&open) == (b == b'}') => close(c, &mut open),
             (_, b'"') if is_value => string(c)?,
             (_, b'-' | b'0'..=b'9') if is_value => {
                 let is_part = |b: u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
@@ -78,12 +74,19 @@ pub(crate) fn value(c: &mut Cursor<'_>) -> Result<(), Fault> {
             (_, b't') if is_value => word(c, b"true")?,
             (_, b'f') if is_value => word(c, b"false")?,
             (_, b'n') if is_value => word(c, b"null")?,
-            _ => return Err(fault(c, expected(next, open.last() == Some(&true)))),
+            _ => return Err(fault(c, expected(next, is_in_object(&open)))),
         }
         if open.is_empty() {
             return Ok(());
         }
         next = Next::CommaOrEnd;
+    }
+}
+
+fn close(c: &mut Cursor<'_>, open: &mut Vec<(bool, usize)>) {
+    c.at += 1;
+    if let Some((_, start)) = open.pop() {
+        c.ends(start);
     }
 }
 

@@ -10,7 +10,7 @@ use retold::{Error, NewEvent, Owner, Store};
 use serde_json::json;
 use tokio::sync::{Barrier, Notify, mpsc};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 fn event(n: u64) -> NewEvent {
     NewEvent::new("step.done").data(json!({ "n": n }))

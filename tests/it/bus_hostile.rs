@@ -9,7 +9,7 @@ use retold::{Event, NewEvent, Query, Store};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 const LONG: Duration = Duration::from_secs(3_600);
 
 fn event(n: u64) -> NewEvent {

@@ -193,7 +193,7 @@ proptest! {
                     tokio::task::yield_now().await;
                 }
             };
-            tokio::time::timeout(Duration::from_secs(60), all).await.expect("every handler comes to rest");
+            tokio::time::timeout(Duration::from_secs(300), all).await.expect("every handler comes to rest");
             let closed = bus.close().await.unwrap();
             assert_eq!(closed.unfinished, 0);
             let events: Vec<Event> =

@@ -16,7 +16,7 @@ use retold::{Durability, Error, EventId, Expect, NewEvent, Query, Store};
 use crate::support::{Dice, batch, event, numbered, soak};
 
 /// How long something that happens at once may take on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 
 fn never_idle() -> retold::Builder {
     Store::builder().settle_when_idle(Duration::from_secs(3_600))

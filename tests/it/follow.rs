@@ -10,7 +10,7 @@ fn event(n: u64) -> NewEvent {
 }
 
 async fn next(following: &mut retold::Following) -> u64 {
-    let item = tokio::time::timeout(Duration::from_secs(20), following.next_event()).await;
+    let item = tokio::time::timeout(Duration::from_secs(120), following.next_event()).await;
     item.expect("an event in time").expect("no end").unwrap().position().get()
 }
 
@@ -146,9 +146,9 @@ async fn sixty_four_followers_each_see_their_session_once_in_order_while_it_is_w
         .collect();
     writers.into_iter().for_each(|w| w.join().unwrap());
     for follower in followers {
-        tokio::time::timeout(Duration::from_secs(30), follower).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(120), follower).await.unwrap().unwrap();
     }
-    tokio::time::timeout(Duration::from_secs(30), everything).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(120), everything).await.unwrap().unwrap();
     assert!(store.verify().unwrap().is_clean());
 }
 

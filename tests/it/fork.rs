@@ -26,7 +26,7 @@ use crate::support::soak;
 use crate::victim::{Victim, orders, tell};
 
 /// For a child that checks what it was left, and for a parent that waits for it.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn event() -> NewEvent {
     NewEvent::new("step.done")
