@@ -35,7 +35,6 @@ pub struct Migration {
 
 /// How the examples of a folder came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Evidence {
     /// It has none.
     None,
