@@ -30,8 +30,10 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bus;
+mod cache;
 #[doc(hidden)]
 pub mod codec;
+#[cfg(feature = "config")]
 pub mod config;
 pub mod consumer;
 pub mod error;

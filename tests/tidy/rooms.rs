@@ -4,8 +4,9 @@ use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Every room with its rank. A room imports from lower ranks only; `event` and `limits`, both 0, are told apart below.
-const RANKS: [(&str, u8); 14] = [
+const RANKS: [(&str, u8); 15] = [
     ("limits", 0),
+    ("cache", 0),
     ("event", 0),
     ("error", 1),
     ("codec", 2),
