@@ -183,7 +183,8 @@ impl Error {
         Self::Storage { reason: reason.to_string() }
     }
 
-    pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
+    /// There is no such thing: `what` is its sort, `name` what it was asked for by.
+    pub fn not_found(what: &'static str, name: impl ToString) -> Self {
         Self::NotFound { what, name: name.to_string() }
     }
 }

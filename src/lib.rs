@@ -23,19 +23,17 @@
 //! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot write. Needs a tokio runtime |
 //! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
-//! | [`wire`] | what the faces share: JSON names, problem documents, exit codes |
-//! | `cli` | the program `retold`, one file a verb |
+//! | [`wire`] | what the front ends share: JSON names, problem documents, exit codes |
 //!
 //! A room uses those above it in this table, never those below. `docs/architecture.md` says why.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bus;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod cli;
+mod cache;
 #[doc(hidden)]
 pub mod codec;
+#[cfg(feature = "config")]
 pub mod config;
 pub mod consumer;
 pub mod error;

@@ -1,4 +1,4 @@
-//! What all faces say alike: the JSON names of what they hand out, and how they tell errors.
+//! What all front ends say alike: the JSON names of what they hand out, and how they tell errors.
 
 mod consumer;
 mod coverage;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::event::distance;
 use crate::limits::{
     DEFAULT_BUS_WORKERS, DEFAULT_CACHE_BYTES, DEFAULT_HANDLER_LETTERS, DEFAULT_HISTORY,
     DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_BUS_WORKERS, MAX_CACHE_BYTES, MAX_HANDLER_LETTERS,
@@ -168,7 +169,7 @@ pub(super) fn suggestion(name: &str) -> String {
 pub(super) fn nearest(name: &str) -> Option<&'static Key> {
     let name = name.to_lowercase();
     let short: String = name.chars().take(64).collect();
-    let distance = |key: &&Key| strsim::damerau_levenshtein(&short, key.name);
+    let distance = |key: &&Key| distance(&short, key.name);
     let near = KEYS.iter().min_by_key(distance)?;
     (distance(&near) <= 2.max(near.name.len() / 4)).then_some(near)
 }

@@ -57,7 +57,10 @@ impl Address {
     }
 
     /// The branch of an address that is to name no event. `instead` says what is done with a branch.
-    pub(crate) fn branch_only(&self, instead: &str) -> Result<&Place, Invalid> {
+    ///
+    /// # Errors
+    /// [`Invalid`] when the address names an event.
+    pub fn branch_only(&self, instead: &str) -> Result<&Place, Invalid> {
         match self.sequence {
             None => Ok(&self.place),
             Some(_) => Err(Invalid::new("address", format!("`{self}` names an event; {instead}"))),

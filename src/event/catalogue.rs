@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use super::{Invalid, Pattern, Role, TypeInfo, TypeSpec, payload, snake};
+use super::{Invalid, Pattern, Role, TypeInfo, TypeSpec, distance, payload, snake};
 use crate::limits::MAX_USER_TYPES;
 
 /// Every type that is known, by name, by the names that it has elsewhere, and by pattern. Cloning shares it.
@@ -161,7 +161,7 @@ impl Catalogue {
         let meant = snake(name);
         let all = self.types().filter(|t| t.pattern().is_none());
         let names = all.flat_map(|t| std::iter::once(t.name()).chain(t.aliases()).map(move |n| (t, n)));
-        let near = names.map(|(t, n)| (strsim::damerau_levenshtein(&snake(n), &meant), t));
+        let near = names.map(|(t, n)| (distance(&snake(n), &meant), t));
         let (distance, info) = near.min_by_key(|(distance, _)| *distance)?;
         (distance <= (meant.len() / 3).clamp(1, 4)).then(|| info.name())
     }

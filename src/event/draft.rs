@@ -171,9 +171,18 @@ impl NewEvent {
         &self.kind
     }
 
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
     /// Everything that can be said against it without a store. The payload's size is for the caller, who
     /// knows the bound.
-    pub(crate) fn check(&self) -> Result<(), Invalid> {
+    ///
+    /// # Errors
+    /// [`Invalid`] with the field that is wrong, as an append would return it.
+    pub fn check(&self) -> Result<(), Invalid> {
         check_kind(&self.kind)?;
         for (field, text) in [
             ("source", &self.source),

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use super::Invalid;
+use super::{Invalid, fresh};
 
 macro_rules! uuid_type {
     ($(#[$doc:meta])* $name:ident, $field:literal) => {
@@ -17,7 +17,7 @@ macro_rules! uuid_type {
             #[must_use]
             #[allow(clippy::new_without_default, reason = "a fresh id is not a default value")]
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(fresh::uuid())
             }
 
             /// One that was made elsewhere.

@@ -34,6 +34,29 @@ pub(crate) fn snake(name: &str) -> String {
     out
 }
 
+/// Characters to insert, delete, replace, or exchange with their neighbour: how far a name is from the one that was meant.
+/// Names are short; what lies behind their first 64 characters does not count.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=a.len()).collect();
+    let mut last = None;
+    for (i, y) in b.chars().take(64).enumerate() {
+        let mut next = vec![i + 1];
+        for (j, (x, (left_above, above))) in a.iter().zip(row.iter().zip(row.iter().skip(1))).enumerate() {
+            let left = next.last().copied().unwrap_or_default();
+            let mut least = (left_above + usize::from(*x != y)).min(above + 1).min(left + 1);
+            let exchanged = j.checked_sub(1).filter(|j| a.get(*j) == Some(&y) && last == Some(*x));
+            if let Some(two_above) = exchanged.and_then(|j| before.get(j)) {
+                least = least.min(two_above + 1);
+            }
+            next.push(least);
+        }
+        (before, row, last) = (row, next, Some(y));
+    }
+    row.last().copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +84,21 @@ mod tests {
         fn small_letters_are_spelt_as_with_a_capital_that_changes_nothing(name in "[a-z0-9_.]{0,20}") {
             // A space sends the same name down the other way.
             prop_assert_eq!(snake(&name), snake(&format!("{name} ")));
+        }
+    }
+
+    #[test]
+    fn a_slip_counts_once_and_so_do_two_letters_that_changed_places() {
+        for (a, b, want) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("remove", "remvoe", 1),
+            ("ab", "ba", 1),
+            ("abcd", "badc", 2),
+            ("é", "e", 1),
+        ] {
+            assert_eq!((distance(a, b), distance(b, a)), (want, want), "{a} {b}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -11,17 +11,21 @@ use bytes::Bytes;
 use crate::limits::{IMPORT_BLOCKS, IMPORT_WINDOW_BYTES};
 
 use super::scan;
+use super::scratch::scratch;
 
 /// How often a file of lines is read, and one of arrays or wrappers around records.
 const LINES_READ: u64 = 2;
 const DOCUMENT_READ: u64 = 3;
+/// Bytes of a stream that are taken at once.
+const CHUNK: usize = 64 * 1024;
 
 /// Called with the bytes that were read so far. An error ends the reading.
-pub(crate) type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
+type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
 
-/// A file's bytes. A failure to read them is kept until [`Content::fault`] asks for it; until then there is nothing
-/// more to be read.
-pub(crate) struct Content {
+/// A file's bytes, in memory or read where they are needed.
+///
+/// A failure to read them is kept until somebody asks for it; until then there is nothing more to be read.
+pub struct Content {
     place: Place,
     len: usize,
     fault: RefCell<Option<io::Error>>,
@@ -39,14 +43,41 @@ enum Place {
 }
 
 impl Content {
-    pub(crate) fn memory(bytes: Bytes) -> Self {
+    /// Bytes that are here.
+    #[must_use]
+    pub fn memory(bytes: Bytes) -> Self {
         Self::new(bytes.len(), Place::Memory(bytes))
     }
 
     /// A file as long as it is now. What is written to its end meanwhile is not seen.
-    pub(crate) fn disk(file: File) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The system's, when it does not tell the file's length.
+    pub fn disk(file: File) -> io::Result<Self> {
         let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         Ok(Self::new(len, Place::Disk(file)))
+    }
+
+    /// All that comes from there, in a temporary file that nobody else sees: a pipe can be read once, and an import
+    /// reads more than once. `check` is asked between reads; an error of its own ends the reading.
+    ///
+    /// # Errors
+    /// Those of reading, of the temporary file, and of `check`.
+    pub fn spooled(from: &mut dyn Read, check: &dyn Fn() -> io::Result<()>) -> io::Result<Self> {
+        let mut file = scratch()?;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            check()?;
+            let n = match from.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            file.write_all(chunk.get(..n).unwrap_or_default())?;
+        }
+        check()?;
+        Self::disk(file)
     }
 
     fn new(len: usize, place: Place) -> Self {
@@ -54,14 +85,23 @@ impl Content {
         Self { place, len, fault, blocks, ends, read: Cell::new(0), watch: RefCell::new(None) }
     }
 
-    /// From now on this one is told of what is read, and the one before no more.
-    pub(crate) fn watch(&self, watch: Watch) {
-        *self.watch.borrow_mut() = Some(watch);
+    /// From now on `progress` is told how many of the file's bytes are done: it is read more than once, and shown as if
+    /// once. An error that it returns ends the reading.
+    pub fn watch(&self, mut progress: impl FnMut(u64) -> io::Result<()> + 'static) {
+        let (work, len) = (self.work().max(1), self.len as u64);
+        *self.watch.borrow_mut() = Some(Box::new(move |read| {
+            progress((u128::from(read.min(work)) * u128::from(len) / u128::from(work)) as u64)
+        }));
+    }
+
+    /// From now on nobody is told.
+    pub(super) fn unwatch(&self) {
+        *self.watch.borrow_mut() = None;
     }
 
     /// About as many bytes as are read of the file before all of its records are known. A history of Temporal is read once
     /// more: an event is known only when all others are.
-    pub(crate) fn work(&self) -> u64 {
+    fn work(&self) -> u64 {
         let mut c = self.cursor(0..self.len.min(IMPORT_WINDOW_BYTES));
         let is_lines = c.skip_while(scan::is_space) == Some(b'{')
             && scan::value(&mut c).is_ok()
@@ -81,8 +121,16 @@ impl Content {
         *self.fault.borrow_mut() = Some(e);
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Bytes of the file.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// What went wrong with reading, once.

@@ -8,15 +8,6 @@
 //!   id, so that reading a file again, or a file that has grown, gives the ids it gave before;
 //! - an event's metadata says where its record stood, so that [`restore`] can put the file together again.
 
-#![cfg_attr(
-    not(feature = "cli"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "the program's import is built on more of it than the library hands out"
-    )
-)]
-
 mod aios;
 mod claude_code;
 mod cloudevents;
@@ -62,20 +53,18 @@ use bytes::Bytes;
 use crate::event::{Event, Invalid, SessionId, Timestamp};
 use crate::limits::{DEFAULT_PAYLOAD_BYTES, IMPORT_WINDOW_BYTES};
 
-pub(crate) use content::Content;
+pub use content::Content;
 pub use export::{ExportError, Scope, export, export_import, export_raw, export_sources};
-pub use file::load_file;
+pub use file::{FileImport, ImportError, Location, load_file};
 pub use format::Format;
 pub use ids::variant;
 pub use imports::{Changed, Import, import, imports};
-pub(crate) use load::load_from;
 pub use load::{Loaded, load};
-pub(crate) use naming::{Naming, is_numbered, of_file, of_folder};
+pub use naming::{Naming, is_numbered};
 pub use own::{Forked, parse_line};
 use piece::{Piece, Pieces, Text};
 pub use plan::{Plan, Skipped, Step};
-pub(crate) use scratch::scratch;
-pub(crate) use sketch::Sketch;
+use sketch::Sketch;
 pub use source::{Files, SourceFile, restore};
 
 /// How a file is to be read.
@@ -146,7 +135,7 @@ pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Inval
 
 /// [`parse`] of a file that need not be in memory.
 /// What fails with reading it is told by [`Content::fault`].
-pub(crate) fn sketch_of(name: &str, content: &Content, options: &Options) -> Result<Sketch, Invalid> {
+fn sketch_of(name: &str, content: &Content, options: &Options) -> Result<Sketch, Invalid> {
     let Some(format) = options.format.or_else(|| Format::detect_in(content)) else {
         return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
     };

@@ -19,9 +19,9 @@ const FOLDERS: usize = 3;
 /// Events of a file that are looked up to tell whether it is there already.
 const LOOK_AT: usize = 1_000;
 
-/// Which file each session belongs to.
+/// Which file each session of a store belongs to: what [`FileImport::named`](super::FileImport::named) goes by.
 #[derive(Debug, Default)]
-pub(crate) struct Naming {
+pub struct Naming {
     homes: HashMap<String, SessionId>,
     owners: HashMap<SessionId, HashSet<String>>,
 }
@@ -34,7 +34,11 @@ pub(crate) struct Named {
 }
 
 impl Naming {
-    pub(crate) fn of(store: &Store) -> Result<Self> {
+    /// As the imports of the store have it.
+    ///
+    /// # Errors
+    /// As [`imports`](super::imports()).
+    pub fn of(store: &Store) -> Result<Self> {
         let mut naming = Self::default();
         for import in imports::imports(store)? {
             if let (Some(owner), Some(home)) = (&import.owner, &import.home) {
@@ -156,7 +160,8 @@ fn folders(path: &str) -> Vec<&str> {
 }
 
 /// Whether a file's name is a number, as those are that hold one record each: `7.json`, `event-00007-4c2e.json`.
-pub(crate) fn is_numbered(path: &str) -> bool {
+#[must_use]
+pub fn is_numbered(path: &str) -> bool {
     let stem = names::stem(path);
     let rest = stem.strip_prefix("event").map_or(stem, |rest| rest.trim_start_matches(['-', '_', 's']));
     rest.starts_with(|c: char| c.is_ascii_digit())

@@ -114,6 +114,14 @@ pub struct Skipped {
     pub reason: String,
 }
 
+impl Skipped {
+    /// A record at this line and byte, both from 1, that was left out for this reason.
+    #[must_use]
+    pub fn new(line: usize, byte: usize, reason: String) -> Self {
+        Self { line, byte, reason }
+    }
+}
+
 /// An event that a format made of a record.
 #[derive(Debug)]
 pub(crate) struct Draft {

@@ -39,9 +39,9 @@ pub struct ProjectionInfo {
 }
 
 impl ProjectionInfo {
-    /// One that has no states yet.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "a face lists what it brings"))]
-    pub(crate) fn none(name: &str, scope: Scope, lag: u64) -> Self {
+    /// One that has no states yet: what a front end lists that brings it along.
+    #[must_use]
+    pub fn none(name: &str, scope: Scope, lag: u64) -> Self {
         Self {
             name: name.to_owned(),
             version: None,

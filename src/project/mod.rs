@@ -13,6 +13,7 @@ mod keep;
 mod keys;
 mod lane;
 mod list;
+mod patch;
 mod raise;
 mod read;
 mod run;

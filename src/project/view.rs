@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::apply::Fold;
 use super::bell::Order;
 use super::fold::{AnyState, DynProjection, Projection, Scope};
+use super::patch::patch;
 use super::read::{Found, Source, Stop};
 use super::run::Runner;
 use super::status::Status;
@@ -258,9 +259,7 @@ impl<S> Projected<S> {
             serde_json::from_slice(&json)
                 .map_err(|e| Invalid::new("state", format!("is not JSON: {e}")).into())
         };
-        let patch = json_patch::diff(&json(a.try_into()?)?, &json(b.try_into()?)?);
-        serde_json::to_value(patch)
-            .map_err(|e| Invalid::new("state", format!("cannot be compared: {e}")).into())
+        Ok(patch(&json(a.try_into()?)?, &json(b.try_into()?)?))
     }
 
     pub(super) fn target(&self, source: &Source<'_>, address: &Address) -> Result<Target> {

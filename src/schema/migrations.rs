@@ -12,12 +12,9 @@ use crate::error::{Error, Result};
 use crate::event::Invalid;
 use crate::limits::MAX_UPCAST_FILE_BYTES;
 
-const STEPS: &str = "upcast.toml";
+pub(super) const STEPS: &str = "upcast.toml";
 const BEFORE: &str = "before.jsonl";
 const AFTER: &str = "after.jsonl";
-
-/// The event steps of this release, by the name of their folder. None of our own types has changed so far.
-const OWN: [(&str, &str); 0] = [];
 
 /// One folder of event steps.
 #[derive(Clone, Debug)]
@@ -35,7 +32,6 @@ pub struct Migration {
 
 /// How the examples of a folder came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Evidence {
     /// It has none.
     None,
@@ -48,18 +44,6 @@ pub enum Evidence {
         /// What is not as `after.jsonl` has it.
         reason: String,
     },
-}
-
-/// The event steps of this release's own types.
-///
-/// # Errors
-/// As [`Upcasts::from_toml`]; a test holds that there are none.
-pub fn own_steps() -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    for (folder, text) in OWN {
-        steps.extend(steps_of(&format!("migrations/{folder}/{STEPS}"), text)?);
-    }
-    Ok(steps)
 }
 
 impl Migration {
@@ -199,20 +183,6 @@ fn same(upcasts: &Upcasts, old: &str, new: &str) -> std::result::Result<(), Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_event_step_of_ours_is_embedded() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-        let mut folders: Vec<String> = fs::read_dir(root)
-            .unwrap()
-            .map(|e| e.unwrap().path())
-            .filter(|p| p.join(STEPS).is_file())
-            .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
-            .collect();
-        folders.sort();
-        assert_eq!(OWN.map(|(folder, _)| folder.to_owned()).to_vec(), folders);
-        own_steps().unwrap();
-    }
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();

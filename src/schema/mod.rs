@@ -3,7 +3,9 @@
 
 mod compare;
 mod guard;
+#[cfg(feature = "toml")]
 mod migrations;
+mod own;
 mod registry;
 mod upcast;
 #[cfg(feature = "schema")]
@@ -12,5 +14,7 @@ mod validate;
 pub use compare::{Difference, SchemaDiff, Verdict, compare_schemas};
 pub(crate) use guard::Guard;
 pub use guard::Validation;
-pub use migrations::{Evidence, Migration, check_evidence, load_migrations, own_steps};
+#[cfg(feature = "toml")]
+pub use migrations::{Evidence, Migration, check_evidence, load_migrations};
+pub use own::own_steps;
 pub use upcast::{Shaped, Step, Stuck, Upcasts};

@@ -65,6 +65,13 @@ fn json(text: &str) -> Result<Vec<TypeSpec>, Invalid> {
     read.map(|t| t.types).map_err(|e| Invalid::new("types", format!("cannot be read: {e}")))
 }
 
+#[cfg(not(feature = "toml"))]
+fn toml(_: &str) -> Result<Vec<TypeSpec>, Invalid> {
+    let reason = "are in TOML, which needs a build with the feature `toml`; JSON does without";
+    Err(Invalid::new("types", reason.to_owned()))
+}
+
+#[cfg(feature = "toml")]
 fn toml(text: &str) -> Result<Vec<TypeSpec>, Invalid> {
     let read: Result<Types, toml::de::Error> = toml::from_str(text);
     read.map(|t| t.types).map_err(|e| {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
 use redb::ReadTransaction;
 
 use super::lookup;
 use super::tables::{BRANCHES, LINES};
 use super::tail::Tail;
 use super::trouble::corrupt;
+use crate::cache::Cache;
 use crate::codec::BranchRow;
 use crate::error::{Error, Result};
 use crate::event::{Place, Sequence};

@@ -219,8 +219,8 @@ impl From<Error> for Failed {
 
 impl Shared {
     /// Writes a group and answers each of its jobs. An error means that nothing more may be written: its reason.
-    #[tracing::instrument(level = "debug", skip_all, fields(jobs = group.len()))]
     pub(super) fn commit(&self, core: &mut Core, group: Vec<Job>) -> Result<(), String> {
+        let _span = tracing::debug_span!("commit", jobs = group.len()).entered();
         let start = Instant::now();
         let now = Timestamp::now();
         let db = match self.db() {

@@ -113,8 +113,8 @@ impl Reader {
 
     /// A page of a branch's history, its ancestors' part included: dense, and shorter than asked for only at the
     /// end of the range or when the page has grown large in bytes.
-    #[tracing::instrument(level = "trace", skip_all, fields(branch = branch.number, from = range.from))]
     pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
+        let _span = tracing::trace_span!("page", branch = branch.number, from = range.from).entered();
         // Copied before the view is taken.
         let (head, slices) = {
             let tail = self.shared.tail()?;

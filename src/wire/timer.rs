@@ -1,4 +1,4 @@
-//! A timer as the faces show it.
+//! A timer as the front ends show it.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

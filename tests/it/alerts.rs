@@ -290,23 +290,3 @@ fn kills_of_the_process_that_raises_them_leave_each_alert_once() {
     }
     assert!(last.values().max().unwrap() > &50, "{last:?}: the children were killed too soon");
 }
-
-#[cfg(feature = "cli")]
-#[test]
-fn the_program_raises_alerts_only_where_they_are_asked_for() {
-    let shell = crate::cli::Shell::new();
-    let warning = |n: &str| {
-        shell.ok(&["append", "s", "budget.warning", "--data", "{}", "--meta", n]);
-    };
-    let raised = || shell.ok(&["read", "s", "--type", "alert.*"]).lines().count();
-    warning("n=1");
-    shell.ok(&["rebuild", "--all", "-q"]);
-    assert_eq!(raised(), 0, "nobody has asked for them");
-    let folded = crate::cli::json(&shell.ok(&["state", "alerts", "s", "-o", "json"]));
-    assert_eq!(folded["state"]["raised"]["budget_warning"], 1, "what they would be can be asked");
-    shell.ok(&["rebuild", "alerts", "-q"]);
-    assert_eq!(raised(), 1);
-    warning("n=2");
-    shell.ok(&["rebuild", "--all", "-q"]);
-    assert_eq!(raised(), 2, "this store has them");
-}

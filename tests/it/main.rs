@@ -1,4 +1,4 @@
-//! Integration tests, through the public API and the built program. Every file of this folder is listed here.
+//! Integration tests, through the public API. Every file of this folder is listed here.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,44 +16,14 @@ mod bus_publish;
 mod bus_random;
 #[cfg(feature = "schema")]
 mod catalogue;
-#[cfg(feature = "cli")]
-mod cli;
-#[cfg(feature = "cli")]
-mod cli_consumer;
-#[cfg(feature = "cli")]
-mod cli_current;
-#[cfg(feature = "cli")]
-mod cli_damage;
-#[cfg(feature = "cli")]
-mod cli_files;
-#[cfg(feature = "cli")]
-mod cli_import;
-#[cfg(feature = "cli")]
-mod cli_migrate;
-#[cfg(feature = "cli")]
-mod cli_overview;
-#[cfg(feature = "cli")]
-mod cli_refusals;
-#[cfg(feature = "cli")]
-mod cli_state;
-#[cfg(feature = "cli")]
-mod cli_tail;
-#[cfg(feature = "cli")]
-mod cli_timeline;
-#[cfg(feature = "cli")]
-mod cli_timers;
-#[cfg(feature = "cli")]
-mod cli_types;
-#[cfg(feature = "cli")]
-mod cli_verbs;
 mod closing;
 mod consumer_kill;
 mod consumers;
 mod cost;
-#[cfg(feature = "cli")]
 mod coverage;
 mod crash;
 mod damage;
+mod damaged_chunk;
 mod edges;
 mod fault;
 mod files;
@@ -75,6 +45,8 @@ mod properties;
 mod store;
 mod stress;
 mod support;
+mod tables;
 mod timers_kill;
+mod type_names;
 mod upcasts;
 mod victim;

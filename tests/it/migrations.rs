@@ -8,7 +8,8 @@ use retold::interop::{self, Format, Options, Scope};
 use retold::schema::{Evidence, Migration, check_evidence};
 use retold::{Builder, Expect, NewEvent, Query, Store};
 
-use crate::support::{Dice, Tables, soak};
+use crate::support::{Dice, soak};
+use crate::tables::Tables;
 use crate::victim::{self, Victim};
 
 fn folders() -> Vec<PathBuf> {

@@ -1,55 +1,16 @@
 //! An event that can no longer be read stops the states that need it, and no others.
 
 use std::path::Path;
-use std::time::Duration;
 
-use redb::ReadableDatabase;
 use retold::project::Scope;
 use retold::{Error, Projected, Store};
 
+use crate::damaged_chunk::{damage, written};
 use crate::projections::{Steps, Trail};
-use crate::support::{Tables, batch, numbered};
+use crate::support::{batch, numbered};
 
 fn open(path: &Path) -> Store {
     Store::builder().sync(false).open(path).unwrap()
-}
-
-/// Four sessions of 1,000 events each, by turns, in chunks of 200.
-pub(crate) fn written(path: &Path) {
-    let settings = Store::builder().sync(false).settle_when_idle(Duration::from_secs(3_600));
-    let store = settings.settle_after(usize::MAX, usize::MAX).open(path).unwrap();
-    for n in 0..40 {
-        let session = format!("s-{}", n % 4);
-        store.append_batch(batch(&session, (0..100).map(|i| numbered(n * 100 + i)).collect())).unwrap();
-        if n % 8 == 7 {
-            store.settle().unwrap();
-        }
-    }
-    store.close().unwrap();
-}
-
-/// Turns a bit of the chunk in the middle of a branch; answers where the chunk begins and ends.
-pub(crate) fn damage(path: &Path, branch: u64) -> (u64, u64) {
-    let table = redb::TableDefinition::<(u64, u64), &[u8]>::new("events");
-    let tables = Tables::of(path);
-    let (before, at, mut bytes) = {
-        let txn = tables.db.begin_read().unwrap();
-        let events = txn.open_table(table).unwrap();
-        let mut chunks = events.range((branch, 0)..=(branch, u64::MAX)).unwrap().map(|row| {
-            let (key, value) = row.unwrap();
-            (key.value().1, value.value().to_vec())
-        });
-        let before = chunks.by_ref().find(|(last, _)| *last >= 300).unwrap().0;
-        let (at, bytes) = chunks.next().unwrap();
-        (before, at, bytes)
-    };
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 8;
-    let txn = tables.db.begin_write().unwrap();
-    txn.open_table(table).unwrap().insert((branch, at), &*bytes).unwrap();
-    txn.commit().unwrap();
-    tables.put(path);
-    (before + 1, at)
 }
 
 fn count(steps: &Projected<Trail>, address: &str) -> u64 {

@@ -264,7 +264,7 @@ fn snapshots_of_old_heads_do_not_pile_up() {
     }
     drop(steps);
     store.close().unwrap();
-    let tables = crate::support::Tables::of(&folder.path().join("s.redb"));
+    let tables = crate::tables::Tables::of(&folder.path().join("s.redb"));
     let txn = redb::ReadableDatabase::begin_read(&tables.db).unwrap();
     let table = redb::TableDefinition::<&[u8], &[u8]>::new("snapshots");
     let rows = redb::ReadableTableMetadata::len(&txn.open_table(table).unwrap()).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::source::Kind;
-use crate::tree::{Finding, Tree, module};
+use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Files directly under `tests/`: each is a program of its own to build and link, so everything else is a module of
 /// `tests/it/main.rs`. `memory.rs` has an allocator that counts.
@@ -97,26 +97,35 @@ pub(crate) fn migrations(tree: &Tree) -> Vec<Finding> {
 pub(crate) fn listed(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for path in tree.files.keys() {
-        if let Some(name) = path.strip_prefix("tests/") {
-            let alone = !name.contains('/') && !TEST_PROGRAMS.contains(&name);
+        let of = front_end(path).map_or_else(String::new, |name| format!("{name}/"));
+        if let Some(name) = path.strip_prefix(&of).and_then(|rest| rest.strip_prefix("tests/")) {
+            let is_program = of.is_empty() && TEST_PROGRAMS.contains(&name);
+            let alone = !name.contains('/') && !is_program;
             let program =
                 name.ends_with("/main.rs") && name.matches('/').count() == 1 && name != "it/main.rs";
             if alone || program {
-                let what = "integration tests live in tests/it/ and are listed in tests/it/main.rs";
+                let what =
+                    format!("integration tests live in {of}tests/it/ and are listed in {of}tests/it/main.rs");
                 found.push(finding(path, 1, "listed", what));
             }
         }
     }
-    for (root, mains) in [("src/", ["src/lib.rs", "src/main.rs"]), ("tests/it/", ["tests/it/main.rs"; 2])] {
-        for (path, _) in tree.under(root) {
-            if mains.contains(&path) || path.starts_with("src/bin/") {
+    let packages = [""].into_iter().chain(FRONT_ENDS);
+    let roots = packages.flat_map(|name| {
+        let of = if name.is_empty() { String::new() } else { format!("{name}/") };
+        [format!("{of}src/"), format!("{of}tests/it/")]
+    });
+    for root in roots {
+        let mains = [format!("{root}lib.rs"), format!("{root}main.rs")];
+        for (path, _) in tree.under(&root) {
+            if mains.iter().any(|main| main == path) {
                 continue;
             }
             let own = module(path);
             let Some((name, parents)) = own.split_last() else { continue };
             let stem = format!("{root}{}", parents.join("/"));
             let namers = match parents {
-                [] => mains.map(str::to_owned),
+                [] => mains.clone(),
                 _ => [format!("{stem}.rs"), format!("{stem}/mod.rs")],
             };
             let names_it =
@@ -172,7 +181,7 @@ pub(crate) fn format_page(tree: &Tree) -> Vec<Finding> {
 
 /// Lines of a file, its test items apart.
 fn lines(tree: &Tree) -> impl Iterator<Item = (&str, usize)> {
-    tree.under("src/").map(|(path, source)| {
+    tree.sources().map(|(path, source)| {
         let all = tree.files.get(path).map_or(0, |text| text.lines().count());
         let tests: usize = source.test_lines.iter().map(|r| r.len()).sum();
         (path, all.saturating_sub(tests))
@@ -199,7 +208,7 @@ pub(crate) fn growing(tree: &Tree) -> Vec<String> {
 /// Nothing is left half done.
 pub(crate) fn unfinished(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (path, source) in tree.under("src/") {
+    for (path, source) in tree.sources() {
         for (i, token) in source.tokens.iter().enumerate().filter(|(_, t)| t.kind == Kind::Ident) {
             if ["todo", "unimplemented"].contains(&token.text.as_str()) && source.is(i + 1, "!") {
                 found.push(finding(path, token.line, "unfinished", format!("`{}!` is left", token.text)));

@@ -61,10 +61,31 @@ fn an_import_is_seen_in_every_way_to_write_it() {
 }
 
 #[test]
-fn the_faces_never_import_each_other_not_even_in_tests() {
-    let text = "#[cfg(test)] mod tests { use crate::cli::Table; }";
-    caught(rooms::ranks, &[("src/server/mod.rs", text)], &["src/server/mod.rs:1 rank"]);
-    caught(rooms::ranks, &[("src/tui/mod.rs", "use crate::mcp::Tool;")], &["src/tui/mod.rs:1 rank"]);
+fn the_front_ends_never_know_each_other_not_even_in_tests_and_the_program_may_start_them() {
+    let text = "#[cfg(test)] mod tests { use retold_cli::Table; }";
+    caught(rooms::front_ends, &[("server/src/lib.rs", text)], &["server/src/lib.rs:1 front-end"]);
+    let text = "use std::fmt;\nuse retold_mcp::Tool;";
+    caught(rooms::front_ends, &[("tui/tests/it/main.rs", text)], &["tui/tests/it/main.rs:2 front-end"]);
+    passes(rooms::front_ends, &[("cli/src/serve.rs", "use retold_server::serve;")]);
+}
+
+#[test]
+fn a_front_end_that_goes_around_the_public_api_is_caught() {
+    passes(
+        rooms::front_ends,
+        &[("cli/src/ls.rs", "use retold::store::Store;\nfn f() { retold::wire::code() }")],
+    );
+    passes(
+        rooms::front_ends,
+        &[("cli/tests/it/main.rs", "use retold::codec::Meta;\n#[path = \"x.rs\"] mod x;")],
+    );
+    for text in [
+        "use retold::codec::Meta;",
+        "fn f() { retold::codec::decode() }",
+        "#[path = \"../../src/store/read.rs\"] mod read;",
+    ] {
+        caught(rooms::front_ends, &[("cli/src/ls.rs", text)], &["cli/src/ls.rs:1 front-end"]);
+    }
 }
 
 #[test]
@@ -78,7 +99,9 @@ fn only_tests_and_fuzz_targets_use_the_testkit() {
     passes(rooms::ranks, &[("src/store/mod.rs", in_test), ("src/testkit/mod.rs", "use crate::bus::Route;")]);
     let file = ("src/store/checks.rs", "use crate::testkit::Model;");
     passes(rooms::ranks, &[("src/store/mod.rs", "#[cfg(test)]\nmod checks;"), file]);
-    caught(rooms::ranks, &[("src/cli/mod.rs", "use crate::testkit::Model;")], &["src/cli/mod.rs:1 rank"]);
+    let in_cli = ("cli/src/ls.rs", "use retold::testkit::Model;");
+    caught(rooms::testkit, &[in_cli], &["cli/src/ls.rs:1 testkit"]);
+    passes(rooms::testkit, &[("cli/tests/it/ls.rs", in_cli.1)]);
     caught(rooms::ranks, &[("src/testkit/mod.rs", "use crate::wire::Exit;")], &["src/testkit/mod.rs:1 rank"]);
     caught(rooms::testkit, &[("examples/a.rs", "use retold::testkit::Model;")], &["examples/a.rs:1 testkit"]);
     passes(rooms::testkit, &[("tests/it/model.rs", "use retold::testkit::Model;")]);
@@ -96,11 +119,8 @@ fn an_import_from_the_crate_root_is_caught() {
     ] {
         caught(rooms::crate_root, &[("src/store/read.rs", text)], &["src/store/read.rs:1 crate-root"]);
     }
-    let root = [
-        ("src/lib.rs", "pub use crate::event::Event;"),
-        ("src/main.rs", "fn main() { retold::cli::main() }"),
-    ];
-    passes(rooms::crate_root, &root);
+    passes(rooms::crate_root, &[("src/lib.rs", "pub use crate::event::Event;")]);
+    caught(rooms::crate_root, &[("src/wire.rs", "use crate::cli::Table;")], &["src/wire.rs:1 crate-root"]);
     passes(rooms::crate_root, &[("src/store/read.rs", "use super::Tail; pub(crate) fn f() {}")]);
 }
 
@@ -157,7 +177,7 @@ fn an_engine_named_outside_its_room_is_caught() {
 
 #[test]
 fn printing_outside_the_output_is_caught() {
-    let out = ("src/cli/output.rs", "fn f() { println!(\"x\"); std::io::stdout() }");
+    let out = ("cli/src/output.rs", "fn f() { println!(\"x\"); std::io::stdout() }");
     passes(rooms::printing, &[out, ("src/store/mod.rs", "#[test] fn f() { println!(\"x\") }")]);
     for text in [
         "fn f() { println!(\"x\") }",
@@ -166,9 +186,9 @@ fn printing_outside_the_output_is_caught() {
         "use std::io::{self, stdout};",
         "fn f() { io::stdout().lock() }",
     ] {
-        caught(rooms::printing, &[("src/cli/read.rs", text)], &["src/cli/read.rs:1 print"]);
+        caught(rooms::printing, &[("cli/src/read.rs", text)], &["cli/src/read.rs:1 print"]);
     }
-    passes(rooms::printing, &[("src/cli/read.rs", "fn f(c: Output) { parse(c.stdout); g(\"println!\") }")]);
+    passes(rooms::printing, &[("cli/src/read.rs", "fn f(c: Output) { parse(c.stdout); g(\"println!\") }")]);
 }
 
 const BIRTH: [(&str, &str); 5] = [
@@ -234,6 +254,12 @@ fn a_file_that_nothing_names_is_caught() {
     caught(files::listed, &[named[1], main, ("tests/it/store/b.rs", "")], &["tests/it/store/b.rs:1 listed"]);
     caught(files::listed, &[("tests/cli.rs", "")], &["tests/cli.rs:1 listed"]);
     caught(files::listed, &[("tests/cli/main.rs", "")], &["tests/cli/main.rs:1 listed"]);
+    caught(files::listed, &[("cli/tests/ls.rs", "")], &["cli/tests/ls.rs:1 listed"]);
+    caught(
+        files::listed,
+        &[("cli/src/main.rs", "mod ls;"), ("cli/src/ls.rs", ""), ("cli/src/get.rs", "")],
+        &["cli/src/get.rs:1 listed"],
+    );
     let source = [("src/lib.rs", "pub mod error;"), ("src/error.rs", ""), ("src/wire.rs", "")];
     caught(files::listed, &source, &["src/wire.rs:1 listed"]);
 }
@@ -271,6 +297,7 @@ fn a_file_that_outgrew_its_reader_is_caught() {
     let (fits, grows, too_long) = (lines(500), lines(700), lines(701));
     passes(files::length, &[("src/a.rs", &fits), ("src/b.rs", &grows)]);
     caught(files::length, &[("src/c.rs", &too_long)], &["src/c.rs:701 length"]);
+    caught(files::length, &[("cli/src/c.rs", &too_long)], &["cli/src/c.rs:701 length"]);
     let told = files::growing(&tree(&[("src/a.rs", &fits), ("src/b.rs", &grows), ("src/c.rs", &too_long)]));
     assert_eq!(told, ["src/b.rs has 700 lines without its tests"]);
     let tested = format!("{grows}#[cfg(test)]\nmod tests {{\n{fits}}}\n");
@@ -285,6 +312,7 @@ fn what_is_left_half_done_is_caught() {
         &[("src/a.rs", text)],
         &["src/a.rs:2 unfinished", "src/a.rs:5 unfinished", "src/a.rs:4 unfinished"],
     );
+    caught(files::unfinished, &[("cli/src/a.rs", "fn f() { todo!() }")], &["cli/src/a.rs:1 unfinished"]);
     passes(files::unfinished, &[("src/a.rs", "fn todo() { f(\"todo!()\") }")]);
 }
 

@@ -1,11 +1,12 @@
 //! Rooms: who may import whom, and what may be named where.
 
 use crate::source::{Kind, Path};
-use crate::tree::{Finding, Tree, module};
+use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Every room with its rank. A room imports from lower ranks only; `event` and `limits`, both 0, are told apart below.
-const RANKS: [(&str, u8); 18] = [
+const RANKS: [(&str, u8); 15] = [
     ("limits", 0),
+    ("cache", 0),
     ("event", 0),
     ("error", 1),
     ("codec", 2),
@@ -18,13 +19,8 @@ const RANKS: [(&str, u8); 18] = [
     ("interop", 6),
     ("config", 7),
     ("wire", 7),
-    ("cli", FACE),
-    ("server", FACE),
-    ("mcp", FACE),
-    ("tui", FACE),
     ("testkit", 7),
 ];
-const FACE: u8 = 8;
 
 /// Folders inside a room that are part of what it shows: `crate::event::payload::…` is no reach around its door.
 const OPEN: [(&str, &str); 5] = [
@@ -36,26 +32,23 @@ const OPEN: [(&str, &str); 5] = [
 ];
 
 /// Files that may print.
-const MAY_PRINT: [&str; 1] = ["src/cli/output.rs"];
+const MAY_PRINT: [&str; 1] = ["cli/src/output.rs"];
 
 fn rank(room: &str) -> Option<u8> {
     RANKS.iter().find(|(name, _)| *name == room).map(|(_, rank)| *rank)
 }
 
-/// The room that a file of the library belongs to. The crate root and the binary belong to none.
+/// The room that a file of the library belongs to. The crate root belongs to none.
 fn room(path: &str) -> Option<String> {
-    if !path.starts_with("src/") || path.starts_with("src/bin/") {
-        return None;
-    }
-    module(path).into_iter().next()
+    path.starts_with("src/").then(|| module(path).into_iter().next()).flatten()
 }
 
 fn finding(file: &str, line: usize, rule: &'static str, what: String) -> Finding {
     Finding { file: file.to_owned(), line, rule, what }
 }
 
-/// Every room has a rank, and imports from lower ranks only. Test code may reach up (a test may use a neighbour or
-/// the testkit), but the faces stay apart there too.
+/// Every room has a rank, and imports from lower ranks only. Test code may reach up: a test may use a neighbour or the
+/// testkit.
 pub(crate) fn ranks(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (file, source) in tree.under("src/") {
@@ -68,9 +61,7 @@ pub(crate) fn ranks(tree: &Tree) -> Vec<Finding> {
         for path in &source.inner {
             let Some(to) = path.segments.first().filter(|to| **to != from) else { continue };
             let Some(other) = rank(to) else { continue };
-            let why = if own == FACE && other == FACE {
-                format!("the faces never import each other, and `{from}` imports `{to}`")
-            } else if path.test {
+            let why = if path.test {
                 continue;
             } else if to == "testkit" {
                 format!("`{from}` imports `testkit`, which only tests and fuzz targets may")
@@ -87,19 +78,56 @@ pub(crate) fn ranks(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// Examples, benches and the binary do without the testkit.
+/// Examples, benches and the front ends do without the testkit; the front ends' tests may use it.
 pub(crate) fn testkit(tree: &Tree) -> Vec<Finding> {
     let users = tree.rust.iter().filter(|(file, _)| {
-        ["examples/", "benches/", "src/main.rs", "src/bin/"].iter().any(|p| file.starts_with(p))
+        front_end(file).is_some() || ["examples/", "benches/"].iter().any(|p| file.starts_with(p))
     });
     users
         .flat_map(|(file, source)| {
-            let paths = source.outer.iter().chain(&source.inner);
+            let is_test = |p: &Path| front_end(file).is_some_and(|name| p.test || !is_source(name, file));
+            let paths = source.outer.iter().chain(&source.inner).filter(move |p| !is_test(p));
             paths.filter(|p| p.segments.iter().any(|s| s == "testkit")).map(|p| {
                 finding(file, p.line, "testkit", "only tests and fuzz targets use the testkit".into())
             })
         })
         .collect()
+}
+
+fn is_source(front_end: &str, file: &str) -> bool {
+    file.strip_prefix(front_end).is_some_and(|rest| rest.starts_with("/src/"))
+}
+
+/// A front end sees what any program sees. The compiler holds most of that; here are the ways around it: what is public
+/// only so that tests and fuzz targets can reach it, and a file of another package taken in by its path. None knows
+/// another; the program alone may start the others.
+pub(crate) fn front_ends(tree: &Tree) -> Vec<Finding> {
+    const HIDDEN: [&str; 1] = ["codec"];
+    let mut found = Vec::new();
+    for (file, source) in &tree.rust {
+        let Some(own) = front_end(file) else { continue };
+        for path in source.outer.iter().chain(&source.inner) {
+            let Some(first) = path.segments.first() else { continue };
+            let other = FRONT_ENDS.iter().find(|name| **name != own && *first == format!("retold_{name}"));
+            if let Some(other) = other.filter(|_| own != "cli") {
+                let what = format!("the front ends do not know each other, and `{own}` names `{other}`");
+                found.push(finding(file, path.line, "front-end", what));
+            }
+            let inner =
+                path.segments.get(1).filter(|inner| first == "retold" && HIDDEN.contains(&inner.as_str()));
+            if let Some(inner) = inner.filter(|_| is_source(own, file) && !path.test) {
+                let what = format!("`retold::{inner}` is hidden; front ends use the public API only");
+                found.push(finding(file, path.line, "front-end", what));
+            }
+        }
+        for (i, token) in source.tokens.iter().enumerate().filter(|_| is_source(own, file)) {
+            if token.text == "path" && source.is(i.wrapping_sub(1), "[") && source.is(i + 1, "=") {
+                let what = "a front end has its own files only; take what the library hands out".to_owned();
+                found.push(finding(file, token.line, "front-end", what));
+            }
+        }
+    }
+    found
 }
 
 /// Inside the crate one imports from the room, never from the crate root. Tests inside rooms too.
@@ -161,8 +189,12 @@ pub(crate) fn doors(tree: &Tree) -> Vec<Finding> {
 /// `bincode` is named in the codec only, `redb` in the store and the testkit only.
 pub(crate) fn engines(tree: &Tree) -> Vec<Finding> {
     const HOMES: [(&str, &[&str], &[&str]); 2] = [
-        ("bincode", &["src/codec/"], &["src/", "tests/", "examples/"]),
-        ("redb", &["src/store/", "src/testkit/"], &["src/", "examples/"]),
+        ("bincode", &["src/codec/"], &["src/", "tests/", "examples/", "cli/", "server/", "mcp/", "tui/"]),
+        (
+            "redb",
+            &["src/store/", "src/testkit/"],
+            &["src/", "examples/", "cli/src/", "server/src/", "mcp/src/", "tui/src/"],
+        ),
     ];
     let mut found = Vec::new();
     for (name, homes, searched) in HOMES {
@@ -180,10 +212,10 @@ pub(crate) fn engines(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// The library is silent, and a face prints in one place.
+/// The library is silent, and a front end prints in one place.
 pub(crate) fn printing(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (file, source) in tree.under("src/").filter(|(file, _)| !MAY_PRINT.contains(file)) {
+    for (file, source) in tree.sources().filter(|(file, _)| !MAY_PRINT.contains(file)) {
         for (i, token) in source.tokens.iter().enumerate().filter(|(_, t)| !t.test && t.kind == Kind::Ident) {
             let prints = ["println", "print", "eprintln", "eprint"].contains(&token.text.as_str());
             if prints && source.is(i + 1, "!") {

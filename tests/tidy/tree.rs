@@ -21,6 +21,9 @@ impl fmt::Display for Finding {
     }
 }
 
+/// The packages beside the library. A folder of this name need not be there.
+pub(crate) const FRONT_ENDS: [&str; 4] = ["cli", "server", "mcp", "tui"];
+
 #[derive(Default)]
 pub(crate) struct Tree {
     /// Every file by its path from the root, `/` between the parts. Files that are not text have a placeholder.
@@ -39,17 +42,18 @@ impl Tree {
             .map(|(path, text)| (path.clone(), parse(path, text, false)))
             .collect();
         // Files that a `#[cfg(test)] mod name;` line names, and what lies below them.
-        let tests: BTreeSet<Vec<String>> = rust
+        let tests: BTreeSet<(String, Vec<String>)> = rust
             .iter()
-            .filter(|(path, _)| path.starts_with("src/"))
-            .flat_map(|(path, source)| {
+            .filter_map(|(path, source)| Some((source_root(path)?.to_owned(), path, source)))
+            .flat_map(|(root, path, source)| {
                 let names = source.mods.iter().filter(|(_, _, test)| *test);
-                names.map(|(name, _, _)| [module(path), vec![name.clone()]].concat())
+                names.map(move |(name, _, _)| (root.clone(), [module(path), vec![name.clone()]].concat()))
             })
             .collect();
         let in_test = |path: &str| {
             let module = module(path);
-            path.starts_with("src/") && tests.iter().any(|t| module.starts_with(t))
+            let root = source_root(path);
+            tests.iter().any(|(of, test)| root == Some(of.as_str()) && module.starts_with(test))
         };
         let rust = rust
             .into_iter()
@@ -65,7 +69,8 @@ impl Tree {
     pub(crate) fn read(root: &Path) -> std::io::Result<Self> {
         const FOLDERS: [&str; 6] = ["src", "tests", "examples", "benches", "migrations", "docs"];
         let mut files = Vec::new();
-        let mut folders: Vec<_> = FOLDERS.iter().map(|name| (root.join(name), format!("{name}/"))).collect();
+        let names = FOLDERS.iter().chain(&FRONT_ENDS);
+        let mut folders: Vec<_> = names.map(|name| (root.join(name), format!("{name}/"))).collect();
         folders.retain(|(folder, _)| folder.is_dir());
         while let Some((folder, prefix)) = folders.pop() {
             for entry in std::fs::read_dir(&folder)? {
@@ -84,6 +89,11 @@ impl Tree {
         Ok(Self::new(files))
     }
 
+    /// The sources of the library and of every front end.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.rust.iter().filter(|(path, _)| source_root(path).is_some()).map(|(p, s)| (p.as_str(), s))
+    }
+
     pub(crate) fn under<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a Source)> {
         self.rust.iter().filter(move |(path, _)| path.starts_with(folder)).map(|(p, s)| (p.as_str(), s))
     }
@@ -97,8 +107,21 @@ impl Tree {
     }
 }
 
+/// The front end that a file is part of, if it is no part of the library.
+pub(crate) fn front_end(path: &str) -> Option<&'static str> {
+    let (folder, _) = path.split_once('/')?;
+    FRONT_ENDS.into_iter().find(|name| *name == folder)
+}
+
+/// The folder of a package's sources that a file lies in.
+fn source_root(path: &str) -> Option<&str> {
+    let package = front_end(path).map_or(0, |name| name.len() + 1);
+    path.get(package..)?.starts_with("src/").then(|| path.get(..package + 4)).flatten()
+}
+
 /// Where a file stands in its crate: `src/store/tail.rs` is `store::tail`, `src/store/mod.rs` is `store`.
 pub(crate) fn module(path: &str) -> Vec<String> {
+    let path = front_end(path).and_then(|name| path.get(name.len() + 1..)).unwrap_or(path);
     let inside = ["src/", "tests/it/", "tests/tidy/"].iter().find_map(|root| path.strip_prefix(root));
     let inside = inside.unwrap_or(path).trim_end_matches(".rs");
     let mut names: Vec<String> = inside.split('/').map(str::to_owned).collect();

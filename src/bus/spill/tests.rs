@@ -157,7 +157,6 @@ fn a_full_spill_says_so_and_counts_what_it_does_not_take() {
     assert!(Spill::at("x").limit(u64::MAX).is_err());
 }
 
-#[cfg(feature = "cli")]
 #[test]
 fn an_outage_is_warned_of_once_and_so_is_a_full_spill() {
     use std::io::Write;

@@ -1,3 +1,5 @@
+use crate::event::distance;
+
 /// The known name that a misspelt one was probably meant to be.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let close = known.iter().map(|k| (distance(name, k), *k)).min()?;
@@ -12,21 +14,6 @@ pub(super) fn suggestion(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Characters to insert, delete or replace. Names here are short.
-fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=a.len()).collect();
-    for (i, y) in b.chars().take(64).enumerate() {
-        let mut next = vec![i + 1];
-        for (x, (left_above, above)) in a.iter().zip(row.iter().zip(row.iter().skip(1))) {
-            let left = next.last().copied().unwrap_or_default();
-            next.push((left_above + usize::from(*x != y)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +25,5 @@ mod tests {
         assert_eq!(nearest("remvoe", &known), Some("remove"));
         assert_eq!(nearest("defualt", &known), Some("default"));
         assert_eq!(nearest("explode", &known), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

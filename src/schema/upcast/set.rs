@@ -1,16 +1,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+#[cfg(feature = "toml")]
 use std::path::Path;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
 use super::check::{check, check_gaps, check_order, refused};
+#[cfg(feature = "toml")]
 use super::parse;
 use super::step::{Shape, Step};
 use crate::error::Result;
 use crate::event::Filter;
 use crate::limits::{MAX_PAYLOAD_BYTES, MAX_UPCAST_STEPS};
+#[cfg(feature = "toml")]
 use crate::schema::migrations;
 
 /// All steps that events go through while they are read, checked as a whole. Cloning is cheap.
@@ -99,6 +102,7 @@ impl Upcasts {
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) with the file's name and the line, and as [`Upcasts::new`].
+    #[cfg(feature = "toml")]
     pub fn from_toml(name: &str, text: &str) -> Result<Self> {
         Self::new(parse::steps(name, text)?)
     }
@@ -108,6 +112,7 @@ impl Upcasts {
     ///
     /// # Errors
     /// As [`load_migrations`](crate::schema::load_migrations) and [`Upcasts::new`].
+    #[cfg(feature = "toml")]
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self> {
         let migrations = migrations::load_migrations(folder.as_ref())?;
         Self::new(migrations.into_iter().flat_map(|m| m.steps))

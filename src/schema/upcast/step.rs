@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+#[cfg(feature = "toml")]
 use super::convert::plain;
+#[cfg(feature = "toml")]
 use super::op::Op;
+#[cfg(feature = "toml")]
 use super::pointer::Pointer;
+#[cfg(feature = "toml")]
 use super::tree::Tree;
 
 /// A type and the version of its payload.
@@ -28,6 +32,7 @@ impl fmt::Display for Shape {
 pub(super) enum Target {
     One(Shape),
     /// One of several, by a value of the payload as it was before the step.
+    #[cfg(feature = "toml")]
     Split {
         by: Pointer,
         cases: Vec<(String, Shape)>,
@@ -37,8 +42,9 @@ pub(super) enum Target {
 
 impl Target {
     pub(super) fn all(&self) -> impl Iterator<Item = &Shape> {
-        let (one, cases, otherwise) = match self {
-            Self::One(shape) => (Some(shape), &[][..], None),
+        let (one, cases, otherwise): (_, &[(String, Shape)], _) = match self {
+            Self::One(shape) => (Some(shape), &[], None),
+            #[cfg(feature = "toml")]
             Self::Split { cases, otherwise, .. } => (None, cases.as_slice(), otherwise.as_ref()),
         };
         one.into_iter().chain(cases.iter().map(|(_, shape)| shape)).chain(otherwise)
@@ -49,8 +55,13 @@ type Function = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
 
 #[derive(Clone)]
 enum Work {
+    Nothing,
+    #[cfg(feature = "toml")]
     Operations(Vec<Op>),
-    Function { revision: u32, function: Function },
+    Function {
+        revision: u32,
+        function: Function,
+    },
 }
 
 /// One step of an event type: from one version of one type to the next version, or to another type.
@@ -83,12 +94,7 @@ impl Step {
     pub fn new(kind: &str, version: u32) -> Self {
         let kind: Arc<str> = kind.into();
         let next = Shape { kind: kind.clone(), version: version.saturating_add(1) };
-        Self {
-            from: Shape { kind, version },
-            target: Target::One(next),
-            work: Work::Operations(Vec::new()),
-            origin: None,
-        }
+        Self { from: Shape { kind, version }, target: Target::One(next), work: Work::Nothing, origin: None }
     }
 
     /// To another type. Several steps may lead to the same.
@@ -112,16 +118,19 @@ impl Step {
         self
     }
 
+    #[cfg(feature = "toml")]
     pub(super) fn operations(mut self, operations: Vec<Op>) -> Self {
         self.work = Work::Operations(operations);
         self
     }
 
+    #[cfg(feature = "toml")]
     pub(super) fn target(mut self, target: Target) -> Self {
         self.target = target;
         self
     }
 
+    #[cfg(feature = "toml")]
     pub(super) fn origin(mut self, origin: &str) -> Self {
         self.origin = Some(origin.into());
         self
@@ -146,6 +155,8 @@ impl Step {
 
     pub(super) fn count(&self) -> usize {
         match &self.work {
+            Work::Nothing => 0,
+            #[cfg(feature = "toml")]
             Work::Operations(operations) => operations.len(),
             Work::Function { .. } => 1,
         }
@@ -153,14 +164,20 @@ impl Step {
 
     /// Whether it needs to see the payload.
     pub(super) fn looks(&self) -> bool {
-        matches!(self.target, Target::Split { .. }) || self.count() > 0
+        !matches!(self.target, Target::One(_)) || self.count() > 0
     }
 
     /// What the payload becomes, and the type that it then has.
     pub(super) fn apply(&self, payload: &str) -> Result<(&Shape, String), String> {
+        #[cfg(feature = "toml")]
         let mut tree = Tree::Raw(payload);
+        #[cfg(feature = "toml")]
         let target = self.choose(&mut tree)?;
+        #[cfg(not(feature = "toml"))]
+        let Target::One(target) = &self.target;
         let payload = match &self.work {
+            Work::Nothing => payload.to_owned(),
+            #[cfg(feature = "toml")]
             Work::Operations(operations) => {
                 operations.iter().try_for_each(|op| op.apply(&mut tree))?;
                 let mut out = String::with_capacity(payload.len());
@@ -181,10 +198,12 @@ impl Step {
     pub(super) fn plain_target(&self) -> Option<&Shape> {
         match &self.target {
             Target::One(shape) => Some(shape),
+            #[cfg(feature = "toml")]
             Target::Split { .. } => None,
         }
     }
 
+    #[cfg(feature = "toml")]
     fn choose(&self, tree: &mut Tree<'_>) -> Result<&Shape, String> {
         let (by, cases, otherwise) = match &self.target {
             Target::One(shape) => return Ok(shape),
@@ -209,6 +228,7 @@ impl Step {
         let mut out = serde_json::json!([&*self.from.kind, self.from.version]).to_string();
         match &self.target {
             Target::One(to) => out += &serde_json::json!(["to", &*to.kind, to.version]).to_string(),
+            #[cfg(feature = "toml")]
             Target::Split { by, cases, otherwise } => {
                 out += &serde_json::json!(["split", by.to_string()]).to_string();
                 for (value, to) in cases {
@@ -220,6 +240,8 @@ impl Step {
             }
         }
         match &self.work {
+            Work::Nothing => {}
+            #[cfg(feature = "toml")]
             Work::Operations(operations) => operations.iter().for_each(|op| op.canonical(&mut out)),
             Work::Function { revision, .. } => out += &serde_json::json!(["function", revision]).to_string(),
         }

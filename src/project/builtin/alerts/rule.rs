@@ -136,6 +136,7 @@ impl Rule {
     ///
     /// # Errors
     /// [`Invalid`] with the field `rules` and the line of what cannot be read.
+    #[cfg(feature = "toml")]
     pub fn from_toml(text: &str) -> Result<Vec<Self>, Invalid> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]

@@ -1,0 +1,33 @@
+//! `retold adopt`
+
+use super::App;
+use super::failure::Outcome;
+use super::style::{NAME, paint};
+use retold::event::Address;
+use retold::wire;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold adopt run-7/retry              read, describe, timeline, state and ls show retry for run-7
+  retold adopt run-7/main               back to main
+
+Only what is shown changes: an append without a branch still goes to main, and so does a fork. An import adopts the \
+branch that was written last. To bring a branch's events to main, use promote.")]
+pub(super) struct Args {
+    /// The branch that is to be current
+    #[arg(value_name = "SESSION/BRANCH")]
+    address: String,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let address: Address = args.address.parse()?;
+    let place = address.branch_only("a branch is adopted as a whole")?;
+    let store = app.changing()?;
+    store.set_current(&place.session, &place.branch)?;
+    let branch = store.branch(place.clone())?;
+    store.close()?;
+    if !app.out.is_table() {
+        return app.out.document(&wire::Branch::new(&branch, &place.branch));
+    }
+    app.out.line(format!("{} is the current branch of {}", paint(NAME, place), place.session))
+}

@@ -1,0 +1,117 @@
+//! `retold alerts`
+
+use serde::Deserialize;
+
+use super::App;
+use super::failure::Outcome;
+use super::output::Out;
+use super::span::since;
+use super::style::{BAD, DIM, NAME, NOTICE, PLAIN};
+use super::table::{Table, cell};
+use super::view::short;
+use retold::error::Result;
+use retold::event::{Address, Event, Filter, Timestamp};
+use retold::project::builtin::Alerts;
+use retold::store::{Query, Store};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold alerts --since 1h                     what was raised in the last hour
+  retold alerts run-7                          in one session's branch main
+  retold alerts --check                        raise what is due: look at what runs and is silent
+
+An alert is an event of a type alert.*, raised by the projection `alerts` while a program that runs it has the store open. \
+That nothing happens is no event: --check has a clock. It folds what the projection has not seen yet, so it raises all \
+else that is due too; what was raised before is not raised again.")]
+pub(super) struct Args {
+    /// SESSION[/BRANCH]: of one branch [default: of the whole store]
+    #[arg(value_name = "ADDRESS", conflicts_with = "check")]
+    address: Option<String>,
+    /// Raise what is due now, and print that
+    #[arg(long)]
+    check: bool,
+    /// That occurred since this time, or since so long: 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "TIME|SPAN", value_parser = since, conflicts_with = "check")]
+    since: Option<Timestamp>,
+    /// So many at the most, the last ones
+    #[arg(long, value_name = "N", default_value = "50", conflicts_with = "check")]
+    limit: usize,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let (alerts, none) = match args.check {
+        true => (check(app)?, "nothing new is due"),
+        false => (last(args, &app.reading()?)?, "no alerts"),
+    };
+    show(&alerts, none, &mut app.out)
+}
+
+fn of_alerts() -> Result<Filter> {
+    Ok(Filter::new().pattern("alert.*".parse()?))
+}
+
+/// Those that are there, the newest first.
+fn last(args: &Args, store: &Store) -> Result<Vec<Event>> {
+    let query = match &args.address {
+        Some(address) => Query::branch(address.parse::<Address>()?)?,
+        None => Query::all(),
+    };
+    let wanted = |event: &Event| args.since.is_none_or(|since| event.occurred() >= since);
+    let found = store.events(query.filter(of_alerts()?).reverse())?;
+    found.filter(|event| event.as_ref().map_or(true, wanted)).take(args.limit).collect()
+}
+
+/// What is raised now, in the order in which it is.
+fn check(app: &App) -> Result<Vec<Event>> {
+    let store = app.changing()?;
+    let before = store.committed().get();
+    let alerts = Alerts::built_in();
+    let watch = store.project(alerts.clone())?;
+    if let Some(rebuild) = watch.rebuilding() {
+        rebuild.wait()?;
+    }
+    watch.catch_up()?;
+    alerts.check_stalled(&watch, Timestamp::now())?;
+    let raised = store.events(Query::all().from(before + 1).filter(of_alerts()?))?.collect();
+    drop(watch);
+    store.close()?;
+    raised
+}
+
+/// As far as an alert says it: one of a type of the user's own may say less.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    severity: String,
+    message: String,
+}
+
+fn show(alerts: &[Event], none: &str, out: &mut Out) -> Outcome {
+    if !out.is_table() {
+        out.begin_list()?;
+        return alerts.iter().try_for_each(|event| out.event(event));
+    }
+    if alerts.is_empty() {
+        out.note(none);
+        return Ok(());
+    }
+    let mut table =
+        Table::new(&["TIME", "SEVERITY", "ALERT", "AT", "MESSAGE"], out.width()).spare(&["SEVERITY", "TIME"]);
+    for event in alerts {
+        let said: Said = event.json().unwrap_or_default();
+        let severity = match said.severity.as_str() {
+            "critical" | "error" => BAD,
+            "warning" => NOTICE,
+            _ => PLAIN,
+        };
+        let lines = table.row(vec![
+            cell(short(event.occurred())).style(DIM),
+            cell(&said.severity).style(severity),
+            cell(event.kind().trim_start_matches("alert.")).style(NAME),
+            cell(event.address()),
+            cell(&said.message),
+        ]);
+        out.lines(lines)?;
+    }
+    out.lines(table.lines())
+}

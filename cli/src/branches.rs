@@ -1,0 +1,100 @@
+//! `retold branches`
+
+use std::collections::BTreeMap;
+
+use super::App;
+use super::failure::Outcome;
+use super::style::{DIM, NAME};
+use super::table::{Table, cell};
+use super::view::short;
+use retold::event::{BranchName, SessionId};
+use retold::store::BranchInfo;
+use retold::wire;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The session
+    #[arg(value_name = "SESSION")]
+    session: String,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let session = SessionId::new(&args.session)?;
+    let store = app.reading()?;
+    let (branches, current) = (store.branches(&session)?, store.current(&session)?);
+    let out = &mut app.out;
+    if !out.is_table() {
+        out.begin_list()?;
+        return branches.iter().try_for_each(|b| out.item(&wire::Branch::new(b, &current)));
+    }
+    let mut table =
+        Table::new(&["BRANCH", "#FROM", "#HEAD", "#OWN EVENTS", "CREATED", "LAST EVENT"], out.width())
+            .spare(&["CREATED"]);
+    for (stem, branch) in tree(&branches) {
+        let from = branch.parent.as_ref().map(|(_, at)| format!("@{at}")).unwrap_or_default();
+        let lines = table.row(vec![
+            cell(format!("{stem}{}", named(branch, &current))).style(NAME),
+            cell(from),
+            cell(branch.head),
+            cell(branch.events),
+            cell(short(branch.created)).style(DIM),
+            cell(branch.last.map(short).unwrap_or_default()).style(DIM),
+        ]);
+        out.lines(lines)?;
+    }
+    out.lines(table.lines())
+}
+
+/// A branch's name, and that it is current where that is not `main`.
+pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
+    let name = &branch.place.branch;
+    let is_told = name == current && *name != BranchName::main();
+    if is_told { format!("{name} (current)") } else { name.to_string() }
+}
+
+/// Branches under those that they were forked from, by fork point, each with the lines that lead to it.
+pub(super) fn tree(branches: &[BranchInfo]) -> Vec<(String, &BranchInfo)> {
+    let mut children: BTreeMap<Option<&str>, Vec<&BranchInfo>> = BTreeMap::new();
+    for branch in branches {
+        let parent = branch.parent.as_ref().map(|(name, _)| name.as_str());
+        children.entry(parent).or_default().push(branch);
+    }
+    for siblings in children.values_mut() {
+        siblings.sort_by_key(|b| (b.parent.as_ref().map(|(_, at)| *at), b.place.branch.clone()));
+    }
+    let mut drawn = Vec::new();
+    // The last to be drawn first: a stack, so that depth costs no more than memory.
+    let mut open: Vec<(String, String, &BranchInfo)> = Vec::new();
+    let roots = children.get(&None).into_iter().flatten().rev();
+    open.extend(roots.map(|b| (String::new(), String::new(), *b)));
+    while let Some((stem, below, branch)) = open.pop() {
+        let forks = children.get(&Some(branch.place.branch.as_str()));
+        for (i, fork) in forks.into_iter().flatten().rev().enumerate() {
+            let (turn, line) = if i == 0 { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            open.push((format!("{below}{turn}"), format!("{below}{line}"), fork));
+        }
+        drawn.push((stem, branch));
+    }
+    drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use retold::event::NewEvent;
+    use retold::store::Store;
+
+    #[test]
+    fn forks_of_forks_hang_under_their_parents_in_the_order_of_their_forks() {
+        let store = Store::in_memory().unwrap();
+        let events: Vec<NewEvent> = (0..4).map(|_| NewEvent::new("a")).collect();
+        store.append("s", events).unwrap();
+        for (at, name) in [("s@3", "late"), ("s@1", "early"), ("s/early@1", "deep"), ("s/late", "last")] {
+            store.fork(at, name).unwrap();
+        }
+        let branches = store.branches(&"s".try_into().unwrap()).unwrap();
+        let drawn: Vec<String> =
+            tree(&branches).iter().map(|(s, b)| format!("{s}{}", b.place.branch)).collect();
+        assert_eq!(drawn, ["main", "├─ early", "│  └─ deep", "└─ late", "   └─ last"]);
+    }
+}

@@ -1,0 +1,404 @@
+//! `retold consumer`
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::failure::{Failure, Outcome};
+use super::get;
+use super::select::past;
+use super::style::{BAD, DIM, NAME, paint};
+use super::table::{Table, cell, clean};
+use super::view::{count, grouped, short};
+use super::{App, seconds};
+use retold::consumer::{Consumer, ConsumerConfig, ConsumerInfo, Owner, Token};
+use retold::error::Error;
+use retold::event::Pattern;
+use retold::follow::Cursor;
+use retold::store::Store;
+use retold::wire::{self, Exit};
+
+/// Between two looks for an event.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "A worker in a shell:
+  retold consumer add mailer --type 'mail.*'
+  while got=$(retold consumer next mailer -o json --timeout 60); do
+    token=$(printf '%s' \"$got\" | jq -r .token)
+    if printf '%s' \"$got\" | jq .event | send-mail; then
+      retold consumer ack mailer \"$token\"
+    else
+      retold consumer nack mailer \"$token\"
+    fi
+  done
+
+An event is delivered at least once: until it is acknowledged or parked, or has become a letter.")]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Make a durable consumer
+    Add(Box<Add>),
+    /// List the consumers: how far they are, what is out
+    Ls,
+    /// Show one: its settings, and what is out
+    Show(Named),
+    /// Hand out the next event, with the token that settles it; exit code 4 when there is none
+    Next(Next),
+    /// The event was handled
+    Ack(Settle),
+    /// It was not: deliver it again, or set it aside when that was its last delivery
+    Nack(Nack),
+    /// It takes longer: count its deadline from now
+    Touch(Settle),
+    /// Set it aside as a letter, whatever deliveries are left
+    Park(Park),
+    /// Begin anew; what is out can no longer be settled
+    Reset(Reset),
+    /// Remove a consumer and its letters
+    Rm(Named),
+}
+
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// The consumer
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Begin {
+    /// Where to begin: after a number, which is a position [default: start]
+    #[arg(long, value_name = "start|end|N", conflicts_with_all = ["since", "cursor"])]
+    from: Option<String>,
+    /// Begin with the first event that was recorded at this time or later, or so long ago: 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "TIME|SPAN", conflicts_with = "cursor")]
+    since: Option<String>,
+    /// Begin where a `tail --all`, or of the same session, ended
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Add {
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    begin: Begin,
+    /// Only events of this session
+    #[arg(long, value_name = "SESSION")]
+    session: Option<String>,
+    /// Only of a type that matches; several widen
+    #[arg(long = "type", value_name = "GLOB")]
+    kinds: Vec<String>,
+    /// Not of a type that matches
+    #[arg(long, value_name = "GLOB")]
+    except: Vec<String>,
+    /// Only of at least this priority
+    #[arg(long, value_name = "0-255")]
+    priority: Option<u8>,
+    /// How long a delivery may take [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    deadline: Option<Duration>,
+    /// How often an event is delivered before it becomes a letter [default: 5]
+    #[arg(long, value_name = "N")]
+    max_deliveries: Option<u32>,
+    /// How many events may be out at once [default: 256]
+    #[arg(long, value_name = "N")]
+    max_in_flight: Option<usize>,
+    /// How long an event waits after its first failure; doubled for each further one [default: 1]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    backoff: Option<Duration>,
+    /// How long it waits at the most [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    max_backoff: Option<Duration>,
+    /// How many letters are kept [default: the setting dead_letter_max, 10000]
+    #[arg(long, value_name = "N")]
+    max_letters: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Next {
+    #[command(flatten)]
+    named: Named,
+    /// Look again for so long when there is none; others can append meanwhile
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0")]
+    timeout: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+struct Settle {
+    #[command(flatten)]
+    named: Named,
+    /// The delivery, as `next` and `show` print it
+    #[arg(value_name = "TOKEN", allow_hyphen_values = true)]
+    token: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Nack {
+    #[command(flatten)]
+    of: Settle,
+    /// When to deliver it again [default: as the consumer's backoff says]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    delay: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Park {
+    #[command(flatten)]
+    of: Settle,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Reset {
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    begin: Begin,
+}
+
+impl Begin {
+    fn of(&self, config: ConsumerConfig) -> Result<ConsumerConfig, Failure> {
+        let config = match self.from.as_deref() {
+            None | Some("start") => config,
+            Some("end") => config.from_end(),
+            Some(n) => {
+                let position = n.parse::<u64>().map_err(|_| {
+                    Failure::Usage(format!("--from is none of `start`, `end` and a number: `{}`", clean(n)))
+                })?;
+                config.after_position(position)
+            }
+        };
+        let config = match &self.since {
+            Some(since) => config.since(past("since", since)?),
+            None => config,
+        };
+        Ok(match &self.cursor {
+            Some(cursor) => config.cursor(cursor.parse::<Cursor>()?),
+            None => config,
+        })
+    }
+}
+
+impl Add {
+    fn config(&self, new: ConsumerConfig) -> Result<ConsumerConfig, Failure> {
+        let mut config = self.begin.of(new)?;
+        if let Some(session) = &self.session {
+            config = config.session(session.as_str())?;
+        }
+        for glob in &self.kinds {
+            config = config.pattern(Pattern::new(glob)?);
+        }
+        for glob in &self.except {
+            config = config.except(Pattern::new(glob)?);
+        }
+        let default = ConsumerConfig::new();
+        config = config.priority_at_least(self.priority.unwrap_or_default());
+        if let Some(deadline) = self.deadline {
+            config = config.deadline(deadline);
+        }
+        if let Some(deliveries) = self.max_deliveries {
+            config = config.max_deliveries(deliveries);
+        }
+        if let Some(events) = self.max_in_flight {
+            config = config.max_in_flight(events);
+        }
+        if let Some(letters) = self.max_letters {
+            config = config.max_letters(letters);
+        }
+        let (first, most) = default.backoffs();
+        Ok(config.backoff(self.backoff.unwrap_or(first), self.max_backoff.unwrap_or(most)))
+    }
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    match &args.verb {
+        Verb::Add(add) => {
+            let config = add.config(app.settings.consumer())?;
+            let store = app.writing()?;
+            let name = &add.named.name;
+            with(&store, async || closed(store.consumer(name, config).await?).await)?;
+            show(name, store, app)
+        }
+        Verb::Ls => ls(app),
+        Verb::Show(named) => {
+            let store = app.reading()?;
+            show(&named.name, store, app)
+        }
+        Verb::Next(args) => next(args, app),
+        Verb::Ack(args) => {
+            settle(args, app, async |consumer, token, _| consumer.ack(token).await.map(|()| "acknowledged"))
+        }
+        Verb::Nack(args) => settle(&args.of, app, async |consumer, token, store| {
+            consumer.nack(token, args.delay).await?;
+            // A letter that was sent back stays one while it is delivered again.
+            let owner = Owner::consumer(&args.of.named.name)?;
+            match store.letter(&owner, token.position()) {
+                Ok(letter) if !letter.again => Ok("set aside"),
+                Ok(_) | Err(Error::NotFound { .. }) => Ok("to be delivered again"),
+                Err(e) => Err(e),
+            }
+        }),
+        Verb::Touch(args) => settle(args, app, async |consumer, token, _| {
+            consumer.touch(token).await.map(|()| "has more time")
+        }),
+        Verb::Park(args) => settle(&args.of, app, async |consumer, token, _| {
+            consumer.park(token, args.reason.as_str()).await.map(|()| "set aside")
+        }),
+        Verb::Reset(args) => {
+            let begin = args.begin.of(ConsumerConfig::new())?;
+            let store = app.changing()?;
+            let name = &args.named.name;
+            with(&store, async || {
+                store.reset_consumer(name, begin).await?;
+                closed(store.open_consumer(name).await?).await
+            })?;
+            show(name, store, app)
+        }
+        Verb::Rm(named) => {
+            let store = app.changing()?;
+            let name = &named.name;
+            let letters = with(&store, async || store.remove_consumer(name).await)?;
+            store.close()?;
+            if !app.out.is_table() {
+                return app.out.document(&json!({ "name": name, "letters": letters }));
+            }
+            let gone = count(letters as u64, "letter");
+            app.out.line(format!("{} is removed, with {gone}", paint(NAME, clean(name))))
+        }
+    }
+}
+
+/// Runs on a runtime of its own, which is gone when it returns.
+fn with<T>(_: &Store, work: impl AsyncFnOnce() -> Result<T, Error>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Io { what: "the runtime".into(), source: e })?;
+    Ok(runtime.block_on(work())?)
+}
+
+/// Opened and closed again: the program ends.
+async fn closed(consumer: Consumer) -> Result<(), Error> {
+    consumer.close().await;
+    Ok(())
+}
+
+fn ls(app: &mut App) -> Outcome {
+    let infos = app.reading()?.consumers()?;
+    let out = &mut app.out;
+    if !out.is_table() {
+        out.begin_list()?;
+        return infos.iter().try_for_each(|info| out.item(&wire::Consumer::from(info)));
+    }
+    if infos.is_empty() {
+        out.note("there are no consumers; `retold consumer add` makes one");
+    }
+    let names = ["NAME", "TYPES", "#SETTLED", "#LAG", "#OUT", "#ACKNOWLEDGED", "#LETTERS"];
+    let mut table = Table::new(&names, out.width()).spare(&["ACKNOWLEDGED", "SETTLED"]);
+    for info in &infos {
+        let types = info.config.settings().into_iter().find(|(name, _)| *name == "pattern");
+        let lines = table.row(vec![
+            cell(&info.name).style(NAME),
+            cell(types.map(|(_, globs)| globs).unwrap_or_default()),
+            cell(grouped(info.settled.get())),
+            cell(grouped(info.lag)),
+            cell(info.outstanding.len()),
+            cell(grouped(info.acknowledged)),
+            cell(grouped(info.letters as u64)).style(if info.letters > 0 { BAD } else { DIM }),
+        ]);
+        out.lines(lines)?;
+    }
+    out.lines(table.lines())
+}
+
+fn show(name: &str, store: Store, app: &mut App) -> Outcome {
+    let info: ConsumerInfo = store.consumer_info(name)?;
+    store.close()?;
+    let out = &mut app.out;
+    if !out.is_table() {
+        return out.document(&wire::Consumer::from(&info));
+    }
+    let mut lines = vec![("consumer", paint(NAME, &info.name)), ("created", short(info.created))];
+    lines.extend(info.config.settings());
+    lines.extend([
+        ("settled", format!("up to position {}", grouped(info.settled.get()))),
+        ("lag", count(info.lag, "position")),
+        ("acknowledged", count(info.acknowledged, "event")),
+        ("letters", grouped(info.letters as u64)),
+    ]);
+    for (what, value) in lines {
+        out.line(format!("{}  {value}", paint(DIM, format!("{what:>14}"))))?;
+    }
+    let mut table = Table::new(&["OUT", "#DELIVERIES", "AGAIN AT", "TOKEN"], out.width())
+        .spare(&["AGAIN AT"])
+        .whole("TOKEN");
+    for event in &info.outstanding {
+        let token = event.token.map_or_else(|| "waits".to_owned(), |token| token.to_string());
+        let cells =
+            vec![cell(&event.at).style(NAME), cell(event.deliveries), cell(short(event.due)), cell(token)];
+        let lines = table.row(cells);
+        out.lines(lines)?;
+    }
+    out.lines(table.lines())
+}
+
+fn next(args: &Next, app: &mut App) -> Outcome {
+    let begun = Instant::now();
+    loop {
+        let store = app.changing()?;
+        let delivery = with(&store, async || {
+            let consumer = store.open_consumer(&args.named.name).await?;
+            let delivery = consumer.try_next().await?;
+            consumer.close().await;
+            Ok(delivery)
+        })?;
+        store.close()?;
+        if let Some(delivery) = delivery {
+            if !app.out.is_table() {
+                return app.out.document(&wire::Delivered::from(&delivery));
+            }
+            for (name, value) in
+                [("token", delivery.token().to_string()), ("delivery", delivery.deliveries().to_string())]
+            {
+                app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>11}"))))?;
+            }
+            return get::show(delivery.event(), &mut app.out);
+        }
+        if begun.elapsed() >= args.timeout {
+            app.out.note(format!("there is nothing for {} now", clean(&args.named.name)));
+            return Err(Failure::Told(Exit::NotFound));
+        }
+        std::thread::sleep(PAUSE.min(args.timeout.saturating_sub(begun.elapsed())));
+    }
+}
+
+fn settle(
+    args: &Settle,
+    app: &mut App,
+    how: impl AsyncFnOnce(&Consumer, &Token, &Store) -> Result<&'static str, Error>,
+) -> Outcome {
+    let token: Token = args.token.parse()?;
+    let store = app.changing()?;
+    let name = &args.named.name;
+    let done = with(&store, async || {
+        let consumer = store.open_consumer(name).await?;
+        let settled = how(&consumer, &token, &store).await;
+        consumer.close().await;
+        settled
+    })?;
+    store.close()?;
+    if !app.out.is_table() {
+        return app.out.document(&json!({ "name": name, "position": token.position().get(), "done": done }));
+    }
+    app.out.line(format!("position {} of {}: {done}", token.position(), paint(NAME, clean(name))))
+}

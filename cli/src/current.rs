@@ -1,0 +1,58 @@
+//! Addresses of verbs that show something: one that names only the session means its current branch.
+
+use std::str::FromStr;
+
+use super::output::Out;
+use super::style::{DIM, paint};
+use retold::error::Result;
+use retold::event::{Address, BranchName, Invalid};
+use retold::store::Store;
+
+/// `SESSION[/BRANCH][@SEQ]`, to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    address: Address,
+    names_branch: bool,
+}
+
+impl FromStr for Shown {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Ok(Self { address: text.parse()?, names_branch: text.contains('/') })
+    }
+}
+
+impl Shown {
+    /// The address with the branch that is meant. Says so where that is not `main`.
+    pub(super) fn resolve(&self, store: &Store, out: &mut Out) -> Result<Address> {
+        let session = self.address.session();
+        let current = if self.names_branch { BranchName::main() } else { store.current(session)? };
+        if current == BranchName::main() {
+            return Ok(self.address.clone());
+        }
+        let address = Address::new(session.clone(), current);
+        let main = Address::new(session.clone(), BranchName::main());
+        out.note(paint(
+            DIM,
+            format!("{address} is the current branch of {session}; name {main} to see that"),
+        ));
+        Ok(match self.address.sequence() {
+            Some(sequence) => address.at(sequence),
+            None => address,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_whether_it_names_a_branch() {
+        for (text, names) in [("s", false), ("s@3", false), ("s/main", true), ("s/b@3", true)] {
+            assert_eq!(text.parse::<Shown>().unwrap().names_branch, names, "{text}");
+        }
+        assert!("s/@x".parse::<Shown>().is_err());
+    }
+}

@@ -1,0 +1,282 @@
+//! `retold demo`: a small agent run, played into a store of its own. What it says happened did happen: the first part
+//! runs in a process that is killed.
+
+mod platform;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::App;
+use super::diff;
+use super::failure::{Failure, Outcome};
+use super::open::waited;
+use super::style::{BAD, DIM, GOOD, HEADER, NAME, of_kind, paint};
+use super::table::shorten;
+use super::view::{count, summary};
+use retold::error::Error;
+use retold::event::{Address, Catalogue, Event, Expect, NewEvent, Sequence};
+use retold::project::builtin::Coverage;
+use retold::store::{Builder, Query, Store};
+
+const STORE: &str = "./retold-demo.redb";
+const SESSION: &str = "fix-login";
+const SHIPPED: &str = "ship-login";
+const BETTER: &str = "fix-login/test-first";
+/// The source of every event of a demo: how its store is known again.
+const SOURCE: &str = "retold-demo";
+/// The last event that both tries share: the agent has read the code, and has to decide.
+const DECISION: u64 = 5;
+/// Acknowledged appends after which the first process is killed.
+const KILLED_AFTER: u64 = 8;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The store is ./retold-demo.redb unless --store names another. A demo that is there already \
+is played anew; a store that holds anything else is never touched."
+)]
+pub(super) struct Args {
+    /// Plays the part that is killed
+    #[arg(long, hide = true)]
+    crash_part: bool,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    app.store = app.store_flag.clone().unwrap_or_else(|| STORE.into());
+    if args.crash_part {
+        return crash_part(app);
+    }
+    app.out.for_people();
+    let path = app.store.clone();
+    clear(&path, app)?;
+    app.out.line(format!(
+        "{} An agent is asked to repair a login. Its store: {}\n",
+        paint(HEADER, "retold demo."),
+        paint(NAME, path.display())
+    ))?;
+
+    scene(app, "1. It works, and its process is killed in the middle of it")?;
+    let acknowledged = crash(&path, app)?;
+
+    scene(app, "2. Another process opens the same file")?;
+    let store = app.changing()?;
+    let found = store.head(SESSION)?;
+    let clean = store.verify()?.is_clean();
+    app.out.line(format!(
+        "   {} acknowledged before the kill, {found} found: {}; verify: {}",
+        count(acknowledged, "event"),
+        good(found.get() >= acknowledged, "nothing is lost", "events are lost"),
+        good(clean, "clean", "not clean"),
+    ))?;
+    app.out.line("   The agent reads where it was, and goes on. It does not end well:")?;
+    play(app, &store, SESSION, found, resumed(found))?;
+
+    scene(app, &format!("3. A second try, forked where the first one decided: {SESSION}@{DECISION}"))?;
+    store.fork(
+        Address::new(SESSION.try_into()?, retold::event::BranchName::main()).at(DECISION),
+        "test-first",
+    )?;
+    play(app, &store, BETTER, DECISION.into(), second_try())?;
+
+    scene(app, "4. The two, side by side")?;
+    let (left, right): (Address, Address) = (SESSION.parse()?, BETTER.parse()?);
+    let compared = store.diff(&left, &right)?;
+    diff::show(app, &store, (left.place(), right.place()), compared)?;
+
+    scene(app, &format!("5. A longer run, with a platform and three coders: {SHIPPED}"))?;
+    longer(app, &store)?;
+    store.close()?;
+
+    app.out.line(format!("\n{}", paint(HEADER, "Try next:")))?;
+    let (program, place) = (called_as(), quoted(&path.display().to_string()));
+    for rest in [
+        format!("read {BETTER}"),
+        format!("branches {SESSION}"),
+        "read --all --type '**.errored' -o json".to_owned(),
+    ] {
+        app.out.line(format!("  {}", paint(NAME, format!("{program} --store {place} {rest}"))))?;
+    }
+    Ok(())
+}
+
+/// Plays the run that emits what a platform can emit, and says what the store has of the catalogue by now.
+fn longer(app: &mut App, store: &Store) -> Outcome {
+    let receipt = store.append_if(SHIPPED, Expect::Empty, platform::run()?)?;
+    let coverage = store.project(Coverage)?.coverage(Catalogue::builtin())?;
+    let of = |domain: &str| {
+        let all = || coverage.types.iter().filter(|t| t.domain == domain);
+        format!("{} of {}", all().filter(|t| t.events > 0).count(), all().count())
+    };
+    app.out.line(format!(
+        "   {}. Coverage: {} of {} types were emitted, {} of coder; `types --coverage` names the others",
+        count(receipt.last().get(), "event"),
+        coverage.emitted(),
+        coverage.types.len(),
+        of("coder"),
+    ))
+}
+
+/// The program as it can be called again from here.
+fn called_as() -> String {
+    let first = std::env::args().next().unwrap_or_default();
+    if first.contains(std::path::is_separator) { quoted(&first) } else { "retold".to_owned() }
+}
+
+/// For a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=+,:@".contains(c) || c == std::path::MAIN_SEPARATOR;
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// Makes room for the demo, and only where an earlier one was.
+fn clear(path: &Path, app: &App) -> Outcome {
+    match waited(Builder::new().read_only(), path, app.wait) {
+        Err(Error::NotFound { .. }) => return Ok(()),
+        Err(e) => return Err(e.into()),
+        Ok(store) => {
+            for event in store.events(Query::all())? {
+                if event?.source() != Some(SOURCE) {
+                    let name = format!("{} that holds more than a demo", path.display());
+                    return Err(Error::Exists { what: "store", name }.into());
+                }
+            }
+            if store.sessions(None, 1)?.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+    fs::remove_file(path).map_err(|e| Failure::file(path.display(), e))
+}
+
+fn scene(app: &mut App, title: &str) -> Outcome {
+    app.out.line(format!("{}{}", if title.starts_with('1') { "" } else { "\n" }, paint(HEADER, title)))
+}
+
+fn good(is: bool, yes: &str, no: &str) -> String {
+    if is { paint(GOOD, yes) } else { paint(BAD, no) }
+}
+
+/// Ends the process whatever happens to this one.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Lets another process work, and kills it. Answers how many events were acknowledged to it.
+fn crash(path: &Path, app: &mut App) -> Result<u64, Failure> {
+    let failed = |e| Failure::Io { what: "a second process".into(), source: e };
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut child = Command::new(program);
+    child.args(["demo", "--crash-part", "--store"]).arg(path).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = Killed(child.spawn().map_err(failed)?);
+    let told = child.0.stdout.take();
+    let mut acknowledged = 0;
+    for line in told.map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+        app.out.line(line.map_err(failed)?)?;
+        acknowledged += 1;
+        if acknowledged == KILLED_AFTER {
+            break;
+        }
+    }
+    let id = child.0.id();
+    drop(child);
+    if acknowledged < KILLED_AFTER {
+        let source = std::io::Error::other("it ended before it was killed");
+        return Err(Failure::Io { what: "a second process".into(), source });
+    }
+    app.out.line(format!("   {}", paint(BAD, format!("process {id} killed"))))?;
+    Ok(acknowledged)
+}
+
+/// The process that is killed: it says each event after it was acknowledged.
+fn crash_part(app: &mut App) -> Outcome {
+    app.out.for_people();
+    let store = app.writing()?;
+    let line = |n: u64| format!("{{\"line\": \"test login::case_{n} ... ok\"}}");
+    let output = (1..100_000).map(|n| event("tool.progress", line(n)));
+    for event in first_try().into_iter().chain(output) {
+        append(app, &store, SESSION, Expect::Any, event)?;
+        app.out.flush()?;
+    }
+    Ok(())
+}
+
+fn play(app: &mut App, store: &Store, place: &str, head: Sequence, events: Vec<NewEvent>) -> Outcome {
+    let mut head = head;
+    for event in events {
+        head = append(app, store, place, Expect::Head(head), event)?;
+    }
+    Ok(())
+}
+
+fn append(
+    app: &mut App,
+    store: &Store,
+    place: &str,
+    expect: Expect,
+    event: NewEvent,
+) -> Result<Sequence, Failure> {
+    let id = event.id();
+    let receipt = store.append_if(place, expect, event)?;
+    let event = store.get(id)?;
+    app.out.line(told(&event, app.out.width()))?;
+    Ok(receipt.last())
+}
+
+fn told(event: &Event, width: Option<usize>) -> String {
+    let room = width.map_or(usize::MAX, |w| w.saturating_sub(27).max(10));
+    let data = summary(event);
+    format!(
+        "   {} {} {}",
+        paint(DIM, format!("{:>3}", event.sequence())),
+        paint(of_kind(event.kind()), format!("{:<18}", event.kind())),
+        shorten(data.text(), room)
+    )
+}
+
+fn event(kind: &'static str, data: impl Into<bytes::Bytes>) -> NewEvent {
+    NewEvent::new(kind).json_text(data).source(SOURCE)
+}
+
+fn first_try() -> Vec<NewEvent> {
+    let agent = |e: NewEvent| e.actor("agent");
+    vec![
+        event("run.started", r#"{"goal": "make the login tests pass"}"#),
+        event("message.user", r#"{"text": "Login fails for names with an umlaut."}"#).actor("mara"),
+        agent(event("tool.invoked", r#"{"tool": "grep", "args": "normalize src/"}"#)),
+        event("tool.completed", r#"{"tool": "grep", "hits": 3}"#),
+        agent(event("plan.created", r#"{"steps": ["find the cause", "change the code", "test"]}"#)),
+        agent(event("decision.made", r#"{"choice": "change normalize() at once"}"#)),
+        agent(event("tool.invoked", r#"{"tool": "cargo", "args": "test login"}"#)),
+    ]
+}
+
+fn resumed(head: Sequence) -> Vec<NewEvent> {
+    let agent = |e: NewEvent| e.actor("agent");
+    vec![
+        event("run.resumed", format!("{{\"after\": {head}}}")),
+        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 14}"#)),
+        agent(event("tool.invoked", r#"{"tool": "cargo", "args": "test login"}"#)),
+        event("tool.errored", r#"{"tool": "cargo", "failed": 4, "passed": 31}"#),
+        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 52}"#)),
+        event("tool.errored", r#"{"tool": "cargo", "failed": 9, "passed": 26}"#),
+        event("run.failed", r#"{"reason": "no step forward in two tries", "tokens": 48200}"#),
+    ]
+}
+
+fn second_try() -> Vec<NewEvent> {
+    let agent = |e: NewEvent| e.actor("agent");
+    vec![
+        agent(event("decision.made", r#"{"choice": "write the failing test first"}"#)),
+        agent(event("coder.edited", r#"{"file": "tests/login.rs", "lines": 9}"#)),
+        event("tool.errored", r#"{"tool": "cargo", "failed": 1, "passed": 35}"#),
+        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 3}"#)),
+        event("tool.completed", r#"{"tool": "cargo", "failed": 0, "passed": 36}"#),
+        event("run.completed", r#"{"tokens": 17900}"#),
+    ]
+}

@@ -1,0 +1,121 @@
+//! `retold diff`
+
+use super::App;
+use super::failure::Outcome;
+use super::output::Format;
+use super::style::{DIM, NAME, PLAIN, of_kind, paint};
+use super::table::{Cell, Table, cell, shorten};
+use super::view::{count, summary};
+use retold::event::{Address, BranchName, Event, Place, Sequence, SessionId};
+use retold::store::{Diff, Store};
+use retold::wire::{Compared, Comparison};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold diff run-7 main retry
+  retold diff run-7 main@20 retry       the first up to its event 20
+
+With -o jsonl each line is a pair of events with the same sequence; with -o json they are the member `pairs`.")]
+pub(super) struct Args {
+    /// The session
+    #[arg(value_name = "SESSION")]
+    session: String,
+    /// A branch, BRANCH[@SEQ]
+    #[arg(value_name = "A")]
+    left: String,
+    /// Another
+    #[arg(value_name = "B")]
+    right: String,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let session = SessionId::new(&args.session)?;
+    let (left, right) = (side(&session, &args.left)?, side(&session, &args.right)?);
+    let store = app.reading()?;
+    let diff = store.diff(&left, &right)?;
+    match app.out.format {
+        Format::Table => show(app, &store, (left.place(), right.place()), diff),
+        Format::Json => {
+            let heads = ((left.place(), diff.left.get()), (right.place(), diff.right.get()));
+            app.out.begin_list_in(&Comparison::new(heads.0, heads.1, diff.common.get()), "pairs")?;
+            for pair in diff.pairs {
+                app.out.item(&Compared::from(&pair?))?;
+            }
+            Ok(())
+        }
+        Format::Jsonl | Format::Cloudevents => {
+            for pair in diff.pairs {
+                app.out.item(&Compared::from(&pair?))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn side(session: &SessionId, text: &str) -> Result<Address, retold::event::Invalid> {
+    let (branch, at) = match text.rsplit_once('@') {
+        Some((branch, at)) => (branch, Some(format!("{session}@{at}").parse::<Address>()?)),
+        None => (text, None),
+    };
+    let address = Address::new(session.clone(), BranchName::new(branch)?);
+    Ok(match at.and_then(|a| a.sequence()) {
+        Some(sequence) => address.at(sequence),
+        None => address,
+    })
+}
+
+pub(super) fn show(app: &mut App, store: &Store, places: (&Place, &Place), diff: Diff) -> Outcome {
+    let (left, right) = (&places.0.branch, &places.1.branch);
+    let out = &mut app.out;
+    let goes_on = |name: &BranchName, head: Sequence| {
+        let own = head.get().saturating_sub(diff.common.get());
+        format!("{} has {} more", paint(NAME, name), count(own, "event"))
+    };
+    let common = match diff.common.get() {
+        0 => "nothing in common".to_owned(),
+        1 => "event 1 in common".to_owned(),
+        n => format!("events 1 to {n} in common"),
+    };
+    out.line(format!("{common}; {}, {}", goes_on(left, diff.left), goes_on(right, diff.right)))?;
+    if diff.left == diff.common && diff.right == diff.common {
+        return Ok(());
+    }
+    if diff.common > Sequence::ZERO {
+        let last = store.read(
+            &retold::store::Query::branch(Address::from(places.0.clone()))?.from(diff.common).to(diff.common),
+        )?;
+        if let Some(event) = last.events.first() {
+            let line = format!("last in common: {}@{} {}", event.place(), event.sequence(), event.kind());
+            out.line(paint(DIM, line))?;
+        }
+    }
+    out.line("")?;
+    // Two columns share what the terminal has, after the number and the sign between them.
+    let room = out.width().map(|w| w.saturating_sub(12) / 2);
+    let names = ["#SEQ", left.as_str(), "", right.as_str()];
+    let mut table = Table::new(&names, out.width()).widest(room.unwrap_or(usize::MAX));
+    for pair in diff.pairs {
+        let pair = pair?;
+        let sign = match (&pair.left, &pair.right) {
+            _ if pair.is_alike() => cell("="),
+            (Some(_), None) => cell("<"),
+            (None, _) => cell(">"),
+            _ => cell("|"),
+        };
+        let lines = table.row(vec![
+            cell(pair.sequence),
+            told(pair.left.as_ref(), room),
+            sign.style(DIM),
+            told(pair.right.as_ref(), room),
+        ]);
+        out.lines(lines)?;
+    }
+    out.lines(table.lines())
+}
+
+fn told(event: Option<&Event>, room: Option<usize>) -> Cell {
+    let Some(event) = event else { return cell("") };
+    let text = format!("{} {}", event.kind(), summary(event).text());
+    let style = of_kind(event.kind());
+    cell(shorten(&text, room.unwrap_or(usize::MAX))).style(if style == NAME { PLAIN } else { style })
+}

@@ -1,0 +1,166 @@
+//! `retold export`
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::App;
+use super::draft::Draft;
+use super::export_files;
+use super::failure::{Failure, Outcome};
+use super::progress::Progress;
+use super::view::count;
+use retold::error::{Error, Result};
+use retold::event::SessionId;
+use retold::interop::{ExportError, Format, Scope, export, export_import, export_raw, export_sources};
+use retold::store::Store;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold export run-7 --to retold > run-7.jsonl
+  retold export run-7/retry --to cloudevents --out retry.ndjson
+  retold export --to source --out restored/
+  retold export --to source --import 3 > as-it-was.jsonl
+
+`source` gives back the files that were imported, byte for byte as they were the last time; several go to a folder, \
+where files that are there already are kept unless --force is given. `retold imports` lists earlier ones for --import. \
+Of a session, `source` gives the files that have events of it. The other formats write one \
+event a line, and a line where a branch begins, so that `retold import` makes the same sessions of them.")]
+pub(super) struct Args {
+    /// A session with all its branches, or one branch; without it, everything
+    #[arg(value_name = "SESSION[/BRANCH]")]
+    place: Option<String>,
+    /// retold, cloudevents, aios or source
+    #[arg(long, value_name = "FORMAT")]
+    to: String,
+    /// A file, or a folder for several [default: standard output]
+    #[arg(long, value_name = "FILE|DIR")]
+    out: Option<PathBuf>,
+    /// With --to source: the file as it was in this import
+    #[arg(long, value_name = "N")]
+    import: Option<u64>,
+    /// Events as they were appended, whatever newer shapes there are: for a copy of the store
+    #[arg(long)]
+    raw: bool,
+    /// Also over files that are in the folder already, with `--to source`
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let format = if args.to == "source" { None } else { Some(printable(&args.to)?) };
+    if let Some(out) = &args.out
+        && is_same(out, &app.store)
+    {
+        return Err(Failure::Usage(format!("{} is the store itself", out.display())));
+    }
+    if args.import.is_some() && (format.is_some() || args.place.is_some()) {
+        return Err(Failure::Usage("--import goes with --to source, and names no session".into()));
+    }
+    let scope = match args.place.as_deref() {
+        None => Scope::All,
+        Some(text) if text.contains(['/', '@']) => Scope::Branch(text.parse()?),
+        Some(text) => Scope::Session(SessionId::new(text)?),
+    };
+    let store = app.reading()?;
+    match format {
+        None => sources(args, &scope, &store, app),
+        Some(format) => lines((format, args.raw), args.out.as_deref(), &scope, &store, app),
+    }
+}
+
+fn printable(name: &str) -> Result<Format, Failure> {
+    match name.parse::<Format>() {
+        Ok(format) if format.is_printable() => Ok(format),
+        Ok(format) => Err(Failure::Usage(format!(
+            "{format} can be imported but not written; --to source gives the imported files back"
+        ))),
+        Err(_) => Err(Failure::Usage(format!("--to {name} is none of retold, cloudevents, aios and source"))),
+    }
+}
+
+fn lines(
+    (format, raw): (Format, bool),
+    to: Option<&Path>,
+    scope: &Scope,
+    store: &Store,
+    app: &mut App,
+) -> Outcome {
+    let begin = if to.is_none() { Progress::beside } else { Progress::new };
+    let mut progress = begin(&app.out, "events", total(scope, store)?);
+    let mut draft = to.map(Draft::new).transpose()?;
+    let mut stdout;
+    let (out, name): (&mut dyn Write, _) = match &mut draft {
+        Some(draft) => {
+            let name = draft.path().display().to_string();
+            (&mut draft.file, name)
+        }
+        None => {
+            stdout = app.out.writer();
+            (&mut stdout, "stdout".to_owned())
+        }
+    };
+    let export = if raw { export_raw } else { export };
+    let written = export(store, scope, format, out, &mut |done| progress.set(done));
+    drop(progress);
+    let written = written.map_err(|e| match e {
+        ExportError::Store(e) => Failure::from(e),
+        ExportError::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        ExportError::Output(e) => Failure::Io { what: name, source: e },
+        other => Failure::Io { what: name, source: io::Error::other(other) },
+    })?;
+    if let Some(draft) = draft {
+        let path = draft.finish()?;
+        app.out.note(format!("{} written to {}", count(written, "event"), path.display()));
+    }
+    Ok(())
+}
+
+fn sources(args: &Args, scope: &Scope, store: &Store, app: &mut App) -> Outcome {
+    let mut progress = Progress::new(&app.out, "events", total(scope, store)?);
+    let (files, left) = match args.import {
+        Some(number) => (vec![export_import(store, number)?], 0),
+        None => export_sources(store, scope, &mut |done| progress.set(done))?,
+    };
+    drop(progress);
+    if left > 0 {
+        app.out.note(format!("{} left out: not imported from a file", count(left as u64, "event")));
+    }
+    let folder = args.out.as_deref().filter(|p| p.is_dir() || p.as_os_str().to_string_lossy().ends_with('/'));
+    match (files.as_slice(), args.out.as_deref(), folder) {
+        ([], _, _) => Err(Error::NotFound { what: "imported event in", name: named(args, app) }.into()),
+        ([file], None, _) => app.out.file(&file.bytes),
+        ([file], Some(path), None) => {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(|e| Failure::file(folder.display(), e))?;
+            }
+            let mut draft = Draft::new(path)?;
+            draft.write(&file.bytes)?;
+            let path = draft.finish()?;
+            app.out.note(format!("{}: {}", path.display(), count(file.records as u64, "record")));
+            Ok(())
+        }
+        (many, None, _) => {
+            let files = count(many.len() as u64, "file");
+            Err(Failure::Usage(format!("these events came from {files}; --out DIR takes them")))
+        }
+        (many, Some(folder), _) => export_files::write(folder, many, args.force, app),
+    }
+}
+
+/// How many events there are to be read, where that is quickly known.
+fn total(scope: &Scope, store: &Store) -> Result<Option<u64>> {
+    Ok(match scope {
+        Scope::All => Some(store.committed().get()),
+        Scope::Session(session) => Some(store.branches(session)?.iter().map(|b| b.events).sum()),
+        Scope::Branch(address) => Some(store.head(address)?.get()),
+    })
+}
+
+fn named(args: &Args, app: &App) -> String {
+    args.place.clone().unwrap_or_else(|| app.store.display().to_string())
+}
+
+pub(super) fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}

@@ -1,0 +1,139 @@
+//! The files that an import is given: folders are walked, and numbers in names count as numbers.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use retold::error::Error;
+use retold::interop::{Location, is_numbered};
+use retold::limits::MAX_FOLDER_DEPTH;
+
+/// Endings of the files that are taken from a folder.
+const ENDINGS: [&str; 3] = ["json", "jsonl", "ndjson"];
+
+/// A file to be imported.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    /// As it was given, or found in a folder that was.
+    pub(super) name: String,
+    /// Where it really is.
+    pub(super) at: Location,
+}
+
+/// The files, in the order in which they are read. What cannot be listed is told beside.
+pub(super) fn expand(args: &[String]) -> (Vec<Given>, Vec<Failure>) {
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for arg in args {
+        let path = Path::new(arg);
+        if arg == "-" || !path.is_dir() {
+            found.push(given(arg));
+            continue;
+        }
+        let before = found.len();
+        if let Err(e) = walk(path, MAX_FOLDER_DEPTH, &mut found) {
+            failures.push(e);
+        } else if found.len() == before {
+            let name = format!("{arg}: a file that ends with .json, .jsonl or .ndjson");
+            failures.push(Error::NotFound { what: "in the folder", name }.into());
+        }
+    }
+    for run in found.chunk_by_mut(|a, b| folder(a) == folder(b)) {
+        run.sort_by(|a, b| natural(&a.name, &b.name));
+    }
+    let mut numbered: BTreeMap<Option<PathBuf>, usize> = BTreeMap::new();
+    let mut folders: BTreeMap<String, BTreeSet<Option<PathBuf>>> = BTreeMap::new();
+    for file in &found {
+        *numbered.entry(folder(file)).or_default() += usize::from(is_numbered(&file.name));
+        folders.entry(file_name(file)).or_default().insert(folder(file));
+    }
+    for file in &mut found {
+        file.at.is_shared = folders.get(&file_name(file)).is_some_and(|f| f.len() > 1);
+        file.at.is_numbered = is_numbered(&file.name) && numbered.get(&folder(file)).is_some_and(|n| *n > 1);
+    }
+    (found, failures)
+}
+
+fn given(name: &str) -> Given {
+    let is_file = name != "-" && fs::metadata(name).is_ok_and(|m| m.is_file());
+    let path = if is_file { fs::canonicalize(name).ok() } else { None };
+    let path = path.map(|p| p.to_string_lossy().into_owned());
+    Given { name: name.to_owned(), at: Location { path, ..Location::default() } }
+}
+
+fn folder(file: &Given) -> Option<PathBuf> {
+    file.at.path.as_ref().and_then(|p| Path::new(p).parent()).map(Path::to_owned)
+}
+
+fn file_name(file: &Given) -> String {
+    let path = file.at.path.as_ref().unwrap_or(&file.name);
+    Path::new(path).file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+fn walk(path: &Path, depth: usize, found: &mut Vec<Given>) -> Result<(), Failure> {
+    let failed = |e| Failure::file(path.display(), e);
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        entries.push(entry.map_err(failed)?);
+    }
+    entries.sort_by(|a, b| natural(&a.file_name().to_string_lossy(), &b.file_name().to_string_lossy()));
+    let mut folders = Vec::new();
+    for entry in entries {
+        let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        // A link to a folder may lead back to where it stands.
+        if kind.is_dir() {
+            folders.push(path);
+        } else if path.is_file()
+            && path.extension().is_some_and(|e| ENDINGS.iter().any(|x| e.eq_ignore_ascii_case(x)))
+        {
+            found.push(given(&path.to_string_lossy()));
+        }
+    }
+    match depth.checked_sub(1) {
+        Some(depth) => folders.iter().try_for_each(|folder| walk(folder, depth, found)),
+        None if folders.is_empty() => Ok(()),
+        None => Err(Failure::Usage(format!("{} has folders nested too deeply", path.display()))),
+    }
+}
+
+/// By what people call the order of names: 2 before 10.
+fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a, b);
+    loop {
+        let digits = |s: &str| s.find(|c: char| !c.is_ascii_digit()).unwrap_or(s.len());
+        let (n, m) = (digits(a), digits(b));
+        let order = if n > 0 && m > 0 {
+            let ((x, rest_a), (y, rest_b)) = (a.split_at(n), b.split_at(m));
+            (a, b) = (rest_a, rest_b);
+            let (x, y) = (x.trim_start_matches('0'), y.trim_start_matches('0'));
+            x.len().cmp(&y.len()).then_with(|| x.cmp(y)).then_with(|| n.cmp(&m))
+        } else {
+            let (mut c, mut d) = (a.chars(), b.chars());
+            let (x, y) = (c.next(), d.next());
+            (a, b) = (c.as_str(), d.as_str());
+            if x.is_none() && y.is_none() {
+                return Ordering::Equal;
+            }
+            x.cmp(&y)
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let mut names = vec!["e10", "e9", "e009", "e", "d11", "e9b", "f", "10", "9"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["9", "10", "d11", "e", "e9", "e9b", "e009", "e10", "f"]);
+    }
+}

@@ -1,0 +1,74 @@
+//! `retold info`
+
+use super::App;
+use super::failure::Outcome;
+use super::style::{DIM, NAME, paint};
+use super::table::{Table, cell};
+use super::view::grouped;
+use retold::config::Origin;
+use retold::wire::Figures;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print every setting instead, and where it came from
+    #[arg(long)]
+    config: bool,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    if args.config {
+        return settings(app);
+    }
+    let info = app.reading()?.info()?;
+    if !app.out.is_table() {
+        return app.out.document(&Figures::from(&info));
+    }
+    let rows = [
+        ("store", info.path.clone()),
+        ("id", info.id.to_string()),
+        ("created", info.created.to_string()),
+        ("format", info.format.to_string()),
+        ("size", info.file_bytes.map(size).unwrap_or_default()),
+        ("payloads", size(info.payload_bytes)),
+        ("sessions", grouped(info.sessions)),
+        ("branches", grouped(info.branches)),
+        ("events", format!("{} ({} in the journal)", grouped(info.events), grouped(info.in_journal))),
+        ("chunks", grouped(info.chunks)),
+        ("position", grouped(info.committed.get())),
+    ];
+    rows.into_iter()
+        .try_for_each(|(name, value)| app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>8}")))))
+}
+
+fn settings(app: &mut App) -> Outcome {
+    let out = &mut app.out;
+    out.begin_list()?;
+    let mut table = out.is_table().then(|| Table::new(&["KEY", "VALUE", "FROM"], out.width()));
+    for setting in app.settings.all() {
+        let Some(table) = &mut table else {
+            out.item(setting)?;
+            continue;
+        };
+        let value = cell(setting);
+        let is_default = setting.origin == Origin::Default;
+        let value = if is_default { value.style(DIM) } else { value };
+        let lines = table.row(vec![cell(setting.key).style(NAME), value, cell(&setting.origin).style(DIM)]);
+        out.lines(lines)?;
+    }
+    match table {
+        Some(mut table) => out.lines(table.lines()),
+        None => Ok(()),
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1_024.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1_024.0;
+    }
+    format!("{value:.1} TiB")
+}

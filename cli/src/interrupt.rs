@@ -1,0 +1,50 @@
+//! Ctrl-C for verbs that have something to finish first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use retold::wire::Exit;
+
+/// Whether somebody wants this to end.
+#[derive(Clone, Debug)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on Ctrl-C only says so. The second one ends the program where it is.
+    pub(super) fn listen() -> Self {
+        let asked = Arc::new(AtomicBool::new(false));
+        let (told, flag) = (std::sync::mpsc::channel(), asked.clone());
+        let (ready, listening) = told;
+        std::thread::spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+                return;
+            };
+            runtime.block_on(async {
+                // Listening begins with the first poll.
+                let first = tokio::signal::ctrl_c();
+                tokio::pin!(first);
+                let waits = poll_once(&mut first).await;
+                let _ = ready.send(());
+                if waits && first.await.is_err() {
+                    return;
+                }
+                flag.store(true, Ordering::Relaxed);
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    std::process::exit(i32::from(Exit::Interrupted.code()));
+                }
+            });
+        });
+        // An end of the thread is an answer too.
+        let _ = listening.recv();
+        Self(asked)
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Polls a future once. Whether it still waits.
+async fn poll_once<F: Future>(future: &mut std::pin::Pin<&mut F>) -> bool {
+    std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}

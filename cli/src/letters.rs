@@ -1,0 +1,172 @@
+//! `retold letters`
+
+use serde_json::json;
+
+use super::App;
+use super::failure::{Failure, Outcome};
+use super::get;
+use super::style::{BAD, DIM, NAME, NOTICE, paint};
+use super::table::{Table, cell, clean};
+use super::view::{count, short};
+use retold::consumer::{Letter, Owner};
+use retold::error::Error;
+use retold::limits::DEFAULT_PAGE;
+use retold::store::Store;
+use retold::wire::DeadLetter;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold letters ls mailer
+  retold letters show mailer 4711
+  retold letters replay mailer --all
+  retold letters drop handler:log 4711
+
+A letter is named by its owner and the position of its event. An owner is a consumer, or with `handler:` before its \
+name a handler.")]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// List the dead letters, of one owner or of all
+    Ls(Ls),
+    /// Show one, with its event
+    Show(One),
+    /// Send one or all back to their owner, to be delivered again
+    #[command(override_usage = "retold letters replay [OPTIONS] <OWNER> <POSITION|--all>")]
+    Replay(Which),
+    /// Throw one or all away; the events stay
+    #[command(override_usage = "retold letters drop [OPTIONS] <OWNER> <POSITION|--all>")]
+    Drop(Which),
+}
+
+#[derive(Debug, clap::Args)]
+struct Ls {
+    /// Whose
+    #[arg(value_name = "OWNER")]
+    owner: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct One {
+    /// Whose
+    #[arg(value_name = "OWNER")]
+    owner: String,
+    /// The event's position
+    #[arg(value_name = "POSITION")]
+    position: u64,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["position", "all"]))]
+struct Which {
+    /// Whose
+    #[arg(value_name = "OWNER")]
+    owner: String,
+    /// The event's position
+    #[arg(value_name = "POSITION")]
+    position: Option<u64>,
+    /// All letters of the owner
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    match &args.verb {
+        Verb::Ls(args) => ls(args, app),
+        Verb::Show(args) => show(args, app),
+        Verb::Replay(args) => change(args, app, "sent back", Store::replay_letter, Store::replay_letters),
+        Verb::Drop(args) => change(args, app, "thrown away", Store::drop_letter, Store::drop_letters),
+    }
+}
+
+fn ls(args: &Ls, app: &mut App) -> Outcome {
+    let owner = args.owner.as_deref().map(str::parse::<Owner>).transpose()?;
+    let store = app.reading()?;
+    let out = &mut app.out;
+    out.begin_list()?;
+    let names = ["OWNER", "#POSITION", "EVENT", "TYPE", "#DELIVERIES", "SINCE", "ERROR"];
+    let mut table =
+        out.is_table().then(|| Table::new(&names, out.width()).spare(&["SINCE", "DELIVERIES", "TYPE"]));
+    let (mut last, mut none): (Option<Letter>, bool) = (None, true);
+    loop {
+        let page = store.letters(owner.as_ref(), last.as_ref(), DEFAULT_PAGE)?;
+        none &= page.is_empty();
+        for letter in &page {
+            let Some(table) = &mut table else {
+                out.item(&DeadLetter::from(letter))?;
+                continue;
+            };
+            let error = match letter.again {
+                true => cell("sent back, not delivered yet").style(NOTICE),
+                false => cell(&letter.error).style(BAD),
+            };
+            let lines = table.row(vec![
+                cell(&letter.owner).style(NAME),
+                cell(letter.position),
+                cell(&letter.at),
+                cell(&letter.kind),
+                cell(letter.deliveries),
+                cell(short(letter.last)).style(DIM),
+                error,
+            ]);
+            out.lines(lines)?;
+        }
+        last = page.into_iter().last();
+        if last.is_none() {
+            break;
+        }
+    }
+    let Some(mut table) = table else { return Ok(()) };
+    if none {
+        out.note("there are no letters");
+    }
+    out.lines(table.lines())
+}
+
+fn show(args: &One, app: &mut App) -> Outcome {
+    let owner: Owner = args.owner.parse()?;
+    let store = app.reading()?;
+    let letter = store.letter(&owner, args.position)?;
+    let event = store.get_raw(letter.id)?;
+    let out = &mut app.out;
+    if !out.is_table() {
+        return out.document(&DeadLetter::with(&letter, &event));
+    }
+    let lines = [
+        ("owner", paint(NAME, &letter.owner)),
+        ("error", paint(BAD, clean(&letter.error))),
+        ("deliveries", letter.deliveries.to_string()),
+        ("first", letter.first.to_string()),
+        ("last", letter.last.to_string()),
+        ("sent back", if letter.again { "yes, and not delivered yet" } else { "no" }.to_owned()),
+    ];
+    for (name, value) in lines {
+        out.line(format!("{}  {value}", paint(DIM, format!("{name:>11}"))))?;
+    }
+    get::show(&event, out)
+}
+
+fn change(
+    args: &Which,
+    app: &mut App,
+    done: &str,
+    one: fn(&Store, &Owner, u64) -> Result<(), Error>,
+    all: fn(&Store, &Owner) -> Result<usize, Error>,
+) -> Result<(), Failure> {
+    let owner: Owner = args.owner.parse()?;
+    let store = app.changing()?;
+    let letters = match args.position {
+        Some(position) => one(&store, &owner, position).map(|()| 1)?,
+        None => all(&store, &owner)?,
+    };
+    store.close()?;
+    if !app.out.is_table() {
+        return app.out.document(&json!({ "owner": owner.to_string(), "letters": letters, "done": done }));
+    }
+    let letters = count(letters as u64, "letter");
+    app.out.line(format!("{letters} of {}: {done}", paint(NAME, &owner)))
+}

@@ -1,0 +1,469 @@
+//! The program `retold`: one file a verb, and one place that prints. It sees of the library what any program sees.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod adopt;
+mod alerts;
+mod append;
+mod append_lines;
+mod branches;
+mod completions;
+mod consumer;
+mod current;
+mod demo;
+mod describe;
+mod diff;
+mod draft;
+mod escape;
+mod export;
+mod export_files;
+mod failure;
+mod fork;
+mod get;
+mod import;
+mod import_files;
+mod import_report;
+mod imports;
+mod info;
+mod interrupt;
+mod letters;
+mod ls;
+mod man;
+mod migrate;
+mod open;
+mod output;
+mod panics;
+mod progress;
+mod projections;
+mod promote;
+mod read;
+mod rebuild;
+mod role_words;
+mod schema;
+mod select;
+mod sessions;
+mod span;
+mod state;
+mod state_diff;
+mod stats;
+mod style;
+mod table;
+mod tail;
+mod timeline;
+mod timers;
+mod types;
+mod verify;
+mod view;
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use failure::{Failure, Outcome};
+use output::{Color, Format, Out};
+use retold::config::Settings;
+use retold::schema::Validation;
+use retold::wire::Exit;
+use style::paint;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::White.on_default().bold())
+    .usage(AnsiColor::White.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Green.on_default());
+
+/// Keep, replay, follow, fork and compare sessions of agents and long-running jobs.
+#[derive(Debug, Parser)]
+#[command(name = "retold", version, styles = STYLES, max_term_width = 100, after_help = after_help())]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Accepted before and after the verb.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
+    /// The store's file [env: RETOLD_STORE] [default: ./retold.redb]
+    #[arg(long, global = true, value_name = "PATH")]
+    store: Option<PathBuf>,
+    /// Folder of event steps that make old events new while they are read [env: RETOLD_MIGRATIONS] [default: none,
+    /// ./migrations is not read on its own]
+    #[arg(long, global = true, value_name = "DIR")]
+    migrations: Option<PathBuf>,
+    /// table, json (one document), jsonl (one a line) or cloudevents [default: table on a terminal, jsonl in a pipe]
+    #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
+    output: Option<Format>,
+    /// auto, always or never; auto respects NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    color: Color,
+    /// Seconds to wait for a store that another process has open
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    wait: Duration,
+    /// Types of your own, in TOML or JSON; `retold types` shows them too [env: RETOLD_TYPES]
+    #[arg(long, global = true, value_name = "FILE")]
+    types: Option<PathBuf>,
+    /// Refuse to record events of a type that is not known
+    #[arg(long, global = true)]
+    strict_types: bool,
+    /// off, warn or enforce: whether payloads have to fit the schema of their type to be recorded [default: off]
+    #[arg(long, global = true, value_name = "HOW", hide_possible_values = true)]
+    validate: Option<Validate>,
+    /// The file of settings [env: RETOLD_CONFIG] [default: retold.toml here, or in the nearest folder above]
+    #[arg(long, global = true, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// No messages but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say what the store does; twice or three times for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Validate {
+    Off,
+    Warn,
+    Enforce,
+}
+
+impl Validate {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Record an event, or many from a file
+    Append(append::Args),
+    /// Print what was recorded, in order
+    Read(read::Args),
+    /// Print what was recorded, then what comes, until Ctrl-C
+    Tail(tail::Args),
+    /// Print one event by its id
+    Get(get::Args),
+    /// List the sessions
+    Sessions(sessions::Args),
+    /// List the sessions by what they are doing: status, progress, tokens, age
+    Ls(ls::Args),
+    /// Show everything about a session on one screen
+    Describe(describe::Args),
+    /// Print how many events there are, of what, and how fast they come
+    Stats(stats::Args),
+    /// Draw the branches of a session
+    Branches(branches::Args),
+    /// Begin a branch at an event of another
+    Fork(fork::Args),
+    /// Compare two branches of a session
+    Diff(diff::Args),
+    /// Append a branch's own events to the branch it was forked from
+    Promote(promote::Args),
+    /// Make a branch the current one of its session: what verbs show that are given only the session
+    Adopt(adopt::Args),
+    /// Print the state that a projection folds: of a branch at any event or time, a session, a key
+    State(state::Args),
+    /// Compare two states of a projection
+    StateDiff(state_diff::Args),
+    /// Draw when what was in which phase, here or as a picture
+    Timeline(timeline::Args),
+    /// List what somebody should look at, and raise what is due
+    Alerts(alerts::Args),
+    /// List the projections: how far they are, and where they could not go on
+    Projections(projections::Args),
+    /// Fold the states of a projection anew
+    Rebuild(rebuild::Args),
+    /// Work through events with acknowledgement: durable consumers
+    Consumer(consumer::Args),
+    /// List dead letters, send them back or throw them away
+    Letters(letters::Args),
+    /// Record events later: make, list, cancel and fire timers
+    Timers(timers::Args),
+    /// Take in sessions that other programs wrote
+    Import(import::Args),
+    /// List what was imported, and how files have changed since
+    Imports(imports::Args),
+    /// Write events for other programs, or give imported files back
+    Export(export::Args),
+    /// Check everything that is stored
+    Verify(verify::Args),
+    /// List the types of events that are known, or explain one
+    Types(types::Args),
+    /// Bring the file to this release's format, and try event steps on what is stored
+    Migrate(migrate::Args),
+    /// Compare schemas of payloads
+    Schema(schema::Args),
+    /// Print the store's figures
+    Info(info::Args),
+    /// Play a small agent run: crash and resume, a fork that does better, a diff
+    Demo(demo::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page, of retold or of one verb
+    Man(man::Args),
+}
+
+impl Verb {
+    /// Whether it does without settings, so that a mistake in them is no obstacle.
+    fn needs_no_settings(&self) -> bool {
+        matches!(self, Self::Completions(_) | Self::Man(_))
+    }
+
+    /// Only events can be printed as CloudEvents.
+    fn prints_events(&self) -> bool {
+        matches!(self, Self::Read(_) | Self::Tail(_) | Self::Get(_) | Self::Alerts(_))
+    }
+}
+
+/// What every verb is given.
+struct App {
+    out: Out,
+    store: PathBuf,
+    /// `--store`, without the environment.
+    store_flag: Option<PathBuf>,
+    /// A folder of event steps. None is read that was not named.
+    migrations: Option<PathBuf>,
+    wait: Duration,
+    /// The file of users' types.
+    types: Option<PathBuf>,
+    settings: Settings,
+    /// What stores that were opened to be read had to go without.
+    damage: RefCell<Vec<String>>,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    color_of(&args).apply();
+    let cli = match command().try_get_matches_from(args).and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
+        Err(e) => {
+            output::of_parser(&e);
+            let exit = if e.use_stderr() { Exit::Usage } else { Exit::Done };
+            return ExitCode::from(exit.code());
+        }
+    };
+    panics::install(cli.global.verbose > 0);
+    let exit = panics::caught(|| run(cli)).unwrap_or_else(|sentence| {
+        output::bug(&sentence);
+        Exit::Failed
+    });
+    ExitCode::from(exit.code())
+}
+
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn run(cli: Cli) -> Exit {
+    let mut out = Out::new(cli.global.output, cli.global.quiet);
+    let settings = match settings(&cli.global, cli.verb.needs_no_settings()) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            out.failure(&failure);
+            return failure.exit();
+        }
+    };
+    log(cli.global.verbose, settings.validation().ok());
+    let mut app = App {
+        out,
+        // The flag as it is: a path need not be text.
+        store: cli.global.store.clone().unwrap_or_else(|| settings.store().to_owned()),
+        store_flag: cli.global.store,
+        migrations: settings.migrations().map(Into::into),
+        wait: cli.global.wait,
+        types: settings.types().map(Into::into),
+        settings,
+        damage: RefCell::default(),
+    };
+    let done = dispatch(cli.verb, &mut app);
+    // What was printed before an error is handed over before the error is told.
+    let finished = app.out.finish();
+    let damage = app.damage.take();
+    match done.and(finished) {
+        Ok(()) if damage.is_empty() => Exit::Done,
+        Ok(()) => {
+            for damage in damage {
+                app.out.say(format!("{} {damage}", paint(style::ERROR, "damaged:")));
+            }
+            app.out.note("What can be read was shown; `retold verify` looks at everything that is stored.");
+            Exit::Corrupt
+        }
+        Err(failure) => {
+            app.out.failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+/// The settings that are in force, with what the command line says on top.
+fn settings(global: &Global, none: bool) -> Result<Settings, Failure> {
+    let mut loader = Settings::loader();
+    if none {
+        return Ok(loader.no_file().environment::<OsString, OsString>([]).load()?);
+    }
+    if let Some(file) = &global.config_file {
+        loader = loader.file(file);
+    }
+    for (key, path) in [("types", &global.types), ("migrations", &global.migrations)] {
+        if let Some(path) = path {
+            let text =
+                path.to_str().ok_or_else(|| Failure::Usage(format!("--{key} takes a path in UTF-8")))?;
+            loader = loader.set(key, text);
+        }
+    }
+    if let Some(store) = global.store.as_ref().and_then(|path| path.to_str()) {
+        loader = loader.set("store", store);
+    }
+    if global.strict_types {
+        loader = loader.set("strict_types", true);
+    }
+    if let Some(validate) = global.validate {
+        loader = loader.set("validate", validate.word());
+    }
+    Ok(loader.load()?)
+}
+
+fn dispatch(verb: Verb, app: &mut App) -> Outcome {
+    if app.out.format == Format::Cloudevents && !verb.prints_events() {
+        let text = "-o cloudevents is for events: read, tail, get and alerts print them";
+        return Err(Failure::Usage(text.into()));
+    }
+    match verb {
+        Verb::Append(args) => append::run(args, app),
+        Verb::Read(args) => read::run(args, app),
+        Verb::Tail(args) => tail::run(args, app),
+        Verb::Get(args) => get::run(&args, app),
+        Verb::Sessions(args) => sessions::run(&args, app),
+        Verb::Ls(args) => ls::run(&args, app),
+        Verb::Describe(args) => describe::run(&args, app),
+        Verb::Stats(args) => stats::run(&args, app),
+        Verb::Branches(args) => branches::run(&args, app),
+        Verb::Fork(args) => fork::run(&args, app),
+        Verb::Diff(args) => diff::run(&args, app),
+        Verb::Promote(args) => promote::run(&args, app),
+        Verb::Adopt(args) => adopt::run(&args, app),
+        Verb::State(args) => state::run(&args, app),
+        Verb::StateDiff(args) => state_diff::run(&args, app),
+        Verb::Timeline(args) => timeline::run(&args, app),
+        Verb::Alerts(args) => alerts::run(&args, app),
+        Verb::Projections(args) => projections::run(&args, app),
+        Verb::Rebuild(args) => rebuild::run(&args, app),
+        Verb::Consumer(args) => consumer::run(&args, app),
+        Verb::Letters(args) => letters::run(&args, app),
+        Verb::Timers(args) => timers::run(args, app),
+        Verb::Import(args) => import::run(&args, app),
+        Verb::Imports(args) => imports::run(&args, app),
+        Verb::Export(args) => export::run(&args, app),
+        Verb::Verify(args) => verify::run(&args, app),
+        Verb::Types(args) => types::run(&args, app),
+        Verb::Migrate(args) => migrate::run(&args, app),
+        Verb::Schema(args) => schema::run(&args, app),
+        Verb::Info(args) => info::run(&args, app),
+        Verb::Demo(args) => demo::run(&args, app),
+        Verb::Completions(args) => completions::run(&args, app),
+        Verb::Man(args) => man::run(&args, app),
+    }
+}
+
+/// The parser prints its help before it could say what `--color` is.
+fn color_of(args: &[OsString]) -> Color {
+    let mut words = args.iter().filter_map(|a| a.to_str()).take_while(|a| *a != "--");
+    let mut color = None;
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--color") {
+            Some("") => color = words.next(),
+            Some(rest) => color = rest.strip_prefix('=').or(color),
+            None => {}
+        }
+    }
+    match color {
+        Some("always") => Color::Always,
+        Some("never") => Color::Never,
+        _ => Color::Auto,
+    }
+}
+
+/// A number of seconds, or a span with units.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let none = || "neither a number of seconds nor a span such as 90s, 10m or 1h 30m".to_owned();
+    match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds)
+            .map_err(|_| "not a number of seconds that can be waited".to_owned()),
+        Err(_) => {
+            let span = text.parse::<jiff::SignedDuration>().map_err(|_| none())?;
+            Duration::try_from(span).map_err(|_| none())
+        }
+    }
+}
+
+fn log(verbose: u8, validation: Option<Validation>) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match verbose {
+        // What does not fit is told as a warning.
+        0 if validation == Some(Validation::Warn) => LevelFilter::WARN,
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let colors = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(colors)
+        .with_target(false)
+        .try_init();
+}
+
+fn after_help() -> String {
+    let codes: Vec<String> =
+        Exit::ALL.iter().map(|(exit, meaning)| format!("  {}  {meaning}", exit.code())).collect();
+    format!(
+        "An address is SESSION[/BRANCH][@SEQ]; the branch is `main` when left out. Globs go over dotted types: `*` is \
+         one part, `**` the rest, also none. Times are RFC 3339.\n\nExit codes:\n{}\n\nTry it:\n  retold \
+         demo\n  retold append run-7 run.started --data '{{\"goal\": \"fix the build\"}}'\n  retold read run-7",
+        codes.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parser_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_taken_with_units_or_without() {
+        for (text, ms) in
+            [("2", 2_000), ("0.2", 200), ("90s", 90_000), ("10m", 600_000), ("1h 30m", 5_400_000)]
+        {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for bad in ["", "soon", "-1", "-5s", "nan", "inf", "1e99", "1y"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn global_flags_are_taken_before_and_after_the_verb() {
+        for args in [["retold", "-q", "--store", "x", "info"], ["retold", "info", "--store", "x", "-q"]] {
+            let cli = Cli::try_parse_from(args).unwrap();
+            assert!(cli.global.quiet);
+            assert_eq!(cli.global.store, Some("x".into()));
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The one place that prints: data on stdout, in the format that was asked for; words on stderr.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the place")]
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+
+use super::escape::{is_hidden, visible, visible_file, visible_json, visible_lines};
+use super::failure::{Failure, Outcome};
+use super::style::{ERROR, HINT, paint, shown};
+use retold::event::Event;
+use retold::wire;
+
+/// How data is printed: columns for people, one JSON document, one a line, or events as CloudEvents 1.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+    Jsonl,
+    Cloudevents,
+}
+
+/// When to use colours: on a terminal unless `NO_COLOR` is set, also in a pipe, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Settles it for everything that prints, the parser's own help included.
+    pub(super) fn apply(self) {
+        match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+pub(super) struct Out {
+    pub(super) format: Format,
+    pub(super) quiet: bool,
+    data: BufWriter<Data>,
+    words: AutoStream<io::Stderr>,
+    width: Option<usize>,
+    list: Option<List>,
+}
+
+/// The JSON list that is open.
+struct List {
+    items: usize,
+    end: &'static [u8],
+}
+
+/// Lines for people lose their colours where there are none; documents go out as they are.
+enum Data {
+    Lines(AutoStream<io::Stdout>),
+    Documents(io::Stdout),
+}
+
+impl Write for Data {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Lines(to) => to.write(bytes),
+            Self::Documents(to) => to.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Lines(to) => to.flush(),
+            Self::Documents(to) => to.flush(),
+        }
+    }
+}
+
+/// Writes what is a file of somebody: byte for byte into a pipe or a file, escaped onto a terminal.
+pub(super) struct FileWriter<'a> {
+    terminal: bool,
+    data: &'a mut BufWriter<Data>,
+}
+
+impl Write for FileWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.terminal {
+            true => self.data.write_all(visible_file(&String::from_utf8_lossy(bytes)).as_bytes())?,
+            false => self.data.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.data.flush()
+    }
+}
+
+impl Out {
+    pub(super) fn new(format: Option<Format>, quiet: bool) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let format = format.unwrap_or(if terminal { Format::Table } else { Format::Jsonl });
+        let data = match format {
+            Format::Table => Data::Lines(AutoStream::auto(io::stdout())),
+            _ => Data::Documents(io::stdout()),
+        };
+        Self {
+            format,
+            quiet,
+            data: BufWriter::with_capacity(64 * 1_024, data),
+            words: AutoStream::auto(io::stderr()),
+            width: terminal.then(terminal_width).flatten(),
+            list: None,
+        }
+    }
+
+    /// For a verb that tells a story: lines for people, whatever was asked for.
+    pub(super) fn for_people(&mut self) {
+        self.format = Format::Table;
+        self.data = BufWriter::new(Data::Lines(AutoStream::auto(io::stdout())));
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        self.format == Format::Table
+    }
+
+    /// Columns of the terminal, when data goes to one.
+    pub(super) fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// Whether bars are wanted, and can be seen.
+    pub(super) fn may_draw(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Whether data goes to a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// A line for people.
+    pub(super) fn line(&mut self, text: impl std::fmt::Display) -> Outcome {
+        writeln!(self.data, "{}", shown(&text.to_string())).map_err(printing)
+    }
+
+    pub(super) fn lines(&mut self, lines: Vec<String>) -> Outcome {
+        lines.into_iter().try_for_each(|line| self.line(line))
+    }
+
+    /// Bytes as they are.
+    fn bytes(&mut self, bytes: &[u8]) -> Outcome {
+        self.data.write_all(bytes).map_err(printing)
+    }
+
+    /// A file: as it is, unless it goes to a terminal.
+    pub(super) fn file(&mut self, bytes: &[u8]) -> Outcome {
+        self.writer().write_all(bytes).map_err(printing)
+    }
+
+    /// Where a file goes, in whole lines.
+    pub(super) fn writer(&mut self) -> FileWriter<'_> {
+        FileWriter { terminal: self.is_terminal(), data: &mut self.data }
+    }
+
+    /// One document, in both JSON formats on one line.
+    pub(super) fn document(&mut self, value: &impl Serialize) -> Outcome {
+        self.bytes(&json(value)?)?;
+        self.bytes(b"\n")
+    }
+
+    /// Begins a list: in `json` it is one document.
+    pub(super) fn begin_list(&mut self) -> Outcome {
+        if self.format == Format::Json {
+            self.list = Some(List { items: 0, end: b"]\n" });
+            self.bytes(b"[")?;
+        }
+        Ok(())
+    }
+
+    /// Begins an object with what `head` says and, as its last member, a list.
+    pub(super) fn begin_list_in(&mut self, head: &impl Serialize, member: &str) -> Outcome {
+        let head = json(head)?;
+        self.list = Some(List { items: 0, end: b"]}\n" });
+        self.bytes(head.strip_suffix(b"}").unwrap_or(&head))?;
+        self.bytes(format!(",\"{member}\":[").as_bytes())
+    }
+
+    pub(super) fn item(&mut self, value: &impl Serialize) -> Outcome {
+        self.item_bytes(&json(value)?)
+    }
+
+    /// An event as an item.
+    pub(super) fn event(&mut self, event: &Event) -> Outcome {
+        let mut line = Vec::new();
+        if self.format == Format::Cloudevents {
+            wire::cloud_event(event, &mut line);
+        } else {
+            wire::event(event, &mut line);
+        }
+        self.item_bytes(&visible_json(&line))
+    }
+
+    fn item_bytes(&mut self, json: &[u8]) -> Outcome {
+        if let Some(list) = &mut self.list {
+            let before: &[u8] = if list.items == 0 { b"\n" } else { b",\n" };
+            list.items += 1;
+            self.bytes(before)?;
+            return self.bytes(json);
+        }
+        self.bytes(json)?;
+        self.bytes(b"\n")
+    }
+
+    /// Ends what is open and hands it over. A list that an error cut short is still one document.
+    pub(super) fn finish(&mut self) -> Outcome {
+        if let Some(list) = self.list.take() {
+            if list.items > 0 {
+                self.bytes(b"\n")?;
+            }
+            self.bytes(list.end)?;
+        }
+        self.flush()
+    }
+
+    pub(super) fn flush(&mut self) -> Outcome {
+        self.data.flush().map_err(printing)
+    }
+
+    /// Something that people may want to know, unless they said `-q`.
+    pub(super) fn note(&mut self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// Something that people have to know.
+    pub(super) fn say(&mut self, text: impl std::fmt::Display) {
+        // There is nowhere to say that stderr is gone.
+        let _ = self.data.flush();
+        let _ = writeln!(self.words, "{}", shown(&text.to_string()));
+    }
+
+    /// The sentence and the way out.
+    pub(super) fn failure(&mut self, failure: &Failure) {
+        if failure.is_told() {
+            return;
+        }
+        self.say(format!("{} {}", paint(ERROR, "error:"), visible(&failure.to_string())));
+        if let Some(hint) = failure.hint().filter(|_| !self.quiet) {
+            self.say(format!("{} {}", paint(HINT, "hint:"), visible(&hint)));
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    let json = serde_json::to_vec(value);
+    let json = json.map_err(|e| Failure::Io { what: "stdout".into(), source: e.into() })?;
+    Ok(visible_json(&json).into_owned())
+}
+
+fn printing(e: io::Error) -> Failure {
+    match e.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        _ => Failure::Io { what: "stdout".into(), source: e },
+    }
+}
+
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+}
+
+/// What the parser has to say: help on stdout, a refusal on stderr.
+pub(super) fn of_parser(e: &clap::Error) {
+    // It repeats what it was given, between its own colours.
+    let is_hostile = std::env::args_os().any(|arg| arg.to_string_lossy().chars().any(is_hidden));
+    if e.use_stderr() && is_hostile {
+        let text = e.render().to_string();
+        let _ = write!(AutoStream::auto(io::stderr()), "{}", visible_lines(&text));
+    } else {
+        let _ = e.print();
+    }
+}
+
+/// A sentence when there is no [`Out`]: the program has a bug.
+pub(super) fn bug(text: &str) {
+    let _ = writeln!(
+        AutoStream::auto(io::stderr()),
+        "{}",
+        shown(&format!("{} {}", paint(ERROR, "error:"), visible(text)))
+    );
+}

@@ -1,0 +1,137 @@
+//! `retold projections`, and how the verbs find one by its name.
+
+use super::App;
+use super::failure::Outcome;
+use super::style::{BAD, DIM, GOOD, NAME, paint};
+use super::table::{Table, cell, clean};
+use super::view::{count, grouped};
+use retold::error::{Error, Result};
+use retold::event::Catalogue;
+use retold::project::{DynProjection, ProjectionInfo, Retried, builtin};
+use retold::store::Store;
+use retold::wire;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A version of - has no states in the store yet: what is asked of it is folded from the events. So is \
+what a projection lags behind. Answers do not depend on either."
+)]
+pub(super) struct Args {
+    /// Go on with a projection where it is parked, after the fault was mended
+    #[arg(long, value_name = "PROJECTION")]
+    retry: Option<String>,
+    /// Only with this branch, session or key
+    #[arg(long, value_name = "KEY", requires = "retry")]
+    key: Option<String>,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    match &args.retry {
+        Some(name) => retry(name, args.key.as_deref(), app),
+        None => list(app),
+    }
+}
+
+fn retry(name: &str, key: Option<&str>, app: &mut App) -> Outcome {
+    let projection = find(name, app)?;
+    let store = app.changing()?;
+    let known = store.projections()?;
+    let is_parked = known.iter().any(|info| info.name == name && !info.parked.is_empty());
+    // What nobody asked for is not begun by a question about it.
+    let retried = match (is_parked, key) {
+        (true, key) => {
+            let projected = store.project_dyn(projection)?;
+            let retried = key.map_or_else(|| projected.retry(), |key| projected.retry_of(key))?;
+            projected.catch_up()?;
+            retried
+        }
+        (false, Some(key)) => return Err(Error::not_found("parked key", format!("{key} of {name}")).into()),
+        (false, None) => Retried::default(),
+    };
+    store.close()?;
+    let Retried { mended, parked, .. } = retried;
+    if !app.out.is_table() {
+        return app.out.document(&wire::Retried { projection: name, mended, parked });
+    }
+    app.out.line(match (mended as u64, parked as u64) {
+        (0, 0) => format!("{name} is parked nowhere"),
+        (mended, 0) => format!("{}: {} on again", paint(GOOD, name), goes(mended)),
+        (0, parked) => {
+            format!("{}: {} parked as before, see `retold projections`", paint(BAD, name), stays(parked))
+        }
+        (mended, parked) => format!(
+            "{}: {} on again, {} parked as before, see `retold projections`",
+            paint(BAD, name),
+            goes(mended),
+            stays(parked)
+        ),
+    })
+}
+
+fn goes(n: u64) -> String {
+    format!("{} {}", count(n, "key"), if n == 1 { "goes" } else { "go" })
+}
+
+fn stays(n: u64) -> String {
+    format!("{} {}", count(n, "key"), if n == 1 { "is" } else { "are" })
+}
+
+fn list(app: &mut App) -> Outcome {
+    let store = app.reading()?;
+    let infos = store.projections()?;
+    let missing: Vec<ProjectionInfo> = missing(&store, &infos, &app.catalogue()?);
+    let out = &mut app.out;
+    out.begin_list()?;
+    let mut table = out
+        .is_table()
+        .then(|| Table::new(&["NAME", "#VERSION", "BY", "#POSITION", "#LAG", "PARKED"], out.width()));
+    let mut parked: Vec<(String, &retold::project::Parked)> = Vec::new();
+    for info in infos.iter().chain(&missing) {
+        let Some(table) = &mut table else {
+            out.item(&wire::Projection::from(info))?;
+            continue;
+        };
+        let version = info.version.map_or("-".to_owned(), |v| v.to_string());
+        let version = info.next_version.map_or(version.clone(), |next| format!("{version} → {next}"));
+        let lines = table.row(vec![
+            cell(&info.name).style(NAME),
+            cell(version),
+            cell(info.scope.map(by).unwrap_or_default()).style(DIM),
+            cell(grouped(info.position.get())),
+            cell(grouped(info.lag)),
+            match info.parked.len() as u64 {
+                0 => cell(""),
+                n => cell(count(n, "key")).style(BAD),
+            },
+        ]);
+        out.lines(lines)?;
+        parked.extend(info.parked.iter().map(|p| (info.name.clone(), p)));
+    }
+    if let Some(mut table) = table {
+        out.lines(table.lines())?;
+        for (name, parked) in parked {
+            let line = format!("{name} is parked at {} for {}: {}", parked.at, parked.of, parked.reason);
+            out.line(paint(BAD, clean(&line)))?;
+        }
+    }
+    Ok(())
+}
+
+fn by(scope: retold::project::Scope) -> String {
+    format!("{scope:?}").to_lowercase()
+}
+
+/// Those that this program brings and the store has no states of.
+fn missing(store: &Store, infos: &[ProjectionInfo], catalogue: &Catalogue) -> Vec<ProjectionInfo> {
+    let known = |name: &str| infos.iter().any(|info| info.name == name);
+    let lag = store.committed().get();
+    let brought = builtin::all(catalogue);
+    let new = brought.iter().filter(|p| !known(p.name()));
+    new.map(|p| ProjectionInfo::none(p.name(), p.scope(), lag)).collect()
+}
+
+/// The projection with this name that the program brings.
+pub(super) fn find(name: &str, app: &App) -> Result<Box<dyn DynProjection>> {
+    let found = builtin::all(&app.catalogue()?).into_iter().find(|p| p.name() == name);
+    found.ok_or_else(|| Error::not_found("projection", name))
+}

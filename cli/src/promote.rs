@@ -1,0 +1,35 @@
+//! `retold promote`
+
+use super::App;
+use super::failure::Outcome;
+use super::style::{NAME, paint};
+use super::view::count;
+use retold::event::Address;
+use retold::wire::AppendedMany;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  retold promote run-7/retry            main goes on with retry's own events
+
+The parent must not have moved since the fork; otherwise nothing is written and the exit code is 3. The branch \
+itself stays. Promoting again writes nothing. If the branch was the current one of its session, its parent is now.")]
+pub(super) struct Args {
+    /// The branch that did better
+    #[arg(value_name = "SESSION/BRANCH")]
+    address: String,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let address: Address = args.address.parse()?;
+    let store = app.changing()?;
+    let receipt = store.promote(&address)?;
+    store.close()?;
+    let Some(placed) = receipt.parts().first() else { return Ok(()) };
+    if !app.out.is_table() {
+        return app.out.document(&AppendedMany::new(placed, &receipt));
+    }
+    let events = count(placed.last.get() + 1 - placed.first.get(), "event");
+    let place = paint(NAME, format!("{}@{}", placed.place, placed.last));
+    let known = if receipt.duplicate() { ", as it was before" } else { "" };
+    app.out.line(format!("{events} of {} promoted: {place}{known}", address.place()))
+}

@@ -1,0 +1,93 @@
+//! `retold read`
+
+use super::App;
+use super::current::Shown;
+use super::failure::{Failure, Outcome};
+use super::progress::Progress;
+use super::select::Select;
+use super::view::{Events, View, of_branch};
+use retold::error::Error;
+use retold::store::Query;
+use retold::wire::Exit;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold read run-7                     everything on its current branch: main, unless another was adopted
+  retold read run-7/retry@20            a fork, its inherited events first, up to event 20
+  retold read run-7 --reverse --limit 5
+  retold read run-7 --type 'tool.**' --since 2026-02-03T00:00:00Z
+  retold read --all --from-position 1000 -o jsonl")]
+pub(super) struct Args {
+    /// The branch; with a sequence, up to that event
+    #[arg(value_name = "SESSION[/BRANCH][@SEQ]", required_unless_present = "all", conflicts_with = "all")]
+    address: Option<String>,
+    /// Every session, in the order of recording
+    #[arg(long)]
+    all: bool,
+    /// The first sequence
+    #[arg(long, value_name = "N", conflicts_with = "all")]
+    from: Option<u64>,
+    /// The last sequence
+    #[arg(long, value_name = "N", conflicts_with = "all")]
+    to: Option<u64>,
+    /// The first position, with --all
+    #[arg(long, value_name = "N", requires = "all")]
+    from_position: Option<u64>,
+    /// At most so many events
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// The latest first
+    #[arg(long)]
+    reverse: bool,
+    /// As it was appended, whatever newer shapes there are
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    select: Select,
+}
+
+pub(super) fn run(args: Args, app: &mut App) -> Outcome {
+    let shown = args.address.as_deref().map(str::parse::<Shown>).transpose()?;
+    let filter = args.select.filter(app)?;
+    let store = app.reading()?;
+    let address = shown.map(|shown| shown.resolve(&store, &mut app.out)).transpose()?;
+    let mut query = match &address {
+        Some(address) => Query::branch(address)?,
+        None => Query::all(),
+    };
+    query = query.from(args.from.or(args.from_position).unwrap_or(1)).filter(filter);
+    if let Some(to) = args.to {
+        query = query.to(to);
+    }
+    if let Some(limit) = args.limit {
+        query = query.limit(limit);
+    }
+    if args.reverse {
+        query = query.reverse();
+    }
+    if args.raw {
+        query = query.raw();
+    }
+    let view = match &address {
+        Some(address) => of_branch(&store, address)?,
+        None => View::All,
+    };
+    let mut progress = Progress::beside(&app.out, "events", None);
+    let mut events = Events::new(&mut app.out, view)?;
+    let mut stuck = false;
+    for event in store.events(query)? {
+        match event {
+            Ok(event) => events.event(&event)?,
+            // Told in its place; what comes after it can be read.
+            Err(e @ Error::Upcast { .. }) => {
+                events.flush()?;
+                events.out().failure(&e.into());
+                stuck = true;
+            }
+            Err(e) => return Err(e.into()),
+        }
+        progress.add(1);
+    }
+    events.flush()?;
+    if stuck { Err(Failure::Told(Exit::Invalid)) } else { Ok(()) }
+}

@@ -1,0 +1,95 @@
+//! Flags that choose events, alike for every verb that reads.
+
+use super::App;
+use super::failure::Failure;
+use retold::event::{Catalogue, Filter, Invalid, Pattern, Timestamp};
+
+/// Which events.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which events")]
+pub(super) struct Select {
+    /// Of a type that matches, for example `tool.**`; several widen
+    #[arg(long = "type", value_name = "GLOB")]
+    kinds: Vec<String>,
+    /// Of this source
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Of this actor
+    #[arg(long, value_name = "ACTOR")]
+    actor: Option<String>,
+    /// Of this correlation
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
+    /// Of at least this priority
+    #[arg(long, value_name = "0-255")]
+    priority: Option<u8>,
+    /// With this metadata; several narrow
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    meta: Vec<(String, String)>,
+    /// That occurred at this time or later, or so long ago: 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "TIME|SPAN")]
+    since: Option<String>,
+    /// That occurred before this time, or longer ago than this
+    #[arg(long, value_name = "TIME|SPAN")]
+    until: Option<String>,
+}
+
+impl Select {
+    pub(super) fn filter(&self, app: &App) -> Result<Filter, Failure> {
+        let mut filter = Filter::new();
+        if !self.kinds.is_empty() {
+            let catalogue = app.catalogue()?;
+            for kind in &self.kinds {
+                filter = filter.pattern_in(pattern(kind, &catalogue)?, &catalogue);
+            }
+        }
+        if let Some(source) = &self.source {
+            filter = filter.source(source);
+        }
+        if let Some(actor) = &self.actor {
+            filter = filter.actor(actor);
+        }
+        if let Some(correlation) = &self.correlation {
+            filter = filter.correlation(correlation);
+        }
+        if let Some(priority) = self.priority {
+            filter = filter.priority_at_least(priority);
+        }
+        for (key, value) in &self.meta {
+            filter = filter.meta(key, value);
+        }
+        if let Some(since) = &self.since {
+            filter = filter.since(past("since", since)?);
+        }
+        if let Some(until) = &self.until {
+            filter = filter.until(past("until", until)?);
+        }
+        Ok(filter)
+    }
+}
+
+/// A glob, or a known type in another spelling: `CoderStarted`.
+fn pattern(glob: &str, catalogue: &Catalogue) -> Result<Pattern, Invalid> {
+    Pattern::new(glob).or_else(|e| match catalogue.find(glob) {
+        Some(known) => Pattern::new(known.name()),
+        None => Err(e),
+    })
+}
+
+/// A time, or how long ago, refused under the name of its flag.
+pub(super) fn past(flag: &'static str, text: &str) -> Result<Timestamp, Invalid> {
+    super::span::since(text).map_err(|e| Invalid::new(flag, format!("`{text}` is {e}")))
+}
+
+/// A time, refused under the name of its flag.
+pub(super) fn time(flag: &'static str, text: &str) -> Result<Timestamp, Invalid> {
+    text.parse::<Timestamp>().map_err(|e| Invalid::new(flag, e.reason))
+}
+
+/// `KEY=VALUE`
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("not KEY=VALUE".to_owned()),
+    }
+}

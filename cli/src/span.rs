@@ -1,0 +1,163 @@
+//! Spans of time, shares and amounts, for people.
+
+use std::time::Duration;
+
+use unicode_width::UnicodeWidthStr;
+
+use super::style::{BAD, DIM, GOOD, NAME, NOTICE, PLAIN};
+use super::view::grouped;
+use retold::event::{Phase, Timestamp};
+
+const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+
+/// Microseconds in its two largest units.
+pub(super) fn span(us: u64) -> String {
+    let seconds = us / 1_000_000;
+    if seconds == 0 {
+        return if us < 1_000 { format!("{us}µs") } else { format!("{}ms", us / 1_000) };
+    }
+    if us < 10_000_000 {
+        return format!("{:.1}s", us as f64 / 1e6);
+    }
+    let first = UNITS.iter().position(|(_, size)| seconds >= *size).unwrap_or_default();
+    let mut rest = seconds;
+    let mut out = String::new();
+    for (name, size) in UNITS.iter().skip(first).take(2) {
+        if rest >= *size {
+            out.push_str(&format!("{}{name}", rest / size));
+        }
+        rest %= size;
+    }
+    out
+}
+
+/// How long ago it was.
+pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
+    span(u64::try_from(now.micros().saturating_sub(time.micros())).unwrap_or_default())
+}
+
+/// A time, or how long ago: `90s`, `15m`, `1h`, `7d`.
+pub(super) fn since(text: &str) -> Result<Timestamp, String> {
+    let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
+    let (number, unit) = text.split_at(split);
+    let size = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
+    match (number.parse::<u32>(), size) {
+        (Ok(number), Some(size)) => {
+            let past = Duration::from_secs(u64::from(number) * size).as_micros() as i64;
+            Ok(Timestamp::from_micros(Timestamp::now().micros() - past))
+        }
+        _ => text
+            .parse()
+            .map_err(|_| "neither a time such as 2026-02-03T04:05:06Z nor 90s, 15m, 1h, 7d".into()),
+    }
+}
+
+/// A share as a bar of so many columns.
+pub(super) fn bar(share: f64, columns: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
+    let (full, part) = (eighths / 8, EIGHTHS.get(eighths % 8).copied().unwrap_or_default());
+    let used = full + usize::from(!part.is_empty());
+    format!("{}{part}{}", "█".repeat(full), "░".repeat(columns.saturating_sub(used)))
+}
+
+/// Counts as a line of little columns, the highest of them full.
+pub(super) fn sparks<'a>(counts: impl Iterator<Item = &'a u64> + Clone) -> String {
+    const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = counts.clone().copied().max().unwrap_or_default();
+    let step = |n: u64| match n {
+        0 => ' ',
+        n => STEPS.get(((n * 8).div_ceil(most.max(1)) as usize).saturating_sub(1)).copied().unwrap_or('█'),
+    };
+    counts.map(|n| step(*n)).collect()
+}
+
+/// A number with as many digits as say something.
+pub(super) fn amount(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e15 {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", grouped(value.abs() as u64));
+    }
+    match value.abs() {
+        small if small < 0.01 => format!("{value:.3e}"),
+        large if large >= 1e15 => format!("{value:.3e}"),
+        // Hundredths of thousands are no figure for people.
+        large if large >= 1_000.0 => amount(value.round()),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// Pieces side by side, on as many lines as the terminal needs.
+pub(super) fn wrapped(pieces: &[impl AsRef<str>], width: Option<usize>) -> String {
+    let wide = |text: &str| anstream::adapter::strip_str(text).to_string().width();
+    let (mut text, mut used) = (String::new(), 0);
+    for piece in pieces.iter().map(AsRef::as_ref) {
+        let more = wide(piece);
+        if used > 0 && width.is_some_and(|width| used + 2 + more > width) {
+            text.push('\n');
+            used = 0;
+        } else if used > 0 {
+            text.push_str("  ");
+            used += 2;
+        }
+        text.push_str(piece);
+        used += more;
+    }
+    text
+}
+
+/// The colour of a phase.
+pub(super) fn of_phase(phase: Phase) -> anstyle::Style {
+    match phase {
+        Phase::Running => NAME,
+        Phase::Completed => GOOD,
+        Phase::Failed => BAD,
+        Phase::Paused | Phase::Waiting => NOTICE,
+        Phase::Stopped | Phase::Cancelled | Phase::Deleted => DIM,
+        _ => PLAIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_said_in_two_units() {
+        for (us, text) in [
+            (12, "12µs"),
+            (45_600, "45ms"),
+            (1_500_000, "1.5s"),
+            (59_000_000, "59s"),
+            (3_600_000_000, "1h"),
+            (3_661_000_000, "1h1m"),
+            (90_061_000_000, "1d1h"),
+        ] {
+            assert_eq!(span(us), text);
+        }
+    }
+
+    #[test]
+    fn bars_and_columns_are_as_wide_as_asked() {
+        assert_eq!(bar(0.5, 4), "██░░");
+        assert_eq!(bar(0.3, 4), "█▎░░");
+        assert_eq!(bar(7.0, 3), "███");
+        assert_eq!(sparks([0, 1, 4, 8].iter()), " ▁▄█");
+        assert_eq!(sparks([].iter()), "");
+    }
+
+    #[test]
+    fn a_time_or_a_span_is_taken_and_nothing_else() {
+        assert!(since("1h").unwrap() < since("15m").unwrap());
+        assert!(since("2026-02-03T04:05:06Z").is_ok());
+        for bad in ["", "h", "1", "1y", "-1h", "soon", "1µ"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn amounts_have_the_digits_that_matter() {
+        let texts = [12_345.0, 0.5, 0.000_4, -3.0].map(amount);
+        assert_eq!(texts, ["12,345", "0.50", "4.000e-4", "-3"]);
+    }
+}

@@ -1,0 +1,274 @@
+//! `retold tail`: what is recorded, then what comes. Another process can write only while this one has let go of the
+//! file, so between two looks the store is closed, and the file is watched from outside.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::App;
+use super::failure::{Failure, Outcome};
+use super::open::waited;
+use super::select::Select;
+use super::style::{DIM, paint};
+use super::view::{Events, View, of_branch};
+use retold::error::Error;
+use retold::event::{Address, BranchName, Filter, SessionId};
+use retold::follow::{Cursor, Follow, Followed};
+use retold::store::{Builder, Store};
+use retold::wire::Exit;
+
+/// Between two looks at the file.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A file that changed a moment before it was read may change once more without a later time.
+const RACY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold tail run-7                     all branches of run-7, from the first event on
+  retold tail run-7/retry --from end    one branch, only what comes
+  retold tail --all --type '*.errored'
+  retold tail run-7 --no-follow -o jsonl
+
+A session that does not exist yet is waited for. Other processes can append meanwhile.")]
+pub(super) struct Args {
+    /// A session with all its branches, or one branch; without it, everything
+    #[arg(value_name = "SESSION[/BRANCH]", conflicts_with = "all")]
+    place: Option<String>,
+    /// Every session
+    #[arg(long)]
+    all: bool,
+    /// Where to begin: a number is a sequence of a branch, else a position [default: start]
+    #[arg(long, value_name = "start|end|N", value_parser = from, conflicts_with = "cursor")]
+    from: Option<From>,
+    /// Go on where an earlier tail of the same ended
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+    /// End after so many events
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End when everything that is recorded was printed
+    #[arg(long)]
+    no_follow: bool,
+    /// As it was appended, whatever newer shapes there are
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    select: Select,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Start,
+    End,
+    Number(u64),
+}
+
+fn from(text: &str) -> Result<From, String> {
+    match text {
+        "start" => Ok(From::Start),
+        "end" => Ok(From::End),
+        n => n.parse().map(From::Number).map_err(|_| "none of `start`, `end` and a number".to_owned()),
+    }
+}
+
+enum Scope {
+    Branch(Address),
+    Session(SessionId),
+    All,
+}
+
+impl Scope {
+    fn parse(place: Option<&str>) -> Result<Self, Failure> {
+        Ok(match place {
+            None => Self::All,
+            Some(text) if text.contains(['/', '@']) => Self::Branch(text.parse()?),
+            Some(text) => Self::Session(SessionId::new(text)?),
+        })
+    }
+
+    fn follow(&self) -> Result<Follow, Error> {
+        match self {
+            Self::Branch(address) => Follow::branch(address),
+            Self::Session(session) => Follow::session(session.clone()),
+            Self::All => Ok(Follow::all()),
+        }
+    }
+
+    fn view(&self, store: &Store) -> Result<View, Error> {
+        match self {
+            Self::Branch(address) => match of_branch(store, address) {
+                Err(Error::NotFound { .. }) if *address.branch() == BranchName::main() => Ok(View::Branch),
+                found => found,
+            },
+            Self::Session(_) | Self::All => Ok(View::All),
+        }
+    }
+
+    /// What is not followed has to be there.
+    fn check(&self, store: &Store) -> Result<(), Error> {
+        match self {
+            Self::Branch(address) => store.head(address).map(|_| ()),
+            Self::Session(session) => store.branches(session).map(|_| ()),
+            Self::All => Ok(()),
+        }
+    }
+}
+
+pub(super) fn run(args: Args, app: &mut App) -> Outcome {
+    let scope = Scope::parse(args.place.as_deref())?;
+    let _ = scope.follow()?;
+    let cursor = args.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let filter = args.select.filter(app)?;
+    let stamp = Stamp::of(&app.store);
+    let store = app.reading()?;
+    if args.no_follow {
+        scope.check(&store)?;
+    }
+    let (path, how, view) = (app.store.clone(), app.builder()?.read_only(), scope.view(&store)?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Io { what: "the runtime".into(), source: e })?;
+    let events = Events::new(&mut app.out, view)?;
+    let mut tail = Tail {
+        scope,
+        filter,
+        raw: args.raw,
+        from: args.from,
+        cursor,
+        left: args.count.unwrap_or(u64::MAX),
+        stuck: false,
+        events,
+    };
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = tail.run((&path, &how), store, stamp, !args.no_follow) => done,
+            _ = tokio::signal::ctrl_c() => Ok(()),
+        }
+    });
+    tail.events.flush()?;
+    if let Some(cursor) = tail.cursor {
+        tail.events.out().note(paint(DIM, format!("to go on from here: --cursor {cursor}")));
+    }
+    if tail.stuck { done.and(Err(Failure::Told(Exit::Invalid))) } else { done }
+}
+
+struct Tail<'a> {
+    scope: Scope,
+    filter: Filter,
+    raw: bool,
+    from: Option<From>,
+    cursor: Option<Cursor>,
+    left: u64,
+    /// Some event could not be made new.
+    stuck: bool,
+    events: Events<'a>,
+}
+
+impl Tail<'_> {
+    async fn run(
+        &mut self,
+        (path, how): (&Path, &Builder),
+        store: Store,
+        stamp: Option<Stamp>,
+        follow: bool,
+    ) -> Outcome {
+        let (mut store, mut stamp) = (store, stamp);
+        loop {
+            self.look(&store).await?;
+            self.events.flush()?;
+            drop(store);
+            if self.left == 0 || !follow {
+                return Ok(());
+            }
+            while stamp.as_ref().is_some_and(|s| !s.is_racy()) && stamp == Stamp::of(path) {
+                tokio::time::sleep(PAUSE).await;
+            }
+            tokio::time::sleep(PAUSE / 4).await;
+            (store, stamp) = self.open(path, how).await?;
+        }
+    }
+
+    /// Opens the store again, however long another process has it.
+    async fn open(&mut self, path: &Path, how: &Builder) -> Result<(Store, Option<Stamp>), Failure> {
+        let (mut told, begun) = (false, Instant::now());
+        loop {
+            let stamp = Stamp::of(path);
+            match waited(how.clone(), path, Duration::ZERO) {
+                Err(Error::Locked { .. }) => {}
+                opened => return Ok((opened?, stamp)),
+            }
+            tokio::time::sleep(PAUSE / 4).await;
+            if !told && begun.elapsed() > RACY {
+                told = true;
+                let text = format!("{} is in use; its events are printed when it is let go", path.display());
+                self.events.out().note(paint(DIM, text));
+            }
+        }
+    }
+
+    /// Prints what is recorded since the last look.
+    async fn look(&mut self, store: &Store) -> Outcome {
+        let mut follow = self.scope.follow()?.filter(self.filter.clone());
+        follow = match (self.cursor, self.from, &self.scope) {
+            (Some(cursor), _, _) => follow.cursor(cursor),
+            (None, None | Some(From::Start), _) => follow.from_start(),
+            (None, Some(From::End), _) => follow.from_end(),
+            (None, Some(From::Number(n)), Scope::Branch(_)) => follow.after(n.saturating_sub(1)),
+            (None, Some(From::Number(n)), _) => follow.after_position(n.saturating_sub(1)),
+        };
+        if self.raw {
+            follow = follow.raw();
+        }
+        let mut following = store.follow(follow)?;
+        while self.left > 0 {
+            match following.next().await {
+                Some(Ok(Followed::Event { event, cursor })) => {
+                    self.events.event(&event)?;
+                    self.cursor = Some(cursor);
+                    self.left -= 1;
+                }
+                Some(Ok(Followed::CaughtUp { cursor })) => {
+                    self.cursor = Some(cursor);
+                    return Ok(());
+                }
+                // What a later release has to say beside events is nothing that is printed here.
+                Some(Ok(_)) => {}
+                // Told in its place; the subscription goes on after it.
+                Some(Err(e @ Error::Upcast { .. })) => {
+                    self.events.flush()?;
+                    self.events.out().failure(&e.into());
+                    self.stuck = true;
+                }
+                Some(Err(e)) => return Err(e.into()),
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a file looked from outside, and when.
+#[derive(Debug)]
+pub(super) struct Stamp {
+    bytes: u64,
+    modified: SystemTime,
+    taken: SystemTime,
+}
+
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Self) -> bool {
+        (self.bytes, self.modified) == (other.bytes, other.modified)
+    }
+}
+
+impl Stamp {
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let meta = std::fs::metadata(path).ok()?;
+        Some(Self { bytes: meta.len(), modified: meta.modified().ok()?, taken: SystemTime::now() })
+    }
+
+    /// It had changed so lately that a change after it may not show.
+    fn is_racy(&self) -> bool {
+        self.taken.duration_since(self.modified).map_or(true, |age| age < RACY)
+    }
+}

@@ -1,0 +1,256 @@
+//! `retold timers`
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::append::payload;
+use super::failure::{Failure, Outcome};
+use super::open::waited;
+use super::select::time;
+use super::span::span;
+use super::style::{BAD, DIM, NAME, paint};
+use super::table::{Table, cell, clean};
+use super::tail::Stamp;
+use super::view::{count, short};
+use super::{App, seconds};
+use retold::bus::{Fired, Timer, When};
+use retold::error::Error;
+use retold::event::{Address, EventId, NewEvent, Timestamp};
+use retold::limits::MAX_LISTING;
+use retold::store::Store;
+use retold::wire;
+
+/// Between two looks at a file that others may write.
+const PAUSE: Duration = Duration::from_millis(200);
+
+#[derive(Debug, clap::Args)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Record an event later, once: after a while, or at a time
+    Add(Add),
+    /// List the timers that have not fired, the next one first
+    Ls(Ls),
+    /// Take a timer away before it fires
+    Cancel(Cancel),
+    /// Fire timers as they come due, until Ctrl-C
+    Run(Run),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("when").required(true).args(["after", "at"]))]
+#[command(after_help = "Examples:
+  retold timers add run-7 run.timed_out --after 10m
+  retold timers add run-7 report.due --at 2027-01-01T08:00:00+01:00 --data '{\"for\": \"december\"}'
+
+A timer fires while a program runs the timers of this store: one with a bus, or `retold timers run`. What came due \
+while none did fires when one begins to.")]
+struct Add {
+    /// The branch to which the event goes
+    #[arg(value_name = "SESSION[/BRANCH]")]
+    address: String,
+    /// The event's type
+    #[arg(value_name = "TYPE")]
+    kind: String,
+    /// After so long: 90s, 10m, 1h 30m
+    #[arg(long, value_name = "SPAN", value_parser = seconds)]
+    after: Option<Duration>,
+    /// When the clock has come to this time
+    #[arg(long, value_name = "RFC3339")]
+    at: Option<String>,
+    /// The payload: JSON, or @FILE, or @- for standard input [default: null]
+    #[arg(short, long, value_name = "JSON|@FILE|@-", allow_hyphen_values = true)]
+    data: Option<String>,
+    /// The event's id, to be able to run this again; the timer has the same
+    #[arg(long, value_name = "UUID")]
+    id: Option<String>,
+    /// The component that writes it
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// The person, agent or service that acted
+    #[arg(long, value_name = "ACTOR")]
+    actor: Option<String>,
+    /// What ties it to other events
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Ls {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = MAX_LISTING)]
+    limit: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct Cancel {
+    /// The timer's id, as `retold timers ls` shows it
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Other processes can write to the store meanwhile: it is open only while timers fire."
+)]
+struct Run {
+    /// Fire what is due now, and end
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) fn run(args: Args, app: &mut App) -> Outcome {
+    match args.verb {
+        Verb::Add(args) => add(args, app),
+        Verb::Ls(args) => ls(&args, app),
+        Verb::Cancel(args) => cancel(&args, app),
+        Verb::Run(args) => fire(&args, app),
+    }
+}
+
+fn add(args: Add, app: &mut App) -> Outcome {
+    let address: Address = args.address.parse()?;
+    let when = match (args.after, &args.at) {
+        (Some(delay), _) => When::After(delay),
+        (None, Some(at)) => When::At(time("at", at)?),
+        (None, None) => return Err(Failure::Usage("say when: --after SPAN or --at RFC3339".into())),
+    };
+    let mut event = NewEvent::new(args.kind);
+    if let Some(data) = args.data {
+        event = event.json_text(payload(data)?);
+    }
+    if let Some(id) = args.id {
+        event = event.with_id(id.parse()?);
+    }
+    let text = Option::unwrap_or_default;
+    event = event.source(text(args.source)).actor(text(args.actor)).correlation(text(args.correlation));
+    event.check()?;
+    let store = app.writing()?;
+    let timer = store.emit_later(address, event, when)?;
+    store.close()?;
+    if app.out.is_table() {
+        let due = paint(DIM, format!("due {}, id {}", short(timer.due), timer.id));
+        return app.out.line(format!("{}  {due}", paint(NAME, clean(&timer.place.to_string()))));
+    }
+    app.out.document(&wire::Timer::from(&timer))
+}
+
+fn ls(args: &Ls, app: &mut App) -> Outcome {
+    let timers = app.reading()?.timers(args.limit)?;
+    let out = &mut app.out;
+    let names = ["ID", "DUE", "IN", "BRANCH", "TYPE", "DATA"];
+    let mut table =
+        out.is_table().then(|| Table::new(&names, out.width()).whole("ID").spare(&["DUE", "DATA", "BRANCH"]));
+    out.begin_list()?;
+    let now = Timestamp::now();
+    for timer in &timers {
+        match &mut table {
+            None => out.item(&wire::Timer::from(timer))?,
+            Some(table) => {
+                let lines = table.row(vec![
+                    cell(timer.id),
+                    cell(short(timer.due)).style(DIM),
+                    state(timer, now),
+                    cell(&timer.place).style(NAME),
+                    cell(timer.event.kind()),
+                    cell(timer.refused.clone().unwrap_or_else(|| data(timer))).style(DIM),
+                ]);
+                out.lines(lines)?;
+            }
+        }
+    }
+    if let Some(mut table) = table {
+        if timers.is_empty() {
+            out.note("no timer is waiting");
+        }
+        out.lines(table.lines())?;
+    }
+    Ok(())
+}
+
+fn state(timer: &Timer, now: Timestamp) -> super::table::Cell {
+    let left = timer.due.micros().saturating_sub(now.micros());
+    match left {
+        _ if timer.refused.is_some() => cell("refused").style(BAD),
+        ..=0 => cell("due"),
+        left => cell(span(left.unsigned_abs())),
+    }
+}
+
+fn data(timer: &Timer) -> String {
+    let payload = timer.event.payload();
+    String::from_utf8_lossy(payload.get(..512).unwrap_or(payload)).into_owned()
+}
+
+fn cancel(args: &Cancel, app: &mut App) -> Outcome {
+    let id: EventId = args.id.parse()?;
+    let store = app.changing()?;
+    store.cancel_timer(id)?;
+    store.close()?;
+    if !app.out.is_table() {
+        return app.out.document(&json!({ "id": id.to_string(), "done": "cancelled" }));
+    }
+    app.out.line(format!("timer {}: cancelled", paint(NAME, id)))
+}
+
+fn fire(args: &Run, app: &mut App) -> Outcome {
+    if args.once {
+        let store = app.changing()?;
+        let fired = store.fire_timers()?;
+        store.close()?;
+        return tell(app, fired);
+    }
+    let mut told = false;
+    loop {
+        let store = match waited(app.builder()?.open_only(), &app.store, app.wait) {
+            Err(Error::Locked { .. }) => {
+                if !std::mem::replace(&mut told, true) {
+                    let text =
+                        format!("{} is in use; its timers fire when it is let go", app.store.display());
+                    app.out.note(paint(DIM, text));
+                }
+                continue;
+            }
+            opened => opened?,
+        };
+        told = false;
+        let fired = one_look(&store)?;
+        drop(store);
+        if fired.recorded + fired.refused > 0 {
+            tell(app, fired)?;
+            app.out.flush()?;
+        }
+        // Until the next one is due, or somebody has written: perhaps a nearer one.
+        let (stamp, begun) = (Stamp::of(&app.store), Instant::now());
+        while begun.elapsed() < fired.wait {
+            sleep(PAUSE.min(fired.wait.saturating_sub(begun.elapsed())));
+            if stamp != Stamp::of(&app.store) {
+                break;
+            }
+        }
+    }
+}
+
+fn one_look(store: &Store) -> Result<Fired, Failure> {
+    let fired = store.fire_timers()?;
+    store.close()?;
+    Ok(fired)
+}
+
+fn tell(app: &mut App, fired: Fired) -> Outcome {
+    if !app.out.is_table() {
+        return app.out.document(&wire::Fired::from(fired));
+    }
+    let refused = match fired.refused {
+        0 => String::new(),
+        n => paint(BAD, format!(", {} refused: `retold timers ls` says why", count(n, "event"))),
+    };
+    app.out.line(format!("{} recorded{refused}", count(fired.recorded, "event")))
+}

@@ -1,0 +1,122 @@
+//! Events as people see them: one row each.
+
+use super::failure::Outcome;
+use super::output::Out;
+use super::style::{DIM, NOTICE, of_kind};
+use super::table::{Cell, Table, cell};
+use retold::event::{Address, Event, Timestamp};
+
+/// Characters of a payload that a row looks at: no screen is wider, and a payload may have megabytes.
+const SUMMARY: usize = 4_096;
+
+/// Which columns tell events apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// One branch without ancestors: the sequence says it all.
+    Branch,
+    /// A branch that inherits: also the branch that recorded it.
+    Fork,
+    /// Several branches, in global order.
+    All,
+}
+
+/// Prints events in whatever format was asked for.
+pub(super) struct Events<'a> {
+    out: &'a mut Out,
+    table: Option<Table>,
+    view: View,
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(out: &'a mut Out, view: View) -> Result<Self, super::failure::Failure> {
+        let names: &[&'static str] = match view {
+            View::Branch => &["#SEQ", "TIME", "TYPE", "DATA"],
+            View::Fork => &["#SEQ", "BRANCH", "TIME", "TYPE", "DATA"],
+            View::All => &["#POSITION", "EVENT", "TIME", "TYPE", "DATA"],
+        };
+        let table = out.is_table().then(|| Table::new(names, out.width()).spare(&["TIME"]));
+        out.begin_list()?;
+        Ok(Self { out, table, view })
+    }
+
+    pub(super) fn event(&mut self, event: &Event) -> Outcome {
+        let Some(table) = &mut self.table else {
+            return self.out.event(event);
+        };
+        let mut cells = match self.view {
+            View::Branch => vec![cell(event.sequence())],
+            View::Fork => vec![cell(event.sequence()), cell(event.branch())],
+            View::All => vec![cell(event.position()), cell(event.address())],
+        };
+        let kind = cell(event.kind()).style(of_kind(event.kind()));
+        cells.extend([cell(short(event.occurred())).style(DIM), kind, summary(event)]);
+        let lines = table.row(cells);
+        self.out.lines(lines)
+    }
+
+    /// Shows what was held back to find the columns' widths.
+    pub(super) fn flush(&mut self) -> Outcome {
+        if let Some(table) = &mut self.table {
+            let lines = table.lines();
+            self.out.lines(lines)?;
+        }
+        self.out.flush()
+    }
+
+    pub(super) fn out(&mut self) -> &mut Out {
+        self.out
+    }
+}
+
+/// A time to the second.
+pub(super) fn short(time: Timestamp) -> String {
+    let text = time.to_string();
+    match text.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => text,
+    }
+}
+
+/// The payload on one line.
+pub(super) fn summary(event: &Event) -> Cell {
+    if !event.is_json() {
+        return cell(format!("{} bytes of {}", event.payload().len(), event.content_type())).style(NOTICE);
+    }
+    match event.payload().get(..SUMMARY) {
+        Some(head) => cell(format!("{}…", String::from_utf8_lossy(head))),
+        None if event.payload() == b"null" => cell(""),
+        None => cell(String::from_utf8_lossy(event.payload())),
+    }
+}
+
+/// A count with its noun.
+pub(super) fn count(n: u64, noun: &str) -> String {
+    let plural = match noun.strip_suffix("ch") {
+        _ if n == 1 => noun.to_owned(),
+        Some(_) => format!("{noun}es"),
+        None => format!("{noun}s"),
+    };
+    format!("{} {plural}", grouped(n))
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Whether reading this address goes through ancestors.
+pub(super) fn of_branch(
+    store: &retold::store::Store,
+    address: &Address,
+) -> Result<View, retold::error::Error> {
+    let lines = store.ancestry(Address::from(address.place().clone()))?;
+    Ok(if lines.len() > 1 { View::Fork } else { View::Branch })
+}

@@ -1,0 +1,138 @@
+//! Sessions at a glance through the real program: `ls`, `describe` and `stats`.
+
+use crate::shell::{Shell, json};
+
+/// A run that is at work with a fork, one that failed, and one of which no event says where it is.
+fn shell() -> Shell {
+    let shell = Shell::new();
+    let append = |place: &str, kind: &str, second: u8, data: &str| {
+        let time = format!("2026-02-03T04:05:{second:02}Z");
+        shell.ok(&["append", place, kind, "--data", data, "--time", &time]);
+    };
+    append("work", "run.started", 0, r#"{"run_id": "r", "goal": "fix the build"}"#);
+    append("work", "task.started", 1, r#"{"task_id": "t"}"#);
+    append("work", "run.progress", 10, r#"{"run_id": "r", "progress": 40, "stage": "tests"}"#);
+    append(
+        "work",
+        "coder.api_call",
+        11,
+        r#"{"provider": "acme", "model": "m", "input_tokens": 900, "output_tokens": 100}"#,
+    );
+    append("work", "task.completed", 12, r#"{"task_id": "t"}"#);
+    append("work", "task.blocked", 13, r#"{"task_id": "t"}"#);
+    shell.ok(&["fork", "work@2", "retry"]);
+    append("work/retry", "coder.api_call", 20, r#"{"provider": "acme", "model": "m", "input_tokens": 50}"#);
+    append("lost", "run.started", 0, "{}");
+    append("lost", "run.failed", 5, r#"{"error": "the disk is full"}"#);
+    append("mute", "note.taken", 0, "{}");
+    shell
+}
+
+fn names(listed: &str) -> Vec<String> {
+    json(listed).as_array().unwrap().iter().map(|s| s["session"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn sessions_are_listed_by_what_they_do() {
+    let shell = shell();
+    let ls = |args: &[&str]| shell.ok(&[&["ls", "-o", "json"], args].concat());
+    assert_eq!(names(&ls(&[])), ["mute", "lost", "work"]);
+    assert_eq!(names(&ls(&["--status", "running"])), ["work"]);
+    assert_eq!(names(&ls(&["--status", "failed", "--status", "none", "--sort", "name"])), ["lost", "mute"]);
+    assert_eq!(names(&ls(&["--sort", "tokens", "--limit", "1"])), ["work"]);
+    assert_eq!(names(&ls(&["--sort", "events"]))[0], "work");
+    assert_eq!(names(&ls(&["--sort", "age"])), ["work", "lost", "mute"]);
+    assert_eq!(names(&ls(&["--sort", "age", "--reverse"])), ["mute", "lost", "work"]);
+    assert_eq!(names(&ls(&["--since", "1h"])).len(), 3);
+    assert!(names(&ls(&["--since", "2999-01-01T00:00:00Z"])).is_empty());
+    let work = &json(&ls(&["--status", "running"]))[0];
+    // Both branches were paid for; where it is and how far is what main says.
+    assert_eq!((&work["tokens"], &work["progress"]), (&1_050.0.into(), &0.4.into()));
+    let lost = &json(&ls(&["--status", "failed"]))[0];
+    assert_eq!((&lost["why"], &lost["errors"]), (&"the disk is full".into(), &1.0.into()));
+}
+
+#[test]
+fn people_see_a_session_on_one_screen() {
+    let shell = shell();
+    let screen = shell.ok(&["describe", "work", "-o", "table"]);
+    for part in [
+        "work/main@6",
+        "running",
+        "40%",
+        "tests",
+        "run r",
+        "overdue",
+        "m 900",
+        "by all branches together: 1,050 tokens",
+        "it had ended as completed, and was not begun again",
+        "└─ retry",
+        "task.blocked",
+    ] {
+        assert!(screen.contains(part), "{part} is not in\n{screen}");
+    }
+    let list = shell.ok(&["ls", "-o", "table"]);
+    for part in ["work", "running", "███▎░░░░ 40%", "1,050", "the disk is full"] {
+        assert!(list.contains(part), "{part} is not in\n{list}");
+    }
+}
+
+#[test]
+fn a_session_is_described_as_it_was_after_an_event() {
+    let shell = shell();
+    let then = json(&shell.ok(&["describe", "work@2", "-o", "json"]));
+    assert_eq!(then["lifecycle"]["entities"]["task"]["t"]["phase"], "running");
+    assert_eq!((&then["lifecycle"]["odd"], &then["sequence"]), (&0.into(), &2.into()));
+    assert_eq!(then["last_events"].as_array().unwrap().len(), 2);
+    let now = json(&shell.ok(&["describe", "work", "-o", "json", "--events", "1"]));
+    assert_eq!(now["lifecycle"]["anomalies"][0]["at"], "work/main@6");
+    assert_eq!(now["resource"]["measures"]["input_tokens"]["sum"], 900.0);
+    assert_eq!(now["session_resource"]["models"]["m"]["input_tokens"]["sum"], 950.0);
+    assert_eq!(now["last_events"][0]["type"], "task.blocked");
+    assert_eq!(now["branches"].as_array().unwrap().len(), 2);
+    assert_eq!((&now["stats"]["events"], &now["stats"]["places"]["retry"]), (&7.into(), &1.into()));
+}
+
+#[test]
+fn the_store_and_each_session_are_counted() {
+    let shell = shell();
+    let all = json(&shell.ok(&["stats", "-o", "json"]));
+    assert_eq!((&all["sessions"], &all["events"]), (&3.into(), &10.into()));
+    assert_eq!((&all["types"]["run.started"], &all["places"]["work"]), (&2.into(), &7.into()));
+    assert_eq!((&all["largest"][0]["session"], &all["events_per_minute"]), (&"work".into(), &0.0.into()));
+    let one = json(&shell.ok(&["stats", "lost", "-o", "json"]));
+    assert_eq!((&one["events"], &one["per_minute"]), (&2.into(), &24.0.into()));
+    let table = shell.ok(&["stats", "-o", "table"]);
+    for part in ["coder.api_call", "LARGEST SESSIONS", "a minute"] {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+}
+
+#[test]
+fn types_of_ones_own_take_part() {
+    let shell = Shell::new();
+    let types = "[[type]]\nname = \"parcel.sent\"\n[type.role]\nphase = \"waiting\"\n";
+    std::fs::write(shell.path("types.toml"), types).unwrap();
+    shell.ok(&["append", "p", "parcel.sent"]);
+    let status =
+        |args: &[&str]| json(&shell.ok(&[&["ls", "-o", "json"], args].concat()))[0]["status"].clone();
+    assert_eq!(status(&[]), serde_json::Value::Null);
+    assert_eq!(status(&["--types", "types.toml"]), "waiting");
+}
+
+#[test]
+fn what_ls_cannot_do_is_said_in_words() {
+    let shell = shell();
+    for (args, said) in [
+        (&["ls", "--status", "asleep"][..], "no phase; there are created, running"),
+        (&["ls", "--since", "yesterday"], "neither a time such as"),
+        (&["describe", "nobody"], "there is no session nobody"),
+        (&["describe", "work@99"], "the branch ends at 6"),
+        (&["stats", "nobody"], "there is no session nobody"),
+    ] {
+        let run = shell.run(args);
+        assert!(run.exit != 0 && run.err.contains(said), "{args:?}: {}", run.err);
+    }
+    let none = shell.run(&["ls", "--status", "paused", "-o", "table"]);
+    assert_eq!((none.exit, none.err.trim()), (0, "none of 3 sessions is like that"));
+}

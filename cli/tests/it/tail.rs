@@ -1,0 +1,126 @@
+//! `retold tail` and `retold demo` through the real program.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::shell::{Said, Shell, json};
+
+/// A process that is ended with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn tail(shell: &Shell, args: &[&str]) -> (Running, impl Iterator<Item = u64> + use<>) {
+    let mut command = shell.command(&[&["tail"], args].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (Running(child), lines.map(|l| json(&l.unwrap())["position"].as_u64().unwrap()))
+}
+
+#[test]
+fn tail_and_append_share_a_file() {
+    let shell = Shell::with_a_session();
+    let (_running, mut positions) = tail(&shell, &["--all"]);
+    for n in 1..=4 {
+        assert_eq!(positions.next(), Some(n));
+    }
+    for n in 5..=24 {
+        shell.ok(&["append", if n % 2 == 0 { "s" } else { "t" }, "a.b", "--wait", "20"]);
+    }
+    assert_eq!(positions.by_ref().take(20).collect::<Vec<_>>(), (5..=24).collect::<Vec<_>>());
+    shell.ok(&["append", "s", "a.b", "--wait", "20"]);
+    assert_eq!(positions.next(), Some(25));
+}
+
+#[test]
+fn tail_ends_at_its_count_and_goes_on_from_its_cursor() {
+    let shell = Shell::with_a_session();
+    let said = shell.run(&["tail", "s/b", "--count", "2"]);
+    assert_eq!((said.exit, said.out.lines().count()), (0, 2));
+    let cursor = said.err.trim().rsplit(' ').next().unwrap();
+    let rest = shell.ok(&["tail", "s/b", "--no-follow", "-q", "--cursor", cursor]);
+    assert_eq!(json(rest.trim())["type"], "step.failed");
+    let told = shell.fails(7, &["tail", "s", "--no-follow", "--cursor", cursor]);
+    assert!(told.contains("this cursor cannot be used here"), "{told}");
+    assert!(shell.fails(7, &["tail", "--cursor", "x"]).contains("not a cursor"));
+}
+
+#[test]
+fn tail_begins_where_it_is_told() {
+    let shell = Shell::with_a_session();
+    let count = |args: &[&str]| shell.ok(&[&["tail", "--no-follow", "-q"], args].concat()).lines().count();
+    assert_eq!(count(&["s"]), 4);
+    assert_eq!(count(&["s/main"]), 3);
+    assert_eq!(count(&["s/b", "--from", "3"]), 1);
+    assert_eq!(count(&["s", "--from", "end"]), 0);
+    assert_eq!(count(&["--from", "4"]), 1);
+    assert_eq!(count(&["--all", "--type", "*.failed"]), 1);
+}
+
+#[test]
+fn a_session_that_is_not_there_yet_is_waited_for() {
+    let shell = Shell::with_a_session();
+    let (_running, mut positions) = tail(&shell, &["later/main", "--count", "1"]);
+    std::thread::sleep(Duration::from_millis(300));
+    shell.ok(&["append", "later", "a.b", "--wait", "20"]);
+    assert_eq!(positions.next(), Some(5));
+    assert_eq!(positions.next(), None);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_tail_properly() {
+    let shell = Shell::with_a_session();
+    let mut command = shell.command(&["tail", "-o", "json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    for _ in 0..4 {
+        out.read_line(&mut text).unwrap();
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    while out.read_line(&mut text).unwrap() > 0 {}
+    assert!(child.wait().unwrap().success());
+    assert_eq!(json(&text).as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn the_demo_tells_its_story_and_leaves_a_store_to_try() {
+    let shell = Shell::new();
+    for _ in 0..2 {
+        let story = shell.ok(&["demo"]);
+        assert!(!story.contains('\u{1b}'));
+        for told in ["8 events acknowledged before the kill", "nothing is lost", "verify: clean", "Try next:"]
+        {
+            assert!(story.contains(told), "{told}: {story}");
+        }
+        let commands: Vec<&str> = story.lines().skip_while(|l| *l != "Try next:").skip(1).collect();
+        assert_eq!(commands.len(), 3);
+        for command in commands {
+            let mut shelled = Command::new("sh");
+            shelled.args(["-c", command]).current_dir(shell.path(""));
+            let said = Said::of(shelled.output().unwrap());
+            assert_eq!((said.exit, said.err.as_str()), (0, ""), "{command}");
+            assert!(!said.out.is_empty());
+        }
+    }
+    assert!(!shell.store().exists());
+}
+
+#[test]
+fn the_demo_never_touches_a_store_that_holds_more() {
+    let shell = Shell::with_a_session();
+    let told = shell.fails(3, &["demo", "--store", "retold.redb"]);
+    assert!(told.contains("holds more than a demo"), "{told}");
+    assert_eq!(shell.head("s"), 3);
+    shell.ok(&["demo"]);
+    shell.ok(&["append", "fix-login", "message.user", "--store", "retold-demo.redb"]);
+    shell.fails(3, &["demo"]);
+}
