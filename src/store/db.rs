@@ -14,7 +14,7 @@ use redb::{
 
 use super::lookup::{self, Rows};
 use super::process::Process;
-use super::trouble::{Trouble, guarded};
+use super::trouble::{Trouble, guarded, guarded_drop};
 use crate::error::{Error, Result};
 
 /// The open file. It is released when the last reader lets go of it.
@@ -72,6 +72,15 @@ impl Db {
         self.broken.load(Ordering::Acquire)
     }
 
+    /// Drops what a transaction holds, unless one met damage: then that is left alone.
+    fn let_go<T>(&self, held: Option<T>) -> Result<()> {
+        if self.is_broken() {
+            mem::forget(held);
+            return Ok(());
+        }
+        self.noted(guarded_drop(held))
+    }
+
     fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
         if let Err(Error::Corrupt { .. }) = &outcome {
             self.broken.store(true, Ordering::Release);
@@ -95,11 +104,7 @@ impl Drop for Db {
             }
             return;
         }
-        let closed = guarded(move || {
-            drop(db);
-            Ok(())
-        });
-        if let Err(error) = closed {
+        if let Err(error) = guarded_drop(db) {
             tracing::warn!(%error, "the file could not be closed properly");
         }
     }
@@ -133,16 +138,7 @@ impl WriteTxn<'_> {
 
 impl Drop for WriteTxn<'_> {
     fn drop(&mut self) {
-        let Some(txn) = self.txn.take() else { return };
-        if self.db.is_broken() {
-            mem::forget(txn);
-            return;
-        }
-        let ended = self.db.noted(guarded(move || {
-            drop(txn);
-            Ok(())
-        }));
-        if let Err(error) = ended {
+        if let Err(error) = self.db.let_go(self.txn.take()) {
             tracing::warn!(%error, "a transaction could not be undone");
         }
     }
@@ -259,16 +255,7 @@ impl<'a, K: Key + 'static, V: Value + 'static> Inserting<'a, K, V> {
 
 impl<K: Key + 'static, V: Value + 'static> Drop for WriteTable<'_, K, V> {
     fn drop(&mut self) {
-        let Some(table) = self.table.take() else { return };
-        if self.db.is_broken() {
-            mem::forget(table);
-            return;
-        }
-        let closed = self.db.noted(guarded(move || {
-            drop(table);
-            Ok(())
-        }));
-        if let Err(error) = closed {
+        if let Err(error) = self.db.let_go(self.table.take()) {
             tracing::warn!(%error, "a table could not be closed");
         }
     }

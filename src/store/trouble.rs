@@ -38,6 +38,14 @@ pub(super) fn translate(e: redb::Error) -> Error {
     }
 }
 
+/// Lets go of something of redb's, which asserts as it is dropped what a damaged file can break.
+pub(super) fn guarded_drop<T>(value: T) -> Result<()> {
+    guarded(move || {
+        drop(value);
+        Ok(())
+    })
+}
+
 /// redb asserts what a damaged file can break. A caller is told, not unwound.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
