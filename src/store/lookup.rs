@@ -71,9 +71,7 @@ where
     Ok(Rows { range, table: table.name().to_owned(), from, to, ended: false })
 }
 
-/// Two rows on either side of the place where a key would lie that has none. A damaged key still lies where the right
-/// one belongs, and a search that it leads astray ends beside it: so whoever has to be certain that there is no such
-/// row looks whether these come in order, which is done here, and whether they are what they say.
+/// Two rows on either side of the place where a key would lie that has none: see [`around`].
 pub(super) fn neighbours<'t, 'k, K, V, T, R>(table: &'t T, key: R) -> Result<Vec<Row<'t, K, V>>>
 where
     K: Key + 'static,
@@ -81,10 +79,36 @@ where
     T: ReadableTable<K, V> + TableHandle,
     R: Borrow<K::SelfType<'k>> + Copy + 'k,
 {
-    let before: (Bound<R>, Bound<R>) = (Bound::Unbounded, Bound::Excluded(key));
-    let after: (Bound<R>, Bound<R>) = (Bound::Excluded(key), Bound::Unbounded);
-    let (before, after) = (rows(table, before)?, rows(table, after)?);
-    before.rev().take(2).chain(after.take(2)).collect()
+    around(table, (Bound::Included(key), Bound::Included(key)), 2)
+}
+
+/// Some rows on either side of a range. A damaged key still lies where the right one belongs, and a search that it leads
+/// astray ends beside it: so whoever has to be certain that a row is not there looks whether these come in order, which
+/// is done here, and whether they are what they say. Beside an end that is open there is nothing.
+pub(super) fn around<'t, 'k, K, V, T, R>(
+    table: &'t T,
+    (from, to): (Bound<R>, Bound<R>),
+    rows_each: usize,
+) -> Result<Vec<Row<'t, K, V>>>
+where
+    K: Key + 'static,
+    V: Value + 'static,
+    T: ReadableTable<K, V> + TableHandle,
+    R: Borrow<K::SelfType<'k>> + Copy + 'k,
+{
+    let before = beside(from).map(|end| rows(table, (Bound::Unbounded, end))).transpose()?;
+    let after = beside(to).map(|end| rows(table, (end, Bound::Unbounded))).transpose()?;
+    let before = before.into_iter().flat_map(|rows| rows.rev().take(rows_each));
+    before.chain(after.into_iter().flat_map(|rows| rows.take(rows_each))).collect()
+}
+
+/// The bound of what lies on the other side of a bound.
+fn beside<R>(bound: Bound<R>) -> Option<Bound<R>> {
+    match bound {
+        Bound::Included(key) => Some(Bound::Excluded(key)),
+        Bound::Excluded(key) => Some(Bound::Included(key)),
+        Bound::Unbounded => None,
+    }
 }
 
 /// Ends after an error.

@@ -242,7 +242,10 @@ impl MarksView {
             found.push(Mark { key, value });
         }
         if shelf.is_needed() {
-            outside(&table, shelf, (from, to))?;
+            // A row whose key is damaged may lie beside the range that it belongs to: then its seal is wrong.
+            for (key, value) in lookup::around::<_, _, _, &[u8]>(&table, (from, to), 1)? {
+                open_mark(shelf, key.value(), value.value())?;
+            }
         }
         Ok(found)
     }
@@ -275,31 +278,6 @@ impl MarksView {
         }
         Ok(())
     }
-}
-
-/// A row whose key is damaged may lie beside the range that it belongs to: then its seal is wrong.
-fn outside(
-    table: &redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
-    shelf: Shelf,
-    (from, to): (Bound<&[u8]>, Bound<&[u8]>),
-) -> Result<()> {
-    let before = match from {
-        Bound::Included(key) => Bound::Excluded(key),
-        Bound::Excluded(key) => Bound::Included(key),
-        Bound::Unbounded => return Ok(()),
-    };
-    let before = lookup::rows::<_, _, _, &[u8]>(table, (Bound::Unbounded, before))?.next_back();
-    let after = match to {
-        Bound::Included(key) => Bound::Excluded(key),
-        Bound::Excluded(key) => Bound::Included(key),
-        Bound::Unbounded => Bound::Excluded(&[u8::MAX; 1][..]),
-    };
-    let after = lookup::rows::<_, _, _, &[u8]>(table, (after, Bound::Unbounded))?.next();
-    for row in [before, after].into_iter().flatten() {
-        let (key, value) = row?;
-        open_mark(shelf, key.value(), value.value())?;
-    }
-    Ok(())
 }
 
 fn open_mark(shelf: Shelf, key: &[u8], row: &[u8]) -> Result<Vec<u8>> {
