@@ -13,7 +13,7 @@ use super::tail::Tail;
 use super::trouble::corrupt;
 use crate::codec::{Frame, Meta, decode_record};
 use crate::error::{Error, Result};
-use crate::event::{Event, Position, Sequence, Timestamp};
+use crate::event::{Event, EventId, Position, Sequence, Timestamp};
 
 /// What opening makes of the journal.
 pub(super) struct Journal {
@@ -21,6 +21,13 @@ pub(super) struct Journal {
     pub(super) next_branch: u64,
     /// Why the frames from here on are not in it.
     pub(super) broken: Option<Error>,
+}
+
+/// No settled event has a larger id; `None` when there is no settled event. Only a store that is written asks: it reads
+/// a chunk.
+pub(super) fn largest_id(txn: &ReadTransaction, branches: &Branches) -> Result<Option<EventId>> {
+    let nothing = Tail::default();
+    ids::largest(txn, |number| Ok(branches.by_number(number, &nothing, txn)?.place.clone()))
 }
 
 /// Takes the frames of all commits that are not settled, holding each against what the tables and the frames before
@@ -31,9 +38,7 @@ pub(super) fn load_journal(
     frames: Vec<(u64, Bytes)>,
     branches: &Branches,
 ) -> Result<Journal> {
-    let nothing = Tail::default();
-    let max_id = ids::largest(txn, |number| Ok(branches.by_number(number, &nothing, txn)?.place.clone()))?;
-    let tail = Tail::new(meta.settled, max_id, meta.counts);
+    let tail = Tail::new(meta.settled, meta.counts);
     let mut loading = Loading { txn, branches, tail, next_branch: meta.next_branch, heads: HashMap::new() };
     let broken = frames.into_iter().find_map(|(commit, frame)| loading.take(commit, &frame).err());
     Ok(Journal { tail: loading.tail, next_branch: loading.next_branch, broken })

@@ -17,7 +17,7 @@ use super::builder::{Mode, Options};
 use super::commit::Core;
 use super::create::{create_file, remove_left};
 use super::db::Db;
-use super::journal::load_journal;
+use super::journal::{largest_id, load_journal};
 use super::layout::{Storage, initialise, lay_out, read_header};
 use super::lookup;
 use super::mend::mended;
@@ -61,7 +61,8 @@ pub(super) fn open(medium: Medium, mut options: Options) -> Result<Store> {
         };
         let path = options.path.clone().filter(|_| !options.read_only);
         let store = load(&storage, name, options)?;
-        // Of somebody who was slower to make the same store, and was killed.
+        // Left by somebody who was slower to make the same store, or who made it and was killed before the second name
+        // was gone. No creation may ever follow, so each opening looks.
         path.iter().for_each(|path| remove_left(path));
         Ok(store)
     })?;
@@ -255,6 +256,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
     let source = JournalFile { file: storage.journal.clone(), region, secret };
     let recovered = Ring::recover(&source, meta.journal, dirty && !bare)?;
     let frames = if bare { frames(&txn)? } else { recovered.frames };
+    let max_settled_id = if options.read_only { None } else { largest_id(&txn, &branches)? };
     let journal = load_journal(&txn, &meta, frames, &branches)?;
     drop(txn);
     if let Some(error) = journal.broken.or(recovered.hole.map(Hole::error)) {
@@ -271,7 +273,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         name,
         options,
         db: RwLock::new(Some(Arc::new(db))),
-        tail: RwLock::new(journal.tail),
+        tail: RwLock::new(journal.tail.with_max_settled_id(max_settled_id)),
         branches,
         view: SharedView::default(),
         recent: Recent::default(),

@@ -30,8 +30,13 @@ pub(super) struct Slice {
 }
 
 impl Tail {
-    pub(super) fn new(settled: u64, max_settled_id: Option<EventId>, settled_counts: Counts) -> Self {
-        Self { growing: Layer::new(settled), max_settled_id, settled_counts, ..Self::default() }
+    pub(super) fn new(settled: u64, settled_counts: Counts) -> Self {
+        Self { growing: Layer::new(settled), settled_counts, ..Self::default() }
+    }
+
+    /// The same, told that no settled event has a larger id.
+    pub(super) fn with_max_settled_id(self, max_settled_id: Option<EventId>) -> Self {
+        Self { max_settled_id, ..self }
     }
 
     pub(super) fn settled_counts(&self) -> Counts {
@@ -155,7 +160,8 @@ impl Tail {
         max_settled_id: Option<EventId>,
         settled_counts: Counts,
     ) -> Self {
-        let next = Self { settles: self.settles + 1, ..Self::new(settled, max_settled_id, settled_counts) };
+        let next = Self::new(settled, settled_counts).with_max_settled_id(max_settled_id);
+        let next = Self { settles: self.settles + 1, ..next };
         std::mem::replace(self, next)
     }
 }
