@@ -6,14 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::append::{Batch, Receipt};
+use super::batch::Batch;
 use super::hook::CommitHook;
-use super::marks::Marks;
 use super::process::Process;
 use super::read::Reader;
+use super::receipt::Receipt;
 use super::shared::Shared;
+use super::sidecar::Marks;
 use super::verbs::Store;
-use super::writer::{Done, Work};
+use super::work::{Done, Work};
 use crate::error::{Error, Result};
 use crate::event::{Position, StoreId};
 

@@ -2,10 +2,10 @@
 
 use std::ops::Deref;
 
-use super::append::Durability;
 use super::db::{Db, WriteTxn};
+use super::durability::Durability;
 use super::shared::Shared;
-use super::trouble::Trouble;
+use super::trouble::MapRedb;
 use super::view::SharedView;
 use crate::error::{Error, Result};
 
@@ -47,7 +47,7 @@ impl Shared {
             Durability::Relaxed => redb::Durability::None,
         };
         let txn = db.begin_write(|txn| {
-            txn.set_durability(durability).told()?;
+            txn.set_durability(durability).map_redb()?;
             txn.set_two_phase_commit(self.options.two_phase);
             txn.set_quick_repair(fast_recovery);
             Ok(())

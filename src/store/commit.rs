@@ -9,21 +9,24 @@ use std::time::{Duration, Instant};
 use redb::ReadTransaction;
 use tracing::{debug, error};
 
-use super::append::{Durability, Facts, Known, Plan, Planned};
 use super::branch::Branch;
+use super::chunks::settled_event;
 use super::db::Db;
+use super::decide::{Facts, Known, Plan, Planned};
+use super::durability::Durability;
 use super::ids::{Beside, find_id, knows};
 use super::layer::Layer;
-use super::marks::Marks;
-use super::read::{settled_event, settled_head};
+use super::marks::write_marks;
 use super::ring::Ring;
-use super::settle::{Item, settle_into};
+use super::settle::{ToFlush, settle_into};
 use super::settler::Order;
 use super::shared::Shared;
+use super::sidecar::Marks;
 use super::sync::{read, write};
 use super::tail::Tail;
 use super::trouble::{corrupt, guarded};
-use super::writer::{Done, Job, Work, answer_all};
+use super::view::settled_head;
+use super::work::{Done, Job, Work, answer_all};
 use crate::codec::{Counts, FrameBuilder};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Place, Position, Sequence, Timestamp};
@@ -365,13 +368,13 @@ impl Shared {
         guarded(|| {
             let txn = self.begin_tables(db, Durability::Durable, true)?;
             let tail = read(&self.tail);
-            let old = tail.growing().events().iter().map(|e| Item { branch: e.branch, event: &e.event });
-            let items: Vec<Item<'_>> =
-                old.chain(new.iter().map(|(branch, event)| Item { branch: *branch, event })).collect();
+            let old = tail.growing().events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event });
+            let items: Vec<ToFlush<'_>> =
+                old.chain(new.iter().map(|(branch, event)| ToFlush { branch: *branch, event })).collect();
             let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
             let counts = counted(tail.counts(), plan, new);
-            settle_into(&txn, self, &items, &births, plan.next_branch(), counts, journal)?;
-            marks.iter().try_for_each(|m| m.write(&txn))?;
+            settle_into(&txn, &items, &births, self.meta(&items, plan.next_branch(), counts, journal))?;
+            marks.iter().try_for_each(|m| write_marks(&txn, m))?;
             Ok(txn)
         })
         .map_err(Failed::from)
@@ -389,7 +392,7 @@ impl Shared {
         guarded(|| {
             let durability = if durable { Durability::Durable } else { Durability::Relaxed };
             let txn = self.begin_tables(db, durability, durable && self.options.fast_recovery)?;
-            marks.iter().try_for_each(|m| m.write(&txn))?;
+            marks.iter().try_for_each(|m| write_marks(&txn, m))?;
             Ok(txn)
         })
         .map_err(Failed::from)

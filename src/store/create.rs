@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use tracing::info;
 
-use super::builder::{Mode, Options};
 use super::db::Db;
-use super::layout::{initialise, lay_out};
-use super::open::{file_backend, not_a_store, open_tables, storage_of};
+use super::initialise::initialise;
+use super::layout::lay_out;
+use super::options::{Mode, Options};
+use super::refusal::not_a_store;
+use super::storage::{file_backend, open_tables, storage_of};
 use crate::error::{Error, Result};
 use crate::event::StoreId;
 use crate::limits::JOURNAL_BYTES;

@@ -1,8 +1,9 @@
 //! The current branch of a session: the one that a person who names only the session means. A sidecar record that
 //! import and `adopt` set; an append never moves it.
 
-use super::marks::{Marks, MarksView, Rows, Shelf};
+use super::marks::MarksView;
 use super::read::Reader;
+use super::sidecar::{Marks, Rows, Shelf};
 use super::trouble::guarded;
 use super::verbs::Store;
 use crate::error::{Error, Result};

@@ -12,9 +12,10 @@ use redb::{
     TableDefinition, Value, WriteTransaction,
 };
 
-use super::lookup::{self, Rows};
+use super::lookup;
+use super::lookup::RangeRows;
 use super::process::Process;
-use super::trouble::{Trouble, guarded, guarded_drop};
+use super::trouble::{MapRedb, guarded, guarded_drop};
 use crate::error::{Error, Result};
 
 /// The open file. It is released when the last reader lets go of it.
@@ -42,7 +43,7 @@ impl Db {
     pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
         self.process.check()?;
         let db = self.db.as_ref().ok_or(Error::Closed { after: None })?;
-        guarded(|| db.begin_read().told())
+        guarded(|| db.begin_read().map_redb())
     }
 
     /// `how` sets what the transaction is to be.
@@ -55,7 +56,7 @@ impl Db {
             return Err(Error::Closed { after: Some("an earlier transaction met damage".into()) });
         }
         let db = self.db.as_ref().ok_or(Error::Closed { after: None })?;
-        let txn = guarded(|| db.begin_write().told())?;
+        let txn = guarded(|| db.begin_write().map_redb())?;
         let mut begun = WriteTxn { txn: Some(txn), db: self };
         if let Some(txn) = &mut begun.txn {
             self.noted(guarded(|| how(txn)))?;
@@ -122,7 +123,7 @@ impl WriteTxn<'_> {
         table: TableDefinition<'_, K, V>,
     ) -> Result<WriteTable<'_, K, V>> {
         let txn = self.txn.as_ref().ok_or(Error::Closed { after: None })?;
-        let table = self.db.noted(guarded(|| txn.open_table(table).told()))?;
+        let table = self.db.noted(guarded(|| txn.open_table(table).map_redb()))?;
         Ok(WriteTable { table: Some(table), db: self.db })
     }
 
@@ -132,7 +133,7 @@ impl WriteTxn<'_> {
             mem::forget(txn);
             return Err(Error::corrupt("the store", "a transaction met damage"));
         }
-        self.db.noted(guarded(|| txn.commit().told()))
+        self.db.noted(guarded(|| txn.commit().map_redb()))
     }
 }
 
@@ -157,7 +158,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
     }
 
     pub(super) fn insert<'k, 'v>(&mut self, key: K::SelfType<'k>, value: V::SelfType<'v>) -> Result<()> {
-        self.with(|table| table.insert(key, value).told().map(drop))
+        self.with(|table| table.insert(key, value).map_redb().map(drop))
     }
 
     /// The same for a row that whoever looks for it has to find: what lies around its place is in order. Beside a damaged
@@ -172,12 +173,12 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
     {
         self.with(|table| {
             lookup::neighbours(&*table, key)?;
-            table.insert(key, value).told().map(drop)
+            table.insert(key, value).map_redb().map(drop)
         })
     }
 
     pub(super) fn remove<'k>(&mut self, key: K::SelfType<'k>) -> Result<()> {
-        self.with(|table| table.remove(key).told().map(drop))
+        self.with(|table| table.remove(key).map_redb().map(drop))
     }
 
     /// The last row of a range, as `read` takes it.
@@ -187,7 +188,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         read: impl FnOnce(K::SelfType<'_>, V::SelfType<'_>) -> T,
     ) -> Result<Option<T>> {
         self.with(|table| {
-            let mut rows: Rows<'_, K, V> = lookup::rows(&*table, range)?;
+            let mut rows: RangeRows<'_, K, V> = lookup::rows(&*table, range)?;
             let row = rows.next_back().transpose()?;
             Ok(row.map(|(key, value)| read(key.value(), value.value())))
         })
@@ -230,7 +231,7 @@ struct Inserting<'a, K: Key + 'static, V: Value + 'static>(Option<CursorMut<'a, 
 
 impl<'a, K: Key + 'static, V: Value + 'static> Inserting<'a, K, V> {
     fn at(table: &'a mut Table<'_, K, V>, key: K::SelfType<'_>) -> Result<Self> {
-        guarded(|| table.lower_bound_mut(Bound::Included(key)).told()).map(|cursor| Self(Some(cursor)))
+        guarded(|| table.lower_bound_mut(Bound::Included(key)).map_redb()).map(|cursor| Self(Some(cursor)))
     }
 
     /// `false` for a row that does not lie here.
@@ -239,7 +240,7 @@ impl<'a, K: Key + 'static, V: Value + 'static> Inserting<'a, K, V> {
         let inserted = guarded(|| match cursor.insert_before(key, value) {
             Ok(()) => Ok(true),
             Err(CursorError::UnorderedKey) => Ok(false),
-            Err(e) => Err(e).told(),
+            Err(e) => Err(e).map_redb(),
         });
         match &inserted {
             Ok(_) => self.0 = Some(cursor),
@@ -249,7 +250,7 @@ impl<'a, K: Key + 'static, V: Value + 'static> Inserting<'a, K, V> {
     }
 
     fn close(self) -> Result<()> {
-        self.0.map_or(Ok(()), |cursor| guarded(|| cursor.close().told()))
+        self.0.map_or(Ok(()), |cursor| guarded(|| cursor.close().map_redb()))
     }
 }
 

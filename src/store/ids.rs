@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use redb::ReadTransaction;
 
+use super::chunks::settled_event;
 use super::lookup;
-use super::read::settled_event;
 use super::tables::IDS;
 use super::trouble::corrupt;
 use crate::error::Result;

@@ -1,9 +1,9 @@
 //! What a store is, in figures.
 
 use super::lookup;
+use super::old::count;
 use super::tables::EVENTS;
 use super::trouble::guarded;
-use super::upgrade::count;
 use super::verbs::Store;
 use crate::codec::FORMAT;
 use crate::error::Result;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::ReadTransaction;
 
-use super::branch::{Branch, Branches};
-use super::ids;
-use super::read::settled_head;
+use super::branch::Branch;
+use super::branches::Branches;
 use super::tail::Tail;
 use super::trouble::corrupt;
+use super::view::settled_head;
 use crate::codec::{Frame, Meta, decode_record};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Position, Sequence, Timestamp};
+use crate::store::ids;
 
 /// What opening makes of the journal.
 pub(super) struct Journal {

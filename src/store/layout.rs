@@ -6,15 +6,10 @@ use std::sync::Arc;
 use redb::StorageBackend;
 
 use super::backend::Shifted;
-use super::db::Db;
+use super::problem::Problem;
 use super::ring::Region;
-use super::settle::create_tables;
-use super::tables::{META, META_KEY};
-use super::upgrade::Upgraded;
-use super::verify::Problem;
-use crate::codec::{Counts, FORMAT, FileHeader, HEADER_BYTES, JournalMark, Meta};
-use crate::error::Result;
-use crate::event::{StoreId, Timestamp};
+use crate::codec::{FileHeader, HEADER_BYTES};
+use crate::event::StoreId;
 use crate::limits::{FILE_HEADER_BYTES, MAX_JOURNAL_BYTES};
 
 /// redb's flag that a file was not closed stands behind its magic bytes.
@@ -26,8 +21,6 @@ pub(super) struct Storage {
     pub(super) tables: Arc<dyn StorageBackend>,
     pub(super) journal: Arc<dyn StorageBackend>,
     pub(super) header: FileHeader,
-    /// What became of an older file.
-    pub(super) upgraded: Option<Upgraded>,
     /// What is wrong with the header.
     pub(super) damage: Vec<Problem>,
 }
@@ -82,24 +75,4 @@ fn draw_secret() -> [u8; 16] {
         half.copy_from_slice(StoreId::new().bytes().last_chunk::<8>().unwrap_or(&[0; 8]));
     }
     secret
-}
-
-/// The tables of a new store.
-pub(super) fn initialise(db: &Db) -> Result<()> {
-    let txn = db.begin_write(|txn| {
-        txn.set_quick_repair(true);
-        Ok(())
-    })?;
-    create_tables(&txn)?;
-    let meta = Meta {
-        format: FORMAT,
-        store: *StoreId::new().bytes(),
-        created: Timestamp::now().micros(),
-        settled: 0,
-        next_branch: 1,
-        journal: JournalMark { at: 0, next: 1, chain: 0 },
-        counts: Counts::default(),
-    };
-    txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
-    txn.commit()
 }

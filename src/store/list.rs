@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::branch::{Branch, belongs};
+use super::branch::Branch;
+use super::lazy::Lazy;
+use super::lines::belongs;
 use super::lookup;
-use super::read::{Lazy, Reader, settled_head};
+use super::read::Reader;
 use super::tables::BRANCHES;
+use super::view::settled_head;
 use crate::error::Result;
 use crate::event::{BranchName, Place, Sequence, SessionId, Timestamp};
 

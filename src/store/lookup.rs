@@ -10,7 +10,7 @@ use redb::{
     TableDefinition, TableError, TableHandle, Value,
 };
 
-use super::trouble::{Trouble, corrupt, guarded};
+use super::trouble::{MapRedb, corrupt, guarded};
 use crate::error::Result;
 
 /// Key and value, as redb hands them out.
@@ -20,7 +20,7 @@ pub(super) fn open<K: Key + 'static, V: Value + 'static>(
     txn: &ReadTransaction,
     table: TableDefinition<'_, K, V>,
 ) -> Result<ReadOnlyTable<K, V>> {
-    guarded(|| txn.open_table(table).told())
+    guarded(|| txn.open_table(table).map_redb())
 }
 
 /// The same for a table that is made with its first row.
@@ -31,13 +31,13 @@ pub(super) fn open_if_made<K: Key + 'static, V: Value + 'static>(
     guarded(|| match txn.open_table(table) {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(e) => Err(e).told(),
+        Err(e) => Err(e).map_redb(),
     })
 }
 
 /// How many rows a table counts.
 pub(super) fn len(table: &impl ReadableTableMetadata) -> Result<u64> {
-    guarded(|| table.len().told())
+    guarded(|| table.len().map_redb())
 }
 
 pub(super) fn get<'t, 'k, K: Key + 'static, V: Value + 'static>(
@@ -45,7 +45,7 @@ pub(super) fn get<'t, 'k, K: Key + 'static, V: Value + 'static>(
     key: impl Borrow<K::SelfType<'k>>,
 ) -> Result<Option<AccessGuard<'t, V>>> {
     guarded(|| {
-        let row = table.get(key).told()?;
+        let row = table.get(key).map_redb()?;
         if let Some(row) = &row {
             // A damaged length is found out here, and not where nobody guards.
             let _ = row.value();
@@ -58,7 +58,7 @@ pub(super) fn get<'t, 'k, K: Key + 'static, V: Value + 'static>(
 pub(super) fn rows<'t, 'k, K, V, T, R>(
     table: &'t T,
     range: impl RangeBounds<R> + 'k,
-) -> Result<Rows<'t, K, V>>
+) -> Result<RangeRows<'t, K, V>>
 where
     K: Key + 'static,
     V: Value + 'static,
@@ -67,8 +67,8 @@ where
 {
     let bytes = |key: &R| K::as_bytes(key.borrow()).as_ref().to_vec();
     let (from, to) = (range.start_bound().map(bytes), range.end_bound().map(bytes));
-    let range = guarded(|| table.range(range).told())?;
-    Ok(Rows { range, table: table.name().to_owned(), from, to, ended: false })
+    let range = guarded(|| table.range(range).map_redb())?;
+    Ok(RangeRows { range, table: table.name().to_owned(), from, to, ended: false })
 }
 
 /// Two rows on either side of the place where a key would lie that has none: see [`around`].
@@ -112,7 +112,7 @@ fn beside<R>(bound: Bound<R>) -> Option<Bound<R>> {
 }
 
 /// Ends after an error.
-pub(super) struct Rows<'t, K: Key + 'static, V: Value + 'static> {
+pub(super) struct RangeRows<'t, K: Key + 'static, V: Value + 'static> {
     range: Range<'t, K, V>,
     table: String,
     /// What is left of the range, as bytes of keys: it shrinks with each row, so a row out of order is outside of it.
@@ -121,7 +121,7 @@ pub(super) struct Rows<'t, K: Key + 'static, V: Value + 'static> {
     ended: bool,
 }
 
-impl<'t, K: Key + 'static, V: Value + 'static> Rows<'t, K, V> {
+impl<'t, K: Key + 'static, V: Value + 'static> RangeRows<'t, K, V> {
     fn step(&mut self, back: bool) -> Option<Result<Row<'t, K, V>>> {
         if self.ended {
             return None;
@@ -129,7 +129,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> Rows<'t, K, V> {
         let found = guarded(|| {
             let row = if back { self.range.next_back() } else { self.range.next() };
             let Some(row) = row else { return Ok(None) };
-            let (key, value) = row.told()?;
+            let (key, value) = row.map_redb()?;
             let _ = value.value();
             let bytes = K::as_bytes(&key.value()).as_ref().to_vec();
             if !self.is_inside(&bytes) {
@@ -160,7 +160,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> Rows<'t, K, V> {
     }
 }
 
-impl<'t, K: Key + 'static, V: Value + 'static> Iterator for Rows<'t, K, V> {
+impl<'t, K: Key + 'static, V: Value + 'static> Iterator for RangeRows<'t, K, V> {
     type Item = Result<Row<'t, K, V>>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -168,7 +168,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> Iterator for Rows<'t, K, V> {
     }
 }
 
-impl<K: Key + 'static, V: Value + 'static> DoubleEndedIterator for Rows<'_, K, V> {
+impl<K: Key + 'static, V: Value + 'static> DoubleEndedIterator for RangeRows<'_, K, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
         self.step(true)
     }

@@ -1,198 +1,53 @@
-//! Marks: small rows that other rooms keep beside the events, by shelf and key. How far a fold has read, its
-//! snapshots, where consumers stand, letters, timers, schemas, current branches.
-//!
-//! They are written by the one writer, alone or together with an append, in one transaction; the journal does not
-//! carry them. A commit that only has marks gives no position.
+//! The sidecar tables: writing changes to them, and reading them as they stand at one moment.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use redb::{ReadTransaction, TableDefinition};
 
-use super::append::Durability;
 use super::db::WriteTxn;
 use super::lookup;
-use super::read::Reader;
+use super::sidecar::{Mark, Marks, Rows, Shelf};
 use super::tables::{CHECKPOINTS, CONSUMERS, CURRENT, IMPORTS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
 use super::trouble::malformed;
 use crate::codec::{decode_mark, encode_mark};
 use crate::error::Result;
 
-/// Which table of marks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Shelf {
-    Snapshots,
-    Checkpoints,
-    Consumers,
-    Letters,
-    Timers,
-    Schemas,
-    Current,
-    Imports,
-}
-
-impl Shelf {
-    pub(super) const ALL: [Self; 8] = [
-        Self::Snapshots,
-        Self::Checkpoints,
-        Self::Consumers,
-        Self::Letters,
-        Self::Timers,
-        Self::Schemas,
-        Self::Current,
-        Self::Imports,
-    ];
-
-    fn table(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
-        match self {
-            Self::Snapshots => SNAPSHOTS,
-            Self::Checkpoints => CHECKPOINTS,
-            Self::Consumers => CONSUMERS,
-            Self::Letters => LETTERS,
-            Self::Timers => TIMERS,
-            Self::Schemas => SCHEMAS,
-            Self::Current => CURRENT,
-            Self::Imports => IMPORTS,
-        }
-    }
-
-    /// Mixed into the seal, so that a row is not read on another shelf.
-    fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// Whether a row that is lost without a word changes an answer. States are folded again.
-    fn is_needed(self) -> bool {
-        self != Self::Snapshots
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Snapshots => "snapshots",
-            Self::Checkpoints => "checkpoints",
-            Self::Consumers => "consumers",
-            Self::Letters => "letters",
-            Self::Timers => "timers",
-            Self::Schemas => "schemas",
-            Self::Current => "current",
-            Self::Imports => "imports",
-        }
+fn table_of(shelf: Shelf) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    match shelf {
+        Shelf::Snapshots => SNAPSHOTS,
+        Shelf::Checkpoints => CHECKPOINTS,
+        Shelf::Consumers => CONSUMERS,
+        Shelf::Letters => LETTERS,
+        Shelf::Timers => TIMERS,
+        Shelf::Schemas => SCHEMAS,
+        Shelf::Current => CURRENT,
+        Shelf::Imports => IMPORTS,
     }
 }
 
-/// Changes to marks, made in one transaction. The last word on a key counts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Marks {
-    /// Sorted, so that neighbours share their page when they are written.
-    rows: BTreeMap<(Shelf, Vec<u8>), Option<Vec<u8>>>,
-    bytes: usize,
-    relaxed: bool,
-}
-
-impl Marks {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    pub(crate) fn put(&mut self, shelf: Shelf, key: Vec<u8>, value: Vec<u8>) {
-        self.set(shelf, key, Some(value));
-    }
-
-    pub(crate) fn remove(&mut self, shelf: Shelf, key: Vec<u8>) {
-        self.set(shelf, key, None);
-    }
-
-    fn set(&mut self, shelf: Shelf, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-        self.rows.insert((shelf, key), value);
-    }
-
-    /// Takes over the changes of another.
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.bytes += other.bytes;
-        self.rows.extend(other.rows);
-    }
-
-    /// Answered before a sync: for what can be made again from the events. As
-    /// [`Durability::Relaxed`](super::Durability::Relaxed): a crash takes the end, never a part.
-    pub(crate) fn relaxed(mut self) -> Self {
-        self.relaxed = true;
-        self
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Bytes of all keys and values that were given.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) fn durability(&self) -> Durability {
-        if self.relaxed { Durability::Relaxed } else { Durability::Durable }
-    }
-
-    pub(super) fn write(&self, txn: &WriteTxn<'_>) -> Result<()> {
-        let mut rows = self.rows.iter().peekable();
-        while let Some(((shelf, _), _)) = rows.peek() {
-            let shelf = *shelf;
-            let mut table = txn.open(shelf.table())?;
-            while let Some(((_, key), value)) = rows.next_if(|((s, _), _)| *s == shelf) {
-                match value {
-                    Some(value) => {
-                        let row = encode_mark(shelf.number(), key, value);
-                        table.insert_in_order(key.as_slice(), row.as_slice())?;
-                    }
-                    None => table.remove(key.as_slice())?,
+/// Writes all changes.
+pub(super) fn write_marks(txn: &WriteTxn<'_>, marks: &Marks) -> Result<()> {
+    let mut rows = marks.rows().peekable();
+    while let Some((shelf, _, _)) = rows.peek() {
+        let shelf = *shelf;
+        let mut table = txn.open(table_of(shelf))?;
+        while let Some((_, key, value)) = rows.next_if(|(s, _, _)| *s == shelf) {
+            match value {
+                Some(value) => {
+                    let row = encode_mark(shelf.number(), key, value);
+                    table.insert_in_order(key, row.as_slice())?;
                 }
+                None => table.remove(key)?,
             }
         }
-        Ok(())
     }
-}
-
-/// One row of a shelf. What does not decode is said row by row: a snapshot can be done without, a consumer cannot.
-#[derive(Debug)]
-pub(crate) struct Mark {
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Result<Vec<u8>>,
-}
-
-/// Which rows of a shelf: those whose key begins with a prefix, between two keys.
-#[derive(Clone, Debug)]
-pub(crate) struct Rows<'a> {
-    pub(crate) prefix: &'a [u8],
-    /// Only keys after this one, when it is said.
-    pub(crate) after: Option<&'a [u8]>,
-    /// Only keys up to this one, when it is said.
-    pub(crate) to: Option<&'a [u8]>,
-    pub(crate) limit: usize,
-    pub(crate) reverse: bool,
-}
-
-impl<'a> Rows<'a> {
-    /// The first rows under a prefix.
-    pub(crate) fn under(prefix: &'a [u8], limit: usize) -> Self {
-        Self { prefix, after: None, to: None, limit, reverse: false }
-    }
+    Ok(())
 }
 
 /// All marks as they stand at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct MarksView(Arc<ReadTransaction>);
-
-impl Reader {
-    /// The marks as they stand now. What is held for long keeps the file from being tidied.
-    pub(crate) fn marks(&self) -> Result<MarksView> {
-        Ok(MarksView(Arc::new(self.db.begin_read()?)))
-    }
-}
 
 impl MarksView {
     pub(super) fn of(txn: Arc<ReadTransaction>) -> Self {
@@ -252,7 +107,7 @@ impl MarksView {
 
     /// A store that never had a mark of this sort has no table for it.
     fn table(&self, shelf: Shelf) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>> {
-        lookup::open_if_made(&self.0, shelf.table())
+        lookup::open_if_made(&self.0, table_of(shelf))
     }
 
     /// Every row of a shelf is what its key promises, and is found by it. Tells of each that is not.

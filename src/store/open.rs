@@ -1,41 +1,45 @@
 //! Opening and creating the file, with a clear word for everything that it may turn out to be.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
 
-use redb::backends::FileBackend;
-use redb::{DatabaseError, ReadTransaction, StorageBackend};
+use redb::{ReadTransaction, StorageBackend};
 use tracing::{info, info_span};
 
 use super::attached::Attached;
-use super::backend::{Overlay, Unsynced, drop_cached_pages};
-use super::branch::Branches;
-use super::builder::{Mode, Options};
+use super::backend::{Overlay, drop_cached_pages};
+use super::branches::Branches;
 use super::commit::Core;
 use super::create::{create_file, remove_left};
-use super::db::Db;
+use super::initialise::initialise;
 use super::journal::{largest_id, load_journal};
-use super::layout::{Storage, initialise, lay_out, read_header};
+use super::layout::{Storage, lay_out};
 use super::lookup;
 use super::mend::mended;
+use super::old::frames;
+use super::old::{is_bare, old_meta};
+use super::options::{Mode, Options};
+use super::problem::Problem;
 use super::process::Process;
 use super::recent::Recent;
-use super::ring::{Hole, Ring};
+use super::refusal::{io_error, not_a_store};
+use super::ring::{Hole, JournalFile, Ring};
 use super::settler::Settler;
-use super::shared::{JournalFile, Shared};
+use super::shared::Shared;
+use super::storage::{file_backend, open_tables, storage_of};
 use super::tables::{META, META_KEY};
-use super::trouble::{corrupt, guarded, malformed, translate};
-use super::upgrade::{frames, is_bare, old_meta, upgrade_file};
-use super::verify::Problem;
+use super::trouble::{corrupt, guarded, malformed};
+use super::upgrade::upgrade_file;
+use super::upgraded::Upgraded;
+use super::verbs::{Handle, Store};
 use super::view::SharedView;
 use super::writer::Writer;
-use super::{Handle, Store};
-use crate::codec::{FORMAT, FileHeader, MAGIC, Meta};
+use crate::codec::{FORMAT, FileHeader, Meta};
 use crate::error::{Error, Result};
-use crate::event::{Invalid, StoreId, Timestamp};
+use crate::event::{StoreId, Timestamp};
 use crate::limits::JOURNAL_BYTES_IN_MEMORY;
 
 /// Where the bytes are.
@@ -55,12 +59,12 @@ pub(super) fn open(medium: Medium, mut options: Options) -> Result<Store> {
     };
     let _span = info_span!("open", store = %name).entered();
     let store = guarded(|| {
-        let storage = match medium {
+        let (storage, upgraded) = match medium {
             Medium::File(path) => open_file(&path, &name, &options)?,
-            Medium::Backend(backend) => open_backend(backend, &name, &options)?,
+            Medium::Backend(backend) => (open_backend(backend, &name, &options)?, None),
         };
         let path = options.path.clone().filter(|_| !options.read_only);
-        let store = load(&storage, name, options)?;
+        let store = load(&storage, upgraded, name, options)?;
         // Left by somebody who was slower to make the same store, or who made it and was killed before the second name
         // was gone. No creation may ever follow, so each opening looks.
         path.iter().for_each(|path| remove_left(path));
@@ -69,7 +73,8 @@ pub(super) fn open(medium: Medium, mut options: Options) -> Result<Store> {
     Ok(store)
 }
 
-fn open_file(path: &Path, name: &str, options: &Options) -> Result<Storage> {
+/// The storage of a file, and what became of it when it was of an earlier format.
+fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Option<Upgraded>)> {
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             if options.mode == Mode::OpenOnly {
@@ -92,11 +97,12 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Storage> {
     let file = open()?;
     if is_bare(&file).map_err(|e| io_error(name, &e))? {
         if options.read_only {
-            return bare_storage(file_backend(file, name)?, file_backend(open()?, name)?, name);
+            let storage = bare_storage(file_backend(file, name)?, file_backend(open()?, name)?, name)?;
+            return Ok((storage, None));
         }
         drop(file);
         let upgraded = upgrade_file(path, name, options)?;
-        return open_file(path, name, options).map(|storage| Storage { upgraded, ..storage });
+        return open_file(path, name, options).map(|(storage, _)| (storage, upgraded));
     }
     let dirty_pages = file.try_clone().map_err(|e| io_error(name, &e))?;
     let storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
@@ -107,63 +113,7 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<Storage> {
     if storage.is_dirty().map_err(|e| io_error(name, &e))? {
         drop_cached_pages(&dirty_pages);
     }
-    Ok(storage)
-}
-
-pub(super) fn file_backend(file: File, name: &str) -> Result<Arc<dyn StorageBackend>> {
-    Ok(Arc::new(FileBackend::new(file).map_err(|e| refused(name, e))?))
-}
-
-fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Storage> {
-    let backend: Arc<dyn StorageBackend> = Arc::from(backend);
-    if backend.len().map_err(|e| io_error(name, &e))? == 0 {
-        let bytes = options.journal_bytes.unwrap_or(JOURNAL_BYTES_IN_MEMORY);
-        lay_out(&*backend, bytes).map_err(|e| io_error(name, &e))?;
-    }
-    storage_of(backend.clone(), backend, name, options)
-}
-
-pub(super) fn storage_of(
-    tables: Arc<dyn StorageBackend>,
-    journal: Arc<dyn StorageBackend>,
-    name: &str,
-    options: &Options,
-) -> Result<Storage> {
-    let len = tables.len().map_err(|e| io_error(name, &e))?;
-    if len == 0 {
-        return Err(not_a_store(name, "is empty"));
-    }
-    let bytes = read_header(&*tables).map_err(|e| io_error(name, &e))?;
-    let mut damage = Vec::new();
-    let header = match FileHeader::decode(&bytes) {
-        Ok(header) => header,
-        Err(malformed) => {
-            let decode = |bytes: &[u8]| match bytes.first_chunk() {
-                Some(bytes) => FileHeader::decode(bytes),
-                None => Err(malformed.clone()),
-            };
-            match mended(&bytes, decode).filter(|_| options.read_only) {
-                Some(header) => {
-                    damage.push(Problem::new(name, format!("{malformed}; one bit of it is wrong")));
-                    header
-                }
-                None if !bytes.starts_with(&MAGIC) => return Err(not_a_store(name, "is something else")),
-                None => return Err(corrupt(name, malformed.to_string())),
-            }
-        }
-    };
-    if len < header.tables {
-        return Err(corrupt(name, "it ends early"));
-    }
-    let (tables, journal): (Arc<dyn StorageBackend>, Arc<dyn StorageBackend>) = if options.read_only {
-        let overlay = Overlay::new(tables).map_err(|e| io_error(name, &e))?;
-        (Arc::new(overlay), journal)
-    } else if options.sync {
-        (tables, journal)
-    } else {
-        (Arc::new(Unsynced(tables)), Arc::new(Unsynced(journal)))
-    };
-    Ok(Storage { tables, journal, header, upgraded: None, damage })
+    Ok((storage, None))
 }
 
 /// A file of the first format, which is read as it is: all of it is tables.
@@ -177,41 +127,17 @@ fn bare_storage(
         tables,
         journal,
         header: FileHeader { journal: 0, tables: 0, secret: [0; 16] },
-        upgraded: None,
         damage: Vec::new(),
     })
 }
 
-pub(super) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Db> {
-    let mut builder = redb::Builder::new();
-    builder.set_cache_size(options.cache_bytes);
-    let db = guarded(|| builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e)))?;
-    Ok(Db::new(db, storage.tables.clone()))
-}
-
-pub(super) fn not_a_store(name: &str, why: &str) -> Error {
-    Invalid::new("store", format!("{name} {why}, not a store of retold; give another path")).into()
-}
-
-pub(super) fn io_error(name: &str, e: &io::Error) -> Error {
-    Error::storage(format!("{name} cannot be opened: {e}"))
-}
-
-pub(super) fn refused(name: &str, e: DatabaseError) -> Error {
-    match e {
-        DatabaseError::DatabaseAlreadyOpen => Error::Locked { path: name.to_owned() },
-        DatabaseError::UpgradeRequired(version) => {
-            corrupt(name, format!("its redb file format {version} is not one that this release reads"))
-        }
-        DatabaseError::Storage(redb::StorageError::Io(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
-            corrupt(name, "it ends early")
-        }
-        DatabaseError::Storage(redb::StorageError::Io(e)) => io_error(name, &e),
-        e => match translate(e.into()) {
-            Error::Corrupt { reason, .. } => corrupt(name, reason),
-            other => other,
-        },
+fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Storage> {
+    let backend: Arc<dyn StorageBackend> = Arc::from(backend);
+    if backend.len().map_err(|e| io_error(name, &e))? == 0 {
+        let bytes = options.journal_bytes.unwrap_or(JOURNAL_BYTES_IN_MEMORY);
+        lay_out(&*backend, bytes).map_err(|e| io_error(name, &e))?;
     }
+    storage_of(backend.clone(), backend, name, options)
 }
 
 /// What is wrong with the meta row is said and put right where the store is only read.
@@ -237,7 +163,7 @@ fn read_meta(txn: &ReadTransaction, name: &str, damage: Option<&mut Vec<Problem>
 }
 
 /// Reads `meta` and the journal, which is all that opening depends on: the rest of the store is not touched.
-fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
+fn load(storage: &Storage, upgraded: Option<Upgraded>, name: String, options: Options) -> Result<Store> {
     let fresh = storage.tables.len().map_err(|e| io_error(&name, &e))? == storage.header.tables;
     let dirty = !fresh && storage.is_dirty().map_err(|e| io_error(&name, &e))?;
     let db = open_tables(storage, &name, &options)?;
@@ -268,7 +194,7 @@ fn load(storage: &Storage, name: String, options: Options) -> Result<Store> {
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),
         format: meta.format,
-        upgraded: storage.upgraded.clone(),
+        upgraded,
         damage,
         name,
         options,

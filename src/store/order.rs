@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::branch::Branch;
+use super::chunks::{event_of, settled_chunk};
+use super::lazy::Lazy;
 use super::lookup;
-use super::read::{Lazy, Range, Reader, event_of, settled_chunk, settled_head};
+use super::read::{Range, Reader};
 use super::tables::ORDER;
 use super::trouble::corrupt;
+use super::view::settled_head;
 use crate::codec::{Chunk, decode_order};
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};

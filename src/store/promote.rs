@@ -1,9 +1,10 @@
 //! A branch that did better becomes the line of its parent.
 
-use super::append::{Batch, Receipt};
+use super::batch::Batch;
 use super::current::current_mark;
-use super::marks::Marks;
 use super::read::Range;
+use super::receipt::Receipt;
+use super::sidecar::Marks;
 use super::verbs::Store;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, EventId, Expect, Invalid, NewEvent, Sequence};

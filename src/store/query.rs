@@ -1,13 +1,9 @@
 //! What a reader asks for, and the pages that it is given.
 
-use super::events::Events;
-use super::order::Positions;
-use super::read::{Range, Reader};
 use super::shape::Shape;
-use super::verbs::Store;
 use crate::error::{Error, Result};
-use crate::event::{Address, Event, Filter, Place, Position, Sequence};
-use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
+use crate::event::{Address, Event, Filter, Place, Sequence};
+use crate::limits::DEFAULT_PAGE;
 
 /// Which events to read: of one branch, or of the whole store in global order.
 ///
@@ -22,17 +18,17 @@ use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Query {
-    scope: Scope,
-    from: u64,
-    to: u64,
-    limit: Option<usize>,
-    reverse: bool,
-    filter: Filter,
-    shape: Shape,
+    pub(super) scope: Scope,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) limit: Option<usize>,
+    pub(super) reverse: bool,
+    pub(super) filter: Filter,
+    pub(super) shape: Shape,
 }
 
 #[derive(Clone, Debug)]
-enum Scope {
+pub(super) enum Scope {
     Branch(Place),
     All,
 }
@@ -102,7 +98,7 @@ impl Query {
 
 impl Query {
     /// The event's number in what is read.
-    fn number(&self, event: &Event) -> u64 {
+    pub(super) fn number(&self, event: &Event) -> u64 {
         match self.scope {
             Scope::Branch(_) => event.sequence().get(),
             Scope::All => event.position().get(),
@@ -110,7 +106,7 @@ impl Query {
     }
 
     /// Leaves out what was read up to this number.
-    fn go_past(&mut self, number: u64) {
+    pub(super) fn go_past(&mut self, number: u64) {
         if self.reverse {
             self.to = number.saturating_sub(1);
         } else {
@@ -137,7 +133,7 @@ impl Query {
     }
 
     /// Leaves out what was read before this number.
-    fn begin_at(&mut self, number: u64) {
+    pub(super) fn begin_at(&mut self, number: u64) {
         if self.reverse {
             self.to = number;
         } else {
@@ -171,9 +167,9 @@ pub struct Page {
 /// What a page was read from: its events, and in between those that cannot be made new.
 #[derive(Debug)]
 pub(crate) struct Scanned {
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     /// Each with the number of events before it.
-    failed: Vec<(usize, Error)>,
+    pub(super) failed: Vec<(usize, Error)>,
     /// The query that reads on.
     pub(crate) next: Option<Query>,
 }
@@ -185,7 +181,7 @@ impl Scanned {
     }
 
     /// The events up to the first that failed. When that is the first of all, it is the answer.
-    fn page(mut self, query: &Query) -> Result<Page> {
+    pub(super) fn page(mut self, query: &Query) -> Result<Page> {
         if let Some((before, error)) = self.failed.into_iter().next() {
             if before == 0 {
                 return Err(error);
@@ -227,98 +223,5 @@ impl Iterator for Items {
         }
         self.given += 1;
         self.events.next().map(Ok)
-    }
-}
-
-impl Reader {
-    /// A page of up to `limit` events that the filter takes. It scans as far as it has to, and ends early when the
-    /// page has grown large in bytes.
-    pub(super) fn scan(&self, query: &Query) -> Result<Scanned> {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
-        let mut scanned = Scanned { events: Vec::new(), failed: Vec::new(), next: None };
-        let mut at = query.clone();
-        let branch = match &query.scope {
-            Scope::Branch(place) => Some(self.branch(place)?),
-            Scope::All => None,
-        };
-        let as_it_is = query.filter.is_empty() && self.steps_for(query.shape).is_none();
-        let events = &mut scanned.events;
-        // A page of large payloads ends early: what it holds has to fit in memory.
-        while events.len() < limit && scanned.failed.len() < limit && bytes_of(events) < PAGE_BYTES {
-            let size = if query.filter.is_empty() { limit - events.len() } else { limit.max(DEFAULT_PAGE) };
-            let (from, to, reverse) = (at.from, at.to, at.reverse);
-            if from > to {
-                return Ok(scanned);
-            }
-            let found = match &branch {
-                Some(branch) => self.page(branch, Range { from, to, limit: size, reverse })?,
-                None => self.page_all(Positions { from, to, limit: size, reverse })?,
-            };
-            if found.is_empty() {
-                return Ok(scanned);
-            }
-            let last = found.last().map_or(0, |e| at.number(e));
-            if as_it_is {
-                at.go_past(last);
-                // Moved as a whole: a replay has nothing to pick.
-                if events.is_empty() {
-                    *events = found;
-                } else {
-                    events.extend(found);
-                }
-                continue;
-            }
-            for event in found {
-                at.go_past(at.number(&event));
-                match self.taken(event, &query.filter, query.shape) {
-                    None => {}
-                    Some(Ok(event)) => events.push(event),
-                    Some(Err(e)) => scanned.failed.push((events.len(), e)),
-                }
-                if events.len() == limit {
-                    break;
-                }
-            }
-        }
-        scanned.next = (at.from <= at.to && limit > 0).then_some(at);
-        Ok(scanned)
-    }
-}
-
-fn bytes_of(events: &[Event]) -> usize {
-    events.iter().map(|e| e.record().encoded().len()).sum()
-}
-
-impl Store {
-    /// One page of events.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for a session or branch that does not exist, [`Error::Corrupt`] for an event that is not
-    /// what was written. [`Error::Upcast`] when the first event that would be there cannot be read in its newest
-    /// shape: a page ends before such an event, and the query that begins after it reads on.
-    pub fn read(&self, query: &Query) -> Result<Page> {
-        self.scan(query)?.page(query)
-    }
-
-    /// One page with what cannot be made new in its place.
-    pub(crate) fn scan(&self, query: &Query) -> Result<Scanned> {
-        let reader = self.reader()?;
-        super::trouble::guarded(|| reader.scan(query))
-    }
-
-    /// All events of a query, page by page, in bounded memory.
-    ///
-    /// # Errors
-    /// [`Error::Closed`]. What goes wrong while reading comes as an item.
-    pub fn events(&self, query: Query) -> Result<Events> {
-        Ok(Events::new(self.reader()?, query))
-    }
-
-    /// One page of the whole store in global order, from a position on.
-    ///
-    /// # Errors
-    /// As [`Store::read`].
-    pub fn read_all(&self, from: Position, limit: usize) -> Result<Page> {
-        self.read(&Query::all().from(from).limit(limit))
     }
 }

@@ -3,25 +3,22 @@
 //! The tail is copied first, the read transaction begins after it. What settles in between is then found in both,
 //! and taken from the tail; the other order would lose it.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
-use redb::ReadTransaction;
-
 use super::branch::{Branch, Segment};
+use super::chunks::{event_of, hole, open_chunk};
 use super::db::Db;
 use super::ids::{Beside, find_id};
+use super::lazy::Lazy;
 use super::lookup;
+use super::marks::MarksView;
 use super::recent::Recent;
 use super::shared::Shared;
-use super::tables::EVENTS;
 use super::tail::Slice;
-use super::trouble::corrupt;
-use super::view::LazyView;
-pub(super) use super::view::settled_head;
-use crate::codec::{Chunk, decode_record};
+use super::view::{LazyView, settled_head};
+use crate::codec::Chunk;
 use crate::error::{Error, Result};
-use crate::event::{Address, Event, EventId, Place, Position, Sequence, Timestamp};
+use crate::event::{Event, EventId, Place, Position, Sequence};
 use crate::limits::PAGE_BYTES;
 
 /// One reader of an open store. It keeps the file open until it is dropped, also beyond `close`.
@@ -35,26 +32,6 @@ impl Drop for Reader {
     fn drop(&mut self) {
         self.shared.process.keep(&self.shared);
         self.shared.process.keep(&self.db);
-    }
-}
-
-/// A read transaction that begins when it is first needed: a reader of recent events never begins one.
-pub(super) struct Lazy<'a> {
-    db: &'a Db,
-    txn: OnceCell<Arc<ReadTransaction>>,
-}
-
-impl<'a> Lazy<'a> {
-    pub(super) fn new(db: &'a Db) -> Self {
-        Self { db, txn: OnceCell::new() }
-    }
-
-    pub(super) fn get(&self) -> Result<Arc<ReadTransaction>> {
-        if let Some(txn) = self.txn.get() {
-            return Ok(txn.clone());
-        }
-        let txn = Arc::new(self.db.begin_read()?);
-        Ok(self.txn.get_or_init(|| txn).clone())
     }
 }
 
@@ -106,6 +83,11 @@ impl Reader {
         Ok(Sequence::new(settled.map_or(branch.fork, |row| row.head)))
     }
 
+    /// The marks as they stand now. What is held for long keeps the file from being tidied.
+    pub(crate) fn marks(&self) -> Result<MarksView> {
+        Ok(MarksView::of(Arc::new(self.db.begin_read()?)))
+    }
+
     /// The last position that is committed; zero in another process than the one that opened the store.
     pub(crate) fn committed(&self) -> Position {
         self.shared.committed()
@@ -128,7 +110,7 @@ impl Reader {
                 .collect();
             (tail.head(branch.number), slices)
         };
-        let view = LazyView::new(self);
+        let view = LazyView::new(&self.shared.view, &self.db);
         let head = match head {
             Some(head) => head,
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
@@ -277,64 +259,5 @@ impl Page {
             [a, b] => a.sequence().next() == b.sequence(),
             _ => true,
         })
-    }
-}
-
-pub(super) fn hole(place: &Place, sequence: u64) -> Error {
-    corrupt(Address::from(place.clone()).at(sequence), "it is missing although later events are there")
-}
-
-/// A chunk whose checksum is right and which is the one that its key promises.
-pub(super) fn open_chunk(place: &Place, key: (u64, u64), bytes: &[u8]) -> Result<Chunk> {
-    let address = || Address::from(place.clone()).at(key.1);
-    let chunk = Chunk::decode(bytes).map_err(|e| corrupt(address(), e.to_string()))?;
-    if (chunk.branch(), chunk.last()) == key {
-        Ok(chunk)
-    } else {
-        Err(corrupt(address(), "another chunk lies in its place"))
-    }
-}
-
-pub(super) fn event_of(chunk: &Chunk, place: &Arc<Place>, sequence: u64) -> Result<Event> {
-    let address = || Address::from((**place).clone()).at(sequence);
-    let (position, recorded, bytes) =
-        chunk.entry(sequence).ok_or_else(|| corrupt(address(), "its chunk does not hold it"))?;
-    let record = decode_record(bytes).map_err(|e| corrupt(address(), e.to_string()))?;
-    Ok(Event::new(
-        place.clone(),
-        Sequence::new(sequence),
-        Position::new(position),
-        Timestamp::from_micros(recorded),
-        record,
-    ))
-}
-
-/// The chunk that holds a settled sequence.
-pub(super) fn settled_chunk(
-    txn: &ReadTransaction,
-    branch: u64,
-    place: &Place,
-    sequence: u64,
-) -> Result<Chunk> {
-    let table = lookup::open(txn, EVENTS)?;
-    let row = lookup::rows(&table, (branch, sequence)..=(branch, u64::MAX))?.next();
-    let (key, value) = row.transpose()?.ok_or_else(|| hole(place, sequence))?;
-    open_chunk(place, key.value(), value.value())
-}
-
-/// One settled event; with an id given, it has to be that event.
-pub(super) fn settled_event(
-    txn: &ReadTransaction,
-    branch: u64,
-    place: &Arc<Place>,
-    sequence: u64,
-    id: Option<EventId>,
-) -> Result<Event> {
-    let event = event_of(&settled_chunk(txn, branch, place, sequence)?, place, sequence)?;
-    match id {
-        Some(id) if event.id() != id => {
-            Err(corrupt(format!("event {id}"), "another event lies in its place"))
-        }
-        _ => Ok(event),
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::StorageBackend;
 
-use super::shared::JournalFile;
 use super::trouble::corrupt;
 use crate::codec::{
     ENTRY_HEADER, EntryHead, JournalMark, decode_entry, encode_entry, entry_claims, entry_size,
@@ -23,6 +22,14 @@ const MAX_LOOKALIKES: usize = 256;
 pub(super) struct Region {
     pub(super) start: u64,
     pub(super) len: u64,
+}
+
+/// Where the journal is read from.
+#[derive(Debug)]
+pub(super) struct JournalFile {
+    pub(super) file: Arc<dyn StorageBackend>,
+    pub(super) region: Region,
+    pub(super) secret: [u8; 16],
 }
 
 #[derive(Debug)]

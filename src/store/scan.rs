@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::branch::Branch;
+use super::chunks::{event_of, hole, open_chunk};
 use super::lookup;
-use super::read::{Reader, event_of, hole, open_chunk};
+use super::read::Reader;
 use super::tail::Slice;
 use super::view::LazyView;
 use crate::codec::Chunk;
@@ -63,7 +64,7 @@ impl Reader {
             let slices: Vec<Slice> = slices.collect();
             (tail.head(branch.number), slices)
         };
-        let view = LazyView::new(self);
+        let view = LazyView::new(&self.shared.view, &self.db);
         let head = match head {
             Some(head) => head,
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),

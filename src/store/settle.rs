@@ -6,50 +6,23 @@ use tracing::debug_span;
 
 use super::branch::Branch;
 use super::db::{WriteTable, WriteTxn};
-use super::shared::Shared;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::trouble::corrupt;
-use crate::codec::{Chunk, ChunkBuilder, Counts, FORMAT, HeadRow, JournalMark, Meta, Run, encode_order};
+use crate::codec::{Chunk, ChunkBuilder, HeadRow, Meta, Run, encode_order};
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::limits::{CHUNK_BODY_BYTES, CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
 
 /// One event to settle, with the number of its branch.
-pub(super) struct Item<'a> {
+pub(super) struct ToFlush<'a> {
     pub(super) branch: u64,
     pub(super) event: &'a Event,
 }
 
-/// Writes all items, which are in global order without holes; the journal goes on at the mark.
+/// Writes all items, which are in global order without holes; the meta row says what holds then.
 pub(super) fn settle_into(
     txn: &WriteTxn<'_>,
-    shared: &Shared,
-    items: &[Item<'_>],
-    births: &[&Branch],
-    next_branch: u64,
-    counts: Counts,
-    journal: JournalMark,
-) -> Result<()> {
-    let settled = match items.last() {
-        Some(item) => item.event.position().get(),
-        None => super::sync::read(&shared.tail).settled(),
-    };
-    let meta = Meta {
-        format: FORMAT,
-        store: *shared.id.bytes(),
-        created: shared.created.micros(),
-        settled,
-        next_branch,
-        journal,
-        counts,
-    };
-    settle_store(txn, items, births, meta)
-}
-
-/// The same for a store that is not open yet.
-pub(super) fn settle_store(
-    txn: &WriteTxn<'_>,
-    items: &[Item<'_>],
+    items: &[ToFlush<'_>],
     births: &[&Branch],
     meta: Meta,
 ) -> Result<()> {
@@ -75,7 +48,7 @@ fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<()> {
     Ok(())
 }
 
-fn write_branches(txn: &WriteTxn<'_>, items: &[Item<'_>]) -> Result<()> {
+fn write_branches(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
     let mut by_branch: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
     for item in items {
         by_branch.entry(item.branch).or_default().push(item.event);
@@ -182,7 +155,7 @@ fn reopen_small(
     Ok(Some(chunk))
 }
 
-fn write_ids(txn: &WriteTxn<'_>, items: &[Item<'_>]) -> Result<()> {
+fn write_ids(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
     let mut rows: Vec<([u8; 16], (u64, u64))> =
         items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
     // Ids made by time arrive nearly sorted; in order, neighbours share their page.
@@ -194,7 +167,7 @@ fn write_ids(txn: &WriteTxn<'_>, items: &[Item<'_>]) -> Result<()> {
     }
 }
 
-fn write_order(txn: &WriteTxn<'_>, items: &[Item<'_>]) -> Result<()> {
+fn write_order(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
     let mut table = txn.open(ORDER)?;
     let mut runs: Vec<Run> = Vec::new();
     let mut start = items.first().map_or(0, |i| i.event.position().get());
@@ -217,16 +190,5 @@ fn write_order(txn: &WriteTxn<'_>, items: &[Item<'_>]) -> Result<()> {
     if !runs.is_empty() {
         table.insert(start, encode_order(start, &runs).as_slice())?;
     }
-    Ok(())
-}
-
-/// Every table, so that a reader never meets one that was not made yet.
-pub(super) fn create_tables(txn: &WriteTxn<'_>) -> Result<()> {
-    txn.open(BRANCHES)?;
-    txn.open(LINES)?;
-    txn.open(HEADS)?;
-    txn.open(EVENTS)?;
-    txn.open(ORDER)?;
-    txn.open(IDS)?;
     Ok(())
 }

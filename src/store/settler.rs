@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::append::Durability;
+use super::durability::Durability;
 use super::layer::Layer;
-use super::settle::{Item, settle_into};
+use super::settle::{ToFlush, settle_into};
 use super::shared::Shared;
 use super::sync::{lock, read, write};
 use super::trouble::guarded;
@@ -114,11 +114,11 @@ impl Shared {
         let db = self.db()?;
         guarded(|| {
             let txn = self.begin_tables(&db, Durability::Durable, self.options.fast_recovery)?;
-            let items: Vec<Item<'_>> =
-                order.layer.events().iter().map(|e| Item { branch: e.branch, event: &e.event }).collect();
+            let items: Vec<ToFlush<'_>> =
+                order.layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
             let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
             let counts = read(&self.tail).settled_counts().plus(order.layer.counts());
-            settle_into(&txn, self, &items, &births, order.next_branch, counts, order.journal)?;
+            settle_into(&txn, &items, &births, self.meta(&items, order.next_branch, counts, order.journal))?;
             txn.commit()
         })?;
         let settled = write(&self.tail).thaw();

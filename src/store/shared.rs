@@ -2,34 +2,26 @@
 
 use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard};
 
-use redb::StorageBackend;
-
 use super::attached::Attached;
 use super::behind::Behind;
-use super::branch::Branches;
-use super::builder::Options;
+use super::branches::Branches;
 use super::db::Db;
 use super::hook::CommitHook;
+use super::options::Options;
+use super::problem::Problem;
 use super::process::Process;
 use super::recent::Recent;
-use super::ring::Region;
+use super::ring::JournalFile;
+use super::settle::ToFlush;
 use super::settler::Settler;
 use super::sync::read;
 use super::tail::Tail;
-use super::upgrade::Upgraded;
-use super::verify::Problem;
+use super::upgraded::Upgraded;
 use super::view::SharedView;
 use super::writer::Writer;
+use crate::codec::{Counts, FORMAT, JournalMark, Meta};
 use crate::error::{Error, Result};
 use crate::event::{Position, StoreId, Timestamp};
-
-/// Where the journal is read from.
-#[derive(Debug)]
-pub(super) struct JournalFile {
-    pub(super) file: Arc<dyn StorageBackend>,
-    pub(super) region: Region,
-    pub(super) secret: [u8; 16],
-}
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -76,5 +68,21 @@ impl Shared {
 
     pub(super) fn read_only(&self) -> bool {
         self.options.read_only
+    }
+
+    /// The meta row once these items are settled.
+    pub(super) fn meta(
+        &self,
+        items: &[ToFlush<'_>],
+        next_branch: u64,
+        counts: Counts,
+        journal: JournalMark,
+    ) -> Meta {
+        let settled = match items.last() {
+            Some(item) => item.event.position().get(),
+            None => read(&self.tail).settled(),
+        };
+        let (store, created) = (*self.id.bytes(), self.created.micros());
+        Meta { format: FORMAT, store, created, settled, next_branch, journal, counts }
     }
 }

@@ -14,12 +14,12 @@ pub(super) fn malformed(place: impl ToString) -> impl FnOnce(Malformed) -> Error
 }
 
 /// Any redb error becomes ours.
-pub(super) trait Trouble<T> {
-    fn told(self) -> Result<T>;
+pub(super) trait MapRedb<T> {
+    fn map_redb(self) -> Result<T>;
 }
 
-impl<T, E: Into<redb::Error>> Trouble<T> for Result<T, E> {
-    fn told(self) -> Result<T> {
+impl<T, E: Into<redb::Error>> MapRedb<T> for Result<T, E> {
+    fn map_redb(self) -> Result<T> {
         self.map_err(|e| translate(e.into()))
     }
 }

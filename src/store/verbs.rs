@@ -4,19 +4,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::append::{Batch, Receipt};
+use super::batch::Batch;
 use super::branch::Branch;
 use super::builder::Builder;
 use super::list::{BranchInfo, SessionInfo};
 use super::path::is_on_path;
+use super::problem::Problem;
 use super::read::Reader;
+use super::receipt::Receipt;
 use super::shared::Shared;
 use super::slot::{Answer, Slot};
 use super::sync::{lock, write};
 use super::trouble::guarded;
-use super::upgrade::Upgraded;
-use super::verify::Problem;
-use super::writer::{Done, Work};
+use super::upgraded::Upgraded;
+use super::work::{Done, Work};
 use crate::error::{Error, Result};
 use crate::event::{
     Address, BranchName, Event, EventId, Expect, NewEvent, Place, Position, Sequence, SessionId, StoreId,

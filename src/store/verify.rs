@@ -1,24 +1,27 @@
 //! Walking everything that is stored, and saying what does not agree.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::ReadTransaction;
 
-use super::branch::{Branch, Branches};
+use super::branch::Branch;
+use super::branches::Branches;
+use super::chunks::{event_of, open_chunk, settled_chunk};
 use super::journal::load_journal;
 use super::lookup;
-use super::marks::{MarksView, Shelf};
-use super::read::{event_of, open_chunk, settled_head};
+use super::marks::MarksView;
+use super::old::frames;
+use super::problem::Problem;
 use super::ring::{Hole, Ring};
 use super::shared::Shared;
+use super::sidecar::Shelf;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::tail::Tail;
 use super::trouble::{corrupt, guarded};
-use super::upgrade::frames;
 use super::verbs::Store;
+use super::view::settled_head;
 use crate::codec::{BranchRow, Chunk, Counts, FORMAT, Malformed, Meta, OldMeta, decode_order};
 use crate::error::{Error, Result};
 use crate::event::{Address, Place};
@@ -37,22 +40,6 @@ pub struct Report {
     pub problems: Vec<Problem>,
 }
 
-/// One thing that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Problem {
-    /// The event, branch, position or table.
-    pub place: String,
-    /// How that shows.
-    pub reason: String,
-}
-
-impl Problem {
-    pub(super) fn new(place: impl ToString, reason: impl Into<String>) -> Self {
-        Self { place: place.to_string(), reason: reason.into() }
-    }
-}
-
 impl Report {
     /// Nothing is wrong.
     #[must_use]
@@ -69,12 +56,6 @@ impl Report {
             Error::Corrupt { place, reason } => self.problem(place, reason),
             e => self.problem(place, e.to_string()),
         }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.reason)
     }
 }
 
@@ -368,8 +349,7 @@ impl Walk<'_> {
                     let at_hand = chunks.get(&run.branch).filter(|(_, c)| c.entry(sequence).is_some());
                     if at_hand.is_none() {
                         let branch = branches.by_number(run.branch, &nothing, &self.txn)?;
-                        let chunk =
-                            super::read::settled_chunk(&self.txn, run.branch, &branch.place, sequence)?;
+                        let chunk = settled_chunk(&self.txn, run.branch, &branch.place, sequence)?;
                         chunks.insert(run.branch, (branch.place.clone(), chunk));
                     }
                     let found = chunks.get(&run.branch).and_then(|(_, c)| c.entry(sequence)).map(|e| e.0);

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use redb::{ReadOnlyTable, ReadTransaction};
 
+use super::db::Db;
 use super::lookup;
-use super::read::Reader;
 use super::sync::lock;
 use super::tables::{EVENTS, HEADS};
 use super::trouble::{corrupt, malformed};
@@ -97,21 +97,22 @@ impl SharedView {
 
 /// A view that is taken when it is first needed: a reader of recent events never takes one.
 pub(super) struct LazyView<'a> {
-    reader: &'a Reader,
+    shared: &'a SharedView,
+    db: &'a Db,
     view: OnceCell<Arc<View>>,
 }
 
 impl<'a> LazyView<'a> {
     /// For a reader that has looked at the tail before: the view has everything that had left it by then.
-    pub(super) fn new(reader: &'a Reader) -> Self {
-        Self { reader, view: OnceCell::new() }
+    pub(super) fn new(shared: &'a SharedView, db: &'a Db) -> Self {
+        Self { shared, db, view: OnceCell::new() }
     }
 
     pub(super) fn get(&self) -> Result<&View> {
         if let Some(view) = self.view.get() {
             return Ok(view);
         }
-        let view = self.reader.shared.view.get(|| View::new(&self.reader.db.begin_read()?))?;
+        let view = self.shared.get(|| View::new(&self.db.begin_read()?))?;
         Ok(self.view.get_or_init(|| view))
     }
 }
@@ -122,7 +123,7 @@ mod tests {
     use redb::{Database, ReadableDatabase};
 
     use super::*;
-    use crate::store::trouble::Trouble;
+    use crate::store::trouble::MapRedb;
 
     fn tables() -> Database {
         let db = redb::Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
@@ -137,7 +138,7 @@ mod tests {
     fn a_view_is_shared_until_a_commit_and_one_that_was_begun_before_it_is_not_kept() {
         let db = tables();
         let shared = SharedView::default();
-        let open = || View::new(&db.begin_read().told()?);
+        let open = || View::new(&db.begin_read().map_redb()?);
         let first = shared.get(open).unwrap();
         assert!(Arc::ptr_eq(&first, &shared.get(open).unwrap()));
         shared.forget();

@@ -20,7 +20,7 @@ const TIED: [(&str, usize, usize); 9] = [
     ("interop", 19, 13),
     ("project", 4, 0),
     ("schema", 6, 2),
-    ("store", 27, 0),
+    ("store", 11, 0),
 ];
 
 /// Who uses whom, with the line that says so.

@@ -1,203 +1,14 @@
-//! What an append asks for and what it is answered, and the decision between the two: a pure function of the heads
-//! and ids as they stand.
+//! The decision what becomes of appends and forks: a pure function of the heads and ids as they stand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::batch::Prepared;
 use super::branch::Branch;
-use super::marks::Marks;
-use crate::codec::encode_record;
+use super::receipt::{Placed, Receipt};
 use crate::error::{Error, Result};
-use crate::event::{
-    Address, EventId, Expect, Invalid, MAIN, NewEvent, Place, Position, Record, Sequence, Timestamp,
-};
-use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_FORK_DEPTH};
-use crate::schema::Guard;
-
-/// When an append is answered, and what a crash may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// After the storage has synced it: an acknowledged event survives a crash of the process, of the system, and
-    /// a power cut.
-    #[default]
-    Durable,
-    /// As soon as it is ordered and readable. It is made durable by the next durable commit, by closing, or within
-    /// 100 ms. Until then a crash of the process, of the system or a power cut may take it, and everything after
-    /// it: what is lost is always the end of the store, never a hole. Its positions are then given again.
-    Relaxed,
-}
-
-/// Several appends, to one or more branches of one or more sessions, that are recorded all or not at all.
-///
-/// ```
-/// use retold::{Batch, Expect, NewEvent, Store};
-/// let store = Store::in_memory()?;
-/// let receipt = store.append_batch(
-///     Batch::new()
-///         .add("parent", Expect::Any, NewEvent::new("agent.invoked"))?
-///         .add("child", Expect::Empty, NewEvent::new("run.started"))?,
-/// )?;
-/// assert_eq!(receipt.parts().len(), 2);
-/// # Ok::<(), retold::Error>(())
-/// ```
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct Batch {
-    parts: Vec<(Place, Expect, Vec<NewEvent>)>,
-    durability: Option<Durability>,
-    marks: Marks,
-}
-
-impl Batch {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds events to the end of a branch, on a condition. Parts are recorded in the order in which they were added;
-    /// a later part of the same branch expects the head that the earlier one leaves.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for an address that is none, or that names an event.
-    pub fn add<A>(mut self, address: A, expect: Expect, events: impl Into<Vec<NewEvent>>) -> Result<Self>
-    where
-        A: TryInto<Address>,
-        Error: From<A::Error>,
-    {
-        let address = address.try_into()?;
-        let place = address.branch_only("events are appended to a branch")?.clone();
-        self.parts.push((place, expect, events.into()));
-        Ok(self)
-    }
-
-    /// Overrides the store's default for this batch.
-    pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = Some(durability);
-        self
-    }
-
-    /// Writes these marks in the transaction that has the events; also when the append turns out to be a retry,
-    /// whose events are there already.
-    pub(crate) fn marks(mut self, marks: Marks) -> Self {
-        self.marks = marks;
-        self
-    }
-}
-
-/// Where the events of an append are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    parts: Vec<Placed>,
-    duplicate: bool,
-}
-
-/// Where the events of one part of an append are: without holes, in the order of the call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Placed {
-    /// The branch.
-    pub place: Place,
-    /// Sequence of the first event.
-    pub first: Sequence,
-    /// Sequence of the last event: the branch's head right after this append.
-    pub last: Sequence,
-    /// Position of the first event.
-    pub first_position: Position,
-    /// Position of the last event.
-    pub last_position: Position,
-}
-
-impl Receipt {
-    /// One entry for each part of the batch, in its order.
-    #[must_use]
-    pub fn parts(&self) -> &[Placed] {
-        &self.parts
-    }
-
-    /// The events were recorded before: this call was a retry and wrote nothing.
-    #[must_use]
-    pub fn duplicate(&self) -> bool {
-        self.duplicate
-    }
-
-    /// Sequence of the first event of the first part.
-    #[must_use]
-    pub fn first(&self) -> Sequence {
-        self.parts.first().map_or(Sequence::ZERO, |p| p.first)
-    }
-
-    /// Sequence of the last event of the last part.
-    #[must_use]
-    pub fn last(&self) -> Sequence {
-        self.parts.last().map_or(Sequence::ZERO, |p| p.last)
-    }
-
-    /// Position of the last event of the last part.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.parts.last().map_or(Position::ZERO, |p| p.last_position)
-    }
-}
-
-/// A batch that was checked and encoded by its producer.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) parts: Vec<PreparedPart>,
-    pub(super) durability: Durability,
-    pub(super) bytes: usize,
-    pub(super) marks: Marks,
-}
-
-#[derive(Debug)]
-pub(super) struct PreparedPart {
-    pub(super) place: Place,
-    pub(super) expect: Expect,
-    pub(super) records: Vec<Record>,
-}
-
-impl Batch {
-    pub(super) fn prepare(
-        self,
-        payload_limit: usize,
-        default: Durability,
-        guard: &Guard,
-    ) -> Result<Prepared> {
-        let count: usize = self.parts.iter().map(|(_, _, events)| events.len()).sum();
-        if count > MAX_BATCH_EVENTS {
-            let reason = format!("has {count} events; {MAX_BATCH_EVENTS} are the most in one append");
-            return Err(Invalid::new("events", reason).into());
-        }
-        if count == 0 || self.parts.iter().any(|(_, _, events)| events.is_empty()) {
-            return Err(Invalid::new("events", "is empty: an append takes one event or more").into());
-        }
-        let mut bytes = 0;
-        let mut parts = Vec::with_capacity(self.parts.len());
-        for (place, expect, events) in self.parts {
-            let mut records = Vec::with_capacity(events.len());
-            for event in &events {
-                let record = encode_record(event, payload_limit)?;
-                guard.check(event)?;
-                bytes += record.encoded().len();
-                records.push(record);
-            }
-            parts.push(PreparedPart { place, expect, records });
-        }
-        if bytes > MAX_BATCH_BYTES {
-            let what = "this append".to_owned();
-            return Err(Error::TooLarge { what, size: bytes as u64, limit: MAX_BATCH_BYTES as u64 });
-        }
-        if count > 1 {
-            let mut seen = HashSet::with_capacity(count);
-            let ids = parts.iter().flat_map(|p| &p.records).map(Record::id);
-            if let Some(twice) = ids.into_iter().find(|id| !seen.insert(*id)) {
-                return Err(Invalid::new("id", format!("{twice} appears twice in one append")).into());
-            }
-        }
-        let bytes = bytes + self.marks.bytes();
-        let durability = self.durability.unwrap_or(default);
-        Ok(Prepared { parts, durability, bytes, marks: self.marks })
-    }
-}
+use crate::event::{Address, EventId, Invalid, MAIN, Place, Position, Record, Sequence, Timestamp};
+use crate::limits::MAX_FORK_DEPTH;
 
 /// An event that is recorded already.
 #[derive(Clone, Debug)]
@@ -321,7 +132,7 @@ impl Plan {
             let placed = self.place(&branch, head, &part.records);
             parts.push(placed);
         }
-        Ok(Receipt { parts, duplicate: false })
+        Ok(Receipt::new(parts, false))
     }
 
     fn place(&mut self, branch: &Arc<Branch>, head: u64, records: &[Record]) -> Placed {
@@ -390,7 +201,7 @@ impl Plan {
             parts.extend(placed.map(|(_, p)| p));
         }
         match (fresh, seen) {
-            (false, _) => Ok(Some(Receipt { parts, duplicate: true })),
+            (false, _) => Ok(Some(Receipt::new(parts, true))),
             (true, None) => Ok(None),
             (true, Some(taken)) => Err(taken),
         }
