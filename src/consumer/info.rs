@@ -101,7 +101,7 @@ impl ConsumerInfo {
             lag: committed.get().saturating_sub(settled),
             acknowledged: row.acknowledged,
             set_aside: row.set_aside,
-            letters: Letterbox::open(&store.desk(), Owner::consumer(name)?, config.max_letters)?.len(),
+            letters: Letterbox::open(&store.handle(), Owner::consumer(name)?, config.max_letters)?.len(),
             outstanding: outstanding.collect(),
             config,
         })

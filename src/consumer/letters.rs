@@ -14,7 +14,7 @@ use super::owner::Owner;
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::limits::MAX_LISTING;
-use crate::store::{Desk, Marks, MarksView, Rows, Shelf, Store, lock};
+use crate::store::{Marks, MarksView, Observer, Rows, Shelf, Store, StoreHandle, lock};
 
 const LETTER: u8 = b'l';
 const AGAIN: u8 = b'a';
@@ -65,9 +65,11 @@ struct Known {
 #[derive(Debug, Default)]
 struct Office(Mutex<HashMap<Owner, Arc<Known>>>);
 
+impl Observer for Office {}
+
 impl Office {
-    fn known(desk: &Desk, owner: &Owner) -> Result<Arc<Known>> {
-        let office = desk.attached(Self::default)?;
+    fn known(desk: &StoreHandle, owner: &Owner) -> Result<Arc<Known>> {
+        let office = desk.observer(Self::default)?;
         let mut known = lock(&office.0);
         if known.len() == known.capacity() {
             // Nobody has them, and they are counted again when somebody does.
@@ -81,7 +83,7 @@ impl Office {
 /// holds whoever drops and sends again.
 #[derive(Clone, Debug)]
 pub(crate) struct Letterbox {
-    desk: Desk,
+    desk: StoreHandle,
     owner: Owner,
     known: Arc<Known>,
     max: usize,
@@ -89,7 +91,7 @@ pub(crate) struct Letterbox {
 
 impl Letterbox {
     /// Counts what is there. At most `max` letters are kept: one more pushes out the one with the lowest position.
-    pub(crate) fn open(desk: &Desk, owner: Owner, max: usize) -> Result<Self> {
+    pub(crate) fn open(desk: &StoreHandle, owner: Owner, max: usize) -> Result<Self> {
         let known = Office::known(desk, &owner)?;
         {
             let mut there = lock(&known.positions);
@@ -266,7 +268,7 @@ impl Store {
     }
 
     fn replay(&self, owner: &Owner, positions: BTreeSet<u64>) -> Result<()> {
-        let desk = self.desk();
+        let desk = self.handle();
         let mut marks = Marks::new();
         positions.iter().for_each(|p| marks.put(Shelf::Letters, key(AGAIN, owner, *p), Vec::new()));
         desk.mark(marks)?;
@@ -281,7 +283,7 @@ impl Store {
     /// [`Error::NotFound`]; else as [`append`](Self::append).
     pub fn drop_letter(&self, owner: &Owner, position: impl Into<Position>) -> Result<()> {
         let letter = self.letter(owner, position)?;
-        let desk = self.desk();
+        let desk = self.handle();
         let letterbox = Letterbox::open(&desk, owner.clone(), usize::MAX)?;
         let mut marks = Marks::new();
         letterbox.take(&mut marks, letter.position);
@@ -293,7 +295,7 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn drop_letters(&self, owner: &Owner) -> Result<usize> {
-        let desk = self.desk();
+        let desk = self.handle();
         let mut marks = Marks::new();
         let count = Letterbox::open(&desk, owner.clone(), usize::MAX)?.clear(&mut marks);
         desk.mark(marks).map(|()| count)
@@ -329,10 +331,10 @@ mod tests {
     }
 
     fn put(store: &Store, max: usize, letter: &Letter) -> Letterbox {
-        let letterbox = Letterbox::open(&store.desk(), letter.owner.clone(), max).unwrap();
+        let letterbox = Letterbox::open(&store.handle(), letter.owner.clone(), max).unwrap();
         let mut marks = Marks::new();
         letterbox.put(&mut marks, letter);
-        store.desk().mark(marks).unwrap();
+        store.handle().mark(marks).unwrap();
         letterbox
     }
 
@@ -347,13 +349,13 @@ mod tests {
     #[test]
     fn owners_that_are_gone_are_not_remembered() {
         let store = Store::in_memory().unwrap();
-        let keep = Letterbox::open(&store.desk(), Owner::handler("keep").unwrap(), 10).unwrap();
+        let keep = Letterbox::open(&store.handle(), Owner::handler("keep").unwrap(), 10).unwrap();
         for n in 0..10_000 {
-            Letterbox::open(&store.desk(), Owner::handler(format!("h-{n}")).unwrap(), 10).unwrap();
+            Letterbox::open(&store.handle(), Owner::handler(format!("h-{n}")).unwrap(), 10).unwrap();
         }
-        let office = store.desk().attached(Office::default).unwrap();
+        let office = store.handle().observer(Office::default).unwrap();
         assert!(lock(&office.0).len() < 1_000, "{}", lock(&office.0).len());
-        assert!(Arc::ptr_eq(&keep.known, &Office::known(&store.desk(), keep.owner()).unwrap()));
+        assert!(Arc::ptr_eq(&keep.known, &Office::known(&store.handle(), keep.owner()).unwrap()));
     }
 
     #[test]
@@ -396,7 +398,7 @@ mod tests {
         store.replay_letter(&owner("a"), 3).unwrap();
         store.replay_letter(&owner("a"), 1).unwrap();
         store.drop_letter(&owner("a"), 1).unwrap();
-        let letterbox = Letterbox::open(&store.desk(), owner("a"), 9).unwrap();
+        let letterbox = Letterbox::open(&store.handle(), owner("a"), 9).unwrap();
         assert!(!letterbox.has(1.into()) && letterbox.has(3.into()));
         assert_eq!(there(&store, None), ["consumer:a 2", "consumer:a 3 again", "consumer:a 4"]);
         assert_eq!(letterbox.again().unwrap(), [Letter { again: true, ..letter("a", 3) }]);
@@ -406,7 +408,7 @@ mod tests {
         assert_eq!(store.replay_letters(&owner("a")), Ok(3));
         let mut marks = Marks::new();
         assert!(letterbox.take(&mut marks, 2.into()) && !letterbox.take(&mut marks, 2.into()));
-        store.desk().mark(marks).unwrap();
+        store.handle().mark(marks).unwrap();
         assert_eq!(there(&store, None), ["consumer:a 3 again", "consumer:a 4 again"]);
         assert_eq!(store.drop_letters(&owner("a")), Ok(2));
         assert_eq!((there(&store, None).len(), letterbox.len()), (0, 0));
@@ -421,7 +423,7 @@ mod tests {
         let letterbox = put(&store, 9, &letter("a", 1));
         let mut marks = Marks::new();
         letterbox.take(&mut marks, 1.into());
-        store.desk().mark(marks).unwrap();
+        store.handle().mark(marks).unwrap();
         assert!(!letterbox.has_rung());
         store.replay(&owner("a"), [1].into()).unwrap();
         assert!(letterbox.has_rung() && !letterbox.has_rung());
@@ -429,7 +431,7 @@ mod tests {
         assert_eq!(left(), 1);
         let mut marks = Marks::new();
         assert_eq!(letterbox.sent_again(&mut marks).unwrap(), []);
-        store.desk().mark(marks).unwrap();
+        store.handle().mark(marks).unwrap();
         assert_eq!(left(), 0);
     }
 
@@ -441,7 +443,7 @@ mod tests {
         letterbox.put(&mut never_written, &letter("a", 2));
         letterbox.take(&mut never_written, 1.into());
         letterbox.forget();
-        let letterbox = Letterbox::open(&store.desk(), owner("a"), 9).unwrap();
+        let letterbox = Letterbox::open(&store.handle(), owner("a"), 9).unwrap();
         assert!(letterbox.has(1.into()) && !letterbox.has(2.into()));
     }
 
@@ -456,6 +458,6 @@ mod tests {
         let store = Store::open(&path).unwrap();
         assert_eq!(there(&store, None), ["consumer:a 1 again"]);
         assert_eq!(store.letter(&owner("a"), 1).unwrap().error, "ü".repeat(512));
-        assert_eq!(Letterbox::open(&store.desk(), owner("a"), 9).unwrap().len(), 1);
+        assert_eq!(Letterbox::open(&store.handle(), owner("a"), 9).unwrap().len(), 1);
     }
 }

@@ -224,7 +224,7 @@ pub(super) fn note(
     let key = number.to_be_bytes();
     marks.put(Shelf::Imports, [&file_key(&done.origin.path), &key[..]].concat(), Vec::new());
     marks.put(Shelf::Imports, [&b"i"[..], &key].concat(), row);
-    store.desk().mark(marks)?;
+    store.handle().mark(marks)?;
     Ok(Some((number, changed)))
 }
 
@@ -301,7 +301,7 @@ impl Pieces<'_> {
         self.names.push(name.to_string());
         // Pieces that nobody names yet do no harm.
         if self.marks.bytes() > 64 * IMPORT_PIECE_BYTES {
-            self.store.desk().mark(std::mem::take(&mut self.marks))?;
+            self.store.handle().mark(std::mem::take(&mut self.marks))?;
         }
         Ok(())
     }

@@ -229,6 +229,6 @@ impl Loader<'_> {
         for session in self.current.keys() {
             marks.extend(self.choice(session, false)?);
         }
-        self.store.desk().mark(marks)
+        self.store.handle().mark(marks)
     }
 }

@@ -94,7 +94,7 @@ impl Store {
                 names.extend(keys::name_of(&row.key).map(str::to_owned));
             }
         }
-        let running = if self.desk().read_only() { None } else { Runner::running(self) };
+        let running = if self.handle().read_only() { None } else { Runner::running(self) };
         let known = running.map(|runner| lock(&runner.known).clone()).unwrap_or_default();
         names.extend(known.keys().cloned());
         let committed = reader.committed().get();

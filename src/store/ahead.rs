@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use super::branch::Branch;
 use super::process::Process;
-use super::read::Reader;
+use super::reader::Reader;
 use super::scan::Pieces;
 use super::trouble::guarded;
 use crate::error::Result;
@@ -53,7 +53,7 @@ impl Ahead {
 
     /// The next pieces; none at the end.
     pub(super) fn next(&mut self) -> Result<Pieces> {
-        self.reader.shared.process.check()?;
+        self.reader.contents.process.check()?;
         if let Some(thread) = &self.thread {
             let pieces = thread.pieces.as_ref().and_then(|pieces| pieces.recv().ok());
             return pieces.unwrap_or_else(|| Ok(Pieces::default()));
@@ -72,7 +72,7 @@ impl Ahead {
     fn spawn(&mut self) {
         let (send, pieces) = sync_channel(1);
         let (reader, branch, to) = (self.reader.clone(), self.branch.clone(), self.to);
-        let process = self.reader.shared.process.clone();
+        let process = self.reader.contents.process.clone();
         let mut next = self.next;
         let work = move || {
             while let Some(from) = next {

@@ -9,6 +9,7 @@ use redb::StorageBackend;
 use super::durability::Durability;
 use super::open::{Medium, open};
 use super::options::{Mode, Options};
+use super::settings::Settings;
 use super::verbs::Store;
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
@@ -30,6 +31,7 @@ use crate::schema::{Guard, Upcasts, Validation, own_steps};
 #[must_use]
 pub struct Builder {
     options: Options,
+    settings: Settings,
     catalogue: Option<Catalogue>,
     strict: bool,
     validation: Validation,
@@ -46,21 +48,45 @@ impl Default for Builder {
                 settle_bytes: SETTLE_BYTES,
                 idle_settle: Duration::from_millis(IDLE_SETTLE_MS),
                 relaxed_sync: Duration::from_millis(RELAXED_SYNC_MS),
-                durability: Durability::Durable,
-                payload_bytes: DEFAULT_PAYLOAD_BYTES,
                 sync: true,
                 two_phase: false,
                 fast_recovery: true,
                 journal_bytes: None,
+            },
+            settings: Settings {
+                durability: Durability::Durable,
+                payload_bytes: DEFAULT_PAYLOAD_BYTES,
                 upcasts: None,
                 guard: Arc::default(),
                 project_flush: Duration::from_millis(PROJECT_FLUSH_MS),
-                path: None,
             },
             catalogue: None,
             strict: false,
             validation: Validation::Off,
         }
+    }
+}
+
+impl Store {
+    /// Opens a store, making it when it is not there.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Builder::new().open(path)
+    }
+
+    /// A store that lives in memory and ends with its last handle: the same engine without a file.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn in_memory() -> Result<Self> {
+        Builder::new().in_memory()
+    }
+
+    /// Settings for opening.
+    pub fn builder() -> Builder {
+        Builder::new()
     }
 }
 
@@ -92,13 +118,13 @@ impl Builder {
 
     /// The durability of appends that do not choose their own.
     pub fn durability(mut self, durability: Durability) -> Self {
-        self.options.durability = durability;
+        self.settings.durability = durability;
         self
     }
 
     /// Bytes of the largest payload; 16 MiB unless said.
     pub fn max_payload_bytes(mut self, bytes: usize) -> Self {
-        self.options.payload_bytes = bytes;
+        self.settings.payload_bytes = bytes;
         self
     }
 
@@ -162,7 +188,7 @@ impl Builder {
     /// How often the snapshots of projections are written while events come; every second unless said. What was not
     /// written is folded again after a crash.
     pub fn project_every(mut self, interval: Duration) -> Self {
-        self.options.project_flush = interval;
+        self.settings.project_flush = interval;
         self
     }
 
@@ -185,7 +211,7 @@ impl Builder {
     /// An event that cannot be made new comes as [`Error::Upcast`](crate::Error::Upcast) in its place; readers go on
     /// after it. Events of types without steps cost one look into a table.
     pub fn upcasts(mut self, upcasts: Upcasts) -> Self {
-        self.options.upcasts = Some(upcasts);
+        self.settings.upcasts = Some(upcasts);
         self
     }
 
@@ -205,7 +231,7 @@ impl Builder {
     /// [`Error::NewerFormat`](crate::Error::NewerFormat) when a newer release wrote it, and
     /// [`Error::Storage`](crate::Error::Storage) when the file system refuses.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
-        open(Medium::File(path.as_ref().to_owned()), self.checked()?)
+        self.open_medium(Medium::File(path.as_ref().to_owned()))
     }
 
     /// Opens a store that lives in memory and ends with its last handle.
@@ -213,28 +239,34 @@ impl Builder {
     /// # Errors
     /// As [`Builder::open`].
     pub fn in_memory(self) -> Result<Store> {
-        open(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())), self.checked()?)
+        self.open_medium(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())))
     }
 
     /// Opens a store on a storage of the caller's: for tests that count, delay or fail its operations.
     #[doc(hidden)]
     pub fn with_backend(self, backend: Box<dyn StorageBackend>) -> Result<Store> {
-        open(Medium::Backend(backend), self.checked()?)
+        self.open_medium(Medium::Backend(backend))
     }
 
-    fn checked(mut self) -> Result<Options> {
-        let bytes = self.options.payload_bytes;
+    fn open_medium(self, medium: Medium) -> Result<Store> {
+        let Self { options, settings, .. } = self.checked()?;
+        Ok(Store::new(open(medium, options)?, settings))
+    }
+
+    fn checked(mut self) -> Result<Self> {
+        let bytes = self.settings.payload_bytes;
         if bytes > MAX_PAYLOAD_BYTES {
             let reason = format!("is {bytes}; {MAX_PAYLOAD_BYTES} is the largest that can be set");
             return Err(Invalid::new("max_payload_bytes", reason).into());
         }
         let own = own_steps()?;
         if !own.is_empty() {
-            let given = self.options.upcasts.iter().flat_map(Upcasts::steps).cloned();
-            self.options.upcasts = Some(Upcasts::new(own.into_iter().chain(given))?);
+            let given = self.settings.upcasts.iter().flat_map(Upcasts::steps).cloned();
+            self.settings.upcasts = Some(Upcasts::new(own.into_iter().chain(given))?);
         }
-        self.options.upcasts = self.options.upcasts.filter(|u| !u.is_empty());
-        self.options.guard = Arc::new(Guard::new(self.catalogue, self.strict, self.validation)?);
-        Ok(self.options)
+        self.settings.upcasts = self.settings.upcasts.filter(|u| !u.is_empty());
+        let guard = Guard::new(self.catalogue.take(), self.strict, self.validation)?;
+        self.settings.guard = Arc::new(guard);
+        Ok(self)
     }
 }

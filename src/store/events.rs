@@ -2,9 +2,8 @@
 
 use super::ahead::Ahead;
 use super::query::{Items, Query};
-use super::read::Reader;
+use super::reader::{Reader, Shape};
 use super::scan::Piece;
-use super::shape::Shape;
 use super::trouble::guarded;
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter};

@@ -43,7 +43,7 @@ impl Store {
     /// The types that this store knows: those it was opened with.
     #[must_use]
     pub fn catalogue(&self) -> &Catalogue {
-        self.shared().options.guard.catalogue()
+        self.inner().settings().guard.catalogue()
     }
 
     /// Figures of this store. The cost does not depend on how much is in it, except for a store of format 1 that is
@@ -53,23 +53,24 @@ impl Store {
     /// [`Error::Closed`](crate::Error::Closed), [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn info(&self) -> Result<StoreInfo> {
         let reader = self.reader()?;
+        let identity = &reader.contents.identity;
         guarded(|| {
             let (committed, in_journal, mut counts) = {
-                let tail = reader.shared.tail()?;
+                let tail = reader.contents.tail()?;
                 (tail.committed(), tail.len() as u64, tail.counts())
             };
             let txn = reader.db.begin_read()?;
-            if reader.shared.format < FORMAT {
+            if identity.format < FORMAT {
                 let settled = count(&txn)?;
                 counts.sessions += settled.sessions;
                 counts.branches += settled.branches;
                 counts.payload_bytes += settled.payload_bytes;
             }
             Ok(StoreInfo {
-                path: reader.shared.name.clone(),
-                id: reader.shared.id,
-                format: reader.shared.format,
-                created: reader.shared.created,
+                path: identity.name.clone(),
+                id: identity.id,
+                format: identity.format,
+                created: identity.created,
                 sessions: counts.sessions,
                 branches: counts.branches,
                 events: committed,
@@ -77,7 +78,7 @@ impl Store {
                 chunks: lookup::len(&lookup::open(&txn, EVENTS)?)?,
                 committed: Position::new(committed),
                 payload_bytes: counts.payload_bytes,
-                file_bytes: std::fs::metadata(&reader.shared.name).ok().map(|m| m.len()),
+                file_bytes: std::fs::metadata(&identity.name).ok().map(|m| m.len()),
             })
         })
     }

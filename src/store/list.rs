@@ -7,7 +7,7 @@ use super::branch::Branch;
 use super::lazy::Lazy;
 use super::lines::belongs;
 use super::lookup;
-use super::read::Reader;
+use super::read::FileReader;
 use super::tables::BRANCHES;
 use super::view::settled_head;
 use crate::error::Result;
@@ -51,7 +51,7 @@ pub struct BranchInfo {
     pub events: u64,
 }
 
-impl Reader {
+impl FileReader {
     /// Up to `limit` sessions after this one, in the order of their names.
     pub(crate) fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
         let txn = Lazy::new(&self.db);
@@ -100,7 +100,7 @@ impl Reader {
     fn places_after(&self, after: Option<&SessionId>, limit: usize, txn: &Lazy<'_>) -> Result<Vec<Place>> {
         let mut places: BTreeMap<Place, ()> = BTreeMap::new();
         {
-            let tail = self.shared.tail()?;
+            let tail = self.contents.tail()?;
             let wanted = |b: &&Arc<Branch>| after.is_none_or(|a| b.place.session > *a);
             places.extend(tail.births().filter(wanted).map(|b| ((*b.place).clone(), ())));
         }
@@ -142,7 +142,7 @@ impl Reader {
     pub(crate) fn branches_of(&self, session: &SessionId) -> Result<Vec<Arc<Branch>>> {
         let mut found: BTreeMap<Place, ()> = BTreeMap::new();
         {
-            let tail = self.shared.tail()?;
+            let tail = self.contents.tail()?;
             found.extend(
                 tail.births().filter(|b| b.place.session == *session).map(|b| ((*b.place).clone(), ())),
             );
@@ -180,7 +180,7 @@ impl Reader {
         // A transaction that began before the tail was asked would not have what settled in between: twice here.
         let txn = Lazy::new(&self.db);
         let newest = self
-            .shared
+            .contents
             .tail()?
             .last_event(branch.number)
             .map(|e| (e.sequence().get(), e.recorded().micros()));

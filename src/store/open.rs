@@ -3,39 +3,36 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use redb::{ReadTransaction, StorageBackend};
 use tracing::{info, info_span};
 
-use super::attached::Attached;
 use super::backend::{Overlay, drop_cached_pages};
 use super::branches::Branches;
-use super::commit::Core;
+use super::commit::Committer;
+use super::contents::Contents;
 use super::create::{create_file, remove_left};
+use super::engine::Engine;
+use super::flusher::{Flusher, flush_in_turn};
+use super::identity::Identity;
 use super::initialise::initialise;
 use super::journal::{largest_id, load_journal};
 use super::layout::{Storage, lay_out};
 use super::lookup;
 use super::mend::mended;
-use super::old::frames;
-use super::old::{is_bare, old_meta};
+use super::observe::Observers;
+use super::old::{frames, is_bare, old_meta};
 use super::options::{Mode, Options};
 use super::problem::Problem;
-use super::process::Process;
-use super::recent::Recent;
 use super::refusal::{io_error, not_a_store};
 use super::ring::{Hole, JournalFile, Ring};
-use super::settler::Settler;
-use super::shared::Shared;
 use super::storage::{file_backend, open_tables, storage_of};
 use super::tables::{META, META_KEY};
 use super::trouble::{corrupt, guarded, malformed};
 use super::upgrade::upgrade_file;
 use super::upgraded::Upgraded;
-use super::verbs::{Handle, Store};
-use super::view::SharedView;
 use super::writer::Writer;
 use crate::codec::{FORMAT, FileHeader, Meta};
 use crate::error::{Error, Result};
@@ -48,29 +45,30 @@ pub(super) enum Medium {
     Backend(Box<dyn StorageBackend>),
 }
 
-pub(super) fn open(medium: Medium, mut options: Options) -> Result<Store> {
-    let name = match &medium {
-        Medium::File(path) => {
-            // What lies beside the store is found there when the process goes to another folder.
-            options.path = std::path::absolute(path).ok();
-            path.display().to_string()
-        }
-        Medium::Backend(_) => "the store in memory".to_owned(),
+/// An open store, and its threads.
+pub(super) struct Opened {
+    pub(super) engine: Arc<Engine>,
+    pub(super) threads: Vec<JoinHandle<()>>,
+}
+
+pub(super) fn open(medium: Medium, options: Options) -> Result<Opened> {
+    let (name, path) = match &medium {
+        Medium::File(path) => (path.display().to_string(), std::path::absolute(path).ok()),
+        Medium::Backend(_) => ("the store in memory".to_owned(), None),
     };
     let _span = info_span!("open", store = %name).entered();
-    let store = guarded(|| {
+    guarded(|| {
         let (storage, upgraded) = match medium {
             Medium::File(path) => open_file(&path, &name, &options)?,
             Medium::Backend(backend) => (open_backend(backend, &name, &options)?, None),
         };
-        let path = options.path.clone().filter(|_| !options.read_only);
-        let store = load(&storage, upgraded, name, options)?;
+        let left = path.clone().filter(|_| !options.read_only);
+        let store = load(&storage, upgraded, name, path, options)?;
         // Left by somebody who was slower to make the same store, or who made it and was killed before the second name
         // was gone. No creation may ever follow, so each opening looks.
-        path.iter().for_each(|path| remove_left(path));
+        left.iter().for_each(|path| remove_left(path));
         Ok(store)
-    })?;
-    Ok(store)
+    })
 }
 
 /// The storage of a file, and what became of it when it was of an earlier format.
@@ -163,7 +161,13 @@ fn read_meta(txn: &ReadTransaction, name: &str, damage: Option<&mut Vec<Problem>
 }
 
 /// Reads `meta` and the journal, which is all that opening depends on: the rest of the store is not touched.
-fn load(storage: &Storage, upgraded: Option<Upgraded>, name: String, options: Options) -> Result<Store> {
+fn load(
+    storage: &Storage,
+    upgraded: Option<Upgraded>,
+    name: String,
+    path: Option<PathBuf>,
+    options: Options,
+) -> Result<Opened> {
     let fresh = storage.tables.len().map_err(|e| io_error(&name, &e))? == storage.header.tables;
     let dirty = !fresh && storage.is_dirty().map_err(|e| io_error(&name, &e))?;
     let db = open_tables(storage, &name, &options)?;
@@ -189,40 +193,40 @@ fn load(storage: &Storage, upgraded: Option<Upgraded>, name: String, options: Op
         damage.push(missing(error, options.read_only)?);
     }
     info!(journal = journal.tail.len(), settled = meta.settled, "opened");
-    let shared = Arc::new(Shared {
-        process: Process::this(),
+    let tail = journal.tail.with_max_settled_id(max_settled_id);
+    let identity = Identity {
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),
         format: meta.format,
+        name,
+        path,
         upgraded,
         damage,
-        name,
-        options,
-        db: RwLock::new(Some(Arc::new(db))),
-        tail: RwLock::new(journal.tail.with_max_settled_id(max_settled_id)),
-        branches,
-        view: SharedView::default(),
-        recent: Recent::default(),
-        writer: Writer::new(Core::new(journal.next_branch, recovered.ring)),
-        settler: Settler::default(),
-        journal: source,
-        hook: OnceLock::new(),
-        behind: OnceLock::new(),
-        attached: Attached::default(),
-    });
+    };
+    let contents = Arc::new(Contents::new(identity, options, db, tail, branches));
+    let (flusher, observers) = (Arc::<Flusher>::default(), Arc::<Observers>::default());
+    let committer = Committer::new(
+        contents.clone(),
+        recovered.ring,
+        flusher.clone(),
+        observers.clone(),
+        journal.next_branch,
+    );
+    let writer = Writer::new(contents.clone(), committer);
+    let engine = Arc::new(Engine { contents, writer, flusher, observers, journal: source });
     let mut threads = Vec::new();
-    if !shared.read_only() {
-        threads.push(thread("retold-writer", &shared, |shared| shared.stand_by())?);
-        match thread("retold-settler", &shared, |shared| shared.settle_in_turn()) {
-            Ok(settler) => threads.push(settler),
+    if !engine.contents.read_only() {
+        threads.push(thread("retold-writer", &engine, |engine| engine.writer.stand_by())?);
+        match thread("retold-flusher", &engine, |engine| flush_in_turn(&engine.flusher, &engine.contents)) {
+            Ok(flusher) => threads.push(flusher),
             Err(e) => {
-                shared.stop_taking();
-                shared.dismiss_thread();
+                engine.writer.stop_taking();
+                engine.writer.dismiss_thread();
                 return Err(e);
             }
         }
     }
-    Ok(Store(Arc::new(Handle { shared, threads: Mutex::new(threads), closing: Mutex::default() })))
+    Ok(Opened { engine, threads })
 }
 
 /// What is missing of the journal, for who only reads; who writes would write over it.
@@ -237,8 +241,8 @@ fn missing(error: Error, read_only: bool) -> Result<Problem> {
     }
 }
 
-fn thread(name: &str, shared: &Arc<Shared>, life: fn(&Shared)) -> Result<JoinHandle<()>> {
-    let shared = shared.clone();
-    let spawned = std::thread::Builder::new().name(name.into()).spawn(move || life(&shared));
+fn thread(name: &str, engine: &Arc<Engine>, life: fn(&Engine)) -> Result<JoinHandle<()>> {
+    let engine = engine.clone();
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(move || life(&engine));
     spawned.map_err(|e| Error::storage(format!("the thread {name} cannot be started: {e}")))
 }

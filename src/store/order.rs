@@ -7,7 +7,7 @@ use super::branch::Branch;
 use super::chunks::{event_of, settled_chunk};
 use super::lazy::Lazy;
 use super::lookup;
-use super::read::{Range, Reader};
+use super::read::{FileReader, Range};
 use super::tables::ORDER;
 use super::trouble::corrupt;
 use super::view::settled_head;
@@ -27,11 +27,11 @@ pub(crate) struct Positions {
     pub(crate) reverse: bool,
 }
 
-impl Reader {
+impl FileReader {
     /// A page of the global order, dense in positions.
     pub(crate) fn page_all(&self, range: Positions) -> Result<Vec<Event>> {
         let (settled, to, tail): (u64, u64, Vec<Event>) = {
-            let tail = self.shared.tail()?;
+            let tail = self.contents.tail()?;
             let (from, to) = (range.from.max(1), range.to.min(tail.committed()));
             let found = tail.positions(from, to);
             let settled_part =
@@ -200,7 +200,7 @@ impl Reader {
             return Ok((branch.fork < head).then_some(branch.fork + 1));
         }
         let (mut lo, mut hi) = (branch.fork + 1, head + 1);
-        if self.shared.tail()?.last_event(branch.number).is_none() {
+        if self.contents.tail()?.last_event(branch.number).is_none() {
             let row = settled_head(&*Lazy::new(&self.db).get()?, branch.number)?;
             if row.is_none_or(|row| row.position <= after.get()) {
                 return Ok(None);

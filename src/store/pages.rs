@@ -3,7 +3,8 @@
 use super::events::Events;
 use super::order::Positions;
 use super::query::{Page, Query, Scanned, Scope};
-use super::read::{Range, Reader};
+use super::read::Range;
+use super::reader::Reader;
 use super::verbs::Store;
 use crate::error::Result;
 use crate::event::{Event, Position};

@@ -1,6 +1,6 @@
 //! What a reader asks for, and the pages that it is given.
 
-use super::shape::Shape;
+use super::reader::Shape;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Filter, Place, Sequence};
 use crate::limits::DEFAULT_PAGE;

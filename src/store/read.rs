@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::branch::{Branch, Segment};
 use super::chunks::{event_of, hole, open_chunk};
+use super::contents::Contents;
 use super::db::Db;
 use super::ids::{Beside, find_id};
 use super::lazy::Lazy;
 use super::lookup;
 use super::marks::MarksView;
 use super::recent::Recent;
-use super::shared::Shared;
 use super::tail::Slice;
 use super::view::{LazyView, settled_head};
 use crate::codec::Chunk;
@@ -21,17 +21,17 @@ use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Place, Position, Sequence};
 use crate::limits::PAGE_BYTES;
 
-/// One reader of an open store. It keeps the file open until it is dropped, also beyond `close`.
+/// What is in the file and in the tail, as it is stored. It keeps the file open until it is dropped, also beyond `close`.
 #[derive(Clone, Debug)]
-pub(crate) struct Reader {
-    pub(super) shared: Arc<Shared>,
+pub(crate) struct FileReader {
+    pub(super) contents: Arc<Contents>,
     pub(super) db: Arc<Db>,
 }
 
-impl Drop for Reader {
+impl Drop for FileReader {
     fn drop(&mut self) {
-        self.shared.process.keep(&self.shared);
-        self.shared.process.keep(&self.db);
+        self.contents.process.keep(&self.contents);
+        self.contents.process.keep(&self.db);
     }
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Range {
     pub(crate) reverse: bool,
 }
 
-impl Reader {
+impl FileReader {
     /// The branch with these names.
     pub(crate) fn branch(&self, place: &Place) -> Result<Arc<Branch>> {
         self.find(place)?.ok_or_else(|| {
@@ -56,27 +56,27 @@ impl Reader {
     }
 
     pub(super) fn find(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
-        self.shared.process.check()?;
-        if let Some(branch) = self.shared.branches.cached(place) {
+        self.contents.process.check()?;
+        if let Some(branch) = self.contents.branches.cached(place) {
             return Ok(Some(branch));
         }
-        let tail = self.shared.tail()?;
+        let tail = self.contents.tail()?;
         let txn = Lazy::new(&self.db);
-        self.shared.branches.find(place, &tail, || txn.get())
+        self.contents.branches.find(place, &tail, || txn.get())
     }
 
     pub(super) fn by_number(&self, number: u64, txn: &Lazy<'_>) -> Result<Arc<Branch>> {
-        self.shared.process.check()?;
-        if let Some(branch) = self.shared.branches.numbered(number) {
+        self.contents.process.check()?;
+        if let Some(branch) = self.contents.branches.numbered(number) {
             return Ok(branch);
         }
-        let tail = self.shared.tail()?;
-        self.shared.branches.by_number(number, &tail, &*txn.get()?)
+        let tail = self.contents.tail()?;
+        self.contents.branches.by_number(number, &tail, &*txn.get()?)
     }
 
     /// The last sequence of a branch, inherited ones counted; zero when it is empty.
     pub(crate) fn head(&self, branch: &Branch) -> Result<Sequence> {
-        if let Some(head) = self.shared.tail()?.head(branch.number) {
+        if let Some(head) = self.contents.tail()?.head(branch.number) {
             return Ok(Sequence::new(head));
         }
         let settled = settled_head(&self.db.begin_read()?, branch.number)?;
@@ -90,7 +90,7 @@ impl Reader {
 
     /// The last position that is committed; zero in another process than the one that opened the store.
     pub(crate) fn committed(&self) -> Position {
-        self.shared.committed()
+        self.contents.committed()
     }
 
     /// A page of a branch's history, its ancestors' part included: dense, and shorter than asked for only at the
@@ -99,7 +99,7 @@ impl Reader {
     pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
         // Copied before the view is taken.
         let (head, slices) = {
-            let tail = self.shared.tail()?;
+            let tail = self.contents.tail()?;
             let slices: Vec<Slice> = branch
                 .lineage
                 .iter()
@@ -110,7 +110,7 @@ impl Reader {
                 .collect();
             (tail.head(branch.number), slices)
         };
-        let view = LazyView::new(&self.shared.view, &self.db);
+        let view = LazyView::new(&self.contents.view, &self.db);
         let head = match head {
             Some(head) => head,
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
@@ -136,7 +136,7 @@ impl Reader {
                 let at_end = settled.1 == head;
                 page.read_back(&view, segment, settled, at_end)?;
             } else {
-                page.read_on(&view, &self.shared.recent, segment, settled)?;
+                page.read_on(&view, &self.contents.recent, segment, settled)?;
                 in_tail.for_each(|e| page.push(e));
             }
         }
@@ -146,7 +146,7 @@ impl Reader {
 
     /// The event with this id.
     pub(crate) fn by_id(&self, id: EventId) -> Result<Event> {
-        if let Some(e) = self.shared.tail()?.by_id(id) {
+        if let Some(e) = self.contents.tail()?.by_id(id) {
             return Ok(e.event.clone());
         }
         let txn = Lazy::new(&self.db);

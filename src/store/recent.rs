@@ -49,7 +49,7 @@ mod tests {
         store.append("s", (0..100).map(|_| NewEvent::new("a.b")).collect::<Vec<_>>()).unwrap();
         store.settle().unwrap();
         let read = || store.read(&Query::branch("s").unwrap().limit(3)).unwrap().events.len();
-        let recent = || store.shared().recent.get(1, 50);
+        let recent = || store.inner().engine().contents.recent.get(1, 50);
         assert!(recent().is_none());
         assert_eq!(read(), 3);
         let unpacked = recent().unwrap();

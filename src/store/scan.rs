@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::branch::Branch;
 use super::chunks::{event_of, hole, open_chunk};
 use super::lookup;
-use super::read::Reader;
+use super::read::FileReader;
 use super::tail::Slice;
 use super::view::LazyView;
 use crate::codec::Chunk;
@@ -51,12 +51,12 @@ pub(super) struct Pieces {
     pub(super) next: Option<u64>,
 }
 
-impl Reader {
+impl FileReader {
     /// The next pieces of a branch's history, its ancestors' part included, up to some chunks of it.
     pub(super) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
         // Copied before the view is taken.
         let (head, slices) = {
-            let tail = self.shared.tail()?;
+            let tail = self.contents.tail()?;
             let slices = branch.lineage.iter().map(|s| {
                 let (from, to) = (from.max(s.first), to.min(s.last));
                 tail.slice(s.branch, from, to, SCAN_TAIL_EVENTS, false)
@@ -64,7 +64,7 @@ impl Reader {
             let slices: Vec<Slice> = slices.collect();
             (tail.head(branch.number), slices)
         };
-        let view = LazyView::new(&self.shared.view, &self.db);
+        let view = LazyView::new(&self.contents.view, &self.db);
         let head = match head {
             Some(head) => head,
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),

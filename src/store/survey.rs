@@ -114,7 +114,12 @@ impl Store {
             stuck: tally.stuck,
             first_stuck: tally.first_stuck,
         });
-        Ok(Survey { format: reader.shared.format, newest_format: FORMAT, events: total, old: old.collect() })
+        Ok(Survey {
+            format: reader.contents.identity.format,
+            newest_format: FORMAT,
+            events: total,
+            old: old.collect(),
+        })
     }
 }
 

@@ -1,20 +1,20 @@
 //! The handle and its verbs. Blocking; those that wait for the disk have an async twin over the same queue.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::batch::Batch;
 use super::branch::Branch;
-use super::builder::Builder;
+use super::handle::StoreHandle;
 use super::list::{BranchInfo, SessionInfo};
+use super::open::Opened;
 use super::path::is_on_path;
 use super::problem::Problem;
-use super::read::Reader;
+use super::reader::Reader;
 use super::receipt::Receipt;
-use super::shared::Shared;
+use super::settings::Settings;
 use super::slot::{Answer, Slot};
-use super::sync::{lock, write};
+use super::sync::lock;
 use super::trouble::guarded;
 use super::upgraded::Upgraded;
 use super::work::{Done, Work};
@@ -51,77 +51,72 @@ use crate::limits::MAX_LISTING;
 /// # Ok::<(), retold::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Store(pub(super) Arc<Handle>);
+pub struct Store(Arc<Closing>);
 
 /// What the last clone of a store takes down.
 #[derive(Debug)]
-pub(super) struct Handle {
-    pub(super) shared: Arc<Shared>,
-    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
-    pub(super) closing: Mutex<()>,
+struct Closing {
+    handle: StoreHandle,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    closing: Mutex<()>,
 }
 
 impl Store {
-    /// Opens a store, making it when it is not there.
-    ///
-    /// # Errors
-    /// As [`Builder::open`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Builder::new().open(path)
+    pub(super) fn new(opened: Opened, settings: Settings) -> Self {
+        let handle = StoreHandle::new(opened.engine, settings);
+        Self(Arc::new(Closing { handle, threads: Mutex::new(opened.threads), closing: Mutex::new(()) }))
     }
 
-    /// A store that lives in memory and ends with its last handle: the same engine without a file.
-    ///
-    /// # Errors
-    /// As [`Builder::open`].
-    pub fn in_memory() -> Result<Self> {
-        Builder::new().in_memory()
+    /// A handle for what works beside the store, which must not keep it open.
+    pub(crate) fn handle(&self) -> StoreHandle {
+        self.inner().clone()
     }
 
-    /// Settings for opening.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.0.shared
+    pub(super) fn inner(&self) -> &StoreHandle {
+        &self.0.handle
     }
 
     /// A reader that outlives `close`. Crate-wide: readers above this room hold one.
     pub(crate) fn reader(&self) -> Result<Reader> {
-        Ok(Reader { shared: self.shared().clone(), db: self.shared().db()? })
+        self.inner().reader()
+    }
+
+    /// Writes marks in one transaction.
+    #[cfg(test)]
+    pub(crate) fn mark(&self, marks: super::Marks) -> Result<()> {
+        self.inner().mark(marks)
     }
 
     /// The store's identity.
     #[must_use]
     pub fn id(&self) -> StoreId {
-        self.shared().id
+        self.inner().identity().id
     }
 
     /// When the store was made.
     #[must_use]
     pub fn created(&self) -> Timestamp {
-        self.shared().created
+        self.inner().identity().created
     }
 
     /// What became of the file as this handle opened it, if it was of an earlier format.
     #[must_use]
     pub fn upgraded(&self) -> Option<&Upgraded> {
-        self.shared().upgraded.as_ref()
+        self.inner().identity().upgraded.as_ref()
     }
 
     /// What could not be read as the store was opened: only a store that is opened read-only goes without it. Commits
     /// that are missing are those after the last one that can be read.
     #[must_use]
     pub fn damage(&self) -> &[Problem] {
-        &self.shared().damage
+        &self.inner().identity().damage
     }
 
     /// The last position that is committed: everything up to it can be read. 0 in a forked child, which can read
     /// nothing.
     #[must_use]
     pub fn committed(&self) -> Position {
-        self.shared().committed()
+        self.inner().committed()
     }
 
     /// Records events at the end of a branch, whatever its head is. A session begins with its first append to
@@ -166,8 +161,7 @@ impl Store {
     /// # Errors
     /// As [`append_if`](Self::append_if).
     pub fn append_batch(&self, batch: Batch) -> Result<Receipt> {
-        let work = self.prepare(batch)?;
-        appended(self.shared().write(work)?)
+        self.inner().append(batch)
     }
 
     /// [`append_if`](Self::append_if) for tasks.
@@ -197,21 +191,7 @@ impl Store {
     /// # Errors
     /// As [`append_if`](Self::append_if).
     pub async fn append_batch_async(&self, batch: Batch) -> Result<Receipt> {
-        let work = self.prepare(batch)?;
-        appended(self.shared().write_async(work).await?)
-    }
-
-    fn prepare(&self, batch: Batch) -> Result<Work> {
-        self.writable()?;
-        let options = &self.shared().options;
-        Ok(Work::Append(batch.prepare(options.payload_bytes, options.durability, &options.guard)?))
-    }
-
-    fn writable(&self) -> Result<()> {
-        match self.shared().read_only() {
-            true => Err(Error::ReadOnly { path: self.shared().name.clone() }),
-            false => Ok(()),
-        }
+        self.inner().append_async(batch).await
     }
 
     /// Begins a branch that shares the history of another up to the address's sequence, or up to its head when the
@@ -228,7 +208,7 @@ impl Store {
         Error: From<A::Error>,
     {
         let work = self.prepare_fork(address.try_into()?, name)?;
-        let done = self.shared().write(work)?;
+        let done = self.inner().engine().writer.write(work)?;
         self.forked(done)
     }
 
@@ -242,12 +222,12 @@ impl Store {
         Error: From<A::Error>,
     {
         let work = self.prepare_fork(address.try_into()?, name)?;
-        let done = self.shared().write_async(work).await?;
+        let done = self.inner().engine().writer.write_async(work).await?;
         self.forked(done)
     }
 
     fn prepare_fork(&self, address: Address, name: &str) -> Result<Work> {
-        self.writable()?;
+        self.inner().writable()?;
         let place = Place::new(address.session().clone(), BranchName::new(name)?);
         Ok(Work::Fork { parent: address.place().clone(), at: address.sequence(), place })
     }
@@ -351,8 +331,8 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn settle(&self) -> Result<()> {
-        self.writable()?;
-        self.shared().write(Work::Settle).map(|_| ())
+        self.inner().writable()?;
+        self.inner().engine().writer.write(Work::Settle).map(|_| ())
     }
 
     /// Takes nothing more, writes what is queued, settles it, and lets go of the file. Every clone of the handle is
@@ -370,7 +350,7 @@ impl Store {
     /// # Errors
     /// As [`close`](Self::close).
     pub async fn close_async(&self) -> Result<()> {
-        self.shared().process.check()?;
+        self.inner().process().check()?;
         let slot = Slot::new();
         let (store, answer) = (self.clone(), slot.clone());
         // A thread of its own: it blocks on the disk, and there need not be a runtime.
@@ -382,58 +362,38 @@ impl Store {
     }
 }
 
-impl Handle {
+impl Closing {
     fn close(&self) -> Result<()> {
-        if !self.shared.process.is_surely_this() {
-            return Err(self.shared.process.other());
+        if !self.handle.process().is_surely_this() {
+            return Err(self.handle.process().other());
         }
-        if let Some(behind) = self.shared.behind.get() {
-            behind.closing();
-        }
+        self.handle.engine().observers.closing();
         // Whoever closes while another does comes back when the file is free.
         let _closing = lock(&self.closing);
-        if !self.shared.stop_taking() {
-            return Ok(());
-        }
-        let settled = match self.shared.read_only() {
-            true => Ok(()),
-            false => self.shared.settle_last(),
-        };
-        // In this order: whoever still got hold of the file has shown itself to the hook before.
-        let db = write(&self.shared.db).take();
-        if let (Some(db), Err(_)) = (&db, &settled) {
-            db.abandon();
-        }
-        self.shared.view.forget();
-        self.shared.recent.forget();
-        if let Some(hook) = self.shared.hook.get() {
-            hook.closed();
-        }
-        self.shared.dismiss_thread();
-        self.shared.settler.dismiss();
+        let Some(closed) = self.handle.engine().close() else { return Ok(()) };
         for thread in std::mem::take(&mut *lock(&self.threads)) {
-            // The writer's own thread can hold the last handle of a store, for a moment, through a hook.
+            // The writer's own thread can hold the last handle of a store, for a moment, through an observer.
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
             }
         }
-        drop(db);
-        settled
+        drop(closed.db);
+        closed.outcome
     }
 }
 
-impl Drop for Handle {
+impl Drop for Closing {
     fn drop(&mut self) {
-        if !self.shared.process.is_surely_this() {
+        if !self.handle.process().is_surely_this() {
             // Its threads are not here to be waited for, and the file is the other process's to close.
-            std::mem::forget(self.shared.clone());
+            std::mem::forget(self.handle.clone());
             let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
             return std::mem::forget(std::mem::take(threads));
         }
         if is_on_path() {
             let threads = Mutex::new(std::mem::take(&mut *lock(&self.threads)));
             // Closing waits for the writer, and this thread is the writer.
-            close_elsewhere(Self { shared: self.shared.clone(), threads, closing: Mutex::new(()) });
+            close_elsewhere(Self { handle: self.handle.clone(), threads, closing: Mutex::new(()) });
             return;
         }
         if let Err(error) = self.close() {
@@ -442,7 +402,7 @@ impl Drop for Handle {
     }
 }
 
-fn close_elsewhere(handle: Handle) {
+fn close_elsewhere(handle: Closing) {
     let handle = Arc::new(Mutex::new(Some(handle)));
     let theirs = handle.clone();
     let spawned =
@@ -450,13 +410,6 @@ fn close_elsewhere(handle: Handle) {
     if let Err(error) = spawned {
         tracing::warn!(%error, "no thread can be had to close the store; it stays open until the process ends");
         std::mem::forget(lock(&handle).take());
-    }
-}
-
-fn appended(done: Done) -> Result<Receipt> {
-    match done {
-        Done::Appended(receipt) => Ok(receipt),
-        other => Err(Error::storage(format!("an append was answered with {other:?}"))),
     }
 }
 

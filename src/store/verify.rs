@@ -14,8 +14,7 @@ use super::lookup;
 use super::marks::MarksView;
 use super::old::frames;
 use super::problem::Problem;
-use super::ring::{Hole, Ring};
-use super::shared::Shared;
+use super::ring::{Hole, JournalFile, Ring};
 use super::sidecar::Shelf;
 use super::tables::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::tail::Tail;
@@ -94,12 +93,12 @@ impl Store {
     /// # Errors
     /// As [`verify`](Self::verify).
     pub fn verify_with(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
-        let reader = self.reader()?;
-        let (txn, meta, journal) = reader.shared.while_nothing_is_written(|next_commit| {
+        let (reader, engine) = (self.reader()?, self.inner().engine());
+        let (txn, meta, journal) = engine.writer.while_nothing_is_written(|next_commit| {
             let txn = Arc::new(reader.db.begin_read()?);
             let meta = meta_of(&txn);
             let journal = match &meta {
-                Ok(meta) => reader.shared.read_journal(&txn, meta, next_commit),
+                Ok(meta) => read_journal(&engine.journal, &txn, meta, next_commit),
                 Err(_) => Ok(Frames::default()),
             };
             Ok::<_, Error>((txn, meta, journal))
@@ -127,7 +126,7 @@ impl Store {
         let found = guarded(|| walk.marks());
         step("marks", found, &mut walk);
         walk.compare_counts();
-        for damage in &reader.shared.damage {
+        for damage in &engine.contents.identity.damage {
             if !walk.report.problems.contains(damage) {
                 walk.report.problems.push(damage.clone());
             }
@@ -148,18 +147,21 @@ fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
     })
 }
 
-impl Shared {
-    /// The frames of all commits that are not settled, as they lie on the disk.
-    fn read_journal(&self, txn: &ReadTransaction, meta: &Meta, next_commit: u64) -> Result<Frames> {
-        if meta.format < FORMAT {
-            return Ok(Frames { read: frames(txn)?, then: None });
-        }
-        let recovered = Ring::recover(&self.journal, meta.journal, true)?;
-        let next = recovered.ring.next();
-        let lost = || corrupt(format!("commit {next} of the journal"), "it was written and cannot be read");
-        let then = recovered.hole.map(Hole::error).or_else(|| (next != next_commit).then(lost));
-        Ok(Frames { read: recovered.frames, then })
+/// The frames of all commits that are not settled, as they lie on the disk.
+fn read_journal(
+    journal: &JournalFile,
+    txn: &ReadTransaction,
+    meta: &Meta,
+    next_commit: u64,
+) -> Result<Frames> {
+    if meta.format < FORMAT {
+        return Ok(Frames { read: frames(txn)?, then: None });
     }
+    let recovered = Ring::recover(journal, meta.journal, true)?;
+    let next = recovered.ring.next();
+    let lost = || corrupt(format!("commit {next} of the journal"), "it was written and cannot be read");
+    let then = recovered.hole.map(Hole::error).or_else(|| (next != next_commit).then(lost));
+    Ok(Frames { read: recovered.frames, then })
 }
 
 impl Walk<'_> {

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::commit::Core;
+use super::commit::Committer;
+use super::contents::Contents;
 use super::path::OnPath;
-use super::shared::Shared;
 use super::slot::{Answer, Gate, Slot};
 use super::sync::lock;
 use super::work::{Done, Job, Work, answer_all};
@@ -55,32 +55,32 @@ pub(super) struct Writer {
     /// Room in the queue, for blocked producers and for futures.
     room: Condvar,
     room_async: Notify,
-    core: Mutex<Core>,
+    contents: Arc<Contents>,
+    committer: Mutex<Committer>,
 }
 
 impl Writer {
-    pub(super) fn new(core: Core) -> Self {
+    pub(super) fn new(contents: Arc<Contents>, committer: Committer) -> Self {
         Self {
             queue: Mutex::new(Queue::default()),
             thread: Condvar::new(),
             room: Condvar::new(),
             room_async: Notify::new(),
-            core: Mutex::new(core),
+            contents,
+            committer: Mutex::new(committer),
         }
     }
-}
 
-impl Shared {
     /// Queues the work and waits for its answer, leading when nobody else does.
     pub(super) fn write(&self, work: Work) -> Result<Done> {
-        self.process.check()?;
+        self.contents.process.check()?;
         let slot = Slot::new();
         let mut job = Job { work, slot: slot.clone(), gate: None };
-        let mut queue = lock(&self.writer.queue);
+        let mut queue = lock(&self.queue);
         while !queue.has_room(&job) {
             queue.refuse()?;
             queue.crowd += 1;
-            queue = self.writer.room.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            queue = self.room.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
             queue.crowd -= 1;
         }
         let gate = queue.gate.clone();
@@ -108,9 +108,9 @@ impl Shared {
         let slot = Slot::new();
         let mut job = Some(Job { work, slot: slot.clone(), gate: None });
         while let Some(next) = job.take() {
-            self.process.check()?;
+            self.contents.process.check()?;
             // Asked for before looking, so that room made in between is not missed.
-            let room = self.writer.room_async.notified();
+            let room = self.room_async.notified();
             match self.try_queue(next)? {
                 None => break,
                 Some(refused) => job = Some(refused),
@@ -119,7 +119,7 @@ impl Shared {
         }
         let mut answer = Answer(slot);
         // It may be polled in a child, where nobody will answer.
-        std::future::poll_fn(|cx| match self.process.check() {
+        std::future::poll_fn(|cx| match self.contents.process.check() {
             Ok(()) => Pin::new(&mut answer).poll(cx),
             Err(e) => Poll::Ready(Err(e)),
         })
@@ -127,7 +127,7 @@ impl Shared {
     }
 
     fn try_queue(&self, job: Job) -> Result<Option<Job>> {
-        let mut queue = lock(&self.writer.queue);
+        let mut queue = lock(&self.queue);
         if !queue.has_room(&job) {
             queue.refuse()?;
             return Ok(Some(job));
@@ -135,7 +135,7 @@ impl Shared {
         queue.push(job)?;
         if !std::mem::replace(&mut queue.led, true) {
             queue.handed = true;
-            self.writer.thread.notify_one();
+            self.thread.notify_one();
         }
         Ok(None)
     }
@@ -146,7 +146,7 @@ impl Shared {
             self.lead_one_group();
             let answered = own.is_answered();
             let duties = self.duties();
-            let mut queue = lock(&self.writer.queue);
+            let mut queue = lock(&self.queue);
             if queue.jobs.is_empty() {
                 queue.led = false;
                 self.note_duties(&mut queue, duties);
@@ -154,7 +154,7 @@ impl Shared {
             }
             if answered {
                 queue.handed = true;
-                self.writer.thread.notify_one();
+                self.thread.notify_one();
                 return;
             }
         }
@@ -162,16 +162,16 @@ impl Shared {
 
     fn lead_one_group(&self) {
         let _path = OnPath::enter();
-        let mut core = lock(&self.writer.core);
-        self.gather(&core);
+        let mut committer = lock(&self.committer);
+        self.gather(&committer);
         let (group, latched, crowd) = {
-            let mut queue = lock(&self.writer.queue);
+            let mut queue = lock(&self.queue);
             (queue.take_group(), queue.latched.clone(), queue.crowd)
         };
         if crowd > 0 {
-            self.writer.room.notify_all();
+            self.room.notify_all();
         }
-        self.writer.room_async.notify_waiters();
+        self.room_async.notify_waiters();
         if group.is_empty() {
             return;
         }
@@ -179,30 +179,30 @@ impl Shared {
             answer_all(group, |_| Err(Error::Closed { after: Some(after.clone()) }));
             return;
         }
-        if let Err(reason) = self.commit(&mut core, group) {
-            lock(&self.writer.queue).latched = Some(reason);
+        if let Err(reason) = committer.commit(group) {
+            lock(&self.queue).latched = Some(reason);
         }
     }
 
     /// Producers that were just answered come back within microseconds. A leader that arrives first would commit
     /// alone and make all others wait for a second sync, so it gives them a moment, in proportion to a commit.
-    fn gather(&self, core: &Core) {
-        let expected = core.last_group();
+    fn gather(&self, committer: &Committer) {
+        let expected = committer.last_group();
         if expected < 2 {
             return;
         }
-        let patience = core.last_commit() / 4;
+        let patience = committer.last_commit() / 4;
         let start = Instant::now();
-        while lock(&self.writer.queue).jobs.len() < expected && start.elapsed() < patience {
+        while lock(&self.queue).jobs.len() < expected && start.elapsed() < patience {
             std::thread::yield_now();
         }
     }
 
     /// What the last commits left to be done: (settle, sync).
     fn duties(&self) -> (bool, bool) {
-        // One lock at a time: who has the core may wait for the settler, and the settler for the tail.
-        let unsettled = !super::sync::read(&self.tail).is_empty();
-        (unsettled, lock(&self.writer.core).unsynced())
+        // One lock at a time: who has the committer may wait for the flusher, and the flusher for the tail.
+        let unflushed = !self.contents.own_tail().is_empty();
+        (unflushed, lock(&self.committer).unsynced())
     }
 
     /// Sets the clocks of the thread.
@@ -216,23 +216,23 @@ impl Shared {
         let before = (queue.settle_at.is_some(), queue.sync_at.is_some());
         // Idle means: counted from the last append.
         queue.settle_at = None;
-        wakes(unsettled, &mut queue.settle_at, self.options.idle_settle);
-        wakes(unsynced, &mut queue.sync_at, self.options.relaxed_sync);
+        wakes(unsettled, &mut queue.settle_at, self.contents.options.idle_settle);
+        wakes(unsynced, &mut queue.sync_at, self.contents.options.relaxed_sync);
         let after = (queue.settle_at.is_some(), queue.sync_at.is_some());
         if before != after || queue.asleep {
-            self.writer.thread.notify_one();
+            self.thread.notify_one();
         }
     }
 
     /// The thread's life: leads for futures, settles when idle, syncs what was relaxed, ends when the store closes.
     pub(super) fn stand_by(&self) {
-        let mut queue = lock(&self.writer.queue);
+        let mut queue = lock(&self.queue);
         loop {
             if std::mem::take(&mut queue.handed) {
                 drop(queue);
                 let never = Slot::new();
                 self.lead(&never);
-                queue = lock(&self.writer.queue);
+                queue = lock(&self.queue);
                 continue;
             }
             if queue.dismissed && queue.jobs.is_empty() {
@@ -247,14 +247,14 @@ impl Shared {
                 let latched = queue.latched.is_some();
                 drop(queue);
                 if !latched {
-                    let mut core = lock(&self.writer.core);
-                    if let Err(reason) = self.tidy_up(&mut core, settle) {
-                        lock(&self.writer.queue).latched = Some(reason);
+                    let mut committer = lock(&self.committer);
+                    if let Err(reason) = committer.tidy_up(settle) {
+                        lock(&self.queue).latched = Some(reason);
                     }
                 }
                 let never = Slot::new();
                 self.lead(&never);
-                queue = lock(&self.writer.queue);
+                queue = lock(&self.queue);
                 continue;
             }
             let until = match (queue.settle_at, queue.sync_at) {
@@ -266,14 +266,14 @@ impl Shared {
                 // With a leader at work its end sets the clocks anew.
                 Some(until) if !queue.led => {
                     let wait = until.saturating_duration_since(now);
-                    match self.writer.thread.wait_timeout(queue, wait) {
+                    match self.thread.wait_timeout(queue, wait) {
                         Ok((queue, _)) => queue,
                         Err(e) => e.into_inner().0,
                     }
                 }
                 _ => {
                     queue.asleep = true;
-                    let mut queue = self.writer.thread.wait(queue).unwrap_or_else(unpoisoned);
+                    let mut queue = self.thread.wait(queue).unwrap_or_else(unpoisoned);
                     queue.asleep = false;
                     queue
                 }
@@ -283,31 +283,31 @@ impl Shared {
 
     /// Looks at the file between two commits, with nothing being settled. Answers with the next commit's number.
     pub(super) fn while_nothing_is_written<T>(&self, look: impl FnOnce(u64) -> T) -> T {
-        let core = lock(&self.writer.core);
-        self.settler.wait();
-        look(core.next_commit())
+        let committer = lock(&self.committer);
+        committer.wait_for_flush();
+        look(committer.next_commit())
     }
 
     /// Takes nothing more; what is queued is still written. `false` when the store was closed before.
     pub(super) fn stop_taking(&self) -> bool {
-        let mut queue = lock(&self.writer.queue);
+        let mut queue = lock(&self.queue);
         let first = !std::mem::replace(&mut queue.closed, true);
-        self.writer.thread.notify_one();
-        self.writer.room.notify_all();
-        self.writer.room_async.notify_waiters();
+        self.thread.notify_one();
+        self.room.notify_all();
+        self.room_async.notify_waiters();
         first
     }
 
     /// Ends the thread, after the last job was answered.
     pub(super) fn dismiss_thread(&self) {
-        lock(&self.writer.queue).dismissed = true;
-        self.writer.thread.notify_all();
+        lock(&self.queue).dismissed = true;
+        self.thread.notify_all();
     }
 
-    /// Settles everything, after [`Shared::stop_taking`]. Waits for the seat.
+    /// Settles everything, after [`stop_taking`](Self::stop_taking). Waits for the seat.
     pub(super) fn settle_last(&self) -> Result<()> {
         let slot = Slot::new();
-        let mut queue = lock(&self.writer.queue);
+        let mut queue = lock(&self.queue);
         let gate = queue.gate.clone();
         queue.jobs.push_back(Job { work: Work::Settle, slot: slot.clone(), gate: Some(gate.clone()) });
         self.lead_or_wait(queue, &slot, &gate).map(|_| ())

@@ -15,7 +15,7 @@ use crate::bus::spill::is_of_the_event;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Expect, Invalid, MAIN, NewEvent, Place, Timestamp};
 use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
-use crate::store::{Batch, Desk, Marks, MarksView, Rows, Shelf};
+use crate::store::{Batch, Marks, MarksView, Observer, Rows, Shelf, StoreHandle};
 
 /// Index rows that are counted at once.
 const COUNT_PAGE: usize = 8_192;
@@ -47,9 +47,11 @@ pub(super) struct Look {
     pub(super) pending: Pending,
 }
 
+impl Observer for Registry {}
+
 impl Registry {
-    pub(super) fn of(desk: &Desk) -> Result<Arc<Self>> {
-        desk.attached(|| Self::with(Arc::new(Machine::new())))
+    pub(super) fn of(desk: &StoreHandle) -> Result<Arc<Self>> {
+        desk.observer(|| Self::with(Arc::new(Machine::new())))
     }
 
     pub(super) fn with(clock: Arc<dyn Clock>) -> Self {
@@ -61,7 +63,7 @@ impl Registry {
     }
 
     /// Makes a timer. One that is there already, for the same event, is answered as it is.
-    pub(super) fn add(&self, desk: &Desk, place: Place, event: NewEvent, when: When) -> Result<Timer> {
+    pub(super) fn add(&self, desk: &StoreHandle, place: Place, event: NewEvent, when: When) -> Result<Timer> {
         let now = self.clock.now();
         let (family, due) = due(when, now)?;
         let event = event.occurred(Timestamp::from_micros(due));
@@ -102,7 +104,7 @@ impl Registry {
     }
 
     /// Up to `limit` timers: those that the store refused, then the others by the time at which they are due.
-    pub(super) fn list(&self, desk: &Desk, limit: usize) -> Result<Vec<Timer>> {
+    pub(super) fn list(&self, desk: &StoreHandle, limit: usize) -> Result<Vec<Timer>> {
         let view = desk.reader()?.marks()?;
         let mut found = Vec::new();
         for family in [Family::Refused, Family::At, Family::After] {
@@ -115,14 +117,14 @@ impl Registry {
         Ok(found.into_iter().map(Timer::from).collect())
     }
 
-    pub(super) fn get(&self, desk: &Desk, id: EventId) -> Result<Timer> {
+    pub(super) fn get(&self, desk: &StoreHandle, id: EventId) -> Result<Timer> {
         let view = desk.reader()?.marks()?;
         let key = index(&view, id)?;
         let Some(value) = view.get(Shelf::Timers, &key)? else { return Err(Error::not_found("timer", id)) };
         Row::decode(&key, &value).map(Timer::from)
     }
 
-    pub(super) fn cancel(&self, desk: &Desk, id: EventId) -> Result<()> {
+    pub(super) fn cancel(&self, desk: &StoreHandle, id: EventId) -> Result<()> {
         let mut rows = self.rows();
         let key = index(&desk.reader()?.marks()?, id)?;
         let mut marks = Marks::new();
@@ -134,7 +136,7 @@ impl Registry {
     }
 
     /// Fires everything that is due, group by group.
-    pub(super) fn fire(&self, desk: &Desk) -> Result<Look> {
+    pub(super) fn fire(&self, desk: &StoreHandle) -> Result<Look> {
         let mut look = Look::default();
         loop {
             let mut rows = self.rows();
@@ -275,7 +277,7 @@ fn next(view: &MarksView, family: Family, now: i64) -> Result<Option<i64>> {
 }
 
 /// Records the events of timers and takes their rows away, all or nothing.
-fn append(desk: &Desk, group: &[Row]) -> Result<()> {
+fn append(desk: &StoreHandle, group: &[Row]) -> Result<()> {
     let (mut batch, mut marks) = (Batch::new(), Marks::new());
     for row in group {
         batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?;
@@ -286,7 +288,7 @@ fn append(desk: &Desk, group: &[Row]) -> Result<()> {
 }
 
 /// Keeps a timer whose event the store does not take, out of the way of the others.
-fn refuse(desk: &Desk, row: &Row, reason: &Error) -> Result<()> {
+fn refuse(desk: &StoreHandle, row: &Row, reason: &Error) -> Result<()> {
     let id = row.event.id;
     warn!(%id, place = %row.place, error = %reason, "the event of a timer is refused; the timer is kept, with the reason");
     let refused = Row { family: Family::Refused, refused: Some(reason.to_string()), ..row.clone() };

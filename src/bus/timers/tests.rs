@@ -38,7 +38,7 @@ impl Clock for Hands {
 }
 
 fn with(clock: &Arc<Hands>, store: Store) -> Store {
-    store.desk().attached(|| Registry::with(clock.clone())).unwrap();
+    store.handle().observer(|| Registry::with(clock.clone())).unwrap();
     store
 }
 

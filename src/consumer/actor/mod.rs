@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::event::{Filter, Sequence};
 use crate::follow::{Followed, Following};
 use crate::limits::CONSUMER_GROUP;
-use crate::store::{Desk, Marks, Shelf};
+use crate::store::{Marks, Shelf, StoreHandle};
 use at_hand::AtHand;
 use clock::Clock;
 
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What a task is started with.
 pub(super) struct Start {
     pub(super) name: String,
-    pub(super) desk: Desk,
+    pub(super) desk: StoreHandle,
     pub(super) row: ConsumerRow,
     pub(super) config: ConsumerConfig,
     pub(super) letterbox: Letterbox,
@@ -47,7 +47,7 @@ pub(super) struct Start {
 }
 
 pub(super) struct Actor {
-    desk: Desk,
+    desk: StoreHandle,
     name: String,
     row: ConsumerRow,
     config: ConsumerConfig,

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use super::contents::Contents;
 use super::durability::Durability;
 use super::layer::Layer;
 use super::settle::{ToFlush, settle_into};
-use super::shared::Shared;
-use super::sync::{lock, read, write};
+use super::sync::lock;
 use super::trouble::guarded;
 use crate::codec::JournalMark;
 use crate::error::{Error, Result};
@@ -30,12 +30,12 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Settler {
+pub(super) struct Flusher {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Settler {
+impl Flusher {
     /// Gives it a layer. The one before has been taken note of.
     pub(super) fn give(&self, order: Order) {
         let mut state = lock(&self.state);
@@ -97,36 +97,34 @@ impl Settler {
     }
 }
 
-impl Shared {
-    /// The thread's life.
-    pub(super) fn settle_in_turn(&self) {
-        while let Some(order) = self.settler.next() {
-            let outcome = self.carry_out(&order);
-            if let Err(error) = &outcome {
-                tracing::error!(%error, "settling failed; the store takes no more");
-            }
-            drop(order);
-            self.settler.finish(outcome);
+/// The thread's life.
+pub(super) fn flush_in_turn(flusher: &Flusher, contents: &Contents) {
+    while let Some(order) = flusher.next() {
+        let outcome = flush(contents, &order);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "settling failed; the store takes no more");
         }
+        drop(order);
+        flusher.finish(outcome);
     }
+}
 
-    fn carry_out(&self, order: &Order) -> Result<()> {
-        let db = self.db()?;
-        guarded(|| {
-            let txn = self.begin_tables(&db, Durability::Durable, self.options.fast_recovery)?;
-            let items: Vec<ToFlush<'_>> =
-                order.layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
-            let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
-            let counts = read(&self.tail).settled_counts().plus(order.layer.counts());
-            settle_into(&txn, &items, &births, self.meta(&items, order.next_branch, counts, order.journal))?;
-            txn.commit()
-        })?;
-        let settled = write(&self.tail).thaw();
-        self.recent.forget();
-        // Freed outside the lock: a large layer takes its time.
-        drop(settled);
-        Ok(())
-    }
+fn flush(contents: &Contents, order: &Order) -> Result<()> {
+    let db = contents.db()?;
+    guarded(|| {
+        let txn = contents.change_tables(&db, Durability::Durable, contents.options.fast_recovery)?;
+        let items: Vec<ToFlush<'_>> =
+            order.layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
+        let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
+        let counts = contents.own_tail().settled_counts().plus(order.layer.counts());
+        settle_into(&txn, &items, &births, contents.meta(&items, order.next_branch, counts, order.journal))?;
+        txn.commit()
+    })?;
+    let settled = contents.own_tail_mut().thaw();
+    contents.recent.forget();
+    // Freed outside the lock: a large layer takes its time.
+    drop(settled);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -140,26 +138,26 @@ mod tests {
 
     #[test]
     fn a_layer_is_given_only_after_the_one_before_was_noted() {
-        let settler = Settler::default();
-        assert!(settler.is_idle());
-        settler.give(order());
-        assert!(!settler.is_idle() && settler.next().is_some() && !settler.is_idle());
-        assert_eq!(settler.take_note(), Ok(false));
-        settler.finish(Ok(()));
-        assert!(!settler.is_idle());
-        assert_eq!((settler.take_note(), settler.take_note()), (Ok(true), Ok(false)));
-        assert!(settler.is_idle());
+        let flusher = Flusher::default();
+        assert!(flusher.is_idle());
+        flusher.give(order());
+        assert!(!flusher.is_idle() && flusher.next().is_some() && !flusher.is_idle());
+        assert_eq!(flusher.take_note(), Ok(false));
+        flusher.finish(Ok(()));
+        assert!(!flusher.is_idle());
+        assert_eq!((flusher.take_note(), flusher.take_note()), (Ok(true), Ok(false)));
+        assert!(flusher.is_idle());
     }
 
     #[test]
     fn after_a_failure_nothing_more_is_given() {
-        let settler = Settler::default();
-        settler.give(order());
-        settler.next();
+        let flusher = Flusher::default();
+        flusher.give(order());
+        flusher.next();
         let failed = Error::storage("the disk is gone");
-        settler.finish(Err(failed.clone()));
-        settler.wait();
-        assert!(!settler.is_idle());
-        assert_eq!((settler.take_note(), settler.take_note()), (Err(failed.clone()), Err(failed)));
+        flusher.finish(Err(failed.clone()));
+        flusher.wait();
+        assert!(!flusher.is_idle());
+        assert_eq!((flusher.take_note(), flusher.take_note()), (Err(failed.clone()), Err(failed)));
     }
 }

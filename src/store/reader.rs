@@ -1,11 +1,30 @@
 //! Events leave the store in their newest shape. What is stored stays as it was written.
 
-use super::read::Reader;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::read::FileReader;
+use super::settings::Settings;
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, NewEvent};
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::schema::{Shaped, Upcasts};
+
+/// One reader of an open store. It keeps the file open until it is dropped, also beyond `close`.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    file: FileReader,
+    settings: Arc<Settings>,
+}
+
+impl Deref for Reader {
+    type Target = FileReader;
+
+    fn deref(&self) -> &FileReader {
+        &self.file
+    }
+}
 
 /// Whether a reader is given events as they are read today, or as they were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +34,13 @@ pub(crate) enum Shape {
 }
 
 impl Reader {
+    pub(super) fn new(file: FileReader, settings: Arc<Settings>) -> Self {
+        Self { file, settings }
+    }
+
     /// The steps that events of this store go through while they are read.
     pub(crate) fn upcasts(&self) -> Option<&Upcasts> {
-        self.shared.options.upcasts.as_ref()
+        self.settings.upcasts.as_ref()
     }
 
     /// The steps that may change an event for a reader who wants this shape.
