@@ -32,7 +32,7 @@ pub(crate) struct Segment {
 
 impl Branch {
     /// Nested forks are clamped: what a child does not inherit, no grandchild does.
-    pub(super) fn new(number: u64, row: BranchRow, parent: Option<&Branch>) -> Self {
+    pub(crate) fn new(number: u64, row: BranchRow, parent: Option<&Branch>) -> Self {
         let place = Arc::new(row.place);
         let inherited = parent.map(|p| &*p.lineage).unwrap_or_default().iter();
         let mut lineage: Vec<Segment> = inherited
@@ -50,7 +50,7 @@ impl Branch {
         Self { number, place, parent, fork, created, depth, lineage: lineage.into() }
     }
 
-    pub(super) fn row(&self) -> BranchRow {
+    pub(crate) fn row(&self) -> BranchRow {
         BranchRow {
             place: (*self.place).clone(),
             parent: self.parent,
@@ -60,7 +60,7 @@ impl Branch {
     }
 
     /// The last sequence up to which two branches are the same events, at most at these heads.
-    pub(super) fn common(a: (&Branch, Sequence), b: (&Branch, Sequence)) -> Sequence {
+    pub(crate) fn common(a: (&Branch, Sequence), b: (&Branch, Sequence)) -> Sequence {
         let mut common = 0;
         for (x, y) in a.0.lineage.iter().zip(&b.0.lineage) {
             if x.branch != y.branch {

@@ -46,7 +46,7 @@ type All = Arc<[Arc<dyn Observer>]>;
 
 /// The observers of one open store, at most one of a type.
 #[derive(Debug)]
-pub(super) struct Observers(RwLock<All>);
+pub(crate) struct Observers(RwLock<All>);
 
 impl Default for Observers {
     fn default() -> Self {
@@ -56,12 +56,12 @@ impl Default for Observers {
 
 impl Observers {
     /// The observer of this type, if there is one.
-    pub(super) fn get<T: Observer>(&self) -> Option<Arc<T>> {
+    pub(crate) fn get<T: Observer>(&self) -> Option<Arc<T>> {
         find(&self.all())
     }
 
     /// The observer of this type, made when it is first asked for. `make` must not ask for another.
-    pub(super) fn get_or_make<T: Observer>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+    pub(crate) fn get_or_make<T: Observer>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         if let Some(found) = self.get() {
             return found;
         }
@@ -74,16 +74,16 @@ impl Observers {
         made
     }
 
-    pub(super) fn committed(&self, new: &[(u64, Event)]) {
+    pub(crate) fn committed(&self, new: &[(u64, Event)]) {
         let commit = Committed::new(new);
         self.all().iter().for_each(|observer| observer.committed(&commit));
     }
 
-    pub(super) fn closing(&self) {
+    pub(crate) fn closing(&self) {
         self.all().iter().for_each(|observer| observer.closing());
     }
 
-    pub(super) fn closed(&self) {
+    pub(crate) fn closed(&self) {
         self.all().iter().for_each(|observer| observer.closed());
     }
 

@@ -13,7 +13,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(place: impl ToString, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(place: impl ToString, reason: impl Into<String>) -> Self {
         Self { place: place.to_string(), reason: reason.into() }
     }
 }

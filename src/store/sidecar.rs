@@ -23,7 +23,7 @@ pub(crate) enum Shelf {
 }
 
 impl Shelf {
-    pub(super) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Snapshots,
         Self::Checkpoints,
         Self::Consumers,
@@ -35,16 +35,16 @@ impl Shelf {
     ];
 
     /// Mixed into the seal, so that a row is not read on another shelf.
-    pub(super) fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         self as u8
     }
 
     /// Whether a row that is lost without a word changes an answer. States are folded again.
-    pub(super) fn is_needed(self) -> bool {
+    pub(crate) fn is_needed(self) -> bool {
         self != Self::Snapshots
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Snapshots => "snapshots",
             Self::Checkpoints => "checkpoints",
@@ -111,12 +111,12 @@ impl Marks {
         self.bytes
     }
 
-    pub(super) fn durability(&self) -> Durability {
+    pub(crate) fn durability(&self) -> Durability {
         if self.relaxed { Durability::Relaxed } else { Durability::Durable }
     }
 
     /// Every change, sorted by table and key; `None` removes the row.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (Shelf, &[u8], Option<&[u8]>)> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (Shelf, &[u8], Option<&[u8]>)> {
         self.rows.iter().map(|((shelf, key), value)| (*shelf, key.as_slice(), value.as_deref()))
     }
 }

@@ -342,7 +342,7 @@ fn a_codec_that_changes_without_its_page_is_caught() {
     let same = "//! Words.\nfn f() {\n    // more\n}\n#[cfg(test)]\nmod tests { fn g() {} }";
     passes(files::format_page, &[codec(same), page]);
     caught(files::format_page, &[codec("fn f() { 1 }"), page], &["docs/format.md:1 format-page"]);
-    let tables = ("src/store/tables.rs", "const EVENTS: &str = \"events\";");
+    let tables = ("src/store/engine/tables/definitions.rs", "const EVENTS: &str = \"events\";");
     caught(files::format_page, &[codec("fn f() {}"), tables, page], &["docs/format.md:1 format-page"]);
     let (a, b) = (codec("const N: &str = \"a\";"), codec("const N: &str = \"b\";"));
     let value = |c| files::format_page(&tree(&[c]))[0].what.clone();
