@@ -14,7 +14,9 @@ use super::owner::Owner;
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::limits::MAX_LISTING;
-use crate::store::{Marks, MarksView, Observer, Rows, Shelf, Store, StoreHandle, lock};
+use crate::store::{
+    Observer, SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, StoreHandle, lock,
+};
 
 const LETTER: u8 = b'l';
 const AGAIN: u8 = b'a';
@@ -35,18 +37,18 @@ fn named(key: &[u8]) -> Option<(Owner, u64)> {
     (*zero == 0).then_some((owner, u64::from_be_bytes(*position)))
 }
 
-fn is_again(view: &MarksView, owner: &Owner, position: u64) -> Result<bool> {
-    Ok(view.get(Shelf::Letters, &key(AGAIN, owner, position))?.is_some())
+fn is_again(view: &SidecarView, owner: &Owner, position: u64) -> Result<bool> {
+    Ok(view.get(SidecarTable::Letters, &key(AGAIN, owner, position))?.is_some())
 }
 
-fn read(view: &MarksView, owner: &Owner, position: u64) -> Result<Option<Letter>> {
-    let Some(row) = view.get(Shelf::Letters, &key(LETTER, owner, position))? else { return Ok(None) };
+fn read(view: &SidecarView, owner: &Owner, position: u64) -> Result<Option<Letter>> {
+    let Some(row) = view.get(SidecarTable::Letters, &key(LETTER, owner, position))? else { return Ok(None) };
     let again = is_again(view, owner, position)?;
     Letter::from_row(owner.clone(), position, again, &row).map(Some)
 }
 
-fn positions(view: &MarksView, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
-    let rows = view.rows(Shelf::Letters, &Rows::under(&under(sort, owner), usize::MAX))?;
+fn positions(view: &SidecarView, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
+    let rows = view.rows(SidecarTable::Letters, &SidecarRange::under(&under(sort, owner), usize::MAX))?;
     Ok(rows.iter().filter_map(|row| named(&row.key)).map(|(_, position)| position).collect())
 }
 
@@ -121,13 +123,13 @@ impl Letterbox {
     }
 
     /// Sets an event aside, with these marks. A letter that is there, also one that was sent again, is replaced.
-    pub(crate) fn put(&self, marks: &mut Marks, letter: &Letter) {
+    pub(crate) fn put(&self, marks: &mut SidecarWrites, letter: &Letter) {
         let position = letter.position.get();
         let mut there = lock(&self.known.positions);
         let there = there.get_or_insert_default();
         there.insert(position);
-        marks.put(Shelf::Letters, key(LETTER, &self.owner, position), letter.to_row());
-        marks.remove(Shelf::Letters, key(AGAIN, &self.owner, position));
+        marks.put(SidecarTable::Letters, key(LETTER, &self.owner, position), letter.to_row());
+        marks.remove(SidecarTable::Letters, key(AGAIN, &self.owner, position));
         while there.len() > self.max {
             let Some(oldest) = there.iter().copied().find(|p| *p != position) else { break };
             there.remove(&oldest);
@@ -141,7 +143,7 @@ impl Letterbox {
     }
 
     /// Takes a letter away, with these marks: it was handled after all. `false` when there is none.
-    pub(crate) fn take(&self, marks: &mut Marks, position: Position) -> bool {
+    pub(crate) fn take(&self, marks: &mut SidecarWrites, position: Position) -> bool {
         let there = lock(&self.known.positions).as_mut().is_some_and(|p| p.remove(&position.get()));
         if there {
             self.remove(marks, position.get());
@@ -154,13 +156,13 @@ impl Letterbox {
         lock(&self.known.positions).get_or_insert_default().insert(position.get());
     }
 
-    fn remove(&self, marks: &mut Marks, position: u64) {
-        marks.remove(Shelf::Letters, key(LETTER, &self.owner, position));
-        marks.remove(Shelf::Letters, key(AGAIN, &self.owner, position));
+    fn remove(&self, marks: &mut SidecarWrites, position: u64) {
+        marks.remove(SidecarTable::Letters, key(LETTER, &self.owner, position));
+        marks.remove(SidecarTable::Letters, key(AGAIN, &self.owner, position));
     }
 
     /// Takes all away, with these marks, and says how many there were.
-    pub(crate) fn clear(&self, marks: &mut Marks) -> usize {
+    pub(crate) fn clear(&self, marks: &mut SidecarWrites) -> usize {
         let there = lock(&self.known.positions).take().unwrap_or_default();
         there.iter().for_each(|position| self.remove(marks, *position));
         *lock(&self.known.positions) = Some(BTreeSet::new());
@@ -169,18 +171,18 @@ impl Letterbox {
 
     /// Those that were sent again and not handled yet, in the order of their positions.
     pub(crate) fn again(&self) -> Result<Vec<Letter>> {
-        self.sent_again(&mut Marks::new())
+        self.sent_again(&mut SidecarWrites::new())
     }
 
     /// [`again`](Self::again) for the one who writes them: one that was handled while it was sent again leaves nothing,
     /// with these marks.
-    pub(crate) fn sent_again(&self, marks: &mut Marks) -> Result<Vec<Letter>> {
+    pub(crate) fn sent_again(&self, marks: &mut SidecarWrites) -> Result<Vec<Letter>> {
         let view = self.desk.reader()?.marks()?;
         let mut letters = Vec::new();
         for position in positions(&view, AGAIN, &self.owner)? {
             match read(&view, &self.owner, position)? {
                 Some(letter) => letters.push(letter),
-                None => marks.remove(Shelf::Letters, key(AGAIN, &self.owner, position)),
+                None => marks.remove(SidecarTable::Letters, key(AGAIN, &self.owner, position)),
             }
         }
         Ok(letters)
@@ -191,7 +193,7 @@ impl Letterbox {
         is_again(&self.desk.reader()?.marks()?, &self.owner, position.get())
     }
 
-    /// Marks may not have been written: what is there is counted anew when it is opened again.
+    /// SidecarWrites may not have been written: what is there is counted anew when it is opened again.
     pub(crate) fn forget(&self) {
         *lock(&self.known.positions) = None;
     }
@@ -223,8 +225,10 @@ impl Store {
         let prefix = owner.map_or_else(|| vec![LETTER], |owner| under(LETTER, owner));
         let after = after.map(|letter| key(LETTER, &letter.owner, letter.position.get()));
         let limit = limit.min(MAX_LISTING);
-        let rows =
-            view.rows(Shelf::Letters, &Rows { after: after.as_deref(), ..Rows::under(&prefix, limit) })?;
+        let rows = view.rows(
+            SidecarTable::Letters,
+            &SidecarRange { after: after.as_deref(), ..SidecarRange::under(&prefix, limit) },
+        )?;
         rows.into_iter()
             .map(|row| {
                 let (owner, position) = named(&row.key).ok_or_else(|| {
@@ -269,8 +273,8 @@ impl Store {
 
     fn replay(&self, owner: &Owner, positions: BTreeSet<u64>) -> Result<()> {
         let desk = self.handle();
-        let mut marks = Marks::new();
-        positions.iter().for_each(|p| marks.put(Shelf::Letters, key(AGAIN, owner, *p), Vec::new()));
+        let mut marks = SidecarWrites::new();
+        positions.iter().for_each(|p| marks.put(SidecarTable::Letters, key(AGAIN, owner, *p), Vec::new()));
         desk.mark(marks)?;
         // A permit stays when nobody waits just now.
         Office::known(&desk, owner)?.bell.notify_one();
@@ -285,7 +289,7 @@ impl Store {
         let letter = self.letter(owner, position)?;
         let desk = self.handle();
         let letterbox = Letterbox::open(&desk, owner.clone(), usize::MAX)?;
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         letterbox.take(&mut marks, letter.position);
         desk.mark(marks)
     }
@@ -296,7 +300,7 @@ impl Store {
     /// As [`append`](Self::append).
     pub fn drop_letters(&self, owner: &Owner) -> Result<usize> {
         let desk = self.handle();
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         let count = Letterbox::open(&desk, owner.clone(), usize::MAX)?.clear(&mut marks);
         desk.mark(marks).map(|()| count)
     }
@@ -332,7 +336,7 @@ mod tests {
 
     fn put(store: &Store, max: usize, letter: &Letter) -> Letterbox {
         let letterbox = Letterbox::open(&store.handle(), letter.owner.clone(), max).unwrap();
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         letterbox.put(&mut marks, letter);
         store.handle().mark(marks).unwrap();
         letterbox
@@ -406,7 +410,7 @@ mod tests {
         put(&store, 9, &letter("a", 3));
         assert_eq!(letterbox.again().unwrap(), []);
         assert_eq!(store.replay_letters(&owner("a")), Ok(3));
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         assert!(letterbox.take(&mut marks, 2.into()) && !letterbox.take(&mut marks, 2.into()));
         store.handle().mark(marks).unwrap();
         assert_eq!(there(&store, None), ["consumer:a 3 again", "consumer:a 4 again"]);
@@ -421,7 +425,7 @@ mod tests {
     fn one_that_was_handled_while_it_was_sent_again_leaves_nothing() {
         let store = Store::in_memory().unwrap();
         let letterbox = put(&store, 9, &letter("a", 1));
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         letterbox.take(&mut marks, 1.into());
         store.handle().mark(marks).unwrap();
         assert!(!letterbox.has_rung());
@@ -429,7 +433,7 @@ mod tests {
         assert!(letterbox.has_rung() && !letterbox.has_rung());
         let left = || positions(&store.reader().unwrap().marks().unwrap(), AGAIN, &owner("a")).unwrap().len();
         assert_eq!(left(), 1);
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         assert_eq!(letterbox.sent_again(&mut marks).unwrap(), []);
         store.handle().mark(marks).unwrap();
         assert_eq!(left(), 0);
@@ -439,7 +443,7 @@ mod tests {
     fn what_was_not_written_is_not_counted_once_it_is_forgotten() {
         let store = Store::in_memory().unwrap();
         let letterbox = put(&store, 9, &letter("a", 1));
-        let mut never_written = Marks::new();
+        let mut never_written = SidecarWrites::new();
         letterbox.put(&mut never_written, &letter("a", 2));
         letterbox.take(&mut never_written, 1.into());
         letterbox.forget();

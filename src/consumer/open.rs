@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventId, Timestamp};
 use crate::follow::end_of;
 use crate::limits::CONSUMER_CALLS;
-use crate::store::{Marks, Observer, Shelf, Store};
+use crate::store::{Observer, SidecarTable, SidecarWrites, Store};
 
 /// The tasks of one store's consumers, by name.
 #[derive(Debug, Default)]
@@ -126,8 +126,8 @@ impl Store {
                     set_aside: 0,
                     lanes: Vec::new(),
                 };
-                let mut marks = Marks::new();
-                marks.put(Shelf::Consumers, key(name), row.encode());
+                let mut marks = SidecarWrites::new();
+                marks.put(SidecarTable::Consumers, key(name), row.encode());
                 desk.mark_async(marks).await?;
                 (row, config, following)
             }
@@ -196,8 +196,8 @@ impl Store {
             running.end(Error::not_found("consumer", name)).await;
             tasks.remove(name);
         }
-        let mut marks = Marks::new();
-        marks.remove(Shelf::Consumers, key(name));
+        let mut marks = SidecarWrites::new();
+        marks.remove(SidecarTable::Consumers, key(name));
         let letters = Letterbox::open(&desk, owner, usize::MAX)?.clear(&mut marks);
         desk.mark_async(marks).await?;
         Ok(letters)

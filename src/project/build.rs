@@ -16,7 +16,7 @@ use crate::event::SessionId;
 use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_MS, PROJECT_FLUSH_ROWS, PROJECT_PAGE, REBUILD_THREADS,
 };
-use crate::store::{Positions, Shelf, StoreHandle};
+use crate::store::{Positions, SidecarTable, StoreHandle};
 
 /// Sessions that are listed at once.
 const LISTED: usize = 256;
@@ -218,7 +218,7 @@ fn in_order(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, tas
     let mut written = Instant::now();
     let write = |lane: &mut Lane| {
         let mut marks = lane.take(true);
-        marks.put(Shelf::Checkpoints, keys::next(&fold.name), to_json(&lane.built));
+        marks.put(SidecarTable::Checkpoints, keys::next(&fold.name), to_json(&lane.built));
         if lane.is_full() {
             lane.cool();
         }

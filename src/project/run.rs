@@ -20,7 +20,9 @@ use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
     PROJECT_REST_MS,
 };
-use crate::store::{Branch, Committed, Marks, Observer, Positions, Reader, Shelf, Store, StoreHandle, lock};
+use crate::store::{
+    Branch, Committed, Observer, Positions, Reader, SidecarTable, SidecarWrites, Store, StoreHandle, lock,
+};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
@@ -265,7 +267,7 @@ impl Engine {
 
     /// Writes what was folded, with how far that is.
     fn flush(&mut self, heads: bool) -> Result<()> {
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         for seat in &mut self.seats {
             marks.extend(seat.take(&self.desk, heads)?);
         }
@@ -327,6 +329,6 @@ impl Engine {
 }
 
 /// A row that says how far the read generation is.
-pub(super) fn put_current(marks: &mut Marks, built: &keys::Built, name: &str) {
-    marks.put(Shelf::Checkpoints, keys::current(name), to_json(built));
+pub(super) fn put_current(marks: &mut SidecarWrites, built: &keys::Built, name: &str) {
+    marks.put(SidecarTable::Checkpoints, keys::current(name), to_json(built));
 }

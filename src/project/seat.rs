@@ -17,7 +17,7 @@ use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
 use crate::event::Address;
 use crate::limits::PROJECT_FLUSH_ROWS;
-use crate::store::{Marks, Rows, Shelf, StoreHandle, lock};
+use crate::store::{SidecarRange, SidecarTable, SidecarWrites, StoreHandle, lock};
 
 /// A rebuild that goes on.
 struct Building {
@@ -64,7 +64,7 @@ impl Seat {
             (None, None) if seat.fold.reacts || desk.committed().get() == 0 => {
                 // What reacts has not reacted to anything yet, so it follows from the first event.
                 let current = seat.generation(0, 0, None);
-                let mut marks = Marks::new();
+                let mut marks = SidecarWrites::new();
                 put_current(&mut marks, &current, &seat.fold.name);
                 desk.mark(marks)?;
                 seat.lane = Some(Lane::new(&reader, seat.fold.clone(), current)?);
@@ -126,9 +126,11 @@ impl Seat {
     }
 
     /// What is to be written. What was raised comes before the position that says so.
-    pub(super) fn take(&mut self, desk: &StoreHandle, heads: bool) -> Result<Marks> {
+    pub(super) fn take(&mut self, desk: &StoreHandle, heads: bool) -> Result<SidecarWrites> {
         self.show(desk)?;
-        let Some(lane) = self.lane.as_mut().filter(|lane| lane.is_dirty()) else { return Ok(Marks::new()) };
+        let Some(lane) = self.lane.as_mut().filter(|lane| lane.is_dirty()) else {
+            return Ok(SidecarWrites::new());
+        };
         let mut marks = lane.take(heads);
         put_current(&mut marks, &lane.built, &self.fold.name);
         Ok(marks)
@@ -148,8 +150,8 @@ impl Seat {
     }
 
     fn begin(&mut self, desk: &StoreHandle, bell: &Arc<Bell>, next: Built) -> Result<Arc<Task>> {
-        let mut marks = Marks::new();
-        marks.put(Shelf::Checkpoints, keys::next(&self.fold.name), to_json(&next));
+        let mut marks = SidecarWrites::new();
+        marks.put(SidecarTable::Checkpoints, keys::next(&self.fold.name), to_json(&next));
         desk.mark(marks)?;
         let task = Task::new(next.target.unwrap_or(0));
         let end = Arc::default();
@@ -181,9 +183,9 @@ impl Seat {
             Ok(End::Done) => {
                 let current =
                     Built { position: building.next.target.unwrap_or(0), target: None, ..building.next };
-                let mut marks = Marks::new();
+                let mut marks = SidecarWrites::new();
                 put_current(&mut marks, &current, &name);
-                marks.remove(Shelf::Checkpoints, keys::next(&name));
+                marks.remove(SidecarTable::Checkpoints, keys::next(&name));
                 desk.mark(marks)?;
                 self.sweep(desk, &[current.generation])?;
                 let reacted = self.position().unwrap_or(0);
@@ -194,8 +196,8 @@ impl Seat {
                 self.show(desk)?;
             }
             Ok(End::Cancelled) => {
-                let mut marks = Marks::new();
-                marks.remove(Shelf::Checkpoints, keys::next(&name));
+                let mut marks = SidecarWrites::new();
+                marks.remove(SidecarTable::Checkpoints, keys::next(&name));
                 desk.mark(marks)?;
                 let (current, _) = generations(&desk.reader()?.marks()?, &name)?;
                 self.sweep(desk, &[current.map_or(0, |c| c.generation)])?;
@@ -243,15 +245,18 @@ impl Seat {
     fn sweep(&self, desk: &StoreHandle, kept: &[u32]) -> Result<()> {
         let name = &self.fold.name;
         for (shelf, prefix) in
-            [(Shelf::Snapshots, keys::states(name)), (Shelf::Checkpoints, keys::parkings(name))]
+            [(SidecarTable::Snapshots, keys::states(name)), (SidecarTable::Checkpoints, keys::parkings(name))]
         {
             let name_len = prefix.len() - 1;
             let mut after: Option<Vec<u8>> = None;
             loop {
                 let view = desk.reader()?.marks()?;
-                let rows = Rows { after: after.as_deref(), ..Rows::under(&prefix, PROJECT_FLUSH_ROWS) };
+                let rows = SidecarRange {
+                    after: after.as_deref(),
+                    ..SidecarRange::under(&prefix, PROJECT_FLUSH_ROWS)
+                };
                 let found = view.rows(shelf, &rows)?;
-                let mut marks = Marks::new();
+                let mut marks = SidecarWrites::new();
                 let mut skip = None;
                 for row in &found {
                     match keys::generation_at(name_len, &row.key) {

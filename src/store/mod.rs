@@ -1,6 +1,7 @@
 //! The engine: one redb file, one writer, any number of readers.
 //!
-//! One way in: append → writer → journal → tail → settle. One way out: tail and chunks → reader.
+//! One way in: append → writer → journal → tail → flush. One way out: tail and chunks → reader. The folders, from the
+//! bottom up: append, engine, handle, verbs, maintain; `docs/architecture.md` says what is in each.
 //! Outside this room nobody names its inner files; what is re-exported here is all there is.
 
 mod append;
@@ -25,7 +26,7 @@ pub(crate) use engine::read::current::current_mark;
 pub(crate) use engine::read::file_reader::Range;
 pub use engine::read::list::{BranchInfo, SessionInfo};
 pub(crate) use engine::read::order::Positions;
-pub(crate) use engine::tables::sidecar_view::MarksView;
+pub(crate) use engine::tables::sidecar_view::SidecarView;
 pub use handle::builder::Builder;
 pub(crate) use handle::reader::{Reader, Shape, newest};
 pub use handle::store::Store;
@@ -36,7 +37,7 @@ pub use maintain::verify::Report;
 pub(crate) use observe::{Committed, Observer};
 pub use problem::Problem;
 pub(crate) use process::Process;
-pub(crate) use sidecar::{Marks, Rows, Shelf};
+pub(crate) use sidecar::{SidecarRange, SidecarTable, SidecarWrites};
 pub(crate) use sync::lock;
 pub use upgraded::Upgraded;
 pub use verbs::diff::{Diff, Pair, Pairs};

@@ -1,17 +1,17 @@
-//! Marks: small rows that other rooms keep beside the events, by shelf and key. How far a fold has read, its
-//! snapshots, where consumers stand, letters, timers, schemas, current branches.
+//! Sidecar tables: small records that other modules keep beside the events, by table and key. How far a fold has read,
+//! its snapshots, where consumers stand, dead letters, timers, schemas, current branches.
 //!
 //! They are written by the one writer, alone or together with an append, in one transaction; the journal does not
-//! carry them. A commit that only has marks gives no position.
+//! carry them. A commit that only writes records gives no position.
 
 use std::collections::BTreeMap;
 
 use super::durability::Durability;
 use crate::error::Result;
 
-/// Which table of marks.
+/// Which sidecar table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Shelf {
+pub(crate) enum SidecarTable {
     Snapshots,
     Checkpoints,
     Consumers,
@@ -22,7 +22,7 @@ pub(crate) enum Shelf {
     Imports,
 }
 
-impl Shelf {
+impl SidecarTable {
     pub(crate) const ALL: [Self; 8] = [
         Self::Snapshots,
         Self::Checkpoints,
@@ -34,7 +34,7 @@ impl Shelf {
         Self::Imports,
     ];
 
-    /// Mixed into the seal, so that a row is not read on another shelf.
+    /// Mixed into the seal, so that a row is not read in another table.
     pub(crate) fn number(self) -> u8 {
         self as u8
     }
@@ -58,31 +58,31 @@ impl Shelf {
     }
 }
 
-/// Changes to marks, made in one transaction. The last word on a key counts.
+/// Changes to sidecar records, made in one transaction. The last word on a key counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Marks {
+pub(crate) struct SidecarWrites {
     /// Sorted, so that neighbours share their page when they are written.
-    rows: BTreeMap<(Shelf, Vec<u8>), Option<Vec<u8>>>,
+    rows: BTreeMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>,
     bytes: usize,
     relaxed: bool,
 }
 
-impl Marks {
+impl SidecarWrites {
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    pub(crate) fn put(&mut self, shelf: Shelf, key: Vec<u8>, value: Vec<u8>) {
-        self.set(shelf, key, Some(value));
+    pub(crate) fn put(&mut self, table: SidecarTable, key: Vec<u8>, value: Vec<u8>) {
+        self.set(table, key, Some(value));
     }
 
-    pub(crate) fn remove(&mut self, shelf: Shelf, key: Vec<u8>) {
-        self.set(shelf, key, None);
+    pub(crate) fn remove(&mut self, table: SidecarTable, key: Vec<u8>) {
+        self.set(table, key, None);
     }
 
-    fn set(&mut self, shelf: Shelf, key: Vec<u8>, value: Option<Vec<u8>>) {
+    fn set(&mut self, table: SidecarTable, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-        self.rows.insert((shelf, key), value);
+        self.rows.insert((table, key), value);
     }
 
     /// Takes over the changes of another.
@@ -116,21 +116,21 @@ impl Marks {
     }
 
     /// Every change, sorted by table and key; `None` removes the row.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (Shelf, &[u8], Option<&[u8]>)> {
-        self.rows.iter().map(|((shelf, key), value)| (*shelf, key.as_slice(), value.as_deref()))
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (SidecarTable, &[u8], Option<&[u8]>)> {
+        self.rows.iter().map(|((table, key), value)| (*table, key.as_slice(), value.as_deref()))
     }
 }
 
-/// One row of a shelf. What does not decode is said row by row: a snapshot can be done without, a consumer cannot.
+/// One record. What does not decode is said row by row: a snapshot can be done without, a consumer cannot.
 #[derive(Debug)]
-pub(crate) struct Mark {
+pub(crate) struct SidecarRecord {
     pub(crate) key: Vec<u8>,
     pub(crate) value: Result<Vec<u8>>,
 }
 
-/// Which rows of a shelf: those whose key begins with a prefix, between two keys.
+/// Which records of a table: those whose key begins with a prefix, between two keys.
 #[derive(Clone, Debug)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct SidecarRange<'a> {
     pub(crate) prefix: &'a [u8],
     /// Only keys after this one, when it is said.
     pub(crate) after: Option<&'a [u8]>,
@@ -140,7 +140,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) reverse: bool,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> SidecarRange<'a> {
     /// The first rows under a prefix.
     pub(crate) fn under(prefix: &'a [u8], limit: usize) -> Self {
         Self { prefix, after: None, to: None, limit, reverse: false }

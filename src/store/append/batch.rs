@@ -8,7 +8,7 @@ use crate::event::{Address, Expect, Invalid, NewEvent, Place, Record};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::schema::Guard;
 use crate::store::durability::Durability;
-use crate::store::sidecar::Marks;
+use crate::store::sidecar::SidecarWrites;
 
 /// Several appends, to one or more branches of one or more sessions, that are recorded all or not at all.
 ///
@@ -28,7 +28,7 @@ use crate::store::sidecar::Marks;
 pub struct Batch {
     parts: Vec<(Place, Expect, Vec<NewEvent>)>,
     durability: Option<Durability>,
-    marks: Marks,
+    marks: SidecarWrites,
 }
 
 impl Batch {
@@ -59,9 +59,9 @@ impl Batch {
         self
     }
 
-    /// Writes these marks in the transaction that has the events; also when the append turns out to be a retry,
+    /// Writes these sidecar records in the transaction that has the events; also when the append turns out to be a retry,
     /// whose events are there already.
-    pub(crate) fn marks(mut self, marks: Marks) -> Self {
+    pub(crate) fn marks(mut self, marks: SidecarWrites) -> Self {
         self.marks = marks;
         self
     }
@@ -73,7 +73,7 @@ pub(crate) struct Prepared {
     pub(crate) parts: Vec<PreparedPart>,
     pub(crate) durability: Durability,
     pub(crate) bytes: usize,
-    pub(crate) marks: Marks,
+    pub(crate) marks: SidecarWrites,
 }
 
 #[derive(Debug)]

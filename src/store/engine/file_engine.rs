@@ -34,7 +34,7 @@ impl Engine {
         }
         let outcome = match self.contents.read_only() {
             true => Ok(()),
-            false => self.writer.settle_last(),
+            false => self.writer.flush_last(),
         };
         // In this order: whoever still got hold of the file has shown itself to the observers before.
         let db = self.contents.close();

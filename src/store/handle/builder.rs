@@ -44,9 +44,9 @@ impl Default for Builder {
                 mode: Mode::OpenOrCreate,
                 read_only: false,
                 cache_bytes: DEFAULT_CACHE_BYTES,
-                settle_events: SETTLE_EVENTS,
-                settle_bytes: SETTLE_BYTES,
-                idle_settle: Duration::from_millis(IDLE_SETTLE_MS),
+                flush_events: SETTLE_EVENTS,
+                flush_bytes: SETTLE_BYTES,
+                idle_flush: Duration::from_millis(IDLE_SETTLE_MS),
                 relaxed_sync: Duration::from_millis(RELAXED_SYNC_MS),
                 sync: true,
                 two_phase: false,
@@ -105,14 +105,14 @@ impl Builder {
     /// Bounds of the tail, the events that are kept in memory until they are settled: how many, and how many
     /// encoded bytes. 8,192 and 4 MiB unless said.
     pub fn settle_after(mut self, events: usize, bytes: usize) -> Self {
-        (self.options.settle_events, self.options.settle_bytes) = (events, bytes);
+        (self.options.flush_events, self.options.flush_bytes) = (events, bytes);
         self
     }
 
     /// How long no append has to come before the tail is settled anyway; half a second unless said. A store that is
     /// settled opens without repair after a crash.
     pub fn settle_when_idle(mut self, after: Duration) -> Self {
-        self.options.idle_settle = after;
+        self.options.idle_flush = after;
         self
     }
 

@@ -83,7 +83,7 @@ impl Store {
 
     /// Writes marks in one transaction.
     #[cfg(test)]
-    pub(crate) fn mark(&self, marks: crate::store::Marks) -> Result<()> {
+    pub(crate) fn mark(&self, marks: crate::store::SidecarWrites) -> Result<()> {
         self.inner().mark(marks)
     }
 
@@ -332,10 +332,10 @@ impl Store {
     /// As [`append`](Self::append).
     pub fn settle(&self) -> Result<()> {
         self.inner().writable()?;
-        self.inner().engine().writer.write(Work::Settle).map(|_| ())
+        self.inner().engine().writer.write(Work::Flush).map(|_| ())
     }
 
-    /// Takes nothing more, writes what is queued, settles it, and lets go of the file. Every clone of the handle is
+    /// Takes nothing more, writes what is queued, flushes it, and lets go of the file. Every clone of the handle is
     /// closed with it. Followers still get what was committed, then end; the file is free once they have.
     /// Closing again does nothing.
     ///

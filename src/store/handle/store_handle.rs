@@ -16,7 +16,7 @@ use crate::store::engine::identity::Identity;
 use crate::store::engine::write::work::{Done, Work};
 use crate::store::observe::Observer;
 use crate::store::process::Process;
-use crate::store::sidecar::Marks;
+use crate::store::sidecar::SidecarWrites;
 
 /// An open store, for those whom it outlives and those who outlive it.
 #[derive(Clone, Debug)]
@@ -101,21 +101,21 @@ impl StoreHandle {
     }
 
     /// Writes marks in one transaction. Nothing to write is nothing done.
-    pub(crate) fn mark(&self, marks: Marks) -> Result<()> {
+    pub(crate) fn mark(&self, marks: SidecarWrites) -> Result<()> {
         if marks.is_empty() {
             return Ok(());
         }
         self.writable()?;
-        marked(self.engine.writer.write(Work::Marks(marks))?)
+        marked(self.engine.writer.write(Work::Sidecar(marks))?)
     }
 
     /// [`mark`](Self::mark) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
-    pub(crate) async fn mark_async(&self, marks: Marks) -> Result<()> {
+    pub(crate) async fn mark_async(&self, marks: SidecarWrites) -> Result<()> {
         if marks.is_empty() {
             return Ok(());
         }
         self.writable()?;
-        marked(self.engine.writer.write_async(Work::Marks(marks)).await?)
+        marked(self.engine.writer.write_async(Work::Sidecar(marks)).await?)
     }
 
     pub(crate) fn append(&self, batch: Batch) -> Result<Receipt> {
@@ -155,7 +155,7 @@ fn appended(done: Done) -> Result<Receipt> {
 
 fn marked(done: Done) -> Result<()> {
     match done {
-        Done::Marked => Ok(()),
+        Done::SidecarWritten => Ok(()),
         other => Err(Error::storage(format!("marks were answered with {other:?}"))),
     }
 }

@@ -15,15 +15,15 @@ use crate::store::engine::memory::branches::Branches;
 use crate::store::engine::memory::tail::Tail;
 use crate::store::engine::open::old::frames;
 use crate::store::engine::open::recover::load_journal;
-use crate::store::engine::tables::chunks::{event_of, open_chunk, settled_chunk};
+use crate::store::engine::tables::chunks::{event_of, flushed_chunk, open_chunk};
 use crate::store::engine::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use crate::store::engine::tables::lookup;
-use crate::store::engine::tables::sidecar_view::MarksView;
-use crate::store::engine::tables::view::settled_head;
+use crate::store::engine::tables::sidecar_view::SidecarView;
+use crate::store::engine::tables::view::flushed_head;
 use crate::store::engine::trouble::{corrupt, guarded};
 use crate::store::handle::store::Store;
 use crate::store::problem::Problem;
-use crate::store::sidecar::Shelf;
+use crate::store::sidecar::SidecarTable;
 
 /// What a walk over the whole store found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -302,7 +302,7 @@ impl Walk<'_> {
             next = chunk.last() + 1;
             (self.progress)(self.report.events.min(self.total), self.total);
         }
-        let row = settled_head(&self.txn, branch.number)?;
+        let row = flushed_head(&self.txn, branch.number)?;
         let head = row.map_or(branch.fork, |row| row.head);
         if head + 1 != next {
             self.report.problem(&branch.place, format!("its head is {head}, its events end at {}", next - 1));
@@ -314,8 +314,8 @@ impl Walk<'_> {
     }
 
     fn marks(&mut self) -> Result<()> {
-        let view = MarksView::of(self.txn.clone());
-        for shelf in Shelf::ALL {
+        let view = SidecarView::of(self.txn.clone());
+        for shelf in SidecarTable::ALL {
             // One table that cannot be walked does not hide the others.
             if let Err(e) = view.verify(shelf, &mut |place, reason| self.report.problem(place, reason)) {
                 self.report.error(format!("table {}", shelf.name()), e);
@@ -351,7 +351,7 @@ impl Walk<'_> {
                     let at_hand = chunks.get(&run.branch).filter(|(_, c)| c.entry(sequence).is_some());
                     if at_hand.is_none() {
                         let branch = branches.by_number(run.branch, &nothing, &self.txn)?;
-                        let chunk = settled_chunk(&self.txn, run.branch, &branch.place, sequence)?;
+                        let chunk = flushed_chunk(&self.txn, run.branch, &branch.place, sequence)?;
                         chunks.insert(run.branch, (branch.place.clone(), chunk));
                     }
                     let found = chunks.get(&run.branch).and_then(|(_, c)| c.entry(sequence)).map(|e| e.0);

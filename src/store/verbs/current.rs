@@ -5,7 +5,7 @@ use crate::event::{BranchName, Place, SessionId};
 use crate::store::engine::read::current::current_mark;
 use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
-use crate::store::sidecar::Marks;
+use crate::store::sidecar::SidecarWrites;
 
 impl Store {
     /// The branch of a session that is current: the one that was [adopted](Self::set_current), or that an import found
@@ -54,7 +54,7 @@ impl Store {
         self.inner().mark_async(marks).await
     }
 
-    fn making_current(&self, session: &SessionId, branch: &BranchName) -> Result<Marks> {
+    fn making_current(&self, session: &SessionId, branch: &BranchName) -> Result<SidecarWrites> {
         let place = Place::new(session.clone(), branch.clone());
         let reader = self.reader()?;
         guarded(|| reader.branch(&place))?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::event::NewEvent;
-    use crate::store::{Marks, Shelf};
+    use crate::store::{SidecarTable, SidecarWrites};
 
     fn session() -> SessionId {
         "s".try_into().unwrap()
@@ -118,8 +118,8 @@ mod tests {
             (b"s", b"a/b", "row s of current: it does not name a session and a branch"),
             (b"s", b"\xff", "row s of current: it does not name a session and a branch"),
         ] {
-            let mut marks = Marks::new();
-            marks.put(Shelf::Current, key.to_vec(), value.to_vec());
+            let mut marks = SidecarWrites::new();
+            marks.put(SidecarTable::Current, key.to_vec(), value.to_vec());
             store.mark(marks).unwrap();
             assert_eq!(store.current(&session()).unwrap(), BranchName::main());
             store.settle().unwrap();

@@ -9,7 +9,7 @@ use crate::store::engine::read::current::current_mark;
 use crate::store::engine::read::file_reader::Range;
 use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
-use crate::store::sidecar::Marks;
+use crate::store::sidecar::SidecarWrites;
 
 /// The metadata key under which a promoted event names the event that it repeats.
 const PROMOTED_FROM: &str = "promoted_from";
@@ -96,7 +96,7 @@ impl Store {
                 }
             }
             let is_current = reader.current(address.session())?.is_some_and(|b| b == branch.place.branch);
-            let marks = if is_current { current_mark(parent.place()) } else { Marks::new() };
+            let marks = if is_current { current_mark(parent.place()) } else { SidecarWrites::new() };
             let batch = Batch::new().marks(marks);
             batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
         })

@@ -1,5 +1,5 @@
 //! The journal's bytes: entries one after another in a region at the front of the file, which is written round and
-//! round. One commit is one write and one sync; what was settled is written over.
+//! round. One commit is one write and one sync; what was flushed is written over.
 
 use std::io;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(crate) struct Ring {
     next: u64,
     /// Checksum of the last entry.
     chain: u64,
-    /// Where the oldest entry begins that is not settled; `None` when all are.
+    /// Where the oldest entry begins that is not flushed; `None` when all are.
     oldest: Option<u64>,
     /// An entry was written since the mark was set: here.
     after_mark: Option<u64>,
@@ -81,7 +81,7 @@ impl Hole {
 }
 
 impl Ring {
-    /// Reads what was not settled at the mark. With `thorough`, an entry that is damaged is told from the end: what
+    /// Reads what was not flushed at the mark. With `thorough`, an entry that is damaged is told from the end: what
     /// lies before it is read, and the hole is named.
     pub(crate) fn recover(source: &JournalFile, mark: JournalMark, thorough: bool) -> Result<Recovered> {
         let region = source.region;
@@ -177,7 +177,7 @@ impl Ring {
         self.next
     }
 
-    /// Whether more than half of it waits to be settled.
+    /// Whether more than half of it waits to be flushed.
     pub(crate) fn is_tight(&self) -> bool {
         let used = match self.oldest {
             None => 0,
@@ -198,7 +198,7 @@ impl Ring {
         }
     }
 
-    /// The round is not over: everything unsettled lies before the place of the next entry.
+    /// The round is not over: everything unflushed lies before the place of the next entry.
     fn is_straight(&self) -> bool {
         self.oldest.is_none_or(|oldest| self.at > oldest)
     }
@@ -246,13 +246,13 @@ impl Ring {
         Ok(())
     }
 
-    /// Everything so far is about to be settled: what recovery then begins with.
+    /// Everything so far is about to be flushed: what recovery then begins with.
     pub(crate) fn mark(&mut self) -> JournalMark {
         (self.marked, self.after_mark) = (true, None);
         JournalMark { at: self.at, next: self.next, chain: self.chain }
     }
 
-    /// What came before the mark is settled.
+    /// What came before the mark is flushed.
     pub(crate) fn release(&mut self) {
         self.oldest = self.after_mark.take();
         self.marked = false;
@@ -323,7 +323,7 @@ mod tests {
         let (mut ring, _) = recovered(&source, START).unwrap();
         let (mut mark, mut released) = (START, 1);
         for step in 0..2_000u64 {
-            // The mark moves on at odd moments, as a settle that takes its time would have it.
+            // The mark moves on at odd moments, as a flush that takes its time would have it.
             let full = !write(&mut ring);
             if full || step % 11 == 0 {
                 let next = ring.mark();
@@ -415,7 +415,7 @@ mod tests {
         ring.release();
         let found = Ring::recover(&source, mark, false).unwrap();
         assert_eq!((found.frames.len(), found.ring.next()), (0, 2));
-        // What was not settled is found whether or not the tables were closed properly.
+        // What was not flushed is found whether or not the tables were closed properly.
         assert!(write(&mut ring));
         let found = Ring::recover(&source, mark, false).unwrap();
         assert_eq!(found.frames.len(), 1);

@@ -1,8 +1,8 @@
-//! A thread that settles one layer of the tail while the next one grows: appends go on meanwhile.
+//! A thread that flushes one layer of the tail while the next one grows: appends go on meanwhile.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::into_tables::{ToFlush, settle_into};
+use super::into_tables::{ToFlush, flush_into};
 use super::meta::meta_after;
 use crate::codec::JournalMark;
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ impl Flusher {
         !state.busy && !state.done && state.failed.is_none()
     }
 
-    /// `true`, once, after a layer was settled; an error when it could not be, for ever.
+    /// `true`, once, after a layer was flushed; an error when it could not be, for ever.
     pub(crate) fn take_note(&self) -> Result<bool> {
         let mut state = lock(&self.state);
         match &state.failed {
@@ -103,7 +103,7 @@ pub(crate) fn flush_in_turn(flusher: &Flusher, contents: &Contents) {
     while let Some(order) = flusher.next() {
         let outcome = flush(contents, &order);
         if let Err(error) = &outcome {
-            tracing::error!(%error, "settling failed; the store takes no more");
+            tracing::error!(%error, "flushing failed; the store takes no more");
         }
         drop(order);
         flusher.finish(outcome);
@@ -117,8 +117,8 @@ fn flush(contents: &Contents, order: &Order) -> Result<()> {
         let items: Vec<ToFlush<'_>> =
             order.layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
         let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
-        let counts = contents.own_tail().settled_counts().plus(order.layer.counts());
-        settle_into(
+        let counts = contents.own_tail().flushed_counts().plus(order.layer.counts());
+        flush_into(
             &txn,
             &items,
             &births,

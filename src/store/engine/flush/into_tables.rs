@@ -1,4 +1,4 @@
-//! Settling: events leave the journal, grouped by branch into chunks, with heads, global order and ids.
+//! Flushing: events leave the journal, grouped by branch into chunks, with heads, global order and ids.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::store::engine::tables::db::{WriteTable, WriteTxn};
 use crate::store::engine::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use crate::store::engine::trouble::corrupt;
 
-/// One event to settle, with the number of its branch.
+/// One event to flush, with the number of its branch.
 pub(crate) struct ToFlush<'a> {
     pub(crate) branch: u64,
     pub(crate) event: &'a Event,
 }
 
 /// Writes all items, which are in global order without holes; the meta row says what holds then.
-pub(crate) fn settle_into(
+pub(crate) fn flush_into(
     txn: &WriteTxn<'_>,
     items: &[ToFlush<'_>],
     births: &[&Branch],
@@ -160,7 +160,7 @@ fn write_ids(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
         items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
     // Ids made by time arrive nearly sorted; in order, neighbours share their page.
     rows.sort_unstable_by_key(|(id, _)| *id);
-    // With ids made by time a run of keys is the whole settle, at the table's end.
+    // With ids made by time a run of keys is the whole flush, at the table's end.
     match txn.open(IDS)?.insert_sorted(rows.into_iter())? {
         None => Ok(()),
         Some(id) => Err(corrupt(format!("event {}", EventId::from_bytes(id)), "its id is recorded already")),

@@ -14,7 +14,7 @@ pub(crate) fn meta_after(
 ) -> Meta {
     let settled = match items.last() {
         Some(item) => item.event.position().get(),
-        None => contents.own_tail().settled(),
+        None => contents.own_tail().flushed(),
     };
     let (store, created) = (*contents.identity.id.bytes(), contents.identity.created.micros());
     Meta { format: FORMAT, store, created, settled, next_branch, journal, counts }

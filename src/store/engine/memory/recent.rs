@@ -41,7 +41,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use crate::event::NewEvent;
-    use crate::store::{Marks, Query, Shelf, Store};
+    use crate::store::{Query, SidecarTable, SidecarWrites, Store};
 
     #[test]
     fn chunks_stay_unpacked_when_marks_are_written_and_go_when_events_are_flushed() {
@@ -53,8 +53,8 @@ mod tests {
         assert!(recent().is_none());
         assert_eq!(read(), 3);
         let unpacked = recent().unwrap();
-        let mut marks = Marks::new();
-        marks.put(Shelf::Timers, b"a".to_vec(), b"1".to_vec());
+        let mut marks = SidecarWrites::new();
+        marks.put(SidecarTable::Timers, b"a".to_vec(), b"1".to_vec());
         store.mark(marks).unwrap();
         assert_eq!(read(), 3);
         assert!(std::sync::Arc::ptr_eq(&unpacked, &recent().unwrap()));

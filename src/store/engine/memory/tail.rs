@@ -1,5 +1,5 @@
-//! The tail: every event that is in the journal and not yet settled, decoded. It has two layers at the most: the one
-//! that grows, and one under it that is being settled and no longer changes.
+//! The tail: every event that is in the journal and not yet flushed, decoded. It has two layers at the most: the one
+//! that grows, and one under it that is being flushed and no longer changes.
 
 use std::sync::Arc;
 
@@ -8,49 +8,49 @@ use crate::codec::Counts;
 use crate::event::{Event, EventId, Place};
 use crate::store::branch::Branch;
 
-/// Positions in it are dense: `settled + 1 ..= committed`.
+/// Positions in it are dense: `flushed + 1 ..= committed`.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
-    settling: Option<Arc<Layer>>,
+    flushing: Option<Arc<Layer>>,
     growing: Layer,
-    /// No settled event has a larger id.
-    max_settled_id: Option<EventId>,
+    /// No flushed event has a larger id.
+    max_flushed_id: Option<EventId>,
     /// What the tables hold.
-    settled_counts: Counts,
+    flushed_counts: Counts,
     /// How often something left the tail.
-    settles: u64,
+    flushes: u64,
 }
 
 /// A copy of what a reader wants from the tail, taken under one lock.
 #[derive(Debug, Default)]
 pub(crate) struct Slice {
-    /// The branch's first sequence in the tail, if it has one: everything before is settled.
+    /// The branch's first sequence in the tail, if it has one: everything before is flushed.
     pub(crate) first: Option<u64>,
     pub(crate) events: Vec<Event>,
 }
 
 impl Tail {
-    pub(crate) fn new(settled: u64, settled_counts: Counts) -> Self {
-        Self { growing: Layer::new(settled), settled_counts, ..Self::default() }
+    pub(crate) fn new(settled: u64, flushed_counts: Counts) -> Self {
+        Self { growing: Layer::new(settled), flushed_counts, ..Self::default() }
     }
 
-    /// The same, told that no settled event has a larger id.
-    pub(crate) fn with_max_settled_id(self, max_settled_id: Option<EventId>) -> Self {
-        Self { max_settled_id, ..self }
+    /// The same, told that no flushed event has a larger id.
+    pub(crate) fn with_max_flushed_id(self, max_flushed_id: Option<EventId>) -> Self {
+        Self { max_flushed_id, ..self }
     }
 
-    pub(crate) fn settled_counts(&self) -> Counts {
-        self.settled_counts
+    pub(crate) fn flushed_counts(&self) -> Counts {
+        self.flushed_counts
     }
 
     /// What the tables hold together with what is here.
     pub(crate) fn counts(&self) -> Counts {
-        self.layers().fold(self.settled_counts, |counts, layer| counts.plus(layer.counts()))
+        self.layers().fold(self.flushed_counts, |counts, layer| counts.plus(layer.counts()))
     }
 
     /// Its layers, the older first.
     pub(crate) fn layers(&self) -> impl DoubleEndedIterator<Item = &Layer> {
-        self.settling.as_deref().into_iter().chain([&self.growing])
+        self.flushing.as_deref().into_iter().chain([&self.growing])
     }
 
     /// The layer that takes new events.
@@ -63,8 +63,8 @@ impl Tail {
     }
 
     /// The last position that the tables have.
-    pub(crate) fn settled(&self) -> u64 {
-        self.settling.as_deref().unwrap_or(&self.growing).base()
+    pub(crate) fn flushed(&self) -> u64 {
+        self.flushing.as_deref().unwrap_or(&self.growing).base()
     }
 
     /// The last position that is committed.
@@ -80,12 +80,12 @@ impl Tail {
         self.layers().all(Layer::is_empty)
     }
 
-    pub(crate) fn max_settled_id(&self) -> Option<EventId> {
-        self.max_settled_id
+    pub(crate) fn max_flushed_id(&self) -> Option<EventId> {
+        self.max_flushed_id
     }
 
-    pub(crate) fn settles(&self) -> u64 {
-        self.settles
+    pub(crate) fn flushes(&self) -> u64 {
+        self.flushes
     }
 
     pub(crate) fn births(&self) -> impl Iterator<Item = &Arc<Branch>> {
@@ -123,33 +123,33 @@ impl Tail {
         let events = if reverse {
             found.rev().take(limit).cloned().collect()
         } else {
-            // What a forward reader can reach: it reads the settled part first.
+            // What a forward reader can reach: it reads the flushed part first.
             let before = usize::try_from(first.saturating_sub(from)).unwrap_or(usize::MAX);
             found.take(limit.saturating_sub(before)).cloned().collect()
         };
         Slice { first: Some(first), events }
     }
 
-    /// Events with positions in `from..=to`; the settled ones among them are not here.
+    /// Events with positions in `from..=to`; the flushed ones among them are not here.
     pub(crate) fn positions(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &TailEvent> {
         self.layers().flat_map(move |l| l.positions(from, to))
     }
 
-    /// What has grown is to be settled; what comes from here on grows on top of it.
+    /// What has grown is to be flushed; what comes from here on grows on top of it.
     pub(crate) fn freeze(&mut self) -> Arc<Layer> {
-        debug_assert!(self.settling.is_none(), "one layer is settled at a time");
+        debug_assert!(self.flushing.is_none(), "one layer is flushed at a time");
         let next = Layer::new(self.growing.last());
         let layer = Arc::new(std::mem::replace(&mut self.growing, next));
-        self.settling = Some(layer.clone());
+        self.flushing = Some(layer.clone());
         layer
     }
 
     /// The layer that was frozen is in the tables.
     pub(crate) fn thaw(&mut self) -> Option<Arc<Layer>> {
-        let layer = self.settling.take()?;
-        self.max_settled_id = self.max_settled_id.max(layer.max_id());
-        self.settled_counts = self.settled_counts.plus(layer.counts());
-        self.settles += 1;
+        let layer = self.flushing.take()?;
+        self.max_flushed_id = self.max_flushed_id.max(layer.max_id());
+        self.flushed_counts = self.flushed_counts.plus(layer.counts());
+        self.flushes += 1;
         Some(layer)
     }
 
@@ -157,11 +157,11 @@ impl Tail {
     pub(crate) fn clear(
         &mut self,
         settled: u64,
-        max_settled_id: Option<EventId>,
-        settled_counts: Counts,
+        max_flushed_id: Option<EventId>,
+        flushed_counts: Counts,
     ) -> Self {
-        let next = Self::new(settled, settled_counts).with_max_settled_id(max_settled_id);
-        let next = Self { settles: self.settles + 1, ..next };
+        let next = Self::new(settled, flushed_counts).with_max_flushed_id(max_flushed_id);
+        let next = Self { flushes: self.flushes + 1, ..next };
         std::mem::replace(self, next)
     }
 }

@@ -13,7 +13,7 @@ use crate::store::branch::Branch;
 use crate::store::engine::memory::branches::Branches;
 use crate::store::engine::memory::tail::Tail;
 use crate::store::engine::tables::ids;
-use crate::store::engine::tables::view::settled_head;
+use crate::store::engine::tables::view::flushed_head;
 use crate::store::engine::trouble::corrupt;
 
 /// What opening makes of the journal.
@@ -24,14 +24,14 @@ pub(crate) struct Journal {
     pub(crate) broken: Option<Error>,
 }
 
-/// No settled event has a larger id; `None` when there is no settled event. Only a store that is written asks: it reads
+/// No flushed event has a larger id; `None` when there is no flushed event. Only a store that is written asks: it reads
 /// a chunk.
 pub(crate) fn largest_id(txn: &ReadTransaction, branches: &Branches) -> Result<Option<EventId>> {
     let nothing = Tail::default();
     ids::largest(txn, |number| Ok(branches.by_number(number, &nothing, txn)?.place.clone()))
 }
 
-/// Takes the frames of all commits that are not settled, holding each against what the tables and the frames before
+/// Takes the frames of all commits that are not flushed, holding each against what the tables and the frames before
 /// it say. Ends before the first that does not fit: whoever is about to write refuses then.
 pub(crate) fn load_journal(
     txn: &ReadTransaction,
@@ -112,7 +112,7 @@ impl Loading<'_> {
     fn head(&self, branch: &Branch, added: &Added) -> Result<u64> {
         match added.heads.get(&branch.number).or_else(|| self.heads.get(&branch.number)) {
             Some(head) => Ok(*head),
-            None => Ok(settled_head(self.txn, branch.number)?.map_or(branch.fork, |row| row.head)),
+            None => Ok(flushed_head(self.txn, branch.number)?.map_or(branch.fork, |row| row.head)),
         }
     }
 

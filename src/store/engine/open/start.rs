@@ -186,14 +186,14 @@ fn load(
     let source = JournalFile { file: storage.journal.clone(), region, secret };
     let recovered = Ring::recover(&source, meta.journal, dirty && !bare)?;
     let frames = if bare { frames(&txn)? } else { recovered.frames };
-    let max_settled_id = if options.read_only { None } else { largest_id(&txn, &branches)? };
+    let max_flushed_id = if options.read_only { None } else { largest_id(&txn, &branches)? };
     let journal = load_journal(&txn, &meta, frames, &branches)?;
     drop(txn);
     if let Some(error) = journal.broken.or(recovered.hole.map(Hole::error)) {
         damage.push(missing(error, options.read_only)?);
     }
     info!(journal = journal.tail.len(), settled = meta.settled, "opened");
-    let tail = journal.tail.with_max_settled_id(max_settled_id);
+    let tail = journal.tail.with_max_flushed_id(max_flushed_id);
     let identity = Identity {
         id: StoreId::from_bytes(meta.store),
         created: Timestamp::from_micros(meta.created),

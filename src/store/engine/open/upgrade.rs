@@ -16,7 +16,7 @@ use super::refusal::{io_error, refused};
 use crate::codec::{FORMAT, Meta, OldMeta};
 use crate::error::{Error, Result};
 use crate::store::branch::Branch;
-use crate::store::engine::flush::into_tables::{ToFlush, settle_into};
+use crate::store::engine::flush::into_tables::{ToFlush, flush_into};
 use crate::store::engine::memory::branches::Branches;
 use crate::store::engine::options::Options;
 use crate::store::engine::tables::db::Db;
@@ -28,7 +28,7 @@ use crate::store::upgraded::Upgraded;
 /// How many copies beside one store are given names of their own.
 const MAX_COPIES: u32 = 1_000;
 
-/// Rows in one transaction.
+/// SidecarRange in one transaction.
 const ROWS: usize = 100_000;
 
 /// Gives the file another name, of those that nothing has yet.
@@ -94,7 +94,7 @@ pub(crate) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
     Ok(Some(Upgraded { from: meta.format, to: FORMAT, copy }))
 }
 
-/// Copies every table, and settles what the old journal holds.
+/// Copies every table, and flushes what the old journal holds.
 fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Db) -> Result<()> {
     copy(old, db, BRANCHES)?;
     copy(old, db, LINES)?;
@@ -113,7 +113,7 @@ fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Db) -> Result<()> {
         layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
     let births: Vec<&Branch> = layer.births().map(|b| &**b).collect();
     let (settled, counts) = (layer.last(), now.counts.plus(layer.counts()));
-    settle_into(&txn, &items, &births, Meta { settled, counts, next_branch: journal.next_branch, ..now })?;
+    flush_into(&txn, &items, &births, Meta { settled, counts, next_branch: journal.next_branch, ..now })?;
     txn.commit()
 }
 

@@ -4,14 +4,14 @@
 use super::file_reader::FileReader;
 use crate::error::{Error, Result};
 use crate::event::{BranchName, Place, SessionId};
-use crate::store::engine::tables::sidecar_view::MarksView;
-use crate::store::sidecar::{Marks, Rows, Shelf};
+use crate::store::engine::tables::sidecar_view::SidecarView;
+use crate::store::sidecar::{SidecarRange, SidecarTable, SidecarWrites};
 
 /// What makes this branch the current one of its session.
-pub(crate) fn current_mark(place: &Place) -> Marks {
-    let mut marks = Marks::new();
+pub(crate) fn current_mark(place: &Place) -> SidecarWrites {
+    let mut marks = SidecarWrites::new();
     let (session, branch) = (place.session.as_str(), place.branch.as_str());
-    marks.put(Shelf::Current, session.as_bytes().to_vec(), branch.as_bytes().to_vec());
+    marks.put(SidecarTable::Current, session.as_bytes().to_vec(), branch.as_bytes().to_vec());
     marks
 }
 
@@ -22,8 +22,8 @@ impl FileReader {
     }
 
     /// The same by these marks.
-    pub(crate) fn current_in(&self, marks: &MarksView, session: &SessionId) -> Result<Option<BranchName>> {
-        let row = match marks.get(Shelf::Current, session.as_str().as_bytes()) {
+    pub(crate) fn current_in(&self, marks: &SidecarView, session: &SessionId) -> Result<Option<BranchName>> {
+        let row = match marks.get(SidecarTable::Current, session.as_str().as_bytes()) {
             Ok(Some(row)) => row,
             Ok(None) | Err(Error::Corrupt { .. }) => return Ok(None),
             Err(e) => return Err(e),
@@ -38,7 +38,7 @@ fn named(row: &[u8]) -> Option<BranchName> {
     BranchName::new(std::str::from_utf8(row).ok()?).ok()
 }
 
-impl MarksView {
+impl SidecarView {
     /// Tells of each record that names no branch of `exists`.
     pub(crate) fn verify_current(
         &self,
@@ -47,8 +47,8 @@ impl MarksView {
     ) -> Result<()> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let rows = Rows { after: after.as_deref(), ..Rows::under(b"", PAGE) };
-            let rows = self.rows(Shelf::Current, &rows)?;
+            let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(b"", PAGE) };
+            let rows = self.rows(SidecarTable::Current, &rows)?;
             let Some(last) = rows.last() else { return Ok(()) };
             let next = Some(last.key.clone());
             for row in rows {
@@ -73,5 +73,5 @@ impl MarksView {
     }
 }
 
-/// Rows that are read at a time.
+/// SidecarRange that are read at a time.
 const PAGE: usize = 1_000;

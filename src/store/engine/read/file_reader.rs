@@ -1,6 +1,6 @@
-//! Reading one branch: settled chunks and tail as one dense history.
+//! Reading one branch: flushed chunks and tail as one dense history.
 //!
-//! The tail is copied first, the read transaction begins after it. What settles in between is then found in both,
+//! The tail is copied first, the read transaction begins after it. What flushes in between is then found in both,
 //! and taken from the tail; the other order would lose it.
 
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::store::engine::tables::db::Db;
 use crate::store::engine::tables::ids::{Beside, find_id};
 use crate::store::engine::tables::lazy::Lazy;
 use crate::store::engine::tables::lookup;
-use crate::store::engine::tables::sidecar_view::MarksView;
-use crate::store::engine::tables::view::{LazyView, settled_head};
+use crate::store::engine::tables::sidecar_view::SidecarView;
+use crate::store::engine::tables::view::{LazyView, flushed_head};
 
 /// What is in the file and in the tail, as it is stored. It keeps the file open until it is dropped, also beyond `close`.
 #[derive(Clone, Debug)]
@@ -79,13 +79,13 @@ impl FileReader {
         if let Some(head) = self.contents.tail()?.head(branch.number) {
             return Ok(Sequence::new(head));
         }
-        let settled = settled_head(&self.db.begin_read()?, branch.number)?;
+        let settled = flushed_head(&self.db.begin_read()?, branch.number)?;
         Ok(Sequence::new(settled.map_or(branch.fork, |row| row.head)))
     }
 
     /// The marks as they stand now. What is held for long keeps the file from being tidied.
-    pub(crate) fn marks(&self) -> Result<MarksView> {
-        Ok(MarksView::of(Arc::new(self.db.begin_read()?)))
+    pub(crate) fn marks(&self) -> Result<SidecarView> {
+        Ok(SidecarView::of(Arc::new(self.db.begin_read()?)))
     }
 
     /// The last position that is committed; zero in another process than the one that opened the store.
@@ -128,7 +128,7 @@ impl FileReader {
                 break;
             }
             let (lo, hi) = (from.max(segment.first), to.min(segment.last));
-            // The settled part of this segment, if the range touches it.
+            // The flushed part of this segment, if the range touches it.
             let settled = (lo, slice.first.map_or(hi, |first| hi.min(first - 1)));
             let in_tail = slice.events.into_iter().filter(|e| (lo..=hi).contains(&e.sequence().get()));
             if range.reverse {
@@ -176,7 +176,7 @@ impl Page {
         }
     }
 
-    /// Settled events of one branch, upwards.
+    /// Flushed events of one branch, upwards.
     fn read_on(
         &mut self,
         view: &LazyView<'_>,
@@ -217,7 +217,7 @@ impl Page {
         Ok(())
     }
 
-    /// Settled events of one branch, downwards; from its last chunk on when it is read from its end.
+    /// Flushed events of one branch, downwards; from its last chunk on when it is read from its end.
     fn read_back(
         &mut self,
         view: &LazyView<'_>,

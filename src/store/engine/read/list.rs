@@ -11,7 +11,7 @@ use crate::store::engine::tables::definitions::BRANCHES;
 use crate::store::engine::tables::lazy::Lazy;
 use crate::store::engine::tables::lines::belongs;
 use crate::store::engine::tables::lookup;
-use crate::store::engine::tables::view::settled_head;
+use crate::store::engine::tables::view::flushed_head;
 
 /// One session of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl FileReader {
 
     /// What a listing says of a branch.
     pub(crate) fn info_of(&self, branch: &Branch) -> Result<BranchInfo> {
-        // A transaction that began before the tail was asked would not have what settled in between: twice here.
+        // A transaction that began before the tail was asked would not have what flushed in between: twice here.
         let txn = Lazy::new(&self.db);
         let newest = self
             .contents
@@ -186,7 +186,7 @@ impl FileReader {
             .map(|e| (e.sequence().get(), e.recorded().micros()));
         let newest = match newest {
             Some(newest) => Some(newest),
-            None => settled_head(&*txn.get()?, branch.number)?.map(|row| (row.head, row.recorded)),
+            None => flushed_head(&*txn.get()?, branch.number)?.map(|row| (row.head, row.recorded)),
         };
         let head = newest.map_or(branch.fork, |(head, _)| head);
         let parent = match branch.parent {

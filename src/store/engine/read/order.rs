@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
 use crate::limits::PAGE_BYTES;
 use crate::store::branch::Branch;
-use crate::store::engine::tables::chunks::{event_of, settled_chunk};
+use crate::store::engine::tables::chunks::{event_of, flushed_chunk};
 use crate::store::engine::tables::definitions::ORDER;
 use crate::store::engine::tables::lazy::Lazy;
 use crate::store::engine::tables::lookup;
-use crate::store::engine::tables::view::settled_head;
+use crate::store::engine::tables::view::flushed_head;
 use crate::store::engine::trouble::corrupt;
 
 /// Which positions, and how many at the most.
@@ -34,24 +34,24 @@ impl FileReader {
             let tail = self.contents.tail()?;
             let (from, to) = (range.from.max(1), range.to.min(tail.committed()));
             let found = tail.positions(from, to);
-            let settled_part =
-                usize::try_from((tail.settled() + 1).saturating_sub(from)).unwrap_or(usize::MAX);
+            let flushed_part =
+                usize::try_from((tail.flushed() + 1).saturating_sub(from)).unwrap_or(usize::MAX);
             let events = found.map(|e| e.event.clone());
             let events = if range.reverse {
                 events.rev().take(range.limit).collect()
             } else {
-                events.take(range.limit.saturating_sub(settled_part)).collect()
+                events.take(range.limit.saturating_sub(flushed_part)).collect()
             };
-            (tail.settled(), to, events)
+            (tail.flushed(), to, events)
         };
         let (lo, hi) = (range.from.max(1), to.min(settled));
         if range.reverse {
             let mut events = tail;
             let left = Positions { from: lo, to: hi, limit: range.limit - events.len(), reverse: true };
-            events.extend(self.settled_order(left)?);
+            events.extend(self.flushed_order(left)?);
             Ok(events)
         } else {
-            let mut events = self.settled_order(Positions { from: lo, to: hi, ..range })?;
+            let mut events = self.flushed_order(Positions { from: lo, to: hi, ..range })?;
             let complete = (hi + 1).saturating_sub(lo) as usize <= events.len();
             if complete {
                 let left = range.limit - events.len();
@@ -61,8 +61,8 @@ impl FileReader {
         }
     }
 
-    /// Settled events by position. Each chunk that the page touches is decoded once.
-    fn settled_order(&self, range: Positions) -> Result<Vec<Event>> {
+    /// Flushed events by position. Each chunk that the page touches is decoded once.
+    fn flushed_order(&self, range: Positions) -> Result<Vec<Event>> {
         let mut page = Vec::new();
         if range.from > range.to || range.limit == 0 {
             return Ok(page);
@@ -75,7 +75,7 @@ impl FileReader {
             let at_hand = chunks.get(&number).filter(|(_, c)| fits(c)).is_some();
             if !at_hand {
                 let branch = self.by_number(number, &txn)?;
-                let chunk = settled_chunk(&*txn.get()?, number, &branch.place, sequence)?;
+                let chunk = flushed_chunk(&*txn.get()?, number, &branch.place, sequence)?;
                 chunks.insert(number, (branch, chunk));
             }
             let Some((branch, chunk)) = chunks.get(&number) else { continue };
@@ -92,7 +92,7 @@ impl FileReader {
         Ok(page)
     }
 
-    /// The branch of a settled event, and its sequence, when the event itself may be unreadable.
+    /// The branch of a flushed event, and its sequence, when the event itself may be unreadable.
     pub(crate) fn whose(&self, position: Position) -> Result<(Arc<Branch>, u64)> {
         let txn = Lazy::new(&self.db);
         let range = Positions { from: position.get(), to: position.get(), limit: 1, reverse: false };
@@ -101,7 +101,7 @@ impl FileReader {
         Ok((self.by_number(number, &txn)?, sequence))
     }
 
-    /// Position, branch number and sequence of settled events, in the direction of the range.
+    /// Position, branch number and sequence of flushed events, in the direction of the range.
     fn places(&self, txn: &Lazy<'_>, range: Positions) -> Result<Vec<(u64, u64, u64)>> {
         let table = lookup::open(&*txn.get()?, ORDER)?;
         let first = match lookup::rows(&table, ..=range.from)?.next_back() {
@@ -201,7 +201,7 @@ impl FileReader {
         }
         let (mut lo, mut hi) = (branch.fork + 1, head + 1);
         if self.contents.tail()?.last_event(branch.number).is_none() {
-            let row = settled_head(&*Lazy::new(&self.db).get()?, branch.number)?;
+            let row = flushed_head(&*Lazy::new(&self.db).get()?, branch.number)?;
             if row.is_none_or(|row| row.position <= after.get()) {
                 return Ok(None);
             }

@@ -1,4 +1,4 @@
-//! A long read of one branch, in pieces: settled chunks as they are unpacked, and what the tail has.
+//! A long read of one branch, in pieces: flushed chunks as they are unpacked, and what the tail has.
 
 use std::sync::Arc;
 

@@ -41,8 +41,8 @@ pub(crate) fn event_of(chunk: &Chunk, place: &Arc<Place>, sequence: u64) -> Resu
     ))
 }
 
-/// The chunk that holds a settled sequence.
-pub(crate) fn settled_chunk(
+/// The chunk that holds a flushed sequence.
+pub(crate) fn flushed_chunk(
     txn: &ReadTransaction,
     branch: u64,
     place: &Place,
@@ -54,15 +54,15 @@ pub(crate) fn settled_chunk(
     open_chunk(place, key.value(), value.value())
 }
 
-/// One settled event; with an id given, it has to be that event.
-pub(crate) fn settled_event(
+/// One flushed event; with an id given, it has to be that event.
+pub(crate) fn flushed_event(
     txn: &ReadTransaction,
     branch: u64,
     place: &Arc<Place>,
     sequence: u64,
     id: Option<EventId>,
 ) -> Result<Event> {
-    let event = event_of(&settled_chunk(txn, branch, place, sequence)?, place, sequence)?;
+    let event = event_of(&flushed_chunk(txn, branch, place, sequence)?, place, sequence)?;
     match id {
         Some(id) if event.id() != id => {
             Err(corrupt(format!("event {id}"), "another event lies in its place"))

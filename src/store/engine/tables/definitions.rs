@@ -14,7 +14,7 @@ pub(crate) const BRANCHES: TableDefinition<'static, (&str, &str), u64> = TableDe
 /// number is smaller than its child's.
 pub(crate) const LINES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("lines");
 
-/// Branch number to the sealed [`HeadRow`](crate::codec::HeadRow) of its settled part. A branch without settled
+/// Branch number to the sealed [`HeadRow`](crate::codec::HeadRow) of its flushed part. A branch without flushed
 /// events of its own has no row.
 pub(crate) const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("heads");
 
@@ -22,11 +22,11 @@ pub(crate) const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::
 /// after `(branch, n)`. Chunks of a branch follow each other without holes.
 pub(crate) const EVENTS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("events");
 
-/// Position of the row's first event to its runs. Rows follow each other without holes, up to
+/// Position of the row's first event to its runs. SidecarRange follow each other without holes, up to
 /// [`Meta::settled`](crate::codec::Meta).
 pub(crate) const ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("order");
 
-/// Event id to branch number and sequence, for every settled event, for ever.
+/// Event id to branch number and sequence, for every flushed event, for ever.
 pub(crate) const IDS: TableDefinition<'static, [u8; 16], (u64, u64)> = TableDefinition::new("ids");
 
 /// A table of marks: the key that their room gives to the sealed bytes of that room. Made with its first row.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redb::ReadTransaction;
 
-use super::chunks::settled_event;
+use super::chunks::flushed_event;
 use super::definitions::IDS;
 use super::lookup;
 use crate::error::Result;
@@ -22,7 +22,7 @@ pub(crate) enum Beside {
     Near,
 }
 
-/// The settled event with an id, and the number of its branch. `place` names a branch by its number.
+/// The flushed event with an id, and the number of its branch. `place` names a branch by its number.
 pub(crate) fn find_id(
     txn: &ReadTransaction,
     id: EventId,
@@ -31,7 +31,7 @@ pub(crate) fn find_id(
 ) -> Result<Option<(u64, Event)>> {
     let table = lookup::open(txn, IDS)?;
     if let Some((number, sequence)) = lookup::get(&table, id.bytes())?.map(|row| row.value()) {
-        let event = settled_event(txn, number, &place(number)?, sequence, Some(id))?;
+        let event = flushed_event(txn, number, &place(number)?, sequence, Some(id))?;
         return Ok(Some((number, event)));
     }
     for (key, row) in lookup::neighbours(&table, id.bytes())? {
@@ -52,7 +52,7 @@ fn refuse_another(
     sequence: u64,
     place: &impl Fn(u64) -> Result<Arc<Place>>,
 ) -> Result<()> {
-    let found = place(number).and_then(|place| settled_event(txn, number, &place, sequence, None));
+    let found = place(number).and_then(|place| flushed_event(txn, number, &place, sequence, None));
     match found {
         Ok(event) if event.id() != id => {
             Err(corrupt(format!("event {}", event.id()), "id index entry missing or wrong"))
@@ -61,14 +61,14 @@ fn refuse_another(
     }
 }
 
-/// Whether the index knows a settled event, which is given.
+/// Whether the index knows a flushed event, which is given.
 pub(crate) fn knows(txn: &ReadTransaction, number: u64, event: &Event) -> Result<bool> {
     let table = lookup::open(txn, IDS)?;
     let row = lookup::get(&table, event.id().bytes())?.map(|row| row.value());
     Ok(row == Some((number, event.sequence().get())))
 }
 
-/// An id that no settled event's is larger than; `None` when there is none.
+/// An id that no flushed event's is larger than; `None` when there is none.
 pub(crate) fn largest(
     txn: &ReadTransaction,
     place: impl Fn(u64) -> Result<Arc<Place>>,

@@ -11,23 +11,23 @@ use super::lookup;
 use crate::codec::{decode_mark, encode_mark};
 use crate::error::Result;
 use crate::store::engine::trouble::malformed;
-use crate::store::sidecar::{Mark, Marks, Rows, Shelf};
+use crate::store::sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarWrites};
 
-fn table_of(shelf: Shelf) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+fn table_of(shelf: SidecarTable) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
     match shelf {
-        Shelf::Snapshots => SNAPSHOTS,
-        Shelf::Checkpoints => CHECKPOINTS,
-        Shelf::Consumers => CONSUMERS,
-        Shelf::Letters => LETTERS,
-        Shelf::Timers => TIMERS,
-        Shelf::Schemas => SCHEMAS,
-        Shelf::Current => CURRENT,
-        Shelf::Imports => IMPORTS,
+        SidecarTable::Snapshots => SNAPSHOTS,
+        SidecarTable::Checkpoints => CHECKPOINTS,
+        SidecarTable::Consumers => CONSUMERS,
+        SidecarTable::Letters => LETTERS,
+        SidecarTable::Timers => TIMERS,
+        SidecarTable::Schemas => SCHEMAS,
+        SidecarTable::Current => CURRENT,
+        SidecarTable::Imports => IMPORTS,
     }
 }
 
 /// Writes all changes.
-pub(crate) fn write_marks(txn: &WriteTxn<'_>, marks: &Marks) -> Result<()> {
+pub(crate) fn write_sidecar(txn: &WriteTxn<'_>, marks: &SidecarWrites) -> Result<()> {
     let mut rows = marks.rows().peekable();
     while let Some((shelf, _, _)) = rows.peek() {
         let shelf = *shelf;
@@ -45,17 +45,17 @@ pub(crate) fn write_marks(txn: &WriteTxn<'_>, marks: &Marks) -> Result<()> {
     Ok(())
 }
 
-/// All marks as they stand at one moment.
+/// All sidecar records as they stand at one moment.
 #[derive(Clone, Debug)]
-pub(crate) struct MarksView(Arc<ReadTransaction>);
+pub(crate) struct SidecarView(Arc<ReadTransaction>);
 
-impl MarksView {
+impl SidecarView {
     pub(crate) fn of(txn: Arc<ReadTransaction>) -> Self {
         Self(txn)
     }
 
     /// One row.
-    pub(crate) fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn get(&self, shelf: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(table) = self.table(shelf)? else { return Ok(None) };
         if let Some(row) = lookup::get(&table, key)? {
             return open_mark(shelf, key, row.value()).map(Some);
@@ -68,8 +68,8 @@ impl MarksView {
         Ok(None)
     }
 
-    /// Rows in the order of their keys, or against it.
-    pub(crate) fn rows(&self, shelf: Shelf, rows: &Rows<'_>) -> Result<Vec<Mark>> {
+    /// SidecarRange in the order of their keys, or against it.
+    pub(crate) fn rows(&self, shelf: SidecarTable, rows: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
         let Some(table) = self.table(shelf)? else { return Ok(Vec::new()) };
         let from = match rows.after {
             Some(after) if after >= rows.prefix => Bound::Excluded(after),
@@ -94,7 +94,7 @@ impl MarksView {
                 break;
             }
             let value = open_mark(shelf, &key, value.value());
-            found.push(Mark { key, value });
+            found.push(SidecarRecord { key, value });
         }
         if shelf.is_needed() {
             // A row whose key is damaged may lie beside the range that it belongs to: then its seal is wrong.
@@ -105,13 +105,16 @@ impl MarksView {
         Ok(found)
     }
 
-    /// A store that never had a mark of this sort has no table for it.
-    fn table(&self, shelf: Shelf) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>> {
+    /// A store that never had a record of this sort has no table for it.
+    fn table(
+        &self,
+        shelf: SidecarTable,
+    ) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>> {
         lookup::open_if_made(&self.0, table_of(shelf))
     }
 
-    /// Every row of a shelf is what its key promises, and is found by it. Tells of each that is not.
-    pub(crate) fn verify(&self, shelf: Shelf, problem: &mut dyn FnMut(String, String)) -> Result<()> {
+    /// Every record of a table is what its key promises, and is found by it. Tells of each that is not.
+    pub(crate) fn verify(&self, shelf: SidecarTable, problem: &mut dyn FnMut(String, String)) -> Result<()> {
         let Some(table) = self.table(shelf)? else { return Ok(()) };
         let mut rows = 0;
         for row in lookup::rows::<_, _, _, &[u8]>(&table, ..)? {
@@ -135,7 +138,7 @@ impl MarksView {
     }
 }
 
-fn open_mark(shelf: Shelf, key: &[u8], row: &[u8]) -> Result<Vec<u8>> {
+fn open_mark(shelf: SidecarTable, key: &[u8], row: &[u8]) -> Result<Vec<u8>> {
     let place = || format!("row {} of {}", printed(key), shelf.name());
     decode_mark(shelf.number(), key, row).map(<[u8]>::to_vec).map_err(|e| malformed(place())(e))
 }
@@ -172,15 +175,15 @@ mod tests {
     use crate::event::{Expect, NewEvent};
     use crate::store::{Batch, Store};
 
-    fn keys(view: &MarksView, rows: &Rows<'_>) -> Vec<String> {
-        let found = view.rows(Shelf::Timers, rows).unwrap();
+    fn keys(view: &SidecarView, rows: &SidecarRange<'_>) -> Vec<String> {
+        let found = view.rows(SidecarTable::Timers, rows).unwrap();
         found.into_iter().map(|m| String::from_utf8(m.key).unwrap()).collect()
     }
 
-    fn marks(rows: &[(&str, &str)]) -> Marks {
-        let mut marks = Marks::new();
+    fn marks(rows: &[(&str, &str)]) -> SidecarWrites {
+        let mut marks = SidecarWrites::new();
         for (key, value) in rows {
-            marks.put(Shelf::Timers, key.as_bytes().to_vec(), value.as_bytes().to_vec());
+            marks.put(SidecarTable::Timers, key.as_bytes().to_vec(), value.as_bytes().to_vec());
         }
         marks
     }
@@ -189,25 +192,31 @@ mod tests {
     fn rows_are_read_by_prefix_in_both_directions_between_two_keys() {
         let store = Store::in_memory().unwrap();
         let none = store.reader().unwrap().marks().unwrap();
-        assert_eq!(keys(&none, &Rows::under(b"", 9)), [""; 0]);
+        assert_eq!(keys(&none, &SidecarRange::under(b"", 9)), [""; 0]);
         store.mark(marks(&[("a", "1"), ("ba", "2"), ("bb", "3"), ("bc", "4"), ("c", "5")])).unwrap();
         // A view does not move.
-        assert_eq!(keys(&none, &Rows::under(b"", 9)), [""; 0]);
+        assert_eq!(keys(&none, &SidecarRange::under(b"", 9)), [""; 0]);
         let view = store.reader().unwrap().marks().unwrap();
-        let all = Rows::under(b"b", 9);
+        let all = SidecarRange::under(b"b", 9);
         assert_eq!(keys(&view, &all), ["ba", "bb", "bc"]);
-        assert_eq!(keys(&view, &Rows { reverse: true, limit: 2, ..all.clone() }), ["bc", "bb"]);
-        assert_eq!(keys(&view, &Rows { after: Some(b"ba"), to: Some(b"bb"), ..all.clone() }), ["bb"]);
-        assert_eq!(keys(&view, &Rows { to: Some(b"bb"), reverse: true, ..all.clone() }), ["bb", "ba"]);
-        assert_eq!(keys(&view, &Rows { after: Some(b"bc"), to: Some(b"bb"), ..all.clone() }), [""; 0]);
-        assert_eq!(keys(&view, &Rows { prefix: b"\xff", ..all }), [""; 0]);
-        let mut marks = Marks::new();
-        marks.remove(Shelf::Timers, b"bb".to_vec());
+        assert_eq!(keys(&view, &SidecarRange { reverse: true, limit: 2, ..all.clone() }), ["bc", "bb"]);
+        assert_eq!(keys(&view, &SidecarRange { after: Some(b"ba"), to: Some(b"bb"), ..all.clone() }), ["bb"]);
+        assert_eq!(
+            keys(&view, &SidecarRange { to: Some(b"bb"), reverse: true, ..all.clone() }),
+            ["bb", "ba"]
+        );
+        assert_eq!(
+            keys(&view, &SidecarRange { after: Some(b"bc"), to: Some(b"bb"), ..all.clone() }),
+            [""; 0]
+        );
+        assert_eq!(keys(&view, &SidecarRange { prefix: b"\xff", ..all }), [""; 0]);
+        let mut marks = SidecarWrites::new();
+        marks.remove(SidecarTable::Timers, b"bb".to_vec());
         store.mark(marks).unwrap();
         let view = store.reader().unwrap().marks().unwrap();
-        assert_eq!(view.get(Shelf::Timers, b"ba").unwrap().as_deref(), Some(&b"2"[..]));
-        assert_eq!(view.get(Shelf::Timers, b"bb").unwrap(), None);
-        assert_eq!(view.get(Shelf::Letters, b"ba").unwrap(), None);
+        assert_eq!(view.get(SidecarTable::Timers, b"ba").unwrap().as_deref(), Some(&b"2"[..]));
+        assert_eq!(view.get(SidecarTable::Timers, b"bb").unwrap(), None);
+        assert_eq!(view.get(SidecarTable::Letters, b"ba").unwrap(), None);
         assert!(store.verify().unwrap().is_clean());
     }
 
@@ -231,7 +240,7 @@ mod tests {
         store.close().unwrap();
         let store = Store::builder().read_only().open(&path).unwrap();
         let view = store.reader().unwrap().marks().unwrap();
-        assert_eq!(keys(&view, &Rows::under(b"", 9)), ["alone", "first", "retry"]);
+        assert_eq!(keys(&view, &SidecarRange::under(b"", 9)), ["alone", "first", "retry"]);
         assert!(matches!(store.mark(marks(&[("late", "x")])), Err(Error::ReadOnly { .. })));
         assert!(store.verify().unwrap().is_clean());
     }

@@ -1,4 +1,4 @@
-//! The settled part as it was at some moment, with the tables that reading a branch needs already open. It is shared
+//! The flushed part as it was at some moment, with the tables that reading a branch needs already open. It is shared
 //! by all readers until the next commit to the tables: a short read costs its search, not the preparations.
 //!
 //! A view is a read transaction of redb, and redb reuses no page that a read transaction may still look at. One that is
@@ -36,7 +36,7 @@ impl View {
         Ok(Self { events, heads })
     }
 
-    /// Where the settled part of a branch ends; `None` when nothing of its own is settled.
+    /// Where the flushed part of a branch ends; `None` when nothing of its own is flushed.
     pub(crate) fn head(&self, branch: u64) -> Result<Option<HeadRow>> {
         let place = || format!("the head of branch number {branch}");
         if let Some(row) = lookup::get(&self.heads, branch)? {
@@ -50,8 +50,8 @@ impl View {
     }
 }
 
-/// Where a settled part of a branch ends, in a transaction of the caller's.
-pub(crate) fn settled_head(txn: &ReadTransaction, branch: u64) -> Result<Option<HeadRow>> {
+/// Where a flushed part of a branch ends, in a transaction of the caller's.
+pub(crate) fn flushed_head(txn: &ReadTransaction, branch: u64) -> Result<Option<HeadRow>> {
     View::new(txn)?.head(branch)
 }
 

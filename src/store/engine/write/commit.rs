@@ -17,15 +17,15 @@ use crate::store::durability::Durability;
 use crate::store::engine::contents::Contents;
 use crate::store::engine::file::journal::Ring;
 use crate::store::engine::flush::flusher::{Flusher, Order};
-use crate::store::engine::flush::into_tables::{ToFlush, settle_into};
+use crate::store::engine::flush::into_tables::{ToFlush, flush_into};
 use crate::store::engine::flush::meta::meta_after;
 use crate::store::engine::memory::layer::Layer;
 use crate::store::engine::memory::tail::Tail;
 use crate::store::engine::tables::db::Db;
-use crate::store::engine::tables::sidecar_view::write_marks;
+use crate::store::engine::tables::sidecar_view::write_sidecar;
 use crate::store::engine::trouble::guarded;
 use crate::store::observe::Observers;
-use crate::store::sidecar::Marks;
+use crate::store::sidecar::SidecarWrites;
 
 /// The owner of everything that is written: the journal's ring, the tail, and the tables. Whoever leads the writer has it.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub(crate) struct Committer {
     known: KnownBranches,
     /// Since when something is committed that no sync has made durable.
     unsynced: Option<Instant>,
-    /// Marks are committed that no sync has made durable.
-    unsynced_marks: bool,
+    /// SidecarWrites are committed that no sync has made durable.
+    unsynced_sidecar: bool,
     last_group: usize,
     last_commit: Duration,
 }
@@ -60,7 +60,7 @@ impl Committer {
             next_branch,
             known: KnownBranches::default(),
             unsynced: None,
-            unsynced_marks: false,
+            unsynced_sidecar: false,
             last_group: 0,
             last_commit: Duration::ZERO,
         }
@@ -103,18 +103,18 @@ impl Committer {
             (Plan::new(0, self.next_branch, now), group.iter().map(|_| Err(e.clone())).collect())
         });
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-        // Under a steady load the thread that stands by for this never has the seat.
+        // Under a steady load the thread that stands by for this never leads.
         let overdue =
             self.unsynced.is_some_and(|since| since.elapsed() >= self.contents.options.relaxed_sync);
         let durable = overdue || accepted.map(|(job, _)| job.durability()).any(|d| d == Durability::Durable);
-        let force = group.iter().any(|job| matches!(job.work, Work::Settle));
+        let force = group.iter().any(|job| matches!(job.work, Work::Flush));
         let events = plan.events.len();
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-        let marks: Vec<&Marks> = accepted.clone().filter_map(|(job, _)| job.marks()).collect();
-        let marks_last = marks.iter().any(|marks| marks.durability() == Durability::Durable);
-        // Marks that came with events are written with them, in one transaction of the tables.
+        let marks: Vec<&SidecarWrites> = accepted.clone().filter_map(|(job, _)| job.marks()).collect();
+        let sidecar_durable = marks.iter().any(|marks| marks.durability() == Durability::Durable);
+        // SidecarWrites that came with events are written with them, in one transaction of the tables.
         let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_marks_to_events());
-        let wanted = Wanted { now, durable, force: force || bound, marks_last };
+        let wanted = Wanted { now, durable, force: force || bound, sidecar_durable };
         let outcome = self.write_plan(&db, plan, &marks, wanted);
         self.last_group = group.len();
         self.last_commit = start.elapsed();
@@ -143,19 +143,19 @@ impl Committer {
         }
     }
 
-    /// What the thread does when nobody appends: settles the tail, or makes relaxed appends durable.
+    /// What the thread does when nobody appends: flushes the tail, or makes relaxed appends durable.
     pub(crate) fn tidy_up(&mut self, settle: bool) -> Result<(), String> {
         let Ok(db) = self.contents.db() else { return Ok(()) };
         let now = Timestamp::now();
         let plan = Plan::new(self.contents.own_tail().committed() + 1, self.next_branch, now);
         self.last_group = 0;
-        let wanted = Wanted { now, durable: true, force: settle, marks_last: true };
+        let wanted = Wanted { now, durable: true, force: settle, sidecar_durable: true };
         self.write_plan(&db, plan, &[], wanted).map(|_| ()).map_err(|f| f.error.to_string())
     }
 
     fn decide(&mut self, db: &Db, group: &[Job], now: Timestamp) -> (Plan, Vec<Result<Done>>) {
         let tail = self.contents.own_tail();
-        self.known.as_of(tail.settles());
+        self.known.as_of(tail.flushes());
         let facts = StoreFacts::new(&self.contents, db, &tail, &self.known);
         let mut plan = Plan::new(tail.committed() + 1, self.next_branch, now);
         let answers = group
@@ -165,23 +165,23 @@ impl Committer {
                 Work::Fork { parent, at, place } => {
                     plan.fork(parent, *at, place.clone(), &facts).map(Done::Forked)
                 }
-                Work::Marks(_) => Ok(Done::Marked),
-                Work::Settle => Ok(Done::Settled),
+                Work::Sidecar(_) => Ok(Done::SidecarWritten),
+                Work::Flush => Ok(Done::Flushed),
             })
             .collect();
         (plan, answers)
     }
 
-    /// `Ok(true)` when it settled.
+    /// `Ok(true)` when it flushed.
     fn write_plan(
         &mut self,
         db: &Db,
         plan: Plan,
-        marks: &[&Marks],
-        Wanted { now, durable, force, marks_last }: Wanted,
+        marks: &[&SidecarWrites],
+        Wanted { now, durable, force, sidecar_durable }: Wanted,
     ) -> Result<bool, Failed> {
         self.contents.writable()?;
-        self.note_settled()?;
+        self.note_flushed()?;
         let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
         let too_large = frame.as_ref().is_some_and(|frame| !self.ring.takes(frame.len()));
         let idle = plan.is_empty() && self.contents.own_tail().is_empty();
@@ -192,7 +192,7 @@ impl Committer {
         }
         let new = events_of(&plan, now);
         if settle {
-            self.settle_all(db, &plan, &new, marks)?;
+            self.flush_all(db, &plan, &new, marks)?;
         } else {
             if let Some(frame) = &frame {
                 self.make_room(frame.len())?;
@@ -203,7 +203,7 @@ impl Committer {
                 self.ring.sync().map_err(Failed::in_commit)?;
             }
             // An append does not wait for marks that came before it.
-            self.write_marks(db, marks, durable && (plan.is_empty() || marks_last))?;
+            self.write_sidecar(db, marks, durable && (plan.is_empty() || sidecar_durable))?;
         }
         self.next_branch = plan.next_branch();
         self.unsynced = if durable || settle { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
@@ -215,15 +215,15 @@ impl Committer {
     }
 
     /// Everything that is not in the tables, and the group, in one transaction.
-    fn settle_all(
+    fn flush_all(
         &mut self,
         db: &Db,
         plan: &Plan,
         new: &[(u64, Event)],
-        marks: &[&Marks],
+        marks: &[&SidecarWrites],
     ) -> Result<(), Failed> {
         self.flusher.wait();
-        self.note_settled()?;
+        self.note_flushed()?;
         let journal = self.ring.mark();
         guarded(|| {
             let txn = self.contents.change_tables(db, Durability::Durable, true)?;
@@ -233,25 +233,25 @@ impl Committer {
                 old.chain(new.iter().map(|(branch, event)| ToFlush { branch: *branch, event })).collect();
             let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
             let counts = counted(tail.counts(), plan, new);
-            settle_into(
+            flush_into(
                 &txn,
                 &items,
                 &births,
                 meta_after(&self.contents, &items, plan.next_branch(), counts, journal),
             )?;
-            marks.iter().try_for_each(|m| write_marks(&txn, m))?;
+            marks.iter().try_for_each(|m| write_sidecar(&txn, m))?;
             Ok(txn)
         })
         .map_err(Failed::from)
         .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
         self.ring.release();
-        self.unsynced_marks = false;
+        self.unsynced_sidecar = false;
         Ok(())
     }
 
-    /// Marks alone, in a transaction of their own; also the durable one that relaxed marks still wait for.
-    fn write_marks(&mut self, db: &Db, marks: &[&Marks], durable: bool) -> Result<(), Failed> {
-        if marks.is_empty() && !(durable && self.unsynced_marks) {
+    /// SidecarWrites alone, in a transaction of their own; also the durable one that relaxed marks still wait for.
+    fn write_sidecar(&mut self, db: &Db, marks: &[&SidecarWrites], durable: bool) -> Result<(), Failed> {
+        if marks.is_empty() && !(durable && self.unsynced_sidecar) {
             return Ok(());
         }
         guarded(|| {
@@ -261,31 +261,31 @@ impl Committer {
                 durability,
                 durable && self.contents.options.fast_recovery,
             )?;
-            marks.iter().try_for_each(|m| write_marks(&txn, m))?;
+            marks.iter().try_for_each(|m| write_sidecar(&txn, m))?;
             Ok(txn)
         })
         .map_err(Failed::from)
         .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
-        self.unsynced_marks = !durable;
+        self.unsynced_sidecar = !durable;
         Ok(())
     }
 
-    /// Waits for the settler while the journal has no room, or the tail would hold more than twice its bound.
+    /// Waits for the flusher while the journal has no room, or the tail would hold more than twice its bound.
     fn make_room(&mut self, frame: usize) -> Result<(), Failed> {
         if self.ring.has_room(frame) && !self.is_full(self.contents.own_tail().growing()) {
             return Ok(());
         }
         self.flusher.wait();
-        self.note_settled()?;
+        self.note_flushed()?;
         if !self.ring.has_room(frame) {
             self.hand_over_now();
             self.flusher.wait();
-            self.note_settled()?;
+            self.note_flushed()?;
         }
         Ok(())
     }
 
-    fn note_settled(&mut self) -> Result<(), Failed> {
+    fn note_flushed(&mut self) -> Result<(), Failed> {
         if self.flusher.take_note()? {
             self.ring.release();
         }
@@ -293,11 +293,11 @@ impl Committer {
     }
 
     fn is_full(&self, layer: &Layer) -> bool {
-        layer.events().len() > self.contents.options.settle_events
-            || layer.bytes() > self.contents.options.settle_bytes
+        layer.events().len() > self.contents.options.flush_events
+            || layer.bytes() > self.contents.options.flush_bytes
     }
 
-    /// Gives the tail to the settler when it has grown enough, and the layer before is settled.
+    /// Gives the tail to the flusher when it has grown enough, and the layer before is flushed.
     fn hand_over(&mut self) {
         let due = self.ring.is_tight() || self.is_full(self.contents.own_tail().growing());
         if due && self.flusher.is_idle() {
@@ -318,7 +318,7 @@ impl Committer {
                 let committed = tail.committed() + new.len() as u64;
                 let counts = counted(tail.counts(), plan, new);
                 let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
-                let max_id = max_id.max(tail.max_settled_id());
+                let max_id = max_id.max(tail.max_flushed_id());
                 tail.clear(committed, max_id, counts)
             } else {
                 let layer = tail.growing_mut();
@@ -344,7 +344,7 @@ struct Wanted {
     durable: bool,
     force: bool,
     /// Some of the marks are to be durable.
-    marks_last: bool,
+    sidecar_durable: bool,
 }
 
 /// Why a transaction did not go through.

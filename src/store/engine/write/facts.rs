@@ -11,11 +11,11 @@ use crate::store::append::decide::{Facts, Known};
 use crate::store::branch::Branch;
 use crate::store::engine::contents::Contents;
 use crate::store::engine::memory::tail::Tail;
-use crate::store::engine::tables::chunks::settled_event;
+use crate::store::engine::tables::chunks::flushed_event;
 use crate::store::engine::tables::db::Db;
 use crate::store::engine::tables::ids::{Beside, find_id, knows};
 use crate::store::engine::tables::lazy::Lazy;
-use crate::store::engine::tables::view::settled_head;
+use crate::store::engine::tables::view::flushed_head;
 use crate::store::engine::trouble::corrupt;
 
 /// The store as it stands before the group.
@@ -41,7 +41,7 @@ impl<'a> StoreFacts<'a> {
         }
         let txn = self.txn.get()?;
         // An event that cannot be read says nothing of its id.
-        if let Ok(event) = settled_event(&txn, branch.number, &branch.place, head, None)
+        if let Ok(event) = flushed_event(&txn, branch.number, &branch.place, head, None)
             && !knows(&txn, branch.number, &event)?
         {
             let reason = "id index entry missing or wrong; a retry cannot be told from a new event";
@@ -66,7 +66,7 @@ impl Facts for StoreFacts<'_> {
             (Some(head), _) => head,
             (None, Some(_)) => branch.fork,
             (None, None) => {
-                settled_head(&*self.txn.get()?, branch.number)?.map_or(branch.fork, |row| row.head)
+                flushed_head(&*self.txn.get()?, branch.number)?.map_or(branch.fork, |row| row.head)
             }
         };
         if self.looked_up.get() && head > branch.fork {
@@ -87,7 +87,7 @@ impl Facts for StoreFacts<'_> {
         if let Some(e) = self.tail.by_id(id) {
             return Ok(Some(known(e.branch, &e.event)));
         }
-        if self.tail.max_settled_id().is_none_or(|max| id > max) {
+        if self.tail.max_flushed_id().is_none_or(|max| id > max) {
             return Ok(None);
         }
         let txn = self.txn.get()?;

@@ -9,7 +9,7 @@ use crate::store::append::batch::Prepared;
 use crate::store::append::receipt::Receipt;
 use crate::store::branch::Branch;
 use crate::store::durability::Durability;
-use crate::store::sidecar::Marks;
+use crate::store::sidecar::SidecarWrites;
 
 /// One thing to be written.
 #[derive(Debug)]
@@ -21,17 +21,17 @@ pub(crate) enum Work {
         place: Place,
     },
     /// Writes marks alone.
-    Marks(Marks),
+    Sidecar(SidecarWrites),
     /// Moves the tail into the tables.
-    Settle,
+    Flush,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Done {
     Appended(Receipt),
     Forked(Arc<Branch>),
-    Marked,
-    Settled,
+    SidecarWritten,
+    Flushed,
 }
 
 #[derive(Debug)]
@@ -46,17 +46,17 @@ impl Job {
     pub(crate) fn bytes(&self) -> usize {
         match &self.work {
             Work::Append(p) => p.bytes,
-            Work::Marks(marks) => marks.bytes(),
-            Work::Fork { .. } | Work::Settle => 0,
+            Work::Sidecar(marks) => marks.bytes(),
+            Work::Fork { .. } | Work::Flush => 0,
         }
     }
 
     /// The marks that it writes, by itself or with its events.
-    pub(crate) fn marks(&self) -> Option<&Marks> {
+    pub(crate) fn marks(&self) -> Option<&SidecarWrites> {
         match &self.work {
             Work::Append(p) => Some(&p.marks).filter(|marks| !marks.is_empty()),
-            Work::Marks(marks) => Some(marks),
-            Work::Fork { .. } | Work::Settle => None,
+            Work::Sidecar(marks) => Some(marks),
+            Work::Fork { .. } | Work::Flush => None,
         }
     }
 
@@ -68,8 +68,8 @@ impl Job {
     pub(crate) fn durability(&self) -> Durability {
         match &self.work {
             Work::Append(p) => p.durability,
-            Work::Marks(marks) => marks.durability(),
-            Work::Fork { .. } | Work::Settle => Durability::Durable,
+            Work::Sidecar(marks) => marks.durability(),
+            Work::Fork { .. } | Work::Flush => Durability::Durable,
         }
     }
 }

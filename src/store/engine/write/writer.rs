@@ -1,7 +1,7 @@
-//! The one writer. Everything that is written goes through its queue; whoever holds its seat drains the queue, group
+//! The one writer. Everything that is written goes through its queue; whoever leads drains the queue, group
 //! by group.
 //!
-//! There is no hand-over when nobody else is waiting: the caller takes the seat and commits on its own thread. What has
+//! There is no hand-over when nobody else is waiting: the caller takes the lead and commits on its own thread. What has
 //! come meanwhile goes to a thread that stands by, as do the jobs of futures, which never lead, and what has to happen
 //! in time. Threads that wait for the same group are woken by one system call.
 
@@ -27,9 +27,9 @@ use crate::store::sync::lock;
 struct Queue {
     jobs: VecDeque<Job>,
     bytes: usize,
-    /// Somebody has the seat.
+    /// Somebody leads.
     led: bool,
-    /// The seat was given to the thread.
+    /// The lead was given to the thread.
     handed: bool,
     /// Nothing more is taken, except by the one who closes.
     closed: bool,
@@ -43,8 +43,8 @@ struct Queue {
     crowd: usize,
     /// The thread waits without a clock: the leader's end has to wake it.
     asleep: bool,
-    /// When the tail is to be settled, and when relaxed appends are to be synced.
-    settle_at: Option<Instant>,
+    /// When the tail is to be flushed, and when relaxed appends are to be synced.
+    flush_at: Option<Instant>,
     sync_at: Option<Instant>,
 }
 
@@ -198,7 +198,7 @@ impl Writer {
         }
     }
 
-    /// What the last commits left to be done: (settle, sync).
+    /// What the last commits left to be done: (flush, sync).
     fn duties(&self) -> (bool, bool) {
         // One lock at a time: who has the committer may wait for the flusher, and the flusher for the tail.
         let unflushed = !self.contents.own_tail().is_empty();
@@ -206,25 +206,25 @@ impl Writer {
     }
 
     /// Sets the clocks of the thread.
-    fn note_duties(&self, queue: &mut Queue, (unsettled, unsynced): (bool, bool)) {
+    fn note_duties(&self, queue: &mut Queue, (unflushed, unsynced): (bool, bool)) {
         let now = Instant::now();
         let wakes = |wanted: bool, at: &mut Option<Instant>, after: Duration| match (wanted, *at) {
             (false, _) => *at = None,
             (true, None) => *at = Some(now + after),
             (true, Some(_)) => {}
         };
-        let before = (queue.settle_at.is_some(), queue.sync_at.is_some());
+        let before = (queue.flush_at.is_some(), queue.sync_at.is_some());
         // Idle means: counted from the last append.
-        queue.settle_at = None;
-        wakes(unsettled, &mut queue.settle_at, self.contents.options.idle_settle);
+        queue.flush_at = None;
+        wakes(unflushed, &mut queue.flush_at, self.contents.options.idle_flush);
         wakes(unsynced, &mut queue.sync_at, self.contents.options.relaxed_sync);
-        let after = (queue.settle_at.is_some(), queue.sync_at.is_some());
+        let after = (queue.flush_at.is_some(), queue.sync_at.is_some());
         if before != after || queue.asleep {
             self.thread.notify_one();
         }
     }
 
-    /// The thread's life: leads for futures, settles when idle, syncs what was relaxed, ends when the store closes.
+    /// The thread's life: leads for futures, flushes when idle, syncs what was relaxed, ends when the store closes.
     pub(crate) fn stand_by(&self) {
         let mut queue = lock(&self.queue);
         loop {
@@ -240,9 +240,9 @@ impl Writer {
             }
             let now = Instant::now();
             let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-            if !queue.led && (due(queue.settle_at) || due(queue.sync_at)) {
-                let settle = due(queue.settle_at);
-                (queue.settle_at, queue.sync_at) = (None, None);
+            if !queue.led && (due(queue.flush_at) || due(queue.sync_at)) {
+                let settle = due(queue.flush_at);
+                (queue.flush_at, queue.sync_at) = (None, None);
                 queue.led = true;
                 let latched = queue.latched.is_some();
                 drop(queue);
@@ -257,7 +257,7 @@ impl Writer {
                 queue = lock(&self.queue);
                 continue;
             }
-            let until = match (queue.settle_at, queue.sync_at) {
+            let until = match (queue.flush_at, queue.sync_at) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
@@ -281,7 +281,7 @@ impl Writer {
         }
     }
 
-    /// Looks at the file between two commits, with nothing being settled. Answers with the next commit's number.
+    /// Looks at the file between two commits, with nothing being flushed. Answers with the next commit's number.
     pub(crate) fn while_nothing_is_written<T>(&self, look: impl FnOnce(u64) -> T) -> T {
         let committer = lock(&self.committer);
         committer.wait_for_flush();
@@ -304,12 +304,12 @@ impl Writer {
         self.thread.notify_all();
     }
 
-    /// Settles everything, after [`stop_taking`](Self::stop_taking). Waits for the seat.
-    pub(crate) fn settle_last(&self) -> Result<()> {
+    /// Flushes everything, after [`stop_taking`](Self::stop_taking). Waits for the lead.
+    pub(crate) fn flush_last(&self) -> Result<()> {
         let slot = Slot::new();
         let mut queue = lock(&self.queue);
         let gate = queue.gate.clone();
-        queue.jobs.push_back(Job { work: Work::Settle, slot: slot.clone(), gate: Some(gate.clone()) });
+        queue.jobs.push_back(Job { work: Work::Flush, slot: slot.clone(), gate: Some(gate.clone()) });
         self.lead_or_wait(queue, &slot, &gate).map(|_| ())
     }
 }
