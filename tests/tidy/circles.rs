@@ -133,11 +133,13 @@ fn resolve(tree: &Tree, name: &str, segments: &[String], hops: usize) -> Option<
         return None;
     }
     let mut depth = 1;
-    let mut file = file_of(tree, &segments[..1])?;
+    let mut file = file_of(tree, segments.get(..1)?)?;
     while let Some(next) = segments.get(..depth + 1).and_then(|path| file_of(tree, path)) {
         (file, depth) = (next, depth + 1);
     }
-    let Some((taken, rest)) = segments[depth..].split_first() else { return Some(Target::Module) };
+    let Some((taken, rest)) = segments.get(depth..).and_then(<[String]>::split_first) else {
+        return Some(Target::Module);
+    };
     let source = tree.rust.get(&file)?;
     let brought = source.imports.iter().find(|i| !i.path.test && i.alias.as_ref() == Some(taken));
     if let Some(import) = brought.filter(|i| i.path.segments.last() != Some(&"*".to_owned())) {
@@ -172,7 +174,7 @@ struct Knot {
 
 impl Knot {
     fn finding(&self) -> Finding {
-        let (file, line) = self.circle[0].clone();
+        let (file, line) = self.circle.first().cloned().unwrap_or_default();
         let steps: Vec<String> = self.circle.iter().map(|(file, line)| format!("{file}:{line}")).collect();
         let what = format!(
             "{} need each other: {} → {file}. What they share wants a file of its own below them; in the circles are {}",
