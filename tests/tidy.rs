@@ -3,6 +3,8 @@
 //! Each check is a pure function from the files to its findings, so each is also run on a planted violation
 //! (`tests/tidy/planted.rs`). The rules in words are in `docs/architecture.md` and `CONTRIBUTING.md`.
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/files.rs"]
 mod files;
 #[cfg(test)]
@@ -21,7 +23,7 @@ use tree::{Finding, Tree};
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     rooms::ranks,
     rooms::front_ends,
     rooms::testkit,
@@ -29,6 +31,7 @@ const CHECKS: [Check; 13] = [
     rooms::doors,
     rooms::engines,
     rooms::printing,
+    circles::circles,
     files::migrations,
     files::listed,
     files::format_page,

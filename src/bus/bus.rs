@@ -92,8 +92,8 @@ impl Bus {
     }
 
     pub(super) fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Self> {
-        store.desk().process().check()?;
-        let (core, queue) = Core::new(store.desk(), runtime, settings);
+        store.handle().process().check()?;
+        let (core, queue) = Core::new(store.handle(), runtime, settings);
         let following = match core.history.is_kept() {
             true => Some(core.desk.follow(Follow::all().from_end())?),
             false => None,

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, EventId};
 use crate::follow::unblocked;
 use crate::limits::{DEFAULT_PAGE, MAX_CHAIN};
-use crate::store::{Desk, Positions};
+use crate::store::{Positions, StoreHandle};
 
 impl Bus {
     /// What led to an event: its cause, the cause of that, and so on, the nearest first; at most 10,000. It ends at an
@@ -36,7 +36,7 @@ impl Bus {
     }
 }
 
-fn causes(desk: &Desk, id: EventId) -> Result<Vec<Event>> {
+fn causes(desk: &StoreHandle, id: EventId) -> Result<Vec<Event>> {
     let reader = desk.reader()?;
     let mut seen = HashSet::from([id]);
     let mut next = reader.by_id(id)?.causation();
@@ -57,7 +57,7 @@ fn causes(desk: &Desk, id: EventId) -> Result<Vec<Event>> {
     Ok(found)
 }
 
-fn effects(desk: &Desk, id: EventId, limit: usize) -> Result<Vec<Event>> {
+fn effects(desk: &StoreHandle, id: EventId, limit: usize) -> Result<Vec<Event>> {
     let reader = desk.reader()?;
     let mut from = reader.by_id(id)?.position().get() + 1;
     let to = reader.committed().get();

@@ -17,7 +17,7 @@ use super::tickets::Tickets;
 use super::timers::TimersRunning;
 use crate::error::{Error, Result};
 use crate::limits::MAX_HANDLERS;
-use crate::store::{Desk, lock};
+use crate::store::{StoreHandle, lock};
 
 /// All handlers, in the order in which they subscribed.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ pub(super) struct Counts {
 
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) desk: Desk,
+    pub(super) desk: StoreHandle,
     pub(super) runtime: Handle,
     pub(super) settings: Settings,
     /// Calls that may run at once, and how many of them one handler may have.
@@ -62,7 +62,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(
-        desk: Desk,
+        desk: StoreHandle,
         runtime: Handle,
         settings: Settings,
     ) -> (Arc<Self>, mpsc::Receiver<super::nowait::Queued>) {

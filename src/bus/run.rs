@@ -15,7 +15,7 @@ use crate::consumer::Letter;
 use crate::error::{Error, Result};
 use crate::event::{Place, Timestamp};
 use crate::limits::{LANE_PAGE, MAX_STUCK};
-use crate::store::{Marks, Range, lock};
+use crate::store::{Range, SidecarWrites, lock};
 
 /// What the runner knows of the event at the head of its lane.
 #[derive(Default)]
@@ -161,7 +161,7 @@ async fn taken_out(seat: &Seat, item: &Heard) {
     if !seat.letters.has(event.position()) {
         return;
     }
-    let mut marks = Marks::new();
+    let mut marks = SidecarWrites::new();
     if seat.letters.take(&mut marks, event.position())
         && let Err(error) = seat.core.desk.mark_async(marks).await
     {
@@ -174,7 +174,7 @@ async fn taken_out(seat: &Seat, item: &Heard) {
 async fn bury(seat: &Seat, item: &Heard, attempts: u32, head: &mut Head) -> Input<Heard> {
     let failure = head.failure.take().unwrap_or(Failure::Stopped);
     if let Some(letter) = letter(seat, item, attempts, head.first, &failure) {
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         seat.letters.put(&mut marks, &letter);
         seat.metrics.letters.fetch_add(1, Relaxed);
         let (handler, id) = (&*seat.asked.name, item.id());

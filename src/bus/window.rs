@@ -15,7 +15,7 @@ use crate::follow::{Follow, Following};
 use crate::limits::{MAX_ALERT_COUNT, MAX_WATCHED};
 use crate::project::builtin::alerts::Told;
 use crate::project::{Window, WindowCounts};
-use crate::store::{Batch, Desk, Process, Store};
+use crate::store::{Batch, Process, Store, StoreHandle};
 
 /// What is counted together with an event.
 type Key = dyn Fn(&Event) -> Option<String> + Send + Sync;
@@ -176,7 +176,7 @@ impl WindowRule {
     /// # Errors
     /// [`Error::Invalid`] outside a tokio runtime; [`Error::ReadOnly`]; [`Error::Closed`].
     pub fn run(self, store: &Store) -> Result<RuleRunning> {
-        let desk = store.desk();
+        let desk = store.handle();
         desk.process().check()?;
         if desk.read_only() {
             return Err(Error::ReadOnly { path: desk.name().to_owned() });
@@ -209,7 +209,7 @@ impl Drop for RuleRunning {
     }
 }
 
-async fn drive(mut rule: WindowRule, desk: Desk, mut following: Following, began: u64) {
+async fn drive(mut rule: WindowRule, desk: StoreHandle, mut following: Following, began: u64) {
     while let Some(item) = following.next_event().await {
         let event = match item {
             Ok(event) => event,

@@ -8,7 +8,7 @@ use super::token::Token;
 use crate::codec::{ConsumerRow, TokenParts};
 use crate::error::{Error, Result};
 use crate::event::{Address, Position, Timestamp};
-use crate::store::{MarksView, Rows, Shelf, Store};
+use crate::store::{SidecarRange, SidecarTable, SidecarView, Store};
 
 /// A durable consumer, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub(super) fn key(name: &str) -> Vec<u8> {
     [&[ROW, 0], name.as_bytes()].concat()
 }
 
-pub(super) fn read(view: &MarksView, name: &str) -> Result<Option<ConsumerRow>> {
-    view.get(Shelf::Consumers, &key(name))?.map(|row| decode(name, &row)).transpose()
+pub(super) fn read(view: &SidecarView, name: &str) -> Result<Option<ConsumerRow>> {
+    view.get(SidecarTable::Consumers, &key(name))?.map(|row| decode(name, &row)).transpose()
 }
 
 fn decode(name: &str, row: &[u8]) -> Result<ConsumerRow> {
@@ -101,7 +101,7 @@ impl ConsumerInfo {
             lag: committed.get().saturating_sub(settled),
             acknowledged: row.acknowledged,
             set_aside: row.set_aside,
-            letters: Letterbox::open(&store.desk(), Owner::consumer(name)?, config.max_letters)?.len(),
+            letters: Letterbox::open(&store.handle(), Owner::consumer(name)?, config.max_letters)?.len(),
             outstanding: outstanding.collect(),
             config,
         })
@@ -115,7 +115,7 @@ impl Store {
     /// [`Error::Closed`], [`Error::Corrupt`].
     pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
         let view = self.reader()?.marks()?;
-        let rows = view.rows(Shelf::Consumers, &Rows::under(&key(""), usize::MAX))?;
+        let rows = view.rows(SidecarTable::Consumers, &SidecarRange::under(&key(""), usize::MAX))?;
         rows.into_iter()
             .map(|row| {
                 let name = row.key.get(2..).and_then(|name| std::str::from_utf8(name).ok());

@@ -14,7 +14,9 @@ use super::owner::Owner;
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::limits::MAX_LISTING;
-use crate::store::{Desk, Marks, MarksView, Rows, Shelf, Store, lock};
+use crate::store::{
+    Observer, SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, StoreHandle, lock,
+};
 
 const LETTER: u8 = b'l';
 const AGAIN: u8 = b'a';
@@ -35,18 +37,18 @@ fn named(key: &[u8]) -> Option<(Owner, u64)> {
     (*zero == 0).then_some((owner, u64::from_be_bytes(*position)))
 }
 
-fn is_again(view: &MarksView, owner: &Owner, position: u64) -> Result<bool> {
-    Ok(view.get(Shelf::Letters, &key(AGAIN, owner, position))?.is_some())
+fn is_again(view: &SidecarView, owner: &Owner, position: u64) -> Result<bool> {
+    Ok(view.get(SidecarTable::Letters, &key(AGAIN, owner, position))?.is_some())
 }
 
-fn read(view: &MarksView, owner: &Owner, position: u64) -> Result<Option<Letter>> {
-    let Some(row) = view.get(Shelf::Letters, &key(LETTER, owner, position))? else { return Ok(None) };
+fn read(view: &SidecarView, owner: &Owner, position: u64) -> Result<Option<Letter>> {
+    let Some(row) = view.get(SidecarTable::Letters, &key(LETTER, owner, position))? else { return Ok(None) };
     let again = is_again(view, owner, position)?;
     Letter::from_row(owner.clone(), position, again, &row).map(Some)
 }
 
-fn positions(view: &MarksView, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
-    let rows = view.rows(Shelf::Letters, &Rows::under(&under(sort, owner), usize::MAX))?;
+fn positions(view: &SidecarView, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
+    let rows = view.rows(SidecarTable::Letters, &SidecarRange::under(&under(sort, owner), usize::MAX))?;
     Ok(rows.iter().filter_map(|row| named(&row.key)).map(|(_, position)| position).collect())
 }
 
@@ -65,9 +67,11 @@ struct Known {
 #[derive(Debug, Default)]
 struct Office(Mutex<HashMap<Owner, Arc<Known>>>);
 
+impl Observer for Office {}
+
 impl Office {
-    fn known(desk: &Desk, owner: &Owner) -> Result<Arc<Known>> {
-        let office = desk.attached(Self::default)?;
+    fn known(desk: &StoreHandle, owner: &Owner) -> Result<Arc<Known>> {
+        let office = desk.observer(Self::default)?;
         let mut known = lock(&office.0);
         if known.len() == known.capacity() {
             // Nobody has them, and they are counted again when somebody does.
@@ -81,7 +85,7 @@ impl Office {
 /// holds whoever drops and sends again.
 #[derive(Clone, Debug)]
 pub(crate) struct Letterbox {
-    desk: Desk,
+    desk: StoreHandle,
     owner: Owner,
     known: Arc<Known>,
     max: usize,
@@ -89,7 +93,7 @@ pub(crate) struct Letterbox {
 
 impl Letterbox {
     /// Counts what is there. At most `max` letters are kept: one more pushes out the one with the lowest position.
-    pub(crate) fn open(desk: &Desk, owner: Owner, max: usize) -> Result<Self> {
+    pub(crate) fn open(desk: &StoreHandle, owner: Owner, max: usize) -> Result<Self> {
         let known = Office::known(desk, &owner)?;
         {
             let mut there = lock(&known.positions);
@@ -119,13 +123,13 @@ impl Letterbox {
     }
 
     /// Sets an event aside, with these marks. A letter that is there, also one that was sent again, is replaced.
-    pub(crate) fn put(&self, marks: &mut Marks, letter: &Letter) {
+    pub(crate) fn put(&self, marks: &mut SidecarWrites, letter: &Letter) {
         let position = letter.position.get();
         let mut there = lock(&self.known.positions);
         let there = there.get_or_insert_default();
         there.insert(position);
-        marks.put(Shelf::Letters, key(LETTER, &self.owner, position), letter.to_row());
-        marks.remove(Shelf::Letters, key(AGAIN, &self.owner, position));
+        marks.put(SidecarTable::Letters, key(LETTER, &self.owner, position), letter.to_row());
+        marks.remove(SidecarTable::Letters, key(AGAIN, &self.owner, position));
         while there.len() > self.max {
             let Some(oldest) = there.iter().copied().find(|p| *p != position) else { break };
             there.remove(&oldest);
@@ -139,7 +143,7 @@ impl Letterbox {
     }
 
     /// Takes a letter away, with these marks: it was handled after all. `false` when there is none.
-    pub(crate) fn take(&self, marks: &mut Marks, position: Position) -> bool {
+    pub(crate) fn take(&self, marks: &mut SidecarWrites, position: Position) -> bool {
         let there = lock(&self.known.positions).as_mut().is_some_and(|p| p.remove(&position.get()));
         if there {
             self.remove(marks, position.get());
@@ -152,13 +156,13 @@ impl Letterbox {
         lock(&self.known.positions).get_or_insert_default().insert(position.get());
     }
 
-    fn remove(&self, marks: &mut Marks, position: u64) {
-        marks.remove(Shelf::Letters, key(LETTER, &self.owner, position));
-        marks.remove(Shelf::Letters, key(AGAIN, &self.owner, position));
+    fn remove(&self, marks: &mut SidecarWrites, position: u64) {
+        marks.remove(SidecarTable::Letters, key(LETTER, &self.owner, position));
+        marks.remove(SidecarTable::Letters, key(AGAIN, &self.owner, position));
     }
 
     /// Takes all away, with these marks, and says how many there were.
-    pub(crate) fn clear(&self, marks: &mut Marks) -> usize {
+    pub(crate) fn clear(&self, marks: &mut SidecarWrites) -> usize {
         let there = lock(&self.known.positions).take().unwrap_or_default();
         there.iter().for_each(|position| self.remove(marks, *position));
         *lock(&self.known.positions) = Some(BTreeSet::new());
@@ -167,18 +171,18 @@ impl Letterbox {
 
     /// Those that were sent again and not handled yet, in the order of their positions.
     pub(crate) fn again(&self) -> Result<Vec<Letter>> {
-        self.sent_again(&mut Marks::new())
+        self.sent_again(&mut SidecarWrites::new())
     }
 
     /// [`again`](Self::again) for the one who writes them: one that was handled while it was sent again leaves nothing,
     /// with these marks.
-    pub(crate) fn sent_again(&self, marks: &mut Marks) -> Result<Vec<Letter>> {
+    pub(crate) fn sent_again(&self, marks: &mut SidecarWrites) -> Result<Vec<Letter>> {
         let view = self.desk.reader()?.marks()?;
         let mut letters = Vec::new();
         for position in positions(&view, AGAIN, &self.owner)? {
             match read(&view, &self.owner, position)? {
                 Some(letter) => letters.push(letter),
-                None => marks.remove(Shelf::Letters, key(AGAIN, &self.owner, position)),
+                None => marks.remove(SidecarTable::Letters, key(AGAIN, &self.owner, position)),
             }
         }
         Ok(letters)
@@ -189,7 +193,7 @@ impl Letterbox {
         is_again(&self.desk.reader()?.marks()?, &self.owner, position.get())
     }
 
-    /// Marks may not have been written: what is there is counted anew when it is opened again.
+    /// SidecarWrites may not have been written: what is there is counted anew when it is opened again.
     pub(crate) fn forget(&self) {
         *lock(&self.known.positions) = None;
     }
@@ -221,8 +225,10 @@ impl Store {
         let prefix = owner.map_or_else(|| vec![LETTER], |owner| under(LETTER, owner));
         let after = after.map(|letter| key(LETTER, &letter.owner, letter.position.get()));
         let limit = limit.min(MAX_LISTING);
-        let rows =
-            view.rows(Shelf::Letters, &Rows { after: after.as_deref(), ..Rows::under(&prefix, limit) })?;
+        let rows = view.rows(
+            SidecarTable::Letters,
+            &SidecarRange { after: after.as_deref(), ..SidecarRange::under(&prefix, limit) },
+        )?;
         rows.into_iter()
             .map(|row| {
                 let (owner, position) = named(&row.key).ok_or_else(|| {
@@ -266,9 +272,9 @@ impl Store {
     }
 
     fn replay(&self, owner: &Owner, positions: BTreeSet<u64>) -> Result<()> {
-        let desk = self.desk();
-        let mut marks = Marks::new();
-        positions.iter().for_each(|p| marks.put(Shelf::Letters, key(AGAIN, owner, *p), Vec::new()));
+        let desk = self.handle();
+        let mut marks = SidecarWrites::new();
+        positions.iter().for_each(|p| marks.put(SidecarTable::Letters, key(AGAIN, owner, *p), Vec::new()));
         desk.mark(marks)?;
         // A permit stays when nobody waits just now.
         Office::known(&desk, owner)?.bell.notify_one();
@@ -281,9 +287,9 @@ impl Store {
     /// [`Error::NotFound`]; else as [`append`](Self::append).
     pub fn drop_letter(&self, owner: &Owner, position: impl Into<Position>) -> Result<()> {
         let letter = self.letter(owner, position)?;
-        let desk = self.desk();
+        let desk = self.handle();
         let letterbox = Letterbox::open(&desk, owner.clone(), usize::MAX)?;
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         letterbox.take(&mut marks, letter.position);
         desk.mark(marks)
     }
@@ -293,8 +299,8 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn drop_letters(&self, owner: &Owner) -> Result<usize> {
-        let desk = self.desk();
-        let mut marks = Marks::new();
+        let desk = self.handle();
+        let mut marks = SidecarWrites::new();
         let count = Letterbox::open(&desk, owner.clone(), usize::MAX)?.clear(&mut marks);
         desk.mark(marks).map(|()| count)
     }
@@ -329,10 +335,10 @@ mod tests {
     }
 
     fn put(store: &Store, max: usize, letter: &Letter) -> Letterbox {
-        let letterbox = Letterbox::open(&store.desk(), letter.owner.clone(), max).unwrap();
-        let mut marks = Marks::new();
+        let letterbox = Letterbox::open(&store.handle(), letter.owner.clone(), max).unwrap();
+        let mut marks = SidecarWrites::new();
         letterbox.put(&mut marks, letter);
-        store.desk().mark(marks).unwrap();
+        store.handle().mark(marks).unwrap();
         letterbox
     }
 
@@ -347,13 +353,13 @@ mod tests {
     #[test]
     fn owners_that_are_gone_are_not_remembered() {
         let store = Store::in_memory().unwrap();
-        let keep = Letterbox::open(&store.desk(), Owner::handler("keep").unwrap(), 10).unwrap();
+        let keep = Letterbox::open(&store.handle(), Owner::handler("keep").unwrap(), 10).unwrap();
         for n in 0..10_000 {
-            Letterbox::open(&store.desk(), Owner::handler(format!("h-{n}")).unwrap(), 10).unwrap();
+            Letterbox::open(&store.handle(), Owner::handler(format!("h-{n}")).unwrap(), 10).unwrap();
         }
-        let office = store.desk().attached(Office::default).unwrap();
+        let office = store.handle().observer(Office::default).unwrap();
         assert!(lock(&office.0).len() < 1_000, "{}", lock(&office.0).len());
-        assert!(Arc::ptr_eq(&keep.known, &Office::known(&store.desk(), keep.owner()).unwrap()));
+        assert!(Arc::ptr_eq(&keep.known, &Office::known(&store.handle(), keep.owner()).unwrap()));
     }
 
     #[test]
@@ -396,7 +402,7 @@ mod tests {
         store.replay_letter(&owner("a"), 3).unwrap();
         store.replay_letter(&owner("a"), 1).unwrap();
         store.drop_letter(&owner("a"), 1).unwrap();
-        let letterbox = Letterbox::open(&store.desk(), owner("a"), 9).unwrap();
+        let letterbox = Letterbox::open(&store.handle(), owner("a"), 9).unwrap();
         assert!(!letterbox.has(1.into()) && letterbox.has(3.into()));
         assert_eq!(there(&store, None), ["consumer:a 2", "consumer:a 3 again", "consumer:a 4"]);
         assert_eq!(letterbox.again().unwrap(), [Letter { again: true, ..letter("a", 3) }]);
@@ -404,9 +410,9 @@ mod tests {
         put(&store, 9, &letter("a", 3));
         assert_eq!(letterbox.again().unwrap(), []);
         assert_eq!(store.replay_letters(&owner("a")), Ok(3));
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         assert!(letterbox.take(&mut marks, 2.into()) && !letterbox.take(&mut marks, 2.into()));
-        store.desk().mark(marks).unwrap();
+        store.handle().mark(marks).unwrap();
         assert_eq!(there(&store, None), ["consumer:a 3 again", "consumer:a 4 again"]);
         assert_eq!(store.drop_letters(&owner("a")), Ok(2));
         assert_eq!((there(&store, None).len(), letterbox.len()), (0, 0));
@@ -419,17 +425,17 @@ mod tests {
     fn one_that_was_handled_while_it_was_sent_again_leaves_nothing() {
         let store = Store::in_memory().unwrap();
         let letterbox = put(&store, 9, &letter("a", 1));
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         letterbox.take(&mut marks, 1.into());
-        store.desk().mark(marks).unwrap();
+        store.handle().mark(marks).unwrap();
         assert!(!letterbox.has_rung());
         store.replay(&owner("a"), [1].into()).unwrap();
         assert!(letterbox.has_rung() && !letterbox.has_rung());
         let left = || positions(&store.reader().unwrap().marks().unwrap(), AGAIN, &owner("a")).unwrap().len();
         assert_eq!(left(), 1);
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         assert_eq!(letterbox.sent_again(&mut marks).unwrap(), []);
-        store.desk().mark(marks).unwrap();
+        store.handle().mark(marks).unwrap();
         assert_eq!(left(), 0);
     }
 
@@ -437,11 +443,11 @@ mod tests {
     fn what_was_not_written_is_not_counted_once_it_is_forgotten() {
         let store = Store::in_memory().unwrap();
         let letterbox = put(&store, 9, &letter("a", 1));
-        let mut never_written = Marks::new();
+        let mut never_written = SidecarWrites::new();
         letterbox.put(&mut never_written, &letter("a", 2));
         letterbox.take(&mut never_written, 1.into());
         letterbox.forget();
-        let letterbox = Letterbox::open(&store.desk(), owner("a"), 9).unwrap();
+        let letterbox = Letterbox::open(&store.handle(), owner("a"), 9).unwrap();
         assert!(letterbox.has(1.into()) && !letterbox.has(2.into()));
     }
 
@@ -456,6 +462,6 @@ mod tests {
         let store = Store::open(&path).unwrap();
         assert_eq!(there(&store, None), ["consumer:a 1 again"]);
         assert_eq!(store.letter(&owner("a"), 1).unwrap().error, "ü".repeat(512));
-        assert_eq!(Letterbox::open(&store.desk(), owner("a"), 9).unwrap().len(), 1);
+        assert_eq!(Letterbox::open(&store.handle(), owner("a"), 9).unwrap().len(), 1);
     }
 }

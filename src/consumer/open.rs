@@ -19,11 +19,13 @@ use crate::error::{Error, Result};
 use crate::event::{EventId, Timestamp};
 use crate::follow::end_of;
 use crate::limits::CONSUMER_CALLS;
-use crate::store::{Marks, Shelf, Store};
+use crate::store::{Observer, SidecarTable, SidecarWrites, Store};
 
 /// The tasks of one store's consumers, by name.
 #[derive(Debug, Default)]
 struct Tasks(Mutex<HashMap<String, Running>>);
+
+impl Observer for Tasks {}
 
 #[derive(Debug)]
 struct Running {
@@ -86,11 +88,11 @@ impl Store {
 
     async fn opened(&self, name: &str, asked: Option<ConsumerConfig>) -> Result<Consumer> {
         let owner = Owner::consumer(name)?;
-        let desk = self.desk();
+        let desk = self.handle();
         if desk.read_only() {
             return Err(Error::ReadOnly { path: desk.name().to_owned() });
         }
-        let tasks = desk.attached(Tasks::default)?;
+        let tasks = desk.observer(Tasks::default)?;
         let mut tasks = tasks.0.lock().await;
         let row = read(&self.reader()?.marks()?, name)?;
         let (row, config, following) = match (row, asked) {
@@ -124,8 +126,8 @@ impl Store {
                     set_aside: 0,
                     lanes: Vec::new(),
                 };
-                let mut marks = Marks::new();
-                marks.put(Shelf::Consumers, key(name), row.encode());
+                let mut marks = SidecarWrites::new();
+                marks.put(SidecarTable::Consumers, key(name), row.encode());
                 desk.mark_async(marks).await?;
                 (row, config, following)
             }
@@ -184,8 +186,8 @@ impl Store {
     /// [`Error::NotFound`]; else as [`append`](Self::append).
     pub async fn remove_consumer(&self, name: &str) -> Result<usize> {
         let owner = Owner::consumer(name)?;
-        let desk = self.desk();
-        let tasks = desk.attached(Tasks::default)?;
+        let desk = self.handle();
+        let tasks = desk.observer(Tasks::default)?;
         let mut tasks = tasks.0.lock().await;
         if read(&self.reader()?.marks()?, name)?.is_none() {
             return Err(Error::not_found("consumer", name));
@@ -194,8 +196,8 @@ impl Store {
             running.end(Error::not_found("consumer", name)).await;
             tasks.remove(name);
         }
-        let mut marks = Marks::new();
-        marks.remove(Shelf::Consumers, key(name));
+        let mut marks = SidecarWrites::new();
+        marks.remove(SidecarTable::Consumers, key(name));
         let letters = Letterbox::open(&desk, owner, usize::MAX)?.clear(&mut marks);
         desk.mark_async(marks).await?;
         Ok(letters)

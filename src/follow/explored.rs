@@ -16,7 +16,7 @@ use super::wake::{Frame, Subscription, Wakes};
 use crate::codec::encode_record;
 use crate::event::{Event, NewEvent, Place, Position, Record, Sequence, SessionId, Timestamp};
 use crate::limits::FOLLOW_BUFFER;
-use crate::store::CommitHook;
+use crate::store::Observer;
 use crate::testkit::{FOLLOW_SCHEDULES, caught, explore};
 
 /// What is changed about the driver, or about the store's way to read.
@@ -138,7 +138,7 @@ impl World {
                 let place = thread_rng().gen_range(0..PLACES.len());
                 for n in 0..=FOLLOW_BUFFER {
                     let new = self.commit(&mut tail, (n > 0).then_some(place));
-                    self.wakes.committed(&new);
+                    self.wakes.send(&new);
                 }
             } else if self.wrong == Wrong::WakesBeforeItCanBeRead {
                 let mut next = Tail::default();
@@ -147,7 +147,7 @@ impl World {
                     (next.committed, next.heads) = (tail.committed, tail.heads);
                 }
                 let new = self.commit(&mut next, None);
-                self.wakes.committed(&new);
+                self.wakes.send(&new);
                 self.point();
                 let mut tail = self.tail.lock().unwrap();
                 tail.add(&new);
@@ -155,7 +155,7 @@ impl World {
             } else {
                 let new = self.commit(&mut self.tail.lock().unwrap(), None);
                 self.point();
-                self.wakes.committed(&new);
+                self.wakes.send(&new);
             }
         }
     }

@@ -61,7 +61,7 @@ impl Store {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn read_async(&self, query: Query) -> Result<crate::store::Page> {
-        self.desk().process().check()?;
+        self.handle().process().check()?;
         let store = self.clone();
         unblocked(move || store.read(&query)).await
     }
@@ -69,7 +69,7 @@ impl Store {
     /// [`events`](Self::events) for tasks, in bounded memory: the next page is read when it is asked for.
     pub fn stream(&self, query: Query) -> EventStream {
         let store = self.clone();
-        let process = self.desk().process().clone();
+        let process = self.handle().process().clone();
         let items = async_stream::try_stream! {
             let mut left = query.max_events();
             let mut next = Some(query);

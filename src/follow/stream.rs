@@ -17,7 +17,7 @@ use super::wake::{Frame, Subscription, Wakes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, StoreId, Timestamp};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Branch, Desk, Positions, Range, Reader, Shape, Store};
+use crate::store::{Branch, Positions, Range, Reader, Shape, Store, StoreHandle};
 
 /// What a subscription delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,11 +145,11 @@ impl Store {
     /// [`Error::NotFound`] for a branch that does not exist, [`Error::BadCursor`] for a cursor of another store or
     /// branch, or beyond the head, [`Error::Closed`].
     pub fn follow(&self, follow: Follow) -> Result<Following> {
-        self.desk().follow(follow)
+        self.handle().follow(follow)
     }
 }
 
-impl Desk {
+impl StoreHandle {
     /// [`Store::follow`] for those who must not hold the store open.
     pub(crate) fn follow(&self, follow: Follow) -> Result<Following> {
         let wakes = Wakes::of(self)?;

@@ -2,17 +2,16 @@
 //!
 //! One channel a session: with one for all, ten thousand idle followers would be woken by every commit.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio::sync::watch;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Event, SessionId};
 use crate::limits::{FOLLOW_BUFFER, FOLLOW_FRAME_BYTES};
-use crate::store::{CommitHook, Desk, Store};
+use crate::store::{Committed, Observer, Store, StoreHandle};
 
 /// What a commit brought to one channel. Only a hint: the follower holds it against what it has scanned.
 #[derive(Clone, Debug)]
@@ -73,9 +72,8 @@ pub(super) struct Subscription {
 
 impl Wakes {
     /// The listener of this store, there from the first follower on.
-    pub(super) fn of(desk: &Desk) -> Result<Arc<Self>> {
-        let hook = desk.hook(|| Arc::new(Self::default()))?;
-        hook.as_any().downcast().map_err(|_| Error::Closed { after: None })
+    pub(super) fn of(desk: &StoreHandle) -> Result<Arc<Self>> {
+        desk.observer(Self::default)
     }
 
     fn channels(&self) -> MutexGuard<'_, Channels> {
@@ -103,7 +101,7 @@ impl Wakes {
 
 /// Becomes `true` when the store closes.
 pub(crate) fn end_of(store: &Store) -> Result<watch::Receiver<bool>> {
-    Wakes::of(&store.desk()).map(|wakes| wakes.end())
+    Wakes::of(&store.handle()).map(|wakes| wakes.end())
 }
 
 impl Drop for Subscription {
@@ -125,8 +123,9 @@ impl Drop for Subscription {
     }
 }
 
-impl CommitHook for Wakes {
-    fn committed(&self, events: &[Event]) {
+impl Wakes {
+    /// Brings the events of one commit, in global order, to those who listen.
+    pub(super) fn send(&self, events: &[Event]) {
         let mut channels = self.channels();
         if let Some(all) = &mut channels.all {
             all.send(events);
@@ -146,6 +145,12 @@ impl CommitHook for Wakes {
             }
         }
     }
+}
+
+impl Observer for Wakes {
+    fn committed(&self, commit: &Committed<'_>) {
+        self.send(commit.events());
+    }
 
     fn closed(&self) {
         let mut channels = self.channels();
@@ -153,10 +158,6 @@ impl CommitHook for Wakes {
         channels.end.send_replace(true);
         channels.all = None;
         channels.sessions.clear();
-    }
-
-    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
     }
 }
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::event::{EventId, SessionId, Timestamp};
 use crate::limits::{IMPORT_PIECE_BYTES, IMPORT_PIECE_EVENTS, MAX_IMPORT_LOOSE_BYTES, MAX_LISTING};
-use crate::store::{Marks, MarksView, Rows, Shelf, Store, lock};
+use crate::store::{SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, lock};
 
 use super::layout::{Layout, Part};
 use super::plan::Origins;
@@ -112,8 +112,8 @@ pub fn imports(store: &Store) -> Result<Vec<Import>> {
     let mut all = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let rows = Rows { after: after.as_deref(), ..Rows::under(b"i", MAX_LISTING) };
-        let page = view.rows(Shelf::Imports, &rows)?;
+        let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(b"i", MAX_LISTING) };
+        let page = view.rows(SidecarTable::Imports, &rows)?;
         let Some(last) = page.last() else { return Ok(all) };
         after = Some(last.key.clone());
         for mark in page {
@@ -130,19 +130,19 @@ pub fn import(store: &Store, number: u64) -> Result<Import> {
     find(&store.reader()?.marks()?, number)
 }
 
-fn find(view: &MarksView, number: u64) -> Result<Import> {
+fn find(view: &SidecarView, number: u64) -> Result<Import> {
     let key = [&b"i"[..], &number.to_be_bytes()].concat();
-    match view.get(Shelf::Imports, &key)? {
+    match view.get(SidecarTable::Imports, &key)? {
         Some(row) => decode(&key, &row),
         None => Err(Error::not_found("import", number)),
     }
 }
 
 /// The latest import of a file.
-fn latest(view: &MarksView, path: &str) -> Result<Option<Import>> {
+fn latest(view: &SidecarView, path: &str) -> Result<Option<Import>> {
     let prefix = file_key(path);
-    let rows = Rows { reverse: true, ..Rows::under(&prefix, 1) };
-    let Some(mark) = view.rows(Shelf::Imports, &rows)?.pop() else { return Ok(None) };
+    let rows = SidecarRange { reverse: true, ..SidecarRange::under(&prefix, 1) };
+    let Some(mark) = view.rows(SidecarTable::Imports, &rows)?.pop() else { return Ok(None) };
     let number = mark.key.get(prefix.len()..).and_then(|n| n.try_into().ok()).map(u64::from_be_bytes);
     number.map(|n| find(view, n)).transpose()
 }
@@ -197,8 +197,14 @@ pub(super) fn note(
     let _alone = lock(&ONE_AT_A_TIME);
     let view = store.reader()?.marks()?;
     let before = latest(&view, &done.origin.path)?;
-    let mut writer =
-        Pieces { store, view: &view, marks: Marks::new(), open: vec![LAYOUT], events: 0, names: Vec::new() };
+    let mut writer = Pieces {
+        store,
+        view: &view,
+        marks: SidecarWrites::new(),
+        open: vec![LAYOUT],
+        events: 0,
+        names: Vec::new(),
+    };
     writer.layout(layout, read)?;
     let (mut marks, pieces) = (writer.marks, writer.names);
     if before.as_ref().is_some_and(|b| b.pieces == pieces) {
@@ -222,15 +228,15 @@ pub(super) fn note(
     let row =
         serde_json::to_vec(&wire).map_err(|e| Error::storage(format!("an import cannot be noted: {e}")))?;
     let key = number.to_be_bytes();
-    marks.put(Shelf::Imports, [&file_key(&done.origin.path), &key[..]].concat(), Vec::new());
-    marks.put(Shelf::Imports, [&b"i"[..], &key].concat(), row);
-    store.desk().mark(marks)?;
+    marks.put(SidecarTable::Imports, [&file_key(&done.origin.path), &key[..]].concat(), Vec::new());
+    marks.put(SidecarTable::Imports, [&b"i"[..], &key].concat(), row);
+    store.handle().mark(marks)?;
     Ok(Some((number, changed)))
 }
 
-fn last_number(view: &MarksView) -> Result<u64> {
-    let rows = Rows { reverse: true, ..Rows::under(b"i", 1) };
-    let last = view.rows(Shelf::Imports, &rows)?.pop();
+fn last_number(view: &SidecarView) -> Result<u64> {
+    let rows = SidecarRange { reverse: true, ..SidecarRange::under(b"i", 1) };
+    let last = view.rows(SidecarTable::Imports, &rows)?.pop();
     let number = last.and_then(|m| m.key.get(1..)?.try_into().ok()).map(u64::from_be_bytes);
     Ok(number.unwrap_or(0))
 }
@@ -238,8 +244,8 @@ fn last_number(view: &MarksView) -> Result<u64> {
 /// Cuts a layout into pieces and keeps those that are new.
 struct Pieces<'a> {
     store: &'a Store,
-    view: &'a MarksView,
-    marks: Marks,
+    view: &'a SidecarView,
+    marks: SidecarWrites,
     open: Vec<u8>,
     events: usize,
     names: Vec<String>,
@@ -295,13 +301,13 @@ impl Pieces<'_> {
         let piece = std::mem::replace(&mut self.open, vec![LAYOUT]);
         let name = ids::derived(ids::IMPORTS, &[b"piece", &piece]);
         let key = piece_key(name);
-        if self.view.get(Shelf::Imports, &key)?.is_none() {
-            self.marks.put(Shelf::Imports, key, piece);
+        if self.view.get(SidecarTable::Imports, &key)?.is_none() {
+            self.marks.put(SidecarTable::Imports, key, piece);
         }
         self.names.push(name.to_string());
         // Pieces that nobody names yet do no harm.
         if self.marks.bytes() > 64 * IMPORT_PIECE_BYTES {
-            self.store.desk().mark(std::mem::take(&mut self.marks))?;
+            self.store.handle().mark(std::mem::take(&mut self.marks))?;
         }
         Ok(())
     }
@@ -325,11 +331,11 @@ impl Import {
     }
 
     /// Hands out the parts of the file, in its order.
-    pub(super) fn parts(&self, view: &MarksView, each: &mut dyn FnMut(Kept) -> Result<()>) -> Result<()> {
+    pub(super) fn parts(&self, view: &SidecarView, each: &mut dyn FnMut(Kept) -> Result<()>) -> Result<()> {
         for name in &self.pieces {
             let bad = |what: &str| Error::corrupt(format!("piece {name} of import {}", self.number), what);
             let id: EventId = name.parse().map_err(|_| bad("has a name that is none"))?;
-            let piece = view.get(Shelf::Imports, &piece_key(id))?.ok_or_else(|| bad("is missing"))?;
+            let piece = view.get(SidecarTable::Imports, &piece_key(id))?.ok_or_else(|| bad("is missing"))?;
             let mut rest =
                 piece.strip_prefix(&[LAYOUT]).ok_or_else(|| bad("has a layout that is not known"))?;
             while let Some((tag, more)) = rest.split_first() {
@@ -357,7 +363,7 @@ impl Import {
     }
 
     /// The ids of its events, in the order of the file.
-    pub(super) fn events(&self, view: &MarksView) -> Result<Vec<EventId>> {
+    pub(super) fn events(&self, view: &SidecarView) -> Result<Vec<EventId>> {
         let mut all = Vec::new();
         self.parts(view, &mut |part| {
             if let Kept::Event(id) = part {
@@ -373,7 +379,7 @@ impl Import {
     }
 }
 
-fn compare(view: &MarksView, before: &Import, layout: &Layout) -> Result<Changed> {
+fn compare(view: &SidecarView, before: &Import, layout: &Layout) -> Result<Changed> {
     let old = before.events(view)?;
     let mut new = Vec::new();
     for part in layout.parts() {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::error::Result;
 use crate::event::{Address, BranchName, EventId, Expect, NewEvent, Place, SessionId};
 use crate::limits::MAX_IMPORT_LOOSE_BYTES;
-use crate::store::{Batch, Marks, Store, current_mark};
+use crate::store::{Batch, SidecarWrites, Store, current_mark};
 
 use super::entries::Item;
 use super::homes::{Fate, Homes};
@@ -195,7 +195,7 @@ impl Loader<'_> {
     /// The choice goes with the first events that it is about: after a crash there are both or neither.
     fn flush(&mut self) -> Result<()> {
         if self.events > 0 {
-            let mut marks = Marks::new();
+            let mut marks = SidecarWrites::new();
             for session in std::mem::take(&mut self.gained) {
                 marks.extend(self.choice(&session, true)?);
             }
@@ -213,23 +213,23 @@ impl Loader<'_> {
 
     /// What makes the live line of a session its current branch, where it is not. A choice that was made before
     /// stands, unless the line has something `new`.
-    fn choice(&self, session: &SessionId, new: bool) -> Result<Marks> {
-        let Some(live) = self.current.get(session) else { return Ok(Marks::new()) };
+    fn choice(&self, session: &SessionId, new: bool) -> Result<SidecarWrites> {
+        let Some(live) = self.current.get(session) else { return Ok(SidecarWrites::new()) };
         let line = Place::new(session.clone(), live.clone());
-        let Some(place) = self.homes.of(&line) else { return Ok(Marks::new()) };
+        let Some(place) = self.homes.of(&line) else { return Ok(SidecarWrites::new()) };
         let chosen = self.store.reader()?.current(session)?;
         let stands = match &chosen {
             Some(branch) => !new || *branch == place.branch,
             None => place.branch == BranchName::main(),
         };
-        Ok(if stands { Marks::new() } else { current_mark(place) })
+        Ok(if stands { SidecarWrites::new() } else { current_mark(place) })
     }
 
     fn choose(&self) -> Result<()> {
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         for session in self.current.keys() {
             marks.extend(self.choice(session, false)?);
         }
-        self.store.desk().mark(marks)
+        self.store.handle().mark(marks)
     }
 }

@@ -16,7 +16,7 @@ use crate::event::SessionId;
 use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_MS, PROJECT_FLUSH_ROWS, PROJECT_PAGE, REBUILD_THREADS,
 };
-use crate::store::{Desk, Positions, Shelf};
+use crate::store::{Positions, SidecarTable, StoreHandle};
 
 /// Sessions that are listed at once.
 const LISTED: usize = 256;
@@ -24,7 +24,7 @@ const LISTED: usize = 256;
 const ROWS: usize = PROJECT_FLUSH_ROWS / REBUILD_THREADS;
 
 /// Folds everything up to the target. Events that come meanwhile are for the runner.
-pub(super) fn build(desk: &Desk, fold: &Arc<Fold>, next: &Built, task: &Task) -> Result<End> {
+pub(super) fn build(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, task: &Task) -> Result<End> {
     let target = next.target.unwrap_or(0);
     task.total.store(target, Ordering::Relaxed);
     match next.scope {
@@ -45,7 +45,7 @@ struct Sessions {
 }
 
 impl Sessions {
-    fn next(&mut self, desk: &Desk) -> Result<Option<SessionId>> {
+    fn next(&mut self, desk: &StoreHandle) -> Result<Option<SessionId>> {
         if let Some(session) = self.page.next() {
             return Ok(Some(session));
         }
@@ -60,7 +60,7 @@ impl Sessions {
     }
 }
 
-fn by_session(desk: &Desk, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
+fn by_session(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
     let sessions = Mutex::new(Sessions { page: Vec::new().into_iter(), last: None, ended: false });
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(REBUILD_THREADS));
     let work = || -> Result<()> {
@@ -88,7 +88,7 @@ fn by_session(desk: &Desk, fold: &Arc<Fold>, next: &Built, target: u64, task: &T
 }
 
 struct Worker<'a> {
-    desk: &'a Desk,
+    desk: &'a StoreHandle,
     fold: &'a Arc<Fold>,
     next: &'a Built,
     target: u64,
@@ -98,7 +98,7 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(
-        desk: &'a Desk,
+        desk: &'a StoreHandle,
         fold: &'a Arc<Fold>,
         next: &'a Built,
         target: u64,
@@ -108,7 +108,7 @@ impl<'a> Worker<'a> {
         Ok(Self { desk, fold, next, target, task, lane })
     }
 
-    fn lane(desk: &Desk, fold: &Arc<Fold>, next: &Built) -> Result<Lane> {
+    fn lane(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built) -> Result<Lane> {
         let mut lane = Lane::new(&desk.reader()?, fold.clone(), next.clone())?;
         lane.reacted = u64::MAX;
         Ok(lane)
@@ -212,13 +212,13 @@ impl<'a> Worker<'a> {
 }
 
 /// For keys: the whole store in its order, states and position in one transaction.
-fn in_order(desk: &Desk, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
+fn in_order(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
     let mut lane = Worker::lane(desk, fold, next)?;
     task.add(lane.built.position);
     let mut written = Instant::now();
     let write = |lane: &mut Lane| {
         let mut marks = lane.take(true);
-        marks.put(Shelf::Checkpoints, keys::next(&fold.name), to_json(&lane.built));
+        marks.put(SidecarTable::Checkpoints, keys::next(&fold.name), to_json(&lane.built));
         if lane.is_full() {
             lane.cool();
         }

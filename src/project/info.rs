@@ -10,7 +10,7 @@ use super::task::Progress;
 use crate::error::Result;
 use crate::event::{Position, Timestamp};
 use crate::limits::MAX_LISTING;
-use crate::store::{MarksView, Rows, Shelf, Store, lock};
+use crate::store::{SidecarRange, SidecarTable, SidecarView, Store, lock};
 
 /// One projection of a store.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,11 +90,11 @@ impl Store {
         let marks = reader.marks()?;
         let mut names = BTreeSet::new();
         for prefix in keys::all_generations() {
-            for row in marks.rows(Shelf::Checkpoints, &Rows::under(prefix, MAX_LISTING))? {
+            for row in marks.rows(SidecarTable::Checkpoints, &SidecarRange::under(prefix, MAX_LISTING))? {
                 names.extend(keys::name_of(&row.key).map(str::to_owned));
             }
         }
-        let running = if self.desk().read_only() { None } else { Runner::running(self) };
+        let running = if self.handle().read_only() { None } else { Runner::running(self) };
         let known = running.map(|runner| lock(&runner.known).clone()).unwrap_or_default();
         names.extend(known.keys().cloned());
         let committed = reader.committed().get();
@@ -128,9 +128,11 @@ impl Store {
     }
 }
 
-fn parked(marks: &MarksView, name: &str, generation: u32) -> Result<Vec<Parked>> {
-    let rows =
-        marks.rows(Shelf::Checkpoints, &Rows::under(&keys::parkings_of(name, generation), MAX_LISTING))?;
+fn parked(marks: &SidecarView, name: &str, generation: u32) -> Result<Vec<Parked>> {
+    let rows = marks.rows(
+        SidecarTable::Checkpoints,
+        &SidecarRange::under(&keys::parkings_of(name, generation), MAX_LISTING),
+    )?;
     let row = |json: Vec<u8>| serde_json::from_slice::<ParkedRow>(&json).ok();
     Ok(rows.into_iter().filter_map(|mark| mark.value.ok().and_then(row)).map(Parked::from).collect())
 }

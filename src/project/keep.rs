@@ -55,7 +55,7 @@ impl<S> Projected<S> {
     /// The rebuild that goes on, on demand or for a changed version. `None` in a forked child.
     #[must_use]
     pub fn rebuilding(&self) -> Option<Rebuild> {
-        if !self.store.desk().process().is_this() {
+        if !self.store.handle().process().is_this() {
             return None;
         }
         self.status.as_ref()?.task().map(Rebuild)
@@ -86,7 +86,7 @@ impl<S> Projected<S> {
     }
 
     fn runner(&self) -> Result<Arc<Runner>> {
-        let desk = self.store.desk();
+        let desk = self.store.handle();
         match desk.read_only() {
             true => Err(Error::ReadOnly { path: desk.name().to_owned() }),
             false => Runner::of(&self.store),

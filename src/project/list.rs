@@ -9,7 +9,7 @@ use super::read::{Found, Source, Stop};
 use super::view::{Projected, Reading, Target};
 use crate::error::{Error, Result};
 use crate::limits::PROJECT_PAGE;
-use crate::store::{Positions, Rows, Shelf};
+use crate::store::{Positions, SidecarRange, SidecarTable};
 
 /// Sessions or rows that are looked at under one view of the marks.
 const LISTED: usize = 256;
@@ -127,8 +127,8 @@ impl<S> Projected<S> {
         let stored = source.built.as_ref().map(|built| keys::states_of(&self.fold.name, built.generation));
         let mut after: Option<Vec<u8>> = None;
         while let Some(prefix) = &stored {
-            let rows = Rows { after: after.as_deref(), ..Rows::under(prefix, LISTED) };
-            let found = source.marks.rows(Shelf::Snapshots, &rows)?;
+            let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(prefix, LISTED) };
+            let found = source.marks.rows(SidecarTable::Snapshots, &rows)?;
             let Some(last) = found.last() else { break };
             after = Some(last.key.clone());
             for row in &found {

@@ -9,7 +9,7 @@ use super::keys::{self, Built, Key, ParkedRow};
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
 use crate::limits::SNAPSHOT_SPACING;
-use crate::store::{Branch, MarksView, Positions, Range, Reader, Rows, Shelf};
+use crate::store::{Branch, Positions, Range, Reader, SidecarRange, SidecarTable, SidecarView};
 
 /// Events that are read at once while folding: what lies between two snapshots.
 const PAGE: usize = SNAPSHOT_SPACING as usize * 2;
@@ -90,15 +90,15 @@ pub(super) fn up_to_damage(
 /// One moment of the store, seen through one projection.
 pub(super) struct Source<'a> {
     pub(super) reader: &'a Reader,
-    pub(super) marks: MarksView,
+    pub(super) marks: SidecarView,
     pub(super) fold: &'a Fold,
     /// The generation that this code made, if there is one.
     pub(super) built: Option<Built>,
 }
 
 /// The rows of a projection: the generation that is read, and the one that is being built.
-pub(super) fn generations(marks: &MarksView, name: &str) -> Result<(Option<Built>, Option<Built>)> {
-    let row = |key: Vec<u8>| match marks.get(Shelf::Checkpoints, &key) {
+pub(super) fn generations(marks: &SidecarView, name: &str) -> Result<(Option<Built>, Option<Built>)> {
+    let row = |key: Vec<u8>| match marks.get(SidecarTable::Checkpoints, &key) {
         Ok(json) => Ok(json.and_then(|json| serde_json::from_slice(&json).ok())),
         // A row that is damaged is as good as none: the states are made again.
         Err(Error::Corrupt { .. }) => Ok(None),
@@ -166,8 +166,8 @@ impl<'a> Source<'a> {
             loop {
                 let key = Key::Branch(segment.branch);
                 let upto = keys::state(&self.fold.name, built.generation, &key, last);
-                let rows = Rows { to: Some(&upto), reverse: true, ..Rows::under(&prefix, 1) };
-                let Some(row) = self.marks.rows(Shelf::Snapshots, &rows)?.pop() else { break };
+                let rows = SidecarRange { to: Some(&upto), reverse: true, ..SidecarRange::under(&prefix, 1) };
+                let Some(row) = self.marks.rows(SidecarTable::Snapshots, &rows)?.pop() else { break };
                 let Some(at) = keys::sequence_of(&row.key).filter(|at| (1..=last).contains(at)) else {
                     break;
                 };
@@ -213,7 +213,7 @@ impl<'a> Source<'a> {
         let Some(built) = &self.built else { return Ok((nothing, 0)) };
         let read = limit.unwrap_or(built.position);
         let key = keys::state(&self.fold.name, built.generation, &Key::Text(text.to_owned()), 0);
-        let row = match self.marks.get(Shelf::Snapshots, &key) {
+        let row = match self.marks.get(SidecarTable::Snapshots, &key) {
             Ok(None) => return Ok((nothing, read)),
             Ok(Some(row)) => row,
             Err(Error::Corrupt { .. }) => Vec::new(),
@@ -289,7 +289,7 @@ impl<'a> Source<'a> {
     pub(super) fn parked(&self, key: &Key) -> Result<Option<ParkedRow>> {
         let Some(built) = &self.built else { return Ok(None) };
         let key = keys::parking(&self.fold.name, built.generation, key);
-        match self.marks.get(Shelf::Checkpoints, &key) {
+        match self.marks.get(SidecarTable::Checkpoints, &key) {
             Ok(row) => Ok(row.and_then(|json| serde_json::from_slice(&json).ok())),
             // The fold comes to the event itself.
             Err(Error::Corrupt { .. }) => Ok(None),
@@ -301,7 +301,7 @@ impl<'a> Source<'a> {
     pub(super) fn all_parked(&self) -> Result<Vec<String>> {
         let Some(built) = &self.built else { return Ok(Vec::new()) };
         let prefix = keys::parkings_of(&self.fold.name, built.generation);
-        let rows = self.marks.rows(Shelf::Checkpoints, &Rows::under(&prefix, usize::MAX))?;
+        let rows = self.marks.rows(SidecarTable::Checkpoints, &SidecarRange::under(&prefix, usize::MAX))?;
         let text = |key: Option<Key>| match key {
             Some(Key::Text(text)) => Some(text),
             _ => None,

@@ -1,7 +1,6 @@
 //! The thread behind the writer: follows the global order once for all projections, and writes snapshots with
 //! checkpoints, in one transaction, now and then.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -21,7 +20,9 @@ use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
     PROJECT_REST_MS,
 };
-use crate::store::{Behind, Branch, Desk, Marks, Positions, Reader, Shelf, Store, lock};
+use crate::store::{
+    Branch, Committed, Observer, Positions, Reader, SidecarTable, SidecarWrites, Store, StoreHandle, lock,
+};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
@@ -42,14 +43,14 @@ impl fmt::Debug for Runner {
 impl Runner {
     /// The runner of this store, if there is one.
     pub(super) fn running(store: &Store) -> Option<Arc<Self>> {
-        store.desk().who_is_behind()?.as_any().downcast().ok()
+        store.handle().find_observer()
     }
 
     /// The runner of this store, there from the first projection on.
     pub(super) fn of(store: &Store) -> Result<Arc<Self>> {
-        let desk = store.desk();
+        let desk = store.handle();
         let mut started = Ok(());
-        let behind = desk.behind(|| {
+        let runner = desk.observer(|| {
             let bell = Arc::<Bell>::default();
             let engine = Engine::new(desk.clone(), bell.clone());
             let spawned =
@@ -63,15 +64,15 @@ impl Runner {
                     None
                 }
             };
-            Arc::new(Self { bell, thread: Mutex::new(thread), known: Mutex::default() })
+            Self { bell, thread: Mutex::new(thread), known: Mutex::default() }
         })?;
         started?;
-        behind.as_any().downcast().map_err(|_| Error::storage("somebody else works behind this store"))
+        Ok(runner)
     }
 }
 
-impl Behind for Runner {
-    fn committed(&self) {
+impl Observer for Runner {
+    fn committed(&self, _: &Committed<'_>) {
         self.bell.ring();
     }
 
@@ -82,10 +83,6 @@ impl Behind for Runner {
         if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
-    }
-
-    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
     }
 }
 
@@ -99,7 +96,7 @@ impl Drop for Ending {
 }
 
 struct Engine {
-    desk: Desk,
+    desk: StoreHandle,
     bell: Arc<Bell>,
     seats: Vec<Seat>,
     /// Who waits until everything up to a position is folded and written.
@@ -111,7 +108,7 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(desk: Desk, bell: Arc<Bell>) -> Self {
+    fn new(desk: StoreHandle, bell: Arc<Bell>) -> Self {
         Self {
             desk,
             bell,
@@ -270,7 +267,7 @@ impl Engine {
 
     /// Writes what was folded, with how far that is.
     fn flush(&mut self, heads: bool) -> Result<()> {
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         for seat in &mut self.seats {
             marks.extend(seat.take(&self.desk, heads)?);
         }
@@ -332,6 +329,6 @@ impl Engine {
 }
 
 /// A row that says how far the read generation is.
-pub(super) fn put_current(marks: &mut Marks, built: &keys::Built, name: &str) {
-    marks.put(Shelf::Checkpoints, keys::current(name), to_json(built));
+pub(super) fn put_current(marks: &mut SidecarWrites, built: &keys::Built, name: &str) {
+    marks.put(SidecarTable::Checkpoints, keys::current(name), to_json(built));
 }

@@ -17,7 +17,7 @@ use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
 use crate::event::Address;
 use crate::limits::PROJECT_FLUSH_ROWS;
-use crate::store::{Desk, Marks, Rows, Shelf, lock};
+use crate::store::{SidecarRange, SidecarTable, SidecarWrites, StoreHandle, lock};
 
 /// A rebuild that goes on.
 struct Building {
@@ -40,7 +40,12 @@ pub(super) struct Seat {
 impl Seat {
     /// Takes up where the store says that this projection was; begins a rebuild when what is there was made by
     /// other code.
-    pub(super) fn new(desk: &Desk, bell: &Arc<Bell>, fold: Arc<Fold>, status: Arc<Status>) -> Result<Self> {
+    pub(super) fn new(
+        desk: &StoreHandle,
+        bell: &Arc<Bell>,
+        fold: Arc<Fold>,
+        status: Arc<Status>,
+    ) -> Result<Self> {
         let reader = desk.reader()?;
         let (current, next) = generations(&reader.marks()?, &fold.name)?;
         let next = next.filter(|next| fold.made(next));
@@ -59,7 +64,7 @@ impl Seat {
             (None, None) if seat.fold.reacts || desk.committed().get() == 0 => {
                 // What reacts has not reacted to anything yet, so it follows from the first event.
                 let current = seat.generation(0, 0, None);
-                let mut marks = Marks::new();
+                let mut marks = SidecarWrites::new();
                 put_current(&mut marks, &current, &seat.fold.name);
                 desk.mark(marks)?;
                 seat.lane = Some(Lane::new(&reader, seat.fold.clone(), current)?);
@@ -109,7 +114,7 @@ impl Seat {
     }
 
     /// Tells others how far it is, and raises what it has to raise.
-    pub(super) fn show(&mut self, desk: &Desk) -> Result<()> {
+    pub(super) fn show(&mut self, desk: &StoreHandle) -> Result<()> {
         if let Some(lane) = &mut self.lane {
             let raises = std::mem::take(&mut lane.raises);
             let name = &self.fold.name;
@@ -121,16 +126,18 @@ impl Seat {
     }
 
     /// What is to be written. What was raised comes before the position that says so.
-    pub(super) fn take(&mut self, desk: &Desk, heads: bool) -> Result<Marks> {
+    pub(super) fn take(&mut self, desk: &StoreHandle, heads: bool) -> Result<SidecarWrites> {
         self.show(desk)?;
-        let Some(lane) = self.lane.as_mut().filter(|lane| lane.is_dirty()) else { return Ok(Marks::new()) };
+        let Some(lane) = self.lane.as_mut().filter(|lane| lane.is_dirty()) else {
+            return Ok(SidecarWrites::new());
+        };
         let mut marks = lane.take(heads);
         put_current(&mut marks, &lane.built, &self.fold.name);
         Ok(marks)
     }
 
     /// Begins a rebuild on demand.
-    pub(super) fn rebuild(&mut self, desk: &Desk, bell: &Arc<Bell>) -> Result<Arc<Task>> {
+    pub(super) fn rebuild(&mut self, desk: &StoreHandle, bell: &Arc<Bell>) -> Result<Arc<Task>> {
         if let Some(building) = &self.building {
             return Ok(building.task.clone());
         }
@@ -142,9 +149,9 @@ impl Seat {
         self.begin(desk, bell, next)
     }
 
-    fn begin(&mut self, desk: &Desk, bell: &Arc<Bell>, next: Built) -> Result<Arc<Task>> {
-        let mut marks = Marks::new();
-        marks.put(Shelf::Checkpoints, keys::next(&self.fold.name), to_json(&next));
+    fn begin(&mut self, desk: &StoreHandle, bell: &Arc<Bell>, next: Built) -> Result<Arc<Task>> {
+        let mut marks = SidecarWrites::new();
+        marks.put(SidecarTable::Checkpoints, keys::next(&self.fold.name), to_json(&next));
         desk.mark(marks)?;
         let task = Task::new(next.target.unwrap_or(0));
         let end = Arc::default();
@@ -165,7 +172,7 @@ impl Seat {
     }
 
     /// A rebuild has ended: the new states are read from here on, or what there is of them goes.
-    pub(super) fn ended(&mut self, desk: &Desk) -> Result<()> {
+    pub(super) fn ended(&mut self, desk: &StoreHandle) -> Result<()> {
         let Some(building) = self.building.take() else { return Ok(()) };
         let _ = building.thread.join();
         let end = lock(&building.end).take();
@@ -176,9 +183,9 @@ impl Seat {
             Ok(End::Done) => {
                 let current =
                     Built { position: building.next.target.unwrap_or(0), target: None, ..building.next };
-                let mut marks = Marks::new();
+                let mut marks = SidecarWrites::new();
                 put_current(&mut marks, &current, &name);
-                marks.remove(Shelf::Checkpoints, keys::next(&name));
+                marks.remove(SidecarTable::Checkpoints, keys::next(&name));
                 desk.mark(marks)?;
                 self.sweep(desk, &[current.generation])?;
                 let reacted = self.position().unwrap_or(0);
@@ -189,8 +196,8 @@ impl Seat {
                 self.show(desk)?;
             }
             Ok(End::Cancelled) => {
-                let mut marks = Marks::new();
-                marks.remove(Shelf::Checkpoints, keys::next(&name));
+                let mut marks = SidecarWrites::new();
+                marks.remove(SidecarTable::Checkpoints, keys::next(&name));
                 desk.mark(marks)?;
                 let (current, _) = generations(&desk.reader()?.marks()?, &name)?;
                 self.sweep(desk, &[current.map_or(0, |c| c.generation)])?;
@@ -205,7 +212,7 @@ impl Seat {
     }
 
     /// Folds what is parked again: all, or one branch, session or key.
-    pub(super) fn retry(&mut self, desk: &Desk, of: Option<&str>) -> Result<Retried> {
+    pub(super) fn retry(&mut self, desk: &StoreHandle, of: Option<&str>) -> Result<Retried> {
         self.go_on();
         let Some(lane) = &mut self.lane else { return Ok(Retried::default()) };
         // Loads what is stored, so that has to be all there is.
@@ -235,18 +242,21 @@ impl Seat {
     }
 
     /// Removes every state and parking of generations that are not kept.
-    fn sweep(&self, desk: &Desk, kept: &[u32]) -> Result<()> {
+    fn sweep(&self, desk: &StoreHandle, kept: &[u32]) -> Result<()> {
         let name = &self.fold.name;
         for (shelf, prefix) in
-            [(Shelf::Snapshots, keys::states(name)), (Shelf::Checkpoints, keys::parkings(name))]
+            [(SidecarTable::Snapshots, keys::states(name)), (SidecarTable::Checkpoints, keys::parkings(name))]
         {
             let name_len = prefix.len() - 1;
             let mut after: Option<Vec<u8>> = None;
             loop {
                 let view = desk.reader()?.marks()?;
-                let rows = Rows { after: after.as_deref(), ..Rows::under(&prefix, PROJECT_FLUSH_ROWS) };
+                let rows = SidecarRange {
+                    after: after.as_deref(),
+                    ..SidecarRange::under(&prefix, PROJECT_FLUSH_ROWS)
+                };
                 let found = view.rows(shelf, &rows)?;
-                let mut marks = Marks::new();
+                let mut marks = SidecarWrites::new();
                 let mut skip = None;
                 for row in &found {
                     match keys::generation_at(name_len, &row.key) {
@@ -281,7 +291,7 @@ impl Seat {
     }
 }
 
-fn raise_one(desk: &Desk, projection: &str, raise: Raise) -> Result<()> {
+fn raise_one(desk: &StoreHandle, projection: &str, raise: Raise) -> Result<()> {
     let (place, id) = (raise.place.to_string(), raise.event.id());
     match raise.batch().and_then(|batch| desk.append(batch)) {
         Ok(_) => Ok(()),

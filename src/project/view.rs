@@ -121,7 +121,7 @@ impl Store {
 
     fn register<S>(&self, projection: Arc<dyn DynProjection>, shown: Shown<S>) -> Result<Projected<S>> {
         let fold = Arc::new(Fold::new(projection, self.reader()?.upcasts())?);
-        if self.desk().read_only() {
+        if self.handle().read_only() {
             return Ok(Projected { store: self.clone(), fold, status: None, shown });
         }
         let runner = Runner::of(self)?;

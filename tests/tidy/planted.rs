@@ -1,7 +1,7 @@
 //! A planted violation of every rule: a check that cannot fail proves nothing.
 
 use crate::tree::{Finding, Tree};
-use crate::{files, rooms};
+use crate::{circles, files, rooms};
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     Tree::new(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())))
@@ -122,6 +122,90 @@ fn an_import_from_the_crate_root_is_caught() {
     passes(rooms::crate_root, &[("src/lib.rs", "pub use crate::event::Event;")]);
     caught(rooms::crate_root, &[("src/wire.rs", "use crate::cli::Table;")], &["src/wire.rs:1 crate-root"]);
     passes(rooms::crate_root, &[("src/store/read.rs", "use super::Tail; pub(crate) fn f() {}")]);
+}
+
+/// Circles, when no module is excused.
+fn untied(tree: &Tree) -> Vec<Finding> {
+    circles::circles_but(tree, &[])
+}
+
+#[test]
+fn files_of_one_module_that_need_each_other_are_caught() {
+    let door = ("src/bus/mod.rs", "mod a; mod b; mod c; mod sub; pub use a::{A, run}; pub use sub::Inner;");
+    let with = |a: &'static str, b: &'static str| {
+        let inner = ("src/bus/sub/inner.rs", "pub struct Inner;");
+        let sub = [("src/bus/sub/mod.rs", "mod inner; pub use inner::Inner;"), inner];
+        [door, ("src/bus/a.rs", a), ("src/bus/b.rs", b), ("src/bus/c.rs", "use super::b::B;"), sub[0], sub[1]]
+    };
+    for back in [
+        "use super::a::A;",
+        "use super::A;",
+        "use crate::bus::A;",
+        "use super::a;\nfn f() -> a::A { a::run() }",
+        "use super::a as other;\nfn f() { other::run() }",
+        "fn f() { super::run() }",
+        "mod inner { use super::super::A; }",
+    ] {
+        let found = untied(&tree(&with("\nuse super::{c::C};", back)));
+        let [one] = found.as_slice() else { panic!("{back}: {found:#?}") };
+        assert_eq!((one.file.as_str(), one.line), ("src/bus/a.rs", 2));
+        let line = back.lines().count();
+        let way = format!("src/bus/a.rs:2 → src/bus/c.rs:1 → src/bus/b.rs:{line} → src/bus/a.rs");
+        assert!(one.what.contains(&way), "{}", one.what);
+    }
+    passes(untied, &with("use super::b::B;", "use crate::event::A;"));
+    passes(untied, &with("use super::b::B;", "#[cfg(test)] mod tests { use super::super::a::A; }"));
+    passes(untied, &with("use super::Inner;", "// use super::a::A;"));
+}
+
+#[test]
+fn a_door_that_only_hands_names_on_is_in_no_circle_and_one_that_works_is() {
+    let file = ("src/bus/a.rs", "use super::LIMIT;");
+    let door = |text| [("src/bus/mod.rs", text), file];
+    passes(untied, &door("mod a; pub(crate) use a::A; pub const LIMIT: u8 = 1;"));
+    for text in [
+        "mod a; use a::A; pub const LIMIT: u8 = 1;",
+        "mod a; pub(crate) use a::A; pub const LIMIT: u8 = 1; fn f(a: A) {}",
+        "mod a; pub const LIMIT: u8 = 1; fn f() { a::g() }",
+    ] {
+        caught(untied, &door(text), &["src/bus/a.rs:1 circle"]);
+    }
+}
+
+#[test]
+fn folders_of_one_module_that_need_each_other_are_caught() {
+    let back = |text| {
+        [
+            ("src/bus/mod.rs", "mod read; mod write;"),
+            ("src/bus/read/mod.rs", "mod page; pub mod plain; pub use page::Page;"),
+            ("src/bus/read/page.rs", "use crate::bus::write::Writer;"),
+            ("src/bus/read/plain.rs", "pub struct Plain;"),
+            ("src/bus/write/mod.rs", "mod queue; mod writer; pub use writer::Writer;"),
+            ("src/bus/write/queue.rs", text),
+            ("src/bus/write/writer.rs", "pub struct Writer;"),
+        ]
+    };
+    // No two files need each other: plain.rs needs nothing.
+    let found = untied(&tree(&back("\nuse super::super::read::plain::Plain;")));
+    let [one] = found.as_slice() else { panic!("{found:#?}") };
+    assert!(one.what.contains("src/bus/read:1 → src/bus/write:2 → src/bus/read"), "{}", one.what);
+    passes(untied, &back("use super::Writer;"));
+}
+
+#[test]
+fn the_count_of_circles_only_gets_smaller() {
+    let files = [
+        ("src/bus/mod.rs", "mod a; mod b;"),
+        ("src/bus/a.rs", "use super::b::B;"),
+        ("src/bus/b.rs", "use super::a::A;"),
+    ];
+    let rules = |tied: &[(&str, usize, usize)]| {
+        places(&circles::circles_but(&tree(&files), tied)).into_iter().next().unwrap_or_default()
+    };
+    assert_eq!(rules(&[("bus", 2, 0)]), "");
+    assert_eq!(rules(&[("bus", 1, 0)]), "src/bus/a.rs:1 circle");
+    assert_eq!(rules(&[("bus", 3, 0)]), "tests/tidy/circles.rs:1 circle");
+    assert_eq!(rules(&[("store", 2, 0)]), "src/bus/a.rs:1 circle");
 }
 
 #[test]
@@ -284,7 +368,7 @@ fn a_codec_that_changes_without_its_page_is_caught() {
     let same = "//! Words.\nfn f() {\n    // more\n}\n#[cfg(test)]\nmod tests { fn g() {} }";
     passes(files::format_page, &[codec(same), page]);
     caught(files::format_page, &[codec("fn f() { 1 }"), page], &["docs/format.md:1 format-page"]);
-    let tables = ("src/store/tables.rs", "const EVENTS: &str = \"events\";");
+    let tables = ("src/store/engine/tables/definitions.rs", "const EVENTS: &str = \"events\";");
     caught(files::format_page, &[codec("fn f() {}"), tables, page], &["docs/format.md:1 format-page"]);
     let (a, b) = (codec("const N: &str = \"a\";"), codec("const N: &str = \"b\";"));
     let value = |c| files::format_page(&tree(&[c]))[0].what.clone();

@@ -28,6 +28,18 @@ pub(crate) struct Path {
     pub(crate) test: bool,
 }
 
+/// A leaf of a `use` line.
+#[derive(Clone, Debug)]
+pub(crate) struct Import {
+    /// From the crate root where the line begins with `crate`, `self` or `super`; else as it was written.
+    pub(crate) path: Path,
+    pub(crate) rooted: bool,
+    /// The name that it gets in the file: `*` for all of a module's.
+    pub(crate) alias: Option<String>,
+    /// `pub use`, however narrow: the name is handed on.
+    pub(crate) handed_on: bool,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Source {
     pub(crate) tokens: Vec<Token>,
@@ -39,6 +51,12 @@ pub(crate) struct Source {
     pub(crate) outer: Vec<Path>,
     /// `mod name;` lines: the name, its line, and whether only a test build has it.
     pub(crate) mods: Vec<(String, usize, bool)>,
+    /// The leaves of all `use` lines.
+    pub(crate) imports: Vec<Import>,
+    /// Inline `a::b` paths, and whether they are from the crate root; else as they were written.
+    pub(crate) inline: Vec<(Path, bool)>,
+    /// Names in code, paths and `use` lines apart, each with the first line that has it.
+    pub(crate) names: BTreeMap<String, usize>,
 }
 
 impl Source {
@@ -181,6 +199,7 @@ impl Source {
         let mut depth = 0_usize;
         let mut inline = Vec::new();
         let mut imports = Vec::new();
+        let mut mentioned = BTreeMap::new();
         let mut i = 0;
         while let Some(token) = self.tokens.get(i) {
             let (line, test) = (token.line, token.test);
@@ -203,8 +222,9 @@ impl Source {
                     continue;
                 }
             } else if self.is(i, "use") && !self.is(i + 1, "<") {
+                let handed_on = i > 0 && (self.is(i - 1, "pub") || self.is(i - 1, ")"));
                 i = self.use_tree(i + 1, &[], &mut |names, alias, line| {
-                    imports.push((module(), names, alias, line, test));
+                    imports.push((module(), names, alias, line, test, handed_on));
                 });
                 continue;
             } else if token.kind == Kind::Ident && self.is(i + 1, "::") {
@@ -214,13 +234,20 @@ impl Source {
                     i += 2;
                 }
                 inline.push((module(), names, line, test));
+            } else if token.kind == Kind::Ident && !test {
+                mentioned.entry(token.text.clone()).or_insert(line);
             }
             i += 1;
         }
         // A room taken whole by `use crate::room` may be gone on from: `room::inner::Name`.
         let mut rooms = BTreeMap::new();
-        for (module, names, alias, line, test) in imports {
-            match resolve(&module, &names) {
+        self.names = mentioned;
+        for (module, names, alias, line, test, handed_on) in imports {
+            let resolved = resolve(&module, &names);
+            let rooted = resolved.is_some();
+            let path = Path { segments: resolved.clone().unwrap_or_else(|| names.clone()), line, test };
+            self.imports.push(Import { path, rooted, alias: alias.clone(), handed_on });
+            match resolved {
                 Some(segments) => {
                     if let ([_], Some(alias)) = (segments.as_slice(), alias) {
                         rooms.insert(alias, segments.clone());
@@ -231,10 +258,13 @@ impl Source {
             }
         }
         for (module, names, line, test) in inline {
+            let resolved = resolve(&module, &names);
+            let segments = resolved.clone().unwrap_or_else(|| names.clone());
+            self.inline.push((Path { segments, line, test }, resolved.is_some()));
             let from_room = names.split_first().and_then(|(first, rest)| {
                 Some(rooms.get(first)?.iter().chain(rest).cloned().collect::<Vec<_>>())
             });
-            match resolve(&module, &names).or(from_room) {
+            match resolved.or(from_room) {
                 Some(segments) => self.inner.push(Path { segments, line, test }),
                 None => self.outer.push(Path { segments: names, line, test }),
             }

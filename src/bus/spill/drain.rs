@@ -7,7 +7,7 @@ use crate::bus::line;
 use crate::error::{Error, Result};
 use crate::event::{Expect, NewEvent, Place};
 use crate::limits::{SPILL_GROUP, SPILL_GROUP_BYTES};
-use crate::store::{Batch, Desk, Durability};
+use crate::store::{Batch, Durability, StoreHandle};
 
 /// What became of a spill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Drained {
 
 /// Reads lines until the file ends, and appends what they say.
 pub(super) struct Drain<'a> {
-    desk: &'a Desk,
+    desk: &'a StoreHandle,
     aside: &'a mut Aside,
     group: Vec<Waiting>,
     bytes: usize,
@@ -40,7 +40,7 @@ struct Waiting {
 }
 
 impl<'a> Drain<'a> {
-    pub(super) fn new(desk: &'a Desk, aside: &'a mut Aside) -> Self {
+    pub(super) fn new(desk: &'a StoreHandle, aside: &'a mut Aside) -> Self {
         Self { desk, aside, group: Vec::new(), bytes: 0, at_the_store: false, done: Drained::default() }
     }
 

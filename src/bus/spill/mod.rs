@@ -20,7 +20,7 @@ use super::line;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, NewEvent, Place};
 use crate::limits::{MAX_SPILL_BYTES, SPILL_BYTES};
-use crate::store::{Desk, Process, Store};
+use crate::store::{Process, Store, StoreHandle};
 
 pub use drain::Drained;
 pub(in crate::bus) use drain::is_of_the_event;
@@ -96,10 +96,10 @@ impl Spill {
     /// nothing beside it; give it a path with [`at`](Self::at).
     #[must_use]
     pub fn beside(store: &Store) -> Option<Self> {
-        Self::beside_desk(&store.desk())
+        Self::beside_desk(&store.handle())
     }
 
-    pub(crate) fn beside_desk(desk: &Desk) -> Option<Self> {
+    pub(crate) fn beside_desk(desk: &StoreHandle) -> Option<Self> {
         let mut path = desk.path()?.as_os_str().to_owned();
         path.push(".spill.ndjson");
         Some(Self::at(path))
@@ -226,10 +226,10 @@ impl Spill {
     /// Those of [`append`](Store::append) that are about the store, and [`Error::Storage`] for the file: everything
     /// that waits still does.
     pub fn drain(&self, store: &Store) -> Result<Drained> {
-        self.drain_to(&store.desk())
+        self.drain_to(&store.handle())
     }
 
-    pub(crate) fn drain_to(&self, desk: &Desk) -> Result<Drained> {
+    pub(crate) fn drain_to(&self, desk: &StoreHandle) -> Result<Drained> {
         self.process.check()?;
         let mut at_the_store = false;
         let drained = self.try_drain(desk, &mut at_the_store);
@@ -242,7 +242,7 @@ impl Spill {
         self.state().out_of_order
     }
 
-    fn try_drain(&self, desk: &Desk, at_the_store: &mut bool) -> Result<Drained> {
+    fn try_drain(&self, desk: &StoreHandle, at_the_store: &mut bool) -> Result<Drained> {
         let _turn = self.turn();
         let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
         let Some(held) = held else {

@@ -15,7 +15,7 @@ use crate::bus::spill::is_of_the_event;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Expect, Invalid, MAIN, NewEvent, Place, Timestamp};
 use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
-use crate::store::{Batch, Desk, Marks, MarksView, Rows, Shelf};
+use crate::store::{Batch, Observer, SidecarRange, SidecarTable, SidecarView, SidecarWrites, StoreHandle};
 
 /// Index rows that are counted at once.
 const COUNT_PAGE: usize = 8_192;
@@ -35,7 +35,7 @@ pub(super) struct Registry {
 struct Rowed {
     /// Timers that there are, once they were counted.
     count: Option<usize>,
-    /// Rows that cannot be read, and were told of.
+    /// SidecarRange that cannot be read, and were told of.
     unreadable: HashSet<Vec<u8>>,
 }
 
@@ -47,9 +47,11 @@ pub(super) struct Look {
     pub(super) pending: Pending,
 }
 
+impl Observer for Registry {}
+
 impl Registry {
-    pub(super) fn of(desk: &Desk) -> Result<Arc<Self>> {
-        desk.attached(|| Self::with(Arc::new(Machine::new())))
+    pub(super) fn of(desk: &StoreHandle) -> Result<Arc<Self>> {
+        desk.observer(|| Self::with(Arc::new(Machine::new())))
     }
 
     pub(super) fn with(clock: Arc<dyn Clock>) -> Self {
@@ -61,7 +63,7 @@ impl Registry {
     }
 
     /// Makes a timer. One that is there already, for the same event, is answered as it is.
-    pub(super) fn add(&self, desk: &Desk, place: Place, event: NewEvent, when: When) -> Result<Timer> {
+    pub(super) fn add(&self, desk: &StoreHandle, place: Place, event: NewEvent, when: When) -> Result<Timer> {
         let now = self.clock.now();
         let (family, due) = due(when, now)?;
         let event = event.occurred(Timestamp::from_micros(due));
@@ -79,7 +81,7 @@ impl Registry {
             found => return Err(Error::Duplicate { id: row.event.id, at: found?.address() }),
         }
         let view = reader.marks()?;
-        if let Some(key) = view.get(Shelf::Timers, &index_key(row.event.id))? {
+        if let Some(key) = view.get(SidecarTable::Timers, &index_key(row.event.id))? {
             return known(&view, &key, row);
         }
         let count = match rows.count {
@@ -91,9 +93,9 @@ impl Registry {
                 format!("are {count} in this store, which are the most; cancel some, or let some fire");
             return Err(Invalid::new("timers", reason).into());
         }
-        let mut marks = Marks::new();
-        marks.put(Shelf::Timers, index_key(row.event.id), row.key());
-        marks.put(Shelf::Timers, row.key(), row.encode()?);
+        let mut marks = SidecarWrites::new();
+        marks.put(SidecarTable::Timers, index_key(row.event.id), row.key());
+        marks.put(SidecarTable::Timers, row.key(), row.encode()?);
         desk.mark(marks)?;
         rows.count = Some(count + 1);
         drop(rows);
@@ -102,11 +104,11 @@ impl Registry {
     }
 
     /// Up to `limit` timers: those that the store refused, then the others by the time at which they are due.
-    pub(super) fn list(&self, desk: &Desk, limit: usize) -> Result<Vec<Timer>> {
+    pub(super) fn list(&self, desk: &StoreHandle, limit: usize) -> Result<Vec<Timer>> {
         let view = desk.reader()?.marks()?;
         let mut found = Vec::new();
         for family in [Family::Refused, Family::At, Family::After] {
-            for mark in view.rows(Shelf::Timers, &Rows::under(family.prefix(), limit))? {
+            for mark in view.rows(SidecarTable::Timers, &SidecarRange::under(family.prefix(), limit))? {
                 found.push(Row::decode(&mark.key, &mark.value?)?);
             }
         }
@@ -115,26 +117,28 @@ impl Registry {
         Ok(found.into_iter().map(Timer::from).collect())
     }
 
-    pub(super) fn get(&self, desk: &Desk, id: EventId) -> Result<Timer> {
+    pub(super) fn get(&self, desk: &StoreHandle, id: EventId) -> Result<Timer> {
         let view = desk.reader()?.marks()?;
         let key = index(&view, id)?;
-        let Some(value) = view.get(Shelf::Timers, &key)? else { return Err(Error::not_found("timer", id)) };
+        let Some(value) = view.get(SidecarTable::Timers, &key)? else {
+            return Err(Error::not_found("timer", id));
+        };
         Row::decode(&key, &value).map(Timer::from)
     }
 
-    pub(super) fn cancel(&self, desk: &Desk, id: EventId) -> Result<()> {
+    pub(super) fn cancel(&self, desk: &StoreHandle, id: EventId) -> Result<()> {
         let mut rows = self.rows();
         let key = index(&desk.reader()?.marks()?, id)?;
-        let mut marks = Marks::new();
-        marks.remove(Shelf::Timers, index_key(id));
-        marks.remove(Shelf::Timers, key);
+        let mut marks = SidecarWrites::new();
+        marks.remove(SidecarTable::Timers, index_key(id));
+        marks.remove(SidecarTable::Timers, key);
         desk.mark(marks)?;
         rows.count = rows.count.map(|count| count.saturating_sub(1));
         Ok(())
     }
 
     /// Fires everything that is due, group by group.
-    pub(super) fn fire(&self, desk: &Desk) -> Result<Look> {
+    pub(super) fn fire(&self, desk: &StoreHandle) -> Result<Look> {
         let mut look = Look::default();
         loop {
             let mut rows = self.rows();
@@ -175,17 +179,17 @@ impl Registry {
 }
 
 impl Rowed {
-    /// Rows of a family that are due. One that cannot be read is told of once, and the others are not to wait for it.
-    fn due(&mut self, view: &MarksView, family: Family, now: i64) -> Result<Vec<Row>> {
+    /// SidecarRange of a family that are due. One that cannot be read is told of once, and the others are not to wait for it.
+    fn due(&mut self, view: &SidecarView, family: Family, now: i64) -> Result<Vec<Row>> {
         let to = last_key(family, now);
         let (mut found, mut after) = (Vec::new(), None::<Vec<u8>>);
         while found.len() < TIMER_GROUP {
-            let page = Rows {
+            let page = SidecarRange {
                 after: after.as_deref(),
                 to: Some(&to),
-                ..Rows::under(family.prefix(), TIMER_GROUP - found.len())
+                ..SidecarRange::under(family.prefix(), TIMER_GROUP - found.len())
             };
-            let page = view.rows(Shelf::Timers, &page)?;
+            let page = view.rows(SidecarTable::Timers, &page)?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
             for mark in page {
@@ -227,9 +231,9 @@ fn due(when: When, now: Now) -> Result<(Family, i64)> {
 }
 
 /// The answer to a timer whose event has one already.
-fn known(view: &MarksView, key: &[u8], asked: Row) -> Result<Timer> {
+fn known(view: &SidecarView, key: &[u8], asked: Row) -> Result<Timer> {
     let id = asked.event.id;
-    let value = view.get(Shelf::Timers, key)?.ok_or_else(|| Error::not_found("timer", id))?;
+    let value = view.get(SidecarTable::Timers, key)?.ok_or_else(|| Error::not_found("timer", id))?;
     let there = Row::decode(key, &value)?;
     // A delay that is asked for again begins later; it is the same timer all the same.
     let same_time = match asked.family {
@@ -250,15 +254,15 @@ fn known(view: &MarksView, key: &[u8], asked: Row) -> Result<Timer> {
     Err(Error::Exists { what: "timer", name: id.to_string() })
 }
 
-fn index(view: &MarksView, id: EventId) -> Result<Vec<u8>> {
-    view.get(Shelf::Timers, &index_key(id))?.ok_or_else(|| Error::not_found("timer", id))
+fn index(view: &SidecarView, id: EventId) -> Result<Vec<u8>> {
+    view.get(SidecarTable::Timers, &index_key(id))?.ok_or_else(|| Error::not_found("timer", id))
 }
 
-fn count(view: &MarksView) -> Result<usize> {
+fn count(view: &SidecarView) -> Result<usize> {
     let (mut count, mut after) = (0, None::<Vec<u8>>);
     loop {
-        let rows = Rows { after: after.as_deref(), ..Rows::under(INDEX, COUNT_PAGE) };
-        let page = view.rows(Shelf::Timers, &rows)?;
+        let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(INDEX, COUNT_PAGE) };
+        let page = view.rows(SidecarTable::Timers, &rows)?;
         count += page.len();
         match page.into_iter().next_back() {
             Some(last) => after = Some(last.key),
@@ -268,32 +272,35 @@ fn count(view: &MarksView) -> Result<usize> {
 }
 
 /// When the first of a family is due that is not yet.
-fn next(view: &MarksView, family: Family, now: i64) -> Result<Option<i64>> {
+fn next(view: &SidecarView, family: Family, now: i64) -> Result<Option<i64>> {
     let after = last_key(family, now);
-    let page = view.rows(Shelf::Timers, &Rows { after: Some(&after), ..Rows::under(family.prefix(), 1) })?;
+    let page = view.rows(
+        SidecarTable::Timers,
+        &SidecarRange { after: Some(&after), ..SidecarRange::under(family.prefix(), 1) },
+    )?;
     Ok(page.first().and_then(|mark| super::row::parse_key(&mark.key)).map(|(_, due, _)| due))
 }
 
 /// Records the events of timers and takes their rows away, all or nothing.
-fn append(desk: &Desk, group: &[Row]) -> Result<()> {
-    let (mut batch, mut marks) = (Batch::new(), Marks::new());
+fn append(desk: &StoreHandle, group: &[Row]) -> Result<()> {
+    let (mut batch, mut marks) = (Batch::new(), SidecarWrites::new());
     for row in group {
         batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?;
-        marks.remove(Shelf::Timers, index_key(row.event.id));
-        marks.remove(Shelf::Timers, row.key());
+        marks.remove(SidecarTable::Timers, index_key(row.event.id));
+        marks.remove(SidecarTable::Timers, row.key());
     }
     desk.append(batch.marks(marks)).map(|_| ())
 }
 
 /// Keeps a timer whose event the store does not take, out of the way of the others.
-fn refuse(desk: &Desk, row: &Row, reason: &Error) -> Result<()> {
+fn refuse(desk: &StoreHandle, row: &Row, reason: &Error) -> Result<()> {
     let id = row.event.id;
     warn!(%id, place = %row.place, error = %reason, "the event of a timer is refused; the timer is kept, with the reason");
     let refused = Row { family: Family::Refused, refused: Some(reason.to_string()), ..row.clone() };
-    let mut marks = Marks::new();
-    marks.remove(Shelf::Timers, row.key());
-    marks.put(Shelf::Timers, key(Family::Refused, row.due, id), refused.encode()?);
-    marks.put(Shelf::Timers, index_key(id), refused.key());
+    let mut marks = SidecarWrites::new();
+    marks.remove(SidecarTable::Timers, row.key());
+    marks.put(SidecarTable::Timers, key(Family::Refused, row.due, id), refused.encode()?);
+    marks.put(SidecarTable::Timers, index_key(id), refused.key());
     desk.mark(marks)?;
     info!(%id, "kept as refused");
     Ok(())

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::event::{Address, EventId, NewEvent, Place, Timestamp};
 use crate::follow::unblocked;
 use crate::limits::MAX_LISTING;
-use crate::store::{Desk, Store};
+use crate::store::{Store, StoreHandle};
 
 pub use run::TimersRunning;
 
@@ -121,7 +121,7 @@ impl Store {
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
-        let desk = self.desk();
+        let desk = self.handle();
         Registry::of(&desk)?.add(&desk, place(address)?, event, when.into())
     }
 
@@ -142,7 +142,7 @@ impl Store {
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
-        let (desk, place, when) = (self.desk(), place(address)?, when.into());
+        let (desk, place, when) = (self.handle(), place(address)?, when.into());
         desk.process().check()?;
         unblocked(move || Registry::of(&desk)?.add(&desk, place, event, when)).await
     }
@@ -152,7 +152,7 @@ impl Store {
     /// # Errors
     /// [`Error::Closed`], [`Error::Corrupt`].
     pub fn timers(&self, limit: usize) -> Result<Vec<Timer>> {
-        let desk = self.desk();
+        let desk = self.handle();
         Registry::of(&desk)?.list(&desk, limit.min(MAX_LISTING))
     }
 
@@ -161,7 +161,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] when there is none, or it has fired.
     pub fn timer(&self, id: EventId) -> Result<Timer> {
-        let desk = self.desk();
+        let desk = self.handle();
         Registry::of(&desk)?.get(&desk, id)
     }
 
@@ -171,7 +171,7 @@ impl Store {
     /// [`Error::NotFound`] when there is none, because it has fired or was never made; those of
     /// [`append`](Self::append).
     pub fn cancel_timer(&self, id: EventId) -> Result<()> {
-        let desk = self.desk();
+        let desk = self.handle();
         Registry::of(&desk)?.cancel(&desk, id)
     }
 
@@ -180,7 +180,7 @@ impl Store {
     /// # Errors
     /// As [`cancel_timer`](Self::cancel_timer).
     pub async fn cancel_timer_async(&self, id: EventId) -> Result<()> {
-        let desk = self.desk();
+        let desk = self.handle();
         desk.process().check()?;
         unblocked(move || Registry::of(&desk)?.cancel(&desk, id)).await
     }
@@ -190,7 +190,7 @@ impl Store {
     /// # Errors
     /// Those of [`append`](Self::append) that are about the store; what was not fired waits.
     pub fn fire_timers(&self) -> Result<Fired> {
-        let desk = self.desk();
+        let desk = self.handle();
         let registry = Registry::of(&desk)?;
         let look = registry.fire(&desk)?;
         let wait = look.pending.wait(registry.clock.now());
@@ -205,7 +205,7 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] outside a tokio runtime; [`Error::ReadOnly`].
     pub fn run_timers(&self) -> Result<TimersRunning> {
-        TimersRunning::start(self.desk())
+        TimersRunning::start(self.handle())
     }
 }
 
@@ -218,7 +218,7 @@ pub fn parse_timer_row(key: &[u8], value: &[u8]) -> Result<Timer> {
 }
 
 /// [`Store::emit_later`] for the bus.
-pub(in crate::bus) fn later(desk: &Desk, place: Place, event: NewEvent, when: When) -> Result<Timer> {
+pub(in crate::bus) fn later(desk: &StoreHandle, place: Place, event: NewEvent, when: When) -> Result<Timer> {
     Registry::of(desk)?.add(desk, place, event, when)
 }
 

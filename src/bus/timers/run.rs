@@ -11,7 +11,7 @@ use super::desk::{Look, Registry};
 use crate::error::{Error, Result};
 use crate::event::Invalid;
 use crate::limits::TIMER_LOOK_MS;
-use crate::store::{Desk, Process};
+use crate::store::{Process, StoreHandle};
 
 /// Timers fire as long as this or a clone of it lives, and the store is open.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Drop for Running {
 
 impl TimersRunning {
     /// Starts the task of this store, or takes part in the one that runs.
-    pub(in crate::bus) fn start(desk: Desk) -> Result<Self> {
+    pub(in crate::bus) fn start(desk: StoreHandle) -> Result<Self> {
         desk.process().check()?;
         if desk.read_only() {
             return Err(Error::ReadOnly { path: desk.name().to_owned() });
@@ -61,7 +61,7 @@ impl TimersRunning {
     }
 }
 
-async fn run(desk: Desk, registry: Arc<Registry>) {
+async fn run(desk: StoreHandle, registry: Arc<Registry>) {
     loop {
         let (at, with) = (desk.clone(), registry.clone());
         let looked = tokio::task::spawn_blocking(move || with.fire(&at)).await;

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::clock::{Clock, Now};
 use super::*;
-use crate::store::{Batch, Marks, Query, Shelf};
+use crate::store::{Batch, Query, SidecarTable, SidecarWrites};
 use crate::testkit::{Disk, Fault, Operation};
 
 /// Clocks that are set by hand; the steady one can also go with tokio's.
@@ -38,7 +38,7 @@ impl Clock for Hands {
 }
 
 fn with(clock: &Arc<Hands>, store: Store) -> Store {
-    store.desk().attached(|| Registry::with(clock.clone())).unwrap();
+    store.handle().observer(|| Registry::with(clock.clone())).unwrap();
     store
 }
 
@@ -178,10 +178,10 @@ fn a_row_that_cannot_be_read_holds_nobody_up_and_can_be_cancelled() {
     let clock = Arc::new(Hands::default());
     let store = with(&clock, Store::in_memory().unwrap());
     let (bad, good) = (EventId::new(), later(&store, 1, Duration::ZERO));
-    let mut marks = Marks::new();
+    let mut marks = SidecarWrites::new();
     let key = super::row::key(Family::At, -5, bad);
-    marks.put(Shelf::Timers, super::row::index_key(bad), key.clone());
-    marks.put(Shelf::Timers, key, b"nonsense".to_vec());
+    marks.put(SidecarTable::Timers, super::row::index_key(bad), key.clone());
+    marks.put(SidecarTable::Timers, key, b"nonsense".to_vec());
     store.mark(marks).unwrap();
     assert_eq!(store.fire_timers().unwrap().recorded, 1);
     assert_eq!(recorded(&store), [good]);

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Place, Position};
 use crate::follow::{Followed, unblocked};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Marks, Range, Shape};
+use crate::store::{Range, Shape, SidecarWrites};
 
 impl Actor {
     /// Deliveries that nobody received were none.
@@ -24,7 +24,7 @@ impl Actor {
     }
 
     /// Gives events to those who ask, as far as there are any.
-    pub(super) async fn hand_out(&mut self, answers: &mut Answers, marks: &mut Marks) -> Result<()> {
+    pub(super) async fn hand_out(&mut self, answers: &mut Answers, marks: &mut SidecarWrites) -> Result<()> {
         self.asking.retain(|(_, reply)| !reply.is_closed());
         while !self.asking.is_empty() {
             self.look().await?;

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::event::{Filter, Sequence};
 use crate::follow::{Followed, Following};
 use crate::limits::CONSUMER_GROUP;
-use crate::store::{Desk, Marks, Shelf};
+use crate::store::{SidecarTable, SidecarWrites, StoreHandle};
 use at_hand::AtHand;
 use clock::Clock;
 
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What a task is started with.
 pub(super) struct Start {
     pub(super) name: String,
-    pub(super) desk: Desk,
+    pub(super) desk: StoreHandle,
     pub(super) row: ConsumerRow,
     pub(super) config: ConsumerConfig,
     pub(super) letterbox: Letterbox,
@@ -47,7 +47,7 @@ pub(super) struct Start {
 }
 
 pub(super) struct Actor {
-    desk: Desk,
+    desk: StoreHandle,
     name: String,
     row: ConsumerRow,
     config: ConsumerConfig,
@@ -175,7 +175,7 @@ impl Actor {
     /// Everything that was asked for by now, in one commit. `false` when it was asked to end.
     async fn turn(&mut self) -> Result<bool> {
         let mut answers = Answers::default();
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         let mut bound = Vec::new();
         let mut on = true;
         // Looked at here too: with calls always waiting the bell is never waited for.
@@ -223,7 +223,7 @@ impl Actor {
     }
 
     /// Letters that were sent again take their turn.
-    fn take_letters_back(&mut self, marks: &mut Marks) -> Result<()> {
+    fn take_letters_back(&mut self, marks: &mut SidecarWrites) -> Result<()> {
         for letter in self.letterbox.sent_again(marks)? {
             let sequence = letter.at.sequence().map_or(0, Sequence::get);
             self.machine.replay(letter.at.place(), sequence, letter.position.get());
@@ -231,7 +231,7 @@ impl Actor {
         Ok(())
     }
 
-    fn reset(&mut self, following: Following, marks: &mut Marks) -> Result<()> {
+    fn reset(&mut self, following: Following, marks: &mut SidecarWrites) -> Result<()> {
         let (next, begin) = (self.machine.next_delivery(), following.begun());
         self.machine = Machine::load(self.config.rules(), begin, next, &[], self.clock.now());
         self.following = following;
@@ -240,16 +240,16 @@ impl Actor {
         self.take_letters_back(marks)
     }
 
-    fn put_row(&mut self, marks: &mut Marks) {
+    fn put_row(&mut self, marks: &mut SidecarWrites) {
         self.row.scanned = self.machine.scanned();
         self.row.next_delivery = self.machine.next_delivery();
         self.row.lanes = self.machine.rows();
-        marks.put(Shelf::Consumers, super::info::key(&self.name), self.row.encode());
+        marks.put(SidecarTable::Consumers, super::info::key(&self.name), self.row.encode());
     }
 
     /// Writes what has changed. What was only passed over is written now and then, and may be lost: it is passed over
     /// again.
-    async fn save(&mut self, mut marks: Marks) -> Result<()> {
+    async fn save(&mut self, mut marks: SidecarWrites) -> Result<()> {
         let strode = self.machine.scanned() >= self.saved.saturating_add(STRIDE)
             || self.save_at.is_some_and(|at| at <= Instant::now());
         if !self.changed && !strode && marks.is_empty() {
@@ -269,7 +269,7 @@ impl Actor {
         if *self.end.borrow() {
             return Err(Error::Closed { after: None });
         }
-        self.save(Marks::new()).await
+        self.save(SidecarWrites::new()).await
     }
 }
 

@@ -6,11 +6,16 @@ use super::super::machine::{Settled, Stale};
 use super::Actor;
 use crate::error::{Error, Result};
 use crate::event::{Position, Timestamp};
-use crate::store::{Batch, Marks, Receipt};
+use crate::store::{Batch, Receipt, SidecarWrites};
 
 impl Actor {
     /// The inner error is the caller's.
-    pub(super) async fn settle(&mut self, named: Named, how: How, marks: &mut Marks) -> Result<Result<()>> {
+    pub(super) async fn settle(
+        &mut self,
+        named: Named,
+        how: How,
+        marks: &mut SidecarWrites,
+    ) -> Result<Result<()>> {
         if let Err(stale) = self.is_out(named) {
             return Ok(Err(stale));
         }
@@ -56,14 +61,19 @@ impl Actor {
         }
     }
 
-    fn acknowledged(&mut self, settled: &Settled, marks: &mut Marks) {
+    fn acknowledged(&mut self, settled: &Settled, marks: &mut SidecarWrites) {
         self.row.acknowledged = self.row.acknowledged.saturating_add(1);
         // Also a letter of before the consumer was reset.
         self.letterbox.take(marks, Position::new(settled.position));
     }
 
     /// The event becomes a letter.
-    pub(super) async fn set_aside(&mut self, dead: &Settled, error: String, marks: &mut Marks) -> Result<()> {
+    pub(super) async fn set_aside(
+        &mut self,
+        dead: &Settled,
+        error: String,
+        marks: &mut SidecarWrites,
+    ) -> Result<()> {
         self.changed = true;
         let position = Position::new(dead.position);
         // A letter that was thrown away while it was tried again stays away.
@@ -94,7 +104,7 @@ impl Actor {
             return Ok(Err(stale));
         }
         let (machine, row) = (self.machine.clone(), self.row.clone());
-        let mut marks = Marks::new();
+        let mut marks = SidecarWrites::new();
         let settled = match self.machine.settled(named.delivery) {
             Ok(settled) => settled,
             Err(stale) => return Ok(Err(refused(&self.name, stale))),

@@ -14,7 +14,7 @@ use super::spacing::stays;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Place, Sequence};
 use crate::limits::HOT_STATES;
-use crate::store::{Branch, Marks, Reader, Rows, Shelf};
+use crate::store::{Branch, Reader, SidecarRange, SidecarTable, SidecarWrites};
 
 pub(super) use retry::{Damage, own_events};
 
@@ -46,7 +46,7 @@ pub(super) struct Lane {
     parked: HashMap<Key, ParkedRow>,
     /// Every key's snapshot holds its events up to here: what the stored row of the generation says.
     stored: u64,
-    pending: Marks,
+    pending: SidecarWrites,
     pub(super) raises: Vec<Raise>,
     clock: u64,
     dirty: usize,
@@ -60,7 +60,7 @@ impl Lane {
         let mut parked = HashMap::new();
         let marks = reader.marks()?;
         let prefix = keys::parkings_of(&fold.name, built.generation);
-        for row in marks.rows(Shelf::Checkpoints, &Rows::under(&prefix, usize::MAX))? {
+        for row in marks.rows(SidecarTable::Checkpoints, &SidecarRange::under(&prefix, usize::MAX))? {
             let key = keys::parked_key(&fold.name, built.scope, &row.key);
             let value = row.value.ok().and_then(|json| serde_json::from_slice(&json).ok());
             if let (Some(key), Some(value)) = (key, value) {
@@ -74,7 +74,7 @@ impl Lane {
             hot: HashMap::new(),
             parked,
             stored,
-            pending: Marks::new(),
+            pending: SidecarWrites::new(),
             raises: Vec::new(),
             clock: 0,
             dirty: 0,
@@ -320,13 +320,14 @@ impl Lane {
     fn park_row(&mut self, key: Key, row: ParkedRow) {
         tracing::warn!(projection = self.fold.name, of = row.of, at = row.at, reason = row.reason, "parked");
         let mark = keys::parking(&self.fold.name, self.built.generation, &key);
-        self.pending.put(Shelf::Checkpoints, mark, to_json(&row));
+        self.pending.put(SidecarTable::Checkpoints, mark, to_json(&row));
         self.parked.insert(key, row);
     }
 
     pub(super) fn unpark(&mut self, key: &Key) {
         self.parked.remove(key);
-        self.pending.remove(Shelf::Checkpoints, keys::parking(&self.fold.name, self.built.generation, key));
+        self.pending
+            .remove(SidecarTable::Checkpoints, keys::parking(&self.fold.name, self.built.generation, key));
     }
 
     /// Puts the state of a branch among what is to be written. `false` when it cannot be written, and is parked.
@@ -345,7 +346,8 @@ impl Lane {
             Ok(json) => {
                 let generation = self.built.generation;
                 if let Some(old) = hot.saved.take().filter(|old| *old != hot.at) {
-                    self.pending.remove(Shelf::Snapshots, keys::state(&self.fold.name, generation, key, old));
+                    self.pending
+                        .remove(SidecarTable::Snapshots, keys::state(&self.fold.name, generation, key, old));
                 }
                 hot.bytes = json.len();
                 let row = match key {
@@ -353,7 +355,7 @@ impl Lane {
                     Key::Text(_) => [&hot.at.to_be_bytes()[..], &json].concat(),
                 };
                 self.pending.put(
-                    Shelf::Snapshots,
+                    SidecarTable::Snapshots,
                     keys::state(&self.fold.name, generation, key, hot.at),
                     row,
                 );
@@ -366,7 +368,7 @@ impl Lane {
 
     /// Everything that is to be written in one transaction: snapshots, and how far this generation is. With `heads`
     /// also those of branches; keys are always complete, as the position speaks for them.
-    pub(super) fn take(&mut self, heads: bool) -> Marks {
+    pub(super) fn take(&mut self, heads: bool) -> SidecarWrites {
         if self.dirty > 0 && (heads || self.built.scope != Scope::Branch) {
             let dirty: Vec<Key> =
                 self.hot.iter().filter(|(_, hot)| hot.dirty).map(|(key, _)| key.clone()).collect();

@@ -6,7 +6,7 @@ use super::{Lane, is_damage};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::limits::PROJECT_PAGE;
-use crate::store::{Branch, Range, Reader, Shelf};
+use crate::store::{Branch, Range, Reader, SidecarTable};
 
 impl Lane {
     /// Folds a parked key again, up to where the projection is. `false` when it is parked once more.
@@ -55,7 +55,7 @@ impl Lane {
                 if let Some(parked) = self.parked.get_mut(key) {
                     parked.from = row.from;
                     let mark = keys::parking(&fold.name, self.built.generation, key);
-                    self.pending.put(Shelf::Checkpoints, mark, to_json(parked));
+                    self.pending.put(SidecarTable::Checkpoints, mark, to_json(parked));
                 }
             }
         }

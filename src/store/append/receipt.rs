@@ -1,0 +1,62 @@
+//! What an append is answered.
+
+use crate::event::{Place, Position, Sequence};
+
+/// Where the events of an append are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    parts: Vec<Placed>,
+    duplicate: bool,
+}
+
+/// Where the events of one part of an append are: without holes, in the order of the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Placed {
+    /// The branch.
+    pub place: Place,
+    /// Sequence of the first event.
+    pub first: Sequence,
+    /// Sequence of the last event: the branch's head right after this append.
+    pub last: Sequence,
+    /// Position of the first event.
+    pub first_position: Position,
+    /// Position of the last event.
+    pub last_position: Position,
+}
+
+impl Receipt {
+    pub(crate) fn new(parts: Vec<Placed>, duplicate: bool) -> Self {
+        Self { parts, duplicate }
+    }
+
+    /// One entry for each part of the batch, in its order.
+    #[must_use]
+    pub fn parts(&self) -> &[Placed] {
+        &self.parts
+    }
+
+    /// The events were recorded before: this call was a retry and wrote nothing.
+    #[must_use]
+    pub fn duplicate(&self) -> bool {
+        self.duplicate
+    }
+
+    /// Sequence of the first event of the first part.
+    #[must_use]
+    pub fn first(&self) -> Sequence {
+        self.parts.first().map_or(Sequence::ZERO, |p| p.first)
+    }
+
+    /// Sequence of the last event of the last part.
+    #[must_use]
+    pub fn last(&self) -> Sequence {
+        self.parts.last().map_or(Sequence::ZERO, |p| p.last)
+    }
+
+    /// Position of the last event of the last part.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.parts.last().map_or(Position::ZERO, |p| p.last_position)
+    }
+}

@@ -1,0 +1,6 @@
+//! The bytes of the file: its parts, and the journal at its front.
+
+pub(crate) mod backend;
+pub(crate) mod journal;
+pub(crate) mod layout;
+pub(crate) mod mend;

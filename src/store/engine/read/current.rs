@@ -1,0 +1,77 @@
+//! The current branch of a session: the one that a person who names only the session means. A sidecar record that
+//! import and `adopt` set; an append never moves it.
+
+use super::file_reader::FileReader;
+use crate::error::{Error, Result};
+use crate::event::{BranchName, Place, SessionId};
+use crate::store::engine::tables::sidecar_view::SidecarView;
+use crate::store::sidecar::{SidecarRange, SidecarTable, SidecarWrites};
+
+/// What makes this branch the current one of its session.
+pub(crate) fn current_mark(place: &Place) -> SidecarWrites {
+    let mut marks = SidecarWrites::new();
+    let (session, branch) = (place.session.as_str(), place.branch.as_str());
+    marks.put(SidecarTable::Current, session.as_bytes().to_vec(), branch.as_bytes().to_vec());
+    marks
+}
+
+impl FileReader {
+    /// The branch that was made current, if one was and it exists.
+    pub(crate) fn current(&self, session: &SessionId) -> Result<Option<BranchName>> {
+        self.current_in(&self.marks()?, session)
+    }
+
+    /// The same by these marks.
+    pub(crate) fn current_in(&self, marks: &SidecarView, session: &SessionId) -> Result<Option<BranchName>> {
+        let row = match marks.get(SidecarTable::Current, session.as_str().as_bytes()) {
+            Ok(Some(row)) => row,
+            Ok(None) | Err(Error::Corrupt { .. }) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let Some(branch) = named(&row) else { return Ok(None) };
+        let place = Place::new(session.clone(), branch);
+        Ok(self.find(&place)?.map(|_| place.branch))
+    }
+}
+
+fn named(row: &[u8]) -> Option<BranchName> {
+    BranchName::new(std::str::from_utf8(row).ok()?).ok()
+}
+
+impl SidecarView {
+    /// Tells of each record that names no branch of `exists`.
+    pub(crate) fn verify_current(
+        &self,
+        exists: impl Fn(&Place) -> Result<bool>,
+        problem: &mut dyn FnMut(String, String),
+    ) -> Result<()> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(b"", PAGE) };
+            let rows = self.rows(SidecarTable::Current, &rows)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            let next = Some(last.key.clone());
+            for row in rows {
+                // One that does not decode was reported with the other marks.
+                let Ok(value) = row.value else { continue };
+                let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
+                let place = session.zip(named(&value)).map(|(s, b)| Place::new(s, b));
+                match place {
+                    Some(place) if exists(&place)? => {}
+                    Some(place) => problem(
+                        format!("current branch of {}", place.session),
+                        format!("it is {}, which does not exist", place.branch),
+                    ),
+                    None => problem(
+                        format!("row {} of current", row.key.escape_ascii()),
+                        "it does not name a session and a branch".to_owned(),
+                    ),
+                }
+            }
+            after = next;
+        }
+    }
+}
+
+/// SidecarRange that are read at a time.
+const PAGE: usize = 1_000;

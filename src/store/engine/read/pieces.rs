@@ -1,0 +1,117 @@
+//! A long read of one branch, in pieces: flushed chunks as they are unpacked, and what the tail has.
+
+use std::sync::Arc;
+
+use super::file_reader::FileReader;
+use crate::codec::Chunk;
+use crate::error::Result;
+use crate::event::{Event, Place};
+use crate::limits::{SCAN_CHUNKS, SCAN_TAIL_EVENTS};
+use crate::store::branch::Branch;
+use crate::store::engine::memory::tail::Slice;
+use crate::store::engine::tables::chunks::{event_of, hole, open_chunk};
+use crate::store::engine::tables::lookup;
+use crate::store::engine::tables::view::LazyView;
+
+/// Consecutive events that are at hand.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// Events of a chunk, decoded one by one as they are asked for.
+    Settled {
+        place: Arc<Place>,
+        chunk: Chunk,
+        next: u64,
+        last: u64,
+    },
+    Recent(std::vec::IntoIter<Event>),
+}
+
+impl Iterator for Piece {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Settled { place, chunk, next, last } => {
+                let sequence = *next;
+                if sequence > *last {
+                    return None;
+                }
+                *next += 1;
+                Some(event_of(chunk, place, sequence))
+            }
+            Self::Recent(events) => events.next().map(Ok),
+        }
+    }
+}
+
+/// Some pieces, and the sequence at which to go on; none at the end of what is there.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    pub(crate) list: Vec<Piece>,
+    pub(crate) next: Option<u64>,
+}
+
+impl FileReader {
+    /// The next pieces of a branch's history, its ancestors' part included, up to some chunks of it.
+    pub(crate) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
+        // Copied before the view is taken.
+        let (head, slices) = {
+            let tail = self.contents.tail()?;
+            let slices = branch.lineage.iter().map(|s| {
+                let (from, to) = (from.max(s.first), to.min(s.last));
+                tail.slice(s.branch, from, to, SCAN_TAIL_EVENTS, false)
+            });
+            let slices: Vec<Slice> = slices.collect();
+            (tail.head(branch.number), slices)
+        };
+        let view = LazyView::new(&self.contents.view, &self.db);
+        let head = match head {
+            Some(head) => head,
+            None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
+        };
+        let (mut next, to) = (from.max(1), to.min(head));
+        let mut pieces = Pieces::default();
+        for (segment, slice) in branch.lineage.iter().zip(slices) {
+            if next > to || next > segment.last {
+                continue;
+            }
+            let end = to.min(segment.last);
+            let settled = slice.first.map_or(end, |first| end.min(first - 1));
+            if next <= settled {
+                let table = &view.get()?.events;
+                for row in lookup::rows(table, (segment.branch, next)..=(segment.branch, u64::MAX))? {
+                    if pieces.list.len() >= SCAN_CHUNKS {
+                        pieces.next = Some(next);
+                        return Ok(pieces);
+                    }
+                    let (key, value) = row?;
+                    let chunk = open_chunk(&segment.place, key.value(), value.value())?;
+                    if chunk.first() > next {
+                        break;
+                    }
+                    let last = chunk.last().min(settled);
+                    pieces.list.push(Piece::Settled { place: segment.place.clone(), chunk, next, last });
+                    next = last + 1;
+                    if next > settled {
+                        break;
+                    }
+                }
+                if next <= settled {
+                    return Err(hole(&segment.place, next));
+                }
+            }
+            let recent: Vec<Event> =
+                slice.events.into_iter().filter(|e| (next..=end).contains(&e.sequence().get())).collect();
+            if let Some(last) = recent.last().map(|e| e.sequence().get()) {
+                pieces.list.push(Piece::Recent(recent.into_iter()));
+                next = last + 1;
+            }
+            if next <= end {
+                // The tail has more than was copied.
+                break;
+            }
+        }
+        pieces.next = (!pieces.list.is_empty()).then_some(next);
+        Ok(pieces)
+    }
+}

@@ -1,0 +1,57 @@
+//! Every table: its key, its value and what holds for it. `docs/format.md` draws the bytes.
+
+use redb::TableDefinition;
+
+/// `"store"` to the sealed [`Meta`](crate::codec::Meta). Exactly one row.
+pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+/// The key of the only row of [`META`].
+pub(crate) const META_KEY: &str = "store";
+
+/// Session and branch to the branch's number. Numbers are given once and never again.
+pub(crate) const BRANCHES: TableDefinition<'static, (&str, &str), u64> = TableDefinition::new("branches");
+
+/// Branch number to the sealed [`BranchRow`](crate::codec::BranchRow). Same branches as in [`BRANCHES`]; a parent's
+/// number is smaller than its child's.
+pub(crate) const LINES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("lines");
+
+/// Branch number to the sealed [`HeadRow`](crate::codec::HeadRow) of its flushed part. A branch without flushed
+/// events of its own has no row.
+pub(crate) const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("heads");
+
+/// Branch number and the chunk's *last* sequence to the chunk. The chunk that holds sequence n is the first at or
+/// after `(branch, n)`. Chunks of a branch follow each other without holes.
+pub(crate) const EVENTS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("events");
+
+/// Position of the row's first event to its runs. SidecarRange follow each other without holes, up to
+/// [`Meta::settled`](crate::codec::Meta).
+pub(crate) const ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("order");
+
+/// Event id to branch number and sequence, for every flushed event, for ever.
+pub(crate) const IDS: TableDefinition<'static, [u8; 16], (u64, u64)> = TableDefinition::new("ids");
+
+/// A table of marks: the key that their room gives to the sealed bytes of that room. Made with its first row.
+type MarkTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// States of projections, by projection, generation, and branch and sequence or key. Each can be folded again.
+pub(crate) const SNAPSHOTS: MarkTable = TableDefinition::new("snapshots");
+
+/// How far projections have read, and where they are parked.
+pub(crate) const CHECKPOINTS: MarkTable = TableDefinition::new("checkpoints");
+
+/// Durable consumers.
+pub(crate) const CONSUMERS: MarkTable = TableDefinition::new("consumers");
+
+/// Dead letters.
+pub(crate) const LETTERS: MarkTable = TableDefinition::new("letters");
+
+/// Timers.
+pub(crate) const TIMERS: MarkTable = TableDefinition::new("timers");
+
+/// Schemas that were registered.
+pub(crate) const SCHEMAS: MarkTable = TableDefinition::new("schemas");
+
+/// Session to the name of its current branch, for sessions where one was chosen.
+pub(crate) const CURRENT: MarkTable = TableDefinition::new("current");
+
+/// Files that were imported, and how each is put together.
+pub(crate) const IMPORTS: MarkTable = TableDefinition::new("imports");

@@ -1,0 +1,30 @@
+//! A read transaction that begins when it is first needed.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use redb::ReadTransaction;
+
+use super::db::Db;
+use crate::error::Result;
+
+/// A reader of recent events never begins one.
+#[derive(Debug)]
+pub(crate) struct Lazy<'a> {
+    db: &'a Db,
+    txn: OnceCell<Arc<ReadTransaction>>,
+}
+
+impl<'a> Lazy<'a> {
+    pub(crate) fn new(db: &'a Db) -> Self {
+        Self { db, txn: OnceCell::new() }
+    }
+
+    pub(crate) fn get(&self) -> Result<Arc<ReadTransaction>> {
+        if let Some(txn) = self.txn.get() {
+            return Ok(txn.clone());
+        }
+        let txn = Arc::new(self.db.begin_read()?);
+        Ok(self.txn.get_or_init(|| txn).clone())
+    }
+}

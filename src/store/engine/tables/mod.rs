@@ -1,0 +1,11 @@
+//! The tables of redb: what each holds, reading them with care, and writing them.
+
+pub(crate) mod chunks;
+pub(crate) mod db;
+pub(crate) mod definitions;
+pub(crate) mod ids;
+pub(crate) mod lazy;
+pub(crate) mod lines;
+pub(crate) mod lookup;
+pub(crate) mod sidecar_view;
+pub(crate) mod view;

@@ -1,0 +1,59 @@
+//! redb's errors, and its panics on damaged files, as ours.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::codec::Malformed;
+use crate::error::{Error, Result};
+
+pub(crate) fn corrupt(place: impl ToString, reason: impl Into<String>) -> Error {
+    Error::corrupt(place, reason)
+}
+
+pub(crate) fn malformed(place: impl ToString) -> impl FnOnce(Malformed) -> Error {
+    move |e| corrupt(place, e.to_string())
+}
+
+/// Any redb error becomes ours.
+pub(crate) trait MapRedb<T> {
+    fn map_redb(self) -> Result<T>;
+}
+
+impl<T, E: Into<redb::Error>> MapRedb<T> for Result<T, E> {
+    fn map_redb(self) -> Result<T> {
+        self.map_err(|e| translate(e.into()))
+    }
+}
+
+pub(crate) fn translate(e: redb::Error) -> Error {
+    use redb::Error as E;
+    match e {
+        E::Corrupted(reason) => corrupt("the store", reason),
+        E::TableTypeMismatch { table, .. } | E::TableIsMultimap(table) | E::TableIsNotMultimap(table) => {
+            corrupt(format!("table {table}"), "it has another type; this is not a store of retold")
+        }
+        E::TableDoesNotExist(table) => corrupt(format!("table {table}"), "it is missing"),
+        E::DatabaseClosed => Error::Closed { after: None },
+        E::Io(e) => Error::Storage { reason: format!("the storage failed: {e}") },
+        e => Error::Storage { reason: format!("the storage failed: {e}") },
+    }
+}
+
+/// Lets go of something of redb's, which asserts as it is dropped what a damaged file can break.
+pub(crate) fn guarded_drop<T>(value: T) -> Result<()> {
+    guarded(move || {
+        drop(value);
+        Ok(())
+    })
+}
+
+/// redb asserts what a damaged file can break. A caller is told, not unwound.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let reason = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "an assertion failed".into());
+        Err(corrupt("the store", format!("reading it failed: {reason}")))
+    })
+}

@@ -1,0 +1,90 @@
+//! Whether this thread is on the writer's path: then whatever waits for the writer would wait for itself.
+
+use std::cell::Cell;
+
+thread_local! {
+    static ON_PATH: Cell<bool> = const { Cell::new(false) };
+}
+
+/// For as long as it lives, this thread is on the writer's path.
+pub(crate) struct OnPath(());
+
+impl OnPath {
+    pub(crate) fn enter() -> Self {
+        ON_PATH.set(true);
+        Self(())
+    }
+}
+
+impl Drop for OnPath {
+    fn drop(&mut self) {
+        ON_PATH.set(false);
+    }
+}
+
+/// `false` where a thread's own values are gone: it is ending, and writes nothing.
+pub(crate) fn is_on_path() -> bool {
+    ON_PATH.try_with(Cell::get).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use crate::event::{Expect, NewEvent};
+    use crate::store::Store;
+
+    /// Lets go of its handle when it is woken, once all others are gone.
+    struct Last {
+        store: Mutex<Option<Store>>,
+        alone: Mutex<Receiver<()>>,
+        done: Mutex<Sender<()>>,
+    }
+
+    impl Wake for Last {
+        fn wake(self: Arc<Self>) {
+            let store = self.store.lock().unwrap().take();
+            if store.is_some() {
+                self.alone.lock().unwrap().recv().unwrap();
+                drop(store);
+                self.done.lock().unwrap().send(()).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_handle_may_go_in_a_waker_on_the_writers_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("last.redb");
+        let store = Store::open(&path).unwrap();
+        let (tell_alone, alone) = channel();
+        let (tell_done, done) = channel();
+        let last = Last {
+            store: Mutex::new(Some(store.clone())),
+            alone: Mutex::new(alone),
+            done: Mutex::new(tell_done),
+        };
+        let waker = Waker::from(Arc::new(last));
+        {
+            let append = async move { store.append_async("s", Expect::Any, NewEvent::new("a.b")).await };
+            let mut append = pin!(append);
+            let polled = append.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(matches!(polled, Poll::Pending | Poll::Ready(Ok(_))));
+        }
+        tell_alone.send(()).unwrap();
+        done.recv().unwrap();
+        // It closes on a thread of its own: until then the file is in use.
+        let store = loop {
+            match Store::open(&path) {
+                Ok(store) => break store,
+                Err(crate::error::Error::Locked { .. }) => std::thread::yield_now(),
+                Err(e) => panic!("{e}"),
+            }
+        };
+        assert_eq!(store.head("s").unwrap().get(), 1);
+    }
+}

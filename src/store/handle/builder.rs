@@ -1,0 +1,272 @@
+//! How a store is opened.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redb::StorageBackend;
+
+use super::settings::Settings;
+use super::store::Store;
+use crate::error::Result;
+use crate::event::{Catalogue, Invalid};
+use crate::limits::{
+    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS,
+    RELAXED_SYNC_MS, SETTLE_BYTES, SETTLE_EVENTS,
+};
+use crate::schema::{Guard, Upcasts, Validation, own_steps};
+use crate::store::durability::Durability;
+use crate::store::engine::open::start::{Medium, open};
+use crate::store::engine::options::{Mode, Options};
+
+/// Settings of a store that is about to be opened.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// let store = retold::Store::builder().cache_bytes(16 << 20).open(dir.path().join("runs.redb"))?;
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    options: Options,
+    settings: Settings,
+    catalogue: Option<Catalogue>,
+    strict: bool,
+    validation: Validation,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            options: Options {
+                mode: Mode::OpenOrCreate,
+                read_only: false,
+                cache_bytes: DEFAULT_CACHE_BYTES,
+                flush_events: SETTLE_EVENTS,
+                flush_bytes: SETTLE_BYTES,
+                idle_flush: Duration::from_millis(IDLE_SETTLE_MS),
+                relaxed_sync: Duration::from_millis(RELAXED_SYNC_MS),
+                sync: true,
+                two_phase: false,
+                fast_recovery: true,
+                journal_bytes: None,
+            },
+            settings: Settings {
+                durability: Durability::Durable,
+                payload_bytes: DEFAULT_PAYLOAD_BYTES,
+                upcasts: None,
+                guard: Arc::default(),
+                project_flush: Duration::from_millis(PROJECT_FLUSH_MS),
+            },
+            catalogue: None,
+            strict: false,
+            validation: Validation::Off,
+        }
+    }
+}
+
+impl Store {
+    /// Opens a store, making it when it is not there.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Builder::new().open(path)
+    }
+
+    /// A store that lives in memory and ends with its last handle: the same engine without a file.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn in_memory() -> Result<Self> {
+        Builder::new().in_memory()
+    }
+
+    /// Settings for opening.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// The defaults, which [`Store::open`] uses.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes of memory for pages of the file; 28 MiB unless said.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.options.cache_bytes = bytes;
+        self
+    }
+
+    /// Bounds of the tail, the events that are kept in memory until they are settled: how many, and how many
+    /// encoded bytes. 8,192 and 4 MiB unless said.
+    pub fn settle_after(mut self, events: usize, bytes: usize) -> Self {
+        (self.options.flush_events, self.options.flush_bytes) = (events, bytes);
+        self
+    }
+
+    /// How long no append has to come before the tail is settled anyway; half a second unless said. A store that is
+    /// settled opens without repair after a crash.
+    pub fn settle_when_idle(mut self, after: Duration) -> Self {
+        self.options.idle_flush = after;
+        self
+    }
+
+    /// The durability of appends that do not choose their own.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.settings.durability = durability;
+        self
+    }
+
+    /// Bytes of the largest payload; 16 MiB unless said.
+    pub fn max_payload_bytes(mut self, bytes: usize) -> Self {
+        self.settings.payload_bytes = bytes;
+        self
+    }
+
+    /// `false` never syncs the file: for tests. A crash of the system can then lose or damage the whole store.
+    pub fn sync(mut self, sync: bool) -> Self {
+        self.options.sync = sync;
+        self
+    }
+
+    /// Commits with two syncs instead of one, so that a commit slot is never read that was half written by a
+    /// failing disk and carries a matching checksum by chance or by an attacker's design.
+    pub fn two_phase(mut self, two_phase: bool) -> Self {
+        self.options.two_phase = two_phase;
+        self
+    }
+
+    /// Whether each settle also writes what is needed to open the file without repair after a kill; `true` unless
+    /// said. Without it that is done when the store is closed or idle, and a kill costs time in proportion to the file.
+    pub fn fast_recovery(mut self, fast: bool) -> Self {
+        self.options.fast_recovery = fast;
+        self
+    }
+
+    /// Bytes of the journal in a store that is made: for tests.
+    #[doc(hidden)]
+    pub fn journal_bytes(mut self, bytes: u64) -> Self {
+        self.options.journal_bytes = Some(bytes);
+        self
+    }
+
+    /// The types that this store knows; the built-in ones unless said.
+    ///
+    /// ```
+    /// use retold::event::{Catalogue, TypeSpec};
+    /// use retold::{Error, NewEvent, Store};
+    /// let types = Catalogue::builtin().with([TypeSpec::named("parcel.shipped")])?;
+    /// let store = Store::builder().types(types).strict(true).in_memory()?;
+    /// store.append("p-7", NewEvent::new("parcel.shipped"))?;
+    /// assert!(matches!(store.append("p-7", NewEvent::new("parcel.shiped")), Err(Error::Invalid(_))));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn types(mut self, catalogue: Catalogue) -> Self {
+        self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// `true` refuses events of a type that the catalogue does not know, by name, by other name or by pattern. What is
+    /// recorded already is read all the same.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Whether JSON payloads are held against the schema of their type when they are appended; off unless said. Payloads
+    /// of another version than the schema's, and those of types without one, are taken as they are.
+    pub fn validation(mut self, validation: Validation) -> Self {
+        self.validation = validation;
+        self
+    }
+
+    /// How often the snapshots of projections are written while events come; every second unless said. What was not
+    /// written is folded again after a crash.
+    pub fn project_every(mut self, interval: Duration) -> Self {
+        self.settings.project_flush = interval;
+        self
+    }
+
+    /// Fails with [`Error::NotFound`](crate::Error::NotFound) when the file is not there.
+    pub fn open_only(mut self) -> Self {
+        self.options.mode = Mode::OpenOnly;
+        self
+    }
+
+    /// Fails with [`Error::Exists`](crate::Error::Exists) when the file is there.
+    pub fn create_only(mut self) -> Self {
+        self.options.mode = Mode::CreateOnly;
+        self
+    }
+
+    /// How events of older shapes are made new while they are read, on every path: reading, following, comparing,
+    /// exporting. What is stored stays as it was written, and is seen with [`Query::raw`](crate::store::Query::raw),
+    /// [`Follow::raw`](crate::follow::Follow::raw) and [`Store::get_raw`].
+    ///
+    /// An event that cannot be made new comes as [`Error::Upcast`](crate::Error::Upcast) in its place; readers go on
+    /// after it. Events of types without steps cost one look into a table.
+    pub fn upcasts(mut self, upcasts: Upcasts) -> Self {
+        self.settings.upcasts = Some(upcasts);
+        self
+    }
+
+    /// Opens an existing file for reading. Several processes may read the same file while none writes it.
+    pub fn read_only(mut self) -> Self {
+        (self.options.read_only, self.options.mode) = (true, Mode::OpenOnly);
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`Error::Locked`](crate::Error::Locked) when another process has it open,
+    /// [`Error::Invalid`](crate::Error::Invalid) when the file is something else, or a schema of the catalogue is none
+    /// and payloads are to be held against it,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when it is damaged,
+    /// [`Error::NewerFormat`](crate::Error::NewerFormat) when a newer release wrote it, and
+    /// [`Error::Storage`](crate::Error::Storage) when the file system refuses.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        self.open_medium(Medium::File(path.as_ref().to_owned()))
+    }
+
+    /// Opens a store that lives in memory and ends with its last handle.
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub fn in_memory(self) -> Result<Store> {
+        self.open_medium(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())))
+    }
+
+    /// Opens a store on a storage of the caller's: for tests that count, delay or fail its operations.
+    #[doc(hidden)]
+    pub fn with_backend(self, backend: Box<dyn StorageBackend>) -> Result<Store> {
+        self.open_medium(Medium::Backend(backend))
+    }
+
+    fn open_medium(self, medium: Medium) -> Result<Store> {
+        let Self { options, settings, .. } = self.checked()?;
+        Ok(Store::new(open(medium, options)?, settings))
+    }
+
+    fn checked(mut self) -> Result<Self> {
+        let bytes = self.settings.payload_bytes;
+        if bytes > MAX_PAYLOAD_BYTES {
+            let reason = format!("is {bytes}; {MAX_PAYLOAD_BYTES} is the largest that can be set");
+            return Err(Invalid::new("max_payload_bytes", reason).into());
+        }
+        let own = own_steps()?;
+        if !own.is_empty() {
+            let given = self.settings.upcasts.iter().flat_map(Upcasts::steps).cloned();
+            self.settings.upcasts = Some(Upcasts::new(own.into_iter().chain(given))?);
+        }
+        self.settings.upcasts = self.settings.upcasts.filter(|u| !u.is_empty());
+        let guard = Guard::new(self.catalogue.take(), self.strict, self.validation)?;
+        self.settings.guard = Arc::new(guard);
+        Ok(self)
+    }
+}

@@ -1,0 +1,100 @@
+//! Events leave the store in their newest shape. What is stored stays as it was written.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::settings::Settings;
+use crate::codec::encode_record;
+use crate::error::{Error, Result};
+use crate::event::{Event, Filter, NewEvent};
+use crate::limits::MAX_PAYLOAD_BYTES;
+use crate::schema::{Shaped, Upcasts};
+use crate::store::engine::read::file_reader::FileReader;
+
+/// One reader of an open store. It keeps the file open until it is dropped, also beyond `close`.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    file: FileReader,
+    settings: Arc<Settings>,
+}
+
+impl Deref for Reader {
+    type Target = FileReader;
+
+    fn deref(&self) -> &FileReader {
+        &self.file
+    }
+}
+
+/// Whether a reader is given events as they are read today, or as they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Newest,
+    Stored,
+}
+
+impl Reader {
+    pub(crate) fn new(file: FileReader, settings: Arc<Settings>) -> Self {
+        Self { file, settings }
+    }
+
+    /// The steps that events of this store go through while they are read.
+    pub(crate) fn upcasts(&self) -> Option<&Upcasts> {
+        self.settings.upcasts.as_ref()
+    }
+
+    /// The steps that may change an event for a reader who wants this shape.
+    pub(crate) fn steps_for(&self, shape: Shape) -> Option<&Upcasts> {
+        self.upcasts().filter(|_| shape == Shape::Newest)
+    }
+
+    /// The event in its newest shape.
+    pub(crate) fn shaped(&self, event: Event) -> Result<Event> {
+        match self.upcasts() {
+            Some(upcasts) => newest(upcasts, event),
+            None => Ok(event),
+        }
+    }
+
+    /// The event as the filter's reader wants it; `None` when the filter does not take it. The filter looks at the
+    /// newest type. An event that cannot be made new is told to everyone whose filter might have taken it.
+    pub(crate) fn taken(&self, event: Event, filter: &Filter, shape: Shape) -> Option<Result<Event>> {
+        let upcasts = self.steps_for(shape).filter(|u| u.touches(event.kind(), event.version()));
+        let Some(upcasts) = upcasts else { return filter.takes(&event).then_some(Ok(event)) };
+        let wanted = |kind: &str| filter.takes_kind(kind);
+        if !filter.takes_but_kind(&event) || !upcasts.may_be(event.kind(), event.version(), &wanted) {
+            return None;
+        }
+        match newest(upcasts, event) {
+            Ok(event) => filter.takes_kind(event.kind()).then_some(Ok(event)),
+            Err(e) => Some(Err(e)),
+        }
+    }
+}
+
+/// The event as its steps make it.
+pub(crate) fn newest(upcasts: &Upcasts, event: Event) -> Result<Event> {
+    match upcasts.apply(event.kind(), event.version(), event.payload(), event.is_json()) {
+        Ok(None) => Ok(event),
+        Ok(Some(shaped)) => rebuilt(&event, shaped),
+        Err(stuck) => {
+            let reason = format!("as {} version {}: {}", stuck.kind, stuck.version, stuck.reason);
+            Err(failed(&event, reason))
+        }
+    }
+}
+
+fn failed(event: &Event, reason: String) -> Error {
+    Error::Upcast { at: event.address(), position: event.position(), reason }
+}
+
+/// The same event, at the same place, with another type, version and payload.
+fn rebuilt(event: &Event, shaped: Shaped) -> Result<Event> {
+    let mut new = NewEvent::from(event.record()).version(shaped.version);
+    new.kind = shaped.kind.to_string().into();
+    if let Some(payload) = shaped.payload {
+        new.payload = payload.into_bytes().into();
+    }
+    let record = encode_record(&new, MAX_PAYLOAD_BYTES).map_err(|e| failed(event, e.to_string()))?;
+    Ok(Event::new(event.place().clone(), event.sequence(), event.position(), event.recorded(), record))
+}

@@ -1,0 +1,419 @@
+//! The handle and its verbs. Blocking; those that wait for the disk have an async twin over the same queue.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::reader::Reader;
+use super::settings::Settings;
+use super::store_handle::StoreHandle;
+use crate::error::{Error, Result};
+use crate::event::{
+    Address, BranchName, Event, EventId, Expect, NewEvent, Place, Position, Sequence, SessionId, StoreId,
+    Timestamp,
+};
+use crate::limits::MAX_LISTING;
+use crate::store::append::batch::Batch;
+use crate::store::append::receipt::Receipt;
+use crate::store::branch::Branch;
+use crate::store::engine::open::start::Opened;
+use crate::store::engine::read::list::{BranchInfo, SessionInfo};
+use crate::store::engine::trouble::guarded;
+use crate::store::engine::write::on_path::is_on_path;
+use crate::store::engine::write::slot::{Answer, Slot};
+use crate::store::engine::write::work::{Done, Work};
+use crate::store::problem::Problem;
+use crate::store::sync::lock;
+use crate::store::upgraded::Upgraded;
+
+/// A handle to an open store. Clones share it; it can be used from any number of threads and tasks.
+///
+/// Methods block the calling thread for as long as the disk takes, which is well under a millisecond on most. Those
+/// with `async` in their name are for tasks.
+///
+/// A handle works in the process that opened it. In a child made by `fork(2)` everything that can fail, here and in
+/// what was made from the handle, is [`Error::OtherProcess`]; dropping it does nothing to the file. Such a child opens
+/// the store itself, once its parent has closed it.
+///
+/// ```
+/// use retold::{Expect, NewEvent, Query, Store};
+///
+/// let store = Store::in_memory()?;
+/// store.append("run-7", NewEvent::new("run.started"))?;
+/// store.append_if("run-7", Expect::Head(1.into()), NewEvent::new("tool.invoked"))?;
+/// let retry = store.fork("run-7@1", "retry")?;
+/// store.append("run-7/retry", NewEvent::new("tool.completed"))?;
+///
+/// let kinds: Vec<String> = store
+///     .events(Query::branch("run-7/retry")?)?
+///     .map(|event| Ok(event?.kind().to_owned()))
+///     .collect::<retold::Result<_>>()?;
+/// assert_eq!(kinds, ["run.started", "tool.completed"]);
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Closing>);
+
+/// What the last clone of a store takes down.
+#[derive(Debug)]
+struct Closing {
+    handle: StoreHandle,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    closing: Mutex<()>,
+}
+
+impl Store {
+    pub(crate) fn new(opened: Opened, settings: Settings) -> Self {
+        let handle = StoreHandle::new(opened.engine, settings);
+        Self(Arc::new(Closing { handle, threads: Mutex::new(opened.threads), closing: Mutex::new(()) }))
+    }
+
+    /// A handle for what works beside the store, which must not keep it open.
+    pub(crate) fn handle(&self) -> StoreHandle {
+        self.inner().clone()
+    }
+
+    pub(crate) fn inner(&self) -> &StoreHandle {
+        &self.0.handle
+    }
+
+    /// A reader that outlives `close`. Crate-wide: readers above this room hold one.
+    pub(crate) fn reader(&self) -> Result<Reader> {
+        self.inner().reader()
+    }
+
+    /// Writes marks in one transaction.
+    #[cfg(test)]
+    pub(crate) fn mark(&self, marks: crate::store::SidecarWrites) -> Result<()> {
+        self.inner().mark(marks)
+    }
+
+    /// The store's identity.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.inner().identity().id
+    }
+
+    /// When the store was made.
+    #[must_use]
+    pub fn created(&self) -> Timestamp {
+        self.inner().identity().created
+    }
+
+    /// What became of the file as this handle opened it, if it was of an earlier format.
+    #[must_use]
+    pub fn upgraded(&self) -> Option<&Upgraded> {
+        self.inner().identity().upgraded.as_ref()
+    }
+
+    /// What could not be read as the store was opened: only a store that is opened read-only goes without it. Commits
+    /// that are missing are those after the last one that can be read.
+    #[must_use]
+    pub fn damage(&self) -> &[Problem] {
+        &self.inner().identity().damage
+    }
+
+    /// The last position that is committed: everything up to it can be read. 0 in a forked child, which can read
+    /// nothing.
+    #[must_use]
+    pub fn committed(&self) -> Position {
+        self.inner().committed()
+    }
+
+    /// Records events at the end of a branch, whatever its head is. A session begins with its first append to
+    /// `main`; other branches begin with a [`fork`](Self::fork), whatever the append expects of them.
+    ///
+    /// When it returns, the events survive a crash and a power cut, unless [`Durability`](crate::store::Durability) was
+    /// relaxed. Appending events with the same ids again is recognised, for ever: the first receipt is returned
+    /// with [`duplicate`](Receipt::duplicate) set.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] and [`Error::TooLarge`] before anything is queued; [`Error::NotFound`] for a branch that
+    /// does not exist; [`Error::Duplicate`] for an id that is taken; [`Error::Unknown`] when the commit failed and
+    /// may yet be on the disk; [`Error::Closed`].
+    pub fn append<A>(&self, address: A, events: impl Into<Vec<NewEvent>>) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.append_batch(Batch::new().add(address, Expect::Any, events)?)
+    }
+
+    /// Records events at the end of a branch if its head is as expected.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with both heads when it is not, and those of [`append`](Self::append):
+    /// [`Error::NotFound`] for a branch other than `main` that does not exist, also when it is expected to be empty.
+    pub fn append_if<A>(
+        &self,
+        address: A,
+        expect: Expect,
+        events: impl Into<Vec<NewEvent>>,
+    ) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.append_batch(Batch::new().add(address, expect, events)?)
+    }
+
+    /// Records a batch over any number of branches: all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`append_if`](Self::append_if).
+    pub fn append_batch(&self, batch: Batch) -> Result<Receipt> {
+        self.inner().append(batch)
+    }
+
+    /// [`append_if`](Self::append_if) for tasks.
+    ///
+    /// # Cancellation
+    /// Once queued, the append happens or fails as a whole; dropping the future changes nothing for it or for its
+    /// neighbours. Whoever drops it can append the same events again.
+    ///
+    /// # Errors
+    /// As [`append_if`](Self::append_if).
+    pub async fn append_async<A>(
+        &self,
+        address: A,
+        expect: Expect,
+        events: impl Into<Vec<NewEvent>>,
+    ) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let batch = Batch::new().add(address, expect, events)?;
+        self.append_batch_async(batch).await
+    }
+
+    /// [`append_batch`](Self::append_batch) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    ///
+    /// # Errors
+    /// As [`append_if`](Self::append_if).
+    pub async fn append_batch_async(&self, batch: Batch) -> Result<Receipt> {
+        self.inner().append_async(batch).await
+    }
+
+    /// Begins a branch that shares the history of another up to the address's sequence, or up to its head when the
+    /// address has none. Nothing is copied: the cost does not depend on the history.
+    ///
+    /// A fork of `main` at sequence 0 inherits nothing, and also begins a session that does not exist: its `main` is
+    /// then there, and empty.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such branch or it ends earlier; [`Error::Exists`] when the name is taken.
+    pub fn fork<A>(&self, address: A, name: &str) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let work = self.prepare_fork(address.try_into()?, name)?;
+        let done = self.inner().engine().writer.write(work)?;
+        self.forked(done)
+    }
+
+    /// [`fork`](Self::fork) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    ///
+    /// # Errors
+    /// As [`fork`](Self::fork).
+    pub async fn fork_async<A>(&self, address: A, name: &str) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let work = self.prepare_fork(address.try_into()?, name)?;
+        let done = self.inner().engine().writer.write_async(work).await?;
+        self.forked(done)
+    }
+
+    fn prepare_fork(&self, address: Address, name: &str) -> Result<Work> {
+        self.inner().writable()?;
+        let place = Place::new(address.session().clone(), BranchName::new(name)?);
+        Ok(Work::Fork { parent: address.place().clone(), at: address.sequence(), place })
+    }
+
+    fn forked(&self, done: Done) -> Result<BranchInfo> {
+        match done {
+            Done::Forked(branch) => self.reader()?.info_of(&branch),
+            other => Err(Error::storage(format!("a fork was answered with {other:?}"))),
+        }
+    }
+
+    /// The last sequence of a branch, inherited ones counted; 0 for a branch without events.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such branch.
+    pub fn head<A>(&self, address: A) -> Result<Sequence>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let reader = self.reader()?;
+        guarded(|| reader.head(&*reader.branch(address.place())?))
+    }
+
+    /// The event with this id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Upcast`] for one that cannot be read in its newest shape.
+    pub fn get(&self, id: EventId) -> Result<Event> {
+        let reader = self.reader()?;
+        guarded(|| reader.shaped(reader.by_id(id)?))
+    }
+
+    /// The event with this id as it was appended, whatever newer shape its type has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn get_raw(&self, id: EventId) -> Result<Event> {
+        let reader = self.reader()?;
+        guarded(|| reader.by_id(id))
+    }
+
+    /// Up to `limit` sessions (10,000 at the most) after the given one, in the order of their names: pass the last
+    /// session of one page to get the next.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Corrupt`].
+    pub fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
+        let reader = self.reader()?;
+        guarded(|| reader.sessions(after, limit.min(MAX_LISTING)))
+    }
+
+    /// All branches of a session, in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such session.
+    pub fn branches(&self, session: &SessionId) -> Result<Vec<BranchInfo>> {
+        let reader = self.reader()?;
+        guarded(|| {
+            let branches = reader.branches_of(session)?;
+            if branches.is_empty() {
+                return Err(Error::not_found("session", session));
+            }
+            branches.iter().map(|b| reader.info_of(b)).collect()
+        })
+    }
+
+    /// One branch, as a listing shows it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn branch<A>(&self, address: A) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let reader = self.reader()?;
+        guarded(|| reader.info_of(&*reader.branch(address.place())?))
+    }
+
+    /// The lines through which a branch is read: its oldest ancestor's part first, its own last. Each entry names
+    /// the branch whose own events they are and the first of them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn ancestry<A>(&self, address: A) -> Result<Vec<(BranchName, Sequence)>>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let reader = self.reader()?;
+        let branch: Arc<Branch> = guarded(|| reader.branch(address.place()))?;
+        Ok(branch.lineage.iter().map(|s| (s.place.branch.clone(), Sequence::new(s.first))).collect())
+    }
+
+    /// Moves everything that is in the journal into the tables, now. The store does this on its own.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn settle(&self) -> Result<()> {
+        self.inner().writable()?;
+        self.inner().engine().writer.write(Work::Flush).map(|_| ())
+    }
+
+    /// Takes nothing more, writes what is queued, flushes it, and lets go of the file. Every clone of the handle is
+    /// closed with it. Followers still get what was committed, then end; the file is free once they have.
+    /// Closing again does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] with the reason when the store had latched after a storage error.
+    pub fn close(&self) -> Result<()> {
+        self.0.close()
+    }
+
+    /// [`close`](Self::close) for tasks.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub async fn close_async(&self) -> Result<()> {
+        self.inner().process().check()?;
+        let slot = Slot::new();
+        let (store, answer) = (self.clone(), slot.clone());
+        // A thread of its own: it blocks on the disk, and there need not be a runtime.
+        let spawned = std::thread::Builder::new().name("retold-close".into());
+        spawned
+            .spawn(move || answer.answer(store.close()))
+            .map_err(|e| Error::storage(format!("a thread for closing cannot be started: {e}")))?;
+        Answer(slot).await
+    }
+}
+
+impl Closing {
+    fn close(&self) -> Result<()> {
+        if !self.handle.process().is_surely_this() {
+            return Err(self.handle.process().other());
+        }
+        self.handle.engine().observers.closing();
+        // Whoever closes while another does comes back when the file is free.
+        let _closing = lock(&self.closing);
+        let Some(closed) = self.handle.engine().close() else { return Ok(()) };
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
+            // The writer's own thread can hold the last handle of a store, for a moment, through an observer.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        drop(closed.db);
+        closed.outcome
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if !self.handle.process().is_surely_this() {
+            // Its threads are not here to be waited for, and the file is the other process's to close.
+            std::mem::forget(self.handle.clone());
+            let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+            return std::mem::forget(std::mem::take(threads));
+        }
+        if is_on_path() {
+            let threads = Mutex::new(std::mem::take(&mut *lock(&self.threads)));
+            // Closing waits for the writer, and this thread is the writer.
+            close_elsewhere(Self { handle: self.handle.clone(), threads, closing: Mutex::new(()) });
+            return;
+        }
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store was dropped and could not be closed properly");
+        }
+    }
+}
+
+fn close_elsewhere(handle: Closing) {
+    let handle = Arc::new(Mutex::new(Some(handle)));
+    let theirs = handle.clone();
+    let spawned =
+        std::thread::Builder::new().name("retold-close".into()).spawn(move || drop(lock(&theirs).take()));
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no thread can be had to close the store; it stays open until the process ends");
+        std::mem::forget(lock(&handle).take());
+    }
+}
+
+const _: () = {
+    const fn shared_by_threads<T: Send + Sync>() {}
+    shared_by_threads::<Store>();
+};

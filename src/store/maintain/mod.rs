@@ -1,0 +1,5 @@
+//! Looking at a store as a whole.
+
+pub(crate) mod info;
+pub(crate) mod survey;
+pub(crate) mod verify;

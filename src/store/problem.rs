@@ -1,0 +1,25 @@
+//! One thing that is wrong with a store.
+
+use std::fmt;
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The event, branch, position or table.
+    pub place: String,
+    /// How that shows.
+    pub reason: String,
+}
+
+impl Problem {
+    pub(crate) fn new(place: impl ToString, reason: impl Into<String>) -> Self {
+        Self { place: place.to_string(), reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.reason)
+    }
+}

@@ -1,0 +1,128 @@
+//! What two branches of a session have in common, and what follows in each.
+
+use super::events::Events;
+use super::query::Query;
+use crate::error::{Error, Result};
+use crate::event::{Address, Event, Invalid, Sequence};
+use crate::store::branch::Branch;
+use crate::store::engine::trouble::guarded;
+use crate::store::handle::store::Store;
+
+/// Two branches side by side.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Diff {
+    /// The last sequence up to which both are the same events.
+    pub common: Sequence,
+    /// The head of the first branch.
+    pub left: Sequence,
+    /// The head of the second branch.
+    pub right: Sequence,
+    /// What follows, pair by pair.
+    pub pairs: Pairs,
+}
+
+/// The events with the same sequence in both branches; one side is missing after the shorter one's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pair {
+    /// The sequence.
+    pub sequence: Sequence,
+    /// The first branch's event.
+    pub left: Option<Event>,
+    /// The second branch's event.
+    pub right: Option<Event>,
+}
+
+impl Pair {
+    /// Both sides are there with the same type and the same payload. They are still two events.
+    #[must_use]
+    pub fn is_alike(&self) -> bool {
+        match (&self.left, &self.right) {
+            (Some(a), Some(b)) => a.kind() == b.kind() && a.payload() == b.payload(),
+            _ => false,
+        }
+    }
+}
+
+/// Reads both branches page by page as it is asked for pairs. Ends after the first error, unless that is
+/// [`Error::Upcast`].
+#[derive(Debug)]
+#[must_use]
+pub struct Pairs {
+    next: Sequence,
+    left: Events,
+    right: Events,
+    failed: bool,
+}
+
+impl Iterator for Pairs {
+    type Item = Result<Pair>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // One side alone would look like the shorter one's end.
+        if self.failed {
+            return None;
+        }
+        let (left, right) = (self.left.next(), self.right.next());
+        if left.is_none() && right.is_none() {
+            return None;
+        }
+        let sequence = self.next;
+        self.next = sequence.next();
+        let pair = left.transpose().and_then(|left| Ok(Pair { sequence, left, right: right.transpose()? }));
+        // An event that cannot be made new leaves both sides where they belong.
+        self.failed = pair.as_ref().is_err_and(|e| !matches!(e, Error::Upcast { .. }));
+        Some(pair)
+    }
+}
+
+impl Store {
+    /// Compares two branches of one session, each up to its address's sequence or its head.
+    ///
+    /// ```
+    /// # use retold::{NewEvent, Store};
+    /// let store = Store::in_memory()?;
+    /// store.append("s", [NewEvent::new("run.started"), NewEvent::new("tool.errored")])?;
+    /// store.fork("s@1", "retry")?;
+    /// store.append("s/retry", NewEvent::new("tool.completed"))?;
+    /// let diff = store.diff("s", "s/retry")?;
+    /// assert_eq!(diff.common.get(), 1);
+    /// assert_eq!(diff.pairs.count(), 1);
+    /// # Ok::<(), retold::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for branches of two sessions, [`Error::NotFound`].
+    pub fn diff<A, B>(&self, left: A, right: B) -> Result<Diff>
+    where
+        A: TryInto<Address>,
+        B: TryInto<Address>,
+        Error: From<A::Error> + From<B::Error>,
+    {
+        let (left, right) = (left.try_into()?, right.try_into()?);
+        if left.session() != right.session() {
+            let reason = format!("{} and {} are branches of two sessions", left.place(), right.place());
+            return Err(Invalid::new("address", reason).into());
+        }
+        let reader = self.reader()?;
+        let find = |a: &Address| {
+            let branch = reader.branch(a.place())?;
+            let head = reader.head(&branch)?;
+            Ok::<_, Error>((branch, a.sequence().map_or(head, |n| n.min(head))))
+        };
+        let ((a, left_head), (b, right_head)) = guarded(|| Ok((find(&left)?, find(&right)?)))?;
+        let common = Branch::common((&a, left_head), (&b, right_head));
+        let side = |address: Address, head: Sequence| {
+            let query = Query::branch(Address::from(address.place().clone()))?;
+            self.events(query.from(common.next()).to(head))
+        };
+        let pairs = Pairs {
+            next: common.next(),
+            left: side(left, left_head)?,
+            right: side(right, right_head)?,
+            failed: false,
+        };
+        Ok(Diff { common, left: left_head, right: right_head, pairs })
+    }
+}

@@ -1,0 +1,9 @@
+//! What is done with a store: queries, comparing and promoting branches, the current one.
+
+pub(crate) mod ahead;
+pub(crate) mod current;
+pub(crate) mod diff;
+pub(crate) mod events;
+pub(crate) mod pages;
+pub(crate) mod promote;
+pub(crate) mod query;

@@ -1,0 +1,105 @@
+//! Reading page by page.
+
+use super::events::Events;
+use super::query::{Page, Query, Scanned, Scope};
+use crate::error::Result;
+use crate::event::{Event, Position};
+use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
+use crate::store::engine::read::file_reader::Range;
+use crate::store::engine::read::order::Positions;
+use crate::store::engine::trouble::guarded;
+use crate::store::handle::reader::Reader;
+use crate::store::handle::store::Store;
+
+impl Reader {
+    /// A page of up to `limit` events that the filter takes. It scans as far as it has to, and ends early when the
+    /// page has grown large in bytes.
+    pub(crate) fn scan(&self, query: &Query) -> Result<Scanned> {
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
+        let mut scanned = Scanned { events: Vec::new(), failed: Vec::new(), next: None };
+        let mut at = query.clone();
+        let branch = match &query.scope {
+            Scope::Branch(place) => Some(self.branch(place)?),
+            Scope::All => None,
+        };
+        let as_it_is = query.filter.is_empty() && self.steps_for(query.shape).is_none();
+        let events = &mut scanned.events;
+        // A page of large payloads ends early: what it holds has to fit in memory.
+        while events.len() < limit && scanned.failed.len() < limit && bytes_of(events) < PAGE_BYTES {
+            let size = if query.filter.is_empty() { limit - events.len() } else { limit.max(DEFAULT_PAGE) };
+            let (from, to, reverse) = (at.from, at.to, at.reverse);
+            if from > to {
+                return Ok(scanned);
+            }
+            let found = match &branch {
+                Some(branch) => self.page(branch, Range { from, to, limit: size, reverse })?,
+                None => self.page_all(Positions { from, to, limit: size, reverse })?,
+            };
+            if found.is_empty() {
+                return Ok(scanned);
+            }
+            let last = found.last().map_or(0, |e| at.number(e));
+            if as_it_is {
+                at.go_past(last);
+                // Moved as a whole: a replay has nothing to pick.
+                if events.is_empty() {
+                    *events = found;
+                } else {
+                    events.extend(found);
+                }
+                continue;
+            }
+            for event in found {
+                at.go_past(at.number(&event));
+                match self.taken(event, &query.filter, query.shape) {
+                    None => {}
+                    Some(Ok(event)) => events.push(event),
+                    Some(Err(e)) => scanned.failed.push((events.len(), e)),
+                }
+                if events.len() == limit {
+                    break;
+                }
+            }
+        }
+        scanned.next = (at.from <= at.to && limit > 0).then_some(at);
+        Ok(scanned)
+    }
+}
+
+fn bytes_of(events: &[Event]) -> usize {
+    events.iter().map(|e| e.record().encoded().len()).sum()
+}
+
+impl Store {
+    /// One page of events.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a session or branch that does not exist, [`Error::Corrupt`] for an event that is not
+    /// what was written. [`Error::Upcast`] when the first event that would be there cannot be read in its newest
+    /// shape: a page ends before such an event, and the query that begins after it reads on.
+    pub fn read(&self, query: &Query) -> Result<Page> {
+        self.scan(query)?.page(query)
+    }
+
+    /// One page with what cannot be made new in its place.
+    pub(crate) fn scan(&self, query: &Query) -> Result<Scanned> {
+        let reader = self.reader()?;
+        guarded(|| reader.scan(query))
+    }
+
+    /// All events of a query, page by page, in bounded memory.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]. What goes wrong while reading comes as an item.
+    pub fn events(&self, query: Query) -> Result<Events> {
+        Ok(Events::new(self.reader()?, query))
+    }
+
+    /// One page of the whole store in global order, from a position on.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_all(&self, from: Position, limit: usize) -> Result<Page> {
+        self.read(&Query::all().from(from).limit(limit))
+    }
+}

@@ -1,0 +1,111 @@
+//! A branch that did better becomes the line of its parent.
+
+use crate::error::{Error, Result};
+use crate::event::{Address, Event, EventId, Expect, Invalid, NewEvent, Sequence};
+use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_PAGE};
+use crate::store::append::batch::Batch;
+use crate::store::append::receipt::Receipt;
+use crate::store::engine::read::current::current_mark;
+use crate::store::engine::read::file_reader::Range;
+use crate::store::engine::trouble::guarded;
+use crate::store::handle::store::Store;
+use crate::store::sidecar::SidecarWrites;
+
+/// The metadata key under which a promoted event names the event that it repeats.
+const PROMOTED_FROM: &str = "promoted_from";
+
+impl Store {
+    /// Appends a branch's own events to the branch that it was forked from, if that has not moved since the fork.
+    ///
+    /// The branch stays as it is. The parent's new events say the same under ids derived from the first ones, so
+    /// promoting again is recognised as a retry; their metadata `promoted_from` holds the address of the original,
+    /// where there is room for it. A branch that was the [current](Self::current) one of its session hands that on to its
+    /// parent, which now has all that it has.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the parent has moved, [`Error::Duplicate`] when it moved by an earlier promotion of a
+    /// branch that has grown since, [`Error::Invalid`] for a branch without a parent or without
+    /// events of its own, and for an address that names an event, [`Error::TooLarge`] for more than one append may hold.
+    pub fn promote<A>(&self, address: A) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let batch = self.promotion(&address.try_into()?)?;
+        self.append_batch(batch)
+    }
+
+    /// [`promote`](Self::promote) for tasks. Cancellation as with [`append_async`](Self::append_async); the branch
+    /// is read on the calling task, page by page.
+    ///
+    /// # Errors
+    /// As [`promote`](Self::promote).
+    pub async fn promote_async<A>(&self, address: A) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let batch = self.promotion(&address.try_into()?)?;
+        self.append_batch_async(batch).await
+    }
+
+    fn promotion(&self, address: &Address) -> Result<Batch> {
+        let place = address.branch_only("a branch is promoted as a whole")?;
+        let reader = self.reader()?;
+        guarded(|| {
+            let branch = reader.branch(place)?;
+            let parent = match reader.info_of(&branch)?.parent {
+                Some((parent, _)) => Address::new(address.session().clone(), parent),
+                None => {
+                    let reason = format!("{} was not forked: there is nothing to promote to", branch.place);
+                    return Err(Invalid::new("branch", reason).into());
+                }
+            };
+            let target = parent.place().to_string();
+            let head = reader.head(&branch)?.get();
+            let count = head - branch.fork;
+            if count == 0 {
+                let reason = format!("{} has no events of its own to promote", branch.place);
+                return Err(Invalid::new("branch", reason).into());
+            }
+            if count > MAX_BATCH_EVENTS as u64 {
+                let reason = format!(
+                    "{} has {count} events of its own; {MAX_BATCH_EVENTS} are the most in one append",
+                    branch.place
+                );
+                return Err(Invalid::new("branch", reason).into());
+            }
+            let (mut events, mut bytes, mut from) = (Vec::new(), 0, branch.fork + 1);
+            while from <= head {
+                for event in
+                    reader.page(&branch, Range { from, to: head, limit: MAX_PAGE, reverse: false })?
+                {
+                    from = event.sequence().next().get();
+                    bytes += event.record().encoded().len();
+                    let mut copy = NewEvent::from(event.record());
+                    copy = copy.with_id(EventId::derived(event.id().uuid(), target.as_bytes()));
+                    let from = event.address().to_string();
+                    if has_room(&event, &from) {
+                        copy = copy.meta(PROMOTED_FROM, from);
+                    }
+                    events.push(copy);
+                }
+                if bytes > MAX_BATCH_BYTES {
+                    let what = format!("what {} would promote", branch.place);
+                    return Err(Error::TooLarge { what, size: bytes as u64, limit: MAX_BATCH_BYTES as u64 });
+                }
+            }
+            let is_current = reader.current(address.session())?.is_some_and(|b| b == branch.place.branch);
+            let marks = if is_current { current_mark(parent.place()) } else { SidecarWrites::new() };
+            let batch = Batch::new().marks(marks);
+            batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
+        })
+    }
+}
+
+/// Whether the address of the original fits into an event's metadata.
+fn has_room(event: &Event, from: &str) -> bool {
+    let others = || event.metadata().filter(|(key, _)| *key != PROMOTED_FROM);
+    let bytes: usize = others().map(|(key, value)| key.len() + value.len()).sum();
+    others().count() < MAX_METADATA_ENTRIES && bytes + PROMOTED_FROM.len() + from.len() <= MAX_METADATA_BYTES
+}

@@ -1,0 +1,227 @@
+//! What a reader asks for, and the pages that it is given.
+
+use crate::error::{Error, Result};
+use crate::event::{Address, Event, Filter, Place, Sequence};
+use crate::limits::DEFAULT_PAGE;
+use crate::store::handle::reader::Shape;
+
+/// Which events to read: of one branch, or of the whole store in global order.
+///
+/// ```
+/// # use retold::{NewEvent, Query, Store};
+/// # let store = Store::in_memory()?;
+/// # store.append("run-7", [NewEvent::new("run.started"), NewEvent::new("tool.invoked")])?;
+/// let last = store.read(&Query::branch("run-7")?.reverse().limit(1))?;
+/// assert_eq!(last.events[0].kind(), "tool.invoked");
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Query {
+    pub(crate) scope: Scope,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) limit: Option<usize>,
+    pub(crate) reverse: bool,
+    pub(crate) filter: Filter,
+    pub(crate) shape: Shape,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Scope {
+    Branch(Place),
+    All,
+}
+
+impl Query {
+    fn new(scope: Scope) -> Self {
+        let filter = Filter::new();
+        Self { scope, from: 1, to: u64::MAX, limit: None, reverse: false, filter, shape: Shape::Newest }
+    }
+
+    /// The history of a branch, inherited events included. An address with a sequence reads up to that event.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an address that is none.
+    pub fn branch<A>(address: A) -> Result<Self>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let mut query = Self::new(Scope::Branch(address.place().clone()));
+        query.to = address.sequence().map_or(u64::MAX, Sequence::get);
+        Ok(query)
+    }
+
+    /// Every event of the store, in global order.
+    pub fn all() -> Self {
+        Self::new(Scope::All)
+    }
+
+    /// Leaves out what comes before: a sequence of a branch, or a position of the whole store.
+    pub fn from(mut self, first: impl Into<u64>) -> Self {
+        self.from = self.from.max(first.into());
+        self
+    }
+
+    /// Leaves out what comes after. An earlier bound stays.
+    pub fn to(mut self, last: impl Into<u64>) -> Self {
+        self.to = self.to.min(last.into());
+        self
+    }
+
+    /// How many events there may be in all; for [`Store::read`] also the size of its page, 512 unless said.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Latest first.
+    pub fn reverse(mut self) -> Self {
+        self.reverse = true;
+        self
+    }
+
+    /// Only what this filter takes. It looks at the newest shape of an event, unless the query is [`raw`](Self::raw).
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Events as they were appended, whatever newer shapes their types have.
+    pub fn raw(mut self) -> Self {
+        self.shape = Shape::Stored;
+        self
+    }
+}
+
+impl Query {
+    /// The event's number in what is read.
+    pub(crate) fn number(&self, event: &Event) -> u64 {
+        match self.scope {
+            Scope::Branch(_) => event.sequence().get(),
+            Scope::All => event.position().get(),
+        }
+    }
+
+    /// Leaves out what was read up to this number.
+    pub(crate) fn go_past(&mut self, number: u64) {
+        if self.reverse {
+            self.to = number.saturating_sub(1);
+        } else {
+            self.from = number.saturating_add(1);
+        }
+    }
+
+    /// The range of a branch, when so much of it may be read, in its order, that it is worth reading ahead.
+    pub(crate) fn long_read(&self) -> Option<(&Place, u64, u64)> {
+        match &self.scope {
+            Scope::Branch(place) if !self.reverse && self.max_events() > DEFAULT_PAGE => {
+                Some((place, self.from, self.to))
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub(crate) fn into_filter(self) -> Filter {
+        self.filter
+    }
+
+    /// Leaves out what was read before this number.
+    pub(crate) fn begin_at(&mut self, number: u64) {
+        if self.reverse {
+            self.to = number;
+        } else {
+            self.from = number;
+        }
+    }
+
+    /// How many events it asks for in all.
+    pub(crate) fn max_events(&self) -> usize {
+        self.limit.unwrap_or(usize::MAX)
+    }
+
+    /// The same query for one page, with so many events left to deliver.
+    pub(crate) fn page_limit(mut self, left: usize) -> Self {
+        self.limit = Some(left.min(DEFAULT_PAGE));
+        self
+    }
+}
+
+/// Some events, and where to go on. It may hold fewer than were asked for, when they are large: `next` says whether
+/// there is more.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Page {
+    /// The events, in the order that was asked for.
+    pub events: Vec<Event>,
+    /// The query that reads on after them; `None` at the end of the range.
+    pub next: Option<Query>,
+}
+
+/// What a page was read from: its events, and in between those that cannot be made new.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    pub(crate) events: Vec<Event>,
+    /// Each with the number of events before it.
+    pub(crate) failed: Vec<(usize, Error)>,
+    /// The query that reads on.
+    pub(crate) next: Option<Query>,
+}
+
+impl Scanned {
+    /// Everything in its order.
+    pub(crate) fn items(self) -> Items {
+        Items { events: self.events.into_iter(), failed: self.failed.into_iter().peekable(), given: 0 }
+    }
+
+    /// The events up to the first that failed. When that is the first of all, it is the answer.
+    pub(crate) fn page(mut self, query: &Query) -> Result<Page> {
+        if let Some((before, error)) = self.failed.into_iter().next() {
+            if before == 0 {
+                return Err(error);
+            }
+            let mut next = query.clone();
+            if let Error::Upcast { at, position, .. } = &error {
+                next.begin_at(match next.scope {
+                    Scope::Branch(_) => at.sequence().map_or(0, Sequence::get),
+                    Scope::All => position.get(),
+                });
+            }
+            self.events.truncate(before);
+            self.next = Some(next);
+        }
+        Ok(Page { events: self.events, next: self.next })
+    }
+}
+
+/// The items of one page.
+#[derive(Debug)]
+pub(crate) struct Items {
+    events: std::vec::IntoIter<Event>,
+    failed: std::iter::Peekable<std::vec::IntoIter<(usize, Error)>>,
+    given: usize,
+}
+
+impl Default for Items {
+    fn default() -> Self {
+        Scanned { events: Vec::new(), failed: Vec::new(), next: None }.items()
+    }
+}
+
+impl Iterator for Items {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some((_, error)) = self.failed.next_if(|(before, _)| *before == self.given) {
+            return Some(Err(error));
+        }
+        self.given += 1;
+        self.events.next().map(Ok)
+    }
+}
