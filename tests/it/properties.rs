@@ -120,7 +120,7 @@ proptest! {
         sizes in prop::collection::vec(1usize..40, 1..6),
         which in any::<prop::sample::Index>(),
     ) {
-        let place = (!whole).then(|| places[which.index(places.len())].clone());
+        let place = (!whole && !places.is_empty()).then(|| places[which.index(places.len())].clone());
         let ask = Ask { place, limit: None, ..ask };
         let mut pages: Vec<Event> = Vec::new();
         let mut sizes = sizes.into_iter().cycle();
