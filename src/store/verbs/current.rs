@@ -8,8 +8,8 @@ use crate::store::handle::store::Store;
 use crate::store::sidecar::SidecarWrites;
 
 impl Store {
-    /// The branch of a session that is current: the one that was [adopted](Self::set_current), or that an import found
-    /// to be the live one; otherwise `main`, also for a session that does not exist.
+    /// The branch of a session that is current: the one that was [adopted](Self::set_current), or that an import
+    /// found to be the live one; otherwise `main`, also for a session that does not exist.
     ///
     /// It says what to show of a session that has several branches. An address without a branch names `main` all the
     /// same, and an append never changes what is current.
@@ -28,8 +28,8 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Closed`], [`Error::Storage`]. A record of it that is damaged, or that names a branch which does not
-    /// exist, counts as none; [`verify`](Self::verify) reports it.
+    /// [`Error::Closed`](crate::Error::Closed), [`Error::Storage`](crate::Error::Storage). A record of it that is
+    /// damaged, or that names a branch which does not exist, counts as none; [`verify`](Self::verify) reports it.
     pub fn current(&self, session: &SessionId) -> Result<BranchName> {
         let reader = self.reader()?;
         guarded(|| Ok(reader.current(session)?.unwrap_or_else(BranchName::main)))
@@ -39,8 +39,8 @@ impl Store {
     /// choice survives a crash, as an append does.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such branch, [`Error::ReadOnly`], and those of
-    /// [`append`](Self::append) for the write.
+    /// [`Error::NotFound`](crate::Error::NotFound) when there is no such branch,
+    /// [`Error::ReadOnly`](crate::Error::ReadOnly), and those of [`append`](Self::append) for the write.
     pub fn set_current(&self, session: &SessionId, branch: &BranchName) -> Result<()> {
         self.inner().mark(self.making_current(session, branch)?)
     }

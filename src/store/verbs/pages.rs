@@ -74,8 +74,9 @@ impl Store {
     /// One page of events.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a session or branch that does not exist, [`Error::Corrupt`] for an event that is not
-    /// what was written. [`Error::Upcast`] when the first event that would be there cannot be read in its newest
+    /// [`Error::NotFound`](crate::Error::NotFound) for a session or branch that does not exist,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) for an event that is not what was written.
+    /// [`Error::Upcast`](crate::Error::Upcast) when the first event that would be there cannot be read in its newest
     /// shape: a page ends before such an event, and the query that begins after it reads on.
     pub fn read(&self, query: &Query) -> Result<Page> {
         self.scan(query)?.page(query)
@@ -90,7 +91,7 @@ impl Store {
     /// All events of a query, page by page, in bounded memory.
     ///
     /// # Errors
-    /// [`Error::Closed`]. What goes wrong while reading comes as an item.
+    /// [`Error::Closed`](crate::Error::Closed). What goes wrong while reading comes as an item.
     pub fn events(&self, query: Query) -> Result<Events> {
         Ok(Events::new(self.reader()?, query))
     }
@@ -98,7 +99,7 @@ impl Store {
     /// One page of the whole store in global order, from a position on.
     ///
     /// # Errors
-    /// As [`Store::read`].
+    /// As [`Store::read`](crate::Store::read).
     pub fn read_all(&self, from: Position, limit: usize) -> Result<Page> {
         self.read(&Query::all().from(from).limit(limit))
     }

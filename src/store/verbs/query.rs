@@ -71,7 +71,8 @@ impl Query {
         self
     }
 
-    /// How many events there may be in all; for [`Store::read`] also the size of its page, 512 unless said.
+    /// How many events there may be in all; for [`Store::read`](crate::Store::read) also the size of its page, 512
+    /// unless said.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
         self
