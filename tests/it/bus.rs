@@ -10,6 +10,8 @@ use retold::{Error, NewEvent, Owner, Store};
 use serde_json::json;
 use tokio::sync::{Barrier, Notify, mpsc};
 
+use crate::support::reopened;
+
 const SOON: Duration = Duration::from_secs(120);
 
 fn event(n: u64) -> NewEvent {
@@ -472,16 +474,7 @@ async fn the_store_closes_under_a_bus_and_what_was_committed_is_handled() {
     assert!(matches!(bus.publish("s", event(1)).await, Err(Error::Closed { .. })));
     drop((bus, subscribed));
     // The file is free.
-    let store = soon(async {
-        loop {
-            match Store::open(&path) {
-                Ok(store) => return store,
-                Err(Error::Locked { .. }) => tokio::task::yield_now().await,
-                Err(e) => panic!("{e}"),
-            }
-        }
-    });
-    assert_eq!(store.await.committed().get(), 300);
+    assert_eq!(reopened(&path).await.committed().get(), 300);
 }
 
 #[tokio::test]

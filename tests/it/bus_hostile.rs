@@ -9,6 +9,8 @@ use retold::{Event, NewEvent, Query, Store};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
+use crate::support::reopened;
+
 const SOON: Duration = Duration::from_secs(120);
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -300,13 +302,5 @@ async fn a_handler_that_drops_the_last_bus_ends_it() {
     soon(one.gone()).await;
     assert_eq!(one.stats().calls, 2);
     drop((one, held));
-    let again = soon(async {
-        loop {
-            match Store::open(&path) {
-                Ok(store) => break store,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    });
-    assert_eq!(numbers(&again.await, "s"), [1, 2]);
+    assert_eq!(numbers(&reopened(&path).await, "s"), [1, 2]);
 }

@@ -9,6 +9,8 @@ use retold::{Error, Event, NewEvent, Query, Store};
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
+use crate::support::reopened;
+
 const SOON: Duration = Duration::from_secs(120);
 
 fn event(n: u64) -> NewEvent {
@@ -250,7 +252,7 @@ async fn what_the_store_cannot_take_goes_to_the_spill_and_in_again_in_order_and_
     drop((bus, emitter, store));
     let spill = dir.path().join("runs.redb.spill.ndjson");
     assert_eq!(std::fs::read_to_string(&spill).unwrap().lines().count(), 4);
-    let store = Store::open(&path).unwrap();
+    let store = reopened(&path).await;
     let bus = Bus::new(&store).unwrap();
     let emitter = bus.emitter("runner", "s").unwrap();
     emitter.emit_nowait(event(6));

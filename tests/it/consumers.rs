@@ -11,7 +11,7 @@ use retold::{
     Owner, Query, Store, Timestamp, Token,
 };
 
-use crate::support::soak;
+use crate::support::{reopened, soak};
 
 fn config() -> ConsumerConfig {
     ConsumerConfig::new()
@@ -75,7 +75,7 @@ async fn a_consumer_since_a_time_to_come_waits_for_it_over_restarts() {
     }
     fill(&store, &["a"], 1);
     store.close_async().await.unwrap();
-    let store = Store::open(&path).unwrap();
+    let store = reopened(&path).await;
     let events: Vec<_> = store.events(Query::branch("a").unwrap()).unwrap().map(Result::unwrap).collect();
     let wanted: Vec<String> =
         events.iter().filter(|e| e.recorded() >= soon).map(|e| e.address().to_string()).collect();
@@ -414,7 +414,7 @@ async fn a_token_settles_from_elsewhere_and_a_wrong_one_is_refused() {
     consumer.close().await;
     store.close().unwrap();
 
-    let store = Store::open(&path).unwrap();
+    let store = reopened(&path).await;
     let consumer = store.open_consumer("c").await.unwrap();
     // They are still out.
     assert!(consumer.try_next().await.unwrap().is_none());
@@ -507,7 +507,7 @@ async fn a_letter_that_was_sent_again_survives_the_end_of_the_process() {
     consumer.close().await;
     store.replay_letters(&owner("c")).unwrap();
     store.close().unwrap();
-    let store = Store::open(&path).unwrap();
+    let store = reopened(&path).await;
     let consumer = store.open_consumer("c").await.unwrap();
     // The first was pushed out by the second.
     assert_eq!(drain(&consumer).await, ["s/main@2"]);

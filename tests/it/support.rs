@@ -12,6 +12,20 @@ pub(crate) fn soak() -> bool {
     std::env::var_os("RETOLD_SOAK").is_some()
 }
 
+/// The store at a path that was closed: its file is free once whoever still reads has ended.
+pub(crate) async fn reopened(path: &std::path::Path) -> Store {
+    let begun = std::time::Instant::now();
+    loop {
+        match Store::open(path) {
+            Ok(store) => return store,
+            Err(retold::Error::Locked { .. }) if begun.elapsed().as_secs() < 120 => {
+                tokio::task::yield_now().await;
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+}
+
 /// SplitMix64, so that a failure can be run again from its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(pub(crate) u64);
