@@ -156,7 +156,7 @@ impl Subscribe {
         self
     }
 
-    /// How long one call may take.
+    /// How long one call may take, from when the handler is entered: waiting for a thread of the runtime does not count.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = time;
         self
