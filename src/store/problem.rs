@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::Error;
+
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,6 +17,10 @@ pub struct Problem {
 impl Problem {
     pub(crate) fn new(place: impl ToString, reason: impl Into<String>) -> Self {
         Self { place: place.to_string(), reason: reason.into() }
+    }
+
+    pub(crate) fn into_error(self) -> Error {
+        Error::Corrupt { place: self.place, reason: self.reason }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::trouble::corrupt;
+use crate::error::Error;
 use crate::event::{StoreId, Timestamp};
 use crate::store::problem::Problem;
 use crate::store::upgraded::Upgraded;
@@ -19,4 +21,19 @@ pub(crate) struct Identity {
     pub(crate) upgraded: Option<Upgraded>,
     /// What could not be read as the store was opened, and was gone without.
     pub(crate) damage: Vec<Problem>,
+    /// The first of it that may hide what was recorded.
+    pub(crate) lacks: Option<Problem>,
+}
+
+impl Identity {
+    /// The error for what is not found: where the store goes without some of its file, nothing is known to be absent.
+    pub(crate) fn not_found(&self, what: &'static str, name: impl ToString) -> Error {
+        match &self.lacks {
+            None => Error::not_found(what, name),
+            Some(problem) => {
+                let place = format!("{what} {}", name.to_string());
+                corrupt(place, format!("it is not found in what can be read of the store; {problem}"))
+            }
+        }
+    }
 }

@@ -106,7 +106,11 @@ impl Store {
     }
 
     /// What could not be read as the store was opened: only a store that is opened read-only goes without it. Commits
-    /// that are missing are those after the last one that can be read.
+    /// that are missing are those after the last one that can be read. Where a table does not agree with the others, it
+    /// may be an earlier state of itself or empty: what it leads to can then be missing from what is read.
+    ///
+    /// A store that may lack something for either reason answers [`Error::Corrupt`] for an event, session or branch
+    /// that it does not find.
     #[must_use]
     pub fn damage(&self) -> &[Problem] {
         &self.inner().identity().damage
@@ -290,7 +294,7 @@ impl Store {
         guarded(|| {
             let branches = reader.branches_of(session)?;
             if branches.is_empty() {
-                return Err(Error::not_found("session", session));
+                return Err(self.inner().identity().not_found("session", session));
             }
             branches.iter().map(|b| reader.info_of(b)).collect()
         })

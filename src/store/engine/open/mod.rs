@@ -1,5 +1,6 @@
 //! Opening, creating and upgrading a file.
 
+pub(crate) mod agreement;
 pub(crate) mod create;
 pub(crate) mod initialise;
 pub(crate) mod old;

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use redb::{ReadTransaction, StorageBackend};
 use tracing::{info, info_span};
 
+use super::agreement::disagreements;
 use super::create::{create_file, remove_left};
 use super::initialise::initialise;
 use super::old::{frames, is_bare, old_meta};
@@ -181,6 +182,11 @@ fn load(
         true => old_meta(&txn, &name)?.into(),
         false => read_meta(&txn, &name, options.read_only.then_some(&mut damage))?,
     };
+    let mended = damage.len();
+    for problem in disagreements(&txn, &meta)? {
+        let way_out = "opened read-only, the store shows what can be read";
+        damage.push(gone_without(problem.into_error(), options.read_only, way_out)?);
+    }
     let branches = Branches::new();
     let (region, secret) = (storage.region(), storage.header.secret);
     let source = JournalFile { file: storage.journal.clone(), region, secret };
@@ -190,7 +196,8 @@ fn load(
     let journal = load_journal(&txn, &meta, frames, &branches)?;
     drop(txn);
     if let Some(error) = journal.broken.or(recovered.hole.map(Hole::error)) {
-        damage.push(missing(error, options.read_only)?);
+        let way_out = "opened read-only, the store shows what was recorded before";
+        damage.push(gone_without(error, options.read_only, way_out)?);
     }
     info!(journal = journal.tail.len(), settled = meta.settled, "opened");
     let tail = journal.tail.with_max_flushed_id(max_flushed_id);
@@ -201,6 +208,7 @@ fn load(
         name,
         path,
         upgraded,
+        lacks: damage.get(mended).cloned(),
         damage,
     };
     let contents = Arc::new(Contents::new(identity, options, db, tail, branches));
@@ -229,12 +237,11 @@ fn load(
     Ok(Opened { engine, threads })
 }
 
-/// What is missing of the journal, for who only reads; who writes would write over it.
-fn missing(error: Error, read_only: bool) -> Result<Problem> {
+/// What is missing, for who only reads; who writes would write over it.
+fn gone_without(error: Error, read_only: bool, way_out: &str) -> Result<Problem> {
     match error {
         Error::Corrupt { place, reason } if read_only => Ok(Problem::new(place, reason)),
         Error::Corrupt { place, reason } => {
-            let way_out = "opened read-only, the store shows what was recorded before";
             Err(Error::Corrupt { place, reason: format!("{reason}; {way_out}") })
         }
         error => Err(error),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use redb::{Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, Value};
 use tracing::info;
 
+use super::agreement::disagreements;
 use super::create::{Draft, new_file, remove_left};
 use super::initialise::initialise;
 use super::old::{count, frames, is_bare, old_meta};
@@ -78,6 +79,10 @@ pub(crate) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
     }
     let txn = old.begin_read().map_redb()?;
     let meta = old_meta(&txn, name)?;
+    // A table that is not what it was is not copied over what may yet be saved.
+    if let Some(problem) = disagreements(&txn, &meta.into())?.into_iter().next() {
+        return Err(problem.into_error());
+    }
     remove_left(path);
     let draft = Draft::written(path, name, options, |db| {
         initialise(db)?;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::codec::Chunk;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Event, EventId, Place, Position, Sequence};
 use crate::limits::PAGE_BYTES;
 use crate::store::branch::{Branch, Segment};
@@ -51,7 +51,11 @@ impl FileReader {
     pub(crate) fn branch(&self, place: &Place) -> Result<Arc<Branch>> {
         self.find(place)?.ok_or_else(|| {
             let main = place.branch.as_str() == crate::event::MAIN;
-            if main { Error::not_found("session", &place.session) } else { Error::not_found("branch", place) }
+            let identity = &self.contents.identity;
+            match main {
+                true => identity.not_found("session", &place.session),
+                false => identity.not_found("branch", place),
+            }
         })
     }
 
@@ -153,7 +157,7 @@ impl FileReader {
         let place = |number| Ok(self.by_number(number, &txn)?.place.clone());
         find_id(&*txn.get()?, id, Beside::All, place)?
             .map(|(_, event)| event)
-            .ok_or_else(|| Error::not_found("event", id))
+            .ok_or_else(|| self.contents.identity.not_found("event", id))
     }
 }
 

@@ -40,6 +40,13 @@ pub(crate) fn len(table: &impl ReadableTableMetadata) -> Result<u64> {
     guarded(|| table.len().map_redb())
 }
 
+/// Whether a table has no row to be found, whatever it counts.
+pub(crate) fn is_empty<K: Key + 'static, V: Value + 'static>(
+    table: &impl ReadableTable<K, V>,
+) -> Result<bool> {
+    guarded(|| Ok(table.first().map_redb()?.is_none()))
+}
+
 pub(crate) fn get<'t, 'k, K: Key + 'static, V: Value + 'static>(
     table: &'t impl ReadableTable<K, V>,
     key: impl Borrow<K::SelfType<'k>>,
