@@ -182,7 +182,7 @@ fn a_branch_that_leaves_an_event_which_is_nowhere_begins_with_its_own_and_says_s
     assert!(lost.contains("s/lost") && lost.contains("000000000009"), "{lost}");
     assert!(loster.contains("s/loster"), "{loster}");
     let read = |branch: &str| -> Vec<u64> {
-        let events = store.events(Query::branch(&format!("s/{branch}")).unwrap()).unwrap();
+        let events = store.events(Query::branch(format!("s/{branch}")).unwrap()).unwrap();
         events.map(|e| e.unwrap().json().unwrap()).collect()
     };
     assert_eq!((read("lost"), read("loster"), read("own")), (vec![2], vec![3], vec![1, 4]));
