@@ -92,11 +92,11 @@ impl Bus {
     /// then, and stops them.
     ///
     /// Rests between calls are cut short: such an event is tried once more, and is a letter when that fails. What is not
-    /// ended within the [limit](super::BusBuilder::drain_limit) is left: its handler begins nothing more. The store stays open.
-    /// Closing again does nothing.
+    /// ended within the [limit](super::BusBuilder::drain_limit) is left: its handler begins nothing more. The store
+    /// stays open. Closing again does nothing.
     ///
     /// # Errors
-    /// [`Error::OtherProcess`]; what else can fail is counted and traced.
+    /// [`Error::OtherProcess`](crate::Error::OtherProcess); what else can fail is counted and traced.
     pub async fn close(&self) -> Result<BusClosed> {
         self.core.shared.desk.process().check()?;
         let until = deadline(self.core.settings.drain_limit);
@@ -122,7 +122,7 @@ impl Bus {
     /// [`BusBuilder::history_limit`](super::BusBuilder::history_limit) keeps.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a glob that is none.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a glob that is none.
     pub fn get_history(&self, pattern: &str, source: Option<&str>, limit: usize) -> Result<Vec<Heard>> {
         self.core.shared.desk.process().check()?;
         let mut filter = Filter::new().pattern(Pattern::new(pattern)?);

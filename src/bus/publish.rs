@@ -91,10 +91,11 @@ impl Bus {
     }
 
     /// Records an event at a time, or after a while: also after a restart, once, by whatever bus or task runs the
-    /// store's timers then. See [`Store::emit_later`], [`Store::timers`] and [`Store::cancel_timer`].
+    /// store's timers then. See [`Store::emit_later`](crate::Store::emit_later),
+    /// [`Store::timers`](crate::Store::timers) and [`Store::cancel_timer`](crate::Store::cancel_timer).
     ///
     /// # Errors
-    /// As [`Store::emit_later`]; [`Error::Closed`] when the bus is closed.
+    /// As [`Store::emit_later`](crate::Store::emit_later); [`Error::Closed`] when the bus is closed.
     pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<When>) -> Result<Timer>
     where
         A: TryInto<Address>,
