@@ -1,6 +1,6 @@
 //! `retold adopt`
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::style::{NAME, paint};
 use retold::event::Address;

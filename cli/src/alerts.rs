@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::output::Out;
 use super::span::since;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use super::App;
+use super::app::App;
 use super::append_lines;
 use super::failure::{Failure, Outcome};
 use super::select::{pair, time};

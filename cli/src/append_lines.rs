@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::App;
+use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::import_report::{Files, report};
 use super::output::Out;

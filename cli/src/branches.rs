@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::style::{DIM, NAME};
 use super::table::{Table, cell};

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -16,8 +16,8 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+pub(super) fn run(args: &Args, mut command: clap::Command, app: &mut App) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "retold", &mut script);
+    clap_complete::generate(args.shell, &mut command, "retold", &mut script);
     app.out.file(&script)
 }

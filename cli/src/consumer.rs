@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::get;
 use super::select::past;
+use super::span::seconds;
 use super::style::{BAD, DIM, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::view::{count, grouped, short};
-use super::{App, seconds};
 use retold::consumer::{Consumer, ConsumerConfig, ConsumerInfo, Owner, Token};
 use retold::error::Error;
 use retold::event::Pattern;

@@ -8,13 +8,14 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::App;
+use super::app::App;
 use super::diff;
 use super::failure::{Failure, Outcome};
 use super::open::waited;
 use super::style::{BAD, DIM, GOOD, HEADER, NAME, of_kind, paint};
 use super::table::shorten;
 use super::view::{count, summary};
+use platform::SOURCE;
 use retold::error::Error;
 use retold::event::{Address, Catalogue, Event, Expect, NewEvent, Sequence};
 use retold::project::builtin::Coverage;
@@ -24,8 +25,6 @@ const STORE: &str = "./retold-demo.redb";
 const SESSION: &str = "fix-login";
 const SHIPPED: &str = "ship-login";
 const BETTER: &str = "fix-login/test-first";
-/// The source of every event of a demo: how its store is known again.
-const SOURCE: &str = "retold-demo";
 /// The last event that both tries share: the agent has read the code, and has to decide.
 const DECISION: u64 = 5;
 /// Acknowledged appends after which the first process is killed.

@@ -1,6 +1,6 @@
 //! `retold describe`
 
-use super::App;
+use super::app::App;
 use super::branches::{named, tree};
 use super::current::Shown;
 use super::failure::Outcome;

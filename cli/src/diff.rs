@@ -1,6 +1,6 @@
 //! `retold diff`
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::output::Format;
 use super::style::{DIM, NAME, PLAIN, of_kind, paint};

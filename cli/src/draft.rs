@@ -100,3 +100,8 @@ fn is_stream(path: &Path) -> bool {
     let is_the_systems = folder.is_some_and(|f| f.starts_with("/proc") || f == Path::new("/dev"));
     is_the_systems || !(meta.is_file() || meta.is_symlink())
 }
+
+/// Whether both paths lead to one file.
+pub(super) fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}

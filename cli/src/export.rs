@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::App;
-use super::draft::Draft;
+use super::app::App;
+use super::draft::{Draft, is_same};
 use super::export_files;
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
@@ -159,8 +159,4 @@ fn total(scope: &Scope, store: &Store) -> Result<Option<u64>> {
 
 fn named(args: &Args, app: &App) -> String {
     args.place.clone().unwrap_or_else(|| app.store.display().to_string())
-}
-
-pub(super) fn is_same(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::App;
-use super::draft::Draft;
-use super::export::is_same;
+use super::app::App;
+use super::draft::{Draft, is_same};
 use super::failure::{Failure, Outcome};
 use super::view::count;
 use retold::interop::SourceFile;

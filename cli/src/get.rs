@@ -1,6 +1,6 @@
 //! `retold get`
 
-use super::App;
+use super::app::App;
 use super::escape::push_json;
 use super::failure::Outcome;
 use super::output::Out;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 
-use super::App;
+use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::import_files::{Given, expand};
 use super::import_report::{Files, report};

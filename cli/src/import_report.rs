@@ -1,6 +1,6 @@
 //! What is told of files that were taken in.
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::style::{GOOD, NAME, NOTICE};
 use super::table::{Table, cell};

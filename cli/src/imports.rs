@@ -1,6 +1,6 @@
 //! `retold imports`
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::style::{DIM, NAME};
 use super::table::{Table, cell};

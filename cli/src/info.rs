@@ -1,6 +1,6 @@
 //! `retold info`
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::style::{DIM, NAME, paint};
 use super::table::{Table, cell};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::App;
+use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::get;
 use super::style::{BAD, DIM, NAME, NOTICE, paint};

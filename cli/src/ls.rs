@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod alerts;
+mod app;
 mod append;
 mod append_lines;
 mod branches;
@@ -63,11 +64,13 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use app::App;
 use failure::{Failure, Outcome};
 use output::{Color, Format, Out};
 use retold::config::Settings;
 use retold::schema::Validation;
 use retold::wire::Exit;
+use span::seconds;
 use style::paint;
 
 const STYLES: Styles = Styles::styled()
@@ -226,22 +229,6 @@ impl Verb {
     }
 }
 
-/// What every verb is given.
-struct App {
-    out: Out,
-    store: PathBuf,
-    /// `--store`, without the environment.
-    store_flag: Option<PathBuf>,
-    /// A folder of event steps. None is read that was not named.
-    migrations: Option<PathBuf>,
-    wait: Duration,
-    /// The file of users' types.
-    types: Option<PathBuf>,
-    settings: Settings,
-    /// What stores that were opened to be read had to go without.
-    damage: RefCell<Vec<String>>,
-}
-
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     color_of(&args).apply();
@@ -371,8 +358,8 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Schema(args) => schema::run(&args, app),
         Verb::Info(args) => info::run(&args, app),
         Verb::Demo(args) => demo::run(&args, app),
-        Verb::Completions(args) => completions::run(&args, app),
-        Verb::Man(args) => man::run(&args, app),
+        Verb::Completions(args) => completions::run(&args, command(), app),
+        Verb::Man(args) => man::run(&args, command(), app),
     }
 }
 
@@ -391,19 +378,6 @@ fn color_of(args: &[OsString]) -> Color {
         Some("always") => Color::Always,
         Some("never") => Color::Never,
         _ => Color::Auto,
-    }
-}
-
-/// A number of seconds, or a span with units.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let none = || "neither a number of seconds nor a span such as 90s, 10m or 1h 30m".to_owned();
-    match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds)
-            .map_err(|_| "not a number of seconds that can be waited".to_owned()),
-        Err(_) => {
-            let span = text.parse::<jiff::SignedDuration>().map_err(|_| none())?;
-            Duration::try_from(span).map_err(|_| none())
-        }
     }
 }
 
@@ -444,18 +418,6 @@ mod tests {
     #[test]
     fn the_parser_is_sound() {
         command().debug_assert();
-    }
-
-    #[test]
-    fn seconds_are_taken_with_units_or_without() {
-        for (text, ms) in
-            [("2", 2_000), ("0.2", 200), ("90s", 90_000), ("10m", 600_000), ("1h 30m", 5_400_000)]
-        {
-            assert_eq!(seconds(text), Ok(Duration::from_millis(ms)), "{text}");
-        }
-        for bad in ["", "soon", "-1", "-5s", "nan", "inf", "1e99", "1y"] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `retold man`
 
-use super::App;
+use super::app::App;
 use super::failure::{Failure, Outcome};
 
 #[derive(Debug, clap::Args)]
@@ -13,8 +13,7 @@ pub(super) struct Args {
     verb: Option<String>,
 }
 
-pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let mut command = super::command();
+pub(super) fn run(args: &Args, mut command: clap::Command, app: &mut App) -> Outcome {
     // Hands the global flags down to the verbs.
     command.build();
     let page = match &args.verb {

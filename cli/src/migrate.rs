@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::App;
+use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
 use super::style::{BAD, DIM, GOOD, paint};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::App;
+use super::app::App;
 use super::table::clean;
 use retold::error::{Error, Result};
 use retold::event::Catalogue;

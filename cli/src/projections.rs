@@ -1,6 +1,6 @@
 //! `retold projections`, and how the verbs find one by its name.
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::style::{BAD, DIM, GOOD, NAME, paint};
 use super::table::{Table, cell, clean};

@@ -1,6 +1,6 @@
 //! `retold promote`
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::style::{NAME, paint};
 use super::view::count;

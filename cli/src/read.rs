@@ -1,6 +1,6 @@
 //! `retold read`
 
-use super::App;
+use super::app::App;
 use super::current::Shown;
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;

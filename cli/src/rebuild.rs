@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::progress::Progress;
 use super::projections::find;

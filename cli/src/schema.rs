@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::App;
+use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::style::{BAD, GOOD, NOTICE, paint};
 use super::table::{Table, cell, clean};

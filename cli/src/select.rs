@@ -1,6 +1,6 @@
 //! Flags that choose events, alike for every verb that reads.
 
-use super::App;
+use super::app::App;
 use super::failure::Failure;
 use retold::event::{Catalogue, Filter, Invalid, Pattern, Timestamp};
 

@@ -118,9 +118,34 @@ pub(super) fn of_phase(phase: Phase) -> anstyle::Style {
     }
 }
 
+/// A number of seconds, or a span with units.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let none = || "neither a number of seconds nor a span such as 90s, 10m or 1h 30m".to_owned();
+    match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds)
+            .map_err(|_| "not a number of seconds that can be waited".to_owned()),
+        Err(_) => {
+            let span = text.parse::<jiff::SignedDuration>().map_err(|_| none())?;
+            Duration::try_from(span).map_err(|_| none())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_taken_with_units_or_without() {
+        for (text, ms) in
+            [("2", 2_000), ("0.2", 200), ("90s", 90_000), ("10m", 600_000), ("1h 30m", 5_400_000)]
+        {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for bad in ["", "soon", "-1", "-5s", "nan", "inf", "1e99", "1y"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn spans_are_said_in_two_units() {

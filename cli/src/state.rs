@@ -1,6 +1,6 @@
 //! `retold state`
 
-use super::App;
+use super::app::App;
 use super::current::Shown;
 use super::failure::Outcome;
 use super::projections::find;

@@ -1,6 +1,6 @@
 //! `retold state-diff`
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::projections::find;
 use super::style::{BAD, DIM, GOOD, NAME, paint};

@@ -1,6 +1,6 @@
 //! `retold stats`
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::span::{amount, bar, span, sparks};
 use super::style::{DIM, HEADER, NAME, of_kind, paint};

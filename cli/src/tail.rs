@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::App;
+use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::open::waited;
 use super::select::Select;

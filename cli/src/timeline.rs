@@ -1,24 +1,25 @@
 //! `retold timeline`
 
 mod bars;
+mod chart;
 mod scale;
 mod svg;
 
 use std::path::PathBuf;
 
-use super::App;
+use super::app::App;
 use super::current::Shown;
 use super::draft::Draft;
 use super::failure::Outcome;
 use super::style::{DIM, paint};
 use super::table::clean;
-use super::view::{count, grouped};
+use chart::Chart;
 use retold::error::Error;
 use retold::event::BranchName;
 use retold::project::{Lasting, Timeline};
 use retold::store::Query;
 use retold::wire::Laid;
-use scale::{Scale, lasted};
+use scale::Scale;
 
 /// Entities in the terminal, and in a picture, unless more are asked for.
 const ROWS: usize = 40;
@@ -46,16 +47,6 @@ pub(super) struct Args {
     /// Writes a picture into this file instead
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-}
-
-/// What is to be drawn.
-struct Chart<'a> {
-    title: String,
-    timeline: &'a Timeline,
-    rows: Vec<&'a Lasting>,
-    /// Entities for which there was no room.
-    others: usize,
-    scale: Scale,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
@@ -103,24 +94,4 @@ fn longest<'a>(all: &'a [Lasting], kind: Option<&str>, limit: usize) -> (Vec<&'a
     order.truncate(limit);
     order.sort_unstable();
     (order.into_iter().filter_map(|at| wanted.get(at).copied()).collect(), others)
-}
-
-impl Chart<'_> {
-    fn subtitle(&self) -> String {
-        let entities = match self.rows.len() + self.others {
-            1 => "1 entity".to_owned(),
-            n => format!("{} entities", grouped(n as u64)),
-        };
-        let events = count(self.timeline.events(), "event");
-        format!("{entities} in {events}, {} from {}", lasted(self.scale.micros()), self.scale.begin())
-    }
-}
-
-/// What stands before a bar. A long id says less than a name.
-fn label(entity: &Lasting) -> String {
-    const SHORT: usize = 14;
-    let name = entity.name.as_deref().map(clean).filter(|name| *name != entity.id);
-    let id = Some(clean(&entity.id)).filter(|id| !id.is_empty());
-    let id = id.filter(|id| name.is_none() || id.chars().count() <= SHORT);
-    [Some(clean(&entity.kind)), id, name].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

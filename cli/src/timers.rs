@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::app::App;
 use super::append::payload;
 use super::failure::{Failure, Outcome};
 use super::open::waited;
 use super::select::time;
+use super::span::seconds;
 use super::span::span;
 use super::style::{BAD, DIM, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::tail::Stamp;
 use super::view::{count, short};
-use super::{App, seconds};
 use retold::bus::{Fired, Timer, When};
 use retold::error::Error;
 use retold::event::{Address, EventId, NewEvent, Timestamp};

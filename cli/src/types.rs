@@ -4,7 +4,7 @@ use serde_json::Value;
 
 mod coverage;
 
-use super::App;
+use super::app::App;
 use super::failure::Outcome;
 use super::role_words::role_words;
 use super::style::{DIM, GOOD, HEADER, NAME, NOTICE, of_kind, paint};

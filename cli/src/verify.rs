@@ -1,6 +1,6 @@
 //! `retold verify`
 
-use super::App;
+use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
 use super::style::{BAD, GOOD, paint};

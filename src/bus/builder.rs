@@ -1,72 +1,48 @@
 //! Settings of a bus.
 
-use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::backoff::Retry;
 use super::bus::Bus;
-use super::persist::{Persistence, Rules};
-use crate::error::Result;
+use super::core::Core;
+use super::heard::Heard;
+use super::nowait;
+use super::persist::Persistence;
+use super::phase::over;
+use super::settings::Settings;
+use super::timers::TimersRunning;
+use crate::error::{Error, Result};
 use crate::event::{Invalid, Pattern};
+use crate::follow::{Follow, Following};
 use crate::limits::{
-    DEFAULT_AWAIT_MS, DEFAULT_BUS_WORKERS, DEFAULT_DRAIN_MS, DEFAULT_HANDLER_LETTERS, DEFAULT_HANDLER_MS,
-    DEFAULT_HISTORY, DEFAULT_NOWAIT_EVENTS, MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HANDLER_MS,
-    MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES, SPILL_BYTES,
+    MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HANDLER_MS, MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES,
 };
-use crate::store::Store;
-
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) workers: usize,
-    pub(super) history: usize,
-    pub(super) letters: usize,
-    pub(super) timeout: Duration,
-    pub(super) retry: Retry,
-    pub(super) await_limit: Duration,
-    pub(super) drain_limit: Duration,
-    pub(super) nowait: usize,
-    pub(super) rules: Rules,
-    /// `None`: beside the store, when it has a file.
-    pub(super) spill: Option<PathBuf>,
-    /// Its bytes; 0 for none.
-    pub(super) spill_limit: u64,
-    pub(super) timers: bool,
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Settings")
-    }
-}
+use crate::store::{Store, lock};
 
 /// Settings of a [`Bus`]. What is not said has a default.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct BusBuilder {
     settings: Settings,
     runtime: Option<Handle>,
 }
 
-impl Default for BusBuilder {
-    fn default() -> Self {
-        let settings = Settings {
-            workers: DEFAULT_BUS_WORKERS,
-            history: DEFAULT_HISTORY,
-            letters: DEFAULT_HANDLER_LETTERS,
-            timeout: Duration::from_millis(DEFAULT_HANDLER_MS),
-            retry: Retry::default(),
-            await_limit: Duration::from_millis(DEFAULT_AWAIT_MS),
-            drain_limit: Duration::from_millis(DEFAULT_DRAIN_MS),
-            nowait: DEFAULT_NOWAIT_EVENTS,
-            rules: Rules::default(),
-            spill: None,
-            spill_limit: SPILL_BYTES,
-            timers: true,
-        };
-        Self { settings, runtime: None }
+impl Bus {
+    /// A bus with default settings, on the runtime of the caller.
+    ///
+    /// # Errors
+    /// As [`BusBuilder::open`].
+    pub fn new(store: &Store) -> Result<Self> {
+        Self::builder().open(store)
+    }
+
+    /// Settings.
+    pub fn builder() -> BusBuilder {
+        BusBuilder::default()
     }
 }
 
@@ -177,7 +153,7 @@ impl BusBuilder {
                 Invalid::new("runtime", "is missing: a bus is opened inside a tokio runtime, or given one")
             })?,
         };
-        Bus::start(store, runtime, self.settings)
+        start(store, runtime, self.settings)
     }
 }
 
@@ -195,6 +171,46 @@ pub(super) fn check_time(time: Duration) -> Result<(), Invalid> {
         true => Ok(()),
         false => {
             Err(Invalid::new("timeout", format!("is {time:?}; it is more than nothing and at most {most:?}")))
+        }
+    }
+}
+
+fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
+    store.handle().process().check()?;
+    let (core, queue) = Core::new(store.handle(), runtime, settings);
+    let following = match core.history.is_kept() {
+        true => Some(core.shared.desk.follow(Follow::all().from_end())?),
+        false => None,
+    };
+    if let Some(following) = following {
+        core.shared.runtime.spawn(remember(core.clone(), following));
+    }
+    core.shared.runtime.spawn(nowait::drain(core.clone(), queue));
+    if core.settings.timers && !core.shared.desk.read_only() {
+        let _inside = core.shared.runtime.enter();
+        *lock(&core.timers) = Some(TimersRunning::start(core.shared.desk.clone())?);
+    }
+    Ok(Bus::owning(core, store))
+}
+
+/// Keeps the history, as long as the bus and the store are open.
+async fn remember(core: Arc<Core>, mut following: Following) {
+    let mut phase = core.phase.subscribe();
+    loop {
+        let item = tokio::select! {
+            biased;
+            () = over(&mut phase) => return,
+            item = following.next_event() => item,
+        };
+        match item {
+            Some(Ok(event)) => core.history.add(Heard::recorded(event)),
+            // Handlers are told on their own.
+            Some(Err(Error::Upcast { .. })) => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the history cannot go on");
+                return;
+            }
+            None => return core.drain(),
         }
     }
 }

@@ -1,20 +1,13 @@
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tokio::time::timeout_at;
 
-use super::builder::{BusBuilder, Settings};
 use super::core::Core;
-use super::current;
 use super::heard::Heard;
-use super::nowait;
-use super::publish::branch_of;
-use super::seat::{Phase, deadline, over};
-use super::timers::{self, Timer, TimersRunning, When};
-use crate::error::{Error, Result};
-use crate::event::{Address, Filter, NewEvent, Pattern};
-use crate::follow::{Follow, Following, unblocked};
-use crate::store::{Store, lock};
+use super::phase::{Phase, deadline};
+use crate::error::Result;
+use crate::event::{Filter, Pattern};
+use crate::store::Store;
 
 /// Programs react to events: handlers in this process, over one store.
 ///
@@ -57,7 +50,7 @@ struct Keeps {
 
 impl Drop for Keeps {
     fn drop(&mut self) {
-        if self.core.desk.process().is_this() {
+        if self.core.shared.desk.process().is_this() {
             self.core.drain();
         }
     }
@@ -65,7 +58,7 @@ impl Drop for Keeps {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        self.core.desk.process().keep(&self.core);
+        self.core.shared.desk.process().keep(&self.core);
     }
 }
 
@@ -78,36 +71,10 @@ pub struct BusClosed {
 }
 
 impl Bus {
-    /// A bus with default settings, on the runtime of the caller.
-    ///
-    /// # Errors
-    /// As [`BusBuilder::open`].
-    pub fn new(store: &Store) -> Result<Self> {
-        Self::builder().open(store)
-    }
-
-    /// Settings.
-    pub fn builder() -> BusBuilder {
-        BusBuilder::default()
-    }
-
-    pub(super) fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Self> {
-        store.handle().process().check()?;
-        let (core, queue) = Core::new(store.handle(), runtime, settings);
-        let following = match core.history.is_kept() {
-            true => Some(core.desk.follow(Follow::all().from_end())?),
-            false => None,
-        };
-        if let Some(following) = following {
-            core.runtime.spawn(remember(core.clone(), following));
-        }
-        core.runtime.spawn(nowait::drain(core.clone(), queue));
-        if core.settings.timers && !core.desk.read_only() {
-            let _inside = core.runtime.enter();
-            *lock(&core.timers) = Some(TimersRunning::start(core.desk.clone())?);
-        }
+    /// A bus that ends with the last clone of this.
+    pub(super) fn owning(core: Arc<Core>, store: &Store) -> Self {
         let keeps = Arc::new(Keeps { core: core.clone(), _store: store.clone() });
-        Ok(Self { core, _keeps: Some(keeps) })
+        Self { core, _keeps: Some(keeps) }
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {
@@ -125,13 +92,13 @@ impl Bus {
     /// then, and stops them.
     ///
     /// Rests between calls are cut short: such an event is tried once more, and is a letter when that fails. What is not
-    /// ended within the [limit](BusBuilder::drain_limit) is left: its handler begins nothing more. The store stays open.
-    /// Closing again does nothing.
+    /// ended within the [limit](super::BusBuilder::drain_limit) is left: its handler begins nothing more. The store
+    /// stays open. Closing again does nothing.
     ///
     /// # Errors
-    /// [`Error::OtherProcess`]; what else can fail is counted and traced.
+    /// [`Error::OtherProcess`](crate::Error::OtherProcess); what else can fail is counted and traced.
     pub async fn close(&self) -> Result<BusClosed> {
-        self.core.desk.process().check()?;
+        self.core.shared.desk.process().check()?;
         let until = deadline(self.core.settings.drain_limit);
         let seats = self.core.roster();
         self.core.drain();
@@ -150,56 +117,18 @@ impl Bus {
         Ok(BusClosed { unfinished })
     }
 
-    /// Records an event at a time, or after a while: also after a restart, once, by whatever bus or task runs the
-    /// store's timers then. See [`Store::emit_later`], [`Store::timers`] and [`Store::cancel_timer`].
-    ///
-    /// # Errors
-    /// As [`Store::emit_later`]; [`Error::Closed`] when the bus is closed.
-    pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<When>) -> Result<Timer>
-    where
-        A: TryInto<Address>,
-        Error: From<A::Error>,
-    {
-        self.core.open()?;
-        let place = branch_of(address.try_into()?)?;
-        let (desk, event, when) = (self.core.desk.clone(), current::stamp(event), when.into());
-        unblocked(move || timers::later(&desk, place, event, when)).await
-    }
-
     /// The last events that went by since the bus was opened, oldest first, at most `limit` of them: of the types that
     /// the glob matches, and of this source, when one is given. They come from memory, and are as many as
-    /// [`BusBuilder::history_limit`] keeps.
+    /// [`BusBuilder::history_limit`](super::BusBuilder::history_limit) keeps.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a glob that is none.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a glob that is none.
     pub fn get_history(&self, pattern: &str, source: Option<&str>, limit: usize) -> Result<Vec<Heard>> {
-        self.core.desk.process().check()?;
+        self.core.shared.desk.process().check()?;
         let mut filter = Filter::new().pattern(Pattern::new(pattern)?);
         if let Some(source) = source {
             filter = filter.source(source);
         }
         Ok(self.core.history.get(&filter, limit))
-    }
-}
-
-/// Keeps the history, as long as the bus and the store are open.
-async fn remember(core: Arc<Core>, mut following: Following) {
-    let mut phase = core.phase.subscribe();
-    loop {
-        let item = tokio::select! {
-            biased;
-            () = over(&mut phase) => return,
-            item = following.next_event() => item,
-        };
-        match item {
-            Some(Ok(event)) => core.history.add(Heard::recorded(event)),
-            // Handlers are told on their own.
-            Some(Err(Error::Upcast { .. })) => {}
-            Some(Err(error)) => {
-                tracing::warn!(%error, "the history cannot go on");
-                return;
-            }
-            None => return core.drain(),
-        }
     }
 }

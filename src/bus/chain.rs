@@ -16,7 +16,7 @@ impl Bus {
     /// # Errors
     /// [`Error::NotFound`] for an event that is not recorded; those of reading.
     pub async fn causes(&self, id: EventId) -> Result<Vec<Event>> {
-        let desk = self.core().desk.clone();
+        let desk = self.core().shared.desk.clone();
         desk.process().check()?;
         unblocked(move || causes(&desk, id)).await
     }
@@ -30,7 +30,7 @@ impl Bus {
     /// # Errors
     /// As [`causes`](Self::causes).
     pub async fn effects(&self, id: EventId, limit: usize) -> Result<Vec<Event>> {
-        let desk = self.core().desk.clone();
+        let desk = self.core().shared.desk.clone();
         desk.process().check()?;
         unblocked(move || effects(&desk, id, limit.min(MAX_CHAIN))).await
     }

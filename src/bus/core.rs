@@ -1,19 +1,20 @@
-//! What everything that runs for one bus shares. It holds no handle of the store: the store closes without asking it.
+//! The bus itself: its handlers, and what it keeps beside them.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
-use super::builder::Settings;
 use super::heard::Heard;
 use super::history::History;
-use super::listen::Ears;
-use super::nowait::Nowait;
-use super::seat::{Phase, Seat};
+use super::phase::Phase;
+use super::queue::{Nowait, Queued};
+use super::seat::Seat;
+use super::settings::Settings;
+use super::shared::Shared;
 use super::spill::Spill;
-use super::tickets::Tickets;
+use super::subscribers::Subscribers;
 use super::timers::TimersRunning;
 use crate::error::{Error, Result};
 use crate::limits::MAX_HANDLERS;
@@ -27,33 +28,16 @@ pub(super) struct Roster {
     pub(super) ranked: bool,
 }
 
-/// What the bus counts beside its handlers.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) published: AtomicU64,
-    pub(super) ephemeral: AtomicU64,
-    pub(super) nowait: AtomicU64,
-    pub(super) spilled: AtomicU64,
-    pub(super) dropped: AtomicU64,
-    pub(super) letters_lost: AtomicU64,
-}
-
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) desk: StoreHandle,
-    pub(super) runtime: Handle,
+    pub(super) shared: Arc<Shared>,
     pub(super) settings: Settings,
-    /// Calls that may run at once, and how many of them one handler may have.
-    pub(super) workers: Arc<Semaphore>,
-    pub(super) part: usize,
     roster: RwLock<Arc<Roster>>,
     next: AtomicU64,
     pub(super) phase: watch::Sender<Phase>,
-    pub(super) tickets: Tickets,
     pub(super) history: History,
-    pub(super) ears: Ears,
+    pub(super) subscribers: Subscribers,
     pub(super) nowait: Nowait,
-    pub(super) counts: Counts,
     /// Where events go that the store cannot take.
     pub(super) spill: Option<Spill>,
     /// Timers fire as long as the bus is open.
@@ -65,7 +49,7 @@ impl Core {
         desk: StoreHandle,
         runtime: Handle,
         settings: Settings,
-    ) -> (Arc<Self>, mpsc::Receiver<super::nowait::Queued>) {
+    ) -> (Arc<Self>, mpsc::Receiver<Queued>) {
         let spill = match &settings.spill {
             Some(path) => Some(Spill::at(path)),
             None => Spill::beside_desk(&desk),
@@ -76,18 +60,13 @@ impl Core {
         let waits = spill.as_ref().is_some_and(|spill| !spill.is_empty());
         let (nowait, queue) = Nowait::new(settings.nowait, waits);
         let core = Self {
-            desk,
-            runtime,
-            workers: Arc::new(Semaphore::new(settings.workers)),
-            part: (settings.workers / 2).max(1),
+            shared: Shared::new(desk, runtime, settings.workers),
             roster: RwLock::default(),
             next: AtomicU64::new(1),
             phase: watch::Sender::new(Phase::Running),
-            tickets: Tickets::default(),
             history: History::new(settings.history),
-            ears: Ears::default(),
+            subscribers: Subscribers::default(),
             nowait,
-            counts: Counts::default(),
             spill,
             timers: Mutex::default(),
             settings,
@@ -135,12 +114,12 @@ impl Core {
             seats.retain(|seat| seat.id != id);
             Ok(())
         });
-        self.tickets.ring();
+        self.shared.tickets.ring();
     }
 
     /// Whether the bus takes anything.
     pub(super) fn open(&self) -> Result<()> {
-        self.desk.process().check()?;
+        self.shared.desk.process().check()?;
         match *self.phase.borrow() {
             Phase::Running => Ok(()),
             _ => Err(Error::Closed { after: None }),
@@ -161,13 +140,13 @@ impl Core {
 
     /// Tells an ephemeral event to every handler that takes it.
     pub(super) fn tell(&self, heard: &Heard) {
-        self.counts.ephemeral.fetch_add(1, Relaxed);
+        self.shared.counts.ephemeral.fetch_add(1, Relaxed);
         for seat in &self.roster().seats {
             if seat.asked.route.takes(heard) {
                 seat.tell(heard.clone());
             }
         }
-        self.ears.tell(heard);
+        self.subscribers.tell(heard);
         self.history.add(heard.clone());
     }
 }

@@ -8,18 +8,25 @@ use std::task::Poll;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
+use super::core::Core;
 use super::heard::Heard;
 use super::lane::Taken;
+use super::phase::Phase;
 use super::run::run;
-use super::seat::{Phase, Seat};
+use super::seat::Seat;
 use crate::error::Error;
 use crate::event::Event;
 use crate::follow::{Followed, Following};
 use crate::store::lock;
 
-pub(super) async fn drive(seat: Arc<Seat>, mut following: Following, mut told: mpsc::Receiver<Heard>) {
+pub(super) async fn drive(
+    core: Arc<Core>,
+    seat: Arc<Seat>,
+    mut following: Following,
+    mut told: mpsc::Receiver<Heard>,
+) {
     let mut phase = seat.phase.subscribe();
-    send_again(&seat).await;
+    send_again(&core, &seat).await;
     let mut end = Phase::Draining;
     loop {
         let now = *phase.borrow_and_update();
@@ -31,10 +38,10 @@ pub(super) async fn drive(seat: Arc<Seat>, mut following: Following, mut told: m
             biased;
             _ = phase.changed() => false,
             () = seat.room.notified(), if !room => false,
-            () = seat.letters.rung() => { send_again(&seat).await; false }
-            Some(heard) = told.recv() => take(&seat, heard),
+            () = seat.letters.rung() => { send_again(&core, &seat).await; false }
+            Some(heard) = told.recv() => take(&core, &seat, heard),
             item = next(&seat, &mut following), if room => match item {
-                Some(Ok(Followed::Event { event, .. })) => take_recorded(&seat, event),
+                Some(Ok(Followed::Event { event, .. })) => take_recorded(&core, &seat, event),
                 Some(Ok(Followed::CaughtUp { .. })) => { late(&seat, false); false }
                 Some(Err(Error::Upcast { at, reason, .. })) => {
                     seat.metrics.unreadable.fetch_add(1, Relaxed);
@@ -65,7 +72,7 @@ pub(super) async fn drive(seat: Arc<Seat>, mut following: Following, mut told: m
     seat.go(Phase::Gone);
     seat.work().progress.gone();
     seat.tried.notify_waiters();
-    seat.core.leave(seat.id);
+    core.leave(seat.id);
 }
 
 /// What is followed next. `None` when the store is closed, or when the handler drains and has looked at everything that
@@ -123,11 +130,11 @@ fn late(seat: &Seat, late: bool) {
     seat.tried.notify_waiters();
 }
 
-fn take_recorded(seat: &Arc<Seat>, event: Event) -> bool {
+fn take_recorded(core: &Arc<Core>, seat: &Arc<Seat>, event: Event) -> bool {
     let position = event.position().get();
     let heard = Heard::recorded(event);
     if seat.asked.route.takes(&heard) {
-        return take(seat, heard);
+        return take(core, seat, heard);
     }
     seat.work().progress.took(position, false);
     seat.tried.notify_waiters();
@@ -135,7 +142,7 @@ fn take_recorded(seat: &Arc<Seat>, event: Event) -> bool {
 }
 
 /// `false` when it was dropped.
-fn take(seat: &Arc<Seat>, heard: Heard) -> bool {
+fn take(core: &Arc<Core>, seat: &Arc<Seat>, heard: Heard) -> bool {
     let place = heard.place().clone();
     let (position, id) = (heard.position(), heard.id());
     let put = {
@@ -156,7 +163,7 @@ fn take(seat: &Arc<Seat>, heard: Heard) -> bool {
             tracing::debug!(handler = &*seat.asked.name, %id, "an ephemeral event found no room");
             return false;
         }
-        Taken::Begin => drop(seat.core.runtime.spawn(run(seat.clone(), place))),
+        Taken::Begin => drop(seat.shared.runtime.spawn(run(core.clone(), seat.clone(), place))),
         Taken::Queued | Taken::Remembered => {}
     }
     seat.metrics.events.fetch_add(1, Relaxed);
@@ -164,17 +171,17 @@ fn take(seat: &Arc<Seat>, heard: Heard) -> bool {
 }
 
 /// Takes the letters that were sent again.
-async fn send_again(seat: &Arc<Seat>) {
-    let taking = seat.clone();
-    let taken = seat.core.runtime.spawn_blocking(move || take_letters_back(&taking));
+async fn send_again(core: &Arc<Core>, seat: &Arc<Seat>) {
+    let (core, taking) = (core.clone(), seat.clone());
+    let taken = seat.shared.runtime.spawn_blocking(move || take_letters_back(&core, &taking));
     if let Ok(Err(error)) = taken.await {
         let handler = &*seat.asked.name;
         tracing::warn!(handler, %error, "letters that were sent again could not be read");
     }
 }
 
-fn take_letters_back(seat: &Arc<Seat>) -> Result<(), Error> {
-    let reader = seat.core.desk.reader()?;
+fn take_letters_back(core: &Arc<Core>, seat: &Arc<Seat>) -> Result<(), Error> {
+    let reader = seat.shared.desk.reader()?;
     for letter in seat.letters.again()? {
         let event = match reader.by_id(letter.id).and_then(|event| reader.shaped(event)) {
             Ok(event) => event,
@@ -193,7 +200,7 @@ fn take_letters_back(seat: &Arc<Seat>) -> Result<(), Error> {
         let put = work.lanes.take_again(&place, Heard::recorded(event).sent_again());
         drop(work);
         if put.is_some_and(|put| put.taken == Taken::Begin) {
-            drop(seat.core.runtime.spawn(run(seat.clone(), place)));
+            drop(seat.shared.runtime.spawn(run(core.clone(), seat.clone(), place)));
         }
     }
     Ok(())

@@ -176,7 +176,7 @@ impl Emitter {
     /// recorded is in the spill, or dropped. In a forked child all events are dropped.
     pub async fn emit(&self, event: NewEvent) -> Emitted {
         let (core, event) = (self.bus.core(), self.prepared(event));
-        if let Err(error) = core.desk.process().check() {
+        if let Err(error) = core.shared.desk.process().check() {
             return Emitted::Dropped(error);
         }
         // With its causes, which are known here and not where the spill is drained.

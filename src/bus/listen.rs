@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tokio::sync::broadcast::{self, Receiver, error::RecvError};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::timeout;
 
 use super::bus::Bus;
@@ -8,25 +8,7 @@ use super::heard::Heard;
 use super::route::Route;
 use crate::error::{Error, Result};
 use crate::follow::{Cursor, Follow, Followed, Following};
-use crate::limits::EPHEMERAL_EVENTS;
 use crate::store::Process;
-
-/// Where ephemeral events are told to whoever listens.
-#[derive(Debug)]
-pub(super) struct Ears(broadcast::Sender<Heard>);
-
-impl Default for Ears {
-    fn default() -> Self {
-        Self(broadcast::channel(EPHEMERAL_EVENTS).0)
-    }
-}
-
-impl Ears {
-    pub(super) fn tell(&self, heard: &Heard) {
-        // Nobody listening is no fault.
-        let _ = self.0.send(heard.clone());
-    }
-}
 
 /// Hears events as they go by: recorded ones without a gap and in order, ephemeral ones as long as it keeps up.
 ///
@@ -63,9 +45,9 @@ impl Bus {
         self.core().open()?;
         let mut route = Route::default();
         route.pattern(pattern)?;
-        let ears = Some(self.core().ears.0.subscribe());
-        let following = self.core().desk.follow(follow.filter(route.filter()))?;
-        let process = self.core().desk.process().clone();
+        let ears = Some(self.core().subscribers.subscribe());
+        let following = self.core().shared.desk.follow(follow.filter(route.filter()))?;
+        let process = self.core().shared.desk.process().clone();
         Ok(Listener { process, following, ears, route, missed: 0 })
     }
 

@@ -3,64 +3,25 @@
 //! Order: once an event had to go to the spill, later ones follow it there, until the task has written the queue,
 //! drained the spill, and found it empty with nobody putting.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout_at};
 
 use super::bus::Bus;
 use super::core::Core;
 use super::current;
 use super::persist::{Persistence, durability};
+use super::phase::{Phase, deadline, over};
 use super::publish::{branch_of, ephemeral};
-use super::seat::{Phase, deadline, over};
+use super::queue::Queued;
 use super::spill::{Spill, is_of_the_event};
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
 use crate::limits::{NOWAIT_GROUP, SPILL_LOOK_MS};
 use crate::store::{Batch, Durability, lock};
-
-/// What waits to be written.
-#[derive(Debug)]
-pub(super) enum Queued {
-    Event {
-        place: Place,
-        event: Box<NewEvent>,
-        asked: Option<Persistence>,
-    },
-    /// Everything before it was dealt with.
-    Flush(oneshot::Sender<()>),
-}
-
-#[derive(Debug)]
-pub(super) struct Nowait {
-    queue: mpsc::Sender<Queued>,
-    /// Whether events go to the spill. Held while one is put there.
-    spilling: Mutex<bool>,
-    /// Rung when events begin to go to the spill.
-    begun: tokio::sync::Notify,
-    ended: watch::Sender<bool>,
-}
-
-impl Nowait {
-    /// `spilling`: there are events of an earlier process, which go in before anything new.
-    pub(super) fn new(room: usize, spilling: bool) -> (Self, mpsc::Receiver<Queued>) {
-        let (queue, rest) = mpsc::channel(room);
-        let begun = tokio::sync::Notify::new();
-        (Self { queue, spilling: Mutex::new(spilling), begun, ended: watch::Sender::new(false) }, rest)
-    }
-
-    pub(super) fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
-    }
-
-    /// Resolves when everything was written and nothing more is taken.
-    pub(super) async fn ended(&self) {
-        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
-    }
-}
 
 impl Bus {
     /// Records an event soon, without waiting for the store: the caller never fails.
@@ -84,7 +45,7 @@ impl Bus {
     /// Waits until everything that was published without waiting before this call was written, spilled or refused. In a
     /// forked child there is nothing to wait for.
     pub async fn flush(&self) {
-        if !self.core().desk.process().is_this() {
+        if !self.core().shared.desk.process().is_this() {
             return;
         }
         let (done, is_done) = oneshot::channel();
@@ -96,8 +57,8 @@ impl Bus {
 
 /// An event that was refused at once.
 pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) -> Result<()> {
-    core.desk.process().check()?;
-    core.counts.nowait.fetch_add(1, Relaxed);
+    core.shared.desk.process().check()?;
+    core.shared.counts.nowait.fetch_add(1, Relaxed);
     let event = current::stamp(event);
     let persistence = core.settings.rules.of(event.kind());
     // What is wrong with it is known now; later it would spoil its neighbours.
@@ -137,7 +98,7 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
 }
 
 pub(super) fn refused(core: &Core, event: &NewEvent, error: &Error) {
-    core.counts.dropped.fetch_add(1, Relaxed);
+    core.shared.counts.dropped.fetch_add(1, Relaxed);
     tracing::warn!(id = %event.id(), kind = event.kind(), %error, "an event was refused; it is dropped");
 }
 
@@ -149,9 +110,9 @@ fn spill(core: &Core, events: &[(Place, NewEvent)], error: &Error) -> bool {
         Some(Ok(kept)) => *kept,
         Some(Err(_)) | None => 0,
     };
-    core.counts.spilled.fetch_add(kept as u64, Relaxed);
+    core.shared.counts.spilled.fetch_add(kept as u64, Relaxed);
     for (_, event) in events.get(kept..).unwrap_or_default() {
-        core.counts.dropped.fetch_add(1, Relaxed);
+        core.shared.counts.dropped.fetch_add(1, Relaxed);
         tracing::error!(id = %event.id(), kind = event.kind(), %error, "an event could not be recorded; it is lost");
     }
     kept > 0
@@ -160,7 +121,7 @@ fn spill(core: &Core, events: &[(Place, NewEvent)], error: &Error) -> bool {
 /// [`spill`] for tasks; from now on everything goes there until it was drained.
 pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, error: Error) -> bool {
     let putting = core.clone();
-    let put = core.runtime.spawn_blocking(move || {
+    let put = core.shared.runtime.spawn_blocking(move || {
         let mut spilling = lock(&putting.nowait.spilling);
         let kept = spill(&putting, &events, &error);
         *spilling |= kept;
@@ -180,7 +141,7 @@ pub(super) fn is_spilling(core: &Core) -> bool {
 fn drain_spill(core: &Core) -> Result<()> {
     let Some(spill) = &core.spill else { return Ok(()) };
     loop {
-        spill.drain_to(&core.desk)?;
+        spill.drain_to(&core.shared.desk)?;
         let mut spilling = lock(&core.nowait.spilling);
         if spill.is_empty() {
             *spilling = false;
@@ -191,7 +152,7 @@ fn drain_spill(core: &Core) -> Result<()> {
 
 async fn look_after_spill(core: &Arc<Core>) {
     let draining = core.clone();
-    let drained = core.runtime.spawn_blocking(move || drain_spill(&draining)).await;
+    let drained = core.shared.runtime.spawn_blocking(move || drain_spill(&draining)).await;
     let Ok(Err(error)) = drained else { return };
     let mut spilling = lock(&core.nowait.spilling);
     // A file that cannot be read, or lines that cannot be set aside: waiting behind it would lose what the store can take.
@@ -269,14 +230,14 @@ async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
 async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Option<Durability>) {
     let count = events.len() as u64;
     match append(core, &events, durability).await {
-        Ok(()) => drop(core.counts.published.fetch_add(count, Relaxed)),
+        Ok(()) => drop(core.shared.counts.published.fetch_add(count, Relaxed)),
         Err(error) if !is_of_the_event(&error) => drop(set_aside(core, events, error).await),
         Err(_) => {
             let mut events = events.into_iter();
             while let Some(one) = events.next() {
                 let one = [one];
                 match append(core, &one, durability).await {
-                    Ok(()) => drop(core.counts.published.fetch_add(1, Relaxed)),
+                    Ok(()) => drop(core.shared.counts.published.fetch_add(1, Relaxed)),
                     Err(error) if is_of_the_event(&error) => {
                         one.iter().for_each(|(_, event)| refused(core, event, &error));
                     }
@@ -300,5 +261,5 @@ async fn append(core: &Core, events: &[(Place, NewEvent)], durability: Option<Du
     if let Some(durability) = durability {
         batch = batch.durability(durability);
     }
-    core.desk.append_async(batch).await.map(|_| ())
+    core.shared.desk.append_async(batch).await.map(|_| ())
 }

@@ -9,8 +9,10 @@ use super::core::Core;
 use super::current;
 use super::heard::Heard;
 use super::persist::{Persistence, durability};
-use super::seat::{Phase, Seat, deadline};
+use super::phase::{Phase, deadline};
+use super::seat::Seat;
 use super::tickets::Held;
+use super::timers::{self, Timer, When};
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Expect, NewEvent, Place};
@@ -87,6 +89,23 @@ impl Bus {
         self.core().open()?;
         publish(self.core(), branch_of(address.try_into()?)?, events.into()).await
     }
+
+    /// Records an event at a time, or after a while: also after a restart, once, by whatever bus or task runs the
+    /// store's timers then. See [`Store::emit_later`](crate::Store::emit_later),
+    /// [`Store::timers`](crate::Store::timers) and [`Store::cancel_timer`](crate::Store::cancel_timer).
+    ///
+    /// # Errors
+    /// As [`Store::emit_later`](crate::Store::emit_later); [`Error::Closed`] when the bus is closed.
+    pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<When>) -> Result<Timer>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.core().open()?;
+        let place = branch_of(address.try_into()?)?;
+        let (desk, event, when) = (self.core().shared.desk.clone(), current::stamp(event), when.into());
+        unblocked(move || timers::later(&desk, place, event, when)).await
+    }
 }
 
 /// The branch that events are to go to.
@@ -115,7 +134,7 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
     let ids: Vec<EventId> =
         recorded.iter().map(NewEvent::id).chain(told.iter().map(|heard| heard.id())).collect();
     // Before the append: a handler may be done before its publisher looks.
-    let held = (!seats.is_empty()).then(|| core.tickets.open(ids.clone()));
+    let held = (!seats.is_empty()).then(|| core.shared.tickets.open(ids.clone()));
     let receipt = match recorded.len() {
         0 => None,
         count => {
@@ -123,8 +142,8 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
             if let Some(durability) = durability(&asked) {
                 batch = batch.durability(durability);
             }
-            let receipt = core.desk.append_async(batch).await?;
-            core.counts.published.fetch_add(count as u64, Relaxed);
+            let receipt = core.shared.desk.append_async(batch).await?;
+            core.shared.counts.published.fetch_add(count as u64, Relaxed);
             Some(receipt)
         }
     };
@@ -140,7 +159,7 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
 
 /// An event that is only told, checked like any other.
 pub(super) fn ephemeral(core: &Core, place: &Place, event: &NewEvent) -> Result<Heard> {
-    let record = encode_record(event, core.desk.payload_bytes())?;
+    let record = encode_record(event, core.shared.desk.payload_bytes())?;
     Ok(Heard::ephemeral(Arc::new(place.clone()), record))
 }
 
@@ -156,7 +175,7 @@ async fn answers(
     let reading = core.clone();
     // As handlers are given them: in their newest shape.
     let events = unblocked(move || {
-        let reader = reading.desk.reader()?;
+        let reader = reading.shared.desk.reader()?;
         let mut events = told;
         for id in ids {
             if events.iter().any(|heard| heard.id() == id) {

@@ -7,10 +7,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Answer, Failure};
 use super::backoff::chance;
+use super::core::Core;
 use super::handler::Ended;
 use super::heard::Heard;
 use super::lane::{Input, Step};
-use super::seat::{Phase, Seat};
+use super::phase::Phase;
+use super::seat::Seat;
 use crate::consumer::Letter;
 use crate::error::{Error, Result};
 use crate::event::{Place, Timestamp};
@@ -26,7 +28,7 @@ struct Head {
     stuck: Option<JoinHandle<Result<serde_json::Value, String>>>,
 }
 
-pub(super) async fn run(seat: Arc<Seat>, place: Arc<Place>) {
+pub(super) async fn run(core: Arc<Core>, seat: Arc<Seat>, place: Arc<Place>) {
     let mut head = Head::default();
     let mut input = Input::Begun;
     loop {
@@ -38,7 +40,7 @@ pub(super) async fn run(seat: Arc<Seat>, place: Arc<Place>) {
         }
         input = match step {
             Step::Rest => break,
-            Step::Try { item, attempt } => attempted(&seat, &place, item, attempt, &mut head).await,
+            Step::Try { item, attempt } => attempted(&core, &seat, &place, item, attempt, &mut head).await,
             Step::Pause { attempts } => pause(&seat, attempts).await,
             Step::Bury { item, attempts } => bury(&seat, &item, attempts, &mut head).await,
             Step::Refill { after, to } => refill(&seat, &place, after, to).await,
@@ -48,6 +50,7 @@ pub(super) async fn run(seat: Arc<Seat>, place: Arc<Place>) {
 }
 
 async fn attempted(
+    core: &Core,
     seat: &Seat,
     place: &Arc<Place>,
     item: Heard,
@@ -55,7 +58,7 @@ async fn attempted(
     head: &mut Head,
 ) -> Input<Heard> {
     if attempt == 1 && !item.is_again() {
-        give_way(seat, &item).await;
+        give_way(core, seat, &item).await;
     }
     let worker = begin(seat, place, &item).await;
     if seat.phase() >= Phase::Leaving {
@@ -69,7 +72,7 @@ async fn attempted(
     let ended = seat
         .asked
         .handler
-        .call(&seat.core.runtime, item.clone().on_attempt(attempt), seat.asked.timeout)
+        .call(&seat.shared.runtime, item.clone().on_attempt(attempt), seat.asked.timeout)
         .await;
     seat.metrics.times.add(begun.elapsed());
     if matches!(ended, Ended::Stuck(..)) {
@@ -114,9 +117,9 @@ async fn begin(seat: &Seat, place: &Arc<Place>, item: &Heard) -> impl Drop + use
 }
 
 /// Waits for the first attempts of handlers of higher priority, each for no longer than its own time.
-async fn give_way(seat: &Seat, item: &Heard) {
+async fn give_way(core: &Core, seat: &Seat, item: &Heard) {
     let Some(position) = item.position() else { return };
-    let roster = seat.core.roster();
+    let roster = core.roster();
     if !roster.ranked {
         return;
     }
@@ -163,7 +166,7 @@ async fn taken_out(seat: &Seat, item: &Heard) {
     }
     let mut marks = SidecarWrites::new();
     if seat.letters.take(&mut marks, event.position())
-        && let Err(error) = seat.core.desk.mark_async(marks).await
+        && let Err(error) = seat.shared.desk.mark_async(marks).await
     {
         seat.letters.keep(event.position());
         let handler = &*seat.asked.name;
@@ -178,10 +181,10 @@ async fn bury(seat: &Seat, item: &Heard, attempts: u32, head: &mut Head) -> Inpu
         seat.letters.put(&mut marks, &letter);
         seat.metrics.letters.fetch_add(1, Relaxed);
         let (handler, id) = (&*seat.asked.name, item.id());
-        match seat.core.desk.mark_async(marks).await {
+        match seat.shared.desk.mark_async(marks).await {
             Ok(()) => tracing::warn!(handler, %id, attempts, error = %failure, "an event became a letter"),
             Err(e) => {
-                seat.core.counts.letters_lost.fetch_add(1, Relaxed);
+                seat.shared.counts.letters_lost.fetch_add(1, Relaxed);
                 tracing::error!(handler, %id, error = %failure, "an event could not become a letter: {e}");
             }
         }
@@ -225,7 +228,7 @@ fn letter(
 async fn refill(seat: &Arc<Seat>, place: &Arc<Place>, after: u64, to: u64) -> Input<Heard> {
     let room = seat.work().lanes.refill();
     let (reading, place) = (seat.clone(), place.clone());
-    let read = seat.core.runtime.spawn_blocking(move || read(&reading, &place, (after, to), room)).await;
+    let read = seat.shared.runtime.spawn_blocking(move || read(&reading, &place, (after, to), room)).await;
     let read = match read {
         Ok(Ok(read)) => read,
         Ok(Err(error)) => {

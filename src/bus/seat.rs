@@ -5,46 +5,21 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::backoff::Retry;
-use super::core::Core;
 use super::gate::Progress;
 use super::handler::Handler;
 use super::heard::Heard;
 use super::lanes::Lanes;
 use super::metrics::Metrics;
+use super::phase::Phase;
 use super::route::Route;
+use super::shared::Shared;
 use crate::consumer::Letterbox;
 use crate::event::Place;
 use crate::limits::{HANDLER_EVENTS, LANE_EVENTS, MAX_STUCK};
 use crate::store::{Reader, lock};
-
-/// Whether a handler goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
-    Running,
-    /// It takes nothing more, and ends what it has taken as if it ran on: a handler that has had its one event.
-    Ending,
-    /// It ends what was committed when it was told to.
-    Draining,
-    /// It begins nothing more.
-    Leaving,
-    Gone,
-}
-
-/// The end of a time that begins now; one that no clock reaches is a century away.
-pub(super) fn deadline(time: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3_600))
-}
-
-/// Resolves when nothing more is to be taken.
-pub(super) async fn over(phase: &mut watch::Receiver<Phase>) {
-    // The sender lives as long as who asks.
-    let _ = phase.wait_for(|now| *now > Phase::Running).await;
-}
 
 /// What a handler asked for.
 #[derive(Debug)]
@@ -82,7 +57,7 @@ impl Work {
 pub(super) struct Seat {
     pub(super) id: u64,
     pub(super) asked: Asked,
-    pub(super) core: Arc<Core>,
+    pub(super) shared: Arc<Shared>,
     pub(super) letters: Letterbox,
     work: Mutex<Work>,
     pub(super) phase: watch::Sender<Phase>,
@@ -119,7 +94,7 @@ pub(super) struct Start {
 }
 
 impl Seat {
-    pub(super) fn new(id: u64, asked: Asked, core: Arc<Core>, start: Start) -> Self {
+    pub(super) fn new(id: u64, asked: Asked, shared: Arc<Shared>, start: Start) -> Self {
         let lanes = Lanes::new(asked.retry.calls(), HANDLER_EVENTS, LANE_EVENTS);
         let progress = Progress::new(start.scanned.load(Ordering::Relaxed), start.late);
         Self {
@@ -133,13 +108,13 @@ impl Seat {
             tried: Notify::new(),
             unstuck: Notify::new(),
             own: Arc::new(Semaphore::new(1)),
-            part: Arc::new(Semaphore::new(core.part)),
+            part: Arc::new(Semaphore::new(shared.part)),
             told: start.told,
             scanned: start.scanned,
             reader: Mutex::new(Some(start.reader)),
             metrics: Metrics::default(),
             ended: Mutex::new(None),
-            core,
+            shared,
         }
     }
 
@@ -172,7 +147,7 @@ impl Seat {
 
     /// Takes what is committed by now, ends it, and goes.
     pub(super) fn drain(&self) {
-        self.until.store(self.core.desk.committed().get(), Ordering::Relaxed);
+        self.until.store(self.shared.desk.committed().get(), Ordering::Relaxed);
         self.go(Phase::Draining);
     }
 
@@ -204,7 +179,7 @@ impl Seat {
     pub(super) async fn worker(&self) -> impl Drop + use<> {
         let shared = async {
             let part = self.part.clone().acquire_owned().await;
-            (self.core.workers.clone().acquire_owned().await, part)
+            (self.shared.workers.clone().acquire_owned().await, part)
         };
         tokio::select! {
             biased;
@@ -241,13 +216,13 @@ impl Seat {
     /// Tells who waits what became of an event here.
     pub(super) fn settle(&self, heard: &Heard, answer: impl FnOnce() -> Answer) {
         if self.asked.awaited {
-            self.core.tickets.settle(heard.id(), self.id, answer());
+            self.shared.tickets.settle(heard.id(), self.id, answer());
         }
     }
 
     /// Events that were committed and that its follower has not looked at yet.
     pub(super) fn lag(&self) -> u64 {
-        self.core.desk.committed().get().saturating_sub(self.scanned.load(Ordering::Relaxed))
+        self.shared.desk.committed().get().saturating_sub(self.scanned.load(Ordering::Relaxed))
     }
 }
 

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use super::bus::Bus;
 use super::history::HistoryCounts;
-use super::seat::{Phase, Seat};
+use super::phase::Phase;
+use super::seat::Seat;
 use crate::store::lock;
 
 /// A handler, as a listing shows it.
@@ -67,7 +68,7 @@ impl HandlerStats {
         let (asked, m) = (&seat.asked, &seat.metrics);
         let texts = |patterns: &[crate::event::Pattern]| patterns.iter().map(ToString::to_string).collect();
         // In a forked child nothing runs, and what is behind locks may never be given back.
-        let here = seat.core.desk.process().is_this();
+        let here = seat.shared.desk.process().is_this();
         let (queue, lanes, stuck) = match here {
             true => {
                 let work = seat.work();
@@ -134,8 +135,8 @@ impl Bus {
     #[must_use]
     pub fn stats(&self) -> BusStats {
         let core = self.core();
-        let here = core.desk.process().is_this();
-        let c = &core.counts;
+        let here = core.shared.desk.process().is_this();
+        let c = &core.shared.counts;
         BusStats {
             published: c.published.load(Relaxed),
             ephemeral: c.ephemeral.load(Relaxed),
@@ -152,7 +153,7 @@ impl Bus {
     /// Every subscribed handler with its counts, in the order in which they subscribed; none in a forked child.
     #[must_use]
     pub fn handlers(&self) -> Vec<HandlerStats> {
-        if !self.core().desk.process().is_this() {
+        if !self.core().shared.desk.process().is_this() {
             return Vec::new();
         }
         self.core().roster().seats.iter().map(|seat| HandlerStats::of(seat)).collect()

@@ -12,8 +12,9 @@ use super::core::Core;
 use super::drive::drive;
 use super::handler::Handler;
 use super::heard::Heard;
+use super::phase::Phase;
 use super::route::Route;
-use super::seat::{Asked, Phase, Seat, Start};
+use super::seat::{Asked, Seat, Start};
 use super::stats::HandlerStats;
 use crate::consumer::{Letterbox, Owner};
 use crate::error::Result;
@@ -238,8 +239,8 @@ impl Subscribe {
         let id = core.number();
         let owner = Owner::handler(self.name.unwrap_or_else(|| format!("handler-{id}")))?;
         let name = owner.name().into();
-        let letters = Letterbox::open(&core.desk, owner, core.settings.letters)?;
-        let following = core.desk.follow(self.follow.filter(route.filter()))?;
+        let letters = Letterbox::open(&core.shared.desk, owner, core.settings.letters)?;
+        let following = core.shared.desk.follow(self.follow.filter(route.filter()))?;
         let (told, hears) = mpsc::channel(EPHEMERAL_EVENTS);
         let asked = Asked {
             name,
@@ -251,11 +252,11 @@ impl Subscribe {
             once: self.once,
             awaited: self.awaited,
         };
-        let reader = core.desk.reader()?;
+        let reader = core.shared.desk.reader()?;
         let start = Start { scanned: following.scanned(), late: !self.from_end, told, letters, reader };
-        let seat = Arc::new(Seat::new(id, asked, core.clone(), start));
+        let seat = Arc::new(Seat::new(id, asked, core.shared.clone(), start));
         core.enter(&seat)?;
-        core.runtime.spawn(drive(seat.clone(), following, hears));
+        core.shared.runtime.spawn(drive(core.clone(), seat.clone(), following, hears));
         Ok(Subscription { seat })
     }
 }
@@ -269,13 +270,13 @@ pub struct Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.seat.core.desk.process().keep(&self.seat);
+        self.seat.shared.desk.process().keep(&self.seat);
     }
 }
 
 impl Subscription {
     fn is_here(&self) -> bool {
-        self.seat.core.desk.process().is_this()
+        self.seat.shared.desk.process().is_this()
     }
 
     /// The handler's name.

@@ -3,25 +3,16 @@
 use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
 
+use super::Malformed;
+use super::rows::BranchRow;
+use super::run::Run;
 use super::seal::{self, Sort};
 use super::wire::{Bounded, put, take, take_bytes};
-use super::{BranchRow, Malformed};
 use crate::limits::MAX_BATCH_EVENTS;
 
 /// Groups are cut by bytes; this many events fit in the largest.
 const MAX_FRAME_EVENTS: u32 = 1 << 20;
 const _: () = assert!(MAX_BATCH_EVENTS <= MAX_FRAME_EVENTS as usize);
-
-/// Consecutive events of one branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
-pub struct Run {
-    /// Number of the branch.
-    pub branch: u64,
-    /// Sequence of the first event.
-    pub first: u64,
-    /// How many there are.
-    pub count: u32,
-}
 
 /// A branch that the commit made.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,19 +15,21 @@ mod mark;
 mod meta;
 mod record;
 mod rows;
+mod run;
 mod seal;
 mod wire;
 
 pub use chunk::{Chunk, ChunkBuilder};
 pub use consumer::{ConsumerRow, DeliveredRow, LaneRow, SettingsRow, TokenParts};
 pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size};
-pub use frame::{Birth, Frame, FrameBuilder, Run};
+pub use frame::{Birth, Frame, FrameBuilder};
 pub use header::{FileHeader, HEADER_BYTES, MAGIC};
 pub use letter::LetterRow;
 pub use mark::{decode_mark, encode_mark};
 pub use meta::{Counts, CursorParts, FORMAT, JournalMark, Meta, OldMeta};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
+pub use run::Run;
 
 /// Bytes that are not what they should be, and how that shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

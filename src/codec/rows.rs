@@ -2,9 +2,10 @@
 
 use bincode::{BorrowDecode, Encode};
 
+use super::Malformed;
+use super::run::Run;
 use super::seal::{self, Sort};
 use super::wire::{Bounded, put, take_all};
-use super::{Malformed, Run};
 use crate::event::{BranchName, Place, SessionId};
 use crate::limits::MAX_ORDER_RUNS;
 

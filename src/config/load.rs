@@ -39,6 +39,21 @@ impl Default for Loader {
     }
 }
 
+impl Settings {
+    /// From the nearest `retold.toml` and the environment.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    pub fn load() -> Result<Self> {
+        Self::loader().load()
+    }
+
+    /// From where is to be said.
+    pub fn loader() -> Loader {
+        Loader::default()
+    }
+}
+
 impl Loader {
     /// This file, which has to be there. Unless said it is the one that `RETOLD_CONFIG` names, or `retold.toml` in the
     /// current folder or the nearest one above it that has one.

@@ -45,19 +45,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// From the nearest `retold.toml` and the environment.
-    ///
-    /// # Errors
-    /// As [`Loader::load`].
-    pub fn load() -> Result<Self> {
-        Self::loader().load()
-    }
-
-    /// From where is to be said.
-    pub fn loader() -> Loader {
-        Loader::default()
-    }
-
     /// The file that was read.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {

@@ -21,6 +21,7 @@ mod role;
 mod spelling;
 mod time;
 mod type_info;
+mod typed;
 mod usage;
 
 pub use address::Address;

@@ -9,10 +9,14 @@ use std::collections::HashMap;
 
 use crate::event::{BranchName, Event, EventId, Invalid, NewEvent, Place, SessionId, Timestamp, check_kind};
 
+use super::builder::{Added, Builder, Draft};
 use super::fields::Fields;
+use super::format::Format;
+use super::input::Input;
 use super::own::{self, Forked, number, parsed, text};
-use super::plan::{Added, Body, Builder, Draft};
-use super::{Format, Input, Sketch, ids, json, names, source};
+use super::sketch::Sketch;
+use super::source::Body;
+use super::{ids, json, names, source};
 
 /// Their kinds that mean the same as a type of ours.
 pub(super) const KINDS: [(&str, &str); 31] = [

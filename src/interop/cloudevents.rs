@@ -14,10 +14,13 @@ use crate::event::{
 };
 use crate::limits::MAX_KIND_BYTES;
 
+use super::builder::Draft;
 use super::fields::{self, Fields};
+use super::input::Input;
 use super::own::{self, Forked, add_fork, number, parsed, text};
-use super::plan::{Body, Draft};
-use super::{Input, Sketch, ids, json, names, source};
+use super::sketch::Sketch;
+use super::source::Body;
+use super::{ids, json, names, source};
 
 /// The attribute that marks our own lines.
 const MARK: &str = "retold";

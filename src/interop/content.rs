@@ -10,17 +10,13 @@ use bytes::Bytes;
 
 use crate::limits::{IMPORT_BLOCKS, IMPORT_WINDOW_BYTES};
 
-use super::scan;
 use super::scratch::scratch;
 
-/// How often a file of lines is read, and one of arrays or wrappers around records.
-const LINES_READ: u64 = 2;
-const DOCUMENT_READ: u64 = 3;
 /// Bytes of a stream that are taken at once.
 const CHUNK: usize = 64 * 1024;
 
 /// Called with the bytes that were read so far. An error ends the reading.
-type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
+pub(super) type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
 
 /// A file's bytes, in memory or read where they are needed.
 ///
@@ -34,7 +30,7 @@ pub struct Content {
     /// Where long values end. Whoever looks into the objects around the records need not read through the records again.
     ends: RefCell<HashMap<usize, usize>>,
     read: Cell<u64>,
-    watch: RefCell<Option<Watch>>,
+    pub(super) watch: RefCell<Option<Watch>>,
 }
 
 enum Place {
@@ -83,33 +79,6 @@ impl Content {
     fn new(len: usize, place: Place) -> Self {
         let (fault, blocks, ends) = (RefCell::new(None), RefCell::default(), RefCell::default());
         Self { place, len, fault, blocks, ends, read: Cell::new(0), watch: RefCell::new(None) }
-    }
-
-    /// From now on `progress` is told how many of the file's bytes are done: it is read more than once, and shown as if
-    /// once. An error that it returns ends the reading.
-    pub fn watch(&self, mut progress: impl FnMut(u64) -> io::Result<()> + 'static) {
-        let (work, len) = (self.work().max(1), self.len as u64);
-        *self.watch.borrow_mut() = Some(Box::new(move |read| {
-            progress((u128::from(read.min(work)) * u128::from(len) / u128::from(work)) as u64)
-        }));
-    }
-
-    /// From now on nobody is told.
-    pub(super) fn unwatch(&self) {
-        *self.watch.borrow_mut() = None;
-    }
-
-    /// About as many bytes as are read of the file before all of its records are known. A history of Temporal is read once
-    /// more: an event is known only when all others are.
-    fn work(&self) -> u64 {
-        let mut c = self.cursor(0..self.len.min(IMPORT_WINDOW_BYTES));
-        let is_lines = c.skip_while(scan::is_space) == Some(b'{')
-            && scan::value(&mut c).is_ok()
-            && c.skip_while(|b| b == b'\r' || b == b' ') == Some(b'\n');
-        let begins = self.bytes(0..self.len.min(IMPORT_WINDOW_BYTES));
-        let has = |name: &[u8]| begins.windows(name.len()).any(|w| w == name);
-        let is_history = has(b"\"eventId\"") || has(b"\"event_type\"");
-        self.len as u64 * (if is_lines { LINES_READ } else { DOCUMENT_READ } + u64::from(is_history))
     }
 
     pub(crate) fn is_on_disk(&self) -> bool {
@@ -335,7 +304,8 @@ mod tests {
         ] {
             let content = on_disk(file.as_bytes());
             let work = content.work();
-            crate::interop::sketch_of("f.json", &content, &crate::interop::Options::default()).unwrap();
+            crate::interop::formats::sketch_of("f.json", &content, &crate::interop::Options::default())
+                .unwrap();
             let read = content.read.get();
             let ratio = read as f64 / work as f64;
             assert!((0.8..1.2).contains(&ratio), "{shape}: {read} of {work}");

@@ -11,11 +11,12 @@ use crate::event::SessionId;
 use crate::store::Store;
 
 use super::content::Content;
+use super::formats::sketch_of;
 use super::load::{Loaded, load_from};
 use super::naming::{Naming, of_file, of_folder};
 use super::plan::Skipped;
 use super::sketch::Sketch;
-use super::{Format, Options, sketch_of};
+use super::{Format, Options};
 
 /// Why a file was not imported.
 #[derive(Debug, thiserror::Error)]

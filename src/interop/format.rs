@@ -3,10 +3,6 @@ use std::str::FromStr;
 
 use crate::event::Invalid;
 
-use super::content::Content;
-use super::fields::Fields;
-use super::{aios, claude_code, cloudevents, openhands, own, pieces, temporal};
-
 /// A way in which sessions are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -24,9 +20,6 @@ pub enum Format {
     /// Histories of Temporal workflows.
     Temporal,
 }
-
-/// Records that are looked at to tell a format: an unknown first line must not hide the rest.
-const LOOK_AT: usize = 20;
 
 impl Format {
     /// Every format.
@@ -50,32 +43,6 @@ impl Format {
     #[must_use]
     pub const fn is_printable(self) -> bool {
         matches!(self, Self::Retold | Self::CloudEvents | Self::Aios)
-    }
-
-    /// The format that a file's first records have. The name decides nothing: it is kept for formats that only
-    /// differ there.
-    #[must_use]
-    pub fn detect(_name: &str, bytes: &[u8]) -> Option<Self> {
-        Self::detect_in(&Content::memory(bytes::Bytes::copy_from_slice(bytes)))
-    }
-
-    pub(crate) fn detect_in(content: &Content) -> Option<Self> {
-        let first = pieces::cut_first(content, |f| Self::of_record(f).is_some(), LOOK_AT);
-        let records = first.iter().flatten().filter_map(|p| first.text(&p, content).ok());
-        records.filter_map(|text| Self::of_record(&Fields::parse(&text).ok()?)).next()
-    }
-
-    pub(super) fn of_record(f: &Fields<'_>) -> Option<Self> {
-        type Test = fn(&Fields<'_>) -> bool;
-        let tests: [(Self, Test); 6] = [
-            (Self::CloudEvents, cloudevents::is_record),
-            (Self::Aios, aios::is_record),
-            (Self::Temporal, temporal::is_record),
-            (Self::Retold, own::is_record),
-            (Self::OpenHands, openhands::is_record),
-            (Self::ClaudeCode, claude_code::is_record),
-        ];
-        tests.iter().find(|(_, test)| test(f)).map(|(format, _)| *format)
     }
 }
 

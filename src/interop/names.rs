@@ -56,6 +56,14 @@ pub(crate) fn stem(name: &str) -> &str {
     }
 }
 
+/// The name of a session for which a file has no better one.
+pub(crate) fn session_or_stem(asked: Option<&SessionId>, file: &str) -> Result<SessionId, Invalid> {
+    match asked {
+        Some(session) => Ok(session.clone()),
+        None => session(stem(file)),
+    }
+}
+
 /// Whether a file's name says that it has one record, or one run, a line.
 pub(crate) fn is_lines(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

@@ -7,9 +7,12 @@ use std::borrow::Cow;
 
 use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
 
+use super::builder::Draft;
 use super::fields::Fields;
-use super::plan::{Body, Draft};
-use super::{Input, Sketch, ids, names, source};
+use super::input::Input;
+use super::sketch::Sketch;
+use super::source::Body;
+use super::{ids, names, source};
 
 /// Their kinds that mean the same as a type of ours: `action.*` and `observation.*` of the older format, then the
 /// newer names.

@@ -9,9 +9,13 @@ use crate::event::{
     BranchName, Event, EventId, Invalid, MAIN, NewEvent, Place, Sequence, SessionId, Timestamp,
 };
 
+use super::builder::{Builder, Draft};
 use super::fields::{self, Fields};
-use super::plan::{Body, Builder, Draft};
-use super::{Input, Piece, Sketch, ids, json, names};
+use super::input::Input;
+use super::piece::Piece;
+use super::sketch::Sketch;
+use super::source::Body;
+use super::{ids, json};
 
 /// Every name that an event of ours can have.
 const NAMES: [&str; 19] = [
@@ -109,20 +113,9 @@ fn content_id(place: &Place, text: &str) -> EventId {
     )
 }
 
-/// An event as a line of ours, or of CloudEvents, says it; with a fresh id where the line has none.
-///
-/// # Errors
-/// [`Invalid`] naming the field, when the line is not such JSON or says too little: a type and a session are needed.
-pub fn parse_line(line: &str, session: Option<&SessionId>) -> Result<(Place, NewEvent), Invalid> {
-    let fields = Fields::parse(line.trim()).map_err(|e| Invalid::new("line", e))?;
-    if fields.has("specversion") {
-        return super::cloudevents::parse_one(&fields, session);
-    }
-    if fields.has("forked") {
-        let reason = "describes a branch, not an event; import the file instead of appending it";
-        return Err(Invalid::new("line", reason));
-    }
-    event(&fields, session).map(|r| (r.place, r.event))
+/// The event of a line of ours; with a fresh id where the line has none.
+pub(super) fn parse_one(f: &Fields<'_>, session: Option<&SessionId>) -> Result<(Place, NewEvent), Invalid> {
+    event(f, session).map(|r| (r.place, r.event))
 }
 
 enum Line {
@@ -273,9 +266,4 @@ pub(crate) fn print_fork(fork: &Forked, out: &mut Vec<u8>) {
     json::name("forked", out);
     fork.write(out);
     out.extend_from_slice(b"}\n");
-}
-
-/// The name of a session for which a file has no better one.
-pub(crate) fn session_or_stem(session: Option<&SessionId>, file: &str) -> Result<SessionId, Invalid> {
-    session.map_or_else(|| names::session(names::stem(file)), |s| Ok(s.clone()))
 }

@@ -4,17 +4,14 @@
 
 use std::ops::Range;
 
-use crate::limits::{MAX_WRAPPERS, RECOVER_BYTES, RECOVER_FACTOR};
+use crate::limits::MAX_WRAPPERS;
 
+use super::collector::{Collector, Test};
 use super::content::Content;
-use super::fields::Fields;
 use super::outline::Outline;
 use super::piece::{Pieces, Text};
 use super::recover;
 use super::scan::{self, Child, Children, Fault, is_space};
-
-/// Tells a record from the objects around it.
-pub(crate) type Test = fn(&Fields<'_>) -> bool;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Members that name what an object is about, the surest first.
@@ -45,33 +42,20 @@ pub(crate) fn cut_first(content: &Content, is_record: Test, limit: usize) -> Pie
 }
 
 fn walk(content: &Content, is_record: Test, wrapped: bool, limit: usize) -> Pieces {
-    let mut walk = Walk {
-        limit,
-        wrapped,
-        content,
-        is_record,
-        found: Pieces::new(content.is_on_disk()),
-        budget: (content.len().saturating_mul(RECOVER_FACTOR)).max(RECOVER_BYTES),
-        glued: Vec::new(),
-        line: (0, 1),
-    };
+    let mut walk =
+        Walk { limit, wrapped, content, records: Collector::new(content, is_record), glued: Vec::new() };
     walk.file();
     walk.finish()
 }
 
-pub(super) struct Walk<'c> {
-    pub(super) content: &'c Content,
-    is_record: Test,
-    found: Pieces,
+struct Walk<'c> {
+    content: &'c Content,
+    records: Collector<'c>,
     limit: usize,
     /// Whether objects may have records inside. Beside one that is a record itself they have none.
     wrapped: bool,
-    /// Bytes that the search for whole records may still read.
-    budget: usize,
     /// Where a record stands behind another on one line.
     glued: Vec<usize>,
-    /// The last place of which the line was counted.
-    line: (usize, usize),
 }
 
 impl Walk<'_> {
@@ -104,7 +88,7 @@ impl Walk<'_> {
                 0 => {
                     let _ = c.skip_while(|b| b == 0);
                     at = c.at;
-                    self.lost(start..at, 0, format!("is damaged: {} NUL bytes", at - start));
+                    self.records.lost(start..at, 0, format!("is damaged: {} NUL bytes", at - start));
                 }
                 _ => {
                     let end = self.line_end(start);
@@ -113,7 +97,7 @@ impl Walk<'_> {
                         false => "is not JSON: expected a value",
                     };
                     let fault = Fault { at: start, what };
-                    recover::rest(self, start..end, 0, &fault);
+                    recover::rest(&mut self.records, start..end, 0, &fault);
                     (at, behind) = (end, None);
                 }
             }
@@ -122,9 +106,9 @@ impl Walk<'_> {
 
     /// A value that is whole, at the top of the file.
     fn whole(&mut self, range: Range<usize>, is_array: bool) {
-        if !is_array && (!self.wrapped || self.is_record(&range)) {
+        if !is_array && (!self.wrapped || self.records.is_record(&range)) {
             self.wrapped = false;
-            return self.record(range, 0);
+            return self.records.record(range, 0);
         }
         let depth = if self.wrapped { MAX_WRAPPERS } else { 1 };
         if self.inside(range.clone(), depth, None) {
@@ -132,22 +116,26 @@ impl Walk<'_> {
         }
         if !is_array {
             // None that is known. What it is, the format says.
-            return self.record(range, 0);
+            return self.records.record(range, 0);
         }
-        let run = self.new_run(None);
+        let run = self.records.new_run(None);
         let mut children = Children::of(self.content.cursor(range));
         while let Some(Child::Whole { value, .. }) = children.next()
             && !self.is_full()
         {
-            self.record(value, run);
+            self.records.record(value, run);
         }
     }
 
     /// A value at the top of the file that breaks. Answers where to go on.
     fn broken(&mut self, start: usize, fault: &Fault) -> usize {
         let end = self.line_end(start);
-        if !self.spend(fault.at - start) {
-            self.lost(start..self.content.len(), 0, "is too damaged to be searched for records".to_owned());
+        if !self.records.spend(fault.at - start) {
+            self.records.lost(
+                start..self.content.len(),
+                0,
+                "is too damaged to be searched for records".to_owned(),
+            );
             return self.content.len();
         }
         let is_line = fault.at <= self.after_space(end) || self.is_whole_line(end);
@@ -156,7 +144,7 @@ impl Walk<'_> {
         let is_wrapper = self.wrapped || self.first(start) == Some(b'[');
         let depth = if self.wrapped { MAX_WRAPPERS } else { 1 };
         if !is_wrapper || !self.inside(start..end, depth, None) {
-            recover::rest(self, start..end, 0, fault);
+            recover::rest(&mut self.records, start..end, 0, fault);
         }
         end
     }
@@ -180,11 +168,11 @@ impl Walk<'_> {
         // The elements of an array of records; or the members of an object that are records themselves.
         let mut run = None;
         if is_array && self.has_record(range.clone()) {
-            run = Some(self.new_run(label));
+            run = Some(self.records.new_run(label));
         }
         let is_pairs = is_array && run.is_none() && self.has_pairs(range.clone());
         if is_pairs {
-            run = Some(self.new_run(label));
+            run = Some(self.records.new_run(label));
         }
         let (mut found, mut end) = (false, range.start);
         let mut children = Children::of(self.content.cursor(range.clone()));
@@ -195,15 +183,15 @@ impl Walk<'_> {
                     if is_pairs {
                         self.steps(value, run);
                     } else {
-                        self.record(value, run);
+                        self.records.record(value, run);
                     }
                 }
                 Child::Whole { value, .. } => {
                     let first = self.first(value.start);
-                    if first == Some(b'{') && self.is_record(&value) {
-                        let run = *run.get_or_insert_with(|| self.new_run(label));
+                    if first == Some(b'{') && self.records.is_record(&value) {
+                        let run = *run.get_or_insert_with(|| self.records.new_run(label));
                         (found, end) = (true, value.end);
-                        self.record(value, run);
+                        self.records.record(value, run);
                     } else if depth > 1
                         && matches!(first, Some(b'{' | b'['))
                         && self.inside(value.clone(), depth - 1, label)
@@ -226,7 +214,7 @@ impl Walk<'_> {
                         // A string may have swallowed where a record begins: an object is searched from its last find.
                         let from = if is_array { at } else { end };
                         let run = run.unwrap_or_default();
-                        recover::rest(self, from..range.end, run, &fault);
+                        recover::rest(&mut self.records, from..range.end, run, &fault);
                     }
                     return found;
                 }
@@ -239,7 +227,7 @@ impl Walk<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.found.len() >= self.limit
+        self.records.len() >= self.limit
     }
 
     fn first(&self, at: usize) -> Option<u8> {
@@ -250,7 +238,7 @@ impl Walk<'_> {
     fn has_record(&self, range: Range<usize>) -> bool {
         let mut children = Children::of(self.content.cursor(range));
         while let Some(Child::Whole { value, .. }) = children.next() {
-            if self.first(value.start) == Some(b'{') && self.is_record(&value) {
+            if self.first(value.start) == Some(b'{') && self.records.is_record(&value) {
                 return true;
             }
         }
@@ -280,7 +268,7 @@ impl Walk<'_> {
                     }
                     before = id;
                 } else {
-                    found |= (self.is_record)(&f);
+                    found |= self.records.fits(&f);
                 }
             }
         }
@@ -290,7 +278,7 @@ impl Walk<'_> {
     fn steps(&mut self, pair: Range<usize>, run: usize) {
         let mut steps = Children::of(self.content.cursor(pair));
         while let Some(Child::Whole { value, .. }) = steps.next() {
-            self.record(value, run);
+            self.records.record(value, run);
         }
     }
 
@@ -317,44 +305,6 @@ impl Walk<'_> {
         best.map(|(_, label)| label)
     }
 
-    /// Whether these bytes are a record of the format.
-    pub(super) fn is_record(&self, range: &Range<usize>) -> bool {
-        let outline = Outline::load(self.content, range.clone());
-        outline.is_some_and(|outline| outline.fields().is_some_and(|f| (self.is_record)(&f)))
-    }
-
-    pub(super) fn record(&mut self, range: Range<usize>, run: usize) {
-        self.push(range, run, None);
-    }
-
-    /// Bytes of which nothing can be made.
-    pub(super) fn lost(&mut self, range: Range<usize>, run: usize, reason: String) {
-        let problem = Some(self.found.problem(reason));
-        self.push(range, run, problem);
-    }
-
-    fn push(&mut self, range: Range<usize>, run: usize, problem: Option<u32>) {
-        let line = self.line.1 + self.newlines(self.line.0..range.start);
-        self.line = (range.start, line);
-        let pushed = self.found.push(line, range, run, problem);
-        pushed.unwrap_or_else(|e| self.content.fail(e));
-    }
-
-    pub(super) fn note(&mut self, at: usize, what: &str) {
-        let line = 1 + self.newlines(0..at);
-        self.found.notes.push(format!("line {line}, byte {}: {what}", at + 1));
-    }
-
-    pub(super) fn new_run(&mut self, label: Option<&str>) -> usize {
-        self.found.new_run(label)
-    }
-
-    /// Whether the search may read so many bytes more.
-    pub(super) fn spend(&mut self, bytes: usize) -> bool {
-        self.budget = self.budget.saturating_sub(bytes.max(1));
-        self.budget > 0
-    }
-
     fn line_end(&self, at: usize) -> usize {
         let mut c = self.content.cursor(at..self.content.len());
         let _ = c.skip_while(|b| b != b'\n');
@@ -372,32 +322,22 @@ impl Walk<'_> {
         c.skip_while(|b| b != b'\n').is_some()
     }
 
-    fn newlines(&self, range: Range<usize>) -> usize {
-        let mut c = self.content.cursor(range);
-        let mut n = 0;
-        while !c.rest().is_empty() {
-            let rest = c.rest();
-            n += rest.iter().filter(|b| **b == b'\n').count();
-            c.at += rest.len();
-        }
-        n
-    }
-
     fn finish(mut self) -> Pieces {
         if let (Some(first), n) = (self.glued.first().copied(), self.glued.len()) {
             let what = match n {
                 1 => "a record stands behind another on one line".to_owned(),
                 n => format!("a record stands behind another on one line, and {} more further on", n - 1),
             };
-            self.note(first, &what);
+            self.records.note(first, &what);
         }
-        self.found
+        self.records.finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interop::fields::Fields;
     use crate::interop::piece::Piece;
     use bytes::Bytes;
     use proptest::prelude::*;

@@ -3,82 +3,82 @@
 
 use std::ops::Range;
 
-use super::pieces::Walk;
+use super::collector::Collector;
 use super::scan::{self, BREAKS_OFF, Fault, is_space};
 
 /// Finds the records in the rest of what broke here.
-pub(super) fn rest(walk: &mut Walk<'_>, range: Range<usize>, mut run: usize, fault: &Fault) {
+pub(super) fn rest(records: &mut Collector<'_>, range: Range<usize>, mut run: usize, fault: &Fault) {
     let (mut told, mut found) = (false, false);
     let mut end = range.start;
     let mut at = range.start;
     let mut searched = range.end;
     loop {
-        let mut c = walk.content.cursor(at..range.end);
+        let mut c = records.content.cursor(at..range.end);
         if c.skip_while(|b| b != b'{').is_none() {
             break;
         }
         let start = c.at;
         let whole = scan::value(&mut c);
-        if !walk.spend(c.at - start) {
+        if !records.spend(c.at - start) {
             searched = start;
             break;
         }
         at = start + 1;
-        if whole.is_ok() && walk.is_record(&(start..c.at)) {
-            let (is_told, begins_another) = between(walk, end..start, run, (told, fault));
+        if whole.is_ok() && records.is_record(&(start..c.at)) {
+            let (is_told, begins_another) = between(records, end..start, run, (told, fault));
             told |= is_told;
             if begins_another {
-                run = walk.new_run(None);
+                run = records.new_run(None);
             }
-            walk.record(start..c.at, run);
+            records.record(start..c.at, run);
             (at, end, found) = (c.at, c.at, true);
         }
     }
-    told |= between(walk, end..searched, run, (told, fault)).0;
+    told |= between(records, end..searched, run, (told, fault)).0;
     if searched < range.end {
-        walk.lost(searched..range.end, run, "is too damaged to be searched for records".to_owned());
+        records.lost(searched..range.end, run, "is too damaged to be searched for records".to_owned());
     } else if !told && !found && !range.is_empty() {
-        walk.lost(range, run, fault.what.to_owned());
+        records.lost(range, run, fault.what.to_owned());
     } else if !told && fault.what == BREAKS_OFF {
-        walk.lost(range.end..range.end, run, BREAKS_OFF.to_owned());
+        records.lost(range.end..range.end, run, BREAKS_OFF.to_owned());
     } else if !told {
-        walk.note(fault.at, fault.what);
+        records.note(fault.at, fault.what);
     }
 }
 
 /// Tells of what lies between two records, unless it only separates them. Answers whether there was something to tell,
 /// and whether one array of records ends here and another begins.
 fn between(
-    walk: &mut Walk<'_>,
+    records: &mut Collector<'_>,
     range: Range<usize>,
     run: usize,
     (told, fault): (bool, &Fault),
 ) -> (bool, bool) {
     let is_separator = |b: u8| is_space(b) || matches!(b, b',' | b'[' | b']' | b'}');
-    let mut c = walk.content.cursor(range.clone());
+    let mut c = records.content.cursor(range.clone());
     let ends_array = c.skip_while(is_space) == Some(b']');
     let start = c.at;
-    let mut c = walk.content.cursor(range.clone());
+    let mut c = records.content.cursor(range.clone());
     let is_empty = c.skip_while(is_separator).is_none();
-    let mut c = walk.content.cursor(range.clone());
+    let mut c = records.content.cursor(range.clone());
     let begins_another = run > 0 && ends_array && c.skip_while(|b| b != b'[').is_some();
     // What follows the damage behind the end of an array is the rest of the objects around it.
     if is_empty || (told && ends_array) {
         return (false, begins_another);
     }
-    let mut c = walk.content.cursor(start..range.end);
+    let mut c = records.content.cursor(start..range.end);
     let mut end = start;
     while c.skip_while(is_space).is_some() {
         let _ = c.skip_while(|b| !is_space(b));
         end = c.at;
     }
-    let mut c = walk.content.cursor(start..end);
+    let mut c = records.content.cursor(start..end);
     let what = match c.skip_while(|b| b == 0) {
         None => format!("is damaged: {} NUL bytes", end - start),
         Some(_) if told => "is no whole record".to_owned(),
         Some(_) if fault.at > start => format!("{} at byte {} of the file", fault.what, fault.at + 1),
         Some(_) => fault.what.to_owned(),
     };
-    walk.lost(start..end, run, what);
+    records.lost(start..end, run, what);
     (true, begins_another)
 }

@@ -10,8 +10,8 @@ use crate::event::{Event, EventId, NewEvent, Record, SessionId};
 use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES};
 
 use super::content::Content;
-use super::plan::Body;
-use super::{Format, json, names};
+use super::format::Format;
+use super::{json, names};
 
 /// The format that a record was read as.
 pub const FORMAT: &str = "source.format";
@@ -39,6 +39,17 @@ const DATA: &str = "source.data";
 /// Notes that the event's time is that of its import, if there is room for it.
 pub(crate) fn note_time(event: &mut NewEvent) {
     fits(event, &[(TIME, "import")]);
+}
+
+/// How the record lies in the event.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// The payload is the record.
+    Record,
+    /// The payload is a part of the record; these are the bytes before and after it.
+    Part { open: String, close: String, data: &'static str },
+    /// The event is its own source: nothing of the file is noted on it.
+    Own,
 }
 
 /// Where a record comes from.

@@ -13,10 +13,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId, Timestamp};
 
+use super::builder::{Builder, Draft};
 use super::fields::Fields;
-use super::plan::{Body, Builder, Draft};
+use super::input::Input;
+use super::sketch::Sketch;
+use super::source::Body;
 use super::temporal_names::{self, Members};
-use super::{Input, Sketch, ids, names, source};
+use super::{ids, names, source};
 
 /// Their types, in the later spelling and small letters, that mean the same as a type of ours.
 pub(super) const KINDS: [(&str, &str); 41] = [

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::testing::{drawn, event, events, fork, plan_of, recorded, restored, restored_files};
 use super::*;
-use crate::event::Catalogue;
+use crate::event::{Catalogue, Event};
 use crate::store::{Query, Store};
 
 #[test]

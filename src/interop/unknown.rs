@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use crate::event::Invalid;
 
-use super::Format;
 use super::content::Content;
 use super::fields::Fields;
+use super::format::Format;
 use super::piece::Text;
 use super::pieces;
 

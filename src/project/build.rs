@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::apply::Fold;
+use super::damage::{Damage, is_damage, own_events};
 use super::fold::Scope;
 use super::keys::{self, Built, to_json};
-use super::lane::{Damage, Lane, is_damage, own_events};
+use super::lane::Lane;
 use super::read::{Source, Stop};
 use super::task::{End, Task, closed};
 use crate::error::Result;

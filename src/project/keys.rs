@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fold::Scope;
 use crate::event::{Address, Timestamp};
+use crate::store::{SidecarTable, SidecarWrites};
 
 /// One generation of a projection's states: those of one version, built once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,11 @@ impl ParkedRow {
     pub(super) fn new(of: String, at: &Address, position: u64, reason: String, from: u64) -> Self {
         Self { of, at: at.to_string(), position, reason, since: Timestamp::now().micros(), from }
     }
+}
+
+/// A row that says how far the read generation is.
+pub(super) fn put_current(marks: &mut SidecarWrites, built: &Built, name: &str) {
+    marks.put(SidecarTable::Checkpoints, current(name), to_json(built));
 }
 
 pub(super) fn to_json<T: Serialize>(row: &T) -> Vec<u8> {

@@ -6,6 +6,7 @@ mod apply;
 mod bell;
 mod build;
 pub mod builtin;
+mod damage;
 mod fold;
 mod history;
 mod info;

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::apply::Fold;
 use super::bell::{Bell, Order, Reply};
-use super::keys::{self, to_json};
-use super::lane::is_damage;
+use super::damage::is_damage;
 use super::read::up_to_damage;
 use super::seat::Seat;
 use super::status::Status;
@@ -20,9 +19,7 @@ use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
     PROJECT_REST_MS,
 };
-use crate::store::{
-    Branch, Committed, Observer, Positions, Reader, SidecarTable, SidecarWrites, Store, StoreHandle, lock,
-};
+use crate::store::{Branch, Committed, Observer, Positions, Reader, SidecarWrites, Store, StoreHandle, lock};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
@@ -326,9 +323,4 @@ impl Engine {
         let seat = self.seats.iter_mut().find(|seat| seat.fold.name == name);
         seat.ok_or_else(|| Error::not_found("projection", name))
     }
-}
-
-/// A row that says how far the read generation is.
-pub(super) fn put_current(marks: &mut SidecarWrites, built: &keys::Built, name: &str) {
-    marks.put(SidecarTable::Checkpoints, keys::current(name), to_json(built));
 }

@@ -95,6 +95,18 @@ pub fn load_migrations(folder: &Path) -> Result<Vec<Migration>> {
     Ok(migrations)
 }
 
+impl Upcasts {
+    /// Reads the steps of an application's `migrations/`: a folder `NNNN_what` for each change, numbered from 0001
+    /// on, with an `upcast.toml` in it.
+    ///
+    /// # Errors
+    /// As [`load_migrations`](crate::schema::load_migrations) and [`Upcasts::new`].
+    pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self> {
+        let migrations = load_migrations(folder.as_ref())?;
+        Self::new(migrations.into_iter().flat_map(|m| m.steps))
+    }
+}
+
 fn unread(path: &Path, e: &io::Error, what: &'static str) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound => Error::not_found(what, path.display()),

@@ -4,68 +4,40 @@
 //! comes through `use` lines of a third file (the door of a folder, mostly) counts for the file that defines it, and a
 //! door that only hands names on uses nothing. `mod` lines, and methods that a type has in other files, are not seen.
 //! What holds for files holds for folders: the entries of one folder, each taken as a whole, form no circle either.
+//! A package beside the library is one module.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::tree::{Finding, Tree, module};
-
-/// Modules that still have circles: how many of their files are in one, and how many entries of folders. These numbers
-/// only get smaller.
-const TIED: [(&str, usize, usize); 8] = [
-    ("bus", 10, 0),
-    ("cli", 43, 42),
-    ("codec", 2, 0),
-    ("config", 2, 0),
-    ("event", 2, 2),
-    ("interop", 19, 13),
-    ("project", 4, 0),
-    ("schema", 6, 2),
-];
+use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Who uses whom, with the line that says so.
 type Uses = BTreeMap<String, BTreeMap<String, usize>>;
 
 /// No file of a module needs one that needs it, and no folder.
 pub(crate) fn circles(tree: &Tree) -> Vec<Finding> {
-    circles_but(tree, &TIED)
-}
-
-/// The same with modules that may still have as many.
-pub(crate) fn circles_but(tree: &Tree, tied: &[(&str, usize, usize)]) -> Vec<Finding> {
-    let modules: BTreeSet<String> =
+    let mut modules: BTreeSet<String> =
         tree.under("src/").filter_map(|(path, _)| module(path).into_iter().next()).collect();
+    modules.extend(packages(tree).map(str::to_owned));
     let mut found = Vec::new();
     for name in &modules {
         let uses = uses_of(tree, name);
-        let files = knots(&uses);
         let mut folders: Vec<Knot> = entries_of(&uses).values().flat_map(knots).collect();
         folders.retain(|knot| knot.members.iter().any(|m| !m.ends_with(".rs")));
-        let count = |knots: &[Knot]| knots.iter().map(|k| k.members.len()).sum::<usize>();
-        match tied.iter().find(|(tied, _, _)| tied == name) {
-            None => found.extend(files.iter().chain(&folders).map(Knot::finding)),
-            Some(&(_, in_files, in_folders)) => {
-                let now = (count(&files), count(&folders));
-                if now.0 > in_files || now.1 > in_folders {
-                    found.extend(files.iter().chain(&folders).map(Knot::finding));
-                } else if now != (in_files, in_folders) {
-                    let what = format!(
-                        "`{name}` has {now:?} left: set its row in TIED to that, or remove it at (0, 0)"
-                    );
-                    let file = "tests/tidy/circles.rs".to_owned();
-                    found.push(Finding { file, line: 1, rule: "circle", what });
-                }
-            }
-        }
+        found.extend(knots(&uses).iter().chain(&folders).map(Knot::finding));
     }
     found
+}
+
+/// The packages beside the library that are there.
+fn packages(tree: &Tree) -> impl Iterator<Item = &'static str> {
+    FRONT_ENDS.into_iter().filter(|name| tree.has_folder(&format!("{name}/src/")))
 }
 
 /// What the files of a module use of each other.
 fn uses_of(tree: &Tree, name: &str) -> Uses {
     let mut uses = Uses::new();
-    for (file, source) in tree.under("src/") {
-        let own = module(file);
-        if own.first().is_none_or(|first| first != name) {
+    for (file, source) in tree.sources() {
+        if module_of(file).is_none_or(|own| own != name) {
             continue;
         }
         let mut add = |target: Option<Target>, line: usize| {
@@ -94,6 +66,14 @@ fn uses_of(tree: &Tree, name: &str) -> Uses {
     uses
 }
 
+/// The module that a file is checked with: that of the library which it lies in, or its package.
+fn module_of(file: &str) -> Option<String> {
+    match front_end(file) {
+        Some(package) => Some(package.to_owned()),
+        None => module(file).into_iter().next(),
+    }
+}
+
 /// What a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Target {
@@ -112,7 +92,7 @@ fn from_root(tree: &Tree, file: &str, segments: &[String], rooted: bool) -> Opti
     let (first, rest) = segments.split_first()?;
     let own = module(file);
     let child = [own.as_slice(), std::slice::from_ref(first)].concat();
-    if file_of(tree, &child).is_some() {
+    if file_of(tree, front_end(file), &child).is_some() {
         return Some([child.as_slice(), rest].concat());
     }
     let source = tree.rust.get(file)?;
@@ -121,20 +101,28 @@ fn from_root(tree: &Tree, file: &str, segments: &[String], rooted: bool) -> Opti
     Some([import.path.segments.as_slice(), rest].concat())
 }
 
-fn file_of(tree: &Tree, module: &[String]) -> Option<String> {
-    let stem = format!("src/{}", module.join("/"));
-    [format!("{stem}.rs"), format!("{stem}/mod.rs")].into_iter().find(|path| tree.rust.contains_key(path))
+/// The file of a module of the library, or of a package beside it.
+fn file_of(tree: &Tree, package: Option<&str>, module: &[String]) -> Option<String> {
+    let root = package.map(|name| format!("{name}/")).unwrap_or_default();
+    let stem = format!("{root}src/{}", module.join("/"));
+    let files = match module {
+        [] => [format!("{stem}main.rs"), format!("{stem}lib.rs")],
+        _ => [format!("{stem}.rs"), format!("{stem}/mod.rs")],
+    };
+    files.into_iter().find(|path| tree.rust.contains_key(path))
 }
 
 /// Follows a path from the crate root down the files, and on through `use` lines to the file that defines the name.
 fn resolve(tree: &Tree, name: &str, segments: &[String], hops: usize) -> Option<Target> {
     const MOST_HOPS: usize = 16;
-    if segments.first().is_none_or(|first| first != name) || hops > MOST_HOPS {
+    let package = packages(tree).find(|package| *package == name);
+    let is_elsewhere = package.is_none() && segments.first().is_none_or(|first| first != name);
+    if is_elsewhere || hops > MOST_HOPS {
         return None;
     }
-    let mut depth = 1;
-    let mut file = file_of(tree, segments.get(..1)?)?;
-    while let Some(next) = segments.get(..depth + 1).and_then(|path| file_of(tree, path)) {
+    let mut depth = usize::from(package.is_none());
+    let mut file = file_of(tree, package, segments.get(..depth)?)?;
+    while let Some(next) = segments.get(..depth + 1).and_then(|path| file_of(tree, package, path)) {
         (file, depth) = (next, depth + 1);
     }
     let Some((taken, rest)) = segments.get(depth..).and_then(<[String]>::split_first) else {

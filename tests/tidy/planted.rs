@@ -124,11 +124,6 @@ fn an_import_from_the_crate_root_is_caught() {
     passes(rooms::crate_root, &[("src/store/read.rs", "use super::Tail; pub(crate) fn f() {}")]);
 }
 
-/// Circles, when no module is excused.
-fn untied(tree: &Tree) -> Vec<Finding> {
-    circles::circles_but(tree, &[])
-}
-
 #[test]
 fn files_of_one_module_that_need_each_other_are_caught() {
     let door = ("src/bus/mod.rs", "mod a; mod b; mod c; mod sub; pub use a::{A, run}; pub use sub::Inner;");
@@ -146,29 +141,29 @@ fn files_of_one_module_that_need_each_other_are_caught() {
         "fn f() { super::run() }",
         "mod inner { use super::super::A; }",
     ] {
-        let found = untied(&tree(&with("\nuse super::{c::C};", back)));
+        let found = circles::circles(&tree(&with("\nuse super::{c::C};", back)));
         let [one] = found.as_slice() else { panic!("{back}: {found:#?}") };
         assert_eq!((one.file.as_str(), one.line), ("src/bus/a.rs", 2));
         let line = back.lines().count();
         let way = format!("src/bus/a.rs:2 → src/bus/c.rs:1 → src/bus/b.rs:{line} → src/bus/a.rs");
         assert!(one.what.contains(&way), "{}", one.what);
     }
-    passes(untied, &with("use super::b::B;", "use crate::event::A;"));
-    passes(untied, &with("use super::b::B;", "#[cfg(test)] mod tests { use super::super::a::A; }"));
-    passes(untied, &with("use super::Inner;", "// use super::a::A;"));
+    passes(circles::circles, &with("use super::b::B;", "use crate::event::A;"));
+    passes(circles::circles, &with("use super::b::B;", "#[cfg(test)] mod tests { use super::super::a::A; }"));
+    passes(circles::circles, &with("use super::Inner;", "// use super::a::A;"));
 }
 
 #[test]
 fn a_door_that_only_hands_names_on_is_in_no_circle_and_one_that_works_is() {
     let file = ("src/bus/a.rs", "use super::LIMIT;");
     let door = |text| [("src/bus/mod.rs", text), file];
-    passes(untied, &door("mod a; pub(crate) use a::A; pub const LIMIT: u8 = 1;"));
+    passes(circles::circles, &door("mod a; pub(crate) use a::A; pub const LIMIT: u8 = 1;"));
     for text in [
         "mod a; use a::A; pub const LIMIT: u8 = 1;",
         "mod a; pub(crate) use a::A; pub const LIMIT: u8 = 1; fn f(a: A) {}",
         "mod a; pub const LIMIT: u8 = 1; fn f() { a::g() }",
     ] {
-        caught(untied, &door(text), &["src/bus/a.rs:1 circle"]);
+        caught(circles::circles, &door(text), &["src/bus/a.rs:1 circle"]);
     }
 }
 
@@ -186,26 +181,31 @@ fn folders_of_one_module_that_need_each_other_are_caught() {
         ]
     };
     // No two files need each other: plain.rs needs nothing.
-    let found = untied(&tree(&back("\nuse super::super::read::plain::Plain;")));
+    let found = circles::circles(&tree(&back("\nuse super::super::read::plain::Plain;")));
     let [one] = found.as_slice() else { panic!("{found:#?}") };
     assert!(one.what.contains("src/bus/read:1 → src/bus/write:2 → src/bus/read"), "{}", one.what);
-    passes(untied, &back("use super::Writer;"));
+    passes(circles::circles, &back("use super::Writer;"));
 }
 
 #[test]
-fn the_count_of_circles_only_gets_smaller() {
-    let files = [
-        ("src/bus/mod.rs", "mod a; mod b;"),
-        ("src/bus/a.rs", "use super::b::B;"),
-        ("src/bus/b.rs", "use super::a::A;"),
-    ];
-    let rules = |tied: &[(&str, usize, usize)]| {
-        places(&circles::circles_but(&tree(&files), tied)).into_iter().next().unwrap_or_default()
+fn files_of_a_package_beside_the_library_that_need_each_other_are_caught() {
+    let with = |app: &'static str| {
+        [
+            (
+                "cli/src/main.rs",
+                "mod app; mod get; mod append; use app::App; fn f(a: App) { get::run(a); append::run() }",
+            ),
+            ("cli/src/app.rs", app),
+            ("cli/src/get.rs", "use super::app::App;"),
+            ("cli/src/append.rs", "use crate::app::App;"),
+            // Of the library, which has nothing to do with it.
+            ("src/lib.rs", "mod app;"),
+            ("src/app.rs", "pub struct App;"),
+        ]
     };
-    assert_eq!(rules(&[("bus", 2, 0)]), "");
-    assert_eq!(rules(&[("bus", 1, 0)]), "src/bus/a.rs:1 circle");
-    assert_eq!(rules(&[("bus", 3, 0)]), "tests/tidy/circles.rs:1 circle");
-    assert_eq!(rules(&[("store", 2, 0)]), "src/bus/a.rs:1 circle");
+    passes(circles::circles, &with("pub struct App;"));
+    caught(circles::circles, &with("use crate::command;"), &["cli/src/app.rs:1 circle"]);
+    caught(circles::circles, &with("fn f() { super::get::run() }"), &["cli/src/app.rs:1 circle"]);
 }
 
 #[test]

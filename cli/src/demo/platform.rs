@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::SOURCE;
 use retold::event::payload::Payload;
 use retold::event::payload::actor::{ActorCompleted, ActorErrored, ActorEscalated, ActorInvoked};
 use retold::event::payload::budget::{BudgetExceeded, BudgetWarning};
@@ -25,6 +24,8 @@ use retold::event::payload::tool::{ToolCompleted, ToolErrored, ToolInvoked, Tool
 use retold::event::payload::validation::{ValidationFailed, ValidationPassed, ValidationStarted};
 use retold::event::{Invalid, NewEvent, Phase, Timestamp};
 
+/// The source of every event of a demo: how its store is known again.
+pub(super) const SOURCE: &str = "retold-demo";
 /// How long ago the run began, so that its last event lies in the past.
 const BEGAN: i64 = 15 * 60;
 const PROVIDER: (&str, &str) = ("acme", "large-2");

@@ -3,8 +3,9 @@
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Chart, label, lasted};
-use crate::App;
+use super::chart::{Chart, label};
+use super::scale::lasted;
+use crate::app::App;
 use crate::failure::Outcome;
 use crate::span::wrapped;
 use crate::style::{BAD, DIM, GOOD, HEADER, NAME, NOTICE, PLAIN, paint};

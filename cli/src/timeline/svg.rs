@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Chart, label, lasted};
+use super::chart::{Chart, label};
+use super::scale::lasted;
 use crate::table::{clean, shorten};
 use retold::event::Phase;
 use retold::project::{Lasting, Span};

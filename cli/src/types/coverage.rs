@@ -1,6 +1,6 @@
 //! `retold types --coverage`
 
-use crate::App;
+use crate::app::App;
 use crate::failure::Outcome;
 use crate::style::{DIM, GOOD, HEADER, NOTICE, of_kind, paint};
 use crate::table::{Table, cell};

@@ -4,35 +4,20 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tracing::warn;
 
-use super::desk::{Look, Registry};
+use super::registry::{Look, Registry};
+use super::running::Running;
 use crate::error::{Error, Result};
 use crate::event::Invalid;
 use crate::limits::TIMER_LOOK_MS;
-use crate::store::{Process, StoreHandle};
+use crate::store::StoreHandle;
 
 /// Timers fire as long as this or a clone of it lives, and the store is open.
 #[derive(Clone, Debug)]
 #[must_use = "timers fire until this is dropped"]
 pub struct TimersRunning {
     _running: Arc<Running>,
-}
-
-#[derive(Debug)]
-pub(super) struct Running {
-    process: Process,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // What it is writing at this moment is written as a whole.
-        if self.process.is_this() {
-            self.task.abort();
-        }
-    }
 }
 
 impl TimersRunning {

@@ -1,8 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use super::clock::{Clock, Now};
+use super::row::Family;
 use super::*;
+use crate::event::Timestamp;
 use crate::store::{Batch, Query, SidecarTable, SidecarWrites};
 use crate::testkit::{Disk, Fault, Operation};
 

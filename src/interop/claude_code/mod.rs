@@ -15,10 +15,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
 
+use super::builder::{Added, Builder, Draft};
 use super::fields::Fields;
+use super::input::Input;
 use super::piece::Piece;
-use super::plan::{Added, Body, Builder, Draft};
-use super::{Input, Sketch, ids, names, source};
+use super::sketch::Sketch;
+use super::source::Body;
+use super::{ids, names, source};
 
 pub(crate) use record::is_record;
 

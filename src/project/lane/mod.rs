@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::apply::Fold;
+use super::damage::{Damage, is_damage};
 use super::fold::{AnyState, Scope};
 use super::keys::{self, Built, Key, ParkedRow, to_json};
 use super::raise::Raise;
@@ -15,8 +16,6 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Event, Place, Sequence};
 use crate::limits::HOT_STATES;
 use crate::store::{Branch, Reader, SidecarRange, SidecarTable, SidecarWrites};
-
-pub(super) use retry::{Damage, own_events};
 
 /// A state in memory.
 struct Hot {
@@ -31,11 +30,6 @@ struct Hot {
     bytes: usize,
     dirty: bool,
     used: u64,
-}
-
-/// Whether it is a part of the file that cannot be read, and not the store as a whole.
-pub(super) fn is_damage(error: &Error) -> bool {
-    matches!(error, Error::Corrupt { .. })
 }
 
 /// A generation that is kept up. The runner follows with one, a rebuild fills one.

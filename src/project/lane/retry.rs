@@ -1,12 +1,11 @@
 //! What is parked is folded again, from the event that failed on.
 
+use super::super::damage::{is_damage, own_events};
 use super::super::keys::{self, Built, Key, ParkedRow, to_json};
-use super::super::read::{Source, Stop, up_to_damage};
-use super::{Lane, is_damage};
-use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::limits::PROJECT_PAGE;
-use crate::store::{Branch, Range, Reader, SidecarTable};
+use super::super::read::{Source, Stop};
+use super::Lane;
+use crate::error::Result;
+use crate::store::{Reader, SidecarTable};
 
 impl Lane {
     /// Folds a parked key again, up to where the projection is. `false` when it is parked once more.
@@ -61,48 +60,5 @@ impl Lane {
         }
         self.moved = true;
         Ok(!self.is_parked(key))
-    }
-}
-
-/// What cannot be read, and ends a walk.
-pub(in crate::project) struct Damage {
-    /// The event, where it is known.
-    pub(in crate::project) sequence: Option<u64>,
-    /// Its position, or one that is not after it.
-    pub(in crate::project) position: u64,
-    pub(in crate::project) error: Error,
-}
-
-/// Own events of a branch after a sequence, up to a position or to one that cannot be read.
-pub(in crate::project) fn own_events(
-    reader: &Reader,
-    branch: &Branch,
-    after: u64,
-    position: u64,
-    mut take: impl FnMut(&Event) -> Result<()>,
-) -> Result<Option<Damage>> {
-    let mut from = after.max(branch.fork) + 1;
-    let (mut last, mut most) = (0, PROJECT_PAGE);
-    loop {
-        let read = up_to_damage(&mut most, |limit| {
-            reader.page(branch, Range { from, to: u64::MAX, limit, reverse: false })
-        });
-        let page = match read {
-            Err(error) if is_damage(&error) => {
-                return Ok(Some(Damage { sequence: Some(from), position: last + 1, error }));
-            }
-            read => read?,
-        };
-        if page.is_empty() {
-            return Ok(None);
-        }
-        for event in &page {
-            if event.position().get() > position {
-                return Ok(None);
-            }
-            take(event)?;
-            last = event.position().get();
-            from = event.sequence().get() + 1;
-        }
     }
 }

@@ -3,6 +3,8 @@
 //! What cannot be decided from the two texts counts as not compatible: better a step too many than an event that
 //! nobody can read.
 
+mod difference;
+mod fix;
 mod skeleton;
 #[cfg(test)]
 mod tests;
@@ -12,31 +14,8 @@ mod words;
 use serde_json::Value;
 
 use crate::event::Invalid;
-use skeleton::Fix;
 
-/// What a difference means for payloads that were written under the old schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// All of them fit the new one.
-    Compatible,
-    /// Whether they do cannot be told.
-    Undecided,
-    /// Some of them do not.
-    Breaking,
-}
-
-/// One difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Difference {
-    /// Where in a payload: a JSON pointer, with `*` for every item of a list and `""` for the whole.
-    pub path: String,
-    /// What it means.
-    pub verdict: Verdict,
-    /// What has changed, as a clause.
-    pub what: String,
-    fix: Option<Fix>,
-}
+pub use difference::{Difference, Verdict};
 
 /// Two schemas side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]

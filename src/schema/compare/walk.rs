@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::skeleton::Fix;
+use super::difference::{Difference, Verdict};
+use super::fix::Fix;
 use super::words::{
     EMPTY, TRUE, below, check_words, example, mentions_reference, no_schema, properties, reference, renamed,
     required, resolve, types,
 };
-use super::{Difference, Verdict};
 use crate::event::Invalid;
 use crate::limits::{MAX_SCHEMA_DEPTH, MAX_SCHEMA_PAIRS};
 

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::set::Kinds;
-use super::step::{Shape, Step};
+use super::step::{Kinds, Shape, Step};
 use crate::error::Result;
 use crate::event::{Invalid, check_kind};
 use crate::limits::{MAX_UPCAST_CHAIN, MAX_UPCAST_OPERATIONS};

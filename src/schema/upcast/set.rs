@@ -1,7 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-#[cfg(feature = "toml")]
-use std::path::Path;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -9,12 +6,10 @@ use xxhash_rust::xxh3::Xxh3;
 use super::check::{check, check_gaps, check_order, refused};
 #[cfg(feature = "toml")]
 use super::parse;
-use super::step::{Shape, Step};
+use super::step::{Kinds, Shape, Step};
 use crate::error::Result;
 use crate::event::Filter;
 use crate::limits::{MAX_PAYLOAD_BYTES, MAX_UPCAST_STEPS};
-#[cfg(feature = "toml")]
-use crate::schema::migrations;
 
 /// All steps that events go through while they are read, checked as a whole. Cloning is cheap.
 ///
@@ -38,9 +33,6 @@ use crate::schema::migrations;
 /// ```
 #[derive(Clone)]
 pub struct Upcasts(Arc<Inner>);
-
-/// By type, then by version.
-pub(super) type Kinds = HashMap<Arc<str>, BTreeMap<u32, Step>>;
 
 struct Inner {
     kinds: Kinds,
@@ -105,17 +97,6 @@ impl Upcasts {
     #[cfg(feature = "toml")]
     pub fn from_toml(name: &str, text: &str) -> Result<Self> {
         Self::new(parse::steps(name, text)?)
-    }
-
-    /// Reads the steps of an application's `migrations/`: a folder `NNNN_what` for each change, numbered from 0001
-    /// on, with an `upcast.toml` in it.
-    ///
-    /// # Errors
-    /// As [`load_migrations`](crate::schema::load_migrations) and [`Upcasts::new`].
-    #[cfg(feature = "toml")]
-    pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self> {
-        let migrations = migrations::load_migrations(folder.as_ref())?;
-        Self::new(migrations.into_iter().flat_map(|m| m.steps))
     }
 
     /// These steps and those of another set.

@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,6 +27,9 @@ impl fmt::Display for Shape {
         write!(f, "{} version {}", self.kind, self.version)
     }
 }
+
+/// Steps by type, then by version.
+pub(super) type Kinds = HashMap<Arc<str>, BTreeMap<u32, Step>>;
 
 /// What an event becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use tracing::{info, warn};
 
 use super::clock::{Clock, Machine, Now};
 use super::row::{Family, INDEX, Row, index_key, key, last_key};
-use super::run::Running;
+use super::running::Running;
 use super::schedule::Pending;
-use super::{Timer, When};
+use super::timer::{Timer, When};
 use crate::bus::spill::is_of_the_event;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Expect, Invalid, MAIN, NewEvent, Place, Timestamp};

@@ -1,0 +1,55 @@
+//! What a bus was told to be like.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::backoff::Retry;
+use super::persist::Rules;
+use crate::limits::{
+    DEFAULT_AWAIT_MS, DEFAULT_BUS_WORKERS, DEFAULT_DRAIN_MS, DEFAULT_HANDLER_LETTERS, DEFAULT_HANDLER_MS,
+    DEFAULT_HISTORY, DEFAULT_NOWAIT_EVENTS, SPILL_BYTES,
+};
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) workers: usize,
+    pub(super) history: usize,
+    pub(super) letters: usize,
+    pub(super) timeout: Duration,
+    pub(super) retry: Retry,
+    pub(super) await_limit: Duration,
+    pub(super) drain_limit: Duration,
+    pub(super) nowait: usize,
+    pub(super) rules: Rules,
+    /// `None`: beside the store, when it has a file.
+    pub(super) spill: Option<PathBuf>,
+    /// Its bytes; 0 for none.
+    pub(super) spill_limit: u64,
+    pub(super) timers: bool,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settings")
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            workers: DEFAULT_BUS_WORKERS,
+            history: DEFAULT_HISTORY,
+            letters: DEFAULT_HANDLER_LETTERS,
+            timeout: Duration::from_millis(DEFAULT_HANDLER_MS),
+            retry: Retry::default(),
+            await_limit: Duration::from_millis(DEFAULT_AWAIT_MS),
+            drain_limit: Duration::from_millis(DEFAULT_DRAIN_MS),
+            nowait: DEFAULT_NOWAIT_EVENTS,
+            rules: Rules::default(),
+            spill: None,
+            spill_limit: SPILL_BYTES,
+            timers: true,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What all handlers of one bus share. It holds no handle of the store: the store closes without asking it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::tickets::Tickets;
+use crate::store::StoreHandle;
+
+/// What the bus counts beside its handlers.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) published: AtomicU64,
+    pub(super) ephemeral: AtomicU64,
+    pub(super) nowait: AtomicU64,
+    pub(super) spilled: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) letters_lost: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) desk: StoreHandle,
+    pub(super) runtime: Handle,
+    /// Calls that may run at once, and how many of them one handler may have.
+    pub(super) workers: Arc<Semaphore>,
+    pub(super) part: usize,
+    pub(super) tickets: Tickets,
+    pub(super) counts: Counts,
+}
+
+impl Shared {
+    pub(super) fn new(desk: StoreHandle, runtime: Handle, workers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            desk,
+            runtime,
+            workers: Arc::new(Semaphore::new(workers)),
+            part: (workers / 2).max(1),
+            tickets: Tickets::default(),
+            counts: Counts::default(),
+        })
+    }
+}

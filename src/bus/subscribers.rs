@@ -1,0 +1,27 @@
+//! Those who listen to ephemeral events without being handlers.
+
+use tokio::sync::broadcast::{self, Receiver};
+
+use super::heard::Heard;
+use crate::limits::EPHEMERAL_EVENTS;
+
+/// Where ephemeral events are told to whoever listens.
+#[derive(Debug)]
+pub(super) struct Subscribers(broadcast::Sender<Heard>);
+
+impl Default for Subscribers {
+    fn default() -> Self {
+        Self(broadcast::channel(EPHEMERAL_EVENTS).0)
+    }
+}
+
+impl Subscribers {
+    pub(super) fn tell(&self, heard: &Heard) {
+        // Nobody listening is no fault.
+        let _ = self.0.send(heard.clone());
+    }
+
+    pub(super) fn subscribe(&self) -> Receiver<Heard> {
+        self.0.subscribe()
+    }
+}

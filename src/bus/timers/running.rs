@@ -1,0 +1,20 @@
+//! The one task of a store that fires its timers, while somebody wants it.
+
+use tokio::task::JoinHandle;
+
+use crate::store::Process;
+
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) process: Process,
+    pub(super) task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What it is writing at this moment is written as a whole.
+        if self.process.is_this() {
+            self.task.abort();
+        }
+    }
+}

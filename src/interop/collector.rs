@@ -1,0 +1,96 @@
+//! The records of a file as they are found, and what lies between them that nothing can be made of.
+
+use std::ops::Range;
+
+use crate::limits::{RECOVER_BYTES, RECOVER_FACTOR};
+
+use super::content::Content;
+use super::fields::Fields;
+use super::outline::Outline;
+use super::piece::Pieces;
+
+/// Tells a record from the objects around it.
+pub(crate) type Test = fn(&Fields<'_>) -> bool;
+
+pub(super) struct Collector<'c> {
+    pub(super) content: &'c Content,
+    test: Test,
+    found: Pieces,
+    /// Bytes that the search for whole records may still read.
+    budget: usize,
+    /// The last place of which the line was counted.
+    line: (usize, usize),
+}
+
+impl<'c> Collector<'c> {
+    pub(super) fn new(content: &'c Content, test: Test) -> Self {
+        Self {
+            content,
+            test,
+            found: Pieces::new(content.is_on_disk()),
+            budget: (content.len().saturating_mul(RECOVER_FACTOR)).max(RECOVER_BYTES),
+            line: (0, 1),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub(super) fn fits(&self, f: &Fields<'_>) -> bool {
+        (self.test)(f)
+    }
+
+    /// Whether these bytes are a record of the format.
+    pub(super) fn is_record(&self, range: &Range<usize>) -> bool {
+        let outline = Outline::load(self.content, range.clone());
+        outline.is_some_and(|outline| outline.fields().is_some_and(|f| (self.test)(&f)))
+    }
+
+    pub(super) fn record(&mut self, range: Range<usize>, run: usize) {
+        self.push(range, run, None);
+    }
+
+    /// Bytes of which nothing can be made.
+    pub(super) fn lost(&mut self, range: Range<usize>, run: usize, reason: String) {
+        let problem = Some(self.found.problem(reason));
+        self.push(range, run, problem);
+    }
+
+    fn push(&mut self, range: Range<usize>, run: usize, problem: Option<u32>) {
+        let line = self.line.1 + self.newlines(self.line.0..range.start);
+        self.line = (range.start, line);
+        let pushed = self.found.push(line, range, run, problem);
+        pushed.unwrap_or_else(|e| self.content.fail(e));
+    }
+
+    pub(super) fn note(&mut self, at: usize, what: &str) {
+        let line = 1 + self.newlines(0..at);
+        self.found.notes.push(format!("line {line}, byte {}: {what}", at + 1));
+    }
+
+    pub(super) fn new_run(&mut self, label: Option<&str>) -> usize {
+        self.found.new_run(label)
+    }
+
+    /// Whether the search may read so many bytes more.
+    pub(super) fn spend(&mut self, bytes: usize) -> bool {
+        self.budget = self.budget.saturating_sub(bytes.max(1));
+        self.budget > 0
+    }
+
+    fn newlines(&self, range: Range<usize>) -> usize {
+        let mut c = self.content.cursor(range);
+        let mut n = 0;
+        while !c.rest().is_empty() {
+            let rest = c.rest();
+            n += rest.iter().filter(|b| **b == b'\n').count();
+            c.at += rest.len();
+        }
+        n
+    }
+
+    pub(super) fn finish(self) -> Pieces {
+        self.found
+    }
+}
