@@ -44,7 +44,7 @@ impl<'c> Collector<'c> {
     /// Whether these bytes are a record of the format.
     pub(super) fn is_record(&self, range: &Range<usize>) -> bool {
         let outline = Outline::load(self.content, range.clone());
-        outline.is_some_and(|outline| outline.fields().is_some_and(|f| (self.test)(&f)))
+        outline.is_some_and(|outline| outline.fields().is_some_and(|f| self.fits(&f)))
     }
 
     pub(super) fn record(&mut self, range: Range<usize>, run: usize) {

@@ -12,9 +12,6 @@ use crate::limits::{IMPORT_BLOCKS, IMPORT_WINDOW_BYTES};
 
 use super::scratch::scratch;
 
-/// Bytes of a stream that are taken at once.
-const CHUNK: usize = 64 * 1024;
-
 /// Called with the bytes that were read so far. An error ends the reading.
 pub(super) type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
 
@@ -61,7 +58,7 @@ impl Content {
     /// Those of reading, of the temporary file, and of `check`.
     pub fn spooled(from: &mut dyn Read, check: &dyn Fn() -> io::Result<()>) -> io::Result<Self> {
         let mut file = scratch()?;
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = vec![0; IMPORT_WINDOW_BYTES];
         loop {
             check()?;
             let n = match from.read(&mut chunk) {
