@@ -1,21 +1,32 @@
 //! Fresh ids: UUIDv7 that ascend within a process, from few calls for random bytes.
+//!
+//! The first 60 bits that are not fixed are one number that all threads raise without a lock: a lock would be held for
+//! ever in the child of a fork(2) that happened while another thread had it.
 
+use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::{Builder, Uuid};
 
 /// Random bytes that are fetched at once: asking the system for those of each id costs more than all else about it.
 const POOL: usize = 1_024;
-/// The counter within a millisecond (RFC 9562, section 6.2, method 1) has 42 bits, and begins below half of them.
-const COUNTER_BITS: u32 = 42;
+/// The counter within a millisecond (RFC 9562, section 6.2, method 1) fills the 12 bits before the variant.
+const COUNTER_BITS: u32 = 12;
 
-static IDS: Mutex<Ids> = Mutex::new(Ids::new());
+/// The milliseconds and the counter of the last id, as one number.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static RANDOM: RefCell<Pool> = const { RefCell::new(Pool::new()) };
+}
 
 /// A fresh id, above all that this process has had.
 pub(super) fn uuid() -> Uuid {
-    IDS.lock().unwrap_or_else(PoisonError::into_inner).next(now())
+    // A thread that is ending has no pool any more.
+    let random = RANDOM.try_with(|pool| pool.borrow_mut().take());
+    id(raise(&LAST, now()), random.unwrap_or_else(|_| Pool::new().take()))
 }
 
 fn now() -> u64 {
@@ -23,59 +34,49 @@ fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-struct Ids {
-    millis: u64,
-    counter: u64,
-    pool: [u8; POOL],
+/// Raises `last` to the beginning of the millisecond `now`, or by one: a clock that stands still or goes back does not
+/// hold it up, and a counter that is used up borrows from the next millisecond.
+fn raise(last: &AtomicU64, now: u64) -> u64 {
+    let next = |last: u64| last.saturating_add(1).max(now << COUNTER_BITS);
+    let mut seen = last.load(Ordering::Relaxed);
+    loop {
+        match last.compare_exchange_weak(seen, next(seen), Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return next(seen),
+            Err(other) => seen = other,
+        }
+    }
+}
+
+fn id(number: u64, random: [u8; 8]) -> Uuid {
+    let [.., c0, c1] = (number & ((1 << COUNTER_BITS) - 1)).to_be_bytes();
+    let [r0, r1, r2, r3, r4, r5, r6, r7] = random;
+    let tail = [c0, c1, r0, r1, r2, r3, r4, r5, r6, r7];
+    Builder::from_unix_timestamp_millis(number >> COUNTER_BITS, &tail).into_uuid()
+}
+
+struct Pool {
+    bytes: [u8; POOL],
     used: usize,
-    /// A child made by fork(2) must not go on with its parent's numbers.
+    /// A child made by fork(2) must not draw what its parent draws.
     #[cfg(unix)]
     forks: Option<forkguard::atfork::Guard>,
 }
 
-impl Ids {
+impl Pool {
     const fn new() -> Self {
         Self {
-            millis: 0,
-            counter: 0,
-            pool: [0; POOL],
+            bytes: [0; POOL],
             used: POOL,
             #[cfg(unix)]
             forks: None,
         }
     }
 
-    fn next(&mut self, now: u64) -> Uuid {
+    fn take(&mut self) -> [u8; 8] {
         self.forget_the_parent();
-        // A clock that stands still or goes back does not: the counter goes on.
-        if now > self.millis {
-            self.millis = now;
-            self.counter = self.seed();
-        } else {
-            self.counter += 1;
-            if self.counter >> COUNTER_BITS > 0 {
-                self.millis += 1;
-                self.counter = self.seed();
-            }
-        }
-        let [b0, b1, b2, b3] = self.random();
-        // 12 bits of the counter before the version's neighbour, 30 behind the variant, then what is random.
-        let (high, low) = (self.counter >> 30, self.counter & 0x3fff_ffff);
-        let [.., h0, h1] = high.to_be_bytes();
-        let [.., l0, l1, l2, l3] = low.to_be_bytes();
-        Builder::from_unix_timestamp_millis(self.millis, &[h0, h1, l0, l1, l2, l3, b0, b1, b2, b3])
-            .into_uuid()
-    }
-
-    fn seed(&mut self) -> u64 {
-        let (high, low) = (u32::from_be_bytes(self.random()), u32::from_be_bytes(self.random()));
-        ((u64::from(high) << 32) | u64::from(low)) >> (64 - (COUNTER_BITS - 1))
-    }
-
-    fn random(&mut self) -> [u8; 4] {
         loop {
-            let next = self.used + 4;
-            if let Some(bytes) = self.pool.get(self.used..next).and_then(|b| b.first_chunk::<4>()) {
+            let next = self.used + 8;
+            if let Some(bytes) = self.bytes.get(self.used..next).and_then(|b| b.first_chunk()) {
                 self.used = next;
                 return *bytes;
             }
@@ -85,10 +86,11 @@ impl Ids {
 
     fn fill(&mut self) {
         self.used = 0;
-        if getrandom::fill(&mut self.pool).is_err() {
+        if getrandom::fill(&mut self.bytes).is_err() {
             // A system that has none gives at least what it seeds hash maps with.
-            for (n, chunk) in self.pool.chunks_mut(8).enumerate() {
-                let bytes = RandomState::new().hash_one((n, self.millis, self.counter)).to_ne_bytes();
+            let keys = RandomState::new();
+            for (n, chunk) in self.bytes.chunks_mut(8).enumerate() {
+                let bytes = keys.hash_one((n, now(), std::process::id())).to_ne_bytes();
                 chunk.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
             }
         }
@@ -96,13 +98,13 @@ impl Ids {
 
     #[cfg(unix)]
     fn forget_the_parent(&mut self) {
-        let Some(forks) = &mut self.forks else {
-            self.forks = forkguard::atfork::Guard::try_new().ok();
-            return;
-        };
-        if forks.detected_fork() {
+        if let Some(forks) = &mut self.forks {
+            if forks.detected_fork() {
+                self.used = POOL;
+            }
+        } else {
             self.used = POOL;
-            self.counter = self.seed();
+            self.forks = forkguard::atfork::Guard::try_new().ok();
         }
     }
 
@@ -117,9 +119,9 @@ mod tests {
 
     #[test]
     fn ids_ascend_whatever_the_clock_does() {
-        let mut ids = Ids::new();
+        let (last, mut pool) = (AtomicU64::new(0), Pool::new());
         let clock = [1_000, 1_000, 1_001, 500, 500, 1_001, 2_000, 0, 3_000];
-        let found: Vec<Uuid> = clock.iter().map(|now| ids.next(*now)).collect();
+        let found: Vec<Uuid> = clock.iter().map(|now| id(raise(&last, *now), pool.take())).collect();
         assert!(found.is_sorted_by(|a, b| a < b), "{found:?}");
         let millis = found.iter().map(|id| id.as_u128() >> 80).collect::<Vec<_>>();
         assert_eq!(millis, [1_000, 1_000, 1_001, 1_001, 1_001, 1_001, 2_000, 2_000, 3_000]);
@@ -129,17 +131,26 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_is_used_up_borrows_from_the_next_millisecond() {
-        let mut ids = Ids::new();
-        let before = ids.next(7);
-        ids.counter = (1 << COUNTER_BITS) - 2;
-        let (last, after) = (ids.next(7), ids.next(7));
-        assert!(before < last && last < after);
-        assert_eq!((last.as_u128() >> 80, after.as_u128() >> 80), (7, 8));
+    fn a_clock_before_1970_gives_ids_that_ascend_and_differ_between_processes() {
+        let (one, other) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (mut ours, mut theirs) = (Pool::new(), Pool::new());
+        let draw = |last: &AtomicU64, pool: &mut Pool| id(raise(last, 0), pool.take());
+        let found: Vec<Uuid> = (0..100).map(|_| draw(&one, &mut ours)).collect();
+        assert!(found.is_sorted_by(|a, b| a < b), "{found:?}");
+        assert!((0..100).all(|_| !found.contains(&draw(&other, &mut theirs))));
     }
 
     #[test]
-    fn ids_of_many_threads_differ_and_ascend_in_each() {
+    fn a_counter_that_is_used_up_borrows_from_the_next_millisecond() {
+        let (last, mut pool) = (AtomicU64::new(0), Pool::new());
+        let found: Vec<Uuid> = (0..5_000).map(|_| id(raise(&last, 7), pool.take())).collect();
+        assert!(found.is_sorted_by(|a, b| a < b));
+        let millis = |n: usize| found[n].as_u128() >> 80;
+        assert_eq!((millis(0), millis(4_095), millis(4_096), millis(4_999)), (7, 7, 8, 8));
+    }
+
+    #[test]
+    fn ids_of_many_threads_differ_and_ascend_over_all_of_them() {
         let all: Vec<Uuid> = std::thread::scope(|scope| {
             let threads: Vec<_> =
                 (0..4).map(|_| scope.spawn(|| (0..10_000).map(|_| uuid()).collect::<Vec<_>>())).collect();
@@ -152,14 +163,14 @@ mod tests {
                 })
                 .collect()
         });
-        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 40_000);
+        assert_eq!(all.iter().map(|id| id.as_u128() >> 64).collect::<HashSet<_>>().len(), 40_000);
+        assert!(all.iter().all(|id| *id < uuid()));
     }
 
     #[test]
     fn the_pool_is_filled_anew_and_gives_no_byte_twice() {
-        let mut ids = Ids::new();
-        let found: HashSet<[u8; 4]> = (0..2 * POOL / 4).map(|_| ids.random()).collect();
-        // 512 draws of 32 bits: two that are alike come once in 30,000 runs; three pairs never.
-        assert!(found.len() > 2 * POOL / 4 - 3, "{}", found.len());
+        let mut pool = Pool::new();
+        let found: HashSet<[u8; 8]> = (0..2 * POOL / 8).map(|_| pool.take()).collect();
+        assert_eq!(found.len(), 2 * POOL / 8);
     }
 }

@@ -374,6 +374,7 @@ fn the_process_that_forks() {
         scope
             .spawn(move || busy(&|| drop((store.head("s"), store.committed(), store.follow(Follow::all())))));
         scope.spawn(move || busy(&|| drop(store.read(&Query::all().reverse().limit(3)).unwrap())));
+        scope.spawn(move || busy(&|| drop(event())));
         let (bus, emitter) = (handles.bus.clone(), handles.emitter.clone());
         scope.spawn(move || {
             busy(&|| {
