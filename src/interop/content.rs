@@ -24,8 +24,9 @@ pub struct Content {
     fault: RefCell<Option<io::Error>>,
     /// The blocks of the file that were read last, by number: who goes back a little does not read again.
     blocks: RefCell<VecDeque<(usize, Bytes)>>,
-    /// Where long values end. Whoever looks into the objects around the records need not read through the records again.
-    ends: RefCell<HashMap<usize, usize>>,
+    /// Where long values end, and how deeply they are nested. Whoever looks into the objects around the records need not
+    /// read through the records again.
+    ends: RefCell<HashMap<usize, (usize, usize)>>,
     read: Cell<u64>,
     pub(super) watch: RefCell<Option<Watch>>,
 }
@@ -199,15 +200,15 @@ impl Cursor<'_> {
         self.window.get(from..to.min(self.window.len())).unwrap_or_default()
     }
 
-    /// Where the long value that begins here ends, if it was read through before.
-    pub(super) fn known_end(&self) -> Option<usize> {
-        self.content.ends.borrow().get(&self.at).copied().filter(|end| *end <= self.end)
+    /// Where the long value that begins here ends, and its levels of containers, if it was read through before.
+    pub(super) fn known_end(&self) -> Option<(usize, usize)> {
+        self.content.ends.borrow().get(&self.at).copied().filter(|(end, _)| *end <= self.end)
     }
 
     /// Remembers a value that ends here.
-    pub(super) fn ends(&self, start: usize) {
+    pub(super) fn ends(&self, start: usize, levels: usize) {
         if self.at - start > IMPORT_WINDOW_BYTES {
-            self.content.ends.borrow_mut().insert(start, self.at);
+            self.content.ends.borrow_mut().insert(start, (self.at, levels));
         }
     }
 

@@ -13,7 +13,10 @@ use super::scan::{Child, Children};
 /// of its record.
 const MAX_VALUE: usize = 1_024;
 
-/// An object, or its outline where it is long: all of its members, the long values empty.
+/// Bytes of an outline. Members that have no room are left out: no record of a format has so many.
+const MAX_OUTLINE: usize = IMPORT_WINDOW_BYTES;
+
+/// An object, or its outline where it is long: its members, the long values empty.
 pub(super) enum Outline {
     Whole(Text),
     Short(String),
@@ -31,12 +34,17 @@ impl Outline {
         let mut children = Children::of(content.cursor(range));
         while let Some(child) = children.next() {
             let Child::Whole { name, value } = child else { return None };
+            let is_short = value.len() <= MAX_VALUE;
+            let len = if is_short { value.len() } else { 2 };
+            if name.len() > MAX_VALUE || outline.len() + name.len() + len + 3 > MAX_OUTLINE {
+                continue;
+            }
             if outline.len() > 1 {
                 outline.push(',');
             }
             outline.push_str(&Text::load(content, name).ok()?);
             outline.push(':');
-            if value.len() <= MAX_VALUE {
+            if is_short {
                 outline.push_str(&Text::load(content, value).ok()?);
             } else {
                 outline.push_str("{}");
@@ -74,6 +82,17 @@ mod tests {
         let f = outline.fields().unwrap();
         assert_eq!((f.scalar("id").as_deref(), f.text("type").as_deref()), (Some("7"), Some("a\"b")));
         assert!(["list", "text", "last"].iter().all(|name| f.has(name)) && f.iter().count() == 5);
+    }
+
+    #[test]
+    fn an_outline_has_a_bound_whatever_the_object_is_made_of() {
+        let members: String = (0..500_000).map(|n| format!("\"{n}\":0,")).collect();
+        let name = "n".repeat(1 << 20);
+        let text = format!(r#"{{"id":7,"{name}":1,{members}"last":0}}"#);
+        let outline = outline(&text).unwrap();
+        assert!(matches!(&outline, Outline::Short(text) if text.len() <= MAX_OUTLINE));
+        let f = outline.fields().unwrap();
+        assert!(f.scalar("id").as_deref() == Some("7") && f.has("0") && !f.has(&name));
     }
 
     #[test]

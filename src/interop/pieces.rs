@@ -182,7 +182,10 @@ impl Walk<'_> {
                     (found, end) = (true, value.end);
                     if is_pairs {
                         self.steps(value, run);
-                    } else {
+                    } else if !self.is_wrapper(&value)
+                        || depth == 1
+                        || !self.inside(value.clone(), depth - 1, label)
+                    {
                         self.records.record(value, run);
                     }
                 }
@@ -232,6 +235,14 @@ impl Walk<'_> {
 
     fn first(&self, at: usize) -> Option<u8> {
         self.content.bytes(at..at + 1).first().copied()
+    }
+
+    /// Whether records may lie inside this value: it is none itself.
+    fn is_wrapper(&self, value: &Range<usize>) -> bool {
+        match self.first(value.start) {
+            Some(b'{') => !self.records.is_record(value),
+            first => first == Some(b'['),
+        }
     }
 
     /// Whether an array has a record among its elements.
@@ -513,6 +524,16 @@ mod tests {
             // Without a bound it takes hours.
             assert!(begun.elapsed().as_secs() < 300, "{:?}", begun.elapsed());
         }
+    }
+
+    #[test]
+    fn a_record_between_runs_hides_none_of_theirs() {
+        let cut = Cut::new("[{\"e\":[{\"id\":1},{\"id\":2}]},{\"id\":77},{\"e\":[{\"id\":3}]},{\"x\":4}]");
+        assert_eq!(cut.runs(), [(None, vec![77]), (None, vec![1, 2]), (None, vec![3])]);
+        assert_eq!(cut.drawn().last().unwrap(), "{\"x\":4}");
+        // What a record holds is its own.
+        let whole = "{\"id\":1,\"e\":[{\"id\":2}]}";
+        assert_eq!(Cut::new(format!("[{whole},{{\"id\":3}}]")).drawn(), [whole, "{\"id\":3}"]);
     }
 
     fn shapes() -> impl Strategy<Value = (String, Vec<u64>)> {

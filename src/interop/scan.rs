@@ -31,20 +31,28 @@ pub(crate) fn is_space(b: u8) -> bool {
 /// Goes to the end of the value that begins here. Whether its strings are UTF-8 and its numbers well formed is left to
 /// whoever reads it.
 pub(crate) fn value(c: &mut Cursor<'_>) -> Result<(), Fault> {
-    // Whether each open container is an object, and where it begins.
-    let mut open: Vec<(bool, usize)> = Vec::new();
-    let is_in_object = |open: &[(bool, usize)]| open.last().is_some_and(|(is_object, _)| *is_object);
+    let mut open: Vec<Open> = Vec::new();
+    let is_in_object = |open: &[Open]| open.last().is_some_and(|last| last.is_object);
     let mut next = Next::Value;
     loop {
         let Some(b) = c.skip_while(is_space) else { return Err(fault(c, BREAKS_OFF)) };
         let is_value = matches!(next, Next::Value | Next::ValueOrEnd);
         match (next, b) {
-            (_, b'{' | b'[') if is_value && let Some(end) = c.known_end() => c.at = end,
             (_, b'{' | b'[') if is_value => {
-                if open.len() >= MAX_JSON_DEPTH {
+                let known = c.known_end();
+                if open.len() + known.map_or(1, |(_, levels)| levels) > MAX_JSON_DEPTH {
                     return Err(fault(c, "is nested too deeply"));
                 }
-                open.push((b == b'{', c.at));
+                if let Some((end, levels)) = known {
+                    c.at = end;
+                    contains(&mut open, levels);
+                    if open.is_empty() {
+                        return Ok(());
+                    }
+                    next = Next::CommaOrEnd;
+                    continue;
+                }
+                open.push(Open { is_object: b == b'{', start: c.at, levels: 1 });
                 next = if b == b'{' { Next::NameOrEnd } else { Next::ValueOrEnd };
                 c.at += 1;
                 continue;
@@ -83,10 +91,26 @@ pub(crate) fn value(c: &mut Cursor<'_>) -> Result<(), Fault> {
     }
 }
 
-fn close(c: &mut Cursor<'_>, open: &mut Vec<(bool, usize)>) {
+/// A container that has not ended.
+struct Open {
+    is_object: bool,
+    start: usize,
+    /// Levels of containers that it has so far, itself among them.
+    levels: usize,
+}
+
+fn close(c: &mut Cursor<'_>, open: &mut Vec<Open>) {
     c.at += 1;
-    if let Some((_, start)) = open.pop() {
-        c.ends(start);
+    if let Some(Open { start, levels, .. }) = open.pop() {
+        c.ends(start, levels);
+        contains(open, levels);
+    }
+}
+
+/// The innermost container has a value of so many levels.
+fn contains(open: &mut [Open], levels: usize) {
+    if let Some(last) = open.last_mut() {
+        last.levels = last.levels.max(1 + levels);
     }
 }
 
@@ -246,6 +270,26 @@ mod tests {
             }
         }
         assert!(end(&"[".repeat(100_000)).unwrap_err().what.contains("deep"));
+    }
+
+    #[test]
+    fn a_value_that_is_known_counts_with_all_of_its_levels() {
+        let deep = MAX_JSON_DEPTH - 2;
+        let long = "x".repeat(2 * crate::limits::IMPORT_WINDOW_BYTES);
+        let inner = format!("{}\"{long}\"{}", "[".repeat(deep), "]".repeat(deep));
+        for (around, fits) in [(2, true), (3, false)] {
+            let text = format!("{}0,{inner}{}", "[".repeat(around), "]".repeat(around));
+            let content = Content::memory(text.clone().into_bytes().into());
+            for known in [false, true] {
+                if known {
+                    let mut c = content.cursor(around + 2..text.len());
+                    value(&mut c).unwrap();
+                    assert_eq!(content.cursor(around + 2..text.len()).known_end(), Some((c.at, deep)));
+                }
+                let mut c = content.cursor(0..text.len());
+                assert_eq!(value(&mut c).is_ok(), fits, "{around} around, known: {known}");
+            }
+        }
     }
 
     #[test]
