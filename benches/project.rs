@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use retold::project::{ApplyError, DynProjection, Projection, Scope, builtin};
+use retold::agents::projections;
+use retold::project::{ApplyError, DynProjection, Projection, Scope};
 use retold::{Catalogue, Event, NewEvent, Projected, Query, Store, Upcasts};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -115,7 +116,7 @@ fn appends(size: &Size, with: With) -> [f64; 4] {
     let set: Vec<Box<dyn DynProjection>> = match with {
         With::None => Vec::new(),
         With::Five => SET.iter().map(|(name, scope)| Box::new(Use(name, *scope)) as _).collect(),
-        With::BuiltIn => builtin::all(Catalogue::builtin()),
+        With::BuiltIn => projections::all(Catalogue::builtin()),
     };
     let set: Vec<_> = set.into_iter().map(|p| store.project_dyn(p).unwrap()).collect();
     let single = rate(size.single, || {
@@ -234,7 +235,7 @@ fn text(n: u64) -> String {
 fn states(size: &Size) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::builder().sync(false).open(dir.path().join("store.redb")).unwrap();
-    let set: Vec<Projected<serde_json::Value>> = builtin::all(Catalogue::builtin())
+    let set: Vec<Projected<serde_json::Value>> = projections::all(Catalogue::builtin())
         .into_iter()
         .filter(|p| p.scope() == Scope::Branch && size.of.as_deref().is_none_or(|of| of == p.name()))
         .chain([Box::new(Use("tools", Scope::Branch)) as Box<dyn DynProjection>])

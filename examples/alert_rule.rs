@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use retold::agents::projections::Alerts;
+use retold::agents::projections::alerts::{Rule, When};
 use retold::event::payload::coder::Coder;
-use retold::project::builtin::Alerts;
-use retold::project::builtin::alerts::{Rule, Told, When};
+use retold::project::Told;
 use retold::{Filter, NewEvent, Query, Store, Timestamp};
 use serde_json::json;
 

@@ -21,14 +21,16 @@
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
 //! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
 //! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot write. Needs a tokio runtime |
-//! | [`interop`] | what other programs wrote, read into events and written out again |
 //! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
-//! | [`wire`] | what the front ends share: JSON names, problem documents, exit codes |
+//! | [`agents`] | what knows AI agents: formats of other programs, read and written ([`interop`](agents::interop)), and projections that come along ([`projections`](agents::projections)). Feature `agents` |
+//! | [`wire`] | what the front ends share: JSON names, problem documents, exit codes. Feature `agents` |
 //!
 //! A room uses those above it in this table, never those below. `docs/architecture.md` says why.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "agents")]
+pub mod agents;
 pub mod bus;
 mod cache;
 #[doc(hidden)]
@@ -39,13 +41,13 @@ pub mod consumer;
 pub mod error;
 pub mod event;
 pub mod follow;
-pub mod interop;
 pub mod limits;
 pub mod project;
 pub mod schema;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+#[cfg(feature = "agents")]
 pub mod wire;
 
 pub use bus::{Bus, Heard, Persistence, Retry};

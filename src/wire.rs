@@ -19,9 +19,9 @@ pub use timer::{Fired, Timer};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::agents::interop::json::{Style, write};
+use crate::agents::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::event::{BranchName, Event, EventId, Place, Role, TypeInfo};
-use crate::interop::json::{Style, write};
-use crate::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
 
 /// Appends a recorded event as one line of JSON, without the line break.

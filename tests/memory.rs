@@ -125,10 +125,15 @@ fn an_import_holds_a_part_of_its_file() {
     let store = Store::builder().cache_bytes(1 << 20).open(folder.path().join("s.redb")).unwrap();
     let before = HEAP.allocated();
     let mut most = 0;
-    let loaded = retold::interop::load_file(&store, &path, &retold::interop::Options::default(), &mut |_| {
-        most = most.max(HEAP.allocated().saturating_sub(before));
-        std::ops::ControlFlow::Continue(())
-    });
+    let loaded = retold::agents::interop::load_file(
+        &store,
+        &path,
+        &retold::agents::interop::Options::default(),
+        &mut |_| {
+            most = most.max(HEAP.allocated().saturating_sub(before));
+            std::ops::ControlFlow::Continue(())
+        },
+    );
     assert_eq!(loaded.unwrap().new, 40_000);
     println!("{most} bytes for a file of {bytes}");
     assert!(most < bytes * 7 / 10, "{most} bytes for a file of {bytes}");

@@ -9,9 +9,9 @@ use super::span::since;
 use super::style::{BAD, DIM, NAME, NOTICE, PLAIN};
 use super::table::{Table, cell};
 use super::view::short;
+use retold::agents::projections::Alerts;
 use retold::error::Result;
 use retold::event::{Address, Event, Filter, Timestamp};
-use retold::project::builtin::Alerts;
 use retold::store::{Query, Store};
 
 #[derive(Debug, clap::Args)]

@@ -16,9 +16,9 @@ use super::style::{BAD, DIM, GOOD, HEADER, NAME, of_kind, paint};
 use super::table::shorten;
 use super::view::{count, summary};
 use platform::SOURCE;
+use retold::agents::projections::Coverage;
 use retold::error::Error;
 use retold::event::{Address, Catalogue, Event, Expect, NewEvent, Sequence};
-use retold::project::builtin::Coverage;
 use retold::store::{Builder, Query, Store};
 
 const STORE: &str = "./retold-demo.redb";

@@ -8,9 +8,9 @@ use super::span::{ago, amount, bar, of_phase, span, sparks, wrapped};
 use super::style::{BAD, DIM, HEADER, NAME, NOTICE, paint};
 use super::table::{Table, cell, clean, shorten};
 use super::view::{Events, View, count, grouped, of_branch, short};
+use retold::agents::projections::{Board, Figures, Glance, Life, Stats, Track, Used};
 use retold::event::{Address, BranchName, Event, Phase, Sequence, Timestamp};
 use retold::limits::MAX_PAGE;
-use retold::project::builtin::{Board, Figures, Glance, Life, Stats, Track, Used};
 use retold::store::{BranchInfo, Query};
 use retold::wire::Described;
 

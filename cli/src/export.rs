@@ -10,9 +10,11 @@ use super::export_files;
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
 use super::view::count;
+use retold::agents::interop::{
+    ExportError, Format, Scope, export, export_import, export_raw, export_sources,
+};
 use retold::error::{Error, Result};
 use retold::event::SessionId;
-use retold::interop::{ExportError, Format, Scope, export, export_import, export_raw, export_sources};
 use retold::store::Store;
 
 #[derive(Debug, clap::Args)]

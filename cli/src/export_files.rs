@@ -11,7 +11,7 @@ use super::app::App;
 use super::draft::{Draft, is_same};
 use super::failure::{Failure, Outcome};
 use super::view::count;
-use retold::interop::SourceFile;
+use retold::agents::interop::SourceFile;
 use retold::limits::{MAX_FILE_NAME_BYTES, SHORT_FILE_NAME_BYTES};
 use retold::wire::Exit;
 

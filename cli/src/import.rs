@@ -11,8 +11,8 @@ use super::import_report::{Files, report};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::view::grouped;
+use retold::agents::interop::{Content, FileImport, Format, ImportError, Naming, Options};
 use retold::event::SessionId;
-use retold::interop::{Content, FileImport, Format, ImportError, Naming, Options};
 use retold::store::Store;
 use retold::wire::Exit;
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use retold::agents::interop::{Location, is_numbered};
 use retold::error::Error;
-use retold::interop::{Location, is_numbered};
 use retold::limits::MAX_FOLDER_DEPTH;
 
 /// Endings of the files that are taken from a folder.

@@ -5,7 +5,7 @@ use super::failure::Outcome;
 use super::style::{GOOD, NAME, NOTICE};
 use super::table::{Table, cell};
 use super::view::grouped;
-use retold::interop::{Format, Loaded};
+use retold::agents::interop::{Format, Loaded};
 use retold::wire::Imported;
 
 /// The files of one run, one row or document each.

@@ -5,7 +5,7 @@ use super::failure::Outcome;
 use super::style::{DIM, NAME};
 use super::table::{Table, cell};
 use super::view::{grouped, short};
-use retold::interop::{Import, imports};
+use retold::agents::interop::{Import, imports};
 use retold::wire;
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         ["#IMPORT", "WHEN", "FORMAT", "#RECORDS", "#BYTES", "#NEW", "#MOVED", "#GONE", "SESSION", "FILE"];
     let mut table = Table::new(&names, out.width());
     for import in &all {
-        let changed = |n: fn(&retold::interop::Changed) -> usize| match &import.changed {
+        let changed = |n: fn(&retold::agents::interop::Changed) -> usize| match &import.changed {
             Some(changed) => cell(grouped(n(changed) as u64)),
             None => cell("").style(DIM),
         };

@@ -8,9 +8,9 @@ use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
 use super::view::grouped;
+use retold::agents::projections::{Board, Card};
 use retold::event::{BranchName, Phase, Timestamp};
 use retold::limits::MAX_LISTING;
-use retold::project::builtin::{Board, Card};
 use retold::store::SessionInfo;
 use retold::wire::SessionCard;
 

@@ -5,9 +5,10 @@ use super::failure::Outcome;
 use super::style::{BAD, DIM, GOOD, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::view::{count, grouped};
+use retold::agents::projections;
 use retold::error::{Error, Result};
 use retold::event::Catalogue;
-use retold::project::{DynProjection, ProjectionInfo, Retried, builtin};
+use retold::project::{DynProjection, ProjectionInfo, Retried};
 use retold::store::Store;
 use retold::wire;
 
@@ -125,13 +126,13 @@ fn by(scope: retold::project::Scope) -> String {
 fn missing(store: &Store, infos: &[ProjectionInfo], catalogue: &Catalogue) -> Vec<ProjectionInfo> {
     let known = |name: &str| infos.iter().any(|info| info.name == name);
     let lag = store.committed().get();
-    let brought = builtin::all(catalogue);
+    let brought = projections::all(catalogue);
     let new = brought.iter().filter(|p| !known(p.name()));
     new.map(|p| ProjectionInfo::none(p.name(), p.scope(), lag)).collect()
 }
 
 /// The projection with this name that the program brings.
 pub(super) fn find(name: &str, app: &App) -> Result<Box<dyn DynProjection>> {
-    let found = builtin::all(&app.catalogue()?).into_iter().find(|p| p.name() == name);
+    let found = projections::all(&app.catalogue()?).into_iter().find(|p| p.name() == name);
     found.ok_or_else(|| Error::not_found("projection", name))
 }

@@ -8,7 +8,8 @@ use super::progress::Progress;
 use super::projections::find;
 use super::style::{GOOD, paint};
 use super::view::{count, grouped};
-use retold::project::{DynProjection, builtin};
+use retold::agents::projections;
+use retold::project::DynProjection;
 use retold::wire::Rebuilt;
 
 /// Between two looks at how far it is.
@@ -31,7 +32,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let wanted: Vec<Box<dyn DynProjection>> = match &args.name {
         Some(name) => vec![find(name, app)?],
-        None => builtin::all(&app.catalogue()?),
+        None => projections::all(&app.catalogue()?),
     };
     let store = app.changing()?;
     app.out.begin_list()?;

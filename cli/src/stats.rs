@@ -6,10 +6,10 @@ use super::span::{amount, bar, span, sparks};
 use super::style::{DIM, HEADER, NAME, of_kind, paint};
 use super::table::{Table, cell};
 use super::view::{count, grouped, short};
+use retold::agents::projections::{Figures, Stats};
 use retold::error::Error;
 use retold::event::{SessionId, Timestamp};
 use retold::limits::MAX_LISTING;
-use retold::project::builtin::{Figures, Stats};
 use retold::store::{SessionInfo, Store};
 use retold::wire::StoreStats;
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use retold::Store;
-use retold::interop::{Format, Options, Scope, export_sources, load, parse};
+use retold::agents::interop::{Format, Options, Scope, export_sources, load, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     for format in [Format::ClaudeCode, Format::OpenHands, Format::CloudEvents, Format::Temporal] {

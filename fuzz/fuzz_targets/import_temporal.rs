@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use retold::interop::{Format, Options, parse};
+use retold::agents::interop::{Format, Options, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     let options = Options::default().format(Some(Format::Temporal));

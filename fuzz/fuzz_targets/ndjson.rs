@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use retold::interop::{Format, parse_line};
+use retold::agents::interop::{Format, parse_line};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Format::detect("fuzzed", bytes);

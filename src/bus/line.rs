@@ -133,8 +133,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::agents::interop::parse_line;
     use crate::codec::encode_record;
-    use crate::interop::parse_line;
     use crate::limits::MAX_PAYLOAD_BYTES;
     use crate::testkit;
 

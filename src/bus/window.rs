@@ -13,8 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Expect, Filter, Invalid, NewEvent, Timestamp};
 use crate::follow::{Follow, Following};
 use crate::limits::{MAX_ALERT_COUNT, MAX_WATCHED};
-use crate::project::builtin::alerts::Told;
-use crate::project::{Window, WindowCounts};
+use crate::project::{Told, Window, WindowCounts};
 use crate::store::{Batch, Process, Store, StoreHandle};
 
 /// What is counted together with an event.
@@ -171,7 +170,7 @@ impl WindowRule {
     /// It first counts what was recorded within the last window, so that a restart does not begin at zero; of that it
     /// answers for a tumbling window only, whose answer has one id however often it is given. What happened while
     /// nobody ran the rule, longer ago than that, is not looked at: the alerts projection
-    /// ([`Alerts`](crate::project::builtin::Alerts)) is the durable form of this.
+    /// (`retold::agents::projections::Alerts`, with the feature `agents`) is the durable form of this.
     ///
     /// # Errors
     /// [`Error::Invalid`] outside a tokio runtime; [`Error::ReadOnly`]; [`Error::Closed`].

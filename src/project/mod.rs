@@ -5,7 +5,6 @@
 mod apply;
 mod bell;
 mod build;
-pub mod builtin;
 mod damage;
 mod fold;
 mod history;
@@ -23,6 +22,7 @@ mod spacing;
 mod status;
 mod task;
 mod timeline;
+mod told;
 mod view;
 mod window;
 
@@ -32,5 +32,6 @@ pub use history::{Change, History};
 pub use info::{Parked, ProjectionInfo};
 pub use task::{Progress, Rebuild};
 pub use timeline::{Lasting, Span, Timeline, Warning};
+pub use told::Told;
 pub use view::{Projected, Reading};
 pub use window::{Window, WindowCounts};

@@ -71,7 +71,7 @@ pub(super) type Shown<S> = fn(&Fold, AnyState) -> Result<S>;
 /// # Ok::<(), retold::Error>(())
 /// ```
 pub struct Projected<S> {
-    pub(super) store: Store,
+    pub(crate) store: Store,
     pub(super) fold: Arc<Fold>,
     pub(super) status: Option<Arc<Status>>,
     pub(super) shown: Shown<S>,

@@ -22,6 +22,7 @@ pub use append::batch::Batch;
 pub use append::receipt::{Placed, Receipt};
 pub(crate) use branch::Branch;
 pub use durability::Durability;
+#[cfg(feature = "agents")]
 pub(crate) use engine::read::current::current_mark;
 pub(crate) use engine::read::file_reader::Range;
 pub use engine::read::list::{BranchInfo, SessionInfo};

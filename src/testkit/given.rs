@@ -12,7 +12,7 @@ use crate::project::{ApplyError, Emit, Projection};
 ///
 /// ```
 /// use retold::NewEvent;
-/// use retold::project::builtin::Counts;
+/// use retold::agents::projections::Counts;
 /// use retold::testkit::Given;
 ///
 /// let place = "run-7".parse::<retold::Address>()?.place().clone();

@@ -1,7 +1,7 @@
 use serde::Serialize;
 
+use crate::agents::projections::Covered;
 use crate::event::Timestamp;
-use crate::project::builtin::Covered;
 
 /// How often a type was emitted, as JSON says it.
 #[derive(Debug, Serialize)]

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Branch, Session};
+use crate::agents::projections::{Card, Figures, Glance, Used};
 use crate::event::{BranchName, Event, Phase};
-use crate::project::builtin::{Card, Figures, Glance, Used};
 use crate::store::{BranchInfo, SessionInfo};
 
 /// A session of a listing, with what it is doing.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use retold::agents::projections::Alerts;
+use retold::agents::projections::alerts::{Rule, Watch, When};
 use retold::event::payload::coder::Coder;
 use retold::event::payload::monitoring::{
     AlertBudgetExceeded, AlertBudgetWarning, AlertEscalation, AlertRateLimit, AlertRepeatedFailure,
     AlertResourceLimit, AlertStalled, AlertViolation,
 };
-use retold::project::builtin::Alerts;
-use retold::project::builtin::alerts::{Rule, Watch, When};
 use retold::{Event, Filter, NewEvent, Projected, Query, Store, Timestamp};
 use serde_json::{Value, json};
 

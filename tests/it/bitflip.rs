@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use retold::project::builtin::Counts;
+use retold::agents::projections::Counts;
 use retold::testkit::{Ask, Disk, Model};
 use retold::{Address, ConsumerConfig, Error, Event, EventId, NewEvent, Place, Result, Store};
 

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use retold::agents::projections;
+use retold::agents::projections::{Lifecycle, Lives, Progress, Resource, Stats};
 use retold::event::Phase;
-use retold::project::builtin::{Lifecycle, Lives, Progress, Resource, Stats};
-use retold::project::{DynProjection, Scope, builtin};
+use retold::project::{DynProjection, Scope};
 use retold::{Catalogue, NewEvent, Query, Store, Timestamp};
 use serde_json::{Value, json};
 
@@ -22,9 +23,9 @@ fn real() -> Option<PathBuf> {
 fn imported(path: &Path) -> Store {
     let store = Store::in_memory().unwrap();
     let bytes = std::fs::read(path).unwrap().into();
-    let options = retold::interop::Options::default();
-    let plan = retold::interop::parse(path.to_str().unwrap(), &bytes, &options).unwrap();
-    retold::interop::load(&store, plan, &mut |_| {}).unwrap();
+    let options = retold::agents::interop::Options::default();
+    let plan = retold::agents::interop::parse(path.to_str().unwrap(), &bytes, &options).unwrap();
+    retold::agents::interop::load(&store, plan, &mut |_| {}).unwrap();
     store
 }
 
@@ -166,7 +167,7 @@ proptest! {
         store.append("s", events).unwrap();
         let recorded: Vec<retold::Event> =
             store.events(Query::branch("s").unwrap()).unwrap().map(Result::unwrap).collect();
-        for projection in builtin::all(Catalogue::builtin()) {
+        for projection in projections::all(Catalogue::builtin()) {
             let (mut plain, mut stored) = (projection.fresh(), projection.fresh());
             for event in &recorded {
                 projection.apply(&mut plain, event).unwrap();
@@ -247,7 +248,7 @@ fn hostile_payloads_park_nobody_and_states_stay_small_and_come_back() {
         }
     }
     assert!(taken > 100, "{taken}");
-    for (projection, plain) in builtin::all(catalogue).into_iter().zip(builtin::all(catalogue)) {
+    for (projection, plain) in projections::all(catalogue).into_iter().zip(projections::all(catalogue)) {
         let (name, scope) = (projection.name().to_owned(), projection.scope());
         let projected = store.project_dyn(projection).unwrap();
         projected.catch_up().unwrap();

@@ -268,8 +268,9 @@ fn tokens_of_real_sessions_add_up() {
         let store = Store::builder().validation(Validation::Enforce).in_memory().unwrap();
         let path = real.join(file);
         let bytes = std::fs::read(&path).unwrap().into();
-        let plan = retold::interop::parse(file, &bytes, &retold::interop::Options::default()).unwrap();
-        retold::interop::load(&store, plan, &mut |_| {}).unwrap();
+        let plan = retold::agents::interop::parse(file, &bytes, &retold::agents::interop::Options::default())
+            .unwrap();
+        retold::agents::interop::load(&store, plan, &mut |_| {}).unwrap();
         let mut totals: BTreeMap<(String, String), f64> = BTreeMap::new();
         let mut models = BTreeSet::new();
         for event in store.events(Query::all()).unwrap().map(Result::unwrap) {
@@ -330,9 +331,9 @@ fn imported_records_are_taken_where_schemas_are_enforced() {
             let path = entry.unwrap().path();
             let store = Store::builder().validation(Validation::Enforce).in_memory().unwrap();
             let bytes = std::fs::read(&path).unwrap().into();
-            let options = retold::interop::Options::default();
-            let plan = retold::interop::parse(path.to_str().unwrap(), &bytes, &options).unwrap();
-            let loaded = retold::interop::load(&store, plan, &mut |_| {}).unwrap();
+            let options = retold::agents::interop::Options::default();
+            let plan = retold::agents::interop::parse(path.to_str().unwrap(), &bytes, &options).unwrap();
+            let loaded = retold::agents::interop::load(&store, plan, &mut |_| {}).unwrap();
             assert!(loaded.new > 0 && loaded.skipped.is_empty(), "{}", path.display());
         }
     }

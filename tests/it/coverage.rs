@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use retold::project::builtin::{Coverage, CoverageReport};
+use retold::agents::projections::{Coverage, CoverageReport};
 use retold::{Catalogue, NewEvent, Store};
 
 fn covered(store: &Store) -> CoverageReport {

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fork::{Fork, fork, waitpid};
+use retold::agents::projections::{Counted, Counts};
 use retold::bus::{Emitted, Emitter, Listener, RuleRunning, Spill, Subscription, TimersRunning, WindowRule};
-use retold::project::builtin::{Counted, Counts};
 use retold::project::{History, Rebuild, Window};
 use retold::store::{Events, Pairs};
 use retold::{

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use retold::interop::{self, Format, Options};
+use retold::agents::interop::{self, Format, Options};
 use retold::{Address, BranchName, Query, SessionId, Store};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use retold::interop::{self, Format, Options, Scope};
+use retold::agents::interop::{self, Format, Options, Scope};
 use retold::{Address, Event, EventId, Query, SessionId, Store};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

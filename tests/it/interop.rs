@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use retold::interop::{self, Format, Options};
+use retold::agents::interop::{self, Format, Options};
 use retold::{Event, Query, Store};
 
 /// Real files lie beside the project, not in it.
@@ -142,13 +142,14 @@ fn an_import_that_is_stopped_keeps_what_it_did_and_goes_on_from_there() {
 fn a_record_that_comes_again_in_a_broken_run_comes_back_as_it_was() {
     let file = "{\"events\":[{\"eventId\":\"1\",\"eventType\":\"TimerFired\"},{\"eventId\":\"2\",\"eventType\":\"TimerFired\"}]}\n\
                 {c\"events\":[{\"eventId\":\"1\",\"eventType\":\"TimerFired\"}]}\n";
-    let options = retold::interop::Options::default().format(Some(retold::interop::Format::Temporal));
+    let options =
+        retold::agents::interop::Options::default().format(Some(retold::agents::interop::Format::Temporal));
     let bytes = bytes::Bytes::from_static(file.as_bytes());
-    let plan = retold::interop::parse("f.jsonl", &bytes, &options).unwrap();
+    let plan = retold::agents::interop::parse("f.jsonl", &bytes, &options).unwrap();
     let store = retold::Store::in_memory().unwrap();
-    retold::interop::load(&store, plan, &mut |_| {}).unwrap();
-    let all = retold::interop::Scope::All;
-    let (files, _) = retold::interop::export_sources(&store, &all, &mut |_| {}).unwrap();
+    retold::agents::interop::load(&store, plan, &mut |_| {}).unwrap();
+    let all = retold::agents::interop::Scope::All;
+    let (files, _) = retold::agents::interop::export_sources(&store, &all, &mut |_| {}).unwrap();
     assert!(files.len() == 1 && files[0].bytes == file.as_bytes());
 }
 
@@ -174,9 +175,11 @@ fn a_branch_that_leaves_an_event_which_is_nowhere_begins_with_its_own_and_says_s
         line(4, "own"),
     ];
     let bytes = bytes::Bytes::from(lines.join("\n"));
-    let plan = retold::interop::parse("f.jsonl", &bytes, &retold::interop::Options::default()).unwrap();
+    let plan =
+        retold::agents::interop::parse("f.jsonl", &bytes, &retold::agents::interop::Options::default())
+            .unwrap();
     let store = retold::Store::in_memory().unwrap();
-    let loaded = retold::interop::load(&store, plan, &mut |_| {}).unwrap();
+    let loaded = retold::agents::interop::load(&store, plan, &mut |_| {}).unwrap();
     assert_eq!(loaded.new, 4);
     let [lost, loster] = &loaded.notes[..] else { panic!("{:?}", loaded.notes) };
     assert!(lost.contains("s/lost") && lost.contains("000000000009"), "{lost}");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle};
-use retold::interop::{self, Format, Options, Scope};
+use retold::agents::interop::{self, Format, Options, Scope};
 use retold::schema::{Evidence, Migration, check_evidence};
 use retold::{Builder, Expect, NewEvent, Query, Store};
 

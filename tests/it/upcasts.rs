@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use retold::interop::{self, Format};
+use retold::agents::interop::{self, Format};
 use retold::schema::Step;
 use retold::{
     Address, Error, Event, Filter, Follow, Followed, NewEvent, Query, Result, Sequence, Store, Upcasts,

@@ -245,6 +245,47 @@ fn a_reach_around_a_rooms_door_is_caught() {
 }
 
 #[test]
+fn what_lies_below_agents_does_not_know_it() {
+    for low in ["src/event/role.rs", "src/project/fold.rs", "src/bus/window.rs", "src/consumer/open.rs"] {
+        let file = (low, "use crate::agents::projections::alerts::Alert;");
+        caught(rooms::ranks, &[file], &[&format!("{low}:1 rank")]);
+    }
+    caught(
+        rooms::ranks,
+        &[("src/agents/interop/load.rs", "use crate::wire::Exit;")],
+        &["src/agents/interop/load.rs:1 rank"],
+    );
+    passes(
+        rooms::ranks,
+        &[
+            ("src/agents/projections/mod.rs", "use crate::bus::Bus;"),
+            ("src/wire.rs", "use crate::agents::interop;"),
+        ],
+    );
+}
+
+#[test]
+fn a_reach_around_the_door_of_a_room_inside_a_room_is_caught() {
+    let with = |path: &'static str, text: &'static str| {
+        [
+            ("src/agents/mod.rs", "pub mod interop; pub mod projections;"),
+            ("src/agents/interop/mod.rs", "mod load; pub mod json; pub use load::load;"),
+            ("src/agents/interop/load.rs", ""),
+            ("src/agents/interop/json.rs", ""),
+            (path, text),
+        ]
+    };
+    for file in ["src/wire.rs", "src/agents/projections/board.rs", "src/agents/cost.rs"] {
+        let text = "use crate::agents::interop::load::Loading;";
+        caught(rooms::doors, &with(file, text), &[&format!("{file}:1 door")]);
+        passes(rooms::doors, &with(file, "use crate::agents::interop::{json::Style, load};"));
+    }
+    let relative = ("src/agents/projections/board.rs", "use super::super::interop::load::Loading;");
+    caught(rooms::doors, &with(relative.0, relative.1), &["src/agents/projections/board.rs:1 door"]);
+    passes(rooms::doors, &with("src/agents/interop/own.rs", "use super::load::Loading;"));
+}
+
+#[test]
 fn an_engine_named_outside_its_room_is_caught() {
     let encoder = [
         ("src/codec/mod.rs", "use bincode::Encode;"),

@@ -16,20 +16,23 @@ const RANKS: [(&str, u8); 15] = [
     ("project", 5),
     ("consumer", 5),
     ("bus", 6),
-    ("interop", 6),
+    ("agents", 7),
     ("config", 7),
-    ("wire", 7),
     ("testkit", 7),
+    ("wire", 8),
 ];
 
 /// Folders inside a room that are part of what it shows: `crate::event::payload::…` is no reach around its door.
 const OPEN: [(&str, &str); 5] = [
     ("event", "payload"),
-    ("project", "builtin"),
-    ("interop", "json"),
-    ("interop", "source"),
+    ("agents/interop", "json"),
+    ("agents/interop", "source"),
+    ("agents/projections", "alerts"),
     ("testkit", "strategies"),
 ];
+
+/// Rooms inside a room, each with a door of its own.
+const INNER: [(&str, &str); 2] = [("agents", "interop"), ("agents", "projections")];
 
 /// Files that may print.
 const MAY_PRINT: [&str; 1] = ["cli/src/output.rs"];
@@ -41,6 +44,17 @@ fn rank(room: &str) -> Option<u8> {
 /// The room that a file of the library belongs to. The crate root belongs to none.
 fn room(path: &str) -> Option<String> {
     path.starts_with("src/").then(|| module(path).into_iter().next()).flatten()
+}
+
+/// The door that a path within the library goes through, and what comes behind it.
+fn door(path: &[String]) -> Option<(String, &[String])> {
+    match path {
+        [outer, inner, rest @ ..] if INNER.contains(&(outer, inner)) => {
+            Some((format!("{outer}/{inner}"), rest))
+        }
+        [room, rest @ ..] => Some((room.clone(), rest)),
+        [] => None,
+    }
 }
 
 fn finding(file: &str, line: usize, rule: &'static str, what: String) -> Finding {
@@ -161,9 +175,10 @@ pub(crate) fn doors(tree: &Tree) -> Vec<Finding> {
         // In the crate root a path starts with the room itself.
         let at_root = file == "src/lib.rs";
         for path in source.inner.iter().chain(source.outer.iter().filter(|_| at_root)) {
-            let [to, inner, rest @ ..] = path.segments.as_slice() else { continue };
-            let own = room(file).is_some_and(|from| from == *to);
-            if own || rank(to).is_none() || OPEN.contains(&(to.as_str(), inner.as_str())) {
+            let Some((to, [inner, rest @ ..])) = door(&path.segments) else { continue };
+            let own = !at_root && door(&module(file)).is_some_and(|(from, _)| from == to);
+            let is_room = path.segments.first().is_some_and(|room| rank(room).is_some());
+            if own || !is_room || OPEN.contains(&(to.as_str(), inner.as_str())) {
                 continue;
             }
             let is_file = [".rs", "/mod.rs"].iter().any(|end| tree.has(&format!("src/{to}/{inner}{end}")));
@@ -172,13 +187,14 @@ pub(crate) fn doors(tree: &Tree) -> Vec<Finding> {
                 let named =
                     |p: &Path, from: usize| p.segments.len() > from && p.segments.last() == Some(inner);
                 let door = tree.rust.get(&format!("src/{to}/mod.rs"));
+                let depth = to.split('/').count();
                 door.is_some_and(|d| {
-                    d.outer.iter().any(|p| named(p, 1)) || d.inner.iter().any(|p| named(p, 2))
+                    d.outer.iter().any(|p| named(p, 1)) || d.inner.iter().any(|p| named(p, depth + 1))
                 })
             };
             if is_file && !(rest.is_empty() && handed_out()) {
                 let what =
-                    format!("`{to}::{inner}` is a file inside `{to}`; take what `src/{to}/mod.rs` hands out");
+                    format!("`{inner}` is a file inside `{to}`; take what `src/{to}/mod.rs` hands out");
                 found.push(finding(file, path.line, "door", what));
             }
         }

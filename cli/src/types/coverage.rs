@@ -5,9 +5,9 @@ use crate::failure::Outcome;
 use crate::style::{DIM, GOOD, HEADER, NOTICE, of_kind, paint};
 use crate::table::{Table, cell};
 use crate::view::{count, grouped, short};
+use retold::agents::projections::{Coverage, CoverageReport, Covered};
 use retold::error::Error;
 use retold::event::Catalogue;
-use retold::project::builtin::{Coverage, CoverageReport, Covered};
 use retold::wire::TypeCoverage;
 
 pub(super) fn show(catalogue: &Catalogue, domain: Option<&str>, app: &mut App) -> Outcome {

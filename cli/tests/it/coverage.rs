@@ -1,6 +1,6 @@
 //! What was emitted and what never: over the demo's store, and in the program.
 
-use retold::project::builtin::{Coverage, CoverageReport};
+use retold::agents::projections::{Coverage, CoverageReport};
 use retold::{Catalogue, Event, NewEvent, Query, Store};
 
 use crate::shell::{Shell, json};

@@ -348,8 +348,8 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interop::fields::Fields;
-    use crate::interop::piece::Piece;
+    use crate::agents::interop::fields::Fields;
+    use crate::agents::interop::piece::Piece;
     use bytes::Bytes;
     use proptest::prelude::*;
 

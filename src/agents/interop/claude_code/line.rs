@@ -16,8 +16,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use crate::agents::interop::live::side_names;
 use crate::event::{BranchName, EventId, Invalid};
-use crate::interop::live::side_names;
 
 /// What a record is to the line that it stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,18 +2,18 @@
 
 use serde::Serialize;
 
-use super::super::view::Projected;
 use super::roles::Roles;
 use super::{Lifecycle, Lives, Progress, Resource, Tracks, Used};
 use crate::error::{Error, Result};
 use crate::event::{Address, Catalogue, Phase, Sequence, SessionId, Timestamp};
+use crate::project::Projected;
 use crate::store::{SessionInfo, Store};
 
 /// Lifecycle, progress and resources of every session of a store.
 ///
 /// ```
 /// use retold::event::{Catalogue, Phase};
-/// use retold::project::builtin::Board;
+/// use retold::agents::projections::Board;
 /// use retold::{NewEvent, Store};
 /// let store = Store::in_memory()?;
 /// store.append("run-7", NewEvent::new("run.started"))?;

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fold::{ApplyError, Projection, Scope};
 use super::chart::Chart;
 use super::roles::clip;
 use super::stamp;
 use crate::event::{Event, Timestamp};
 use crate::limits::{RATE_WINDOW_SECONDS, STATS_NAMES};
+use crate::project::{ApplyError, Projection, Scope};
 
 /// Counts the events of a session, over all its branches, each once; or those of the whole store.
 ///
 /// ```
-/// use retold::project::builtin::Stats;
+/// use retold::agents::projections::Stats;
 /// use retold::{NewEvent, Store};
 /// let store = Store::in_memory()?;
 /// let (one, all) = (store.project(Stats::of_sessions())?, store.project(Stats::of_the_store())?);

@@ -324,8 +324,8 @@ fn time(f: &Fields<'_>) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use crate::interop::Format;
-    use crate::interop::testing::{drawn, events, plan_of, restored};
+    use crate::agents::interop::Format;
+    use crate::agents::interop::testing::{drawn, events, plan_of, restored};
 
     /// One run with a retried activity, a child, a timer and a cancellation, newest event first.
     const NEWEST_FIRST: &str = r#"{"history":{"events":[
@@ -429,7 +429,7 @@ mod tests {
         backwards.reverse();
         assert_eq!(drawn(&plan_of("c.json", history(&backwards))), drawn(&plan));
         let alone = plan_of("b.json", history(&b));
-        let ids = |p: &crate::interop::Plan| events(p).map(|(_, e)| e.id).collect::<Vec<_>>();
+        let ids = |p: &crate::agents::interop::Plan| events(p).map(|(_, e)| e.id).collect::<Vec<_>>();
         assert_eq!(ids(&alone), ids(&plan)[..5]);
         // An ordinary failure of a task is none.
         let failed = [&task[..], &[(4, "WorkflowTaskFailed", r#"{"baseRunId":"","newRunId":""}"#)]].concat();
@@ -447,7 +447,7 @@ mod tests {
             let store = crate::store::Store::in_memory().unwrap();
             for (n, file) in files.iter().enumerate() {
                 let plan = plan_of(&format!("{n}.json"), history(file));
-                crate::interop::load(&store, plan, &mut |_| {}).unwrap();
+                crate::agents::interop::load(&store, plan, &mut |_| {}).unwrap();
             }
             assert_eq!(store.committed().get(), 6);
             assert_eq!(store.head("wf.base").unwrap().get(), 4);
@@ -485,8 +485,10 @@ mod tests {
             "activityTaskScheduledEventAttributes",
             "activityTaskCompletedEventAttributes",
         ] {
-            snake =
-                snake.replace(&format!("\"{name}\""), &format!("\"{}\"", crate::interop::names::snake(name)));
+            snake = snake.replace(
+                &format!("\"{name}\""),
+                &format!("\"{}\"", crate::agents::interop::names::snake(name)),
+            );
         }
         assert!(snake.contains("activity_task_completed_event_attributes"), "{snake}");
         let wrapped = camel

@@ -152,8 +152,8 @@ fn newer(f: &Fields<'_>, kind: &str, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::interop::Format;
-    use crate::interop::testing::{drawn, events, plan_of, restored};
+    use crate::agents::interop::Format;
+    use crate::agents::interop::testing::{drawn, events, plan_of, restored};
 
     #[test]
     fn the_older_array_keeps_gaps_and_causes() {

@@ -1,13 +1,13 @@
 use std::borrow::Cow;
 
+use crate::agents::interop::fields::{self, Fields};
+use crate::agents::interop::names;
 use crate::event::Timestamp;
-use crate::interop::fields::{self, Fields};
-use crate::interop::names;
 
 use super::line::{Node, Role};
 
 /// What a record is, and the type of its event.
-pub(in crate::interop) const KINDS: [(&str, &str); 10] = [
+pub(in crate::agents::interop) const KINDS: [(&str, &str); 10] = [
     ("user.prompt", "message.user"),
     ("user.result", "tool.completed"),
     ("user.result_error", "tool.errored"),

@@ -6,10 +6,10 @@ mod stalled;
 mod watch;
 
 pub use rule::{By, Rule, When};
-pub use watch::{Alert, Last, Told, Watch};
+pub use watch::{Alert, Last, Watch};
 
-use super::super::fold::{ApplyError, Emit, Projection};
 use crate::event::{Catalogue, Event, Invalid, NewEvent, Timestamp};
+use crate::project::{ApplyError, Emit, Projection};
 use rule::{Armed, armed};
 
 /// Raises an event `alert.…` for what its rules say, in the branch where it happened, with the event that set it off as
@@ -20,7 +20,7 @@ use rule::{Armed, armed};
 ///
 /// ```
 /// use retold::event::payload::coder::Coder;
-/// use retold::project::builtin::Alerts;
+/// use retold::agents::projections::Alerts;
 /// use retold::{Filter, Query, Store};
 /// let store = Store::in_memory()?;
 /// let alerts = store.project(Alerts::built_in())?;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fold::{ApplyError, Projection, Scope};
 use super::amount::Amount;
 use super::roles::{Roles, Told, clip};
 use crate::event::{Catalogue, Event, Figure, Measure, Mode, Role, Timestamp};
 use crate::limits::{RESOURCE_NAMES, RESOURCE_RUNS, RESOURCE_TOTALS};
+use crate::project::{ApplyError, Projection, Scope};
 
 /// Folds the figures that events say, by the roles of a catalogue.
 ///
 /// ```
 /// use retold::event::Catalogue;
-/// use retold::project::builtin::Resource;
+/// use retold::agents::projections::Resource;
 /// use retold::{NewEvent, Store};
 /// let store = Store::in_memory()?;
 /// let resources = store.project(Resource::new(Catalogue::builtin()))?;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fold::{ApplyError, Projection};
 use super::stats::count;
 use crate::event::Event;
+use crate::project::{ApplyError, Projection};
 
 /// Counts the events of a branch by their type.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use crate::interop::testing::{drawn, events, plan_of, restored, restored_files};
-use crate::interop::{Format, Options, Plan, parse};
+use crate::agents::interop::testing::{drawn, events, plan_of, restored, restored_files};
+use crate::agents::interop::{Format, Options, Plan, parse};
 
 const S: &str = "5e551011-0000-4000-8000-000000000001";
 
@@ -108,7 +108,7 @@ fn a_second_prompt_under_one_parent_is_a_branch() {
     );
     assert_eq!(plan.current.values().next().unwrap().as_str(), "main");
     let second = events(&plan).nth(1).unwrap().1.id;
-    let crate::interop::Step::Fork { at, .. } = &plan.steps[1] else { panic!() };
+    let crate::agents::interop::Step::Fork { at, .. } = &plan.steps[1] else { panic!() };
     assert_eq!(*at, Some(second));
 }
 

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fold::{ApplyError, Projection};
 use super::roles::{About, Roles, SESSION, Told};
 use super::track::Track;
 use crate::event::{Catalogue, Event, Phase, Progress as Report, Role};
 use crate::limits::PROGRESS_ENTITIES;
+use crate::project::{ApplyError, Projection};
 
 /// Folds what events tell of progress, by the roles of a catalogue: of each entity, and of the session.
 ///
 /// ```
 /// use retold::event::Catalogue;
-/// use retold::project::builtin::Progress;
+/// use retold::agents::projections::Progress;
 /// use retold::{NewEvent, Store};
 /// let store = Store::in_memory()?;
 /// let progress = store.project(Progress::new(Catalogue::builtin()))?;

@@ -47,7 +47,7 @@ pub struct Location {
 ///
 /// ```
 /// use std::ops::ControlFlow;
-/// use retold::interop::{Content, FileImport, Location, Naming, Options};
+/// use retold::agents::interop::{Content, FileImport, Location, Naming, Options};
 ///
 /// let line = r#"{"id":1,"timestamp":"2026-01-01T00:00:00","source":"user","action":"message"}"#;
 /// let content = Content::memory(line.into());
@@ -192,7 +192,7 @@ impl FileImport {
 ///
 /// ```
 /// use std::ops::ControlFlow;
-/// use retold::interop::{Options, load_file};
+/// use retold::agents::interop::{Options, load_file};
 ///
 /// # let dir = std::env::temp_dir().join(format!("retold-doc-{}", std::process::id()));
 /// # std::fs::create_dir_all(&dir)?;

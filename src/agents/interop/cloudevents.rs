@@ -306,12 +306,12 @@ fn is_uri_reference(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interop::testing::{event, plan_of, recorded, restored};
+    use crate::agents::interop::testing::{event, plan_of, recorded, restored};
 
     #[test]
     fn attributes_go_where_they_belong() {
         let line = r#"{"specversion":"1.0","id":"A-1","source":"/my ctx","type":"Com.Example.Order-Placed","subject":"123","time":"2018-04-05T17:31:00Z","comexampleext":5,"flag":true,"session":"s1","branch":"try","correlation":"c","causation":"019bfc23-5c32-7791-ae30-aa4b590df541","priority":3,"datacontenttype":"application/json; charset=utf-8","data":{"a": 1}}"#;
-        let (place, event) = crate::interop::parse_line(line, None).unwrap();
+        let (place, event) = crate::agents::interop::parse_line(line, None).unwrap();
         assert_eq!(place.to_string(), "s1/try");
         assert_eq!(
             (event.kind(), &*event.source, event.priority),
@@ -340,7 +340,8 @@ mod tests {
         );
         let plan = plan_of("ce.ndjson", file);
         assert_eq!(plan.format, super::super::Format::CloudEvents);
-        let payloads: Vec<&[u8]> = crate::interop::testing::events(&plan).map(|(_, e)| &*e.payload).collect();
+        let payloads: Vec<&[u8]> =
+            crate::agents::interop::testing::events(&plan).map(|(_, e)| &*e.payload).collect();
         assert_eq!(payloads, [&b"[1, 2]"[..], b"<a b=\"c\"/>", b"\x00\x01\x02", b"null", b"A"]);
         assert_eq!(restored(&plan), file);
     }
@@ -370,7 +371,7 @@ mod tests {
             print(&recorded, &mut line);
             let line = String::from_utf8(line).unwrap();
             assert_eq!(line.matches('\n').count(), 1);
-            let (place, back) = crate::interop::parse_line(&line, None).unwrap();
+            let (place, back) = crate::agents::interop::parse_line(&line, None).unwrap();
             assert_eq!(place.to_string(), "s/b");
             assert_eq!(
                 format!("{back:?}").replace("trusted: true", "trusted: false"),
@@ -382,13 +383,13 @@ mod tests {
     #[test]
     fn the_producers_id_is_kept_and_printed_again() {
         let line = r#"{"specversion":"1.0","id":"A-1","source":"/s","type":"t","session":"s"}"#;
-        let (_, event) = crate::interop::parse_line(line, None).unwrap();
+        let (_, event) = crate::agents::interop::parse_line(line, None).unwrap();
         assert_eq!(event.metadata["source.id"], "A-1");
         let mut out = Vec::new();
         print(&recorded("s/main", 1, &event), &mut out);
         let printed = String::from_utf8(out).unwrap();
         assert!(printed.contains(r#""id":"A-1","source":"/s""#), "{printed}");
-        let (_, back) = crate::interop::parse_line(&printed, None).unwrap();
+        let (_, back) = crate::agents::interop::parse_line(&printed, None).unwrap();
         assert_eq!((back.id, &back.metadata), (event.id, &event.metadata));
         // Another event under the same source and id is printed under its own.
         let other = event.clone().with_id(EventId::new());
@@ -396,21 +397,21 @@ mod tests {
         print(&recorded("s/main", 2, &other), &mut out);
         assert!(String::from_utf8(out).unwrap().contains(&format!(r#""id":"{}""#, other.id)));
         let ours = r#"{"specversion":"1.0","id":"019bfc23-5c32-7791-ae30-aa4b590df541","source":"/s","type":"t","session":"s"}"#;
-        let (_, event) = crate::interop::parse_line(ours, None).unwrap();
+        let (_, event) = crate::agents::interop::parse_line(ours, None).unwrap();
         assert!(!event.metadata.contains_key("source.id"));
     }
 
     #[test]
     fn an_empty_extension_stays_empty() {
         let line = r#"{"specversion":"1.0","id":"1","source":"a","type":"t","session":"s","ext":"","n":0,"o":{"a":""}}"#;
-        let (_, event) = crate::interop::parse_line(line, None).unwrap();
+        let (_, event) = crate::agents::interop::parse_line(line, None).unwrap();
         let said = |name: &str| event.metadata[name].clone();
         assert_eq!([said("ext"), said("n"), said("o")], ["", "0", r#"{"a":""}"#]);
     }
 
     #[test]
     fn a_fork_survives_the_trip() {
-        let fork = crate::interop::testing::fork();
+        let fork = crate::agents::interop::testing::fork();
         let mut out = Vec::new();
         print_fork(&fork, &mut out);
         let text = String::from_utf8(out).unwrap();
@@ -430,7 +431,7 @@ mod tests {
                 "data",
             ),
         ] {
-            assert_eq!(crate::interop::parse_line(line, None).unwrap_err().field, field, "{line}");
+            assert_eq!(crate::agents::interop::parse_line(line, None).unwrap_err().field, field, "{line}");
         }
     }
 }

@@ -340,8 +340,8 @@ pub(crate) fn print_fork(fork: &Forked, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interop::testing::{event, events, fork, plan_of, recorded, restored};
-    use crate::interop::{Step, print_fork};
+    use crate::agents::interop::testing::{event, events, fork, plan_of, recorded, restored};
+    use crate::agents::interop::{Step, print_fork};
 
     const LOG: &str = concat!(
         r#"{"event_id":"01J1","session_id":"S1","agent_id":"a","branch_id":"main","sequence":1,"timestamp":"2026-03-01T00:00:00Z","actor":{"type":"system","component":"daemon"},"schema":{"name":"aios-protocol","version":"0.1.0"},"kind":{"type":"RunStarted","provider":"p","max_iterations":3}}"#,

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fold::{ApplyError, Projection};
 use super::life::{Life, Report};
 use super::roles::{About, Roles, SESSION, Told};
 use super::stamp;
 use super::step::Step;
 use crate::event::{Catalogue, Event, Phase, Role, Timestamp};
 use crate::limits::{LIFE_ANOMALIES, LIFE_ENDED, LIFE_ENTITIES, LIFE_SESSION_TRANSITIONS, LIFE_TRANSITIONS};
+use crate::project::{ApplyError, Projection};
 
 /// Folds the phases that events say, by the roles of a catalogue: of each entity, and of the session.
 ///
 /// ```
 /// use retold::event::{Catalogue, Phase};
-/// use retold::project::builtin::Lifecycle;
+/// use retold::agents::projections::Lifecycle;
 /// use retold::{NewEvent, Store};
 /// let store = Store::in_memory()?;
 /// let lives = store.project(Lifecycle::new(Catalogue::builtin()))?;

@@ -240,7 +240,7 @@ fn broken(c: &Cursor<'_>, next: Option<Next>, is_object: bool) -> Child {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interop::content::Content;
+    use crate::agents::interop::content::Content;
     use proptest::prelude::*;
 
     fn end(text: &str) -> Result<usize, Fault> {

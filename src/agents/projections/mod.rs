@@ -37,8 +37,8 @@ pub use resource::{Amounts, OTHERS, Resource, Used};
 pub use stats::{Figures, Last, Stats};
 pub use track::{Milestone, Track};
 
-use super::fold::DynProjection;
 use crate::event::Catalogue;
+use crate::project::DynProjection;
 
 /// All of them, with the roles of this catalogue, in the order in which a listing shows them.
 #[must_use]

@@ -302,8 +302,12 @@ mod tests {
         ] {
             let content = on_disk(file.as_bytes());
             let work = content.work();
-            crate::interop::formats::sketch_of("f.json", &content, &crate::interop::Options::default())
-                .unwrap();
+            crate::agents::interop::formats::sketch_of(
+                "f.json",
+                &content,
+                &crate::agents::interop::Options::default(),
+            )
+            .unwrap();
             let read = content.read.get();
             let ratio = read as f64 / work as f64;
             assert!((0.8..1.2).contains(&ratio), "{shape}: {read} of {work}");

@@ -10,7 +10,7 @@ use crate::limits::{MAX_ALERT_COUNT, MAX_ALERT_RULES};
 /// One rule: what sets it off, and what is raised then. In TOML:
 ///
 /// ```
-/// use retold::project::builtin::alerts::Rule;
+/// use retold::agents::projections::alerts::Rule;
 /// let rules = Rule::from_toml(r#"
 /// [[rule]]
 /// name = "cargo_fails"

@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fold::{ApplyError, Projection, Scope};
-use super::super::view::Projected;
 use crate::error::Result;
 use crate::event::{Catalogue, Event, Timestamp};
+use crate::project::Projected;
+use crate::project::{ApplyError, Projection, Scope};
 
 /// Counts the events of each type over the whole store. A type that is defined and never emitted is a fault that no
 /// test of one program finds; `retold types --coverage` and [`Projected::coverage`] show it.
 ///
 /// ```
-/// use retold::project::builtin::Coverage;
+/// use retold::agents::projections::Coverage;
 /// use retold::{Catalogue, NewEvent, Store};
 /// let store = Store::in_memory()?;
 /// let coverage = store.project(Coverage)?;
