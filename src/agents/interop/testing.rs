@@ -8,7 +8,8 @@ use crate::codec::encode_record;
 use crate::event::{Event, EventId, NewEvent, Place, Position, Sequence, Timestamp};
 use crate::limits::MAX_PAYLOAD_BYTES;
 
-use super::{Forked, Options, Plan, SourceFile, Step, parse, restore};
+use super::{Forked, Options, Plan, SourceFile, Step, load, parse, restore};
+use crate::store::{Query, Store};
 
 pub(crate) fn event(kind: &'static str) -> NewEvent {
     NewEvent::new(kind).occurred(Timestamp::from_micros(1_772_323_203_000_000)).json_text("{}")
@@ -70,4 +71,31 @@ pub(crate) fn restored(plan: &Plan) -> String {
     let mut files = restored_files(plan);
     assert_eq!(files.len(), 1, "{files:?}");
     String::from_utf8(files.remove(0).bytes).unwrap()
+}
+
+/// A store after these files were imported into it, one after the other.
+pub(crate) fn imported(files: &[(&str, &str)]) -> Store {
+    let store = Store::in_memory().unwrap();
+    for (name, text) in files {
+        load(&store, plan_of(name, text), &mut |_| {}).unwrap();
+    }
+    assert!(store.verify().unwrap().is_clean());
+    store
+}
+
+pub(crate) fn all(store: &Store) -> Vec<Event> {
+    store.events(Query::all()).unwrap().map(Result::unwrap).collect()
+}
+
+/// Every branch with the ids that are read through it.
+pub(crate) fn branches(store: &Store) -> Vec<(String, Vec<EventId>)> {
+    let mut out = Vec::new();
+    for session in store.sessions(None, 100).unwrap() {
+        for branch in store.branches(&session.session).unwrap() {
+            let address = crate::event::Address::from(branch.place);
+            let events = store.events(Query::branch(&address).unwrap()).unwrap();
+            out.push((address.to_string(), events.map(|e| e.unwrap().id()).collect()));
+        }
+    }
+    out
 }
