@@ -41,6 +41,7 @@ pub mod event;
 pub mod follow;
 pub mod interop;
 pub mod limits;
+mod panics;
 pub mod project;
 pub mod schema;
 pub mod store;

@@ -1,6 +1,7 @@
 //! Filling a generation of states from the events: beside the one that is read, by session and in parallel where
 //! states are of branches or sessions, in global order where they are of keys. What is written can be gone on with.
 
+use std::any::Any;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -12,11 +13,12 @@ use super::keys::{self, Built, to_json};
 use super::lane::Lane;
 use super::read::{Source, Stop};
 use super::task::{End, Task, closed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::SessionId;
 use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_MS, PROJECT_FLUSH_ROWS, PROJECT_PAGE, REBUILD_THREADS,
 };
+use crate::panics::said;
 use crate::store::{Positions, SidecarTable, StoreHandle};
 
 /// Sessions that are listed at once.
@@ -80,8 +82,10 @@ fn by_session(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, t
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut ended = work();
         for other in others {
-            let found =
-                other.join().unwrap_or_else(|_| Err(crate::error::Error::storage("a thread panicked")));
+            let panicked = |panic: Box<dyn Any + Send>| {
+                Err(Error::storage(format!("a thread of the rebuild panicked: {}", said(&*panic))))
+            };
+            let found = other.join().unwrap_or_else(panicked);
             ended = ended.and(found);
         }
         ended
