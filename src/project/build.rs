@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::apply::Fold;
-use super::damage::{Damage, is_damage, own_events};
+use super::damage::{Damage, own_events};
 use super::fold::Scope;
 use super::keys::{self, Built, to_json};
 use super::lane::Lane;
@@ -188,7 +188,7 @@ impl<'a> Worker<'a> {
                 self.lane = Self::lane(self.desk, self.fold, self.next)?;
                 Ok(())
             }
-            Err(Stop::Error(e)) if is_damage(&e) => {
+            Err(Stop::Error(e)) if e.is_damage() => {
                 if let Some(branch) = reader.branches_of(session)?.first() {
                     let damage = Damage { sequence: None, position: last + 1, error: e };
                     lane.park_unreadable(branch, &damage);
