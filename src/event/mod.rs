@@ -4,6 +4,7 @@
 mod address;
 mod catalogue;
 mod draft;
+pub(crate) mod envelope;
 mod expect;
 mod filter;
 mod fresh;

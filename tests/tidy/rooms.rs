@@ -24,7 +24,8 @@ const RANKS: [(&str, u8); 16] = [
 ];
 
 /// Folders inside a room that are part of what it shows: `crate::event::payload::…` is no reach around its door.
-const OPEN: [(&str, &str); 5] = [
+const OPEN: [(&str, &str); 6] = [
+    ("event", "envelope"),
     ("event", "payload"),
     ("project", "builtin"),
     ("interop", "json"),
