@@ -172,7 +172,42 @@ impl Error {
     /// `true` for [`Error::Locked`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is open again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Locked { .. } | Self::Unknown { .. } | Self::Closed { .. })
+        matches!(self, Self::Locked { .. }) || self.is_of_a_closed_store()
+    }
+
+    /// Whether it is what was asked for that was refused, and would be again: the store goes on as it was, and whatever
+    /// else is to be written can be.
+    ///
+    /// ```
+    /// use retold::{Error, Invalid};
+    /// assert!(Error::from(Invalid::new("type", "is empty")).is_refusal());
+    /// assert!(!Error::Closed { after: None }.is_refusal());
+    /// ```
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Conflict { .. }
+                | Self::NotFound { .. }
+                | Self::Exists { .. }
+                | Self::Invalid(_)
+                | Self::Duplicate { .. }
+                | Self::TooLarge { .. }
+                | Self::BadCursor { .. }
+                | Self::Differs { .. }
+                | Self::NotDelivered { .. }
+        )
+    }
+
+    /// Whether a part of the file cannot be read. What lies elsewhere in it can be.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. })
+    }
+
+    /// Whether the store is closed by now, so that nothing can be done before it is opened again.
+    pub(crate) fn is_of_a_closed_store(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Closed { .. })
     }
 
     pub(crate) fn corrupt(place: impl ToString, reason: impl Into<String>) -> Self {
@@ -201,6 +236,30 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_refused_damage_or_of_the_store() {
+        let refused = [
+            Error::not_found("branch", "s/b"),
+            Error::Exists { what: "branch", name: "s/b".into() },
+            Invalid::new("type", "is empty").into(),
+            Error::TooLarge { what: "a payload".into(), size: 2, limit: 1 },
+            Error::BadCursor { reason: "it is of another store".into() },
+        ];
+        let closed = [Error::Closed { after: None }, Error::Unknown { reason: "a sync failed".into() }];
+        let damaged = [Error::corrupt("s/main@3", "its checksum differs")];
+        let rest = [
+            Error::storage("the disk is full"),
+            Error::Locked { path: "x".into() },
+            Error::OtherProcess { opened_in: 1 },
+            Error::ReadOnly { path: "x".into() },
+        ];
+        let asked = |e: &Error| [e.is_refusal(), e.is_of_a_closed_store(), e.is_damage()];
+        assert!(refused.iter().all(|e| asked(e) == [true, false, false] && !e.is_retryable()));
+        assert!(closed.iter().all(|e| asked(e) == [false, true, false] && e.is_retryable()));
+        assert!(damaged.iter().all(|e| asked(e) == [false, false, true] && !e.is_retryable()));
+        assert!(rest.iter().all(|e| asked(e) == [false, false, false]));
+    }
 
     #[test]
     fn a_conflict_names_both_numbers() {

@@ -42,6 +42,7 @@ pub mod error;
 pub mod event;
 pub mod follow;
 pub mod limits;
+mod panics;
 pub mod project;
 pub mod schema;
 pub mod store;

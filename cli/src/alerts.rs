@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// Raise what is due now, and print that
     #[arg(long)]
     check: bool,
-    /// That occurred since this time, or since so long: 90s, 15m, 1h, 7d
+    /// That occurred since this time, or since so long: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since, conflicts_with = "check")]
     since: Option<Timestamp>,
     /// So many at the most, the last ones

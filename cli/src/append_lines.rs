@@ -10,7 +10,7 @@ use super::import_report::{Files, report};
 use super::output::Out;
 use super::progress::Progress;
 use retold::agents::interop::{Loaded, Skipped, parse_line};
-use retold::error::{Error, Result};
+use retold::error::Result;
 use retold::event::{Expect, NewEvent, Place, SessionId};
 use retold::limits::MAX_RECORD_BYTES;
 use retold::store::{Batch, Store};
@@ -168,11 +168,11 @@ impl Lines<'_> {
                 self.places.extend(lines.iter().map(|l| l.place.clone()));
                 Ok(())
             }
-            (Err(e), [line]) if is_refusal(&e) => {
+            (Err(e), [line]) if e.is_refusal() => {
                 self.skip((line.number, line.byte), e.to_string());
                 Ok(())
             }
-            (Err(e), lines) if is_refusal(&e) => {
+            (Err(e), lines) if e.is_refusal() => {
                 let (left, right) = lines.split_at(lines.len() / 2);
                 self.send(left)?;
                 self.send(right)
@@ -180,16 +180,4 @@ impl Lines<'_> {
             (Err(e), _) => Err(e),
         }
     }
-}
-
-/// Whether the store refused the events, and is itself as it was.
-fn is_refusal(e: &Error) -> bool {
-    matches!(
-        e,
-        Error::Invalid(_)
-            | Error::TooLarge { .. }
-            | Error::Duplicate { .. }
-            | Error::NotFound { .. }
-            | Error::Conflict { .. }
-    )
 }

@@ -77,7 +77,7 @@ struct Begin {
     /// Where to begin: after a number, which is a position [default: start]
     #[arg(long, value_name = "start|end|N", conflicts_with_all = ["since", "cursor"])]
     from: Option<String>,
-    /// Begin with the first event that was recorded at this time or later, or so long ago: 90s, 15m, 1h, 7d
+    /// Begin with the first event that was recorded at this time or later, or so long ago: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", conflicts_with = "cursor")]
     since: Option<String>,
     /// Begin where a `tail --all`, or of the same session, ended

@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// The other way round
     #[arg(long)]
     reverse: bool,
-    /// With an event since this time, or since so long: 90s, 15m, 1h, 7d
+    /// With an event since this time, or since so long: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since)]
     since: Option<Timestamp>,
     /// So many at the most

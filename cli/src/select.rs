@@ -26,7 +26,7 @@ pub(super) struct Select {
     /// With this metadata; several narrow
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     meta: Vec<(String, String)>,
-    /// That occurred at this time or later, or so long ago: 90s, 15m, 1h, 7d
+    /// That occurred at this time or later, or so long ago: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN")]
     since: Option<String>,
     /// That occurred before this time, or longer ago than this

@@ -2,33 +2,33 @@
 
 use std::time::Duration;
 
+use jiff::fmt::friendly::{Spacing, SpanPrinter};
+use jiff::{RoundMode, SpanRound, Unit};
 use unicode_width::UnicodeWidthStr;
 
 use super::style::{BAD, DIM, GOOD, NAME, NOTICE, PLAIN};
 use super::view::grouped;
-use retold::event::{Phase, Timestamp};
-
-const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+use retold::event::{Phase, Timestamp, parse_span};
 
 /// Microseconds in its two largest units.
 pub(super) fn span(us: u64) -> String {
+    match us {
+        ..1_000 => return format!("{us}µs"),
+        1_000..1_000_000 => return format!("{}ms", us / 1_000),
+        1_000_000..10_000_000 => return format!("{:.1}s", us as f64 / 1e6),
+        _ => {}
+    }
     let seconds = us / 1_000_000;
-    if seconds == 0 {
-        return if us < 1_000 { format!("{us}µs") } else { format!("{}ms", us / 1_000) };
-    }
-    if us < 10_000_000 {
-        return format!("{:.1}s", us as f64 / 1e6);
-    }
-    let first = UNITS.iter().position(|(_, size)| seconds >= *size).unwrap_or_default();
-    let mut rest = seconds;
-    let mut out = String::new();
-    for (name, size) in UNITS.iter().skip(first).take(2) {
-        if rest >= *size {
-            out.push_str(&format!("{}{name}", rest / size));
-        }
-        rest %= size;
-    }
-    out
+    let least = match seconds {
+        ..3_600 => Unit::Second,
+        3_600..86_400 => Unit::Minute,
+        _ => Unit::Hour,
+    };
+    let cut = SpanRound::new().largest(Unit::Day).smallest(least).mode(RoundMode::Trunc).days_are_24_hours();
+    let whole = jiff::Span::new().try_seconds(seconds.cast_signed()).and_then(|span| span.round(cut));
+    let printer = SpanPrinter::new().spacing(Spacing::None);
+    // What is longer than any calendar is told as it is.
+    whole.map_or_else(|_| format!("{seconds}s"), |span| printer.span_to_string(&span))
 }
 
 /// How long ago it was.
@@ -36,19 +36,16 @@ pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
     span(u64::try_from(now.micros().saturating_sub(time.micros())).unwrap_or_default())
 }
 
-/// A time, or how long ago: `90s`, `15m`, `1h`, `7d`.
+/// A time, or how long ago: `90s`, `15m`, `1h 30m`, `7d`.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
-    let split = text.len() - text.chars().next_back().map_or(0, char::len_utf8);
-    let (number, unit) = text.split_at(split);
-    let size = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
-    match (number.parse::<u32>(), size) {
-        (Ok(number), Some(size)) => {
-            let past = Duration::from_secs(u64::from(number) * size).as_micros() as i64;
-            Ok(Timestamp::from_micros(Timestamp::now().micros() - past))
+    match parse_span(text) {
+        Ok(ago) => {
+            let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
+            Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_sub(ago)))
         }
-        _ => text
+        Err(_) => text
             .parse()
-            .map_err(|_| "neither a time such as 2026-02-03T04:05:06Z nor 90s, 15m, 1h, 7d".into()),
+            .map_err(|_| "neither a time such as 2026-02-03T04:05:06Z nor 90s, 15m, 1h 30m, 7d".into()),
     }
 }
 
@@ -120,14 +117,11 @@ pub(super) fn of_phase(phase: Phase) -> anstyle::Style {
 
 /// A number of seconds, or a span with units.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let none = || "neither a number of seconds nor a span such as 90s, 10m or 1h 30m".to_owned();
     match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds)
             .map_err(|_| "not a number of seconds that can be waited".to_owned()),
-        Err(_) => {
-            let span = text.parse::<jiff::SignedDuration>().map_err(|_| none())?;
-            Duration::try_from(span).map_err(|_| none())
-        }
+        Err(_) => parse_span(text)
+            .map_err(|_| "neither a number of seconds nor a span such as 90s, 10m, 1h 30m or 2d".to_owned()),
     }
 }
 
@@ -137,9 +131,14 @@ mod tests {
 
     #[test]
     fn seconds_are_taken_with_units_or_without() {
-        for (text, ms) in
-            [("2", 2_000), ("0.2", 200), ("90s", 90_000), ("10m", 600_000), ("1h 30m", 5_400_000)]
-        {
+        for (text, ms) in [
+            ("2", 2_000),
+            ("0.2", 200),
+            ("90s", 90_000),
+            ("10m", 600_000),
+            ("1h 30m", 5_400_000),
+            ("2d", 172_800_000),
+        ] {
             assert_eq!(seconds(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for bad in ["", "soon", "-1", "-5s", "nan", "inf", "1e99", "1y"] {
@@ -156,7 +155,11 @@ mod tests {
             (59_000_000, "59s"),
             (3_600_000_000, "1h"),
             (3_661_000_000, "1h1m"),
+            (3_659_999_999, "1h"),
             (90_061_000_000, "1d1h"),
+            (86_400_000_000, "1d"),
+            (1_000_000_000_000_000, "11574d1h"),
+            (u64::MAX, "18446744073709s"),
         ] {
             assert_eq!(span(us), text);
         }
@@ -174,6 +177,8 @@ mod tests {
     #[test]
     fn a_time_or_a_span_is_taken_and_nothing_else() {
         assert!(since("1h").unwrap() < since("15m").unwrap());
+        assert!(since("1d 2h").unwrap() < since("25h").unwrap());
+        assert!(since("4294967295h").unwrap() < since("7d").unwrap());
         assert!(since("2026-02-03T04:05:06Z").is_ok());
         for bad in ["", "h", "1", "1y", "-1h", "soon", "1µ"] {
             assert!(since(bad).is_err(), "{bad}");

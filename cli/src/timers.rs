@@ -60,7 +60,7 @@ struct Add {
     /// The event's type
     #[arg(value_name = "TYPE")]
     kind: String,
-    /// After so long: 90s, 10m, 1h 30m
+    /// After so long: 90s, 10m, 1h 30m, 2d
     #[arg(long, value_name = "SPAN", value_parser = seconds)]
     after: Option<Duration>,
     /// When the clock has come to this time

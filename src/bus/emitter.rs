@@ -9,7 +9,6 @@ use super::heard::Heard;
 use super::nowait::{is_spilling, publish_nowait, refused, set_aside};
 use super::persist::Persistence;
 use super::publish::{branch_of, publish};
-use super::spill::is_of_the_event;
 use super::subscribe::{Subscribe, Subscription};
 use crate::error::{Error, Result};
 use crate::event::{Address, NewEvent, Payload, Place};
@@ -191,7 +190,7 @@ impl Emitter {
         };
         match result {
             Ok(published) => published.receipt.map_or(Emitted::Told, Emitted::Recorded),
-            Err(error) if is_told || is_of_the_event(&error) => {
+            Err(error) if is_told || error.is_refusal() => {
                 refused(core, &event, &error);
                 Emitted::Dropped(error)
             }

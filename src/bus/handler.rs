@@ -1,6 +1,5 @@
 //! The user's code, and one call of it.
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +16,7 @@ use super::answer::{Failure, IntoAnswer};
 use super::current;
 use super::heard::Heard;
 use crate::limits::STUCK_GRACE_MS;
+use crate::panics::said;
 
 type Called = Result<Value, String>;
 type Future_ = Pin<Box<dyn Future<Output = Called> + Send>>;
@@ -109,13 +109,6 @@ fn settled(ended: Result<Called, JoinError>, time: Duration) -> Ended {
         Err(e) if e.is_cancelled() => Ended::Failed(Failure::TimedOut(time)),
         Err(e) => Ended::Failed(Failure::Panicked(said(&*e.into_panic()))),
     }
-}
-
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("something that is no text").to_owned()
 }
 
 #[cfg(test)]

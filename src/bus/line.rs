@@ -135,6 +135,7 @@ mod tests {
     use super::*;
     use crate::agents::interop::parse_line;
     use crate::codec::encode_record;
+    use crate::event::envelope;
     use crate::limits::MAX_PAYLOAD_BYTES;
     use crate::testkit;
 
@@ -156,6 +157,24 @@ mod tests {
         let (at, read) = parse_line(std::str::from_utf8(&line).unwrap(), None).unwrap();
         assert_eq!(at, place());
         same(event, &read);
+    }
+
+    #[test]
+    fn a_line_has_the_names_of_a_recorded_event_but_those_that_recording_gives_it() {
+        let event = || NewEvent::new("a.b").source("s").actor("a").correlation("c").causation(EventId::new());
+        let event = || event().trace("00-1").meta("k", "v").priority(9);
+        let mut names: Vec<String> = Vec::new();
+        for event in [event().data(1.into()), event().bytes("text/plain", "x")] {
+            let line = print(&place(), &event).unwrap();
+            let line: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&line).unwrap();
+            names.extend(line.into_keys());
+        }
+        names.sort_unstable();
+        names.dedup();
+        let given = [envelope::SEQUENCE, envelope::POSITION, envelope::RECORDED];
+        let mut due: Vec<&str> = envelope::ALL.into_iter().filter(|name| !given.contains(name)).collect();
+        due.sort_unstable();
+        assert_eq!(names, due);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::persist::{Persistence, durability};
 use super::phase::{Phase, deadline, over};
 use super::publish::{branch_of, ephemeral};
 use super::queue::Queued;
-use super::spill::{Spill, is_of_the_event};
+use super::spill::Spill;
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
 use crate::limits::{NOWAIT_GROUP, SPILL_LOOK_MS};
@@ -231,14 +231,14 @@ async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Op
     let count = events.len() as u64;
     match append(core, &events, durability).await {
         Ok(()) => drop(core.shared.counts.published.fetch_add(count, Relaxed)),
-        Err(error) if !is_of_the_event(&error) => drop(set_aside(core, events, error).await),
+        Err(error) if !error.is_refusal() => drop(set_aside(core, events, error).await),
         Err(_) => {
             let mut events = events.into_iter();
             while let Some(one) = events.next() {
                 let one = [one];
                 match append(core, &one, durability).await {
                     Ok(()) => drop(core.shared.counts.published.fetch_add(1, Relaxed)),
-                    Err(error) if is_of_the_event(&error) => {
+                    Err(error) if error.is_refusal() => {
                         one.iter().for_each(|(_, event)| refused(core, event, &error));
                     }
                     Err(error) => {

@@ -1,13 +1,13 @@
 //! Which events go to a handler: patterns, exclusions, and a question of the user's.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::heard::Heard;
 use crate::error::Result;
 use crate::event::{Filter, Invalid, Pattern};
 use crate::limits::MAX_HANDLER_PATTERNS;
+use crate::panics::caught;
 
 type Question = Arc<dyn Fn(&Heard) -> bool + Send + Sync>;
 
@@ -88,7 +88,7 @@ impl Route {
         }
         match &self.question {
             None => true,
-            Some(question) => catch_unwind(AssertUnwindSafe(|| question(heard))).unwrap_or(false),
+            Some(question) => caught(|| question(heard)).unwrap_or(false),
         }
     }
 }

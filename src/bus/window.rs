@@ -1,7 +1,6 @@
 //! Rules over windows of time: when something has happened so often, for one key, an event is recorded.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -13,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Expect, Filter, Invalid, NewEvent, Timestamp};
 use crate::follow::{Follow, Following};
 use crate::limits::{MAX_ALERT_COUNT, MAX_WATCHED};
+use crate::panics::caught;
 use crate::project::{Told, Window, WindowCounts};
 use crate::store::{Batch, Process, Store, StoreHandle};
 
@@ -113,7 +113,7 @@ impl WindowRule {
         if event.kind() == self.kind || !self.filter.takes(event) {
             return None;
         }
-        let key = catch_unwind(AssertUnwindSafe(|| (self.key)(event))).ok()??;
+        let key = caught(|| (self.key)(event)).ok()??;
         let at = event.occurred().micros();
         let count = self.counts.add(self.window, &key, at, self.threshold);
         if count < self.threshold || self.has_told(&key, at) {

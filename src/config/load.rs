@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use config::Source;
+use toml::Value;
 
 use super::Settings;
 use super::find;
@@ -108,35 +108,15 @@ impl Loader {
             },
         };
         let file = file.map(|path| std::path::absolute(&path).unwrap_or(path));
-        let mut builder = config::Config::builder();
-        let mut lines = HashMap::new();
+        // Each source is put over those before it.
+        let mut said = HashMap::new();
         if let Some(path) = &file {
-            let text = find::read(path)?;
-            lines = keys_of(path, &text)?;
-            builder = builder.add_source(config::File::from_str(&text, config::FileFormat::Toml));
+            said.extend(of_file(path, &find::read(path)?)?);
         }
-        let known = known(&variables)?;
-        let of_variables = config::Environment::with_prefix("RETOLD").source(Some(known));
-        builder = builder.add_source(of_variables.ignore_empty(true));
-        for (key, value) in &self.given {
-            if table::find(key).is_none() {
-                return Err(no_such_key(key, "given").into());
-            }
-            builder = builder.set_override(key, value.clone()).map_err(|e| refused(&e))?;
-        }
-        let merged = builder.build().and_then(|merged| merged.collect()).map_err(|e| refused(&e))?;
-        let origin = |name: &str| {
-            if self.given.iter().any(|(key, _)| key == name) {
-                return Origin::Given;
-            }
-            let variable = format!("{PREFIX}{}", name.to_uppercase());
-            match (variables.contains_key(&variable), lines.get(name), &file) {
-                (false, Some(line), Some(path)) => Origin::File(path.clone(), *line),
-                _ => Origin::Environment(variable),
-            }
-        };
-        let values = KEYS.iter().map(|key| match merged.get(key.name) {
-            Some(value) => checked(key, value, origin(key.name)),
+        said.extend(of_environment(variables)?);
+        said.extend(of_caller(self.given)?);
+        let values = KEYS.iter().map(|key| match said.remove(key.name) {
+            Some((value, origin)) => checked(key, &value, origin),
             None => Ok(default(key)),
         });
         Ok(Settings { values: values.collect::<Result<_, Invalid>>()?, file })
@@ -163,14 +143,17 @@ impl Loader {
     }
 }
 
+/// A key, and what a source says of it.
+type Said = (&'static str, (Value, Origin));
+
 /// Those variables that set a key. Others may be somebody else's, unless they look like a slip of the finger.
-fn known(variables: &HashMap<String, String>) -> Result<HashMap<String, String>, Invalid> {
-    let mut known = HashMap::new();
+fn of_environment(variables: HashMap<String, String>) -> Result<Vec<Said>, Invalid> {
+    let mut said = Vec::new();
     for (name, value) in variables {
         let key = name.trim_start_matches(PREFIX).to_lowercase();
         let found = table::find(&key);
-        if found.is_some_and(|key| key.variable() == *name) {
-            known.insert(name.clone(), value.clone());
+        if let Some(key) = found.filter(|key| key.variable() == name) {
+            said.push((key.name, (value.into(), Origin::Environment(name))));
         } else if name != FILE_VARIABLE
             && let Some(near) = found.or_else(|| table::nearest(&key))
         {
@@ -178,31 +161,38 @@ fn known(variables: &HashMap<String, String>) -> Result<HashMap<String, String>,
             return Err(Invalid::new("configuration", reason));
         }
     }
-    Ok(known)
+    Ok(said)
 }
 
-/// The keys of a file with their lines.
-fn keys_of(path: &Path, text: &str) -> Result<HashMap<String, usize>, Invalid> {
+fn of_caller(given: Vec<(String, String)>) -> Result<Vec<Said>, Invalid> {
+    let said = |(name, value): (String, String)| match table::find(&name) {
+        Some(key) => Ok((key.name, (value.into(), Origin::Given))),
+        None => Err(no_such_key(&name, "given")),
+    };
+    given.into_iter().map(said).collect()
+}
+
+/// The keys of a file, each with its line.
+fn of_file(path: &Path, text: &str) -> Result<Vec<Said>, Invalid> {
     let line_of = |at: usize| text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
-    let table: HashMap<toml::Spanned<String>, toml::Value> = toml::from_str(text).map_err(|e| {
+    let table: HashMap<toml::Spanned<String>, Value> = toml::from_str(text).map_err(|e| {
         let line = e.span().map(|span| format!(", line {}", line_of(span.start))).unwrap_or_default();
         let reason = format!("in {}{line} is not TOML: {}", path.display(), e.message().trim());
         Invalid::new("configuration", reason)
     })?;
-    let mut lines: Vec<(usize, String)> =
-        table.into_keys().map(|key| (line_of(key.span().start), key.into_inner())).collect();
-    lines.sort();
-    match lines.iter().find(|(_, key)| table::find(key).is_none()) {
-        Some((line, key)) => Err(no_such_key(key, &format!("{}, line {line}", path.display()))),
-        None => Ok(lines.into_iter().map(|(line, key)| (key, line)).collect()),
-    }
+    let mut rows: Vec<_> =
+        table.into_iter().map(|(key, value)| (line_of(key.span().start), key, value)).collect();
+    // The first that is wrong is told.
+    rows.sort_by_key(|(line, ..)| *line);
+    let said = |(line, name, value): (usize, toml::Spanned<String>, Value)| match table::find(name.get_ref())
+    {
+        Some(key) => Ok((key.name, (value, Origin::File(path.to_owned(), line)))),
+        None => Err(no_such_key(name.get_ref(), &format!("{}, line {line}", path.display()))),
+    };
+    rows.into_iter().map(said).collect()
 }
 
 fn no_such_key(key: &str, place: &str) -> Invalid {
     let reason = format!("has no key `{}` ({place}){}", key.escape_debug(), table::suggestion(key));
     Invalid::new("configuration", reason)
-}
-
-fn refused(e: &config::ConfigError) -> Invalid {
-    Invalid::new("configuration", format!("cannot be read: {e}"))
 }

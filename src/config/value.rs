@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use toml::Value;
 
 use super::table::{Key, Takes};
 use crate::event::Invalid;
@@ -98,33 +99,32 @@ impl Serialize for Setting {
 }
 
 /// A value as a source has it.
-pub(super) fn checked(key: &'static Key, value: &config::Value, origin: Origin) -> Result<Setting, Invalid> {
-    let said = || value.clone().into_string().unwrap_or_else(|_| "a list or a table".to_owned());
+pub(super) fn checked(key: &'static Key, value: &Value, origin: Origin) -> Result<Setting, Invalid> {
+    let said = match value {
+        Value::String(text) => text.clone(),
+        Value::Array(_) | Value::Table(_) => "a list or a table".to_owned(),
+        Value::Integer(n) => n.to_string(),
+        Value::Float(n) => n.to_string(),
+        Value::Boolean(on) => on.to_string(),
+        Value::Datetime(time) => time.to_string(),
+    };
     let bad = |origin: &Origin| {
-        let said = said();
         let reason = format!("is `{}` ({origin}); {} is needed", said.escape_debug(), key.range());
         Invalid::new(key.name, reason)
     };
     let plain = match key.takes {
-        Takes::Number { least, most, .. } => value
-            .clone()
-            .into_string()
-            .ok()
-            .and_then(|text| text.trim().replace('_', "").parse::<u64>().ok())
-            .filter(|n| (least..=most).contains(n))
-            .map(Plain::Number),
-        Takes::Word(words) => {
-            let said = said();
-            words.iter().find(|word| **word == said).map(|word| Plain::Word(word))
+        Takes::Number { least, most, .. } => {
+            let number = said.trim().replace('_', "").parse::<u64>().ok();
+            number.filter(|n| (least..=most).contains(n)).map(Plain::Number)
         }
-        Takes::Flag(_) => match &*said() {
+        Takes::Word(words) => words.iter().find(|word| **word == said).map(|word| Plain::Word(word)),
+        Takes::Flag(_) => match &*said {
             "true" | "1" | "yes" | "on" => Some(Plain::Flag(true)),
             "false" | "0" | "no" | "off" => Some(Plain::Flag(false)),
             _ => None,
         },
         Takes::Path(_) => {
-            let text =
-                matches!(value.kind, config::ValueKind::String(_)).then(said).filter(|t| !t.is_empty());
+            let text = value.as_str().filter(|text| !text.is_empty());
             // A path in a file is meant from where the file is.
             text.map(|text| match &origin {
                 Origin::File(file, _) => file.parent().unwrap_or(Path::new("")).join(text),

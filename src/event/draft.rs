@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::envelope;
 use super::{EventId, Invalid, JSON, Record, Timestamp, check_kind};
 use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_TEXT_BYTES};
 
@@ -74,7 +75,8 @@ impl NewEvent {
     /// # Errors
     /// [`Invalid`] with the field `data` when serde refuses it, for instance a map whose keys are not text.
     pub fn json<T: Serialize + ?Sized>(mut self, data: &T) -> Result<Self, Invalid> {
-        let text = serde_json::to_vec(data).map_err(|e| Invalid::new("data", format!("is not JSON: {e}")))?;
+        let text = serde_json::to_vec(data)
+            .map_err(|e| Invalid::new(envelope::DATA, format!("is not JSON: {e}")))?;
         self.payload = text.into();
         self.content_type = Cow::Borrowed("");
         self.trusted = true;
@@ -185,25 +187,25 @@ impl NewEvent {
     pub fn check(&self) -> Result<(), Invalid> {
         check_kind(&self.kind)?;
         for (field, text) in [
-            ("source", &self.source),
-            ("actor", &self.actor),
-            ("correlation", &self.correlation),
-            ("traceparent", &self.trace),
-            ("datacontenttype", &self.content_type),
+            (envelope::SOURCE, &self.source),
+            (envelope::ACTOR, &self.actor),
+            (envelope::CORRELATION, &self.correlation),
+            (envelope::TRACEPARENT, &self.trace),
+            (envelope::DATACONTENTTYPE, &self.content_type),
         ] {
             check_text(field, text)?;
         }
         if !self.occurred.is_printable() {
             let reason = format!("is {} µs, outside the years 0000 to 9999", self.occurred.micros());
-            return Err(Invalid::new("time", reason));
+            return Err(Invalid::new(envelope::TIME, reason));
         }
         self.check_metadata()?;
         if self.content_type.is_empty() && !self.trusted {
             // What is skipped over is not looked at, so a string that is not UTF-8 would pass.
             let text = std::str::from_utf8(&self.payload)
-                .map_err(|e| Invalid::new("data", format!("is not JSON: it is not UTF-8 ({e})")))?;
+                .map_err(|e| Invalid::new(envelope::DATA, format!("is not JSON: it is not UTF-8 ({e})")))?;
             serde_json::from_str::<serde::de::IgnoredAny>(text)
-                .map_err(|e| Invalid::new("data", format!("is not JSON: {e}")))?;
+                .map_err(|e| Invalid::new(envelope::DATA, format!("is not JSON: {e}")))?;
         }
         Ok(())
     }
@@ -212,15 +214,17 @@ impl NewEvent {
         let entries = self.metadata.len();
         if entries > MAX_METADATA_ENTRIES {
             let reason = format!("has {entries} entries; {MAX_METADATA_ENTRIES} are the most");
-            return Err(Invalid::new("metadata", reason));
+            return Err(Invalid::new(envelope::METADATA, reason));
         }
         let bytes: usize = self.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
         if bytes > MAX_METADATA_BYTES {
             let reason = format!("has {bytes} bytes; {MAX_METADATA_BYTES} are the most");
-            return Err(Invalid::new("metadata", reason));
+            return Err(Invalid::new(envelope::METADATA, reason));
         }
         match self.metadata.keys().find(|k| k.is_empty() || k.chars().any(char::is_control)) {
-            Some(k) => Err(Invalid::new("metadata", format!("has a key that is not plain text: {k:?}"))),
+            Some(k) => {
+                Err(Invalid::new(envelope::METADATA, format!("has a key that is not plain text: {k:?}")))
+            }
             None => Ok(()),
         }
     }

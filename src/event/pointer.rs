@@ -4,7 +4,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::Invalid;
+use super::{Invalid, pointer_item, pointer_parts};
 use crate::limits::{MAX_POINTERS, MAX_ROLE_POINTER_BYTES};
 
 /// Where something is in a JSON payload: a JSON Pointer (RFC 6901), in which one step may be `*`, any member of an
@@ -30,6 +30,12 @@ enum Step {
     Each,
 }
 
+impl From<String> for Step {
+    fn from(part: String) -> Self {
+        if part == "*" { Self::Each } else { Self::To(part.into()) }
+    }
+}
+
 impl Pointer {
     /// Reads a pointer.
     ///
@@ -42,20 +48,10 @@ impl Pointer {
             let reason = format!("has {} bytes; {MAX_ROLE_POINTER_BYTES} are the most", text.len());
             return Err(Invalid::new("pointer", reason));
         }
-        let mut parts = text.split('/');
-        if parts.next() != Some("") {
-            return bad("is no JSON pointer: one begins with `/`, such as `/usage/tokens`");
-        }
-        let mut steps = Vec::new();
-        for part in parts {
-            if part.replace("~0", "").replace("~1", "").contains('~') {
-                return bad("has a `~` without 0 or 1 after it");
-            }
-            steps.push(match part {
-                "*" => Step::Each,
-                part => Step::To(part.replace("~1", "/").replace("~0", "~").into()),
-            });
-        }
+        let steps: Vec<Step> = match pointer_parts(text) {
+            Ok(parts) => parts.into_iter().map(Step::from).collect(),
+            Err(why) => return bad(&why),
+        };
         if steps.iter().filter(|s| **s == Step::Each).count() > 1 {
             return bad("has more than one `*`");
         }
@@ -117,7 +113,7 @@ fn follow<'v>(value: &'v Value, steps: &[Step]) -> Option<&'v Value> {
 fn member<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     match value {
         Value::Object(members) => members.get(name),
-        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        Value::Array(items) => items.get(pointer_item(name)?),
         _ => None,
     }
 }
@@ -290,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_is_no_pointer_is_refused() {
-        for bad in ["a", "a/b", "/a~2", "/~", "/*/*"] {
+        for bad in ["a", "a/b", "/a~2", "/~", "/~~01", "/*/*"] {
             assert!(Pointer::new(bad).is_err(), "{bad:?} was taken");
         }
         for bad in ["3", "[1]", "\"a\"", "{}"] {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::fold::{AnyState, DynProjection, Emit, Scope};
@@ -11,6 +10,7 @@ use super::keys::{Built, Key};
 use crate::error::Result;
 use crate::event::{Event, Filter, check_kind};
 use crate::limits::{MAX_SHARED_PAYLOAD_BYTES, MAX_STATE_KEY_BYTES};
+use crate::panics::caught;
 use crate::schema::Upcasts;
 use crate::store::newest;
 
@@ -151,12 +151,5 @@ fn shaped(upcasts: &Upcasts, event: &Event) -> Result<Event, String> {
 
 /// A panic of the user's code is an error like any other.
 fn guarded<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let reason = panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "for a reason that is no text".into());
-        Err(format!("it panicked: {reason}"))
-    })
+    caught(call).unwrap_or_else(|said| Err(format!("it panicked: {said}")))
 }

@@ -1,22 +1,24 @@
 //! Filling a generation of states from the events: beside the one that is read, by session and in parallel where
 //! states are of branches or sessions, in global order where they are of keys. What is written can be gone on with.
 
+use std::any::Any;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::apply::Fold;
-use super::damage::{Damage, is_damage, own_events};
+use super::damage::{Damage, own_events};
 use super::fold::Scope;
 use super::keys::{self, Built, to_json};
 use super::lane::Lane;
 use super::read::{Source, Stop};
 use super::task::{End, Task, closed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::SessionId;
 use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_MS, PROJECT_FLUSH_ROWS, PROJECT_PAGE, REBUILD_THREADS,
 };
+use crate::panics::said;
 use crate::store::{Positions, SidecarTable, StoreHandle};
 
 /// Sessions that are listed at once.
@@ -80,8 +82,10 @@ fn by_session(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, t
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut ended = work();
         for other in others {
-            let found =
-                other.join().unwrap_or_else(|_| Err(crate::error::Error::storage("a thread panicked")));
+            let panicked = |panic: Box<dyn Any + Send>| {
+                Err(Error::storage(format!("a thread of the rebuild panicked: {}", said(&*panic))))
+            };
+            let found = other.join().unwrap_or_else(panicked);
             ended = ended.and(found);
         }
         ended
@@ -184,7 +188,7 @@ impl<'a> Worker<'a> {
                 self.lane = Self::lane(self.desk, self.fold, self.next)?;
                 Ok(())
             }
-            Err(Stop::Error(e)) if is_damage(&e) => {
+            Err(Stop::Error(e)) if e.is_damage() => {
                 if let Some(branch) = reader.branches_of(session)?.first() {
                     let damage = Damage { sequence: None, position: last + 1, error: e };
                     lane.park_unreadable(branch, &damage);

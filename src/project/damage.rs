@@ -1,15 +1,10 @@
-//! Parts of the file that cannot be read: how that is told from a store that fails, and a walk that ends before one.
+//! Parts of the file that cannot be read, and a walk that ends before one.
 
 use super::read::up_to_damage;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::limits::PROJECT_PAGE;
 use crate::store::{Branch, Range, Reader};
-
-/// Whether it is a part of the file that cannot be read, and not the store as a whole.
-pub(super) fn is_damage(error: &Error) -> bool {
-    matches!(error, Error::Corrupt { .. })
-}
 
 /// What cannot be read, and ends a walk.
 pub(super) struct Damage {
@@ -35,7 +30,7 @@ pub(super) fn own_events(
             reader.page(branch, Range { from, to: u64::MAX, limit, reverse: false })
         });
         let page = match read {
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_damage() => {
                 return Ok(Some(Damage { sequence: Some(from), position: last + 1, error }));
             }
             read => read?,

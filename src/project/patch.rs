@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::event::pointer_part;
+
 /// What makes the first document into the second: the operations, in their order. Members are compared by name, and items
 /// by place.
 pub(super) fn patch(from: &Value, to: &Value) -> Value {
@@ -21,13 +23,13 @@ fn compare(from: &Value, to: &Value, path: &mut String, out: &mut Vec<Value>) {
 
 fn members(from: &Map<String, Value>, to: &Map<String, Value>, path: &mut String, out: &mut Vec<Value>) {
     for (name, new) in to {
-        within(path, &escaped(name), |path| match from.get(name) {
+        within(path, &pointer_part(name), |path| match from.get(name) {
             Some(old) => compare(old, new, path, out),
             None => out.push(json!({"op": "add", "path": path, "value": new})),
         });
     }
     for name in from.keys().filter(|name| !to.contains_key(*name)) {
-        within(path, &escaped(name), |path| out.push(json!({"op": "remove", "path": path})));
+        within(path, &pointer_part(name), |path| out.push(json!({"op": "remove", "path": path})));
     }
 }
 
@@ -50,11 +52,6 @@ fn within(path: &mut String, part: &str, what: impl FnOnce(&mut String)) {
     path.push_str(part);
     what(path);
     path.truncate(before);
-}
-
-/// A name as a part of a JSON Pointer (RFC 6901).
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

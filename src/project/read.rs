@@ -81,7 +81,7 @@ pub(super) fn up_to_damage(
 ) -> Result<Vec<Event>> {
     loop {
         match page(*most) {
-            Err(Error::Corrupt { .. }) if *most > 1 => *most = most.div_ceil(2),
+            Err(e) if e.is_damage() && *most > 1 => *most = most.div_ceil(2),
             read => return read,
         }
     }
@@ -101,7 +101,7 @@ pub(super) fn generations(marks: &SidecarView, name: &str) -> Result<(Option<Bui
     let row = |key: Vec<u8>| match marks.get(SidecarTable::Checkpoints, &key) {
         Ok(json) => Ok(json.and_then(|json| serde_json::from_slice(&json).ok())),
         // A row that is damaged is as good as none: the states are made again.
-        Err(Error::Corrupt { .. }) => Ok(None),
+        Err(e) if e.is_damage() => Ok(None),
         Err(e) => Err(e),
     };
     Ok((row(keys::current(name))?, row(keys::next(name))?))
@@ -216,7 +216,7 @@ impl<'a> Source<'a> {
         let row = match self.marks.get(SidecarTable::Snapshots, &key) {
             Ok(None) => return Ok((nothing, read)),
             Ok(Some(row)) => row,
-            Err(Error::Corrupt { .. }) => Vec::new(),
+            Err(e) if e.is_damage() => Vec::new(),
             Err(e) => return Err(e),
         };
         let parts = row.split_first_chunk::<8>();
@@ -292,7 +292,7 @@ impl<'a> Source<'a> {
         match self.marks.get(SidecarTable::Checkpoints, &key) {
             Ok(row) => Ok(row.and_then(|json| serde_json::from_slice(&json).ok())),
             // The fold comes to the event itself.
-            Err(Error::Corrupt { .. }) => Ok(None),
+            Err(e) if e.is_damage() => Ok(None),
             Err(e) => Err(e),
         }
     }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::apply::Fold;
 use super::bell::{Bell, Order, Reply};
-use super::damage::is_damage;
 use super::read::up_to_damage;
 use super::seat::Seat;
 use super::status::Status;
@@ -204,7 +203,7 @@ impl Engine {
                 reader.page_all(Positions { from, to, limit, reverse: false })
             });
             let page = match read {
-                Err(error) if is_damage(&error) => {
+                Err(error) if error.is_damage() => {
                     self.go_past(&reader, from, &error);
                     continue;
                 }
@@ -226,7 +225,7 @@ impl Engine {
                         }
                     };
                     match lane.follow(&reader, find, event) {
-                        Err(error) if is_damage(&error) => {
+                        Err(error) if error.is_damage() => {
                             seat.halt(&error);
                             continue;
                         }
@@ -311,7 +310,7 @@ impl Engine {
                 let desk = self.desk.clone();
                 let seat = self.seat(&name)?;
                 match seat.ended(&desk) {
-                    Err(error) if is_damage(&error) => seat.halt(&error),
+                    Err(error) if error.is_damage() => seat.halt(&error),
                     ended => ended?,
                 }
             }

@@ -16,6 +16,7 @@ use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
 use crate::event::Address;
 use crate::limits::PROJECT_FLUSH_ROWS;
+use crate::panics::said;
 use crate::store::{SidecarRange, SidecarTable, SidecarWrites, StoreHandle, lock};
 
 /// A rebuild that goes on.
@@ -173,9 +174,12 @@ impl Seat {
     /// A rebuild has ended: the new states are read from here on, or what there is of them goes.
     pub(super) fn ended(&mut self, desk: &StoreHandle) -> Result<()> {
         let Some(building) = self.building.take() else { return Ok(()) };
-        let _ = building.thread.join();
+        let joined = building.thread.join();
         let end = lock(&building.end).take();
-        let end = end.unwrap_or_else(|| Err(Error::storage("the rebuild panicked")));
+        let end = end.unwrap_or_else(|| {
+            let said = joined.err().map(|panic| said(&*panic)).unwrap_or_default();
+            Err(Error::storage(format!("the rebuild panicked: {said}")))
+        });
         self.status.set_task(None);
         let name = self.fold.name.clone();
         match &end {

@@ -1,6 +1,5 @@
 //! Explores the schedules of a model, for the proofs that lie beside the machines. For this crate's own tests.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -40,11 +39,9 @@ fn run(scheduler: impl Scheduler + 'static, model: &Arc<impl Fn() + Send + Sync 
 
 /// Explores a model that is known to be wrong, and returns what it was caught with. Panics when it was not.
 pub(crate) fn caught(schedules: usize, model: impl Fn() + Send + Sync + 'static) -> String {
-    let failure = catch_unwind(AssertUnwindSafe(|| explore(schedules, model)));
-    let Err(failure) = failure else { panic!("what is wrong was not found in {schedules} schedules") };
-    match failure.downcast_ref::<String>() {
-        Some(text) => text.clone(),
-        None => failure.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
+    match crate::panics::caught(|| explore(schedules, model)) {
+        Ok(()) => panic!("what is wrong was not found in {schedules} schedules"),
+        Err(said) => said,
     }
 }
 

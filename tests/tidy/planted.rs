@@ -298,6 +298,11 @@ fn an_engine_named_outside_its_room_is_caught() {
         ("src/follow/mod.rs", "fn f(t: &::redb::ReadTransaction) { open(\"x.redb\") }"),
     ];
     caught(rooms::engines, &engine, &["src/follow/mod.rs:1 engine"]);
+    let panics = [
+        ("src/panics.rs", "use std::panic::catch_unwind;"),
+        ("src/bus/route.rs", "fn f() { let _ = std::panic::catch_unwind(|| 1); }"),
+    ];
+    caught(rooms::engines, &panics, &["src/bus/route.rs:1 engine"]);
 }
 
 #[test]

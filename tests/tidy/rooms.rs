@@ -4,9 +4,10 @@ use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Every room with its rank. A room imports from lower ranks only; `event` and `limits`, both 0, are told apart below.
-const RANKS: [(&str, u8); 15] = [
+const RANKS: [(&str, u8); 16] = [
     ("limits", 0),
     ("cache", 0),
+    ("panics", 0),
     ("event", 0),
     ("error", 1),
     ("codec", 2),
@@ -23,7 +24,8 @@ const RANKS: [(&str, u8); 15] = [
 ];
 
 /// Folders inside a room that are part of what it shows: `crate::event::payload::…` is no reach around its door.
-const OPEN: [(&str, &str); 5] = [
+const OPEN: [(&str, &str); 6] = [
+    ("event", "envelope"),
     ("event", "payload"),
     ("agents/interop", "json"),
     ("agents/interop", "source"),
@@ -202,9 +204,10 @@ pub(crate) fn doors(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// `bincode` is named in the codec only, `redb` in the store and the testkit only.
+/// `bincode` is named in the codec only, `redb` in the store and the testkit only, and panics are caught in one place.
 pub(crate) fn engines(tree: &Tree) -> Vec<Finding> {
-    const HOMES: [(&str, &[&str], &[&str]); 2] = [
+    const HOMES: [(&str, &[&str], &[&str]); 3] = [
+        ("catch_unwind", &["src/panics.rs"], &["src/"]),
         ("bincode", &["src/codec/"], &["src/", "tests/", "examples/", "cli/", "server/", "mcp/", "tui/"]),
         (
             "redb",

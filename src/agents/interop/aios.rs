@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::event::envelope;
 use crate::event::{BranchName, Event, EventId, Invalid, NewEvent, Place, SessionId, Timestamp, check_kind};
 
 use super::builder::{Added, Builder, Draft};
@@ -232,18 +233,18 @@ fn original(
     schema: &Fields<'_>,
 ) -> Result<NewEvent, Invalid> {
     event.version = number(schema, "version")?.unwrap_or(1);
-    event.priority = number(own, "priority")?.unwrap_or(0);
-    event.source = text(own, "source")?.unwrap_or_default().into();
-    event.actor = text(own, "actor")?.unwrap_or_default().into();
-    event.correlation = text(own, "correlation")?.unwrap_or_default().into();
-    event.trace = text(own, "traceparent")?.unwrap_or_default().into();
-    event.causation = parsed(own, "causation")?;
+    event.priority = number(own, envelope::PRIORITY)?.unwrap_or(0);
+    event.source = text(own, envelope::SOURCE)?.unwrap_or_default().into();
+    event.actor = text(own, envelope::ACTOR)?.unwrap_or_default().into();
+    event.correlation = text(own, envelope::CORRELATION)?.unwrap_or_default().into();
+    event.trace = text(own, envelope::TRACEPARENT)?.unwrap_or_default().into();
+    event.causation = parsed(own, envelope::CAUSATION)?;
     event.metadata.clear();
-    if let Some(metadata) = own.value("metadata") {
+    if let Some(metadata) = own.value(envelope::METADATA) {
         event.metadata = serde_json::from_str(metadata)
             .map_err(|_| Invalid::new("metadata", "is not an object whose values are all strings"))?;
     }
-    own::payload(event, if own.has("data_base64") { own } else { kind })
+    own::payload(event, if own.has(envelope::DATA_BASE64) { own } else { kind })
 }
 
 /// Appends an event as one line.
@@ -290,17 +291,17 @@ pub(crate) fn print(event: &Event, out: &mut Vec<u8>) {
     json::name(OURS, out);
     out.extend_from_slice(b"{\"position\":");
     out.extend_from_slice(event.position().to_string().as_bytes());
-    json::text("recorded", Some(&event.recorded().to_string()), out);
-    json::text("source", event.source(), out);
-    json::text("actor", event.actor(), out);
-    json::text("correlation", event.correlation(), out);
-    json::text("causation", event.causation().map(|c| c.to_string()).as_deref(), out);
-    json::text("traceparent", event.trace(), out);
+    json::text(envelope::RECORDED, Some(&event.recorded().to_string()), out);
+    json::text(envelope::SOURCE, event.source(), out);
+    json::text(envelope::ACTOR, event.actor(), out);
+    json::text(envelope::CORRELATION, event.correlation(), out);
+    json::text(envelope::CAUSATION, event.causation().map(|c| c.to_string()).as_deref(), out);
+    json::text(envelope::TRACEPARENT, event.trace(), out);
     if event.priority() > 0 {
-        json::number("priority", event.priority(), out);
+        json::number(envelope::PRIORITY, event.priority(), out);
     }
     if event.metadata().len() > 0 {
-        json::name("metadata", out);
+        json::name(envelope::METADATA, out);
         json::metadata(event, out);
     }
     if !inline {

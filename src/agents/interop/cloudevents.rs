@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use data_encoding::BASE64;
 
+use crate::event::envelope;
 use crate::event::{
     BranchName, Event, EventId, Invalid, JSON, NewEvent, Place, SessionId, Timestamp, check_kind,
 };
@@ -43,16 +44,16 @@ const TAKEN: [&str; 16] = [
     "data",
     "data_base64",
     MARK,
-    "session",
-    "branch",
-    "actor",
-    "correlation",
-    "traceparent",
+    envelope::SESSION,
+    envelope::BRANCH,
+    envelope::ACTOR,
+    envelope::CORRELATION,
+    envelope::TRACEPARENT,
     "sourcename",
-    "metadata",
+    envelope::METADATA,
 ];
 /// Attributes of our own lines that an import works out anew.
-const ASSIGNED: [&str; 4] = ["subject", "sequence", "position", "recorded"];
+const ASSIGNED: [&str; 4] = ["subject", envelope::SEQUENCE, envelope::POSITION, envelope::RECORDED];
 
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     f.has("specversion") && f.has("type")
@@ -85,7 +86,8 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
             Ok((place, event)) => {
                 let time = f.has("time").then_some(event.occurred);
                 let body = if is_ours(&f) { Body::Own } else { body(record, &f, &event) };
-                let sequence = if is_ours(&f) { number(&f, "sequence").unwrap_or_default() } else { None };
+                let sequence =
+                    if is_ours(&f) { number(&f, envelope::SEQUENCE).unwrap_or_default() } else { None };
                 let draft = Draft { sequence, ..Draft::new(event, time, body) };
                 plan.push(piece, piece.ordinal as u64, &place, draft);
             }
@@ -106,12 +108,14 @@ pub(crate) fn parse_one(f: &Fields<'_>, session: Option<&SessionId>) -> Result<(
         return Err(Invalid::new("specversion", format!("is {}; 1.0 can be read", version.escape_debug())));
     }
     let (id, source, kind) = (required(f, "id")?, required(f, "source")?, required(f, "type")?);
-    let session = match (text(f, "session")?, session) {
+    let session = match (text(f, envelope::SESSION)?, session) {
         (Some(name), _) => SessionId::new(name)?,
         (None, Some(session)) => session.clone(),
-        (None, None) => return Err(Invalid::new("session", "is missing: an extension attribute names it")),
+        (None, None) => {
+            return Err(Invalid::new(envelope::SESSION, "is missing: an extension attribute names it"));
+        }
     };
-    let branch = text(f, "branch")?.map_or_else(|| Ok(BranchName::main()), BranchName::new)?;
+    let branch = text(f, envelope::BRANCH)?.map_or_else(|| Ok(BranchName::main()), BranchName::new)?;
     let mut event = NewEvent::new(legal_kind(&kind));
     if event.kind != kind {
         event.metadata.insert(TYPE.to_owned(), kind);
@@ -132,13 +136,13 @@ pub(crate) fn parse_one(f: &Fields<'_>, session: Option<&SessionId>) -> Result<(
     if let Some(time) = parsed::<Timestamp>(f, "time")? {
         event.occurred = time;
     }
-    event.actor = text(f, "actor")?.unwrap_or_default().into();
-    event.correlation = text(f, "correlation")?.unwrap_or_default().into();
-    event.trace = text(f, "traceparent")?.unwrap_or_default().into();
-    if let Some(json) = text(f, "metadata")? {
+    event.actor = text(f, envelope::ACTOR)?.unwrap_or_default().into();
+    event.correlation = text(f, envelope::CORRELATION)?.unwrap_or_default().into();
+    event.trace = text(f, envelope::TRACEPARENT)?.unwrap_or_default().into();
+    if let Some(json) = text(f, envelope::METADATA)? {
         match serde_json::from_str::<BTreeMap<String, String>>(&json) {
             Ok(metadata) => event.metadata.extend(metadata),
-            Err(_) => drop(event.metadata.insert("metadata".to_owned(), json)),
+            Err(_) => drop(event.metadata.insert(envelope::METADATA.to_owned(), json)),
         }
     }
     extensions(&mut event, f);
@@ -151,11 +155,15 @@ fn extensions(event: &mut NewEvent, f: &Fields<'_>) {
     for (name, raw) in f.iter().filter(|(n, raw)| !TAKEN.contains(n) && raw.get() != "null") {
         match name {
             _ if ours && (ASSIGNED.contains(&name) || name == OWN_ID) => continue,
-            "causation" if let Ok(Some(cause)) = parsed::<EventId>(f, "causation") => {
+            envelope::CAUSATION if let Ok(Some(cause)) = parsed::<EventId>(f, envelope::CAUSATION) => {
                 event.causation = Some(cause);
             }
-            "priority" if let Ok(Some(priority)) = number(f, "priority") => event.priority = priority,
-            "version" if ours && let Ok(Some(version)) = number(f, "version") => event.version = version,
+            envelope::PRIORITY if let Ok(Some(priority)) = number(f, envelope::PRIORITY) => {
+                event.priority = priority
+            }
+            envelope::VERSION if ours && let Ok(Some(version)) = number(f, envelope::VERSION) => {
+                event.version = version
+            }
             _ => {
                 let value =
                     fields::string(raw.get()).map_or_else(|| raw.get().to_owned(), |v| v.into_owned());
@@ -257,25 +265,25 @@ pub(crate) fn print(event: &Event, out: &mut Vec<u8>) {
     json::text("subject", Some(&event.address().to_string()), out);
     json::text("time", Some(&event.occurred().to_string()), out);
     json::text(MARK, Some("1"), out);
-    json::text("session", Some(event.session().as_str()), out);
-    json::text("branch", Some(event.branch().as_str()), out);
+    json::text(envelope::SESSION, Some(event.session().as_str()), out);
+    json::text(envelope::BRANCH, Some(event.branch().as_str()), out);
     // Integers of CloudEvents have 32 bits; these have 64.
-    json::text("sequence", Some(&event.sequence().to_string()), out);
-    json::text("position", Some(&event.position().to_string()), out);
-    json::text("version", Some(&event.version().to_string()), out);
-    json::text("recorded", Some(&event.recorded().to_string()), out);
+    json::text(envelope::SEQUENCE, Some(&event.sequence().to_string()), out);
+    json::text(envelope::POSITION, Some(&event.position().to_string()), out);
+    json::text(envelope::VERSION, Some(&event.version().to_string()), out);
+    json::text(envelope::RECORDED, Some(&event.recorded().to_string()), out);
     json::text("sourcename", event.source().filter(|_| source.is_none()), out);
-    json::text("actor", event.actor(), out);
-    json::text("correlation", event.correlation(), out);
-    json::text("causation", event.causation().map(|c| c.to_string()).as_deref(), out);
-    json::text("traceparent", event.trace(), out);
+    json::text(envelope::ACTOR, event.actor(), out);
+    json::text(envelope::CORRELATION, event.correlation(), out);
+    json::text(envelope::CAUSATION, event.causation().map(|c| c.to_string()).as_deref(), out);
+    json::text(envelope::TRACEPARENT, event.trace(), out);
     if event.priority() > 0 {
-        json::number("priority", event.priority(), out);
+        json::number(envelope::PRIORITY, event.priority(), out);
     }
     if event.metadata().len() > 0 {
         let mut metadata = Vec::new();
         json::metadata(event, &mut metadata);
-        json::text("metadata", Some(&String::from_utf8_lossy(&metadata)), out);
+        json::text(envelope::METADATA, Some(&String::from_utf8_lossy(&metadata)), out);
     }
     json::data(event, json::Style::Exact, out);
     out.extend_from_slice(b"}\n");
@@ -290,8 +298,8 @@ pub(crate) fn print_fork(fork: &Forked, out: &mut Vec<u8>) {
     json::text("source", Some(NO_SOURCE), out);
     json::text("type", Some(FORKED), out);
     json::text(MARK, Some("1"), out);
-    json::text("session", Some(session), out);
-    json::text("branch", Some(branch), out);
+    json::text(envelope::SESSION, Some(session), out);
+    json::text(envelope::BRANCH, Some(branch), out);
     json::name("data", out);
     fork.write(out);
     out.extend_from_slice(b"}\n");

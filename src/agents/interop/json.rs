@@ -3,6 +3,7 @@
 use data_encoding::BASE64;
 
 use crate::event::Event;
+use crate::event::envelope;
 
 /// How faithful an event's JSON is to white space in its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,24 +24,24 @@ pub fn write(event: &Event, style: Style, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"id\":\"");
     out.extend_from_slice(event.id().to_string().as_bytes());
     out.push(b'"');
-    text("session", Some(event.session().as_str()), out);
-    text("branch", Some(event.branch().as_str()), out);
-    number("sequence", event.sequence().get(), out);
-    number("position", event.position().get(), out);
-    text("type", Some(event.kind()), out);
-    number("version", event.version(), out);
-    text("time", Some(&event.occurred().to_string()), out);
-    text("recorded", Some(&event.recorded().to_string()), out);
-    text("source", event.source(), out);
-    text("actor", event.actor(), out);
-    text("correlation", event.correlation(), out);
-    text("causation", event.causation().map(|c| c.to_string()).as_deref(), out);
-    text("traceparent", event.trace(), out);
+    text(envelope::SESSION, Some(event.session().as_str()), out);
+    text(envelope::BRANCH, Some(event.branch().as_str()), out);
+    number(envelope::SEQUENCE, event.sequence().get(), out);
+    number(envelope::POSITION, event.position().get(), out);
+    text(envelope::TYPE, Some(event.kind()), out);
+    number(envelope::VERSION, event.version(), out);
+    text(envelope::TIME, Some(&event.occurred().to_string()), out);
+    text(envelope::RECORDED, Some(&event.recorded().to_string()), out);
+    text(envelope::SOURCE, event.source(), out);
+    text(envelope::ACTOR, event.actor(), out);
+    text(envelope::CORRELATION, event.correlation(), out);
+    text(envelope::CAUSATION, event.causation().map(|c| c.to_string()).as_deref(), out);
+    text(envelope::TRACEPARENT, event.trace(), out);
     if event.priority() > 0 {
-        number("priority", event.priority(), out);
+        number(envelope::PRIORITY, event.priority(), out);
     }
     if event.metadata().len() > 0 {
-        name("metadata", out);
+        name(envelope::METADATA, out);
         metadata(event, out);
     }
     data(event, style, out);
@@ -61,18 +62,18 @@ pub(crate) fn data(event: &Event, style: Style, out: &mut Vec<u8>) {
     let is_break = |b: &u8| matches!(b, b'\n' | b'\r');
     let exact = style == Style::Exact && payload.iter().any(is_break);
     if event.is_json() && !exact && std::str::from_utf8(payload).is_ok() {
-        name("data", out);
+        name(envelope::DATA, out);
         // Inside a JSON string a line break is always escaped: those that are left stand between values.
         out.extend(payload.iter().map(|b| if is_break(b) { b' ' } else { *b }));
         return;
     }
-    text("datacontenttype", Some(event.content_type()), out);
+    text(envelope::DATACONTENTTYPE, Some(event.content_type()), out);
     base64(payload, out);
 }
 
 /// `,"data_base64":"…"`
 pub(crate) fn base64(payload: &[u8], out: &mut Vec<u8>) {
-    name("data_base64", out);
+    name(envelope::DATA_BASE64, out);
     out.push(b'"');
     out.extend_from_slice(BASE64.encode(payload).as_bytes());
     out.push(b'"');

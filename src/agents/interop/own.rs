@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 
+use crate::event::envelope;
 use crate::event::{
     BranchName, Event, EventId, Invalid, MAIN, NewEvent, Place, Sequence, SessionId, Timestamp,
 };
@@ -16,29 +17,6 @@ use super::piece::Piece;
 use super::sketch::Sketch;
 use super::source::Body;
 use super::{ids, json};
-
-/// Every name that an event of ours can have.
-const NAMES: [&str; 19] = [
-    "id",
-    "session",
-    "branch",
-    "sequence",
-    "position",
-    "type",
-    "version",
-    "time",
-    "recorded",
-    "source",
-    "actor",
-    "correlation",
-    "causation",
-    "traceparent",
-    "priority",
-    "metadata",
-    "data",
-    "datacontenttype",
-    "data_base64",
-];
 
 /// Where a branch leaves its parent: what its own events do not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +43,8 @@ impl Forked {
 
 /// A session and a type are not enough: other logs have them, too.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
-    let ours = |(name, _): (&str, _)| NAMES.contains(&name);
-    f.has("session") && ((f.has("type") && f.iter().all(ours)) || f.has("forked"))
+    let ours = |(name, _): (&str, _)| envelope::ALL.contains(&name);
+    f.has(envelope::SESSION) && ((f.has(envelope::TYPE) && f.iter().all(ours)) || f.has("forked"))
 }
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
@@ -132,54 +110,56 @@ struct Read {
 }
 
 fn event(f: &Fields<'_>, session: Option<&SessionId>) -> Result<Read, Invalid> {
-    if let Some((unknown, _)) = f.iter().find(|(n, _)| !NAMES.contains(n)) {
+    if let Some((unknown, _)) = f.iter().find(|(n, _)| !envelope::ALL.contains(n)) {
         let reason =
             format!("has a member `{}` that events do not have; put it into data", unknown.escape_debug());
         return Err(Invalid::new("event", reason));
     }
-    let kind = text(f, "type")?.ok_or_else(|| Invalid::new("type", "is missing"))?;
+    let kind = text(f, envelope::TYPE)?.ok_or_else(|| Invalid::new(envelope::TYPE, "is missing"))?;
     let place = Place::new(session_of(f, session)?, branch_of(f)?);
     let mut event = NewEvent::new(kind);
-    let id = parsed(f, "id")?;
+    let id = parsed(f, envelope::ID)?;
     if let Some(id) = id {
         event.id = id;
     }
-    let time = parsed::<Timestamp>(f, "time")?;
+    let time = parsed::<Timestamp>(f, envelope::TIME)?;
     if let Some(time) = time {
         event.occurred = time;
     }
-    event.causation = parsed(f, "causation").map_err(|e| Invalid::new("causation", e.reason))?;
-    event.version = number(f, "version")?.unwrap_or(1);
-    event.priority = number(f, "priority")?.unwrap_or(0);
+    event.causation =
+        parsed(f, envelope::CAUSATION).map_err(|e| Invalid::new(envelope::CAUSATION, e.reason))?;
+    event.version = number(f, envelope::VERSION)?.unwrap_or(1);
+    event.priority = number(f, envelope::PRIORITY)?.unwrap_or(0);
     for (name, to) in [
-        ("source", &mut event.source),
-        ("actor", &mut event.actor),
-        ("correlation", &mut event.correlation),
-        ("traceparent", &mut event.trace),
+        (envelope::SOURCE, &mut event.source),
+        (envelope::ACTOR, &mut event.actor),
+        (envelope::CORRELATION, &mut event.correlation),
+        (envelope::TRACEPARENT, &mut event.trace),
     ] {
         if let Some(value) = text(f, name)? {
             *to = value.into();
         }
     }
-    if let Some(value) = f.value("metadata") {
+    if let Some(value) = f.value(envelope::METADATA) {
         event.metadata = serde_json::from_str(value)
-            .map_err(|_| Invalid::new("metadata", "is not an object whose values are all strings"))?;
+            .map_err(|_| Invalid::new(envelope::METADATA, "is not an object whose values are all strings"))?;
     }
     let event = payload(event, f)?;
-    Ok(Read { place, event, has_id: id.is_some(), sequence: number(f, "sequence")?, time })
+    Ok(Read { place, event, has_id: id.is_some(), sequence: number(f, envelope::SEQUENCE)?, time })
 }
 
 /// Sets the payload from `data`, or from `data_base64` and `datacontenttype`.
 pub(crate) fn payload(event: NewEvent, f: &Fields<'_>) -> Result<NewEvent, Invalid> {
-    let content_type = text(f, "datacontenttype")?;
-    match (f.raw("data"), f.value("data_base64")) {
+    let content_type = text(f, envelope::DATACONTENTTYPE)?;
+    match (f.raw(envelope::DATA), f.value(envelope::DATA_BASE64)) {
         (Some(_), Some(_)) => {
-            Err(Invalid::new("data", "stands beside data_base64; an event has one of them"))
+            Err(Invalid::new(envelope::DATA, "stands beside data_base64; an event has one of them"))
         }
         (Some(data), None) => match content_type {
-            Some(t) if !is_json(&t) => {
-                Err(Invalid::new("data", format!("has the content type {t}, so it belongs in data_base64")))
-            }
+            Some(t) if !is_json(&t) => Err(Invalid::new(
+                envelope::DATA,
+                format!("has the content type {t}, so it belongs in data_base64"),
+            )),
             _ => Ok(event.json_text(Bytes::copy_from_slice(data.get().as_bytes()))),
         },
         (None, Some(coded)) => {
@@ -191,8 +171,11 @@ pub(crate) fn payload(event: NewEvent, f: &Fields<'_>) -> Result<NewEvent, Inval
 }
 
 pub(crate) fn decode(coded: &str) -> Result<Vec<u8>, Invalid> {
-    let coded = fields::string(coded).ok_or_else(|| Invalid::new("data_base64", "is not a string"))?;
-    BASE64.decode(coded.as_bytes()).map_err(|e| Invalid::new("data_base64", format!("is not base64: {e}")))
+    let coded =
+        fields::string(coded).ok_or_else(|| Invalid::new(envelope::DATA_BASE64, "is not a string"))?;
+    BASE64
+        .decode(coded.as_bytes())
+        .map_err(|e| Invalid::new(envelope::DATA_BASE64, format!("is not base64: {e}")))
 }
 
 /// Whether a content type is JSON itself; `application/x+json` is a type of its own.
@@ -201,15 +184,15 @@ pub(crate) fn is_json(content_type: &str) -> bool {
 }
 
 fn session_of(f: &Fields<'_>, fallback: Option<&SessionId>) -> Result<SessionId, Invalid> {
-    match (text(f, "session")?, fallback) {
+    match (text(f, envelope::SESSION)?, fallback) {
         (Some(name), _) => SessionId::new(name),
         (None, Some(session)) => Ok(session.clone()),
-        (None, None) => Err(Invalid::new("session", "is missing")),
+        (None, None) => Err(Invalid::new(envelope::SESSION, "is missing")),
     }
 }
 
 fn branch_of(f: &Fields<'_>) -> Result<BranchName, Invalid> {
-    text(f, "branch")?.map_or_else(|| Ok(BranchName::main()), BranchName::new)
+    text(f, envelope::BRANCH)?.map_or_else(|| Ok(BranchName::main()), BranchName::new)
 }
 
 pub(crate) fn forked(f: &Fields<'_>, at: &Fields<'_>, fallback: &SessionId) -> Result<Forked, Invalid> {
@@ -262,7 +245,7 @@ pub(crate) fn print(event: &Event, out: &mut Vec<u8>) {
 pub(crate) fn print_fork(fork: &Forked, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"session\":");
     json::write_text(fork.place.session.as_str(), out);
-    json::text("branch", Some(fork.place.branch.as_str()), out);
+    json::text(envelope::BRANCH, Some(fork.place.branch.as_str()), out);
     json::name("forked", out);
     fork.write(out);
     out.extend_from_slice(b"}\n");

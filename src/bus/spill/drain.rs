@@ -103,14 +103,14 @@ impl<'a> Drain<'a> {
         }
         match self.append(&group) {
             // One by one: those that are there already, and the one that is refused, are told from the others.
-            Err(e) if is_of_the_event(&e) => group.into_iter().try_for_each(|one| self.one(one)),
+            Err(e) if e.is_refusal() => group.into_iter().try_for_each(|one| self.one(one)),
             appended => appended,
         }
     }
 
     fn one(&mut self, one: Waiting) -> Result<()> {
         match self.append(std::slice::from_ref(&one)) {
-            Err(e) if is_of_the_event(&e) => self.aside.keep(one.number, &one.line, &e.to_string()),
+            Err(e) if e.is_refusal() => self.aside.keep(one.number, &one.line, &e.to_string()),
             appended => appended,
         }
     }
@@ -124,22 +124,9 @@ impl<'a> Drain<'a> {
             batch = batch.add(first.place.clone(), Expect::Any, events)?;
         }
         let appended = self.desk.append(batch);
-        self.at_the_store |= appended.as_ref().is_err_and(|e| !is_of_the_event(e));
+        self.at_the_store |= appended.as_ref().is_err_and(|e| !e.is_refusal());
         let known = appended?.duplicate();
         *(if known { &mut self.done.known } else { &mut self.done.recorded }) += group.len() as u64;
         Ok(())
     }
-}
-
-/// Whether it is the event that is refused, and would be again, or the store that cannot write.
-pub(in crate::bus) fn is_of_the_event(e: &Error) -> bool {
-    matches!(
-        e,
-        Error::Invalid(_)
-            | Error::TooLarge { .. }
-            | Error::NotFound { .. }
-            | Error::Duplicate { .. }
-            | Error::Conflict { .. }
-            | Error::Exists { .. }
-    )
 }

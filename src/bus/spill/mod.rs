@@ -23,7 +23,6 @@ use crate::limits::{MAX_SPILL_BYTES, SPILL_BYTES};
 use crate::store::{Process, Store, StoreHandle};
 
 pub use drain::Drained;
-pub(in crate::bus) use drain::is_of_the_event;
 
 /// A file for events that the store cannot take at the moment. It is made with its first event and goes when it was
 /// drained. Several handles, of several processes too, can use the same file; a forked child makes one of its own, as

@@ -11,7 +11,6 @@ use super::row::{Family, INDEX, Row, index_key, key, last_key};
 use super::running::Running;
 use super::schedule::Pending;
 use super::timer::{Timer, When};
-use crate::bus::spill::is_of_the_event;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Expect, Invalid, MAIN, NewEvent, Place, Timestamp};
 use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
@@ -157,11 +156,11 @@ impl Registry {
             match append(desk, &group) {
                 Ok(()) => look.fired += group.len() as u64,
                 // One of them is refused: the others are not to wait for it.
-                Err(e) if is_of_the_event(&e) => {
+                Err(e) if e.is_refusal() => {
                     for row in &group {
                         match append(desk, std::slice::from_ref(row)) {
                             Ok(()) => look.fired += 1,
-                            Err(e) if is_of_the_event(&e) => {
+                            Err(e) if e.is_refusal() => {
                                 refuse(desk, row, &e)?;
                                 look.refused += 1;
                             }

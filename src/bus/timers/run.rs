@@ -55,7 +55,7 @@ async fn run(desk: StoreHandle, registry: Arc<Registry>) {
             Ok(Err(Error::Closed { after: None } | Error::OtherProcess { .. })) => return,
             Ok(Err(error)) => {
                 warn!(%error, "timers cannot fire; those that are due fire when the store is opened again");
-                if matches!(error, Error::Closed { .. } | Error::Unknown { .. }) {
+                if error.is_of_a_closed_store() {
                     return;
                 }
                 Duration::from_millis(TIMER_LOOK_MS)

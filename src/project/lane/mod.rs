@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::apply::Fold;
-use super::damage::{Damage, is_damage};
+use super::damage::Damage;
 use super::fold::{AnyState, Scope};
 use super::keys::{self, Built, Key, ParkedRow, to_json};
 use super::raise::Raise;
@@ -140,7 +140,7 @@ impl Lane {
         if !self.hot.contains_key(&key) {
             match self.load_branch(reader, branch, event) {
                 Ok(hot) => drop(self.hot.insert(key.clone(), hot)),
-                Err(Stop::Error(e)) if !is_damage(&e) => return Err(e),
+                Err(Stop::Error(e)) if !e.is_damage() => return Err(e),
                 // An ancestor has it, so this branch cannot go past it either.
                 Err(stop) => {
                     self.park(key, event, stop);
@@ -177,7 +177,7 @@ impl Lane {
             let stored = source.keyed_from_snapshot(text, position - 1);
             match stored {
                 Ok(found) => drop(self.hot.insert(key.clone(), self.warm(found, event))),
-                Err(Stop::Error(e)) if !is_damage(&e) => return Err(e),
+                Err(Stop::Error(e)) if !e.is_damage() => return Err(e),
                 Err(stop) => {
                     self.park(key, event, stop);
                     return Ok(());

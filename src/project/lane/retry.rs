@@ -1,6 +1,6 @@
 //! What is parked is folded again, from the event that failed on.
 
-use super::super::damage::{is_damage, own_events};
+use super::super::damage::own_events;
 use super::super::keys::{self, Built, Key, ParkedRow, to_json};
 use super::super::read::{Source, Stop};
 use super::Lane;
@@ -41,7 +41,7 @@ impl Lane {
                     }
                 });
                 match folded {
-                    Err(Stop::Error(e)) if !is_damage(&e) => return Err(e),
+                    Err(Stop::Error(e)) if !e.is_damage() => return Err(e),
                     // Still unreadable: it stays where it was.
                     Err(Stop::Error(_)) => {
                         if self.hot.remove(key).is_some_and(|hot| hot.dirty) {

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use crate::event::{pointer_part, pointer_parts};
 use crate::limits::{MAX_POINTER_BYTES, MAX_POINTER_PARTS};
 
 /// A place in a payload, as RFC 6901 writes it: `/usage/tokens`, `""` for the whole.
@@ -11,13 +12,7 @@ impl Pointer {
         if text.len() > MAX_POINTER_BYTES {
             return Err(format!("a pointer has {} bytes; {MAX_POINTER_BYTES} are the most", text.len()));
         }
-        if text.is_empty() {
-            return Ok(Self(Vec::new()));
-        }
-        let Some(rest) = text.strip_prefix('/') else {
-            return Err(format!("`{text}` is no JSON pointer: one begins with `/`, as in `/{text}`"));
-        };
-        let parts: Vec<String> = rest.split('/').map(unescaped).collect::<Result<_, _>>()?;
+        let parts = pointer_parts(text).map_err(|why| format!("`{}` {why}", text.escape_debug()))?;
         if parts.len() > MAX_POINTER_PARTS {
             return Err(format!("a pointer has {} parts; {MAX_POINTER_PARTS} are the most", parts.len()));
         }
@@ -45,28 +40,12 @@ impl Pointer {
     }
 }
 
-fn unescaped(part: &str) -> Result<String, String> {
-    let mut out = String::with_capacity(part.len());
-    let mut chars = part.chars();
-    while let Some(c) = chars.next() {
-        match (c, c == '~') {
-            (_, true) => match chars.next() {
-                Some('0') => out.push('~'),
-                Some('1') => out.push('/'),
-                _ => return Err("in a JSON pointer `~` is written `~0`, and `/` inside a name `~1`".into()),
-            },
-            (c, false) => out.push(c),
-        }
-    }
-    Ok(out)
-}
-
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("the whole payload");
         }
-        self.0.iter().try_for_each(|part| write!(f, "/{}", part.replace('~', "~0").replace('/', "~1")))
+        self.0.iter().try_for_each(|part| write!(f, "/{}", pointer_part(part)))
     }
 }
 

@@ -1,7 +1,5 @@
-use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,6 +12,7 @@ use super::op::Op;
 use super::pointer::Pointer;
 #[cfg(feature = "toml")]
 use super::tree::Tree;
+use crate::panics::caught;
 
 /// A type and the version of its payload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -191,8 +190,8 @@ impl Step {
             Work::Function { function, .. } => {
                 let value = serde_json::from_str(payload)
                     .map_err(|e| format!("its payload cannot be read as JSON: {e}"))?;
-                let made = catch_unwind(AssertUnwindSafe(|| function(value)));
-                made.map_err(|panic| format!("the step's function panicked: {}", said(&*panic)))??.to_string()
+                let made = caught(|| function(value));
+                made.map_err(|said| format!("the step's function panicked: {said}"))??.to_string()
             }
         };
         Ok((target, payload))
@@ -251,14 +250,6 @@ impl Step {
         }
         out
     }
-}
-
-fn said(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a word")
 }
 
 impl fmt::Debug for Step {

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::pointer::Pointer;
+use crate::event::pointer_item;
 
 #[derive(Clone, Debug)]
 pub(super) enum Tree<'a> {
@@ -106,7 +107,7 @@ impl<'a> Tree<'a> {
         Ok(match self {
             // A name that is there twice means its last value, as everywhere.
             Self::Object(fields) => fields.iter_mut().rev().find(|(n, _)| n == name).map(|(_, value)| value),
-            Self::Array(items) => index(name).and_then(|i| items.get_mut(i)),
+            Self::Array(items) => pointer_item(name).and_then(|i| items.get_mut(i)),
             Self::Raw(_) | Self::Made(_) => None,
         })
     }
@@ -144,7 +145,7 @@ impl<'a> Tree<'a> {
                 }
                 taken
             }
-            Self::Array(items) => index(name).filter(|i| *i < items.len()).map(|i| items.remove(i)),
+            Self::Array(items) => pointer_item(name).filter(|i| *i < items.len()).map(|i| items.remove(i)),
             Self::Raw(_) | Self::Made(_) => None,
         })
     }
@@ -173,7 +174,7 @@ impl<'a> Tree<'a> {
         self.open()?;
         match self {
             Self::Object(fields) => fields.push((Cow::Owned(name.to_owned()), value)),
-            Self::Array(items) if name == "-" || index(name) == Some(items.len()) => items.push(value),
+            Self::Array(items) if name == "-" || pointer_item(name) == Some(items.len()) => items.push(value),
             Self::Array(items) => {
                 return Err(format!("{at}: `{name}` is no place in a list of {}", items.len()));
             }
@@ -231,11 +232,6 @@ impl<'a> Tree<'a> {
 /// A text as JSON.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-fn index(name: &str) -> Option<usize> {
-    let canonical = name == "0" || (!name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit()));
-    canonical.then(|| name.parse().ok()).flatten()
 }
 
 fn sort_of(text: &str) -> &'static str {

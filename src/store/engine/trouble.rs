@@ -1,9 +1,8 @@
 //! redb's errors, and its panics on damaged files, as ours.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::codec::Malformed;
 use crate::error::{Error, Result};
+use crate::panics::caught;
 
 pub(crate) fn corrupt(place: impl ToString, reason: impl Into<String>) -> Error {
     Error::corrupt(place, reason)
@@ -48,12 +47,5 @@ pub(crate) fn guarded_drop<T>(value: T) -> Result<()> {
 
 /// redb asserts what a damaged file can break. A caller is told, not unwound.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let reason = panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "an assertion failed".into());
-        Err(corrupt("the store", format!("reading it failed: {reason}")))
-    })
+    caught(work).unwrap_or_else(|said| Err(corrupt("the store", format!("reading it failed: {said}"))))
 }

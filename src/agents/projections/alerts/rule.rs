@@ -269,27 +269,15 @@ mod span {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
+    use crate::event::{parse_span, span_text};
+
     pub(super) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&super::told(*span))
+        to.serialize_str(&span_text(*span))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(from)?;
-        let span: Option<jiff::SignedDuration> = text.parse().ok();
-        span.and_then(|span| Duration::try_from(span).ok()).ok_or_else(|| {
-            D::Error::custom(format!(
-                "`{}` is no time; write it like 10m, 90s or 1h 30m",
-                text.escape_debug()
-            ))
-        })
-    }
-}
-
-/// A duration as people write it.
-pub(super) fn told(span: Duration) -> String {
-    match jiff::SignedDuration::try_from(span) {
-        Ok(span) => format!("{span:#}"),
-        Err(_) => format!("{}s", span.as_secs()),
+        parse_span(&text).map_err(|e| D::Error::custom(e.reason))
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::rule::{Armed, Rule, When, told};
+use super::rule::{Armed, Rule, When};
 use super::said::Said;
-use crate::event::{Catalogue, Event, EventId, Phase, Timestamp};
+use crate::event::{Catalogue, Event, EventId, Phase, Timestamp, span_text};
 use crate::limits::{ALERTS_KEPT, MAX_WATCHED};
 use crate::project::{Told, Window, WindowCounts};
 
@@ -150,7 +150,7 @@ impl Watch {
         let data = Told {
             rule: rule.name.clone(),
             severity: rule.severity.clone(),
-            message: format!("no event for {} while {first}{more} is running", told(after)),
+            message: format!("no event for {} while {first}{more} is running", span_text(after)),
             entity_kind: Some(kind.to_owned()),
             entity_id: Some(id.to_owned()).filter(|id| !id.is_empty()),
             window_ms: Some(millis(after)),
@@ -165,7 +165,7 @@ impl Watch {
         let what = match &rule.when {
             When::Failures { count, .. } if said.fails() => {
                 data.count = Some(*count);
-                format!("failed {count} times within {}", rule.window().map(told).unwrap_or_default())
+                format!("failed {count} times within {}", rule.window().map(span_text).unwrap_or_default())
             }
             When::Happens { count, .. } => {
                 data.count = Some(*count);

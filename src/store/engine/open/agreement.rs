@@ -152,7 +152,7 @@ fn is_indexed(txn: &ReadTransaction, id: &[u8; 16], due: (u64, u64)) -> Result<b
     match lookup::neighbours(&table, id) {
         Ok(beside) => Ok(beside.iter().any(|(_, row)| row.value() == due)),
         // A row is out of order: is this the index at all?
-        Err(Error::Corrupt { .. }) => {
+        Err(e) if e.is_damage() => {
             let first = lookup::rows::<_, _, _, &[u8; 16]>(&table, ..)?.next().transpose()?;
             let last = lookup::rows::<_, _, _, &[u8; 16]>(&table, ..)?.next_back().transpose()?;
             let mut ends = first.into_iter().chain(last);

@@ -2,7 +2,7 @@
 //! import and `adopt` set; an append never moves it.
 
 use super::file_reader::FileReader;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{BranchName, Place, SessionId};
 use crate::store::engine::tables::sidecar_view::SidecarView;
 use crate::store::sidecar::{SidecarRange, SidecarTable, SidecarWrites};
@@ -25,7 +25,8 @@ impl FileReader {
     pub(crate) fn current_in(&self, marks: &SidecarView, session: &SessionId) -> Result<Option<BranchName>> {
         let row = match marks.get(SidecarTable::Current, session.as_str().as_bytes()) {
             Ok(Some(row)) => row,
-            Ok(None) | Err(Error::Corrupt { .. }) => return Ok(None),
+            Ok(None) => return Ok(None),
+            Err(e) if e.is_damage() => return Ok(None),
             Err(e) => return Err(e),
         };
         let Some(branch) = named(&row) else { return Ok(None) };
