@@ -48,5 +48,6 @@ mod support;
 mod tables;
 mod timers_kill;
 mod type_names;
+mod unblocked;
 mod upcasts;
 mod victim;
