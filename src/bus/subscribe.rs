@@ -196,7 +196,7 @@ impl Subscribe {
     }
 
     /// Begins where a follower of everything stood.
-    pub fn after(mut self, cursor: Cursor) -> Self {
+    pub fn cursor(mut self, cursor: Cursor) -> Self {
         self.follow = self.follow.cursor(cursor);
         self.from_end = false;
         self
