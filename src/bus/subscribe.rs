@@ -233,7 +233,7 @@ impl Subscribe {
     fn begin(self, handler: Handler) -> Result<Subscription> {
         let core = self.core;
         core.open()?;
-        let route = self.route?;
+        let route = self.route?.settled_in(core.shared.desk.catalogue());
         check_time(self.timeout)?;
         self.retry.check()?;
         let id = core.number();

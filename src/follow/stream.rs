@@ -162,11 +162,12 @@ impl StoreHandle {
         let mut source =
             Source { reader: self.reader()?, scope: follow.scope, store: self.id(), branch: None };
         source.resolve()?;
+        let filter = source.reader.settled(follow.filter);
         let scanned = source.start(&follow.start)?;
         let at = Arc::new(AtomicU64::new(scanned));
         let items = OwnStream::new(
             self.process().clone(),
-            drive(source, subscription, (follow.filter, follow.shape), at.clone()),
+            drive(source, subscription, (filter, follow.shape), at.clone()),
         );
         Ok(Following { items, begun: scanned, scanned: at })
     }

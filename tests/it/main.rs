@@ -38,6 +38,7 @@ mod interop;
 mod kill;
 mod migrations;
 mod model;
+mod pattern_names;
 mod project_damage;
 mod project_kill;
 mod projections;

@@ -85,7 +85,7 @@ impl Actor {
     pub(super) fn new(start: Start) -> Self {
         let Start { name, desk, row, config, letterbox, following, end, calls, ended } = start;
         let clock = Clock::new();
-        let (filter, except) = config.filters();
+        let (filter, except) = config.filters(desk.catalogue());
         let machine = Machine::load(config.rules(), row.scanned, row.next_delivery, &row.lanes, clock.now());
         let saved = row.scanned;
         let returned = Arc::new(Returned::new(desk.process().clone()));
