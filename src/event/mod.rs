@@ -4,6 +4,7 @@
 mod address;
 mod catalogue;
 mod draft;
+mod draft_json;
 mod expect;
 mod filter;
 mod fresh;
