@@ -51,6 +51,10 @@ pub mod testkit;
 #[cfg(feature = "agents")]
 pub mod wire;
 
+/// The version of the crate `uuid` whose [`Uuid`](uuid::Uuid) is in this API: [`EventId::from_uuid`],
+/// [`EventId::derived`].
+pub use uuid;
+
 pub use bus::{Bus, Heard, Persistence, Retry};
 pub use consumer::{Consumer, ConsumerConfig, ConsumerInfo, Delivery, Letter, Owner, Token};
 pub use error::{Error, Result};

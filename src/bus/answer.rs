@@ -44,7 +44,7 @@ pub enum Failure {
     /// It was not done in time.
     #[error("it was not done within {0:?}")]
     TimedOut(Duration),
-    /// The bus was closed, or the handler unsubscribed, before it was done.
+    /// The bus was closed, the handler unsubscribed, or its runtime shut down, before it was done.
     #[error("it was stopped")]
     Stopped,
 }
@@ -59,7 +59,7 @@ pub enum Answer {
     Failed {
         /// Why.
         failure: Failure,
-        /// How often it was called.
+        /// How often it was called; a call that never began does not count.
         attempts: u32,
     },
     /// It was gone before it came to the event.

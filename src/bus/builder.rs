@@ -135,7 +135,9 @@ impl BusBuilder {
     /// # Errors
     /// [`Invalid`](crate::Error::Invalid) for a setting outside its bounds, and without a tokio runtime;
     /// [`Closed`](crate::Error::Closed).
-    pub fn open(self, store: &Store) -> Result<Bus> {
+    pub fn open(mut self, store: &Store) -> Result<Bus> {
+        let rules = std::mem::take(&mut self.settings.rules);
+        self.settings.rules = rules.settled_in(store.handle().catalogue());
         let s = &self.settings;
         within("workers", s.workers, 1, MAX_BUS_WORKERS)?;
         within("history_limit", s.history, 0, MAX_HISTORY)?;

@@ -129,6 +129,7 @@ impl Bus {
         if let Some(source) = source {
             filter = filter.source(source);
         }
+        let filter = filter.settled_in(self.core.shared.desk.catalogue());
         Ok(self.core.history.get(&filter, limit))
     }
 }

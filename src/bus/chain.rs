@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use super::bus::Bus;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId};
-use crate::follow::unblocked;
 use crate::limits::{DEFAULT_PAGE, MAX_CHAIN};
-use crate::store::{Positions, StoreHandle};
+use crate::store::{Positions, StoreHandle, unblocked};
 
 impl Bus {
     /// What led to an event: its cause, the cause of that, and so on, the nearest first; at most 10,000. It ends at an

@@ -42,6 +42,11 @@ impl fmt::Debug for Handler {
 pub(super) enum Ended {
     Done(Value),
     Failed(Failure),
+    /// Its runtime has ended: nothing is known against the handler or the event.
+    Stopped {
+        /// Whether the handler had been entered.
+        begun: bool,
+    },
     /// Its time is over and it runs on; the handle is ready when it has really ended.
     Stuck(Failure, JoinHandle<Called>),
 }
@@ -90,23 +95,25 @@ impl Handler {
                 (runtime.spawn_blocking(work), Duration::ZERO)
             }
         };
-        let _ = entered.await;
+        // The runtime drops a task that it will not begin, and the sender with it.
+        let begun = entered.await.is_ok();
         if let Ok(ended) = timeout(time, &mut task).await {
-            return settled(ended, time);
+            return settled(ended, Ended::Stopped { begun });
         }
         task.abort();
         match timeout(grace, &mut task).await {
-            Ok(ended) => settled(ended, time),
+            Ok(ended) => settled(ended, Ended::Failed(Failure::TimedOut(time))),
             Err(_) => Ended::Stuck(Failure::TimedOut(time), task),
         }
     }
 }
 
-fn settled(ended: Result<Called, JoinError>, time: Duration) -> Ended {
+/// How a call ended, and how when it was cancelled.
+fn settled(ended: Result<Called, JoinError>, cancelled: Ended) -> Ended {
     match ended {
         Ok(Ok(value)) => Ended::Done(value),
         Ok(Err(error)) => Ended::Failed(Failure::Failed(error)),
-        Err(e) if e.is_cancelled() => Ended::Failed(Failure::TimedOut(time)),
+        Err(e) if e.is_cancelled() => cancelled,
         Err(e) => Ended::Failed(Failure::Panicked(said(&*e.into_panic()))),
     }
 }
@@ -118,12 +125,55 @@ mod tests {
     use crate::store::{Query, Store};
     use std::sync::mpsc;
 
-    #[test]
-    fn the_time_of_a_call_begins_when_the_handler_is_entered() {
+    fn heard() -> Heard {
         let store = Store::in_memory().unwrap();
         store.append("s", NewEvent::new("a.b")).unwrap();
-        let heard =
-            Heard::recorded(store.events(Query::branch("s").unwrap()).unwrap().next().unwrap().unwrap());
+        Heard::recorded(store.events(Query::branch("s").unwrap()).unwrap().next().unwrap().unwrap())
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn a_call_that_its_runtime_never_began_is_stopped_and_not_late() {
+        let (ours, theirs) = (runtime(), runtime());
+        let handle = theirs.handle().clone();
+        theirs.shutdown_background();
+        let never = || serde_json::json!("called");
+        for handler in [Handler::new(move |_| async move { never() }), Handler::blocking(move |_| never())] {
+            let ended = ours.block_on(handler.call(&handle, heard(), Duration::from_secs(60)));
+            assert!(matches!(ended, Ended::Stopped { begun: false }), "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_ends_with_its_runtime_is_stopped_and_not_late() {
+        let (ours, theirs) = (runtime(), runtime());
+        let handle = theirs.handle().clone();
+        let (enter, entered) = oneshot::channel();
+        let enter = std::sync::Mutex::new(Some(enter));
+        let handler = Handler::new(move |_| {
+            let entered = enter.lock().unwrap().take().map(|enter| enter.send(()));
+            async move {
+                assert!(entered.is_some());
+                std::future::pending::<()>().await;
+            }
+        });
+        let ended = ours.block_on(async {
+            let call = handler.call(&handle, heard(), Duration::from_secs(60));
+            let shut = async {
+                entered.await.unwrap();
+                theirs.shutdown_background();
+            };
+            tokio::join!(call, shut).0
+        });
+        assert!(matches!(ended, Ended::Stopped { begun: true }), "{ended:?}");
+    }
+
+    #[test]
+    fn the_time_of_a_call_begins_when_the_handler_is_entered() {
+        let heard = heard();
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().start_paused(true).max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {

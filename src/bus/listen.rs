@@ -45,6 +45,7 @@ impl Bus {
         self.core().open()?;
         let mut route = Route::default();
         route.pattern(pattern)?;
+        let route = route.settled_in(self.core().shared.desk.catalogue());
         let ears = Some(self.core().subscribers.subscribe());
         let following = self.core().shared.desk.follow(follow.filter(route.filter()))?;
         let process = self.core().shared.desk.process().clone();

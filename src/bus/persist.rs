@@ -35,8 +35,13 @@ impl Rules {
             let reason = format!("is one too many: {MAX_PERSIST_RULES} rules are the most");
             return Err(Invalid::new("persist", reason).into());
         }
-        self.0.push((Filter::new().pattern_in(pattern, Catalogue::builtin()), persistence));
+        self.0.push((Filter::new().pattern(pattern), persistence));
         Ok(())
+    }
+
+    /// The same with the names that a store's catalogue has.
+    pub(super) fn settled_in(self, catalogue: &Catalogue) -> Self {
+        Self(self.0.into_iter().map(|(filter, how)| (filter.settled_in(catalogue), how)).collect())
     }
 
     pub(super) fn of(&self, kind: &str) -> Option<Persistence> {

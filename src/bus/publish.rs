@@ -16,8 +16,7 @@ use super::timers::{self, Timer, When};
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Expect, NewEvent, Place};
-use crate::follow::unblocked;
-use crate::store::{Batch, Receipt, lock};
+use crate::store::{Batch, Receipt, lock, unblocked};
 
 /// What became of published events.
 #[derive(Clone, Debug, PartialEq)]

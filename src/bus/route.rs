@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::heard::Heard;
 use crate::error::Result;
-use crate::event::{Filter, Invalid, Pattern};
+use crate::event::{Catalogue, Filter, Invalid, Pattern};
 use crate::limits::MAX_HANDLER_PATTERNS;
 use crate::panics::caught;
 
@@ -70,6 +70,13 @@ impl Route {
 
     pub(super) fn exclusions(&self) -> &[Pattern] {
         &self.except
+    }
+
+    /// The same with the names that a store's catalogue has.
+    pub(super) fn settled_in(mut self, catalogue: &Catalogue) -> Self {
+        self.filter = self.filter.settled_in(catalogue);
+        self.not = self.not.map(|not| not.settled_in(catalogue));
+        self
     }
 
     /// What a follower can leave out by itself.

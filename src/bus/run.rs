@@ -68,13 +68,13 @@ async fn attempted(
     }
     head.first.get_or_insert_with(Timestamp::now);
     seat.metrics.calls.fetch_add(1, Relaxed);
-    let begun = std::time::Instant::now();
+    let clock = std::time::Instant::now();
     let ended = seat
         .asked
         .handler
         .call(&seat.shared.runtime, item.clone().on_attempt(attempt), seat.asked.timeout)
         .await;
-    seat.metrics.times.add(begun.elapsed());
+    seat.metrics.times.add(clock.elapsed());
     if matches!(ended, Ended::Stuck(..)) {
         // Before the worker is given back, so that no more begin than may be stuck.
         seat.work().stuck += 1;
@@ -88,6 +88,7 @@ async fn attempted(
             return Input::Succeeded;
         }
         Ended::Failed(failure) => failure,
+        Ended::Stopped { begun } => return stopped(seat, place, &item, attempt, begun),
         Ended::Stuck(failure, handle) => {
             head.stuck = Some(handle);
             failure
@@ -101,6 +102,17 @@ async fn attempted(
     let last = head.stuck.is_some() || item.is_ephemeral() || seat.phase() >= Phase::Draining;
     tried(seat, place, &item, true);
     Input::Failed { last }
+}
+
+/// The runtime ends: the handler leaves as one does whose bus is closed, with neither a further attempt nor a letter.
+fn stopped(seat: &Seat, place: &Arc<Place>, item: &Heard, attempt: u32, begun: bool) -> Input<Heard> {
+    if !begun {
+        seat.metrics.calls.fetch_sub(1, Relaxed);
+    }
+    let attempts = attempt - u32::from(!begun);
+    tried(seat, place, item, false);
+    seat.settle(item, || Answer::Failed { failure: Failure::Stopped, attempts });
+    Input::Buried
 }
 
 /// Waits for a worker, and as long as too many calls run on past their time: their threads are those of everybody.

@@ -196,7 +196,7 @@ impl Subscribe {
     }
 
     /// Begins where a follower of everything stood.
-    pub fn after(mut self, cursor: Cursor) -> Self {
+    pub fn cursor(mut self, cursor: Cursor) -> Self {
         self.follow = self.follow.cursor(cursor);
         self.from_end = false;
         self
@@ -233,7 +233,7 @@ impl Subscribe {
     fn begin(self, handler: Handler) -> Result<Subscription> {
         let core = self.core;
         core.open()?;
-        let route = self.route?;
+        let route = self.route?.settled_in(core.shared.desk.catalogue());
         check_time(self.timeout)?;
         self.retry.check()?;
         let id = core.number();

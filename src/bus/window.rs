@@ -174,9 +174,10 @@ impl WindowRule {
     ///
     /// # Errors
     /// [`Error::Invalid`] outside a tokio runtime; [`Error::ReadOnly`]; [`Error::Closed`].
-    pub fn run(self, store: &Store) -> Result<RuleRunning> {
+    pub fn run(mut self, store: &Store) -> Result<RuleRunning> {
         let desk = store.handle();
         desk.process().check()?;
+        self.filter = self.filter.settled_in(desk.catalogue());
         if desk.read_only() {
             return Err(Error::ReadOnly { path: desk.name().to_owned() });
         }

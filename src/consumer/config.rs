@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::machine::Rules;
 use crate::codec::SettingsRow;
 use crate::error::{Error, Result};
-use crate::event::{Filter, Invalid, Pattern, Position, SessionId, Timestamp};
+use crate::event::{Catalogue, Filter, Invalid, Pattern, Position, SessionId, Timestamp};
 use crate::follow::{Cursor, Follow};
 use crate::limits::{
     DEFAULT_DEADLINE_S, DEFAULT_DELIVERIES, DEFAULT_IN_FLIGHT, DEFAULT_LETTERS, MAX_CONSUMER_PATTERNS,
@@ -230,8 +230,9 @@ impl ConsumerConfig {
     }
 
     /// What it takes, and what of that it does not.
-    pub(super) fn filters(&self) -> (Filter, Option<Filter>) {
-        let of = |patterns: &[Pattern]| patterns.iter().cloned().fold(Filter::new(), Filter::pattern);
+    pub(super) fn filters(&self, catalogue: &Catalogue) -> (Filter, Option<Filter>) {
+        let add = |filter: Filter, pattern: &Pattern| filter.pattern_in(pattern.clone(), catalogue);
+        let of = |patterns: &[Pattern]| patterns.iter().fold(Filter::new(), add);
         let except = (!self.except.is_empty()).then(|| of(&self.except));
         (of(&self.types).priority_at_least(self.priority), except)
     }

@@ -17,9 +17,9 @@ use super::owner::Owner;
 use crate::codec::ConsumerRow;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Timestamp};
-use crate::follow::end_of;
+use crate::follow::{Follow, Following, end_of};
 use crate::limits::CONSUMER_CALLS;
-use crate::store::{Observer, SidecarTable, SidecarWrites, Store};
+use crate::store::{Observer, SidecarTable, SidecarWrites, Store, StoreHandle, unblocked};
 
 /// The tasks of one store's consumers, by name.
 #[derive(Debug, Default)]
@@ -50,6 +50,21 @@ impl Running {
         }
         let _ = (&mut self.task).await;
     }
+}
+
+async fn row_of(desk: &StoreHandle, name: &str) -> Result<Option<ConsumerRow>> {
+    let (desk, name) = (desk.clone(), name.to_owned());
+    unblocked(move || read(&desk.reader()?.marks()?, &name)).await
+}
+
+async fn begun(desk: &StoreHandle, follow: Follow) -> Result<Following> {
+    let desk = desk.clone();
+    unblocked(move || desk.follow(follow)).await
+}
+
+async fn letters_of(desk: &StoreHandle, owner: Owner, max: usize) -> Result<Letterbox> {
+    let desk = desk.clone();
+    unblocked(move || Letterbox::open(&desk, owner, max)).await
 }
 
 impl Store {
@@ -94,27 +109,30 @@ impl Store {
         }
         let tasks = desk.observer(Tasks::default)?;
         let mut tasks = tasks.0.lock().await;
-        let row = read(&self.reader()?.marks()?, name)?;
+        // Held, so that it does not end while its row is read.
+        let running = tasks.get(name).and_then(Running::worker);
+        // One that has no worker any more writes its last state first.
+        if running.is_none()
+            && let Some(old) = tasks.get_mut(name)
+        {
+            old.end(Error::Closed { after: None }).await;
+            tasks.remove(name);
+        }
+        let row = row_of(&desk, name).await?;
         let (row, config, following) = match (row, asked) {
             (Some(row), asked) => {
                 let config = config_of(name, &row)?;
                 asked.map_or(Ok(()), |asked| asked.same_as(&config, name))?;
-                if let Some(worker) = tasks.get(name).and_then(Running::worker) {
+                if let Some(worker) = running {
                     return Ok(Consumer(worker));
                 }
-                // One that has no worker any more writes its last state first.
-                if let Some(old) = tasks.get_mut(name) {
-                    old.end(Error::Closed { after: None }).await;
-                    tasks.remove(name);
-                }
-                let row = read(&self.reader()?.marks()?, name)?.unwrap_or(row);
-                let following = self.follow(config.scope().after_position(row.scanned))?;
+                let following = begun(&desk, config.scope().after_position(row.scanned)).await?;
                 (row, config, following)
             }
             (None, None) => return Err(Error::not_found("consumer", name)),
             (None, Some(config)) => {
                 let since = config.waits_until();
-                let following = self.follow(config.follow().raw())?;
+                let following = begun(&desk, config.follow().raw()).await?;
                 let row = ConsumerRow {
                     id: *EventId::new().bytes(),
                     created: Timestamp::now().micros(),
@@ -136,7 +154,7 @@ impl Store {
             Error::storage(format!("consumer {name} cannot be opened outside a tokio runtime: it has a task"))
         })?;
         let end = end_of(self)?;
-        let letterbox = Letterbox::open(&desk, owner, config.max_letters)?;
+        let letterbox = letters_of(&desk, owner, config.max_letters).await?;
         let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
         let ended = Arc::<OnceLock<Error>>::default();
         let (id, store) = (row.id, self.id());
@@ -172,10 +190,11 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::BadCursor`]; else as [`consumer`](Self::consumer).
     pub async fn reset_consumer(&self, name: &str, config: ConsumerConfig) -> Result<()> {
         let consumer = self.open_consumer(name).await?;
-        let row = read(&self.reader()?.marks()?, name)?.ok_or_else(|| Error::not_found("consumer", name))?;
+        let desk = self.handle();
+        let row = row_of(&desk, name).await?.ok_or_else(|| Error::not_found("consumer", name))?;
         let config = ConsumerConfig { begin: config.begin, ..config_of(name, &row)? };
         let since = config.waits_until();
-        let following = Box::new(self.follow(config.follow().raw())?);
+        let following = Box::new(begun(&desk, config.follow().raw()).await?);
         consumer.0.ask(|reply| Call::Reset { following, since, reply }).await
     }
 
@@ -189,7 +208,8 @@ impl Store {
         let desk = self.handle();
         let tasks = desk.observer(Tasks::default)?;
         let mut tasks = tasks.0.lock().await;
-        if read(&self.reader()?.marks()?, name)?.is_none() {
+        // What has a task is there.
+        if !tasks.contains_key(name) && row_of(&desk, name).await?.is_none() {
             return Err(Error::not_found("consumer", name));
         }
         if let Some(running) = tasks.get_mut(name) {
@@ -198,7 +218,7 @@ impl Store {
         }
         let mut marks = SidecarWrites::new();
         marks.remove(SidecarTable::Consumers, key(name));
-        let letters = Letterbox::open(&desk, owner, usize::MAX)?.clear(&mut marks);
+        let letters = letters_of(&desk, owner, usize::MAX).await?.clear(&mut marks);
         desk.mark_async(marks).await?;
         Ok(letters)
     }

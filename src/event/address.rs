@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::{BranchName, Invalid, Place, Sequence, SessionId};
 
@@ -10,6 +11,9 @@ use super::{BranchName, Invalid, Place, Sequence, SessionId};
 /// let a: Address = "run-7/retry@12".parse()?;
 /// assert_eq!((a.session().as_str(), a.branch().as_str(), a.sequence()), ("run-7", "retry", Some(12.into())));
 /// assert_eq!("run-7".parse::<Address>()?.to_string(), "run-7/main");
+/// // It is made from what events and listings hold, too: `&Place`, `&Arc<Place>`, `&SessionId`.
+/// assert_eq!(Address::from(a.place()).to_string(), "run-7/retry");
+/// assert_eq!(Address::from(a.session()).to_string(), "run-7/main");
 /// # Ok::<(), retold::Invalid>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +75,32 @@ impl Address {
 impl From<Place> for Address {
     fn from(place: Place) -> Self {
         Self { place, sequence: None }
+    }
+}
+
+impl From<&Place> for Address {
+    fn from(place: &Place) -> Self {
+        place.clone().into()
+    }
+}
+
+impl From<&Arc<Place>> for Address {
+    fn from(place: &Arc<Place>) -> Self {
+        (**place).clone().into()
+    }
+}
+
+/// The session's `main`.
+impl From<SessionId> for Address {
+    fn from(session: SessionId) -> Self {
+        Self::new(session, BranchName::main())
+    }
+}
+
+/// The session's `main`.
+impl From<&SessionId> for Address {
+    fn from(session: &SessionId) -> Self {
+        session.clone().into()
     }
 }
 
@@ -155,6 +185,18 @@ mod tests {
             ("s@99999999999999999999", "address"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap_err().field, field, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_made_from_what_names_a_branch_or_a_session() {
+        let place = Place::new("s".try_into().unwrap(), "b".try_into().unwrap());
+        let shared = Arc::new(place.clone());
+        for address in [Address::from(&place), Address::from(&shared), Address::from(place.clone())] {
+            assert_eq!((address.place(), address.sequence()), (&place, None));
+        }
+        for address in [Address::from(&place.session), Address::from(place.session.clone())] {
+            assert_eq!(address.to_string(), "s/main");
         }
     }
 

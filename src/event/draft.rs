@@ -19,7 +19,19 @@ use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_TEXT_BYTES};
 ///     .data(serde_json::json!({"tool": "grep", "ok": true}))
 ///     .source("runner")
 ///     .meta("attempt", "2");
-/// assert_eq!(event.kind(), "tool.completed");
+/// assert_eq!((event.kind(), event.get_source()), ("tool.completed", Some("runner")));
+/// assert_eq!(event.get_meta("attempt"), Some("2"));
+/// ```
+///
+/// What reads a field that has a setter begins with `get_`. As JSON, both ways, an event has the names of a recorded one,
+/// without those that say where it is:
+///
+/// ```
+/// use retold::NewEvent;
+/// let event: NewEvent = serde_json::from_str(r#"{"type": "tool.completed", "data": {"ok": true}}"#)?;
+/// let again: NewEvent = serde_json::from_str(&serde_json::to_string(&event)?)?;
+/// assert_eq!((again.id(), again.payload()), (event.id(), event.payload()));
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -179,6 +191,77 @@ impl NewEvent {
         &self.payload
     }
 
+    /// The version of the payload's schema.
+    #[must_use]
+    pub fn get_version(&self) -> u32 {
+        self.version
+    }
+
+    /// When it happened.
+    #[must_use]
+    pub fn get_occurred(&self) -> Timestamp {
+        self.occurred
+    }
+
+    /// The component that writes it.
+    #[must_use]
+    pub fn get_source(&self) -> Option<&str> {
+        said(&self.source)
+    }
+
+    /// The person, agent or service that acted.
+    #[must_use]
+    pub fn get_actor(&self) -> Option<&str> {
+        said(&self.actor)
+    }
+
+    /// What ties it to other events of the same undertaking.
+    #[must_use]
+    pub fn get_correlation(&self) -> Option<&str> {
+        said(&self.correlation)
+    }
+
+    /// The event that caused it.
+    #[must_use]
+    pub fn get_causation(&self) -> Option<EventId> {
+        self.causation
+    }
+
+    /// W3C traceparent.
+    #[must_use]
+    pub fn get_trace(&self) -> Option<&str> {
+        said(&self.trace)
+    }
+
+    /// Its priority; 0 is the default.
+    #[must_use]
+    pub fn get_priority(&self) -> u8 {
+        self.priority
+    }
+
+    /// All metadata, sorted by key.
+    pub fn get_metadata(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.metadata.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// The metadata under one key.
+    #[must_use]
+    pub fn get_meta(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    /// The payload's media type.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        said(&self.content_type).unwrap_or(JSON)
+    }
+
+    /// Whether the payload is to be JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.content_type.is_empty()
+    }
+
     /// Everything that can be said against it without a store. The payload's size is for the caller, who
     /// knows the bound.
     ///
@@ -259,6 +342,10 @@ impl From<&Record> for NewEvent {
     }
 }
 
+fn said(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 fn check_text(field: &'static str, text: &str) -> Result<(), Invalid> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(Invalid::new(field, format!("has {} bytes; {MAX_TEXT_BYTES} are the most", text.len())));
@@ -293,6 +380,33 @@ mod tests {
         assert_eq!(field(ok().meta("k", "x".repeat(16 * 1_024))), "metadata");
         let many = (0..65).fold(ok(), |e, i| e.meta(i.to_string(), "v"));
         assert_eq!(field(many), "metadata");
+    }
+
+    #[test]
+    fn what_is_set_can_be_read() {
+        let cause = EventId::new();
+        let event = NewEvent::new("a.b")
+            .version(3)
+            .occurred(Timestamp::from_micros(7))
+            .source("s")
+            .actor("a")
+            .correlation("c")
+            .causation(cause)
+            .trace("t")
+            .priority(9)
+            .meta("k", "v")
+            .bytes("text/plain", "x");
+        assert_eq!((event.get_version(), event.get_occurred().micros(), event.get_priority()), (3, 7, 9));
+        let texts = [event.get_source(), event.get_actor(), event.get_correlation(), event.get_trace()];
+        assert_eq!(texts, [Some("s"), Some("a"), Some("c"), Some("t")]);
+        assert_eq!(
+            (event.get_causation(), event.get_meta("k"), event.get_meta("x")),
+            (Some(cause), Some("v"), None)
+        );
+        assert_eq!(event.get_metadata().collect::<Vec<_>>(), [("k", "v")]);
+        assert_eq!((event.content_type(), event.is_json()), ("text/plain", false));
+        let plain = NewEvent::new("a.b");
+        assert_eq!((plain.get_source(), plain.content_type(), plain.is_json()), (None, JSON, true));
     }
 
     #[test]

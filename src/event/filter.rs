@@ -12,8 +12,8 @@ use super::{Catalogue, Event, Pattern, Record, Timestamp};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Filter {
-    patterns: Vec<Pattern>,
-    /// Other names of types that a pattern matches under one of their names, sorted.
+    patterns: Vec<Wanted>,
+    /// Other names of types that a pattern matches under one of their names, of all patterns, sorted.
     also: Vec<Box<str>>,
     /// A bit for each of `also`, so that nearly all other types are told apart without a search.
     also_marks: u128,
@@ -26,6 +26,22 @@ pub struct Filter {
     until: Option<Timestamp>,
 }
 
+/// A pattern and the other names that a catalogue has for what it matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    pattern: Pattern,
+    also: Vec<Box<str>>,
+    /// Whose catalogue that is was said, so that it is no other store's.
+    settled: bool,
+}
+
+impl Wanted {
+    fn new(pattern: Pattern, catalogue: &Catalogue, settled: bool) -> Self {
+        let also = catalogue.other_names(&pattern).map(Box::from).collect();
+        Self { pattern, also, settled }
+    }
+}
+
 impl Filter {
     /// Takes every event.
     pub fn new() -> Self {
@@ -33,21 +49,53 @@ impl Filter {
     }
 
     /// Takes events whose type matches this or another pattern of the filter, by the name that it is recorded with or
-    /// by another name that the built-in catalogue has for it: `coder.*` takes `coder_started` too, and `coder_started`
-    /// takes `coder.started`.
+    /// by another name of it: `coder.*` takes `coder_started` too, and `coder_started` takes `coder.started`. Which
+    /// names those are says the catalogue of the store that is read ([`Builder::types`](crate::Builder::types)); until
+    /// then, the built-in one.
+    ///
+    /// ```
+    /// use retold::event::{Catalogue, TypeSpec};
+    /// use retold::{Filter, NewEvent, Query, Store};
+    /// let types = Catalogue::builtin().with([TypeSpec::named("parcel.shipped").alias("sent")])?;
+    /// let store = Store::builder().types(types).in_memory()?;
+    /// store.append("p-7", NewEvent::new("sent"))?;
+    /// let shipped = Filter::new().pattern("parcel.*".parse()?);
+    /// assert_eq!(store.read(&Query::branch("p-7")?.filter(shipped))?.events.len(), 1);
+    /// # Ok::<(), retold::Error>(())
+    /// ```
     pub fn pattern(self, pattern: Pattern) -> Self {
-        self.pattern_in(pattern, Catalogue::builtin())
+        self.wanted(Wanted::new(pattern, Catalogue::builtin(), false))
     }
 
-    /// As [`Filter::pattern`], with the names that another catalogue has.
-    pub fn pattern_in(mut self, pattern: Pattern, catalogue: &Catalogue) -> Self {
-        for name in catalogue.other_names(&pattern) {
+    /// As [`Filter::pattern`], with the names that this catalogue has, whatever that of the store is.
+    pub fn pattern_in(self, pattern: Pattern, catalogue: &Catalogue) -> Self {
+        self.wanted(Wanted::new(pattern, catalogue, true))
+    }
+
+    fn wanted(mut self, wanted: Wanted) -> Self {
+        for name in &wanted.also {
             self.also_marks |= mark(name);
-            if let Err(at) = self.also.binary_search_by(|n| (**n).cmp(name)) {
-                self.also.insert(at, name.into());
+            if let Err(at) = self.also.binary_search(name) {
+                self.also.insert(at, name.clone());
             }
         }
-        self.patterns.push(pattern);
+        self.patterns.push(wanted);
+        self
+    }
+
+    /// The same filter with the names that a store's catalogue has, where no other was asked for. Doing it again, also
+    /// with another catalogue, changes nothing.
+    pub(crate) fn settled_in(mut self, catalogue: &Catalogue) -> Self {
+        if self.patterns.iter().all(|wanted| wanted.settled) {
+            return self;
+        }
+        (self.also, self.also_marks) = (Vec::new(), 0);
+        for wanted in std::mem::take(&mut self.patterns) {
+            self = self.wanted(match wanted.settled {
+                true => wanted,
+                false => Wanted::new(wanted.pattern, catalogue, true),
+            });
+        }
         self
     }
 
@@ -109,7 +157,7 @@ impl Filter {
     #[must_use]
     pub fn takes_kind(&self, kind: &str) -> bool {
         self.patterns.is_empty()
-            || self.patterns.iter().any(|p| p.matches(kind))
+            || self.patterns.iter().any(|p| p.pattern.matches(kind))
             || (self.also_marks & mark(kind) != 0 && self.also.binary_search_by(|n| (**n).cmp(kind)).is_ok())
     }
 
@@ -175,6 +223,22 @@ mod tests {
         let own = Catalogue::builtin().with([spec]).unwrap();
         let filter = Filter::new().pattern_in("acme.*".parse().unwrap(), &own);
         assert!(filter.takes_kind("acme_one") && filter.takes_kind("eins") && !filter.takes_kind("zwei"));
+    }
+
+    #[test]
+    fn a_store_settles_the_names_that_were_left_to_it_and_only_once() {
+        let with =
+            |alias: &str| Catalogue::builtin().with([TypeSpec::named("acme.one").alias(alias)]).unwrap();
+        let (own, other) = (with("eins"), with("un"));
+        let open = filter("acme.*").pattern_in("acme.one".parse().unwrap(), &other);
+        assert!(open.takes_kind("un") && !open.takes_kind("eins"));
+        let settled = open.settled_in(&own);
+        assert!(settled.takes_kind("un") && settled.takes_kind("eins"));
+        assert_eq!(settled.clone().settled_in(&with("uno")), settled);
+        // A type of the user's takes the place of a built-in one, whose names are none any more.
+        let own = Catalogue::builtin().with([TypeSpec::named("coder.started")]).unwrap();
+        assert!(filter("decision.created").settled_in(&own).takes_kind("decision.made"));
+        assert_eq!(Filter::new().settled_in(&own), Filter::new());
     }
 
     #[test]

@@ -78,6 +78,13 @@ uuid_type!(
 impl EventId {
     /// An id derived from a name (UUIDv5): the same name always gives the same id, so that reading the same
     /// source twice adds nothing.
+    ///
+    /// ```
+    /// use retold::EventId;
+    /// use retold::uuid::Uuid;
+    /// let id = EventId::derived(Uuid::NAMESPACE_URL, b"https://example.com/runs/7");
+    /// assert_eq!(id, EventId::derived(Uuid::NAMESPACE_URL, b"https://example.com/runs/7"));
+    /// ```
     #[must_use]
     pub fn derived(namespace: Uuid, name: &[u8]) -> Self {
         Self(Uuid::new_v5(&namespace, name))

@@ -4,6 +4,7 @@
 mod address;
 mod catalogue;
 mod draft;
+mod draft_json;
 pub(crate) mod envelope;
 mod expect;
 mod filter;

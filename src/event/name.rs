@@ -71,6 +71,12 @@ macro_rules! name_type {
             }
         }
 
+        impl From<&Self> for $name {
+            fn from(name: &Self) -> Self {
+                name.clone()
+            }
+        }
+
         impl TryFrom<&str> for $name {
             type Error = Invalid;
             fn try_from(s: &str) -> Result<Self, Invalid> {

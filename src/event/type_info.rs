@@ -168,10 +168,11 @@ fn names(name: &str, mut aliases: Vec<Cow<'static, str>>) -> (Vec<Cow<'static, s
 ///
 /// ```
 /// use retold::event::{Catalogue, Phase, TypeSpec};
-/// let mut shipped = TypeSpec::named("parcel.shipped");
-/// shipped.line = "A parcel left the house".into();
-/// shipped.aliases = vec!["ParcelShipped".into()];
-/// shipped.role = serde_json::from_str(r#"{"entity": {"kind": "parcel", "id": "/parcel"}, "phase": "running"}"#)?;
+/// let role = serde_json::from_str(r#"{"entity": {"kind": "parcel", "id": "/parcel"}, "phase": "running"}"#)?;
+/// let shipped = TypeSpec::named("parcel.shipped")
+///     .line("A parcel left the house")
+///     .alias("ParcelShipped")
+///     .role(role);
 /// let catalogue = Catalogue::builtin().with([shipped])?;
 /// let info = catalogue.find("PARCEL_SHIPPED").unwrap();
 /// assert_eq!((info.name(), info.domain()), ("parcel.shipped", "parcel"));
@@ -225,6 +226,55 @@ impl TypeSpec {
         Self { pattern: Some(pattern.into()), ..Self::default() }
     }
 
+    /// Sets the domain; the first part of the name unless said.
+    #[must_use]
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+
+    /// Says what it means, in a line.
+    #[must_use]
+    pub fn line(mut self, line: impl Into<String>) -> Self {
+        self.line = line.into();
+        self
+    }
+
+    /// Sets the newest version of the payload's schema; 1 unless said.
+    #[must_use]
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Adds another name of the same type, in any spelling.
+    #[must_use]
+    pub fn alias(mut self, alias: impl Into<String>) -> Self {
+        self.aliases.push(alias.into());
+        self
+    }
+
+    /// Sets what it means to projections.
+    #[must_use]
+    pub fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Sets the JSON Schema of the payload.
+    #[must_use]
+    pub fn schema(mut self, schema: Value) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// Sets a payload as it may be.
+    #[must_use]
+    pub fn example(mut self, example: Value) -> Self {
+        self.example = Some(example);
+        self
+    }
+
     pub(super) fn info(self) -> Result<TypeInfo, Invalid> {
         let (name, pattern) = match (self.name, self.pattern) {
             (Some(name), None) => {
@@ -270,5 +320,30 @@ impl TypeSpec {
             name: name.into(),
             pattern,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_is_what_the_catalogue_says() {
+        let role: Role = serde_json::from_str(r#"{"phase": "running"}"#).unwrap();
+        let (schema, example) = (serde_json::json!({"type": "object"}), serde_json::json!({"a": 1}));
+        let spec = TypeSpec::named("parcel.shipped")
+            .domain("post")
+            .line("It left")
+            .version(3)
+            .alias("sent")
+            .alias("posted")
+            .role(role.clone())
+            .schema(schema.clone())
+            .example(example.clone());
+        let info = spec.info().unwrap();
+        assert_eq!((info.domain(), info.line(), info.version()), ("post", "It left", 3));
+        assert_eq!(info.aliases().collect::<Vec<_>>(), ["parcel_shipped", "sent", "posted"]);
+        assert_eq!((info.role(), info.schema().as_deref()), (&role, Some(&schema)));
+        assert_eq!(info.example(), Some(&example));
     }
 }

@@ -17,7 +17,6 @@ mod wake;
 pub use batched::{Batched, FollowedBatch};
 pub use cursor::Cursor;
 pub use read_stream::EventStream;
-pub(crate) use read_stream::unblocked;
 pub use request::Follow;
 pub use stream::{Followed, Following};
 pub(crate) use wake::end_of;

@@ -6,25 +6,11 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::own_stream::OwnStream;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
-use crate::store::{Query, Store};
+use crate::store::{Query, Store, unblocked};
 
-/// Runs what blocks on tokio's blocking threads. Outside a runtime it runs where it is: there is no worker that
-/// others need.
-pub(crate) async fn unblocked<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
-        Err(_) => work(),
-        Ok(runtime) => match runtime.spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(e) => Err(Error::storage(format!("it was stopped with its runtime: {e}"))),
-        },
-    }
-}
-
-/// Events of a query, page by page, for tasks. Ends after the first error, unless that is [`Error::Upcast`]: then the
+/// Events of a query, page by page, for tasks. Ends after the first error, unless that is [`Error::Upcast`](crate::Error::Upcast): then the
 /// event after it is next.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct EventStream {

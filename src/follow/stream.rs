@@ -11,13 +11,12 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Cursor;
 use super::machine::{Input, Machine, Order, OutOfOrder, Step};
 use super::own_stream::OwnStream;
-use super::read_stream::unblocked;
 use super::request::{Follow, Scope, Start};
 use super::wake::{Frame, Subscription, Wakes};
 use crate::error::{Error, Result};
-use crate::event::{Event, Filter, MAIN, Place, Position, StoreId, Timestamp};
+use crate::event::{Event, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Branch, Positions, Range, Reader, Shape, Store, StoreHandle};
+use crate::store::{Branch, Positions, Range, Reader, Shape, Store, StoreHandle, unblocked};
 
 /// What a subscription delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,11 +162,12 @@ impl StoreHandle {
         let mut source =
             Source { reader: self.reader()?, scope: follow.scope, store: self.id(), branch: None };
         source.resolve()?;
+        let filter = source.reader.settled(follow.filter);
         let scanned = source.start(&follow.start)?;
         let at = Arc::new(AtomicU64::new(scanned));
         let items = OwnStream::new(
             self.process().clone(),
-            drive(source, subscription, (follow.filter, follow.shape), at.clone()),
+            drive(source, subscription, (filter, follow.shape), at.clone()),
         );
         Ok(Following { items, begun: scanned, scanned: at })
     }
@@ -192,6 +192,24 @@ impl Source {
             };
         }
         Ok(())
+    }
+
+    /// How far the store is, when memory has it: a follower that keeps up never changes threads.
+    fn known(&mut self) -> Result<Option<u64>> {
+        let Scope::Branch(place) = &self.scope else { return self.committed().map(Some) };
+        if self.branch.is_none() {
+            self.branch = self.reader.find_in_memory(place)?;
+        }
+        match &self.branch {
+            Some(branch) => Ok(self.reader.head_in_memory(branch)?.map(Sequence::get)),
+            None => Ok(None),
+        }
+    }
+
+    /// How far the store is, with the branch if it exists by now. Reads.
+    fn noted(&mut self) -> Result<(Option<Arc<Branch>>, u64)> {
+        self.resolve()?;
+        Ok((self.branch.clone(), self.committed()?))
     }
 
     fn order(&self) -> Order {
@@ -358,10 +376,15 @@ fn drive(
         loop {
             scanned.store(machine.scanned(), Ordering::Relaxed);
             let input = match step {
-                Step::Note => {
-                    source.resolve()?;
-                    Input::Noted(source.committed()?)
-                }
+                Step::Note => match source.known()? {
+                    Some(noted) => Input::Noted(noted),
+                    None => {
+                        let mut reading = source.clone();
+                        let (branch, noted) = unblocked(move || reading.noted()).await?;
+                        source.branch = branch;
+                        Input::Noted(noted)
+                    }
+                },
                 Step::Read { after, to } => {
                     let reading = source.clone();
                     let page = unblocked(move || reading.page(after, to)).await?;

@@ -15,6 +15,7 @@ mod problem;
 mod process;
 mod sidecar;
 mod sync;
+mod unblocked;
 mod upgraded;
 mod verbs;
 
@@ -40,6 +41,7 @@ pub use problem::Problem;
 pub(crate) use process::Process;
 pub(crate) use sidecar::{SidecarRange, SidecarTable, SidecarWrites};
 pub(crate) use sync::lock;
+pub(crate) use unblocked::unblocked;
 pub use upgraded::Upgraded;
 pub use verbs::diff::{Diff, Pair, Pairs};
 pub use verbs::events::Events;

@@ -101,7 +101,7 @@ async fn bad_input_is_a_typed_error_that_names_the_thing() {
     assert!(matches!(beyond, Err(Error::BadCursor { .. })));
     let other = Store::in_memory().unwrap();
     let cursor = other.follow(retold::Follow::all()).unwrap().next().await.unwrap().unwrap().cursor();
-    assert!(matches!(bus.subscribe("**").after(cursor).run(nothing), Err(Error::BadCursor { .. })));
+    assert!(matches!(bus.subscribe("**").cursor(cursor).run(nothing), Err(Error::BadCursor { .. })));
     assert!(matches!(bus.publish("s@3", event(1)).await, Err(Error::Invalid(_))));
     assert!(matches!(Bus::builder().workers(0).open(&store), Err(Error::Invalid(_))));
     let outside = std::thread::spawn(move || Bus::new(&store)).join().unwrap();
@@ -413,7 +413,7 @@ async fn a_handler_begins_where_it_is_told_to() {
     }
     let mut from_start = collect(bus.subscribe("**").from_start());
     let mut after_four = collect(bus.subscribe("**").after_position(4));
-    let mut after_three = collect(bus.subscribe("**").after(cursor.unwrap()));
+    let mut after_three = collect(bus.subscribe("**").cursor(cursor.unwrap()));
     let mut from_now = collect(bus.subscribe("**"));
     bus.publish("s", event(6)).await.unwrap();
     for (told, first) in

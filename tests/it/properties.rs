@@ -182,6 +182,21 @@ proptest! {
             prop_assert_eq!(found, due, "{:?}", want);
         }
     }
+
+    #[test]
+    fn a_session_is_read_like_the_store_without_the_others((store, places) in drawn_history(), ask in question()) {
+        let sessions: std::collections::BTreeSet<_> = places.into_iter().map(|place| place.session).collect();
+        for session in sessions {
+            let whole = read(&store, &Ask { place: None, limit: None, ..ask.clone() });
+            let mut expected: Vec<Event> = whole.into_iter().filter(|e| *e.session() == session).collect();
+            expected.truncate(ask.limit.unwrap_or(usize::MAX));
+            let mut query = Query::session(&session).unwrap().from(ask.from).to(ask.to);
+            query = query.filter(ask.want.filter().unwrap()).limit(ask.limit.unwrap_or(usize::MAX));
+            let query = if ask.reverse { query.reverse() } else { query };
+            let found: Vec<Event> = store.events(query).unwrap().collect::<Result<_>>().unwrap();
+            prop_assert_eq!(found, expected);
+        }
+    }
 }
 
 /// Reads a branch from a random place in a random direction while it grows and settles.

@@ -17,9 +17,8 @@ use self::registry::Registry;
 use self::row::Row;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, NewEvent, Place};
-use crate::follow::unblocked;
 use crate::limits::MAX_LISTING;
-use crate::store::{Store, StoreHandle};
+use crate::store::{Store, StoreHandle, unblocked};
 
 pub use run::TimersRunning;
 pub use timer::{Fired, Timer, When};

@@ -10,9 +10,9 @@ use super::super::machine::{Look, Taken};
 use super::{Actor, Answers};
 use crate::error::{Error, Result};
 use crate::event::{Event, Place, Position};
-use crate::follow::{Followed, unblocked};
+use crate::follow::Followed;
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Range, Shape, SidecarWrites};
+use crate::store::{Range, Shape, SidecarWrites, unblocked};
 
 impl Actor {
     /// Deliveries that nobody received were none.

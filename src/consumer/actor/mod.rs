@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::event::{Filter, Sequence};
 use crate::follow::{Followed, Following};
 use crate::limits::CONSUMER_GROUP;
-use crate::store::{SidecarTable, SidecarWrites, StoreHandle};
+use crate::store::{SidecarTable, SidecarWrites, StoreHandle, unblocked};
 use at_hand::AtHand;
 use clock::Clock;
 
@@ -85,7 +85,7 @@ impl Actor {
     pub(super) fn new(start: Start) -> Self {
         let Start { name, desk, row, config, letterbox, following, end, calls, ended } = start;
         let clock = Clock::new();
-        let (filter, except) = config.filters();
+        let (filter, except) = config.filters(desk.catalogue());
         let machine = Machine::load(config.rules(), row.scanned, row.next_delivery, &row.lanes, clock.now());
         let saved = row.scanned;
         let returned = Arc::new(Returned::new(desk.process().clone()));
@@ -180,7 +180,7 @@ impl Actor {
         let mut on = true;
         // Looked at here too: with calls always waiting the bell is never waited for.
         if std::mem::take(&mut self.rung) | self.letterbox.has_rung() {
-            self.take_letters_back(&mut marks)?;
+            self.take_letters_back(&mut marks).await?;
         }
         for _ in 0..CONSUMER_GROUP {
             let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) else { break };
@@ -197,7 +197,7 @@ impl Actor {
                 }
                 Call::Reset { following, since, reply } => {
                     self.row.since = since;
-                    self.reset(*following, &mut marks)?;
+                    self.reset(*following, &mut marks).await?;
                     answers.settled.push(reply);
                 }
                 Call::End => on = false,
@@ -223,21 +223,28 @@ impl Actor {
     }
 
     /// Letters that were sent again take their turn.
-    fn take_letters_back(&mut self, marks: &mut SidecarWrites) -> Result<()> {
-        for letter in self.letterbox.sent_again(marks)? {
+    async fn take_letters_back(&mut self, marks: &mut SidecarWrites) -> Result<()> {
+        let letterbox = self.letterbox.clone();
+        let (letters, handled) = unblocked(move || {
+            let mut handled = SidecarWrites::new();
+            Ok((letterbox.sent_again(&mut handled)?, handled))
+        })
+        .await?;
+        marks.extend(handled);
+        for letter in letters {
             let sequence = letter.at.sequence().map_or(0, Sequence::get);
             self.machine.replay(letter.at.place(), sequence, letter.position.get());
         }
         Ok(())
     }
 
-    fn reset(&mut self, following: Following, marks: &mut SidecarWrites) -> Result<()> {
+    async fn reset(&mut self, following: Following, marks: &mut SidecarWrites) -> Result<()> {
         let (next, begin) = (self.machine.next_delivery(), following.begun());
         self.machine = Machine::load(self.config.rules(), begin, next, &[], self.clock.now());
         self.following = following;
         self.at_hand.clear();
         self.changed = true;
-        self.take_letters_back(marks)
+        self.take_letters_back(marks).await
     }
 
     fn put_row(&mut self, marks: &mut SidecarWrites) {

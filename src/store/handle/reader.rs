@@ -43,6 +43,12 @@ impl Reader {
         self.settings.upcasts.as_ref()
     }
 
+    /// The filter with the names that this store's catalogue has.
+    pub(crate) fn settled(&self, filter: Filter) -> Filter {
+        // The catalogue is not made for a filter that does not ask for it.
+        if filter.is_empty() { filter } else { filter.settled_in(self.settings.guard.catalogue()) }
+    }
+
     /// The steps that may change an event for a reader who wants this shape.
     pub(crate) fn steps_for(&self, shape: Shape) -> Option<&Upcasts> {
         self.upcasts().filter(|_| shape == Shape::Newest)

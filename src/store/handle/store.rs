@@ -23,6 +23,7 @@ use crate::store::engine::write::slot::{Answer, Slot};
 use crate::store::engine::write::work::{Done, Work};
 use crate::store::problem::Problem;
 use crate::store::sync::lock;
+use crate::store::unblocked::unblocked;
 use crate::store::upgraded::Upgraded;
 
 /// A handle to an open store. Clones share it; it can be used from any number of threads and tasks.
@@ -213,7 +214,7 @@ impl Store {
     {
         let work = self.prepare_fork(address.try_into()?, name)?;
         let done = self.inner().engine().writer.write(work)?;
-        self.forked(done)
+        forked(self.inner(), done)
     }
 
     /// [`fork`](Self::fork) for tasks. Cancellation as with [`append_async`](Self::append_async).
@@ -227,20 +228,14 @@ impl Store {
     {
         let work = self.prepare_fork(address.try_into()?, name)?;
         let done = self.inner().engine().writer.write_async(work).await?;
-        self.forked(done)
+        let handle = self.handle();
+        unblocked(move || forked(&handle, done)).await
     }
 
     fn prepare_fork(&self, address: Address, name: &str) -> Result<Work> {
         self.inner().writable()?;
         let place = Place::new(address.session().clone(), BranchName::new(name)?);
         Ok(Work::Fork { parent: address.place().clone(), at: address.sequence(), place })
-    }
-
-    fn forked(&self, done: Done) -> Result<BranchInfo> {
-        match done {
-            Done::Forked(branch) => self.reader()?.info_of(&branch),
-            other => Err(Error::storage(format!("a fork was answered with {other:?}"))),
-        }
     }
 
     /// The last sequence of a branch, inherited ones counted; 0 for a branch without events.
@@ -363,6 +358,13 @@ impl Store {
             .spawn(move || answer.answer(store.close()))
             .map_err(|e| Error::storage(format!("a thread for closing cannot be started: {e}")))?;
         Answer(slot).await
+    }
+}
+
+fn forked(handle: &StoreHandle, done: Done) -> Result<BranchInfo> {
+    match done {
+        Done::Forked(branch) => handle.reader()?.info_of(&branch),
+        other => Err(Error::storage(format!("a fork was answered with {other:?}"))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::reader::Reader;
 use super::settings::Settings;
 use crate::error::{Error, Result};
-use crate::event::{Position, StoreId};
+use crate::event::{Catalogue, Position, StoreId};
 use crate::store::append::batch::Batch;
 use crate::store::append::receipt::Receipt;
 use crate::store::engine::file_engine::Engine;
@@ -135,6 +135,11 @@ impl StoreHandle {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The types that this store knows.
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        self.settings.guard.catalogue()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -6,6 +6,7 @@ use crate::store::engine::read::current::current_mark;
 use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
 use crate::store::sidecar::SidecarWrites;
+use crate::store::unblocked::unblocked;
 
 impl Store {
     /// The branch of a session that is current: the one that was [adopted](Self::set_current), or that an import
@@ -50,7 +51,9 @@ impl Store {
     /// # Errors
     /// As [`set_current`](Self::set_current).
     pub async fn set_current_async(&self, session: &SessionId, branch: &BranchName) -> Result<()> {
-        let marks = self.making_current(session, branch)?;
+        self.inner().process().check()?;
+        let (store, session, branch) = (self.clone(), session.clone(), branch.clone());
+        let marks = unblocked(move || store.making_current(&session, &branch)).await?;
         self.inner().mark_async(marks).await
     }
 

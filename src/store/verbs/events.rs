@@ -34,7 +34,8 @@ enum Way {
 }
 
 impl Events {
-    pub(crate) fn new(reader: Reader, query: Query) -> Self {
+    pub(crate) fn new(reader: Reader, mut query: Query) -> Self {
+        query.filter = reader.settled(query.filter);
         let left = query.max_events();
         let way = match query.long_read() {
             Some((place, from, to)) => match guarded(|| reader.branch(place)) {

@@ -1,15 +1,54 @@
 //! Reading page by page.
 
+use std::sync::Arc;
+
 use super::events::Events;
 use super::query::{Page, Query, Scanned, Scope};
 use crate::error::Result;
-use crate::event::{Event, Position};
+use crate::event::{Event, Position, SessionId};
 use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
+use crate::store::branch::Branch;
 use crate::store::engine::read::file_reader::Range;
 use crate::store::engine::read::order::Positions;
 use crate::store::engine::trouble::guarded;
 use crate::store::handle::reader::Reader;
 use crate::store::handle::store::Store;
+
+/// What a query is read from.
+enum Source<'a> {
+    Branch(Arc<Branch>),
+    Session(&'a SessionId),
+    All,
+}
+
+impl<'a> Source<'a> {
+    fn of(reader: &Reader, scope: &'a Scope) -> Result<Self> {
+        Ok(match scope {
+            Scope::Branch(place) => Self::Branch(reader.branch(place)?),
+            Scope::Session(session) if reader.branches_of(session)?.is_empty() => {
+                return Err(reader.contents.identity.not_found("session", session));
+            }
+            Scope::Session(session) => Self::Session(session),
+            Scope::All => Self::All,
+        })
+    }
+
+    fn page(&self, reader: &Reader, at: &Query, limit: usize) -> Result<Vec<Event>> {
+        let (from, to, reverse) = (at.from, at.to, at.reverse);
+        match self {
+            Self::Branch(branch) => reader.page(branch, Range { from, to, limit, reverse }),
+            Self::All => reader.page_all(Positions { from, to, limit, reverse }),
+            Self::Session(session) => {
+                let to = Position::new(to.min(reader.committed().get()));
+                let after = Position::new(from.saturating_sub(1));
+                match reverse {
+                    false => reader.page_session(session, after, to, limit),
+                    true => reader.page_session_back(session, after, to, limit),
+                }
+            }
+        }
+    }
+}
 
 impl Reader {
     /// A page of up to `limit` events that the filter takes. It scans as far as it has to, and ends early when the
@@ -18,23 +57,18 @@ impl Reader {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         let mut scanned = Scanned { events: Vec::new(), failed: Vec::new(), next: None };
         let mut at = query.clone();
-        let branch = match &query.scope {
-            Scope::Branch(place) => Some(self.branch(place)?),
-            Scope::All => None,
-        };
-        let as_it_is = query.filter.is_empty() && self.steps_for(query.shape).is_none();
+        at.filter = self.settled(at.filter);
+        let filter = at.filter.clone();
+        let from = Source::of(self, &query.scope)?;
+        let as_it_is = filter.is_empty() && self.steps_for(query.shape).is_none();
         let events = &mut scanned.events;
         // A page of large payloads ends early: what it holds has to fit in memory.
         while events.len() < limit && scanned.failed.len() < limit && bytes_of(events) < PAGE_BYTES {
-            let size = if query.filter.is_empty() { limit - events.len() } else { limit.max(DEFAULT_PAGE) };
-            let (from, to, reverse) = (at.from, at.to, at.reverse);
-            if from > to {
+            let size = if filter.is_empty() { limit - events.len() } else { limit.max(DEFAULT_PAGE) };
+            if at.from > at.to {
                 return Ok(scanned);
             }
-            let found = match &branch {
-                Some(branch) => self.page(branch, Range { from, to, limit: size, reverse })?,
-                None => self.page_all(Positions { from, to, limit: size, reverse })?,
-            };
+            let found = from.page(self, &at, size)?;
             if found.is_empty() {
                 return Ok(scanned);
             }
@@ -51,7 +85,7 @@ impl Reader {
             }
             for event in found {
                 at.go_past(at.number(&event));
-                match self.taken(event, &query.filter, query.shape) {
+                match self.taken(event, &filter, query.shape) {
                     None => {}
                     Some(Ok(event)) => events.push(event),
                     Some(Err(e)) => scanned.failed.push((events.len(), e)),

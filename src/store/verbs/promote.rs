@@ -10,6 +10,7 @@ use crate::store::engine::read::file_reader::Range;
 use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
 use crate::store::sidecar::SidecarWrites;
+use crate::store::unblocked::unblocked;
 
 /// The metadata key under which a promoted event names the event that it repeats.
 const PROMOTED_FROM: &str = "promoted_from";
@@ -35,8 +36,7 @@ impl Store {
         self.append_batch(batch)
     }
 
-    /// [`promote`](Self::promote) for tasks. Cancellation as with [`append_async`](Self::append_async); the branch
-    /// is read on the calling task, page by page.
+    /// [`promote`](Self::promote) for tasks. Cancellation as with [`append_async`](Self::append_async).
     ///
     /// # Errors
     /// As [`promote`](Self::promote).
@@ -45,7 +45,9 @@ impl Store {
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
-        let batch = self.promotion(&address.try_into()?)?;
+        self.inner().process().check()?;
+        let (store, address) = (self.clone(), address.try_into()?);
+        let batch = unblocked(move || store.promotion(&address)).await?;
         self.append_batch_async(batch).await
     }
 

@@ -1,11 +1,11 @@
 //! What a reader asks for, and the pages that it is given.
 
 use crate::error::{Error, Result};
-use crate::event::{Address, Event, Filter, Place, Sequence};
+use crate::event::{Address, Event, Filter, Place, Sequence, SessionId};
 use crate::limits::DEFAULT_PAGE;
 use crate::store::handle::reader::Shape;
 
-/// Which events to read: of one branch, or of the whole store in global order.
+/// Which events to read: of one branch, of all branches of a session, or of the whole store in global order.
 ///
 /// ```
 /// # use retold::{NewEvent, Query, Store};
@@ -30,6 +30,7 @@ pub struct Query {
 #[derive(Clone, Debug)]
 pub(crate) enum Scope {
     Branch(Place),
+    Session(SessionId),
     All,
 }
 
@@ -54,12 +55,38 @@ impl Query {
         Ok(query)
     }
 
+    /// Everything that was recorded in a session: the events of all its branches in global order, each once, also one
+    /// that other branches inherit. Bounds are positions.
+    ///
+    /// ```
+    /// use retold::{NewEvent, Query, Store};
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// store.fork("run-7", "retry")?;
+    /// store.append("run-7/retry", NewEvent::new("tool.invoked"))?;
+    /// store.append("run-7", NewEvent::new("run.failed"))?;
+    /// let all = store.read(&Query::session("run-7")?)?.events;
+    /// let at: Vec<String> = all.iter().map(|event| event.address().to_string()).collect();
+    /// assert_eq!(at, ["run-7/main@1", "run-7/retry@2", "run-7/main@2"]);
+    /// # Ok::<(), retold::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that is none. Reading is [`Error::NotFound`] when there is no such session.
+    pub fn session<S>(session: S) -> Result<Self>
+    where
+        S: TryInto<SessionId>,
+        Error: From<S::Error>,
+    {
+        Ok(Self::new(Scope::Session(session.try_into()?)))
+    }
+
     /// Every event of the store, in global order.
     pub fn all() -> Self {
         Self::new(Scope::All)
     }
 
-    /// Leaves out what comes before: a sequence of a branch, or a position of the whole store.
+    /// Leaves out what comes before: a sequence of a branch, or a position of a session or the whole store.
     pub fn from(mut self, first: impl Into<u64>) -> Self {
         self.from = self.from.max(first.into());
         self
@@ -102,7 +129,7 @@ impl Query {
     pub(crate) fn number(&self, event: &Event) -> u64 {
         match self.scope {
             Scope::Branch(_) => event.sequence().get(),
-            Scope::All => event.position().get(),
+            Scope::Session(_) | Scope::All => event.position().get(),
         }
     }
 
@@ -191,7 +218,7 @@ impl Scanned {
             if let Error::Upcast { at, position, .. } = &error {
                 next.begin_at(match next.scope {
                     Scope::Branch(_) => at.sequence().map_or(0, Sequence::get),
-                    Scope::All => position.get(),
+                    Scope::Session(_) | Scope::All => position.get(),
                 });
             }
             self.events.truncate(before);

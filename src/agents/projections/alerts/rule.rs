@@ -118,6 +118,14 @@ fn warning() -> String {
 
 impl Rule {
     /// A rule that warns, by entity, with the alert that fits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use retold::project::builtin::alerts::{By, Rule, When};
+    /// let when = When::Failures { count: 5, within: Duration::from_secs(3_600) };
+    /// let rule = Rule::new("cargo_fails", when).types("tool.*").by(By::Name).severity("critical");
+    /// assert_eq!((rule.alert(), rule.types.len()), ("alert.repeated_failure", 1));
+    /// ```
     pub fn new(name: impl Into<String>, when: When) -> Self {
         Self {
             name: name.into(),
@@ -130,6 +138,55 @@ impl Rule {
             value: Pointers::default(),
             threshold: Pointers::default(),
         }
+    }
+
+    /// Adds a pattern of types that it looks at; all types when it has none.
+    #[must_use]
+    pub fn types(mut self, pattern: impl Into<String>) -> Self {
+        self.types.push(pattern.into());
+        self
+    }
+
+    /// Sets what is counted and kept quiet together.
+    #[must_use]
+    pub fn by(mut self, by: By) -> Self {
+        self.by = by;
+        self
+    }
+
+    /// Sets the type of the alert, `alert.…`; that which fits its cause unless said.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+
+    /// Sets the severity: `info`, `warning`, `critical`, or a word of yours.
+    #[must_use]
+    pub fn severity(mut self, severity: impl Into<String>) -> Self {
+        self.severity = severity.into();
+        self
+    }
+
+    /// Raises no further alert for the same thing for so long.
+    #[must_use]
+    pub fn quiet(mut self, time: Duration) -> Self {
+        self.quiet = time;
+        self
+    }
+
+    /// Sets where the event says how much it was.
+    #[must_use]
+    pub fn value(mut self, at: Pointers) -> Self {
+        self.value = at;
+        self
+    }
+
+    /// Sets where the event says how much it may be.
+    #[must_use]
+    pub fn threshold(mut self, at: Pointers) -> Self {
+        self.threshold = at;
+        self
     }
 
     /// The rules of `[[rule]]` tables in TOML.
@@ -314,6 +371,24 @@ mod tests {
         assert!(glob.contains("no pattern"), "{glob}");
         assert!(of("when = { wanes = 1 }").contains("unknown variant `wanes`"));
         assert!(refused("[[rule]]\nname = \"A b\"\nwhen = { warns = \"violation\" }").contains("A b"));
+    }
+
+    #[test]
+    fn what_is_set_is_what_toml_says() {
+        let text = r#"{"name": "long", "when": {"above": {"at": "/tokens", "value": 5.0}}, "types": ["a.*", "b.*"],
+            "by": "session", "alert": "alert.long", "severity": "info", "quiet": "1m", "value": "/tokens",
+            "threshold": "/limit"}"#;
+        let at = |text: &str| Pointers::new(&[text]).unwrap();
+        let rule = Rule::new("long", When::Above { at: at("/tokens"), value: 5.0 })
+            .types("a.*")
+            .types("b.*")
+            .by(By::Session)
+            .kind("alert.long")
+            .severity("info")
+            .quiet(Duration::from_secs(60))
+            .value(at("/tokens"))
+            .threshold(at("/limit"));
+        assert_eq!(rule, serde_json::from_str::<Rule>(text).unwrap());
     }
 
     #[test]

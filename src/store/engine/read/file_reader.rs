@@ -69,6 +69,20 @@ impl FileReader {
         self.contents.branches.find(place, &tail, || txn.get())
     }
 
+    /// The branch with these names, if memory has it.
+    pub(crate) fn find_in_memory(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        self.contents.process.check()?;
+        if let Some(branch) = self.contents.branches.cached(place) {
+            return Ok(Some(branch));
+        }
+        Ok(self.contents.tail()?.born(place).cloned())
+    }
+
+    /// The last sequence of a branch, if memory has it.
+    pub(crate) fn head_in_memory(&self, branch: &Branch) -> Result<Option<Sequence>> {
+        Ok(self.contents.tail()?.head(branch.number).map(Sequence::new))
+    }
+
     pub(crate) fn by_number(&self, number: u64, txn: &Lazy<'_>) -> Result<Arc<Branch>> {
         self.contents.process.check()?;
         if let Some(branch) = self.contents.branches.numbered(number) {

@@ -193,6 +193,40 @@ impl FileReader {
         Ok(page)
     }
 
+    /// The same from its end: positions up to `to`, which has to be committed, and after `after`, the latest first.
+    pub(crate) fn page_session_back(
+        &self,
+        session: &SessionId,
+        after: Position,
+        to: Position,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
+        let mut page: Vec<Event> = Vec::new();
+        // Where a branch was cut off, earlier events of others may not be shown yet.
+        let mut complete_from = after.get() + 1;
+        for branch in self.branches_of(session)? {
+            let last = match self.first_after(&branch, to)? {
+                Some(beyond) => beyond - 1,
+                None => self.head(&branch)?.get(),
+            };
+            let (own, limit) = (branch.fork + 1, limit.max(1));
+            if last < own {
+                continue;
+            }
+            let events = self.page(&branch, Range { from: own, to: last, limit, reverse: true })?;
+            if let Some(first) = events.last().filter(|e| e.position() > after)
+                && first.sequence().get() > own
+            {
+                complete_from = complete_from.max(first.position().get());
+            }
+            page.extend(events);
+        }
+        page.retain(|e| e.position().get() >= complete_from && e.position() <= to);
+        page.sort_unstable_by_key(|e| std::cmp::Reverse(e.position()));
+        page.truncate(limit);
+        Ok(page)
+    }
+
     /// The first own sequence of a branch with a position after `after`, by halving.
     fn first_after(&self, branch: &Branch, after: Position) -> Result<Option<u64>> {
         let head = self.head(branch)?.get();
