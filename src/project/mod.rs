@@ -24,6 +24,7 @@ mod status;
 mod task;
 mod timeline;
 mod view;
+mod view_async;
 mod window;
 
 pub use bell::Retried;
