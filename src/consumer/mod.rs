@@ -13,6 +13,7 @@ mod info;
 mod lane;
 mod letter;
 mod letters;
+mod letters_async;
 mod machine;
 #[cfg(test)]
 mod machine_tests;

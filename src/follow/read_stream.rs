@@ -42,16 +42,6 @@ impl EventStream {
 }
 
 impl Store {
-    /// [`read`](Self::read) for tasks: one page.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub async fn read_async(&self, query: Query) -> Result<crate::store::Page> {
-        self.handle().process().check()?;
-        let store = self.clone();
-        unblocked(move || store.read(&query)).await
-    }
-
     /// [`events`](Self::events) for tasks, in bounded memory: the next page is read when it is asked for.
     pub fn stream(&self, query: Query) -> EventStream {
         let store = self.clone();

@@ -24,6 +24,7 @@ mod task;
 mod timeline;
 mod told;
 mod view;
+mod view_async;
 mod window;
 
 pub use bell::Retried;

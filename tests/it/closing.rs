@@ -124,7 +124,7 @@ fn close_under_load(store: Store, round: u64) -> BTreeMap<EventId, u64> {
                     let went_on = if dice.one_in(2) {
                         note(id, store.append(&address, event))
                     } else {
-                        note(id, blocked_on(store.append_async(&address, Expect::Any, event)))
+                        note(id, blocked_on(store.append_async(&address, event)))
                     };
                     if !went_on {
                         return;
@@ -177,7 +177,7 @@ fn a_dropped_future_is_recorded_as_a_whole_or_not_at_all_and_harms_no_neighbour(
             for _ in 0..rounds {
                 let events: Vec<NewEvent> = (0..3).map(numbered).collect();
                 let ids: Vec<EventId> = events.iter().map(NewEvent::id).collect();
-                let mut future = Box::pin(store.append_async("dropped", Expect::Any, events));
+                let mut future = Box::pin(store.append_async("dropped", events));
                 let mut context = Context::from_waker(Waker::noop());
                 for _ in 0..dice.under(4) {
                     if future.as_mut().poll(&mut context).is_ready() {
@@ -214,7 +214,7 @@ fn a_full_queue_makes_producers_wait_and_loses_none() {
                 let (store, address) = (&store, format!("s{n}"));
                 scope.spawn(move || match n % 2 {
                     0 => store.append(&address, big()).map(drop).unwrap(),
-                    _ => blocked_on(store.append_async(&address, Expect::Any, big())).map(drop).unwrap(),
+                    _ => blocked_on(store.append_async(&address, big())).map(drop).unwrap(),
                 });
             }
             disk.wait_for_sync();

@@ -117,7 +117,7 @@ async fn what_is_appended_later_wakes_a_worker_that_waits() {
     let consumer = store.consumer("c", config()).await.unwrap();
     let worker = tokio::spawn(async move { at(&consumer.next().await.unwrap()) });
     tokio::task::yield_now().await;
-    store.append_async("s", Expect::Any, NewEvent::new("a.b")).await.unwrap();
+    store.append_async("s", NewEvent::new("a.b")).await.unwrap();
     assert_eq!(worker.await.unwrap(), "s/main@1");
 }
 
@@ -388,8 +388,7 @@ async fn a_worker_that_stops_asking_leaves_its_event_to_the_next_and_counts_noth
     let consumer = store.consumer("c", config()).await.unwrap();
     for n in 0..20u64 {
         let asked = tokio::time::timeout(Duration::from_micros(n * 50), consumer.next());
-        let (asked, appended) =
-            tokio::join!(asked, store.append_async("s", Expect::Any, NewEvent::new("step.done")));
+        let (asked, appended) = tokio::join!(asked, store.append_async("s", NewEvent::new("step.done")));
         appended.unwrap();
         let delivery = match asked {
             Ok(delivery) => delivery.unwrap(),

@@ -24,7 +24,7 @@ async fn history_then_live_with_the_change_told_once() {
     assert!(matches!(following.next().await, Some(Ok(Followed::CaughtUp { .. }))));
     store.append("s", event(3)).unwrap();
     store.append("other", event(4)).unwrap();
-    store.append_async("s", Expect::Head(3.into()), event(5)).await.unwrap();
+    store.append_if_async("s", Expect::Head(3.into()), event(5)).await.unwrap();
     assert_eq!(next(&mut following).await, 3);
     assert_eq!(next(&mut following).await, 5);
     store.close_async().await.unwrap();

@@ -181,7 +181,7 @@ impl Found {
         self.refused("letters", store.letters(None, None, 9));
         self.refused("timers", store.timers(9));
         self.refused("timer", store.timer(id));
-        self.refused_async("read_async", store.read_async(Query::all()));
+        self.refused_async("read_async", store.read_async(&Query::all()));
         let mut stream = store.stream(Query::all());
         self.refused_async("stream", async { stream.next().await.unwrap_or_else(ended) });
         self.is("committed", store.committed().get() == 0);
@@ -195,7 +195,7 @@ impl Found {
         let id = event().id();
         self.refused("append", store.append("s", event()));
         self.refused("append_if", store.append_if("s", Expect::Empty, event()));
-        self.refused_async("append_async", store.append_async("s", Expect::Any, event()));
+        self.refused_async("append_async", store.append_async("s", event()));
         self.refused("fork", store.fork("bulk@1", "b"));
         self.refused_async("fork_async", store.fork_async("bulk@1", "b"));
         self.refused("promote", store.promote("bulk/fork"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
+use retold::project::builtin::Stats;
 use retold::{ConsumerConfig, Follow, Followed, NewEvent, Owner, Query, Store};
 
 /// A file in memory that remembers which threads read it.
@@ -129,7 +130,7 @@ fn a_follower_that_keeps_up_reads_nothing() {
         assert!(following.next_event().await.unwrap().is_ok());
         readers.forget();
         for n in 2..=20 {
-            store.append_async("s", retold::Expect::Any, events(1)).await.unwrap();
+            store.append_async("s", events(1)).await.unwrap();
             assert_eq!(following.next_event().await.unwrap().unwrap().sequence().get(), n);
         }
         assert!(!readers.are_some());
@@ -178,4 +179,63 @@ fn a_fork_a_promotion_and_a_choice_of_branch_read_elsewhere() {
         assert!(readers.are_some() && readers.are_others());
     });
     assert_eq!(store.head("s").unwrap().get(), 13);
+}
+
+#[test]
+fn what_only_reads_has_an_async_form_that_answers_the_same_from_elsewhere() {
+    let (store, readers) = watched();
+    store.append("s", events(10)).unwrap();
+    store.fork("s@5", "b").unwrap();
+    store.settle().unwrap();
+    let (session, query) = ("s".try_into().unwrap(), Query::branch("s/b").unwrap());
+    let id = store.read(&query).unwrap().events[0].id();
+    let (head, info, lines) = (store.head("s/b"), store.branch("s/b"), store.ancestry("s/b"));
+    let (event, stored) = (store.get(id), store.get_raw(id));
+    let (sessions, branches) = (store.sessions(None, 9), store.branches(&session));
+    let (current, page) = (store.current(&session), store.read(&query).unwrap().events);
+    let all = store.read_all(3.into(), 4).unwrap().events;
+    on_one_worker(async {
+        readers.forget();
+        assert_eq!(store.head_async("s/b").await, head);
+        assert_eq!(store.branch_async("s/b").await, info);
+        assert_eq!(store.ancestry_async("s/b").await, lines);
+        assert_eq!((store.get_async(id).await, store.get_raw_async(id).await), (event, stored));
+        assert_eq!(store.sessions_async(None, 9).await, sessions);
+        assert_eq!(store.branches_async(&session).await, branches);
+        assert_eq!(store.current_async(&session).await, current);
+        assert_eq!(store.read_async(&query).await.unwrap().events, page);
+        assert_eq!(store.read_all_async(3.into(), 4).await.unwrap().events, all);
+        store.append_if_async("s", retold::Expect::Head(10.into()), events(1)).await.unwrap();
+        store.settle_async().await.unwrap();
+        assert!(readers.are_some() && readers.are_others());
+    });
+}
+
+#[test]
+fn dead_letters_and_states_have_async_forms_that_read_elsewhere() {
+    let (store, readers) = watched();
+    store.append("s", events(3)).unwrap();
+    store.settle().unwrap();
+    let owner = Owner::consumer("c").unwrap();
+    let stats = store.project(Stats::of_sessions()).unwrap();
+    stats.catch_up().unwrap();
+    let expected = stats.state("s").unwrap();
+    on_one_worker(async {
+        let consumer = store.consumer("c", ConsumerConfig::new()).await.unwrap();
+        for _ in 0..2 {
+            consumer.next().await.unwrap().park("no reason").await.unwrap();
+        }
+        consumer.close().await;
+        readers.forget();
+        assert_eq!(stats.state_async("s").await.unwrap(), expected);
+        assert_eq!(stats.read_async("s").await.unwrap().state, expected);
+        let letters = store.letters_async(Some(&owner), None, 9).await.unwrap();
+        assert_eq!(letters.len(), 2);
+        assert_eq!(store.letter_async(&owner, 1).await.as_ref(), Ok(&letters[0]));
+        store.replay_letter_async(&owner, 1).await.unwrap();
+        assert_eq!(store.replay_letters_async(&owner).await, Ok(2));
+        store.drop_letter_async(&owner, 1).await.unwrap();
+        assert_eq!(store.drop_letters_async(&owner).await, Ok(1));
+        assert!(readers.are_some() && readers.are_others());
+    });
 }

@@ -28,8 +28,8 @@ use crate::store::upgraded::Upgraded;
 
 /// A handle to an open store. Clones share it; it can be used from any number of threads and tasks.
 ///
-/// Methods block the calling thread for as long as the disk takes, which is well under a millisecond on most. Those
-/// with `async` in their name are for tasks.
+/// Methods block the calling thread for as long as the disk takes, which is well under a millisecond on most. The form
+/// for tasks of `verb` is `verb_async`, with the same arguments: it never reads or waits on the worker of a runtime.
 ///
 /// A handle works in the process that opened it. In a child made by `fork(2)` everything that can fail, here and in
 /// what was made from the handle, is [`Error::OtherProcess`]; dropping it does nothing to the file. Such a child opens
@@ -169,15 +169,28 @@ impl Store {
         self.inner().append(batch)
     }
 
-    /// [`append_if`](Self::append_if) for tasks.
+    /// [`append`](Self::append) for tasks.
     ///
     /// # Cancellation
     /// Once queued, the append happens or fails as a whole; dropping the future changes nothing for it or for its
     /// neighbours. Whoever drops it can append the same events again.
     ///
     /// # Errors
+    /// As [`append`](Self::append).
+    pub async fn append_async<A>(&self, address: A, events: impl Into<Vec<NewEvent>>) -> Result<Receipt>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let batch = Batch::new().add(address, Expect::Any, events)?;
+        self.append_batch_async(batch).await
+    }
+
+    /// [`append_if`](Self::append_if) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    ///
+    /// # Errors
     /// As [`append_if`](Self::append_if).
-    pub async fn append_async<A>(
+    pub async fn append_if_async<A>(
         &self,
         address: A,
         expect: Expect,
@@ -332,6 +345,15 @@ impl Store {
     pub fn settle(&self) -> Result<()> {
         self.inner().writable()?;
         self.inner().engine().writer.write(Work::Flush).map(|_| ())
+    }
+
+    /// [`settle`](Self::settle) for tasks. Dropping the future does not stop what was begun.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub async fn settle_async(&self) -> Result<()> {
+        self.inner().writable()?;
+        self.inner().engine().writer.write_async(Work::Flush).await.map(|_| ())
     }
 
     /// Takes nothing more, writes what is queued, flushes it, and lets go of the file. Every clone of the handle is

@@ -7,3 +7,4 @@ pub(crate) mod events;
 pub(crate) mod pages;
 pub(crate) mod promote;
 pub(crate) mod query;
+pub(crate) mod tasks;

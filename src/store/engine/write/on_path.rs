@@ -35,7 +35,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll, Wake, Waker};
 
-    use crate::event::{Expect, NewEvent};
+    use crate::event::NewEvent;
     use crate::store::Store;
 
     /// Lets go of its handle when it is woken, once all others are gone.
@@ -70,7 +70,7 @@ mod tests {
         };
         let waker = Waker::from(Arc::new(last));
         {
-            let append = async move { store.append_async("s", Expect::Any, NewEvent::new("a.b")).await };
+            let append = async move { store.append_async("s", NewEvent::new("a.b")).await };
             let mut append = pin!(append);
             let polled = append.as_mut().poll(&mut Context::from_waker(&waker));
             assert!(matches!(polled, Poll::Pending | Poll::Ready(Ok(_))));

@@ -1,0 +1,143 @@
+//! The async forms of what only reads: the same arguments and answers, read on a thread that may block.
+
+use crate::error::{Error, Result};
+use crate::event::{Address, BranchName, Event, EventId, Position, Sequence, SessionId};
+use crate::store::engine::read::list::{BranchInfo, SessionInfo};
+use crate::store::handle::store::Store;
+use crate::store::unblocked::unblocked;
+use crate::store::verbs::query::{Page, Query};
+
+impl Store {
+    /// Runs what blocks where that is allowed.
+    pub(crate) async fn in_task<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner().process().check()?;
+        let store = self.clone();
+        unblocked(move || work(&store)).await
+    }
+
+    /// [`read`](Self::read) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_async(&self, query: &Query) -> Result<Page> {
+        let query = query.clone();
+        self.in_task(move |store| store.read(&query)).await
+    }
+
+    /// [`read_all`](Self::read_all) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`read_all`](Self::read_all).
+    pub async fn read_all_async(&self, from: Position, limit: usize) -> Result<Page> {
+        self.in_task(move |store| store.read_all(from, limit)).await
+    }
+
+    /// [`head`](Self::head) for tasks. Dropping the future changes nothing.
+    ///
+    /// ```
+    /// # use retold::{NewEvent, Store};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let store = Store::in_memory()?;
+    /// store.append_async("run-7", NewEvent::new("run.started")).await?;
+    /// assert_eq!(store.head_async("run-7").await?.get(), 1);
+    /// # Ok::<(), retold::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    pub async fn head_async<A>(&self, address: A) -> Result<Sequence>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address: Address = address.try_into()?;
+        self.in_task(move |store| head(store, address)).await
+    }
+
+    /// [`get`](Self::get) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_async(&self, id: EventId) -> Result<Event> {
+        self.in_task(move |store| store.get(id)).await
+    }
+
+    /// [`get_raw`](Self::get_raw) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`get_raw`](Self::get_raw).
+    pub async fn get_raw_async(&self, id: EventId) -> Result<Event> {
+        self.in_task(move |store| store.get_raw(id)).await
+    }
+
+    /// [`sessions`](Self::sessions) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`sessions`](Self::sessions).
+    pub async fn sessions_async(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
+        let after = after.cloned();
+        self.in_task(move |store| store.sessions(after.as_ref(), limit)).await
+    }
+
+    /// [`branches`](Self::branches) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`branches`](Self::branches).
+    pub async fn branches_async(&self, session: &SessionId) -> Result<Vec<BranchInfo>> {
+        let session = session.clone();
+        self.in_task(move |store| store.branches(&session)).await
+    }
+
+    /// [`branch`](Self::branch) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`branch`](Self::branch).
+    pub async fn branch_async<A>(&self, address: A) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address: Address = address.try_into()?;
+        self.in_task(move |store| branch(store, address)).await
+    }
+
+    /// [`ancestry`](Self::ancestry) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`ancestry`](Self::ancestry).
+    pub async fn ancestry_async<A>(&self, address: A) -> Result<Vec<(BranchName, Sequence)>>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address: Address = address.try_into()?;
+        self.in_task(move |store| ancestry(store, address)).await
+    }
+
+    /// [`current`](Self::current) for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`current`](Self::current).
+    pub async fn current_async(&self, session: &SessionId) -> Result<BranchName> {
+        let session = session.clone();
+        self.in_task(move |store| store.current(&session)).await
+    }
+}
+
+// Where an address is converted by its caller, the compiler takes that conversion for the one that is asked for here.
+
+fn head(store: &Store, address: Address) -> Result<Sequence> {
+    store.head(address)
+}
+
+fn branch(store: &Store, address: Address) -> Result<BranchInfo> {
+    store.branch(address)
+}
+
+fn ancestry(store: &Store, address: Address) -> Result<Vec<(BranchName, Sequence)>> {
+    store.ancestry(address)
+}
