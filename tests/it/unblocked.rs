@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
-use retold::project::builtin::Stats;
+use retold::agents::projections::Stats;
 use retold::{ConsumerConfig, Follow, Followed, NewEvent, Owner, Query, Store};
 
 /// A file in memory that remembers which threads read it.
