@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use retold::{Bus, Heard, NewEvent, Store};
+use retold::{Bus, Message, NewEvent, Store};
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 
@@ -32,7 +32,7 @@ async fn latency(count: u64) -> (f64, f64) {
     let (_dir, store) = open();
     let bus = Bus::builder().history_limit(0).open(&store).unwrap();
     let (tell, mut told) = mpsc::unbounded_channel();
-    bus.on("**", move |_: Heard| {
+    bus.on("**", move |_: Message| {
         let _ = tell.send(Instant::now());
         async {}
     })
@@ -69,7 +69,7 @@ async fn throughput(count: u64, handlers: u64) -> f64 {
         let (left, done) = (left.clone(), done.clone());
         let asked = bus.subscribe("**").from_start();
         asked
-            .run(move |_: Heard| {
+            .run(move |_: Message| {
                 if left.fetch_sub(1, Ordering::Relaxed) == 1 {
                     done.notify_one();
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use retold::agents::projections::Alerts;
 use retold::agents::projections::alerts::{Rule, When};
 use retold::event::payload::coder::Coder;
-use retold::project::Told;
+use retold::project::AlertPayload;
 use retold::{Filter, NewEvent, Query, Store, Timestamp};
 use serde_json::json;
 
@@ -42,7 +42,7 @@ fn show(store: &Store) -> Result<usize, Box<dyn std::error::Error>> {
     let mut shown = 0;
     for event in store.events(query)? {
         let event = event?;
-        let told: Told = event.json()?;
+        let told: AlertPayload = event.json()?;
         println!("  {:<24} {:<9} {}", event.kind(), told.severity, told.message);
         shown += 1;
     }

@@ -1,10 +1,10 @@
-//! A reactor in the process: handlers answer events with events, a failing one leaves a letter, and the program ends by
+//! A reactor in the process: handlers answer events with events, a failing one leaves a dead letter, and the program ends by
 //! itself.
 
 use std::time::Duration;
 
 use retold::bus::Retry;
-use retold::{Bus, Heard, NewEvent, Owner, Store};
+use retold::{Bus, Message, NewEvent, Owner, Store};
 use serde_json::json;
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Every call of a tool is answered. What the handler publishes has the call as its cause.
     let link = bus.link();
-    bus.subscribe("tool.invoked").named("tools").run(move |call: Heard| {
+    bus.subscribe("tool.invoked").named("tools").run(move |call: Message| {
         let bus = link.clone();
         async move {
             let answer = NewEvent::new("tool.completed").data(json!({"tool": "grep", "result": {"hits": 3}}));
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     })?;
 
-    // A mail server that is down: called three times for each failed run, then the event is a letter.
+    // A mail server that is down: called three times for each failed run, then the event is a dead letter.
     let mailer = bus.subscribe("run.failed").named("mailer").awaited();
     mailer.run(|_| async { Err::<(), _>("no route to the mail server") })?;
 
@@ -43,8 +43,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for answered in failed.failed() {
         println!("{}: {:?}", answered.handler, answered.answer);
     }
-    for letter in store.letters(Some(&Owner::handler("mailer")?), None, 10)? {
-        println!("letter: {} after {} calls: {}", letter.kind, letter.deliveries, letter.error);
+    for dead_letter in store.dead_letters(Some(&Owner::handler("mailer")?), None, 10)? {
+        println!(
+            "dead letter: {} after {} calls: {}",
+            dead_letter.kind, dead_letter.deliveries, dead_letter.error
+        );
     }
     for handler in bus.handlers() {
         println!(

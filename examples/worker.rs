@@ -82,12 +82,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let owner = Owner::consumer("squares")?;
-    for letter in store.letters(Some(&owner), None, 10)? {
-        println!("letter: {} of {}: {}", letter.kind, letter.at, letter.error);
+    for dead_letter in store.dead_letters(Some(&owner), None, 10)? {
+        println!("dead letter: {} of {}: {}", dead_letter.kind, dead_letter.at, dead_letter.error);
     }
     let info = store.consumer_info("squares")?;
-    println!("{} done, {} set aside", info.acknowledged, info.letters);
-    assert_eq!((info.acknowledged, info.letters), (6, 1));
+    println!("{} done, {} set aside", info.acknowledged, info.dead_letters);
+    assert_eq!((info.acknowledged, info.dead_letters), (6, 1));
     store.close()?;
     Ok(())
 }

@@ -144,8 +144,8 @@ pub enum Error {
         /// The value that was asked for.
         asked: String,
     },
-    /// What a token names is no delivery that can be settled.
-    #[error("this delivery of consumer {consumer} cannot be settled: {reason}")]
+    /// What a token names is no delivery that can be flushed.
+    #[error("this delivery of consumer {consumer} cannot be flushed: {reason}")]
     NotDelivered {
         /// The consumer that was asked.
         consumer: String,
@@ -158,7 +158,7 @@ pub enum Error {
         /// The store's file.
         path: String,
     },
-    /// The store was closed, or has latched after a storage error.
+    /// The store was closed, or was closed after a storage error.
     #[error("the store is closed{}", .after.as_ref().map(|a| format!(" after an error: {a}; open it again")).unwrap_or_default())]
     Closed {
         /// The error that made it close itself, if it was not closed on purpose.

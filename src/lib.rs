@@ -9,14 +9,14 @@
 //!
 //! # The map
 //!
-//! | room | what it holds |
+//! | module | what it holds |
 //! |---|---|
 //! | [`limits`] | every bound, in one place |
 //! | [`event`] | what an event is: names, numbers, envelope, patterns, the filter, the catalogue of types. No I/O |
 //! | [`error`] | the one error, plain data that a caller can act on |
 //! | [`codec`] | bytes and events, both ways, checked |
 //! | [`schema`] | what a type's payload has to look like, and how old shapes of events become new ones; their files |
-//! | [`store`] | the engine: append, journal, settle, read, fork, verify. Blocking |
+//! | [`store`] | the engine: append, journal, flush, read, fork, verify. Blocking |
 //! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
 //! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
 //! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
@@ -25,7 +25,7 @@
 //! | [`agents`] | what knows AI agents: formats of other programs, read and written ([`interop`](agents::interop)), and projections that come along ([`projections`](agents::projections)). Feature `agents` |
 //! | [`wire`] | what the front ends share: JSON names, problem documents, exit codes. Feature `agents` |
 //!
-//! A room uses those above it in this table, never those below. `docs/architecture.md` says why.
+//! A module uses those above it in this table, never those below. `docs/architecture.md` says why.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -55,8 +55,8 @@ pub mod wire;
 /// [`EventId::derived`].
 pub use uuid;
 
-pub use bus::{Bus, Heard, Persistence, Retry};
-pub use consumer::{Consumer, ConsumerConfig, ConsumerInfo, Delivery, Letter, Owner, Token};
+pub use bus::{Bus, Message, Persistence, Retry};
+pub use consumer::{Consumer, ConsumerConfig, ConsumerInfo, DeadLetter, Delivery, Owner, Token};
 pub use error::{Error, Result};
 pub use event::{
     Address, BranchName, Catalogue, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place,

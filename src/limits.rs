@@ -38,7 +38,7 @@ pub const CHUNK_BYTES: usize = 16 * 1_024 - 256;
 pub const CHUNK_BODY_BYTES: usize = 48 * 1_024;
 /// Events in one chunk, whatever their size.
 pub const MAX_CHUNK_EVENTS: usize = 4_096;
-/// A settle extends a branch's last chunk while it holds fewer events than this.
+/// A flush extends a branch's last chunk while it holds fewer events than this.
 pub const SMALL_CHUNK_EVENTS: usize = 16;
 /// An id in the index that differs in so few bits from one that is looked up may be that one, damaged: ids made in
 /// the same millisecond differ in 37 bits on average, others in more.
@@ -46,17 +46,17 @@ pub const NEAR_ID_BITS: u32 = 16;
 /// Runs packed into one row of the global order.
 pub const MAX_ORDER_RUNS: usize = 4_096;
 
-/// The tail settles once it holds this many events …
-pub const SETTLE_EVENTS: usize = 8_192;
+/// The tail flushes once it holds this many events …
+pub const FLUSH_EVENTS: usize = 8_192;
 /// … or this many encoded bytes.
-pub const SETTLE_BYTES: usize = 4 * 1_024 * 1_024;
+pub const FLUSH_BYTES: usize = 4 * 1_024 * 1_024;
 /// Appends in one commit.
 pub const MAX_GROUP_APPENDS: usize = 1_024;
 /// Encoded bytes that may wait in the writer's queue before producers have to wait too.
 pub const QUEUE_BYTES: usize = 32 * 1_024 * 1_024;
 /// Appends that may wait in the writer's queue.
 pub const QUEUE_APPENDS: usize = 8_192;
-/// Bytes of the journal in a new file. A commit of which an entry would take more than a quarter settles at once.
+/// Bytes of the journal in a new file. A commit of which an entry would take more than a quarter flushes at once.
 pub const JOURNAL_BYTES: u64 = 12 * 1_024 * 1_024;
 /// Bytes of the largest journal that a file can have.
 pub const MAX_JOURNAL_BYTES: u64 = 1 << 30;
@@ -68,8 +68,8 @@ pub const JOURNAL_ALIGN: usize = 16;
 pub const JOURNAL_ZEROS: u64 = 64 * 1_024;
 /// Bytes before the journal: one page for the header.
 pub const FILE_HEADER_BYTES: u64 = 4_096;
-/// Milliseconds without an append after which the tail is settled.
-pub const IDLE_SETTLE_MS: u64 = 500;
+/// Milliseconds without an append after which the tail is flushed.
+pub const IDLE_FLUSH_MS: u64 = 500;
 /// Milliseconds within which a relaxed append is made durable.
 pub const RELAXED_SYNC_MS: u64 = 100;
 
@@ -132,13 +132,13 @@ pub const DEFAULT_DELIVERIES: u32 = 5;
 pub const DEFAULT_DEADLINE_S: u64 = 30;
 /// Seconds of the longest deadline or delay of a delivery: a week.
 pub const MAX_DELAY_S: u64 = 7 * 24 * 60 * 60;
-/// Letters of one owner when nothing else is said.
+/// Dead letters of one owner when nothing else is said.
 pub const DEFAULT_LETTERS: usize = 10_000;
-/// Letters of one owner that it may be set to.
-pub const MAX_LETTERS: usize = 100_000;
+/// Dead letters of one owner that it may be set to.
+pub const MAX_DEAD_LETTERS: usize = 100_000;
 /// Calls that wait for the task of a consumer before callers have to wait too.
 pub const CONSUMER_CALLS: usize = 1_024;
-/// Calls that one commit of a consumer settles.
+/// Calls that one commit of a consumer flushes.
 pub const CONSUMER_GROUP: usize = 512;
 /// Bytes of the error that a dead letter keeps. Longer ones are cut.
 pub const MAX_LETTER_ERROR_BYTES: usize = 1_024;
@@ -202,7 +202,7 @@ pub const MAX_BUS_WORKERS: usize = 4_096;
 pub const MAX_HANDLERS: usize = 1_024;
 /// Patterns and exclusions of one handler.
 pub const MAX_HANDLER_PATTERNS: usize = 64;
-/// Letters of one handler when nothing is said …
+/// Dead letters of one handler when nothing is said …
 pub const DEFAULT_HANDLER_LETTERS: usize = 10_000;
 /// … and at the most.
 pub const MAX_HANDLER_LETTERS: usize = 1_000_000;
@@ -317,9 +317,9 @@ pub const MAX_SETTINGS_FILE_BYTES: u64 = 1_024 * 1_024;
 /// Bytes that a page cache can be set to.
 pub const MAX_CACHE_BYTES: usize = 1 << 40;
 /// Events, and bytes, that the tail can be set to hold.
-pub const MAX_SETTLE_EVENTS: usize = 1_000_000;
-/// See [`MAX_SETTLE_EVENTS`].
-pub const MAX_SETTLE_BYTES: usize = 256 * 1_024 * 1_024;
+pub const MAX_FLUSH_EVENTS: usize = 1_000_000;
+/// See [`MAX_FLUSH_EVENTS`].
+pub const MAX_FLUSH_BYTES: usize = 256 * 1_024 * 1_024;
 /// Milliseconds that an interval can be set to: a day.
 pub const MAX_INTERVAL_MS: u64 = 24 * 3_600 * 1_000;
 
@@ -359,10 +359,10 @@ const _: () = assert!(MAX_RECORD_BYTES < u32::MAX as usize, "spans inside a reco
 const _: () = assert!(DEFAULT_PAYLOAD_BYTES <= MAX_PAYLOAD_BYTES);
 const _: () = assert!(MAX_PAYLOAD_BYTES < MAX_BATCH_BYTES && MAX_BATCH_BYTES < i32::MAX as usize);
 const _: () = assert!(SMALL_CHUNK_EVENTS < MAX_CHUNK_EVENTS);
-const _: () = assert!(SETTLE_BYTES as u64 * 2 < JOURNAL_BYTES, "one layer settles while the next one grows");
+const _: () = assert!(FLUSH_BYTES as u64 * 2 < JOURNAL_BYTES, "one layer flushes while the next one grows");
 const _: () = assert!(JOURNAL_BYTES.is_multiple_of(4_096) && JOURNAL_BYTES_IN_MEMORY.is_multiple_of(4_096));
 const _: () = assert!(DEFAULT_PAGE <= MAX_PAGE);
 const _: () = assert!(FOLLOW_BUFFER * FOLLOW_FRAME_BYTES < PAGE_BYTES, "a follower holds a page at the most");
 const _: () = assert!(DEFAULT_IN_FLIGHT <= MAX_IN_FLIGHT && MAX_IN_FLIGHT <= MAX_CONSUMER_LANES);
-const _: () = assert!(DEFAULT_DEADLINE_S <= MAX_DELAY_S && DEFAULT_LETTERS <= MAX_LETTERS);
+const _: () = assert!(DEFAULT_DEADLINE_S <= MAX_DELAY_S && DEFAULT_LETTERS <= MAX_DEAD_LETTERS);
 const _: () = assert!(MAX_BATCH_EVENTS < u32::MAX as usize);

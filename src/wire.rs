@@ -2,19 +2,19 @@
 
 mod consumer;
 mod coverage;
-mod laid;
 mod overview;
 mod problem;
 mod projected;
+mod timeline;
 mod timer;
 
-pub use consumer::{Consumer, DeadLetter, Delivered};
+pub use consumer::{ConsumerView, DeadLetterView, Delivered};
 pub use coverage::TypeCoverage;
-pub use laid::Laid;
 pub use overview::{Described, SessionCard, StoreStats};
 pub use problem::{Code, Exit, ProblemDocument, code};
-pub use projected::{Projection, Rebuilt, Retried, State, StateChange};
-pub use timer::{Fired, Timer};
+pub use projected::{ProjectionView, Rebuilt, RetriedView, State, StateChange};
+pub use timeline::TimelineView;
+pub use timer::{FiredView, TimerView};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -249,7 +249,7 @@ impl Comparison {
 
 /// A store in figures.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figures {
+pub struct StoreFigures {
     path: String,
     id: String,
     format: u32,
@@ -264,7 +264,7 @@ pub struct Figures {
     file_bytes: Option<u64>,
 }
 
-impl From<&StoreInfo> for Figures {
+impl From<&StoreInfo> for StoreFigures {
     fn from(info: &StoreInfo) -> Self {
         Self {
             path: info.path.clone(),

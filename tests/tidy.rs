@@ -7,11 +7,11 @@
 mod circles;
 #[path = "tidy/files.rs"]
 mod files;
+#[path = "tidy/layers.rs"]
+mod layers;
 #[cfg(test)]
 #[path = "tidy/planted.rs"]
 mod planted;
-#[path = "tidy/rooms.rs"]
-mod rooms;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/tree.rs"]
@@ -24,13 +24,13 @@ use tree::{Finding, Tree};
 type Check = fn(&Tree) -> Vec<Finding>;
 
 const CHECKS: [Check; 14] = [
-    rooms::ranks,
-    rooms::front_ends,
-    rooms::testkit,
-    rooms::crate_root,
-    rooms::doors,
-    rooms::engines,
-    rooms::printing,
+    layers::layering,
+    layers::front_ends,
+    layers::testkit,
+    layers::crate_root,
+    layers::doors,
+    layers::engines,
+    layers::printing,
     circles::circles,
     files::migrations,
     files::listed,
@@ -58,7 +58,6 @@ fn the_tree_keeps_its_rules() {
 fn a_finding_names_file_line_and_rule() {
     let tree = Tree::new([("src/limits.rs".into(), "\nuse crate::bus::Route;".into())]);
     let found: Vec<String> = CHECKS.iter().flat_map(|check| check(&tree)).map(|f| f.to_string()).collect();
-    let rank =
-        "src/limits.rs:2: [rank] `limits` (rank 0) imports `bus` (rank 6); only lower ranks may be imported";
-    assert!(found.iter().any(|f| f == rank), "{found:#?}");
+    let layer = "src/limits.rs:2: [layer] `limits` (layer 0) imports `bus` (layer 6); only lower layers may be imported";
+    assert!(found.iter().any(|f| f == layer), "{found:#?}");
 }

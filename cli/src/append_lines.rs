@@ -60,7 +60,7 @@ pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
         app.out.document(&Imported::new(name, None, sessions, &loaded))?;
     }
     sent?;
-    if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Told(Exit::Invalid)) }
+    if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Reported(Exit::Invalid)) }
 }
 
 fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lines<'_>) -> Outcome {

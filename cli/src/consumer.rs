@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(100);
     fi
   done
 
-An event is delivered at least once: until it is acknowledged or parked, or has become a letter.")]
+An event is delivered at least once: until it is acknowledged or parked, or has become a dead letter.")]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -49,19 +49,19 @@ enum Verb {
     Ls,
     /// Show one: its settings, and what is out
     Show(Named),
-    /// Hand out the next event, with the token that settles it; exit code 4 when there is none
+    /// Hand out the next event, with the token that resolves it; exit code 4 when there is none
     Next(Next),
     /// The event was handled
-    Ack(Settle),
+    Ack(Resolve),
     /// It was not: deliver it again, or set it aside when that was its last delivery
     Nack(Nack),
     /// It takes longer: count its deadline from now
-    Touch(Settle),
-    /// Set it aside as a letter, whatever deliveries are left
+    Touch(Resolve),
+    /// Set it aside as a dead letter, whatever deliveries are left
     Park(Park),
-    /// Begin anew; what is out can no longer be settled
+    /// Begin anew; what is out can no longer be resolved
     Reset(Reset),
-    /// Remove a consumer and its letters
+    /// Remove a consumer and its dead letters
     Rm(Named),
 }
 
@@ -106,7 +106,7 @@ struct Add {
     /// How long a delivery may take [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
-    /// How often an event is delivered before it becomes a letter [default: 5]
+    /// How often an event is delivered before it becomes a dead letter [default: 5]
     #[arg(long, value_name = "N")]
     max_deliveries: Option<u32>,
     /// How many events may be out at once [default: 256]
@@ -118,9 +118,9 @@ struct Add {
     /// How long it waits at the most [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     max_backoff: Option<Duration>,
-    /// How many letters are kept [default: the setting dead_letter_max, 10000]
+    /// How many dead letters are kept [default: the setting dead_letter_max, 10000]
     #[arg(long, value_name = "N")]
-    max_letters: Option<usize>,
+    max_dead_letters: Option<usize>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -133,7 +133,7 @@ struct Next {
 }
 
 #[derive(Debug, clap::Args)]
-struct Settle {
+struct Resolve {
     #[command(flatten)]
     named: Named,
     /// The delivery, as `next` and `show` print it
@@ -144,7 +144,7 @@ struct Settle {
 #[derive(Debug, clap::Args)]
 struct Nack {
     #[command(flatten)]
-    of: Settle,
+    of: Resolve,
     /// When to deliver it again [default: as the consumer's backoff says]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     delay: Option<Duration>,
@@ -153,7 +153,7 @@ struct Nack {
 #[derive(Debug, clap::Args)]
 struct Park {
     #[command(flatten)]
-    of: Settle,
+    of: Resolve,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -213,8 +213,8 @@ impl Add {
         if let Some(events) = self.max_in_flight {
             config = config.max_in_flight(events);
         }
-        if let Some(letters) = self.max_letters {
-            config = config.max_letters(letters);
+        if let Some(dead_letters) = self.max_dead_letters {
+            config = config.max_dead_letters(dead_letters);
         }
         let (first, most) = default.backoffs();
         Ok(config.backoff(self.backoff.unwrap_or(first), self.max_backoff.unwrap_or(most)))
@@ -237,22 +237,22 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         }
         Verb::Next(args) => next(args, app),
         Verb::Ack(args) => {
-            settle(args, app, async |consumer, token, _| consumer.ack(token).await.map(|()| "acknowledged"))
+            resolve(args, app, async |consumer, token, _| consumer.ack(token).await.map(|()| "acknowledged"))
         }
-        Verb::Nack(args) => settle(&args.of, app, async |consumer, token, store| {
+        Verb::Nack(args) => resolve(&args.of, app, async |consumer, token, store| {
             consumer.nack(token, args.delay).await?;
-            // A letter that was sent back stays one while it is delivered again.
+            // A dead letter that was sent back stays one while it is delivered again.
             let owner = Owner::consumer(&args.of.named.name)?;
-            match store.letter(&owner, token.position()) {
-                Ok(letter) if !letter.again => Ok("set aside"),
+            match store.dead_letter(&owner, token.position()) {
+                Ok(dead_letter) if !dead_letter.again => Ok("set aside"),
                 Ok(_) | Err(Error::NotFound { .. }) => Ok("to be delivered again"),
                 Err(e) => Err(e),
             }
         }),
-        Verb::Touch(args) => settle(args, app, async |consumer, token, _| {
+        Verb::Touch(args) => resolve(args, app, async |consumer, token, _| {
             consumer.touch(token).await.map(|()| "has more time")
         }),
-        Verb::Park(args) => settle(&args.of, app, async |consumer, token, _| {
+        Verb::Park(args) => resolve(&args.of, app, async |consumer, token, _| {
             consumer.park(token, args.reason.as_str()).await.map(|()| "set aside")
         }),
         Verb::Reset(args) => {
@@ -268,12 +268,12 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         Verb::Rm(named) => {
             let store = app.changing()?;
             let name = &named.name;
-            let letters = with(&store, async || store.remove_consumer(name).await)?;
+            let dead_letters = with(&store, async || store.remove_consumer(name).await)?;
             store.close()?;
             if !app.out.is_table() {
-                return app.out.document(&json!({ "name": name, "letters": letters }));
+                return app.out.document(&json!({ "name": name, "dead_letters": dead_letters }));
             }
-            let gone = count(letters as u64, "letter");
+            let gone = count(dead_letters as u64, "dead letter");
             app.out.line(format!("{} is removed, with {gone}", paint(NAME, clean(name))))
         }
     }
@@ -299,23 +299,23 @@ fn ls(app: &mut App) -> Outcome {
     let out = &mut app.out;
     if !out.is_table() {
         out.begin_list()?;
-        return infos.iter().try_for_each(|info| out.item(&wire::Consumer::from(info)));
+        return infos.iter().try_for_each(|info| out.item(&wire::ConsumerView::from(info)));
     }
     if infos.is_empty() {
         out.note("there are no consumers; `retold consumer add` makes one");
     }
-    let names = ["NAME", "TYPES", "#SETTLED", "#LAG", "#OUT", "#ACKNOWLEDGED", "#LETTERS"];
-    let mut table = Table::new(&names, out.width()).spare(&["ACKNOWLEDGED", "SETTLED"]);
+    let names = ["NAME", "TYPES", "#ACK FLOOR", "#LAG", "#OUT", "#ACKNOWLEDGED", "#DEAD LETTERS"];
+    let mut table = Table::new(&names, out.width()).spare(&["ACKNOWLEDGED", "ACK FLOOR"]);
     for info in &infos {
         let types = info.config.settings().into_iter().find(|(name, _)| *name == "pattern");
         let lines = table.row(vec![
             cell(&info.name).style(NAME),
             cell(types.map(|(_, globs)| globs).unwrap_or_default()),
-            cell(grouped(info.settled.get())),
+            cell(grouped(info.ack_floor.get())),
             cell(grouped(info.lag)),
             cell(info.outstanding.len()),
             cell(grouped(info.acknowledged)),
-            cell(grouped(info.letters as u64)).style(if info.letters > 0 { BAD } else { DIM }),
+            cell(grouped(info.dead_letters as u64)).style(if info.dead_letters > 0 { BAD } else { DIM }),
         ]);
         out.lines(lines)?;
     }
@@ -327,15 +327,15 @@ fn show(name: &str, store: Store, app: &mut App) -> Outcome {
     store.close()?;
     let out = &mut app.out;
     if !out.is_table() {
-        return out.document(&wire::Consumer::from(&info));
+        return out.document(&wire::ConsumerView::from(&info));
     }
     let mut lines = vec![("consumer", paint(NAME, &info.name)), ("created", short(info.created))];
     lines.extend(info.config.settings());
     lines.extend([
-        ("settled", format!("up to position {}", grouped(info.settled.get()))),
+        ("ack floor", format!("up to position {}", grouped(info.ack_floor.get()))),
         ("lag", count(info.lag, "position")),
         ("acknowledged", count(info.acknowledged, "event")),
-        ("letters", grouped(info.letters as u64)),
+        ("dead letters", grouped(info.dead_letters as u64)),
     ]);
     for (what, value) in lines {
         out.line(format!("{}  {value}", paint(DIM, format!("{what:>14}"))))?;
@@ -377,14 +377,14 @@ fn next(args: &Next, app: &mut App) -> Outcome {
         }
         if begun.elapsed() >= args.timeout {
             app.out.note(format!("there is nothing for {} now", clean(&args.named.name)));
-            return Err(Failure::Told(Exit::NotFound));
+            return Err(Failure::Reported(Exit::NotFound));
         }
         std::thread::sleep(PAUSE.min(args.timeout.saturating_sub(begun.elapsed())));
     }
 }
 
-fn settle(
-    args: &Settle,
+fn resolve(
+    args: &Resolve,
     app: &mut App,
     how: impl AsyncFnOnce(&Consumer, &Token, &Store) -> Result<&'static str, Error>,
 ) -> Outcome {
@@ -393,9 +393,9 @@ fn settle(
     let name = &args.named.name;
     let done = with(&store, async || {
         let consumer = store.open_consumer(name).await?;
-        let settled = how(&consumer, &token, &store).await;
+        let resolved = how(&consumer, &token, &store).await;
         consumer.close().await;
-        settled
+        resolved
     })?;
     store.close()?;
     if !app.out.is_table() {

@@ -11,7 +11,7 @@ use super::failure::{Failure, Outcome};
 use super::progress::Progress;
 use super::view::count;
 use retold::agents::interop::{
-    ExportError, Format, Scope, export, export_import, export_raw, export_sources,
+    ExportError, ExportScope, Format, export, export_import, export_raw, export_sources,
 };
 use retold::error::{Error, Result};
 use retold::event::SessionId;
@@ -60,9 +60,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         return Err(Failure::Usage("--import goes with --to source, and names no session".into()));
     }
     let scope = match args.place.as_deref() {
-        None => Scope::All,
-        Some(text) if text.contains(['/', '@']) => Scope::Branch(text.parse()?),
-        Some(text) => Scope::Session(SessionId::new(text)?),
+        None => ExportScope::All,
+        Some(text) if text.contains(['/', '@']) => ExportScope::Branch(text.parse()?),
+        Some(text) => ExportScope::Session(SessionId::new(text)?),
     };
     let store = app.reading()?;
     match format {
@@ -84,7 +84,7 @@ fn printable(name: &str) -> Result<Format, Failure> {
 fn lines(
     (format, raw): (Format, bool),
     to: Option<&Path>,
-    scope: &Scope,
+    scope: &ExportScope,
     store: &Store,
     app: &mut App,
 ) -> Outcome {
@@ -118,7 +118,7 @@ fn lines(
     Ok(())
 }
 
-fn sources(args: &Args, scope: &Scope, store: &Store, app: &mut App) -> Outcome {
+fn sources(args: &Args, scope: &ExportScope, store: &Store, app: &mut App) -> Outcome {
     let mut progress = Progress::new(&app.out, "events", total(scope, store)?);
     let (files, left) = match args.import {
         Some(number) => (vec![export_import(store, number)?], 0),
@@ -151,11 +151,11 @@ fn sources(args: &Args, scope: &Scope, store: &Store, app: &mut App) -> Outcome 
 }
 
 /// How many events there are to be read, where that is quickly known.
-fn total(scope: &Scope, store: &Store) -> Result<Option<u64>> {
+fn total(scope: &ExportScope, store: &Store) -> Result<Option<u64>> {
     Ok(match scope {
-        Scope::All => Some(store.committed().get()),
-        Scope::Session(session) => Some(store.branches(session)?.iter().map(|b| b.events).sum()),
-        Scope::Branch(address) => Some(store.head(address)?.get()),
+        ExportScope::All => Some(store.committed().get()),
+        ExportScope::Session(session) => Some(store.branches(session)?.iter().map(|b| b.events).sum()),
+        ExportScope::Branch(address) => Some(store.head(address)?.get()),
     })
 }
 

@@ -53,7 +53,7 @@ pub(super) fn write(folder: &Path, files: &[SourceFile], force: bool, app: &mut 
             }
         }
     }
-    if failed { Err(Failure::Told(Exit::Failed)) } else { Ok(()) }
+    if failed { Err(Failure::Reported(Exit::Failed)) } else { Ok(()) }
 }
 
 /// A name for each: short enough, and no two alike.

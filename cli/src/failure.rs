@@ -20,7 +20,7 @@ pub(super) enum Failure {
     /// Nobody reads any more what would be printed.
     ClosedPipe,
     /// Everything was said already; only the exit code is left.
-    Told(Exit),
+    Reported(Exit),
 }
 
 impl Failure {
@@ -31,13 +31,13 @@ impl Failure {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::Io { .. } => Exit::Failed,
             Self::ClosedPipe => Exit::Done,
-            Self::Told(exit) => *exit,
+            Self::Reported(exit) => *exit,
         }
     }
 
     /// Whether there is something left to be said.
     pub(super) fn is_told(&self) -> bool {
-        matches!(self, Self::ClosedPipe | Self::Told(_))
+        matches!(self, Self::ClosedPipe | Self::Reported(_))
     }
 
     /// What can be done about it.
@@ -45,7 +45,7 @@ impl Failure {
         match self {
             Self::Store(e) => hint(e),
             Self::Usage(_) => Some("`retold help VERB` says what a verb takes".into()),
-            Self::Io { .. } | Self::ClosedPipe | Self::Told(_) => None,
+            Self::Io { .. } | Self::ClosedPipe | Self::Reported(_) => None,
         }
     }
 
@@ -85,7 +85,9 @@ fn hint(e: &Error) -> Option<String> {
         Error::NotFound { what: "consumer", .. } => {
             "`retold consumer ls` lists those there are; `retold consumer add` makes one".into()
         }
-        Error::NotFound { what: "letter", .. } => "`retold letters ls` lists those there are".into(),
+        Error::NotFound { what: "dead letter", .. } => {
+            "`retold dead-letters ls` lists those there are".into()
+        }
         Error::NotDelivered { consumer, .. } => {
             format!("`retold consumer show {consumer}` shows what is out, with its tokens")
         }
@@ -144,7 +146,7 @@ impl fmt::Display for Failure {
                 write!(f, "there is no file {what}")
             }
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::ClosedPipe | Self::Told(_) => Ok(()),
+            Self::ClosedPipe | Self::Reported(_) => Ok(()),
         }
     }
 }

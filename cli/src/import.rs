@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         store.close()?;
     }
     import.files.finish(app)?;
-    worst.map_or(Ok(()), |exit| Err(Failure::Told(exit)))
+    worst.map_or(Ok(()), |exit| Err(Failure::Reported(exit)))
 }
 
 struct Import {
@@ -115,7 +115,7 @@ impl Import {
         }
         if self.strict && !read.skipped().is_empty() {
             app.out.say(format!("nothing of {name} was written"));
-            return Err(Failure::Told(Exit::Invalid));
+            return Err(Failure::Reported(Exit::Invalid));
         }
         let format = read.format();
         // Only now, so that a file that is none, or has nothing to be kept, does not make a store.
@@ -126,7 +126,7 @@ impl Import {
                     .say(format!("{name}: has no record that can be read as {format}; nothing was written"));
             }
             report(app, &mut self.files, name, Some(format), Vec::new(), &read.unwritten())?;
-            return if is_broken { Err(Failure::Told(Exit::Invalid)) } else { Ok(()) };
+            return if is_broken { Err(Failure::Reported(Exit::Invalid)) } else { Ok(()) };
         }
         if self.store.is_none() {
             let store = app.writing()?;
@@ -155,10 +155,10 @@ impl Import {
                 "stopped: {done} of the {} events of {name} are in the store; importing it again goes on from there",
                 grouped(all as u64)
             ));
-            return Err(Failure::Told(Exit::Interrupted));
+            return Err(Failure::Reported(Exit::Interrupted));
         }
         report(app, &mut self.files, name, Some(format), sessions, &loaded)?;
-        if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Told(Exit::Invalid)) }
+        if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Reported(Exit::Invalid)) }
     }
 
     /// An interruption is no failure of a file.
@@ -167,7 +167,7 @@ impl Import {
             return failure;
         }
         app.out.say(what);
-        Failure::Told(Exit::Interrupted)
+        Failure::Reported(Exit::Interrupted)
     }
 
     fn open(&self, given: &Given, app: &App) -> io::Result<Content> {

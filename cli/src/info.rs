@@ -6,7 +6,7 @@ use super::style::{DIM, NAME, paint};
 use super::table::{Table, cell};
 use super::view::grouped;
 use retold::config::Origin;
-use retold::wire::Figures;
+use retold::wire::StoreFigures;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -21,7 +21,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     }
     let info = app.reading()?.info()?;
     if !app.out.is_table() {
-        return app.out.document(&Figures::from(&info));
+        return app.out.document(&StoreFigures::from(&info));
     }
     let rows = [
         ("store", info.path.clone()),

@@ -10,6 +10,7 @@ mod branches;
 mod completions;
 mod consumer;
 mod current;
+mod dead_letters;
 mod demo;
 mod describe;
 mod diff;
@@ -26,7 +27,6 @@ mod import_report;
 mod imports;
 mod info;
 mod interrupt;
-mod letters;
 mod ls;
 mod man;
 mod migrate;
@@ -190,7 +190,7 @@ enum Verb {
     /// Work through events with acknowledgement: durable consumers
     Consumer(consumer::Args),
     /// List dead letters, send them back or throw them away
-    Letters(letters::Args),
+    DeadLetters(dead_letters::Args),
     /// Record events later: make, list, cancel and fire timers
     Timers(timers::Args),
     /// Take in sessions that other programs wrote
@@ -347,7 +347,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Projections(args) => projections::run(&args, app),
         Verb::Rebuild(args) => rebuild::run(&args, app),
         Verb::Consumer(args) => consumer::run(&args, app),
-        Verb::Letters(args) => letters::run(&args, app),
+        Verb::DeadLetters(args) => dead_letters::run(&args, app),
         Verb::Timers(args) => timers::run(args, app),
         Verb::Import(args) => import::run(&args, app),
         Verb::Imports(args) => imports::run(&args, app),

@@ -34,7 +34,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Serialize)]
-struct Told {
+struct Reported {
     store: String,
     format: u32,
     newest_format: u32,
@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     })?;
     drop(progress);
     let upgraded = store.upgraded().cloned();
-    let told = Told {
+    let told = Reported {
         store: app.store.display().to_string(),
         format: upgraded.as_ref().map_or(survey.format, |u| u.from),
         newest_format: survey.newest_format,
@@ -115,12 +115,12 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     verdict(&told, &survey, args.check)
 }
 
-fn verdict(told: &Told, survey: &Survey, check: bool) -> Outcome {
+fn verdict(told: &Reported, survey: &Survey, check: bool) -> Outcome {
     if told.stuck > 0 || told.migrations.iter().any(|m| m.fails.is_some()) {
-        return Err(Failure::Told(Exit::Invalid));
+        return Err(Failure::Reported(Exit::Invalid));
     }
     if check && survey.format != survey.newest_format {
-        return Err(Failure::Told(Exit::Conflict));
+        return Err(Failure::Reported(Exit::Conflict));
     }
     Ok(())
 }
@@ -156,7 +156,7 @@ fn shape(old: &Old) -> Shape {
     }
 }
 
-fn show(told: &Told, app: &mut App) -> Outcome {
+fn show(told: &Reported, app: &mut App) -> Outcome {
     let out = &mut app.out;
     let format = match (told.format == told.newest_format, told.upgraded) {
         (true, _) => paint(GOOD, format!("{}, the newest", told.format)),

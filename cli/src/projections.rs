@@ -52,7 +52,7 @@ fn retry(name: &str, key: Option<&str>, app: &mut App) -> Outcome {
     store.close()?;
     let Retried { mended, parked, .. } = retried;
     if !app.out.is_table() {
-        return app.out.document(&wire::Retried { projection: name, mended, parked });
+        return app.out.document(&wire::RetriedView { projection: name, mended, parked });
     }
     app.out.line(match (mended as u64, parked as u64) {
         (0, 0) => format!("{name} is parked nowhere"),
@@ -89,7 +89,7 @@ fn list(app: &mut App) -> Outcome {
     let mut parked: Vec<(String, &retold::project::Parked)> = Vec::new();
     for info in infos.iter().chain(&missing) {
         let Some(table) = &mut table else {
-            out.item(&wire::Projection::from(info))?;
+            out.item(&wire::ProjectionView::from(info))?;
             continue;
         };
         let version = info.version.map_or("-".to_owned(), |v| v.to_string());

@@ -89,5 +89,5 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         progress.add(1);
     }
     events.flush()?;
-    if stuck { Err(Failure::Told(Exit::Invalid)) } else { Ok(()) }
+    if stuck { Err(Failure::Reported(Exit::Invalid)) } else { Ok(()) }
 }

@@ -55,7 +55,7 @@ struct Diff {
 }
 
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct Reported<'a> {
     compatible: bool,
     differences: Vec<One<'a>>,
     upcast: Option<&'a str>,
@@ -86,9 +86,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         let one = |d: &'_ Difference| (d.path.clone(), name(d.verdict), d.what.clone());
         let all: Vec<_> = diff.differences.iter().map(one).collect();
         let differences = all.iter().map(|(path, verdict, what)| One { path, verdict, what }).collect();
-        app.out.document(&Told { compatible, differences, upcast: upcast.as_deref() })?;
+        app.out.document(&Reported { compatible, differences, upcast: upcast.as_deref() })?;
     }
-    if compatible { Ok(()) } else { Err(Failure::Told(Exit::Conflict)) }
+    if compatible { Ok(()) } else { Err(Failure::Reported(Exit::Conflict)) }
 }
 
 fn show(differences: &[Difference], upcast: Option<&str>, app: &mut App) -> Outcome {

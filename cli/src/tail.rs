@@ -149,7 +149,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     if let Some(cursor) = tail.cursor {
         tail.events.out().note(paint(DIM, format!("to go on from here: --cursor {cursor}")));
     }
-    if tail.stuck { done.and(Err(Failure::Told(Exit::Invalid))) } else { done }
+    if tail.stuck { done.and(Err(Failure::Reported(Exit::Invalid))) } else { done }
 }
 
 struct Tail<'a> {

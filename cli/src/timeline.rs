@@ -18,7 +18,7 @@ use retold::error::Error;
 use retold::event::BranchName;
 use retold::project::{Lasting, Timeline};
 use retold::store::Query;
-use retold::wire::Laid;
+use retold::wire::TimelineView;
 use scale::Scale;
 
 /// Entities in the terminal, and in a picture, unless more are asked for.
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let is_main = *address.branch() == BranchName::main();
     let title = clean(&if is_main { args.of.clone() } else { address.to_string() });
     if !app.out.is_table() && args.svg.is_none() {
-        return app.out.document(&Laid::new(title, &timeline));
+        return app.out.document(&TimelineView::new(title, &timeline));
     }
     let Some((from, to)) = timeline.range() else {
         app.out.note(paint(DIM, format!("{title} has no events")));

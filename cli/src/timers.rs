@@ -16,7 +16,7 @@ use super::style::{BAD, DIM, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::tail::Stamp;
 use super::view::{count, short};
-use retold::bus::{Fired, Timer, When};
+use retold::bus::{Due, Fired, Timer};
 use retold::error::Error;
 use retold::event::{Address, EventId, NewEvent, Timestamp};
 use retold::limits::MAX_LISTING;
@@ -119,8 +119,8 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
 fn add(args: Add, app: &mut App) -> Outcome {
     let address: Address = args.address.parse()?;
     let when = match (args.after, &args.at) {
-        (Some(delay), _) => When::After(delay),
-        (None, Some(at)) => When::At(time("at", at)?),
+        (Some(delay), _) => Due::After(delay),
+        (None, Some(at)) => Due::At(time("at", at)?),
         (None, None) => return Err(Failure::Usage("say when: --after SPAN or --at RFC3339".into())),
     };
     let mut event = NewEvent::new(args.kind);
@@ -140,7 +140,7 @@ fn add(args: Add, app: &mut App) -> Outcome {
         let due = paint(DIM, format!("due {}, id {}", short(timer.due), timer.id));
         return app.out.line(format!("{}  {due}", paint(NAME, clean(&timer.place.to_string()))));
     }
-    app.out.document(&wire::Timer::from(&timer))
+    app.out.document(&wire::TimerView::from(&timer))
 }
 
 fn ls(args: &Ls, app: &mut App) -> Outcome {
@@ -153,7 +153,7 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
     let now = Timestamp::now();
     for timer in &timers {
         match &mut table {
-            None => out.item(&wire::Timer::from(timer))?,
+            None => out.item(&wire::TimerView::from(timer))?,
             Some(table) => {
                 let lines = table.row(vec![
                     cell(timer.id),
@@ -247,7 +247,7 @@ fn one_look(store: &Store) -> Result<Fired, Failure> {
 
 fn tell(app: &mut App, fired: Fired) -> Outcome {
     if !app.out.is_table() {
-        return app.out.document(&wire::Fired::from(fired));
+        return app.out.document(&wire::FiredView::from(fired));
     }
     let refused = match fired.refused {
         0 => String::new(),

@@ -41,5 +41,5 @@ pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
         };
         app.out.line(format!("{verdict}: {walked}"))?;
     }
-    if report.is_clean() { Ok(()) } else { Err(Failure::Told(Exit::Corrupt)) }
+    if report.is_clean() { Ok(()) } else { Err(Failure::Reported(Exit::Corrupt)) }
 }

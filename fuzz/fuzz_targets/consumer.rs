@@ -1,16 +1,16 @@
-//! Any bytes are a consumer's row, a letter and a token, or are refused; what is taken is written as it was read.
+//! Any bytes are a consumer's row, a dead letter and a token, or are refused; what is taken is written as it was read.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use retold::Token;
-use retold::codec::{ConsumerRow, LetterRow};
+use retold::codec::{ConsumerRow, DeadLetterRow};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(row) = ConsumerRow::decode(bytes) {
         assert_eq!(ConsumerRow::decode(&row.encode()), Ok(row));
     }
-    if let Ok(row) = LetterRow::decode(bytes) {
-        assert_eq!(LetterRow::decode(&row.encode()), Ok(row));
+    if let Ok(row) = DeadLetterRow::decode(bytes) {
+        assert_eq!(DeadLetterRow::decode(&row.encode()), Ok(row));
     }
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Ok(token) = text.parse::<Token>()

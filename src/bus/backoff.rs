@@ -30,7 +30,7 @@ impl Retry {
         Self { attempts, ..Self::default() }
     }
 
-    /// One call, then the event is a letter.
+    /// One call, then the event is a dead letter.
     #[must_use]
     pub fn never() -> Self {
         Self::attempts(1)

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use super::backoff::Retry;
 use super::bus::Bus;
 use super::core::Core;
-use super::heard::Heard;
+use super::message::Message;
 use super::nowait;
 use super::persist::Persistence;
 use super::phase::over;
@@ -60,9 +60,9 @@ impl BusBuilder {
         self
     }
 
-    /// Letters that are kept for each handler: 10,000 unless said. One more pushes out the oldest.
-    pub fn letters(mut self, letters: usize) -> Self {
-        self.settings.letters = letters;
+    /// Dead letters that are kept for each handler: 10,000 unless said. One more pushes out the oldest.
+    pub fn dead_letters(mut self, dead_letters: usize) -> Self {
+        self.settings.dead_letters = dead_letters;
         self
     }
 
@@ -137,11 +137,11 @@ impl BusBuilder {
     /// [`Closed`](crate::Error::Closed).
     pub fn open(mut self, store: &Store) -> Result<Bus> {
         let rules = std::mem::take(&mut self.settings.rules);
-        self.settings.rules = rules.settled_in(store.handle().catalogue());
+        self.settings.rules = rules.resolved_in(store.handle().catalogue());
         let s = &self.settings;
         within("workers", s.workers, 1, MAX_BUS_WORKERS)?;
         within("history_limit", s.history, 0, MAX_HISTORY)?;
-        within("letters", s.letters, 1, MAX_HANDLER_LETTERS)?;
+        within("dead letters", s.dead_letters, 1, MAX_HANDLER_LETTERS)?;
         within("nowait_queue", s.nowait, 1, MAX_NOWAIT_EVENTS)?;
         if s.spill_limit > MAX_SPILL_BYTES {
             let reason = format!("is {}; it takes 0 to {MAX_SPILL_BYTES}", s.spill_limit);
@@ -181,16 +181,16 @@ fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
     store.handle().process().check()?;
     let (core, queue) = Core::new(store.handle(), runtime, settings);
     let following = match core.history.is_kept() {
-        true => Some(core.shared.desk.follow(Follow::all().from_end())?),
+        true => Some(core.shared.handle.follow(Follow::all().from_end())?),
         false => None,
     };
     if let Some(following) = following {
         core.shared.runtime.spawn(remember(core.clone(), following));
     }
     core.shared.runtime.spawn(nowait::drain(core.clone(), queue));
-    if core.settings.timers && !core.shared.desk.read_only() {
+    if core.settings.timers && !core.shared.handle.read_only() {
         let _inside = core.shared.runtime.enter();
-        *lock(&core.timers) = Some(TimersRunning::start(core.shared.desk.clone())?);
+        *lock(&core.timers) = Some(TimersRunning::start(core.shared.handle.clone())?);
     }
     Ok(Bus::owning(core, store))
 }
@@ -205,7 +205,7 @@ async fn remember(core: Arc<Core>, mut following: Following) {
             item = following.next_event() => item,
         };
         match item {
-            Some(Ok(event)) => core.history.add(Heard::recorded(event)),
+            Some(Ok(event)) => core.history.add(Message::recorded(event)),
             // Handlers are told on their own.
             Some(Err(Error::Upcast { .. })) => {}
             Some(Err(error)) => {

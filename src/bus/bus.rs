@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio::time::timeout_at;
 
 use super::core::Core;
-use super::heard::Heard;
+use super::message::Message;
 use super::phase::{Phase, deadline};
 use crate::error::Result;
 use crate::event::{Filter, Pattern};
@@ -38,7 +38,7 @@ use crate::store::Store;
 pub struct Bus {
     core: Arc<Core>,
     /// `None` for a link.
-    _keeps: Option<Arc<Keeps>>,
+    _guard: Option<Arc<Keeps>>,
 }
 
 /// What ends with the last clone of a bus.
@@ -50,7 +50,7 @@ struct Keeps {
 
 impl Drop for Keeps {
     fn drop(&mut self) {
-        if self.core.shared.desk.process().is_this() {
+        if self.core.shared.handle.process().is_this() {
             self.core.drain();
         }
     }
@@ -58,7 +58,7 @@ impl Drop for Keeps {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        self.core.shared.desk.process().keep(&self.core);
+        self.core.shared.handle.process().keep(&self.core);
     }
 }
 
@@ -66,15 +66,15 @@ impl Drop for Bus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BusClosed {
-    /// Events that handlers had taken and that were not ended in the time for it. They are not letters.
+    /// Events that handlers had taken and that were not ended in the time for it. They are not dead letters.
     pub unfinished: usize,
 }
 
 impl Bus {
     /// A bus that ends with the last clone of this.
     pub(super) fn owning(core: Arc<Core>, store: &Store) -> Self {
-        let keeps = Arc::new(Keeps { core: core.clone(), _store: store.clone() });
-        Self { core, _keeps: Some(keeps) }
+        let guard = Arc::new(Keeps { core: core.clone(), _store: store.clone() });
+        Self { core, _guard: Some(guard) }
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {
@@ -85,31 +85,32 @@ impl Bus {
     /// never end.
     #[must_use]
     pub fn link(&self) -> Self {
-        Self { core: self.core.clone(), _keeps: None }
+        Self { core: self.core.clone(), _guard: None }
     }
 
     /// Takes nothing more, writes what was published without waiting, lets handlers end everything that is recorded by
     /// then, and stops them.
     ///
-    /// Rests between calls are cut short: such an event is tried once more, and is a letter when that fails. What is not
+    /// Rests between calls are cut short: such an event is tried once more, and is a dead letter when that fails. What is not
     /// ended within the [limit](super::BusBuilder::drain_limit) is left: its handler begins nothing more. The store
     /// stays open. Closing again does nothing.
     ///
     /// # Errors
     /// [`Error::OtherProcess`](crate::Error::OtherProcess); what else can fail is counted and traced.
     pub async fn close(&self) -> Result<BusClosed> {
-        self.core.shared.desk.process().check()?;
+        self.core.shared.handle.process().check()?;
         let until = deadline(self.core.settings.drain_limit);
-        let seats = self.core.roster();
+        let handler_states = self.core.roster();
         self.core.drain();
         let _ = timeout_at(until, self.core.nowait.ended()).await;
-        for seat in &seats.seats {
-            let _ = timeout_at(until, seat.reached(Phase::Gone)).await;
+        for handler_state in &handler_states.handler_states {
+            let _ = timeout_at(until, handler_state.reached(Phase::Gone)).await;
         }
-        let left = seats.seats.iter().filter(|seat| seat.phase() != Phase::Gone);
-        let unfinished = left.map(|seat| seat.work().lanes.held()).sum();
-        for seat in &seats.seats {
-            seat.go(Phase::Leaving);
+        let left =
+            handler_states.handler_states.iter().filter(|handler_state| handler_state.phase() != Phase::Gone);
+        let unfinished = left.map(|handler_state| handler_state.work().branch_queues.held()).sum();
+        for handler_state in &handler_states.handler_states {
+            handler_state.go(Phase::Leaving);
         }
         if unfinished > 0 {
             tracing::warn!(unfinished, "the bus was closed before its handlers were done");
@@ -123,13 +124,13 @@ impl Bus {
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) for a glob that is none.
-    pub fn get_history(&self, pattern: &str, source: Option<&str>, limit: usize) -> Result<Vec<Heard>> {
-        self.core.shared.desk.process().check()?;
+    pub fn get_history(&self, pattern: &str, source: Option<&str>, limit: usize) -> Result<Vec<Message>> {
+        self.core.shared.handle.process().check()?;
         let mut filter = Filter::new().pattern(Pattern::new(pattern)?);
         if let Some(source) = source {
             filter = filter.source(source);
         }
-        let filter = filter.settled_in(self.core.shared.desk.catalogue());
+        let filter = filter.resolved_in(self.core.shared.handle.catalogue());
         Ok(self.core.history.get(&filter, limit))
     }
 }

@@ -15,9 +15,9 @@ impl Bus {
     /// # Errors
     /// [`Error::NotFound`] for an event that is not recorded; those of reading.
     pub async fn causes(&self, id: EventId) -> Result<Vec<Event>> {
-        let desk = self.core().shared.desk.clone();
-        desk.process().check()?;
-        unblocked(move || causes(&desk, id)).await
+        let handle = self.core().shared.handle.clone();
+        handle.process().check()?;
+        unblocked(move || causes(&handle, id)).await
     }
 
     /// What an event led to, directly or through others, in the order of the store; at most `limit`, and never more
@@ -29,14 +29,14 @@ impl Bus {
     /// # Errors
     /// As [`causes`](Self::causes).
     pub async fn effects(&self, id: EventId, limit: usize) -> Result<Vec<Event>> {
-        let desk = self.core().shared.desk.clone();
-        desk.process().check()?;
-        unblocked(move || effects(&desk, id, limit.min(MAX_CHAIN))).await
+        let handle = self.core().shared.handle.clone();
+        handle.process().check()?;
+        unblocked(move || effects(&handle, id, limit.min(MAX_CHAIN))).await
     }
 }
 
-fn causes(desk: &StoreHandle, id: EventId) -> Result<Vec<Event>> {
-    let reader = desk.reader()?;
+fn causes(handle: &StoreHandle, id: EventId) -> Result<Vec<Event>> {
+    let reader = handle.reader()?;
     let mut seen = HashSet::from([id]);
     let mut next = reader.by_id(id)?.causation();
     let mut found = Vec::new();
@@ -56,8 +56,8 @@ fn causes(desk: &StoreHandle, id: EventId) -> Result<Vec<Event>> {
     Ok(found)
 }
 
-fn effects(desk: &StoreHandle, id: EventId, limit: usize) -> Result<Vec<Event>> {
-    let reader = desk.reader()?;
+fn effects(handle: &StoreHandle, id: EventId, limit: usize) -> Result<Vec<Event>> {
+    let reader = handle.reader()?;
     let mut from = reader.by_id(id)?.position().get() + 1;
     let to = reader.committed().get();
     let mut known = HashSet::from([id]);

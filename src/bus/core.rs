@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use super::heard::Heard;
+use super::handler_state::HandlerState;
 use super::history::History;
+use super::message::Message;
 use super::phase::Phase;
 use super::queue::{Nowait, Queued};
-use super::seat::Seat;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::spill::Spill;
@@ -23,7 +23,7 @@ use crate::store::{StoreHandle, lock};
 /// All handlers, in the order in which they subscribed.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    pub(super) seats: Vec<Arc<Seat>>,
+    pub(super) handler_states: Vec<Arc<HandlerState>>,
     /// Not all have the same priority.
     pub(super) ranked: bool,
 }
@@ -46,13 +46,13 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(
-        desk: StoreHandle,
+        handle: StoreHandle,
         runtime: Handle,
         settings: Settings,
     ) -> (Arc<Self>, mpsc::Receiver<Queued>) {
         let spill = match &settings.spill {
             Some(path) => Some(Spill::at(path)),
-            None => Spill::beside_desk(&desk),
+            None => Spill::beside_desk(&handle),
         };
         // The builder has checked the bound.
         let spill =
@@ -60,7 +60,7 @@ impl Core {
         let waits = spill.as_ref().is_some_and(|spill| !spill.is_empty());
         let (nowait, queue) = Nowait::new(settings.nowait, waits);
         let core = Self {
-            shared: Shared::new(desk, runtime, settings.workers),
+            shared: Shared::new(handle, runtime, settings.workers),
             roster: RwLock::default(),
             next: AtomicU64::new(1),
             phase: watch::Sender::new(Phase::Running),
@@ -78,13 +78,13 @@ impl Core {
         self.roster.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<Seat>>) -> Result<T>) -> Result<T> {
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<HandlerState>>) -> Result<T>) -> Result<T> {
         let mut roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
-        let mut seats = roster.seats.clone();
-        let done = change(&mut seats)?;
-        let first = seats.first().map(|s| s.asked.priority);
-        let ranked = seats.iter().any(|s| Some(s.asked.priority) != first);
-        *roster = Arc::new(Roster { seats, ranked });
+        let mut handler_states = roster.handler_states.clone();
+        let done = change(&mut handler_states)?;
+        let first = handler_states.first().map(|s| s.asked.priority);
+        let ranked = handler_states.iter().any(|s| Some(s.asked.priority) != first);
+        *roster = Arc::new(Roster { handler_states, ranked });
         Ok(done)
     }
 
@@ -92,26 +92,26 @@ impl Core {
         self.next.fetch_add(1, Relaxed)
     }
 
-    pub(super) fn enter(&self, seat: &Arc<Seat>) -> Result<()> {
-        self.change(|seats| {
+    pub(super) fn enter(&self, handler_state: &Arc<HandlerState>) -> Result<()> {
+        self.change(|handler_states| {
             self.open()?;
-            let name = &seat.asked.name;
-            if seats.iter().any(|other| other.asked.name == *name) {
+            let name = &handler_state.asked.name;
+            if handler_states.iter().any(|other| other.asked.name == *name) {
                 return Err(Error::Exists { what: "handler", name: name.to_string() });
             }
-            if seats.len() >= MAX_HANDLERS {
+            if handler_states.len() >= MAX_HANDLERS {
                 let reason = format!("is one too many: {MAX_HANDLERS} handlers are the most for one bus");
                 return Err(crate::event::Invalid::new("handler", reason).into());
             }
-            seats.push(seat.clone());
+            handler_states.push(handler_state.clone());
             Ok(())
         })
     }
 
     pub(super) fn leave(&self, id: u64) {
         // Nothing in it can fail.
-        let _ = self.change(|seats| {
-            seats.retain(|seat| seat.id != id);
+        let _ = self.change(|handler_states| {
+            handler_states.retain(|handler_state| handler_state.id != id);
             Ok(())
         });
         self.shared.tickets.ring();
@@ -119,7 +119,7 @@ impl Core {
 
     /// Whether the bus takes anything.
     pub(super) fn open(&self) -> Result<()> {
-        self.shared.desk.process().check()?;
+        self.shared.handle.process().check()?;
         match *self.phase.borrow() {
             Phase::Running => Ok(()),
             _ => Err(Error::Closed { after: None }),
@@ -139,14 +139,14 @@ impl Core {
     }
 
     /// Tells an ephemeral event to every handler that takes it.
-    pub(super) fn tell(&self, heard: &Heard) {
+    pub(super) fn tell(&self, message: &Message) {
         self.shared.counts.ephemeral.fetch_add(1, Relaxed);
-        for seat in &self.roster().seats {
-            if seat.asked.route.takes(heard) {
-                seat.tell(heard.clone());
+        for handler_state in &self.roster().handler_states {
+            if handler_state.asked.route.takes(message) {
+                handler_state.tell(message.clone());
             }
         }
-        self.subscribers.tell(heard);
-        self.history.add(heard.clone());
+        self.subscribers.tell(message);
+        self.history.add(message.clone());
     }
 }

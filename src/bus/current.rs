@@ -4,10 +4,10 @@ use std::future::Future;
 
 use crate::event::NewEvent;
 
-use super::heard::Heard;
+use super::message::Message;
 
 tokio::task_local! {
-    static CURRENT: Heard;
+    static CURRENT: Message;
 }
 
 /// The event that the code around this call is handling, if it runs inside a handler of a bus.
@@ -15,7 +15,7 @@ tokio::task_local! {
 /// It is known to everything that the handler awaits or calls. A task or thread that the handler starts does not know
 /// it.
 #[must_use]
-pub fn handling() -> Option<Heard> {
+pub fn handling() -> Option<Message> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
@@ -24,12 +24,12 @@ pub(super) fn is_handling() -> bool {
     CURRENT.try_with(|_| ()).is_ok()
 }
 
-pub(super) fn scope<F: Future>(heard: Heard, future: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(heard, future)
+pub(super) fn scope<F: Future>(message: Message, future: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(message, future)
 }
 
-pub(super) fn sync_scope<T>(heard: Heard, work: impl FnOnce() -> T) -> T {
-    CURRENT.sync_scope(heard, work)
+pub(super) fn sync_scope<T>(message: Message, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(message, work)
 }
 
 /// Gives an event what it has from where it is made: the cause, what ties it to its undertaking, and the trace. What it

@@ -1,4 +1,4 @@
-//! The driver of one handler: takes events from its own follower into lanes, as long as there is room.
+//! The driver of one handler: takes events from its own follower into queues, as long as there is room.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use std::task::Poll;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
+use super::branch_queue::Taken;
 use super::core::Core;
-use super::heard::Heard;
-use super::lane::Taken;
+use super::handler_state::HandlerState;
+use super::message::Message;
 use super::phase::Phase;
 use super::run::run;
-use super::seat::Seat;
 use crate::error::Error;
 use crate::event::Event;
 use crate::follow::{Followed, Following};
@@ -21,98 +21,98 @@ use crate::store::lock;
 
 pub(super) async fn drive(
     core: Arc<Core>,
-    seat: Arc<Seat>,
+    handler_state: Arc<HandlerState>,
     mut following: Following,
-    mut told: mpsc::Receiver<Heard>,
+    mut told: mpsc::Receiver<Message>,
 ) {
-    let mut phase = seat.phase.subscribe();
-    send_again(&core, &seat).await;
+    let mut phase = handler_state.phase.subscribe();
+    send_again(&core, &handler_state).await;
     let mut end = Phase::Draining;
     loop {
         let now = *phase.borrow_and_update();
         if now >= Phase::Leaving {
             break;
         }
-        let room = has_room(&seat);
+        let room = has_room(&handler_state);
         let taken = tokio::select! {
             biased;
             _ = phase.changed() => false,
-            () = seat.room.notified(), if !room => false,
-            () = seat.letters.rung() => { send_again(&core, &seat).await; false }
-            Some(heard) = told.recv() => take(&core, &seat, heard),
-            item = next(&seat, &mut following), if room => match item {
-                Some(Ok(Followed::Event { event, .. })) => take_recorded(&core, &seat, event),
-                Some(Ok(Followed::CaughtUp { .. })) => { late(&seat, false); false }
+            () = handler_state.room.notified(), if !room => false,
+            () = handler_state.dead_letters.rung() => { send_again(&core, &handler_state).await; false }
+            Some(message) = told.recv() => take(&core, &handler_state, message),
+            item = next(&handler_state, &mut following), if room => match item {
+                Some(Ok(Followed::Event { event, .. })) => take_recorded(&core, &handler_state, event),
+                Some(Ok(Followed::CaughtUp { .. })) => { late(&handler_state, false); false }
                 Some(Err(Error::Upcast { at, reason, .. })) => {
-                    seat.metrics.unreadable.fetch_add(1, Relaxed);
-                    let handler = &*seat.asked.name;
+                    handler_state.metrics.unreadable.fetch_add(1, Relaxed);
+                    let handler = &*handler_state.asked.name;
                     tracing::warn!(handler, %at, reason, "a handler cannot be given an event in its newest shape");
                     false
                 }
                 Some(Err(error)) => {
-                    let handler = &*seat.asked.name;
+                    let handler = &*handler_state.asked.name;
                     tracing::error!(handler, %error, "a handler's events cannot be followed; it has ended");
-                    *lock(&seat.ended) = Some(error.to_string());
+                    *lock(&handler_state.ended) = Some(error.to_string());
                     break;
                 }
                 // Everything was taken.
                 None => break,
             },
         };
-        if taken && seat.asked.once {
+        if taken && handler_state.asked.once {
             end = Phase::Ending;
             break;
         }
     }
     drop((following, told));
-    seat.go(end);
-    late(&seat, true);
-    ended(&seat).await;
-    *lock(&seat.reader) = None;
-    seat.go(Phase::Gone);
-    seat.work().progress.gone();
-    seat.tried.notify_waiters();
-    core.leave(seat.id);
+    handler_state.go(end);
+    late(&handler_state, true);
+    ended(&handler_state).await;
+    *lock(&handler_state.reader) = None;
+    handler_state.go(Phase::Gone);
+    handler_state.work().progress.gone();
+    handler_state.tried.notify_waiters();
+    core.leave(handler_state.id);
 }
 
 /// What is followed next. `None` when the store is closed, or when the handler drains and has looked at everything that
 /// was committed before.
-async fn next(seat: &Seat, following: &mut Following) -> Option<Result<Followed, Error>> {
+async fn next(handler_state: &HandlerState, following: &mut Following) -> Option<Result<Followed, Error>> {
     let scanned = following.scanned();
     std::future::poll_fn(|cx| match Pin::new(&mut *following).poll_next(cx) {
         // It looks before it waits, so what it has looked at is known now.
-        Poll::Pending if scanned.load(Relaxed) >= seat.until.load(Relaxed) => Poll::Ready(None),
+        Poll::Pending if scanned.load(Relaxed) >= handler_state.until.load(Relaxed) => Poll::Ready(None),
         polled => polled,
     })
     .await
 }
 
-/// Waits until every lane rests. Who is told to leave begins nothing more.
-async fn ended(seat: &Arc<Seat>) {
+/// Waits until every queue rests. Who is told to leave begins nothing more.
+async fn ended(handler_state: &Arc<HandlerState>) {
     let mut leaving = false;
     loop {
-        if !leaving && seat.phase() >= Phase::Leaving {
+        if !leaving && handler_state.phase() >= Phase::Leaving {
             leaving = true;
-            let left = seat.leave();
-            left.iter().for_each(|heard| seat.settle(heard, || super::answer::Answer::Gone));
+            let left = handler_state.leave();
+            left.iter().for_each(|message| handler_state.resolve(message, || super::answer::Answer::Gone));
         }
-        if seat.work().lanes.is_empty() {
+        if handler_state.work().branch_queues.is_empty() {
             return;
         }
         tokio::select! {
-            () = seat.room.notified() => {}
-            () = seat.reached(Phase::Leaving), if !leaving => {}
+            () = handler_state.room.notified() => {}
+            () = handler_state.reached(Phase::Leaving), if !leaving => {}
         }
     }
 }
 
 /// Whether it takes more. While it does not, nobody of lower priority waits for it.
-fn has_room(seat: &Seat) -> bool {
-    let mut work = seat.work();
+fn has_room(handler_state: &HandlerState) -> bool {
+    let mut work = handler_state.work();
     let room = work.has_room();
     if !room && !work.full {
         work.progress.late(true);
-        seat.tried.notify_waiters();
+        handler_state.tried.notify_waiters();
     } else if room && work.full {
         let live = work.live;
         work.progress.late(!live);
@@ -121,86 +121,88 @@ fn has_room(seat: &Seat) -> bool {
     room
 }
 
-fn late(seat: &Seat, late: bool) {
-    let mut work = seat.work();
+fn late(handler_state: &HandlerState, late: bool) {
+    let mut work = handler_state.work();
     work.live = !late;
     let late = late || work.full;
     work.progress.late(late);
     drop(work);
-    seat.tried.notify_waiters();
+    handler_state.tried.notify_waiters();
 }
 
-fn take_recorded(core: &Arc<Core>, seat: &Arc<Seat>, event: Event) -> bool {
+fn take_recorded(core: &Arc<Core>, handler_state: &Arc<HandlerState>, event: Event) -> bool {
     let position = event.position().get();
-    let heard = Heard::recorded(event);
-    if seat.asked.route.takes(&heard) {
-        return take(core, seat, heard);
+    let message = Message::recorded(event);
+    if handler_state.asked.route.takes(&message) {
+        return take(core, handler_state, message);
     }
-    seat.work().progress.took(position, false);
-    seat.tried.notify_waiters();
+    handler_state.work().progress.took(position, false);
+    handler_state.tried.notify_waiters();
     false
 }
 
 /// `false` when it was dropped.
-fn take(core: &Arc<Core>, seat: &Arc<Seat>, heard: Heard) -> bool {
-    let place = heard.place().clone();
-    let (position, id) = (heard.position(), heard.id());
+fn take(core: &Arc<Core>, handler_state: &Arc<HandlerState>, message: Message) -> bool {
+    let place = message.place().clone();
+    let (position, id) = (message.position(), message.id());
     let put = {
-        let mut work = seat.work();
-        let put = work.lanes.take(&place, heard);
+        let mut work = handler_state.work();
+        let put = work.branch_queues.take(&place, message);
         if let Some(position) = position {
             let waits = !put.held && put.taken != Taken::Remembered;
             work.progress.took(position, waits);
             if !waits {
-                seat.tried.notify_waiters();
+                handler_state.tried.notify_waiters();
             }
         }
         put
     };
     match put.taken {
         Taken::Dropped => {
-            seat.dropped_ephemeral();
-            tracing::debug!(handler = &*seat.asked.name, %id, "an ephemeral event found no room");
+            handler_state.dropped_ephemeral();
+            tracing::debug!(handler = &*handler_state.asked.name, %id, "an ephemeral event found no room");
             return false;
         }
-        Taken::Begin => drop(seat.shared.runtime.spawn(run(core.clone(), seat.clone(), place))),
+        Taken::Begin => {
+            drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone(), place)))
+        }
         Taken::Queued | Taken::Remembered => {}
     }
-    seat.metrics.events.fetch_add(1, Relaxed);
+    handler_state.metrics.events.fetch_add(1, Relaxed);
     true
 }
 
-/// Takes the letters that were sent again.
-async fn send_again(core: &Arc<Core>, seat: &Arc<Seat>) {
-    let (core, taking) = (core.clone(), seat.clone());
-    let taken = seat.shared.runtime.spawn_blocking(move || take_letters_back(&core, &taking));
+/// Takes the dead letters that were sent again.
+async fn send_again(core: &Arc<Core>, handler_state: &Arc<HandlerState>) {
+    let (core, taking) = (core.clone(), handler_state.clone());
+    let taken = handler_state.shared.runtime.spawn_blocking(move || take_letters_back(&core, &taking));
     if let Ok(Err(error)) = taken.await {
-        let handler = &*seat.asked.name;
-        tracing::warn!(handler, %error, "letters that were sent again could not be read");
+        let handler = &*handler_state.asked.name;
+        tracing::warn!(handler, %error, "dead letters that were sent again could not be read");
     }
 }
 
-fn take_letters_back(core: &Arc<Core>, seat: &Arc<Seat>) -> Result<(), Error> {
-    let reader = seat.shared.desk.reader()?;
-    for letter in seat.letters.again()? {
-        let event = match reader.by_id(letter.id).and_then(|event| reader.shaped(event)) {
+fn take_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -> Result<(), Error> {
+    let reader = handler_state.shared.handle.reader()?;
+    for dead_letter in handler_state.dead_letters.again()? {
+        let event = match reader.by_id(dead_letter.id).and_then(|event| reader.shaped(event)) {
             Ok(event) => event,
             Err(error) => {
-                let handler = &*seat.asked.name;
-                tracing::warn!(handler, %error, "a letter's event could not be read; it stays a letter");
+                let handler = &*handler_state.asked.name;
+                tracing::warn!(handler, %error, "a dead letter's event could not be read; it stays a dead letter");
                 continue;
             }
         };
         let place = event.place().clone();
-        let mut work = seat.work();
-        // Looked at under the lock: it may have been handled since, and a lane lets go only after the letter was written.
-        if !seat.letters.is_again(letter.position)? {
+        let mut work = handler_state.work();
+        // Looked at under the lock: it may have been handled since, and a queue lets go only after the dead letter was written.
+        if !handler_state.dead_letters.is_again(dead_letter.position)? {
             continue;
         }
-        let put = work.lanes.take_again(&place, Heard::recorded(event).sent_again());
+        let put = work.branch_queues.take_again(&place, Message::recorded(event).sent_again());
         drop(work);
         if put.is_some_and(|put| put.taken == Taken::Begin) {
-            drop(seat.shared.runtime.spawn(run(core.clone(), seat.clone(), place)));
+            drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone(), place)));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::answer::IntoAnswer;
 use super::bus::Bus;
-use super::heard::Heard;
+use super::message::Message;
 use super::nowait::{is_spilling, publish_nowait, refused, set_aside};
 use super::persist::Persistence;
 use super::publish::{branch_of, publish};
@@ -71,7 +71,7 @@ pub enum Emitted {
     /// It is recorded.
     Recorded(Receipt),
     /// It was told and is not recorded, as its type asks for.
-    Told,
+    Ephemeral,
     /// The store could not take it; it is in the spill, and goes in when the store can write again.
     Spilled,
     /// It is nowhere, for this reason. It is counted and traced.
@@ -175,7 +175,7 @@ impl Emitter {
     /// recorded is in the spill, or dropped. In a forked child all events are dropped.
     pub async fn emit(&self, event: NewEvent) -> Emitted {
         let (core, event) = (self.bus.core(), self.prepared(event));
-        if let Err(error) = core.shared.desk.process().check() {
+        if let Err(error) = core.shared.handle.process().check() {
             return Emitted::Dropped(error);
         }
         // With its causes, which are known here and not where the spill is drained.
@@ -189,7 +189,7 @@ impl Emitter {
             (Ok(()), false) => publish(core, self.place.clone(), vec![event.clone()]).await,
         };
         match result {
-            Ok(published) => published.receipt.map_or(Emitted::Told, Emitted::Recorded),
+            Ok(published) => published.receipt.map_or(Emitted::Ephemeral, Emitted::Recorded),
             Err(error) if is_told || error.is_refusal() => {
                 refused(core, &event, &error);
                 Emitted::Dropped(error)
@@ -243,7 +243,7 @@ impl Emitter {
     pub fn on<F, R>(
         &self,
         pattern: &str,
-        handler: impl Fn(Heard) -> F + Send + Sync + 'static,
+        handler: impl Fn(Message) -> F + Send + Sync + 'static,
     ) -> Result<Subscription>
     where
         F: Future<Output = R> + Send + 'static,

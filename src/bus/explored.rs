@@ -14,9 +14,9 @@ use shuttle::thread;
 use tokio::sync::{Notify, Semaphore};
 
 use super::answer::Answer;
-use super::gate::Progress;
-use super::lane::{Input, Numbered, Step, Taken};
-use super::lanes::Lanes;
+use super::branch_queue::{Input, Numbered, QueueStep, Taken};
+use super::branch_queues::BranchQueues;
+use super::gate::GateProgress;
 use super::tickets::Tickets;
 use crate::event::EventId;
 use crate::testkit::{BUS_SCHEDULES, caught, explore};
@@ -24,9 +24,9 @@ use crate::testkit::{BUS_SCHEDULES, caught, explore};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
     Nothing,
-    /// What failed is put at the end of its lane instead of holding it.
+    /// What failed is put at the end of its queue instead of holding it.
     RetriesLater,
-    /// Each event that is taken gets a runner, also when its lane has one.
+    /// Each event that is taken gets a runner, also when its queue has one.
     TwoRunners,
     NoGate,
     /// A handler gives way to those of its own priority too, so to itself.
@@ -59,7 +59,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Item {
     position: u64,
-    lane: usize,
+    branch_queue: usize,
     sequence: u64,
     id: EventId,
     /// Its first handler publishes another.
@@ -80,8 +80,8 @@ struct Log {
 }
 
 struct Work {
-    lanes: Lanes<usize, Item>,
-    progress: Progress,
+    branch_queues: BranchQueues<usize, Item>,
+    progress: GateProgress,
     full: bool,
 }
 
@@ -96,7 +96,7 @@ struct Seen {
     ended: HashMap<usize, Vec<u64>>,
 }
 
-struct Seat {
+struct HandlerState {
     priority: i32,
     work: Mutex<Work>,
     room: Notify,
@@ -105,7 +105,7 @@ struct Seat {
     seen: Mutex<Seen>,
 }
 
-impl Seat {
+impl HandlerState {
     /// A place where another may run: the locks of `Notify` and `Tickets` are not the explorer's.
     fn point(&self) {
         self.gone.load(Ordering::SeqCst);
@@ -115,7 +115,7 @@ impl Seat {
 struct World {
     log: Mutex<Log>,
     committed: Condvar,
-    seats: Vec<Seat>,
+    handler_states: Vec<HandlerState>,
     workers: Semaphore,
     tickets: Tickets,
     runners: Mutex<Vec<thread::JoinHandle<()>>>,
@@ -125,10 +125,10 @@ struct World {
 impl World {
     fn append(&self, id: EventId, nests: bool) {
         let mut log = lock(&self.log);
-        let lane = thread_rng().gen_range(0..LANES);
-        let sequence = log.items.iter().filter(|item| item.lane == lane).count() as u64 + 1;
+        let branch_queue = thread_rng().gen_range(0..LANES);
+        let sequence = log.items.iter().filter(|item| item.branch_queue == branch_queue).count() as u64 + 1;
         let position = log.items.len() as u64 + 1;
-        log.items.push(Item { position, lane, sequence, id, nests });
+        log.items.push(Item { position, branch_queue, sequence, id, nests });
         drop(log);
         self.committed.notify_all();
     }
@@ -138,15 +138,15 @@ impl World {
         let id = EventId::new();
         if self.wrong == Wrong::OpensTicketLate {
             self.append(id, nests);
-            self.seats[0].point();
+            self.handler_states[0].point();
         }
         let held = self.tickets.open(vec![id]);
         if self.wrong != Wrong::OpensTicketLate {
             self.append(id, nests);
         }
-        for (number, seat) in self.seats.iter().enumerate().take(AWAITED) {
+        for (number, handler_state) in self.handler_states.iter().enumerate().take(AWAITED) {
             loop {
-                let gone = seat.gone.load(Ordering::SeqCst);
+                let gone = handler_state.gone.load(Ordering::SeqCst);
                 if held.ticket.take(id, number as u64).is_some() || gone {
                     break;
                 }
@@ -168,13 +168,13 @@ impl World {
     }
 }
 
-fn has_room(seat: &Seat) -> bool {
-    let mut work = lock(&seat.work);
-    let room = work.lanes.has_room();
+fn has_room(handler_state: &HandlerState) -> bool {
+    let mut work = lock(&handler_state.work);
+    let room = work.branch_queues.has_room();
     if !room && !work.full {
-        lock(&seat.seen).was_full = true;
+        lock(&handler_state.seen).was_full = true;
         work.progress.late(true);
-        seat.tried.notify_waiters();
+        handler_state.tried.notify_waiters();
     } else if room && work.full {
         work.progress.late(false);
     }
@@ -184,92 +184,93 @@ fn has_room(seat: &Seat) -> bool {
 
 /// A handler's life.
 fn drive(world: &Arc<World>, number: usize) {
-    let seat = &world.seats[number];
+    let handler_state = &world.handler_states[number];
     let mut cursor = 0;
     loop {
-        if !has_room(seat) {
-            block_on(seat.room.notified());
+        if !has_room(handler_state) {
+            block_on(handler_state.room.notified());
             continue;
         }
         let Some(item) = world.next(cursor) else { break };
         cursor += 1;
         let put = {
-            let mut work = lock(&seat.work);
-            let put = work.lanes.take(&item.lane, item);
+            let mut work = lock(&handler_state.work);
+            let put = work.branch_queues.take(&item.branch_queue, item);
             let waits = !put.held && put.taken != Taken::Remembered;
             if put.taken == Taken::Remembered {
-                lock(&seat.seen).was_full = true;
+                lock(&handler_state.seen).was_full = true;
             }
             work.progress.took(item.position, waits);
             if !waits {
-                seat.tried.notify_waiters();
+                handler_state.tried.notify_waiters();
             }
             put
         };
         if put.taken == Taken::Begin || (world.wrong == Wrong::TwoRunners && put.taken == Taken::Queued) {
             let running = world.clone();
-            let runner = thread::spawn(move || run(&running, number, item.lane));
+            let runner = thread::spawn(move || run(&running, number, item.branch_queue));
             lock(&world.runners).push(runner);
         }
     }
-    lock(&seat.work).progress.late(true);
-    seat.tried.notify_waiters();
-    while !lock(&seat.work).lanes.is_empty() {
-        block_on(seat.room.notified());
+    lock(&handler_state.work).progress.late(true);
+    handler_state.tried.notify_waiters();
+    while !lock(&handler_state.work).branch_queues.is_empty() {
+        block_on(handler_state.room.notified());
     }
-    seat.gone.store(true, Ordering::SeqCst);
-    lock(&seat.work).progress.gone();
-    seat.tried.notify_waiters();
+    handler_state.gone.store(true, Ordering::SeqCst);
+    lock(&handler_state.work).progress.gone();
+    handler_state.tried.notify_waiters();
     if world.wrong != Wrong::GoesSilently {
         world.tickets.ring();
     }
 }
 
-/// The runner of one lane.
-fn run(world: &Arc<World>, number: usize, lane: usize) {
-    let seat = &world.seats[number];
+/// The runner of one queue.
+fn run(world: &Arc<World>, number: usize, branch_queue: usize) {
+    let handler_state = &world.handler_states[number];
     let mut input = Input::Begun;
     loop {
         let freed = matches!(input, Input::Succeeded | Input::Buried);
-        let step = lock(&seat.work).lanes.next(&lane, input);
+        let step = lock(&handler_state.work).branch_queues.next(&branch_queue, input);
         if freed {
-            seat.room.notify_one();
+            handler_state.room.notify_one();
         }
         input = match step {
-            Step::Rest => break,
-            Step::Try { item, attempt } => attempted(world, number, item, attempt),
-            Step::Pause { .. } => {
+            QueueStep::Rest => break,
+            QueueStep::Try { item, attempt } => attempted(world, number, item, attempt),
+            QueueStep::Pause { .. } => {
                 thread::yield_now();
                 Input::Waited
             }
-            Step::Bury { item, .. } => {
-                ended(seat, &item);
-                world.tickets.settle(item.id, number as u64, Answer::Gone);
+            QueueStep::Bury { item, .. } => {
+                ended(handler_state, &item);
+                world.tickets.resolve(item.id, number as u64, Answer::Gone);
                 Input::Buried
             }
-            Step::Refill { after, to } => {
-                let room = lock(&seat.work).lanes.refill();
+            QueueStep::Refill { after, to } => {
+                let room = lock(&handler_state.work).branch_queues.refill();
                 let log = lock(&world.log);
-                let there = |i: &&Item| i.lane == lane && i.sequence > after && i.sequence <= to;
+                let there =
+                    |i: &&Item| i.branch_queue == branch_queue && i.sequence > after && i.sequence <= to;
                 let items: Vec<Item> = log.items.iter().filter(there).take(room).copied().collect();
                 let scanned = items.last().map_or(to, |item| item.sequence);
                 Input::Refilled { items, scanned }
             }
         };
     }
-    seat.room.notify_one();
+    handler_state.room.notify_one();
 }
 
 fn attempted(world: &Arc<World>, number: usize, item: Item, attempt: u32) -> Input<Item> {
-    let seat = &world.seats[number];
+    let handler_state = &world.handler_states[number];
     let early = world.wrong == Wrong::WaitsAsWorker;
     let mut worker = early.then(|| block_on(world.workers.acquire()).unwrap());
     if attempt == 1 {
-        give_way(world, seat, &item);
-        in_turn(world, seat, &item);
+        give_way(world, handler_state, &item);
+        in_turn(world, handler_state, &item);
     }
     worker = worker.or_else(|| Some(block_on(world.workers.acquire()).unwrap()));
-    begins(world, seat, &item, attempt);
+    begins(world, handler_state, &item, attempt);
     let fails = thread_rng().gen_bool(0.3);
     if item.nests && number == 0 && !fails {
         match world.wrong {
@@ -278,29 +279,31 @@ fn attempted(world: &Arc<World>, number: usize, item: Item, attempt: u32) -> Inp
         }
     }
     drop(worker);
-    lock(&seat.seen).trying.remove(&item.lane);
-    tried(seat, &item, fails);
+    lock(&handler_state.seen).trying.remove(&item.branch_queue);
+    tried(handler_state, &item, fails);
     if !fails {
-        ended(seat, &item);
-        world.tickets.settle(item.id, number as u64, Answer::Gone);
+        ended(handler_state, &item);
+        world.tickets.resolve(item.id, number as u64, Answer::Gone);
         return Input::Succeeded;
     }
     if world.wrong == Wrong::RetriesLater && attempt < ATTEMPTS {
-        let mut work = lock(&seat.work);
-        work.lanes.take(&item.lane, item);
+        let mut work = lock(&handler_state.work);
+        work.branch_queues.take(&item.branch_queue, item);
         return Input::Succeeded;
     }
     Input::Failed { last: false }
 }
 
 /// Waits for the first attempts of handlers of higher priority.
-fn give_way(world: &World, seat: &Seat, item: &Item) {
+fn give_way(world: &World, handler_state: &HandlerState, item: &Item) {
     if world.wrong == Wrong::NoGate {
         return;
     }
     let itself = world.wrong == Wrong::WaitsForItself;
-    let above = |other: &&Seat| other.priority > seat.priority || itself && other.priority == seat.priority;
-    for other in world.seats.iter().filter(above) {
+    let above = |other: &&HandlerState| {
+        other.priority > handler_state.priority || itself && other.priority == handler_state.priority
+    };
+    for other in world.handler_states.iter().filter(above) {
         let has_passed = || lock(&other.work).progress.has_passed(item.position);
         loop {
             if world.wrong == Wrong::LooksThenListens {
@@ -328,27 +331,28 @@ fn give_way(world: &World, seat: &Seat, item: &Item) {
     }
 }
 
-fn tried(seat: &Seat, item: &Item, again: bool) {
-    let mut seen = lock(&seat.seen);
+fn tried(handler_state: &HandlerState, item: &Item, again: bool) {
+    let mut seen = lock(&handler_state.seen);
     seen.first_ended.insert(item.position);
     if again {
-        seen.failed.insert((item.lane, item.sequence));
+        seen.failed.insert((item.branch_queue, item.sequence));
     }
     drop(seen);
-    let mut work = lock(&seat.work);
+    let mut work = lock(&handler_state.work);
     let work = &mut *work;
     work.progress.tried(item.position);
-    for later in work.lanes.items(&item.lane).filter(|_| again) {
+    for later in work.branch_queues.items(&item.branch_queue).filter(|_| again) {
         work.progress.tried(later.position);
     }
-    seat.tried.notify_waiters();
+    handler_state.tried.notify_waiters();
 }
 
 /// Whoever is of higher priority had its first attempt, or is excused.
-fn in_turn(world: &World, seat: &Seat, item: &Item) {
-    for other in world.seats.iter().filter(|other| other.priority > seat.priority) {
+fn in_turn(world: &World, handler_state: &HandlerState, item: &Item) {
+    for other in world.handler_states.iter().filter(|other| other.priority > handler_state.priority) {
         let seen = lock(&other.seen);
-        let held = seen.failed.range((item.lane, 0)..(item.lane, item.sequence)).next().is_some();
+        let held =
+            seen.failed.range((item.branch_queue, 0)..(item.branch_queue, item.sequence)).next().is_some();
         let excused = held || seen.was_full || other.gone.load(Ordering::SeqCst) || drains(world);
         let ended = seen.first_ended.contains(&item.position);
         assert!(ended || excused, "{} overtook a handler of higher priority", item.position);
@@ -359,30 +363,30 @@ fn drains(world: &World) -> bool {
     lock(&world.log).until.is_some()
 }
 
-/// One attempt at a time in a lane, at the first event that has not ended.
-fn begins(world: &World, seat: &Seat, item: &Item, attempt: u32) {
-    let mut seen = lock(&seat.seen);
-    let other = seen.trying.insert(item.lane, item.position);
-    assert_eq!(other, None, "two attempts at once in one lane");
-    let done = seen.ended.get(&item.lane).map_or(0, Vec::len) as u64;
+/// One attempt at a time in a queue, at the first event that has not ended.
+fn begins(world: &World, handler_state: &HandlerState, item: &Item, attempt: u32) {
+    let mut seen = lock(&handler_state.seen);
+    let other = seen.trying.insert(item.branch_queue, item.position);
+    assert_eq!(other, None, "two attempts at once in one queue");
+    let done = seen.ended.get(&item.branch_queue).map_or(0, Vec::len) as u64;
     assert_eq!(item.sequence, done + 1, "an event came out of its order");
-    let failed = seen.failed.contains(&(item.lane, item.sequence));
+    let failed = seen.failed.contains(&(item.branch_queue, item.sequence));
     let counted = (attempt > 1) == failed || world.wrong == Wrong::RetriesLater;
     assert!(counted, "attempts are counted");
 }
 
-fn ended(seat: &Seat, item: &Item) {
-    lock(&seat.seen).ended.entry(item.lane).or_default().push(item.sequence);
+fn ended(handler_state: &HandlerState, item: &Item) {
+    lock(&handler_state.seen).ended.entry(item.branch_queue).or_default().push(item.sequence);
 }
 
 fn life(wrong: Wrong) {
-    // In one half of the schedules lanes overflow and handlers are full.
+    // In one half of the schedules queues overflow and handlers are full.
     let (most, lane_room) = if thread_rng().gen_bool(0.5) { (2, 1) } else { (100, 100) };
-    let seat = |priority: &i32| Seat {
+    let handler_state = |priority: &i32| HandlerState {
         priority: *priority,
         work: Mutex::new(Work {
-            lanes: Lanes::new(ATTEMPTS, most, lane_room),
-            progress: Progress::new(0, false),
+            branch_queues: BranchQueues::new(ATTEMPTS, most, lane_room),
+            progress: GateProgress::new(0, false),
             full: false,
         }),
         room: Notify::new(),
@@ -393,7 +397,7 @@ fn life(wrong: Wrong) {
     let world = Arc::new(World {
         log: Mutex::default(),
         committed: Condvar::new(),
-        seats: PRIORITIES.iter().map(seat).collect(),
+        handler_states: PRIORITIES.iter().map(handler_state).collect(),
         workers: Semaphore::new(2),
         tickets: Tickets::default(),
         runners: Mutex::default(),
@@ -427,15 +431,16 @@ fn life(wrong: Wrong) {
     runners.into_iter().for_each(|runner| runner.join().unwrap());
 
     let log = lock(&world.log);
-    for seat in &world.seats {
-        let seen = lock(&seat.seen);
-        for lane in 0..LANES {
-            let due = log.items.iter().filter(|i| i.lane == lane && i.position <= until).count();
-            let ended = seen.ended.get(&lane).cloned().unwrap_or_default();
+    for handler_state in &world.handler_states {
+        let seen = lock(&handler_state.seen);
+        for branch_queue in 0..LANES {
+            let due =
+                log.items.iter().filter(|i| i.branch_queue == branch_queue && i.position <= until).count();
+            let ended = seen.ended.get(&branch_queue).cloned().unwrap_or_default();
             assert!(ended.iter().copied().eq(1..=ended.len() as u64), "once each, in order: {ended:?}");
             assert!(ended.len() >= due, "{} of {due} events have ended", ended.len());
         }
-        assert_eq!(lock(&seat.work).lanes.held(), 0);
+        assert_eq!(lock(&handler_state.work).branch_queues.held(), 0);
     }
 }
 

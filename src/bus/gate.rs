@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 /// The first attempts of one handler, by position.
 #[derive(Clone, Debug)]
-pub(super) struct Progress {
+pub(super) struct GateProgress {
     /// Everything up to here was looked at.
     scanned: u64,
     /// Taken, and the first attempt has not ended.
@@ -15,7 +15,7 @@ pub(super) struct Progress {
     gone: bool,
 }
 
-impl Progress {
+impl GateProgress {
     /// A handler that begins after a position.
     pub(super) fn new(scanned: u64, late: bool) -> Self {
         Self { scanned, open: BTreeSet::new(), late, gone: false }
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_was_not_looked_at_yet_is_waited_for_unless_the_handler_is_late() {
-        let mut progress = Progress::new(10, false);
+        let mut progress = GateProgress::new(10, false);
         assert!(progress.has_passed(10) && !progress.has_passed(11));
         progress.late(true);
         assert!(progress.has_passed(11));
@@ -75,7 +75,7 @@ mod tests {
         /// Positions are taken in order and tried in any: whoever asks is let through exactly when it is due.
         #[test]
         fn a_position_passes_when_it_was_tried(count in 1u64..40, order in any::<prop::sample::Index>(), seed: u64) {
-            let mut progress = Progress::new(0, false);
+            let mut progress = GateProgress::new(0, false);
             let mut open = Vec::new();
             let mut dice = seed;
             for n in 1..=count {

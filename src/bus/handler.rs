@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::answer::{Failure, IntoAnswer};
 use super::current;
-use super::heard::Heard;
+use super::message::Message;
 use crate::limits::STUCK_GRACE_MS;
 use crate::panics::said;
 
@@ -24,8 +24,8 @@ type Future_ = Pin<Box<dyn Future<Output = Called> + Send>>;
 /// What is called.
 #[derive(Clone)]
 pub(super) enum Handler {
-    Async(Arc<dyn Fn(Heard) -> Future_ + Send + Sync>),
-    Blocking(Arc<dyn Fn(Heard) -> Called + Send + Sync>),
+    Async(Arc<dyn Fn(Message) -> Future_ + Send + Sync>),
+    Blocking(Arc<dyn Fn(Message) -> Called + Send + Sync>),
 }
 
 impl fmt::Debug for Handler {
@@ -52,19 +52,19 @@ pub(super) enum Ended {
 }
 
 impl Handler {
-    pub(super) fn new<F, R>(call: impl Fn(Heard) -> F + Send + Sync + 'static) -> Self
+    pub(super) fn new<F, R>(call: impl Fn(Message) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = R> + Send + 'static,
         R: IntoAnswer,
     {
-        Self::Async(Arc::new(move |heard| {
-            let future = call(heard);
+        Self::Async(Arc::new(move |message| {
+            let future = call(message);
             Box::pin(async move { future.await.into_answer() })
         }))
     }
 
-    pub(super) fn blocking<R: IntoAnswer>(call: impl Fn(Heard) -> R + Send + Sync + 'static) -> Self {
-        Self::Blocking(Arc::new(move |heard| call(heard).into_answer()))
+    pub(super) fn blocking<R: IntoAnswer>(call: impl Fn(Message) -> R + Send + Sync + 'static) -> Self {
+        Self::Blocking(Arc::new(move |message| call(message).into_answer()))
     }
 
     pub(super) fn is_blocking(&self) -> bool {
@@ -73,15 +73,15 @@ impl Handler {
 
     /// Calls it, in a task of its own: what it does to its thread, or to itself, ends there. Its time begins when it is
     /// entered: while the runtime has no thread for it, nothing can be said of how long it takes.
-    pub(super) async fn call(&self, runtime: &Handle, heard: Heard, time: Duration) -> Ended {
+    pub(super) async fn call(&self, runtime: &Handle, message: Message, time: Duration) -> Ended {
         let (enter, entered) = oneshot::channel();
         let (mut task, grace) = match self {
             Self::Async(call) => {
-                let (call, cause) = (call.clone(), heard.clone());
+                let (call, cause) = (call.clone(), message.clone());
                 // The user's function runs inside the future, where a panic is caught.
                 let work = async move {
                     let _ = enter.send(());
-                    call(heard).await
+                    call(message).await
                 };
                 let task = runtime.spawn(current::scope(cause, work));
                 (task, Duration::from_millis(STUCK_GRACE_MS))
@@ -90,7 +90,7 @@ impl Handler {
                 let call = call.clone();
                 let work = move || {
                     let _ = enter.send(());
-                    current::sync_scope(heard.clone(), || call(heard))
+                    current::sync_scope(message.clone(), || call(message))
                 };
                 (runtime.spawn_blocking(work), Duration::ZERO)
             }
@@ -98,18 +98,18 @@ impl Handler {
         // The runtime drops a task that it will not begin, and the sender with it.
         let begun = entered.await.is_ok();
         if let Ok(ended) = timeout(time, &mut task).await {
-            return settled(ended, Ended::Stopped { begun });
+            return resolved(ended, Ended::Stopped { begun });
         }
         task.abort();
         match timeout(grace, &mut task).await {
-            Ok(ended) => settled(ended, Ended::Failed(Failure::TimedOut(time))),
+            Ok(ended) => resolved(ended, Ended::Failed(Failure::TimedOut(time))),
             Err(_) => Ended::Stuck(Failure::TimedOut(time), task),
         }
     }
 }
 
 /// How a call ended, and how when it was cancelled.
-fn settled(ended: Result<Called, JoinError>, cancelled: Ended) -> Ended {
+fn resolved(ended: Result<Called, JoinError>, cancelled: Ended) -> Ended {
     match ended {
         Ok(Ok(value)) => Ended::Done(value),
         Ok(Err(error)) => Ended::Failed(Failure::Failed(error)),
@@ -125,10 +125,10 @@ mod tests {
     use crate::store::{Query, Store};
     use std::sync::mpsc;
 
-    fn heard() -> Heard {
+    fn message() -> Message {
         let store = Store::in_memory().unwrap();
         store.append("s", NewEvent::new("a.b")).unwrap();
-        Heard::recorded(store.events(Query::branch("s").unwrap()).unwrap().next().unwrap().unwrap())
+        Message::recorded(store.events(Query::branch("s").unwrap()).unwrap().next().unwrap().unwrap())
     }
 
     fn runtime() -> tokio::runtime::Runtime {
@@ -142,7 +142,7 @@ mod tests {
         theirs.shutdown_background();
         let never = || serde_json::json!("called");
         for handler in [Handler::new(move |_| async move { never() }), Handler::blocking(move |_| never())] {
-            let ended = ours.block_on(handler.call(&handle, heard(), Duration::from_secs(60)));
+            let ended = ours.block_on(handler.call(&handle, message(), Duration::from_secs(60)));
             assert!(matches!(ended, Ended::Stopped { begun: false }), "{ended:?}");
         }
     }
@@ -161,7 +161,7 @@ mod tests {
             }
         });
         let ended = ours.block_on(async {
-            let call = handler.call(&handle, heard(), Duration::from_secs(60));
+            let call = handler.call(&handle, message(), Duration::from_secs(60));
             let shut = async {
                 entered.await.unwrap();
                 theirs.shutdown_background();
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_time_of_a_call_begins_when_the_handler_is_entered() {
-        let heard = heard();
+        let message = message();
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().start_paused(true).max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {
@@ -181,7 +181,7 @@ mod tests {
             let busy = tokio::task::spawn_blocking(move || released.recv());
             let handler = Handler::blocking(|_| serde_json::json!("called"));
             let (handle, time) = (Handle::current(), Duration::from_millis(30));
-            let mut call = std::pin::pin!(handler.call(&handle, heard, time));
+            let mut call = std::pin::pin!(handler.call(&handle, message, time));
             for _ in 0..10 {
                 tokio::select! {
                     biased;

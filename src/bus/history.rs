@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
-use super::heard::Heard;
+use super::message::Message;
 use crate::event::Filter;
 use crate::limits::{HISTORY_BYTES, HISTORY_NAMES};
 use crate::store::lock;
@@ -17,7 +17,7 @@ pub(super) struct History {
 
 #[derive(Debug, Default)]
 struct Kept {
-    events: VecDeque<Heard>,
+    events: VecDeque<Message>,
     bytes: usize,
     by_type: BTreeMap<String, u64>,
     seen: u64,
@@ -47,7 +47,7 @@ impl History {
         self.most > 0
     }
 
-    pub(super) fn add(&self, heard: Heard) {
+    pub(super) fn add(&self, message: Message) {
         if !self.is_kept() {
             return;
         }
@@ -55,12 +55,12 @@ impl History {
         let kept = &mut *kept;
         kept.seen += 1;
         let full = kept.by_type.len() >= HISTORY_NAMES;
-        match kept.by_type.get_mut(heard.kind()) {
+        match kept.by_type.get_mut(message.kind()) {
             Some(count) => *count += 1,
-            None => *kept.by_type.entry(if full { "…" } else { heard.kind() }.to_owned()).or_default() += 1,
+            None => *kept.by_type.entry(if full { "…" } else { message.kind() }.to_owned()).or_default() += 1,
         }
-        kept.bytes += heard.record().encoded().len();
-        kept.events.push_back(heard);
+        kept.bytes += message.record().encoded().len();
+        kept.events.push_back(message);
         while kept.events.len() > self.most || kept.bytes > HISTORY_BYTES {
             let Some(oldest) = kept.events.pop_front() else { break };
             kept.bytes -= oldest.record().encoded().len();
@@ -68,10 +68,11 @@ impl History {
     }
 
     /// The last events that the filter takes, oldest first.
-    pub(super) fn get(&self, filter: &Filter, limit: usize) -> Vec<Heard> {
-        let takes = |heard: &&Heard| filter.takes_kind(heard.kind()) && filter.takes_but_kind(heard.record());
+    pub(super) fn get(&self, filter: &Filter, limit: usize) -> Vec<Message> {
+        let takes =
+            |message: &&Message| filter.takes_kind(message.kind()) && filter.takes_but_kind(message.record());
         let kept = lock(&self.kept);
-        let mut found: Vec<Heard> = kept.events.iter().rev().filter(takes).take(limit).cloned().collect();
+        let mut found: Vec<Message> = kept.events.iter().rev().filter(takes).take(limit).cloned().collect();
         found.reverse();
         found
     }

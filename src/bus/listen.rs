@@ -4,7 +4,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::timeout;
 
 use super::bus::Bus;
-use super::heard::Heard;
+use super::message::Message;
 use super::route::Route;
 use crate::error::{Error, Result};
 use crate::follow::{Cursor, Follow, Followed, Following};
@@ -19,7 +19,7 @@ use crate::store::Process;
 pub struct Listener {
     process: Process,
     following: Following,
-    ears: Option<Receiver<Heard>>,
+    live: Option<Receiver<Message>>,
     route: Route,
     missed: u64,
 }
@@ -45,11 +45,11 @@ impl Bus {
         self.core().open()?;
         let mut route = Route::default();
         route.pattern(pattern)?;
-        let route = route.settled_in(self.core().shared.desk.catalogue());
-        let ears = Some(self.core().subscribers.subscribe());
-        let following = self.core().shared.desk.follow(follow.filter(route.filter()))?;
-        let process = self.core().shared.desk.process().clone();
-        Ok(Listener { process, following, ears, route, missed: 0 })
+        let route = route.resolved_in(self.core().shared.handle.catalogue());
+        let live = Some(self.core().subscribers.subscribe());
+        let following = self.core().shared.handle.follow(follow.filter(route.filter()))?;
+        let process = self.core().shared.handle.process().clone();
+        Ok(Listener { process, following, live, route, missed: 0 })
     }
 
     /// The first event from now on that the glob and the question take; `None` when there is none in time.
@@ -62,9 +62,9 @@ impl Bus {
     pub async fn wait_for(
         &self,
         pattern: &str,
-        takes: impl FnMut(&Heard) -> bool,
+        takes: impl FnMut(&Message) -> bool,
         time: Duration,
-    ) -> Result<Option<Heard>> {
+    ) -> Result<Option<Message>> {
         self.listen(pattern)?.first(takes, time).await
     }
 
@@ -76,9 +76,9 @@ impl Bus {
         &self,
         cursor: Cursor,
         pattern: &str,
-        takes: impl FnMut(&Heard) -> bool,
+        takes: impl FnMut(&Message) -> bool,
         time: Duration,
-    ) -> Result<Option<Heard>> {
+    ) -> Result<Option<Message>> {
         self.listen_after(pattern, cursor)?.first(takes, time).await
     }
 }
@@ -92,9 +92,9 @@ impl Drop for Listener {
 impl Listener {
     /// Lets go of the ephemeral events; in a forked child only of the name.
     fn deaf(&mut self) {
-        let ears = self.ears.take();
+        let live = self.live.take();
         if !self.process.is_this() {
-            std::mem::forget(ears);
+            std::mem::forget(live);
         }
     }
 
@@ -117,28 +117,28 @@ impl Listener {
     ///
     /// # Errors
     /// As [`Following::next`].
-    pub async fn next(&mut self) -> Option<Result<Heard>> {
+    pub async fn next(&mut self) -> Option<Result<Message>> {
         if !self.process.is_this() {
             self.deaf();
         }
         loop {
-            let Self { following, ears, route, missed, .. } = self;
+            let Self { following, live, route, missed, .. } = self;
             let ephemeral = async {
-                match ears {
-                    Some(ears) => ears.recv().await,
+                match live {
+                    Some(live) => live.recv().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 biased;
                 told = ephemeral => match told {
-                    Ok(heard) if route.takes(&heard) => return Some(Ok(heard)),
+                    Ok(message) if route.takes(&message) => return Some(Ok(message)),
                     Ok(_) => {}
                     Err(RecvError::Lagged(n)) => *missed += n,
-                    Err(RecvError::Closed) => self.ears = None,
+                    Err(RecvError::Closed) => self.live = None,
                 },
                 item = following.next() => match item? {
-                    Ok(Followed::Event { event, .. }) => return Some(Ok(Heard::recorded(event))),
+                    Ok(Followed::Event { event, .. }) => return Some(Ok(Message::recorded(event))),
                     Ok(Followed::CaughtUp { .. }) => {}
                     Err(e) => return Some(Err(e)),
                 },
@@ -153,13 +153,13 @@ impl Listener {
     /// As [`next`](Self::next); [`Error::Closed`] when the store is closed meanwhile.
     pub async fn first(
         &mut self,
-        mut takes: impl FnMut(&Heard) -> bool,
+        mut takes: impl FnMut(&Message) -> bool,
         time: Duration,
-    ) -> Result<Option<Heard>> {
+    ) -> Result<Option<Message>> {
         let search = async {
             loop {
                 match self.next().await {
-                    Some(Ok(heard)) if takes(&heard) => return Ok(Some(heard)),
+                    Some(Ok(message)) if takes(&message) => return Ok(Some(message)),
                     // One that cannot be read in its newest shape is not the one.
                     Some(Ok(_) | Err(Error::Upcast { .. })) => {}
                     Some(Err(e)) => return Err(e),

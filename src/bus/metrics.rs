@@ -69,7 +69,7 @@ pub(super) struct Metrics {
     pub(super) errors: AtomicU64,
     pub(super) panics: AtomicU64,
     pub(super) timeouts: AtomicU64,
-    pub(super) letters: AtomicU64,
+    pub(super) dead_letters: AtomicU64,
     pub(super) unreadable: AtomicU64,
     pub(super) ephemeral_dropped: AtomicU64,
     pub(super) times: Times,

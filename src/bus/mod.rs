@@ -1,10 +1,12 @@
 //! Handlers in the process: who is called for which event, in which order, and what happens when a call fails.
 //!
-//! Every handler has a follower of its own, so a slow one costs the others nothing. What is decided, in `lane` and
+//! Every handler has a follower of its own, so a slow one costs the others nothing. What is decided, in `branch_queue` and
 //! `gate`, is decided without I/O and without a clock; what is around it does as it is told. Needs a tokio runtime.
 
 mod answer;
 mod backoff;
+mod branch_queue;
+mod branch_queues;
 mod builder;
 #[allow(clippy::module_inception, reason = "the bus itself")]
 mod bus;
@@ -17,12 +19,11 @@ mod emitter;
 mod explored;
 mod gate;
 mod handler;
-mod heard;
+mod handler_state;
 mod history;
-mod lane;
-mod lanes;
 mod line;
 mod listen;
+mod message;
 mod metrics;
 mod nowait;
 mod persist;
@@ -31,7 +32,6 @@ mod publish;
 mod queue;
 mod route;
 mod run;
-mod seat;
 mod settings;
 mod shared;
 mod spill;
@@ -49,11 +49,11 @@ pub use builder::BusBuilder;
 pub use bus::{Bus, BusClosed};
 pub use current::handling;
 pub use emitter::{Emitted, Emitter};
-pub use heard::Heard;
 pub use history::HistoryCounts;
 #[doc(hidden)]
 pub use line::{parse as parse_spill_line, print as print_spill_line};
 pub use listen::Listener;
+pub use message::Message;
 pub use persist::Persistence;
 pub use publish::{Answered, Published};
 pub use route::imported_pattern;
@@ -62,5 +62,5 @@ pub use stats::{BusStats, HandlerStats};
 pub use subscribe::{Subscribe, Subscription, SubscriptionGuard};
 #[doc(hidden)]
 pub use timers::parse_timer_row;
-pub use timers::{Fired, Timer, TimersRunning, When};
+pub use timers::{Due, Fired, Timer, TimersRunning};
 pub use window::{RuleRunning, WindowRule};

@@ -45,7 +45,7 @@ impl Bus {
     /// Waits until everything that was published without waiting before this call was written, spilled or refused. In a
     /// forked child there is nothing to wait for.
     pub async fn flush(&self) {
-        if !self.core().shared.desk.process().is_this() {
+        if !self.core().shared.handle.process().is_this() {
             return;
         }
         let (done, is_done) = oneshot::channel();
@@ -57,7 +57,7 @@ impl Bus {
 
 /// An event that was refused at once.
 pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) -> Result<()> {
-    core.shared.desk.process().check()?;
+    core.shared.handle.process().check()?;
     core.shared.counts.nowait.fetch_add(1, Relaxed);
     let event = current::stamp(event);
     let persistence = core.settings.rules.of(event.kind());
@@ -67,8 +67,8 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
         _ => event.check().map(|()| None).map_err(Error::from),
     };
     match checked {
-        Ok(Some(heard)) => {
-            core.tell(&heard);
+        Ok(Some(message)) => {
+            core.tell(&message);
             return Ok(());
         }
         Ok(None) => {}
@@ -141,7 +141,7 @@ pub(super) fn is_spilling(core: &Core) -> bool {
 fn drain_spill(core: &Core) -> Result<()> {
     let Some(spill) = &core.spill else { return Ok(()) };
     loop {
-        spill.drain_to(&core.shared.desk)?;
+        spill.drain_to(&core.shared.handle)?;
         let mut spilling = lock(&core.nowait.spilling);
         if spill.is_empty() {
             *spilling = false;
@@ -193,15 +193,15 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
         }
         write(&core, group.drain(..)).await;
     }
-    core.roster().seats.iter().for_each(|seat| seat.drain());
+    core.roster().handler_states.iter().for_each(|handler_state| handler_state.drain());
     core.nowait.ended.send_replace(true);
     // Whoever closes may have given up waiting, and whoever drops the bus does not wait at all.
-    let seats = core.roster();
+    let handler_states = core.roster();
     let until = deadline(core.settings.drain_limit);
-    for seat in &seats.seats {
-        let _ = timeout_at(until, seat.reached(Phase::Gone)).await;
+    for handler_state in &handler_states.handler_states {
+        let _ = timeout_at(until, handler_state.reached(Phase::Gone)).await;
     }
-    seats.seats.iter().for_each(|seat| seat.go(Phase::Leaving));
+    handler_states.handler_states.iter().for_each(|handler_state| handler_state.go(Phase::Leaving));
 }
 
 async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
@@ -261,5 +261,5 @@ async fn append(core: &Core, events: &[(Place, NewEvent)], durability: Option<Du
     if let Some(durability) = durability {
         batch = batch.durability(durability);
     }
-    core.shared.desk.append_async(batch).await.map(|_| ())
+    core.shared.handle.append_async(batch).await.map(|_| ())
 }

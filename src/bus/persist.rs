@@ -40,8 +40,8 @@ impl Rules {
     }
 
     /// The same with the names that a store's catalogue has.
-    pub(super) fn settled_in(self, catalogue: &Catalogue) -> Self {
-        Self(self.0.into_iter().map(|(filter, how)| (filter.settled_in(catalogue), how)).collect())
+    pub(super) fn resolved_in(self, catalogue: &Catalogue) -> Self {
+        Self(self.0.into_iter().map(|(filter, how)| (filter.resolved_in(catalogue), how)).collect())
     }
 
     pub(super) fn of(&self, kind: &str) -> Option<Persistence> {

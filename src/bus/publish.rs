@@ -7,12 +7,12 @@ use super::answer::Answer;
 use super::bus::Bus;
 use super::core::Core;
 use super::current;
-use super::heard::Heard;
+use super::handler_state::HandlerState;
+use super::message::Message;
 use super::persist::{Persistence, durability};
 use super::phase::{Phase, deadline};
-use super::seat::Seat;
 use super::tickets::Held;
-use super::timers::{self, Timer, When};
+use super::timers::{self, Due, Timer};
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Expect, NewEvent, Place};
@@ -95,15 +95,15 @@ impl Bus {
     ///
     /// # Errors
     /// As [`Store::emit_later`](crate::Store::emit_later); [`Error::Closed`] when the bus is closed.
-    pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<When>) -> Result<Timer>
+    pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<Due>) -> Result<Timer>
     where
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
         self.core().open()?;
         let place = branch_of(address.try_into()?)?;
-        let (desk, event, when) = (self.core().shared.desk.clone(), current::stamp(event), when.into());
-        unblocked(move || timers::later(&desk, place, event, when)).await
+        let (handle, event, when) = (self.core().shared.handle.clone(), current::stamp(event), when.into());
+        unblocked(move || timers::later(&handle, place, event, when)).await
     }
 }
 
@@ -126,14 +126,14 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
             }
         }
     }
-    let seats = match current::is_handling() {
+    let handler_states = match current::is_handling() {
         true => Vec::new(),
-        false => core.roster().seats.iter().filter(|s| s.asked.awaited).cloned().collect(),
+        false => core.roster().handler_states.iter().filter(|s| s.asked.awaited).cloned().collect(),
     };
     let ids: Vec<EventId> =
-        recorded.iter().map(NewEvent::id).chain(told.iter().map(|heard| heard.id())).collect();
+        recorded.iter().map(NewEvent::id).chain(told.iter().map(|message| message.id())).collect();
     // Before the append: a handler may be done before its publisher looks.
-    let held = (!seats.is_empty()).then(|| core.shared.tickets.open(ids.clone()));
+    let held = (!handler_states.is_empty()).then(|| core.shared.tickets.open(ids.clone()));
     let receipt = match recorded.len() {
         0 => None,
         count => {
@@ -141,47 +141,47 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
             if let Some(durability) = durability(&asked) {
                 batch = batch.durability(durability);
             }
-            let receipt = core.shared.desk.append_async(batch).await?;
+            let receipt = core.shared.handle.append_async(batch).await?;
             core.shared.counts.published.fetch_add(count as u64, Relaxed);
             Some(receipt)
         }
     };
-    told.iter().for_each(|heard| core.tell(heard));
+    told.iter().for_each(|message| core.tell(message));
     // What was recorded before was handled before, or is being handled.
     let repeated = receipt.as_ref().is_some_and(Receipt::duplicate);
     let answers = match held {
-        Some(held) if !repeated => answers(core, held, seats, ids, told).await?,
+        Some(held) if !repeated => answers(core, held, handler_states, ids, told).await?,
         _ => Vec::new(),
     };
     Ok(Published { receipt, answers })
 }
 
 /// An event that is only told, checked like any other.
-pub(super) fn ephemeral(core: &Core, place: &Place, event: &NewEvent) -> Result<Heard> {
-    let record = encode_record(event, core.shared.desk.payload_bytes())?;
-    Ok(Heard::ephemeral(Arc::new(place.clone()), record))
+pub(super) fn ephemeral(core: &Core, place: &Place, event: &NewEvent) -> Result<Message> {
+    let record = encode_record(event, core.shared.handle.payload_bytes())?;
+    Ok(Message::ephemeral(Arc::new(place.clone()), record))
 }
 
 /// Waits for every awaited handler that takes one of the events.
 async fn answers(
     core: &Arc<Core>,
     held: Held<'_>,
-    seats: Vec<Arc<Seat>>,
+    handler_states: Vec<Arc<HandlerState>>,
     ids: Vec<EventId>,
-    told: Vec<Heard>,
+    told: Vec<Message>,
 ) -> Result<Vec<Answered>> {
     let until = deadline(core.settings.await_limit);
     let reading = core.clone();
     // As handlers are given them: in their newest shape.
     let events = unblocked(move || {
-        let reader = reading.shared.desk.reader()?;
+        let reader = reading.shared.handle.reader()?;
         let mut events = told;
         for id in ids {
-            if events.iter().any(|heard| heard.id() == id) {
+            if events.iter().any(|message| message.id() == id) {
                 continue;
             }
             match reader.by_id(id).and_then(|event| reader.shaped(event)) {
-                Ok(event) => events.push(Heard::recorded(event)),
+                Ok(event) => events.push(Message::recorded(event)),
                 // Nobody is given it.
                 Err(Error::Upcast { .. }) => {}
                 Err(e) => return Err(e),
@@ -191,27 +191,29 @@ async fn answers(
     })
     .await?;
     let mut answers = Vec::new();
-    for heard in &events {
-        for seat in seats.iter().filter(|seat| seat.asked.route.takes(heard)) {
-            let answer = answer(&held, seat, heard, until).await;
-            answers.push(Answered { event: heard.id(), handler: seat.asked.name.clone(), answer });
+    for message in &events {
+        for handler_state in
+            handler_states.iter().filter(|handler_state| handler_state.asked.route.takes(message))
+        {
+            let answer = answer(&held, handler_state, message, until).await;
+            answers.push(Answered { event: message.id(), handler: handler_state.asked.name.clone(), answer });
         }
     }
     Ok(answers)
 }
 
-async fn answer(held: &Held<'_>, seat: &Seat, heard: &Heard, until: Instant) -> Answer {
+async fn answer(held: &Held<'_>, handler_state: &HandlerState, message: &Message, until: Instant) -> Answer {
     loop {
         // Looked at before the answer is: who goes has answered before.
-        let gone = seat.phase() == Phase::Gone;
-        if let Some(answer) = held.ticket.take(heard.id(), seat.id) {
+        let gone = handler_state.phase() == Phase::Gone;
+        if let Some(answer) = held.ticket.take(message.id(), handler_state.id) {
             return answer;
         }
         if gone {
             return Answer::Gone;
         }
         if timeout_at(until, held.ticket.rung()).await.is_err() {
-            let ended = lock(&seat.ended).is_some();
+            let ended = lock(&handler_state.ended).is_some();
             return if ended { Answer::Gone } else { Answer::Late };
         }
     }

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::heard::Heard;
+use super::message::Message;
 use crate::error::Result;
 use crate::event::{Catalogue, Filter, Invalid, Pattern};
 use crate::limits::MAX_HANDLER_PATTERNS;
 use crate::panics::caught;
 
-type Question = Arc<dyn Fn(&Heard) -> bool + Send + Sync>;
+type Question = Arc<dyn Fn(&Message) -> bool + Send + Sync>;
 
 /// Which events.
 #[derive(Clone, Default)]
@@ -57,10 +57,10 @@ impl Route {
         self.filter = narrow(std::mem::take(&mut self.filter));
     }
 
-    pub(super) fn question(&mut self, question: impl Fn(&Heard) -> bool + Send + Sync + 'static) {
+    pub(super) fn question(&mut self, question: impl Fn(&Message) -> bool + Send + Sync + 'static) {
         self.question = Some(match self.question.take() {
             None => Arc::new(question),
-            Some(earlier) => Arc::new(move |heard| earlier(heard) && question(heard)),
+            Some(earlier) => Arc::new(move |message| earlier(message) && question(message)),
         });
     }
 
@@ -73,9 +73,9 @@ impl Route {
     }
 
     /// The same with the names that a store's catalogue has.
-    pub(super) fn settled_in(mut self, catalogue: &Catalogue) -> Self {
-        self.filter = self.filter.settled_in(catalogue);
-        self.not = self.not.map(|not| not.settled_in(catalogue));
+    pub(super) fn resolved_in(mut self, catalogue: &Catalogue) -> Self {
+        self.filter = self.filter.resolved_in(catalogue);
+        self.not = self.not.map(|not| not.resolved_in(catalogue));
         self
     }
 
@@ -85,17 +85,17 @@ impl Route {
     }
 
     /// A question that panics takes nothing.
-    pub(super) fn takes(&self, heard: &Heard) -> bool {
-        let kind = heard.kind();
+    pub(super) fn takes(&self, message: &Message) -> bool {
+        let kind = message.kind();
         if !self.filter.takes_kind(kind) || self.not.as_ref().is_some_and(|not| not.takes_kind(kind)) {
             return false;
         }
-        if !self.filter.takes_but_kind(heard.record()) {
+        if !self.filter.takes_but_kind(message.record()) {
             return false;
         }
         match &self.question {
             None => true,
-            Some(question) => caught(|| question(heard)).unwrap_or(false),
+            Some(question) => caught(|| question(message)).unwrap_or(false),
         }
     }
 }

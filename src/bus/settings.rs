@@ -15,7 +15,7 @@ use crate::limits::{
 pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) history: usize,
-    pub(super) letters: usize,
+    pub(super) dead_letters: usize,
     pub(super) timeout: Duration,
     pub(super) retry: Retry,
     pub(super) await_limit: Duration,
@@ -40,7 +40,7 @@ impl Default for Settings {
         Self {
             workers: DEFAULT_BUS_WORKERS,
             history: DEFAULT_HISTORY,
-            letters: DEFAULT_HANDLER_LETTERS,
+            dead_letters: DEFAULT_HANDLER_LETTERS,
             timeout: Duration::from_millis(DEFAULT_HANDLER_MS),
             retry: Retry::default(),
             await_limit: Duration::from_millis(DEFAULT_AWAIT_MS),

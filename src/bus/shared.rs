@@ -22,7 +22,7 @@ pub(super) struct Counts {
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) desk: StoreHandle,
+    pub(super) handle: StoreHandle,
     pub(super) runtime: Handle,
     /// Calls that may run at once, and how many of them one handler may have.
     pub(super) workers: Arc<Semaphore>,
@@ -32,9 +32,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(desk: StoreHandle, runtime: Handle, workers: usize) -> Arc<Self> {
+    pub(super) fn new(handle: StoreHandle, runtime: Handle, workers: usize) -> Arc<Self> {
         Arc::new(Self {
-            desk,
+            handle,
             runtime,
             workers: Arc::new(Semaphore::new(workers)),
             part: (workers / 2).max(1),

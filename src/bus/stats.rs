@@ -2,9 +2,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::bus::Bus;
+use super::handler_state::HandlerState;
 use super::history::HistoryCounts;
 use super::phase::Phase;
-use super::seat::Seat;
 use crate::store::lock;
 
 /// A handler, as a listing shows it.
@@ -39,11 +39,11 @@ pub struct HandlerStats {
     pub panics: u64,
     /// Of these, calls that were not done in time.
     pub timeouts: u64,
-    /// Events that became letters.
-    pub letters: u64,
-    /// Letters that are kept now.
+    /// Events that became dead letters.
+    pub dead_letters: u64,
+    /// Dead letters that are kept now.
     pub letters_kept: usize,
-    /// Letters that newer ones pushed out since the store was opened.
+    /// Dead letters that newer ones pushed out since the store was opened.
     pub letters_pushed_out: u64,
     /// Events that could not be read in their newest shape.
     pub unreadable: u64,
@@ -52,7 +52,7 @@ pub struct HandlerStats {
     /// Events that it holds: running, resting between calls, or waiting.
     pub queue: usize,
     /// Sessions and branches of which it holds any.
-    pub lanes: usize,
+    pub branch_queues: usize,
     /// Calls past their time that could not be stopped.
     pub stuck: usize,
     /// Positions that were committed and that it has not looked at yet.
@@ -64,15 +64,15 @@ pub struct HandlerStats {
 }
 
 impl HandlerStats {
-    pub(super) fn of(seat: &Seat) -> Self {
-        let (asked, m) = (&seat.asked, &seat.metrics);
+    pub(super) fn of(handler_state: &HandlerState) -> Self {
+        let (asked, m) = (&handler_state.asked, &handler_state.metrics);
         let texts = |patterns: &[crate::event::Pattern]| patterns.iter().map(ToString::to_string).collect();
         // In a forked child nothing runs, and what is behind locks may never be given back.
-        let here = seat.shared.desk.process().is_this();
-        let (queue, lanes, stuck) = match here {
+        let here = handler_state.shared.handle.process().is_this();
+        let (queue, branch_queues, stuck) = match here {
             true => {
-                let work = seat.work();
-                (work.lanes.held(), work.lanes.lanes(), work.stuck)
+                let work = handler_state.work();
+                (work.branch_queues.held(), work.branch_queues.branch_queues(), work.stuck)
             }
             false => (0, 0, 0),
         };
@@ -84,22 +84,22 @@ impl HandlerStats {
             blocking: asked.handler.is_blocking(),
             awaited: asked.awaited,
             once: asked.once,
-            running: here && seat.phase() == Phase::Running,
-            ended: if here { lock(&seat.ended).clone() } else { None },
+            running: here && handler_state.phase() == Phase::Running,
+            ended: if here { lock(&handler_state.ended).clone() } else { None },
             events: m.events.load(Relaxed),
             calls: m.calls.load(Relaxed),
             errors: m.errors.load(Relaxed),
             panics: m.panics.load(Relaxed),
             timeouts: m.timeouts.load(Relaxed),
-            letters: m.letters.load(Relaxed),
-            letters_kept: if here { seat.letters.len() } else { 0 },
-            letters_pushed_out: seat.letters.pushed_out(),
+            dead_letters: m.dead_letters.load(Relaxed),
+            letters_kept: if here { handler_state.dead_letters.len() } else { 0 },
+            letters_pushed_out: handler_state.dead_letters.pushed_out(),
             unreadable: m.unreadable.load(Relaxed),
             ephemeral_dropped: m.ephemeral_dropped.load(Relaxed),
             queue,
-            lanes,
+            branch_queues,
             stuck,
-            lag: seat.lag(),
+            lag: handler_state.lag(),
             p50: m.times.quantile(0.5),
             p99: m.times.quantile(0.99),
         }
@@ -122,7 +122,7 @@ pub struct BusStats {
     pub spilled: u64,
     /// Events that were published without waiting and could be kept nowhere.
     pub dropped: u64,
-    /// Events that became no letter, since the store could not write one.
+    /// Events that became no dead letter, since the store could not write one.
     pub letters_lost: u64,
     /// What the history has.
     pub history: HistoryCounts,
@@ -135,7 +135,7 @@ impl Bus {
     #[must_use]
     pub fn stats(&self) -> BusStats {
         let core = self.core();
-        let here = core.shared.desk.process().is_this();
+        let here = core.shared.handle.process().is_this();
         let c = &core.shared.counts;
         BusStats {
             published: c.published.load(Relaxed),
@@ -153,9 +153,14 @@ impl Bus {
     /// Every subscribed handler with its counts, in the order in which they subscribed; none in a forked child.
     #[must_use]
     pub fn handlers(&self) -> Vec<HandlerStats> {
-        if !self.core().shared.desk.process().is_this() {
+        if !self.core().shared.handle.process().is_this() {
             return Vec::new();
         }
-        self.core().roster().seats.iter().map(|seat| HandlerStats::of(seat)).collect()
+        self.core()
+            .roster()
+            .handler_states
+            .iter()
+            .map(|handler_state| HandlerStats::of(handler_state))
+            .collect()
     }
 }

@@ -11,12 +11,12 @@ use super::bus::Bus;
 use super::core::Core;
 use super::drive::drive;
 use super::handler::Handler;
-use super::heard::Heard;
+use super::handler_state::{Asked, HandlerState, Start};
+use super::message::Message;
 use super::phase::Phase;
 use super::route::Route;
-use super::seat::{Asked, Seat, Start};
 use super::stats::HandlerStats;
-use crate::consumer::{Letterbox, Owner};
+use crate::consumer::{DeadLetterQueue, Owner};
 use crate::error::Result;
 use crate::event::{Filter, Position};
 use crate::follow::{Cursor, Follow};
@@ -87,7 +87,7 @@ impl Bus {
     pub fn on<F, R>(
         &self,
         pattern: &str,
-        handler: impl Fn(Heard) -> F + Send + Sync + 'static,
+        handler: impl Fn(Message) -> F + Send + Sync + 'static,
     ) -> Result<Subscription>
     where
         F: Future<Output = R> + Send + 'static,
@@ -103,7 +103,7 @@ impl Bus {
     pub fn on_blocking<R: IntoAnswer>(
         &self,
         pattern: &str,
-        handler: impl Fn(Heard) -> R + Send + Sync + 'static,
+        handler: impl Fn(Message) -> R + Send + Sync + 'static,
     ) -> Result<Subscription> {
         self.subscribe(pattern).run_blocking(handler)
     }
@@ -135,14 +135,14 @@ impl Subscribe {
 
     /// Only events of which this says `true`. It may be asked more than once for an event, and is to be quick and
     /// without effect; when it panics, the answer is `false`.
-    pub fn when(self, question: impl Fn(&Heard) -> bool + Send + Sync + 'static) -> Self {
+    pub fn when(self, question: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
         self.with(|route| {
             route.question(question);
             Ok(())
         })
     }
 
-    /// A name of its own on this bus. Letters are kept under it, so a handler whose letters are to be sent again
+    /// A name of its own on this bus. Dead letters are kept under it, so a handler whose dead letters are to be sent again
     /// after a restart has one. `handler-1` and so on unless said.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -204,13 +204,13 @@ impl Subscribe {
 
     /// Subscribes an async function. It is called for one event of a session and branch after the other, for events of
     /// different ones side by side. What it returns is for who awaits it; an error is tried again, then the event is a
-    /// letter of this handler.
+    /// dead letter of this handler.
     ///
     /// # Errors
     /// [`Invalid`](crate::Error::Invalid) for a glob, name, time or number that is none;
     /// [`Exists`](crate::Error::Exists) when the name is taken; [`BadCursor`](crate::Error::BadCursor) for a start
     /// that this store does not have; [`Closed`](crate::Error::Closed).
-    pub fn run<F, R>(self, handler: impl Fn(Heard) -> F + Send + Sync + 'static) -> Result<Subscription>
+    pub fn run<F, R>(self, handler: impl Fn(Message) -> F + Send + Sync + 'static) -> Result<Subscription>
     where
         F: Future<Output = R> + Send + 'static,
         R: IntoAnswer,
@@ -218,14 +218,14 @@ impl Subscribe {
         self.begin(Handler::new(handler))
     }
 
-    /// [`run`](Self::run) with a function that blocks. Past its time it cannot be stopped: its event is a letter at
+    /// [`run`](Self::run) with a function that blocks. Past its time it cannot be stopped: its event is a dead letter at
     /// once, and the next event of that branch waits until it has really ended.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_blocking<R: IntoAnswer>(
         self,
-        handler: impl Fn(Heard) -> R + Send + Sync + 'static,
+        handler: impl Fn(Message) -> R + Send + Sync + 'static,
     ) -> Result<Subscription> {
         self.begin(Handler::blocking(handler))
     }
@@ -233,14 +233,14 @@ impl Subscribe {
     fn begin(self, handler: Handler) -> Result<Subscription> {
         let core = self.core;
         core.open()?;
-        let route = self.route?.settled_in(core.shared.desk.catalogue());
+        let route = self.route?.resolved_in(core.shared.handle.catalogue());
         check_time(self.timeout)?;
         self.retry.check()?;
         let id = core.number();
         let owner = Owner::handler(self.name.unwrap_or_else(|| format!("handler-{id}")))?;
         let name = owner.name().into();
-        let letters = Letterbox::open(&core.shared.desk, owner, core.settings.letters)?;
-        let following = core.shared.desk.follow(self.follow.filter(route.filter()))?;
+        let dead_letters = DeadLetterQueue::open(&core.shared.handle, owner, core.settings.dead_letters)?;
+        let following = core.shared.handle.follow(self.follow.filter(route.filter()))?;
         let (told, hears) = mpsc::channel(EPHEMERAL_EVENTS);
         let asked = Asked {
             name,
@@ -252,12 +252,12 @@ impl Subscribe {
             once: self.once,
             awaited: self.awaited,
         };
-        let reader = core.shared.desk.reader()?;
-        let start = Start { scanned: following.scanned(), late: !self.from_end, told, letters, reader };
-        let seat = Arc::new(Seat::new(id, asked, core.shared.clone(), start));
-        core.enter(&seat)?;
-        core.shared.runtime.spawn(drive(core.clone(), seat.clone(), following, hears));
-        Ok(Subscription { seat })
+        let reader = core.shared.handle.reader()?;
+        let start = Start { scanned: following.scanned(), late: !self.from_end, told, dead_letters, reader };
+        let handler_state = Arc::new(HandlerState::new(id, asked, core.shared.clone(), start));
+        core.enter(&handler_state)?;
+        core.shared.runtime.spawn(drive(core.clone(), handler_state.clone(), following, hears));
+        Ok(Subscription { handler_state })
     }
 }
 
@@ -265,31 +265,31 @@ impl Subscribe {
 /// [`guard`](Self::guard).
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    seat: Arc<Seat>,
+    handler_state: Arc<HandlerState>,
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.seat.shared.desk.process().keep(&self.seat);
+        self.handler_state.shared.handle.process().keep(&self.handler_state);
     }
 }
 
 impl Subscription {
     fn is_here(&self) -> bool {
-        self.seat.shared.desk.process().is_this()
+        self.handler_state.shared.handle.process().is_this()
     }
 
     /// The handler's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.seat.asked.name
+        &self.handler_state.asked.name
     }
 
     /// Takes nothing more and begins nothing more; a call that runs goes on. Awaiting [`gone`](Self::gone) after it
     /// waits for that call. In a forked child it does nothing.
     pub fn unsubscribe(&self) {
         if self.is_here() {
-            self.seat.go(Phase::Leaving);
+            self.handler_state.go(Phase::Leaving);
         }
     }
 
@@ -297,20 +297,20 @@ impl Subscription {
     /// runs any more, but one that could not be stopped. In a forked child no handler runs, so it has gone.
     pub async fn gone(&self) {
         if self.is_here() {
-            self.seat.reached(Phase::Gone).await;
+            self.handler_state.reached(Phase::Gone).await;
         }
     }
 
     /// Whether it takes events.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.is_here() && self.seat.phase() == Phase::Running
+        self.is_here() && self.handler_state.phase() == Phase::Running
     }
 
     /// Its counts and times.
     #[must_use]
     pub fn stats(&self) -> HandlerStats {
-        HandlerStats::of(&self.seat)
+        HandlerStats::of(&self.handler_state)
     }
 
     /// Unsubscribes when it is dropped.

@@ -2,12 +2,12 @@
 
 use tokio::sync::broadcast::{self, Receiver};
 
-use super::heard::Heard;
+use super::message::Message;
 use crate::limits::EPHEMERAL_EVENTS;
 
 /// Where ephemeral events are told to whoever listens.
 #[derive(Debug)]
-pub(super) struct Subscribers(broadcast::Sender<Heard>);
+pub(super) struct Subscribers(broadcast::Sender<Message>);
 
 impl Default for Subscribers {
     fn default() -> Self {
@@ -16,12 +16,12 @@ impl Default for Subscribers {
 }
 
 impl Subscribers {
-    pub(super) fn tell(&self, heard: &Heard) {
+    pub(super) fn tell(&self, message: &Message) {
         // Nobody listening is no fault.
-        let _ = self.0.send(heard.clone());
+        let _ = self.0.send(message.clone());
     }
 
-    pub(super) fn subscribe(&self) -> Receiver<Heard> {
+    pub(super) fn subscribe(&self) -> Receiver<Message> {
         self.0.subscribe()
     }
 }

@@ -14,17 +14,17 @@ use crate::store::lock;
 #[derive(Debug, Default)]
 pub(super) struct Ticket {
     answers: Mutex<HashMap<(EventId, u64), Answer>>,
-    bell: Notify,
+    wake: Notify,
 }
 
 impl Ticket {
-    pub(super) fn take(&self, event: EventId, seat: u64) -> Option<Answer> {
-        lock(&self.answers).remove(&(event, seat))
+    pub(super) fn take(&self, event: EventId, handler_state: u64) -> Option<Answer> {
+        lock(&self.answers).remove(&(event, handler_state))
     }
 
     /// Something came, or somebody went.
     pub(super) async fn rung(&self) {
-        self.bell.notified().await;
+        self.wake.notified().await;
     }
 }
 
@@ -56,19 +56,19 @@ impl Tickets {
         Held { tickets: self, events, ticket }
     }
 
-    pub(super) fn settle(&self, event: EventId, seat: u64, answer: Answer) {
+    pub(super) fn resolve(&self, event: EventId, handler_state: u64, answer: Answer) {
         if self.open.load(Ordering::SeqCst) == 0 {
             return;
         }
         for ticket in lock(&self.by_event).get(&event).into_iter().flatten() {
-            lock(&ticket.answers).insert((event, seat), answer.clone());
-            ticket.bell.notify_one();
+            lock(&ticket.answers).insert((event, handler_state), answer.clone());
+            ticket.wake.notify_one();
         }
     }
 
     /// A handler has gone: whoever waits for it is to look again.
     pub(super) fn ring(&self) {
-        lock(&self.by_event).values().flatten().for_each(|ticket| ticket.bell.notify_one());
+        lock(&self.by_event).values().flatten().for_each(|ticket| ticket.wake.notify_one());
     }
 }
 

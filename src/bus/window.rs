@@ -13,7 +13,7 @@ use crate::event::{Event, EventId, Expect, Filter, Invalid, NewEvent, Timestamp}
 use crate::follow::{Follow, Following};
 use crate::limits::{MAX_ALERT_COUNT, MAX_WATCHED};
 use crate::panics::caught;
-use crate::project::{Told, Window, WindowCounts};
+use crate::project::{AlertPayload, Window, WindowCounts};
 use crate::store::{Batch, Process, Store, StoreHandle};
 
 /// What is counted together with an event.
@@ -143,13 +143,13 @@ impl WindowRule {
             self.window.number(at).map_or_else(|| event.id().to_string(), |number| number.to_string());
         let id = EventId::derived(IDS, format!("{}\0{key}\0{which}", self.name).as_bytes());
         let span = span(self.window);
-        let data = Told {
+        let data = AlertPayload {
             rule: self.name.clone(),
             severity: "warning".into(),
             message: format!("{key}: {} {} times within {span:?}", event.kind(), self.threshold),
             count: Some(self.threshold),
             window_ms: u64::try_from(span.as_millis()).ok(),
-            ..Told::default()
+            ..AlertPayload::default()
         };
         let answer =
             NewEvent::new(self.kind.clone()).with_id(id).occurred(event.occurred()).causation(event.id());
@@ -175,11 +175,11 @@ impl WindowRule {
     /// # Errors
     /// [`Error::Invalid`] outside a tokio runtime; [`Error::ReadOnly`]; [`Error::Closed`].
     pub fn run(mut self, store: &Store) -> Result<RuleRunning> {
-        let desk = store.handle();
-        desk.process().check()?;
-        self.filter = self.filter.settled_in(desk.catalogue());
-        if desk.read_only() {
-            return Err(Error::ReadOnly { path: desk.name().to_owned() });
+        let handle = store.handle();
+        handle.process().check()?;
+        self.filter = self.filter.resolved_in(handle.catalogue());
+        if handle.read_only() {
+            return Err(Error::ReadOnly { path: handle.name().to_owned() });
         }
         let runtime = Handle::try_current().map_err(|_| {
             Invalid::new("rule", "needs a tokio runtime to run in; outside of one, use `take`")
@@ -188,8 +188,8 @@ impl WindowRule {
         let since = Timestamp::from_micros(Timestamp::now().micros().saturating_sub(span));
         let began = store.committed();
         let following = store.follow(Follow::all().since(since).filter(self.filter.clone()))?;
-        let process = desk.process().clone();
-        Ok(RuleRunning { process, task: runtime.spawn(drive(self, desk, following, began.get())) })
+        let process = handle.process().clone();
+        Ok(RuleRunning { process, task: runtime.spawn(drive(self, handle, following, began.get())) })
     }
 }
 
@@ -209,7 +209,7 @@ impl Drop for RuleRunning {
     }
 }
 
-async fn drive(mut rule: WindowRule, desk: StoreHandle, mut following: Following, began: u64) {
+async fn drive(mut rule: WindowRule, handle: StoreHandle, mut following: Following, began: u64) {
     while let Some(item) = following.next_event().await {
         let event = match item {
             Ok(event) => event,
@@ -228,7 +228,7 @@ async fn drive(mut rule: WindowRule, desk: StoreHandle, mut following: Following
         }
         let batch = Batch::new().add((**event.place()).clone(), Expect::Any, answer);
         let recorded = match batch {
-            Ok(batch) => desk.append_async(batch).await.map(|_| ()),
+            Ok(batch) => handle.append_async(batch).await.map(|_| ()),
             Err(e) => Err(e),
         };
         match recorded {
@@ -341,7 +341,7 @@ mod tests {
             alert.causation(),
             Some(store.events(Query::all()).unwrap().nth(2).unwrap().unwrap().id())
         );
-        let told: Told = alert.json().unwrap();
+        let told: AlertPayload = alert.json().unwrap();
         assert_eq!((told.rule.as_str(), told.count), ("r", Some(3)));
         assert_eq!(alert.kind(), "alert.triggered");
         drop(running);

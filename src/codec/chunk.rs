@@ -1,4 +1,4 @@
-//! The chunk: consecutive events of one branch, settled. One row of `events`.
+//! The chunk: consecutive events of one branch, flushed. One row of `events`.
 //!
 //! Positions, times and lengths stand together before the records, so that a reader can step to the event that it
 //! wants without decoding those before it.

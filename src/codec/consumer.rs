@@ -24,15 +24,15 @@ pub struct ConsumerRow {
     pub settings: SettingsRow,
     /// It takes no event that was recorded before this, in microseconds since the epoch.
     pub since: Option<i64>,
-    /// Every event up to this position is settled, except what lanes hold.
+    /// Every event up to this position is resolved, except what lanes hold.
     pub scanned: u64,
     /// The number of the next delivery.
     pub next_delivery: u64,
     /// How many events were acknowledged.
     pub acknowledged: u64,
-    /// How many became letters.
+    /// How many became dead letters.
     pub set_aside: u64,
-    /// Branches that are not settled up to there.
+    /// Branches that are not resolved up to there.
     pub lanes: Vec<LaneRow>,
 }
 
@@ -57,22 +57,22 @@ pub struct SettingsRow {
     pub backoff: u64,
     /// … and at the most.
     pub max_backoff: u64,
-    /// How many letters are kept at the most.
-    pub max_letters: u32,
+    /// How many dead letters are kept at the most.
+    pub max_dead_letters: u32,
 }
 
-/// A branch that is not settled up to where the consumer has looked.
+/// A branch that is not resolved up to where the consumer has looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneRow {
     /// The branch.
     pub place: Place,
     /// Events that wait: after this sequence and its position, up to this sequence.
     pub rest: Option<(u64, u64, u64)>,
-    /// The event that was delivered and is not settled.
+    /// The event that was delivered and is not resolved.
     pub head: Option<DeliveredRow>,
 }
 
-/// An event that was delivered and is not settled.
+/// An event that was delivered and is not resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct DeliveredRow {
     /// Its sequence.
@@ -83,7 +83,7 @@ pub struct DeliveredRow {
     pub deliveries: u32,
     /// When it was delivered first, in microseconds since the epoch.
     pub first: i64,
-    /// It is a letter that was sent again.
+    /// It is a dead letter that was sent again.
     pub again: bool,
     /// The number of the delivery that is out; none while the event waits to be delivered again.
     pub delivery: Option<u64>,
@@ -105,7 +105,7 @@ struct Wire<'a> {
     max_in_flight: u32,
     backoff: u64,
     max_backoff: u64,
-    max_letters: u32,
+    max_dead_letters: u32,
     scanned: u64,
     next_delivery: u64,
     acknowledged: u64,
@@ -146,7 +146,7 @@ impl ConsumerRow {
             max_in_flight: s.max_in_flight,
             backoff: s.backoff,
             max_backoff: s.max_backoff,
-            max_letters: s.max_letters,
+            max_dead_letters: s.max_dead_letters,
             scanned: self.scanned,
             next_delivery: self.next_delivery,
             acknowledged: self.acknowledged,
@@ -195,7 +195,7 @@ impl ConsumerRow {
                 max_in_flight: wire.max_in_flight,
                 backoff: wire.backoff,
                 max_backoff: wire.max_backoff,
-                max_letters: wire.max_letters,
+                max_dead_letters: wire.max_dead_letters,
             },
             since,
             scanned: wire.scanned,

@@ -74,15 +74,15 @@ const META: Meta = Meta {
     format: 2,
     store: [3; 16],
     created: 1_767_225_600_000_000,
-    settled: 49,
+    flushed: 49,
     next_branch: 301,
     journal: JournalMark { at: 4_096, next: 260, chain: u64::MAX - 1 },
-    counts: Counts { sessions: 3, branches: 300, payload_bytes: 70_000 },
+    counts: StoreCounts { sessions: 3, branches: 300, payload_bytes: 70_000 },
 };
 const HEADER: FileHeader = FileHeader { journal: 4_096, tables: 135_168, secret: [5; 16] };
 
-fn letter() -> LetterRow {
-    LetterRow {
+fn dead_letter() -> DeadLetterRow {
+    DeadLetterRow {
         place: branch_row().place,
         sequence: 70_002,
         id: EventId::from_bytes([7; 16]),
@@ -115,7 +115,7 @@ fn consumer() -> ConsumerRow {
         max_in_flight: 256,
         backoff: 1_000_000,
         max_backoff: 60_000_000,
-        max_letters: 10_000,
+        max_dead_letters: 10_000,
     };
     ConsumerRow {
         id: [9; 16],
@@ -155,8 +155,8 @@ fn every_layout_is_what_it_was() {
         ("cursor", CURSOR.encode()),
         ("entry", encode_entry(&[3; 16], 260, u64::MAX - 1, true, b"a frame").0),
         ("header", HEADER.encode().to_vec()),
-        ("mark", encode_mark(3, b"key", b"value")),
-        ("letter", letter().encode()),
+        ("mark", encode_sidecar_row(3, b"key", b"value")),
+        ("letter", dead_letter().encode()),
         ("consumer", consumer().encode()),
         ("consumer-since", waiting().encode()),
         ("token", TOKEN.encode()),
@@ -203,16 +203,16 @@ fn what_was_written_is_read_back() {
     assert_eq!(Meta::decode(&golden("meta-2")).unwrap(), META);
     assert_eq!(Meta::format(&golden("meta-2")).unwrap(), 2);
     // The row of the first format.
-    let Meta { store, created, settled, next_branch, .. } = META;
-    let first = OldMeta { format: 1, store, created, settled, next_branch };
+    let Meta { store, created, flushed, next_branch, .. } = META;
+    let first = OldMeta { format: 1, store, created, flushed, next_branch };
     assert_eq!(OldMeta::decode(&golden("meta")).unwrap(), first);
     assert_eq!(Meta::format(&golden("meta")).unwrap(), 1);
     let head = decode_entry(&[3; 16], &golden("entry")).unwrap();
     assert_eq!((head.number, head.previous, head.synced, head.len), (260, u64::MAX - 1, true, 7));
     assert_eq!(FileHeader::decode(golden("header").as_ref().try_into().unwrap()), Ok(HEADER));
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
-    assert_eq!(decode_mark(3, b"key", &golden("mark")).unwrap(), b"value");
-    assert_eq!(LetterRow::decode(&golden("letter")).unwrap(), letter());
+    assert_eq!(decode_sidecar_row(3, b"key", &golden("mark")).unwrap(), b"value");
+    assert_eq!(DeadLetterRow::decode(&golden("letter")).unwrap(), dead_letter());
     assert_eq!(ConsumerRow::decode(&golden("consumer")).unwrap(), consumer());
     assert_eq!(TokenParts::decode(&golden("token")).unwrap(), TOKEN);
 }
@@ -230,7 +230,7 @@ const SEALED: [(&str, Decoder); 11] = [
     ("meta-2", |b| Meta::decode(b).map(drop)),
     ("meta", |b| OldMeta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
-    ("mark", |b| decode_mark(3, b"key", b).map(drop)),
+    ("mark", |b| decode_sidecar_row(3, b"key", b).map(drop)),
     ("token", |b| TokenParts::decode(b).map(drop)),
 ];
 
@@ -270,8 +270,8 @@ fn no_row_is_read_as_another_sort_or_under_another_key() {
         assert!(HeadRow::decode(key, &golden("head")).is_err());
         assert!(decode_order(key, &golden("order")).is_err());
     }
-    for (shelf, key) in [(2, &b"key"[..]), (3, b"kez"), (3, b"")] {
-        assert!(decode_mark(shelf, key, &golden("mark")).is_err());
+    for (table, key) in [(2, &b"key"[..]), (3, b"kez"), (3, b"")] {
+        assert!(decode_sidecar_row(table, key, &golden("mark")).is_err());
     }
 }
 
@@ -306,8 +306,10 @@ fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
 /// Rows that lie in a mark have no seal of their own.
 #[test]
 fn a_row_in_a_mark_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_does_no_harm() {
-    let rows: [(&str, Decoder); 2] =
-        [("letter", |b| LetterRow::decode(b).map(drop)), ("consumer", |b| ConsumerRow::decode(b).map(drop))];
+    let rows: [(&str, Decoder); 2] = [
+        ("letter", |b| DeadLetterRow::decode(b).map(drop)),
+        ("consumer", |b| ConsumerRow::decode(b).map(drop)),
+    ];
     for (name, decode) in rows {
         let whole = golden(name);
         for len in 0..whole.len() {

@@ -11,7 +11,7 @@ pub const FORMAT: u32 = 2;
 
 /// What a store holds, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
-pub struct Counts {
+pub struct StoreCounts {
     /// Branches that were not forked: one for every session.
     pub sessions: u64,
     /// All branches.
@@ -20,7 +20,7 @@ pub struct Counts {
     pub payload_bytes: u64,
 }
 
-impl Counts {
+impl StoreCounts {
     /// With one more branch.
     pub fn add_branch(&mut self, forked: bool) {
         self.branches = self.branches.saturating_add(1);
@@ -53,13 +53,13 @@ pub struct Meta {
     /// When it was made, in microseconds since the epoch.
     pub created: i64,
     /// The last position that is in the tables; later ones are in the journal.
-    pub settled: u64,
+    pub flushed: u64,
     /// The number that the next branch gets.
     pub next_branch: u64,
     /// Where the journal goes on.
     pub journal: JournalMark,
     /// What the tables hold: the journal's part is not in it.
-    pub counts: Counts,
+    pub counts: StoreCounts,
 }
 
 /// A place in the journal, between two entries.
@@ -109,7 +109,7 @@ pub struct OldMeta {
     /// When it was made, in microseconds since the epoch.
     pub created: i64,
     /// The last position that is in the tables.
-    pub settled: u64,
+    pub flushed: u64,
     /// The number that the next branch gets.
     pub next_branch: u64,
 }
@@ -127,9 +127,9 @@ impl OldMeta {
 impl From<OldMeta> for Meta {
     /// The same store, before its journal begins; nothing is counted.
     fn from(old: OldMeta) -> Self {
-        let OldMeta { format, store, created, settled, next_branch } = old;
+        let OldMeta { format, store, created, flushed, next_branch } = old;
         let journal = JournalMark { at: 0, next: 1, chain: 0 };
-        Self { format, store, created, settled, next_branch, journal, counts: Counts::default() }
+        Self { format, store, created, flushed, next_branch, journal, counts: StoreCounts::default() }
     }
 }
 

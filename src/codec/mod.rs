@@ -1,35 +1,35 @@
 //! Bytes and events, both ways. `docs/format.md` draws every layout that is written here.
 //!
-//! bincode is named in this room only. A decoder takes any bytes: it answers with [`Malformed`], never panics, and
+//! bincode is named in this module only. A decoder takes any bytes: it answers with [`Malformed`], never panics, and
 //! never allocates by a length that it has not checked.
 
 mod chunk;
 mod consumer;
+mod dead_letter;
 mod entry;
 mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
-mod letter;
-mod mark;
 mod meta;
 mod record;
 mod rows;
 mod run;
 mod seal;
+mod sidecar;
 mod wire;
 
 pub use chunk::{Chunk, ChunkBuilder};
 pub use consumer::{ConsumerRow, DeliveredRow, LaneRow, SettingsRow, TokenParts};
+pub use dead_letter::DeadLetterRow;
 pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size};
 pub use frame::{Birth, Frame, FrameBuilder};
 pub use header::{FileHeader, HEADER_BYTES, MAGIC};
-pub use letter::LetterRow;
-pub use mark::{decode_mark, encode_mark};
-pub use meta::{Counts, CursorParts, FORMAT, JournalMark, Meta, OldMeta};
+pub use meta::{CursorParts, FORMAT, JournalMark, Meta, OldMeta, StoreCounts};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
 pub use run::Run;
+pub use sidecar::{decode_sidecar_row, encode_sidecar_row};
 
 /// Bytes that are not what they should be, and how that shows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::Malformed;
 use super::wire::{Bounded, put};
-use crate::event::{ID_START, Invalid, Metadata, NewEvent, Record, RecordParts, Span, Timestamp};
+use crate::event::{FieldSpan, ID_START, Invalid, Metadata, NewEvent, Record, RecordParts, Timestamp};
 use crate::limits::{MAX_METADATA_ENTRIES, MAX_RECORD_BYTES};
 
 /// The first byte of every record. A later layout takes another number.
@@ -151,15 +151,15 @@ impl Walk<'_> {
     }
 
     /// Some bytes before the payload.
-    fn skip(&mut self, len: usize) -> Result<Span, Malformed> {
+    fn skip(&mut self, len: usize) -> Result<FieldSpan, Malformed> {
         let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len()).ok_or(ENDS_EARLY)?;
         let narrow = |n: usize| u16::try_from(n).map_err(|_| Malformed::new("its envelope is too long"));
-        let span = Span { start: narrow(self.at)?, len: narrow(len)? };
+        let span = FieldSpan { start: narrow(self.at)?, len: narrow(len)? };
         self.at = end;
         Ok(span)
     }
 
-    fn text(&mut self) -> Result<Span, Malformed> {
+    fn text(&mut self) -> Result<FieldSpan, Malformed> {
         let len = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         let start = self.at;
         let span = self.skip(len)?;

@@ -66,7 +66,7 @@ impl BranchRow {
     }
 }
 
-/// Where the settled part of a branch ends.
+/// Where the flushed part of a branch ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct HeadRow {
     /// Sequence of the last event.

@@ -7,7 +7,7 @@
 //! # let dir = tempfile::tempdir()?;
 //! # std::fs::write(dir.path().join("retold.toml"), "cache_bytes = 8_388_608\nstore = \"runs.redb\"\n")?;
 //! use retold::config::Settings;
-//! let settings = Settings::loader().from_folder(dir.path()).set("settle_events", 1_000).load()?;
+//! let settings = Settings::loader().from_folder(dir.path()).set("flush_events", 1_000).load()?;
 //! let store = settings.builder()?.open(settings.store())?;
 //! # store.close()?;
 //! # assert!(dir.path().join("runs.redb").exists());
@@ -29,7 +29,7 @@ use crate::bus::{Bus, BusBuilder};
 use crate::consumer::ConsumerConfig;
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
-use crate::limits::MAX_LETTERS;
+use crate::limits::MAX_DEAD_LETTERS;
 use crate::schema::{Upcasts, Validation};
 use crate::store::{Builder, Durability, Store};
 
@@ -121,7 +121,7 @@ impl Settings {
         self.count("history_limit")
     }
 
-    /// Letters of one consumer or handler.
+    /// Dead letters of one consumer or handler.
     #[must_use]
     pub fn dead_letter_max(&self) -> usize {
         self.count("dead_letter_max")
@@ -163,19 +163,19 @@ impl Settings {
         }
     }
 
-    /// How a bus is to be opened: its workers, history, letters, spill, and whether it fires timers.
+    /// How a bus is to be opened: its workers, history, dead letters, spill, and whether it fires timers.
     pub fn bus(&self) -> BusBuilder {
         Bus::builder()
             .workers(self.workers())
             .history_limit(self.history_limit())
-            .letters(self.dead_letter_max())
+            .dead_letters(self.dead_letter_max())
             .spill_limit(self.spill_bytes())
             .timers(self.timers())
     }
 
-    /// What a new durable consumer begins from: its letters are bounded as here, by 100,000 at the most.
+    /// What a new durable consumer begins from: its dead letters are bounded as here, by 100,000 at the most.
     pub fn consumer(&self) -> ConsumerConfig {
-        ConsumerConfig::new().max_letters(self.dead_letter_max().min(MAX_LETTERS))
+        ConsumerConfig::new().max_dead_letters(self.dead_letter_max().min(MAX_DEAD_LETTERS))
     }
 
     /// How a store is to be opened: everything here but its path. Reads the types and the event steps, if files of them
@@ -190,8 +190,8 @@ impl Settings {
         };
         let mut builder = Store::builder()
             .cache_bytes(self.count("cache_bytes"))
-            .settle_after(self.count("settle_events"), self.count("settle_bytes"))
-            .settle_when_idle(Duration::from_millis(self.number("settle_idle_ms")))
+            .flush_after(self.count("flush_events"), self.count("flush_bytes"))
+            .flush_when_idle(Duration::from_millis(self.number("flush_idle_ms")))
             .durability(durability)
             .max_payload_bytes(self.count("max_payload_bytes"))
             .sync(self.flag("sync"))

@@ -6,9 +6,9 @@ use std::fmt;
 use crate::event::distance;
 use crate::limits::{
     DEFAULT_BUS_WORKERS, DEFAULT_CACHE_BYTES, DEFAULT_HANDLER_LETTERS, DEFAULT_HISTORY,
-    DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_BUS_WORKERS, MAX_CACHE_BYTES, MAX_HANDLER_LETTERS,
-    MAX_HISTORY, MAX_INTERVAL_MS, MAX_PAYLOAD_BYTES, MAX_SETTLE_BYTES, MAX_SETTLE_EVENTS, MAX_SPILL_BYTES,
-    PROJECT_FLUSH_MS, SETTLE_BYTES, SETTLE_EVENTS, SPILL_BYTES,
+    DEFAULT_PAYLOAD_BYTES, FLUSH_BYTES, FLUSH_EVENTS, IDLE_FLUSH_MS, MAX_BUS_WORKERS, MAX_CACHE_BYTES,
+    MAX_FLUSH_BYTES, MAX_FLUSH_EVENTS, MAX_HANDLER_LETTERS, MAX_HISTORY, MAX_INTERVAL_MS, MAX_PAYLOAD_BYTES,
+    MAX_SPILL_BYTES, PROJECT_FLUSH_MS, SPILL_BYTES,
 };
 
 /// One key of the settings.
@@ -105,26 +105,26 @@ pub static KEYS: [Key; 20] = [
     word("durability", &["durable", "relaxed"], "When an append that does not say is answered"),
     flag("sync", true, "Sync the file; false is for tests, a crash of the system can then damage the store"),
     flag("two_phase", false, "Commit with two syncs"),
-    flag("fast_recovery", true, "Write with each settle what opening without repair needs"),
+    flag("fast_recovery", true, "Write with each flush what opening without repair needs"),
     number(
         "cache_bytes",
         (0, MAX_CACHE_BYTES as u64, DEFAULT_CACHE_BYTES as u64),
         "Memory for pages of the file",
     ),
     number(
-        "settle_events",
-        (1, MAX_SETTLE_EVENTS as u64, SETTLE_EVENTS as u64),
-        "Events in memory that begin a settle",
+        "flush_events",
+        (1, MAX_FLUSH_EVENTS as u64, FLUSH_EVENTS as u64),
+        "Events in memory that begin a flush",
     ),
     number(
-        "settle_bytes",
-        (1, MAX_SETTLE_BYTES as u64, SETTLE_BYTES as u64),
-        "Bytes of events that begin a settle",
+        "flush_bytes",
+        (1, MAX_FLUSH_BYTES as u64, FLUSH_BYTES as u64),
+        "Bytes of events that begin a flush",
     ),
     number(
-        "settle_idle_ms",
-        (1, MAX_INTERVAL_MS, IDLE_SETTLE_MS),
-        "Time without an append that begins a settle",
+        "flush_idle_ms",
+        (1, MAX_INTERVAL_MS, IDLE_FLUSH_MS),
+        "Time without an append that begins a flush",
     ),
     number(
         "max_payload_bytes",
@@ -145,7 +145,7 @@ pub static KEYS: [Key; 20] = [
     number(
         "dead_letter_max",
         (1, MAX_HANDLER_LETTERS as u64, DEFAULT_HANDLER_LETTERS as u64),
-        "Letters of a handler, or of a new consumer; beyond it the oldest goes",
+        "Dead letters of a handler, or of a new consumer; beyond it the oldest goes",
     ),
     number(
         "spill_bytes",

@@ -20,7 +20,7 @@ fn file(dir: &tempfile::TempDir, text: &str) -> Loader {
 #[test]
 fn the_later_source_wins_and_every_value_knows_where_it_came_from() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "# mine\nworkers = 3\nsettle_bytes = 1_000\n\nhistory_limit = 7\ntwo_phase = true\n";
+    let text = "# mine\nworkers = 3\nflush_bytes = 1_000\n\nhistory_limit = 7\ntwo_phase = true\n";
     let loader = file(&dir, text)
         .environment([("RETOLD_WORKERS", "4"), ("RETOLD_HISTORY_LIMIT", "8"), ("RETOLD_SPILL_BYTES", "")])
         .set("workers", 5);
@@ -30,7 +30,7 @@ fn the_later_source_wins_and_every_value_knows_where_it_came_from() {
     let of = |key: &str| (settings.get(key).unwrap().to_string(), settings.get(key).unwrap().origin.clone());
     assert_eq!(of("workers"), ("5".into(), Origin::Given));
     assert_eq!(of("history_limit"), ("8".into(), Origin::Environment("RETOLD_HISTORY_LIMIT".into())));
-    assert_eq!(of("settle_bytes"), ("1000".into(), Origin::File(path.clone(), 3)));
+    assert_eq!(of("flush_bytes"), ("1000".into(), Origin::File(path.clone(), 3)));
     assert_eq!(of("two_phase"), ("true".into(), Origin::File(path, 6)));
     assert_eq!(of("spill_bytes").1, Origin::Default);
     assert_eq!((settings.workers(), settings.history_limit()), (5, 8));
@@ -51,21 +51,21 @@ fn without_a_source_everything_is_as_a_store_has_it() {
 
 #[test]
 fn a_consumer_keeps_as_many_letters_as_is_set() {
-    let letters = |number: u64| {
+    let dead_letters = |number: u64| {
         let settings =
             Settings::loader().no_file().environment(NONE).set("dead_letter_max", number).load().unwrap();
-        settings.consumer().settings().into_iter().find(|(name, _)| *name == "max_letters").unwrap().1
+        settings.consumer().settings().into_iter().find(|(name, _)| *name == "max_dead_letters").unwrap().1
     };
-    assert_eq!((letters(4), letters(1_000_000)), ("4".into(), "100000".into()));
+    assert_eq!((dead_letters(4), dead_letters(1_000_000)), ("4".into(), "100000".into()));
 }
 
 #[test]
 fn every_setting_of_the_store_reaches_its_builder() {
     let other = [
         ("cache_bytes", "4096"),
-        ("settle_events", "5"),
-        ("settle_bytes", "6"),
-        ("settle_idle_ms", "7"),
+        ("flush_events", "5"),
+        ("flush_bytes", "6"),
+        ("flush_idle_ms", "7"),
         ("durability", "relaxed"),
         ("max_payload_bytes", "8"),
         ("sync", "false"),

@@ -33,7 +33,7 @@ pub(super) enum Call {
         patient: bool,
         reply: Reply<Option<Offer>>,
     },
-    Settle {
+    Resolve {
         named: Named,
         how: How,
         reply: Reply<()>,
@@ -59,12 +59,12 @@ pub(super) enum Call {
 pub(super) struct Returned {
     process: Process,
     deliveries: Mutex<Vec<u64>>,
-    bell: Notify,
+    wake: Notify,
 }
 
 impl Returned {
     pub(super) fn new(process: Process) -> Self {
-        Self { process, deliveries: Mutex::default(), bell: Notify::new() }
+        Self { process, deliveries: Mutex::default(), wake: Notify::new() }
     }
 
     pub(super) fn take(&self) -> Vec<u64> {
@@ -72,7 +72,7 @@ impl Returned {
     }
 
     pub(super) async fn rung(&self) {
-        self.bell.notified().await;
+        self.wake.notified().await;
     }
 }
 
@@ -90,7 +90,7 @@ impl Drop for Offer {
             let mut deliveries = self.returned.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
             deliveries.push(self.named.delivery);
             drop(deliveries);
-            self.returned.bell.notify_one();
+            self.returned.wake.notify_one();
         }
     }
 }

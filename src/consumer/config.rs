@@ -9,7 +9,7 @@ use crate::event::{Catalogue, Filter, Invalid, Pattern, Position, SessionId, Tim
 use crate::follow::{Cursor, Follow};
 use crate::limits::{
     DEFAULT_DEADLINE_S, DEFAULT_DELIVERIES, DEFAULT_IN_FLIGHT, DEFAULT_LETTERS, MAX_CONSUMER_PATTERNS,
-    MAX_DELAY_S, MAX_DELIVERIES, MAX_IN_FLIGHT, MAX_LETTERS,
+    MAX_DEAD_LETTERS, MAX_DELAY_S, MAX_DELIVERIES, MAX_IN_FLIGHT,
 };
 
 /// What a durable consumer is given and how it is treated. Everything but the beginning is kept with it, and has to be
@@ -38,7 +38,7 @@ pub struct ConsumerConfig {
     pub(super) max_in_flight: usize,
     pub(super) backoff: Duration,
     pub(super) max_backoff: Duration,
-    pub(super) max_letters: usize,
+    pub(super) max_dead_letters: usize,
 }
 
 /// Where a new consumer begins.
@@ -64,7 +64,7 @@ impl Default for ConsumerConfig {
             max_in_flight: DEFAULT_IN_FLIGHT,
             backoff: Duration::from_secs(1),
             max_backoff: Duration::from_secs(60),
-            max_letters: DEFAULT_LETTERS,
+            max_dead_letters: DEFAULT_LETTERS,
         }
     }
 }
@@ -143,7 +143,7 @@ impl ConsumerConfig {
         self
     }
 
-    /// How often an event is delivered before it is set aside as a letter: 5 unless said.
+    /// How often an event is delivered before it is set aside as a dead letter: 5 unless said.
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
         self.max_deliveries = deliveries;
         self
@@ -168,9 +168,9 @@ impl ConsumerConfig {
         (self.backoff, self.max_backoff)
     }
 
-    /// How many letters are kept: 10,000 unless said, 100,000 at the most. One more pushes out the oldest.
-    pub fn max_letters(mut self, letters: usize) -> Self {
-        self.max_letters = letters;
+    /// How many dead letters are kept: 10,000 unless said, 100,000 at the most. One more pushes out the oldest.
+    pub fn max_dead_letters(mut self, dead_letters: usize) -> Self {
+        self.max_dead_letters = dead_letters;
         self
     }
 
@@ -195,8 +195,8 @@ impl ConsumerConfig {
         if self.max_backoff > longest || self.backoff > self.max_backoff {
             return no("backoff", "begins longer than it may become, or becomes longer than a week".into());
         }
-        if !(1..=MAX_LETTERS).contains(&self.max_letters) {
-            return no("max_letters", format!("is none of 1 to {MAX_LETTERS}"));
+        if !(1..=MAX_DEAD_LETTERS).contains(&self.max_dead_letters) {
+            return no("max_dead_letters", format!("is none of 1 to {MAX_DEAD_LETTERS}"));
         }
         Ok(())
     }
@@ -260,7 +260,7 @@ impl ConsumerConfig {
             max_in_flight: self.max_in_flight as u32,
             backoff: micros(self.backoff) as u64,
             max_backoff: micros(self.max_backoff) as u64,
-            max_letters: self.max_letters as u32,
+            max_dead_letters: self.max_dead_letters as u32,
         }
     }
 
@@ -278,7 +278,7 @@ impl ConsumerConfig {
             max_in_flight: row.max_in_flight as usize,
             backoff: Duration::from_micros(row.backoff),
             max_backoff: Duration::from_micros(row.max_backoff),
-            max_letters: row.max_letters as usize,
+            max_dead_letters: row.max_dead_letters as usize,
         };
         config.check()?;
         Ok(config)
@@ -303,7 +303,7 @@ impl ConsumerConfig {
             ("max_in_flight", self.max_in_flight.to_string()),
             ("backoff", span(self.backoff)),
             ("max_backoff", span(self.max_backoff)),
-            ("max_letters", self.max_letters.to_string()),
+            ("max_dead_letters", self.max_dead_letters.to_string()),
         ]
     }
 

@@ -10,7 +10,7 @@ use shuttle::sync::{Condvar, Mutex, MutexGuard, mpsc};
 use shuttle::thread;
 
 use super::lane::{check, floor};
-use super::machine::{Look, Machine, Rules, Settled, Stale};
+use super::machine::{Look, Machine, Resolved, Rules, Stale};
 use crate::codec::LaneRow;
 use crate::event::Place;
 use crate::testkit::{CONSUMER_SCHEDULES, caught, explore};
@@ -26,7 +26,7 @@ enum Wrong {
     AnswersFirst,
     /// The append of `ack_with` is one commit, its acknowledgement another.
     AppendsApart,
-    /// The row says what is unsettled, and not how often it was delivered.
+    /// The row says what is unresolved, and not how often it was delivered.
     ForgetsDeliveries,
     /// Deliveries are numbered anew when the process begins anew.
     NumbersAgain,
@@ -66,14 +66,14 @@ struct Durable {
     lanes: Vec<LaneRow>,
     acknowledged: BTreeSet<u64>,
     /// Position to: is it to be sent again?
-    letters: BTreeMap<u64, bool>,
+    dead_letters: BTreeMap<u64, bool>,
     /// What workers appended together with their acknowledgement.
     effects: Vec<u64>,
 }
 
 impl Durable {
-    fn is_settled(&self, position: u64) -> bool {
-        self.acknowledged.contains(&position) || self.letters.contains_key(&position)
+    fn is_resolved(&self, position: u64) -> bool {
+        self.acknowledged.contains(&position) || self.dead_letters.contains_key(&position)
     }
 
     fn wanted(&self) -> impl Iterator<Item = (u64, Known)> + '_ {
@@ -87,7 +87,7 @@ struct Offer {
     position: u64,
     delivery: u64,
     deliveries: u32,
-    letter: bool,
+    dead_letter: bool,
     returned: Option<Arc<std::sync::Mutex<Vec<u64>>>>,
 }
 
@@ -128,7 +128,7 @@ struct Inbox {
 struct World {
     durable: Mutex<Durable>,
     inbox: Mutex<Inbox>,
-    bell: Condvar,
+    wake: Condvar,
     /// Acknowledgements that workers were told of.
     answered: Mutex<BTreeSet<u64>>,
     /// The event that kills the process that is handed it, and how often it did.
@@ -149,7 +149,7 @@ struct Actor<'a> {
     world: &'a World,
     machine: Machine,
     asking: VecDeque<Reply<Option<Offer>>>,
-    letters: BTreeMap<u64, bool>,
+    dead_letters: BTreeMap<u64, bool>,
     acknowledged: Vec<u64>,
     effects: Vec<u64>,
     returned: Arc<std::sync::Mutex<Vec<u64>>>,
@@ -166,13 +166,22 @@ impl<'a> Actor<'a> {
         }
         let now = lock(&world.inbox).now;
         let mut machine = Machine::load(RULES, row.scanned, row.next_delivery.max(1), &row.lanes, now);
-        for (position, _) in row.letters.iter().filter(|(_, again)| **again) {
+        for (position, _) in row.dead_letters.iter().filter(|(_, again)| **again) {
             let e = row.log[*position as usize - 1];
             machine.replay(&PLACES[e.lane], e.sequence, *position);
         }
-        let (asking, letters) = (VecDeque::new(), row.letters);
+        let (asking, dead_letters) = (VecDeque::new(), row.dead_letters);
         let returned = Arc::default();
-        Self { world, machine, asking, letters, acknowledged: vec![], effects: vec![], returned, crashes }
+        Self {
+            world,
+            machine,
+            asking,
+            dead_letters,
+            acknowledged: vec![],
+            effects: vec![],
+            returned,
+            crashes,
+        }
     }
 
     /// The process may be killed here.
@@ -191,16 +200,16 @@ impl<'a> Actor<'a> {
 
     fn finish(&mut self, named: Named) -> Result<(), Stale> {
         self.is_out(named)?;
-        let settled = self.machine.settled(named.0)?;
-        self.acknowledged.push(settled.position);
-        if settled.again {
-            self.letters.remove(&settled.position);
+        let resolved = self.machine.resolved(named.0)?;
+        self.acknowledged.push(resolved.position);
+        if resolved.again {
+            self.dead_letters.remove(&resolved.position);
         }
         Ok(())
     }
 
-    fn set_aside(&mut self, dead: &Settled) {
-        self.letters.insert(dead.position, false);
+    fn set_aside(&mut self, dead: &Resolved) {
+        self.dead_letters.insert(dead.position, false);
     }
 
     /// One commit.
@@ -208,7 +217,7 @@ impl<'a> Actor<'a> {
         let mut durable = lock(&self.world.durable);
         durable.acknowledged.extend(self.acknowledged.drain(..));
         durable.effects.append(&mut self.effects);
-        durable.letters.clone_from(&self.letters);
+        durable.dead_letters.clone_from(&self.dead_letters);
         durable.next_delivery = self.machine.next_delivery();
         (durable.scanned, durable.lanes) = (self.machine.scanned(), self.machine.rows());
         if self.world.wrong == Wrong::Nothing {
@@ -218,11 +227,11 @@ impl<'a> Actor<'a> {
             durable.scanned = durable.acknowledged.last().copied().unwrap_or(0).max(durable.scanned);
             durable.lanes.clear();
         }
-        // The cursor has moved over nothing that is not settled.
+        // The cursor has moved over nothing that is not resolved.
         let floor = durable.lanes.iter().map(floor).fold(durable.scanned, u64::min);
         let passed = durable.wanted().take_while(|(position, _)| *position <= floor);
         passed
-            .for_each(|(position, _)| assert!(durable.is_settled(position), "the cursor passed {position}"));
+            .for_each(|(position, _)| assert!(durable.is_resolved(position), "the cursor passed {position}"));
     }
 
     /// Looks and scans as it is asked to.
@@ -303,8 +312,8 @@ impl<'a> Actor<'a> {
             let Some(reply) = self.asking.pop_front() else { break };
             let (position, delivery, deliveries) = (taken.position, taken.delivery, taken.deliveries);
             let returned = Some(self.returned.clone());
-            let letter = taken.again;
-            offers.push((reply, Offer { position, delivery, deliveries, letter, returned }));
+            let dead_letter = taken.again;
+            offers.push((reply, Offer { position, delivery, deliveries, dead_letter, returned }));
         }
         if self.world.wrong == Wrong::HandsOutFirst {
             offers.drain(..).for_each(|(reply, offer)| self.offer(&reply, offer));
@@ -336,13 +345,13 @@ impl<'a> Actor<'a> {
     fn offer(&mut self, reply: &Reply<Option<Offer>>, offer: Offer) {
         let durable = lock(&self.world.durable);
         let at = offer.position;
-        let again = offer.letter;
+        let again = offer.dead_letter;
         assert!(again || !durable.acknowledged.contains(&at), "{at} was acknowledged");
         assert!(!lock(&self.world.answered).contains(&at), "{at} was acknowledged and answered");
         assert!(offer.deliveries <= RULES.max_deliveries, "{at} was delivered {} times", offer.deliveries);
         let e = durable.log[at as usize - 1];
         assert!(e.wanted, "{at} was not wanted");
-        let early = |(p, b): &(u64, Known)| b.lane == e.lane && *p < at && !durable.is_settled(*p);
+        let early = |(p, b): &(u64, Known)| b.lane == e.lane && *p < at && !durable.is_resolved(*p);
         assert!(again || !durable.wanted().any(|b| early(&b)), "{at} came before its turn");
         drop(durable);
         let _ = reply.send(Some(offer));
@@ -350,11 +359,11 @@ impl<'a> Actor<'a> {
 
     fn is_done(&self) -> bool {
         let durable = lock(&self.world.durable);
-        let done = durable.wanted().all(|(position, _)| durable.is_settled(position));
-        done && durable.letters.values().all(|again| !again)
+        let done = durable.wanted().all(|(position, _)| durable.is_resolved(position));
+        done && durable.dead_letters.values().all(|again| !again)
     }
 
-    /// Until it is killed, or everything is settled and nothing more comes.
+    /// Until it is killed, or everything is resolved and nothing more comes.
     fn run(&mut self) -> Result<(), Killed> {
         let mut sent_again = false;
         loop {
@@ -365,7 +374,7 @@ impl<'a> Actor<'a> {
                 continue;
             }
             if !inbox.appending && self.is_done() {
-                if std::mem::replace(&mut sent_again, true) || self.letters.is_empty() {
+                if std::mem::replace(&mut sent_again, true) || self.dead_letters.is_empty() {
                     break;
                 }
                 drop(inbox);
@@ -376,7 +385,7 @@ impl<'a> Actor<'a> {
             let others = inbox.busy > 0 || inbox.appending;
             match due {
                 Some(due) if !others || thread_rng().gen_bool(0.3) => inbox.now = due,
-                _ => drop(self.world.bell.wait(inbox)),
+                _ => drop(self.world.wake.wait(inbox)),
             }
         }
         self.danger()?;
@@ -386,11 +395,11 @@ impl<'a> Actor<'a> {
 
     fn send_letters_again(&mut self) {
         let mut durable = lock(&self.world.durable);
-        durable.letters.values_mut().for_each(|again| *again = true);
-        self.letters.clone_from(&durable.letters);
+        durable.dead_letters.values_mut().for_each(|again| *again = true);
+        self.dead_letters.clone_from(&durable.dead_letters);
         let log = durable.log.clone();
         drop(durable);
-        for position in self.letters.keys() {
+        for position in self.dead_letters.keys() {
             let e = log[*position as usize - 1];
             self.machine.replay(&PLACES[e.lane], e.sequence, *position);
         }
@@ -400,7 +409,7 @@ impl<'a> Actor<'a> {
 impl World {
     fn call(&self, call: Call) {
         lock(&self.inbox).calls.push_back(call);
-        self.bell.notify_all();
+        self.wake.notify_all();
     }
 
     /// Asks and waits for the answer; `None` when the process was killed.
@@ -419,17 +428,17 @@ impl World {
             durable.log.push(Known { lane, sequence, wanted });
             drop(durable);
             lock(&self.inbox).news = true;
-            self.bell.notify_all();
+            self.wake.notify_all();
         }
         lock(&self.inbox).appending = false;
-        self.bell.notify_all();
+        self.wake.notify_all();
     }
 
     fn set_busy(&self, change: isize) {
         let mut inbox = lock(&self.inbox);
         inbox.busy = inbox.busy.checked_add_signed(change).unwrap();
         drop(inbox);
-        self.bell.notify_all();
+        self.wake.notify_all();
     }
 
     fn work(&self) {
@@ -440,7 +449,7 @@ impl World {
                 self.call(Call::Next(reply));
                 drop(answer);
                 lock(&self.inbox).news = true;
-                self.bell.notify_all();
+                self.wake.notify_all();
             }
             let (reply, answer) = mpsc::channel();
             self.call(Call::Next(reply));
@@ -450,25 +459,25 @@ impl World {
             match offer {
                 Ok(Some(mut offer)) => {
                     offer.returned = None;
-                    self.handle((offer.delivery, offer.position), offer.letter);
+                    self.handle((offer.delivery, offer.position), offer.dead_letter);
                 }
                 Ok(None) => break,
                 Err(_) => {}
             }
         }
         lock(&self.inbox).ended += 1;
-        self.bell.notify_all();
+        self.wake.notify_all();
     }
 
-    fn handle(&self, named: Named, letter: bool) {
+    fn handle(&self, named: Named, dead_letter: bool) {
         let position = named.1;
-        if self.poison == Some(position) && !letter {
+        if self.poison == Some(position) && !dead_letter {
             let mut killed = lock(&self.killed);
             *killed += 1;
             assert!(*killed <= RULES.max_deliveries, "the process was killed once too often");
             drop(killed);
             lock(&self.inbox).killed = true;
-            self.bell.notify_all();
+            self.wake.notify_all();
             return;
         }
         match thread_rng().gen_range(0..10) {
@@ -484,7 +493,7 @@ impl World {
         }
     }
 
-    /// Everything is settled: who asks is told so, until nobody does.
+    /// Everything is resolved: who asks is told so, until nobody does.
     fn end(&self) {
         loop {
             let mut inbox = lock(&self.inbox);
@@ -493,7 +502,7 @@ impl World {
                 if inbox.ended == WORKERS {
                     return;
                 }
-                drop(self.bell.wait(inbox));
+                drop(self.wake.wait(inbox));
                 continue;
             }
             drop(inbox);
@@ -520,7 +529,7 @@ fn life(wrong: Wrong) {
     let world = Arc::new(World {
         durable: Mutex::default(),
         inbox: Mutex::new(inbox),
-        bell: Condvar::new(),
+        wake: Condvar::new(),
         answered: Mutex::default(),
         poison,
         killed: Mutex::new(0),
@@ -546,7 +555,7 @@ fn life(wrong: Wrong) {
 
     let durable = lock(&world.durable);
     for (position, _) in durable.wanted() {
-        assert!(durable.is_settled(position), "{position} was lost");
+        assert!(durable.is_resolved(position), "{position} was lost");
         let effects = durable.effects.iter().filter(|e| **e == position).count();
         assert!(effects <= 1, "{position} took effect {effects} times");
     }

@@ -16,7 +16,7 @@ use crate::limits::MAX_DELAY_S;
 use crate::store::{Batch, Process, Receipt};
 
 /// A durable consumer. Clones are workers of the same: each event goes to one of them, and the events of a branch come
-/// one after another, the next one when the one before is settled.
+/// one after another, the next one when the one before is resolved.
 ///
 /// An event is delivered until it is acknowledged, parked, or was delivered as often as the settings allow: at least
 /// once. That a delivery began is on the disk before a worker is given it, and an acknowledgement when the call
@@ -71,9 +71,9 @@ impl Worker {
         }
     }
 
-    async fn settle(&self, token: &Token, how: How) -> Result<()> {
+    async fn resolve(&self, token: &Token, how: How) -> Result<()> {
         let named = self.named(token)?;
-        self.ask(|reply| Call::Settle { named, how, reply }).await
+        self.ask(|reply| Call::Resolve { named, how, reply }).await
     }
 }
 
@@ -101,7 +101,7 @@ impl Consumer {
         }
     }
 
-    /// The next event, or `None` when there is none now: everything that is committed is settled, out, or waits for
+    /// The next event, or `None` when there is none now: everything that is committed is resolved, out, or waits for
     /// an earlier one of its branch.
     ///
     /// # Errors
@@ -134,13 +134,13 @@ impl Consumer {
         Ok(offer.event.take().map(|event| Delivery { event, deliveries, named, worker: self.0.clone() }))
     }
 
-    /// Settles a delivery by its token: the event was handled.
+    /// Resolves a delivery by its token: the event was handled.
     ///
     /// # Errors
-    /// [`Error::NotDelivered`] for a token of another store or consumer, for a delivery that was settled, whose event
+    /// [`Error::NotDelivered`] for a token of another store or consumer, for a delivery that was resolved, whose event
     /// was delivered again since, or that there never was; else as [`next`](Self::next).
     pub async fn ack(&self, token: &Token) -> Result<()> {
-        self.0.settle(token, How::Ack).await
+        self.0.resolve(token, How::Ack).await
     }
 
     /// [`Delivery::ack_with`] by token.
@@ -158,7 +158,7 @@ impl Consumer {
     /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
     pub async fn nack(&self, token: &Token, delay: impl Into<Option<Duration>>) -> Result<()> {
         let delay = checked(delay.into())?;
-        self.0.settle(token, How::Nack(delay)).await
+        self.0.resolve(token, How::Nack(delay)).await
     }
 
     /// [`Delivery::touch`] by token.
@@ -166,7 +166,7 @@ impl Consumer {
     /// # Errors
     /// As [`ack`](Self::ack).
     pub async fn touch(&self, token: &Token) -> Result<()> {
-        self.0.settle(token, How::Touch).await
+        self.0.resolve(token, How::Touch).await
     }
 
     /// [`Delivery::park`] by token.
@@ -174,7 +174,7 @@ impl Consumer {
     /// # Errors
     /// As [`ack`](Self::ack).
     pub async fn park(&self, token: &Token, reason: impl Into<String>) -> Result<()> {
-        self.0.settle(token, How::Park(reason.into())).await
+        self.0.resolve(token, How::Park(reason.into())).await
     }
 
     /// Ends the consumer's task for all its workers, and returns when it has ended and let go of the store's file.
@@ -200,10 +200,10 @@ fn checked(delay: Option<Duration>) -> Result<Option<i64>> {
     }
 }
 
-/// An event in the hands of a worker, who settles it. One that is dropped unsettled is delivered again after the
-/// deadline, as if its worker had died: its [`token`](Self::token) still settles it until it is.
+/// An event in the hands of a worker, who resolves it. One that is dropped unresolved is delivered again after the
+/// deadline, as if its worker had died: its [`token`](Self::token) still resolves it until it is.
 #[derive(Debug)]
-#[must_use = "an event that is not settled is delivered again"]
+#[must_use = "an event that is not resolved is delivered again"]
 pub struct Delivery {
     event: Event,
     deliveries: u32,
@@ -224,7 +224,7 @@ impl Delivery {
         &self.event
     }
 
-    /// How often it was delivered, this time counted: 1 the first time, and again after a letter was sent back.
+    /// How often it was delivered, this time counted: 1 the first time, and again after a dead letter was sent back.
     #[must_use]
     pub fn deliveries(&self) -> u32 {
         self.deliveries
@@ -237,9 +237,9 @@ impl Delivery {
         Token(TokenParts { store: *self.worker.store.bytes(), consumer: self.worker.id, delivery, position })
     }
 
-    async fn settle(&self, how: How) -> Result<()> {
+    async fn resolve(&self, how: How) -> Result<()> {
         let named = self.named;
-        self.worker.ask(|reply| Call::Settle { named, how, reply }).await
+        self.worker.ask(|reply| Call::Resolve { named, how, reply }).await
     }
 
     /// The event was handled. When this returns it is on the disk, and the event will not be delivered again.
@@ -248,10 +248,10 @@ impl Delivery {
     /// Dropping the future may or may not have acknowledged it.
     ///
     /// # Errors
-    /// [`Error::NotDelivered`] when it was settled before, or took longer than its deadline and was delivered again or,
-    /// after its last delivery, became a letter; else as [`Consumer::next`].
+    /// [`Error::NotDelivered`] when it was resolved before, or took longer than its deadline and was delivered again or,
+    /// after its last delivery, became a dead letter; else as [`Consumer::next`].
     pub async fn ack(&self) -> Result<()> {
-        self.settle(How::Ack).await
+        self.resolve(How::Ack).await
     }
 
     /// Appends a batch and acknowledges the event in one transaction: both or neither, whatever crashes. So what a
@@ -266,13 +266,13 @@ impl Delivery {
     }
 
     /// The event could not be handled: it is delivered again after this delay, or after the consumer's backoff when
-    /// `None`, or becomes a letter when that was its last delivery. Its branch waits meanwhile.
+    /// `None`, or becomes a dead letter when that was its last delivery. Its branch waits meanwhile.
     ///
     /// # Errors
     /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
     pub async fn nack(&self, delay: impl Into<Option<Duration>>) -> Result<()> {
         let delay = checked(delay.into())?;
-        self.settle(How::Nack(delay)).await
+        self.resolve(How::Nack(delay)).await
     }
 
     /// It takes longer: the deadline is counted from now.
@@ -280,15 +280,15 @@ impl Delivery {
     /// # Errors
     /// As [`ack`](Self::ack).
     pub async fn touch(&self) -> Result<()> {
-        self.settle(How::Touch).await
+        self.resolve(How::Touch).await
     }
 
-    /// Sets the event aside as a letter, with a reason, whatever deliveries are left. Its branch goes on.
+    /// Sets the event aside as a dead letter, with a reason, whatever deliveries are left. Its branch goes on.
     ///
     /// # Errors
     /// As [`ack`](Self::ack).
     pub async fn park(&self, reason: impl Into<String>) -> Result<()> {
-        self.settle(How::Park(reason.into())).await
+        self.resolve(How::Park(reason.into())).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is kept of consumers, as a listing shows it.
 
 use super::config::ConsumerConfig;
+use super::dead_letters::DeadLetterQueue;
 use super::lane::{check, floor};
-use super::letters::Letterbox;
 use super::owner::Owner;
 use super::token::Token;
 use crate::codec::{ConsumerRow, TokenParts};
@@ -20,21 +20,21 @@ pub struct ConsumerInfo {
     pub created: Timestamp,
     /// What it was made with; the beginning is not kept.
     pub config: ConsumerConfig,
-    /// Every event up to here is settled: acknowledged, set aside, or not wanted.
-    pub settled: Position,
+    /// Every event up to here is resolved: acknowledged, set aside, or not wanted.
+    pub ack_floor: Position,
     /// How many positions that is behind what is committed.
     pub lag: u64,
     /// How many events were acknowledged.
     pub acknowledged: u64,
-    /// How many times an event was set aside as a letter.
+    /// How many times an event was set aside as a dead letter.
     pub set_aside: u64,
-    /// How many letters there are.
-    pub letters: usize,
-    /// Events that were delivered and are not settled, in the order of their branches.
+    /// How many dead letters there are.
+    pub dead_letters: usize,
+    /// Events that were delivered and are not resolved, in the order of their branches.
     pub outstanding: Vec<Outstanding>,
 }
 
-/// An event that was delivered and is not settled.
+/// An event that was delivered and is not resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outstanding {
@@ -46,7 +46,7 @@ pub struct Outstanding {
     pub deliveries: u32,
     /// When it was delivered first.
     pub first: Timestamp,
-    /// When it is delivered again, unless it is settled before.
+    /// When it is delivered again, unless it is resolved before.
     pub due: Timestamp,
     /// Names the delivery that is out; none while the event waits after a failure.
     pub token: Option<Token>,
@@ -78,7 +78,7 @@ pub(super) fn config_of(name: &str, row: &ConsumerRow) -> Result<ConsumerConfig>
 impl ConsumerInfo {
     fn new(store: &Store, name: &str, row: &ConsumerRow) -> Result<Self> {
         let committed = store.committed();
-        let settled = row.lanes.iter().map(floor).fold(row.scanned, u64::min);
+        let resolved = row.lanes.iter().map(floor).fold(row.scanned, u64::min);
         let of = *store.id().bytes();
         let token =
             |delivery, position| Token(TokenParts { store: of, consumer: row.id, delivery, position });
@@ -97,11 +97,16 @@ impl ConsumerInfo {
         Ok(Self {
             name: name.to_owned(),
             created: Timestamp::from_micros(row.created),
-            settled: Position::new(settled),
-            lag: committed.get().saturating_sub(settled),
+            ack_floor: Position::new(resolved),
+            lag: committed.get().saturating_sub(resolved),
             acknowledged: row.acknowledged,
             set_aside: row.set_aside,
-            letters: Letterbox::open(&store.handle(), Owner::consumer(name)?, config.max_letters)?.len(),
+            dead_letters: DeadLetterQueue::open(
+                &store.handle(),
+                Owner::consumer(name)?,
+                config.max_dead_letters,
+            )?
+            .len(),
             outstanding: outstanding.collect(),
             config,
         })
@@ -114,7 +119,7 @@ impl Store {
     /// # Errors
     /// [`Error::Closed`], [`Error::Corrupt`].
     pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
-        let view = self.reader()?.marks()?;
+        let view = self.reader()?.records()?;
         let rows = view.rows(SidecarTable::Consumers, &SidecarRange::under(&key(""), usize::MAX))?;
         rows.into_iter()
             .map(|row| {
@@ -132,7 +137,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Closed`], [`Error::Corrupt`].
     pub fn consumer_info(&self, name: &str) -> Result<ConsumerInfo> {
-        let row = read(&self.reader()?.marks()?, name)?;
+        let row = read(&self.reader()?.records()?, name)?;
         ConsumerInfo::new(self, name, &row.ok_or_else(|| Error::not_found("consumer", name))?)
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Head {
     pub(super) deliveries: u32,
     /// When it was delivered first, in microseconds.
     pub(super) first: i64,
-    /// It is a letter that was sent again.
+    /// It is a dead letter that was sent again.
     pub(super) again: bool,
     pub(super) turn: Turn,
 }
@@ -23,28 +23,28 @@ pub(super) enum Turn {
     Ready,
     /// It was delivered, and is delivered again when this is due.
     Out { delivery: u64, due: i64 },
-    /// Its deadline has passed: it can be delivered again, and settled by the worker who is late until it is.
+    /// Its deadline has passed: it can be delivered again, and resolved by the worker who is late until it is.
     Late { delivery: u64, due: i64 },
     /// It failed, and is delivered again when this is due.
     Waiting { due: i64 },
 }
 
-/// Events of a branch that the consumer has come across and not settled.
+/// Events of a branch that the consumer has come across and not resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
-    /// Everything up to this sequence, and its position, is settled …
+    /// Everything up to this sequence, and its position, is resolved …
     pub(super) after: u64,
     pub(super) after_position: u64,
     /// … and up to this sequence there is something.
     pub(super) until: u64,
 }
 
-/// A branch with something unsettled. The head is the first of the rest that is wanted, or a letter.
+/// A branch with something unresolved. The head is the first of the rest that is wanted, or a dead letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lane {
     pub(super) head: Option<Head>,
     pub(super) rest: Option<Rest>,
-    /// Letters that were sent again: position to sequence. They come before the rest.
+    /// Dead letters that were sent again: position to sequence. They come before the rest.
     pub(super) again: BTreeMap<u64, u64>,
 }
 
@@ -96,8 +96,8 @@ impl Lane {
         }
     }
 
-    /// The head is settled, one way or the other.
-    pub(super) fn settle(&mut self) {
+    /// The head is resolved, one way or the other.
+    pub(super) fn resolve(&mut self) {
         let Some(head) = self.head.take().filter(|head| !head.again) else { return };
         if let Some(rest) = &mut self.rest {
             (rest.after, rest.after_position) = (head.sequence, head.position);
@@ -107,7 +107,7 @@ impl Lane {
         }
     }
 
-    /// A letter comes back. What was never delivered makes way for it.
+    /// A dead letter comes back. What was never delivered makes way for it.
     pub(super) fn replay(&mut self, sequence: u64, position: u64) {
         if self.head.is_some_and(|head| head.again && head.position == position) {
             return;
@@ -116,7 +116,7 @@ impl Lane {
         self.make_way();
     }
 
-    /// A head that was never delivered steps behind the letters.
+    /// A head that was never delivered steps behind the dead letters.
     pub(super) fn make_way(&mut self) {
         if !self.again.is_empty()
             && let Some(head) = self.head.take_if(|head| head.deliveries == 0 && head.turn == Turn::Ready)
@@ -126,7 +126,7 @@ impl Lane {
         }
     }
 
-    /// Gives a letter the turn when nobody has it.
+    /// Gives a dead letter the turn when nobody has it.
     pub(super) fn advance(&mut self) {
         if self.head.is_none()
             && let Some((position, sequence)) = self.again.pop_first()
@@ -161,7 +161,7 @@ pub(super) fn check(scanned: u64, next_delivery: u64, lanes: &[LaneRow]) -> Resu
     Ok(())
 }
 
-/// Everything up to this position is settled in a lane, letters apart.
+/// Everything up to this position is resolved in a lane, dead letters apart.
 pub(super) fn floor(row: &LaneRow) -> u64 {
     match (&row.head, row.rest) {
         (Some(head), _) if !head.again => head.position.saturating_sub(1),

@@ -1,6 +1,6 @@
 //! What a consumer hands out next and what becomes of it, as a state over numbers. No I/O, no clock, no channel.
 //!
-//! A branch is a lane. Everything up to `scanned` is settled, except what lanes hold; a lane has at most one event out,
+//! A branch is a lane. Everything up to `scanned` is resolved, except what lanes hold; a lane has at most one event out,
 //! and what comes behind it waits, as two numbers. So the state is as large as the number of lanes, however much waits
 //! in them.
 
@@ -31,19 +31,19 @@ pub(super) struct Taken {
     pub(super) position: u64,
     pub(super) deliveries: u32,
     pub(super) delivery: u64,
-    /// It is a letter that was sent again.
+    /// It is a dead letter that was sent again.
     pub(super) again: bool,
 }
 
-/// An event that is settled: it was acknowledged, or it becomes a letter.
+/// An event that is resolved: it was acknowledged, or it becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Settled {
+pub(super) struct Resolved {
     pub(super) place: Place,
     pub(super) sequence: u64,
     pub(super) position: u64,
     pub(super) deliveries: u32,
     pub(super) first: i64,
-    /// It was a letter already.
+    /// It was a dead letter already.
     pub(super) again: bool,
 }
 
@@ -55,10 +55,10 @@ pub(super) struct Look {
     pub(super) until: u64,
 }
 
-/// Why a delivery cannot be settled.
+/// Why a delivery cannot be resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stale {
-    /// It was settled, or the event was delivered again since.
+    /// It was resolved, or the event was delivered again since.
     Over,
     /// There was no such delivery yet.
     Never,
@@ -227,14 +227,14 @@ impl Machine {
         });
     }
 
-    /// A letter comes back to be delivered before the rest of its branch.
+    /// A dead letter comes back to be delivered before the rest of its branch.
     pub(super) fn replay(&mut self, place: &Place, sequence: u64, position: u64) {
         self.change(place, |lane| lane.replay(sequence, position));
     }
 
     /// Hands out the oldest event that can be.
     pub(super) fn take(&mut self, now: i64) -> Option<Taken> {
-        // What waits counts too: all that was delivered and is not settled has to be kept.
+        // What waits counts too: all that was delivered and is not resolved has to be kept.
         if self.room() == 0 || self.due.len() >= MAX_CONSUMER_LANES {
             return None;
         }
@@ -260,25 +260,25 @@ impl Machine {
         self.out.get(&delivery).or_else(|| self.late.get(&delivery)).cloned().ok_or(stale)
     }
 
-    /// The position of a delivery that can be settled.
+    /// The position of a delivery that can be resolved.
     pub(super) fn is_out(&self, delivery: u64) -> Result<u64, Stale> {
         let place = self.place_of(delivery)?;
         let head = self.lanes.get(&place).and_then(|lane| lane.head);
         head.map(|head| head.position).ok_or(Stale::Over)
     }
 
-    fn settle(&mut self, place: &Place) -> Option<Settled> {
+    fn resolve(&mut self, place: &Place) -> Option<Resolved> {
         self.change(place, |lane| {
             let Head { sequence, position, deliveries, first, again, .. } = lane.head?;
-            lane.settle();
-            Some(Settled { place: place.clone(), sequence, position, deliveries, first, again })
+            lane.resolve();
+            Some(Resolved { place: place.clone(), sequence, position, deliveries, first, again })
         })
     }
 
     /// The event was handled, or is given up: its lane goes on.
-    pub(super) fn settled(&mut self, delivery: u64) -> Result<Settled, Stale> {
+    pub(super) fn resolved(&mut self, delivery: u64) -> Result<Resolved, Stale> {
         let place = self.place_of(delivery)?;
-        self.settle(&place).ok_or(Stale::Over)
+        self.resolve(&place).ok_or(Stale::Over)
     }
 
     /// It failed: it is delivered again after the delay, or after the backoff. `Some` when that was its last delivery.
@@ -287,16 +287,16 @@ impl Machine {
         delivery: u64,
         now: i64,
         delay: Option<i64>,
-    ) -> Result<Option<Settled>, Stale> {
+    ) -> Result<Option<Resolved>, Stale> {
         let place = self.place_of(delivery)?;
         Ok(self.failed(&place, now, delay))
     }
 
-    fn failed(&mut self, place: &Place, now: i64, delay: Option<i64>) -> Option<Settled> {
+    fn failed(&mut self, place: &Place, now: i64, delay: Option<i64>) -> Option<Resolved> {
         let rules = self.rules;
         let deliveries = self.lanes.get(place).and_then(|lane| lane.head).map_or(0, |head| head.deliveries);
         if deliveries >= rules.max_deliveries {
-            return self.settle(place);
+            return self.resolve(place);
         }
         let delay = delay.unwrap_or_else(|| rules.backoff_after(deliveries)).clamp(0, rules.longest);
         let turn = if delay == 0 { Turn::Ready } else { Turn::Waiting { due: now.saturating_add(delay) } };
@@ -332,9 +332,9 @@ impl Machine {
         });
     }
 
-    /// Ends what is due. What may be delivered again can still be settled until it is. Answers with those that were
+    /// Ends what is due. What may be delivered again can still be resolved until it is. Answers with those that were
     /// delivered for the last time.
-    pub(super) fn expire(&mut self, now: i64) -> Vec<Settled> {
+    pub(super) fn expire(&mut self, now: i64) -> Vec<Resolved> {
         let mut dead = Vec::new();
         while let Some((_, place)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
             let max = self.rules.max_deliveries;
@@ -348,7 +348,7 @@ impl Machine {
                 false
             });
             if is_last {
-                dead.extend(self.settle(&place));
+                dead.extend(self.resolve(&place));
             }
         }
         dead

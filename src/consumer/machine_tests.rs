@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::lane::{check, floor};
-use super::machine::{Look, Machine, Rules, Settled, Stale, Taken};
+use super::machine::{Look, Machine, Resolved, Rules, Stale, Taken};
 use crate::codec::{DeliveredRow, LaneRow};
 use crate::event::Place;
 use crate::limits::MAX_CONSUMER_LANES;
@@ -20,7 +20,7 @@ const RULES: Rules = Rules {
 };
 
 impl Machine {
-    /// Everything up to here is settled.
+    /// Everything up to here is resolved.
     fn floor(&self) -> u64 {
         self.rows().iter().map(floor).fold(self.scanned(), u64::min)
     }
@@ -51,12 +51,12 @@ enum Is {
     },
     Done,
     Dead,
-    /// A letter that was sent again.
+    /// A dead letter that was sent again.
     Again,
 }
 
 impl Is {
-    /// The delivery that can be settled.
+    /// The delivery that can be resolved.
     fn named(self) -> Option<u64> {
         match self {
             Self::Out { delivery, .. } | Self::Late { delivery } => Some(delivery),
@@ -71,7 +71,7 @@ struct Known {
     sequence: u64,
     wanted: bool,
     is: Is,
-    letter: bool,
+    dead_letter: bool,
     deliveries: u32,
 }
 
@@ -90,8 +90,8 @@ impl Reference {
         let out = |e: &Known| matches!(e.is, Is::Out { .. } | Is::Waiting { .. }) || begun(e);
         for rank in [true, false] {
             for (i, e) in self.events.iter().enumerate().filter(|(_, e)| e.wanted) {
-                let unsettled = !matches!(e.is, Is::Done | Is::Dead);
-                if unsettled && out(e) == rank {
+                let unresolved = !matches!(e.is, Is::Done | Is::Dead);
+                if unresolved && out(e) == rank {
                     heads.entry(e.lane).or_insert(i);
                 }
             }
@@ -113,7 +113,7 @@ impl Reference {
         e.deliveries += 1;
         e.is = Is::Out { delivery: self.next_delivery, due: now + RULES.deadline };
         let (position, delivery, deliveries) = (i as u64 + 1, self.next_delivery, e.deliveries);
-        let (sequence, again) = (e.sequence, e.letter);
+        let (sequence, again) = (e.sequence, e.dead_letter);
         Some(Taken { place: place(e.lane), sequence, position, deliveries, delivery, again })
     }
 
@@ -124,7 +124,7 @@ impl Reference {
     fn fail(e: &mut Known, now: i64, delay: i64) -> bool {
         e.is = match (e.deliveries >= RULES.max_deliveries, delay) {
             (true, _) => Is::Dead,
-            (false, 0) if e.letter => Is::Again,
+            (false, 0) if e.dead_letter => Is::Again,
             (false, 0) => Is::Open,
             (false, delay) => Is::Waiting { due: now + delay },
         };
@@ -137,7 +137,7 @@ impl Reference {
             if let Is::Waiting { due } = e.is
                 && due <= now
             {
-                e.is = if e.letter { Is::Again } else { Is::Open };
+                e.is = if e.dead_letter { Is::Again } else { Is::Open };
             }
             if let Is::Out { due, delivery } = e.is
                 && due <= now
@@ -152,9 +152,9 @@ impl Reference {
         dead
     }
 
-    /// Everything before the first event that is not settled; letters do not hold it back.
+    /// Everything before the first event that is not resolved; dead letters do not hold it back.
     fn floor(&self) -> u64 {
-        let open = |e: &Known| e.wanted && !e.letter && !matches!(e.is, Is::Done | Is::Dead);
+        let open = |e: &Known| e.wanted && !e.dead_letter && !matches!(e.is, Is::Done | Is::Dead);
         self.events.iter().position(open).unwrap_or(self.events.len()) as u64
     }
 }
@@ -251,7 +251,7 @@ impl Pair {
             Op::Append { lane, wanted } => {
                 let sequence = self.reference.events.iter().filter(|e| e.lane == *lane).count() as u64 + 1;
                 let (lane, wanted) = (*lane, *wanted);
-                let known = Known { lane, sequence, wanted, is: Is::Open, letter: false, deliveries: 0 };
+                let known = Known { lane, sequence, wanted, is: Is::Open, dead_letter: false, deliveries: 0 };
                 self.reference.events.push(known);
             }
             Op::Take => {
@@ -261,14 +261,14 @@ impl Pair {
             }
             Op::Ack(i) | Op::Park(i) => {
                 let delivery = self.pick(*i);
-                let settled = self.machine.settled(delivery);
-                assert!(self.is_right(delivery, settled.clone().map(|s| s.position)), "{settled:?}");
-                if let (Some(e), Ok(settled)) = (self.reference.out(delivery), settled) {
+                let resolved = self.machine.resolved(delivery);
+                assert!(self.is_right(delivery, resolved.clone().map(|s| s.position)), "{resolved:?}");
+                if let (Some(e), Ok(resolved)) = (self.reference.out(delivery), resolved) {
                     e.is = if matches!(op, Op::Ack(_)) { Is::Done } else { Is::Dead };
-                    let Settled { sequence, deliveries, again, .. } = settled;
-                    assert_eq!((sequence, deliveries, again), (e.sequence, e.deliveries, e.letter));
+                    let Resolved { sequence, deliveries, again, .. } = resolved;
+                    assert_eq!((sequence, deliveries, again), (e.sequence, e.deliveries, e.dead_letter));
                     if e.is == Is::Done {
-                        e.letter = false;
+                        e.dead_letter = false;
                     }
                 }
             }
@@ -295,13 +295,13 @@ impl Pair {
                 self.machine.give_back(delivery);
                 if let Some(e) = self.reference.out(delivery) {
                     e.deliveries -= 1;
-                    e.is = if e.letter { Is::Again } else { Is::Open };
+                    e.is = if e.dead_letter { Is::Again } else { Is::Open };
                 }
             }
             Op::Replay(i) => {
                 let mut dead = self.reference.events.iter_mut().enumerate().filter(|(_, e)| e.is == Is::Dead);
                 let Some((i, e)) = dead.nth(*i) else { return };
-                (e.is, e.letter, e.deliveries) = (Is::Again, true, 0);
+                (e.is, e.dead_letter, e.deliveries) = (Is::Again, true, 0);
                 let (place, sequence) = (place(e.lane), e.sequence);
                 // Said twice, as the driver does when it is rung twice.
                 (0..2).for_each(|_| self.machine.replay(&place, sequence, i as u64 + 1));
@@ -312,7 +312,7 @@ impl Pair {
                 let rows = self.machine.rows();
                 self.machine = Machine::load(RULES, scanned, next, &rows, self.now);
                 for (i, e) in self.reference.events.iter().enumerate() {
-                    if e.letter && !matches!(e.is, Is::Done | Is::Dead) {
+                    if e.dead_letter && !matches!(e.is, Is::Done | Is::Dead) {
                         self.machine.replay(&place(e.lane), e.sequence, i as u64 + 1);
                     }
                 }
@@ -348,12 +348,12 @@ impl Pair {
             };
             assert_eq!(Some(&taken), self.reference.take(self.now, Some(taken.position)).as_ref());
             let e = self.reference.out(taken.delivery).unwrap();
-            if !e.letter {
+            if !e.dead_letter {
                 let before = last.insert(taken.place.clone(), taken.sequence);
                 assert!(before.is_none_or(|before| before < taken.sequence), "out of order");
             }
             e.is = Is::Done;
-            self.machine.settled(taken.delivery).unwrap();
+            self.machine.resolved(taken.delivery).unwrap();
         }
         let open = self.reference.events.iter().find(|e| e.wanted && !matches!(e.is, Is::Done | Is::Dead));
         assert!(open.is_none(), "{open:?} was lost");
@@ -393,13 +393,13 @@ fn a_stuck_branch_holds_back_itself_and_takes_two_numbers_whatever_waits_in_it()
             }
             let taken = machine.take(0).unwrap();
             assert_eq!(taken.place, place(1));
-            machine.settled(taken.delivery).unwrap();
+            machine.resolved(taken.delivery).unwrap();
         }
     }
     assert_eq!((machine.rows().len(), machine.floor()), (1, 0));
     let (_, after, until) = (0, 0, 25_001);
     assert_eq!(machine.rows()[0].rest.map(|(a, _, u)| (a, u)), Some((after, until)));
-    machine.settled(stuck.delivery).unwrap();
+    machine.resolved(stuck.delivery).unwrap();
     assert_eq!(machine.floor(), 1);
 }
 
@@ -415,7 +415,7 @@ fn it_looks_no_further_while_too_many_branches_wait() {
     assert_eq!(lanes, MAX_CONSUMER_LANES);
     while machine.take(0).is_some() {}
     assert_eq!((machine.in_flight(), machine.wants_more(1)), (lanes, false));
-    machine.settled(1).unwrap();
+    machine.resolved(1).unwrap();
     assert!(machine.wants_more(1));
 }
 
@@ -441,16 +441,16 @@ fn a_late_delivery_is_good_until_its_event_is_given_to_another() {
     let mut machine = Machine::load(rules, 1, 2, &machine.rows(), rules.deadline);
     assert_eq!(machine.expire(rules.deadline), []);
     let mut acknowledged = machine.clone();
-    assert_eq!(acknowledged.settled(first.delivery).map(|s| s.position), Ok(1));
+    assert_eq!(acknowledged.resolved(first.delivery).map(|s| s.position), Ok(1));
     assert_eq!(acknowledged.take(rules.deadline), None);
     let second = machine.take(rules.deadline).unwrap();
     assert_eq!((second.position, second.deliveries), (1, 2));
-    assert_eq!(machine.settled(first.delivery), Err(Stale::Over));
+    assert_eq!(machine.resolved(first.delivery), Err(Stale::Over));
     // The last delivery ends with its deadline.
     machine.nack(second.delivery, 200, Some(0)).unwrap();
     let third = machine.take(200).unwrap();
     assert_eq!(machine.expire(300).len(), 1);
-    assert_eq!(machine.settled(third.delivery), Err(Stale::Over));
+    assert_eq!(machine.resolved(third.delivery), Err(Stale::Over));
 }
 
 #[test]
@@ -471,7 +471,7 @@ fn lanes_that_cannot_be_are_named_and_numbers_at_their_end_are_taken() {
     let mut machine = Machine::load(RULES, end, end, std::slice::from_ref(&lane), 0);
     machine.give_back(end - 1);
     assert_eq!(machine.take(0).unwrap().deliveries, 1);
-    machine.settled(end).unwrap();
+    machine.resolved(end).unwrap();
     assert_eq!(machine.rows(), []);
 
     let with = |head: DeliveredRow| LaneRow { head: Some(head), ..lane.clone() };

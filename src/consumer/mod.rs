@@ -6,14 +6,14 @@
 mod actor;
 mod call;
 mod config;
+mod dead_letter;
+mod dead_letters;
+mod dead_letters_async;
 #[cfg(test)]
 mod explored;
 mod handle;
 mod info;
 mod lane;
-mod letter;
-mod letters;
-mod letters_async;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -22,9 +22,9 @@ mod owner;
 mod token;
 
 pub use config::ConsumerConfig;
+pub use dead_letter::DeadLetter;
+pub(crate) use dead_letters::DeadLetterQueue;
 pub use handle::{Consumer, Delivery};
 pub use info::{ConsumerInfo, Outstanding};
-pub use letter::Letter;
-pub(crate) use letters::Letterbox;
 pub use owner::{Owner, OwnerKind};
 pub use token::Token;

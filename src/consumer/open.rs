@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use super::actor::{Actor, Start};
 use super::call::Call;
 use super::config::ConsumerConfig;
+use super::dead_letters::DeadLetterQueue;
 use super::handle::{Consumer, Worker};
 use super::info::{config_of, key, read};
-use super::letters::Letterbox;
 use super::owner::Owner;
 use crate::codec::ConsumerRow;
 use crate::error::{Error, Result};
@@ -52,19 +52,19 @@ impl Running {
     }
 }
 
-async fn row_of(desk: &StoreHandle, name: &str) -> Result<Option<ConsumerRow>> {
-    let (desk, name) = (desk.clone(), name.to_owned());
-    unblocked(move || read(&desk.reader()?.marks()?, &name)).await
+async fn row_of(handle: &StoreHandle, name: &str) -> Result<Option<ConsumerRow>> {
+    let (handle, name) = (handle.clone(), name.to_owned());
+    unblocked(move || read(&handle.reader()?.records()?, &name)).await
 }
 
-async fn begun(desk: &StoreHandle, follow: Follow) -> Result<Following> {
-    let desk = desk.clone();
-    unblocked(move || desk.follow(follow)).await
+async fn begun(handle: &StoreHandle, follow: Follow) -> Result<Following> {
+    let handle = handle.clone();
+    unblocked(move || handle.follow(follow)).await
 }
 
-async fn letters_of(desk: &StoreHandle, owner: Owner, max: usize) -> Result<Letterbox> {
-    let desk = desk.clone();
-    unblocked(move || Letterbox::open(&desk, owner, max)).await
+async fn dead_letters_of(handle: &StoreHandle, owner: Owner, max: usize) -> Result<DeadLetterQueue> {
+    let handle = handle.clone();
+    unblocked(move || DeadLetterQueue::open(&handle, owner, max)).await
 }
 
 impl Store {
@@ -103,11 +103,11 @@ impl Store {
 
     async fn opened(&self, name: &str, asked: Option<ConsumerConfig>) -> Result<Consumer> {
         let owner = Owner::consumer(name)?;
-        let desk = self.handle();
-        if desk.read_only() {
-            return Err(Error::ReadOnly { path: desk.name().to_owned() });
+        let handle = self.handle();
+        if handle.read_only() {
+            return Err(Error::ReadOnly { path: handle.name().to_owned() });
         }
-        let tasks = desk.observer(Tasks::default)?;
+        let tasks = handle.observer(Tasks::default)?;
         let mut tasks = tasks.0.lock().await;
         // Held, so that it does not end while its row is read.
         let running = tasks.get(name).and_then(Running::worker);
@@ -118,7 +118,7 @@ impl Store {
             old.end(Error::Closed { after: None }).await;
             tasks.remove(name);
         }
-        let row = row_of(&desk, name).await?;
+        let row = row_of(&handle, name).await?;
         let (row, config, following) = match (row, asked) {
             (Some(row), asked) => {
                 let config = config_of(name, &row)?;
@@ -126,13 +126,13 @@ impl Store {
                 if let Some(worker) = running {
                     return Ok(Consumer(worker));
                 }
-                let following = begun(&desk, config.scope().after_position(row.scanned)).await?;
+                let following = begun(&handle, config.scope().after_position(row.scanned)).await?;
                 (row, config, following)
             }
             (None, None) => return Err(Error::not_found("consumer", name)),
             (None, Some(config)) => {
                 let since = config.waits_until();
-                let following = begun(&desk, config.follow().raw()).await?;
+                let following = begun(&handle, config.follow().raw()).await?;
                 let row = ConsumerRow {
                     id: *EventId::new().bytes(),
                     created: Timestamp::now().micros(),
@@ -144,9 +144,9 @@ impl Store {
                     set_aside: 0,
                     lanes: Vec::new(),
                 };
-                let mut marks = SidecarWrites::new();
-                marks.put(SidecarTable::Consumers, key(name), row.encode());
-                desk.mark_async(marks).await?;
+                let mut records = SidecarWrites::new();
+                records.put(SidecarTable::Consumers, key(name), row.encode());
+                handle.write_records_async(records).await?;
                 (row, config, following)
             }
         };
@@ -154,23 +154,23 @@ impl Store {
             Error::storage(format!("consumer {name} cannot be opened outside a tokio runtime: it has a task"))
         })?;
         let end = end_of(self)?;
-        let letterbox = letters_of(&desk, owner, config.max_letters).await?;
+        let dead_letter_queue = dead_letters_of(&handle, owner, config.max_dead_letters).await?;
         let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
         let ended = Arc::<OnceLock<Error>>::default();
         let (id, store) = (row.id, self.id());
         let start = Start {
             name: name.to_owned(),
-            desk: desk.clone(),
+            handle: handle.clone(),
             row,
             config,
-            letterbox,
+            dead_letter_queue,
             following,
             end,
             calls: incoming,
             ended: ended.clone(),
         };
         let worker = Arc::new(Worker {
-            process: desk.process().clone(),
+            process: handle.process().clone(),
             name: name.to_owned(),
             store,
             id,
@@ -184,42 +184,42 @@ impl Store {
     }
 
     /// Begins a consumer anew, where a new one with this beginning would begin; of `config` only that counts. What is
-    /// out cannot be settled any more, and letters stay.
+    /// out cannot be resolved any more, and dead letters stay.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::BadCursor`]; else as [`consumer`](Self::consumer).
     pub async fn reset_consumer(&self, name: &str, config: ConsumerConfig) -> Result<()> {
         let consumer = self.open_consumer(name).await?;
-        let desk = self.handle();
-        let row = row_of(&desk, name).await?.ok_or_else(|| Error::not_found("consumer", name))?;
+        let handle = self.handle();
+        let row = row_of(&handle, name).await?.ok_or_else(|| Error::not_found("consumer", name))?;
         let config = ConsumerConfig { begin: config.begin, ..config_of(name, &row)? };
         let since = config.waits_until();
-        let following = Box::new(begun(&desk, config.follow().raw()).await?);
+        let following = Box::new(begun(&handle, config.follow().raw()).await?);
         consumer.0.ask(|reply| Call::Reset { following, since, reply }).await
     }
 
-    /// Removes a consumer and its letters. Its workers are told [`Error::NotFound`]. Answers with how many letters
+    /// Removes a consumer and its dead letters. Its workers are told [`Error::NotFound`]. Answers with how many dead letters
     /// there were.
     ///
     /// # Errors
     /// [`Error::NotFound`]; else as [`append`](Self::append).
     pub async fn remove_consumer(&self, name: &str) -> Result<usize> {
         let owner = Owner::consumer(name)?;
-        let desk = self.handle();
-        let tasks = desk.observer(Tasks::default)?;
+        let handle = self.handle();
+        let tasks = handle.observer(Tasks::default)?;
         let mut tasks = tasks.0.lock().await;
         // What has a task is there.
-        if !tasks.contains_key(name) && row_of(&desk, name).await?.is_none() {
+        if !tasks.contains_key(name) && row_of(&handle, name).await?.is_none() {
             return Err(Error::not_found("consumer", name));
         }
         if let Some(running) = tasks.get_mut(name) {
             running.end(Error::not_found("consumer", name)).await;
             tasks.remove(name);
         }
-        let mut marks = SidecarWrites::new();
-        marks.remove(SidecarTable::Consumers, key(name));
-        let letters = letters_of(&desk, owner, usize::MAX).await?.clear(&mut marks);
-        desk.mark_async(marks).await?;
-        Ok(letters)
+        let mut records = SidecarWrites::new();
+        records.remove(SidecarTable::Consumers, key(name));
+        let dead_letters = dead_letters_of(&handle, owner, usize::MAX).await?.clear(&mut records);
+        handle.write_records_async(records).await?;
+        Ok(dead_letters)
     }
 }

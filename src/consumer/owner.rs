@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{Invalid, check_name};
 
-/// Which sort of reader a letter belongs to.
+/// Which sort of reader a dead letter belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum OwnerKind {
@@ -26,7 +26,7 @@ impl OwnerKind {
         }
     }
 
-    /// Stands in the keys of letters.
+    /// Stands in the keys of dead letters.
     fn number(self) -> u8 {
         match self {
             Self::Consumer => 0,
@@ -35,7 +35,7 @@ impl OwnerKind {
     }
 }
 
-/// Whose a letter is: a durable consumer or a handler, by name. Printed and parsed as `consumer:NAME` or
+/// Whose a dead letter is: a durable consumer or a handler, by name. Printed and parsed as `consumer:NAME` or
 /// `handler:NAME`; a name alone is a consumer's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
@@ -82,7 +82,7 @@ impl Owner {
         &self.name
     }
 
-    /// The owner in the keys of its letters: names hold no zero, so that no owner begins another.
+    /// The owner in the keys of its dead letters: names hold no zero, so that no owner begins another.
     pub(super) fn key(&self) -> Vec<u8> {
         [&[self.kind.number()], self.name.as_bytes(), &[0]].concat()
     }

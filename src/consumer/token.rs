@@ -6,8 +6,8 @@ use data_encoding::BASE64URL_NOPAD;
 use crate::codec::TokenParts;
 use crate::event::{Invalid, Position, StoreId};
 
-/// Names one delivery, to settle it from elsewhere: in another task, after a restart, from the command line. Opaque:
-/// print it, keep it, parse it. It is good until the delivery is settled, or the event is delivered again.
+/// Names one delivery, to resolve it from elsewhere: in another task, after a restart, from the command line. Opaque:
+/// print it, keep it, parse it. It is good until the delivery is resolved, or the event is delivered again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub(super) TokenParts);
 

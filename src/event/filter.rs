@@ -32,13 +32,13 @@ struct Wanted {
     pattern: Pattern,
     also: Vec<Box<str>>,
     /// Whose catalogue that is was said, so that it is no other store's.
-    settled: bool,
+    flushed: bool,
 }
 
 impl Wanted {
-    fn new(pattern: Pattern, catalogue: &Catalogue, settled: bool) -> Self {
+    fn new(pattern: Pattern, catalogue: &Catalogue, flushed: bool) -> Self {
         let also = catalogue.other_names(&pattern).map(Box::from).collect();
-        Self { pattern, also, settled }
+        Self { pattern, also, flushed }
     }
 }
 
@@ -85,13 +85,13 @@ impl Filter {
 
     /// The same filter with the names that a store's catalogue has, where no other was asked for. Doing it again, also
     /// with another catalogue, changes nothing.
-    pub(crate) fn settled_in(mut self, catalogue: &Catalogue) -> Self {
-        if self.patterns.iter().all(|wanted| wanted.settled) {
+    pub(crate) fn resolved_in(mut self, catalogue: &Catalogue) -> Self {
+        if self.patterns.iter().all(|wanted| wanted.flushed) {
             return self;
         }
         (self.also, self.also_marks) = (Vec::new(), 0);
         for wanted in std::mem::take(&mut self.patterns) {
-            self = self.wanted(match wanted.settled {
+            self = self.wanted(match wanted.flushed {
                 true => wanted,
                 false => Wanted::new(wanted.pattern, catalogue, true),
             });
@@ -226,19 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn a_store_settles_the_names_that_were_left_to_it_and_only_once() {
+    fn a_store_flushes_the_names_that_were_left_to_it_and_only_once() {
         let with =
             |alias: &str| Catalogue::builtin().with([TypeSpec::named("acme.one").alias(alias)]).unwrap();
         let (own, other) = (with("eins"), with("un"));
         let open = filter("acme.*").pattern_in("acme.one".parse().unwrap(), &other);
         assert!(open.takes_kind("un") && !open.takes_kind("eins"));
-        let settled = open.settled_in(&own);
-        assert!(settled.takes_kind("un") && settled.takes_kind("eins"));
-        assert_eq!(settled.clone().settled_in(&with("uno")), settled);
+        let flushed = open.resolved_in(&own);
+        assert!(flushed.takes_kind("un") && flushed.takes_kind("eins"));
+        assert_eq!(flushed.clone().resolved_in(&with("uno")), flushed);
         // A type of the user's takes the place of a built-in one, whose names are none any more.
         let own = Catalogue::builtin().with([TypeSpec::named("coder.started")]).unwrap();
-        assert!(filter("decision.created").settled_in(&own).takes_kind("decision.made"));
-        assert_eq!(Filter::new().settled_in(&own), Filter::new());
+        assert!(filter("decision.created").resolved_in(&own).takes_kind("decision.made"));
+        assert_eq!(Filter::new().resolved_in(&own), Filter::new());
     }
 
     #[test]

@@ -21,16 +21,16 @@ use crate::limits::{MAX_POINTERS, MAX_ROLE_POINTER_BYTES};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pointer {
     text: Box<str>,
-    steps: Box<[Step]>,
+    steps: Box<[PathStep]>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Step {
+enum PathStep {
     To(Box<str>),
     Each,
 }
 
-impl From<String> for Step {
+impl From<String> for PathStep {
     fn from(part: String) -> Self {
         if part == "*" { Self::Each } else { Self::To(part.into()) }
     }
@@ -48,11 +48,11 @@ impl Pointer {
             let reason = format!("has {} bytes; {MAX_ROLE_POINTER_BYTES} are the most", text.len());
             return Err(Invalid::new("pointer", reason));
         }
-        let steps: Vec<Step> = match pointer_parts(text) {
-            Ok(parts) => parts.into_iter().map(Step::from).collect(),
+        let steps: Vec<PathStep> = match pointer_parts(text) {
+            Ok(parts) => parts.into_iter().map(PathStep::from).collect(),
             Err(why) => return bad(&why),
         };
-        if steps.iter().filter(|s| **s == Step::Each).count() > 1 {
+        if steps.iter().filter(|s| **s == PathStep::Each).count() > 1 {
             return bad("has more than one `*`");
         }
         Ok(Self { text: text.into(), steps: steps.into() })
@@ -61,7 +61,7 @@ impl Pointer {
     /// What is there; for a pointer with `*` the first that is.
     #[must_use]
     pub fn find<'v>(&self, payload: &'v Value) -> Option<&'v Value> {
-        if !self.steps.contains(&Step::Each) {
+        if !self.steps.contains(&PathStep::Each) {
             return follow(payload, &self.steps);
         }
         self.find_all(payload).into_iter().next().map(|(_, value)| value)
@@ -71,7 +71,7 @@ impl Pointer {
     /// `*` it is one, and the name is empty.
     #[must_use]
     pub fn find_all<'v>(&self, payload: &'v Value) -> Vec<(String, &'v Value)> {
-        let Some(at) = self.steps.iter().position(|s| *s == Step::Each) else {
+        let Some(at) = self.steps.iter().position(|s| *s == PathStep::Each) else {
             return self.find(payload).map(|v| (String::new(), v)).into_iter().collect();
         };
         let (before, rest) = self.steps.split_at(at);
@@ -90,8 +90,8 @@ impl Pointer {
     #[must_use]
     pub fn find_for<'v>(&self, payload: &'v Value, name: &str) -> Option<&'v Value> {
         self.steps.iter().try_fold(payload, |value, step| match step {
-            Step::To(to) => member(value, to),
-            Step::Each => member(value, name),
+            PathStep::To(to) => member(value, to),
+            PathStep::Each => member(value, name),
         })
     }
 
@@ -103,10 +103,10 @@ impl Pointer {
 }
 
 /// Follows steps among which there is no `*`.
-fn follow<'v>(value: &'v Value, steps: &[Step]) -> Option<&'v Value> {
+fn follow<'v>(value: &'v Value, steps: &[PathStep]) -> Option<&'v Value> {
     steps.iter().try_fold(value, |value, step| match step {
-        Step::To(to) => member(value, to),
-        Step::Each => None,
+        PathStep::To(to) => member(value, to),
+        PathStep::Each => None,
     })
 }
 

@@ -9,7 +9,7 @@ pub const JSON: &str = "application/json";
 
 /// Where a field before the payload lies in an encoded record. Empty means that the event has no such field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
+pub struct FieldSpan {
     pub(crate) start: u16,
     pub(crate) len: u16,
 }
@@ -35,12 +35,12 @@ pub struct RecordParts {
     pub(crate) version: u32,
     /// Where the payload begins, which ends with the record.
     pub(crate) payload: u32,
-    pub(crate) kind: Span,
-    pub(crate) source: Span,
-    pub(crate) actor: Span,
-    pub(crate) correlation: Span,
-    pub(crate) trace: Span,
-    pub(crate) content_type: Span,
+    pub(crate) kind: FieldSpan,
+    pub(crate) source: FieldSpan,
+    pub(crate) actor: FieldSpan,
+    pub(crate) correlation: FieldSpan,
+    pub(crate) trace: FieldSpan,
+    pub(crate) content_type: FieldSpan,
     /// Where the id of the cause lies; 0 when there is none.
     pub(crate) causation: u16,
     pub(crate) priority: u8,
@@ -57,7 +57,7 @@ impl Record {
         &self.bytes
     }
 
-    fn slice(&self, span: Span) -> &[u8] {
+    fn slice(&self, span: FieldSpan) -> &[u8] {
         let start = usize::from(span.start);
         self.bytes.get(start..start + usize::from(span.len)).unwrap_or_default()
     }
@@ -68,13 +68,13 @@ impl Record {
         id.unwrap_or(&[0; 16])
     }
 
-    fn text(&self, span: Span) -> &str {
+    fn text(&self, span: FieldSpan) -> &str {
         let text = std::str::from_utf8(self.slice(span));
         debug_assert!(text.is_ok(), "the codec checks every text");
         text.unwrap_or_default()
     }
 
-    fn optional(&self, span: Span) -> Option<&str> {
+    fn optional(&self, span: FieldSpan) -> Option<&str> {
         (span.len > 0).then(|| self.text(span))
     }
 

@@ -180,7 +180,7 @@ pub struct ProgressRole {
 
 /// What an event says of progress.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct ProgressReading {
     /// 0 to 1: what is outside was brought to the nearer end.
     pub fraction: Option<f64>,
     /// How many are done, and of how many, as far as the event says.
@@ -198,12 +198,12 @@ pub struct Progress {
 impl ProgressRole {
     /// What this payload says. A fraction wins over a percentage, which wins over a count.
     #[must_use]
-    pub fn read(&self, payload: &Value) -> Progress {
+    pub fn read(&self, payload: &Value) -> ProgressReading {
         let (done, total) = (self.done.number(payload), self.total.number(payload));
         let counted = || Some(done? / total.filter(|t| *t > 0.0)?);
         let percent = || self.percent.number(payload).map(|p| p / 100.0);
         let fraction = self.fraction.number(payload).or_else(percent).or_else(counted);
-        Progress {
+        ProgressReading {
             fraction: fraction.map(|f| f.clamp(0.0, 1.0)),
             done,
             total,

@@ -136,7 +136,7 @@ impl fmt::Display for Measure {
 
 /// What a figure is in one payload.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct UsageReading {
     /// The number, in the unit of the measure.
     pub value: f64,
     /// What a total is of: `None` for the event's entity, or the session when that has no id, and the empty text for the event alone.
@@ -150,7 +150,7 @@ pub struct Reading {
 impl Figure {
     /// What this payload says: nothing, one, or one for each that a `*` stands for.
     #[must_use]
-    pub fn read(&self, payload: &Value) -> Vec<Reading> {
+    pub fn read(&self, payload: &Value) -> Vec<UsageReading> {
         if self.unless.number(payload).is_some() {
             return Vec::new();
         }
@@ -164,14 +164,14 @@ impl Figure {
         first.into_iter().map(|(name, value)| self.reading(value, payload, &name)).collect()
     }
 
-    fn reading(&self, value: f64, payload: &Value, name: &str) -> Reading {
+    fn reading(&self, value: f64, payload: &Value, name: &str) -> UsageReading {
         let word = |at: &Pointers| at.iter().find_map(|p| text(p.find_for(payload, name)?));
         let of = match (self.of.is_empty(), name) {
             (true, "") => None,
             (true, name) => Some(name.to_owned()),
             (false, _) => Some(word(&self.of).unwrap_or_default()),
         };
-        Reading { value, of, provider: word(&self.provider), model: word(&self.model) }
+        UsageReading { value, of, provider: word(&self.provider), model: word(&self.model) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The machine and the wake-ups of this room in thousands of schedules, over a small store: a writer, a settler,
+//! The machine and the wake-ups of this room in thousands of schedules, over a small store: a writer, a flusher,
 //! followers that come early, late, and go. The driver is that of `stream.rs` without its I/O; each way to get it wrong
 //! that is known is kept, and has to be caught.
 
@@ -11,7 +11,7 @@ use shuttle::sync::{Condvar, Mutex};
 use shuttle::thread;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::machine::{Input, Machine, Order, Step};
+use super::machine::{FollowOrder, FollowStep, Input, Machine};
 use super::wake::{Frame, Subscription, Wakes};
 use crate::codec::encode_record;
 use crate::event::{Event, NewEvent, Place, Position, Record, Sequence, SessionId, Timestamp};
@@ -27,20 +27,20 @@ enum Wrong {
     FirstCursor,
     FramesUnchecked,
     LagIgnored,
-    SettledBeforeTail,
+    FlushedBeforeTail,
     WakesBeforeItCanBeRead,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
+enum FollowScope {
     All,
     Session,
     Branch,
 }
 
-impl Scope {
-    fn order(self) -> Order {
-        if self == Self::Session { Order::Increasing } else { Order::Dense }
+impl FollowScope {
+    fn order(self) -> FollowOrder {
+        if self == Self::Session { FollowOrder::Increasing } else { FollowOrder::Dense }
     }
 
     fn has(self, event: &Event) -> bool {
@@ -68,7 +68,7 @@ static RECORD: LazyLock<Record> =
     LazyLock::new(|| encode_record(&NewEvent::new("step.done"), 1_024).unwrap());
 const PAGE: usize = 3;
 
-/// What is committed and not yet settled, and what the store knows of itself.
+/// What is committed and not yet flushed, and what the store knows of itself.
 #[derive(Default)]
 struct Tail {
     events: Vec<Event>,
@@ -87,7 +87,7 @@ impl Tail {
 
 struct World {
     tail: Mutex<Tail>,
-    settled: Mutex<Vec<Event>>,
+    flushed: Mutex<Vec<Event>>,
     wakes: Arc<Wakes>,
     /// Events that each follower has delivered, and whether it has ended.
     seen: Mutex<Vec<Vec<u64>>>,
@@ -100,7 +100,7 @@ impl World {
     fn new(wrong: Wrong, followers: usize) -> Arc<Self> {
         Arc::new(Self {
             tail: Mutex::default(),
-            settled: Mutex::default(),
+            flushed: Mutex::default(),
             wakes: Arc::default(),
             seen: Mutex::new(vec![Vec::new(); followers]),
             progress: Condvar::new(),
@@ -160,35 +160,35 @@ impl World {
         }
     }
 
-    fn settle(&self) {
+    fn flush(&self) {
         let moved = {
             let tail = self.tail.lock().unwrap();
             let count = thread_rng().gen_range(0..=tail.events.len());
             tail.events[..count].to_vec()
         };
-        self.settled.lock().unwrap().extend_from_slice(&moved);
+        self.flushed.lock().unwrap().extend_from_slice(&moved);
         self.tail.lock().unwrap().events.drain(..moved.len());
     }
 
-    fn committed(&self, scope: Scope) -> u64 {
+    fn committed(&self, scope: FollowScope) -> u64 {
         let tail = self.tail.lock().unwrap();
-        if scope == Scope::Branch { tail.heads[0] } else { tail.committed }
+        if scope == FollowScope::Branch { tail.heads[0] } else { tail.committed }
     }
 
-    /// The tail first, then what is settled: what settles in between is in both.
-    fn page(&self, scope: Scope, after: u64, to: u64) -> Vec<Event> {
+    /// The tail first, then what is flushed: what flushes in between is in both.
+    fn page(&self, scope: FollowScope, after: u64, to: u64) -> Vec<Event> {
         let ours = |e: &&Event| scope.has(e) && scope.number(e) > after && scope.number(e) <= to;
         let tail = || self.tail.lock().unwrap().events.iter().filter(ours).cloned().collect::<Vec<_>>();
-        let settled = || self.settled.lock().unwrap().iter().filter(ours).cloned().collect::<Vec<_>>();
-        let (settled, tail) = if self.wrong == Wrong::SettledBeforeTail {
-            let settled = settled();
-            (settled, tail())
+        let flushed = || self.flushed.lock().unwrap().iter().filter(ours).cloned().collect::<Vec<_>>();
+        let (flushed, tail) = if self.wrong == Wrong::FlushedBeforeTail {
+            let flushed = flushed();
+            (flushed, tail())
         } else {
             let tail = tail();
-            (settled(), tail)
+            (flushed(), tail)
         };
         let first = tail.first().map_or(u64::MAX, |e| e.position().get());
-        let old = settled.into_iter().filter(|e| e.position().get() < first);
+        let old = flushed.into_iter().filter(|e| e.position().get() < first);
         old.chain(tail).take(PAGE).collect()
     }
 
@@ -197,7 +197,7 @@ impl World {
         self.progress.notify_all();
     }
 
-    fn due(&self, scope: Scope) -> Vec<u64> {
+    fn due(&self, scope: FollowScope) -> Vec<u64> {
         let tail = self.tail.lock().unwrap();
         tail.log.iter().filter(|e| scope.has(e)).map(|e| scope.number(e)).collect()
     }
@@ -212,22 +212,22 @@ impl World {
 }
 
 /// The driver, step by step as `stream.rs` has it. Leaves after so many events.
-fn follow(world: &World, me: usize, scope: Scope, leaves_after: usize) {
+fn follow(world: &World, me: usize, scope: FollowScope, leaves_after: usize) {
     let subscribe = || {
         world.point();
         world.wakes.subscribe(scope.session())
     };
     let mut subscription: Option<Subscription> = (world.wrong != Wrong::ReadBeforeSubscribe).then(subscribe);
     let mut machine = Machine::new(scope.order(), 0);
-    let (mut step, mut told, mut left, mut first_noted) = (Step::Note, 0, leaves_after, None);
+    let (mut step, mut told, mut left, mut first_noted) = (FollowStep::Note, 0, leaves_after, None);
     loop {
         let input = match step {
-            Step::Note => {
+            FollowStep::Note => {
                 let noted = world.committed(scope);
                 first_noted.get_or_insert(noted);
                 Input::Noted(noted)
             }
-            Step::Read { after, to } => {
+            FollowStep::Read { after, to } => {
                 let page = world.page(scope, after, to);
                 let empty = page.is_empty();
                 for event in page {
@@ -242,11 +242,11 @@ fn follow(world: &World, me: usize, scope: Scope, leaves_after: usize) {
                 }
                 Input::PageEnded { empty }
             }
-            Step::TellCaughtUp => {
+            FollowStep::TellCaughtUp => {
                 told += 1;
                 Input::Told
             }
-            Step::Wait => {
+            FollowStep::Wait => {
                 let subscription = subscription.get_or_insert_with(subscribe);
                 match wait(subscription) {
                     Err(RecvError::Lagged(_)) if world.wrong == Wrong::LagIgnored => continue,
@@ -279,7 +279,7 @@ fn follow(world: &World, me: usize, scope: Scope, leaves_after: usize) {
                     }
                 }
             }
-            Step::End => break,
+            FollowStep::End => break,
         };
         step = machine.next(input).expect("the store keeps its promises");
     }
@@ -293,15 +293,15 @@ fn wait(subscription: &mut Subscription) -> Result<Frame, RecvError> {
     }
 }
 
-/// A store's life: a writer and a settler, three followers of three kinds, one that leaves and one that comes in its
+/// A store's life: a writer and a flusher, three followers of three kinds, one that leaves and one that comes in its
 /// place, then the end. `quiet` waits for everything to be delivered before the end, which would wake everybody.
 fn life(wrong: Wrong) {
-    const WHO: [(Scope, usize); 5] = [
-        (Scope::All, usize::MAX),
-        (Scope::Session, usize::MAX),
-        (Scope::Branch, usize::MAX),
-        (Scope::Session, 2),
-        (Scope::Session, usize::MAX),
+    const WHO: [(FollowScope, usize); 5] = [
+        (FollowScope::All, usize::MAX),
+        (FollowScope::Session, usize::MAX),
+        (FollowScope::Branch, usize::MAX),
+        (FollowScope::Session, 2),
+        (FollowScope::Session, usize::MAX),
     ];
     let world = World::new(wrong, WHO.len());
     let spawn = |me: usize| {
@@ -318,9 +318,9 @@ fn life(wrong: Wrong) {
         let world = world.clone();
         move || world.write(5)
     });
-    let settler = thread::spawn({
+    let flusher = thread::spawn({
         let world = world.clone();
-        move || (0..2).for_each(|_| world.settle())
+        move || (0..2).for_each(|_| world.flush())
     });
     let quiet = thread_rng().gen_bool(0.5);
     writer.join().unwrap();
@@ -331,7 +331,7 @@ fn life(wrong: Wrong) {
     }
     world.wakes.closed();
     followers.into_iter().for_each(|f| f.join().unwrap());
-    settler.join().unwrap();
+    flusher.join().unwrap();
     assert_eq!(*world.seen.lock().unwrap(), due, "each event once, in order, without a hole");
 }
 
@@ -348,7 +348,7 @@ fn what_is_known_to_be_wrong_is_caught() {
         (Wrong::FirstCursor, "each event once"),
         (Wrong::FramesUnchecked, "each event once"),
         (Wrong::LagIgnored, "deadlock"),
-        (Wrong::SettledBeforeTail, "each event once"),
+        (Wrong::FlushedBeforeTail, "each event once"),
         (Wrong::WakesBeforeItCanBeRead, "deadlock"),
     ] {
         let text = caught(4_000, move || life(wrong));

@@ -1,11 +1,11 @@
 //! What a follower does next, as one transition function over numbers. No I/O, no clock, no channel.
 //!
 //! `scanned` is the last sequence (of one branch) or position (of more than one) that was looked at. The order of the
-//! steps is what makes the subscription whole: the wake-up was subscribed to before the first [`Step::Note`].
+//! steps is what makes the subscription whole: the wake-up was subscribed to before the first [`FollowStep::Note`].
 
 /// How numbers of consecutive events relate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum FollowOrder {
     /// Every number is the one before it plus one: sequences of a branch, positions of the whole store.
     Dense,
     /// Numbers increase: positions of one session.
@@ -14,7 +14,7 @@ pub(super) enum Order {
 
 /// What the driver is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum FollowStep {
     /// Ask the store how far it is: [`Input::Noted`].
     Note,
     /// Read a page of numbers after `after`, up to `to`: [`Machine::take`] each, then [`Input::PageEnded`].
@@ -52,7 +52,7 @@ pub(super) struct OutOfOrder {
 
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
-    order: Order,
+    order: FollowOrder,
     scanned: u64,
     target: u64,
     told: bool,
@@ -60,7 +60,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(order: Order, scanned: u64) -> Self {
+    pub(super) fn new(order: FollowOrder, scanned: u64) -> Self {
         Self { order, scanned, target: scanned, told: false, closed: false }
     }
 
@@ -69,7 +69,7 @@ impl Machine {
     }
 
     /// The transition.
-    pub(super) fn next(&mut self, input: Input) -> Result<Step, OutOfOrder> {
+    pub(super) fn next(&mut self, input: Input) -> Result<FollowStep, OutOfOrder> {
         match input {
             Input::Noted(n) => {
                 self.target = self.target.max(n);
@@ -77,35 +77,35 @@ impl Machine {
             }
             Input::PageEnded { empty: false } => {
                 // Past the target too: a page may bring what was committed since.
-                Ok(if self.scanned < self.target { self.read_or_rest() } else { Step::Note })
+                Ok(if self.scanned < self.target { self.read_or_rest() } else { FollowStep::Note })
             }
             Input::PageEnded { empty: true } => match self.order {
                 // What was committed has to be there.
-                Order::Dense => Err(OutOfOrder { scanned: self.scanned, found: self.target }),
+                FollowOrder::Dense => Err(OutOfOrder { scanned: self.scanned, found: self.target }),
                 // The other sessions' events up to the target are none of ours.
-                Order::Increasing => {
+                FollowOrder::Increasing => {
                     self.scanned = self.scanned.max(self.target);
-                    Ok(Step::Note)
+                    Ok(FollowStep::Note)
                 }
             },
             Input::Told => Ok(self.rest()),
-            Input::Woken => Ok(Step::Note),
+            Input::Woken => Ok(FollowStep::Note),
             Input::Closed => {
                 self.closed = true;
-                Ok(Step::Note)
+                Ok(FollowStep::Note)
             }
         }
     }
 
-    fn read_or_rest(&mut self) -> Step {
+    fn read_or_rest(&mut self) -> FollowStep {
         if self.scanned < self.target {
-            return Step::Read { after: self.scanned, to: self.target };
+            return FollowStep::Read { after: self.scanned, to: self.target };
         }
-        if std::mem::replace(&mut self.told, true) { self.rest() } else { Step::TellCaughtUp }
+        if std::mem::replace(&mut self.told, true) { self.rest() } else { FollowStep::TellCaughtUp }
     }
 
-    fn rest(&self) -> Step {
-        if self.closed { Step::End } else { Step::Wait }
+    fn rest(&self) -> FollowStep {
+        if self.closed { FollowStep::End } else { FollowStep::Wait }
     }
 
     /// Moves over the event with this number. `false` for one that was scanned before.
@@ -113,7 +113,7 @@ impl Machine {
         if number <= self.scanned {
             return Ok(false);
         }
-        if self.order == Order::Dense && number != self.scanned + 1 {
+        if self.order == FollowOrder::Dense && number != self.scanned + 1 {
             return Err(OutOfOrder { scanned: self.scanned, found: number });
         }
         self.scanned = number;
@@ -124,8 +124,8 @@ impl Machine {
     /// number that the same channel brought before it.
     pub(super) fn continues(&self, first: u64, after: Option<u64>) -> bool {
         match self.order {
-            Order::Dense => first <= self.scanned + 1,
-            Order::Increasing => after.is_some_and(|after| after <= self.scanned),
+            FollowOrder::Dense => first <= self.scanned + 1,
+            FollowOrder::Increasing => after.is_some_and(|after| after <= self.scanned),
         }
     }
 }
@@ -142,14 +142,14 @@ mod tests {
         Lose,
     }
 
-    fn run(order: Order, start: usize, script: &[Vec<Event>]) -> Vec<u64> {
+    fn run(order: FollowOrder, start: usize, script: &[Vec<Event>]) -> Vec<u64> {
         let mut log: Vec<u64> = Vec::new();
         let mut channel: Vec<(Option<u64>, Vec<u64>)> = Vec::new();
         let mut last_sent = None;
         let mut script = script.iter();
         let mut delivered = Vec::new();
         let mut machine = Machine::new(order, 0);
-        let mut step = Step::Note;
+        let mut step = FollowStep::Note;
         let mut lost = false;
         let mut happen = |log: &mut Vec<u64>, channel: &mut Vec<_>, lost: &mut bool| {
             let Some(events) = script.next() else { return false };
@@ -159,7 +159,7 @@ mod tests {
                         let mut next = log.last().copied().unwrap_or(0);
                         let new: Vec<u64> = (0..*n)
                             .map(|i| {
-                                next += if order == Order::Dense { 1 } else { 1 + (i * 7 + n) % 3 };
+                                next += if order == FollowOrder::Dense { 1 } else { 1 + (i * 7 + n) % 3 };
                                 next
                             })
                             .collect();
@@ -183,8 +183,8 @@ mod tests {
         loop {
             let more = happen(&mut log, &mut channel, &mut lost);
             step = match step {
-                Step::Note => machine.next(Input::Noted(log.last().copied().unwrap_or(0))).unwrap(),
-                Step::Read { after, to } => {
+                FollowStep::Note => machine.next(Input::Noted(log.last().copied().unwrap_or(0))).unwrap(),
+                FollowStep::Read { after, to } => {
                     let page: Vec<u64> =
                         log.iter().copied().filter(|n| *n > after && *n <= to).take(3).collect();
                     for n in &page {
@@ -194,9 +194,9 @@ mod tests {
                     }
                     machine.next(Input::PageEnded { empty: page.is_empty() }).unwrap()
                 }
-                Step::TellCaughtUp => machine.next(Input::Told).unwrap(),
-                Step::Wait if std::mem::take(&mut lost) => machine.next(Input::Woken).unwrap(),
-                Step::Wait if !channel.is_empty() => {
+                FollowStep::TellCaughtUp => machine.next(Input::Told).unwrap(),
+                FollowStep::Wait if std::mem::take(&mut lost) => machine.next(Input::Woken).unwrap(),
+                FollowStep::Wait if !channel.is_empty() => {
                     let (after, frame) = channel.remove(0);
                     match frame.first() {
                         Some(first) if machine.continues(*first, after) => {
@@ -205,14 +205,14 @@ mod tests {
                                     delivered.push(n);
                                 }
                             }
-                            Step::Wait
+                            FollowStep::Wait
                         }
                         _ => machine.next(Input::Woken).unwrap(),
                     }
                 }
-                Step::Wait if more => Step::Wait,
-                Step::Wait => machine.next(Input::Closed).unwrap(),
-                Step::End => {
+                FollowStep::Wait if more => FollowStep::Wait,
+                FollowStep::Wait => machine.next(Input::Closed).unwrap(),
+                FollowStep::End => {
                     assert_eq!(delivered, log);
                     return delivered;
                 }
@@ -231,25 +231,25 @@ mod tests {
                 0..40,
             ),
         ) {
-            run(if dense { Order::Dense } else { Order::Increasing }, start, &script);
+            run(if dense { FollowOrder::Dense } else { FollowOrder::Increasing }, start, &script);
         }
     }
 
     #[test]
     fn a_hole_is_an_error_and_not_a_skip() {
-        let mut machine = Machine::new(Order::Dense, 4);
+        let mut machine = Machine::new(FollowOrder::Dense, 4);
         assert_eq!(machine.take(6), Err(OutOfOrder { scanned: 4, found: 6 }));
-        assert_eq!(machine.next(Input::Noted(9)), Ok(Step::Read { after: 4, to: 9 }));
+        assert_eq!(machine.next(Input::Noted(9)), Ok(FollowStep::Read { after: 4, to: 9 }));
         assert!(machine.next(Input::PageEnded { empty: true }).is_err());
     }
 
     #[test]
     fn catching_up_is_told_once() {
-        let mut machine = Machine::new(Order::Dense, 0);
-        assert_eq!(machine.next(Input::Noted(0)), Ok(Step::TellCaughtUp));
-        assert_eq!(machine.next(Input::Told), Ok(Step::Wait));
-        assert_eq!(machine.next(Input::Noted(0)), Ok(Step::Wait));
-        assert_eq!(machine.next(Input::Closed), Ok(Step::Note));
-        assert_eq!(machine.next(Input::Noted(0)), Ok(Step::End));
+        let mut machine = Machine::new(FollowOrder::Dense, 0);
+        assert_eq!(machine.next(Input::Noted(0)), Ok(FollowStep::TellCaughtUp));
+        assert_eq!(machine.next(Input::Told), Ok(FollowStep::Wait));
+        assert_eq!(machine.next(Input::Noted(0)), Ok(FollowStep::Wait));
+        assert_eq!(machine.next(Input::Closed), Ok(FollowStep::Note));
+        assert_eq!(machine.next(Input::Noted(0)), Ok(FollowStep::End));
     }
 }

@@ -9,14 +9,14 @@ use crate::store::Shape;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Follow {
-    pub(super) scope: Scope,
+    pub(super) scope: FollowScope,
     pub(super) start: Start,
     pub(super) filter: Filter,
     pub(super) shape: Shape,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Scope {
+pub(super) enum FollowScope {
     Branch(Place),
     Session(SessionId),
     All,
@@ -32,7 +32,7 @@ pub(super) enum Start {
 }
 
 impl Follow {
-    fn new(scope: Scope) -> Self {
+    fn new(scope: FollowScope) -> Self {
         Self { scope, start: Start::After(0), filter: Filter::new(), shape: Shape::Newest }
     }
 
@@ -48,7 +48,7 @@ impl Follow {
     {
         let address = address.try_into()?;
         let place = address.branch_only("a branch is followed, from a sequence on")?.clone();
-        Ok(Self::new(Scope::Branch(place)))
+        Ok(Self::new(FollowScope::Branch(place)))
     }
 
     /// All branches of one session, also those that are made later, in global order. The session need not exist yet.
@@ -60,12 +60,12 @@ impl Follow {
         S: TryInto<SessionId>,
         Error: From<S::Error>,
     {
-        Ok(Self::new(Scope::Session(session.try_into()?)))
+        Ok(Self::new(FollowScope::Session(session.try_into()?)))
     }
 
     /// Everything, in global order.
     pub fn all() -> Self {
-        Self::new(Scope::All)
+        Self::new(FollowScope::All)
     }
 
     /// Begins with the first event.

@@ -9,9 +9,9 @@ use futures_core::Stream;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Cursor;
-use super::machine::{Input, Machine, Order, OutOfOrder, Step};
+use super::machine::{FollowOrder, FollowStep, Input, Machine, OutOfOrder};
 use super::own_stream::OwnStream;
-use super::request::{Follow, Scope, Start};
+use super::request::{Follow, FollowScope, Start};
 use super::wake::{Frame, Subscription, Wakes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
@@ -153,16 +153,16 @@ impl StoreHandle {
     pub(crate) fn follow(&self, follow: Follow) -> Result<Following> {
         let wakes = Wakes::of(self)?;
         let session = match &follow.scope {
-            Scope::Branch(place) => Some(place.session.clone()),
-            Scope::Session(session) => Some(session.clone()),
-            Scope::All => None,
+            FollowScope::Branch(place) => Some(place.session.clone()),
+            FollowScope::Session(session) => Some(session.clone()),
+            FollowScope::All => None,
         };
         // Before anything is read: what is committed from here on wakes.
         let subscription = wakes.subscribe(session);
         let mut source =
             Source { reader: self.reader()?, scope: follow.scope, store: self.id(), branch: None };
         source.resolve()?;
-        let filter = source.reader.settled(follow.filter);
+        let filter = source.reader.flushed(follow.filter);
         let scanned = source.start(&follow.start)?;
         let at = Arc::new(AtomicU64::new(scanned));
         let items = OwnStream::new(
@@ -177,15 +177,15 @@ impl StoreHandle {
 #[derive(Clone, Debug)]
 struct Source {
     reader: Reader,
-    scope: Scope,
+    scope: FollowScope,
     store: StoreId,
-    /// The branch of [`Scope::Branch`], once it exists.
+    /// The branch of [`FollowScope::Branch`], once it exists.
     branch: Option<Arc<Branch>>,
 }
 
 impl Source {
     fn resolve(&mut self) -> Result<()> {
-        if let (Scope::Branch(place), None) = (&self.scope, &self.branch) {
+        if let (FollowScope::Branch(place), None) = (&self.scope, &self.branch) {
             self.branch = match self.reader.branch(place) {
                 Err(Error::NotFound { .. }) if place.branch.as_str() == MAIN => None,
                 found => Some(found?),
@@ -196,7 +196,7 @@ impl Source {
 
     /// How far the store is, when memory has it: a follower that keeps up never changes threads.
     fn known(&mut self) -> Result<Option<u64>> {
-        let Scope::Branch(place) = &self.scope else { return self.committed().map(Some) };
+        let FollowScope::Branch(place) = &self.scope else { return self.committed().map(Some) };
         if self.branch.is_none() {
             self.branch = self.reader.find_in_memory(place)?;
         }
@@ -212,17 +212,17 @@ impl Source {
         Ok((self.branch.clone(), self.committed()?))
     }
 
-    fn order(&self) -> Order {
+    fn order(&self) -> FollowOrder {
         match self.scope {
-            Scope::Session(_) => Order::Increasing,
-            Scope::Branch(_) | Scope::All => Order::Dense,
+            FollowScope::Session(_) => FollowOrder::Increasing,
+            FollowScope::Branch(_) | FollowScope::All => FollowOrder::Dense,
         }
     }
 
     fn number(&self, event: &Event) -> u64 {
         match self.scope {
-            Scope::Branch(_) => event.sequence().get(),
-            Scope::Session(_) | Scope::All => event.position().get(),
+            FollowScope::Branch(_) => event.sequence().get(),
+            FollowScope::Session(_) | FollowScope::All => event.position().get(),
         }
     }
 
@@ -233,8 +233,8 @@ impl Source {
     /// How far the store is, in the numbers of this scope.
     fn committed(&self) -> Result<u64> {
         match (&self.scope, &self.branch) {
-            (Scope::Branch(_), None) => Ok(0),
-            (Scope::Branch(_), Some(branch)) => Ok(self.reader.head(branch)?.get()),
+            (FollowScope::Branch(_), None) => Ok(0),
+            (FollowScope::Branch(_), Some(branch)) => Ok(self.reader.head(branch)?.get()),
             _ => Ok(self.reader.committed().get()),
         }
     }
@@ -246,14 +246,14 @@ impl Source {
     fn page_of(&self, after: u64, to: u64, limit: usize) -> Result<Vec<Event>> {
         let from = after.saturating_add(1);
         match (&self.scope, &self.branch) {
-            (Scope::Branch(_), None) => Ok(Vec::new()),
-            (Scope::Branch(_), Some(branch)) => {
+            (FollowScope::Branch(_), None) => Ok(Vec::new()),
+            (FollowScope::Branch(_), Some(branch)) => {
                 self.reader.page(branch, Range { from, to, limit, reverse: false })
             }
-            (Scope::Session(session), _) => {
+            (FollowScope::Session(session), _) => {
                 self.reader.page_session(session, Position::new(after), Position::new(to), limit)
             }
-            (Scope::All, _) => self.reader.page_all(Positions { from, to, limit, reverse: false }),
+            (FollowScope::All, _) => self.reader.page_all(Positions { from, to, limit, reverse: false }),
         }
     }
 
@@ -266,14 +266,14 @@ impl Source {
             ),
         };
         let what = match self.scope {
-            Scope::Branch(_) => "sequence",
-            Scope::Session(_) | Scope::All => "position",
+            FollowScope::Branch(_) => "sequence",
+            FollowScope::Session(_) | FollowScope::All => "position",
         };
         match (start, &self.scope) {
             (Start::End, _) => Ok(committed),
             (Start::After(0) | Start::AfterPosition(0), _) => Ok(0),
-            (Start::After(n), Scope::Branch(_))
-            | (Start::AfterPosition(n), Scope::Session(_) | Scope::All) => {
+            (Start::After(n), FollowScope::Branch(_))
+            | (Start::AfterPosition(n), FollowScope::Session(_) | FollowScope::All) => {
                 if *n > committed {
                     let reason =
                         format!("it begins after {what} {n}, and {committed} is the last one there is");
@@ -284,7 +284,7 @@ impl Source {
             }
             (Start::After(_) | Start::AfterPosition(_), scope) => {
                 let reason = match scope {
-                    Scope::Branch(_) => "a branch is followed after a sequence, not after a position",
+                    FollowScope::Branch(_) => "a branch is followed after a sequence, not after a position",
                     _ => "more than one branch is followed after a position, not after a sequence",
                 };
                 Err(Error::BadCursor { reason: reason.into() })
@@ -293,11 +293,11 @@ impl Source {
             (Start::Cursor(cursor), _) => {
                 cursor.check_store(self.store)?;
                 let same = match &self.scope {
-                    Scope::Branch(_) => {
+                    FollowScope::Branch(_) => {
                         cursor.branch() == self.branch.as_ref().map(|b| b.number)
                             || (cursor.branch().is_none() && cursor.scanned() == 0)
                     }
-                    Scope::Session(_) | Scope::All => cursor.branch().is_none(),
+                    FollowScope::Session(_) | FollowScope::All => cursor.branch().is_none(),
                 };
                 if !same {
                     let reason = "it belongs to another branch, or to one that was deleted since".into();
@@ -326,22 +326,22 @@ impl Source {
 
     /// A branch that is waited for has no number yet: its cursors could not be made.
     fn is_resolved(&self) -> bool {
-        self.branch.is_some() || !matches!(self.scope, Scope::Branch(_))
+        self.branch.is_some() || !matches!(self.scope, FollowScope::Branch(_))
     }
 
     fn ours(&self, events: &[Event]) -> Vec<Event> {
         let is_ours = |event: &&Event| match &self.scope {
-            Scope::Branch(place) => **event.place() == *place,
-            Scope::Session(_) | Scope::All => true,
+            FollowScope::Branch(place) => **event.place() == *place,
+            FollowScope::Session(_) | FollowScope::All => true,
         };
         events.iter().filter(is_ours).cloned().collect()
     }
 
     fn out_of_order(&self, e: OutOfOrder) -> Error {
         let what: &dyn std::fmt::Display = match &self.scope {
-            Scope::Branch(place) => place as &Place,
-            Scope::Session(session) => session,
-            Scope::All => &"the global order",
+            FollowScope::Branch(place) => place as &Place,
+            FollowScope::Session(session) => session,
+            FollowScope::All => &"the global order",
         };
         Error::corrupt(what, format!("{} follows {} there", e.found, e.scanned))
     }
@@ -372,11 +372,11 @@ fn drive(
 ) -> impl Stream<Item = Result<Result<Followed>>> + Send {
     async_stream::try_stream! {
         let mut machine = Machine::new(source.order(), scanned.load(Ordering::Relaxed));
-        let mut step = Step::Note;
+        let mut step = FollowStep::Note;
         loop {
             scanned.store(machine.scanned(), Ordering::Relaxed);
             let input = match step {
-                Step::Note => match source.known()? {
+                FollowStep::Note => match source.known()? {
                     Some(noted) => Input::Noted(noted),
                     None => {
                         let mut reading = source.clone();
@@ -385,7 +385,7 @@ fn drive(
                         Input::Noted(noted)
                     }
                 },
-                Step::Read { after, to } => {
+                FollowStep::Read { after, to } => {
                     let reading = source.clone();
                     let page = unblocked(move || reading.page(after, to)).await?;
                     let empty = page.is_empty();
@@ -401,11 +401,11 @@ fn drive(
                     }
                     Input::PageEnded { empty }
                 }
-                Step::TellCaughtUp => {
+                FollowStep::TellCaughtUp => {
                     yield Ok(Followed::CaughtUp { cursor: source.cursor(machine.scanned()) });
                     Input::Told
                 }
-                Step::Wait => match wait(&mut subscription).await {
+                FollowStep::Wait => match wait(&mut subscription).await {
                     Waited::Woken => Input::Woken,
                     Waited::Closed => Input::Closed,
                     Waited::Events(events, after) => {
@@ -428,7 +428,7 @@ fn drive(
                         }
                     }
                 },
-                Step::End => break,
+                FollowStep::End => break,
             };
             step = machine.next(input).map_err(|e| source.out_of_order(e))?;
         }

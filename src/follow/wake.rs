@@ -72,8 +72,8 @@ pub(super) struct Subscription {
 
 impl Wakes {
     /// The listener of this store, there from the first follower on.
-    pub(super) fn of(desk: &StoreHandle) -> Result<Arc<Self>> {
-        desk.observer(Self::default)
+    pub(super) fn of(handle: &StoreHandle) -> Result<Arc<Self>> {
+        handle.observer(Self::default)
     }
 
     fn channels(&self) -> MutexGuard<'_, Channels> {

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::apply::Fold;
+use super::branch_fold::BranchFold;
 use super::damage::{Damage, own_events};
 use super::fold::Scope;
 use super::keys::{self, Built, to_json};
-use super::lane::Lane;
 use super::read::{Source, Stop};
 use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
@@ -27,12 +27,12 @@ const LISTED: usize = 256;
 const ROWS: usize = PROJECT_FLUSH_ROWS / REBUILD_THREADS;
 
 /// Folds everything up to the target. Events that come meanwhile are for the runner.
-pub(super) fn build(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, task: &Task) -> Result<End> {
+pub(super) fn build(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built, task: &Task) -> Result<End> {
     let target = next.target.unwrap_or(0);
     task.total.store(target, Ordering::Relaxed);
     match next.scope {
-        Scope::Key => in_order(desk, fold, next, target, task)?,
-        Scope::Branch | Scope::Session => by_session(desk, fold, next, target, task)?,
+        Scope::Key => in_order(handle, fold, next, target, task)?,
+        Scope::Branch | Scope::Session => by_session(handle, fold, next, target, task)?,
     }
     if task.stopped.load(Ordering::Relaxed) {
         return Err(closed());
@@ -48,14 +48,14 @@ struct Sessions {
 }
 
 impl Sessions {
-    fn next(&mut self, desk: &StoreHandle) -> Result<Option<SessionId>> {
+    fn next(&mut self, handle: &StoreHandle) -> Result<Option<SessionId>> {
         if let Some(session) = self.page.next() {
             return Ok(Some(session));
         }
         if self.ended {
             return Ok(None);
         }
-        let page = desk.reader()?.session_names(self.last.as_ref(), LISTED)?;
+        let page = handle.reader()?.session_names(self.last.as_ref(), LISTED)?;
         self.ended = page.len() < LISTED;
         self.last = page.last().cloned().or(self.last.take());
         self.page = page.into_iter();
@@ -63,13 +63,13 @@ impl Sessions {
     }
 }
 
-fn by_session(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
+fn by_session(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
     let sessions = Mutex::new(Sessions { page: Vec::new().into_iter(), last: None, ended: false });
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(REBUILD_THREADS));
     let work = || -> Result<()> {
-        let mut worker = Worker::new(desk, fold, next, target, task)?;
+        let mut worker = Worker::new(handle, fold, next, target, task)?;
         while task.is_wanted() {
-            let next = sessions.lock().unwrap_or_else(PoisonError::into_inner).next(desk)?;
+            let next = sessions.lock().unwrap_or_else(PoisonError::into_inner).next(handle)?;
             match next {
                 Some(session) if fold.scope == Scope::Branch => worker.branches(&session)?,
                 Some(session) => worker.session(&session)?,
@@ -93,35 +93,35 @@ fn by_session(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, t
 }
 
 struct Worker<'a> {
-    desk: &'a StoreHandle,
+    handle: &'a StoreHandle,
     fold: &'a Arc<Fold>,
     next: &'a Built,
     target: u64,
     task: &'a Task,
-    lane: Lane,
+    branch_fold: BranchFold,
 }
 
 impl<'a> Worker<'a> {
     fn new(
-        desk: &'a StoreHandle,
+        handle: &'a StoreHandle,
         fold: &'a Arc<Fold>,
         next: &'a Built,
         target: u64,
         task: &'a Task,
     ) -> Result<Self> {
-        let lane = Self::lane(desk, fold, next)?;
-        Ok(Self { desk, fold, next, target, task, lane })
+        let branch_fold = Self::branch_fold(handle, fold, next)?;
+        Ok(Self { handle, fold, next, target, task, branch_fold })
     }
 
-    fn lane(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built) -> Result<Lane> {
-        let mut lane = Lane::new(&desk.reader()?, fold.clone(), next.clone())?;
-        lane.reacted = u64::MAX;
-        Ok(lane)
+    fn branch_fold(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built) -> Result<BranchFold> {
+        let mut branch_fold = BranchFold::new(&handle.reader()?, fold.clone(), next.clone())?;
+        branch_fold.reacted = u64::MAX;
+        Ok(branch_fold)
     }
 
     /// Every branch of a session; a parent comes before those that were forked from it.
     fn branches(&mut self, session: &SessionId) -> Result<()> {
-        let reader = self.desk.reader()?;
+        let reader = self.handle.reader()?;
         let mut branches = reader.branches_of(session)?;
         branches.sort_by_key(|branch| branch.number);
         let several = branches.len() > 1;
@@ -131,7 +131,7 @@ impl<'a> Worker<'a> {
             let done = source.nearest(&branch, u64::MAX)?.own().unwrap_or(branch.fork);
             drop(source);
             self.task.add(done - branch.fork);
-            let (task, lane) = (self.task, &mut self.lane);
+            let (task, branch_fold) = (self.task, &mut self.branch_fold);
             let mut gathered = 0;
             let ended = own_events(&reader, &branch, done, self.target, |event| {
                 gathered += 1;
@@ -140,16 +140,16 @@ impl<'a> Worker<'a> {
                     if !task.is_wanted() {
                         return Err(closed());
                     }
-                    let (rows, bytes) = lane.waiting();
+                    let (rows, bytes) = branch_fold.waiting();
                     if rows >= ROWS || bytes >= PROJECT_FLUSH_BYTES {
-                        self.desk.mark(lane.take(false).relaxed())?;
+                        self.handle.write_records(branch_fold.take(false).relaxed())?;
                     }
                 }
-                lane.take_branch(&reader, &branch, event)
+                branch_fold.take_branch(&reader, &branch, event)
             })
             .or_else(|e| if task.is_wanted() { Err(e) } else { Ok(None) })?;
             if let Some(damage) = ended {
-                lane.park_unreadable(&branch, &damage);
+                branch_fold.park_unreadable(&branch, &damage);
             }
             task.add(gathered % PROJECT_PAGE as u64);
             if !task.is_wanted() {
@@ -165,9 +165,9 @@ impl<'a> Worker<'a> {
 
     /// All branches of a session as one; its state is written once it is complete.
     fn session(&mut self, session: &SessionId) -> Result<()> {
-        let reader = self.desk.reader()?;
+        let reader = self.handle.reader()?;
         let source = Source::of(&reader, self.fold, self.next.clone())?;
-        let (task, lane) = (self.task, &mut self.lane);
+        let (task, branch_fold) = (self.task, &mut self.branch_fold);
         let done = source.stored(session.as_str(), None)?.0.at;
         let mut last = 0;
         let folded = source.each_of(session.as_str(), 0, self.target, |event| {
@@ -180,18 +180,18 @@ impl<'a> Worker<'a> {
             if event.position().get() <= done {
                 return Ok(());
             }
-            lane.take_key(&reader, event).map_err(Stop::Error)
+            branch_fold.take_key(&reader, event).map_err(Stop::Error)
         });
         match folded {
             _ if !task.is_wanted() => {
                 // Half a session is not kept: nothing says how far it is.
-                self.lane = Self::lane(self.desk, self.fold, self.next)?;
+                self.branch_fold = Self::branch_fold(self.handle, self.fold, self.next)?;
                 Ok(())
             }
             Err(Stop::Error(e)) if e.is_damage() => {
                 if let Some(branch) = reader.branches_of(session)?.first() {
                     let damage = Damage { sequence: None, position: last + 1, error: e };
-                    lane.park_unreadable(branch, &damage);
+                    branch_fold.park_unreadable(branch, &damage);
                 }
                 self.write_if_full()
             }
@@ -201,8 +201,8 @@ impl<'a> Worker<'a> {
     }
 
     fn write_if_full(&mut self) -> Result<()> {
-        let (rows, bytes) = self.lane.waiting();
-        match self.lane.held() >= ROWS || rows >= ROWS || bytes >= PROJECT_FLUSH_BYTES {
+        let (rows, bytes) = self.branch_fold.waiting();
+        match self.branch_fold.held() >= ROWS || rows >= ROWS || bytes >= PROJECT_FLUSH_BYTES {
             true => self.write(),
             false => Ok(()),
         }
@@ -210,26 +210,26 @@ impl<'a> Worker<'a> {
 
     /// Writes what was gathered, and forgets it.
     fn write(&mut self) -> Result<()> {
-        let marks = self.lane.take(true);
-        self.lane.forget();
-        self.desk.mark(marks.relaxed())
+        let records = self.branch_fold.take(true);
+        self.branch_fold.forget();
+        self.handle.write_records(records.relaxed())
     }
 }
 
 /// For keys: the whole store in its order, states and position in one transaction.
-fn in_order(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
-    let mut lane = Worker::lane(desk, fold, next)?;
-    task.add(lane.built.position);
+fn in_order(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
+    let mut branch_fold = Worker::branch_fold(handle, fold, next)?;
+    task.add(branch_fold.built.position);
     let mut written = Instant::now();
-    let write = |lane: &mut Lane| {
-        let mut marks = lane.take(true);
-        marks.put(SidecarTable::Checkpoints, keys::next(&fold.name), to_json(&lane.built));
-        if lane.is_full() {
-            lane.cool();
+    let write = |branch_fold: &mut BranchFold| {
+        let mut records = branch_fold.take(true);
+        records.put(SidecarTable::Checkpoints, keys::next(&fold.name), to_json(&branch_fold.built));
+        if branch_fold.is_full() {
+            branch_fold.cool();
         }
-        desk.mark(marks.relaxed())
+        handle.write_records(records.relaxed())
     };
-    let begin = lane.built.position;
+    let begin = branch_fold.built.position;
     std::thread::scope(|scope| {
         // One page is read while the one before it is folded.
         let (give, pages) = mpsc::sync_channel(1);
@@ -237,7 +237,7 @@ fn in_order(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, tas
             let mut at = begin;
             while at < target {
                 let range = Positions { from: at + 1, to: target, limit: PROJECT_PAGE, reverse: false };
-                let page = desk.reader().and_then(|reader| reader.page_all(range));
+                let page = handle.reader().and_then(|reader| reader.page_all(range));
                 let last = page.as_ref().ok().and_then(|page| page.last()).map(|e| e.position().get());
                 // The last thing that is given is an error, or nothing; nobody takes it when the fold has ended.
                 if give.send(page).is_err() {
@@ -248,21 +248,21 @@ fn in_order(desk: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, tas
             }
         });
         for page in pages {
-            let (page, reader) = (page?, desk.reader()?);
+            let (page, reader) = (page?, handle.reader()?);
             for event in &page {
-                lane.follow(&reader, || reader.branch(event.place()), event)?;
+                branch_fold.follow(&reader, || reader.branch(event.place()), event)?;
             }
             task.add(page.len() as u64);
-            let (rows, bytes) = lane.waiting();
+            let (rows, bytes) = branch_fold.waiting();
             let due = written.elapsed() > Duration::from_millis(PROJECT_FLUSH_MS);
-            if due || rows >= PROJECT_FLUSH_ROWS || bytes >= PROJECT_FLUSH_BYTES || lane.is_full() {
-                write(&mut lane)?;
+            if due || rows >= PROJECT_FLUSH_ROWS || bytes >= PROJECT_FLUSH_BYTES || branch_fold.is_full() {
+                write(&mut branch_fold)?;
                 written = Instant::now();
             }
             if !task.is_wanted() {
                 break;
             }
         }
-        write(&mut lane)
+        write(&mut branch_fold)
     })
 }

@@ -6,7 +6,7 @@ use super::fold::Scope;
 use super::keys::{self, ParkedRow};
 use super::read::generations;
 use super::run::Runner;
-use super::task::Progress;
+use super::task::RebuildProgress;
 use crate::error::Result;
 use crate::event::{Position, Timestamp};
 use crate::limits::MAX_LISTING;
@@ -31,7 +31,7 @@ pub struct ProjectionInfo {
     /// Where it could not go on.
     pub parked: Vec<Parked>,
     /// The rebuild that goes on in this process.
-    pub rebuild: Option<Progress>,
+    pub rebuild: Option<RebuildProgress>,
     /// Why it does not go on in this process.
     pub stopped: Option<String>,
     /// Whether this process keeps it up.
@@ -87,10 +87,10 @@ impl Store {
     /// [`Error::Closed`](crate::Error::Closed) and those of reading.
     pub fn projections(&self) -> Result<Vec<ProjectionInfo>> {
         let reader = self.reader()?;
-        let marks = reader.marks()?;
+        let records = reader.records()?;
         let mut names = BTreeSet::new();
         for prefix in keys::all_generations() {
-            for row in marks.rows(SidecarTable::Checkpoints, &SidecarRange::under(prefix, MAX_LISTING))? {
+            for row in records.rows(SidecarTable::Checkpoints, &SidecarRange::under(prefix, MAX_LISTING))? {
                 names.extend(keys::name_of(&row.key).map(str::to_owned));
             }
         }
@@ -99,14 +99,14 @@ impl Store {
         names.extend(known.keys().cloned());
         let committed = reader.committed().get();
         let info = |name: String| -> Result<ProjectionInfo> {
-            let (current, next) = generations(&marks, &name)?;
+            let (current, next) = generations(&records, &name)?;
             let here = known.get(&name);
             let stored = current.as_ref().map_or(0, |c| c.position);
             let position = here.map_or(stored, |(_, status)| {
                 stored.max(status.position.load(std::sync::atomic::Ordering::Relaxed))
             });
             let parked = match &current {
-                Some(current) => parked(&marks, &name, current.generation)?,
+                Some(current) => parked(&records, &name, current.generation)?,
                 None => Vec::new(),
             };
             Ok(ProjectionInfo {
@@ -128,11 +128,15 @@ impl Store {
     }
 }
 
-fn parked(marks: &SidecarView, name: &str, generation: u32) -> Result<Vec<Parked>> {
-    let rows = marks.rows(
+fn parked(records: &SidecarView, name: &str, generation: u32) -> Result<Vec<Parked>> {
+    let rows = records.rows(
         SidecarTable::Checkpoints,
         &SidecarRange::under(&keys::parkings_of(name, generation), MAX_LISTING),
     )?;
     let row = |json: Vec<u8>| serde_json::from_slice::<ParkedRow>(&json).ok();
-    Ok(rows.into_iter().filter_map(|mark| mark.value.ok().and_then(row)).map(Parked::from).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|write_records| write_records.value.ok().and_then(row))
+        .map(Parked::from)
+        .collect())
 }

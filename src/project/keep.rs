@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::bell::{Order, Retried};
 use super::read::Source;
 use super::run::Runner;
-use super::task::{Progress, Rebuild};
+use super::signal::{Command, Retried};
+use super::task::{Rebuild, RebuildProgress};
 use super::view::Projected;
 use crate::error::{Error, Result};
 
@@ -33,7 +33,7 @@ impl<S> Projected<S> {
     /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`]; [`Error::Storage`] with the reason when
     /// the projection has stopped.
     pub fn catch_up(&self) -> Result<()> {
-        self.runner()?.bell.ask(Order::CatchUp)?;
+        self.runner()?.signal.ask(Command::CatchUp)?;
         match self.status.as_ref().and_then(|status| status.failed()) {
             Some(reason) => {
                 Err(Error::storage(format!("projection {} has stopped: {reason}", self.fold.name)))
@@ -49,7 +49,7 @@ impl<S> Projected<S> {
     /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
     pub fn rebuild(&self) -> Result<Rebuild> {
         let name = self.fold.name.clone();
-        self.runner()?.bell.ask(|reply| Order::Rebuild(name, reply)).map(Rebuild)
+        self.runner()?.signal.ask(|reply| Command::Rebuild(name, reply)).map(Rebuild)
     }
 
     /// The rebuild that goes on, on demand or for a changed version. `None` in a forked child.
@@ -63,7 +63,7 @@ impl<S> Projected<S> {
 
     /// How far that is.
     #[must_use]
-    pub fn progress(&self) -> Option<Progress> {
+    pub fn progress(&self) -> Option<RebuildProgress> {
         self.rebuilding().map(|rebuild| rebuild.progress())
     }
 
@@ -73,7 +73,7 @@ impl<S> Projected<S> {
     /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
     pub fn retry(&self) -> Result<Retried> {
         let name = self.fold.name.clone();
-        self.runner()?.bell.ask(|reply| Order::Retry(name, None, reply))
+        self.runner()?.signal.ask(|reply| Command::Retry(name, None, reply))
     }
 
     /// [`retry`](Self::retry) of one branch, session or key alone.
@@ -82,13 +82,13 @@ impl<S> Projected<S> {
     /// As [`retry`](Self::retry); [`Error::NotFound`] when it is not parked.
     pub fn retry_of(&self, of: &str) -> Result<Retried> {
         let (name, of) = (self.fold.name.clone(), Some(of.to_owned()));
-        self.runner()?.bell.ask(|reply| Order::Retry(name, of, reply))
+        self.runner()?.signal.ask(|reply| Command::Retry(name, of, reply))
     }
 
     fn runner(&self) -> Result<Arc<Runner>> {
-        let desk = self.store.handle();
-        match desk.read_only() {
-            true => Err(Error::ReadOnly { path: desk.name().to_owned() }),
+        let handle = self.store.handle();
+        match handle.read_only() {
+            true => Err(Error::ReadOnly { path: handle.name().to_owned() }),
             false => Runner::of(&self.store),
         }
     }

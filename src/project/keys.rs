@@ -41,8 +41,8 @@ impl ParkedRow {
 }
 
 /// A row that says how far the read generation is.
-pub(super) fn put_current(marks: &mut SidecarWrites, built: &Built, name: &str) {
-    marks.put(SidecarTable::Checkpoints, current(name), to_json(built));
+pub(super) fn put_current(records: &mut SidecarWrites, built: &Built, name: &str) {
+    records.put(SidecarTable::Checkpoints, current(name), to_json(built));
 }
 
 pub(super) fn to_json<T: Serialize>(row: &T) -> Vec<u8> {

@@ -128,7 +128,7 @@ impl<S> Projected<S> {
         let mut after: Option<Vec<u8>> = None;
         while let Some(prefix) = &stored {
             let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(prefix, LISTED) };
-            let found = source.marks.rows(SidecarTable::Snapshots, &rows)?;
+            let found = source.records.rows(SidecarTable::Snapshots, &rows)?;
             let Some(last) = found.last() else { break };
             after = Some(last.key.clone());
             for row in &found {

@@ -2,8 +2,9 @@
 //!
 //! Reading never waits for what is kept up: an answer is the nearest snapshot and the fold of what follows it.
 
+mod alert_payload;
 mod apply;
-mod bell;
+mod branch_fold;
 mod build;
 mod damage;
 mod fold;
@@ -11,28 +12,27 @@ mod history;
 mod info;
 mod keep;
 mod keys;
-mod lane;
 mod list;
 mod patch;
+mod projection_state;
 mod raise;
 mod read;
 mod run;
-mod seat;
+mod signal;
 mod spacing;
 mod status;
 mod task;
 mod timeline;
-mod told;
 mod view;
 mod view_async;
 mod window;
 
-pub use bell::Retried;
+pub use alert_payload::AlertPayload;
 pub use fold::{AnyState, ApplyError, DynProjection, Emit, Projection, Scope};
 pub use history::{Change, History};
 pub use info::{Parked, ProjectionInfo};
-pub use task::{Progress, Rebuild};
-pub use timeline::{Lasting, Span, Timeline, Warning};
-pub use told::Told;
+pub use signal::Retried;
+pub use task::{Rebuild, RebuildProgress};
+pub use timeline::{Lasting, PhaseSpan, Timeline, Warning};
 pub use view::{Projected, Reading};
 pub use window::{Window, WindowCounts};

@@ -90,15 +90,15 @@ pub(super) fn up_to_damage(
 /// One moment of the store, seen through one projection.
 pub(super) struct Source<'a> {
     pub(super) reader: &'a Reader,
-    pub(super) marks: SidecarView,
+    pub(super) records: SidecarView,
     pub(super) fold: &'a Fold,
     /// The generation that this code made, if there is one.
     pub(super) built: Option<Built>,
 }
 
 /// The rows of a projection: the generation that is read, and the one that is being built.
-pub(super) fn generations(marks: &SidecarView, name: &str) -> Result<(Option<Built>, Option<Built>)> {
-    let row = |key: Vec<u8>| match marks.get(SidecarTable::Checkpoints, &key) {
+pub(super) fn generations(records: &SidecarView, name: &str) -> Result<(Option<Built>, Option<Built>)> {
+    let row = |key: Vec<u8>| match records.get(SidecarTable::Checkpoints, &key) {
         Ok(json) => Ok(json.and_then(|json| serde_json::from_slice(&json).ok())),
         // A row that is damaged is as good as none: the states are made again.
         Err(e) if e.is_damage() => Ok(None),
@@ -110,15 +110,15 @@ pub(super) fn generations(marks: &SidecarView, name: &str) -> Result<(Option<Bui
 impl<'a> Source<'a> {
     /// What this code has made so far: a generation of other code is not read, so that no answer is wrong.
     pub(super) fn new(reader: &'a Reader, fold: &'a Fold) -> Result<Self> {
-        let marks = reader.marks()?;
-        let (current, next) = generations(&marks, &fold.name)?;
+        let records = reader.records()?;
+        let (current, next) = generations(&records, &fold.name)?;
         let built = current.into_iter().chain(next).find(|b| fold.made(b));
-        Ok(Self { reader, marks, fold, built })
+        Ok(Self { reader, records, fold, built })
     }
 
     /// The same of one generation, whoever made it.
     pub(super) fn of(reader: &'a Reader, fold: &'a Fold, built: Built) -> Result<Self> {
-        Ok(Self { reader, marks: reader.marks()?, fold, built: Some(built) })
+        Ok(Self { reader, records: reader.records()?, fold, built: Some(built) })
     }
 
     /// The state of a branch after the event with this sequence.
@@ -167,7 +167,7 @@ impl<'a> Source<'a> {
                 let key = Key::Branch(segment.branch);
                 let upto = keys::state(&self.fold.name, built.generation, &key, last);
                 let rows = SidecarRange { to: Some(&upto), reverse: true, ..SidecarRange::under(&prefix, 1) };
-                let Some(row) = self.marks.rows(SidecarTable::Snapshots, &rows)?.pop() else { break };
+                let Some(row) = self.records.rows(SidecarTable::Snapshots, &rows)?.pop() else { break };
                 let Some(at) = keys::sequence_of(&row.key).filter(|at| (1..=last).contains(at)) else {
                     break;
                 };
@@ -213,7 +213,7 @@ impl<'a> Source<'a> {
         let Some(built) = &self.built else { return Ok((nothing, 0)) };
         let read = limit.unwrap_or(built.position);
         let key = keys::state(&self.fold.name, built.generation, &Key::Text(text.to_owned()), 0);
-        let row = match self.marks.get(SidecarTable::Snapshots, &key) {
+        let row = match self.records.get(SidecarTable::Snapshots, &key) {
             Ok(None) => return Ok((nothing, read)),
             Ok(Some(row)) => row,
             Err(e) if e.is_damage() => Vec::new(),
@@ -289,7 +289,7 @@ impl<'a> Source<'a> {
     pub(super) fn parked(&self, key: &Key) -> Result<Option<ParkedRow>> {
         let Some(built) = &self.built else { return Ok(None) };
         let key = keys::parking(&self.fold.name, built.generation, key);
-        match self.marks.get(SidecarTable::Checkpoints, &key) {
+        match self.records.get(SidecarTable::Checkpoints, &key) {
             Ok(row) => Ok(row.and_then(|json| serde_json::from_slice(&json).ok())),
             // The fold comes to the event itself.
             Err(e) if e.is_damage() => Ok(None),
@@ -301,7 +301,7 @@ impl<'a> Source<'a> {
     pub(super) fn all_parked(&self) -> Result<Vec<String>> {
         let Some(built) = &self.built else { return Ok(Vec::new()) };
         let prefix = keys::parkings_of(&self.fold.name, built.generation);
-        let rows = self.marks.rows(SidecarTable::Checkpoints, &SidecarRange::under(&prefix, usize::MAX))?;
+        let rows = self.records.rows(SidecarTable::Checkpoints, &SidecarRange::under(&prefix, usize::MAX))?;
         let text = |key: Option<Key>| match key {
             Some(Key::Text(text)) => Some(text),
             _ => None,

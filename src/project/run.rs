@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::apply::Fold;
-use super::bell::{Bell, Order, Reply};
+use super::projection_state::ProjectionState;
 use super::read::up_to_damage;
-use super::seat::Seat;
+use super::signal::{Command, Reply, RunnerSignal};
 use super::status::Status;
 use crate::error::{Error, Result};
 use crate::event::{Place, Position};
@@ -25,7 +25,7 @@ pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
 
 /// What a store holds of its runner.
 pub(super) struct Runner {
-    pub(super) bell: Arc<Bell>,
+    pub(super) signal: Arc<RunnerSignal>,
     thread: Mutex<Option<JoinHandle<()>>>,
     pub(super) known: Mutex<Known>,
 }
@@ -44,23 +44,23 @@ impl Runner {
 
     /// The runner of this store, there from the first projection on.
     pub(super) fn of(store: &Store) -> Result<Arc<Self>> {
-        let desk = store.handle();
+        let handle = store.handle();
         let mut started = Ok(());
-        let runner = desk.observer(|| {
-            let bell = Arc::<Bell>::default();
-            let engine = Engine::new(desk.clone(), bell.clone());
+        let runner = handle.observer(|| {
+            let signal = Arc::<RunnerSignal>::default();
+            let engine = Engine::new(handle.clone(), signal.clone());
             let spawned =
                 std::thread::Builder::new().name("retold-project".into()).spawn(move || engine.run());
             let thread = match spawned {
                 Ok(thread) => Some(thread),
                 Err(e) => {
-                    bell.end();
+                    signal.end();
                     started =
                         Err(Error::storage(format!("the thread of the projections cannot be started: {e}")));
                     None
                 }
             };
-            Self { bell, thread: Mutex::new(thread), known: Mutex::default() }
+            Self { signal, thread: Mutex::new(thread), known: Mutex::default() }
         })?;
         started?;
         Ok(runner)
@@ -69,11 +69,11 @@ impl Runner {
 
 impl Observer for Runner {
     fn committed(&self, _: &Committed<'_>) {
-        self.bell.ring();
+        self.signal.ring();
     }
 
     fn closing(&self) {
-        self.bell.stop();
+        self.signal.stop();
         let thread = lock(&self.thread).take();
         // A projection may hold the last handle of the store.
         if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
@@ -83,7 +83,7 @@ impl Observer for Runner {
 }
 
 /// Ends the bell however the thread ends.
-struct Ending(Arc<Bell>);
+struct Ending(Arc<RunnerSignal>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
@@ -92,9 +92,9 @@ impl Drop for Ending {
 }
 
 struct Engine {
-    desk: StoreHandle,
-    bell: Arc<Bell>,
-    seats: Vec<Seat>,
+    handle: StoreHandle,
+    signal: Arc<RunnerSignal>,
+    projection_states: Vec<ProjectionState>,
     /// Who waits until everything up to a position is folded and written.
     waiting: Vec<(u64, Reply<()>)>,
     flushed: Instant,
@@ -104,11 +104,11 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(desk: StoreHandle, bell: Arc<Bell>) -> Self {
+    fn new(handle: StoreHandle, signal: Arc<RunnerSignal>) -> Self {
         Self {
-            desk,
-            bell,
-            seats: Vec::new(),
+            handle,
+            signal,
+            projection_states: Vec::new(),
             waiting: Vec::new(),
             seen: 0,
             flushed: Instant::now(),
@@ -117,7 +117,7 @@ impl Engine {
     }
 
     fn run(mut self) {
-        let _ending = Ending(self.bell.clone());
+        let _ending = Ending(self.signal.clone());
         loop {
             match self.turn() {
                 Ok(true) => {}
@@ -125,21 +125,23 @@ impl Engine {
                 Err(error) => {
                     // Reads do not depend on this thread: they go on to be exact.
                     tracing::error!(%error, "the projections stop");
-                    self.seats.iter().for_each(|seat| seat.status.fail(error.to_string()));
+                    self.projection_states
+                        .iter()
+                        .for_each(|projection_state| projection_state.status.fail(error.to_string()));
                     self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
                     break;
                 }
             }
         }
-        self.seats.drain(..).for_each(Seat::stop);
+        self.projection_states.drain(..).for_each(ProjectionState::stop);
     }
 
     /// Some work, or a wait for it. `false` when the store closes.
     fn turn(&mut self) -> Result<bool> {
-        while let Some(order) = self.bell.order() {
+        while let Some(order) = self.signal.order() {
             self.obey(order)?;
         }
-        if self.bell.is_stopped() {
+        if self.signal.is_stopped() {
             // One last page, so that a store that was closed at rest has the states of its heads.
             self.step()?;
             self.flush(true)?;
@@ -148,7 +150,7 @@ impl Engine {
         let begun = Instant::now();
         let moved = self.step()?;
         let rest = (begun.elapsed() * PROJECT_REST).min(Duration::from_millis(PROJECT_REST_MS));
-        let seen = std::mem::replace(&mut self.seen, self.desk.committed().get());
+        let seen = std::mem::replace(&mut self.seen, self.handle.committed().get());
         let busy = self.seen > seen && self.waiting.is_empty();
         if moved {
             self.active = Instant::now();
@@ -156,48 +158,48 @@ impl Engine {
         let behind = self.is_behind();
         self.answer_waiting(behind)?;
         if behind && moved {
-            if self.flushed.elapsed() >= self.desk.project_flush() {
+            if self.flushed.elapsed() >= self.handle.project_flush() {
                 self.flush(false)?;
             }
             if busy {
                 // Events gather meanwhile: a thread that runs for each of them would slow down who appends.
-                self.bell.pause(rest.max(Duration::from_millis(PROJECT_PAUSE_MS)));
+                self.signal.pause(rest.max(Duration::from_millis(PROJECT_PAUSE_MS)));
             }
             return Ok(true);
         }
-        let dirty = self.seats.iter().any(Seat::is_dirty);
+        let dirty = self.projection_states.iter().any(ProjectionState::is_dirty);
         if !dirty && !moved {
-            let (desk, position) = (&self.desk, self.followed());
-            self.bell.sleep(|| position.is_some_and(|p| desk.committed().get() > p));
+            let (handle, position) = (&self.handle, self.followed());
+            self.signal.sleep(|| position.is_some_and(|p| handle.committed().get() > p));
             return Ok(true);
         }
         if dirty && self.active.elapsed() >= Duration::from_millis(PROJECT_IDLE_MS) {
             self.flush(true)?;
-        } else if dirty && self.flushed.elapsed() >= self.desk.project_flush() {
+        } else if dirty && self.flushed.elapsed() >= self.handle.project_flush() {
             self.flush(false)?;
         }
-        self.bell.pause(rest.max(Duration::from_millis(PROJECT_PAUSE_MS)));
+        self.signal.pause(rest.max(Duration::from_millis(PROJECT_PAUSE_MS)));
         Ok(true)
     }
 
     /// The lowest position that a following projection has.
     fn followed(&self) -> Option<u64> {
-        self.seats.iter().filter_map(Seat::position).min()
+        self.projection_states.iter().filter_map(ProjectionState::position).min()
     }
 
     fn is_behind(&self) -> bool {
-        self.followed().is_some_and(|p| p < self.desk.committed().get())
+        self.followed().is_some_and(|p| p < self.handle.committed().get())
     }
 
     /// One page for each position at which projections stand: those that lag do not hold up the others.
     fn step(&mut self) -> Result<bool> {
-        let to = self.desk.committed().get();
+        let to = self.handle.committed().get();
         let mut positions: Vec<u64> =
-            self.seats.iter().filter_map(Seat::position).filter(|p| *p < to).collect();
+            self.projection_states.iter().filter_map(ProjectionState::position).filter(|p| *p < to).collect();
         positions.sort_unstable();
         positions.dedup();
         for position in &positions {
-            let reader = self.desk.reader()?;
+            let reader = self.handle.reader()?;
             let from = position + 1;
             let read = up_to_damage(&mut PROJECT_PAGE.clone(), |limit| {
                 reader.page_all(Positions { from, to, limit, reverse: false })
@@ -211,9 +213,13 @@ impl Engine {
             };
             let mut branch: Option<(Arc<Place>, Arc<Branch>)> = None;
             for event in &page {
-                for seat in &mut self.seats {
-                    let Some(lane) = seat.lane.as_mut().filter(|_| !seat.halted) else { continue };
-                    if lane.built.position + 1 != event.position().get() {
+                for projection_state in &mut self.projection_states {
+                    let Some(branch_fold) =
+                        projection_state.branch_fold.as_mut().filter(|_| !projection_state.halted)
+                    else {
+                        continue;
+                    };
+                    if branch_fold.built.position + 1 != event.position().get() {
                         continue;
                     }
                     let find = || match &branch {
@@ -224,25 +230,27 @@ impl Engine {
                             Ok(found)
                         }
                     };
-                    match lane.follow(&reader, find, event) {
+                    match branch_fold.follow(&reader, find, event) {
                         Err(error) if error.is_damage() => {
-                            seat.halt(&error);
+                            projection_state.halt(&error);
                             continue;
                         }
                         followed => followed?,
                     }
-                    let (rows, bytes) = lane.waiting();
-                    if lane.is_full() || rows >= PROJECT_FLUSH_ROWS || bytes >= PROJECT_FLUSH_BYTES {
-                        let full = lane.is_full();
-                        let marks = seat.take(&self.desk, full)?;
-                        self.desk.mark(marks.relaxed())?;
-                        if let Some(lane) = seat.lane.as_mut().filter(|_| full) {
-                            lane.cool();
+                    let (rows, bytes) = branch_fold.waiting();
+                    if branch_fold.is_full() || rows >= PROJECT_FLUSH_ROWS || bytes >= PROJECT_FLUSH_BYTES {
+                        let full = branch_fold.is_full();
+                        let records = projection_state.take(&self.handle, full)?;
+                        self.handle.write_records(records.relaxed())?;
+                        if let Some(branch_fold) = projection_state.branch_fold.as_mut().filter(|_| full) {
+                            branch_fold.cool();
                         }
                     }
                 }
             }
-            self.seats.iter_mut().try_for_each(|seat| seat.show(&self.desk))?;
+            self.projection_states
+                .iter_mut()
+                .try_for_each(|projection_state| projection_state.show(&self.handle))?;
         }
         Ok(!positions.is_empty())
     }
@@ -250,32 +258,38 @@ impl Engine {
     /// Those who stand before an event that cannot be read leave out whom it belongs to, or stop.
     fn go_past(&mut self, reader: &Reader, position: u64, error: &Error) {
         let whose = reader.whose(Position::new(position)).ok();
-        for seat in self.seats.iter_mut().filter(|seat| seat.position() == Some(position - 1)) {
-            let passed = match (&whose, &mut seat.lane) {
-                (Some((branch, sequence)), Some(lane)) => lane.go_past(branch, *sequence, position, error),
+        for projection_state in self
+            .projection_states
+            .iter_mut()
+            .filter(|projection_state| projection_state.position() == Some(position - 1))
+        {
+            let passed = match (&whose, &mut projection_state.branch_fold) {
+                (Some((branch, sequence)), Some(branch_fold)) => {
+                    branch_fold.go_past(branch, *sequence, position, error)
+                }
                 _ => false,
             };
             if !passed {
-                seat.halt(error);
+                projection_state.halt(error);
             }
         }
     }
 
     /// Writes what was folded, with how far that is.
     fn flush(&mut self, heads: bool) -> Result<()> {
-        let mut marks = SidecarWrites::new();
-        for seat in &mut self.seats {
-            marks.extend(seat.take(&self.desk, heads)?);
+        let mut records = SidecarWrites::new();
+        for projection_state in &mut self.projection_states {
+            records.extend(projection_state.take(&self.handle, heads)?);
         }
         self.flushed = Instant::now();
-        self.desk.mark(marks.relaxed())
+        self.handle.write_records(records.relaxed())
     }
 
     fn answer_waiting(&mut self, behind: bool) -> Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let building = self.seats.iter().any(Seat::is_building);
+        let building = self.projection_states.iter().any(ProjectionState::is_building);
         let at = self.followed().unwrap_or(u64::MAX);
         if building || (behind && self.waiting.iter().all(|(to, _)| *to > at)) {
             return Ok(());
@@ -288,29 +302,35 @@ impl Engine {
         Ok(())
     }
 
-    fn obey(&mut self, order: Order) -> Result<()> {
+    fn obey(&mut self, order: Command) -> Result<()> {
         match order {
-            Order::Add(fold, status, reply) => {
-                let seat = Seat::new(&self.desk, &self.bell, fold, status);
-                let told = seat.map(|seat| self.seats.push(seat));
+            Command::Add(fold, status, reply) => {
+                let projection_state = ProjectionState::new(&self.handle, &self.signal, fold, status);
+                let told =
+                    projection_state.map(|projection_state| self.projection_states.push(projection_state));
                 let _ = reply.send(told);
             }
-            Order::Rebuild(name, reply) => {
-                let (desk, bell) = (self.desk.clone(), self.bell.clone());
-                let _ = reply.send(self.seat(&name).and_then(|seat| seat.rebuild(&desk, &bell)));
+            Command::Rebuild(name, reply) => {
+                let (handle, signal) = (self.handle.clone(), self.signal.clone());
+                let _ = reply.send(
+                    self.projection_state(&name)
+                        .and_then(|projection_state| projection_state.rebuild(&handle, &signal)),
+                );
             }
-            Order::Retry(name, of, reply) => {
-                let desk = self.desk.clone();
-                let told = self.seat(&name).and_then(|seat| seat.retry(&desk, of.as_deref()));
+            Command::Retry(name, of, reply) => {
+                let handle = self.handle.clone();
+                let told = self
+                    .projection_state(&name)
+                    .and_then(|projection_state| projection_state.retry(&handle, of.as_deref()));
                 self.flush(true)?;
                 let _ = reply.send(told);
             }
-            Order::CatchUp(reply) => self.waiting.push((self.desk.committed().get(), reply)),
-            Order::Ended(name) => {
-                let desk = self.desk.clone();
-                let seat = self.seat(&name)?;
-                match seat.ended(&desk) {
-                    Err(error) if error.is_damage() => seat.halt(&error),
+            Command::CatchUp(reply) => self.waiting.push((self.handle.committed().get(), reply)),
+            Command::Ended(name) => {
+                let handle = self.handle.clone();
+                let projection_state = self.projection_state(&name)?;
+                match projection_state.ended(&handle) {
+                    Err(error) if error.is_damage() => projection_state.halt(&error),
                     ended => ended?,
                 }
             }
@@ -318,8 +338,9 @@ impl Engine {
         Ok(())
     }
 
-    fn seat(&mut self, name: &str) -> Result<&mut Seat> {
-        let seat = self.seats.iter_mut().find(|seat| seat.fold.name == name);
-        seat.ok_or_else(|| Error::not_found("projection", name))
+    fn projection_state(&mut self, name: &str) -> Result<&mut ProjectionState> {
+        let projection_state =
+            self.projection_states.iter_mut().find(|projection_state| projection_state.fold.name == name);
+        projection_state.ok_or_else(|| Error::not_found("projection", name))
     }
 }

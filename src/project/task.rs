@@ -31,7 +31,7 @@ pub(super) struct Task {
 /// How far a rebuild is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct RebuildProgress {
     /// Events that were folded.
     pub done: u64,
     /// Events to fold in all.
@@ -40,7 +40,7 @@ pub struct Progress {
     pub elapsed: Duration,
 }
 
-impl Progress {
+impl RebuildProgress {
     /// Events a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -83,8 +83,8 @@ impl Task {
         self.ended.notify_all();
     }
 
-    fn progress(&self) -> Progress {
-        Progress {
+    fn progress(&self) -> RebuildProgress {
+        RebuildProgress {
             done: self.done.load(Ordering::Relaxed),
             total: self.total.load(Ordering::Relaxed),
             elapsed: self.begun.elapsed(),
@@ -99,7 +99,7 @@ pub struct Rebuild(pub(super) Arc<Task>);
 impl Rebuild {
     /// How far it is.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> RebuildProgress {
         self.0.progress()
     }
 

@@ -43,13 +43,13 @@ pub struct Lasting {
     /// What it is called.
     pub name: Option<String>,
     /// Its phases in the order of their events. One that is final is a moment.
-    pub spans: Vec<Span>,
+    pub spans: Vec<PhaseSpan>,
 }
 
 /// A phase of an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Span {
+pub struct PhaseSpan {
     /// The phase.
     pub phase: Phase,
     /// Since when.
@@ -210,7 +210,7 @@ impl Lasting {
             Some(last) => at.max(last.to),
             None => at,
         };
-        self.spans.push(Span { phase, from: at, to: at });
+        self.spans.push(PhaseSpan { phase, from: at, to: at });
     }
 }
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::apply::Fold;
-use super::bell::Order;
 use super::fold::{AnyState, DynProjection, Projection, Scope};
 use super::patch::patch;
 use super::read::{Found, Source, Stop};
 use super::run::Runner;
+use super::signal::Command;
 use super::status::Status;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, MAIN, SessionId, Timestamp};
@@ -139,7 +139,7 @@ impl Store {
             });
         }
         let status = Arc::<Status>::default();
-        runner.bell.ask(|reply| Order::Add(fold.clone(), status.clone(), reply))?;
+        runner.signal.ask(|reply| Command::Add(fold.clone(), status.clone(), reply))?;
         known.insert(fold.name.clone(), (fold.clone(), status.clone()));
         Ok(Projected { store: self.clone(), fold, status: Some(status), shown })
     }

@@ -2,7 +2,7 @@
 //!
 //! One way in: append → writer → journal → tail → flush. One way out: tail and chunks → reader. The folders, from the
 //! bottom up: append, engine, handle, verbs, maintain; `docs/architecture.md` says what is in each.
-//! Outside this room nobody names its inner files; what is re-exported here is all there is.
+//! Outside this module nobody names its inner files; what is re-exported here is all there is.
 
 mod append;
 mod branch;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
-use super::fault::{Fault, Operation};
+use super::fault::{DiskOperation, Fault};
 use super::moment::{Change, Moment, write_at};
 
 #[derive(Default)]
@@ -152,7 +152,7 @@ impl Disk {
         }
     }
 
-    fn pass(state: &mut State, operation: Operation) -> io::Result<()> {
+    fn pass(state: &mut State, operation: DiskOperation) -> io::Result<()> {
         let passed = Fault::pass(&mut state.fault, operation);
         state.struck |= passed.is_err();
         passed
@@ -174,7 +174,7 @@ impl StorageBackend for Disk {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.state();
-        Self::pass(&mut state, Operation::Read)?;
+        Self::pass(&mut state, DiskOperation::Read)?;
         let offset = index(offset)?;
         let end = offset.checked_add(out.len()).ok_or_else(beyond)?;
         out.copy_from_slice(state.file.get(offset..end).ok_or_else(beyond)?);
@@ -183,7 +183,7 @@ impl StorageBackend for Disk {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.state();
-        Self::pass(&mut state, Operation::SetLen)?;
+        Self::pass(&mut state, DiskOperation::SetLen)?;
         let len = index(len)?;
         state.file.resize(len, 0);
         state.changes.push(Change::SetLen(len));
@@ -198,7 +198,7 @@ impl StorageBackend for Disk {
             state = self.changed().wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.waiting -= 1;
-        Self::pass(&mut state, Operation::Sync)?;
+        Self::pass(&mut state, DiskOperation::Sync)?;
         state.syncs += 1;
         state.changes.push(Change::Sync);
         Ok(())
@@ -211,7 +211,7 @@ impl StorageBackend for Disk {
         if end > state.file.len() {
             return Err(beyond());
         }
-        let passed = Self::pass(&mut state, Operation::Write);
+        let passed = Self::pass(&mut state, DiskOperation::Write);
         let done = if passed.is_ok() { data } else { data.get(..data.len() / 2).unwrap_or_default() };
         write_at(&mut state.file, offset, done);
         state.writes += 1;

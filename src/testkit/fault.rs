@@ -2,7 +2,7 @@ use std::io;
 
 /// What a storage is asked to do, as far as it can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub enum DiskOperation {
     /// Bytes are read.
     Read,
     /// Bytes are written.
@@ -17,7 +17,7 @@ pub enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The operation that fails; `None` for any that changes something.
-    pub operation: Option<Operation>,
+    pub operation: Option<DiskOperation>,
     /// How many operations of that sort still succeed.
     pub after: u64,
     /// Whether every later one fails too, as when the disk is gone.
@@ -27,7 +27,7 @@ pub struct Fault {
 impl Fault {
     /// The operation of this sort that comes after `after` others fails, once.
     #[must_use]
-    pub const fn once(operation: Operation, after: u64) -> Self {
+    pub const fn once(operation: DiskOperation, after: u64) -> Self {
         Self { operation: Some(operation), after, for_good: false }
     }
 
@@ -39,11 +39,11 @@ impl Fault {
     }
 
     /// Counts this operation. `Err` when it is the one, or comes after it.
-    pub(super) fn pass(fault: &mut Option<Self>, operation: Operation) -> io::Result<()> {
+    pub(super) fn pass(fault: &mut Option<Self>, operation: DiskOperation) -> io::Result<()> {
         let Some(armed) = fault else { return Ok(()) };
         let counts = match armed.operation {
             Some(wanted) => wanted == operation,
-            None => operation != Operation::Read,
+            None => operation != DiskOperation::Read,
         };
         if !counts {
             return Ok(());

@@ -31,8 +31,8 @@ mod want;
 pub use backend::Disk;
 #[cfg(test)]
 pub(crate) use explore::{BUS_SCHEDULES, CONSUMER_SCHEDULES, FOLLOW_SCHEDULES, caught, explore};
-pub use fault::{Fault, Operation};
+pub use fault::{DiskOperation, Fault};
 pub use given::Given;
-pub use model::{Appended, Model, ModelBranch, ModelSession, Part, Told};
+pub use model::{Model, ModelAppended, ModelBranch, ModelEvent, ModelPart, ModelSession};
 pub use moment::{Cut, Moment};
 pub use want::{Ask, Want};

@@ -13,7 +13,7 @@ use crate::store::{Batch, Placed};
 
 /// One part of an append: events for one branch on one condition.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct ModelPart {
     /// The branch.
     pub place: Place,
     /// The condition.
@@ -22,7 +22,7 @@ pub struct Part {
     pub events: Vec<NewEvent>,
 }
 
-impl Part {
+impl ModelPart {
     /// The same append, for the store.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Part {
 
 /// An event of the model, with its place.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ModelEvent {
     /// The branch that recorded it.
     pub place: Place,
     /// Its number there.
@@ -47,7 +47,7 @@ pub struct Told {
     pub event: NewEvent,
 }
 
-impl Told {
+impl ModelEvent {
     /// Whether the store's event is this one, in everything that was given by the caller. The time of recording is
     /// the store's own.
     #[must_use]
@@ -83,7 +83,7 @@ impl Told {
 
 /// How an append is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appended {
+pub struct ModelAppended {
     /// Where the events are, part by part.
     pub parts: Vec<Placed>,
     /// They were there before.
@@ -119,18 +119,18 @@ pub struct ModelSession {
 #[derive(Clone, Debug, Default)]
 struct Line {
     parent: Option<(Place, u64)>,
-    own: Vec<Arc<Told>>,
+    own: Vec<Arc<ModelEvent>>,
 }
 
 /// The reference: maps, a list, and no cleverness.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     lines: BTreeMap<Place, Line>,
-    order: Vec<Arc<Told>>,
-    ids: HashMap<EventId, Arc<Told>>,
+    order: Vec<Arc<ModelEvent>>,
+    ids: HashMap<EventId, Arc<ModelEvent>>,
 }
 
-type Pairs = Vec<(Option<Arc<Told>>, Option<Arc<Told>>)>;
+type Pairs = Vec<(Option<Arc<ModelEvent>>, Option<Arc<ModelEvent>>)>;
 
 impl Model {
     /// An empty store.
@@ -147,7 +147,7 @@ impl Model {
 
     /// Every event, in global order.
     #[must_use]
-    pub fn order(&self) -> &[Arc<Told>] {
+    pub fn order(&self) -> &[Arc<ModelEvent>] {
         &self.order
     }
 
@@ -167,7 +167,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn history(&self, place: &Place) -> Result<Vec<Arc<Told>>> {
+    pub fn history(&self, place: &Place) -> Result<Vec<Arc<ModelEvent>>> {
         let line = self.line(place)?;
         let mut history = match &line.parent {
             Some((parent, fork)) => self.history(parent)?.into_iter().take(*fork as usize).collect(),
@@ -189,7 +189,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn get(&self, id: EventId) -> Result<&Arc<Told>> {
+    pub fn get(&self, id: EventId) -> Result<&Arc<ModelEvent>> {
         self.ids.get(&id).ok_or_else(|| Error::not_found("event", id))
     }
 
@@ -197,7 +197,7 @@ impl Model {
     ///
     /// # Errors
     /// As those of the store.
-    pub fn append(&mut self, parts: &[Part]) -> Result<Appended> {
+    pub fn append(&mut self, parts: &[ModelPart]) -> Result<ModelAppended> {
         let all: Vec<&NewEvent> = parts.iter().flat_map(|p| &p.events).collect();
         if all.is_empty() || parts.iter().any(|p| p.events.is_empty()) {
             return Err(Invalid::new("events", "is empty").into());
@@ -206,7 +206,7 @@ impl Model {
         if (1..all.len()).any(|i| all.iter().take(i).any(|e| all.get(i).is_some_and(|f| e.id == f.id))) {
             return Err(Invalid::new("id", "appears twice").into());
         }
-        let known: Vec<&Arc<Told>> = all.iter().filter_map(|e| self.ids.get(&e.id)).collect();
+        let known: Vec<&Arc<ModelEvent>> = all.iter().filter_map(|e| self.ids.get(&e.id)).collect();
         if let Some(first) = known.first() {
             return self.retried(parts).ok_or_else(|| Error::Duplicate {
                 id: first.event.id,
@@ -217,10 +217,10 @@ impl Model {
         let mut next = self.clone();
         let placed = parts.iter().map(|part| next.append_part(part)).collect::<Result<_>>()?;
         *self = next;
-        Ok(Appended { parts: placed, duplicate: false })
+        Ok(ModelAppended { parts: placed, duplicate: false })
     }
 
-    fn append_part(&mut self, part: &Part) -> Result<Placed> {
+    fn append_part(&mut self, part: &ModelPart) -> Result<Placed> {
         if part.place.branch == BranchName::main() {
             self.lines.entry(part.place.clone()).or_default();
         }
@@ -231,7 +231,7 @@ impl Model {
         }
         let first = self.order.len() as u64 + 1;
         for (i, event) in part.events.iter().enumerate() {
-            let told = Arc::new(Told {
+            let told = Arc::new(ModelEvent {
                 place: part.place.clone(),
                 sequence: head + 1 + i as u64,
                 position: first + i as u64,
@@ -248,10 +248,11 @@ impl Model {
     }
 
     /// The first receipt, if every event is where it was then, saying the same.
-    fn retried(&self, parts: &[Part]) -> Option<Appended> {
+    fn retried(&self, parts: &[ModelPart]) -> Option<ModelAppended> {
         let mut again = Vec::new();
         for part in parts {
-            let found: Option<Vec<&Arc<Told>>> = part.events.iter().map(|e| self.ids.get(&e.id)).collect();
+            let found: Option<Vec<&Arc<ModelEvent>>> =
+                part.events.iter().map(|e| self.ids.get(&e.id)).collect();
             let found = found?;
             let here =
                 found.iter().zip(&part.events).all(|(t, e)| t.place == part.place && t.says_the_same(e));
@@ -263,7 +264,7 @@ impl Model {
             let ends = ((first.sequence, first.position), (last.sequence, last.position));
             again.push(placed(&part.place, ends.0, ends.1));
         }
-        Some(Appended { parts: again, duplicate: true })
+        Some(ModelAppended { parts: again, duplicate: true })
     }
 
     /// A fork at a sequence, or at the head.
@@ -294,7 +295,7 @@ impl Model {
     ///
     /// # Errors
     /// As those of the store.
-    pub fn promote(&mut self, place: &Place) -> Result<Appended> {
+    pub fn promote(&mut self, place: &Place) -> Result<ModelAppended> {
         let line = self.line(place)?;
         let Some((parent, fork)) = line.parent.clone() else {
             return Err(Invalid::new("branch", "was not forked").into());
@@ -309,15 +310,15 @@ impl Model {
         if events.is_empty() {
             return Err(Invalid::new("branch", "has no events of its own").into());
         }
-        self.append(&[Part { place: parent, expect: Expect::Head(Sequence::new(fork)), events }])
+        self.append(&[ModelPart { place: parent, expect: Expect::Head(Sequence::new(fork)), events }])
     }
 
     /// The events of a read, all of them up to its limit.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn read(&self, ask: &Ask) -> Result<Vec<Arc<Told>>> {
-        let mut events: Vec<Arc<Told>> = match &ask.place {
+    pub fn read(&self, ask: &Ask) -> Result<Vec<Arc<ModelEvent>>> {
+        let mut events: Vec<Arc<ModelEvent>> = match &ask.place {
             Some(place) => self.history(place)?,
             None => self.order.clone(),
         };

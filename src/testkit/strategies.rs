@@ -83,7 +83,7 @@ pub fn event() -> impl Strategy<Value = NewEvent> {
     )
 }
 
-/// A few events; now and then a run that is long enough to settle at once.
+/// A few events; now and then a run that is long enough to flush at once.
 pub fn events() -> impl Strategy<Value = Vec<NewEvent>> {
     prop_oneof![
         6 => prop::collection::vec(event(), 1..4).boxed(),

@@ -1,4 +1,4 @@
-//! Durable consumers and letters, as programs read them.
+//! Durable consumers and dead letters, as programs read them.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::raw;
-use crate::consumer::{ConsumerInfo, Delivery, Letter, Outstanding};
+use crate::consumer::{ConsumerInfo, DeadLetter, Delivery, Outstanding};
 use crate::event::Event;
 
 /// A durable consumer.
 #[derive(Clone, Debug, Serialize)]
-pub struct Consumer {
+pub struct ConsumerView {
     name: String,
     created: String,
-    settled: u64,
+    ack_floor: u64,
     lag: u64,
     acknowledged: u64,
     set_aside: u64,
-    letters: usize,
+    dead_letters: usize,
     settings: BTreeMap<&'static str, String>,
-    outstanding: Vec<Unsettled>,
+    outstanding: Vec<Unresolved>,
 }
 
-/// An event that was delivered and is not settled.
+/// An event that was delivered and is not resolved.
 #[derive(Clone, Debug, Serialize)]
-struct Unsettled {
+struct Unresolved {
     event: String,
     position: u64,
     deliveries: u32,
@@ -34,7 +34,7 @@ struct Unsettled {
     token: Option<String>,
 }
 
-impl From<&Outstanding> for Unsettled {
+impl From<&Outstanding> for Unresolved {
     fn from(event: &Outstanding) -> Self {
         Self {
             event: event.at.to_string(),
@@ -47,18 +47,18 @@ impl From<&Outstanding> for Unsettled {
     }
 }
 
-impl From<&ConsumerInfo> for Consumer {
+impl From<&ConsumerInfo> for ConsumerView {
     fn from(info: &ConsumerInfo) -> Self {
         Self {
             name: info.name.clone(),
             created: info.created.to_string(),
-            settled: info.settled.get(),
+            ack_floor: info.ack_floor.get(),
             lag: info.lag,
             acknowledged: info.acknowledged,
             set_aside: info.set_aside,
-            letters: info.letters,
+            dead_letters: info.dead_letters,
             settings: info.config.settings().into_iter().collect(),
-            outstanding: info.outstanding.iter().map(Unsettled::from).collect(),
+            outstanding: info.outstanding.iter().map(Unresolved::from).collect(),
         }
     }
 }
@@ -83,7 +83,7 @@ impl From<&Delivery> for Delivered {
 
 /// A dead letter.
 #[derive(Clone, Debug, Serialize)]
-pub struct DeadLetter {
+pub struct DeadLetterView {
     owner: String,
     position: u64,
     at: String,
@@ -99,29 +99,29 @@ pub struct DeadLetter {
     event: Option<Box<RawValue>>,
 }
 
-impl From<&Letter> for DeadLetter {
+impl From<&DeadLetter> for DeadLetterView {
     /// As it stands in a list: without the event.
-    fn from(letter: &Letter) -> Self {
+    fn from(dead_letter: &DeadLetter) -> Self {
         Self {
-            owner: letter.owner.to_string(),
-            position: letter.position.get(),
-            at: letter.at.to_string(),
-            id: letter.id.to_string(),
-            kind: letter.kind.clone(),
-            error: letter.error.clone(),
-            deliveries: letter.deliveries,
-            first: letter.first.to_string(),
-            last: letter.last.to_string(),
-            again: letter.again,
+            owner: dead_letter.owner.to_string(),
+            position: dead_letter.position.get(),
+            at: dead_letter.at.to_string(),
+            id: dead_letter.id.to_string(),
+            kind: dead_letter.kind.clone(),
+            error: dead_letter.error.clone(),
+            deliveries: dead_letter.deliveries,
+            first: dead_letter.first.to_string(),
+            last: dead_letter.last.to_string(),
+            again: dead_letter.again,
             event: None,
         }
     }
 }
 
-impl DeadLetter {
+impl DeadLetterView {
     /// With its event.
     #[must_use]
-    pub fn with(letter: &Letter, event: &Event) -> Self {
-        Self { event: raw(event), ..Self::from(letter) }
+    pub fn with(dead_letter: &DeadLetter, event: &Event) -> Self {
+        Self { event: raw(event), ..Self::from(dead_letter) }
     }
 }

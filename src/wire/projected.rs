@@ -7,7 +7,7 @@ use crate::project::{Change, Parked, ProjectionInfo, Reading};
 
 /// A projection of a listing.
 #[derive(Clone, Debug, Serialize)]
-pub struct Projection {
+pub struct ProjectionView {
     name: String,
     version: Option<u32>,
     next_version: Option<u32>,
@@ -38,7 +38,7 @@ impl From<&Parked> for ParkedEvent {
     }
 }
 
-impl From<&ProjectionInfo> for Projection {
+impl From<&ProjectionInfo> for ProjectionView {
     fn from(info: &ProjectionInfo) -> Self {
         Self {
             name: info.name.clone(),
@@ -114,7 +114,7 @@ pub struct Rebuilt<'a> {
 
 /// What became of the keys at which a projection was parked.
 #[derive(Clone, Debug, Serialize)]
-pub struct Retried<'a> {
+pub struct RetriedView<'a> {
     /// The projection.
     pub projection: &'a str,
     /// Keys that go on.

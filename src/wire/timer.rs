@@ -7,7 +7,7 @@ use crate::bus;
 
 /// A timer that has not fired.
 #[derive(Clone, Debug, Serialize)]
-pub struct Timer {
+pub struct TimerView {
     id: String,
     session: String,
     branch: String,
@@ -23,7 +23,7 @@ pub struct Timer {
     data: Option<Box<RawValue>>,
 }
 
-impl From<&bus::Timer> for Timer {
+impl From<&bus::Timer> for TimerView {
     fn from(timer: &bus::Timer) -> Self {
         let event = &timer.event;
         let data = event.content_type.is_empty().then(|| serde_json::from_slice(&event.payload).ok());
@@ -43,12 +43,12 @@ impl From<&bus::Timer> for Timer {
 
 /// What one look at the timers did.
 #[derive(Clone, Debug, Serialize)]
-pub struct Fired {
+pub struct FiredView {
     recorded: u64,
     refused: u64,
 }
 
-impl From<bus::Fired> for Fired {
+impl From<bus::Fired> for FiredView {
     fn from(fired: bus::Fired) -> Self {
         Self { recorded: fired.recorded, refused: fired.refused }
     }

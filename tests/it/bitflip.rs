@@ -16,7 +16,7 @@ use crate::support::{Deed, Dice, check_everything, explained, number, numbered, 
 
 /// Flushed when the test says so, so that the chunks are always the same.
 fn settings() -> retold::Builder {
-    Store::builder().settle_after(usize::MAX, usize::MAX).settle_when_idle(Duration::from_secs(3_600))
+    Store::builder().flush_after(usize::MAX, usize::MAX).flush_when_idle(Duration::from_secs(3_600))
 }
 
 /// Ids by the dice, like everything else: every process has the same file, but for its times and its secret.
@@ -36,7 +36,7 @@ struct Given {
 #[derive(Default)]
 struct Beside {
     consumers: Vec<String>,
-    letters: Vec<String>,
+    dead_letters: Vec<String>,
     timers: Vec<String>,
     counts: BTreeMap<String, u64>,
 }
@@ -44,13 +44,13 @@ struct Beside {
 fn consumers(store: &Store) -> Result<Vec<String>> {
     let told = store.consumers()?.into_iter().map(|c| {
         let out: Vec<_> = c.outstanding.iter().map(|o| (o.at.to_string(), o.deliveries)).collect();
-        format!("{} {:?} {} {} {} {out:?}", c.name, c.config, c.settled, c.acknowledged, c.set_aside)
+        format!("{} {:?} {} {} {} {out:?}", c.name, c.config, c.ack_floor, c.acknowledged, c.set_aside)
     });
     Ok(told.collect())
 }
 
-fn letters(store: &Store) -> Result<Vec<String>> {
-    Ok(store.letters(None, None, 1_000)?.iter().map(|l| format!("{l:?}")).collect())
+fn dead_letters(store: &Store) -> Result<Vec<String>> {
+    Ok(store.dead_letters(None, None, 1_000)?.iter().map(|l| format!("{l:?}")).collect())
 }
 
 fn timers(store: &Store) -> Result<Vec<String>> {
@@ -68,7 +68,7 @@ fn given() -> Given {
     let (mut model, mut events) = (Model::new(), Vec::new());
     for n in 0..24 {
         if n % 8 == 7 {
-            store.settle().unwrap();
+            store.flush().unwrap();
         }
         // Many small rows: what leads to the events takes more of the file than the events do.
         let deed = match Deed::draw(&mut dice, &model) {
@@ -111,7 +111,7 @@ fn written_beside(store: &Store, places: &[String], dice: &mut Dice) -> Beside {
     counts.catch_up().unwrap();
     Beside {
         consumers: consumers(store).unwrap(),
-        letters: letters(store).unwrap(),
+        dead_letters: dead_letters(store).unwrap(),
         timers: timers(store).unwrap(),
         counts: places.iter().map(|p| (p.clone(), counts.state(p.as_str()).unwrap().events)).collect(),
     }
@@ -216,7 +216,7 @@ fn read_everything(store: &Store, model: &Model, with: Option<&[NewEvent]>) -> O
 
 fn read_beside(store: &Store, given: &Given, outcome: &mut Outcome) {
     outcome.list("consumers", consumers(store), &given.beside.consumers);
-    outcome.list("letters", letters(store), &given.beside.letters);
+    outcome.list("dead_letters", dead_letters(store), &given.beside.dead_letters);
     outcome.list("timers", timers(store), &given.beside.timers);
     for (place, due) in &given.beside.counts {
         match count(store, place) {
@@ -250,7 +250,7 @@ fn write_on(store: &Store, given: &Given, dice: &mut Dice) -> Vec<NewEvent> {
         }
         consumer.close().await;
     });
-    let _ = store.settle();
+    let _ = store.flush();
     acknowledged
 }
 
@@ -310,7 +310,7 @@ enum Bits {
 
 /// Tables without which no event can be read, and those of the records.
 const CORE: [&str; 7] = ["branches", "events", "heads", "ids", "lines", "meta", "order"];
-const RECORDS: [&str; 3] = ["consumers", "letters", "timers"];
+const RECORDS: [&str; 3] = ["consumers", "dead_letters", "timers"];
 
 /// The pages of redb that have the definitions of the tables: each is a sorted leaf of names and definitions.
 fn master_pages(file: &[u8]) -> Vec<usize> {
@@ -485,14 +485,14 @@ fn child(kind: &str, to: u64, said: &mut dyn FnMut(&str)) {
 }
 
 /// What all flips led to: how often records were gone, and how often damage spread.
-struct Told {
+struct ModelEvent {
     flips: u64,
     vanished: u64,
     spread: u64,
     text: String,
 }
 
-fn told_of(kind: &str, most: u64) -> Told {
+fn told_of(kind: &str, most: u64) -> ModelEvent {
     let (mut right, mut refused, mut vanished, mut spread, mut closed, mut flips) = (0, 0, 0, 0, 0, 0);
     child(kind, most, &mut |line| match *line.split(' ').collect::<Vec<_>>() {
         ["outcome", r, e, v, s] => {
@@ -511,11 +511,11 @@ fn told_of(kind: &str, most: u64) -> Told {
     );
     say(&format!("{text}\n"));
     assert!(refused + closed > 0 && right > 0, "the flips hit nothing: {text}");
-    Told { flips, vanished, spread, text }
+    ModelEvent { flips, vanished, spread, text }
 }
 
 fn try_all(kind: &str, flips: u64) {
-    let Told { flips, vanished, spread, text: told } = told_of(kind, flips);
+    let ModelEvent { flips, vanished, spread, text: told } = told_of(kind, flips);
     // What tells how many rows there are waits for store format 3; until then `verify` alone names it.
     assert!(vanished <= 2 + flips / 200, "{told}");
     // Where redb's own bookkeeping is hit, it gives away pages that are in use: what lay there is refused afterwards.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use retold::bus::{Answer, Bus, Failure, Heard, Retry, Subscription, imported_pattern};
+use retold::bus::{Answer, Bus, Failure, Message, Retry, Subscription, imported_pattern};
 use retold::{Error, NewEvent, Owner, Store};
 use serde_json::json;
 use tokio::sync::{Barrier, Notify, mpsc};
@@ -18,8 +18,8 @@ fn event(n: u64) -> NewEvent {
     NewEvent::new("step.done").data(json!({ "n": n }))
 }
 
-fn n(heard: &Heard) -> u64 {
-    heard.json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap()
+fn n(message: &Message) -> u64 {
+    message.json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap()
 }
 
 fn quick() -> Retry {
@@ -31,18 +31,18 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 /// A handler that tells what it was given.
-fn telling(bus: &Bus, pattern: &str) -> (Subscription, mpsc::UnboundedReceiver<Heard>) {
+fn telling(bus: &Bus, pattern: &str) -> (Subscription, mpsc::UnboundedReceiver<Message>) {
     let (tell, told) = mpsc::unbounded_channel();
-    let subscribed = bus.on(pattern, move |heard: Heard| {
-        let _ = tell.send(heard);
+    let subscribed = bus.on(pattern, move |message: Message| {
+        let _ = tell.send(message);
         async {}
     });
     (subscribed.unwrap(), told)
 }
 
-fn letters(store: &Store, handler: &str) -> Vec<(u64, u32, String)> {
+fn dead_letters(store: &Store, handler: &str) -> Vec<(u64, u32, String)> {
     let owner = Owner::handler(handler).unwrap();
-    let all = store.letters(Some(&owner), None, 1_000).unwrap();
+    let all = store.dead_letters(Some(&owner), None, 1_000).unwrap();
     all.into_iter().map(|l| (l.position.get(), l.deliveries, l.error)).collect()
 }
 
@@ -55,10 +55,10 @@ async fn a_handler_is_given_what_its_patterns_take_and_its_exclusions_leave() {
         .or("run.*")
         .except("tool.progress")
         .filter(|f| f.source("runner"))
-        .when(|heard| heard.meta("skip").is_none())
+        .when(|message| message.meta("skip").is_none())
         .named("mine")
-        .run(move |heard: Heard| {
-            let _ = tell.send(heard.kind().to_owned());
+        .run(move |message: Message| {
+            let _ = tell.send(message.kind().to_owned());
             async {}
         })
         .unwrap();
@@ -83,7 +83,7 @@ async fn a_handler_is_given_what_its_patterns_take_and_its_exclusions_leave() {
 async fn bad_input_is_a_typed_error_that_names_the_thing() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
-    let nothing = |_: Heard| async {};
+    let nothing = |_: Message| async {};
     let field = |r: retold::Result<Subscription>| match r {
         Err(Error::Invalid(invalid)) => invalid.field,
         other => panic!("{other:?}"),
@@ -116,7 +116,7 @@ async fn bad_input_is_a_typed_error_that_names_the_thing() {
 async fn publishing_brings_back_what_awaited_handlers_answered() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::builder().retry(quick()).open(&store).unwrap();
-    bus.subscribe("**").named("double").awaited().run(|h: Heard| async move { json!(n(&h) * 2) }).unwrap();
+    bus.subscribe("**").named("double").awaited().run(|h: Message| async move { json!(n(&h) * 2) }).unwrap();
     bus.subscribe("**").named("fails").awaited().run(|_| async { Err::<(), _>("no such host") }).unwrap();
     bus.subscribe("run.*").named("others").awaited().run(|_| async {}).unwrap();
     bus.subscribe("**").named("alone").run(|_| std::future::pending::<()>()).unwrap();
@@ -136,8 +136,8 @@ async fn publishing_brings_back_what_awaited_handlers_answered() {
     assert_eq!((of("others").len(), of("alone").len()), (0, 0));
     assert_eq!(published.answer("double"), Some(&json!(2)));
     assert_eq!(published.failed().count(), 3);
-    assert_eq!(letters(&store, "fails").len(), 2);
-    assert_eq!(letters(&store, "sync"), [(2, 3, "it panicked: two".to_owned())]);
+    assert_eq!(dead_letters(&store, "fails").len(), 2);
+    assert_eq!(dead_letters(&store, "sync"), [(2, 3, "it panicked: two".to_owned())]);
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn publishing_what_is_recorded_already_calls_nobody_again() {
     let bus = Bus::new(&store).unwrap();
     let calls = Arc::new(AtomicU64::new(0));
     let counted = calls.clone();
-    let count = move |_: Heard| {
+    let count = move |_: Message| {
         counted.fetch_add(1, SeqCst);
         async {}
     };
@@ -163,14 +163,14 @@ async fn a_branch_is_handled_in_order_also_when_its_events_are_tried_again() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::builder().retry(quick()).open(&store).unwrap();
     let (tell, mut told) = mpsc::unbounded_channel();
-    let handler = move |heard: Heard| {
+    let handler = move |message: Message| {
         let tell = tell.clone();
         async move {
             tokio::task::yield_now().await;
-            if n(&heard).is_multiple_of(3) && heard.attempt() == 1 {
+            if n(&message).is_multiple_of(3) && message.attempt() == 1 {
                 return Err("not now");
             }
-            tell.send(heard).map_err(|_| "nobody listens")
+            tell.send(message).map_err(|_| "nobody listens")
         }
     };
     bus.subscribe("**").run(handler).unwrap();
@@ -179,8 +179,8 @@ async fn a_branch_is_handled_in_order_also_when_its_events_are_tried_again() {
     }
     let mut seen: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for _ in 1..=60 {
-        let heard = soon(told.recv()).await.unwrap();
-        seen.entry(heard.session().to_string()).or_default().push(n(&heard));
+        let message = soon(told.recv()).await.unwrap();
+        seen.entry(message.session().to_string()).or_default().push(n(&message));
     }
     for (session, numbers) in &seen {
         assert_eq!(numbers.len(), 15, "{session}");
@@ -234,19 +234,19 @@ async fn a_handler_that_never_returns_harms_nobody() {
     for i in 1..=20 {
         assert_eq!(n(&soon(told.recv()).await.unwrap()), i);
     }
-    // Its first event is a letter at once; the second waits until the first has really ended.
+    // Its first event is a dead letter at once; the second waits until the first has really ended.
     soon(async {
-        while letters(&store, "sync").is_empty() {
+        while dead_letters(&store, "sync").is_empty() {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    assert_eq!(letters(&store, "sync"), [(1, 1, "it was not done within 30ms".to_owned())]);
+    assert_eq!(dead_letters(&store, "sync"), [(1, 1, "it was not done within 30ms".to_owned())]);
     assert_eq!((stuck.stats().stuck, stuck.stats().calls), (1, 1));
     (0..20).for_each(|_| release.send(()).unwrap());
     soon(bus.close()).await.unwrap();
     assert_eq!(stuck.stats().stuck, 0);
-    assert_eq!(letters(&store, "async").len(), 20);
+    assert_eq!(dead_letters(&store, "async").len(), 20);
 }
 
 #[tokio::test]
@@ -256,14 +256,14 @@ async fn higher_priorities_are_called_first_and_equal_ones_side_by_side() {
     let order: Arc<Mutex<Vec<(u64, &str)>>> = Arc::default();
     let told = |name: &'static str| {
         let order = order.clone();
-        move |heard: Heard| {
+        move |message: Message| {
             let order = order.clone();
             async move {
                 // The lower ones have every chance to be faster.
                 for _ in 0..20 * (name.len() as u32) {
                     tokio::task::yield_now().await;
                 }
-                order.lock().unwrap().push((n(&heard), name));
+                order.lock().unwrap().push((n(&message), name));
             }
         }
     };
@@ -293,9 +293,9 @@ async fn nobody_waits_for_one_of_higher_priority_that_tries_again() {
         let published = soon(bus.publish("s", event(i))).await.unwrap();
         assert!(published.answers[0].answer.is_done());
     }
-    // Closing cuts the rest short: one more call, and then each is a letter.
+    // Closing cuts the rest short: one more call, and then each is a dead letter.
     assert_eq!(soon(bus.close()).await.unwrap().unfinished, 0);
-    let numbers: Vec<(u64, u32)> = letters(&store, "high").into_iter().map(|l| (l.0, l.1)).collect();
+    let numbers: Vec<(u64, u32)> = dead_letters(&store, "high").into_iter().map(|l| (l.0, l.1)).collect();
     assert_eq!(numbers, [(1, 2), (2, 1), (3, 1)]);
 }
 
@@ -304,8 +304,8 @@ async fn a_handler_for_once_is_called_for_one_event() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
     let (tell, mut told) = mpsc::unbounded_channel();
-    let once = bus.subscribe("**").once().awaited().run(move |heard: Heard| {
-        let _ = tell.send(n(&heard));
+    let once = bus.subscribe("**").once().awaited().run(move |message: Message| {
+        let _ = tell.send(n(&message));
         async {}
     });
     let once = once.unwrap();
@@ -364,10 +364,10 @@ async fn a_letter_that_is_sent_again_is_handled_by_the_running_bus_and_by_the_ne
     let subscribe = |bus: &Bus| {
         let (fails, tell) = (fails.clone(), tell.clone());
         let asked = bus.subscribe("**").named("mailer").retry(Retry::never()).awaited();
-        asked.run(move |heard: Heard| {
+        asked.run(move |message: Message| {
             let failed = fails.load(SeqCst);
             if !failed {
-                let _ = tell.send(n(&heard));
+                let _ = tell.send(n(&message));
             }
             async move { if failed { Err("down") } else { Ok(()) } }
         })
@@ -375,20 +375,20 @@ async fn a_letter_that_is_sent_again_is_handled_by_the_running_bus_and_by_the_ne
     let bus = Bus::new(&store).unwrap();
     subscribe(&bus).unwrap();
     bus.publish_batch("s", (1..=4).map(event).collect::<Vec<_>>()).await.unwrap();
-    assert_eq!(letters(&store, "mailer").len(), 4);
+    assert_eq!(dead_letters(&store, "mailer").len(), 4);
     fails.store(false, SeqCst);
-    store.replay_letter(&owner, 2).unwrap();
+    store.replay_dead_letter(&owner, 2).unwrap();
     assert_eq!(soon(told.recv()).await, Some(2));
     bus.close().await.unwrap();
-    assert_eq!(letters(&store, "mailer").iter().map(|l| l.0).collect::<Vec<_>>(), [1, 3, 4]);
-    store.replay_letters(&owner).unwrap();
+    assert_eq!(dead_letters(&store, "mailer").iter().map(|l| l.0).collect::<Vec<_>>(), [1, 3, 4]);
+    store.replay_dead_letters(&owner).unwrap();
     let bus = Bus::new(&store).unwrap();
     subscribe(&bus).unwrap();
     for due in [1, 3, 4] {
         assert_eq!(soon(told.recv()).await, Some(due));
     }
     bus.close().await.unwrap();
-    assert_eq!(letters(&store, "mailer"), []);
+    assert_eq!(dead_letters(&store, "mailer"), []);
 }
 
 #[tokio::test]
@@ -399,8 +399,8 @@ async fn a_handler_begins_where_it_is_told_to() {
     let collect = |asked: retold::bus::Subscribe| {
         let (tell, told) = mpsc::unbounded_channel();
         asked
-            .run(move |heard: Heard| {
-                let _ = tell.send(n(&heard));
+            .run(move |message: Message| {
+                let _ = tell.send(n(&message));
                 async {}
             })
             .unwrap();
@@ -432,13 +432,13 @@ async fn a_lane_that_waits_reads_again_what_it_had_no_room_for() {
     let gate = Arc::new(Notify::new());
     let (tell, mut told) = mpsc::unbounded_channel();
     let wait = gate.clone();
-    let slow = bus.subscribe("step.*").run(move |heard: Heard| {
+    let slow = bus.subscribe("step.*").run(move |message: Message| {
         let (wait, tell) = (wait.clone(), tell.clone());
         async move {
-            if heard.session().as_str() == "slow" && n(&heard) == 1 {
+            if message.session().as_str() == "slow" && n(&message) == 1 {
                 wait.notified().await;
             }
-            let _ = tell.send((heard.session().to_string(), n(&heard)));
+            let _ = tell.send((message.session().to_string(), n(&message)));
         }
     });
     let slow = slow.unwrap();
@@ -450,7 +450,7 @@ async fn a_lane_that_waits_reads_again_what_it_had_no_room_for() {
     store.append("quick", event(1)).unwrap();
     assert_eq!(soon(told.recv()).await, Some(("quick".into(), 1)));
     assert!(slow.stats().queue <= 33, "{:?}", slow.stats());
-    store.settle().unwrap();
+    store.flush().unwrap();
     gate.notify_one();
     for due in 1..=2_000 {
         assert_eq!(soon(told.recv()).await, Some(("slow".into(), due)));

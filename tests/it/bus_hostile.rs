@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use retold::bus::{Answer, Bus, Emitted, Heard, Persistence, Retry, Subscription};
+use retold::bus::{Answer, Bus, Emitted, Message, Persistence, Retry, Subscription};
 use retold::{Event, NewEvent, Query, Store};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -35,13 +35,13 @@ async fn until(is: impl Fn() -> bool) {
 }
 
 /// A handler that says when it is called, and then waits for a permit.
-fn gated(asked: retold::bus::Subscribe) -> (Subscription, mpsc::UnboundedReceiver<Heard>, Arc<Semaphore>) {
+fn gated(asked: retold::bus::Subscribe) -> (Subscription, mpsc::UnboundedReceiver<Message>, Arc<Semaphore>) {
     let (tell, told) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));
     let inner = gate.clone();
-    let subscribed = asked.run(move |heard: Heard| {
+    let subscribed = asked.run(move |message: Message| {
         let gate = inner.clone();
-        let _ = tell.send(heard);
+        let _ = tell.send(message);
         async move { gate.acquire_owned().await.unwrap().forget() }
     });
     (subscribed.unwrap(), told, gate)
@@ -62,8 +62,8 @@ async fn a_handler_for_once_is_tried_as_often_as_any() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
     let quick = Retry::attempts(3).rest(Duration::from_millis(1), Duration::from_millis(2));
-    let once = bus.subscribe("**").once().awaited().retry(quick).run(|heard: Heard| async move {
-        match heard.attempt() {
+    let once = bus.subscribe("**").once().awaited().retry(quick).run(|message: Message| async move {
+        match message.attempt() {
             3 => Ok(json!("third")),
             _ => Err("not yet"),
         }
@@ -169,7 +169,10 @@ async fn an_ephemeral_event_never_goes_to_the_spill() {
     let emitter = bus.emitter("runner", "s").unwrap();
     bus.close().await.unwrap();
     assert_eq!(emitter.emit(event(1)).await, Emitted::Spilled);
-    assert!(matches!(emitter.emit(NewEvent::new("ui.moved")).await, Emitted::Told | Emitted::Dropped(_)));
+    assert!(matches!(
+        emitter.emit(NewEvent::new("ui.moved")).await,
+        Emitted::Ephemeral | Emitted::Dropped(_)
+    ));
     let spill = std::fs::read_to_string(dir.path().join("runs.redb.spill.ndjson")).unwrap();
     assert!(spill.contains("step.done") && !spill.contains("ui.moved"), "{spill}");
 }
@@ -241,7 +244,7 @@ async fn ten_thousand_subscriptions_leave_nothing_behind() {
         let guards: Vec<_> = (0..100)
             .map(|_| {
                 let value = value.clone();
-                let run = move |_: Heard| {
+                let run = move |_: Message| {
                     let _value = value.clone();
                     async {}
                 };

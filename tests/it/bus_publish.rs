@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use retold::bus::{Bus, Emitted, Heard, Persistence, Retry, handling};
+use retold::bus::{Bus, Emitted, Message, Persistence, Retry, handling};
 use retold::event::payload::tool::ToolInvoked;
 use retold::{Error, Event, NewEvent, Query, Store};
 use serde_json::json;
@@ -35,10 +35,10 @@ async fn what_a_handler_publishes_has_its_cause_and_the_chain_is_walked_both_way
         let inner = bus.link();
         let asked = bus.subscribe(from).awaited();
         asked
-            .run(move |heard: Heard| {
+            .run(move |message: Message| {
                 let bus = inner.clone();
                 async move {
-                    assert_eq!(handling().map(|h| h.id()), Some(heard.id()));
+                    assert_eq!(handling().map(|h| h.id()), Some(message.id()));
                     let published = bus.publish("log", NewEvent::new(to)).await?;
                     // A handler would wait for itself, or for one that waits for it.
                     assert!(published.answers.is_empty());
@@ -51,9 +51,9 @@ async fn what_a_handler_publishes_has_its_cause_and_the_chain_is_walked_both_way
     let inner = bus.link();
     let blocking = bus.subscribe("step.done").awaited();
     blocking
-        .run_blocking(move |heard| {
+        .run_blocking(move |message| {
             inner.publish_nowait(
-                heard.place().session.as_str(),
+                message.place().session.as_str(),
                 NewEvent::new("run.completed").correlation("mine"),
             );
         })
@@ -94,7 +94,7 @@ async fn a_circle_of_causes_is_walked_once() {
 async fn nothing_falls_between_asking_and_waiting() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
-    let is = |due: u64| move |heard: &Heard| heard.json::<serde_json::Value>().unwrap()["n"] == due;
+    let is = |due: u64| move |message: &Message| message.json::<serde_json::Value>().unwrap()["n"] == due;
     let mut listener = bus.listen("step.*").unwrap();
     let mut following = store.follow(retold::Follow::all()).unwrap();
     let cursor = following.next().await.unwrap().unwrap().cursor();
@@ -148,10 +148,10 @@ async fn ephemeral_events_reach_who_is_there_and_are_nowhere_else() {
         .unwrap();
     let asked = bus.subscribe("ui.**").named("ui").awaited().retry(Retry::attempts(4));
     asked
-        .run(|heard: Heard| async move {
-            match heard.meta("fail") {
+        .run(|message: Message| async move {
+            match message.meta("fail") {
                 Some(_) => Err("no"),
-                None => Ok(json!([heard.kind(), heard.is_ephemeral(), heard.session().as_str()])),
+                None => Ok(json!([message.kind(), message.is_ephemeral(), message.session().as_str()])),
             }
         })
         .unwrap();
@@ -160,20 +160,20 @@ async fn ephemeral_events_reach_who_is_there_and_are_nowhere_else() {
     let published = soon(bus.publish("s", NewEvent::new("ui.moved"))).await.unwrap();
     assert_eq!(published.receipt, None);
     assert_eq!(published.answer("ui"), Some(&json!(["ui.moved", true, "s"])));
-    // It is tried once and leaves no letter.
+    // It is tried once and leaves no dead letter.
     let failed = soon(bus.publish("s", NewEvent::new("ui.moved").meta("fail", "yes"))).await.unwrap();
     assert_eq!(failed.failed().count(), 1);
-    assert_eq!((bus.handlers()[0].calls, store.letters(None, None, 10).unwrap().len()), (2, 0));
+    assert_eq!((bus.handlers()[0].calls, store.dead_letters(None, None, 10).unwrap().len()), (2, 0));
     let saved = soon(bus.publish("s", NewEvent::new("ui.saved"))).await.unwrap();
     assert_eq!(saved.answer("ui"), Some(&json!(["ui.saved", false, "s"])));
     bus.publish_nowait("s", NewEvent::new("ui.moved"));
     bus.publish("s", NewEvent::new("tool.progress")).await.unwrap();
     assert_eq!(kinds(&store, "s"), ["ui.saved", "tool.progress"]);
-    let mut heard = Vec::new();
+    let mut message = Vec::new();
     for _ in 0..5 {
-        heard.push(soon(all.next()).await.unwrap().unwrap().is_ephemeral());
+        message.push(soon(all.next()).await.unwrap().unwrap().is_ephemeral());
     }
-    assert_eq!(heard.iter().filter(|e| **e).count(), 3);
+    assert_eq!(message.iter().filter(|e| **e).count(), 3);
     assert_eq!(soon(recorded.next()).await.unwrap().unwrap().kind(), "ui.saved");
     assert_eq!(bus.stats().ephemeral, 3);
     // What is wrong with an event is said, stored or not.
@@ -196,10 +196,10 @@ async fn ephemeral_events_that_nobody_takes_in_time_are_counted() {
     let slow = slow.unwrap();
     let mut listener = bus.listen("**").unwrap();
     (0..2_000).for_each(|i| bus.publish_nowait("s", event(i)));
-    let mut heard = 0;
-    while heard + listener.missed() < 2_000 {
+    let mut message = 0;
+    while message + listener.missed() < 2_000 {
         assert!(soon(listener.next()).await.unwrap().is_ok());
-        heard += 1;
+        message += 1;
     }
     assert!(listener.missed() > 0);
     let stats = slow.stats();
@@ -301,8 +301,8 @@ async fn an_emitter_gives_its_events_what_they_have_in_common() {
     assert_eq!(of(&events[0]), due("runner", 3, "a"));
     assert_eq!(of(&events[1]), due("mine", 9, "b"));
     let (tell, mut told) = mpsc::unbounded_channel();
-    let subscription = emitter.on("**", move |heard: Heard| {
-        let _ = tell.send(heard.kind().to_owned());
+    let subscription = emitter.on("**", move |message: Message| {
+        let _ = tell.send(message.kind().to_owned());
         async {}
     });
     let subscription = subscription.unwrap();
@@ -375,7 +375,7 @@ async fn stats_tell_what_handlers_did() {
         (one.patterns.as_slice(), one.except.as_slice()),
         (&["step.*".to_owned()][..], &["step.skipped".to_owned()][..])
     );
-    assert_eq!((one.events, one.calls, one.errors, one.letters, one.letters_kept), (4, 5, 2, 1, 1));
+    assert_eq!((one.events, one.calls, one.errors, one.dead_letters, one.letters_kept), (4, 5, 2, 1, 1));
     assert!(one.p50.is_some() && one.p99 >= one.p50 && one.running && one.ended.is_none());
     assert_eq!(stats.published, 4);
 }

@@ -1,12 +1,12 @@
 //! Random handlers over random appends: every event reaches every handler that takes it, in order per branch, and ends
-//! once: as a success or as a letter.
+//! once: as a success or as a dead letter.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use retold::bus::{Bus, Heard, Retry};
+use retold::bus::{Bus, Message, Retry};
 use retold::{Event, NewEvent, Owner, Query, Store};
 
 /// How a handler treats an event, by its number.
@@ -54,10 +54,10 @@ fn plan() -> impl Strategy<Value = Plan> {
     )
 }
 
-type Log = Arc<Mutex<Vec<(u64, bool, Heard)>>>;
+type Log = Arc<Mutex<Vec<(u64, bool, Message)>>>;
 
-fn whim_of(plan: &Plan, heard: &Heard) -> Whim {
-    let n = heard.event().unwrap().position().get() as usize;
+fn whim_of(plan: &Plan, message: &Message) -> Whim {
+    let n = message.event().unwrap().position().get() as usize;
     match plan.whims[n % plan.whims.len()] {
         // A thread cannot be stopped.
         Whim::Hangs if plan.blocking => Whim::Slow,
@@ -66,14 +66,14 @@ fn whim_of(plan: &Plan, heard: &Heard) -> Whim {
 }
 
 /// What a call does, and whether it succeeds.
-fn call(plan: &Plan, log: &Log, heard: &Heard) -> (Whim, bool) {
-    let whim = whim_of(plan, heard);
+fn call(plan: &Plan, log: &Log, message: &Message) -> (Whim, bool) {
+    let whim = whim_of(plan, message);
     let ok = match whim {
         Whim::Fine | Whim::Slow => true,
-        Whim::Fails(times) | Whim::Panics(times) => heard.attempt() > times,
-        Whim::Hangs => heard.attempt() > 1,
+        Whim::Fails(times) | Whim::Panics(times) => message.attempt() > times,
+        Whim::Hangs => message.attempt() > 1,
     };
-    log.lock().unwrap().push((heard.event().unwrap().position().get(), ok, heard.clone()));
+    log.lock().unwrap().push((message.event().unwrap().position().get(), ok, message.clone()));
     (whim, ok)
 }
 
@@ -88,8 +88,8 @@ fn subscribe(bus: &Bus, number: usize, plan: &Plan, log: &Log) {
         .retry(Retry::attempts(plan.attempts).rest(Duration::from_millis(1), Duration::from_millis(3)));
     let (blocking, plan, log) = (plan.blocking, plan.clone(), log.clone());
     let subscribed = match blocking {
-        true => asked.run_blocking(move |heard| {
-            let (whim, ok) = call(&plan, &log, &heard);
+        true => asked.run_blocking(move |message| {
+            let (whim, ok) = call(&plan, &log, &message);
             if matches!(whim, Whim::Slow) {
                 std::thread::yield_now();
             }
@@ -98,10 +98,10 @@ fn subscribe(bus: &Bus, number: usize, plan: &Plan, log: &Log) {
             }
             if ok { Ok(()) } else { Err("as planned") }
         }),
-        false => asked.run(move |heard: Heard| {
+        false => asked.run(move |message: Message| {
             let (plan, log) = (plan.clone(), log.clone());
             async move {
-                let (whim, ok) = call(&plan, &log, &heard);
+                let (whim, ok) = call(&plan, &log, &message);
                 match whim {
                     Whim::Slow => tokio::task::yield_now().await,
                     Whim::Panics(_) if !ok => std::panic::panic_any("as planned"),
@@ -116,15 +116,15 @@ fn subscribe(bus: &Bus, number: usize, plan: &Plan, log: &Log) {
 }
 
 /// Calls for one event come together, counted from 1, the last one alone may succeed; events come in the order of their
-/// sequences; what did not succeed is a letter, and nothing else is.
+/// sequences; what did not succeed is a dead letter, and nothing else is.
 fn check(store: &Store, number: usize, plan: &Plan, log: &Log, events: &[Event]) {
     let log = log.lock().unwrap();
     let pattern: retold::Pattern = plan.pattern.parse().unwrap();
     let due: Vec<&Event> = events.iter().filter(|e| pattern.matches(e.kind())).collect();
     let mut by_branch: BTreeMap<String, Vec<(u64, u32, bool)>> = BTreeMap::new();
-    for (_, ok, heard) in log.iter() {
-        let calls = by_branch.entry(heard.place().to_string()).or_default();
-        calls.push((heard.event().unwrap().sequence().get(), heard.attempt(), *ok));
+    for (_, ok, message) in log.iter() {
+        let calls = by_branch.entry(message.place().to_string()).or_default();
+        calls.push((message.event().unwrap().sequence().get(), message.attempt(), *ok));
     }
     let mut succeeded = 0;
     let mut lost = Vec::new();
@@ -153,13 +153,13 @@ fn check(store: &Store, number: usize, plan: &Plan, log: &Log, events: &[Event])
     }
     assert_eq!(succeeded + lost.len(), due.len(), "h{number}");
     let owner = Owner::handler(format!("h{number}")).unwrap();
-    let letters = store.letters(Some(&owner), None, 10_000).unwrap();
-    let mut letters: Vec<String> = letters.iter().map(|l| l.at.to_string()).collect();
+    let dead_letters = store.dead_letters(Some(&owner), None, 10_000).unwrap();
+    let mut dead_letters: Vec<String> = dead_letters.iter().map(|l| l.at.to_string()).collect();
     let full = |at: &String| if at.contains('/') { at.clone() } else { at.replacen('@', "/main@", 1) };
-    letters = letters.iter().map(full).collect();
-    letters.sort();
+    dead_letters = dead_letters.iter().map(full).collect();
+    dead_letters.sort();
     lost.sort();
-    assert_eq!(letters, lost, "h{number}");
+    assert_eq!(dead_letters, lost, "h{number}");
 }
 
 proptest! {
@@ -169,11 +169,11 @@ proptest! {
         plans in prop::collection::vec(plan(), 1..5),
         appends in prop::collection::vec((0..4usize, 0..3usize, 1..6usize), 1..25),
         workers in 1..6usize,
-        settles: bool,
+        flushes: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
-            let store = Store::builder().settle_after(if settles { 8 } else { 4_096 }, 1 << 20).in_memory().unwrap();
+            let store = Store::builder().flush_after(if flushes { 8 } else { 4_096 }, 1 << 20).in_memory().unwrap();
             let bus = Bus::builder().workers(workers).open(&store).unwrap();
             let logs: Vec<Log> = plans.iter().map(|_| Log::default()).collect();
             for (number, (plan, log)) in plans.iter().zip(&logs).enumerate() {
@@ -187,9 +187,9 @@ proptest! {
                 let events: Vec<NewEvent> = (0..*count).map(|_| NewEvent::new(kind)).collect();
                 bus.publish_batch(place, events).await.unwrap();
             }
-            // Letters are written when every call was made; closing would cut retries short.
+            // Dead letters are written when every call was made; closing would cut retries short.
             let all = async {
-                while bus.handlers().iter().any(|h| h.lag > 0 || h.lanes > 0) {
+                while bus.handlers().iter().any(|h| h.lag > 0 || h.branch_queues > 0) {
                     tokio::task::yield_now().await;
                 }
             };

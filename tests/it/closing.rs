@@ -19,7 +19,7 @@ use crate::support::{Dice, batch, event, numbered, soak};
 const LONG: Duration = Duration::from_secs(120);
 
 fn never_idle() -> retold::Builder {
-    Store::builder().settle_when_idle(Duration::from_secs(3_600))
+    Store::builder().flush_when_idle(Duration::from_secs(3_600))
 }
 
 fn becomes_true(what: &str, mut is_true: impl FnMut() -> bool) {
@@ -88,8 +88,7 @@ fn every_append_is_acknowledged_and_there_or_refused_when_the_store_closes_under
     let rounds = if soak() { 5_000 } else { 60 };
     for round in 0..rounds {
         let disk = Disk::new();
-        let settings =
-            Store::builder().settle_after(64, 1 << 20).settle_when_idle(Duration::from_micros(200));
+        let settings = Store::builder().flush_after(64, 1 << 20).flush_when_idle(Duration::from_micros(200));
         let store = settings.clone().with_backend(disk.backend()).unwrap();
         let acknowledged = ends("closing under load", move || close_under_load(store, round));
         let store = settings.with_backend(Disk::from_bytes(disk.bytes()).backend()).unwrap();
@@ -163,7 +162,7 @@ fn blocked_on<F: Future>(future: F) -> F::Output {
 #[test]
 fn a_dropped_future_is_recorded_as_a_whole_or_not_at_all_and_harms_no_neighbour() {
     let disk = Disk::new();
-    let store = Store::builder().settle_after(50, 1 << 20).with_backend(disk.backend()).unwrap();
+    let store = Store::builder().flush_after(50, 1 << 20).with_backend(disk.backend()).unwrap();
     let rounds = if soak() { 2_000 } else { 300 };
     let dropped = ends("dropping futures", move || {
         let mut dropped = Vec::new();
@@ -251,10 +250,10 @@ fn a_durable_retry_of_a_relaxed_append_makes_it_durable() {
 }
 
 #[test]
-fn the_idle_settle_comes_also_when_its_time_passed_during_a_commit() {
+fn the_idle_flush_comes_also_when_its_time_passed_during_a_commit() {
     let disk = Disk::new();
     let idle = Duration::from_millis(20);
-    let store = Store::builder().settle_when_idle(idle).with_backend(disk.backend()).unwrap();
+    let store = Store::builder().flush_when_idle(idle).with_backend(disk.backend()).unwrap();
     store.append("s", numbered(1)).unwrap();
     disk.pause();
     thread::scope(|scope| {
@@ -268,14 +267,14 @@ fn the_idle_settle_comes_also_when_its_time_passed_during_a_commit() {
         disk.resume();
         append.join().unwrap().unwrap();
     });
-    becomes_true("the tail is settled", || store.info().unwrap().in_journal == 0);
+    becomes_true("the tail is flushed", || store.info().unwrap().in_journal == 0);
 }
 
 #[test]
 fn relaxed_appends_are_made_durable_while_they_keep_coming() {
     let disk = Disk::new();
-    let never_settled = never_idle().settle_after(usize::MAX, usize::MAX);
-    let store = never_settled.with_backend(disk.backend()).unwrap();
+    let never_flushed = never_idle().flush_after(usize::MAX, usize::MAX);
+    let store = never_flushed.with_backend(disk.backend()).unwrap();
     let syncs = disk.syncs();
     let enough = std::sync::atomic::AtomicBool::new(false);
     thread::scope(|scope| {
@@ -317,9 +316,9 @@ fn a_follower_that_comes_while_the_store_closes_ends_or_is_refused() {
     for round in 0..if soak() { 20_000 } else { 300 } {
         ends("a follower of a closed store", move || {
             let store = never_idle().in_memory().unwrap();
-            // With nothing to settle, all of closing is about the length of a subscription.
+            // With nothing to flush, all of closing is about the length of a subscription.
             store.append("s", numbered(1)).unwrap();
-            store.settle().unwrap();
+            store.flush().unwrap();
             let start = Barrier::new(2);
             let mut dice = Dice(round);
             let (late, later) = (dice.under(3_000), dice.under(3_000));

@@ -1,5 +1,5 @@
 //! A real process is killed while the workers of a consumer are busy. Nothing is lost, nothing comes again that was
-//! acknowledged, what was acknowledged with an append is recorded once, and letters are kept.
+//! acknowledged, what was acknowledged with an append is recorded once, and dead letters are kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::victim::{Victim, orders, tell};
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()
-        .settle_after(1 + dice.under(300) as usize, 1 << 20)
-        .settle_when_idle(Duration::from_micros(dice.under(3_000)))
+        .flush_after(1 + dice.under(300) as usize, 1 << 20)
+        .flush_when_idle(Duration::from_micros(dice.under(3_000)))
         .fast_recovery(dice.one_in(3))
 }
 
@@ -45,7 +45,7 @@ async fn handle(delivery: Delivery, dice: &mut Dice) -> Result<()> {
             delivery.ack_with(Batch::new().add("results", Expect::Any, done)?).await?;
             tell(&format!("with {position}\n"));
         }
-        // Nobody settles it: it comes again after its deadline.
+        // Nobody resolves it: it comes again after its deadline.
         5 if dice.one_in(8) => {}
         _ => {
             delivery.ack().await?;
@@ -92,9 +92,9 @@ fn the_workers_that_are_killed() {
             }
             if n % 50 == 49 {
                 // Announced before it is done: from here on these may come again.
-                for letter in store.letters(Some(&owner), None, 5).unwrap() {
-                    tell(&format!("replays {}\n", letter.position));
-                    match store.replay_letter(&owner, letter.position) {
+                for dead_letter in store.dead_letters(Some(&owner), None, 5).unwrap() {
+                    tell(&format!("replays {}\n", dead_letter.position));
+                    match store.replay_dead_letter(&owner, dead_letter.position) {
                         Ok(()) | Err(retold::Error::NotFound { .. }) => {}
                         Err(e) => panic!("{e}"),
                     }
@@ -106,11 +106,11 @@ fn the_workers_that_are_killed() {
 
 /// What the parent heard.
 #[derive(Default)]
-struct Heard {
+struct Message {
     acked: BTreeSet<u64>,
     with: BTreeSet<u64>,
     parked: BTreeSet<u64>,
-    /// Letters that were sent back at some time.
+    /// Dead letters that were sent back at some time.
     replayed: BTreeSet<u64>,
     got: u64,
     again: u64,
@@ -119,7 +119,7 @@ struct Heard {
     seen: BTreeSet<u64>,
 }
 
-impl Heard {
+impl Message {
     fn take(&mut self, line: &str) -> bool {
         let words: Vec<&str> = line.split(' ').collect();
         let number = |text: &str| text.parse::<u64>().unwrap();
@@ -156,11 +156,12 @@ impl Heard {
         let report = store.verify().unwrap();
         assert!(report.is_clean(), "{:?}", report.problems);
         let Ok(info) = store.consumer_info("c") else { return assert_eq!(self.got, 0) };
-        assert!(info.settled <= store.committed());
-        let letters = store.letters(None, None, 10_000).unwrap();
-        let letters: BTreeSet<u64> = letters.iter().map(|letter| letter.position.get()).collect();
+        assert!(info.ack_floor <= store.committed());
+        let dead_letters = store.dead_letters(None, None, 10_000).unwrap();
+        let dead_letters: BTreeSet<u64> =
+            dead_letters.iter().map(|dead_letter| dead_letter.position.get()).collect();
         for position in self.parked.difference(&self.replayed) {
-            assert!(letters.contains(position), "the letter {position} is gone");
+            assert!(dead_letters.contains(position), "the dead letter {position} is gone");
         }
         let results = results(store);
         assert!(results.values().all(|times| *times == 1), "a result was recorded twice: {results:?}");
@@ -186,33 +187,35 @@ fn killed_workers_lose_nothing_and_are_given_again_only_what_they_did_not_acknow
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("killed.redb");
     let mut dice = Dice(11);
-    let mut heard = Heard::default();
+    let mut message = Message::default();
     let rounds = if soak() { 60 } else { 12 };
     for round in 0..rounds {
         let mut victim = Victim::begin("consumer_kill::the_workers_that_are_killed", &path, round);
         let patience = if dice.one_in(10) { 0 } else { 1 + dice.under(200) };
-        victim.until(patience, |line| line.is_empty() || heard.take(line));
+        victim.until(patience, |line| line.is_empty() || message.take(line));
         // What it had said before it died counts.
         for line in victim.kill(&mut dice, 300_000) {
-            heard.take(&line);
+            message.take(&line);
         }
         if dice.one_in(3) && path.exists() {
-            heard.check(&Store::open(&path).unwrap());
+            message.check(&Store::open(&path).unwrap());
         }
     }
     assert!(
-        heard.acked.len() > 100 && heard.with.len() > 30 && heard.parked.len() > 10,
+        message.acked.len() > 100 && message.with.len() > 30 && message.parked.len() > 10,
         "too slow to be killed"
     );
 
     // Whoever comes last gets all that is left, and then everything was handled: once where it was recorded.
     let store = Store::open(&path).unwrap();
-    heard.check(&store);
+    message.check(&store);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let consumer = store.consumer("c", config()).await.unwrap();
-        store.replay_letters(&Owner::consumer("c").unwrap()).unwrap();
-        while store.consumer_info("c").unwrap().lag > 0 || !store.letters(None, None, 1).unwrap().is_empty() {
+        store.replay_dead_letters(&Owner::consumer("c").unwrap()).unwrap();
+        while store.consumer_info("c").unwrap().lag > 0
+            || !store.dead_letters(None, None, 1).unwrap().is_empty()
+        {
             let next = tokio::time::timeout(Duration::from_millis(400), consumer.next()).await;
             let Ok(delivery) = next else {
                 // What comes last may be of no interest; it is moved over without a delivery.
@@ -225,9 +228,9 @@ fn killed_workers_lose_nothing_and_are_given_again_only_what_they_did_not_acknow
             };
             let delivery = delivery.unwrap();
             let position = delivery.event().position().get();
-            assert!(!heard.acked.contains(&position) && !heard.with.contains(&position), "{position}");
+            assert!(!message.acked.contains(&position) && !message.with.contains(&position), "{position}");
             match delivery.ack().await {
-                Ok(()) => drop(heard.acked.insert(position)),
+                Ok(()) => drop(message.acked.insert(position)),
                 // Its deadline passed, on a machine that is busy: it comes again.
                 Err(retold::Error::NotDelivered { .. }) => {}
                 Err(e) => panic!("{e}"),
@@ -237,7 +240,7 @@ fn killed_workers_lose_nothing_and_are_given_again_only_what_they_did_not_acknow
     });
     let results = results(&store);
     let info = store.consumer_info("c").unwrap();
-    assert_eq!((info.outstanding.len(), info.letters, info.lag), (0, 0, 0));
+    assert_eq!((info.outstanding.len(), info.dead_letters, info.lag), (0, 0, 0));
     let jobs: Vec<Event> = store.events(Query::all()).unwrap().collect::<Result<_>>().unwrap();
     let jobs = jobs.iter().filter(|event| event.kind() == "job.made").count() as u64;
     assert_eq!(info.acknowledged, jobs, "an event was acknowledged twice or never");

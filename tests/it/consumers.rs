@@ -1,4 +1,4 @@
-//! Durable consumers and letters through the public API.
+//! Durable consumers and dead letters through the public API.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -103,11 +103,11 @@ async fn a_branch_waits_for_its_event_and_other_sessions_go_on() {
     assert_eq!((at(&first), first.deliveries()), ("a/main@1".into(), 1));
     assert_eq!(drain(&consumer.clone()).await, ["b/main@1", "b/main@2", "b/main@3"]);
     let info = store.consumer_info("c").unwrap();
-    assert_eq!((info.settled.get(), info.acknowledged, info.outstanding.len()), (0, 3, 1));
+    assert_eq!((info.ack_floor.get(), info.acknowledged, info.outstanding.len()), (0, 3, 1));
     assert_eq!(info.outstanding[0].token, Some(first.token()));
     first.ack().await.unwrap();
     assert_eq!(drain(&consumer).await, ["a/main@2", "a/main@3"]);
-    assert_eq!(store.consumer_info("c").unwrap().settled.get(), 6);
+    assert_eq!(store.consumer_info("c").unwrap().ack_floor.get(), 6);
     assert!(matches!(first.ack().await, Err(Error::NotDelivered { .. })));
 }
 
@@ -137,7 +137,7 @@ async fn a_consumer_takes_what_its_settings_say() {
     let tools = tools.priority_at_least(5);
     let all = store.consumer("all", tools.clone()).await.unwrap();
     assert_eq!(drain(&all).await, ["a/main@1", "b/main@1"]);
-    assert_eq!(store.consumer_info("all").unwrap().settled.get(), 2);
+    assert_eq!(store.consumer_info("all").unwrap().ack_floor.get(), 2);
     let one = store.consumer("one", tools.session("a").unwrap()).await.unwrap();
     assert_eq!(drain(&one).await, ["a/main@1"]);
     // What is passed over is written with the next thing, or at the end.
@@ -213,7 +213,7 @@ async fn other_settings_are_refused_by_name() {
         ("deadline", config().deadline(Duration::MAX)),
         ("max_deliveries", config().max_deliveries(0)),
         ("max_in_flight", config().max_in_flight(1_025)),
-        ("max_letters", config().max_letters(0)),
+        ("max_dead_letters", config().max_dead_letters(0)),
         ("backoff", config().backoff(Duration::from_secs(2), Duration::from_secs(1))),
         ("pattern", (0..65).fold(config(), |c, _| c.pattern("a".parse().unwrap()))),
     ] {
@@ -251,11 +251,11 @@ async fn an_event_comes_again_after_its_deadline_and_at_last_becomes_a_letter() 
     third.nack(None).await.unwrap();
     let next = consumer.next().await.unwrap();
     assert_eq!(at(&next), "s/main@2");
-    let letters = store.letters(None, None, 9).unwrap();
-    assert_eq!((letters.len(), letters[0].at.to_string()), (1, "s/main@1".into()));
-    assert_eq!((letters[0].deliveries, letters[0].kind.as_str()), (3, "step.done"));
-    assert!(letters[0].error.contains("3 deliveries"), "{}", letters[0].error);
-    assert!(letters[0].last.micros() - letters[0].first.micros() >= 75_000_000);
+    let dead_letters = store.dead_letters(None, None, 9).unwrap();
+    assert_eq!((dead_letters.len(), dead_letters[0].at.to_string()), (1, "s/main@1".into()));
+    assert_eq!((dead_letters[0].deliveries, dead_letters[0].kind.as_str()), (3, "step.done"));
+    assert!(dead_letters[0].error.contains("3 deliveries"), "{}", dead_letters[0].error);
+    assert!(dead_letters[0].last.micros() - dead_letters[0].first.micros() >= 75_000_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -326,7 +326,7 @@ async fn a_letter_that_was_sent_again_comes_while_others_never_stop_calling() {
         for n in 0..500 {
             touched.touch().await.unwrap();
             if n == 20 {
-                store.replay_letters(&owner("c")).unwrap();
+                store.replay_dead_letters(&owner("c")).unwrap();
                 sent = true;
             }
             if waiting.is_finished() {
@@ -345,7 +345,7 @@ async fn a_letter_that_was_sent_again_comes_while_others_never_stop_calling() {
         came = touching => came,
         () = refusing => false,
     };
-    assert!(came, "the letter did not come");
+    assert!(came, "the dead letter did not come");
     assert_eq!(waiting.await.unwrap(), "c/main@1");
     assert!(sent);
 }
@@ -356,7 +356,7 @@ async fn a_reset_keeps_letters_that_were_sent_again() {
     let consumer = store.consumer("c", config()).await.unwrap();
     consumer.next().await.unwrap().park("first").await.unwrap();
     consumer.next().await.unwrap().park("second").await.unwrap();
-    store.replay_letters(&owner("c")).unwrap();
+    store.replay_dead_letters(&owner("c")).unwrap();
     let out = consumer.next().await.unwrap();
     assert_eq!(at(&out), "s/main@1");
     store.reset_consumer("c", config().from_end()).await.unwrap();
@@ -379,7 +379,7 @@ async fn failures_wait_longer_each_time() {
     assert_eq!(delivery.deliveries(), 4);
     delivery.nack(None).await.unwrap();
     assert!(consumer.try_next().await.unwrap().is_none());
-    assert_eq!(store.consumer_info("c").unwrap().letters, 1);
+    assert_eq!(store.consumer_info("c").unwrap().dead_letters, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -400,7 +400,7 @@ async fn a_worker_that_stops_asking_leaves_its_event_to_the_next_and_counts_noth
 }
 
 #[tokio::test]
-async fn a_token_settles_from_elsewhere_and_a_wrong_one_is_refused() {
+async fn a_token_resolves_from_elsewhere_and_a_wrong_one_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokens.redb");
     let store = Store::open(&path).unwrap();
@@ -421,12 +421,12 @@ async fn a_token_settles_from_elsewhere_and_a_wrong_one_is_refused() {
     consumer.ack(&tokens[0]).await.unwrap();
     consumer.park(&tokens[1], "no such host").await.unwrap();
     consumer.nack(&tokens[2], Duration::ZERO).await.unwrap();
-    assert_eq!(store.letter(&owner("c"), 2).unwrap().error, "no such host");
+    assert_eq!(store.dead_letter(&owner("c"), 2).unwrap().error, "no such host");
     let again = consumer.next().await.unwrap();
     assert_eq!((at(&again), again.deliveries()), ("c/main@1".into(), 2));
     for token in &tokens {
         let refused = consumer.ack(token).await.unwrap_err();
-        assert!(refused.to_string().contains("settled before"), "{refused}");
+        assert!(refused.to_string().contains("resolved before"), "{refused}");
     }
     // Another consumer's, another store's, one of the same name that was made anew, and none at all.
     let other = store.consumer("other", config()).await.unwrap();
@@ -471,27 +471,27 @@ async fn letters_come_back_in_order_before_what_was_not_delivered_yet() {
         consumer.next().await.unwrap().park("not now").await.unwrap();
     }
     let fourth = consumer.next().await.unwrap();
-    assert_eq!(store.replay_letters(&owner("c")), Ok(3));
-    store.drop_letter(&owner("c"), 2).unwrap();
+    assert_eq!(store.replay_dead_letters(&owner("c")), Ok(3));
+    store.drop_dead_letter(&owner("c"), 2).unwrap();
     assert!(consumer.try_next().await.unwrap().is_none());
     fourth.ack().await.unwrap();
     let first = consumer.next().await.unwrap();
     assert_eq!((at(&first), first.deliveries()), ("s/main@1".into(), 1));
-    assert!(store.letter(&owner("c"), 1).unwrap().again);
+    assert!(store.dead_letter(&owner("c"), 1).unwrap().again);
     first.ack().await.unwrap();
-    assert!(matches!(store.letter(&owner("c"), 1), Err(Error::NotFound { .. })));
+    assert!(matches!(store.dead_letter(&owner("c"), 1), Err(Error::NotFound { .. })));
     let third = consumer.next().await.unwrap();
     assert_eq!(at(&third), "s/main@3");
     third.park("still not").await.unwrap();
-    assert_eq!(store.letter(&owner("c"), 3).unwrap().error, "still not");
+    assert_eq!(store.dead_letter(&owner("c"), 3).unwrap().error, "still not");
     assert_eq!(drain(&consumer).await, ["s/main@5", "s/main@6"]);
-    assert_eq!(store.letters(Some(&owner("c")), None, 9).unwrap().len(), 1);
-    // A letter that is thrown away while it is tried again stays away.
-    store.replay_letter(&owner("c"), 3).unwrap();
+    assert_eq!(store.dead_letters(Some(&owner("c")), None, 9).unwrap().len(), 1);
+    // A dead letter that is thrown away while it is tried again stays away.
+    store.replay_dead_letter(&owner("c"), 3).unwrap();
     let third = consumer.next().await.unwrap();
-    store.drop_letter(&owner("c"), 3).unwrap();
+    store.drop_dead_letter(&owner("c"), 3).unwrap();
     third.park("too late").await.unwrap();
-    assert_eq!(store.letters(None, None, 9).unwrap(), []);
+    assert_eq!(store.dead_letters(None, None, 9).unwrap(), []);
 }
 
 #[tokio::test]
@@ -500,17 +500,17 @@ async fn a_letter_that_was_sent_again_survives_the_end_of_the_process() {
     let path = dir.path().join("again.redb");
     let store = Store::open(&path).unwrap();
     fill(&store, &["s"], 2);
-    let consumer = store.consumer("c", config().max_letters(1)).await.unwrap();
+    let consumer = store.consumer("c", config().max_dead_letters(1)).await.unwrap();
     consumer.next().await.unwrap().park("first").await.unwrap();
     consumer.next().await.unwrap().park("second").await.unwrap();
     consumer.close().await;
-    store.replay_letters(&owner("c")).unwrap();
+    store.replay_dead_letters(&owner("c")).unwrap();
     store.close().unwrap();
     let store = reopened(&path).await;
     let consumer = store.open_consumer("c").await.unwrap();
     // The first was pushed out by the second.
     assert_eq!(drain(&consumer).await, ["s/main@2"]);
-    assert_eq!(store.consumer_info("c").unwrap().letters, 0);
+    assert_eq!(store.consumer_info("c").unwrap().dead_letters, 0);
 }
 
 #[tokio::test]
@@ -522,8 +522,8 @@ async fn a_reset_begins_anew_and_a_removal_ends_its_workers() {
     store.reset_consumer("c", config().after_position(0)).await.unwrap();
     assert!(matches!(second.ack().await, Err(Error::NotDelivered { .. })));
     assert_eq!(drain(&consumer).await, ["s/main@1", "s/main@2", "s/main@3"]);
-    // Its letter was handled with the event.
-    assert_eq!(store.letters(None, None, 9).unwrap(), []);
+    // Its dead letter was handled with the event.
+    assert_eq!(store.dead_letters(None, None, 9).unwrap(), []);
     store.reset_consumer("c", config().from_end()).await.unwrap();
     assert_eq!(drain(&consumer).await, [""; 0]);
     assert!(matches!(
@@ -540,7 +540,7 @@ async fn a_reset_begins_anew_and_a_removal_ends_its_workers() {
     assert_eq!(store.remove_consumer("c").await, Ok(1));
     assert!(matches!(waiting.await.unwrap(), Err(Error::NotFound { .. })));
     assert!(matches!(consumer.next().await, Err(Error::NotFound { what: "consumer", .. })));
-    assert!(store.consumers().unwrap().is_empty() && store.letters(None, None, 9).unwrap().is_empty());
+    assert!(store.consumers().unwrap().is_empty() && store.dead_letters(None, None, 9).unwrap().is_empty());
     assert!(matches!(store.remove_consumer("c").await, Err(Error::NotFound { .. })));
 }
 
@@ -597,12 +597,12 @@ async fn many_workers_keep_the_order_of_every_session() {
             })
         })
         .collect();
-    let mut settled = 0;
-    while settled < 200 {
+    let mut resolved = 0;
+    while resolved < 200 {
         tokio::task::yield_now().await;
-        settled = store.consumer_info("c").unwrap().acknowledged;
+        resolved = store.consumer_info("c").unwrap().acknowledged;
     }
-    assert_eq!(store.consumer_info("c").unwrap().settled.get(), 200);
+    assert_eq!(store.consumer_info("c").unwrap().ack_floor.get(), 200);
     store.close().unwrap();
     let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for worker in workers {
@@ -643,7 +643,7 @@ async fn a_consumer_never_knows_of_events_that_a_power_cut_takes() {
             }
             _ => delivery.ack().await.unwrap(),
         }
-        acknowledged.push((disk.operations(), store.consumer_info("c").unwrap().settled.get()));
+        acknowledged.push((disk.operations(), store.consumer_info("c").unwrap().ack_floor.get()));
     }
     drop(store);
     let step = if soak() { 1 } else { 5 };
@@ -652,15 +652,15 @@ async fn a_consumer_never_knows_of_events_that_a_power_cut_takes() {
             let after = Disk::from_bytes(disk.moment(operations).cut(&cut));
             let Ok(store) = Store::builder().with_backend(after.backend()) else { continue };
             let told =
-                acknowledged.iter().rfind(|(at, _)| *at <= operations).map_or(0, |(_, settled)| *settled);
+                acknowledged.iter().rfind(|(at, _)| *at <= operations).map_or(0, |(_, resolved)| *resolved);
             let Ok(info) = store.consumer_info("c") else {
                 assert_eq!(told, 0, "the consumer is gone at {operations}");
                 continue;
             };
-            assert!(info.settled <= store.committed(), "{info:?} at {operations}");
-            assert!(info.settled.get() >= told, "{info:?} at {operations}, and {told} was acknowledged");
-            for letter in store.letters(None, None, 100).unwrap() {
-                assert_eq!(store.get(letter.id).unwrap().address(), letter.at);
+            assert!(info.ack_floor <= store.committed(), "{info:?} at {operations}");
+            assert!(info.ack_floor.get() >= told, "{info:?} at {operations}, and {told} was acknowledged");
+            for dead_letter in store.dead_letters(None, None, 100).unwrap() {
+                assert_eq!(store.get(dead_letter.id).unwrap().address(), dead_letter.at);
             }
             let consumer = store.open_consumer("c").await.unwrap();
             drain(&consumer).await;

@@ -26,8 +26,8 @@ struct Run {
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()
-        .settle_after(1 + dice.under(60) as usize, 400 + dice.under(20_000) as usize)
-        .settle_when_idle(Duration::from_secs(3_600))
+        .flush_after(1 + dice.under(60) as usize, 400 + dice.under(20_000) as usize)
+        .flush_when_idle(Duration::from_secs(3_600))
         .two_phase(dice.one_in(4))
         .fast_recovery(dice.one_in(3))
 }

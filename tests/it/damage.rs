@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use retold::testkit::{Disk, Fault, Operation};
+use retold::testkit::{Disk, DiskOperation, Fault};
 use retold::{Error, Event, NewEvent, Query, Result, Store};
 
 use crate::support::{number, numbered};
 
 fn settings() -> retold::Builder {
-    Store::builder().settle_after(usize::MAX, usize::MAX).settle_when_idle(Duration::from_secs(3_600))
+    Store::builder().flush_after(usize::MAX, usize::MAX).flush_when_idle(Duration::from_secs(3_600))
 }
 
 fn opened(file: Vec<u8>) -> Result<Store> {
@@ -43,7 +43,7 @@ fn killed() -> (Vec<u8>, Vec<usize>) {
     for n in 1..=20 {
         store.append("s", numbered(n)).unwrap();
         if n == 10 {
-            store.settle().unwrap();
+            store.flush().unwrap();
         }
     }
     let file = disk.bytes();
@@ -84,7 +84,7 @@ fn a_store_that_closed_after_an_error_is_looked_through_when_it_is_opened() {
     for n in 1..=20 {
         store.append("s", numbered(n)).unwrap();
     }
-    disk.arm(Fault::once(Operation::Sync, 0));
+    disk.arm(Fault::once(DiskOperation::Sync, 0));
     assert!(store.append("s", numbered(21)).is_err());
     disk.disarm();
     assert!(store.close().is_err());

@@ -10,14 +10,14 @@ use crate::tables::Tables;
 
 /// Four sessions of 1,000 events each, by turns, in chunks of 200.
 pub(crate) fn written(path: &Path) {
-    let settings = Store::builder().sync(false).settle_when_idle(Duration::from_secs(3_600));
-    let store = settings.settle_after(usize::MAX, usize::MAX).open(path).unwrap();
+    let settings = Store::builder().sync(false).flush_when_idle(Duration::from_secs(3_600));
+    let store = settings.flush_after(usize::MAX, usize::MAX).open(path).unwrap();
     for n in 0..40 {
         let session = format!("s-{}", n % 4);
         let event = |i: u64| NewEvent::new("step.done").json_text((n * 100 + i).to_string());
         store.append(&*session, (0..100).map(event).collect::<Vec<_>>()).unwrap();
         if n % 8 == 7 {
-            store.settle().unwrap();
+            store.flush().unwrap();
         }
     }
     store.close().unwrap();

@@ -9,7 +9,7 @@ use retold::{Error, Expect, Query, Store};
 use crate::support::{number, numbered};
 
 fn builder() -> retold::Builder {
-    Store::builder().settle_when_idle(Duration::from_secs(3_600))
+    Store::builder().flush_when_idle(Duration::from_secs(3_600))
 }
 
 #[test]
@@ -63,9 +63,9 @@ fn an_event_whose_metadata_is_full_can_be_promoted() {
 fn numbers_at_the_ends_of_what_can_be_asked_are_empty_ranges() {
     let store = builder().in_memory().unwrap();
     store.append("s", (1..=5).map(numbered).collect::<Vec<_>>()).unwrap();
-    for settled in [false, true] {
-        if settled {
-            store.settle().unwrap();
+    for flushed in [false, true] {
+        if flushed {
+            store.flush().unwrap();
         }
         for scope in [Query::branch("s").unwrap(), Query::all()] {
             for reverse in [false, true] {

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use retold::testkit::{Cut, Disk, Fault, Model, Operation};
+use retold::testkit::{Cut, Disk, DiskOperation, Fault, Model};
 use retold::{Error, Store};
 
 use crate::support::{Deed, Dice, branches, check_everything, explained, numbered, soak};
 
 fn settings() -> retold::Builder {
-    Store::builder().settle_after(20, 6_000).settle_when_idle(Duration::from_secs(3_600))
+    Store::builder().flush_after(20, 6_000).flush_when_idle(Duration::from_secs(3_600))
 }
 
 /// `false` when the fault did not strike: there were not so many operations.
@@ -80,7 +80,7 @@ fn strike(seed: u64, fault: Fault) -> bool {
     true
 }
 
-fn sweep(operation: Operation, step: u64) {
+fn sweep(operation: DiskOperation, step: u64) {
     for for_good in [false, true] {
         for seed in 0..if soak() { 60 } else { 1 } {
             let mut after = seed % step;
@@ -98,17 +98,17 @@ fn sweep(operation: Operation, step: u64) {
 
 #[test]
 fn a_failed_write_is_told_once_and_leaves_no_half_append() {
-    sweep(Operation::Write, if soak() { 1 } else { 9 });
+    sweep(DiskOperation::Write, if soak() { 1 } else { 9 });
 }
 
 #[test]
 fn a_failed_sync_is_told_once_and_leaves_no_half_append() {
-    sweep(Operation::Sync, 1);
+    sweep(DiskOperation::Sync, 1);
 }
 
 #[test]
 fn a_file_that_cannot_grow_is_told_once_and_leaves_no_half_append() {
-    sweep(Operation::SetLen, 1);
+    sweep(DiskOperation::SetLen, 1);
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn a_read_that_fails_is_an_error_and_not_an_answer() {
             deed.tell(&mut model);
             deed.perform(&store, &model).unwrap();
         }
-        store.settle().unwrap();
-        disk.arm(Fault::once(Operation::Read, after));
+        store.flush().unwrap();
+        disk.arm(Fault::once(DiskOperation::Read, after));
         for told in model.order() {
             match store.get(told.event.id()) {
                 Ok(event) => assert!(told.is(&event)),
@@ -145,9 +145,9 @@ fn a_diff_ends_at_its_first_error() {
         for branch in ["s", "s/b"] {
             store.append(branch, (0..1_200).map(numbered).collect::<Vec<_>>()).unwrap();
         }
-        store.settle().unwrap();
+        store.flush().unwrap();
         let Ok(diff) = store.diff("s", "s/b") else { continue };
-        disk.arm(Fault::once(Operation::Read, after));
+        disk.arm(Fault::once(DiskOperation::Read, after));
         let pairs: Vec<_> = diff.pairs.collect();
         let whole = |pair: &retold::Result<retold::Pair>| {
             pair.as_ref().is_ok_and(|p| p.left.is_some() && p.right.is_some())

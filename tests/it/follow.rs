@@ -62,7 +62,7 @@ async fn a_session_is_followed_over_all_its_branches_also_later_ones() {
     store.append("s", event(2)).unwrap();
     store.fork("s", "b").unwrap();
     store.append("s/b", event(3)).unwrap();
-    store.settle().unwrap();
+    store.flush().unwrap();
     store.append("s", event(4)).unwrap();
     for position in 2..=4 {
         assert_eq!(next(&mut following).await, position);
@@ -115,7 +115,7 @@ async fn following_begins_at_the_end_or_at_a_time() {
 async fn sixty_four_followers_each_see_their_session_once_in_order_while_it_is_written() {
     const SESSIONS: u64 = 64;
     const EVENTS: u64 = 60;
-    let store = Store::builder().settle_after(100, 1 << 20).in_memory().unwrap();
+    let store = Store::builder().flush_after(100, 1 << 20).in_memory().unwrap();
     let followers: Vec<_> = (0..SESSIONS)
         .map(|s| {
             let mut following = store.follow(Follow::branch(format!("s{s}")).unwrap()).unwrap();

@@ -63,7 +63,7 @@ fn name(n: u64) -> String {
 
 #[test]
 fn an_append_wakes_the_one_follower_of_its_session_and_no_other() {
-    let store = Store::builder().settle_after(1_000, 1 << 20).in_memory().unwrap();
+    let store = Store::builder().flush_after(1_000, 1 << 20).in_memory().unwrap();
     let all = Arc::new(AtomicU64::new(0));
     let mut followers: Vec<Follower> = (0..FOLLOWERS)
         .map(|n| {
@@ -104,7 +104,7 @@ fn an_append_wakes_the_one_follower_of_its_session_and_no_other() {
 #[test]
 fn one_that_stops_costs_the_others_nothing_and_receives_everything_when_it_goes_on() {
     const EVENTS: u64 = 5_000;
-    let store = Store::builder().settle_after(300, 1 << 20).in_memory().unwrap();
+    let store = Store::builder().flush_after(300, 1 << 20).in_memory().unwrap();
     let all = Arc::new(AtomicU64::new(0));
     let everything = || Follower::new(&store, Follow::all(), &all);
     let (mut stopped, mut never_polled, mut busy) = (everything(), everything(), everything());

@@ -178,7 +178,7 @@ impl Found {
         self.refused("projections", store.projections());
         self.refused("project", store.project(Counts).map(|_| ()));
         self.refused("consumers", store.consumers());
-        self.refused("letters", store.letters(None, None, 9));
+        self.refused("dead_letters", store.dead_letters(None, None, 9));
         self.refused("timers", store.timers(9));
         self.refused("timer", store.timer(id));
         self.refused_async("read_async", store.read_async(&Query::all()));
@@ -200,15 +200,15 @@ impl Found {
         self.refused_async("fork_async", store.fork_async("bulk@1", "b"));
         self.refused("promote", store.promote("bulk/fork"));
         self.refused_async("promote_async", store.promote_async("bulk/fork"));
-        self.refused("settle", store.settle());
+        self.refused("flush", store.flush());
         self.refused("emit_later", store.emit_later("s", event(), LIMIT));
         self.refused_async("emit_later_async", store.emit_later_async("s", event(), LIMIT));
         self.refused("cancel_timer", store.cancel_timer(id));
         self.refused_async("cancel_timer_async", store.cancel_timer_async(id));
         self.refused("fire_timers", store.fire_timers());
         self.refused("run_timers", store.run_timers());
-        self.refused("replay_letters", store.replay_letters(&owner));
-        self.refused("drop_letters", store.drop_letters(&owner));
+        self.refused("replay_letters", store.replay_dead_letters(&owner));
+        self.refused("drop_letters", store.drop_dead_letters(&owner));
         self.refused_async("consumer", store.consumer("d", ConsumerConfig::new()));
         self.refused_async("open_consumer", store.open_consumer("c"));
         self.refused_async("reset_consumer", store.reset_consumer("c", ConsumerConfig::new()));
@@ -345,13 +345,13 @@ fn go(path: &Path) -> PathBuf {
 fn the_process_that_forks() {
     let Some((path, rounds)) = orders() else { return };
     tell("\n");
-    let settings = || Store::builder().settle_after(50, 1 << 20).settle_when_idle(Duration::from_millis(1));
+    let settings = || Store::builder().flush_after(50, 1 << 20).flush_when_idle(Duration::from_millis(1));
     let store = settings().open(&path).unwrap();
     for _ in 0..BULK / 1_000 {
         store.append("bulk", (0..1_000).map(|_| event()).collect::<Vec<_>>()).unwrap();
     }
     store.fork("bulk@1", "fork").unwrap();
-    store.settle().unwrap();
+    store.flush().unwrap();
     let runtime = Runtime::new().unwrap();
     let _inside = runtime.enter();
     let (acknowledged, over) = (AtomicU64::new(0), AtomicBool::new(false));

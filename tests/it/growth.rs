@@ -24,14 +24,14 @@ impl Growing {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("growing.redb");
-        let settings = Store::builder().sync(false).settle_when_idle(Duration::from_secs(3_600));
+        let settings = Store::builder().sync(false).flush_when_idle(Duration::from_secs(3_600));
         // A small journal, so that what is compared is the tables.
-        let settings = settings.settle_after(usize::MAX, usize::MAX).journal_bytes(1 << 20);
+        let settings = settings.flush_after(usize::MAX, usize::MAX).journal_bytes(1 << 20);
         let store = settings.open(&path).unwrap();
         for s in 0..SESSIONS {
             let events = (0..EVENTS_EACH).map(numbered).collect();
             store.append_batch(batch(&format!("s-{s}"), events)).unwrap();
-            store.settle().unwrap();
+            store.flush().unwrap();
         }
         Self { store, path, _folder: folder }
     }
@@ -78,7 +78,7 @@ async fn acknowledge_beside_a_reader(count: u64) {
         acknowledge(&consumer, 10).await;
         growing.holds(without, &format!("{n} acknowledgements"));
     }
-    assert_eq!(growing.store.consumer_info("c").unwrap().settled.get(), count);
+    assert_eq!(growing.store.consumer_info("c").unwrap().ack_floor.get(), count);
 }
 
 #[tokio::test]

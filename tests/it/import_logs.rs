@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use retold::agents::interop::{self, Format, Options, Scope};
+use retold::agents::interop::{self, ExportScope, Format, Options};
 use retold::{Address, Event, EventId, Query, SessionId, Store};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -319,7 +319,7 @@ fn check(log: Log, records: &[Rec]) -> Result<(), TestCaseError> {
     let again = import(&store);
     prop_assert_eq!((again.new, again.duplicates), (0, all + walk.copies));
     if log != Log::Retold && loaded.import.is_some() {
-        let (files, _) = interop::export_sources(&store, &Scope::All, &mut |_| {}).unwrap();
+        let (files, _) = interop::export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap();
         prop_assert!(files.len() == 1 && files[0].bytes == walk.file.as_bytes(), "{}", walk.file);
     }
     prop_assert!(store.verify().unwrap().is_clean());

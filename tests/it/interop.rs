@@ -38,7 +38,7 @@ fn real_files_come_back_byte_for_byte_and_going_in_again_adds_nothing() {
             let first = load(&store, &path);
             assert_eq!(first.skipped, [], "{}", path.display());
             assert!(first.new > 0 && first.duplicates == 0, "{}: {first:?}", path.display());
-            store.settle().unwrap();
+            store.flush().unwrap();
             let back = interop::restore(&all(&store));
             assert_eq!(back.len(), 1);
             assert!(back[0].bytes == std::fs::read(&path).unwrap(), "{} differs", path.display());
@@ -84,11 +84,11 @@ fn what_is_exported_another_store_takes_in_with_its_branches() {
     store.append("s/c", event(3)).unwrap();
     store.append("s/b", event(4)).unwrap();
     store.fork("s/c@3", "empty").unwrap();
-    let session = interop::Scope::Session("s".try_into().unwrap());
+    let session = interop::ExportScope::Session("s".try_into().unwrap());
     for (format, scope, events) in [
-        (Format::Retold, interop::Scope::All, 6),
-        (Format::CloudEvents, interop::Scope::All, 6),
-        (Format::Aios, interop::Scope::All, 6),
+        (Format::Retold, interop::ExportScope::All, 6),
+        (Format::CloudEvents, interop::ExportScope::All, 6),
+        (Format::Aios, interop::ExportScope::All, 6),
         (Format::Retold, session, 5),
     ] {
         let mut lines = Vec::new();
@@ -134,7 +134,7 @@ fn an_import_that_is_stopped_keeps_what_it_did_and_goes_on_from_there() {
     assert!(stopped.new > 0 && stopped.new < 5_000, "{}", stopped.new);
     let rest = interop::load_file(&store, &path, &options, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((rest.new + stopped.new, rest.duplicates), (5_000, stopped.new));
-    let (files, _) = interop::export_sources(&store, &interop::Scope::All, &mut |_| {}).unwrap();
+    let (files, _) = interop::export_sources(&store, &interop::ExportScope::All, &mut |_| {}).unwrap();
     assert!(files[0].bytes == std::fs::read(&path).unwrap());
 }
 
@@ -148,7 +148,7 @@ fn a_record_that_comes_again_in_a_broken_run_comes_back_as_it_was() {
     let plan = retold::agents::interop::parse("f.jsonl", &bytes, &options).unwrap();
     let store = retold::Store::in_memory().unwrap();
     retold::agents::interop::load(&store, plan, &mut |_| {}).unwrap();
-    let all = retold::agents::interop::Scope::All;
+    let all = retold::agents::interop::ExportScope::All;
     let (files, _) = retold::agents::interop::export_sources(&store, &all, &mut |_| {}).unwrap();
     assert!(files.len() == 1 && files[0].bytes == file.as_bytes());
 }

@@ -10,8 +10,8 @@ use crate::victim::{Victim, orders, tell};
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()
-        .settle_after(1 + dice.under(300) as usize, 1 << 20)
-        .settle_when_idle(Duration::from_micros(dice.under(3_000)))
+        .flush_after(1 + dice.under(300) as usize, 1 << 20)
+        .flush_when_idle(Duration::from_micros(dice.under(3_000)))
         .fast_recovery(dice.one_in(3))
         .two_phase(dice.one_in(4))
 }
@@ -83,14 +83,14 @@ fn the_writer_that_is_killed() {
 
 /// What the parent heard.
 #[derive(Default)]
-struct Heard {
+struct Message {
     /// Place, sequence and position by id.
     events: HashMap<EventId, (String, u64, u64)>,
     forks: BTreeMap<String, u64>,
     heads: BTreeMap<String, u64>,
 }
 
-impl Heard {
+impl Message {
     fn take(&mut self, line: &str) -> bool {
         let words: Vec<&str> = line.split(' ').collect();
         match *words.as_slice() {
@@ -146,17 +146,17 @@ fn fifty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("killed.redb");
     let mut dice = Dice(5);
-    let mut heard = Heard::default();
+    let mut message = Message::default();
     let rounds = if soak() { 2_000 } else { 50 };
     for round in 0..rounds {
         let mut victim = Victim::begin("kill::the_writer_that_is_killed", &path, round);
         let enough = dice.under(80);
         // Now and then before it has opened the store, or while it makes it.
         let patience = if dice.one_in(10) { 0 } else { enough + 1 };
-        victim.until(patience, |line| line.is_empty() || heard.take(line));
+        victim.until(patience, |line| line.is_empty() || message.take(line));
         // What it had said before it died counts.
         for line in victim.kill(&mut dice, 300_000) {
-            heard.take(&line);
+            message.take(&line);
         }
         let looked_at = match dice.one_in(2) {
             // The next writer finds the file as the kill left it.
@@ -171,13 +171,16 @@ fn fifty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
             false => path.clone(),
         };
         match settings(&mut dice).open_only().open(&looked_at) {
-            Ok(store) => heard.check(&store),
-            Err(e) => assert!(heard.events.is_empty() && matches!(e, Error::NotFound { .. }), "{e}"),
+            Ok(store) => message.check(&store),
+            Err(e) => assert!(message.events.is_empty() && matches!(e, Error::NotFound { .. }), "{e}"),
         }
     }
-    assert!(heard.events.len() > 500 && !heard.forks.is_empty(), "the writers were too slow to be killed");
+    assert!(
+        message.events.len() > 500 && !message.forks.is_empty(),
+        "the writers were too slow to be killed"
+    );
     let store = Store::open(&path).unwrap();
-    heard.check(&store);
+    message.check(&store);
     assert!(store.branches(&"s1".parse().unwrap()).unwrap().len() > 1);
     let again = Address::try_from("s1").unwrap();
     store.append(&again, event(EventId::new(), 1)).unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle};
-use retold::agents::interop::{self, Format, Options, Scope};
+use retold::agents::interop::{self, ExportScope, Format, Options};
 use retold::schema::{Evidence, Migration, check_evidence};
 use retold::{Builder, Expect, NewEvent, Query, Store};
 
@@ -23,12 +23,12 @@ fn folders() -> Vec<PathBuf> {
 
 fn export(store: &Store) -> String {
     let mut lines = Vec::new();
-    interop::export(store, &Scope::All, Format::Retold, &mut lines, &mut |_| {}).unwrap();
+    interop::export(store, &ExportScope::All, Format::Retold, &mut lines, &mut |_| {}).unwrap();
     String::from_utf8(lines).unwrap()
 }
 
 /// The tables of a closed store and how many rows each has. How events lie in chunks, and positions in runs, depends on
-/// when the store settled, so those two are only named.
+/// when the store flushed, so those two are only named.
 fn layout(path: &Path) -> String {
     let tables = Tables::of(path);
     let db = &tables.db;
@@ -110,7 +110,7 @@ fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
         let head = store.head(session.as_str()).unwrap();
         store.append_if(session.as_str(), Expect::Head(head), NewEvent::new("run.resumed")).unwrap();
         store.fork(session.as_str(), "after-the-upgrade").unwrap();
-        store.settle().unwrap();
+        store.flush().unwrap();
         store.close().unwrap();
         let store = Store::open(&path).unwrap();
         let branch = format!("{session}/after-the-upgrade");

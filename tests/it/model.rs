@@ -1,4 +1,4 @@
-//! The store against the reference model: every answer, over any sequence of calls, settles, reopenings and kills.
+//! The store against the reference model: every answer, over any sequence of calls, flushes, reopenings and kills.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use crate::support::{check_everything, check_heads, same_events};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use retold::testkit::{Appended, Ask, Disk, Model, ModelBranch, ModelSession, Part, Told, strategies};
+use retold::testkit::{
+    Ask, Disk, Model, ModelAppended, ModelBranch, ModelEvent, ModelPart, ModelSession, strategies,
+};
 use retold::{
     Address, BranchInfo, BranchName, Builder, Error, Event, EventId, Expect, NewEvent, Place, Receipt,
     Result, SessionId, Store,
@@ -16,7 +18,7 @@ use retold::{
 
 #[derive(Clone, Debug)]
 enum Step {
-    Append(Vec<Part>),
+    Append(Vec<ModelPart>),
     Fork { parent: Place, at: Option<u64>, name: BranchName },
     Promote(Place),
     Read(Ask),
@@ -25,7 +27,7 @@ enum Step {
     Diff(Address, Address),
     Branches(SessionId),
     Sessions { after: Option<SessionId>, limit: usize },
-    Settle,
+    Flush,
     Reopen(End),
 }
 
@@ -36,15 +38,15 @@ enum End {
     Kill,
 }
 
-type DiffAnswer = (u64, Vec<(Option<Arc<Told>>, Option<Arc<Told>>)>);
+type DiffAnswer = (u64, Vec<(Option<Arc<ModelEvent>>, Option<Arc<ModelEvent>>)>);
 
 #[derive(Clone, Debug)]
 enum Answer {
     Nothing,
-    Appended(Result<Appended>),
+    ModelAppended(Result<ModelAppended>),
     Forked(Result<ModelBranch>),
-    Events(Result<Vec<Arc<Told>>>),
-    Event(Result<Arc<Told>>),
+    Events(Result<Vec<Arc<ModelEvent>>>),
+    Event(Result<Arc<ModelEvent>>),
     Diff(Result<DiffAnswer>),
     Branches(Result<Vec<ModelBranch>>),
     Sessions(Vec<ModelSession>),
@@ -54,7 +56,7 @@ enum Answer {
 struct State {
     model: Model,
     /// What was appended, to be tried again.
-    appends: Vec<Vec<Part>>,
+    appends: Vec<Vec<ModelPart>>,
     answer: Answer,
 }
 
@@ -68,7 +70,7 @@ fn existing(model: &Model) -> BoxedStrategy<Place> {
     prop_oneof![5 => select(places).boxed(), 1 => strategies::place().boxed()].boxed()
 }
 
-fn part(model: &Model) -> BoxedStrategy<Part> {
+fn part(model: &Model) -> BoxedStrategy<ModelPart> {
     let heads: HashMap<Place, u64> = model.places().map(|p| (p.clone(), model.head(p).unwrap())).collect();
     let place = prop_oneof![
         3 => existing(model),
@@ -83,13 +85,13 @@ fn part(model: &Model) -> BoxedStrategy<Part> {
                 Some(-1) => Expect::Empty,
                 Some(more) => Expect::Head((head + more as u64).into()),
             };
-            Part { place, expect, events }
+            ModelPart { place, expect, events }
         })
         .boxed()
 }
 
 /// What was appended before, as it was or with something changed.
-fn again(appends: Vec<Vec<Part>>) -> BoxedStrategy<Vec<Part>> {
+fn again(appends: Vec<Vec<ModelPart>>) -> BoxedStrategy<Vec<ModelPart>> {
     (select(appends), 0..8, strategies::event(), any::<prop::sample::Index>())
         .prop_map(|(mut parts, change, event, index)| {
             let at = index.index(parts.len());
@@ -154,7 +156,7 @@ impl ReferenceStateMachine for Reference {
             1 => strategies::session().prop_map(Step::Branches),
             1 => (prop::option::of(strategies::session()), 0usize..5)
                 .prop_map(|(after, limit)| Step::Sessions { after, limit }),
-            2 => Just(Step::Settle),
+            2 => Just(Step::Flush),
             1 => select(vec![End::Close, End::Drop, End::Kill]).prop_map(Step::Reopen),
         ]
         .boxed()
@@ -168,16 +170,16 @@ impl ReferenceStateMachine for Reference {
                 if answer.is_ok() {
                     state.appends.push(parts.clone());
                 }
-                Answer::Appended(answer)
+                Answer::ModelAppended(answer)
             }
             Step::Fork { parent, at, name } => Answer::Forked(model.fork(parent, *at, name)),
-            Step::Promote(place) => Answer::Appended(model.promote(place)),
+            Step::Promote(place) => Answer::ModelAppended(model.promote(place)),
             Step::Read(ask) | Step::Pages { ask, .. } => Answer::Events(model.read(ask)),
             Step::Get(id) => Answer::Event(model.get(*id).cloned()),
             Step::Diff(left, right) => Answer::Diff(model.diff(left, right)),
             Step::Branches(session) => Answer::Branches(model.branches(session)),
             Step::Sessions { after, limit } => Answer::Sessions(model.sessions(after.as_ref(), *limit)),
-            Step::Settle | Step::Reopen(_) => Answer::Nothing,
+            Step::Flush | Step::Reopen(_) => Answer::Nothing,
         };
         state
     }
@@ -198,16 +200,16 @@ struct Sut {
 
 impl Sut {
     fn in_memory() -> Self {
-        let settings = Store::builder().settle_after(23, 6_000).settle_when_idle(Duration::from_secs(3_600));
+        let settings = Store::builder().flush_after(23, 6_000).flush_when_idle(Duration::from_secs(3_600));
         let disk = Disk::new();
         let store = settings.clone().with_backend(disk.backend()).unwrap();
         Self { store: Some(store), medium: Medium::Memory(disk), settings }
     }
 
-    /// Settles at its own moments too, whenever nothing is appended.
+    /// Flushes at its own moments too, whenever nothing is appended.
     fn on_file() -> Self {
-        let settings = Store::builder().sync(false).settle_after(200, 1 << 20);
-        let settings = settings.settle_when_idle(Duration::from_micros(300));
+        let settings = Store::builder().sync(false).flush_after(200, 1 << 20);
+        let settings = settings.flush_when_idle(Duration::from_micros(300));
         let folder = tempfile::tempdir().unwrap();
         let store = settings.clone().open(folder.path().join("0.redb")).unwrap();
         Self { store: Some(store), medium: Medium::File { folder, number: 0 }, settings }
@@ -234,8 +236,8 @@ impl Sut {
                 }
                 let new = folder.path().join(format!("{number}.redb"));
                 if matches!(end, End::Kill) {
-                    // An idle settle may write while the file is copied, which no kill could show: keep it away.
-                    store.settle().unwrap();
+                    // An idle flush may write while the file is copied, which no kill could show: keep it away.
+                    store.flush().unwrap();
                     std::fs::copy(&old, &new).unwrap();
                 }
                 finish(store, end);
@@ -272,7 +274,7 @@ fn same_branch(found: &BranchInfo, due: &ModelBranch) {
     assert_eq!(found.last.is_some(), found.events > 0);
 }
 
-fn same_receipt(found: Result<Receipt>, due: Result<Appended>, model: &Model) {
+fn same_receipt(found: Result<Receipt>, due: Result<ModelAppended>, model: &Model) {
     if let Err(Error::Duplicate { id, at }) = &found {
         let told = model.get(*id).unwrap();
         assert_eq!((at.place(), at.sequence().unwrap().get()), (&told.place, told.sequence));
@@ -300,10 +302,10 @@ fn check(sut: &mut Sut, state: &State, step: Step) {
     let store = sut.store();
     let answer = state.answer.clone();
     match (step, answer) {
-        (Step::Append(parts), Answer::Appended(due)) => {
-            same_receipt(Part::batch(&parts).and_then(|b| store.append_batch(b)), due, &state.model);
+        (Step::Append(parts), Answer::ModelAppended(due)) => {
+            same_receipt(ModelPart::batch(&parts).and_then(|b| store.append_batch(b)), due, &state.model);
         }
-        (Step::Promote(place), Answer::Appended(due)) => {
+        (Step::Promote(place), Answer::ModelAppended(due)) => {
             same_receipt(store.promote(Address::from(place)), due, &state.model);
         }
         (Step::Fork { parent, at, name }, Answer::Forked(due)) => {
@@ -363,7 +365,7 @@ fn check(sut: &mut Sut, state: &State, step: Step) {
                 .collect();
             assert_eq!(found, due);
         }
-        (Step::Settle, Answer::Nothing) => store.settle().unwrap(),
+        (Step::Flush, Answer::Nothing) => store.flush().unwrap(),
         (Step::Reopen(end), Answer::Nothing) => sut.reopen(end),
         (step, answer) => panic!("{step:?} and {answer:?}"),
     }
@@ -416,7 +418,7 @@ prop_state_machine! {
 prop_state_machine! {
     #![proptest_config(cases(24))]
     #[test]
-    fn on_a_file_with_idle_settles_every_answer_is_that_of_the_model(sequential 1..60 => OnFile);
+    fn on_a_file_with_idle_flushes_every_answer_is_that_of_the_model(sequential 1..60 => OnFile);
 }
 
 #[test]
@@ -424,11 +426,11 @@ fn the_model_itself_refuses_and_repeats_as_the_store_says_it_does() {
     let mut model = Model::new();
     let main = Place::new("s".parse().unwrap(), BranchName::main());
     let event = NewEvent::new("a");
-    let part = |expect| [Part { place: main.clone(), expect, events: vec![event.clone()] }];
+    let part = |expect| [ModelPart { place: main.clone(), expect, events: vec![event.clone()] }];
     let first = model.append(&part(Expect::Empty)).unwrap();
     assert!(!first.duplicate);
     assert!(model.append(&part(Expect::Empty)).unwrap().duplicate);
-    let other = [Part { place: main.clone(), expect: Expect::Empty, events: vec![NewEvent::new("a")] }];
+    let other = [ModelPart { place: main.clone(), expect: Expect::Empty, events: vec![NewEvent::new("a")] }];
     assert!(matches!(model.append(&other), Err(Error::Conflict { .. })));
     assert_eq!(model.committed(), 1);
 }

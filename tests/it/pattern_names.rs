@@ -1,7 +1,7 @@
 //! A pattern takes a type by every name that the catalogue of the store has for it.
 
 use retold::event::{Catalogue, TypeSpec};
-use retold::{Bus, ConsumerConfig, Filter, Follow, Heard, NewEvent, Persistence, Query, Store};
+use retold::{Bus, ConsumerConfig, Filter, Follow, Message, NewEvent, Persistence, Query, Store};
 
 /// A store that calls `sent` another name of `parcel.shipped`, with an event under that name.
 fn post() -> Store {
@@ -33,7 +33,7 @@ async fn a_pattern_takes_the_names_that_the_catalogue_of_the_store_has_wherever_
         .subscribe("parcel.*")
         .named("h")
         .awaited()
-        .run(|heard: Heard| async move { serde_json::json!(heard.kind()) });
+        .run(|message: Message| async move { serde_json::json!(message.kind()) });
     handled.unwrap();
     bus.publish("s", NewEvent::new("sent")).await.unwrap();
     assert_eq!(listener.next().await.unwrap().unwrap().kind(), "sent");

@@ -42,8 +42,8 @@ impl Projection for Tenths {
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()
-        .settle_after(1 + dice.under(300) as usize, 1 << 20)
-        .settle_when_idle(Duration::from_micros(dice.under(3_000)))
+        .flush_after(1 + dice.under(300) as usize, 1 << 20)
+        .flush_when_idle(Duration::from_micros(dice.under(3_000)))
         .fast_recovery(dice.one_in(3))
         .project_every(Duration::from_micros(dice.under(5_000)))
 }

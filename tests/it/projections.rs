@@ -175,13 +175,13 @@ fn check(store: &Store, all: &All, model: &Model, version: u32, every: u64) {
 
 fn settings(dice: &mut Dice) -> retold::Builder {
     Store::builder()
-        .settle_after(1 + dice.under(60) as usize, 1 << 20)
-        .settle_when_idle(Duration::from_micros(dice.under(2_000)))
+        .flush_after(1 + dice.under(60) as usize, 1 << 20)
+        .flush_when_idle(Duration::from_micros(dice.under(2_000)))
         .sync(false)
 }
 
 #[test]
-fn a_state_is_what_a_plain_fold_gives_through_forks_reopening_settling_and_rebuilds() {
+fn a_state_is_what_a_plain_fold_gives_through_forks_reopening_flushing_and_rebuilds() {
     let rounds = if soak() { 400 } else { 6 };
     for seed in 0..rounds {
         explained(&format!("seed {seed}"), || random_life(seed));
@@ -582,7 +582,7 @@ fn a_changed_shape_rebuilds_and_a_rebuild_that_was_given_up_leaves_what_there_wa
 #[test]
 fn a_rebuild_between_appends_gives_what_a_rebuild_afterwards_gives() {
     for scope in [Scope::Branch, Scope::Session, Scope::Key] {
-        let store = Store::builder().sync(false).settle_after(500, 1 << 20).in_memory().unwrap();
+        let store = Store::builder().sync(false).flush_after(500, 1 << 20).in_memory().unwrap();
         let steps = store.project(Steps::by(scope)).unwrap();
         let done = AtomicBool::new(false);
         std::thread::scope(|threads| {

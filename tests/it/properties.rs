@@ -1,4 +1,4 @@
-//! What holds for any history: forks are flat copies, settles change nothing, pages add up, readers see no holes.
+//! What holds for any history: forks are flat copies, flushes change nothing, pages add up, readers see no holes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,15 +16,15 @@ fn cases(short: u32) -> ProptestConfig {
     ProptestConfig { cases, max_shrink_iters: 500, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-fn unsettled() -> Store {
-    let settings = Store::builder().settle_after(usize::MAX, usize::MAX);
-    settings.settle_when_idle(Duration::from_secs(3_600)).in_memory().unwrap()
+fn unflushed() -> Store {
+    let settings = Store::builder().flush_after(usize::MAX, usize::MAX);
+    settings.flush_when_idle(Duration::from_secs(3_600)).in_memory().unwrap()
 }
 
-/// A store with forks of forks, half of it settled, and the events that strategies make.
+/// A store with forks of forks, half of it flushed, and the events that strategies make.
 fn history(seed: u64, events: Vec<Vec<retold::NewEvent>>) -> (Store, Vec<Place>) {
     let mut dice = Dice(seed);
-    let store = unsettled();
+    let store = unflushed();
     let mut model = Model::new();
     for events in events {
         let deed = match Deed::draw(&mut dice, &model) {
@@ -72,7 +72,7 @@ proptest! {
                 continue;
             }
             // Ids are unique in a store, so each copy has a store of its own.
-            let copy = unsettled();
+            let copy = unflushed();
             let events: Vec<_> = all.iter().map(|e| retold::NewEvent::from(e.record())).collect();
             copy.append("flat", events).unwrap();
             let main = Place::new("flat".parse().unwrap(), BranchName::main());
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn a_settle_changes_no_answer(
+    fn a_flush_changes_no_answer(
         (store, places) in drawn_history(),
         asks in prop::collection::vec(question(), 10),
     ) {
@@ -107,7 +107,7 @@ proptest! {
             (answers, lists, lines, store.sessions(None, 100).unwrap(), store.committed())
         };
         let before = answers();
-        store.settle().unwrap();
+        store.flush().unwrap();
         prop_assert_eq!(store.info().unwrap().in_journal, 0);
         prop_assert_eq!(answers(), before);
     }
@@ -143,21 +143,21 @@ proptest! {
         neighbour in strategies::any_session(),
     ) {
         prop_assume!(branch != BranchName::main());
-        let store = unsettled();
-        for settled in [false, true] {
+        let store = unflushed();
+        for flushed in [false, true] {
             let main = Address::new(session.clone(), BranchName::main());
             let before = store.head(&main).map_or(0, |n| n.get());
             store.append(&main, numbered(1)).unwrap();
             match store.fork(&main, branch.as_str()) {
                 Ok(info) => prop_assert_eq!(&info.place.branch, &branch),
-                Err(e) => prop_assert!(settled && matches!(e, Error::Exists { .. }), "{}", e),
+                Err(e) => prop_assert!(flushed && matches!(e, Error::Exists { .. }), "{}", e),
             }
             prop_assert_eq!(store.head(&main).unwrap().get(), before + 1);
             if neighbour != session {
                 let e = store.head(Address::new(neighbour.clone(), BranchName::main())).unwrap_err();
                 prop_assert!(matches!(e, Error::NotFound { .. }), "{}", e);
             }
-            store.settle().unwrap();
+            store.flush().unwrap();
         }
     }
 
@@ -168,7 +168,7 @@ proptest! {
         kind in select(vec!["tool.invoked", "tool", "a.b.c", "a", "tool.call.done.x"]),
         pattern in "(\\*\\*|[a-c*]{1,3}|tool)(\\.(\\*\\*|[a-c*]{1,2}|done)){0,3}",
     ) {
-        let store = unsettled();
+        let store = unflushed();
         let odd = retold::NewEvent::new(kind);
         let all: Vec<retold::NewEvent> = events.into_iter().chain([odd]).collect();
         store.append("s", all.clone()).unwrap();
@@ -199,7 +199,7 @@ proptest! {
     }
 }
 
-/// Reads a branch from a random place in a random direction while it grows and settles.
+/// Reads a branch from a random place in a random direction while it grows and flushes.
 fn check_growing(store: &Store, address: &str, dice: &mut Dice) {
     let Ok(head) = store.head(address) else { return };
     let from = dice.under(head.get() + 1);
@@ -239,8 +239,8 @@ fn check_order(store: &Store, dice: &mut Dice) {
 }
 
 #[test]
-fn readers_during_settles_see_dense_histories_that_never_shrink() {
-    let settings = Store::builder().settle_after(30, 1 << 20).settle_when_idle(Duration::from_micros(500));
+fn readers_during_flushes_see_dense_histories_that_never_shrink() {
+    let settings = Store::builder().flush_after(30, 1 << 20).flush_when_idle(Duration::from_micros(500));
     let store = settings.sync(false).in_memory().unwrap();
     let done = AtomicBool::new(false);
     let appends = if soak() { 100_000 } else { 1_500 };

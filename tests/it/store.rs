@@ -13,7 +13,7 @@ fn numbers(store: &Store, address: &str) -> Vec<u64> {
 }
 
 #[test]
-fn what_was_appended_is_read_in_order_before_and_after_a_settle_and_a_reopen() {
+fn what_was_appended_is_read_in_order_before_and_after_a_flush_and_a_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.redb");
     let store = Store::open(&path).unwrap();
@@ -22,7 +22,7 @@ fn what_was_appended_is_read_in_order_before_and_after_a_settle_and_a_reopen() {
         assert_eq!((receipt.first().get(), receipt.position().get()), (n, n));
     }
     assert_eq!(numbers(&store, "s"), [1, 2, 3, 4, 5]);
-    store.settle().unwrap();
+    store.flush().unwrap();
     assert_eq!(numbers(&store, "s"), [1, 2, 3, 4, 5]);
     store.append("s", [event(6), event(7)]).unwrap();
     assert_eq!(numbers(&store, "s@6"), [1, 2, 3, 4, 5, 6]);
@@ -51,9 +51,9 @@ fn a_retry_is_answered_with_the_first_receipt_for_ever() {
     let store = Store::in_memory().unwrap();
     let events = vec![event(1), event(2)];
     let first = store.append_if("s", Expect::Empty, events.clone()).unwrap();
-    for settled in [false, true] {
-        if settled {
-            store.settle().unwrap();
+    for flushed in [false, true] {
+        if flushed {
+            store.flush().unwrap();
         }
         let again = store.append_if("s", Expect::Empty, events.clone()).unwrap();
         assert!(again.duplicate());
@@ -75,9 +75,9 @@ fn a_fork_shares_its_past_and_goes_its_own_way() {
     store.fork("s/a@3", "b").unwrap();
     store.append("s/b", event(40)).unwrap();
     store.append("s", event(4)).unwrap();
-    for settled in [false, true] {
-        if settled {
-            store.settle().unwrap();
+    for flushed in [false, true] {
+        if flushed {
+            store.flush().unwrap();
         }
         assert_eq!(numbers(&store, "s"), [1, 2, 3, 4]);
         assert_eq!(numbers(&store, "s/a"), [1, 2, 30]);
@@ -99,7 +99,7 @@ fn the_global_order_is_dense_over_journal_and_tables() {
     for n in 0..50 {
         store.append(format!("s{}", n % 7), event(n)).unwrap();
         if n % 20 == 19 {
-            store.settle().unwrap();
+            store.flush().unwrap();
         }
     }
     store.append("bulk", (0..100).map(event).collect::<Vec<_>>()).unwrap();

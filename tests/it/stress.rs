@@ -10,7 +10,7 @@ use crate::support::{Dice, number, numbered, soak};
 fn sixty_four_producers_each_keep_their_order_while_readers_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.redb");
-    let store = Store::builder().settle_after(700, 1 << 20).open(&path).unwrap();
+    let store = Store::builder().flush_after(700, 1 << 20).open(&path).unwrap();
     let each = if soak() { 3_000 } else { 60 };
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -61,7 +61,7 @@ fn sixty_four_producers_each_keep_their_order_while_readers_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_that_are_aborted_leave_whole_appends_and_nobody_waiting() {
-    let store = Store::builder().settle_after(500, 1 << 20).in_memory().unwrap();
+    let store = Store::builder().flush_after(500, 1 << 20).in_memory().unwrap();
     let tasks = if soak() { 50_000 } else { 1_500 };
     let mut dice = Dice(3);
     let mut kept = Vec::new();
@@ -87,7 +87,7 @@ async fn tasks_that_are_aborted_leave_whole_appends_and_nobody_waiting() {
         let _ = task.await;
     }
     // The queue is served in turn: what was queued before this is done after it.
-    store.settle().unwrap();
+    store.flush().unwrap();
     for (_, ids) in given_up {
         let there = ids.iter().filter(|id| store.get(**id).is_ok()).count();
         assert!(there == 0 || there == ids.len(), "{there} of {}", ids.len());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use retold::testkit::{Ask, Model, Part, Told};
+use retold::testkit::{Ask, Model, ModelEvent, ModelPart};
 use retold::{
     Address, Batch, BranchName, Durability, Event, Expect, NewEvent, Place, Result, Store, Timestamp,
 };
@@ -51,9 +51,9 @@ impl Dice {
 /// Something that a store is asked to do and that succeeds when nothing is broken.
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
-    Append(Vec<Part>, Durability),
+    Append(Vec<ModelPart>, Durability),
     Fork { parent: Place, at: u64, name: BranchName },
-    Settle,
+    Flush,
 }
 
 impl Deed {
@@ -66,7 +66,7 @@ impl Deed {
                 let at = dice.under(model.head(&parent).unwrap() + 1);
                 Self::Fork { parent, at, name: BranchName::new(format!("b{}", places.len())).unwrap() }
             }
-            1 => Self::Settle,
+            1 => Self::Flush,
             _ => {
                 let parts = if dice.one_in(4) { 1 + dice.under(4) } else { 1 };
                 let relaxed = dice.one_in(5);
@@ -84,7 +84,7 @@ impl Deed {
         match self {
             Self::Append(parts, _) => drop(model.append(parts).unwrap()),
             Self::Fork { parent, at, name } => drop(model.fork(parent, Some(*at), name).unwrap()),
-            Self::Settle => {}
+            Self::Flush => {}
         }
     }
 
@@ -92,7 +92,7 @@ impl Deed {
     pub(crate) fn perform(&self, store: &Store, after: &Model) -> Result<()> {
         match self {
             Self::Append(parts, durability) => {
-                let receipt = store.append_batch(Part::batch(parts)?.durability(*durability))?;
+                let receipt = store.append_batch(ModelPart::batch(parts)?.durability(*durability))?;
                 for (part, placed) in parts.iter().zip(receipt.parts()) {
                     let (first, last) = (part.events.first().unwrap(), part.events.last().unwrap());
                     let due = (after.get(first.id()).unwrap(), after.get(last.id()).unwrap());
@@ -113,19 +113,19 @@ impl Deed {
                 }
                 Ok(())
             }
-            Self::Settle => store.settle(),
+            Self::Flush => store.flush(),
         }
     }
 }
 
-fn part(dice: &mut Dice, places: &[Place]) -> Part {
+fn part(dice: &mut Dice, places: &[Place]) -> ModelPart {
     let place = if places.is_empty() || dice.one_in(5) {
         Place::new(format!("s{}", dice.under(6)).parse().unwrap(), BranchName::main())
     } else {
         places[dice.under(places.len() as u64) as usize].clone()
     };
     let count = if dice.one_in(12) { 32 + dice.under(40) } else { 1 + dice.under(4) };
-    Part { place, expect: Expect::Any, events: (0..count).map(|_| event(dice)).collect() }
+    ModelPart { place, expect: Expect::Any, events: (0..count).map(|_| event(dice)).collect() }
 }
 
 /// An event whose payload is small, mostly.
@@ -149,7 +149,7 @@ pub(crate) fn batch(address: &str, events: Vec<NewEvent>) -> Batch {
     Batch::new().add(address, Expect::Any, events).unwrap()
 }
 
-pub(crate) fn same_events(found: &[Event], due: &[Arc<Told>]) {
+pub(crate) fn same_events(found: &[Event], due: &[Arc<ModelEvent>]) {
     let numbers = |events: &[Event]| events.iter().map(|e| e.address().to_string()).collect::<Vec<_>>();
     assert_eq!(found.len(), due.len(), "{:?} where {due:?} was due", numbers(found));
     for (found, due) in found.iter().zip(due) {

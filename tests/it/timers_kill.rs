@@ -12,8 +12,8 @@ use crate::victim::{Victim, orders, tell};
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()
-        .settle_after(1 + dice.under(200) as usize, 1 << 20)
-        .settle_when_idle(Duration::from_micros(dice.under(3_000)))
+        .flush_after(1 + dice.under(200) as usize, 1 << 20)
+        .flush_when_idle(Duration::from_micros(dice.under(3_000)))
         .fast_recovery(dice.one_in(3))
 }
 
@@ -76,7 +76,7 @@ fn the_keeper_of_timers_that_is_killed() {
 }
 
 #[derive(Default)]
-struct Heard {
+struct Message {
     made: HashSet<EventId>,
     cancelled: HashSet<EventId>,
     fired: HashSet<EventId>,
@@ -87,7 +87,7 @@ struct Heard {
     count: u64,
 }
 
-impl Heard {
+impl Message {
     fn take(&mut self, line: &str) {
         let words: Vec<&str> = line.split(' ').collect();
         self.count += 1;
@@ -139,7 +139,7 @@ impl Heard {
 }
 
 /// Fires what is left, as a program does that is started again.
-fn settle_timers(store: &Store) {
+fn flush_timers(store: &Store) {
     let begun = Instant::now();
     while !store.timers(10).unwrap().is_empty() {
         let fired = store.fire_timers().unwrap();
@@ -153,17 +153,17 @@ fn settle_timers(store: &Store) {
 fn kills_while_timers_and_spills_are_busy_fire_each_once_and_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("killed.redb");
-    let (mut dice, mut heard) = (Dice(17), Heard::default());
+    let (mut dice, mut message) = (Dice(17), Message::default());
     let rounds = if soak() { 120 } else { 12 };
     for seed in 0..rounds {
         let mut victim = Victim::begin("timers_kill::the_keeper_of_timers_that_is_killed", &path, seed);
         victim.until(1 + dice.under(150), |line| {
-            heard.take(line);
+            message.take(line);
             line.contains(' ')
         });
         // What it said before it was killed counts.
         for line in victim.kill(&mut dice, 1_000_000) {
-            heard.take(&line);
+            message.take(&line);
         }
         // Every other time the next child finds everything as the kill left it.
         if seed % 2 == 0 || seed + 1 == rounds {
@@ -172,12 +172,12 @@ fn kills_while_timers_and_spills_are_busy_fire_each_once_and_lose_nothing() {
             let drained = spill.drain(&store).unwrap();
             // A line that was being written, if any: it was never acknowledged.
             assert!(drained.set_aside <= 1, "{drained:?}");
-            settle_timers(&store);
-            explained(&format!("round {seed}"), || heard.check(&store));
+            flush_timers(&store);
+            explained(&format!("round {seed}"), || message.check(&store));
             store.close().unwrap();
         }
     }
-    assert!(heard.made.len() > 20 && !heard.cancelled.is_empty() && !heard.spilled.is_empty());
+    assert!(message.made.len() > 20 && !message.cancelled.is_empty() && !message.spilled.is_empty());
 }
 
 #[test]

@@ -65,12 +65,12 @@ const NEW: [&str; 5] = [
 ];
 
 fn both(check: impl Fn(&Store)) {
-    for settled in [false, true] {
-        let builder = Store::builder().upcasts(upcasts()).settle_when_idle(Duration::from_secs(3_600));
+    for flushed in [false, true] {
+        let builder = Store::builder().upcasts(upcasts()).flush_when_idle(Duration::from_secs(3_600));
         let store = builder.in_memory().unwrap();
         filled(&store);
-        if settled {
-            store.settle().unwrap();
+        if flushed {
+            store.flush().unwrap();
         }
         check(&store);
     }
@@ -182,8 +182,8 @@ fn an_export_is_new_and_a_raw_one_is_what_was_stored() {
     let store = Store::builder().upcasts(upcasts()).in_memory().unwrap();
     store.append("s", old(500)).unwrap();
     let (mut new, mut raw) = (Vec::new(), Vec::new());
-    interop::export(&store, &interop::Scope::All, Format::Retold, &mut new, &mut |_| {}).unwrap();
-    interop::export_raw(&store, &interop::Scope::All, Format::Retold, &mut raw, &mut |_| {}).unwrap();
+    interop::export(&store, &interop::ExportScope::All, Format::Retold, &mut new, &mut |_| {}).unwrap();
+    interop::export_raw(&store, &interop::ExportScope::All, Format::Retold, &mut raw, &mut |_| {}).unwrap();
     let (new, raw) = (String::from_utf8(new).unwrap(), String::from_utf8(raw).unwrap());
     assert!(new.contains("\"type\":\"job.ran\"") && new.contains("\"seconds\":0.5"), "{new}");
     assert!(raw.contains("\"type\":\"job.begun\"") && raw.contains("\"ms\":500"), "{raw}");
@@ -287,7 +287,7 @@ proptest! {
             let branch = if store.branch("s/b").is_ok() && deed == 3 { "s/b" } else { "s" };
             store.append(branch, NewEvent::new(kind).version(version).data(payload)).unwrap();
             match deed {
-                0 if n % 7 == 0 => store.settle().unwrap(),
+                0 if n % 7 == 0 => store.flush().unwrap(),
                 1 if store.branch("s/b").is_err() => drop(store.fork("s", "b").unwrap()),
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! A planted violation of every rule: a check that cannot fail proves nothing.
 
 use crate::tree::{Finding, Tree};
-use crate::{circles, files, rooms};
+use crate::{circles, files, layers};
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     Tree::new(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())))
@@ -27,11 +27,18 @@ fn passes(check: fn(&Tree) -> Vec<Finding>, files: &[(&str, &str)]) {
 #[test]
 fn an_import_from_a_higher_or_equal_rank_is_caught() {
     let lower = "use crate::event::Event;\nuse crate::limits::MAX_PAGE;\nuse std::io::{self, Read};";
-    passes(rooms::ranks, &[("src/codec/record.rs", lower), ("src/event/name.rs", "use crate::limits::MAX;")]);
+    passes(
+        layers::layering,
+        &[("src/codec/record.rs", lower), ("src/event/name.rs", "use crate::limits::MAX;")],
+    );
     let upward = "use std::fmt;\nuse crate::follow::Cursor;";
-    caught(rooms::ranks, &[("src/store/read.rs", upward)], &["src/store/read.rs:2 rank"]);
-    caught(rooms::ranks, &[("src/limits.rs", "use crate::event::Event;")], &["src/limits.rs:1 rank"]);
-    caught(rooms::ranks, &[("src/codec/mod.rs", "use crate::schema::Upcast;")], &["src/codec/mod.rs:1 rank"]);
+    caught(layers::layering, &[("src/store/read.rs", upward)], &["src/store/read.rs:2 layer"]);
+    caught(layers::layering, &[("src/limits.rs", "use crate::event::Event;")], &["src/limits.rs:1 layer"]);
+    caught(
+        layers::layering,
+        &[("src/codec/mod.rs", "use crate::schema::Upcast;")],
+        &["src/codec/mod.rs:1 layer"],
+    );
 }
 
 #[test]
@@ -48,35 +55,35 @@ fn an_import_is_seen_in_every_way_to_write_it() {
         "#[cfg(any(test, feature = \"testkit\"))] use crate::bus::Route;",
         "#[cfg(test)] mod tests { fn f() {} } use crate::bus::Route;",
     ] {
-        caught(rooms::ranks, &[("src/store/read.rs", text)], &["src/store/read.rs:1 rank"]);
+        caught(layers::layering, &[("src/store/read.rs", text)], &["src/store/read.rs:1 layer"]);
     }
     let several = "use crate::{\n    event::Event,\n    bus::{\n        Route,\n        Letter,\n    },\n};";
-    let expected = ["src/store/read.rs:4 rank", "src/store/read.rs:5 rank"];
-    caught(rooms::ranks, &[("src/store/read.rs", several)], &expected);
+    let expected = ["src/store/read.rs:4 layer", "src/store/read.rs:5 layer"];
+    caught(layers::layering, &[("src/store/read.rs", several)], &expected);
     for text in
         ["// use crate::bus::Route;", "/// use crate::bus::Route;\nfn f() { g(\"crate::bus::Route\") }"]
     {
-        passes(rooms::ranks, &[("src/store/read.rs", text)]);
+        passes(layers::layering, &[("src/store/read.rs", text)]);
     }
 }
 
 #[test]
 fn the_front_ends_never_know_each_other_not_even_in_tests_and_the_program_may_start_them() {
     let text = "#[cfg(test)] mod tests { use retold_cli::Table; }";
-    caught(rooms::front_ends, &[("server/src/lib.rs", text)], &["server/src/lib.rs:1 front-end"]);
+    caught(layers::front_ends, &[("server/src/lib.rs", text)], &["server/src/lib.rs:1 front-end"]);
     let text = "use std::fmt;\nuse retold_mcp::Tool;";
-    caught(rooms::front_ends, &[("tui/tests/it/main.rs", text)], &["tui/tests/it/main.rs:2 front-end"]);
-    passes(rooms::front_ends, &[("cli/src/serve.rs", "use retold_server::serve;")]);
+    caught(layers::front_ends, &[("tui/tests/it/main.rs", text)], &["tui/tests/it/main.rs:2 front-end"]);
+    passes(layers::front_ends, &[("cli/src/serve.rs", "use retold_server::serve;")]);
 }
 
 #[test]
 fn a_front_end_that_goes_around_the_public_api_is_caught() {
     passes(
-        rooms::front_ends,
+        layers::front_ends,
         &[("cli/src/ls.rs", "use retold::store::Store;\nfn f() { retold::wire::code() }")],
     );
     passes(
-        rooms::front_ends,
+        layers::front_ends,
         &[("cli/tests/it/main.rs", "use retold::codec::Meta;\n#[path = \"x.rs\"] mod x;")],
     );
     for text in [
@@ -84,27 +91,38 @@ fn a_front_end_that_goes_around_the_public_api_is_caught() {
         "fn f() { retold::codec::decode() }",
         "#[path = \"../../src/store/read.rs\"] mod read;",
     ] {
-        caught(rooms::front_ends, &[("cli/src/ls.rs", text)], &["cli/src/ls.rs:1 front-end"]);
+        caught(layers::front_ends, &[("cli/src/ls.rs", text)], &["cli/src/ls.rs:1 front-end"]);
     }
 }
 
 #[test]
 fn a_room_without_a_rank_is_caught() {
-    caught(rooms::ranks, &[("src/helpers/mod.rs", "")], &["src/helpers/mod.rs:1 rank"]);
+    caught(layers::layering, &[("src/helpers/mod.rs", "")], &["src/helpers/mod.rs:1 layer"]);
 }
 
 #[test]
 fn only_tests_and_fuzz_targets_use_the_testkit() {
     let in_test = "#[cfg(test)] mod tests { use crate::testkit::Model; }";
-    passes(rooms::ranks, &[("src/store/mod.rs", in_test), ("src/testkit/mod.rs", "use crate::bus::Route;")]);
+    passes(
+        layers::layering,
+        &[("src/store/mod.rs", in_test), ("src/testkit/mod.rs", "use crate::bus::Route;")],
+    );
     let file = ("src/store/checks.rs", "use crate::testkit::Model;");
-    passes(rooms::ranks, &[("src/store/mod.rs", "#[cfg(test)]\nmod checks;"), file]);
+    passes(layers::layering, &[("src/store/mod.rs", "#[cfg(test)]\nmod checks;"), file]);
     let in_cli = ("cli/src/ls.rs", "use retold::testkit::Model;");
-    caught(rooms::testkit, &[in_cli], &["cli/src/ls.rs:1 testkit"]);
-    passes(rooms::testkit, &[("cli/tests/it/ls.rs", in_cli.1)]);
-    caught(rooms::ranks, &[("src/testkit/mod.rs", "use crate::wire::Exit;")], &["src/testkit/mod.rs:1 rank"]);
-    caught(rooms::testkit, &[("examples/a.rs", "use retold::testkit::Model;")], &["examples/a.rs:1 testkit"]);
-    passes(rooms::testkit, &[("tests/it/model.rs", "use retold::testkit::Model;")]);
+    caught(layers::testkit, &[in_cli], &["cli/src/ls.rs:1 testkit"]);
+    passes(layers::testkit, &[("cli/tests/it/ls.rs", in_cli.1)]);
+    caught(
+        layers::layering,
+        &[("src/testkit/mod.rs", "use crate::wire::Exit;")],
+        &["src/testkit/mod.rs:1 layer"],
+    );
+    caught(
+        layers::testkit,
+        &[("examples/a.rs", "use retold::testkit::Model;")],
+        &["examples/a.rs:1 testkit"],
+    );
+    passes(layers::testkit, &[("tests/it/model.rs", "use retold::testkit::Model;")]);
 }
 
 #[test]
@@ -117,11 +135,11 @@ fn an_import_from_the_crate_root_is_caught() {
         "#[cfg(test)] mod tests { use crate::Event; }",
         "use retold::Event;",
     ] {
-        caught(rooms::crate_root, &[("src/store/read.rs", text)], &["src/store/read.rs:1 crate-root"]);
+        caught(layers::crate_root, &[("src/store/read.rs", text)], &["src/store/read.rs:1 crate-root"]);
     }
-    passes(rooms::crate_root, &[("src/lib.rs", "pub use crate::event::Event;")]);
-    caught(rooms::crate_root, &[("src/wire.rs", "use crate::cli::Table;")], &["src/wire.rs:1 crate-root"]);
-    passes(rooms::crate_root, &[("src/store/read.rs", "use super::Tail; pub(crate) fn f() {}")]);
+    passes(layers::crate_root, &[("src/lib.rs", "pub use crate::event::Event;")]);
+    caught(layers::crate_root, &[("src/wire.rs", "use crate::cli::Table;")], &["src/wire.rs:1 crate-root"]);
+    passes(layers::crate_root, &[("src/store/read.rs", "use super::Tail; pub(crate) fn f() {}")]);
 }
 
 #[test]
@@ -223,40 +241,40 @@ fn a_reach_around_a_rooms_door_is_caught() {
     ] {
         let line = text.lines().count();
         caught(
-            rooms::doors,
+            layers::doors,
             &with("src/follow/stream.rs", text),
             &[&format!("src/follow/stream.rs:{line} door")],
         );
     }
-    caught(rooms::doors, &with("src/lib.rs", "pub use store::tables::EVENTS;"), &["src/lib.rs:1 door"]);
+    caught(layers::doors, &with("src/lib.rs", "pub use store::tables::EVENTS;"), &["src/lib.rs:1 door"]);
     passes(
-        rooms::doors,
+        layers::doors,
         &with(
             "src/follow/stream.rs",
             "use crate::store::{Store, open}; fn f() { crate::store::Store::new() }",
         ),
     );
     passes(
-        rooms::doors,
+        layers::doors,
         &with("src/store/read.rs", "use super::tables::EVENTS; use crate::store::tables::META;"),
     );
     let payload = ("src/event/payload.rs", "");
-    passes(rooms::doors, &[payload, ("src/project/fold.rs", "use crate::event::payload::Started;")]);
+    passes(layers::doors, &[payload, ("src/project/fold.rs", "use crate::event::payload::Started;")]);
 }
 
 #[test]
 fn what_lies_below_agents_does_not_know_it() {
     for low in ["src/event/role.rs", "src/project/fold.rs", "src/bus/window.rs", "src/consumer/open.rs"] {
         let file = (low, "use crate::agents::projections::alerts::Alert;");
-        caught(rooms::ranks, &[file], &[&format!("{low}:1 rank")]);
+        caught(layers::layering, &[file], &[&format!("{low}:1 layer")]);
     }
     caught(
-        rooms::ranks,
+        layers::layering,
         &[("src/agents/interop/load.rs", "use crate::wire::Exit;")],
-        &["src/agents/interop/load.rs:1 rank"],
+        &["src/agents/interop/load.rs:1 layer"],
     );
     passes(
-        rooms::ranks,
+        layers::layering,
         &[
             ("src/agents/projections/mod.rs", "use crate::bus::Bus;"),
             ("src/wire.rs", "use crate::agents::interop;"),
@@ -277,12 +295,12 @@ fn a_reach_around_the_door_of_a_room_inside_a_room_is_caught() {
     };
     for file in ["src/wire.rs", "src/agents/projections/board.rs", "src/agents/cost.rs"] {
         let text = "use crate::agents::interop::load::Loading;";
-        caught(rooms::doors, &with(file, text), &[&format!("{file}:1 door")]);
-        passes(rooms::doors, &with(file, "use crate::agents::interop::{json::Style, load};"));
+        caught(layers::doors, &with(file, text), &[&format!("{file}:1 door")]);
+        passes(layers::doors, &with(file, "use crate::agents::interop::{json::Style, load};"));
     }
     let relative = ("src/agents/projections/board.rs", "use super::super::interop::load::Loading;");
-    caught(rooms::doors, &with(relative.0, relative.1), &["src/agents/projections/board.rs:1 door"]);
-    passes(rooms::doors, &with("src/agents/interop/own.rs", "use super::load::Loading;"));
+    caught(layers::doors, &with(relative.0, relative.1), &["src/agents/projections/board.rs:1 door"]);
+    passes(layers::doors, &with("src/agents/interop/own.rs", "use super::load::Loading;"));
 }
 
 #[test]
@@ -291,24 +309,24 @@ fn an_engine_named_outside_its_room_is_caught() {
         ("src/codec/mod.rs", "use bincode::Encode;"),
         ("src/store/meta.rs", "// bincode\nuse bincode::Encode;"),
     ];
-    caught(rooms::engines, &encoder, &["src/store/meta.rs:2 engine"]);
+    caught(layers::engines, &encoder, &["src/store/meta.rs:2 engine"]);
     let engine = [
         ("src/store/open.rs", "use redb::Database;"),
         ("src/testkit/crash.rs", "use redb::StorageBackend;"),
         ("src/follow/mod.rs", "fn f(t: &::redb::ReadTransaction) { open(\"x.redb\") }"),
     ];
-    caught(rooms::engines, &engine, &["src/follow/mod.rs:1 engine"]);
+    caught(layers::engines, &engine, &["src/follow/mod.rs:1 engine"]);
     let panics = [
         ("src/panics.rs", "use std::panic::catch_unwind;"),
         ("src/bus/route.rs", "fn f() { let _ = std::panic::catch_unwind(|| 1); }"),
     ];
-    caught(rooms::engines, &panics, &["src/bus/route.rs:1 engine"]);
+    caught(layers::engines, &panics, &["src/bus/route.rs:1 engine"]);
 }
 
 #[test]
 fn printing_outside_the_output_is_caught() {
     let out = ("cli/src/output.rs", "fn f() { println!(\"x\"); std::io::stdout() }");
-    passes(rooms::printing, &[out, ("src/store/mod.rs", "#[test] fn f() { println!(\"x\") }")]);
+    passes(layers::printing, &[out, ("src/store/mod.rs", "#[test] fn f() { println!(\"x\") }")]);
     for text in [
         "fn f() { println!(\"x\") }",
         "fn f() { std::eprint!(\"x\") }",
@@ -316,9 +334,9 @@ fn printing_outside_the_output_is_caught() {
         "use std::io::{self, stdout};",
         "fn f() { io::stdout().lock() }",
     ] {
-        caught(rooms::printing, &[("cli/src/read.rs", text)], &["cli/src/read.rs:1 print"]);
+        caught(layers::printing, &[("cli/src/read.rs", text)], &["cli/src/read.rs:1 print"]);
     }
-    passes(rooms::printing, &[("cli/src/read.rs", "fn f(c: Output) { parse(c.stdout); g(\"println!\") }")]);
+    passes(layers::printing, &[("cli/src/read.rs", "fn f(c: Output) { parse(c.stdout); g(\"println!\") }")]);
 }
 
 const BIRTH: [(&str, &str); 5] = [

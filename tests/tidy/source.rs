@@ -239,8 +239,8 @@ impl Source {
             }
             i += 1;
         }
-        // A room taken whole by `use crate::room` may be gone on from: `room::inner::Name`.
-        let mut rooms = BTreeMap::new();
+        // A module taken whole by `use crate::top_module` may be gone on from: `top_module::inner::Name`.
+        let mut layers = BTreeMap::new();
         self.names = mentioned;
         for (module, names, alias, line, test, handed_on) in imports {
             let resolved = resolve(&module, &names);
@@ -250,7 +250,7 @@ impl Source {
             match resolved {
                 Some(segments) => {
                     if let ([_], Some(alias)) = (segments.as_slice(), alias) {
-                        rooms.insert(alias, segments.clone());
+                        layers.insert(alias, segments.clone());
                     }
                     self.inner.push(Path { segments, line, test });
                 }
@@ -262,7 +262,7 @@ impl Source {
             let segments = resolved.clone().unwrap_or_else(|| names.clone());
             self.inline.push((Path { segments, line, test }, resolved.is_some()));
             let from_room = names.split_first().and_then(|(first, rest)| {
-                Some(rooms.get(first)?.iter().chain(rest).cloned().collect::<Vec<_>>())
+                Some(layers.get(first)?.iter().chain(rest).cloned().collect::<Vec<_>>())
             });
             match resolved.or(from_room) {
                 Some(segments) => self.inner.push(Path { segments, line, test }),

@@ -6,7 +6,7 @@ use super::chart::{Chart, label};
 use super::scale::lasted;
 use crate::table::{clean, shorten};
 use retold::event::Phase;
-use retold::project::{Lasting, Span};
+use retold::project::{Lasting, PhaseSpan};
 
 const WIDTH: f64 = 1_200.0;
 const LEFT: f64 = 260.0;
@@ -112,7 +112,7 @@ fn row(out: &mut String, chart: &Chart<'_>, entity: &Lasting, y: f64) {
     text(out, WIDTH - RIGHT + 16.0, y + 16.0, "end", &format!("{phase}{time}"));
 }
 
-fn bar(out: &mut String, chart: &Chart<'_>, name: &str, outcome: Option<Phase>, span: Span, y: f64) {
+fn bar(out: &mut String, chart: &Chart<'_>, name: &str, outcome: Option<Phase>, span: PhaseSpan, y: f64) {
     let (from, to) = (x(chart, span.from), x(chart, span.to));
     let colour = colour(outcome);
     let (tall, fill, opacity) = match span.phase {

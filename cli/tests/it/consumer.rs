@@ -1,4 +1,4 @@
-//! `retold consumer` and `retold letters` through the real program.
+//! `retold consumer` and `retold dead-letters` through the real program.
 
 use serde_json::Value;
 
@@ -37,8 +37,8 @@ fn help_is_what_it_was() {
         ("consumer_help", &["consumer", "--help"][..]),
         ("consumer_add_help", &["consumer", "add", "--help"]),
         ("consumer_next_help", &["consumer", "next", "--help"]),
-        ("letters_help", &["letters", "--help"]),
-        ("letters_replay_help", &["letters", "replay", "--help"]),
+        ("letters_help", &["dead-letters", "--help"]),
+        ("letters_replay_help", &["dead-letters", "replay", "--help"]),
     ] {
         let help = Said::of(shell.command(args).output().unwrap()).out;
         // What is accepted everywhere is in the help of the program.
@@ -64,7 +64,7 @@ fn a_worker_made_of_commands_goes_through_everything() {
     let twice = shell.run(&["consumer", "ack", "mailer", &token]);
     assert_eq!(twice.exit, 3, "{}", twice.err);
     assert!(
-        twice.err.contains("settled before") && twice.err.contains("retold consumer show"),
+        twice.err.contains("resolved before") && twice.err.contains("retold consumer show"),
         "{}",
         twice.err
     );
@@ -80,24 +80,27 @@ fn a_worker_made_of_commands_goes_through_everything() {
     assert_eq!(sequence, 3);
     shell.ok(&["consumer", "park", "mailer", &token, "--reason", "no such host"]);
 
-    let letters = json(&shell, &["letters", "ls"]);
-    assert_eq!(letters.as_array().unwrap().len(), 2);
-    assert_eq!(letters[1]["error"], "no such host");
-    let letter = json(&shell, &["letters", "show", "mailer", "3"]);
-    assert_eq!((&letter["owner"], &letter["event"]["data"]["n"]), (&"consumer:mailer".into(), &3.into()));
-    let replayed = json(&shell, &["letters", "replay", "mailer", "--all"]);
-    assert_eq!(replayed["letters"], 2);
-    shell.ok(&["letters", "drop", "consumer:mailer", "2"]);
+    let dead_letters = json(&shell, &["dead-letters", "ls"]);
+    assert_eq!(dead_letters.as_array().unwrap().len(), 2);
+    assert_eq!(dead_letters[1]["error"], "no such host");
+    let dead_letter = json(&shell, &["dead-letters", "show", "mailer", "3"]);
+    assert_eq!(
+        (&dead_letter["owner"], &dead_letter["event"]["data"]["n"]),
+        (&"consumer:mailer".into(), &3.into())
+    );
+    let replayed = json(&shell, &["dead-letters", "replay", "mailer", "--all"]);
+    assert_eq!(replayed["dead_letters"], 2);
+    shell.ok(&["dead-letters", "drop", "consumer:mailer", "2"]);
     let (token, sequence, deliveries) = next(&shell);
     assert_eq!((sequence, deliveries), (3, 1));
     shell.ok(&["consumer", "ack", "mailer", &token]);
-    assert_eq!(json(&shell, &["letters", "ls", "mailer"]), Value::Array(Vec::new()));
+    assert_eq!(json(&shell, &["dead-letters", "ls", "mailer"]), Value::Array(Vec::new()));
 
     shell.ok(&["consumer", "reset", "mailer", "--from", "2"]);
     assert_eq!(next(&shell).1, 3);
     let shown = json(&shell, &["consumer", "ls"]);
-    assert_eq!((&shown[0]["acknowledged"], &shown[0]["settled"]), (&2.into(), &2.into()));
-    assert_eq!(json(&shell, &["consumer", "rm", "mailer"])["letters"], 0);
+    assert_eq!((&shown[0]["acknowledged"], &shown[0]["ack_floor"]), (&2.into(), &2.into()));
+    assert_eq!(json(&shell, &["consumer", "rm", "mailer"])["dead_letters"], 0);
     assert_eq!(json(&shell, &["consumer", "ls"]), Value::Array(Vec::new()));
     assert!(shell.ok(&["verify", "-o", "json"]).contains("\"problems\":[]"));
 }
@@ -118,8 +121,8 @@ fn what_people_see() {
     insta::assert_snapshot!("consumer_ls", table(&["consumer", "ls"]));
     insta::assert_snapshot!("consumer_show", table(&["consumer", "show", "mailer"]));
     shell.ok(&["consumer", "park", "mailer", &token, "--reason", "no such host"]);
-    insta::assert_snapshot!("letters_ls", table(&["letters", "ls"]));
-    insta::assert_snapshot!("letters_show", table(&["letters", "show", "mailer", "1"]));
+    insta::assert_snapshot!("letters_ls", table(&["dead-letters", "ls"]));
+    insta::assert_snapshot!("letters_show", table(&["dead-letters", "show", "mailer", "1"]));
     let next = table(&["consumer", "next", "mailer"]);
     let lines: Vec<&str> = next.lines().collect();
     assert!(lines[0].contains("token") && lines[1].contains("delivery  1"), "{next}");
@@ -146,9 +149,9 @@ fn what_cannot_be_done_is_refused_with_its_code_and_a_way_out() {
         (7, "pattern", &["consumer", "add", "late", "--type", "a..b"]),
         (7, "consumer", &["consumer", "add", "a/b"]),
         (7, "week", &["consumer", "nack", "mailer", &token, "--delay", "1e9"]),
-        (4, "there is no letter 9 of consumer:mailer", &["letters", "show", "mailer", "9"]),
-        (4, "retold letters ls", &["letters", "replay", "handler:x", "9"]),
-        (2, "required", &["letters", "drop", "mailer"]),
+        (4, "there is no dead letter 9 of consumer:mailer", &["dead-letters", "show", "mailer", "9"]),
+        (4, "retold dead-letters ls", &["dead-letters", "replay", "handler:x", "9"]),
+        (2, "required", &["dead-letters", "drop", "mailer"]),
         (2, "", &["consumer"]),
     ] {
         let said = shell.run(args);

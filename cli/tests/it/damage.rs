@@ -10,7 +10,7 @@ use crate::shell::Shell;
 fn killed(shell: &Shell) -> Vec<u8> {
     let path = shell.path("live.redb");
     let how =
-        Store::builder().settle_when_idle(Duration::from_secs(3_600)).settle_after(usize::MAX, usize::MAX);
+        Store::builder().flush_when_idle(Duration::from_secs(3_600)).flush_after(usize::MAX, usize::MAX);
     let store = how.open(&path).unwrap();
     for n in 1..=20 {
         store.append("s", NewEvent::new("step.done").json_text(n.to_string())).unwrap();

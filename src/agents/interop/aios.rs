@@ -342,7 +342,7 @@ pub(crate) fn print_fork(fork: &Forked, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::agents::interop::testing::{event, events, fork, plan_of, recorded, restored};
-    use crate::agents::interop::{Step, print_fork};
+    use crate::agents::interop::{PlanStep, print_fork};
 
     const LOG: &str = concat!(
         r#"{"event_id":"01J1","session_id":"S1","agent_id":"a","branch_id":"main","sequence":1,"timestamp":"2026-03-01T00:00:00Z","actor":{"type":"system","component":"daemon"},"schema":{"name":"aios-protocol","version":"0.1.0"},"kind":{"type":"RunStarted","provider":"p","max_iterations":3}}"#,
@@ -396,7 +396,7 @@ mod tests {
             .steps
             .iter()
             .filter_map(|s| {
-                if let Step::Fork { place, at, .. } = s { Some((place.to_string(), *at)) } else { None }
+                if let PlanStep::Fork { place, at, .. } = s { Some((place.to_string(), *at)) } else { None }
             })
             .collect();
         assert_eq!(forks, [("S1/alt".to_owned(), Some(all[0].1.id))]);
@@ -447,7 +447,7 @@ mod tests {
         print_fork(Format::Aios, &fork, &mut out).unwrap();
         let plan = plan_of("x.jsonl", std::str::from_utf8(&out).unwrap());
         assert_eq!(plan.events(), 1);
-        let Some(Step::Fork { place, parent, at }) = plan.steps.last() else { panic!("no fork") };
+        let Some(PlanStep::Fork { place, parent, at }) = plan.steps.last() else { panic!("no fork") };
         assert_eq!((place, &parent.branch, *at), (&fork.place, &fork.parent, Some(new.id)));
     }
 }

@@ -12,7 +12,7 @@ use super::{Files, Forked, Format, SourceFile, print, print_fork, source};
 
 /// What is written out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum ExportScope {
     /// The whole store, in global order.
     All,
     /// All branches of a session, one after the other, parents before their children.
@@ -41,7 +41,7 @@ pub enum ExportError {
 /// [`ExportError::Output`] when the output does not take it.
 pub fn export(
     store: &Store,
-    scope: &Scope,
+    scope: &ExportScope,
     format: Format,
     out: &mut dyn Write,
     progress: &mut dyn FnMut(u64),
@@ -56,7 +56,7 @@ pub fn export(
 /// As [`export`].
 pub fn export_raw(
     store: &Store,
-    scope: &Scope,
+    scope: &ExportScope,
     format: Format,
     out: &mut dyn Write,
     progress: &mut dyn FnMut(u64),
@@ -66,7 +66,7 @@ pub fn export_raw(
 
 fn write(
     store: &Store,
-    scope: &Scope,
+    scope: &ExportScope,
     format: Format,
     out: &mut dyn Write,
     progress: &mut dyn FnMut(u64),
@@ -79,7 +79,7 @@ fn write(
         for event in store.events(how(query))? {
             let event = event?;
             line.clear();
-            if !matches!(scope, Scope::Branch(_)) {
+            if !matches!(scope, ExportScope::Branch(_)) {
                 announce(store, format, event.place(), &mut announced, &mut line)?;
             }
             print(format, &event, &mut line).map_err(Error::from)?;
@@ -125,16 +125,16 @@ fn announce(
 /// As [`Store::read`].
 pub fn export_sources(
     store: &Store,
-    scope: &Scope,
+    scope: &ExportScope,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Vec<SourceFile>, usize)> {
     let mut files = Files::default();
     let mut done = 0;
-    let view = store.reader()?.marks()?;
+    let view = store.reader()?.records()?;
     let (mut latest, mut known) = (BTreeMap::new(), HashSet::new());
-    if !matches!(scope, Scope::Branch(_)) {
+    if !matches!(scope, ExportScope::Branch(_)) {
         for import in imports(store)? {
-            if !matches!(scope, Scope::Session(session) if !import.is_of(session)) {
+            if !matches!(scope, ExportScope::Session(session) if !import.is_of(session)) {
                 known.extend(import.events(&view)?);
                 latest.insert(import.path.clone(), import);
             }
@@ -172,7 +172,7 @@ pub fn export_import(store: &Store, number: u64) -> Result<SourceFile> {
 }
 
 fn put_together(store: &Store, import: &Import, name: String) -> Result<SourceFile> {
-    let view = store.reader()?.marks()?;
+    let view = store.reader()?.records()?;
     let mut bytes = Vec::with_capacity(import.bytes);
     import.parts(&view, &mut |part| {
         match part {
@@ -184,11 +184,11 @@ fn put_together(store: &Store, import: &Import, name: String) -> Result<SourceFi
     Ok(SourceFile { name, bytes, records: import.records })
 }
 
-fn queries(store: &Store, scope: &Scope) -> Result<Vec<Query>> {
+fn queries(store: &Store, scope: &ExportScope) -> Result<Vec<Query>> {
     match scope {
-        Scope::All => Ok(vec![Query::all()]),
-        Scope::Branch(address) => Ok(vec![Query::branch(address)?]),
-        Scope::Session(session) => {
+        ExportScope::All => Ok(vec![Query::all()]),
+        ExportScope::Branch(address) => Ok(vec![Query::branch(address)?]),
+        ExportScope::Session(session) => {
             let own = |branch: BranchInfo| {
                 let first = branch.parent.map_or(Sequence::ZERO, |(_, at)| at).next();
                 Ok(Query::branch(Address::from(branch.place))?.from(first))
@@ -199,12 +199,12 @@ fn queries(store: &Store, scope: &Scope) -> Result<Vec<Query>> {
 }
 
 /// Forked branches of what is written out, parents before their children.
-fn forks(store: &Store, scope: &Scope) -> Result<Vec<BranchInfo>> {
+fn forks(store: &Store, scope: &ExportScope) -> Result<Vec<BranchInfo>> {
     let mut branches = Vec::new();
     match scope {
-        Scope::Branch(_) => {}
-        Scope::Session(session) => branches = store.branches(session)?,
-        Scope::All => {
+        ExportScope::Branch(_) => {}
+        ExportScope::Session(session) => branches = store.branches(session)?,
+        ExportScope::All => {
             let mut after = None;
             loop {
                 let page = store.sessions(after.as_ref(), crate::limits::MAX_LISTING)?;

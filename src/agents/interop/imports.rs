@@ -108,7 +108,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// # Errors
 /// [`Error::Corrupt`], [`Error::Closed`].
 pub fn imports(store: &Store) -> Result<Vec<Import>> {
-    let view = store.reader()?.marks()?;
+    let view = store.reader()?.records()?;
     let mut all = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
@@ -116,8 +116,8 @@ pub fn imports(store: &Store) -> Result<Vec<Import>> {
         let page = view.rows(SidecarTable::Imports, &rows)?;
         let Some(last) = page.last() else { return Ok(all) };
         after = Some(last.key.clone());
-        for mark in page {
-            all.push(decode(&mark.key, &mark.value?)?);
+        for write_records in page {
+            all.push(decode(&write_records.key, &write_records.value?)?);
         }
     }
 }
@@ -127,7 +127,7 @@ pub fn imports(store: &Store) -> Result<Vec<Import>> {
 /// # Errors
 /// [`Error::NotFound`].
 pub fn import(store: &Store, number: u64) -> Result<Import> {
-    find(&store.reader()?.marks()?, number)
+    find(&store.reader()?.records()?, number)
 }
 
 fn find(view: &SidecarView, number: u64) -> Result<Import> {
@@ -142,8 +142,9 @@ fn find(view: &SidecarView, number: u64) -> Result<Import> {
 fn latest(view: &SidecarView, path: &str) -> Result<Option<Import>> {
     let prefix = file_key(path);
     let rows = SidecarRange { reverse: true, ..SidecarRange::under(&prefix, 1) };
-    let Some(mark) = view.rows(SidecarTable::Imports, &rows)?.pop() else { return Ok(None) };
-    let number = mark.key.get(prefix.len()..).and_then(|n| n.try_into().ok()).map(u64::from_be_bytes);
+    let Some(write_records) = view.rows(SidecarTable::Imports, &rows)?.pop() else { return Ok(None) };
+    let number =
+        write_records.key.get(prefix.len()..).and_then(|n| n.try_into().ok()).map(u64::from_be_bytes);
     number.map(|n| find(view, n)).transpose()
 }
 
@@ -195,18 +196,18 @@ pub(super) fn note(
         return Ok(None);
     }
     let _alone = lock(&ONE_AT_A_TIME);
-    let view = store.reader()?.marks()?;
+    let view = store.reader()?.records()?;
     let before = latest(&view, &done.origin.path)?;
     let mut writer = Pieces {
         store,
         view: &view,
-        marks: SidecarWrites::new(),
+        records: SidecarWrites::new(),
         open: vec![LAYOUT],
         events: 0,
         names: Vec::new(),
     };
     writer.layout(layout, read)?;
-    let (mut marks, pieces) = (writer.marks, writer.names);
+    let (mut records, pieces) = (writer.records, writer.names);
     if before.as_ref().is_some_and(|b| b.pieces == pieces) {
         return Ok(None);
     }
@@ -228,9 +229,9 @@ pub(super) fn note(
     let row =
         serde_json::to_vec(&wire).map_err(|e| Error::storage(format!("an import cannot be noted: {e}")))?;
     let key = number.to_be_bytes();
-    marks.put(SidecarTable::Imports, [&file_key(&done.origin.path), &key[..]].concat(), Vec::new());
-    marks.put(SidecarTable::Imports, [&b"i"[..], &key].concat(), row);
-    store.handle().mark(marks)?;
+    records.put(SidecarTable::Imports, [&file_key(&done.origin.path), &key[..]].concat(), Vec::new());
+    records.put(SidecarTable::Imports, [&b"i"[..], &key].concat(), row);
+    store.handle().write_records(records)?;
     Ok(Some((number, changed)))
 }
 
@@ -245,7 +246,7 @@ fn last_number(view: &SidecarView) -> Result<u64> {
 struct Pieces<'a> {
     store: &'a Store,
     view: &'a SidecarView,
-    marks: SidecarWrites,
+    records: SidecarWrites,
     open: Vec<u8>,
     events: usize,
     names: Vec<String>,
@@ -302,12 +303,12 @@ impl Pieces<'_> {
         let name = ids::derived(ids::IMPORTS, &[b"piece", &piece]);
         let key = piece_key(name);
         if self.view.get(SidecarTable::Imports, &key)?.is_none() {
-            self.marks.put(SidecarTable::Imports, key, piece);
+            self.records.put(SidecarTable::Imports, key, piece);
         }
         self.names.push(name.to_string());
         // Pieces that nobody names yet do no harm.
-        if self.marks.bytes() > 64 * IMPORT_PIECE_BYTES {
-            self.store.handle().mark(std::mem::take(&mut self.marks))?;
+        if self.records.bytes() > 64 * IMPORT_PIECE_BYTES {
+            self.store.handle().write_records(std::mem::take(&mut self.records))?;
         }
         Ok(())
     }

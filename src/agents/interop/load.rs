@@ -195,11 +195,11 @@ impl Loader<'_> {
     /// The choice goes with the first events that it is about: after a crash there are both or neither.
     fn flush(&mut self) -> Result<()> {
         if self.events > 0 {
-            let mut marks = SidecarWrites::new();
+            let mut records = SidecarWrites::new();
             for session in std::mem::take(&mut self.gained) {
-                marks.extend(self.choice(&session, true)?);
+                records.extend(self.choice(&session, true)?);
             }
-            let mut batch = Batch::new().marks(marks);
+            let mut batch = Batch::new().records(records);
             for (place, events) in std::mem::take(&mut self.waiting) {
                 batch = batch.add(Address::from(place), Expect::Any, events)?;
             }
@@ -226,10 +226,10 @@ impl Loader<'_> {
     }
 
     fn choose(&self) -> Result<()> {
-        let mut marks = SidecarWrites::new();
+        let mut records = SidecarWrites::new();
         for session in self.current.keys() {
-            marks.extend(self.choice(session, false)?);
+            records.extend(self.choice(session, false)?);
         }
-        self.store.handle().mark(marks)
+        self.store.handle().write_records(records)
     }
 }

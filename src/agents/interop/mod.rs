@@ -55,7 +55,7 @@ mod unknown;
 mod watched;
 
 pub use content::Content;
-pub use export::{ExportError, Scope, export, export_import, export_raw, export_sources};
+pub use export::{ExportError, ExportScope, export, export_import, export_raw, export_sources};
 pub use file::{FileImport, ImportError, Location, load_file};
 pub use format::Format;
 pub use formats::{parse, parse_line, print, print_fork};
@@ -65,5 +65,5 @@ pub use load::{Loaded, load};
 pub use naming::{Naming, is_numbered};
 pub use options::Options;
 pub use own::Forked;
-pub use plan::{Plan, Skipped, Step};
+pub use plan::{Plan, PlanStep, Skipped};
 pub use source::{Files, SourceFile, restore};

@@ -22,7 +22,7 @@ pub struct Plan {
     /// The format that was read.
     pub format: Format,
     /// What to do, in this order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     /// The branch of each session that was written last, for formats that tell: what a person calls the session.
     pub current: BTreeMap<SessionId, BranchName>,
     /// Records in the file, the broken and the repeated ones too.
@@ -56,14 +56,17 @@ impl Plan {
     /// Events in all steps.
     #[must_use]
     pub fn events(&self) -> usize {
-        self.steps.iter().map(|s| if let Step::Append { events, .. } = s { events.len() } else { 0 }).sum()
+        self.steps
+            .iter()
+            .map(|s| if let PlanStep::Append { events, .. } = s { events.len() } else { 0 })
+            .sum()
     }
 
     /// Every branch that the steps write to.
     #[must_use]
     pub fn places(&self) -> BTreeSet<&Place> {
         let place = |s| match s {
-            &Step::Fork { ref place, .. } | &Step::Append { ref place, .. } => place,
+            &PlanStep::Fork { ref place, .. } | &PlanStep::Append { ref place, .. } => place,
         };
         self.steps.iter().map(place).collect()
     }
@@ -71,7 +74,7 @@ impl Plan {
 
 /// One step of a [`Plan`].
 #[derive(Clone, Debug)]
-pub enum Step {
+pub enum PlanStep {
     /// A new branch.
     Fork {
         /// The branch.

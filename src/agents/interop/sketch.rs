@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{NewEvent, Place};
 
 use super::entries::{Entries, Entry, Item};
-use super::plan::{Plan, Step};
+use super::plan::{Plan, PlanStep};
 use super::spool::{Planned, Spool};
 
 /// A plan whose steps are single entries.
@@ -28,11 +28,11 @@ impl Sketch {
         let entry = |place, item| Entry { order: 0, ordinal: 0, sequence: None, place, item };
         for step in std::mem::take(&mut plan.steps) {
             match step {
-                Step::Fork { place, parent, at } => {
+                PlanStep::Fork { place, parent, at } => {
                     let (place, parent) = (entries.number(&place), entries.number(&parent));
                     entries.push(entry(place, Item::Fork { parent, at }))?;
                 }
-                Step::Append { place, events } => {
+                PlanStep::Append { place, events } => {
                     let place = entries.number(&place);
                     for event in events {
                         let planned = spool.put(event, None)?;
@@ -53,14 +53,14 @@ impl Sketch {
             let event = match entry.item {
                 Item::Fork { parent, at } => {
                     let (place, parent) = (place.clone(), entries.place(parent)?.clone());
-                    plan.steps.push(Step::Fork { place, parent, at });
+                    plan.steps.push(PlanStep::Fork { place, parent, at });
                     continue;
                 }
                 Item::Event(planned) => spool.event(&planned, read)?,
             };
             match plan.steps.last_mut() {
-                Some(Step::Append { place: last, events }) if last == place => events.push(event),
-                _ => plan.steps.push(Step::Append { place: place.clone(), events: vec![event] }),
+                Some(PlanStep::Append { place: last, events }) if last == place => events.push(event),
+                _ => plan.steps.push(PlanStep::Append { place: place.clone(), events: vec![event] }),
             }
         }
         Ok(plan)

@@ -8,7 +8,7 @@ use crate::codec::encode_record;
 use crate::event::{Event, EventId, NewEvent, Place, Position, Sequence, Timestamp};
 use crate::limits::MAX_PAYLOAD_BYTES;
 
-use super::{Forked, Options, Plan, SourceFile, Step, load, parse, restore};
+use super::{Forked, Options, Plan, PlanStep, SourceFile, load, parse, restore};
 use crate::store::{Query, Store};
 
 pub(crate) fn event(kind: &'static str) -> NewEvent {
@@ -30,8 +30,8 @@ pub(crate) fn plan_of(name: &str, file: impl AsRef<[u8]>) -> Plan {
 
 pub(crate) fn events(plan: &Plan) -> impl Iterator<Item = (&Place, &NewEvent)> {
     plan.steps.iter().flat_map(|s| match s {
-        Step::Append { place, events } => events.iter().map(|e| (place, e)).collect::<Vec<_>>(),
-        Step::Fork { .. } => Vec::new(),
+        PlanStep::Append { place, events } => events.iter().map(|e| (place, e)).collect::<Vec<_>>(),
+        PlanStep::Fork { .. } => Vec::new(),
     })
 }
 
@@ -40,10 +40,10 @@ pub(crate) fn drawn(plan: &Plan) -> Vec<String> {
     plan.steps
         .iter()
         .map(|s| match s {
-            Step::Fork { place, parent, at } => {
+            PlanStep::Fork { place, parent, at } => {
                 format!("{place} < {}{}", parent.branch, if at.is_some() { "" } else { " at nothing" })
             }
-            Step::Append { place, events } => {
+            PlanStep::Append { place, events } => {
                 format!("{place}: {}", events.iter().map(NewEvent::kind).collect::<Vec<_>>().join(" "))
             }
         })

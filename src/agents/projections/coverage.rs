@@ -28,7 +28,7 @@ pub struct Coverage;
 /// What [`Coverage`] knows of one type, by the name under which it was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Emitted {
+pub struct EmittedType {
     /// How many there are, each once, whatever forks inherit it.
     pub events: u64,
     /// When the first and the last of them occurred, in microseconds since the epoch.
@@ -37,7 +37,7 @@ pub struct Emitted {
     pub last: i64,
 }
 
-impl Emitted {
+impl EmittedType {
     fn and(&mut self, other: &Self) {
         let none = self.events == 0;
         self.first = if none { other.first } else { self.first.min(other.first) };
@@ -47,7 +47,7 @@ impl Emitted {
 }
 
 impl Projection for Coverage {
-    type State = Emitted;
+    type State = EmittedType;
 
     fn name(&self) -> &str {
         "coverage"
@@ -62,9 +62,9 @@ impl Projection for Coverage {
         Some(event.kind().to_owned())
     }
 
-    fn apply(&self, emitted: &mut Emitted, event: &Event) -> Result<(), ApplyError> {
+    fn apply(&self, emitted: &mut EmittedType, event: &Event) -> Result<(), ApplyError> {
         let occurred = event.occurred().micros();
-        emitted.and(&Emitted { events: 1, first: occurred, last: occurred });
+        emitted.and(&EmittedType { events: 1, first: occurred, last: occurred });
         Ok(())
     }
 }
@@ -86,7 +86,7 @@ pub struct Covered {
 }
 
 impl Covered {
-    fn new(name: &str, domain: &str, emitted: &Emitted) -> Self {
+    fn new(name: &str, domain: &str, emitted: &EmittedType) -> Self {
         let some = |micros| (emitted.events > 0).then(|| Timestamp::from_micros(micros));
         let (first, last) = (some(emitted.first), some(emitted.last));
         Self { name: name.to_owned(), domain: domain.to_owned(), events: emitted.events, first, last }
@@ -116,14 +116,14 @@ impl CoverageReport {
     }
 }
 
-impl Projected<Emitted> {
+impl Projected<EmittedType> {
     /// What of a catalogue was emitted in the store until now, and what never.
     ///
     /// # Errors
     /// Those of reading.
     pub fn coverage(&self, catalogue: &Catalogue) -> Result<CoverageReport> {
-        let mut of: Vec<(&str, &str, Emitted)> =
-            catalogue.types().map(|t| (t.name(), t.domain(), Emitted::default())).collect();
+        let mut of: Vec<(&str, &str, EmittedType)> =
+            catalogue.types().map(|t| (t.name(), t.domain(), EmittedType::default())).collect();
         let mut unknown = Vec::new();
         for reading in self.list(|_| true)? {
             let known = catalogue.find(&reading.of).map(|t| t.name());

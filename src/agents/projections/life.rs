@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::roles::{Told, clip};
+use super::roles::{RoleReading, clip};
 use super::stamp;
-use super::step::{Step, step};
+use super::step::{PhaseStep, step};
 use crate::event::{Event, Phase, Timestamp};
 
 /// The life of an entity, or of the session as a whole.
@@ -85,7 +85,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn of(event: &Event, told: &Told) -> Option<Self> {
+    pub(super) fn of(event: &Event, told: &RoleReading) -> Option<Self> {
         let (role, data) = (&told.role, &told.data);
         let by = role.by.text(data).or_else(|| event.actor().map(str::to_owned));
         Some(Self {
@@ -107,15 +107,15 @@ impl Report {
 
 impl Life {
     /// Takes a report in; what makes no sense is left out, and said.
-    pub(super) fn take(&mut self, report: &Report, kept: usize) -> Step {
+    pub(super) fn take(&mut self, report: &Report, kept: usize) -> PhaseStep {
         let step = step(self.phase, report.phase);
-        if step == Step::Odd {
+        if step == PhaseStep::Odd {
             return step;
         }
         if report.name.is_some() {
             self.name.clone_from(&report.name);
         }
-        if step == Step::Same {
+        if step == PhaseStep::Same {
             // A second report may say what the first did not.
             self.by = self.by.take().or_else(|| report.by.clone());
             self.reason = self.reason.take().or_else(|| report.reason.clone());
@@ -129,7 +129,7 @@ impl Life {
             }
             None => self.began = report.time,
         }
-        if step == Step::Again {
+        if step == PhaseStep::Again {
             self.restarts += 1;
             (self.began, self.completed_after_us) = (report.time, None);
         }

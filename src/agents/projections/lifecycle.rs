@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::life::{Life, Report};
-use super::roles::{About, Roles, SESSION, Told};
+use super::roles::{About, RoleReading, Roles, SESSION};
 use super::stamp;
-use super::step::Step;
+use super::step::PhaseStep;
 use crate::event::{Catalogue, Event, Phase, Role, Timestamp};
 use crate::limits::{LIFE_ANOMALIES, LIFE_ENDED, LIFE_ENTITIES, LIFE_SESSION_TRANSITIONS, LIFE_TRANSITIONS};
 use crate::project::{ApplyError, Projection};
@@ -130,13 +130,13 @@ impl Projection for Lifecycle {
 }
 
 impl Lives {
-    fn take(&mut self, event: &Event, told: &Told, report: &Report) {
+    fn take(&mut self, event: &Event, told: &RoleReading, report: &Report) {
         let About { kind, id, whole } = &told.about;
         if kind == SESSION && id.is_empty() {
             let from = self.session.phase;
             // One that closes after its run has failed stays failed, and that is no wonder.
             let closes = self.session.has_ended() && report.phase.is_final();
-            if self.session.take(report, LIFE_SESSION_TRANSITIONS) == Step::Odd && !closes {
+            if self.session.take(report, LIFE_SESSION_TRANSITIONS) == PhaseStep::Odd && !closes {
                 self.note(event, told, from, report);
             }
             return;
@@ -149,10 +149,10 @@ impl Lives {
         let step = life.take(report, LIFE_TRANSITIONS);
         let took = life.completed_after_us;
         match step {
-            Step::Odd => self.note(event, told, from, report),
+            PhaseStep::Odd => self.note(event, told, from, report),
             _ => self.kinds.entry(kind.clone()).or_default().count(from, report.phase, step, took),
         }
-        let follows = *whole && step != Step::Odd;
+        let follows = *whole && step != PhaseStep::Odd;
         if follows && !(report.phase.is_final() && self.is_another_at_work(kind, id)) {
             self.session.take(report, LIFE_SESSION_TRANSITIONS);
         }
@@ -167,7 +167,7 @@ impl Lives {
         all.any(|(k, i, life)| life.whole && !life.has_ended() && (k.as_str(), i.as_str()) != (kind, id))
     }
 
-    fn note(&mut self, event: &Event, told: &Told, from: Option<Phase>, report: &Report) {
+    fn note(&mut self, event: &Event, told: &RoleReading, from: Option<Phase>, report: &Report) {
         let Some(from) = from else { return };
         self.odd += 1;
         if self.anomalies.len() >= LIFE_ANOMALIES {
@@ -215,8 +215,8 @@ impl Lives {
 }
 
 impl Tally {
-    fn count(&mut self, from: Option<Phase>, to: Phase, step: Step, took: Option<u64>) {
-        if step == Step::Same {
+    fn count(&mut self, from: Option<Phase>, to: Phase, step: PhaseStep, took: Option<u64>) {
+        if step == PhaseStep::Same {
             return;
         }
         match from {
@@ -229,7 +229,7 @@ impl Tally {
             None => self.lives += 1,
         }
         *self.phases.entry(to).or_default() += 1;
-        self.restarts += u64::from(step == Step::Again);
+        self.restarts += u64::from(step == PhaseStep::Again);
         self.failures += u64::from(to == Phase::Failed);
         if let (Phase::Completed, Some(took)) = (to, took) {
             self.completions += 1;

@@ -29,7 +29,7 @@ pub use amount::Amount;
 pub use board::{Board, Card, Glance};
 pub use chart::Chart;
 pub use counts::{Counted, Counts};
-pub use coverage::{Coverage, CoverageReport, Covered, Emitted};
+pub use coverage::{Coverage, CoverageReport, Covered, EmittedType};
 pub use life::{Life, Transition};
 pub use lifecycle::{Anomaly, Lifecycle, Lives, Tally};
 pub use progress::{Progress, Tracks};

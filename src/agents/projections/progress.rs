@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::roles::{About, Roles, SESSION, Told};
+use super::roles::{About, RoleReading, Roles, SESSION};
 use super::track::Track;
-use crate::event::{Catalogue, Event, Phase, Progress as Report, Role};
+use crate::event::{Catalogue, Event, Phase, ProgressReading as Report, Role};
 use crate::limits::PROGRESS_ENTITIES;
 use crate::project::{ApplyError, Projection};
 
@@ -85,7 +85,7 @@ fn says_something(report: &Report) -> bool {
 }
 
 impl Tracks {
-    fn take(&mut self, event: &Event, told: &Told, report: Option<Report>, phase: Option<Phase>) {
+    fn take(&mut self, event: &Event, told: &RoleReading, report: Option<Report>, phase: Option<Phase>) {
         let (time, sequence) = (event.occurred(), event.sequence().get());
         let About { kind, id, whole } = &told.about;
         let name = told.role.entity.as_ref().and_then(|e| e.name(&told.data)).map(super::roles::clip);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::amount::Amount;
-use super::roles::{Roles, Told, clip};
+use super::roles::{RoleReading, Roles, clip};
 use crate::event::{Catalogue, Event, Figure, Measure, Mode, Role, Timestamp};
 use crate::limits::{RESOURCE_NAMES, RESOURCE_RUNS, RESOURCE_TOTALS};
 use crate::project::{ApplyError, Projection, Scope};
@@ -135,7 +135,7 @@ impl Used {
         self.sum("input_tokens") + self.sum("output_tokens") + self.sum("tokens")
     }
 
-    fn take(&mut self, event: &Event, told: &Told, is_run: bool) {
+    fn take(&mut self, event: &Event, told: &RoleReading, is_run: bool) {
         let position = event.position().get();
         let phase = told.role.phase(&told.data).filter(|_| is_run);
         let run = format!("{}/{}", told.about.kind, told.about.id);
@@ -159,7 +159,7 @@ impl Used {
         self.sum(measure) - before.copied().unwrap_or_default()
     }
 
-    fn figure(&mut self, figure: &Figure, told: &Told, event: &Event, run: &str, untold: &mut f64) {
+    fn figure(&mut self, figure: &Figure, told: &RoleReading, event: &Event, run: &str, untold: &mut f64) {
         let measure = figure.what.as_str();
         let mut summed: f64 = 0.0;
         let mut pieces = self.since(run, measure);

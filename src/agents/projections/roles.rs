@@ -32,7 +32,7 @@ pub(super) struct About {
 
 /// An event whose type says something.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct RoleReading {
     pub(super) role: Arc<Role>,
     pub(super) data: Arc<Value>,
     pub(super) about: About,
@@ -84,7 +84,7 @@ impl Roles {
 
     /// What an event says, when the part of its role that is asked for is there. A payload that is not JSON says
     /// what its type says.
-    pub(super) fn told(&self, event: &Event, asked: impl FnOnce(&Role) -> bool) -> Option<Told> {
+    pub(super) fn told(&self, event: &Event, asked: impl FnOnce(&Role) -> bool) -> Option<RoleReading> {
         let role = self.role(event.kind()).filter(|role| asked(role))?;
         let data = parsed(event);
         let about = match &role.entity {
@@ -95,7 +95,7 @@ impl Roles {
             },
             None => About { kind: SESSION.to_owned(), id: String::new(), whole: true },
         };
-        Some(Told { role, data, about })
+        Some(RoleReading { role, data, about })
     }
 }
 

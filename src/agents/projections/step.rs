@@ -4,7 +4,7 @@ use crate::event::Phase;
 
 /// What a report of a phase is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum PhaseStep {
     /// It is in that phase already.
     Same,
     /// It goes there.
@@ -16,20 +16,20 @@ pub(super) enum Step {
 }
 
 /// From where it is (nowhere before the first report) to where it is said to be.
-pub(super) fn step(from: Option<Phase>, to: Phase) -> Step {
+pub(super) fn step(from: Option<Phase>, to: Phase) -> PhaseStep {
     use Phase::{Created, Deleted, Running};
-    let Some(from) = from else { return Step::On };
+    let Some(from) = from else { return PhaseStep::On };
     match (from, to) {
-        (from, to) if from == to => Step::Same,
-        (Deleted, Created) => Step::Again,
-        (Deleted, _) => Step::Odd,
-        (_, Deleted) => Step::On,
-        (from, Created | Running) if from.is_final() => Step::Again,
+        (from, to) if from == to => PhaseStep::Same,
+        (Deleted, Created) => PhaseStep::Again,
+        (Deleted, _) => PhaseStep::Odd,
+        (_, Deleted) => PhaseStep::On,
+        (from, Created | Running) if from.is_final() => PhaseStep::Again,
         // Neither halted, nor ended once more.
-        (from, _) if from.is_final() => Step::Odd,
+        (from, _) if from.is_final() => PhaseStep::Odd,
         // What is at work is not yet to begin.
-        (_, Created) => Step::Odd,
-        _ => Step::On,
+        (_, Created) => PhaseStep::Odd,
+        _ => PhaseStep::On,
     }
 }
 
@@ -41,19 +41,19 @@ mod tests {
     #[test]
     fn what_makes_sense_goes_on_what_ended_begins_again_and_the_rest_is_odd() {
         for (from, to, is) in [
-            (None, Completed, Step::On),
-            (Some(Created), Completed, Step::On),
-            (Some(Running), Waiting, Step::On),
-            (Some(Paused), Stopped, Step::On),
-            (Some(Failed), Deleted, Step::On),
-            (Some(Running), Running, Step::Same),
-            (Some(Failed), Running, Step::Again),
-            (Some(Completed), Created, Step::Again),
-            (Some(Deleted), Created, Step::Again),
-            (Some(Deleted), Running, Step::Odd),
-            (Some(Completed), Failed, Step::Odd),
-            (Some(Cancelled), Paused, Step::Odd),
-            (Some(Running), Created, Step::Odd),
+            (None, Completed, PhaseStep::On),
+            (Some(Created), Completed, PhaseStep::On),
+            (Some(Running), Waiting, PhaseStep::On),
+            (Some(Paused), Stopped, PhaseStep::On),
+            (Some(Failed), Deleted, PhaseStep::On),
+            (Some(Running), Running, PhaseStep::Same),
+            (Some(Failed), Running, PhaseStep::Again),
+            (Some(Completed), Created, PhaseStep::Again),
+            (Some(Deleted), Created, PhaseStep::Again),
+            (Some(Deleted), Running, PhaseStep::Odd),
+            (Some(Completed), Failed, PhaseStep::Odd),
+            (Some(Cancelled), Paused, PhaseStep::Odd),
+            (Some(Running), Created, PhaseStep::Odd),
         ] {
             assert_eq!(step(from, to), is, "{from:?} to {to}");
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::roles::clip;
 use super::stamp;
-use crate::event::{Phase, Progress, Timestamp};
+use crate::event::{Phase, ProgressReading, Timestamp};
 use crate::limits::PROGRESS_MILESTONES;
 
 /// The progress of an entity, or of the session as a whole.
@@ -109,7 +109,7 @@ impl Track {
     }
 
     /// Something was told.
-    pub(super) fn tell(&mut self, told: Progress, time: Timestamp, sequence: u64) {
+    pub(super) fn tell(&mut self, told: ProgressReading, time: Timestamp, sequence: u64) {
         self.sequence = sequence;
         self.done = told.done.or(self.done);
         self.total = told.total.or(self.total);

@@ -23,7 +23,7 @@ pub struct Drained {
 
 /// Reads lines until the file ends, and appends what they say.
 pub(super) struct Drain<'a> {
-    desk: &'a StoreHandle,
+    handle: &'a StoreHandle,
     aside: &'a mut Aside,
     group: Vec<Waiting>,
     bytes: usize,
@@ -40,8 +40,8 @@ struct Waiting {
 }
 
 impl<'a> Drain<'a> {
-    pub(super) fn new(desk: &'a StoreHandle, aside: &'a mut Aside) -> Self {
-        Self { desk, aside, group: Vec::new(), bytes: 0, at_the_store: false, done: Drained::default() }
+    pub(super) fn new(handle: &'a StoreHandle, aside: &'a mut Aside) -> Self {
+        Self { handle, aside, group: Vec::new(), bytes: 0, at_the_store: false, done: Drained::default() }
     }
 
     /// Takes everything. `longest` bounds a line.
@@ -123,7 +123,7 @@ impl<'a> Drain<'a> {
             let events: Vec<NewEvent> = one.iter().map(|w| w.event.clone()).collect();
             batch = batch.add(first.place.clone(), Expect::Any, events)?;
         }
-        let appended = self.desk.append(batch);
+        let appended = self.handle.append(batch);
         self.at_the_store |= appended.as_ref().is_err_and(|e| !e.is_refusal());
         let known = appended?.duplicate();
         *(if known { &mut self.done.known } else { &mut self.done.recorded }) += group.len() as u64;

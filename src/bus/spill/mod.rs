@@ -98,8 +98,8 @@ impl Spill {
         Self::beside_desk(&store.handle())
     }
 
-    pub(crate) fn beside_desk(desk: &StoreHandle) -> Option<Self> {
-        let mut path = desk.path()?.as_os_str().to_owned();
+    pub(crate) fn beside_desk(handle: &StoreHandle) -> Option<Self> {
+        let mut path = handle.path()?.as_os_str().to_owned();
         path.push(".spill.ndjson");
         Some(Self::at(path))
     }
@@ -228,10 +228,10 @@ impl Spill {
         self.drain_to(&store.handle())
     }
 
-    pub(crate) fn drain_to(&self, desk: &StoreHandle) -> Result<Drained> {
+    pub(crate) fn drain_to(&self, handle: &StoreHandle) -> Result<Drained> {
         self.process.check()?;
         let mut at_the_store = false;
-        let drained = self.try_drain(desk, &mut at_the_store);
+        let drained = self.try_drain(handle, &mut at_the_store);
         self.state().out_of_order = drained.is_err() && !at_the_store;
         drained
     }
@@ -241,7 +241,7 @@ impl Spill {
         self.state().out_of_order
     }
 
-    fn try_drain(&self, desk: &StoreHandle, at_the_store: &mut bool) -> Result<Drained> {
+    fn try_drain(&self, handle: &StoreHandle, at_the_store: &mut bool) -> Result<Drained> {
         let _turn = self.turn();
         let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
         let Some(held) = held else {
@@ -249,7 +249,7 @@ impl Spill {
             return Ok(Drained::default());
         };
         let mut aside = Aside::of(&self.path, self.limit);
-        let mut drain = Drain::new(desk, &mut aside);
+        let mut drain = Drain::new(handle, &mut aside);
         let file = held.read().map_err(|e| self.failed(&e))?;
         let taken = drain.take(file, self.limit, |e| self.failed(&e));
         *at_the_store = drain.at_the_store;

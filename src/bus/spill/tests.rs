@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::EventId;
 use crate::store::{Durability, Query};
-use crate::testkit::{Disk, Fault, Operation};
+use crate::testkit::{Disk, DiskOperation, Fault};
 
 fn numbered(n: u64) -> NewEvent {
     NewEvent::new("step.done").json_text(n.to_string())
@@ -21,12 +21,13 @@ fn spill(dir: &tempfile::TempDir) -> Spill {
 
 #[test]
 fn what_a_broken_store_could_not_take_is_there_once_and_in_order_after_it_was_opened_again() {
-    for (operation, after) in
-        [Operation::Write, Operation::Sync].into_iter().flat_map(|o| (0..12).map(move |after| (o, after)))
+    for (operation, after) in [DiskOperation::Write, DiskOperation::Sync]
+        .into_iter()
+        .flat_map(|o| (0..12).map(move |after| (o, after)))
     {
         let dir = tempfile::tempdir().unwrap();
         let (disk, spill) = (Disk::new(), spill(&dir));
-        let store = Store::builder().settle_after(5, 1 << 20).with_backend(disk.backend()).unwrap();
+        let store = Store::builder().flush_after(5, 1 << 20).with_backend(disk.backend()).unwrap();
         disk.arm(Fault::once(operation, after).for_good());
         let mut due = Vec::new();
         for n in 0..40 {

@@ -21,7 +21,7 @@ use crate::limits::MAX_LISTING;
 use crate::store::{Store, StoreHandle, unblocked};
 
 pub use run::TimersRunning;
-pub use timer::{Fired, Timer, When};
+pub use timer::{Due, Fired, Timer};
 
 impl Store {
     /// Records an event after a while, or at a time: once, whether or not the program runs until then. It is fired by
@@ -48,13 +48,13 @@ impl Store {
     /// [`Error::Invalid`] for a time that is past, for an event that the store would not take, and when there are
     /// 100,000 timers; [`Error::NotFound`] for a branch that does not exist; [`Error::Duplicate`] when the event is
     /// recorded already; [`Error::Exists`] when its id has another timer; those of [`append`](Self::append).
-    pub fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<When>) -> Result<Timer>
+    pub fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<Due>) -> Result<Timer>
     where
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
-        let desk = self.handle();
-        Registry::of(&desk)?.add(&desk, place(address)?, event, when.into())
+        let handle = self.handle();
+        Registry::of(&handle)?.add(&handle, place(address)?, event, when.into())
     }
 
     /// [`emit_later`](Self::emit_later) for tasks.
@@ -68,15 +68,15 @@ impl Store {
         &self,
         address: A,
         event: NewEvent,
-        when: impl Into<When>,
+        when: impl Into<Due>,
     ) -> Result<Timer>
     where
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
-        let (desk, place, when) = (self.handle(), place(address)?, when.into());
-        desk.process().check()?;
-        unblocked(move || Registry::of(&desk)?.add(&desk, place, event, when)).await
+        let (handle, place, when) = (self.handle(), place(address)?, when.into());
+        handle.process().check()?;
+        unblocked(move || Registry::of(&handle)?.add(&handle, place, event, when)).await
     }
 
     /// Up to `limit` timers (10,000 at the most): those that were refused, then the others, the next one first.
@@ -84,8 +84,8 @@ impl Store {
     /// # Errors
     /// [`Error::Closed`], [`Error::Corrupt`].
     pub fn timers(&self, limit: usize) -> Result<Vec<Timer>> {
-        let desk = self.handle();
-        Registry::of(&desk)?.list(&desk, limit.min(MAX_LISTING))
+        let handle = self.handle();
+        Registry::of(&handle)?.list(&handle, limit.min(MAX_LISTING))
     }
 
     /// The timer of this event.
@@ -93,8 +93,8 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] when there is none, or it has fired.
     pub fn timer(&self, id: EventId) -> Result<Timer> {
-        let desk = self.handle();
-        Registry::of(&desk)?.get(&desk, id)
+        let handle = self.handle();
+        Registry::of(&handle)?.get(&handle, id)
     }
 
     /// Takes a timer away. When this returns, it does not fire any more.
@@ -103,8 +103,8 @@ impl Store {
     /// [`Error::NotFound`] when there is none, because it has fired or was never made; those of
     /// [`append`](Self::append).
     pub fn cancel_timer(&self, id: EventId) -> Result<()> {
-        let desk = self.handle();
-        Registry::of(&desk)?.cancel(&desk, id)
+        let handle = self.handle();
+        Registry::of(&handle)?.cancel(&handle, id)
     }
 
     /// [`cancel_timer`](Self::cancel_timer) for tasks. Dropping the future does not stop what was begun.
@@ -112,9 +112,9 @@ impl Store {
     /// # Errors
     /// As [`cancel_timer`](Self::cancel_timer).
     pub async fn cancel_timer_async(&self, id: EventId) -> Result<()> {
-        let desk = self.handle();
-        desk.process().check()?;
-        unblocked(move || Registry::of(&desk)?.cancel(&desk, id)).await
+        let handle = self.handle();
+        handle.process().check()?;
+        unblocked(move || Registry::of(&handle)?.cancel(&handle, id)).await
     }
 
     /// Fires what is due now, and returns. For programs without a runtime, and for those that look from time to time.
@@ -122,9 +122,9 @@ impl Store {
     /// # Errors
     /// Those of [`append`](Self::append) that are about the store; what was not fired waits.
     pub fn fire_timers(&self) -> Result<Fired> {
-        let desk = self.handle();
-        let registry = Registry::of(&desk)?;
-        let look = registry.fire(&desk)?;
+        let handle = self.handle();
+        let registry = Registry::of(&handle)?;
+        let look = registry.fire(&handle)?;
         let wait = look.pending.wait(registry.clock.now());
         Ok(Fired { recorded: look.fired, refused: look.refused, wait })
     }
@@ -150,8 +150,8 @@ pub fn parse_timer_row(key: &[u8], value: &[u8]) -> Result<Timer> {
 }
 
 /// [`Store::emit_later`] for the bus.
-pub(in crate::bus) fn later(desk: &StoreHandle, place: Place, event: NewEvent, when: When) -> Result<Timer> {
-    Registry::of(desk)?.add(desk, place, event, when)
+pub(in crate::bus) fn later(handle: &StoreHandle, place: Place, event: NewEvent, when: Due) -> Result<Timer> {
+    Registry::of(handle)?.add(handle, place, event, when)
 }
 
 fn place<A>(address: A) -> Result<Place>

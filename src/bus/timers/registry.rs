@@ -10,7 +10,7 @@ use super::clock::{Clock, Machine, Now};
 use super::row::{Family, INDEX, Row, index_key, key, last_key};
 use super::running::Running;
 use super::schedule::Pending;
-use super::timer::{Timer, When};
+use super::timer::{Due, Timer};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Expect, Invalid, MAIN, NewEvent, Place, Timestamp};
 use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
@@ -49,8 +49,8 @@ pub(super) struct Look {
 impl Observer for Registry {}
 
 impl Registry {
-    pub(super) fn of(desk: &StoreHandle) -> Result<Arc<Self>> {
-        desk.observer(|| Self::with(Arc::new(Machine::new())))
+    pub(super) fn of(handle: &StoreHandle) -> Result<Arc<Self>> {
+        handle.observer(|| Self::with(Arc::new(Machine::new())))
     }
 
     pub(super) fn with(clock: Arc<dyn Clock>) -> Self {
@@ -62,15 +62,21 @@ impl Registry {
     }
 
     /// Makes a timer. One that is there already, for the same event, is answered as it is.
-    pub(super) fn add(&self, desk: &StoreHandle, place: Place, event: NewEvent, when: When) -> Result<Timer> {
+    pub(super) fn add(
+        &self,
+        handle: &StoreHandle,
+        place: Place,
+        event: NewEvent,
+        when: Due,
+    ) -> Result<Timer> {
         let now = self.clock.now();
         let (family, due) = due(when, now)?;
         let event = event.occurred(Timestamp::from_micros(due));
         let row = Row { family, due, made: Timestamp::from_micros(now.wall), place, event, refused: None };
-        desk.check(Batch::new().add(row.place.clone(), Expect::Any, row.event.clone())?)?;
+        handle.check(Batch::new().add(row.place.clone(), Expect::Any, row.event.clone())?)?;
         // Before anything is looked at: a timer of this event may be firing.
         let mut rows = self.rows();
-        let reader = desk.reader()?;
+        let reader = handle.reader()?;
         match reader.branch(&row.place) {
             Err(Error::NotFound { .. }) if row.place.branch.as_str() == MAIN => {}
             other => drop(other?),
@@ -79,7 +85,7 @@ impl Registry {
             Err(Error::NotFound { .. }) => {}
             found => return Err(Error::Duplicate { id: row.event.id, at: found?.address() }),
         }
-        let view = reader.marks()?;
+        let view = reader.records()?;
         if let Some(key) = view.get(SidecarTable::Timers, &index_key(row.event.id))? {
             return known(&view, &key, row);
         }
@@ -92,10 +98,10 @@ impl Registry {
                 format!("are {count} in this store, which are the most; cancel some, or let some fire");
             return Err(Invalid::new("timers", reason).into());
         }
-        let mut marks = SidecarWrites::new();
-        marks.put(SidecarTable::Timers, index_key(row.event.id), row.key());
-        marks.put(SidecarTable::Timers, row.key(), row.encode()?);
-        desk.mark(marks)?;
+        let mut records = SidecarWrites::new();
+        records.put(SidecarTable::Timers, index_key(row.event.id), row.key());
+        records.put(SidecarTable::Timers, row.key(), row.encode()?);
+        handle.write_records(records)?;
         rows.count = Some(count + 1);
         drop(rows);
         self.sooner.notify_one();
@@ -103,12 +109,14 @@ impl Registry {
     }
 
     /// Up to `limit` timers: those that the store refused, then the others by the time at which they are due.
-    pub(super) fn list(&self, desk: &StoreHandle, limit: usize) -> Result<Vec<Timer>> {
-        let view = desk.reader()?.marks()?;
+    pub(super) fn list(&self, handle: &StoreHandle, limit: usize) -> Result<Vec<Timer>> {
+        let view = handle.reader()?.records()?;
         let mut found = Vec::new();
         for family in [Family::Refused, Family::At, Family::After] {
-            for mark in view.rows(SidecarTable::Timers, &SidecarRange::under(family.prefix(), limit))? {
-                found.push(Row::decode(&mark.key, &mark.value?)?);
+            for write_records in
+                view.rows(SidecarTable::Timers, &SidecarRange::under(family.prefix(), limit))?
+            {
+                found.push(Row::decode(&write_records.key, &write_records.value?)?);
             }
         }
         found.sort_by_key(|row| (row.refused.is_none(), row.due, row.event.id));
@@ -116,8 +124,8 @@ impl Registry {
         Ok(found.into_iter().map(Timer::from).collect())
     }
 
-    pub(super) fn get(&self, desk: &StoreHandle, id: EventId) -> Result<Timer> {
-        let view = desk.reader()?.marks()?;
+    pub(super) fn get(&self, handle: &StoreHandle, id: EventId) -> Result<Timer> {
+        let view = handle.reader()?.records()?;
         let key = index(&view, id)?;
         let Some(value) = view.get(SidecarTable::Timers, &key)? else {
             return Err(Error::not_found("timer", id));
@@ -125,23 +133,23 @@ impl Registry {
         Row::decode(&key, &value).map(Timer::from)
     }
 
-    pub(super) fn cancel(&self, desk: &StoreHandle, id: EventId) -> Result<()> {
+    pub(super) fn cancel(&self, handle: &StoreHandle, id: EventId) -> Result<()> {
         let mut rows = self.rows();
-        let key = index(&desk.reader()?.marks()?, id)?;
-        let mut marks = SidecarWrites::new();
-        marks.remove(SidecarTable::Timers, index_key(id));
-        marks.remove(SidecarTable::Timers, key);
-        desk.mark(marks)?;
+        let key = index(&handle.reader()?.records()?, id)?;
+        let mut records = SidecarWrites::new();
+        records.remove(SidecarTable::Timers, index_key(id));
+        records.remove(SidecarTable::Timers, key);
+        handle.write_records(records)?;
         rows.count = rows.count.map(|count| count.saturating_sub(1));
         Ok(())
     }
 
     /// Fires everything that is due, group by group.
-    pub(super) fn fire(&self, desk: &StoreHandle) -> Result<Look> {
+    pub(super) fn fire(&self, handle: &StoreHandle) -> Result<Look> {
         let mut look = Look::default();
         loop {
             let mut rows = self.rows();
-            let (now, view) = (self.clock.now(), desk.reader()?.marks()?);
+            let (now, view) = (self.clock.now(), handle.reader()?.records()?);
             let mut group = rows.due(&view, Family::At, now.wall)?;
             group.extend(rows.due(&view, Family::After, now.steady)?);
             if group.is_empty() {
@@ -153,15 +161,15 @@ impl Registry {
             group.sort_by_key(|row| (row.due, row.event.id));
             group.truncate(TIMER_GROUP);
             let before = look.fired;
-            match append(desk, &group) {
+            match append(handle, &group) {
                 Ok(()) => look.fired += group.len() as u64,
                 // One of them is refused: the others are not to wait for it.
                 Err(e) if e.is_refusal() => {
                     for row in &group {
-                        match append(desk, std::slice::from_ref(row)) {
+                        match append(handle, std::slice::from_ref(row)) {
                             Ok(()) => look.fired += 1,
                             Err(e) if e.is_refusal() => {
-                                refuse(desk, row, &e)?;
+                                refuse(handle, row, &e)?;
                                 look.refused += 1;
                             }
                             Err(e) => return Err(e),
@@ -191,11 +199,11 @@ impl Rowed {
             let page = view.rows(SidecarTable::Timers, &page)?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
-            for mark in page {
-                match mark.value.and_then(|value| Row::decode(&mark.key, &value)) {
+            for write_records in page {
+                match write_records.value.and_then(|value| Row::decode(&write_records.key, &value)) {
                     Ok(row) => found.push(row),
                     Err(error) => {
-                        if self.unreadable.insert(mark.key) {
+                        if self.unreadable.insert(write_records.key) {
                             warn!(%error, "a timer cannot be read and does not fire; cancel it by its id");
                         }
                     }
@@ -207,11 +215,11 @@ impl Rowed {
 }
 
 /// When a timer is due, by which clock.
-fn due(when: When, now: Now) -> Result<(Family, i64)> {
+fn due(when: Due, now: Now) -> Result<(Family, i64)> {
     let longest = MAX_TIMER_DAYS * 24 * 3_600 * 1_000_000;
     let (family, due, from) = match when {
-        When::At(time) => (Family::At, time.micros(), now.wall),
-        When::After(delay) => {
+        Due::At(time) => (Family::At, time.micros(), now.wall),
+        Due::After(delay) => {
             let delay = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
             (Family::After, now.steady.saturating_add(delay), now.steady)
         }
@@ -277,30 +285,33 @@ fn next(view: &SidecarView, family: Family, now: i64) -> Result<Option<i64>> {
         SidecarTable::Timers,
         &SidecarRange { after: Some(&after), ..SidecarRange::under(family.prefix(), 1) },
     )?;
-    Ok(page.first().and_then(|mark| super::row::parse_key(&mark.key)).map(|(_, due, _)| due))
+    Ok(page
+        .first()
+        .and_then(|write_records| super::row::parse_key(&write_records.key))
+        .map(|(_, due, _)| due))
 }
 
 /// Records the events of timers and takes their rows away, all or nothing.
-fn append(desk: &StoreHandle, group: &[Row]) -> Result<()> {
-    let (mut batch, mut marks) = (Batch::new(), SidecarWrites::new());
+fn append(handle: &StoreHandle, group: &[Row]) -> Result<()> {
+    let (mut batch, mut records) = (Batch::new(), SidecarWrites::new());
     for row in group {
         batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?;
-        marks.remove(SidecarTable::Timers, index_key(row.event.id));
-        marks.remove(SidecarTable::Timers, row.key());
+        records.remove(SidecarTable::Timers, index_key(row.event.id));
+        records.remove(SidecarTable::Timers, row.key());
     }
-    desk.append(batch.marks(marks)).map(|_| ())
+    handle.append(batch.records(records)).map(|_| ())
 }
 
 /// Keeps a timer whose event the store does not take, out of the way of the others.
-fn refuse(desk: &StoreHandle, row: &Row, reason: &Error) -> Result<()> {
+fn refuse(handle: &StoreHandle, row: &Row, reason: &Error) -> Result<()> {
     let id = row.event.id;
     warn!(%id, place = %row.place, error = %reason, "the event of a timer is refused; the timer is kept, with the reason");
     let refused = Row { family: Family::Refused, refused: Some(reason.to_string()), ..row.clone() };
-    let mut marks = SidecarWrites::new();
-    marks.remove(SidecarTable::Timers, row.key());
-    marks.put(SidecarTable::Timers, key(Family::Refused, row.due, id), refused.encode()?);
-    marks.put(SidecarTable::Timers, index_key(id), refused.key());
-    desk.mark(marks)?;
+    let mut records = SidecarWrites::new();
+    records.remove(SidecarTable::Timers, row.key());
+    records.put(SidecarTable::Timers, key(Family::Refused, row.due, id), refused.encode()?);
+    records.put(SidecarTable::Timers, index_key(id), refused.key());
+    handle.write_records(records)?;
     info!(%id, "kept as refused");
     Ok(())
 }

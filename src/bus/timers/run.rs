@@ -22,10 +22,10 @@ pub struct TimersRunning {
 
 impl TimersRunning {
     /// Starts the task of this store, or takes part in the one that runs.
-    pub(in crate::bus) fn start(desk: StoreHandle) -> Result<Self> {
-        desk.process().check()?;
-        if desk.read_only() {
-            return Err(Error::ReadOnly { path: desk.name().to_owned() });
+    pub(in crate::bus) fn start(handle: StoreHandle) -> Result<Self> {
+        handle.process().check()?;
+        if handle.read_only() {
+            return Err(Error::ReadOnly { path: handle.name().to_owned() });
         }
         let runtime = Handle::try_current().map_err(|_| {
             Invalid::new(
@@ -33,22 +33,22 @@ impl TimersRunning {
                 "need a tokio runtime to run in; outside of one, `fire_timers` fires what is due",
             )
         })?;
-        let registry = Registry::of(&desk)?;
+        let registry = Registry::of(&handle)?;
         let mut running = registry.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = Weak::upgrade(&running).filter(|r| !r.task.is_finished()) {
             return Ok(Self { _running: running });
         }
-        let process = desk.process().clone();
-        let task = runtime.spawn(run(desk, registry.clone()));
+        let process = handle.process().clone();
+        let task = runtime.spawn(run(handle, registry.clone()));
         let started = Arc::new(Running { process, task });
         *running = Arc::downgrade(&started);
         Ok(Self { _running: started })
     }
 }
 
-async fn run(desk: StoreHandle, registry: Arc<Registry>) {
+async fn run(handle: StoreHandle, registry: Arc<Registry>) {
     loop {
-        let (at, with) = (desk.clone(), registry.clone());
+        let (at, with) = (handle.clone(), registry.clone());
         let looked = tokio::task::spawn_blocking(move || with.fire(&at)).await;
         let wait = match looked {
             Ok(Ok(Look { pending, .. })) => pending.wait(registry.clock.now()),

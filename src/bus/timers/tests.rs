@@ -7,7 +7,7 @@ use super::row::Family;
 use super::*;
 use crate::event::Timestamp;
 use crate::store::{Batch, Query, SidecarTable, SidecarWrites};
-use crate::testkit::{Disk, Fault, Operation};
+use crate::testkit::{Disk, DiskOperation, Fault};
 
 /// Clocks that are set by hand; the steady one can also go with tokio's.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ fn recorded(store: &Store) -> Vec<EventId> {
     store.events(Query::all()).unwrap().map(|e| e.unwrap().id()).collect()
 }
 
-fn later(store: &Store, n: u64, when: impl Into<When>) -> EventId {
+fn later(store: &Store, n: u64, when: impl Into<Due>) -> EventId {
     store.emit_later("s", numbered(n), when).unwrap().id
 }
 
@@ -181,11 +181,11 @@ fn a_row_that_cannot_be_read_holds_nobody_up_and_can_be_cancelled() {
     let clock = Arc::new(Hands::default());
     let store = with(&clock, Store::in_memory().unwrap());
     let (bad, good) = (EventId::new(), later(&store, 1, Duration::ZERO));
-    let mut marks = SidecarWrites::new();
+    let mut records = SidecarWrites::new();
     let key = super::row::key(Family::At, -5, bad);
-    marks.put(SidecarTable::Timers, super::row::index_key(bad), key.clone());
-    marks.put(SidecarTable::Timers, key, b"nonsense".to_vec());
-    store.mark(marks).unwrap();
+    records.put(SidecarTable::Timers, super::row::index_key(bad), key.clone());
+    records.put(SidecarTable::Timers, key, b"nonsense".to_vec());
+    store.write_records(records).unwrap();
     assert_eq!(store.fire_timers().unwrap().recorded, 1);
     assert_eq!(recorded(&store), [good]);
     assert!(matches!(store.timers(9), Err(Error::Corrupt { .. })));
@@ -195,8 +195,9 @@ fn a_row_that_cannot_be_read_holds_nobody_up_and_can_be_cancelled() {
 
 #[test]
 fn a_store_that_fails_while_timers_fire_fires_each_once_after_it_was_opened_again() {
-    for (operation, after) in
-        [Operation::Write, Operation::Sync].into_iter().flat_map(|o| (0..10).map(move |after| (o, after)))
+    for (operation, after) in [DiskOperation::Write, DiskOperation::Sync]
+        .into_iter()
+        .flat_map(|o| (0..10).map(move |after| (o, after)))
     {
         let (disk, clock) = (Disk::new(), Arc::new(Hands::default()));
         let store = with(&clock, Store::builder().with_backend(disk.backend()).unwrap());

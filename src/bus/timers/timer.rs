@@ -7,20 +7,20 @@ use crate::event::{EventId, NewEvent, Place, Timestamp};
 
 /// When a timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub enum Due {
     /// After a while, whatever becomes of the wall clock while the store is open. Zero is as soon as possible.
     After(Duration),
     /// When the wall clock has come to this time.
     At(Timestamp),
 }
 
-impl From<Duration> for When {
+impl From<Duration> for Due {
     fn from(delay: Duration) -> Self {
         Self::After(delay)
     }
 }
 
-impl From<Timestamp> for When {
+impl From<Timestamp> for Due {
     fn from(time: Timestamp) -> Self {
         Self::At(time)
     }

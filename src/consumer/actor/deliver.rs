@@ -24,7 +24,11 @@ impl Actor {
     }
 
     /// Gives events to those who ask, as far as there are any.
-    pub(super) async fn hand_out(&mut self, answers: &mut Answers, marks: &mut SidecarWrites) -> Result<()> {
+    pub(super) async fn hand_out(
+        &mut self,
+        answers: &mut Answers,
+        records: &mut SidecarWrites,
+    ) -> Result<()> {
         self.asking.retain(|(_, reply)| !reply.is_closed());
         while !self.asking.is_empty() {
             self.look().await?;
@@ -32,15 +36,15 @@ impl Actor {
             let Some(taken) = self.machine.take(self.clock.now()) else { break };
             self.changed = true;
             let named = Named { delivery: taken.delivery, position: taken.position };
-            if taken.again && !self.letterbox.has(Position::new(taken.position)) {
-                let _ = self.machine.settled(taken.delivery);
+            if taken.again && !self.dead_letter_queue.has(Position::new(taken.position)) {
+                let _ = self.machine.resolved(taken.delivery);
                 continue;
             }
             let event = match self.event(&taken).await? {
                 Ok(event) => event,
                 Err(error) => {
-                    if let Ok(dead) = self.machine.settled(taken.delivery) {
-                        self.set_aside(&dead, error.to_string(), marks).await?;
+                    if let Ok(dead) = self.machine.resolved(taken.delivery) {
+                        self.set_aside(&dead, error.to_string(), records).await?;
                     }
                     continue;
                 }
@@ -62,7 +66,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Finds the next events of branches that were settled up to their last one.
+    /// Finds the next events of branches that were resolved up to their last one.
     async fn look(&mut self) -> Result<()> {
         while let Some(look) = self.machine.look(self.asking.len()) {
             let page = self.read(&look).await?;
@@ -98,12 +102,12 @@ impl Actor {
         }
     }
 
-    /// Whether an event is to be handed out; also one that cannot be made new, which becomes a letter.
+    /// Whether an event is to be handed out; also one that cannot be made new, which becomes a dead letter.
     fn wants(&self, event: &Event) -> bool {
         if self.row.since.is_some_and(|since| event.recorded().micros() < since) {
             return false;
         }
-        let Ok(reader) = self.desk.reader() else { return true };
+        let Ok(reader) = self.handle.reader() else { return true };
         match reader.taken(event.clone(), &self.filter, Shape::Newest) {
             None => false,
             Some(Err(_)) => true,
@@ -112,7 +116,7 @@ impl Actor {
     }
 
     async fn read(&mut self, look: &Look) -> Result<Vec<Event>> {
-        let (reader, place) = (self.desk.reader()?, look.place.clone());
+        let (reader, place) = (self.handle.reader()?, look.place.clone());
         let range = Range {
             from: look.after.saturating_add(1),
             to: look.until,
@@ -136,7 +140,7 @@ impl Actor {
             Some(event) => event,
             None => self.recorded(&taken.place, taken.sequence).await?,
         };
-        match self.desk.reader()?.shaped(event) {
+        match self.handle.reader()?.shaped(event) {
             Err(error @ Error::Upcast { .. }) => Ok(Err(error)),
             shaped => shaped.map(Ok),
         }
@@ -144,7 +148,7 @@ impl Actor {
 
     /// Whether the global order has nothing more for now.
     async fn is_caught_up(&mut self) -> Result<bool> {
-        let (reader, scanned) = (self.desk.reader()?, self.machine.scanned());
+        let (reader, scanned) = (self.handle.reader()?, self.machine.scanned());
         let to = reader.committed();
         match &self.config.session {
             _ if scanned >= to.get() => Ok(true),

@@ -5,7 +5,7 @@
 mod at_hand;
 mod clock;
 mod deliver;
-mod settle;
+mod resolve;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::call::{Call, Offer, Reply, Returned};
 use super::config::ConsumerConfig;
-use super::letters::Letterbox;
+use super::dead_letters::DeadLetterQueue;
 use super::machine::Machine;
 use crate::codec::ConsumerRow;
 use crate::error::{Error, Result};
@@ -36,10 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What a task is started with.
 pub(super) struct Start {
     pub(super) name: String,
-    pub(super) desk: StoreHandle,
+    pub(super) handle: StoreHandle,
     pub(super) row: ConsumerRow,
     pub(super) config: ConsumerConfig,
-    pub(super) letterbox: Letterbox,
+    pub(super) dead_letter_queue: DeadLetterQueue,
     pub(super) following: Following,
     pub(super) end: watch::Receiver<bool>,
     pub(super) calls: mpsc::Receiver<Call>,
@@ -47,14 +47,14 @@ pub(super) struct Start {
 }
 
 pub(super) struct Actor {
-    desk: StoreHandle,
+    handle: StoreHandle,
     name: String,
     row: ConsumerRow,
     config: ConsumerConfig,
     filter: Filter,
     except: Option<Filter>,
     machine: Machine,
-    letterbox: Letterbox,
+    dead_letter_queue: DeadLetterQueue,
     following: Following,
     end: watch::Receiver<bool>,
     calls: mpsc::Receiver<Call>,
@@ -65,7 +65,7 @@ pub(super) struct Actor {
     asking: VecDeque<(bool, Reply<Option<Offer>>)>,
     inbox: VecDeque<Call>,
     at_hand: AtHand,
-    /// Letters were sent again, or may have been.
+    /// Dead letters were sent again, or may have been.
     rung: bool,
     /// The row has to be written before anybody is answered.
     changed: bool,
@@ -77,27 +77,27 @@ pub(super) struct Actor {
 /// What is answered once everything is written.
 #[derive(Default)]
 struct Answers {
-    settled: Vec<Reply<()>>,
+    resolved: Vec<Reply<()>>,
     offers: Vec<(Reply<Option<Offer>>, Offer)>,
 }
 
 impl Actor {
     pub(super) fn new(start: Start) -> Self {
-        let Start { name, desk, row, config, letterbox, following, end, calls, ended } = start;
+        let Start { name, handle, row, config, dead_letter_queue, following, end, calls, ended } = start;
         let clock = Clock::new();
-        let (filter, except) = config.filters(desk.catalogue());
+        let (filter, except) = config.filters(handle.catalogue());
         let machine = Machine::load(config.rules(), row.scanned, row.next_delivery, &row.lanes, clock.now());
         let saved = row.scanned;
-        let returned = Arc::new(Returned::new(desk.process().clone()));
+        let returned = Arc::new(Returned::new(handle.process().clone()));
         Self {
-            desk,
+            handle,
             name,
             row,
             config,
             filter,
             except,
             machine,
-            letterbox,
+            dead_letter_queue,
             following,
             end,
             calls,
@@ -122,16 +122,16 @@ impl Actor {
                 if !matches!(error, Error::Closed { .. }) {
                     tracing::error!(consumer = self.name, %error, "a consumer has stopped");
                 }
-                // What is known of letters may not be what was written.
-                self.letterbox.forget();
+                // What is known of dead letters may not be what was written.
+                self.dead_letter_queue.forget();
                 error
             }
         };
         let _ = self.ended.set(error.clone());
         let error = self.ended.get().cloned().unwrap_or(error);
-        let Self { following, desk, letterbox, mut calls, asking, mut inbox, .. } = self;
+        let Self { following, handle, dead_letter_queue, mut calls, asking, mut inbox, .. } = self;
         // The file is let go of before anybody can see that the task has ended.
-        drop((following, desk, letterbox));
+        drop((following, handle, dead_letter_queue));
         calls.close();
         asking.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
         while let Some(call) = inbox.pop_front().or_else(|| calls.try_recv().ok()) {
@@ -167,7 +167,7 @@ impl Actor {
                 },
                 () = until(due) => {}
                 () = self.returned.rung() => {}
-                () = self.letterbox.rung() => self.rung = true,
+                () = self.dead_letter_queue.rung() => self.rung = true,
             }
         }
     }
@@ -175,19 +175,19 @@ impl Actor {
     /// Everything that was asked for by now, in one commit. `false` when it was asked to end.
     async fn turn(&mut self) -> Result<bool> {
         let mut answers = Answers::default();
-        let mut marks = SidecarWrites::new();
+        let mut records = SidecarWrites::new();
         let mut bound = Vec::new();
         let mut on = true;
         // Looked at here too: with calls always waiting the bell is never waited for.
-        if std::mem::take(&mut self.rung) | self.letterbox.has_rung() {
-            self.take_letters_back(&mut marks).await?;
+        if std::mem::take(&mut self.rung) | self.dead_letter_queue.has_rung() {
+            self.take_letters_back(&mut records).await?;
         }
         for _ in 0..CONSUMER_GROUP {
             let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) else { break };
             match call {
                 Call::Next { patient, reply } => self.asking.push_back((patient, reply)),
-                Call::Settle { named, how, reply } => match self.settle(named, how, &mut marks).await? {
-                    Ok(()) => answers.settled.push(reply),
+                Call::Resolve { named, how, reply } => match self.resolve(named, how, &mut records).await? {
+                    Ok(()) => answers.resolved.push(reply),
                     Err(stale) => drop(reply.send(Err(stale))),
                 },
                 Call::AckWith { named, batch, reply } => {
@@ -197,8 +197,8 @@ impl Actor {
                 }
                 Call::Reset { following, since, reply } => {
                     self.row.since = since;
-                    self.reset(*following, &mut marks).await?;
-                    answers.settled.push(reply);
+                    self.reset(*following, &mut records).await?;
+                    answers.resolved.push(reply);
                 }
                 Call::End => on = false,
             }
@@ -206,13 +206,13 @@ impl Actor {
         self.take_returned();
         for dead in self.machine.expire(self.clock.now()) {
             let error = format!("was not acknowledged in time after {} deliveries", dead.deliveries);
-            self.set_aside(&dead, error, &mut marks).await?;
+            self.set_aside(&dead, error, &mut records).await?;
         }
         if on {
-            self.hand_out(&mut answers, &mut marks).await?;
+            self.hand_out(&mut answers, &mut records).await?;
         }
-        self.save(marks).await?;
-        answers.settled.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+        self.save(records).await?;
+        answers.resolved.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
         // Who has gone meanwhile drops the offer, which brings it back.
         answers.offers.into_iter().for_each(|(reply, offer)| drop(reply.send(Ok(Some(offer)))));
         for (named, batch, reply) in bound {
@@ -222,50 +222,50 @@ impl Actor {
         Ok(on)
     }
 
-    /// Letters that were sent again take their turn.
-    async fn take_letters_back(&mut self, marks: &mut SidecarWrites) -> Result<()> {
-        let letterbox = self.letterbox.clone();
-        let (letters, handled) = unblocked(move || {
+    /// Dead letters that were sent again take their turn.
+    async fn take_letters_back(&mut self, records: &mut SidecarWrites) -> Result<()> {
+        let dead_letter_queue = self.dead_letter_queue.clone();
+        let (dead_letters, handled) = unblocked(move || {
             let mut handled = SidecarWrites::new();
-            Ok((letterbox.sent_again(&mut handled)?, handled))
+            Ok((dead_letter_queue.sent_again(&mut handled)?, handled))
         })
         .await?;
-        marks.extend(handled);
-        for letter in letters {
-            let sequence = letter.at.sequence().map_or(0, Sequence::get);
-            self.machine.replay(letter.at.place(), sequence, letter.position.get());
+        records.extend(handled);
+        for dead_letter in dead_letters {
+            let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
+            self.machine.replay(dead_letter.at.place(), sequence, dead_letter.position.get());
         }
         Ok(())
     }
 
-    async fn reset(&mut self, following: Following, marks: &mut SidecarWrites) -> Result<()> {
+    async fn reset(&mut self, following: Following, records: &mut SidecarWrites) -> Result<()> {
         let (next, begin) = (self.machine.next_delivery(), following.begun());
         self.machine = Machine::load(self.config.rules(), begin, next, &[], self.clock.now());
         self.following = following;
         self.at_hand.clear();
         self.changed = true;
-        self.take_letters_back(marks).await
+        self.take_letters_back(records).await
     }
 
-    fn put_row(&mut self, marks: &mut SidecarWrites) {
+    fn put_row(&mut self, records: &mut SidecarWrites) {
         self.row.scanned = self.machine.scanned();
         self.row.next_delivery = self.machine.next_delivery();
         self.row.lanes = self.machine.rows();
-        marks.put(SidecarTable::Consumers, super::info::key(&self.name), self.row.encode());
+        records.put(SidecarTable::Consumers, super::info::key(&self.name), self.row.encode());
     }
 
     /// Writes what has changed. What was only passed over is written now and then, and may be lost: it is passed over
     /// again.
-    async fn save(&mut self, mut marks: SidecarWrites) -> Result<()> {
+    async fn save(&mut self, mut records: SidecarWrites) -> Result<()> {
         let strode = self.machine.scanned() >= self.saved.saturating_add(STRIDE)
             || self.save_at.is_some_and(|at| at <= Instant::now());
-        if !self.changed && !strode && marks.is_empty() {
+        if !self.changed && !strode && records.is_empty() {
             return Ok(());
         }
-        let durable = std::mem::take(&mut self.changed) || !marks.is_empty();
-        self.put_row(&mut marks);
+        let durable = std::mem::take(&mut self.changed) || !records.is_empty();
+        self.put_row(&mut records);
         (self.saved, self.save_at) = (self.machine.scanned(), None);
-        self.desk.mark_async(if durable { marks } else { marks.relaxed() }).await
+        self.handle.write_records_async(if durable { records } else { records.relaxed() }).await
     }
 
     /// The last thing: what nobody received goes back, and how far it came is written.
@@ -294,7 +294,7 @@ async fn until(due: Option<Instant>) {
 fn refuse(call: Call, error: &Error) {
     match call {
         Call::Next { reply, .. } => drop(reply.send(Err(error.clone()))),
-        Call::Settle { reply, .. } | Call::Reset { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Call::Resolve { reply, .. } | Call::Reset { reply, .. } => drop(reply.send(Err(error.clone()))),
         Call::AckWith { reply, .. } => drop(reply.send(Err(error.clone()))),
         Call::End => {}
     }

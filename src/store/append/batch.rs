@@ -28,7 +28,7 @@ use crate::store::sidecar::SidecarWrites;
 pub struct Batch {
     parts: Vec<(Place, Expect, Vec<NewEvent>)>,
     durability: Option<Durability>,
-    marks: SidecarWrites,
+    records: SidecarWrites,
 }
 
 impl Batch {
@@ -61,8 +61,8 @@ impl Batch {
 
     /// Writes these sidecar records in the transaction that has the events; also when the append turns out to be a retry,
     /// whose events are there already.
-    pub(crate) fn marks(mut self, marks: SidecarWrites) -> Self {
-        self.marks = marks;
+    pub(crate) fn records(mut self, records: SidecarWrites) -> Self {
+        self.records = records;
         self
     }
 }
@@ -73,7 +73,7 @@ pub(crate) struct Prepared {
     pub(crate) parts: Vec<PreparedPart>,
     pub(crate) durability: Durability,
     pub(crate) bytes: usize,
-    pub(crate) marks: SidecarWrites,
+    pub(crate) records: SidecarWrites,
 }
 
 #[derive(Debug)]
@@ -121,8 +121,8 @@ impl Batch {
                 return Err(Invalid::new("id", format!("{twice} appears twice in one append")).into());
             }
         }
-        let bytes = bytes + self.marks.bytes();
+        let bytes = bytes + self.records.bytes();
         let durability = self.durability.unwrap_or(default);
-        Ok(Prepared { parts, durability, bytes, marks: self.marks })
+        Ok(Prepared { parts, durability, bytes, records: self.records })
     }
 }

@@ -11,8 +11,8 @@ use super::store::Store;
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
 use crate::limits::{
-    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, IDLE_SETTLE_MS, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS,
-    RELAXED_SYNC_MS, SETTLE_BYTES, SETTLE_EVENTS,
+    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, FLUSH_BYTES, FLUSH_EVENTS, IDLE_FLUSH_MS, MAX_PAYLOAD_BYTES,
+    PROJECT_FLUSH_MS, RELAXED_SYNC_MS,
 };
 use crate::schema::{Guard, Upcasts, Validation, own_steps};
 use crate::store::durability::Durability;
@@ -44,9 +44,9 @@ impl Default for Builder {
                 mode: Mode::OpenOrCreate,
                 read_only: false,
                 cache_bytes: DEFAULT_CACHE_BYTES,
-                flush_events: SETTLE_EVENTS,
-                flush_bytes: SETTLE_BYTES,
-                idle_flush: Duration::from_millis(IDLE_SETTLE_MS),
+                flush_events: FLUSH_EVENTS,
+                flush_bytes: FLUSH_BYTES,
+                idle_flush: Duration::from_millis(IDLE_FLUSH_MS),
                 relaxed_sync: Duration::from_millis(RELAXED_SYNC_MS),
                 sync: true,
                 two_phase: false,
@@ -102,16 +102,16 @@ impl Builder {
         self
     }
 
-    /// Bounds of the tail, the events that are kept in memory until they are settled: how many, and how many
+    /// Bounds of the tail, the events that are kept in memory until they are flushed: how many, and how many
     /// encoded bytes. 8,192 and 4 MiB unless said.
-    pub fn settle_after(mut self, events: usize, bytes: usize) -> Self {
+    pub fn flush_after(mut self, events: usize, bytes: usize) -> Self {
         (self.options.flush_events, self.options.flush_bytes) = (events, bytes);
         self
     }
 
-    /// How long no append has to come before the tail is settled anyway; half a second unless said. A store that is
-    /// settled opens without repair after a crash.
-    pub fn settle_when_idle(mut self, after: Duration) -> Self {
+    /// How long no append has to come before the tail is flushed anyway; half a second unless said. A store that is
+    /// flushed opens without repair after a crash.
+    pub fn flush_when_idle(mut self, after: Duration) -> Self {
         self.options.idle_flush = after;
         self
     }
@@ -141,7 +141,7 @@ impl Builder {
         self
     }
 
-    /// Whether each settle also writes what is needed to open the file without repair after a kill; `true` unless
+    /// Whether each flush also writes what is needed to open the file without repair after a kill; `true` unless
     /// said. Without it that is done when the store is closed or idle, and a kill costs time in proportion to the file.
     pub fn fast_recovery(mut self, fast: bool) -> Self {
         self.options.fast_recovery = fast;

@@ -44,9 +44,9 @@ impl Reader {
     }
 
     /// The filter with the names that this store's catalogue has.
-    pub(crate) fn settled(&self, filter: Filter) -> Filter {
+    pub(crate) fn flushed(&self, filter: Filter) -> Filter {
         // The catalogue is not made for a filter that does not ask for it.
-        if filter.is_empty() { filter } else { filter.settled_in(self.settings.guard.catalogue()) }
+        if filter.is_empty() { filter } else { filter.resolved_in(self.settings.guard.catalogue()) }
     }
 
     /// The steps that may change an event for a reader who wants this shape.

@@ -19,7 +19,7 @@ use crate::store::engine::open::start::Opened;
 use crate::store::engine::read::list::{BranchInfo, SessionInfo};
 use crate::store::engine::trouble::guarded;
 use crate::store::engine::write::on_path::is_on_path;
-use crate::store::engine::write::slot::{Answer, Slot};
+use crate::store::engine::write::slot::{Pending, Slot};
 use crate::store::engine::write::work::{Done, Work};
 use crate::store::problem::Problem;
 use crate::store::sync::lock;
@@ -84,8 +84,8 @@ impl Store {
 
     /// Writes marks in one transaction.
     #[cfg(test)]
-    pub(crate) fn mark(&self, marks: crate::store::SidecarWrites) -> Result<()> {
-        self.inner().mark(marks)
+    pub(crate) fn write_records(&self, records: crate::store::SidecarWrites) -> Result<()> {
+        self.inner().write_records(records)
     }
 
     /// The store's identity.
@@ -342,16 +342,16 @@ impl Store {
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn settle(&self) -> Result<()> {
+    pub fn flush(&self) -> Result<()> {
         self.inner().writable()?;
         self.inner().engine().writer.write(Work::Flush).map(|_| ())
     }
 
-    /// [`settle`](Self::settle) for tasks. Dropping the future does not stop what was begun.
+    /// [`flush`](Self::flush) for tasks. Dropping the future does not stop what was begun.
     ///
     /// # Errors
-    /// As [`settle`](Self::settle).
-    pub async fn settle_async(&self) -> Result<()> {
+    /// As [`flush`](Self::flush).
+    pub async fn flush_async(&self) -> Result<()> {
         self.inner().writable()?;
         self.inner().engine().writer.write_async(Work::Flush).await.map(|_| ())
     }
@@ -361,7 +361,7 @@ impl Store {
     /// Closing again does nothing.
     ///
     /// # Errors
-    /// [`Error::Closed`] with the reason when the store had latched after a storage error.
+    /// [`Error::Closed`] with the reason when the store was closed after a storage error.
     pub fn close(&self) -> Result<()> {
         self.0.close()
     }
@@ -379,7 +379,7 @@ impl Store {
         spawned
             .spawn(move || answer.answer(store.close()))
             .map_err(|e| Error::storage(format!("a thread for closing cannot be started: {e}")))?;
-        Answer(slot).await
+        Pending(slot).await
     }
 }
 

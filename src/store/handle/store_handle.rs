@@ -101,21 +101,21 @@ impl StoreHandle {
     }
 
     /// Writes marks in one transaction. Nothing to write is nothing done.
-    pub(crate) fn mark(&self, marks: SidecarWrites) -> Result<()> {
-        if marks.is_empty() {
+    pub(crate) fn write_records(&self, records: SidecarWrites) -> Result<()> {
+        if records.is_empty() {
             return Ok(());
         }
         self.writable()?;
-        marked(self.engine.writer.write(Work::Sidecar(marks))?)
+        marked(self.engine.writer.write(Work::Sidecar(records))?)
     }
 
-    /// [`mark`](Self::mark) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
-    pub(crate) async fn mark_async(&self, marks: SidecarWrites) -> Result<()> {
-        if marks.is_empty() {
+    /// [`write_records`](Self::write_records) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
+    pub(crate) async fn write_records_async(&self, records: SidecarWrites) -> Result<()> {
+        if records.is_empty() {
             return Ok(());
         }
         self.writable()?;
-        marked(self.engine.writer.write_async(Work::Sidecar(marks)).await?)
+        marked(self.engine.writer.write_async(Work::Sidecar(records)).await?)
     }
 
     pub(crate) fn append(&self, batch: Batch) -> Result<Receipt> {

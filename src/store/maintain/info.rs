@@ -27,7 +27,7 @@ pub struct StoreInfo {
     pub branches: u64,
     /// How many events.
     pub events: u64,
-    /// How many of them are in the journal and not yet settled.
+    /// How many of them are in the journal and not yet flushed.
     pub in_journal: u64,
     /// How many chunks hold the others.
     pub chunks: u64,
@@ -61,10 +61,10 @@ impl Store {
             };
             let txn = reader.db.begin_read()?;
             if identity.format < FORMAT {
-                let settled = count(&txn)?;
-                counts.sessions += settled.sessions;
-                counts.branches += settled.branches;
-                counts.payload_bytes += settled.payload_bytes;
+                let flushed = count(&txn)?;
+                counts.sessions += flushed.sessions;
+                counts.branches += flushed.branches;
+                counts.payload_bytes += flushed.payload_bytes;
             }
             Ok(StoreInfo {
                 path: identity.name.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::ReadTransaction;
 
-use crate::codec::{BranchRow, Chunk, Counts, FORMAT, Malformed, Meta, OldMeta, decode_order};
+use crate::codec::{BranchRow, Chunk, FORMAT, Malformed, Meta, OldMeta, StoreCounts, decode_order};
 use crate::error::{Error, Result};
 use crate::event::{Address, Place};
 use crate::store::branch::Branch;
@@ -72,8 +72,8 @@ struct Walk<'a> {
     progress: &'a mut dyn FnMut(u64, u64),
     total: u64,
     /// What the meta row counts, where its format has that.
-    said: Option<Counts>,
-    counts: Counts,
+    said: Option<StoreCounts>,
+    counts: StoreCounts,
 }
 
 impl Store {
@@ -88,7 +88,7 @@ impl Store {
         self.verify_with(|_, _| {})
     }
 
-    /// [`verify`](Self::verify), telling as it goes how many settled events of how many it has seen.
+    /// [`verify`](Self::verify), telling as it goes how many flushed events of how many it has seen.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
@@ -109,7 +109,7 @@ impl Store {
             progress: &mut progress,
             total: 0,
             said: None,
-            counts: Counts::default(),
+            counts: StoreCounts::default(),
         };
         // A step that cannot go on is a problem of its own; the others still have their say.
         let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
@@ -123,7 +123,7 @@ impl Store {
         step("branches", found, &mut walk);
         let found = guarded(|| walk.order());
         step("global order", found, &mut walk);
-        let found = guarded(|| walk.marks());
+        let found = guarded(|| walk.records());
         step("marks", found, &mut walk);
         walk.compare_counts();
         for damage in &engine.contents.identity.damage {
@@ -147,7 +147,7 @@ fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
     })
 }
 
-/// The frames of all commits that are not settled, as they lie on the disk.
+/// The frames of all commits that are not flushed, as they lie on the disk.
 fn read_journal(
     journal: &JournalFile,
     txn: &ReadTransaction,
@@ -167,11 +167,11 @@ fn read_journal(
 impl Walk<'_> {
     fn meta(&mut self, meta: Result<Meta>, frames: Result<Frames>) -> Result<()> {
         let meta = meta?;
-        self.total = meta.settled;
+        self.total = meta.flushed;
         self.said = (meta.format == FORMAT).then_some(meta.counts);
         let ids = lookup::len(&lookup::open(&self.txn, IDS)?)?;
-        if ids != meta.settled {
-            self.report.problem("table ids", format!("it has {ids} ids for {} settled events", meta.settled));
+        if ids != meta.flushed {
+            self.report.problem("table ids", format!("it has {ids} ids for {} flushed events", meta.flushed));
         }
         let frames = frames?;
         let journal = load_journal(&self.txn, &meta, frames.read, &Branches::new())?;
@@ -313,12 +313,12 @@ impl Walk<'_> {
         Ok(next - 1)
     }
 
-    fn marks(&mut self) -> Result<()> {
+    fn records(&mut self) -> Result<()> {
         let view = SidecarView::of(self.txn.clone());
-        for shelf in SidecarTable::ALL {
+        for table in SidecarTable::ALL {
             // One table that cannot be walked does not hide the others.
-            if let Err(e) = view.verify(shelf, &mut |place, reason| self.report.problem(place, reason)) {
-                self.report.error(format!("table {}", shelf.name()), e);
+            if let Err(e) = view.verify(table, &mut |place, reason| self.report.problem(place, reason)) {
+                self.report.error(format!("table {}", table.name()), e);
             }
         }
         let branches = lookup::open(&self.txn, BRANCHES)?;
@@ -370,7 +370,7 @@ impl Walk<'_> {
             }
         }
         if next != self.total + 1 {
-            let reason = format!("the global order ends there, {} events are settled", self.total);
+            let reason = format!("the global order ends there, {} events are flushed", self.total);
             self.report.problem(format!("position {}", next - 1), reason);
         }
         Ok(())

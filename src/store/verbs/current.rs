@@ -43,7 +43,7 @@ impl Store {
     /// [`Error::NotFound`](crate::Error::NotFound) when there is no such branch,
     /// [`Error::ReadOnly`](crate::Error::ReadOnly), and those of [`append`](Self::append) for the write.
     pub fn set_current(&self, session: &SessionId, branch: &BranchName) -> Result<()> {
-        self.inner().mark(self.making_current(session, branch)?)
+        self.inner().write_records(self.making_current(session, branch)?)
     }
 
     /// [`set_current`](Self::set_current) for tasks. Cancellation as with [`append_async`](Self::append_async).
@@ -53,8 +53,8 @@ impl Store {
     pub async fn set_current_async(&self, session: &SessionId, branch: &BranchName) -> Result<()> {
         self.inner().process().check()?;
         let (store, session, branch) = (self.clone(), session.clone(), branch.clone());
-        let marks = unblocked(move || store.making_current(&session, &branch)).await?;
-        self.inner().mark_async(marks).await
+        let records = unblocked(move || store.making_current(&session, &branch)).await?;
+        self.inner().write_records_async(records).await
     }
 
     fn making_current(&self, session: &SessionId, branch: &BranchName) -> Result<SidecarWrites> {
@@ -121,11 +121,11 @@ mod tests {
             (b"s", b"a/b", "row s of current: it does not name a session and a branch"),
             (b"s", b"\xff", "row s of current: it does not name a session and a branch"),
         ] {
-            let mut marks = SidecarWrites::new();
-            marks.put(SidecarTable::Current, key.to_vec(), value.to_vec());
-            store.mark(marks).unwrap();
+            let mut records = SidecarWrites::new();
+            records.put(SidecarTable::Current, key.to_vec(), value.to_vec());
+            store.write_records(records).unwrap();
             assert_eq!(store.current(&session()).unwrap(), BranchName::main());
-            store.settle().unwrap();
+            store.flush().unwrap();
             let found: Vec<String> =
                 store.verify().unwrap().problems.iter().map(ToString::to_string).collect();
             assert_eq!(found, [reported]);

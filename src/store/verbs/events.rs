@@ -35,7 +35,7 @@ enum Way {
 
 impl Events {
     pub(crate) fn new(reader: Reader, mut query: Query) -> Self {
-        query.filter = reader.settled(query.filter);
+        query.filter = reader.flushed(query.filter);
         let left = query.max_events();
         let way = match query.long_read() {
             Some((place, from, to)) => match guarded(|| reader.branch(place)) {

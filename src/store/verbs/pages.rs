@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::events::Events;
-use super::query::{Page, Query, Scanned, Scope};
+use super::query::{Page, Query, QueryScope, Scanned};
 use crate::error::Result;
 use crate::event::{Event, Position, SessionId};
 use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
@@ -22,14 +22,14 @@ enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn of(reader: &Reader, scope: &'a Scope) -> Result<Self> {
+    fn of(reader: &Reader, scope: &'a QueryScope) -> Result<Self> {
         Ok(match scope {
-            Scope::Branch(place) => Self::Branch(reader.branch(place)?),
-            Scope::Session(session) if reader.branches_of(session)?.is_empty() => {
+            QueryScope::Branch(place) => Self::Branch(reader.branch(place)?),
+            QueryScope::Session(session) if reader.branches_of(session)?.is_empty() => {
                 return Err(reader.contents.identity.not_found("session", session));
             }
-            Scope::Session(session) => Self::Session(session),
-            Scope::All => Self::All,
+            QueryScope::Session(session) => Self::Session(session),
+            QueryScope::All => Self::All,
         })
     }
 
@@ -57,7 +57,7 @@ impl Reader {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         let mut scanned = Scanned { events: Vec::new(), failed: Vec::new(), next: None };
         let mut at = query.clone();
-        at.filter = self.settled(at.filter);
+        at.filter = self.flushed(at.filter);
         let filter = at.filter.clone();
         let from = Source::of(self, &query.scope)?;
         let as_it_is = filter.is_empty() && self.steps_for(query.shape).is_none();

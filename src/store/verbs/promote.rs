@@ -98,8 +98,8 @@ impl Store {
                 }
             }
             let is_current = reader.current(address.session())?.is_some_and(|b| b == branch.place.branch);
-            let marks = if is_current { current_mark(parent.place()) } else { SidecarWrites::new() };
-            let batch = Batch::new().marks(marks);
+            let records = if is_current { current_mark(parent.place()) } else { SidecarWrites::new() };
+            let batch = Batch::new().records(records);
             batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
         })
     }

@@ -18,7 +18,7 @@ use crate::store::handle::reader::Shape;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Query {
-    pub(crate) scope: Scope,
+    pub(crate) scope: QueryScope,
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) limit: Option<usize>,
@@ -28,14 +28,14 @@ pub struct Query {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Scope {
+pub(crate) enum QueryScope {
     Branch(Place),
     Session(SessionId),
     All,
 }
 
 impl Query {
-    fn new(scope: Scope) -> Self {
+    fn new(scope: QueryScope) -> Self {
         let filter = Filter::new();
         Self { scope, from: 1, to: u64::MAX, limit: None, reverse: false, filter, shape: Shape::Newest }
     }
@@ -50,7 +50,7 @@ impl Query {
         Error: From<A::Error>,
     {
         let address = address.try_into()?;
-        let mut query = Self::new(Scope::Branch(address.place().clone()));
+        let mut query = Self::new(QueryScope::Branch(address.place().clone()));
         query.to = address.sequence().map_or(u64::MAX, Sequence::get);
         Ok(query)
     }
@@ -78,12 +78,12 @@ impl Query {
         S: TryInto<SessionId>,
         Error: From<S::Error>,
     {
-        Ok(Self::new(Scope::Session(session.try_into()?)))
+        Ok(Self::new(QueryScope::Session(session.try_into()?)))
     }
 
     /// Every event of the store, in global order.
     pub fn all() -> Self {
-        Self::new(Scope::All)
+        Self::new(QueryScope::All)
     }
 
     /// Leaves out what comes before: a sequence of a branch, or a position of a session or the whole store.
@@ -128,8 +128,8 @@ impl Query {
     /// The event's number in what is read.
     pub(crate) fn number(&self, event: &Event) -> u64 {
         match self.scope {
-            Scope::Branch(_) => event.sequence().get(),
-            Scope::Session(_) | Scope::All => event.position().get(),
+            QueryScope::Branch(_) => event.sequence().get(),
+            QueryScope::Session(_) | QueryScope::All => event.position().get(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Query {
     /// The range of a branch, when so much of it may be read, in its order, that it is worth reading ahead.
     pub(crate) fn long_read(&self) -> Option<(&Place, u64, u64)> {
         match &self.scope {
-            Scope::Branch(place) if !self.reverse && self.max_events() > DEFAULT_PAGE => {
+            QueryScope::Branch(place) if !self.reverse && self.max_events() > DEFAULT_PAGE => {
                 Some((place, self.from, self.to))
             }
             _ => None,
@@ -217,8 +217,8 @@ impl Scanned {
             let mut next = query.clone();
             if let Error::Upcast { at, position, .. } = &error {
                 next.begin_at(match next.scope {
-                    Scope::Branch(_) => at.sequence().map_or(0, Sequence::get),
-                    Scope::Session(_) | Scope::All => position.get(),
+                    QueryScope::Branch(_) => at.sequence().map_or(0, Sequence::get),
+                    QueryScope::Session(_) | QueryScope::All => position.get(),
                 });
             }
             self.events.truncate(before);

@@ -31,7 +31,7 @@ use record::Transcript;
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let base = base(input)?;
     let stem = names::stem(input.file);
-    let mut reader = Reader {
+    let mut reader = LogReader {
         plan: input.builder(),
         asked: input.options.session.clone(),
         agent_file: stem.strip_prefix("agent-"),
@@ -68,7 +68,7 @@ fn base(input: &Input<'_>) -> Result<SessionId, Invalid> {
     names.next().map_or_else(|| input.session_or_stem(), |name| names::session(&name))
 }
 
-struct Reader<'a> {
+struct LogReader<'a> {
     plan: Builder<'a>,
     /// The session that was asked for.
     asked: Option<SessionId>,
@@ -86,7 +86,7 @@ struct Reader<'a> {
     unnamed: ids::Occurrences,
 }
 
-impl Reader<'_> {
+impl LogReader<'_> {
     fn tree(&mut self, session: SessionId) -> &mut Tree {
         self.trees.entry(session).or_default()
     }

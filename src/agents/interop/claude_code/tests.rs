@@ -108,7 +108,7 @@ fn a_second_prompt_under_one_parent_is_a_branch() {
     );
     assert_eq!(plan.current.values().next().unwrap().as_str(), "main");
     let second = events(&plan).nth(1).unwrap().1.id;
-    let crate::agents::interop::Step::Fork { at, .. } = &plan.steps[1] else { panic!() };
+    let crate::agents::interop::PlanStep::Fork { at, .. } = &plan.steps[1] else { panic!() };
     assert_eq!(*at, Some(second));
 }
 

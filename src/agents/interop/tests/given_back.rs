@@ -6,7 +6,7 @@ use crate::store::Store;
 
 /// The files that a store gives back, each as it was imported last.
 fn given_back(store: &Store) -> Vec<(String, String)> {
-    let (files, _) = export_sources(store, &Scope::All, &mut |_| {}).unwrap();
+    let (files, _) = export_sources(store, &ExportScope::All, &mut |_| {}).unwrap();
     files.into_iter().map(|f| (f.name, String::from_utf8(f.bytes).unwrap())).collect()
 }
 
@@ -177,7 +177,7 @@ fn a_damaged_file_comes_back_with_its_damage() {
     let store = Store::in_memory().unwrap();
     let loaded = load(&store, plan_of("x.jsonl", &file), &mut |_| {}).unwrap();
     assert_eq!((loaded.skipped[0].line, loaded.skipped[0].byte), (2, a.len() + 1));
-    assert_eq!(export_sources(&store, &Scope::All, &mut |_| {}).unwrap().0[0].bytes, file);
+    assert_eq!(export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap().0[0].bytes, file);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn files_of_one_name_are_given_back_with_their_folders() {
     ]);
     let names: Vec<_> = given_back(&store).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["other.jsonl", "run-a/log.jsonl", "run-b/log.jsonl"]);
-    let scope = Scope::Session("b".try_into().unwrap());
+    let scope = ExportScope::Session("b".try_into().unwrap());
     let (files, left) = export_sources(&store, &scope, &mut |_| {}).unwrap();
     assert_eq!((files.len(), files[0].bytes.as_slice(), left), (1, line("b").as_bytes(), 0));
 }

@@ -58,7 +58,7 @@ fn the_real_side_branch_gives_two_branches() {
         let forks: Vec<_> = plan
             .steps
             .iter()
-            .filter_map(|s| if let Step::Fork { at, .. } = s { *at } else { None })
+            .filter_map(|s| if let PlanStep::Fork { at, .. } = s { *at } else { None })
             .collect();
         assert_eq!(forks, [forked]);
         assert_eq!(events(&plan).filter(|(p, _)| p.branch.as_str() == "main").count(), 115);

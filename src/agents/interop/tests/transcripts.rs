@@ -95,11 +95,11 @@ proptest! {
         let mut branches = std::collections::HashSet::new();
         for step in &plan.steps {
             match step {
-                Step::Fork { place, parent, at } => {
+                PlanStep::Fork { place, parent, at } => {
                     prop_assert!(branches.insert(place.clone()), "{} twice", place);
                     prop_assert!(at.is_none_or(|at| at_place.get(&at) == Some(parent)));
                 }
-                Step::Append { place, events } => {
+                PlanStep::Append { place, events } => {
                     prop_assert!(place.branch.as_str() == "main" || branches.contains(place));
                     at_place.extend(events.iter().map(|e| (e.id(), place.clone())));
                 }
@@ -163,7 +163,7 @@ proptest! {
         let store = Store::in_memory().unwrap();
         let loaded = load(&store, plan, &mut |_| {}).unwrap();
         prop_assert_eq!(loaded.records, loaded.new + loaded.skipped.len() + loaded.duplicates);
-        let (files, _) = export_sources(&store, &Scope::All, &mut |_| {}).unwrap();
+        let (files, _) = export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap();
         prop_assert_eq!(files.len(), 1);
         prop_assert!(files[0].bytes == file);
     }

@@ -6,7 +6,7 @@ mod stalled;
 mod watch;
 
 pub use rule::{By, Rule, When};
-pub use watch::{Alert, Last, Watch};
+pub use watch::{Alert, LastAlert, Watch};
 
 use crate::event::{Catalogue, Event, Invalid, NewEvent, Timestamp};
 use crate::project::{ApplyError, Emit, Projection};

@@ -9,7 +9,7 @@ use super::rule::{Armed, Rule, When};
 use super::said::Said;
 use crate::event::{Catalogue, Event, EventId, Phase, Timestamp, span_text};
 use crate::limits::{ALERTS_KEPT, MAX_WATCHED};
-use crate::project::{Told, Window, WindowCounts};
+use crate::project::{AlertPayload, Window, WindowCounts};
 
 /// What the alerts know of a branch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Watch {
     /// What is running, waiting or paused at the moment, by kind and name.
     pub live: BTreeMap<String, Phase>,
     /// The last event that is no alert.
-    pub last: Option<Last>,
+    pub last: Option<LastAlert>,
     /// Those that the last event called for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) fresh: Vec<Alert>,
@@ -37,7 +37,7 @@ pub struct Watch {
 /// The last event that is no alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Last {
+pub struct LastAlert {
     /// Its id.
     pub id: EventId,
     /// When it occurred, in microseconds since the epoch.
@@ -61,7 +61,7 @@ pub struct Alert {
     /// When it was called for, in microseconds since the epoch.
     pub at: i64,
     /// Its payload.
-    pub data: Told,
+    pub data: AlertPayload,
 }
 
 fn micros(span: Duration) -> i64 {
@@ -103,13 +103,13 @@ impl Watch {
         }
         self.live(&said);
         let (id, branch) = (event.id(), event.branch().as_str().to_owned());
-        self.last = Some(Last { id, at, branch, told: Vec::new() });
+        self.last = Some(LastAlert { id, at, branch, told: Vec::new() });
     }
 
     /// That a silence was told of, so that it is told once.
     fn note(&mut self, rules: &[Armed], event: &Event) {
         let Some(last) = self.last.as_mut().filter(|last| event.causation() == Some(last.id)) else { return };
-        let Ok(told) = event.json::<Told>() else { return };
+        let Ok(told) = event.json::<AlertPayload>() else { return };
         let stalled = |a: &&Armed| a.rule.name == told.rule && matches!(a.rule.when, When::Stalled { .. });
         if rules.iter().any(|a| stalled(&a)) && !last.told.contains(&told.rule) {
             last.told.push(told.rule.clone());
@@ -147,21 +147,21 @@ impl Watch {
             1 => String::new(),
             n => format!(" and {} more", n - 1),
         };
-        let data = Told {
+        let data = AlertPayload {
             rule: rule.name.clone(),
             severity: rule.severity.clone(),
             message: format!("no event for {} while {first}{more} is running", span_text(after)),
             entity_kind: Some(kind.to_owned()),
             entity_id: Some(id.to_owned()).filter(|id| !id.is_empty()),
             window_ms: Some(millis(after)),
-            ..Told::default()
+            ..AlertPayload::default()
         };
         Some(Alert { kind: rule.alert().to_owned(), cause: last.id, at: due, data })
     }
 
     fn set_off(&mut self, rule: &Rule, said: &Said<'_>) -> Option<Alert> {
         let at = said.event.occurred().micros();
-        let mut data = Told::default();
+        let mut data = AlertPayload::default();
         let what = match &rule.when {
             When::Failures { count, .. } if said.fails() => {
                 data.count = Some(*count);

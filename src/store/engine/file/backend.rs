@@ -260,17 +260,18 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Debug)]
-    enum Step {
+    enum DiskStep {
         Write(u64, Vec<u8>),
         SetLen(u64),
         Read(u64, usize),
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = DiskStep> {
         prop_oneof![
-            (0..30_000u64, prop::collection::vec(any::<u8>(), 0..9_000)).prop_map(|(o, d)| Step::Write(o, d)),
-            (0..30_000u64).prop_map(Step::SetLen),
-            (0..30_000u64, 0..9_000usize).prop_map(|(o, l)| Step::Read(o, l)),
+            (0..30_000u64, prop::collection::vec(any::<u8>(), 0..9_000))
+                .prop_map(|(o, d)| DiskStep::Write(o, d)),
+            (0..30_000u64).prop_map(DiskStep::SetLen),
+            (0..30_000u64, 0..9_000usize).prop_map(|(o, l)| DiskStep::Read(o, l)),
         ]
     }
 
@@ -288,16 +289,16 @@ mod tests {
             let mut plain = below.clone();
             for step in steps {
                 match step {
-                    Step::Write(offset, data) => {
+                    DiskStep::Write(offset, data) => {
                         let place = plain.get_mut(offset as usize..offset as usize + data.len());
                         prop_assert_eq!(overlay.write(offset, &data).is_ok(), place.is_some());
                         place.into_iter().for_each(|place| place.copy_from_slice(&data));
                     }
-                    Step::SetLen(len) => {
+                    DiskStep::SetLen(len) => {
                         overlay.set_len(len).unwrap();
                         plain.resize(len as usize, 0);
                     }
-                    Step::Read(offset, len) => {
+                    DiskStep::Read(offset, len) => {
                         let mut out = vec![1; len];
                         let read = overlay.read(offset, &mut out).is_ok();
                         let due = plain.get(offset as usize..offset as usize + len);

@@ -83,18 +83,22 @@ impl Hole {
 impl Ring {
     /// Reads what was not flushed at the mark. With `thorough`, an entry that is damaged is told from the end: what
     /// lies before it is read, and the hole is named.
-    pub(crate) fn recover(source: &JournalFile, mark: JournalMark, thorough: bool) -> Result<Recovered> {
+    pub(crate) fn recover(
+        source: &JournalFile,
+        write_records: JournalMark,
+        thorough: bool,
+    ) -> Result<Recovered> {
         let region = source.region;
-        if mark.at > region.len || mark.next == u64::MAX {
+        if write_records.at > region.len || write_records.next == u64::MAX {
             return Err(corrupt("the meta row", "the journal goes on where there is none"));
         }
         let mut ring = Self {
             file: source.file.clone(),
             region,
             secret: source.secret,
-            at: mark.at,
-            next: mark.next,
-            chain: mark.chain,
+            at: write_records.at,
+            next: write_records.next,
+            chain: write_records.chain,
             oldest: None,
             after_mark: None,
             marked: false,
@@ -102,7 +106,7 @@ impl Ring {
             // redb syncs the file as it opens it to be written, with what a kill had left in memory.
             synced: true,
         };
-        if !thorough && !ring.any_at(mark)? {
+        if !thorough && !ring.any_at(write_records)? {
             return Ok(Recovered { ring, frames: Vec::new(), hole: None });
         }
         let mut bytes = vec![0; usize::try_from(region.len).map_err(|_| too_large())?];
@@ -123,14 +127,14 @@ impl Ring {
     }
 
     /// Whether an entry that continues the mark may be there: its header alone is looked at.
-    fn any_at(&self, mark: JournalMark) -> Result<bool> {
-        for at in [mark.at, 0] {
+    fn any_at(&self, write_records: JournalMark) -> Result<bool> {
+        for at in [write_records.at, 0] {
             let mut head = [0; ENTRY_HEADER];
             if at + (ENTRY_HEADER as u64) > self.region.len {
                 continue;
             }
             self.file.read(self.region.start + at, &mut head).map_err(|e| unreadable(&e))?;
-            if entry_claims(&head).is_some_and(|(number, _)| number == mark.next) {
+            if entry_claims(&head).is_some_and(|(number, _)| number == write_records.next) {
                 return Ok(true);
             }
         }
@@ -247,7 +251,7 @@ impl Ring {
     }
 
     /// Everything so far is about to be flushed: what recovery then begins with.
-    pub(crate) fn mark(&mut self) -> JournalMark {
+    pub(crate) fn write_records(&mut self) -> JournalMark {
         (self.marked, self.after_mark) = (true, None);
         JournalMark { at: self.at, next: self.next, chain: self.chain }
     }
@@ -287,8 +291,8 @@ mod tests {
 
     const START: JournalMark = JournalMark { at: 0, next: 1, chain: 0 };
 
-    fn recovered(source: &JournalFile, mark: JournalMark) -> Result<(Ring, Vec<u64>)> {
-        let found = Ring::recover(source, mark, true)?;
+    fn recovered(source: &JournalFile, write_records: JournalMark) -> Result<(Ring, Vec<u64>)> {
+        let found = Ring::recover(source, write_records, true)?;
         if let Some(hole) = found.hole {
             return Err(hole.error());
         }
@@ -321,20 +325,20 @@ mod tests {
     fn round_after_round_it_is_found_again_from_its_last_mark() {
         let source = source();
         let (mut ring, _) = recovered(&source, START).unwrap();
-        let (mut mark, mut released) = (START, 1);
+        let (mut write_records, mut released) = (START, 1);
         for step in 0..2_000u64 {
             // The mark moves on at odd moments, as a flush that takes its time would have it.
             let full = !write(&mut ring);
             if full || step % 11 == 0 {
-                let next = ring.mark();
+                let next = ring.write_records();
                 let ahead = step % 5;
                 for _ in 0..ahead {
                     write(&mut ring);
                 }
                 ring.release();
-                (mark, released) = (next, next.next);
+                (write_records, released) = (next, next.next);
             }
-            let (found, numbers) = recovered(&source, mark).unwrap();
+            let (found, numbers) = recovered(&source, write_records).unwrap();
             assert_eq!(numbers, (released..ring.next()).collect::<Vec<_>>(), "step {step}");
             assert_eq!((found.at, found.chain, found.oldest), (ring.at, ring.chain, ring.oldest));
         }
@@ -411,13 +415,13 @@ mod tests {
         let source = source();
         let (mut ring, _) = recovered(&source, START).unwrap();
         assert!(write(&mut ring));
-        let mark = ring.mark();
+        let write_records = ring.write_records();
         ring.release();
-        let found = Ring::recover(&source, mark, false).unwrap();
+        let found = Ring::recover(&source, write_records, false).unwrap();
         assert_eq!((found.frames.len(), found.ring.next()), (0, 2));
         // What was not flushed is found whether or not the tables were closed properly.
         assert!(write(&mut ring));
-        let found = Ring::recover(&source, mark, false).unwrap();
+        let found = Ring::recover(&source, write_records, false).unwrap();
         assert_eq!(found.frames.len(), 1);
     }
 }

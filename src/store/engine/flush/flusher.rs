@@ -14,7 +14,7 @@ use crate::store::sync::lock;
 
 /// A layer that no longer changes, and what holds once it is in the tables.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct FlushRequest {
     pub(crate) layer: Arc<Layer>,
     pub(crate) next_branch: u64,
     pub(crate) journal: JournalMark,
@@ -22,7 +22,7 @@ pub(crate) struct Order {
 
 #[derive(Debug, Default)]
 struct State {
-    order: Option<Order>,
+    order: Option<FlushRequest>,
     busy: bool,
     /// An order was carried out, and the writer has not taken note of it.
     done: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Flusher {
 
 impl Flusher {
     /// Gives it a layer. The one before has been taken note of.
-    pub(crate) fn give(&self, order: Order) {
+    pub(crate) fn give(&self, order: FlushRequest) {
         let mut state = lock(&self.state);
         debug_assert!(!state.busy && !state.done, "one layer at a time");
         (state.order, state.busy) = (Some(order), true);
@@ -74,7 +74,7 @@ impl Flusher {
         self.changed.notify_all();
     }
 
-    fn next(&self) -> Option<Order> {
+    fn next(&self) -> Option<FlushRequest> {
         let mut state = lock(&self.state);
         loop {
             if let Some(order) = state.order.take() {
@@ -110,7 +110,7 @@ pub(crate) fn flush_in_turn(flusher: &Flusher, contents: &Contents) {
     }
 }
 
-fn flush(contents: &Contents, order: &Order) -> Result<()> {
+fn flush(contents: &Contents, order: &FlushRequest) -> Result<()> {
     let db = contents.db()?;
     guarded(|| {
         let txn = contents.change_tables(&db, Durability::Durable, contents.options.fast_recovery)?;
@@ -126,10 +126,10 @@ fn flush(contents: &Contents, order: &Order) -> Result<()> {
         )?;
         txn.commit()
     })?;
-    let settled = contents.own_tail_mut().thaw();
+    let flushed = contents.own_tail_mut().thaw();
     contents.recent.forget();
     // Freed outside the lock: a large layer takes its time.
-    drop(settled);
+    drop(flushed);
     Ok(())
 }
 
@@ -137,9 +137,9 @@ fn flush(contents: &Contents, order: &Order) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn order() -> Order {
+    fn order() -> FlushRequest {
         let journal = JournalMark { at: 0, next: 1, chain: 0 };
-        Order { layer: Arc::default(), next_branch: 1, journal }
+        FlushRequest { layer: Arc::default(), next_branch: 1, journal }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) fn flush_into(
     births: &[&Branch],
     meta: Meta,
 ) -> Result<()> {
-    let _span = debug_span!("settle", events = items.len(), births = births.len()).entered();
+    let _span = debug_span!("flush", events = items.len(), births = births.len()).entered();
     write_births(txn, births)?;
     write_branches(txn, items)?;
     write_ids(txn, items)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::codec::Counts;
+use crate::codec::StoreCounts;
 use crate::event::{Event, EventId, Place};
 use crate::store::branch::Branch;
 
@@ -34,7 +34,7 @@ pub(crate) struct Layer {
     base: u64,
     events: Vec<TailEvent>,
     bytes: usize,
-    counts: Counts,
+    counts: StoreCounts,
     parts: HashMap<u64, Part>,
     ids: HashMap<EventId, u32>,
     births: BTreeMap<Place, Arc<Branch>>,
@@ -61,7 +61,7 @@ impl Layer {
     }
 
     /// What it alone holds.
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> StoreCounts {
         self.counts
     }
 

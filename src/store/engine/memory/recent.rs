@@ -47,19 +47,19 @@ mod tests {
     fn chunks_stay_unpacked_when_marks_are_written_and_go_when_events_are_flushed() {
         let store = Store::in_memory().unwrap();
         store.append("s", (0..100).map(|_| NewEvent::new("a.b")).collect::<Vec<_>>()).unwrap();
-        store.settle().unwrap();
+        store.flush().unwrap();
         let read = || store.read(&Query::branch("s").unwrap().limit(3)).unwrap().events.len();
         let recent = || store.inner().engine().contents.recent.get(1, 50);
         assert!(recent().is_none());
         assert_eq!(read(), 3);
         let unpacked = recent().unwrap();
-        let mut marks = SidecarWrites::new();
-        marks.put(SidecarTable::Timers, b"a".to_vec(), b"1".to_vec());
-        store.mark(marks).unwrap();
+        let mut records = SidecarWrites::new();
+        records.put(SidecarTable::Timers, b"a".to_vec(), b"1".to_vec());
+        store.write_records(records).unwrap();
         assert_eq!(read(), 3);
         assert!(std::sync::Arc::ptr_eq(&unpacked, &recent().unwrap()));
         store.append("s", NewEvent::new("a.b")).unwrap();
-        store.settle().unwrap();
+        store.flush().unwrap();
         assert!(recent().is_none());
     }
 }

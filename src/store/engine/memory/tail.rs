@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::layer::{Layer, TailEvent};
-use crate::codec::Counts;
+use crate::codec::StoreCounts;
 use crate::event::{Event, EventId, Place};
 use crate::store::branch::Branch;
 
@@ -16,7 +16,7 @@ pub(crate) struct Tail {
     /// No flushed event has a larger id.
     max_flushed_id: Option<EventId>,
     /// What the tables hold.
-    flushed_counts: Counts,
+    flushed_counts: StoreCounts,
     /// How often something left the tail.
     flushes: u64,
 }
@@ -30,8 +30,8 @@ pub(crate) struct Slice {
 }
 
 impl Tail {
-    pub(crate) fn new(settled: u64, flushed_counts: Counts) -> Self {
-        Self { growing: Layer::new(settled), flushed_counts, ..Self::default() }
+    pub(crate) fn new(flushed: u64, flushed_counts: StoreCounts) -> Self {
+        Self { growing: Layer::new(flushed), flushed_counts, ..Self::default() }
     }
 
     /// The same, told that no flushed event has a larger id.
@@ -39,12 +39,12 @@ impl Tail {
         Self { max_flushed_id, ..self }
     }
 
-    pub(crate) fn flushed_counts(&self) -> Counts {
+    pub(crate) fn flushed_counts(&self) -> StoreCounts {
         self.flushed_counts
     }
 
     /// What the tables hold together with what is here.
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> StoreCounts {
         self.layers().fold(self.flushed_counts, |counts, layer| counts.plus(layer.counts()))
     }
 
@@ -156,11 +156,11 @@ impl Tail {
     /// Everything up to this position is in the tables. Answers what is to be dropped, outside of any lock.
     pub(crate) fn clear(
         &mut self,
-        settled: u64,
+        flushed: u64,
         max_flushed_id: Option<EventId>,
-        flushed_counts: Counts,
+        flushed_counts: StoreCounts,
     ) -> Self {
-        let next = Self::new(settled, flushed_counts).with_max_flushed_id(max_flushed_id);
+        let next = Self::new(flushed, flushed_counts).with_max_flushed_id(max_flushed_id);
         let next = Self { flushes: self.flushes + 1, ..next };
         std::mem::replace(self, next)
     }

@@ -32,8 +32,8 @@ fn counted(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
     let branches = (meta.format == FORMAT).then_some(meta.counts.branches);
     rows(txn, BRANCHES, branches)?;
     rows(txn, LINES, branches)?;
-    rows(txn, IDS, Some(meta.settled))?;
-    let some_or_none = if meta.settled == 0 { Some(0) } else { None };
+    rows(txn, IDS, Some(meta.flushed))?;
+    let some_or_none = if meta.flushed == 0 { Some(0) } else { None };
     rows(txn, HEADS, some_or_none)?;
     rows(txn, EVENTS, some_or_none)?;
     rows(txn, ORDER, some_or_none)
@@ -79,34 +79,34 @@ fn newest_branch(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
 
 /// The newest event is the last in the global order, the head of its branch, in a chunk, and found by its id.
 fn newest_event(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
-    let settled = meta.settled;
-    let Some(last) = last_run(txn, settled)? else { return Ok(()) };
+    let flushed = meta.flushed;
+    let Some(last) = last_run(txn, flushed)? else { return Ok(()) };
     let (branch, sequence) = (last.branch, last.first + u64::from(last.count) - 1);
-    due_there(is_head(txn, branch, (sequence, settled))?, "heads", "event", settled)?;
+    due_there(is_head(txn, branch, (sequence, flushed))?, "heads", "event", flushed)?;
     let found = chunk_of(txn, branch, sequence)?;
-    due_there(!matches!(found, Found::Nothing), "events", "event", settled)?;
+    due_there(!matches!(found, Found::Nothing), "events", "event", flushed)?;
     let Found::Chunk(chunk) = found else { return Ok(()) };
     let Some((position, _, record)) = chunk.entry(sequence) else { return Ok(()) };
-    due_there(position == settled, "events", "event", settled)?;
+    due_there(position == flushed, "events", "event", flushed)?;
     let Ok(record) = decode_record(record) else { return Ok(()) };
-    due_there(is_indexed(txn, record.id_bytes(), (branch, sequence))?, "ids", "event", settled)
+    due_there(is_indexed(txn, record.id_bytes(), (branch, sequence))?, "ids", "event", flushed)
 }
 
 /// The last run of the global order, which has to end where the tables do.
-fn last_run(txn: &ReadTransaction, settled: u64) -> Result<Option<Run>> {
+fn last_run(txn: &ReadTransaction, flushed: u64) -> Result<Option<Run>> {
     let table = lookup::open(txn, ORDER)?;
     let mut rows = lookup::rows::<_, _, _, u64>(&table, ..)?;
     let Some((key, row)) = rows.next_back().transpose()? else {
-        return due_there(settled == 0, "order", "event", settled).map(|()| None);
+        return due_there(flushed == 0, "order", "event", flushed).map(|()| None);
     };
     let Ok(runs) = decode_order(key.value(), row.value()) else {
         // One row that is damaged has others beside it.
         let first = rows.next().transpose()?;
         let is_sound = first.is_some_and(|(key, row)| decode_order(key.value(), row.value()).is_ok());
-        return due_there(is_sound, "order", "event", settled).map(|()| None);
+        return due_there(is_sound, "order", "event", flushed).map(|()| None);
     };
     let count: u64 = runs.iter().map(|run| u64::from(run.count)).sum();
-    due_there(key.value().saturating_add(count) == settled + 1, "order", "event", settled)?;
+    due_there(key.value().saturating_add(count) == flushed + 1, "order", "event", flushed)?;
     Ok(runs.last().copied())
 }
 

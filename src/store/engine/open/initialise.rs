@@ -1,6 +1,6 @@
 //! The tables of a new store.
 
-use crate::codec::{Counts, FORMAT, JournalMark, Meta};
+use crate::codec::{FORMAT, JournalMark, Meta, StoreCounts};
 use crate::error::Result;
 use crate::event::{StoreId, Timestamp};
 use crate::store::engine::tables::db::{Db, WriteTxn};
@@ -17,10 +17,10 @@ pub(crate) fn initialise(db: &Db) -> Result<()> {
         format: FORMAT,
         store: *StoreId::new().bytes(),
         created: Timestamp::now().micros(),
-        settled: 0,
+        flushed: 0,
         next_branch: 1,
         journal: JournalMark { at: 0, next: 1, chain: 0 },
-        counts: Counts::default(),
+        counts: StoreCounts::default(),
     };
     txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
     txn.commit()

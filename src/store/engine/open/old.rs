@@ -8,7 +8,7 @@ use redb::{ReadTransaction, TableDefinition};
 use tracing::warn;
 
 use super::refusal::not_a_store;
-use crate::codec::{Chunk, Counts, FORMAT, Meta, OldMeta, decode_record};
+use crate::codec::{Chunk, FORMAT, Meta, OldMeta, StoreCounts, decode_record};
 use crate::error::{Error, Result};
 use crate::event::MAIN;
 use crate::store::engine::tables::definitions::{BRANCHES, EVENTS, LINES, META, META_KEY};
@@ -41,8 +41,9 @@ pub(crate) fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
 
 /// What the tables of the first format hold, which does not count it. Whatever is damaged counts for nothing: a store
 /// is not refused for one chunk, and `verify` names it.
-pub(crate) fn count(txn: &ReadTransaction) -> Result<Counts> {
-    let mut counts = Counts { branches: lookup::len(&lookup::open(txn, LINES)?)?, ..Counts::default() };
+pub(crate) fn count(txn: &ReadTransaction) -> Result<StoreCounts> {
+    let mut counts =
+        StoreCounts { branches: lookup::len(&lookup::open(txn, LINES)?)?, ..StoreCounts::default() };
     for row in lookup::rows(&lookup::open(txn, BRANCHES)?, ("", "")..)? {
         let (names, _) = row?;
         counts.sessions += u64::from(names.value().1 == MAIN);

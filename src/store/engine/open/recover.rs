@@ -39,7 +39,7 @@ pub(crate) fn load_journal(
     frames: Vec<(u64, Bytes)>,
     branches: &Branches,
 ) -> Result<Journal> {
-    let tail = Tail::new(meta.settled, meta.counts);
+    let tail = Tail::new(meta.flushed, meta.counts);
     let mut loading = Loading { txn, branches, tail, next_branch: meta.next_branch, heads: HashMap::new() };
     let broken = frames.into_iter().find_map(|(commit, frame)| loading.take(commit, &frame).err());
     Ok(Journal { tail: loading.tail, next_branch: loading.next_branch, broken })

@@ -199,7 +199,7 @@ fn load(
         let way_out = "opened read-only, the store shows what was recorded before";
         damage.push(gone_without(error, options.read_only, way_out)?);
     }
-    info!(journal = journal.tail.len(), settled = meta.settled, "opened");
+    info!(journal = journal.tail.len(), flushed = meta.flushed, "opened");
     let tail = journal.tail.with_max_flushed_id(max_flushed_id);
     let identity = Identity {
         id: StoreId::from_bytes(meta.store),

@@ -117,8 +117,8 @@ fn copy_store(old: &ReadTransaction, meta: &OldMeta, db: &Db) -> Result<()> {
     let items: Vec<ToFlush<'_>> =
         layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
     let births: Vec<&Branch> = layer.births().map(|b| &**b).collect();
-    let (settled, counts) = (layer.last(), now.counts.plus(layer.counts()));
-    flush_into(&txn, &items, &births, Meta { settled, counts, next_branch: journal.next_branch, ..now })?;
+    let (flushed, counts) = (layer.last(), now.counts.plus(layer.counts()));
+    flush_into(&txn, &items, &births, Meta { flushed, counts, next_branch: journal.next_branch, ..now })?;
     txn.commit()
 }
 

@@ -9,21 +9,25 @@ use crate::store::sidecar::{SidecarRange, SidecarTable, SidecarWrites};
 
 /// What makes this branch the current one of its session.
 pub(crate) fn current_mark(place: &Place) -> SidecarWrites {
-    let mut marks = SidecarWrites::new();
+    let mut records = SidecarWrites::new();
     let (session, branch) = (place.session.as_str(), place.branch.as_str());
-    marks.put(SidecarTable::Current, session.as_bytes().to_vec(), branch.as_bytes().to_vec());
-    marks
+    records.put(SidecarTable::Current, session.as_bytes().to_vec(), branch.as_bytes().to_vec());
+    records
 }
 
 impl FileReader {
     /// The branch that was made current, if one was and it exists.
     pub(crate) fn current(&self, session: &SessionId) -> Result<Option<BranchName>> {
-        self.current_in(&self.marks()?, session)
+        self.current_in(&self.records()?, session)
     }
 
     /// The same by these marks.
-    pub(crate) fn current_in(&self, marks: &SidecarView, session: &SessionId) -> Result<Option<BranchName>> {
-        let row = match marks.get(SidecarTable::Current, session.as_str().as_bytes()) {
+    pub(crate) fn current_in(
+        &self,
+        records: &SidecarView,
+        session: &SessionId,
+    ) -> Result<Option<BranchName>> {
+        let row = match records.get(SidecarTable::Current, session.as_str().as_bytes()) {
             Ok(Some(row)) => row,
             Ok(None) => return Ok(None),
             Err(e) if e.is_damage() => return Ok(None),

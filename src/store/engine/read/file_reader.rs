@@ -97,12 +97,12 @@ impl FileReader {
         if let Some(head) = self.contents.tail()?.head(branch.number) {
             return Ok(Sequence::new(head));
         }
-        let settled = flushed_head(&self.db.begin_read()?, branch.number)?;
-        Ok(Sequence::new(settled.map_or(branch.fork, |row| row.head)))
+        let flushed = flushed_head(&self.db.begin_read()?, branch.number)?;
+        Ok(Sequence::new(flushed.map_or(branch.fork, |row| row.head)))
     }
 
     /// The marks as they stand now. What is held for long keeps the file from being tidied.
-    pub(crate) fn marks(&self) -> Result<SidecarView> {
+    pub(crate) fn records(&self) -> Result<SidecarView> {
         Ok(SidecarView::of(Arc::new(self.db.begin_read()?)))
     }
 
@@ -147,14 +147,14 @@ impl FileReader {
             }
             let (lo, hi) = (from.max(segment.first), to.min(segment.last));
             // The flushed part of this segment, if the range touches it.
-            let settled = (lo, slice.first.map_or(hi, |first| hi.min(first - 1)));
+            let flushed = (lo, slice.first.map_or(hi, |first| hi.min(first - 1)));
             let in_tail = slice.events.into_iter().filter(|e| (lo..=hi).contains(&e.sequence().get()));
             if range.reverse {
                 in_tail.for_each(|e| page.push(e));
-                let at_end = settled.1 == head;
-                page.read_back(&view, segment, settled, at_end)?;
+                let at_end = flushed.1 == head;
+                page.read_back(&view, segment, flushed, at_end)?;
             } else {
-                page.read_on(&view, &self.contents.recent, segment, settled)?;
+                page.read_on(&view, &self.contents.recent, segment, flushed)?;
                 in_tail.for_each(|e| page.push(e));
             }
         }

@@ -55,7 +55,7 @@ impl FileReader {
     /// Up to `limit` sessions after this one, in the order of their names.
     pub(crate) fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
         let txn = Lazy::new(&self.db);
-        let marks = self.marks()?;
+        let records = self.records()?;
         let mut sessions: Vec<SessionInfo> = Vec::new();
         for place in self.places_after(after, limit, &txn)? {
             let Some(branch) = self.find(&place)? else { continue };
@@ -71,7 +71,7 @@ impl FileReader {
                     }
                 }
                 None => sessions.push(SessionInfo {
-                    current: self.current_in(&marks, &place.session)?.unwrap_or_else(BranchName::main),
+                    current: self.current_in(&records, &place.session)?.unwrap_or_else(BranchName::main),
                     session: place.session,
                     created: info.created,
                     last: info.last,

@@ -30,7 +30,7 @@ pub(crate) struct Positions {
 impl FileReader {
     /// A page of the global order, dense in positions.
     pub(crate) fn page_all(&self, range: Positions) -> Result<Vec<Event>> {
-        let (settled, to, tail): (u64, u64, Vec<Event>) = {
+        let (flushed, to, tail): (u64, u64, Vec<Event>) = {
             let tail = self.contents.tail()?;
             let (from, to) = (range.from.max(1), range.to.min(tail.committed()));
             let found = tail.positions(from, to);
@@ -44,7 +44,7 @@ impl FileReader {
             };
             (tail.flushed(), to, events)
         };
-        let (lo, hi) = (range.from.max(1), to.min(settled));
+        let (lo, hi) = (range.from.max(1), to.min(flushed));
         if range.reverse {
             let mut events = tail;
             let left = Positions { from: lo, to: hi, limit: range.limit - events.len(), reverse: true };

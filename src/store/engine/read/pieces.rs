@@ -17,7 +17,7 @@ use crate::store::engine::tables::view::LazyView;
 #[derive(Debug)]
 pub(crate) enum Piece {
     /// Events of a chunk, decoded one by one as they are asked for.
-    Settled {
+    Flushed {
         place: Arc<Place>,
         chunk: Chunk,
         next: u64,
@@ -31,7 +31,7 @@ impl Iterator for Piece {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Settled { place, chunk, next, last } => {
+            Self::Flushed { place, chunk, next, last } => {
                 let sequence = *next;
                 if sequence > *last {
                     return None;
@@ -76,8 +76,8 @@ impl FileReader {
                 continue;
             }
             let end = to.min(segment.last);
-            let settled = slice.first.map_or(end, |first| end.min(first - 1));
-            if next <= settled {
+            let flushed = slice.first.map_or(end, |first| end.min(first - 1));
+            if next <= flushed {
                 let table = &view.get()?.events;
                 for row in lookup::rows(table, (segment.branch, next)..=(segment.branch, u64::MAX))? {
                     if pieces.list.len() >= SCAN_CHUNKS {
@@ -89,14 +89,14 @@ impl FileReader {
                     if chunk.first() > next {
                         break;
                     }
-                    let last = chunk.last().min(settled);
-                    pieces.list.push(Piece::Settled { place: segment.place.clone(), chunk, next, last });
+                    let last = chunk.last().min(flushed);
+                    pieces.list.push(Piece::Flushed { place: segment.place.clone(), chunk, next, last });
                     next = last + 1;
-                    if next > settled {
+                    if next > flushed {
                         break;
                     }
                 }
-                if next <= settled {
+                if next <= flushed {
                     return Err(hole(&segment.place, next));
                 }
             }

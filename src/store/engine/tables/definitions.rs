@@ -23,7 +23,7 @@ pub(crate) const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::
 pub(crate) const EVENTS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("events");
 
 /// Position of the row's first event to its runs. SidecarRange follow each other without holes, up to
-/// [`Meta::settled`](crate::codec::Meta).
+/// [`Meta::flushed`](crate::codec::Meta).
 pub(crate) const ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("order");
 
 /// Event id to branch number and sequence, for every flushed event, for ever.
@@ -42,7 +42,7 @@ pub(crate) const CHECKPOINTS: MarkTable = TableDefinition::new("checkpoints");
 pub(crate) const CONSUMERS: MarkTable = TableDefinition::new("consumers");
 
 /// Dead letters.
-pub(crate) const LETTERS: MarkTable = TableDefinition::new("letters");
+pub(crate) const DEAD_LETTERS: MarkTable = TableDefinition::new("dead letters");
 
 /// Timers.
 pub(crate) const TIMERS: MarkTable = TableDefinition::new("timers");

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use redb::{ReadTransaction, TableDefinition};
 
 use super::db::WriteTxn;
-use super::definitions::{CHECKPOINTS, CONSUMERS, CURRENT, IMPORTS, LETTERS, SCHEMAS, SNAPSHOTS, TIMERS};
+use super::definitions::{
+    CHECKPOINTS, CONSUMERS, CURRENT, DEAD_LETTERS, IMPORTS, SCHEMAS, SNAPSHOTS, TIMERS,
+};
 use super::lookup;
-use crate::codec::{decode_mark, encode_mark};
+use crate::codec::{decode_sidecar_row, encode_sidecar_row};
 use crate::error::Result;
 use crate::store::engine::trouble::malformed;
 use crate::store::sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarWrites};
 
-fn table_of(shelf: SidecarTable) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
-    match shelf {
+fn table_of(sidecar: SidecarTable) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    match sidecar {
         SidecarTable::Snapshots => SNAPSHOTS,
         SidecarTable::Checkpoints => CHECKPOINTS,
         SidecarTable::Consumers => CONSUMERS,
-        SidecarTable::Letters => LETTERS,
+        SidecarTable::DeadLetters => DEAD_LETTERS,
         SidecarTable::Timers => TIMERS,
         SidecarTable::Schemas => SCHEMAS,
         SidecarTable::Current => CURRENT,
@@ -27,15 +29,15 @@ fn table_of(shelf: SidecarTable) -> TableDefinition<'static, &'static [u8], &'st
 }
 
 /// Writes all changes.
-pub(crate) fn write_sidecar(txn: &WriteTxn<'_>, marks: &SidecarWrites) -> Result<()> {
-    let mut rows = marks.rows().peekable();
-    while let Some((shelf, _, _)) = rows.peek() {
-        let shelf = *shelf;
-        let mut table = txn.open(table_of(shelf))?;
-        while let Some((_, key, value)) = rows.next_if(|(s, _, _)| *s == shelf) {
+pub(crate) fn write_sidecar(txn: &WriteTxn<'_>, records: &SidecarWrites) -> Result<()> {
+    let mut rows = records.rows().peekable();
+    while let Some((sidecar, _, _)) = rows.peek() {
+        let sidecar = *sidecar;
+        let mut table = txn.open(table_of(sidecar))?;
+        while let Some((_, key, value)) = rows.next_if(|(s, _, _)| *s == sidecar) {
             match value {
                 Some(value) => {
-                    let row = encode_mark(shelf.number(), key, value);
+                    let row = encode_sidecar_row(sidecar.number(), key, value);
                     table.insert_in_order(key, row.as_slice())?;
                 }
                 None => table.remove(key)?,
@@ -55,22 +57,22 @@ impl SidecarView {
     }
 
     /// One row.
-    pub(crate) fn get(&self, shelf: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let Some(table) = self.table(shelf)? else { return Ok(None) };
+    pub(crate) fn get(&self, sidecar: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(table) = self.table(sidecar)? else { return Ok(None) };
         if let Some(row) = lookup::get(&table, key)? {
-            return open_mark(shelf, key, row.value()).map(Some);
+            return open_row(sidecar, key, row.value()).map(Some);
         }
-        if shelf.is_needed() {
+        if sidecar.is_needed() {
             for (key, value) in lookup::neighbours(&table, key)? {
-                open_mark(shelf, key.value(), value.value())?;
+                open_row(sidecar, key.value(), value.value())?;
             }
         }
         Ok(None)
     }
 
     /// SidecarRange in the order of their keys, or against it.
-    pub(crate) fn rows(&self, shelf: SidecarTable, rows: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
-        let Some(table) = self.table(shelf)? else { return Ok(Vec::new()) };
+    pub(crate) fn rows(&self, sidecar: SidecarTable, rows: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
+        let Some(table) = self.table(sidecar)? else { return Ok(Vec::new()) };
         let from = match rows.after {
             Some(after) if after >= rows.prefix => Bound::Excluded(after),
             _ => Bound::Included(rows.prefix),
@@ -93,13 +95,13 @@ impl SidecarView {
             if !key.starts_with(rows.prefix) {
                 break;
             }
-            let value = open_mark(shelf, &key, value.value());
+            let value = open_row(sidecar, &key, value.value());
             found.push(SidecarRecord { key, value });
         }
-        if shelf.is_needed() {
+        if sidecar.is_needed() {
             // A row whose key is damaged may lie beside the range that it belongs to: then its seal is wrong.
             for (key, value) in lookup::around::<_, _, _, &[u8]>(&table, (from, to), 1)? {
-                open_mark(shelf, key.value(), value.value())?;
+                open_row(sidecar, key.value(), value.value())?;
             }
         }
         Ok(found)
@@ -108,20 +110,24 @@ impl SidecarView {
     /// A store that never had a record of this sort has no table for it.
     fn table(
         &self,
-        shelf: SidecarTable,
+        sidecar: SidecarTable,
     ) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>> {
-        lookup::open_if_made(&self.0, table_of(shelf))
+        lookup::open_if_made(&self.0, table_of(sidecar))
     }
 
     /// Every record of a table is what its key promises, and is found by it. Tells of each that is not.
-    pub(crate) fn verify(&self, shelf: SidecarTable, problem: &mut dyn FnMut(String, String)) -> Result<()> {
-        let Some(table) = self.table(shelf)? else { return Ok(()) };
+    pub(crate) fn verify(
+        &self,
+        sidecar: SidecarTable,
+        problem: &mut dyn FnMut(String, String),
+    ) -> Result<()> {
+        let Some(table) = self.table(sidecar)? else { return Ok(()) };
         let mut rows = 0;
         for row in lookup::rows::<_, _, _, &[u8]>(&table, ..)? {
             let (key, value) = row?;
             rows += 1;
-            let place = || format!("row {} of {}", printed(key.value()), shelf.name());
-            if let Err(e) = decode_mark(shelf.number(), key.value(), value.value()) {
+            let place = || format!("row {} of {}", printed(key.value()), sidecar.name());
+            if let Err(e) = decode_sidecar_row(sidecar.number(), key.value(), value.value()) {
                 problem(place(), e.to_string());
             }
             if lookup::get(&table, key.value())?.is_none() {
@@ -132,15 +138,15 @@ impl SidecarView {
         let counted = lookup::len(&table)?;
         if counted != rows {
             let reason = format!("it has {rows} rows and counts {counted}");
-            problem(format!("table {}", shelf.name()), reason);
+            problem(format!("table {}", sidecar.name()), reason);
         }
         Ok(())
     }
 }
 
-fn open_mark(shelf: SidecarTable, key: &[u8], row: &[u8]) -> Result<Vec<u8>> {
-    let place = || format!("row {} of {}", printed(key), shelf.name());
-    decode_mark(shelf.number(), key, row).map(<[u8]>::to_vec).map_err(|e| malformed(place())(e))
+fn open_row(sidecar: SidecarTable, key: &[u8], row: &[u8]) -> Result<Vec<u8>> {
+    let place = || format!("row {} of {}", printed(key), sidecar.name());
+    decode_sidecar_row(sidecar.number(), key, row).map(<[u8]>::to_vec).map_err(|e| malformed(place())(e))
 }
 
 fn printed(key: &[u8]) -> String {
@@ -180,23 +186,25 @@ mod tests {
         found.into_iter().map(|m| String::from_utf8(m.key).unwrap()).collect()
     }
 
-    fn marks(rows: &[(&str, &str)]) -> SidecarWrites {
-        let mut marks = SidecarWrites::new();
+    fn records(rows: &[(&str, &str)]) -> SidecarWrites {
+        let mut records = SidecarWrites::new();
         for (key, value) in rows {
-            marks.put(SidecarTable::Timers, key.as_bytes().to_vec(), value.as_bytes().to_vec());
+            records.put(SidecarTable::Timers, key.as_bytes().to_vec(), value.as_bytes().to_vec());
         }
-        marks
+        records
     }
 
     #[test]
     fn rows_are_read_by_prefix_in_both_directions_between_two_keys() {
         let store = Store::in_memory().unwrap();
-        let none = store.reader().unwrap().marks().unwrap();
+        let none = store.reader().unwrap().records().unwrap();
         assert_eq!(keys(&none, &SidecarRange::under(b"", 9)), [""; 0]);
-        store.mark(marks(&[("a", "1"), ("ba", "2"), ("bb", "3"), ("bc", "4"), ("c", "5")])).unwrap();
+        store
+            .write_records(records(&[("a", "1"), ("ba", "2"), ("bb", "3"), ("bc", "4"), ("c", "5")]))
+            .unwrap();
         // A view does not move.
         assert_eq!(keys(&none, &SidecarRange::under(b"", 9)), [""; 0]);
-        let view = store.reader().unwrap().marks().unwrap();
+        let view = store.reader().unwrap().records().unwrap();
         let all = SidecarRange::under(b"b", 9);
         assert_eq!(keys(&view, &all), ["ba", "bb", "bc"]);
         assert_eq!(keys(&view, &SidecarRange { reverse: true, limit: 2, ..all.clone() }), ["bc", "bb"]);
@@ -210,13 +218,13 @@ mod tests {
             [""; 0]
         );
         assert_eq!(keys(&view, &SidecarRange { prefix: b"\xff", ..all }), [""; 0]);
-        let mut marks = SidecarWrites::new();
-        marks.remove(SidecarTable::Timers, b"bb".to_vec());
-        store.mark(marks).unwrap();
-        let view = store.reader().unwrap().marks().unwrap();
+        let mut records = SidecarWrites::new();
+        records.remove(SidecarTable::Timers, b"bb".to_vec());
+        store.write_records(records).unwrap();
+        let view = store.reader().unwrap().records().unwrap();
         assert_eq!(view.get(SidecarTable::Timers, b"ba").unwrap().as_deref(), Some(&b"2"[..]));
         assert_eq!(view.get(SidecarTable::Timers, b"bb").unwrap(), None);
-        assert_eq!(view.get(SidecarTable::Letters, b"ba").unwrap(), None);
+        assert_eq!(view.get(SidecarTable::DeadLetters, b"ba").unwrap(), None);
         assert!(store.verify().unwrap().is_clean());
     }
 
@@ -227,21 +235,21 @@ mod tests {
         let store = Store::open(&path).unwrap();
         let event = NewEvent::new("a.b");
         let batch = |expect, key: &str| {
-            Batch::new().add("s", expect, event.clone()).unwrap().marks(marks(&[(key, "x")]))
+            Batch::new().add("s", expect, event.clone()).unwrap().records(records(&[(key, "x")]))
         };
         store.append_batch(batch(Expect::Empty, "first")).unwrap();
         let refused = Batch::new().add("s", Expect::Empty, NewEvent::new("a.b")).unwrap();
-        let refused = store.append_batch(refused.marks(marks(&[("refused", "x")])));
+        let refused = store.append_batch(refused.records(records(&[("refused", "x")])));
         assert!(matches!(refused, Err(Error::Conflict { .. })));
         assert!(store.append_batch(batch(Expect::Empty, "retry")).unwrap().duplicate());
-        store.mark(marks(&[("alone", "x")]).relaxed()).unwrap();
+        store.write_records(records(&[("alone", "x")]).relaxed()).unwrap();
         assert_eq!(store.committed().get(), 1);
         store.append("s", NewEvent::new("a.b")).unwrap();
         store.close().unwrap();
         let store = Store::builder().read_only().open(&path).unwrap();
-        let view = store.reader().unwrap().marks().unwrap();
+        let view = store.reader().unwrap().records().unwrap();
         assert_eq!(keys(&view, &SidecarRange::under(b"", 9)), ["alone", "first", "retry"]);
-        assert!(matches!(store.mark(marks(&[("late", "x")])), Err(Error::ReadOnly { .. })));
+        assert!(matches!(store.write_records(records(&[("late", "x")])), Err(Error::ReadOnly { .. })));
         assert!(store.verify().unwrap().is_clean());
     }
 }

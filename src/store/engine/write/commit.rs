@@ -8,7 +8,7 @@ use tracing::{debug, error};
 
 use super::facts::{KnownBranches, StoreFacts};
 use super::work::{Done, Job, Work, answer_all};
-use crate::codec::{Counts, FrameBuilder};
+use crate::codec::{FrameBuilder, StoreCounts};
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, Sequence, Timestamp};
 use crate::store::append::decide::{Plan, Planned};
@@ -16,7 +16,7 @@ use crate::store::branch::Branch;
 use crate::store::durability::Durability;
 use crate::store::engine::contents::Contents;
 use crate::store::engine::file::journal::Ring;
-use crate::store::engine::flush::flusher::{Flusher, Order};
+use crate::store::engine::flush::flusher::{FlushRequest, Flusher};
 use crate::store::engine::flush::into_tables::{ToFlush, flush_into};
 use crate::store::engine::flush::meta::meta_after;
 use crate::store::engine::memory::layer::Layer;
@@ -110,17 +110,17 @@ impl Committer {
         let force = group.iter().any(|job| matches!(job.work, Work::Flush));
         let events = plan.events.len();
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-        let marks: Vec<&SidecarWrites> = accepted.clone().filter_map(|(job, _)| job.marks()).collect();
-        let sidecar_durable = marks.iter().any(|marks| marks.durability() == Durability::Durable);
+        let records: Vec<&SidecarWrites> = accepted.clone().filter_map(|(job, _)| job.records()).collect();
+        let sidecar_durable = records.iter().any(|records| records.durability() == Durability::Durable);
         // SidecarWrites that came with events are written with them, in one transaction of the tables.
         let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_marks_to_events());
         let wanted = Wanted { now, durable, force: force || bound, sidecar_durable };
-        let outcome = self.write_plan(&db, plan, &marks, wanted);
+        let outcome = self.write_plan(&db, plan, &records, wanted);
         self.last_group = group.len();
         self.last_commit = start.elapsed();
         match outcome {
-            Ok(settled) => {
-                debug!(events, settled, "committed");
+            Ok(flushed) => {
+                debug!(events, flushed, "committed");
                 let mut answers = answers.into_iter();
                 answer_all(group, |_| answers.next().unwrap_or(Err(Error::Closed { after: None })));
                 Ok(())
@@ -144,12 +144,12 @@ impl Committer {
     }
 
     /// What the thread does when nobody appends: flushes the tail, or makes relaxed appends durable.
-    pub(crate) fn tidy_up(&mut self, settle: bool) -> Result<(), String> {
+    pub(crate) fn tidy_up(&mut self, flush: bool) -> Result<(), String> {
         let Ok(db) = self.contents.db() else { return Ok(()) };
         let now = Timestamp::now();
         let plan = Plan::new(self.contents.own_tail().committed() + 1, self.next_branch, now);
         self.last_group = 0;
-        let wanted = Wanted { now, durable: true, force: settle, sidecar_durable: true };
+        let wanted = Wanted { now, durable: true, force: flush, sidecar_durable: true };
         self.write_plan(&db, plan, &[], wanted).map(|_| ()).map_err(|f| f.error.to_string())
     }
 
@@ -177,7 +177,7 @@ impl Committer {
         &mut self,
         db: &Db,
         plan: Plan,
-        marks: &[&SidecarWrites],
+        records: &[&SidecarWrites],
         Wanted { now, durable, force, sidecar_durable }: Wanted,
     ) -> Result<bool, Failed> {
         self.contents.writable()?;
@@ -185,33 +185,33 @@ impl Committer {
         let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
         let too_large = frame.as_ref().is_some_and(|frame| !self.ring.takes(frame.len()));
         let idle = plan.is_empty() && self.contents.own_tail().is_empty();
-        let settle = too_large || (force && !idle);
+        let flush = too_large || (force && !idle);
         // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
-        if plan.is_empty() && marks.is_empty() && !settle && !(durable && self.unsynced()) {
+        if plan.is_empty() && records.is_empty() && !flush && !(durable && self.unsynced()) {
             return Ok(false);
         }
         let new = events_of(&plan, now);
-        if settle {
-            self.flush_all(db, &plan, &new, marks)?;
+        if flush {
+            self.flush_all(db, &plan, &new, records)?;
         } else {
             if let Some(frame) = &frame {
                 self.make_room(frame.len())?;
                 self.ring.write(frame).map_err(Failed::in_commit)?;
             }
             // What marks say of events never outlives the events.
-            if durable || (!marks.is_empty() && self.unsynced()) {
+            if durable || (!records.is_empty() && self.unsynced()) {
                 self.ring.sync().map_err(Failed::in_commit)?;
             }
             // An append does not wait for marks that came before it.
-            self.write_sidecar(db, marks, durable && (plan.is_empty() || sidecar_durable))?;
+            self.write_sidecar(db, records, durable && (plan.is_empty() || sidecar_durable))?;
         }
         self.next_branch = plan.next_branch();
-        self.unsynced = if durable || settle { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
-        self.publish(&plan, &new, settle);
-        if !settle {
+        self.unsynced = if durable || flush { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
+        self.publish(&plan, &new, flush);
+        if !flush {
             self.hand_over();
         }
-        Ok(settle)
+        Ok(flush)
     }
 
     /// Everything that is not in the tables, and the group, in one transaction.
@@ -220,11 +220,11 @@ impl Committer {
         db: &Db,
         plan: &Plan,
         new: &[(u64, Event)],
-        marks: &[&SidecarWrites],
+        records: &[&SidecarWrites],
     ) -> Result<(), Failed> {
         self.flusher.wait();
         self.note_flushed()?;
-        let journal = self.ring.mark();
+        let journal = self.ring.write_records();
         guarded(|| {
             let txn = self.contents.change_tables(db, Durability::Durable, true)?;
             let tail = self.contents.own_tail();
@@ -239,7 +239,7 @@ impl Committer {
                 &births,
                 meta_after(&self.contents, &items, plan.next_branch(), counts, journal),
             )?;
-            marks.iter().try_for_each(|m| write_sidecar(&txn, m))?;
+            records.iter().try_for_each(|m| write_sidecar(&txn, m))?;
             Ok(txn)
         })
         .map_err(Failed::from)
@@ -250,8 +250,8 @@ impl Committer {
     }
 
     /// SidecarWrites alone, in a transaction of their own; also the durable one that relaxed marks still wait for.
-    fn write_sidecar(&mut self, db: &Db, marks: &[&SidecarWrites], durable: bool) -> Result<(), Failed> {
-        if marks.is_empty() && !(durable && self.unsynced_sidecar) {
+    fn write_sidecar(&mut self, db: &Db, records: &[&SidecarWrites], durable: bool) -> Result<(), Failed> {
+        if records.is_empty() && !(durable && self.unsynced_sidecar) {
             return Ok(());
         }
         guarded(|| {
@@ -261,7 +261,7 @@ impl Committer {
                 durability,
                 durable && self.contents.options.fast_recovery,
             )?;
-            marks.iter().try_for_each(|m| write_sidecar(&txn, m))?;
+            records.iter().try_for_each(|m| write_sidecar(&txn, m))?;
             Ok(txn)
         })
         .map_err(Failed::from)
@@ -307,14 +307,18 @@ impl Committer {
 
     fn hand_over_now(&mut self) {
         let layer = self.contents.own_tail_mut().freeze();
-        self.flusher.give(Order { layer, next_branch: self.next_branch, journal: self.ring.mark() });
+        self.flusher.give(FlushRequest {
+            layer,
+            next_branch: self.next_branch,
+            journal: self.ring.write_records(),
+        });
     }
 
-    fn publish(&self, plan: &Plan, new: &[(u64, Event)], settled: bool) {
+    fn publish(&self, plan: &Plan, new: &[(u64, Event)], flushed: bool) {
         plan.births.iter().for_each(|b| self.contents.branches.keep(b));
         let old = {
             let mut tail = self.contents.own_tail_mut();
-            if settled {
+            if flushed {
                 let committed = tail.committed() + new.len() as u64;
                 let counts = counted(tail.counts(), plan, new);
                 let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
@@ -329,7 +333,7 @@ impl Committer {
         };
         // Freed outside the lock: a large tail takes its time.
         drop(old);
-        if settled {
+        if flushed {
             self.contents.recent.forget();
         }
         if !new.is_empty() {
@@ -367,7 +371,7 @@ impl From<Error> for Failed {
 }
 
 /// What the store holds once this group is in it.
-fn counted(mut counts: Counts, plan: &Plan, new: &[(u64, Event)]) -> Counts {
+fn counted(mut counts: StoreCounts, plan: &Plan, new: &[(u64, Event)]) -> StoreCounts {
     plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
     new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));
     counts

@@ -78,9 +78,9 @@ impl Gate {
 
 /// Resolves with the answer. Dropping it changes nothing: what was queued happens.
 #[derive(Debug)]
-pub(crate) struct Answer<T>(pub(crate) Arc<Slot<T>>);
+pub(crate) struct Pending<T>(pub(crate) Arc<Slot<T>>);
 
-impl<T> Future for Answer<T> {
+impl<T> Future for Pending<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {

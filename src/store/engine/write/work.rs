@@ -46,29 +46,29 @@ impl Job {
     pub(crate) fn bytes(&self) -> usize {
         match &self.work {
             Work::Append(p) => p.bytes,
-            Work::Sidecar(marks) => marks.bytes(),
+            Work::Sidecar(records) => records.bytes(),
             Work::Fork { .. } | Work::Flush => 0,
         }
     }
 
     /// The marks that it writes, by itself or with its events.
-    pub(crate) fn marks(&self) -> Option<&SidecarWrites> {
+    pub(crate) fn records(&self) -> Option<&SidecarWrites> {
         match &self.work {
-            Work::Append(p) => Some(&p.marks).filter(|marks| !marks.is_empty()),
-            Work::Sidecar(marks) => Some(marks),
+            Work::Append(p) => Some(&p.records).filter(|records| !records.is_empty()),
+            Work::Sidecar(records) => Some(records),
             Work::Fork { .. } | Work::Flush => None,
         }
     }
 
     /// Whether it has marks that are to be there exactly when its events are.
     pub(crate) fn binds_marks_to_events(&self) -> bool {
-        matches!(&self.work, Work::Append(p) if !p.marks.is_empty())
+        matches!(&self.work, Work::Append(p) if !p.records.is_empty())
     }
 
     pub(crate) fn durability(&self) -> Durability {
         match &self.work {
             Work::Append(p) => p.durability,
-            Work::Sidecar(marks) => marks.durability(),
+            Work::Sidecar(records) => records.durability(),
             Work::Fork { .. } | Work::Flush => Durability::Durable,
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::commit::Committer;
 use super::on_path::OnPath;
-use super::slot::{Answer, Gate, Slot};
+use super::slot::{Gate, Pending, Slot};
 use super::work::{Done, Job, Work, answer_all};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH_BYTES, MAX_GROUP_APPENDS, QUEUE_APPENDS, QUEUE_BYTES};
@@ -38,7 +38,7 @@ struct Queue {
     /// Where threads wait whose jobs are not taken yet.
     gate: Arc<Gate>,
     /// The storage error after which nothing more is written.
-    latched: Option<String>,
+    failed: Option<String>,
     /// Producers that wait for room: waking nobody still costs a system call.
     crowd: usize,
     /// The thread waits without a clock: the leader's end has to wake it.
@@ -117,7 +117,7 @@ impl Writer {
             }
             room.await;
         }
-        let mut answer = Answer(slot);
+        let mut answer = Pending(slot);
         // It may be polled in a child, where nobody will answer.
         std::future::poll_fn(|cx| match self.contents.process.check() {
             Ok(()) => Pin::new(&mut answer).poll(cx),
@@ -164,9 +164,9 @@ impl Writer {
         let _path = OnPath::enter();
         let mut committer = lock(&self.committer);
         self.gather(&committer);
-        let (group, latched, crowd) = {
+        let (group, failed, crowd) = {
             let mut queue = lock(&self.queue);
-            (queue.take_group(), queue.latched.clone(), queue.crowd)
+            (queue.take_group(), queue.failed.clone(), queue.crowd)
         };
         if crowd > 0 {
             self.room.notify_all();
@@ -175,12 +175,12 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        if let Some(after) = latched {
+        if let Some(after) = failed {
             answer_all(group, |_| Err(Error::Closed { after: Some(after.clone()) }));
             return;
         }
         if let Err(reason) = committer.commit(group) {
-            lock(&self.queue).latched = Some(reason);
+            lock(&self.queue).failed = Some(reason);
         }
     }
 
@@ -241,15 +241,15 @@ impl Writer {
             let now = Instant::now();
             let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
             if !queue.led && (due(queue.flush_at) || due(queue.sync_at)) {
-                let settle = due(queue.flush_at);
+                let flush = due(queue.flush_at);
                 (queue.flush_at, queue.sync_at) = (None, None);
                 queue.led = true;
-                let latched = queue.latched.is_some();
+                let failed = queue.failed.is_some();
                 drop(queue);
-                if !latched {
+                if !failed {
                     let mut committer = lock(&self.committer);
-                    if let Err(reason) = committer.tidy_up(settle) {
-                        lock(&self.queue).latched = Some(reason);
+                    if let Err(reason) = committer.tidy_up(flush) {
+                        lock(&self.queue).failed = Some(reason);
                     }
                 }
                 let never = Slot::new();
@@ -316,7 +316,7 @@ impl Writer {
 
 impl Queue {
     fn refuse(&self) -> Result<()> {
-        match (&self.latched, self.closed) {
+        match (&self.failed, self.closed) {
             (Some(after), _) => Err(Error::Closed { after: Some(after.clone()) }),
             (None, true) => Err(Error::Closed { after: None }),
             (None, false) => Ok(()),

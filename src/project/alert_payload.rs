@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 /// The payload of an alert.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Told {
+pub struct AlertPayload {
     /// The rule.
     pub rule: String,
     /// How bad it is.

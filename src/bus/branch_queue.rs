@@ -1,28 +1,28 @@
 //! What a handler does next in one session and branch, as one transition function over a queue. No I/O, no clock.
 //!
 //! The head of the queue is what is being tried; it goes when it succeeded or was given up. What does not fit into the
-//! queue is remembered by its number and read again when its turn comes, so that a lane that waits holds back only
+//! queue is remembered by its number and read again when its turn comes, so that a queue that waits holds back only
 //! itself and costs no more than its queue.
 
 use std::collections::VecDeque;
 
-/// What a lane holds: numbered by sequence, or without a number for what was never stored.
+/// What a queue holds: numbered by sequence, or without a number for what was never stored.
 pub(super) trait Numbered: Clone {
     fn number(&self) -> Option<u64>;
 }
 
-/// What the runner of a lane is to do.
+/// What the runner of a queue is to do.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<T> {
+pub(super) enum QueueStep<T> {
     /// Call the handler: [`Input::Succeeded`] or [`Input::Failed`]. Attempts are counted from 1.
     Try { item: T, attempt: u32 },
     /// Wait before the next attempt: [`Input::Waited`].
     Pause { attempts: u32 },
-    /// Give up: write the letter, then [`Input::Buried`].
+    /// Give up: write the dead letter, then [`Input::Buried`].
     Bury { item: T, attempts: u32 },
     /// Read numbers after `after` up to `to`, some of them or all: [`Input::Refilled`].
     Refill { after: u64, to: u64 },
-    /// Nothing is left; the next [`Lane::take`] begins anew.
+    /// Nothing is left; the next [`BranchQueue::take`] begins anew.
     Rest,
 }
 
@@ -48,7 +48,7 @@ pub(super) enum Input<T> {
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// The lane rested: a runner is to be started.
+    /// The queue rested: a runner is to be started.
     Begin,
     Queued,
     /// Its number is remembered.
@@ -58,7 +58,7 @@ pub(super) enum Taken {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Lane<T> {
+pub(super) struct BranchQueue<T> {
     queue: VecDeque<T>,
     /// Attempts at the head that have failed.
     failed: u32,
@@ -70,8 +70,8 @@ pub(super) struct Lane<T> {
     running: bool,
 }
 
-impl<T: Numbered> Lane<T> {
-    /// A lane that tries an item so many times and holds so many.
+impl<T: Numbered> BranchQueue<T> {
+    /// A queue that tries an item so many times and holds so many.
     pub(super) fn new(most: u32, room: usize) -> Self {
         Self { queue: VecDeque::new(), failed: 0, most, room: room.max(1), left: None, running: false }
     }
@@ -129,7 +129,7 @@ impl<T: Numbered> Lane<T> {
     }
 
     /// The transition.
-    pub(super) fn next(&mut self, input: Input<T>) -> Step<T> {
+    pub(super) fn next(&mut self, input: Input<T>) -> QueueStep<T> {
         match input {
             Input::Begun | Input::Waited => {}
             Input::Succeeded | Input::Buried => {
@@ -141,9 +141,9 @@ impl<T: Numbered> Lane<T> {
                 let attempts = self.failed;
                 if last || attempts >= self.most {
                     let Some(item) = self.queue.front().cloned() else { return self.rest() };
-                    return Step::Bury { item, attempts };
+                    return QueueStep::Bury { item, attempts };
                 }
-                return Step::Pause { attempts };
+                return QueueStep::Pause { attempts };
             }
             Input::Refilled { items, scanned } => {
                 self.queue.extend(items);
@@ -151,15 +151,15 @@ impl<T: Numbered> Lane<T> {
             }
         }
         match (self.queue.front().cloned(), self.left) {
-            (Some(item), _) => Step::Try { item, attempt: self.failed + 1 },
-            (None, Some((after, to))) => Step::Refill { after, to },
+            (Some(item), _) => QueueStep::Try { item, attempt: self.failed + 1 },
+            (None, Some((after, to))) => QueueStep::Refill { after, to },
             (None, None) => self.rest(),
         }
     }
 
-    fn rest(&mut self) -> Step<T> {
+    fn rest(&mut self) -> QueueStep<T> {
         self.running = false;
-        Step::Rest
+        QueueStep::Rest
     }
 }
 
@@ -179,43 +179,46 @@ mod tests {
 
     #[test]
     fn a_failed_item_is_tried_again_before_the_next_one() {
-        let mut lane = Lane::new(2, 4);
-        assert_eq!(lane.take(N(Some(1))), Taken::Begin);
-        assert_eq!(lane.take(N(Some(2))), Taken::Queued);
+        let mut branch_queue = BranchQueue::new(2, 4);
+        assert_eq!(branch_queue.take(N(Some(1))), Taken::Begin);
+        assert_eq!(branch_queue.take(N(Some(2))), Taken::Queued);
         let (one, two) = (N(Some(1)), N(Some(2)));
-        assert_eq!(lane.next(Input::Begun), Step::Try { item: one, attempt: 1 });
-        assert_eq!(lane.next(Input::Failed { last: false }), Step::Pause { attempts: 1 });
-        assert!(lane.is_held());
-        assert_eq!(lane.next(Input::Waited), Step::Try { item: one, attempt: 2 });
-        assert_eq!(lane.next(Input::Failed { last: false }), Step::Bury { item: one, attempts: 2 });
-        assert_eq!(lane.next(Input::Buried), Step::Try { item: two, attempt: 1 });
-        assert_eq!(lane.next(Input::Succeeded), Step::Rest);
-        assert_eq!(lane.take(N(Some(3))), Taken::Begin);
+        assert_eq!(branch_queue.next(Input::Begun), QueueStep::Try { item: one, attempt: 1 });
+        assert_eq!(branch_queue.next(Input::Failed { last: false }), QueueStep::Pause { attempts: 1 });
+        assert!(branch_queue.is_held());
+        assert_eq!(branch_queue.next(Input::Waited), QueueStep::Try { item: one, attempt: 2 });
+        assert_eq!(
+            branch_queue.next(Input::Failed { last: false }),
+            QueueStep::Bury { item: one, attempts: 2 }
+        );
+        assert_eq!(branch_queue.next(Input::Buried), QueueStep::Try { item: two, attempt: 1 });
+        assert_eq!(branch_queue.next(Input::Succeeded), QueueStep::Rest);
+        assert_eq!(branch_queue.take(N(Some(3))), Taken::Begin);
     }
 
     #[test]
     fn what_is_sent_again_goes_before_what_is_newer_but_not_before_what_is_begun() {
-        let mut lane = Lane::new(2, 8);
+        let mut branch_queue = BranchQueue::new(2, 8);
         for n in [5, 7] {
-            lane.take(N(Some(n)));
+            branch_queue.take(N(Some(n)));
         }
-        lane.next(Input::Begun);
-        assert_eq!(lane.take_again(N(Some(3))), Some(Taken::Queued));
-        assert_eq!(lane.take_again(N(Some(3))), None);
-        assert_eq!(lane.next(Input::Succeeded), Step::Try { item: N(Some(3)), attempt: 1 });
-        assert_eq!(lane.next(Input::Succeeded), Step::Try { item: N(Some(7)), attempt: 1 });
+        branch_queue.next(Input::Begun);
+        assert_eq!(branch_queue.take_again(N(Some(3))), Some(Taken::Queued));
+        assert_eq!(branch_queue.take_again(N(Some(3))), None);
+        assert_eq!(branch_queue.next(Input::Succeeded), QueueStep::Try { item: N(Some(3)), attempt: 1 });
+        assert_eq!(branch_queue.next(Input::Succeeded), QueueStep::Try { item: N(Some(7)), attempt: 1 });
     }
 
     #[test]
     fn leaving_keeps_only_what_is_being_tried() {
-        let mut lane = Lane::new(9, 2);
+        let mut branch_queue = BranchQueue::new(9, 2);
         for n in 1..=4 {
-            lane.take(N(Some(n)));
+            branch_queue.take(N(Some(n)));
         }
-        lane.next(Input::Begun);
-        assert_eq!(lane.leave(), vec![N(Some(2))]);
-        assert!(matches!(lane.next(Input::Failed { last: false }), Step::Bury { .. }));
-        assert_eq!(lane.next(Input::Buried), Step::Rest);
+        branch_queue.next(Input::Begun);
+        assert_eq!(branch_queue.leave(), vec![N(Some(2))]);
+        assert!(matches!(branch_queue.next(Input::Failed { last: false }), QueueStep::Bury { .. }));
+        assert_eq!(branch_queue.next(Input::Buried), QueueStep::Rest);
     }
 
     /// Events come, and the runner makes a step, in any order.
@@ -223,7 +226,7 @@ mod tests {
     enum Move {
         Take,
         Unnumbered,
-        Step { fails: bool, last: bool, page: usize },
+        QueueStep { fails: bool, last: bool, page: usize },
     }
 
     fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -232,7 +235,7 @@ mod tests {
             prop_oneof![
                 3 => Just(Move::Take),
                 1 => Just(Move::Unnumbered),
-                4 => step.prop_map(|(fails, last, page)| Move::Step { fails, last, page }),
+                4 => step.prop_map(|(fails, last, page)| Move::QueueStep { fails, last, page }),
             ],
             0..200,
         )
@@ -244,11 +247,11 @@ mod tests {
         fn every_number_succeeds_or_is_given_up_once_in_order(
             moves in moves(), most in 1..4u32, room in 1..5usize,
         ) {
-            let mut lane = Lane::new(most, room);
+            let mut branch_queue = BranchQueue::new(most, room);
             let (mut last, mut ended, mut dropped, mut unnumbered) = (0, Vec::new(), 0, (0, 0));
-            let mut step: Option<Step<N>> = None;
+            let mut step: Option<QueueStep<N>> = None;
             let mut trying: Option<(N, u32)> = None;
-            let drain = std::iter::repeat_n(Move::Step { fails: true, last: false, page: 2 }, 4_000);
+            let drain = std::iter::repeat_n(Move::QueueStep { fails: true, last: false, page: 2 }, 4_000);
             for now in moves.into_iter().chain(drain) {
                 match now {
                     Move::Take | Move::Unnumbered => {
@@ -256,19 +259,19 @@ mod tests {
                             Move::Take => { last += 1; N(Some(last)) }
                             _ => { unnumbered.0 += 1; N(None) }
                         };
-                        match lane.take(item) {
+                        match branch_queue.take(item) {
                             Taken::Begin => {
                                 prop_assert!(step.is_none(), "two runners");
-                                step = Some(lane.next(Input::Begun));
+                                step = Some(branch_queue.next(Input::Begun));
                             }
                             Taken::Dropped => { prop_assert!(item.0.is_none()); dropped += 1; }
                             Taken::Queued | Taken::Remembered => prop_assert!(step.is_some(), "no runner"),
                         }
                     }
-                    Move::Step { fails, last: final_try, page } => {
+                    Move::QueueStep { fails, last: final_try, page } => {
                         let input = match step.take() {
                             None => continue,
-                            Some(Step::Try { item, attempt }) => {
+                            Some(QueueStep::Try { item, attempt }) => {
                                 let before = trying.replace((item, attempt));
                                 if attempt > 1 {
                                     prop_assert_eq!(before, Some((item, attempt - 1)), "others went between");
@@ -279,21 +282,21 @@ mod tests {
                                     false => { ended.push(item); Input::Succeeded }
                                 }
                             }
-                            Some(Step::Pause { .. }) => Input::Waited,
-                            Some(Step::Bury { item, .. }) => { ended.push(item); Input::Buried }
-                            Some(Step::Refill { after, to }) => {
+                            Some(QueueStep::Pause { .. }) => Input::Waited,
+                            Some(QueueStep::Bury { item, .. }) => { ended.push(item); Input::Buried }
+                            Some(QueueStep::Refill { after, to }) => {
                                 let scanned = to.min(after + page as u64);
                                 let items = (after + 1..=scanned).map(|n| N(Some(n))).collect();
                                 Input::Refilled { items, scanned }
                             }
-                            Some(Step::Rest) => unreachable!("rest is not kept"),
+                            Some(QueueStep::Rest) => unreachable!("rest is not kept"),
                         };
-                        step = Some(lane.next(input)).filter(|s| *s != Step::Rest);
+                        step = Some(branch_queue.next(input)).filter(|s| *s != QueueStep::Rest);
                     }
                 }
-                prop_assert!(lane.len() <= room.max(3));
+                prop_assert!(branch_queue.len() <= room.max(3));
             }
-            prop_assert!(step.is_none(), "the lane did not come to rest");
+            prop_assert!(step.is_none(), "the queue did not come to rest");
             let numbers: Vec<u64> = ended.iter().filter_map(|n| n.0).collect();
             prop_assert_eq!(numbers, (1..=last).collect::<Vec<_>>());
             unnumbered.1 = ended.iter().filter(|n| n.0.is_none()).count();

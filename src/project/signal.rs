@@ -14,7 +14,7 @@ use crate::error::Result;
 pub(super) type Reply<T> = SyncSender<Result<T>>;
 
 /// What the runner is asked to do.
-pub(super) enum Order {
+pub(super) enum Command {
     Add(Arc<Fold>, Arc<Status>, Reply<()>),
     Rebuild(String, Reply<Arc<Task>>),
     /// Of all that is parked, or of one.
@@ -36,32 +36,32 @@ pub struct Retried {
 
 #[derive(Default)]
 struct Orders {
-    queue: VecDeque<Order>,
+    queue: VecDeque<Command>,
     stop: bool,
     /// Nobody takes orders any more.
     ended: bool,
 }
 
 #[derive(Default)]
-pub(super) struct Bell {
+pub(super) struct RunnerSignal {
     orders: Mutex<Orders>,
     rung: Condvar,
     asleep: AtomicBool,
 }
 
-impl Bell {
+impl RunnerSignal {
     fn lock(&self) -> MutexGuard<'_, Orders> {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the runner and waits for its answer.
-    pub(super) fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T> {
+    pub(super) fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
         let (reply, answer) = mpsc::sync_channel(1);
         self.give(order(reply))?;
         answer.recv().unwrap_or_else(|_| Err(closed()))
     }
 
-    pub(super) fn give(&self, order: Order) -> Result<()> {
+    pub(super) fn give(&self, order: Command) -> Result<()> {
         let mut orders = self.lock();
         if orders.ended || orders.stop {
             return Err(closed());
@@ -87,7 +87,7 @@ impl Bell {
         orders.queue.clear();
     }
 
-    pub(super) fn order(&self) -> Option<Order> {
+    pub(super) fn order(&self) -> Option<Command> {
         self.lock().queue.pop_front()
     }
 

@@ -1,8 +1,8 @@
-//! Settling: acknowledged, to be delivered again, or set aside.
+//! Resolving: acknowledged, to be delivered again, or set aside.
 
 use super::super::call::{How, Named};
-use super::super::letter::Letter;
-use super::super::machine::{Settled, Stale};
+use super::super::dead_letter::DeadLetter;
+use super::super::machine::{Resolved, Stale};
 use super::Actor;
 use crate::error::{Error, Result};
 use crate::event::{Position, Timestamp};
@@ -10,11 +10,11 @@ use crate::store::{Batch, Receipt, SidecarWrites};
 
 impl Actor {
     /// The inner error is the caller's.
-    pub(super) async fn settle(
+    pub(super) async fn resolve(
         &mut self,
         named: Named,
         how: How,
-        marks: &mut SidecarWrites,
+        records: &mut SidecarWrites,
     ) -> Result<Result<()>> {
         if let Err(stale) = self.is_out(named) {
             return Ok(Err(stale));
@@ -23,9 +23,9 @@ impl Actor {
         self.changed = true;
         let stale = |stale| refused(&self.name, stale);
         match how {
-            How::Ack => match self.machine.settled(delivery) {
-                Ok(settled) => {
-                    self.acknowledged(&settled, marks);
+            How::Ack => match self.machine.resolved(delivery) {
+                Ok(resolved) => {
+                    self.acknowledged(&resolved, records);
                     Ok(Ok(()))
                 }
                 Err(e) => Ok(Err(stale(e))),
@@ -34,19 +34,19 @@ impl Actor {
             How::Nack(delay) => match self.machine.nack(delivery, now, delay) {
                 Ok(Some(dead)) => {
                     let error = format!("was refused after {} deliveries", dead.deliveries);
-                    self.set_aside(&dead, error, marks).await.map(Ok)
+                    self.set_aside(&dead, error, records).await.map(Ok)
                 }
                 Ok(None) => Ok(Ok(())),
                 Err(e) => Ok(Err(stale(e))),
             },
-            How::Park(reason) => match self.machine.settled(delivery) {
-                Ok(dead) => self.set_aside(&dead, reason, marks).await.map(Ok),
+            How::Park(reason) => match self.machine.resolved(delivery) {
+                Ok(dead) => self.set_aside(&dead, reason, records).await.map(Ok),
                 Err(e) => Ok(Err(stale(e))),
             },
         }
     }
 
-    /// Keeps a delivery from its deadline; not on the disk, where it is settled soon.
+    /// Keeps a delivery from its deadline; not on the disk, where it is resolved soon.
     pub(super) fn hold(&mut self, named: Named) {
         if self.is_out(named).is_ok() {
             let _ = self.machine.touch(named.delivery, self.clock.now());
@@ -61,29 +61,29 @@ impl Actor {
         }
     }
 
-    fn acknowledged(&mut self, settled: &Settled, marks: &mut SidecarWrites) {
+    fn acknowledged(&mut self, resolved: &Resolved, records: &mut SidecarWrites) {
         self.row.acknowledged = self.row.acknowledged.saturating_add(1);
-        // Also a letter of before the consumer was reset.
-        self.letterbox.take(marks, Position::new(settled.position));
+        // Also a dead letter of before the consumer was reset.
+        self.dead_letter_queue.take(records, Position::new(resolved.position));
     }
 
-    /// The event becomes a letter.
+    /// The event becomes a dead letter.
     pub(super) async fn set_aside(
         &mut self,
-        dead: &Settled,
+        dead: &Resolved,
         error: String,
-        marks: &mut SidecarWrites,
+        records: &mut SidecarWrites,
     ) -> Result<()> {
         self.changed = true;
         let position = Position::new(dead.position);
-        // A letter that was thrown away while it was tried again stays away.
-        if dead.again && !self.letterbox.has(position) {
+        // A dead letter that was thrown away while it was tried again stays away.
+        if dead.again && !self.dead_letter_queue.has(position) {
             return Ok(());
         }
         let event = self.recorded(&dead.place, dead.sequence).await?;
         self.row.set_aside = self.row.set_aside.saturating_add(1);
-        let letter = Letter {
-            owner: self.letterbox.owner().clone(),
+        let dead_letter = DeadLetter {
+            owner: self.dead_letter_queue.owner().clone(),
             position,
             at: event.address(),
             id: event.id(),
@@ -94,7 +94,7 @@ impl Actor {
             last: Timestamp::from_micros(self.clock.now()),
             again: false,
         };
-        self.letterbox.put(marks, &letter);
+        self.dead_letter_queue.put(records, &dead_letter);
         Ok(())
     }
 
@@ -104,15 +104,15 @@ impl Actor {
             return Ok(Err(stale));
         }
         let (machine, row) = (self.machine.clone(), self.row.clone());
-        let mut marks = SidecarWrites::new();
-        let settled = match self.machine.settled(named.delivery) {
-            Ok(settled) => settled,
+        let mut records = SidecarWrites::new();
+        let resolved = match self.machine.resolved(named.delivery) {
+            Ok(resolved) => resolved,
             Err(stale) => return Ok(Err(refused(&self.name, stale))),
         };
-        let was_letter = self.letterbox.has(Position::new(settled.position));
-        self.acknowledged(&settled, &mut marks);
-        self.put_row(&mut marks);
-        match self.desk.append_async(batch.marks(marks)).await {
+        let was_letter = self.dead_letter_queue.has(Position::new(resolved.position));
+        self.acknowledged(&resolved, &mut records);
+        self.put_row(&mut records);
+        match self.handle.append_async(batch.records(records)).await {
             Ok(receipt) => {
                 (self.saved, self.save_at) = (self.machine.scanned(), None);
                 Ok(Ok(receipt))
@@ -121,7 +121,7 @@ impl Actor {
             Err(refused) => {
                 (self.machine, self.row) = (machine, row);
                 if was_letter {
-                    self.letterbox.keep(Position::new(settled.position));
+                    self.dead_letter_queue.keep(Position::new(resolved.position));
                 }
                 Ok(Err(refused))
             }
@@ -131,7 +131,7 @@ impl Actor {
 
 fn refused(consumer: &str, stale: Stale) -> Error {
     let reason = match stale {
-        Stale::Over => "it was settled before, or its event was delivered again since",
+        Stale::Over => "it was resolved before, or its event was delivered again since",
         Stale::Never => "there was no such delivery",
     };
     Error::NotDelivered { consumer: consumer.to_owned(), reason: reason.into() }

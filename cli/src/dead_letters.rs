@@ -1,4 +1,4 @@
-//! `retold letters`
+//! `retold dead-letters`
 
 use serde_json::json;
 
@@ -8,20 +8,20 @@ use super::get;
 use super::style::{BAD, DIM, NAME, NOTICE, paint};
 use super::table::{Table, cell, clean};
 use super::view::{count, short};
-use retold::consumer::{Letter, Owner};
+use retold::consumer::{DeadLetter, Owner};
 use retold::error::Error;
 use retold::limits::DEFAULT_PAGE;
 use retold::store::Store;
-use retold::wire::DeadLetter;
+use retold::wire::DeadLetterView;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold letters ls mailer
-  retold letters show mailer 4711
-  retold letters replay mailer --all
-  retold letters drop handler:log 4711
+  retold dead-letters ls mailer
+  retold dead-letters show mailer 4711
+  retold dead-letters replay mailer --all
+  retold dead-letters drop handler:log 4711
 
-A letter is named by its owner and the position of its event. An owner is a consumer, or with `handler:` before its \
+A dead letter is named by its owner and the position of its event. An owner is a consumer, or with `handler:` before its \
 name a handler.")]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
@@ -36,10 +36,10 @@ enum Verb {
     /// Show one, with its event
     Show(One),
     /// Send one or all back to their owner, to be delivered again
-    #[command(override_usage = "retold letters replay [OPTIONS] <OWNER> <POSITION|--all>")]
+    #[command(override_usage = "retold dead-letters replay [OPTIONS] <OWNER> <POSITION|--all>")]
     Replay(Which),
     /// Throw one or all away; the events stay
-    #[command(override_usage = "retold letters drop [OPTIONS] <OWNER> <POSITION|--all>")]
+    #[command(override_usage = "retold dead-letters drop [OPTIONS] <OWNER> <POSITION|--all>")]
     Drop(Which),
 }
 
@@ -69,7 +69,7 @@ struct Which {
     /// The event's position
     #[arg(value_name = "POSITION")]
     position: Option<u64>,
-    /// All letters of the owner
+    /// All dead letters of the owner
     #[arg(long)]
     all: bool,
 }
@@ -78,8 +78,12 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     match &args.verb {
         Verb::Ls(args) => ls(args, app),
         Verb::Show(args) => show(args, app),
-        Verb::Replay(args) => change(args, app, "sent back", Store::replay_letter, Store::replay_letters),
-        Verb::Drop(args) => change(args, app, "thrown away", Store::drop_letter, Store::drop_letters),
+        Verb::Replay(args) => {
+            change(args, app, "sent back", Store::replay_dead_letter, Store::replay_dead_letters)
+        }
+        Verb::Drop(args) => {
+            change(args, app, "thrown away", Store::drop_dead_letter, Store::drop_dead_letters)
+        }
     }
 }
 
@@ -91,26 +95,26 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
     let names = ["OWNER", "#POSITION", "EVENT", "TYPE", "#DELIVERIES", "SINCE", "ERROR"];
     let mut table =
         out.is_table().then(|| Table::new(&names, out.width()).spare(&["SINCE", "DELIVERIES", "TYPE"]));
-    let (mut last, mut none): (Option<Letter>, bool) = (None, true);
+    let (mut last, mut none): (Option<DeadLetter>, bool) = (None, true);
     loop {
-        let page = store.letters(owner.as_ref(), last.as_ref(), DEFAULT_PAGE)?;
+        let page = store.dead_letters(owner.as_ref(), last.as_ref(), DEFAULT_PAGE)?;
         none &= page.is_empty();
-        for letter in &page {
+        for dead_letter in &page {
             let Some(table) = &mut table else {
-                out.item(&DeadLetter::from(letter))?;
+                out.item(&DeadLetterView::from(dead_letter))?;
                 continue;
             };
-            let error = match letter.again {
+            let error = match dead_letter.again {
                 true => cell("sent back, not delivered yet").style(NOTICE),
-                false => cell(&letter.error).style(BAD),
+                false => cell(&dead_letter.error).style(BAD),
             };
             let lines = table.row(vec![
-                cell(&letter.owner).style(NAME),
-                cell(letter.position),
-                cell(&letter.at),
-                cell(&letter.kind),
-                cell(letter.deliveries),
-                cell(short(letter.last)).style(DIM),
+                cell(&dead_letter.owner).style(NAME),
+                cell(dead_letter.position),
+                cell(&dead_letter.at),
+                cell(&dead_letter.kind),
+                cell(dead_letter.deliveries),
+                cell(short(dead_letter.last)).style(DIM),
                 error,
             ]);
             out.lines(lines)?;
@@ -122,7 +126,7 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
     }
     let Some(mut table) = table else { return Ok(()) };
     if none {
-        out.note("there are no letters");
+        out.note("there are no dead letters");
     }
     out.lines(table.lines())
 }
@@ -130,19 +134,19 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
 fn show(args: &One, app: &mut App) -> Outcome {
     let owner: Owner = args.owner.parse()?;
     let store = app.reading()?;
-    let letter = store.letter(&owner, args.position)?;
-    let event = store.get_raw(letter.id)?;
+    let dead_letter = store.dead_letter(&owner, args.position)?;
+    let event = store.get_raw(dead_letter.id)?;
     let out = &mut app.out;
     if !out.is_table() {
-        return out.document(&DeadLetter::with(&letter, &event));
+        return out.document(&DeadLetterView::with(&dead_letter, &event));
     }
     let lines = [
-        ("owner", paint(NAME, &letter.owner)),
-        ("error", paint(BAD, clean(&letter.error))),
-        ("deliveries", letter.deliveries.to_string()),
-        ("first", letter.first.to_string()),
-        ("last", letter.last.to_string()),
-        ("sent back", if letter.again { "yes, and not delivered yet" } else { "no" }.to_owned()),
+        ("owner", paint(NAME, &dead_letter.owner)),
+        ("error", paint(BAD, clean(&dead_letter.error))),
+        ("deliveries", dead_letter.deliveries.to_string()),
+        ("first", dead_letter.first.to_string()),
+        ("last", dead_letter.last.to_string()),
+        ("sent back", if dead_letter.again { "yes, and not delivered yet" } else { "no" }.to_owned()),
     ];
     for (name, value) in lines {
         out.line(format!("{}  {value}", paint(DIM, format!("{name:>11}"))))?;
@@ -159,14 +163,16 @@ fn change(
 ) -> Result<(), Failure> {
     let owner: Owner = args.owner.parse()?;
     let store = app.changing()?;
-    let letters = match args.position {
+    let dead_letters = match args.position {
         Some(position) => one(&store, &owner, position).map(|()| 1)?,
         None => all(&store, &owner)?,
     };
     store.close()?;
     if !app.out.is_table() {
-        return app.out.document(&json!({ "owner": owner.to_string(), "letters": letters, "done": done }));
+        return app
+            .out
+            .document(&json!({ "owner": owner.to_string(), "dead_letters": dead_letters, "done": done }));
     }
-    let letters = count(letters as u64, "letter");
-    app.out.line(format!("{letters} of {}: {done}", paint(NAME, &owner)))
+    let dead_letters = count(dead_letters as u64, "dead letter");
+    app.out.line(format!("{dead_letters} of {}: {done}", paint(NAME, &owner)))
 }

@@ -1,5 +1,5 @@
 use super::owner::Owner;
-use crate::codec::LetterRow;
+use crate::codec::DeadLetterRow;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Position, Timestamp};
 use crate::limits::MAX_LETTER_ERROR_BYTES;
@@ -7,10 +7,10 @@ use crate::limits::MAX_LETTER_ERROR_BYTES;
 /// A dead letter: an event that could not be handled, set aside by reference, with what is known of the failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Letter {
+pub struct DeadLetter {
     /// Whose it is.
     pub owner: Owner,
-    /// The event's position; with the owner it names the letter.
+    /// The event's position; with the owner it names the dead letter.
     pub position: Position,
     /// The event's place and sequence.
     pub at: Address,
@@ -26,13 +26,13 @@ pub struct Letter {
     pub first: Timestamp,
     /// When it was set aside.
     pub last: Timestamp,
-    /// It was sent back to its owner and waits there; it is a letter until it has been handled.
+    /// It was sent back to its owner and waits there; it is a dead letter until it has been handled.
     pub again: bool,
 }
 
-impl Letter {
+impl DeadLetter {
     pub(super) fn to_row(&self) -> Vec<u8> {
-        let row = LetterRow {
+        let row = DeadLetterRow {
             place: self.at.place().clone(),
             sequence: self.at.sequence().unwrap_or_default().get(),
             id: self.id,
@@ -46,8 +46,8 @@ impl Letter {
     }
 
     pub(super) fn from_row(owner: Owner, position: u64, again: bool, row: &[u8]) -> Result<Self> {
-        let row = LetterRow::decode(row)
-            .map_err(|e| Error::corrupt(format!("letter {position} of {owner}"), e.to_string()))?;
+        let row = DeadLetterRow::decode(row)
+            .map_err(|e| Error::corrupt(format!("dead letter {position} of {owner}"), e.to_string()))?;
         Ok(Self {
             owner,
             position: Position::new(position),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::lane::Numbered;
+use super::branch_queue::Numbered;
 use crate::error::Result;
 use crate::event::{BranchName, Event, Invalid, Place, Record, SessionId};
 
@@ -11,7 +11,7 @@ use crate::event::{BranchName, Event, Invalid, Place, Record, SessionId};
 ///
 /// All of [`Record`]'s questions can be asked of it. Cloning is cheap: the bytes are shared.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Heard {
+pub struct Message {
     body: Body,
     attempt: u32,
     again: bool,
@@ -23,7 +23,7 @@ enum Body {
     Ephemeral(Arc<Place>, Record),
 }
 
-impl Heard {
+impl Message {
     pub(super) fn recorded(event: Event) -> Self {
         Self { body: Body::Recorded(event), attempt: 1, again: false }
     }
@@ -37,7 +37,7 @@ impl Heard {
         self
     }
 
-    /// It was a letter.
+    /// It was a dead letter.
     pub(super) fn sent_again(mut self) -> Self {
         self.again = true;
         self
@@ -126,14 +126,14 @@ impl Heard {
     }
 }
 
-impl Deref for Heard {
+impl Deref for Message {
     type Target = Record;
     fn deref(&self) -> &Record {
         self.record()
     }
 }
 
-impl Numbered for Heard {
+impl Numbered for Message {
     fn number(&self) -> Option<u64> {
         self.event().map(|event| event.sequence().get())
     }

@@ -1,10 +1,10 @@
-//! Rooms: who may import whom, and what may be named where.
+//! Modules: who may import whom, and what may be named where.
 
 use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
-/// Every room with its rank. A room imports from lower ranks only; `event` and `limits`, both 0, are told apart below.
-const RANKS: [(&str, u8); 16] = [
+/// Every module with its layer. A module imports from lower layers only; `event` and `limits`, both 0, are told apart below.
+const LAYERS: [(&str, u8); 16] = [
     ("limits", 0),
     ("cache", 0),
     ("panics", 0),
@@ -23,7 +23,7 @@ const RANKS: [(&str, u8); 16] = [
     ("wire", 8),
 ];
 
-/// Folders inside a room that are part of what it shows: `crate::event::payload::…` is no reach around its door.
+/// Folders inside a module that are part of what it shows: `crate::event::payload::…` is no reach around its door.
 const OPEN: [(&str, &str); 6] = [
     ("event", "envelope"),
     ("event", "payload"),
@@ -33,18 +33,18 @@ const OPEN: [(&str, &str); 6] = [
     ("testkit", "strategies"),
 ];
 
-/// Rooms inside a room, each with a door of its own.
+/// Modules inside a module, each with a door of its own.
 const INNER: [(&str, &str); 2] = [("agents", "interop"), ("agents", "projections")];
 
 /// Files that may print.
 const MAY_PRINT: [&str; 1] = ["cli/src/output.rs"];
 
-fn rank(room: &str) -> Option<u8> {
-    RANKS.iter().find(|(name, _)| *name == room).map(|(_, rank)| *rank)
+fn layer(top_module: &str) -> Option<u8> {
+    LAYERS.iter().find(|(name, _)| *name == top_module).map(|(_, layer)| *layer)
 }
 
-/// The room that a file of the library belongs to. The crate root belongs to none.
-fn room(path: &str) -> Option<String> {
+/// The module that a file of the library belongs to. The crate root belongs to none.
+fn top_module(path: &str) -> Option<String> {
     path.starts_with("src/").then(|| module(path).into_iter().next()).flatten()
 }
 
@@ -54,7 +54,7 @@ fn door(path: &[String]) -> Option<(String, &[String])> {
         [outer, inner, rest @ ..] if INNER.contains(&(outer, inner)) => {
             Some((format!("{outer}/{inner}"), rest))
         }
-        [room, rest @ ..] => Some((room.clone(), rest)),
+        [top_module, rest @ ..] => Some((top_module.clone(), rest)),
         [] => None,
     }
 }
@@ -63,20 +63,20 @@ fn finding(file: &str, line: usize, rule: &'static str, what: String) -> Finding
     Finding { file: file.to_owned(), line, rule, what }
 }
 
-/// Every room has a rank, and imports from lower ranks only. Test code may reach up: a test may use a neighbour or the
+/// Every module has a layer, and imports from lower layers only. Test code may reach up: a test may use a neighbour or the
 /// testkit.
-pub(crate) fn ranks(tree: &Tree) -> Vec<Finding> {
+pub(crate) fn layering(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (file, source) in tree.under("src/") {
-        let Some(from) = room(file) else { continue };
-        let Some(own) = rank(&from) else {
-            let what = format!("`{from}` is no room with a rank; add it to the table in tests/tidy/rooms.rs");
-            found.push(finding(file, 1, "rank", what));
+        let Some(from) = top_module(file) else { continue };
+        let Some(own) = layer(&from) else {
+            let what = format!("`{from}` has no layer; add it to the table in tests/tidy/layers.rs");
+            found.push(finding(file, 1, "layer", what));
             continue;
         };
         for path in &source.inner {
             let Some(to) = path.segments.first().filter(|to| **to != from) else { continue };
-            let Some(other) = rank(to) else { continue };
+            let Some(other) = layer(to) else { continue };
             let why = if path.test {
                 continue;
             } else if to == "testkit" {
@@ -85,10 +85,10 @@ pub(crate) fn ranks(tree: &Tree) -> Vec<Finding> {
                 continue;
             } else {
                 format!(
-                    "`{from}` (rank {own}) imports `{to}` (rank {other}); only lower ranks may be imported"
+                    "`{from}` (layer {own}) imports `{to}` (layer {other}); only lower layers may be imported"
                 )
             };
-            found.push(finding(file, path.line, "rank", why));
+            found.push(finding(file, path.line, "layer", why));
         }
     }
     found
@@ -146,45 +146,45 @@ pub(crate) fn front_ends(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// Inside the crate one imports from the room, never from the crate root. Tests inside rooms too.
+/// Inside the crate one imports from the module, never from the crate root. Tests inside modules too.
 pub(crate) fn crate_root(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (file, source) in tree.under("src/") {
-        if room(file).is_none() {
+        if top_module(file).is_none() {
             continue;
         }
         for path in &source.inner {
             let name = path.segments.first().map_or("*", String::as_str);
-            if rank(name).is_none() {
+            if layer(name).is_none() {
                 let what =
-                    format!("`crate::{name}` is imported from the crate root; import it from its room");
+                    format!("`crate::{name}` is imported from the crate root; import it from its module");
                 found.push(finding(file, path.line, "crate-root", what));
             }
         }
         let own_name = |p: &&Path| p.segments.first().is_some_and(|s| s == "retold") && p.segments.len() > 1;
         for path in source.outer.iter().filter(own_name) {
-            let what = "the crate names itself from outside; import from the room".to_owned();
+            let what = "the crate names itself from outside; import from the module".to_owned();
             found.push(finding(file, path.line, "crate-root", what));
         }
     }
     found
 }
 
-/// Outside a room nobody names its inner files.
+/// Outside a module nobody names its inner files.
 pub(crate) fn doors(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (file, source) in tree.under("src/") {
-        // In the crate root a path starts with the room itself.
+        // In the crate root a path starts with the module itself.
         let at_root = file == "src/lib.rs";
         for path in source.inner.iter().chain(source.outer.iter().filter(|_| at_root)) {
             let Some((to, [inner, rest @ ..])) = door(&path.segments) else { continue };
             let own = !at_root && door(&module(file)).is_some_and(|(from, _)| from == to);
-            let is_room = path.segments.first().is_some_and(|room| rank(room).is_some());
-            if own || !is_room || OPEN.contains(&(to.as_str(), inner.as_str())) {
+            let is_module = path.segments.first().is_some_and(|top_module| layer(top_module).is_some());
+            if own || !is_module || OPEN.contains(&(to.as_str(), inner.as_str())) {
                 continue;
             }
             let is_file = [".rs", "/mod.rs"].iter().any(|end| tree.has(&format!("src/{to}/{inner}{end}")));
-            // A function may have the name of its file, when the room hands it out.
+            // A function may have the name of its file, when the module hands it out.
             let handed_out = || {
                 let named =
                     |p: &Path, from: usize| p.segments.len() > from && p.segments.last() == Some(inner);

@@ -33,7 +33,7 @@ struct Hot {
 }
 
 /// A generation that is kept up. The runner follows with one, a rebuild fills one.
-pub(super) struct Lane {
+pub(super) struct BranchFold {
     pub(super) fold: Arc<Fold>,
     pub(super) built: Built,
     hot: HashMap<Key, Hot>,
@@ -49,12 +49,12 @@ pub(super) struct Lane {
     pub(super) reacted: u64,
 }
 
-impl Lane {
+impl BranchFold {
     pub(super) fn new(reader: &Reader, fold: Arc<Fold>, built: Built) -> Result<Self> {
         let mut parked = HashMap::new();
-        let marks = reader.marks()?;
+        let records = reader.records()?;
         let prefix = keys::parkings_of(&fold.name, built.generation);
-        for row in marks.rows(SidecarTable::Checkpoints, &SidecarRange::under(&prefix, usize::MAX))? {
+        for row in records.rows(SidecarTable::Checkpoints, &SidecarRange::under(&prefix, usize::MAX))? {
             let key = keys::parked_key(&fold.name, built.scope, &row.key);
             let value = row.value.ok().and_then(|json| serde_json::from_slice(&json).ok());
             if let (Some(key), Some(value)) = (key, value) {
@@ -313,8 +313,8 @@ impl Lane {
 
     fn park_row(&mut self, key: Key, row: ParkedRow) {
         tracing::warn!(projection = self.fold.name, of = row.of, at = row.at, reason = row.reason, "parked");
-        let mark = keys::parking(&self.fold.name, self.built.generation, &key);
-        self.pending.put(SidecarTable::Checkpoints, mark, to_json(&row));
+        let write_records = keys::parking(&self.fold.name, self.built.generation, &key);
+        self.pending.put(SidecarTable::Checkpoints, write_records, to_json(&row));
         self.parked.insert(key, row);
     }
 

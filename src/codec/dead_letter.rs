@@ -6,12 +6,12 @@ use super::Malformed;
 use super::wire::{put, take_all};
 use crate::event::{BranchName, EventId, Place, SessionId};
 
-/// The first byte of every letter. A later layout takes another number.
+/// The first byte of every dead letter. A later layout takes another number.
 const LAYOUT: u8 = 1;
 
-/// What a letter says; whose it is and the event's position are in its key.
+/// What a dead letter says; whose it is and the event's position are in its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LetterRow {
+pub struct DeadLetterRow {
     /// The event's branch.
     pub place: Place,
     /// Its sequence there.
@@ -44,7 +44,7 @@ struct Wire<'a> {
     last: i64,
 }
 
-impl LetterRow {
+impl DeadLetterRow {
     /// The row's bytes, which lie in a mark.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -68,7 +68,7 @@ impl LetterRow {
     /// Reads a row's bytes.
     ///
     /// # Errors
-    /// [`Malformed`] for anything that [`LetterRow::encode`] does not write.
+    /// [`Malformed`] for anything that [`DeadLetterRow::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let wire: Wire<'_> = take_all(bytes)?;
         if wire.layout != LAYOUT {

@@ -3,11 +3,11 @@
 use super::super::damage::own_events;
 use super::super::keys::{self, Built, Key, ParkedRow, to_json};
 use super::super::read::{Source, Stop};
-use super::Lane;
+use super::BranchFold;
 use crate::error::Result;
 use crate::store::{Reader, SidecarTable};
 
-impl Lane {
+impl BranchFold {
     /// Folds a parked key again, up to where the projection is. `false` when it is parked once more.
     pub(in crate::project) fn retry(&mut self, reader: &Reader, key: &Key, row: &ParkedRow) -> Result<bool> {
         let fold = self.fold.clone();
@@ -53,8 +53,8 @@ impl Lane {
                 }
                 if let Some(parked) = self.parked.get_mut(key) {
                     parked.from = row.from;
-                    let mark = keys::parking(&fold.name, self.built.generation, key);
-                    self.pending.put(SidecarTable::Checkpoints, mark, to_json(parked));
+                    let write_records = keys::parking(&fold.name, self.built.generation, key);
+                    self.pending.put(SidecarTable::Checkpoints, write_records, to_json(parked));
                 }
             }
         }

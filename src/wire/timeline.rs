@@ -1,23 +1,23 @@
 use serde::Serialize;
 
 use crate::event::Phase;
-use crate::project::{Lasting, Span, Timeline};
+use crate::project::{Lasting, PhaseSpan, Timeline};
 
 /// A timeline, as JSON says it.
 #[derive(Debug, Serialize)]
-pub struct Laid<'a> {
+pub struct TimelineView<'a> {
     of: String,
     events: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
-    entities: Vec<LaidEntity<'a>>,
-    warnings: Vec<LaidWarning<'a>>,
+    entities: Vec<EntityView<'a>>,
+    warnings: Vec<WarningView<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct LaidEntity<'a> {
+struct EntityView<'a> {
     kind: &'a str,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,29 +25,30 @@ struct LaidEntity<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<Phase>,
     micros: u64,
-    spans: Vec<LaidSpan>,
+    spans: Vec<SpanView>,
 }
 
 #[derive(Debug, Serialize)]
-struct LaidSpan {
+struct SpanView {
     phase: Phase,
     from: String,
     to: String,
 }
 
 #[derive(Debug, Serialize)]
-struct LaidWarning<'a> {
+struct WarningView<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     time: String,
 }
 
-impl<'a> Laid<'a> {
+impl<'a> TimelineView<'a> {
     /// The timeline of what is at this address.
     #[must_use]
     pub fn new(of: String, timeline: &'a Timeline) -> Self {
-        let span = |s: &Span| LaidSpan { phase: s.phase, from: s.from.to_string(), to: s.to.to_string() };
-        let entity = |e: &'a Lasting| LaidEntity {
+        let span =
+            |s: &PhaseSpan| SpanView { phase: s.phase, from: s.from.to_string(), to: s.to.to_string() };
+        let entity = |e: &'a Lasting| EntityView {
             kind: &e.kind,
             id: &e.id,
             name: e.name.as_deref(),
@@ -63,7 +64,7 @@ impl<'a> Laid<'a> {
             from: range.map(|(from, _)| from.to_string()),
             to: range.map(|(_, to)| to.to_string()),
             entities: timeline.entities().iter().map(entity).collect(),
-            warnings: warnings.map(|w| LaidWarning { kind: &w.kind, time: w.at.to_string() }).collect(),
+            warnings: warnings.map(|w| WarningView { kind: &w.kind, time: w.at.to_string() }).collect(),
         }
     }
 }

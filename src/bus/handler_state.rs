@@ -8,15 +8,15 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::answer::Answer;
 use super::backoff::Retry;
-use super::gate::Progress;
+use super::branch_queues::BranchQueues;
+use super::gate::GateProgress;
 use super::handler::Handler;
-use super::heard::Heard;
-use super::lanes::Lanes;
+use super::message::Message;
 use super::metrics::Metrics;
 use super::phase::Phase;
 use super::route::Route;
 use super::shared::Shared;
-use crate::consumer::Letterbox;
+use crate::consumer::DeadLetterQueue;
 use crate::event::Place;
 use crate::limits::{HANDLER_EVENTS, LANE_EVENTS, MAX_STUCK};
 use crate::store::{Reader, lock};
@@ -37,8 +37,8 @@ pub(super) struct Asked {
 /// What it has taken.
 #[derive(Debug)]
 pub(super) struct Work {
-    pub(super) lanes: Lanes<Arc<Place>, Heard>,
-    pub(super) progress: Progress,
+    pub(super) branch_queues: BranchQueues<Arc<Place>, Message>,
+    pub(super) progress: GateProgress,
     /// Calls past their time that run on.
     pub(super) stuck: usize,
     /// It takes nothing for now.
@@ -49,21 +49,21 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn has_room(&self) -> bool {
-        self.lanes.has_room() && self.stuck < MAX_STUCK
+        self.branch_queues.has_room() && self.stuck < MAX_STUCK
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct HandlerState {
     pub(super) id: u64,
     pub(super) asked: Asked,
     pub(super) shared: Arc<Shared>,
-    pub(super) letters: Letterbox,
+    pub(super) dead_letters: DeadLetterQueue,
     work: Mutex<Work>,
     pub(super) phase: watch::Sender<Phase>,
     /// While it drains: the position up to which it takes. Before, no position is beyond it.
     pub(super) until: AtomicU64,
-    /// There is room again, or a lane has come to rest.
+    /// There is room again, or a queue has come to rest.
     pub(super) room: Notify,
     /// A first attempt has ended.
     pub(super) tried: Notify,
@@ -73,7 +73,7 @@ pub(super) struct Seat {
     own: Arc<Semaphore>,
     part: Arc<Semaphore>,
     /// Ephemeral events on their way.
-    told: mpsc::Sender<Heard>,
+    told: mpsc::Sender<Message>,
     /// How far its follower has looked.
     scanned: Arc<AtomicU64>,
     /// Reads on when the store was closed, like its follower; until it has gone.
@@ -88,20 +88,20 @@ pub(super) struct Start {
     pub(super) scanned: Arc<AtomicU64>,
     /// It begins with what is recorded, which nobody is to wait for.
     pub(super) late: bool,
-    pub(super) told: mpsc::Sender<Heard>,
-    pub(super) letters: Letterbox,
+    pub(super) told: mpsc::Sender<Message>,
+    pub(super) dead_letters: DeadLetterQueue,
     pub(super) reader: Reader,
 }
 
-impl Seat {
+impl HandlerState {
     pub(super) fn new(id: u64, asked: Asked, shared: Arc<Shared>, start: Start) -> Self {
-        let lanes = Lanes::new(asked.retry.calls(), HANDLER_EVENTS, LANE_EVENTS);
-        let progress = Progress::new(start.scanned.load(Ordering::Relaxed), start.late);
+        let branch_queues = BranchQueues::new(asked.retry.calls(), HANDLER_EVENTS, LANE_EVENTS);
+        let progress = GateProgress::new(start.scanned.load(Ordering::Relaxed), start.late);
         Self {
             id,
             asked,
-            letters: start.letters,
-            work: Mutex::new(Work { lanes, progress, stuck: 0, full: false, live: !start.late }),
+            dead_letters: start.dead_letters,
+            work: Mutex::new(Work { branch_queues, progress, stuck: 0, full: false, live: !start.late }),
             phase: watch::Sender::new(Phase::Running),
             until: AtomicU64::new(u64::MAX),
             room: Notify::new(),
@@ -136,10 +136,10 @@ impl Seat {
     }
 
     /// Lets go of everything that is not being tried; nobody has to wait for it any more.
-    pub(super) fn leave(&self) -> Vec<Heard> {
+    pub(super) fn leave(&self) -> Vec<Message> {
         let mut work = self.work();
-        let left = work.lanes.leave();
-        left.iter().filter_map(Heard::position).for_each(|position| work.progress.tried(position));
+        let left = work.branch_queues.leave();
+        left.iter().filter_map(Message::position).for_each(|position| work.progress.tried(position));
         drop(work);
         self.tried.notify_waiters();
         left
@@ -147,7 +147,7 @@ impl Seat {
 
     /// Takes what is committed by now, ends it, and goes.
     pub(super) fn drain(&self) {
-        self.until.store(self.shared.desk.committed().get(), Ordering::Relaxed);
+        self.until.store(self.shared.handle.committed().get(), Ordering::Relaxed);
         self.go(Phase::Draining);
     }
 
@@ -189,8 +189,8 @@ impl Seat {
     }
 
     /// An ephemeral event. What does not fit is counted.
-    pub(super) fn tell(&self, heard: Heard) {
-        if self.told.try_send(heard).is_err() {
+    pub(super) fn tell(&self, message: Message) {
+        if self.told.try_send(message).is_err() {
             self.dropped_ephemeral();
         }
     }
@@ -214,15 +214,15 @@ impl Seat {
     }
 
     /// Tells who waits what became of an event here.
-    pub(super) fn settle(&self, heard: &Heard, answer: impl FnOnce() -> Answer) {
+    pub(super) fn resolve(&self, message: &Message, answer: impl FnOnce() -> Answer) {
         if self.asked.awaited {
-            self.shared.tickets.settle(heard.id(), self.id, answer());
+            self.shared.tickets.resolve(message.id(), self.id, answer());
         }
     }
 
     /// Events that were committed and that its follower has not looked at yet.
     pub(super) fn lag(&self) -> u64 {
-        self.shared.desk.committed().get().saturating_sub(self.scanned.load(Ordering::Relaxed))
+        self.shared.handle.committed().get().saturating_sub(self.scanned.load(Ordering::Relaxed))
     }
 }
 

@@ -1,0 +1,26 @@
+//! Rows that other rooms keep: bytes of theirs under our seal.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::Malformed;
+use super::seal::{self, Sort};
+
+/// The row's bytes on this shelf under this key.
+#[must_use]
+pub fn encode_sidecar_row(table: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut out = seal::open(value.len());
+    out.extend_from_slice(value);
+    seal::close_at(Sort::Mark, key_number(table, key), out)
+}
+
+/// The value of the row on this shelf under this key.
+///
+/// # Errors
+/// [`Malformed`] for anything that [`encode_sidecar_row`] does not write for them.
+pub fn decode_sidecar_row<'a>(table: u8, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], Malformed> {
+    seal::unseal_at(Sort::Mark, key_number(table, key), row)
+}
+
+fn key_number(table: u8, key: &[u8]) -> u64 {
+    xxh3_64_with_seed(key, u64::from(table))
+}
