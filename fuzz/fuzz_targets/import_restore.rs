@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use retold::Store;
-use retold::agents::interop::{Format, Options, Scope, export_sources, load, parse};
+use retold::agents::interop::{ExportScope, Format, Options, export_sources, load, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     for format in [Format::ClaudeCode, Format::OpenHands, Format::CloudEvents, Format::Temporal] {
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
         let loaded = load(&store, plan, &mut |_| {}).unwrap();
         assert_eq!(loaded.records, loaded.new + loaded.duplicates + loaded.skipped.len());
         if loaded.import.is_some() {
-            let (files, _) = export_sources(&store, &Scope::All, &mut |_| {}).unwrap();
+            let (files, _) = export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap();
             assert!(files.len() == 1 && files[0].bytes == bytes);
         }
     }

@@ -16,12 +16,12 @@ use crate::store::Store;
 /// `docs/bus.md` for what is promised.
 ///
 /// ```
-/// use retold::{Bus, Heard, NewEvent, Store};
+/// use retold::{Bus, Message, NewEvent, Store};
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// let store = Store::in_memory()?;
 /// let bus = Bus::new(&store)?;
 /// let inner = bus.link();
-/// bus.on("tool.completed", move |heard: Heard| {
+/// bus.on("tool.completed", move |heard: Message| {
 ///     let bus = inner.clone();
 ///     // Inside a handler, correlation and causation are those of the event that is handled.
 ///     async move { bus.publish(&*heard.session().to_string(), NewEvent::new("step.done")).await.map(|_| ()) }

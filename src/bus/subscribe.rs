@@ -25,7 +25,7 @@ use crate::limits::EPHEMERAL_EVENTS;
 /// What a handler asks for, before it subscribes with [`run`](Self::run) or [`run_blocking`](Self::run_blocking).
 ///
 /// ```
-/// # use retold::{Bus, Heard, NewEvent, Store};
+/// # use retold::{Bus, Message, NewEvent, Store};
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// let store = Store::in_memory()?;
 /// let bus = Bus::new(&store)?;
@@ -35,7 +35,7 @@ use crate::limits::EPHEMERAL_EVENTS;
 ///     .named("audit")
 ///     .priority(10)
 ///     .awaited()
-///     .run(|heard: Heard| async move { serde_json::json!(heard.kind()) })?;
+///     .run(|heard: Message| async move { serde_json::json!(heard.kind()) })?;
 /// let published = bus.publish("run-7", NewEvent::new("tool.invoked")).await?;
 /// assert_eq!(published.answer("audit"), Some(&serde_json::json!("tool.invoked")));
 /// audit.unsubscribe();

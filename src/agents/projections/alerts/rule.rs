@@ -121,7 +121,7 @@ impl Rule {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use retold::project::builtin::alerts::{By, Rule, When};
+    /// use retold::agents::projections::alerts::{By, Rule, When};
     /// let when = When::Failures { count: 5, within: Duration::from_secs(3_600) };
     /// let rule = Rule::new("cargo_fails", when).types("tool.*").by(By::Name).severity("critical");
     /// assert_eq!((rule.alert(), rule.types.len()), ("alert.repeated_failure", 1));
