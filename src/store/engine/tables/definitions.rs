@@ -22,36 +22,73 @@ pub(crate) const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::
 /// after `(branch, n)`. Chunks of a branch follow each other without holes.
 pub(crate) const EVENTS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("events");
 
-/// Position of the row's first event to its runs. SidecarRange follow each other without holes, up to
+/// Position of the row's first event to its runs. Rows follow each other without holes, up to
 /// [`Meta::flushed`](crate::codec::Meta).
 pub(crate) const ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("order");
 
 /// Event id to branch number and sequence, for every flushed event, for ever.
 pub(crate) const IDS: TableDefinition<'static, [u8; 16], (u64, u64)> = TableDefinition::new("ids");
 
-/// A table of marks: the key that their room gives to the sealed bytes of that room. Made with its first row.
-type MarkTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
+/// A sidecar table: the key that its module gives to the sealed bytes of that module. Made with its first row.
+type SidecarRows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// States of projections, by projection, generation, and branch and sequence or key. Each can be folded again.
-pub(crate) const SNAPSHOTS: MarkTable = TableDefinition::new("snapshots");
+pub(crate) const SNAPSHOTS: SidecarRows = TableDefinition::new("snapshots");
 
 /// How far projections have read, and where they are parked.
-pub(crate) const CHECKPOINTS: MarkTable = TableDefinition::new("checkpoints");
+pub(crate) const CHECKPOINTS: SidecarRows = TableDefinition::new("checkpoints");
 
 /// Durable consumers.
-pub(crate) const CONSUMERS: MarkTable = TableDefinition::new("consumers");
+pub(crate) const CONSUMERS: SidecarRows = TableDefinition::new("consumers");
 
 /// Dead letters.
-pub(crate) const DEAD_LETTERS: MarkTable = TableDefinition::new("dead letters");
+pub(crate) const DEAD_LETTERS: SidecarRows = TableDefinition::new("letters");
 
 /// Timers.
-pub(crate) const TIMERS: MarkTable = TableDefinition::new("timers");
+pub(crate) const TIMERS: SidecarRows = TableDefinition::new("timers");
 
 /// Schemas that were registered.
-pub(crate) const SCHEMAS: MarkTable = TableDefinition::new("schemas");
+pub(crate) const SCHEMAS: SidecarRows = TableDefinition::new("schemas");
 
 /// Session to the name of its current branch, for sessions where one was chosen.
-pub(crate) const CURRENT: MarkTable = TableDefinition::new("current");
+pub(crate) const CURRENT: SidecarRows = TableDefinition::new("current");
 
 /// Files that were imported, and how each is put together.
-pub(crate) const IMPORTS: MarkTable = TableDefinition::new("imports");
+pub(crate) const IMPORTS: SidecarRows = TableDefinition::new("imports");
+
+#[cfg(test)]
+mod tests {
+    use redb::TableHandle;
+
+    use super::*;
+
+    /// A table under another name is an empty table to every file that there is.
+    #[test]
+    fn tables_keep_the_names_that_the_files_have_and_the_page_on_the_format_says() {
+        let names = [
+            META.name(),
+            BRANCHES.name(),
+            LINES.name(),
+            HEADS.name(),
+            EVENTS.name(),
+            ORDER.name(),
+            IDS.name(),
+            SNAPSHOTS.name(),
+            CHECKPOINTS.name(),
+            CONSUMERS.name(),
+            DEAD_LETTERS.name(),
+            TIMERS.name(),
+            SCHEMAS.name(),
+            CURRENT.name(),
+            IMPORTS.name(),
+        ];
+        let rows = include_str!("../../../../docs/format.md").lines();
+        let table =
+            rows.skip_while(|line| !line.starts_with("| `meta`")).take_while(|line| line.starts_with('|'));
+        let said: Vec<&str> = table
+            .filter_map(|row| row.split('|').nth(1))
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        assert_eq!(names.to_vec(), said);
+    }
+}
