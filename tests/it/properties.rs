@@ -282,3 +282,29 @@ fn readers_during_flushes_see_dense_histories_that_never_shrink() {
     });
     assert!(store.verify().unwrap().is_clean());
 }
+
+#[test]
+fn a_session_that_grows_has_a_last_event_at_any_moment() {
+    let store = Store::in_memory().unwrap();
+    store.append("s", numbered(1)).unwrap();
+    store.fork("s", "b").unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                store.append("s", numbered(1)).unwrap();
+            }
+        });
+        let mut last = 0;
+        for _ in 0..2_000 {
+            let page = store.read(&Query::session("s").unwrap().reverse().limit(1)).unwrap();
+            let found = page.events.first().map(|e| e.position().get());
+            if found.is_none_or(|position| position < last) {
+                over.store(true, Ordering::Relaxed);
+                panic!("{found:?} came after {last}");
+            }
+            last = found.unwrap_or(last);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}

@@ -205,10 +205,9 @@ impl FileReader {
         // Where a branch was cut off, earlier events of others may not be shown yet.
         let mut complete_from = after.get() + 1;
         for branch in self.branches_of(session)? {
-            let last = match self.first_after(&branch, to)? {
-                Some(beyond) => beyond - 1,
-                None => self.head(&branch)?.get(),
-            };
+            // Before it is asked what lies beyond: a branch that grows in between has its end behind `to`.
+            let head = self.head(&branch)?.get();
+            let last = self.first_after(&branch, to)?.map_or(head, |beyond| beyond - 1);
             let (own, limit) = (branch.fork + 1, limit.max(1));
             if last < own {
                 continue;
