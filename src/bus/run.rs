@@ -76,7 +76,9 @@ async fn attempted(
         .handler
         .call(&handler_state.shared.runtime, item.clone().on_attempt(attempt), handler_state.asked.timeout)
         .await;
-    handler_state.metrics.times.add(clock.elapsed());
+    if !matches!(ended, Ended::Stopped { begun: false }) {
+        handler_state.metrics.times.add(clock.elapsed());
+    }
     if matches!(ended, Ended::Stuck(..)) {
         // Before the worker is given back, so that no more begin than may be stuck.
         handler_state.work().stuck += 1;
@@ -211,7 +213,7 @@ async fn bury(
                 tracing::warn!(handler, %id, attempts, error = %failure, "an event became a dead letter")
             }
             Err(e) => {
-                handler_state.shared.counts.letters_lost.fetch_add(1, Relaxed);
+                handler_state.shared.counts.dead_letters_lost.fetch_add(1, Relaxed);
                 tracing::error!(handler, %id, error = %failure, "an event could not become a dead letter: {e}");
             }
         }

@@ -17,7 +17,7 @@ pub(super) struct Counts {
     pub(super) nowait: AtomicU64,
     pub(super) spilled: AtomicU64,
     pub(super) dropped: AtomicU64,
-    pub(super) letters_lost: AtomicU64,
+    pub(super) dead_letters_lost: AtomicU64,
 }
 
 #[derive(Debug)]

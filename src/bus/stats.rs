@@ -42,9 +42,9 @@ pub struct HandlerStats {
     /// Events that became dead letters.
     pub dead_letters: u64,
     /// Dead letters that are kept now.
-    pub letters_kept: usize,
+    pub dead_letters_kept: usize,
     /// Dead letters that newer ones pushed out since the store was opened.
-    pub letters_pushed_out: u64,
+    pub dead_letters_pushed_out: u64,
     /// Events that could not be read in their newest shape.
     pub unreadable: u64,
     /// Ephemeral events that found no room.
@@ -69,6 +69,8 @@ impl HandlerStats {
         let texts = |patterns: &[crate::event::Pattern]| patterns.iter().map(ToString::to_string).collect();
         // In a forked child nothing runs, and what is behind locks may never be given back.
         let here = handler_state.shared.handle.process().is_this();
+        // Before what it holds: an event that goes from there to here in between is then seen twice, not never.
+        let lag = handler_state.lag();
         let (queue, branch_queues, stuck) = match here {
             true => {
                 let work = handler_state.work();
@@ -92,14 +94,14 @@ impl HandlerStats {
             panics: m.panics.load(Relaxed),
             timeouts: m.timeouts.load(Relaxed),
             dead_letters: m.dead_letters.load(Relaxed),
-            letters_kept: if here { handler_state.dead_letters.len() } else { 0 },
-            letters_pushed_out: handler_state.dead_letters.pushed_out(),
+            dead_letters_kept: if here { handler_state.dead_letters.len() } else { 0 },
+            dead_letters_pushed_out: handler_state.dead_letters.pushed_out(),
             unreadable: m.unreadable.load(Relaxed),
             ephemeral_dropped: m.ephemeral_dropped.load(Relaxed),
             queue,
             branch_queues,
             stuck,
-            lag: handler_state.lag(),
+            lag,
             p50: m.times.quantile(0.5),
             p99: m.times.quantile(0.99),
         }
@@ -123,7 +125,7 @@ pub struct BusStats {
     /// Events that were published without waiting and could be kept nowhere.
     pub dropped: u64,
     /// Events that became no dead letter, since the store could not write one.
-    pub letters_lost: u64,
+    pub dead_letters_lost: u64,
     /// What the history has.
     pub history: HistoryCounts,
     /// Every handler.
@@ -144,7 +146,7 @@ impl Bus {
             nowait_waiting: core.nowait.waiting(),
             spilled: c.spilled.load(Relaxed),
             dropped: c.dropped.load(Relaxed),
-            letters_lost: c.letters_lost.load(Relaxed),
+            dead_letters_lost: c.dead_letters_lost.load(Relaxed),
             history: if here { core.history.counts() } else { HistoryCounts::default() },
             handlers: self.handlers(),
         }

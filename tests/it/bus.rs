@@ -513,3 +513,27 @@ async fn closing_ends_what_was_recorded_before() {
     bus.publish_nowait("s", event(1));
     assert_eq!(bus.stats().published, 500);
 }
+
+#[tokio::test]
+async fn an_event_between_the_log_and_the_queue_of_a_handler_is_still_behind() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let looking = bus.clone();
+    // Asked when the event has been read and before it is queued.
+    let asked = move |_: &Message| {
+        let handlers = looking.handlers();
+        tell.send((handlers[0].lag, handlers[0].branch_queues)).is_ok()
+    };
+    let subscribed = bus.subscribe("step.*").when(asked).run(|_: Message| async {}).unwrap();
+    store.append("s", event(1)).unwrap();
+    assert_eq!(soon(told.recv()).await, Some((1, 0)));
+    soon(async {
+        while bus.handlers().iter().any(|h| h.lag > 0 || h.branch_queues > 0) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(subscribed);
+    soon(bus.close()).await.unwrap();
+}

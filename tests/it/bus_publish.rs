@@ -375,7 +375,7 @@ async fn stats_tell_what_handlers_did() {
         (one.patterns.as_slice(), one.except.as_slice()),
         (&["step.*".to_owned()][..], &["step.skipped".to_owned()][..])
     );
-    assert_eq!((one.events, one.calls, one.errors, one.dead_letters, one.letters_kept), (4, 5, 2, 1, 1));
+    assert_eq!((one.events, one.calls, one.errors, one.dead_letters, one.dead_letters_kept), (4, 5, 2, 1, 1));
     assert!(one.p50.is_some() && one.p99 >= one.p50 && one.running && one.ended.is_none());
     assert_eq!(stats.published, 4);
 }
