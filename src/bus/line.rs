@@ -3,139 +3,49 @@
 //!
 //! A line gives back the very bytes of the payload: the same id with other content would be refused as another event.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use data_encoding::BASE64;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId, Timestamp};
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<'a> {
-    id: EventId,
-    #[serde(borrow)]
-    session: Cow<'a, str>,
-    #[serde(borrow)]
-    branch: Cow<'a, str>,
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    version: u32,
-    #[serde(borrow)]
-    time: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "is_empty", borrow)]
-    source: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "is_empty", borrow)]
-    actor: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "is_empty", borrow)]
-    correlation: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    causation: Option<EventId>,
-    #[serde(default, skip_serializing_if = "is_empty", borrow)]
-    traceparent: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    priority: u8,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: Cow<'a, BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
-    data: Option<&'a RawValue>,
-    #[serde(default, skip_serializing_if = "is_empty", borrow)]
-    datacontenttype: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
-    data_base64: Option<Cow<'a, str>>,
-}
-
-fn is_empty(text: &str) -> bool {
-    text.is_empty()
-}
-
-fn is_zero(n: &u8) -> bool {
-    *n == 0
-}
+use crate::event::{BranchName, EventJson, Invalid, NewEvent, Place, SessionId, envelope};
 
 /// An event and its branch as one line, without the line break.
 ///
 /// # Errors
 /// [`Invalid`] naming the field of an event that no store would take.
 pub fn print(place: &Place, event: &NewEvent) -> Result<Vec<u8>, Invalid> {
-    event.check()?;
-    let data = plain(event);
-    let line = Line {
-        id: event.id,
-        session: place.session.as_str().into(),
-        branch: place.branch.as_str().into(),
-        kind: (&*event.kind).into(),
-        version: event.version,
-        time: event.occurred.to_string().into(),
-        source: (&*event.source).into(),
-        actor: (&*event.actor).into(),
-        correlation: (&*event.correlation).into(),
-        causation: event.causation,
-        traceparent: (&*event.trace).into(),
-        priority: event.priority,
-        metadata: Cow::Borrowed(&event.metadata),
-        datacontenttype: (&*event.content_type).into(),
-        data_base64: data.is_none().then(|| BASE64.encode(&event.payload).into()),
-        data,
-    };
+    let mut line = EventJson::of(event)?;
+    line.session = Some(place.session.as_str().into());
+    line.branch = Some(place.branch.as_str().into());
     serde_json::to_vec(&line).map_err(|e| Invalid::new("event", format!("cannot be written as JSON: {e}")))
 }
 
-/// The payload as it can stand in a line byte for byte: JSON without a line break in it or white space around it.
-fn plain(event: &NewEvent) -> Option<&RawValue> {
-    if !event.content_type.is_empty() || event.payload.iter().any(|b| matches!(b, b'\n' | b'\r')) {
-        return None;
-    }
-    let value: &RawValue = serde_json::from_slice(&event.payload).ok()?;
-    (value.get().len() == event.payload.len()).then_some(value)
-}
-
-/// The event of a line.
+/// The event of a line. Unlike in other JSON, nothing that makes it this event may be left out.
 ///
 /// # Errors
 /// [`Invalid`] for anything that no store would take.
 pub fn parse(line: &[u8]) -> Result<(Place, NewEvent), Invalid> {
+    let missing = |field| Invalid::new("line", format!("is not an event: missing field `{field}`"));
     let text = std::str::from_utf8(line).map_err(|e| Invalid::new("line", format!("is not UTF-8: {e}")))?;
-    let line: Line<'_> =
+    let line: EventJson<'_, Box<RawValue>> =
         serde_json::from_str(text).map_err(|e| Invalid::new("line", format!("is not an event: {e}")))?;
-    let place = Place::new(SessionId::new(line.session)?, BranchName::new(line.branch)?);
-    let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-    let mut event = NewEvent::new(own(line.kind))
-        .with_id(line.id)
-        .version(line.version)
-        .occurred(line.time.parse::<Timestamp>()?)
-        .source(own(line.source))
-        .actor(own(line.actor))
-        .correlation(own(line.correlation))
-        .trace(own(line.traceparent))
-        .priority(line.priority);
-    event.causation = line.causation;
-    event.metadata = line.metadata.into_owned();
-    let event = match (line.data, line.data_base64) {
-        (Some(_), Some(_)) => return Err(Invalid::new("data", "stands beside data_base64")),
-        (Some(data), None) => event.json_text(data.get().to_owned()),
-        (None, Some(coded)) => {
-            let bytes = BASE64.decode(coded.as_bytes());
-            let bytes = bytes.map_err(|e| Invalid::new("data_base64", format!("is not base64: {e}")))?;
-            event.bytes(own(line.datacontenttype), bytes)
-        }
-        // serde takes a JSON `null` for nothing.
-        (None, None) => event.json_text("null"),
-    };
-    event.check()?;
-    Ok((place, event))
+    line.id.ok_or_else(|| missing(envelope::ID))?;
+    line.version.ok_or_else(|| missing(envelope::VERSION))?;
+    line.time.as_ref().ok_or_else(|| missing(envelope::TIME))?;
+    let session = line.session.as_deref().ok_or_else(|| missing(envelope::SESSION))?;
+    let branch = line.branch.as_deref().ok_or_else(|| missing(envelope::BRANCH))?;
+    let place = Place::new(SessionId::new(session)?, BranchName::new(branch)?);
+    Ok((place, line.into_event()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::agents::interop::parse_line;
     use crate::codec::encode_record;
-    use crate::event::envelope;
+    use crate::event::{EventId, Timestamp};
     use crate::limits::MAX_PAYLOAD_BYTES;
     use crate::testkit;
 

@@ -7,20 +7,25 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 
-use super::{EventId, JSON, NewEvent, Timestamp};
+use super::{EventId, Invalid, JSON, NewEvent, Timestamp, envelope};
 
-/// Everything but the type has a default. What is unknown is refused, rather than lost.
+/// A new event as JSON, with or without the branch that it is for. `D` is its payload: what is written is borrowed.
+/// Everything but the type has a default here; what is unknown is refused, rather than lost.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Draft<'a> {
+#[serde(deny_unknown_fields, bound(deserialize = "D: Deserialize<'de>"))]
+pub(crate) struct EventJson<'a, D> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<EventId>,
+    pub(crate) id: Option<EventId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) branch: Option<Cow<'a, str>>,
     #[serde(rename = "type")]
     kind: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    version: Option<u32>,
+    pub(crate) version: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
+    pub(crate) time: Option<String>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     source: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
@@ -33,99 +38,143 @@ struct Draft<'a> {
     traceparent: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "is_zero")]
     priority: u8,
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     metadata: Cow<'a, BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
-    data: Option<Box<RawValue>>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    data: Option<D>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     datacontenttype: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data_base64: Option<String>,
 }
 
+/// What an event without a branch may have, for whoever wrote something else.
+const FIELDS: [&str; 14] = [
+    envelope::ID,
+    envelope::TYPE,
+    envelope::VERSION,
+    envelope::TIME,
+    envelope::SOURCE,
+    envelope::ACTOR,
+    envelope::CORRELATION,
+    envelope::CAUSATION,
+    envelope::TRACEPARENT,
+    envelope::PRIORITY,
+    envelope::METADATA,
+    envelope::DATA,
+    envelope::DATACONTENTTYPE,
+    envelope::DATA_BASE64,
+];
+
 fn is_zero(n: &u8) -> bool {
     *n == 0
 }
 
-fn is_none(metadata: &BTreeMap<String, String>) -> bool {
-    metadata.is_empty()
+fn none<D>() -> Option<D> {
+    None
 }
 
 /// A `null` is a payload like any other.
-fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(from).map(Some)
+fn some<'de, D: Deserialize<'de>, From: Deserializer<'de>>(from: From) -> Result<Option<D>, From::Error> {
+    D::deserialize(from).map(Some)
 }
 
-/// A JSON payload as it is; `None` where it could not come back byte for byte: with white space around it.
-fn plain(event: &NewEvent) -> Option<Box<RawValue>> {
-    let text = std::str::from_utf8(&event.payload).ok().filter(|_| event.is_json())?;
-    RawValue::from_string(text.to_owned()).ok().filter(|value| value.get().len() == text.len())
+/// A JSON payload as it is; `None` where it could not come back byte for byte, with white space around it, and where a
+/// line of JSON would become several.
+fn plain(event: &NewEvent) -> Option<&RawValue> {
+    if !event.is_json() || event.payload.iter().any(|b| matches!(b, b'\n' | b'\r')) {
+        return None;
+    }
+    let value: &RawValue = serde_json::from_slice(&event.payload).ok()?;
+    (value.get().len() == event.payload.len()).then_some(value)
+}
+
+impl<'a> EventJson<'a, &'a RawValue> {
+    /// # Errors
+    /// [`Invalid`] naming the field of an event that no store would take.
+    pub(crate) fn of(event: &'a NewEvent) -> Result<Self, Invalid> {
+        event.check()?;
+        let data = plain(event);
+        Ok(Self {
+            id: Some(event.id),
+            session: None,
+            branch: None,
+            kind: (&*event.kind).into(),
+            version: Some(event.version),
+            time: Some(event.occurred.to_string()),
+            source: (&*event.source).into(),
+            actor: (&*event.actor).into(),
+            correlation: (&*event.correlation).into(),
+            causation: event.causation,
+            traceparent: (&*event.trace).into(),
+            priority: event.priority,
+            metadata: Cow::Borrowed(&event.metadata),
+            datacontenttype: (&*event.content_type).into(),
+            data_base64: data.is_none().then(|| BASE64.encode(&event.payload)),
+            data,
+        })
+    }
+}
+
+impl EventJson<'_, Box<RawValue>> {
+    /// # Errors
+    /// [`Invalid`] for anything that no store would take.
+    pub(crate) fn into_event(self) -> Result<NewEvent, Invalid> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let mut event = NewEvent::new(own(self.kind))
+            .version(self.version.unwrap_or(1))
+            .source(own(self.source))
+            .actor(own(self.actor))
+            .correlation(own(self.correlation))
+            .trace(own(self.traceparent))
+            .priority(self.priority);
+        event.id = self.id.unwrap_or(event.id);
+        if let Some(time) = self.time {
+            event.occurred = time.parse::<Timestamp>()?;
+        }
+        event.causation = self.causation;
+        event.metadata = self.metadata.into_owned();
+        let content_type = self.datacontenttype;
+        let event = match (self.data, self.data_base64) {
+            (Some(_), Some(_)) => {
+                let reason = "stands beside data_base64; an event has one of them";
+                return Err(Invalid::new(envelope::DATA, reason));
+            }
+            (_, None) if !content_type.is_empty() && content_type != JSON => {
+                let reason = format!("has the content type {content_type}, so it belongs in data_base64");
+                return Err(Invalid::new(envelope::DATA, reason));
+            }
+            (Some(data), None) => event.json_text(Box::<str>::from(data).into_string()),
+            (None, Some(coded)) => {
+                let bytes = BASE64
+                    .decode(coded.as_bytes())
+                    .map_err(|e| Invalid::new(envelope::DATA_BASE64, format!("is not base64: {e}")))?;
+                event.bytes(own(content_type), bytes)
+            }
+            (None, None) => event,
+        };
+        event.check()?;
+        Ok(event)
+    }
 }
 
 impl Serialize for NewEvent {
     /// An event that no store would take is an error.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.check().map_err(ser::Error::custom)?;
-        let data = plain(self);
-        let draft = Draft {
-            id: Some(self.id),
-            kind: (&*self.kind).into(),
-            version: Some(self.version),
-            time: Some(self.occurred.to_string()),
-            source: (&*self.source).into(),
-            actor: (&*self.actor).into(),
-            correlation: (&*self.correlation).into(),
-            causation: self.causation,
-            traceparent: (&*self.trace).into(),
-            priority: self.priority,
-            metadata: Cow::Borrowed(&self.metadata),
-            datacontenttype: (&*self.content_type).into(),
-            data_base64: data.is_none().then(|| BASE64.encode(&self.payload)),
-            data,
-        };
-        draft.serialize(to)
+        EventJson::of(self).map_err(ser::Error::custom)?.serialize(to)
     }
 }
 
 impl<'de> Deserialize<'de> for NewEvent {
     /// Only `type` is required: the id is fresh, the time now, and the payload `null` unless said.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let draft = Draft::deserialize(from)?;
-        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        let mut event = Self::new(own(draft.kind))
-            .version(draft.version.unwrap_or(1))
-            .source(own(draft.source))
-            .actor(own(draft.actor))
-            .correlation(own(draft.correlation))
-            .trace(own(draft.traceparent))
-            .priority(draft.priority);
-        event.id = draft.id.unwrap_or(event.id);
-        if let Some(time) = draft.time {
-            event.occurred = time.parse::<Timestamp>().map_err(de::Error::custom)?;
+        let json = EventJson::deserialize(from)?;
+        for (field, value) in [(envelope::SESSION, &json.session), (envelope::BRANCH, &json.branch)] {
+            if value.is_some() {
+                return Err(de::Error::unknown_field(field, &FIELDS));
+            }
         }
-        event.causation = draft.causation;
-        event.metadata = draft.metadata.into_owned();
-        let content_type = draft.datacontenttype;
-        let event = match (draft.data, draft.data_base64) {
-            (Some(_), Some(_)) => {
-                return Err(de::Error::custom("data stands beside data_base64; an event has one of them"));
-            }
-            (Some(_), None) if !content_type.is_empty() && content_type != JSON => {
-                let reason =
-                    format!("data has the content type {content_type}, so it belongs in data_base64");
-                return Err(de::Error::custom(reason));
-            }
-            (Some(data), None) => event.json_text(data.get().to_owned()),
-            (None, Some(coded)) => {
-                let bytes = BASE64.decode(coded.as_bytes());
-                let bytes =
-                    bytes.map_err(|e| de::Error::custom(format!("data_base64 is not base64: {e}")))?;
-                event.bytes(own(content_type), bytes)
-            }
-            (None, None) => event,
-        };
-        event.check().map_err(de::Error::custom)?;
-        Ok(event)
+        json.into_event().map_err(de::Error::custom)
     }
 }
 
@@ -140,6 +189,7 @@ mod tests {
 
     fn there_and_back(event: &NewEvent) {
         let json = serde_json::to_string(event).unwrap();
+        assert!(!json.contains(['\n', '\r']), "{json}");
         let encoded = |e| encode_record(e, MAX_PAYLOAD_BYTES).unwrap().encoded().clone();
         let read = serde_json::from_str(&json).unwrap();
         assert_eq!(encoded(event), encoded(&read), "{json}");
@@ -179,6 +229,7 @@ mod tests {
         assert!(
             refused(r#"{"type": "a", "data": 1, "datacontenttype": "text/plain"}"#).contains("data_base64")
         );
+        assert!(refused(r#"{"type": "a", "datacontenttype": "text/plain"}"#).contains("data_base64"));
         assert!(refused(r#"{"type": "a", "data_base64": "?"}"#).contains("not base64"));
         assert!(serde_json::to_string(&NewEvent::new("a").json_text("{")).is_err());
     }

@@ -32,6 +32,7 @@ mod usage;
 pub use address::Address;
 pub use catalogue::Catalogue;
 pub use draft::NewEvent;
+pub(crate) use draft_json::EventJson;
 pub use expect::Expect;
 pub use filter::Filter;
 pub use id::{EventId, StoreId};
