@@ -182,7 +182,7 @@ impl Walk<'_> {
                     (found, end) = (true, value.end);
                     if is_pairs {
                         self.steps(value, run);
-                    } else if !self.is_wrapper(&value)
+                    } else if !self.is_wrapper(&value, depth)
                         || depth == 1
                         || !self.inside(value.clone(), depth - 1, label)
                     {
@@ -237,12 +237,23 @@ impl Walk<'_> {
         self.content.bytes(at..at + 1).first().copied()
     }
 
-    /// Whether records may lie inside this value: it is none itself.
-    fn is_wrapper(&self, value: &Range<usize>) -> bool {
-        match self.first(value.start) {
-            Some(b'{') => !self.records.is_record(value),
-            first => first == Some(b'['),
+    /// Whether this value has a run of records inside, and is no record itself. One record inside says nothing: an object
+    /// that is not known may hold a copy of it.
+    fn is_wrapper(&self, value: &Range<usize>, depth: u8) -> bool {
+        let is_array = self.first(value.start) == Some(b'[');
+        if is_array && self.has_record(value.clone()) {
+            return true;
         }
+        if depth == 0 || !is_array && self.records.is_record(value) {
+            return false;
+        }
+        let mut children = Children::of(self.content.cursor(value.clone()));
+        while let Some(Child::Whole { value, .. }) = children.next() {
+            if matches!(self.first(value.start), Some(b'{' | b'[')) && self.is_wrapper(&value, depth - 1) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether an array has a record among its elements.
@@ -531,7 +542,12 @@ mod tests {
         let cut = Cut::new("[{\"e\":[{\"id\":1},{\"id\":2}]},{\"id\":77},{\"e\":[{\"id\":3}]},{\"x\":4}]");
         assert_eq!(cut.runs(), [(None, vec![77]), (None, vec![1, 2]), (None, vec![3])]);
         assert_eq!(cut.drawn().last().unwrap(), "{\"x\":4}");
-        // What a record holds is its own.
+        // What a record holds is its own, and an object that is not known may hold a copy of one.
+        let file = "[{\"id\":1},{\"note\":\"x\",\"cause\":{\"id\":2}},{\"id\":3}]";
+        assert_eq!(
+            Cut::new(file).drawn(),
+            ["{\"id\":1}", "{\"note\":\"x\",\"cause\":{\"id\":2}}", "{\"id\":3}"]
+        );
         let whole = "{\"id\":1,\"e\":[{\"id\":2}]}";
         assert_eq!(Cut::new(format!("[{whole},{{\"id\":3}}]")).drawn(), [whole, "{\"id\":3}"]);
     }
