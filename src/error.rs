@@ -144,8 +144,8 @@ pub enum Error {
         /// The value that was asked for.
         asked: String,
     },
-    /// What a token names is no delivery that can be flushed.
-    #[error("this delivery of consumer {consumer} cannot be flushed: {reason}")]
+    /// What a token names is no delivery that can be resolved.
+    #[error("this delivery of consumer {consumer} cannot be resolved: {reason}")]
     NotDelivered {
         /// The consumer that was asked.
         consumer: String,

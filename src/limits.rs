@@ -138,7 +138,7 @@ pub const DEFAULT_LETTERS: usize = 10_000;
 pub const MAX_DEAD_LETTERS: usize = 100_000;
 /// Calls that wait for the task of a consumer before callers have to wait too.
 pub const CONSUMER_CALLS: usize = 1_024;
-/// Calls that one commit of a consumer flushes.
+/// Calls that one commit of a consumer answers.
 pub const CONSUMER_GROUP: usize = 512;
 /// Bytes of the error that a dead letter keeps. Longer ones are cut.
 pub const MAX_LETTER_ERROR_BYTES: usize = 1_024;

@@ -30,7 +30,7 @@ pub(super) enum Color {
 }
 
 impl Color {
-    /// Flushes it for everything that prints, the parser's own help included.
+    /// Settles it for everything that prints, the parser's own help included.
     pub(super) fn apply(self) {
         match self {
             Self::Auto => ColorChoice::Auto,

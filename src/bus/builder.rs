@@ -141,7 +141,7 @@ impl BusBuilder {
         let s = &self.settings;
         within("workers", s.workers, 1, MAX_BUS_WORKERS)?;
         within("history_limit", s.history, 0, MAX_HISTORY)?;
-        within("dead letters", s.dead_letters, 1, MAX_HANDLER_LETTERS)?;
+        within("dead_letters", s.dead_letters, 1, MAX_HANDLER_LETTERS)?;
         within("nowait_queue", s.nowait, 1, MAX_NOWAIT_EVENTS)?;
         if s.spill_limit > MAX_SPILL_BYTES {
             let reason = format!("is {}; it takes 0 to {MAX_SPILL_BYTES}", s.spill_limit);

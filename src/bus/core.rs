@@ -52,7 +52,7 @@ impl Core {
     ) -> (Arc<Self>, mpsc::Receiver<Queued>) {
         let spill = match &settings.spill {
             Some(path) => Some(Spill::at(path)),
-            None => Spill::beside_desk(&handle),
+            None => Spill::beside_file(&handle),
         };
         // The builder has checked the bound.
         let spill =

@@ -175,14 +175,14 @@ fn take(core: &Arc<Core>, handler_state: &Arc<HandlerState>, message: Message) -
 /// Takes the dead letters that were sent again.
 async fn send_again(core: &Arc<Core>, handler_state: &Arc<HandlerState>) {
     let (core, taking) = (core.clone(), handler_state.clone());
-    let taken = handler_state.shared.runtime.spawn_blocking(move || take_letters_back(&core, &taking));
+    let taken = handler_state.shared.runtime.spawn_blocking(move || take_dead_letters_back(&core, &taking));
     if let Ok(Err(error)) = taken.await {
         let handler = &*handler_state.asked.name;
         tracing::warn!(handler, %error, "dead letters that were sent again could not be read");
     }
 }
 
-fn take_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -> Result<(), Error> {
+fn take_dead_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -> Result<(), Error> {
     let reader = handler_state.shared.handle.reader()?;
     for dead_letter in handler_state.dead_letters.again()? {
         let event = match reader.by_id(dead_letter.id).and_then(|event| reader.shaped(event)) {

@@ -153,7 +153,7 @@ impl HandlerState {
 
     pub(super) async fn reached(&self, phase: Phase) {
         let mut now = self.phase.subscribe();
-        // The sender lives as long as this seat.
+        // The sender lives as long as this handler.
         let _ = now.wait_for(|now| *now >= phase).await;
     }
 

@@ -35,7 +35,7 @@ use crate::limits::EPHEMERAL_EVENTS;
 ///     .named("audit")
 ///     .priority(10)
 ///     .awaited()
-///     .run(|heard: Message| async move { serde_json::json!(heard.kind()) })?;
+///     .run(|message: Message| async move { serde_json::json!(message.kind()) })?;
 /// let published = bus.publish("run-7", NewEvent::new("tool.invoked")).await?;
 /// assert_eq!(published.answer("audit"), Some(&serde_json::json!("tool.invoked")));
 /// audit.unsubscribe();

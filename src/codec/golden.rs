@@ -1,5 +1,5 @@
 //! One example of every layout, byte for byte, and what decoders do with bytes that are not quite those.
-//! `golden.txt` is what a successor of any part of this room has to reproduce: a line is never changed, only added.
+//! `golden.txt` is what a successor of any part of this module has to reproduce: a line is never changed, only added.
 
 use bytes::Bytes;
 

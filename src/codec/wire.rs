@@ -1,4 +1,4 @@
-//! The one way in which this room calls bincode: standard configuration, always with a limit.
+//! The one way in which this module calls bincode: standard configuration, always with a limit.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::de::BorrowDecoder;

@@ -73,8 +73,8 @@ impl Observer for DeadLetterQueues {}
 
 impl DeadLetterQueues {
     fn known(handle: &StoreHandle, owner: &Owner) -> Result<Arc<Known>> {
-        let office = handle.observer(Self::default)?;
-        let mut known = lock(&office.0);
+        let queues = handle.observer(Self::default)?;
+        let mut known = lock(&queues.0);
         if known.len() == known.capacity() {
             // Nobody has them, and they are counted again when somebody does.
             known.retain(|_, known| Arc::strong_count(known) > 1);
@@ -153,7 +153,7 @@ impl DeadLetterQueue {
         there
     }
 
-    /// The marks that were to take it away were refused with their append.
+    /// The records that were to take it away were refused with their append.
     pub(crate) fn keep(&self, position: Position) {
         lock(&self.known.positions).get_or_insert_default().insert(position.get());
     }
@@ -195,7 +195,7 @@ impl DeadLetterQueue {
         is_again(&self.handle.reader()?.records()?, &self.owner, position.get())
     }
 
-    /// SidecarWrites may not have been written: what is there is counted anew when it is opened again.
+    /// Records may not have been written: what is there is counted anew when it is opened again.
     pub(crate) fn forget(&self) {
         *lock(&self.known.positions) = None;
     }
@@ -251,7 +251,8 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::Closed`], [`Error::Corrupt`].
     pub fn dead_letter(&self, owner: &Owner, position: impl Into<Position>) -> Result<DeadLetter> {
         let position = position.into();
-        read(&self.reader()?.records()?, owner, position.get())?.ok_or_else(|| no_letter(owner, position))
+        read(&self.reader()?.records()?, owner, position.get())?
+            .ok_or_else(|| no_dead_letter(owner, position))
     }
 
     /// Sends a dead letter back to its owner, who is given the event again, with its deliveries counted from zero. A
@@ -313,7 +314,7 @@ impl Store {
     }
 }
 
-fn no_letter(owner: &Owner, position: Position) -> Error {
+fn no_dead_letter(owner: &Owner, position: Position) -> Error {
     Error::not_found("dead letter", format!("{position} of {owner}"))
 }
 
@@ -365,8 +366,8 @@ mod tests {
         for n in 0..10_000 {
             DeadLetterQueue::open(&store.handle(), Owner::handler(format!("h-{n}")).unwrap(), 10).unwrap();
         }
-        let office = store.handle().observer(DeadLetterQueues::default).unwrap();
-        assert!(lock(&office.0).len() < 1_000, "{}", lock(&office.0).len());
+        let queues = store.handle().observer(DeadLetterQueues::default).unwrap();
+        assert!(lock(&queues.0).len() < 1_000, "{}", lock(&queues.0).len());
         assert!(Arc::ptr_eq(&keep.known, &DeadLetterQueues::known(&store.handle(), keep.owner()).unwrap()));
     }
 

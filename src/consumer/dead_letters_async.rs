@@ -7,7 +7,8 @@ use crate::event::Position;
 use crate::store::Store;
 
 impl Store {
-    /// [`dead_letters`](Self::dead_letters) for tasks. Dropping the future changes nothing.
+    /// [`dead_letters`](Self::dead_letters) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`dead_letters`](Self::dead_letters).
@@ -21,7 +22,8 @@ impl Store {
         self.in_task(move |store| store.dead_letters(owner.as_ref(), after.as_ref(), limit)).await
     }
 
-    /// [`dead_letter`](Self::dead_letter) for tasks. Dropping the future changes nothing.
+    /// [`dead_letter`](Self::dead_letter) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`dead_letter`](Self::dead_letter).

@@ -378,7 +378,7 @@ impl<'a> Actor<'a> {
                     break;
                 }
                 drop(inbox);
-                self.send_letters_again();
+                self.send_dead_letters_again();
                 continue;
             }
             let due = self.machine.next_due().filter(|due| *due > inbox.now);
@@ -393,7 +393,7 @@ impl<'a> Actor<'a> {
         Ok(())
     }
 
-    fn send_letters_again(&mut self) {
+    fn send_dead_letters_again(&mut self) {
         let mut durable = lock(&self.world.durable);
         durable.dead_letters.values_mut().for_each(|again| *again = true);
         self.dead_letters.clone_from(&durable.dead_letters);

@@ -32,13 +32,13 @@ struct Wanted {
     pattern: Pattern,
     also: Vec<Box<str>>,
     /// Whose catalogue that is was said, so that it is no other store's.
-    flushed: bool,
+    resolved: bool,
 }
 
 impl Wanted {
-    fn new(pattern: Pattern, catalogue: &Catalogue, flushed: bool) -> Self {
+    fn new(pattern: Pattern, catalogue: &Catalogue, resolved: bool) -> Self {
         let also = catalogue.other_names(&pattern).map(Box::from).collect();
-        Self { pattern, also, flushed }
+        Self { pattern, also, resolved }
     }
 }
 
@@ -86,12 +86,12 @@ impl Filter {
     /// The same filter with the names that a store's catalogue has, where no other was asked for. Doing it again, also
     /// with another catalogue, changes nothing.
     pub(crate) fn resolved_in(mut self, catalogue: &Catalogue) -> Self {
-        if self.patterns.iter().all(|wanted| wanted.flushed) {
+        if self.patterns.iter().all(|wanted| wanted.resolved) {
             return self;
         }
         (self.also, self.also_marks) = (Vec::new(), 0);
         for wanted in std::mem::take(&mut self.patterns) {
-            self = self.wanted(match wanted.flushed {
+            self = self.wanted(match wanted.resolved {
                 true => wanted,
                 false => Wanted::new(wanted.pattern, catalogue, true),
             });
@@ -226,15 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn a_store_flushes_the_names_that_were_left_to_it_and_only_once() {
+    fn a_store_resolves_the_names_that_were_left_to_it_and_only_once() {
         let with =
             |alias: &str| Catalogue::builtin().with([TypeSpec::named("acme.one").alias(alias)]).unwrap();
         let (own, other) = (with("eins"), with("un"));
         let open = filter("acme.*").pattern_in("acme.one".parse().unwrap(), &other);
         assert!(open.takes_kind("un") && !open.takes_kind("eins"));
-        let flushed = open.resolved_in(&own);
-        assert!(flushed.takes_kind("un") && flushed.takes_kind("eins"));
-        assert_eq!(flushed.clone().resolved_in(&with("uno")), flushed);
+        let resolved = open.resolved_in(&own);
+        assert!(resolved.takes_kind("un") && resolved.takes_kind("eins"));
+        assert_eq!(resolved.clone().resolved_in(&with("uno")), resolved);
         // A type of the user's takes the place of a built-in one, whose names are none any more.
         let own = Catalogue::builtin().with([TypeSpec::named("coder.started")]).unwrap();
         assert!(filter("decision.created").resolved_in(&own).takes_kind("decision.made"));

@@ -1,4 +1,4 @@
-//! The machine and the wake-ups of this room in thousands of schedules, over a small store: a writer, a flusher,
+//! The machine and the wake-ups of this module in thousands of schedules, over a small store: a writer, a flusher,
 //! followers that come early, late, and go. The driver is that of `stream.rs` without its I/O; each way to get it wrong
 //! that is known is kept, and has to be caught.
 

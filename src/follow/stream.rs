@@ -162,7 +162,7 @@ impl StoreHandle {
         let mut source =
             Source { reader: self.reader()?, scope: follow.scope, store: self.id(), branch: None };
         source.resolve()?;
-        let filter = source.reader.flushed(follow.filter);
+        let filter = source.reader.resolved(follow.filter);
         let scanned = source.start(&follow.start)?;
         let at = Arc::new(AtomicU64::new(scanned));
         let items = OwnStream::new(

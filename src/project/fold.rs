@@ -133,7 +133,8 @@ pub trait Projection: Send + Sync + 'static {
         1
     }
 
-    /// The events that `apply` is to see; all unless said.
+    /// The events that `apply` is to see; all unless said. A projection is the same on every store, so that patterns have
+    /// the other names of the built-in catalogue here, whatever that of the store is; [`Filter::pattern_in`] names another.
     fn interests(&self) -> Filter {
         Filter::new()
     }

@@ -134,9 +134,5 @@ fn parked(records: &SidecarView, name: &str, generation: u32) -> Result<Vec<Park
         &SidecarRange::under(&keys::parkings_of(name, generation), MAX_LISTING),
     )?;
     let row = |json: Vec<u8>| serde_json::from_slice::<ParkedRow>(&json).ok();
-    Ok(rows
-        .into_iter()
-        .filter_map(|write_records| write_records.value.ok().and_then(row))
-        .map(Parked::from)
-        .collect())
+    Ok(rows.into_iter().filter_map(|record| record.value.ok().and_then(row)).map(Parked::from).collect())
 }

@@ -20,7 +20,8 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| state(projected, address)).await
     }
 
-    /// [`read`](Self::read) for tasks. Dropping the future changes nothing.
+    /// [`read`](Self::read) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -33,7 +34,8 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| read(projected, address)).await
     }
 
-    /// [`state_of`](Self::state_of) for tasks. Dropping the future changes nothing.
+    /// [`state_of`](Self::state_of) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`state_of`](Self::state_of).
@@ -42,7 +44,8 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| projected.state_of(&key)).await
     }
 
-    /// [`read_of`](Self::read_of) for tasks. Dropping the future changes nothing.
+    /// [`read_of`](Self::read_of) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`read_of`](Self::read_of).

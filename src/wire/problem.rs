@@ -73,7 +73,7 @@ pub fn code(error: &Error) -> Code {
         Error::Duplicate { .. } => row("duplicate", "The event id is taken", Exit::Conflict, 409),
         Error::Differs { .. } => row("differs", "It is there with other settings", Exit::Conflict, 409),
         Error::NotDelivered { .. } => {
-            row("not_delivered", "The delivery cannot be flushed", Exit::Conflict, 409)
+            row("not_delivered", "The delivery cannot be resolved", Exit::Conflict, 409)
         }
         Error::NotFound { .. } => row("not_found", "There is no such thing", Exit::NotFound, 404),
         Error::Invalid(_) => row("invalid", "A value was refused", Exit::Invalid, 422),

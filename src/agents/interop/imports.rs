@@ -116,8 +116,8 @@ pub fn imports(store: &Store) -> Result<Vec<Import>> {
         let page = view.rows(SidecarTable::Imports, &rows)?;
         let Some(last) = page.last() else { return Ok(all) };
         after = Some(last.key.clone());
-        for write_records in page {
-            all.push(decode(&write_records.key, &write_records.value?)?);
+        for record in page {
+            all.push(decode(&record.key, &record.value?)?);
         }
     }
 }
@@ -142,9 +142,8 @@ fn find(view: &SidecarView, number: u64) -> Result<Import> {
 fn latest(view: &SidecarView, path: &str) -> Result<Option<Import>> {
     let prefix = file_key(path);
     let rows = SidecarRange { reverse: true, ..SidecarRange::under(&prefix, 1) };
-    let Some(write_records) = view.rows(SidecarTable::Imports, &rows)?.pop() else { return Ok(None) };
-    let number =
-        write_records.key.get(prefix.len()..).and_then(|n| n.try_into().ok()).map(u64::from_be_bytes);
+    let Some(record) = view.rows(SidecarTable::Imports, &rows)?.pop() else { return Ok(None) };
+    let number = record.key.get(prefix.len()..).and_then(|n| n.try_into().ok()).map(u64::from_be_bytes);
     number.map(|n| find(view, n)).transpose()
 }
 

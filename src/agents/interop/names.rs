@@ -29,9 +29,9 @@ fn legal<'a>(name: &'a str, empty: &'a str) -> Cow<'a, str> {
     if name.len() <= MAX_NAME_BYTES && name != "." && name != ".." && !name.contains(is_bad) {
         return Cow::Borrowed(name);
     }
-    let write_records = short(ids::derived(ids::NAMES, &[name.as_bytes()]));
+    let mark = short(ids::derived(ids::NAMES, &[name.as_bytes()]));
     let clean: String = name.chars().map(|c| if is_bad(c) { '-' } else { c }).collect();
-    Cow::Owned(format!("{}-{write_records}", cut(&clean, MAX_NAME_BYTES - write_records.len() - 1)))
+    Cow::Owned(format!("{}-{mark}", cut(&clean, MAX_NAME_BYTES - mark.len() - 1)))
 }
 
 /// The first eight digits of an id.

@@ -95,10 +95,10 @@ impl Spill {
     /// nothing beside it; give it a path with [`at`](Self::at).
     #[must_use]
     pub fn beside(store: &Store) -> Option<Self> {
-        Self::beside_desk(&store.handle())
+        Self::beside_file(&store.handle())
     }
 
-    pub(crate) fn beside_desk(handle: &StoreHandle) -> Option<Self> {
+    pub(crate) fn beside_file(handle: &StoreHandle) -> Option<Self> {
         let mut path = handle.path()?.as_os_str().to_owned();
         path.push(".spill.ndjson");
         Some(Self::at(path))

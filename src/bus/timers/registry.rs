@@ -34,7 +34,7 @@ pub(super) struct Registry {
 struct Rowed {
     /// Timers that there are, once they were counted.
     count: Option<usize>,
-    /// SidecarRange that cannot be read, and were told of.
+    /// Rows that cannot be read, and were told of.
     unreadable: HashSet<Vec<u8>>,
 }
 
@@ -113,10 +113,8 @@ impl Registry {
         let view = handle.reader()?.records()?;
         let mut found = Vec::new();
         for family in [Family::Refused, Family::At, Family::After] {
-            for write_records in
-                view.rows(SidecarTable::Timers, &SidecarRange::under(family.prefix(), limit))?
-            {
-                found.push(Row::decode(&write_records.key, &write_records.value?)?);
+            for record in view.rows(SidecarTable::Timers, &SidecarRange::under(family.prefix(), limit))? {
+                found.push(Row::decode(&record.key, &record.value?)?);
             }
         }
         found.sort_by_key(|row| (row.refused.is_none(), row.due, row.event.id));
@@ -186,7 +184,7 @@ impl Registry {
 }
 
 impl Rowed {
-    /// SidecarRange of a family that are due. One that cannot be read is told of once, and the others are not to wait for it.
+    /// Rows of a family that are due. One that cannot be read is told of once, and the others are not to wait for it.
     fn due(&mut self, view: &SidecarView, family: Family, now: i64) -> Result<Vec<Row>> {
         let to = last_key(family, now);
         let (mut found, mut after) = (Vec::new(), None::<Vec<u8>>);
@@ -199,11 +197,11 @@ impl Rowed {
             let page = view.rows(SidecarTable::Timers, &page)?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
-            for write_records in page {
-                match write_records.value.and_then(|value| Row::decode(&write_records.key, &value)) {
+            for record in page {
+                match record.value.and_then(|value| Row::decode(&record.key, &value)) {
                     Ok(row) => found.push(row),
                     Err(error) => {
-                        if self.unreadable.insert(write_records.key) {
+                        if self.unreadable.insert(record.key) {
                             warn!(%error, "a timer cannot be read and does not fire; cancel it by its id");
                         }
                     }
@@ -285,10 +283,7 @@ fn next(view: &SidecarView, family: Family, now: i64) -> Result<Option<i64>> {
         SidecarTable::Timers,
         &SidecarRange { after: Some(&after), ..SidecarRange::under(family.prefix(), 1) },
     )?;
-    Ok(page
-        .first()
-        .and_then(|write_records| super::row::parse_key(&write_records.key))
-        .map(|(_, due, _)| due))
+    Ok(page.first().and_then(|record| super::row::parse_key(&record.key)).map(|(_, due, _)| due))
 }
 
 /// Records the events of timers and takes their rows away, all or nothing.

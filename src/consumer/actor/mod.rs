@@ -180,7 +180,7 @@ impl Actor {
         let mut on = true;
         // Looked at here too: with calls always waiting the bell is never waited for.
         if std::mem::take(&mut self.rung) | self.dead_letter_queue.has_rung() {
-            self.take_letters_back(&mut records).await?;
+            self.take_dead_letters_back(&mut records).await?;
         }
         for _ in 0..CONSUMER_GROUP {
             let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) else { break };
@@ -223,7 +223,7 @@ impl Actor {
     }
 
     /// Dead letters that were sent again take their turn.
-    async fn take_letters_back(&mut self, records: &mut SidecarWrites) -> Result<()> {
+    async fn take_dead_letters_back(&mut self, records: &mut SidecarWrites) -> Result<()> {
         let dead_letter_queue = self.dead_letter_queue.clone();
         let (dead_letters, handled) = unblocked(move || {
             let mut handled = SidecarWrites::new();
@@ -244,7 +244,7 @@ impl Actor {
         self.following = following;
         self.at_hand.clear();
         self.changed = true;
-        self.take_letters_back(records).await
+        self.take_dead_letters_back(records).await
     }
 
     fn put_row(&mut self, records: &mut SidecarWrites) {

@@ -109,7 +109,7 @@ impl Actor {
             Ok(resolved) => resolved,
             Err(stale) => return Ok(Err(refused(&self.name, stale))),
         };
-        let was_letter = self.dead_letter_queue.has(Position::new(resolved.position));
+        let was_dead_letter = self.dead_letter_queue.has(Position::new(resolved.position));
         self.acknowledged(&resolved, &mut records);
         self.put_row(&mut records);
         match self.handle.append_async(batch.records(records)).await {
@@ -120,7 +120,7 @@ impl Actor {
             Err(error @ (Error::Unknown { .. } | Error::Storage { .. } | Error::Closed { .. })) => Err(error),
             Err(refused) => {
                 (self.machine, self.row) = (machine, row);
-                if was_letter {
+                if was_dead_letter {
                     self.dead_letter_queue.keep(Position::new(resolved.position));
                 }
                 Ok(Err(refused))

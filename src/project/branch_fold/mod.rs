@@ -313,8 +313,8 @@ impl BranchFold {
 
     fn park_row(&mut self, key: Key, row: ParkedRow) {
         tracing::warn!(projection = self.fold.name, of = row.of, at = row.at, reason = row.reason, "parked");
-        let write_records = keys::parking(&self.fold.name, self.built.generation, &key);
-        self.pending.put(SidecarTable::Checkpoints, write_records, to_json(&row));
+        let row_key = keys::parking(&self.fold.name, self.built.generation, &key);
+        self.pending.put(SidecarTable::Checkpoints, row_key, to_json(&row));
         self.parked.insert(key, row);
     }
 

@@ -53,8 +53,8 @@ impl BranchFold {
                 }
                 if let Some(parked) = self.parked.get_mut(key) {
                     parked.from = row.from;
-                    let write_records = keys::parking(&fold.name, self.built.generation, key);
-                    self.pending.put(SidecarTable::Checkpoints, write_records, to_json(parked));
+                    let row_key = keys::parking(&fold.name, self.built.generation, key);
+                    self.pending.put(SidecarTable::Checkpoints, row_key, to_json(parked));
                 }
             }
         }

@@ -44,7 +44,7 @@ impl Reader {
     }
 
     /// The filter with the names that this store's catalogue has.
-    pub(crate) fn flushed(&self, filter: Filter) -> Filter {
+    pub(crate) fn resolved(&self, filter: Filter) -> Filter {
         // The catalogue is not made for a filter that does not ask for it.
         if filter.is_empty() { filter } else { filter.resolved_in(self.settings.guard.catalogue()) }
     }

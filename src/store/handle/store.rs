@@ -77,12 +77,12 @@ impl Store {
         &self.0.handle
     }
 
-    /// A reader that outlives `close`. Crate-wide: readers above this room hold one.
+    /// A reader that outlives `close`. Crate-wide: readers above this module hold one.
     pub(crate) fn reader(&self) -> Result<Reader> {
         self.inner().reader()
     }
 
-    /// Writes marks in one transaction.
+    /// Writes records in one transaction.
     #[cfg(test)]
     pub(crate) fn write_records(&self, records: crate::store::SidecarWrites) -> Result<()> {
         self.inner().write_records(records)

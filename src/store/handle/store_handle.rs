@@ -100,7 +100,7 @@ impl StoreHandle {
         self.engine.contents.committed()
     }
 
-    /// Writes marks in one transaction. Nothing to write is nothing done.
+    /// Writes records in one transaction. Nothing to write is nothing done.
     pub(crate) fn write_records(&self, records: SidecarWrites) -> Result<()> {
         if records.is_empty() {
             return Ok(());
@@ -161,6 +161,6 @@ fn appended(done: Done) -> Result<Receipt> {
 fn marked(done: Done) -> Result<()> {
     match done {
         Done::SidecarWritten => Ok(()),
-        other => Err(Error::storage(format!("marks were answered with {other:?}"))),
+        other => Err(Error::storage(format!("records were answered with {other:?}"))),
     }
 }

@@ -35,7 +35,7 @@ enum Way {
 
 impl Events {
     pub(crate) fn new(reader: Reader, mut query: Query) -> Self {
-        query.filter = reader.flushed(query.filter);
+        query.filter = reader.resolved(query.filter);
         let left = query.max_events();
         let way = match query.long_read() {
             Some((place, from, to)) => match guarded(|| reader.branch(place)) {

@@ -57,7 +57,7 @@ impl Reader {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         let mut scanned = Scanned { events: Vec::new(), failed: Vec::new(), next: None };
         let mut at = query.clone();
-        at.filter = self.flushed(at.filter);
+        at.filter = self.resolved(at.filter);
         let filter = at.filter.clone();
         let from = Source::of(self, &query.scope)?;
         let as_it_is = filter.is_empty() && self.steps_for(query.shape).is_none();

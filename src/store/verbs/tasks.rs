@@ -18,7 +18,8 @@ impl Store {
         unblocked(move || work(&store)).await
     }
 
-    /// [`read`](Self::read) for tasks. Dropping the future changes nothing.
+    /// [`read`](Self::read) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -27,7 +28,8 @@ impl Store {
         self.in_task(move |store| store.read(&query)).await
     }
 
-    /// [`read_all`](Self::read_all) for tasks. Dropping the future changes nothing.
+    /// [`read_all`](Self::read_all) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`read_all`](Self::read_all).
@@ -35,7 +37,8 @@ impl Store {
         self.in_task(move |store| store.read_all(from, limit)).await
     }
 
-    /// [`head`](Self::head) for tasks. Dropping the future changes nothing.
+    /// [`head`](Self::head) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// ```
     /// # use retold::{NewEvent, Store};
@@ -58,7 +61,8 @@ impl Store {
         self.in_task(move |store| head(store, address)).await
     }
 
-    /// [`get`](Self::get) for tasks. Dropping the future changes nothing.
+    /// [`get`](Self::get) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -66,7 +70,8 @@ impl Store {
         self.in_task(move |store| store.get(id)).await
     }
 
-    /// [`get_raw`](Self::get_raw) for tasks. Dropping the future changes nothing.
+    /// [`get_raw`](Self::get_raw) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`get_raw`](Self::get_raw).
@@ -74,7 +79,8 @@ impl Store {
         self.in_task(move |store| store.get_raw(id)).await
     }
 
-    /// [`sessions`](Self::sessions) for tasks. Dropping the future changes nothing.
+    /// [`sessions`](Self::sessions) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`sessions`](Self::sessions).
@@ -83,7 +89,8 @@ impl Store {
         self.in_task(move |store| store.sessions(after.as_ref(), limit)).await
     }
 
-    /// [`branches`](Self::branches) for tasks. Dropping the future changes nothing.
+    /// [`branches`](Self::branches) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`branches`](Self::branches).
@@ -92,7 +99,8 @@ impl Store {
         self.in_task(move |store| store.branches(&session)).await
     }
 
-    /// [`branch`](Self::branch) for tasks. Dropping the future changes nothing.
+    /// [`branch`](Self::branch) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`branch`](Self::branch).
@@ -105,7 +113,8 @@ impl Store {
         self.in_task(move |store| branch(store, address)).await
     }
 
-    /// [`ancestry`](Self::ancestry) for tasks. Dropping the future changes nothing.
+    /// [`ancestry`](Self::ancestry) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`ancestry`](Self::ancestry).
@@ -118,7 +127,8 @@ impl Store {
         self.in_task(move |store| ancestry(store, address)).await
     }
 
-    /// [`current`](Self::current) for tasks. Dropping the future changes nothing.
+    /// [`current`](Self::current) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
     ///
     /// # Errors
     /// As [`current`](Self::current).

@@ -1,4 +1,4 @@
-//! What the files of this room do together; each file's own tests are in it.
+//! What the files of this module do together; each file's own tests are in it.
 
 mod every_format;
 mod forks;

@@ -83,22 +83,18 @@ impl Hole {
 impl Ring {
     /// Reads what was not flushed at the mark. With `thorough`, an entry that is damaged is told from the end: what
     /// lies before it is read, and the hole is named.
-    pub(crate) fn recover(
-        source: &JournalFile,
-        write_records: JournalMark,
-        thorough: bool,
-    ) -> Result<Recovered> {
+    pub(crate) fn recover(source: &JournalFile, mark: JournalMark, thorough: bool) -> Result<Recovered> {
         let region = source.region;
-        if write_records.at > region.len || write_records.next == u64::MAX {
+        if mark.at > region.len || mark.next == u64::MAX {
             return Err(corrupt("the meta row", "the journal goes on where there is none"));
         }
         let mut ring = Self {
             file: source.file.clone(),
             region,
             secret: source.secret,
-            at: write_records.at,
-            next: write_records.next,
-            chain: write_records.chain,
+            at: mark.at,
+            next: mark.next,
+            chain: mark.chain,
             oldest: None,
             after_mark: None,
             marked: false,
@@ -106,7 +102,7 @@ impl Ring {
             // redb syncs the file as it opens it to be written, with what a kill had left in memory.
             synced: true,
         };
-        if !thorough && !ring.any_at(write_records)? {
+        if !thorough && !ring.any_at(mark)? {
             return Ok(Recovered { ring, frames: Vec::new(), hole: None });
         }
         let mut bytes = vec![0; usize::try_from(region.len).map_err(|_| too_large())?];
@@ -127,14 +123,14 @@ impl Ring {
     }
 
     /// Whether an entry that continues the mark may be there: its header alone is looked at.
-    fn any_at(&self, write_records: JournalMark) -> Result<bool> {
-        for at in [write_records.at, 0] {
+    fn any_at(&self, mark: JournalMark) -> Result<bool> {
+        for at in [mark.at, 0] {
             let mut head = [0; ENTRY_HEADER];
             if at + (ENTRY_HEADER as u64) > self.region.len {
                 continue;
             }
             self.file.read(self.region.start + at, &mut head).map_err(|e| unreadable(&e))?;
-            if entry_claims(&head).is_some_and(|(number, _)| number == write_records.next) {
+            if entry_claims(&head).is_some_and(|(number, _)| number == mark.next) {
                 return Ok(true);
             }
         }
@@ -251,7 +247,7 @@ impl Ring {
     }
 
     /// Everything so far is about to be flushed: what recovery then begins with.
-    pub(crate) fn write_records(&mut self) -> JournalMark {
+    pub(crate) fn mark(&mut self) -> JournalMark {
         (self.marked, self.after_mark) = (true, None);
         JournalMark { at: self.at, next: self.next, chain: self.chain }
     }
@@ -291,8 +287,8 @@ mod tests {
 
     const START: JournalMark = JournalMark { at: 0, next: 1, chain: 0 };
 
-    fn recovered(source: &JournalFile, write_records: JournalMark) -> Result<(Ring, Vec<u64>)> {
-        let found = Ring::recover(source, write_records, true)?;
+    fn recovered(source: &JournalFile, mark: JournalMark) -> Result<(Ring, Vec<u64>)> {
+        let found = Ring::recover(source, mark, true)?;
         if let Some(hole) = found.hole {
             return Err(hole.error());
         }
@@ -325,20 +321,20 @@ mod tests {
     fn round_after_round_it_is_found_again_from_its_last_mark() {
         let source = source();
         let (mut ring, _) = recovered(&source, START).unwrap();
-        let (mut write_records, mut released) = (START, 1);
+        let (mut mark, mut released) = (START, 1);
         for step in 0..2_000u64 {
             // The mark moves on at odd moments, as a flush that takes its time would have it.
             let full = !write(&mut ring);
             if full || step % 11 == 0 {
-                let next = ring.write_records();
+                let next = ring.mark();
                 let ahead = step % 5;
                 for _ in 0..ahead {
                     write(&mut ring);
                 }
                 ring.release();
-                (write_records, released) = (next, next.next);
+                (mark, released) = (next, next.next);
             }
-            let (found, numbers) = recovered(&source, write_records).unwrap();
+            let (found, numbers) = recovered(&source, mark).unwrap();
             assert_eq!(numbers, (released..ring.next()).collect::<Vec<_>>(), "step {step}");
             assert_eq!((found.at, found.chain, found.oldest), (ring.at, ring.chain, ring.oldest));
         }
@@ -415,13 +411,13 @@ mod tests {
         let source = source();
         let (mut ring, _) = recovered(&source, START).unwrap();
         assert!(write(&mut ring));
-        let write_records = ring.write_records();
+        let mark = ring.mark();
         ring.release();
-        let found = Ring::recover(&source, write_records, false).unwrap();
+        let found = Ring::recover(&source, mark, false).unwrap();
         assert_eq!((found.frames.len(), found.ring.next()), (0, 2));
         // What was not flushed is found whether or not the tables were closed properly.
         assert!(write(&mut ring));
-        let found = Ring::recover(&source, write_records, false).unwrap();
+        let found = Ring::recover(&source, mark, false).unwrap();
         assert_eq!(found.frames.len(), 1);
     }
 }

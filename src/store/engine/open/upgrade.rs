@@ -29,7 +29,7 @@ use crate::store::upgraded::Upgraded;
 /// How many copies beside one store are given names of their own.
 const MAX_COPIES: u32 = 1_000;
 
-/// SidecarRange in one transaction.
+/// Rows in one transaction.
 const ROWS: usize = 100_000;
 
 /// Gives the file another name, of those that nothing has yet.

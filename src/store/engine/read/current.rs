@@ -78,5 +78,5 @@ impl SidecarView {
     }
 }
 
-/// SidecarRange that are read at a time.
+/// Rows that are read at a time.
 const PAGE: usize = 1_000;

@@ -70,7 +70,7 @@ impl SidecarView {
         Ok(None)
     }
 
-    /// SidecarRange in the order of their keys, or against it.
+    /// Rows in the order of their keys, or against it.
     pub(crate) fn rows(&self, sidecar: SidecarTable, rows: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
         let Some(table) = self.table(sidecar)? else { return Ok(Vec::new()) };
         let from = match rows.after {

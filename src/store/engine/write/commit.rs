@@ -38,7 +38,7 @@ pub(crate) struct Committer {
     known: KnownBranches,
     /// Since when something is committed that no sync has made durable.
     unsynced: Option<Instant>,
-    /// SidecarWrites are committed that no sync has made durable.
+    /// Records are committed that no sync has made durable.
     unsynced_sidecar: bool,
     last_group: usize,
     last_commit: Duration,
@@ -112,7 +112,7 @@ impl Committer {
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
         let records: Vec<&SidecarWrites> = accepted.clone().filter_map(|(job, _)| job.records()).collect();
         let sidecar_durable = records.iter().any(|records| records.durability() == Durability::Durable);
-        // SidecarWrites that came with events are written with them, in one transaction of the tables.
+        // Records that came with events are written with them, in one transaction of the tables.
         let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_marks_to_events());
         let wanted = Wanted { now, durable, force: force || bound, sidecar_durable };
         let outcome = self.write_plan(&db, plan, &records, wanted);
@@ -198,11 +198,11 @@ impl Committer {
                 self.make_room(frame.len())?;
                 self.ring.write(frame).map_err(Failed::in_commit)?;
             }
-            // What marks say of events never outlives the events.
+            // What records say of events never outlives the events.
             if durable || (!records.is_empty() && self.unsynced()) {
                 self.ring.sync().map_err(Failed::in_commit)?;
             }
-            // An append does not wait for marks that came before it.
+            // An append does not wait for records that came before it.
             self.write_sidecar(db, records, durable && (plan.is_empty() || sidecar_durable))?;
         }
         self.next_branch = plan.next_branch();
@@ -224,7 +224,7 @@ impl Committer {
     ) -> Result<(), Failed> {
         self.flusher.wait();
         self.note_flushed()?;
-        let journal = self.ring.write_records();
+        let journal = self.ring.mark();
         guarded(|| {
             let txn = self.contents.change_tables(db, Durability::Durable, true)?;
             let tail = self.contents.own_tail();
@@ -249,7 +249,7 @@ impl Committer {
         Ok(())
     }
 
-    /// SidecarWrites alone, in a transaction of their own; also the durable one that relaxed marks still wait for.
+    /// Records alone, in a transaction of their own; also the durable one that relaxed records still wait for.
     fn write_sidecar(&mut self, db: &Db, records: &[&SidecarWrites], durable: bool) -> Result<(), Failed> {
         if records.is_empty() && !(durable && self.unsynced_sidecar) {
             return Ok(());
@@ -307,11 +307,7 @@ impl Committer {
 
     fn hand_over_now(&mut self) {
         let layer = self.contents.own_tail_mut().freeze();
-        self.flusher.give(FlushRequest {
-            layer,
-            next_branch: self.next_branch,
-            journal: self.ring.write_records(),
-        });
+        self.flusher.give(FlushRequest { layer, next_branch: self.next_branch, journal: self.ring.mark() });
     }
 
     fn publish(&self, plan: &Plan, new: &[(u64, Event)], flushed: bool) {
@@ -347,7 +343,7 @@ struct Wanted {
     now: Timestamp,
     durable: bool,
     force: bool,
-    /// Some of the marks are to be durable.
+    /// Some of the records are to be durable.
     sidecar_durable: bool,
 }
 
