@@ -62,7 +62,7 @@ fn rate(how: How, workers: u64, events: u64) -> f64 {
     fill(&store, events);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = ConsumerConfig::new().pattern("job.requested".parse().unwrap());
-    let consumer = runtime.block_on(store.consumer("bench", config)).unwrap();
+    let consumer = runtime.block_on(store.consumers().open("bench", config)).unwrap();
     let begun = Instant::now();
     runtime.block_on(async {
         let tasks: Vec<_> =
@@ -72,7 +72,7 @@ fn rate(how: How, workers: u64, events: u64) -> f64 {
         }
     });
     let seconds = begun.elapsed().as_secs_f64();
-    assert_eq!(store.consumer_info("bench").unwrap().acknowledged, events);
+    assert_eq!(store.consumers().info("bench").unwrap().acknowledged, events);
     runtime.block_on(consumer.close());
     store.close().unwrap();
     events as f64 / seconds

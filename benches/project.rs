@@ -165,7 +165,7 @@ fn rebuild(size: &Size) {
         let session = format!("run-{}", start / BATCH % sessions);
         store.append(session, (start..start + BATCH).map(event).collect::<Vec<_>>()).unwrap();
     }
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     let (mut replays, mut by_scope): (Vec<f64>, Vec<Vec<f64>>) = (Vec::new(), vec![Vec::new(); 3]);
     let scopes = [("by branch", Scope::Branch), ("by session", Scope::Session), ("by key", Scope::Key)];
     let set: Vec<Projected<Tools>> =
@@ -245,7 +245,7 @@ fn states(size: &Size) {
         store.append("long", (start..start + BATCH).map(told).collect::<Vec<_>>()).unwrap();
     }
     set.iter().for_each(|p| p.catch_up().unwrap());
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     let (reads, mut seed) = (2_000, 0x9e37_79b9_7f4a_7c15_u64);
     let mut any = |most: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for answered in failed.failed() {
         println!("{}: {:?}", answered.handler, answered.answer);
     }
-    for dead_letter in store.dead_letters(Some(&Owner::handler("mailer")?), None, 10)? {
+    for dead_letter in store.dead_letters().list(Some(&Owner::handler("mailer")?), None, 10)? {
         println!(
             "dead letter: {} after {} calls: {}",
             dead_letter.kind, dead_letter.deliveries, dead_letter.error

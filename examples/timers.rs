@@ -13,15 +13,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The job begins, with two timers: one that says when it has taken too long, and one that it will not need.
     let store = Store::open(&path)?;
     store.append("job-7", NewEvent::new("task.started"))?;
-    let timer = store.emit_later("job-7", NewEvent::new("task.failed"), Duration::from_millis(200))?;
-    let reminder = store.emit_later("job-7", NewEvent::new("task.queued"), Duration::from_secs(3_600))?;
-    store.cancel_timer(reminder.id)?;
+    let timer = store.timers().schedule("job-7", NewEvent::new("task.failed"), Duration::from_millis(200))?;
+    let reminder =
+        store.timers().schedule("job-7", NewEvent::new("task.queued"), Duration::from_secs(3_600))?;
+    store.timers().cancel(reminder.id)?;
     println!("{} is due at {}", timer.event.kind(), timer.due);
     // The program ends. The timer is in the store.
     store.close()?;
 
     let store = Store::open(&path)?;
-    let _running = store.run_timers()?;
+    let _running = store.timers().run()?;
     let mut batches = store.follow(Follow::branch("job-7")?)?.batched(10, Duration::from_millis(300))?;
     let mut seen = Vec::new();
     while seen.len() < 2 {
@@ -32,6 +33,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} {}", event.address(), event.kind());
     }
     assert_eq!(seen.last().map(|event| event.id()), Some(timer.id));
-    assert!(store.timers(10)?.is_empty());
+    assert!(store.timers().list(10)?.is_empty());
     Ok(())
 }

@@ -78,7 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // What the steps change, with counts.
-    let survey = store.survey(|_, _| {})?;
+    let survey = store.maintenance().survey(|_, _| {})?;
     println!("{} of {} events are stored in an old shape", survey.old_events(), survey.events);
     assert_eq!((survey.old_events(), survey.stuck_events()), (4, 0));
     store.close()?;

@@ -31,7 +31,7 @@ async fn run(name: &'static str, store: &Store) -> Result<(), retold::Error> {
         .deadline(Duration::from_secs(30))
         .max_deliveries(4)
         .backoff(Duration::from_millis(5), Duration::from_millis(50));
-    let consumer = store.consumer("squares", config).await?;
+    let consumer = store.consumers().open("squares", config).await?;
     // A service would wait with `consumer.next().await?` for ever.
     while let Ok(next) = tokio::time::timeout(Duration::from_millis(300), consumer.next()).await {
         let delivery = next?;
@@ -82,10 +82,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let owner = Owner::consumer("squares")?;
-    for dead_letter in store.dead_letters(Some(&owner), None, 10)? {
+    for dead_letter in store.dead_letters().list(Some(&owner), None, 10)? {
         println!("dead letter: {} of {}: {}", dead_letter.kind, dead_letter.at, dead_letter.error);
     }
-    let info = store.consumer_info("squares")?;
+    let info = store.consumers().info("squares")?;
     println!("{} done, {} set aside", info.acknowledged, info.dead_letters);
     assert_eq!((info.acknowledged, info.dead_letters), (6, 1));
     store.close()?;

@@ -59,7 +59,7 @@ fn an_idle_follower_holds_less_than_four_kibibytes_and_leaves_nothing() {
     for n in 0..FOLLOWERS {
         store.append(name(n).as_str(), NewEvent::new("run.started")).unwrap();
     }
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     // The caches of the store fill up before anything is counted.
     idle(&store, |session| Follow::branch(session).unwrap());
     for (what, follow) in [
@@ -90,7 +90,7 @@ fn a_follower_that_stops_does_not_hold_what_was_committed_since() {
             store.append(name(n).as_str(), event).unwrap();
         }
     }
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     let before = HEAP.allocated();
     drop(stopped);
     let each = before.saturating_sub(HEAP.allocated()) / 100;

@@ -227,7 +227,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             let config = add.config(app.settings.consumer())?;
             let store = app.writing()?;
             let name = &add.named.name;
-            with(&store, async || closed(store.consumer(name, config).await?).await)?;
+            with(&store, async || closed(store.consumers().open(name, config).await?).await)?;
             show(name, store, app)
         }
         Verb::Ls => ls(app),
@@ -243,7 +243,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             consumer.nack(token, args.delay).await?;
             // A dead letter that was sent back stays one while it is delivered again.
             let owner = Owner::consumer(&args.of.named.name)?;
-            match store.dead_letter(&owner, token.position()) {
+            match store.dead_letters().get(&owner, token.position()) {
                 Ok(dead_letter) if !dead_letter.again => Ok("set aside"),
                 Ok(_) | Err(Error::NotFound { .. }) => Ok("to be delivered again"),
                 Err(e) => Err(e),
@@ -260,15 +260,15 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             let store = app.changing()?;
             let name = &args.named.name;
             with(&store, async || {
-                store.reset_consumer(name, begin).await?;
-                closed(store.open_consumer(name).await?).await
+                store.consumers().reset(name, begin).await?;
+                closed(store.consumers().open_existing(name).await?).await
             })?;
             show(name, store, app)
         }
         Verb::Rm(named) => {
             let store = app.changing()?;
             let name = &named.name;
-            let dead_letters = with(&store, async || store.remove_consumer(name).await)?;
+            let dead_letters = with(&store, async || store.consumers().remove(name).await)?;
             store.close()?;
             if !app.out.is_table() {
                 return app.out.document(&json!({ "name": name, "dead_letters": dead_letters }));
@@ -295,7 +295,7 @@ async fn closed(consumer: Consumer) -> Result<(), Error> {
 }
 
 fn ls(app: &mut App) -> Outcome {
-    let infos = app.reading()?.consumers()?;
+    let infos = app.reading()?.consumers().list()?;
     let out = &mut app.out;
     if !out.is_table() {
         out.begin_list()?;
@@ -323,7 +323,7 @@ fn ls(app: &mut App) -> Outcome {
 }
 
 fn show(name: &str, store: Store, app: &mut App) -> Outcome {
-    let info: ConsumerInfo = store.consumer_info(name)?;
+    let info: ConsumerInfo = store.consumers().info(name)?;
     store.close()?;
     let out = &mut app.out;
     if !out.is_table() {
@@ -358,7 +358,7 @@ fn next(args: &Next, app: &mut App) -> Outcome {
     loop {
         let store = app.changing()?;
         let delivery = with(&store, async || {
-            let consumer = store.open_consumer(&args.named.name).await?;
+            let consumer = store.consumers().open_existing(&args.named.name).await?;
             let delivery = consumer.try_next().await?;
             consumer.close().await;
             Ok(delivery)
@@ -392,7 +392,7 @@ fn resolve(
     let store = app.changing()?;
     let name = &args.named.name;
     let done = with(&store, async || {
-        let consumer = store.open_consumer(name).await?;
+        let consumer = store.consumers().open_existing(name).await?;
         let resolved = how(&consumer, &token, &store).await;
         consumer.close().await;
         resolved

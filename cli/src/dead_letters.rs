@@ -8,10 +8,9 @@ use super::get;
 use super::style::{BAD, DIM, NAME, NOTICE, paint};
 use super::table::{Table, cell, clean};
 use super::view::{count, short};
-use retold::consumer::{DeadLetter, Owner};
+use retold::consumer::{DeadLetter, DeadLetters, Owner};
 use retold::error::Error;
 use retold::limits::DEFAULT_PAGE;
-use retold::store::Store;
 use retold::wire::DeadLetterView;
 
 #[derive(Debug, clap::Args)]
@@ -78,12 +77,8 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     match &args.verb {
         Verb::Ls(args) => ls(args, app),
         Verb::Show(args) => show(args, app),
-        Verb::Replay(args) => {
-            change(args, app, "sent back", Store::replay_dead_letter, Store::replay_dead_letters)
-        }
-        Verb::Drop(args) => {
-            change(args, app, "thrown away", Store::drop_dead_letter, Store::drop_dead_letters)
-        }
+        Verb::Replay(args) => change(args, app, "sent back", DeadLetters::replay, DeadLetters::replay_all),
+        Verb::Drop(args) => change(args, app, "thrown away", DeadLetters::discard, DeadLetters::discard_all),
     }
 }
 
@@ -97,7 +92,7 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
         out.is_table().then(|| Table::new(&names, out.width()).spare(&["SINCE", "DELIVERIES", "TYPE"]));
     let (mut last, mut none): (Option<DeadLetter>, bool) = (None, true);
     loop {
-        let page = store.dead_letters(owner.as_ref(), last.as_ref(), DEFAULT_PAGE)?;
+        let page = store.dead_letters().list(owner.as_ref(), last.as_ref(), DEFAULT_PAGE)?;
         none &= page.is_empty();
         for dead_letter in &page {
             let Some(table) = &mut table else {
@@ -134,7 +129,7 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
 fn show(args: &One, app: &mut App) -> Outcome {
     let owner: Owner = args.owner.parse()?;
     let store = app.reading()?;
-    let dead_letter = store.dead_letter(&owner, args.position)?;
+    let dead_letter = store.dead_letters().get(&owner, args.position)?;
     let event = store.get_raw(dead_letter.id)?;
     let out = &mut app.out;
     if !out.is_table() {
@@ -158,14 +153,14 @@ fn change(
     args: &Which,
     app: &mut App,
     done: &str,
-    one: fn(&Store, &Owner, u64) -> Result<(), Error>,
-    all: fn(&Store, &Owner) -> Result<usize, Error>,
+    one: fn(&DeadLetters, &Owner, u64) -> Result<(), Error>,
+    all: fn(&DeadLetters, &Owner) -> Result<usize, Error>,
 ) -> Result<(), Failure> {
     let owner: Owner = args.owner.parse()?;
     let store = app.changing()?;
     let dead_letters = match args.position {
-        Some(position) => one(&store, &owner, position).map(|()| 1)?,
-        None => all(&store, &owner)?,
+        Some(position) => one(&store.dead_letters(), &owner, position).map(|()| 1)?,
+        None => all(&store.dead_letters(), &owner)?,
     };
     store.close()?;
     if !app.out.is_table() {

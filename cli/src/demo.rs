@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     scene(app, "2. Another process opens the same file")?;
     let store = app.changing()?;
     let found = store.head(SESSION)?;
-    let clean = store.verify()?.is_clean();
+    let clean = store.maintenance().verify()?.is_clean();
     app.out.line(format!(
         "   {} acknowledged before the kill, {found} found: {}; verify: {}",
         count(acknowledged, "event"),

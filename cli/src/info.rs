@@ -19,7 +19,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if args.config {
         return settings(app);
     }
-    let info = app.reading()?.info()?;
+    let info = app.reading()?.maintenance().info()?;
     if !app.out.is_table() {
         return app.out.document(&StoreFigures::from(&info));
     }

@@ -88,12 +88,12 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let only_look = args.dry_run || args.check;
     let store = if only_look { app.reading()? } else { app.changing()? };
     let mut progress = Progress::new(&app.out, "events", None);
-    let survey = store.survey(|done, total| {
+    let survey = store.maintenance().survey(|done, total| {
         progress.total(total);
         progress.set(done);
     })?;
     drop(progress);
-    let upgraded = store.upgraded().cloned();
+    let upgraded = store.maintenance().upgraded();
     let told = Reported {
         store: app.store.display().to_string(),
         format: upgraded.as_ref().map_or(survey.format, |u| u.from),

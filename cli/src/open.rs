@@ -27,7 +27,7 @@ impl App {
     /// To read: several processes may.
     pub(super) fn reading(&self) -> Result<Store> {
         let store = waited(self.builder()?.read_only(), &self.store, self.wait)?;
-        self.damage.borrow_mut().extend(store.damage().iter().map(|d| clean(&d.to_string())));
+        self.damage.borrow_mut().extend(store.maintenance().damage().iter().map(|d| clean(&d.to_string())));
         Ok(store)
     }
 

@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
 fn retry(name: &str, key: Option<&str>, app: &mut App) -> Outcome {
     let projection = find(name, app)?;
     let store = app.changing()?;
-    let known = store.projections()?;
+    let known = store.projections().list()?;
     let is_parked = known.iter().any(|info| info.name == name && !info.parked.is_empty());
     // What nobody asked for is not begun by a question about it.
     let retried = match (is_parked, key) {
@@ -79,7 +79,7 @@ fn stays(n: u64) -> String {
 
 fn list(app: &mut App) -> Outcome {
     let store = app.reading()?;
-    let infos = store.projections()?;
+    let infos = store.projections().list()?;
     let missing: Vec<ProjectionInfo> = missing(&store, &infos, &app.catalogue()?);
     let out = &mut app.out;
     out.begin_list()?;

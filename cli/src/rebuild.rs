@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     };
     let store = app.changing()?;
     app.out.begin_list()?;
-    let known = store.projections()?;
+    let known = store.projections().list()?;
     let has = |name: &str| known.iter().any(|info| info.name == name && info.version.is_some());
     for projection in wanted {
         // What raises events begins to do so when it is named, or where it has before.
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         projected.catch_up()?;
         let (name, seconds) = (projected.name(), begun.elapsed().as_secs_f64());
         let events = rebuild.progress().done;
-        let infos = store.projections()?;
+        let infos = store.projections().list()?;
         let parked = infos.iter().find(|info| info.name == name).map_or(0, |info| info.parked.len() as u64);
         if !app.out.is_table() {
             app.out.item(&Rebuilt { projection: name, events, seconds, parked })?;

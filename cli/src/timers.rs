@@ -134,7 +134,7 @@ fn add(args: Add, app: &mut App) -> Outcome {
     event = event.source(text(args.source)).actor(text(args.actor)).correlation(text(args.correlation));
     event.check()?;
     let store = app.writing()?;
-    let timer = store.emit_later(address, event, when)?;
+    let timer = store.timers().schedule(address, event, when)?;
     store.close()?;
     if app.out.is_table() {
         let due = paint(DIM, format!("due {}, id {}", short(timer.due), timer.id));
@@ -144,7 +144,7 @@ fn add(args: Add, app: &mut App) -> Outcome {
 }
 
 fn ls(args: &Ls, app: &mut App) -> Outcome {
-    let timers = app.reading()?.timers(args.limit)?;
+    let timers = app.reading()?.timers().list(args.limit)?;
     let out = &mut app.out;
     let names = ["ID", "DUE", "IN", "BRANCH", "TYPE", "DATA"];
     let mut table =
@@ -193,7 +193,7 @@ fn data(timer: &Timer) -> String {
 fn cancel(args: &Cancel, app: &mut App) -> Outcome {
     let id: EventId = args.id.parse()?;
     let store = app.changing()?;
-    store.cancel_timer(id)?;
+    store.timers().cancel(id)?;
     store.close()?;
     if !app.out.is_table() {
         return app.out.document(&json!({ "id": id.to_string(), "done": "cancelled" }));
@@ -204,7 +204,7 @@ fn cancel(args: &Cancel, app: &mut App) -> Outcome {
 fn fire(args: &Run, app: &mut App) -> Outcome {
     if args.once {
         let store = app.changing()?;
-        let fired = store.fire_timers()?;
+        let fired = store.timers().fire()?;
         store.close()?;
         return tell(app, fired);
     }
@@ -240,7 +240,7 @@ fn fire(args: &Run, app: &mut App) -> Outcome {
 }
 
 fn one_look(store: &Store) -> Result<Fired, Failure> {
-    let fired = store.fire_timers()?;
+    let fired = store.timers().fire()?;
     store.close()?;
     Ok(fired)
 }

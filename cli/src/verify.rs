@@ -18,7 +18,7 @@ pub(super) struct Args {}
 pub(super) fn run(_: &Args, app: &mut App) -> Outcome {
     let store = app.reading()?;
     let mut progress = Progress::new(&app.out, "events", None);
-    let report = store.verify_with(|done, total| {
+    let report = store.maintenance().verify_with(|done, total| {
         progress.total(total);
         progress.set(done);
     })?;

@@ -62,5 +62,5 @@ pub use stats::{BusStats, HandlerStats};
 pub use subscribe::{Subscribe, Subscription, SubscriptionGuard};
 #[doc(hidden)]
 pub use timers::parse_timer_row;
-pub use timers::{Due, Fired, Timer, TimersRunning};
+pub use timers::{Due, Fired, Timer, Timers, TimersRunning};
 pub use window::{RuleRunning, WindowRule};

@@ -90,11 +90,11 @@ impl Bus {
     }
 
     /// Records an event at a time, or after a while: also after a restart, once, by whatever bus or task runs the
-    /// store's timers then. See [`Store::emit_later`](crate::Store::emit_later),
-    /// [`Store::timers`](crate::Store::timers) and [`Store::cancel_timer`](crate::Store::cancel_timer).
+    /// store's timers then. See [`Timers::schedule`](crate::bus::Timers::schedule),
+    /// [`Timers::list`](crate::bus::Timers::list) and [`Timers::cancel`](crate::bus::Timers::cancel).
     ///
     /// # Errors
-    /// As [`Store::emit_later`](crate::Store::emit_later); [`Error::Closed`] when the bus is closed.
+    /// As [`Timers::schedule`](crate::bus::Timers::schedule); [`Error::Closed`] when the bus is closed.
     pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<Due>) -> Result<Timer>
     where
         A: TryInto<Address>,

@@ -95,7 +95,7 @@ async fn every_setting_of_the_bus_reaches_it() {
     assert_eq!((settings.workers(), settings.dead_letter_max(), settings.timers()), (3, 4, false));
     let store = Store::open(dir.path().join("s.redb")).unwrap();
     let bus = settings.bus().open(&store).unwrap();
-    store.emit_later("s", crate::event::NewEvent::new("a.b"), Duration::ZERO).unwrap();
+    store.timers().schedule("s", crate::event::NewEvent::new("a.b"), Duration::ZERO).unwrap();
     for _ in 0..3 {
         bus.publish("s", crate::event::NewEvent::new("step.done")).await.unwrap();
     }
@@ -104,7 +104,7 @@ async fn every_setting_of_the_bus_reaches_it() {
         assert_eq!(steps.next_event().await.unwrap().unwrap().kind(), "step.done");
     }
     bus.close().await.unwrap();
-    assert_eq!(store.timers(9).unwrap().len(), 1, "this bus was not to fire timers");
+    assert_eq!(store.timers().list(9).unwrap().len(), 1, "this bus was not to fire timers");
     let bus = loader().load().unwrap().bus().open(&store).unwrap();
     assert_eq!(steps.next_event().await.unwrap().unwrap().kind(), "a.b");
     bus.close().await.unwrap();

@@ -1,7 +1,7 @@
 //! What is kept of consumers, as a listing shows it.
 
 use super::config::ConsumerConfig;
-use super::dead_letters::DeadLetterQueue;
+use super::dead_letter_queue::DeadLetterQueue;
 use super::lane::{check, floor};
 use super::owner::Owner;
 use super::token::Token;
@@ -113,31 +113,21 @@ impl ConsumerInfo {
     }
 }
 
-impl Store {
-    /// All durable consumers, by name.
-    ///
-    /// # Errors
-    /// [`Error::Closed`], [`Error::Corrupt`].
-    pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
-        let view = self.reader()?.records()?;
-        let rows = view.rows(SidecarTable::Consumers, &SidecarRange::under(&key(""), usize::MAX))?;
-        rows.into_iter()
-            .map(|row| {
-                let name = row.key.get(2..).and_then(|name| std::str::from_utf8(name).ok());
-                let name = name.ok_or_else(|| {
-                    Error::corrupt(format!("consumer {}", row.key.escape_ascii()), "its key holds no name")
-                })?;
-                ConsumerInfo::new(self, name, &decode(name, &row.value?)?)
-            })
-            .collect()
-    }
+pub(super) fn list(store: &Store) -> Result<Vec<ConsumerInfo>> {
+    let view = store.reader()?.records()?;
+    let rows = view.rows(SidecarTable::Consumers, &SidecarRange::under(&key(""), usize::MAX))?;
+    rows.into_iter()
+        .map(|row| {
+            let name = row.key.get(2..).and_then(|name| std::str::from_utf8(name).ok());
+            let name = name.ok_or_else(|| {
+                Error::corrupt(format!("consumer {}", row.key.escape_ascii()), "its key holds no name")
+            })?;
+            ConsumerInfo::new(store, name, &decode(name, &row.value?)?)
+        })
+        .collect()
+}
 
-    /// One durable consumer.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::Closed`], [`Error::Corrupt`].
-    pub fn consumer_info(&self, name: &str) -> Result<ConsumerInfo> {
-        let row = read(&self.reader()?.records()?, name)?;
-        ConsumerInfo::new(self, name, &row.ok_or_else(|| Error::not_found("consumer", name))?)
-    }
+pub(super) fn info(store: &Store, name: &str) -> Result<ConsumerInfo> {
+    let row = read(&store.reader()?.records()?, name)?;
+    ConsumerInfo::new(store, name, &row.ok_or_else(|| Error::not_found("consumer", name))?)
 }

@@ -6,9 +6,10 @@
 mod actor;
 mod call;
 mod config;
+mod consumers;
 mod dead_letter;
+mod dead_letter_queue;
 mod dead_letters;
-mod dead_letters_async;
 #[cfg(test)]
 mod explored;
 mod handle;
@@ -22,8 +23,10 @@ mod owner;
 mod token;
 
 pub use config::ConsumerConfig;
+pub use consumers::Consumers;
 pub use dead_letter::DeadLetter;
-pub(crate) use dead_letters::DeadLetterQueue;
+pub(crate) use dead_letter_queue::DeadLetterQueue;
+pub use dead_letters::DeadLetters;
 pub use handle::{Consumer, Delivery};
 pub use info::{ConsumerInfo, Outstanding};
 pub use owner::{Owner, OwnerKind};

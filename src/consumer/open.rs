@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::actor::{Actor, Start};
 use super::call::Call;
 use super::config::ConsumerConfig;
-use super::dead_letters::DeadLetterQueue;
+use super::dead_letter_queue::DeadLetterQueue;
 use super::handle::{Consumer, Worker};
 use super::info::{config_of, key, read};
 use super::owner::Owner;
@@ -67,159 +67,118 @@ async fn dead_letters_of(handle: &StoreHandle, owner: Owner, max: usize) -> Resu
     unblocked(move || DeadLetterQueue::open(&handle, owner, max)).await
 }
 
-impl Store {
-    /// Makes a durable consumer, or opens the one of this name: a place in the order of events that outlives the
-    /// process, from which workers are handed events at least once. See [`Consumer`].
-    ///
-    /// ```
-    /// # use retold::{ConsumerConfig, NewEvent, Store};
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// let store = Store::in_memory()?;
-    /// store.append("run-7", NewEvent::new("mail.requested"))?;
-    /// let mailer = store.consumer("mailer", ConsumerConfig::new().pattern("mail.*".parse()?)).await?;
-    /// let delivery = mailer.next().await?;
-    /// assert_eq!(delivery.event().kind(), "mail.requested");
-    /// delivery.ack().await?;
-    /// # Ok::<(), retold::Error>(())
-    /// # }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Differs`] when it is there with another setting; [`Error::Invalid`] for a name or setting out of its
-    /// range; [`Error::BadCursor`] for a beginning that is beyond the head, or a cursor of another store;
-    /// [`Error::ReadOnly`], [`Error::Closed`]; [`Error::Storage`] outside a tokio runtime.
-    pub async fn consumer(&self, name: &str, config: ConsumerConfig) -> Result<Consumer> {
+/// The consumer of this name, made with these settings when there is none.
+pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig>) -> Result<Consumer> {
+    if let Some(config) = &asked {
         config.check()?;
-        self.opened(name, Some(config)).await
     }
-
-    /// Opens a durable consumer with the settings that it was made with.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; else as [`consumer`](Self::consumer).
-    pub async fn open_consumer(&self, name: &str) -> Result<Consumer> {
-        self.opened(name, None).await
+    let owner = Owner::consumer(name)?;
+    let handle = store.handle();
+    if handle.read_only() {
+        return Err(Error::ReadOnly { path: handle.name().to_owned() });
     }
-
-    async fn opened(&self, name: &str, asked: Option<ConsumerConfig>) -> Result<Consumer> {
-        let owner = Owner::consumer(name)?;
-        let handle = self.handle();
-        if handle.read_only() {
-            return Err(Error::ReadOnly { path: handle.name().to_owned() });
-        }
-        let tasks = handle.observer(Tasks::default)?;
-        let mut tasks = tasks.0.lock().await;
-        // Held, so that it does not end while its row is read.
-        let running = tasks.get(name).and_then(Running::worker);
-        // One that has no worker any more writes its last state first.
-        if running.is_none()
-            && let Some(old) = tasks.get_mut(name)
-        {
-            old.end(Error::Closed { after: None }).await;
-            tasks.remove(name);
-        }
-        let row = row_of(&handle, name).await?;
-        let (row, config, following) = match (row, asked) {
-            (Some(row), asked) => {
-                let config = config_of(name, &row)?;
-                asked.map_or(Ok(()), |asked| asked.same_as(&config, name))?;
-                if let Some(worker) = running {
-                    return Ok(Consumer(worker));
-                }
-                let following = begun(&handle, config.scope().after_position(row.scanned)).await?;
-                (row, config, following)
+    let tasks = handle.observer(Tasks::default)?;
+    let mut tasks = tasks.0.lock().await;
+    // Held, so that it does not end while its row is read.
+    let running = tasks.get(name).and_then(Running::worker);
+    // One that has no worker any more writes its last state first.
+    if running.is_none()
+        && let Some(old) = tasks.get_mut(name)
+    {
+        old.end(Error::Closed { after: None }).await;
+        tasks.remove(name);
+    }
+    let row = row_of(&handle, name).await?;
+    let (row, config, following) = match (row, asked) {
+        (Some(row), asked) => {
+            let config = config_of(name, &row)?;
+            asked.map_or(Ok(()), |asked| asked.same_as(&config, name))?;
+            if let Some(worker) = running {
+                return Ok(Consumer(worker));
             }
-            (None, None) => return Err(Error::not_found("consumer", name)),
-            (None, Some(config)) => {
-                let since = config.waits_until();
-                let following = begun(&handle, config.follow().raw()).await?;
-                let row = ConsumerRow {
-                    id: *EventId::new().bytes(),
-                    created: Timestamp::now().micros(),
-                    settings: config.to_row(),
-                    since,
-                    scanned: following.begun(),
-                    next_delivery: 1,
-                    acknowledged: 0,
-                    set_aside: 0,
-                    lanes: Vec::new(),
-                };
-                let mut records = SidecarWrites::new();
-                records.put(SidecarTable::Consumers, key(name), row.encode());
-                handle.write_records_async(records).await?;
-                (row, config, following)
-            }
-        };
-        let runtime = Handle::try_current().map_err(|_| {
-            Error::storage(format!("consumer {name} cannot be opened outside a tokio runtime: it has a task"))
-        })?;
-        let end = end_of(self)?;
-        let dead_letter_queue = dead_letters_of(&handle, owner, config.max_dead_letters).await?;
-        let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
-        let ended = Arc::<OnceLock<Error>>::default();
-        let (id, store) = (row.id, self.id());
-        let start = Start {
-            name: name.to_owned(),
-            handle: handle.clone(),
-            row,
-            config,
-            dead_letter_queue,
-            following,
-            end,
-            calls: incoming,
-            ended: ended.clone(),
-        };
-        let worker = Arc::new(Worker {
-            process: handle.process().clone(),
-            name: name.to_owned(),
-            store,
-            id,
-            calls,
-            ended: ended.clone(),
-        });
-        let task = runtime.spawn(Actor::new(start).run());
-        let calls = worker.calls.downgrade();
-        tasks.insert(name.to_owned(), Running { worker: Arc::downgrade(&worker), calls, ended, task });
-        Ok(Consumer(worker))
-    }
-
-    /// Begins a consumer anew, where a new one with this beginning would begin; of `config` only that counts. What is
-    /// out cannot be resolved any more, and dead letters stay.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::BadCursor`]; else as [`consumer`](Self::consumer).
-    pub async fn reset_consumer(&self, name: &str, config: ConsumerConfig) -> Result<()> {
-        let consumer = self.open_consumer(name).await?;
-        let handle = self.handle();
-        let row = row_of(&handle, name).await?.ok_or_else(|| Error::not_found("consumer", name))?;
-        let config = ConsumerConfig { begin: config.begin, ..config_of(name, &row)? };
-        let since = config.waits_until();
-        let following = Box::new(begun(&handle, config.follow().raw()).await?);
-        consumer.0.ask(|reply| Call::Reset { following, since, reply }).await
-    }
-
-    /// Removes a consumer and its dead letters. Its workers are told [`Error::NotFound`]. Answers with how many dead letters
-    /// there were.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; else as [`append`](Self::append).
-    pub async fn remove_consumer(&self, name: &str) -> Result<usize> {
-        let owner = Owner::consumer(name)?;
-        let handle = self.handle();
-        let tasks = handle.observer(Tasks::default)?;
-        let mut tasks = tasks.0.lock().await;
-        // What has a task is there.
-        if !tasks.contains_key(name) && row_of(&handle, name).await?.is_none() {
-            return Err(Error::not_found("consumer", name));
+            let following = begun(&handle, config.scope().after_position(row.scanned)).await?;
+            (row, config, following)
         }
-        if let Some(running) = tasks.get_mut(name) {
-            running.end(Error::not_found("consumer", name)).await;
-            tasks.remove(name);
+        (None, None) => return Err(Error::not_found("consumer", name)),
+        (None, Some(config)) => {
+            let since = config.waits_until();
+            let following = begun(&handle, config.follow().raw()).await?;
+            let row = ConsumerRow {
+                id: *EventId::new().bytes(),
+                created: Timestamp::now().micros(),
+                settings: config.to_row(),
+                since,
+                scanned: following.begun(),
+                next_delivery: 1,
+                acknowledged: 0,
+                set_aside: 0,
+                lanes: Vec::new(),
+            };
+            let mut records = SidecarWrites::new();
+            records.put(SidecarTable::Consumers, key(name), row.encode());
+            handle.write_records_async(records).await?;
+            (row, config, following)
         }
-        let mut records = SidecarWrites::new();
-        records.remove(SidecarTable::Consumers, key(name));
-        let dead_letters = dead_letters_of(&handle, owner, usize::MAX).await?.clear(&mut records);
-        handle.write_records_async(records).await?;
-        Ok(dead_letters)
+    };
+    let runtime = Handle::try_current().map_err(|_| {
+        Error::storage(format!("consumer {name} cannot be opened outside a tokio runtime: it has a task"))
+    })?;
+    let end = end_of(store)?;
+    let dead_letter_queue = dead_letters_of(&handle, owner, config.max_dead_letters).await?;
+    let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
+    let ended = Arc::<OnceLock<Error>>::default();
+    let (id, of) = (row.id, store.id());
+    let start = Start {
+        name: name.to_owned(),
+        handle: handle.clone(),
+        row,
+        config,
+        dead_letter_queue,
+        following,
+        end,
+        calls: incoming,
+        ended: ended.clone(),
+    };
+    let worker = Arc::new(Worker {
+        process: handle.process().clone(),
+        name: name.to_owned(),
+        store: of,
+        id,
+        calls,
+        ended: ended.clone(),
+    });
+    let task = runtime.spawn(Actor::new(start).run());
+    let calls = worker.calls.downgrade();
+    tasks.insert(name.to_owned(), Running { worker: Arc::downgrade(&worker), calls, ended, task });
+    Ok(Consumer(worker))
+}
+
+pub(super) async fn reset(store: &Store, name: &str, config: ConsumerConfig) -> Result<()> {
+    let consumer = open(store, name, None).await?;
+    let handle = store.handle();
+    let row = row_of(&handle, name).await?.ok_or_else(|| Error::not_found("consumer", name))?;
+    let config = ConsumerConfig { begin: config.begin, ..config_of(name, &row)? };
+    let since = config.waits_until();
+    let following = Box::new(begun(&handle, config.follow().raw()).await?);
+    consumer.0.ask(|reply| Call::Reset { following, since, reply }).await
+}
+
+pub(super) async fn remove(store: &Store, name: &str) -> Result<usize> {
+    let owner = Owner::consumer(name)?;
+    let handle = store.handle();
+    let tasks = handle.observer(Tasks::default)?;
+    let mut tasks = tasks.0.lock().await;
+    // What has a task is there.
+    if !tasks.contains_key(name) && row_of(&handle, name).await?.is_none() {
+        return Err(Error::not_found("consumer", name));
     }
+    if let Some(running) = tasks.get_mut(name) {
+        running.end(Error::not_found("consumer", name)).await;
+        tasks.remove(name);
+    }
+    let mut records = SidecarWrites::new();
+    records.remove(SidecarTable::Consumers, key(name));
+    let dead_letters = dead_letters_of(&handle, owner, usize::MAX).await?.clear(&mut records);
+    handle.write_records_async(records).await?;
+    Ok(dead_letters)
 }

@@ -80,54 +80,45 @@ impl From<ParkedRow> for Parked {
     }
 }
 
-impl Store {
-    /// Every projection that has states in this store or is registered, by name.
-    ///
-    /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed) and those of reading.
-    pub fn projections(&self) -> Result<Vec<ProjectionInfo>> {
-        let reader = self.reader()?;
-        let records = reader.records()?;
-        let mut names = BTreeSet::new();
-        for prefix in keys::all_generations() {
-            for row in records.rows(SidecarTable::Checkpoints, &SidecarRange::under(prefix, MAX_LISTING))? {
-                names.extend(keys::name_of(&row.key).map(str::to_owned));
-            }
+pub(super) fn list(store: &Store) -> Result<Vec<ProjectionInfo>> {
+    let reader = store.reader()?;
+    let records = reader.records()?;
+    let mut names = BTreeSet::new();
+    for prefix in keys::all_generations() {
+        for row in records.rows(SidecarTable::Checkpoints, &SidecarRange::under(prefix, MAX_LISTING))? {
+            names.extend(keys::name_of(&row.key).map(str::to_owned));
         }
-        let running = if self.handle().read_only() { None } else { Runner::running(self) };
-        let known = running.map(|runner| lock(&runner.known).clone()).unwrap_or_default();
-        names.extend(known.keys().cloned());
-        let committed = reader.committed().get();
-        let info = |name: String| -> Result<ProjectionInfo> {
-            let (current, next) = generations(&records, &name)?;
-            let here = known.get(&name);
-            let stored = current.as_ref().map_or(0, |c| c.position);
-            let position = here.map_or(stored, |(_, status)| {
-                stored.max(status.position.load(std::sync::atomic::Ordering::Relaxed))
-            });
-            let parked = match &current {
-                Some(current) => parked(&records, &name, current.generation)?,
-                None => Vec::new(),
-            };
-            Ok(ProjectionInfo {
-                version: current.as_ref().map(|c| c.version),
-                next_version: next.as_ref().map(|n| n.version),
-                scope: current.or(next).map(|built| built.scope).or_else(|| here.map(|(fold, _)| fold.scope)),
-                position: Position::new(position),
-                lag: committed.saturating_sub(position),
-                parked,
-                rebuild: here
-                    .and_then(|(_, status)| status.task())
-                    .map(|task| super::Rebuild(task).progress()),
-                stopped: here.and_then(|(_, status)| status.failed()),
-                running: here.is_some(),
-                name,
-            })
-        };
-        names.into_iter().map(info).collect()
     }
+    let running = if store.handle().read_only() { None } else { Runner::running(store) };
+    let known = running.map(|runner| lock(&runner.known).clone()).unwrap_or_default();
+    names.extend(known.keys().cloned());
+    let committed = reader.committed().get();
+    let info = |name: String| -> Result<ProjectionInfo> {
+        let (current, next) = generations(&records, &name)?;
+        let here = known.get(&name);
+        let stored = current.as_ref().map_or(0, |c| c.position);
+        let position = here.map_or(stored, |(_, status)| {
+            stored.max(status.position.load(std::sync::atomic::Ordering::Relaxed))
+        });
+        let parked = match &current {
+            Some(current) => parked(&records, &name, current.generation)?,
+            None => Vec::new(),
+        };
+        Ok(ProjectionInfo {
+            version: current.as_ref().map(|c| c.version),
+            next_version: next.as_ref().map(|n| n.version),
+            scope: current.or(next).map(|built| built.scope).or_else(|| here.map(|(fold, _)| fold.scope)),
+            position: Position::new(position),
+            lag: committed.saturating_sub(position),
+            parked,
+            rebuild: here.and_then(|(_, status)| status.task()).map(|task| super::Rebuild(task).progress()),
+            stopped: here.and_then(|(_, status)| status.failed()),
+            running: here.is_some(),
+            name,
+        })
+    };
+    names.into_iter().map(info).collect()
 }
-
 fn parked(records: &SidecarView, name: &str, generation: u32) -> Result<Vec<Parked>> {
     let rows = records.rows(
         SidecarTable::Checkpoints,

@@ -34,6 +34,7 @@ pub(crate) use handle::reader::{Reader, Shape, newest};
 pub use handle::store::Store;
 pub(crate) use handle::store_handle::StoreHandle;
 pub use maintain::info::StoreInfo;
+pub use maintain::maintenance::Maintenance;
 pub use maintain::survey::{Becomes, Old, Survey};
 pub use maintain::verify::Report;
 pub(crate) use observe::{Committed, Observer};

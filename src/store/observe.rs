@@ -146,7 +146,7 @@ mod tests {
         store.append("s", NewEvent::new("before")).unwrap();
         let told = store.handle().observer(Told::default).unwrap();
         store.append("s", [NewEvent::new("a"), NewEvent::new("b")]).unwrap();
-        store.flush().unwrap();
+        store.maintenance().flush().unwrap();
         store.close().unwrap();
         assert_eq!(*told.0.lock().unwrap(), ["a", "b", "closing", "closed"]);
     }

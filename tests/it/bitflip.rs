@@ -42,7 +42,7 @@ struct Beside {
 }
 
 fn consumers(store: &Store) -> Result<Vec<String>> {
-    let told = store.consumers()?.into_iter().map(|c| {
+    let told = store.consumers().list()?.into_iter().map(|c| {
         let out: Vec<_> = c.outstanding.iter().map(|o| (o.at.to_string(), o.deliveries)).collect();
         format!("{} {:?} {} {} {} {out:?}", c.name, c.config, c.ack_floor, c.acknowledged, c.set_aside)
     });
@@ -50,11 +50,11 @@ fn consumers(store: &Store) -> Result<Vec<String>> {
 }
 
 fn dead_letters(store: &Store) -> Result<Vec<String>> {
-    Ok(store.dead_letters(None, None, 1_000)?.iter().map(|l| format!("{l:?}")).collect())
+    Ok(store.dead_letters().list(None, None, 1_000)?.iter().map(|l| format!("{l:?}")).collect())
 }
 
 fn timers(store: &Store) -> Result<Vec<String>> {
-    Ok(store.timers(1_000)?.iter().map(|t| format!("{} {} {}", t.id, t.place, t.due)).collect())
+    Ok(store.timers().list(1_000)?.iter().map(|t| format!("{} {} {}", t.id, t.place, t.due)).collect())
 }
 
 fn count(store: &Store, place: &str) -> Result<u64> {
@@ -68,7 +68,7 @@ fn given() -> Given {
     let (mut model, mut events) = (Model::new(), Vec::new());
     for n in 0..24 {
         if n % 8 == 7 {
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
         // Many small rows: what leads to the events takes more of the file than the events do.
         let deed = match Deed::draw(&mut dice, &model) {
@@ -95,7 +95,7 @@ fn given() -> Given {
 fn written_beside(store: &Store, places: &[String], dice: &mut Dice) -> Beside {
     runtime().block_on(async {
         let config = ConsumerConfig::new().deadline(Duration::from_secs(600_000));
-        let consumer = store.consumer("work", config).await.unwrap();
+        let consumer = store.consumers().open("work", config).await.unwrap();
         for n in 0..16 {
             let delivery = consumer.next().await.unwrap();
             if n % 5 == 0 { delivery.park("no good").await.unwrap() } else { delivery.ack().await.unwrap() }
@@ -105,7 +105,7 @@ fn written_beside(store: &Store, places: &[String], dice: &mut Dice) -> Beside {
     });
     for n in 0..5 {
         let event = NewEvent::new("t.x").with_id(id(dice));
-        store.emit_later("timed", event, Duration::from_secs(100_000 + n)).unwrap();
+        store.timers().schedule("timed", event, Duration::from_secs(100_000 + n)).unwrap();
     }
     let counts = store.project(Counts).unwrap();
     counts.catch_up().unwrap();
@@ -151,10 +151,13 @@ impl Outcome {
 fn read_everything(store: &Store, model: &Model, with: Option<&[NewEvent]>) -> Outcome {
     let mut outcome = Outcome::default();
     let (is_written_to, with) = (with.is_some(), with.unwrap_or_default());
-    let is_announced = !store.damage().is_empty();
+    let is_announced = !store.maintenance().damage().is_empty();
     let missing = |what: String, is_expected: bool| {
         assert!(is_expected, "{what}");
-        assert!(!store.verify().is_ok_and(|r| r.is_clean()), "{what}; and `verify` finds nothing wrong");
+        assert!(
+            !store.maintenance().verify().is_ok_and(|r| r.is_clean()),
+            "{what}; and `verify` finds nothing wrong"
+        );
     };
     for ask in model.places().cloned().map(Ask::branch).chain([Ask::all()]) {
         for reverse in [false, true] {
@@ -242,15 +245,15 @@ fn write_on(store: &Store, given: &Given, dice: &mut Dice) -> Vec<NewEvent> {
             acknowledged.extend(events);
         }
     }
-    let _ = store.emit_later("timed", NewEvent::new("t.x"), Duration::from_secs(100_000));
+    let _ = store.timers().schedule("timed", NewEvent::new("t.x"), Duration::from_secs(100_000));
     runtime().block_on(async {
-        let Ok(consumer) = store.consumer("work", ConsumerConfig::new()).await else { return };
+        let Ok(consumer) = store.consumers().open("work", ConsumerConfig::new()).await else { return };
         if let Ok(Ok(delivery)) = tokio::time::timeout(Duration::from_millis(50), consumer.next()).await {
             let _ = delivery.ack().await;
         }
         consumer.close().await;
     });
-    let _ = store.flush();
+    let _ = store.maintenance().flush();
     acknowledged
 }
 
@@ -264,7 +267,10 @@ fn flip(given: &Given, bit: usize, dice: &mut Dice) -> Result<Outcome> {
             // Read-only, there may be more to be had; it ends, too.
             if let Ok(store) = settings().read_only().with_backend(Disk::from_bytes(file).backend()) {
                 read_everything(&store, &given.model, None);
-                assert!(!store.verify()?.is_clean(), "it does not open: {e}; and nothing is wrong with it");
+                assert!(
+                    !store.maintenance().verify()?.is_clean(),
+                    "it does not open: {e}; and nothing is wrong with it"
+                );
             }
             return Err(e);
         }
@@ -273,7 +279,7 @@ fn flip(given: &Given, bit: usize, dice: &mut Dice) -> Result<Outcome> {
     let before = outcome;
     read_beside(&store, given, &mut outcome);
     // The walk ends too, and whatever it says, it says it without falling over.
-    let report = store.verify();
+    let report = store.maintenance().verify();
     if outcome.refused + outcome.cut > 0 {
         assert!(!report.is_ok_and(|r| r.is_clean()), "reads fail where nothing is wrong");
     }

@@ -42,7 +42,7 @@ fn telling(bus: &Bus, pattern: &str) -> (Subscription, mpsc::UnboundedReceiver<M
 
 fn dead_letters(store: &Store, handler: &str) -> Vec<(u64, u32, String)> {
     let owner = Owner::handler(handler).unwrap();
-    let all = store.dead_letters(Some(&owner), None, 1_000).unwrap();
+    let all = store.dead_letters().list(Some(&owner), None, 1_000).unwrap();
     all.into_iter().map(|l| (l.position.get(), l.deliveries, l.error)).collect()
 }
 
@@ -377,11 +377,11 @@ async fn a_letter_that_is_sent_again_is_handled_by_the_running_bus_and_by_the_ne
     bus.publish_batch("s", (1..=4).map(event).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(dead_letters(&store, "mailer").len(), 4);
     fails.store(false, SeqCst);
-    store.replay_dead_letter(&owner, 2).unwrap();
+    store.dead_letters().replay(&owner, 2).unwrap();
     assert_eq!(soon(told.recv()).await, Some(2));
     bus.close().await.unwrap();
     assert_eq!(dead_letters(&store, "mailer").iter().map(|l| l.0).collect::<Vec<_>>(), [1, 3, 4]);
-    store.replay_dead_letters(&owner).unwrap();
+    store.dead_letters().replay_all(&owner).unwrap();
     let bus = Bus::new(&store).unwrap();
     subscribe(&bus).unwrap();
     for due in [1, 3, 4] {
@@ -450,7 +450,7 @@ async fn a_lane_that_waits_reads_again_what_it_had_no_room_for() {
     store.append("quick", event(1)).unwrap();
     assert_eq!(soon(told.recv()).await, Some(("quick".into(), 1)));
     assert!(slow.stats().queue <= 33, "{:?}", slow.stats());
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     gate.notify_one();
     for due in 1..=2_000 {
         assert_eq!(soon(told.recv()).await, Some(("slow".into(), due)));

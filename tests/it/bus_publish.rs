@@ -163,7 +163,7 @@ async fn ephemeral_events_reach_who_is_there_and_are_nowhere_else() {
     // It is tried once and leaves no dead letter.
     let failed = soon(bus.publish("s", NewEvent::new("ui.moved").meta("fail", "yes"))).await.unwrap();
     assert_eq!(failed.failed().count(), 1);
-    assert_eq!((bus.handlers()[0].calls, store.dead_letters(None, None, 10).unwrap().len()), (2, 0));
+    assert_eq!((bus.handlers()[0].calls, store.dead_letters().list(None, None, 10).unwrap().len()), (2, 0));
     let saved = soon(bus.publish("s", NewEvent::new("ui.saved"))).await.unwrap();
     assert_eq!(saved.answer("ui"), Some(&json!(["ui.saved", false, "s"])));
     bus.publish_nowait("s", NewEvent::new("ui.moved"));
@@ -353,8 +353,8 @@ async fn the_bus_fires_the_timers_of_its_store() {
     let far = bus.emit_later("s", NewEvent::new("run.timed_out"), Duration::from_secs(86_400)).await.unwrap();
     bus.emit_later("s", NewEvent::new("run.timed_out"), Duration::ZERO).await.unwrap();
     assert!(soon(listener.next()).await.unwrap().is_ok());
-    assert_eq!(store.timers(10).unwrap().iter().map(|t| t.id).collect::<Vec<_>>(), [far.id]);
-    store.cancel_timer(far.id).unwrap();
+    assert_eq!(store.timers().list(10).unwrap().iter().map(|t| t.id).collect::<Vec<_>>(), [far.id]);
+    store.timers().cancel(far.id).unwrap();
 }
 
 #[tokio::test]

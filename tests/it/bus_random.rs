@@ -153,7 +153,7 @@ fn check(store: &Store, number: usize, plan: &Plan, log: &Log, events: &[Event])
     }
     assert_eq!(succeeded + lost.len(), due.len(), "h{number}");
     let owner = Owner::handler(format!("h{number}")).unwrap();
-    let dead_letters = store.dead_letters(Some(&owner), None, 10_000).unwrap();
+    let dead_letters = store.dead_letters().list(Some(&owner), None, 10_000).unwrap();
     let mut dead_letters: Vec<String> = dead_letters.iter().map(|l| l.at.to_string()).collect();
     let full = |at: &String| if at.contains('/') { at.clone() } else { at.replacen('@', "/main@", 1) };
     dead_letters = dead_letters.iter().map(full).collect();

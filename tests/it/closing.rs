@@ -96,7 +96,7 @@ fn every_append_is_acknowledged_and_there_or_refused_when_the_store_closes_under
         for (id, position) in acknowledged {
             assert_eq!(store.get(id).unwrap().position().get(), position);
         }
-        assert!(store.verify().unwrap().is_clean());
+        assert!(store.maintenance().verify().unwrap().is_clean());
     }
 }
 
@@ -194,7 +194,7 @@ fn a_dropped_future_is_recorded_as_a_whole_or_not_at_all_and_harms_no_neighbour(
         dropped
     });
     let store = Store::builder().with_backend(Disk::from_bytes(disk.bytes()).backend()).unwrap();
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
     for ids in dropped {
         let there = ids.iter().filter(|id| store.get(**id).is_ok()).count();
         assert!(there == 0 || there == ids.len(), "{there} of {}", ids.len());
@@ -267,7 +267,7 @@ fn the_idle_flush_comes_also_when_its_time_passed_during_a_commit() {
         disk.resume();
         append.join().unwrap().unwrap();
     });
-    becomes_true("the tail is flushed", || store.info().unwrap().in_journal == 0);
+    becomes_true("the tail is flushed", || store.maintenance().info().unwrap().in_journal == 0);
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_follower_that_comes_while_the_store_closes_ends_or_is_refused() {
             let store = never_idle().in_memory().unwrap();
             // With nothing to flush, all of closing is about the length of a subscription.
             store.append("s", numbered(1)).unwrap();
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
             let start = Barrier::new(2);
             let mut dice = Dice(round);
             let (late, later) = (dice.under(3_000), dice.under(3_000));

@@ -74,7 +74,7 @@ fn the_workers_that_are_killed() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let store = settings(&mut dice).open(path).unwrap();
-        let consumer = store.consumer("c", config()).await.unwrap();
+        let consumer = store.consumers().open("c", config()).await.unwrap();
         tell("\n");
         for n in 0..4u64 {
             tokio::spawn(work(consumer.clone(), Dice(seed ^ (n << 40))));
@@ -87,14 +87,14 @@ fn the_workers_that_are_killed() {
                 Batch::new().add(format!("s{}", dice.under(5)), Expect::Any, NewEvent::new(kind)).unwrap();
             store.append_batch_async(batch.durability(durability)).await.unwrap();
             // The workers are to be killed at work, not buried.
-            while n % 20 == 0 && store.consumer_info("c").unwrap().lag > 100 {
+            while n % 20 == 0 && store.consumers().info("c").unwrap().lag > 100 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             if n % 50 == 49 {
                 // Announced before it is done: from here on these may come again.
-                for dead_letter in store.dead_letters(Some(&owner), None, 5).unwrap() {
+                for dead_letter in store.dead_letters().list(Some(&owner), None, 5).unwrap() {
                     tell(&format!("replays {}\n", dead_letter.position));
-                    match store.replay_dead_letter(&owner, dead_letter.position) {
+                    match store.dead_letters().replay(&owner, dead_letter.position) {
                         Ok(()) | Err(retold::Error::NotFound { .. }) => {}
                         Err(e) => panic!("{e}"),
                     }
@@ -153,11 +153,11 @@ impl Message {
 
     /// What was heard is in the store as it was said.
     fn check(&self, store: &Store) {
-        let report = store.verify().unwrap();
+        let report = store.maintenance().verify().unwrap();
         assert!(report.is_clean(), "{:?}", report.problems);
-        let Ok(info) = store.consumer_info("c") else { return assert_eq!(self.got, 0) };
+        let Ok(info) = store.consumers().info("c") else { return assert_eq!(self.got, 0) };
         assert!(info.ack_floor <= store.committed());
-        let dead_letters = store.dead_letters(None, None, 10_000).unwrap();
+        let dead_letters = store.dead_letters().list(None, None, 10_000).unwrap();
         let dead_letters: BTreeSet<u64> =
             dead_letters.iter().map(|dead_letter| dead_letter.position.get()).collect();
         for position in self.parked.difference(&self.replayed) {
@@ -211,16 +211,16 @@ fn killed_workers_lose_nothing_and_are_given_again_only_what_they_did_not_acknow
     message.check(&store);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let consumer = store.consumer("c", config()).await.unwrap();
-        store.replay_dead_letters(&Owner::consumer("c").unwrap()).unwrap();
-        while store.consumer_info("c").unwrap().lag > 0
-            || !store.dead_letters(None, None, 1).unwrap().is_empty()
+        let consumer = store.consumers().open("c", config()).await.unwrap();
+        store.dead_letters().replay_all(&Owner::consumer("c").unwrap()).unwrap();
+        while store.consumers().info("c").unwrap().lag > 0
+            || !store.dead_letters().list(None, None, 1).unwrap().is_empty()
         {
             let next = tokio::time::timeout(Duration::from_millis(400), consumer.next()).await;
             let Ok(delivery) = next else {
                 // What comes last may be of no interest; it is moved over without a delivery.
                 if consumer.try_next().await.unwrap().is_none()
-                    && store.consumer_info("c").unwrap().outstanding.is_empty()
+                    && store.consumers().info("c").unwrap().outstanding.is_empty()
                 {
                     break;
                 }
@@ -239,7 +239,7 @@ fn killed_workers_lose_nothing_and_are_given_again_only_what_they_did_not_acknow
         consumer.close().await;
     });
     let results = results(&store);
-    let info = store.consumer_info("c").unwrap();
+    let info = store.consumers().info("c").unwrap();
     assert_eq!((info.outstanding.len(), info.dead_letters, info.lag), (0, 0, 0));
     let jobs: Vec<Event> = store.events(Query::all()).unwrap().collect::<Result<_>>().unwrap();
     let jobs = jobs.iter().filter(|event| event.kind() == "job.made").count() as u64;

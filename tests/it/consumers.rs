@@ -56,10 +56,10 @@ async fn a_consumer_since_a_time_to_come_waits_for_it_over_restarts() {
     let store = Store::open(&path).unwrap();
     let hour = Timestamp::from_micros(Timestamp::now().micros() + 3_600_000_000);
     let soon = Timestamp::from_micros(Timestamp::now().micros() + 20_000);
-    store.consumer("late", config().since(hour)).await.unwrap();
-    store.consumer("soon", config().since(soon)).await.unwrap();
+    store.consumers().open("late", config().since(hour)).await.unwrap();
+    store.consumers().open("soon", config().since(soon)).await.unwrap();
     fill(&store, &["a"], 2);
-    let late = store.consumer("late", config().since(hour)).await.unwrap();
+    let late = store.consumers().open("late", config().since(hour)).await.unwrap();
     assert_eq!(drain(&late).await, [""; 0]);
     // Until the time has come, however long an append takes.
     let mut last = Timestamp::default();
@@ -80,17 +80,19 @@ async fn a_consumer_since_a_time_to_come_waits_for_it_over_restarts() {
     let wanted: Vec<String> =
         events.iter().filter(|e| e.recorded() >= soon).map(|e| e.address().to_string()).collect();
     assert!(wanted.len() >= 2);
-    let (late, soon) =
-        (store.open_consumer("late").await.unwrap(), store.open_consumer("soon").await.unwrap());
+    let (late, soon) = (
+        store.consumers().open_existing("late").await.unwrap(),
+        store.consumers().open_existing("soon").await.unwrap(),
+    );
     assert_eq!(drain(&soon).await, wanted);
     assert_eq!(drain(&late).await, [""; 0]);
     // Begun anew without a time, it waits for nothing.
-    store.reset_consumer("late", config().from_start()).await.unwrap();
-    let late = store.open_consumer("late").await.unwrap();
+    store.consumers().reset("late", config().from_start()).await.unwrap();
+    let late = store.consumers().open_existing("late").await.unwrap();
     assert_eq!(drain(&late).await.len(), events.len());
-    store.reset_consumer("late", config().since(hour)).await.unwrap();
+    store.consumers().reset("late", config().since(hour)).await.unwrap();
     fill(&store, &["a"], 1);
-    let late = store.open_consumer("late").await.unwrap();
+    let late = store.consumers().open_existing("late").await.unwrap();
     assert_eq!(drain(&late).await, [""; 0]);
     store.close_async().await.unwrap();
 }
@@ -98,23 +100,23 @@ async fn a_consumer_since_a_time_to_come_waits_for_it_over_restarts() {
 #[tokio::test]
 async fn a_branch_waits_for_its_event_and_other_sessions_go_on() {
     let store = filled(&["a", "b"], 3);
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     let first = consumer.next().await.unwrap();
     assert_eq!((at(&first), first.deliveries()), ("a/main@1".into(), 1));
     assert_eq!(drain(&consumer.clone()).await, ["b/main@1", "b/main@2", "b/main@3"]);
-    let info = store.consumer_info("c").unwrap();
+    let info = store.consumers().info("c").unwrap();
     assert_eq!((info.ack_floor.get(), info.acknowledged, info.outstanding.len()), (0, 3, 1));
     assert_eq!(info.outstanding[0].token, Some(first.token()));
     first.ack().await.unwrap();
     assert_eq!(drain(&consumer).await, ["a/main@2", "a/main@3"]);
-    assert_eq!(store.consumer_info("c").unwrap().ack_floor.get(), 6);
+    assert_eq!(store.consumers().info("c").unwrap().ack_floor.get(), 6);
     assert!(matches!(first.ack().await, Err(Error::NotDelivered { .. })));
 }
 
 #[tokio::test]
 async fn what_is_appended_later_wakes_a_worker_that_waits() {
     let store = Store::in_memory().unwrap();
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     let worker = tokio::spawn(async move { at(&consumer.next().await.unwrap()) });
     tokio::task::yield_now().await;
     store.append_async("s", NewEvent::new("a.b")).await.unwrap();
@@ -135,21 +137,21 @@ async fn a_consumer_takes_what_its_settings_say() {
     }
     let tools = config().pattern("tool.**".parse().unwrap()).except("tool.output".parse().unwrap());
     let tools = tools.priority_at_least(5);
-    let all = store.consumer("all", tools.clone()).await.unwrap();
+    let all = store.consumers().open("all", tools.clone()).await.unwrap();
     assert_eq!(drain(&all).await, ["a/main@1", "b/main@1"]);
-    assert_eq!(store.consumer_info("all").unwrap().ack_floor.get(), 2);
-    let one = store.consumer("one", tools.session("a").unwrap()).await.unwrap();
+    assert_eq!(store.consumers().info("all").unwrap().ack_floor.get(), 2);
+    let one = store.consumers().open("one", tools.session("a").unwrap()).await.unwrap();
     assert_eq!(drain(&one).await, ["a/main@1"]);
     // What is passed over is written with the next thing, or at the end.
     all.close().await;
-    assert_eq!(store.consumer_info("all").unwrap().lag, 0);
+    assert_eq!(store.consumers().info("all").unwrap().lag, 0);
 }
 
 #[tokio::test]
 async fn what_a_waiting_consumer_passes_over_is_written_after_a_while() {
     let store = filled(&["s"], 3);
-    let consumer = store.consumer("c", config().pattern("other".parse().unwrap())).await.unwrap();
-    while store.consumer_info("c").unwrap().lag > 0 {
+    let consumer = store.consumers().open("c", config().pattern("other".parse().unwrap())).await.unwrap();
+    while store.consumers().info("c").unwrap().lag > 0 {
         let asked = tokio::time::timeout(Duration::from_millis(50), consumer.next()).await;
         assert!(asked.is_err());
     }
@@ -166,31 +168,31 @@ async fn a_new_consumer_begins_where_it_is_told_and_an_old_one_where_it_was() {
         ("cursor", config().cursor(cursor), &["s/main@2", "s/main@3", "s/main@4"]),
         ("end", config().from_end(), &[]),
     ] {
-        let consumer = store.consumer(name, begin).await.unwrap();
+        let consumer = store.consumers().open(name, begin).await.unwrap();
         assert_eq!(drain(&consumer).await, expected, "{name}");
     }
     fill(&store, &["s"], 1);
     // The beginning is for a new one only.
     for name in ["start", "end"] {
-        let consumer = store.consumer(name, config()).await.unwrap();
+        let consumer = store.consumers().open(name, config()).await.unwrap();
         assert_eq!(drain(&consumer).await, ["s/main@5"], "{name}");
     }
-    let beyond = store.consumer("x", config().after_position(6)).await;
+    let beyond = store.consumers().open("x", config().after_position(6)).await;
     assert!(matches!(beyond, Err(Error::BadCursor { .. })), "{beyond:?}");
     let other = filled(&["s"], 1);
     cursor = other.follow(Follow::all()).unwrap().next().await.unwrap().unwrap().cursor();
     let foreign: Cursor = cursor.to_string().parse().unwrap();
-    let foreign = store.consumer("x", config().cursor(foreign)).await;
+    let foreign = store.consumers().open("x", config().cursor(foreign)).await;
     assert!(matches!(foreign, Err(Error::BadCursor { .. })), "{foreign:?}");
-    assert!(matches!(store.consumer_info("x"), Err(Error::NotFound { what: "consumer", .. })));
+    assert!(matches!(store.consumers().info("x"), Err(Error::NotFound { what: "consumer", .. })));
 }
 
 #[tokio::test]
 async fn other_settings_are_refused_by_name() {
     let store = Store::in_memory().unwrap();
     let tools = || config().pattern("tool.*".parse().unwrap());
-    let open = store.consumer("c", tools()).await.unwrap();
-    store.consumer("c", tools().from_end()).await.unwrap();
+    let open = store.consumers().open("c", tools()).await.unwrap();
+    store.consumers().open("c", tools().from_end()).await.unwrap();
     for (other, setting) in [
         (tools().max_deliveries(7), "max_deliveries"),
         (config(), "pattern"),
@@ -199,15 +201,15 @@ async fn other_settings_are_refused_by_name() {
         (tools().deadline(Duration::from_secs(1)), "deadline"),
         (tools().backoff(Duration::ZERO, Duration::from_secs(60)), "backoff"),
     ] {
-        match store.consumer("c", other).await {
+        match store.consumers().open("c", other).await {
             Err(Error::Differs { setting: s, .. }) => assert_eq!(s, setting),
             other => panic!("{setting}: {other:?}"),
         }
     }
-    let text = store.consumer("c", tools().max_in_flight(9)).await.unwrap_err().to_string();
+    let text = store.consumers().open("c", tools().max_in_flight(9)).await.unwrap_err().to_string();
     assert!(text.starts_with("consumer c is there with max_in_flight 256, not 9"), "{text}");
     drop(open);
-    assert!(matches!(store.open_consumer("none").await, Err(Error::NotFound { .. })));
+    assert!(matches!(store.consumers().open_existing("none").await, Err(Error::NotFound { .. })));
     for (field, bad) in [
         ("deadline", config().deadline(Duration::ZERO)),
         ("deadline", config().deadline(Duration::MAX)),
@@ -217,13 +219,13 @@ async fn other_settings_are_refused_by_name() {
         ("backoff", config().backoff(Duration::from_secs(2), Duration::from_secs(1))),
         ("pattern", (0..65).fold(config(), |c, _| c.pattern("a".parse().unwrap()))),
     ] {
-        match store.consumer("bad", bad).await {
+        match store.consumers().open("bad", bad).await {
             Err(Error::Invalid(Invalid { field: f, .. })) => assert_eq!(f, field),
             other => panic!("{field}: {other:?}"),
         }
     }
     for name in ["", "a/b", "..", "a\n"] {
-        assert!(matches!(store.consumer(name, config()).await, Err(Error::Invalid(_))), "{name:?}");
+        assert!(matches!(store.consumers().open(name, config()).await, Err(Error::Invalid(_))), "{name:?}");
     }
 }
 
@@ -231,7 +233,7 @@ async fn other_settings_are_refused_by_name() {
 async fn an_event_comes_again_after_its_deadline_and_at_last_becomes_a_letter() {
     let store = filled(&["s"], 2);
     let begun = tokio::time::Instant::now();
-    let consumer = store.consumer("c", config().max_deliveries(3)).await.unwrap();
+    let consumer = store.consumers().open("c", config().max_deliveries(3)).await.unwrap();
     let lost = consumer.next().await.unwrap();
     assert!(consumer.try_next().await.unwrap().is_none());
     let late = consumer.next().await.unwrap();
@@ -251,7 +253,7 @@ async fn an_event_comes_again_after_its_deadline_and_at_last_becomes_a_letter() 
     third.nack(None).await.unwrap();
     let next = consumer.next().await.unwrap();
     assert_eq!(at(&next), "s/main@2");
-    let dead_letters = store.dead_letters(None, None, 9).unwrap();
+    let dead_letters = store.dead_letters().list(None, None, 9).unwrap();
     assert_eq!((dead_letters.len(), dead_letters[0].at.to_string()), (1, "s/main@1".into()));
     assert_eq!((dead_letters[0].deliveries, dead_letters[0].kind.as_str()), (3, "step.done"));
     assert!(dead_letters[0].error.contains("3 deliveries"), "{}", dead_letters[0].error);
@@ -261,7 +263,7 @@ async fn an_event_comes_again_after_its_deadline_and_at_last_becomes_a_letter() 
 #[tokio::test(start_paused = true)]
 async fn a_late_acknowledgement_counts_while_nobody_else_has_the_event() {
     let store = filled(&["s"], 3);
-    let consumer = store.consumer("c", config().max_deliveries(2)).await.unwrap();
+    let consumer = store.consumers().open("c", config().max_deliveries(2)).await.unwrap();
     for n in 1..=2 {
         let slow = consumer.next().await.unwrap();
         tokio::time::sleep(Duration::from_secs(31)).await;
@@ -279,7 +281,7 @@ async fn a_late_acknowledgement_counts_while_nobody_else_has_the_event() {
     let again = consumer.next().await.unwrap();
     assert_eq!((at(&again), again.deliveries()), ("s/main@3".into(), 2));
     assert!(matches!(third.ack().await, Err(Error::NotDelivered { .. })));
-    assert_eq!(store.consumer_info("c").unwrap().acknowledged, 2);
+    assert_eq!(store.consumers().info("c").unwrap().acknowledged, 2);
 }
 
 fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
@@ -290,29 +292,35 @@ fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
 #[tokio::test]
 async fn who_stops_waiting_for_an_open_or_a_removal_leaves_no_second_task() {
     let store = filled(&["s"], 2);
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     consumer.next().await.unwrap().ack().await.unwrap();
     drop(consumer);
     for _ in 0..2 {
-        assert!(poll_once(store.open_consumer("c")).is_pending(), "it did not wait for the task that ends");
+        assert!(
+            poll_once(store.consumers().open_existing("c")).is_pending(),
+            "it did not wait for the task that ends"
+        );
     }
-    let consumer = store.open_consumer("c").await.unwrap();
+    let consumer = store.consumers().open_existing("c").await.unwrap();
     let second = consumer.next().await.unwrap();
-    assert!(poll_once(store.remove_consumer("c")).is_pending());
-    assert!(poll_once(store.open_consumer("c")).is_pending(), "it did not wait for the task that ends");
-    let anew = store.open_consumer("c").await.unwrap();
+    assert!(poll_once(store.consumers().remove("c")).is_pending());
+    assert!(
+        poll_once(store.consumers().open_existing("c")).is_pending(),
+        "it did not wait for the task that ends"
+    );
+    let anew = store.consumers().open_existing("c").await.unwrap();
     assert!(matches!(consumer.next().await, Err(Error::NotFound { .. })));
     assert_eq!(anew.try_next().await.unwrap().map(|d| at(&d)), None);
     anew.ack(&second.token()).await.unwrap();
-    assert_eq!(store.consumer_info("c").unwrap().acknowledged, 2);
-    assert_eq!(store.remove_consumer("c").await, Ok(0));
+    assert_eq!(store.consumers().info("c").unwrap().acknowledged, 2);
+    assert_eq!(store.consumers().remove("c").await, Ok(0));
 }
 
 /// On one thread, two workers whose calls never leave the task without one.
 #[tokio::test]
 async fn a_letter_that_was_sent_again_comes_while_others_never_stop_calling() {
     let store = filled(&["a", "b", "c"], 1);
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     let touched = consumer.next().await.unwrap();
     let refused = consumer.next().await.unwrap();
     consumer.next().await.unwrap().park("later").await.unwrap();
@@ -326,7 +334,7 @@ async fn a_letter_that_was_sent_again_comes_while_others_never_stop_calling() {
         for n in 0..500 {
             touched.touch().await.unwrap();
             if n == 20 {
-                store.replay_dead_letters(&owner("c")).unwrap();
+                store.dead_letters().replay_all(&owner("c")).unwrap();
                 sent = true;
             }
             if waiting.is_finished() {
@@ -353,13 +361,13 @@ async fn a_letter_that_was_sent_again_comes_while_others_never_stop_calling() {
 #[tokio::test]
 async fn a_reset_keeps_letters_that_were_sent_again() {
     let store = filled(&["s"], 2);
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     consumer.next().await.unwrap().park("first").await.unwrap();
     consumer.next().await.unwrap().park("second").await.unwrap();
-    store.replay_dead_letters(&owner("c")).unwrap();
+    store.dead_letters().replay_all(&owner("c")).unwrap();
     let out = consumer.next().await.unwrap();
     assert_eq!(at(&out), "s/main@1");
-    store.reset_consumer("c", config().from_end()).await.unwrap();
+    store.consumers().reset("c", config().from_end()).await.unwrap();
     assert!(matches!(out.ack().await, Err(Error::NotDelivered { .. })));
     assert_eq!(drain(&consumer).await, ["s/main@1", "s/main@2"]);
 }
@@ -368,7 +376,7 @@ async fn a_reset_keeps_letters_that_were_sent_again() {
 async fn failures_wait_longer_each_time() {
     let store = filled(&["s"], 1);
     let settings = config().backoff(Duration::from_secs(1), Duration::from_secs(3)).max_deliveries(4);
-    let consumer = store.consumer("c", settings).await.unwrap();
+    let consumer = store.consumers().open("c", settings).await.unwrap();
     let mut delivery = consumer.next().await.unwrap();
     for expected in [1, 2, 3] {
         delivery.nack(None).await.unwrap();
@@ -379,13 +387,13 @@ async fn failures_wait_longer_each_time() {
     assert_eq!(delivery.deliveries(), 4);
     delivery.nack(None).await.unwrap();
     assert!(consumer.try_next().await.unwrap().is_none());
-    assert_eq!(store.consumer_info("c").unwrap().dead_letters, 1);
+    assert_eq!(store.consumers().info("c").unwrap().dead_letters, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_stops_asking_leaves_its_event_to_the_next_and_counts_nothing() {
     let store = Store::in_memory().unwrap();
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     for n in 0..20u64 {
         let asked = tokio::time::timeout(Duration::from_micros(n * 50), consumer.next());
         let (asked, appended) = tokio::join!(asked, store.append_async("s", NewEvent::new("step.done")));
@@ -405,7 +413,7 @@ async fn a_token_resolves_from_elsewhere_and_a_wrong_one_is_refused() {
     let path = dir.path().join("tokens.redb");
     let store = Store::open(&path).unwrap();
     fill(&store, &["a", "b", "c"], 1);
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     let mut tokens = Vec::new();
     for _ in 0..3 {
         tokens.push(consumer.next().await.unwrap().token().to_string());
@@ -414,14 +422,14 @@ async fn a_token_resolves_from_elsewhere_and_a_wrong_one_is_refused() {
     store.close().unwrap();
 
     let store = reopened(&path).await;
-    let consumer = store.open_consumer("c").await.unwrap();
+    let consumer = store.consumers().open_existing("c").await.unwrap();
     // They are still out.
     assert!(consumer.try_next().await.unwrap().is_none());
     let tokens: Vec<Token> = tokens.iter().map(|t| t.parse().unwrap()).collect();
     consumer.ack(&tokens[0]).await.unwrap();
     consumer.park(&tokens[1], "no such host").await.unwrap();
     consumer.nack(&tokens[2], Duration::ZERO).await.unwrap();
-    assert_eq!(store.dead_letter(&owner("c"), 2).unwrap().error, "no such host");
+    assert_eq!(store.dead_letters().get(&owner("c"), 2).unwrap().error, "no such host");
     let again = consumer.next().await.unwrap();
     assert_eq!((at(&again), again.deliveries()), ("c/main@1".into(), 2));
     for token in &tokens {
@@ -429,14 +437,14 @@ async fn a_token_resolves_from_elsewhere_and_a_wrong_one_is_refused() {
         assert!(refused.to_string().contains("resolved before"), "{refused}");
     }
     // Another consumer's, another store's, one of the same name that was made anew, and none at all.
-    let other = store.consumer("other", config()).await.unwrap();
+    let other = store.consumers().open("other", config()).await.unwrap();
     let foreign = other.next().await.unwrap().token();
     assert!(consumer.ack(&foreign).await.unwrap_err().to_string().contains("another consumer"));
     let elsewhere = filled(&["s"], 1);
-    let far = elsewhere.consumer("c", config()).await.unwrap().next().await.unwrap().token();
+    let far = elsewhere.consumers().open("c", config()).await.unwrap().next().await.unwrap().token();
     assert!(consumer.nack(&far, None).await.unwrap_err().to_string().contains("made by store"));
-    store.remove_consumer("other").await.unwrap();
-    let anew = store.consumer("other", config()).await.unwrap();
+    store.consumers().remove("other").await.unwrap();
+    let anew = store.consumers().open("other", config()).await.unwrap();
     assert!(matches!(anew.touch(&foreign).await, Err(Error::NotDelivered { .. })));
     for text in ["", "x", "AAAA", &tokens[0].to_string()[1..]] {
         assert_eq!(text.parse::<Token>().unwrap_err().field, "token");
@@ -447,51 +455,51 @@ async fn a_token_resolves_from_elsewhere_and_a_wrong_one_is_refused() {
 #[tokio::test]
 async fn an_append_and_its_acknowledgement_are_one() {
     let store = filled(&["in"], 2);
-    let consumer = store.consumer("c", config().session("in").unwrap()).await.unwrap();
+    let consumer = store.consumers().open("c", config().session("in").unwrap()).await.unwrap();
     let delivery = consumer.next().await.unwrap();
     let result = |expect| Batch::new().add("out", expect, NewEvent::new("mail.sent")).unwrap();
     let refused = delivery.ack_with(result(Expect::Head(7.into()))).await;
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
     assert!(consumer.try_next().await.unwrap().is_none());
-    assert_eq!(store.consumer_info("c").unwrap().acknowledged, 0);
+    assert_eq!(store.consumers().info("c").unwrap().acknowledged, 0);
     let receipt = delivery.ack_with(result(Expect::Empty)).await.unwrap();
     assert_eq!((receipt.last().get(), store.head("out").unwrap().get()), (1, 1));
     let stale = delivery.ack_with(result(Expect::Any)).await;
     assert!(matches!(stale, Err(Error::NotDelivered { .. })));
     assert_eq!(store.head("out").unwrap().get(), 1);
     assert_eq!(drain(&consumer).await, ["in/main@2"]);
-    assert_eq!(store.consumer_info("c").unwrap().acknowledged, 2);
+    assert_eq!(store.consumers().info("c").unwrap().acknowledged, 2);
 }
 
 #[tokio::test]
 async fn letters_come_back_in_order_before_what_was_not_delivered_yet() {
     let store = filled(&["s"], 6);
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     for _ in 0..3 {
         consumer.next().await.unwrap().park("not now").await.unwrap();
     }
     let fourth = consumer.next().await.unwrap();
-    assert_eq!(store.replay_dead_letters(&owner("c")), Ok(3));
-    store.drop_dead_letter(&owner("c"), 2).unwrap();
+    assert_eq!(store.dead_letters().replay_all(&owner("c")), Ok(3));
+    store.dead_letters().discard(&owner("c"), 2).unwrap();
     assert!(consumer.try_next().await.unwrap().is_none());
     fourth.ack().await.unwrap();
     let first = consumer.next().await.unwrap();
     assert_eq!((at(&first), first.deliveries()), ("s/main@1".into(), 1));
-    assert!(store.dead_letter(&owner("c"), 1).unwrap().again);
+    assert!(store.dead_letters().get(&owner("c"), 1).unwrap().again);
     first.ack().await.unwrap();
-    assert!(matches!(store.dead_letter(&owner("c"), 1), Err(Error::NotFound { .. })));
+    assert!(matches!(store.dead_letters().get(&owner("c"), 1), Err(Error::NotFound { .. })));
     let third = consumer.next().await.unwrap();
     assert_eq!(at(&third), "s/main@3");
     third.park("still not").await.unwrap();
-    assert_eq!(store.dead_letter(&owner("c"), 3).unwrap().error, "still not");
+    assert_eq!(store.dead_letters().get(&owner("c"), 3).unwrap().error, "still not");
     assert_eq!(drain(&consumer).await, ["s/main@5", "s/main@6"]);
-    assert_eq!(store.dead_letters(Some(&owner("c")), None, 9).unwrap().len(), 1);
+    assert_eq!(store.dead_letters().list(Some(&owner("c")), None, 9).unwrap().len(), 1);
     // A dead letter that is thrown away while it is tried again stays away.
-    store.replay_dead_letter(&owner("c"), 3).unwrap();
+    store.dead_letters().replay(&owner("c"), 3).unwrap();
     let third = consumer.next().await.unwrap();
-    store.drop_dead_letter(&owner("c"), 3).unwrap();
+    store.dead_letters().discard(&owner("c"), 3).unwrap();
     third.park("too late").await.unwrap();
-    assert_eq!(store.dead_letters(None, None, 9).unwrap(), []);
+    assert_eq!(store.dead_letters().list(None, None, 9).unwrap(), []);
 }
 
 #[tokio::test]
@@ -500,34 +508,34 @@ async fn a_letter_that_was_sent_again_survives_the_end_of_the_process() {
     let path = dir.path().join("again.redb");
     let store = Store::open(&path).unwrap();
     fill(&store, &["s"], 2);
-    let consumer = store.consumer("c", config().max_dead_letters(1)).await.unwrap();
+    let consumer = store.consumers().open("c", config().max_dead_letters(1)).await.unwrap();
     consumer.next().await.unwrap().park("first").await.unwrap();
     consumer.next().await.unwrap().park("second").await.unwrap();
     consumer.close().await;
-    store.replay_dead_letters(&owner("c")).unwrap();
+    store.dead_letters().replay_all(&owner("c")).unwrap();
     store.close().unwrap();
     let store = reopened(&path).await;
-    let consumer = store.open_consumer("c").await.unwrap();
+    let consumer = store.consumers().open_existing("c").await.unwrap();
     // The first was pushed out by the second.
     assert_eq!(drain(&consumer).await, ["s/main@2"]);
-    assert_eq!(store.consumer_info("c").unwrap().dead_letters, 0);
+    assert_eq!(store.consumers().info("c").unwrap().dead_letters, 0);
 }
 
 #[tokio::test]
 async fn a_reset_begins_anew_and_a_removal_ends_its_workers() {
     let store = filled(&["s"], 3);
-    let consumer = store.consumer("c", config().max_deliveries(9)).await.unwrap();
+    let consumer = store.consumers().open("c", config().max_deliveries(9)).await.unwrap();
     consumer.next().await.unwrap().park("later").await.unwrap();
     let second = consumer.next().await.unwrap();
-    store.reset_consumer("c", config().after_position(0)).await.unwrap();
+    store.consumers().reset("c", config().after_position(0)).await.unwrap();
     assert!(matches!(second.ack().await, Err(Error::NotDelivered { .. })));
     assert_eq!(drain(&consumer).await, ["s/main@1", "s/main@2", "s/main@3"]);
     // Its dead letter was handled with the event.
-    assert_eq!(store.dead_letters(None, None, 9).unwrap(), []);
-    store.reset_consumer("c", config().from_end()).await.unwrap();
+    assert_eq!(store.dead_letters().list(None, None, 9).unwrap(), []);
+    store.consumers().reset("c", config().from_end()).await.unwrap();
     assert_eq!(drain(&consumer).await, [""; 0]);
     assert!(matches!(
-        store.reset_consumer("c", config().after_position(9)).await,
+        store.consumers().reset("c", config().after_position(9)).await,
         Err(Error::BadCursor { .. })
     ));
     fill(&store, &["s"], 1);
@@ -537,11 +545,14 @@ async fn a_reset_begins_anew_and_a_removal_ends_its_workers() {
         async move { consumer.next().await.map(drop) }
     });
     tokio::task::yield_now().await;
-    assert_eq!(store.remove_consumer("c").await, Ok(1));
+    assert_eq!(store.consumers().remove("c").await, Ok(1));
     assert!(matches!(waiting.await.unwrap(), Err(Error::NotFound { .. })));
     assert!(matches!(consumer.next().await, Err(Error::NotFound { what: "consumer", .. })));
-    assert!(store.consumers().unwrap().is_empty() && store.dead_letters(None, None, 9).unwrap().is_empty());
-    assert!(matches!(store.remove_consumer("c").await, Err(Error::NotFound { .. })));
+    assert!(
+        store.consumers().list().unwrap().is_empty()
+            && store.dead_letters().list(None, None, 9).unwrap().is_empty()
+    );
+    assert!(matches!(store.consumers().remove("c").await, Err(Error::NotFound { .. })));
 }
 
 #[tokio::test]
@@ -550,7 +561,7 @@ async fn a_consumer_does_not_keep_the_store_open() {
     let path = dir.path().join("open.redb");
     let store = Store::open(&path).unwrap();
     fill(&store, &["s"], 1);
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     let delivery = consumer.next().await.unwrap();
     let waiting = tokio::spawn({
         let consumer = consumer.clone();
@@ -561,13 +572,13 @@ async fn a_consumer_does_not_keep_the_store_open() {
     assert_eq!(waiting.await.unwrap(), Err(Error::Closed { after: None }));
     assert!(matches!(delivery.ack().await, Err(Error::Closed { .. })));
     let store = Store::builder().open(&path).unwrap();
-    assert_eq!(store.consumer_info("c").unwrap().outstanding.len(), 1);
+    assert_eq!(store.consumers().info("c").unwrap().outstanding.len(), 1);
     let read_only = {
         store.close().unwrap();
         Store::builder().read_only().open(&path).unwrap()
     };
-    assert!(matches!(read_only.open_consumer("c").await, Err(Error::ReadOnly { .. })));
-    assert_eq!(read_only.consumers().unwrap().len(), 1);
+    assert!(matches!(read_only.consumers().open_existing("c").await, Err(Error::ReadOnly { .. })));
+    assert_eq!(read_only.consumers().list().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -575,7 +586,7 @@ async fn many_workers_keep_the_order_of_every_session() {
     let sessions: Vec<String> = (0..20).map(|n| format!("s{n}")).collect();
     let names: Vec<&str> = sessions.iter().map(String::as_str).collect();
     let store = filled(&names, 10);
-    let consumer = store.consumer("c", config().max_in_flight(7)).await.unwrap();
+    let consumer = store.consumers().open("c", config().max_in_flight(7)).await.unwrap();
     let workers: Vec<_> = (0..16u64)
         .map(|n| {
             let consumer = consumer.clone();
@@ -600,9 +611,9 @@ async fn many_workers_keep_the_order_of_every_session() {
     let mut resolved = 0;
     while resolved < 200 {
         tokio::task::yield_now().await;
-        resolved = store.consumer_info("c").unwrap().acknowledged;
+        resolved = store.consumers().info("c").unwrap().acknowledged;
     }
-    assert_eq!(store.consumer_info("c").unwrap().ack_floor.get(), 200);
+    assert_eq!(store.consumers().info("c").unwrap().ack_floor.get(), 200);
     store.close().unwrap();
     let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for worker in workers {
@@ -627,7 +638,7 @@ async fn many_workers_keep_the_order_of_every_session() {
 async fn a_consumer_never_knows_of_events_that_a_power_cut_takes() {
     let disk = Disk::new();
     let store = Store::builder().with_backend(disk.backend()).unwrap();
-    let consumer = store.consumer("c", config()).await.unwrap();
+    let consumer = store.consumers().open("c", config()).await.unwrap();
     let mut acknowledged = Vec::new();
     for n in 0..20u64 {
         let batch = Batch::new().add(format!("s{}", n % 3), Expect::Any, NewEvent::new("step.done")).unwrap();
@@ -643,7 +654,7 @@ async fn a_consumer_never_knows_of_events_that_a_power_cut_takes() {
             }
             _ => delivery.ack().await.unwrap(),
         }
-        acknowledged.push((disk.operations(), store.consumer_info("c").unwrap().ack_floor.get()));
+        acknowledged.push((disk.operations(), store.consumers().info("c").unwrap().ack_floor.get()));
     }
     drop(store);
     let step = if soak() { 1 } else { 5 };
@@ -653,16 +664,16 @@ async fn a_consumer_never_knows_of_events_that_a_power_cut_takes() {
             let Ok(store) = Store::builder().with_backend(after.backend()) else { continue };
             let told =
                 acknowledged.iter().rfind(|(at, _)| *at <= operations).map_or(0, |(_, resolved)| *resolved);
-            let Ok(info) = store.consumer_info("c") else {
+            let Ok(info) = store.consumers().info("c") else {
                 assert_eq!(told, 0, "the consumer is gone at {operations}");
                 continue;
             };
             assert!(info.ack_floor <= store.committed(), "{info:?} at {operations}");
             assert!(info.ack_floor.get() >= told, "{info:?} at {operations}, and {told} was acknowledged");
-            for dead_letter in store.dead_letters(None, None, 100).unwrap() {
+            for dead_letter in store.dead_letters().list(None, None, 100).unwrap() {
                 assert_eq!(store.get(dead_letter.id).unwrap().address(), dead_letter.at);
             }
-            let consumer = store.open_consumer("c").await.unwrap();
+            let consumer = store.consumers().open_existing("c").await.unwrap();
             drain(&consumer).await;
         }
     }

@@ -43,21 +43,21 @@ fn an_append_is_one_write_and_one_sync_and_a_flush_writes_less_than_came() {
     let settings = Store::builder().flush_when_idle(Duration::from_secs(3_600)).journal_bytes(4 << 20);
     let store = settings.with_backend(disk.backend()).unwrap();
     (0..64).for_each(|s| drop(store.append(format!("s{s}").as_str(), event(s)).unwrap()));
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
 
     let one = Cost { writes: 1_000, syncs: 1_000, bytes: 665_696 };
     let mut off = costs("1,000 appends of one producer", &disk, one, || {
         (0..1_000).for_each(|n| drop(store.append("s0", event(n)).unwrap()));
     });
     let flush = Cost { writes: 30, syncs: 2, bytes: 139_904 };
-    off.extend(costs("their flush", &disk, flush, || store.flush().unwrap()));
+    off.extend(costs("their flush", &disk, flush, || store.maintenance().flush().unwrap()));
 
     let scattered = Cost { writes: 2_048, syncs: 2_048, bytes: 1_022_304 };
     off.extend(costs("2,048 appends over 64 sessions", &disk, scattered, || {
         (0..2_048).for_each(|n| drop(store.append(format!("s{}", n % 64).as_str(), event(n)).unwrap()));
     }));
     let flush = Cost { writes: 66, syncs: 2, bytes: 266_880 };
-    off.extend(costs("their flush", &disk, flush, || store.flush().unwrap()));
+    off.extend(costs("their flush", &disk, flush, || store.maintenance().flush().unwrap()));
 
     let batch = Cost { writes: 5, syncs: 5, bytes: 1_518_896 };
     off.extend(costs("5 batches of 1,000", &disk, batch, || {

@@ -43,7 +43,7 @@ fn killed() -> (Vec<u8>, Vec<usize>) {
     for n in 1..=20 {
         store.append("s", numbered(n)).unwrap();
         if n == 10 {
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
     }
     let file = disk.bytes();
@@ -67,14 +67,14 @@ fn a_damaged_commit_of_the_journal_leaves_those_before_it_to_be_read() {
         let store = opened_to_read(damaged).unwrap();
         assert_eq!(numbers(&store), (1..=17).collect::<Vec<_>>());
         assert_eq!(store.committed().get(), 17);
-        let told: Vec<String> = store.damage().iter().map(ToString::to_string).collect();
+        let told: Vec<String> = store.maintenance().damage().iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains(place), "{told:?}");
-        let report = store.verify().unwrap();
-        assert_eq!(report.problems, store.damage());
+        let report = store.maintenance().verify().unwrap();
+        assert_eq!(report.problems, store.maintenance().damage());
         assert_eq!(report.events, 17);
     }
-    assert!(opened_to_read(file).unwrap().damage().is_empty());
+    assert!(opened_to_read(file).unwrap().maintenance().damage().is_empty());
 }
 
 #[test]
@@ -112,9 +112,9 @@ fn a_bit_of_the_header_or_of_the_meta_row_is_named_and_read_over() {
         assert_eq!(numbers(&store), (1..=20).collect::<Vec<_>>(), "bit {bit}");
         if header.contains(&bit) {
             assert!(opened(damaged).is_err(), "bit {bit}");
-            assert!(!store.verify().unwrap().is_clean(), "bit {bit}");
+            assert!(!store.maintenance().verify().unwrap().is_clean(), "bit {bit}");
         }
-        named += usize::from(!store.damage().is_empty());
+        named += usize::from(!store.maintenance().damage().is_empty());
     }
     assert!(named > 56 * 8 + 100, "{named}");
 }
@@ -193,14 +193,17 @@ fn a_session_is_not_begun_again_because_a_bit_of_its_name_has_turned() {
 fn a_table_whose_name_is_damaged_is_missed() {
     let disk = Disk::new();
     let store = settings().with_backend(disk.backend()).unwrap();
-    store.emit_later("s", NewEvent::new("a.b"), Duration::from_secs(100_000)).unwrap();
+    store.timers().schedule("s", NewEvent::new("a.b"), Duration::from_secs(100_000)).unwrap();
     store.close().unwrap();
     drop(store);
     let file = disk.bytes();
     for at in places(&file, b"timers") {
         for bit in 0..6 * 8 {
             let Ok(store) = opened(flipped(&file, at * 8 + bit)) else { continue };
-            assert!(store.timers(10).map_or(true, |timers| timers.len() == 1), "bit {bit} of byte {at}");
+            assert!(
+                store.timers().list(10).map_or(true, |timers| timers.len() == 1),
+                "bit {bit} of byte {at}"
+            );
         }
     }
 }
@@ -214,5 +217,5 @@ fn a_damaged_last_commit_is_missed() {
         .max_by_key(|at| u64::from_le_bytes(file[**at + 8..**at + 16].try_into().unwrap()))
         .unwrap();
     let store = opened_to_read(flipped(&file, last * 8 + 330)).unwrap();
-    assert!(!store.damage().is_empty());
+    assert!(!store.maintenance().damage().is_empty());
 }

@@ -17,7 +17,7 @@ pub(crate) fn written(path: &Path) {
         let event = |i: u64| NewEvent::new("step.done").json_text((n * 100 + i).to_string());
         store.append(&*session, (0..100).map(event).collect::<Vec<_>>()).unwrap();
         if n % 8 == 7 {
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
     }
     store.close().unwrap();

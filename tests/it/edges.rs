@@ -37,7 +37,7 @@ fn a_chain_of_forks_ends_at_its_bound_and_can_be_read_by_a_store_that_is_opened_
     let events: Vec<u64> =
         store.events(Query::branch(parent.as_str()).unwrap()).unwrap().map(|e| number(&e.unwrap())).collect();
     assert_eq!(events, [1, 2]);
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn numbers_at_the_ends_of_what_can_be_asked_are_empty_ranges() {
     store.append("s", (1..=5).map(numbered).collect::<Vec<_>>()).unwrap();
     for flushed in [false, true] {
         if flushed {
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
         for scope in [Query::branch("s").unwrap(), Query::all()] {
             for reverse in [false, true] {
@@ -146,7 +146,7 @@ fn a_store_of_an_earlier_format_is_brought_up_to_date_behind_its_link() {
     std::os::unix::fs::symlink(&file, &link).unwrap();
     Store::open(&link).unwrap().close().unwrap();
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(Store::builder().read_only().open(&file).unwrap().info().unwrap().format, 2);
+    assert_eq!(Store::builder().read_only().open(&file).unwrap().maintenance().info().unwrap().format, 2);
 }
 
 #[test]

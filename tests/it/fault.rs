@@ -123,7 +123,7 @@ fn a_read_that_fails_is_an_error_and_not_an_answer() {
             deed.tell(&mut model);
             deed.perform(&store, &model).unwrap();
         }
-        store.flush().unwrap();
+        store.maintenance().flush().unwrap();
         disk.arm(Fault::once(DiskOperation::Read, after));
         for told in model.order() {
             match store.get(told.event.id()) {
@@ -145,7 +145,7 @@ fn a_diff_ends_at_its_first_error() {
         for branch in ["s", "s/b"] {
             store.append(branch, (0..1_200).map(numbered).collect::<Vec<_>>()).unwrap();
         }
-        store.flush().unwrap();
+        store.maintenance().flush().unwrap();
         let Ok(diff) = store.diff("s", "s/b") else { continue };
         disk.arm(Fault::once(DiskOperation::Read, after));
         let pairs: Vec<_> = diff.pairs.collect();

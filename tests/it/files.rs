@@ -97,7 +97,7 @@ mod modes {
         fs::copy(old, &path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let store = Store::open(&path).unwrap();
-        let copy = store.upgraded().unwrap().copy.clone();
+        let copy = store.maintenance().upgraded().unwrap().copy.clone();
         assert_eq!((mode(&path), mode(&copy)), (0o640, 0o640));
     }
 }

@@ -62,7 +62,7 @@ async fn a_session_is_followed_over_all_its_branches_also_later_ones() {
     store.append("s", event(2)).unwrap();
     store.fork("s", "b").unwrap();
     store.append("s/b", event(3)).unwrap();
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     store.append("s", event(4)).unwrap();
     for position in 2..=4 {
         assert_eq!(next(&mut following).await, position);
@@ -149,7 +149,7 @@ async fn sixty_four_followers_each_see_their_session_once_in_order_while_it_is_w
         tokio::time::timeout(Duration::from_secs(120), follower).await.unwrap().unwrap();
     }
     tokio::time::timeout(Duration::from_secs(120), everything).await.unwrap().unwrap();
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ impl Handles {
         let rule = WindowRule::new("often", never, Window::Tumbling(LIMIT), 3);
         let rule = rule.unwrap().run(store).unwrap();
         let config = ConsumerConfig::new().pattern("step.**".parse().unwrap());
-        let consumer = store.consumer(&format!("c{round}"), config).await.unwrap();
+        let consumer = store.consumers().open(&format!("c{round}"), config).await.unwrap();
         let delivery = consumer.next().await.unwrap();
         let counts = store.project(Counts).unwrap();
         let kept = Kept::of(store, &counts).await;
@@ -101,7 +101,7 @@ impl Handles {
             subscription,
             listener,
             rule,
-            timers: store.run_timers().unwrap(),
+            timers: store.timers().run().unwrap(),
             spill: Spill::beside(store).unwrap(),
             consumer,
             delivery,
@@ -170,17 +170,17 @@ impl Found {
         self.refused("branches", store.branches(&"bulk".parse().unwrap()));
         self.refused("branch", store.branch("bulk"));
         self.refused("ancestry", store.ancestry("bulk"));
-        self.refused("info", store.info());
+        self.refused("info", store.maintenance().info());
         self.refused("diff", store.diff("bulk@1", "bulk").map(|_| ()));
-        self.refused("verify", store.verify());
-        self.refused("survey", store.survey(|_, _| {}));
+        self.refused("verify", store.maintenance().verify());
+        self.refused("survey", store.maintenance().survey(|_, _| {}));
         self.refused("follow", store.follow(Follow::all()));
-        self.refused("projections", store.projections());
+        self.refused("projections.list", store.projections().list());
         self.refused("project", store.project(Counts).map(|_| ()));
-        self.refused("consumers", store.consumers());
-        self.refused("dead_letters", store.dead_letters(None, None, 9));
-        self.refused("timers", store.timers(9));
-        self.refused("timer", store.timer(id));
+        self.refused("consumers.list", store.consumers().list());
+        self.refused("dead_letters.list", store.dead_letters().list(None, None, 9));
+        self.refused("timers.list", store.timers().list(9));
+        self.refused("timers.get", store.timers().get(id));
         self.refused_async("read_async", store.read_async(&Query::all()));
         let mut stream = store.stream(Query::all());
         self.refused_async("stream", async { stream.next().await.unwrap_or_else(ended) });
@@ -200,19 +200,19 @@ impl Found {
         self.refused_async("fork_async", store.fork_async("bulk@1", "b"));
         self.refused("promote", store.promote("bulk/fork"));
         self.refused_async("promote_async", store.promote_async("bulk/fork"));
-        self.refused("flush", store.flush());
-        self.refused("emit_later", store.emit_later("s", event(), LIMIT));
-        self.refused_async("emit_later_async", store.emit_later_async("s", event(), LIMIT));
-        self.refused("cancel_timer", store.cancel_timer(id));
-        self.refused_async("cancel_timer_async", store.cancel_timer_async(id));
-        self.refused("fire_timers", store.fire_timers());
-        self.refused("run_timers", store.run_timers());
-        self.refused("replay_letters", store.replay_dead_letters(&owner));
-        self.refused("drop_letters", store.drop_dead_letters(&owner));
-        self.refused_async("consumer", store.consumer("d", ConsumerConfig::new()));
-        self.refused_async("open_consumer", store.open_consumer("c"));
-        self.refused_async("reset_consumer", store.reset_consumer("c", ConsumerConfig::new()));
-        self.refused_async("remove_consumer", store.remove_consumer("c"));
+        self.refused("flush", store.maintenance().flush());
+        self.refused("timers.schedule", store.timers().schedule("s", event(), LIMIT));
+        self.refused_async("timers.schedule_async", store.timers().schedule_async("s", event(), LIMIT));
+        self.refused("timers.cancel", store.timers().cancel(id));
+        self.refused_async("timers.cancel_async", store.timers().cancel_async(id));
+        self.refused("timers.fire", store.timers().fire());
+        self.refused("timers.run", store.timers().run());
+        self.refused("dead_letters.replay_all", store.dead_letters().replay_all(&owner));
+        self.refused("dead_letters.discard_all", store.dead_letters().discard_all(&owner));
+        self.refused_async("consumers.open", store.consumers().open("d", ConsumerConfig::new()));
+        self.refused_async("consumers.open_existing", store.consumers().open_existing("c"));
+        self.refused_async("consumers.reset", store.consumers().reset("c", ConsumerConfig::new()));
+        self.refused_async("consumers.remove", store.consumers().remove("c"));
         self.refused("a new bus", Bus::new(store));
         self.refused("close", store.close());
         self.refused_async("close_async", store.close_async());
@@ -351,7 +351,7 @@ fn the_process_that_forks() {
         store.append("bulk", (0..1_000).map(|_| event()).collect::<Vec<_>>()).unwrap();
     }
     store.fork("bulk@1", "fork").unwrap();
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     let runtime = Runtime::new().unwrap();
     let _inside = runtime.enter();
     let (acknowledged, over) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -389,8 +389,8 @@ fn the_process_that_forks() {
         scope.spawn(move || {
             busy(&|| {
                 let _ = (spill.put("spilled", &event()), spill.drain(store));
-                let timer = store.emit_later("s", event(), LIMIT).unwrap();
-                store.cancel_timer(timer.id).unwrap();
+                let timer = store.timers().schedule("s", event(), LIMIT).unwrap();
+                store.timers().cancel(timer.id).unwrap();
             });
         });
         for round in 0..rounds {
@@ -460,7 +460,7 @@ fn a_forked_child_is_refused_everything_and_its_parent_loses_nothing() {
         closed.is_some()
     });
     let store = Store::open(&path).unwrap();
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
     assert_eq!((store.head("s").unwrap().get(), store.head("child").unwrap().get()), (head, 1));
     assert_eq!(store.head("bulk").unwrap().get(), BULK as u64);
 }

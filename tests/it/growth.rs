@@ -31,7 +31,7 @@ impl Growing {
         for s in 0..SESSIONS {
             let events = (0..EVENTS_EACH).map(numbered).collect();
             store.append_batch(batch(&format!("s-{s}"), events)).unwrap();
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
         Self { store, path, _folder: folder }
     }
@@ -60,7 +60,7 @@ async fn acknowledge(consumer: &Consumer, count: u64) {
 /// The size of the file after so many acknowledgements that nobody reads beside.
 async fn acknowledged(count: u64) -> u64 {
     let growing = Growing::new();
-    let consumer = growing.store.consumer("c", ConsumerConfig::new()).await.unwrap();
+    let consumer = growing.store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
     acknowledge(&consumer, count).await;
     growing.bytes()
 }
@@ -69,7 +69,7 @@ async fn acknowledge_beside_a_reader(count: u64) {
     let without = acknowledged(count).await;
     let growing = Growing::new();
     growing.read_some();
-    let consumer = growing.store.consumer("c", ConsumerConfig::new()).await.unwrap();
+    let consumer = growing.store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
     for n in (10..=count).step_by(10) {
         // Read once and never again in the first half, then again and again.
         if n > count / 2 {
@@ -78,7 +78,7 @@ async fn acknowledge_beside_a_reader(count: u64) {
         acknowledge(&consumer, 10).await;
         growing.holds(without, &format!("{n} acknowledgements"));
     }
-    assert_eq!(growing.store.consumer_info("c").unwrap().ack_floor.get(), count);
+    assert_eq!(growing.store.consumers().info("c").unwrap().ack_floor.get(), count);
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn ten_thousand_acknowledgements_beside_a_reader_do_not_make_the_file_grow
 
 fn set_timers_beside_a_reader(count: u64) {
     let set = |growing: &Growing, n: u64| {
-        growing.store.emit_later("s-0", numbered(n), Duration::from_secs(1_000_000)).unwrap();
+        growing.store.timers().schedule("s-0", numbered(n), Duration::from_secs(1_000_000)).unwrap();
     };
     let without = Growing::new();
     (1..=count).for_each(|n| set(&without, n));
@@ -109,8 +109,8 @@ fn set_timers_beside_a_reader(count: u64) {
         growing.holds(without, &format!("{n} timers"));
     }
     growing.read_some();
-    for (n, timer) in growing.store.timers(usize::MAX).unwrap().iter().enumerate() {
-        growing.store.cancel_timer(timer.id).unwrap();
+    for (n, timer) in growing.store.timers().list(usize::MAX).unwrap().iter().enumerate() {
+        growing.store.timers().cancel(timer.id).unwrap();
         growing.holds(without, &format!("{n} timers that were cancelled"));
     }
 }
@@ -132,8 +132,8 @@ fn step(growing: &Growing, steps: Option<&Projected<Trail>>, n: u64) {
     if let Some(steps) = steps {
         steps.catch_up().unwrap();
     }
-    let timer = growing.store.emit_later("s-0", numbered(n), Duration::from_secs(1_000_000)).unwrap();
-    growing.store.cancel_timer(timer.id).unwrap();
+    let timer = growing.store.timers().schedule("s-0", numbered(n), Duration::from_secs(1_000_000)).unwrap();
+    growing.store.timers().cancel(timer.id).unwrap();
 }
 
 fn project_beside_a_reader(count: u64) {
@@ -173,7 +173,7 @@ async fn readers_that_stopped_half_way_do_not_make_the_file_grow() {
     let store = &growing.store;
     let steps = store.project(Steps::by(Scope::Branch)).unwrap();
     steps.catch_up().unwrap();
-    let consumer = store.consumer("c", ConsumerConfig::new()).await.unwrap();
+    let consumer = store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
 
     let mut following = store.follow(Follow::branch("s-1").unwrap()).unwrap();
     assert!(matches!(following.next().await, Some(Ok(Followed::Event { .. }))));

@@ -222,7 +222,7 @@ proptest! {
         }
         let again = import(&store, &lines);
         prop_assert_eq!((again.new, again.duplicates), (0, records.len()));
-        prop_assert!(store.verify().unwrap().is_clean());
+        prop_assert!(store.maintenance().verify().unwrap().is_clean());
     }
 
     #[test]
@@ -249,6 +249,6 @@ proptest! {
             prop_assert_eq!(histories(&store, &session), walk.histories());
         }
         prop_assert_eq!(import(&store, &lines).new, 0);
-        prop_assert!(store.verify().unwrap().is_clean());
+        prop_assert!(store.maintenance().verify().unwrap().is_clean());
     }
 }

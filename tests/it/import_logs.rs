@@ -322,7 +322,7 @@ fn check(log: Log, records: &[Rec]) -> Result<(), TestCaseError> {
         let (files, _) = interop::export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap();
         prop_assert!(files.len() == 1 && files[0].bytes == walk.file.as_bytes(), "{}", walk.file);
     }
-    prop_assert!(store.verify().unwrap().is_clean());
+    prop_assert!(store.maintenance().verify().unwrap().is_clean());
     Ok(())
 }
 

@@ -38,13 +38,13 @@ fn real_files_come_back_byte_for_byte_and_going_in_again_adds_nothing() {
             let first = load(&store, &path);
             assert_eq!(first.skipped, [], "{}", path.display());
             assert!(first.new > 0 && first.duplicates == 0, "{}: {first:?}", path.display());
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
             let back = interop::restore(&all(&store));
             assert_eq!(back.len(), 1);
             assert!(back[0].bytes == std::fs::read(&path).unwrap(), "{} differs", path.display());
             let again = load(&store, &path);
             assert_eq!((again.new, again.duplicates), (0, first.new), "{}", path.display());
-            assert!(store.verify().unwrap().is_clean());
+            assert!(store.maintenance().verify().unwrap().is_clean());
             files += 1;
         }
     }
@@ -113,7 +113,7 @@ fn what_is_exported_another_store_takes_in_with_its_branches() {
                 }
             }
         }
-        assert!(other.verify().unwrap().is_clean());
+        assert!(other.maintenance().verify().unwrap().is_clean());
     }
 }
 

@@ -109,7 +109,7 @@ impl Message {
 
     /// Everything that was heard is in the store, and everything in the store was written as a whole.
     fn check(&self, store: &Store) {
-        let report = store.verify().unwrap();
+        let report = store.maintenance().verify().unwrap();
         assert!(report.is_clean(), "{:?}", report.problems);
         let mut batches: HashMap<EventId, (u64, u64)> = HashMap::new();
         let mut found = 0;

@@ -87,7 +87,7 @@ fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
         let original = std::fs::read(&path).unwrap();
         let store = Store::open(&path).unwrap();
         assert_eq!(export(&store), expected, "{}", folder.display());
-        assert_eq!(store.verify().unwrap().problems, []);
+        assert_eq!(store.maintenance().verify().unwrap().problems, []);
         store.close().unwrap();
         // The first format had a table for the journal, which closing emptied.
         let due = read("layout.txt").replace("journal 0\n", "");
@@ -110,13 +110,13 @@ fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
         let head = store.head(session.as_str()).unwrap();
         store.append_if(session.as_str(), Expect::Head(head), NewEvent::new("run.resumed")).unwrap();
         store.fork(session.as_str(), "after-the-upgrade").unwrap();
-        store.flush().unwrap();
+        store.maintenance().flush().unwrap();
         store.close().unwrap();
         let store = Store::open(&path).unwrap();
         let branch = format!("{session}/after-the-upgrade");
         let last = store.read(&Query::branch(branch).unwrap().reverse().limit(1)).unwrap();
         assert_eq!(last.events[0].kind(), "run.resumed");
-        assert_eq!(store.verify().unwrap().problems, []);
+        assert_eq!(store.maintenance().verify().unwrap().problems, []);
     }
 }
 
@@ -145,7 +145,7 @@ fn fixture(folder: &Path) -> (PathBuf, String) {
 }
 
 fn figures(store: &Store) -> [u64; 4] {
-    let info = store.info().unwrap();
+    let info = store.maintenance().info().unwrap();
     [info.sessions, info.branches, info.events, info.payload_bytes]
 }
 
@@ -159,13 +159,16 @@ fn an_old_file_that_is_only_read_stays_as_it_is_and_says_the_same() {
         let read_only = || Builder::new().read_only().open(&path).unwrap();
         let store = read_only();
         assert_eq!(export(&store), expected);
-        assert_eq!((store.info().unwrap().format, store.verify().unwrap().problems), (1, vec![]));
+        assert_eq!(
+            (store.maintenance().info().unwrap().format, store.maintenance().verify().unwrap().problems),
+            (1, vec![])
+        );
         let old = figures(&store);
         store.close().unwrap();
         assert_eq!(names(dir.path()), ["old.redb"]);
         Store::open(&path).unwrap().close().unwrap();
         let store = read_only();
-        assert_eq!((store.info().unwrap().format, figures(&store)), (2, old));
+        assert_eq!((store.maintenance().info().unwrap().format, figures(&store)), (2, old));
     }
 }
 
@@ -187,7 +190,7 @@ fn a_copy_of_the_old_file_is_kept_beside_it_and_never_overwritten() {
         std::fs::copy(&before, &path).unwrap();
         Store::open(&path).unwrap().close().unwrap();
         let store = Builder::new().read_only().open(dir.path().join(name)).unwrap();
-        assert_eq!((store.info().unwrap().format, export(&store)), (1, expected.clone()));
+        assert_eq!((store.maintenance().info().unwrap().format, export(&store)), (1, expected.clone()));
         // Opened again, the store is not upgraded again.
         Store::open(&path).unwrap().close().unwrap();
         // Whatever has that name now, it stays.
@@ -209,7 +212,7 @@ fn without_a_name_for_a_copy_the_store_is_left_alone() {
     }
     let told = Store::open(&path).unwrap_err().to_string();
     assert!(told.contains("cannot be upgraded") && told.contains("read-only"), "{told}");
-    assert_eq!(Builder::new().read_only().open(&path).unwrap().info().unwrap().format, 1);
+    assert_eq!(Builder::new().read_only().open(&path).unwrap().maintenance().info().unwrap().format, 1);
     assert_eq!(names(dir.path()).len(), 1_001);
 }
 
@@ -245,8 +248,8 @@ fn a_kill_while_a_store_is_upgraded_leaves_all_of_it_in_one_format_or_the_other(
         drafts += u32::from(names(dir.path()).iter().any(|n| n.ends_with(".new")));
         let store = Store::open(&path).unwrap();
         assert_eq!(&export(&store), expected, "round {round}");
-        assert_eq!(store.verify().unwrap().problems, [], "round {round}");
-        assert_eq!(store.upgraded().is_some(), is_old, "round {round}");
+        assert_eq!(store.maintenance().verify().unwrap().problems, [], "round {round}");
+        assert_eq!(store.maintenance().upgraded().is_some(), is_old, "round {round}");
         store.append("after-the-kill", NewEvent::new("run.started")).unwrap();
         store.close().unwrap();
         assert_kept(&path, &original, expected);

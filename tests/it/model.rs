@@ -237,7 +237,7 @@ impl Sut {
                 let new = folder.path().join(format!("{number}.redb"));
                 if matches!(end, End::Kill) {
                     // An idle flush may write while the file is copied, which no kill could show: keep it away.
-                    store.flush().unwrap();
+                    store.maintenance().flush().unwrap();
                     std::fs::copy(&old, &new).unwrap();
                 }
                 finish(store, end);
@@ -365,7 +365,7 @@ fn check(sut: &mut Sut, state: &State, step: Step) {
                 .collect();
             assert_eq!(found, due);
         }
-        (Step::Flush, Answer::Nothing) => store.flush().unwrap(),
+        (Step::Flush, Answer::Nothing) => store.maintenance().flush().unwrap(),
         (Step::Reopen(end), Answer::Nothing) => sut.reopen(end),
         (step, answer) => panic!("{step:?} and {answer:?}"),
     }

@@ -23,9 +23,12 @@ async fn a_pattern_takes_the_names_that_the_catalogue_of_the_store_has_wherever_
     let mut following = store.follow(Follow::all().filter(shipped())).unwrap();
     assert_eq!(following.next_event().await.unwrap().unwrap().kind(), "sent");
     let config = ConsumerConfig::new().pattern("parcel.*".parse().unwrap());
-    assert_eq!(store.consumer("c", config).await.unwrap().next().await.unwrap().event().kind(), "sent");
+    assert_eq!(
+        store.consumers().open("c", config).await.unwrap().next().await.unwrap().event().kind(),
+        "sent"
+    );
     let config = ConsumerConfig::new().except("parcel.*".parse().unwrap());
-    assert!(store.consumer("none", config).await.unwrap().try_next().await.unwrap().is_none());
+    assert!(store.consumers().open("none", config).await.unwrap().try_next().await.unwrap().is_none());
 
     let bus = Bus::builder().persist("parcel.*", Persistence::Ephemeral).unwrap().open(&store).unwrap();
     let mut listener = bus.listen("parcel.*").unwrap();

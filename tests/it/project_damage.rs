@@ -33,7 +33,7 @@ fn check(store: &Store, branches: &Projected<Trail>, sessions: &Projected<Trail>
     corrupt_or_parked(branches.state(format!("s-1@{first}")));
     corrupt_or_parked(branches.state("s-1"));
     corrupt_or_parked(sessions.state("s-1"));
-    let infos = store.projections().unwrap();
+    let infos = store.projections().list().unwrap();
     for (name, of) in [("steps_by_branch", "s-1/main"), ("steps_by_session", "s-1")] {
         let info = infos.iter().find(|i| i.name == name).unwrap_or_else(|| panic!("{name} in {infos:?}"));
         assert_eq!(info.parked.iter().map(|p| p.of.as_str()).collect::<Vec<_>>(), [of], "{name}");

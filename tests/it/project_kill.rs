@@ -174,7 +174,7 @@ fn kills_while_projections_are_kept_up_lose_nothing_and_count_nothing_twice() {
         tenths.catch_up().unwrap();
         raised = raised.max(check_raised(&store));
         check(&store, seed, &projected);
-        let report = store.verify().unwrap();
+        let report = store.maintenance().verify().unwrap();
         assert!(report.is_clean(), "{:?}", report.problems);
     }
     assert!(raised > 20, "only {raised} were raised: the children were too slow to be killed");

@@ -217,7 +217,7 @@ fn random_life(seed: u64) {
         }
         drop(all);
         store.close().unwrap();
-        let report = Store::builder().read_only().open(&path).unwrap().verify().unwrap();
+        let report = Store::builder().read_only().open(&path).unwrap().maintenance().verify().unwrap();
         assert!(report.is_clean(), "{:?}", report.problems);
         // Another process with code of its own: what it may not use it folds.
         let store = Store::builder().read_only().open(&path).unwrap();
@@ -357,7 +357,7 @@ fn what_cannot_be_applied_parks_one_key_until_it_is_mended_and_retried() {
             assert_eq!(picky.state("a@2").unwrap().sum, 3);
             assert_eq!(picky.last_good("a").unwrap().at, 2);
         }
-        let info = |store: &Store| store.projections().unwrap().into_iter().next().unwrap();
+        let info = |store: &Store| store.projections().list().unwrap().into_iter().next().unwrap();
         let parked: Vec<String> =
             info(&store).parked.iter().map(|p| format!("{}: {}", p.at, p.reason)).collect();
         assert_eq!(parked, ["a/main@3: 13 is unlucky", "c/main@1: it panicked: 17 is worse"]);
@@ -574,7 +574,7 @@ fn a_changed_shape_rebuilds_and_a_rebuild_that_was_given_up_leaves_what_there_wa
     let other = store.project(changed.clone()).unwrap();
     other.catch_up().unwrap();
     assert!(other.read("long@9999").unwrap().folded < 256);
-    assert_eq!(store.projections().unwrap()[0].version, Some(1));
+    assert_eq!(store.projections().list().unwrap()[0].version, Some(1));
     assert!(matches!(store.project(Steps::by(Scope::Branch)), Err(Error::Exists { .. })));
     store.project(changed).unwrap();
 }
@@ -698,7 +698,7 @@ fn a_store_that_is_only_read_answers_and_keeps_nothing() {
     let store = Store::builder().read_only().open(&path).unwrap();
     let steps = store.project(Steps::by(Scope::Branch)).unwrap();
     assert_eq!(steps.state("s").unwrap().count, 2);
-    assert_eq!((steps.lag().unwrap(), store.projections().unwrap().len()), (2, 0));
+    assert_eq!((steps.lag().unwrap(), store.projections().list().unwrap().len()), (2, 0));
     for refused in [steps.catch_up(), steps.rebuild().map(drop), steps.retry().map(drop)] {
         assert!(matches!(refused, Err(Error::ReadOnly { .. })));
     }

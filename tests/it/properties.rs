@@ -107,8 +107,8 @@ proptest! {
             (answers, lists, lines, store.sessions(None, 100).unwrap(), store.committed())
         };
         let before = answers();
-        store.flush().unwrap();
-        prop_assert_eq!(store.info().unwrap().in_journal, 0);
+        store.maintenance().flush().unwrap();
+        prop_assert_eq!(store.maintenance().info().unwrap().in_journal, 0);
         prop_assert_eq!(answers(), before);
     }
 
@@ -157,7 +157,7 @@ proptest! {
                 let e = store.head(Address::new(neighbour.clone(), BranchName::main())).unwrap_err();
                 prop_assert!(matches!(e, Error::NotFound { .. }), "{}", e);
             }
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
     }
 
@@ -280,7 +280,7 @@ fn readers_during_flushes_see_dense_histories_that_never_shrink() {
         done.store(true, Ordering::Relaxed);
         assert!(results.iter().all(|r| r.is_ok()));
     });
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[test]

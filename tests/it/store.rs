@@ -22,7 +22,7 @@ fn what_was_appended_is_read_in_order_before_and_after_a_flush_and_a_reopen() {
         assert_eq!((receipt.first().get(), receipt.position().get()), (n, n));
     }
     assert_eq!(numbers(&store, "s"), [1, 2, 3, 4, 5]);
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     assert_eq!(numbers(&store, "s"), [1, 2, 3, 4, 5]);
     store.append("s", [event(6), event(7)]).unwrap();
     assert_eq!(numbers(&store, "s@6"), [1, 2, 3, 4, 5, 6]);
@@ -30,7 +30,7 @@ fn what_was_appended_is_read_in_order_before_and_after_a_flush_and_a_reopen() {
     assert!(matches!(store.append("s", event(8)), Err(Error::Closed { .. })));
     let store = Store::open(&path).unwrap();
     assert_eq!(numbers(&store, "s"), [1, 2, 3, 4, 5, 6, 7]);
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_retry_is_answered_with_the_first_receipt_for_ever() {
     let first = store.append_if("s", Expect::Empty, events.clone()).unwrap();
     for flushed in [false, true] {
         if flushed {
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
         let again = store.append_if("s", Expect::Empty, events.clone()).unwrap();
         assert!(again.duplicate());
@@ -77,7 +77,7 @@ fn a_fork_shares_its_past_and_goes_its_own_way() {
     store.append("s", event(4)).unwrap();
     for flushed in [false, true] {
         if flushed {
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
         assert_eq!(numbers(&store, "s"), [1, 2, 3, 4]);
         assert_eq!(numbers(&store, "s/a"), [1, 2, 30]);
@@ -90,7 +90,7 @@ fn a_fork_shares_its_past_and_goes_its_own_way() {
     assert!(store.promote("s/b").unwrap().duplicate());
     assert_eq!(receipt.last().get(), 4);
     assert!(matches!(store.promote("s/a"), Err(Error::Conflict { .. })));
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn the_global_order_is_dense_over_journal_and_tables() {
     for n in 0..50 {
         store.append(format!("s{}", n % 7), event(n)).unwrap();
         if n % 20 == 19 {
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
     }
     store.append("bulk", (0..100).map(event).collect::<Vec<_>>()).unwrap();
@@ -112,7 +112,7 @@ fn the_global_order_is_dense_over_journal_and_tables() {
         .collect();
     assert_eq!(back, (10..=140).rev().collect::<Vec<_>>());
     assert_eq!(store.sessions(None, 100).unwrap().len(), 8);
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn closing_while_producers_are_at_work_ends_and_loses_nothing_acknowledged() {
         drop(store);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.committed().get(), acknowledged);
-        assert!(store.verify().unwrap().is_clean());
+        assert!(store.maintenance().verify().unwrap().is_clean());
     }
 }
 

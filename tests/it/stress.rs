@@ -56,7 +56,7 @@ fn sixty_four_producers_each_keep_their_order_while_readers_run() {
     store.close().unwrap();
     let store = Store::open(&path).unwrap();
     assert_eq!(store.committed().get(), 64 * each);
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,12 +87,12 @@ async fn tasks_that_are_aborted_leave_whole_appends_and_nobody_waiting() {
         let _ = task.await;
     }
     // The queue is served in turn: what was queued before this is done after it.
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     for (_, ids) in given_up {
         let there = ids.iter().filter(|id| store.get(**id).is_ok()).count();
         assert!(there == 0 || there == ids.len(), "{there} of {}", ids.len());
     }
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
     store.close_async().await.unwrap();
     assert!(matches!(store.append("s", numbered(0)), Err(Error::Closed { .. })));
 }

@@ -113,7 +113,7 @@ impl Deed {
                 }
                 Ok(())
             }
-            Self::Flush => store.flush(),
+            Self::Flush => store.maintenance().flush(),
         }
     }
 }
@@ -175,7 +175,7 @@ pub(crate) fn check_everything(store: &Store, model: &Model) {
             same_events(&found.unwrap(), &model.read(&ask).unwrap());
         }
     }
-    let report = store.verify().unwrap();
+    let report = store.maintenance().verify().unwrap();
     assert!(report.is_clean(), "{:?}", report.problems);
     assert_eq!(report.events, model.committed());
 }

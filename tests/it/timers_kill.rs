@@ -20,11 +20,11 @@ fn settings(dice: &mut Dice) -> Builder {
 fn make_and_cancel(store: &Store, dice: &mut Dice) {
     for n in 0..10_000 {
         let delay = Duration::from_micros(dice.under(20_000));
-        let timer = store.emit_later(format!("t{}", dice.under(4)), numbered(n), delay).unwrap();
+        let timer = store.timers().schedule(format!("t{}", dice.under(4)), numbered(n), delay).unwrap();
         tell(&format!("made {}\n", timer.id));
         if dice.one_in(3) {
             tell(&format!("cancels {}\n", timer.id));
-            match store.cancel_timer(timer.id) {
+            match store.timers().cancel(timer.id) {
                 Ok(()) => tell(&format!("cancelled {}\n", timer.id)),
                 Err(Error::NotFound { what: "timer", .. }) => tell(&format!("fired {}\n", timer.id)),
                 Err(e) => panic!("{e}"),
@@ -64,7 +64,7 @@ fn the_keeper_of_timers_that_is_killed() {
         }
         scope.spawn(|| {
             loop {
-                store.fire_timers().unwrap();
+                store.timers().fire().unwrap();
                 std::thread::yield_now();
             }
         });
@@ -110,7 +110,7 @@ impl Message {
     }
 
     fn check(&self, store: &Store) {
-        let report = store.verify().unwrap();
+        let report = store.maintenance().verify().unwrap();
         assert!(report.is_clean(), "{:?}", report.problems);
         let mut found: HashMap<EventId, u32> = HashMap::new();
         let mut sessions: BTreeMap<String, Vec<EventId>> = BTreeMap::new();
@@ -141,10 +141,10 @@ impl Message {
 /// Fires what is left, as a program does that is started again.
 fn flush_timers(store: &Store) {
     let begun = Instant::now();
-    while !store.timers(10).unwrap().is_empty() {
-        let fired = store.fire_timers().unwrap();
+    while !store.timers().list(10).unwrap().is_empty() {
+        let fired = store.timers().fire().unwrap();
         assert_eq!(fired.refused, 0);
-        assert!(begun.elapsed() < Duration::from_secs(300), "timers are left: {:?}", store.timers(3));
+        assert!(begun.elapsed() < Duration::from_secs(300), "timers are left: {:?}", store.timers().list(3));
         std::thread::sleep(fired.wait.min(Duration::from_millis(30)));
     }
 }
@@ -183,7 +183,7 @@ fn kills_while_timers_and_spills_are_busy_fire_each_once_and_lose_nothing() {
 #[test]
 fn an_event_of_a_timer_says_when_it_was_due() {
     let store = Store::in_memory().unwrap();
-    let timer = store.emit_later("s", NewEvent::new("step.done"), Duration::ZERO).unwrap();
-    store.fire_timers().unwrap();
+    let timer = store.timers().schedule("s", NewEvent::new("step.done"), Duration::ZERO).unwrap();
+    store.timers().fire().unwrap();
     assert_eq!(store.get(timer.id).unwrap().occurred(), timer.due);
 }

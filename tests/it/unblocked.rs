@@ -93,7 +93,7 @@ async fn caught_up(store: &Store, readers: &Readers, follow: Follow) -> usize {
 fn a_read_of_the_test_itself_is_seen() {
     let (store, readers) = watched();
     store.append("s", events(10)).unwrap();
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     readers.forget();
     store.read(&Query::branch("s").unwrap()).unwrap();
     assert!(!readers.are_others());
@@ -104,7 +104,7 @@ fn a_follower_of_flushed_events_reads_them_elsewhere() {
     let (store, readers) = watched();
     store.append("s", events(10)).unwrap();
     store.fork("s@5", "b").unwrap();
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     on_one_worker(async {
         for (follow, count) in [
             (Follow::branch("s").unwrap(), 10),
@@ -141,23 +141,23 @@ fn a_follower_that_keeps_up_reads_nothing() {
 fn a_consumer_is_opened_used_reset_and_removed_without_a_read_on_the_worker() {
     let (store, readers) = watched();
     store.append("s", events(3)).unwrap();
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     on_one_worker(async {
         readers.forget();
-        let consumer = store.consumer("c", ConsumerConfig::new()).await.unwrap();
+        let consumer = store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
         consumer.next().await.unwrap().park("no reason").await.unwrap();
         consumer.next().await.unwrap().ack().await.unwrap();
         assert!(readers.are_some() && readers.are_others(), "used");
-        store.replay_dead_letters(&Owner::consumer("c").unwrap()).unwrap();
+        store.dead_letters().replay_all(&Owner::consumer("c").unwrap()).unwrap();
         readers.forget();
         // The dead letter that was sent again.
         let again = consumer.next().await.unwrap();
         assert_eq!(again.event().sequence().get(), 1);
         again.ack().await.unwrap();
         consumer.close().await;
-        drop(store.open_consumer("c").await.unwrap());
-        store.reset_consumer("c", ConsumerConfig::new()).await.unwrap();
-        assert_eq!(store.remove_consumer("c").await.unwrap(), 0);
+        drop(store.consumers().open_existing("c").await.unwrap());
+        store.consumers().reset("c", ConsumerConfig::new()).await.unwrap();
+        assert_eq!(store.consumers().remove("c").await.unwrap(), 0);
         assert!(readers.are_some() && readers.are_others(), "reset and removed");
     });
 }
@@ -166,13 +166,13 @@ fn a_consumer_is_opened_used_reset_and_removed_without_a_read_on_the_worker() {
 fn a_fork_a_promotion_and_a_choice_of_branch_read_elsewhere() {
     let (store, readers) = watched();
     store.append("s", events(10)).unwrap();
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     on_one_worker(async {
         readers.forget();
         let branch = store.fork_async("s", "b").await.unwrap();
         assert_eq!((branch.head.get(), branch.events), (10, 0));
         store.append("s/b", events(3)).unwrap();
-        store.flush().unwrap();
+        store.maintenance().flush().unwrap();
         readers.forget();
         store.set_current_async(&"s".try_into().unwrap(), &"b".try_into().unwrap()).await.unwrap();
         assert_eq!(store.promote_async("s/b").await.unwrap().last().get(), 13);
@@ -186,7 +186,7 @@ fn what_only_reads_has_an_async_form_that_answers_the_same_from_elsewhere() {
     let (store, readers) = watched();
     store.append("s", events(10)).unwrap();
     store.fork("s@5", "b").unwrap();
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     let (session, query) = ("s".try_into().unwrap(), Query::branch("s/b").unwrap());
     let id = store.read(&query).unwrap().events[0].id();
     let (head, info, lines) = (store.head("s/b"), store.branch("s/b"), store.ancestry("s/b"));
@@ -206,7 +206,7 @@ fn what_only_reads_has_an_async_form_that_answers_the_same_from_elsewhere() {
         assert_eq!(store.read_async(&query).await.unwrap().events, page);
         assert_eq!(store.read_all_async(3.into(), 4).await.unwrap().events, all);
         store.append_if_async("s", retold::Expect::Head(10.into()), events(1)).await.unwrap();
-        store.flush_async().await.unwrap();
+        store.maintenance().flush_async().await.unwrap();
         assert!(readers.are_some() && readers.are_others());
     });
 }
@@ -215,13 +215,13 @@ fn what_only_reads_has_an_async_form_that_answers_the_same_from_elsewhere() {
 fn dead_letters_and_states_have_async_forms_that_read_elsewhere() {
     let (store, readers) = watched();
     store.append("s", events(3)).unwrap();
-    store.flush().unwrap();
+    store.maintenance().flush().unwrap();
     let owner = Owner::consumer("c").unwrap();
     let stats = store.project(Stats::of_sessions()).unwrap();
     stats.catch_up().unwrap();
     let expected = stats.state("s").unwrap();
     on_one_worker(async {
-        let consumer = store.consumer("c", ConsumerConfig::new()).await.unwrap();
+        let consumer = store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
         for _ in 0..2 {
             consumer.next().await.unwrap().park("no reason").await.unwrap();
         }
@@ -229,13 +229,13 @@ fn dead_letters_and_states_have_async_forms_that_read_elsewhere() {
         readers.forget();
         assert_eq!(stats.state_async("s").await.unwrap(), expected);
         assert_eq!(stats.read_async("s").await.unwrap().state, expected);
-        let dead_letters = store.dead_letters_async(Some(&owner), None, 9).await.unwrap();
+        let dead_letters = store.dead_letters().list_async(Some(&owner), None, 9).await.unwrap();
         assert_eq!(dead_letters.len(), 2);
-        assert_eq!(store.dead_letter_async(&owner, 1).await.as_ref(), Ok(&dead_letters[0]));
-        store.replay_dead_letter_async(&owner, 1).await.unwrap();
-        assert_eq!(store.replay_dead_letters_async(&owner).await, Ok(2));
-        store.drop_dead_letter_async(&owner, 1).await.unwrap();
-        assert_eq!(store.drop_dead_letters_async(&owner).await, Ok(1));
+        assert_eq!(store.dead_letters().get_async(&owner, 1).await.as_ref(), Ok(&dead_letters[0]));
+        store.dead_letters().replay_async(&owner, 1).await.unwrap();
+        assert_eq!(store.dead_letters().replay_all_async(&owner).await, Ok(2));
+        store.dead_letters().discard_async(&owner, 1).await.unwrap();
+        assert_eq!(store.dead_letters().discard_all_async(&owner).await, Ok(1));
         assert!(readers.are_some() && readers.are_others());
     });
 }

@@ -70,7 +70,7 @@ fn both(check: impl Fn(&Store)) {
         let store = builder.in_memory().unwrap();
         filled(&store);
         if flushed {
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
         }
         check(&store);
     }
@@ -287,7 +287,7 @@ proptest! {
             let branch = if store.branch("s/b").is_ok() && deed == 3 { "s/b" } else { "s" };
             store.append(branch, NewEvent::new(kind).version(version).data(payload)).unwrap();
             match deed {
-                0 if n % 7 == 0 => store.flush().unwrap(),
+                0 if n % 7 == 0 => store.maintenance().flush().unwrap(),
                 1 if store.branch("s/b").is_err() => drop(store.fork("s", "b").unwrap()),
                 _ => {}
             }

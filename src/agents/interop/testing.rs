@@ -79,7 +79,7 @@ pub(crate) fn imported(files: &[(&str, &str)]) -> Store {
     for (name, text) in files {
         load(&store, plan_of(name, text), &mut |_| {}).unwrap();
     }
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
     store
 }
 

@@ -30,7 +30,7 @@ impl TimersRunning {
         let runtime = Handle::try_current().map_err(|_| {
             Invalid::new(
                 "timers",
-                "need a tokio runtime to run in; outside of one, `fire_timers` fires what is due",
+                "need a tokio runtime to run in; outside of one, `Timers::fire` fires what is due",
             )
         })?;
         let registry = Registry::of(&handle)?;

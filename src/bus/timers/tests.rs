@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::clock::{Clock, Now};
 use super::row::Family;
 use super::*;
-use crate::event::Timestamp;
-use crate::store::{Batch, Query, SidecarTable, SidecarWrites};
+use crate::error::Error;
+use crate::event::{EventId, Timestamp};
+use crate::store::{Batch, Query, SidecarTable, SidecarWrites, Store};
 use crate::testkit::{Disk, DiskOperation, Fault};
 
 /// Clocks that are set by hand; the steady one can also go with tokio's.
@@ -58,7 +59,7 @@ fn recorded(store: &Store) -> Vec<EventId> {
 }
 
 fn later(store: &Store, n: u64, when: impl Into<Due>) -> EventId {
-    store.emit_later("s", numbered(n), when).unwrap().id
+    store.timers().schedule("s", numbered(n), when).unwrap().id
 }
 
 #[test]
@@ -68,21 +69,21 @@ fn timers_fire_once_in_the_order_in_which_they_are_due() {
     let (b, c) = (later(&store, 2, at(20)), later(&store, 3, Duration::from_secs(30)));
     let a = later(&store, 1, Duration::from_secs(10));
     let ids = |timers: Vec<Timer>| timers.into_iter().map(|t| t.id).collect::<Vec<_>>();
-    assert_eq!(ids(store.timers(9).unwrap()), [a, b, c]);
-    assert_eq!(ids(store.timers(1).unwrap()), [a]);
+    assert_eq!(ids(store.timers().list(9).unwrap()), [a, b, c]);
+    assert_eq!(ids(store.timers().list(1).unwrap()), [a]);
     assert_eq!(
-        store.fire_timers().unwrap(),
+        store.timers().fire().unwrap(),
         Fired { recorded: 0, refused: 0, wait: Duration::from_secs(10) }
     );
     clock.pass(20);
-    assert_eq!(store.fire_timers().unwrap().recorded, 2);
+    assert_eq!(store.timers().fire().unwrap().recorded, 2);
     assert_eq!(recorded(&store), [a, b]);
     assert_eq!(store.get(b).unwrap().occurred(), at(20));
     clock.pass(100);
-    assert_eq!(store.fire_timers().unwrap().recorded, 1);
-    assert_eq!(store.fire_timers().unwrap().recorded, 0);
+    assert_eq!(store.timers().fire().unwrap().recorded, 1);
+    assert_eq!(store.timers().fire().unwrap().recorded, 0);
     assert_eq!(recorded(&store), [a, b, c]);
-    assert!(store.timers(9).unwrap().is_empty() && store.verify().unwrap().is_clean());
+    assert!(store.timers().list(9).unwrap().is_empty() && store.maintenance().verify().unwrap().is_clean());
 }
 
 #[test]
@@ -93,16 +94,16 @@ fn a_wall_clock_that_is_set_moves_what_goes_by_it_and_nothing_else() {
     let (wall, delay) = (later(&store, 1, at(1_010)), later(&store, 2, Duration::from_secs(10)));
     clock.set_wall(500);
     clock.pass(10);
-    store.fire_timers().unwrap();
+    store.timers().fire().unwrap();
     assert_eq!(recorded(&store), [delay]);
     // Looked at again soon, however far the timer is now.
-    assert_eq!(store.fire_timers().unwrap().wait, Duration::from_secs(30));
+    assert_eq!(store.timers().fire().unwrap().wait, Duration::from_secs(30));
     let second = later(&store, 3, Duration::from_secs(10));
     clock.set_wall(90_000);
-    store.fire_timers().unwrap();
+    store.timers().fire().unwrap();
     assert_eq!(recorded(&store), [delay, wall]);
     clock.pass(10);
-    store.fire_timers().unwrap();
+    store.timers().fire().unwrap();
     assert_eq!(recorded(&store), [delay, wall, second]);
 }
 
@@ -115,44 +116,49 @@ fn what_cannot_be_a_timer_is_refused_before_anything_is_written() {
         Error::Invalid(e) => format!("{e}"),
         e => panic!("{e}"),
     };
-    let past = invalid(store.emit_later("s", numbered(1), at(99)));
+    let past = invalid(store.timers().schedule("s", numbered(1), at(99)));
     assert!(past.contains("timer is 1970-01-01T00:01:39") && past.contains("past"), "{past}");
-    invalid(store.emit_later("s", numbered(1), Duration::MAX));
-    invalid(store.emit_later("s", numbered(1), Timestamp::from_micros(i64::MAX)));
-    invalid(store.emit_later("s@4", numbered(1), Duration::ZERO));
-    invalid(store.emit_later("s", NewEvent::new(""), Duration::ZERO));
-    invalid(store.emit_later("s", NewEvent::new("a").json_text("{"), Duration::ZERO));
-    let missing = store.emit_later("s/nowhere", numbered(1), Duration::ZERO).unwrap_err();
+    invalid(store.timers().schedule("s", numbered(1), Duration::MAX));
+    invalid(store.timers().schedule("s", numbered(1), Timestamp::from_micros(i64::MAX)));
+    invalid(store.timers().schedule("s@4", numbered(1), Duration::ZERO));
+    invalid(store.timers().schedule("s", NewEvent::new(""), Duration::ZERO));
+    invalid(store.timers().schedule("s", NewEvent::new("a").json_text("{"), Duration::ZERO));
+    let missing = store.timers().schedule("s/nowhere", numbered(1), Duration::ZERO).unwrap_err();
     assert!(matches!(missing, Error::NotFound { what: "branch", .. }));
     let event = numbered(2);
     store.append("s", event.clone()).unwrap();
-    let twice = store.emit_later("s", event, Duration::ZERO).unwrap_err();
+    let twice = store.timers().schedule("s", event, Duration::ZERO).unwrap_err();
     assert!(matches!(twice, Error::Duplicate { .. }));
-    for unknown in [store.cancel_timer(EventId::new()).unwrap_err(), store.timer(EventId::new()).unwrap_err()]
+    for unknown in
+        [store.timers().cancel(EventId::new()).unwrap_err(), store.timers().get(EventId::new()).unwrap_err()]
     {
         assert!(matches!(unknown, Error::NotFound { what: "timer", .. }));
     }
-    assert!(store.timers(9).unwrap().is_empty());
+    assert!(store.timers().list(9).unwrap().is_empty());
     let strict = Store::builder().strict(true).max_payload_bytes(10).in_memory().unwrap();
-    invalid(strict.emit_later("s", NewEvent::new("no.such.type"), Duration::ZERO));
-    invalid(strict.emit_later("s", NewEvent::new("step.done").json_text("12345678901"), Duration::ZERO));
+    invalid(strict.timers().schedule("s", NewEvent::new("no.such.type"), Duration::ZERO));
+    invalid(strict.timers().schedule(
+        "s",
+        NewEvent::new("step.done").json_text("12345678901"),
+        Duration::ZERO,
+    ));
 }
 
 #[test]
 fn asking_again_for_the_same_event_changes_nothing() {
     let store = Store::in_memory().unwrap();
     let event = numbered(1);
-    let first = store.emit_later("s", event.clone(), Duration::from_secs(60)).unwrap();
-    let again = store.emit_later("s", event.clone(), Duration::from_secs(60)).unwrap();
+    let first = store.timers().schedule("s", event.clone(), Duration::from_secs(60)).unwrap();
+    let again = store.timers().schedule("s", event.clone(), Duration::from_secs(60)).unwrap();
     assert_eq!((first.id, first.due, first.made), (again.id, again.due, again.made));
     for other in [
-        store.emit_later("t", event.clone(), Duration::from_secs(60)),
-        store.emit_later("s", event.clone().actor("x"), Duration::from_secs(60)),
-        store.emit_later("s", event, Timestamp::from_micros(first.due.micros() + 1)),
+        store.timers().schedule("t", event.clone(), Duration::from_secs(60)),
+        store.timers().schedule("s", event.clone().actor("x"), Duration::from_secs(60)),
+        store.timers().schedule("s", event, Timestamp::from_micros(first.due.micros() + 1)),
     ] {
         assert!(matches!(other.unwrap_err(), Error::Exists { what: "timer", .. }));
     }
-    assert_eq!(store.timers(9).unwrap().len(), 1);
+    assert_eq!(store.timers().list(9).unwrap().len(), 1);
 }
 
 #[test]
@@ -161,19 +167,19 @@ fn a_timer_that_is_refused_is_kept_with_the_reason_and_holds_nobody_up() {
     let store = with(&clock, Store::in_memory().unwrap());
     let taken = numbered(1);
     let due: Vec<EventId> = (0..300).map(|n| later(&store, n, Duration::from_secs(1))).collect();
-    store.emit_later("s", taken.clone(), Duration::from_secs(1)).unwrap();
+    store.timers().schedule("s", taken.clone(), Duration::from_secs(1)).unwrap();
     // Its id is taken meanwhile, elsewhere.
     store.append("elsewhere", taken.clone()).unwrap();
     clock.pass(1);
-    let fired = store.fire_timers().unwrap();
+    let fired = store.timers().fire().unwrap();
     assert_eq!((fired.recorded, fired.refused), (300, 1));
     assert_eq!(recorded(&store)[1..], due);
-    let refused = store.timer(taken.id()).unwrap();
+    let refused = store.timers().get(taken.id()).unwrap();
     assert!(refused.refused.unwrap().contains("is recorded already"));
-    assert_eq!(store.timers(9).unwrap().len(), 1);
-    assert_eq!(store.fire_timers().unwrap().refused, 0);
-    store.cancel_timer(taken.id()).unwrap();
-    assert!(store.timers(9).unwrap().is_empty());
+    assert_eq!(store.timers().list(9).unwrap().len(), 1);
+    assert_eq!(store.timers().fire().unwrap().refused, 0);
+    store.timers().cancel(taken.id()).unwrap();
+    assert!(store.timers().list(9).unwrap().is_empty());
 }
 
 #[test]
@@ -186,11 +192,11 @@ fn a_row_that_cannot_be_read_holds_nobody_up_and_can_be_cancelled() {
     records.put(SidecarTable::Timers, super::row::index_key(bad), key.clone());
     records.put(SidecarTable::Timers, key, b"nonsense".to_vec());
     store.write_records(records).unwrap();
-    assert_eq!(store.fire_timers().unwrap().recorded, 1);
+    assert_eq!(store.timers().fire().unwrap().recorded, 1);
     assert_eq!(recorded(&store), [good]);
-    assert!(matches!(store.timers(9), Err(Error::Corrupt { .. })));
-    store.cancel_timer(bad).unwrap();
-    assert!(store.timers(9).unwrap().is_empty());
+    assert!(matches!(store.timers().list(9), Err(Error::Corrupt { .. })));
+    store.timers().cancel(bad).unwrap();
+    assert!(store.timers().list(9).unwrap().is_empty());
 }
 
 #[test]
@@ -203,19 +209,19 @@ fn a_store_that_fails_while_timers_fire_fires_each_once_after_it_was_opened_agai
         let store = with(&clock, Store::builder().with_backend(disk.backend()).unwrap());
         let mut due: Vec<EventId> = (0..20).map(|n| later(&store, n, at(n as i64 + 1))).collect();
         let cancelled: Vec<EventId> = due.extract_if(.., |id| id.bytes()[15] % 4 == 0).collect();
-        cancelled.iter().for_each(|id| store.cancel_timer(*id).unwrap());
+        cancelled.iter().for_each(|id| store.timers().cancel(*id).unwrap());
         disk.arm(Fault::once(operation, after).for_good());
         for _ in 0..22 {
             clock.pass(1);
-            let _ = store.fire_timers();
+            let _ = store.timers().fire();
         }
         let _ = store.close();
         drop(store);
         disk.disarm();
         let store = with(&clock, Store::builder().with_backend(disk.backend()).unwrap());
-        store.fire_timers().unwrap();
+        store.timers().fire().unwrap();
         assert_eq!(recorded(&store), due, "{operation:?} {after}");
-        assert!(store.timers(9).unwrap().is_empty());
+        assert!(store.timers().list(9).unwrap().is_empty());
     }
 }
 
@@ -224,9 +230,9 @@ fn a_timer_is_fired_or_cancelled_and_never_both() {
     let store = Store::in_memory().unwrap();
     let ids: Vec<EventId> = (0..200).map(|n| later(&store, n, Duration::ZERO)).collect();
     let cancelled: Vec<EventId> = std::thread::scope(|scope| {
-        let firing = scope.spawn(|| (0..20).map(|_| store.fire_timers().unwrap().recorded).sum::<u64>());
-        let cancelled = ids.iter().copied().filter(|id| store.cancel_timer(*id).is_ok()).collect();
-        let fired = firing.join().unwrap() + store.fire_timers().unwrap().recorded;
+        let firing = scope.spawn(|| (0..20).map(|_| store.timers().fire().unwrap().recorded).sum::<u64>());
+        let cancelled = ids.iter().copied().filter(|id| store.timers().cancel(*id).is_ok()).collect();
+        let fired = firing.join().unwrap() + store.timers().fire().unwrap().recorded;
         assert_eq!(fired, recorded(&store).len() as u64);
         cancelled
     });
@@ -239,13 +245,13 @@ fn a_timer_is_fired_or_cancelled_and_never_both() {
 async fn the_task_fires_when_the_time_comes_and_hears_of_a_nearer_one() {
     let clock = Arc::new(Hands { with: Some(tokio::time::Instant::now()), ..Hands::default() });
     let store = with(&clock, Store::in_memory().unwrap());
-    let running = store.run_timers().unwrap();
-    let also = store.run_timers().unwrap();
+    let running = store.timers().run().unwrap();
+    let also = store.timers().run().unwrap();
     let far = later(&store, 1, Duration::from_secs(100));
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let near = store.emit_later_async("s", numbered(2), Duration::from_secs(3)).await.unwrap().id;
+    let near = store.timers().schedule_async("s", numbered(2), Duration::from_secs(3)).await.unwrap().id;
     let gone = later(&store, 3, Duration::from_secs(4));
-    store.cancel_timer_async(gone).await.unwrap();
+    store.timers().cancel_async(gone).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2_900)).await;
     assert!(recorded(&store).is_empty());
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -258,7 +264,7 @@ async fn the_task_fires_when_the_time_comes_and_hears_of_a_nearer_one() {
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(recorded(&store), [near, far], "nobody runs them");
     // Started again it begins with what is late.
-    let _running = store.run_timers().unwrap();
+    let _running = store.timers().run().unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(recorded(&store), [near, far, last]);
 }
@@ -268,30 +274,30 @@ async fn the_task_ends_with_the_store_and_does_not_keep_it_open() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.redb");
     let store = Store::open(&path).unwrap();
-    let _running = store.run_timers().unwrap();
+    let _running = store.timers().run().unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     drop(store);
     let store = Store::builder().read_only().open(&path).unwrap();
-    assert!(matches!(store.run_timers(), Err(Error::ReadOnly { .. })));
-    assert!(matches!(store.emit_later("s", numbered(1), Duration::ZERO), Err(Error::ReadOnly { .. })));
-    assert!(matches!(store.cancel_timer(EventId::new()), Err(Error::NotFound { .. })));
+    assert!(matches!(store.timers().run(), Err(Error::ReadOnly { .. })));
+    assert!(matches!(store.timers().schedule("s", numbered(1), Duration::ZERO), Err(Error::ReadOnly { .. })));
+    assert!(matches!(store.timers().cancel(EventId::new()), Err(Error::NotFound { .. })));
 }
 
 #[test]
 fn outside_a_runtime_the_task_says_what_to_do() {
     let store = Store::in_memory().unwrap();
-    assert!(store.run_timers().unwrap_err().to_string().contains("fire_timers"));
+    assert!(store.timers().run().unwrap_err().to_string().contains("`Timers::fire`"));
 }
 
 #[test]
 fn an_append_of_the_same_event_before_it_fires_is_the_same_event() {
     let clock = Arc::new(Hands::default());
     let store = with(&clock, Store::in_memory().unwrap());
-    let timer = store.emit_later("s", numbered(1), Duration::from_secs(1)).unwrap();
+    let timer = store.timers().schedule("s", numbered(1), Duration::from_secs(1)).unwrap();
     let batch = Batch::new().add("s", crate::event::Expect::Any, timer.event.clone()).unwrap();
     store.append_batch(batch).unwrap();
     clock.pass(1);
-    assert_eq!(store.fire_timers().unwrap().recorded, 1);
+    assert_eq!(store.timers().fire().unwrap().recorded, 1);
     assert_eq!(recorded(&store), [timer.id]);
-    assert!(store.timers(9).unwrap().is_empty());
+    assert!(store.timers().list(9).unwrap().is_empty());
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::call::{Call, Offer, Reply, Returned};
 use super::config::ConsumerConfig;
-use super::dead_letters::DeadLetterQueue;
+use super::dead_letter_queue::DeadLetterQueue;
 use super::machine::Machine;
 use crate::codec::ConsumerRow;
 use crate::error::{Error, Result};

@@ -8,8 +8,8 @@ use super::settings::Settings;
 use super::store_handle::StoreHandle;
 use crate::error::{Error, Result};
 use crate::event::{
-    Address, BranchName, Event, EventId, Expect, NewEvent, Place, Position, Sequence, SessionId, StoreId,
-    Timestamp,
+    Address, BranchName, Catalogue, Event, EventId, Expect, NewEvent, Place, Position, Sequence, SessionId,
+    StoreId, Timestamp,
 };
 use crate::limits::MAX_LISTING;
 use crate::store::append::batch::Batch;
@@ -21,10 +21,8 @@ use crate::store::engine::trouble::guarded;
 use crate::store::engine::write::on_path::is_on_path;
 use crate::store::engine::write::slot::{Pending, Slot};
 use crate::store::engine::write::work::{Done, Work};
-use crate::store::problem::Problem;
 use crate::store::sync::lock;
 use crate::store::unblocked::unblocked;
-use crate::store::upgraded::Upgraded;
 
 /// A handle to an open store. Clones share it; it can be used from any number of threads and tasks.
 ///
@@ -100,21 +98,10 @@ impl Store {
         self.inner().identity().created
     }
 
-    /// What became of the file as this handle opened it, if it was of an earlier format.
+    /// The types that this store knows: those it was opened with.
     #[must_use]
-    pub fn upgraded(&self) -> Option<&Upgraded> {
-        self.inner().identity().upgraded.as_ref()
-    }
-
-    /// What could not be read as the store was opened: only a store that is opened read-only goes without it. Commits
-    /// that are missing are those after the last one that can be read. Where a table does not agree with the others, it
-    /// may be an earlier state of itself or empty: what it leads to can then be missing from what is read.
-    ///
-    /// A store that may lack something for either reason answers [`Error::Corrupt`] for an event, session or branch
-    /// that it does not find.
-    #[must_use]
-    pub fn damage(&self) -> &[Problem] {
-        &self.inner().identity().damage
+    pub fn catalogue(&self) -> &Catalogue {
+        self.inner().catalogue()
     }
 
     /// The last position that is committed: everything up to it can be read. 0 in a forked child, which can read
@@ -336,24 +323,6 @@ impl Store {
         let reader = self.reader()?;
         let branch: Arc<Branch> = guarded(|| reader.branch(address.place()))?;
         Ok(branch.lineage.iter().map(|s| (s.place.branch.clone(), Sequence::new(s.first))).collect())
-    }
-
-    /// Moves everything that is in the journal into the tables, now. The store does this on its own.
-    ///
-    /// # Errors
-    /// As [`append`](Self::append).
-    pub fn flush(&self) -> Result<()> {
-        self.inner().writable()?;
-        self.inner().engine().writer.write(Work::Flush).map(|_| ())
-    }
-
-    /// [`flush`](Self::flush) for tasks. Dropping the future does not stop what was begun.
-    ///
-    /// # Errors
-    /// As [`flush`](Self::flush).
-    pub async fn flush_async(&self) -> Result<()> {
-        self.inner().writable()?;
-        self.inner().engine().writer.write_async(Work::Flush).await.map(|_| ())
     }
 
     /// Takes nothing more, writes what is queued, flushes it, and lets go of the file. Every clone of the handle is

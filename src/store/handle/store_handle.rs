@@ -142,10 +142,6 @@ impl StoreHandle {
         self.settings.guard.catalogue()
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     pub(crate) fn identity(&self) -> &Identity {
         &self.engine.contents.identity
     }

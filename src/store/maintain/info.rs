@@ -2,7 +2,7 @@
 
 use crate::codec::FORMAT;
 use crate::error::Result;
-use crate::event::{Catalogue, Position, StoreId, Timestamp};
+use crate::event::{Position, StoreId, Timestamp};
 use crate::store::engine::open::old::count;
 use crate::store::engine::tables::definitions::EVENTS;
 use crate::store::engine::tables::lookup;
@@ -39,47 +39,34 @@ pub struct StoreInfo {
     pub file_bytes: Option<u64>,
 }
 
-impl Store {
-    /// The types that this store knows: those it was opened with.
-    #[must_use]
-    pub fn catalogue(&self) -> &Catalogue {
-        self.inner().settings().guard.catalogue()
-    }
-
-    /// Figures of this store. The cost does not depend on how much is in it, except for a store of format 1 that is
-    /// only read: that is walked.
-    ///
-    /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed), [`Error::Corrupt`](crate::Error::Corrupt).
-    pub fn info(&self) -> Result<StoreInfo> {
-        let reader = self.reader()?;
-        let identity = &reader.contents.identity;
-        guarded(|| {
-            let (committed, in_journal, mut counts) = {
-                let tail = reader.contents.tail()?;
-                (tail.committed(), tail.len() as u64, tail.counts())
-            };
-            let txn = reader.db.begin_read()?;
-            if identity.format < FORMAT {
-                let flushed = count(&txn)?;
-                counts.sessions += flushed.sessions;
-                counts.branches += flushed.branches;
-                counts.payload_bytes += flushed.payload_bytes;
-            }
-            Ok(StoreInfo {
-                path: identity.name.clone(),
-                id: identity.id,
-                format: identity.format,
-                created: identity.created,
-                sessions: counts.sessions,
-                branches: counts.branches,
-                events: committed,
-                in_journal,
-                chunks: lookup::len(&lookup::open(&txn, EVENTS)?)?,
-                committed: Position::new(committed),
-                payload_bytes: counts.payload_bytes,
-                file_bytes: std::fs::metadata(&identity.name).ok().map(|m| m.len()),
-            })
+pub(super) fn info(store: &Store) -> Result<StoreInfo> {
+    let reader = store.reader()?;
+    let identity = &reader.contents.identity;
+    guarded(|| {
+        let (committed, in_journal, mut counts) = {
+            let tail = reader.contents.tail()?;
+            (tail.committed(), tail.len() as u64, tail.counts())
+        };
+        let txn = reader.db.begin_read()?;
+        if identity.format < FORMAT {
+            let flushed = count(&txn)?;
+            counts.sessions += flushed.sessions;
+            counts.branches += flushed.branches;
+            counts.payload_bytes += flushed.payload_bytes;
+        }
+        Ok(StoreInfo {
+            path: identity.name.clone(),
+            id: identity.id,
+            format: identity.format,
+            created: identity.created,
+            sessions: counts.sessions,
+            branches: counts.branches,
+            events: committed,
+            in_journal,
+            chunks: lookup::len(&lookup::open(&txn, EVENTS)?)?,
+            committed: Position::new(committed),
+            payload_bytes: counts.payload_bytes,
+            file_bytes: std::fs::metadata(&identity.name).ok().map(|m| m.len()),
         })
-    }
+    })
 }

@@ -78,51 +78,43 @@ impl Survey {
     }
 }
 
-impl Store {
-    /// Takes every event through its steps, without changing anything. `progress` is told how many events of how many
-    /// were looked at.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt), [`Error::Closed`](crate::Error::Closed).
-    pub fn survey(&self, mut progress: impl FnMut(u64, u64)) -> Result<Survey> {
-        let reader = self.reader()?;
-        let total = self.committed().get();
-        let mut tallies: BTreeMap<(String, u32), Tally> = BTreeMap::new();
-        let mut events = 0;
-        // Without steps nothing is old, whatever is stored.
-        if let Some(upcasts) = reader.upcasts() {
-            let mut from = 1;
-            while from <= total {
-                let range = Positions { from, to: total, limit: DEFAULT_PAGE, reverse: false };
-                let page = guarded(|| reader.page_all(range))?;
-                let Some(last) = page.last() else { break };
-                from = last.position().get() + 1;
-                events += page.len() as u64;
-                page.iter().for_each(|event| look(event, upcasts, &mut tallies));
-                progress(events, total);
-            }
+pub(super) fn survey(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Survey> {
+    let reader = store.reader()?;
+    let total = store.committed().get();
+    let mut tallies: BTreeMap<(String, u32), Tally> = BTreeMap::new();
+    let mut events = 0;
+    // Without steps nothing is old, whatever is stored.
+    if let Some(upcasts) = reader.upcasts() {
+        let mut from = 1;
+        while from <= total {
+            let range = Positions { from, to: total, limit: DEFAULT_PAGE, reverse: false };
+            let page = guarded(|| reader.page_all(range))?;
+            let Some(last) = page.last() else { break };
+            from = last.position().get() + 1;
+            events += page.len() as u64;
+            page.iter().for_each(|event| look(event, upcasts, &mut tallies));
+            progress(events, total);
         }
-        let old = tallies.into_iter().map(|((kind, version), tally)| Old {
-            kind,
-            version,
-            events: tally.events,
-            becomes: tally
-                .becomes
-                .into_iter()
-                .map(|((kind, version), events)| Becomes { kind: kind.to_string(), version, events })
-                .collect(),
-            stuck: tally.stuck,
-            first_stuck: tally.first_stuck,
-        });
-        Ok(Survey {
-            format: reader.contents.identity.format,
-            newest_format: FORMAT,
-            events: total,
-            old: old.collect(),
-        })
     }
+    let old = tallies.into_iter().map(|((kind, version), tally)| Old {
+        kind,
+        version,
+        events: tally.events,
+        becomes: tally
+            .becomes
+            .into_iter()
+            .map(|((kind, version), events)| Becomes { kind: kind.to_string(), version, events })
+            .collect(),
+        stuck: tally.stuck,
+        first_stuck: tally.first_stuck,
+    });
+    Ok(Survey {
+        format: reader.contents.identity.format,
+        newest_format: FORMAT,
+        events: total,
+        old: old.collect(),
+    })
 }
-
 fn look(event: &Event, upcasts: &Upcasts, tallies: &mut BTreeMap<(String, u32), Tally>) {
     if !upcasts.touches(event.kind(), event.version()) {
         return;

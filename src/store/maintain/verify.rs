@@ -76,65 +76,47 @@ struct Walk<'a> {
     counts: StoreCounts,
 }
 
-impl Store {
-    /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,
-    /// heads, global order and ids agree with the events, marks are what
-    /// their keys promise, current branches exist. Reads go on meanwhile, and so do appends, which the walk
-    /// does not see.
-    ///
-    /// # Errors
-    /// [`Error::Closed`], or [`Error::Storage`] when the walk itself is stopped. What is wrong is in the report.
-    pub fn verify(&self) -> Result<Report> {
-        self.verify_with(|_, _| {})
-    }
-
-    /// [`verify`](Self::verify), telling as it goes how many flushed events of how many it has seen.
-    ///
-    /// # Errors
-    /// As [`verify`](Self::verify).
-    pub fn verify_with(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
-        let (reader, engine) = (self.reader()?, self.inner().engine());
-        let (txn, meta, journal) = engine.writer.while_nothing_is_written(|next_commit| {
-            let txn = Arc::new(reader.db.begin_read()?);
-            let meta = meta_of(&txn);
-            let journal = match &meta {
-                Ok(meta) => read_journal(&engine.journal, &txn, meta, next_commit),
-                Err(_) => Ok(Frames::default()),
-            };
-            Ok::<_, Error>((txn, meta, journal))
-        })?;
-        let mut walk = Walk {
-            txn,
-            report: Report::default(),
-            progress: &mut progress,
-            total: 0,
-            said: None,
-            counts: StoreCounts::default(),
+pub(super) fn verify(store: &Store, mut progress: impl FnMut(u64, u64)) -> Result<Report> {
+    let (reader, engine) = (store.reader()?, store.inner().engine());
+    let (txn, meta, journal) = engine.writer.while_nothing_is_written(|next_commit| {
+        let txn = Arc::new(reader.db.begin_read()?);
+        let meta = meta_of(&txn);
+        let journal = match &meta {
+            Ok(meta) => read_journal(&engine.journal, &txn, meta, next_commit),
+            Err(_) => Ok(Frames::default()),
         };
-        // A step that cannot go on is a problem of its own; the others still have their say.
-        let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
-            if let Err(e) = found {
-                walk.report.error(name, e);
-            }
-        };
-        let found = guarded(|| walk.meta(meta, journal));
-        step("table meta", found, &mut walk);
-        let found = guarded(|| walk.branches());
-        step("branches", found, &mut walk);
-        let found = guarded(|| walk.order());
-        step("global order", found, &mut walk);
-        let found = guarded(|| walk.records());
-        step("marks", found, &mut walk);
-        walk.compare_counts();
-        for damage in &engine.contents.identity.damage {
-            if !walk.report.problems.contains(damage) {
-                walk.report.problems.push(damage.clone());
-            }
+        Ok::<_, Error>((txn, meta, journal))
+    })?;
+    let mut walk = Walk {
+        txn,
+        report: Report::default(),
+        progress: &mut progress,
+        total: 0,
+        said: None,
+        counts: StoreCounts::default(),
+    };
+    // A step that cannot go on is a problem of its own; the others still have their say.
+    let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
+        if let Err(e) = found {
+            walk.report.error(name, e);
         }
-        Ok(walk.report)
+    };
+    let found = guarded(|| walk.meta(meta, journal));
+    step("table meta", found, &mut walk);
+    let found = guarded(|| walk.branches());
+    step("branches", found, &mut walk);
+    let found = guarded(|| walk.order());
+    step("global order", found, &mut walk);
+    let found = guarded(|| walk.records());
+    step("marks", found, &mut walk);
+    walk.compare_counts();
+    for damage in &engine.contents.identity.damage {
+        if !walk.report.problems.contains(damage) {
+            walk.report.problems.push(damage.clone());
+        }
     }
+    Ok(walk.report)
 }
-
 fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
     guarded(|| {
         let table = lookup::open(txn, META)?;

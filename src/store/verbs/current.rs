@@ -30,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed), [`Error::Storage`](crate::Error::Storage). A record of it that is
-    /// damaged, or that names a branch which does not exist, counts as none; [`verify`](Self::verify) reports it.
+    /// damaged, or that names a branch which does not exist, counts as none; [`verify`](crate::store::Maintenance::verify) reports it.
     pub fn current(&self, session: &SessionId) -> Result<BranchName> {
         let reader = self.reader()?;
         guarded(|| Ok(reader.current(session)?.unwrap_or_else(BranchName::main)))
@@ -95,7 +95,7 @@ mod tests {
         store.close().unwrap();
         let store = Store::builder().read_only().open(&path).unwrap();
         assert_eq!(store.current(&session()).unwrap().as_str(), "b");
-        assert!(store.verify().unwrap().is_clean());
+        assert!(store.maintenance().verify().unwrap().is_clean());
         let refused = store.set_current(&session(), &BranchName::main());
         assert!(matches!(refused, Err(Error::ReadOnly { .. })), "{refused:?}");
     }
@@ -125,14 +125,14 @@ mod tests {
             records.put(SidecarTable::Current, key.to_vec(), value.to_vec());
             store.write_records(records).unwrap();
             assert_eq!(store.current(&session()).unwrap(), BranchName::main());
-            store.flush().unwrap();
+            store.maintenance().flush().unwrap();
             let found: Vec<String> =
-                store.verify().unwrap().problems.iter().map(ToString::to_string).collect();
+                store.maintenance().verify().unwrap().problems.iter().map(ToString::to_string).collect();
             assert_eq!(found, [reported]);
         }
         // A new choice puts it right.
         store.set_current(&session(), &BranchName::main()).unwrap();
-        assert!(store.verify().unwrap().is_clean());
+        assert!(store.maintenance().verify().unwrap().is_clean());
     }
 
     #[tokio::test]

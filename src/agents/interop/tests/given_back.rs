@@ -115,7 +115,7 @@ fn a_file_that_changed_is_given_back_as_it_is_now_and_as_it_was() {
     let all = imports(&store).unwrap();
     assert_eq!(all.iter().map(|i| i.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert!(export_import(&store, 6).is_err());
-    assert!(store.verify().unwrap().is_clean());
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[test]

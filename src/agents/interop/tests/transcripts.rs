@@ -133,7 +133,7 @@ proptest! {
             store
         };
         let (once, grown) = (import(&[&whole]), import(&[&part, &whole, &whole]));
-        prop_assert!(grown.verify().unwrap().is_clean());
+        prop_assert!(grown.maintenance().verify().unwrap().is_clean());
         prop_assert_eq!(histories(&once), histories(&grown));
         prop_assert_eq!(currents(&once), currents(&grown));
         for store in [once, grown] {

@@ -47,7 +47,7 @@ mod tests {
     fn chunks_stay_unpacked_when_marks_are_written_and_go_when_events_are_flushed() {
         let store = Store::in_memory().unwrap();
         store.append("s", (0..100).map(|_| NewEvent::new("a.b")).collect::<Vec<_>>()).unwrap();
-        store.flush().unwrap();
+        store.maintenance().flush().unwrap();
         let read = || store.read(&Query::branch("s").unwrap().limit(3)).unwrap().events.len();
         let recent = || store.inner().engine().contents.recent.get(1, 50);
         assert!(recent().is_none());
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(read(), 3);
         assert!(std::sync::Arc::ptr_eq(&unpacked, &recent().unwrap()));
         store.append("s", NewEvent::new("a.b")).unwrap();
-        store.flush().unwrap();
+        store.maintenance().flush().unwrap();
         assert!(recent().is_none());
     }
 }

@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(view.get(SidecarTable::Timers, b"ba").unwrap().as_deref(), Some(&b"2"[..]));
         assert_eq!(view.get(SidecarTable::Timers, b"bb").unwrap(), None);
         assert_eq!(view.get(SidecarTable::DeadLetters, b"ba").unwrap(), None);
-        assert!(store.verify().unwrap().is_clean());
+        assert!(store.maintenance().verify().unwrap().is_clean());
     }
 
     #[test]
@@ -250,6 +250,6 @@ mod tests {
         let view = store.reader().unwrap().records().unwrap();
         assert_eq!(keys(&view, &SidecarRange::under(b"", 9)), ["alone", "first", "retry"]);
         assert!(matches!(store.write_records(records(&[("late", "x")])), Err(Error::ReadOnly { .. })));
-        assert!(store.verify().unwrap().is_clean());
+        assert!(store.maintenance().verify().unwrap().is_clean());
     }
 }

@@ -1,0 +1,151 @@
+//! The handle to what is done with the file as a whole.
+
+use super::info::{StoreInfo, info};
+use super::survey::{Survey, survey};
+use super::verify::{Report, verify};
+use crate::error::Result;
+use crate::store::engine::write::work::Work;
+use crate::store::handle::store::Store;
+use crate::store::problem::Problem;
+use crate::store::upgraded::Upgraded;
+
+/// What is asked of a store's file, and done with it: figures, checks, and moving the journal into the tables.
+///
+/// A clone of the store, so it keeps the store open as any other does, and can be moved into a thread or a task.
+///
+/// ```
+/// use retold::{NewEvent, Store};
+///
+/// let store = Store::in_memory()?;
+/// store.append("run-7", NewEvent::new("run.started"))?;
+/// let maintenance = store.maintenance();
+/// assert_eq!(maintenance.info()?.in_journal, 1);
+/// maintenance.flush()?;
+/// assert_eq!(maintenance.info()?.in_journal, 0);
+/// assert!(maintenance.verify()?.is_clean());
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Maintenance {
+    store: Store,
+}
+
+impl Store {
+    /// Figures of the store, checks of its file, and what else is done with it as a whole.
+    #[must_use]
+    pub fn maintenance(&self) -> Maintenance {
+        Maintenance { store: self.clone() }
+    }
+}
+
+impl Maintenance {
+    /// Figures of this store. The cost does not depend on how much is in it, except for a store of format 1 that is
+    /// only read: that is walked.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed), [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn info(&self) -> Result<StoreInfo> {
+        info(&self.store)
+    }
+
+    /// [`info`](Self::info) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    pub async fn info_async(&self) -> Result<StoreInfo> {
+        self.store.in_task(info).await
+    }
+
+    /// What could not be read as the store was opened: only a store that is opened read-only goes without it. Commits
+    /// that are missing are those after the last one that can be read. Where a table does not agree with the others, it
+    /// may be an earlier state of itself or empty: what it leads to can then be missing from what is read.
+    ///
+    /// A store that may lack something for either reason answers [`Error::Corrupt`](crate::Error::Corrupt) for an event,
+    /// session or branch that it does not find.
+    #[must_use]
+    pub fn damage(&self) -> Vec<Problem> {
+        self.store.inner().identity().damage.clone()
+    }
+
+    /// What became of the file as this handle opened it, if it was of an earlier format.
+    #[must_use]
+    pub fn upgraded(&self) -> Option<Upgraded> {
+        self.store.inner().identity().upgraded.clone()
+    }
+
+    /// Moves everything that is in the journal into the tables, now. The store does this on its own.
+    ///
+    /// # Errors
+    /// As [`append`](Store::append).
+    pub fn flush(&self) -> Result<()> {
+        let handle = self.store.inner();
+        handle.writable()?;
+        handle.engine().writer.write(Work::Flush).map(|_| ())
+    }
+
+    /// [`flush`](Self::flush) for tasks. Dropping the future does not stop what was begun.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub async fn flush_async(&self) -> Result<()> {
+        let handle = self.store.inner();
+        handle.writable()?;
+        handle.engine().writer.write_async(Work::Flush).await.map(|_| ())
+    }
+
+    /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,
+    /// heads, global order and ids agree with the events, sidecar records are what their keys promise, current branches
+    /// exist. Reads go on meanwhile, and so do appends, which the walk does not see.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed), or [`Error::Storage`](crate::Error::Storage) when the walk itself is
+    /// stopped. What is wrong is in the report.
+    pub fn verify(&self) -> Result<Report> {
+        self.verify_with(|_, _| {})
+    }
+
+    /// [`verify`](Self::verify) for tasks. Dropping the future does not stop the walk, which keeps the store open until
+    /// it ends.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_async(&self) -> Result<Report> {
+        self.verify_with_async(|_, _| {}).await
+    }
+
+    /// [`verify`](Self::verify), telling as it goes how many flushed events of how many it has seen.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_with(&self, progress: impl FnMut(u64, u64)) -> Result<Report> {
+        verify(&self.store, progress)
+    }
+
+    /// [`verify_with`](Self::verify_with) for tasks; `progress` is called on the thread that reads. Cancellation as with
+    /// [`verify_async`](Self::verify_async).
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_with_async(&self, progress: impl FnMut(u64, u64) + Send + 'static) -> Result<Report> {
+        self.store.in_task(move |store| verify(store, progress)).await
+    }
+
+    /// Takes every event through its upcasters, without changing anything. `progress` is told how many events of how
+    /// many were looked at.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt), [`Error::Closed`](crate::Error::Closed).
+    pub fn survey(&self, progress: impl FnMut(u64, u64)) -> Result<Survey> {
+        survey(&self.store, progress)
+    }
+
+    /// [`survey`](Self::survey) for tasks; `progress` is called on the thread that reads. Cancellation as with
+    /// [`verify_async`](Self::verify_async).
+    ///
+    /// # Errors
+    /// As [`survey`](Self::survey).
+    pub async fn survey_async(&self, progress: impl FnMut(u64, u64) + Send + 'static) -> Result<Survey> {
+        self.store.in_task(move |store| survey(store, progress)).await
+    }
+}
