@@ -26,6 +26,25 @@
 //! | [`wire`] | what the front ends share: JSON names, problem documents, exit codes. Feature `agents` |
 //!
 //! A module uses those above it in this table, never those below. `docs/architecture.md` says why.
+//!
+//! # Blocking and async
+//!
+//! One rule: a verb that can wait blocks, and has an async form of the same name with `_async` at its end, the same
+//! arguments and the same errors. [`Store::append`] and [`Store::append_async`], [`store::Maintenance::verify`] and
+//! [`store::Maintenance::verify_async`]. What is given to a callback then has to be `Send + 'static`.
+//!
+//! - What lives on a runtime has async verbs only, without a suffix: [`Bus`], [`Consumer`], [`Following`], and what makes
+//!   or changes a consumer, in [`consumer::Consumers`]. What only starts a task ([`bus::Subscribe::run`],
+//!   [`bus::Timers::run`], [`Bus::new`]) neither reads nor waits, and has one form.
+//! - A blocking iterator has a stream beside it: [`Store::events`] has [`Store::stream`], and [`store::Pairs`] and
+//!   [`project::History`] have `into_stream`.
+//! - An async form reads the file on one of the runtime's threads for blocking work, never on a worker. Outside a tokio
+//!   runtime it reads where it is polled.
+//!
+//! So an async form that is waited for *on* such a thread (`Handle::block_on` inside `spawn_blocking`) needs a second one.
+//! When there is only one, or all of them wait like this, it never ends: use the blocking form there. The
+//! same holds for the last handle of a store: dropping it closes the store, which waits for the disk, so a task
+//! awaits [`Store::close_async`] first.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

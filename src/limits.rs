@@ -93,6 +93,8 @@ pub const DEFAULT_PAGE: usize = 512;
 pub const MAX_PAGE: usize = 65_536;
 /// Encoded bytes after which a page ends early (it always holds at least one event).
 pub const PAGE_BYTES: usize = 8 * 1_024 * 1_024;
+/// Items that a stream over a blocking iterator takes from it at once.
+pub const STREAM_ITEMS: usize = 64;
 /// Rows of `sessions` or `branches` in one page of a listing.
 pub const MAX_LISTING: usize = 10_000;
 /// Levels of a payload's nesting that are shown by indentation.

@@ -17,7 +17,7 @@ use super::run::run;
 use crate::error::Error;
 use crate::event::Event;
 use crate::follow::{Followed, Following};
-use crate::store::lock;
+use crate::store::{lock, unblocked};
 
 pub(super) async fn drive(
     core: Arc<Core>,
@@ -25,24 +25,58 @@ pub(super) async fn drive(
     mut following: Following,
     mut told: mpsc::Receiver<Message>,
 ) {
+    let end = match counted(&handler_state).await {
+        Ok(()) => take_all(&core, &handler_state, &mut following, &mut told).await,
+        Err(error) => {
+            let handler = &*handler_state.asked.name;
+            tracing::error!(handler, %error, "a handler's dead letters cannot be read; it has ended");
+            *lock(&handler_state.ended) = Some(error.to_string());
+            Phase::Draining
+        }
+    };
+    drop((following, told));
+    handler_state.go(end);
+    late(&handler_state, true);
+    ended(&handler_state).await;
+    *lock(&handler_state.reader) = None;
+    handler_state.go(Phase::Gone);
+    handler_state.work().progress.gone();
+    handler_state.tried.notify_waiters();
+    core.leave(handler_state.id);
+}
+
+/// What is there of its dead letters is counted where blocking is allowed, before anything is asked of them.
+async fn counted(handler_state: &HandlerState) -> Result<(), Error> {
+    // Also when the store was closed meanwhile: it is given what was committed before.
+    let Some(reader) = lock(&handler_state.reader).clone() else { return Ok(()) };
+    let dead_letters = handler_state.dead_letters.clone();
+    unblocked(move || dead_letters.count(&reader)).await
+}
+
+/// Takes events until there are no more, or no more are wanted: the phase that comes then.
+async fn take_all(
+    core: &Arc<Core>,
+    handler_state: &Arc<HandlerState>,
+    following: &mut Following,
+    told: &mut mpsc::Receiver<Message>,
+) -> Phase {
     let mut phase = handler_state.phase.subscribe();
-    send_again(&core, &handler_state).await;
-    let mut end = Phase::Draining;
+    send_again(core, handler_state).await;
     loop {
         let now = *phase.borrow_and_update();
         if now >= Phase::Leaving {
-            break;
+            return Phase::Draining;
         }
-        let room = has_room(&handler_state);
+        let room = has_room(handler_state);
         let taken = tokio::select! {
             biased;
             _ = phase.changed() => false,
             () = handler_state.room.notified(), if !room => false,
-            () = handler_state.dead_letters.rung() => { send_again(&core, &handler_state).await; false }
-            Some(message) = told.recv() => take(&core, &handler_state, message),
-            item = next(&handler_state, &mut following), if room => match item {
-                Some(Ok(Followed::Event { event, .. })) => take_recorded(&core, &handler_state, event),
-                Some(Ok(Followed::CaughtUp { .. })) => { late(&handler_state, false); false }
+            () = handler_state.dead_letters.rung() => { send_again(core, handler_state).await; false }
+            Some(message) = told.recv() => take(core, handler_state, message),
+            item = next(handler_state, following), if room => match item {
+                Some(Ok(Followed::Event { event, .. })) => take_recorded(core, handler_state, event),
+                Some(Ok(Followed::CaughtUp { .. })) => { late(handler_state, false); false }
                 Some(Err(Error::Upcast { at, reason, .. })) => {
                     handler_state.metrics.unreadable.fetch_add(1, Relaxed);
                     let handler = &*handler_state.asked.name;
@@ -53,26 +87,16 @@ pub(super) async fn drive(
                     let handler = &*handler_state.asked.name;
                     tracing::error!(handler, %error, "a handler's events cannot be followed; it has ended");
                     *lock(&handler_state.ended) = Some(error.to_string());
-                    break;
+                    return Phase::Draining;
                 }
                 // Everything was taken.
-                None => break,
+                None => return Phase::Draining,
             },
         };
         if taken && handler_state.asked.once {
-            end = Phase::Ending;
-            break;
+            return Phase::Ending;
         }
     }
-    drop((following, told));
-    handler_state.go(end);
-    late(&handler_state, true);
-    ended(&handler_state).await;
-    *lock(&handler_state.reader) = None;
-    handler_state.go(Phase::Gone);
-    handler_state.work().progress.gone();
-    handler_state.tried.notify_waiters();
-    core.leave(handler_state.id);
 }
 
 /// What is followed next. `None` when the store is closed, or when the handler drains and has looked at everything that

@@ -206,6 +206,8 @@ impl Subscribe {
     /// different ones side by side. What it returns is for who awaits it; an error is tried again, then the event is a
     /// dead letter of this handler.
     ///
+    /// It starts a task and returns: nothing is read and nothing waits here.
+    ///
     /// # Errors
     /// [`Invalid`](crate::Error::Invalid) for a glob, name, time or number that is none;
     /// [`Exists`](crate::Error::Exists) when the name is taken; [`BadCursor`](crate::Error::BadCursor) for a start
@@ -239,7 +241,8 @@ impl Subscribe {
         let id = core.number();
         let owner = Owner::handler(self.name.unwrap_or_else(|| format!("handler-{id}")))?;
         let name = owner.name().into();
-        let dead_letters = DeadLetterQueue::open(&core.shared.handle, owner, core.settings.dead_letters)?;
+        let dead_letters =
+            DeadLetterQueue::uncounted(&core.shared.handle, owner, core.settings.dead_letters)?;
         let following = core.shared.handle.follow(self.follow.filter(route.filter()))?;
         let (told, hears) = mpsc::channel(EPHEMERAL_EVENTS);
         let asked = Asked {

@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Expect, Filter, Invalid, NewEvent, Timestamp};
-use crate::follow::{Follow, Following};
+use crate::follow::Follow;
 use crate::limits::{MAX_ALERT_COUNT, MAX_WATCHED};
 use crate::panics::caught;
 use crate::project::{AlertPayload, Window, WindowCounts};
-use crate::store::{Batch, Process, Store, StoreHandle};
+use crate::store::{Batch, Process, Store, StoreHandle, unblocked};
 
 /// What is counted together with an event.
 type Key = dyn Fn(&Event) -> Option<String> + Send + Sync;
@@ -187,9 +187,9 @@ impl WindowRule {
         let span = i64::try_from(span(self.window).as_micros()).unwrap_or(i64::MAX);
         let since = Timestamp::from_micros(Timestamp::now().micros().saturating_sub(span));
         let began = store.committed();
-        let following = store.follow(Follow::all().since(since).filter(self.filter.clone()))?;
+        let follow = Follow::all().since(since).filter(self.filter.clone());
         let process = handle.process().clone();
-        Ok(RuleRunning { process, task: runtime.spawn(drive(self, handle, following, began.get())) })
+        Ok(RuleRunning { process, task: runtime.spawn(drive(self, handle, follow, began.get())) })
     }
 }
 
@@ -209,7 +209,16 @@ impl Drop for RuleRunning {
     }
 }
 
-async fn drive(mut rule: WindowRule, handle: StoreHandle, mut following: Following, began: u64) {
+async fn drive(mut rule: WindowRule, handle: StoreHandle, follow: Follow, began: u64) {
+    let looking = handle.clone();
+    let mut following = match unblocked(move || looking.follow(follow)).await {
+        Ok(following) => following,
+        Err(Error::Closed { after: None }) => return,
+        Err(error) => {
+            warn!(%error, rule = rule.name, "the rule has stopped");
+            return;
+        }
+    };
     while let Some(item) = following.next_event().await {
         let event = match item {
             Ok(event) => event,

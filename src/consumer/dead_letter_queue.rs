@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::limits::MAX_LISTING;
 use crate::store::{
-    Observer, SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, StoreHandle, lock,
+    Observer, Reader, SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, StoreHandle, lock,
 };
 
 const DEAD_LETTER: u8 = b'l';
@@ -96,14 +96,24 @@ pub(crate) struct DeadLetterQueue {
 impl DeadLetterQueue {
     /// Counts what is there. At most `max` dead letters are kept: one more pushes out the one with the lowest position.
     pub(crate) fn open(handle: &StoreHandle, owner: Owner, max: usize) -> Result<Self> {
+        let queue = Self::uncounted(handle, owner, max)?;
+        queue.count(&handle.reader()?)?;
+        Ok(queue)
+    }
+
+    /// [`open`](Self::open) without a read: nothing else is to be asked of it before [`count`](Self::count).
+    pub(crate) fn uncounted(handle: &StoreHandle, owner: Owner, max: usize) -> Result<Self> {
         let known = DeadLetterQueues::known(handle, &owner)?;
-        {
-            let mut there = lock(&known.positions);
-            if there.is_none() {
-                *there = Some(positions(&handle.reader()?.records()?, DEAD_LETTER, &owner)?);
-            }
-        }
         Ok(Self { handle: handle.clone(), owner, known, max: max.max(1) })
+    }
+
+    /// Counts what is there, unless that is known.
+    pub(crate) fn count(&self, reader: &Reader) -> Result<()> {
+        let mut there = lock(&self.known.positions);
+        if there.is_none() {
+            *there = Some(positions(&reader.records()?, DEAD_LETTER, &self.owner)?);
+        }
+        Ok(())
     }
 
     pub(crate) fn owner(&self) -> &Owner {

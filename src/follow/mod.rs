@@ -16,7 +16,7 @@ mod wake;
 
 pub use batched::{Batched, FollowedBatch};
 pub use cursor::Cursor;
-pub use read_stream::EventStream;
+pub use read_stream::{EventStream, ReadStream};
 pub use request::Follow;
 pub use stream::{Followed, Following};
 pub(crate) use wake::end_of;

@@ -125,7 +125,8 @@ impl Following {
 }
 
 impl Store {
-    /// Delivers what is recorded, then what will be, without a gap and without a repeat.
+    /// Delivers what is recorded, then what will be, without a gap and without a repeat. What comes after this call is
+    /// awaited; the call itself may look into the file, on the thread of the caller.
     ///
     /// ```
     /// # use retold::{Follow, NewEvent, Store};
@@ -145,6 +146,15 @@ impl Store {
     /// branch, or beyond the head, [`Error::Closed`].
     pub fn follow(&self, follow: Follow) -> Result<Following> {
         self.handle().follow(follow)
+    }
+
+    /// [`follow`](Self::follow) for tasks: where the subscription begins may have to be looked up in the file, and is, on
+    /// a thread that may block. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`follow`](Self::follow).
+    pub async fn follow_async(&self, follow: Follow) -> Result<Following> {
+        self.in_task(move |store| store.follow(follow)).await
     }
 }
 

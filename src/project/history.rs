@@ -11,7 +11,7 @@ use super::view::{Projected, Reading, Shown, Target};
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Position, SessionId};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Positions, Range, Reader};
+use crate::store::{Positions, Process, Range, Reader};
 
 /// An event and the state that it led to.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +88,10 @@ impl<S> Projected<S> {
 }
 
 impl<S> History<S> {
+    pub(super) fn process(&self) -> &Process {
+        self.reader.process()
+    }
+
     /// The next events of the target, and where the page ends; `None` at the end.
     fn page(&self, at: u64) -> Result<Option<(Vec<Event>, u64)>> {
         let (page, to) = match &self.target {

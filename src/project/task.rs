@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::error::{Error, Result};
 use crate::store::Process;
 
@@ -26,6 +28,8 @@ pub(super) struct Task {
     pub(super) stopped: AtomicBool,
     end: Mutex<Option<Result<End>>>,
     ended: Condvar,
+    /// The same for tasks.
+    told: Notify,
 }
 
 /// How far a rebuild is.
@@ -66,6 +70,7 @@ impl Task {
             stopped: AtomicBool::new(false),
             end: Mutex::new(None),
             ended: Condvar::new(),
+            told: Notify::new(),
         })
     }
 
@@ -81,6 +86,8 @@ impl Task {
         let mut slot = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_insert(end);
         self.ended.notify_all();
+        drop(slot);
+        self.told.notify_waiters();
     }
 
     fn progress(&self) -> RebuildProgress {
@@ -119,6 +126,25 @@ impl Rebuild {
             if let Some(end) = self.wait_for(Duration::from_secs(3_600))? {
                 return Ok(end);
             }
+        }
+    }
+
+    /// [`wait`](Self::wait) for tasks; no thread waits. Dropping the future changes nothing. A task that waits for so long
+    /// at the most bounds it with its runtime, as `tokio::time::timeout` does.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub async fn wait_async(&self) -> Result<bool> {
+        loop {
+            self.0.process.check()?;
+            let told = self.0.told.notified();
+            tokio::pin!(told);
+            // Listened for before looking, so that nothing falls in between.
+            told.as_mut().enable();
+            if let Some(end) = self.wait_for(Duration::ZERO)? {
+                return Ok(end);
+            }
+            told.await;
         }
     }
 

@@ -171,6 +171,10 @@ impl Found {
         self.refused("branch", store.branch("bulk"));
         self.refused("ancestry", store.ancestry("bulk"));
         self.refused("info", store.maintenance().info());
+        self.is(
+            "damage",
+            store.maintenance().damage().is_empty() && store.maintenance().upgraded().is_none(),
+        );
         self.refused("diff", store.diff("bulk@1", "bulk").map(|_| ()));
         self.refused("verify", store.maintenance().verify());
         self.refused("survey", store.maintenance().survey(|_, _| {}));
@@ -182,12 +186,58 @@ impl Found {
         self.refused("timers.list", store.timers().list(9));
         self.refused("timers.get", store.timers().get(id));
         self.refused_async("read_async", store.read_async(&Query::all()));
+        self.reads_async(store);
         let mut stream = store.stream(Query::all());
         self.refused_async("stream", async { stream.next().await.unwrap_or_else(ended) });
         self.is("committed", store.committed().get() == 0);
         self.is("catalogue", !format!("{:?}", store.catalogue()).is_empty());
         self.is("id", !store.id().to_string().is_empty() && store.created().micros() > 0);
         self.is("in use by the parent", matches!(Store::open(path), Err(Error::Locked { .. })));
+    }
+
+    fn reads_async(&mut self, store: &Store) {
+        let (id, session, owner) = (event().id(), "bulk".parse().unwrap(), Owner::consumer("c").unwrap());
+        self.refused_async("head_async", store.head_async("bulk"));
+        self.refused_async("get_async", store.get_async(id));
+        self.refused_async("get_raw_async", store.get_raw_async(id));
+        self.refused_async("read_all_async", store.read_all_async(1.into(), 9));
+        self.refused_async("sessions_async", store.sessions_async(None, 9));
+        self.refused_async("branches_async", store.branches_async(&session));
+        self.refused_async("branch_async", store.branch_async("bulk"));
+        self.refused_async("ancestry_async", store.ancestry_async("bulk"));
+        self.refused_async("current_async", store.current_async(&session));
+        let diff = async { store.diff_async("bulk@1", "bulk").await.map(|_| ()) };
+        self.refused_async("diff_async", diff);
+        self.refused_async("follow_async", store.follow_async(Follow::all()));
+        self.refused_async("project_async", async { store.project_async(Counts).await.map(|_| ()) });
+        self.refused_async("consumers.list_async", store.consumers().list_async());
+        self.refused_async("consumers.info_async", store.consumers().info_async("c"));
+        self.refused_async("dead_letters.list_async", store.dead_letters().list_async(None, None, 9));
+        self.refused_async("dead_letters.get_async", store.dead_letters().get_async(&owner, 1));
+        self.refused_async("timers.list_async", store.timers().list_async(9));
+        self.refused_async("timers.get_async", store.timers().get_async(id));
+        self.refused_async("projections.list_async", store.projections().list_async());
+        self.refused_async("projections.info_async", store.projections().info_async("counts"));
+        self.refused_async("info_async", store.maintenance().info_async());
+        self.refused_async("verify_async", store.maintenance().verify_async());
+        self.refused_async("verify_with_async", store.maintenance().verify_with_async(|_, _| {}));
+        self.refused_async("survey_async", store.maintenance().survey_async(|_, _| {}));
+    }
+
+    fn writes_async(&mut self, store: &Store) {
+        let (session, owner) = ("bulk".parse().unwrap(), Owner::consumer("c").unwrap());
+        let batch = retold::Batch::new().add("s", Expect::Any, event()).unwrap();
+        self.refused_async("append_if_async", store.append_if_async("s", Expect::Empty, event()));
+        self.refused_async("append_batch_async", store.append_batch_async(batch));
+        let branch = "fork".parse().unwrap();
+        self.refused_async("set_current_async", store.set_current_async(&session, &branch));
+        self.refused_async("flush_async", store.maintenance().flush_async());
+        self.refused_async("timers.fire_async", store.timers().fire_async());
+        let dead_letters = store.dead_letters();
+        self.refused_async("dead_letters.replay_async", dead_letters.replay_async(&owner, 1));
+        self.refused_async("dead_letters.replay_all_async", dead_letters.replay_all_async(&owner));
+        self.refused_async("dead_letters.discard_async", dead_letters.discard_async(&owner, 1));
+        self.refused_async("dead_letters.discard_all_async", dead_letters.discard_all_async(&owner));
     }
 
     fn writes(&mut self, store: &Store) {
@@ -213,6 +263,7 @@ impl Found {
         self.refused_async("consumers.open_existing", store.consumers().open_existing("c"));
         self.refused_async("consumers.reset", store.consumers().reset("c", ConsumerConfig::new()));
         self.refused_async("consumers.remove", store.consumers().remove("c"));
+        self.writes_async(store);
         self.refused("a new bus", Bus::new(store));
         self.refused("close", store.close());
         self.refused_async("close_async", store.close_async());
@@ -255,6 +306,8 @@ impl Found {
         self.refused_async("bus.close", bus.close());
         self.refused("spill.put", handles.spill.put("s", &event()));
         self.refused("spill.drain", handles.spill.drain(&handles.store));
+        self.refused_async("spill.put_async", handles.spill.put_async("s", &event()));
+        self.refused_async("spill.drain_async", handles.spill.drain_async(&handles.store));
         let _ = (handles.spill.stats(), handles.spill.is_empty());
     }
 
@@ -266,6 +319,19 @@ impl Found {
         self.refused("retry", counts.retry());
         self.refused("rebuild", counts.rebuild());
         self.refused("waiting for a rebuild", rebuild.wait());
+        self.refused_async("waiting for a rebuild in a task", rebuild.wait_async());
+        self.refused_async("state_async", counts.state_async("bulk"));
+        self.refused_async("read_async of a state", counts.read_async("bulk"));
+        let now = retold::Timestamp::now();
+        self.refused_async("state_at_async", counts.state_at_async("bulk", now));
+        self.refused_async("last_good_async", counts.last_good_async("bulk"));
+        self.refused_async("diff_state_async", counts.diff_state_async("bulk@1", "bulk"));
+        self.refused_async("history_async", counts.history_async("bulk"));
+        self.refused_async("list_async of states", counts.list_async(|_| true));
+        self.refused_async("lag_async", counts.lag_async());
+        self.refused_async("catch_up_async", counts.catch_up_async());
+        self.refused_async("retry_async", counts.retry_async());
+        self.refused_async("rebuild_async", counts.rebuild_async());
         self.is("rebuilding", counts.rebuilding().is_none() && counts.progress().is_none());
         let _ = rebuild.progress();
     }

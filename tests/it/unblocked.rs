@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use retold::agents::projections::Stats;
-use retold::{ConsumerConfig, Follow, Followed, NewEvent, Owner, Query, Store};
+use retold::bus::{Spill, WindowRule};
+use retold::project::{Reading, Window};
+use retold::{Bus, ConsumerConfig, Filter, Follow, Followed, Message, NewEvent, Owner, Query, Retry, Store};
 
 /// A file in memory that remembers which threads read it.
 #[derive(Debug, Default)]
@@ -76,9 +79,8 @@ fn on_one_worker<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn caught_up(store: &Store, readers: &Readers, follow: Follow) -> usize {
-    let mut following = store.follow(follow).unwrap();
-    // That it is made is the caller's; what it awaits is not.
     readers.forget();
+    let mut following = store.follow_async(follow).await.unwrap();
     let mut seen = 0;
     loop {
         match following.next().await.unwrap().unwrap() {
@@ -148,7 +150,7 @@ fn a_consumer_is_opened_used_reset_and_removed_without_a_read_on_the_worker() {
         consumer.next().await.unwrap().park("no reason").await.unwrap();
         consumer.next().await.unwrap().ack().await.unwrap();
         assert!(readers.are_some() && readers.are_others(), "used");
-        store.dead_letters().replay_all(&Owner::consumer("c").unwrap()).unwrap();
+        store.dead_letters().replay_all_async(&Owner::consumer("c").unwrap()).await.unwrap();
         readers.forget();
         // The dead letter that was sent again.
         let again = consumer.next().await.unwrap();
@@ -237,5 +239,209 @@ fn dead_letters_and_states_have_async_forms_that_read_elsewhere() {
         store.dead_letters().discard_async(&owner, 1).await.unwrap();
         assert_eq!(store.dead_letters().discard_all_async(&owner).await, Ok(1));
         assert!(readers.are_some() && readers.are_others());
+    });
+}
+
+#[test]
+fn handles_have_async_forms_that_answer_the_same_from_elsewhere() {
+    let (store, readers) = watched();
+    store.append("s", events(10)).unwrap();
+    let timer = store.timers().schedule("s", NewEvent::new("a.b"), Duration::from_secs(3_600)).unwrap().id;
+    let gone = store.timers().schedule("s", NewEvent::new("a.b"), Duration::from_secs(3_600)).unwrap().id;
+    store.project(Stats::of_sessions()).unwrap().catch_up().unwrap();
+    store.maintenance().flush().unwrap();
+    on_one_worker(async {
+        drop(store.consumers().open("c", ConsumerConfig::new()).await.unwrap());
+        let all = store.consumers().list().unwrap();
+        assert_eq!(store.consumers().info("c").as_ref(), Ok(&all[0]));
+        let (info, report) = (store.maintenance().info(), store.maintenance().verify());
+        let survey = store.maintenance().survey(|_, _| {});
+        let projections = store.projections().list().unwrap();
+        readers.forget();
+        assert_eq!(store.consumers().list_async().await.unwrap(), all);
+        assert_eq!(store.consumers().info_async("c").await.as_ref(), Ok(&all[0]));
+        assert_eq!(store.maintenance().info_async().await, info);
+        assert_eq!(store.maintenance().verify_async().await, report);
+        let (tell, told) = std::sync::mpsc::channel();
+        let progress = move |done, total| tell.send((done, total)).unwrap();
+        assert_eq!(store.maintenance().verify_with_async(progress).await, report);
+        assert_eq!(told.into_iter().last(), Some((10, 10)));
+        assert_eq!(store.maintenance().survey_async(|_, _| {}).await, survey);
+        assert_eq!(store.projections().list_async().await.unwrap(), projections);
+        assert_eq!(store.projections().info_async("stats").await.as_ref(), Ok(&projections[0]));
+        assert_eq!(store.timers().list_async(9).await.unwrap().len(), 2);
+        assert_eq!(store.timers().get_async(timer).await.unwrap().id, timer);
+        store.timers().cancel_async(gone).await.unwrap();
+        store.timers().schedule_async("s", NewEvent::new("a.b"), Duration::ZERO).await.unwrap();
+        assert_eq!(store.timers().fire_async().await.unwrap().recorded, 1);
+        assert_eq!(store.project_async(Stats::of_sessions()).await.unwrap().name(), "stats");
+        assert!(readers.are_some() && readers.are_others());
+    });
+}
+
+#[test]
+fn two_branches_are_compared_elsewhere_and_so_are_their_pairs_read() {
+    let (store, readers) = watched();
+    store.append("s", events(200)).unwrap();
+    store.fork("s@1", "b").unwrap();
+    store.append("s/b", events(150)).unwrap();
+    store.maintenance().flush().unwrap();
+    let expected: Vec<_> = store.diff("s", "s/b").unwrap().pairs.map(Result::unwrap).collect();
+    on_one_worker(async {
+        readers.forget();
+        let diff = store.diff_async("s", "s/b").await.unwrap();
+        assert_eq!((diff.common.get(), diff.left.get(), diff.right.get()), (1, 200, 151));
+        let (mut pairs, mut found) = (diff.pairs.into_stream(), Vec::new());
+        while let Some(pair) = pairs.next().await {
+            found.push(pair.unwrap());
+        }
+        assert_eq!((found.len(), &found), (199, &expected));
+        assert!(readers.are_some() && readers.are_others());
+        let missing = store.diff_async("s", "s/none").await;
+        assert!(matches!(missing, Err(retold::Error::NotFound { .. })));
+    });
+}
+
+#[test]
+fn a_projection_is_asked_and_kept_up_elsewhere() {
+    let (store, readers) = watched();
+    store.append("s", events(200)).unwrap();
+    store.append("t", events(3)).unwrap();
+    let stats = store.project(Stats::of_sessions()).unwrap();
+    stats.catch_up().unwrap();
+    store.maintenance().flush().unwrap();
+    let now = retold::Timestamp::now();
+    let changes: Vec<_> = stats.history("s").unwrap().map(Result::unwrap).collect();
+    let by_name = |a: &Reading<_>, b: &Reading<_>| a.of.cmp(&b.of);
+    let (all, first) = (stats.list(|_| true).unwrap(), stats.top(1, |_| true, by_name).unwrap());
+    on_one_worker(async {
+        readers.forget();
+        assert_eq!(stats.state_at_async("s", now).await, stats_elsewhere(&stats, |s| s.state_at("s", now)));
+        assert_eq!(
+            stats.state_of_at_async("s", now).await,
+            stats_elsewhere(&stats, |s| s.state_of_at("s", now))
+        );
+        assert_eq!(stats.state_of_async("s").await, stats_elsewhere(&stats, |s| s.state_of("s")));
+        assert_eq!(stats.read_of_async("s").await, stats_elsewhere(&stats, |s| s.read_of("s")));
+        assert_eq!(stats.last_good_async("s").await, stats_elsewhere(&stats, |s| s.last_good("s")));
+        assert_eq!(
+            stats.diff_state_async("s", "t").await,
+            stats_elsewhere(&stats, |s| s.diff_state("s", "t"))
+        );
+        assert_eq!(stats.list_async(|_| true).await.unwrap(), all);
+        assert_eq!(stats.top_async(1, |_| true, by_name).await.unwrap(), first);
+        for history in [stats.history_async("s").await, stats.history_of_async("s").await] {
+            let (mut history, mut found) = (history.unwrap().into_stream(), Vec::new());
+            while let Some(change) = history.next().await {
+                found.push(change.unwrap());
+            }
+            assert_eq!((found.len(), &found), (200, &changes));
+        }
+        stats.catch_up_async().await.unwrap();
+        assert_eq!(stats.lag_async().await, Ok(0));
+        let rebuild = stats.rebuild_async().await.unwrap();
+        assert_eq!(rebuild.wait_async().await, Ok(true));
+        assert_eq!(stats.retry_async().await.unwrap().mended, 0);
+        let not_parked = stats.retry_of_async("s").await;
+        assert!(matches!(not_parked, Err(retold::Error::NotFound { .. })));
+        assert!(readers.are_some() && readers.are_others());
+    });
+}
+
+/// The blocking form, on a thread of its own.
+fn stats_elsewhere<S: 'static, T: Send>(
+    stats: &retold::Projected<S>,
+    ask: impl FnOnce(&retold::Projected<S>) -> T + Send,
+) -> T {
+    std::thread::scope(|scope| scope.spawn(|| ask(stats)).join().unwrap())
+}
+
+#[test]
+fn a_store_is_opened_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("opened.redb");
+    on_one_worker(async {
+        let store = Store::open_async(&path).await.unwrap();
+        store.append_async("s", events(1)).await.unwrap();
+        store.close_async().await.unwrap();
+        let missing = Store::builder().open_only().open_async(dir.path().join("none.redb")).await;
+        assert!(matches!(missing, Err(retold::Error::NotFound { .. })));
+        let store = Store::builder().read_only().open_async(&path).await.unwrap();
+        assert_eq!(store.head_async("s").await.unwrap().get(), 1);
+    });
+}
+
+#[test]
+fn a_handler_and_a_rule_subscribe_without_a_read_on_the_worker() {
+    let (store, readers) = watched();
+    store.append("s", events(3)).unwrap();
+    store.maintenance().flush().unwrap();
+    on_one_worker(async {
+        readers.forget();
+        let bus = Bus::builder().retry(Retry::never()).timers(false).open(&store).unwrap();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let handler = bus.subscribe("step.**").named("fails").from_start();
+        let handler = handler
+            .run(move |message: Message| {
+                tell.send(message.id()).unwrap();
+                async { Err::<(), _>(std::io::Error::other("no")) }
+            })
+            .unwrap();
+        let window = Window::Tumbling(Duration::from_secs(1_000 * 365 * 24 * 3_600));
+        let filter = Filter::new().pattern("step.**".parse().unwrap());
+        let rule = WindowRule::new("many", filter, window, 3).unwrap().run(&store).unwrap();
+        for _ in 0..3 {
+            told.recv().await.unwrap();
+        }
+        let alerts = Filter::new().pattern("alert.*".parse().unwrap());
+        let mut following = store.follow_async(Follow::all().filter(alerts)).await.unwrap();
+        following.next_event().await.unwrap().unwrap();
+        drop(rule);
+        bus.close().await.unwrap();
+        assert_eq!(handler.stats().dead_letters_kept, 3);
+        assert!(readers.are_some() && readers.are_others());
+    });
+    // What an earlier process left is counted, though nothing is read as it subscribes.
+    on_one_worker(async {
+        let bus = Bus::new(&store).unwrap();
+        let handler = bus.subscribe("step.**").named("fails").awaited().run(|_| async {}).unwrap();
+        bus.publish("s", NewEvent::new("step.done")).await.unwrap();
+        assert_eq!(handler.stats().dead_letters_kept, 3);
+        bus.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_spill_is_filled_and_drained_in_a_task() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::in_memory().unwrap();
+    let spill = Spill::at(dir.path().join("spill.ndjson"));
+    on_one_worker(async {
+        spill.put_async("s", &NewEvent::new("step.done")).await.unwrap();
+        assert_eq!((spill.stats().put, spill.is_empty()), (1, false));
+        assert_eq!(spill.drain_async(&store).await.unwrap().recorded, 1);
+        assert_eq!(store.head_async("s").await.unwrap().get(), 1);
+    });
+}
+
+#[test]
+fn an_async_form_waits_for_a_second_blocking_thread_when_it_runs_on_the_only_one() {
+    let store = Store::in_memory().unwrap();
+    store.append("s", events(1)).unwrap();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let handle = store.clone();
+        let mut head = Box::pin(async move { handle.head_async("s").await });
+        let mut head = tokio::task::spawn_blocking(move || {
+            for _ in 0..1_000 {
+                assert!(head.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            }
+            head
+        })
+        .await
+        .unwrap();
+        // The thread is free again.
+        assert_eq!(head.as_mut().await.unwrap().get(), 1);
     });
 }

@@ -9,7 +9,7 @@ mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
@@ -20,12 +20,12 @@ use super::line;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, NewEvent, Place};
 use crate::limits::{MAX_SPILL_BYTES, SPILL_BYTES};
-use crate::store::{Process, Store, StoreHandle};
+use crate::store::{Process, Store, StoreHandle, unblocked};
 
 pub use drain::Drained;
 
 /// A file for events that the store cannot take at the moment. It is made with its first event and goes when it was
-/// drained. Several handles, of several processes too, can use the same file; a forked child makes one of its own, as
+/// drained. Clones share their figures. Several handles, of several processes too, can use the same file; a forked child makes one of its own, as
 /// its parent's is refused there.
 ///
 /// ```
@@ -44,14 +44,14 @@ pub use drain::Drained;
 /// # store.close()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spill {
     process: Process,
     path: PathBuf,
     limit: u64,
     /// Held while the file is read or written: where a file system has no locks, threads of this handle still take turns.
-    turn: Mutex<()>,
-    state: Mutex<State>,
+    turn: Arc<Mutex<()>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -111,8 +111,8 @@ impl Spill {
             process: Process::this(),
             path: path.into(),
             limit: SPILL_BYTES,
-            turn: Mutex::default(),
-            state: Mutex::default(),
+            turn: Arc::default(),
+            state: Arc::default(),
         }
     }
 
@@ -155,6 +155,22 @@ impl Spill {
         let place = address.branch_only("events are appended to a branch")?;
         let line = line::print(place, event)?;
         self.put_lines(&[line]).map(|_| ())
+    }
+
+    /// [`put`](Self::put) for tasks. Dropping the future does not stop what was begun.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub async fn put_async<A>(&self, address: A, event: &NewEvent) -> Result<()>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        self.process.check()?;
+        let address: Address = address.try_into()?;
+        let line = line::print(address.branch_only("events are appended to a branch")?, event)?;
+        let spill = self.clone();
+        unblocked(move || spill.put_lines(&[line]).map(|_| ())).await
     }
 
     /// Keeps several events with one sync, in this order, as many from the first on as there is room for. Says how
@@ -226,6 +242,16 @@ impl Spill {
     /// that waits still does.
     pub fn drain(&self, store: &Store) -> Result<Drained> {
         self.drain_to(&store.handle())
+    }
+
+    /// [`drain`](Self::drain) for tasks. Dropping the future does not stop what was begun.
+    ///
+    /// # Errors
+    /// As [`drain`](Self::drain).
+    pub async fn drain_async(&self, store: &Store) -> Result<Drained> {
+        self.process.check()?;
+        let (spill, handle) = (self.clone(), store.handle());
+        unblocked(move || spill.drain_to(&handle)).await
     }
 
     pub(crate) fn drain_to(&self, handle: &StoreHandle) -> Result<Drained> {

@@ -18,6 +18,7 @@ use crate::schema::{Guard, Upcasts, Validation, own_steps};
 use crate::store::durability::Durability;
 use crate::store::engine::open::start::{Medium, open};
 use crate::store::engine::options::{Mode, Options};
+use crate::store::unblocked::unblocked;
 
 /// Settings of a store that is about to be opened.
 ///
@@ -74,6 +75,14 @@ impl Store {
     /// As [`Builder::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Builder::new().open(path)
+    }
+
+    /// [`open`](Self::open) for tasks. Cancellation as with [`Builder::open_async`].
+    ///
+    /// # Errors
+    /// As [`Builder::open`].
+    pub async fn open_async(path: impl AsRef<Path>) -> Result<Self> {
+        Builder::new().open_async(path).await
     }
 
     /// A store that lives in memory and ends with its last handle: the same engine without a file.
@@ -232,6 +241,28 @@ impl Builder {
     /// [`Error::Storage`](crate::Error::Storage) when the file system refuses.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         self.open_medium(Medium::File(path.as_ref().to_owned()))
+    }
+
+    /// [`open`](Self::open) for tasks.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let store = retold::Store::builder().open_async(dir.path().join("runs.redb")).await?;
+    /// store.close_async().await?;
+    /// # Ok::<(), retold::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Cancellation
+    /// Dropping the future does not stop the opening: the store is opened, or made, and closed again.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_async(self, path: impl AsRef<Path>) -> Result<Store> {
+        let path = path.as_ref().to_owned();
+        unblocked(move || self.open(path)).await
     }
 
     /// Opens a store that lives in memory and ends with its last handle.

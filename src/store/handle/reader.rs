@@ -10,6 +10,7 @@ use crate::event::{Event, Filter, NewEvent};
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::schema::{Shaped, Upcasts};
 use crate::store::engine::read::file_reader::FileReader;
+use crate::store::process::Process;
 
 /// One reader of an open store. It keeps the file open until it is dropped, also beyond `close`.
 #[derive(Clone, Debug)]
@@ -36,6 +37,11 @@ pub(crate) enum Shape {
 impl Reader {
     pub(crate) fn new(file: FileReader, settings: Arc<Settings>) -> Self {
         Self { file, settings }
+    }
+
+    /// The process that opened the store.
+    pub(crate) fn process(&self) -> &Process {
+        &self.contents.process
     }
 
     /// The steps that events of this store go through while they are read.

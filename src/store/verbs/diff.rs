@@ -7,6 +7,7 @@ use crate::event::{Address, Event, Invalid, Sequence};
 use crate::store::branch::Branch;
 use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
+use crate::store::process::Process;
 
 /// Two branches side by side.
 #[derive(Debug)]
@@ -50,10 +51,17 @@ impl Pair {
 #[derive(Debug)]
 #[must_use]
 pub struct Pairs {
+    process: Process,
     next: Sequence,
     left: Events,
     right: Events,
     failed: bool,
+}
+
+impl Pairs {
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
 }
 
 impl Iterator for Pairs {
@@ -118,6 +126,7 @@ impl Store {
             self.events(query.from(common.next()).to(head))
         };
         let pairs = Pairs {
+            process: reader.process().clone(),
             next: common.next(),
             left: side(left, left_head)?,
             right: side(right, right_head)?,
@@ -125,4 +134,24 @@ impl Store {
         };
         Ok(Diff { common, left: left_head, right: right_head, pairs })
     }
+
+    /// [`diff`](Self::diff) for tasks. Its pairs are read as they are asked for: in a task they are asked for with
+    /// [`into_stream`](Pairs::into_stream). Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// As [`diff`](Self::diff).
+    pub async fn diff_async<A, B>(&self, left: A, right: B) -> Result<Diff>
+    where
+        A: TryInto<Address>,
+        B: TryInto<Address>,
+        Error: From<A::Error> + From<B::Error>,
+    {
+        let (left, right): (Address, Address) = (left.try_into()?, right.try_into()?);
+        self.in_task(move |store| diff(store, left, right)).await
+    }
+}
+
+// Where an address is converted by its caller, the compiler takes that conversion for the one that is asked for here.
+fn diff(store: &Store, left: Address, right: Address) -> Result<Diff> {
+    store.diff(left, right)
 }
