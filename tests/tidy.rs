@@ -3,6 +3,10 @@
 //! Each check is a pure function from the files to its findings, so each is also run on a planted violation
 //! (`tests/tidy/planted.rs`). The rules in words are in `docs/architecture.md` and `CONTRIBUTING.md`.
 
+#[path = "tidy/api.rs"]
+mod api;
+#[path = "tidy/api_page.rs"]
+mod api_page;
 #[path = "tidy/circles.rs"]
 mod circles;
 #[path = "tidy/files.rs"]
@@ -23,7 +27,8 @@ use tree::{Finding, Tree};
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 15] = [
+    api_page::api,
     layers::layering,
     layers::front_ends,
     layers::testkit,
@@ -52,6 +57,16 @@ fn the_tree_keeps_its_rules() {
     }
     let found: Vec<String> = CHECKS.iter().flat_map(|check| check(&tree)).map(|f| f.to_string()).collect();
     assert!(found.is_empty(), "{} broken:\n\n{}\n", found.len(), found.join("\n"));
+}
+
+#[test]
+fn the_page_of_the_public_api_is_written_when_that_is_asked_for() {
+    if std::env::var_os("RENEW_API").is_none() {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let api = api::Api::read(&Tree::read(root).unwrap()).unwrap();
+    std::fs::write(root.join(api_page::PAGE), api_page::page(&api)).unwrap();
 }
 
 #[test]

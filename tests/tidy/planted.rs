@@ -476,3 +476,55 @@ fn a_machine_wide_number_in_an_encoding_is_caught() {
     );
     passes(files::widths, &[("src/store/a.rs", encoded)]);
 }
+
+const API: &str = "
+/// A thing.
+pub struct Thing { pub size: u64, secret: u64 }
+impl Thing {
+    pub fn grow(&self, by: u64) -> u64 { by }
+    pub async fn grow_async(&self, by: u64) -> u64 { by }
+    pub(crate) fn hidden(&self) {}
+}";
+
+fn with_api(thing: &str) -> Tree {
+    let lib = "mod inner;\npub mod outer;\npub use outer::Thing;";
+    let outer = "//! What is outside.\npub use crate::inner::Thing;";
+    let files = [("src/lib.rs", lib), ("src/outer.rs", outer), ("src/inner.rs", thing)];
+    Tree::new(files.map(|(path, text)| (path.to_owned(), text.to_owned())))
+}
+
+/// The findings when the page is that of other sources.
+fn against(page_of: &str, sources: &str) -> Vec<String> {
+    let page = crate::api_page::page(&crate::api::Api::read(&with_api(page_of)).unwrap());
+    let mut tree = with_api(sources);
+    tree.files.insert(crate::api_page::PAGE.to_owned(), page);
+    crate::api_page::api(&tree).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_page_of_the_api_that_is_not_what_the_sources_say_is_caught() {
+    assert_eq!(against(API, API), [""; 0]);
+    let page = crate::api_page::page(&crate::api::Api::read(&with_api(API)).unwrap());
+    assert!(page.contains("struct Thing { size }: grow[_async](u64) -> u64\n"), "{page}");
+    assert!(!page.contains("hidden") && !page.contains("secret"), "{page}");
+    for (from, to) in [
+        ("pub size: u64", "pub size: u64, pub weight: u64"),
+        ("pub(crate) fn hidden", "pub fn hidden"),
+        ("pub fn grow(&self, by: u64) -> u64", "pub fn shrink(&self, by: u64) -> u64"),
+        ("pub struct Thing", "pub struct Other;\npub struct Thing"),
+    ] {
+        let found = against(API, &API.replace(from, to)).join("\n");
+        let is_public = !to.contains("Other");
+        assert_eq!(found.contains("is not what the sources say"), is_public, "{to}: {found}");
+        assert!(!is_public || (found.contains("RENEW_API=1") && found.contains("+ struct Thing")), "{found}");
+    }
+}
+
+#[test]
+fn an_async_form_with_other_arguments_than_its_verb_is_caught() {
+    let other = API.replace("grow_async(&self, by: u64)", "grow_async(&self, by: u64, more: u64)");
+    let found = against(&other, &other);
+    assert!(found.iter().any(|f| f.contains("Thing::grow_async has not the arguments")), "{found:?}");
+    let lonely = API.replace("fn grow(&self", "fn other(&self");
+    assert_eq!(against(&lonely, &lonely).len(), 1);
+}
