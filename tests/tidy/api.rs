@@ -82,7 +82,7 @@ impl Api {
                     let below = [at.clone(), vec![name]].concat();
                     let file = match inner.content {
                         Some((_, items)) => Some(syn::File { shebang: None, attrs: inner.attrs, items }),
-                        None => file_of(tree, &below).map(|text| syn::parse_file(text)).transpose()?,
+                        None => file_of(tree, &below).map(syn::parse_file).transpose()?,
                     };
                     if let Some(file) = file {
                         self.load(tree, below, file)?;

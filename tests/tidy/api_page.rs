@@ -254,8 +254,8 @@ fn bound(generics: &Generics, name: &str) -> Option<String> {
         syn::WherePredicate::Type(t) if text(&t.bounded_ty) == name => Some(&t.bounds),
         _ => None,
     });
-    let mut all: Vec<String> = param.bounds.iter().map(|b| text(b)).collect();
-    all.extend(clauses.flat_map(|bounds| bounds.iter().map(|b| text(b))));
+    let mut all: Vec<String> = param.bounds.iter().map(text).collect();
+    all.extend(clauses.flat_map(|bounds| bounds.iter().map(text)));
     (!all.is_empty()).then(|| all.join(" + "))
 }
 
