@@ -38,6 +38,7 @@ pub mod codec;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod consumer;
+mod engine;
 pub mod error;
 pub mod event;
 pub mod follow;

@@ -14,9 +14,7 @@ use super::owner::Owner;
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::limits::MAX_LISTING;
-use crate::store::{
-    Observer, SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, StoreHandle, lock,
-};
+use crate::store::{Observer, Records, SidecarRange, SidecarTable, SidecarWrites, Store, StoreHandle, lock};
 
 const DEAD_LETTER: u8 = b'l';
 const AGAIN: u8 = b'a';
@@ -37,11 +35,11 @@ fn named(key: &[u8]) -> Option<(Owner, u64)> {
     (*zero == 0).then_some((owner, u64::from_be_bytes(*position)))
 }
 
-fn is_again(view: &SidecarView, owner: &Owner, position: u64) -> Result<bool> {
+fn is_again(view: &Records, owner: &Owner, position: u64) -> Result<bool> {
     Ok(view.get(SidecarTable::DeadLetters, &key(AGAIN, owner, position))?.is_some())
 }
 
-fn read(view: &SidecarView, owner: &Owner, position: u64) -> Result<Option<DeadLetter>> {
+fn read(view: &Records, owner: &Owner, position: u64) -> Result<Option<DeadLetter>> {
     let Some(row) = view.get(SidecarTable::DeadLetters, &key(DEAD_LETTER, owner, position))? else {
         return Ok(None);
     };
@@ -49,7 +47,7 @@ fn read(view: &SidecarView, owner: &Owner, position: u64) -> Result<Option<DeadL
     DeadLetter::from_row(owner.clone(), position, again, &row).map(Some)
 }
 
-fn positions(view: &SidecarView, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
+fn positions(view: &Records, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
     let rows = view.rows(SidecarTable::DeadLetters, &SidecarRange::under(&under(sort, owner), usize::MAX))?;
     Ok(rows.iter().filter_map(|row| named(&row.key)).map(|(_, position)| position).collect())
 }
@@ -100,7 +98,7 @@ impl DeadLetterQueue {
         {
             let mut there = lock(&known.positions);
             if there.is_none() {
-                *there = Some(positions(&handle.reader()?.records()?, DEAD_LETTER, &owner)?);
+                *there = Some(positions(&handle.reader()?.records(), DEAD_LETTER, &owner)?);
             }
         }
         Ok(Self { handle: handle.clone(), owner, known, max: max.max(1) })
@@ -179,7 +177,7 @@ impl DeadLetterQueue {
     /// [`again`](Self::again) for the one who writes them: one that was handled while it was sent again leaves nothing,
     /// with these records.
     pub(crate) fn sent_again(&self, records: &mut SidecarWrites) -> Result<Vec<DeadLetter>> {
-        let view = self.handle.reader()?.records()?;
+        let view = self.handle.reader()?.records();
         let mut dead_letters = Vec::new();
         for position in positions(&view, AGAIN, &self.owner)? {
             match read(&view, &self.owner, position)? {
@@ -192,7 +190,7 @@ impl DeadLetterQueue {
 
     /// Whether this one was sent again and not handled yet, now.
     pub(crate) fn is_again(&self, position: Position) -> Result<bool> {
-        is_again(&self.handle.reader()?.records()?, &self.owner, position.get())
+        is_again(&self.handle.reader()?.records(), &self.owner, position.get())
     }
 
     /// Records may not have been written: what is there is counted anew when it is opened again.
@@ -223,7 +221,7 @@ impl Store {
         after: Option<&DeadLetter>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>> {
-        let view = self.reader()?.records()?;
+        let view = self.reader()?.records();
         let prefix = owner.map_or_else(|| vec![DEAD_LETTER], |owner| under(DEAD_LETTER, owner));
         let after = after.map(|dead_letter| key(DEAD_LETTER, &dead_letter.owner, dead_letter.position.get()));
         let limit = limit.min(MAX_LISTING);
@@ -251,8 +249,7 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::Closed`], [`Error::Corrupt`].
     pub fn dead_letter(&self, owner: &Owner, position: impl Into<Position>) -> Result<DeadLetter> {
         let position = position.into();
-        read(&self.reader()?.records()?, owner, position.get())?
-            .ok_or_else(|| no_dead_letter(owner, position))
+        read(&self.reader()?.records(), owner, position.get())?.ok_or_else(|| no_dead_letter(owner, position))
     }
 
     /// Sends a dead letter back to its owner, who is given the event again, with its deliveries counted from zero. A
@@ -272,7 +269,7 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn replay_dead_letters(&self, owner: &Owner) -> Result<usize> {
-        let all = positions(&self.reader()?.records()?, DEAD_LETTER, owner)?;
+        let all = positions(&self.reader()?.records(), DEAD_LETTER, owner)?;
         let count = all.len();
         self.replay(owner, all).map(|()| count)
     }
@@ -445,8 +442,7 @@ mod tests {
         assert!(!dead_letter_queue.has_rung());
         store.replay(&owner("a"), [1].into()).unwrap();
         assert!(dead_letter_queue.has_rung() && !dead_letter_queue.has_rung());
-        let left =
-            || positions(&store.reader().unwrap().records().unwrap(), AGAIN, &owner("a")).unwrap().len();
+        let left = || positions(&store.reader().unwrap().records(), AGAIN, &owner("a")).unwrap().len();
         assert_eq!(left(), 1);
         let mut records = SidecarWrites::new();
         assert_eq!(dead_letter_queue.sent_again(&mut records).unwrap(), []);

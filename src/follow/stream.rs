@@ -16,7 +16,7 @@ use super::wake::{Frame, Subscription, Wakes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Branch, Positions, Range, Reader, Shape, Store, StoreHandle, unblocked};
+use crate::store::{Branch, Range, Reader, Shape, Store, StoreHandle, unblocked};
 
 /// What a subscription delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,7 +253,7 @@ impl Source {
             (FollowScope::Session(session), _) => {
                 self.reader.page_session(session, Position::new(after), Position::new(to), limit)
             }
-            (FollowScope::All, _) => self.reader.page_all(Positions { from, to, limit, reverse: false }),
+            (FollowScope::All, _) => self.reader.page_all(Range { from, to, limit, reverse: false }),
         }
     }
 

@@ -10,7 +10,7 @@ use super::task::RebuildProgress;
 use crate::error::Result;
 use crate::event::{Position, Timestamp};
 use crate::limits::MAX_LISTING;
-use crate::store::{SidecarRange, SidecarTable, SidecarView, Store, lock};
+use crate::store::{Records, SidecarRange, SidecarTable, Store, lock};
 
 /// One projection of a store.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +87,7 @@ impl Store {
     /// [`Error::Closed`](crate::Error::Closed) and those of reading.
     pub fn projections(&self) -> Result<Vec<ProjectionInfo>> {
         let reader = self.reader()?;
-        let records = reader.records()?;
+        let records = reader.records();
         let mut names = BTreeSet::new();
         for prefix in keys::all_generations() {
             for row in records.rows(SidecarTable::Checkpoints, &SidecarRange::under(prefix, MAX_LISTING))? {
@@ -128,7 +128,7 @@ impl Store {
     }
 }
 
-fn parked(records: &SidecarView, name: &str, generation: u32) -> Result<Vec<Parked>> {
+fn parked(records: &Records, name: &str, generation: u32) -> Result<Vec<Parked>> {
     let rows = records.rows(
         SidecarTable::Checkpoints,
         &SidecarRange::under(&keys::parkings_of(name, generation), MAX_LISTING),

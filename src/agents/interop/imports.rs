@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::event::{EventId, SessionId, Timestamp};
 use crate::limits::{IMPORT_PIECE_BYTES, IMPORT_PIECE_EVENTS, MAX_IMPORT_LOOSE_BYTES, MAX_LISTING};
-use crate::store::{SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, lock};
+use crate::store::{Records, SidecarRange, SidecarTable, SidecarWrites, Store, lock};
 
 use super::layout::{Layout, Part};
 use super::plan::Origins;
@@ -108,7 +108,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// # Errors
 /// [`Error::Corrupt`], [`Error::Closed`].
 pub fn imports(store: &Store) -> Result<Vec<Import>> {
-    let view = store.reader()?.records()?;
+    let view = store.reader()?.records();
     let mut all = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
@@ -127,10 +127,10 @@ pub fn imports(store: &Store) -> Result<Vec<Import>> {
 /// # Errors
 /// [`Error::NotFound`].
 pub fn import(store: &Store, number: u64) -> Result<Import> {
-    find(&store.reader()?.records()?, number)
+    find(&store.reader()?.records(), number)
 }
 
-fn find(view: &SidecarView, number: u64) -> Result<Import> {
+fn find(view: &Records, number: u64) -> Result<Import> {
     let key = [&b"i"[..], &number.to_be_bytes()].concat();
     match view.get(SidecarTable::Imports, &key)? {
         Some(row) => decode(&key, &row),
@@ -139,7 +139,7 @@ fn find(view: &SidecarView, number: u64) -> Result<Import> {
 }
 
 /// The latest import of a file.
-fn latest(view: &SidecarView, path: &str) -> Result<Option<Import>> {
+fn latest(view: &Records, path: &str) -> Result<Option<Import>> {
     let prefix = file_key(path);
     let rows = SidecarRange { reverse: true, ..SidecarRange::under(&prefix, 1) };
     let Some(record) = view.rows(SidecarTable::Imports, &rows)?.pop() else { return Ok(None) };
@@ -195,7 +195,7 @@ pub(super) fn note(
         return Ok(None);
     }
     let _alone = lock(&ONE_AT_A_TIME);
-    let view = store.reader()?.records()?;
+    let view = store.reader()?.records();
     let before = latest(&view, &done.origin.path)?;
     let mut writer = Pieces {
         store,
@@ -234,7 +234,7 @@ pub(super) fn note(
     Ok(Some((number, changed)))
 }
 
-fn last_number(view: &SidecarView) -> Result<u64> {
+fn last_number(view: &Records) -> Result<u64> {
     let rows = SidecarRange { reverse: true, ..SidecarRange::under(b"i", 1) };
     let last = view.rows(SidecarTable::Imports, &rows)?.pop();
     let number = last.and_then(|m| m.key.get(1..)?.try_into().ok()).map(u64::from_be_bytes);
@@ -244,7 +244,7 @@ fn last_number(view: &SidecarView) -> Result<u64> {
 /// Cuts a layout into pieces and keeps those that are new.
 struct Pieces<'a> {
     store: &'a Store,
-    view: &'a SidecarView,
+    view: &'a Records,
     records: SidecarWrites,
     open: Vec<u8>,
     events: usize,
@@ -331,7 +331,7 @@ impl Import {
     }
 
     /// Hands out the parts of the file, in its order.
-    pub(super) fn parts(&self, view: &SidecarView, each: &mut dyn FnMut(Kept) -> Result<()>) -> Result<()> {
+    pub(super) fn parts(&self, view: &Records, each: &mut dyn FnMut(Kept) -> Result<()>) -> Result<()> {
         for name in &self.pieces {
             let bad = |what: &str| Error::corrupt(format!("piece {name} of import {}", self.number), what);
             let id: EventId = name.parse().map_err(|_| bad("has a name that is none"))?;
@@ -363,7 +363,7 @@ impl Import {
     }
 
     /// The ids of its events, in the order of the file.
-    pub(super) fn events(&self, view: &SidecarView) -> Result<Vec<EventId>> {
+    pub(super) fn events(&self, view: &Records) -> Result<Vec<EventId>> {
         let mut all = Vec::new();
         self.parts(view, &mut |part| {
             if let Kept::Event(id) = part {
@@ -379,7 +379,7 @@ impl Import {
     }
 }
 
-fn compare(view: &SidecarView, before: &Import, layout: &Layout) -> Result<Changed> {
+fn compare(view: &Records, before: &Import, layout: &Layout) -> Result<Changed> {
     let old = before.events(view)?;
     let mut new = Vec::new();
     for part in layout.parts() {
