@@ -6,12 +6,14 @@
 
 mod answers;
 mod branch;
+mod clock;
 mod commit;
 mod decide;
 mod durability;
 mod file;
 mod get;
 mod identity;
+mod memory;
 mod on_path;
 mod pieces;
 mod port;
@@ -31,6 +33,7 @@ pub use durability::Durability;
 pub(crate) use file::{Medium, Mode, Options, open};
 pub(crate) use get::{End, Range};
 pub(crate) use identity::Identity;
+pub(crate) use memory::open as open_in_memory;
 pub(crate) use on_path::is_on_path;
 pub(crate) use pieces::{Piece, Pieces};
 pub(crate) use port::{Admin, Engine, EngineReader};

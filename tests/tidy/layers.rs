@@ -31,7 +31,7 @@ const ENGINES: [&str; 2] = ["file", "memory"];
 const CHOOSE_ENGINE: [&str; 2] = ["src/engine/mod.rs", "src/store/handle/builder.rs"];
 
 /// What the port hands out of an engine, to whoever chooses one.
-const OF_AN_ENGINE: [&str; 4] = ["Medium", "Mode", "Options", "open"];
+const OF_AN_ENGINE: [&str; 5] = ["Medium", "Mode", "Options", "open", "open_in_memory"];
 
 /// Folders inside a module that are part of what it shows: `crate::event::payload::…` is no reach around its door.
 const OPEN: [(&str, &str); 6] = [

@@ -8,7 +8,7 @@ use redb::StorageBackend;
 
 use super::settings::Settings;
 use super::store::Store;
-use crate::engine::{Durability, Engine, Medium, Mode, Options, open};
+use crate::engine::{Durability, Engine, Medium, Mode, Options, open, open_in_memory};
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
 use crate::limits::{DEFAULT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS};
@@ -59,7 +59,7 @@ impl Store {
         Builder::new().open(path)
     }
 
-    /// A store that lives in memory and ends with its last handle: the same engine without a file.
+    /// A store that lives in memory and ends with its last handle: the same answers without a file.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -217,12 +217,14 @@ impl Builder {
         self.open_medium(Medium::File(path.as_ref().to_owned()))
     }
 
-    /// Opens a store that lives in memory and ends with its last handle.
+    /// Opens a store that lives in memory and ends with its last handle: the same answers from plain maps, without a
+    /// file, a journal or a flush. What is set here for files is passed over, and every append is as durable as another.
     ///
     /// # Errors
     /// As [`Builder::open`].
     pub fn in_memory(self) -> Result<Store> {
-        self.open_medium(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())))
+        let engine = open_in_memory(self.options.read_only);
+        self.on(engine)
     }
 
     /// Opens a store on a storage of the caller's: for tests that count, delay or fail its operations.
