@@ -63,7 +63,7 @@ pub use event::{
     Address, BranchName, Catalogue, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place,
     Position, Record, Sequence, SessionId, StoreId, Timestamp,
 };
-pub use follow::{Cursor, EventStream, Follow, Followed, Following};
+pub use follow::{BlockingFollowing, Cursor, EventStream, Follow, Followed, Following};
 pub use project::{ApplyError, Emit, Projected, Projection};
 pub use schema::Upcasts;
 pub use store::{

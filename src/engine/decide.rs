@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use super::commit::{Commit, Outcome, Prepared};
 use super::receipt::{Placed, Receipt};
+use super::sidecar::{SidecarTable, SidecarWrites};
 use crate::engine::branch::Branch;
 use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Invalid, MAIN, Place, Position, Record, Sequence, Timestamp};
+use crate::event::{
+    Address, BranchName, EventId, Invalid, MAIN, Place, Position, Record, Sequence, Timestamp,
+};
 use crate::limits::MAX_FORK_DEPTH;
 
 /// An event that is recorded already.
@@ -25,6 +28,7 @@ pub(crate) trait Facts {
     fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>>;
     fn head(&self, branch: &Branch) -> Result<u64>;
     fn known(&self, id: EventId) -> Result<Option<Known>>;
+    fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>>;
 }
 
 /// What a group will write, as far as it is decided: the facts of the store with the group's own on top.
@@ -38,6 +42,16 @@ pub(crate) struct Plan {
     by_place: HashMap<Place, Arc<Branch>>,
     heads: HashMap<u64, u64>,
     ids: HashMap<EventId, usize>,
+    /// Records that commits before have changed, when some commit of the group asks for records.
+    records: Option<HashMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>>,
+}
+
+/// How the records that a commit expects were found.
+enum Expected {
+    AsExpected,
+    /// One of them is not; everything that the commit writes is there already.
+    Written(Error),
+    Changed(Error),
 }
 
 #[derive(Debug)]
@@ -59,7 +73,14 @@ impl Plan {
             by_place: HashMap::new(),
             heads: HashMap::new(),
             ids: HashMap::new(),
+            records: None,
         }
+    }
+
+    /// Some commit of the group expects something of records.
+    pub(crate) fn asks_for_records(mut self) -> Self {
+        self.records = Some(HashMap::new());
+        self
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -99,6 +120,25 @@ impl Plan {
 
     /// Takes a commit into the plan, or refuses it and leaves the plan as it was.
     pub(crate) fn take(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
+        let outcome = self.decided(commit, facts)?;
+        if let (Some(known), Some(records)) = (&mut self.records, commit.records()) {
+            let rows = records.rows();
+            known.extend(rows.map(|(t, key, value)| ((t, key.to_vec()), value.map(<[u8]>::to_vec))));
+        }
+        Ok(outcome)
+    }
+
+    fn decided(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
+        if let Some(records) = commit.records() {
+            match (self.expected(records, facts)?, commit) {
+                (Expected::AsExpected, _) => {}
+                (Expected::Written(_), Commit::Records(_)) => return Ok(Outcome::Written),
+                (Expected::Written(error), Commit::Append(prepared)) => {
+                    return self.retried(prepared, facts)?.map(Outcome::Appended).ok_or(error);
+                }
+                (Expected::Written(error) | Expected::Changed(error), _) => return Err(error),
+            }
+        }
         match commit {
             Commit::Append(prepared) => self.append(prepared, facts).map(Outcome::Appended),
             Commit::Fork { parent, at, place } => {
@@ -106,6 +146,31 @@ impl Plan {
             }
             Commit::Records(_) => Ok(Outcome::Written),
         }
+    }
+
+    fn record(&self, table: SidecarTable, key: &[u8], facts: &impl Facts) -> Result<Option<Vec<u8>>> {
+        match self.records.as_ref().and_then(|known| known.get(&(table, key.to_vec()))) {
+            Some(value) => Ok(value.clone()),
+            None => facts.record(table, key),
+        }
+    }
+
+    fn expected(&self, records: &SidecarWrites, facts: &impl Facts) -> Result<Expected> {
+        let mut changed = None;
+        for expected in records.expected() {
+            if self.record(expected.table, &expected.key, facts)? != expected.value {
+                let record = format!("record {} of {}", expected.key.escape_ascii(), expected.table.name());
+                changed = Some(Error::RecordChanged { record });
+                break;
+            }
+        }
+        let Some(error) = changed else { return Ok(Expected::AsExpected) };
+        for (table, key, value) in records.rows() {
+            if self.record(table, key, facts)?.as_deref() != value {
+                return Ok(Expected::Changed(error));
+            }
+        }
+        Ok(Expected::Written(error))
     }
 
     /// Takes an append into the plan, or refuses it and leaves the plan as it was.
@@ -123,7 +188,9 @@ impl Plan {
                         let head = self.head(&branch, facts)?;
                         (Some(branch), head)
                     }
-                    None if part.place.branch.as_str() == MAIN => (None, 0),
+                    None if part.place.branch.as_str() == MAIN || part.expect.is_of_a_new_branch() => {
+                        (None, 0)
+                    }
                     None => return Err(Error::not_found("branch", &part.place)),
                 },
             };
@@ -137,7 +204,7 @@ impl Plan {
         for part in &request.parts {
             let branch = match self.branch(&part.place, facts)? {
                 Some(branch) => branch,
-                None => self.give_birth(part.place.clone(), None, 0),
+                None => self.begin(part.place.clone(), facts)?,
             };
             let head = self.head(&branch, facts)?;
             let placed = self.place(&branch, head, &part.records);
@@ -252,6 +319,19 @@ impl Plan {
             return Err(Invalid::new("branch", reason).into());
         }
         Ok(self.give_birth(place, Some(&branch), at))
+    }
+
+    /// A branch that begins with its first append, as if it had been forked from an empty `main`.
+    fn begin(&mut self, place: Place, facts: &impl Facts) -> Result<Arc<Branch>> {
+        if place.branch.as_str() == MAIN {
+            return Ok(self.give_birth(place, None, 0));
+        }
+        let main = Place::new(place.session.clone(), BranchName::main());
+        let main = match self.branch(&main, facts)? {
+            Some(main) => main,
+            None => self.give_birth(main, None, 0),
+        };
+        Ok(self.give_birth(place, Some(&main), 0))
     }
 
     fn give_birth(&mut self, place: Place, parent: Option<&Branch>, fork: u64) -> Arc<Branch> {

@@ -58,11 +58,20 @@ impl SidecarTable {
     }
 }
 
+/// What a record has to be for a commit to happen: `None` for one that is not there.
+#[derive(Clone, Debug)]
+pub(crate) struct ExpectedRecord {
+    pub(crate) table: SidecarTable,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
 /// Changes to sidecar records, made in one transaction. The last word on a key counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SidecarWrites {
     /// Sorted, so that neighbours share their page when they are written.
     rows: BTreeMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>,
+    expected: Vec<ExpectedRecord>,
     bytes: usize,
     relaxed: bool,
 }
@@ -80,6 +89,18 @@ impl SidecarWrites {
         self.set(table, key, None);
     }
 
+    /// The commit happens only while this record is what was read of it: `None` when it was not there. A commit whose
+    /// changes are all there already is a repetition of itself, and is answered as the first time. For that, what is
+    /// written says who wrote it: two writers never write the same.
+    pub(crate) fn expect(&mut self, table: SidecarTable, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+        self.expected.push(ExpectedRecord { table, key, value });
+    }
+
+    pub(crate) fn expected(&self) -> &[ExpectedRecord] {
+        &self.expected
+    }
+
     fn set(&mut self, table: SidecarTable, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
         self.rows.insert((table, key), value);
@@ -89,6 +110,7 @@ impl SidecarWrites {
     pub(crate) fn extend(&mut self, other: Self) {
         self.bytes += other.bytes;
         self.rows.extend(other.rows);
+        self.expected.extend(other.expected);
     }
 
     /// Answered before a sync: for what can be made again from the events. As
@@ -99,7 +121,7 @@ impl SidecarWrites {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.expected.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -144,5 +166,109 @@ impl<'a> SidecarRange<'a> {
     /// The first rows under a prefix.
     pub(crate) fn under(prefix: &'a [u8], limit: usize) -> Self {
         Self { prefix, after: None, to: None, limit, reverse: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::engine::{Engine, Medium, Options, open, open_in_memory};
+    use crate::error::Error;
+    use crate::event::{Expect, NewEvent};
+    use crate::store::{Batch, Store};
+
+    fn stores() -> [Store; 2] {
+        let file =
+            open(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())), Options::default());
+        let engines: [Arc<dyn Engine>; 2] = [file.unwrap(), open_in_memory(false)];
+        engines.map(|engine| Store::builder().on(engine).unwrap())
+    }
+
+    fn key(key: &str) -> Vec<u8> {
+        key.as_bytes().to_vec()
+    }
+
+    /// Puts a value where another is expected.
+    fn swap(from: Option<&str>, to: Option<&str>) -> SidecarWrites {
+        let mut records = SidecarWrites::new();
+        records.expect(SidecarTable::Timers, key("k"), from.map(key));
+        records.set(SidecarTable::Timers, key("k"), to.map(key));
+        records
+    }
+
+    fn value(store: &Store) -> Option<String> {
+        let row = store.reader().unwrap().records().get(SidecarTable::Timers, b"k").unwrap();
+        row.map(|row| String::from_utf8(row).unwrap())
+    }
+
+    fn is_changed<T>(outcome: Result<T>) -> bool {
+        matches!(outcome, Err(Error::RecordChanged { record }) if record == "record k of timers")
+    }
+
+    #[test]
+    fn a_commit_happens_while_its_records_are_as_expected_and_once_it_did_it_may_be_repeated() {
+        for store in stores() {
+            assert!(is_changed(store.write_records(swap(Some("a"), Some("b")))));
+            store.write_records(swap(None, Some("a"))).unwrap();
+            store.write_records(swap(None, Some("a"))).unwrap();
+            assert!(is_changed(store.write_records(swap(None, Some("b")))));
+            store.write_records(swap(Some("a"), Some("b"))).unwrap();
+            assert_eq!(value(&store).as_deref(), Some("b"));
+            store.write_records(swap(Some("b"), None)).unwrap();
+            store.write_records(swap(Some("b"), None)).unwrap();
+            assert_eq!(value(&store), None);
+            // Only to look is allowed.
+            let mut records = SidecarWrites::new();
+            records.expect(SidecarTable::Timers, key("k"), None);
+            store.write_records(records).unwrap();
+        }
+    }
+
+    #[test]
+    fn events_come_with_their_records_or_not_at_all() {
+        for store in stores() {
+            let event = NewEvent::new("a.b");
+            let batch = |event: &NewEvent, records| {
+                Batch::new().add("s", Expect::Any, event.clone()).unwrap().records(records)
+            };
+            assert!(is_changed(store.append_batch(batch(&event, swap(Some("x"), Some("y"))))));
+            assert!(store.head("s").is_err());
+            store.append_batch(batch(&event, swap(None, Some("x")))).unwrap();
+            // The same again is the same; with other events it is another commit, which comes too late.
+            assert!(store.append_batch(batch(&event, swap(None, Some("x")))).unwrap().duplicate());
+            assert!(is_changed(store.append_batch(batch(&NewEvent::new("a.b"), swap(None, Some("x"))))));
+            // A repetition that others have gone past does not undo them.
+            store.write_records(swap(Some("x"), Some("y"))).unwrap();
+            assert!(is_changed(store.append_batch(batch(&event, swap(None, Some("x"))))));
+            assert_eq!((store.head("s").unwrap().get(), value(&store).as_deref()), (1, Some("y")));
+        }
+    }
+
+    #[test]
+    fn of_those_who_expect_the_same_in_one_group_one_is_first() {
+        for store in stores() {
+            let won = AtomicU32::new(0);
+            for _ in 0..20 {
+                let before = value(&store);
+                won.store(0, Ordering::Relaxed);
+                std::thread::scope(|threads| {
+                    for n in 0..8 {
+                        let (store, won, before) = (&store, &won, before.as_deref());
+                        threads.spawn(move || {
+                            let own = format!("{}/{n}", before.unwrap_or_default());
+                            match store.write_records(swap(before, Some(&own))) {
+                                Ok(()) => drop(won.fetch_add(1, Ordering::Relaxed)),
+                                lost => assert!(is_changed(lost)),
+                            }
+                        });
+                    }
+                });
+                assert_eq!(won.load(Ordering::Relaxed), 1);
+            }
+            assert!(store.verify().unwrap().is_clean());
+        }
     }
 }

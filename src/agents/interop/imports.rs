@@ -12,7 +12,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::event::{EventId, SessionId, Timestamp};
 use crate::limits::{IMPORT_PIECE_BYTES, IMPORT_PIECE_EVENTS, MAX_IMPORT_LOOSE_BYTES, MAX_LISTING};
-use crate::store::{Records, SidecarRange, SidecarTable, SidecarWrites, Store, lock};
+use crate::store::{Records, SidecarRange, SidecarTable, SidecarWrites, Store};
 
 use super::layout::{Layout, Part};
 use super::plan::Origins;
@@ -99,9 +98,6 @@ const LAYOUT: u8 = 1;
 const BYTES: u8 = 0;
 const EVENT: u8 = 1;
 const EVENT_AFTER_NEWLINE: u8 = 2;
-
-/// Two imports at once must not take one number.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Every import of a store, oldest first.
 ///
@@ -194,7 +190,21 @@ pub(super) fn note(
     if !layout.is_source() || layout.loose_bytes() > MAX_IMPORT_LOOSE_BYTES {
         return Ok(None);
     }
-    let _alone = lock(&ONE_AT_A_TIME);
+    loop {
+        match try_note(store, done, read) {
+            // Another import has taken the number, and may be of this file.
+            Err(Error::RecordChanged { .. }) => {}
+            noted => return noted,
+        }
+    }
+}
+
+fn try_note(
+    store: &Store,
+    done: &Done<'_>,
+    read: &dyn Fn(Range<usize>) -> Bytes,
+) -> Result<Option<(u64, Option<Changed>)>> {
+    let layout = &done.origin.layout;
     let view = store.reader()?.records();
     let before = latest(&view, &done.origin.path)?;
     let mut writer = Pieces {
@@ -229,7 +239,9 @@ pub(super) fn note(
         serde_json::to_vec(&wire).map_err(|e| Error::storage(format!("an import cannot be noted: {e}")))?;
     let key = number.to_be_bytes();
     records.put(SidecarTable::Imports, [&file_key(&done.origin.path), &key[..]].concat(), Vec::new());
-    records.put(SidecarTable::Imports, [&b"i"[..], &key].concat(), row);
+    let own = [&b"i"[..], &key].concat();
+    records.expect(SidecarTable::Imports, own.clone(), None);
+    records.put(SidecarTable::Imports, own, row);
     store.handle().write_records(records)?;
     Ok(Some((number, changed)))
 }

@@ -93,7 +93,7 @@ fn got(state: &State, get: &Get<'_>) -> Got {
                 .and_then(|(number, event)| Some((state.numbered(*number)?.clone(), event.sequence().get())));
             Got::Whose(whose)
         }
-        Get::Record { table, key } => Got::Record(state.record(*table, key).cloned()),
+        Get::Record { table, key } => Got::Record(state.row(*table, key).cloned()),
         Get::Records { table, range } => Got::Records(records(state, *table, range)),
     }
 }

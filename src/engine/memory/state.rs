@@ -65,7 +65,7 @@ impl State {
         }
     }
 
-    pub(super) fn record(&self, table: SidecarTable, key: &[u8]) -> Option<&Vec<u8>> {
+    pub(super) fn row(&self, table: SidecarTable, key: &[u8]) -> Option<&Vec<u8>> {
         self.records.get(&(table, key.to_vec()))
     }
 
@@ -154,5 +154,9 @@ impl Facts for State {
             position: event.position().get(),
             record: event.record().clone(),
         }))
+    }
+
+    fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.row(table, key).cloned())
     }
 }

@@ -112,7 +112,8 @@ impl Store {
     }
 
     /// Records events at the end of a branch, whatever its head is. A session begins with its first append to
-    /// `main`; other branches begin with a [`fork`](Self::fork), whatever the append expects of them.
+    /// `main`; other branches begin with a [`fork`](Self::fork), or with an [append](Self::append_if) that expects
+    /// them to be empty: then they inherit nothing.
     ///
     /// When it returns, the events survive a crash and a power cut, unless [`Durability`](crate::store::Durability) was
     /// relaxed. Appending events with the same ids again is recognised, for ever: the first receipt is returned

@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn rows_are_read_by_prefix_in_both_directions_between_two_keys() {
-        let store = Store::in_memory().unwrap();
+        let store = Store::builder().with_backend(Box::new(redb::backends::InMemoryBackend::new())).unwrap();
         let none = store.reader().unwrap().records();
         assert_eq!(keys(&none, &SidecarRange::under(b"", 9)), [""; 0]);
         store

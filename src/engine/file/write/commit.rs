@@ -10,6 +10,7 @@ use super::facts::{KnownBranches, StoreFacts};
 use super::work::{Done, Job, Work, answer_all};
 use crate::codec::{FrameBuilder, StoreCounts};
 use crate::engine::branch::Branch;
+use crate::engine::clock::Clock;
 use crate::engine::decide::{Plan, Planned};
 use crate::engine::durability::Durability;
 use crate::engine::file::contents::Contents;
@@ -18,12 +19,14 @@ use crate::engine::file::flush::flusher::{FlushRequest, Flusher};
 use crate::engine::file::flush::into_tables::{ToFlush, flush_into};
 use crate::engine::file::flush::meta::meta_after;
 use crate::engine::file::moment::Change;
+use crate::engine::file::read::file_reader::FileReader;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::file::tables::db::Db;
 use crate::engine::file::tables::sidecar_view::write_sidecar;
 use crate::engine::file::tail::layer::Layer;
 use crate::engine::file::tail::tail::Tail;
 use crate::engine::file::watching::Watching;
+use crate::engine::get::Range;
 use crate::engine::sidecar::SidecarWrites;
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, Sequence, Timestamp};
@@ -41,6 +44,8 @@ pub(crate) struct Committer {
     unsynced: Option<Instant>,
     /// Records are committed that no sync has made durable.
     unsynced_sidecar: bool,
+    clock: Clock,
+    knows_last: bool,
     last_group: usize,
     last_commit: Duration,
 }
@@ -62,6 +67,8 @@ impl Committer {
             known: KnownBranches::default(),
             unsynced: None,
             unsynced_sidecar: false,
+            clock: Clock::default(),
+            knows_last: false,
             last_group: 0,
             last_commit: Duration::ZERO,
         }
@@ -92,7 +99,6 @@ impl Committer {
     pub(crate) fn commit(&mut self, group: Vec<Job>) -> Result<(), String> {
         let _span = tracing::debug_span!("commit", jobs = group.len()).entered();
         let start = Instant::now();
-        let now = Timestamp::now();
         let db = match self.contents.db() {
             Ok(db) => db,
             Err(e) => {
@@ -100,6 +106,7 @@ impl Committer {
                 return Ok(());
             }
         };
+        let now = self.now(&db);
         let (plan, answers) = guarded(|| Ok(self.decide(&db, &group, now))).unwrap_or_else(|e| {
             (Plan::new(0, self.next_branch, now), group.iter().map(|_| Err(e.clone())).collect())
         });
@@ -144,6 +151,20 @@ impl Committer {
         }
     }
 
+    /// The time to record at: not before that of the last event, which is looked up once.
+    fn now(&mut self, db: &Arc<Db>) -> Timestamp {
+        if !std::mem::replace(&mut self.knows_last, true) {
+            let reader = FileReader { contents: self.contents.clone(), db: db.clone() };
+            // One that cannot be read says nothing of its time.
+            let last = guarded(|| reader.page_all(Range { from: 1, to: u64::MAX, limit: 1, reverse: true }));
+            let recorded = last.ok().and_then(|page| page.first().map(Event::recorded));
+            if let Some(recorded) = recorded {
+                self.clock.next(recorded);
+            }
+        }
+        self.clock.next(Timestamp::now())
+    }
+
     /// What the thread does when nobody appends: flushes the tail, or makes relaxed appends durable.
     pub(crate) fn tidy_up(&mut self, flush: bool) -> Result<(), String> {
         let Ok(db) = self.contents.db() else { return Ok(()) };
@@ -159,6 +180,9 @@ impl Committer {
         self.known.as_of(tail.flushes());
         let facts = StoreFacts::new(&self.contents, db, &tail, &self.known);
         let mut plan = Plan::new(tail.committed() + 1, self.next_branch, now);
+        if group.iter().filter_map(Job::records).any(|records| !records.expected().is_empty()) {
+            plan = plan.asks_for_records();
+        }
         let answers = group
             .iter()
             .map(|job| match &job.work {

@@ -12,8 +12,10 @@ use crate::engine::file::tables::chunks::flushed_event;
 use crate::engine::file::tables::db::Db;
 use crate::engine::file::tables::ids::{Beside, find_id, knows};
 use crate::engine::file::tables::lazy::Lazy;
+use crate::engine::file::tables::sidecar_view::SidecarView;
 use crate::engine::file::tables::view::flushed_head;
 use crate::engine::file::tail::tail::Tail;
+use crate::engine::sidecar::SidecarTable;
 use crate::error::Result;
 use crate::event::{Event, EventId, Place};
 use crate::limits::BRANCH_CACHE;
@@ -95,6 +97,10 @@ impl Facts for StoreFacts<'_> {
         let found = find_id(&txn, id, Beside::Near, place)?;
         self.looked_up.set(true);
         Ok(found.map(|(number, event)| known(number, &event)))
+    }
+
+    fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        SidecarView::of(self.txn.get()?).get(table, key)
     }
 }
 
