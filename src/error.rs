@@ -16,6 +16,14 @@ pub enum Error {
         /// Where the branch really was.
         actual: Sequence,
     },
+    /// A record was not as the commit expected: somebody else has changed it. Nothing was written.
+    #[error(
+        "{record} was changed by somebody else meanwhile; nothing was written: read it again, then try again"
+    )]
+    RecordChanged {
+        /// The table and the key.
+        record: String,
+    },
     /// There is no such session, branch, event or file.
     #[error("there is no {what} {name}")]
     NotFound {
@@ -188,6 +196,7 @@ impl Error {
         matches!(
             self,
             Self::Conflict { .. }
+                | Self::RecordChanged { .. }
                 | Self::NotFound { .. }
                 | Self::Exists { .. }
                 | Self::Invalid(_)

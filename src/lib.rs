@@ -57,6 +57,7 @@ pub mod codec;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod consumer;
+mod engine;
 pub mod error;
 pub mod event;
 pub mod follow;
@@ -81,7 +82,7 @@ pub use event::{
     Address, BranchName, Catalogue, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place,
     Position, Record, Sequence, SessionId, StoreId, Timestamp,
 };
-pub use follow::{Cursor, EventStream, Follow, Followed, Following};
+pub use follow::{BlockingFollowing, Cursor, EventStream, Follow, Followed, Following};
 pub use project::{ApplyError, Emit, Projected, Projection};
 pub use schema::Upcasts;
 pub use store::{

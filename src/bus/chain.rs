@@ -6,7 +6,7 @@ use super::bus::Bus;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId};
 use crate::limits::{DEFAULT_PAGE, MAX_CHAIN};
-use crate::store::{Positions, StoreHandle, unblocked};
+use crate::store::{Range, StoreHandle, unblocked};
 
 impl Bus {
     /// What led to an event: its cause, the cause of that, and so on, the nearest first; at most 10,000. It ends at an
@@ -63,7 +63,7 @@ fn effects(handle: &StoreHandle, id: EventId, limit: usize) -> Result<Vec<Event>
     let mut known = HashSet::from([id]);
     let mut found = Vec::new();
     while from <= to && found.len() < limit {
-        let page = reader.page_all(Positions { from, to, limit: DEFAULT_PAGE, reverse: false })?;
+        let page = reader.page_all(Range { from, to, limit: DEFAULT_PAGE, reverse: false })?;
         let Some(last) = page.last() else { break };
         from = last.position().get() + 1;
         for event in page {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::limits::MAX_LISTING;
 use crate::store::{
-    Observer, Reader, SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, StoreHandle, lock,
+    Observer, Reader, Records, SidecarRange, SidecarTable, SidecarWrites, Store, StoreHandle, lock,
 };
 
 const DEAD_LETTER: u8 = b'l';
@@ -37,11 +37,11 @@ fn named(key: &[u8]) -> Option<(Owner, u64)> {
     (*zero == 0).then_some((owner, u64::from_be_bytes(*position)))
 }
 
-fn is_again(view: &SidecarView, owner: &Owner, position: u64) -> Result<bool> {
+fn is_again(view: &Records, owner: &Owner, position: u64) -> Result<bool> {
     Ok(view.get(SidecarTable::DeadLetters, &key(AGAIN, owner, position))?.is_some())
 }
 
-fn read(view: &SidecarView, owner: &Owner, position: u64) -> Result<Option<DeadLetter>> {
+fn read(view: &Records, owner: &Owner, position: u64) -> Result<Option<DeadLetter>> {
     let Some(row) = view.get(SidecarTable::DeadLetters, &key(DEAD_LETTER, owner, position))? else {
         return Ok(None);
     };
@@ -49,7 +49,7 @@ fn read(view: &SidecarView, owner: &Owner, position: u64) -> Result<Option<DeadL
     DeadLetter::from_row(owner.clone(), position, again, &row).map(Some)
 }
 
-fn positions(view: &SidecarView, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
+fn positions(view: &Records, sort: u8, owner: &Owner) -> Result<BTreeSet<u64>> {
     let rows = view.rows(SidecarTable::DeadLetters, &SidecarRange::under(&under(sort, owner), usize::MAX))?;
     Ok(rows.iter().filter_map(|row| named(&row.key)).map(|(_, position)| position).collect())
 }
@@ -111,7 +111,7 @@ impl DeadLetterQueue {
     pub(crate) fn count(&self, reader: &Reader) -> Result<()> {
         let mut there = lock(&self.known.positions);
         if there.is_none() {
-            *there = Some(positions(&reader.records()?, DEAD_LETTER, &self.owner)?);
+            *there = Some(positions(&reader.records(), DEAD_LETTER, &self.owner)?);
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl DeadLetterQueue {
     /// [`again`](Self::again) for the one who writes them: one that was handled while it was sent again leaves nothing,
     /// with these records.
     pub(crate) fn sent_again(&self, records: &mut SidecarWrites) -> Result<Vec<DeadLetter>> {
-        let view = self.handle.reader()?.records()?;
+        let view = self.handle.reader()?.records();
         let mut dead_letters = Vec::new();
         for position in positions(&view, AGAIN, &self.owner)? {
             match read(&view, &self.owner, position)? {
@@ -202,7 +202,7 @@ impl DeadLetterQueue {
 
     /// Whether this one was sent again and not handled yet, now.
     pub(crate) fn is_again(&self, position: Position) -> Result<bool> {
-        is_again(&self.handle.reader()?.records()?, &self.owner, position.get())
+        is_again(&self.handle.reader()?.records(), &self.owner, position.get())
     }
 
     /// Records may not have been written: what is there is counted anew when it is opened again.
@@ -227,7 +227,7 @@ pub(super) fn list(
     after: Option<&DeadLetter>,
     limit: usize,
 ) -> Result<Vec<DeadLetter>> {
-    let view = store.reader()?.records()?;
+    let view = store.reader()?.records();
     let prefix = owner.map_or_else(|| vec![DEAD_LETTER], |owner| under(DEAD_LETTER, owner));
     let after = after.map(|dead_letter| key(DEAD_LETTER, &dead_letter.owner, dead_letter.position.get()));
     let rows = view.rows(
@@ -246,7 +246,7 @@ pub(super) fn list(
 }
 
 pub(super) fn get(store: &Store, owner: &Owner, position: Position) -> Result<DeadLetter> {
-    read(&store.reader()?.records()?, owner, position.get())?
+    read(&store.reader()?.records(), owner, position.get())?
         .ok_or_else(|| Error::not_found("dead letter", format!("{position} of {owner}")))
 }
 
@@ -256,7 +256,7 @@ pub(super) fn replay(store: &Store, owner: &Owner, position: Position) -> Result
 }
 
 pub(super) fn replay_all(store: &Store, owner: &Owner) -> Result<usize> {
-    let all = positions(&store.reader()?.records()?, DEAD_LETTER, owner)?;
+    let all = positions(&store.reader()?.records(), DEAD_LETTER, owner)?;
     let count = all.len();
     send_back(store, owner, all).map(|()| count)
 }
@@ -414,8 +414,7 @@ mod tests {
         assert!(!dead_letter_queue.has_rung());
         send_back(&store, &owner("a"), [1].into()).unwrap();
         assert!(dead_letter_queue.has_rung() && !dead_letter_queue.has_rung());
-        let left =
-            || positions(&store.reader().unwrap().records().unwrap(), AGAIN, &owner("a")).unwrap().len();
+        let left = || positions(&store.reader().unwrap().records(), AGAIN, &owner("a")).unwrap().len();
         assert_eq!(left(), 1);
         let mut records = SidecarWrites::new();
         assert_eq!(dead_letter_queue.sent_again(&mut records).unwrap(), []);

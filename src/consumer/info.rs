@@ -8,7 +8,7 @@ use super::token::Token;
 use crate::codec::{ConsumerRow, TokenParts};
 use crate::error::{Error, Result};
 use crate::event::{Address, Position, Timestamp};
-use crate::store::{SidecarRange, SidecarTable, SidecarView, Store};
+use crate::store::{Records, SidecarRange, SidecarTable, Store};
 
 /// A durable consumer, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) fn key(name: &str) -> Vec<u8> {
     [&[ROW, 0], name.as_bytes()].concat()
 }
 
-pub(super) fn read(view: &SidecarView, name: &str) -> Result<Option<ConsumerRow>> {
+pub(super) fn read(view: &Records, name: &str) -> Result<Option<ConsumerRow>> {
     view.get(SidecarTable::Consumers, &key(name))?.map(|row| decode(name, &row)).transpose()
 }
 
@@ -114,7 +114,7 @@ impl ConsumerInfo {
 }
 
 pub(super) fn list(store: &Store) -> Result<Vec<ConsumerInfo>> {
-    let view = store.reader()?.records()?;
+    let view = store.reader()?.records();
     let rows = view.rows(SidecarTable::Consumers, &SidecarRange::under(&key(""), usize::MAX))?;
     rows.into_iter()
         .map(|row| {
@@ -128,6 +128,6 @@ pub(super) fn list(store: &Store) -> Result<Vec<ConsumerInfo>> {
 }
 
 pub(super) fn info(store: &Store, name: &str) -> Result<ConsumerInfo> {
-    let row = read(&store.reader()?.records()?, name)?;
+    let row = read(&store.reader()?.records(), name)?;
     ConsumerInfo::new(store, name, &row.ok_or_else(|| Error::not_found("consumer", name))?)
 }

@@ -54,7 +54,7 @@ impl Running {
 
 async fn row_of(handle: &StoreHandle, name: &str) -> Result<Option<ConsumerRow>> {
     let (handle, name) = (handle.clone(), name.to_owned());
-    unblocked(move || read(&handle.reader()?.records()?, &name)).await
+    unblocked(move || read(&handle.reader()?.records(), &name)).await
 }
 
 async fn begun(handle: &StoreHandle, follow: Follow) -> Result<Following> {

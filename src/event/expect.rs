@@ -9,14 +9,18 @@ pub enum Expect {
     /// Nothing: append after whatever is there.
     #[default]
     Any,
-    /// The branch holds no event yet. A `main` that does not exist is empty, and begins its session; any other branch has
-    /// to be there, and begins with a fork.
+    /// The branch holds no event yet. One that does not exist is empty, and begins with the append.
     Empty,
     /// The head is exactly this sequence; `Head(0)` is the same as `Empty`.
     Head(Sequence),
 }
 
 impl Expect {
+    /// Whether it holds for a branch that does not exist, and for no branch with events.
+    pub(crate) fn is_of_a_new_branch(self) -> bool {
+        matches!(self, Self::Empty | Self::Head(Sequence::ZERO))
+    }
+
     /// Whether a branch with this head is as expected.
     #[must_use]
     pub fn holds(self, head: Sequence) -> bool {

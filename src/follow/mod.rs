@@ -4,6 +4,7 @@
 //! continues that number; for everything else the store is asked. A tokio runtime is needed from here on.
 
 mod batched;
+mod blocking;
 mod cursor;
 #[cfg(test)]
 mod explored;
@@ -15,6 +16,7 @@ mod stream;
 mod wake;
 
 pub use batched::{Batched, FollowedBatch};
+pub use blocking::BlockingFollowing;
 pub use cursor::Cursor;
 pub use read_stream::{EventStream, ReadStream};
 pub use request::Follow;

@@ -13,6 +13,8 @@ pub struct Follow {
     pub(super) start: Start,
     pub(super) filter: Filter,
     pub(super) shape: Shape,
+    /// What is not there yet is waited for.
+    pub(super) waits: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -33,11 +35,11 @@ pub(super) enum Start {
 
 impl Follow {
     fn new(scope: FollowScope) -> Self {
-        Self { scope, start: Start::After(0), filter: Filter::new(), shape: Shape::Newest }
+        Self { scope, start: Start::After(0), filter: Filter::new(), shape: Shape::Newest, waits: false }
     }
 
     /// One branch: its inherited events, its own, then what is appended to it. A session that does not exist yet is
-    /// waited for; another branch than `main` has to exist.
+    /// waited for; another branch than `main` has to exist, unless it is [waited for](Self::wait_for_start).
     ///
     /// # Errors
     /// [`Error::Invalid`] for an address that is none, or that names an event.
@@ -102,6 +104,13 @@ impl Follow {
     /// Goes on where another subscription to the same stood.
     pub fn cursor(mut self, cursor: Cursor) -> Self {
         self.start = Start::Cursor(cursor);
+        self
+    }
+
+    /// Waits for what is not there yet: a branch that does not exist, a sequence or position beyond the last one.
+    /// Without it those are refused, because a place that was reached once and is gone tells of a restored backup.
+    pub fn wait_for_start(mut self) -> Self {
+        self.waits = true;
         self
     }
 

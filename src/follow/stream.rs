@@ -16,7 +16,7 @@ use super::wake::{Frame, Subscription, Wakes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Branch, Positions, Range, Reader, Shape, Store, StoreHandle, unblocked};
+use crate::store::{Branch, Range, Reader, Shape, Store, StoreHandle, unblocked};
 
 /// What a subscription delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,8 +169,13 @@ impl StoreHandle {
         };
         // Before anything is read: what is committed from here on wakes.
         let subscription = wakes.subscribe(session);
-        let mut source =
-            Source { reader: self.reader()?, scope: follow.scope, store: self.id(), branch: None };
+        let mut source = Source {
+            reader: self.reader()?,
+            scope: follow.scope,
+            store: self.id(),
+            branch: None,
+            waits: follow.waits,
+        };
         source.resolve()?;
         let filter = source.reader.resolved(follow.filter);
         let scanned = source.start(&follow.start)?;
@@ -191,13 +196,15 @@ struct Source {
     store: StoreId,
     /// The branch of [`FollowScope::Branch`], once it exists.
     branch: Option<Arc<Branch>>,
+    /// Its start is waited for.
+    waits: bool,
 }
 
 impl Source {
     fn resolve(&mut self) -> Result<()> {
         if let (FollowScope::Branch(place), None) = (&self.scope, &self.branch) {
             self.branch = match self.reader.branch(place) {
-                Err(Error::NotFound { .. }) if place.branch.as_str() == MAIN => None,
+                Err(Error::NotFound { .. }) if self.waits || place.branch.as_str() == MAIN => None,
                 found => Some(found?),
             };
         }
@@ -263,7 +270,7 @@ impl Source {
             (FollowScope::Session(session), _) => {
                 self.reader.page_session(session, Position::new(after), Position::new(to), limit)
             }
-            (FollowScope::All, _) => self.reader.page_all(Positions { from, to, limit, reverse: false }),
+            (FollowScope::All, _) => self.reader.page_all(Range { from, to, limit, reverse: false }),
         }
     }
 
@@ -284,7 +291,7 @@ impl Source {
             (Start::After(0) | Start::AfterPosition(0), _) => Ok(0),
             (Start::After(n), FollowScope::Branch(_))
             | (Start::AfterPosition(n), FollowScope::Session(_) | FollowScope::All) => {
-                if *n > committed {
+                if *n > committed && !self.waits {
                     let reason =
                         format!("it begins after {what} {n}, and {committed} is the last one there is");
                     Err(Error::BadCursor { reason })
@@ -313,7 +320,7 @@ impl Source {
                     let reason = "it belongs to another branch, or to one that was deleted since".into();
                     return Err(Error::BadCursor { reason });
                 }
-                if cursor.scanned() > committed {
+                if cursor.scanned() > committed && !self.waits {
                     return Err(beyond(cursor.scanned(), what));
                 }
                 Ok(cursor.scanned())

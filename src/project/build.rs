@@ -19,7 +19,7 @@ use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_MS, PROJECT_FLUSH_ROWS, PROJECT_PAGE, REBUILD_THREADS,
 };
 use crate::panics::said;
-use crate::store::{Positions, SidecarTable, StoreHandle};
+use crate::store::{Range, SidecarTable, StoreHandle};
 
 /// Sessions that are listed at once.
 const LISTED: usize = 256;
@@ -236,7 +236,7 @@ fn in_order(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, t
         scope.spawn(move || {
             let mut at = begin;
             while at < target {
-                let range = Positions { from: at + 1, to: target, limit: PROJECT_PAGE, reverse: false };
+                let range = Range { from: at + 1, to: target, limit: PROJECT_PAGE, reverse: false };
                 let page = handle.reader().and_then(|reader| reader.page_all(range));
                 let last = page.as_ref().ok().and_then(|page| page.last()).map(|e| e.position().get());
                 // The last thing that is given is an error, or nothing; nobody takes it when the fold has ended.

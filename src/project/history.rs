@@ -11,7 +11,7 @@ use super::view::{Projected, Reading, Shown, Target};
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Position, SessionId};
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Positions, Process, Range, Reader};
+use crate::store::{Process, Range, Reader};
 
 /// An event and the state that it led to.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,7 +110,7 @@ impl<S> History<S> {
                 (page, last)
             }
             Target::Text(text, to) => {
-                let range = Positions { from: at + 1, to: *to, limit: DEFAULT_PAGE, reverse: false };
+                let range = Range { from: at + 1, to: *to, limit: DEFAULT_PAGE, reverse: false };
                 let mut page = self.reader.page_all(range)?;
                 let last = page.last().map(|e| e.position().get());
                 page.retain(|e| self.fold.text_key(e).as_deref() == Some(text));

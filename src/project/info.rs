@@ -10,7 +10,7 @@ use super::task::RebuildProgress;
 use crate::error::Result;
 use crate::event::{Position, Timestamp};
 use crate::limits::MAX_LISTING;
-use crate::store::{SidecarRange, SidecarTable, SidecarView, Store, lock};
+use crate::store::{Records, SidecarRange, SidecarTable, Store, lock};
 
 /// One projection of a store.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +82,7 @@ impl From<ParkedRow> for Parked {
 
 pub(super) fn list(store: &Store) -> Result<Vec<ProjectionInfo>> {
     let reader = store.reader()?;
-    let records = reader.records()?;
+    let records = reader.records();
     let mut names = BTreeSet::new();
     for prefix in keys::all_generations() {
         for row in records.rows(SidecarTable::Checkpoints, &SidecarRange::under(prefix, MAX_LISTING))? {
@@ -119,7 +119,7 @@ pub(super) fn list(store: &Store) -> Result<Vec<ProjectionInfo>> {
     };
     names.into_iter().map(info).collect()
 }
-fn parked(records: &SidecarView, name: &str, generation: u32) -> Result<Vec<Parked>> {
+fn parked(records: &Records, name: &str, generation: u32) -> Result<Vec<Parked>> {
     let rows = records.rows(
         SidecarTable::Checkpoints,
         &SidecarRange::under(&keys::parkings_of(name, generation), MAX_LISTING),

@@ -9,10 +9,13 @@ use super::read::{Found, Source, Stop};
 use super::view::{Projected, Reading, Target};
 use crate::error::{Error, Result};
 use crate::limits::PROJECT_PAGE;
-use crate::store::{Positions, SidecarRange, SidecarTable};
+use crate::store::{Range, SidecarRange, SidecarTable};
 
-/// Sessions or rows that are looked at under one view of the marks.
+/// Sessions or rows that are looked at in one go.
 const LISTED: usize = 256;
+
+/// How often a listing is begun when a rebuild ends meanwhile.
+const ATTEMPTS: usize = 8;
 
 impl<S> Projected<S> {
     /// The current states that a filter takes, in the order of branches, sessions or keys.
@@ -20,14 +23,19 @@ impl<S> Projected<S> {
     /// # Errors
     /// Those of reading. Where the projection is parked, the item says so and has the last good state.
     pub fn list(&self, mut filter: impl FnMut(&Reading<S>) -> bool) -> Result<Vec<Reading<S>>> {
-        let mut found = Vec::new();
-        self.each(|reading| {
-            if filter(&reading) {
-                found.push(reading);
+        for _ in 0..ATTEMPTS {
+            let mut found = Vec::new();
+            let whole = self.each(|reading| {
+                if filter(&reading) {
+                    found.push(reading);
+                }
+                Ok(())
+            })?;
+            if whole {
+                return Ok(found);
             }
-            Ok(())
-        })?;
-        Ok(found)
+        }
+        Err(self.always_rebuilt())
     }
 
     /// The first so many of the current states that a filter takes, in an order of the caller's. Never has more than
@@ -41,23 +49,33 @@ impl<S> Projected<S> {
         mut filter: impl FnMut(&Reading<S>) -> bool,
         mut compare: impl FnMut(&Reading<S>, &Reading<S>) -> Ordering,
     ) -> Result<Vec<Reading<S>>> {
-        let mut found: Vec<Reading<S>> = Vec::new();
-        self.each(|reading| {
-            if filter(&reading) {
-                found.push(reading);
-            }
-            if found.len() > limit.saturating_mul(2) {
+        for _ in 0..ATTEMPTS {
+            let mut found: Vec<Reading<S>> = Vec::new();
+            let whole = self.each(|reading| {
+                if filter(&reading) {
+                    found.push(reading);
+                }
+                if found.len() > limit.saturating_mul(2) {
+                    found.sort_by(&mut compare);
+                    found.truncate(limit);
+                }
+                Ok(())
+            })?;
+            if whole {
                 found.sort_by(&mut compare);
                 found.truncate(limit);
+                return Ok(found);
             }
-            Ok(())
-        })?;
-        found.sort_by(&mut compare);
-        found.truncate(limit);
-        Ok(found)
+        }
+        Err(self.always_rebuilt())
     }
 
-    fn each(&self, mut take: impl FnMut(Reading<S>) -> Result<()>) -> Result<()> {
+    fn always_rebuilt(&self) -> Error {
+        Error::storage(format!("the projection {} was rebuilt each time that it was listed", self.fold.name))
+    }
+
+    /// `false` when a rebuild ended meanwhile: some states may not have been shown.
+    fn each(&self, mut take: impl FnMut(Reading<S>) -> Result<()>) -> Result<bool> {
         if self.fold.scope == Scope::Key {
             return self.each_key(&mut take);
         }
@@ -79,13 +97,13 @@ impl<S> Projected<S> {
             }
             match sessions.into_iter().next_back() {
                 Some(session) => last = Some(session),
-                None => return Ok(()),
+                None => return Ok(true),
             }
         }
     }
 
     /// Keys that have a snapshot, with those that came after it.
-    fn each_key(&self, take: &mut dyn FnMut(Reading<S>) -> Result<()>) -> Result<()> {
+    fn each_key(&self, take: &mut dyn FnMut(Reading<S>) -> Result<()>) -> Result<bool> {
         let reader = self.store.reader()?;
         let source = Source::new(&reader, &self.fold)?;
         let to = reader.committed().get();
@@ -100,8 +118,7 @@ impl<S> Projected<S> {
             newer.insert(key, found);
         }
         while at < to {
-            let page =
-                reader.page_all(Positions { from: at + 1, to, limit: PROJECT_PAGE, reverse: false })?;
+            let page = reader.page_all(Range { from: at + 1, to, limit: PROJECT_PAGE, reverse: false })?;
             let Some(last) = page.last() else { break };
             at = last.position().get();
             for event in &page {
@@ -144,15 +161,16 @@ impl<S> Projected<S> {
                 }
             }
         }
-        newer.into_iter().try_for_each(|(of, found)| take(self.listed(of, found, to, &bad)?))
+        newer.into_iter().try_for_each(|(of, found)| take(self.listed(of, found, to, &bad)?))?;
+        source.is_there()
     }
 
     /// The stored state of a key, which has no event between what the projection has read and this position.
     fn known(&self, source: &Source<'_>, key: &str, to: u64) -> Result<Found> {
         let (found, known) = source.stored(key, None)?;
-        match source.built.as_ref().is_none_or(|built| known >= built.position) {
+        match found.at <= to && source.built.as_ref().is_none_or(|built| known >= built.position) {
             true => Ok(found),
-            // Its snapshot is unreadable.
+            // Its snapshot is unreadable, or newer than what is listed.
             false => source.keyed_from_snapshot(key, to).map_err(|stop| stop.told(&self.fold)),
         }
     }

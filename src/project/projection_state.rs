@@ -47,7 +47,7 @@ impl ProjectionState {
         status: Arc<Status>,
     ) -> Result<Self> {
         let reader = handle.reader()?;
-        let (current, next) = generations(&reader.records()?, &fold.name)?;
+        let (current, next) = generations(&reader.records(), &fold.name)?;
         let next = next.filter(|next| fold.made(next));
         let mut projection_state = Self { fold, status, branch_fold: None, halted: false, building: None };
         // What was given up, or made by code that is gone, goes first: its numbers are given again.
@@ -143,7 +143,7 @@ impl ProjectionState {
         if let Some(building) = &self.building {
             return Ok(building.task.clone());
         }
-        let (current, _) = generations(&handle.reader()?.records()?, &self.fold.name)?;
+        let (current, _) = generations(&handle.reader()?.records(), &self.fold.name)?;
         let kept = current.as_ref().map_or(0, |c| c.generation);
         self.sweep(handle, &[kept])?;
         let target = self.position().unwrap_or_else(|| handle.committed().get());
@@ -205,7 +205,7 @@ impl ProjectionState {
                 let mut records = SidecarWrites::new();
                 records.remove(SidecarTable::Checkpoints, keys::next(&name));
                 handle.write_records(records)?;
-                let (current, _) = generations(&handle.reader()?.records()?, &name)?;
+                let (current, _) = generations(&handle.reader()?.records(), &name)?;
                 self.sweep(handle, &[current.map_or(0, |c| c.generation)])?;
             }
             Err(error) => {
@@ -259,7 +259,7 @@ impl ProjectionState {
             let name_len = prefix.len() - 1;
             let mut after: Option<Vec<u8>> = None;
             loop {
-                let view = handle.reader()?.records()?;
+                let view = handle.reader()?.records();
                 let rows = SidecarRange {
                     after: after.as_deref(),
                     ..SidecarRange::under(&prefix, PROJECT_FLUSH_ROWS)

@@ -9,7 +9,7 @@ use super::keys::{self, Built, Key, ParkedRow};
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
 use crate::limits::SNAPSHOT_SPACING;
-use crate::store::{Branch, Positions, Range, Reader, SidecarRange, SidecarTable, SidecarView};
+use crate::store::{Branch, Range, Reader, Records, SidecarRange, SidecarTable};
 
 /// Events that are read at once while folding: what lies between two snapshots.
 const PAGE: usize = SNAPSHOT_SPACING as usize * 2;
@@ -87,30 +87,39 @@ pub(super) fn up_to_damage(
     }
 }
 
-/// One moment of the store, seen through one projection.
+/// The store, seen through one projection.
 pub(super) struct Source<'a> {
     pub(super) reader: &'a Reader,
-    pub(super) records: SidecarView,
+    pub(super) records: Records,
     pub(super) fold: &'a Fold,
     /// The generation that this code made, if there is one.
     pub(super) built: Option<Built>,
 }
 
 /// The rows of a projection: the generation that is read, and the one that is being built.
-pub(super) fn generations(records: &SidecarView, name: &str) -> Result<(Option<Built>, Option<Built>)> {
-    let row = |key: Vec<u8>| match records.get(SidecarTable::Checkpoints, &key) {
-        Ok(json) => Ok(json.and_then(|json| serde_json::from_slice(&json).ok())),
+pub(super) fn generations(records: &Records, name: &str) -> Result<(Option<Built>, Option<Built>)> {
+    let built = |json: Option<Vec<u8>>| json.and_then(|json| serde_json::from_slice(&json).ok());
+    let (current, next) = (keys::current(name), keys::next(name));
+    // As of one moment: a rebuild that ends makes the one of the other.
+    match records.get_all(SidecarTable::Checkpoints, [&current, &next]) {
+        Ok([current, next]) => Ok((built(current), built(next))),
         // A row that is damaged is as good as none: the states are made again.
-        Err(e) if e.is_damage() => Ok(None),
+        Err(e) if e.is_damage() => {
+            let row = |key: &[u8]| match records.get(SidecarTable::Checkpoints, key) {
+                Ok(json) => Ok(built(json)),
+                Err(e) if e.is_damage() => Ok(None),
+                Err(e) => Err(e),
+            };
+            Ok((row(&current)?, row(&next)?))
+        }
         Err(e) => Err(e),
-    };
-    Ok((row(keys::current(name))?, row(keys::next(name))?))
+    }
 }
 
 impl<'a> Source<'a> {
     /// What this code has made so far: a generation of other code is not read, so that no answer is wrong.
     pub(super) fn new(reader: &'a Reader, fold: &'a Fold) -> Result<Self> {
-        let records = reader.records()?;
+        let records = reader.records();
         let (current, next) = generations(&records, &fold.name)?;
         let built = current.into_iter().chain(next).find(|b| fold.made(b));
         Ok(Self { reader, records, fold, built })
@@ -118,7 +127,14 @@ impl<'a> Source<'a> {
 
     /// The same of one generation, whoever made it.
     pub(super) fn of(reader: &'a Reader, fold: &'a Fold, built: Built) -> Result<Self> {
-        Ok(Self { reader, records: reader.records()?, fold, built: Some(built) })
+        Ok(Self { reader, records: reader.records(), fold, built: Some(built) })
+    }
+
+    /// Whether the generation is still one of the projection's: then nothing of it was swept so far.
+    pub(super) fn is_there(&self) -> Result<bool> {
+        let Some(built) = &self.built else { return Ok(true) };
+        let (current, next) = generations(&self.records, &self.fold.name)?;
+        Ok(current.into_iter().chain(next).any(|b| b.generation == built.generation))
     }
 
     /// The state of a branch after the event with this sequence.
@@ -214,7 +230,9 @@ impl<'a> Source<'a> {
         let read = limit.unwrap_or(built.position);
         let key = keys::state(&self.fold.name, built.generation, &Key::Text(text.to_owned()), 0);
         let row = match self.records.get(SidecarTable::Snapshots, &key) {
-            Ok(None) => return Ok((nothing, read)),
+            Ok(None) if self.is_there()? => return Ok((nothing, read)),
+            // Swept with its generation: it says nothing.
+            Ok(None) => return Ok((nothing, 0)),
             Ok(Some(row)) => row,
             Err(e) if e.is_damage() => Vec::new(),
             Err(e) => return Err(e),
@@ -270,7 +288,7 @@ impl<'a> Source<'a> {
                 Some(session) => {
                     self.reader.page_session(session, Position::new(at), Position::new(to), limit)
                 }
-                None => self.reader.page_all(Positions { from: at + 1, to, limit, reverse: false }),
+                None => self.reader.page_all(Range { from: at + 1, to, limit, reverse: false }),
             })?;
             let Some(last) = page.last().map(|e| e.position().get()).filter(|last| *last <= to) else {
                 break;

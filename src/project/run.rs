@@ -18,7 +18,7 @@ use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
     PROJECT_REST_MS,
 };
-use crate::store::{Branch, Committed, Observer, Positions, Reader, SidecarWrites, Store, StoreHandle, lock};
+use crate::store::{Branch, Committed, Observer, Range, Reader, SidecarWrites, Store, StoreHandle, lock};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
@@ -202,7 +202,7 @@ impl Engine {
             let reader = self.handle.reader()?;
             let from = position + 1;
             let read = up_to_damage(&mut PROJECT_PAGE.clone(), |limit| {
-                reader.page_all(Positions { from, to, limit, reverse: false })
+                reader.page_all(Range { from, to, limit, reverse: false })
             });
             let page = match read {
                 Err(error) if error.is_damage() => {

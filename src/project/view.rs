@@ -12,7 +12,7 @@ use super::signal::Command;
 use super::status::Status;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, MAIN, SessionId, Timestamp};
-use crate::store::{Branch, Positions, Range, Reader, Store, lock};
+use crate::store::{Branch, Range, Reader, Store, lock};
 
 /// A state, and what it is the state of.
 #[derive(Clone, Debug, PartialEq)]
@@ -340,7 +340,7 @@ fn at_time(reader: &Reader, target: Target, time: Timestamp) -> Result<Target> {
         }
         Target::Text(text, to) => {
             let found = last(to, &|n| {
-                let page = reader.page_all(Positions { from: n, to: n, limit: 1, reverse: false })?;
+                let page = reader.page_all(Range { from: n, to: n, limit: 1, reverse: false })?;
                 Ok(page.first().map(crate::event::Event::recorded))
             })?;
             if found == 0 { Err(none(&text)) } else { Ok(Target::Text(text, found)) }

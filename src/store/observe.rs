@@ -1,12 +1,10 @@
 //! Who works beside an open store: is told of its commits and of its end, and is found again by every handle.
 
 use std::any::Any;
-use std::cell::OnceCell;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
-use super::sync::{read, write};
-use crate::event::Event;
+use crate::engine::{Committed, Watcher, read, write};
 
 /// One value of a type, shared by all handles of one open store. It must not hold a [`Store`](super::Store): that would
 /// never close.
@@ -22,24 +20,6 @@ pub(crate) trait Observer: Any + Send + Sync + fmt::Debug {
 
     /// No commit will follow.
     fn closed(&self) {}
-}
-
-/// The events of one commit, for those who ask for them.
-#[derive(Debug)]
-pub(crate) struct Committed<'a> {
-    new: &'a [(u64, Event)],
-    events: OnceCell<Vec<Event>>,
-}
-
-impl<'a> Committed<'a> {
-    fn new(new: &'a [(u64, Event)]) -> Self {
-        Self { new, events: OnceCell::new() }
-    }
-
-    /// In global order.
-    pub(crate) fn events(&self) -> &[Event] {
-        self.events.get_or_init(|| self.new.iter().map(|(_, event)| event.clone()).collect())
-    }
 }
 
 type All = Arc<[Arc<dyn Observer>]>;
@@ -74,22 +54,23 @@ impl Observers {
         made
     }
 
-    pub(crate) fn committed(&self, new: &[(u64, Event)]) {
-        let commit = Committed::new(new);
-        self.all().iter().for_each(|observer| observer.committed(&commit));
-    }
-
     pub(crate) fn closing(&self) {
         self.all().iter().for_each(|observer| observer.closing());
-    }
-
-    pub(crate) fn closed(&self) {
-        self.all().iter().for_each(|observer| observer.closed());
     }
 
     /// A copy: whoever is told may ask for an observer, or be the last that holds the store.
     fn all(&self) -> All {
         read(&self.0).clone()
+    }
+}
+
+impl Watcher for Observers {
+    fn committed(&self, commit: &Committed<'_>) {
+        self.all().iter().for_each(|observer| observer.committed(commit));
+    }
+
+    fn closed(&self) {
+        self.all().iter().for_each(|observer| observer.closed());
     }
 }
 

@@ -221,8 +221,12 @@ impl Model {
     }
 
     fn append_part(&mut self, part: &ModelPart) -> Result<Placed> {
-        if part.place.branch == BranchName::main() {
-            self.lines.entry(part.place.clone()).or_default();
+        let main = Place::new(part.place.session.clone(), BranchName::main());
+        if part.place == main {
+            self.lines.entry(main).or_default();
+        } else if part.expect.is_of_a_new_branch() && !self.lines.contains_key(&part.place) {
+            self.lines.entry(main.clone()).or_default();
+            self.lines.insert(part.place.clone(), Line { parent: Some((main, 0)), own: Vec::new() });
         }
         let head = self.head(&part.place).map_err(|_| Error::not_found("branch", &part.place))?;
         if !part.expect.holds(Sequence::new(head)) {

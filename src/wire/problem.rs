@@ -69,6 +69,7 @@ pub fn code(error: &Error) -> Code {
     let row = |name, title, exit, status| Code { name, title, exit, status };
     match error {
         Error::Conflict { .. } => row("conflict", "The branch has moved", Exit::Conflict, 409),
+        Error::RecordChanged { .. } => row("record_changed", "A record has changed", Exit::Conflict, 409),
         Error::Exists { .. } => row("exists", "It is there already", Exit::Conflict, 409),
         Error::Duplicate { .. } => row("duplicate", "The event id is taken", Exit::Conflict, 409),
         Error::Differs { .. } => row("differs", "It is there with other settings", Exit::Conflict, 409),

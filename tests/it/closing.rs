@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use retold::testkit::Disk;
 use retold::{Durability, Error, EventId, Expect, NewEvent, Query, Store};
 
-use crate::support::{Dice, batch, event, numbered, soak};
+use crate::support::{Dice, batch, event, numbered, on_memory, soak};
 
 /// How long something that happens at once may take on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
@@ -315,7 +315,7 @@ fn a_relaxed_append_is_made_durable_when_nothing_follows() {
 fn a_follower_that_comes_while_the_store_closes_ends_or_is_refused() {
     for round in 0..if soak() { 20_000 } else { 300 } {
         ends("a follower of a closed store", move || {
-            let store = never_idle().in_memory().unwrap();
+            let store = on_memory(never_idle());
             // With nothing to flush, all of closing is about the length of a subscription.
             store.append("s", numbered(1)).unwrap();
             store.maintenance().flush().unwrap();

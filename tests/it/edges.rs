@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use retold::limits::{MAX_FORK_DEPTH, MAX_METADATA_BYTES, MAX_METADATA_ENTRIES};
 use retold::testkit::Disk;
-use retold::{Error, Expect, Query, Store};
+use retold::{BranchName, Error, Expect, Query, Store};
 
-use crate::support::{number, numbered};
+use crate::support::{number, numbered, on_memory};
 
 fn builder() -> retold::Builder {
     Store::builder().flush_when_idle(Duration::from_secs(3_600))
@@ -42,7 +42,7 @@ fn a_chain_of_forks_ends_at_its_bound_and_can_be_read_by_a_store_that_is_opened_
 
 #[test]
 fn an_event_whose_metadata_is_full_can_be_promoted() {
-    let store = builder().in_memory().unwrap();
+    let store = on_memory(builder());
     store.append("s", numbered(1)).unwrap();
     store.fork("s", "b").unwrap();
     let long = numbered(2).meta("k", "x".repeat(MAX_METADATA_BYTES - 1));
@@ -61,7 +61,7 @@ fn an_event_whose_metadata_is_full_can_be_promoted() {
 
 #[test]
 fn numbers_at_the_ends_of_what_can_be_asked_are_empty_ranges() {
-    let store = builder().in_memory().unwrap();
+    let store = on_memory(builder());
     store.append("s", (1..=5).map(numbered).collect::<Vec<_>>()).unwrap();
     for flushed in [false, true] {
         if flushed {
@@ -100,7 +100,7 @@ fn numbers_at_the_ends_of_what_can_be_asked_are_empty_ranges() {
 
 #[test]
 fn a_part_of_a_branch_is_not_promoted_and_nothing_is_written() {
-    let store = builder().in_memory().unwrap();
+    let store = on_memory(builder());
     store.append("s", numbered(1)).unwrap();
     store.fork("s", "b").unwrap();
     store.append("s/b", [numbered(2), numbered(3)]).unwrap();
@@ -166,16 +166,29 @@ fn a_fork_of_main_at_nothing_begins_a_session_and_no_other_fork_does() {
 }
 
 #[test]
-fn an_append_begins_main_and_no_other_branch_whatever_it_expects() {
+fn an_append_begins_main_and_another_branch_when_it_expects_it_to_be_empty() {
     let store = builder().with_backend(Disk::new().backend()).unwrap();
     for (n, expect) in [Expect::Any, Expect::Empty, Expect::Head(0.into())].into_iter().enumerate() {
-        let (main, other) = (format!("s{n}"), format!("s{n}/b"));
-        for begun in [false, true] {
-            let refused = store.append_if(other.as_str(), expect, numbered(1));
-            assert!(matches!(refused, Err(Error::NotFound { what: "branch", .. })), "{expect:?}");
+        let (main, other, early) = (format!("s{n}"), format!("s{n}/b"), format!("s{n}/a"));
+        for (begun, name) in [(false, &early), (true, &other)] {
+            for wrong in [Expect::Any, Expect::Head(1.into())] {
+                let refused = store.append_if(name.as_str(), wrong, numbered(1));
+                assert!(matches!(refused, Err(Error::NotFound { what: "branch", .. })), "{expect:?}");
+            }
+            if expect != Expect::Any {
+                store.append_if(name.as_str(), expect, numbered(1)).unwrap();
+                let branch = store.branch(name.as_str()).unwrap();
+                assert_eq!(branch.parent, Some((BranchName::main(), 0.into())));
+                assert_eq!(store.append(name.as_str(), numbered(3)).unwrap().last().get(), 2);
+            }
             if !begun {
-                store.append_if(main.as_str(), expect, numbered(2)).unwrap();
+                store.append(main.as_str(), numbered(2)).unwrap();
             }
         }
+        assert_eq!(store.head(main.as_str()).unwrap().get(), 1);
     }
+    let maintenance = store.maintenance();
+    maintenance.flush().unwrap();
+    assert_eq!(maintenance.info().unwrap().sessions, 3);
+    assert!(maintenance.verify().unwrap().is_clean());
 }

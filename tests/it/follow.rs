@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::on_memory;
 use retold::{Error, Expect, Filter, Follow, Followed, NewEvent, Store};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ async fn next(following: &mut retold::Following) -> u64 {
 
 #[tokio::test]
 async fn history_then_live_with_the_change_told_once() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     store.append("s", [event(1), event(2)]).unwrap();
     let mut following = store.follow(Follow::branch("s").unwrap()).unwrap();
     assert_eq!(next(&mut following).await, 1);
@@ -33,7 +34,7 @@ async fn history_then_live_with_the_change_told_once() {
 
 #[tokio::test]
 async fn a_cursor_goes_on_where_it_stood_and_is_refused_elsewhere() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     store.append("s", (1..=10).map(event).collect::<Vec<_>>()).unwrap();
     store.fork("s@4", "b").unwrap();
     let mut following = store.follow(Follow::branch("s").unwrap()).unwrap();
@@ -55,7 +56,7 @@ async fn a_cursor_goes_on_where_it_stood_and_is_refused_elsewhere() {
 
 #[tokio::test]
 async fn a_session_is_followed_over_all_its_branches_also_later_ones() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     let mut following = store.follow(Follow::session("s").unwrap()).unwrap();
     assert!(matches!(following.next().await, Some(Ok(Followed::CaughtUp { .. }))));
     store.append("t", event(1)).unwrap();
@@ -74,7 +75,7 @@ async fn a_session_is_followed_over_all_its_branches_also_later_ones() {
 
 #[tokio::test]
 async fn a_session_that_is_not_there_yet_is_waited_for() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     let mut following = store.follow(Follow::branch("s").unwrap()).unwrap();
     assert!(matches!(following.next().await, Some(Ok(Followed::CaughtUp { .. }))));
     store.append("s", event(1)).unwrap();
@@ -84,7 +85,7 @@ async fn a_session_that_is_not_there_yet_is_waited_for() {
 
 #[tokio::test]
 async fn a_filter_moves_the_cursor_over_what_it_leaves_out() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     store.append("s", (1..=9).map(event).collect::<Vec<_>>()).unwrap();
     let even = Filter::new().pattern("step.even".parse().unwrap());
     let mut following = store.follow(Follow::branch("s").unwrap().filter(even)).unwrap();
@@ -98,7 +99,7 @@ async fn a_filter_moves_the_cursor_over_what_it_leaves_out() {
 
 #[tokio::test]
 async fn following_begins_at_the_end_or_at_a_time() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     store.append("s", [event(1), event(2)]).unwrap();
     let mut end = store.follow(Follow::all().from_end()).unwrap();
     let last = store.read_all(2.into(), 1).unwrap().events[0].recorded();
@@ -115,7 +116,7 @@ async fn following_begins_at_the_end_or_at_a_time() {
 async fn sixty_four_followers_each_see_their_session_once_in_order_while_it_is_written() {
     const SESSIONS: u64 = 64;
     const EVENTS: u64 = 60;
-    let store = Store::builder().flush_after(100, 1 << 20).in_memory().unwrap();
+    let store = on_memory(Store::builder().flush_after(100, 1 << 20));
     let followers: Vec<_> = (0..SESSIONS)
         .map(|s| {
             let mut following = store.follow(Follow::branch(format!("s{s}")).unwrap()).unwrap();
@@ -154,7 +155,7 @@ async fn sixty_four_followers_each_see_their_session_once_in_order_while_it_is_w
 
 #[tokio::test]
 async fn a_stream_reads_page_by_page_and_keeps_its_limit() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     store.append("s", (1..=2_000).map(event).collect::<Vec<_>>()).unwrap();
     let mut stream = store.stream(retold::Query::branch("s").unwrap().reverse().limit(1_500));
     let mut expected = 2_000;

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::support::on_memory;
 use bytes::Bytes;
 use retold::agents::interop::{self, Format, Options};
 use retold::{Event, Query, Store};
@@ -34,7 +35,7 @@ fn real_files_come_back_byte_for_byte_and_going_in_again_adds_nothing() {
     for folder in ["claude-code", "openhands", "temporal"] {
         for entry in std::fs::read_dir(real.join(folder)).unwrap() {
             let path = entry.unwrap().path();
-            let store = Store::in_memory().unwrap();
+            let store = on_memory(Store::builder());
             let first = load(&store, &path);
             assert_eq!(first.skipped, [], "{}", path.display());
             assert!(first.new > 0 && first.duplicates == 0, "{}: {first:?}", path.display());
@@ -54,7 +55,7 @@ fn real_files_come_back_byte_for_byte_and_going_in_again_adds_nothing() {
 #[test]
 fn a_session_with_one_side_branch_has_exactly_two_branches() {
     let Some(real) = real() else { return };
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     let loaded = load(&store, &real.join("claude-code/side-branch.jsonl"));
     assert_eq!(loaded.branches, 2);
     let session = store.sessions(None, 10).unwrap().remove(0).session;
@@ -74,7 +75,7 @@ fn a_session_with_one_side_branch_has_exactly_two_branches() {
 
 #[test]
 fn what_is_exported_another_store_takes_in_with_its_branches() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     let event = |n: i32| retold::NewEvent::new("step.done").data(serde_json::json!({ "n": n }));
     store.append("s", [event(1), event(2)]).unwrap();
     store.append("s", retold::NewEvent::new("raw").bytes("application/x", vec![0, 255, 10])).unwrap();
@@ -97,7 +98,7 @@ fn what_is_exported_another_store_takes_in_with_its_branches() {
         let options = Options::default().format(Some(format));
         let plan = interop::parse("x", &Bytes::from(lines), &options).unwrap();
         assert_eq!(plan.skipped, []);
-        let other = Store::in_memory().unwrap();
+        let other = on_memory(Store::builder());
         assert_eq!(interop::load(&other, plan, &mut |_| {}).unwrap().new as u64, events);
         for branch in store.branches(&"s".try_into().unwrap()).unwrap() {
             let read = |store: &Store| -> Vec<Event> {
@@ -127,7 +128,7 @@ fn an_import_that_is_stopped_keeps_what_it_did_and_goes_on_from_there() {
         )
     };
     std::fs::write(&path, (0..5_000).map(line).collect::<String>()).unwrap();
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     let options = Options::default();
     let stopped = interop::load_file(&store, &path, &options, &mut |_| ControlFlow::Break(())).unwrap();
     assert_eq!((stopped.stopped, stopped.import), (Some(5_000), None));

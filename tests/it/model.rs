@@ -187,8 +187,13 @@ impl ReferenceStateMachine for Reference {
 
 /// Where the bytes of the store under test are.
 enum Medium {
-    Memory(Disk),
-    File { folder: tempfile::TempDir, number: u32 },
+    Disk(Disk),
+    /// The engine in plain maps, which ends with its process.
+    Maps,
+    File {
+        folder: tempfile::TempDir,
+        number: u32,
+    },
 }
 
 struct Sut {
@@ -199,11 +204,16 @@ struct Sut {
 }
 
 impl Sut {
-    fn in_memory() -> Self {
+    fn in_maps() -> Self {
+        let store = Store::in_memory().unwrap();
+        Self { store: Some(store), medium: Medium::Maps, settings: Store::builder() }
+    }
+
+    fn on_a_disk_in_memory() -> Self {
         let settings = Store::builder().flush_after(23, 6_000).flush_when_idle(Duration::from_secs(3_600));
         let disk = Disk::new();
         let store = settings.clone().with_backend(disk.backend()).unwrap();
-        Self { store: Some(store), medium: Medium::Memory(disk), settings }
+        Self { store: Some(store), medium: Medium::Disk(disk), settings }
     }
 
     /// Flushes at its own moments too, whenever nothing is appended.
@@ -220,10 +230,14 @@ impl Sut {
     }
 
     fn reopen(&mut self, end: End) {
+        if matches!(self.medium, Medium::Maps) {
+            return;
+        }
         let settings = self.settings.clone();
         let store = self.store.take().unwrap();
         self.store = Some(match &mut self.medium {
-            Medium::Memory(disk) => {
+            Medium::Maps => store,
+            Medium::Disk(disk) => {
                 let killed = disk.bytes();
                 finish(store, end);
                 *disk = Disk::from_bytes(if matches!(end, End::Kill) { killed } else { disk.bytes() });
@@ -401,7 +415,8 @@ macro_rules! machine {
     };
 }
 
-machine!(InMemory, Sut::in_memory());
+machine!(InMaps, Sut::in_maps());
+machine!(OnDisk, Sut::on_a_disk_in_memory());
 machine!(OnFile, Sut::on_file());
 
 fn cases(short: u32) -> ProptestConfig {
@@ -412,7 +427,13 @@ fn cases(short: u32) -> ProptestConfig {
 prop_state_machine! {
     #![proptest_config(cases(60))]
     #[test]
-    fn in_memory_every_answer_is_that_of_the_model(sequential 1..60 => InMemory);
+    fn in_plain_maps_every_answer_is_that_of_the_model(sequential 1..60 => InMaps);
+}
+
+prop_state_machine! {
+    #![proptest_config(cases(60))]
+    #[test]
+    fn on_a_disk_in_memory_every_answer_is_that_of_the_model(sequential 1..60 => OnDisk);
 }
 
 prop_state_machine! {

@@ -9,7 +9,7 @@ use proptest::sample::select;
 use retold::testkit::{Ask, Model, Want, strategies};
 use retold::{Address, BranchName, Error, Event, Place, Query, Result, Store};
 
-use crate::support::{Deed, Dice, number, numbered, soak};
+use crate::support::{Deed, Dice, number, numbered, on_memory, soak};
 
 fn cases(short: u32) -> ProptestConfig {
     let cases = if soak() { short * 40 } else { short };
@@ -18,7 +18,7 @@ fn cases(short: u32) -> ProptestConfig {
 
 fn unflushed() -> Store {
     let settings = Store::builder().flush_after(usize::MAX, usize::MAX);
-    settings.flush_when_idle(Duration::from_secs(3_600)).in_memory().unwrap()
+    on_memory(settings.flush_when_idle(Duration::from_secs(3_600)))
 }
 
 /// A store with forks of forks, half of it flushed, and the events that strategies make.
@@ -241,7 +241,7 @@ fn check_order(store: &Store, dice: &mut Dice) {
 #[test]
 fn readers_during_flushes_see_dense_histories_that_never_shrink() {
     let settings = Store::builder().flush_after(30, 1 << 20).flush_when_idle(Duration::from_micros(500));
-    let store = settings.sync(false).in_memory().unwrap();
+    let store = on_memory(settings.sync(false));
     let done = AtomicBool::new(false);
     let appends = if soak() { 100_000 } else { 1_500 };
     thread::scope(|scope| {
@@ -285,7 +285,7 @@ fn readers_during_flushes_see_dense_histories_that_never_shrink() {
 
 #[test]
 fn a_session_that_grows_has_a_last_event_at_any_moment() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     store.append("s", numbered(1)).unwrap();
     store.fork("s", "b").unwrap();
     let over = AtomicBool::new(false);

@@ -1,5 +1,6 @@
 //! The store through its public API.
 
+use crate::support::on_memory;
 use retold::{Batch, Error, Expect, NewEvent, Query, Store};
 use serde_json::json;
 
@@ -35,7 +36,7 @@ fn what_was_appended_is_read_in_order_before_and_after_a_flush_and_a_reopen() {
 
 #[test]
 fn a_refused_append_names_both_heads_and_writes_nothing() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     store.append("s", [event(1), event(2), event(3)]).unwrap();
     let e = store.append_if("s", Expect::Head(5.into()), event(4)).unwrap_err();
     assert_eq!(e.to_string(), "s/main is at sequence 3, not at head 5; nothing was written");
@@ -48,7 +49,7 @@ fn a_refused_append_names_both_heads_and_writes_nothing() {
 
 #[test]
 fn a_retry_is_answered_with_the_first_receipt_for_ever() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     let events = vec![event(1), event(2)];
     let first = store.append_if("s", Expect::Empty, events.clone()).unwrap();
     for flushed in [false, true] {
@@ -68,7 +69,7 @@ fn a_retry_is_answered_with_the_first_receipt_for_ever() {
 
 #[test]
 fn a_fork_shares_its_past_and_goes_its_own_way() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     store.append("s", [event(1), event(2), event(3)]).unwrap();
     store.fork("s@2", "a").unwrap();
     store.append("s/a", event(30)).unwrap();
@@ -95,7 +96,7 @@ fn a_fork_shares_its_past_and_goes_its_own_way() {
 
 #[test]
 fn the_global_order_is_dense_over_journal_and_tables() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     for n in 0..50 {
         store.append(format!("s{}", n % 7), event(n)).unwrap();
         if n % 20 == 19 {
@@ -149,7 +150,7 @@ fn closing_while_producers_are_at_work_ends_and_loses_nothing_acknowledged() {
 
 #[test]
 fn a_page_of_large_payloads_ends_early_and_says_where_to_go_on() {
-    let store = Store::in_memory().unwrap();
+    let store = on_memory(Store::builder());
     let large = |n: u64| event(n).bytes("application/octet-stream", vec![n as u8; 3 << 20]);
     for n in 1..=6 {
         store.append("s", large(n)).unwrap();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use retold::{Error, Expect, NewEvent, Query, Store};
 
-use crate::support::{Dice, number, numbered, soak};
+use crate::support::{Dice, number, numbered, on_memory, soak};
 
 #[test]
 fn sixty_four_producers_each_keep_their_order_while_readers_run() {
@@ -61,7 +61,7 @@ fn sixty_four_producers_each_keep_their_order_while_readers_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_that_are_aborted_leave_whole_appends_and_nobody_waiting() {
-    let store = Store::builder().flush_after(500, 1 << 20).in_memory().unwrap();
+    let store = on_memory(Store::builder().flush_after(500, 1 << 20));
     let tasks = if soak() { 50_000 } else { 1_500 };
     let mut dice = Dice(3);
     let mut kept = Vec::new();

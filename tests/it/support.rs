@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use retold::testkit::{Ask, Model, ModelEvent, ModelPart};
 use retold::{
-    Address, Batch, BranchName, Durability, Event, Expect, NewEvent, Place, Result, Store, Timestamp,
+    Address, Batch, BranchName, Builder, Durability, Event, Expect, NewEvent, Place, Result, Store, Timestamp,
 };
 
 /// Whether the long forms were asked for.
 pub(crate) fn soak() -> bool {
     std::env::var_os("RETOLD_SOAK").is_some()
+}
+
+/// A store on the file engine, whose file is memory.
+pub(crate) fn on_memory(settings: Builder) -> Store {
+    settings.with_backend(Box::new(redb::backends::InMemoryBackend::new())).unwrap()
 }
 
 /// The store at a path that was closed: its file is free once whoever still reads has ended.

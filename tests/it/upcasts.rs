@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::on_memory;
 use proptest::prelude::*;
 use retold::agents::interop::{self, Format};
 use retold::schema::Step;
@@ -67,7 +68,7 @@ const NEW: [&str; 5] = [
 fn both(check: impl Fn(&Store)) {
     for flushed in [false, true] {
         let builder = Store::builder().upcasts(upcasts()).flush_when_idle(Duration::from_secs(3_600));
-        let store = builder.in_memory().unwrap();
+        let store = on_memory(builder);
         filled(&store);
         if flushed {
             store.maintenance().flush().unwrap();
@@ -154,7 +155,7 @@ fn a_filter_looks_at_the_new_type() {
 
 #[test]
 fn a_comparison_keeps_both_sides_in_step() {
-    let store = Store::builder().upcasts(upcasts()).in_memory().unwrap();
+    let store = on_memory(Store::builder().upcasts(upcasts()));
     store.append("s", [NewEvent::new("run.started"), old("broken"), old(1_000)]).unwrap();
     store.fork("s@1", "b").unwrap();
     store.append("s/b", [old(7), NewEvent::new("job.ran").data(json!({"seconds": 1}))]).unwrap();
@@ -168,7 +169,7 @@ fn a_comparison_keeps_both_sides_in_step() {
 
 #[test]
 fn what_is_promoted_is_what_was_stored() {
-    let store = Store::builder().upcasts(upcasts()).in_memory().unwrap();
+    let store = on_memory(Store::builder().upcasts(upcasts()));
     store.append("s", NewEvent::new("run.started")).unwrap();
     store.fork("s", "b").unwrap();
     store.append("s/b", old(500)).unwrap();
@@ -179,7 +180,7 @@ fn what_is_promoted_is_what_was_stored() {
 
 #[test]
 fn an_export_is_new_and_a_raw_one_is_what_was_stored() {
-    let store = Store::builder().upcasts(upcasts()).in_memory().unwrap();
+    let store = on_memory(Store::builder().upcasts(upcasts()));
     store.append("s", old(500)).unwrap();
     let (mut new, mut raw) = (Vec::new(), Vec::new());
     interop::export(&store, &interop::ExportScope::All, Format::Retold, &mut new, &mut |_| {}).unwrap();
@@ -204,7 +205,7 @@ async fn follow(store: &Store, follow: Follow, count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn a_stream_and_a_follower_get_the_same() {
-    let store = Store::builder().upcasts(upcasts()).in_memory().unwrap();
+    let store = on_memory(Store::builder().upcasts(upcasts()));
     filled(&store);
     let mut stream = store.stream(Query::branch("s").unwrap());
     let mut items = Vec::new();
@@ -223,7 +224,7 @@ async fn a_stream_and_a_follower_get_the_same() {
 
 #[tokio::test]
 async fn what_a_commit_brings_to_a_follower_is_new_too() {
-    let store = Store::builder().upcasts(upcasts()).in_memory().unwrap();
+    let store = on_memory(Store::builder().upcasts(upcasts()));
     let called = Filter::new().pattern("job.*".parse().unwrap());
     let mut following = store.follow(Follow::branch("s").unwrap().filter(called)).unwrap();
     assert!(matches!(following.next().await.unwrap().unwrap(), Followed::CaughtUp { .. }));
@@ -247,7 +248,7 @@ async fn what_a_commit_brings_to_a_follower_is_new_too() {
 #[test]
 fn a_session_of_steps_that_all_fail_is_read_to_its_end() {
     let step = Step::new("a", 1).function(1, |_| Err("never".into()));
-    let store = Store::builder().upcasts(Upcasts::new([step]).unwrap()).in_memory().unwrap();
+    let store = on_memory(Store::builder().upcasts(Upcasts::new([step]).unwrap()));
     store.append("s", (0..2_000).map(|_| NewEvent::new("a")).collect::<Vec<_>>()).unwrap();
     store.append("s", NewEvent::new("b")).unwrap();
     let items = read(&store, Query::branch("s").unwrap().limit(1));
@@ -281,7 +282,7 @@ proptest! {
         reverse: bool,
     ) {
         let upcasts = upcasts();
-        let store = Store::builder().upcasts(upcasts.clone()).in_memory().unwrap();
+        let store = on_memory(Store::builder().upcasts(upcasts.clone()));
         for (n, ((kind, version, payload), deed)) in events.into_iter().enumerate() {
             let kind = ["job.begun", "job.ran", "run.started"][kind];
             let branch = if store.branch("s/b").is_ok() && deed == 3 { "s/b" } else { "s" };

@@ -144,7 +144,7 @@ pub(crate) fn listed(tree: &Tree) -> Vec<Finding> {
 fn fingerprint(tree: &Tree) -> u64 {
     // FNV-1a, 64 bits.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let tables = tree.under("src/store/engine/tables/definitions.rs");
+    let tables = tree.under("src/engine/file/tables/definitions.rs");
     for (path, source) in tree.under("src/codec/").chain(tables) {
         let mut tokens = source.tokens.iter().filter(|t| !t.test).map(|t| t.text.as_str()).peekable();
         let path = tokens.peek().map(|_| path);
@@ -164,7 +164,7 @@ pub(crate) fn format_page(tree: &Tree) -> Vec<Finding> {
     }
     let now = format!("{:016x}", fingerprint(tree));
     let to_do = format!(
-        "src/codec/ or src/store/engine/tables/definitions.rs has changed: check that this page still says what the code writes, then \
+        "src/codec/ or src/engine/file/tables/definitions.rs has changed: check that this page still says what the code writes, then \
          set its line to `{FINGERPRINT}{now}`"
     );
     let Some(page) = tree.files.get(FORMAT_PAGE) else {

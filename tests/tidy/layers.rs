@@ -4,7 +4,7 @@ use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Every module with its layer. A module imports from lower layers only; `event` and `limits`, both 0, are told apart below.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("limits", 0),
     ("cache", 0),
     ("panics", 0),
@@ -12,16 +12,26 @@ const LAYERS: [(&str, u8); 16] = [
     ("error", 1),
     ("codec", 2),
     ("schema", 2),
-    ("store", 3),
-    ("follow", 4),
-    ("project", 5),
-    ("consumer", 5),
-    ("bus", 6),
-    ("agents", 7),
-    ("config", 7),
-    ("testkit", 7),
-    ("wire", 8),
+    ("engine", 3),
+    ("store", 4),
+    ("follow", 5),
+    ("project", 6),
+    ("consumer", 6),
+    ("bus", 7),
+    ("agents", 8),
+    ("config", 8),
+    ("testkit", 8),
+    ("wire", 9),
 ];
+
+/// The engines: folders of `src/engine`. What lies beside them is their port.
+const ENGINES: [&str; 2] = ["file", "memory"];
+
+/// Files that may choose an engine.
+const CHOOSE_ENGINE: [&str; 2] = ["src/engine/mod.rs", "src/store/handle/builder.rs"];
+
+/// What the port hands out of an engine, to whoever chooses one.
+const OF_AN_ENGINE: [&str; 5] = ["Medium", "Mode", "Options", "open", "open_in_memory"];
 
 /// Folders inside a module that are part of what it shows: `crate::event::payload::…` is no reach around its door.
 const OPEN: [(&str, &str); 6] = [
@@ -204,14 +214,39 @@ pub(crate) fn doors(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// `bincode` is named in the codec only, `redb` in the store and the testkit only, and panics are caught in one place.
+/// Nothing above an engine names it, and no engine names another. Tests may: some look at what lies in a file.
+pub(crate) fn port(tree: &Tree) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (file, source) in tree.under("src/") {
+        if CHOOSE_ENGINE.contains(&file) {
+            continue;
+        }
+        let own = ENGINES.iter().find(|name| file.starts_with(&format!("src/engine/{name}/")));
+        for path in source.inner.iter().filter(|path| !path.test) {
+            let [engine, name, ..] = path.segments.as_slice() else { continue };
+            if engine != "engine" || own.is_some_and(|own| own == name) {
+                continue;
+            }
+            let other = ENGINES.contains(&name.as_str());
+            let chosen = own.is_none() && OF_AN_ENGINE.contains(&name.as_str());
+            if other || chosen {
+                let what =
+                    format!("`engine::{name}` is of one engine; what is above the port is for all of them");
+                found.push(finding(file, path.line, "port", what));
+            }
+        }
+    }
+    found
+}
+
+/// `bincode` is named in the codec only, `redb` in its engine and the testkit only, and panics are caught in one place.
 pub(crate) fn engines(tree: &Tree) -> Vec<Finding> {
     const HOMES: [(&str, &[&str], &[&str]); 3] = [
         ("catch_unwind", &["src/panics.rs"], &["src/"]),
         ("bincode", &["src/codec/"], &["src/", "tests/", "examples/", "cli/", "server/", "mcp/", "tui/"]),
         (
             "redb",
-            &["src/store/", "src/testkit/"],
+            &["src/engine/file/", "src/store/handle/builder.rs", "src/testkit/"],
             &["src/", "examples/", "cli/src/", "server/src/", "mcp/src/", "tui/src/"],
         ),
     ];

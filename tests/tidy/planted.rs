@@ -304,6 +304,34 @@ fn a_reach_around_the_door_of_a_room_inside_a_room_is_caught() {
 }
 
 #[test]
+fn what_is_above_the_port_and_names_an_engine_is_caught() {
+    let planted = [
+        ("src/engine/mod.rs", "mod file; pub(crate) use file::{Medium, open};\nuse crate::engine::file::x;"),
+        ("src/engine/decide.rs", "use crate::engine::file::tail::Tail;"),
+        (
+            "src/engine/file/engine.rs",
+            "use crate::engine::file::tail::Tail; use crate::engine::memory::Maps;",
+        ),
+        ("src/engine/memory/mod.rs", "use crate::engine::file::tail::Tail;"),
+        ("src/store/handle/builder.rs", "use crate::engine::{Medium, Mode, open};"),
+        ("src/store/handle/store.rs", "use crate::engine::{Engine, Medium};"),
+        ("src/follow/stream.rs", "use crate::engine::file::tail::Tail;"),
+    ];
+    let expected = [
+        "src/engine/decide.rs:1 port",
+        "src/engine/file/engine.rs:1 port",
+        "src/engine/memory/mod.rs:1 port",
+        "src/follow/stream.rs:1 port",
+        "src/store/handle/store.rs:1 port",
+    ];
+    caught(layers::port, &planted, &expected);
+    passes(
+        layers::port,
+        &[("src/store/a.rs", "#[cfg(test)] mod tests { use crate::engine::file::tail::Tail; }")],
+    );
+}
+
+#[test]
 fn an_engine_named_outside_its_room_is_caught() {
     let encoder = [
         ("src/codec/mod.rs", "use bincode::Encode;"),
@@ -311,7 +339,7 @@ fn an_engine_named_outside_its_room_is_caught() {
     ];
     caught(layers::engines, &encoder, &["src/store/meta.rs:2 engine"]);
     let engine = [
-        ("src/store/open.rs", "use redb::Database;"),
+        ("src/engine/file/open.rs", "use redb::Database;"),
         ("src/testkit/crash.rs", "use redb::StorageBackend;"),
         ("src/follow/mod.rs", "fn f(t: &::redb::ReadTransaction) { open(\"x.redb\") }"),
     ];
@@ -432,7 +460,7 @@ fn a_codec_that_changes_without_its_page_is_caught() {
     let same = "//! Words.\nfn f() {\n    // more\n}\n#[cfg(test)]\nmod tests { fn g() {} }";
     passes(files::format_page, &[codec(same), page]);
     caught(files::format_page, &[codec("fn f() { 1 }"), page], &["docs/format.md:1 format-page"]);
-    let tables = ("src/store/engine/tables/definitions.rs", "const EVENTS: &str = \"events\";");
+    let tables = ("src/engine/file/tables/definitions.rs", "const EVENTS: &str = \"events\";");
     caught(files::format_page, &[codec("fn f() {}"), tables, page], &["docs/format.md:1 format-page"]);
     let (a, b) = (codec("const N: &str = \"a\";"), codec("const N: &str = \"b\";"));
     let value = |c| files::format_page(&tree(&[c]))[0].what.clone();

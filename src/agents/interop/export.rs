@@ -130,7 +130,7 @@ pub fn export_sources(
 ) -> Result<(Vec<SourceFile>, usize)> {
     let mut files = Files::default();
     let mut done = 0;
-    let view = store.reader()?.records()?;
+    let view = store.reader()?.records();
     let (mut latest, mut known) = (BTreeMap::new(), HashSet::new());
     if !matches!(scope, ExportScope::Branch(_)) {
         for import in imports(store)? {
@@ -172,7 +172,7 @@ pub fn export_import(store: &Store, number: u64) -> Result<SourceFile> {
 }
 
 fn put_together(store: &Store, import: &Import, name: String) -> Result<SourceFile> {
-    let view = store.reader()?.records()?;
+    let view = store.reader()?.records();
     let mut bytes = Vec::with_capacity(import.bytes);
     import.parts(&view, &mut |part| {
         match part {

@@ -12,7 +12,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::event::{EventId, SessionId, Timestamp};
 use crate::limits::{IMPORT_PIECE_BYTES, IMPORT_PIECE_EVENTS, MAX_IMPORT_LOOSE_BYTES, MAX_LISTING};
-use crate::store::{SidecarRange, SidecarTable, SidecarView, SidecarWrites, Store, lock};
+use crate::store::{Records, SidecarRange, SidecarTable, SidecarWrites, Store};
 
 use super::layout::{Layout, Part};
 use super::plan::Origins;
@@ -100,15 +99,12 @@ const BYTES: u8 = 0;
 const EVENT: u8 = 1;
 const EVENT_AFTER_NEWLINE: u8 = 2;
 
-/// Two imports at once must not take one number.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 /// Every import of a store, oldest first.
 ///
 /// # Errors
 /// [`Error::Corrupt`], [`Error::Closed`].
 pub fn imports(store: &Store) -> Result<Vec<Import>> {
-    let view = store.reader()?.records()?;
+    let view = store.reader()?.records();
     let mut all = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
@@ -127,10 +123,10 @@ pub fn imports(store: &Store) -> Result<Vec<Import>> {
 /// # Errors
 /// [`Error::NotFound`].
 pub fn import(store: &Store, number: u64) -> Result<Import> {
-    find(&store.reader()?.records()?, number)
+    find(&store.reader()?.records(), number)
 }
 
-fn find(view: &SidecarView, number: u64) -> Result<Import> {
+fn find(view: &Records, number: u64) -> Result<Import> {
     let key = [&b"i"[..], &number.to_be_bytes()].concat();
     match view.get(SidecarTable::Imports, &key)? {
         Some(row) => decode(&key, &row),
@@ -139,7 +135,7 @@ fn find(view: &SidecarView, number: u64) -> Result<Import> {
 }
 
 /// The latest import of a file.
-fn latest(view: &SidecarView, path: &str) -> Result<Option<Import>> {
+fn latest(view: &Records, path: &str) -> Result<Option<Import>> {
     let prefix = file_key(path);
     let rows = SidecarRange { reverse: true, ..SidecarRange::under(&prefix, 1) };
     let Some(record) = view.rows(SidecarTable::Imports, &rows)?.pop() else { return Ok(None) };
@@ -194,8 +190,22 @@ pub(super) fn note(
     if !layout.is_source() || layout.loose_bytes() > MAX_IMPORT_LOOSE_BYTES {
         return Ok(None);
     }
-    let _alone = lock(&ONE_AT_A_TIME);
-    let view = store.reader()?.records()?;
+    loop {
+        match try_note(store, done, read) {
+            // Another import has taken the number, and may be of this file.
+            Err(Error::RecordChanged { .. }) => {}
+            noted => return noted,
+        }
+    }
+}
+
+fn try_note(
+    store: &Store,
+    done: &Done<'_>,
+    read: &dyn Fn(Range<usize>) -> Bytes,
+) -> Result<Option<(u64, Option<Changed>)>> {
+    let layout = &done.origin.layout;
+    let view = store.reader()?.records();
     let before = latest(&view, &done.origin.path)?;
     let mut writer = Pieces {
         store,
@@ -229,12 +239,14 @@ pub(super) fn note(
         serde_json::to_vec(&wire).map_err(|e| Error::storage(format!("an import cannot be noted: {e}")))?;
     let key = number.to_be_bytes();
     records.put(SidecarTable::Imports, [&file_key(&done.origin.path), &key[..]].concat(), Vec::new());
-    records.put(SidecarTable::Imports, [&b"i"[..], &key].concat(), row);
+    let own = [&b"i"[..], &key].concat();
+    records.expect(SidecarTable::Imports, own.clone(), None);
+    records.put(SidecarTable::Imports, own, row);
     store.handle().write_records(records)?;
     Ok(Some((number, changed)))
 }
 
-fn last_number(view: &SidecarView) -> Result<u64> {
+fn last_number(view: &Records) -> Result<u64> {
     let rows = SidecarRange { reverse: true, ..SidecarRange::under(b"i", 1) };
     let last = view.rows(SidecarTable::Imports, &rows)?.pop();
     let number = last.and_then(|m| m.key.get(1..)?.try_into().ok()).map(u64::from_be_bytes);
@@ -244,7 +256,7 @@ fn last_number(view: &SidecarView) -> Result<u64> {
 /// Cuts a layout into pieces and keeps those that are new.
 struct Pieces<'a> {
     store: &'a Store,
-    view: &'a SidecarView,
+    view: &'a Records,
     records: SidecarWrites,
     open: Vec<u8>,
     events: usize,
@@ -331,7 +343,7 @@ impl Import {
     }
 
     /// Hands out the parts of the file, in its order.
-    pub(super) fn parts(&self, view: &SidecarView, each: &mut dyn FnMut(Kept) -> Result<()>) -> Result<()> {
+    pub(super) fn parts(&self, view: &Records, each: &mut dyn FnMut(Kept) -> Result<()>) -> Result<()> {
         for name in &self.pieces {
             let bad = |what: &str| Error::corrupt(format!("piece {name} of import {}", self.number), what);
             let id: EventId = name.parse().map_err(|_| bad("has a name that is none"))?;
@@ -363,7 +375,7 @@ impl Import {
     }
 
     /// The ids of its events, in the order of the file.
-    pub(super) fn events(&self, view: &SidecarView) -> Result<Vec<EventId>> {
+    pub(super) fn events(&self, view: &Records) -> Result<Vec<EventId>> {
         let mut all = Vec::new();
         self.parts(view, &mut |part| {
             if let Kept::Event(id) = part {
@@ -379,7 +391,7 @@ impl Import {
     }
 }
 
-fn compare(view: &SidecarView, before: &Import, layout: &Layout) -> Result<Changed> {
+fn compare(view: &Records, before: &Import, layout: &Layout) -> Result<Changed> {
     let old = before.events(view)?;
     let mut new = Vec::new();
     for part in layout.parts() {

@@ -14,7 +14,7 @@ use super::timer::{Due, Timer};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Expect, Invalid, MAIN, NewEvent, Place, Timestamp};
 use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
-use crate::store::{Batch, Observer, SidecarRange, SidecarTable, SidecarView, SidecarWrites, StoreHandle};
+use crate::store::{Batch, Observer, Records, SidecarRange, SidecarTable, SidecarWrites, StoreHandle};
 
 /// Index rows that are counted at once.
 const COUNT_PAGE: usize = 8_192;
@@ -85,7 +85,7 @@ impl Registry {
             Err(Error::NotFound { .. }) => {}
             found => return Err(Error::Duplicate { id: row.event.id, at: found?.address() }),
         }
-        let view = reader.records()?;
+        let view = reader.records();
         if let Some(key) = view.get(SidecarTable::Timers, &index_key(row.event.id))? {
             return known(&view, &key, row);
         }
@@ -110,11 +110,16 @@ impl Registry {
 
     /// Up to `limit` timers: those that the store refused, then the others by the time at which they are due.
     pub(super) fn list(&self, handle: &StoreHandle, limit: usize) -> Result<Vec<Timer>> {
-        let view = handle.reader()?.records()?;
-        let mut found = Vec::new();
-        for family in [Family::Refused, Family::At, Family::After] {
+        let view = handle.reader()?.records();
+        let mut found: Vec<Row> = Vec::new();
+        // Refused ones last: a timer that is refused meanwhile is seen twice, and not never.
+        for family in [Family::At, Family::After, Family::Refused] {
             for record in view.rows(SidecarTable::Timers, &SidecarRange::under(family.prefix(), limit))? {
-                found.push(Row::decode(&record.key, &record.value?)?);
+                let row = Row::decode(&record.key, &record.value?)?;
+                if row.family == Family::Refused {
+                    found.retain(|other| other.event.id != row.event.id);
+                }
+                found.push(row);
             }
         }
         found.sort_by_key(|row| (row.refused.is_none(), row.due, row.event.id));
@@ -123,7 +128,7 @@ impl Registry {
     }
 
     pub(super) fn get(&self, handle: &StoreHandle, id: EventId) -> Result<Timer> {
-        let view = handle.reader()?.records()?;
+        let view = handle.reader()?.records();
         let key = index(&view, id)?;
         let Some(value) = view.get(SidecarTable::Timers, &key)? else {
             return Err(Error::not_found("timer", id));
@@ -133,7 +138,7 @@ impl Registry {
 
     pub(super) fn cancel(&self, handle: &StoreHandle, id: EventId) -> Result<()> {
         let mut rows = self.rows();
-        let key = index(&handle.reader()?.records()?, id)?;
+        let key = index(&handle.reader()?.records(), id)?;
         let mut records = SidecarWrites::new();
         records.remove(SidecarTable::Timers, index_key(id));
         records.remove(SidecarTable::Timers, key);
@@ -147,7 +152,7 @@ impl Registry {
         let mut look = Look::default();
         loop {
             let mut rows = self.rows();
-            let (now, view) = (self.clock.now(), handle.reader()?.records()?);
+            let (now, view) = (self.clock.now(), handle.reader()?.records());
             let mut group = rows.due(&view, Family::At, now.wall)?;
             group.extend(rows.due(&view, Family::After, now.steady)?);
             if group.is_empty() {
@@ -185,7 +190,7 @@ impl Registry {
 
 impl Rowed {
     /// Rows of a family that are due. One that cannot be read is told of once, and the others are not to wait for it.
-    fn due(&mut self, view: &SidecarView, family: Family, now: i64) -> Result<Vec<Row>> {
+    fn due(&mut self, view: &Records, family: Family, now: i64) -> Result<Vec<Row>> {
         let to = last_key(family, now);
         let (mut found, mut after) = (Vec::new(), None::<Vec<u8>>);
         while found.len() < TIMER_GROUP {
@@ -236,7 +241,7 @@ fn due(when: Due, now: Now) -> Result<(Family, i64)> {
 }
 
 /// The answer to a timer whose event has one already.
-fn known(view: &SidecarView, key: &[u8], asked: Row) -> Result<Timer> {
+fn known(view: &Records, key: &[u8], asked: Row) -> Result<Timer> {
     let id = asked.event.id;
     let value = view.get(SidecarTable::Timers, key)?.ok_or_else(|| Error::not_found("timer", id))?;
     let there = Row::decode(key, &value)?;
@@ -259,11 +264,11 @@ fn known(view: &SidecarView, key: &[u8], asked: Row) -> Result<Timer> {
     Err(Error::Exists { what: "timer", name: id.to_string() })
 }
 
-fn index(view: &SidecarView, id: EventId) -> Result<Vec<u8>> {
+fn index(view: &Records, id: EventId) -> Result<Vec<u8>> {
     view.get(SidecarTable::Timers, &index_key(id))?.ok_or_else(|| Error::not_found("timer", id))
 }
 
-fn count(view: &SidecarView) -> Result<usize> {
+fn count(view: &Records) -> Result<usize> {
     let (mut count, mut after) = (0, None::<Vec<u8>>);
     loop {
         let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(INDEX, COUNT_PAGE) };
@@ -277,7 +282,7 @@ fn count(view: &SidecarView) -> Result<usize> {
 }
 
 /// When the first of a family is due that is not yet.
-fn next(view: &SidecarView, family: Family, now: i64) -> Result<Option<i64>> {
+fn next(view: &Records, family: Family, now: i64) -> Result<Option<i64>> {
     let after = last_key(family, now);
     let page = view.rows(
         SidecarTable::Timers,

@@ -52,7 +52,7 @@ pub(super) struct BranchFold {
 impl BranchFold {
     pub(super) fn new(reader: &Reader, fold: Arc<Fold>, built: Built) -> Result<Self> {
         let mut parked = HashMap::new();
-        let records = reader.records()?;
+        let records = reader.records();
         let prefix = keys::parkings_of(&fold.name, built.generation);
         for row in records.rows(SidecarTable::Checkpoints, &SidecarRange::under(&prefix, usize::MAX))? {
             let key = keys::parked_key(&fold.name, built.scope, &row.key);

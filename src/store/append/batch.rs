@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 
 use crate::codec::encode_record;
+use crate::engine::{Durability, Prepared, PreparedPart, SidecarWrites};
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, Invalid, NewEvent, Place, Record};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::schema::Guard;
-use crate::store::durability::Durability;
-use crate::store::sidecar::SidecarWrites;
 
 /// Several appends, to one or more branches of one or more sessions, that are recorded all or not at all.
 ///
@@ -65,22 +64,6 @@ impl Batch {
         self.records = records;
         self
     }
-}
-
-/// A batch that was checked and encoded by its producer.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) parts: Vec<PreparedPart>,
-    pub(crate) durability: Durability,
-    pub(crate) bytes: usize,
-    pub(crate) records: SidecarWrites,
-}
-
-#[derive(Debug)]
-pub(crate) struct PreparedPart {
-    pub(crate) place: Place,
-    pub(crate) expect: Expect,
-    pub(crate) records: Vec<Record>,
 }
 
 impl Batch {

@@ -1,5 +1,3 @@
-//! What an append asks for, what it is answered, and the decision between the two: no I/O.
+//! What an append asks for.
 
 pub(crate) mod batch;
-pub(crate) mod decide;
-pub(crate) mod receipt;

@@ -8,16 +8,11 @@ use redb::StorageBackend;
 
 use super::settings::Settings;
 use super::store::Store;
+use crate::engine::{Durability, Engine, Medium, Mode, Options, open, open_in_memory};
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
-use crate::limits::{
-    DEFAULT_CACHE_BYTES, DEFAULT_PAYLOAD_BYTES, FLUSH_BYTES, FLUSH_EVENTS, IDLE_FLUSH_MS, MAX_PAYLOAD_BYTES,
-    PROJECT_FLUSH_MS, RELAXED_SYNC_MS,
-};
+use crate::limits::{DEFAULT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS};
 use crate::schema::{Guard, Upcasts, Validation, own_steps};
-use crate::store::durability::Durability;
-use crate::store::engine::open::start::{Medium, open};
-use crate::store::engine::options::{Mode, Options};
 use crate::store::unblocked::unblocked;
 
 /// Settings of a store that is about to be opened.
@@ -41,19 +36,7 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         Self {
-            options: Options {
-                mode: Mode::OpenOrCreate,
-                read_only: false,
-                cache_bytes: DEFAULT_CACHE_BYTES,
-                flush_events: FLUSH_EVENTS,
-                flush_bytes: FLUSH_BYTES,
-                idle_flush: Duration::from_millis(IDLE_FLUSH_MS),
-                relaxed_sync: Duration::from_millis(RELAXED_SYNC_MS),
-                sync: true,
-                two_phase: false,
-                fast_recovery: true,
-                journal_bytes: None,
-            },
+            options: Options::default(),
             settings: Settings {
                 durability: Durability::Durable,
                 payload_bytes: DEFAULT_PAYLOAD_BYTES,
@@ -85,7 +68,7 @@ impl Store {
         Builder::new().open_async(path).await
     }
 
-    /// A store that lives in memory and ends with its last handle: the same engine without a file.
+    /// A store that lives in memory and ends with its last handle: the same answers without a file.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -265,12 +248,14 @@ impl Builder {
         unblocked(move || self.open(path)).await
     }
 
-    /// Opens a store that lives in memory and ends with its last handle.
+    /// Opens a store that lives in memory and ends with its last handle: the same answers from plain maps, without a
+    /// file, a journal or a flush. What is set here for files is passed over, and every append is as durable as another.
     ///
     /// # Errors
     /// As [`Builder::open`].
     pub fn in_memory(self) -> Result<Store> {
-        self.open_medium(Medium::Backend(Box::new(redb::backends::InMemoryBackend::new())))
+        let engine = open_in_memory(self.options.read_only);
+        self.on(engine)
     }
 
     /// Opens a store on a storage of the caller's: for tests that count, delay or fail its operations.
@@ -280,8 +265,14 @@ impl Builder {
     }
 
     fn open_medium(self, medium: Medium) -> Result<Store> {
-        let Self { options, settings, .. } = self.checked()?;
-        Ok(Store::new(open(medium, options)?, settings))
+        let options = self.options.clone();
+        let checked = self.checked()?;
+        Ok(Store::new(open(medium, options)?, checked.settings))
+    }
+
+    /// A store on an engine that is open.
+    pub(crate) fn on(self, engine: Arc<dyn Engine>) -> Result<Store> {
+        Ok(Store::new(engine, self.checked()?.settings))
     }
 
     fn checked(mut self) -> Result<Self> {

@@ -1,6 +1,7 @@
 //! The handle of an open store, and how it is had.
 
 pub(crate) mod builder;
+pub(crate) mod listing;
 pub(crate) mod reader;
 pub(crate) mod settings;
 pub(crate) mod store;

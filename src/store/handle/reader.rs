@@ -5,25 +5,30 @@ use std::sync::Arc;
 
 use super::settings::Settings;
 use crate::codec::encode_record;
+use crate::engine::{EngineReader, Records};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, NewEvent};
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::schema::{Shaped, Upcasts};
-use crate::store::engine::read::file_reader::FileReader;
-use crate::store::process::Process;
 
 /// One reader of an open store. It keeps the file open until it is dropped, also beyond `close`.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    file: FileReader,
+    engine: Arc<dyn EngineReader>,
     settings: Arc<Settings>,
 }
 
 impl Deref for Reader {
-    type Target = FileReader;
+    type Target = dyn EngineReader;
 
-    fn deref(&self) -> &FileReader {
-        &self.file
+    fn deref(&self) -> &Self::Target {
+        &*self.engine
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.engine.process().keep(&self.engine);
     }
 }
 
@@ -35,13 +40,13 @@ pub(crate) enum Shape {
 }
 
 impl Reader {
-    pub(crate) fn new(file: FileReader, settings: Arc<Settings>) -> Self {
-        Self { file, settings }
+    pub(crate) fn new(engine: Arc<dyn EngineReader>, settings: Arc<Settings>) -> Self {
+        Self { engine, settings }
     }
 
-    /// The process that opened the store.
-    pub(crate) fn process(&self) -> &Process {
-        &self.contents.process
+    /// The records, each as it stands when it is asked for.
+    pub(crate) fn records(&self) -> Records {
+        Records::new(self.engine.clone())
     }
 
     /// The steps that events of this store go through while they are read.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::Durability;
 use crate::schema::{Guard, Upcasts};
-use crate::store::durability::Durability;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {

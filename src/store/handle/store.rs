@@ -1,11 +1,11 @@
 //! The handle and its verbs. Blocking; those that wait for the disk have an async twin over the same queue.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use super::reader::Reader;
 use super::settings::Settings;
 use super::store_handle::StoreHandle;
+use crate::engine::{Branch, Commit, Engine, Outcome, Receipt, is_on_path};
 use crate::error::{Error, Result};
 use crate::event::{
     Address, BranchName, Catalogue, Event, EventId, Expect, NewEvent, Place, Position, Sequence, SessionId,
@@ -13,15 +13,7 @@ use crate::event::{
 };
 use crate::limits::MAX_LISTING;
 use crate::store::append::batch::Batch;
-use crate::store::append::receipt::Receipt;
-use crate::store::branch::Branch;
-use crate::store::engine::open::start::Opened;
-use crate::store::engine::read::list::{BranchInfo, SessionInfo};
-use crate::store::engine::trouble::guarded;
-use crate::store::engine::write::on_path::is_on_path;
-use crate::store::engine::write::slot::{Pending, Slot};
-use crate::store::engine::write::work::{Done, Work};
-use crate::store::sync::lock;
+use crate::store::handle::listing::{BranchInfo, SessionInfo};
 use crate::store::unblocked::unblocked;
 
 /// A handle to an open store. Clones share it; it can be used from any number of threads and tasks.
@@ -56,14 +48,11 @@ pub struct Store(Arc<Closing>);
 #[derive(Debug)]
 struct Closing {
     handle: StoreHandle,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    closing: Mutex<()>,
 }
 
 impl Store {
-    pub(crate) fn new(opened: Opened, settings: Settings) -> Self {
-        let handle = StoreHandle::new(opened.engine, settings);
-        Self(Arc::new(Closing { handle, threads: Mutex::new(opened.threads), closing: Mutex::new(()) }))
+    pub(crate) fn new(engine: Arc<dyn Engine>, settings: Settings) -> Self {
+        Self(Arc::new(Closing { handle: StoreHandle::new(engine, settings) }))
     }
 
     /// A handle for what works beside the store, which must not keep it open.
@@ -112,7 +101,8 @@ impl Store {
     }
 
     /// Records events at the end of a branch, whatever its head is. A session begins with its first append to
-    /// `main`; other branches begin with a [`fork`](Self::fork), whatever the append expects of them.
+    /// `main`; other branches begin with a [`fork`](Self::fork), or with an [append](Self::append_if) that expects
+    /// them to be empty: then they inherit nothing.
     ///
     /// When it returns, the events survive a crash and a power cut, unless [`Durability`](crate::store::Durability) was
     /// relaxed. Appending events with the same ids again is recognised, for ever: the first receipt is returned
@@ -212,9 +202,9 @@ impl Store {
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
-        let work = self.prepare_fork(address.try_into()?, name)?;
-        let done = self.inner().engine().writer.write(work)?;
-        forked(self.inner(), done)
+        let fork = self.prepare_fork(address.try_into()?, name)?;
+        let outcome = self.inner().engine().commit(fork)?;
+        forked(self.inner(), outcome)
     }
 
     /// [`fork`](Self::fork) for tasks. Cancellation as with [`append_async`](Self::append_async).
@@ -226,16 +216,16 @@ impl Store {
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
-        let work = self.prepare_fork(address.try_into()?, name)?;
-        let done = self.inner().engine().writer.write_async(work).await?;
+        let fork = self.prepare_fork(address.try_into()?, name)?;
+        let outcome = self.inner().engine().submit(fork).await?;
         let handle = self.handle();
-        unblocked(move || forked(&handle, done)).await
+        unblocked(move || forked(&handle, outcome)).await
     }
 
-    fn prepare_fork(&self, address: Address, name: &str) -> Result<Work> {
+    fn prepare_fork(&self, address: Address, name: &str) -> Result<Commit> {
         self.inner().writable()?;
         let place = Place::new(address.session().clone(), BranchName::new(name)?);
-        Ok(Work::Fork { parent: address.place().clone(), at: address.sequence(), place })
+        Ok(Commit::Fork { parent: address.place().clone(), at: address.sequence(), place })
     }
 
     /// The last sequence of a branch, inherited ones counted; 0 for a branch without events.
@@ -249,7 +239,7 @@ impl Store {
     {
         let address = address.try_into()?;
         let reader = self.reader()?;
-        guarded(|| reader.head(&*reader.branch(address.place())?))
+        reader.head(&*reader.branch(address.place())?)
     }
 
     /// The event with this id.
@@ -258,7 +248,7 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::Upcast`] for one that cannot be read in its newest shape.
     pub fn get(&self, id: EventId) -> Result<Event> {
         let reader = self.reader()?;
-        guarded(|| reader.shaped(reader.by_id(id)?))
+        reader.shaped(reader.by_id(id)?)
     }
 
     /// The event with this id as it was appended, whatever newer shape its type has.
@@ -267,7 +257,7 @@ impl Store {
     /// [`Error::NotFound`].
     pub fn get_raw(&self, id: EventId) -> Result<Event> {
         let reader = self.reader()?;
-        guarded(|| reader.by_id(id))
+        reader.by_id(id)
     }
 
     /// Up to `limit` sessions (10,000 at the most) after the given one, in the order of their names: pass the last
@@ -277,7 +267,7 @@ impl Store {
     /// [`Error::Closed`], [`Error::Corrupt`].
     pub fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
         let reader = self.reader()?;
-        guarded(|| reader.sessions(after, limit.min(MAX_LISTING)))
+        reader.sessions(after, limit.min(MAX_LISTING))
     }
 
     /// All branches of a session, in the order of their names.
@@ -286,13 +276,11 @@ impl Store {
     /// [`Error::NotFound`] when there is no such session.
     pub fn branches(&self, session: &SessionId) -> Result<Vec<BranchInfo>> {
         let reader = self.reader()?;
-        guarded(|| {
-            let branches = reader.branches_of(session)?;
-            if branches.is_empty() {
-                return Err(self.inner().identity().not_found("session", session));
-            }
-            branches.iter().map(|b| reader.info_of(b)).collect()
-        })
+        let branches = reader.ends_of(session)?;
+        if branches.is_empty() {
+            return Err(self.inner().identity().not_found("session", session));
+        }
+        Ok(branches.iter().map(|(branch, end)| BranchInfo::new(branch, *end)).collect())
     }
 
     /// One branch, as a listing shows it.
@@ -306,7 +294,7 @@ impl Store {
     {
         let address = address.try_into()?;
         let reader = self.reader()?;
-        guarded(|| reader.info_of(&*reader.branch(address.place())?))
+        reader.info_of(&*reader.branch(address.place())?)
     }
 
     /// The lines through which a branch is read: its oldest ancestor's part first, its own last. Each entry names
@@ -321,7 +309,7 @@ impl Store {
     {
         let address = address.try_into()?;
         let reader = self.reader()?;
-        let branch: Arc<Branch> = guarded(|| reader.branch(address.place()))?;
+        let branch: Arc<Branch> = reader.branch(address.place())?;
         Ok(branch.lineage.iter().map(|s| (s.place.branch.clone(), Sequence::new(s.first))).collect())
     }
 
@@ -341,20 +329,20 @@ impl Store {
     /// As [`close`](Self::close).
     pub async fn close_async(&self) -> Result<()> {
         self.inner().process().check()?;
-        let slot = Slot::new();
-        let (store, answer) = (self.clone(), slot.clone());
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let store = self.clone();
         // A thread of its own: it blocks on the disk, and there need not be a runtime.
         let spawned = std::thread::Builder::new().name("retold-close".into());
         spawned
-            .spawn(move || answer.answer(store.close()))
+            .spawn(move || answer.send(store.close()))
             .map_err(|e| Error::storage(format!("a thread for closing cannot be started: {e}")))?;
-        Pending(slot).await
+        answered.await.unwrap_or_else(|_| Err(Error::storage("closing panicked")))
     }
 }
 
-fn forked(handle: &StoreHandle, done: Done) -> Result<BranchInfo> {
-    match done {
-        Done::Forked(branch) => handle.reader()?.info_of(&branch),
+fn forked(handle: &StoreHandle, outcome: Outcome) -> Result<BranchInfo> {
+    match outcome {
+        Outcome::Forked(branch) => handle.reader()?.info_of(&branch),
         other => Err(Error::storage(format!("a fork was answered with {other:?}"))),
     }
 }
@@ -364,18 +352,8 @@ impl Closing {
         if !self.handle.process().is_surely_this() {
             return Err(self.handle.process().other());
         }
-        self.handle.engine().observers.closing();
-        // Whoever closes while another does comes back when the file is free.
-        let _closing = lock(&self.closing);
-        let Some(closed) = self.handle.engine().close() else { return Ok(()) };
-        for thread in std::mem::take(&mut *lock(&self.threads)) {
-            // The writer's own thread can hold the last handle of a store, for a moment, through an observer.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
-        }
-        drop(closed.db);
-        closed.outcome
+        self.handle.observers().closing();
+        self.handle.engine().close()
     }
 }
 
@@ -383,15 +361,11 @@ impl Drop for Closing {
     fn drop(&mut self) {
         if !self.handle.process().is_surely_this() {
             // Its threads are not here to be waited for, and the file is the other process's to close.
-            std::mem::forget(self.handle.clone());
-            let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
-            return std::mem::forget(std::mem::take(threads));
+            return std::mem::forget(self.handle.clone());
         }
         if is_on_path() {
-            let threads = Mutex::new(std::mem::take(&mut *lock(&self.threads)));
             // Closing waits for the writer, and this thread is the writer.
-            close_elsewhere(Self { handle: self.handle.clone(), threads, closing: Mutex::new(()) });
-            return;
+            return close_elsewhere(self.handle.clone());
         }
         if let Err(error) = self.close() {
             tracing::warn!(%error, "the store was dropped and could not be closed properly");
@@ -399,14 +373,11 @@ impl Drop for Closing {
     }
 }
 
-fn close_elsewhere(handle: Closing) {
-    let handle = Arc::new(Mutex::new(Some(handle)));
-    let theirs = handle.clone();
+fn close_elsewhere(handle: StoreHandle) {
     let spawned =
-        std::thread::Builder::new().name("retold-close".into()).spawn(move || drop(lock(&theirs).take()));
+        std::thread::Builder::new().name("retold-close".into()).spawn(move || drop(Closing { handle }));
     if let Err(error) = spawned {
         tracing::warn!(%error, "no thread can be had to close the store; it stays open until the process ends");
-        std::mem::forget(lock(&handle).take());
     }
 }
 

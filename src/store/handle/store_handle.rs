@@ -7,49 +7,48 @@ use std::time::Duration;
 
 use super::reader::Reader;
 use super::settings::Settings;
+use crate::engine::{Admin, Commit, Engine, Identity, Outcome, Process, Receipt, SidecarWrites};
 use crate::error::{Error, Result};
 use crate::event::{Catalogue, Position, StoreId};
 use crate::store::append::batch::Batch;
-use crate::store::append::receipt::Receipt;
-use crate::store::engine::file_engine::Engine;
-use crate::store::engine::identity::Identity;
-use crate::store::engine::write::work::{Done, Work};
-use crate::store::observe::Observer;
-use crate::store::process::Process;
-use crate::store::sidecar::SidecarWrites;
+use crate::store::observe::{Observer, Observers};
 
 /// An open store, for those whom it outlives and those who outlive it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreHandle {
-    engine: Arc<Engine>,
+    engine: Arc<dyn Engine>,
+    observers: Arc<Observers>,
     settings: Arc<Settings>,
 }
 
 impl Drop for StoreHandle {
     fn drop(&mut self) {
         self.process().keep(&self.engine);
+        self.process().keep(&self.observers);
     }
 }
 
 impl StoreHandle {
-    pub(crate) fn new(engine: Arc<Engine>, settings: Settings) -> Self {
-        Self { engine, settings: Arc::new(settings) }
+    pub(crate) fn new(engine: Arc<dyn Engine>, settings: Settings) -> Self {
+        let observers = Arc::<Observers>::default();
+        engine.watch(observers.clone());
+        Self { engine, observers, settings: Arc::new(settings) }
     }
 
     /// The process that opened the store.
     pub(crate) fn process(&self) -> &Process {
-        &self.engine.contents.process
+        self.engine.process()
     }
 
     /// The observer of this type, made when it is first asked for. `make` must not ask for another.
     pub(crate) fn observer<T: Observer>(&self, make: impl FnOnce() -> T) -> Result<Arc<T>> {
         self.process().check()?;
-        Ok(self.engine.observers.get_or_make(make))
+        Ok(self.observers.get_or_make(make))
     }
 
     /// The observer of this type, if there is one.
     pub(crate) fn find_observer<T: Observer>(&self) -> Option<Arc<T>> {
-        self.engine.observers.get()
+        self.observers.get()
     }
 
     /// Bytes of a payload that this store takes.
@@ -68,7 +67,7 @@ impl StoreHandle {
     }
 
     pub(crate) fn read_only(&self) -> bool {
-        self.engine.contents.read_only()
+        self.identity().read_only
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -85,10 +84,10 @@ impl StoreHandle {
         self.prepare(batch).map(|_| ())
     }
 
-    fn prepare(&self, batch: Batch) -> Result<Work> {
+    fn prepare(&self, batch: Batch) -> Result<Commit> {
         self.writable()?;
         let settings = &self.settings;
-        Ok(Work::Append(batch.prepare(settings.payload_bytes, settings.durability, &settings.guard)?))
+        Ok(Commit::Append(batch.prepare(settings.payload_bytes, settings.durability, &settings.guard)?))
     }
 
     /// A reader that outlives `close`.
@@ -97,7 +96,7 @@ impl StoreHandle {
     }
 
     pub(crate) fn committed(&self) -> Position {
-        self.engine.contents.committed()
+        self.engine.committed()
     }
 
     /// Writes records in one transaction. Nothing to write is nothing done.
@@ -106,7 +105,7 @@ impl StoreHandle {
             return Ok(());
         }
         self.writable()?;
-        marked(self.engine.writer.write(Work::Sidecar(records))?)
+        written(self.engine.commit(Commit::Records(records))?)
     }
 
     /// [`write_records`](Self::write_records) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
@@ -115,26 +114,41 @@ impl StoreHandle {
             return Ok(());
         }
         self.writable()?;
-        marked(self.engine.writer.write_async(Work::Sidecar(records)).await?)
+        written(self.engine.submit(Commit::Records(records)).await?)
     }
 
     pub(crate) fn append(&self, batch: Batch) -> Result<Receipt> {
-        let work = self.prepare(batch)?;
-        appended(self.engine.writer.write(work)?)
+        let commit = self.prepare(batch)?;
+        appended(self.engine.commit(commit)?)
     }
 
     /// [`append`](Self::append) for tasks.
     pub(crate) async fn append_async(&self, batch: Batch) -> Result<Receipt> {
-        let work = self.prepare(batch)?;
-        appended(self.engine.writer.write_async(work).await?)
+        let commit = self.prepare(batch)?;
+        appended(self.engine.submit(commit).await?)
     }
 
     pub(crate) fn writable(&self) -> Result<()> {
-        self.engine.contents.writable()
+        match self.read_only() {
+            true => Err(Error::ReadOnly { path: self.name().to_owned() }),
+            false => Ok(()),
+        }
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// What only some engines can do.
+    pub(crate) fn admin(&self) -> Result<&dyn Admin> {
+        self.process().check()?;
+        self.engine.admin().ok_or_else(|| {
+            Error::storage(format!("{} has no file to look after; its server does that", self.name()))
+        })
+    }
+
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.observers
     }
 
     /// The types that this store knows.
@@ -143,20 +157,20 @@ impl StoreHandle {
     }
 
     pub(crate) fn identity(&self) -> &Identity {
-        &self.engine.contents.identity
+        self.engine.identity()
     }
 }
 
-fn appended(done: Done) -> Result<Receipt> {
-    match done {
-        Done::Appended(receipt) => Ok(receipt),
+fn appended(outcome: Outcome) -> Result<Receipt> {
+    match outcome {
+        Outcome::Appended(receipt) => Ok(receipt),
         other => Err(Error::storage(format!("an append was answered with {other:?}"))),
     }
 }
 
-fn marked(done: Done) -> Result<()> {
-    match done {
-        Done::SidecarWritten => Ok(()),
+fn written(outcome: Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Written => Ok(()),
         other => Err(Error::storage(format!("records were answered with {other:?}"))),
     }
 }

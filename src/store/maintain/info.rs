@@ -1,12 +1,7 @@
 //! What a store is, in figures.
 
-use crate::codec::FORMAT;
 use crate::error::Result;
 use crate::event::{Position, StoreId, Timestamp};
-use crate::store::engine::open::old::count;
-use crate::store::engine::tables::definitions::EVENTS;
-use crate::store::engine::tables::lookup;
-use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
 
 /// Figures of an open store.
@@ -40,33 +35,19 @@ pub struct StoreInfo {
 }
 
 pub(super) fn info(store: &Store) -> Result<StoreInfo> {
-    let reader = store.reader()?;
-    let identity = &reader.contents.identity;
-    guarded(|| {
-        let (committed, in_journal, mut counts) = {
-            let tail = reader.contents.tail()?;
-            (tail.committed(), tail.len() as u64, tail.counts())
-        };
-        let txn = reader.db.begin_read()?;
-        if identity.format < FORMAT {
-            let flushed = count(&txn)?;
-            counts.sessions += flushed.sessions;
-            counts.branches += flushed.branches;
-            counts.payload_bytes += flushed.payload_bytes;
-        }
-        Ok(StoreInfo {
-            path: identity.name.clone(),
-            id: identity.id,
-            format: identity.format,
-            created: identity.created,
-            sessions: counts.sessions,
-            branches: counts.branches,
-            events: committed,
-            in_journal,
-            chunks: lookup::len(&lookup::open(&txn, EVENTS)?)?,
-            committed: Position::new(committed),
-            payload_bytes: counts.payload_bytes,
-            file_bytes: std::fs::metadata(&identity.name).ok().map(|m| m.len()),
-        })
+    let (identity, figures) = (store.inner().identity(), store.inner().admin()?.figures()?);
+    Ok(StoreInfo {
+        path: identity.name.clone(),
+        id: identity.id,
+        format: identity.format,
+        created: identity.created,
+        sessions: figures.sessions,
+        branches: figures.branches,
+        events: figures.events,
+        in_journal: figures.in_journal,
+        chunks: figures.chunks,
+        committed: Position::new(figures.events),
+        payload_bytes: figures.payload_bytes,
+        file_bytes: figures.file_bytes,
     })
 }

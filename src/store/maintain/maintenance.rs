@@ -2,12 +2,10 @@
 
 use super::info::{StoreInfo, info};
 use super::survey::{Survey, survey};
-use super::verify::{Report, verify};
+use super::verify::verify;
+use crate::engine::{Problem, Report, Upgraded};
 use crate::error::Result;
-use crate::store::engine::write::work::Work;
 use crate::store::handle::store::Store;
-use crate::store::problem::Problem;
-use crate::store::upgraded::Upgraded;
 
 /// What is asked of a store's file, and done with it: figures, checks, and moving the journal into the tables.
 ///
@@ -79,9 +77,7 @@ impl Maintenance {
     /// # Errors
     /// As [`append`](Store::append).
     pub fn flush(&self) -> Result<()> {
-        let handle = self.store.inner();
-        handle.writable()?;
-        handle.engine().writer.write(Work::Flush).map(|_| ())
+        self.store.inner().admin()?.flush()
     }
 
     /// [`flush`](Self::flush) for tasks. Dropping the future does not stop what was begun.
@@ -89,9 +85,7 @@ impl Maintenance {
     /// # Errors
     /// As [`flush`](Self::flush).
     pub async fn flush_async(&self) -> Result<()> {
-        let handle = self.store.inner();
-        handle.writable()?;
-        handle.engine().writer.write_async(Work::Flush).await.map(|_| ())
+        self.store.inner().admin()?.flush_async().await
     }
 
     /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,

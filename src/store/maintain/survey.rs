@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::codec::FORMAT;
+use crate::engine::Range;
 use crate::error::Result;
 use crate::event::{Address, Event};
 use crate::limits::DEFAULT_PAGE;
 use crate::schema::Upcasts;
-use crate::store::engine::read::order::Positions;
-use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
 
 /// What a store's format and its event steps change.
@@ -87,8 +86,8 @@ pub(super) fn survey(store: &Store, mut progress: impl FnMut(u64, u64)) -> Resul
     if let Some(upcasts) = reader.upcasts() {
         let mut from = 1;
         while from <= total {
-            let range = Positions { from, to: total, limit: DEFAULT_PAGE, reverse: false };
-            let page = guarded(|| reader.page_all(range))?;
+            let range = Range { from, to: total, limit: DEFAULT_PAGE, reverse: false };
+            let page = reader.page_all(range)?;
             let Some(last) = page.last() else { break };
             from = last.position().get() + 1;
             events += page.len() as u64;
@@ -108,12 +107,7 @@ pub(super) fn survey(store: &Store, mut progress: impl FnMut(u64, u64)) -> Resul
         stuck: tally.stuck,
         first_stuck: tally.first_stuck,
     });
-    Ok(Survey {
-        format: reader.contents.identity.format,
-        newest_format: FORMAT,
-        events: total,
-        old: old.collect(),
-    })
+    Ok(Survey { format: reader.identity().format, newest_format: FORMAT, events: total, old: old.collect() })
 }
 fn look(event: &Event, upcasts: &Upcasts, tallies: &mut BTreeMap<(String, u32), Tally>) {
     if !upcasts.touches(event.kind(), event.version()) {

@@ -4,12 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
+use crate::engine::{Branch, Pieces, Process};
 use crate::error::Result;
-use crate::store::branch::Branch;
-use crate::store::engine::read::pieces::Pieces;
-use crate::store::engine::trouble::guarded;
 use crate::store::handle::reader::Reader;
-use crate::store::process::Process;
 
 /// One read of a branch, piece by piece.
 #[derive(Debug)]
@@ -53,13 +50,13 @@ impl Ahead {
 
     /// The next pieces; none at the end.
     pub(crate) fn next(&mut self) -> Result<Pieces> {
-        self.reader.contents.process.check()?;
+        self.reader.process().check()?;
         if let Some(thread) = &self.thread {
             let pieces = thread.pieces.as_ref().and_then(|pieces| pieces.recv().ok());
             return pieces.unwrap_or_else(|| Ok(Pieces::default()));
         }
         let Some(from) = self.next else { return Ok(Pieces::default()) };
-        let pieces = guarded(|| self.reader.pieces(&self.branch, from, self.to))?;
+        let pieces = self.reader.pieces(&self.branch, from, self.to)?;
         self.next = pieces.next;
         self.batches += 1;
         // A short read is over before a thread has started.
@@ -72,11 +69,11 @@ impl Ahead {
     fn spawn(&mut self) {
         let (send, pieces) = sync_channel(1);
         let (reader, branch, to) = (self.reader.clone(), self.branch.clone(), self.to);
-        let process = self.reader.contents.process.clone();
+        let process = self.reader.process().clone();
         let mut next = self.next;
         let work = move || {
             while let Some(from) = next {
-                let found = guarded(|| reader.pieces(&branch, from, to));
+                let found = reader.pieces(&branch, from, to);
                 next = found.as_ref().ok().and_then(|pieces| pieces.next);
                 if send.send(found).is_err() {
                     return;

@@ -1,11 +1,11 @@
-//! Asking for the current branch of a session, and choosing it.
+//! The current branch of a session: the one that a person who names only the session means. A record that import and
+//! `adopt` set; an append never moves it.
 
+use crate::engine::{Report, SidecarRange, SidecarTable, SidecarWrites};
 use crate::error::Result;
 use crate::event::{BranchName, Place, SessionId};
-use crate::store::engine::read::current::current_mark;
-use crate::store::engine::trouble::guarded;
+use crate::store::handle::reader::Reader;
 use crate::store::handle::store::Store;
-use crate::store::sidecar::SidecarWrites;
 use crate::store::unblocked::unblocked;
 
 impl Store {
@@ -33,7 +33,7 @@ impl Store {
     /// damaged, or that names a branch which does not exist, counts as none; [`verify`](crate::store::Maintenance::verify) reports it.
     pub fn current(&self, session: &SessionId) -> Result<BranchName> {
         let reader = self.reader()?;
-        guarded(|| Ok(reader.current(session)?.unwrap_or_else(BranchName::main)))
+        Ok(reader.current(session)?.unwrap_or_else(BranchName::main))
     }
 
     /// Makes a branch the current one of its session. Nothing else about the branch changes. When it returns, the
@@ -60,10 +60,69 @@ impl Store {
     fn making_current(&self, session: &SessionId, branch: &BranchName) -> Result<SidecarWrites> {
         let place = Place::new(session.clone(), branch.clone());
         let reader = self.reader()?;
-        guarded(|| reader.branch(&place))?;
+        reader.branch(&place)?;
         Ok(current_mark(&place))
     }
 }
+
+/// What makes this branch the current one of its session.
+pub(crate) fn current_mark(place: &Place) -> SidecarWrites {
+    let mut records = SidecarWrites::new();
+    let (session, branch) = (place.session.as_str(), place.branch.as_str());
+    records.put(SidecarTable::Current, session.as_bytes().to_vec(), branch.as_bytes().to_vec());
+    records
+}
+
+impl Reader {
+    /// The branch that was made current, if one was and it exists.
+    pub(crate) fn current(&self, session: &SessionId) -> Result<Option<BranchName>> {
+        let row = match self.records().get(SidecarTable::Current, session.as_str().as_bytes()) {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
+            Err(e) if e.is_damage() => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let Some(branch) = named(&row) else { return Ok(None) };
+        let place = Place::new(session.clone(), branch);
+        Ok(self.find(&place)?.map(|_| place.branch))
+    }
+
+    /// Says which of these records name no branch that exists.
+    pub(crate) fn verify_current(&self, report: &mut Report) -> Result<()> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(b"", PAGE) };
+            let rows = self.records().rows(SidecarTable::Current, &rows)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            let next = Some(last.key.clone());
+            for row in rows {
+                // One that does not decode was reported with the other records.
+                let Ok(value) = row.value else { continue };
+                let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
+                let place = session.zip(named(&value)).map(|(s, b)| Place::new(s, b));
+                match place {
+                    Some(place) if self.find(&place)?.is_some() => {}
+                    Some(place) => report.problem(
+                        format!("current branch of {}", place.session),
+                        format!("it is {}, which does not exist", place.branch),
+                    ),
+                    None => report.problem(
+                        format!("row {} of current", row.key.escape_ascii()),
+                        "it does not name a session and a branch",
+                    ),
+                }
+            }
+            after = next;
+        }
+    }
+}
+
+fn named(row: &[u8]) -> Option<BranchName> {
+    BranchName::new(std::str::from_utf8(row).ok()?).ok()
+}
+
+/// Records that are read at a time.
+const PAGE: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

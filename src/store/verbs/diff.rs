@@ -2,12 +2,10 @@
 
 use super::events::Events;
 use super::query::Query;
+use crate::engine::{Branch, Process};
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Invalid, Sequence};
-use crate::store::branch::Branch;
-use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
-use crate::store::process::Process;
 
 /// Two branches side by side.
 #[derive(Debug)]
@@ -119,7 +117,7 @@ impl Store {
             let head = reader.head(&branch)?;
             Ok::<_, Error>((branch, a.sequence().map_or(head, |n| n.min(head))))
         };
-        let ((a, left_head), (b, right_head)) = guarded(|| Ok((find(&left)?, find(&right)?)))?;
+        let ((a, left_head), (b, right_head)) = (find(&left)?, find(&right)?);
         let common = Branch::common((&a, left_head), (&b, right_head));
         let side = |address: Address, head: Sequence| {
             let query = Query::branch(Address::from(address.place().clone()))?;

@@ -2,10 +2,9 @@
 
 use super::ahead::Ahead;
 use super::query::{Items, Query};
+use crate::engine::Piece;
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter};
-use crate::store::engine::read::pieces::Piece;
-use crate::store::engine::trouble::guarded;
 use crate::store::handle::reader::{Reader, Shape};
 
 /// Reads on as it is asked for events. Ends after the first error, unless that is [`Error::Upcast`]: then the event after
@@ -38,7 +37,7 @@ impl Events {
         query.filter = reader.resolved(query.filter);
         let left = query.max_events();
         let way = match query.long_read() {
-            Some((place, from, to)) => match guarded(|| reader.branch(place)) {
+            Some((place, from, to)) => match reader.branch(place) {
                 Ok(branch) => Way::Pieces {
                     ahead: Box::new(Ahead::new(reader, branch, from, to)),
                     shape: query.shape(),
@@ -64,7 +63,7 @@ impl Way {
                 }
                 let Some(query) = next.take() else { return Ok(None) };
                 let query = query.page_limit(left);
-                let scanned = guarded(|| reader.scan(&query))?;
+                let scanned = reader.scan(&query)?;
                 *next = scanned.next.clone();
                 **page = scanned.items();
             },

@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use super::events::Events;
 use super::query::{Page, Query, QueryScope, Scanned};
+use crate::engine::{Branch, Range};
 use crate::error::Result;
 use crate::event::{Event, Position, SessionId};
 use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
-use crate::store::branch::Branch;
-use crate::store::engine::read::file_reader::Range;
-use crate::store::engine::read::order::Positions;
-use crate::store::engine::trouble::guarded;
 use crate::store::handle::reader::Reader;
 use crate::store::handle::store::Store;
 
@@ -26,7 +23,7 @@ impl<'a> Source<'a> {
         Ok(match scope {
             QueryScope::Branch(place) => Self::Branch(reader.branch(place)?),
             QueryScope::Session(session) if reader.branches_of(session)?.is_empty() => {
-                return Err(reader.contents.identity.not_found("session", session));
+                return Err(reader.identity().not_found("session", session));
             }
             QueryScope::Session(session) => Self::Session(session),
             QueryScope::All => Self::All,
@@ -37,14 +34,10 @@ impl<'a> Source<'a> {
         let (from, to, reverse) = (at.from, at.to, at.reverse);
         match self {
             Self::Branch(branch) => reader.page(branch, Range { from, to, limit, reverse }),
-            Self::All => reader.page_all(Positions { from, to, limit, reverse }),
+            Self::All => reader.page_all(Range { from, to, limit, reverse }),
             Self::Session(session) => {
-                let to = Position::new(to.min(reader.committed().get()));
-                let after = Position::new(from.saturating_sub(1));
-                match reverse {
-                    false => reader.page_session(session, after, to, limit),
-                    true => reader.page_session_back(session, after, to, limit),
-                }
+                let to = to.min(reader.committed().get());
+                reader.of_session(session, Range { from, to, limit, reverse })
             }
         }
     }
@@ -119,7 +112,7 @@ impl Store {
     /// One page with what cannot be made new in its place.
     pub(crate) fn scan(&self, query: &Query) -> Result<Scanned> {
         let reader = self.reader()?;
-        guarded(|| reader.scan(query))
+        reader.scan(query)
     }
 
     /// All events of a query, page by page, in bounded memory.

@@ -1,16 +1,15 @@
 //! A branch that did better becomes the line of its parent.
 
+use crate::engine::Range;
+use crate::engine::Receipt;
+use crate::engine::SidecarWrites;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, EventId, Expect, Invalid, NewEvent, Sequence};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_PAGE};
 use crate::store::append::batch::Batch;
-use crate::store::append::receipt::Receipt;
-use crate::store::engine::read::current::current_mark;
-use crate::store::engine::read::file_reader::Range;
-use crate::store::engine::trouble::guarded;
 use crate::store::handle::store::Store;
-use crate::store::sidecar::SidecarWrites;
 use crate::store::unblocked::unblocked;
+use crate::store::verbs::current::current_mark;
 
 /// The metadata key under which a promoted event names the event that it repeats.
 const PROMOTED_FROM: &str = "promoted_from";
@@ -54,54 +53,50 @@ impl Store {
     fn promotion(&self, address: &Address) -> Result<Batch> {
         let place = address.branch_only("a branch is promoted as a whole")?;
         let reader = self.reader()?;
-        guarded(|| {
-            let branch = reader.branch(place)?;
-            let parent = match reader.info_of(&branch)?.parent {
-                Some((parent, _)) => Address::new(address.session().clone(), parent),
-                None => {
-                    let reason = format!("{} was not forked: there is nothing to promote to", branch.place);
-                    return Err(Invalid::new("branch", reason).into());
-                }
-            };
-            let target = parent.place().to_string();
-            let head = reader.head(&branch)?.get();
-            let count = head - branch.fork;
-            if count == 0 {
-                let reason = format!("{} has no events of its own to promote", branch.place);
+        let branch = reader.branch(place)?;
+        let parent = match branch.parent_name.clone() {
+            Some(parent) => Address::new(address.session().clone(), parent),
+            None => {
+                let reason = format!("{} was not forked: there is nothing to promote to", branch.place);
                 return Err(Invalid::new("branch", reason).into());
             }
-            if count > MAX_BATCH_EVENTS as u64 {
-                let reason = format!(
-                    "{} has {count} events of its own; {MAX_BATCH_EVENTS} are the most in one append",
-                    branch.place
-                );
-                return Err(Invalid::new("branch", reason).into());
-            }
-            let (mut events, mut bytes, mut from) = (Vec::new(), 0, branch.fork + 1);
-            while from <= head {
-                for event in
-                    reader.page(&branch, Range { from, to: head, limit: MAX_PAGE, reverse: false })?
-                {
-                    from = event.sequence().next().get();
-                    bytes += event.record().encoded().len();
-                    let mut copy = NewEvent::from(event.record());
-                    copy = copy.with_id(EventId::derived(event.id().uuid(), target.as_bytes()));
-                    let from = event.address().to_string();
-                    if has_room(&event, &from) {
-                        copy = copy.meta(PROMOTED_FROM, from);
-                    }
-                    events.push(copy);
+        };
+        let target = parent.place().to_string();
+        let head = reader.head(&branch)?.get();
+        let count = head - branch.fork;
+        if count == 0 {
+            let reason = format!("{} has no events of its own to promote", branch.place);
+            return Err(Invalid::new("branch", reason).into());
+        }
+        if count > MAX_BATCH_EVENTS as u64 {
+            let reason = format!(
+                "{} has {count} events of its own; {MAX_BATCH_EVENTS} are the most in one append",
+                branch.place
+            );
+            return Err(Invalid::new("branch", reason).into());
+        }
+        let (mut events, mut bytes, mut from) = (Vec::new(), 0, branch.fork + 1);
+        while from <= head {
+            for event in reader.page(&branch, Range { from, to: head, limit: MAX_PAGE, reverse: false })? {
+                from = event.sequence().next().get();
+                bytes += event.record().encoded().len();
+                let mut copy = NewEvent::from(event.record());
+                copy = copy.with_id(EventId::derived(event.id().uuid(), target.as_bytes()));
+                let from = event.address().to_string();
+                if has_room(&event, &from) {
+                    copy = copy.meta(PROMOTED_FROM, from);
                 }
-                if bytes > MAX_BATCH_BYTES {
-                    let what = format!("what {} would promote", branch.place);
-                    return Err(Error::TooLarge { what, size: bytes as u64, limit: MAX_BATCH_BYTES as u64 });
-                }
+                events.push(copy);
             }
-            let is_current = reader.current(address.session())?.is_some_and(|b| b == branch.place.branch);
-            let records = if is_current { current_mark(parent.place()) } else { SidecarWrites::new() };
-            let batch = Batch::new().records(records);
-            batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
-        })
+            if bytes > MAX_BATCH_BYTES {
+                let what = format!("what {} would promote", branch.place);
+                return Err(Error::TooLarge { what, size: bytes as u64, limit: MAX_BATCH_BYTES as u64 });
+            }
+        }
+        let is_current = reader.current(address.session())?.is_some_and(|b| b == branch.place.branch);
+        let records = if is_current { current_mark(parent.place()) } else { SidecarWrites::new() };
+        let batch = Batch::new().records(records);
+        batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::event::{Address, BranchName, Event, EventId, Position, Sequence, SessionId};
-use crate::store::engine::read::list::{BranchInfo, SessionInfo};
+use crate::store::handle::listing::{BranchInfo, SessionInfo};
 use crate::store::handle::store::Store;
 use crate::store::unblocked::unblocked;
 use crate::store::verbs::query::{Page, Query};

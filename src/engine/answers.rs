@@ -1,0 +1,130 @@
+//! One method for each question, with the type of its answer.
+
+use std::sync::Arc;
+
+use super::branch::Branch;
+use super::get::{End, Get, Got, Range};
+use super::pieces::Pieces;
+use super::port::EngineReader;
+use crate::error::{Error, Result};
+use crate::event::{Event, EventId, MAIN, Place, Position, Sequence, SessionId};
+
+/// The answer of the one kind that a question has.
+macro_rules! answer {
+    ($got:expr, $kind:ident) => {
+        match $got {
+            Got::$kind(answer) => Ok(answer),
+            other => Err(Error::storage(format!(
+                concat!("a question for ", stringify!($kind), " was answered with {:?}"),
+                other
+            ))),
+        }
+    };
+}
+
+impl dyn EngineReader {
+    /// The branch with these names.
+    pub(crate) fn branch(&self, place: &Place) -> Result<Arc<Branch>> {
+        self.find(place)?.ok_or_else(|| match place.branch.as_str() == MAIN {
+            true => self.identity().not_found("session", &place.session),
+            false => self.identity().not_found("branch", place),
+        })
+    }
+
+    pub(crate) fn find(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        answer!(self.read(&Get::Branch(place))?, Branch)
+    }
+
+    /// The branch with these names, if memory has it.
+    pub(crate) fn find_in_memory(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        match self.peek(&Get::Branch(place))? {
+            Some(got) => answer!(got, Branch),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn end(&self, branch: &Branch) -> Result<End> {
+        answer!(self.read(&Get::End(branch))?, End)
+    }
+
+    /// The last sequence of a branch, inherited ones counted; zero when it is empty.
+    pub(crate) fn head(&self, branch: &Branch) -> Result<Sequence> {
+        self.end(branch).map(|end| Sequence::new(end.head))
+    }
+
+    /// The last sequence of a branch, if memory has it.
+    pub(crate) fn head_in_memory(&self, branch: &Branch) -> Result<Option<Sequence>> {
+        match self.peek(&Get::End(branch))? {
+            Some(got) => answer!(got, End).map(|end| Some(Sequence::new(end.head))),
+            None => Ok(None),
+        }
+    }
+
+    /// The branches of a session by name, each with its end; none when there is no such session.
+    pub(crate) fn ends_of(&self, session: &SessionId) -> Result<Vec<(Arc<Branch>, End)>> {
+        answer!(self.read(&Get::BranchesOf(session))?, Branches)
+    }
+
+    /// The same without the ends.
+    pub(crate) fn branches_of(&self, session: &SessionId) -> Result<Vec<Arc<Branch>>> {
+        Ok(self.ends_of(session)?.into_iter().map(|(branch, _)| branch).collect())
+    }
+
+    /// All branches of up to `limit` sessions after this one, by name.
+    pub(crate) fn branches_after(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<Vec<(Arc<Branch>, End)>> {
+        answer!(self.read(&Get::Branches { after, limit })?, Branches)
+    }
+
+    /// Up to `limit` names of sessions after this one.
+    pub(crate) fn session_names(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionId>> {
+        answer!(self.read(&Get::Sessions { after, limit })?, Sessions)
+    }
+
+    /// A page of a branch's history.
+    pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
+        answer!(self.read(&Get::Events { branch, range })?, Events)
+    }
+
+    /// The next pieces of a branch's history.
+    pub(crate) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
+        answer!(self.read(&Get::Pieces { branch, from, to })?, Pieces)
+    }
+
+    /// A page of the global order, dense in positions.
+    pub(crate) fn page_all(&self, range: Range) -> Result<Vec<Event>> {
+        answer!(self.read(&Get::All(range))?, Events)
+    }
+
+    /// A page of all branches of one session, in global order: positions after `after` and up to `to`, which has to be
+    /// committed. Nothing that is committed later can then come before what the page holds.
+    pub(crate) fn page_session(
+        &self,
+        session: &SessionId,
+        after: Position,
+        to: Position,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
+        self.of_session(session, Range { from: after.get() + 1, to: to.get(), limit, reverse: false })
+    }
+
+    /// The same in either direction.
+    pub(crate) fn of_session(&self, session: &SessionId, range: Range) -> Result<Vec<Event>> {
+        answer!(self.read(&Get::OfSession { session, range })?, Events)
+    }
+
+    /// The event with this id.
+    pub(crate) fn by_id(&self, id: EventId) -> Result<Event> {
+        let found = answer!(self.read(&Get::Event(id))?, Event)?;
+        found.ok_or_else(|| self.identity().not_found("event", id))
+    }
+
+    /// The branch of an event, and its sequence, when the event itself may be unreadable.
+    pub(crate) fn whose(&self, position: Position) -> Result<(Arc<Branch>, u64)> {
+        let found = answer!(self.read(&Get::Whose(position))?, Whose)?;
+        found.ok_or_else(|| Error::not_found("position", position))
+    }
+}

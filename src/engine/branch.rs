@@ -1,0 +1,78 @@
+//! What is known of a branch, and the list of segments through which it is read.
+
+use std::sync::Arc;
+
+use crate::codec::BranchRow;
+use crate::event::{BranchName, Place, Sequence};
+
+/// A branch: its names, its number, and where its history comes from. Nothing here ever changes; the head is asked
+/// for separately.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) number: u64,
+    pub(crate) place: Arc<Place>,
+    pub(crate) parent: Option<u64>,
+    pub(crate) parent_name: Option<BranchName>,
+    /// The last inherited sequence.
+    pub(crate) fork: u64,
+    pub(crate) created: i64,
+    /// How many ancestors it has; those that a reader steps over, as they add no event, count too.
+    pub(crate) depth: usize,
+    /// Oldest ancestor first, itself last; without holes.
+    pub(crate) lineage: Box<[Segment]>,
+}
+
+/// The sequences `first..=last` of a reader's history are the own events of one branch.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) branch: u64,
+    pub(crate) place: Arc<Place>,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl Branch {
+    /// Nested forks are clamped: what a child does not inherit, no grandchild does.
+    pub(crate) fn new(number: u64, row: BranchRow, parent: Option<&Branch>) -> Self {
+        let place = Arc::new(row.place);
+        let inherited = parent.map(|p| &*p.lineage).unwrap_or_default().iter();
+        let mut lineage: Vec<Segment> = inherited
+            .map(|s| Segment { last: s.last.min(row.fork), ..s.clone() })
+            .filter(|s| s.first <= s.last)
+            .collect();
+        lineage.push(Segment {
+            branch: number,
+            place: place.clone(),
+            first: row.fork.saturating_add(1),
+            last: u64::MAX,
+        });
+        let depth = parent.map_or(0, |p| p.depth + 1);
+        let parent_name = parent.map(|p| p.place.branch.clone());
+        let (parent, fork, created) = (row.parent, row.fork, row.created);
+        Self { number, place, parent, parent_name, fork, created, depth, lineage: lineage.into() }
+    }
+
+    pub(crate) fn row(&self) -> BranchRow {
+        BranchRow {
+            place: (*self.place).clone(),
+            parent: self.parent,
+            fork: self.fork,
+            created: self.created,
+        }
+    }
+
+    /// The last sequence up to which two branches are the same events, at most at these heads.
+    pub(crate) fn common(a: (&Branch, Sequence), b: (&Branch, Sequence)) -> Sequence {
+        let mut common = 0;
+        for (x, y) in a.0.lineage.iter().zip(&b.0.lineage) {
+            if x.branch != y.branch {
+                break;
+            }
+            common = x.last.min(y.last);
+            if x.last != y.last {
+                break;
+            }
+        }
+        Sequence::new(common.min(a.1.get()).min(b.1.get()))
+    }
+}

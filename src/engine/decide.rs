@@ -1,0 +1,351 @@
+//! The decision what becomes of appends and forks: a pure function of the heads and ids as they stand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::commit::{Commit, Outcome, Prepared};
+use super::receipt::{Placed, Receipt};
+use super::sidecar::{SidecarTable, SidecarWrites};
+use crate::engine::branch::Branch;
+use crate::error::{Error, Result};
+use crate::event::{
+    Address, BranchName, EventId, Invalid, MAIN, Place, Position, Record, Sequence, Timestamp,
+};
+use crate::limits::MAX_FORK_DEPTH;
+
+/// An event that is recorded already.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) branch: u64,
+    pub(crate) place: Arc<Place>,
+    pub(crate) sequence: u64,
+    pub(crate) position: u64,
+    pub(crate) record: Record,
+}
+
+/// What the decision may ask of the store.
+pub(crate) trait Facts {
+    fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>>;
+    fn head(&self, branch: &Branch) -> Result<u64>;
+    fn known(&self, id: EventId) -> Result<Option<Known>>;
+    fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>>;
+}
+
+/// What a group will write, as far as it is decided: the facts of the store with the group's own on top.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) births: Vec<Arc<Branch>>,
+    pub(crate) events: Vec<Planned>,
+    next_position: u64,
+    next_branch: u64,
+    now: Timestamp,
+    by_place: HashMap<Place, Arc<Branch>>,
+    heads: HashMap<u64, u64>,
+    ids: HashMap<EventId, usize>,
+    /// Records that commits before have changed, when some commit of the group asks for records.
+    records: Option<HashMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>>,
+}
+
+/// How the records that a commit expects were found.
+enum Expected {
+    AsExpected,
+    /// One of them is not; everything that the commit writes is there already.
+    Written(Error),
+    Changed(Error),
+}
+
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) branch: Arc<Branch>,
+    pub(crate) sequence: u64,
+    pub(crate) position: u64,
+    pub(crate) record: Record,
+}
+
+impl Plan {
+    pub(crate) fn new(next_position: u64, next_branch: u64, now: Timestamp) -> Self {
+        Self {
+            births: Vec::new(),
+            events: Vec::new(),
+            next_position,
+            next_branch,
+            now,
+            by_place: HashMap::new(),
+            heads: HashMap::new(),
+            ids: HashMap::new(),
+            records: None,
+        }
+    }
+
+    /// Some commit of the group expects something of records.
+    pub(crate) fn asks_for_records(mut self) -> Self {
+        self.records = Some(HashMap::new());
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.births.is_empty() && self.events.is_empty()
+    }
+
+    pub(crate) fn next_branch(&self) -> u64 {
+        self.next_branch
+    }
+
+    fn branch(&self, place: &Place, facts: &impl Facts) -> Result<Option<Arc<Branch>>> {
+        match self.by_place.get(place) {
+            Some(branch) => Ok(Some(branch.clone())),
+            None => facts.branch(place),
+        }
+    }
+
+    fn head(&self, branch: &Branch, facts: &impl Facts) -> Result<u64> {
+        match self.heads.get(&branch.number) {
+            Some(head) => Ok(*head),
+            None => facts.head(branch),
+        }
+    }
+
+    fn known(&self, id: EventId, facts: &impl Facts) -> Result<Option<Known>> {
+        match self.ids.get(&id).and_then(|i| self.events.get(*i)) {
+            Some(e) => Ok(Some(Known {
+                branch: e.branch.number,
+                place: e.branch.place.clone(),
+                sequence: e.sequence,
+                position: e.position,
+                record: e.record.clone(),
+            })),
+            None => facts.known(id),
+        }
+    }
+
+    /// Takes a commit into the plan, or refuses it and leaves the plan as it was.
+    pub(crate) fn take(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
+        let outcome = self.decided(commit, facts)?;
+        if let (Some(known), Some(records)) = (&mut self.records, commit.records()) {
+            let rows = records.rows();
+            known.extend(rows.map(|(t, key, value)| ((t, key.to_vec()), value.map(<[u8]>::to_vec))));
+        }
+        Ok(outcome)
+    }
+
+    fn decided(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
+        if let Some(records) = commit.records() {
+            match (self.expected(records, facts)?, commit) {
+                (Expected::AsExpected, _) => {}
+                (Expected::Written(_), Commit::Records(_)) => return Ok(Outcome::Written),
+                (Expected::Written(error), Commit::Append(prepared)) => {
+                    return self.retried(prepared, facts)?.map(Outcome::Appended).ok_or(error);
+                }
+                (Expected::Written(error) | Expected::Changed(error), _) => return Err(error),
+            }
+        }
+        match commit {
+            Commit::Append(prepared) => self.append(prepared, facts).map(Outcome::Appended),
+            Commit::Fork { parent, at, place } => {
+                self.fork(parent, *at, place.clone(), facts).map(Outcome::Forked)
+            }
+            Commit::Records(_) => Ok(Outcome::Written),
+        }
+    }
+
+    fn record(&self, table: SidecarTable, key: &[u8], facts: &impl Facts) -> Result<Option<Vec<u8>>> {
+        match self.records.as_ref().and_then(|known| known.get(&(table, key.to_vec()))) {
+            Some(value) => Ok(value.clone()),
+            None => facts.record(table, key),
+        }
+    }
+
+    fn expected(&self, records: &SidecarWrites, facts: &impl Facts) -> Result<Expected> {
+        let mut changed = None;
+        for expected in records.expected() {
+            if self.record(expected.table, &expected.key, facts)? != expected.value {
+                let record = format!("record {} of {}", expected.key.escape_ascii(), expected.table.name());
+                changed = Some(Error::RecordChanged { record });
+                break;
+            }
+        }
+        let Some(error) = changed else { return Ok(Expected::AsExpected) };
+        for (table, key, value) in records.rows() {
+            if self.record(table, key, facts)?.as_deref() != value {
+                return Ok(Expected::Changed(error));
+            }
+        }
+        Ok(Expected::Written(error))
+    }
+
+    /// Takes an append into the plan, or refuses it and leaves the plan as it was.
+    pub(crate) fn append(&mut self, request: &Prepared, facts: &impl Facts) -> Result<Receipt> {
+        if let Some(receipt) = self.retried(request, facts)? {
+            return Ok(receipt);
+        }
+        // Every condition is checked before anything of the plan is touched.
+        let mut heads: HashMap<Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
+        for part in &request.parts {
+            let (branch, head) = match heads.get(&part.place) {
+                Some((branch, head)) => (branch.clone(), *head),
+                None => match self.branch(&part.place, facts)? {
+                    Some(branch) => {
+                        let head = self.head(&branch, facts)?;
+                        (Some(branch), head)
+                    }
+                    None if part.place.branch.as_str() == MAIN || part.expect.is_of_a_new_branch() => {
+                        (None, 0)
+                    }
+                    None => return Err(Error::not_found("branch", &part.place)),
+                },
+            };
+            if !part.expect.holds(Sequence::new(head)) {
+                let (place, expected, actual) = (part.place.clone(), part.expect, Sequence::new(head));
+                return Err(Error::Conflict { place, expected, actual });
+            }
+            heads.insert(part.place.clone(), (branch, head + part.records.len() as u64));
+        }
+        let mut parts = Vec::with_capacity(request.parts.len());
+        for part in &request.parts {
+            let branch = match self.branch(&part.place, facts)? {
+                Some(branch) => branch,
+                None => self.begin(part.place.clone(), facts)?,
+            };
+            let head = self.head(&branch, facts)?;
+            let placed = self.place(&branch, head, &part.records);
+            parts.push(placed);
+        }
+        Ok(Receipt::new(parts, false))
+    }
+
+    fn place(&mut self, branch: &Arc<Branch>, head: u64, records: &[Record]) -> Placed {
+        let first_position = self.next_position;
+        for (i, record) in records.iter().enumerate() {
+            self.ids.insert(record.id(), self.events.len());
+            self.events.push(Planned {
+                branch: branch.clone(),
+                sequence: head + 1 + i as u64,
+                position: self.next_position,
+                record: record.clone(),
+            });
+            self.next_position += 1;
+        }
+        let last = head + records.len() as u64;
+        self.heads.insert(branch.number, last);
+        Placed {
+            place: (*branch.place).clone(),
+            first: Sequence::new(head + 1),
+            last: Sequence::new(last),
+            first_position: Position::new(first_position),
+            last_position: Position::new(self.next_position - 1),
+        }
+    }
+
+    /// The first receipt again, when every event is recorded just where this append would have put it.
+    fn retried(&self, request: &Prepared, facts: &impl Facts) -> Result<Option<Receipt>> {
+        let mut parts = Vec::new();
+        let mut fresh = false;
+        let mut seen = None;
+        for part in &request.parts {
+            let mut placed: Option<(u64, Placed)> = None;
+            for record in &part.records {
+                let Some(known) = self.known(record.id(), facts)? else {
+                    fresh = true;
+                    continue;
+                };
+                let taken = || Error::Duplicate {
+                    id: record.id(),
+                    at: Address::from((*known.place).clone()).at(known.sequence),
+                };
+                seen.get_or_insert_with(taken);
+                if fresh || *known.place != part.place || !known.record.same_content(record) {
+                    return Err(taken());
+                }
+                match &mut placed {
+                    None => {
+                        let (sequence, position) =
+                            (Sequence::new(known.sequence), Position::new(known.position));
+                        let new = Placed {
+                            place: part.place.clone(),
+                            first: sequence,
+                            last: sequence,
+                            first_position: position,
+                            last_position: position,
+                        };
+                        placed = Some((known.branch, new));
+                    }
+                    Some((branch, p)) if *branch == known.branch && p.last.next().get() == known.sequence => {
+                        p.last = Sequence::new(known.sequence);
+                        p.last_position = Position::new(known.position);
+                    }
+                    Some(_) => return Err(taken()),
+                }
+            }
+            parts.extend(placed.map(|(_, p)| p));
+        }
+        match (fresh, seen) {
+            (false, _) => Ok(Some(Receipt::new(parts, true))),
+            (true, None) => Ok(None),
+            (true, Some(taken)) => Err(taken),
+        }
+    }
+
+    /// Takes a fork into the plan: `at` is the last sequence to inherit, the head when it is not said.
+    pub(crate) fn fork(
+        &mut self,
+        parent: &Place,
+        at: Option<Sequence>,
+        place: Place,
+        facts: &impl Facts,
+    ) -> Result<Arc<Branch>> {
+        let branch = match self.branch(parent, facts)? {
+            Some(branch) => branch,
+            // A session may begin with another branch than main, which is then empty.
+            None if parent.branch.as_str() == MAIN && at == Some(Sequence::ZERO) => {
+                if place == *parent {
+                    return Err(Error::Exists { what: "branch", name: place.to_string() });
+                }
+                self.give_birth(parent.clone(), None, 0)
+            }
+            None => return Err(Error::not_found("branch", parent)),
+        };
+        let head = self.head(&branch, facts)?;
+        let at = at.map_or(head, Sequence::get);
+        if at > head {
+            let address = Address::from(parent.clone()).at(at);
+            return Err(Error::not_found("event", format!("{address}: the branch ends at {head}")));
+        }
+        if self.branch(&place, facts)?.is_some() {
+            return Err(Error::Exists { what: "branch", name: place.to_string() });
+        }
+        if branch.depth >= MAX_FORK_DEPTH {
+            let reason =
+                format!("would be fork number {MAX_FORK_DEPTH} of a fork; promote one of its ancestors");
+            return Err(Invalid::new("branch", reason).into());
+        }
+        Ok(self.give_birth(place, Some(&branch), at))
+    }
+
+    /// A branch that begins with its first append, as if it had been forked from an empty `main`.
+    fn begin(&mut self, place: Place, facts: &impl Facts) -> Result<Arc<Branch>> {
+        if place.branch.as_str() == MAIN {
+            return Ok(self.give_birth(place, None, 0));
+        }
+        let main = Place::new(place.session.clone(), BranchName::main());
+        let main = match self.branch(&main, facts)? {
+            Some(main) => main,
+            None => self.give_birth(main, None, 0),
+        };
+        Ok(self.give_birth(place, Some(&main), 0))
+    }
+
+    fn give_birth(&mut self, place: Place, parent: Option<&Branch>, fork: u64) -> Arc<Branch> {
+        let row = crate::codec::BranchRow {
+            place: place.clone(),
+            parent: parent.map(|p| p.number),
+            fork,
+            created: self.now.micros(),
+        };
+        let branch = Arc::new(Branch::new(self.next_branch, row, parent));
+        self.next_branch += 1;
+        self.heads.insert(branch.number, fork);
+        self.by_place.insert(place, branch.clone());
+        self.births.push(branch.clone());
+        branch
+    }
+}

@@ -1,0 +1,139 @@
+//! What readers see of an open store: the tables, and the tail in memory on top of them.
+
+use std::ops::Deref;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::moment::Moment;
+use super::options::Options;
+use super::redb_errors::MapRedb;
+use crate::engine::durability::Durability;
+use crate::engine::file::tables::db::{Db, WriteTxn};
+use crate::engine::file::tables::view::SharedView;
+use crate::engine::file::tail::branches::Branches;
+use crate::engine::file::tail::recent::Recent;
+use crate::engine::file::tail::tail::Tail;
+use crate::engine::identity::Identity;
+use crate::engine::process::Process;
+use crate::engine::sync::{read, write};
+use crate::error::{Error, Result};
+use crate::event::Position;
+
+/// The tables as they are on the disk, the tail, and what is kept in memory of both.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) process: Process,
+    pub(crate) identity: Identity,
+    pub(crate) options: Options,
+    /// `None` once the store is closed.
+    db: RwLock<Option<Arc<Db>>>,
+    tail: RwLock<Tail>,
+    pub(crate) branches: Branches,
+    pub(crate) view: SharedView,
+    pub(crate) recent: Recent,
+    pub(crate) moment: Moment,
+}
+
+impl Contents {
+    pub(crate) fn new(identity: Identity, options: Options, db: Db, tail: Tail, branches: Branches) -> Self {
+        Self {
+            process: Process::this(),
+            identity,
+            options,
+            db: RwLock::new(Some(Arc::new(db))),
+            tail: RwLock::new(tail),
+            branches,
+            view: SharedView::default(),
+            recent: Recent::default(),
+            moment: Moment::default(),
+        }
+    }
+
+    pub(crate) fn db(&self) -> Result<Arc<Db>> {
+        self.process.check()?;
+        read(&self.db).clone().ok_or(Error::Closed { after: None })
+    }
+
+    /// The recent events.
+    pub(crate) fn tail(&self) -> Result<RwLockReadGuard<'_, Tail>> {
+        self.process.check()?;
+        Ok(self.own_tail())
+    }
+
+    /// The same for threads of the store, which are in no other process.
+    pub(crate) fn own_tail(&self) -> RwLockReadGuard<'_, Tail> {
+        read(&self.tail)
+    }
+
+    pub(crate) fn own_tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
+        write(&self.tail)
+    }
+
+    /// The last position that is committed; zero in another process, where the tail may be locked for ever.
+    pub(crate) fn committed(&self) -> Position {
+        self.tail().map_or(Position::ZERO, |tail| Position::new(tail.committed()))
+    }
+
+    pub(crate) fn read_only(&self) -> bool {
+        self.options.read_only
+    }
+
+    /// Refuses where the store is only read.
+    pub(crate) fn writable(&self) -> Result<()> {
+        match self.read_only() {
+            true => Err(Error::ReadOnly { path: self.identity.name.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Begins a change of the tables: the one way in which an open store commits to redb. It can leave what is needed to
+    /// open the file without repair.
+    pub(crate) fn change_tables<'a>(
+        &'a self,
+        db: &'a Db,
+        durability: Durability,
+        fast_recovery: bool,
+    ) -> Result<TablesChange<'a>> {
+        self.writable()?;
+        let durability = match durability {
+            Durability::Durable => redb::Durability::Immediate,
+            Durability::Relaxed => redb::Durability::None,
+        };
+        let txn = db.begin_write(|txn| {
+            txn.set_durability(durability).map_redb()?;
+            txn.set_two_phase_commit(self.options.two_phase);
+            txn.set_quick_repair(fast_recovery);
+            Ok(())
+        })?;
+        Ok(TablesChange { txn, view: &self.view })
+    }
+
+    /// Lets go of the file, as far as no reader holds it.
+    pub(crate) fn close(&self) -> Option<Arc<Db>> {
+        let db = write(&self.db).take();
+        self.view.forget();
+        self.recent.forget();
+        db
+    }
+}
+
+/// A write transaction. After its commit readers no longer share a view of what was there before.
+pub(crate) struct TablesChange<'a> {
+    txn: WriteTxn<'a>,
+    view: &'a SharedView,
+}
+
+impl<'a> Deref for TablesChange<'a> {
+    type Target = WriteTxn<'a>;
+
+    fn deref(&self) -> &WriteTxn<'a> {
+        &self.txn
+    }
+}
+
+impl TablesChange<'_> {
+    pub(crate) fn commit(self) -> Result<()> {
+        let committed = self.txn.commit();
+        self.view.forget();
+        committed
+    }
+}

@@ -1,0 +1,78 @@
+//! The parts of a store's storage: a header, the journal, and the tables behind it.
+
+use std::io;
+use std::sync::Arc;
+
+use redb::StorageBackend;
+
+use super::backend::Shifted;
+use super::journal::Region;
+use crate::codec::{FileHeader, HEADER_BYTES};
+use crate::engine::problem::Problem;
+use crate::event::StoreId;
+use crate::limits::{FILE_HEADER_BYTES, MAX_JOURNAL_BYTES};
+
+/// redb's flag that a file was not closed stands behind its magic bytes.
+const REDB_FLAGS: u64 = 9;
+const RECOVERY_REQUIRED: u8 = 2;
+
+/// The same storage twice: through a handle of its own, the journal learns of every failed sync.
+pub(crate) struct Storage {
+    pub(crate) tables: Arc<dyn StorageBackend>,
+    pub(crate) journal: Arc<dyn StorageBackend>,
+    pub(crate) header: FileHeader,
+    /// What is wrong with the header.
+    pub(crate) damage: Vec<Problem>,
+}
+
+impl Storage {
+    /// A file of the first format.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.header.tables == 0
+    }
+
+    pub(crate) fn region(&self) -> Region {
+        Region { start: self.header.journal, len: self.header.tables - self.header.journal }
+    }
+
+    pub(crate) fn shifted(&self) -> Shifted {
+        Shifted { inner: self.tables.clone(), by: self.header.tables }
+    }
+
+    /// Whether it was not closed cleanly.
+    pub(crate) fn is_dirty(&self) -> io::Result<bool> {
+        let mut flags = [0];
+        if self.tables.len()? <= self.header.tables + REDB_FLAGS {
+            return Ok(true);
+        }
+        self.tables.read(self.header.tables + REDB_FLAGS, &mut flags)?;
+        Ok(flags.iter().any(|flags| flags & RECOVERY_REQUIRED != 0))
+    }
+}
+
+pub(crate) fn read_header(storage: &dyn StorageBackend) -> io::Result<[u8; HEADER_BYTES]> {
+    let mut bytes = [0; HEADER_BYTES];
+    let len = usize::try_from(storage.len()?).unwrap_or(usize::MAX).min(HEADER_BYTES);
+    if let Some(part) = bytes.get_mut(..len) {
+        storage.read(0, part)?;
+    }
+    Ok(bytes)
+}
+
+/// Makes room for the journal in an empty storage, and writes the header.
+pub(crate) fn lay_out(storage: &dyn StorageBackend, journal_bytes: u64) -> io::Result<FileHeader> {
+    let tables = FILE_HEADER_BYTES + journal_bytes.min(MAX_JOURNAL_BYTES).next_multiple_of(4_096);
+    let header = FileHeader { journal: FILE_HEADER_BYTES, tables, secret: draw_secret() };
+    storage.set_len(tables)?;
+    storage.write(0, &header.encode())?;
+    Ok(header)
+}
+
+/// The random halves of two ids.
+fn draw_secret() -> [u8; 16] {
+    let mut secret = [0; 16];
+    for half in secret.chunks_exact_mut(8) {
+        half.copy_from_slice(StoreId::new().bytes().last_chunk::<8>().unwrap_or(&[0; 8]));
+    }
+    secret
+}

@@ -1,0 +1,181 @@
+//! The engine on one file, as its port shows it.
+
+use std::fs;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::contents::Contents;
+use super::disk::journal::JournalFile;
+use super::figures::figures;
+use super::flush::flusher::{Flusher, flush_in_turn};
+use super::open::start::{Loaded, Medium, load};
+use super::options::Options;
+use super::read::file_reader::FileReader;
+use super::verify::verify;
+use super::watching::Watching;
+use super::write::commit::Committer;
+use super::write::work::{Done, Work};
+use super::write::writer::Writer;
+use crate::engine::commit::{Commit, Outcome};
+use crate::engine::identity::Identity;
+use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
+use crate::engine::process::Process;
+use crate::engine::report::{Figures, Report};
+use crate::engine::sync::lock;
+use crate::engine::watch::Watcher;
+use crate::error::{Error, Result};
+use crate::event::Position;
+
+/// An open file: what is in it, and who writes it.
+#[derive(Debug)]
+pub(crate) struct FileEngine {
+    pub(crate) contents: Arc<Contents>,
+    pub(crate) writer: Writer,
+    pub(crate) flusher: Arc<Flusher>,
+    pub(crate) watching: Arc<Watching>,
+    /// Where the journal is read again from.
+    pub(crate) journal: JournalFile,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) closing: Mutex<()>,
+}
+
+/// Opens a file, or a storage of the caller's, and begins to work on it.
+pub(crate) fn open(medium: Medium, options: Options) -> Result<Arc<FileEngine>> {
+    let Loaded { contents, ring, journal, next_branch } = load(medium, options)?;
+    let (flusher, watching) = (Arc::<Flusher>::default(), Arc::<Watching>::default());
+    let committer = Committer::new(contents.clone(), ring, flusher.clone(), watching.clone(), next_branch);
+    let writer = Writer::new(contents.clone(), committer);
+    let engine = Arc::new(FileEngine {
+        contents,
+        writer,
+        flusher,
+        watching,
+        journal,
+        threads: Mutex::default(),
+        closing: Mutex::default(),
+    });
+    if engine.contents.read_only() {
+        return Ok(engine);
+    }
+    let writer = thread("retold-writer", &engine, |engine| engine.writer.stand_by())?;
+    lock(&engine.threads).push(writer);
+    match thread("retold-flusher", &engine, |engine| flush_in_turn(&engine.flusher, &engine.contents)) {
+        Ok(flusher) => lock(&engine.threads).push(flusher),
+        Err(e) => {
+            engine.writer.stop_taking();
+            engine.writer.dismiss_thread();
+            return Err(e);
+        }
+    }
+    Ok(engine)
+}
+
+fn thread(name: &str, engine: &Arc<FileEngine>, life: fn(&FileEngine)) -> Result<JoinHandle<()>> {
+    let engine = engine.clone();
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(move || life(&engine));
+    spawned.map_err(|e| Error::storage(format!("the thread {name} cannot be started: {e}")))
+}
+
+impl FileEngine {
+    pub(crate) fn file_reader(&self) -> Result<FileReader> {
+        Ok(FileReader { contents: self.contents.clone(), db: self.contents.db()? })
+    }
+}
+
+impl Engine for FileEngine {
+    fn identity(&self) -> &Identity {
+        &self.contents.identity
+    }
+
+    fn process(&self) -> &Process {
+        &self.contents.process
+    }
+
+    fn committed(&self) -> Position {
+        self.contents.committed()
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Outcome> {
+        self.contents.writable()?;
+        self.writer.write(Work::Commit(commit)).and_then(outcome)
+    }
+
+    fn submit(&self, commit: Commit) -> Submitted<'_> {
+        Box::pin(async move {
+            self.contents.writable()?;
+            self.writer.write_async(Work::Commit(commit)).await.and_then(outcome)
+        })
+    }
+
+    fn reader(&self) -> Result<Arc<dyn EngineReader>> {
+        Ok(Arc::new(self.file_reader()?))
+    }
+
+    fn watch(&self, watcher: Arc<dyn Watcher>) {
+        self.watching.set(watcher);
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(self)
+    }
+
+    fn close(&self) -> Result<()> {
+        // Whoever closes while another does comes back when the file is free.
+        let _closing = lock(&self.closing);
+        if !self.writer.stop_taking() {
+            return Ok(());
+        }
+        let outcome = match self.contents.read_only() {
+            true => Ok(()),
+            false => self.writer.flush_last(),
+        };
+        // In this order: whoever still got hold of the file has shown itself to the watcher before.
+        let db = self.contents.close();
+        if let (Some(db), Err(_)) = (&db, &outcome) {
+            db.abandon();
+        }
+        self.watching.closed();
+        self.writer.dismiss_thread();
+        self.flusher.dismiss();
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
+            // The writer's own thread can hold the last handle of a store, for a moment, through an observer.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        drop(db);
+        outcome
+    }
+}
+
+fn outcome(done: Done) -> Result<Outcome> {
+    match done {
+        Done::Committed(outcome) => Ok(outcome),
+        Done::Flushed => Err(Error::storage("a commit was answered as a flush is")),
+    }
+}
+
+impl Admin for FileEngine {
+    fn flush(&self) -> Result<()> {
+        self.contents.writable()?;
+        self.writer.write(Work::Flush).map(|_| ())
+    }
+
+    fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(async {
+            self.contents.writable()?;
+            self.writer.write_async(Work::Flush).await.map(|_| ())
+        })
+    }
+
+    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+        verify(&self.file_reader()?, &self.writer, &self.journal, progress)
+    }
+
+    fn figures(&self) -> Result<Figures> {
+        let file_bytes = fs::metadata(&self.contents.identity.name).ok().map(|meta| meta.len());
+        figures(&self.file_reader()?, file_bytes)
+    }
+}

@@ -1,0 +1,36 @@
+//! What is in a file, in figures.
+
+use super::open::old::count;
+use super::read::file_reader::FileReader;
+use super::redb_errors::guarded;
+use super::tables::definitions::EVENTS;
+use super::tables::lookup;
+use crate::codec::FORMAT;
+use crate::engine::report::Figures;
+use crate::error::Result;
+
+pub(crate) fn figures(reader: &FileReader, file_bytes: Option<u64>) -> Result<Figures> {
+    guarded(|| {
+        let (events, in_journal, mut counts) = {
+            let tail = reader.contents.tail()?;
+            (tail.committed(), tail.len() as u64, tail.counts())
+        };
+        let txn = reader.db.begin_read()?;
+        // The first format counts nothing: it is walked.
+        if reader.contents.identity.format < FORMAT {
+            let flushed = count(&txn)?;
+            counts.sessions += flushed.sessions;
+            counts.branches += flushed.branches;
+            counts.payload_bytes += flushed.payload_bytes;
+        }
+        Ok(Figures {
+            sessions: counts.sessions,
+            branches: counts.branches,
+            events,
+            in_journal,
+            chunks: lookup::len(&lookup::open(&txn, EVENTS)?)?,
+            payload_bytes: counts.payload_bytes,
+            file_bytes,
+        })
+    })
+}

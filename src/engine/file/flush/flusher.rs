@@ -1,0 +1,169 @@
+//! A thread that flushes one layer of the tail while the next one grows: appends go on meanwhile.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::into_tables::{ToFlush, flush_into};
+use super::meta::meta_after;
+use crate::codec::JournalMark;
+use crate::engine::durability::Durability;
+use crate::engine::file::contents::Contents;
+use crate::engine::file::redb_errors::guarded;
+use crate::engine::file::tail::layer::Layer;
+use crate::engine::sync::lock;
+use crate::error::{Error, Result};
+
+/// A layer that no longer changes, and what holds once it is in the tables.
+#[derive(Debug)]
+pub(crate) struct FlushRequest {
+    pub(crate) layer: Arc<Layer>,
+    pub(crate) next_branch: u64,
+    pub(crate) journal: JournalMark,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    order: Option<FlushRequest>,
+    busy: bool,
+    /// An order was carried out, and the writer has not taken note of it.
+    done: bool,
+    failed: Option<Error>,
+    dismissed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Flusher {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Flusher {
+    /// Gives it a layer. The one before has been taken note of.
+    pub(crate) fn give(&self, order: FlushRequest) {
+        let mut state = lock(&self.state);
+        debug_assert!(!state.busy && !state.done, "one layer at a time");
+        (state.order, state.busy) = (Some(order), true);
+        self.changed.notify_all();
+    }
+
+    /// Whether it can be given a layer. After a failure it never can: the layer at hand stays in the tail.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        !state.busy && !state.done && state.failed.is_none()
+    }
+
+    /// `true`, once, after a layer was flushed; an error when it could not be, for ever.
+    pub(crate) fn take_note(&self) -> Result<bool> {
+        let mut state = lock(&self.state);
+        match &state.failed {
+            Some(error) => Err(error.clone()),
+            None => Ok(std::mem::take(&mut state.done)),
+        }
+    }
+
+    /// Blocks until it has nothing to do.
+    pub(crate) fn wait(&self) {
+        let mut state = lock(&self.state);
+        while state.busy {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Ends the thread, after the layer that it has at hand.
+    pub(crate) fn dismiss(&self) {
+        lock(&self.state).dismissed = true;
+        self.changed.notify_all();
+    }
+
+    fn next(&self) -> Option<FlushRequest> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(order) = state.order.take() {
+                return Some(order);
+            }
+            if state.dismissed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn finish(&self, outcome: Result<()>) {
+        let mut state = lock(&self.state);
+        state.busy = false;
+        match outcome {
+            Ok(()) => state.done = true,
+            Err(error) => state.failed = Some(error),
+        }
+        self.changed.notify_all();
+    }
+}
+
+/// The thread's life.
+pub(crate) fn flush_in_turn(flusher: &Flusher, contents: &Contents) {
+    while let Some(order) = flusher.next() {
+        let outcome = flush(contents, &order);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "flushing failed; the store takes no more");
+        }
+        drop(order);
+        flusher.finish(outcome);
+    }
+}
+
+fn flush(contents: &Contents, order: &FlushRequest) -> Result<()> {
+    let db = contents.db()?;
+    guarded(|| {
+        let txn = contents.change_tables(&db, Durability::Durable, contents.options.fast_recovery)?;
+        let items: Vec<ToFlush<'_>> =
+            order.layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
+        let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
+        let counts = contents.own_tail().flushed_counts().plus(order.layer.counts());
+        flush_into(
+            &txn,
+            &items,
+            &births,
+            meta_after(contents, &items, order.next_branch, counts, order.journal),
+        )?;
+        txn.commit()
+    })?;
+    let flushed = contents.own_tail_mut().thaw();
+    contents.recent.forget();
+    // Freed outside the lock: a large layer takes its time.
+    drop(flushed);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> FlushRequest {
+        let journal = JournalMark { at: 0, next: 1, chain: 0 };
+        FlushRequest { layer: Arc::default(), next_branch: 1, journal }
+    }
+
+    #[test]
+    fn a_layer_is_given_only_after_the_one_before_was_noted() {
+        let flusher = Flusher::default();
+        assert!(flusher.is_idle());
+        flusher.give(order());
+        assert!(!flusher.is_idle() && flusher.next().is_some() && !flusher.is_idle());
+        assert_eq!(flusher.take_note(), Ok(false));
+        flusher.finish(Ok(()));
+        assert!(!flusher.is_idle());
+        assert_eq!((flusher.take_note(), flusher.take_note()), (Ok(true), Ok(false)));
+        assert!(flusher.is_idle());
+    }
+
+    #[test]
+    fn after_a_failure_nothing_more_is_given() {
+        let flusher = Flusher::default();
+        flusher.give(order());
+        flusher.next();
+        let failed = Error::storage("the disk is gone");
+        flusher.finish(Err(failed.clone()));
+        flusher.wait();
+        assert!(!flusher.is_idle());
+        assert_eq!((flusher.take_note(), flusher.take_note()), (Err(failed.clone()), Err(failed)));
+    }
+}

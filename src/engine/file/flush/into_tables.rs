@@ -1,0 +1,194 @@
+//! Flushing: events leave the journal, grouped by branch into chunks, with heads, global order and ids.
+
+use std::collections::BTreeMap;
+
+use tracing::debug_span;
+
+use crate::codec::{Chunk, ChunkBuilder, HeadRow, Meta, Run, encode_order};
+use crate::engine::branch::Branch;
+use crate::engine::file::redb_errors::corrupt;
+use crate::engine::file::tables::db::{WriteTable, WriteTxn};
+use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
+use crate::error::Result;
+use crate::event::{Event, EventId};
+use crate::limits::{CHUNK_BODY_BYTES, CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
+
+/// One event to flush, with the number of its branch.
+pub(crate) struct ToFlush<'a> {
+    pub(crate) branch: u64,
+    pub(crate) event: &'a Event,
+}
+
+/// Writes all items, which are in global order without holes; the meta row says what holds then.
+pub(crate) fn flush_into(
+    txn: &WriteTxn<'_>,
+    items: &[ToFlush<'_>],
+    births: &[&Branch],
+    meta: Meta,
+) -> Result<()> {
+    let _span = debug_span!("flush", events = items.len(), births = births.len()).entered();
+    write_births(txn, births)?;
+    write_branches(txn, items)?;
+    write_ids(txn, items)?;
+    write_order(txn, items)?;
+    txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
+    Ok(())
+}
+
+fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<()> {
+    if births.is_empty() {
+        return Ok(());
+    }
+    let (mut branches, mut lines) = (txn.open(BRANCHES)?, txn.open(LINES)?);
+    for branch in births {
+        let names = (branch.place.session.as_str(), branch.place.branch.as_str());
+        branches.insert_in_order(names, branch.number)?;
+        lines.insert(branch.number, branch.row().encode(branch.number).as_slice())?;
+    }
+    Ok(())
+}
+
+fn write_branches(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
+    let mut by_branch: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
+    for item in items {
+        by_branch.entry(item.branch).or_default().push(item.event);
+    }
+    // Half is what JSON usually packs to; the first chunk corrects it.
+    let mut packing = Packing(128);
+    let mut events = txn.open(EVENTS)?;
+    let mut heads = txn.open(HEADS)?;
+    for (branch, own) in by_branch {
+        write_chunks(&mut events, &mut packing, branch, &own)?;
+        if let Some(last) = own.last() {
+            let head = HeadRow {
+                head: last.sequence().get(),
+                position: last.position().get(),
+                recorded: last.recorded().micros(),
+            };
+            heads.insert(branch, head.encode(branch).as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+fn write_chunks(
+    table: &mut WriteTable<'_, (u64, u64), &'static [u8]>,
+    packing: &mut Packing,
+    branch: u64,
+    events: &[&Event],
+) -> Result<()> {
+    let Some(first) = events.first() else { return Ok(()) };
+    let mut chunk = match reopen_small(table, branch, first.sequence().get())? {
+        Some(chunk) => chunk,
+        None => ChunkBuilder::new(branch, first.sequence().get()),
+    };
+    for event in events {
+        let record = event.record().encoded();
+        let size = chunk.size() + record.len();
+        let full = packing.is_full(size) || chunk.count() >= MAX_CHUNK_EVENTS;
+        if full && chunk.count() > 0 {
+            let next = ChunkBuilder::new(branch, event.sequence().get());
+            insert(table, packing, branch, std::mem::replace(&mut chunk, next))?;
+        }
+        chunk.push(event.position().get(), event.recorded().micros(), record.clone());
+    }
+    insert(table, packing, branch, chunk)
+}
+
+/// A guess, from the chunks before it, at how far the next one can be packed: in 256ths of its size.
+struct Packing(usize);
+
+impl Packing {
+    fn is_full(&self, size: usize) -> bool {
+        size > CHUNK_BODY_BYTES || size * self.0 / 256 > CHUNK_BYTES
+    }
+
+    fn learn(&mut self, size: usize, packed: usize) {
+        let now = (packed * 256 / size.max(1)).clamp(1, 256);
+        self.0 = (self.0 + now).div_ceil(2);
+    }
+}
+
+fn insert(
+    table: &mut WriteTable<'_, (u64, u64), &'static [u8]>,
+    packing: &mut Packing,
+    branch: u64,
+    chunk: ChunkBuilder,
+) -> Result<()> {
+    let mut waiting = vec![chunk];
+    while let Some(chunk) = waiting.pop() {
+        let row = chunk.finish();
+        packing.learn(chunk.size(), row.len());
+        if chunk.count() > 1 && row.len() > CHUNK_BYTES {
+            // A guess that was too good costs a second packing, not a row that wastes half its pages.
+            let (first, second) = chunk.split();
+            waiting.extend([second, first]);
+        } else {
+            table.insert((branch, chunk.last()), row.as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+/// The branch's last chunk, taken out of the table to be extended, while it is small. One that does not decode is
+/// left where it is: the new events do not depend on it.
+fn reopen_small(
+    table: &mut WriteTable<'_, (u64, u64), &'static [u8]>,
+    branch: u64,
+    next: u64,
+) -> Result<Option<ChunkBuilder>> {
+    let small = |(_, last): (u64, u64), row: &[u8]| {
+        let small = row.len() <= CHUNK_BYTES / 2;
+        small.then(|| Chunk::decode(row).ok().map(|chunk| (last, chunk))).flatten()
+    };
+    let found = table.last((branch, 0)..=(branch, u64::MAX), small)?;
+    let Some((last, old)) = found.flatten() else { return Ok(None) };
+    let continues = old.branch() == branch && old.last() == last && last + 1 == next;
+    if !continues || old.count() >= SMALL_CHUNK_EVENTS {
+        return Ok(None);
+    }
+    let mut chunk = ChunkBuilder::new(branch, old.first());
+    for (position, recorded, record) in old.entries() {
+        chunk.push(position, recorded, record);
+    }
+    table.remove((branch, last))?;
+    Ok(Some(chunk))
+}
+
+fn write_ids(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
+    let mut rows: Vec<([u8; 16], (u64, u64))> =
+        items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
+    // Ids made by time arrive nearly sorted; in order, neighbours share their page.
+    rows.sort_unstable_by_key(|(id, _)| *id);
+    // With ids made by time a run of keys is the whole flush, at the table's end.
+    match txn.open(IDS)?.insert_sorted(rows.into_iter())? {
+        None => Ok(()),
+        Some(id) => Err(corrupt(format!("event {}", EventId::from_bytes(id)), "its id is recorded already")),
+    }
+}
+
+fn write_order(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
+    let mut table = txn.open(ORDER)?;
+    let mut runs: Vec<Run> = Vec::new();
+    let mut start = items.first().map_or(0, |i| i.event.position().get());
+    for item in items {
+        let sequence = item.event.sequence().get();
+        match runs.last_mut() {
+            Some(run) if run.branch == item.branch && run.first + u64::from(run.count) == sequence => {
+                run.count += 1;
+            }
+            _ => {
+                if runs.len() >= MAX_ORDER_RUNS / 2 {
+                    table.insert(start, encode_order(start, &runs).as_slice())?;
+                    runs.clear();
+                    start = item.event.position().get();
+                }
+                runs.push(Run { branch: item.branch, first: sequence, count: 1 });
+            }
+        }
+    }
+    if !runs.is_empty() {
+        table.insert(start, encode_order(start, &runs).as_slice())?;
+    }
+    Ok(())
+}

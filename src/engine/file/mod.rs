@@ -1,0 +1,23 @@
+//! The engine on one file: a journal, redb's tables behind it, and the tail in memory.
+//!
+//! One way in: commit → writer → journal → tail → flush. One way out: tail and chunks → reader.
+
+pub(crate) mod contents;
+pub(crate) mod disk;
+pub(crate) mod engine;
+mod figures;
+pub(crate) mod flush;
+mod moment;
+pub(crate) mod open;
+pub(crate) mod options;
+pub(crate) mod read;
+pub(crate) mod redb_errors;
+pub(crate) mod tables;
+pub(crate) mod tail;
+mod verify;
+mod watching;
+pub(crate) mod write;
+
+pub(crate) use engine::open;
+pub(crate) use open::start::Medium;
+pub(crate) use options::{Mode, Options};

@@ -1,0 +1,184 @@
+//! Whether the tables are the ones that the meta row speaks of. redb finds the first page of each by a row of its own
+//! without a checksum that it looks at: where a bit of that row turned, a table is empty, or is as it was some commits
+//! ago. The newest branch and the newest event are looked up in each table on their way: that costs a few searches,
+//! however large the store is.
+
+use redb::{Key, ReadTransaction, TableDefinition, TableHandle, Value};
+
+use crate::codec::{BranchRow, Chunk, FORMAT, HeadRow, Meta, Run, decode_order, decode_record};
+use crate::engine::file::redb_errors::{corrupt, guarded};
+use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, ORDER};
+use crate::engine::file::tables::lookup;
+use crate::engine::problem::Problem;
+use crate::error::{Error, Result};
+
+/// What does not agree. A row that cannot be read proves nothing here: its own reader is told.
+pub(crate) fn disagreements(txn: &ReadTransaction, meta: &Meta) -> Result<Vec<Problem>> {
+    let checks = [counted, newest_branch, newest_event];
+    let found = checks.into_iter().map(|check| guarded(|| check(txn, meta)));
+    let mut problems = Vec::new();
+    for found in found {
+        match found {
+            Ok(()) => {}
+            Err(Error::Corrupt { place, reason }) => problems.push(Problem::new(place, reason)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(problems)
+}
+
+/// Each table has rows when it counts rows, and counts as many as the meta row, where that has a figure.
+fn counted(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
+    let branches = (meta.format == FORMAT).then_some(meta.counts.branches);
+    rows(txn, BRANCHES, branches)?;
+    rows(txn, LINES, branches)?;
+    rows(txn, IDS, Some(meta.flushed))?;
+    let some_or_none = if meta.flushed == 0 { Some(0) } else { None };
+    rows(txn, HEADS, some_or_none)?;
+    rows(txn, EVENTS, some_or_none)?;
+    rows(txn, ORDER, some_or_none)
+}
+
+fn rows<K: Key + 'static, V: Value + 'static>(
+    txn: &ReadTransaction,
+    definition: TableDefinition<'static, K, V>,
+    due: Option<u64>,
+) -> Result<()> {
+    let place = || format!("table {}", definition.name());
+    let table = lookup::open(txn, definition)?;
+    let (len, is_empty) = (lookup::len(&table)?, lookup::is_empty(&table)?);
+    if is_empty && len > 0 {
+        return Err(corrupt(place(), format!("it counts {len} rows and has none")));
+    }
+    if !is_empty && len == 0 {
+        return Err(corrupt(place(), "it counts no rows and has some"));
+    }
+    match due {
+        Some(due) if due != len => Err(corrupt(place(), format!("it counts {len} rows where {due} are due"))),
+        _ => Ok(()),
+    }
+}
+
+/// The newest branch lies under the last number, and its name leads there.
+fn newest_branch(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
+    let due = meta.next_branch.saturating_sub(1);
+    let lines = lookup::open(txn, LINES)?;
+    let Some((number, row)) = lookup::rows::<_, _, _, u64>(&lines, ..)?.next_back().transpose()? else {
+        return due_there(due == 0, "lines", "branch", due);
+    };
+    // Under a damaged number lies the right row; under the right number, one that may be damaged.
+    let row = BranchRow::decode(due, row.value());
+    due_there(row.is_ok() || number.value() == due, "lines", "branch", due)?;
+    let Ok(row) = row else { return Ok(()) };
+    let names = (row.place.session.as_str(), row.place.branch.as_str());
+    let table = lookup::open(txn, BRANCHES)?;
+    let is_there = lookup::get(&table, names)?.is_some()
+        || lookup::neighbours(&table, names)?.iter().any(|(_, number)| number.value() == due);
+    due_there(is_there, "branches", "branch", due)
+}
+
+/// The newest event is the last in the global order, the head of its branch, in a chunk, and found by its id.
+fn newest_event(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
+    let flushed = meta.flushed;
+    let Some(last) = last_run(txn, flushed)? else { return Ok(()) };
+    let (branch, sequence) = (last.branch, last.first + u64::from(last.count) - 1);
+    due_there(is_head(txn, branch, (sequence, flushed))?, "heads", "event", flushed)?;
+    let found = chunk_of(txn, branch, sequence)?;
+    due_there(!matches!(found, Found::Nothing), "events", "event", flushed)?;
+    let Found::Chunk(chunk) = found else { return Ok(()) };
+    let Some((position, _, record)) = chunk.entry(sequence) else { return Ok(()) };
+    due_there(position == flushed, "events", "event", flushed)?;
+    let Ok(record) = decode_record(record) else { return Ok(()) };
+    due_there(is_indexed(txn, record.id_bytes(), (branch, sequence))?, "ids", "event", flushed)
+}
+
+/// The last run of the global order, which has to end where the tables do.
+fn last_run(txn: &ReadTransaction, flushed: u64) -> Result<Option<Run>> {
+    let table = lookup::open(txn, ORDER)?;
+    let mut rows = lookup::rows::<_, _, _, u64>(&table, ..)?;
+    let Some((key, row)) = rows.next_back().transpose()? else {
+        return due_there(flushed == 0, "order", "event", flushed).map(|()| None);
+    };
+    let Ok(runs) = decode_order(key.value(), row.value()) else {
+        // One row that is damaged has others beside it.
+        let first = rows.next().transpose()?;
+        let is_sound = first.is_some_and(|(key, row)| decode_order(key.value(), row.value()).is_ok());
+        return due_there(is_sound, "order", "event", flushed).map(|()| None);
+    };
+    let count: u64 = runs.iter().map(|run| u64::from(run.count)).sum();
+    due_there(key.value().saturating_add(count) == flushed + 1, "order", "event", flushed)?;
+    Ok(runs.last().copied())
+}
+
+/// Whether the head of a branch is this sequence and position, or its row is damaged.
+fn is_head(txn: &ReadTransaction, branch: u64, due: (u64, u64)) -> Result<bool> {
+    let table = lookup::open(txn, HEADS)?;
+    let is_due = |row: HeadRow| (row.head, row.position) == due;
+    if let Some(row) = lookup::get(&table, branch)? {
+        return Ok(HeadRow::decode(branch, row.value()).map_or(true, is_due));
+    }
+    let beside = lookup::neighbours(&table, branch)?;
+    Ok(beside.iter().any(|(_, row)| HeadRow::decode(branch, row.value()).is_ok_and(is_due)))
+}
+
+enum Found {
+    Chunk(Chunk),
+    /// It cannot be read.
+    Damaged,
+    Nothing,
+}
+
+/// The chunk that ends with this sequence.
+fn chunk_of(txn: &ReadTransaction, branch: u64, sequence: u64) -> Result<Found> {
+    let table = lookup::open(txn, EVENTS)?;
+    let key = (branch, sequence);
+    if let Some(row) = lookup::get(&table, key)? {
+        return Ok(Chunk::decode(row.value()).map_or(Found::Damaged, Found::Chunk));
+    }
+    let beside = lookup::neighbours(&table, key)?;
+    let mut chunks = beside.iter().filter_map(|(_, row)| Chunk::decode(row.value()).ok());
+    Ok(match chunks.any(|chunk| (chunk.branch(), chunk.last()) == key) {
+        true => Found::Damaged,
+        false => Found::Nothing,
+    })
+}
+
+/// Whether the index leads from an id to its event, or only the row of this id is damaged.
+fn is_indexed(txn: &ReadTransaction, id: &[u8; 16], due: (u64, u64)) -> Result<bool> {
+    let table = lookup::open(txn, IDS)?;
+    if lookup::get(&table, id)?.is_some() {
+        return Ok(true);
+    }
+    match lookup::neighbours(&table, id) {
+        Ok(beside) => Ok(beside.iter().any(|(_, row)| row.value() == due)),
+        // A row is out of order: is this the index at all?
+        Err(e) if e.is_damage() => {
+            let first = lookup::rows::<_, _, _, &[u8; 16]>(&table, ..)?.next().transpose()?;
+            let last = lookup::rows::<_, _, _, &[u8; 16]>(&table, ..)?.next_back().transpose()?;
+            let mut ends = first.into_iter().chain(last);
+            Ok(ends.any(|(id, row)| row.value() == due || leads(txn, &id.value(), row.value())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn leads(txn: &ReadTransaction, id: &[u8; 16], (branch, sequence): (u64, u64)) -> bool {
+    let table = lookup::open(txn, EVENTS);
+    let chunk = table.and_then(|table| {
+        let row = lookup::rows(&table, (branch, sequence)..=(branch, u64::MAX))?.next().transpose()?;
+        Ok(row.and_then(|(_, row)| Chunk::decode(row.value()).ok()))
+    });
+    let entry = chunk.ok().flatten().filter(|chunk| chunk.branch() == branch);
+    let record = entry.and_then(|chunk| decode_record(chunk.entry(sequence)?.2).ok());
+    record.is_some_and(|record| record.id_bytes() == id)
+}
+
+fn due_there(is_there: bool, table: &str, what: &str, newest: u64) -> Result<()> {
+    match is_there {
+        true => Ok(()),
+        false => {
+            let reason = format!("it does not lead to the newest {what} in the tables, number {newest}");
+            Err(corrupt(format!("table {table}"), reason))
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! A file appears under its name complete or not at all: a power cut while redb creates a file is the one moment
+//! that can leave one which does not open.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tracing::info;
+
+use super::initialise::initialise;
+use super::refusal::not_a_store;
+use super::storage::{file_backend, open_tables, storage_of};
+use crate::engine::file::disk::layout::lay_out;
+use crate::engine::file::options::{Mode, Options};
+use crate::engine::file::tables::db::Db;
+use crate::error::{Error, Result};
+use crate::event::StoreId;
+use crate::limits::JOURNAL_BYTES;
+
+/// Drafts that are begun anew before the folder is given up. One that is taken away was mistaken for one that a kill had
+/// left, which others do once each.
+const TRIES: u32 = 100;
+
+/// A new store under the name, unless one came there meanwhile.
+pub(crate) fn create_file(path: &Path, name: &str, options: &Options) -> Result<()> {
+    remove_left(path);
+    for _ in 0..TRIES {
+        let Some(draft) = Draft::written(path, name, options, initialise)? else { continue };
+        if !draft.is_there() {
+            continue;
+        }
+        return publish(&draft, path, name, options);
+    }
+    Err(Error::storage(format!("{name} cannot be created: its draft is removed again and again")))
+}
+
+fn publish(draft: &Draft, path: &Path, name: &str, options: &Options) -> Result<()> {
+    // A link, unlike a rename, never replaces what another process made meanwhile.
+    match fs::hard_link(&draft.path, path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {
+            return Err(Error::Exists { what: "store", name: name.to_owned() });
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(e) if e.kind() == io::ErrorKind::Unsupported || e.kind() == io::ErrorKind::PermissionDenied => {
+            match draft.rename_new(path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {
+                    return Err(Error::Exists { what: "store", name: name.to_owned() });
+                }
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other.map_err(|e| draft.failed(&e))?,
+            }
+        }
+        other => other.map_err(|e| draft.failed(&e))?,
+    }
+    draft.sync_folder()?;
+    info!("created");
+    Ok(())
+}
+
+/// Removes drafts of this file that a kill has left. One that is being written is locked, and stays.
+pub(crate) fn remove_left(target: &Path) {
+    let Some(name) = target.file_name() else { return };
+    let begin = format!(".{}.", name.display());
+    let is_draft = |name: &str| {
+        let id = name.strip_prefix(&begin).and_then(|rest| rest.strip_suffix(".new"));
+        id.is_some_and(|id| id.parse::<uuid::Uuid>().is_ok())
+    };
+    for entry in fs::read_dir(folder_of(target)).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_draft) {
+            remove_if_left(&entry.path(), target);
+        }
+    }
+}
+
+/// Removes a draft that nobody writes.
+fn remove_if_left(draft: &Path, target: &Path) {
+    if !fs::symlink_metadata(draft).is_ok_and(|meta| meta.is_file()) {
+        return;
+    }
+    // The store itself, whose maker died before it could remove the other name: locking it would keep others out.
+    if is_same_file(draft, target) {
+        let _ = fs::remove_file(draft);
+        return;
+    }
+    let Ok(file) = File::open(draft) else { return };
+    // Locked until it is gone: its maker, if there is one after all, sees that and begins anew.
+    if file.try_lock().is_ok() {
+        let _ = fs::remove_file(draft);
+        let _ = file.unlock();
+    }
+}
+
+#[cfg(unix)]
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    id(a).is_some_and(|a| Some(a) == id(b))
+}
+
+#[cfg(not(unix))]
+fn is_same_file(_: &Path, _: &Path) -> bool {
+    false
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// What is in a store is for its owner alone, unless the owner says otherwise.
+pub(crate) fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A file on its way to its name. What is left of it goes with it.
+pub(crate) struct Draft {
+    name: String,
+    folder: PathBuf,
+    pub(crate) path: PathBuf,
+    /// Locked for as long as it is written, but for a moment as redb lets go of it.
+    file: Option<File>,
+}
+
+impl Draft {
+    /// A draft that is complete, synced and locked; `None` when somebody took it for one that was left.
+    pub(crate) fn written(
+        target: &Path,
+        name: &str,
+        options: &Options,
+        fill: impl FnOnce(&Db) -> Result<()>,
+    ) -> Result<Option<Self>> {
+        let mut draft = Self::new(target, name)?;
+        let file = new_file(&draft.path).map_err(|e| draft.failed(&e))?;
+        let lock = file.try_clone().map_err(|e| draft.failed(&e))?;
+        draft.file = Some(file);
+        if is_taken(&lock) {
+            return Ok(None);
+        }
+        draft.write(&lock, options, fill)?;
+        // redb's lock was the same one, and is given back as it closes.
+        Ok((!is_taken(&lock)).then_some(draft))
+    }
+
+    /// Whether it still has its name.
+    fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok()
+    }
+
+    fn new(target: &Path, name: &str) -> Result<Self> {
+        let folder = folder_of(target);
+        let file_name = target.file_name().ok_or_else(|| not_a_store(name, "is not a file name"))?;
+        let path = folder.join(format!(".{}.{}.new", file_name.display(), StoreId::new()));
+        Ok(Self { name: name.to_owned(), folder: folder.to_owned(), path, file: None })
+    }
+
+    /// Lays out a store in the draft, lets its tables be filled, and syncs it.
+    fn write(&self, file: &File, options: &Options, fill: impl FnOnce(&Db) -> Result<()>) -> Result<()> {
+        let failed = |e: io::Error| self.failed(&e);
+        let synced = file;
+        let file = file.try_clone().map_err(failed)?;
+        let backend = file_backend(file, &self.name)?;
+        lay_out(&*backend, options.journal_bytes.unwrap_or(JOURNAL_BYTES)).map_err(failed)?;
+        let storage = storage_of(backend.clone(), backend, &self.name, options)?;
+        let db = open_tables(&storage, &self.name, options)?;
+        fill(&db)?;
+        drop(db);
+        synced.sync_all().map_err(failed)
+    }
+
+    /// Takes a name that nothing has yet, where there are no links.
+    fn rename_new(&self, target: &Path) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            match renameat_with(CWD, &self.path, CWD, target, RenameFlags::NOREPLACE) {
+                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {}
+                renamed => return Ok(renamed?),
+            }
+        }
+        fs::rename(&self.path, target)
+    }
+
+    /// Takes the place of a file, with the permissions of that file.
+    pub(crate) fn replace(&self, target: &Path) -> Result<()> {
+        let permissions = fs::metadata(target).map(|meta| meta.permissions());
+        permissions.and_then(|p| fs::set_permissions(&self.path, p)).map_err(|e| self.failed(&e))?;
+        fs::rename(&self.path, target).map_err(|e| self.failed(&e))
+    }
+
+    pub(crate) fn sync_folder(&self) -> Result<()> {
+        File::open(&self.folder).and_then(|f| f.sync_all()).map_err(|e| self.failed(&e))
+    }
+
+    pub(crate) fn failed(&self, e: &io::Error) -> Error {
+        Error::storage(format!("{} cannot be created: {e}", self.name))
+    }
+}
+
+/// Locks the draft, or says that somebody else has. Where a file system has no locks nobody removes drafts either.
+fn is_taken(draft: &File) -> bool {
+    matches!(draft.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Gone already after a rename; after a failure there is nothing to keep.
+        let _ = fs::remove_file(&self.path);
+        // Said aloud: a child that is being started has a copy of the file until it runs its program, and closing ours
+        // would not give the lock back before.
+        if let Some(file) = &self.file {
+            let _ = file.unlock();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The tables of a new store.
+
+use crate::codec::{FORMAT, JournalMark, Meta, StoreCounts};
+use crate::engine::file::tables::db::{Db, WriteTxn};
+use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
+use crate::error::Result;
+use crate::event::{StoreId, Timestamp};
+
+/// Makes them, empty, and names the store.
+pub(crate) fn initialise(db: &Db) -> Result<()> {
+    let txn = db.begin_write(|txn| {
+        txn.set_quick_repair(true);
+        Ok(())
+    })?;
+    create_tables(&txn)?;
+    let meta = Meta {
+        format: FORMAT,
+        store: *StoreId::new().bytes(),
+        created: Timestamp::now().micros(),
+        flushed: 0,
+        next_branch: 1,
+        journal: JournalMark { at: 0, next: 1, chain: 0 },
+        counts: StoreCounts::default(),
+    };
+    txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
+    txn.commit()
+}
+
+/// Every table, so that a reader never meets one that was not made yet.
+fn create_tables(txn: &WriteTxn<'_>) -> Result<()> {
+    txn.open(BRANCHES)?;
+    txn.open(LINES)?;
+    txn.open(HEADS)?;
+    txn.open(EVENTS)?;
+    txn.open(ORDER)?;
+    txn.open(IDS)?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Reading files of the first format, which are a redb database alone.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use redb::{ReadTransaction, TableDefinition};
+use tracing::warn;
+
+use super::refusal::not_a_store;
+use crate::codec::{Chunk, FORMAT, Meta, OldMeta, StoreCounts, decode_record};
+use crate::engine::file::redb_errors::{corrupt, malformed};
+use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, LINES, META, META_KEY};
+use crate::engine::file::tables::lookup;
+use crate::error::{Error, Result};
+use crate::event::MAIN;
+
+/// The first bytes of a redb file: of formats before the second, a store's.
+const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
+/// Number of the commit to its frame, in formats before the second.
+const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
+/// Whether the file is redb's alone, without our header: a store of the first format, or another program's.
+pub(crate) fn is_bare(mut file: &File) -> io::Result<bool> {
+    let mut head = Vec::with_capacity(REDB_MAGIC.len());
+    file.by_ref().take(REDB_MAGIC.len() as u64).read_to_end(&mut head)?;
+    Ok(head == REDB_MAGIC)
+}
+
+pub(crate) fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
+    let Some(table) = lookup::open_if_made(txn, META)? else {
+        return Err(not_a_store(name, "is a redb file of another program"));
+    };
+    let place = || format!("the meta row of {name}");
+    let row = lookup::get(&table, META_KEY)?.ok_or_else(|| corrupt(place(), "it is missing"))?;
+    let found = Meta::format(row.value()).map_err(malformed(place()))?;
+    if found >= FORMAT {
+        return Err(Error::NewerFormat { path: name.to_owned(), found, supported: FORMAT });
+    }
+    OldMeta::decode(row.value()).map_err(malformed(place()))
+}
+
+/// What the tables of the first format hold, which does not count it. Whatever is damaged counts for nothing: a store
+/// is not refused for one chunk, and `verify` names it.
+pub(crate) fn count(txn: &ReadTransaction) -> Result<StoreCounts> {
+    let mut counts =
+        StoreCounts { branches: lookup::len(&lookup::open(txn, LINES)?)?, ..StoreCounts::default() };
+    for row in lookup::rows(&lookup::open(txn, BRANCHES)?, ("", "")..)? {
+        let (names, _) = row?;
+        counts.sessions += u64::from(names.value().1 == MAIN);
+    }
+    for row in lookup::rows(&lookup::open(txn, EVENTS)?, (0, 0)..)? {
+        let (key, value) = row?;
+        let chunk = match Chunk::decode(value.value()) {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                warn!(key = ?key.value(), %error, "a chunk is corrupt and was not counted");
+                continue;
+            }
+        };
+        for (_, _, record) in chunk.entries() {
+            if let Ok(record) = decode_record(record) {
+                counts.add_event(record.payload().len());
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// The frames of the old journal.
+pub(crate) fn frames(old: &ReadTransaction) -> Result<Vec<(u64, Bytes)>> {
+    let table = lookup::open(old, JOURNAL)?;
+    let mut frames = Vec::new();
+    for row in lookup::rows(&table, 0..)? {
+        let (commit, frame) = row?;
+        let expected = frames.len() as u64 + 1;
+        if commit.value() != expected {
+            return Err(corrupt(format!("commit {expected} of the journal"), "it is missing"));
+        }
+        frames.push((commit.value(), Bytes::copy_from_slice(frame.value())));
+    }
+    Ok(frames)
+}

@@ -1,0 +1,129 @@
+//! The journal's frames become the tail again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::ReadTransaction;
+
+use crate::codec::{Frame, Meta, decode_record};
+use crate::engine::branch::Branch;
+use crate::engine::file::redb_errors::corrupt;
+use crate::engine::file::tables::ids;
+use crate::engine::file::tables::view::flushed_head;
+use crate::engine::file::tail::branches::Branches;
+use crate::engine::file::tail::tail::Tail;
+use crate::error::{Error, Result};
+use crate::event::{Event, EventId, Position, Sequence, Timestamp};
+
+/// What opening makes of the journal.
+pub(crate) struct Journal {
+    pub(crate) tail: Tail,
+    pub(crate) next_branch: u64,
+    /// Why the frames from here on are not in it.
+    pub(crate) broken: Option<Error>,
+}
+
+/// No flushed event has a larger id; `None` when there is no flushed event. Only a store that is written asks: it reads
+/// a chunk.
+pub(crate) fn largest_id(txn: &ReadTransaction, branches: &Branches) -> Result<Option<EventId>> {
+    let nothing = Tail::default();
+    ids::largest(txn, |number| Ok(branches.by_number(number, &nothing, txn)?.place.clone()))
+}
+
+/// Takes the frames of all commits that are not flushed, holding each against what the tables and the frames before
+/// it say. Ends before the first that does not fit: whoever is about to write refuses then.
+pub(crate) fn load_journal(
+    txn: &ReadTransaction,
+    meta: &Meta,
+    frames: Vec<(u64, Bytes)>,
+    branches: &Branches,
+) -> Result<Journal> {
+    let tail = Tail::new(meta.flushed, meta.counts);
+    let mut loading = Loading { txn, branches, tail, next_branch: meta.next_branch, heads: HashMap::new() };
+    let broken = frames.into_iter().find_map(|(commit, frame)| loading.take(commit, &frame).err());
+    Ok(Journal { tail: loading.tail, next_branch: loading.next_branch, broken })
+}
+
+struct Loading<'a> {
+    txn: &'a ReadTransaction,
+    branches: &'a Branches,
+    tail: Tail,
+    next_branch: u64,
+    /// The last sequence of each branch that was met.
+    heads: HashMap<u64, u64>,
+}
+
+/// What one frame adds.
+#[derive(Default)]
+struct Added {
+    births: Vec<Arc<Branch>>,
+    events: Vec<(u64, Event)>,
+    heads: HashMap<u64, u64>,
+}
+
+impl Loading<'_> {
+    /// Takes all of a frame, or nothing.
+    fn take(&mut self, commit: u64, frame: &Bytes) -> Result<()> {
+        let bad = |reason: String| corrupt(format!("commit {commit} of the journal"), reason);
+        let frame = Frame::decode(frame).map_err(|e| bad(e.to_string()))?;
+        let mut added = Added::default();
+        for birth in frame.births {
+            let due = self.next_branch + added.births.len() as u64;
+            if birth.number != due || birth.row.parent.is_some_and(|p| p >= birth.number) {
+                return Err(bad(format!("branch number {} is out of turn", birth.number)));
+            }
+            let parent = birth.row.parent.map(|number| self.branch(number, &added)).transpose()?;
+            added.heads.insert(birth.number, birth.row.fork);
+            added.births.push(Arc::new(Branch::new(birth.number, birth.row, parent.as_deref())));
+        }
+        if !frame.records.is_empty() && frame.first_position != self.tail.committed() + 1 {
+            return Err(bad(format!("it begins at position {}", frame.first_position)));
+        }
+        let mut records = frame.records.into_iter();
+        for run in frame.runs {
+            let branch = self.branch(run.branch, &added)?;
+            let head = self.head(&branch, &added)?;
+            if run.first != head + 1 {
+                return Err(bad(format!("{} continues at {} after {head}", branch.place, run.first)));
+            }
+            for (sequence, bytes) in (run.first..).zip(records.by_ref().take(run.count as usize)) {
+                let record = decode_record(bytes).map_err(|e| bad(e.to_string()))?;
+                let position = self.tail.committed() + 1 + added.events.len() as u64;
+                let (sequence, position) = (Sequence::new(sequence), Position::new(position));
+                let recorded = Timestamp::from_micros(frame.recorded);
+                let event = Event::new(branch.place.clone(), sequence, position, recorded, record);
+                added.events.push((run.branch, event));
+            }
+            added.heads.insert(run.branch, head + u64::from(run.count));
+        }
+        self.add(added);
+        Ok(())
+    }
+
+    fn branch(&self, number: u64, added: &Added) -> Result<Arc<Branch>> {
+        let place = number.checked_sub(self.next_branch).and_then(|n| usize::try_from(n).ok());
+        match place.and_then(|place| added.births.get(place)) {
+            Some(branch) => Ok(branch.clone()),
+            None => self.branches.by_number(number, &self.tail, self.txn),
+        }
+    }
+
+    fn head(&self, branch: &Branch, added: &Added) -> Result<u64> {
+        match added.heads.get(&branch.number).or_else(|| self.heads.get(&branch.number)) {
+            Some(head) => Ok(*head),
+            None => Ok(flushed_head(self.txn, branch.number)?.map_or(branch.fork, |row| row.head)),
+        }
+    }
+
+    fn add(&mut self, added: Added) {
+        self.next_branch += added.births.len() as u64;
+        let layer = self.tail.growing_mut();
+        for branch in added.births {
+            self.branches.keep(&branch);
+            layer.add_birth(branch);
+        }
+        added.events.into_iter().for_each(|(branch, event)| layer.push(branch, event));
+        self.heads.extend(added.heads);
+    }
+}

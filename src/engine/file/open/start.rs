@@ -1,0 +1,228 @@
+//! Opening and creating the file, with a clear word for everything that it may turn out to be.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{ReadTransaction, StorageBackend};
+use tracing::{info, info_span};
+
+use super::agreement::disagreements;
+use super::create::{create_file, remove_left};
+use super::initialise::initialise;
+use super::old::{frames, is_bare, old_meta};
+use super::recover::{largest_id, load_journal};
+use super::refusal::{io_error, not_a_store};
+use super::storage::{file_backend, open_tables, storage_of};
+use super::upgrade::upgrade_file;
+use crate::codec::{FORMAT, FileHeader, Meta};
+use crate::engine::file::contents::Contents;
+use crate::engine::file::disk::backend::{Overlay, drop_cached_pages};
+use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
+use crate::engine::file::disk::layout::{Storage, lay_out};
+use crate::engine::file::disk::mend::mended;
+use crate::engine::file::options::{Mode, Options};
+use crate::engine::file::redb_errors::{corrupt, guarded, malformed};
+use crate::engine::file::tables::definitions::{META, META_KEY};
+use crate::engine::file::tables::lookup;
+use crate::engine::file::tail::branches::Branches;
+use crate::engine::identity::Identity;
+use crate::engine::problem::Problem;
+use crate::engine::upgraded::Upgraded;
+use crate::error::{Error, Result};
+use crate::event::{StoreId, Timestamp};
+use crate::limits::JOURNAL_BYTES_IN_MEMORY;
+
+/// Where the bytes are.
+pub(crate) enum Medium {
+    File(PathBuf),
+    Backend(Box<dyn StorageBackend>),
+}
+
+/// What opening has found, before anybody works on it.
+pub(crate) struct Loaded {
+    pub(crate) contents: Arc<Contents>,
+    pub(crate) ring: Ring,
+    pub(crate) journal: JournalFile,
+    pub(crate) next_branch: u64,
+}
+
+pub(crate) fn load(medium: Medium, options: Options) -> Result<Loaded> {
+    let (name, path) = match &medium {
+        Medium::File(path) => (path.display().to_string(), std::path::absolute(path).ok()),
+        Medium::Backend(_) => ("the store in memory".to_owned(), None),
+    };
+    let _span = info_span!("open", store = %name).entered();
+    guarded(|| {
+        let (storage, upgraded) = match medium {
+            Medium::File(path) => open_file(&path, &name, &options)?,
+            Medium::Backend(backend) => (open_backend(backend, &name, &options)?, None),
+        };
+        let left = path.clone().filter(|_| !options.read_only);
+        let store = load_storage(&storage, upgraded, name, path, options)?;
+        // Left by somebody who was slower to make the same store, or who made it and was killed before the second name
+        // was gone. No creation may ever follow, so each opening looks.
+        left.iter().for_each(|path| remove_left(path));
+        Ok(store)
+    })
+}
+
+/// The storage of a file, and what became of it when it was of an earlier format.
+fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Option<Upgraded>)> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            if options.mode == Mode::OpenOnly {
+                return Err(Error::not_found("store", name));
+            }
+            create_file(path, name, options)?;
+        }
+        Err(e) => return Err(io_error(name, &e)),
+        Ok(_) if options.mode == Mode::CreateOnly => {
+            return Err(Error::Exists { what: "store", name: name.to_owned() });
+        }
+        Ok(meta) if meta.is_dir() => return Err(not_a_store(name, "is a directory")),
+        Ok(meta) if !meta.is_file() => return Err(not_a_store(name, "is not a plain file")),
+        Ok(_) => {}
+    }
+    let open = || {
+        let file = OpenOptions::new().read(true).write(!options.read_only).open(path);
+        file.map_err(|e| io_error(name, &e))
+    };
+    let file = open()?;
+    if is_bare(&file).map_err(|e| io_error(name, &e))? {
+        if options.read_only {
+            let storage = bare_storage(file_backend(file, name)?, file_backend(open()?, name)?, name)?;
+            return Ok((storage, None));
+        }
+        drop(file);
+        let upgraded = upgrade_file(path, name, options)?;
+        return open_file(path, name, options).map(|(storage, _)| (storage, upgraded));
+    }
+    let dirty_pages = file.try_clone().map_err(|e| io_error(name, &e))?;
+    let storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
+    // What has no tables was cut off: only a storage of the caller's is made into a store here.
+    if storage.tables.len().map_err(|e| io_error(name, &e))? <= storage.header.tables {
+        return Err(corrupt(name, "it ends early"));
+    }
+    if storage.is_dirty().map_err(|e| io_error(name, &e))? {
+        drop_cached_pages(&dirty_pages);
+    }
+    Ok((storage, None))
+}
+
+/// A file of the first format, which is read as it is: all of it is tables.
+fn bare_storage(
+    tables: Arc<dyn StorageBackend>,
+    journal: Arc<dyn StorageBackend>,
+    name: &str,
+) -> Result<Storage> {
+    let tables = Arc::new(Overlay::new(tables).map_err(|e| io_error(name, &e))?);
+    Ok(Storage {
+        tables,
+        journal,
+        header: FileHeader { journal: 0, tables: 0, secret: [0; 16] },
+        damage: Vec::new(),
+    })
+}
+
+fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Storage> {
+    let backend: Arc<dyn StorageBackend> = Arc::from(backend);
+    if backend.len().map_err(|e| io_error(name, &e))? == 0 {
+        let bytes = options.journal_bytes.unwrap_or(JOURNAL_BYTES_IN_MEMORY);
+        lay_out(&*backend, bytes).map_err(|e| io_error(name, &e))?;
+    }
+    storage_of(backend.clone(), backend, name, options)
+}
+
+/// What is wrong with the meta row is said and put right where the store is only read.
+fn read_meta(txn: &ReadTransaction, name: &str, damage: Option<&mut Vec<Problem>>) -> Result<Meta> {
+    let Some(table) = lookup::open_if_made(txn, META)? else {
+        return Err(not_a_store(name, "is a redb file of another program"));
+    };
+    let place = || format!("the meta row of {name}");
+    let row = lookup::get(&table, META_KEY)?.ok_or_else(|| corrupt(place(), "it is missing"))?;
+    let found = match (Meta::format(row.value()), damage) {
+        (Ok(found), _) => found,
+        (Err(malformed), damage) => {
+            let meta = damage.and_then(|damage| Some((mended(row.value(), Meta::decode)?, damage)));
+            let Some((meta, damage)) = meta else { return Err(corrupt(place(), malformed.to_string())) };
+            damage.push(Problem::new(place(), format!("{malformed}; one bit of it is wrong")));
+            return Ok(meta);
+        }
+    };
+    if found > FORMAT {
+        return Err(Error::NewerFormat { path: name.to_owned(), found, supported: FORMAT });
+    }
+    Meta::decode(row.value()).map_err(malformed(place()))
+}
+
+/// Reads `meta` and the journal, which is all that opening depends on: the rest of the store is not touched.
+fn load_storage(
+    storage: &Storage,
+    upgraded: Option<Upgraded>,
+    name: String,
+    path: Option<PathBuf>,
+    options: Options,
+) -> Result<Loaded> {
+    let fresh = storage.tables.len().map_err(|e| io_error(&name, &e))? == storage.header.tables;
+    let dirty = !fresh && storage.is_dirty().map_err(|e| io_error(&name, &e))?;
+    let db = open_tables(storage, &name, &options)?;
+    if fresh {
+        initialise(&db)?;
+    }
+    let txn = db.begin_read()?;
+    let bare = storage.is_bare();
+    let mut damage = storage.damage.clone();
+    let meta = match bare {
+        true => old_meta(&txn, &name)?.into(),
+        false => read_meta(&txn, &name, options.read_only.then_some(&mut damage))?,
+    };
+    let mended = damage.len();
+    for problem in disagreements(&txn, &meta)? {
+        let way_out = "opened read-only, the store shows what can be read";
+        damage.push(gone_without(problem.into_error(), options.read_only, way_out)?);
+    }
+    let branches = Branches::new();
+    let (region, secret) = (storage.region(), storage.header.secret);
+    let source = JournalFile { file: storage.journal.clone(), region, secret };
+    let recovered = Ring::recover(&source, meta.journal, dirty && !bare)?;
+    let frames = if bare { frames(&txn)? } else { recovered.frames };
+    let max_flushed_id = if options.read_only { None } else { largest_id(&txn, &branches)? };
+    let journal = load_journal(&txn, &meta, frames, &branches)?;
+    drop(txn);
+    if let Some(error) = journal.broken.or(recovered.hole.map(Hole::error)) {
+        let way_out = "opened read-only, the store shows what was recorded before";
+        damage.push(gone_without(error, options.read_only, way_out)?);
+    }
+    info!(journal = journal.tail.len(), flushed = meta.flushed, "opened");
+    let tail = journal.tail.with_max_flushed_id(max_flushed_id);
+    let identity = Identity {
+        id: StoreId::from_bytes(meta.store),
+        created: Timestamp::from_micros(meta.created),
+        format: meta.format,
+        name,
+        path,
+        read_only: options.read_only,
+        upgraded,
+        lacks: damage.get(mended).cloned(),
+        damage,
+    };
+    Ok(Loaded {
+        contents: Arc::new(Contents::new(identity, options, db, tail, branches)),
+        ring: recovered.ring,
+        journal: source,
+        next_branch: journal.next_branch,
+    })
+}
+
+/// What is missing, for who only reads; who writes would write over it.
+fn gone_without(error: Error, read_only: bool, way_out: &str) -> Result<Problem> {
+    match error {
+        Error::Corrupt { place, reason } if read_only => Ok(Problem::new(place, reason)),
+        Error::Corrupt { place, reason } => {
+            Err(Error::Corrupt { place, reason: format!("{reason}; {way_out}") })
+        }
+        error => Err(error),
+    }
+}

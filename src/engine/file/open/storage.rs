@@ -1,0 +1,72 @@
+//! The storage of a file that is about to be opened: its header read, its parts told apart.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+
+use super::refusal::{io_error, not_a_store, refused};
+use crate::codec::{FileHeader, MAGIC};
+use crate::engine::file::disk::backend::{Overlay, Unsynced};
+use crate::engine::file::disk::layout::{Storage, read_header};
+use crate::engine::file::disk::mend::mended;
+use crate::engine::file::options::Options;
+use crate::engine::file::redb_errors::{corrupt, guarded};
+use crate::engine::file::tables::db::Db;
+use crate::engine::problem::Problem;
+use crate::error::Result;
+
+pub(crate) fn file_backend(file: File, name: &str) -> Result<Arc<dyn StorageBackend>> {
+    Ok(Arc::new(FileBackend::new(file).map_err(|e| refused(name, e))?))
+}
+
+pub(crate) fn storage_of(
+    tables: Arc<dyn StorageBackend>,
+    journal: Arc<dyn StorageBackend>,
+    name: &str,
+    options: &Options,
+) -> Result<Storage> {
+    let len = tables.len().map_err(|e| io_error(name, &e))?;
+    if len == 0 {
+        return Err(not_a_store(name, "is empty"));
+    }
+    let bytes = read_header(&*tables).map_err(|e| io_error(name, &e))?;
+    let mut damage = Vec::new();
+    let header = match FileHeader::decode(&bytes) {
+        Ok(header) => header,
+        Err(malformed) => {
+            let decode = |bytes: &[u8]| match bytes.first_chunk() {
+                Some(bytes) => FileHeader::decode(bytes),
+                None => Err(malformed.clone()),
+            };
+            match mended(&bytes, decode).filter(|_| options.read_only) {
+                Some(header) => {
+                    damage.push(Problem::new(name, format!("{malformed}; one bit of it is wrong")));
+                    header
+                }
+                None if !bytes.starts_with(&MAGIC) => return Err(not_a_store(name, "is something else")),
+                None => return Err(corrupt(name, malformed.to_string())),
+            }
+        }
+    };
+    if len < header.tables {
+        return Err(corrupt(name, "it ends early"));
+    }
+    let (tables, journal): (Arc<dyn StorageBackend>, Arc<dyn StorageBackend>) = if options.read_only {
+        let overlay = Overlay::new(tables).map_err(|e| io_error(name, &e))?;
+        (Arc::new(overlay), journal)
+    } else if options.sync {
+        (tables, journal)
+    } else {
+        (Arc::new(Unsynced(tables)), Arc::new(Unsynced(journal)))
+    };
+    Ok(Storage { tables, journal, header, damage })
+}
+
+pub(crate) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Db> {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(options.cache_bytes);
+    let db = guarded(|| builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e)))?;
+    Ok(Db::new(db, storage.tables.clone()))
+}

@@ -1,0 +1,47 @@
+//! How a file is opened and written.
+
+use std::time::Duration;
+
+use crate::limits::{DEFAULT_CACHE_BYTES, FLUSH_BYTES, FLUSH_EVENTS, IDLE_FLUSH_MS, RELAXED_SYNC_MS};
+
+/// Whether a missing file is made, and an existing one taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    #[default]
+    OpenOrCreate,
+    OpenOnly,
+    CreateOnly,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) mode: Mode,
+    pub(crate) read_only: bool,
+    pub(crate) cache_bytes: usize,
+    pub(crate) flush_events: usize,
+    pub(crate) flush_bytes: usize,
+    pub(crate) idle_flush: Duration,
+    pub(crate) relaxed_sync: Duration,
+    pub(crate) sync: bool,
+    pub(crate) two_phase: bool,
+    pub(crate) fast_recovery: bool,
+    pub(crate) journal_bytes: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            mode: Mode::OpenOrCreate,
+            read_only: false,
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            flush_events: FLUSH_EVENTS,
+            flush_bytes: FLUSH_BYTES,
+            idle_flush: Duration::from_millis(IDLE_FLUSH_MS),
+            relaxed_sync: Duration::from_millis(RELAXED_SYNC_MS),
+            sync: true,
+            two_phase: false,
+            fast_recovery: true,
+            journal_bytes: None,
+        }
+    }
+}

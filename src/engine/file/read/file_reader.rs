@@ -1,0 +1,308 @@
+//! Reading one branch: flushed chunks and tail as one dense history.
+//!
+//! The tail is copied first, the read transaction begins after it. What flushes in between is then found in both,
+//! and taken from the tail; the other order would lose it.
+
+use std::sync::Arc;
+
+use crate::codec::Chunk;
+use crate::engine::branch::{Branch, Segment};
+use crate::engine::file::contents::Contents;
+use crate::engine::file::redb_errors::guarded;
+use crate::engine::file::tables::chunks::{hole, open_chunk};
+use crate::engine::file::tables::db::Db;
+use crate::engine::file::tables::ids::{Beside, find_id};
+use crate::engine::file::tables::lazy::Lazy;
+use crate::engine::file::tables::lookup;
+use crate::engine::file::tables::sidecar_view::SidecarView;
+use crate::engine::file::tables::view::LazyView;
+use crate::engine::file::tail::recent::Recent;
+use crate::engine::file::tail::tail::Slice;
+use crate::engine::get::{End, Get, Got, Range};
+use crate::engine::identity::Identity;
+use crate::engine::pieces::event_of;
+use crate::engine::port::EngineReader;
+use crate::engine::process::Process;
+use crate::error::Result;
+use crate::event::{Event, EventId, Place, Position};
+use crate::limits::PAGE_BYTES;
+
+/// What is in the file and in the tail, as it is stored. It keeps the file open until it is dropped, also beyond `close`.
+#[derive(Clone, Debug)]
+pub(crate) struct FileReader {
+    pub(crate) contents: Arc<Contents>,
+    pub(crate) db: Arc<Db>,
+}
+
+impl Drop for FileReader {
+    fn drop(&mut self) {
+        self.contents.process.keep(&self.contents);
+        self.contents.process.keep(&self.db);
+    }
+}
+
+impl EngineReader for FileReader {
+    fn identity(&self) -> &Identity {
+        &self.contents.identity
+    }
+
+    fn process(&self) -> &Process {
+        &self.contents.process
+    }
+
+    fn committed(&self) -> Position {
+        self.contents.committed()
+    }
+
+    fn read(&self, get: &Get<'_>) -> Result<Got> {
+        self.contents.process.check()?;
+        guarded(|| self.got(get))
+    }
+
+    fn read_all(&self, gets: &[Get<'_>]) -> Result<Vec<Got>> {
+        self.contents.process.check()?;
+        guarded(|| self.contents.moment.one(|| gets.iter().map(|get| self.got(get)).collect()))
+    }
+
+    fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {
+        self.contents.process.check()?;
+        Ok(match get {
+            Get::Branch(place) => {
+                let cached = self.contents.branches.cached(place);
+                let found = match cached {
+                    Some(branch) => Some(branch),
+                    None => self.contents.tail()?.born(place).cloned(),
+                };
+                found.map(|branch| Got::Branch(Some(branch)))
+            }
+            Get::End(branch) => self.recent_end(branch)?.map(Got::End),
+            _ => None,
+        })
+    }
+}
+
+impl FileReader {
+    fn got(&self, get: &Get<'_>) -> Result<Got> {
+        Ok(match get {
+            Get::Branch(place) => Got::Branch(self.find(place)?),
+            Get::BranchesOf(session) => Got::Branches(self.branches_of(session)?),
+            Get::Branches { after, limit } => Got::Branches(self.branches_after(*after, *limit)?),
+            Get::Sessions { after, limit } => Got::Sessions(self.session_names(*after, *limit)?),
+            Get::End(branch) => Got::End(self.end(branch)?),
+            Get::Events { branch, range } => Got::Events(self.page(branch, *range)?),
+            Get::Pieces { branch, from, to } => Got::Pieces(self.pieces(branch, *from, *to)?),
+            Get::OfSession { session, range } => Got::Events(self.page_session(session, *range)?),
+            Get::All(range) => Got::Events(self.page_all(*range)?),
+            Get::Event(id) => Got::Event(self.by_id(*id)?),
+            Get::Whose(position) => Got::Whose(self.whose(*position)?),
+            Get::Record { table, key } => Got::Record(self.records()?.get(*table, key)?),
+            Get::Records { table, range } => Got::Records(self.records()?.rows(*table, range)?),
+        })
+    }
+
+    pub(crate) fn find(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        if let Some(branch) = self.contents.branches.cached(place) {
+            return Ok(Some(branch));
+        }
+        let tail = self.contents.tail()?;
+        let txn = Lazy::new(&self.db);
+        self.contents.branches.find(place, &tail, || txn.get())
+    }
+
+    pub(crate) fn by_number(&self, number: u64, txn: &Lazy<'_>) -> Result<Arc<Branch>> {
+        if let Some(branch) = self.contents.branches.numbered(number) {
+            return Ok(branch);
+        }
+        let tail = self.contents.tail()?;
+        self.contents.branches.by_number(number, &tail, &*txn.get()?)
+    }
+
+    /// Where a branch ends, when the tail has any event of it.
+    fn recent_end(&self, branch: &Branch) -> Result<Option<End>> {
+        let tail = self.contents.tail()?;
+        Ok(tail
+            .last_event(branch.number)
+            .map(|event| End { head: event.sequence().get(), recorded: Some(event.recorded().micros()) }))
+    }
+
+    pub(crate) fn end(&self, branch: &Branch) -> Result<End> {
+        // A view that was taken before the tail was asked would not have what was flushed in between.
+        if let Some(end) = self.recent_end(branch)? {
+            return Ok(end);
+        }
+        let row = LazyView::new(&self.contents.view, &self.db).get()?.head(branch.number)?;
+        Ok(End {
+            head: row.as_ref().map_or(branch.fork, |row| row.head),
+            recorded: row.map(|row| row.recorded),
+        })
+    }
+
+    fn records(&self) -> Result<SidecarView> {
+        Ok(LazyView::new(&self.contents.view, &self.db).get()?.records())
+    }
+
+    /// A page of a branch's history, its ancestors' part included: dense, and shorter than asked for only at the
+    /// end of the range or when the page has grown large in bytes.
+    pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
+        let _span = tracing::trace_span!("page", branch = branch.number, from = range.from).entered();
+        // Copied before the view is taken.
+        let (head, slices) = {
+            let tail = self.contents.tail()?;
+            let slices: Vec<Slice> = branch
+                .lineage
+                .iter()
+                .map(|s| {
+                    let (from, to) = (range.from.max(s.first), range.to.min(s.last));
+                    tail.slice(s.branch, from, to, range.limit, range.reverse)
+                })
+                .collect();
+            (tail.head(branch.number), slices)
+        };
+        let view = LazyView::new(&self.contents.view, &self.db);
+        let head = match head {
+            Some(head) => head,
+            None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
+        };
+        let (from, to) = (range.from.max(1), range.to.min(head));
+        let mut page = Page { events: Vec::new(), limit: range.limit, bytes: 0 };
+        let segments = branch.lineage.iter().zip(slices);
+        let mut segments: Vec<(&Segment, Slice)> =
+            segments.filter(|(s, _)| s.first <= to && s.last >= from).collect();
+        if range.reverse {
+            segments.reverse();
+        }
+        for (segment, slice) in segments {
+            if page.is_full() {
+                break;
+            }
+            let (lo, hi) = (from.max(segment.first), to.min(segment.last));
+            // The flushed part of this segment, if the range touches it.
+            let flushed = (lo, slice.first.map_or(hi, |first| hi.min(first - 1)));
+            let in_tail = slice.events.into_iter().filter(|e| (lo..=hi).contains(&e.sequence().get()));
+            if range.reverse {
+                in_tail.for_each(|e| page.push(e));
+                let at_end = flushed.1 == head;
+                page.read_back(&view, segment, flushed, at_end)?;
+            } else {
+                page.read_on(&view, &self.contents.recent, segment, flushed)?;
+                in_tail.for_each(|e| page.push(e));
+            }
+        }
+        debug_assert!(page.is_dense(range.reverse), "a page without holes");
+        Ok(page.events)
+    }
+
+    fn by_id(&self, id: EventId) -> Result<Option<Event>> {
+        if let Some(e) = self.contents.tail()?.by_id(id) {
+            return Ok(Some(e.event.clone()));
+        }
+        let txn = Lazy::new(&self.db);
+        let place = |number| Ok(self.by_number(number, &txn)?.place.clone());
+        Ok(find_id(&*txn.get()?, id, Beside::All, place)?.map(|(_, event)| event))
+    }
+}
+
+/// A page that fills up.
+struct Page {
+    events: Vec<Event>,
+    limit: usize,
+    bytes: usize,
+}
+
+impl Page {
+    fn is_full(&self) -> bool {
+        self.events.len() >= self.limit || (self.bytes >= PAGE_BYTES && !self.events.is_empty())
+    }
+
+    fn push(&mut self, event: Event) {
+        if !self.is_full() {
+            self.bytes += event.record().encoded().len();
+            self.events.push(event);
+        }
+    }
+
+    /// Flushed events of one branch, upwards.
+    fn read_on(
+        &mut self,
+        view: &LazyView<'_>,
+        recent: &Recent,
+        s: &Segment,
+        (from, to): (u64, u64),
+    ) -> Result<()> {
+        if from > to || self.is_full() {
+            return Ok(());
+        }
+        let mut next = from;
+        if let Some(chunk) = recent.get(s.branch, next) {
+            self.take_on(&chunk, s, &mut next, to)?;
+        }
+        if next > to || self.is_full() {
+            return Ok(());
+        }
+        for row in lookup::rows(&view.get()?.events, (s.branch, next)..=(s.branch, u64::MAX))? {
+            let (key, value) = row?;
+            let chunk = Arc::new(open_chunk(&s.place, key.value(), value.value())?);
+            if chunk.first() > next {
+                return Err(hole(&s.place, next));
+            }
+            self.take_on(&chunk, s, &mut next, to)?;
+            if next > to || self.is_full() {
+                recent.keep(&chunk);
+                return Ok(());
+            }
+        }
+        Err(hole(&s.place, next))
+    }
+
+    fn take_on(&mut self, chunk: &Chunk, s: &Segment, next: &mut u64, to: u64) -> Result<()> {
+        while *next <= to && *next <= chunk.last() && !self.is_full() {
+            self.push(event_of(chunk, &s.place, *next)?);
+            *next += 1;
+        }
+        Ok(())
+    }
+
+    /// Flushed events of one branch, downwards; from its last chunk on when it is read from its end.
+    fn read_back(
+        &mut self,
+        view: &LazyView<'_>,
+        s: &Segment,
+        (from, to): (u64, u64),
+        at_end: bool,
+    ) -> Result<()> {
+        if from > to || self.is_full() {
+            return Ok(());
+        }
+        let table = &view.get()?.events;
+        let top = if at_end {
+            (s.branch, u64::MAX)
+        } else {
+            let above = lookup::rows(table, (s.branch, to)..=(s.branch, u64::MAX))?.next();
+            above.transpose()?.map(|(key, _)| key.value()).ok_or_else(|| hole(&s.place, to))?
+        };
+        let mut next = to;
+        for row in lookup::rows(table, (s.branch, from)..=top)?.rev() {
+            let (key, value) = row?;
+            let chunk = open_chunk(&s.place, key.value(), value.value())?;
+            if chunk.last() < next {
+                return Err(hole(&s.place, next));
+            }
+            while next >= from && next >= chunk.first() && !self.is_full() {
+                self.push(event_of(&chunk, &s.place, next)?);
+                next -= 1;
+            }
+            if next < from || self.is_full() {
+                return Ok(());
+            }
+        }
+        Err(hole(&s.place, next))
+    }
+
+    fn is_dense(&self, reverse: bool) -> bool {
+        self.events.windows(2).all(|w| match w {
+            [a, b] if reverse => a.sequence() == b.sequence().next(),
+            [a, b] => a.sequence().next() == b.sequence(),
+            _ => true,
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! Reading what is stored: branches, the global order, listings.
+
+pub(crate) mod file_reader;
+pub(crate) mod list;
+pub(crate) mod order;
+pub(crate) mod pieces;

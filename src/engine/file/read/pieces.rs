@@ -1,0 +1,77 @@
+//! A long read of one branch, in pieces: flushed chunks as they are unpacked, and what the tail has.
+
+use super::file_reader::FileReader;
+use crate::engine::branch::Branch;
+use crate::engine::file::tables::chunks::{hole, open_chunk};
+use crate::engine::file::tables::lookup;
+use crate::engine::file::tables::view::LazyView;
+use crate::engine::file::tail::tail::Slice;
+use crate::engine::pieces::{Piece, Pieces};
+use crate::error::Result;
+use crate::event::Event;
+use crate::limits::{SCAN_CHUNKS, SCAN_TAIL_EVENTS};
+
+impl FileReader {
+    /// The next pieces of a branch's history, its ancestors' part included, up to some chunks of it.
+    pub(crate) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
+        // Copied before the view is taken.
+        let (head, slices) = {
+            let tail = self.contents.tail()?;
+            let slices = branch.lineage.iter().map(|s| {
+                let (from, to) = (from.max(s.first), to.min(s.last));
+                tail.slice(s.branch, from, to, SCAN_TAIL_EVENTS, false)
+            });
+            let slices: Vec<Slice> = slices.collect();
+            (tail.head(branch.number), slices)
+        };
+        let view = LazyView::new(&self.contents.view, &self.db);
+        let head = match head {
+            Some(head) => head,
+            None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
+        };
+        let (mut next, to) = (from.max(1), to.min(head));
+        let mut pieces = Pieces::default();
+        for (segment, slice) in branch.lineage.iter().zip(slices) {
+            if next > to || next > segment.last {
+                continue;
+            }
+            let end = to.min(segment.last);
+            let flushed = slice.first.map_or(end, |first| end.min(first - 1));
+            if next <= flushed {
+                let table = &view.get()?.events;
+                for row in lookup::rows(table, (segment.branch, next)..=(segment.branch, u64::MAX))? {
+                    if pieces.list.len() >= SCAN_CHUNKS {
+                        pieces.next = Some(next);
+                        return Ok(pieces);
+                    }
+                    let (key, value) = row?;
+                    let chunk = open_chunk(&segment.place, key.value(), value.value())?;
+                    if chunk.first() > next {
+                        break;
+                    }
+                    let last = chunk.last().min(flushed);
+                    pieces.list.push(Piece::Packed { place: segment.place.clone(), chunk, next, last });
+                    next = last + 1;
+                    if next > flushed {
+                        break;
+                    }
+                }
+                if next <= flushed {
+                    return Err(hole(&segment.place, next));
+                }
+            }
+            let recent: Vec<Event> =
+                slice.events.into_iter().filter(|e| (next..=end).contains(&e.sequence().get())).collect();
+            if let Some(last) = recent.last().map(|e| e.sequence().get()) {
+                pieces.list.push(Piece::Events(recent.into_iter()));
+                next = last + 1;
+            }
+            if next <= end {
+                // The tail has more than was copied.
+                break;
+            }
+        }
+        pieces.next = (!pieces.list.is_empty()).then_some(next);
+        Ok(pieces)
+    }
+}

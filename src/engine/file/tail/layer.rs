@@ -1,0 +1,151 @@
+//! One layer of the tail: consecutive events of the journal, decoded, by branch and in global order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::codec::StoreCounts;
+use crate::engine::branch::Branch;
+use crate::event::{Event, EventId, Place};
+
+/// An event with the number of its branch.
+#[derive(Clone, Debug)]
+pub(crate) struct TailEvent {
+    pub(crate) branch: u64,
+    pub(crate) event: Event,
+}
+
+/// What one branch has in a layer: consecutive sequences from `first`.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) first: u64,
+    /// Places in [`Layer::events`].
+    places: Vec<u32>,
+}
+
+impl Part {
+    pub(crate) fn last(&self) -> u64 {
+        self.first + self.places.len() as u64 - 1
+    }
+}
+
+/// Positions in it are dense: `base + 1 ..= last`.
+#[derive(Debug, Default)]
+pub(crate) struct Layer {
+    base: u64,
+    events: Vec<TailEvent>,
+    bytes: usize,
+    counts: StoreCounts,
+    parts: HashMap<u64, Part>,
+    ids: HashMap<EventId, u32>,
+    births: BTreeMap<Place, Arc<Branch>>,
+    by_number: HashMap<u64, Arc<Branch>>,
+}
+
+impl Layer {
+    pub(crate) fn new(base: u64) -> Self {
+        Self { base, ..Self::default() }
+    }
+
+    /// The position before its first.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Its last position.
+    pub(crate) fn last(&self) -> u64 {
+        self.base + self.events.len() as u64
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What it alone holds.
+    pub(crate) fn counts(&self) -> StoreCounts {
+        self.counts
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.births.is_empty()
+    }
+
+    pub(crate) fn events(&self) -> &[TailEvent] {
+        &self.events
+    }
+
+    pub(crate) fn births(&self) -> impl Iterator<Item = &Arc<Branch>> {
+        self.births.values()
+    }
+
+    pub(crate) fn born(&self, place: &Place) -> Option<&Arc<Branch>> {
+        self.births.get(place)
+    }
+
+    pub(crate) fn born_number(&self, number: u64) -> Option<&Arc<Branch>> {
+        self.by_number.get(&number)
+    }
+
+    pub(crate) fn add_birth(&mut self, branch: Arc<Branch>) {
+        self.counts.add_branch(branch.parent.is_some());
+        self.by_number.insert(branch.number, branch.clone());
+        self.births.insert((*branch.place).clone(), branch);
+    }
+
+    /// Takes the next event in global order.
+    pub(crate) fn push(&mut self, branch: u64, event: Event) {
+        debug_assert_eq!(event.position().get(), self.last() + 1, "positions are dense");
+        let place = self.events.len() as u32;
+        let sequence = event.sequence().get();
+        let part = self.parts.entry(branch).or_insert_with(|| Part { first: sequence, places: Vec::new() });
+        debug_assert_eq!(part.first + part.places.len() as u64, sequence, "sequences are dense");
+        part.places.push(place);
+        self.ids.insert(event.id(), place);
+        self.bytes += event.record().encoded().len();
+        self.counts.add_event(event.payload().len());
+        self.events.push(TailEvent { branch, event });
+    }
+
+    pub(crate) fn part(&self, branch: u64) -> Option<&Part> {
+        self.parts.get(&branch)
+    }
+
+    /// The branch's last event, when the layer has any.
+    pub(crate) fn last_event(&self, branch: u64) -> Option<&Event> {
+        self.event_at(*self.parts.get(&branch)?.places.last()?).map(|e| &e.event)
+    }
+
+    pub(crate) fn by_id(&self, id: EventId) -> Option<&TailEvent> {
+        self.event_at(*self.ids.get(&id)?)
+    }
+
+    pub(crate) fn max_id(&self) -> Option<EventId> {
+        self.ids.keys().max().copied()
+    }
+
+    fn event_at(&self, place: u32) -> Option<&TailEvent> {
+        self.events.get(place as usize)
+    }
+
+    /// The branch's events with sequences in `from..=to`.
+    pub(crate) fn between(&self, branch: u64, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &Event> {
+        let places = self.parts.get(&branch).map_or(&[][..], |part| {
+            let index = |sequence: u64| {
+                usize::try_from(sequence.saturating_sub(part.first))
+                    .unwrap_or(usize::MAX)
+                    .min(part.places.len())
+            };
+            part.places.get(index(from)..index(to.saturating_add(1))).unwrap_or_default()
+        });
+        places.iter().filter_map(|place| self.event_at(*place)).map(|e| &e.event)
+    }
+
+    /// Events with positions in `from..=to`.
+    pub(crate) fn positions(&self, from: u64, to: u64) -> &[TailEvent] {
+        let index = |position: u64| {
+            usize::try_from(position.saturating_sub(self.base + 1))
+                .unwrap_or(usize::MAX)
+                .min(self.events.len())
+        };
+        self.events.get(index(from)..index(to.saturating_add(1))).unwrap_or_default()
+    }
+}

@@ -1,0 +1,167 @@
+//! The tail: every event that is in the journal and not yet flushed, decoded. It has two layers at the most: the one
+//! that grows, and one under it that is being flushed and no longer changes.
+
+use std::sync::Arc;
+
+use super::layer::{Layer, TailEvent};
+use crate::codec::StoreCounts;
+use crate::engine::branch::Branch;
+use crate::event::{Event, EventId, Place};
+
+/// Positions in it are dense: `flushed + 1 ..= committed`.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    flushing: Option<Arc<Layer>>,
+    growing: Layer,
+    /// No flushed event has a larger id.
+    max_flushed_id: Option<EventId>,
+    /// What the tables hold.
+    flushed_counts: StoreCounts,
+    /// How often something left the tail.
+    flushes: u64,
+}
+
+/// A copy of what a reader wants from the tail, taken under one lock.
+#[derive(Debug, Default)]
+pub(crate) struct Slice {
+    /// The branch's first sequence in the tail, if it has one: everything before is flushed.
+    pub(crate) first: Option<u64>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Tail {
+    pub(crate) fn new(flushed: u64, flushed_counts: StoreCounts) -> Self {
+        Self { growing: Layer::new(flushed), flushed_counts, ..Self::default() }
+    }
+
+    /// The same, told that no flushed event has a larger id.
+    pub(crate) fn with_max_flushed_id(self, max_flushed_id: Option<EventId>) -> Self {
+        Self { max_flushed_id, ..self }
+    }
+
+    pub(crate) fn flushed_counts(&self) -> StoreCounts {
+        self.flushed_counts
+    }
+
+    /// What the tables hold together with what is here.
+    pub(crate) fn counts(&self) -> StoreCounts {
+        self.layers().fold(self.flushed_counts, |counts, layer| counts.plus(layer.counts()))
+    }
+
+    /// Its layers, the older first.
+    pub(crate) fn layers(&self) -> impl DoubleEndedIterator<Item = &Layer> {
+        self.flushing.as_deref().into_iter().chain([&self.growing])
+    }
+
+    /// The layer that takes new events.
+    pub(crate) fn growing(&self) -> &Layer {
+        &self.growing
+    }
+
+    pub(crate) fn growing_mut(&mut self) -> &mut Layer {
+        &mut self.growing
+    }
+
+    /// The last position that the tables have.
+    pub(crate) fn flushed(&self) -> u64 {
+        self.flushing.as_deref().unwrap_or(&self.growing).base()
+    }
+
+    /// The last position that is committed.
+    pub(crate) fn committed(&self) -> u64 {
+        self.growing.last()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.layers().map(|l| l.events().len()).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers().all(Layer::is_empty)
+    }
+
+    pub(crate) fn max_flushed_id(&self) -> Option<EventId> {
+        self.max_flushed_id
+    }
+
+    pub(crate) fn flushes(&self) -> u64 {
+        self.flushes
+    }
+
+    pub(crate) fn births(&self) -> impl Iterator<Item = &Arc<Branch>> {
+        self.layers().flat_map(Layer::births)
+    }
+
+    pub(crate) fn born(&self, place: &Place) -> Option<&Arc<Branch>> {
+        self.layers().find_map(|l| l.born(place))
+    }
+
+    pub(crate) fn born_number(&self, number: u64) -> Option<&Arc<Branch>> {
+        self.layers().find_map(|l| l.born_number(number))
+    }
+
+    /// The branch's last sequence, when the tail has any event of it.
+    pub(crate) fn head(&self, branch: u64) -> Option<u64> {
+        self.layers().rev().find_map(|l| Some(l.part(branch)?.last()))
+    }
+
+    /// The branch's last event, when the tail has any.
+    pub(crate) fn last_event(&self, branch: u64) -> Option<&Event> {
+        self.layers().rev().find_map(|l| l.last_event(branch))
+    }
+
+    pub(crate) fn by_id(&self, id: EventId) -> Option<&TailEvent> {
+        self.layers().rev().find_map(|l| l.by_id(id))
+    }
+
+    /// Up to `limit` events of a branch with sequences in `from..=to`, from the near end or the far one.
+    pub(crate) fn slice(&self, branch: u64, from: u64, to: u64, limit: usize, reverse: bool) -> Slice {
+        let Some(first) = self.layers().find_map(|l| Some(l.part(branch)?.first)) else {
+            return Slice::default();
+        };
+        let found = self.layers().flat_map(|l| l.between(branch, from, to));
+        let events = if reverse {
+            found.rev().take(limit).cloned().collect()
+        } else {
+            // What a forward reader can reach: it reads the flushed part first.
+            let before = usize::try_from(first.saturating_sub(from)).unwrap_or(usize::MAX);
+            found.take(limit.saturating_sub(before)).cloned().collect()
+        };
+        Slice { first: Some(first), events }
+    }
+
+    /// Events with positions in `from..=to`; the flushed ones among them are not here.
+    pub(crate) fn positions(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &TailEvent> {
+        self.layers().flat_map(move |l| l.positions(from, to))
+    }
+
+    /// What has grown is to be flushed; what comes from here on grows on top of it.
+    pub(crate) fn freeze(&mut self) -> Arc<Layer> {
+        debug_assert!(self.flushing.is_none(), "one layer is flushed at a time");
+        let next = Layer::new(self.growing.last());
+        let layer = Arc::new(std::mem::replace(&mut self.growing, next));
+        self.flushing = Some(layer.clone());
+        layer
+    }
+
+    /// The layer that was frozen is in the tables.
+    pub(crate) fn thaw(&mut self) -> Option<Arc<Layer>> {
+        let layer = self.flushing.take()?;
+        self.max_flushed_id = self.max_flushed_id.max(layer.max_id());
+        self.flushed_counts = self.flushed_counts.plus(layer.counts());
+        self.flushes += 1;
+        Some(layer)
+    }
+
+    /// Everything up to this position is in the tables. Answers what is to be dropped, outside of any lock.
+    pub(crate) fn clear(
+        &mut self,
+        flushed: u64,
+        max_flushed_id: Option<EventId>,
+        flushed_counts: StoreCounts,
+    ) -> Self {
+        let next = Self::new(flushed, flushed_counts).with_max_flushed_id(max_flushed_id);
+        let next = Self { flushes: self.flushes + 1, ..next };
+        std::mem::replace(self, next)
+    }
+}

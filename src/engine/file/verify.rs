@@ -1,0 +1,332 @@
+//! Walking everything that is stored, and saying what does not agree.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::ReadTransaction;
+
+use super::read::file_reader::FileReader;
+use super::write::writer::Writer;
+use crate::codec::{BranchRow, Chunk, FORMAT, Malformed, Meta, OldMeta, StoreCounts, decode_order};
+use crate::engine::branch::Branch;
+use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
+use crate::engine::file::open::old::frames;
+use crate::engine::file::open::recover::load_journal;
+use crate::engine::file::redb_errors::{corrupt, guarded};
+use crate::engine::file::tables::chunks::{flushed_chunk, open_chunk};
+use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
+use crate::engine::file::tables::lookup;
+use crate::engine::file::tables::sidecar_view::SidecarView;
+use crate::engine::file::tables::view::flushed_head;
+use crate::engine::file::tail::branches::Branches;
+use crate::engine::file::tail::tail::Tail;
+use crate::engine::pieces::event_of;
+use crate::engine::report::Report;
+use crate::engine::sidecar::SidecarTable;
+use crate::error::{Error, Result};
+use crate::event::{Address, Place};
+
+/// The frames of the journal, and why there are no more of them.
+#[derive(Default)]
+struct Frames {
+    read: Vec<(u64, Bytes)>,
+    then: Option<Error>,
+}
+
+/// One consistent view of the whole store.
+struct Walk<'a> {
+    txn: Arc<ReadTransaction>,
+    report: Report,
+    progress: &'a mut dyn FnMut(u64, u64),
+    total: u64,
+    /// What the meta row counts, where its format has that.
+    said: Option<StoreCounts>,
+    counts: StoreCounts,
+}
+
+/// Walks everything, between two commits.
+pub(super) fn verify(
+    reader: &FileReader,
+    writer: &Writer,
+    journal: &JournalFile,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report> {
+    let (txn, meta, frames) = writer.while_nothing_is_written(|next_commit| {
+        let txn = Arc::new(reader.db.begin_read()?);
+        let meta = meta_of(&txn);
+        let frames = match &meta {
+            Ok(meta) => read_journal(journal, &txn, meta, next_commit),
+            Err(_) => Ok(Frames::default()),
+        };
+        Ok::<_, Error>((txn, meta, frames))
+    })?;
+    let mut walk = Walk {
+        txn,
+        report: Report::default(),
+        progress,
+        total: 0,
+        said: None,
+        counts: StoreCounts::default(),
+    };
+    // A step that cannot go on is a problem of its own; the others still have their say.
+    let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
+        if let Err(e) = found {
+            walk.report.error(name, e);
+        }
+    };
+    let found = guarded(|| walk.meta(meta, frames));
+    step("table meta", found, &mut walk);
+    let found = guarded(|| walk.branches());
+    step("branches", found, &mut walk);
+    let found = guarded(|| walk.order());
+    step("global order", found, &mut walk);
+    let found = guarded(|| walk.records());
+    step("marks", found, &mut walk);
+    walk.compare_counts();
+    for damage in &reader.contents.identity.damage {
+        if !walk.report.problems.contains(damage) {
+            walk.report.problems.push(damage.clone());
+        }
+    }
+    Ok(walk.report)
+}
+
+fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
+    guarded(|| {
+        let table = lookup::open(txn, META)?;
+        let row = lookup::get(&table, META_KEY)?.ok_or_else(|| Error::not_found("row", META_KEY))?;
+        let told = |e: Malformed| Error::corrupt("table meta", e.to_string());
+        match Meta::format(row.value()).map_err(told)? {
+            FORMAT => Meta::decode(row.value()).map_err(told),
+            _ => OldMeta::decode(row.value()).map(Meta::from).map_err(told),
+        }
+    })
+}
+
+/// The frames of all commits that are not flushed, as they lie on the disk.
+fn read_journal(
+    journal: &JournalFile,
+    txn: &ReadTransaction,
+    meta: &Meta,
+    next_commit: u64,
+) -> Result<Frames> {
+    if meta.format < FORMAT {
+        return Ok(Frames { read: frames(txn)?, then: None });
+    }
+    let recovered = Ring::recover(journal, meta.journal, true)?;
+    let next = recovered.ring.next();
+    let lost = || corrupt(format!("commit {next} of the journal"), "it was written and cannot be read");
+    let then = recovered.hole.map(Hole::error).or_else(|| (next != next_commit).then(lost));
+    Ok(Frames { read: recovered.frames, then })
+}
+
+impl Walk<'_> {
+    fn meta(&mut self, meta: Result<Meta>, frames: Result<Frames>) -> Result<()> {
+        let meta = meta?;
+        self.total = meta.flushed;
+        self.said = (meta.format == FORMAT).then_some(meta.counts);
+        let ids = lookup::len(&lookup::open(&self.txn, IDS)?)?;
+        if ids != meta.flushed {
+            self.report.problem("table ids", format!("it has {ids} ids for {} flushed events", meta.flushed));
+        }
+        let frames = frames?;
+        let journal = load_journal(&self.txn, &meta, frames.read, &Branches::new())?;
+        if let Some(error) = journal.broken.or(frames.then) {
+            self.report.error("the journal", error);
+        }
+        self.report.events += journal.tail.len() as u64;
+        self.report.branches += journal.tail.births().count() as u64;
+        Ok(())
+    }
+
+    fn branches(&mut self) -> Result<()> {
+        let lines = lookup::open(&self.txn, LINES)?;
+        let names = lookup::open(&self.txn, BRANCHES)?;
+        if lookup::len(&lines)? != lookup::len(&names)? {
+            self.report.problem("table branches", "it has other branches than table lines");
+        }
+        let mut heads: BTreeMap<u64, u64> = BTreeMap::new();
+        for row in lookup::rows(&lines, 0..)? {
+            let (number, row) = row?;
+            let number = number.value();
+            self.report.branches += 1;
+            self.counts.branches += 1;
+            let row = match BranchRow::decode(number, row.value()) {
+                Ok(row) => row,
+                Err(e) => {
+                    self.report.problem(format!("branch number {number}"), e.to_string());
+                    continue;
+                }
+            };
+            self.counts.sessions += u64::from(row.parent.is_none());
+            let place = row.place.clone();
+            let named =
+                lookup::get(&names, (place.session.as_str(), place.branch.as_str()))?.map(|n| n.value());
+            if named != Some(number) {
+                self.report.problem(&place, "its name does not lead to its number");
+            }
+            if lookup::get(&lines, number)?.is_none() {
+                self.report.problem(&place, "its number does not lead to it");
+            }
+            if let Some(parent) = row.parent {
+                match heads.get(&parent) {
+                    None => self.report.problem(&place, "it was forked from a branch that does not exist"),
+                    Some(head) if *head < row.fork => {
+                        let reason =
+                            format!("it inherits up to {}, where its parent ends at {head}", row.fork);
+                        self.report.problem(&place, reason);
+                    }
+                    Some(_) => {}
+                }
+            }
+            let branch = Branch::new(number, row, None);
+            let head = match self.chunks(&branch) {
+                Ok(head) => head,
+                Err(e) => {
+                    self.report.error(&place, e);
+                    branch.fork
+                }
+            };
+            heads.insert(number, head);
+        }
+        let orphan = |number: u64| format!("branch number {number}");
+        for row in lookup::rows(&lookup::open(&self.txn, HEADS)?, 0..)? {
+            let number = row?.0.value();
+            if !heads.contains_key(&number) {
+                self.report.problem(orphan(number), "it has a head and does not exist");
+            }
+        }
+        Ok(())
+    }
+
+    /// What could not be read is not counted, so there is nothing to hold the figures against.
+    fn compare_counts(&mut self) {
+        if let Some(said) = self.said.filter(|said| *said != self.counts && self.report.is_clean()) {
+            let reason = format!("it counts {said:?}, there are {:?}", self.counts);
+            self.report.problem("table meta", reason);
+        }
+    }
+
+    /// Own events of one branch. Answers its last sequence.
+    fn chunks(&mut self, branch: &Branch) -> Result<u64> {
+        let table = lookup::open(&self.txn, EVENTS)?;
+        let ids = lookup::open(&self.txn, IDS)?;
+        let (mut next, mut position) = (branch.fork + 1, 0);
+        for row in lookup::rows(&table, (branch.number, 0)..=(branch.number, u64::MAX))? {
+            let (key, value) = row?;
+            self.report.chunks += 1;
+            let chunk = match open_chunk(&branch.place, key.value(), value.value()) {
+                Ok(chunk) => chunk,
+                Err(e) => {
+                    self.report.error(&branch.place, e);
+                    next = key.value().1 + 1;
+                    continue;
+                }
+            };
+            // A walk goes past what leads a search astray.
+            for end in [chunk.first(), chunk.last()] {
+                let found = lookup::rows(&table, (branch.number, end)..=(branch.number, u64::MAX))?.next();
+                if found.transpose()?.map(|(found, _)| found.value()) != Some(key.value()) {
+                    let address = Address::from((*branch.place).clone()).at(end);
+                    self.report.problem(address, "a search for it leads to another place");
+                }
+            }
+            if chunk.first() != next {
+                let reason = format!("a chunk begins at {} where {next} was due", chunk.first());
+                self.report.problem(&branch.place, reason);
+            }
+            for sequence in chunk.first()..=chunk.last() {
+                self.report.events += 1;
+                let event = match event_of(&chunk, &branch.place, sequence) {
+                    Ok(event) => event,
+                    Err(e) => {
+                        self.report.error(&branch.place, e);
+                        continue;
+                    }
+                };
+                self.counts.add_event(event.payload().len());
+                if event.position().get() <= position {
+                    self.report
+                        .problem(event.address(), "its position does not come after the one before it");
+                }
+                position = event.position().get();
+                let found = lookup::get(&ids, event.id().bytes())?.map(|row| row.value());
+                if found != Some((branch.number, sequence)) {
+                    self.report.problem(event.address(), "its id does not lead to it");
+                }
+            }
+            next = chunk.last() + 1;
+            (self.progress)(self.report.events.min(self.total), self.total);
+        }
+        let row = flushed_head(&self.txn, branch.number)?;
+        let head = row.map_or(branch.fork, |row| row.head);
+        if head + 1 != next {
+            self.report.problem(&branch.place, format!("its head is {head}, its events end at {}", next - 1));
+        }
+        if row.is_some_and(|row| row.position != position) {
+            self.report.problem(&branch.place, "its head has another position than its last event");
+        }
+        Ok(next - 1)
+    }
+
+    fn records(&mut self) -> Result<()> {
+        let view = SidecarView::of(self.txn.clone());
+        for table in SidecarTable::ALL {
+            // One table that cannot be walked does not hide the others.
+            if let Err(e) = view.verify(table, &mut |place, reason| self.report.problem(place, reason)) {
+                self.report.error(format!("table {}", table.name()), e);
+            }
+        }
+        Ok(())
+    }
+
+    fn order(&mut self) -> Result<()> {
+        let table = lookup::open(&self.txn, ORDER)?;
+        let branches = Branches::new();
+        let nothing = Tail::default();
+        let mut chunks: HashMap<u64, (Arc<Place>, Chunk)> = HashMap::new();
+        let mut next = 1;
+        for row in lookup::rows(&table, 0..)? {
+            let (key, value) = row?;
+            if key.value() != next {
+                self.report.problem(format!("position {next}"), "the global order has a hole");
+            }
+            next = key.value();
+            let runs = match decode_order(key.value(), value.value()) {
+                Ok(runs) => runs,
+                Err(e) => {
+                    self.report.problem(format!("position {next}"), e.to_string());
+                    continue;
+                }
+            };
+            for run in runs {
+                for sequence in run.first..run.first + u64::from(run.count) {
+                    let at_hand = chunks.get(&run.branch).filter(|(_, c)| c.entry(sequence).is_some());
+                    if at_hand.is_none() {
+                        let branch = branches.by_number(run.branch, &nothing, &self.txn)?;
+                        let chunk = flushed_chunk(&self.txn, run.branch, &branch.place, sequence)?;
+                        chunks.insert(run.branch, (branch.place.clone(), chunk));
+                    }
+                    let found = chunks.get(&run.branch).and_then(|(_, c)| c.entry(sequence)).map(|e| e.0);
+                    if found != Some(next) {
+                        self.report.problem(format!("position {next}"), "the global order has another event");
+                    }
+                    next += 1;
+                }
+            }
+            for end in [key.value(), next - 1] {
+                let found = lookup::rows(&table, ..=end)?.next_back();
+                if found.transpose()?.map(|(found, _)| found.value()) != Some(key.value()) {
+                    let reason = "a search for it leads to another place";
+                    self.report.problem(format!("position {end}"), reason);
+                }
+            }
+        }
+        if next != self.total + 1 {
+            let reason = format!("the global order ends there, {} events are flushed", self.total);
+            self.report.problem(format!("position {}", next - 1), reason);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,424 @@
+//! A group of jobs becomes one commit: decided, written to the journal, synced, put in the tail, told, and only then
+//! answered.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error};
+
+use super::facts::{KnownBranches, StoreFacts};
+use super::work::{Done, Job, Work, answer_all};
+use crate::codec::{FrameBuilder, StoreCounts};
+use crate::engine::branch::Branch;
+use crate::engine::clock::Clock;
+use crate::engine::decide::{Plan, Planned};
+use crate::engine::durability::Durability;
+use crate::engine::file::contents::Contents;
+use crate::engine::file::disk::journal::Ring;
+use crate::engine::file::flush::flusher::{FlushRequest, Flusher};
+use crate::engine::file::flush::into_tables::{ToFlush, flush_into};
+use crate::engine::file::flush::meta::meta_after;
+use crate::engine::file::moment::Change;
+use crate::engine::file::read::file_reader::FileReader;
+use crate::engine::file::redb_errors::guarded;
+use crate::engine::file::tables::db::Db;
+use crate::engine::file::tables::sidecar_view::write_sidecar;
+use crate::engine::file::tail::layer::Layer;
+use crate::engine::file::tail::tail::Tail;
+use crate::engine::file::watching::Watching;
+use crate::engine::get::Range;
+use crate::engine::sidecar::SidecarWrites;
+use crate::error::{Error, Result};
+use crate::event::{Event, Position, Sequence, Timestamp};
+
+/// The owner of everything that is written: the journal's ring, the tail, and the tables. Whoever leads the writer has it.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    contents: Arc<Contents>,
+    ring: Ring,
+    flusher: Arc<Flusher>,
+    watching: Arc<Watching>,
+    next_branch: u64,
+    known: KnownBranches,
+    /// Since when something is committed that no sync has made durable.
+    unsynced: Option<Instant>,
+    /// Records are committed that no sync has made durable.
+    unsynced_sidecar: bool,
+    clock: Clock,
+    knows_last: bool,
+    last_group: usize,
+    last_commit: Duration,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        contents: Arc<Contents>,
+        ring: Ring,
+        flusher: Arc<Flusher>,
+        watching: Arc<Watching>,
+        next_branch: u64,
+    ) -> Self {
+        Self {
+            contents,
+            ring,
+            flusher,
+            watching,
+            next_branch,
+            known: KnownBranches::default(),
+            unsynced: None,
+            unsynced_sidecar: false,
+            clock: Clock::default(),
+            knows_last: false,
+            last_group: 0,
+            last_commit: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn next_commit(&self) -> u64 {
+        self.ring.next()
+    }
+
+    pub(crate) fn unsynced(&self) -> bool {
+        self.unsynced.is_some()
+    }
+
+    pub(crate) fn last_group(&self) -> usize {
+        self.last_group
+    }
+
+    pub(crate) fn last_commit(&self) -> Duration {
+        self.last_commit
+    }
+
+    /// Blocks until nothing is being flushed.
+    pub(crate) fn wait_for_flush(&self) {
+        self.flusher.wait();
+    }
+
+    /// Writes a group and answers each of its jobs. An error means that nothing more may be written: its reason.
+    pub(crate) fn commit(&mut self, group: Vec<Job>) -> Result<(), String> {
+        let _span = tracing::debug_span!("commit", jobs = group.len()).entered();
+        let start = Instant::now();
+        let db = match self.contents.db() {
+            Ok(db) => db,
+            Err(e) => {
+                answer_all(group, |_| Err(e.clone()));
+                return Ok(());
+            }
+        };
+        let now = self.now(&db);
+        let (plan, answers) = guarded(|| Ok(self.decide(&db, &group, now))).unwrap_or_else(|e| {
+            (Plan::new(0, self.next_branch, now), group.iter().map(|_| Err(e.clone())).collect())
+        });
+        let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        // Under a steady load the thread that stands by for this never leads.
+        let overdue =
+            self.unsynced.is_some_and(|since| since.elapsed() >= self.contents.options.relaxed_sync);
+        let durable = overdue || accepted.map(|(job, _)| job.durability()).any(|d| d == Durability::Durable);
+        let force = group.iter().any(|job| matches!(job.work, Work::Flush));
+        let events = plan.events.len();
+        let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let records: Vec<&SidecarWrites> = accepted.clone().filter_map(|(job, _)| job.records()).collect();
+        let sidecar_durable = records.iter().any(|records| records.durability() == Durability::Durable);
+        // Records that came with events are written with them, in one transaction of the tables.
+        let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_records_to_events());
+        let wanted = Wanted { now, durable, force: force || bound, sidecar_durable };
+        let outcome = self.write_plan(&db, plan, &records, wanted);
+        self.last_group = group.len();
+        self.last_commit = start.elapsed();
+        match outcome {
+            Ok(flushed) => {
+                debug!(events, flushed, "committed");
+                let mut answers = answers.into_iter();
+                answer_all(group, |_| answers.next().unwrap_or(Err(Error::Closed { after: None })));
+                Ok(())
+            }
+            Err(Failed { error, in_commit }) => {
+                error!(%error, in_commit, "a commit failed; the store takes no more");
+                let reason = error.to_string();
+                let told = if in_commit { Error::Unknown { reason: reason.clone() } } else { error };
+                let mut answers = answers.into_iter();
+                answer_all(group, |_| match answers.next() {
+                    // What was decided without the group's own writes stands.
+                    Some(Err(e @ (Error::Invalid(_) | Error::Corrupt { .. } | Error::NotFound { .. }))) => {
+                        Err(e)
+                    }
+                    // A conflict may have been with a neighbour that is now in doubt.
+                    _ => Err(told.clone()),
+                });
+                Err(reason)
+            }
+        }
+    }
+
+    /// The time to record at: not before that of the last event, which is looked up once.
+    fn now(&mut self, db: &Arc<Db>) -> Timestamp {
+        if !std::mem::replace(&mut self.knows_last, true) {
+            let reader = FileReader { contents: self.contents.clone(), db: db.clone() };
+            // One that cannot be read says nothing of its time.
+            let last = guarded(|| reader.page_all(Range { from: 1, to: u64::MAX, limit: 1, reverse: true }));
+            let recorded = last.ok().and_then(|page| page.first().map(Event::recorded));
+            if let Some(recorded) = recorded {
+                self.clock.next(recorded);
+            }
+        }
+        self.clock.next(Timestamp::now())
+    }
+
+    /// What the thread does when nobody appends: flushes the tail, or makes relaxed appends durable.
+    pub(crate) fn tidy_up(&mut self, flush: bool) -> Result<(), String> {
+        let Ok(db) = self.contents.db() else { return Ok(()) };
+        let now = Timestamp::now();
+        let plan = Plan::new(self.contents.own_tail().committed() + 1, self.next_branch, now);
+        self.last_group = 0;
+        let wanted = Wanted { now, durable: true, force: flush, sidecar_durable: true };
+        self.write_plan(&db, plan, &[], wanted).map(|_| ()).map_err(|f| f.error.to_string())
+    }
+
+    fn decide(&mut self, db: &Db, group: &[Job], now: Timestamp) -> (Plan, Vec<Result<Done>>) {
+        let tail = self.contents.own_tail();
+        self.known.as_of(tail.flushes());
+        let facts = StoreFacts::new(&self.contents, db, &tail, &self.known);
+        let mut plan = Plan::new(tail.committed() + 1, self.next_branch, now);
+        if group.iter().filter_map(Job::records).any(|records| !records.expected().is_empty()) {
+            plan = plan.asks_for_records();
+        }
+        let answers = group
+            .iter()
+            .map(|job| match &job.work {
+                Work::Commit(commit) => plan.take(commit, &facts).map(Done::Committed),
+                Work::Flush => Ok(Done::Flushed),
+            })
+            .collect();
+        (plan, answers)
+    }
+
+    /// `Ok(true)` when it flushed.
+    fn write_plan(
+        &mut self,
+        db: &Db,
+        plan: Plan,
+        records: &[&SidecarWrites],
+        Wanted { now, durable, force, sidecar_durable }: Wanted,
+    ) -> Result<bool, Failed> {
+        self.contents.writable()?;
+        self.note_flushed()?;
+        let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
+        let too_large = frame.as_ref().is_some_and(|frame| !self.ring.takes(frame.len()));
+        let idle = plan.is_empty() && self.contents.own_tail().is_empty();
+        let flush = too_large || (force && !idle);
+        // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
+        if plan.is_empty() && records.is_empty() && !flush && !(durable && self.unsynced()) {
+            return Ok(false);
+        }
+        let new = events_of(&plan, now);
+        let contents = self.contents.clone();
+        // From the commit to the tables until what came with it is published, there is no one moment for several reads.
+        let change = if flush {
+            Some(self.flush_all(&contents, db, &plan, &new, records)?)
+        } else {
+            if let Some(frame) = &frame {
+                self.make_room(frame.len())?;
+                self.ring.write(frame).map_err(Failed::in_commit)?;
+            }
+            // What records say of events never outlives the events.
+            if durable || (!records.is_empty() && self.unsynced()) {
+                self.ring.sync().map_err(Failed::in_commit)?;
+            }
+            // An append does not wait for records that came before it.
+            let durable = durable && (plan.is_empty() || sidecar_durable);
+            self.write_sidecar(&contents, db, records, durable)?
+        };
+        self.next_branch = plan.next_branch();
+        self.unsynced = if durable || flush { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
+        let change = change.unwrap_or_else(|| contents.moment.change());
+        self.publish(&plan, &new, flush);
+        drop(change);
+        if !flush {
+            self.hand_over();
+        }
+        Ok(flush)
+    }
+
+    /// Everything that is not in the tables, and the group, in one transaction.
+    fn flush_all<'c>(
+        &mut self,
+        contents: &'c Contents,
+        db: &Db,
+        plan: &Plan,
+        new: &[(u64, Event)],
+        records: &[&SidecarWrites],
+    ) -> Result<Change<'c>, Failed> {
+        self.flusher.wait();
+        self.note_flushed()?;
+        let journal = self.ring.mark();
+        let txn = guarded(|| {
+            let txn = contents.change_tables(db, Durability::Durable, true)?;
+            let tail = self.contents.own_tail();
+            let old = tail.growing().events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event });
+            let items: Vec<ToFlush<'_>> =
+                old.chain(new.iter().map(|(branch, event)| ToFlush { branch: *branch, event })).collect();
+            let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
+            let counts = counted(tail.counts(), plan, new);
+            flush_into(
+                &txn,
+                &items,
+                &births,
+                meta_after(&self.contents, &items, plan.next_branch(), counts, journal),
+            )?;
+            records.iter().try_for_each(|m| write_sidecar(&txn, m))?;
+            Ok(txn)
+        })
+        .map_err(Failed::from)?;
+        let change = contents.moment.change();
+        txn.commit().map_err(Failed::in_commit)?;
+        self.ring.release();
+        self.unsynced_sidecar = false;
+        Ok(change)
+    }
+
+    /// Records alone, in a transaction of their own; also the durable one that relaxed records still wait for.
+    fn write_sidecar<'c>(
+        &mut self,
+        contents: &'c Contents,
+        db: &Db,
+        records: &[&SidecarWrites],
+        durable: bool,
+    ) -> Result<Option<Change<'c>>, Failed> {
+        if records.is_empty() && !(durable && self.unsynced_sidecar) {
+            return Ok(None);
+        }
+        let txn = guarded(|| {
+            let durability = if durable { Durability::Durable } else { Durability::Relaxed };
+            let txn = contents.change_tables(db, durability, durable && contents.options.fast_recovery)?;
+            records.iter().try_for_each(|m| write_sidecar(&txn, m))?;
+            Ok(txn)
+        })
+        .map_err(Failed::from)?;
+        let change = contents.moment.change();
+        txn.commit().map_err(Failed::in_commit)?;
+        self.unsynced_sidecar = !durable;
+        Ok(Some(change))
+    }
+
+    /// Waits for the flusher while the journal has no room, or the tail would hold more than twice its bound.
+    fn make_room(&mut self, frame: usize) -> Result<(), Failed> {
+        if self.ring.has_room(frame) && !self.is_full(self.contents.own_tail().growing()) {
+            return Ok(());
+        }
+        self.flusher.wait();
+        self.note_flushed()?;
+        if !self.ring.has_room(frame) {
+            self.hand_over_now();
+            self.flusher.wait();
+            self.note_flushed()?;
+        }
+        Ok(())
+    }
+
+    fn note_flushed(&mut self) -> Result<(), Failed> {
+        if self.flusher.take_note()? {
+            self.ring.release();
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, layer: &Layer) -> bool {
+        layer.events().len() > self.contents.options.flush_events
+            || layer.bytes() > self.contents.options.flush_bytes
+    }
+
+    /// Gives the tail to the flusher when it has grown enough, and the layer before is flushed.
+    fn hand_over(&mut self) {
+        let due = self.ring.is_tight() || self.is_full(self.contents.own_tail().growing());
+        if due && self.flusher.is_idle() {
+            self.hand_over_now();
+        }
+    }
+
+    fn hand_over_now(&mut self) {
+        let layer = self.contents.own_tail_mut().freeze();
+        self.flusher.give(FlushRequest { layer, next_branch: self.next_branch, journal: self.ring.mark() });
+    }
+
+    fn publish(&self, plan: &Plan, new: &[(u64, Event)], flushed: bool) {
+        plan.births.iter().for_each(|b| self.contents.branches.keep(b));
+        let old = {
+            let mut tail = self.contents.own_tail_mut();
+            if flushed {
+                let committed = tail.committed() + new.len() as u64;
+                let counts = counted(tail.counts(), plan, new);
+                let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
+                let max_id = max_id.max(tail.max_flushed_id());
+                tail.clear(committed, max_id, counts)
+            } else {
+                let layer = tail.growing_mut();
+                plan.births.iter().for_each(|b| layer.add_birth(b.clone()));
+                new.iter().for_each(|(branch, event)| layer.push(*branch, event.clone()));
+                Tail::default()
+            }
+        };
+        // Freed outside the lock: a large tail takes its time.
+        drop(old);
+        if flushed {
+            self.contents.recent.forget();
+        }
+        if !new.is_empty() {
+            self.watching.committed(new);
+        }
+    }
+}
+
+/// How a group is to be written.
+struct Wanted {
+    now: Timestamp,
+    durable: bool,
+    force: bool,
+    /// Some of the records are to be durable.
+    sidecar_durable: bool,
+}
+
+/// Why a transaction did not go through.
+struct Failed {
+    error: Error,
+    /// It failed in `commit` itself: it may be on the disk all the same.
+    in_commit: bool,
+}
+
+impl Failed {
+    fn in_commit(error: Error) -> Self {
+        Self { error, in_commit: true }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, in_commit: false }
+    }
+}
+
+/// What the store holds once this group is in it.
+fn counted(mut counts: StoreCounts, plan: &Plan, new: &[(u64, Event)]) -> StoreCounts {
+    plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
+    new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));
+    counts
+}
+
+fn events_of(plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {
+    let event = |e: &Planned| {
+        let (sequence, position) = (Sequence::new(e.sequence), Position::new(e.position));
+        let event = Event::new(e.branch.place.clone(), sequence, position, now, e.record.clone());
+        (e.branch.number, event)
+    };
+    plan.events.iter().map(event).collect()
+}
+
+fn frame_of(plan: &Plan, now: Timestamp) -> Vec<u8> {
+    let mut frame = FrameBuilder::new();
+    plan.births.iter().for_each(|b| frame.birth(b.number, &b.row()));
+    for e in &plan.events {
+        frame.event(e.branch.number, e.sequence, e.record.encoded().clone());
+    }
+    let first = plan.events.first().map_or(0, |e| e.position);
+    frame.finish(first, now.micros())
+}

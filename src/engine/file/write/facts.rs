@@ -1,0 +1,151 @@
+//! What a decision asks of the store as it stands.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::engine::branch::Branch;
+use crate::engine::decide::{Facts, Known};
+use crate::engine::file::contents::Contents;
+use crate::engine::file::redb_errors::corrupt;
+use crate::engine::file::tables::chunks::flushed_event;
+use crate::engine::file::tables::db::Db;
+use crate::engine::file::tables::ids::{Beside, find_id, knows};
+use crate::engine::file::tables::lazy::Lazy;
+use crate::engine::file::tables::sidecar_view::SidecarView;
+use crate::engine::file::tables::view::flushed_head;
+use crate::engine::file::tail::tail::Tail;
+use crate::engine::sidecar::SidecarTable;
+use crate::error::Result;
+use crate::event::{Event, EventId, Place};
+use crate::limits::BRANCH_CACHE;
+
+/// The store as it stands before the group.
+pub(crate) struct StoreFacts<'a> {
+    contents: &'a Contents,
+    tail: &'a Tail,
+    known: &'a KnownBranches,
+    txn: Lazy<'a>,
+    /// An id was looked up and not found: whether that can be believed depends on the index.
+    looked_up: Cell<bool>,
+}
+
+impl<'a> StoreFacts<'a> {
+    pub(crate) fn new(contents: &'a Contents, db: &'a Db, tail: &'a Tail, known: &'a KnownBranches) -> Self {
+        Self { contents, tail, known, txn: Lazy::new(db), looked_up: Cell::new(false) }
+    }
+
+    /// The index knows the last event of a branch, which is what a retry after a crash mostly repeats. Looked at once
+    /// for each branch: damage comes between two runs.
+    fn is_indexed(&self, branch: &Branch, head: u64) -> Result<()> {
+        if self.known.indexed.borrow().get(&branch.number).is_some() {
+            return Ok(());
+        }
+        let txn = self.txn.get()?;
+        // An event that cannot be read says nothing of its id.
+        if let Ok(event) = flushed_event(&txn, branch.number, &branch.place, head, None)
+            && !knows(&txn, branch.number, &event)?
+        {
+            let reason = "id index entry missing or wrong; a retry cannot be told from a new event";
+            return Err(corrupt(event.address(), reason));
+        }
+        self.known.indexed.borrow_mut().keep(branch.number, ());
+        Ok(())
+    }
+}
+
+impl Facts for StoreFacts<'_> {
+    fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        self.contents.branches.find(place, self.tail, || self.txn.get())
+    }
+
+    fn head(&self, branch: &Branch) -> Result<u64> {
+        if let Some(head) = self.tail.head(branch.number) {
+            return Ok(head);
+        }
+        let kept = self.known.heads.borrow().get(&branch.number).copied();
+        let head = match (kept, self.tail.born_number(branch.number)) {
+            (Some(head), _) => head,
+            (None, Some(_)) => branch.fork,
+            (None, None) => {
+                flushed_head(&*self.txn.get()?, branch.number)?.map_or(branch.fork, |row| row.head)
+            }
+        };
+        if self.looked_up.get() && head > branch.fork {
+            self.is_indexed(branch, head)?;
+        }
+        self.known.heads.borrow_mut().keep(branch.number, head);
+        Ok(head)
+    }
+
+    fn known(&self, id: EventId) -> Result<Option<Known>> {
+        let known = |branch: u64, event: &Event| Known {
+            branch,
+            place: event.place().clone(),
+            sequence: event.sequence().get(),
+            position: event.position().get(),
+            record: event.record().clone(),
+        };
+        if let Some(e) = self.tail.by_id(id) {
+            return Ok(Some(known(e.branch, &e.event)));
+        }
+        if self.tail.max_flushed_id().is_none_or(|max| id > max) {
+            return Ok(None);
+        }
+        let txn = self.txn.get()?;
+        let place = |number| Ok(self.contents.branches.by_number(number, self.tail, &txn)?.place.clone());
+        let found = find_id(&txn, id, Beside::Near, place)?;
+        self.looked_up.set(true);
+        Ok(found.map(|(number, event)| known(number, &event)))
+    }
+
+    fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        SidecarView::of(self.txn.get()?).get(table, key)
+    }
+}
+
+/// What is remembered of branches, by number, until there are too many.
+#[derive(Debug)]
+struct Remembered<T>(HashMap<u64, T>);
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T> Remembered<T> {
+    fn get(&self, branch: &u64) -> Option<&T> {
+        self.0.get(branch)
+    }
+
+    fn keep(&mut self, branch: u64, value: T) {
+        if self.0.len() >= BRANCH_CACHE {
+            self.0.clear();
+        }
+        self.0.insert(branch, value);
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What the writer remembers of branches.
+#[derive(Debug, Default)]
+pub(crate) struct KnownBranches {
+    /// Flushed heads that were asked for lately, as of so many flushes.
+    heads: RefCell<Remembered<u64>>,
+    heads_of: u64,
+    /// Branches whose last flushed event is known to the index of ids.
+    indexed: RefCell<Remembered<()>>,
+}
+
+impl KnownBranches {
+    /// Forgets heads that a flush may have changed.
+    pub(crate) fn as_of(&mut self, flushes: u64) {
+        if std::mem::replace(&mut self.heads_of, flushes) != flushes {
+            self.heads.borrow_mut().clear();
+        }
+    }
+}

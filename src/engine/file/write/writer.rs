@@ -1,0 +1,356 @@
+//! The one writer. Everything that is written goes through its queue; whoever leads drains the queue, group
+//! by group.
+//!
+//! There is no hand-over when nobody else is waiting: the caller takes the lead and commits on its own thread. What has
+//! come meanwhile goes to a thread that stands by, as do the jobs of futures, which never lead, and what has to happen
+//! in time. Threads that wait for the same group are woken by one system call.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::commit::Committer;
+use super::slot::{Gate, Pending, Slot};
+use super::work::{Done, Job, Work, answer_all};
+use crate::engine::file::contents::Contents;
+use crate::engine::on_path::OnPath;
+use crate::engine::sync::lock;
+use crate::error::{Error, Result};
+use crate::limits::{MAX_BATCH_BYTES, MAX_GROUP_APPENDS, QUEUE_APPENDS, QUEUE_BYTES};
+
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    /// Somebody leads.
+    led: bool,
+    /// The lead was given to the thread.
+    handed: bool,
+    /// Nothing more is taken, except by the one who closes.
+    closed: bool,
+    /// The thread is to end.
+    dismissed: bool,
+    /// Where threads wait whose jobs are not taken yet.
+    gate: Arc<Gate>,
+    /// The storage error after which nothing more is written.
+    failed: Option<String>,
+    /// Producers that wait for room: waking nobody still costs a system call.
+    crowd: usize,
+    /// The thread waits without a clock: the leader's end has to wake it.
+    asleep: bool,
+    /// When the tail is to be flushed, and when relaxed appends are to be synced.
+    flush_at: Option<Instant>,
+    sync_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    queue: Mutex<Queue>,
+    thread: Condvar,
+    /// Room in the queue, for blocked producers and for futures.
+    room: Condvar,
+    room_async: Notify,
+    contents: Arc<Contents>,
+    committer: Mutex<Committer>,
+}
+
+impl Writer {
+    pub(crate) fn new(contents: Arc<Contents>, committer: Committer) -> Self {
+        Self {
+            queue: Mutex::new(Queue::default()),
+            thread: Condvar::new(),
+            room: Condvar::new(),
+            room_async: Notify::new(),
+            contents,
+            committer: Mutex::new(committer),
+        }
+    }
+
+    /// Queues the work and waits for its answer, leading when nobody else does.
+    pub(crate) fn write(&self, work: Work) -> Result<Done> {
+        self.contents.process.check()?;
+        let slot = Slot::new();
+        let mut job = Job { work, slot: slot.clone(), gate: None };
+        let mut queue = lock(&self.queue);
+        while !queue.has_room(&job) {
+            queue.refuse()?;
+            queue.crowd += 1;
+            queue = self.room.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            queue.crowd -= 1;
+        }
+        let gate = queue.gate.clone();
+        job.gate = Some(gate.clone());
+        queue.push(job)?;
+        self.lead_or_wait(queue, &slot, &gate)
+    }
+
+    fn lead_or_wait(
+        &self,
+        mut queue: MutexGuard<'_, Queue>,
+        slot: &Slot<Result<Done>>,
+        gate: &Gate,
+    ) -> Result<Done> {
+        let lead = !std::mem::replace(&mut queue.led, true);
+        drop(queue);
+        if lead {
+            self.lead(slot);
+        }
+        gate.wait(slot)
+    }
+
+    /// The same for a future. Once queued, dropping the future changes nothing.
+    pub(crate) async fn write_async(&self, work: Work) -> Result<Done> {
+        let slot = Slot::new();
+        let mut job = Some(Job { work, slot: slot.clone(), gate: None });
+        while let Some(next) = job.take() {
+            self.contents.process.check()?;
+            // Asked for before looking, so that room made in between is not missed.
+            let room = self.room_async.notified();
+            match self.try_queue(next)? {
+                None => break,
+                Some(refused) => job = Some(refused),
+            }
+            room.await;
+        }
+        let mut answer = Pending(slot);
+        // It may be polled in a child, where nobody will answer.
+        std::future::poll_fn(|cx| match self.contents.process.check() {
+            Ok(()) => Pin::new(&mut answer).poll(cx),
+            Err(e) => Poll::Ready(Err(e)),
+        })
+        .await
+    }
+
+    fn try_queue(&self, job: Job) -> Result<Option<Job>> {
+        let mut queue = lock(&self.queue);
+        if !queue.has_room(&job) {
+            queue.refuse()?;
+            return Ok(Some(job));
+        }
+        queue.push(job)?;
+        if !std::mem::replace(&mut queue.led, true) {
+            queue.handed = true;
+            self.thread.notify_one();
+        }
+        Ok(None)
+    }
+
+    /// Commits group after group until the leader's own answer is there and somebody else can take over.
+    fn lead(&self, own: &Slot<Result<Done>>) {
+        loop {
+            self.lead_one_group();
+            let answered = own.is_answered();
+            let duties = self.duties();
+            let mut queue = lock(&self.queue);
+            if queue.jobs.is_empty() {
+                queue.led = false;
+                self.note_duties(&mut queue, duties);
+                return;
+            }
+            if answered {
+                queue.handed = true;
+                self.thread.notify_one();
+                return;
+            }
+        }
+    }
+
+    fn lead_one_group(&self) {
+        let _path = OnPath::enter();
+        let mut committer = lock(&self.committer);
+        self.gather(&committer);
+        let (group, failed, crowd) = {
+            let mut queue = lock(&self.queue);
+            (queue.take_group(), queue.failed.clone(), queue.crowd)
+        };
+        if crowd > 0 {
+            self.room.notify_all();
+        }
+        self.room_async.notify_waiters();
+        if group.is_empty() {
+            return;
+        }
+        if let Some(after) = failed {
+            answer_all(group, |_| Err(Error::Closed { after: Some(after.clone()) }));
+            return;
+        }
+        if let Err(reason) = committer.commit(group) {
+            lock(&self.queue).failed = Some(reason);
+        }
+    }
+
+    /// Producers that were just answered come back within microseconds. A leader that arrives first would commit
+    /// alone and make all others wait for a second sync, so it gives them a moment, in proportion to a commit.
+    fn gather(&self, committer: &Committer) {
+        let expected = committer.last_group();
+        if expected < 2 {
+            return;
+        }
+        let patience = committer.last_commit() / 4;
+        let start = Instant::now();
+        while lock(&self.queue).jobs.len() < expected && start.elapsed() < patience {
+            std::thread::yield_now();
+        }
+    }
+
+    /// What the last commits left to be done: (flush, sync).
+    fn duties(&self) -> (bool, bool) {
+        // One lock at a time: who has the committer may wait for the flusher, and the flusher for the tail.
+        let unflushed = !self.contents.own_tail().is_empty();
+        (unflushed, lock(&self.committer).unsynced())
+    }
+
+    /// Sets the clocks of the thread.
+    fn note_duties(&self, queue: &mut Queue, (unflushed, unsynced): (bool, bool)) {
+        let now = Instant::now();
+        let wakes = |wanted: bool, at: &mut Option<Instant>, after: Duration| match (wanted, *at) {
+            (false, _) => *at = None,
+            (true, None) => *at = Some(now + after),
+            (true, Some(_)) => {}
+        };
+        let before = (queue.flush_at.is_some(), queue.sync_at.is_some());
+        // Idle means: counted from the last append.
+        queue.flush_at = None;
+        wakes(unflushed, &mut queue.flush_at, self.contents.options.idle_flush);
+        wakes(unsynced, &mut queue.sync_at, self.contents.options.relaxed_sync);
+        let after = (queue.flush_at.is_some(), queue.sync_at.is_some());
+        if before != after || queue.asleep {
+            self.thread.notify_one();
+        }
+    }
+
+    /// The thread's life: leads for futures, flushes when idle, syncs what was relaxed, ends when the store closes.
+    pub(crate) fn stand_by(&self) {
+        let mut queue = lock(&self.queue);
+        loop {
+            if std::mem::take(&mut queue.handed) {
+                drop(queue);
+                let never = Slot::new();
+                self.lead(&never);
+                queue = lock(&self.queue);
+                continue;
+            }
+            if queue.dismissed && queue.jobs.is_empty() {
+                return;
+            }
+            let now = Instant::now();
+            let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            if !queue.led && (due(queue.flush_at) || due(queue.sync_at)) {
+                let flush = due(queue.flush_at);
+                (queue.flush_at, queue.sync_at) = (None, None);
+                queue.led = true;
+                let failed = queue.failed.is_some();
+                drop(queue);
+                if !failed {
+                    let mut committer = lock(&self.committer);
+                    if let Err(reason) = committer.tidy_up(flush) {
+                        lock(&self.queue).failed = Some(reason);
+                    }
+                }
+                let never = Slot::new();
+                self.lead(&never);
+                queue = lock(&self.queue);
+                continue;
+            }
+            let until = match (queue.flush_at, queue.sync_at) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            let unpoisoned = std::sync::PoisonError::into_inner;
+            queue = match until {
+                // With a leader at work its end sets the clocks anew.
+                Some(until) if !queue.led => {
+                    let wait = until.saturating_duration_since(now);
+                    match self.thread.wait_timeout(queue, wait) {
+                        Ok((queue, _)) => queue,
+                        Err(e) => e.into_inner().0,
+                    }
+                }
+                _ => {
+                    queue.asleep = true;
+                    let mut queue = self.thread.wait(queue).unwrap_or_else(unpoisoned);
+                    queue.asleep = false;
+                    queue
+                }
+            };
+        }
+    }
+
+    /// Looks at the file between two commits, with nothing being flushed. Answers with the next commit's number.
+    pub(crate) fn while_nothing_is_written<T>(&self, look: impl FnOnce(u64) -> T) -> T {
+        let committer = lock(&self.committer);
+        committer.wait_for_flush();
+        look(committer.next_commit())
+    }
+
+    /// Takes nothing more; what is queued is still written. `false` when the store was closed before.
+    pub(crate) fn stop_taking(&self) -> bool {
+        let mut queue = lock(&self.queue);
+        let first = !std::mem::replace(&mut queue.closed, true);
+        self.thread.notify_one();
+        self.room.notify_all();
+        self.room_async.notify_waiters();
+        first
+    }
+
+    /// Ends the thread, after the last job was answered.
+    pub(crate) fn dismiss_thread(&self) {
+        lock(&self.queue).dismissed = true;
+        self.thread.notify_all();
+    }
+
+    /// Flushes everything, after [`stop_taking`](Self::stop_taking). Waits for the lead.
+    pub(crate) fn flush_last(&self) -> Result<()> {
+        let slot = Slot::new();
+        let mut queue = lock(&self.queue);
+        let gate = queue.gate.clone();
+        queue.jobs.push_back(Job { work: Work::Flush, slot: slot.clone(), gate: Some(gate.clone()) });
+        self.lead_or_wait(queue, &slot, &gate).map(|_| ())
+    }
+}
+
+impl Queue {
+    fn refuse(&self) -> Result<()> {
+        match (&self.failed, self.closed) {
+            (Some(after), _) => Err(Error::Closed { after: Some(after.clone()) }),
+            (None, true) => Err(Error::Closed { after: None }),
+            (None, false) => Ok(()),
+        }
+    }
+
+    /// A job that alone passes the bound is taken when nothing else waits.
+    fn has_room(&self, job: &Job) -> bool {
+        self.jobs.is_empty() || (self.jobs.len() < QUEUE_APPENDS && self.bytes + job.bytes() <= QUEUE_BYTES)
+    }
+
+    fn push(&mut self, job: Job) -> Result<()> {
+        self.refuse()?;
+        self.bytes += job.bytes();
+        self.jobs.push_back(job);
+        Ok(())
+    }
+
+    fn take_group(&mut self) -> Vec<Job> {
+        let mut group = Vec::with_capacity(self.jobs.len().min(MAX_GROUP_APPENDS));
+        // Those who come from here on wait for another group.
+        self.gate = Arc::default();
+        let mut bytes = 0;
+        while let Some(job) = self.jobs.front() {
+            bytes += job.bytes();
+            let full = group.len() >= MAX_GROUP_APPENDS || bytes > QUEUE_BYTES.min(MAX_BATCH_BYTES);
+            if full && !group.is_empty() {
+                break;
+            }
+            if let Some(job) = self.jobs.pop_front() {
+                self.bytes -= job.bytes();
+                group.push(job);
+            }
+        }
+        group
+    }
+}

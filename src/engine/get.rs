@@ -1,0 +1,76 @@
+//! What can be asked of an engine, and how it answers.
+
+use std::sync::Arc;
+
+use super::branch::Branch;
+use super::pieces::Pieces;
+use super::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
+use crate::event::{Event, EventId, Place, Position, SessionId};
+
+/// One question. What is asked for by sequence or position, up to something that is committed, has the same answer at any
+/// moment; an end or a record has not.
+#[derive(Clone, Debug)]
+pub(crate) enum Get<'a> {
+    /// The branch with these names: [`Got::Branch`].
+    Branch(&'a Place),
+    /// The branches of a session, by name: [`Got::Branches`]; none when there is no such session.
+    BranchesOf(&'a SessionId),
+    /// All branches of up to `limit` sessions after this one, by name: [`Got::Branches`].
+    Branches { after: Option<&'a SessionId>, limit: usize },
+    /// Names of up to `limit` sessions after this one: [`Got::Sessions`].
+    Sessions { after: Option<&'a SessionId>, limit: usize },
+    /// Where a branch ends: [`Got::End`].
+    End(&'a Branch),
+    /// A page of a branch's history, its ancestors' part included: [`Got::Events`], dense, and shorter than asked for only
+    /// at the end of the range or when the page has grown large in bytes.
+    Events { branch: &'a Branch, range: Range },
+    /// A longer read of the same, which the caller may decode as it goes: [`Got::Pieces`].
+    Pieces { branch: &'a Branch, from: u64, to: u64 },
+    /// A page of all branches of one session in global order: [`Got::Events`]. `to` has to be committed.
+    OfSession { session: &'a SessionId, range: Range },
+    /// A page of the global order: [`Got::Events`].
+    All(Range),
+    /// The event with this id: [`Got::Event`].
+    Event(EventId),
+    /// The branch and the sequence of a position, also where the event itself cannot be read: [`Got::Whose`].
+    Whose(Position),
+    /// One record: [`Got::Record`].
+    Record { table: SidecarTable, key: &'a [u8] },
+    /// Records in the order of their keys, or against it: [`Got::Records`].
+    Records { table: SidecarTable, range: SidecarRange<'a> },
+}
+
+/// The answer to a [`Get`].
+#[derive(Debug)]
+pub(crate) enum Got {
+    Branch(Option<Arc<Branch>>),
+    Branches(Vec<(Arc<Branch>, End)>),
+    Sessions(Vec<SessionId>),
+    End(End),
+    Events(Vec<Event>),
+    Pieces(Pieces),
+    Event(Option<Event>),
+    Whose(Option<(Arc<Branch>, u64)>),
+    Record(Option<Vec<u8>>),
+    Records(Vec<SidecarRecord>),
+}
+
+/// Sequences, or positions where several branches are read: which, and how many at the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    /// The first, inclusive.
+    pub(crate) from: u64,
+    /// The last, inclusive.
+    pub(crate) to: u64,
+    pub(crate) limit: usize,
+    pub(crate) reverse: bool,
+}
+
+/// Where a branch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Its last sequence, inherited ones counted; zero when it is empty.
+    pub(crate) head: u64,
+    /// When its own latest event was recorded, in microseconds; `None` when it has none of its own.
+    pub(crate) recorded: Option<i64>,
+}

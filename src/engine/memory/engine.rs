@@ -1,0 +1,170 @@
+//! The engine in memory, as its port shows it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use super::reader::{Kept, MemoryReader};
+use super::state::State;
+use crate::codec::FORMAT;
+use crate::engine::clock::Clock;
+use crate::engine::commit::{Commit, Outcome};
+use crate::engine::decide::Plan;
+use crate::engine::identity::Identity;
+use crate::engine::on_path::OnPath;
+use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
+use crate::engine::process::Process;
+use crate::engine::report::{Figures, Report};
+use crate::engine::sync::{lock, read, write};
+use crate::engine::watch::{Committed, Watcher};
+use crate::error::{Error, Result};
+use crate::event::{Position, StoreId, Timestamp};
+
+/// A store that ends with its process. Every commit is as durable as another.
+#[derive(Debug)]
+struct MemoryEngine {
+    kept: Arc<Kept>,
+    watcher: OnceLock<Arc<dyn Watcher>>,
+    closed: AtomicBool,
+    /// One commit after another, each told of before the next.
+    clock: Mutex<Clock>,
+}
+
+/// An empty store.
+pub(crate) fn open(read_only: bool) -> Arc<dyn Engine> {
+    let identity = Identity {
+        id: StoreId::new(),
+        created: Timestamp::now(),
+        format: FORMAT,
+        name: "the store in memory".to_owned(),
+        path: None,
+        read_only,
+        upgraded: None,
+        damage: Vec::new(),
+        lacks: None,
+    };
+    let kept = Kept { process: Process::this(), identity, state: RwLock::default() };
+    Arc::new(MemoryEngine {
+        kept: Arc::new(kept),
+        watcher: OnceLock::new(),
+        closed: AtomicBool::new(false),
+        clock: Mutex::default(),
+    })
+}
+
+impl Drop for MemoryEngine {
+    fn drop(&mut self) {
+        self.kept.process.keep(&self.kept);
+    }
+}
+
+impl MemoryEngine {
+    fn open(&self) -> Result<()> {
+        self.kept.process.check()?;
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed { after: None }) } else { Ok(()) }
+    }
+
+    fn writable(&self) -> Result<()> {
+        match self.kept.identity.read_only {
+            true => Err(Error::ReadOnly { path: self.kept.identity.name.clone() }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn identity(&self) -> &Identity {
+        &self.kept.identity
+    }
+
+    fn process(&self) -> &Process {
+        &self.kept.process
+    }
+
+    fn committed(&self) -> Position {
+        MemoryReader(self.kept.clone()).committed()
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Outcome> {
+        self.writable()?;
+        self.kept.process.check()?;
+        let mut clock = lock(&self.clock);
+        self.open()?;
+        let _path = OnPath::enter();
+        let (outcome, new) = {
+            let mut state = write(&self.kept.state);
+            let now = clock.next(Timestamp::now().max(state.recorded()));
+            let mut plan = Plan::new(state.committed() + 1, state.next_branch(), now);
+            let outcome = plan.take(&commit, &*state)?;
+            let new = state.apply(&plan, now);
+            commit.records().iter().for_each(|records| state.write(records));
+            (outcome, new)
+        };
+        if let Some(watcher) = self.watcher.get().filter(|_| !new.is_empty()) {
+            watcher.committed(&Committed::new(&new));
+        }
+        Ok(outcome)
+    }
+
+    fn submit(&self, commit: Commit) -> Submitted<'_> {
+        Box::pin(async move { self.commit(commit) })
+    }
+
+    fn reader(&self) -> Result<Arc<dyn EngineReader>> {
+        self.open()?;
+        Ok(Arc::new(MemoryReader(self.kept.clone())))
+    }
+
+    fn watch(&self, watcher: Arc<dyn Watcher>) {
+        let _ = self.watcher.set(watcher);
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(self)
+    }
+
+    fn close(&self) -> Result<()> {
+        let _last = lock(&self.clock);
+        if !self.closed.swap(true, Ordering::AcqRel)
+            && let Some(watcher) = self.watcher.get()
+        {
+            watcher.closed();
+        }
+        Ok(())
+    }
+}
+
+impl Admin for MemoryEngine {
+    fn flush(&self) -> Result<()> {
+        self.writable()?;
+        self.open()
+    }
+
+    fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(async { self.flush() })
+    }
+
+    /// There is nothing that could disagree.
+    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+        self.open()?;
+        let state = read(&self.kept.state);
+        let events = state.committed();
+        progress(events, events);
+        Ok(Report { branches: state.branch_count(), events, ..Report::default() })
+    }
+
+    fn figures(&self) -> Result<Figures> {
+        self.open()?;
+        let state: &State = &read(&self.kept.state);
+        Ok(Figures {
+            sessions: state.session_count(),
+            branches: state.branch_count(),
+            events: state.committed(),
+            in_journal: 0,
+            chunks: 0,
+            payload_bytes: state.payload_bytes,
+            file_bytes: None,
+        })
+    }
+}

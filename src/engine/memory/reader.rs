@@ -1,0 +1,189 @@
+//! Reading the maps.
+
+use std::sync::{Arc, RwLock};
+
+use super::state::State;
+use crate::engine::branch::Branch;
+use crate::engine::get::{End, Get, Got, Range};
+use crate::engine::identity::Identity;
+use crate::engine::pieces::{Piece, Pieces};
+use crate::engine::port::EngineReader;
+use crate::engine::process::Process;
+use crate::engine::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
+use crate::engine::sync::read;
+use crate::error::Result;
+use crate::event::{Event, Position, SessionId};
+use crate::limits::{PAGE_BYTES, SCAN_TAIL_EVENTS};
+
+/// What readers share with the engine: it lives as long as one of them.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) process: Process,
+    pub(super) identity: Identity,
+    pub(super) state: RwLock<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct MemoryReader(pub(super) Arc<Kept>);
+
+impl Drop for MemoryReader {
+    fn drop(&mut self) {
+        self.0.process.keep(&self.0);
+    }
+}
+
+impl EngineReader for MemoryReader {
+    fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    fn process(&self) -> &Process {
+        &self.0.process
+    }
+
+    fn committed(&self) -> Position {
+        if !self.0.process.is_this() {
+            return Position::ZERO;
+        }
+        Position::new(read(&self.0.state).committed())
+    }
+
+    fn read(&self, get: &Get<'_>) -> Result<Got> {
+        self.0.process.check()?;
+        Ok(got(&read(&self.0.state), get))
+    }
+
+    fn read_all(&self, gets: &[Get<'_>]) -> Result<Vec<Got>> {
+        self.0.process.check()?;
+        let state = read(&self.0.state);
+        Ok(gets.iter().map(|get| got(&state, get)).collect())
+    }
+
+    fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {
+        self.read(get).map(Some)
+    }
+}
+
+fn got(state: &State, get: &Get<'_>) -> Got {
+    match get {
+        Get::Branch(place) => Got::Branch(state.find(place).cloned()),
+        Get::BranchesOf(session) => {
+            let own = state.from(session).take_while(|branch| branch.place.session == **session);
+            Got::Branches(own.map(|branch| (branch.clone(), state.end(branch))).collect())
+        }
+        Get::Branches { after, limit } => Got::Branches(branches(state, *after, *limit)),
+        Get::Sessions { after, limit } => {
+            let mut names: Vec<SessionId> =
+                branches(state, *after, *limit).into_iter().map(|(b, _)| b.place.session.clone()).collect();
+            names.dedup();
+            Got::Sessions(names)
+        }
+        Get::End(branch) => Got::End(state.end(branch)),
+        Get::Events { branch, range } => Got::Events(history(state, branch, *range)),
+        Get::Pieces { branch, from, to } => Got::Pieces(pieces(state, branch, *from, *to)),
+        Get::OfSession { session, range } => Got::Events(of_session(state, session, *range)),
+        Get::All(range) => {
+            let event = |position| state.position(position).map(|(_, event)| event.clone());
+            Got::Events(page(*range, state.committed(), event))
+        }
+        Get::Event(id) => Got::Event(state.by_id(*id).map(|(_, event)| event.clone())),
+        Get::Whose(position) => {
+            let found = state.position(position.get());
+            let whose = found
+                .and_then(|(number, event)| Some((state.numbered(*number)?.clone(), event.sequence().get())));
+            Got::Whose(whose)
+        }
+        Get::Record { table, key } => Got::Record(state.row(*table, key).cloned()),
+        Get::Records { table, range } => Got::Records(records(state, *table, range)),
+    }
+}
+
+fn branches(state: &State, after: Option<&SessionId>, limit: usize) -> Vec<(Arc<Branch>, End)> {
+    let (mut found, mut sessions): (Vec<(Arc<Branch>, End)>, usize) = (Vec::new(), 0);
+    for branch in state.all_branches().filter(|b| after.is_none_or(|a| b.place.session > *a)) {
+        let is_new = found.last().is_none_or(|(last, _)| last.place.session != branch.place.session);
+        sessions += usize::from(is_new);
+        if sessions > limit {
+            break;
+        }
+        found.push((branch.clone(), state.end(branch)));
+    }
+    found
+}
+
+fn history(state: &State, branch: &Branch, range: Range) -> Vec<Event> {
+    page(range, state.end(branch).head, |sequence| state.at(branch, sequence).cloned())
+}
+
+fn pieces(state: &State, branch: &Branch, from: u64, to: u64) -> Pieces {
+    let range = Range { from, to, limit: SCAN_TAIL_EVENTS, reverse: false };
+    let events = history(state, branch, range);
+    let next = events.last().map(|last| last.sequence().next().get());
+    let list = if events.is_empty() { Vec::new() } else { vec![Piece::Events(events.into_iter())] };
+    Pieces { list, next }
+}
+
+/// Events by their numbers, up to a last one, until there are enough of them or they are large.
+fn page(range: Range, last: u64, event: impl Fn(u64) -> Option<Event>) -> Vec<Event> {
+    let numbers = range.from.max(1)..=range.to.min(last);
+    let mut events: Vec<Event> = Vec::new();
+    let mut bytes = 0;
+    let mut take = |number| {
+        let full = events.len() >= range.limit || (bytes >= PAGE_BYTES && !events.is_empty());
+        let event: Option<Event> = if full { None } else { event(number) };
+        let taken = event.is_some();
+        bytes += event.as_ref().map_or(0, |event| event.record().encoded().len());
+        events.extend(event);
+        taken
+    };
+    match range.reverse {
+        false => numbers.take_while(|number| take(*number)).count(),
+        true => numbers.rev().take_while(|number| take(*number)).count(),
+    };
+    events
+}
+
+fn of_session(state: &State, session: &SessionId, range: Range) -> Vec<Event> {
+    let mut events: Vec<&Event> = Vec::new();
+    for branch in state.from(session).take_while(|branch| branch.place.session == *session) {
+        let own = state.own(branch.number);
+        let first = own.partition_point(|event| event.position().get() < range.from);
+        let end = own.partition_point(|event| event.position().get() <= range.to);
+        let own = own.get(first..end).unwrap_or_default();
+        // More than the page takes are not needed of any branch.
+        match range.reverse {
+            false => events.extend(own.iter().take(range.limit)),
+            true => events.extend(own.iter().rev().take(range.limit)),
+        }
+    }
+    events.sort_unstable_by_key(|event| event.position());
+    if range.reverse {
+        events.reverse();
+    }
+    let mut bytes = 0;
+    let within = |event: &&&Event| {
+        let fits = bytes < PAGE_BYTES;
+        bytes += event.record().encoded().len();
+        fits
+    };
+    events.iter().take(range.limit).take_while(within).map(|event| (*event).clone()).collect()
+}
+
+fn records(state: &State, table: SidecarTable, range: &SidecarRange<'_>) -> Vec<SidecarRecord> {
+    let wanted = |(key, _): &(&Vec<u8>, &Vec<u8>)| {
+        range.after.is_none_or(|after| key.as_slice() > after)
+            && range.to.is_none_or(|to| key.as_slice() <= to)
+    };
+    let rows = state
+        .records_from(table, range.prefix)
+        .take_while(|(key, _)| key.starts_with(range.prefix))
+        .filter(wanted)
+        .map(|(key, value)| SidecarRecord { key: key.clone(), value: Ok(value.clone()) });
+    if range.reverse {
+        let mut rows: Vec<SidecarRecord> = rows.collect();
+        rows.reverse();
+        rows.truncate(range.limit);
+        return rows;
+    }
+    rows.take(range.limit).collect()
+}

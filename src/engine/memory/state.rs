@@ -1,0 +1,162 @@
+//! What the engine in memory keeps: maps, lists, and no cleverness.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::engine::branch::Branch;
+use crate::engine::decide::{Facts, Known, Plan};
+use crate::engine::get::End;
+use crate::engine::sidecar::{SidecarTable, SidecarWrites};
+use crate::error::Result;
+use crate::event::{Event, EventId, Place, Position, Sequence, SessionId, Timestamp};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    branches: Vec<Arc<Branch>>,
+    by_name: BTreeMap<Place, Arc<Branch>>,
+    /// The own events of each branch.
+    own: HashMap<u64, Vec<Event>>,
+    /// Every event in global order, with the number of its branch.
+    order: Vec<(u64, Event)>,
+    by_id: HashMap<EventId, usize>,
+    records: BTreeMap<(SidecarTable, Vec<u8>), Vec<u8>>,
+    pub(super) payload_bytes: u64,
+}
+
+impl State {
+    pub(super) fn committed(&self) -> u64 {
+        self.order.len() as u64
+    }
+
+    /// When the latest event was recorded.
+    pub(super) fn recorded(&self) -> Timestamp {
+        self.order.last().map_or(Timestamp::from_micros(i64::MIN), |(_, event)| event.recorded())
+    }
+
+    pub(super) fn next_branch(&self) -> u64 {
+        self.branches.len() as u64 + 1
+    }
+
+    /// Takes what was decided, and answers with its events.
+    pub(super) fn apply(&mut self, plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {
+        for branch in &plan.births {
+            self.branches.push(branch.clone());
+            self.by_name.insert((*branch.place).clone(), branch.clone());
+        }
+        let from = self.order.len();
+        for planned in &plan.events {
+            let (sequence, position) = (Sequence::new(planned.sequence), Position::new(planned.position));
+            let place = planned.branch.place.clone();
+            let event = Event::new(place, sequence, position, now, planned.record.clone());
+            self.payload_bytes += event.payload().len() as u64;
+            self.by_id.insert(event.id(), self.order.len());
+            self.own.entry(planned.branch.number).or_default().push(event.clone());
+            self.order.push((planned.branch.number, event));
+        }
+        self.order.get(from..).unwrap_or_default().to_vec()
+    }
+
+    pub(super) fn write(&mut self, records: &SidecarWrites) {
+        for (table, key, value) in records.rows() {
+            match value {
+                Some(value) => drop(self.records.insert((table, key.to_vec()), value.to_vec())),
+                None => drop(self.records.remove(&(table, key.to_vec()))),
+            }
+        }
+    }
+
+    pub(super) fn row(&self, table: SidecarTable, key: &[u8]) -> Option<&Vec<u8>> {
+        self.records.get(&(table, key.to_vec()))
+    }
+
+    /// Records of a table from a key on.
+    pub(super) fn records_from(
+        &self,
+        table: SidecarTable,
+        from: &[u8],
+    ) -> impl DoubleEndedIterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        let end = SidecarTable::ALL.iter().find(|t| **t > table).map(|t| (*t, Vec::new()));
+        let from = (table, from.to_vec());
+        let rows = match end {
+            Some(end) => self.records.range(from..end),
+            None => self.records.range(from..),
+        };
+        rows.map(|((_, key), value)| (key, value))
+    }
+
+    pub(super) fn find(&self, place: &Place) -> Option<&Arc<Branch>> {
+        self.by_name.get(place)
+    }
+
+    /// Branches by name, from a session on.
+    pub(super) fn from(&self, session: &SessionId) -> impl Iterator<Item = &Arc<Branch>> {
+        let first = |branch: &Place| branch.session < *session;
+        self.by_name.iter().skip_while(move |(place, _)| first(place)).map(|(_, branch)| branch)
+    }
+
+    pub(super) fn all_branches(&self) -> impl Iterator<Item = &Arc<Branch>> {
+        self.by_name.values()
+    }
+
+    pub(super) fn numbered(&self, number: u64) -> Option<&Arc<Branch>> {
+        self.branches.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// The own events of a branch.
+    pub(super) fn own(&self, number: u64) -> &[Event] {
+        self.own.get(&number).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn end(&self, branch: &Branch) -> End {
+        match self.own(branch.number).last() {
+            Some(last) => End { head: last.sequence().get(), recorded: Some(last.recorded().micros()) },
+            None => End { head: branch.fork, recorded: None },
+        }
+    }
+
+    /// The event of a branch's history with this sequence.
+    pub(super) fn at(&self, branch: &Branch, sequence: u64) -> Option<&Event> {
+        let segment = branch.lineage.iter().find(|s| (s.first..=s.last).contains(&sequence))?;
+        self.own(segment.branch).get(usize::try_from(sequence - segment.first).ok()?)
+    }
+
+    pub(super) fn position(&self, position: u64) -> Option<&(u64, Event)> {
+        self.order.get(usize::try_from(position).ok()?.checked_sub(1)?)
+    }
+
+    pub(super) fn by_id(&self, id: EventId) -> Option<&(u64, Event)> {
+        self.by_id.get(&id).and_then(|i| self.order.get(*i))
+    }
+
+    pub(super) fn branch_count(&self) -> u64 {
+        self.branches.len() as u64
+    }
+
+    pub(super) fn session_count(&self) -> u64 {
+        self.branches.iter().filter(|branch| branch.parent.is_none()).count() as u64
+    }
+}
+
+impl Facts for State {
+    fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        Ok(self.find(place).cloned())
+    }
+
+    fn head(&self, branch: &Branch) -> Result<u64> {
+        Ok(self.end(branch).head)
+    }
+
+    fn known(&self, id: EventId) -> Result<Option<Known>> {
+        Ok(self.by_id(id).map(|(branch, event)| Known {
+            branch: *branch,
+            place: event.place().clone(),
+            sequence: event.sequence().get(),
+            position: event.position().get(),
+            record: event.record().clone(),
+        }))
+    }
+
+    fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.row(table, key).cloned())
+    }
+}

@@ -1,0 +1,48 @@
+//! What keeps the bytes, behind one seam. An engine knows branches with their parents, events, records of sidecar tables
+//! and one global order; it knows nothing of upcasting, filters, queries, consumers and projections.
+//!
+//! [`Engine`] is the seam; the files beside it are its words and what every engine shares, above all the pure decision what
+//! becomes of an append. The folders are engines. Above this module nobody names one: `docs/architecture.md`.
+
+mod answers;
+mod branch;
+mod clock;
+mod commit;
+mod decide;
+mod durability;
+mod file;
+mod get;
+mod identity;
+mod memory;
+mod on_path;
+mod pieces;
+mod port;
+mod problem;
+mod process;
+mod receipt;
+mod records;
+mod report;
+mod sidecar;
+mod sync;
+mod upgraded;
+mod watch;
+
+pub(crate) use branch::Branch;
+pub(crate) use commit::{Commit, Outcome, Prepared, PreparedPart};
+pub use durability::Durability;
+pub(crate) use file::{Medium, Mode, Options, open};
+pub(crate) use get::{End, Range};
+pub(crate) use identity::Identity;
+pub(crate) use memory::open as open_in_memory;
+pub(crate) use on_path::is_on_path;
+pub(crate) use pieces::{Piece, Pieces};
+pub(crate) use port::{Admin, Engine, EngineReader};
+pub use problem::Problem;
+pub(crate) use process::Process;
+pub use receipt::{Placed, Receipt};
+pub(crate) use records::Records;
+pub use report::Report;
+pub(crate) use sidecar::{SidecarRange, SidecarTable, SidecarWrites};
+pub(crate) use sync::{lock, read, write};
+pub use upgraded::Upgraded;
+pub(crate) use watch::{Committed, Watcher};

@@ -1,7 +1,0 @@
-//! Reading what is stored: branches, the global order, listings.
-
-pub(crate) mod current;
-pub(crate) mod file_reader;
-pub(crate) mod list;
-pub(crate) mod order;
-pub(crate) mod pieces;

@@ -1,0 +1,95 @@
+//! Listings of sessions and branches.
+
+use crate::engine::{Branch, End};
+use crate::error::Result;
+use crate::event::{BranchName, MAIN, Place, Sequence, SessionId, Timestamp};
+use crate::store::handle::reader::Reader;
+
+/// One session of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionInfo {
+    /// Its id.
+    pub session: SessionId,
+    /// When its first branch was made.
+    pub created: Timestamp,
+    /// When its latest event was recorded; `None` when it has no event.
+    pub last: Option<Timestamp>,
+    /// The head of `main`.
+    pub head: Sequence,
+    /// Its [current](crate::store::Store::current) branch.
+    pub current: BranchName,
+    /// Events of all its branches; inherited ones count once.
+    pub events: u64,
+    /// How many branches it has.
+    pub branches: u64,
+}
+
+/// One branch of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BranchInfo {
+    /// Its names.
+    pub place: Place,
+    /// The branch that it was forked from, and the last sequence that it inherits.
+    pub parent: Option<(BranchName, Sequence)>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When its own latest event was recorded; `None` when it has none of its own.
+    pub last: Option<Timestamp>,
+    /// Its last sequence, inherited ones counted.
+    pub head: Sequence,
+    /// Events of its own.
+    pub events: u64,
+}
+
+impl BranchInfo {
+    pub(crate) fn new(branch: &Branch, end: End) -> Self {
+        let parent = branch.parent_name.clone().map(|name| (name, Sequence::new(branch.fork)));
+        Self {
+            place: (*branch.place).clone(),
+            parent,
+            created: Timestamp::from_micros(branch.created),
+            last: end.recorded.map(Timestamp::from_micros),
+            head: Sequence::new(end.head),
+            events: end.head - branch.fork,
+        }
+    }
+}
+
+impl Reader {
+    /// What a listing says of a branch.
+    pub(crate) fn info_of(&self, branch: &Branch) -> Result<BranchInfo> {
+        Ok(BranchInfo::new(branch, self.end(branch)?))
+    }
+
+    /// Up to `limit` sessions after this one, in the order of their names.
+    pub(crate) fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
+        let mut sessions: Vec<SessionInfo> = Vec::new();
+        for (branch, end) in self.branches_after(after, limit)? {
+            let info = BranchInfo::new(&branch, end);
+            let is_main = info.place.branch.as_str() == MAIN;
+            match sessions.last_mut().filter(|s| s.session == info.place.session) {
+                Some(s) => {
+                    s.created = s.created.min(info.created);
+                    s.last = s.last.max(info.last);
+                    s.events += info.events;
+                    s.branches += 1;
+                    if is_main {
+                        s.head = info.head;
+                    }
+                }
+                None => sessions.push(SessionInfo {
+                    current: self.current(&info.place.session)?.unwrap_or_else(BranchName::main),
+                    session: info.place.session,
+                    created: info.created,
+                    last: info.last,
+                    head: if is_main { info.head } else { Sequence::ZERO },
+                    events: info.events,
+                    branches: 1,
+                }),
+            }
+        }
+        Ok(sessions)
+    }
+}
