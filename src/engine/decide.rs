@@ -43,12 +43,15 @@ pub(crate) struct Plan {
     heads: HashMap<u64, u64>,
     ids: HashMap<EventId, usize>,
     /// Records that commits before have changed, when some commit of the group asks for records.
-    records: Option<HashMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>>,
+    records: Option<ChangedRecords>,
 }
 
+/// By table and key; `None` for one that was removed.
+type ChangedRecords = HashMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>;
+
 /// How the records that a commit expects were found.
-enum Expected {
-    AsExpected,
+enum Expectation {
+    Met,
     /// One of them is not; everything that the commit writes is there already.
     Written(Error),
     Changed(Error),
@@ -131,12 +134,12 @@ impl Plan {
     fn decided(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
         if let Some(records) = commit.records() {
             match (self.expected(records, facts)?, commit) {
-                (Expected::AsExpected, _) => {}
-                (Expected::Written(_), Commit::Records(_)) => return Ok(Outcome::Written),
-                (Expected::Written(error), Commit::Append(prepared)) => {
+                (Expectation::Met, _) => {}
+                (Expectation::Written(_), Commit::Records(_)) => return Ok(Outcome::Written),
+                (Expectation::Written(error), Commit::Append(prepared)) => {
                     return self.retried(prepared, facts)?.map(Outcome::Appended).ok_or(error);
                 }
-                (Expected::Written(error) | Expected::Changed(error), _) => return Err(error),
+                (Expectation::Written(error) | Expectation::Changed(error), _) => return Err(error),
             }
         }
         match commit {
@@ -155,7 +158,7 @@ impl Plan {
         }
     }
 
-    fn expected(&self, records: &SidecarWrites, facts: &impl Facts) -> Result<Expected> {
+    fn expected(&self, records: &SidecarWrites, facts: &impl Facts) -> Result<Expectation> {
         let mut changed = None;
         for expected in records.expected() {
             if self.record(expected.table, &expected.key, facts)? != expected.value {
@@ -164,13 +167,13 @@ impl Plan {
                 break;
             }
         }
-        let Some(error) = changed else { return Ok(Expected::AsExpected) };
+        let Some(error) = changed else { return Ok(Expectation::Met) };
         for (table, key, value) in records.rows() {
             if self.record(table, key, facts)?.as_deref() != value {
-                return Ok(Expected::Changed(error));
+                return Ok(Expectation::Changed(error));
             }
         }
-        Ok(Expected::Written(error))
+        Ok(Expectation::Written(error))
     }
 
     /// Takes an append into the plan, or refuses it and leaves the plan as it was.

@@ -307,15 +307,15 @@ fn a_reach_around_the_door_of_a_room_inside_a_room_is_caught() {
 fn what_is_above_the_port_and_names_an_engine_is_caught() {
     let planted = [
         ("src/engine/mod.rs", "mod file; pub(crate) use file::{Medium, open};\nuse crate::engine::file::x;"),
-        ("src/engine/decide.rs", "use crate::engine::file::tail::Tail;"),
+        ("src/engine/decide.rs", "use crate::engine::file::in_memory::Tail;"),
         (
             "src/engine/file/engine.rs",
-            "use crate::engine::file::tail::Tail; use crate::engine::memory::Maps;",
+            "use crate::engine::file::in_memory::Tail; use crate::engine::memory::Maps;",
         ),
-        ("src/engine/memory/mod.rs", "use crate::engine::file::tail::Tail;"),
+        ("src/engine/memory/mod.rs", "use crate::engine::file::in_memory::Tail;"),
         ("src/store/handle/builder.rs", "use crate::engine::{Medium, Mode, open};"),
         ("src/store/handle/store.rs", "use crate::engine::{Engine, Medium};"),
-        ("src/follow/stream.rs", "use crate::engine::file::tail::Tail;"),
+        ("src/follow/stream.rs", "use crate::engine::file::in_memory::Tail;"),
     ];
     let expected = [
         "src/engine/decide.rs:1 port",
@@ -327,7 +327,7 @@ fn what_is_above_the_port_and_names_an_engine_is_caught() {
     caught(layers::port, &planted, &expected);
     passes(
         layers::port,
-        &[("src/store/a.rs", "#[cfg(test)] mod tests { use crate::engine::file::tail::Tail; }")],
+        &[("src/store/a.rs", "#[cfg(test)] mod tests { use crate::engine::file::in_memory::Tail; }")],
     );
 }
 

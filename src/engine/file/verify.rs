@@ -11,6 +11,8 @@ use super::write::writer::Writer;
 use crate::codec::{BranchRow, Chunk, FORMAT, Malformed, Meta, OldMeta, StoreCounts, decode_order};
 use crate::engine::branch::Branch;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
+use crate::engine::file::in_memory::branches::Branches;
+use crate::engine::file::in_memory::tail::Tail;
 use crate::engine::file::open::old::frames;
 use crate::engine::file::open::recover::load_journal;
 use crate::engine::file::redb_errors::{corrupt, guarded};
@@ -19,8 +21,6 @@ use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LIN
 use crate::engine::file::tables::lookup;
 use crate::engine::file::tables::sidecar_view::SidecarView;
 use crate::engine::file::tables::view::flushed_head;
-use crate::engine::file::tail::branches::Branches;
-use crate::engine::file::tail::tail::Tail;
 use crate::engine::pieces::event_of;
 use crate::engine::report::Report;
 use crate::engine::sidecar::SidecarTable;

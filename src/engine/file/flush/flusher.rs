@@ -7,8 +7,8 @@ use super::meta::meta_after;
 use crate::codec::JournalMark;
 use crate::engine::durability::Durability;
 use crate::engine::file::contents::Contents;
+use crate::engine::file::in_memory::layer::Layer;
 use crate::engine::file::redb_errors::guarded;
-use crate::engine::file::tail::layer::Layer;
 use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 

@@ -8,11 +8,11 @@ use redb::ReadTransaction;
 
 use crate::codec::{Frame, Meta, decode_record};
 use crate::engine::branch::Branch;
+use crate::engine::file::in_memory::branches::Branches;
+use crate::engine::file::in_memory::tail::Tail;
 use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::ids;
 use crate::engine::file::tables::view::flushed_head;
-use crate::engine::file::tail::branches::Branches;
-use crate::engine::file::tail::tail::Tail;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Position, Sequence, Timestamp};
 

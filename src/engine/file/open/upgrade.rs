@@ -17,12 +17,12 @@ use super::refusal::{io_error, refused};
 use crate::codec::{FORMAT, Meta, OldMeta};
 use crate::engine::branch::Branch;
 use crate::engine::file::flush::into_tables::{ToFlush, flush_into};
+use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::options::Options;
 use crate::engine::file::redb_errors::{MapRedb, corrupt, guarded};
 use crate::engine::file::tables::db::Db;
 use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, ORDER};
 use crate::engine::file::tables::lookup;
-use crate::engine::file::tail::branches::Branches;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
 

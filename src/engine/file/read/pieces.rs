@@ -2,10 +2,10 @@
 
 use super::file_reader::FileReader;
 use crate::engine::branch::Branch;
+use crate::engine::file::in_memory::tail::Slice;
 use crate::engine::file::tables::chunks::{hole, open_chunk};
 use crate::engine::file::tables::lookup;
 use crate::engine::file::tables::view::LazyView;
-use crate::engine::file::tail::tail::Slice;
 use crate::engine::pieces::{Piece, Pieces};
 use crate::error::Result;
 use crate::event::Event;
