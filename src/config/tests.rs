@@ -136,6 +136,29 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_setting_that_was_renamed_is_refused_with_its_new_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let loader = || Settings::loader().no_file().environment(NONE);
+    for (old, new) in [
+        ("settle_events", "flush_events"),
+        ("settle_bytes", "flush_bytes"),
+        ("settle_idle_ms", "flush_idle_ms"),
+    ] {
+        let (field, reason) = refusal(file(&dir, &format!("\n{old} = 5\n")));
+        assert_eq!(field, "configuration");
+        assert!(reason.contains("line 2"), "{reason}");
+        assert!(reason.contains(old) && reason.ends_with(&format!("now called `{new}`")), "{reason}");
+        let variable = format!("RETOLD_{}", old.to_uppercase());
+        let (_, reason) = refusal(loader().environment([(variable.as_str(), "5")]));
+        let due = format!("has no variable {variable}; it is now called RETOLD_{}", new.to_uppercase());
+        assert_eq!(reason, due);
+        assert!(refusal(loader().set(old, 5)).1.ends_with(&format!("now called `{new}`")));
+        // An empty variable is one that is not set.
+        loader().environment([(variable.as_str(), "")]).load().unwrap();
+    }
+}
+
+#[test]
 fn a_bad_value_names_the_key_the_value_the_place_and_the_range() {
     let dir = tempfile::tempdir().unwrap();
     for (text, said) in [
