@@ -28,7 +28,7 @@ const CHECKS: [Check; 14] = [
     layers::front_ends,
     layers::testkit,
     layers::crate_root,
-    layers::doors,
+    layers::private_files,
     layers::engines,
     layers::printing,
     circles::circles,
