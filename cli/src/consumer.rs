@@ -244,16 +244,16 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             // A replayed dead letter remains one until it is handled.
             let owner = Owner::consumer(&args.of.named.name)?;
             match store.dead_letter(&owner, token.position()) {
-                Ok(dead_letter) if !dead_letter.again => Ok("moved to the dead letters"),
-                Ok(_) | Err(Error::NotFound { .. }) => Ok("to be redelivered"),
+                Ok(dead_letter) if !dead_letter.again => Ok("set aside"),
+                Ok(_) | Err(Error::NotFound { .. }) => Ok("to be delivered again"),
                 Err(e) => Err(e),
             }
         }),
-        Verb::Touch(args) => {
-            resolve(args, app, async |consumer, token, _| consumer.touch(token).await.map(|()| "extended"))
-        }
+        Verb::Touch(args) => resolve(args, app, async |consumer, token, _| {
+            consumer.touch(token).await.map(|()| "has more time")
+        }),
         Verb::Park(args) => resolve(&args.of, app, async |consumer, token, _| {
-            consumer.park(token, args.reason.as_str()).await.map(|()| "moved to the dead letters")
+            consumer.park(token, args.reason.as_str()).await.map(|()| "set aside")
         }),
         Verb::Reset(args) => {
             let begin = args.begin.of(ConsumerConfig::new())?;

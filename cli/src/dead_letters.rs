@@ -79,9 +79,11 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         Verb::Ls(args) => ls(args, app),
         Verb::Show(args) => show(args, app),
         Verb::Replay(args) => {
-            change(args, app, "replayed", Store::replay_dead_letter, Store::replay_dead_letters)
+            change(args, app, "sent back", Store::replay_dead_letter, Store::replay_dead_letters)
         }
-        Verb::Drop(args) => change(args, app, "dropped", Store::drop_dead_letter, Store::drop_dead_letters),
+        Verb::Drop(args) => {
+            change(args, app, "thrown away", Store::drop_dead_letter, Store::drop_dead_letters)
+        }
     }
 }
 

@@ -134,7 +134,7 @@ fn folders(app: &App) -> Result<Vec<Folder>, Failure> {
             Evidence::Holds(examples) => (examples, None),
             Evidence::Fails { line, reason } => (line, Some(format!("example {line} {reason}"))),
         };
-        let steps = migration.steps.len();
+        let steps = migration.upcasters.len();
         folders.push(Folder { number: migration.number, name: migration.name, steps, examples, fails });
     }
     Ok(folders)
@@ -173,8 +173,8 @@ fn show(told: &Reported, app: &mut App) -> Outcome {
             (None, 0) => paint(DIM, "no examples"),
             (None, n) => paint(GOOD, format!("{} hold", count(n as u64, "example"))),
         };
-        let steps = count(m.steps as u64, "step");
-        out.line(format!("{}  {}: {steps}, {examples}", paint(DIM, " steps"), clean(&m.name)))?;
+        let upcasters = count(m.steps as u64, "upcaster");
+        out.line(format!("{}  {}: {upcasters}, {examples}", paint(DIM, "folder"), clean(&m.name)))?;
     }
     let events = match (told.migrations.is_empty(), told.old) {
         (true, _) => format!("{}; no upcasters were given", grouped(told.events)),

@@ -50,7 +50,7 @@ fn without_a_source_everything_is_as_a_store_has_it() {
 }
 
 #[test]
-fn a_consumer_keeps_as_many_letters_as_is_set() {
+fn a_consumer_keeps_as_many_dead_letters_as_configured() {
     let dead_letters = |number: u64| {
         let settings =
             Settings::loader().no_file().environment(NONE).set("dead_letter_max", number).load().unwrap();

@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_listed_by_owner_and_position_and_page_by_page() {
+    fn dead_letters_are_listed_by_owner_and_position_and_page_by_page() {
         let store = Store::in_memory().unwrap();
         assert_eq!(there(&store, None), [""; 0]);
         // One owner's name begins another's.
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_outlive_the_store_and_a_long_error_is_cut() {
+    fn dead_letters_outlive_the_store_and_a_long_error_is_cut() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dead letters.redb");
         let store = Store::open(&path).unwrap();

@@ -3,21 +3,21 @@ use std::str::FromStr;
 
 use super::{Invalid, Sequence};
 
-/// What an append takes for granted about the head of a branch.
+/// The precondition of an append: the head of the branch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expect {
-    /// Nothing: append after whatever is there.
+    /// Any head: append after whatever is there.
     #[default]
     Any,
-    /// The branch holds no event yet. A `main` that does not exist is empty, and begins its session; any other branch has
-    /// to be there, and begins with a fork.
+    /// The branch has no events. A `main` that does not exist is empty, and the append creates its session; any other
+    /// branch has to exist, since branches are created by forks.
     Empty,
-    /// The head is exactly this sequence; `Head(0)` is the same as `Empty`.
+    /// The head is exactly this sequence. `Head(0)` is the same as `Empty`.
     Head(Sequence),
 }
 
 impl Expect {
-    /// Whether a branch with this head is as expected.
+    /// Whether a branch with this head meets the precondition.
     #[must_use]
     pub fn holds(self, head: Sequence) -> bool {
         match self {
@@ -36,10 +36,7 @@ impl FromStr for Expect {
             "any" => Ok(Self::Any),
             "empty" => Ok(Self::Empty),
             _ => s.parse().map(|n: u64| Self::Head(n.into())).map_err(|_| {
-                Invalid::new(
-                    "expect",
-                    format!("`{}` is none of `any`, `empty` and a sequence", s.escape_debug()),
-                )
+                Invalid::new("expect", format!("`{}` is not `any`, `empty` or a sequence", s.escape_debug()))
             }),
         }
     }

@@ -1,4 +1,4 @@
-//! Reading for tasks: pages are read where blocking is allowed.
+//! Reading for async tasks: pages are read on blocking threads.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::store::{Query, Store, unblocked};
 
-/// Events of a query, page by page, for tasks. Ends after the first error, unless that is [`Error::Upcast`](crate::Error::Upcast): then the
-/// event after it is next.
+/// The events of a query, page by page, for async tasks. Ends after the first error, except
+/// [`Error::Upcast`](crate::Error::Upcast), which is followed by the next event.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct EventStream {
     items: OwnStream<Event>,
@@ -42,7 +42,7 @@ impl EventStream {
 }
 
 impl Store {
-    /// [`events`](Self::events) for tasks, in bounded memory: the next page is read when it is asked for.
+    /// [`events`](Self::events) for tasks, in bounded memory: each page is read when it is needed.
     pub fn stream(&self, query: Query) -> EventStream {
         let store = self.clone();
         let process = self.handle().process().clone();

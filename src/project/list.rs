@@ -1,4 +1,4 @@
-//! The current states of everything: which runs are running, which took the most tokens.
+//! Listing current states: which runs are running, which used the most tokens.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::limits::PROJECT_PAGE;
 use crate::store::{Positions, SidecarRange, SidecarTable};
 
-/// Sessions or rows that are looked at under one view of the marks.
+/// Sessions or rows that are read under one view of the sidecar records.
 const LISTED: usize = 256;
 
 impl<S> Projected<S> {

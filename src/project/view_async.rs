@@ -1,4 +1,4 @@
-//! The async forms of asking for a state.
+//! The async forms of reading a state.
 
 use super::view::{Projected, Reading};
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| state(projected, address)).await
     }
 
-    /// [`read`](Self::read) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`read`](Self::read) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| read(projected, address)).await
     }
 
-    /// [`state_of`](Self::state_of) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`state_of`](Self::state_of) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| projected.state_of(&key)).await
     }
 
-    /// [`read_of`](Self::read_of) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`read_of`](Self::read_of) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
-//! The engine: one redb file, one writer, any number of readers.
+//! The store: one file, one writer, any number of readers.
 //!
 //! One way in: append → writer → journal → tail → flush. One way out: tail and chunks → reader. The folders, from the
 //! bottom up: append, engine, handle, verbs, maintain; `docs/architecture.md` says what is in each.
-//! Outside this module nobody names its inner files; what is re-exported here is all there is.
+//! Other modules use only what is re-exported here.
 
 mod append;
 mod branch;

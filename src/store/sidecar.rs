@@ -39,7 +39,7 @@ impl SidecarTable {
         self as u8
     }
 
-    /// Whether a row that is lost without a word changes an answer. States are folded again.
+    /// Whether silently losing a row changes a result. States are folded again.
     pub(crate) fn is_needed(self) -> bool {
         self != Self::Snapshots
     }
@@ -58,7 +58,7 @@ impl SidecarTable {
     }
 }
 
-/// Changes to sidecar records, made in one transaction. The last word on a key counts.
+/// Changes to sidecar records, made in one transaction. The last change of a key counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SidecarWrites {
     /// Sorted, so that neighbours share their page when they are written.
@@ -91,8 +91,8 @@ impl SidecarWrites {
         self.rows.extend(other.rows);
     }
 
-    /// Answered before a sync: for what can be made again from the events. As
-    /// [`Durability::Relaxed`](super::Durability::Relaxed): a crash takes the end, never a part.
+    /// Acknowledged before a sync, for what can be rebuilt from the events. As with
+    /// [`Durability::Relaxed`](super::Durability::Relaxed), a crash loses the most recent commits, never a part of one.
     pub(crate) fn relaxed(mut self) -> Self {
         self.relaxed = true;
         self

@@ -15,7 +15,7 @@ async fn next(following: &mut retold::Following) -> u64 {
 }
 
 #[tokio::test]
-async fn history_then_live_with_the_change_told_once() {
+async fn history_then_live_with_the_change_reported_once() {
     let store = Store::in_memory().unwrap();
     store.append("s", [event(1), event(2)]).unwrap();
     let mut following = store.follow(Follow::branch("s").unwrap()).unwrap();

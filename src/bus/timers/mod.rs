@@ -107,7 +107,7 @@ impl Store {
         Registry::of(&handle)?.cancel(&handle, id)
     }
 
-    /// [`cancel_timer`](Self::cancel_timer) for tasks. Dropping the future does not stop what was begun.
+    /// [`cancel_timer`](Self::cancel_timer) as an async function. Dropping the future does not stop an operation in progress.
     ///
     /// # Errors
     /// As [`cancel_timer`](Self::cancel_timer).
@@ -159,5 +159,5 @@ where
     A: TryInto<Address>,
     Error: From<A::Error>,
 {
-    Ok(address.try_into()?.branch_only("events are appended to a branch")?.clone())
+    Ok(address.try_into()?.branch_only("events can only be appended to a branch")?.clone())
 }

@@ -169,7 +169,7 @@ fn a_timer_that_is_refused_is_kept_with_the_reason_and_holds_nobody_up() {
     assert_eq!((fired.recorded, fired.refused), (300, 1));
     assert_eq!(recorded(&store)[1..], due);
     let refused = store.timer(taken.id()).unwrap();
-    assert!(refused.refused.unwrap().contains("is recorded already"));
+    assert!(refused.refused.unwrap().contains("is already recorded"));
     assert_eq!(store.timers(9).unwrap().len(), 1);
     assert_eq!(store.fire_timers().unwrap().refused, 0);
     store.cancel_timer(taken.id()).unwrap();

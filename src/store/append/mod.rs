@@ -1,4 +1,4 @@
-//! What an append asks for, what it is answered, and the decision between the two: no I/O.
+//! Append requests, receipts, and the decision between them: no I/O.
 
 pub(crate) mod batch;
 pub(crate) mod decide;

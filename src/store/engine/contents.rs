@@ -17,7 +17,7 @@ use crate::store::engine::tables::view::SharedView;
 use crate::store::process::Process;
 use crate::store::sync::{read, write};
 
-/// The tables as they are on the disk, the tail, and what is kept in memory of both.
+/// The tables on disk, the tail, and what is cached of both.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) process: Process,
@@ -56,7 +56,7 @@ impl Contents {
         Ok(self.own_tail())
     }
 
-    /// The same for threads of the store, which are in no other process.
+    /// The same for threads of the store, which exist in no other process.
     pub(crate) fn own_tail(&self) -> RwLockReadGuard<'_, Tail> {
         read(&self.tail)
     }
@@ -65,7 +65,7 @@ impl Contents {
         write(&self.tail)
     }
 
-    /// The last position that is committed; zero in another process, where the tail may be locked for ever.
+    /// The last position that is committed; zero in another process, where the tail may be locked forever.
     pub(crate) fn committed(&self) -> Position {
         self.tail().map_or(Position::ZERO, |tail| Position::new(tail.committed()))
     }
@@ -74,7 +74,7 @@ impl Contents {
         self.options.read_only
     }
 
-    /// Refuses where the store is only read.
+    /// Refuses if the store is read-only.
     pub(crate) fn writable(&self) -> Result<()> {
         match self.read_only() {
             true => Err(Error::ReadOnly { path: self.identity.name.clone() }),
@@ -104,7 +104,7 @@ impl Contents {
         Ok(TablesChange { txn, view: &self.view })
     }
 
-    /// Lets go of the file, as far as no reader holds it.
+    /// Releases the file, unless readers hold it.
     pub(crate) fn close(&self) -> Option<Arc<Db>> {
         let db = write(&self.db).take();
         self.view.forget();

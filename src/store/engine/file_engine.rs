@@ -1,4 +1,4 @@
-//! An open store below its handles: what is in it, who writes it, and who works beside it.
+//! An open store below its handles: its contents, writer, flusher and observers.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ impl Engine {
         Ok(FileReader { contents: self.contents.clone(), db: self.contents.db()? })
     }
 
-    /// Takes nothing more, writes what is queued, flushes it, and lets go of the file, which is free once readers have too.
-    /// `None` when it was closed before; the threads are to be waited for.
+    /// Accepts nothing more, writes what is queued, flushes it, and releases the file, which is free once readers
+    /// have released it too. `None` if it is already closed; otherwise the threads have to be joined.
     pub(crate) fn close(&self) -> Option<Closed> {
         if !self.writer.stop_taking() {
             return None;
@@ -48,7 +48,7 @@ impl Engine {
     }
 }
 
-/// A store that is closed but for its threads.
+/// A store that is closed except for its threads.
 pub(crate) struct Closed {
     pub(crate) outcome: Result<()>,
     /// Released after the threads.

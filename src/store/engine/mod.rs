@@ -1,5 +1,5 @@
 //! The engine on one file: a journal, redb's tables behind it, and the tail in memory. It knows branches, events and
-//! sidecar records, and nothing of upcasting, queries, consumers and projections.
+//! sidecar records, and nothing of upcasting, queries, consumers or projections.
 
 pub(crate) mod contents;
 pub(crate) mod file;

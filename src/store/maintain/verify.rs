@@ -78,8 +78,8 @@ struct Walk<'a> {
 
 impl Store {
     /// Walks everything: chunks and frames decode, sequences and positions are dense, forks point at what exists,
-    /// heads, global order and ids agree with the events, marks are what
-    /// their keys promise, current branches exist. Reads go on meanwhile, and so do appends, which the walk
+    /// heads, global order and ids agree with the events, sidecar records
+    /// match their keys, current branches exist. Reads go on meanwhile, and so do appends, which the walk
     /// does not see.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Store {
         let found = guarded(|| walk.order());
         step("global order", found, &mut walk);
         let found = guarded(|| walk.records());
-        step("marks", found, &mut walk);
+        step("sidecar records", found, &mut walk);
         walk.compare_counts();
         for damage in &engine.contents.identity.damage {
             if !walk.report.problems.contains(damage) {
@@ -159,7 +159,7 @@ fn read_journal(
     }
     let recovered = Ring::recover(journal, meta.journal, true)?;
     let next = recovered.ring.next();
-    let lost = || corrupt(format!("commit {next} of the journal"), "it was written and cannot be read");
+    let lost = || corrupt(format!("commit {next} of the journal"), "it was written, but cannot be read");
     let then = recovered.hole.map(Hole::error).or_else(|| (next != next_commit).then(lost));
     Ok(Frames { read: recovered.frames, then })
 }
@@ -187,7 +187,7 @@ impl Walk<'_> {
         let lines = lookup::open(&self.txn, LINES)?;
         let names = lookup::open(&self.txn, BRANCHES)?;
         if lookup::len(&lines)? != lookup::len(&names)? {
-            self.report.problem("table branches", "it has other branches than table lines");
+            self.report.problem("table branches", "its branches differ from those of table lines");
         }
         let mut heads: BTreeMap<u64, u64> = BTreeMap::new();
         for row in lookup::rows(&lines, 0..)? {
@@ -207,17 +207,16 @@ impl Walk<'_> {
             let named =
                 lookup::get(&names, (place.session.as_str(), place.branch.as_str()))?.map(|n| n.value());
             if named != Some(number) {
-                self.report.problem(&place, "its name does not lead to its number");
+                self.report.problem(&place, "its name maps to another number");
             }
             if lookup::get(&lines, number)?.is_none() {
-                self.report.problem(&place, "its number does not lead to it");
+                self.report.problem(&place, "its number maps to another branch");
             }
             if let Some(parent) = row.parent {
                 match heads.get(&parent) {
                     None => self.report.problem(&place, "it was forked from a branch that does not exist"),
                     Some(head) if *head < row.fork => {
-                        let reason =
-                            format!("it inherits up to {}, where its parent ends at {head}", row.fork);
+                        let reason = format!("it inherits up to {}, but its parent ends at {head}", row.fork);
                         self.report.problem(&place, reason);
                     }
                     Some(_) => {}
@@ -237,7 +236,7 @@ impl Walk<'_> {
         for row in lookup::rows(&lookup::open(&self.txn, HEADS)?, 0..)? {
             let number = row?.0.value();
             if !heads.contains_key(&number) {
-                self.report.problem(orphan(number), "it has a head and does not exist");
+                self.report.problem(orphan(number), "it has a head, but does not exist");
             }
         }
         Ok(())
@@ -246,7 +245,7 @@ impl Walk<'_> {
     /// What could not be read is not counted, so there is nothing to hold the figures against.
     fn compare_counts(&mut self) {
         if let Some(said) = self.said.filter(|said| *said != self.counts && self.report.is_clean()) {
-            let reason = format!("it counts {said:?}, there are {:?}", self.counts);
+            let reason = format!("it counts {said:?}, but there are {:?}", self.counts);
             self.report.problem("table meta", reason);
         }
     }
@@ -272,11 +271,11 @@ impl Walk<'_> {
                 let found = lookup::rows(&table, (branch.number, end)..=(branch.number, u64::MAX))?.next();
                 if found.transpose()?.map(|(found, _)| found.value()) != Some(key.value()) {
                     let address = Address::from((*branch.place).clone()).at(end);
-                    self.report.problem(address, "a search for it leads to another place");
+                    self.report.problem(address, "looking it up leads to another place");
                 }
             }
             if chunk.first() != next {
-                let reason = format!("a chunk begins at {} where {next} was due", chunk.first());
+                let reason = format!("a chunk starts at {}, but {next} was expected", chunk.first());
                 self.report.problem(&branch.place, reason);
             }
             for sequence in chunk.first()..=chunk.last() {
@@ -290,13 +289,12 @@ impl Walk<'_> {
                 };
                 self.counts.add_event(event.payload().len());
                 if event.position().get() <= position {
-                    self.report
-                        .problem(event.address(), "its position does not come after the one before it");
+                    self.report.problem(event.address(), "its position is not after the previous one");
                 }
                 position = event.position().get();
                 let found = lookup::get(&ids, event.id().bytes())?.map(|row| row.value());
                 if found != Some((branch.number, sequence)) {
-                    self.report.problem(event.address(), "its id does not lead to it");
+                    self.report.problem(event.address(), "id index entry missing or wrong");
                 }
             }
             next = chunk.last() + 1;
@@ -305,7 +303,8 @@ impl Walk<'_> {
         let row = flushed_head(&self.txn, branch.number)?;
         let head = row.map_or(branch.fork, |row| row.head);
         if head + 1 != next {
-            self.report.problem(&branch.place, format!("its head is {head}, its events end at {}", next - 1));
+            self.report
+                .problem(&branch.place, format!("its head is {head}, but its events end at {}", next - 1));
         }
         if row.is_some_and(|row| row.position != position) {
             self.report.problem(&branch.place, "its head has another position than its last event");
@@ -336,7 +335,7 @@ impl Walk<'_> {
         for row in lookup::rows(&table, 0..)? {
             let (key, value) = row?;
             if key.value() != next {
-                self.report.problem(format!("position {next}"), "the global order has a hole");
+                self.report.problem(format!("position {next}"), "the global order has a gap");
             }
             next = key.value();
             let runs = match decode_order(key.value(), value.value()) {
@@ -364,13 +363,13 @@ impl Walk<'_> {
             for end in [key.value(), next - 1] {
                 let found = lookup::rows(&table, ..=end)?.next_back();
                 if found.transpose()?.map(|(found, _)| found.value()) != Some(key.value()) {
-                    let reason = "a search for it leads to another place";
+                    let reason = "looking it up leads to another place";
                     self.report.problem(format!("position {end}"), reason);
                 }
             }
         }
         if next != self.total + 1 {
-            let reason = format!("the global order ends there, {} events are flushed", self.total);
+            let reason = format!("the global order ends there, but {} events are flushed", self.total);
             self.report.problem(format!("position {}", next - 1), reason);
         }
         Ok(())

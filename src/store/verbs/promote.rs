@@ -1,4 +1,4 @@
-//! A branch that did better becomes the line of its parent.
+//! Promoting a branch to its parent.
 
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, EventId, Expect, Invalid, NewEvent, Sequence};
@@ -12,21 +12,20 @@ use crate::store::handle::store::Store;
 use crate::store::sidecar::SidecarWrites;
 use crate::store::unblocked::unblocked;
 
-/// The metadata key under which a promoted event names the event that it repeats.
+/// The metadata key under which a promoted event names its original.
 const PROMOTED_FROM: &str = "promoted_from";
 
 impl Store {
-    /// Appends a branch's own events to the branch that it was forked from, if that has not moved since the fork.
-    ///
-    /// The branch stays as it is. The parent's new events say the same under ids derived from the first ones, so
-    /// promoting again is recognised as a retry; their metadata `promoted_from` holds the address of the original,
-    /// where there is room for it. A branch that was the [current](Self::current) one of its session hands that on to its
-    /// parent, which now has all that it has.
+    /// Appends a branch's own events to the branch it was forked from, if that has no new events since the fork.
+    /// The
+    /// branch itself does not change. The parent's new events have the same content, under ids derived from the
+    /// originals, so promoting again is a retry; their metadata `promoted_from` holds the address of the original, if
+    /// it fits. If the branch was the [current](Self::current) one of its session, its parent becomes current.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the parent has moved, [`Error::Duplicate`] when it moved by an earlier promotion of a
-    /// branch that has grown since, [`Error::Invalid`] for a branch without a parent or without
-    /// events of its own, and for an address that names an event, [`Error::TooLarge`] for more than one append may hold.
+    /// [`Error::Conflict`] if the parent has new events, [`Error::Duplicate`] if these come from an earlier promotion
+    /// of the branch, which has grown since, [`Error::Invalid`] for a branch without a parent or
+    /// without events of its own, and for an address that names an event, [`Error::TooLarge`] for more than one append can hold.
     pub fn promote<A>(&self, address: A) -> Result<Receipt>
     where
         A: TryInto<Address>,
@@ -36,7 +35,7 @@ impl Store {
         self.append_batch(batch)
     }
 
-    /// [`promote`](Self::promote) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    /// [`promote`](Self::promote) as an async function. Cancellation as with [`append_async`](Self::append_async).
     ///
     /// # Errors
     /// As [`promote`](Self::promote).
@@ -52,14 +51,14 @@ impl Store {
     }
 
     fn promotion(&self, address: &Address) -> Result<Batch> {
-        let place = address.branch_only("a branch is promoted as a whole")?;
+        let place = address.branch_only("only a whole branch can be promoted")?;
         let reader = self.reader()?;
         guarded(|| {
             let branch = reader.branch(place)?;
             let parent = match reader.info_of(&branch)?.parent {
                 Some((parent, _)) => Address::new(address.session().clone(), parent),
                 None => {
-                    let reason = format!("{} was not forked: there is nothing to promote to", branch.place);
+                    let reason = format!("{} is not a fork, so it has no parent to promote to", branch.place);
                     return Err(Invalid::new("branch", reason).into());
                 }
             };
@@ -72,7 +71,7 @@ impl Store {
             }
             if count > MAX_BATCH_EVENTS as u64 {
                 let reason = format!(
-                    "{} has {count} events of its own; {MAX_BATCH_EVENTS} are the most in one append",
+                    "{} has {count} events of its own; the limit of one append is {MAX_BATCH_EVENTS}",
                     branch.place
                 );
                 return Err(Invalid::new("branch", reason).into());
@@ -93,7 +92,7 @@ impl Store {
                     events.push(copy);
                 }
                 if bytes > MAX_BATCH_BYTES {
-                    let what = format!("what {} would promote", branch.place);
+                    let what = format!("the promotion of {}", branch.place);
                     return Err(Error::TooLarge { what, size: bytes as u64, limit: MAX_BATCH_BYTES as u64 });
                 }
             }

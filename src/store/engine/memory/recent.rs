@@ -44,7 +44,7 @@ mod tests {
     use crate::store::{Query, SidecarTable, SidecarWrites, Store};
 
     #[test]
-    fn chunks_stay_unpacked_when_marks_are_written_and_go_when_events_are_flushed() {
+    fn chunks_stay_unpacked_when_records_are_written_and_go_when_events_are_flushed() {
         let store = Store::in_memory().unwrap();
         store.append("s", (0..100).map(|_| NewEvent::new("a.b")).collect::<Vec<_>>()).unwrap();
         store.flush().unwrap();

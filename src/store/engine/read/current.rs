@@ -1,5 +1,5 @@
-//! The current branch of a session: the one that a person who names only the session means. A sidecar record that
-//! import and `adopt` set; an append never moves it.
+//! The current branch of a session: the one that is meant when only the session is named. A sidecar record that
+//! import and `adopt` set; an append never changes it.
 
 use super::file_reader::FileReader;
 use crate::error::Result;
@@ -21,7 +21,7 @@ impl FileReader {
         self.current_in(&self.records()?, session)
     }
 
-    /// The same by these marks.
+    /// The same, from these sidecar records.
     pub(crate) fn current_in(
         &self,
         records: &SidecarView,
@@ -57,7 +57,7 @@ impl SidecarView {
             let Some(last) = rows.last() else { return Ok(()) };
             let next = Some(last.key.clone());
             for row in rows {
-                // One that does not decode was reported with the other marks.
+                // One that does not decode was reported with the other sidecar records.
                 let Ok(value) = row.value else { continue };
                 let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
                 let place = session.zip(named(&value)).map(|(s, b)| Place::new(s, b));

@@ -101,7 +101,7 @@ impl FileReader {
         Ok(Sequence::new(flushed.map_or(branch.fork, |row| row.head)))
     }
 
-    /// The marks as they stand now. What is held for long keeps the file from being tidied.
+    /// The sidecar records as of now. Holding them for long makes the file grow.
     pub(crate) fn records(&self) -> Result<SidecarView> {
         Ok(SidecarView::of(Arc::new(self.db.begin_read()?)))
     }

@@ -13,27 +13,27 @@ use crate::store::engine::tables::lines::belongs;
 use crate::store::engine::tables::lookup;
 use crate::store::engine::tables::view::flushed_head;
 
-/// One session of a listing.
+/// One session in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
     /// Its id.
     pub session: SessionId,
-    /// When its first branch was made.
+    /// When its first branch was created.
     pub created: Timestamp,
-    /// When its latest event was recorded; `None` when it has no event.
+    /// When its latest event was recorded; `None` if it has no events.
     pub last: Option<Timestamp>,
     /// The head of `main`.
     pub head: Sequence,
     /// Its [current](crate::store::Store::current) branch.
     pub current: BranchName,
-    /// Events of all its branches; inherited ones count once.
+    /// Events of all its branches; inherited ones are counted once.
     pub events: u64,
     /// How many branches it has.
     pub branches: u64,
 }
 
-/// One branch of a listing.
+/// One branch in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BranchInfo {
@@ -41,11 +41,11 @@ pub struct BranchInfo {
     pub place: Place,
     /// The branch that it was forked from, and the last sequence that it inherits.
     pub parent: Option<(BranchName, Sequence)>,
-    /// When it was made.
+    /// When it was created.
     pub created: Timestamp,
-    /// When its own latest event was recorded; `None` when it has none of its own.
+    /// When its latest own event was recorded; `None` if it has none.
     pub last: Option<Timestamp>,
-    /// Its last sequence, inherited ones counted.
+    /// Its last sequence, including inherited events.
     pub head: Sequence,
     /// Events of its own.
     pub events: u64,

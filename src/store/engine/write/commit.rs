@@ -1,5 +1,5 @@
-//! A group of jobs becomes one commit: decided, written to the journal, synced, put in the tail, told, and only then
-//! answered.
+//! A group of jobs becomes one commit: decided, written to the journal, synced, added to the tail, announced to
+//! observers, and only then acknowledged.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -113,7 +113,7 @@ impl Committer {
         let records: Vec<&SidecarWrites> = accepted.clone().filter_map(|(job, _)| job.records()).collect();
         let sidecar_durable = records.iter().any(|records| records.durability() == Durability::Durable);
         // Records that came with events are written with them, in one transaction of the tables.
-        let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_marks_to_events());
+        let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_records_to_events());
         let wanted = Wanted { now, durable, force: force || bound, sidecar_durable };
         let outcome = self.write_plan(&db, plan, &records, wanted);
         self.last_group = group.len();
@@ -126,7 +126,7 @@ impl Committer {
                 Ok(())
             }
             Err(Failed { error, in_commit }) => {
-                error!(%error, in_commit, "a commit failed; the store takes no more");
+                error!(%error, in_commit, "a commit failed; the store accepts no more writes");
                 let reason = error.to_string();
                 let told = if in_commit { Error::Unknown { reason: reason.clone() } } else { error };
                 let mut answers = answers.into_iter();

@@ -20,7 +20,7 @@ pub(crate) enum Work {
         at: Option<Sequence>,
         place: Place,
     },
-    /// Writes marks alone.
+    /// Writes sidecar records alone.
     Sidecar(SidecarWrites),
     /// Moves the tail into the tables.
     Flush,
@@ -51,7 +51,7 @@ impl Job {
         }
     }
 
-    /// The marks that it writes, by itself or with its events.
+    /// The sidecar records that it writes, alone or with its events.
     pub(crate) fn records(&self) -> Option<&SidecarWrites> {
         match &self.work {
             Work::Append(p) => Some(&p.records).filter(|records| !records.is_empty()),
@@ -60,8 +60,8 @@ impl Job {
         }
     }
 
-    /// Whether it has marks that are to be there exactly when its events are.
-    pub(crate) fn binds_marks_to_events(&self) -> bool {
+    /// Whether it has sidecar records that must be written atomically with its events.
+    pub(crate) fn binds_records_to_events(&self) -> bool {
         matches!(&self.work, Work::Append(p) if !p.records.is_empty())
     }
 
