@@ -8,7 +8,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let store = Store::open(dir.path().join("runs.redb"))?;
 
-    // A session begins with its first event. When append returns, the event is on the disk.
+    // A session begins with its first event. When `append` returns, the event is on disk.
     store.append("run-7", NewEvent::new("run.started").data(json!({"goal": "fix the build"})))?;
     store.append("run-7", NewEvent::new("tool.errored").data(json!({"tool": "cargo", "code": 101})))?;
 

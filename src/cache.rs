@@ -1,4 +1,4 @@
-//! A bounded map that lets go of what was not asked for lately.
+//! A bounded map that evicts what was not used recently.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-/// At most so many entries. When it is full, a hand goes round and takes the first entry that was not asked for since it
-/// came by (CLOCK), so that asking needs a lock for reading only.
+/// A bounded number of entries. When it is full, a hand goes around and evicts the first entry that was not used
+/// since its last pass (CLOCK), so that a lookup needs only a read lock.
 pub(crate) struct Cache<K, V> {
     inner: RwLock<Inner<K, V>>,
 }
@@ -26,7 +26,7 @@ struct Slot<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
-    /// Room for so many, one at least.
+    /// With this capacity, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
         let (slots, index) = (Vec::new(), HashMap::new());
         Self { inner: RwLock::new(Inner { slots, index, hand: 0, capacity: capacity.max(1) }) }
@@ -35,14 +35,14 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let slot = inner.slots.get(*inner.index.get(key)?)?;
-        // Written only where it changes: a cache line that all readers write to is slow.
+        // Written only if it changes: a cache line that all readers write to is slow.
         if !slot.asked.load(Ordering::Relaxed) {
             slot.asked.store(true, Ordering::Relaxed);
         }
         Some(slot.value.clone())
     }
 
-    /// Keeps it, instead of another one when there is no room.
+    /// Inserts it, evicting another entry if the cache is full.
     pub(crate) fn insert(&self, key: K, value: V) {
         self.inner.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
     }
@@ -68,7 +68,7 @@ impl<K: Clone + Eq + Hash, V> Inner<K, V> {
         }
     }
 
-    /// The next slot that may go. Ends after two rounds at the latest, as the first one leaves no mark.
+    /// The next slot to evict. Ends after two rounds at the latest, since the first clears every mark.
     fn not_asked_for(&mut self) -> usize {
         loop {
             let at = self.hand;

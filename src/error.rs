@@ -1,8 +1,8 @@
-//! The one error of the crate: plain data that a caller can act on.
+//! The crate's one error type: plain data that a caller can act on.
 
 use crate::event::{Address, EventId, Expect, Invalid, Place, Position, Sequence};
 
-/// What can go wrong. Every message names the thing and, where there is one, the way out.
+/// What can go wrong. Every message names the thing, says what is wrong and, if possible, what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -11,9 +11,9 @@ pub enum Error {
     Conflict {
         /// The branch.
         place: Place,
-        /// What the append took for granted.
+        /// What the append expected.
         expected: Expect,
-        /// Where the branch really was.
+        /// The branch's actual head.
         actual: Sequence,
     },
     /// A record was not as the commit expected: somebody else has changed it. Nothing was written.
@@ -27,15 +27,15 @@ pub enum Error {
     /// There is no such session, branch, event or file.
     #[error("there is no {what} {name}")]
     NotFound {
-        /// The sort of thing: `session`, `branch`, `event`, `store`.
+        /// The kind of thing: `session`, `branch`, `event`, `store`.
         what: &'static str,
-        /// Its name as it was asked for.
+        /// Its name, as requested.
         name: String,
     },
-    /// There is one already.
+    /// It already exists.
     #[error("there is already a {what} {name}")]
     Exists {
-        /// The sort of thing.
+        /// The kind of thing.
         what: &'static str,
         /// Its name.
         name: String,
@@ -43,16 +43,18 @@ pub enum Error {
     /// A value was refused before anything was written.
     #[error("{0}")]
     Invalid(#[from] Invalid),
-    /// An event id is recorded already, with other content or at another place. Nothing was written.
-    #[error("event {id} is recorded already, at {at}, and not as this append has it; nothing was written")]
+    /// An event id is already recorded, with different content or at another place. Nothing was written.
+    #[error(
+        "event {id} is already recorded at {at} with different content or in another place; nothing was written"
+    )]
     Duplicate {
-        /// The id that is taken.
+        /// The id.
         id: EventId,
         /// Where it is recorded.
         at: Address,
     },
     /// Another process, or another handle of this one, has the store open.
-    #[error("{path} is in use by another process; wait for it, or close it there")]
+    #[error("{path} is in use by another process; wait until it is closed, or close it there")]
     Locked {
         /// The store's file.
         path: String,
@@ -65,48 +67,48 @@ pub enum Error {
         /// The process that opened the store.
         opened_in: u32,
     },
-    /// The file does not hold what was written to it. What the place names was not handed out.
+    /// The file does not hold what was written to it. The damaged data was not returned.
     #[error("{place} is corrupt: {reason}")]
     Corrupt {
         /// The event, table row or file.
         place: String,
-        /// How that shows.
+        /// What is wrong.
         reason: String,
     },
-    /// Something passes a bound of this store. Nothing was written.
-    #[error("{what} has {size} bytes; {limit} are the most here")]
+    /// Something exceeds a limit of this store. Nothing was written.
+    #[error("{what} has {size} bytes; the limit is {limit}")]
     TooLarge {
-        /// What passes the bound.
+        /// What exceeds the limit.
         what: String,
         /// Its size in bytes.
         size: u64,
-        /// The bound in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The commit failed in a way that leaves open whether it is on the disk. The store has to be opened again;
-    /// appending the same events with the same ids after that is safe, whether or not they are there.
+    /// The commit failed in a way that leaves open whether it is on disk. The store has to be reopened; then it is
+    /// safe to append the same events with the same ids again, whether or not they were recorded.
     #[error(
-        "the outcome of this write is unknown ({reason}); open the store again and retry with the same event ids"
+        "the outcome of this write is unknown ({reason}); reopen the store and retry with the same event ids"
     )]
     Unknown {
-        /// What the storage said.
+        /// The storage's error.
         reason: String,
     },
     /// The storage failed: an I/O error, a full disk, a file that may not be opened.
     #[error("{reason}")]
     Storage {
-        /// What the storage said, with the file's name where one is known.
+        /// The storage's error, with the file's name where one is known.
         reason: String,
     },
-    /// An event is stored in an old shape that its steps do not make new. It is as it was written, and can be read
-    /// raw; readers go on after it.
-    #[error("{at} cannot be read in its newest shape, {reason}; it is stored as it was, and can be read raw")]
+    /// An event stored in an old shape cannot be upcast. It is unchanged and can be read raw; readers continue after
+    /// it.
+    #[error("{at} cannot be upcast, {reason}; it is unchanged in the store, and can be read raw")]
     Upcast {
         /// The event.
         at: Address,
         /// Its position.
         position: Position,
-        /// How far it came, and why it goes no further.
+        /// How far it came, and why it could go no further.
         reason: String,
     },
     /// The file was written by a newer release.
@@ -119,15 +121,15 @@ pub enum Error {
         /// The newest format that this release knows.
         supported: u32,
     },
-    /// A cursor that this store cannot go on from.
+    /// This store cannot resume from the cursor.
     #[error("this cursor cannot be used here: {reason}")]
     BadCursor {
         /// Why not.
         reason: String,
     },
-    /// A projection could not apply an event. Its state before that event can be read; the state after it once the
-    /// fault is mended and the projection is retried or rebuilt.
-    #[error("projection {projection} is parked at {at}: {reason}; mend it, then retry or rebuild it")]
+    /// A projection could not apply an event. Its state before that event can be read; later states can be read once
+    /// the cause is fixed and the projection is retried or rebuilt.
+    #[error("projection {projection} is parked at {at}: {reason}; fix the cause, then retry or rebuild it")]
     Parked {
         /// The projection.
         projection: String,
@@ -136,23 +138,23 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// There is one already that was made with another setting.
+    /// It already exists with a different setting.
     #[error(
-        "{what} {name} is there with {setting} {recorded}, not {asked}; use it as it is, or remove it and make it anew"
+        "{what} {name} already exists with {setting} {recorded}, not {asked}; use it as it is, or remove it first"
     )]
     Differs {
-        /// The sort of thing: `consumer`.
+        /// The kind of thing: `consumer`.
         what: &'static str,
         /// Its name.
         name: String,
         /// The setting that differs.
         setting: &'static str,
-        /// Its value there.
+        /// Its existing value.
         recorded: String,
-        /// The value that was asked for.
+        /// The requested value.
         asked: String,
     },
-    /// What a token names is no delivery that can be resolved.
+    /// A token does not name a delivery that can be resolved.
     #[error("this delivery of consumer {consumer} cannot be resolved: {reason}")]
     NotDelivered {
         /// The consumer that was asked.
@@ -160,14 +162,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// The store was opened to be read only.
-    #[error("{path} was opened read-only")]
+    /// The store was opened read-only.
+    #[error("{path} was opened read-only; open it for writing to change it")]
     ReadOnly {
         /// The store's file.
         path: String,
     },
     /// The store was closed, or was closed after a storage error.
-    #[error("the store is closed{}", .after.as_ref().map(|a| format!(" after an error: {a}; open it again")).unwrap_or_default())]
+    #[error("the store is closed{}", .after.as_ref().map(|a| format!(" after an error: {a}; reopen it")).unwrap_or_default())]
     Closed {
         /// The error that made it close itself, if it was not closed on purpose.
         after: Option<String>,
@@ -175,16 +177,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call can succeed later without a change by the caller.
+    /// Whether the same call can succeed later without changes.
     ///
-    /// `true` for [`Error::Locked`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is open again.
+    /// `true` for [`Error::Locked`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is reopened.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Locked { .. }) || self.is_of_a_closed_store()
     }
 
-    /// Whether it is what was asked for that was refused, and would be again: the store goes on as it was, and whatever
-    /// else is to be written can be.
+    /// Whether the request itself was refused, and would be refused again. The store is unaffected, and other
+    /// requests can succeed.
     ///
     /// ```
     /// use retold::{Error, Invalid};
@@ -208,13 +210,13 @@ impl Error {
         )
     }
 
-    /// Whether a part of the file cannot be read. What lies elsewhere in it can be.
+    /// Whether part of the file cannot be read. The rest of it can.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Corrupt { .. })
     }
 
-    /// Whether the store is closed by now, so that nothing can be done before it is opened again.
+    /// Whether the store is closed, so that nothing works until it is reopened.
     pub(crate) fn is_of_a_closed_store(&self) -> bool {
         matches!(self, Self::Unknown { .. } | Self::Closed { .. })
     }
@@ -227,7 +229,7 @@ impl Error {
         Self::Storage { reason: reason.to_string() }
     }
 
-    /// There is no such thing: `what` is its sort, `name` what it was asked for by.
+    /// No such thing: `what` is its kind, `name` its name as requested.
     pub fn not_found(what: &'static str, name: impl ToString) -> Self {
         Self::NotFound { what, name: name.to_string() }
     }

@@ -1,7 +1,7 @@
 //! An embedded, durable, event-sourced store for sessions of AI agents and long-running jobs.
 //!
-//! Everything that happened in a session is kept in order in one file, can be replayed, followed live, forked at any
-//! event and compared. An append that was acknowledged survives a crash and a power cut.
+//! Everything that happens in a session is recorded in order in one file, and can be replayed, followed live,
+//! forked at any event and compared. An acknowledged append survives a crash or a power cut.
 //!
 //! ```
 #![doc = include_str!("../examples/quickstart.rs")]
@@ -9,18 +9,18 @@
 //!
 //! # The map
 //!
-//! | module | what it holds |
+//! | module | content |
 //! |---|---|
 //! | [`limits`] | every bound, in one place |
-//! | [`event`] | what an event is: names, numbers, envelope, patterns, the filter, the catalogue of types. No I/O |
-//! | [`error`] | the one error, plain data that a caller can act on |
-//! | [`codec`] | bytes and events, both ways, checked |
-//! | [`schema`] | what a type's payload has to look like, and how old shapes of events become new ones; their files |
-//! | [`store`] | the engine: append, journal, flush, read, fork, verify. Blocking |
-//! | [`follow`] | replay, then live, for tasks. Needs a tokio runtime |
-//! | [`project`] | folds of events into state: exact at any address, rebuilt when they change |
+//! | [`event`] | events: names, numbers, envelope, patterns, filters, the catalogue of types. No I/O |
+//! | [`error`] | the one error type: plain data that a caller can act on |
+//! | [`codec`] | encoding and decoding, with checksums |
+//! | [`schema`] | payload schemas, upcasters, and their files |
+//! | [`store`] | the store: append, read, fork, diff, promote, verify, and the engine below. Blocking |
+//! | [`follow`] | replay, then live events, for async tasks. Needs a tokio runtime |
+//! | [`project`] | folding events into state: exact at any address, rebuilt when the code changes |
 //! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
-//! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot write. Needs a tokio runtime |
+//! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot be written. Needs a tokio runtime |
 //! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
 //! | [`agents`] | what knows AI agents: formats of other programs, read and written ([`interop`](agents::interop)), and projections that come along ([`projections`](agents::projections)). Feature `agents` |
 //! | [`wire`] | what the front ends share: JSON names, problem documents, exit codes. Feature `agents` |

@@ -102,7 +102,7 @@ pub const MAX_INDENT: usize = 32;
 /// Bytes of one file of event steps.
 pub const MAX_UPCAST_FILE_BYTES: usize = 1_024 * 1_024;
 /// Event steps in one set.
-pub const MAX_UPCAST_STEPS: usize = 4_096;
+pub const MAX_UPCASTERS: usize = 4_096;
 /// Operations of one event step.
 pub const MAX_UPCAST_OPERATIONS: usize = 256;
 /// Event steps that one event can go through.

@@ -1,4 +1,4 @@
-//! What all front ends say alike: the JSON names of what they hand out, and how they tell errors.
+//! Shared by all front ends: the JSON form of their output, and how they report errors.
 
 mod consumer;
 mod coverage;
@@ -24,14 +24,14 @@ use crate::agents::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::event::{BranchName, Event, EventId, Place, Role, TypeInfo};
 use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
 
-/// Appends a recorded event as one line of JSON, without the line break.
+/// Appends a recorded event as one line of JSON, without the newline.
 pub fn event(event: &Event, out: &mut Vec<u8>) {
     write(event, Style::Shown, out);
 }
 
 /// The same as a CloudEvent.
 pub fn cloud_event(event: &Event, out: &mut Vec<u8>) {
-    // The format can be printed, so there is nothing to fail.
+    // This format can always be written, so this cannot fail.
     let _ = print(Format::CloudEvents, event, out);
     if out.last() == Some(&b'\n') {
         out.pop();
@@ -44,7 +44,7 @@ fn raw(recorded: &Event) -> Option<Box<RawValue>> {
     String::from_utf8(line).ok().and_then(|text| RawValue::from_string(text).ok())
 }
 
-/// What an append of one event is answered.
+/// The result of appending one event.
 #[derive(Clone, Debug, Serialize)]
 pub struct Appended {
     session: String,
@@ -56,7 +56,7 @@ pub struct Appended {
 }
 
 impl Appended {
-    /// From the place of its one event.
+    /// From the place of the event.
     #[must_use]
     pub fn new(placed: &Placed, id: EventId, receipt: &Receipt) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Appended {
     }
 }
 
-/// What an append of several events is answered, one for each branch.
+/// The result of appending several events, one for each branch.
 #[derive(Clone, Debug, Serialize)]
 pub struct AppendedMany {
     session: String,
@@ -84,7 +84,7 @@ pub struct AppendedMany {
 }
 
 impl AppendedMany {
-    /// From the place of its events.
+    /// From the place of the events.
     #[must_use]
     pub fn new(placed: &Placed, receipt: &Receipt) -> Self {
         Self {
@@ -118,7 +118,7 @@ pub struct Type<'a> {
 }
 
 impl<'a> From<&'a TypeInfo> for Type<'a> {
-    /// As it stands in a list: without example and schema.
+    /// In a list: without example and schema.
     fn from(info: &'a TypeInfo) -> Self {
         Self {
             name: info.name(),
@@ -136,14 +136,14 @@ impl<'a> From<&'a TypeInfo> for Type<'a> {
 }
 
 impl<'a> Type<'a> {
-    /// Everything that is known of it.
+    /// With all details.
     #[must_use]
     pub fn whole(info: &'a TypeInfo) -> Self {
         Self { example: info.example(), schema: info.schema().as_deref().cloned(), ..Self::from(info) }
     }
 }
 
-/// A session of a listing.
+/// A session in a listing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Session {
     session: String,
@@ -169,7 +169,7 @@ impl From<&SessionInfo> for Session {
     }
 }
 
-/// A branch of a listing.
+/// A branch in a listing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Branch {
     session: String,
@@ -184,7 +184,7 @@ pub struct Branch {
 }
 
 impl Branch {
-    /// A branch of a session whose current one has this name.
+    /// A branch of a session with this current branch.
     #[must_use]
     pub fn new(info: &BranchInfo, current: &BranchName) -> Self {
         let parent = info.parent.as_ref();
@@ -222,7 +222,7 @@ impl From<&Pair> for Compared {
     }
 }
 
-/// What is compared, and from where on it differs.
+/// What is compared, and where it starts to differ.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     session: String,
@@ -239,7 +239,7 @@ struct Side {
 }
 
 impl Comparison {
-    /// Of these two branches with these heads.
+    /// For these two branches with these heads.
     #[must_use]
     pub fn new(left: (&Place, u64), right: (&Place, u64), common: u64) -> Self {
         let side = |(place, head): (&Place, u64)| Side { branch: place.branch.to_string(), head };
@@ -247,7 +247,7 @@ impl Comparison {
     }
 }
 
-/// A store in figures.
+/// Statistics of a store.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoreFigures {
     path: String,
@@ -283,7 +283,7 @@ impl From<&StoreInfo> for StoreFigures {
     }
 }
 
-/// What a walk over a store found.
+/// The result of verifying a store.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {
     clean: bool,
@@ -313,7 +313,7 @@ impl From<&Report> for Verified {
     }
 }
 
-/// What became of a file that was taken in.
+/// The result of importing a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Imported {
     file: String,
@@ -341,7 +341,7 @@ struct Left {
     reason: String,
 }
 
-/// An import of a listing.
+/// An import in a listing.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImportRow {
     import: u64,
@@ -370,7 +370,7 @@ impl From<&Import> for ImportRow {
 }
 
 impl Imported {
-    /// From a file's name, its format, the sessions that it has events of, and what was done.
+    /// From a file's name, its format, the sessions of its events, and the result.
     #[must_use]
     pub fn new(file: &str, format: Option<Format>, sessions: Vec<String>, loaded: &Loaded) -> Self {
         let left = |s: &Skipped| Left { line: s.line, byte: s.byte, reason: s.reason.clone() };

@@ -33,7 +33,7 @@ const CHECKS: [Check; 16] = [
     layers::front_ends,
     layers::testkit,
     layers::crate_root,
-    layers::doors,
+    layers::private_files,
     layers::engines,
     layers::port,
     layers::printing,

@@ -11,17 +11,17 @@ use retold::wire;
   retold adopt run-7/retry              read, describe, timeline, state and ls show retry for run-7
   retold adopt run-7/main               back to main
 
-Only what is shown changes: an append without a branch still goes to main, and so does a fork. An import adopts the \
-branch that was written last. To bring a branch's events to main, use promote.")]
+Only what is shown changes: an append without a branch still goes to main, and a fork without one still starts from \
+main. An import adopts the branch that was written last. To bring a branch's events to main, use promote.")]
 pub(super) struct Args {
-    /// The branch that is to be current
+    /// The branch to make current
     #[arg(value_name = "SESSION/BRANCH")]
     address: String,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let address: Address = args.address.parse()?;
-    let place = address.branch_only("a branch is adopted as a whole")?;
+    let place = address.branch_only("only a whole branch can be adopted")?;
     let store = app.changing()?;
     store.set_current(&place.session, &place.branch)?;
     let branch = store.branch(place.clone())?;

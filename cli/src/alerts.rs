@@ -17,23 +17,23 @@ use retold::store::{Query, Store};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   retold alerts --since 1h                     what was raised in the last hour
-  retold alerts run-7                          in one session's branch main
-  retold alerts --check                        raise what is due: look at what runs and is silent
+  retold alerts run-7                          on branch main of one session
+  retold alerts --check                        raise what is due, such as sessions that have stalled
 
-An alert is an event of a type alert.*, raised by the projection `alerts` while a program that runs it has the store open. \
-That nothing happens is no event: --check has a clock. It folds what the projection has not seen yet, so it raises all \
-else that is due too; what was raised before is not raised again.")]
+An alert is an event of a type alert.*, raised by the projection `alerts` while a program that runs it has the store \
+open. Detecting a stalled session needs a clock, so --check looks for them. It also folds what the projection \
+has not seen yet, so it raises everything else that is due; an alert that was raised before is not raised again.")]
 pub(super) struct Args {
-    /// SESSION[/BRANCH]: of one branch [default: of the whole store]
+    /// SESSION[/BRANCH]: only alerts of this branch [default: the whole store]
     #[arg(value_name = "ADDRESS", conflicts_with = "check")]
     address: Option<String>,
-    /// Raise what is due now, and print that
+    /// Raise what is due now, and print it
     #[arg(long)]
     check: bool,
-    /// That occurred since this time, or since so long: 90s, 15m, 1h 30m, 7d
+    /// Only alerts since this time, or for this long: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since, conflicts_with = "check")]
     since: Option<Timestamp>,
-    /// So many at the most, the last ones
+    /// Only this many, the latest
     #[arg(long, value_name = "N", default_value = "50", conflicts_with = "check")]
     limit: usize,
 }
@@ -50,7 +50,7 @@ fn of_alerts() -> Result<Filter> {
     Ok(Filter::new().pattern("alert.*".parse()?))
 }
 
-/// Those that are there, the newest first.
+/// Existing alerts, newest first.
 fn last(args: &Args, store: &Store) -> Result<Vec<Event>> {
     let query = match &args.address {
         Some(address) => Query::branch(address.parse::<Address>()?)?,
@@ -61,7 +61,7 @@ fn last(args: &Args, store: &Store) -> Result<Vec<Event>> {
     found.filter(|event| event.as_ref().map_or(true, wanted)).take(args.limit).collect()
 }
 
-/// What is raised now, in the order in which it is.
+/// What is raised now, in order.
 fn check(app: &App) -> Result<Vec<Event>> {
     let store = app.changing()?;
     let before = store.committed().get();
@@ -78,7 +78,7 @@ fn check(app: &App) -> Result<Vec<Event>> {
     raised
 }
 
-/// As far as an alert says it: one of a type of the user's own may say less.
+/// What an alert says; one of a user-defined type may say less.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Said {

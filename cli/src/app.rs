@@ -1,4 +1,4 @@
-//! What every verb is given.
+//! What every verb gets.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ pub(crate) struct App {
     pub(crate) store: PathBuf,
     /// `--store`, without the environment.
     pub(crate) store_flag: Option<PathBuf>,
-    /// A folder of event steps. None is read that was not named.
+    /// The folder of upcasters. None is read unless it is named.
     pub(crate) migrations: Option<PathBuf>,
     pub(crate) wait: Duration,
-    /// The file of users' types.
+    /// The file of user-defined types.
     pub(crate) types: Option<PathBuf>,
     pub(crate) settings: Settings,
-    /// What stores that were opened to be read had to go without.
+    /// What is missing from damaged stores that were opened for reading.
     pub(crate) damage: RefCell<Vec<String>>,
 }

@@ -25,7 +25,7 @@ When it returns, the event is on the disk. Running it again with the same --id r
 #[command(override_usage = "retold append [OPTIONS] <SESSION[/BRANCH]> <TYPE>
        retold append [OPTIONS] [SESSION] --ndjson <FILE|->")]
 pub(super) struct Args {
-    /// The branch; with --ndjson the session of lines that name none
+    /// The branch to append to; with --ndjson, the session for lines that name none
     #[arg(value_name = "SESSION[/BRANCH]", required_unless_present = "ndjson")]
     address: Option<String>,
     /// The event's type, for example `tool.completed`
@@ -34,22 +34,22 @@ pub(super) struct Args {
     /// The payload: JSON, or @FILE, or @- for standard input [default: null]
     #[arg(short, long, value_name = "JSON|@FILE|@-", conflicts_with = "ndjson", allow_hyphen_values = true)]
     data: Option<String>,
-    /// Append only to a branch at this head: any, empty, or a sequence
+    /// Append only if the branch's head is this: any, empty, or a sequence
     #[arg(long, value_name = "any|empty|N", conflicts_with = "ndjson")]
     expect: Option<String>,
-    /// The event's id, to be able to run this again
+    /// The event's id, which makes it safe to run the command again
     #[arg(long, value_name = "UUID", conflicts_with = "ndjson")]
     id: Option<String>,
-    /// The component that writes it
+    /// The component that writes the event
     #[arg(long, value_name = "SOURCE", conflicts_with = "ndjson")]
     source: Option<String>,
     /// The person, agent or service that acted
     #[arg(long, value_name = "ACTOR", conflicts_with = "ndjson")]
     actor: Option<String>,
-    /// What ties it to other events
+    /// Ties the event to related ones
     #[arg(long, value_name = "ID", conflicts_with = "ndjson")]
     correlation: Option<String>,
-    /// The event that caused it
+    /// The id of the event that caused it
     #[arg(long, value_name = "UUID", conflicts_with = "ndjson")]
     causation: Option<String>,
     /// 0 to 255; higher is more urgent
@@ -58,14 +58,14 @@ pub(super) struct Args {
     /// Version of the payload's schema
     #[arg(long = "version", value_name = "N", conflicts_with = "ndjson")]
     schema: Option<u32>,
-    /// One pair of metadata; may be given several times
+    /// A metadata entry; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "ndjson")]
     meta: Vec<(String, String)>,
-    /// When it happened [default: now]
+    /// When the event happened [default: now]
     #[arg(long, value_name = "RFC3339", conflicts_with = "ndjson")]
     time: Option<String>,
     /// Append every line of a file, or of standard input: recorded events or CloudEvents, as JSON. Lines with an id
-    /// are recognised when they come again
+    /// are deduplicated
     #[arg(long, value_name = "FILE|-")]
     ndjson: Option<String>,
 }
@@ -74,7 +74,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     if let Some(file) = &args.ndjson {
         return append_lines::run(file, args.address.as_deref(), app);
     }
-    // Everything is read and checked before a store is opened, or made.
+    // Everything is read and checked before a store is opened or created.
     let address: Address = args.address.as_deref().unwrap_or_default().parse::<Address>()?;
     let expect = args.expect.as_deref().map_or(Ok(Expect::Any), str::parse)?;
     let event = event(args)?;
@@ -87,7 +87,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     let Some(placed) = receipt.parts().first() else { return Ok(()) };
     if app.out.is_table() {
         let place = paint(NAME, format!("{}@{}", placed.place, placed.last));
-        let known = if receipt.duplicate() { "recorded before, " } else { "" };
+        let known = if receipt.duplicate() { "already recorded, " } else { "" };
         return app.out.line(format!(
             "{place}  {}",
             paint(DIM, format!("{known}position {}, id {id}", placed.last_position))
@@ -132,7 +132,7 @@ fn event(args: Args) -> Result<NewEvent, Failure> {
     Ok(event)
 }
 
-/// The line break that an editor or `echo` puts at the end is not a part of the payload.
+/// The newline that an editor or `echo` adds at the end is not part of the payload.
 pub(super) fn payload(data: String) -> Result<Vec<u8>, Failure> {
     let mut bytes = match data.strip_prefix('@') {
         None => data.into_bytes(),
@@ -148,7 +148,7 @@ fn read(from: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
     let limit = MAX_PAYLOAD_BYTES as u64;
     from.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Failure::file(name, e))?;
     if bytes.len() as u64 > limit {
-        let what = format!("what comes from {name}");
+        let what = format!("the input from {name}");
         return Err(Error::TooLarge { what, size: bytes.len() as u64, limit }.into());
     }
     Ok(bytes)

@@ -1,4 +1,4 @@
-//! `retold append --ndjson`: every line is an event. A line that is refused is named, the others go in.
+//! `retold append --ndjson`: every line is an event. Refused lines are reported, the others are appended.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,10 +16,10 @@ use retold::limits::MAX_RECORD_BYTES;
 use retold::store::{Batch, Store};
 use retold::wire::{Exit, Imported};
 
-/// Lines in one append, and bytes after which it is sent off.
+/// Lines in one append, and bytes after which it is submitted.
 const BATCH_LINES: usize = 2_000;
 const BATCH_BYTES: usize = 8 << 20;
-/// Bytes of the longest line: the largest record in base64, and room for its names.
+/// Bytes of the longest line: the largest record in base64, plus its names.
 const MAX_LINE_BYTES: u64 = 2 * MAX_RECORD_BYTES as u64;
 
 pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
@@ -131,7 +131,7 @@ struct Lines<'a> {
     out: &'a mut Out,
     waiting: Vec<Line>,
     loaded: Loaded,
-    /// Branches that events went to.
+    /// Branches that events were appended to.
     places: BTreeSet<Place>,
     progress: Progress,
 }
@@ -148,7 +148,7 @@ impl Lines<'_> {
         self.send(&waiting)
     }
 
-    /// Lines are sent together. Where the store refuses some, halves are sent, down to the line that is meant.
+    /// Lines are appended together. If the store refuses a batch, it is split in halves, down to the offending line.
     fn send(&mut self, lines: &[Line]) -> Result<()> {
         let mut batch = Batch::new();
         for run in lines.chunk_by(|a, b| a.place == b.place) {

@@ -45,14 +45,14 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     out.lines(table.lines())
 }
 
-/// A branch's name, and that it is current where that is not `main`.
+/// A branch's name, marked as current if it is and is not `main`.
 pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
     let name = &branch.place.branch;
     let is_told = name == current && *name != BranchName::main();
     if is_told { format!("{name} (current)") } else { name.to_string() }
 }
 
-/// Branches under those that they were forked from, by fork point, each with the lines that lead to it.
+/// Branches below their parents, by fork point, each with its tree lines.
 pub(super) fn tree(branches: &[BranchInfo]) -> Vec<(String, &BranchInfo)> {
     let mut children: BTreeMap<Option<&str>, Vec<&BranchInfo>> = BTreeMap::new();
     for branch in branches {
@@ -63,7 +63,7 @@ pub(super) fn tree(branches: &[BranchInfo]) -> Vec<(String, &BranchInfo)> {
         siblings.sort_by_key(|b| (b.parent.as_ref().map(|(_, at)| *at), b.place.branch.clone()));
     }
     let mut drawn = Vec::new();
-    // The last to be drawn first: a stack, so that depth costs no more than memory.
+    // The last one is drawn first: an explicit stack, so that depth costs only memory.
     let mut open: Vec<(String, String, &BranchInfo)> = Vec::new();
     let roots = children.get(&None).into_iter().flatten().rev();
     open.extend(roots.map(|b| (String::new(), String::new(), *b)));

@@ -19,7 +19,7 @@ use retold::follow::Cursor;
 use retold::store::Store;
 use retold::wire::{self, Exit};
 
-/// Between two looks for an event.
+/// The pause between two checks for an event.
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(100);
     fi
   done
 
-An event is delivered at least once: until it is acknowledged or parked, or has become a dead letter.")]
+An event is delivered at least once: until it is acknowledged or parked, or becomes a dead letter.")]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -43,23 +43,23 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Make a durable consumer
+    /// Create a durable consumer
     Add(Box<Add>),
-    /// List the consumers: how far they are, what is out
+    /// List the consumers with their progress and open deliveries
     Ls,
-    /// Show one: its settings, and what is out
+    /// Show a consumer: its settings and open deliveries
     Show(Named),
-    /// Hand out the next event, with the token that resolves it; exit code 4 when there is none
+    /// Take the next event, with the token that resolves its delivery; exit code 4 if there is none
     Next(Next),
-    /// The event was handled
+    /// Acknowledge a delivery: the event was handled
     Ack(Resolve),
-    /// It was not: deliver it again, or set it aside when that was its last delivery
+    /// Reject a delivery: redeliver the event, or dead-letter it after its last delivery
     Nack(Nack),
-    /// It takes longer: count its deadline from now
+    /// Extend a delivery: its ack deadline starts over
     Touch(Resolve),
-    /// Set it aside as a dead letter, whatever deliveries are left
+    /// Move the event to the dead-letter queue, whatever deliveries are left
     Park(Park),
-    /// Begin anew; what is out can no longer be resolved
+    /// Start over; open deliveries can no longer be resolved
     Reset(Reset),
     /// Remove a consumer and its dead letters
     Rm(Named),
@@ -67,20 +67,20 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Named {
-    /// The consumer
+    /// The consumer's name
     #[arg(value_name = "NAME")]
     name: String,
 }
 
 #[derive(Debug, clap::Args)]
 struct Begin {
-    /// Where to begin: after a number, which is a position [default: start]
+    /// Where to start: start, end, or a position to start after [default: start]
     #[arg(long, value_name = "start|end|N", conflicts_with_all = ["since", "cursor"])]
     from: Option<String>,
-    /// Begin with the first event that was recorded at this time or later, or so long ago: 90s, 15m, 1h 30m, 7d
+    /// Start with the first event recorded at or after this time, or this long ago: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", conflicts_with = "cursor")]
     since: Option<String>,
-    /// Begin where a `tail --all`, or of the same session, ended
+    /// Start where a `tail` of everything, or of the same session, ended
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
 }
@@ -94,28 +94,28 @@ struct Add {
     /// Only events of this session
     #[arg(long, value_name = "SESSION")]
     session: Option<String>,
-    /// Only of a type that matches; several widen
+    /// Only types that match this glob; repeat to add more
     #[arg(long = "type", value_name = "GLOB")]
     kinds: Vec<String>,
-    /// Not of a type that matches
+    /// No types that match this glob; repeatable
     #[arg(long, value_name = "GLOB")]
     except: Vec<String>,
-    /// Only of at least this priority
+    /// Only events of at least this priority
     #[arg(long, value_name = "0-255")]
     priority: Option<u8>,
-    /// How long a delivery may take [default: 30]
+    /// The ack deadline of a delivery [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
     /// How often an event is delivered before it becomes a dead letter [default: 5]
     #[arg(long, value_name = "N")]
     max_deliveries: Option<u32>,
-    /// How many events may be out at once [default: 256]
+    /// How many deliveries may be in flight at once [default: 256]
     #[arg(long, value_name = "N")]
     max_in_flight: Option<usize>,
-    /// How long an event waits after its first failure; doubled for each further one [default: 1]
+    /// The backoff after an event's first failure; doubles with each further one [default: 1]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     backoff: Option<Duration>,
-    /// How long it waits at the most [default: 60]
+    /// The maximum backoff [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     max_backoff: Option<Duration>,
     /// How many dead letters are kept [default: the setting dead_letter_max, 10000]
@@ -127,7 +127,7 @@ struct Add {
 struct Next {
     #[command(flatten)]
     named: Named,
-    /// Look again for so long when there is none; others can append meanwhile
+    /// If there is none, keep checking for this long; other processes can append in the meantime
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0")]
     timeout: Duration,
 }
@@ -136,7 +136,7 @@ struct Next {
 struct Resolve {
     #[command(flatten)]
     named: Named,
-    /// The delivery, as `next` and `show` print it
+    /// The delivery's token, as printed by `next` and `show`
     #[arg(value_name = "TOKEN", allow_hyphen_values = true)]
     token: String,
 }
@@ -145,7 +145,7 @@ struct Resolve {
 struct Nack {
     #[command(flatten)]
     of: Resolve,
-    /// When to deliver it again [default: as the consumer's backoff says]
+    /// When to redeliver the event [default: after the consumer's backoff]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     delay: Option<Duration>,
 }
@@ -154,7 +154,7 @@ struct Nack {
 struct Park {
     #[command(flatten)]
     of: Resolve,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }
@@ -174,7 +174,7 @@ impl Begin {
             Some("end") => config.from_end(),
             Some(n) => {
                 let position = n.parse::<u64>().map_err(|_| {
-                    Failure::Usage(format!("--from is none of `start`, `end` and a number: `{}`", clean(n)))
+                    Failure::Usage(format!("--from takes `start`, `end` or a position, not `{}`", clean(n)))
                 })?;
                 config.after_position(position)
             }
@@ -241,7 +241,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         }
         Verb::Nack(args) => resolve(&args.of, app, async |consumer, token, store| {
             consumer.nack(token, args.delay).await?;
-            // A dead letter that was sent back stays one while it is delivered again.
+            // A replayed dead letter remains one until it is handled.
             let owner = Owner::consumer(&args.of.named.name)?;
             match store.dead_letters().get(&owner, token.position()) {
                 Ok(dead_letter) if !dead_letter.again => Ok("set aside"),
@@ -274,12 +274,12 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
                 return app.out.document(&json!({ "name": name, "dead_letters": dead_letters }));
             }
             let gone = count(dead_letters as u64, "dead letter");
-            app.out.line(format!("{} is removed, with {gone}", paint(NAME, clean(name))))
+            app.out.line(format!("{} removed, with {gone}", paint(NAME, clean(name))))
         }
     }
 }
 
-/// Runs on a runtime of its own, which is gone when it returns.
+/// Runs on its own runtime, which is shut down before it returns.
 fn with<T>(_: &Store, work: impl AsyncFnOnce() -> Result<T, Error>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -288,7 +288,7 @@ fn with<T>(_: &Store, work: impl AsyncFnOnce() -> Result<T, Error>) -> Result<T,
     Ok(runtime.block_on(work())?)
 }
 
-/// Opened and closed again: the program ends.
+/// Opened and closed for one verb: the program ends afterwards.
 async fn closed(consumer: Consumer) -> Result<(), Error> {
     consumer.close().await;
     Ok(())
@@ -302,7 +302,7 @@ fn ls(app: &mut App) -> Outcome {
         return infos.iter().try_for_each(|info| out.item(&wire::ConsumerView::from(info)));
     }
     if infos.is_empty() {
-        out.note("there are no consumers; `retold consumer add` makes one");
+        out.note("there are no consumers; `retold consumer add` creates one");
     }
     let names = ["NAME", "TYPES", "#ACK FLOOR", "#LAG", "#OUT", "#ACKNOWLEDGED", "#DEAD LETTERS"];
     let mut table = Table::new(&names, out.width()).spare(&["ACKNOWLEDGED", "ACK FLOOR"]);
@@ -376,7 +376,7 @@ fn next(args: &Next, app: &mut App) -> Outcome {
             return get::show(delivery.event(), &mut app.out);
         }
         if begun.elapsed() >= args.timeout {
-            app.out.note(format!("there is nothing for {} now", clean(&args.named.name)));
+            app.out.note(format!("there is no event for {} now", clean(&args.named.name)));
             return Err(Failure::Reported(Exit::NotFound));
         }
         std::thread::sleep(PAUSE.min(args.timeout.saturating_sub(begun.elapsed())));

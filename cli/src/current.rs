@@ -1,4 +1,4 @@
-//! Addresses of verbs that show something: one that names only the session means its current branch.
+//! Addresses in verbs that show something: one that names only the session means its current branch.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use retold::error::Result;
 use retold::event::{Address, BranchName, Invalid};
 use retold::store::Store;
 
-/// `SESSION[/BRANCH][@SEQ]`, to be read.
+/// `SESSION[/BRANCH][@SEQ]`, for reading.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
     address: Address,
@@ -24,7 +24,7 @@ impl FromStr for Shown {
 }
 
 impl Shown {
-    /// The address with the branch that is meant. Says so where that is not `main`.
+    /// The address with the branch that is meant. Prints a note if that is not `main`.
     pub(super) fn resolve(&self, store: &Store, out: &mut Out) -> Result<Address> {
         let session = self.address.session();
         let current = if self.names_branch { BranchName::main() } else { store.current(session)? };
@@ -35,7 +35,7 @@ impl Shown {
         let main = Address::new(session.clone(), BranchName::main());
         out.note(paint(
             DIM,
-            format!("{address} is the current branch of {session}; name {main} to see that"),
+            format!("{address} is the current branch of {session}; to see main, name {main}"),
         ));
         Ok(match self.address.sequence() {
             Some(sequence) => address.at(sequence),

@@ -20,8 +20,8 @@ use retold::wire::DeadLetterView;
   retold dead-letters replay mailer --all
   retold dead-letters drop handler:log 4711
 
-A dead letter is named by its owner and the position of its event. An owner is a consumer, or with `handler:` before its \
-name a handler.")]
+A dead letter is named by its owner and the position of its event. An owner is a consumer, or a handler as \
+`handler:NAME`.")]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -30,28 +30,28 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// List the dead letters, of one owner or of all
+    /// List the dead letters of one owner or of all
     Ls(Ls),
-    /// Show one, with its event
+    /// Show a dead letter and its event
     Show(One),
-    /// Send one or all back to their owner, to be delivered again
+    /// Send one or all back to their owner, for redelivery
     #[command(override_usage = "retold dead-letters replay [OPTIONS] <OWNER> <POSITION|--all>")]
     Replay(Which),
-    /// Throw one or all away; the events stay
+    /// Drop one or all; the events stay
     #[command(override_usage = "retold dead-letters drop [OPTIONS] <OWNER> <POSITION|--all>")]
     Drop(Which),
 }
 
 #[derive(Debug, clap::Args)]
 struct Ls {
-    /// Whose
+    /// The owner
     #[arg(value_name = "OWNER")]
     owner: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 struct One {
-    /// Whose
+    /// The owner
     #[arg(value_name = "OWNER")]
     owner: String,
     /// The event's position
@@ -62,7 +62,7 @@ struct One {
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["position", "all"]))]
 struct Which {
-    /// Whose
+    /// The owner
     #[arg(value_name = "OWNER")]
     owner: String,
     /// The event's position
@@ -100,7 +100,7 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
                 continue;
             };
             let error = match dead_letter.again {
-                true => cell("sent back, not delivered yet").style(NOTICE),
+                true => cell("replayed, not handled yet").style(NOTICE),
                 false => cell(&dead_letter.error).style(BAD),
             };
             let lines = table.row(vec![
@@ -141,7 +141,7 @@ fn show(args: &One, app: &mut App) -> Outcome {
         ("deliveries", dead_letter.deliveries.to_string()),
         ("first", dead_letter.first.to_string()),
         ("last", dead_letter.last.to_string()),
-        ("sent back", if dead_letter.again { "yes, and not delivered yet" } else { "no" }.to_owned()),
+        ("replayed", if dead_letter.again { "yes, not handled yet" } else { "no" }.to_owned()),
     ];
     for (name, value) in lines {
         out.line(format!("{}  {value}", paint(DIM, format!("{name:>11}"))))?;

@@ -1,5 +1,5 @@
-//! `retold demo`: a small agent run, played into a store of its own. What it says happened did happen: the first part
-//! runs in a process that is killed.
+//! `retold demo`: a small agent run, recorded in its own store. What it shows really happens: the first part runs in
+//! a process that is killed.
 
 mod platform;
 
@@ -25,18 +25,18 @@ const STORE: &str = "./retold-demo.redb";
 const SESSION: &str = "fix-login";
 const SHIPPED: &str = "ship-login";
 const BETTER: &str = "fix-login/test-first";
-/// The last event that both tries share: the agent has read the code, and has to decide.
+/// The last event that both attempts share: the agent has read the code, and has to decide.
 const DECISION: u64 = 5;
 /// Acknowledged appends after which the first process is killed.
 const KILLED_AFTER: u64 = 8;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The store is ./retold-demo.redb unless --store names another. A demo that is there already \
-is played anew; a store that holds anything else is never touched."
+    after_help = "The store is ./retold-demo.redb unless --store names another. An existing demo store is \
+replaced; a store that holds anything else is never touched."
 )]
 pub(super) struct Args {
-    /// Plays the part that is killed
+    /// Plays the part of the process that is killed
     #[arg(long, hide = true)]
     crash_part: bool,
 }
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         paint(NAME, path.display())
     ))?;
 
-    scene(app, "1. It works, and its process is killed in the middle of it")?;
+    scene(app, "1. The agent works, until its process is killed")?;
     let acknowledged = crash(&path, app)?;
 
     scene(app, "2. Another process opens the same file")?;
@@ -65,20 +65,20 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     app.out.line(format!(
         "   {} acknowledged before the kill, {found} found: {}; verify: {}",
         count(acknowledged, "event"),
-        good(found.get() >= acknowledged, "nothing is lost", "events are lost"),
+        good(found.get() >= acknowledged, "nothing was lost", "events were lost"),
         good(clean, "clean", "not clean"),
     ))?;
-    app.out.line("   The agent reads where it was, and goes on. It does not end well:")?;
+    app.out.line("   The agent reads where it was and continues. It does not end well:")?;
     play(app, &store, SESSION, found, resumed(found))?;
 
-    scene(app, &format!("3. A second try, forked where the first one decided: {SESSION}@{DECISION}"))?;
+    scene(app, &format!("3. A second attempt, forked where the first one decided: {SESSION}@{DECISION}"))?;
     store.fork(
         Address::new(SESSION.try_into()?, retold::event::BranchName::main()).at(DECISION),
         "test-first",
     )?;
     play(app, &store, BETTER, DECISION.into(), second_try())?;
 
-    scene(app, "4. The two, side by side")?;
+    scene(app, "4. The two attempts side by side")?;
     let (left, right): (Address, Address) = (SESSION.parse()?, BETTER.parse()?);
     let compared = store.diff(&left, &right)?;
     diff::show(app, &store, (left.place(), right.place()), compared)?;
@@ -99,7 +99,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     Ok(())
 }
 
-/// Plays the run that emits what a platform can emit, and says what the store has of the catalogue by now.
+/// Plays the run that emits everything a platform can emit, and reports the coverage of the catalogue.
 fn longer(app: &mut App, store: &Store) -> Outcome {
     let receipt = store.append_if(SHIPPED, Expect::Empty, platform::run()?)?;
     let coverage = store.project(Coverage)?.coverage(Catalogue::builtin())?;
@@ -108,7 +108,7 @@ fn longer(app: &mut App, store: &Store) -> Outcome {
         format!("{} of {}", all().filter(|t| t.events > 0).count(), all().count())
     };
     app.out.line(format!(
-        "   {}. Coverage: {} of {} types were emitted, {} of coder; `types --coverage` names the others",
+        "   {}. Coverage: {} of {} types were emitted, {} of coder; `types --coverage` lists the others",
         count(receipt.last().get(), "event"),
         coverage.emitted(),
         coverage.types.len(),
@@ -116,19 +116,19 @@ fn longer(app: &mut App, store: &Store) -> Outcome {
     ))
 }
 
-/// The program as it can be called again from here.
+/// The command that runs this program again from here.
 fn called_as() -> String {
     let first = std::env::args().next().unwrap_or_default();
     if first.contains(std::path::is_separator) { quoted(&first) } else { "retold".to_owned() }
 }
 
-/// For a shell.
+/// Quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=+,:@".contains(c) || c == std::path::MAIN_SEPARATOR;
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// Makes room for the demo, and only where an earlier one was.
+/// Removes an earlier demo, and nothing else.
 fn clear(path: &Path, app: &App) -> Outcome {
     match waited(Builder::new().read_only(), path, app.wait) {
         Err(Error::NotFound { .. }) => return Ok(()),
@@ -136,7 +136,7 @@ fn clear(path: &Path, app: &App) -> Outcome {
         Ok(store) => {
             for event in store.events(Query::all())? {
                 if event?.source() != Some(SOURCE) {
-                    let name = format!("{} that holds more than a demo", path.display());
+                    let name = format!("{} that is not a demo store", path.display());
                     return Err(Error::Exists { what: "store", name }.into());
                 }
             }
@@ -156,7 +156,7 @@ fn good(is: bool, yes: &str, no: &str) -> String {
     if is { paint(GOOD, yes) } else { paint(BAD, no) }
 }
 
-/// Ends the process whatever happens to this one.
+/// Ends the child process whatever happens to this one.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -166,7 +166,7 @@ impl Drop for Killed {
     }
 }
 
-/// Lets another process work, and kills it. Answers how many events were acknowledged to it.
+/// Runs a child process and kills it. Returns how many events were acknowledged to it.
 fn crash(path: &Path, app: &mut App) -> Result<u64, Failure> {
     let failed = |e| Failure::Io { what: "a second process".into(), source: e };
     let program = std::env::current_exe().map_err(failed)?;
@@ -192,7 +192,7 @@ fn crash(path: &Path, app: &mut App) -> Result<u64, Failure> {
     Ok(acknowledged)
 }
 
-/// The process that is killed: it says each event after it was acknowledged.
+/// The process that is killed: it prints each event once it is acknowledged.
 fn crash_part(app: &mut App) -> Outcome {
     app.out.for_people();
     let store = app.writing()?;

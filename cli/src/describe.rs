@@ -14,18 +14,18 @@ use retold::limits::MAX_PAGE;
 use retold::store::{BranchInfo, Query};
 use retold::wire::Described;
 
-/// Rows of each part: one screen holds them all.
+/// Rows of each section, so that all fit on one screen.
 const ROWS: usize = 8;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold describe run-7               as it is now
-  retold describe run-7/retry@12      as a branch was after an event")]
+  retold describe run-7               now
+  retold describe run-7/retry@12      a branch after one of its events")]
 pub(super) struct Args {
     /// SESSION[/BRANCH][@SEQ]; without a branch, the current one
     #[arg(value_name = "ADDRESS")]
     address: Shown,
-    /// So many of the last events
+    /// How many of the latest events to show
     #[arg(long, value_name = "N", default_value_t = ROWS)]
     events: usize,
 }
@@ -65,13 +65,13 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     Screen { app, now: Timestamp::now(), spent, current }.show(&at, &glance, &figures, &branches, &last, view)
 }
 
-/// Columns of the name before a line, with the gap.
+/// Columns of the label before a line, with the gap.
 const INDENT: usize = 11;
 
 struct Screen<'a> {
     app: &'a mut App,
     now: Timestamp,
-    /// By the session, over all its branches.
+    /// Of the whole session, across its branches.
     spent: Used,
     /// The session's current branch.
     current: BranchName,
@@ -109,7 +109,7 @@ impl Screen<'_> {
         self.app.out.line(format!("{}  {text}", paint(DIM, format!("{name:>9}"))))
     }
 
-    /// Side by side, or below each other where the terminal is narrow.
+    /// Side by side, or stacked on a narrow terminal.
     fn pieces(&mut self, name: &str, pieces: &[String]) -> Outcome {
         let room = self.app.out.width().map(|width| width.saturating_sub(INDENT));
         let text = wrapped(pieces, room);
@@ -138,7 +138,7 @@ impl Screen<'_> {
                 let by = life.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
                 format!("{} {}", paint(of_phase(phase), phase), paint(DIM, clean(&format!("{since}{by}"))))
             }
-            None => paint(DIM, "no event has said"),
+            None => paint(DIM, "unknown (no lifecycle events yet)"),
         };
         self.line("status", status)?;
         let width = self.app.out.width().map_or(160, |w| w.saturating_sub(11));
@@ -162,7 +162,7 @@ impl Screen<'_> {
             let rate = figures.per_minute(self.now.max(newest));
             let width = span(figures.chart.width.unsigned_abs().saturating_mul(1_000_000));
             let columns = sparks(figures.chart.counts.iter());
-            let said = paint(DIM, format!("{width} each, now {rate:.1} a minute"));
+            let said = paint(DIM, format!("{width} each, now {rate:.1} per minute"));
             self.pieces("", &[columns, said])?;
         }
         Ok(())
@@ -192,7 +192,7 @@ impl Screen<'_> {
     }
 
     fn phases(&mut self, life: &Life) -> Outcome {
-        // What has ended spends no more time.
+        // Time stops when an entity has ended.
         let until = if life.has_ended() { life.since } else { self.now };
         let spent: Vec<String> = Phase::ALL
             .iter()
@@ -287,7 +287,7 @@ impl Screen<'_> {
         }
         let cost = all.measures.get("cost_usd").map(|cost| format!(", {:.2} USD", cost.sum));
         let tokens = format!("{} tokens{}", amount(all.tokens()), cost.unwrap_or_default());
-        self.app.out.line(paint(DIM, format!("by all branches together: {tokens}")))
+        self.app.out.line(paint(DIM, format!("all branches together: {tokens}")))
     }
 
     fn anomalies(&mut self, glance: &Glance) -> Outcome {

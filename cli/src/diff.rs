@@ -13,9 +13,9 @@ use retold::wire::{Compared, Comparison};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   retold diff run-7 main retry
-  retold diff run-7 main@20 retry       the first up to its event 20
+  retold diff run-7 main@20 retry       the first only up to event 20
 
-With -o jsonl each line is a pair of events with the same sequence; with -o json they are the member `pairs`.")]
+With -o jsonl, each line is a pair of events with the same sequence; with -o json, `pairs` holds them.")]
 pub(super) struct Args {
     /// The session
     #[arg(value_name = "SESSION")]
@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// A branch, BRANCH[@SEQ]
     #[arg(value_name = "A")]
     left: String,
-    /// Another
+    /// The other branch, BRANCH[@SEQ]
     #[arg(value_name = "B")]
     right: String,
 }
@@ -90,7 +90,7 @@ pub(super) fn show(app: &mut App, store: &Store, places: (&Place, &Place), diff:
         }
     }
     out.line("")?;
-    // Two columns share what the terminal has, after the number and the sign between them.
+    // Two columns share the terminal's width, less the number and the sign between them.
     let room = out.width().map(|w| w.saturating_sub(12) / 2);
     let names = ["#SEQ", left.as_str(), "", right.as_str()];
     let mut table = Table::new(&names, out.width()).widest(room.unwrap_or(usize::MAX));

@@ -1,4 +1,4 @@
-//! A file that appears under its name when it is complete.
+//! A file that appears under its name only when it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,12 +8,12 @@ use super::failure::{Failure, Outcome};
 use retold::error::Error;
 use retold::event::EventId;
 
-/// Written beside the file, then renamed over it: a link in its place is replaced, never followed. What is no plain file,
-/// a pipe or a device, is written to as it is.
+/// Written beside the file, then renamed over it: a link in its place is replaced, never followed. A pipe or a device
+/// is written to directly.
 pub(super) struct Draft {
-    /// As it was given.
+    /// The path as given.
     path: PathBuf,
-    /// What is written to, until it gets the name.
+    /// The temporary file, until it takes the name.
     draft: Option<PathBuf>,
     pub(super) file: BufWriter<File>,
 }
@@ -21,15 +21,15 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(path: &Path) -> Result<Self, Failure> {
         if path.file_name().is_none() {
-            return Err(Failure::Usage(format!("{} is no file", path.display())));
+            return Err(Failure::Usage(format!("{} is not a file", path.display())));
         }
         if is_stream(path) {
             let file = File::options().write(true).open(path).map_err(|e| failed(path, e))?;
             return Ok(Self { path: path.to_owned(), draft: None, file: BufWriter::new(file) });
         }
-        // Not of the file's own name, which may be as long as a name can be.
+        // Not derived from the file's own name, which may already have the maximum length.
         let draft = path.with_file_name(format!(".retold.{}.new", EventId::new()));
-        // Nobody knows the name before, and what has it already is not opened.
+        // The name cannot be guessed, and an existing file is not opened.
         let file = File::create_new(&draft).map_err(|e| failed(path, e))?;
         Ok(Self { path: path.to_owned(), draft: Some(draft), file: BufWriter::new(file) })
     }
@@ -42,7 +42,7 @@ impl Draft {
         self.file.write_all(bytes).map_err(|e| Failure::file(self.path.display(), e))
     }
 
-    /// Gives the file its name, in place of what has that name now.
+    /// Gives the file its name, replacing any existing file.
     pub(super) fn finish(self) -> Result<PathBuf, Failure> {
         let path = self.path.clone();
         self.named(|draft| {
@@ -53,7 +53,7 @@ impl Draft {
         })
     }
 
-    /// Gives the file its name if nothing has that name.
+    /// Gives the file its name unless that exists.
     pub(super) fn finish_new(self) -> Result<PathBuf, Failure> {
         let path = self.path.clone();
         self.named(|draft| match fs::hard_link(draft, &path) {
@@ -78,7 +78,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Some(draft) = &self.draft {
-            // Renamed, or not wanted any more.
+            // Renamed, or no longer wanted.
             let _ = fs::remove_file(draft);
         }
     }
@@ -93,7 +93,7 @@ fn failed(path: &Path, e: io::Error) -> Failure {
     }
 }
 
-/// A pipe or a device; also what the system has under a name of its own, such as `/dev/stdout`, which is a link.
+/// A pipe or a device; also special names such as `/dev/stdout`, which is a link.
 fn is_stream(path: &Path) -> bool {
     let Ok(meta) = fs::symlink_metadata(path) else { return false };
     let folder = path.parent().and_then(|folder| folder.canonicalize().ok());

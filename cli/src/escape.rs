@@ -1,11 +1,11 @@
-//! What would be invisible, or would be obeyed by a terminal, becomes text that can be seen.
-//!
-//! The zero-width joiner is among it, so an emoji that is put together of several is shown in its parts.
+//! Characters that are invisible, or that a terminal would interpret, become visible text.
+//! The
+//! zero-width joiner is among them, so a joined emoji is shown as its parts.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Controls (C0, DEL, C1), and characters that have no width, turn the direction of what follows, or look like nothing.
+/// Controls (C0, DEL, C1), and characters that have no width, change the text direction, or look like nothing.
 pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -39,17 +39,17 @@ pub(super) fn push_visible(c: char, out: &mut String) {
     }
 }
 
-/// One line for people, whatever is in the text.
+/// The text as one line for people.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// The same for text of several lines.
+/// The same for text with several lines.
 pub(super) fn visible_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c == '\n')
 }
 
-/// The same for a file that goes to a terminal as it is.
+/// The same for a file that is printed to a terminal.
 pub(super) fn visible_file(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
@@ -65,10 +65,10 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     out.into()
 }
 
-/// JSON that says the same: hidden characters stand in strings only, and there as `\u001b`.
+/// Equivalent JSON: hidden characters occur only in strings, and are written as `\u001b`.
 pub(super) fn visible_json(json: &[u8]) -> Cow<'_, [u8]> {
     let Ok(text) = std::str::from_utf8(json) else { return json.into() };
-    // Between values there may be line breaks and tabs.
+    // Newlines and tabs may occur between values.
     let is_kept = |c: char| !is_hidden(c) || matches!(c, '\n' | '\r' | '\t');
     if text.chars().all(is_kept) {
         return json.into();

@@ -24,10 +24,10 @@ use retold::store::Store;
   retold export --to source --out restored/
   retold export --to source --import 3 > as-it-was.jsonl
 
-`source` gives back the files that were imported, byte for byte as they were the last time; several go to a folder, \
-where files that are there already are kept unless --force is given. `retold imports` lists earlier ones for --import. \
-Of a session, `source` gives the files that have events of it. The other formats write one \
-event a line, and a line where a branch begins, so that `retold import` makes the same sessions of them.")]
+`source` returns imported files, byte for byte as last imported. Several files go to a folder, where existing files \
+are not overwritten unless --force is given. With a session, `source` returns the files that have events of it; \
+`retold imports` lists earlier versions for --import. The other formats write one event per \
+line, and a line where a branch starts, so that `retold import` recreates the same sessions.")]
 pub(super) struct Args {
     /// A session with all its branches, or one branch; without it, everything
     #[arg(value_name = "SESSION[/BRANCH]")]
@@ -35,16 +35,16 @@ pub(super) struct Args {
     /// retold, cloudevents, aios or source
     #[arg(long, value_name = "FORMAT")]
     to: String,
-    /// A file, or a folder for several [default: standard output]
+    /// A file, or a folder for several files [default: standard output]
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
-    /// With --to source: the file as it was in this import
+    /// With --to source: the file as of this import
     #[arg(long, value_name = "N")]
     import: Option<u64>,
-    /// Events as they were appended, whatever newer shapes there are: for a copy of the store
+    /// Events as they were appended, not upcast: for a copy of the store
     #[arg(long)]
     raw: bool,
-    /// Also over files that are in the folder already, with `--to source`
+    /// With --to source: overwrite files that exist in the folder
     #[arg(long)]
     force: bool,
 }
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         return Err(Failure::Usage(format!("{} is the store itself", out.display())));
     }
     if args.import.is_some() && (format.is_some() || args.place.is_some()) {
-        return Err(Failure::Usage("--import goes with --to source, and names no session".into()));
+        return Err(Failure::Usage("--import needs --to source, and takes no session".into()));
     }
     let scope = match args.place.as_deref() {
         None => ExportScope::All,
@@ -75,9 +75,9 @@ fn printable(name: &str) -> Result<Format, Failure> {
     match name.parse::<Format>() {
         Ok(format) if format.is_printable() => Ok(format),
         Ok(format) => Err(Failure::Usage(format!(
-            "{format} can be imported but not written; --to source gives the imported files back"
+            "{format} can be imported but not written; --to source returns the imported files"
         ))),
-        Err(_) => Err(Failure::Usage(format!("--to {name} is none of retold, cloudevents, aios and source"))),
+        Err(_) => Err(Failure::Usage(format!("--to takes retold, cloudevents, aios or source, not {name}"))),
     }
 }
 
@@ -144,13 +144,15 @@ fn sources(args: &Args, scope: &ExportScope, store: &Store, app: &mut App) -> Ou
         }
         (many, None, _) => {
             let files = count(many.len() as u64, "file");
-            Err(Failure::Usage(format!("these events came from {files}; --out DIR takes them")))
+            Err(Failure::Usage(format!(
+                "these events come from {files}; write them to a folder with --out DIR"
+            )))
         }
         (many, Some(folder), _) => export_files::write(folder, many, args.force, app),
     }
 }
 
-/// How many events there are to be read, where that is quickly known.
+/// How many events there are to read, if that is known quickly.
 fn total(scope: &ExportScope, store: &Store) -> Result<Option<u64>> {
     Ok(match scope {
         ExportScope::All => Some(store.committed().get()),

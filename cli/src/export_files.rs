@@ -1,4 +1,4 @@
-//! Imported files, given back into a folder: never over what is there unless that is asked for, and never outside of it.
+//! Imported files, exported to a folder: existing files are not overwritten unless asked, and nothing is written outside it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,14 +15,14 @@ use retold::agents::interop::SourceFile;
 use retold::limits::{MAX_FILE_NAME_BYTES, SHORT_FILE_NAME_BYTES};
 use retold::wire::Exit;
 
-/// A file and where in the folder it goes.
+/// A file and its path in the folder.
 struct Planned<'a> {
     file: &'a SourceFile,
     name: PathBuf,
 }
 
-/// Writes them all, or none when one of them may not be written. One that fails as it is written is told of, and the
-/// others go on.
+/// Writes all of them, or none if one of them may not be written. If writing one fails, that is reported, and the
+/// others continue.
 pub(super) fn write(folder: &Path, files: &[SourceFile], force: bool, app: &mut App) -> Outcome {
     let names = names(files.iter().map(|file| file.name.as_str()));
     let planned: Vec<Planned<'_>> =
@@ -33,7 +33,7 @@ pub(super) fn write(folder: &Path, files: &[SourceFile], force: bool, app: &mut 
     let mut failed = false;
     for Planned { file, name } in planned {
         let written = put(folder, &name, file, force).or_else(|e| match e {
-            // Some file systems take less than most.
+            // Some file systems allow shorter names than most.
             Failure::Io { source, .. } if source.kind() == io::ErrorKind::InvalidFilename => {
                 let short = shortened(&file.name, SHORT_FILE_NAME_BYTES);
                 check(folder, &short, force, app).and_then(|()| put(folder, &short, file, force))
@@ -44,7 +44,7 @@ pub(super) fn write(folder: &Path, files: &[SourceFile], force: bool, app: &mut 
             Ok(path) => {
                 app.out.note(format!("{}: {}", path.display(), count(file.records as u64, "record")));
                 if path != folder.join(&file.name) {
-                    app.out.say(format!("{} is called {} here", file.name, path.display()));
+                    app.out.say(format!("{} is written as {}", file.name, path.display()));
                 }
             }
             Err(failure) => {
@@ -56,7 +56,7 @@ pub(super) fn write(folder: &Path, files: &[SourceFile], force: bool, app: &mut 
     if failed { Err(Failure::Reported(Exit::Failed)) } else { Ok(()) }
 }
 
-/// A name for each: short enough, and no two alike.
+/// A name for each: short enough, and unique.
 fn names<'a>(wanted: impl Iterator<Item = &'a str>) -> Vec<PathBuf> {
     let mut taken = HashSet::new();
     let mut names = Vec::new();
@@ -72,7 +72,7 @@ fn names<'a>(wanted: impl Iterator<Item = &'a str>) -> Vec<PathBuf> {
     names
 }
 
-/// The name with each part of at most so many bytes. What is left out is stood for by a hash of all of it.
+/// The name with each part shortened to this many bytes. A shortened part ends with a hash of the whole.
 fn shortened(name: &str, most: usize) -> PathBuf {
     let part = |part: &str| {
         if part.len() <= most {
@@ -85,7 +85,7 @@ fn shortened(name: &str, most: usize) -> PathBuf {
     name.split('/').map(part).collect()
 }
 
-/// Refuses what would be written over, or outside of the folder.
+/// Refuses to overwrite files, or to write outside the folder.
 fn check(folder: &Path, name: &Path, force: bool, app: &App) -> Outcome {
     let path = folder.join(name);
     for above in name.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
@@ -93,7 +93,7 @@ fn check(folder: &Path, name: &Path, force: bool, app: &App) -> Outcome {
         match fs::symlink_metadata(&above) {
             Ok(meta) if !meta.is_dir() => {
                 let text =
-                    format!("{} is no folder, so {} cannot be written", above.display(), path.display());
+                    format!("{} is not a folder, so {} cannot be written", above.display(), path.display());
                 return Err(Failure::Usage(format!("{text}; give another --out")));
             }
             _ => {}
@@ -107,8 +107,8 @@ fn check(folder: &Path, name: &Path, force: bool, app: &App) -> Outcome {
             Err(Failure::Usage(format!("{} is a folder; give another --out", path.display())))
         }
         Ok(_) if !force => {
-            let text = format!("{} is there already, and nothing was written", path.display());
-            Err(Failure::Usage(format!("{text}; --force writes over it")))
+            let text = format!("{} already exists, and nothing was written", path.display());
+            Err(Failure::Usage(format!("{text}; --force overwrites it")))
         }
         _ => Ok(()),
     }

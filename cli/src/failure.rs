@@ -1,4 +1,4 @@
-//! How a verb ends when it does not end well: an exit code, a sentence, and a way out where there is one.
+//! How a verb fails: an exit code, a message, and a hint if there is one.
 
 use std::fmt;
 use std::io;
@@ -10,16 +10,16 @@ use retold::wire::{self, Exit};
 #[derive(Debug)]
 pub(super) enum Failure {
     Store(Error),
-    /// Flags that do not go together, beyond what the parser knows.
+    /// Flags that do not go together, beyond what the parser checks.
     Usage(String),
-    /// A file or a stream that is not the store's.
+    /// A file or a stream other than the store.
     Io {
         what: String,
         source: io::Error,
     },
-    /// Nobody reads any more what would be printed.
+    /// The reader of the output is gone.
     ClosedPipe,
-    /// Everything was said already; only the exit code is left.
+    /// Everything was already reported; only the exit code is left.
     Reported(Exit),
 }
 
@@ -35,16 +35,16 @@ impl Failure {
         }
     }
 
-    /// Whether there is something left to be said.
+    /// Whether there is something left to report.
     pub(super) fn is_told(&self) -> bool {
         matches!(self, Self::ClosedPipe | Self::Reported(_))
     }
 
-    /// What can be done about it.
+    /// What the user can do about it.
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Store(e) => hint(e),
-            Self::Usage(_) => Some("`retold help VERB` says what a verb takes".into()),
+            Self::Usage(_) => Some("`retold help VERB` shows the arguments of a verb".into()),
             Self::Io { .. } | Self::ClosedPipe | Self::Reported(_) => None,
         }
     }
@@ -58,81 +58,83 @@ impl Failure {
 fn hint(e: &Error) -> Option<String> {
     Some(match e {
         Error::Conflict { place, expected: Expect::Head(head), actual } if head < actual => {
-            format!("`retold read {place} --from {}` shows what came since", head.next())
+            format!("`retold read {place} --from {}` shows what was appended since", head.next())
         }
         Error::Conflict { place, .. } => format!("`retold read {place}` shows what is there"),
         Error::Invalid(e) if e.field == "data" && e.reason.contains("the schema of") => {
-            "`retold types TYPE` shows what it takes".into()
+            "`retold types TYPE` shows the schema".into()
         }
         Error::Invalid(e) if e.field == "type" && e.reason.contains("in no catalogue") => {
-            "`retold types` lists those that are known; `--types FILE` adds your own".into()
+            "`retold types` lists the known types; `--types FILE` adds your own".into()
         }
         Error::Invalid(e) if e.field == "data" => {
             "in a shell, JSON goes between single quotes: --data '{\"n\": 1}'".into()
         }
-        Error::NotFound { what: "session", .. } => "`retold sessions` lists those there are".into(),
+        Error::NotFound { what: "session", .. } => "`retold sessions` lists the sessions".into(),
         Error::NotFound { what: "branch", name } => {
             let session = name.split('/').next().unwrap_or(name);
-            format!("`retold branches {session}` lists those there are; `retold fork` begins one")
+            format!("`retold branches {session}` lists its branches; `retold fork` creates one")
         }
         Error::NotFound { what: "type", .. } | Error::NotFound { what: "domain", .. } => {
-            "`retold types` lists those that are known; `--types FILE` adds your own".into()
+            "`retold types` lists the known types; `--types FILE` adds your own".into()
         }
         Error::NotFound { what: "store", .. } => {
-            "`--store PATH` or RETOLD_STORE names another; `retold append` and `retold import` begin one"
+            "`--store PATH` or RETOLD_STORE selects another; `retold append` and `retold import` create one"
                 .into()
         }
         Error::NotFound { what: "consumer", .. } => {
-            "`retold consumer ls` lists those there are; `retold consumer add` makes one".into()
+            "`retold consumer ls` lists the consumers; `retold consumer add` creates one".into()
         }
         Error::NotFound { what: "dead letter", .. } => {
-            "`retold dead-letters ls` lists those there are".into()
+            "`retold dead-letters ls` lists the dead letters".into()
         }
         Error::NotDelivered { consumer, .. } => {
-            format!("`retold consumer show {consumer}` shows what is out, with its tokens")
+            format!("`retold consumer show {consumer}` lists open deliveries with their tokens")
         }
         Error::Differs { what: "consumer", name, .. } => {
             format!("`retold consumer show {name}` shows its settings; `retold consumer rm` removes it")
         }
-        Error::NotFound { what: "import", .. } => "`retold imports` lists those there are".into(),
+        Error::NotFound { what: "import", .. } => "`retold imports` lists the imports".into(),
         Error::NotFound { what: "timer", .. } => {
-            "`retold timers ls` lists those that wait; one that fired is in its session".into()
+            "`retold timers ls` lists pending timers; the event of a fired one is in its session".into()
         }
         Error::Invalid(e) if e.field == "timer" && e.reason.contains("past") => {
             "`retold append` records it now".into()
         }
-        Error::NotFound { what: "projection", .. } => "`retold projections` lists those there are".into(),
+        Error::NotFound { what: "projection", .. } => "`retold projections` lists the projections".into(),
         Error::Parked { at, .. } => {
             let before = at.sequence().map_or(0, |s| s.get().saturating_sub(1));
-            format!("the state before it is at {}@{before}; `retold rebuild` folds it anew", at.place())
+            format!("the state before it is at {}@{before}; `retold rebuild` folds it again", at.place())
         }
         Error::NotFound { what: "event", .. } => {
-            "`retold read` and `retold branches` show what is there".into()
+            "`retold read` and `retold branches` show what exists".into()
         }
         Error::Exists { what: "branch", name } => {
             let session = name.split('/').next().unwrap_or(name);
-            format!("give another name; `retold branches {session}` lists those that are taken")
+            format!("choose another name; `retold branches {session}` lists the existing ones")
         }
-        Error::Exists { what: "store", .. } => "`--store PATH` names another".into(),
-        Error::Duplicate { .. } => "leave out --id to append it as an event of its own".into(),
+        Error::Exists { what: "store", .. } => "`--store PATH` selects another".into(),
+        Error::Duplicate { .. } => "leave out --id to append it as a new event".into(),
         Error::Locked { .. } => {
-            "`--wait SECONDS` waits until it is closed, or end the process that has it open".into()
+            "`--wait SECONDS` waits longer for it, or stop the process that has it open".into()
         }
         Error::Corrupt { .. } => {
-            "keep the file as it is; `retold verify` names everything that is wrong with it".into()
+            "do not change the file; `retold verify` lists everything that is wrong with it".into()
         }
         Error::Upcast { at, .. } => {
             format!("`retold read {at} --from {} --raw` shows it", at.sequence().unwrap_or_default())
         }
         Error::NotFound { what: "folder", .. } => {
-            "`--migrations DIR` or RETOLD_MIGRATIONS names another".into()
+            "`--migrations DIR` or RETOLD_MIGRATIONS selects another".into()
         }
-        Error::Invalid(e) if e.field == "upcast" => "`retold help migrate` says how to check steps".into(),
-        Error::TooLarge { .. } => "keep what is large in a file of its own, and its path in the event".into(),
+        Error::Invalid(e) if e.field == "upcast" => {
+            "`retold help migrate` says how to check upcasters".into()
+        }
+        Error::TooLarge { .. } => "keep large content in a separate file, and its path in the event".into(),
         Error::Unknown { .. } => {
-            "run the same command again; with --id an event cannot be recorded twice".into()
+            "run the same command again; with --id the event is not recorded twice".into()
         }
-        Error::BadCursor { .. } => "--from start, or --from N up to the last event, begins anywhere".into(),
+        Error::BadCursor { .. } => "use --from start, or --from N with a number up to the last event".into(),
         _ => return None,
     })
 }

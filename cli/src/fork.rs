@@ -8,15 +8,15 @@ use retold::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  retold fork run-7@12 retry            run-7/retry shares events 1 to 12, and goes on with 13
+  retold fork run-7@12 retry            run-7/retry shares events 1 to 12, and continues with 13
 
-Nothing is copied: a fork costs the same whatever the history. Without a branch it leaves main, whichever branch is \
-the current one.")]
+Nothing is copied: a fork costs the same however long the history. Without a branch it forks main, whichever branch is \
+current.")]
 pub(super) struct Args {
-    /// The last event that is shared; without @SEQ, the branch's head
+    /// The last event to share; without @SEQ, the branch's head
     #[arg(value_name = "SESSION[/BRANCH]@SEQ")]
     address: String,
-    /// The new branch
+    /// The name of the new branch
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -30,5 +30,5 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if !app.out.is_table() {
         return app.out.document(&wire::Branch::new(&branch, &BranchName::main()));
     }
-    app.out.line(format!("{} begins after {}@{}", paint(NAME, &branch.place), address.place(), branch.head))
+    app.out.line(format!("{} starts after {}@{}", paint(NAME, &branch.place), address.place(), branch.head))
 }

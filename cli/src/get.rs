@@ -14,7 +14,7 @@ pub(super) struct Args {
     /// The event's id
     #[arg(value_name = "EVENT_ID")]
     id: String,
-    /// As it was appended, whatever newer shape there is
+    /// As it was appended, not upcast
     #[arg(long)]
     raw: bool,
 }
@@ -67,7 +67,7 @@ fn data(event: &Event) -> String {
     }
 }
 
-/// JSON with a line for each value, every key and number as it was written.
+/// JSON with one line per value, every key and number as written.
 fn pretty(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut text, mut escaped) = (0_usize, false, false);
@@ -112,14 +112,14 @@ fn pretty(json: &str) -> String {
     out
 }
 
-/// Line breaks and tabs stand only between the values of JSON, where they mean nothing.
+/// Newlines and tabs occur only between the values of JSON, where they mean nothing.
 fn text_or_ink(c: char) -> bool {
     !matches!(c, '\n' | '\r' | '\t')
 }
 
 fn line(depth: usize, out: &mut String) {
     out.push('\n');
-    // Deeper values stand where the last level does: else nesting makes the text grow with its square.
+    // The indentation is capped: otherwise nesting makes the text grow quadratically.
     out.extend(std::iter::repeat_n("  ", depth.min(MAX_INDENT)));
 }
 

@@ -23,24 +23,23 @@ use retold::wire::Exit;
   retold import --session run-7 events.jsonl
   retold import trajectories/
 
-Every record is kept byte for byte; `retold export --to source` gives the files back as they were imported last, and \
-`retold imports` lists every import. Importing a file again, or a file that has changed, adds only what is new: \
-#RECORDS is what is new, what is a duplicate and what was skipped. A broken record is named and left out, and the exit \
-code is 7.
+Every record is kept byte for byte: `retold export --to source` returns the files as last imported, and `retold \
+imports` lists every import. Importing a file again, or after it has changed, adds only what is new: #RECORDS \
+counts new, duplicate and skipped records. A broken record is reported and skipped, and the exit code is 7.
 
-A session that the file does not name is called after the file, with its folder in front where another file has that \
-name. Several runs in one file become several sessions; a folder of files that hold one event each becomes one.")]
+If the file names no session, the session gets the file's name, prefixed with its folder if another file has that \
+name. Several runs in one file become several sessions; a folder of files that hold one event each becomes one session.")]
 pub(super) struct Args {
-    /// The files, or folders of them; - for standard input
+    /// Files or folders to import; - for standard input
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<String>,
-    /// What wrote them: auto, retold, cloudevents, aios, claude-code, openhands or temporal
+    /// Their format: auto, retold, cloudevents, aios, claude-code, openhands or temporal
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     from: String,
-    /// The session that the events go to [default: as the file says]
+    /// The session to import into [default: from the file]
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// Stop at a broken record, with nothing of its file written
+    /// Stop at a broken record, and write nothing of its file
     #[arg(long)]
     strict: bool,
 }
@@ -101,10 +100,10 @@ struct Import {
 impl Import {
     fn file(&mut self, given: &Given, app: &mut App) -> Outcome {
         let name = if given.name == "-" { "standard input" } else { given.name.as_str() };
-        let stopped = || format!("stopped while {name} was read; nothing of it was written");
+        let stopped = || format!("interrupted while reading {name}; nothing of it was written");
         let content =
             self.open(given, app).map_err(|e| self.told(Failure::file(name, e), app, &stopped()))?;
-        // The bar goes with the reading, before anything is said.
+        // The progress bar ends with the reading, before anything is printed.
         let read = FileImport::read(name, content, &self.options).map_err(|e| match e {
             ImportError::Store(e) => e.into(),
             ImportError::Input(e) => self.told(Failure::file(name, e), app, &stopped()),
@@ -118,12 +117,11 @@ impl Import {
             return Err(Failure::Reported(Exit::Invalid));
         }
         let format = read.format();
-        // Only now, so that a file that is none, or has nothing to be kept, does not make a store.
+        // Only now, so that a missing file, or one without records, does not create a store.
         if self.store.is_none() && read.events() == 0 {
             let is_broken = !read.skipped().is_empty();
             if is_broken {
-                app.out
-                    .say(format!("{name}: has no record that can be read as {format}; nothing was written"));
+                app.out.say(format!("{name}: no record can be read as {format}; nothing was written"));
             }
             report(app, &mut self.files, name, Some(format), Vec::new(), &read.unwritten())?;
             return if is_broken { Err(Failure::Reported(Exit::Invalid)) } else { Ok(()) };
@@ -137,10 +135,10 @@ impl Import {
         let (named, known_as) =
             read.named(store, &mut self.naming, &given.at).map_err(|e| failed(name, e))?;
         if let Some(other) = known_as {
-            app.out.note(format!("{name}: has the records of {other}, and goes to its session"));
+            app.out.note(format!("{name}: has the same records as {other}; added to its session"));
         }
         let (sessions, all) = (named.sessions(), named.events());
-        // At once: each is looked up in the store before the first is written.
+        // From the start: each record is looked up in the store before the first is written.
         let mut progress = Progress::at_once(&app.out, "events", Some(all as u64));
         let interrupt = self.interrupt.clone();
         let loaded = named.load(store, &mut |done| {
@@ -152,7 +150,7 @@ impl Import {
         if let Some(all) = loaded.stopped {
             let done = grouped((loaded.new + loaded.duplicates) as u64);
             app.out.say(format!(
-                "stopped: {done} of the {} events of {name} are in the store; importing it again goes on from there",
+                "interrupted: {done} of the {} events of {name} are in the store; import it again to continue",
                 grouped(all as u64)
             ));
             return Err(Failure::Reported(Exit::Interrupted));
@@ -161,7 +159,7 @@ impl Import {
         if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Reported(Exit::Invalid)) }
     }
 
-    /// An interruption is no failure of a file.
+    /// An interruption is not a failure of a file.
     fn told(&self, failure: Failure, app: &mut App, what: &str) -> Failure {
         if !self.interrupt.is_asked() {
             return failure;
@@ -178,7 +176,7 @@ impl Import {
         };
         let content = match &given.at.path {
             Some(path) => Content::disk(File::open(path)?)?,
-            // What comes through a pipe comes once, and it is read more than once.
+            // A pipe can be read only once, and the input is read more than once.
             None if given.name == "-" => Content::spooled(&mut io::stdin().lock(), &check)?,
             None => Content::spooled(&mut File::open(&given.name)?, &check)?,
         };

@@ -1,4 +1,4 @@
-//! The files that an import is given: folders are walked, and numbers in names count as numbers.
+//! The files to import: folders are walked, and names are sorted with their numbers in numeric order.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,19 +10,19 @@ use retold::agents::interop::{Location, is_numbered};
 use retold::error::Error;
 use retold::limits::MAX_FOLDER_DEPTH;
 
-/// Endings of the files that are taken from a folder.
+/// Extensions of the files that are imported from a folder.
 const ENDINGS: [&str; 3] = ["json", "jsonl", "ndjson"];
 
-/// A file to be imported.
+/// A file to import.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
-    /// As it was given, or found in a folder that was.
+    /// Its path as given, or as found in a given folder.
     pub(super) name: String,
-    /// Where it really is.
+    /// Its real path.
     pub(super) at: Location,
 }
 
-/// The files, in the order in which they are read. What cannot be listed is told beside.
+/// The files, in the order in which they are read, and the failures of those that cannot be listed.
 pub(super) fn expand(args: &[String]) -> (Vec<Given>, Vec<Failure>) {
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for arg in args {
@@ -35,7 +35,7 @@ pub(super) fn expand(args: &[String]) -> (Vec<Given>, Vec<Failure>) {
         if let Err(e) = walk(path, MAX_FOLDER_DEPTH, &mut found) {
             failures.push(e);
         } else if found.len() == before {
-            let name = format!("{arg}: a file that ends with .json, .jsonl or .ndjson");
+            let name = format!("{arg}: a .json, .jsonl or .ndjson file");
             failures.push(Error::NotFound { what: "in the folder", name }.into());
         }
     }
@@ -84,7 +84,7 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Given>) -> Result<(), Failure
         if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
-        // A link to a folder may lead back to where it stands.
+        // A link to a folder may lead back to its own parent.
         if kind.is_dir() {
             folders.push(path);
         } else if path.is_file()
@@ -100,7 +100,7 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Given>) -> Result<(), Failure
     }
 }
 
-/// By what people call the order of names: 2 before 10.
+/// Natural order of names: 2 before 10.
 fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {

@@ -1,4 +1,4 @@
-//! What is told of files that were taken in.
+//! The report of imported files.
 
 use super::app::App;
 use super::failure::Outcome;
@@ -8,7 +8,7 @@ use super::view::grouped;
 use retold::agents::interop::{Format, Loaded};
 use retold::wire::Imported;
 
-/// The files of one run, one row or document each.
+/// The files of one import, one row or document each.
 #[derive(Default)]
 pub(super) struct Files {
     table: Option<Table>,
@@ -24,7 +24,7 @@ impl Files {
     }
 }
 
-/// Tells what became of a file.
+/// Reports the result of one file.
 pub(super) fn report(
     app: &mut App,
     files: &mut Files,
@@ -43,9 +43,9 @@ pub(super) fn report(
             (inserted, new) if inserted == new => " before older ones".to_owned(),
             (inserted, _) => format!(" ({} of them before older ones)", n(inserted)),
         };
-        let gone = if changed.gone > 0 { "; the events of those that are gone stay" } else { "" };
+        let gone = if changed.gone > 0 { "; events of missing records are kept" } else { "" };
         app.out.note(format!(
-            "{name}: has changed since import {}: {} new{place}, {} moved, {} gone{gone}",
+            "{name}: changed since import {}: {} new{place}, {} moved, {} gone{gone}",
             changed.since,
             n(changed.new),
             n(changed.moved),
@@ -61,8 +61,8 @@ pub(super) fn report(
     }
     match loaded.timeless {
         0 => {}
-        1 => out.note(format!("{name}: 1 event has no time of its own; it has that of this import")),
-        n => out.note(format!("{name}: {n} events have no time of their own; they have that of this import")),
+        1 => out.note(format!("{name}: 1 event has no time; it gets the time of this import")),
+        n => out.note(format!("{name}: {n} events have no time; they get the time of this import")),
     }
     let table = files.table.get_or_insert_with(|| {
         let names = [

@@ -14,9 +14,9 @@ use retold::wire;
   retold imports transcript.jsonl
   retold export --to source --import 3
 
-An import is listed when the file was new or had changed. Each can be given back as it was then.")]
+An import is listed if the file was new or had changed. Each version can be exported again.")]
 pub(super) struct Args {
-    /// Only imports of files whose path ends like this
+    /// Only imports of files whose path ends with this
     #[arg(value_name = "FILE")]
     file: Option<String>,
 }

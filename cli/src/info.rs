@@ -10,7 +10,7 @@ use retold::wire::StoreFigures;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Print every setting instead, and where it came from
+    /// Print every setting and its source instead
     #[arg(long)]
     config: bool,
 }
@@ -61,7 +61,7 @@ fn settings(app: &mut App) -> Outcome {
     }
 }
 
-/// Bytes for people.
+/// Bytes, human-readable.
 fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {

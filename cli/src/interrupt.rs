@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use retold::wire::Exit;
 
-/// Whether somebody wants this to end.
+/// Whether Ctrl-C was pressed.
 #[derive(Clone, Debug)]
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on Ctrl-C only says so. The second one ends the program where it is.
+    /// From now on Ctrl-C only sets this flag. A second one ends the program immediately.
     pub(super) fn listen() -> Self {
         let asked = Arc::new(AtomicBool::new(false));
         let (told, flag) = (std::sync::mpsc::channel(), asked.clone());
@@ -20,7 +20,7 @@ impl Interrupt {
                 return;
             };
             runtime.block_on(async {
-                // Listening begins with the first poll.
+                // Listening starts with the first poll.
                 let first = tokio::signal::ctrl_c();
                 tokio::pin!(first);
                 let waits = poll_once(&mut first).await;
@@ -34,7 +34,7 @@ impl Interrupt {
                 }
             });
         });
-        // An end of the thread is an answer too.
+        // The thread may also end without a signal.
         let _ = listening.recv();
         Self(asked)
     }
@@ -44,7 +44,7 @@ impl Interrupt {
     }
 }
 
-/// Polls a future once. Whether it still waits.
+/// Polls a future once. Returns whether it is still pending.
 async fn poll_once<F: Future>(future: &mut std::pin::Pin<&mut F>) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }

@@ -16,31 +16,31 @@ use retold::wire::SessionCard;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold ls                                    the one that wrote last comes first
-  retold ls --status running --since 1h        at work, with an event in the last hour
-  retold ls --sort tokens --limit 10           the ten that took the most tokens
+  retold ls                                    most recently written first
+  retold ls --status running --since 1h        running, with an event in the last hour
+  retold ls --sort tokens --limit 10           the ten that used the most tokens
 
-Status and progress are those of the current branch, which is named when it is not main; tokens, dollars and errors those of all branches, each event once.")]
+Status and progress are those of the current branch, which is named if it is not main; tokens, cost and errors are those of all branches, each event counted once.")]
 pub(super) struct Args {
-    /// That are in this phase: created, running, paused, waiting, completed, failed, stopped, cancelled, deleted, or none;
-    /// several widen
+    /// Only sessions in this phase: created, running, paused, waiting, completed, failed, stopped, cancelled,
+    /// deleted, or none; repeat to add more
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     status: Vec<Wanted>,
-    /// last, tokens, cost, events, errors (most first), age (oldest first) or name
+    /// Sort by last, tokens, cost, events, errors (most first), age (oldest first) or name
     #[arg(long, value_name = "BY", default_value = "last", hide_possible_values = true)]
     sort: Sort,
-    /// The other way round
+    /// Reverse the order
     #[arg(long)]
     reverse: bool,
-    /// With an event since this time, or since so long: 90s, 15m, 1h 30m, 7d
+    /// Only sessions with an event since this time, or for this long: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since)]
     since: Option<Timestamp>,
-    /// So many at the most
+    /// At most this many
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }
 
-/// A phase, or that no event has said one.
+/// A phase, or that it is unknown.
 type Wanted = Option<Phase>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -59,7 +59,7 @@ fn phase(word: &str) -> Result<Wanted, String> {
         return Ok(None);
     }
     let names = || Phase::ALL.map(Phase::as_str).join(", ");
-    Phase::of_word(word).map(Some).ok_or_else(|| format!("no phase; there are {}, none", names()))
+    Phase::of_word(word).map(Some).ok_or_else(|| format!("not a phase; use one of {}, none", names()))
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
@@ -101,7 +101,7 @@ fn sort(cards: &mut [Card], by: Sort) {
         Sort::Errors => most(cards, |c| c.errors),
         Sort::Events => cards.sort_by_key(|c| Reverse(c.info.events)),
         Sort::Age => cards.sort_by_key(|c| c.info.created),
-        // As they come.
+        // Unsorted.
         Sort::Name => {}
     }
 }
@@ -115,7 +115,7 @@ fn show(cards: &[Card], all: usize, app: &mut App) -> Outcome {
     if cards.is_empty() {
         out.note(match all {
             0 => format!("{} has no sessions yet", app.store.display()),
-            n => format!("none of {} sessions is like that", grouped(n as u64)),
+            n => format!("none of {} sessions matches", grouped(n as u64)),
         });
         return Ok(());
     }

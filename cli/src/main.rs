@@ -1,4 +1,4 @@
-//! The program `retold`: one file a verb, and one place that prints. It sees of the library what any program sees.
+//! The program `retold`: one file per verb, and one place that prints. It uses only the library's public API.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod adopt;
@@ -79,7 +79,7 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default())
     .placeholder(AnsiColor::Green.on_default());
 
-/// Keep, replay, follow, fork and compare sessions of agents and long-running jobs.
+/// Record, replay, follow, fork and compare sessions of agents and long-running jobs.
 #[derive(Debug, Parser)]
 #[command(name = "retold", version, styles = STYLES, max_term_width = 100, after_help = after_help())]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
@@ -94,38 +94,38 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
 struct Global {
-    /// The store's file [env: RETOLD_STORE] [default: ./retold.redb]
+    /// Path of the store's file [env: RETOLD_STORE] [default: ./retold.redb]
     #[arg(long, global = true, value_name = "PATH")]
     store: Option<PathBuf>,
-    /// Folder of event steps that make old events new while they are read [env: RETOLD_MIGRATIONS] [default: none,
-    /// ./migrations is not read on its own]
+    /// Folder of upcasters, which bring old events to their newest shape as they are read [env: RETOLD_MIGRATIONS]
+    /// [default: none; ./migrations is not used automatically]
     #[arg(long, global = true, value_name = "DIR")]
     migrations: Option<PathBuf>,
-    /// table, json (one document), jsonl (one a line) or cloudevents [default: table on a terminal, jsonl in a pipe]
+    /// table, json (one document), jsonl (one document per line) or cloudevents [default: table on a terminal, jsonl in a pipe]
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
     /// auto, always or never; auto respects NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: Color,
-    /// Seconds to wait for a store that another process has open
+    /// How long to wait for a store that another process has open
     #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: Duration,
-    /// Types of your own, in TOML or JSON; `retold types` shows them too [env: RETOLD_TYPES]
+    /// File that defines types of your own, in TOML or JSON; `retold types` lists them too [env: RETOLD_TYPES]
     #[arg(long, global = true, value_name = "FILE")]
     types: Option<PathBuf>,
-    /// Refuse to record events of a type that is not known
+    /// Refuse events of an unknown type
     #[arg(long, global = true)]
     strict_types: bool,
-    /// off, warn or enforce: whether payloads have to fit the schema of their type to be recorded [default: off]
+    /// Validate payloads against the schema of their type: off, warn or enforce [default: off]
     #[arg(long, global = true, value_name = "HOW", hide_possible_values = true)]
     validate: Option<Validate>,
-    /// The file of settings [env: RETOLD_CONFIG] [default: retold.toml here, or in the nearest folder above]
+    /// The settings file [env: RETOLD_CONFIG] [default: retold.toml in this folder, or the nearest above]
     #[arg(long, global = true, value_name = "FILE")]
     config_file: Option<PathBuf>,
-    /// No messages but errors
+    /// Print no messages except errors
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Say what the store does; twice or three times for more
+    /// Log what the store does; repeat up to three times for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -151,74 +151,74 @@ impl Validate {
 enum Verb {
     /// Record an event, or many from a file
     Append(append::Args),
-    /// Print what was recorded, in order
+    /// Print recorded events, in order
     Read(read::Args),
-    /// Print what was recorded, then what comes, until Ctrl-C
+    /// Print recorded events, then new ones as they arrive, until Ctrl-C
     Tail(tail::Args),
     /// Print one event by its id
     Get(get::Args),
     /// List the sessions
     Sessions(sessions::Args),
-    /// List the sessions by what they are doing: status, progress, tokens, age
+    /// List the sessions by status, progress, tokens or age
     Ls(ls::Args),
     /// Show everything about a session on one screen
     Describe(describe::Args),
-    /// Print how many events there are, of what, and how fast they come
+    /// Print counts, types and rates of events
     Stats(stats::Args),
     /// Draw the branches of a session
     Branches(branches::Args),
-    /// Begin a branch at an event of another
+    /// Create a branch at an event of another
     Fork(fork::Args),
     /// Compare two branches of a session
     Diff(diff::Args),
     /// Append a branch's own events to the branch it was forked from
     Promote(promote::Args),
-    /// Make a branch the current one of its session: what verbs show that are given only the session
+    /// Make a branch the current one, which verbs show when given only its session
     Adopt(adopt::Args),
-    /// Print the state that a projection folds: of a branch at any event or time, a session, a key
+    /// Print a projection's state: of a branch as of any event or time, of a session, or of a key
     State(state::Args),
     /// Compare two states of a projection
     StateDiff(state_diff::Args),
-    /// Draw when what was in which phase, here or as a picture
+    /// Draw a timeline of each task and tool, in the terminal or as SVG
     Timeline(timeline::Args),
-    /// List what somebody should look at, and raise what is due
+    /// List alerts, and raise those that are due
     Alerts(alerts::Args),
-    /// List the projections: how far they are, and where they could not go on
+    /// List the projections: how far they are, and where they are parked
     Projections(projections::Args),
-    /// Fold the states of a projection anew
+    /// Rebuild a projection
     Rebuild(rebuild::Args),
-    /// Work through events with acknowledgement: durable consumers
+    /// Durable consumers: process events with acknowledgement
     Consumer(consumer::Args),
-    /// List dead letters, send them back or throw them away
+    /// List, replay or drop dead letters
     DeadLetters(dead_letters::Args),
-    /// Record events later: make, list, cancel and fire timers
+    /// Timers: record events later
     Timers(timers::Args),
-    /// Take in sessions that other programs wrote
+    /// Import sessions from other tools
     Import(import::Args),
-    /// List what was imported, and how files have changed since
+    /// List imports, and how files changed between them
     Imports(imports::Args),
-    /// Write events for other programs, or give imported files back
+    /// Write events for other programs, or return imported files
     Export(export::Args),
-    /// Check everything that is stored
+    /// Check everything in the store
     Verify(verify::Args),
-    /// List the types of events that are known, or explain one
+    /// List the known event types, or explain one
     Types(types::Args),
-    /// Bring the file to this release's format, and try event steps on what is stored
+    /// Upgrade the file to this release's format, and try upcasters on stored events
     Migrate(migrate::Args),
     /// Compare schemas of payloads
     Schema(schema::Args),
-    /// Print the store's figures
+    /// Print statistics and settings of the store
     Info(info::Args),
-    /// Play a small agent run: crash and resume, a fork that does better, a diff
+    /// Play a small agent run: crash and resume, a better fork, a diff
     Demo(demo::Args),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(completions::Args),
-    /// Print the manual page, of retold or of one verb
+    /// Print the manual page of retold or of one verb
     Man(man::Args),
 }
 
 impl Verb {
-    /// Whether it does without settings, so that a mistake in them is no obstacle.
+    /// Whether the verb works without settings, so that a mistake in them does not matter.
     fn needs_no_settings(&self) -> bool {
         matches!(self, Self::Completions(_) | Self::Man(_))
     }
@@ -264,7 +264,7 @@ fn run(cli: Cli) -> Exit {
     log(cli.global.verbose, settings.validation().ok());
     let mut app = App {
         out,
-        // The flag as it is: a path need not be text.
+        // Straight from the flag: a path need not be UTF-8.
         store: cli.global.store.clone().unwrap_or_else(|| settings.store().to_owned()),
         store_flag: cli.global.store,
         migrations: settings.migrations().map(Into::into),
@@ -274,7 +274,7 @@ fn run(cli: Cli) -> Exit {
         damage: RefCell::default(),
     };
     let done = dispatch(cli.verb, &mut app);
-    // What was printed before an error is handed over before the error is told.
+    // What was printed before an error is flushed before the error is reported.
     let finished = app.out.finish();
     let damage = app.damage.take();
     match done.and(finished) {
@@ -283,7 +283,7 @@ fn run(cli: Cli) -> Exit {
             for damage in damage {
                 app.out.say(format!("{} {damage}", paint(style::ERROR, "damaged:")));
             }
-            app.out.note("What can be read was shown; `retold verify` looks at everything that is stored.");
+            app.out.note("What can be read was shown; `retold verify` checks the whole store.");
             Exit::Corrupt
         }
         Err(failure) => {
@@ -293,7 +293,7 @@ fn run(cli: Cli) -> Exit {
     }
 }
 
-/// The settings that are in force, with what the command line says on top.
+/// The settings in effect, including those of the command line.
 fn settings(global: &Global, none: bool) -> Result<Settings, Failure> {
     let mut loader = Settings::loader();
     if none {
@@ -323,7 +323,7 @@ fn settings(global: &Global, none: bool) -> Result<Settings, Failure> {
 
 fn dispatch(verb: Verb, app: &mut App) -> Outcome {
     if app.out.format == Format::Cloudevents && !verb.prints_events() {
-        let text = "-o cloudevents is for events: read, tail, get and alerts print them";
+        let text = "-o cloudevents works only with verbs that print events: read, tail, get and alerts";
         return Err(Failure::Usage(text.into()));
     }
     match verb {
@@ -363,7 +363,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
     }
 }
 
-/// The parser prints its help before it could say what `--color` is.
+/// The parser prints its help before `--color` is known.
 fn color_of(args: &[OsString]) -> Color {
     let mut words = args.iter().filter_map(|a| a.to_str()).take_while(|a| *a != "--");
     let mut color = None;
@@ -384,7 +384,7 @@ fn color_of(args: &[OsString]) -> Color {
 fn log(verbose: u8, validation: Option<Validation>) {
     use tracing_subscriber::filter::LevelFilter;
     let level = match verbose {
-        // What does not fit is told as a warning.
+        // Payloads that do not fit are reported as warnings.
         0 if validation == Some(Validation::Warn) => LevelFilter::WARN,
         0 => return,
         1 => LevelFilter::INFO,
@@ -404,8 +404,8 @@ fn after_help() -> String {
     let codes: Vec<String> =
         Exit::ALL.iter().map(|(exit, meaning)| format!("  {}  {meaning}", exit.code())).collect();
     format!(
-        "An address is SESSION[/BRANCH][@SEQ]; the branch is `main` when left out. Globs go over dotted types: `*` is \
-         one part, `**` the rest, also none. Times are RFC 3339.\n\nExit codes:\n{}\n\nTry it:\n  retold \
+        "An address is SESSION[/BRANCH][@SEQ]; BRANCH defaults to `main`. Globs match dotted types: `*` matches one \
+         part, `**` any number of parts. Times are RFC 3339.\n\nExit codes:\n{}\n\nTry it:\n  retold \
          demo\n  retold append run-7 run.started --data '{{\"goal\": \"fix the build\"}}'\n  retold read run-7",
         codes.join("\n")
     )

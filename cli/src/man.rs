@@ -8,13 +8,13 @@ use super::failure::{Failure, Outcome};
   retold man | man -l -
   retold man append > retold-append.1")]
 pub(super) struct Args {
-    /// A verb; without one the page of retold itself
+    /// A verb; without one, the page of retold itself
     #[arg(value_name = "VERB")]
     verb: Option<String>,
 }
 
 pub(super) fn run(args: &Args, mut command: clap::Command, app: &mut App) -> Outcome {
-    // Hands the global flags down to the verbs.
+    // Passes the global flags down to the verbs.
     command.build();
     let page = match &args.verb {
         None => command,

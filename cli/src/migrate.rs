@@ -14,21 +14,21 @@ use retold::wire::Exit;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold migrate                               bring the file to this release's format
+  retold migrate                               upgrade the file to this release's format
   retold migrate --dry-run --migrations app/migrations
   retold migrate --check --migrations app/migrations
 
-The file's format is changed when a store is opened to be written, after a copy was put beside it; this verb does it \
-now. Event steps never change the file: old events are read in their new shape by every verb that is given the same \
---migrations. Here they are tried on every event, and on the examples in the steps' folders.
+A store is upgraded to this release's format when it is opened for writing, and the old file is kept beside it; this \
+verb does it now. Upcasters never change the file: every verb that is given the same --migrations reads old \
+events in their newest shape. This verb tries the upcasters on every event, and on the examples in their folders.
 
-The exit code is 7 when an event cannot be read in its new shape or an example comes out otherwise; with --check it is \
-3 when the file has an earlier format.")]
+The exit code is 7 if an event cannot be upcast or an example comes out differently; with --check it is 3 if the file \
+has an earlier format.")]
 pub(super) struct Args {
-    /// Change nothing; say what would change
+    /// Change nothing; print what would change
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
-    /// Change nothing; the exit code says whether all is well
+    /// Change nothing; report problems by the exit code
     #[arg(long)]
     check: bool,
 }
@@ -134,7 +134,7 @@ fn folders(app: &App) -> Result<Vec<Folder>, Failure> {
             Evidence::Holds(examples) => (examples, None),
             Evidence::Fails { line, reason } => (line, Some(format!("example {line} {reason}"))),
         };
-        let steps = migration.steps.len();
+        let steps = migration.upcasters.len();
         folders.push(Folder { number: migration.number, name: migration.name, steps, examples, fails });
     }
     Ok(folders)
@@ -173,11 +173,11 @@ fn show(told: &Reported, app: &mut App) -> Outcome {
             (None, 0) => paint(DIM, "no examples"),
             (None, n) => paint(GOOD, format!("{} hold", count(n as u64, "example"))),
         };
-        let steps = count(m.steps as u64, "step");
-        out.line(format!("{}  {}: {steps}, {examples}", paint(DIM, " steps"), clean(&m.name)))?;
+        let upcasters = count(m.steps as u64, "upcaster");
+        out.line(format!("{}  {}: {upcasters}, {examples}", paint(DIM, "folder"), clean(&m.name)))?;
     }
     let events = match (told.migrations.is_empty(), told.old) {
-        (true, _) => format!("{}; no steps were given", grouped(told.events)),
+        (true, _) => format!("{}; no upcasters were given", grouped(told.events)),
         (false, 0) => format!("{}, none in an old shape", grouped(told.events)),
         (false, old) => format!("{}, {} in an old shape", grouped(told.events), grouped(old)),
     };
@@ -196,7 +196,7 @@ fn show(told: &Reported, app: &mut App) -> Outcome {
         }
         if let Some(first) = &s.first_stuck {
             let line = format!(
-                "{} {}: {} cannot be read as new; the first is {}, {}",
+                "{} {}: {} cannot be upcast; the first is {}, {}",
                 s.kind,
                 s.version,
                 count(s.stuck, "event"),

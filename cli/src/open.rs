@@ -1,4 +1,4 @@
-//! Opening the store for a verb. A store that is in use is asked for again for a moment: verbs are short.
+//! Opening the store for a verb. Opening a store that is in use is retried for a moment, since verbs are short.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -14,35 +14,35 @@ use retold::store::{Builder, Store};
 const PAUSE: Duration = Duration::from_millis(15);
 
 impl App {
-    /// The types that are known: the built-in ones and those of `--types`.
+    /// The known types: the built-in ones and those of `--types`.
     pub(super) fn catalogue(&self) -> Result<Catalogue> {
         self.types.as_ref().map_or_else(|| Ok(Catalogue::default()), Catalogue::from_file)
     }
 
-    /// As the settings have it, with the types and the event steps that were asked for.
+    /// A builder with the settings in effect, including types and upcasters.
     pub(super) fn builder(&self) -> Result<Builder> {
         self.settings.builder()
     }
 
-    /// To read: several processes may.
+    /// Opens for reading: several processes may.
     pub(super) fn reading(&self) -> Result<Store> {
         let store = waited(self.builder()?.read_only(), &self.store, self.wait)?;
         self.damage.borrow_mut().extend(store.maintenance().damage().iter().map(|d| clean(&d.to_string())));
         Ok(store)
     }
 
-    /// To change what is there.
+    /// Opens an existing store for writing.
     pub(super) fn changing(&self) -> Result<Store> {
         waited(self.builder()?.open_only(), &self.store, self.wait)
     }
 
-    /// To write; a store that is not there yet is made.
+    /// Opens for writing; a missing store is created.
     pub(super) fn writing(&self) -> Result<Store> {
         waited(self.builder()?, &self.store, self.wait)
     }
 }
 
-/// Opens a store as soon as nobody else has it, or tells that somebody still has.
+/// Opens a store once no other process has it open, or fails because one still does.
 pub(super) fn waited(how: Builder, path: &Path, wait: Duration) -> Result<Store> {
     let begun = Instant::now();
     loop {

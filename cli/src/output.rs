@@ -1,4 +1,4 @@
-//! The one place that prints: data on stdout, in the format that was asked for; words on stderr.
+//! The one place that prints: data to stdout, in the requested format; messages to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the place")]
 
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -12,7 +12,7 @@ use super::style::{ERROR, HINT, paint, shown};
 use retold::event::Event;
 use retold::wire;
 
-/// How data is printed: columns for people, one JSON document, one a line, or events as CloudEvents 1.0.
+/// How data is printed: a table, one JSON document, one document per line, or events as CloudEvents 1.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
     Table,
@@ -30,7 +30,7 @@ pub(super) enum Color {
 }
 
 impl Color {
-    /// Settles it for everything that prints, the parser's own help included.
+    /// Applies it to everything that prints, including the parser's help.
     pub(super) fn apply(self) {
         match self {
             Self::Auto => ColorChoice::Auto,
@@ -56,7 +56,7 @@ struct List {
     end: &'static [u8],
 }
 
-/// Lines for people lose their colours where there are none; documents go out as they are.
+/// Lines for people lose their colors if colors are off; documents are printed as they are.
 enum Data {
     Lines(AutoStream<io::Stdout>),
     Documents(io::Stdout),
@@ -78,7 +78,7 @@ impl Write for Data {
     }
 }
 
-/// Writes what is a file of somebody: byte for byte into a pipe or a file, escaped onto a terminal.
+/// Writes a user's file: byte for byte to a pipe or a file, escaped on a terminal.
 pub(super) struct FileWriter<'a> {
     terminal: bool,
     data: &'a mut BufWriter<Data>,
@@ -116,7 +116,7 @@ impl Out {
         }
     }
 
-    /// For a verb that tells a story: lines for people, whatever was asked for.
+    /// For a verb that tells a story: lines for people, whatever the format.
     pub(super) fn for_people(&mut self) {
         self.format = Format::Table;
         self.data = BufWriter::new(Data::Lines(AutoStream::auto(io::stdout())));
@@ -126,12 +126,12 @@ impl Out {
         self.format == Format::Table
     }
 
-    /// Columns of the terminal, when data goes to one.
+    /// Columns of the terminal, if data goes to one.
     pub(super) fn width(&self) -> Option<usize> {
         self.width
     }
 
-    /// Whether bars are wanted, and can be seen.
+    /// Whether progress bars are wanted and visible.
     pub(super) fn may_draw(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()
     }
@@ -155,12 +155,12 @@ impl Out {
         self.data.write_all(bytes).map_err(printing)
     }
 
-    /// A file: as it is, unless it goes to a terminal.
+    /// A file: unchanged, unless it goes to a terminal.
     pub(super) fn file(&mut self, bytes: &[u8]) -> Outcome {
         self.writer().write_all(bytes).map_err(printing)
     }
 
-    /// Where a file goes, in whole lines.
+    /// The destination of a file, written in whole lines.
     pub(super) fn writer(&mut self) -> FileWriter<'_> {
         FileWriter { terminal: self.is_terminal(), data: &mut self.data }
     }
@@ -171,7 +171,7 @@ impl Out {
         self.bytes(b"\n")
     }
 
-    /// Begins a list: in `json` it is one document.
+    /// Starts a list: in `json` it is one document.
     pub(super) fn begin_list(&mut self) -> Outcome {
         if self.format == Format::Json {
             self.list = Some(List { items: 0, end: b"]\n" });
@@ -180,7 +180,7 @@ impl Out {
         Ok(())
     }
 
-    /// Begins an object with what `head` says and, as its last member, a list.
+    /// Starts an object with the members of `head` and, as its last member, a list.
     pub(super) fn begin_list_in(&mut self, head: &impl Serialize, member: &str) -> Outcome {
         let head = json(head)?;
         self.list = Some(List { items: 0, end: b"]}\n" });
@@ -214,7 +214,7 @@ impl Out {
         self.bytes(b"\n")
     }
 
-    /// Ends what is open and hands it over. A list that an error cut short is still one document.
+    /// Ends what is open and flushes it. A list that an error cut short is still one document.
     pub(super) fn finish(&mut self) -> Outcome {
         if let Some(list) = self.list.take() {
             if list.items > 0 {
@@ -229,7 +229,7 @@ impl Out {
         self.data.flush().map_err(printing)
     }
 
-    /// Something that people may want to know, unless they said `-q`.
+    /// Something that people may want to know, unless `-q` was given.
     pub(super) fn note(&mut self, text: impl std::fmt::Display) {
         if !self.quiet {
             self.say(text);
@@ -238,12 +238,12 @@ impl Out {
 
     /// Something that people have to know.
     pub(super) fn say(&mut self, text: impl std::fmt::Display) {
-        // There is nowhere to say that stderr is gone.
+        // There is nowhere to report that stderr is gone.
         let _ = self.data.flush();
         let _ = writeln!(self.words, "{}", shown(&text.to_string()));
     }
 
-    /// The sentence and the way out.
+    /// The message and the hint.
     pub(super) fn failure(&mut self, failure: &Failure) {
         if failure.is_told() {
             return;
@@ -272,9 +272,9 @@ fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
 }
 
-/// What the parser has to say: help on stdout, a refusal on stderr.
+/// The parser's output: help to stdout, an error to stderr.
 pub(super) fn of_parser(e: &clap::Error) {
-    // It repeats what it was given, between its own colours.
+    // It repeats the input, between its own colors.
     let is_hostile = std::env::args_os().any(|arg| arg.to_string_lossy().chars().any(is_hidden));
     if e.use_stderr() && is_hostile {
         let text = e.render().to_string();
@@ -284,7 +284,7 @@ pub(super) fn of_parser(e: &clap::Error) {
     }
 }
 
-/// A sentence when there is no [`Out`]: the program has a bug.
+/// A message when there is no [`Out`]: the program has a bug.
 pub(super) fn bug(text: &str) {
     let _ = writeln!(
         AutoStream::auto(io::stderr()),

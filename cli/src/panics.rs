@@ -1,12 +1,12 @@
-//! Panics. Those of the engine on a damaged file are caught by the library and told as errors, so nothing is printed
-//! for them; one that reaches the program's edge is a bug, and is told as one.
+//! Panics. Those of the engine on a damaged file are caught by the library and returned as errors, so nothing is
+//! printed for them; one that reaches the program is a bug, and is reported as one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
-/// Keeps what a panic says, and prints it only when asked to.
+/// Keeps the message of a panic, and prints it only on request.
 pub(super) fn install(verbose: bool) {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -21,13 +21,13 @@ pub(super) fn install(verbose: bool) {
     }));
 }
 
-/// Runs the work, or says what a report of the bug should say.
+/// Runs the work, or returns what a bug report should contain.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
         let last = LAST.lock().ok().and_then(|mut last| last.take());
         format!(
-            "retold {} has a bug: {}. What was acknowledged is safe. Please report this sentence with the command; \
-             -v says more",
+            "retold {} has a bug: {}. Acknowledged events are safe. Please report this message with the command; -v \
+             prints more",
             env!("CARGO_PKG_VERSION"),
             last.as_deref().unwrap_or("it panicked")
         )

@@ -1,4 +1,4 @@
-//! Bars on stderr for what takes more than a moment, on a terminal only.
+//! Progress bars on stderr for work that takes more than a moment, on a terminal only.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Out;
 
-/// Nothing is drawn for what is done before.
+/// Nothing is drawn for work that ends before this.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// How far a piece of work is. Draws nothing until it has taken a while.
+/// The progress of some work. Draws nothing until it has taken a while.
 pub(super) struct Progress {
     what: &'static str,
     total: Option<u64>,
@@ -20,12 +20,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// `what` is counted, up to `total` where that is known.
+    /// `what` is counted, up to `total` if that is known.
     pub(super) fn new(out: &Out, what: &'static str, total: Option<u64>) -> Self {
         Self { what, total, done: 0, begun: Instant::now(), bar: None, drawn: out.may_draw() }
     }
 
-    /// For work of which one does not know how long it takes: drawn from the start.
+    /// For work of unknown duration: drawn from the start.
     pub(super) fn at_once(out: &Out, what: &'static str, total: Option<u64>) -> Self {
         let mut progress = Self::new(out, what, total);
         if progress.drawn {
@@ -34,14 +34,14 @@ impl Progress {
         progress
     }
 
-    /// For work that prints as it goes: a bar would be drawn between lines that go to the same terminal.
+    /// For work that prints as it goes: a bar would appear between lines on the same terminal.
     pub(super) fn beside(out: &Out, what: &'static str, total: Option<u64>) -> Self {
         let mut progress = Self::new(out, what, total);
         progress.drawn &= !out.is_terminal();
         progress
     }
 
-    /// Takes the bar away while something is said.
+    /// Hides the bar while something is printed.
     pub(super) fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
         match &self.bar {
             Some(bar) => bar.suspend(say),

@@ -14,14 +14,14 @@ use retold::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A version of - has no states in the store yet: what is asked of it is folded from the events. So is \
-what a projection lags behind. Answers do not depend on either."
+    after_help = "A projection with version - has no states in the store yet: its states are folded from the events \
+when asked for, and so is what a projection lags behind. The results are the same either way."
 )]
 pub(super) struct Args {
-    /// Go on with a projection where it is parked, after the fault was mended
+    /// Resume a projection where it is parked, once the cause is fixed
     #[arg(long, value_name = "PROJECTION")]
     retry: Option<String>,
-    /// Only with this branch, session or key
+    /// Only for this branch, session or key
     #[arg(long, value_name = "KEY", requires = "retry")]
     key: Option<String>,
 }
@@ -38,7 +38,7 @@ fn retry(name: &str, key: Option<&str>, app: &mut App) -> Outcome {
     let store = app.changing()?;
     let known = store.projections().list()?;
     let is_parked = known.iter().any(|info| info.name == name && !info.parked.is_empty());
-    // What nobody asked for is not begun by a question about it.
+    // Asking about a projection does not start it.
     let retried = match (is_parked, key) {
         (true, key) => {
             let projected = store.project_dyn(projection)?;
@@ -55,13 +55,13 @@ fn retry(name: &str, key: Option<&str>, app: &mut App) -> Outcome {
         return app.out.document(&wire::RetriedView { projection: name, mended, parked });
     }
     app.out.line(match (mended as u64, parked as u64) {
-        (0, 0) => format!("{name} is parked nowhere"),
+        (0, 0) => format!("{name} is not parked"),
         (mended, 0) => format!("{}: {} on again", paint(GOOD, name), goes(mended)),
         (0, parked) => {
-            format!("{}: {} parked as before, see `retold projections`", paint(BAD, name), stays(parked))
+            format!("{}: {} still parked, see `retold projections`", paint(BAD, name), stays(parked))
         }
         (mended, parked) => format!(
-            "{}: {} on again, {} parked as before, see `retold projections`",
+            "{}: {} on again, {} still parked, see `retold projections`",
             paint(BAD, name),
             goes(mended),
             stays(parked)
@@ -122,7 +122,7 @@ fn by(scope: retold::project::Scope) -> String {
     format!("{scope:?}").to_lowercase()
 }
 
-/// Those that this program brings and the store has no states of.
+/// Projections of this program that have no states in the store.
 fn missing(store: &Store, infos: &[ProjectionInfo], catalogue: &Catalogue) -> Vec<ProjectionInfo> {
     let known = |name: &str| infos.iter().any(|info| info.name == name);
     let lag = store.committed().get();
@@ -131,7 +131,7 @@ fn missing(store: &Store, infos: &[ProjectionInfo], catalogue: &Catalogue) -> Ve
     new.map(|p| ProjectionInfo::none(p.name(), p.scope(), lag)).collect()
 }
 
-/// The projection with this name that the program brings.
+/// The program's projection with this name.
 pub(super) fn find(name: &str, app: &App) -> Result<Box<dyn DynProjection>> {
     let found = projections::all(&app.catalogue()?).into_iter().find(|p| p.name() == name);
     found.ok_or_else(|| Error::not_found("projection", name))

@@ -9,12 +9,12 @@ use retold::wire::AppendedMany;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  retold promote run-7/retry            main goes on with retry's own events
+  retold promote run-7/retry            main continues with retry's own events
 
-The parent must not have moved since the fork; otherwise nothing is written and the exit code is 3. The branch \
-itself stays. Promoting again writes nothing. If the branch was the current one of its session, its parent is now.")]
+The parent must not have new events since the fork; otherwise nothing is written and the exit code is 3. The branch \
+itself stays. Promoting again writes nothing. If the branch was the current one of its session, its parent becomes current.")]
 pub(super) struct Args {
-    /// The branch that did better
+    /// The branch to promote
     #[arg(value_name = "SESSION/BRANCH")]
     address: String,
 }
@@ -30,6 +30,6 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     }
     let events = count(placed.last.get() + 1 - placed.first.get(), "event");
     let place = paint(NAME, format!("{}@{}", placed.place, placed.last));
-    let known = if receipt.duplicate() { ", as it was before" } else { "" };
+    let known = if receipt.duplicate() { ", already promoted" } else { "" };
     app.out.line(format!("{events} of {} promoted: {place}{known}", address.place()))
 }

@@ -12,7 +12,7 @@ use retold::wire::Exit;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold read run-7                     everything on its current branch: main, unless another was adopted
+  retold read run-7                     its current branch: main, unless another was adopted
   retold read run-7/retry@20            a fork, its inherited events first, up to event 20
   retold read run-7 --reverse --limit 5
   retold read run-7 --type 'tool.**' --since 2026-02-03T00:00:00Z
@@ -21,25 +21,25 @@ pub(super) struct Args {
     /// The branch; with a sequence, up to that event
     #[arg(value_name = "SESSION[/BRANCH][@SEQ]", required_unless_present = "all", conflicts_with = "all")]
     address: Option<String>,
-    /// Every session, in the order of recording
+    /// All sessions, in global order
     #[arg(long)]
     all: bool,
-    /// The first sequence
+    /// The first sequence to print
     #[arg(long, value_name = "N", conflicts_with = "all")]
     from: Option<u64>,
-    /// The last sequence
+    /// The last sequence to print
     #[arg(long, value_name = "N", conflicts_with = "all")]
     to: Option<u64>,
-    /// The first position, with --all
+    /// With --all: the first position to print
     #[arg(long, value_name = "N", requires = "all")]
     from_position: Option<u64>,
     /// At most so many events
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// The latest first
+    /// Latest first
     #[arg(long)]
     reverse: bool,
-    /// As it was appended, whatever newer shapes there are
+    /// As appended, not upcast
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     for event in store.events(query)? {
         match event {
             Ok(event) => events.event(&event)?,
-            // Told in its place; what comes after it can be read.
+            // Reported in its place; what comes after it can be read.
             Err(e @ Error::Upcast { .. }) => {
                 events.flush()?;
                 events.out().failure(&e.into());

@@ -12,19 +12,19 @@ use retold::agents::projections;
 use retold::project::DynProjection;
 use retold::wire::Rebuilt;
 
-/// Between two looks at how far it is.
+/// The pause between two progress updates.
 const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The new states are built beside the old ones and take their place in one step. When it is cut \
-short, running it again goes on where it was."
+    after_help = "New states are built beside the old ones, and replace them at once when complete. If interrupted, \
+run it again to continue."
 )]
 pub(super) struct Args {
     /// The projection
     #[arg(value_name = "PROJECTION", required_unless_present = "all")]
     name: Option<String>,
-    /// Every projection that comes with the program
+    /// All built-in projections
     #[arg(long, conflicts_with = "name")]
     all: bool,
 }
@@ -39,12 +39,12 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let known = store.projections().list()?;
     let has = |name: &str| known.iter().any(|info| info.name == name && info.version.is_some());
     for projection in wanted {
-        // What raises events begins to do so when it is named, or where it has before.
+        // A projection that raises events starts only when it is named, or where it already runs.
         if args.all && projection.reacts() && !has(projection.name()) {
             continue;
         }
         let projected = store.project_dyn(projection)?;
-        // Registering it may have begun one: the first, or one for a new version.
+        // Registering it may have started a rebuild: the first, or one for a new version.
         let rebuild = match projected.rebuilding() {
             Some(rebuild) => rebuild,
             None => projected.rebuild()?,
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         }
         let rate = grouped((events as f64 / seconds.max(1e-6)) as u64);
         let mut line =
-            format!("{}: {} in {seconds:.1} s, {rate} a second", paint(GOOD, name), count(events, "event"));
+            format!("{}: {} in {seconds:.1} s, {rate} per second", paint(GOOD, name), count(events, "event"));
         if parked > 0 {
             line += &format!("; parked at {}, see `retold projections`", count(parked, "key"));
         }

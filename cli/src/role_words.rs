@@ -2,7 +2,7 @@
 
 use retold::event::{Figure, Mode, Pointers, ProgressRole, Role};
 
-/// What a type means to projections, each with a short name for the margin.
+/// What a type means to projections, each part with a short label.
 pub(super) fn role_words(role: &Role) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
     if let Some(entity) = &role.entity
@@ -21,7 +21,7 @@ pub(super) fn role_words(role: &Role) -> Vec<(&'static str, String)> {
             text.push_str(&format!(", its name at {name}"));
         }
         if entity.whole {
-            text.push_str("; it stands for the session");
+            text.push_str("; it represents the session");
         }
         out.push(("about", text));
     }
@@ -90,7 +90,7 @@ fn of_figure(figure: &Figure) -> String {
     text
 }
 
-/// The first places, in the order in which they are tried.
+/// The first few places, in the order in which they are tried.
 fn places(at: &Pointers) -> String {
     const SHOWN: usize = 2;
     let mut shown: Vec<&str> = at.iter().take(SHOWN).map(|p| p.as_str()).collect();

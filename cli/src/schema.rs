@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Compare two JSON Schemas of a payload: can what was written under the old one be read as the new one?
+    /// Compare two JSON Schemas of a payload: can payloads of the old one be read as the new one?
     Diff(Diff),
 }
 
@@ -34,22 +34,22 @@ enum Verb {
   retold schema diff tool-1.json tool-2.json
   retold schema diff tool-1.json tool-2.json --type tool.invoked --upcast 0003_tool_invoked_v2/upcast.toml
 
-The exit code is 3 when they are not compatible. Then an event step that makes old payloads new is suggested: look at \
-every line of it before it is used.")]
+The exit code is 3 if they are not compatible. Then an upcaster is suggested, which brings old payloads to the new \
+shape: review every line before you use it.")]
 struct Diff {
-    /// The schema of the events that are stored
+    /// The schema of stored events
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// The schema of today's events
+    /// The schema of new events
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// The type that they belong to
+    /// The type they belong to
     #[arg(long = "type", value_name = "TYPE", default_value = "my.event")]
     kind: String,
-    /// The version of the old one
+    /// The version of the old schema
     #[arg(long, value_name = "N", default_value = "1")]
     from_version: u32,
-    /// Where to write the suggested step, which must not be there yet [default: printed]
+    /// Where to write the suggested upcaster; the file must not exist [default: print it]
     #[arg(long, value_name = "FILE")]
     upcast: Option<PathBuf>,
 }
@@ -110,7 +110,7 @@ fn show(differences: &[Difference], upcast: Option<&str>, app: &mut App) -> Outc
     app.out.lines(lines)?;
     let verdict = match upcast {
         None if differences.iter().all(|d| d.verdict == Verdict::Compatible) => paint(GOOD, "compatible"),
-        _ => paint(BAD, "not compatible: old events need a step"),
+        _ => paint(BAD, "not compatible: old events need an upcaster"),
     };
     app.out.line(format!("\n{verdict}"))?;
     match upcast {

@@ -1,35 +1,35 @@
-//! Flags that choose events, alike for every verb that reads.
+//! Flags that select events, the same for every verb that reads.
 
 use super::app::App;
 use super::failure::Failure;
 use retold::event::{Catalogue, Filter, Invalid, Pattern, Timestamp};
 
-/// Which events.
+/// Event filters.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Which events")]
+#[command(next_help_heading = "Filters")]
 pub(super) struct Select {
-    /// Of a type that matches, for example `tool.**`; several widen
+    /// Only types that match this glob, for example `tool.**`; repeat to add more
     #[arg(long = "type", value_name = "GLOB")]
     kinds: Vec<String>,
-    /// Of this source
+    /// Only events of this source
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// Of this actor
+    /// Only events of this actor
     #[arg(long, value_name = "ACTOR")]
     actor: Option<String>,
-    /// Of this correlation
+    /// Only events of this correlation
     #[arg(long, value_name = "ID")]
     correlation: Option<String>,
-    /// Of at least this priority
+    /// Only events of at least this priority
     #[arg(long, value_name = "0-255")]
     priority: Option<u8>,
-    /// With this metadata; several narrow
+    /// Only events with this metadata; repeat to require more
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     meta: Vec<(String, String)>,
-    /// That occurred at this time or later, or so long ago: 90s, 15m, 1h 30m, 7d
+    /// Only events that occurred at or after this time, or in the last 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN")]
     since: Option<String>,
-    /// That occurred before this time, or longer ago than this
+    /// Only events that occurred before this time, or longer ago than this
     #[arg(long, value_name = "TIME|SPAN")]
     until: Option<String>,
 }
@@ -68,7 +68,7 @@ impl Select {
     }
 }
 
-/// A glob, or a known type in another spelling: `CoderStarted`.
+/// A glob, or a known type in any spelling: `CoderStarted`.
 fn pattern(glob: &str, catalogue: &Catalogue) -> Result<Pattern, Invalid> {
     Pattern::new(glob).or_else(|e| match catalogue.find(glob) {
         Some(known) => Pattern::new(known.name()),
@@ -76,12 +76,12 @@ fn pattern(glob: &str, catalogue: &Catalogue) -> Result<Pattern, Invalid> {
     })
 }
 
-/// A time, or how long ago, refused under the name of its flag.
+/// A time, or how long ago; an error names the flag.
 pub(super) fn past(flag: &'static str, text: &str) -> Result<Timestamp, Invalid> {
     super::span::since(text).map_err(|e| Invalid::new(flag, format!("`{text}` is {e}")))
 }
 
-/// A time, refused under the name of its flag.
+/// A time; an error names the flag.
 pub(super) fn time(flag: &'static str, text: &str) -> Result<Timestamp, Invalid> {
     text.parse::<Timestamp>().map_err(|e| Invalid::new(flag, e.reason))
 }

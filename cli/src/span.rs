@@ -27,7 +27,7 @@ pub(super) fn span(us: u64) -> String {
     let cut = SpanRound::new().largest(Unit::Day).smallest(least).mode(RoundMode::Trunc).days_are_24_hours();
     let whole = jiff::Span::new().try_seconds(seconds.cast_signed()).and_then(|span| span.round(cut));
     let printer = SpanPrinter::new().spacing(Spacing::None);
-    // What is longer than any calendar is told as it is.
+    // A span beyond the calendar is printed as it is.
     whole.map_or_else(|_| format!("{seconds}s"), |span| printer.span_to_string(&span))
 }
 
@@ -43,13 +43,13 @@ pub(super) fn since(text: &str) -> Result<Timestamp, String> {
             let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
             Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_sub(ago)))
         }
-        Err(_) => text
-            .parse()
-            .map_err(|_| "neither a time such as 2026-02-03T04:05:06Z nor 90s, 15m, 1h 30m, 7d".into()),
+        Err(_) => text.parse().map_err(|_| {
+            "not a time such as 2026-02-03T04:05:06Z, nor a span such as 90s, 15m, 1h 30m, 7d".into()
+        }),
     }
 }
 
-/// A share as a bar of so many columns.
+/// A fraction as a bar of this many columns.
 pub(super) fn bar(share: f64, columns: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
@@ -58,7 +58,7 @@ pub(super) fn bar(share: f64, columns: usize) -> String {
     format!("{}{part}{}", "█".repeat(full), "░".repeat(columns.saturating_sub(used)))
 }
 
-/// Counts as a line of little columns, the highest of them full.
+/// Counts as a sparkline.
 pub(super) fn sparks<'a>(counts: impl Iterator<Item = &'a u64> + Clone) -> String {
     const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = counts.clone().copied().max().unwrap_or_default();
@@ -69,7 +69,7 @@ pub(super) fn sparks<'a>(counts: impl Iterator<Item = &'a u64> + Clone) -> Strin
     counts.map(|n| step(*n)).collect()
 }
 
-/// A number with as many digits as say something.
+/// A number with its significant digits.
 pub(super) fn amount(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 {
         let sign = if value < 0.0 { "-" } else { "" };
@@ -78,13 +78,13 @@ pub(super) fn amount(value: f64) -> String {
     match value.abs() {
         small if small < 0.01 => format!("{value:.3e}"),
         large if large >= 1e15 => format!("{value:.3e}"),
-        // Hundredths of thousands are no figure for people.
+        // Fractions of large numbers are noise.
         large if large >= 1_000.0 => amount(value.round()),
         _ => format!("{value:.2}"),
     }
 }
 
-/// Pieces side by side, on as many lines as the terminal needs.
+/// Pieces side by side, wrapped to the terminal.
 pub(super) fn wrapped(pieces: &[impl AsRef<str>], width: Option<usize>) -> String {
     let wide = |text: &str| anstream::adapter::strip_str(text).to_string().width();
     let (mut text, mut used) = (String::new(), 0);
@@ -103,7 +103,7 @@ pub(super) fn wrapped(pieces: &[impl AsRef<str>], width: Option<usize>) -> Strin
     text
 }
 
-/// The colour of a phase.
+/// The color of a phase.
 pub(super) fn of_phase(phase: Phase) -> anstyle::Style {
     match phase {
         Phase::Running => NAME,
@@ -118,10 +118,11 @@ pub(super) fn of_phase(phase: Phase) -> anstyle::Style {
 /// A number of seconds, or a span with units.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds)
-            .map_err(|_| "not a number of seconds that can be waited".to_owned()),
+        Ok(seconds) => {
+            Duration::try_from_secs_f64(seconds).map_err(|_| "not a valid number of seconds".to_owned())
+        }
         Err(_) => parse_span(text)
-            .map_err(|_| "neither a number of seconds nor a span such as 90s, 10m, 1h 30m or 2d".to_owned()),
+            .map_err(|_| "not a number of seconds, nor a span such as 90s, 10m, 1h 30m or 2d".to_owned()),
     }
 }
 

@@ -19,16 +19,16 @@ use retold::wire;
   retold state counts run-7 --at 2026-02-03T04:05:06Z
   retold state counts run-7 --history               after each event that changed it")]
 pub(super) struct Args {
-    /// The projection
+    /// The projection's name
     #[arg(value_name = "PROJECTION")]
     projection: String,
-    /// SESSION[/BRANCH][@SEQ], without a branch the current one; the key for a projection by key
+    /// SESSION[/BRANCH][@SEQ], by default the current branch; a key for a projection by key
     #[arg(value_name = "ADDRESS")]
     of: String,
-    /// After the last event that was recorded by this time
+    /// As of this time
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// After each event that changed it
+    /// The state after each event that changed it
     #[arg(long, conflicts_with = "at")]
     history: bool,
 }

@@ -12,15 +12,15 @@ use retold::event::Address;
   retold state-diff counts run-7@10 run-7@20
   retold state-diff counts run-7 run-7/retry
 
-With -o json it is a JSON Patch (RFC 6902) that makes the first state into the second.")]
+With -o json, it is a JSON Patch (RFC 6902) that turns the first state into the second.")]
 pub(super) struct Args {
-    /// The projection
+    /// The projection's name
     #[arg(value_name = "PROJECTION")]
     projection: String,
-    /// SESSION[/BRANCH][@SEQ]
+    /// The first state, SESSION[/BRANCH][@SEQ]
     #[arg(value_name = "A")]
     a: String,
-    /// Another
+    /// The second state
     #[arg(value_name = "B")]
     b: String,
 }

@@ -13,15 +13,15 @@ use retold::limits::MAX_LISTING;
 use retold::store::{SessionInfo, Store};
 use retold::wire::StoreStats;
 
-/// Types and sessions that are shown.
+/// How many types and sessions are shown.
 const ROWS: usize = 12;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold stats              of the whole store
-  retold stats run-7        of one session, over all its branches")]
+  retold stats              the whole store
+  retold stats run-7        one session, with all its branches")]
 pub(super) struct Args {
-    /// The session; the whole store when left out
+    /// The session [default: the whole store]
     #[arg(value_name = "SESSION")]
     session: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         };
     }
     let figures = match store.project(Stats::of_the_store())?.state_of(Stats::STORE) {
-        // Not one event.
+        // No events.
         Err(Error::NotFound { .. }) => Figures::default(),
         found => found?,
     };
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     shares(app, "LARGEST SESSIONS", &rows, figures.events, false)
 }
 
-/// How many sessions there are, and those with the most events.
+/// The number of sessions, and those with the most events.
 fn largest(store: &Store) -> Result<(u64, Vec<SessionInfo>), Error> {
     let (mut all, mut largest): (u64, Vec<SessionInfo>) = (0, Vec::new());
     let mut last: Option<SessionInfo> = None;
@@ -82,7 +82,7 @@ fn show(app: &mut App, figures: &Figures, places: &str) -> Outcome {
             (
                 "rate",
                 format!(
-                    "{} a minute now, {} at the newest",
+                    "{} per minute now, {} at the latest event",
                     amount(figures.per_minute(now)),
                     amount(figures.per_minute)
                 ),
@@ -109,7 +109,7 @@ fn show(app: &mut App, figures: &Figures, places: &str) -> Outcome {
     shares(app, places, &sorted(&figures.places), figures.events, false)
 }
 
-/// Names with their counts and shares, the largest first.
+/// Names with their counts and shares, largest first.
 fn shares(app: &mut App, title: &str, rows: &[(String, u64)], all: u64, kinds: bool) -> Outcome {
     if rows.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Colours, each with one meaning.
+//! Colors, each with one meaning.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -18,13 +18,13 @@ pub(super) const HINT: Style = AnsiColor::Cyan.on_default().bold();
 pub(super) const NOTICE: Style = AnsiColor::Yellow.on_default();
 pub(super) const PLAIN: Style = Style::new();
 
-/// The text with its colour; where there are no colours they are taken out again.
+/// The text with its color; colors are removed again where they are off.
 pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     let (begin, end) = (own(style.render().to_string()), own(style.render_reset().to_string()));
     format!("{begin}{text}{end}")
 }
 
-/// Marks what `paint` has put into a text, so that nothing else can colour, or do worse: known to this process alone.
+/// Marks the escapes that `paint` has added, so that nothing else can add any: known only to this process.
 fn mark() -> &'static str {
     static MARK: LazyLock<String> = LazyLock::new(|| {
         let secret = RandomState::new().build_hasher().finish();
@@ -37,7 +37,7 @@ fn own(code: String) -> String {
     if code.is_empty() { code } else { code.replace("\u{1b}[", mark()) }
 }
 
-/// A painted text as it is printed: everything hidden is escaped, and what `paint` has put there becomes a colour.
+/// A painted text as printed: hidden characters are escaped, and the marks of `paint` become colors.
 pub(super) fn shown(text: &str) -> String {
     let mut parts = text.split(mark());
     let mut out = visible_lines(parts.next().unwrap_or_default()).into_owned();
@@ -51,7 +51,7 @@ pub(super) fn shown(text: &str) -> String {
     out
 }
 
-/// The colour of an event's type: by how the last part says that it went.
+/// The color of an event's type, by the outcome that its last part names.
 pub(super) fn of_kind(kind: &str) -> Style {
     match kind.rsplit('.').next() {
         Some("errored" | "failed" | "denied" | "crashed" | "rejected" | "cancelled" | "timed_out") => BAD,

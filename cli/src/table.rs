@@ -1,5 +1,5 @@
-//! Columns for people: as wide as what is in them, the last one cut at the edge of the terminal. Where that is too near,
-//! texts are shortened and what can be spared is left out.
+//! Tables for people: columns as wide as their content, the last one cut at the edge of the terminal. On a narrow
+//! terminal, texts are shortened and less important columns dropped.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -7,13 +7,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::escape::push_visible;
 use super::style::{HEADER, PLAIN, paint};
 
-/// Rows that are looked at before the first is shown; later ones may stand out.
+/// Rows that are measured before the first is shown; later ones may be wider.
 const LOOK_AHEAD: usize = 200;
-/// Columns of a cell that is not the last, on a terminal.
+/// Maximum width of a cell that is not the last, on a terminal.
 const WIDEST: usize = 40;
-/// Columns that a text keeps before others are left out for it, and at the least.
+/// Width that a text keeps before columns are dropped, and its minimum.
 const NARROW: [usize; 2] = [20, 10];
-/// Columns that are left for the last cell, when it has as many.
+/// Width reserved for the last cell, if it needs it.
 const LAST: usize = 20;
 const GAP: &str = "  ";
 
@@ -45,18 +45,18 @@ pub(super) struct Table {
     widths: Vec<usize>,
     rows: Vec<Vec<Cell>>,
     width: Option<usize>,
-    /// Columns that a cell that is not the last may have, on a terminal.
+    /// Maximum width of a cell that is not the last, on a terminal.
     most: Vec<usize>,
-    /// Names of columns that can be left out, the first first.
+    /// Names of columns that can be dropped, in that order.
     spare: &'static [&'static str],
     hidden: Vec<bool>,
-    /// Columns that are of no use when they are cut.
+    /// Columns that are useless when cut.
     whole: Vec<bool>,
     begun: bool,
 }
 
 impl Table {
-    /// Columns with these names; numbers, which go to the right, begin with `#`. `width` is the terminal's.
+    /// Columns with these names; a name that starts with `#` is for numbers, which are right-aligned. `width` is the terminal's.
     pub(super) fn new(names: &[&str], width: Option<usize>) -> Self {
         let right = names.iter().map(|n| n.starts_with('#')).collect();
         let names: Vec<String> = names.iter().map(|n| clean(n.trim_start_matches('#'))).collect();
@@ -66,19 +66,19 @@ impl Table {
         Self { names, right, widths, rows: Vec::new(), width, most, spare: &[], hidden, whole, begun: false }
     }
 
-    /// Columns of the widest cell that is not the last, on a terminal.
+    /// Sets the maximum width of a cell that is not the last, on a terminal.
     pub(super) fn widest(mut self, columns: usize) -> Self {
         self.most.fill(columns);
         self
     }
 
-    /// Columns that are left out one after the other where the terminal is too narrow for all.
+    /// Columns that are dropped, one after the other, on a terminal that is too narrow for all.
     pub(super) fn spare(mut self, names: &'static [&'static str]) -> Self {
         self.spare = names;
         self
     }
 
-    /// The column of this name is never cut: what is in it is taken over into the next command.
+    /// The column of this name is never cut: its content is pasted into the next command.
     pub(super) fn whole(mut self, name: &str) -> Self {
         for ((column, most), whole) in self.names.iter().zip(&mut self.most).zip(&mut self.whole) {
             if column == name {
@@ -88,13 +88,13 @@ impl Table {
         self
     }
 
-    /// Takes a row, and gives the lines that can be shown by now.
+    /// Adds a row, and returns the lines that can be shown now.
     pub(super) fn row(&mut self, cells: Vec<Cell>) -> Vec<String> {
         self.rows.push(cells);
         if self.rows.len() >= LOOK_AHEAD { self.lines() } else { Vec::new() }
     }
 
-    /// Everything that was not shown yet.
+    /// The lines that were not shown yet.
     pub(super) fn lines(&mut self) -> Vec<String> {
         if self.rows.is_empty() {
             return Vec::new();
@@ -119,7 +119,7 @@ impl Table {
         lines
     }
 
-    /// Makes the columns fit, as far as they can.
+    /// Makes the columns fit, as far as possible.
     fn fit(&mut self, room: usize) {
         let [wanted, least] = NARROW;
         self.shorten_texts(room, wanted);
@@ -136,7 +136,7 @@ impl Table {
         self.shorten_texts(room, least);
     }
 
-    /// Columns that the table takes.
+    /// Width of the table.
     fn all(&self) -> usize {
         let last = self.names.len().saturating_sub(1);
         let shown = self.widths.iter().zip(&self.hidden).enumerate().filter(|(_, (_, hidden))| !**hidden);
@@ -195,7 +195,7 @@ impl Table {
     }
 }
 
-/// What is hidden becomes visible; white space becomes one space.
+/// Hidden characters become visible; white space becomes one space.
 pub(super) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut space = false;
@@ -212,7 +212,7 @@ pub(super) fn clean(text: &str) -> String {
     out
 }
 
-/// At most so many columns, with `…` where something is left out.
+/// At most this many columns, with `…` where something is cut.
 pub(super) fn shorten(text: &str, room: usize) -> String {
     if text.len() <= room || text.width() <= room {
         return text.to_owned();

@@ -1,5 +1,5 @@
-//! `retold tail`: what is recorded, then what comes. Another process can write only while this one has let go of the
-//! file, so between two looks the store is closed, and the file is watched from outside.
+//! `retold tail`: recorded events, then new ones. Another process can write only while this one does not hold the
+//! file, so between two reads the store is closed, and the file is watched from outside.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,39 +16,39 @@ use retold::follow::{Cursor, Follow, Followed};
 use retold::store::{Builder, Store};
 use retold::wire::Exit;
 
-/// Between two looks at the file.
+/// The pause between two checks of the file.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A file that changed a moment before it was read may change once more without a later time.
+/// A file that changed just before it was read may change again without a later modification time.
 const RACY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold tail run-7                     all branches of run-7, from the first event on
-  retold tail run-7/retry --from end    one branch, only what comes
+  retold tail run-7                     all branches of run-7, from the first event
+  retold tail run-7/retry --from end    one branch, only new events
   retold tail --all --type '*.errored'
   retold tail run-7 --no-follow -o jsonl
 
-A session that does not exist yet is waited for. Other processes can append meanwhile.")]
+If the session does not exist yet, tail waits for it. Other processes can append in the meantime.")]
 pub(super) struct Args {
-    /// A session with all its branches, or one branch; without it, everything
+    /// A session with all its branches, or one branch [default: everything]
     #[arg(value_name = "SESSION[/BRANCH]", conflicts_with = "all")]
     place: Option<String>,
     /// Every session
     #[arg(long)]
     all: bool,
-    /// Where to begin: a number is a sequence of a branch, else a position [default: start]
+    /// Where to start: start, end, or a number, which is a sequence for one branch, else a position [default: start]
     #[arg(long, value_name = "start|end|N", value_parser = from, conflicts_with = "cursor")]
     from: Option<From>,
-    /// Go on where an earlier tail of the same ended
+    /// Resume where an earlier tail of the same scope ended
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
-    /// End after so many events
+    /// Exit after this many events
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// End when everything that is recorded was printed
+    /// Exit when all recorded events are printed
     #[arg(long)]
     no_follow: bool,
-    /// As it was appended, whatever newer shapes there are
+    /// As appended, not upcast
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
@@ -66,7 +66,7 @@ fn from(text: &str) -> Result<From, String> {
     match text {
         "start" => Ok(From::Start),
         "end" => Ok(From::End),
-        n => n.parse().map(From::Number).map_err(|_| "none of `start`, `end` and a number".to_owned()),
+        n => n.parse().map(From::Number).map_err(|_| "not `start`, `end` or a number".to_owned()),
     }
 }
 
@@ -103,7 +103,7 @@ impl Scope {
         }
     }
 
-    /// What is not followed has to be there.
+    /// Without following, it has to exist.
     fn check(&self, store: &Store) -> Result<(), Error> {
         match self {
             Self::Branch(address) => store.head(address).map(|_| ()),
@@ -147,7 +147,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     });
     tail.events.flush()?;
     if let Some(cursor) = tail.cursor {
-        tail.events.out().note(paint(DIM, format!("to go on from here: --cursor {cursor}")));
+        tail.events.out().note(paint(DIM, format!("to resume here: --cursor {cursor}")));
     }
     if tail.stuck { done.and(Err(Failure::Reported(Exit::Invalid))) } else { done }
 }
@@ -159,7 +159,7 @@ struct Tail<'a> {
     from: Option<From>,
     cursor: Option<Cursor>,
     left: u64,
-    /// Some event could not be made new.
+    /// Some event could not be upcast.
     stuck: bool,
     events: Events<'a>,
 }
@@ -188,7 +188,7 @@ impl Tail<'_> {
         }
     }
 
-    /// Opens the store again, however long another process has it.
+    /// Reopens the store, however long another process has it open.
     async fn open(&mut self, path: &Path, how: &Builder) -> Result<(Store, Option<Stamp>), Failure> {
         let (mut told, begun) = (false, Instant::now());
         loop {
@@ -200,13 +200,13 @@ impl Tail<'_> {
             tokio::time::sleep(PAUSE / 4).await;
             if !told && begun.elapsed() > RACY {
                 told = true;
-                let text = format!("{} is in use; its events are printed when it is let go", path.display());
+                let text = format!("{} is in use; events are printed once it is released", path.display());
                 self.events.out().note(paint(DIM, text));
             }
         }
     }
 
-    /// Prints what is recorded since the last look.
+    /// Prints what was recorded since the last check.
     async fn look(&mut self, store: &Store) -> Outcome {
         let mut follow = self.scope.follow()?.filter(self.filter.clone());
         follow = match (self.cursor, self.from, &self.scope) {
@@ -231,9 +231,9 @@ impl Tail<'_> {
                     self.cursor = Some(cursor);
                     return Ok(());
                 }
-                // What a later release has to say beside events is nothing that is printed here.
+                // Notices that a later release adds are not printed here.
                 Some(Ok(_)) => {}
-                // Told in its place; the subscription goes on after it.
+                // Reported in its place; the subscription continues after it.
                 Some(Err(e @ Error::Upcast { .. })) => {
                     self.events.flush()?;
                     self.events.out().failure(&e.into());
@@ -267,7 +267,7 @@ impl Stamp {
         Some(Self { bytes: meta.len(), modified: meta.modified().ok()?, taken: SystemTime::now() })
     }
 
-    /// It had changed so lately that a change after it may not show.
+    /// It changed so recently that another change may not be visible.
     fn is_racy(&self) -> bool {
         self.taken.duration_since(self.modified).map_or(true, |age| age < RACY)
     }

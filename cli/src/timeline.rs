@@ -21,13 +21,13 @@ use retold::store::Query;
 use retold::wire::TimelineView;
 use scale::Scale;
 
-/// Entities in the terminal, and in a picture, unless more are asked for.
+/// Entities shown in the terminal and in a picture by default.
 const ROWS: usize = 40;
 const ROWS_IN_PICTURE: usize = 150;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Times are those at which events occurred. What has not ended lasts until the last event.
+    after_help = "Times are those at which events occurred. Entities that have not ended extend to the last event.
 
 Examples:
   retold timeline run-7
@@ -41,10 +41,10 @@ pub(super) struct Args {
     /// Only entities of this kind: task, tool, plan, run, …
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
-    /// So many entities at the most, those that lasted longest; 0 for all [default: 40, in a picture 150]
+    /// At most this many entities, the longest-lasting ones; 0 for all [default: 40, in a picture 150]
     #[arg(long, value_name = "N", hide_default_value = true)]
     limit: Option<usize>,
-    /// Writes a picture into this file instead
+    /// Write an SVG picture to this file instead
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     Ok(())
 }
 
-/// The entities that lasted longest, in the order in which they appeared; and how many are left.
+/// The longest-lasting entities, in order of appearance, and how many others there are.
 fn longest<'a>(all: &'a [Lasting], kind: Option<&str>, limit: usize) -> (Vec<&'a Lasting>, usize) {
     let wanted: Vec<&Lasting> = all.iter().filter(|e| kind.is_none_or(|kind| e.kind == kind)).collect();
     if wanted.len() <= limit {

@@ -23,7 +23,7 @@ use retold::limits::MAX_LISTING;
 use retold::store::Store;
 use retold::wire;
 
-/// Between two looks at a file that others may write.
+/// The pause between two checks of a file that others may write.
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
@@ -35,11 +35,11 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Record an event later, once: after a while, or at a time
+    /// Record an event later, exactly once: after a delay, or at a time
     Add(Add),
-    /// List the timers that have not fired, the next one first
+    /// List the timers that have not fired, next one first
     Ls(Ls),
-    /// Take a timer away before it fires
+    /// Cancel a timer before it fires
     Cancel(Cancel),
     /// Fire timers as they come due, until Ctrl-C
     Run(Run),
@@ -51,58 +51,58 @@ enum Verb {
   retold timers add run-7 run.timed_out --after 10m
   retold timers add run-7 report.due --at 2027-01-01T08:00:00+01:00 --data '{\"for\": \"december\"}'
 
-A timer fires while a program runs the timers of this store: one with a bus, or `retold timers run`. What came due \
-while none did fires when one begins to.")]
+A timer fires while a program runs the timers of this store: one with a bus, or `retold timers run`. Timers that come \
+due while none does fire when one starts.")]
 struct Add {
-    /// The branch to which the event goes
+    /// The branch to append to
     #[arg(value_name = "SESSION[/BRANCH]")]
     address: String,
     /// The event's type
     #[arg(value_name = "TYPE")]
     kind: String,
-    /// After so long: 90s, 10m, 1h 30m, 2d
+    /// After this delay: 90s, 10m, 1h 30m, 2d
     #[arg(long, value_name = "SPAN", value_parser = seconds)]
     after: Option<Duration>,
-    /// When the clock has come to this time
+    /// At this time
     #[arg(long, value_name = "RFC3339")]
     at: Option<String>,
     /// The payload: JSON, or @FILE, or @- for standard input [default: null]
     #[arg(short, long, value_name = "JSON|@FILE|@-", allow_hyphen_values = true)]
     data: Option<String>,
-    /// The event's id, to be able to run this again; the timer has the same
+    /// The event's id, which makes it safe to run the command again; it is also the timer's id
     #[arg(long, value_name = "UUID")]
     id: Option<String>,
-    /// The component that writes it
+    /// The component that writes the event
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     /// The person, agent or service that acted
     #[arg(long, value_name = "ACTOR")]
     actor: Option<String>,
-    /// What ties it to other events
+    /// Ties the event to related ones
     #[arg(long, value_name = "ID")]
     correlation: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 struct Ls {
-    /// At most so many
+    /// At most this many
     #[arg(long, value_name = "N", default_value_t = MAX_LISTING)]
     limit: usize,
 }
 
 #[derive(Debug, clap::Args)]
 struct Cancel {
-    /// The timer's id, as `retold timers ls` shows it
+    /// The timer's id, from `retold timers ls`
     #[arg(value_name = "ID")]
     id: String,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Other processes can write to the store meanwhile: it is open only while timers fire."
+    after_help = "Other processes can write to the store in the meantime: it is open only while timers fire."
 )]
 struct Run {
-    /// Fire what is due now, and end
+    /// Fire what is due now, and exit
     #[arg(long)]
     once: bool,
 }
@@ -121,7 +121,9 @@ fn add(args: Add, app: &mut App) -> Outcome {
     let when = match (args.after, &args.at) {
         (Some(delay), _) => Due::After(delay),
         (None, Some(at)) => Due::At(time("at", at)?),
-        (None, None) => return Err(Failure::Usage("say when: --after SPAN or --at RFC3339".into())),
+        (None, None) => {
+            return Err(Failure::Usage("when should it fire? Use --after SPAN or --at TIME".into()));
+        }
     };
     let mut event = NewEvent::new(args.kind);
     if let Some(data) = args.data {
@@ -169,7 +171,7 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
     }
     if let Some(mut table) = table {
         if timers.is_empty() {
-            out.note("no timer is waiting");
+            out.note("there are no pending timers");
         }
         out.lines(table.lines())?;
     }
@@ -214,7 +216,7 @@ fn fire(args: &Run, app: &mut App) -> Outcome {
             Err(Error::Locked { .. }) => {
                 if !std::mem::replace(&mut told, true) {
                     let text =
-                        format!("{} is in use; its timers fire when it is let go", app.store.display());
+                        format!("{} is in use; its timers fire once it is released", app.store.display());
                     app.out.note(paint(DIM, text));
                 }
                 continue;
@@ -228,7 +230,7 @@ fn fire(args: &Run, app: &mut App) -> Outcome {
             tell(app, fired)?;
             app.out.flush()?;
         }
-        // Until the next one is due, or somebody has written: perhaps a nearer one.
+        // Until the next one is due, or the file has changed: perhaps an earlier one was set.
         let (stamp, begun) = (Stamp::of(&app.store), Instant::now());
         while begun.elapsed() < fired.wait {
             sleep(PAUSE.min(fired.wait.saturating_sub(begun.elapsed())));

@@ -14,7 +14,7 @@ use retold::error::Error;
 use retold::event::{Catalogue, Role, TypeInfo};
 use retold::wire::Type;
 
-/// Columns of the words before the facts about a type.
+/// Width of the labels before the facts about a type.
 const MARGIN: usize = 8;
 
 #[derive(Debug, clap::Args)]
@@ -26,13 +26,13 @@ const MARGIN: usize = 8;
   retold --types ours.toml types --domain parcel
   retold types --coverage")]
 pub(super) struct Args {
-    /// A type to explain, by any of its names; without one they are listed
+    /// A type to explain, by any of its names [default: list all]
     #[arg(value_name = "TYPE")]
     name: Option<String>,
-    /// Only those of this domain
+    /// Only types of this domain
     #[arg(long, value_name = "DOMAIN", conflicts_with = "name")]
     domain: Option<String>,
-    /// Which of them were emitted in the store, how often and when last, and which never
+    /// Show which types were emitted in the store, how often and when last, and which never were
     #[arg(long, conflicts_with = "name")]
     coverage: bool,
 }
@@ -97,7 +97,7 @@ fn list(catalogue: &Catalogue, domain: Option<&str>, app: &mut App) -> Outcome {
     Ok(())
 }
 
-/// What a type says to projections, in a word or two.
+/// What a type tells projections, in a word or two.
 fn says(role: &Role) -> String {
     let phase = role.fixed_phase.map(|p| p.to_string());
     let status = (!role.status.is_empty() && role.fixed_phase.is_none()).then(|| "its status".to_owned());
@@ -122,7 +122,7 @@ fn explain(info: &TypeInfo, app: &mut App) -> Outcome {
     }
     let mut facts: Vec<(&str, String)> = Vec::new();
     if info.pattern().is_some() {
-        facts.push(("types", "all that match this pattern and have no entry of their own".into()));
+        facts.push(("types", "all types that match this pattern and have no entry of their own".into()));
     }
     let aliases: Vec<&str> = info.aliases().collect();
     if !aliases.is_empty() {
@@ -148,7 +148,7 @@ fn explain(info: &TypeInfo, app: &mut App) -> Outcome {
         };
         let mut table = Table::new(&["NAME", "HOLDS", "", "MEANS"], app.out.width());
         for (name, schema) in members {
-            let has_to = if required(name) { cell("has to be there").style(GOOD) } else { cell("") };
+            let has_to = if required(name) { cell("required").style(GOOD) } else { cell("") };
             let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
             let row = vec![
                 cell(name).style(NAME),
@@ -183,7 +183,7 @@ fn pretty(value: &Value, app: &mut App) -> Outcome {
     app.out.line(text)
 }
 
-/// JSON for people: what fits on a line is on one.
+/// JSON for people: what fits on a line is on one line.
 fn lay_out(value: &Value, indent: usize, out: &mut String) {
     const WIDE: usize = 76;
     let short = value.to_string();
@@ -211,7 +211,7 @@ fn lay_out(value: &Value, indent: usize, out: &mut String) {
     out.push(close);
 }
 
-/// The sorts of value that a member's schema allows.
+/// The kinds of value that a member's schema allows.
 fn holds(schema: &Value) -> String {
     let word = |t: &Value| match t.as_str()? {
         "null" => None,

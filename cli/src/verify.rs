@@ -10,8 +10,8 @@ use retold::wire::{Exit, Verified};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Reads every event: checksums, sequences, forks, heads, the global order and the ids have to \
-agree. Nothing is changed. The exit code is 6 when something is wrong."
+    after_help = "Reads every event and checks that checksums, sequences, forks, heads, the global order and the \
+ids agree. Nothing is changed. The exit code is 6 if something is wrong."
 )]
 pub(super) struct Args {}
 

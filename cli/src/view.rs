@@ -1,4 +1,4 @@
-//! Events as people see them: one row each.
+//! Events for people: one row each.
 
 use super::failure::Outcome;
 use super::output::Out;
@@ -6,21 +6,21 @@ use super::style::{DIM, NOTICE, of_kind};
 use super::table::{Cell, Table, cell};
 use retold::event::{Address, Event, Timestamp};
 
-/// Characters of a payload that a row looks at: no screen is wider, and a payload may have megabytes.
+/// Characters of a payload that a row considers: no screen is wider, and a payload may have megabytes.
 const SUMMARY: usize = 4_096;
 
-/// Which columns tell events apart.
+/// Which columns identify events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum View {
-    /// One branch without ancestors: the sequence says it all.
+    /// One branch without ancestors: the sequence is enough.
     Branch,
-    /// A branch that inherits: also the branch that recorded it.
+    /// A branch that inherits: also the branch that recorded the event.
     Fork,
     /// Several branches, in global order.
     All,
 }
 
-/// Prints events in whatever format was asked for.
+/// Prints events in the requested format.
 pub(super) struct Events<'a> {
     out: &'a mut Out,
     table: Option<Table>,
@@ -54,7 +54,7 @@ impl<'a> Events<'a> {
         self.out.lines(lines)
     }
 
-    /// Shows what was held back to find the columns' widths.
+    /// Shows the rows that were held back to measure the columns.
     pub(super) fn flush(&mut self) -> Outcome {
         if let Some(table) = &mut self.table {
             let lines = table.lines();
@@ -99,7 +99,7 @@ pub(super) fn count(n: u64, noun: &str) -> String {
     format!("{} {plural}", grouped(n))
 }
 
-/// A number with its thousands apart.
+/// A number with grouped thousands.
 pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -112,7 +112,7 @@ pub(super) fn grouped(n: u64) -> String {
     out
 }
 
-/// Whether reading this address goes through ancestors.
+/// Whether reading this address involves ancestors.
 pub(super) fn of_branch(
     store: &retold::store::Store,
     address: &Address,

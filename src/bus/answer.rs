@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// What a handler may return: nothing, a JSON value for whoever waits for it, or a [`Result`] of either, whose error is
-/// anything that can be printed.
+/// What a handler may return: nothing, a JSON value for the publisher that awaits it, or a [`Result`] of either, with
+/// any error that can be displayed.
 pub trait IntoAnswer {
     /// The value, or why it failed.
     ///
@@ -41,30 +41,30 @@ pub enum Failure {
     /// It panicked.
     #[error("it panicked: {0}")]
     Panicked(String),
-    /// It was not done in time.
-    #[error("it was not done within {0:?}")]
+    /// It timed out.
+    #[error("it timed out after {0:?}")]
     TimedOut(Duration),
-    /// The bus was closed, the handler unsubscribed, or its runtime shut down, before it was done.
+    /// The bus was closed, the handler unsubscribed, or its runtime shut down before it was done.
     #[error("it was stopped")]
     Stopped,
 }
 
-/// What became of an event at one awaited handler.
+/// The result of an event at one awaited handler.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {
     /// It succeeded, with this value.
     Done(Value),
-    /// It failed, as often as it was tried; the last failure.
+    /// It failed on every attempt; this is the last failure.
     Failed {
         /// Why.
         failure: Failure,
-        /// How often it was called; a call that never began does not count.
+        /// How often it was called; a call that never started does not count.
         attempts: u32,
     },
-    /// It was gone before it came to the event.
+    /// The handler was gone before it reached the event.
     Gone,
-    /// It was not done in the time for which publishers wait. It goes on.
+    /// It did not finish within the time that publishers wait. It continues.
     Late,
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 use crate::event::Invalid;
 use crate::limits::{MAX_BUS_ATTEMPTS, MAX_BUS_BACKOFF_MS};
 
-/// How often a handler is called for one event, and how long it rests in between.
-///
-/// The rest doubles from `first` up to `longest`. `jitter` is the part of it that chance may take away, from 0 to 1, so
-/// that handlers that failed together do not come back together.
+/// How often a handler is called for one event, and how long it pauses in between.
+/// The
+/// backoff doubles from `first` up to `longest`. `jitter`, from 0 to 1, is the fraction of it that may be randomly
+/// removed, so that handlers that failed together do not retry together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retry {
     attempts: u32,
@@ -17,14 +17,14 @@ pub struct Retry {
 }
 
 impl Default for Retry {
-    /// Five calls, with rests from 100 ms to 30 s of which chance takes up to a half.
+    /// Five calls, with a backoff from 100 ms to 30 s and a jitter of a half.
     fn default() -> Self {
         Self { attempts: 5, first: Duration::from_millis(100), longest: Duration::from_secs(30), jitter: 0.5 }
     }
 }
 
 impl Retry {
-    /// So many calls for one event, the first one counted.
+    /// The number of calls for one event, including the first.
     #[must_use]
     pub fn attempts(attempts: u32) -> Self {
         Self { attempts, ..Self::default() }
@@ -36,14 +36,14 @@ impl Retry {
         Self::attempts(1)
     }
 
-    /// The first rest, and the longest.
+    /// The first and the longest backoff.
     #[must_use]
     pub fn rest(mut self, first: Duration, longest: Duration) -> Self {
         (self.first, self.longest) = (first, longest);
         self
     }
 
-    /// The part of a rest that chance may take away, from 0 to 1.
+    /// The fraction of a backoff that may be randomly removed, from 0 to 1.
     #[must_use]
     pub fn jitter(mut self, part: f64) -> Self {
         self.jitter = part;
@@ -57,23 +57,23 @@ impl Retry {
     pub(super) fn check(&self) -> Result<(), Invalid> {
         let bad = |reason: String| Err(Invalid::new("retry", reason));
         if !(1..=MAX_BUS_ATTEMPTS).contains(&self.attempts) {
-            return bad(format!("has {} calls; it takes 1 to {MAX_BUS_ATTEMPTS}", self.attempts));
+            return bad(format!("has {} calls; it has to be 1 to {MAX_BUS_ATTEMPTS}", self.attempts));
         }
         if self.longest > Duration::from_millis(MAX_BUS_BACKOFF_MS) || self.first > self.longest {
             return bad(format!(
-                "rests from {:?} to {:?}; the first is to be no longer than the longest, and that no longer than {:?}",
+                "has a backoff from {:?} to {:?}; the first must not exceed the longest, and the longest must not exceed {:?}",
                 self.first,
                 self.longest,
                 Duration::from_millis(MAX_BUS_BACKOFF_MS)
             ));
         }
         if !(0.0..=1.0).contains(&self.jitter) {
-            return bad(format!("has the jitter {}; it is a part from 0 to 1", self.jitter));
+            return bad(format!("has the jitter {}; it has to be from 0 to 1", self.jitter));
         }
         Ok(())
     }
 
-    /// How long to rest after so many failed attempts, with a number from 0 up to 1 for chance.
+    /// The backoff after this many failed attempts, with a random number from 0 up to 1.
     pub(super) fn delay(&self, failed: u32, chance: f64) -> Duration {
         let doubled = self.first.saturating_mul(1_u32 << failed.saturating_sub(1).min(30));
         let most = doubled.min(self.longest);
@@ -81,7 +81,7 @@ impl Retry {
     }
 }
 
-/// A number from 0 up to 1 that differs from call to call; for spreading, not for secrets.
+/// A pseudo-random number from 0 up to 1; not for secrets.
 pub(super) fn chance() -> f64 {
     let bits = RandomState::new().hash_one(0_u8) >> 11;
     bits as f64 / (1_u64 << 53) as f64

@@ -1,17 +1,17 @@
-//! What a handler does next in one session and branch, as one transition function over a queue. No I/O, no clock.
-//!
-//! The head of the queue is what is being tried; it goes when it succeeded or was given up. What does not fit into the
-//! queue is remembered by its number and read again when its turn comes, so that a queue that waits holds back only
-//! itself and costs no more than its queue.
+//! The state machine of a handler's queue for one branch: one transition function. No I/O, no clock.
+//! The
+//! head of the queue is the item being tried; it is removed when it succeeds or is given up. Items that do not fit
+//! are remembered by their number and read again when their turn comes, so a waiting queue delays only itself, and
+//! its memory is bounded.
 
 use std::collections::VecDeque;
 
-/// What a queue holds: numbered by sequence, or without a number for what was never stored.
+/// An item of a queue: numbered by sequence, or without a number if it was never stored.
 pub(super) trait Numbered: Clone {
     fn number(&self) -> Option<u64>;
 }
 
-/// What the runner of a queue is to do.
+/// What the runner of a queue has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum QueueStep<T> {
     /// Call the handler: [`Input::Succeeded`] or [`Input::Failed`]. Attempts are counted from 1.
@@ -22,56 +22,56 @@ pub(super) enum QueueStep<T> {
     Bury { item: T, attempts: u32 },
     /// Read numbers after `after` up to `to`, some of them or all: [`Input::Refilled`].
     Refill { after: u64, to: u64 },
-    /// Nothing is left; the next [`BranchQueue::take`] begins anew.
+    /// Nothing is left; the next [`BranchQueue::take`] starts the queue again.
     Rest,
 }
 
 /// What happened.
 #[derive(Debug)]
 pub(super) enum Input<T> {
-    /// The runner is there.
+    /// The runner has started.
     Begun,
     Succeeded,
-    /// `last`: it is not to be tried again, whatever the number of attempts.
+    /// `last`: it must not be tried again, whatever the number of attempts.
     Failed {
         last: bool,
     },
     Waited,
     Buried,
-    /// What was read, and the number up to which everything was looked at.
+    /// The items that were read, and the number up to which everything was scanned.
     Refilled {
         items: Vec<T>,
         scanned: u64,
     },
 }
 
-/// What became of an item.
+/// What happened to an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// The queue rested: a runner is to be started.
+    /// The queue was idle: a runner has to be started.
     Begin,
     Queued,
     /// Its number is remembered.
     Remembered,
-    /// It has no number, and there is no room.
+    /// It has no number, and the queue is full.
     Dropped,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct BranchQueue<T> {
     queue: VecDeque<T>,
-    /// Attempts at the head that have failed.
+    /// Failed attempts at the head.
     failed: u32,
-    /// Attempts at one item.
+    /// Maximum attempts at one item.
     most: u32,
     room: usize,
-    /// Numbers after the first up to the second were not kept.
+    /// Items with numbers after the first and up to the second were not kept.
     left: Option<(u64, u64)>,
     running: bool,
 }
 
 impl<T: Numbered> BranchQueue<T> {
-    /// A queue that tries an item so many times and holds so many.
+    /// A queue with this many attempts per item, and this capacity.
     pub(super) fn new(most: u32, room: usize) -> Self {
         Self { queue: VecDeque::new(), failed: 0, most, room: room.max(1), left: None, running: false }
     }
@@ -80,7 +80,7 @@ impl<T: Numbered> BranchQueue<T> {
         self.queue.len()
     }
 
-    /// Whether what comes now has to wait for more than the attempts before it.
+    /// Whether new items have to wait longer than for the first attempts before them.
     pub(super) fn is_held(&self) -> bool {
         self.failed > 0 || self.left.is_some()
     }
@@ -89,7 +89,7 @@ impl<T: Numbered> BranchQueue<T> {
         self.queue.iter()
     }
 
-    /// Takes what comes next.
+    /// Adds the next item.
     pub(super) fn take(&mut self, item: T) -> Taken {
         match (item.number(), &mut self.left) {
             (Some(number), Some((_, to))) => {
@@ -106,7 +106,7 @@ impl<T: Numbered> BranchQueue<T> {
         self.begin()
     }
 
-    /// Takes what is sent again: before what is newer and was not begun. `false` when it is there already.
+    /// Adds a replayed item, ahead of newer items that were not started. `false` if it is already there.
     pub(super) fn take_again(&mut self, item: T) -> Option<Taken> {
         if self.queue.iter().any(|other| other.number() == item.number()) {
             return None;
@@ -121,7 +121,7 @@ impl<T: Numbered> BranchQueue<T> {
         if std::mem::replace(&mut self.running, true) { Taken::Queued } else { Taken::Begin }
     }
 
-    /// Lets go of everything that is not being tried.
+    /// Drops everything that is not being tried.
     pub(super) fn leave(&mut self) -> Vec<T> {
         self.left = None;
         self.most = 1;

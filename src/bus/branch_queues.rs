@@ -1,4 +1,4 @@
-//! The queues of one handler: one for each session and branch that it has something of.
+//! The queues of one handler: one for each branch with pending events.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,11 +13,11 @@ pub(super) struct BranchQueues<K, T> {
     /// Items in all queues at which nothing more is taken.
     most: usize,
     /// Items in one queue.
-    lane_room: usize,
+    queue_capacity: usize,
     attempts: u32,
 }
 
-/// What became of an item, and whether its queue is held up by an earlier one.
+/// What happened to an item, and whether its queue is held up by an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Put {
     pub(super) taken: Taken,
@@ -25,8 +25,8 @@ pub(super) struct Put {
 }
 
 impl<K: Hash + Eq + Clone, T: Numbered> BranchQueues<K, T> {
-    pub(super) fn new(attempts: u32, most: usize, lane_room: usize) -> Self {
-        Self { branch_queues: HashMap::new(), held: 0, most, lane_room, attempts }
+    pub(super) fn new(attempts: u32, most: usize, queue_capacity: usize) -> Self {
+        Self { branch_queues: HashMap::new(), held: 0, most, queue_capacity, attempts }
     }
 
     /// Whether the next item may be taken. One more is always kept somewhere, whatever this says.
@@ -38,7 +38,7 @@ impl<K: Hash + Eq + Clone, T: Numbered> BranchQueues<K, T> {
         self.branch_queues.is_empty()
     }
 
-    /// Items that are tried or wait to be.
+    /// Items that are being tried or waiting.
     pub(super) fn held(&self) -> usize {
         self.held
     }
@@ -60,7 +60,7 @@ impl<K: Hash + Eq + Clone, T: Numbered> BranchQueues<K, T> {
     fn put(&mut self, key: &K, put: impl FnOnce(&mut BranchQueue<T>) -> Option<Taken>) -> Option<Put> {
         let branch_queue = match self.branch_queues.entry(key.clone()) {
             Entry::Occupied(branch_queue) => branch_queue.into_mut(),
-            Entry::Vacant(free) => free.insert(BranchQueue::new(self.attempts, self.lane_room)),
+            Entry::Vacant(free) => free.insert(BranchQueue::new(self.attempts, self.queue_capacity)),
         };
         let before = branch_queue.len();
         let held = branch_queue.is_held();
@@ -69,7 +69,7 @@ impl<K: Hash + Eq + Clone, T: Numbered> BranchQueues<K, T> {
         Some(Put { taken, held })
     }
 
-    /// The transition of one queue. A queue that rests is forgotten.
+    /// The transition of one queue. An idle queue is removed.
     pub(super) fn next(&mut self, key: &K, input: Input<T>) -> QueueStep<T> {
         let Entry::Occupied(mut entry) = self.branch_queues.entry(key.clone()) else {
             return QueueStep::Rest;
@@ -83,17 +83,17 @@ impl<K: Hash + Eq + Clone, T: Numbered> BranchQueues<K, T> {
         step
     }
 
-    /// How many items a queue may be given at once when it is refilled.
+    /// How many items a queue may get when it is refilled.
     pub(super) fn refill(&self) -> usize {
-        self.most.saturating_sub(self.held).clamp(1, self.lane_room)
+        self.most.saturating_sub(self.held).clamp(1, self.queue_capacity)
     }
 
-    /// What waits in one queue, what is being tried included.
+    /// The items in one queue, including the one being tried.
     pub(super) fn items<'a>(&'a self, key: &K) -> impl Iterator<Item = &'a T> + use<'a, K, T> {
         self.branch_queues.get(key).into_iter().flat_map(BranchQueue::items)
     }
 
-    /// Lets go of everything that is not being tried.
+    /// Drops everything that is not being tried.
     pub(super) fn leave(&mut self) -> Vec<T> {
         let left: Vec<T> = self.branch_queues.values_mut().flat_map(BranchQueue::leave).collect();
         self.held = self.held.saturating_sub(left.len());
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_waits_holds_back_only_itself_and_no_more_than_its_room() {
+    fn a_queue_that_waits_holds_back_only_itself_and_no_more_than_its_capacity() {
         let mut branch_queues: BranchQueues<&str, u64> = BranchQueues::new(5, 10, 3);
         branch_queues.take(&"slow", 1);
         assert!(matches!(branch_queues.next(&"slow", Input::Begun), QueueStep::Try { .. }));

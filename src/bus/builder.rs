@@ -23,7 +23,7 @@ use crate::limits::{
 };
 use crate::store::{Store, lock};
 
-/// Settings of a [`Bus`]. What is not said has a default.
+/// Settings of a [`Bus`]. Every setting has a default.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct BusBuilder {
@@ -32,7 +32,7 @@ pub struct BusBuilder {
 }
 
 impl Bus {
-    /// A bus with default settings, on the runtime of the caller.
+    /// Opens a bus with default settings, on the caller's runtime.
     ///
     /// # Errors
     /// As [`BusBuilder::open`].
@@ -40,91 +40,91 @@ impl Bus {
         Self::builder().open(store)
     }
 
-    /// Settings.
+    /// Starts building a bus with other settings.
     pub fn builder() -> BusBuilder {
         BusBuilder::default()
     }
 }
 
 impl BusBuilder {
-    /// Calls of handlers that run at once: 64 unless said. Every handler has one worker of its own beside them, and
-    /// no handler has more than half of them.
+    /// Handler calls that run concurrently: 64 by default. Every handler has one additional worker of its own, and no
+    /// handler takes more than half of the shared ones.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = workers;
         self
     }
 
-    /// Events that [`Bus::get_history`] remembers: 1,000 unless said; 0 remembers none.
+    /// Events that [`Bus::get_history`] keeps: 1,000 by default; 0 for none.
     pub fn history_limit(mut self, events: usize) -> Self {
         self.settings.history = events;
         self
     }
 
-    /// Dead letters that are kept for each handler: 10,000 unless said. One more pushes out the oldest.
+    /// Dead letters kept per handler: 10,000 by default. When full, a new one replaces the oldest.
     pub fn dead_letters(mut self, dead_letters: usize) -> Self {
         self.settings.dead_letters = dead_letters;
         self
     }
 
-    /// How long one call of a handler may take: 30 seconds unless said here or for the handler.
+    /// The timeout of one handler call: 30 seconds by default. A handler can have its own.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.settings.timeout = time;
         self
     }
 
-    /// How often a handler is called for one event, and how it rests in between, unless said for the handler.
+    /// How often a handler is called for one event, and the backoff in between. A handler can have its own.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.settings.retry = retry;
         self
     }
 
-    /// How long [`Bus::publish`] waits for awaited handlers: a minute unless said. The handlers go on after it.
+    /// How long [`Bus::publish`] waits for awaited handlers: a minute by default. The handlers continue after that.
     pub fn await_limit(mut self, time: Duration) -> Self {
         self.settings.await_limit = time;
         self
     }
 
-    /// How long [`Bus::close`] waits for what was taken: 30 seconds unless said.
+    /// How long [`Bus::close`] waits for pending events: 30 seconds by default.
     pub fn drain_limit(mut self, time: Duration) -> Self {
         self.settings.drain_limit = time;
         self
     }
 
-    /// Events that [`Bus::publish_nowait`] keeps in memory until they are written: 8,192 unless said.
+    /// Events that [`Bus::publish_nowait`] queues in memory until they are written: 8,192 by default.
     pub fn nowait_queue(mut self, events: usize) -> Self {
         self.settings.nowait = events;
         self
     }
 
-    /// The file of the [`Spill`](super::Spill): beside the store's file unless said. A store in memory has none unless
-    /// said.
+    /// The file of the [`Spill`](super::Spill): beside the store's file by default. A store in memory has none by
+    /// default.
     pub fn spill(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.spill = Some(path.into());
         self
     }
 
-    /// Bytes that the spill may have: 64 MiB unless said, 1 GiB at the most; 0 for no spill.
+    /// The maximum size of the spill in bytes: 64 MiB by default, at most 1 GiB; 0 for no spill.
     pub fn spill_limit(mut self, bytes: u64) -> Self {
         self.settings.spill_limit = bytes;
         self
     }
 
-    /// Whether the store's timers fire while the bus is open; `true` unless said.
+    /// Whether the store's timers fire while the bus is open; `true` by default.
     pub fn timers(mut self, timers: bool) -> Self {
         self.settings.timers = timers;
         self
     }
 
-    /// How events of these types are kept. The rule that was given last counts; without one it is as the store has it.
+    /// The persistence of events of these types. The last matching rule counts; without one, the store's default applies.
     ///
     /// # Errors
-    /// [`Invalid`] for a glob that is none, and for too many rules.
+    /// [`Invalid`] for an invalid glob, and for too many rules.
     pub fn persist(mut self, pattern: &str, persistence: Persistence) -> Result<Self> {
         self.settings.rules.add(Pattern::new(pattern)?, persistence)?;
         Ok(self)
     }
 
-    /// The runtime on which handlers run, with its timer enabled: that of the caller of [`open`](Self::open) unless said.
+    /// The runtime on which handlers run, which needs its timer enabled: by default that of the caller of [`open`](Self::open).
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
@@ -144,7 +144,7 @@ impl BusBuilder {
         within("dead_letters", s.dead_letters, 1, MAX_HANDLER_LETTERS)?;
         within("nowait_queue", s.nowait, 1, MAX_NOWAIT_EVENTS)?;
         if s.spill_limit > MAX_SPILL_BYTES {
-            let reason = format!("is {}; it takes 0 to {MAX_SPILL_BYTES}", s.spill_limit);
+            let reason = format!("is {}; it has to be 0 to {MAX_SPILL_BYTES}", s.spill_limit);
             return Err(Invalid::new("spill_limit", reason).into());
         }
         check_time(s.timeout)?;
@@ -152,7 +152,7 @@ impl BusBuilder {
         let runtime = match self.runtime {
             Some(runtime) => runtime,
             None => Handle::try_current().map_err(|_| {
-                Invalid::new("runtime", "is missing: a bus is opened inside a tokio runtime, or given one")
+                Invalid::new("runtime", "is missing: open the bus inside a tokio runtime, or pass one")
             })?,
         };
         start(store, runtime, self.settings)
@@ -162,17 +162,17 @@ impl BusBuilder {
 fn within(field: &'static str, n: usize, least: usize, most: usize) -> Result<(), Invalid> {
     match (least..=most).contains(&n) {
         true => Ok(()),
-        false => Err(Invalid::new(field, format!("is {n}; it takes {least} to {most}"))),
+        false => Err(Invalid::new(field, format!("is {n}; it has to be {least} to {most}"))),
     }
 }
 
-/// A handler's time.
+/// Checks a handler's timeout.
 pub(super) fn check_time(time: Duration) -> Result<(), Invalid> {
     let most = Duration::from_millis(MAX_HANDLER_MS);
     match !time.is_zero() && time <= most {
         true => Ok(()),
         false => {
-            Err(Invalid::new("timeout", format!("is {time:?}; it is more than nothing and at most {most:?}")))
+            Err(Invalid::new("timeout", format!("is {time:?}; it has to be above zero and at most {most:?}")))
         }
     }
 }
@@ -206,10 +206,10 @@ async fn remember(core: Arc<Core>, mut following: Following) {
         };
         match item {
             Some(Ok(event)) => core.history.add(Message::recorded(event)),
-            // Handlers are told on their own.
+            // Handlers have their own followers.
             Some(Err(Error::Upcast { .. })) => {}
             Some(Err(error)) => {
-                tracing::warn!(%error, "the history cannot go on");
+                tracing::warn!(%error, "the history cannot continue");
                 return;
             }
             None => return core.drain(),

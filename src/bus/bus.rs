@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::event::{Filter, Pattern};
 use crate::store::Store;
 
-/// Programs react to events: handlers in this process, over one store.
+/// Calls handlers in this process for the events of one store.
 ///
-/// Clones share it. It ends with its last clone, or with [`close`](Self::close); until then it keeps the store open.
-/// Everything that a handler is given comes from the store, in order, by a follower of its own: see
-/// `docs/bus.md` for what is promised.
+/// Clones share it. It ends with its last clone, or with [`close`](Self::close); until then it keeps the store
+/// open. Everything that a handler gets comes from the store, in order, through its own follower;
+/// `docs/bus.md` describes the guarantees.
 ///
 /// ```
 /// use retold::{Bus, Message, NewEvent, Store};
@@ -21,10 +21,10 @@ use crate::store::Store;
 /// let store = Store::in_memory()?;
 /// let bus = Bus::new(&store)?;
 /// let inner = bus.link();
-/// bus.on("tool.completed", move |heard: Message| {
+/// bus.on("tool.completed", move |message: Message| {
 ///     let bus = inner.clone();
-///     // Inside a handler, correlation and causation are those of the event that is handled.
-///     async move { bus.publish(&*heard.session().to_string(), NewEvent::new("step.done")).await.map(|_| ()) }
+///     // Inside a handler, correlation and causation are taken from the handled event.
+///     async move { bus.publish(&*message.session().to_string(), NewEvent::new("step.done")).await.map(|_| ()) }
 /// })?;
 /// let mut steps = bus.listen("step.*")?;
 /// bus.publish("run-7", NewEvent::new("tool.completed")).await?;
@@ -62,11 +62,11 @@ impl Drop for Bus {
     }
 }
 
-/// How a bus was closed.
+/// The result of closing a bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BusClosed {
-    /// Events that handlers had taken and that were not ended in the time for it. They are not dead letters.
+    /// Events that handlers had taken and did not finish within the limit. They are not dead letters.
     pub unfinished: usize,
 }
 
@@ -81,22 +81,22 @@ impl Bus {
         &self.core
     }
 
-    /// The same bus, for those whom it keeps alive itself: a handler that publishes holds a link, or the bus would
-    /// never end.
+    /// A link to the bus that does not keep it alive: a handler that publishes holds a link, or the bus would never
+    /// end.
     #[must_use]
     pub fn link(&self) -> Self {
         Self { core: self.core.clone(), _guard: None }
     }
 
-    /// Takes nothing more, writes what was published without waiting, lets handlers end everything that is recorded by
+    /// Accepts nothing more, writes what was published without waiting, lets handlers finish everything recorded by
     /// then, and stops them.
     ///
-    /// Rests between calls are cut short: such an event is tried once more, and is a dead letter when that fails. What is not
-    /// ended within the [limit](super::BusBuilder::drain_limit) is left: its handler begins nothing more. The store
-    /// stays open. Closing again does nothing.
+    /// Backoff pauses are cut short: such an event is tried once more, and becomes a dead letter if that fails. What is
+    /// not finished within the [limit](super::BusBuilder::drain_limit) is abandoned: its handler starts nothing more.
+    /// The store stays open. Closing again does nothing.
     ///
     /// # Errors
-    /// [`Error::OtherProcess`](crate::Error::OtherProcess); what else can fail is counted and traced.
+    /// [`Error::OtherProcess`](crate::Error::OtherProcess); other failures are counted and logged.
     pub async fn close(&self) -> Result<BusClosed> {
         self.core.shared.handle.process().check()?;
         let until = deadline(self.core.settings.drain_limit);
@@ -118,12 +118,12 @@ impl Bus {
         Ok(BusClosed { unfinished })
     }
 
-    /// The last events that went by since the bus was opened, oldest first, at most `limit` of them: of the types that
-    /// the glob matches, and of this source, when one is given. They come from memory, and are as many as
-    /// [`BusBuilder::history_limit`](super::BusBuilder::history_limit) keeps.
+    /// The latest events since the bus was opened, oldest first, at most `limit` of them, whose type matches the glob
+    /// and, if given, with this source. They come from memory, which holds as many as
+    /// [`BusBuilder::history_limit`](super::BusBuilder::history_limit) says.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for a glob that is none.
+    /// [`Error::Invalid`](crate::Error::Invalid) for an invalid glob.
     pub fn get_history(&self, pattern: &str, source: Option<&str>, limit: usize) -> Result<Vec<Message>> {
         self.core.shared.handle.process().check()?;
         let mut filter = Filter::new().pattern(Pattern::new(pattern)?);

@@ -1,4 +1,4 @@
-//! What caused an event, and what it caused.
+//! The causes and the effects of an event.
 
 use std::collections::HashSet;
 
@@ -9,8 +9,8 @@ use crate::limits::{DEFAULT_PAGE, MAX_CHAIN};
 use crate::store::{Range, StoreHandle, unblocked};
 
 impl Bus {
-    /// What led to an event: its cause, the cause of that, and so on, the nearest first; at most 10,000. It ends at an
-    /// event without a cause, or whose cause is not recorded here. Each is found by its id.
+    /// The causes of an event: its cause, the cause of that, and so on, nearest first; at most 10,000. The chain ends
+    /// at an event without a cause, or whose cause is not in this store. Each is found by its id.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an event that is not recorded; those of reading.
@@ -20,11 +20,9 @@ impl Bus {
         unblocked(move || causes(&handle, id)).await
     }
 
-    /// What an event led to, directly or through others, in the order of the store; at most `limit`, and never more
-    /// than 10,000.
-    ///
-    /// There is no index of causes: everything that was recorded after the event is read, once, at the speed of a
-    /// replay.
+    /// The effects of an event, direct and indirect, in global order; at most `limit`, and never more than 10,000.
+    /// There
+    /// is no index of causes: everything recorded after the event is read once, at the speed of a replay.
     ///
     /// # Errors
     /// As [`causes`](Self::causes).
@@ -42,7 +40,7 @@ fn causes(handle: &StoreHandle, id: EventId) -> Result<Vec<Event>> {
     let mut found = Vec::new();
     while let Some(cause) = next
         && found.len() < MAX_CHAIN
-        // Whoever writes the ids himself can write a circle.
+        // Events with hand-made ids can form a cycle.
         && seen.insert(cause)
     {
         let event = match reader.by_id(cause) {

@@ -1,4 +1,4 @@
-//! The bus itself: its handlers, and what it keeps beside them.
+//! The core of the bus: its handlers, and their shared parts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -24,7 +24,7 @@ use crate::store::{StoreHandle, lock};
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     pub(super) handler_states: Vec<Arc<HandlerState>>,
-    /// Not all have the same priority.
+    /// Whether priorities differ.
     pub(super) ranked: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Core {
     pub(super) history: History,
     pub(super) subscribers: Subscribers,
     pub(super) nowait: Nowait,
-    /// Where events go that the store cannot take.
+    /// Where events go while the store cannot be written.
     pub(super) spill: Option<Spill>,
     /// Timers fire as long as the bus is open.
     pub(super) timers: Mutex<Option<TimersRunning>>,
@@ -100,7 +100,7 @@ impl Core {
                 return Err(Error::Exists { what: "handler", name: name.to_string() });
             }
             if handler_states.len() >= MAX_HANDLERS {
-                let reason = format!("is one too many: {MAX_HANDLERS} handlers are the most for one bus");
+                let reason = format!("is one too many: the limit of a bus is {MAX_HANDLERS} handlers");
                 return Err(crate::event::Invalid::new("handler", reason).into());
             }
             handler_states.push(handler_state.clone());
@@ -117,7 +117,7 @@ impl Core {
         self.shared.tickets.ring();
     }
 
-    /// Whether the bus takes anything.
+    /// Whether the bus accepts events.
     pub(super) fn open(&self) -> Result<()> {
         self.shared.handle.process().check()?;
         match *self.phase.borrow() {
@@ -126,9 +126,9 @@ impl Core {
         }
     }
 
-    /// Takes nothing more. The task that writes what was published without waiting then tells the handlers.
+    /// Accepts nothing more. The task that writes what was published without waiting then notifies the handlers.
     pub(super) fn drain(&self) {
-        // With the roster held, so that nobody enters in between.
+        // While holding the roster, so that no handler is added in between.
         let _roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
         self.phase.send_if_modified(|now| {
             let later = *now < Phase::Draining;
@@ -138,7 +138,7 @@ impl Core {
         *lock(&self.timers) = None;
     }
 
-    /// Tells an ephemeral event to every handler that takes it.
+    /// Sends an ephemeral event to every matching handler.
     pub(super) fn tell(&self, message: &Message) {
         self.shared.counts.ephemeral.fetch_add(1, Relaxed);
         for handler_state in &self.roster().handler_states {

@@ -1,4 +1,4 @@
-//! The event that is being handled, known to everything that its handler calls.
+//! The event that is being handled, available to everything that its handler calls.
 
 use std::future::Future;
 
@@ -11,9 +11,8 @@ tokio::task_local! {
 }
 
 /// The event that the code around this call is handling, if it runs inside a handler of a bus.
-///
-/// It is known to everything that the handler awaits or calls. A task or thread that the handler starts does not know
-/// it.
+/// It is
+/// available to everything that the handler awaits or calls, but not to tasks or threads that the handler spawns.
 #[must_use]
 pub fn handling() -> Option<Message> {
     CURRENT.try_with(Clone::clone).ok()
@@ -32,8 +31,7 @@ pub(super) fn sync_scope<T>(message: Message, work: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(message, work)
 }
 
-/// Gives an event what it has from where it is made: the cause, what ties it to its undertaking, and the trace. What it
-/// says of itself stays.
+/// Fills in an event's cause, correlation and trace from the handled event. Fields that are already set stay.
 pub(super) fn stamp(mut event: NewEvent) -> NewEvent {
     if event.trace.is_empty()
         && let Some(trace) = super::trace::current()

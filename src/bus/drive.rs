@@ -1,4 +1,4 @@
-//! The driver of one handler: takes events from its own follower into queues, as long as there is room.
+//! The driver of one handler: moves events from its own follower into queues, while they have capacity.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -80,12 +80,12 @@ async fn take_all(
                 Some(Err(Error::Upcast { at, reason, .. })) => {
                     handler_state.metrics.unreadable.fetch_add(1, Relaxed);
                     let handler = &*handler_state.asked.name;
-                    tracing::warn!(handler, %at, reason, "a handler cannot be given an event in its newest shape");
+                    tracing::warn!(handler, %at, reason, "an event cannot be upcast, so the handler does not get it");
                     false
                 }
                 Some(Err(error)) => {
                     let handler = &*handler_state.asked.name;
-                    tracing::error!(handler, %error, "a handler's events cannot be followed; it has ended");
+                    tracing::error!(handler, %error, "a handler's events cannot be followed; the handler has ended");
                     *lock(&handler_state.ended) = Some(error.to_string());
                     return Phase::Draining;
                 }
@@ -99,19 +99,19 @@ async fn take_all(
     }
 }
 
-/// What is followed next. `None` when the store is closed, or when the handler drains and has looked at everything that
-/// was committed before.
+/// The next item to process. `None` if the store is closed, or if the handler drains and has scanned everything
+/// committed before.
 async fn next(handler_state: &HandlerState, following: &mut Following) -> Option<Result<Followed, Error>> {
     let scanned = following.scanned();
     std::future::poll_fn(|cx| match Pin::new(&mut *following).poll_next(cx) {
-        // It looks before it waits, so what it has looked at is known now.
+        // It scans before it waits, so what it has scanned is known now.
         Poll::Pending if scanned.load(Relaxed) >= handler_state.until.load(Relaxed) => Poll::Ready(None),
         polled => polled,
     })
     .await
 }
 
-/// Waits until every queue rests. Who is told to leave begins nothing more.
+/// Waits until every queue is idle. A handler that has to leave starts nothing more.
 async fn ended(handler_state: &Arc<HandlerState>) {
     let mut leaving = false;
     loop {
@@ -130,7 +130,7 @@ async fn ended(handler_state: &Arc<HandlerState>) {
     }
 }
 
-/// Whether it takes more. While it does not, nobody of lower priority waits for it.
+/// Whether it takes more. While it does not, no handler of lower priority waits for it.
 fn has_room(handler_state: &HandlerState) -> bool {
     let mut work = handler_state.work();
     let room = work.has_room();
@@ -165,7 +165,7 @@ fn take_recorded(core: &Arc<Core>, handler_state: &Arc<HandlerState>, event: Eve
     false
 }
 
-/// `false` when it was dropped.
+/// `false` if it was dropped.
 fn take(core: &Arc<Core>, handler_state: &Arc<HandlerState>, message: Message) -> bool {
     let place = message.place().clone();
     let (position, id) = (message.position(), message.id());
@@ -184,7 +184,7 @@ fn take(core: &Arc<Core>, handler_state: &Arc<HandlerState>, message: Message) -
     match put.taken {
         Taken::Dropped => {
             handler_state.dropped_ephemeral();
-            tracing::debug!(handler = &*handler_state.asked.name, %id, "an ephemeral event found no room");
+            tracing::debug!(handler = &*handler_state.asked.name, %id, "an ephemeral event was dropped: the queue is full");
             return false;
         }
         Taken::Begin => {
@@ -196,13 +196,13 @@ fn take(core: &Arc<Core>, handler_state: &Arc<HandlerState>, message: Message) -
     true
 }
 
-/// Takes the dead letters that were sent again.
+/// Takes replayed dead letters.
 async fn send_again(core: &Arc<Core>, handler_state: &Arc<HandlerState>) {
     let (core, taking) = (core.clone(), handler_state.clone());
     let taken = handler_state.shared.runtime.spawn_blocking(move || take_dead_letters_back(&core, &taking));
     if let Ok(Err(error)) = taken.await {
         let handler = &*handler_state.asked.name;
-        tracing::warn!(handler, %error, "dead letters that were sent again could not be read");
+        tracing::warn!(handler, %error, "replayed dead letters could not be read");
     }
 }
 
@@ -219,7 +219,7 @@ fn take_dead_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -
         };
         let place = event.place().clone();
         let mut work = handler_state.work();
-        // Looked at under the lock: it may have been handled since, and a queue lets go only after the dead letter was written.
+        // Checked under the lock: it may have been handled since, and a queue drops an item only after its dead letter was written.
         if !handler_state.dead_letters.is_again(dead_letter.position)? {
             continue;
         }

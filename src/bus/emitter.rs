@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::event::{Address, NewEvent, Payload, Place};
 use crate::store::{Receipt, lock};
 
-/// What a component emits its events with: made once, with what all of them have in common. Emitting never breaks the
-/// component: whatever happens to the store, it is told what became of its event and goes on.
+/// Emits the events of one component, with the fields they have in common. Emitting never fails the component:
+/// whatever happens to the store, it learns what happened to its event and continues.
 ///
 /// Clones share its subscriptions, which end with the last clone. It does not keep the bus running.
 ///
@@ -63,18 +63,18 @@ impl Drop for Subscriptions {
     }
 }
 
-/// What became of an emitted event.
+/// What happened to an emitted event.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[must_use = "it may not be recorded"]
 pub enum Emitted {
     /// It is recorded.
     Recorded(Receipt),
-    /// It was told and is not recorded, as its type asks for.
+    /// It was delivered to current receivers and not recorded, as configured for its type.
     Ephemeral,
-    /// The store could not take it; it is in the spill, and goes in when the store can write again.
+    /// The store could not be written; it is in the spill, and is recorded once the store can be written again.
     Spilled,
-    /// It is nowhere, for this reason. It is counted and traced.
+    /// It is lost, for this reason. It is counted and logged.
     Dropped(Error),
 }
 
@@ -87,10 +87,10 @@ impl Emitted {
 }
 
 impl Bus {
-    /// An emitter of this source, to this session or branch.
+    /// An emitter with this source, for this session or branch.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an address that is none, or that names an event.
+    /// [`Error::Invalid`] for an invalid address, or one that names an event.
     pub fn emitter<A>(&self, source: impl Into<String>, address: A) -> Result<Emitter>
     where
         A: TryInto<Address>,
@@ -117,7 +117,7 @@ impl Emitter {
         self
     }
 
-    /// What ties its events to others of the same undertaking.
+    /// Ties its events to related ones.
     #[must_use]
     pub fn correlation(mut self, correlation: impl Into<String>) -> Self {
         self.correlation = correlation.into();
@@ -138,7 +138,7 @@ impl Emitter {
         self
     }
 
-    /// The same, to another session or branch.
+    /// The same, for another session or branch.
     ///
     /// # Errors
     /// As [`Bus::emitter`].
@@ -150,7 +150,7 @@ impl Emitter {
         Ok(Self { place: branch_of(address.try_into()?)?, ..self.clone() })
     }
 
-    /// An event as this emitter emits it: what the event says itself goes before what all have in common.
+    /// An event with this emitter's fields filled in; fields set on the event take precedence.
     pub fn prepared(&self, mut event: NewEvent) -> NewEvent {
         let own = |text: &str| text.to_owned().into();
         for (field, common) in [
@@ -171,21 +171,21 @@ impl Emitter {
         event
     }
 
-    /// Records an event and waits until it is recorded, and for awaited handlers. It never fails: what could not be
-    /// recorded is in the spill, or dropped. In a forked child all events are dropped.
+    /// Records an event, and waits until it is recorded and awaited handlers have run. It never fails: an event that
+    /// cannot be recorded goes to the spill, or is dropped. In a forked child all events are dropped.
     pub async fn emit(&self, event: NewEvent) -> Emitted {
         let (core, event) = (self.bus.core(), self.prepared(event));
         if let Err(error) = core.shared.handle.process().check() {
             return Emitted::Dropped(error);
         }
-        // With its causes, which are known here and not where the spill is drained.
+        // With its causes, which are known here but not where the spill is drained.
         let event = super::current::stamp(event);
-        // What is never recorded does not wait for the store, nor in the spill.
+        // Ephemeral events wait neither for the store nor in the spill.
         let is_told = core.settings.rules.of(event.kind()) == Some(Persistence::Ephemeral);
         let result = match (core.open(), is_spilling(core)) {
             (Err(closed), _) => Err(closed),
             (Ok(()), _) if is_told => publish(core, self.place.clone(), vec![event.clone()]).await,
-            (Ok(()), true) => Err(Error::storage("earlier events wait in the spill")),
+            (Ok(()), true) => Err(Error::storage("earlier events are waiting in the spill")),
             (Ok(()), false) => publish(core, self.place.clone(), vec![event.clone()]).await,
         };
         match result {
@@ -203,7 +203,7 @@ impl Emitter {
 
     /// As [`Bus::publish_nowait`].
     pub fn emit_nowait(&self, event: NewEvent) {
-        // Counted and traced there.
+        // Counted and logged there.
         let _ = publish_nowait(self.bus.core(), self.place.clone(), self.prepared(event));
     }
 
@@ -252,7 +252,7 @@ impl Emitter {
         self.keep(self.bus.subscribe(pattern), |asked| asked.run(handler))
     }
 
-    /// Lets a subscription end with this emitter: `emitter.keep(bus.subscribe("tool.**").once(), |s| s.run(handler))`.
+    /// Ties a subscription to this emitter, so that both end together: `emitter.keep(bus.subscribe("tool.**").once(), |s| s.run(handler))`.
     ///
     /// # Errors
     /// As [`Subscribe::run`].
@@ -263,7 +263,7 @@ impl Emitter {
     ) -> Result<Subscription> {
         let subscription = run(asked)?;
         let mut kept = lock(&self.subscriptions.0);
-        // Those that are gone need no keeping.
+        // Subscriptions that have ended need not be kept.
         kept.retain(Subscription::is_running);
         kept.push(subscription.clone());
         Ok(subscription)

@@ -1,4 +1,4 @@
-//! Who has to wait for whom: how far a handler has come with its first attempts, asked by handlers of lower priority.
+//! The priority gate: how far a handler has come with its first attempts, for handlers of lower priority to wait on.
 //! No I/O, no clock.
 
 use std::collections::BTreeSet;
@@ -6,22 +6,22 @@ use std::collections::BTreeSet;
 /// The first attempts of one handler, by position.
 #[derive(Clone, Debug)]
 pub(super) struct GateProgress {
-    /// Everything up to here was looked at.
+    /// Everything up to here was scanned.
     scanned: u64,
-    /// Taken, and the first attempt has not ended.
+    /// Events whose first attempt has not ended.
     open: BTreeSet<u64>,
-    /// It takes nothing for now, or is still at what was recorded long ago.
+    /// It takes nothing at the moment, or is still replaying.
     late: bool,
     gone: bool,
 }
 
 impl GateProgress {
-    /// A handler that begins after a position.
+    /// A handler that starts after a position.
     pub(super) fn new(scanned: u64, late: bool) -> Self {
         Self { scanned, open: BTreeSet::new(), late, gone: false }
     }
 
-    /// The event at this position was looked at, and is tried unless `waits` is false.
+    /// The event at this position was scanned, and will be tried unless `waits` is false.
     pub(super) fn took(&mut self, position: u64, waits: bool) {
         debug_assert!(position > self.scanned || !waits, "{position} came after {}", self.scanned);
         self.scanned = self.scanned.max(position);
@@ -30,7 +30,7 @@ impl GateProgress {
         }
     }
 
-    /// Its first attempt has ended, or it waits for an earlier event that is tried again.
+    /// Its first attempt has ended, or it waits for an earlier event that is being retried.
     pub(super) fn tried(&mut self, position: u64) {
         self.open.remove(&position);
     }
@@ -43,7 +43,7 @@ impl GateProgress {
         self.gone = true;
     }
 
-    /// Whether nobody has to wait any more with the event at this position, which this handler takes.
+    /// Whether the event at this position, which this handler takes, no longer has to wait for this handler.
     pub(super) fn has_passed(&self, position: u64) -> bool {
         self.gone || !self.open.contains(&position) && (self.late || self.scanned >= position)
     }

@@ -42,12 +42,12 @@ impl fmt::Debug for Handler {
 pub(super) enum Ended {
     Done(Value),
     Failed(Failure),
-    /// Its runtime has ended: nothing is known against the handler or the event.
+    /// Its runtime has ended: neither the handler nor the event is to blame.
     Stopped {
         /// Whether the handler had been entered.
         begun: bool,
     },
-    /// Its time is over and it runs on; the handle is ready when it has really ended.
+    /// It timed out and keeps running; the handle is ready when it has really ended.
     Stuck(Failure, JoinHandle<Called>),
 }
 
@@ -71,8 +71,8 @@ impl Handler {
         matches!(self, Self::Blocking(_))
     }
 
-    /// Calls it, in a task of its own: what it does to its thread, or to itself, ends there. Its time begins when it is
-    /// entered: while the runtime has no thread for it, nothing can be said of how long it takes.
+    /// Calls it in its own task, which contains panics. The timeout starts when the handler is entered: waiting for a
+    /// thread of the runtime does not count.
     pub(super) async fn call(&self, runtime: &Handle, message: Message, time: Duration) -> Ended {
         let (enter, entered) = oneshot::channel();
         let (mut task, grace) = match self {
@@ -95,7 +95,7 @@ impl Handler {
                 (runtime.spawn_blocking(work), Duration::ZERO)
             }
         };
-        // The runtime drops a task that it will not begin, and the sender with it.
+        // The runtime drops a task that it will not start, and the sender with it.
         let begun = entered.await.is_ok();
         if let Ok(ended) = timeout(time, &mut task).await {
             return resolved(ended, Ended::Stopped { begun });
@@ -108,7 +108,7 @@ impl Handler {
     }
 }
 
-/// How a call ended, and how when it was cancelled.
+/// The outcome of a call, also of a cancelled one.
 fn resolved(ended: Result<Called, JoinError>, cancelled: Ended) -> Ended {
     match ended {
         Ok(Ok(value)) => Ended::Done(value),

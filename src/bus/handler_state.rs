@@ -1,4 +1,4 @@
-//! One subscribed handler: what it asked for, what it has taken, how far it is.
+//! The state of one subscribed handler: its settings, its queues, its progress.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,7 +21,7 @@ use crate::event::Place;
 use crate::limits::{HANDLER_EVENTS, LANE_EVENTS, MAX_STUCK};
 use crate::store::{Reader, lock};
 
-/// What a handler asked for.
+/// The settings of a handler.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) name: Arc<str>,
@@ -34,16 +34,16 @@ pub(super) struct Asked {
     pub(super) awaited: bool,
 }
 
-/// What it has taken.
+/// Its pending events.
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) branch_queues: BranchQueues<Arc<Place>, Message>,
     pub(super) progress: GateProgress,
-    /// Calls past their time that run on.
+    /// Timed-out calls that keep running.
     pub(super) stuck: usize,
-    /// It takes nothing for now.
+    /// It takes nothing at the moment.
     pub(super) full: bool,
-    /// It has come to what is being committed.
+    /// It has caught up with live events.
     pub(super) live: bool,
 }
 
@@ -63,30 +63,30 @@ pub(super) struct HandlerState {
     pub(super) phase: watch::Sender<Phase>,
     /// While it drains: the position up to which it takes. Before, no position is beyond it.
     pub(super) until: AtomicU64,
-    /// There is room again, or a queue has come to rest.
+    /// Signals that there is capacity again, or that a queue has become idle.
     pub(super) room: Notify,
-    /// A first attempt has ended.
+    /// Signals that a first attempt has ended.
     pub(super) tried: Notify,
-    /// A call that ran on past its time has ended.
+    /// Signals that a timed-out call has ended.
     pub(super) unstuck: Notify,
-    /// The worker of its own, and its part of the shared ones.
+    /// Its own worker, and its share of the shared ones.
     own: Arc<Semaphore>,
     part: Arc<Semaphore>,
     /// Ephemeral events on their way.
     told: mpsc::Sender<Message>,
-    /// How far its follower has looked.
+    /// How far its follower has scanned.
     scanned: Arc<AtomicU64>,
-    /// Reads on when the store was closed, like its follower; until it has gone.
+    /// Can still read after the store is closed, like its follower, until it has gone.
     pub(super) reader: Mutex<Option<Reader>>,
     pub(super) metrics: Metrics,
-    /// Why it ended, when that was not asked for.
+    /// Why it ended, if that was not requested.
     pub(super) ended: Mutex<Option<String>>,
 }
 
-/// What it begins with.
+/// Its initial state.
 pub(super) struct Start {
     pub(super) scanned: Arc<AtomicU64>,
-    /// It begins with what is recorded, which nobody is to wait for.
+    /// It starts with recorded events, for which no other handler waits.
     pub(super) late: bool,
     pub(super) told: mpsc::Sender<Message>,
     pub(super) dead_letters: DeadLetterQueue,
@@ -126,7 +126,7 @@ impl HandlerState {
         *self.phase.borrow()
     }
 
-    /// Goes on to a later phase; never back.
+    /// Advances to a later phase; never back.
     pub(super) fn go(&self, to: Phase) {
         self.phase.send_if_modified(|now| {
             let later = *now < to;
@@ -135,7 +135,7 @@ impl HandlerState {
         });
     }
 
-    /// Lets go of everything that is not being tried; nobody has to wait for it any more.
+    /// Drops everything that is not being tried; nothing has to wait for it any more.
     pub(super) fn leave(&self) -> Vec<Message> {
         let mut work = self.work();
         let left = work.branch_queues.leave();
@@ -145,7 +145,7 @@ impl HandlerState {
         left
     }
 
-    /// Takes what is committed by now, ends it, and goes.
+    /// Takes what is committed by now, finishes it, and leaves.
     pub(super) fn drain(&self) {
         self.until.store(self.shared.handle.committed().get(), Ordering::Relaxed);
         self.go(Phase::Draining);
@@ -157,12 +157,12 @@ impl HandlerState {
         let _ = now.wait_for(|now| *now >= phase).await;
     }
 
-    /// Resolves when so few calls run on past their time that another may begin, or when none is to begin any more.
+    /// Resolves when few enough timed-out calls are running for another to start, or when none may start any more.
     pub(super) async fn unstuck(&self) {
         loop {
             let ended = self.unstuck.notified();
             tokio::pin!(ended);
-            // Listened for before looking, so that nothing falls in between.
+            // Subscribed before checking, so that nothing is missed in between.
             ended.as_mut().enable();
             if self.work().stuck < MAX_STUCK || self.phase() >= Phase::Leaving {
                 return;
@@ -174,8 +174,8 @@ impl HandlerState {
         }
     }
 
-    /// Room to run. A handler always has one worker of its own; beyond it, it has a part of the shared ones, so that
-    /// one that is slow cannot have them all.
+    /// A worker to run a call. A handler always has one of its own, and a limited share of the others, so that a slow
+    /// one cannot occupy them all.
     pub(super) async fn worker(&self) -> impl Drop + use<> {
         let shared = async {
             let part = self.part.clone().acquire_owned().await;
@@ -188,7 +188,7 @@ impl HandlerState {
         }
     }
 
-    /// An ephemeral event. What does not fit is counted.
+    /// Queues an ephemeral event. One that does not fit is counted.
     pub(super) fn tell(&self, message: Message) {
         if self.told.try_send(message).is_err() {
             self.dropped_ephemeral();
@@ -199,12 +199,12 @@ impl HandlerState {
         self.metrics.ephemeral_dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits until nobody has to wait for this handler with the event at this position.
+    /// Waits until the event at this position no longer has to wait for this handler.
     pub(super) async fn passed(&self, position: u64) {
         loop {
             let tried = self.tried.notified();
             tokio::pin!(tried);
-            // Listened for before looking, so that nothing falls in between.
+            // Subscribed before checking, so that nothing is missed in between.
             tried.as_mut().enable();
             if self.work().progress.has_passed(position) {
                 return;
@@ -213,20 +213,20 @@ impl HandlerState {
         }
     }
 
-    /// Tells who waits what became of an event here.
+    /// Reports the result of an event to waiting publishers.
     pub(super) fn resolve(&self, message: &Message, answer: impl FnOnce() -> Answer) {
         if self.asked.awaited {
             self.shared.tickets.resolve(message.id(), self.id, answer());
         }
     }
 
-    /// Events that were committed and that its follower has not looked at yet.
+    /// Committed events that its follower has not scanned yet.
     pub(super) fn lag(&self) -> u64 {
         self.shared.handle.committed().get().saturating_sub(self.scanned.load(Ordering::Relaxed))
     }
 }
 
-/// Given back when it is dropped.
+/// Released when it is dropped.
 struct Worker {
     _held: (Option<tokio::sync::OwnedSemaphorePermit>, Option<tokio::sync::OwnedSemaphorePermit>),
 }

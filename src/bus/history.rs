@@ -1,4 +1,4 @@
-//! The last events that went by, in memory.
+//! The latest events, in memory.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -23,17 +23,17 @@ struct Kept {
     seen: u64,
 }
 
-/// What went by since the bus was opened.
+/// Statistics of events since the bus was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HistoryCounts {
-    /// Events that went by.
+    /// All events.
     pub seen: u64,
-    /// Events that are remembered.
+    /// Events in memory.
     pub kept: usize,
     /// Bytes of their records.
     pub bytes: usize,
-    /// Events that went by, by type. After the 1,024th type the others are counted under `…`.
+    /// Events by type. Beyond 1,024 types, others are counted under `…`.
     pub by_type: BTreeMap<String, u64>,
 }
 
@@ -42,7 +42,7 @@ impl History {
         Self { most, kept: Mutex::default() }
     }
 
-    /// Whether it is worth to follow anything.
+    /// Whether events have to be followed at all.
     pub(super) fn is_kept(&self) -> bool {
         self.most > 0
     }
@@ -67,7 +67,7 @@ impl History {
         }
     }
 
-    /// The last events that the filter takes, oldest first.
+    /// The latest events that match the filter, oldest first.
     pub(super) fn get(&self, filter: &Filter, limit: usize) -> Vec<Message> {
         let takes =
             |message: &&Message| filter.takes_kind(message.kind()) && filter.takes_but_kind(message.record());

@@ -1,16 +1,16 @@
-//! An event that is yet to be recorded, as one line of JSON, both ways: what the spill and the timers keep. The names
-//! are those of a recorded event, so a line can also be taken in with `retold append --ndjson`.
-//!
-//! A line gives back the very bytes of the payload: the same id with other content would be refused as another event.
+//! An event that is yet to be recorded, to and from one line of JSON: the form that the spill and timers store. The
+//! names are those of a recorded event, so a line can also be appended with `retold append --ndjson`.
+//! A
+//! line preserves the exact bytes of the payload: the same id with different content would be refused.
 
 use serde_json::value::RawValue;
 
 use crate::event::{BranchName, EventJson, Invalid, NewEvent, Place, SessionId, envelope};
 
-/// An event and its branch as one line, without the line break.
+/// An event and its branch as one line, without the newline.
 ///
 /// # Errors
-/// [`Invalid`] naming the field of an event that no store would take.
+/// [`Invalid`] naming the field of an event that no store would accept.
 pub fn print(place: &Place, event: &NewEvent) -> Result<Vec<u8>, Invalid> {
     let mut line = EventJson::of(event)?;
     line.session = Some(place.session.as_str().into());
@@ -18,10 +18,10 @@ pub fn print(place: &Place, event: &NewEvent) -> Result<Vec<u8>, Invalid> {
     serde_json::to_vec(&line).map_err(|e| Invalid::new("event", format!("cannot be written as JSON: {e}")))
 }
 
-/// The event of a line. Unlike in other JSON, nothing that makes it this event may be left out.
+/// The event of a line. Unlike in other JSON, fields that identify the event must not be left out.
 ///
 /// # Errors
-/// [`Invalid`] for anything that no store would take.
+/// [`Invalid`] for anything that no store would accept.
 pub fn parse(line: &[u8]) -> Result<(Place, NewEvent), Invalid> {
     let missing = |field| Invalid::new("line", format!("is not an event: missing field `{field}`"));
     let text = std::str::from_utf8(line).map_err(|e| Invalid::new("line", format!("is not UTF-8: {e}")))?;

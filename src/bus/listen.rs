@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 use crate::follow::{Cursor, Follow, Followed, Following};
 use crate::store::Process;
 
-/// Hears events as they go by: recorded ones without a gap and in order, ephemeral ones as long as it keeps up.
-///
-/// It begins when it is made, so what is published after that is heard, whenever it is asked. It keeps the store's file
-/// open until it is dropped.
-#[must_use = "a listener hears nothing unless it is asked"]
+/// Receives events as they are published: recorded ones in order and without a gap, ephemeral ones as long as it keeps up.
+/// It
+/// starts when it is created, so it receives everything published after that, whenever it is polled. It keeps the
+/// store's file open until it is dropped.
+#[must_use = "a listener does nothing unless it is polled"]
 #[derive(Debug)]
 pub struct Listener {
     process: Process,
@@ -25,15 +25,15 @@ pub struct Listener {
 }
 
 impl Bus {
-    /// Listens from now on, to recorded and ephemeral events of the types that the glob matches.
+    /// Listens from now on to recorded and ephemeral events whose type matches the glob.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a glob that is none, [`Error::Closed`].
+    /// [`Error::Invalid`] for an invalid glob, [`Error::Closed`].
     pub fn listen(&self, pattern: &str) -> Result<Listener> {
         self.listener(pattern, Follow::all().from_end())
     }
 
-    /// Listens from a cursor on: to what was recorded since, then to what comes.
+    /// Listens from a cursor: to what was recorded since, then to new events.
     ///
     /// # Errors
     /// As [`listen`](Self::listen), and [`Error::BadCursor`] for a cursor of another store or beyond its end.
@@ -52,13 +52,13 @@ impl Bus {
         Ok(Listener { process, following, live, route, missed: 0 })
     }
 
-    /// The first event from now on that the glob and the question take; `None` when there is none in time.
+    /// The first event from now on that matches the glob and the predicate; `None` on timeout.
     ///
-    /// What happens between a call of yours and this one is not heard: where that matters, [`listen`](Self::listen)
-    /// first, act, then ask the listener with [`Listener::first`].
+    /// Events between an action of yours and this call are missed: if that matters, call [`listen`](Self::listen)
+    /// first, then act, then call [`Listener::first`].
     ///
     /// # Errors
-    /// As [`listen`](Self::listen); [`Error::Closed`] when the store is closed meanwhile.
+    /// As [`listen`](Self::listen); [`Error::Closed`] if the store is closed in the meantime.
     pub async fn wait_for(
         &self,
         pattern: &str,
@@ -68,7 +68,7 @@ impl Bus {
         self.listen(pattern)?.first(takes, time).await
     }
 
-    /// [`wait_for`](Self::wait_for) from a cursor on, so that nothing falls between.
+    /// [`wait_for`](Self::wait_for) from a cursor, so that nothing is missed.
     ///
     /// # Errors
     /// As [`listen_after`](Self::listen_after) and [`wait_for`](Self::wait_for).
@@ -90,7 +90,7 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// Lets go of the ephemeral events; in a forked child only of the name.
+    /// Drops the ephemeral events; does nothing more in a forked child.
     fn deaf(&mut self) {
         let live = self.live.take();
         if !self.process.is_this() {
@@ -98,19 +98,19 @@ impl Listener {
         }
     }
 
-    /// Hears recorded events only.
+    /// Receives recorded events only.
     pub fn recorded_only(mut self) -> Self {
         self.deaf();
         self
     }
 
-    /// How many ephemeral events went by unheard, because it was not asked often enough.
+    /// How many ephemeral events were missed because it was not polled often enough.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// The next event; `None` when the store is closed and everything was heard.
+    /// The next event; `None` when the store is closed and everything was received.
     ///
     /// # Cancellation
     /// Dropping the future before it is ready loses nothing.
@@ -146,11 +146,10 @@ impl Listener {
         }
     }
 
-    /// The first event that the question takes; `None` when there is none in time. Events before it are heard and
-    /// gone.
+    /// The first event that matches the predicate; `None` on timeout. Events before it are consumed.
     ///
     /// # Errors
-    /// As [`next`](Self::next); [`Error::Closed`] when the store is closed meanwhile.
+    /// As [`next`](Self::next); [`Error::Closed`] if the store is closed in the meantime.
     pub async fn first(
         &mut self,
         mut takes: impl FnMut(&Message) -> bool,
@@ -160,7 +159,7 @@ impl Listener {
             loop {
                 match self.next().await {
                     Some(Ok(message)) if takes(&message) => return Ok(Some(message)),
-                    // One that cannot be read in its newest shape is not the one.
+                    // One that cannot be upcast cannot match.
                     Some(Ok(_) | Err(Error::Upcast { .. })) => {}
                     Some(Err(e)) => return Err(e),
                     None => return Err(Error::Closed { after: None }),

@@ -7,9 +7,9 @@ use super::branch_queue::Numbered;
 use crate::error::Result;
 use crate::event::{BranchName, Event, Invalid, Place, Record, SessionId};
 
-/// What a handler is given: a recorded [`Event`], or an ephemeral one that was only told.
-///
-/// All of [`Record`]'s questions can be asked of it. Cloning is cheap: the bytes are shared.
+/// What a handler gets: a recorded [`Event`], or an ephemeral one that is not recorded.
+/// It
+/// has all methods of [`Record`]. Cloning is cheap: the bytes are shared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     body: Body,
@@ -37,7 +37,7 @@ impl Message {
         self
     }
 
-    /// It was a dead letter.
+    /// It is a replayed dead letter.
     pub(super) fn sent_again(mut self) -> Self {
         self.again = true;
         self
@@ -71,13 +71,13 @@ impl Message {
         matches!(self.body, Body::Ephemeral(..))
     }
 
-    /// Which call for this event it is, from 1.
+    /// The number of this attempt at the event, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// What it says, apart from its place.
+    /// The event without its place.
     #[must_use]
     pub fn record(&self) -> &Record {
         match &self.body {
@@ -95,27 +95,30 @@ impl Message {
         }
     }
 
-    /// The session that it belongs to.
+    /// The session.
     #[must_use]
     pub fn session(&self) -> &SessionId {
         &self.place().session
     }
 
-    /// The branch that it belongs to.
+    /// The branch.
     #[must_use]
     pub fn branch(&self) -> &BranchName {
         &self.place().branch
     }
 
-    /// The payload read as JSON into a type of yours.
+    /// Deserializes the JSON payload.
     ///
     /// # Errors
-    /// [`Invalid`] with the field `data` when it is not JSON, or not of that shape.
+    /// [`Invalid`] with the field `data` if it is not JSON, or does not have that shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
         match &self.body {
             Body::Recorded(event) => event.json(),
             Body::Ephemeral(place, record) => serde_json::from_slice(record.payload()).map_err(|e| {
-                Invalid::new("data", format!("of {} in {place} is not of that shape: {e}", record.kind()))
+                Invalid::new(
+                    "data",
+                    format!("of {} in {place} does not have the expected shape: {e}", record.kind()),
+                )
             }),
         }
     }

@@ -1,11 +1,11 @@
-//! Counts of one handler, and how long its calls take.
+//! Counters of one handler, and the durations of its calls.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::answer::Failure;
 
-/// Times in buckets that are an eighth of their value wide: from 1 µs to days, in a fixed number of counters.
+/// Durations in buckets that are an eighth of their value wide: from 1 µs to days, in a fixed number of counters.
 #[derive(Debug)]
 pub(super) struct Times([AtomicU64; Self::BUCKETS]);
 
@@ -22,7 +22,7 @@ impl Times {
         ((power as usize - 2) * 8 + eighth as usize).min(Self::BUCKETS - 1)
     }
 
-    /// The longest time that falls into a bucket.
+    /// The longest duration that falls into a bucket.
     fn top(bucket: usize) -> u64 {
         if bucket < 8 {
             return bucket as u64;
@@ -38,7 +38,7 @@ impl Times {
         }
     }
 
-    /// The time within which this part of the calls ended.
+    /// The duration within which this fraction of the calls ended.
     pub(super) fn quantile(&self, part: f64) -> Option<Duration> {
         let counts: Vec<u64> = self.0.iter().map(|c| c.load(Relaxed)).collect();
         let all: u64 = counts.iter().sum();

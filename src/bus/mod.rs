@@ -1,7 +1,7 @@
-//! Handlers in the process: who is called for which event, in which order, and what happens when a call fails.
-//!
-//! Every handler has a follower of its own, so a slow one costs the others nothing. What is decided, in `branch_queue` and
-//! `gate`, is decided without I/O and without a clock; what is around it does as it is told. Needs a tokio runtime.
+//! Handlers in the process: which handler is called for which event, in which order, and what happens if a call fails.
+//! Every
+//! handler has its own follower, so a slow one does not affect the others. Decisions are made in `branch_queue` and
+//! `gate`, without I/O or a clock; the code around them carries them out. Needs a tokio runtime.
 
 mod answer;
 mod backoff;

@@ -1,7 +1,7 @@
-//! Publishing without waiting: a bounded queue, the task that writes it, and the spill for what the store cannot take.
+//! Publishing without waiting: a bounded queue, the task that writes it, and the spill for when the store cannot be written.
 //!
 //! Order: once an event had to go to the spill, later ones follow it there, until the task has written the queue,
-//! drained the spill, and found it empty with nobody putting.
+//! drained the spill, and found it empty with no put in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,12 +24,12 @@ use crate::limits::{NOWAIT_GROUP, SPILL_LOOK_MS};
 use crate::store::{Batch, Durability, lock};
 
 impl Bus {
-    /// Records an event soon, without waiting for the store: the caller never fails.
+    /// Records an event soon, without waiting for the store. It never fails.
     ///
-    /// It is queued in memory and written in the order in which it was queued; until then a crash of the process takes
-    /// it. What the store cannot take, or the queue has no room for, goes to the [`Spill`](super::Spill) beside the
-    /// store, which is synced: only then the caller waits for a disk. What can be kept nowhere is counted and traced; see
-    /// [`Bus::stats`]. In a forked child it does nothing. [`flush`](Self::flush) waits for what was published so far.
+    /// Events are queued in memory and written in order; until then they are lost if the process crashes. If the store
+    /// cannot be written, or the queue is full, events go to the [`Spill`](super::Spill) beside the store, which is
+    /// synced: only then does the caller wait for a disk. Events that cannot be kept anywhere are counted and logged;
+    /// see [`Bus::stats`]. In a forked child it does nothing. [`flush`](Self::flush) waits for what was published so far.
     pub fn publish_nowait<A>(&self, address: A, event: NewEvent)
     where
         A: TryInto<Address>,
@@ -42,7 +42,7 @@ impl Bus {
         }
     }
 
-    /// Waits until everything that was published without waiting before this call was written, spilled or refused. In a
+    /// Waits until everything published without waiting before this call has been written, spilled or refused. In a
     /// forked child there is nothing to wait for.
     pub async fn flush(&self) {
         if !self.core().shared.handle.process().is_this() {
@@ -61,7 +61,7 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
     core.shared.counts.nowait.fetch_add(1, Relaxed);
     let event = current::stamp(event);
     let persistence = core.settings.rules.of(event.kind());
-    // What is wrong with it is known now; later it would spoil its neighbours.
+    // Invalid events are refused now; later they would fail their whole batch.
     let checked = match persistence {
         Some(Persistence::Ephemeral) => ephemeral(core, &place, &event).map(Some),
         _ => event.check().map(|()| None).map_err(Error::from),
@@ -85,7 +85,7 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
         let (back, error) = match core.nowait.queue.try_send(queued) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Full(back)) => {
-                (back, Error::storage("more is published without waiting than can be written"))
+                (back, Error::storage("events are published faster than they can be written"))
             }
             Err(mpsc::error::TrySendError::Closed(back)) => (back, Error::Closed { after: None }),
         };
@@ -102,7 +102,7 @@ pub(super) fn refused(core: &Core, event: &NewEvent, error: &Error) {
     tracing::warn!(id = %event.id(), kind = event.kind(), %error, "an event was refused; it is dropped");
 }
 
-/// Keeps events that the store did not take. Whether any is kept. Blocks.
+/// Spills events that the store did not accept. Returns whether any was spilled. Blocks.
 fn spill(core: &Core, events: &[(Place, NewEvent)], error: &Error) -> bool {
     let put =
         core.spill.as_ref().map(|spill| spill.put_all(events.iter().map(|(place, event)| (place, event))));
@@ -132,12 +132,12 @@ pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, 
     kept
 }
 
-/// Whether later events have to wait behind those in the spill.
+/// Whether later events have to queue behind those in the spill.
 pub(super) fn is_spilling(core: &Core) -> bool {
     *lock(&core.nowait.spilling)
 }
 
-/// Records what waits in the spill. When it is empty, and nobody is putting, events go to the queue again. Blocks.
+/// Drains the spill. When it is empty, and no put is in progress, events go to the queue again. Blocks.
 fn drain_spill(core: &Core) -> Result<()> {
     let Some(spill) = &core.spill else { return Ok(()) };
     loop {
@@ -155,12 +155,12 @@ async fn look_after_spill(core: &Arc<Core>) {
     let drained = core.shared.runtime.spawn_blocking(move || drain_spill(&draining)).await;
     let Ok(Err(error)) = drained else { return };
     let mut spilling = lock(&core.nowait.spilling);
-    // A file that cannot be read, or lines that cannot be set aside: waiting behind it would lose what the store can take.
+    // A file that cannot be read, or lines that cannot be moved aside: waiting behind it would lose what the store can record.
     *spilling = !core.spill.as_ref().is_some_and(Spill::is_out_of_order);
     match *spilling {
         true => tracing::debug!(%error, "the spill cannot be drained yet"),
         false => {
-            tracing::error!(%error, "the spill cannot be drained; what is published goes to the store before it")
+            tracing::error!(%error, "the spill cannot be drained; newly published events go to the store before it")
         }
     }
 }
@@ -181,7 +181,7 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
                 queue.close();
                 continue;
             }
-            // The queue is empty, and older than what is spilled.
+            // The queue, which is older than the spill, is empty.
             () = sleep(Duration::from_millis(SPILL_LOOK_MS)), if spilling => {
                 look_after_spill(&core).await;
                 continue;
@@ -195,7 +195,7 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
     }
     core.roster().handler_states.iter().for_each(|handler_state| handler_state.drain());
     core.nowait.ended.send_replace(true);
-    // Whoever closes may have given up waiting, and whoever drops the bus does not wait at all.
+    // The caller of close may have given up waiting, and a dropped bus does not wait at all.
     let handler_states = core.roster();
     let until = deadline(core.settings.drain_limit);
     for handler_state in &handler_states.handler_states {
@@ -225,8 +225,8 @@ async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
     }
 }
 
-/// Appends them as one; when one of them spoils it, each alone. What the store cannot write, and everything after it,
-/// is set aside.
+/// Appends them together; if one of them is refused, each alone. What the store cannot write, and everything after
+/// it, is spilled.
 async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Option<Durability>) {
     let count = events.len() as u64;
     match append(core, &events, durability).await {

@@ -3,20 +3,20 @@ use crate::event::{Catalogue, Filter, Invalid, Pattern};
 use crate::limits::MAX_PERSIST_RULES;
 use crate::store::Durability;
 
-/// How an event that is published is kept.
+/// The persistence of a published event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Persistence {
-    /// Recorded, and answered after the sync: survives a crash and a power cut.
+    /// Recorded, and acknowledged after the sync: survives a crash or a power cut.
     Durable,
-    /// Recorded, and answered before the sync: a crash may take it, with everything after it.
+    /// Recorded, and acknowledged before the sync: a crash may lose it, with everything after it.
     Relaxed,
-    /// Never recorded: told to the handlers and listeners that are there at this moment, and forgotten. It has no
+    /// Never recorded: delivered to the handlers and listeners that exist at this moment, and forgotten. It has no
     /// sequence and no position.
     Ephemeral,
 }
 
-/// How events are appended together: durably if any of them asks for it, relaxed if all do, else as the store has it.
+/// The durability of events that are appended together: durable if any of them asks for it, relaxed if all do, otherwise the store's default.
 pub(super) fn durability(asked: &[Option<Persistence>]) -> Option<Durability> {
     if asked.contains(&Some(Persistence::Durable)) {
         return Some(Durability::Durable);
@@ -25,14 +25,14 @@ pub(super) fn durability(asked: &[Option<Persistence>]) -> Option<Durability> {
     relaxed.then_some(Durability::Relaxed)
 }
 
-/// Which types are kept how. The last rule that matches counts.
+/// The persistence rules by type. The last matching rule counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules(Vec<(Filter, Persistence)>);
 
 impl Rules {
     pub(super) fn add(&mut self, pattern: Pattern, persistence: Persistence) -> Result<()> {
         if self.0.len() >= MAX_PERSIST_RULES {
-            let reason = format!("is one too many: {MAX_PERSIST_RULES} rules are the most");
+            let reason = format!("is one too many: the limit is {MAX_PERSIST_RULES} rules");
             return Err(Invalid::new("persist", reason).into());
         }
         self.0.push((Filter::new().pattern(pattern), persistence));

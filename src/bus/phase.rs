@@ -1,4 +1,4 @@
-//! How far a handler, or the bus, is on its way from running to gone.
+//! The phases of a handler, or the bus, from running to gone.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Running,
-    /// It takes nothing more, and ends what it has taken as if it ran on: a handler that has had its one event.
+    /// It takes nothing more, and finishes what it has as usual: a `once` handler after its event.
     Ending,
-    /// It ends what was committed when it was told to.
+    /// It finishes what was committed when draining started.
     Draining,
-    /// It begins nothing more.
+    /// It starts nothing more.
     Leaving,
     Gone,
 }
 
-/// The end of a time that begins now; one that no clock reaches is a century away.
+/// A deadline from now; one that overflows is a century away.
 pub(super) fn deadline(time: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 24 * 3_600))
 }
 
-/// Resolves when nothing more is to be taken.
+/// Resolves when nothing more may be taken.
 pub(super) async fn over(phase: &mut watch::Receiver<Phase>) {
     // The sender lives as long as who asks.
     let _ = phase.wait_for(|now| *now > Phase::Running).await;

@@ -18,17 +18,17 @@ use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Expect, NewEvent, Place};
 use crate::store::{Batch, Receipt, lock, unblocked};
 
-/// What became of published events.
+/// The result of publishing events.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Published {
-    /// Where they are recorded; `None` when all were ephemeral.
+    /// Where they are recorded; `None` if all were ephemeral.
     pub receipt: Option<Receipt>,
-    /// What the awaited handlers that took them answered.
+    /// The results of awaited handlers.
     pub answers: Vec<Answered>,
 }
 
-/// The answer of one awaited handler for one event.
+/// The result of one awaited handler for one event.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Answered {
@@ -41,7 +41,7 @@ pub struct Answered {
 }
 
 impl Published {
-    /// What the handler of this name returned for the first of the events that it succeeded with.
+    /// What the handler of this name returned for the first event that it handled successfully.
     #[must_use]
     pub fn answer(&self, handler: &str) -> Option<&serde_json::Value> {
         self.answers.iter().find_map(|a| match &a.answer {
@@ -50,20 +50,20 @@ impl Published {
         })
     }
 
-    /// The answers that are not a success.
+    /// The results that are not a success.
     pub fn failed(&self) -> impl Iterator<Item = &Answered> {
         self.answers.iter().filter(|a| !a.answer.is_done())
     }
 }
 
 impl Bus {
-    /// Records an event at the end of a branch, then waits for the awaited handlers that take it.
+    /// Records an event at the end of a branch, then waits for the awaited handlers that match it.
     ///
-    /// When it returns, the event is recorded as its [`Persistence`] says. A handler that fails is told in its answer,
-    /// never as an error. Inside a handler only the append is waited for: the handler would wait for itself.
+    /// When it returns, the event is recorded as its [`Persistence`] says. A failing handler is reported in its
+    /// result, never as an error. Inside a handler, only the append is waited for: otherwise the handler would wait for itself.
     ///
     /// # Cancellation
-    /// Once queued, the event is recorded and handled, also when the future is dropped.
+    /// Once queued, the event is recorded and handled even if the future is dropped.
     ///
     /// # Errors
     /// As [`Store::append`](crate::Store::append); [`Error::Closed`] when the bus is closed.
@@ -75,8 +75,7 @@ impl Bus {
         self.publish_batch(address, vec![event]).await
     }
 
-    /// [`publish`](Self::publish) of several events of one branch: those that are recorded are recorded all or not at
-    /// all.
+    /// [`publish`](Self::publish) of several events of one branch: either all of them are recorded or none.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
@@ -107,9 +106,9 @@ impl Bus {
     }
 }
 
-/// The branch that events are to go to.
+/// The branch to publish to.
 pub(super) fn branch_of(address: Address) -> Result<Place> {
-    Ok(address.branch_only("events are published to a branch")?.clone())
+    Ok(address.branch_only("events can only be published to a branch")?.clone())
 }
 
 pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent>) -> Result<Published> {
@@ -147,7 +146,7 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
         }
     };
     told.iter().for_each(|message| core.tell(message));
-    // What was recorded before was handled before, or is being handled.
+    // What was recorded before has been handled, or is being handled.
     let repeated = receipt.as_ref().is_some_and(Receipt::duplicate);
     let answers = match held {
         Some(held) if !repeated => answers(core, held, handler_states, ids, told).await?,
@@ -156,7 +155,7 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
     Ok(Published { receipt, answers })
 }
 
-/// An event that is only told, checked like any other.
+/// An ephemeral event, checked like any other.
 pub(super) fn ephemeral(core: &Core, place: &Place, event: &NewEvent) -> Result<Message> {
     let record = encode_record(event, core.shared.handle.payload_bytes())?;
     Ok(Message::ephemeral(Arc::new(place.clone()), record))
@@ -172,7 +171,7 @@ async fn answers(
 ) -> Result<Vec<Answered>> {
     let until = deadline(core.settings.await_limit);
     let reading = core.clone();
-    // As handlers are given them: in their newest shape.
+    // As handlers get them: in their newest shape.
     let events = unblocked(move || {
         let reader = reading.shared.handle.reader()?;
         let mut events = told;
@@ -182,7 +181,7 @@ async fn answers(
             }
             match reader.by_id(id).and_then(|event| reader.shaped(event)) {
                 Ok(event) => events.push(Message::recorded(event)),
-                // Nobody is given it.
+                // No handler gets it.
                 Err(Error::Upcast { .. }) => {}
                 Err(e) => return Err(e),
             }
@@ -204,7 +203,7 @@ async fn answers(
 
 async fn answer(held: &Held<'_>, handler_state: &HandlerState, message: &Message, until: Instant) -> Answer {
     loop {
-        // Looked at before the answer is: who goes has answered before.
+        // Checked before the result: a handler that leaves has answered before.
         let gone = handler_state.phase() == Phase::Gone;
         if let Some(answer) = held.ticket.take(message.id(), handler_state.id) {
             return answer;

@@ -1,4 +1,4 @@
-//! What was published without waiting and is not written yet.
+//! Events that were published without waiting and are not written yet.
 
 use std::sync::Mutex;
 
@@ -15,7 +15,7 @@ pub(super) enum Queued {
         event: Box<NewEvent>,
         asked: Option<Persistence>,
     },
-    /// Everything before it was dealt with.
+    /// Answered when everything before it was processed.
     Flush(oneshot::Sender<()>),
 }
 
@@ -24,13 +24,13 @@ pub(super) struct Nowait {
     pub(super) queue: mpsc::Sender<Queued>,
     /// Whether events go to the spill. Held while one is put there.
     pub(super) spilling: Mutex<bool>,
-    /// Rung when events begin to go to the spill.
+    /// Signals that events start going to the spill.
     pub(super) begun: tokio::sync::Notify,
     pub(super) ended: watch::Sender<bool>,
 }
 
 impl Nowait {
-    /// `spilling`: there are events of an earlier process, which go in before anything new.
+    /// `spilling`: the spill holds events of an earlier process, which are recorded before anything new.
     pub(super) fn new(room: usize, spilling: bool) -> (Self, mpsc::Receiver<Queued>) {
         let (queue, rest) = mpsc::channel(room);
         let begun = tokio::sync::Notify::new();
@@ -41,7 +41,7 @@ impl Nowait {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
-    /// Resolves when everything was written and nothing more is taken.
+    /// Resolves when everything is written and nothing more is accepted.
     pub(super) async fn ended(&self) {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }

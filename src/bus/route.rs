@@ -1,4 +1,4 @@
-//! Which events go to a handler: patterns, exclusions, and a question of the user's.
+//! Which events go to a handler: patterns, exclusions, and a user's predicate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ type Question = Arc<dyn Fn(&Message) -> bool + Send + Sync>;
 /// Which events.
 #[derive(Clone, Default)]
 pub(super) struct Route {
-    /// The patterns as they were given, for people.
+    /// The patterns as given, for people.
     patterns: Vec<Pattern>,
     except: Vec<Pattern>,
     /// The same, with the other names that the catalogue knows, and what else was asked for.
@@ -47,7 +47,7 @@ impl Route {
     fn bounded(&self) -> Result<()> {
         let count = self.patterns.len() + self.except.len();
         if count > MAX_HANDLER_PATTERNS {
-            let reason = format!("is one of {count}; {MAX_HANDLER_PATTERNS} are the most for one handler");
+            let reason = format!("is one of {count}; the limit per handler is {MAX_HANDLER_PATTERNS}");
             return Err(Invalid::new("pattern", reason).into());
         }
         Ok(())
@@ -72,19 +72,19 @@ impl Route {
         &self.except
     }
 
-    /// The same with the names that a store's catalogue has.
+    /// The same with the aliases of a store's catalogue.
     pub(super) fn resolved_in(mut self, catalogue: &Catalogue) -> Self {
         self.filter = self.filter.resolved_in(catalogue);
         self.not = self.not.map(|not| not.resolved_in(catalogue));
         self
     }
 
-    /// What a follower can leave out by itself.
+    /// The part that a follower can filter.
     pub(super) fn filter(&self) -> Filter {
         self.filter.clone()
     }
 
-    /// A question that panics takes nothing.
+    /// A predicate that panics matches nothing.
     pub(super) fn takes(&self, message: &Message) -> bool {
         let kind = message.kind();
         if !self.filter.takes_kind(kind) || self.not.as_ref().is_some_and(|not| not.takes_kind(kind)) {
@@ -100,9 +100,9 @@ impl Route {
     }
 }
 
-/// A glob as other systems write it: there a lone `*` is every type, here it is every type of one part.
-///
-/// For configuration that is brought from elsewhere; what is written for this bus says `**`.
+/// A glob as other systems write it: there a lone `*` matches every type, here it matches every type with one part.
+/// For
+/// configuration from other systems; for this bus, write `**`.
 ///
 /// ```
 /// use retold::bus::imported_pattern;

@@ -1,4 +1,4 @@
-//! The runner of a queue: does what the queue's machine says, until it rests.
+//! The runner of a queue: carries out what the queue's state machine says, until it is idle.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,12 +19,12 @@ use crate::event::{Place, Timestamp};
 use crate::limits::{LANE_PAGE, MAX_STUCK};
 use crate::store::{Range, SidecarWrites, lock};
 
-/// What the runner knows of the event at the head of its queue.
+/// The runner's state for the event at the head of its queue.
 #[derive(Default)]
 struct Head {
     first: Option<Timestamp>,
     failure: Option<Failure>,
-    /// A call that runs on past its time: the next event waits until it has really ended.
+    /// A timed-out call that keeps running: the next event waits until it has really ended.
     stuck: Option<JoinHandle<Result<serde_json::Value, String>>>,
 }
 
@@ -80,7 +80,7 @@ async fn attempted(
         handler_state.metrics.times.add(clock.elapsed());
     }
     if matches!(ended, Ended::Stuck(..)) {
-        // Before the worker is given back, so that no more begin than may be stuck.
+        // Before the worker is released, so that no more calls start than may be stuck.
         handler_state.work().stuck += 1;
     }
     drop(worker);
@@ -102,13 +102,13 @@ async fn attempted(
     let (handler, id) = (&*handler_state.asked.name, item.id());
     tracing::debug!(handler, %id, attempt, error = %failure, "a handler failed");
     head.failure = Some(failure);
-    // It is not called again while an earlier call runs, nor for what was never stored, nor when the bus closes.
+    // It is not called again while an earlier call runs, nor for an ephemeral event, nor when the bus closes.
     let last = head.stuck.is_some() || item.is_ephemeral() || handler_state.phase() >= Phase::Draining;
     tried(handler_state, place, &item, true);
     Input::Failed { last }
 }
 
-/// The runtime ends: the handler leaves as one does whose bus is closed, with neither a further attempt nor a dead letter.
+/// The runtime shuts down: the handler leaves as if its bus were closed, without another attempt or a dead letter.
 fn stopped(
     handler_state: &HandlerState,
     place: &Arc<Place>,
@@ -125,7 +125,7 @@ fn stopped(
     Input::Buried
 }
 
-/// Waits for a worker, and as long as too many calls run on past their time: their threads are those of everybody.
+/// Waits for a worker, and while too many timed-out calls are running, since they occupy shared threads.
 async fn begin(handler_state: &HandlerState, place: &Arc<Place>, item: &Message) -> impl Drop + use<> {
     loop {
         let worker = handler_state.worker().await;
@@ -138,7 +138,7 @@ async fn begin(handler_state: &HandlerState, place: &Arc<Place>, item: &Message)
     }
 }
 
-/// Waits for the first attempts of handlers of higher priority, each for no longer than its own time.
+/// Waits for the first attempts of handlers of higher priority, each for no longer than its own timeout.
 async fn give_way(core: &Core, handler_state: &HandlerState, item: &Message) {
     let Some(position) = item.position() else { return };
     let roster = core.roster();
@@ -148,7 +148,7 @@ async fn give_way(core: &Core, handler_state: &HandlerState, item: &Message) {
     let begun = Instant::now();
     for other in roster.handler_states.iter().filter(|s| s.asked.priority > handler_state.asked.priority) {
         if other.asked.route.takes(item) {
-            // Past its time it is as good as gone.
+            // After its timeout it counts as gone.
             tokio::select! {
                 _ = timeout_at(begun + other.asked.timeout, other.passed(position)) => {}
                 () = handler_state.reached(Phase::Leaving) => return,
@@ -157,8 +157,8 @@ async fn give_way(core: &Core, handler_state: &HandlerState, item: &Message) {
     }
 }
 
-/// The first attempt has ended: nobody has to wait for this event any more. When it is tried again, nobody has to wait
-/// for what comes after it in its queue either.
+/// The first attempt has ended: nothing has to wait for this event any more. While it is retried, nothing has to wait
+/// for later events of its queue either.
 fn tried(handler_state: &HandlerState, place: &Arc<Place>, item: &Message, again: bool) {
     let mut work = handler_state.work();
     let work = &mut *work;
@@ -175,12 +175,12 @@ fn tried(handler_state: &HandlerState, place: &Arc<Place>, item: &Message, again
 
 async fn pause(handler_state: &HandlerState, attempts: u32) -> Input<Message> {
     let rest = handler_state.asked.retry.delay(attempts, chance());
-    // A bus that closes rests no more: one last attempt.
+    // A closing bus does not back off: one last attempt.
     let _ = timeout(rest, handler_state.reached(Phase::Draining)).await;
     if handler_state.phase() >= Phase::Leaving { Input::Buried } else { Input::Waited }
 }
 
-/// A dead letter that was sent again was handled.
+/// A replayed dead letter was handled.
 async fn taken_out(handler_state: &HandlerState, item: &Message) {
     let Some(event) = item.event() else { return };
     if !handler_state.dead_letters.has(event.position()) {
@@ -192,7 +192,7 @@ async fn taken_out(handler_state: &HandlerState, item: &Message) {
     {
         handler_state.dead_letters.keep(event.position());
         let handler = &*handler_state.asked.name;
-        tracing::warn!(handler, %error, "a dead letter that was handled could not be taken away");
+        tracing::warn!(handler, %error, "a dead letter that was handled could not be removed");
     }
 }
 
@@ -214,7 +214,7 @@ async fn bury(
             }
             Err(e) => {
                 handler_state.shared.counts.dead_letters_lost.fetch_add(1, Relaxed);
-                tracing::error!(handler, %id, error = %failure, "an event could not become a dead letter: {e}");
+                tracing::error!(handler, %id, error = %failure, "a dead letter could not be written: {e}");
             }
         }
     }
@@ -230,7 +230,7 @@ async fn bury(
     Input::Buried
 }
 
-/// What was never stored leaves no dead letter.
+/// An ephemeral event leaves no dead letter.
 fn dead_letter(
     handler_state: &HandlerState,
     item: &Message,
@@ -253,7 +253,7 @@ fn dead_letter(
     })
 }
 
-/// Reads what the queue had no room for.
+/// Reads the events that did not fit into the queue.
 async fn refill(
     handler_state: &Arc<HandlerState>,
     place: &Arc<Place>,
@@ -268,12 +268,12 @@ async fn refill(
         Ok(Ok(read)) => read,
         Ok(Err(error)) => {
             let handler = &*handler_state.asked.name;
-            tracing::error!(handler, %error, after, to, "a handler's events could not be read; they are left out");
+            tracing::error!(handler, %error, after, to, "a handler's events could not be read; they are skipped");
             *lock(&handler_state.ended) = Some(error.to_string());
             handler_state.go(Phase::Leaving);
             (Vec::new(), to)
         }
-        // The runtime is going down.
+        // The runtime is shutting down.
         Err(_) => (Vec::new(), to),
     };
     Input::Refilled { items: read.0, scanned: read.1 }
@@ -299,7 +299,7 @@ fn read(
                 return Ok((items, scanned));
             }
             scanned = event.sequence().get();
-            // What cannot be made new was not taken when it came by, and is not taken now.
+            // What cannot be upcast was not taken at first, and is not taken now.
             let Ok(event) = reader.shaped(event) else { continue };
             let message = Message::recorded(event);
             if handler_state.asked.route.takes(&message) {

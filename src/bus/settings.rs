@@ -1,4 +1,4 @@
-//! What a bus was told to be like.
+//! The settings of a bus.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ pub(super) struct Settings {
     pub(super) drain_limit: Duration,
     pub(super) nowait: usize,
     pub(super) rules: Rules,
-    /// `None`: beside the store, when it has a file.
+    /// `None`: beside the store, if it has a file.
     pub(super) spill: Option<PathBuf>,
-    /// Its bytes; 0 for none.
+    /// Its maximum size in bytes; 0 for none.
     pub(super) spill_limit: u64,
     pub(super) timers: bool,
 }

@@ -1,4 +1,4 @@
-//! What all handlers of one bus share. It holds no handle of the store: the store closes without asking it.
+//! State shared by all handlers of one bus. It does not keep the store open.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::tickets::Tickets;
 use crate::store::StoreHandle;
 
-/// What the bus counts beside its handlers.
+/// Counters of the bus, besides those of its handlers.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) published: AtomicU64,
@@ -24,7 +24,7 @@ pub(super) struct Counts {
 pub(super) struct Shared {
     pub(super) handle: StoreHandle,
     pub(super) runtime: Handle,
-    /// Calls that may run at once, and how many of them one handler may have.
+    /// The shared workers, and how many of them one handler may use.
     pub(super) workers: Arc<Semaphore>,
     pub(super) part: usize,
     pub(super) tickets: Tickets,

@@ -7,59 +7,59 @@ use super::history::HistoryCounts;
 use super::phase::Phase;
 use crate::store::lock;
 
-/// A handler, as a listing shows it.
+/// A handler in a listing.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HandlerStats {
     /// Its name.
     pub name: String,
-    /// What it takes.
+    /// Its patterns.
     pub patterns: Vec<String>,
-    /// What it does not take.
+    /// Its exclusions.
     pub except: Vec<String>,
-    /// Higher comes first.
+    /// Its priority; higher comes first.
     pub priority: i32,
-    /// Whether it runs on threads that may block.
+    /// Whether it runs on blocking threads.
     pub blocking: bool,
     /// Whether publishers wait for it.
     pub awaited: bool,
-    /// Whether it goes after its first event.
+    /// Whether it ends after its first event.
     pub once: bool,
     /// Whether it still takes events.
     pub running: bool,
-    /// Why it ended, when nobody asked for it.
+    /// Why it ended, if that was not requested.
     pub ended: Option<String>,
     /// Events that it took.
     pub events: u64,
-    /// Calls, those for the same event counted each.
+    /// Calls, including retries.
     pub calls: u64,
-    /// Calls that failed, for whatever reason.
+    /// Calls that failed, for any reason.
     pub errors: u64,
     /// Of these, calls that panicked.
     pub panics: u64,
-    /// Of these, calls that were not done in time.
+    /// Of these, calls that timed out.
     pub timeouts: u64,
     /// Events that became dead letters.
     pub dead_letters: u64,
     /// Dead letters that are kept now.
     pub dead_letters_kept: usize,
-    /// Dead letters that newer ones pushed out since the store was opened.
+    /// Dead letters that were replaced by newer ones since the store was opened.
     pub dead_letters_pushed_out: u64,
-    /// Events that could not be read in their newest shape.
+    /// Events that could not be upcast.
     pub unreadable: u64,
-    /// Ephemeral events that found no room.
+    /// Ephemeral events that were dropped because its queue was full.
     pub ephemeral_dropped: u64,
-    /// Events that it holds: running, resting between calls, or waiting.
+    /// Events that it holds: running, in backoff, or waiting.
     pub queue: usize,
-    /// Sessions and branches of which it holds any.
+    /// Branches that it holds events of.
     pub branch_queues: usize,
-    /// Calls past their time that could not be stopped.
+    /// Timed-out calls that could not be stopped.
     pub stuck: usize,
-    /// Positions that were committed and that it has not looked at yet.
+    /// Committed positions that it has not scanned yet.
     pub lag: u64,
-    /// Half of its calls took no longer, to an eighth; `None` before the first.
+    /// The median duration of its calls, to within an eighth; `None` before the first.
     pub p50: Option<Duration>,
-    /// 99 of 100 calls took no longer, to an eighth.
+    /// The 99th percentile of the duration of its calls, to within an eighth.
     pub p99: Option<Duration>,
 }
 
@@ -67,9 +67,9 @@ impl HandlerStats {
     pub(super) fn of(handler_state: &HandlerState) -> Self {
         let (asked, m) = (&handler_state.asked, &handler_state.metrics);
         let texts = |patterns: &[crate::event::Pattern]| patterns.iter().map(ToString::to_string).collect();
-        // In a forked child nothing runs, and what is behind locks may never be given back.
+        // In a forked child nothing runs, and locks may never be released.
         let here = handler_state.shared.handle.process().is_this();
-        // Before what it holds: an event that goes from there to here in between is then seen twice, not never.
+        // Before the held events: one that moves from there to here in between is then counted twice, not missed.
         let lag = handler_state.lag();
         let (queue, branch_queues, stuck) = match here {
             true => {
@@ -108,32 +108,32 @@ impl HandlerStats {
     }
 }
 
-/// What a bus has done since it was opened.
+/// Statistics of a bus since it was opened.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BusStats {
-    /// Events that were published and recorded, also by those who did not wait.
+    /// Events that were published and recorded, with or without waiting.
     pub published: u64,
-    /// Events that were told and not recorded.
+    /// Ephemeral events.
     pub ephemeral: u64,
     /// Events that were published without waiting.
     pub nowait: u64,
-    /// Of these, those that wait in memory now.
+    /// Of these, events that are queued in memory now.
     pub nowait_waiting: usize,
-    /// Events that went to the spill, since the store could not take them.
+    /// Events that went to the spill because the store could not be written.
     pub spilled: u64,
-    /// Events that were published without waiting and could be kept nowhere.
+    /// Events that were published without waiting and were lost.
     pub dropped: u64,
-    /// Events that became no dead letter, since the store could not write one.
+    /// Dead letters that were lost because the store could not be written.
     pub dead_letters_lost: u64,
-    /// What the history has.
+    /// The history.
     pub history: HistoryCounts,
     /// Every handler.
     pub handlers: Vec<HandlerStats>,
 }
 
 impl Bus {
-    /// What was done since the bus was opened. In a forked child without history and handlers.
+    /// Statistics since the bus was opened. In a forked child without history and handlers.
     #[must_use]
     pub fn stats(&self) -> BusStats {
         let core = self.core();
@@ -152,7 +152,7 @@ impl Bus {
         }
     }
 
-    /// Every subscribed handler with its counts, in the order in which they subscribed; none in a forked child.
+    /// Every subscribed handler with its counters, in order of subscription; none in a forked child.
     #[must_use]
     pub fn handlers(&self) -> Vec<HandlerStats> {
         if !self.core().shared.handle.process().is_this() {

@@ -22,7 +22,7 @@ use crate::event::{Filter, Position};
 use crate::follow::{Cursor, Follow};
 use crate::limits::EPHEMERAL_EVENTS;
 
-/// What a handler asks for, before it subscribes with [`run`](Self::run) or [`run_blocking`](Self::run_blocking).
+/// The settings of a handler, which subscribes with [`run`](Self::run) or [`run_blocking`](Self::run_blocking).
 ///
 /// ```
 /// # use retold::{Bus, Message, NewEvent, Store};
@@ -44,10 +44,10 @@ use crate::limits::EPHEMERAL_EVENTS;
 /// # }).unwrap();
 /// ```
 #[derive(Debug)]
-#[must_use = "it subscribes when it is told what to run"]
+#[must_use = "nothing is subscribed until `run` is called"]
 pub struct Subscribe {
     core: Arc<Core>,
-    /// What is wrong so far is said when it subscribes.
+    /// The first mistake so far, reported when it subscribes.
     route: Result<Route>,
     follow: Follow,
     from_end: bool,
@@ -60,7 +60,7 @@ pub struct Subscribe {
 }
 
 impl Bus {
-    /// Begins a subscription to the types that the glob matches; `**` is every type.
+    /// Builds a subscription to the types that match the glob; `**` matches every type.
     pub fn subscribe(&self, pattern: &str) -> Subscribe {
         let core = self.core().clone();
         let mut route = Route::default();
@@ -79,8 +79,8 @@ impl Bus {
         }
     }
 
-    /// Calls an async function for every event from now on whose type the glob matches. More can be asked for with
-    /// [`subscribe`](Self::subscribe).
+    /// Calls an async function for every event from now on whose type matches the glob.
+    /// [`subscribe`](Self::subscribe) has more options.
     ///
     /// # Errors
     /// As [`Subscribe::run`].
@@ -96,7 +96,7 @@ impl Bus {
         self.subscribe(pattern).run(handler)
     }
 
-    /// [`on`](Self::on) with a function that blocks; it runs on a thread that may.
+    /// [`on`](Self::on) with a blocking function, which runs on a blocking thread.
     ///
     /// # Errors
     /// As [`Subscribe::run`].
@@ -115,12 +115,12 @@ impl Subscribe {
         self
     }
 
-    /// Also types that this glob matches.
+    /// Also includes types that match this glob.
     pub fn or(self, pattern: &str) -> Self {
         self.with(|route| route.pattern(pattern))
     }
 
-    /// But no types that this glob matches.
+    /// Excludes types that match this glob.
     pub fn except(self, pattern: &str) -> Self {
         self.with(|route| route.except(pattern))
     }
@@ -133,8 +133,8 @@ impl Subscribe {
         })
     }
 
-    /// Only events of which this says `true`. It may be asked more than once for an event, and is to be quick and
-    /// without effect; when it panics, the answer is `false`.
+    /// Only events for which this predicate returns `true`. It may be called more than once for an event, and should
+    /// be fast and free of side effects; a panic counts as `false`.
     pub fn when(self, question: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
         self.with(|route| {
             route.question(question);
@@ -142,76 +142,76 @@ impl Subscribe {
         })
     }
 
-    /// A name of its own on this bus. Dead letters are kept under it, so a handler whose dead letters are to be sent again
-    /// after a restart has one. `handler-1` and so on unless said.
+    /// A unique name on this bus. Dead letters are kept under it, so a handler needs one for its dead letters to be
+    /// replayed after a restart. By default `handler-1` and so on.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
     /// Higher comes first: before a handler is called for an event, those of higher priority have been called for it
-    /// once. Equal ones, and all are 0 unless said, run side by side. Nobody waits for one that is late, is trying an
-    /// earlier event of that branch again, or is past its time.
+    /// once. Handlers of equal priority, 0 by default, run concurrently. A handler that lags, retries an earlier event
+    /// of that branch, or has exceeded its timeout is not waited for.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
         self
     }
 
-    /// How long one call may take, from when the handler is entered: waiting for a thread of the runtime does not count.
+    /// The timeout of one call, from when the handler is entered: waiting for a thread of the runtime does not count.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = time;
         self
     }
 
-    /// How often it is called for one event, and how it rests in between.
+    /// How often it is called for one event, and the backoff in between.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// For one event: the first that it takes. Then it is gone.
+    /// Handles one event, the first that matches, and then ends.
     pub fn once(mut self) -> Self {
         self.once = true;
         self
     }
 
-    /// [`Bus::publish`] waits for it and brings back what it returns.
+    /// Makes [`Bus::publish`] wait for it and return its result.
     pub fn awaited(mut self) -> Self {
         self.awaited = true;
         self
     }
 
-    /// Begins with the first event of the store.
+    /// Starts with the first event of the store.
     pub fn from_start(mut self) -> Self {
         self.follow = self.follow.from_start();
         self.from_end = false;
         self
     }
 
-    /// Begins after this position.
+    /// Starts after this position.
     pub fn after_position(mut self, position: impl Into<Position>) -> Self {
         self.follow = self.follow.after_position(position);
         self.from_end = false;
         self
     }
 
-    /// Begins where a follower of everything stood.
+    /// Starts at the cursor of a follower of everything.
     pub fn cursor(mut self, cursor: Cursor) -> Self {
         self.follow = self.follow.cursor(cursor);
         self.from_end = false;
         self
     }
 
-    /// Subscribes an async function. It is called for one event of a session and branch after the other, for events of
-    /// different ones side by side. What it returns is for who awaits it; an error is tried again, then the event is a
-    /// dead letter of this handler.
+    /// Subscribes an async function. It is called for the events of a branch one after the other, and for those of
+    /// different branches concurrently. Its result goes to awaiting publishers; after an error it is retried, and in
+    /// the end the event becomes a dead letter of this handler.
     ///
     /// It starts a task and returns: nothing is read and nothing waits here.
     ///
     /// # Errors
-    /// [`Invalid`](crate::Error::Invalid) for a glob, name, time or number that is none;
-    /// [`Exists`](crate::Error::Exists) when the name is taken; [`BadCursor`](crate::Error::BadCursor) for a start
-    /// that this store does not have; [`Closed`](crate::Error::Closed).
+    /// [`Invalid`](crate::Error::Invalid) for an invalid glob, name, timeout or number;
+    /// [`Exists`](crate::Error::Exists) if the name is taken; [`BadCursor`](crate::Error::BadCursor) for a start
+    /// beyond the end of the store; [`Closed`](crate::Error::Closed).
     pub fn run<F, R>(self, handler: impl Fn(Message) -> F + Send + Sync + 'static) -> Result<Subscription>
     where
         F: Future<Output = R> + Send + 'static,
@@ -220,8 +220,8 @@ impl Subscribe {
         self.begin(Handler::new(handler))
     }
 
-    /// [`run`](Self::run) with a function that blocks. Past its time it cannot be stopped: its event is a dead letter at
-    /// once, and the next event of that branch waits until it has really ended.
+    /// [`run`](Self::run) with a blocking function. When it times out it cannot be stopped: its event becomes a dead
+    /// letter at once, and the next event of that branch waits until it has really ended.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -288,16 +288,16 @@ impl Subscription {
         &self.handler_state.asked.name
     }
 
-    /// Takes nothing more and begins nothing more; a call that runs goes on. Awaiting [`gone`](Self::gone) after it
-    /// waits for that call. In a forked child it does nothing.
+    /// Takes and starts nothing more; a running call continues. Await [`gone`](Self::gone) to wait for that call. In
+    /// a forked child it does nothing.
     pub fn unsubscribe(&self) {
         if self.is_here() {
             self.handler_state.go(Phase::Leaving);
         }
     }
 
-    /// Resolves when the handler has gone: unsubscribed, once done, or closed with its bus or store, and no call
-    /// runs any more, but one that could not be stopped. In a forked child no handler runs, so it has gone.
+    /// Resolves when the handler is gone: it was unsubscribed, has had its one event, or its bus or store was closed,
+    /// and no call is running except one that could not be stopped. In a forked child no handler runs, so it is gone.
     pub async fn gone(&self) {
         if self.is_here() {
             self.handler_state.reached(Phase::Gone).await;
@@ -310,7 +310,7 @@ impl Subscription {
         self.is_here() && self.handler_state.phase() == Phase::Running
     }
 
-    /// Its counts and times.
+    /// Its counters and durations.
     #[must_use]
     pub fn stats(&self) -> HandlerStats {
         HandlerStats::of(&self.handler_state)

@@ -1,11 +1,11 @@
-//! Those who listen to ephemeral events without being handlers.
+//! Listeners of ephemeral events that are not handlers.
 
 use tokio::sync::broadcast::{self, Receiver};
 
 use super::message::Message;
 use crate::limits::EPHEMERAL_EVENTS;
 
-/// Where ephemeral events are told to whoever listens.
+/// The channel of ephemeral events.
 #[derive(Debug)]
 pub(super) struct Subscribers(broadcast::Sender<Message>);
 
@@ -17,7 +17,7 @@ impl Default for Subscribers {
 
 impl Subscribers {
     pub(super) fn tell(&self, message: &Message) {
-        // Nobody listening is no fault.
+        // No listener is fine.
         let _ = self.0.send(message.clone());
     }
 

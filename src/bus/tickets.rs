@@ -1,4 +1,4 @@
-//! Who waits for what became of an event at its handlers.
+//! Publishers that wait for the results of handlers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use super::answer::Answer;
 use crate::event::EventId;
 use crate::store::lock;
 
-/// The answers that came for the events of one publisher.
+/// The results for the events of one publisher.
 #[derive(Debug, Default)]
 pub(super) struct Ticket {
     answers: Mutex<HashMap<(EventId, u64), Answer>>,
@@ -22,7 +22,7 @@ impl Ticket {
         lock(&self.answers).remove(&(event, handler_state))
     }
 
-    /// Something came, or somebody went.
+    /// Signals that a result arrived, or a handler left.
     pub(super) async fn rung(&self) {
         self.wake.notified().await;
     }
@@ -32,7 +32,7 @@ impl Ticket {
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     open: AtomicUsize,
-    /// Several publishers of one event each have their own: one of them tries again.
+    /// Several publishers of one event each have their own: one of them is a retry.
     by_event: Mutex<HashMap<EventId, Vec<Arc<Ticket>>>>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Held<'a> {
 }
 
 impl Tickets {
-    /// To be opened before the append: a handler may be faster than its publisher.
+    /// Has to be opened before the append: a handler may be faster than its publisher.
     pub(super) fn open(&self, events: Vec<EventId>) -> Held<'_> {
         let ticket = Arc::new(Ticket::default());
         let mut by_event = lock(&self.by_event);
@@ -66,7 +66,7 @@ impl Tickets {
         }
     }
 
-    /// A handler has gone: whoever waits for it is to look again.
+    /// A handler has gone: wakes those who wait for it.
     pub(super) fn ring(&self) {
         lock(&self.by_event).values().flatten().for_each(|ticket| ticket.wake.notify_one());
     }

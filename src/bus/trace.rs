@@ -1,6 +1,6 @@
 //! The trace that the current span belongs to.
 
-/// The W3C traceparent of the current span, when there is one that is sampled or not, but valid.
+/// The W3C traceparent of the current span, if it is valid, sampled or not.
 #[cfg(feature = "otel")]
 pub(super) fn current() -> Option<String> {
     use opentelemetry::trace::TraceContextExt;
@@ -16,7 +16,7 @@ pub(super) fn current() -> Option<String> {
     })
 }
 
-/// Without the feature `otel` nobody knows.
+/// Without the feature `otel` it is unknown.
 #[cfg(not(feature = "otel"))]
 pub(super) fn current() -> Option<String> {
     None

@@ -1,4 +1,4 @@
-//! Rules over windows of time: when something has happened so often, for one key, an event is recorded.
+//! Rules over time windows: when something happens often enough for one key, an event is recorded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,10 +22,10 @@ type Key = dyn Fn(&Event) -> Option<String> + Send + Sync;
 /// Names of the ids of what rules record.
 const IDS: Uuid = Uuid::from_u128(0x2f1d_9a0c_7a54_5c1e_9d3b_60a1_72c8_e4f5);
 
-/// Counts events of a filter by key, and answers with an event when there are enough in a window: once for a key and
-/// window. A window that slides is quiet for as long as it is, after it has answered.
+/// Counts matching events by key, and emits an event when there are enough in a window: once per key and window.
+/// After emitting, a sliding window pauses for its span.
 ///
-/// By itself it is pure: [`take`](Self::take) fits into any handler. [`run`](Self::run) is the whole of it.
+/// [`take`](Self::take) is pure and fits into any handler; [`run`](Self::run) follows the store and records the events.
 ///
 /// ```
 /// use std::time::Duration;
@@ -92,7 +92,7 @@ impl WindowRule {
     }
 
     /// What is counted together; an event without a key, or
-    /// for which this panics, is not counted. The last 1,024 keys are told apart.
+    /// for which this panics, is not counted. The latest 1,024 keys are distinguished.
     #[must_use]
     pub fn by(mut self, key: impl Fn(&Event) -> Option<String> + Send + Sync + 'static) -> Self {
         self.key = Box::new(key);

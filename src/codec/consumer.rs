@@ -129,7 +129,7 @@ impl<'a> LaneWire<'a> {
 }
 
 impl ConsumerRow {
-    /// The row's bytes, which lie in a mark.
+    /// The row's bytes, the body of a sidecar record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let s = &self.settings;

@@ -45,7 +45,7 @@ struct Wire<'a> {
 }
 
 impl DeadLetterRow {
-    /// The row's bytes, which lie in a mark.
+    /// The row's bytes, the body of a sidecar record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96 + self.error.len());

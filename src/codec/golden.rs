@@ -303,9 +303,9 @@ fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
     }
 }
 
-/// Rows that lie in a mark have no seal of their own.
+/// Bodies of sidecar records have no seal of their own.
 #[test]
-fn a_row_in_a_mark_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_does_no_harm() {
+fn a_sidecar_body_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_does_no_harm() {
     let rows: [(&str, Decoder); 2] = [
         ("letter", |b| DeadLetterRow::decode(b).map(drop)),
         ("consumer", |b| ConsumerRow::decode(b).map(drop)),

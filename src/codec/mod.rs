@@ -1,7 +1,7 @@
-//! Bytes and events, both ways. `docs/format.md` draws every layout that is written here.
+//! Encoding and decoding. `docs/format.md` describes every layout that is written here.
 //!
-//! bincode is named in this module only. A decoder takes any bytes: it answers with [`Malformed`], never panics, and
-//! never allocates by a length that it has not checked.
+//! bincode is named in this module only. A decoder accepts any bytes: it returns [`Malformed`], never panics, and
+//! never allocates by an unchecked length.
 
 mod chunk;
 mod consumer;
@@ -31,7 +31,7 @@ pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
 pub use run::Run;
 pub use sidecar::{decode_sidecar_row, encode_sidecar_row};
 
-/// Bytes that are not what they should be, and how that shows.
+/// Malformed bytes, and what is wrong with them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub(crate) std::borrow::Cow<'static, str>);

@@ -42,7 +42,7 @@ pub fn encode_record(event: &NewEvent, limit: usize) -> Result<Record, Invalid> 
     event.check()?;
     let size = event.payload.len();
     if size > limit {
-        return Err(Invalid::new("data", format!("has {size} bytes; {limit} are the most in this store")));
+        return Err(Invalid::new("data", format!("has {size} bytes; the limit of this store is {limit}")));
     }
     let wire = Wire {
         layout: LAYOUT,

@@ -1,11 +1,11 @@
-//! Rows that other rooms keep: bytes of theirs under our seal.
+//! Sidecar records: opaque bytes of other modules under our seal.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Malformed;
 use super::seal::{self, Sort};
 
-/// The row's bytes on this shelf under this key.
+/// The row's bytes in this sidecar table under this key.
 #[must_use]
 pub fn encode_sidecar_row(table: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut out = seal::open(value.len());
@@ -13,7 +13,7 @@ pub fn encode_sidecar_row(table: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
     seal::close_at(Sort::Mark, key_number(table, key), out)
 }
 
-/// The value of the row on this shelf under this key.
+/// The value of the row in this sidecar table under this key.
 ///
 /// # Errors
 /// [`Malformed`] for anything that [`encode_sidecar_row`] does not write for them.

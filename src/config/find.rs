@@ -1,4 +1,4 @@
-//! The file of settings that is in force when none was named: `retold.toml` of this folder, or of the nearest one above.
+//! The settings file that is used when none was named: `retold.toml` in this folder, or in the nearest one above.
 
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
@@ -8,13 +8,13 @@ use crate::error::{Error, Result};
 use crate::event::Invalid;
 use crate::limits::MAX_SETTINGS_FILE_BYTES;
 
-/// Its name.
+/// The file's name.
 pub(super) const FILE: &str = "retold.toml";
 
-/// The nearest file from a folder upwards.
+/// The nearest settings file from a folder upward.
 ///
 /// # Errors
-/// [`Error::Invalid`] when it is somebody else's: whoever may write to a folder above would set this program up.
+/// [`Error::Invalid`] when it belongs to another user: anyone who can write to a folder above could configure this program.
 pub(super) fn upward(from: &Path) -> Result<Option<PathBuf>> {
     for folder in from.ancestors() {
         let path = folder.join(FILE);
@@ -24,7 +24,7 @@ pub(super) fn upward(from: &Path) -> Result<Option<PathBuf>> {
         }
         if !is_trusted(&meta) {
             let reason = format!(
-                "in {} belongs to another user, and is not taken on its own; name it to use it: --config-file, or \
+                "in {} belongs to another user, so it is not used automatically; to use it, name it with --config-file or \
                  RETOLD_CONFIG",
                 path.display()
             );
@@ -47,10 +47,10 @@ fn is_trusted(_: &Metadata) -> bool {
     true
 }
 
-/// What the file says.
+/// The file's text.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Invalid`] when it is no text or too long; [`Error::Storage`].
+/// [`Error::NotFound`]; [`Error::Invalid`] when it is not UTF-8; [`Error::TooLarge`]; [`Error::Storage`].
 pub(super) fn read(path: &Path) -> Result<String> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => Error::not_found("file", path.display()),

@@ -1,4 +1,4 @@
-//! The sources, put over each other.
+//! Loading settings: each source overrides those before it.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,11 +13,10 @@ use super::value::{Origin, checked, default};
 use crate::error::Result;
 use crate::event::Invalid;
 
-/// The variable that names the file.
+/// The variable that names the settings file.
 const FILE_VARIABLE: &str = "RETOLD_CONFIG";
 
-/// Where settings are to come from: the file, then the environment, then what the caller gives. Each wins over those
-/// before it.
+/// Where settings come from: the file, then the environment, then the caller. Each overrides those before it.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Loader {
@@ -40,7 +39,7 @@ impl Default for Loader {
 }
 
 impl Settings {
-    /// From the nearest `retold.toml` and the environment.
+    /// Loads settings from the nearest `retold.toml` and the environment.
     ///
     /// # Errors
     /// As [`Loader::load`].
@@ -48,33 +47,33 @@ impl Settings {
         Self::loader().load()
     }
 
-    /// From where is to be said.
+    /// Starts a loader, which chooses the sources.
     pub fn loader() -> Loader {
         Loader::default()
     }
 }
 
 impl Loader {
-    /// This file, which has to be there. Unless said it is the one that `RETOLD_CONFIG` names, or `retold.toml` in the
-    /// current folder or the nearest one above it that has one.
+    /// Reads this file, which must exist. By default it is the one named by `RETOLD_CONFIG`, or else `retold.toml` in the
+    /// current folder or the nearest folder above it that has one.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = File::At(path.into());
         self
     }
 
-    /// No file.
+    /// Reads no file.
     pub fn no_file(mut self) -> Self {
         self.file = File::None;
         self
     }
 
-    /// Looks for the file from this folder upwards, instead of from the current one.
+    /// Searches for the file from this folder upward, instead of from the current one.
     pub fn from_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.file = File::Find(Some(folder.into()));
         self
     }
 
-    /// These variables instead of those of the process.
+    /// Uses these environment variables instead of those of the process.
     pub fn environment<K: Into<OsString>, V: Into<OsString>>(
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
@@ -83,7 +82,7 @@ impl Loader {
         self
     }
 
-    /// A value that wins over all others, as it would be written in the file.
+    /// Sets a value that overrides all others, as it would be written in the file.
     pub fn set(mut self, key: impl Into<String>, value: impl ToString) -> Self {
         self.given.push((key.into(), value.to_string()));
         self
@@ -92,9 +91,9 @@ impl Loader {
     /// Reads and checks everything.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for a key that does not exist, with the one that was probably meant,
-    /// and for a value that is none of its key, with the place; [`Error::NotFound`](crate::Error::NotFound) for a file
-    /// that was named and is not there.
+    /// [`Error::Invalid`](crate::Error::Invalid) for an unknown key, with the key that was probably meant, and for a value
+    /// that its key does not accept, with its place; [`Error::NotFound`](crate::Error::NotFound) if the named file does
+    /// not exist.
     pub fn load(self) -> Result<Settings> {
         let variables = self.variables()?;
         let file = match (&self.file, variables.get(FILE_VARIABLE)) {
@@ -108,7 +107,7 @@ impl Loader {
             },
         };
         let file = file.map(|path| std::path::absolute(&path).unwrap_or(path));
-        // Each source is put over those before it.
+        // Each source overrides those before it.
         let mut said = HashMap::new();
         if let Some(path) = &file {
             said.extend(of_file(path, &find::read(path)?)?);
@@ -122,7 +121,7 @@ impl Loader {
         Ok(Settings { values: values.collect::<Result<_, Invalid>>()?, file })
     }
 
-    /// Our variables that are set.
+    /// Those of our variables that are set.
     fn variables(&self) -> Result<HashMap<String, String>, Invalid> {
         let all = self.environment.clone().unwrap_or_else(|| std::env::vars_os().collect());
         let mut found = HashMap::new();
@@ -143,10 +142,10 @@ impl Loader {
     }
 }
 
-/// A key, and what a source says of it.
+/// A key, and its value in a source.
 type Said = (&'static str, (Value, Origin));
 
-/// Those variables that set a key. Others may be somebody else's, unless they look like a slip of the finger.
+/// The variables that set a key. Others may belong to another program, unless they look like a typo or were renamed.
 fn of_environment(variables: HashMap<String, String>) -> Result<Vec<Said>, Invalid> {
     let mut said = Vec::new();
     for (name, value) in variables {
@@ -154,6 +153,9 @@ fn of_environment(variables: HashMap<String, String>) -> Result<Vec<Said>, Inval
         let found = table::find(&key);
         if let Some(key) = found.filter(|key| key.variable() == name) {
             said.push((key.name, (value.into(), Origin::Environment(name))));
+        } else if let Some(key) = table::renamed(&key) {
+            let reason = format!("has no variable {name}; it is now called {}", key.variable());
+            return Err(Invalid::new("configuration", reason));
         } else if name != FILE_VARIABLE
             && let Some(near) = found.or_else(|| table::nearest(&key))
         {
@@ -182,7 +184,7 @@ fn of_file(path: &Path, text: &str) -> Result<Vec<Said>, Invalid> {
     })?;
     let mut rows: Vec<_> =
         table.into_iter().map(|(key, value)| (line_of(key.span().start), key, value)).collect();
-    // The first that is wrong is told.
+    // The first mistake in the file is the one that is reported.
     rows.sort_by_key(|(line, ..)| *line);
     let said = |(line, name, value): (usize, toml::Spanned<String>, Value)| match table::find(name.get_ref())
     {

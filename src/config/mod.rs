@@ -1,7 +1,7 @@
-//! Settings: from `retold.toml`, the environment (`RETOLD_…`) and the command line, each winning over those before it,
-//! and for every value where it came from.
+//! Settings from `retold.toml`, the environment (`RETOLD_…`) and the command line, each overriding those before it, and
+//! where every value came from.
 //!
-//! A program of your own can take the same settings as the program `retold`:
+//! Your program can read the same settings as the program `retold`:
 //!
 //! ```
 //! # let dir = tempfile::tempdir()?;
@@ -37,7 +37,7 @@ pub use load::Loader;
 pub use table::{KEYS, Key};
 pub use value::{Origin, Setting};
 
-/// All settings as they are in force.
+/// All settings in effect.
 #[derive(Clone, Debug)]
 pub struct Settings {
     values: Vec<Setting>,
@@ -45,7 +45,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The file that was read.
+    /// The settings file that was read, if any.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
@@ -97,37 +97,37 @@ impl Settings {
         self.path("store").unwrap_or(Path::new("retold.redb"))
     }
 
-    /// The file of types of one's own.
+    /// The file that defines types of your own.
     #[must_use]
     pub fn types(&self) -> Option<&Path> {
         self.path("types")
     }
 
-    /// The folder of event steps.
+    /// The folder of upcasters.
     #[must_use]
     pub fn migrations(&self) -> Option<&Path> {
         self.path("migrations")
     }
 
-    /// Calls of handlers that a bus runs at once.
+    /// Handler calls that a bus runs concurrently.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.count("workers")
     }
 
-    /// Events that a bus remembers.
+    /// Events that a bus keeps in its history.
     #[must_use]
     pub fn history_limit(&self) -> usize {
         self.count("history_limit")
     }
 
-    /// Dead letters of one consumer or handler.
+    /// Dead letters kept for one consumer or handler.
     #[must_use]
     pub fn dead_letter_max(&self) -> usize {
         self.count("dead_letter_max")
     }
 
-    /// Bytes of the spill; 0 for none.
+    /// The largest spill file in bytes; 0 for none.
     #[must_use]
     pub fn spill_bytes(&self) -> u64 {
         self.number("spill_bytes")
@@ -139,13 +139,13 @@ impl Settings {
         self.flag("timers")
     }
 
-    /// Whether only known types are recorded.
+    /// Whether events of unknown types are refused.
     #[must_use]
     pub fn strict_types(&self) -> bool {
         self.flag("strict_types")
     }
 
-    /// Whether payloads have to fit their schema.
+    /// Whether payloads are validated against their schema.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) for anything but `off` in a build without the feature `schema`.
@@ -163,7 +163,7 @@ impl Settings {
         }
     }
 
-    /// How a bus is to be opened: its workers, history, dead letters, spill, and whether it fires timers.
+    /// A bus with these settings: workers, history, dead letters, spill, and whether it fires timers.
     pub fn bus(&self) -> BusBuilder {
         Bus::builder()
             .workers(self.workers())
@@ -173,13 +173,12 @@ impl Settings {
             .timers(self.timers())
     }
 
-    /// What a new durable consumer begins from: its dead letters are bounded as here, by 100,000 at the most.
+    /// A new durable consumer with these settings: how many dead letters it keeps, up to 100,000.
     pub fn consumer(&self) -> ConsumerConfig {
         ConsumerConfig::new().max_dead_letters(self.dead_letter_max().min(MAX_DEAD_LETTERS))
     }
 
-    /// How a store is to be opened: everything here but its path. Reads the types and the event steps, if files of them
-    /// are named.
+    /// A store with these settings, except for its path. Reads the types and upcasters, if they are configured.
     ///
     /// # Errors
     /// Those of [`Catalogue::from_file`], [`Upcasts::from_dir`] and [`validation`](Self::validation).
@@ -210,7 +209,7 @@ impl Settings {
     }
 }
 
-/// The table says what each key is, and a test asks for every one of them.
+/// The table defines the sort of every key, and a test reads all of them.
 fn unreachable_key(key: &str, found: Option<&Plain>) -> u64 {
     debug_assert!(false, "{key} is {found:?}, not a number");
     0

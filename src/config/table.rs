@@ -1,5 +1,5 @@
-//! Every key, once: what it means, what it takes, and what it is when nobody says. `docs/configuration.md` has the same
-//! table, and a test holds the two together.
+//! Every key, once: what it means, which values it takes, and its default. `docs/configuration.md` has the same table, and
+//! a test compares the two.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ use crate::limits::{
 pub struct Key {
     /// Its name in `retold.toml`.
     pub name: &'static str,
-    /// What it means, in a line.
+    /// What it means, in one line.
     pub about: &'static str,
     pub(super) takes: Takes,
 }
 
-/// What a key takes, and its default.
+/// The values of a key, and its default.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Takes {
     Number {
@@ -37,7 +37,7 @@ pub(super) enum Takes {
 }
 
 impl Key {
-    /// The variable of the environment that sets it.
+    /// The environment variable that sets it.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.name.to_uppercase())
@@ -57,7 +57,7 @@ impl Key {
         }
     }
 
-    /// Its value when nobody says, as it would be written.
+    /// Its default, as it would be written in the file.
     #[must_use]
     pub fn default(&self) -> String {
         match self.takes {
@@ -75,7 +75,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// What every variable begins with.
+/// The prefix of every variable.
 pub(super) const PREFIX: &str = "RETOLD_";
 
 const fn number(name: &'static str, (least, most, default): (u64, u64, u64), about: &'static str) -> Key {
@@ -95,63 +95,67 @@ const fn word(name: &'static str, words: &'static [&'static str], about: &'stati
     Key { name, about, takes: Takes::Word(words) }
 }
 
-/// All keys, in the order in which they are shown.
+/// All keys, in the order in which they are listed.
 pub static KEYS: [Key; 20] = [
-    path("store", Some("./retold.redb"), "The store's file"),
-    path("types", None, "A file of types of your own"),
-    path("migrations", None, "A folder of event steps that make old events new while they are read"),
-    flag("strict_types", false, "Refuse to record events of a type that is not known"),
-    word("validate", &["off", "warn", "enforce"], "Whether payloads have to fit the schema of their type"),
-    word("durability", &["durable", "relaxed"], "When an append that does not say is answered"),
-    flag("sync", true, "Sync the file; false is for tests, a crash of the system can then damage the store"),
-    flag("two_phase", false, "Commit with two syncs"),
-    flag("fast_recovery", true, "Write with each flush what opening without repair needs"),
-    number(
-        "cache_bytes",
-        (0, MAX_CACHE_BYTES as u64, DEFAULT_CACHE_BYTES as u64),
-        "Memory for pages of the file",
+    path("store", Some("./retold.redb"), "Path of the store's file"),
+    path("types", None, "A file that defines types of your own"),
+    path(
+        "migrations",
+        None,
+        "A folder of upcasters, which bring old events to their newest shape as they are read",
     ),
+    flag("strict_types", false, "Refuse events of an unknown type"),
+    word(
+        "validate",
+        &["off", "warn", "enforce"],
+        "Validate payloads against the schema of their type when they are appended",
+    ),
+    word("durability", &["durable", "relaxed"], "Durability of appends that do not choose one"),
+    flag("sync", true, "Sync the file; false is for tests: a system crash can then damage the store"),
+    flag("two_phase", false, "Commit flushes with two syncs"),
+    flag("fast_recovery", true, "Write what is needed to open without a repair with each flush"),
+    number("cache_bytes", (0, MAX_CACHE_BYTES as u64, DEFAULT_CACHE_BYTES as u64), "Bytes of the page cache"),
     number(
         "flush_events",
         (1, MAX_FLUSH_EVENTS as u64, FLUSH_EVENTS as u64),
-        "Events in memory that begin a flush",
+        "Unflushed events that trigger a flush",
     ),
     number(
         "flush_bytes",
         (1, MAX_FLUSH_BYTES as u64, FLUSH_BYTES as u64),
-        "Bytes of events that begin a flush",
+        "Unflushed bytes that trigger a flush",
     ),
     number(
         "flush_idle_ms",
         (1, MAX_INTERVAL_MS, IDLE_FLUSH_MS),
-        "Time without an append that begins a flush",
+        "Milliseconds without an append that trigger a flush",
     ),
     number(
         "max_payload_bytes",
         (1, MAX_PAYLOAD_BYTES as u64, DEFAULT_PAYLOAD_BYTES as u64),
-        "The largest payload",
+        "Largest payload, in bytes",
     ),
     number(
         "project_flush_ms",
         (1, MAX_INTERVAL_MS, PROJECT_FLUSH_MS),
-        "Between two snapshots of projections",
+        "Milliseconds between snapshots of projections",
     ),
     number(
         "workers",
         (1, MAX_BUS_WORKERS as u64, DEFAULT_BUS_WORKERS as u64),
-        "Calls of handlers that run at once",
+        "Handler calls that run concurrently on a bus",
     ),
-    number("history_limit", (0, MAX_HISTORY as u64, DEFAULT_HISTORY as u64), "Events that the bus remembers"),
+    number(
+        "history_limit",
+        (0, MAX_HISTORY as u64, DEFAULT_HISTORY as u64),
+        "Events that a bus keeps in its history",
+    ),
     number(
         "dead_letter_max",
         (1, MAX_HANDLER_LETTERS as u64, DEFAULT_HANDLER_LETTERS as u64),
-        "Dead letters of a handler, or of a new consumer; beyond it the oldest goes",
+        "Dead letters kept for a handler or a new consumer; the oldest are dropped first",
     ),
-    number(
-        "spill_bytes",
-        (0, MAX_SPILL_BYTES, SPILL_BYTES),
-        "The largest spill beside a store that cannot write",
-    ),
+    number("spill_bytes", (0, MAX_SPILL_BYTES, SPILL_BYTES), "Largest spill file, in bytes"),
     flag("timers", true, "Whether a bus fires timers"),
 ];
 
@@ -160,8 +164,20 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// "; did you mean …?", for a name that is close to one there is.
+/// Keys that had another name in earlier releases: the old name, and the new one.
+const RENAMED: [(&str, &str); 3] =
+    [("settle_events", "flush_events"), ("settle_bytes", "flush_bytes"), ("settle_idle_ms", "flush_idle_ms")];
+
+/// The key that had this name in an earlier release.
+pub(super) fn renamed(name: &str) -> Option<&'static Key> {
+    RENAMED.iter().find(|(old, _)| old.eq_ignore_ascii_case(name)).and_then(|(_, new)| find(new))
+}
+
+/// What to use instead of a key that does not exist; empty when no key is close.
 pub(super) fn suggestion(name: &str) -> String {
+    if let Some(key) = renamed(name) {
+        return format!("; it is now called `{key}`");
+    }
     nearest(name).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default()
 }
 

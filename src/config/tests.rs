@@ -50,7 +50,7 @@ fn without_a_source_everything_is_as_a_store_has_it() {
 }
 
 #[test]
-fn a_consumer_keeps_as_many_letters_as_is_set() {
+fn a_consumer_keeps_as_many_dead_letters_as_configured() {
     let dead_letters = |number: u64| {
         let settings =
             Settings::loader().no_file().environment(NONE).set("dead_letter_max", number).load().unwrap();
@@ -133,6 +133,29 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         assert!(reason.contains(slip) && reason.contains("mean RETOLD_WORKERS?"), "{reason}");
     }
     loader().environment([("RETOLD_OF_SOMEBODY_ELSE", "3"), ("HOME", "/")]).load().unwrap();
+}
+
+#[test]
+fn a_setting_that_was_renamed_is_refused_with_its_new_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let loader = || Settings::loader().no_file().environment(NONE);
+    for (old, new) in [
+        ("settle_events", "flush_events"),
+        ("settle_bytes", "flush_bytes"),
+        ("settle_idle_ms", "flush_idle_ms"),
+    ] {
+        let (field, reason) = refusal(file(&dir, &format!("\n{old} = 5\n")));
+        assert_eq!(field, "configuration");
+        assert!(reason.contains("line 2"), "{reason}");
+        assert!(reason.contains(old) && reason.ends_with(&format!("now called `{new}`")), "{reason}");
+        let variable = format!("RETOLD_{}", old.to_uppercase());
+        let (_, reason) = refusal(loader().environment([(variable.as_str(), "5")]));
+        let due = format!("has no variable {variable}; it is now called RETOLD_{}", new.to_uppercase());
+        assert_eq!(reason, due);
+        assert!(refusal(loader().set(old, 5)).1.ends_with(&format!("now called `{new}`")));
+        // An empty variable is one that is not set.
+        loader().environment([(variable.as_str(), "")]).load().unwrap();
+    }
 }
 
 #[test]

@@ -9,15 +9,15 @@ use toml::Value;
 use super::table::{Key, Takes};
 use crate::event::Invalid;
 
-/// Who said a value. Later ones here win over earlier ones.
+/// Where a value came from. Later variants override earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// Nobody.
+    /// Not set anywhere.
     Default,
-    /// The file of settings, with the line.
+    /// The settings file, with the line.
     File(PathBuf, usize),
-    /// This variable of the environment.
+    /// This environment variable.
     Environment(String),
     /// The caller: in code, or on the command line.
     Given,
@@ -45,13 +45,13 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One key as it is in force.
+/// The value of one key.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Setting {
     /// The key.
     pub key: &'static Key,
-    /// Who said its value.
+    /// Where its value came from.
     pub origin: Origin,
     pub(super) plain: Plain,
 }
@@ -98,7 +98,7 @@ impl Serialize for Setting {
     }
 }
 
-/// A value as a source has it.
+/// Checks the value of a key as a source has it.
 pub(super) fn checked(key: &'static Key, value: &Value, origin: Origin) -> Result<Setting, Invalid> {
     let said = match value {
         Value::String(text) => text.clone(),
@@ -109,7 +109,7 @@ pub(super) fn checked(key: &'static Key, value: &Value, origin: Origin) -> Resul
         Value::Datetime(time) => time.to_string(),
     };
     let bad = |origin: &Origin| {
-        let reason = format!("is `{}` ({origin}); {} is needed", said.escape_debug(), key.range());
+        let reason = format!("is `{}` ({origin}); it has to be {}", said.escape_debug(), key.range());
         Invalid::new(key.name, reason)
     };
     let plain = match key.takes {
@@ -125,7 +125,7 @@ pub(super) fn checked(key: &'static Key, value: &Value, origin: Origin) -> Resul
         },
         Takes::Path(_) => {
             let text = value.as_str().filter(|text| !text.is_empty());
-            // A path in a file is meant from where the file is.
+            // A path in a file is relative to that file.
             text.map(|text| match &origin {
                 Origin::File(file, _) => file.parent().unwrap_or(Path::new("")).join(text),
                 _ => text.into(),
@@ -139,7 +139,7 @@ pub(super) fn checked(key: &'static Key, value: &Value, origin: Origin) -> Resul
     }
 }
 
-/// The value of a key that nobody set.
+/// The default of a key.
 pub(super) fn default(key: &'static Key) -> Setting {
     let plain = match key.takes {
         Takes::Number { default, .. } => Plain::Number(default),

@@ -1,4 +1,4 @@
-//! What workers ask of the task of a consumer, and what they are handed.
+//! Calls of workers to the task of a consumer, and what they get back.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,14 +21,14 @@ pub(super) struct Named {
 #[derive(Debug)]
 pub(super) enum How {
     Ack,
-    /// To be delivered again after so many microseconds, or after the backoff.
+    /// Redeliver after this many microseconds, or after the backoff.
     Nack(Option<i64>),
     Touch,
     Park(String),
 }
 
 pub(super) enum Call {
-    /// The next event; without patience `None` when there is none now.
+    /// The next event; `None` if there is none now and the worker does not wait.
     Next {
         patient: bool,
         reply: Reply<Option<Offer>>,
@@ -43,10 +43,10 @@ pub(super) enum Call {
         batch: Box<Batch>,
         reply: Reply<Receipt>,
     },
-    /// Begins anew, with what this follows.
+    /// Starts over, with this subscription.
     Reset {
         following: Box<Following>,
-        /// It takes nothing that was recorded before this, in microseconds.
+        /// It skips everything recorded before this, in microseconds.
         since: Option<i64>,
         reply: Reply<()>,
     },
@@ -54,7 +54,7 @@ pub(super) enum Call {
     End,
 }
 
-/// Deliveries that nobody received.
+/// Deliveries that were never received.
 #[derive(Debug)]
 pub(super) struct Returned {
     process: Process,
@@ -76,7 +76,7 @@ impl Returned {
     }
 }
 
-/// A delivery on its way to a worker. When the worker has gone it goes back.
+/// A delivery on its way to a worker. If the worker has gone, it is returned.
 pub(super) struct Offer {
     pub(super) event: Option<Event>,
     pub(super) deliveries: u32,

@@ -1,4 +1,4 @@
-//! What a consumer is made with.
+//! The settings of a consumer.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::limits::{
     MAX_DEAD_LETTERS, MAX_DELAY_S, MAX_DELIVERIES, MAX_IN_FLIGHT,
 };
 
-/// What a durable consumer is given and how it is treated. Everything but the beginning is kept with it, and has to be
-/// the same when it is opened again.
+/// The settings of a durable consumer. All but the start are stored with it, and have to be the same when it is
+/// opened again.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,7 +41,7 @@ pub struct ConsumerConfig {
     pub(super) max_dead_letters: usize,
 }
 
-/// Where a new consumer begins.
+/// Where a new consumer starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
     Start,
@@ -70,15 +70,15 @@ impl Default for ConsumerConfig {
 }
 
 impl ConsumerConfig {
-    /// Every event of the store, from the first on.
+    /// Every event of the store, from the first.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only events of this session, of all its branches.
+    /// Only events of this session, on all its branches.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is none.
+    /// [`Error::Invalid`] for an invalid name.
     pub fn session<S>(mut self, session: S) -> Result<Self>
     where
         S: TryInto<SessionId>,
@@ -88,87 +88,87 @@ impl ConsumerConfig {
         Ok(self)
     }
 
-    /// A new consumer begins with the first event.
+    /// A new consumer starts with the first event. This is the default.
     pub fn from_start(mut self) -> Self {
         self.begin = Begin::Start;
         self
     }
 
-    /// A new consumer begins with the next event that will be committed.
+    /// A new consumer starts with the next event that is committed.
     pub fn from_end(mut self) -> Self {
         self.begin = Begin::End;
         self
     }
 
-    /// A new consumer begins after this position.
+    /// A new consumer starts after this position.
     pub fn after_position(mut self, position: impl Into<Position>) -> Self {
         self.begin = Begin::After(position.into());
         self
     }
 
-    /// A new consumer begins with the first event that was recorded at this time or later. A time to come is waited
-    /// for: what is recorded until then is passed over.
+    /// A new consumer starts with the first event recorded at or after this time. If the time is in the future, what
+    /// is recorded until then is skipped.
     pub fn since(mut self, time: Timestamp) -> Self {
         self.begin = Begin::Since(time);
         self
     }
 
-    /// A new consumer begins where a follower of everything, or of its session, stood.
+    /// A new consumer starts at the cursor of a follower of everything, or of its session.
     pub fn cursor(mut self, cursor: Cursor) -> Self {
         self.begin = Begin::Cursor(cursor);
         self
     }
 
-    /// Takes events whose type matches this or another pattern. Without any it takes all.
+    /// Delivers events whose type matches this or another pattern. Without patterns, all types match.
     pub fn pattern(mut self, pattern: Pattern) -> Self {
         self.types.push(pattern);
         self
     }
 
-    /// Takes no events whose type matches this.
+    /// Skips events whose type matches this pattern.
     pub fn except(mut self, pattern: Pattern) -> Self {
         self.except.push(pattern);
         self
     }
 
-    /// Takes events of at least this priority.
+    /// Delivers only events of at least this priority.
     pub fn priority_at_least(mut self, priority: u8) -> Self {
         self.priority = priority;
         self
     }
 
-    /// How long a worker has for an event before it is delivered again: 30 s unless said, a millisecond to a week.
+    /// The ack deadline, after which an event is redelivered: 30 s by default, a millisecond to a week.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How often an event is delivered before it is set aside as a dead letter: 5 unless said.
+    /// How often an event is delivered before it becomes a dead letter: 5 by default.
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
         self.max_deliveries = deliveries;
         self
     }
 
-    /// How many events may be out at once, over all workers: 256 unless said, 1,024 at the most.
+    /// How many deliveries may be in flight at once, across all workers: 256 by default, at most 1,024.
     pub fn max_in_flight(mut self, events: usize) -> Self {
         self.max_in_flight = events;
         self
     }
 
-    /// How long an event waits after its first failure, doubled for each further one, up to `most`: a second, up to a
-    /// minute, unless said.
+    /// The backoff after an event's first failure, doubled for each further one up to `most`: one second and one
+    /// minute by default.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
         (self.backoff, self.max_backoff) = (first, most);
         self
     }
 
-    /// How long an event waits after its first failure, and at the most.
+    /// The initial and the maximum backoff.
     #[must_use]
     pub fn backoffs(&self) -> (Duration, Duration) {
         (self.backoff, self.max_backoff)
     }
 
-    /// How many dead letters are kept: 10,000 unless said, 100,000 at the most. One more pushes out the oldest.
+    /// How many dead letters are kept: 10,000 by default, at most 100,000. When full, a new one replaces the oldest.
     pub fn max_dead_letters(mut self, dead_letters: usize) -> Self {
         self.max_dead_letters = dead_letters;
         self
@@ -178,30 +178,27 @@ impl ConsumerConfig {
         let no = |field, reason: String| Err(Invalid::new(field, reason));
         let longest = Duration::from_secs(MAX_DELAY_S);
         if self.types.len().max(self.except.len()) > MAX_CONSUMER_PATTERNS {
-            return no("pattern", format!("is given more often than {MAX_CONSUMER_PATTERNS} times"));
+            return no("pattern", format!("has too many entries; the limit is {MAX_CONSUMER_PATTERNS}"));
         }
         if !(Duration::from_millis(1)..=longest).contains(&self.deadline) {
-            return no(
-                "deadline",
-                format!("of {:?} is none between a millisecond and a week", self.deadline),
-            );
+            return no("deadline", format!("of {:?} is not between a millisecond and a week", self.deadline));
         }
         if !(1..=MAX_DELIVERIES).contains(&self.max_deliveries) {
-            return no("max_deliveries", format!("is none of 1 to {MAX_DELIVERIES}"));
+            return no("max_deliveries", format!("has to be 1 to {MAX_DELIVERIES}"));
         }
         if !(1..=MAX_IN_FLIGHT).contains(&self.max_in_flight) {
-            return no("max_in_flight", format!("is none of 1 to {MAX_IN_FLIGHT}"));
+            return no("max_in_flight", format!("has to be 1 to {MAX_IN_FLIGHT}"));
         }
         if self.max_backoff > longest || self.backoff > self.max_backoff {
-            return no("backoff", "begins longer than it may become, or becomes longer than a week".into());
+            return no("backoff", "has an initial delay above its maximum, or a maximum above a week".into());
         }
         if !(1..=MAX_DEAD_LETTERS).contains(&self.max_dead_letters) {
-            return no("max_dead_letters", format!("is none of 1 to {MAX_DEAD_LETTERS}"));
+            return no("max_dead_letters", format!("has to be 1 to {MAX_DEAD_LETTERS}"));
         }
         Ok(())
     }
 
-    /// What it follows, from its beginning on.
+    /// The subscription from its start.
     pub(super) fn follow(&self) -> Follow {
         let follow = self.scope();
         match self.begin {
@@ -213,7 +210,7 @@ impl ConsumerConfig {
         }
     }
 
-    /// The time to come that it waits for.
+    /// The future time that it waits for.
     pub(super) fn waits_until(&self) -> Option<i64> {
         match self.begin {
             Begin::Since(time) if time > Timestamp::now() => Some(time.micros()),
@@ -221,7 +218,7 @@ impl ConsumerConfig {
         }
     }
 
-    /// The same from its start. Unfiltered: it is told of everything that it moves over.
+    /// The same from the beginning, unfiltered: it sees everything that it skips.
     pub(super) fn scope(&self) -> Follow {
         match self.session.clone().map(Follow::session::<SessionId>) {
             Some(Ok(follow)) => follow.raw(),
@@ -229,7 +226,7 @@ impl ConsumerConfig {
         }
     }
 
-    /// What it takes, and what of that it does not.
+    /// The filter, and its exceptions.
     pub(super) fn filters(&self, catalogue: &Catalogue) -> (Filter, Option<Filter>) {
         let add = |filter: Filter, pattern: &Pattern| filter.pattern_in(pattern.clone(), catalogue);
         let of = |patterns: &[Pattern]| patterns.iter().fold(Filter::new(), add);
@@ -284,7 +281,7 @@ impl ConsumerConfig {
         Ok(config)
     }
 
-    /// Names and values, in words, for people and for comparison. The beginning is none of them.
+    /// Names and values as text, for people and for comparison. The start is not among them.
     #[must_use]
     pub fn settings(&self) -> [(&'static str, String); 10] {
         let globs = |patterns: &[Pattern], without: &str| {
@@ -307,7 +304,7 @@ impl ConsumerConfig {
         ]
     }
 
-    /// The first setting that another has otherwise.
+    /// The first setting that differs from another's.
     pub(super) fn same_as(&self, recorded: &Self, name: &str) -> Result<()> {
         for ((setting, asked), (_, recorded)) in self.settings().into_iter().zip(recorded.settings()) {
             if asked != recorded {

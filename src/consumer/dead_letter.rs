@@ -4,29 +4,29 @@ use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Position, Timestamp};
 use crate::limits::MAX_LETTER_ERROR_BYTES;
 
-/// A dead letter: an event that could not be handled, set aside by reference, with what is known of the failure.
+/// A dead letter: a reference to an event that could not be handled, with what is known of the failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// Whose it is.
+    /// Its owner.
     pub owner: Owner,
-    /// The event's position; with the owner it names the dead letter.
+    /// The event's position; together with the owner it identifies the dead letter.
     pub position: Position,
-    /// The event's place and sequence.
+    /// The event's address.
     pub at: Address,
     /// The event's id.
     pub id: EventId,
     /// The event's type, as it was recorded.
     pub kind: String,
-    /// Why it was set aside. Longer than 1,024 bytes it is cut.
+    /// Why it could not be handled, cut at 1,024 bytes.
     pub error: String,
     /// How often it was delivered.
     pub deliveries: u32,
-    /// When it was delivered first.
+    /// When it was first delivered.
     pub first: Timestamp,
-    /// When it was set aside.
+    /// When it became a dead letter.
     pub last: Timestamp,
-    /// It was sent back to its owner and waits there; it is a dead letter until it has been handled.
+    /// It was replayed and waits for its owner; it remains a dead letter until it has been handled.
     pub again: bool,
 }
 

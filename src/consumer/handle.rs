@@ -1,4 +1,4 @@
-//! What workers hold: the consumer, and the events that it hands them.
+//! What workers hold: the consumer, and its deliveries.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::event::{Event, Invalid, StoreId};
 use crate::limits::MAX_DELAY_S;
 use crate::store::{Batch, Process, Receipt};
 
-/// A durable consumer. Clones are workers of the same: each event goes to one of them, and the events of a branch come
-/// one after another, the next one when the one before is resolved.
+/// A durable consumer. Its clones are workers: each event goes to one of them, and the events of a branch are
+/// delivered in order, each after the one before is resolved.
 ///
-/// An event is delivered until it is acknowledged, parked, or was delivered as often as the settings allow: at least
-/// once. That a delivery began is on the disk before a worker is given it, and an acknowledgement when the call
-/// returns; a crash in between delivers again.
-///
-/// It does not keep the store open. Its task ends with the store or with the last worker and delivery; whoever wants
-/// to be sure that it has ended calls [`close`](Self::close).
+/// Delivery is at least once: an event is delivered until it is acknowledged, parked, or has reached the maximum of
+/// deliveries. A delivery is on disk before a worker gets it, and an acknowledgement when the call returns; after a
+/// crash in between, the event is redelivered.
+/// It
+/// does not keep the store open. Its task ends with the store or with the last worker and delivery; to be sure that
+/// it has ended, call [`close`](Self::close).
 #[derive(Clone, Debug)]
 pub struct Consumer(pub(super) Arc<Worker>);
 
@@ -33,7 +33,7 @@ impl Drop for Consumer {
     }
 }
 
-/// The way to the task.
+/// The channel to the task.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) process: Process,
@@ -41,12 +41,12 @@ pub(super) struct Worker {
     pub(super) store: StoreId,
     pub(super) id: [u8; 16],
     pub(super) calls: mpsc::Sender<Call>,
-    /// Why the task has ended.
+    /// Why the task ended.
     pub(super) ended: Arc<OnceLock<Error>>,
 }
 
 impl Worker {
-    /// Why the task has ended. It says so before it lets go of the channel.
+    /// Why the task ended. Set before the channel is dropped.
     async fn gone(&self) -> Error {
         self.calls.closed().await;
         let unexpected = || Error::storage(format!("the task of consumer {} ended unexpectedly", self.name));
@@ -87,11 +87,11 @@ impl Consumer {
     /// The next event for this worker; waits until there is one.
     ///
     /// # Cancellation
-    /// Dropping the future before it is ready loses nothing and counts nothing: an event that was on its way goes to
-    /// the next who asks.
+    /// Dropping the future before it is ready loses and counts nothing: an event that was on its way goes to the next
+    /// worker that asks.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the store is; [`Error::NotFound`] when the consumer was removed; [`Error::Corrupt`],
+    /// [`Error::Closed`] if the store is closed; [`Error::NotFound`] if the consumer was removed; [`Error::Corrupt`],
     /// [`Error::Storage`] and [`Error::Unknown`] end it for all workers.
     pub async fn next(&self) -> Result<Delivery> {
         loop {
@@ -101,8 +101,8 @@ impl Consumer {
         }
     }
 
-    /// The next event, or `None` when there is none now: everything that is committed is resolved, out, or waits for
-    /// an earlier one of its branch.
+    /// The next event, or `None` if there is none now: everything committed is resolved, in flight, or waits for an
+    /// earlier event of its branch.
     ///
     /// # Errors
     /// As [`next`](Self::next).
@@ -110,7 +110,7 @@ impl Consumer {
         self.deliver(false).await
     }
 
-    /// The same as a stream, which ends after an error; a closed store only ends it.
+    /// Deliveries as a stream. It ends when the store is closed, and after an error.
     pub fn deliveries(&self) -> impl Stream<Item = Result<Delivery>> + Send + use<> {
         let consumer = self.clone();
         async_stream::stream! {
@@ -134,11 +134,11 @@ impl Consumer {
         Ok(offer.event.take().map(|event| Delivery { event, deliveries, named, worker: self.0.clone() }))
     }
 
-    /// Resolves a delivery by its token: the event was handled.
+    /// Acknowledges a delivery by its token: the event was handled.
     ///
     /// # Errors
-    /// [`Error::NotDelivered`] for a token of another store or consumer, for a delivery that was resolved, whose event
-    /// was delivered again since, or that there never was; else as [`next`](Self::next).
+    /// [`Error::NotDelivered`] for a token of another store or consumer, and for a delivery that is already resolved,
+    /// whose event was redelivered since, or that never existed; otherwise as [`next`](Self::next).
     pub async fn ack(&self, token: &Token) -> Result<()> {
         self.0.resolve(token, How::Ack).await
     }
@@ -177,13 +177,13 @@ impl Consumer {
         self.0.resolve(token, How::Park(reason.into())).await
     }
 
-    /// Ends the consumer's task for all its workers, and returns when it has ended and let go of the store's file.
-    /// What is out stays out until its deadline; the consumer itself stays. In a forked child it does nothing.
+    /// Ends the consumer's task for all its workers, and returns when it has ended and released the store's file.
+    /// Open deliveries stay open until their deadline; the consumer itself remains. In a forked child it does nothing.
     pub async fn close(self) {
         if !self.0.process.is_this() {
             return;
         }
-        // When it cannot be told it has ended.
+        // If it cannot be reached, it has ended.
         let _ = self.0.calls.send(Call::End).await;
         self.0.calls.closed().await;
     }
@@ -200,10 +200,10 @@ fn checked(delay: Option<Duration>) -> Result<Option<i64>> {
     }
 }
 
-/// An event in the hands of a worker, who resolves it. One that is dropped unresolved is delivered again after the
-/// deadline, as if its worker had died: its [`token`](Self::token) still resolves it until it is.
+/// A delivered event, which the worker has to resolve. If it is dropped unresolved, the event is redelivered after
+/// the deadline, as if the worker had died; until then its [`token`](Self::token) can still resolve it.
 #[derive(Debug)]
-#[must_use = "an event that is not resolved is delivered again"]
+#[must_use = "an event that is not resolved is redelivered"]
 pub struct Delivery {
     event: Event,
     deliveries: u32,
@@ -224,13 +224,13 @@ impl Delivery {
         &self.event
     }
 
-    /// How often it was delivered, this time counted: 1 the first time, and again after a dead letter was sent back.
+    /// How often the event was delivered, including this time. Starts at 1, and again at 1 for a replayed dead letter.
     #[must_use]
     pub fn deliveries(&self) -> u32 {
         self.deliveries
     }
 
-    /// Names this delivery.
+    /// Identifies this delivery.
     #[must_use]
     pub fn token(&self) -> Token {
         let Named { delivery, position } = self.named;
@@ -242,31 +242,31 @@ impl Delivery {
         self.worker.ask(|reply| Call::Resolve { named, how, reply }).await
     }
 
-    /// The event was handled. When this returns it is on the disk, and the event will not be delivered again.
+    /// Acknowledges the event. When this returns, that is on disk, and the event will not be redelivered.
     ///
     /// # Cancellation
     /// Dropping the future may or may not have acknowledged it.
     ///
     /// # Errors
-    /// [`Error::NotDelivered`] when it was resolved before, or took longer than its deadline and was delivered again or,
-    /// after its last delivery, became a dead letter; else as [`Consumer::next`].
+    /// [`Error::NotDelivered`] if it is already resolved, or missed its deadline and was redelivered or, after its
+    /// last delivery, became a dead letter; otherwise as [`Consumer::next`].
     pub async fn ack(&self) -> Result<()> {
         self.resolve(How::Ack).await
     }
 
-    /// Appends a batch and acknowledges the event in one transaction: both or neither, whatever crashes. So what a
-    /// worker makes of an event is recorded exactly once.
+    /// Appends a batch and acknowledges the event in one transaction: both or neither, whatever crashes. So the
+    /// result of handling an event is recorded exactly once.
     ///
     /// # Errors
-    /// As [`Store::append_batch`](crate::store::Store::append_batch) when the append is refused: the event stays
-    /// unacknowledged and can be tried again, with its deadline counted from the call. As [`ack`](Self::ack) else.
+    /// As [`Store::append_batch`](crate::store::Store::append_batch) if the append is refused: the event stays
+    /// unacknowledged, its deadline starts over with the call, and the call can be retried. Otherwise as [`ack`](Self::ack).
     pub async fn ack_with(&self, batch: Batch) -> Result<Receipt> {
         let named = self.named;
         self.worker.ask(|reply| Call::AckWith { named, batch: Box::new(batch), reply }).await
     }
 
-    /// The event could not be handled: it is delivered again after this delay, or after the consumer's backoff when
-    /// `None`, or becomes a dead letter when that was its last delivery. Its branch waits meanwhile.
+    /// Rejects the event: it is redelivered after this delay, or after the consumer's backoff if `None`, or becomes a
+    /// dead letter if this was its last delivery. Its branch waits in the meantime.
     ///
     /// # Errors
     /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
@@ -275,7 +275,7 @@ impl Delivery {
         self.resolve(How::Nack(delay)).await
     }
 
-    /// It takes longer: the deadline is counted from now.
+    /// Extends the delivery: its ack deadline starts over.
     ///
     /// # Errors
     /// As [`ack`](Self::ack).
@@ -283,7 +283,7 @@ impl Delivery {
         self.resolve(How::Touch).await
     }
 
-    /// Sets the event aside as a dead letter, with a reason, whatever deliveries are left. Its branch goes on.
+    /// Moves the event to the dead-letter queue, with a reason, whatever deliveries are left. Its branch continues.
     ///
     /// # Errors
     /// As [`ack`](Self::ack).
@@ -307,7 +307,7 @@ mod tests {
 
     /// The task drops its replies on the way out, before it says why.
     #[tokio::test]
-    async fn who_is_not_answered_is_told_why_the_task_ended() {
+    async fn an_unanswered_call_learns_why_the_task_ended() {
         let (calls, mut incoming) = mpsc::channel(1);
         let worker = worker(calls);
         let mut asked = pin!(worker.ask(|reply| Call::Next { patient: true, reply }));

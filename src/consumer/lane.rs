@@ -1,10 +1,10 @@
-//! One branch of what a consumer reads: which event's turn it is, and what waits behind it.
+//! One branch of a consumer: the event whose turn it is, and what waits behind it.
 
 use std::collections::{BTreeMap, HashSet};
 
 use crate::codec::{DeliveredRow, LaneRow};
 
-/// Whose turn it is in a branch, and what has become of it.
+/// The event whose turn it is in a branch, and its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) sequence: u64,
@@ -12,7 +12,7 @@ pub(super) struct Head {
     pub(super) deliveries: u32,
     /// When it was delivered first, in microseconds.
     pub(super) first: i64,
-    /// It is a dead letter that was sent again.
+    /// It is a replayed dead letter.
     pub(super) again: bool,
     pub(super) turn: Turn,
 }
@@ -21,21 +21,21 @@ pub(super) struct Head {
 pub(super) enum Turn {
     /// It can be delivered.
     Ready,
-    /// It was delivered, and is delivered again when this is due.
+    /// It was delivered, and is redelivered when this is due.
     Out { delivery: u64, due: i64 },
-    /// Its deadline has passed: it can be delivered again, and resolved by the worker who is late until it is.
+    /// Its deadline has passed: it can be redelivered, and until then the late worker can still resolve it.
     Late { delivery: u64, due: i64 },
-    /// It failed, and is delivered again when this is due.
+    /// It failed, and is redelivered when this is due.
     Waiting { due: i64 },
 }
 
-/// Events of a branch that the consumer has come across and not resolved.
+/// Events of a branch that were scanned and are not resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
     /// Everything up to this sequence, and its position, is resolved …
     pub(super) after: u64,
     pub(super) after_position: u64,
-    /// … and up to this sequence there is something.
+    /// … and up to this sequence events are waiting.
     pub(super) until: u64,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Rest {
 pub(super) struct Lane {
     pub(super) head: Option<Head>,
     pub(super) rest: Option<Rest>,
-    /// Dead letters that were sent again: position to sequence. They come before the rest.
+    /// Replayed dead letters: position to sequence. They come before the rest.
     pub(super) again: BTreeMap<u64, u64>,
 }
 
@@ -53,7 +53,7 @@ impl Head {
         Self { sequence, position, deliveries: 0, first: 0, again, turn: Turn::Ready }
     }
 
-    /// How it is kept; one that was never delivered is found again.
+    /// Its stored form; an event that was never delivered is found again by scanning.
     pub(super) fn row(&self) -> Option<DeliveredRow> {
         let (delivery, due) = match self.turn {
             Turn::Ready => (None, i64::MIN),
@@ -65,7 +65,7 @@ impl Head {
         (deliveries > 0).then_some(row)
     }
 
-    /// As it was kept. Nothing is due later than `latest`, whatever became of the clock.
+    /// From its stored form. Nothing is due later than `latest`, whatever happened to the clock.
     pub(super) fn of(row: DeliveredRow, latest: i64) -> Self {
         let due = row.due.min(latest);
         let turn = match row.delivery {
@@ -82,7 +82,7 @@ impl Lane {
         self.head.is_none() && self.rest.is_none() && self.again.is_empty()
     }
 
-    /// The consumer came across an event that is wanted.
+    /// The consumer scanned a matching event.
     pub(super) fn scanned(&mut self, sequence: u64, position: u64) {
         match &mut self.rest {
             Some(rest) => rest.until = rest.until.max(sequence),
@@ -96,7 +96,7 @@ impl Lane {
         }
     }
 
-    /// The head is resolved, one way or the other.
+    /// The head is resolved.
     pub(super) fn resolve(&mut self) {
         let Some(head) = self.head.take().filter(|head| !head.again) else { return };
         if let Some(rest) = &mut self.rest {
@@ -107,7 +107,7 @@ impl Lane {
         }
     }
 
-    /// A dead letter comes back. What was never delivered makes way for it.
+    /// A dead letter is replayed. An undelivered head steps back for it.
     pub(super) fn replay(&mut self, sequence: u64, position: u64) {
         if self.head.is_some_and(|head| head.again && head.position == position) {
             return;
@@ -126,7 +126,7 @@ impl Lane {
         }
     }
 
-    /// Gives a dead letter the turn when nobody has it.
+    /// Makes a dead letter the head if there is no head.
     pub(super) fn advance(&mut self) {
         if self.head.is_none()
             && let Some((position, sequence)) = self.again.pop_first()
@@ -136,7 +136,7 @@ impl Lane {
     }
 }
 
-/// Whether lanes that were read can be those of a consumer; else what is wrong with them.
+/// Checks that stored lanes are consistent; otherwise says what is wrong with them.
 pub(super) fn check(scanned: u64, next_delivery: u64, lanes: &[LaneRow]) -> Result<(), &'static str> {
     let (mut places, mut deliveries) = (HashSet::new(), HashSet::new());
     for lane in lanes {
@@ -146,7 +146,7 @@ pub(super) fn check(scanned: u64, next_delivery: u64, lanes: &[LaneRow]) -> Resu
         if let Some((after, position, until)) = lane.rest
             && (after >= until || position > scanned)
         {
-            return Err("it holds a branch with a rest that cannot be");
+            return Err("it holds a branch with an impossible backlog");
         }
         let Some(head) = lane.head else { continue };
         if head.deliveries == 0 || head.sequence == 0 || (!head.again && head.position > scanned) {
@@ -155,13 +155,13 @@ pub(super) fn check(scanned: u64, next_delivery: u64, lanes: &[LaneRow]) -> Resu
         if let Some(delivery) = head.delivery
             && (delivery == 0 || delivery >= next_delivery || !deliveries.insert(delivery))
         {
-            return Err("it holds a delivery that it cannot have begun");
+            return Err("it holds a delivery that it cannot have started");
         }
     }
     Ok(())
 }
 
-/// Everything up to this position is resolved in a lane, dead letters apart.
+/// Everything up to this position is resolved in a lane, except for dead letters.
 pub(super) fn floor(row: &LaneRow) -> u64 {
     match (&row.head, row.rest) {
         (Some(head), _) if !head.again => head.position.saturating_sub(1),

@@ -1,8 +1,8 @@
-//! What a consumer hands out next and what becomes of it, as a state over numbers. No I/O, no clock, no channel.
+//! The state machine of a consumer: what it delivers next, and the state of each delivery, over plain numbers. No I/O, no clock, no channel.
 //!
-//! A branch is a lane. Everything up to `scanned` is resolved, except what lanes hold; a lane has at most one event out,
-//! and what comes behind it waits, as two numbers. So the state is as large as the number of lanes, however much waits
-//! in them.
+//! A branch is a lane. Everything up to `scanned` is resolved, except what lanes hold; a lane has at most one event
+//! in flight, and those behind it wait, as two numbers. So the state grows with the number of lanes, not with their
+//! backlog.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,7 +11,7 @@ use crate::codec::LaneRow;
 use crate::event::Place;
 use crate::limits::MAX_CONSUMER_LANES;
 
-/// What the machine decides by. Times are in microseconds.
+/// The settings of the machine. Times are in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) deadline: i64,
@@ -19,11 +19,11 @@ pub(super) struct Rules {
     pub(super) max_in_flight: usize,
     pub(super) backoff: i64,
     pub(super) max_backoff: i64,
-    /// No delay is longer.
+    /// The maximum delay.
     pub(super) longest: i64,
 }
 
-/// An event that is handed out.
+/// An event to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) place: Place,
@@ -31,11 +31,11 @@ pub(super) struct Taken {
     pub(super) position: u64,
     pub(super) deliveries: u32,
     pub(super) delivery: u64,
-    /// It is a dead letter that was sent again.
+    /// It is a replayed dead letter.
     pub(super) again: bool,
 }
 
-/// An event that is resolved: it was acknowledged, or it becomes a dead letter.
+/// A resolved event: acknowledged, or about to become a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Resolved {
     pub(super) place: Place,
@@ -43,7 +43,7 @@ pub(super) struct Resolved {
     pub(super) position: u64,
     pub(super) deliveries: u32,
     pub(super) first: i64,
-    /// It was a dead letter already.
+    /// It already was a dead letter.
     pub(super) again: bool,
 }
 
@@ -58,9 +58,9 @@ pub(super) struct Look {
 /// Why a delivery cannot be resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stale {
-    /// It was resolved, or the event was delivered again since.
+    /// It was resolved, or the event was redelivered since.
     Over,
-    /// There was no such delivery yet.
+    /// There was no such delivery.
     Never,
 }
 
@@ -72,17 +72,17 @@ pub(super) struct Machine {
     lanes: HashMap<Place, Lane>,
     /// Heads that can be delivered, oldest first.
     ready: BTreeSet<(u64, Place)>,
-    /// Heads that are out or wait, by when that ends.
+    /// Heads that are in flight or wait, by when that ends.
     due: BTreeSet<(i64, Place)>,
     out: BTreeMap<u64, Place>,
-    /// Deliveries whose deadline has passed, and whose event nobody else was given yet.
+    /// Deliveries whose deadline has passed, and whose event was not redelivered yet.
     late: BTreeMap<u64, Place>,
-    /// Lanes of which the next event is not known, those that are furthest behind first.
+    /// Lanes whose next event is not known, those furthest behind first.
     hungry: BTreeSet<(u64, Place)>,
 }
 
 impl Machine {
-    /// One that begins after a position.
+    /// A new one that starts after a position.
     pub(super) fn new(rules: Rules, scanned: u64) -> Self {
         Self {
             rules,
@@ -97,7 +97,7 @@ impl Machine {
         }
     }
 
-    /// One that goes on from what was kept.
+    /// Restored from its stored form.
     pub(super) fn load(rules: Rules, scanned: u64, next_delivery: u64, lanes: &[LaneRow], now: i64) -> Self {
         let mut machine = Self::new(rules, scanned);
         machine.next_delivery = next_delivery;
@@ -110,7 +110,7 @@ impl Machine {
         machine
     }
 
-    /// What has to be kept of the lanes.
+    /// The stored form of the lanes.
     pub(super) fn rows(&self) -> Vec<LaneRow> {
         let row = |(place, lane): (&Place, &Lane)| {
             let rest = lane.rest.map(|rest| (rest.after, rest.after_position, rest.until));
@@ -130,7 +130,7 @@ impl Machine {
         self.next_delivery
     }
 
-    /// Changes a lane and everything that is found by it.
+    /// Changes a lane and its index entries.
     fn change<T>(&mut self, place: &Place, change: impl FnOnce(&mut Lane) -> T) -> T {
         let mut lane = self.lanes.remove(place).unwrap_or_default();
         self.index(place, &lane, false);
@@ -176,14 +176,14 @@ impl Machine {
         }
     }
 
-    /// Where to look for an event to hand out, when so many are asked for.
+    /// Where to look for an event to deliver, when this many are requested.
     pub(super) fn look(&self, asked: usize) -> Option<Look> {
         let (_, place) = self.hungry.first().filter(|_| self.is_short_of(asked))?;
         let rest = self.lanes.get(place)?.rest?;
         Some(Look { place: place.clone(), after: rest.after, until: rest.until })
     }
 
-    /// Whether to go on along the global order, when so many are asked for. Every lane is looked into first.
+    /// Whether to scan on along the global order, when this many are requested. Lanes are checked first.
     pub(super) fn wants_more(&self, asked: usize) -> bool {
         self.is_short_of(asked) && self.hungry.is_empty() && self.lanes.len() < MAX_CONSUMER_LANES
     }
@@ -196,7 +196,7 @@ impl Machine {
         self.rules.max_in_flight.saturating_sub(self.out.len())
     }
 
-    /// The next event of the global order. One that was come across before is none. Whether its turn has come.
+    /// The next event of the global order; one that was scanned before is ignored. Returns whether its turn has come.
     pub(super) fn scan(&mut self, place: &Place, sequence: u64, position: u64, wanted: bool) -> bool {
         if position <= self.scanned {
             return false;
@@ -209,7 +209,7 @@ impl Machine {
             })
     }
 
-    /// A look found this one; `None` when nothing is wanted up to there.
+    /// The result of a lookup; `None` if nothing matches up to there.
     pub(super) fn found(&mut self, look: &Look, event: Option<(u64, u64)>) {
         self.change(&look.place, |lane| {
             let asked = lane.rest.filter(|rest| lane.head.is_none() && rest.after == look.after);
@@ -218,7 +218,7 @@ impl Machine {
                 (Some(_), Some((sequence, position))) => {
                     lane.head = Some(Head::new(sequence, position, false));
                 }
-                // More may have come since.
+                // More may have been appended since.
                 (Some(rest), None) if rest.until > look.until => {
                     lane.rest = Some(Rest { after: look.until, ..rest });
                 }
@@ -227,14 +227,14 @@ impl Machine {
         });
     }
 
-    /// A dead letter comes back to be delivered before the rest of its branch.
+    /// A dead letter is replayed, ahead of the rest of its branch.
     pub(super) fn replay(&mut self, place: &Place, sequence: u64, position: u64) {
         self.change(place, |lane| lane.replay(sequence, position));
     }
 
-    /// Hands out the oldest event that can be.
+    /// Delivers the oldest event that can be delivered.
     pub(super) fn take(&mut self, now: i64) -> Option<Taken> {
-        // What waits counts too: all that was delivered and is not resolved has to be kept.
+        // Waiting ones count too: everything delivered and unresolved has to be stored.
         if self.room() == 0 || self.due.len() >= MAX_CONSUMER_LANES {
             return None;
         }
@@ -275,13 +275,13 @@ impl Machine {
         })
     }
 
-    /// The event was handled, or is given up: its lane goes on.
+    /// The event was handled or given up: its lane continues.
     pub(super) fn resolved(&mut self, delivery: u64) -> Result<Resolved, Stale> {
         let place = self.place_of(delivery)?;
         self.resolve(&place).ok_or(Stale::Over)
     }
 
-    /// It failed: it is delivered again after the delay, or after the backoff. `Some` when that was its last delivery.
+    /// It failed: it is redelivered after the delay, or after the backoff. `Some` if that was its last delivery.
     pub(super) fn nack(
         &mut self,
         delivery: u64,
@@ -308,7 +308,7 @@ impl Machine {
         None
     }
 
-    /// It takes longer: the deadline is counted from now.
+    /// The deadline starts over.
     pub(super) fn touch(&mut self, delivery: u64, now: i64) -> Result<(), Stale> {
         let place = self.place_of(delivery)?;
         let due = now.saturating_add(self.rules.deadline);
@@ -320,7 +320,7 @@ impl Machine {
         Ok(())
     }
 
-    /// It never reached anybody: as if it had not been handed out.
+    /// It was never received: as if it had not been delivered.
     pub(super) fn give_back(&mut self, delivery: u64) {
         let Ok(place) = self.place_of(delivery) else { return };
         self.change(&place, |lane| {
@@ -332,8 +332,8 @@ impl Machine {
         });
     }
 
-    /// Ends what is due. What may be delivered again can still be resolved until it is. Answers with those that were
-    /// delivered for the last time.
+    /// Handles what is due. An overdue delivery can still be resolved until its event is redelivered. Returns those
+    /// that were delivered for the last time.
     pub(super) fn expire(&mut self, now: i64) -> Vec<Resolved> {
         let mut dead = Vec::new();
         while let Some((_, place)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {

@@ -478,14 +478,14 @@ fn lanes_that_cannot_be_are_named_and_numbers_at_their_end_are_taken() {
     let other = LaneRow { place: place(1), ..lane.clone() };
     for (scanned, next, lanes, reason) in [
         (end, end, vec![lane.clone(), lane.clone()], "branch twice"),
-        (end, end, vec![lane.clone(), other], "cannot have begun"),
-        (end, end - 1, vec![lane.clone()], "cannot have begun"),
-        (end, end, vec![with(DeliveredRow { delivery: Some(0), ..head })], "cannot have begun"),
+        (end, end, vec![lane.clone(), other], "cannot have started"),
+        (end, end - 1, vec![lane.clone()], "cannot have started"),
+        (end, end, vec![with(DeliveredRow { delivery: Some(0), ..head })], "cannot have started"),
         (end, end, vec![with(DeliveredRow { deliveries: 0, ..head })], "cannot have delivered"),
         (end, end, vec![with(DeliveredRow { sequence: 0, ..head })], "cannot have delivered"),
         (end - 1, end, vec![LaneRow { rest: None, ..lane.clone() }], "cannot have delivered"),
-        (end - 1, end, vec![lane.clone()], "cannot be"),
-        (end, end, vec![LaneRow { rest: Some((7, 0, 7)), ..lane.clone() }], "cannot be"),
+        (end - 1, end, vec![lane.clone()], "impossible backlog"),
+        (end, end, vec![LaneRow { rest: Some((7, 0, 7)), ..lane.clone() }], "impossible backlog"),
     ] {
         let told = check(scanned, next, &lanes).unwrap_err();
         assert!(told.contains(reason), "{told}");

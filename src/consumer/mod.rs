@@ -1,7 +1,7 @@
-//! Durable consumers and dead letters: events are handed out, acknowledged, handed out again, and set aside.
+//! Durable consumers and dead letters: events are delivered, acknowledged, redelivered, and dead-lettered.
 //!
-//! `docs/consumers.md` says what is guaranteed. The decisions are in the machine, a state over numbers; a task for each
-//! consumer reads, writes and answers as it is told.
+//! `docs/consumers.md` describes the guarantees. Decisions are made by the state machine in `machine`; a task for
+//! each consumer reads, writes and answers accordingly.
 
 mod actor;
 mod call;

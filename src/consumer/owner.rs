@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{Invalid, check_name};
 
-/// Which sort of reader a dead letter belongs to.
+/// The kind of reader that a dead letter belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum OwnerKind {
@@ -17,7 +17,7 @@ pub enum OwnerKind {
 impl OwnerKind {
     const ALL: [Self; 2] = [Self::Consumer, Self::Handler];
 
-    /// Its name, as it stands before the colon of an [`Owner`].
+    /// Its name, before the colon of an [`Owner`].
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl OwnerKind {
         }
     }
 
-    /// Stands in the keys of dead letters.
+    /// Its byte in the keys of dead letters.
     fn number(self) -> u8 {
         match self {
             Self::Consumer => 0,
@@ -35,8 +35,8 @@ impl OwnerKind {
     }
 }
 
-/// Whose a dead letter is: a durable consumer or a handler, by name. Printed and parsed as `consumer:NAME` or
-/// `handler:NAME`; a name alone is a consumer's.
+/// The owner of a dead letter: a durable consumer or a handler, by name. Printed as `consumer:NAME` or
+/// `handler:NAME`; when parsed, a name alone is a consumer's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
     kind: OwnerKind,
@@ -44,7 +44,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// An owner of this sort.
+    /// An owner of this kind.
     ///
     /// # Errors
     /// [`Invalid`] unless the name is 1 to 255 bytes without control characters and without `/ @ * ?`, and neither
@@ -70,7 +70,7 @@ impl Owner {
         Self::new(OwnerKind::Handler, name)
     }
 
-    /// Which sort.
+    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> OwnerKind {
         self.kind
@@ -82,7 +82,7 @@ impl Owner {
         &self.name
     }
 
-    /// The owner in the keys of its dead letters: names hold no zero, so that no owner begins another.
+    /// The owner in the keys of its dead letters: names hold no zero, so no owner is a prefix of another.
     pub(super) fn key(&self) -> Vec<u8> {
         [&[self.kind.number()], self.name.as_bytes(), &[0]].concat()
     }

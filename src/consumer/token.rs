@@ -6,8 +6,8 @@ use data_encoding::BASE64URL_NOPAD;
 use crate::codec::TokenParts;
 use crate::event::{Invalid, Position, StoreId};
 
-/// Names one delivery, to resolve it from elsewhere: in another task, after a restart, from the command line. Opaque:
-/// print it, keep it, parse it. It is good until the delivery is resolved, or the event is delivered again.
+/// Identifies one delivery, to resolve it from elsewhere: in another task, after a restart, from the command line.
+/// Opaque: print it, store it, parse it. It is valid until the delivery is resolved, or the event is redelivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub(super) TokenParts);
 
@@ -18,14 +18,14 @@ impl Token {
         Position::new(self.0.position)
     }
 
-    /// Why this consumer of this store cannot have given it.
+    /// Why it cannot be a token of this consumer of this store.
     pub(super) fn foreign(&self, store: StoreId, consumer: [u8; 16]) -> Option<String> {
         if self.0.store != *store.bytes() {
             let other = StoreId::from_bytes(self.0.store);
-            return Some(format!("the token was made by store {other}, this is {store}"));
+            return Some(format!("the token belongs to store {other}; this is {store}"));
         }
         let other = self.0.consumer != consumer;
-        other.then(|| "it is another consumer's, or of before this one was removed and made again".into())
+        other.then(|| "the token belongs to another consumer, or to an earlier one of the same name".into())
     }
 }
 
@@ -42,7 +42,7 @@ impl FromStr for Token {
         let no = |why: String| Invalid::new("token", why);
         let bytes = BASE64URL_NOPAD
             .decode(s.as_bytes())
-            .map_err(|_| no("is not one that a consumer has printed, or a part of one".into()))?;
+            .map_err(|_| no("is not a delivery token, or is incomplete".into()))?;
         TokenParts::decode(&bytes).map(Self).map_err(|e| no(format!("is damaged: {e}")))
     }
 }

@@ -1,12 +1,12 @@
-//! What is known of a branch, and the list of segments through which it is read.
+//! A branch, and the segments through which it is read.
 
 use std::sync::Arc;
 
 use crate::codec::BranchRow;
 use crate::event::{BranchName, Place, Sequence};
 
-/// A branch: its names, its number, and where its history comes from. Nothing here ever changes; the head is asked
-/// for separately.
+/// A branch: its names, its number, and where its history comes from. Nothing here ever changes; the head is kept
+/// separately.
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub(crate) number: u64,
@@ -16,9 +16,9 @@ pub(crate) struct Branch {
     /// The last inherited sequence.
     pub(crate) fork: u64,
     pub(crate) created: i64,
-    /// How many ancestors it has; those that a reader steps over, as they add no event, count too.
+    /// How many ancestors it has, including those without events of their own.
     pub(crate) depth: usize,
-    /// Oldest ancestor first, itself last; without holes.
+    /// Oldest ancestor first, itself last; without gaps.
     pub(crate) lineage: Box<[Segment]>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Segment {
 }
 
 impl Branch {
-    /// Nested forks are clamped: what a child does not inherit, no grandchild does.
+    /// Nested forks are clamped: a grandchild cannot inherit what its parent does not.
     pub(crate) fn new(number: u64, row: BranchRow, parent: Option<&Branch>) -> Self {
         let place = Arc::new(row.place);
         let inherited = parent.map(|p| &*p.lineage).unwrap_or_default().iter();
@@ -61,7 +61,7 @@ impl Branch {
         }
     }
 
-    /// The last sequence up to which two branches are the same events, at most at these heads.
+    /// The last sequence up to which two branches share their events, at most these heads.
     pub(crate) fn common(a: (&Branch, Sequence), b: (&Branch, Sequence)) -> Sequence {
         let mut common = 0;
         for (x, y) in a.0.lineage.iter().zip(&b.0.lineage) {

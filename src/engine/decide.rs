@@ -1,4 +1,4 @@
-//! The decision what becomes of appends and forks: a pure function of the heads and ids as they stand.
+//! Deciding appends and forks: a pure function of the current heads and ids.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::event::{
 };
 use crate::limits::MAX_FORK_DEPTH;
 
-/// An event that is recorded already.
+/// An event that is already recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) branch: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Known {
     pub(crate) record: Record,
 }
 
-/// What the decision may ask of the store.
+/// The facts that the decision may ask of the store.
 pub(crate) trait Facts {
     fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>>;
     fn head(&self, branch: &Branch) -> Result<u64>;
@@ -31,7 +31,7 @@ pub(crate) trait Facts {
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>>;
 }
 
-/// What a group will write, as far as it is decided: the facts of the store with the group's own on top.
+/// What a group will write so far: the facts of the store with the group's own on top.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) births: Vec<Arc<Branch>>,
@@ -181,7 +181,7 @@ impl Plan {
         if let Some(receipt) = self.retried(request, facts)? {
             return Ok(receipt);
         }
-        // Every condition is checked before anything of the plan is touched.
+        // Every precondition is checked before the plan is changed.
         let mut heads: HashMap<Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
         for part in &request.parts {
             let (branch, head) = match heads.get(&part.place) {
@@ -239,7 +239,7 @@ impl Plan {
         }
     }
 
-    /// The first receipt again, when every event is recorded just where this append would have put it.
+    /// The original receipt, if every event is recorded exactly where this append would have put it.
     fn retried(&self, request: &Prepared, facts: &impl Facts) -> Result<Option<Receipt>> {
         let mut parts = Vec::new();
         let mut fresh = false;
@@ -288,7 +288,7 @@ impl Plan {
         }
     }
 
-    /// Takes a fork into the plan: `at` is the last sequence to inherit, the head when it is not said.
+    /// Adds a fork to the plan: `at` is the last sequence to inherit, by default the head.
     pub(crate) fn fork(
         &mut self,
         parent: &Place,
@@ -298,7 +298,7 @@ impl Plan {
     ) -> Result<Arc<Branch>> {
         let branch = match self.branch(parent, facts)? {
             Some(branch) => branch,
-            // A session may begin with another branch than main, which is then empty.
+            // A session may start with a branch other than main, which is then empty.
             None if parent.branch.as_str() == MAIN && at == Some(Sequence::ZERO) => {
                 if place == *parent {
                     return Err(Error::Exists { what: "branch", name: place.to_string() });

@@ -1,4 +1,4 @@
-//! What is said of a store once it is open, and never changes.
+//! The properties of an open store that never change.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The error for what is not found: where the store goes without some of its file, nothing is known to be absent.
+    /// The error for something that is not found: if part of the file is missing, nothing is known to be absent.
     pub(crate) fn not_found(&self, what: &'static str, name: impl ToString) -> Error {
         match &self.lacks {
             None => Error::not_found(what, name),

@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// One thing that is not as it should be.
+/// One inconsistency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
     /// The event, branch, position or table.
     pub place: String,
-    /// How that shows.
+    /// What is wrong.
     pub reason: String,
 }
 

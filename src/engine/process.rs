@@ -1,8 +1,8 @@
 //! fork(2): what is open belongs to the process that opened it.
-//!
-//! A forked child has a copy of every handle and none of the threads behind it, and a lock that one of them held at that
-//! moment is never given back. So the process is asked before any lock is taken, and what only the parent may end, such
-//! as the lock on the file, is forgotten instead of dropped.
+//! A
+//! forked child has a copy of every handle but none of the threads behind it, and a lock that one of them held at
+//! that moment is never released. So the process is checked before any lock is taken, and what only the parent may
+//! release, such as the lock on the file, is leaked instead of dropped.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl Process {
         Error::OtherProcess { opened_in: self.id }
     }
 
-    /// Called as a handle is dropped: in another process what it shares is never dropped, whoever else lets go of it.
+    /// Called when a handle is dropped: in another process, what it shares is never dropped.
     #[inline]
     pub(crate) fn keep<T: ?Sized>(&self, shared: &Arc<T>) {
         if !self.is_this() {

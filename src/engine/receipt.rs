@@ -1,15 +1,15 @@
-//! What an append is answered.
+//! The result of an append.
 
 use crate::event::{Place, Position, Sequence};
 
-/// Where the events of an append are.
+/// The places of the events of an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     parts: Vec<Placed>,
     duplicate: bool,
 }
 
-/// Where the events of one part of an append are: without holes, in the order of the call.
+/// The places of the events of one part of an append: consecutive, in the order of the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Placed {
@@ -17,7 +17,7 @@ pub struct Placed {
     pub place: Place,
     /// Sequence of the first event.
     pub first: Sequence,
-    /// Sequence of the last event: the branch's head right after this append.
+    /// Sequence of the last event: the branch's head after this append.
     pub last: Sequence,
     /// Position of the first event.
     pub first_position: Position,
@@ -30,13 +30,13 @@ impl Receipt {
         Self { parts, duplicate }
     }
 
-    /// One entry for each part of the batch, in its order.
+    /// One entry for each part of the batch, in order.
     #[must_use]
     pub fn parts(&self) -> &[Placed] {
         &self.parts
     }
 
-    /// The events were recorded before: this call was a retry and wrote nothing.
+    /// The events were already recorded: this call was a retry and wrote nothing.
     #[must_use]
     pub fn duplicate(&self) -> bool {
         self.duplicate

@@ -1,4 +1,4 @@
-//! Locks that go on after a panic elsewhere: every value behind them is changed in one step, last.
+//! Locks that ignore poisoning: every value behind them is changed in one step, last.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

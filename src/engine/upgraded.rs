@@ -1,15 +1,15 @@
-//! What opening did to a file of an earlier release.
+//! The upgrade of a file of an earlier release.
 
 use std::path::PathBuf;
 
-/// What became of a file of an earlier format as it was opened.
+/// The upgrade of a file of an earlier format when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upgraded {
-    /// The format that it had.
+    /// The old format.
     pub from: u32,
-    /// The format that it has.
+    /// The new format.
     pub to: u32,
-    /// The file as it was.
+    /// The kept copy of the old file.
     pub copy: PathBuf,
 }

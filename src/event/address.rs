@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{BranchName, Invalid, Place, Sequence, SessionId};
 
-/// Where an event, a branch or a session is: `session[/branch][@sequence]`, branch `main` when left out.
+/// The address of an event, a branch or a session: `session[/branch][@sequence]`, where the branch defaults to `main`.
 ///
 /// ```
 /// use retold::Address;
 /// let a: Address = "run-7/retry@12".parse()?;
 /// assert_eq!((a.session().as_str(), a.branch().as_str(), a.sequence()), ("run-7", "retry", Some(12.into())));
 /// assert_eq!("run-7".parse::<Address>()?.to_string(), "run-7/main");
-/// // It is made from what events and listings hold, too: `&Place`, `&Arc<Place>`, `&SessionId`.
+/// // It can also be made from what events and listings hold: `&Place`, `&Arc<Place>`, `&SessionId`.
 /// assert_eq!(Address::from(a.place()).to_string(), "run-7/retry");
 /// assert_eq!(Address::from(a.session()).to_string(), "run-7/main");
 /// # Ok::<(), retold::Invalid>(())
@@ -42,7 +42,7 @@ impl Address {
         &self.place.session
     }
 
-    /// The branch; `main` when the text named none.
+    /// The branch; `main` if the text named none.
     #[must_use]
     pub fn branch(&self) -> &BranchName {
         &self.place.branch
@@ -54,16 +54,16 @@ impl Address {
         &self.place
     }
 
-    /// The event, when the address names one. 0 is before the first.
+    /// The event, if the address names one. 0 is before the first.
     #[must_use]
     pub fn sequence(&self) -> Option<Sequence> {
         self.sequence
     }
 
-    /// The branch of an address that is to name no event. `instead` says what is done with a branch.
+    /// The branch of an address that must not name an event. `instead` completes the error message.
     ///
     /// # Errors
-    /// [`Invalid`] when the address names an event.
+    /// [`Invalid`] if the address names an event.
     pub fn branch_only(&self, instead: &str) -> Result<&Place, Invalid> {
         match self.sequence {
             None => Ok(&self.place),
@@ -116,7 +116,7 @@ impl FromStr for Address {
                     Ok(n) if digits => (path, Some(Sequence::new(n))),
                     _ => {
                         let reason =
-                            format!("`{}` has no sequence after @: a whole number", s.escape_debug());
+                            format!("`{}` needs a sequence after @, a whole number", s.escape_debug());
                         return Err(Invalid::new("address", reason));
                     }
                 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use super::{Invalid, Pattern, Role, TypeInfo, TypeSpec, distance, payload, snake};
 use crate::limits::MAX_USER_TYPES;
 
-/// Every type that is known, by name, by the names that it has elsewhere, and by pattern. Cloning shares it.
+/// All known types, by name, by alias (their names in other systems), and by pattern. Cloning shares it.
 ///
 /// ```
 /// use retold::event::Catalogue;
@@ -36,7 +36,7 @@ static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| {
 });
 
 impl Index {
-    /// Takes a type in. Of what has a name already, the last one counts.
+    /// Adds a type. For a name that is already used, the last one counts.
     fn add(&mut self, info: TypeInfo) {
         let at = match self.by_name.get(&*info.name) {
             Some(at) => *at,
@@ -58,17 +58,17 @@ impl Index {
 }
 
 impl Catalogue {
-    /// The types that come with this crate.
+    /// The types built into this crate.
     #[must_use]
     pub fn builtin() -> &'static Self {
         &BUILT_IN
     }
 
-    /// This catalogue and types of the user's. One that has the name of a built-in type takes its place.
+    /// This catalogue with additional types. One with the name of a built-in type replaces it.
     ///
     /// # Errors
-    /// [`Invalid`] for a name that no type can have, a name or an alias that two of them have, an alias that is
-    /// another type's name, and more than [`MAX_USER_TYPES`].
+    /// [`Invalid`] for an invalid name, a name or an alias used twice, an alias that is another type's name, and more
+    /// than [`MAX_USER_TYPES`].
     pub fn with(&self, types: impl IntoIterator<Item = TypeSpec>) -> Result<Self, Invalid> {
         let mut index = (*self.0).clone();
         let mut names: HashMap<String, String> = HashMap::new();
@@ -77,7 +77,7 @@ impl Catalogue {
             for name in std::iter::once(&info.name).chain(&info.aliases) {
                 if snake(name).is_empty() {
                     let reason =
-                        format!("`{}` of `{}` has neither letter nor digit", name.escape_debug(), info.name);
+                        format!("`{}` of `{}` has no letter or digit", name.escape_debug(), info.name);
                     return Err(Invalid::new("aliases", reason));
                 }
                 let taken = names.insert(name.to_string(), info.name.to_string());
@@ -93,7 +93,7 @@ impl Catalogue {
             if names.len() > MAX_USER_TYPES {
                 return Err(Invalid::new(
                     "types",
-                    format!("are too many; {MAX_USER_TYPES} names are the most"),
+                    format!("are too many; the limit is {MAX_USER_TYPES} names"),
                 ));
             }
             index.add(info);
@@ -101,8 +101,7 @@ impl Catalogue {
         Ok(Self(Arc::new(index)))
     }
 
-    /// What is known of the type of a recorded event: by its name, by a name that it had elsewhere, or by the first
-    /// pattern that matches.
+    /// The known type of a recorded event: by its name, by an alias, or by the first pattern that matches.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&TypeInfo> {
         let index = &*self.0;
@@ -119,17 +118,16 @@ impl Catalogue {
         at.or_else(by_pattern).and_then(|at| index.types.get(*at))
     }
 
-    /// The role of a type, when it is known and says something.
+    /// The role of a type, if it is known and not empty.
     #[must_use]
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.find(name).map(TypeInfo::role).filter(|r| !r.is_empty())
     }
 
-    /// Names under which events may be recorded that this pattern does not match, of types that it matches under another
-    /// of their names.
+    /// Names that this pattern does not match, of types that it matches under another name.
     pub(super) fn other_names<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = &'a str> {
         let types = self.types().filter(|_| pattern.names_something());
-        // A wildcard goes over dotted names. Only where it is spelled as the other names are does it go over them too.
+        // Wildcards match dotted names. They match aliases only if the pattern is spelled like them.
         let text = pattern.as_str();
         let over_all = !text.contains('*') || text.contains('_');
         let some = types.filter(move |t| {
@@ -138,7 +136,7 @@ impl Catalogue {
         some.flat_map(TypeInfo::recorded_names).filter(|n| !pattern.matches(n))
     }
 
-    /// Every type: the built-in ones by domain, then the user's in the order in which they were registered.
+    /// Every type: the built-in ones by domain, then users' types in the order of registration.
     pub fn types(&self) -> impl Iterator<Item = &TypeInfo> {
         self.0.types.iter()
     }
@@ -155,7 +153,7 @@ impl Catalogue {
         domains
     }
 
-    /// The known name that is most like one that is not known, if there is one that could be meant.
+    /// The known name closest to an unknown one, if any is close enough.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&str> {
         let meant = snake(name);
@@ -225,7 +223,7 @@ mod tests {
         assert!(refused(vec![TypeSpec::default()]).contains("neither a name nor a pattern"));
         assert!(refused(vec![TypeSpec::named("Bad Name")]).contains("Bad Name"));
         assert!(refused(vec![TypeSpec::matching("a..b")]).contains("a..b"));
-        assert!(refused(vec![names(TypeSpec::named("a.b"), &["…"])]).contains("neither letter nor digit"));
+        assert!(refused(vec![names(TypeSpec::named("a.b"), &["…"])]).contains("no letter or digit"));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use super::envelope;
 use super::{EventId, Invalid, JSON, Record, Timestamp, check_kind};
 use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_TEXT_BYTES};
 
-/// An event to be appended. It has its id from the start, so that appending the same value again is a retry.
-///
-/// Only the type is required; everything else has a default. Nothing is checked before the append, which answers
-/// with [`Invalid`] naming the field.
+/// An event to append. It has its id from the start, so appending the same value again is a retry.
+/// Only
+/// the type is required; everything else has a default. Nothing is checked until the append, which returns
+/// [`Invalid`] naming the field.
 ///
 /// ```
 /// use retold::NewEvent;
@@ -23,8 +23,8 @@ use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_TEXT_BYTES};
 /// assert_eq!(event.get_meta("attempt"), Some("2"));
 /// ```
 ///
-/// What reads a field that has a setter begins with `get_`. As JSON, both ways, an event has the names of a recorded one,
-/// without those that say where it is:
+/// Getters of fields that have a setter start with `get_`. Its JSON has the names of a recorded event, without
+/// those of its place:
 ///
 /// ```
 /// use retold::NewEvent;
@@ -49,12 +49,12 @@ pub struct NewEvent {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) content_type: Cow<'static, str>,
     pub(crate) payload: Bytes,
-    /// The payload was printed by serde, so it need not be parsed again to know that it is JSON.
+    /// The payload was serialized by serde, so it need not be parsed to know that it is JSON.
     trusted: bool,
 }
 
 impl NewEvent {
-    /// An event of this type with the payload `null`, a fresh id, and the time now.
+    /// An event of this type with the payload `null`, a fresh id, and the current time.
     pub fn new(kind: impl Into<Cow<'static, str>>) -> Self {
         Self {
             id: EventId::new(),
@@ -82,10 +82,10 @@ impl NewEvent {
         self
     }
 
-    /// A value of yours as JSON payload.
+    /// Any serializable value as the JSON payload.
     ///
     /// # Errors
-    /// [`Invalid`] with the field `data` when serde refuses it, for instance a map whose keys are not text.
+    /// [`Invalid`] with the field `data` if serde refuses it, for instance a map whose keys are not strings.
     pub fn json<T: Serialize + ?Sized>(mut self, data: &T) -> Result<Self, Invalid> {
         let text = serde_json::to_vec(data)
             .map_err(|e| Invalid::new(envelope::DATA, format!("is not JSON: {e}")))?;
@@ -95,7 +95,7 @@ impl NewEvent {
         Ok(self)
     }
 
-    /// JSON text, kept byte for byte. The append checks that it is JSON.
+    /// JSON text, kept byte for byte. The append checks that it is valid JSON.
     pub fn json_text(mut self, text: impl Into<Bytes>) -> Self {
         self.payload = text.into();
         self.content_type = Cow::Borrowed("");
@@ -113,25 +113,25 @@ impl NewEvent {
         self
     }
 
-    /// The id, when it was made elsewhere.
+    /// Sets an id made elsewhere.
     pub fn with_id(mut self, id: EventId) -> Self {
         self.id = id;
         self
     }
 
-    /// Version of the payload's schema; 1 unless said.
+    /// Version of the payload's schema; 1 by default.
     pub fn version(mut self, version: u32) -> Self {
         self.version = version;
         self
     }
 
-    /// When it happened; now unless said.
+    /// When it happened; now by default.
     pub fn occurred(mut self, time: Timestamp) -> Self {
         self.occurred = time;
         self
     }
 
-    /// The component that writes it.
+    /// The component that writes the event.
     pub fn source(mut self, source: impl Into<Cow<'static, str>>) -> Self {
         self.source = source.into();
         self
@@ -143,7 +143,7 @@ impl NewEvent {
         self
     }
 
-    /// What ties it to other events of the same undertaking.
+    /// Ties it to related events.
     pub fn correlation(mut self, correlation: impl Into<Cow<'static, str>>) -> Self {
         self.correlation = correlation.into();
         self
@@ -161,25 +161,25 @@ impl NewEvent {
         self
     }
 
-    /// Higher is more urgent; 0 unless said.
+    /// Higher is more urgent; 0 by default.
     pub fn priority(mut self, priority: u8) -> Self {
         self.priority = priority;
         self
     }
 
-    /// One pair of metadata; the last value of a key counts.
+    /// A metadata entry; the last value of a key counts.
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(key.into(), value.into());
         self
     }
 
-    /// The id that it will have.
+    /// The id of the event.
     #[must_use]
     pub fn id(&self) -> EventId {
         self.id
     }
 
-    /// The type that it will have.
+    /// The type of the event.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.kind
@@ -203,7 +203,7 @@ impl NewEvent {
         self.occurred
     }
 
-    /// The component that writes it.
+    /// The component that writes the event.
     #[must_use]
     pub fn get_source(&self) -> Option<&str> {
         said(&self.source)
@@ -215,7 +215,7 @@ impl NewEvent {
         said(&self.actor)
     }
 
-    /// What ties it to other events of the same undertaking.
+    /// Ties it to related events.
     #[must_use]
     pub fn get_correlation(&self) -> Option<&str> {
         said(&self.correlation)
@@ -256,17 +256,17 @@ impl NewEvent {
         said(&self.content_type).unwrap_or(JSON)
     }
 
-    /// Whether the payload is to be JSON.
+    /// Whether the payload's content type is JSON.
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.content_type.is_empty()
     }
 
-    /// Everything that can be said against it without a store. The payload's size is for the caller, who
-    /// knows the bound.
+    /// Checks everything that can be checked without a store. The payload's size is up to the caller, who
+    /// knows the limit.
     ///
     /// # Errors
-    /// [`Invalid`] with the field that is wrong, as an append would return it.
+    /// [`Invalid`] naming the field, as an append would return it.
     pub fn check(&self) -> Result<(), Invalid> {
         check_kind(&self.kind)?;
         for (field, text) in [
@@ -284,7 +284,7 @@ impl NewEvent {
         }
         self.check_metadata()?;
         if self.content_type.is_empty() && !self.trusted {
-            // What is skipped over is not looked at, so a string that is not UTF-8 would pass.
+            // Skipped values are not checked, so a string that is not UTF-8 would pass.
             let text = std::str::from_utf8(&self.payload)
                 .map_err(|e| Invalid::new(envelope::DATA, format!("is not JSON: it is not UTF-8 ({e})")))?;
             serde_json::from_str::<serde::de::IgnoredAny>(text)
@@ -296,12 +296,12 @@ impl NewEvent {
     fn check_metadata(&self) -> Result<(), Invalid> {
         let entries = self.metadata.len();
         if entries > MAX_METADATA_ENTRIES {
-            let reason = format!("has {entries} entries; {MAX_METADATA_ENTRIES} are the most");
+            let reason = format!("has {entries} entries; the limit is {MAX_METADATA_ENTRIES}");
             return Err(Invalid::new(envelope::METADATA, reason));
         }
         let bytes: usize = self.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
         if bytes > MAX_METADATA_BYTES {
-            let reason = format!("has {bytes} bytes; {MAX_METADATA_BYTES} are the most");
+            let reason = format!("has {bytes} bytes; the limit is {MAX_METADATA_BYTES}");
             return Err(Invalid::new(envelope::METADATA, reason));
         }
         match self.metadata.keys().find(|k| k.is_empty() || k.chars().any(char::is_control)) {
@@ -320,7 +320,7 @@ impl From<NewEvent> for Vec<NewEvent> {
 }
 
 impl From<&Record> for NewEvent {
-    /// The same event to be appended once more, with the same id.
+    /// The same event, with the same id, to be appended again.
     fn from(record: &Record) -> Self {
         let text = |t: Option<&str>| Cow::Owned(t.unwrap_or_default().to_owned());
         Self {
@@ -348,7 +348,7 @@ fn said(text: &str) -> Option<&str> {
 
 fn check_text(field: &'static str, text: &str) -> Result<(), Invalid> {
     if text.len() > MAX_TEXT_BYTES {
-        return Err(Invalid::new(field, format!("has {} bytes; {MAX_TEXT_BYTES} are the most", text.len())));
+        return Err(Invalid::new(field, format!("has {} bytes; the limit is {MAX_TEXT_BYTES}", text.len())));
     }
     match text.chars().find(|c| c.is_control()) {
         Some(c) => Err(Invalid::new(field, format!("contains the control character {c:?}"))),

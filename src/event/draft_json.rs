@@ -1,4 +1,4 @@
-//! An event that is yet to be recorded as JSON, both ways, with the names of a recorded one.
+//! New events from and to JSON, with the names of a recorded event.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::{EventId, Invalid, JSON, NewEvent, Timestamp, envelope};
 
-/// A new event as JSON, with or without the branch that it is for. `D` is its payload: what is written is borrowed.
-/// Everything but the type has a default here; what is unknown is refused, rather than lost.
+/// A new event as JSON, with or without its branch. `D` is its payload, which is borrowed when writing. Everything
+/// but the type has a default; unknown members are refused rather than lost.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "D: Deserialize<'de>"))]
 pub(crate) struct EventJson<'a, D> {
@@ -48,7 +48,7 @@ pub(crate) struct EventJson<'a, D> {
     data_base64: Option<String>,
 }
 
-/// What an event without a branch may have, for whoever wrote something else.
+/// The members of an event without a branch, for the error message.
 const FIELDS: [&str; 14] = [
     envelope::ID,
     envelope::TYPE,
@@ -74,13 +74,13 @@ fn none<D>() -> Option<D> {
     None
 }
 
-/// A `null` is a payload like any other.
+/// `null` is a payload like any other.
 fn some<'de, D: Deserialize<'de>, From: Deserializer<'de>>(from: From) -> Result<Option<D>, From::Error> {
     D::deserialize(from).map(Some)
 }
 
-/// A JSON payload as it is; `None` where it could not come back byte for byte, with white space around it, and where a
-/// line of JSON would become several.
+/// A JSON payload as it is; `None` if it would not survive byte for byte because of white space around it, or would
+/// break a line of JSON into several.
 fn plain(event: &NewEvent) -> Option<&RawValue> {
     if !event.is_json() || event.payload.iter().any(|b| matches!(b, b'\n' | b'\r')) {
         return None;
@@ -91,7 +91,7 @@ fn plain(event: &NewEvent) -> Option<&RawValue> {
 
 impl<'a> EventJson<'a, &'a RawValue> {
     /// # Errors
-    /// [`Invalid`] naming the field of an event that no store would take.
+    /// [`Invalid`] naming the field of an event that no store would accept.
     pub(crate) fn of(event: &'a NewEvent) -> Result<Self, Invalid> {
         event.check()?;
         let data = plain(event);
@@ -118,7 +118,7 @@ impl<'a> EventJson<'a, &'a RawValue> {
 
 impl EventJson<'_, Box<RawValue>> {
     /// # Errors
-    /// [`Invalid`] for anything that no store would take.
+    /// [`Invalid`] for anything that no store would accept.
     pub(crate) fn into_event(self) -> Result<NewEvent, Invalid> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         let mut event = NewEvent::new(own(self.kind))
@@ -137,7 +137,7 @@ impl EventJson<'_, Box<RawValue>> {
         let content_type = self.datacontenttype;
         let event = match (self.data, self.data_base64) {
             (Some(_), Some(_)) => {
-                let reason = "stands beside data_base64; an event has one of them";
+                let reason = "cannot be combined with data_base64; use one of them";
                 return Err(Invalid::new(envelope::DATA, reason));
             }
             (_, None) if !content_type.is_empty() && content_type != JSON => {
@@ -159,14 +159,14 @@ impl EventJson<'_, Box<RawValue>> {
 }
 
 impl Serialize for NewEvent {
-    /// An event that no store would take is an error.
+    /// An event that no store would accept is an error.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         EventJson::of(self).map_err(ser::Error::custom)?.serialize(to)
     }
 }
 
 impl<'de> Deserialize<'de> for NewEvent {
-    /// Only `type` is required: the id is fresh, the time now, and the payload `null` unless said.
+    /// Only `type` is required; by default the id is fresh, the time is now, and the payload is `null`.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let json = EventJson::deserialize(from)?;
         for (field, value) in [(envelope::SESSION, &json.session), (envelope::BRANCH, &json.branch)] {

@@ -1,5 +1,4 @@
-//! What the parts of an event are called in JSON and in errors. Everything that prints, reads or refuses one takes its
-//! names from here.
+//! The names of an event's fields in JSON and in errors, for everything that prints, reads or refuses one.
 
 pub(crate) const ID: &str = "id";
 pub(crate) const SESSION: &str = "session";
@@ -21,7 +20,7 @@ pub(crate) const DATA: &str = "data";
 pub(crate) const DATACONTENTTYPE: &str = "datacontenttype";
 pub(crate) const DATA_BASE64: &str = "data_base64";
 
-/// Every name that an event of ours can have.
+/// Every name that an event can have.
 pub(crate) const ALL: [&str; 19] = [
     ID,
     SESSION,

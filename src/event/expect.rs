@@ -3,15 +3,15 @@ use std::str::FromStr;
 
 use super::{Invalid, Sequence};
 
-/// What an append takes for granted about the head of a branch.
+/// The precondition of an append: the head of the branch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expect {
-    /// Nothing: append after whatever is there.
+    /// Any head: append after whatever is there.
     #[default]
     Any,
     /// The branch holds no event yet. One that does not exist is empty, and begins with the append.
     Empty,
-    /// The head is exactly this sequence; `Head(0)` is the same as `Empty`.
+    /// The head is exactly this sequence. `Head(0)` is the same as `Empty`.
     Head(Sequence),
 }
 
@@ -40,10 +40,7 @@ impl FromStr for Expect {
             "any" => Ok(Self::Any),
             "empty" => Ok(Self::Empty),
             _ => s.parse().map(|n: u64| Self::Head(n.into())).map_err(|_| {
-                Invalid::new(
-                    "expect",
-                    format!("`{}` is none of `any`, `empty` and a sequence", s.escape_debug()),
-                )
+                Invalid::new("expect", format!("`{}` is not `any`, `empty` or a sequence", s.escape_debug()))
             }),
         }
     }

@@ -1,8 +1,8 @@
 use super::{Catalogue, Event, Pattern, Record, Timestamp};
 
-/// Which events a reader takes. Empty takes all; every condition that is set has to hold.
+/// Which events a reader wants. An empty filter matches all events; every condition that is set has to hold.
 ///
-/// Read, follow and every face use this one filter.
+/// Reading, following, consumers, handlers and every front end use this one filter.
 ///
 /// ```
 /// use retold::Filter;
@@ -13,9 +13,9 @@ use super::{Catalogue, Event, Pattern, Record, Timestamp};
 #[must_use]
 pub struct Filter {
     patterns: Vec<Wanted>,
-    /// Other names of types that a pattern matches under one of their names, of all patterns, sorted.
+    /// Other names of the types that the patterns match, sorted.
     also: Vec<Box<str>>,
-    /// A bit for each of `also`, so that nearly all other types are told apart without a search.
+    /// A bit for each of `also`, so that nearly all other types are ruled out without a search.
     also_marks: u128,
     source: Option<String>,
     actor: Option<String>,
@@ -26,12 +26,12 @@ pub struct Filter {
     until: Option<Timestamp>,
 }
 
-/// A pattern and the other names that a catalogue has for what it matches.
+/// A pattern and the other names of the types it matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Wanted {
     pattern: Pattern,
     also: Vec<Box<str>>,
-    /// Whose catalogue that is was said, so that it is no other store's.
+    /// The catalogue was given explicitly, so the store's is not used.
     resolved: bool,
 }
 
@@ -43,15 +43,15 @@ impl Wanted {
 }
 
 impl Filter {
-    /// Takes every event.
+    /// Matches every event.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes events whose type matches this or another pattern of the filter, by the name that it is recorded with or
-    /// by another name of it: `coder.*` takes `coder_started` too, and `coder_started` takes `coder.started`. Which
-    /// names those are says the catalogue of the store that is read ([`Builder::types`](crate::Builder::types)); until
-    /// then, the built-in one.
+    /// Matches events whose type matches this or another pattern of the filter, by the recorded name or an alias:
+    /// `coder.*` also matches `coder_started`, and `coder_started` matches `coder.started`. The aliases come from the
+    /// catalogue of the store that is read ([`Builder::types`](crate::Builder::types)); until then, from the built-in
+    /// one.
     ///
     /// ```
     /// use retold::event::{Catalogue, TypeSpec};
@@ -67,7 +67,7 @@ impl Filter {
         self.wanted(Wanted::new(pattern, Catalogue::builtin(), false))
     }
 
-    /// As [`Filter::pattern`], with the names that this catalogue has, whatever that of the store is.
+    /// Like [`Filter::pattern`], with the aliases of this catalogue instead of the store's.
     pub fn pattern_in(self, pattern: Pattern, catalogue: &Catalogue) -> Self {
         self.wanted(Wanted::new(pattern, catalogue, true))
     }
@@ -83,8 +83,8 @@ impl Filter {
         self
     }
 
-    /// The same filter with the names that a store's catalogue has, where no other was asked for. Doing it again, also
-    /// with another catalogue, changes nothing.
+    /// The same filter with the aliases of a store's catalogue, where no other was given. Repeating this, even with
+    /// another catalogue, changes nothing.
     pub(crate) fn resolved_in(mut self, catalogue: &Catalogue) -> Self {
         if self.patterns.iter().all(|wanted| wanted.resolved) {
             return self;
@@ -99,61 +99,61 @@ impl Filter {
         self
     }
 
-    /// Takes events of exactly this source.
+    /// Matches events of exactly this source.
     pub fn source(mut self, source: impl Into<String>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Takes events of exactly this actor.
+    /// Matches events of exactly this actor.
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
         self.actor = Some(actor.into());
         self
     }
 
-    /// Takes events of exactly this correlation.
+    /// Matches events of exactly this correlation.
     pub fn correlation(mut self, correlation: impl Into<String>) -> Self {
         self.correlation = Some(correlation.into());
         self
     }
 
-    /// Takes events of at least this priority.
+    /// Matches events of at least this priority.
     pub fn priority_at_least(mut self, priority: u8) -> Self {
         self.priority = priority;
         self
     }
 
-    /// Takes events whose metadata has this value under this key; more calls narrow further.
+    /// Matches events whose metadata has this value under this key; more calls narrow further.
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.push((key.into(), value.into()));
         self
     }
 
-    /// Takes events that occurred at this time or later.
+    /// Matches events that occurred at this time or later.
     pub fn since(mut self, time: Timestamp) -> Self {
         self.since = Some(time);
         self
     }
 
-    /// Takes events that occurred before this time.
+    /// Matches events that occurred before this time.
     pub fn until(mut self, time: Timestamp) -> Self {
         self.until = Some(time);
         self
     }
 
-    /// Whether it takes everything, so that asking is not needed.
+    /// Whether it matches everything, so that no check is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it takes this event.
+    /// Whether it matches this event.
     #[must_use]
     pub fn takes(&self, event: &Event) -> bool {
         self.takes_kind(event.kind()) && self.takes_but_kind(event)
     }
 
-    /// Whether it takes events of this type, as far as that goes.
+    /// Whether events of this type can match.
     #[must_use]
     pub fn takes_kind(&self, kind: &str) -> bool {
         self.patterns.is_empty()
@@ -161,7 +161,7 @@ impl Filter {
             || (self.also_marks & mark(kind) != 0 && self.also.binary_search_by(|n| (**n).cmp(kind)).is_ok())
     }
 
-    /// Whether it takes this event, whatever its type.
+    /// Whether it matches this event, ignoring its type.
     pub(crate) fn takes_but_kind(&self, event: &Record) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| match wanted {
             None => true,
@@ -177,7 +177,7 @@ impl Filter {
     }
 }
 
-/// One of 128 bits, by a name's length and its ends.
+/// One of 128 bits, derived from a name's length and its ends.
 fn mark(name: &str) -> u128 {
     let end = |b: Option<u8>| usize::from(b.unwrap_or_default());
     let mixed = name.len() * 31 + end(name.bytes().next()) * 7 + end(name.bytes().next_back());

@@ -1,7 +1,7 @@
-//! Fresh ids: UUIDv7 that ascend within a process, from few calls for random bytes.
-//!
-//! The first 60 bits that are not fixed are one number that all threads raise without a lock: a lock would be held for
-//! ever in the child of a fork(2) that happened while another thread had it.
+//! Fresh ids: UUIDv7 that ascend within a process, with few requests for random bytes.
+//! The
+//! first 60 variable bits are one number that all threads increment without a lock: a lock would be held forever in
+//! the child of a fork(2) that happened while another thread had it.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::{Builder, Uuid};
 
-/// Random bytes that are fetched at once: asking the system for those of each id costs more than all else about it.
+/// Random bytes fetched at once: asking the system for each id would cost more than everything else about it.
 const POOL: usize = 1_024;
 /// The counter within a millisecond (RFC 9562, section 6.2, method 1) fills the 12 bits before the variant.
 const COUNTER_BITS: u32 = 12;
@@ -24,7 +24,7 @@ thread_local! {
 
 /// A fresh id, above all that this process has had.
 pub(super) fn uuid() -> Uuid {
-    // A thread that is ending has no pool any more.
+    // An exiting thread no longer has a pool.
     let random = RANDOM.try_with(|pool| pool.borrow_mut().take());
     id(raise(&LAST, now()), random.unwrap_or_else(|_| Pool::new().take()))
 }
@@ -34,8 +34,8 @@ fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Raises `last` to the beginning of the millisecond `now`, or by one: a clock that stands still or goes back does not
-/// hold it up, and a counter that is used up borrows from the next millisecond.
+/// Raises `last` to the start of the millisecond `now`, or by one: a clock that stands still or goes back does not
+/// stop it, and an exhausted counter borrows from the next millisecond.
 fn raise(last: &AtomicU64, now: u64) -> u64 {
     let next = |last: u64| last.saturating_add(1).max(now << COUNTER_BITS);
     let mut seen = last.load(Ordering::Relaxed);
@@ -57,7 +57,7 @@ fn id(number: u64, random: [u8; 8]) -> Uuid {
 struct Pool {
     bytes: [u8; POOL],
     used: usize,
-    /// A child made by fork(2) must not draw what its parent draws.
+    /// A child made by fork(2) must not generate the same numbers as its parent.
     #[cfg(unix)]
     forks: Option<forkguard::atfork::Guard>,
 }
@@ -87,7 +87,7 @@ impl Pool {
     fn fill(&mut self) {
         self.used = 0;
         if getrandom::fill(&mut self.bytes).is_err() {
-            // A system that has none gives at least what it seeds hash maps with.
+            // A system without random bytes has at least those that seed hash maps.
             let keys = RandomState::new();
             for (n, chunk) in self.bytes.chunks_mut(8).enumerate() {
                 let bytes = keys.hash_one((n, now(), std::process::id())).to_ne_bytes();

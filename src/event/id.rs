@@ -20,7 +20,7 @@ macro_rules! uuid_type {
                 Self(fresh::uuid())
             }
 
-            /// One that was made elsewhere.
+            /// An id made elsewhere.
             #[must_use]
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
@@ -65,18 +65,18 @@ macro_rules! uuid_type {
 }
 
 uuid_type!(
-    /// The identity of an event, for ever: appending the same id again is recognised as a retry.
+    /// The permanent identity of an event: appending the same id again is deduplicated as a retry.
     EventId,
     "id"
 );
 uuid_type!(
-    /// The identity of a store, given at its creation: cursors carry it.
+    /// The identity of a store, assigned at its creation. Cursors carry it.
     StoreId,
     "store"
 );
 
 impl EventId {
-    /// An id derived from a name (UUIDv5): the same name always gives the same id, so that reading the same
+    /// An id derived from a name (UUIDv5): the same name always gives the same id, so that importing the same
     /// source twice adds nothing.
     ///
     /// ```

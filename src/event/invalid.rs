@@ -4,14 +4,14 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Invalid {
-    /// The name of the field, as it stands in an event's JSON.
+    /// The name of the field, as in an event's JSON.
     pub field: &'static str,
     /// What is wrong with it, as a clause: "is empty".
     pub reason: String,
 }
 
 impl Invalid {
-    /// `field` is the name that users know, `reason` completes the sentence "the field …".
+    /// `field` is the name that users know; `reason` completes the sentence "the field …".
     pub fn new(field: &'static str, reason: impl Into<String>) -> Self {
         Self { field, reason: reason.into() }
     }

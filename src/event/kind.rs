@@ -1,7 +1,7 @@
 use super::Invalid;
 use crate::limits::MAX_KIND_BYTES;
 
-/// Whether a name can be an event's type: lower-case parts of letters, digits and `_`, joined by dots.
+/// Checks that a name can be an event's type: parts of lower-case letters, digits and `_`, joined by dots.
 ///
 /// # Errors
 /// [`Invalid`] with the field `type`.
@@ -10,7 +10,7 @@ pub fn check_kind(kind: &str) -> Result<(), Invalid> {
         return Err(Invalid::new("type", "is empty; a type is a dotted name such as `tool.invoked`"));
     }
     if kind.len() > MAX_KIND_BYTES {
-        return Err(Invalid::new("type", format!("has {} bytes; {MAX_KIND_BYTES} are the most", kind.len())));
+        return Err(Invalid::new("type", format!("has {} bytes; the limit is {MAX_KIND_BYTES}", kind.len())));
     }
     let part_is_good = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')

@@ -1,5 +1,5 @@
-//! What an event is: its names and numbers, its envelope, and the questions that can be asked of it.
-//! Pure values: nothing here reads a file, a clock excepted, or knows how an event is stored.
+//! Events: their names and numbers, envelope, patterns and filters, and the catalogue of types. Pure
+//! values: apart from the clock, nothing here does I/O or knows how an event is stored.
 
 mod address;
 mod catalogue;

@@ -9,21 +9,22 @@ use crate::limits::MAX_NAME_BYTES;
 /// The first branch of every session.
 pub const MAIN: &str = "main";
 
-/// Whether a text is a name: of a session, a branch, a consumer, a handler.
+/// Checks that a text is a valid name of a session, branch, consumer or handler.
 pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), Invalid> {
     if name.is_empty() {
         return Err(Invalid::new(field, "is empty"));
     }
     if name.len() > MAX_NAME_BYTES {
-        return Err(Invalid::new(field, format!("has {} bytes; {MAX_NAME_BYTES} are the most", name.len())));
+        return Err(Invalid::new(field, format!("has {} bytes; the limit is {MAX_NAME_BYTES}", name.len())));
     }
     if name == "." || name == ".." {
-        return Err(Invalid::new(field, format!("`{name}` would be read as a folder")));
+        return Err(Invalid::new(field, format!("cannot be `{name}`")));
     }
     match name.chars().find(|c| c.is_control() || matches!(c, '/' | '@' | '*' | '?')) {
-        Some(c) => {
-            Err(Invalid::new(field, format!("`{}` contains {c:?}, which names may not", name.escape_debug())))
-        }
+        Some(c) => Err(Invalid::new(
+            field,
+            format!("`{}` contains {c:?}, which is not allowed in names", name.escape_debug()),
+        )),
         None => Ok(()),
     }
 }
@@ -35,11 +36,11 @@ macro_rules! name_type {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks and keeps a name.
+            /// Checks a name.
             ///
             /// # Errors
             /// [`Invalid`] unless it is 1 to 255 bytes without control characters and without `/ @ * ?`,
-            /// and neither `.` nor `..`.
+            /// and not `.` or `..`.
             pub fn new(name: impl AsRef<str>) -> Result<Self, Invalid> {
                 check_name($field, name.as_ref())?;
                 Ok(Self(name.as_ref().into()))
@@ -124,12 +125,12 @@ impl BranchName {
     }
 }
 
-/// A branch of a session, by name. Shared by all events of that branch.
+/// A branch of a session, by name. All events of a branch share it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Place {
     /// The session.
     pub session: SessionId,
-    /// The branch in it.
+    /// The branch.
     pub branch: BranchName,
 }
 
@@ -160,7 +161,7 @@ macro_rules! number_type {
             /// Later than any event.
             pub const MAX: Self = Self(u64::MAX);
 
-            /// The number as it is.
+            /// Wraps a number.
             #[must_use]
             pub const fn new(n: u64) -> Self {
                 Self(n)
@@ -172,19 +173,19 @@ macro_rules! number_type {
                 self.0
             }
 
-            /// The number after this one; stays at the largest.
+            /// The next number, saturating.
             #[must_use]
             pub const fn next(self) -> Self {
                 Self(self.0.saturating_add(1))
             }
 
-            /// The number before this one; stays at zero.
+            /// The previous number, saturating at zero.
             #[must_use]
             pub const fn prev(self) -> Self {
                 Self(self.0.saturating_sub(1))
             }
 
-            /// `None` for zero: the number of an event, when there is one.
+            /// The number of an event; `None` for zero.
             #[must_use]
             pub const fn some(self) -> Option<NonZeroU64> {
                 NonZeroU64::new(self.0)
@@ -218,11 +219,11 @@ macro_rules! number_type {
 }
 
 number_type!(
-    /// The number of an event in its branch: 1, 2, 3 … without holes. 0 is "before the first".
+    /// The number of an event in its branch: 1, 2, 3 … without gaps. 0 is "before the first".
     Sequence
 );
 number_type!(
-    /// The place of an event in the whole store: strictly increasing over all sessions, never used twice.
+    /// The position of an event in the whole store: strictly increasing across all sessions, never reused.
     Position
 );
 
@@ -243,6 +244,6 @@ mod tests {
     #[test]
     fn the_reason_names_the_character() {
         let e = BranchName::new("try/1").unwrap_err();
-        assert_eq!(e.to_string(), "branch `try/1` contains '/', which names may not");
+        assert_eq!(e.to_string(), "branch `try/1` contains '/', which is not allowed in names");
     }
 }

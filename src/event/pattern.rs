@@ -5,9 +5,9 @@ use super::Invalid;
 use crate::limits::MAX_PATTERN_BYTES;
 
 /// A glob over dotted type names.
-///
-/// `*` stands for one part (or, inside a part, for any run of its characters), `**` for any number of parts,
-/// also none: `tool.**` matches `tool` and `tool.call.done`.
+/// `*`
+/// matches one part (or, inside a part, any run of characters), `**` matches any number of parts, including none:
+/// `tool.**` matches `tool` and `tool.call.done`.
 ///
 /// ```
 /// use retold::Pattern;
@@ -25,14 +25,14 @@ pub struct Pattern {
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Part {
     Literal(Box<str>),
-    /// A part with `*` in it, kept as the literal pieces around the stars.
+    /// A part that contains `*`, as the literal pieces around the stars.
     Glob(Box<[Box<str>]>),
     Any,
     Rest,
 }
 
 impl Pattern {
-    /// Reads a glob.
+    /// Parses a glob.
     ///
     /// # Errors
     /// [`Invalid`] for an empty glob or part, characters that no type name has, or `**` inside a part.
@@ -44,7 +44,7 @@ impl Pattern {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(Invalid::new(
                 "pattern",
-                format!("has {} bytes; {MAX_PATTERN_BYTES} are the most", text.len()),
+                format!("has {} bytes; the limit is {MAX_PATTERN_BYTES}", text.len()),
             ));
         }
         let mut parts = Vec::new();
@@ -56,7 +56,7 @@ impl Pattern {
                 "**" if parts.last() == Some(&Part::Rest) => continue,
                 "**" => Part::Rest,
                 p if p.contains("**") => {
-                    return bad("has `**` inside a part; it stands for whole parts".into());
+                    return bad("has `**` inside a part; it matches whole parts".into());
                 }
                 p => match p.chars().find(|c| !u8::try_from(*c).is_ok_and(known)) {
                     Some(c) => return bad(format!("contains {c:?}, which no type name has")),
@@ -74,7 +74,7 @@ impl Pattern {
         if let [Part::Rest] = &*self.parts {
             return true;
         }
-        // The parts of the name still to match, and where to go back to when a guess about `**` was too short.
+        // The parts of the name still to match, and where to backtrack when `**` matched too little.
         let (mut p, mut rest) = (0, Some(kind));
         let mut retry: Option<(usize, &str)> = None;
         loop {
@@ -98,7 +98,7 @@ impl Pattern {
             match (advanced, retry) {
                 (Some(tail), _) => (p, rest) = (p + 1, tail),
                 (None, Some((at, from))) => {
-                    // `**` takes one part more.
+                    // `**` takes one more part.
                     let tail = split_part(from).1;
                     (p, rest) = (at, tail);
                     match tail {
@@ -111,12 +111,12 @@ impl Pattern {
         }
     }
 
-    /// Whether it names anything; `*.*` only says how many parts there are.
+    /// Whether it has any literal text; `*.*` only constrains the number of parts.
     pub(super) fn names_something(&self) -> bool {
         self.text.contains(|c| c != '*' && c != '.')
     }
 
-    /// The glob as it was written.
+    /// The glob as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -140,7 +140,7 @@ impl Part {
     }
 }
 
-/// First and last piece are anchored, those between are taken as early as possible.
+/// The first and last pieces are anchored; those between match as early as possible.
 fn glob(pieces: &[Box<str>], part: &str) -> bool {
     let [first, middle @ .., last] = pieces else { return false };
     let Some(mut rest) = part.strip_prefix(&**first).and_then(|r| r.strip_suffix(&**last)) else {

@@ -4,33 +4,33 @@ use serde::{Deserialize, Serialize};
 
 use super::spelling::snake;
 
-/// Where something is in its life.
+/// The phase of an entity in its lifecycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
-    /// It exists, and has not begun.
+    /// It exists, but has not started.
     Created,
-    /// It is at work.
+    /// It is active.
     Running,
-    /// It was halted, to be resumed.
+    /// It was paused, and can be resumed.
     Paused,
-    /// It cannot go on before something else has happened: an approval, an answer, another task.
+    /// It waits for something else: an approval, an answer, another task.
     Waiting,
-    /// It ended well.
+    /// It succeeded.
     Completed,
-    /// It ended badly.
+    /// It failed.
     Failed,
-    /// It was ended from outside, without a verdict.
+    /// It was stopped from outside, without an outcome.
     Stopped,
-    /// It was called off.
+    /// It was cancelled.
     Cancelled,
-    /// It is gone.
+    /// It was deleted.
     Deleted,
 }
 
 impl Phase {
-    /// Every phase, in the order of a life.
+    /// Every phase, in lifecycle order.
     pub const ALL: [Self; 9] = [
         Self::Created,
         Self::Running,
@@ -43,7 +43,7 @@ impl Phase {
         Self::Deleted,
     ];
 
-    /// As it is written in TOML, JSON and tables.
+    /// Its name in TOML, JSON and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,13 +59,13 @@ impl Phase {
         }
     }
 
-    /// Whether nothing more is expected: what follows is a restart, or makes no sense.
+    /// Whether this phase is final: what follows is a restart or an anomaly.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Stopped | Self::Cancelled | Self::Deleted)
     }
 
-    /// The phase that a status word usually means, in any spelling: `IN_PROGRESS`, `inProgress`, `in progress`.
+    /// The phase that a status word usually stands for, in any spelling: `IN_PROGRESS`, `inProgress`, `in progress`.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Some(match snake(word).as_str() {

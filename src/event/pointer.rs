@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Invalid, pointer_item, pointer_parts};
 use crate::limits::{MAX_POINTERS, MAX_ROLE_POINTER_BYTES};
 
-/// Where something is in a JSON payload: a JSON Pointer (RFC 6901), in which one step may be `*`, any member of an
+/// A place in a JSON payload: a JSON Pointer (RFC 6901), in which one part may be `*`, which matches any member of an
 /// object or item of a list.
 ///
 /// ```
@@ -37,7 +37,7 @@ impl From<String> for PathStep {
 }
 
 impl Pointer {
-    /// Reads a pointer.
+    /// Parses a pointer.
     ///
     /// # Errors
     /// [`Invalid`] with the field `pointer` for text that is neither empty nor begins with `/`, for `~` without `0` or
@@ -45,7 +45,7 @@ impl Pointer {
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let bad = |why: &str| Err(Invalid::new("pointer", format!("`{}` {why}", text.escape_debug())));
         if text.len() > MAX_ROLE_POINTER_BYTES {
-            let reason = format!("has {} bytes; {MAX_ROLE_POINTER_BYTES} are the most", text.len());
+            let reason = format!("has {} bytes; the limit is {MAX_ROLE_POINTER_BYTES}", text.len());
             return Err(Invalid::new("pointer", reason));
         }
         let steps: Vec<PathStep> = match pointer_parts(text) {
@@ -58,7 +58,7 @@ impl Pointer {
         Ok(Self { text: text.into(), steps: steps.into() })
     }
 
-    /// What is there; for a pointer with `*` the first that is.
+    /// The value at this place; for a pointer with `*`, the first match.
     #[must_use]
     pub fn find<'v>(&self, payload: &'v Value) -> Option<&'v Value> {
         if !self.steps.contains(&PathStep::Each) {
@@ -67,8 +67,8 @@ impl Pointer {
         self.find_all(payload).into_iter().next().map(|(_, value)| value)
     }
 
-    /// Everything that is there, each with the name that `*` stands for: a member's key or an item's number. Without
-    /// `*` it is one, and the name is empty.
+    /// All matches, each with what `*` matched: a member's key or an item's index. Without `*` there is at most one,
+    /// with an empty name.
     #[must_use]
     pub fn find_all<'v>(&self, payload: &'v Value) -> Vec<(String, &'v Value)> {
         let Some(at) = self.steps.iter().position(|s| *s == PathStep::Each) else {
@@ -86,7 +86,7 @@ impl Pointer {
         }
     }
 
-    /// What is there when `*` stands for `name`.
+    /// The value when `*` matches `name`.
     #[must_use]
     pub fn find_for<'v>(&self, payload: &'v Value, name: &str) -> Option<&'v Value> {
         self.steps.iter().try_fold(payload, |value, step| match step {
@@ -95,14 +95,14 @@ impl Pointer {
         })
     }
 
-    /// The pointer as it was written.
+    /// The pointer as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-/// Follows steps among which there is no `*`.
+/// Follows parts without a `*`.
 fn follow<'v>(value: &'v Value, steps: &[PathStep]) -> Option<&'v Value> {
     steps.iter().try_fold(value, |value, step| match step {
         PathStep::To(to) => member(value, to),
@@ -150,13 +150,13 @@ impl<'de> Deserialize<'de> for Pointer {
     }
 }
 
-/// Pointers that are tried in order: the first that leads to something usable counts. In TOML and JSON one text, or
-/// a list of them.
+/// Pointers that are tried in order; the first with a usable value counts. In TOML and JSON, one text or a list of
+/// texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pointers(Box<[Pointer]>);
 
 impl Pointers {
-    /// Reads them in the order in which they are to be tried.
+    /// Parses pointers, in the order in which they will be tried.
     ///
     /// # Errors
     /// As [`Pointer::new`], and for more than 32.
@@ -164,36 +164,36 @@ impl Pointers {
         if texts.len() > MAX_POINTERS {
             return Err(Invalid::new(
                 "pointer",
-                format!("has {} alternatives; {MAX_POINTERS} are the most", texts.len()),
+                format!("has {} alternatives; the limit is {MAX_POINTERS}", texts.len()),
             ));
         }
         texts.iter().map(|t| Pointer::new(t.as_ref())).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// In the order in which they are tried.
+    /// The pointers, in the order in which they are tried.
     pub fn iter(&self) -> impl Iterator<Item = &Pointer> {
         self.0.iter()
     }
 
-    /// The first value that is there and not `null`.
+    /// The first value that exists and is not `null`.
     #[must_use]
     pub fn find<'v>(&self, payload: &'v Value) -> Option<&'v Value> {
         self.0.iter().filter_map(|p| p.find(payload)).find(|v| !v.is_null())
     }
 
-    /// The first text that is there and not empty. A number or a truth value is written out.
+    /// The first text that exists and is not empty. A number or a boolean is converted.
     #[must_use]
     pub fn text(&self, payload: &Value) -> Option<String> {
         self.0.iter().filter_map(|p| p.find(payload)).find_map(text)
     }
 
-    /// The first number that is there. Text is taken when it is nothing but a number.
+    /// The first number. A text counts if it is just a number.
     #[must_use]
     pub fn number(&self, payload: &Value) -> Option<f64> {
         self.0.iter().filter_map(|p| p.find(payload)).find_map(number)

@@ -4,36 +4,36 @@ use bytes::Bytes;
 
 use super::{EventId, Timestamp};
 
-/// The content type of a payload that says none.
+/// The default content type of a payload.
 pub const JSON: &str = "application/json";
 
-/// Where a field before the payload lies in an encoded record. Empty means that the event has no such field.
+/// The span of a field before the payload in an encoded record. Empty if the event has no such field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldSpan {
     pub(crate) start: u16,
     pub(crate) len: u16,
 }
 
-/// Where the id lies in every encoded record: behind the byte of its layout.
+/// The offset of the id in every encoded record: after the layout byte.
 pub(crate) const ID_START: usize = 1;
 
 /// Key and value pairs, sorted by key, each key once.
 pub type Metadata = Arc<[(Box<str>, Box<str>)]>;
 
-/// What an event says of itself, before and after it has a place: the validated envelope and the payload, as a
-/// view over their encoded bytes. Cloning shares the bytes.
+/// The part of an event that its producer provides: the validated envelope and the payload, as a view of their
+/// encoded bytes. Cloning shares the bytes.
 #[derive(Clone, Debug)]
 pub struct Record {
     bytes: Bytes,
     parts: RecordParts,
 }
 
-/// The fields of a record as the codec found them. `bytes` holds what the spans point into.
+/// The fields of a record as the codec found them; the spans point into `bytes`.
 #[derive(Clone, Debug)]
 pub struct RecordParts {
     pub(crate) occurred: Timestamp,
     pub(crate) version: u32,
-    /// Where the payload begins, which ends with the record.
+    /// The offset of the payload, which extends to the end of the record.
     pub(crate) payload: u32,
     pub(crate) kind: FieldSpan,
     pub(crate) source: FieldSpan,
@@ -41,7 +41,7 @@ pub struct RecordParts {
     pub(crate) correlation: FieldSpan,
     pub(crate) trace: FieldSpan,
     pub(crate) content_type: FieldSpan,
-    /// Where the id of the cause lies; 0 when there is none.
+    /// The offset of the cause's id; 0 if there is none.
     pub(crate) causation: u16,
     pub(crate) priority: u8,
     pub(crate) metadata: Option<Metadata>,
@@ -52,7 +52,7 @@ impl Record {
         Self { bytes, parts }
     }
 
-    /// The record as it is stored.
+    /// The record as stored.
     pub(crate) fn encoded(&self) -> &Bytes {
         &self.bytes
     }
@@ -100,7 +100,7 @@ impl Record {
         self.parts.version
     }
 
-    /// When it happened, as its writer says.
+    /// When it happened, according to its writer.
     #[must_use]
     pub fn occurred(&self) -> Timestamp {
         self.parts.occurred
@@ -181,7 +181,7 @@ impl Record {
 }
 
 impl Record {
-    /// Whether both say the same, the time of occurrence apart: a retry may have been stamped anew.
+    /// Whether both are equal except for the time of occurrence, since a retry may have a new timestamp.
     #[must_use]
     pub fn same_content(&self, other: &Self) -> bool {
         let plain = |r: &Self| (r.id(), r.version(), r.priority(), r.causation());
@@ -198,7 +198,7 @@ impl Record {
 }
 
 impl PartialEq for Record {
-    /// Two records are equal when their encoded bytes are: there is one encoding for one content.
+    /// Two records are equal if their encoded bytes are: equal contents have equal encodings.
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }

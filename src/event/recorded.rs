@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 
 use super::{Address, BranchName, Invalid, Place, Position, Record, Sequence, SessionId, Timestamp};
 
-/// A recorded fact: a [`Record`] with its place in the store. It never changes once it was acknowledged.
-///
-/// All of [`Record`]'s questions can be asked of it. Cloning is cheap: the bytes are shared.
+/// A recorded event: a [`Record`] with its place in the store. Once acknowledged, it never changes.
+/// It
+/// has all methods of [`Record`]. Cloning is cheap: the bytes are shared.
 ///
 /// ```
 /// # use retold::{NewEvent, Store};
@@ -40,13 +40,13 @@ impl Event {
         Self { place, sequence, position, recorded, record }
     }
 
-    /// The session that it belongs to.
+    /// The session.
     #[must_use]
     pub fn session(&self) -> &SessionId {
         &self.place.session
     }
 
-    /// The branch that recorded it. Read through a fork, an inherited event still names its own branch.
+    /// The branch that recorded it. An inherited event that is read through a fork still names its own branch.
     #[must_use]
     pub fn branch(&self) -> &BranchName {
         &self.place.branch
@@ -64,37 +64,38 @@ impl Event {
         Address::from((*self.place).clone()).at(self.sequence)
     }
 
-    /// Its number in its branch.
+    /// Its sequence in its branch.
     #[must_use]
     pub fn sequence(&self) -> Sequence {
         self.sequence
     }
 
-    /// Its place in the store's global order.
+    /// Its position in the store's global order.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// When the store took it, by the clock of the machine that wrote.
+    /// When the store recorded it, by the clock of the machine that wrote it.
     #[must_use]
     pub fn recorded(&self) -> Timestamp {
         self.recorded
     }
 
-    /// What it says, apart from its place.
+    /// The event without its place.
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// The payload read as JSON into a type of yours.
+    /// Deserializes the JSON payload.
     ///
     /// # Errors
-    /// [`Invalid`] with the field `data` when it is not JSON, or not of that shape.
+    /// [`Invalid`] with the field `data` if it is not JSON, or does not have that shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
-        serde_json::from_slice(self.payload())
-            .map_err(|e| Invalid::new("data", format!("of {} is not of that shape: {e}", self.address())))
+        serde_json::from_slice(self.payload()).map_err(|e| {
+            Invalid::new("data", format!("of {} does not have the expected shape: {e}", self.address()))
+        })
     }
 }
 

@@ -1,15 +1,18 @@
-//! How a JSON Pointer (RFC 6901) is written, for all who read or write one.
+//! The syntax of JSON Pointers (RFC 6901), for everything that reads or writes one.
 
 use std::borrow::Cow;
 
-/// The parts of a pointer, as they are named in the payload.
+/// The unescaped parts of a pointer.
 ///
 /// # Errors
-/// Says what is wrong with it, as a clause.
+/// What is wrong with it, as a clause.
 pub(crate) fn pointer_parts(text: &str) -> Result<Vec<String>, String> {
     let mut parts = text.split('/');
     if parts.next() != Some("") {
-        return Err(format!("is no JSON pointer: one begins with `/`, as in `/{}`", text.escape_debug()));
+        return Err(format!(
+            "is not a JSON pointer: it has to start with `/`, as in `/{}`",
+            text.escape_debug()
+        ));
     }
     parts.map(part).collect()
 }
@@ -33,7 +36,7 @@ fn part(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// A name as a part of a pointer.
+/// A name, escaped as a part of a pointer.
 pub(crate) fn pointer_part(name: &str) -> Cow<'_, str> {
     match name.contains(['~', '/']) {
         true => name.replace('~', "~0").replace('/', "~1").into(),
@@ -41,7 +44,7 @@ pub(crate) fn pointer_part(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The item of a list that a part names: digits, without a zero in front.
+/// The list index that a part names: digits, without leading zeros.
 pub(crate) fn pointer_item(part: &str) -> Option<usize> {
     let canonical = part == "0" || (!part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()));
     canonical.then(|| part.parse().ok()).flatten()

@@ -1,4 +1,4 @@
-//! What a type means to projections, as data: a user's type that has a role takes part like a built-in one.
+//! What a type means to projections, as data, so that a user's type with a role takes part like a built-in one.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::usage::Figure;
 use super::{Phase, Pointers};
 
-/// What an event of a type says to projections. Every part may be absent, and every pointer may lead to nothing:
-/// then the event says nothing there.
+/// What an event of a type means to projections. Every part is optional, and a pointer that matches nothing is
+/// ignored.
 ///
 /// ```
 /// use retold::event::{Phase, Role};
@@ -32,36 +32,36 @@ pub struct Role {
     /// The phase that the entity is in from this event on.
     #[serde(rename = "phase", skip_serializing_if = "Option::is_none")]
     pub fixed_phase: Option<Phase>,
-    /// Where the payload itself names the phase; a word that is found there and known wins over `phase`. One, or a list
-    /// that is tried in order.
+    /// Where the payload itself names the phase; a known word found there takes precedence over `phase`. One, or a
+    /// list that is tried in order.
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         serialize_with = "one_or_list",
         deserialize_with = "one_or_many"
     )]
     pub status: Vec<Status>,
-    /// Where it says why.
+    /// Where the reason is.
     #[serde(skip_serializing_if = "Pointers::is_empty")]
     pub reason: Pointers,
-    /// Where it says what went wrong.
+    /// Where the error is.
     #[serde(skip_serializing_if = "Pointers::is_empty")]
     pub error: Pointers,
-    /// Where it says who; the event's actor when nothing is found.
+    /// Where it says who acted; the event's actor by default.
     #[serde(skip_serializing_if = "Pointers::is_empty")]
     pub by: Pointers,
-    /// Where it says how far the entity has come.
+    /// Where the entity's progress is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressRole>,
-    /// What was used, as far as the event says.
+    /// The resource usage that the event reports.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub usage: Vec<Figure>,
-    /// That somebody may have to be told.
+    /// The alert that the event triggers, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<AlertKind>,
 }
 
 impl Role {
-    /// Whether it says nothing, so that no payload need be read for it.
+    /// Whether it is empty, so that no payload need be read for it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -73,33 +73,33 @@ impl Role {
         self.status.iter().find_map(|s| s.read(payload)).or(self.fixed_phase)
     }
 
-    /// Whether [`Role::phase`] can give a phase for some payload.
+    /// Whether [`Role::phase`] can return a phase for some payload.
     #[must_use]
     pub fn has_phase(&self) -> bool {
         self.fixed_phase.is_some() || !self.status.is_empty()
     }
 }
 
-/// What a phase, a progress or a figure belongs to.
+/// The entity that a phase, progress or usage belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entity {
-    /// The sort of thing: `session`, `task`, `tool`, `plan`, `agent`, `run`, `step`, …
+    /// The kind of entity: `session`, `task`, `tool`, `plan`, `agent`, `run`, `step`, …
     pub kind: String,
-    /// Where the payload names it. When nothing is found there, the event's correlation names it, then what it is
-    /// called; and without any it is the one unnamed entity of its kind in the session.
+    /// Where the payload has its id. If nothing is found there, the event's correlation identifies it, then its name;
+    /// without any, it is the one unnamed entity of its kind in the session.
     #[serde(default, skip_serializing_if = "Pointers::is_empty")]
     pub id: Pointers,
-    /// Where the payload says what it is called: a text for people.
+    /// Where the payload has its name, for people.
     #[serde(default, skip_serializing_if = "Pointers::is_empty")]
     pub name: Pointers,
-    /// What happens to it happens to the session as a whole too, as with a run. It is named by its `id` only.
+    /// It represents the session as a whole, like a run. It is identified only by its `id`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
 }
 
 impl Entity {
-    /// The name of the entity, empty for the unnamed one.
+    /// The id of the entity, empty for the unnamed one.
     #[must_use]
     pub fn id(&self, payload: &Value, correlation: Option<&str>) -> String {
         let named = self.id.text(payload);
@@ -110,28 +110,28 @@ impl Entity {
         tied.or_else(|| self.name.text(payload)).unwrap_or_default()
     }
 
-    /// What it is called, when the payload says so.
+    /// Its name, if the payload has one.
     #[must_use]
     pub fn name(&self, payload: &Value) -> Option<String> {
         self.name.text(payload)
     }
 }
 
-/// A phase that the payload names by a word.
+/// A phase that the payload names with a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
     /// Where the word is.
     pub at: Pointers,
-    /// Where something has to stand for this to count, and what.
+    /// A condition: where something has to be for this to count, and what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Condition>,
-    /// Words of its own. Those that are usual ([`Phase::of_word`]) are known anyway.
+    /// Additional words. The usual ones ([`Phase::of_word`]) are always known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub words: BTreeMap<String, Phase>,
 }
 
-/// Something that has to stand at a place of the payload.
+/// A value that has to be at a place of the payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
@@ -151,7 +151,7 @@ impl Status {
     }
 }
 
-/// Where an event says how far something has come.
+/// Where an event reports progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProgressRole {
@@ -167,23 +167,23 @@ pub struct ProgressRole {
     /// Of how many.
     #[serde(skip_serializing_if = "Pointers::is_empty")]
     pub total: Pointers,
-    /// The stage that it is in.
+    /// The current stage.
     #[serde(skip_serializing_if = "Pointers::is_empty")]
     pub stage: Pointers,
     /// The milestone that was reached.
     #[serde(skip_serializing_if = "Pointers::is_empty")]
     pub milestone: Pointers,
-    /// What is being done, in words.
+    /// A description of what is being done.
     #[serde(skip_serializing_if = "Pointers::is_empty")]
     pub description: Pointers,
 }
 
-/// What an event says of progress.
+/// The progress that an event reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProgressReading {
-    /// 0 to 1: what is outside was brought to the nearer end.
+    /// 0 to 1; values outside are clamped.
     pub fraction: Option<f64>,
-    /// How many are done, and of how many, as far as the event says.
+    /// How many are done.
     pub done: Option<f64>,
     /// Of how many.
     pub total: Option<f64>,
@@ -191,12 +191,12 @@ pub struct ProgressReading {
     pub stage: Option<String>,
     /// The milestone.
     pub milestone: Option<String>,
-    /// In words.
+    /// A description.
     pub description: Option<String>,
 }
 
 impl ProgressRole {
-    /// What this payload says. A fraction wins over a percentage, which wins over a count.
+    /// The progress in this payload. A fraction takes precedence over a percentage, which takes precedence over a count.
     #[must_use]
     pub fn read(&self, payload: &Value) -> ProgressReading {
         let (done, total) = (self.done.number(payload), self.total.number(payload));
@@ -214,22 +214,22 @@ impl ProgressRole {
     }
 }
 
-/// What an event warns of.
+/// What an event alerts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AlertKind {
-    /// A provider asks to be called less often.
+    /// A provider's rate limit was hit.
     RateLimit,
-    /// Memory, CPU, disk or network is at its bound.
+    /// Memory, CPU, disk or network is at its limit.
     ResourceLimit,
-    /// A budget is nearly used up.
+    /// A budget is nearly exhausted.
     BudgetWarning,
-    /// A budget is used up.
+    /// A budget is exhausted.
     BudgetExceeded,
-    /// A rule that has to hold was broken.
+    /// An invariant was violated.
     Violation,
-    /// A person is asked for.
+    /// A person's attention was requested.
     Escalation,
 }
 

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, SpanRelativeTo};
 
 use super::Invalid;
 
-/// Reads a span of time as people write it: `90s`, `10m`, `1h 30m`, `2d`, `1 week`, `PT5M`. A day has 24 hours; there are
-/// no months or years, which are not always as long.
+/// Parses a span of time as people write it: `90s`, `10m`, `1h 30m`, `2d`, `1 week`, `PT5M`. A day has 24 hours;
+/// months and years are refused, since their length varies.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A subscription in batches: so many events, or as many as came within a time.
+//! A subscription in batches, by count or time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,18 +12,18 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Invalid};
 use crate::limits::{FOLLOW_BATCH_BYTES, MAX_FOLLOW_BATCH};
 
-/// Some events that follow each other, never none.
+/// Consecutive events, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FollowedBatch {
     /// The events, in order.
     pub events: Vec<Event>,
-    /// Goes on after them.
+    /// Resumes after them.
     pub cursor: Cursor,
 }
 
-/// A [`Stream`] of batches. It asks the subscription for the next event only while its batch has room, so whoever is
-/// slow holds one batch and lets the rest wait in the store.
+/// A [`Stream`] of batches. It polls the subscription only while its batch has room, so a slow reader holds one
+/// batch, and the rest stays in the store.
 #[derive(Debug)]
 #[must_use = "a subscription does nothing unless it is polled"]
 pub struct Batched {
@@ -33,15 +33,15 @@ pub struct Batched {
     events: Vec<Event>,
     bytes: usize,
     cursor: Option<Cursor>,
-    /// Until when the batch that has begun waits for more.
+    /// Until when the current batch waits for more.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// What came behind the events that are still to be handed out: an error, or the end.
+    /// What follows the events that are still to be returned: an error, or the end.
     behind: Option<Option<Error>>,
 }
 
 impl Following {
-    /// Gathers events: a batch is handed out when it has `max`, or `interval` after its first event came, whichever is
-    /// sooner; also when its payloads have 8 MiB, at an error and at the end. It needs a tokio runtime with time.
+    /// Gathers events into batches: a batch is returned when it has `max` events, or `interval` after its first
+    /// event, whichever is sooner; also when its payloads reach 8 MiB, at an error and at the end. It needs a tokio runtime with time enabled.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -57,10 +57,10 @@ impl Following {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for batches of no event, or of more than 65,536.
+    /// [`Error::Invalid`] for a batch size of 0, or above 65,536.
     pub fn batched(self, max: usize, interval: Duration) -> Result<Batched> {
         if !(1..=MAX_FOLLOW_BATCH).contains(&max) {
-            let reason = format!("of {max} events cannot be; 1 to {MAX_FOLLOW_BATCH} are possible");
+            let reason = format!("has to have 1 to {MAX_FOLLOW_BATCH} events, not {max}");
             return Err(Invalid::new("batches", reason).into());
         }
         Ok(Batched {
@@ -80,11 +80,11 @@ impl Batched {
     /// The next batch; `None` at the end.
     ///
     /// # Cancellation
-    /// Dropping the future before it is ready loses nothing: what was gathered is in the next batch, and its time runs
-    /// on.
+    /// Dropping the future before it is ready loses nothing: what was gathered is in the next batch, whose interval
+    /// keeps running.
     ///
     /// # Errors
-    /// As [`Following::next`], after the events before it were handed out.
+    /// As [`Following::next`], after the events before it were returned.
     pub async fn next(&mut self) -> Option<Result<FollowedBatch>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -103,7 +103,7 @@ impl Batched {
     fn push(&mut self, event: Event, cursor: Cursor) {
         if self.events.is_empty() {
             let now = Instant::now();
-            // A time that cannot be counted is as good as a day.
+            // An interval that overflows is treated as a day.
             let until = now.checked_add(self.interval).unwrap_or(now + Duration::from_secs(86_400));
             self.deadline = Some(Box::pin(sleep_until(until)));
         }
@@ -120,7 +120,7 @@ impl Stream for Batched {
         while !self.is_full() && self.behind.is_none() {
             match Pin::new(&mut self.following).poll_next(cx) {
                 Poll::Ready(Some(Ok(Followed::Event { event, cursor }))) => self.push(event, cursor),
-                // Events that the filter left out have moved the cursor.
+                // Events that do not match the filter have advanced the cursor.
                 Poll::Ready(Some(Ok(Followed::CaughtUp { cursor }))) => self.cursor = Some(cursor),
                 Poll::Ready(Some(Err(e))) => self.behind = Some(Some(e)),
                 Poll::Ready(None) => self.behind = Some(None),
@@ -139,7 +139,7 @@ impl Stream for Batched {
         match self.behind.take() {
             Some(Some(e)) => Poll::Ready(Some(Err(e))),
             _ => {
-                // The end stays the end.
+                // Once ended, it stays ended.
                 self.behind = Some(None);
                 Poll::Ready(None)
             }

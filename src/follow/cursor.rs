@@ -7,10 +7,10 @@ use crate::codec::CursorParts;
 use crate::error::{Error, Result};
 use crate::event::StoreId;
 
-/// Where a reader stands, to go on from later, in another process, or on another face. Opaque: print it, keep it,
-/// parse it.
-///
-/// It is tied to its store and, for a reader of one branch, to that very branch: used elsewhere it is refused.
+/// The place of a reader, from which it can resume later, in another process or another front end. Opaque: print it,
+/// store it, parse it.
+/// It is
+/// tied to its store and, for a reader of one branch, to that branch: anywhere else it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(CursorParts);
 
@@ -31,7 +31,7 @@ impl Cursor {
         if self.0.store == *store.bytes() {
             return Ok(());
         }
-        let reason = format!("it was made by store {}, this is {store}", StoreId::from_bytes(self.0.store));
+        let reason = format!("it belongs to store {}; this is {store}", StoreId::from_bytes(self.0.store));
         Err(Error::BadCursor { reason })
     }
 }
@@ -47,7 +47,7 @@ impl FromStr for Cursor {
 
     fn from_str(s: &str) -> Result<Self> {
         let not_one =
-            |_| Error::BadCursor { reason: "it is not a cursor of retold, or a part of one".into() };
+            |_| Error::BadCursor { reason: "it is not a cursor of retold, or is incomplete".into() };
         let bytes = BASE64URL_NOPAD.decode(s.as_bytes()).map_err(not_one)?;
         CursorParts::decode(&bytes)
             .map(Self)

@@ -12,7 +12,7 @@ use shuttle::thread;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::machine::{FollowOrder, FollowStep, Input, Machine};
-use super::wake::{Frame, Subscription, Wakes};
+use super::wake::{Subscription, WakeFrame, Wakes};
 use crate::codec::encode_record;
 use crate::event::{Event, NewEvent, Place, Position, Record, Sequence, SessionId, Timestamp};
 use crate::limits::FOLLOW_BUFFER;
@@ -251,8 +251,8 @@ fn follow(world: &World, me: usize, scope: FollowScope, leaves_after: usize) {
                 match wait(subscription) {
                     Err(RecvError::Lagged(_)) if world.wrong == Wrong::LagIgnored => continue,
                     Err(RecvError::Closed) => Input::Closed,
-                    Err(RecvError::Lagged(_)) | Ok(Frame { events: None, .. }) => Input::Woken,
-                    Ok(Frame { after, events: Some(events) }) => {
+                    Err(RecvError::Lagged(_)) | Ok(WakeFrame { events: None, .. }) => Input::Woken,
+                    Ok(WakeFrame { after, events: Some(events) }) => {
                         let ours: Vec<u64> =
                             events.iter().filter(|e| scope.has(e)).map(|e| scope.number(e)).collect();
                         let Some(first) = ours.first() else { continue };
@@ -286,7 +286,7 @@ fn follow(world: &World, me: usize, scope: FollowScope, leaves_after: usize) {
     assert_eq!(told, 1, "catching up is told once");
 }
 
-fn wait(subscription: &mut Subscription) -> Result<Frame, RecvError> {
+fn wait(subscription: &mut Subscription) -> Result<WakeFrame, RecvError> {
     match &mut subscription.receiver {
         None => Err(RecvError::Closed),
         Some(receiver) => block_on(receiver.recv()),

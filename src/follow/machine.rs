@@ -1,30 +1,30 @@
-//! What a follower does next, as one transition function over numbers. No I/O, no clock, no channel.
+//! The state machine of a follower: one transition function over numbers. No I/O, no clock, no channel.
 //!
-//! `scanned` is the last sequence (of one branch) or position (of more than one) that was looked at. The order of the
-//! steps is what makes the subscription whole: the wake-up was subscribed to before the first [`FollowStep::Note`].
+//! `scanned` is the last sequence (of one branch) or position (of more than one) that was scanned. The order of the
+//! steps is what makes the subscription gapless: the wake-up is subscribed to before the first [`FollowStep::Note`].
 
-/// How numbers of consecutive events relate.
+/// How the numbers of consecutive events relate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FollowOrder {
-    /// Every number is the one before it plus one: sequences of a branch, positions of the whole store.
+    /// Each number is the previous one plus one: sequences of a branch, positions of the whole store.
     Dense,
     /// Numbers increase: positions of one session.
     Increasing,
 }
 
-/// What the driver is to do.
+/// What the driver has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FollowStep {
-    /// Ask the store how far it is: [`Input::Noted`].
+    /// Ask the store for its last number: [`Input::Noted`].
     Note,
     /// Read a page of numbers after `after`, up to `to`: [`Machine::take`] each, then [`Input::PageEnded`].
     Read { after: u64, to: u64 },
-    /// Tell the reader, once, that everything up to the last note was delivered: [`Input::Told`].
+    /// Report to the reader, once, that everything up to the last note was delivered: [`Input::Told`].
     TellCaughtUp,
     /// Wait for a commit or the end: [`Input::Woken`], [`Input::Closed`], or [`Machine::continues`] and
-    /// [`Machine::take`] for what a commit brought.
+    /// [`Machine::take`] for the events of a commit.
     Wait,
-    /// Nothing will follow.
+    /// Nothing more will follow.
     End,
 }
 
@@ -37,13 +37,13 @@ pub(super) enum Input {
         empty: bool,
     },
     Told,
-    /// There may be something new, and the channel does not say all of it.
+    /// There may be something new that the channel did not carry.
     Woken,
     /// No commit will follow.
     Closed,
 }
 
-/// A number that does not continue what was scanned: the store broke its promise.
+/// A number that does not continue what was scanned: the store violated its guarantee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutOfOrder {
     pub(super) scanned: u64,
@@ -76,13 +76,13 @@ impl Machine {
                 Ok(self.read_or_rest())
             }
             Input::PageEnded { empty: false } => {
-                // Past the target too: a page may bring what was committed since.
+                // Past the target too: a page may contain what was committed since.
                 Ok(if self.scanned < self.target { self.read_or_rest() } else { FollowStep::Note })
             }
             Input::PageEnded { empty: true } => match self.order {
-                // What was committed has to be there.
+                // What was committed has to exist.
                 FollowOrder::Dense => Err(OutOfOrder { scanned: self.scanned, found: self.target }),
-                // The other sessions' events up to the target are none of ours.
+                // Events of other sessions up to the target do not concern us.
                 FollowOrder::Increasing => {
                     self.scanned = self.scanned.max(self.target);
                     Ok(FollowStep::Note)
@@ -108,7 +108,7 @@ impl Machine {
         if self.closed { FollowStep::End } else { FollowStep::Wait }
     }
 
-    /// Moves over the event with this number. `false` for one that was scanned before.
+    /// Advances over the event with this number. `false` if it was scanned before.
     pub(super) fn take(&mut self, number: u64) -> Result<bool, OutOfOrder> {
         if number <= self.scanned {
             return Ok(false);
@@ -120,8 +120,8 @@ impl Machine {
         Ok(true)
     }
 
-    /// Whether what a commit brought can be taken as it is: `first` is its first number of ours, `after` the last
-    /// number that the same channel brought before it.
+    /// Whether the events of a commit can be used directly: `first` is its first relevant number, `after` the last
+    /// number that the same channel carried before.
     pub(super) fn continues(&self, first: u64, after: Option<u64>) -> bool {
         match self.order {
             FollowOrder::Dense => first <= self.scanned + 1,
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn catching_up_is_told_once() {
+    fn catching_up_is_reported_once() {
         let mut machine = Machine::new(FollowOrder::Dense, 0);
         assert_eq!(machine.next(Input::Noted(0)), Ok(FollowStep::TellCaughtUp));
         assert_eq!(machine.next(Input::Told), Ok(FollowStep::Wait));

@@ -1,7 +1,7 @@
-//! Replay, then live: one subscription without a gap and without a repeat.
-//!
-//! All state is one number, the last sequence or position that was scanned. What commits bring is trusted only when it
-//! continues that number; for everything else the store is asked. A tokio runtime is needed from here on.
+//! Replay, then live events: one subscription without a gap or a repeat.
+//! The
+//! only state is one number, the last sequence or position that was scanned. The events of a commit are used only
+//! if they continue that number; everything else is read from the store. A tokio runtime is needed from here on.
 
 mod batched;
 mod blocking;

@@ -1,4 +1,4 @@
-//! A stream that belongs to the process that began it.
+//! A stream that belongs to the process that created it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,10 +11,10 @@ use crate::store::Process;
 /// The outer error ends it, the inner one is an item.
 type Items<T> = Pin<Box<dyn Stream<Item = Result<Result<T>>> + Send>>;
 
-/// In a forked child it ends with an error, and is not dropped: it may be in the middle of something behind a lock.
+/// In a forked child it ends with an error, and is leaked: it may be in the middle of something that holds a lock.
 pub(super) struct OwnStream<T> {
     process: Process,
-    /// `None` once a child was told.
+    /// `None` once the child got its error.
     items: Option<Items<T>>,
 }
 

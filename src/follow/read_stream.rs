@@ -111,7 +111,7 @@ impl Pairs {
 }
 
 impl Store {
-    /// [`events`](Self::events) for tasks, in bounded memory: the next page is read when it is asked for.
+    /// [`events`](Self::events) for tasks, in bounded memory: each page is read when it is needed.
     pub fn stream(&self, query: Query) -> EventStream {
         let store = self.clone();
         let process = self.handle().process().clone();

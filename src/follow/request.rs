@@ -3,9 +3,9 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Filter, Place, Position, Sequence, SessionId, Timestamp};
 use crate::store::Shape;
 
-/// What to follow, from where on, and which events of it.
-///
-/// Unless told otherwise it begins at the first event.
+/// What to follow, where to start, and which events to deliver.
+/// By
+/// default it starts at the first event.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Follow {
@@ -42,21 +42,23 @@ impl Follow {
     /// waited for; another branch than `main` has to exist, unless it is [waited for](Self::wait_for_start).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an address that is none, or that names an event.
+    /// [`Error::Invalid`] for an invalid address, or one that names an event.
     pub fn branch<A>(address: A) -> Result<Self>
     where
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
         let address = address.try_into()?;
-        let place = address.branch_only("a branch is followed, from a sequence on")?.clone();
+        let place = address
+            .branch_only("follow the branch, and give the sequence to start after separately")?
+            .clone();
         Ok(Self::new(FollowScope::Branch(place)))
     }
 
-    /// All branches of one session, also those that are made later, in global order. The session need not exist yet.
+    /// All branches of one session, including future ones, in global order. The session need not exist yet.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is none.
+    /// [`Error::Invalid`] for an invalid name.
     pub fn session<S>(session: S) -> Result<Self>
     where
         S: TryInto<SessionId>,
@@ -70,38 +72,38 @@ impl Follow {
         Self::new(FollowScope::All)
     }
 
-    /// Begins with the first event.
+    /// Starts with the first event.
     pub fn from_start(mut self) -> Self {
         self.start = Start::After(0);
         self
     }
 
-    /// Begins with the next event that will be committed.
+    /// Starts with the next event that is committed.
     pub fn from_end(mut self) -> Self {
         self.start = Start::End;
         self
     }
 
-    /// Begins after this sequence of the branch.
+    /// Starts after this sequence of the branch.
     pub fn after(mut self, sequence: impl Into<Sequence>) -> Self {
         self.start = Start::After(sequence.into().get());
         self
     }
 
-    /// Begins after this position of the store; for a session or everything.
+    /// Starts after this position of the store; for a session or everything.
     pub fn after_position(mut self, position: impl Into<Position>) -> Self {
         self.start = Start::AfterPosition(position.into().get());
         self
     }
 
-    /// Begins with the first event that was recorded at this time or later. It is found by halving, so a clock that
-    /// was set back between two appends may move the beginning by those events.
+    /// Starts with the first event recorded at or after this time. It is found by binary search, so if a clock was
+    /// set back between two appends, the start may be off by those events.
     pub fn since(mut self, time: Timestamp) -> Self {
         self.start = Start::Since(time);
         self
     }
 
-    /// Goes on where another subscription to the same stood.
+    /// Resumes at the cursor of another subscription of the same scope.
     pub fn cursor(mut self, cursor: Cursor) -> Self {
         self.start = Start::Cursor(cursor);
         self
@@ -120,8 +122,8 @@ impl Follow {
         self
     }
 
-    /// Delivers only what this filter takes. The cursor moves over everything else. The filter looks at the newest
-    /// shape of an event, unless the subscription is [`raw`](Self::raw).
+    /// Delivers only events that match this filter; the cursor advances over the others. The filter applies to the
+    /// newest shape of an event, unless the subscription is [`raw`](Self::raw).
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self

@@ -1,4 +1,4 @@
-//! The driver of the machine: it reads, delivers and waits as it is told.
+//! The driver of the state machine: it reads, delivers and waits.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use super::Cursor;
 use super::machine::{FollowOrder, FollowStep, Input, Machine, OutOfOrder};
 use super::own_stream::OwnStream;
 use super::request::{Follow, FollowScope, Start};
-use super::wake::{Frame, Subscription, Wakes};
+use super::wake::{Subscription, WakeFrame, Wakes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
 use crate::limits::DEFAULT_PAGE;
 use crate::store::{Branch, Range, Reader, Shape, Store, StoreHandle, unblocked};
 
-/// What a subscription delivers.
+/// An item of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Followed {
-    /// The next event, and the cursor that goes on after it.
+    /// The next event, and the cursor that resumes after it.
     Event {
         /// The event.
         event: Event,
-        /// Goes on after it.
+        /// Resumes after it.
         cursor: Cursor,
     },
-    /// Everything that was committed when the subscription looked was delivered; what comes now is live. Said once.
+    /// Everything committed so far was delivered; from now on events are live. Reported once.
     CaughtUp {
-        /// Goes on from here.
+        /// Resumes from here.
         cursor: Cursor,
     },
 }
@@ -46,7 +46,7 @@ impl Followed {
         }
     }
 
-    /// Goes on after this item.
+    /// Resumes after this item.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         match self {
@@ -56,17 +56,17 @@ impl Followed {
 }
 
 /// A running subscription: a [`Stream`] of items. It ends when the store is closed and everything was delivered, or
-/// after an error, with one exception: [`Error::Upcast`] is told in the place of an event that cannot be read in its
-/// newest shape, and the next item is what comes after it. A subscription that is begun again from the last cursor
-/// before such an error is told of it again; one that begins after its sequence, or position, is not.
-///
-/// A follower that is slow, or not polled at all, costs others nothing: it holds no more than a page, and reads on
+/// after an error, with one exception: [`Error::Upcast`] takes the place of an event that cannot be upcast, and the
+/// next item is what comes after it. A subscription that resumes from the last cursor before such an error reports
+/// it again; one that starts after its sequence or position does not.
+/// A
+/// follower that is slow, or not polled at all, does not affect others: it holds no more than a page, and reads on
 /// from the store. It keeps the store's file open until it ends or is dropped.
 #[must_use = "a subscription does nothing unless it is polled"]
 pub struct Following {
     items: OwnStream<Followed>,
     begun: u64,
-    /// What was looked at, told at the end of a page or a commit.
+    /// What was scanned, updated at the end of a page or a commit.
     scanned: Arc<AtomicU64>,
 }
 
@@ -85,12 +85,12 @@ impl Stream for Following {
 }
 
 impl Following {
-    /// The sequence or position after which it began.
+    /// The sequence or position after which it started.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
     }
 
-    /// How far it has looked, for those who tell how late it is: a number that others may read while it runs.
+    /// How far it has scanned, as a shared number from which others can compute its lag.
     pub(crate) fn scanned(&self) -> Arc<AtomicU64> {
         self.scanned.clone()
     }
@@ -101,9 +101,9 @@ impl Following {
     /// Dropping the future before it is ready loses nothing: the next call delivers what this one would have.
     ///
     /// # Errors
-    /// [`Error::Upcast`] for an event that cannot be read in its newest shape; the call after that goes on.
-    /// [`Error::Corrupt`] for an event that is not what was written, or that does not continue the one before it;
-    /// [`Error::Storage`]. The subscription ends there; its last cursor is still good.
+    /// [`Error::Upcast`] for an event that cannot be upcast; the next call continues after it. [`Error::Corrupt`]
+    /// for an event that is not what was written, or that does not continue the one before it; [`Error::Storage`]. The
+    /// subscription ends there; its last cursor remains valid.
     pub async fn next(&mut self) -> Option<Result<Followed>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -159,7 +159,7 @@ impl Store {
 }
 
 impl StoreHandle {
-    /// [`Store::follow`] for those who must not hold the store open.
+    /// [`Store::follow`] without keeping the store open.
     pub(crate) fn follow(&self, follow: Follow) -> Result<Following> {
         let wakes = Wakes::of(self)?;
         let session = match &follow.scope {
@@ -167,7 +167,7 @@ impl StoreHandle {
             FollowScope::Session(session) => Some(session.clone()),
             FollowScope::All => None,
         };
-        // Before anything is read: what is committed from here on wakes.
+        // Before anything is read: every commit from here on wakes it.
         let subscription = wakes.subscribe(session);
         let mut source = Source {
             reader: self.reader()?,
@@ -188,7 +188,7 @@ impl StoreHandle {
     }
 }
 
-/// The numbers of what is followed, and how to read them.
+/// The scope that is followed, its numbers, and how to read it.
 #[derive(Clone, Debug)]
 struct Source {
     reader: Reader,
@@ -211,7 +211,7 @@ impl Source {
         Ok(())
     }
 
-    /// How far the store is, when memory has it: a follower that keeps up never changes threads.
+    /// The last number of the store, if it is in memory: a follower that keeps up never switches threads.
     fn known(&mut self) -> Result<Option<u64>> {
         let FollowScope::Branch(place) = &self.scope else { return self.committed().map(Some) };
         if self.branch.is_none() {
@@ -223,7 +223,7 @@ impl Source {
         }
     }
 
-    /// How far the store is, with the branch if it exists by now. Reads.
+    /// The last number of the store, and the branch if it exists by now. Reads the file.
     fn noted(&mut self) -> Result<(Option<Arc<Branch>>, u64)> {
         self.resolve()?;
         Ok((self.branch.clone(), self.committed()?))
@@ -247,7 +247,7 @@ impl Source {
         Cursor::new(self.store, self.branch.as_ref().map(|b| b.number), scanned)
     }
 
-    /// How far the store is, in the numbers of this scope.
+    /// The last number of the store, in the numbers of this scope.
     fn committed(&self) -> Result<u64> {
         match (&self.scope, &self.branch) {
             (FollowScope::Branch(_), None) => Ok(0),
@@ -274,13 +274,11 @@ impl Source {
         }
     }
 
-    /// The number after which to begin.
+    /// The number to start after.
     fn start(&self, start: &Start) -> Result<u64> {
         let committed = self.committed()?;
         let beyond = |n: u64, what: &str| Error::BadCursor {
-            reason: format!(
-                "it stands at {what} {n}, and the store ends at {committed}: was a backup restored?"
-            ),
+            reason: format!("it is at {what} {n}, but the store ends at {committed}: was a backup restored?"),
         };
         let what = match self.scope {
             FollowScope::Branch(_) => "sequence",
@@ -301,8 +299,8 @@ impl Source {
             }
             (Start::After(_) | Start::AfterPosition(_), scope) => {
                 let reason = match scope {
-                    FollowScope::Branch(_) => "a branch is followed after a sequence, not after a position",
-                    _ => "more than one branch is followed after a position, not after a sequence",
+                    FollowScope::Branch(_) => "a branch is followed from a sequence, not from a position",
+                    _ => "more than one branch is followed from a position, not from a sequence",
                 };
                 Err(Error::BadCursor { reason: reason.into() })
             }
@@ -341,7 +339,7 @@ impl Source {
         Ok(lo)
     }
 
-    /// A branch that is waited for has no number yet: its cursors could not be made.
+    /// A branch that does not exist yet has no number, so it has no cursors.
     fn is_resolved(&self) -> bool {
         self.branch.is_some() || !matches!(self.scope, FollowScope::Branch(_))
     }
@@ -364,7 +362,7 @@ impl Source {
     }
 }
 
-/// What waiting ended with.
+/// Why waiting ended.
 enum Waited {
     Events(Arc<[Event]>, Option<u64>),
     Woken,
@@ -374,8 +372,8 @@ enum Waited {
 async fn wait(subscription: &mut Subscription) -> Waited {
     let Some(receiver) = &mut subscription.receiver else { return Waited::Closed };
     match receiver.recv().await {
-        Ok(Frame { after, events: Some(events) }) => Waited::Events(events, after),
-        Ok(Frame { events: None, .. }) => Waited::Woken,
+        Ok(WakeFrame { after, events: Some(events) }) => Waited::Events(events, after),
+        Ok(WakeFrame { events: None, .. }) => Waited::Woken,
         Err(RecvError::Lagged(_)) => Waited::Woken,
         Err(RecvError::Closed) => Waited::Closed,
     }

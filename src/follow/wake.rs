@@ -1,6 +1,6 @@
-//! Who is woken by a commit: the followers of its sessions, and those of everything.
-//!
-//! One channel a session: with one for all, ten thousand idle followers would be woken by every commit.
+//! Waking followers on a commit: those of its sessions, and those of everything.
+//! There
+//! is one channel per session: with a single one, every commit would wake ten thousand idle followers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,16 +13,16 @@ use crate::event::{Event, SessionId};
 use crate::limits::{FOLLOW_BUFFER, FOLLOW_FRAME_BYTES};
 use crate::store::{Committed, Observer, Store, StoreHandle};
 
-/// What a commit brought to one channel. Only a hint: the follower holds it against what it has scanned.
+/// What a commit sends to one channel. Only a hint: the follower compares it with what it has scanned.
 #[derive(Clone, Debug)]
-pub(super) struct Frame {
-    /// The last position that this channel brought before; `None` for its first frame.
+pub(super) struct WakeFrame {
+    /// The last position sent on this channel before; `None` for its first frame.
     pub(super) after: Option<u64>,
-    /// `None` when it is too large to be kept for whoever does not come: the store has it.
+    /// `None` if it is too large to be held for followers that are not polled: they read the store.
     pub(super) events: Option<Arc<[Event]>>,
 }
 
-/// Whether a commit may be kept for those who have not looked at it yet.
+/// Whether a commit is small enough to be held for followers that have not seen it yet.
 fn is_small(events: &[Event]) -> bool {
     let each = |event: &Event| event.record().encoded().len() + size_of::<Event>();
     events.len() <= FOLLOW_FRAME_BYTES / size_of::<Event>()
@@ -31,7 +31,7 @@ fn is_small(events: &[Event]) -> bool {
 
 #[derive(Debug)]
 struct Channel {
-    sender: Sender<Frame>,
+    sender: Sender<WakeFrame>,
     last: Option<u64>,
 }
 
@@ -41,8 +41,8 @@ impl Channel {
     }
 
     fn send(&mut self, events: &[Event]) {
-        let frame = Frame { after: self.last, events: is_small(events).then(|| events.into()) };
-        // Nobody listening is no fault: the channel goes with its last follower.
+        let frame = WakeFrame { after: self.last, events: is_small(events).then(|| events.into()) };
+        // No listener is fine: the channel goes with its last follower.
         let _ = self.sender.send(frame);
         self.last = events.last().map(|e| e.position().get());
     }
@@ -53,25 +53,25 @@ struct Channels {
     all: Option<Channel>,
     sessions: HashMap<SessionId, Channel>,
     closed: bool,
-    /// Told once, for those who do not wait for events.
+    /// Signals closing to those who do not wait for events.
     end: watch::Sender<bool>,
 }
 
-/// The listener of one store.
+/// The wake-ups of one store.
 #[derive(Debug, Default)]
 pub(super) struct Wakes(Mutex<Channels>);
 
-/// A place in a channel, given back when it is dropped.
+/// A subscription to a channel, released when it is dropped.
 #[derive(Debug)]
 pub(super) struct Subscription {
     wakes: Arc<Wakes>,
     session: Option<SessionId>,
-    /// `None` when the store was closed before: there is nothing to wait for.
-    pub(super) receiver: Option<Receiver<Frame>>,
+    /// `None` if the store is already closed: there is nothing to wait for.
+    pub(super) receiver: Option<Receiver<WakeFrame>>,
 }
 
 impl Wakes {
-    /// The listener of this store, there from the first follower on.
+    /// The wake-ups of this store, created for the first follower.
     pub(super) fn of(handle: &StoreHandle) -> Result<Arc<Self>> {
         handle.observer(Self::default)
     }
@@ -85,7 +85,7 @@ impl Wakes {
         self.channels().end.subscribe()
     }
 
-    /// Listens to one session, or to everything.
+    /// Subscribes to one session, or to everything.
     pub(super) fn subscribe(self: &Arc<Self>, session: Option<SessionId>) -> Subscription {
         let mut channels = self.channels();
         let receiver = (!channels.closed).then(|| {
@@ -124,7 +124,7 @@ impl Drop for Subscription {
 }
 
 impl Wakes {
-    /// Brings the events of one commit, in global order, to those who listen.
+    /// Sends the events of one commit, in global order, to the subscribers.
     pub(super) fn send(&self, events: &[Event]) {
         let mut channels = self.channels();
         if let Some(all) = &mut channels.all {

@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 pub struct AlertPayload {
     /// The rule.
     pub rule: String,
-    /// How bad it is.
+    /// The severity.
     pub severity: String,
-    /// In words.
+    /// The message.
     pub message: String,
-    /// What it is about.
+    /// The kind of entity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity_kind: Option<String>,
-    /// Which one.
+    /// The entity's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity_id: Option<String>,
     /// How many times it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
-    /// Within how long a time.
+    /// The time window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<u64>,
-    /// How much it was.
+    /// The measured value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// How much it may be.
+    /// The threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
 }

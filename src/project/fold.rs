@@ -14,22 +14,22 @@ use crate::event::{Event, EventId, Filter, NewEvent, Place};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Scope {
-    /// One state a branch, inherited events included: it can be asked for at every sequence and time, and a fork
-    /// shares the states of its ancestors.
+    /// One state per branch, inherited events included: it can be read as of any sequence or time, and a fork shares
+    /// the states of its ancestors.
     #[default]
     Branch,
-    /// One state a session: the own events of all its branches, in global order, each once.
+    /// One state per session: the own events of all its branches, in global order, each once.
     Session,
-    /// One state for each key that [`Projection::key`] gives, across sessions, in global order.
+    /// One state for each key returned by [`Projection::key`], across sessions, in global order.
     Key,
 }
 
-/// Why an event could not be applied. Any error becomes one with `?`.
+/// Why an event could not be applied. Any error converts to it with `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplyError(String);
 
 impl ApplyError {
-    /// In words of yours.
+    /// With a message.
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
     }
@@ -48,7 +48,7 @@ impl<E: std::error::Error> From<E> for ApplyError {
     }
 }
 
-/// An event that a projection raises. Its id follows from the projection, the rule and the causing event, so that
+/// An event that a projection raises. Its id is derived from the projection, the rule and the causing event, so that
 /// it is recorded once, however often the cause is folded.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -60,26 +60,26 @@ pub struct Emit {
 }
 
 impl Emit {
-    /// An event by a rule, whose name is unique among those that one event can set off in this projection. It is
-    /// appended to the branch of the causing event; id and causation are filled in.
+    /// An event raised by a rule, whose name is unique among those that one event can trigger in this projection. It
+    /// is appended to the branch of the causing event; id and causation are filled in.
     pub fn new(rule: impl Into<String>, event: NewEvent) -> Self {
         Self { rule: rule.into(), event, to: None, cause: None }
     }
 
-    /// Because of an earlier event than the one at hand, which has shown it: a silence follows from the last event
-    /// before it. Id and causation are those of the earlier one, and the time is the raised event's own.
+    /// Attributes it to an earlier event than the current one, which only revealed it: a silence is caused by the
+    /// last event before it. Id and causation are derived from the earlier one; the time is the raised event's own.
     pub fn because(mut self, cause: EventId) -> Self {
         self.cause = Some(cause);
         self
     }
 
-    /// Appended to this branch instead. A session that is not there begins with it; a branch has to exist.
+    /// Appends it to this branch instead. A missing session is created; a branch other than `main` has to exist.
     pub fn to(mut self, place: Place) -> Self {
         self.to = Some(place);
         self
     }
 
-    /// The id that the rule's event has when this event sets it off.
+    /// The id of the rule's event when this event triggers it.
     #[must_use]
     pub fn id(projection: &str, rule: &str, cause: EventId) -> EventId {
         /// Only a name for the namespace below.
@@ -93,11 +93,11 @@ impl Emit {
     }
 }
 
-/// A fold of events into a state: pure, so that folding the same events again gives the same state.
+/// A pure fold of events into a state: folding the same events again gives the same state.
 ///
-/// `apply` sees the events that [`interests`](Self::interests) takes, in order, each once. What it answers may depend
-/// on nothing but the state and the event: no clock, no random number, no file. A state is kept as JSON and has to
-/// come back from it as it was.
+/// `apply` sees the events that match [`interests`](Self::interests), in order, each once. Its result must depend
+/// only on the state and the event: no clock, no random number, no file. A state is stored as JSON and has to
+/// survive the round trip.
 ///
 /// ```
 /// use retold::project::{ApplyError, Projection};
@@ -121,36 +121,36 @@ impl Emit {
 /// }
 /// ```
 pub trait Projection: Send + Sync + 'static {
-    /// What the events are folded into. Before the first event it is the default.
+    /// The state. Before the first event it is the default.
     type State: Serialize + DeserializeOwned + Clone + Default + Send + Sync + 'static;
 
-    /// Its name, unique in a store; the rules are those of an event's type.
+    /// Its name, unique in a store, with the same rules as an event's type.
     fn name(&self) -> &str;
 
-    /// Raised whenever the same events would give another state. A store that has states of another version
-    /// rebuilds them.
+    /// Has to be raised whenever the same events would give a different state. States of another version are
+    /// rebuilt.
     fn version(&self) -> u32 {
         1
     }
 
-    /// The events that `apply` is to see; all unless said. A projection is the same on every store, so that patterns have
-    /// the other names of the built-in catalogue here, whatever that of the store is; [`Filter::pattern_in`] names another.
+    /// The events that `apply` sees; all by default. A projection is the same on every store, so patterns use the
+    /// aliases of the built-in catalogue here, whatever the store's is; [`Filter::pattern_in`] uses another.
     fn interests(&self) -> Filter {
         Filter::new()
     }
 
-    /// A number that stands for data on which the fold depends beside its code, such as rules that were loaded. When it
-    /// changes, the states are rebuilt as with another version.
+    /// A number that identifies data on which the fold depends besides its code, such as loaded rules. When it
+    /// changes, the states are rebuilt as for another version.
     fn shape(&self) -> u64 {
         0
     }
 
-    /// What a state belongs to; a branch unless said.
+    /// What a state belongs to; a branch by default.
     fn scope(&self) -> Scope {
         Scope::Branch
     }
 
-    /// For [`Scope::Key`]: the key whose state the event changes, up to 255 bytes; `None` leaves the event out.
+    /// For [`Scope::Key`]: the key whose state the event changes, up to 255 bytes; `None` skips the event.
     fn key(&self, event: &Event) -> Option<String> {
         let _ = event;
         None
@@ -159,27 +159,27 @@ pub trait Projection: Send + Sync + 'static {
     /// Changes the state by one event.
     ///
     /// # Errors
-    /// An error, or a panic, parks the projection for this key at this event: the state stays as it was before
-    /// it until the fault is mended and the key is retried. Other keys and projections go on.
+    /// An error or a panic parks the projection for this key at this event: the state stays as it was before, until
+    /// the cause is fixed and the key is retried. Other keys and projections continue.
     fn apply(&self, state: &mut Self::State, event: &Event) -> Result<(), ApplyError>;
 
-    /// Whether [`react`](Self::react) is to be called: it costs a copy of the state for each event.
+    /// Whether [`react`](Self::react) is called, which costs a copy of the state for each event.
     fn reacts(&self) -> bool {
         false
     }
 
-    /// Events to raise because of this one, given the state before and after it. Called by the one who runs the
-    /// projection, never by a reader; raised exactly once, also across restarts and rebuilds.
+    /// Events to raise because of this one, given the states before and after it. Called only by the background
+    /// thread, never by a reader; events are raised exactly once, across restarts and rebuilds.
     fn react(&self, before: &Self::State, after: &Self::State, event: &Event) -> Vec<Emit> {
         let _ = (before, after, event);
         Vec::new()
     }
 }
 
-/// A state whose type is known to its projection alone.
+/// A type-erased state.
 pub type AnyState = Box<dyn Any + Send + Sync>;
 
-/// A [`Projection`] without its type, so that a list can hold different ones. Every projection is one.
+/// A type-erased [`Projection`], so that a list can hold different ones. Every projection is one.
 pub trait DynProjection: Send + Sync + 'static {
     /// As [`Projection::name`].
     fn name(&self) -> &str;
@@ -197,12 +197,12 @@ pub trait DynProjection: Send + Sync + 'static {
     fn reacts(&self) -> bool;
     /// The state before the first event.
     fn fresh(&self) -> AnyState;
-    /// A state from its JSON; `None` when it no longer has that shape.
+    /// A state from its JSON; `None` if it no longer has that shape.
     fn decode(&self, json: &[u8]) -> Option<AnyState>;
     /// A state as JSON.
     ///
     /// # Errors
-    /// When serde refuses, for instance a map whose keys are not text.
+    /// If serde refuses, for instance a map whose keys are not strings.
     fn encode(&self, state: &AnyState) -> Result<Vec<u8>, ApplyError>;
     /// A copy.
     fn copy(&self, state: &AnyState) -> AnyState;

@@ -1,4 +1,4 @@
-//! How a state came to be: the state after each event that changed it.
+//! The history of a state: the state after each event that changed it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::event::{Address, Event, Position, SessionId};
 use crate::limits::DEFAULT_PAGE;
 use crate::store::{Process, Range, Reader};
 
-/// An event and the state that it led to.
+/// An event and the state after it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Change<S> {
@@ -23,7 +23,7 @@ pub struct Change<S> {
     pub state: S,
 }
 
-/// Reads on, page after page, as it is asked for changes. Ends after the first error.
+/// An iterator over changes that reads page by page. Ends after the first error.
 #[must_use]
 pub struct History<S> {
     reader: Reader,
@@ -48,7 +48,7 @@ impl<S> Projected<S> {
     /// The state after each event that changed it, from the first event to the address, in bounded memory.
     ///
     /// # Errors
-    /// As [`state`](Self::state). An event that cannot be applied comes as the last item.
+    /// As [`state`](Self::state). An event that cannot be applied is the last item.
     pub fn history<A>(&self, address: A) -> Result<History<S>>
     where
         A: TryInto<Address>,
@@ -165,8 +165,8 @@ impl<S> Iterator for History<S> {
 }
 
 impl<S> Projected<S> {
-    /// The state before an event that cannot be applied, up to which it is the state of the address; the state
-    /// itself where nothing is in the way.
+    /// The last good state: the state before an event that cannot be applied, or the state of the address itself if
+    /// there is none.
     ///
     /// # Errors
     /// As [`state`](Self::state), [`Error::Parked`] excepted.

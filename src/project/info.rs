@@ -1,4 +1,4 @@
-//! What projections a store has, how far they are, and where they are parked.
+//! The projections of a store, their progress, and where they are parked.
 
 use std::collections::BTreeSet;
 
@@ -18,28 +18,28 @@ use crate::store::{Records, SidecarRange, SidecarTable, Store, lock};
 pub struct ProjectionInfo {
     /// Its name.
     pub name: String,
-    /// The version that made the states which are read; `None` before there are any.
+    /// The version of the current states; `None` before there are any.
     pub version: Option<u32>,
     /// The version of the states that are being built.
     pub next_version: Option<u32>,
     /// What its states belong to.
     pub scope: Option<Scope>,
-    /// Every event up to here is in the states that are stored, or is followed by this process.
+    /// Every event up to here is in the stored states, or was folded by this process.
     pub position: Position,
-    /// How many positions that is behind what is committed.
+    /// How many positions it is behind what is committed.
     pub lag: u64,
-    /// Where it could not go on.
+    /// Where it is parked.
     pub parked: Vec<Parked>,
-    /// The rebuild that goes on in this process.
+    /// The rebuild that is running in this process.
     pub rebuild: Option<RebuildProgress>,
-    /// Why it does not go on in this process.
+    /// Why it has stopped in this process.
     pub stopped: Option<String>,
-    /// Whether this process keeps it up.
+    /// Whether this process keeps it up to date.
     pub running: bool,
 }
 
 impl ProjectionInfo {
-    /// One that has no states yet: what a front end lists that brings it along.
+    /// A projection that has no states yet, for front ends that list their own.
     #[must_use]
     pub fn none(name: &str, scope: Scope, lag: u64) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl ProjectionInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Parked {
-    /// The branch, session or key that stands still.
+    /// The branch, session or key that is parked.
     pub of: String,
     /// The event's address.
     pub at: String,

@@ -1,4 +1,4 @@
-//! Where marks of projections lie: their keys, and the rows that say how far a generation of states is.
+//! The sidecar records of projections: their keys, and the checkpoints of a generation of states.
 
 use serde::{Deserialize, Serialize};
 

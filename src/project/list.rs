@@ -1,4 +1,4 @@
-//! The current states of everything: which runs are running, which took the most tokens.
+//! Listing current states: which runs are running, which used the most tokens.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
-//! State folded from events: what a projection is, how it is kept up behind the writer, read at any moment and rebuilt.
+//! State folded from events: projections, their background thread, reading states as of any moment, and rebuilds.
 //!
-//! Reading never waits for what is kept up: an answer is the nearest snapshot and the fold of what follows it.
+//! Reading never waits for the background thread: a state is the nearest snapshot and the fold of what follows it.
 
 mod alert_payload;
 mod apply;

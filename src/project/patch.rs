@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::event::pointer_part;
 
-/// What makes the first document into the second: the operations, in their order. Members are compared by name, and items
-/// by place.
+/// The operations that turn the first document into the second, in order. Members are compared by name, and items by
+/// index.
 pub(super) fn patch(from: &Value, to: &Value) -> Value {
     let mut operations = Vec::new();
     compare(from, to, &mut String::new(), &mut operations);

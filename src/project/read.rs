@@ -1,5 +1,5 @@
-//! Reading a state: the nearest snapshot at or before, in this branch or an ancestor, and the fold of what follows.
-//! Snapshots only save time: an answer never depends on how far the runner is.
+//! Reading a state: the nearest earlier snapshot, in this branch or an ancestor, and the fold of what follows.
+//! Snapshots only save time: the result never depends on how far the runner is.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The thread behind the writer: follows the global order once for all projections, and writes snapshots with
-//! checkpoints, in one transaction, now and then.
+//! The background thread: follows the global order once for all projections, and periodically writes snapshots with
+//! checkpoints in one transaction.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -48,9 +48,9 @@ impl Runner {
         let mut started = Ok(());
         let runner = handle.observer(|| {
             let signal = Arc::<RunnerSignal>::default();
-            let engine = Engine::new(handle.clone(), signal.clone());
+            let runner = RunnerLoop::new(handle.clone(), signal.clone());
             let spawned =
-                std::thread::Builder::new().name("retold-project".into()).spawn(move || engine.run());
+                std::thread::Builder::new().name("retold-project".into()).spawn(move || runner.run());
             let thread = match spawned {
                 Ok(thread) => Some(thread),
                 Err(e) => {
@@ -82,7 +82,7 @@ impl Observer for Runner {
     }
 }
 
-/// Ends the bell however the thread ends.
+/// Closes the signal however the thread ends.
 struct Ending(Arc<RunnerSignal>);
 
 impl Drop for Ending {
@@ -91,7 +91,7 @@ impl Drop for Ending {
     }
 }
 
-struct Engine {
+struct RunnerLoop {
     handle: StoreHandle,
     signal: Arc<RunnerSignal>,
     projection_states: Vec<ProjectionState>,
@@ -103,7 +103,7 @@ struct Engine {
     seen: u64,
 }
 
-impl Engine {
+impl RunnerLoop {
     fn new(handle: StoreHandle, signal: Arc<RunnerSignal>) -> Self {
         Self {
             handle,
@@ -142,7 +142,7 @@ impl Engine {
             self.obey(order)?;
         }
         if self.signal.is_stopped() {
-            // One last page, so that a store that was closed at rest has the states of its heads.
+            // One last page, so that an idle store has the states of its heads when it is closed.
             self.step()?;
             self.flush(true)?;
             return Ok(false);

@@ -1,4 +1,4 @@
-//! How the runner is spoken to: orders, and a bell that the writer rings only when the runner sleeps.
+//! Signals to the runner: requests, and a wake-up that the writer sends only if the runner sleeps.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,7 +80,7 @@ impl RunnerSignal {
         self.lock().stop
     }
 
-    /// Takes no more; who waits for an answer hears that the store is closed.
+    /// Accepts no more requests; pending ones are answered with the store being closed.
     pub(super) fn end(&self) {
         let mut orders = self.lock();
         orders.ended = true;
@@ -107,7 +107,7 @@ impl RunnerSignal {
         }
     }
 
-    /// Waits for an order or a commit. `news` is asked once more after the bell was hung up.
+    /// Waits for a request or a commit. `news` is checked once more after the wake-up is armed.
     pub(super) fn sleep(&self, news: impl FnOnce() -> bool) {
         self.asleep.store(true, Ordering::Release);
         // The store's lock lies between: what is committed from here on rings.

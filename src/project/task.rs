@@ -1,4 +1,4 @@
-//! A rebuild as others see it: how far it is, and how it ended.
+//! A rebuild as others see it: its progress and its outcome.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -32,26 +32,26 @@ pub(super) struct Task {
     told: Notify,
 }
 
-/// How far a rebuild is.
+/// The progress of a rebuild.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RebuildProgress {
-    /// Events that were folded.
+    /// Events folded so far.
     pub done: u64,
     /// Events to fold in all.
     pub total: u64,
-    /// Since it began, or went on.
+    /// Time since it started or resumed.
     pub elapsed: Duration,
 }
 
 impl RebuildProgress {
-    /// Events a second.
+    /// Events per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.done as f64 / self.elapsed.as_secs_f64().max(1e-6)
     }
 
-    /// What is left at this rate; `None` before there is one.
+    /// Estimated remaining time at this rate; `None` before there is one.
     #[must_use]
     pub fn left(&self) -> Option<Duration> {
         let left = self.total.saturating_sub(self.done) as f64 / self.rate();
@@ -99,28 +99,28 @@ impl Task {
     }
 }
 
-/// A rebuild that goes on behind the writer. Dropping it changes nothing.
+/// A rebuild that runs in the background. Dropping this changes nothing.
 #[derive(Clone, Debug)]
 pub struct Rebuild(pub(super) Arc<Task>);
 
 impl Rebuild {
-    /// How far it is.
+    /// Its progress.
     #[must_use]
     pub fn progress(&self) -> RebuildProgress {
         self.0.progress()
     }
 
-    /// Gives it up: what was built is removed, the states that were there stay. One that a changed version needs
-    /// begins anew when the projection is next registered; until then its states are folded from the events.
+    /// Cancels it: what was built is removed, and the existing states stay. A rebuild for a changed version starts
+    /// again when the projection is next registered; until then its states are folded from the events.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Blocks until it has ended. `false` when it was cancelled.
+    /// Blocks until it has ended. `false` if it was cancelled.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the store was closed meanwhile: it goes on when the projection is registered again.
-    /// Those of reading.
+    /// [`Error::Closed`] if the store was closed in the meantime: it resumes when the projection is registered again.
+    /// Also those of reading.
     pub fn wait(&self) -> Result<bool> {
         loop {
             if let Some(end) = self.wait_for(Duration::from_secs(3_600))? {

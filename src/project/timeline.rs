@@ -1,11 +1,11 @@
-//! When what was in which phase: the entities of a session, laid out in time.
+//! A timeline of the entities of a session and their phases.
 
 use std::collections::HashMap;
 
 use crate::event::{Catalogue, Event, Phase, Timestamp};
 use crate::limits::MAX_TIMELINE_ROWS;
 
-/// The entities of a branch and their phases in time, folded by the roles of its events.
+/// The entities of a branch and their phases over time, folded by the roles of its events.
 ///
 /// ```
 /// use retold::event::Phase;
@@ -32,17 +32,17 @@ pub struct Timeline {
     left_out: u64,
 }
 
-/// An entity, and the phases that it went through.
+/// An entity and its phases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lasting {
-    /// The sort of thing.
+    /// Its kind.
     pub kind: String,
-    /// Which one; empty for the unnamed one.
+    /// Its id; empty for the unnamed one.
     pub id: String,
-    /// What it is called.
+    /// Its name.
     pub name: Option<String>,
-    /// Its phases in the order of their events. One that is final is a moment.
+    /// Its phases in the order of their events. A final phase has no duration.
     pub spans: Vec<PhaseSpan>,
 }
 
@@ -52,13 +52,13 @@ pub struct Lasting {
 pub struct PhaseSpan {
     /// The phase.
     pub phase: Phase,
-    /// Since when.
+    /// Its start.
     pub from: Timestamp,
-    /// Until when; the last event that was taken, for what has not ended.
+    /// Its end; for a phase that has not ended, the last event.
     pub to: Timestamp,
 }
 
-/// An event that warned of something.
+/// An event with an alert role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
@@ -75,13 +75,13 @@ impl Lasting {
         self.spans.last().map(|s| s.phase).filter(|p| p.is_final())
     }
 
-    /// Since when it is known.
+    /// When it first appeared.
     #[must_use]
     pub fn from(&self) -> Timestamp {
         self.spans.first().map(|s| s.from).unwrap_or_default()
     }
 
-    /// Until when it lasted.
+    /// When it ended.
     #[must_use]
     pub fn to(&self) -> Timestamp {
         self.spans.last().map(|s| s.to).unwrap_or_default()
@@ -93,7 +93,7 @@ impl Lasting {
         u64::try_from(self.to().micros().saturating_sub(self.from().micros())).unwrap_or_default()
     }
 
-    /// How it came out that a phase of it was: the next final phase, if one came.
+    /// The outcome of one of its phases: the next final phase, if there is one.
     #[must_use]
     pub fn outcome(&self, span: usize) -> Option<Phase> {
         self.spans.iter().skip(span).map(|s| s.phase).find(|p| p.is_final())
@@ -101,7 +101,7 @@ impl Lasting {
 }
 
 impl Timeline {
-    /// Without events. The catalogue says what they mean.
+    /// An empty timeline. The catalogue says what events mean.
     #[must_use]
     pub fn new(catalogue: Catalogue) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl Timeline {
         }
     }
 
-    /// Takes the next event.
+    /// Adds the next event.
     pub fn take(&mut self, event: &Event) {
         let at = event.occurred();
         self.events += 1;
@@ -153,13 +153,13 @@ impl Timeline {
         }
     }
 
-    /// The entities, in the order in which they appeared.
+    /// The entities, in order of appearance.
     #[must_use]
     pub fn entities(&self) -> &[Lasting] {
         &self.entities
     }
 
-    /// What warned, in order.
+    /// The alerts, in order.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -171,19 +171,19 @@ impl Timeline {
         self.range
     }
 
-    /// Events that were taken.
+    /// The number of events.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// Events of entities beyond [`MAX_TIMELINE_ROWS`], which are left out.
+    /// Events of entities beyond [`MAX_TIMELINE_ROWS`], which are omitted.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// Lets what has not ended last until the last event. To be called after it.
+    /// Extends what has not ended to the last event. Call this after adding it.
     pub fn close(&mut self) {
         let Some((_, to)) = self.range else { return };
         for span in self.entities.iter_mut().filter_map(|e| e.spans.last_mut()) {

@@ -1,4 +1,4 @@
-//! The handle to a projection: states at any moment, exact whatever the runner has done so far.
+//! The handle to a projection: exact states as of any moment, whatever the runner has done so far.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, MAIN, SessionId, Timestamp};
 use crate::store::{Branch, Range, Reader, Store, lock};
 
-/// A state, and what it is the state of.
+/// A state, and what it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Reading<S> {
     /// The branch, session or key.
     pub of: String,
-    /// For [`Scope::Branch`] the sequence after which it is; otherwise the position up to which it is exact.
+    /// For [`Scope::Branch`], its sequence; otherwise the position up to which it is folded.
     pub at: u64,
     /// The state.
     pub state: S,
-    /// How many events were folded onto a snapshot for this answer.
+    /// How many events were folded onto a snapshot for this read.
     pub folded: u64,
     /// In a listing: why the projection is parked there; the state is then the last good one.
     pub parked: Option<String>,
@@ -40,11 +40,11 @@ impl<S> Reading<S> {
 /// How a state leaves: as its type, or as JSON.
 pub(super) type Shown<S> = fn(&Fold, AnyState) -> Result<S>;
 
-/// A projection over a store: what its states are at any address and time.
-///
-/// Every answer is exact at the moment of the call: the nearest snapshot, and the fold of what came after it. Snapshots
-/// are written behind the writer as long as a handle of a writable store is open; a store that is only read has the
-/// same answers, and writes none. The handle keeps the store open.
+/// A projection of a store: its states as of any address and time.
+/// Every
+/// state is exact as of the call: the nearest snapshot, and the fold of what came after it. Snapshots are written
+/// in the background while a handle of a writable store is open; a read-only store returns the same states, and
+/// writes none. The handle keeps the store open.
 ///
 /// ```
 /// use retold::project::{ApplyError, Projection};
@@ -145,7 +145,7 @@ impl Store {
     }
 }
 
-/// What a state is asked of.
+/// What a state is read for.
 pub(super) enum Target {
     Branch(Arc<Branch>, u64),
     /// A session or a key, up to a position.
@@ -165,12 +165,12 @@ impl<S> Projected<S> {
         self.fold.scope
     }
 
-    /// The state at an address: after the event that it names, or at the branch's head. For [`Scope::Session`] the
-    /// address is that of the session.
+    /// The state at an address: after the event it names, or at the branch's head. For [`Scope::Session`], the
+    /// address of the session.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a branch that does not exist or a sequence beyond its head; [`Error::Parked`] when an
-    /// event up to there cannot be applied: the state before that event can be had; [`Error::Invalid`] for an address
+    /// [`Error::NotFound`] for a branch that does not exist or a sequence beyond its head; [`Error::Parked`] if an
+    /// event up to there cannot be applied (the state before that event can be read); [`Error::Invalid`] for an address
     /// that does not fit the scope.
     pub fn state<A>(&self, address: A) -> Result<S>
     where
@@ -180,7 +180,7 @@ impl<S> Projected<S> {
         self.read(address).map(|reading| reading.state)
     }
 
-    /// [`state`](Self::state), with what it is the state of and what it took.
+    /// [`state`](Self::state), with what it belongs to and how many events were folded.
     ///
     /// # Errors
     /// As [`state`](Self::state).
@@ -198,12 +198,12 @@ impl<S> Projected<S> {
     /// The state under a key, for [`Scope::Key`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] when no event has that key; otherwise as [`state`](Self::state).
+    /// [`Error::NotFound`] if no event has that key; otherwise as [`state`](Self::state).
     pub fn state_of(&self, key: &str) -> Result<S> {
         self.read_of(key).map(|reading| reading.state)
     }
 
-    /// [`state_of`](Self::state_of), with what it took.
+    /// [`state_of`](Self::state_of), with how many events were folded.
     ///
     /// # Errors
     /// As [`state_of`](Self::state_of).
@@ -214,10 +214,10 @@ impl<S> Projected<S> {
         self.reading(&source, &target)
     }
 
-    /// The state after the last event that was recorded at this time or before it.
+    /// The state after the last event recorded at or before this time.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when nothing was recorded by then; otherwise as [`state`](Self::state).
+    /// [`Error::NotFound`] if nothing was recorded by then; otherwise as [`state`](Self::state).
     pub fn state_at<A>(&self, address: A, time: Timestamp) -> Result<Reading<S>>
     where
         A: TryInto<Address>,
@@ -240,7 +240,7 @@ impl<S> Projected<S> {
         self.reading(&source, &at_time(&reader, target, time)?)
     }
 
-    /// The difference between two states as JSON Patch (RFC 6902): what makes the first into the second.
+    /// The difference between two states as a JSON Patch (RFC 6902) that turns the first into the second.
     ///
     /// # Errors
     /// As [`state`](Self::state).
@@ -316,7 +316,7 @@ impl<S> Projected<S> {
     }
 }
 
-/// Up to the last event that was recorded by then, by halving: the clock of a store goes forward, or nearly so.
+/// The last event recorded by then, by binary search: the clock of a store goes forward, or nearly so.
 fn at_time(reader: &Reader, target: Target, time: Timestamp) -> Result<Target> {
     let last = |to: u64, recorded: &dyn Fn(u64) -> Result<Option<Timestamp>>| -> Result<u64> {
         let (mut lo, mut hi) = (0, to);

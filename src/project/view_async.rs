@@ -51,7 +51,7 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| state(projected, address)).await
     }
 
-    /// [`read`](Self::read) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`read`](Self::read) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| read(projected, address)).await
     }
 
-    /// [`state_of`](Self::state_of) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`state_of`](Self::state_of) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl<S: Send + 'static> Projected<S> {
         self.in_task(move |projected| projected.state_of(&key)).await
     }
 
-    /// [`read_of`](Self::read_of) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`read_of`](Self::read_of) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors

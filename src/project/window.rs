@@ -1,4 +1,4 @@
-//! How often something happened in a window of time, by key. Pure, and bounded whatever comes.
+//! Counts in a time window, by key. Pure, and bounded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::limits::MAX_WATCHED;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Window {
-    /// Those of the same span, one span after the other from the epoch on: of this minute, of this hour.
+    /// Consecutive spans counted from the epoch: this minute, this hour.
     Tumbling(Duration),
-    /// Those up to so long ago.
+    /// The most recent span.
     Sliding(Duration),
 }
 
@@ -23,7 +23,7 @@ impl Window {
         i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// The number of the span that a time falls into, counted from the epoch; `None` for a window that slides.
+    /// The number of the span that contains a time, counted from the epoch; `None` for a sliding window.
     #[must_use]
     pub fn number(self, at: i64) -> Option<i64> {
         match self {
@@ -32,7 +32,7 @@ impl Window {
         }
     }
 
-    /// Whether a time is over when it is `now`.
+    /// Whether a time has expired at `now`.
     fn is_over(self, time: i64, now: i64) -> bool {
         match self {
             Self::Tumbling(_) => self.number(time) < self.number(now),
@@ -41,8 +41,8 @@ impl Window {
     }
 }
 
-/// What has happened, by key: the times, in microseconds since the epoch. Of 1,024 keys at the most; beyond them the one
-/// that was last counted longest ago is forgotten.
+/// The times by key, in microseconds since the epoch. At most 1,024 keys; beyond that, the least recently counted one
+/// is dropped.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,10 +58,10 @@ impl Window {
 pub struct WindowCounts(BTreeMap<String, Vec<i64>>);
 
 impl WindowCounts {
-    /// WindowCounts one more of a key, and says how many that makes in the window. What is over by then is forgotten, of other
-    /// keys too. At most `most` times of a key are kept, the last ones, and the answer is never higher.
-    ///
-    /// Times may come out of order: one that is late counts in its own window while that is not forgotten.
+    /// Counts one more for a key, and returns the count in the window. Expired times are dropped, also those of other
+    /// keys. At most the latest `most` times of a key are kept, and the result is never higher.
+    /// Times
+    /// may arrive out of order: a late one counts in its own window while that is still known.
     pub fn add(&mut self, window: Window, key: &str, at: i64, most: u32) -> u32 {
         self.forget(window, at);
         if !self.0.contains_key(key) && self.0.len() >= MAX_WATCHED {
@@ -78,7 +78,7 @@ impl WindowCounts {
         u32::try_from(same).unwrap_or(u32::MAX)
     }
 
-    /// Forgets what is over by this time.
+    /// Drops what has expired by this time.
     pub fn forget(&mut self, window: Window, now: i64) {
         self.0.retain(|_, times| {
             times.retain(|time| !window.is_over(*time, now));
@@ -86,12 +86,12 @@ impl WindowCounts {
         });
     }
 
-    /// Begins a key anew.
+    /// Resets a key.
     pub fn reset(&mut self, key: &str) {
         self.0.remove(key);
     }
 
-    /// How many keys are counted.
+    /// The number of keys.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.0.len()

@@ -3,24 +3,24 @@ use crate::event::{Catalogue, Invalid, NewEvent};
 #[cfg(feature = "schema")]
 use super::validate::Validators;
 
-/// Whether payloads are held against the JSON Schema of their type when they are appended.
+/// Whether payloads are validated against the JSON Schema of their type when they are appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Validation {
-    /// They are not looked at.
+    /// No validation.
     #[default]
     Off,
-    /// What does not fit is told through `tracing`, and recorded.
+    /// Payloads that do not fit are logged through `tracing`, and recorded.
     #[cfg(feature = "schema")]
     Warn,
-    /// What does not fit is refused.
+    /// Payloads that do not fit are refused.
     #[cfg(feature = "schema")]
     Enforce,
 }
 
-/// What an append may contain, as far as its types say. Asked on the producer's thread.
+/// The rules for the types and payloads of an append. Checked on the producer's thread.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    /// `None` for the built-in one, which is not made before somebody asks.
+    /// `None` for the built-in one, which is created on first use.
     catalogue: Option<Catalogue>,
     strict: bool,
     validation: Validation,
@@ -29,7 +29,7 @@ pub(crate) struct Guard {
 }
 
 impl Default for Guard {
-    /// Takes everything.
+    /// Accepts everything.
     fn default() -> Self {
         Self {
             catalogue: None,
@@ -43,7 +43,7 @@ impl Default for Guard {
 
 impl Guard {
     /// # Errors
-    /// [`Invalid`] with the field `schema` when a user's schema is none and payloads are to be held against it.
+    /// [`Invalid`] with the field `schema` if a user's schema is invalid and payloads are to be validated.
     pub(crate) fn new(
         catalogue: Option<Catalogue>,
         strict: bool,
@@ -66,8 +66,8 @@ impl Guard {
     }
 
     /// # Errors
-    /// [`Invalid`] with the field `type` for a type that a strict store does not know, and with `data` for a payload
-    /// that does not fit its schema, when that is enforced.
+    /// [`Invalid`] with the field `type` for a type unknown to a strict store, and with `data` for a payload that
+    /// does not fit its schema, if that is enforced.
     pub(crate) fn check(&self, event: &NewEvent) -> Result<(), Invalid> {
         if !self.strict && self.validation == Validation::Off {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The folders of event steps: `migrations/NNNN_what/upcast.toml`, numbered from 0001 on.
+//! Folders of upcasters: `migrations/NNNN_what/upcast.toml`, numbered from 0001.
 
 use std::fs;
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::upcast::{Step, Upcasts, steps_of};
+use super::upcast::{Upcaster, Upcasts, upcasters_of};
 use crate::error::{Error, Result};
 use crate::event::Invalid;
 use crate::limits::MAX_UPCAST_FILE_BYTES;
@@ -16,7 +16,7 @@ pub(super) const STEPS: &str = "upcast.toml";
 const BEFORE: &str = "before.jsonl";
 const AFTER: &str = "after.jsonl";
 
-/// One folder of event steps.
+/// One folder of upcasters.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Migration {
@@ -24,30 +24,30 @@ pub struct Migration {
     pub number: u32,
     /// The folder's name, `0003_tool_invoked_v2`.
     pub name: String,
-    /// The folder.
+    /// Its path.
     pub folder: PathBuf,
-    /// Its steps.
-    pub steps: Vec<Step>,
+    /// Its upcasters.
+    pub upcasters: Vec<Upcaster>,
 }
 
-/// How the examples of a folder came out.
+/// The result of a folder's examples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// It has none.
     None,
-    /// All of these many came out as they should.
+    /// This many examples, which all pass.
     Holds(usize),
-    /// A line that comes out otherwise, from 1 on, and how.
+    /// The first example that fails.
     Fails {
-        /// The line of `before.jsonl`.
+        /// Its line in `before.jsonl`, from 1.
         line: usize,
-        /// What is not as `after.jsonl` has it.
+        /// The difference from `after.jsonl`.
         reason: String,
     },
 }
 
 impl Migration {
-    /// Reads one folder, named `NNNN_what`.
+    /// Loads one folder, named `NNNN_what`.
     ///
     /// # Errors
     /// As [`load_migrations`].
@@ -57,22 +57,22 @@ impl Migration {
         let digits = name.split_once('_').filter(|(digits, what)| digits.len() == 4 && !what.is_empty());
         let number = digits
             .and_then(|(digits, _)| digits.parse::<u32>().ok())
-            .ok_or_else(|| wrong("is no migration; one is named NNNN_what".into()))?;
+            .ok_or_else(|| wrong("is not a migration; the name has to be like NNNN_what".into()))?;
         let file = folder.join(STEPS);
         if !file.is_file() {
-            return Err(wrong(format!("has no {STEPS}; an application's migrations are event steps")).into());
+            return Err(wrong(format!("has no {STEPS}; an application's migrations are upcasters")).into());
         }
-        let steps = steps_of(&file.display().to_string(), &text(&file)?)?;
-        Ok(Self { number, name, folder: folder.to_owned(), steps })
+        let upcasters = upcasters_of(&file.display().to_string(), &text(&file)?)?;
+        Ok(Self { number, name, folder: folder.to_owned(), upcasters })
     }
 }
 
-/// Reads an application's folder of migrations. Only folders count in it; each is named `NNNN_what`, the numbers have
-/// no hole, and each holds an `upcast.toml`: an application's migrations are event steps.
+/// Loads an application's folder of migrations. Only its subfolders count; each is named `NNNN_what` and holds an
+/// `upcast.toml`, and the numbers are consecutive.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such folder, [`Error::Invalid`] with the file and the line,
-/// [`Error::Storage`] when it cannot be read.
+/// [`Error::NotFound`] if there is no such folder, [`Error::Invalid`] with the file and the line,
+/// [`Error::Storage`] if it cannot be read.
 pub fn load_migrations(folder: &Path) -> Result<Vec<Migration>> {
     let entries = fs::read_dir(folder).map_err(|e| unread(folder, &e, "folder"))?;
     let mut folders: Vec<PathBuf> = Vec::new();
@@ -87,7 +87,7 @@ pub fn load_migrations(folder: &Path) -> Result<Vec<Migration>> {
     for (due, folder) in (1u32..).zip(folders) {
         let migration = Migration::read(&folder)?;
         if migration.number != due {
-            let why = format!("should have the number {due:04}; the numbers have no hole");
+            let why = format!("should have the number {due:04}; numbers are consecutive");
             return Err(Invalid::new("upcast", format!("{}: {why}", folder.display())).into());
         }
         migrations.push(migration);
@@ -96,14 +96,14 @@ pub fn load_migrations(folder: &Path) -> Result<Vec<Migration>> {
 }
 
 impl Upcasts {
-    /// Reads the steps of an application's `migrations/`: a folder `NNNN_what` for each change, numbered from 0001
-    /// on, with an `upcast.toml` in it.
+    /// Loads the upcasters of an application's `migrations/`: a folder `NNNN_what` for each change, numbered from
+    /// 0001, with an `upcast.toml` in it.
     ///
     /// # Errors
     /// As [`load_migrations`](crate::schema::load_migrations) and [`Upcasts::new`].
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self> {
         let migrations = load_migrations(folder.as_ref())?;
-        Self::new(migrations.into_iter().flat_map(|m| m.steps))
+        Self::new(migrations.into_iter().flat_map(|m| m.upcasters))
     }
 }
 
@@ -117,13 +117,13 @@ fn unread(path: &Path, e: &io::Error, what: &'static str) -> Error {
 fn text(path: &Path) -> Result<String> {
     let file = fs::File::open(path).map_err(|e| unread(path, &e, "file"))?;
     let mut text = String::new();
-    // One byte more than may be there: whoever parses it says what is too much.
+    // One byte more than allowed: the parser reports the excess.
     let read = file.take(MAX_UPCAST_FILE_BYTES as u64 + 1).read_to_string(&mut text);
     read.map_err(|e| unread(path, &e, "file"))?;
     Ok(text)
 }
 
-/// One line of `before.jsonl` and `after.jsonl`: of a recorded event, what a step can change.
+/// One line of `before.jsonl` and `after.jsonl`: the parts of an event that an upcaster can change.
 #[derive(Debug, PartialEq, Deserialize)]
 struct Example {
     #[serde(rename = "type")]
@@ -133,18 +133,18 @@ struct Example {
     data: Value,
 }
 
-/// Runs the examples of a folder, if it has any, through the steps of that folder: line by line, what is in
-/// `before.jsonl` has to become what is in `after.jsonl`.
+/// Runs the examples of a folder, if it has any, through its upcasters: each line of `before.jsonl` has to become
+/// the same line of `after.jsonl`.
 ///
 /// # Errors
-/// [`Error::Storage`] when a file cannot be read, and as [`Upcasts::new`].
+/// [`Error::Storage`] if a file cannot be read, and as [`Upcasts::new`].
 pub fn check_evidence(migration: &Migration) -> Result<Evidence> {
     let (before, after) = (migration.folder.join(BEFORE), migration.folder.join(AFTER));
     if !before.is_file() && !after.is_file() {
         return Ok(Evidence::None);
     }
     let (before, after) = (text(&before)?, text(&after)?);
-    let upcasts = Upcasts::new(migration.steps.iter().cloned())?;
+    let upcasts = Upcasts::new(migration.upcasters.iter().cloned())?;
     let mut count = 0;
     let (mut before, mut after) = (before.lines(), after.lines());
     loop {
@@ -168,7 +168,7 @@ pub fn check_evidence(migration: &Migration) -> Result<Evidence> {
 
 fn same(upcasts: &Upcasts, old: &str, new: &str) -> std::result::Result<(), String> {
     let read = |file: &str, line: &str| {
-        serde_json::from_str::<Example>(line).map_err(|e| format!("{file} has no event there: {e}"))
+        serde_json::from_str::<Example>(line).map_err(|e| format!("{file} has no valid event there: {e}"))
     };
     let (mut old, new) = (read(BEFORE, old)?, read(AFTER, new)?);
     let payload = old.data.to_string();

@@ -1,5 +1,4 @@
-//! What a payload looks like, and how an old one becomes a new one. Pure, apart from the files that say so: users' types
-//! and folders of migrations.
+//! Payload schemas and upcasters. Pure, apart from loading files: users' types and folders of migrations.
 
 mod compare;
 mod guard;
@@ -16,5 +15,5 @@ pub(crate) use guard::Guard;
 pub use guard::Validation;
 #[cfg(feature = "toml")]
 pub use migrations::{Evidence, Migration, check_evidence, load_migrations};
-pub use own::own_steps;
-pub use upcast::{Shaped, Step, Stuck, Upcasts};
+pub use own::own_upcasters;
+pub use upcast::{Shaped, Stuck, Upcaster, Upcasts};

@@ -1,28 +1,28 @@
-//! The event steps of this release's own types.
+//! The upcasters of this release's own types.
 
-use super::upcast::Step;
+use super::upcast::Upcaster;
 use crate::error::Result;
 
-/// They, by the name of their folder. None of our own types has changed so far.
+/// By folder name. None of our own types has changed so far.
 const OWN: [(&str, &str); 0] = [];
 
-// Whoever writes the first one has to say what a build without TOML does with it.
+// The first one has to decide what a build without TOML does with it.
 #[cfg(not(feature = "toml"))]
 const _: () = assert!(OWN.is_empty());
 
-/// The event steps of this release's own types.
+/// The upcasters of this release's own types.
 ///
 /// # Errors
-/// As `Upcasts::from_toml`; a test holds that there are none.
-pub fn own_steps() -> Result<Vec<Step>> {
+/// As `Upcasts::from_toml`; a test checks that there are none.
+pub fn own_upcasters() -> Result<Vec<Upcaster>> {
     #[cfg(feature = "toml")]
     return {
-        let mut steps = Vec::new();
+        let mut upcasters = Vec::new();
         for (folder, text) in OWN {
             let name = format!("migrations/{folder}/{}", super::migrations::STEPS);
-            steps.extend(super::upcast::steps_of(&name, text)?);
+            upcasters.extend(super::upcast::upcasters_of(&name, text)?);
         }
-        Ok(steps)
+        Ok(upcasters)
     };
     #[cfg(not(feature = "toml"))]
     Ok(Vec::new())
@@ -46,6 +46,6 @@ mod tests {
             .collect();
         folders.sort();
         assert_eq!(OWN.map(|(folder, _)| folder.to_owned()).to_vec(), folders);
-        own_steps().unwrap();
+        own_upcasters().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Files that register users' types.
+//! Files that define users' types.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -19,11 +19,11 @@ struct Types {
 }
 
 impl Catalogue {
-    /// This catalogue and the types of a file: JSON when its name ends in `.json`, else TOML. See
-    /// [`TypeSpec`] for what can be said of a type, and `docs/catalogue.md` for an example.
+    /// This catalogue with the types of a file: JSON if its name ends in `.json`, else TOML. See
+    /// [`TypeSpec`] for the properties of a type, and `docs/catalogue.md` for an example.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such file, [`Error::TooLarge`] above [`MAX_TYPES_FILE_BYTES`],
+    /// [`Error::NotFound`] if there is no such file, [`Error::TooLarge`] above [`MAX_TYPES_FILE_BYTES`],
     /// [`Error::Invalid`] with the file, line and column of what cannot be read, and as [`Catalogue::with`].
     pub fn with_file(&self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
@@ -51,7 +51,7 @@ impl Catalogue {
         types.map_err(|e| Invalid { reason: format!("{} (in {name})", e.reason), ..e }.into())
     }
 
-    /// The built-in catalogue and the types of a file: see [`Catalogue::with_file`].
+    /// The built-in catalogue with the types of a file: see [`Catalogue::with_file`].
     ///
     /// # Errors
     /// As [`Catalogue::with_file`].
@@ -67,7 +67,7 @@ fn json(text: &str) -> Result<Vec<TypeSpec>, Invalid> {
 
 #[cfg(not(feature = "toml"))]
 fn toml(_: &str) -> Result<Vec<TypeSpec>, Invalid> {
-    let reason = "are in TOML, which needs a build with the feature `toml`; JSON does without";
+    let reason = "are in TOML, which needs a build with the feature `toml`; JSON works without it";
     Err(Invalid::new("types", reason.to_owned()))
 }
 
@@ -134,7 +134,7 @@ pattern = "warehouse.**"
     }
 
     #[test]
-    fn a_bad_file_is_told_with_its_place() {
+    fn a_bad_file_is_reported_with_its_place() {
         for (name, text, told) in [
             ("t.toml", "[[type]]\nname = \"a.b\"\nfase = 1\n", "types cannot be read: unknown field `fase`"),
             ("t.toml", "[[type]]\nname = \"a.b\"\nfase = 1\n", "at line 3 column 1 (in t.toml)"),
@@ -145,7 +145,7 @@ pattern = "warehouse.**"
                 "invalid type: integer `3`, expected a string at line 1 column",
             ),
             ("t.toml", "[[type]]\nname = \"a.b\"\nrole.phase = \"walking\"", "unknown variant `walking`"),
-            ("t.toml", "[[type]]\nname = \"a.b\"\nrole.reason = \"why\"", "`why` is no JSON pointer"),
+            ("t.toml", "[[type]]\nname = \"a.b\"\nrole.reason = \"why\"", "`why` is not a JSON pointer"),
             ("t.toml", "[[type]]\nline = \"x\"", "has neither a name nor a pattern"),
             (
                 "t.toml",
@@ -162,6 +162,6 @@ pattern = "warehouse.**"
             "there is no file /no/such.toml"
         );
         let large = " ".repeat(MAX_TYPES_FILE_BYTES + 1);
-        assert!(read("t.toml", large).unwrap_err().contains("are the most"));
+        assert!(read("t.toml", large).unwrap_err().contains("the limit is"));
     }
 }

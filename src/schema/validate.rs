@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::event::{Catalogue, Invalid, NewEvent, TypeInfo};
 
-/// A validator for each type that has a schema, each compiled once: those of users when the store is opened, so that
-/// a schema that is none is told there; those of the built-in types when they are first needed.
+/// A validator for each type that has a schema, compiled once: for users' types when the store is opened, so that an
+/// invalid schema is reported there; for built-in types on first use.
 #[derive(Default)]
 pub(super) struct Validators(HashMap<Box<str>, OnceLock<Option<Validator>>>);
 
@@ -33,8 +33,8 @@ impl Validators {
         Ok(Self(all))
     }
 
-    /// Holds a payload against the schema of its type. What is not JSON, what is of another version than the schema, and
-    /// types without one, pass.
+    /// Validates a payload against the schema of its type. Payloads that are not JSON or have a different version
+    /// than the schema, and types without a schema, pass.
     pub(super) fn check(&self, info: &TypeInfo, event: &NewEvent) -> Result<(), Invalid> {
         if event.version != info.version() || !event.content_type.is_empty() {
             return Ok(());
@@ -62,14 +62,14 @@ impl Validators {
     }
 }
 
-/// Compiles a schema. References to other documents are not followed: a schema is whole.
+/// Compiles a schema. References to other documents are not followed.
 pub(super) fn compile(name: &str, schema: &Value) -> Result<Validator, Invalid> {
     jsonschema::validator_for(schema).map_err(|e| {
         let place = match e.instance_path().as_str() {
             "" => String::new(),
             path => format!(" at `{path}`"),
         };
-        Invalid::new("schema", format!("of `{name}` is no JSON Schema{place}: {e}"))
+        Invalid::new("schema", format!("of `{name}` is not a JSON Schema{place}: {e}"))
     })
 }
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_is_none_is_told_with_its_place() {
+    fn an_invalid_schema_is_reported_with_its_place() {
         let refused = |schema: Value| {
             let mut spec = TypeSpec::named("acme.one");
             spec.schema = Some(schema);
@@ -142,10 +142,10 @@ mod tests {
             Validators::new(&catalogue).unwrap_err().to_string()
         };
         let e = refused(json!({"type": "object", "properties": {"n": {"type": "nummer"}}}));
-        assert!(e.starts_with("schema of `acme.one` is no JSON Schema at `/properties/n/type`"), "{e}");
+        assert!(e.starts_with("schema of `acme.one` is not a JSON Schema at `/properties/n/type`"), "{e}");
         let e = refused(json!(7));
-        assert!(e.starts_with("schema of `acme.one` is no JSON Schema"), "{e}");
+        assert!(e.starts_with("schema of `acme.one` is not a JSON Schema"), "{e}");
         let e = refused(json!({"$ref": "https://example.org/other.json"}));
-        assert!(e.starts_with("schema of `acme.one` is no JSON Schema"), "{e}");
+        assert!(e.starts_with("schema of `acme.one` is not a JSON Schema"), "{e}");
     }
 }

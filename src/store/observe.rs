@@ -1,4 +1,4 @@
-//! Who works beside an open store: is told of its commits and of its end, and is found again by every handle.
+//! Observers of an open store: notified of commits and of closing, and shared by all handles.
 
 use std::any::Any;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::sync::{Arc, RwLock};
 
 use crate::engine::{Committed, Watcher, read, write};
 
-/// One value of a type, shared by all handles of one open store. It must not hold a [`Store`](super::Store): that would
-/// never close.
-///
-/// It is told on the writer's path or by whoever closes: it wakes others and returns, takes no lock that is held for
-/// long, and does not call the store.
+/// An observer, of which an open store has at most one per type, shared by all handles. It must not hold a
+/// [`Store`](super::Store), which would then never close.
+/// It is
+/// called on the writer's path, or by the thread that closes: it wakes others and returns, takes no lock that is
+/// held for long, and does not call the store.
 pub(crate) trait Observer: Any + Send + Sync + fmt::Debug {
-    /// Something was committed. It is readable, and not yet acknowledged.
+    /// Called when something is committed: it is readable, and not yet acknowledged.
     fn committed(&self, _commit: &Committed<'_>) {}
 
-    /// The store is about to close: the last moment to write. Returns when the work is done. Called once or more.
+    /// Called when the store is about to close, the last moment to write. Returns when the work is done. May be called more than once.
     fn closing(&self) {}
 
     /// No commit will follow.
@@ -40,7 +40,7 @@ impl Observers {
         find(&self.all())
     }
 
-    /// The observer of this type, made when it is first asked for. `make` must not ask for another.
+    /// The observer of this type, created on first use. `make` must not request another.
     pub(crate) fn get_or_make<T: Observer>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         if let Some(found) = self.get() {
             return found;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_observer_is_told_of_commits_and_of_the_end() {
+    fn an_observer_is_notified_of_commits_and_of_the_end() {
         let store = Store::in_memory().unwrap();
         store.append("s", NewEvent::new("before")).unwrap();
         let told = store.handle().observer(Told::default).unwrap();

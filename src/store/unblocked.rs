@@ -1,4 +1,4 @@
-//! Blocking work for tasks.
+//! Running blocking work for async tasks.
 
 use crate::error::{Error, Result};
 

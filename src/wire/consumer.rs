@@ -23,7 +23,7 @@ pub struct ConsumerView {
     outstanding: Vec<Unresolved>,
 }
 
-/// An event that was delivered and is not resolved.
+/// A delivery that is not resolved.
 #[derive(Clone, Debug, Serialize)]
 struct Unresolved {
     event: String,
@@ -63,7 +63,7 @@ impl From<&ConsumerInfo> for ConsumerView {
     }
 }
 
-/// An event that is handed out.
+/// A delivered event.
 #[derive(Clone, Debug, Serialize)]
 pub struct Delivered {
     token: String,
@@ -100,7 +100,7 @@ pub struct DeadLetterView {
 }
 
 impl From<&DeadLetter> for DeadLetterView {
-    /// As it stands in a list: without the event.
+    /// In a list: without the event.
     fn from(dead_letter: &DeadLetter) -> Self {
         Self {
             owner: dead_letter.owner.to_string(),

@@ -3,7 +3,7 @@ use serde::Serialize;
 use crate::agents::projections::Covered;
 use crate::event::Timestamp;
 
-/// How often a type was emitted, as JSON says it.
+/// How often a type was emitted, as JSON.
 #[derive(Debug, Serialize)]
 pub struct TypeCoverage<'a> {
     name: &'a str,
@@ -19,7 +19,7 @@ pub struct TypeCoverage<'a> {
 }
 
 impl<'a> TypeCoverage<'a> {
-    /// One row; `known` when the catalogue has the type.
+    /// One row; `known` if the catalogue has the type.
     #[must_use]
     pub fn new(covered: &'a Covered, known: bool) -> Self {
         let text = |time: Option<Timestamp>| time.map(|t| t.to_string());

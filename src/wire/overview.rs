@@ -8,7 +8,7 @@ use crate::agents::projections::{Card, Figures, Glance, Used};
 use crate::event::{BranchName, Event, Phase};
 use crate::store::{BranchInfo, SessionInfo};
 
-/// A session of a listing, with what it is doing.
+/// A session in a listing, with its status.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionCard {
     #[serde(flatten)]
@@ -84,7 +84,7 @@ impl<'a> Described<'a> {
     }
 }
 
-/// The figures of the whole store, and the sessions with the most events.
+/// The statistics of the whole store, and the sessions with the most events.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoreStats<'a> {
     sessions: u64,
@@ -95,7 +95,7 @@ pub struct StoreStats<'a> {
 }
 
 impl<'a> StoreStats<'a> {
-    /// With the rate as it is now.
+    /// With the current rate.
     #[must_use]
     pub fn new(sessions: u64, per_minute: f64, figures: &'a Figures, largest: &[SessionInfo]) -> Self {
         let largest = largest.iter().map(Session::from).collect();

@@ -4,17 +4,17 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// How an error is told to programs: a name that does not change, an exit code, and an HTTP status.
+/// How an error is reported to programs: a stable name, an exit code, and an HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Code {
     /// The name.
     pub name: &'static str,
-    /// The sort of problem in a few words.
+    /// The kind of problem in a few words.
     pub title: &'static str,
-    /// The exit code of a program that ends with it.
+    /// The exit code of a program that fails with it.
     pub exit: Exit,
-    /// The status of an HTTP answer that carries it.
+    /// The status of an HTTP response that carries it.
     pub status: u16,
 }
 
@@ -22,28 +22,28 @@ pub struct Code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
-    /// Everything was done.
+    /// Success.
     Done = 0,
-    /// Something failed that none of the others names.
+    /// A failure not covered by the others.
     Failed = 1,
-    /// The command line was not understood.
+    /// The command line is invalid.
     Usage = 2,
-    /// The store is not as the command took for granted.
+    /// The store is not as the command expects.
     Conflict = 3,
-    /// There is no such session, branch, event or file.
+    /// No such session, branch, event or file.
     NotFound = 4,
     /// Another process has the store open.
     InUse = 5,
     /// The store is damaged.
     Corrupt = 6,
-    /// A value or a file was refused.
+    /// A value or a file is invalid.
     Invalid = 7,
-    /// Ctrl-C ended it: 128 and the number of the signal, as shells have it.
+    /// Interrupted by Ctrl-C: 128 plus the signal number, as shells do.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// All of them, with what they mean.
+    /// All of them, with their meaning.
     pub const ALL: [(Self, &'static str); 9] = [
         (Self::Done, "done"),
         (Self::Failed, "failed"),
@@ -76,18 +76,18 @@ pub fn code(error: &Error) -> Code {
         Error::NotDelivered { .. } => {
             row("not_delivered", "The delivery cannot be resolved", Exit::Conflict, 409)
         }
-        Error::NotFound { .. } => row("not_found", "There is no such thing", Exit::NotFound, 404),
-        Error::Invalid(_) => row("invalid", "A value was refused", Exit::Invalid, 422),
+        Error::NotFound { .. } => row("not_found", "Not found", Exit::NotFound, 404),
+        Error::Invalid(_) => row("invalid", "A value is invalid", Exit::Invalid, 422),
         Error::TooLarge { .. } => row("too_large", "A value is too large", Exit::Invalid, 413),
         Error::BadCursor { .. } => row("bad_cursor", "The cursor cannot be used", Exit::Invalid, 400),
-        Error::Upcast { .. } => row("upcast", "An old event cannot be made new", Exit::Invalid, 500),
-        Error::NewerFormat { .. } => row("newer_format", "The store is newer", Exit::Invalid, 500),
+        Error::Upcast { .. } => row("upcast", "An old event cannot be upcast", Exit::Invalid, 500),
+        Error::NewerFormat { .. } => row("newer_format", "The store has a newer format", Exit::Invalid, 500),
         Error::Locked { .. } => row("locked", "The store is in use", Exit::InUse, 503),
         Error::OtherProcess { .. } => {
             row("other_process", "The store was opened by another process", Exit::Failed, 500)
         }
         Error::Corrupt { .. } => row("corrupt", "The store is damaged", Exit::Corrupt, 500),
-        Error::Unknown { .. } => row("unknown", "The outcome is not known", Exit::Failed, 503),
+        Error::Unknown { .. } => row("unknown", "The outcome is unknown", Exit::Failed, 503),
         Error::Storage { .. } => row("storage", "The storage failed", Exit::Failed, 500),
         Error::Parked { .. } => row("parked", "The projection is parked", Exit::Failed, 500),
         Error::ReadOnly { .. } => row("read_only", "The store was opened read-only", Exit::Failed, 403),
@@ -95,17 +95,17 @@ pub fn code(error: &Error) -> Code {
     }
 }
 
-/// An error as a document (RFC 9457), the same on every face.
+/// An error as a problem document (RFC 9457), the same in every front end.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProblemDocument {
     /// The error's name, as a URI reference.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The sort of problem in a few words.
+    /// The kind of problem in a few words.
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// This very problem, as a sentence.
+    /// The error message.
     pub detail: String,
     /// Whether the same request can succeed later.
     pub retryable: bool,

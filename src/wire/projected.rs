@@ -1,11 +1,11 @@
-//! Projections, their states and what was done about them.
+//! Projections, their states, and the results of retries and rebuilds.
 
 use serde::Serialize;
 
 use crate::event::EventId;
 use crate::project::{Change, Parked, ProjectionInfo, Reading};
 
-/// A projection of a listing.
+/// A projection in a listing.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProjectionView {
     name: String,
@@ -62,14 +62,14 @@ pub struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    /// What was read of a projection.
+    /// A state that was read.
     #[must_use]
     pub fn new(projection: &'a str, reading: &'a Reading<serde_json::Value>) -> Self {
         Self { projection, of: &reading.of, at: reading.at, state: &reading.state }
     }
 }
 
-/// An event of a state's history, and the state after it.
+/// An event in a state's history, and the state after it.
 #[derive(Clone, Debug, Serialize)]
 pub struct StateChange<'a> {
     id: EventId,
@@ -99,26 +99,26 @@ impl<'a> From<&'a Change<serde_json::Value>> for StateChange<'a> {
     }
 }
 
-/// What a rebuild did.
+/// The result of a rebuild.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rebuilt<'a> {
     /// The projection.
     pub projection: &'a str,
     /// Events that were folded.
     pub events: u64,
-    /// What it took.
+    /// How long it took.
     pub seconds: f64,
     /// Keys at which it is parked afterwards.
     pub parked: u64,
 }
 
-/// What became of the keys at which a projection was parked.
+/// The result of retrying the keys at which a projection was parked.
 #[derive(Clone, Debug, Serialize)]
 pub struct RetriedView<'a> {
     /// The projection.
     pub projection: &'a str,
-    /// Keys that go on.
+    /// Keys that resumed.
     pub mended: usize,
-    /// Keys that are parked again.
+    /// Keys that are still parked.
     pub parked: usize,
 }

@@ -3,7 +3,7 @@ use serde::Serialize;
 use crate::event::Phase;
 use crate::project::{Lasting, PhaseSpan, Timeline};
 
-/// A timeline, as JSON says it.
+/// A timeline, as JSON.
 #[derive(Debug, Serialize)]
 pub struct TimelineView<'a> {
     of: String,

@@ -14,7 +14,7 @@ pub struct TimerView {
     #[serde(rename = "type")]
     kind: String,
     due: String,
-    /// `at` for one that goes by the wall clock, `after` for one that was made for after a while.
+    /// `at` for a time of the wall clock, `after` for a delay.
     clock: &'static str,
     made: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ impl From<&bus::Timer> for TimerView {
     }
 }
 
-/// What one look at the timers did.
+/// The result of firing due timers.
 #[derive(Clone, Debug, Serialize)]
 pub struct FiredView {
     recorded: u64,

@@ -241,7 +241,7 @@ async fn a_handler_that_never_returns_harms_nobody() {
         }
     })
     .await;
-    assert_eq!(dead_letters(&store, "sync"), [(1, 1, "it was not done within 30ms".to_owned())]);
+    assert_eq!(dead_letters(&store, "sync"), [(1, 1, "it timed out after 30ms".to_owned())]);
     assert_eq!((stuck.stats().stuck, stuck.stats().calls), (1, 1));
     (0..20).for_each(|_| release.send(()).unwrap());
     soon(bus.close()).await.unwrap();
@@ -392,7 +392,7 @@ async fn a_letter_that_is_sent_again_is_handled_by_the_running_bus_and_by_the_ne
 }
 
 #[tokio::test]
-async fn a_handler_begins_where_it_is_told_to() {
+async fn a_handler_starts_where_it_is_configured_to() {
     let store = Store::in_memory().unwrap();
     store.append("s", (1..=5).map(event).collect::<Vec<_>>()).unwrap();
     let bus = Bus::new(&store).unwrap();
@@ -426,7 +426,7 @@ async fn a_handler_begins_where_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn a_lane_that_waits_reads_again_what_it_had_no_room_for() {
+async fn a_full_queue_reads_again_what_did_not_fit() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
     let gate = Arc::new(Notify::new());

@@ -158,7 +158,7 @@ async fn what_a_waiting_consumer_passes_over_is_written_after_a_while() {
 }
 
 #[tokio::test]
-async fn a_new_consumer_begins_where_it_is_told_and_an_old_one_where_it_was() {
+async fn a_new_consumer_starts_where_it_is_configured_to_and_an_old_one_where_it_was() {
     let store = filled(&["s"], 4);
     let mut following = store.follow(Follow::all()).unwrap();
     let mut cursor = following.next().await.unwrap().unwrap().cursor();
@@ -359,7 +359,7 @@ async fn a_letter_that_was_sent_again_comes_while_others_never_stop_calling() {
 }
 
 #[tokio::test]
-async fn a_reset_keeps_letters_that_were_sent_again() {
+async fn a_reset_keeps_replayed_dead_letters() {
     let store = filled(&["s"], 2);
     let consumer = store.consumers().open("c", config()).await.unwrap();
     consumer.next().await.unwrap().park("first").await.unwrap();
@@ -434,7 +434,7 @@ async fn a_token_resolves_from_elsewhere_and_a_wrong_one_is_refused() {
     assert_eq!((at(&again), again.deliveries()), ("c/main@1".into(), 2));
     for token in &tokens {
         let refused = consumer.ack(token).await.unwrap_err();
-        assert!(refused.to_string().contains("resolved before"), "{refused}");
+        assert!(refused.to_string().contains("already resolved"), "{refused}");
     }
     // Another consumer's, another store's, one of the same name that was made anew, and none at all.
     let other = store.consumers().open("other", config()).await.unwrap();
@@ -472,7 +472,7 @@ async fn an_append_and_its_acknowledgement_are_one() {
 }
 
 #[tokio::test]
-async fn letters_come_back_in_order_before_what_was_not_delivered_yet() {
+async fn replayed_dead_letters_come_in_order_before_undelivered_events() {
     let store = filled(&["s"], 6);
     let consumer = store.consumers().open("c", config()).await.unwrap();
     for _ in 0..3 {

@@ -63,7 +63,7 @@ fn a_damaged_commit_of_the_journal_leaves_those_before_it_to_be_read() {
         let refused = opened(damaged.clone()).unwrap_err();
         let Error::Corrupt { place, reason } = &refused else { panic!("{refused:?}") };
         assert_eq!(*place, format!("commit {} of the journal", last - 2));
-        assert!(reason.contains("2 commits after it") && reason.contains("read-only"), "{reason}");
+        assert!(reason.contains("2 later commits") && reason.contains("read-only"), "{reason}");
         let store = opened_to_read(damaged).unwrap();
         assert_eq!(numbers(&store), (1..=17).collect::<Vec<_>>());
         assert_eq!(store.committed().get(), 17);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::on_memory;
 use proptest::prelude::*;
 use retold::agents::interop::{self, Format};
-use retold::schema::Step;
+use retold::schema::Upcaster;
 use retold::{
     Address, Error, Event, Filter, Follow, Followed, NewEvent, Query, Result, Sequence, Store, Upcasts,
 };
@@ -247,7 +247,7 @@ async fn what_a_commit_brings_to_a_follower_is_new_too() {
 
 #[test]
 fn a_session_of_steps_that_all_fail_is_read_to_its_end() {
-    let step = Step::new("a", 1).function(1, |_| Err("never".into()));
+    let step = Upcaster::new("a", 1).function(1, |_| Err("never".into()));
     let store = on_memory(Store::builder().upcasts(Upcasts::new([step]).unwrap()));
     store.append("s", (0..2_000).map(|_| NewEvent::new("a")).collect::<Vec<_>>()).unwrap();
     store.append("s", NewEvent::new("b")).unwrap();

@@ -1,8 +1,8 @@
 //! Circles inside a module: two files that need each other, directly or through others, are one file in two places.
 //!
 //! A file uses another when code of it that is not only for tests names something that the other defines. A name that
-//! comes through `use` lines of a third file (the door of a folder, mostly) counts for the file that defines it, and a
-//! door that only hands names on uses nothing. `mod` lines, and methods that a type has in other files, are not seen.
+//! comes through `use` lines of a third file (usually the `mod.rs` of a folder) counts for the file that defines it,
+//! and a `mod.rs` that only re-exports uses nothing. `mod` lines, and methods that a type has in other files, are not seen.
 //! What holds for files holds for folders: the entries of one folder, each taken as a whole, form no circle either.
 //! A package beside the library is one module.
 
@@ -137,7 +137,7 @@ fn resolve(tree: &Tree, name: &str, segments: &[String], hops: usize) -> Option<
     Some(Target::Name(file))
 }
 
-/// For each folder: who of its entries uses whom. A folder counts as a whole, its door too.
+/// For each folder: who of its entries uses whom. A folder counts as a whole, including its `mod.rs`.
 fn entries_of(uses: &Uses) -> BTreeMap<String, Uses> {
     let mut folders: BTreeMap<String, Uses> = BTreeMap::new();
     for (from, targets) in uses {

@@ -193,7 +193,7 @@ pub(crate) fn length(tree: &Tree) -> Vec<Finding> {
     let long = lines(tree).filter(|(_, n)| *n > TOO_MANY_LINES);
     long.map(|(path, n)| {
         let what =
-            format!("has {n} lines without its tests; {TOO_MANY_LINES} are the most: find its second idea");
+            format!("has {n} lines without its tests; the limit is {TOO_MANY_LINES}: find its second idea");
         finding(path, n, "length", what)
     })
     .collect()

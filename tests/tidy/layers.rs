@@ -43,7 +43,7 @@ const OPEN: [(&str, &str); 6] = [
     ("testkit", "strategies"),
 ];
 
-/// Modules inside a module, each with a door of its own.
+/// Modules inside a module, each with public names of its own.
 const INNER: [(&str, &str); 2] = [("agents", "interop"), ("agents", "projections")];
 
 /// Files that may print.
@@ -58,8 +58,8 @@ fn top_module(path: &str) -> Option<String> {
     path.starts_with("src/").then(|| module(path).into_iter().next()).flatten()
 }
 
-/// The door that a path within the library goes through, and what comes behind it.
-fn door(path: &[String]) -> Option<(String, &[String])> {
+/// The module that a path within the library names, and the rest of the path.
+fn named_module(path: &[String]) -> Option<(String, &[String])> {
     match path {
         [outer, inner, rest @ ..] if INNER.contains(&(outer, inner)) => {
             Some((format!("{outer}/{inner}"), rest))
@@ -73,7 +73,7 @@ fn finding(file: &str, line: usize, rule: &'static str, what: String) -> Finding
     Finding { file: file.to_owned(), line, rule, what }
 }
 
-/// Every module has a layer, and imports from lower layers only. Test code may reach up: a test may use a neighbour or the
+/// Every module has a layer, and imports from lower layers only. Test code may reach up: a test may use a neighbor or the
 /// testkit.
 pub(crate) fn layering(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -180,34 +180,33 @@ pub(crate) fn crate_root(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// Outside a module nobody names its inner files.
-pub(crate) fn doors(tree: &Tree) -> Vec<Finding> {
+/// A module's inner files are not named outside the module.
+pub(crate) fn private_files(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (file, source) in tree.under("src/") {
         // In the crate root a path starts with the module itself.
         let at_root = file == "src/lib.rs";
         for path in source.inner.iter().chain(source.outer.iter().filter(|_| at_root)) {
-            let Some((to, [inner, rest @ ..])) = door(&path.segments) else { continue };
-            let own = !at_root && door(&module(file)).is_some_and(|(from, _)| from == to);
+            let Some((to, [inner, rest @ ..])) = named_module(&path.segments) else { continue };
+            let own = !at_root && named_module(&module(file)).is_some_and(|(from, _)| from == to);
             let is_module = path.segments.first().is_some_and(|top_module| layer(top_module).is_some());
             if own || !is_module || OPEN.contains(&(to.as_str(), inner.as_str())) {
                 continue;
             }
             let is_file = [".rs", "/mod.rs"].iter().any(|end| tree.has(&format!("src/{to}/{inner}{end}")));
-            // A function may have the name of its file, when the module hands it out.
-            let handed_out = || {
+            // A function may have the name of its file, if the module re-exports it.
+            let exported = || {
                 let named =
                     |p: &Path, from: usize| p.segments.len() > from && p.segments.last() == Some(inner);
-                let door = tree.rust.get(&format!("src/{to}/mod.rs"));
+                let root = tree.rust.get(&format!("src/{to}/mod.rs"));
                 let depth = to.split('/').count();
-                door.is_some_and(|d| {
+                root.is_some_and(|d| {
                     d.outer.iter().any(|p| named(p, 1)) || d.inner.iter().any(|p| named(p, depth + 1))
                 })
             };
-            if is_file && !(rest.is_empty() && handed_out()) {
-                let what =
-                    format!("`{inner}` is a file inside `{to}`; take what `src/{to}/mod.rs` hands out");
-                found.push(finding(file, path.line, "door", what));
+            if is_file && !(rest.is_empty() && exported()) {
+                let what = format!("`{inner}` is a file inside `{to}`; use what `src/{to}/mod.rs` exports");
+                found.push(finding(file, path.line, "private-file", what));
             }
         }
     }

@@ -96,7 +96,7 @@ fn a_front_end_that_goes_around_the_public_api_is_caught() {
 }
 
 #[test]
-fn a_room_without_a_rank_is_caught() {
+fn a_module_without_a_layer_is_caught() {
     caught(layers::layering, &[("src/helpers/mod.rs", "")], &["src/helpers/mod.rs:1 layer"]);
 }
 
@@ -144,11 +144,19 @@ fn an_import_from_the_crate_root_is_caught() {
 
 #[test]
 fn files_of_one_module_that_need_each_other_are_caught() {
-    let door = ("src/bus/mod.rs", "mod a; mod b; mod c; mod sub; pub use a::{A, run}; pub use sub::Inner;");
+    let mod_file =
+        ("src/bus/mod.rs", "mod a; mod b; mod c; mod sub; pub use a::{A, run}; pub use sub::Inner;");
     let with = |a: &'static str, b: &'static str| {
         let inner = ("src/bus/sub/inner.rs", "pub struct Inner;");
         let sub = [("src/bus/sub/mod.rs", "mod inner; pub use inner::Inner;"), inner];
-        [door, ("src/bus/a.rs", a), ("src/bus/b.rs", b), ("src/bus/c.rs", "use super::b::B;"), sub[0], sub[1]]
+        [
+            mod_file,
+            ("src/bus/a.rs", a),
+            ("src/bus/b.rs", b),
+            ("src/bus/c.rs", "use super::b::B;"),
+            sub[0],
+            sub[1],
+        ]
     };
     for back in [
         "use super::a::A;",
@@ -172,16 +180,16 @@ fn files_of_one_module_that_need_each_other_are_caught() {
 }
 
 #[test]
-fn a_door_that_only_hands_names_on_is_in_no_circle_and_one_that_works_is() {
+fn a_mod_file_that_only_re_exports_is_in_no_circle_and_one_with_code_is() {
     let file = ("src/bus/a.rs", "use super::LIMIT;");
-    let door = |text| [("src/bus/mod.rs", text), file];
-    passes(circles::circles, &door("mod a; pub(crate) use a::A; pub const LIMIT: u8 = 1;"));
+    let mod_file = |text| [("src/bus/mod.rs", text), file];
+    passes(circles::circles, &mod_file("mod a; pub(crate) use a::A; pub const LIMIT: u8 = 1;"));
     for text in [
         "mod a; use a::A; pub const LIMIT: u8 = 1;",
         "mod a; pub(crate) use a::A; pub const LIMIT: u8 = 1; fn f(a: A) {}",
         "mod a; pub const LIMIT: u8 = 1; fn f() { a::g() }",
     ] {
-        caught(circles::circles, &door(text), &["src/bus/a.rs:1 circle"]);
+        caught(circles::circles, &mod_file(text), &["src/bus/a.rs:1 circle"]);
     }
 }
 
@@ -227,7 +235,7 @@ fn files_of_a_package_beside_the_library_that_need_each_other_are_caught() {
 }
 
 #[test]
-fn a_reach_around_a_rooms_door_is_caught() {
+fn naming_a_file_inside_another_module_is_caught() {
     let store =
         [("src/store/mod.rs", "mod tables; mod open; pub use open::open;"), ("src/store/tables.rs", "")];
     let with = |path: &'static str, text: &'static str| {
@@ -241,25 +249,29 @@ fn a_reach_around_a_rooms_door_is_caught() {
     ] {
         let line = text.lines().count();
         caught(
-            layers::doors,
+            layers::private_files,
             &with("src/follow/stream.rs", text),
-            &[&format!("src/follow/stream.rs:{line} door")],
+            &[&format!("src/follow/stream.rs:{line} private-file")],
         );
     }
-    caught(layers::doors, &with("src/lib.rs", "pub use store::tables::EVENTS;"), &["src/lib.rs:1 door"]);
+    caught(
+        layers::private_files,
+        &with("src/lib.rs", "pub use store::tables::EVENTS;"),
+        &["src/lib.rs:1 private-file"],
+    );
     passes(
-        layers::doors,
+        layers::private_files,
         &with(
             "src/follow/stream.rs",
             "use crate::store::{Store, open}; fn f() { crate::store::Store::new() }",
         ),
     );
     passes(
-        layers::doors,
+        layers::private_files,
         &with("src/store/read.rs", "use super::tables::EVENTS; use crate::store::tables::META;"),
     );
     let payload = ("src/event/payload.rs", "");
-    passes(layers::doors, &[payload, ("src/project/fold.rs", "use crate::event::payload::Started;")]);
+    passes(layers::private_files, &[payload, ("src/project/fold.rs", "use crate::event::payload::Started;")]);
 }
 
 #[test]
@@ -283,7 +295,7 @@ fn what_lies_below_agents_does_not_know_it() {
 }
 
 #[test]
-fn a_reach_around_the_door_of_a_room_inside_a_room_is_caught() {
+fn naming_a_file_inside_a_nested_module_is_caught() {
     let with = |path: &'static str, text: &'static str| {
         [
             ("src/agents/mod.rs", "pub mod interop; pub mod projections;"),
@@ -295,12 +307,16 @@ fn a_reach_around_the_door_of_a_room_inside_a_room_is_caught() {
     };
     for file in ["src/wire.rs", "src/agents/projections/board.rs", "src/agents/cost.rs"] {
         let text = "use crate::agents::interop::load::Loading;";
-        caught(layers::doors, &with(file, text), &[&format!("{file}:1 door")]);
-        passes(layers::doors, &with(file, "use crate::agents::interop::{json::Style, load};"));
+        caught(layers::private_files, &with(file, text), &[&format!("{file}:1 private-file")]);
+        passes(layers::private_files, &with(file, "use crate::agents::interop::{json::Style, load};"));
     }
     let relative = ("src/agents/projections/board.rs", "use super::super::interop::load::Loading;");
-    caught(layers::doors, &with(relative.0, relative.1), &["src/agents/projections/board.rs:1 door"]);
-    passes(layers::doors, &with("src/agents/interop/own.rs", "use super::load::Loading;"));
+    caught(
+        layers::private_files,
+        &with(relative.0, relative.1),
+        &["src/agents/projections/board.rs:1 private-file"],
+    );
+    passes(layers::private_files, &with("src/agents/interop/own.rs", "use super::load::Loading;"));
 }
 
 #[test]

@@ -261,10 +261,10 @@ impl Source {
             let resolved = resolve(&module, &names);
             let segments = resolved.clone().unwrap_or_else(|| names.clone());
             self.inline.push((Path { segments, line, test }, resolved.is_some()));
-            let from_room = names.split_first().and_then(|(first, rest)| {
+            let from_module = names.split_first().and_then(|(first, rest)| {
                 Some(layers.get(first)?.iter().chain(rest).cloned().collect::<Vec<_>>())
             });
-            match resolved.or(from_room) {
+            match resolved.or(from_module) {
                 Some(segments) => self.inner.push(Path { segments, line, test }),
                 None => self.outer.push(Path { segments: names, line, test }),
             }
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_was_taken_whole_can_be_gone_on_from() {
+    fn paths_through_an_imported_module_are_resolved() {
         assert_eq!(
             inner("use crate::codec as c;\nfn f() { c::chunk::read() }"),
             ["codec", "codec::chunk::read"]

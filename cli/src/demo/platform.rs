@@ -1,4 +1,4 @@
-//! The demo's longer run: every type that a platform of agents and its coders emit, each at its moment.
+//! The demo's longer run: every type that a platform of agents and its coders emit, each where it belongs.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use retold::event::payload::tool::{ToolCompleted, ToolErrored, ToolInvoked, Tool
 use retold::event::payload::validation::{ValidationFailed, ValidationPassed, ValidationStarted};
 use retold::event::{Invalid, NewEvent, Phase, Timestamp};
 
-/// The source of every event of a demo: how its store is known again.
+/// The source of every event of a demo, by which its store is recognized.
 pub(super) const SOURCE: &str = "retold-demo";
-/// How long ago the run began, so that its last event lies in the past.
+/// How long ago the run started, so that its last event is in the past.
 const BEGAN: i64 = 15 * 60;
 const PROVIDER: (&str, &str) = ("acme", "large-2");
 
-/// Events, each so many seconds after the first.
+/// Events, each with its offset in seconds from the first.
 struct Script {
     began: i64,
     events: Vec<NewEvent>,

@@ -13,12 +13,12 @@ use crate::table::shorten;
 use retold::event::{Phase, Timestamp};
 use retold::project::Lasting;
 
-/// Columns when there is no terminal that has some.
+/// Width when there is no terminal.
 const WIDTH: usize = 110;
-/// Columns of the words before the bars, at the most, and of the bars at the least.
+/// Maximum width of the labels, and minimum width of the bars.
 const LABEL: usize = 34;
 const LEAST: usize = 16;
-/// Columns of a tick's name with the gap after it.
+/// Width of a tick's label with the gap after it.
 const TICK: usize = 10;
 
 pub(super) fn draw(chart: &Chart<'_>, app: &mut App) -> Outcome {
@@ -62,10 +62,10 @@ fn legend(chart: &Chart<'_>, app: &mut App) {
     ];
     let mut text = wrapped(&signs, app.out.width());
     if chart.others > 0 {
-        text = format!("{} more that did not last as long: --limit 0 shows all\n{text}", chart.others);
+        text = format!("{} shorter ones not shown: --limit 0 shows all\n{text}", chart.others);
     }
     if chart.timeline.left_out() > 0 {
-        text = format!("{} events of further things are left out\n{text}", chart.timeline.left_out());
+        text = format!("{} events of other entities not shown\n{text}", chart.timeline.left_out());
     }
     app.out.note(paint(DIM, text));
 }
@@ -76,12 +76,12 @@ fn pad(text: &str, columns: usize) -> String {
     text + &" ".repeat(gap)
 }
 
-/// The names of the ticks, each where its time is.
+/// The labels of the ticks, each at its time.
 fn axis(chart: &Chart<'_>, bars: usize) -> String {
     let mut line = String::new();
     for (at, name) in chart.scale.ticks(bars / TICK, bars as f64) {
         let gap = (at as usize).saturating_sub(line.width());
-        // The last one may have no room for its name.
+        // There may be no space for the last label.
         if line.width() + gap + 1 + name.width() <= bars {
             line += &" ".repeat(gap);
             line += &format!("╵{name}");
@@ -137,7 +137,7 @@ fn sign(phase: Phase) -> char {
     }
 }
 
-/// What is at work has the colour of how it came out.
+/// Active phases have the color of their outcome.
 fn of_phase(phase: Phase, outcome: Option<Phase>) -> Style {
     match (phase, outcome) {
         (Phase::Created | Phase::Deleted, _) => DIM,

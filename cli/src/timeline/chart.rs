@@ -1,4 +1,4 @@
-//! What is to be drawn.
+//! What to draw.
 
 use super::scale::{Scale, lasted};
 use crate::table::clean;
@@ -9,7 +9,7 @@ pub(super) struct Chart<'a> {
     pub(super) title: String,
     pub(super) timeline: &'a Timeline,
     pub(super) rows: Vec<&'a Lasting>,
-    /// Entities for which there was no room.
+    /// Entities that are not shown.
     pub(super) others: usize,
     pub(super) scale: Scale,
 }
@@ -25,7 +25,7 @@ impl Chart<'_> {
     }
 }
 
-/// What stands before a bar. A long id says less than a name.
+/// The label of a bar. A name says more than a long id.
 pub(super) fn label(entity: &Lasting) -> String {
     const SHORT: usize = 14;
     let name = entity.name.as_deref().map(clean).filter(|name| *name != entity.id);

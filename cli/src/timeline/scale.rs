@@ -1,9 +1,9 @@
-//! From times to columns, and how long something lasted in words.
+//! Mapping times to columns, and durations to words.
 
 use crate::view::short;
 use retold::event::Timestamp;
 
-/// A stretch of time that is laid out from left to right.
+/// A period of time, drawn from left to right.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
     from: Timestamp,
@@ -24,18 +24,18 @@ impl Scale {
         self.micros
     }
 
-    /// When it begins, to the second.
+    /// When it starts, to the second.
     pub(super) fn begin(&self) -> String {
         short(self.from)
     }
 
-    /// Where a time lies, of so many columns.
+    /// The column of a time, out of this many.
     pub(super) fn at(&self, time: Timestamp, width: f64) -> f64 {
         let since = time.micros().saturating_sub(self.from.micros()).max(0);
         since as f64 / self.micros.max(1) as f64 * width
     }
 
-    /// Even steps, at most so many: how far each is, of so many columns, and what it is called.
+    /// Evenly spaced ticks, at most this many: the column of each and its label.
     pub(super) fn ticks(&self, most: usize, width: f64) -> Vec<(f64, String)> {
         let step = self.step(most.max(1) as u64);
         let all = (0..).map(|n| n * step).take_while(|t| *t <= self.micros);
@@ -53,7 +53,7 @@ impl Scale {
     }
 }
 
-/// How long that is, in at most two units.
+/// The duration, in at most two units.
 pub(super) fn lasted(micros: u64) -> String {
     let two = |big: u64, one: &str, small: u64, other: &str| match micros % big / small {
         0 => format!("{}{one}", micros / big),

@@ -15,9 +15,9 @@ const TOP: f64 = 92.0;
 const ROW: f64 = 24.0;
 const BAR: f64 = 14.0;
 const BOTTOM: f64 = 52.0;
-/// Characters of a label that have room.
+/// Maximum characters of a label.
 const LABEL: usize = 32;
-/// Characters of the title.
+/// Maximum characters of the title.
 const TITLE: usize = 100;
 
 const STYLE: &str = "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;font-size:12px;fill:#1f2328}\
@@ -32,7 +32,7 @@ pub(super) fn draw(chart: &Chart<'_>) -> String {
     let height = bottom + BOTTOM;
     let mut out = String::new();
     let title = escaped(&format!("{}: {}", chart.title, chart.subtitle()));
-    // Writing into a text does not fail.
+    // Writing to a string does not fail.
     let _ = write!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -186,7 +186,7 @@ fn legend(out: &mut String, chart: &Chart<'_>, y: f64) {
     next(out, block(colour(None), 0.3), "paused");
     next(out, block("url(#wait-218bff)", 1.0), "waiting");
     if chart.others > 0 {
-        let more = format!("{} more that did not last as long", chart.others);
+        let more = format!("{} shorter ones not shown", chart.others);
         text(out, 20.0, y, "dim", &more);
     }
 }

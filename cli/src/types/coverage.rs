@@ -51,7 +51,7 @@ fn emitted(report: &CoverageReport, app: &mut App) -> Outcome {
     app.out.lines(table.lines())
 }
 
-/// A line a domain: what is missing is looked for by domain.
+/// One line per domain, since missing types are looked up by domain.
 fn never(report: &CoverageReport, app: &mut App) -> Outcome {
     if report.never().next().is_none() {
         return app.out.line(paint(GOOD, "Every type was emitted."));
@@ -78,7 +78,7 @@ fn never(report: &CoverageReport, app: &mut App) -> Outcome {
     Ok(())
 }
 
-/// Words in lines of so many columns; one that is longer has a line of its own.
+/// Words wrapped to lines of this width; a longer word gets its own line.
 fn wrapped<'a>(words: impl Iterator<Item = &'a str>, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {

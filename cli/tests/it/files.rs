@@ -174,7 +174,7 @@ fn a_folder_keeps_what_is_in_it_unless_it_is_forced() {
     std::fs::create_dir(shell.path("home")).unwrap();
     std::fs::write(shell.path("home/b"), "mine").unwrap();
     let told = shell.fails(2, &["export", "--to", "source", "--out", "home"]);
-    assert!(told.contains("home/b is there already") && told.contains("--force"), "{told}");
+    assert!(told.contains("home/b already exists") && told.contains("--force"), "{told}");
     // Nothing was written, also of those that could have been.
     assert!(!shell.path("home/.bashrc").exists() && read(shell.path("home/b")) == "mine");
     assert_eq!(shell.run(&["export", "--to", "source", "--out", "home", "--force"]).exit, 0);
@@ -237,7 +237,7 @@ fn a_folder_that_is_a_link_is_not_followed_out_of_the_folder() {
     std::os::unix::fs::symlink(shell.path("outside"), shell.path("back/two")).unwrap();
     for force in [&[][..], &["--force"]] {
         let args = [&["export", "--to", "source", "--out", "back"], force].concat();
-        assert!(shell.fails(2, &args).contains("back/two is no folder"));
+        assert!(shell.fails(2, &args).contains("back/two is not a folder"));
         assert_eq!(std::fs::read_dir(shell.path("outside")).unwrap().count(), 0);
         assert!(!shell.path("back/one").exists());
     }

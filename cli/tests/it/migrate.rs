@@ -68,7 +68,7 @@ fn an_event_that_cannot_be_made_new_is_told_in_its_place_and_the_rest_is_printed
     ] {
         let said = shell.run(args);
         assert_eq!((said.exit, types(&said.out).len()), (7, 4), "{args:?}");
-        let due = "error: s/main@4 cannot be read in its newest shape, as step.done version 1: /n cannot be renamed: `number` is there already";
+        let due = "error: s/main@4 cannot be upcast, as step.done version 1: /n cannot be renamed: `number` already exists";
         assert!(said.err.starts_with(due), "{}", said.err);
     }
     let told = shell.run(&["read", "s", "--migrations", "m"]).err;
@@ -92,7 +92,7 @@ fn migrate_says_what_would_change_with_counts_and_changes_nothing() {
     let due = serde_json::json!([{
         "type": "step.done", "version": 1, "events": 4, "stuck": 1,
         "becomes": [{"type": "step.completed", "version": 1, "events": 3}],
-        "first_stuck": {"at": "s/main@4", "reason": "as step.done version 1: /n cannot be renamed: `number` is there already"},
+        "first_stuck": {"at": "s/main@4", "reason": "as step.done version 1: /n cannot be renamed: `number` already exists"},
     }]);
     assert_eq!(told["steps"], due);
     assert_eq!(told["migrations"][0]["name"], "0001_done");
@@ -173,7 +173,7 @@ fn steps_that_are_wrong_are_refused_with_file_line_and_the_nearest_name() {
     );
     folder(&shell, "m/0001_done", &[("upcast.toml", STEP)]);
     let told = shell.fails(7, &["migrate", "--check", "--migrations", "m"]);
-    assert!(told.contains("in a circle"), "{told}");
+    assert!(told.contains("form a cycle"), "{told}");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_schema_is_compared_with_its_successor_and_the_step_between_them_is_suggeste
     let told = shell.fails(7, &["schema", "diff", "1.json", "1.json", "--type", "A b"]);
     assert!(told.contains("not a dotted name"), "{told}");
     write("4.json", "[]");
-    assert!(shell.fails(7, &["schema", "diff", "4.json", "1.json"]).contains("is no JSON Schema"));
+    assert!(shell.fails(7, &["schema", "diff", "4.json", "1.json"]).contains("is not a JSON Schema"));
     write("4.json", "{");
     assert!(shell.fails(7, &["schema", "diff", "4.json", "1.json"]).contains("is not JSON"));
     assert!(shell.fails(4, &["schema", "diff", "5.json", "1.json"]).contains("there is no file 5.json"));

@@ -64,7 +64,7 @@ fn people_see_a_session_on_one_screen() {
         "run r",
         "overdue",
         "m 900",
-        "by all branches together: 1,050 tokens",
+        "all branches together: 1,050 tokens",
         "it had ended as completed, and was not begun again",
         "└─ retry",
         "task.blocked",
@@ -103,7 +103,7 @@ fn the_store_and_each_session_are_counted() {
     let one = json(&shell.ok(&["stats", "lost", "-o", "json"]));
     assert_eq!((&one["events"], &one["per_minute"]), (&2.into(), &24.0.into()));
     let table = shell.ok(&["stats", "-o", "table"]);
-    for part in ["coder.api_call", "LARGEST SESSIONS", "a minute"] {
+    for part in ["coder.api_call", "LARGEST SESSIONS", "per minute"] {
         assert!(table.contains(part), "{part} is not in\n{table}");
     }
 }
@@ -124,8 +124,8 @@ fn types_of_ones_own_take_part() {
 fn what_ls_cannot_do_is_said_in_words() {
     let shell = shell();
     for (args, said) in [
-        (&["ls", "--status", "asleep"][..], "no phase; there are created, running"),
-        (&["ls", "--since", "yesterday"], "neither a time such as"),
+        (&["ls", "--status", "asleep"][..], "not a phase; use one of created, running"),
+        (&["ls", "--since", "yesterday"], "not a time such as"),
         (&["describe", "nobody"], "there is no session nobody"),
         (&["describe", "work@99"], "the branch ends at 6"),
         (&["stats", "nobody"], "there is no session nobody"),
@@ -134,5 +134,5 @@ fn what_ls_cannot_do_is_said_in_words() {
         assert!(run.exit != 0 && run.err.contains(said), "{args:?}: {}", run.err);
     }
     let none = shell.run(&["ls", "--status", "paused", "-o", "table"]);
-    assert_eq!((none.exit, none.err.trim()), (0, "none of 3 sessions is like that"));
+    assert_eq!((none.exit, none.err.trim()), (0, "none of 3 sessions matches"));
 }

@@ -61,7 +61,7 @@ fn a_payload_over_the_limit_is_refused_with_both_sizes() {
     let said =
         shell.run_with(&["append", "s", "x", "--data", "@-"], &format!("\"{}\"", "x".repeat(16 << 20)));
     assert_eq!(said.exit, 7);
-    assert!(said.err.contains("16777218 bytes; 16777216 are the most"), "{}", said.err);
+    assert!(said.err.contains("16777218 bytes; the limit of this store is 16777216"), "{}", said.err);
     assert_eq!(shell.head("s"), 3);
 }
 
@@ -104,12 +104,8 @@ fn errors_are_sentences_on_stderr_whatever_the_format() {
 fn a_file_that_is_no_store_is_left_as_it_is() {
     let shell = Shell::new();
     for (name, content, told) in [
-        (
-            "text.redb",
-            "this is a text file, and not a short one\n",
-            "is something else, not a store of retold",
-        ),
-        ("empty.redb", "", "is empty, not a store of retold"),
+        ("text.redb", "this is a text file, and not a short one\n", "is something else, not a retold store"),
+        ("empty.redb", "", "is empty, not a retold store"),
         ("short.redb", "redb", "is something else"),
     ] {
         std::fs::write(shell.path(name), content).unwrap();

@@ -102,9 +102,9 @@ fn what_is_parked_is_retried_by_name_and_key() {
     assert!(said.contains("there is no parked key s-2 of counts"), "{said}");
     assert!(shell.ok(&["projections", "-o", "table"]).contains("counts is parked at s-1/main@"));
     let said = shell.ok(&["projections", "--retry", "counts", "-o", "table"]);
-    assert!(said.contains("1 key is parked as before"), "{said}");
+    assert!(said.contains("1 key is still parked"), "{said}");
     let said = shell.ok(&["projections", "--retry", "stats", "-o", "table"]);
-    assert!(said.contains("stats is parked nowhere"), "{said}");
+    assert!(said.contains("stats is not parked"), "{said}");
     shell.fails(4, &["projections", "--retry", "nothing"]);
     shell.fails(2, &["projections", "--key", "s-1"]);
 }

@@ -32,7 +32,7 @@ fn what_people_see_of_a_timeline() {
     assert!(tools.contains("tool c-1 cargo") && !tools.contains("approval"), "{tools}");
     let said = shell.run(&["timeline", "s", "-o", "table", "--limit", "1"]);
     assert!(said.out.contains("run") && !said.out.contains("approval"), "{}", said.out);
-    assert!(said.err.contains("3 more that did not last as long"), "{}", said.err);
+    assert!(said.err.contains("3 shorter ones not shown"), "{}", said.err);
 }
 
 #[test]

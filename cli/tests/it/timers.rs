@@ -98,7 +98,7 @@ fn every_setting_is_shown_with_its_origin_and_reaches_the_store() {
     shell.ok(&["append", "s", "a.b", "-q"]);
     assert!(shell.path("own.redb").exists() && !shell.store().exists());
     let large = shell.fails(7, &["append", "s", "a.b", "--data", "\"0123456789\""]);
-    assert!(large.contains("10 are the most"), "{large}");
+    assert!(large.contains("the limit of this store is 10"), "{large}");
     let mut command = shell.command(&["info", "--config", "-o", "json"]);
     let said = crate::shell::Said::of(command.env("RETOLD_MAX_PAYLOAD_BYTES", "20").output().unwrap());
     let all = json(&said.out);

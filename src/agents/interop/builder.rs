@@ -169,7 +169,7 @@ impl<'a> Builder<'a> {
         }
         let size = event.payload.len();
         if size > self.max_payload {
-            return self.refuse(piece, format!("has {size} bytes; {} are the most here", self.max_payload));
+            return self.refuse(piece, format!("has {size} bytes; the limit is {}", self.max_payload));
         }
         let added = match self.repeated(&event) {
             None => Added::New(event.id),

@@ -19,7 +19,7 @@ pub(super) type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
 ///
 /// A failure to read them is kept until somebody asks for it; until then there is nothing more to be read.
 pub struct Content {
-    place: Place,
+    place: Backing,
     len: usize,
     fault: RefCell<Option<io::Error>>,
     /// The blocks of the file that were read last, by number: who goes back a little does not read again.
@@ -31,7 +31,7 @@ pub struct Content {
     pub(super) watch: RefCell<Option<Watch>>,
 }
 
-enum Place {
+enum Backing {
     Memory(Bytes),
     Disk(File),
 }
@@ -40,7 +40,7 @@ impl Content {
     /// Bytes that are here.
     #[must_use]
     pub fn memory(bytes: Bytes) -> Self {
-        Self::new(bytes.len(), Place::Memory(bytes))
+        Self::new(bytes.len(), Backing::Memory(bytes))
     }
 
     /// A file as long as it is now. What is written to its end meanwhile is not seen.
@@ -49,7 +49,7 @@ impl Content {
     /// The system's, when it does not tell the file's length.
     pub fn disk(file: File) -> io::Result<Self> {
         let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Ok(Self::new(len, Place::Disk(file)))
+        Ok(Self::new(len, Backing::Disk(file)))
     }
 
     /// All that comes from there, in a temporary file that nobody else sees: a pipe can be read once, and an import
@@ -74,13 +74,13 @@ impl Content {
         Self::disk(file)
     }
 
-    fn new(len: usize, place: Place) -> Self {
+    fn new(len: usize, place: Backing) -> Self {
         let (fault, blocks, ends) = (RefCell::new(None), RefCell::default(), RefCell::default());
         Self { place, len, fault, blocks, ends, read: Cell::new(0), watch: RefCell::new(None) }
     }
 
     pub(crate) fn is_on_disk(&self) -> bool {
-        matches!(self.place, Place::Disk(_))
+        matches!(self.place, Backing::Disk(_))
     }
 
     /// What was to be done with the bytes failed: told by [`Content::fault`] too.
@@ -110,9 +110,9 @@ impl Content {
         let end = range.end.min(self.len);
         let range = range.start.min(end)..end;
         match &self.place {
-            Place::Memory(bytes) => bytes.slice(range),
-            Place::Disk(_) if self.fault.borrow().is_some() => Bytes::new(),
-            Place::Disk(file) => self.load(file, range).unwrap_or_else(|e| {
+            Backing::Memory(bytes) => bytes.slice(range),
+            Backing::Disk(_) if self.fault.borrow().is_some() => Bytes::new(),
+            Backing::Disk(file) => self.load(file, range).unwrap_or_else(|e| {
                 self.fail(e);
                 Bytes::new()
             }),
@@ -167,17 +167,17 @@ impl Content {
     }
 
     /// Reads on from here, up to there.
-    pub(crate) fn cursor(&self, range: Range<usize>) -> Cursor<'_> {
+    pub(crate) fn cursor(&self, range: Range<usize>) -> ByteScanner<'_> {
         let window = match &self.place {
-            Place::Memory(bytes) => bytes.clone(),
-            Place::Disk(_) => Bytes::new(),
+            Backing::Memory(bytes) => bytes.clone(),
+            Backing::Disk(_) => Bytes::new(),
         };
-        Cursor { content: self, at: range.start, end: range.end.min(self.len), window, from: 0 }
+        ByteScanner { content: self, at: range.start, end: range.end.min(self.len), window, from: 0 }
     }
 }
 
 /// A place in a file from which one reads on.
-pub(crate) struct Cursor<'c> {
+pub(crate) struct ByteScanner<'c> {
     content: &'c Content,
     pub(crate) at: usize,
     end: usize,
@@ -185,7 +185,7 @@ pub(crate) struct Cursor<'c> {
     from: usize,
 }
 
-impl Cursor<'_> {
+impl ByteScanner<'_> {
     pub(crate) fn peek(&mut self) -> Option<u8> {
         self.rest().first().copied()
     }

@@ -153,7 +153,7 @@ pub(crate) fn payload(event: NewEvent, f: &Fields<'_>) -> Result<NewEvent, Inval
     let content_type = text(f, envelope::DATACONTENTTYPE)?;
     match (f.raw(envelope::DATA), f.value(envelope::DATA_BASE64)) {
         (Some(_), Some(_)) => {
-            Err(Invalid::new(envelope::DATA, "stands beside data_base64; an event has one of them"))
+            Err(Invalid::new(envelope::DATA, "cannot be combined with data_base64; use one of them"))
         }
         (Some(data), None) => match content_type {
             Some(t) if !is_json(&t) => Err(Invalid::new(

@@ -125,7 +125,7 @@ impl Text {
     pub(super) fn load(content: &Content, range: Range<usize>) -> Result<Self, String> {
         // In base64, and with names around it, a payload takes more room.
         if range.len() > 2 * MAX_RECORD_BYTES {
-            return Err(format!("has {} bytes; {MAX_RECORD_BYTES} are the most here", range.len()));
+            return Err(format!("has {} bytes; the limit is {MAX_RECORD_BYTES}", range.len()));
         }
         let bytes = content.bytes(range);
         match std::str::from_utf8(&bytes) {

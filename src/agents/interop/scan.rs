@@ -2,7 +2,7 @@
 
 use crate::limits::MAX_JSON_DEPTH;
 
-use super::content::Cursor;
+use super::content::ByteScanner;
 
 /// The fault of what ends too early.
 pub(crate) const BREAKS_OFF: &str = "breaks off";
@@ -30,7 +30,7 @@ pub(crate) fn is_space(b: u8) -> bool {
 
 /// Goes to the end of the value that begins here. Whether its strings are UTF-8 and its numbers well formed is left to
 /// whoever reads it.
-pub(crate) fn value(c: &mut Cursor<'_>) -> Result<(), Fault> {
+pub(crate) fn value(c: &mut ByteScanner<'_>) -> Result<(), Fault> {
     let mut open: Vec<Open> = Vec::new();
     let is_in_object = |open: &[Open]| open.last().is_some_and(|last| last.is_object);
     let mut next = Next::Value;
@@ -99,7 +99,7 @@ struct Open {
     levels: usize,
 }
 
-fn close(c: &mut Cursor<'_>, open: &mut Vec<Open>) {
+fn close(c: &mut ByteScanner<'_>, open: &mut Vec<Open>) {
     c.at += 1;
     if let Some(Open { start, levels, .. }) = open.pop() {
         c.ends(start, levels);
@@ -124,11 +124,11 @@ fn expected(next: Next, in_object: bool) -> &'static str {
     }
 }
 
-fn fault(c: &Cursor<'_>, what: &'static str) -> Fault {
+fn fault(c: &ByteScanner<'_>, what: &'static str) -> Fault {
     Fault { at: c.at, what }
 }
 
-fn string(c: &mut Cursor<'_>) -> Result<(), Fault> {
+fn string(c: &mut ByteScanner<'_>) -> Result<(), Fault> {
     c.at += 1;
     loop {
         match c.skip_while(|b| b >= b' ' && b != b'"' && b != b'\\') {
@@ -153,7 +153,7 @@ fn string(c: &mut Cursor<'_>) -> Result<(), Fault> {
     }
 }
 
-fn word(c: &mut Cursor<'_>, word: &[u8]) -> Result<(), Fault> {
+fn word(c: &mut ByteScanner<'_>, word: &[u8]) -> Result<(), Fault> {
     for want in word {
         match c.peek() {
             Some(b) if b == *want => c.at += 1,
@@ -166,7 +166,7 @@ fn word(c: &mut Cursor<'_>, word: &[u8]) -> Result<(), Fault> {
 
 /// The children of an object or array, one by one.
 pub(crate) struct Children<'c> {
-    c: Cursor<'c>,
+    c: ByteScanner<'c>,
     is_object: bool,
     begun: bool,
 }
@@ -182,7 +182,7 @@ pub(crate) enum Child {
 
 impl<'c> Children<'c> {
     /// Of the container that begins here.
-    pub(crate) fn of(mut c: Cursor<'c>) -> Self {
+    pub(crate) fn of(mut c: ByteScanner<'c>) -> Self {
         let is_object = c.peek() == Some(b'{');
         c.at += 1;
         Self { c, is_object, begun: false }
@@ -232,7 +232,7 @@ impl<'c> Children<'c> {
 }
 
 /// The container is broken here.
-fn broken(c: &Cursor<'_>, next: Option<Next>, is_object: bool) -> Child {
+fn broken(c: &ByteScanner<'_>, next: Option<Next>, is_object: bool) -> Child {
     let what = next.map_or(BREAKS_OFF, |next| expected(next, is_object));
     Child::Broken { at: c.at, fault: fault(c, what) }
 }

@@ -1,4 +1,4 @@
-//! What was in a spill and cannot be recorded: kept in a file of its own, each line behind one that says why.
+//! Lines of a spill that cannot be recorded: kept in a separate file, each after a line that says why.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use super::file::Held;
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 
-/// Bytes that are gathered before they are written.
+/// Bytes that are buffered before they are written.
 const BUFFER: usize = 256 * 1_024;
 
-/// The file, opened when something is set aside.
+/// The file, opened when the first line is moved.
 #[derive(Debug)]
 pub(super) struct Aside {
     path: PathBuf,
@@ -26,7 +26,7 @@ impl Aside {
         Self { path: path(spill), limit, open: None, buffer: Vec::new(), count: 0, first: None }
     }
 
-    /// Keeps a line with the reason for which it was refused.
+    /// Adds a line with the reason why it was refused.
     pub(super) fn keep(&mut self, number: u64, line: &[u8], reason: &str) -> Result<()> {
         let reason = format!("line {number}: {reason}");
         let note = serde_json::json!({ "refused": reason, "at": Timestamp::now().to_string() });
@@ -39,7 +39,7 @@ impl Aside {
         if self.buffer.len() > BUFFER { self.write() } else { Ok(()) }
     }
 
-    /// Writes and syncs what was set aside: before the spill goes.
+    /// Writes and syncs the moved lines, before the spill is removed.
     pub(super) fn write(&mut self) -> Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -57,7 +57,7 @@ impl Aside {
         let len = held.len().map_err(failed)? + self.buffer.len() as u64;
         if len > self.limit {
             let reason = format!(
-                "{} would have {len} bytes and {} are the most: look at what was refused, then move it away",
+                "{} would have {len} bytes, and the limit is {}: look at the refused lines, then move the file away",
                 self.path.display(),
                 self.limit
             );
@@ -68,12 +68,12 @@ impl Aside {
         Ok(())
     }
 
-    /// Takes back what was written: the spill stays, and what is wrong in it is found again.
+    /// Undoes the writes: the spill stays, and its bad lines will be found again.
     pub(super) fn take_back(self) {
         if let Some((held, len)) = self.open
             && let Err(error) = held.cut(len)
         {
-            tracing::warn!(path = %self.path.display(), %error, "what was set aside will be there twice");
+            tracing::warn!(path = %self.path.display(), %error, "moved lines will appear twice");
         }
     }
 

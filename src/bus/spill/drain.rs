@@ -1,4 +1,4 @@
-//! From the spill into the store: in order, and once by event id.
+//! Draining the spill into the store: in order, and exactly once by event id.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -9,25 +9,25 @@ use crate::event::{Expect, NewEvent, Place};
 use crate::limits::{SPILL_GROUP, SPILL_GROUP_BYTES};
 use crate::store::{Batch, Durability, StoreHandle};
 
-/// What became of a spill.
+/// The result of draining a spill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Events that are recorded now.
+    /// Events that were recorded.
     pub recorded: u64,
-    /// Events that were recorded already: their commit had an unknown outcome, or an earlier draining was cut short.
+    /// Events that were already recorded: their commit had an unknown outcome, or an earlier drain was interrupted.
     pub known: u64,
-    /// Lines that are no event, or that the store refused: kept in the file `….refused`, with the reasons.
+    /// Lines that are not an event, or that the store refused: moved to the file `….refused`, with the reasons.
     pub set_aside: u64,
 }
 
-/// Reads lines until the file ends, and appends what they say.
+/// Reads lines to the end of the file, and appends their events.
 pub(super) struct Drain<'a> {
     handle: &'a StoreHandle,
     aside: &'a mut Aside,
     group: Vec<Waiting>,
     bytes: usize,
-    /// The store could not take one, for a reason of its own.
+    /// The store could not be written.
     pub(super) at_the_store: bool,
     pub(super) done: Drained,
 }
@@ -44,7 +44,7 @@ impl<'a> Drain<'a> {
         Self { handle, aside, group: Vec::new(), bytes: 0, at_the_store: false, done: Drained::default() }
     }
 
-    /// Takes everything. `longest` bounds a line.
+    /// Drains everything. `longest` is the maximum length of a line.
     pub(super) fn take(
         &mut self,
         file: impl Read,
@@ -61,7 +61,7 @@ impl<'a> Drain<'a> {
             let is_whole = line.pop_if(|last| *last == b'\n').is_some();
             if !is_whole && line.len() as u64 > longest {
                 return Err(failed(io::Error::other(format!(
-                    "line {number} has more than {longest} bytes, which no event has; move the file away"
+                    "line {number} has more than {longest} bytes, more than any event; move the file away"
                 ))));
             }
             self.line(number, line, is_whole)?;
@@ -84,7 +84,7 @@ impl<'a> Drain<'a> {
                 self.aside.keep(number, &line, reason)?;
             }
             Err(e) => {
-                // Those before it first, so that what is set aside keeps its order too.
+                // Those before it first, so that moved lines keep their order too.
                 self.flush()?;
                 self.aside.keep(number, &line, &e.to_string())?;
             }
@@ -102,7 +102,7 @@ impl<'a> Drain<'a> {
             return Ok(());
         }
         match self.append(&group) {
-            // One by one: those that are there already, and the one that is refused, are told from the others.
+            // One by one, to find those already recorded and the one that is refused.
             Err(e) if e.is_refusal() => group.into_iter().try_for_each(|one| self.one(one)),
             appended => appended,
         }
@@ -116,7 +116,7 @@ impl<'a> Drain<'a> {
     }
 
     fn append(&mut self, group: &[Waiting]) -> Result<()> {
-        // The spill goes when they are there, so a store that answers earlier by default has to wait here.
+        // The spill is removed when they are recorded, so a store that is relaxed by default has to sync here.
         let mut batch = Batch::new().durability(Durability::Durable);
         for one in group.chunk_by(|a, b| a.place == b.place) {
             let Some(first) = one.first() else { continue };

@@ -1,4 +1,4 @@
-//! The file of a spill, held by one at a time: across threads and processes.
+//! The file of a spill, locked across threads and processes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,7 +12,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Waits until nobody else has it. `None` when it is not there and is not to be made.
+    /// Waits for the lock. `None` if the file does not exist and must not be created.
     pub(super) fn open(path: &Path, make: bool) -> io::Result<Option<Self>> {
         loop {
             match fs::symlink_metadata(path) {
@@ -26,11 +26,11 @@ impl Held {
                 opened => opened?,
             };
             match file.lock() {
-                // A file system without locks: other processes have to keep away on their own.
+                // A file system without locks: other processes have to stay away on their own.
                 Err(e) if e.kind() == io::ErrorKind::Unsupported => {}
                 locked => locked?,
             }
-            // Whoever had it before may have removed it.
+            // The previous holder may have removed it.
             if is_named(&file, path)? {
                 return Ok(Some(Self { file, path: path.to_owned() }));
             }
@@ -41,12 +41,12 @@ impl Held {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Adds whole lines and syncs them. What fails leaves the file as it was, as far as the disk lets it.
+    /// Appends whole lines and syncs them. On failure the file is restored, as far as the disk allows.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let before = self.len()?;
         let done = self.try_append(lines, before);
         if done.is_err() {
-            // If this fails too, a line without its end is left, which the next one is kept apart from.
+            // If this fails too, a partial line is left, which later lines are separated from.
             let _ = self.file.set_len(before);
         }
         done
@@ -66,7 +66,7 @@ impl Held {
         if before == 0 { sync_folder(&self.path) } else { Ok(()) }
     }
 
-    /// The file from its beginning.
+    /// The file from its start.
     pub(super) fn read(&self) -> io::Result<&File> {
         (&self.file).seek(SeekFrom::Start(0))?;
         Ok(&self.file)
@@ -76,7 +76,7 @@ impl Held {
         self.file.set_len(len)
     }
 
-    /// Takes it away. Where an open file cannot go it stays, empty.
+    /// Removes it. Where an open file cannot be removed, it is truncated.
     pub(super) fn remove(self) -> io::Result<()> {
         if cfg!(unix) {
             fs::remove_file(&self.path)?;
@@ -94,7 +94,7 @@ fn options(make: bool) -> OpenOptions {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // What was not recorded yet is for the owner alone; a link in its place is not followed.
+        // Readable by the owner only; a link in its place is not followed.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         options.mode(0o600).custom_flags(flags.bits().cast_signed());
     }

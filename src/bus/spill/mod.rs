@@ -1,5 +1,5 @@
-//! The spill: where events go while the store cannot write, because its disk is full or has failed. One line of JSON
-//! an event, synced before it counts; and from there into the store once that can write again.
+//! The spill: where events go while the store cannot be written, because its disk is full or has failed. One line of
+//! JSON per event, synced before it counts; drained into the store once that can be written again.
 
 mod aside;
 mod drain;
@@ -35,10 +35,10 @@ pub use drain::Drained;
 /// let store = Store::open(dir.path().join("runs.redb"))?;
 /// let spill = Spill::beside(&store).expect("the store has a file");
 /// let event = NewEvent::new("step.done");
-/// // The store said `Unknown`, say: the event may be there or not.
+/// // The store returned `Unknown`, say: the event may be recorded or not.
 /// store.append("run-7", event.clone())?;
 /// spill.put("run-7", &event)?;
-/// // By its id it is known again.
+/// // It is deduplicated by its id.
 /// assert_eq!(spill.drain(&store)?.known, 1);
 /// assert!(spill.is_empty());
 /// # store.close()?;
@@ -57,22 +57,22 @@ pub struct Spill {
 #[derive(Debug, Default)]
 struct State {
     stats: SpillStats,
-    /// Something was put since it was last drained: it was warned of.
+    /// Something was put since it was last drained, and a warning was logged.
     in_use: bool,
     /// Something did not fit since then.
     full: bool,
-    /// The last draining ended at the file, not at the store.
+    /// The last drain failed because of the file, not the store.
     out_of_order: bool,
 }
 
 impl State {
-    /// The outage is; the next one is warned of again.
+    /// The outage is over; the next one is logged again.
     fn is_over(&mut self) {
         (self.in_use, self.full) = (false, false);
     }
 }
 
-/// What one handle has done, and how many bytes wait in the file.
+/// Statistics of one handle, and the size of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpillStats {
@@ -80,19 +80,19 @@ pub struct SpillStats {
     pub waiting_bytes: u64,
     /// Events that were put into it.
     pub put: u64,
-    /// Events that it could not take: it was full, or could not be written either. They are lost to it.
+    /// Events that were dropped because the file was full, or could not be written either.
     pub dropped: u64,
     /// Events that were recorded from it.
     pub recorded: u64,
-    /// Events in it that were recorded already.
+    /// Events in it that were already recorded.
     pub known: u64,
-    /// Lines that were set aside.
+    /// Lines that were moved to the file of refused lines.
     pub set_aside: u64,
 }
 
 impl Spill {
-    /// The spill beside a store's file: `runs.redb.spill.ndjson`. `None` for a store that lives in memory, which has
-    /// nothing beside it; give it a path with [`at`](Self::at).
+    /// The spill beside a store's file: `runs.redb.spill.ndjson`. `None` for a store in memory; give its spill a path
+    /// with [`at`](Self::at).
     #[must_use]
     pub fn beside(store: &Store) -> Option<Self> {
         Self::beside_file(&store.handle())
@@ -104,7 +104,7 @@ impl Spill {
         Some(Self::at(path))
     }
 
-    /// A spill in this file, which is made when it is needed.
+    /// A spill in this file, which is created when it is needed.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -116,13 +116,13 @@ impl Spill {
         }
     }
 
-    /// The most bytes that the file may have; 64 MiB unless said.
+    /// The maximum size of the file in bytes; 64 MiB by default.
     ///
     /// # Errors
     /// [`Error::Invalid`] for more than 1 GiB.
     pub fn limit(mut self, bytes: u64) -> Result<Self> {
         if bytes > MAX_SPILL_BYTES {
-            let reason = format!("is {bytes} bytes; {MAX_SPILL_BYTES} are the most");
+            let reason = format!("is {bytes} bytes; the limit is {MAX_SPILL_BYTES}");
             return Err(Invalid::new("spill limit", reason).into());
         }
         self.limit = bytes;
@@ -135,24 +135,24 @@ impl Spill {
         &self.path
     }
 
-    /// Where lines go that cannot be recorded.
+    /// The file for lines that cannot be recorded.
     #[must_use]
     pub fn refused_path(&self) -> PathBuf {
         aside::path(&self.path)
     }
 
-    /// Keeps an event until it can be recorded. When this returns, it is on the disk. Blocks for as long as that takes.
+    /// Stores an event until it can be recorded. When this returns, it is on disk. Blocks.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an event that no store would take; [`Error::TooLarge`] when the file is full, and
-    /// [`Error::Storage`] when it cannot be written: the event is counted as dropped.
+    /// [`Error::Invalid`] for an event that no store would accept; [`Error::TooLarge`] if the file is full, and
+    /// [`Error::Storage`] if it cannot be written: the event is counted as dropped.
     pub fn put<A>(&self, address: A, event: &NewEvent) -> Result<()>
     where
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
         let address = address.try_into()?;
-        let place = address.branch_only("events are appended to a branch")?;
+        let place = address.branch_only("events can only be appended to a branch")?;
         let line = line::print(place, event)?;
         self.put_lines(&[line]).map(|_| ())
     }
@@ -177,7 +177,7 @@ impl Spill {
     /// many those are; the others are counted as dropped.
     ///
     /// # Errors
-    /// As [`put`](Self::put). [`Error::Invalid`] when any of them is; then none is kept.
+    /// As [`put`](Self::put). [`Error::Invalid`] if any of them is invalid; then none is stored.
     pub(crate) fn put_all<'a>(
         &self,
         events: impl IntoIterator<Item = (&'a Place, &'a NewEvent)>,
@@ -195,7 +195,7 @@ impl Spill {
         state.stats.put += taken as u64;
         state.stats.dropped += (lines.len() - taken) as u64;
         if taken > 0 && !std::mem::replace(&mut state.in_use, true) {
-            warn!(path = %self.path.display(), "the store cannot write: events go to its spill until it can");
+            warn!(path = %self.path.display(), "the store cannot be written: events go to its spill until it can");
         }
         if taken < lines.len() && !std::mem::replace(&mut state.full, true) {
             let error = put.as_ref().err().map(ToString::to_string);
@@ -216,7 +216,7 @@ impl Spill {
         let mut text = Vec::new();
         let mut taken = 0;
         for line in lines {
-            // A line break more, in case that the last line has none.
+            // An extra newline, in case the last line has none.
             size += line.len() as u64 + 1;
             if size + 1 > self.limit {
                 break;
@@ -226,20 +226,20 @@ impl Spill {
             taken += 1;
         }
         if taken == 0 {
-            let what = format!("the spill {} with one event more", self.path.display());
+            let what = format!("the spill {} with one more event", self.path.display());
             return Err(Error::TooLarge { what, size, limit: self.limit });
         }
         held.append(&text).map_err(|e| self.failed(&e))?;
         Ok(taken)
     }
 
-    /// Records what waits, in order, and takes the file away. What is recorded already is recognised by its id, so a
-    /// draining that is cut short, by a crash too, is simply done again. What is no event or is refused by the store
-    /// is kept in `….refused` with the reason, and told as a warning. Puts wait meanwhile. Blocks.
+    /// Records the stored events in order, and removes the file. Events that are already recorded are deduplicated by
+    /// id, so an interrupted drain, even by a crash, is simply repeated. A line that is not an event, or that the store
+    /// refuses, is moved to `….refused` with the reason, and logged as a warning. Puts wait in the meantime. Blocks.
     ///
     /// # Errors
-    /// Those of [`append`](Store::append) that are about the store, and [`Error::Storage`] for the file: everything
-    /// that waits still does.
+    /// Those of [`append`](Store::append) that are about the store, and [`Error::Storage`] for the file: whatever was
+    /// not recorded stays in the file.
     pub fn drain(&self, store: &Store) -> Result<Drained> {
         self.drain_to(&store.handle())
     }
@@ -262,7 +262,7 @@ impl Spill {
         drained
     }
 
-    /// Whether the last draining could not read the file, or could not keep what it refused. The store may be well.
+    /// Whether the last drain could not read the file, or could not write refused lines. The store may be fine.
     pub(in crate::bus) fn is_out_of_order(&self) -> bool {
         self.state().out_of_order
     }
@@ -294,12 +294,12 @@ impl Spill {
         info!(path = %self.path.display(), recorded = done.recorded, known = done.known, "the spill was drained");
         if let Some(first) = &aside.first {
             let path = aside.path().display();
-            warn!(%path, lines = done.set_aside, first, "lines of the spill cannot be recorded and were set aside");
+            warn!(%path, lines = done.set_aside, first, "lines of the spill cannot be recorded and were moved aside");
         }
         Ok(done)
     }
 
-    /// Whether nothing waits.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting_bytes() == 0
@@ -309,7 +309,7 @@ impl Spill {
         std::fs::metadata(&self.path).map_or(0, |meta| meta.len())
     }
 
-    /// Its figures; in a forked child only how much waits.
+    /// Its statistics; in a forked child only the size of the file.
     #[must_use]
     pub fn stats(&self) -> SpillStats {
         let stats = if self.process.is_this() { self.state().stats } else { SpillStats::default() };

@@ -98,7 +98,7 @@ fn what_cannot_be_recorded_is_kept_with_the_reason_and_the_rest_goes_in() {
     let lines: Vec<&[u8]> = refused.strip_suffix(b"\n").unwrap().split(|b| *b == b'\n').collect();
     let said = [
         "there is no branch s/nowhere",
-        "is recorded already",
+        "is already recorded",
         "is not an event",
         "UTF-8",
         "is not an",

@@ -1,5 +1,5 @@
-//! The two clocks of timers. The wall clock says what time it is, and can be set. The steady one starts with the wall
-//! clock's time when the store is opened and from there only goes on, also while the machine sleeps.
+//! The two clocks of timers. The wall clock can be set. The steady clock starts at the wall-clock time when the store
+//! is opened and only moves forward, also while the machine sleeps.
 
 use crate::event::Timestamp;
 
@@ -33,7 +33,7 @@ impl Clock for Machine {
     }
 }
 
-/// Time since a moment that counts sleep of the machine.
+/// Time since some moment, including sleep of the machine.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[derive(Debug)]
 struct Elapsed(i64);
@@ -54,7 +54,7 @@ impl Elapsed {
     }
 }
 
-/// Elsewhere whatever the standard library counts.
+/// Elsewhere, whatever the standard library measures.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[derive(Debug)]
 struct Elapsed(std::time::Instant);

@@ -95,7 +95,7 @@ impl Registry {
         };
         if count >= MAX_TIMERS {
             let reason =
-                format!("are {count} in this store, which are the most; cancel some, or let some fire");
+                format!("are {count} in this store, which is the limit; cancel some, or let some fire");
             return Err(Invalid::new("timers", reason).into());
         }
         let mut records = SidecarWrites::new();

@@ -1,4 +1,4 @@
-//! The one task of a store that fires its timers, while somebody wants it.
+//! The one task of a store that fires its timers, while it is wanted.
 
 use tokio::task::JoinHandle;
 

@@ -1,4 +1,4 @@
-//! When to look again. Pure: what is pending and what the clocks say go in, a wait comes out.
+//! When to check the timers again. Pure: from the pending timers and the clocks to a wait.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// How long nothing is due, unless the wall clock is set: it is looked at again after half a minute whatever it
-    /// says. At least a millisecond, which is as fine as one can sleep.
+    /// How long until something is due, unless the wall clock is set: it is checked at least every half minute. At
+    /// least a millisecond, the resolution of a sleep.
     pub(super) fn wait(self, now: Now) -> Duration {
         let left = |due: Option<i64>, now: i64| due.map(|due| due.saturating_sub(now));
         let nearest = [left(self.at, now.wall), left(self.after, now.steady)].into_iter().flatten().min();

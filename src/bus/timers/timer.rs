@@ -1,4 +1,4 @@
-//! A timer as its callers see it.
+//! Timers as callers see them.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::event::{EventId, NewEvent, Place, Timestamp};
 /// When a timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// After a while, whatever becomes of the wall clock while the store is open. Zero is as soon as possible.
+    /// After a delay, whatever happens to the wall clock while the store is open. Zero means as soon as possible.
     After(Duration),
-    /// When the wall clock has come to this time.
+    /// When the wall clock has reached this time.
     At(Timestamp),
 }
 
@@ -32,17 +32,17 @@ impl From<Timestamp> for Due {
 pub struct Timer {
     /// The id of its event, by which it is cancelled.
     pub id: EventId,
-    /// The branch to which its event goes.
+    /// The branch of its event.
     pub place: Place,
-    /// When it fires. The event has this as the time when it occurred.
+    /// When it fires. This becomes the event's time of occurrence.
     pub due: Timestamp,
-    /// Whether it goes by the wall clock; otherwise it was made for after a while.
+    /// Whether it uses the wall clock; otherwise it was set with a delay.
     pub is_at: bool,
-    /// When it was made.
+    /// When it was set.
     pub made: Timestamp,
-    /// What is recorded.
+    /// The event to record.
     pub event: NewEvent,
-    /// Why the store did not take the event when its time had come. Such a timer does not fire again by itself.
+    /// Why the store refused the event when it was due. Such a timer does not fire again by itself.
     pub refused: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl From<Row> for Timer {
     }
 }
 
-/// What one look at the timers did.
+/// The result of firing due timers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fired {
@@ -68,7 +68,7 @@ pub struct Fired {
     pub recorded: u64,
     /// Events that the store refused. Their timers are kept, with the reason.
     pub refused: u64,
-    /// How long to wait before one looks again: until the next timer is due, and never longer than half a minute,
-    /// because the wall clock can be set meanwhile.
+    /// How long to wait before the next check: until the next timer is due, but at most half a minute, because the
+    /// wall clock can be set in the meantime.
     pub wait: Duration,
 }

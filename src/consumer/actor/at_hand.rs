@@ -3,10 +3,10 @@ use std::collections::HashMap;
 use crate::event::Event;
 use crate::limits::PAGE_BYTES;
 
-/// Events that may be kept besides their bytes.
+/// The maximum number of kept events, whatever their bytes.
 const AT_HAND: usize = 512;
 
-/// Events that were read on the way and whose turn has come. What has no room is read again.
+/// Events that were read while scanning and whose turn has come. Those that do not fit are read again.
 #[derive(Default)]
 pub(super) struct AtHand {
     events: HashMap<u64, Event>,

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use crate::event::Timestamp;
 
-/// Time that does not jump: the wall clock when it began, and what has passed since.
+/// A monotonic clock: the wall-clock time at its start, plus the time elapsed since.
 #[derive(Clone, Copy)]
 pub(super) struct Clock {
     wall: i64,

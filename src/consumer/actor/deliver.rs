@@ -1,4 +1,4 @@
-//! Handing out: which events there are, and who gets them.
+//! Delivery: finding events, and handing them to workers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -15,7 +15,7 @@ use crate::limits::DEFAULT_PAGE;
 use crate::store::{Range, Shape, SidecarWrites, unblocked};
 
 impl Actor {
-    /// Deliveries that nobody received were none.
+    /// Deliveries that were never received do not count.
     pub(super) fn take_returned(&mut self) {
         for delivery in self.returned.take() {
             self.machine.give_back(delivery);
@@ -23,7 +23,7 @@ impl Actor {
         }
     }
 
-    /// Gives events to those who ask, as far as there are any.
+    /// Hands available events to waiting workers.
     pub(super) async fn hand_out(
         &mut self,
         answers: &mut Answers,
@@ -56,7 +56,7 @@ impl Actor {
         if self.machine.wants_more(self.asking.len()) && !self.is_caught_up().await? {
             return Ok(());
         }
-        // Nobody has an event for those who do not wait.
+        // There is no event for workers that do not want to wait.
         for (patient, reply) in std::mem::take(&mut self.asking) {
             match patient {
                 true => self.asking.push_back((patient, reply)),
@@ -66,7 +66,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Finds the next events of branches that were resolved up to their last one.
+    /// Finds the next events of branches whose last known event was resolved.
     async fn look(&mut self) -> Result<()> {
         while let Some(look) = self.machine.look(self.asking.len()) {
             let page = self.read(&look).await?;
@@ -81,7 +81,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Takes what is at hand of the global order, without waiting for it.
+    /// Takes what is available of the global order, without waiting.
     fn glance(&mut self) -> Result<()> {
         while self.machine.wants_more(self.asking.len()) {
             let mut context = Context::from_waker(Waker::noop());
@@ -102,7 +102,7 @@ impl Actor {
         }
     }
 
-    /// Whether an event is to be handed out; also one that cannot be made new, which becomes a dead letter.
+    /// Whether an event is to be delivered; also one that cannot be upcast, which becomes a dead letter.
     fn wants(&self, event: &Event) -> bool {
         if self.row.since.is_some_and(|since| event.recorded().micros() < since) {
             return false;
@@ -130,11 +130,10 @@ impl Actor {
     pub(super) async fn recorded(&mut self, place: &Place, sequence: u64) -> Result<Event> {
         let look = Look { place: place.clone(), after: sequence.saturating_sub(1), until: sequence };
         let event = self.read(&look).await?.into_iter().next();
-        event
-            .ok_or_else(|| Error::corrupt(format!("{place}@{sequence}"), "it was delivered and is not there"))
+        event.ok_or_else(|| Error::corrupt(format!("{place}@{sequence}"), "it was delivered, but is missing"))
     }
 
-    /// The event to hand out, or why it cannot be.
+    /// The event to deliver, or why it cannot be.
     async fn event(&mut self, taken: &Taken) -> Result<Result<Event>> {
         let event = match self.at_hand.take(taken.position) {
             Some(event) => event,
@@ -146,7 +145,7 @@ impl Actor {
         }
     }
 
-    /// Whether the global order has nothing more for now.
+    /// Whether the global order has nothing more at the moment.
     async fn is_caught_up(&mut self) -> Result<bool> {
         let (reader, scanned) = (self.handle.reader()?, self.machine.scanned());
         let to = reader.committed();

@@ -1,6 +1,6 @@
-//! The task behind a consumer: it alone holds the machine, and writes what the machine decides before anybody is told.
-//!
-//! It holds no handle of the store, which would keep it open: it ends with the store, or with its last worker.
+//! The task of a consumer: it owns the state machine, and writes what the machine decides before anyone is answered.
+//! It
+//! does not hold the store open: it ends with the store, or with its last worker.
 
 mod at_hand;
 mod clock;
@@ -27,10 +27,10 @@ use crate::store::{SidecarTable, SidecarWrites, StoreHandle, unblocked};
 use at_hand::AtHand;
 use clock::Clock;
 
-/// Positions after which it is written, now and then, how far nothing was wanted.
+/// After this many positions without a matching event, progress is written …
 const STRIDE: u64 = 4_096;
 
-/// … and after this time when nothing is wanted for long.
+/// … and after this time.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a task is started with.
@@ -61,16 +61,16 @@ pub(super) struct Actor {
     ended: Arc<OnceLock<Error>>,
     returned: Arc<Returned>,
     clock: Clock,
-    /// Who asks for an event, and whether they wait for one.
+    /// Workers that ask for an event, and whether they wait for one.
     asking: VecDeque<(bool, Reply<Option<Offer>>)>,
     inbox: VecDeque<Call>,
     at_hand: AtHand,
-    /// Dead letters were sent again, or may have been.
+    /// Dead letters were replayed, or may have been.
     rung: bool,
-    /// The row has to be written before anybody is answered.
+    /// The record has to be written before anyone is answered.
     changed: bool,
     saved: u64,
-    /// When what was passed over is to be written.
+    /// When progress over skipped events is to be written.
     save_at: Option<Instant>,
 }
 
@@ -114,7 +114,7 @@ impl Actor {
         }
     }
 
-    /// The task's life.
+    /// The task's main loop.
     pub(super) async fn run(mut self) {
         let error = match self.work().await {
             Ok(()) => Error::Closed { after: None },
@@ -122,7 +122,7 @@ impl Actor {
                 if !matches!(error, Error::Closed { .. }) {
                     tracing::error!(consumer = self.name, %error, "a consumer has stopped");
                 }
-                // What is known of dead letters may not be what was written.
+                // The in-memory state of dead letters may differ from what was written.
                 self.dead_letter_queue.forget();
                 error
             }
@@ -130,7 +130,7 @@ impl Actor {
         let _ = self.ended.set(error.clone());
         let error = self.ended.get().cloned().unwrap_or(error);
         let Self { following, handle, dead_letter_queue, mut calls, asking, mut inbox, .. } = self;
-        // The file is let go of before anybody can see that the task has ended.
+        // The file is released before the end of the task becomes visible.
         drop((following, handle, dead_letter_queue));
         calls.close();
         asking.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
@@ -172,13 +172,13 @@ impl Actor {
         }
     }
 
-    /// Everything that was asked for by now, in one commit. `false` when it was asked to end.
+    /// Handles all pending calls in one commit. `false` if it was asked to end.
     async fn turn(&mut self) -> Result<bool> {
         let mut answers = Answers::default();
         let mut records = SidecarWrites::new();
         let mut bound = Vec::new();
         let mut on = true;
-        // Looked at here too: with calls always waiting the bell is never waited for.
+        // Also checked here: with calls always pending, the signal is never awaited.
         if std::mem::take(&mut self.rung) | self.dead_letter_queue.has_rung() {
             self.take_dead_letters_back(&mut records).await?;
         }
@@ -191,7 +191,7 @@ impl Actor {
                     Err(stale) => drop(reply.send(Err(stale))),
                 },
                 Call::AckWith { named, batch, reply } => {
-                    // It came in time, and has a commit of its own after this one.
+                    // It arrived in time, and gets its own commit after this one.
                     self.hold(named);
                     bound.push((named, batch, reply));
                 }
@@ -213,7 +213,7 @@ impl Actor {
         }
         self.save(records).await?;
         answers.resolved.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
-        // Who has gone meanwhile drops the offer, which brings it back.
+        // A worker that has gone in the meantime drops the offer, which returns it.
         answers.offers.into_iter().for_each(|(reply, offer)| drop(reply.send(Ok(Some(offer)))));
         for (named, batch, reply) in bound {
             let answer = self.ack_with(named, *batch).await?;
@@ -222,7 +222,7 @@ impl Actor {
         Ok(on)
     }
 
-    /// Dead letters that were sent again take their turn.
+    /// Queues replayed dead letters.
     async fn take_dead_letters_back(&mut self, records: &mut SidecarWrites) -> Result<()> {
         let dead_letter_queue = self.dead_letter_queue.clone();
         let (dead_letters, handled) = unblocked(move || {
@@ -254,8 +254,8 @@ impl Actor {
         records.put(SidecarTable::Consumers, super::info::key(&self.name), self.row.encode());
     }
 
-    /// Writes what has changed. What was only passed over is written now and then, and may be lost: it is passed over
-    /// again.
+    /// Writes what has changed. Progress over skipped events is written only occasionally, and may be lost: they are
+    /// skipped again.
     async fn save(&mut self, mut records: SidecarWrites) -> Result<()> {
         let strode = self.machine.scanned() >= self.saved.saturating_add(STRIDE)
             || self.save_at.is_some_and(|at| at <= Instant::now());
@@ -268,11 +268,11 @@ impl Actor {
         self.handle.write_records_async(if durable { records } else { records.relaxed() }).await
     }
 
-    /// The last thing: what nobody received goes back, and how far it came is written.
+    /// On shutdown: unreceived deliveries are returned, and the progress is written.
     async fn leave(&mut self) -> Result<()> {
         self.take_returned();
         self.changed |= self.machine.scanned() > self.saved;
-        // The store may take nothing more.
+        // The store may accept nothing more.
         if *self.end.borrow() {
             return Err(Error::Closed { after: None });
         }

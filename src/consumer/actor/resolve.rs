@@ -1,4 +1,4 @@
-//! Resolving: acknowledged, to be delivered again, or set aside.
+//! Resolving deliveries: acknowledged, redelivered, or dead-lettered.
 
 use super::super::call::{How, Named};
 use super::super::dead_letter::DeadLetter;
@@ -46,7 +46,7 @@ impl Actor {
         }
     }
 
-    /// Keeps a delivery from its deadline; not on the disk, where it is resolved soon.
+    /// Extends a delivery's deadline; not on disk, since it is resolved soon.
     pub(super) fn hold(&mut self, named: Named) {
         if self.is_out(named).is_ok() {
             let _ = self.machine.touch(named.delivery, self.clock.now());
@@ -63,7 +63,7 @@ impl Actor {
 
     fn acknowledged(&mut self, resolved: &Resolved, records: &mut SidecarWrites) {
         self.row.acknowledged = self.row.acknowledged.saturating_add(1);
-        // Also a dead letter of before the consumer was reset.
+        // Also a dead letter from before the consumer was reset.
         self.dead_letter_queue.take(records, Position::new(resolved.position));
     }
 
@@ -76,7 +76,7 @@ impl Actor {
     ) -> Result<()> {
         self.changed = true;
         let position = Position::new(dead.position);
-        // A dead letter that was thrown away while it was tried again stays away.
+        // A dead letter that was dropped while it was being redelivered stays dropped.
         if dead.again && !self.dead_letter_queue.has(position) {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl Actor {
 
 fn refused(consumer: &str, stale: Stale) -> Error {
     let reason = match stale {
-        Stale::Over => "it was resolved before, or its event was delivered again since",
+        Stale::Over => "it is already resolved, or its event was redelivered since",
         Stale::Never => "there was no such delivery",
     };
     Error::NotDelivered { consumer: consumer.to_owned(), reason: reason.into() }

@@ -18,7 +18,7 @@ use crate::engine::sync::{read, write};
 use crate::error::{Error, Result};
 use crate::event::Position;
 
-/// The tables as they are on the disk, the tail, and what is kept in memory of both.
+/// The tables on disk, the tail, and what is cached of both.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) process: Process,
@@ -59,7 +59,7 @@ impl Contents {
         Ok(self.own_tail())
     }
 
-    /// The same for threads of the store, which are in no other process.
+    /// The same for threads of the store, which exist in no other process.
     pub(crate) fn own_tail(&self) -> RwLockReadGuard<'_, Tail> {
         read(&self.tail)
     }
@@ -68,7 +68,7 @@ impl Contents {
         write(&self.tail)
     }
 
-    /// The last position that is committed; zero in another process, where the tail may be locked for ever.
+    /// The last position that is committed; zero in another process, where the tail may be locked forever.
     pub(crate) fn committed(&self) -> Position {
         self.tail().map_or(Position::ZERO, |tail| Position::new(tail.committed()))
     }
@@ -77,7 +77,7 @@ impl Contents {
         self.options.read_only
     }
 
-    /// Refuses where the store is only read.
+    /// Refuses if the store is read-only.
     pub(crate) fn writable(&self) -> Result<()> {
         match self.read_only() {
             true => Err(Error::ReadOnly { path: self.identity.name.clone() }),
@@ -107,7 +107,7 @@ impl Contents {
         Ok(TablesChange { txn, view: &self.view })
     }
 
-    /// Lets go of the file, as far as no reader holds it.
+    /// Releases the file, unless readers hold it.
     pub(crate) fn close(&self) -> Option<Arc<Db>> {
         let db = write(&self.db).take();
         self.view.forget();

@@ -1,4 +1,4 @@
-//! redb's errors, and its panics on damaged files, as ours.
+//! Mapping redb's errors, and its panics on damaged files, to ours.
 
 use crate::codec::Malformed;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub(crate) fn translate(e: redb::Error) -> Error {
     match e {
         E::Corrupted(reason) => corrupt("the store", reason),
         E::TableTypeMismatch { table, .. } | E::TableIsMultimap(table) | E::TableIsNotMultimap(table) => {
-            corrupt(format!("table {table}"), "it has another type; this is not a store of retold")
+            corrupt(format!("table {table}"), "it has another type; this is not a retold store")
         }
         E::TableDoesNotExist(table) => corrupt(format!("table {table}"), "it is missing"),
         E::DatabaseClosed => Error::Closed { after: None },
@@ -37,7 +37,7 @@ pub(crate) fn translate(e: redb::Error) -> Error {
     }
 }
 
-/// Lets go of something of redb's, which asserts as it is dropped what a damaged file can break.
+/// Drops something of redb's, whose destructor can panic on a damaged file.
 pub(crate) fn guarded_drop<T>(value: T) -> Result<()> {
     guarded(move || {
         drop(value);
@@ -45,7 +45,7 @@ pub(crate) fn guarded_drop<T>(value: T) -> Result<()> {
     })
 }
 
-/// redb asserts what a damaged file can break. A caller is told, not unwound.
+/// redb panics on some damaged files. The caller gets an error instead of a panic.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     caught(work).unwrap_or_else(|said| Err(corrupt("the store", format!("reading it failed: {said}"))))
 }

@@ -2,14 +2,14 @@
 
 use super::fix::Fix;
 
-/// What a difference means for payloads that were written under the old schema.
+/// What a difference means for payloads of the old schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// All of them fit the new one.
+    /// All of them fit the new schema.
     Compatible,
-    /// Whether they do cannot be told.
+    /// Whether they fit cannot be determined.
     Undecided,
-    /// Some of them do not.
+    /// Some of them do not fit.
     Breaking,
 }
 
@@ -17,7 +17,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// Where in a payload: a JSON pointer, with `*` for every item of a list and `""` for the whole.
+    /// The place in a payload: a JSON pointer, with `*` for every item of a list and `""` for the whole.
     pub path: String,
     /// What it means.
     pub verdict: Verdict,

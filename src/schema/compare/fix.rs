@@ -1,8 +1,8 @@
-//! How an old value may become a new one.
+//! Suggestions for converting old values to new ones.
 
 use serde_json::Value;
 
-/// What may make an old value new.
+/// A suggested conversion of an old value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fix {
     Rename {
@@ -13,9 +13,9 @@ pub(super) enum Fix {
     Remove,
     Convert(&'static str),
     List,
-    /// Every old value with one that there is.
+    /// Every old value with one that exists.
     Values(Vec<(Value, Value)>),
-    /// Done by the fix of another difference.
+    /// Covered by the fix of another difference.
     Nothing,
 }
 

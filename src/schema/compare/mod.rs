@@ -1,7 +1,7 @@
 //! Whether payloads of an old JSON Schema can be read as those of a new one.
-//!
-//! What cannot be decided from the two texts counts as not compatible: better a step too many than an event that
-//! nobody can read.
+//! What
+//! cannot be decided from the two schemas counts as incompatible: better an unnecessary upcaster than an unreadable
+//! event.
 
 mod difference;
 mod fix;
@@ -17,23 +17,23 @@ use crate::event::Invalid;
 
 pub use difference::{Difference, Verdict};
 
-/// Two schemas side by side.
+/// The comparison of two schemas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SchemaDiff {
-    /// What differs, in the order of the paths.
+    /// The differences, ordered by path.
     pub differences: Vec<Difference>,
 }
 
 impl SchemaDiff {
-    /// Whether every payload of the old schema is one of the new.
+    /// Whether every payload of the old schema fits the new one.
     #[must_use]
     pub fn is_compatible(&self) -> bool {
         self.differences.iter().all(|d| d.verdict == Verdict::Compatible)
     }
 
-    /// The file of an event step that makes old payloads new, as far as that can be guessed: every guess is to be
-    /// looked at, and what could not be guessed stands in it as a comment.
+    /// A draft of an `upcast.toml` that brings old payloads to the new schema, as far as that can be guessed. Review
+    /// every guess; what could not be guessed is a comment.
     #[must_use]
     pub fn upcast(&self, kind: &str, version: u32) -> String {
         skeleton::write(&self.differences, kind, version)
@@ -54,7 +54,7 @@ impl SchemaDiff {
 /// ```
 ///
 /// # Errors
-/// [`Invalid`] for one that is no schema, or that passes a bound: levels, and parts to be held against each other.
+/// [`Invalid`] for an invalid schema, or one that exceeds a limit on nesting or on pairs of parts to compare.
 pub fn compare_schemas(old: &Value, new: &Value) -> Result<SchemaDiff, Invalid> {
     let mut walk = walk::Walk::new(old, new);
     walk.compare("", old, new, 0)?;

@@ -1,4 +1,4 @@
-//! The file of an event step that two schemas suggest.
+//! The draft of an `upcast.toml` that two schemas suggest.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::fix::Fix;
 
 pub(super) fn write(differences: &[Difference], kind: &str, version: u32) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "# A guess from two schemas: look at every line before it is used.");
+    let _ = writeln!(out, "# A guess from two schemas: review every line before you use it.");
     let _ = writeln!(out, "[[step]]\ntype = {}\nversion = {version}\ndo = [", text(kind));
     for difference in differences.iter().filter(|d| d.verdict != Verdict::Compatible) {
         let place = if difference.path.is_empty() { "the payload" } else { &difference.path };
@@ -20,7 +20,7 @@ pub(super) fn write(differences: &[Difference], kind: &str, version: u32) -> Str
             }
             None if difference.fix == Some(Fix::Nothing) => {}
             None => {
-                let _ = writeln!(out, "  # (nothing could be guessed; a step with a function can do it)");
+                let _ = writeln!(out, "  # (nothing could be guessed; a function can do it)");
             }
         }
     }
@@ -30,7 +30,7 @@ pub(super) fn write(differences: &[Difference], kind: &str, version: u32) -> Str
 
 fn line(difference: &Difference) -> Option<String> {
     let at = &difference.path;
-    // A step names one place, not every item of a list.
+    // An operation names one place, not every item of a list.
     if at.split('/').any(|part| part == "*") {
         return None;
     }
@@ -59,12 +59,12 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A basic text of TOML: its escapes are those of JSON, but for DEL.
+/// A TOML basic string: its escapes are those of JSON, except for DEL.
 fn text(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }
 
-/// A value of JSON in TOML, which has no `null`.
+/// A JSON value in TOML, which has no `null`.
 fn toml(value: &Value) -> Option<String> {
     Some(match value {
         Value::Null => return None,

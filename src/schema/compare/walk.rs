@@ -11,7 +11,7 @@ use super::words::{
 use crate::event::Invalid;
 use crate::limits::{MAX_SCHEMA_DEPTH, MAX_SCHEMA_PAIRS};
 
-/// Says nothing about which payloads fit.
+/// Keywords that do not affect which payloads fit.
 const NOTES: [&str; 14] = [
     "$schema",
     "$id",
@@ -28,7 +28,7 @@ const NOTES: [&str; 14] = [
     "writeOnly",
     "$vocabulary",
 ];
-/// Each is looked at below.
+/// Each is compared below.
 const KNOWN: [&str; 26] = [
     "$ref",
     "type",
@@ -59,16 +59,16 @@ const KNOWN: [&str; 26] = [
 ];
 const LOWER: [&str; 5] = ["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"];
 const UPPER: [&str; 5] = ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"];
-/// Equal, gone, or not to be told.
+/// Equal, removed, or undecidable.
 const EXACT: [&str; 5] = ["pattern", "format", "multipleOf", "uniqueItems", "contentEncoding"];
 
 pub(super) struct Walk<'a> {
     old: &'a Value,
     new: &'a Value,
     pub(super) found: Vec<Difference>,
-    /// Pairs of references on the way here: a type that contains itself is compared once.
+    /// Pairs of references on the path to here: a recursive type is compared once.
     open: BTreeSet<(String, String)>,
-    /// How many parts were held against each other: alternatives that refer to alternatives multiply.
+    /// How many parts were compared: alternatives that refer to alternatives multiply.
     pairs: usize,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Invalid> {
         self.pairs += 1;
         if self.pairs > MAX_SCHEMA_PAIRS {
-            let reason = format!("has too many alternatives: {MAX_SCHEMA_PAIRS} pairs of parts are the most");
+            let reason = format!("has too many alternatives: the limit is {MAX_SCHEMA_PAIRS} pairs of parts");
             return Err(Invalid::new("schema", reason));
         }
         if depth > MAX_SCHEMA_DEPTH {
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// `anyOf` and `oneOf`: each old alternative has to fit one of the new. Answers whether that was all.
+    /// `anyOf` and `oneOf`: each old alternative has to fit one of the new. Returns whether that was all.
     fn alternatives(
         &mut self,
         path: &str,
@@ -202,7 +202,7 @@ impl<'a> Walk<'a> {
         Ok(true)
     }
 
-    /// Answers whether it makes sense to look further.
+    /// Returns whether it makes sense to compare further.
     fn types(&mut self, path: &str, was: &Map<String, Value>, is: &Map<String, Value>) -> bool {
         let (before, after) = (types(was), types(is));
         let fits = |t: &&str| after.contains(*t) || (**t == *"integer" && after.contains("number"));
@@ -271,7 +271,7 @@ impl<'a> Walk<'a> {
                 (None, Some(_)) => true,
                 _ => false,
             };
-            // A length or a count of 0 is no bound.
+            // A minimum length or count of 0 is no constraint.
             let nothing = sign > 0.0 && !word.contains("imum") && number(after) == Some(0.0);
             let verdict = if narrower && !nothing { Verdict::Breaking } else { Verdict::Compatible };
             self.tell(path, verdict, format!("`{word}` was {}, is {}", shown(before), shown(after)), None);
@@ -301,11 +301,11 @@ impl<'a> Walk<'a> {
                 None if strict => {
                     let to = renamed.iter().find(|(from, _)| from == name).map(|(_, to)| to.clone());
                     let fix = to.map_or(Fix::Remove, |to| Fix::Rename { from: at.clone(), to });
-                    let what = "is gone, and unknown fields are not allowed";
+                    let what = "was removed, and unknown fields are not allowed";
                     self.tell(&at, Verdict::Breaking, what, Some(fix));
                 }
                 None if others(is).is_object() => self.compare(&at, old, others(is), depth + 1)?,
-                None => self.tell(&at, Verdict::Compatible, "is not described any more", None),
+                None => self.tell(&at, Verdict::Compatible, "is no longer described", None),
             }
         }
         for (name, new) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {

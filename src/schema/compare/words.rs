@@ -1,4 +1,4 @@
-//! What single words of a schema say.
+//! The meaning of single keywords of a schema.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::event::Invalid;
 use crate::limits::MAX_SCHEMA_DEPTH;
 
-/// Objects in an example that was made up: a type that contains itself has to end.
+/// Nesting of objects in a made-up example, since a recursive type has to end.
 const EXAMPLE_DEPTH: usize = 4;
 /// Fields of each of them.
 const EXAMPLE_FIELDS: usize = 16;
@@ -19,14 +19,14 @@ pub(super) static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
 pub(super) fn no_schema(path: &str, why: &str) -> Invalid {
     let at = if path.is_empty() { String::new() } else { format!(" at `{path}`") };
-    Invalid::new("schema", format!("is no JSON Schema{at}: it {why}"))
+    Invalid::new("schema", format!("is not a JSON Schema{at}: it {why}"))
 }
 
 pub(super) fn reference(schema: &Value) -> &str {
     schema.get("$ref").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Equal texts may refer to definitions that differ.
+/// Equal texts may refer to different definitions.
 pub(super) fn mentions_reference(schema: &Value) -> bool {
     match schema {
         Value::Object(map) => map.contains_key("$ref") || map.values().any(mentions_reference),
@@ -66,7 +66,7 @@ pub(super) fn types(schema: &Map<String, Value>) -> BTreeSet<&str> {
     match schema.get("type") {
         Some(Value::String(name)) => BTreeSet::from([name.as_str()]),
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-        // A whole number is a number.
+        // An integer is a number.
         _ => TYPES.into_iter().filter(|t| *t != "integer").collect(),
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn below(path: &str, name: &str) -> String {
     format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Fields that are gone, each with one that is new and alike: it may have another name, no more.
+/// Removed fields, each with a new one that is similar: it may have been renamed.
 pub(super) fn renamed(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for (from, old) in before.iter().filter(|(name, _)| !after.contains_key(*name)) {
@@ -106,12 +106,12 @@ pub(super) fn renamed(before: &Map<String, Value>, after: &Map<String, Value>) -
     pairs
 }
 
-/// Of the same type, as far as both say one.
+/// Of the same type, as far as both state one.
 pub(super) fn alike(old: &Value, new: &Value) -> bool {
     old.get("type").is_some() && old.get("type") == new.get("type")
 }
 
-/// A value that may do for a field that an old payload does not have; an object has what it needs.
+/// A possible default for a field that old payloads do not have; an object gets its required fields.
 pub(super) fn example(root: &Value, schema: &Value, depth: usize) -> Value {
     let schema = resolve(root, schema, "").unwrap_or(schema);
     let listed = || schema.get("enum").and_then(Value::as_array).and_then(|v| v.first());

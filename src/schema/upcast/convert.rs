@@ -1,15 +1,15 @@
 use super::tree::{Tree, quoted};
 
-/// How one value becomes another: by a list of values, then a factor, then a type. `null` stays `null`.
+/// Converts a value: by a map of values, then a factor, then a type. `null` stays `null`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Convert {
-    /// Old value to the JSON text of the new one.
+    /// From old values to the JSON text of the new ones.
     pub(super) values: Option<Vec<(String, String)>>,
-    /// The JSON text of the new value for every other old one.
+    /// The JSON text of the new value for all other old ones.
     pub(super) otherwise: Option<String>,
     pub(super) factor: Option<Factor>,
     pub(super) to: Option<Sort>,
-    /// Halves go away from zero.
+    /// Halves are rounded away from zero.
     pub(super) round: bool,
 }
 
@@ -41,7 +41,7 @@ impl Number {
     }
 }
 
-/// A type of JSON that a value can be turned into.
+/// A JSON type that a value can be converted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sort {
     Number,
@@ -108,15 +108,15 @@ impl Convert {
         }
         let x = real(numeral)?;
         let whole = if self.round { x.round() } else { x };
-        // Beyond this not every whole number is one of these.
+        // Beyond this, not every whole number is representable.
         if whole.fract() != 0.0 || whole.abs() >= 9_007_199_254_740_992.0 {
-            return Err(format!("is {numeral}, which is no whole number that is exact"));
+            return Err(format!("is {numeral}, which is not an exact whole number"));
         }
         Ok(format!("{whole:.0}").replace("-0", "0"))
     }
 }
 
-/// What a text says, or the JSON text of another value.
+/// The content of a text, or the JSON text of another value.
 pub(super) fn plain(text: &str) -> Result<String, String> {
     if !text.starts_with('"') {
         return Ok(text.to_owned());
@@ -124,7 +124,7 @@ pub(super) fn plain(text: &str) -> Result<String, String> {
     serde_json::from_str(text).map_err(|e| format!("cannot be read as a text: {e}"))
 }
 
-/// The JSON text of a number, every digit as it was written.
+/// The JSON text of a number, with every digit as written.
 fn numeral(text: &str) -> Result<String, String> {
     let plain = plain(text)?;
     let trimmed = plain.trim();
@@ -152,7 +152,7 @@ fn real(numeral: &str) -> Result<f64, String> {
     }
 }
 
-/// Exact while everything is whole.
+/// Exact for whole numbers.
 fn scaled(numeral: &str, factor: Factor) -> Result<String, String> {
     let exact = numeral.parse::<i128>().ok().and_then(|n| match factor {
         Factor::Multiply(Number::Whole(f)) => n.checked_mul(i128::from(f)),

@@ -1,7 +1,7 @@
-//! Old event shapes become new ones while they are read. What is stored is never changed.
-//!
-//! A step goes from one type and version to the next; the steps of a set are chained until an event has the newest
-//! shape. `docs/change.md` tells how to write them.
+//! Upcasting: old events are brought to their newest shape as they are read. What is stored is never changed.
+//! An
+//! upcaster goes from one type and version to the next; upcasters are chained until an event has the newest shape.
+//! `docs/change.md` says how to write them.
 
 mod check;
 #[cfg(feature = "toml")]
@@ -15,15 +15,15 @@ mod parse;
 #[cfg(feature = "toml")]
 mod pointer;
 mod set;
-mod step;
 #[cfg(feature = "toml")]
 mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "toml")]
 mod tree;
+mod upcaster;
 
 #[cfg(feature = "toml")]
-pub(in crate::schema) use parse::steps as steps_of;
+pub(in crate::schema) use parse::steps as upcasters_of;
 pub use set::{Shaped, Stuck, Upcasts};
-pub use step::Step;
+pub use upcaster::Upcaster;

@@ -1,12 +1,12 @@
 use crate::event::distance;
 
-/// The known name that a misspelt one was probably meant to be.
+/// The known name that a misspelled one was probably meant to be.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let close = known.iter().map(|k| (distance(name, k), *k)).min()?;
     (close.0 <= 2.max(name.chars().count() / 3)).then_some(close.1)
 }
 
-/// ", did you mean …" or the list of what there is.
+/// "did you mean …" or the list of known names.
 pub(super) fn suggestion(name: &str, known: &[&str]) -> String {
     match nearest(name, known) {
         Some(near) => format!("did you mean `{near}`?"),

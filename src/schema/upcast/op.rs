@@ -2,7 +2,7 @@ use super::convert::{Convert, Factor};
 use super::pointer::Pointer;
 use super::tree::{Tree, quoted};
 
-/// One thing that a step does to a payload. What is not there is left out, unless it says otherwise.
+/// One operation of an upcaster on a payload. Missing fields are skipped, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Op {
     Rename {
@@ -78,7 +78,7 @@ impl Op {
         }
     }
 
-    /// One text for one meaning: what fingerprints are made of. A change here makes projections rebuild.
+    /// A canonical text, from which fingerprints are computed. A change here makes projections rebuild.
     pub(super) fn canonical(&self, out: &mut String) {
         let texts: Vec<String> = match self {
             Self::Rename { at, to } => vec!["rename".into(), at.to_string(), to.clone()],

@@ -1,4 +1,4 @@
-//! The file of an event step, as people write it. `docs/change.md` lists what can stand in it.
+//! Parsing `upcast.toml`. `docs/change.md` describes its content.
 
 use toml::de::{DeTable, DeValue};
 
@@ -6,14 +6,14 @@ use super::convert::{Convert, Factor, Sort};
 use super::near::suggestion;
 use super::op::{Op, Wrapping};
 use super::pointer::Pointer;
-use super::step::{Shape, Step, Target};
 use super::table::{Source, Table};
+use super::upcaster::{Shape, Target, Upcaster};
 use crate::event::Invalid;
-use crate::limits::{MAX_UPCAST_FILE_BYTES, MAX_UPCAST_OPERATIONS, MAX_UPCAST_STEPS};
+use crate::limits::{MAX_UPCAST_FILE_BYTES, MAX_UPCAST_OPERATIONS, MAX_UPCASTERS};
 
 const STEP: [&str; 7] = ["type", "version", "to", "to_version", "split", "mark", "do"];
 const SPLIT: [&str; 3] = ["by", "cases", "otherwise"];
-/// Every operation, by the name that begins it, with what else it has.
+/// Every operation, by its name, with its other keys.
 const OPERATIONS: [(&str, &[&str]); 6] = [
     ("rename", &["rename", "to"]),
     ("default", &["default", "value"]),
@@ -23,11 +23,11 @@ const OPERATIONS: [(&str, &[&str]); 6] = [
     ("wrap", &["wrap", "key", "list"]),
 ];
 
-/// The steps of one file.
-pub(in crate::schema) fn steps(name: &str, text: &str) -> Result<Vec<Step>, Invalid> {
+/// The upcasters of one file, each a `[[step]]`.
+pub(in crate::schema) fn steps(name: &str, text: &str) -> Result<Vec<Upcaster>, Invalid> {
     let source = Source { name, text };
     if text.len() > MAX_UPCAST_FILE_BYTES {
-        let reason = format!("{name}: has {} bytes; {MAX_UPCAST_FILE_BYTES} are the most", text.len());
+        let reason = format!("{name}: has {} bytes; the limit is {MAX_UPCAST_FILE_BYTES}", text.len());
         return Err(Invalid::new("upcast", reason));
     }
     let document = DeTable::parse(text).map_err(|e| {
@@ -37,14 +37,14 @@ pub(in crate::schema) fn steps(name: &str, text: &str) -> Result<Vec<Step>, Inva
     let file = Table::new(source, 0, "a file of steps", document.get_ref(), &["step"])?;
     let found = file.list("step")?;
     if found.is_empty() {
-        return Err(Invalid::new("upcast", format!("{name}: has no step; one begins with `[[step]]`")));
+        return Err(Invalid::new("upcast", format!("{name}: has no `[[step]]`")));
     }
     let mut steps = Vec::new();
     for value in found {
         let table = Table::of(source, value, "a step", &STEP)?;
         for kind in table.texts("type")? {
-            if steps.len() >= MAX_UPCAST_STEPS {
-                return Err(table.refused(format!("has more than {MAX_UPCAST_STEPS} steps")));
+            if steps.len() >= MAX_UPCASTERS {
+                return Err(table.refused(format!("has more than {MAX_UPCASTERS} steps")));
             }
             steps.push(step(&table, kind)?);
         }
@@ -52,14 +52,14 @@ pub(in crate::schema) fn steps(name: &str, text: &str) -> Result<Vec<Step>, Inva
     Ok(steps)
 }
 
-fn step(table: &Table<'_>, kind: &str) -> Result<Step, Invalid> {
+fn step(table: &Table<'_>, kind: &str) -> Result<Upcaster, Invalid> {
     table.needed("version")?;
     let version = table.version("version")?.unwrap_or_default();
     let next = version
         .checked_add(1)
         .ok_or_else(|| table.refused(format!("there is no version after {version}")))?;
     let to_version = table.version("to_version")?;
-    // Another type begins at version 1, unless it says so; the same one goes on.
+    // Another type starts at version 1 by default; the same type continues with the next version.
     let shape = |to: &str| {
         let usual = if to == kind { next } else { 1 };
         Shape { kind: to.into(), version: to_version.unwrap_or(usual) }
@@ -98,7 +98,7 @@ fn step(table: &Table<'_>, kind: &str) -> Result<Step, Invalid> {
         };
         operations.push(operation(table.source, start, entries)?);
     }
-    Ok(Step::new(kind, version)
+    Ok(Upcaster::new(kind, version)
         .target(target)
         .operations(operations)
         .origin(&table.source.place(table.start)))
@@ -108,7 +108,7 @@ fn operation<'a>(source: Source<'a>, start: usize, entries: &'a DeTable<'a>) -> 
     let named = |(name, _): &&(&str, &[&str])| entries.contains_key(*name);
     let Some((name, names)) = OPERATIONS.iter().find(named) else {
         let known: Vec<&str> = OPERATIONS.iter().map(|(name, _)| *name).collect();
-        // The name that is closest to one of ours is what was meant to be the operation.
+        // The key closest to a known operation was probably meant to be the operation.
         let given = entries.keys().find(|k| super::near::nearest(k.get_ref(), &known).is_some());
         let reason = match given.or_else(|| entries.keys().next()) {
             Some(key) => {

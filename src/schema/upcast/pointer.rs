@@ -10,11 +10,11 @@ pub(super) struct Pointer(Vec<String>);
 impl Pointer {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_POINTER_BYTES {
-            return Err(format!("a pointer has {} bytes; {MAX_POINTER_BYTES} are the most", text.len()));
+            return Err(format!("a pointer has {} bytes; the limit is {MAX_POINTER_BYTES}", text.len()));
         }
         let parts = pointer_parts(text).map_err(|why| format!("`{}` {why}", text.escape_debug()))?;
         if parts.len() > MAX_POINTER_PARTS {
-            return Err(format!("a pointer has {} parts; {MAX_POINTER_PARTS} are the most", parts.len()));
+            return Err(format!("a pointer has {} parts; the limit is {MAX_POINTER_PARTS}", parts.len()));
         }
         Ok(Self(parts))
     }
@@ -23,18 +23,18 @@ impl Pointer {
         &self.0
     }
 
-    /// The place that holds it, and its name there; `None` for the whole.
+    /// The parent and the name in it; `None` for the whole payload.
     pub(super) fn split(&self) -> Option<(&[String], &str)> {
         self.0.split_last().map(|(last, parents)| (parents, last.as_str()))
     }
 
-    /// Beside it, under another name.
+    /// Its sibling with another name.
     pub(super) fn beside(&self, name: &str) -> Option<Self> {
         let (parents, _) = self.split()?;
         Some(Self(parents.iter().cloned().chain([name.to_owned()]).collect()))
     }
 
-    /// Whether `other` lies in it, or is the same place.
+    /// Whether `other` is inside it, or the same place.
     pub(super) fn holds(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }

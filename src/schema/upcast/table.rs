@@ -1,4 +1,4 @@
-//! A table of a TOML file, read name by name; what is refused is told with its line.
+//! Tables of a TOML file; errors name the line.
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -16,7 +16,7 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Where something begins, as `file:line`.
+    /// Where something starts, as `file:line`.
     pub(super) fn place(self, offset: usize) -> String {
         let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
@@ -39,7 +39,7 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// A table that has no other names than these.
+    /// A table with only these keys.
     pub(super) fn new(
         source: Source<'a>,
         start: usize,
@@ -159,7 +159,7 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    /// The names of a table, which are free, with their values.
+    /// The keys of a free-form table, with their values.
     pub(super) fn pairs(&self, name: &str) -> Result<Option<Vec<(&'a str, &'a Value<'a>)>>, Invalid> {
         match self.get(name) {
             None => Ok(None),

@@ -1,4 +1,4 @@
-//! The whole of it: files, sets and chains.
+//! Files, sets and chains together.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ fn a_step_that_cannot_be_taken_says_where_and_why() {
 
 #[test]
 fn a_function_may_fail_or_panic_and_only_that_event_is_stuck() {
-    let step = Step::new("a", 1).function(1, |payload| match payload.as_u64() {
+    let step = Upcaster::new("a", 1).function(1, |payload| match payload.as_u64() {
         Some(0) => panic!("none at all"),
         Some(n) => Ok(json!({"n": n})),
         None => Err("is no number".into()),
@@ -109,7 +109,7 @@ fn a_function_may_fail_or_panic_and_only_that_event_is_stuck() {
     assert_eq!(shaped(&upcasts, "a", 1, &json!(3)), ("a".into(), 2, json!({"n": 3})));
     assert_eq!(upcasts.apply("a", 1, b"true", true).unwrap_err().reason, "is no number");
     let panicked = upcasts.apply("a", 1, b"0", true).unwrap_err().reason;
-    assert_eq!(panicked, "the step's function panicked: none at all");
+    assert_eq!(panicked, "the upcaster's function panicked: none at all");
 }
 
 #[test]
@@ -120,10 +120,10 @@ fn what_does_not_fit_together_is_refused_with_file_and_line() {
     let circle =
         [step("a", 1, "to = \"b\""), step("b", 1, "to = \"c\""), step("c", 1, "to = \"a\"")].concat();
     let told = refused(&circle);
-    assert!(told.contains("go in a circle: ") && told.contains("a version 1 → b version 1"), "{told}");
+    assert!(told.contains("form a cycle: ") && told.contains("a version 1 → b version 1"), "{told}");
     assert!(told.starts_with("upcast upcast.toml:"), "{told}");
     let told = refused(&[step("a", 1, ""), step("a", 1, "")].concat());
-    assert_eq!(told, "upcast upcast.toml:5: there is a step from a version 1 already, at upcast.toml:1");
+    assert_eq!(told, "upcast upcast.toml:5: there is already an upcaster from a version 1, at upcast.toml:1");
     let told = refused(&[step("a", 1, ""), step("a", 3, "")].concat());
     assert!(told.contains("one is missing"), "{told}");
     let told = refused(&[step("a", 1, "to = \"z\""), step("a", 3, "")].concat());
@@ -144,7 +144,7 @@ fn what_cannot_be_read_is_refused_with_its_line_and_the_nearest_name() {
     assert!(with("{ explode = \"/x\" }").contains("there are rename, default, remove, move, convert, wrap"));
     assert!(with("{ rename = \"/x\", too = \"y\" }").contains("has no `too`; did you mean `to`?"));
     assert!(with("{ rename = \"/x\" }").contains("needs `to`"));
-    assert!(with("{ rename = \"x\", to = \"y\" }").contains("no JSON pointer"));
+    assert!(with("{ rename = \"x\", to = \"y\" }").contains("not a JSON pointer"));
     assert!(with("{ rename = 3, to = \"y\" }").contains("is a text, not a number"));
     assert!(with("{ convert = \"/x\" }").contains("needs `values`"));
     assert!(with("{ convert = \"/x\", to = \"numbr\" }").contains("did you mean `number`?"));
@@ -160,7 +160,7 @@ fn what_cannot_be_read_is_refused_with_its_line_and_the_nearest_name() {
     assert!(refused("[[step]]\ntype = \"a\"").contains("a step needs `version`"));
     assert!(refused("[[step]]\ntype = \"a\"\nversion = -1").contains("a whole number from 0 on"));
     assert!(refused("[[step]\n").starts_with("upcast upcast.toml:1: is no TOML: "));
-    assert!(refused("").contains("has no step"));
+    assert!(refused("").contains("has no `[[step]]`"));
     let split = "[[step]]\ntype = \"a\"\nversion = 1\nsplit = { by = \"/x\", cases = {} }";
     assert!(refused(split).contains("which value leads to which type"));
     let deep = format!(
@@ -192,7 +192,8 @@ fn a_fingerprint_is_the_same_for_the_same_steps_and_says_which_interests_they_to
     assert_ne!(a.fingerprint_for(&only("c")), other.fingerprint_for(&only("c")));
     assert_eq!(a.fingerprint_for(&only("d")), 0);
     assert_ne!(a.fingerprint_for(&Filter::new()), 0);
-    let function = |revision| Upcasts::new([Step::new("a", 1).function(revision, Ok)]).unwrap().fingerprint();
+    let function =
+        |revision| Upcasts::new([Upcaster::new("a", 1).function(revision, Ok)]).unwrap().fingerprint();
     assert_eq!(function(1), function(1));
     assert_ne!(function(1), function(2));
 }

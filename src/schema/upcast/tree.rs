@@ -1,5 +1,5 @@
-//! A payload, opened only where a step looks. What no step looks into is given back byte for byte: numbers keep every
-//! digit, texts their escapes.
+//! A payload, parsed only where an upcaster needs it. The rest is kept byte for byte: numbers keep every digit, texts
+//! their escapes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,9 +12,9 @@ use crate::event::pointer_item;
 
 #[derive(Clone, Debug)]
 pub(super) enum Tree<'a> {
-    /// JSON text of one value, unopened.
+    /// JSON text of one value, unparsed.
     Raw(&'a str),
-    /// JSON text of one value that a step made.
+    /// JSON text of one value that an upcaster produced.
     Made(String),
     Object(Vec<(Cow<'a, str>, Tree<'a>)>),
     Array(Vec<Tree<'a>>),
@@ -105,7 +105,7 @@ impl<'a> Tree<'a> {
     fn child(&mut self, name: &str) -> Result<Option<&mut Self>, String> {
         self.open()?;
         Ok(match self {
-            // A name that is there twice means its last value, as everywhere.
+            // For a repeated name the last value counts, as everywhere.
             Self::Object(fields) => fields.iter_mut().rev().find(|(n, _)| n == name).map(|(_, value)| value),
             Self::Array(items) => pointer_item(name).and_then(|i| items.get_mut(i)),
             Self::Raw(_) | Self::Made(_) => None,
@@ -127,7 +127,7 @@ impl<'a> Tree<'a> {
         self.descend(at.parts())
     }
 
-    /// Takes a value out. Items of a list move up.
+    /// Removes a value. Later items of a list move up.
     pub(super) fn take(&mut self, at: &Pointer) -> Result<Option<Self>, String> {
         let Some((parents, name)) = at.split() else {
             return Ok(Some(std::mem::replace(self, Self::Raw("null"))));
@@ -150,7 +150,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// Puts a value where none is. Objects on the way are made.
+    /// Adds a value. Missing objects on the way are created.
     pub(super) fn put(&mut self, at: &Pointer, value: Self) -> Result<(), String> {
         let Some((parents, name)) = at.split() else {
             *self = value;
@@ -161,11 +161,11 @@ impl<'a> Tree<'a> {
             if holder.child(part)?.is_none() {
                 holder.add(part, Self::Object(Vec::new()), at)?;
             }
-            // It is there: found, or made just now.
-            holder = holder.child(part)?.ok_or_else(|| format!("{at} cannot be made"))?;
+            // It exists: found, or just created.
+            holder = holder.child(part)?.ok_or_else(|| format!("{at} cannot be created"))?;
         }
         if holder.child(name)?.is_some() {
-            return Err(format!("{at} is there already"));
+            return Err(format!("{at} already exists"));
         }
         holder.add(name, value, at)
     }
@@ -176,14 +176,14 @@ impl<'a> Tree<'a> {
             Self::Object(fields) => fields.push((Cow::Owned(name.to_owned()), value)),
             Self::Array(items) if name == "-" || pointer_item(name) == Some(items.len()) => items.push(value),
             Self::Array(items) => {
-                return Err(format!("{at}: `{name}` is no place in a list of {}", items.len()));
+                return Err(format!("{at}: `{name}` is not an index in a list of {}", items.len()));
             }
             other => return Err(format!("{at} cannot be set: what should hold it is {}", other.sort())),
         }
         Ok(())
     }
 
-    /// Gives a field another name, in its place.
+    /// Renames a field in place.
     pub(super) fn rename(&mut self, at: &Pointer, to: &str) -> Result<(), String> {
         let Some((parents, name)) = at.split() else { return Err("the whole payload has no name".into()) };
         let Some(parent) = self.descend(parents)? else { return Ok(()) };
@@ -193,7 +193,7 @@ impl<'a> Tree<'a> {
             return Ok(());
         }
         if fields.iter().any(|(n, _)| n == to) {
-            return Err(format!("{at} cannot be renamed: `{to}` is there already"));
+            return Err(format!("{at} cannot be renamed: `{to}` already exists"));
         }
         fields.iter_mut().filter(|(n, _)| n == name).for_each(|(n, _)| *n = Cow::Owned(to.to_owned()));
         Ok(())

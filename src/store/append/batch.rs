@@ -1,4 +1,4 @@
-//! What an append asks for, and its form once it was checked and encoded by its producer.
+//! Append requests, and their form once checked and encoded by the producer.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::event::{Address, Expect, Invalid, NewEvent, Place, Record};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::schema::Guard;
 
-/// Several appends, to one or more branches of one or more sessions, that are recorded all or not at all.
+/// Several appends, to one or more branches of one or more sessions, which are recorded atomically.
 ///
 /// ```
 /// use retold::{Batch, Expect, NewEvent, Store};
@@ -31,23 +31,23 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Nothing yet.
+    /// An empty batch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds events to the end of a branch, on a condition. Parts are recorded in the order in which they were added;
-    /// a later part of the same branch expects the head that the earlier one leaves.
+    /// Adds events to the end of a branch, with a precondition. Parts are recorded in the order in which they were
+    /// added; a later part of the same branch sees the head that the earlier one leaves.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an address that is none, or that names an event.
+    /// [`Error::Invalid`] for an invalid address, or one that names an event.
     pub fn add<A>(mut self, address: A, expect: Expect, events: impl Into<Vec<NewEvent>>) -> Result<Self>
     where
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
         let address = address.try_into()?;
-        let place = address.branch_only("events are appended to a branch")?.clone();
+        let place = address.branch_only("events can only be appended to a branch")?.clone();
         self.parts.push((place, expect, events.into()));
         Ok(self)
     }
@@ -58,8 +58,8 @@ impl Batch {
         self
     }
 
-    /// Writes these sidecar records in the transaction that has the events; also when the append turns out to be a retry,
-    /// whose events are there already.
+    /// Writes these sidecar records in the same transaction as the events, even if the append turns out to be a retry
+    /// whose events are already recorded.
     pub(crate) fn records(mut self, records: SidecarWrites) -> Self {
         self.records = records;
         self
@@ -75,11 +75,11 @@ impl Batch {
     ) -> Result<Prepared> {
         let count: usize = self.parts.iter().map(|(_, _, events)| events.len()).sum();
         if count > MAX_BATCH_EVENTS {
-            let reason = format!("has {count} events; {MAX_BATCH_EVENTS} are the most in one append");
+            let reason = format!("has {count} events; the limit of one append is {MAX_BATCH_EVENTS}");
             return Err(Invalid::new("events", reason).into());
         }
         if count == 0 || self.parts.iter().any(|(_, _, events)| events.is_empty()) {
-            return Err(Invalid::new("events", "is empty: an append takes one event or more").into());
+            return Err(Invalid::new("events", "is empty: an append needs at least one event").into());
         }
         let mut bytes = 0;
         let mut parts = Vec::with_capacity(self.parts.len());

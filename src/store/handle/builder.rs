@@ -12,10 +12,10 @@ use crate::engine::{Durability, Engine, Medium, Mode, Options, open, open_in_mem
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
 use crate::limits::{DEFAULT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS};
-use crate::schema::{Guard, Upcasts, Validation, own_steps};
+use crate::schema::{Guard, Upcasts, Validation, own_upcasters};
 use crate::store::unblocked::unblocked;
 
-/// Settings of a store that is about to be opened.
+/// Settings for opening a store.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -52,7 +52,7 @@ impl Default for Builder {
 }
 
 impl Store {
-    /// Opens a store, making it when it is not there.
+    /// Opens a store, creating it if it does not exist.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -76,7 +76,7 @@ impl Store {
         Builder::new().in_memory()
     }
 
-    /// Settings for opening.
+    /// Starts opening a store with other settings.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -88,66 +88,65 @@ impl Builder {
         Self::default()
     }
 
-    /// Bytes of memory for pages of the file; 28 MiB unless said.
+    /// Size of the page cache in bytes; 28 MiB by default.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.options.cache_bytes = bytes;
         self
     }
 
-    /// Bounds of the tail, the events that are kept in memory until they are flushed: how many, and how many
-    /// encoded bytes. 8,192 and 4 MiB unless said.
+    /// Flushes the tail, the events in memory, at this many events or encoded bytes; 8,192 and 4 MiB by default.
     pub fn flush_after(mut self, events: usize, bytes: usize) -> Self {
         (self.options.flush_events, self.options.flush_bytes) = (events, bytes);
         self
     }
 
-    /// How long no append has to come before the tail is flushed anyway; half a second unless said. A store that is
-    /// flushed opens without repair after a crash.
+    /// Flushes the tail after this long without an append; half a second by default. After a crash, a flushed store
+    /// has no journal to recover.
     pub fn flush_when_idle(mut self, after: Duration) -> Self {
         self.options.idle_flush = after;
         self
     }
 
-    /// The durability of appends that do not choose their own.
+    /// The durability of appends that do not choose one.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.settings.durability = durability;
         self
     }
 
-    /// Bytes of the largest payload; 16 MiB unless said.
+    /// The largest payload in bytes; 16 MiB by default.
     pub fn max_payload_bytes(mut self, bytes: usize) -> Self {
         self.settings.payload_bytes = bytes;
         self
     }
 
-    /// `false` never syncs the file: for tests. A crash of the system can then lose or damage the whole store.
+    /// `false` never syncs the file, for tests. A crash of the system can then lose or damage the whole store.
     pub fn sync(mut self, sync: bool) -> Self {
         self.options.sync = sync;
         self
     }
 
-    /// Commits with two syncs instead of one, so that a commit slot is never read that was half written by a
-    /// failing disk and carries a matching checksum by chance or by an attacker's design.
+    /// Commits flushes with two syncs instead of one, so that a half-written commit is never accepted because its
+    /// checksum matches by chance or by an attacker's design.
     pub fn two_phase(mut self, two_phase: bool) -> Self {
         self.options.two_phase = two_phase;
         self
     }
 
-    /// Whether each flush also writes what is needed to open the file without repair after a kill; `true` unless
-    /// said. Without it that is done when the store is closed or idle, and a kill costs time in proportion to the file.
+    /// Whether each flush also writes what is needed to open the file without a repair after a kill; `true` by
+    /// default. Otherwise that is written when the store is closed or idle, and opening after a kill takes time in proportion to the file.
     pub fn fast_recovery(mut self, fast: bool) -> Self {
         self.options.fast_recovery = fast;
         self
     }
 
-    /// Bytes of the journal in a store that is made: for tests.
+    /// Size of the journal in a new store, in bytes, for tests.
     #[doc(hidden)]
     pub fn journal_bytes(mut self, bytes: u64) -> Self {
         self.options.journal_bytes = Some(bytes);
         self
     }
 
-    /// The types that this store knows; the built-in ones unless said.
+    /// The types that this store knows; the built-in ones by default.
     ///
     /// ```
     /// use retold::event::{Catalogue, TypeSpec};
@@ -163,45 +162,45 @@ impl Builder {
         self
     }
 
-    /// `true` refuses events of a type that the catalogue does not know, by name, by other name or by pattern. What is
-    /// recorded already is read all the same.
+    /// `true` refuses events of a type that the catalogue does not know by name, alias or pattern. Events that are
+    /// already recorded can still be read.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// Whether JSON payloads are held against the schema of their type when they are appended; off unless said. Payloads
-    /// of another version than the schema's, and those of types without one, are taken as they are.
+    /// Whether JSON payloads are validated against the schema of their type when they are appended; off by default.
+    /// Payloads of a different version than the schema's, and those of types without a schema, are not checked.
     pub fn validation(mut self, validation: Validation) -> Self {
         self.validation = validation;
         self
     }
 
-    /// How often the snapshots of projections are written while events come; every second unless said. What was not
+    /// How often snapshots of projections are written while events arrive; every second by default. What was not
     /// written is folded again after a crash.
     pub fn project_every(mut self, interval: Duration) -> Self {
         self.settings.project_flush = interval;
         self
     }
 
-    /// Fails with [`Error::NotFound`](crate::Error::NotFound) when the file is not there.
+    /// Fails with [`Error::NotFound`](crate::Error::NotFound) if the file does not exist.
     pub fn open_only(mut self) -> Self {
         self.options.mode = Mode::OpenOnly;
         self
     }
 
-    /// Fails with [`Error::Exists`](crate::Error::Exists) when the file is there.
+    /// Fails with [`Error::Exists`](crate::Error::Exists) if the file exists.
     pub fn create_only(mut self) -> Self {
         self.options.mode = Mode::CreateOnly;
         self
     }
 
-    /// How events of older shapes are made new while they are read, on every path: reading, following, comparing,
-    /// exporting. What is stored stays as it was written, and is seen with [`Query::raw`](crate::store::Query::raw),
+    /// The upcasters that bring old events to their newest shape as they are read, on every path: reading, following,
+    /// comparing, exporting. What is stored does not change, and can be read with [`Query::raw`](crate::store::Query::raw),
     /// [`Follow::raw`](crate::follow::Follow::raw) and [`Store::get_raw`].
-    ///
-    /// An event that cannot be made new comes as [`Error::Upcast`](crate::Error::Upcast) in its place; readers go on
-    /// after it. Events of types without steps cost one look into a table.
+    /// An
+    /// event that cannot be upcast is reported as [`Error::Upcast`](crate::Error::Upcast) in its place; readers
+    /// continue after it. Events of types without upcasters cost one table lookup.
     pub fn upcasts(mut self, upcasts: Upcasts) -> Self {
         self.settings.upcasts = Some(upcasts);
         self
@@ -216,12 +215,12 @@ impl Builder {
     /// Opens the store.
     ///
     /// # Errors
-    /// [`Error::Locked`](crate::Error::Locked) when another process has it open,
-    /// [`Error::Invalid`](crate::Error::Invalid) when the file is something else, or a schema of the catalogue is none
-    /// and payloads are to be held against it,
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when it is damaged,
-    /// [`Error::NewerFormat`](crate::Error::NewerFormat) when a newer release wrote it, and
-    /// [`Error::Storage`](crate::Error::Storage) when the file system refuses.
+    /// [`Error::Locked`](crate::Error::Locked) if another process has it open,
+    /// [`Error::Invalid`](crate::Error::Invalid) if the file is not a store, or if payloads are to be validated and a
+    /// schema of the catalogue is invalid,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if it is damaged,
+    /// [`Error::NewerFormat`](crate::Error::NewerFormat) if a newer release wrote it, and
+    /// [`Error::Storage`](crate::Error::Storage) if the file system fails.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         self.open_medium(Medium::File(path.as_ref().to_owned()))
     }
@@ -258,7 +257,7 @@ impl Builder {
         self.on(engine)
     }
 
-    /// Opens a store on a storage of the caller's: for tests that count, delay or fail its operations.
+    /// Opens a store on a given storage, for tests that count, delay or fail its operations.
     #[doc(hidden)]
     pub fn with_backend(self, backend: Box<dyn StorageBackend>) -> Result<Store> {
         self.open_medium(Medium::Backend(backend))
@@ -278,12 +277,12 @@ impl Builder {
     fn checked(mut self) -> Result<Self> {
         let bytes = self.settings.payload_bytes;
         if bytes > MAX_PAYLOAD_BYTES {
-            let reason = format!("is {bytes}; {MAX_PAYLOAD_BYTES} is the largest that can be set");
+            let reason = format!("is {bytes}; the maximum is {MAX_PAYLOAD_BYTES}");
             return Err(Invalid::new("max_payload_bytes", reason).into());
         }
-        let own = own_steps()?;
+        let own = own_upcasters()?;
         if !own.is_empty() {
-            let given = self.settings.upcasts.iter().flat_map(Upcasts::steps).cloned();
+            let given = self.settings.upcasts.iter().flat_map(Upcasts::upcasters).cloned();
             self.settings.upcasts = Some(Upcasts::new(own.into_iter().chain(given))?);
         }
         self.settings.upcasts = self.settings.upcasts.filter(|u| !u.is_empty());

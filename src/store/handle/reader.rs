@@ -1,4 +1,4 @@
-//! Events leave the store in their newest shape. What is stored stays as it was written.
+//! Events leave the store in their newest shape. What is stored does not change.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Drop for Reader {
     }
 }
 
-/// Whether a reader is given events as they are read today, or as they were written.
+/// Whether a reader gets events in their newest shape, or as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Newest,
@@ -49,18 +49,18 @@ impl Reader {
         Records::new(self.engine.clone())
     }
 
-    /// The steps that events of this store go through while they are read.
+    /// The upcasters of this store.
     pub(crate) fn upcasts(&self) -> Option<&Upcasts> {
         self.settings.upcasts.as_ref()
     }
 
-    /// The filter with the names that this store's catalogue has.
+    /// The filter with the aliases of this store's catalogue.
     pub(crate) fn resolved(&self, filter: Filter) -> Filter {
-        // The catalogue is not made for a filter that does not ask for it.
+        // The catalogue is not built for a filter that does not need it.
         if filter.is_empty() { filter } else { filter.resolved_in(self.settings.guard.catalogue()) }
     }
 
-    /// The steps that may change an event for a reader who wants this shape.
+    /// The upcasters that apply for a reader of this shape.
     pub(crate) fn steps_for(&self, shape: Shape) -> Option<&Upcasts> {
         self.upcasts().filter(|_| shape == Shape::Newest)
     }
@@ -73,8 +73,8 @@ impl Reader {
         }
     }
 
-    /// The event as the filter's reader wants it; `None` when the filter does not take it. The filter looks at the
-    /// newest type. An event that cannot be made new is told to everyone whose filter might have taken it.
+    /// The event in the reader's shape; `None` if the filter does not match. The filter applies to the newest type.
+    /// An event that cannot be upcast is reported to every reader whose filter might have matched it.
     pub(crate) fn taken(&self, event: Event, filter: &Filter, shape: Shape) -> Option<Result<Event>> {
         let upcasts = self.steps_for(shape).filter(|u| u.touches(event.kind(), event.version()));
         let Some(upcasts) = upcasts else { return filter.takes(&event).then_some(Ok(event)) };
@@ -89,7 +89,7 @@ impl Reader {
     }
 }
 
-/// The event as its steps make it.
+/// The upcast event.
 pub(crate) fn newest(upcasts: &Upcasts, event: Event) -> Result<Event> {
     match upcasts.apply(event.kind(), event.version(), event.payload(), event.is_json()) {
         Ok(None) => Ok(event),

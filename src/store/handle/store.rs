@@ -1,4 +1,4 @@
-//! The handle and its verbs. Blocking; those that wait for the disk have an async twin over the same queue.
+//! The handle and its verbs. They block; those that wait for the disk have an async form over the same queue.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::store::unblocked::unblocked;
 
 /// A handle to an open store. Clones share it; it can be used from any number of threads and tasks.
 ///
-/// Methods block the calling thread for as long as the disk takes, which is well under a millisecond on most. The form
-/// for tasks of `verb` is `verb_async`, with the same arguments: it never reads or waits on the worker of a runtime.
+/// Methods block the calling thread for as long as the disk takes, which is well under a millisecond on most. The
+/// async form of `verb` is `verb_async`, with the same arguments: it never blocks a worker of the runtime.
 ///
 /// A handle works in the process that opened it. In a child made by `fork(2)` everything that can fail, here and in
 /// what was made from the handle, is [`Error::OtherProcess`]; dropping it does nothing to the file. Such a child opens
@@ -163,7 +163,7 @@ impl Store {
         self.append_batch_async(batch).await
     }
 
-    /// [`append_if`](Self::append_if) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    /// [`append_if`](Self::append_if) as an async function. Cancellation as with [`append_async`](Self::append_async).
     ///
     /// # Errors
     /// As [`append_if`](Self::append_if).
@@ -181,7 +181,7 @@ impl Store {
         self.append_batch_async(batch).await
     }
 
-    /// [`append_batch`](Self::append_batch) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    /// [`append_batch`](Self::append_batch) as an async function. Cancellation as with [`append_async`](Self::append_async).
     ///
     /// # Errors
     /// As [`append_if`](Self::append_if).
@@ -207,7 +207,7 @@ impl Store {
         forked(self.inner(), outcome)
     }
 
-    /// [`fork`](Self::fork) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    /// [`fork`](Self::fork) as an async function. Cancellation as with [`append_async`](Self::append_async).
     ///
     /// # Errors
     /// As [`fork`](Self::fork).

@@ -1,4 +1,4 @@
-//! Reading ahead: a thread reads and unpacks the next pieces of a long read while its reader decodes these.
+//! Reading ahead: a thread reads and decompresses the next pieces of a long read while its reader decodes the current ones.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};

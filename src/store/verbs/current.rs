@@ -9,11 +9,11 @@ use crate::store::handle::store::Store;
 use crate::store::unblocked::unblocked;
 
 impl Store {
-    /// The branch of a session that is current: the one that was [adopted](Self::set_current), or that an import
-    /// found to be the live one; otherwise `main`, also for a session that does not exist.
-    ///
-    /// It says what to show of a session that has several branches. An address without a branch names `main` all the
-    /// same, and an append never changes what is current.
+    /// The current branch of a session: the one that was [adopted](Self::set_current), or that an import identified
+    /// as the live one; otherwise `main`, also for a session that does not exist.
+    /// It is
+    /// the branch to show for a session with several branches. An address without a branch still names `main`, and an
+    /// append never changes the current branch.
     ///
     /// ```
     /// use retold::{NewEvent, Store};
@@ -36,8 +36,8 @@ impl Store {
         Ok(reader.current(session)?.unwrap_or_else(BranchName::main))
     }
 
-    /// Makes a branch the current one of its session. Nothing else about the branch changes. When it returns, the
-    /// choice survives a crash, as an append does.
+    /// Makes a branch the current one of its session. Nothing else about the branch changes. When this returns, the
+    /// choice is as durable as an append.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) when there is no such branch,
@@ -46,7 +46,7 @@ impl Store {
         self.inner().write_records(self.making_current(session, branch)?)
     }
 
-    /// [`set_current`](Self::set_current) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    /// [`set_current`](Self::set_current) as an async function. Cancellation as with [`append_async`](Self::append_async).
     ///
     /// # Errors
     /// As [`set_current`](Self::set_current).

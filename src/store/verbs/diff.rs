@@ -1,4 +1,4 @@
-//! What two branches of a session have in common, and what follows in each.
+//! Comparing two branches of a session.
 
 use super::events::Events;
 use super::query::Query;
@@ -11,13 +11,13 @@ use crate::store::handle::store::Store;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Diff {
-    /// The last sequence up to which both are the same events.
+    /// The last sequence up to which both share their events.
     pub common: Sequence,
     /// The head of the first branch.
     pub left: Sequence,
     /// The head of the second branch.
     pub right: Sequence,
-    /// What follows, pair by pair.
+    /// The events after that, pair by pair.
     pub pairs: Pairs,
 }
 
@@ -34,7 +34,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Both sides are there with the same type and the same payload. They are still two events.
+    /// Whether both sides exist with the same type and payload. They are still two events.
     #[must_use]
     pub fn is_alike(&self) -> bool {
         match (&self.left, &self.right) {
@@ -44,8 +44,7 @@ impl Pair {
     }
 }
 
-/// Reads both branches page by page as it is asked for pairs. Ends after the first error, unless that is
-/// [`Error::Upcast`].
+/// An iterator that reads both branches page by page. Ends after the first error, except [`Error::Upcast`].
 #[derive(Debug)]
 #[must_use]
 pub struct Pairs {
@@ -77,7 +76,7 @@ impl Iterator for Pairs {
         let sequence = self.next;
         self.next = sequence.next();
         let pair = left.transpose().and_then(|left| Ok(Pair { sequence, left, right: right.transpose()? }));
-        // An event that cannot be made new leaves both sides where they belong.
+        // An event that cannot be upcast leaves both sides aligned.
         self.failed = pair.as_ref().is_err_and(|e| !matches!(e, Error::Upcast { .. }));
         Some(pair)
     }
@@ -99,7 +98,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for branches of two sessions, [`Error::NotFound`].
+    /// [`Error::Invalid`] for branches of different sessions, [`Error::NotFound`].
     pub fn diff<A, B>(&self, left: A, right: B) -> Result<Diff>
     where
         A: TryInto<Address>,
@@ -108,7 +107,7 @@ impl Store {
     {
         let (left, right) = (left.try_into()?, right.try_into()?);
         if left.session() != right.session() {
-            let reason = format!("{} and {} are branches of two sessions", left.place(), right.place());
+            let reason = format!("{} and {} are branches of different sessions", left.place(), right.place());
             return Err(Invalid::new("address", reason).into());
         }
         let reader = self.reader()?;

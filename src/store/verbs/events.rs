@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Filter};
 use crate::store::handle::reader::{Reader, Shape};
 
-/// Reads on as it is asked for events. Ends after the first error, unless that is [`Error::Upcast`]: then the event after
-/// it is next.
+/// An iterator that reads page by page. Ends after the first error, except [`Error::Upcast`], which is followed by
+/// the next event.
 #[derive(Debug)]
 #[must_use]
 pub struct Events {

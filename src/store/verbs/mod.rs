@@ -1,4 +1,4 @@
-//! What is done with a store: queries, comparing and promoting branches, the current one.
+//! Verbs of a store: queries, comparing and promoting branches, the current branch.
 
 pub(crate) mod ahead;
 pub(crate) mod current;

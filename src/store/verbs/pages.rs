@@ -44,8 +44,8 @@ impl<'a> Source<'a> {
 }
 
 impl Reader {
-    /// A page of up to `limit` events that the filter takes. It scans as far as it has to, and ends early when the
-    /// page has grown large in bytes.
+    /// A page of up to `limit` matching events. It scans as far as necessary, and ends early if the page grows large
+    /// in bytes.
     pub(crate) fn scan(&self, query: &Query) -> Result<Scanned> {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         let mut scanned = Scanned { events: Vec::new(), failed: Vec::new(), next: None };
@@ -103,13 +103,13 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) for a session or branch that does not exist,
     /// [`Error::Corrupt`](crate::Error::Corrupt) for an event that is not what was written.
-    /// [`Error::Upcast`](crate::Error::Upcast) when the first event that would be there cannot be read in its newest
-    /// shape: a page ends before such an event, and the query that begins after it reads on.
+    /// [`Error::Upcast`](crate::Error::Upcast) if the first event of the page cannot be upcast: a page ends before
+    /// such an event, and a query that starts after it reads on.
     pub fn read(&self, query: &Query) -> Result<Page> {
         self.scan(query)?.page(query)
     }
 
-    /// One page with what cannot be made new in its place.
+    /// One page, with errors in place of events that cannot be upcast.
     pub(crate) fn scan(&self, query: &Query) -> Result<Scanned> {
         let reader = self.reader()?;
         reader.scan(query)
@@ -118,7 +118,7 @@ impl Store {
     /// All events of a query, page by page, in bounded memory.
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed). What goes wrong while reading comes as an item.
+    /// [`Error::Closed`](crate::Error::Closed). Errors while reading are items.
     pub fn events(&self, query: Query) -> Result<Events> {
         Ok(Events::new(self.reader()?, query))
     }

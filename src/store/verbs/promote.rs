@@ -1,4 +1,4 @@
-//! A branch that did better becomes the line of its parent.
+//! Promoting a branch to its parent.
 
 use crate::engine::Range;
 use crate::engine::Receipt;
@@ -11,21 +11,20 @@ use crate::store::handle::store::Store;
 use crate::store::unblocked::unblocked;
 use crate::store::verbs::current::current_mark;
 
-/// The metadata key under which a promoted event names the event that it repeats.
+/// The metadata key under which a promoted event names its original.
 const PROMOTED_FROM: &str = "promoted_from";
 
 impl Store {
-    /// Appends a branch's own events to the branch that it was forked from, if that has not moved since the fork.
-    ///
-    /// The branch stays as it is. The parent's new events say the same under ids derived from the first ones, so
-    /// promoting again is recognised as a retry; their metadata `promoted_from` holds the address of the original,
-    /// where there is room for it. A branch that was the [current](Self::current) one of its session hands that on to its
-    /// parent, which now has all that it has.
+    /// Appends a branch's own events to the branch it was forked from, if that has no new events since the fork.
+    /// The
+    /// branch itself does not change. The parent's new events have the same content, under ids derived from the
+    /// originals, so promoting again is a retry; their metadata `promoted_from` holds the address of the original, if
+    /// it fits. If the branch was the [current](Self::current) one of its session, its parent becomes current.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the parent has moved, [`Error::Duplicate`] when it moved by an earlier promotion of a
-    /// branch that has grown since, [`Error::Invalid`] for a branch without a parent or without
-    /// events of its own, and for an address that names an event, [`Error::TooLarge`] for more than one append may hold.
+    /// [`Error::Conflict`] if the parent has new events, [`Error::Duplicate`] if these come from an earlier promotion
+    /// of the branch, which has grown since, [`Error::Invalid`] for a branch without a parent or
+    /// without events of its own, and for an address that names an event, [`Error::TooLarge`] for more than one append can hold.
     pub fn promote<A>(&self, address: A) -> Result<Receipt>
     where
         A: TryInto<Address>,
@@ -35,7 +34,7 @@ impl Store {
         self.append_batch(batch)
     }
 
-    /// [`promote`](Self::promote) for tasks. Cancellation as with [`append_async`](Self::append_async).
+    /// [`promote`](Self::promote) as an async function. Cancellation as with [`append_async`](Self::append_async).
     ///
     /// # Errors
     /// As [`promote`](Self::promote).
@@ -51,7 +50,7 @@ impl Store {
     }
 
     fn promotion(&self, address: &Address) -> Result<Batch> {
-        let place = address.branch_only("a branch is promoted as a whole")?;
+        let place = address.branch_only("only a whole branch can be promoted")?;
         let reader = self.reader()?;
         let branch = reader.branch(place)?;
         let parent = match branch.parent_name.clone() {

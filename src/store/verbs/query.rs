@@ -1,4 +1,4 @@
-//! What a reader asks for, and the pages that it is given.
+//! Queries, and the pages they return.
 
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Filter, Place, Sequence, SessionId};
@@ -43,7 +43,7 @@ impl Query {
     /// The history of a branch, inherited events included. An address with a sequence reads up to that event.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an address that is none.
+    /// [`Error::Invalid`] for an invalid address.
     pub fn branch<A>(address: A) -> Result<Self>
     where
         A: TryInto<Address>,
@@ -55,8 +55,8 @@ impl Query {
         Ok(query)
     }
 
-    /// Everything that was recorded in a session: the events of all its branches in global order, each once, also one
-    /// that other branches inherit. Bounds are positions.
+    /// Everything recorded in a session: the events of all its branches in global order, each once, even if other
+    /// branches inherit it. Bounds are positions.
     ///
     /// ```
     /// use retold::{NewEvent, Query, Store};
@@ -72,7 +72,7 @@ impl Query {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is none. Reading is [`Error::NotFound`] when there is no such session.
+    /// [`Error::Invalid`] for an invalid name. Reading returns [`Error::NotFound`] if there is no such session.
     pub fn session<S>(session: S) -> Result<Self>
     where
         S: TryInto<SessionId>,
@@ -86,20 +86,19 @@ impl Query {
         Self::new(QueryScope::All)
     }
 
-    /// Leaves out what comes before: a sequence of a branch, or a position of a session or the whole store.
+    /// Starts at this sequence of a branch, or at this position of a session or the whole store.
     pub fn from(mut self, first: impl Into<u64>) -> Self {
         self.from = self.from.max(first.into());
         self
     }
 
-    /// Leaves out what comes after. An earlier bound stays.
+    /// Ends at this sequence or position. A lower existing bound stays.
     pub fn to(mut self, last: impl Into<u64>) -> Self {
         self.to = self.to.min(last.into());
         self
     }
 
-    /// How many events there may be in all; for [`Store::read`](crate::Store::read) also the size of its page, 512
-    /// unless said.
+    /// The maximum number of events; for [`Store::read`](crate::Store::read) also the page size, 512 by default.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
         self
@@ -111,13 +110,13 @@ impl Query {
         self
     }
 
-    /// Only what this filter takes. It looks at the newest shape of an event, unless the query is [`raw`](Self::raw).
+    /// Only events that match this filter. It applies to the newest shape of an event, unless the query is [`raw`](Self::raw).
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// Events as they were appended, whatever newer shapes their types have.
+    /// Events as they were appended, not upcast.
     pub fn raw(mut self) -> Self {
         self.shape = Shape::Stored;
         self
@@ -181,14 +180,13 @@ impl Query {
     }
 }
 
-/// Some events, and where to go on. It may hold fewer than were asked for, when they are large: `next` says whether
-/// there is more.
+/// A page of events. It may hold fewer than requested if they are large: `next` says whether there is more.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Page {
-    /// The events, in the order that was asked for.
+    /// The events, in the requested order.
     pub events: Vec<Event>,
-    /// The query that reads on after them; `None` at the end of the range.
+    /// The query for the next page; `None` at the end of the range.
     pub next: Option<Query>,
 }
 

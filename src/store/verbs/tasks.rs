@@ -1,4 +1,4 @@
-//! The async forms of what only reads: the same arguments and answers, read on a thread that may block.
+//! The async forms of verbs that only read: the same arguments and results, read on a blocking thread.
 
 use crate::error::{Error, Result};
 use crate::event::{Address, BranchName, Event, EventId, Position, Sequence, SessionId};
@@ -18,7 +18,7 @@ impl Store {
         unblocked(move || work(&store)).await
     }
 
-    /// [`read`](Self::read) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`read`](Self::read) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Store {
         self.in_task(move |store| store.read(&query)).await
     }
 
-    /// [`read_all`](Self::read_all) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`read_all`](Self::read_all) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl Store {
         self.in_task(move |store| store.read_all(from, limit)).await
     }
 
-    /// [`head`](Self::head) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`head`](Self::head) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// ```
@@ -61,7 +61,7 @@ impl Store {
         self.in_task(move |store| head(store, address)).await
     }
 
-    /// [`get`](Self::get) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`get`](Self::get) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Store {
         self.in_task(move |store| store.get(id)).await
     }
 
-    /// [`get_raw`](Self::get_raw) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`get_raw`](Self::get_raw) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Store {
         self.in_task(move |store| store.get_raw(id)).await
     }
 
-    /// [`sessions`](Self::sessions) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`sessions`](Self::sessions) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Store {
         self.in_task(move |store| store.sessions(after.as_ref(), limit)).await
     }
 
-    /// [`branches`](Self::branches) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`branches`](Self::branches) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Store {
         self.in_task(move |store| store.branches(&session)).await
     }
 
-    /// [`branch`](Self::branch) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`branch`](Self::branch) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl Store {
         self.in_task(move |store| branch(store, address)).await
     }
 
-    /// [`ancestry`](Self::ancestry) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`ancestry`](Self::ancestry) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl Store {
         self.in_task(move |store| ancestry(store, address)).await
     }
 
-    /// [`current`](Self::current) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// [`current`](Self::current) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
     /// # Errors

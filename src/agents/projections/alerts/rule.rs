@@ -286,7 +286,7 @@ pub(super) fn armed(rules: Vec<Rule>) -> Result<Vec<Armed>, Invalid> {
         }
     }
     if armed.len() > MAX_ALERT_RULES {
-        return Err(Invalid::new("rules", format!("are too many; {MAX_ALERT_RULES} are the most")));
+        return Err(Invalid::new("rules", format!("are too many; the limit is {MAX_ALERT_RULES}")));
     }
     Ok(armed)
 }

@@ -1,4 +1,4 @@
-//! The storage under redb: a part of the file, and where it is not to be synced or not to be written.
+//! The storage under redb: a part of the file, optionally without syncs or without writes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -100,8 +100,8 @@ impl StorageBackend for Unsynced {
 
 const PAGE: u64 = 4_096;
 
-/// What is written stays in memory, over a storage that is only read: redb repairs and closes a file that nobody
-/// may change. Locks are shared with other readers.
+/// Keeps writes in memory, over a read-only storage: redb may repair and close a file that must not change. Locks are
+/// shared with other readers.
 #[derive(Debug)]
 pub(crate) struct Overlay {
     inner: Arc<dyn StorageBackend>,
@@ -184,7 +184,7 @@ impl StorageBackend for Overlay {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = lock(&self.state);
         if len < state.len {
-            // What is cut off and given back later is zero.
+            // What is truncated and extended later is zero.
             let border = len / PAGE;
             let mut last = match state.pages.remove(&border) {
                 Some(page) => page,

@@ -73,8 +73,8 @@ impl Hole {
     pub(crate) fn error(self) -> Error {
         let Self { first, last } = self;
         let reason = match last - first {
-            0 | 1 => format!("it cannot be read although commit {last} after it is there"),
-            n => format!("it cannot be read although {n} commits after it are there, the last is {last}"),
+            0 | 1 => format!("it cannot be read, although the later commit {last} is there"),
+            n => format!("it cannot be read, although {n} later commits are there, up to {last}"),
         };
         corrupt(format!("commit {first} of the journal"), reason)
     }
@@ -86,7 +86,7 @@ impl Ring {
     pub(crate) fn recover(source: &JournalFile, mark: JournalMark, thorough: bool) -> Result<Recovered> {
         let region = source.region;
         if mark.at > region.len || mark.next == u64::MAX {
-            return Err(corrupt("the meta row", "the journal goes on where there is none"));
+            return Err(corrupt("the meta row", "its start of the journal is outside the journal"));
         }
         let mut ring = Self {
             file: source.file.clone(),
@@ -384,7 +384,7 @@ mod tests {
         ring.write(b"the one that tells").unwrap();
         source.file.write(region.start + damaged + 41, b"x").unwrap();
         let told = Ring::recover(&source, START, true).unwrap().hole.unwrap().error().to_string();
-        assert!(told.contains("commit 17 of the journal") && told.contains("401 commits after it"), "{told}");
+        assert!(told.contains("commit 17 of the journal") && told.contains("401 later commits"), "{told}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! One turned bit in a small row, put right in memory: where a store is only read, a bit does not keep everything else
-//! out of reach. A checksum of 64 bits takes a wrong guess for right once in 2^54 tries.
+//! Correcting one flipped bit of a small row in memory, so that a bit does not make a read-only store unreadable. A
+//! 64-bit checksum accepts a wrong guess once in 2^54 tries.
 
 use crate::codec::Malformed;
 
-/// What the bytes are with one bit turned back; `None` when that does not help.
+/// The bytes with one bit flipped back; `None` if that does not help.
 pub(crate) fn mended<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Result<T, Malformed>) -> Option<T> {
     let mut tried = bytes.to_vec();
     (0..bytes.len() * 8).find_map(|bit| {

@@ -1,4 +1,4 @@
-//! A thread that flushes one layer of the tail while the next one grows: appends go on meanwhile.
+//! A thread that flushes one layer of the tail while the next one grows, so that appends continue.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -24,7 +24,7 @@ pub(crate) struct FlushRequest {
 struct State {
     order: Option<FlushRequest>,
     busy: bool,
-    /// An order was carried out, and the writer has not taken note of it.
+    /// A flush is done, and the writer has not noted it yet.
     done: bool,
     failed: Option<Error>,
     dismissed: bool,
@@ -103,7 +103,7 @@ pub(crate) fn flush_in_turn(flusher: &Flusher, contents: &Contents) {
     while let Some(order) = flusher.next() {
         let outcome = flush(contents, &order);
         if let Err(error) = &outcome {
-            tracing::error!(%error, "flushing failed; the store takes no more");
+            tracing::error!(%error, "flushing failed; the store accepts no more writes");
         }
         drop(order);
         flusher.finish(outcome);

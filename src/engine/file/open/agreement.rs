@@ -1,7 +1,6 @@
-//! Whether the tables are the ones that the meta row speaks of. redb finds the first page of each by a row of its own
-//! without a checksum that it looks at: where a bit of that row turned, a table is empty, or is as it was some commits
-//! ago. The newest branch and the newest event are looked up in each table on their way: that costs a few searches,
-//! however large the store is.
+//! Checks that the tables agree with the meta row. redb locates each table by a record whose checksum it does not
+//! verify: if a bit of it flips, the table looks empty, or as it was some commits ago. The newest branch and the
+//! newest event are looked up in each table: a few lookups, however large the store is.
 
 use redb::{Key, ReadTransaction, TableDefinition, TableHandle, Value};
 
@@ -48,13 +47,15 @@ fn rows<K: Key + 'static, V: Value + 'static>(
     let table = lookup::open(txn, definition)?;
     let (len, is_empty) = (lookup::len(&table)?, lookup::is_empty(&table)?);
     if is_empty && len > 0 {
-        return Err(corrupt(place(), format!("it counts {len} rows and has none")));
+        return Err(corrupt(place(), format!("its row count is {len}, but it has no rows")));
     }
     if !is_empty && len == 0 {
-        return Err(corrupt(place(), "it counts no rows and has some"));
+        return Err(corrupt(place(), "its row count is 0, but it has rows"));
     }
     match due {
-        Some(due) if due != len => Err(corrupt(place(), format!("it counts {len} rows where {due} are due"))),
+        Some(due) if due != len => {
+            Err(corrupt(place(), format!("its row count is {len}, but {due} rows are expected")))
+        }
         _ => Ok(()),
     }
 }
@@ -177,7 +178,7 @@ fn due_there(is_there: bool, table: &str, what: &str, newest: u64) -> Result<()>
     match is_there {
         true => Ok(()),
         false => {
-            let reason = format!("it does not lead to the newest {what} in the tables, number {newest}");
+            let reason = format!("the newest {what} in the tables, number {newest}, is missing in it");
             Err(corrupt(format!("table {table}"), reason))
         }
     }

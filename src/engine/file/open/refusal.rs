@@ -1,4 +1,4 @@
-//! What is said of a file that cannot be opened.
+//! Errors for files that cannot be opened.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::event::Invalid;
 
 pub(crate) fn not_a_store(name: &str, why: &str) -> Error {
-    Invalid::new("store", format!("{name} {why}, not a store of retold; give another path")).into()
+    Invalid::new("store", format!("{name} {why}, not a retold store; use another path")).into()
 }
 
 pub(crate) fn io_error(name: &str, e: &io::Error) -> Error {

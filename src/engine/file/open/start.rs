@@ -180,7 +180,7 @@ fn load_storage(
     };
     let mended = damage.len();
     for problem in disagreements(&txn, &meta)? {
-        let way_out = "opened read-only, the store shows what can be read";
+        let way_out = "open the store read-only to see what can be read";
         damage.push(gone_without(problem.into_error(), options.read_only, way_out)?);
     }
     let branches = Branches::new();
@@ -192,7 +192,7 @@ fn load_storage(
     let journal = load_journal(&txn, &meta, frames, &branches)?;
     drop(txn);
     if let Some(error) = journal.broken.or(recovered.hole.map(Hole::error)) {
-        let way_out = "opened read-only, the store shows what was recorded before";
+        let way_out = "open the store read-only to see what was recorded before";
         damage.push(gone_without(error, options.read_only, way_out)?);
     }
     info!(journal = journal.tail.len(), flushed = meta.flushed, "opened");

@@ -1,5 +1,5 @@
-//! Files that an earlier release wrote are brought up to date when they are opened: beside the old file a new one is
-//! made, which then takes its name. The old one is kept.
+//! Upgrading files of an earlier release when they are opened: a new file is created beside the old one and then
+//! takes its name. The old one is kept.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -37,7 +37,7 @@ fn keep(path: &Path, format: u32) -> Result<PathBuf> {
     let failed = |e: &io::Error| {
         let path = path.display();
         Error::storage(format!(
-            "{path} cannot be upgraded: no copy of it can be kept in its folder: {e}; make room there, or open it read-only"
+            "{path} cannot be upgraded, because a copy of it cannot be kept in its folder: {e}; free space there, or open it read-only"
         ))
     };
     for n in 1..=MAX_COPIES {
@@ -88,8 +88,8 @@ pub(crate) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
         initialise(db)?;
         copy_store(&txn, &meta, db)
     })?;
-    let draft =
-        draft.ok_or_else(|| io_error(name, &io::Error::other("its new form was removed meanwhile")))?;
+    let draft = draft
+        .ok_or_else(|| io_error(name, &io::Error::other("its upgraded file was removed in the meantime")))?;
     drop(txn);
     let copy = keep(path, meta.format)?;
     draft.replace(path)?;
@@ -149,8 +149,9 @@ fn copy<K: Key + 'static, V: Value + 'static>(
     // The count is kept apart from the rows; where they differ, rows are missing.
     match lookup::len(&from)? {
         len if len == copied => Ok(()),
-        len => {
-            Err(corrupt(format!("table {}", table.name()), format!("it has {copied} rows and counts {len}")))
-        }
+        len => Err(corrupt(
+            format!("table {}", table.name()),
+            format!("it has {copied} rows, but its row count is {len}"),
+        )),
     }
 }

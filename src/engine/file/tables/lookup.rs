@@ -142,7 +142,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> RangeRows<'t, K, V> {
             if !self.is_inside(&bytes) {
                 return Err(corrupt(
                     format!("table {}", self.table),
-                    "a search in it leads to another place",
+                    "a lookup in it leads to another place",
                 ));
             }
             *(if back { &mut self.to } else { &mut self.from }) = Bound::Excluded(bytes);

@@ -131,13 +131,13 @@ impl SidecarView {
                 problem(place(), e.to_string());
             }
             if lookup::get(&table, key.value())?.is_none() {
-                problem(place(), "a search for it leads to another place".into());
+                problem(place(), "looking it up leads to another place".into());
             }
         }
         // The count is kept apart from the rows.
         let counted = lookup::len(&table)?;
         if counted != rows {
-            let reason = format!("it has {rows} rows and counts {counted}");
+            let reason = format!("it has {rows} rows, but its row count is {counted}");
             problem(format!("table {}", sidecar.name()), reason);
         }
         Ok(())
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_go_with_an_append_or_not_at_all_and_give_no_position() {
+    fn sidecar_records_go_with_an_append_or_not_at_all_and_have_no_position() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("marks.redb");
         let store = Store::open(&path).unwrap();

@@ -1,5 +1,5 @@
-//! A group of jobs becomes one commit: decided, written to the journal, synced, put in the tail, told, and only then
-//! answered.
+//! A group of jobs becomes one commit: decided, written to the journal, synced, added to the tail, announced to
+//! observers, and only then acknowledged.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,7 +134,7 @@ impl Committer {
                 Ok(())
             }
             Err(Failed { error, in_commit }) => {
-                error!(%error, in_commit, "a commit failed; the store takes no more");
+                error!(%error, in_commit, "a commit failed; the store accepts no more writes");
                 let reason = error.to_string();
                 let told = if in_commit { Error::Unknown { reason: reason.clone() } } else { error };
                 let mut answers = answers.into_iter();

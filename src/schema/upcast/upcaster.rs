@@ -27,14 +27,14 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Steps by type, then by version.
-pub(super) type Kinds = HashMap<Arc<str>, BTreeMap<u32, Step>>;
+/// Upcasters by type, then by version.
+pub(super) type Kinds = HashMap<Arc<str>, BTreeMap<u32, Upcaster>>;
 
 /// What an event becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     One(Shape),
-    /// One of several, by a value of the payload as it was before the step.
+    /// One of several, by a value of the payload as it was before the upcaster.
     #[cfg(feature = "toml")]
     Split {
         by: Pointer,
@@ -67,32 +67,32 @@ enum Work {
     },
 }
 
-/// One step of an event type: from one version of one type to the next version, or to another type.
+/// Brings events from one version of a type to the next version, or to another type.
 ///
-/// Steps that only move fields about are better written in a file, where they can be read and checked without being
-/// run (`docs/change.md`). A function does what no operation can.
+/// Upcasters that only rearrange fields are better written in a file, where they can be read and checked without
+/// running them (`docs/change.md`). A function can do anything else.
 ///
 /// ```
-/// use retold::schema::{Step, Upcasts};
-/// let step = Step::new("tool.invoked", 1).function(1, |mut payload| {
+/// use retold::schema::{Upcaster, Upcasts};
+/// let upcaster = Upcaster::new("tool.invoked", 1).function(1, |mut payload| {
 ///     let args = payload["line"].as_str().ok_or("`line` is missing")?.split(' ').collect::<Vec<_>>();
 ///     payload["args"] = args.into();
 ///     Ok(payload)
 /// });
-/// let upcasts = Upcasts::new([step])?;
+/// let upcasts = Upcasts::new([upcaster])?;
 /// # Ok::<(), retold::Error>(())
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct Step {
+pub struct Upcaster {
     pub(super) from: Shape,
     pub(super) target: Target,
     work: Work,
-    /// Where it is written, for messages.
+    /// The file and line that define it, for messages.
     pub(super) origin: Option<Arc<str>>,
 }
 
-impl Step {
+impl Upcaster {
     /// From this version of a type to the next one, with the same payload.
     pub fn new(kind: &str, version: u32) -> Self {
         let kind: Arc<str> = kind.into();
@@ -100,18 +100,18 @@ impl Step {
         Self { from: Shape { kind, version }, target: Target::One(next), work: Work::Nothing, origin: None }
     }
 
-    /// To another type. Several steps may lead to the same.
+    /// To another type. Several upcasters may lead to the same.
     pub fn to(mut self, kind: &str, version: u32) -> Self {
         self.target = Target::One(Shape { kind: kind.into(), version });
         self
     }
 
-    /// What becomes of the payload, which has to be JSON. It has to answer the same for the same payload. `revision`
-    /// stands for the function in fingerprints: raise it when the function changes, so that projections rebuild.
-    /// A panic in it is an error of that event.
+    /// Transforms the payload, which has to be JSON. The function must be pure. `revision` identifies it in
+    /// fingerprints: raise it when the function changes, so that projections rebuild. A panic in it is an error of
+    /// that event.
     ///
     /// The whole payload passes through [`serde_json::Value`]: numbers become 64 bits or a double, which may change
-    /// the last digit of a fraction, and names are sorted. Operations leave alone what they do not name.
+    /// the last digit of a fraction, and names are sorted. Operations do not touch what they do not name.
     pub fn function(
         mut self,
         revision: u32,
@@ -139,13 +139,13 @@ impl Step {
         self
     }
 
-    /// The type that it takes.
+    /// The type it applies to.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.from.kind
     }
 
-    /// The version that it takes.
+    /// The version it applies to.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.from.version
@@ -170,7 +170,7 @@ impl Step {
         !matches!(self.target, Target::One(_)) || self.count() > 0
     }
 
-    /// What the payload becomes, and the type that it then has.
+    /// The new payload and type.
     pub(super) fn apply(&self, payload: &str) -> Result<(&Shape, String), String> {
         #[cfg(feature = "toml")]
         let mut tree = Tree::Raw(payload);
@@ -191,13 +191,13 @@ impl Step {
                 let value = serde_json::from_str(payload)
                     .map_err(|e| format!("its payload cannot be read as JSON: {e}"))?;
                 let made = caught(|| function(value));
-                made.map_err(|said| format!("the step's function panicked: {said}"))??.to_string()
+                made.map_err(|said| format!("the upcaster's function panicked: {said}"))??.to_string()
             }
         };
         Ok((target, payload))
     }
 
-    /// The type that an event gets which needs no look at its payload.
+    /// The type that an event gets without looking at its payload.
     pub(super) fn plain_target(&self) -> Option<&Shape> {
         match &self.target {
             Target::One(shape) => Some(shape),
@@ -226,7 +226,7 @@ impl Step {
         })
     }
 
-    /// One text for one meaning.
+    /// A canonical text, for fingerprints.
     pub(super) fn canonical(&self) -> String {
         let mut out = serde_json::json!([&*self.from.kind, self.from.version]).to_string();
         match &self.target {
@@ -252,8 +252,11 @@ impl Step {
     }
 }
 
-impl fmt::Debug for Step {
+impl fmt::Debug for Upcaster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Step").field("from", &self.from).field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Upcaster")
+            .field("from", &self.from)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
