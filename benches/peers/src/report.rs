@@ -33,7 +33,7 @@ pub fn parse(line: &str) -> Option<(String, Figure)> {
 }
 
 /// The rows of the table, in order, with what they say.
-const ROWS: [(&str, &str); 27] = [
+const ROWS: [(&str, &str); 28] = [
     ("W1", "single appends, 1 producer"),
     ("W2", "single appends, 64 producers"),
     ("W2-p99", "of these, p99"),
@@ -45,6 +45,7 @@ const ROWS: [(&str, &str); 27] = [
     ("W4-view", "replay, a view of each event"),
     ("W5", "acknowledged to delivered, p50"),
     ("W5-p99", "acknowledged to delivered, p99"),
+    ("W5-task", "acknowledged to delivered to a task, p50"),
     ("W5-whole", "append called to delivered, p50"),
     ("W6", "on disk for an event, allocated"),
     ("W6-apparent", "on disk for an event, length of files"),

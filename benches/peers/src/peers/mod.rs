@@ -39,6 +39,11 @@ pub trait Peer: Send + Sync {
         false
     }
 
+    /// The same on a thread that blocks, where the peer offers that too.
+    fn follow_in_thread(self: Arc<Self>, session: u64, deliver: Deliver) -> bool {
+        self.follow(session, deliver)
+    }
+
     /// Begins a branch at a sequence, if the peer offers that.
     fn fork(&self, _session: u64, _at: u64, _name: u64) -> bool {
         false

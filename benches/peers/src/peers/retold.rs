@@ -97,6 +97,18 @@ impl Peer for Retold {
         true
     }
 
+    fn follow_in_thread(self: Arc<Self>, session: u64, mut deliver: Deliver) -> bool {
+        let following = self.store.follow(Follow::branch(self.address(session)).unwrap()).unwrap();
+        std::thread::spawn(move || {
+            for item in following.blocking() {
+                if let Some(event) = item.unwrap().event() {
+                    deliver(event.sequence().get());
+                }
+            }
+        });
+        true
+    }
+
     fn fork(&self, session: u64, at: u64, name: u64) -> bool {
         self.store.fork(self.address(session).at(at), &format!("f{name}")).unwrap();
         true
