@@ -92,6 +92,7 @@ impl SidecarWrites {
     /// The commit happens only while this record is what was read of it: `None` when it was not there. A commit whose
     /// changes are all there already is a repetition of itself, and is answered as the first time. For that, what is
     /// written says who wrote it: two writers never write the same.
+    #[cfg(any(feature = "agents", test))]
     pub(crate) fn expect(&mut self, table: SidecarTable, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
         self.expected.push(ExpectedRecord { table, key, value });

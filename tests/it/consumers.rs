@@ -207,7 +207,7 @@ async fn other_settings_are_refused_by_name() {
         }
     }
     let text = store.consumers().open("c", tools().max_in_flight(9)).await.unwrap_err().to_string();
-    assert!(text.starts_with("consumer c is there with max_in_flight 256, not 9"), "{text}");
+    assert!(text.starts_with("consumer c already exists with max_in_flight 256, not 9"), "{text}");
     drop(open);
     assert!(matches!(store.consumers().open_existing("none").await, Err(Error::NotFound { .. })));
     for (field, bad) in [
@@ -442,7 +442,7 @@ async fn a_token_resolves_from_elsewhere_and_a_wrong_one_is_refused() {
     assert!(consumer.ack(&foreign).await.unwrap_err().to_string().contains("another consumer"));
     let elsewhere = filled(&["s"], 1);
     let far = elsewhere.consumers().open("c", config()).await.unwrap().next().await.unwrap().token();
-    assert!(consumer.nack(&far, None).await.unwrap_err().to_string().contains("made by store"));
+    assert!(consumer.nack(&far, None).await.unwrap_err().to_string().contains("belongs to store"));
     store.consumers().remove("other").await.unwrap();
     let anew = store.consumers().open("other", config()).await.unwrap();
     assert!(matches!(anew.touch(&foreign).await, Err(Error::NotDelivered { .. })));
