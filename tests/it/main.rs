@@ -17,6 +17,7 @@ mod bus_random;
 #[cfg(feature = "schema")]
 mod catalogue;
 mod closing;
+mod conformance;
 mod consumer_kill;
 mod consumers;
 mod cost;
