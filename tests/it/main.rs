@@ -37,6 +37,7 @@ mod import_history;
 mod import_logs;
 mod interop;
 mod kill;
+mod machine;
 mod migrations;
 mod model;
 mod pattern_names;
