@@ -50,6 +50,7 @@ mod stress;
 mod support;
 mod tables;
 mod timers_kill;
+mod twins;
 mod type_names;
 mod unblocked;
 mod upcasts;
