@@ -19,16 +19,16 @@ pub(super) struct Found {
     pub(super) state: AnyState,
     pub(super) at: u64,
     pub(super) folded: u64,
-    /// The snapshot of a branch from which it was folded.
+    /// The snapshot from which it was folded.
     pub(super) snapshot: Option<Snapshot>,
 }
 
-/// A stored state of a branch.
+/// A stored state.
 #[derive(Clone, Copy)]
 pub(super) struct Snapshot {
     pub(super) at: u64,
     pub(super) bytes: usize,
-    /// Whether it is the branch's own, not one of an ancestor.
+    /// Whether it is the branch's own, not one of an ancestor. That of a session or a key always is.
     pub(super) is_own: bool,
 }
 
@@ -240,7 +240,10 @@ impl<'a> Source<'a> {
         let parts = row.split_first_chunk::<8>();
         let state = parts.and_then(|(at, json)| Some((u64::from_be_bytes(*at), self.fold.decode(json)?)));
         match state {
-            Some((at, state)) => Ok((Found { state, at, folded: 0, snapshot: None }, read.max(at))),
+            Some((at, state)) => {
+                let snapshot = Some(Snapshot { at, bytes: row.len(), is_own: true });
+                Ok((Found { state, at, folded: 0, snapshot }, read.max(at)))
+            }
             None => {
                 tracing::warn!(projection = self.fold.name, key = text, "a snapshot is unreadable");
                 Ok((nothing, 0))

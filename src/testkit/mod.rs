@@ -1,5 +1,6 @@
 //! What retold is tested with, for those who test their own code over it: a reference [`Model`] of the store in plain
-//! maps, [`strategies`] for property tests, and a [`Disk`] that counts, records, fails and loses power.
+//! maps, [`strategies`] for property tests, a [`Disk`] that counts, records, fails and loses power, and a
+//! [`conformance`] suite that every engine passes.
 //!
 //! ```
 //! use retold::testkit::{Cut, Disk};
@@ -19,6 +20,7 @@
 //! ```
 
 mod backend;
+pub mod conformance;
 #[cfg(test)]
 mod explore;
 mod fault;

@@ -1,189 +1,14 @@
 //! The store against the reference model: every answer, over any sequence of calls, flushes, reopenings and kills.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use crate::machine::{Answer, End, Reference, State, Step, machine_cases, of_session_paged, paged};
 use crate::support::{check_everything, check_heads, same_events};
-use proptest::prelude::*;
-use proptest::sample::select;
-use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use retold::testkit::{
-    Ask, Disk, Model, ModelAppended, ModelBranch, ModelEvent, ModelPart, ModelSession, strategies,
-};
+use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use retold::testkit::{Disk, Model, ModelAppended, ModelBranch, ModelPart, ModelSession};
 use retold::{
-    Address, BranchInfo, BranchName, Builder, Error, Event, EventId, Expect, NewEvent, Place, Receipt,
-    Result, SessionId, Store,
+    Address, BranchInfo, BranchName, Builder, Error, Event, Expect, NewEvent, Place, Receipt, Result, Store,
 };
-
-#[derive(Clone, Debug)]
-enum Step {
-    Append(Vec<ModelPart>),
-    Fork { parent: Place, at: Option<u64>, name: BranchName },
-    Promote(Place),
-    Read(Ask),
-    Pages { ask: Ask, page: usize },
-    Get(EventId),
-    Diff(Address, Address),
-    Branches(SessionId),
-    Sessions { after: Option<SessionId>, limit: usize },
-    Flush,
-    Reopen(End),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum End {
-    Close,
-    Drop,
-    Kill,
-}
-
-type DiffAnswer = (u64, Vec<(Option<Arc<ModelEvent>>, Option<Arc<ModelEvent>>)>);
-
-#[derive(Clone, Debug)]
-enum Answer {
-    Nothing,
-    ModelAppended(Result<ModelAppended>),
-    Forked(Result<ModelBranch>),
-    Events(Result<Vec<Arc<ModelEvent>>>),
-    Event(Result<Arc<ModelEvent>>),
-    Diff(Result<DiffAnswer>),
-    Branches(Result<Vec<ModelBranch>>),
-    Sessions(Vec<ModelSession>),
-}
-
-#[derive(Clone, Debug)]
-struct State {
-    model: Model,
-    /// What was appended, to be tried again.
-    appends: Vec<Vec<ModelPart>>,
-    answer: Answer,
-}
-
-struct Reference;
-
-fn existing(model: &Model) -> BoxedStrategy<Place> {
-    let places: Vec<Place> = model.places().cloned().collect();
-    if places.is_empty() {
-        return strategies::place().boxed();
-    }
-    prop_oneof![5 => select(places).boxed(), 1 => strategies::place().boxed()].boxed()
-}
-
-fn part(model: &Model) -> BoxedStrategy<ModelPart> {
-    let heads: HashMap<Place, u64> = model.places().map(|p| (p.clone(), model.head(p).unwrap())).collect();
-    let place = prop_oneof![
-        3 => existing(model),
-        1 => strategies::session().prop_map(|s| Place::new(s, BranchName::main())),
-    ];
-    let expect = prop_oneof![5 => Just(None), 1 => Just(Some(-1)), 3 => Just(Some(0)), 1 => Just(Some(1))];
-    (place, expect, strategies::events())
-        .prop_map(move |(place, expect, events)| {
-            let head = heads.get(&place).copied().unwrap_or(0);
-            let expect = match expect {
-                None => Expect::Any,
-                Some(-1) => Expect::Empty,
-                Some(more) => Expect::Head((head + more as u64).into()),
-            };
-            ModelPart { place, expect, events }
-        })
-        .boxed()
-}
-
-/// What was appended before, as it was or with something changed.
-fn again(appends: Vec<Vec<ModelPart>>) -> BoxedStrategy<Vec<ModelPart>> {
-    (select(appends), 0..8, strategies::event(), any::<prop::sample::Index>())
-        .prop_map(|(mut parts, change, event, index)| {
-            let at = index.index(parts.len());
-            let events = &mut parts[at].events;
-            let one = index.index(events.len());
-            match change {
-                0 => events[one] = event.with_id(events[one].id()),
-                1 => events.push(event),
-                2 => events.insert(one, event),
-                3 => events.reverse(),
-                4 => drop(events.drain(..one)),
-                5 => parts[at].place = Place::new("t".parse().unwrap(), BranchName::main()),
-                _ => {}
-            }
-            parts
-        })
-        .boxed()
-}
-
-impl ReferenceStateMachine for Reference {
-    type State = State;
-    type Transition = Step;
-
-    fn init_state() -> BoxedStrategy<State> {
-        Just(State { model: Model::new(), appends: Vec::new(), answer: Answer::Nothing }).boxed()
-    }
-
-    fn transitions(state: &State) -> BoxedStrategy<Step> {
-        let model = &state.model;
-        let any = existing(model);
-        let committed = model.committed();
-        let ids: Vec<EventId> = model.order().iter().map(|told| told.event.id()).collect();
-        let old_id = if ids.is_empty() { strategies::id().boxed() } else { select(ids).boxed() };
-        let append = prop::collection::vec(part(model), 1..4);
-        let append = match state.appends.is_empty() {
-            true => append.boxed(),
-            false => prop_oneof![4 => append, 1 => again(state.appends.clone())].boxed(),
-        };
-        let ask = prop_oneof![
-            3 => any.clone().prop_flat_map(|p| strategies::ask(Some(p), 30)),
-            1 => strategies::ask(None, committed),
-        ];
-        let fork = (any.clone(), prop::option::of(0u64..30), strategies::branch());
-        let at = prop::option::of(0u64..30);
-        let address = |(place, at): (Place, Option<u64>)| match at {
-            Some(n) => Address::from(place).at(n),
-            None => Address::from(place),
-        };
-        let sides = (any.clone(), at.clone(), prop_oneof![3 => Just(None), 1 => any.clone().prop_map(Some)]);
-        let diff = (sides, strategies::branch(), at).prop_map(move |((left, n, other), branch, m)| {
-            let right = other.unwrap_or_else(|| Place::new(left.session.clone(), branch));
-            Step::Diff(address((left, n)), address((right, m)))
-        });
-        prop_oneof![
-            10 => append.prop_map(Step::Append),
-            4 => fork.prop_map(|(parent, at, name)| Step::Fork { parent, at, name }),
-            2 => any.clone().prop_map(Step::Promote),
-            5 => ask.clone().prop_map(Step::Read),
-            2 => (ask, 1usize..9).prop_map(|(ask, page)| Step::Pages { ask, page }),
-            2 => prop_oneof![4 => old_id, 1 => strategies::id()].prop_map(Step::Get),
-            2 => diff,
-            1 => strategies::session().prop_map(Step::Branches),
-            1 => (prop::option::of(strategies::session()), 0usize..5)
-                .prop_map(|(after, limit)| Step::Sessions { after, limit }),
-            2 => Just(Step::Flush),
-            1 => select(vec![End::Close, End::Drop, End::Kill]).prop_map(Step::Reopen),
-        ]
-        .boxed()
-    }
-
-    fn apply(mut state: State, step: &Step) -> State {
-        let model = &mut state.model;
-        state.answer = match step {
-            Step::Append(parts) => {
-                let answer = model.append(parts);
-                if answer.is_ok() {
-                    state.appends.push(parts.clone());
-                }
-                Answer::ModelAppended(answer)
-            }
-            Step::Fork { parent, at, name } => Answer::Forked(model.fork(parent, *at, name)),
-            Step::Promote(place) => Answer::ModelAppended(model.promote(place)),
-            Step::Read(ask) | Step::Pages { ask, .. } => Answer::Events(model.read(ask)),
-            Step::Get(id) => Answer::Event(model.get(*id).cloned()),
-            Step::Diff(left, right) => Answer::Diff(model.diff(left, right)),
-            Step::Branches(session) => Answer::Branches(model.branches(session)),
-            Step::Sessions { after, limit } => Answer::Sessions(model.sessions(after.as_ref(), *limit)),
-            Step::Flush | Step::Reopen(_) => Answer::Nothing,
-        };
-        state
-    }
-}
 
 /// Where the bytes of the store under test are.
 enum Medium {
@@ -230,38 +55,40 @@ impl Sut {
     }
 
     fn reopen(&mut self, end: End) {
-        if matches!(self.medium, Medium::Maps) {
-            return;
-        }
         let settings = self.settings.clone();
         let store = self.store.take().unwrap();
         self.store = Some(match &mut self.medium {
             Medium::Maps => store,
             Medium::Disk(disk) => {
-                let killed = disk.bytes();
-                finish(store, end);
-                *disk = Disk::from_bytes(if matches!(end, End::Kill) { killed } else { disk.bytes() });
+                let left = match &end {
+                    End::Kill => Some(disk.bytes()),
+                    End::Power(cut) => Some(disk.moment(disk.operations()).cut(cut)),
+                    End::Close | End::Drop => None,
+                };
+                finish(store, &end);
+                *disk = Disk::from_bytes(left.unwrap_or_else(|| disk.bytes()));
                 settings.with_backend(disk.backend()).unwrap()
             }
             Medium::File { folder, number } => {
                 let old = folder.path().join(format!("{number}.redb"));
-                if matches!(end, End::Kill) {
+                let is_killed = matches!(end, End::Kill | End::Power(_));
+                if is_killed {
                     *number += 1;
                 }
                 let new = folder.path().join(format!("{number}.redb"));
-                if matches!(end, End::Kill) {
+                if is_killed {
                     // An idle flush may write while the file is copied, which no kill could show: keep it away.
                     store.maintenance().flush().unwrap();
                     std::fs::copy(&old, &new).unwrap();
                 }
-                finish(store, end);
+                finish(store, &end);
                 settings.open_only().open(new).unwrap()
             }
         });
     }
 }
 
-fn finish(store: Store, end: End) {
+fn finish(store: Store, end: &End) {
     if matches!(end, End::Close) {
         store.close().unwrap();
     }
@@ -298,20 +125,6 @@ fn same_receipt(found: Result<Receipt>, due: Result<ModelAppended>, model: &Mode
     }
 }
 
-/// All events of a query in pages of this size.
-fn paged(store: &Store, ask: &Ask, size: usize) -> Result<Vec<Event>> {
-    let mut events = Vec::new();
-    let mut left = ask.limit.unwrap_or(usize::MAX);
-    let mut next = Some(ask.query()?);
-    while let Some(query) = next.take() {
-        let page = store.read(&query.limit(size.min(left)))?;
-        left -= page.events.len();
-        events.extend(page.events);
-        next = page.next.filter(|_| left > 0);
-    }
-    Ok(events)
-}
-
 fn check(sut: &mut Sut, state: &State, step: Step) {
     let store = sut.store();
     let answer = state.answer.clone();
@@ -343,6 +156,18 @@ fn check(sut: &mut Sut, state: &State, step: Step) {
             if let Some((found, due)) = same_error(paged(store, &ask, page), due) {
                 same_events(&found, &due);
             }
+        }
+        (Step::OfSession { session, from, to, reverse, page }, Answer::Events(due)) => {
+            let found = of_session_paged(store, &session, (from, to), reverse, page);
+            if let Some((found, due)) = same_error(found, due) {
+                same_events(&found, &due);
+            }
+        }
+        (Step::SetCurrent(place), Answer::Chosen(due)) => {
+            same_error(store.set_current(&place.session, &place.branch), due);
+        }
+        (Step::Current(session), Answer::Current(due)) => {
+            assert_eq!(store.current(&session).unwrap(), due);
         }
         (Step::Get(id), Answer::Event(due)) => {
             if let Some((found, due)) = same_error(store.get(id), due) {
@@ -419,25 +244,20 @@ machine!(InMaps, Sut::in_maps());
 machine!(OnDisk, Sut::on_a_disk_in_memory());
 machine!(OnFile, Sut::on_file());
 
-fn cases(short: u32) -> ProptestConfig {
-    let cases = if std::env::var_os("RETOLD_SOAK").is_some() { short * 50 } else { short };
-    ProptestConfig { cases, max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() }
-}
-
 prop_state_machine! {
-    #![proptest_config(cases(60))]
+    #![proptest_config(machine_cases(60))]
     #[test]
     fn in_plain_maps_every_answer_is_that_of_the_model(sequential 1..60 => InMaps);
 }
 
 prop_state_machine! {
-    #![proptest_config(cases(60))]
+    #![proptest_config(machine_cases(60))]
     #[test]
     fn on_a_disk_in_memory_every_answer_is_that_of_the_model(sequential 1..60 => OnDisk);
 }
 
 prop_state_machine! {
-    #![proptest_config(cases(24))]
+    #![proptest_config(machine_cases(24))]
     #[test]
     fn on_a_file_with_idle_flushes_every_answer_is_that_of_the_model(sequential 1..60 => OnFile);
 }
