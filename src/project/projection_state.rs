@@ -145,6 +145,10 @@ impl ProjectionState {
         }
         let (current, _) = generations(&handle.reader()?.records(), &self.fold.name)?;
         let kept = current.as_ref().map_or(0, |c| c.generation);
+        // One that failed is not read any more while it is swept.
+        let mut records = SidecarWrites::new();
+        records.remove(SidecarTable::Checkpoints, keys::next(&self.fold.name));
+        handle.write_records(records)?;
         self.sweep(handle, &[kept])?;
         let target = self.position().unwrap_or_else(|| handle.committed().get());
         let next = self.generation(kept, 0, Some(target));

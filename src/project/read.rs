@@ -134,7 +134,9 @@ impl<'a> Source<'a> {
     pub(super) fn is_there(&self) -> Result<bool> {
         let Some(built) = &self.built else { return Ok(true) };
         let (current, next) = generations(&self.records, &self.fold.name)?;
-        Ok(current.into_iter().chain(next).any(|b| b.generation == built.generation))
+        // A number is given again after a rebuild that was cancelled: that one is behind what this one had read.
+        let is_it = |b: Built| b.generation == built.generation && b.position >= built.position;
+        Ok(current.into_iter().chain(next).any(is_it))
     }
 
     /// The state of a branch after the event with this sequence.
