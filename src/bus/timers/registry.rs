@@ -129,11 +129,18 @@ impl Registry {
 
     pub(super) fn get(&self, handle: &StoreHandle, id: EventId) -> Result<Timer> {
         let view = handle.reader()?.records();
-        let key = index(&view, id)?;
-        let Some(value) = view.get(SidecarTable::Timers, &key)? else {
-            return Err(Error::not_found("timer", id));
-        };
-        Row::decode(&key, &value).map(Timer::from)
+        let mut key = index(&view, id)?;
+        loop {
+            if let Some(value) = view.get(SidecarTable::Timers, &key)? {
+                return Row::decode(&key, &value).map(Timer::from);
+            }
+            // It was refused meanwhile, and lies elsewhere; or it is gone.
+            let other = index(&view, id)?;
+            if other == key {
+                return Err(Error::not_found("timer", id));
+            }
+            key = other;
+        }
     }
 
     pub(super) fn cancel(&self, handle: &StoreHandle, id: EventId) -> Result<()> {
