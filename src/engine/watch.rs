@@ -2,7 +2,9 @@
 
 use std::cell::OnceCell;
 use std::fmt;
+use std::sync::Arc;
 
+use super::branch::Branch;
 use crate::event::Event;
 
 /// Who is told of what an engine commits. It is told on the writer's path: it wakes others and returns, takes no lock that
@@ -18,17 +20,23 @@ pub(crate) trait Watcher: fmt::Debug + Send + Sync {
 /// The events of one commit, for those who ask for them.
 #[derive(Debug)]
 pub(crate) struct Committed<'a> {
+    births: &'a [Arc<Branch>],
     new: &'a [(u64, Event)],
     events: OnceCell<Vec<Event>>,
 }
 
 impl<'a> Committed<'a> {
-    /// The events in global order, each with the number of its branch.
-    pub(crate) fn new(new: &'a [(u64, Event)]) -> Self {
-        Self { new, events: OnceCell::new() }
+    /// The branches that began, and the events in global order, each with the number of its branch.
+    pub(crate) fn new(births: &'a [Arc<Branch>], new: &'a [(u64, Event)]) -> Self {
+        Self { births, new, events: OnceCell::new() }
     }
 
-    /// In global order.
+    /// Branches that began.
+    pub(crate) fn births(&self) -> &[Arc<Branch>] {
+        self.births
+    }
+
+    /// In global order; none where a branch began without any.
     pub(crate) fn events(&self) -> &[Event] {
         self.events.get_or_init(|| self.new.iter().map(|(_, event)| event.clone()).collect())
     }

@@ -74,7 +74,8 @@ impl BlockingFollowing {
                 waker
             }
         };
-        let mut next = pin!(self.following.next());
+        // A task's budget is not for a thread that has nothing else to do.
+        let mut next = pin!(tokio::task::unconstrained(self.following.next()));
         let mut context = Context::from_waker(&waker);
         loop {
             if let Poll::Ready(item) = next.as_mut().poll(&mut context) {
@@ -173,5 +174,54 @@ mod tests {
             let positions: Vec<u64> = items.map(|event| event.position().get() - committed).collect();
             assert_eq!(positions, [3, 4]);
         }
+    }
+
+    #[test]
+    fn a_branch_that_is_waited_for_may_begin_with_a_fork() {
+        let store = Store::in_memory().unwrap();
+        store.append("s", [event(), event(), event()]).unwrap();
+        let mut f = store.follow(Follow::branch("s/b").unwrap().wait_for_start()).unwrap().blocking();
+        assert!(matches!(
+            f.next_within(Duration::from_secs(2)),
+            Poll::Ready(Some(Ok(Followed::CaughtUp { .. })))
+        ));
+        store.fork("s@3", "b").unwrap();
+        store.append("s", event()).unwrap();
+        let got = f.next_within(Duration::from_secs(3));
+        println!("REVIEW fork {got:?}");
+        assert!(got.is_ready());
+    }
+
+    #[test]
+    fn the_cursor_of_one_who_waits_is_resumed_by_one_who_waits() {
+        let store = Store::in_memory().unwrap();
+        let mut f = store.follow(Follow::branch("s").unwrap().after(3).wait_for_start()).unwrap().blocking();
+        let Poll::Ready(Some(Ok(item))) = f.next_within(Duration::from_secs(2)) else { panic!() };
+        let cursor = item.cursor();
+        (0..5).for_each(|_| drop(store.append("s", event()).unwrap()));
+        let again = store.follow(Follow::branch("s").unwrap().cursor(cursor).wait_for_start());
+        println!("REVIEW cursor {again:?}");
+        assert!(again.is_ok());
+    }
+
+    #[test]
+    fn within_a_runtime_a_thread_that_blocks_gets_everything() {
+        let store = Store::in_memory().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let got = runtime.block_on(async {
+            let mut f = store.follow(Follow::all()).unwrap().blocking();
+            let _ = f.next_within(Duration::from_secs(1));
+            let mut got = 0;
+            for _ in 0..400 {
+                store.append("s", event()).unwrap();
+                if f.next_within(Duration::from_millis(500)).is_pending() {
+                    break;
+                }
+                got += 1;
+            }
+            got
+        });
+        println!("REVIEW runtime {got}");
+        assert_eq!(got, 400);
     }
 }

@@ -110,7 +110,8 @@ impl Follow {
     }
 
     /// Waits for what is not there yet: a branch that does not exist, a sequence or position beyond the last one.
-    /// Without it those are refused, because a place that was reached once and is gone tells of a restored backup.
+    /// Without it those are refused, because a place that was reached once and is gone tells of a restored backup; so
+    /// a cursor of a subscription that waits is resumed by one that waits.
     pub fn wait_for_start(mut self) -> Self {
         self.waits = true;
         self

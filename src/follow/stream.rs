@@ -310,7 +310,7 @@ impl Source {
                 let same = match &self.scope {
                     FollowScope::Branch(_) => {
                         cursor.branch() == self.branch.as_ref().map(|b| b.number)
-                            || (cursor.branch().is_none() && cursor.scanned() == 0)
+                            || (cursor.branch().is_none() && (self.waits || cursor.scanned() == 0))
                     }
                     FollowScope::Session(_) | FollowScope::All => cursor.branch().is_none(),
                 };
@@ -425,6 +425,10 @@ fn drive(
                     Waited::Closed => Input::Closed,
                     Waited::Events(events, after) => {
                         let ours = source.ours(&events);
+                        if !source.is_resolved() && ours.is_empty() {
+                            step = machine.next(Input::Woken).map_err(|e| source.out_of_order(e))?;
+                            continue;
+                        }
                         let Some(first) = ours.first().map(|e| source.number(e)) else { continue };
                         if !source.is_resolved() || !machine.continues(first, after) {
                             Input::Woken

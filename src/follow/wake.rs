@@ -40,6 +40,11 @@ impl Channel {
         Self { sender: broadcast::channel(FOLLOW_BUFFER).0, last: None }
     }
 
+    /// Has its followers look at the store.
+    fn wake(&mut self) {
+        let _ = self.sender.send(WakeFrame { after: self.last, events: None });
+    }
+
     fn send(&mut self, events: &[Event]) {
         let frame = WakeFrame { after: self.last, events: is_small(events).then(|| events.into()) };
         // No listener is fine: the channel goes with its last follower.
@@ -149,7 +154,16 @@ impl Wakes {
 
 impl Observer for Wakes {
     fn committed(&self, commit: &Committed<'_>) {
-        self.send(commit.events());
+        if !commit.events().is_empty() {
+            self.send(commit.events());
+        }
+        // Who waits for a branch looks again: it may have inherited events.
+        let mut channels = self.channels();
+        for branch in commit.births().iter().filter(|branch| branch.fork > 0) {
+            if let Some(channel) = channels.sessions.get_mut(&branch.place.session) {
+                channel.wake();
+            }
+        }
     }
 
     fn closed(&self) {

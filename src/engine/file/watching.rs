@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::engine::branch::Branch;
 use crate::engine::watch::{Committed, Watcher};
 use crate::event::Event;
 
@@ -14,9 +15,9 @@ impl Watching {
         let _ = self.0.set(watcher);
     }
 
-    pub(crate) fn committed(&self, new: &[(u64, Event)]) {
+    pub(crate) fn committed(&self, births: &[Arc<Branch>], new: &[(u64, Event)]) {
         if let Some(watcher) = self.0.get() {
-            watcher.committed(&Committed::new(new));
+            watcher.committed(&Committed::new(births, new));
         }
     }
 

@@ -92,17 +92,17 @@ impl Engine for MemoryEngine {
         let mut clock = lock(&self.clock);
         self.open()?;
         let _path = OnPath::enter();
-        let (outcome, new) = {
+        let (outcome, new, births) = {
             let mut state = write(&self.kept.state);
             let now = clock.next(Timestamp::now().max(state.recorded()));
             let mut plan = Plan::new(state.committed() + 1, state.next_branch(), now);
             let outcome = plan.take(&commit, &*state)?;
             let new = state.apply(&plan, now);
             commit.records().iter().for_each(|records| state.write(records));
-            (outcome, new)
+            (outcome, new, plan.births)
         };
-        if let Some(watcher) = self.watcher.get().filter(|_| !new.is_empty()) {
-            watcher.committed(&Committed::new(&new));
+        if let Some(watcher) = self.watcher.get().filter(|_| !new.is_empty() || !births.is_empty()) {
+            watcher.committed(&Committed::new(&births, &new));
         }
         Ok(outcome)
     }
