@@ -31,6 +31,10 @@ pub(crate) trait Facts {
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>>;
 }
 
+fn main_of(place: &Place) -> Place {
+    Place::new(place.session.clone(), BranchName::main())
+}
+
 /// What a group will write so far: the facts of the store with the group's own on top.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -52,9 +56,13 @@ type ChangedRecords = HashMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>;
 /// How the records that a commit expects were found.
 enum Expectation {
     Met,
-    /// One of them is not; everything that the commit writes is there already.
-    Written(Error),
+    /// Those that are not have the values that the commit writes, and so has everything else that it writes.
+    Written,
     Changed(Error),
+}
+
+fn changed(table: SidecarTable, key: &[u8]) -> Error {
+    Error::RecordChanged { record: format!("record {} of {}", key.escape_ascii(), table.name()) }
 }
 
 #[derive(Debug)]
@@ -132,22 +140,31 @@ impl Plan {
     }
 
     fn decided(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
-        if let Some(records) = commit.records() {
-            match (self.expected(records, facts)?, commit) {
-                (Expectation::Met, _) => {}
-                (Expectation::Written(_), Commit::Records(_)) => return Ok(Outcome::Written),
-                (Expectation::Written(error), Commit::Append(prepared)) => {
-                    return self.retried(prepared, facts)?.map(Outcome::Appended).ok_or(error);
-                }
-                (Expectation::Written(error) | Expectation::Changed(error), _) => return Err(error),
-            }
-        }
         match commit {
+            Commit::Append(prepared) if !prepared.records.expected().is_empty() => {
+                let expectation = self.expected(&prepared.records, facts)?;
+                match (self.retried(prepared, facts)?, expectation) {
+                    (None, Expectation::Met) => self.append(prepared, facts).map(Outcome::Appended),
+                    (Some(receipt), Expectation::Written) => Ok(Outcome::Appended(receipt)),
+                    // A repetition that others have gone past does not undo them.
+                    (_, Expectation::Changed(error)) => Err(error),
+                    (Some(_), Expectation::Met) | (None, Expectation::Written) => {
+                        let first = prepared.records.expected().first();
+                        Err(first.map_or_else(
+                            || changed(SidecarTable::Snapshots, b""),
+                            |e| changed(e.table, &e.key),
+                        ))
+                    }
+                }
+            }
             Commit::Append(prepared) => self.append(prepared, facts).map(Outcome::Appended),
             Commit::Fork { parent, at, place } => {
                 self.fork(parent, *at, place.clone(), facts).map(Outcome::Forked)
             }
-            Commit::Records(_) => Ok(Outcome::Written),
+            Commit::Records(records) => match self.expected(records, facts)? {
+                Expectation::Met | Expectation::Written => Ok(Outcome::Written),
+                Expectation::Changed(error) => Err(error),
+            },
         }
     }
 
@@ -159,21 +176,29 @@ impl Plan {
     }
 
     fn expected(&self, records: &SidecarWrites, facts: &impl Facts) -> Result<Expectation> {
-        let mut changed = None;
+        let mut all_met = true;
         for expected in records.expected() {
-            if self.record(expected.table, &expected.key, facts)? != expected.value {
-                let record = format!("record {} of {}", expected.key.escape_ascii(), expected.table.name());
-                changed = Some(Error::RecordChanged { record });
-                break;
+            let found = self.record(expected.table, &expected.key, facts)?;
+            if found == expected.value {
+                continue;
+            }
+            all_met = false;
+            // Only a value that this commit writes says that this commit wrote it.
+            let own =
+                records.rows().find(|(table, key, _)| (*table, *key) == (expected.table, &expected.key));
+            if found.is_none() || own.is_none_or(|(_, _, value)| value != found.as_deref()) {
+                return Ok(Expectation::Changed(changed(expected.table, &expected.key)));
             }
         }
-        let Some(error) = changed else { return Ok(Expectation::Met) };
+        if all_met {
+            return Ok(Expectation::Met);
+        }
         for (table, key, value) in records.rows() {
             if self.record(table, key, facts)?.as_deref() != value {
-                return Ok(Expectation::Changed(error));
+                return Ok(Expectation::Changed(changed(table, key)));
             }
         }
-        Ok(Expectation::Written(error))
+        Ok(Expectation::Written)
     }
 
     /// Takes an append into the plan, or refuses it and leaves the plan as it was.
@@ -181,9 +206,11 @@ impl Plan {
         if let Some(receipt) = self.retried(request, facts)? {
             return Ok(receipt);
         }
-        // Every precondition is checked before the plan is changed.
-        let mut heads: HashMap<Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
+        // Everything is asked and every precondition is checked before the plan is changed.
+        let mut heads: HashMap<&Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
+        let mut due = Vec::with_capacity(request.parts.len());
         for part in &request.parts {
+            let mut main = None;
             let (branch, head) = match heads.get(&part.place) {
                 Some((branch, head)) => (branch.clone(), *head),
                 None => match self.branch(&part.place, facts)? {
@@ -191,7 +218,9 @@ impl Plan {
                         let head = self.head(&branch, facts)?;
                         (Some(branch), head)
                     }
-                    None if part.place.branch.as_str() == MAIN || part.expect.is_of_a_new_branch() => {
+                    None if part.place.branch.as_str() == MAIN => (None, 0),
+                    None if part.expect.is_of_a_new_branch() => {
+                        main = self.branch(&main_of(&part.place), facts)?;
                         (None, 0)
                     }
                     None => return Err(Error::not_found("branch", &part.place)),
@@ -201,17 +230,17 @@ impl Plan {
                 let (place, expected, actual) = (part.place.clone(), part.expect, Sequence::new(head));
                 return Err(Error::Conflict { place, expected, actual });
             }
-            heads.insert(part.place.clone(), (branch, head + part.records.len() as u64));
+            heads.insert(&part.place, (branch.clone(), head + part.records.len() as u64));
+            due.push((branch, main, head));
         }
         let mut parts = Vec::with_capacity(request.parts.len());
-        for part in &request.parts {
-            let branch = match self.branch(&part.place, facts)? {
+        for (part, (branch, main, head)) in request.parts.iter().zip(due) {
+            // One that does not exist may have begun with an earlier part.
+            let branch = match branch.or_else(|| self.by_place.get(&part.place).cloned()) {
                 Some(branch) => branch,
-                None => self.begin(part.place.clone(), facts)?,
+                None => self.begin(&part.place, main),
             };
-            let head = self.head(&branch, facts)?;
-            let placed = self.place(&branch, head, &part.records);
-            parts.push(placed);
+            parts.push(self.place(&branch, head, &part.records));
         }
         Ok(Receipt::new(parts, false))
     }
@@ -296,11 +325,12 @@ impl Plan {
         place: Place,
         facts: &impl Facts,
     ) -> Result<Arc<Branch>> {
+        let is_taken = self.branch(&place, facts)?.is_some();
         let branch = match self.branch(parent, facts)? {
             Some(branch) => branch,
             // A session may start with a branch other than main, which is then empty.
             None if parent.branch.as_str() == MAIN && at == Some(Sequence::ZERO) => {
-                if place == *parent {
+                if place == *parent || is_taken {
                     return Err(Error::Exists { what: "branch", name: place.to_string() });
                 }
                 self.give_birth(parent.clone(), None, 0)
@@ -313,7 +343,7 @@ impl Plan {
             let address = Address::from(parent.clone()).at(at);
             return Err(Error::not_found("event", format!("{address}: the branch ends at {head}")));
         }
-        if self.branch(&place, facts)?.is_some() {
+        if is_taken {
             return Err(Error::Exists { what: "branch", name: place.to_string() });
         }
         if branch.depth >= MAX_FORK_DEPTH {
@@ -324,17 +354,18 @@ impl Plan {
         Ok(self.give_birth(place, Some(&branch), at))
     }
 
-    /// A branch that begins with its first append, as if it had been forked from an empty `main`.
-    fn begin(&mut self, place: Place, facts: &impl Facts) -> Result<Arc<Branch>> {
+    /// A branch that begins with its first append, as if it had been forked from an empty `main`: `main` is that of the
+    /// session, if there is one.
+    fn begin(&mut self, place: &Place, main: Option<Arc<Branch>>) -> Arc<Branch> {
         if place.branch.as_str() == MAIN {
-            return Ok(self.give_birth(place, None, 0));
+            return self.give_birth(place.clone(), None, 0);
         }
-        let main = Place::new(place.session.clone(), BranchName::main());
-        let main = match self.branch(&main, facts)? {
+        let name = main_of(place);
+        let main = match main.or_else(|| self.by_place.get(&name).cloned()) {
             Some(main) => main,
-            None => self.give_birth(main, None, 0),
+            None => self.give_birth(name, None, 0),
         };
-        Ok(self.give_birth(place, Some(&main), 0))
+        self.give_birth(place.clone(), Some(&main), 0)
     }
 
     fn give_birth(&mut self, place: Place, parent: Option<&Branch>, fork: u64) -> Arc<Branch> {
@@ -350,5 +381,57 @@ impl Plan {
         self.by_place.insert(place, branch.clone());
         self.births.push(branch.clone());
         branch
+    }
+}
+
+#[cfg(test)]
+mod review {
+    use super::*;
+    use crate::codec::{BranchRow, encode_record};
+    use crate::engine::commit::PreparedPart;
+    use crate::engine::durability::Durability;
+    use crate::event::{Expect, NewEvent};
+
+    struct Fake(Arc<Branch>);
+
+    impl Facts for Fake {
+        fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+            match place.to_string().as_str() {
+                "s" | "s/main" => Ok(Some(self.0.clone())),
+                "t" | "t/main" => Err(Error::corrupt("t", "its line is damaged")),
+                _ => Ok(None),
+            }
+        }
+        fn head(&self, _: &Branch) -> Result<u64> {
+            Ok(0)
+        }
+        fn known(&self, _: EventId) -> Result<Option<Known>> {
+            Ok(None)
+        }
+        fn record(&self, _: SidecarTable, _: &[u8]) -> Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn an_append_that_is_refused_late_leaves_nothing_in_the_plan() {
+        let place = |a: &str| a.parse::<Address>().unwrap().place().clone();
+        let row = BranchRow { place: place("s"), parent: None, fork: 0, created: 0 };
+        let facts = Fake(Arc::new(Branch::new(1, row, None)));
+        let part = |a: &str, expect| PreparedPart {
+            place: place(a),
+            expect,
+            records: vec![encode_record(&NewEvent::new("a.b"), 1000).unwrap()],
+        };
+        let request = Prepared {
+            parts: vec![part("s", Expect::Any), part("t/new", Expect::Empty)],
+            durability: Durability::Durable,
+            bytes: 0,
+            records: SidecarWrites::new(),
+        };
+        let mut plan = Plan::new(1, 2, Timestamp::from_micros(0));
+        let refused = plan.append(&request, &facts);
+        println!("REVIEW plan {refused:?} {}", plan.events.len());
+        assert!(refused.is_err() && plan.is_empty());
     }
 }

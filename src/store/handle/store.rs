@@ -120,11 +120,12 @@ impl Store {
         self.append_batch(Batch::new().add(address, Expect::Any, events)?)
     }
 
-    /// Records events at the end of a branch if its head is as expected.
+    /// Records events at the end of a branch if its head is as expected. A branch that does not exist and is expected to
+    /// be empty begins here, and inherits nothing.
     ///
     /// # Errors
     /// [`Error::Conflict`] with both heads when it is not, and those of [`append`](Self::append):
-    /// [`Error::NotFound`] for a branch other than `main` that does not exist, also when it is expected to be empty.
+    /// [`Error::NotFound`] for a branch other than `main` that does not exist, unless it is expected to be empty.
     pub fn append_if<A>(
         &self,
         address: A,

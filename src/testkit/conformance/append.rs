@@ -12,7 +12,7 @@ use crate::store::{Batch, Query, Receipt};
 cases! { "append":
     an_append_goes_to_the_end_of_its_branch_and_returns_where,
     every_expectation_is_checked_against_the_head,
-    a_branch_that_does_not_exist_is_refused_whatever_is_expected,
+    a_branch_begins_with_an_append_only_when_it_is_expected_to_be_empty,
     a_batch_is_recorded_as_a_whole_in_the_order_of_its_parts,
     a_batch_with_one_part_refused_leaves_nothing,
     a_later_part_expects_what_an_earlier_one_leaves,
@@ -73,16 +73,25 @@ fn every_expectation_is_checked_against_the_head(home: &mut dyn Home) -> CaseOut
     equal("the fork", numbers(&read(&store, Query::branch("s/b")?)?)?, vec![1, 3, 5])
 }
 
-fn a_branch_that_does_not_exist_is_refused_whatever_is_expected(home: &mut dyn Home) -> CaseOutcome {
+fn a_branch_begins_with_an_append_only_when_it_is_expected_to_be_empty(home: &mut dyn Home) -> CaseOutcome {
     let store = empty(home)?;
     store.append("s", numbered(1))?;
-    for expected in [Expect::Any, Expect::Empty, Expect::Head(0.into()), Expect::Head(1.into())] {
+    for expected in [Expect::Any, Expect::Head(1.into())] {
         refused!(store.append_if("s/none", expected, numbered(2)), Error::NotFound { .. });
         refused!(store.append_if("t/none", expected, numbered(2)), Error::NotFound { .. });
     }
     refused!(store.head("s/none"), Error::NotFound { .. });
     refused!(store.head("t"), Error::NotFound { .. });
-    equal("committed", store.committed().get(), 1)
+    equal("committed", store.committed().get(), 1)?;
+    for (address, expected) in
+        [("s/a", Expect::Empty), ("s/b", Expect::Head(0.into())), ("t/a", Expect::Empty)]
+    {
+        store.append_if(address, expected, numbered(3))?;
+        equal(address, numbers(&read(&store, Query::branch(address)?)?)?, vec![3])?;
+        refused!(store.append_if(address, Expect::Empty, numbered(4)), Error::Conflict { .. });
+    }
+    equal("main of a session that began with another branch", store.head("t")?.get(), 0)?;
+    equal("committed", store.committed().get(), 4)
 }
 
 fn a_batch_is_recorded_as_a_whole_in_the_order_of_its_parts(home: &mut dyn Home) -> CaseOutcome {
