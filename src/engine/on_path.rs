@@ -7,18 +7,19 @@ thread_local! {
 }
 
 /// For as long as it lives, this thread is on the writer's path.
-pub(crate) struct OnPath(());
+pub(crate) struct OnPath {
+    before: bool,
+}
 
 impl OnPath {
     pub(crate) fn enter() -> Self {
-        ON_PATH.set(true);
-        Self(())
+        Self { before: ON_PATH.replace(true) }
     }
 }
 
 impl Drop for OnPath {
     fn drop(&mut self) {
-        ON_PATH.set(false);
+        ON_PATH.set(self.before);
     }
 }
 

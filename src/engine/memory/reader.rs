@@ -1,5 +1,6 @@
 //! Reading the maps.
 
+use std::ops::Bound;
 use std::sync::{Arc, RwLock};
 
 use super::state::State;
@@ -170,20 +171,18 @@ fn of_session(state: &State, session: &SessionId, range: Range) -> Vec<Event> {
 }
 
 fn records(state: &State, table: SidecarTable, range: &SidecarRange<'_>) -> Vec<SidecarRecord> {
-    let wanted = |(key, _): &(&Vec<u8>, &Vec<u8>)| {
-        range.after.is_none_or(|after| key.as_slice() > after)
-            && range.to.is_none_or(|to| key.as_slice() <= to)
+    let from = match range.after {
+        Some(after) if after >= range.prefix => Bound::Excluded(after),
+        _ => Bound::Included(range.prefix),
     };
-    let rows = state
-        .records_from(table, range.prefix)
-        .take_while(|(key, _)| key.starts_with(range.prefix))
-        .filter(wanted)
-        .map(|(key, value)| SidecarRecord { key: key.clone(), value: Ok(value.clone()) });
+    let within = |key: &[u8]| key.starts_with(range.prefix) && range.to.is_none_or(|to| key <= to);
+    let record =
+        |(key, value): (&Vec<u8>, &Vec<u8>)| SidecarRecord { key: key.clone(), value: Ok(value.clone()) };
+    let rows = state.records_from(table, from).take_while(|(key, _)| within(key));
     if range.reverse {
-        let mut rows: Vec<SidecarRecord> = rows.collect();
+        let mut rows: Vec<(&Vec<u8>, &Vec<u8>)> = rows.collect();
         rows.reverse();
-        rows.truncate(range.limit);
-        return rows;
+        return rows.into_iter().take(range.limit).map(record).collect();
     }
-    rows.take(range.limit).collect()
+    rows.take(range.limit).map(record).collect()
 }

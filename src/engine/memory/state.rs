@@ -1,6 +1,7 @@
 //! What the engine in memory keeps: maps, lists, and no cleverness.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::engine::branch::Branch;
@@ -73,15 +74,11 @@ impl State {
     pub(super) fn records_from(
         &self,
         table: SidecarTable,
-        from: &[u8],
-    ) -> impl DoubleEndedIterator<Item = (&Vec<u8>, &Vec<u8>)> {
-        let end = SidecarTable::ALL.iter().find(|t| **t > table).map(|t| (*t, Vec::new()));
-        let from = (table, from.to_vec());
-        let rows = match end {
-            Some(end) => self.records.range(from..end),
-            None => self.records.range(from..),
-        };
-        rows.map(|((_, key), value)| (key, value))
+        from: Bound<&[u8]>,
+    ) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        let from = from.map(|key| (table, key.to_vec()));
+        let rows = self.records.range((from, Bound::Unbounded));
+        rows.take_while(move |((of, _), _)| *of == table).map(|((_, key), value)| (key, value))
     }
 
     pub(super) fn find(&self, place: &Place) -> Option<&Arc<Branch>> {

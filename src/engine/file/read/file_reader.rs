@@ -23,6 +23,7 @@ use crate::engine::identity::Identity;
 use crate::engine::pieces::event_of;
 use crate::engine::port::EngineReader;
 use crate::engine::process::Process;
+use crate::engine::sidecar::SidecarTable;
 use crate::error::Result;
 use crate::event::{Event, EventId, Place, Position};
 use crate::limits::PAGE_BYTES;
@@ -61,7 +62,17 @@ impl EngineReader for FileReader {
 
     fn read_all(&self, gets: &[Get<'_>]) -> Result<Vec<Got>> {
         self.contents.process.check()?;
-        guarded(|| self.contents.moment.one(|| gets.iter().map(|get| self.got(get)).collect()))
+        guarded(|| {
+            // Records alone are of one view, which does not wait for a commit that goes on.
+            let records: Option<Vec<_>> = gets.iter().map(record_of).collect();
+            match records {
+                Some(records) => {
+                    let view = self.records()?;
+                    records.into_iter().map(|(table, key)| Ok(Got::Record(view.get(table, key)?))).collect()
+                }
+                None => self.contents.moment.one(|| gets.iter().map(|get| self.got(get)).collect()),
+            }
+        })
     }
 
     fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {
@@ -199,6 +210,14 @@ impl FileReader {
         let txn = Lazy::new(&self.db);
         let place = |number| Ok(self.by_number(number, &txn)?.place.clone());
         Ok(find_id(&*txn.get()?, id, Beside::All, place)?.map(|(_, event)| event))
+    }
+}
+
+/// The record that is asked for, if that is the question.
+fn record_of<'a>(get: &Get<'a>) -> Option<(SidecarTable, &'a [u8])> {
+    match get {
+        Get::Record { table, key } => Some((*table, key)),
+        _ => None,
     }
 }
 

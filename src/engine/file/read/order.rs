@@ -85,7 +85,18 @@ impl FileReader {
 
     /// The branch of a flushed event, and its sequence, when the event itself may be unreadable.
     pub(crate) fn whose(&self, position: Position) -> Result<Option<(Arc<Branch>, u64)>> {
+        let number = position.get();
+        let in_tail = {
+            let tail = self.contents.tail()?;
+            if number == 0 || number > tail.committed() {
+                return Ok(None);
+            }
+            tail.positions(number, number).next().map(|e| (e.branch, e.event.sequence().get()))
+        };
         let txn = Lazy::new(&self.db);
+        if let Some((branch, sequence)) = in_tail {
+            return Ok(Some((self.by_number(branch, &txn)?, sequence)));
+        }
         let range = Range { from: position.get(), to: position.get(), limit: 1, reverse: false };
         let place = self.places(&txn, range)?.pop();
         let Some((_, number, sequence)) = place else { return Ok(None) };

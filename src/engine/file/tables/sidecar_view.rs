@@ -79,6 +79,7 @@ impl SidecarView {
         };
         let end = end_of(rows.prefix);
         let to = match (rows.to, &end) {
+            (Some(to), Some(end)) if to >= end.as_slice() => Bound::Excluded(end.as_slice()),
             (Some(to), _) => Bound::Included(to),
             (None, Some(end)) => Bound::Excluded(end.as_slice()),
             (None, None) => Bound::Unbounded,

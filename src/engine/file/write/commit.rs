@@ -153,10 +153,11 @@ impl Committer {
 
     /// The time to record at: not before that of the last event, which is looked up once.
     fn now(&mut self, db: &Arc<Db>) -> Timestamp {
-        if !std::mem::replace(&mut self.knows_last, true) {
+        if !self.knows_last {
             let reader = FileReader { contents: self.contents.clone(), db: db.clone() };
             // One that cannot be read says nothing of its time.
             let last = guarded(|| reader.page_all(Range { from: 1, to: u64::MAX, limit: 1, reverse: true }));
+            self.knows_last = last.as_ref().err().is_none_or(Error::is_damage);
             let recorded = last.ok().and_then(|page| page.first().map(Event::recorded));
             if let Some(recorded) = recorded {
                 self.clock.next(recorded);
@@ -233,7 +234,11 @@ impl Committer {
         self.unsynced = if durable || flush { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
         let change = change.unwrap_or_else(|| contents.moment.change());
         self.publish(&plan, &new, flush);
+        // Whoever is notified may read.
         drop(change);
+        if !plan.is_empty() {
+            self.watching.committed(&plan.births, &new);
+        }
         if !flush {
             self.hand_over();
         }
@@ -362,9 +367,6 @@ impl Committer {
         drop(old);
         if flushed {
             self.contents.recent.forget();
-        }
-        if !new.is_empty() {
-            self.watching.committed(new);
         }
     }
 }
