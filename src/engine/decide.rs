@@ -431,7 +431,6 @@ mod review {
         };
         let mut plan = Plan::new(1, 2, Timestamp::from_micros(0));
         let refused = plan.append(&request, &facts);
-        println!("REVIEW plan {refused:?} {}", plan.events.len());
         assert!(refused.is_err() && plan.is_empty());
     }
 }

@@ -291,7 +291,6 @@ mod tests {
             records.expect(SidecarTable::Timers, key("k"), Some(key("mine")));
             records.put(SidecarTable::Timers, key("checkpoint"), key("5"));
             let fenced = store.write_records(records);
-            println!("REVIEW look {looked:?} fenced {fenced:?}");
             assert!(is_changed(looked) && is_changed(fenced));
         }
     }
@@ -305,7 +304,6 @@ mod tests {
             store.append_batch(batch(swap(None, Some("x")))).unwrap();
             store.write_records(swap(Some("x"), None)).unwrap();
             let again = store.append_batch(batch(swap(None, Some("x"))));
-            println!("REVIEW aba {again:?} {:?}", value(&store));
             assert_eq!(value(&store), None);
         }
     }

@@ -188,7 +188,6 @@ mod tests {
         store.fork("s@3", "b").unwrap();
         store.append("s", event()).unwrap();
         let got = f.next_within(Duration::from_secs(3));
-        println!("REVIEW fork {got:?}");
         assert!(got.is_ready());
     }
 
@@ -200,7 +199,6 @@ mod tests {
         let cursor = item.cursor();
         (0..5).for_each(|_| drop(store.append("s", event()).unwrap()));
         let again = store.follow(Follow::branch("s").unwrap().cursor(cursor).wait_for_start());
-        println!("REVIEW cursor {again:?}");
         assert!(again.is_ok());
     }
 
@@ -221,7 +219,6 @@ mod tests {
             }
             got
         });
-        println!("REVIEW runtime {got}");
         assert_eq!(got, 400);
     }
 }

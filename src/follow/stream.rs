@@ -290,8 +290,7 @@ impl Source {
             (Start::After(n), FollowScope::Branch(_))
             | (Start::AfterPosition(n), FollowScope::Session(_) | FollowScope::All) => {
                 if *n > committed && !self.waits {
-                    let reason =
-                        format!("it begins after {what} {n}, and {committed} is the last one there is");
+                    let reason = format!("it starts after {what} {n}, but the last one is {committed}");
                     Err(Error::BadCursor { reason })
                 } else {
                     Ok(*n)

@@ -261,7 +261,6 @@ mod review {
             if event.kind() == "key.c" && self.0.armed.swap(false, SeqCst) {
                 self.0.broken.store(false, SeqCst);
                 let projected = self.0.projected.lock().unwrap().clone().unwrap();
-                println!("REVIEW retried {:?}", projected.retry());
             }
             Some(event.kind().to_owned())
         }
@@ -291,7 +290,6 @@ mod review {
             })
             .unwrap();
         let new: Vec<_> = listed.iter().filter(|r| r.of == "zz.new").collect();
-        println!("REVIEW phantom {new:?}");
         assert!(new.iter().all(|r| r.state == 1));
     }
 
@@ -310,7 +308,6 @@ mod review {
         append("key.b");
         knobs.armed.store(true, SeqCst);
         let listed = keys.list(|_| true).unwrap();
-        println!("REVIEW retry {listed:?}");
         *knobs.projected.lock().unwrap() = None;
         assert!(!knobs.armed.load(SeqCst));
         assert_eq!(listed.iter().find(|r| r.of == "key.b").unwrap().state, 3);

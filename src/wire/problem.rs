@@ -70,9 +70,9 @@ pub fn code(error: &Error) -> Code {
     match error {
         Error::Conflict { .. } => row("conflict", "The branch has moved", Exit::Conflict, 409),
         Error::RecordChanged { .. } => row("record_changed", "A record has changed", Exit::Conflict, 409),
-        Error::Exists { .. } => row("exists", "It is there already", Exit::Conflict, 409),
-        Error::Duplicate { .. } => row("duplicate", "The event id is taken", Exit::Conflict, 409),
-        Error::Differs { .. } => row("differs", "It is there with other settings", Exit::Conflict, 409),
+        Error::Exists { .. } => row("exists", "It already exists", Exit::Conflict, 409),
+        Error::Duplicate { .. } => row("duplicate", "The event id is already recorded", Exit::Conflict, 409),
+        Error::Differs { .. } => row("differs", "It already exists with other settings", Exit::Conflict, 409),
         Error::NotDelivered { .. } => {
             row("not_delivered", "The delivery cannot be resolved", Exit::Conflict, 409)
         }

@@ -56,7 +56,7 @@ impl Store {
         let parent = match branch.parent_name.clone() {
             Some(parent) => Address::new(address.session().clone(), parent),
             None => {
-                let reason = format!("{} was not forked: there is nothing to promote to", branch.place);
+                let reason = format!("{} is not a fork, so it has no parent to promote to", branch.place);
                 return Err(Invalid::new("branch", reason).into());
             }
         };
@@ -69,7 +69,7 @@ impl Store {
         }
         if count > MAX_BATCH_EVENTS as u64 {
             let reason = format!(
-                "{} has {count} events of its own; {MAX_BATCH_EVENTS} are the most in one append",
+                "{} has {count} events of its own; the limit of one append is {MAX_BATCH_EVENTS}",
                 branch.place
             );
             return Err(Invalid::new("branch", reason).into());
@@ -88,7 +88,7 @@ impl Store {
                 events.push(copy);
             }
             if bytes > MAX_BATCH_BYTES {
-                let what = format!("what {} would promote", branch.place);
+                let what = format!("the promotion of {}", branch.place);
                 return Err(Error::TooLarge { what, size: bytes as u64, limit: MAX_BATCH_BYTES as u64 });
             }
         }
