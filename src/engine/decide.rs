@@ -385,7 +385,7 @@ impl Plan {
 }
 
 #[cfg(test)]
-mod review {
+mod tests {
     use super::*;
     use crate::codec::{BranchRow, encode_record};
     use crate::engine::commit::PreparedPart;

@@ -232,7 +232,7 @@ impl<S> Projected<S> {
 }
 
 #[cfg(test)]
-mod review {
+mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     use std::sync::{Arc, Mutex};
 
@@ -261,6 +261,7 @@ mod review {
             if event.kind() == "key.c" && self.0.armed.swap(false, SeqCst) {
                 self.0.broken.store(false, SeqCst);
                 let projected = self.0.projected.lock().unwrap().clone().unwrap();
+                assert_eq!(projected.retry().unwrap().mended, 2);
             }
             Some(event.kind().to_owned())
         }
