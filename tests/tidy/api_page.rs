@@ -151,15 +151,19 @@ fn entry(page: &mut String, api: &Api, key: &Key) {
     wrap(page, &head, &parts, "; ");
 }
 
-/// Constants, then methods, a verb and its async form as one.
-fn methods(members: &[ImplItem]) -> Vec<String> {
-    let fns: Vec<&Signature> = members
+fn signatures(members: &[ImplItem]) -> Vec<&Signature> {
+    members
         .iter()
-        .filter_map(|m| match m {
+        .filter_map(|member| match member {
             ImplItem::Fn(f) => Some(&f.sig),
             _ => None,
         })
-        .collect();
+        .collect()
+}
+
+/// Constants, then methods, a verb and its async form as one.
+fn methods(members: &[ImplItem]) -> Vec<String> {
+    let fns = signatures(members);
     let twin = |sig: &Signature| {
         let name = format!("{}_async", sig.ident);
         fns.iter().find(|other| other.ident == name).is_some_and(|other| same(sig, other))
@@ -199,13 +203,7 @@ fn same(verb: &Signature, form: &Signature) -> bool {
 pub(crate) fn uneven(api: &Api) -> Vec<String> {
     let mut found = Vec::new();
     for (key, members) in &api.members {
-        let fns: Vec<&Signature> = members
-            .iter()
-            .filter_map(|m| match m {
-                ImplItem::Fn(f) => Some(&f.sig),
-                _ => None,
-            })
-            .collect();
+        let fns = signatures(members);
         for form in fns.iter().filter(|f| f.ident.to_string().ends_with("_async")) {
             let name = form.ident.to_string();
             let verb = fns.iter().find(|f| Some(f.ident.to_string().as_str()) == name.strip_suffix("_async"));
