@@ -6,6 +6,7 @@ use super::branch::Branch;
 use super::get::{End, Get, Got, Range};
 use super::pieces::Pieces;
 use super::port::EngineReader;
+use super::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, MAIN, Place, Position, Sequence, SessionId};
 
@@ -126,5 +127,20 @@ impl dyn EngineReader {
     pub(crate) fn whose(&self, position: Position) -> Result<(Arc<Branch>, u64)> {
         let found = answer!(self.read(&Get::Whose(position))?, Whose)?;
         found.ok_or_else(|| Error::not_found("position", position))
+    }
+
+    /// One record.
+    pub(crate) fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        answer!(self.read(&Get::Record { table, key })?, Record)
+    }
+
+    /// Several records of a table, in the order of these keys.
+    pub(crate) fn each_record(&self, table: SidecarTable, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        answer!(self.read(&Get::EachRecord { table, keys })?, EachRecord)
+    }
+
+    /// Records in the order of their keys, or against it.
+    pub(crate) fn rows(&self, table: SidecarTable, range: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
+        answer!(self.read(&Get::Records { table, range: range.clone() })?, Records)
     }
 }

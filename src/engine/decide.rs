@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::commit::{Commit, Outcome, Prepared};
 use super::receipt::{Placed, Receipt};
-use super::sidecar::{SidecarTable, SidecarWrites};
+use super::sidecar::{ExpectedRecord, SidecarTable, SidecarWrites};
 use crate::engine::branch::Branch;
 use crate::error::{Error, Result};
 use crate::event::{
@@ -141,23 +141,11 @@ impl Plan {
 
     fn decided(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
         match commit {
-            Commit::Append(prepared) if !prepared.records.expected().is_empty() => {
-                let expectation = self.expected(&prepared.records, facts)?;
-                match (self.retried(prepared, facts)?, expectation) {
-                    (None, Expectation::Met) => self.append(prepared, facts).map(Outcome::Appended),
-                    (Some(receipt), Expectation::Written) => Ok(Outcome::Appended(receipt)),
-                    // A repetition that others have gone past does not undo them.
-                    (_, Expectation::Changed(error)) => Err(error),
-                    (Some(_), Expectation::Met) | (None, Expectation::Written) => {
-                        let first = prepared.records.expected().first();
-                        Err(first.map_or_else(
-                            || changed(SidecarTable::Snapshots, b""),
-                            |e| changed(e.table, &e.key),
-                        ))
-                    }
-                }
+            Commit::Append(prepared) => match prepared.records.expected() {
+                [] => self.append(prepared, facts),
+                [first, ..] => self.append_while(prepared, first, facts),
             }
-            Commit::Append(prepared) => self.append(prepared, facts).map(Outcome::Appended),
+            .map(Outcome::Appended),
             Commit::Fork { parent, at, place } => {
                 self.fork(parent, *at, place.clone(), facts).map(Outcome::Forked)
             }
@@ -201,11 +189,34 @@ impl Plan {
         Ok(Expectation::Written)
     }
 
+    /// Takes an append whose records are to be as expected, of which this is the first.
+    fn append_while(
+        &mut self,
+        request: &Prepared,
+        first: &ExpectedRecord,
+        facts: &impl Facts,
+    ) -> Result<Receipt> {
+        let expectation = self.expected(&request.records, facts)?;
+        match (self.retried(request, facts)?, expectation) {
+            (None, Expectation::Met) => self.append_new(request, facts),
+            (Some(receipt), Expectation::Written) => Ok(receipt),
+            (_, Expectation::Changed(error)) => Err(error),
+            // A repetition that others have gone past does not undo them, and other events are no repetition.
+            (Some(_), Expectation::Met) | (None, Expectation::Written) => {
+                Err(changed(first.table, &first.key))
+            }
+        }
+    }
+
     /// Takes an append into the plan, or refuses it and leaves the plan as it was.
     pub(crate) fn append(&mut self, request: &Prepared, facts: &impl Facts) -> Result<Receipt> {
-        if let Some(receipt) = self.retried(request, facts)? {
-            return Ok(receipt);
+        match self.retried(request, facts)? {
+            Some(receipt) => Ok(receipt),
+            None => self.append_new(request, facts),
         }
+    }
+
+    fn append_new(&mut self, request: &Prepared, facts: &impl Facts) -> Result<Receipt> {
         // Everything is asked and every precondition is checked before the plan is changed.
         let mut heads: HashMap<&Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
         let mut due = Vec::with_capacity(request.parts.len());

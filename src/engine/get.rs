@@ -36,6 +36,8 @@ pub(crate) enum Get<'a> {
     Whose(Position),
     /// One record: [`Got::Record`].
     Record { table: SidecarTable, key: &'a [u8] },
+    /// Several records of a table: [`Got::EachRecord`], in the order of the keys that were asked for.
+    EachRecord { table: SidecarTable, keys: &'a [&'a [u8]] },
     /// Records in the order of their keys, or against it: [`Got::Records`].
     Records { table: SidecarTable, range: SidecarRange<'a> },
 }
@@ -52,6 +54,7 @@ pub(crate) enum Got {
     Event(Option<Event>),
     Whose(Option<(Arc<Branch>, u64)>),
     Record(Option<Vec<u8>>),
+    EachRecord(Vec<Option<Vec<u8>>>),
     Records(Vec<SidecarRecord>),
 }
 
@@ -71,6 +74,24 @@ pub(crate) struct Range {
 pub(crate) struct End {
     /// Its last sequence, inherited ones counted; zero when it is empty.
     pub(crate) head: u64,
-    /// When its own latest event was recorded, in microseconds; `None` when it has none of its own.
+    /// The position of its own latest event; zero when it has none of its own.
+    pub(crate) position: u64,
+    /// When that was recorded, in microseconds; `None` when it has none of its own.
     pub(crate) recorded: Option<i64>,
+}
+
+impl End {
+    /// With this event of its own.
+    pub(crate) fn at(event: &Event) -> Self {
+        Self {
+            head: event.sequence().get(),
+            position: event.position().get(),
+            recorded: Some(event.recorded().micros()),
+        }
+    }
+
+    /// Without events of its own.
+    pub(crate) fn of_nothing(branch: &Branch) -> Self {
+        Self { head: branch.fork, position: 0, recorded: None }
+    }
 }

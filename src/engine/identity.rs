@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::engine::problem::Problem;
 use crate::engine::upgraded::Upgraded;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::{StoreId, Timestamp};
 
 #[derive(Debug)]
@@ -27,6 +27,14 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Refuses where the store is only read.
+    pub(crate) fn writable(&self) -> Result<()> {
+        match self.read_only {
+            true => Err(Error::ReadOnly { path: self.name.clone() }),
+            false => Ok(()),
+        }
+    }
+
     /// The error for something that is not found: if part of the file is missing, nothing is known to be absent.
     pub(crate) fn not_found(&self, what: &'static str, name: impl ToString) -> Error {
         match &self.lacks {

@@ -78,12 +78,6 @@ pub(crate) trait EngineReader: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Corrupt`](crate::Error::Corrupt), [`Error::Storage`](crate::Error::Storage).
     fn read(&self, get: &Get<'_>) -> Result<Got>;
 
-    /// The answers to several questions as of one moment. Blocks.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    fn read_all(&self, gets: &[Get<'_>]) -> Result<Vec<Got>>;
-
     /// The answer, if memory has it: never blocks.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::get::{Get, Got};
 use super::port::EngineReader;
 use super::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::error::{Error, Result};
@@ -18,7 +17,7 @@ impl Records {
 
     /// One record.
     pub(crate) fn get(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        record(self.0.read(&Get::Record { table, key })?)
+        self.0.record(table, key)
     }
 
     /// Several records of a table as of one moment.
@@ -27,23 +26,12 @@ impl Records {
         table: SidecarTable,
         keys: [&[u8]; N],
     ) -> Result<[Option<Vec<u8>>; N]> {
-        let got = self.0.read_all(&keys.map(|key| Get::Record { table, key }))?;
-        let found: Vec<Option<Vec<u8>>> = got.into_iter().map(record).collect::<Result<_>>()?;
-        found.try_into().map_err(|_| Error::storage("not every question was answered"))
+        let found = self.0.each_record(table, &keys)?;
+        found.try_into().map_err(|_| Error::storage("not every record that was asked for was answered"))
     }
 
     /// Records in the order of their keys, or against it.
     pub(crate) fn rows(&self, table: SidecarTable, range: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
-        match self.0.read(&Get::Records { table, range: range.clone() })? {
-            Got::Records(rows) => Ok(rows),
-            other => Err(Error::storage(format!("a question for records was answered with {other:?}"))),
-        }
-    }
-}
-
-fn record(got: Got) -> Result<Option<Vec<u8>>> {
-    match got {
-        Got::Record(record) => Ok(record),
-        other => Err(Error::storage(format!("a question for a record was answered with {other:?}"))),
+        self.0.rows(table, range)
     }
 }

@@ -424,10 +424,6 @@ fn drive(
                     Waited::Closed => Input::Closed,
                     Waited::Events(events, after) => {
                         let ours = source.ours(&events);
-                        if !source.is_resolved() && ours.is_empty() {
-                            step = machine.next(Input::Woken).map_err(|e| source.out_of_order(e))?;
-                            continue;
-                        }
                         let Some(first) = ours.first().map(|e| source.number(e)) else { continue };
                         if !source.is_resolved() || !machine.continues(first, after) {
                             Input::Woken

@@ -158,9 +158,8 @@ impl Observer for Wakes {
             self.send(commit.events());
         }
         // Who waits for a branch looks again: it may have inherited events.
-        let mut channels = self.channels();
         for branch in commit.births().iter().filter(|branch| branch.fork > 0) {
-            if let Some(channel) = channels.sessions.get_mut(&branch.place.session) {
+            if let Some(channel) = self.channels().sessions.get_mut(&branch.place.session) {
                 channel.wake();
             }
         }

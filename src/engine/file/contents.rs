@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::moment::Moment;
 use super::options::Options;
 use super::redb_errors::MapRedb;
 use crate::engine::durability::Durability;
@@ -30,7 +29,6 @@ pub(crate) struct Contents {
     pub(crate) branches: Branches,
     pub(crate) view: SharedView,
     pub(crate) recent: Recent,
-    pub(crate) moment: Moment,
 }
 
 impl Contents {
@@ -44,7 +42,6 @@ impl Contents {
             branches,
             view: SharedView::default(),
             recent: Recent::default(),
-            moment: Moment::default(),
         }
     }
 
@@ -74,15 +71,12 @@ impl Contents {
     }
 
     pub(crate) fn read_only(&self) -> bool {
-        self.options.read_only
+        self.identity.read_only
     }
 
     /// Refuses if the store is read-only.
     pub(crate) fn writable(&self) -> Result<()> {
-        match self.read_only() {
-            true => Err(Error::ReadOnly { path: self.identity.name.clone() }),
-            false => Ok(()),
-        }
+        self.identity.writable()
     }
 
     /// Begins a change of the tables: the one way in which an open store commits to redb. It can leave what is needed to

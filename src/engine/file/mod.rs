@@ -8,7 +8,6 @@ pub(crate) mod engine;
 mod figures;
 pub(crate) mod flush;
 pub(crate) mod in_memory;
-mod moment;
 pub(crate) mod open;
 pub(crate) mod options;
 pub(crate) mod read;

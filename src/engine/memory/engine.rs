@@ -64,13 +64,6 @@ impl MemoryEngine {
         self.kept.process.check()?;
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed { after: None }) } else { Ok(()) }
     }
-
-    fn writable(&self) -> Result<()> {
-        match self.kept.identity.read_only {
-            true => Err(Error::ReadOnly { path: self.kept.identity.name.clone() }),
-            false => Ok(()),
-        }
-    }
 }
 
 impl Engine for MemoryEngine {
@@ -83,11 +76,11 @@ impl Engine for MemoryEngine {
     }
 
     fn committed(&self) -> Position {
-        MemoryReader(self.kept.clone()).committed()
+        self.kept.committed()
     }
 
     fn commit(&self, commit: Commit) -> Result<Outcome> {
-        self.writable()?;
+        self.kept.identity.writable()?;
         self.kept.process.check()?;
         let mut clock = lock(&self.clock);
         self.open()?;
@@ -137,7 +130,7 @@ impl Engine for MemoryEngine {
 
 impl Admin for MemoryEngine {
     fn flush(&self) -> Result<()> {
-        self.writable()?;
+        self.kept.identity.writable()?;
         self.open()
     }
 

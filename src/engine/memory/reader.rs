@@ -24,6 +24,16 @@ pub(super) struct Kept {
     pub(super) state: RwLock<State>,
 }
 
+impl Kept {
+    /// Zero in another process, where the state may be locked for ever.
+    pub(super) fn committed(&self) -> Position {
+        match self.process.is_this() {
+            true => Position::new(read(&self.state).committed()),
+            false => Position::ZERO,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct MemoryReader(pub(super) Arc<Kept>);
 
@@ -43,21 +53,12 @@ impl EngineReader for MemoryReader {
     }
 
     fn committed(&self) -> Position {
-        if !self.0.process.is_this() {
-            return Position::ZERO;
-        }
-        Position::new(read(&self.0.state).committed())
+        self.0.committed()
     }
 
     fn read(&self, get: &Get<'_>) -> Result<Got> {
         self.0.process.check()?;
         Ok(got(&read(&self.0.state), get))
-    }
-
-    fn read_all(&self, gets: &[Get<'_>]) -> Result<Vec<Got>> {
-        self.0.process.check()?;
-        let state = read(&self.0.state);
-        Ok(gets.iter().map(|get| got(&state, get)).collect())
     }
 
     fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {
@@ -68,16 +69,13 @@ impl EngineReader for MemoryReader {
 fn got(state: &State, get: &Get<'_>) -> Got {
     match get {
         Get::Branch(place) => Got::Branch(state.find(place).cloned()),
-        Get::BranchesOf(session) => {
-            let own = state.from(session).take_while(|branch| branch.place.session == **session);
-            Got::Branches(own.map(|branch| (branch.clone(), state.end(branch))).collect())
+        Get::BranchesOf(session) => Got::Branches(ended(state, state.branches_of(session))),
+        Get::Branches { after, limit } => {
+            let sessions = state.sessions_after(*after).take(*limit);
+            Got::Branches(ended(state, sessions.flat_map(|session| state.branches_of(session))))
         }
-        Get::Branches { after, limit } => Got::Branches(branches(state, *after, *limit)),
         Get::Sessions { after, limit } => {
-            let mut names: Vec<SessionId> =
-                branches(state, *after, *limit).into_iter().map(|(b, _)| b.place.session.clone()).collect();
-            names.dedup();
-            Got::Sessions(names)
+            Got::Sessions(state.sessions_after(*after).take(*limit).cloned().collect())
         }
         Get::End(branch) => Got::End(state.end(branch)),
         Get::Events { branch, range } => Got::Events(history(state, branch, *range)),
@@ -95,21 +93,15 @@ fn got(state: &State, get: &Get<'_>) -> Got {
             Got::Whose(whose)
         }
         Get::Record { table, key } => Got::Record(state.row(*table, key).cloned()),
+        Get::EachRecord { table, keys } => {
+            Got::EachRecord(keys.iter().map(|key| state.row(*table, key).cloned()).collect())
+        }
         Get::Records { table, range } => Got::Records(records(state, *table, range)),
     }
 }
 
-fn branches(state: &State, after: Option<&SessionId>, limit: usize) -> Vec<(Arc<Branch>, End)> {
-    let (mut found, mut sessions): (Vec<(Arc<Branch>, End)>, usize) = (Vec::new(), 0);
-    for branch in state.all_branches().filter(|b| after.is_none_or(|a| b.place.session > *a)) {
-        let is_new = found.last().is_none_or(|(last, _)| last.place.session != branch.place.session);
-        sessions += usize::from(is_new);
-        if sessions > limit {
-            break;
-        }
-        found.push((branch.clone(), state.end(branch)));
-    }
-    found
+fn ended<'a>(state: &State, branches: impl Iterator<Item = &'a Arc<Branch>>) -> Vec<(Arc<Branch>, End)> {
+    branches.map(|branch| (branch.clone(), state.end(branch))).collect()
 }
 
 fn history(state: &State, branch: &Branch, range: Range) -> Vec<Event> {
@@ -146,7 +138,7 @@ fn page(range: Range, last: u64, event: impl Fn(u64) -> Option<Event>) -> Vec<Ev
 
 fn of_session(state: &State, session: &SessionId, range: Range) -> Vec<Event> {
     let mut events: Vec<&Event> = Vec::new();
-    for branch in state.from(session).take_while(|branch| branch.place.session == *session) {
+    for branch in state.branches_of(session) {
         let own = state.own(branch.number);
         let first = own.partition_point(|event| event.position().get() < range.from);
         let end = own.partition_point(|event| event.position().get() <= range.to);

@@ -9,12 +9,12 @@ use crate::engine::decide::{Facts, Known, Plan};
 use crate::engine::get::End;
 use crate::engine::sidecar::{SidecarTable, SidecarWrites};
 use crate::error::Result;
-use crate::event::{Event, EventId, Place, Position, Sequence, SessionId, Timestamp};
+use crate::event::{BranchName, Event, EventId, Place, Position, Sequence, SessionId, Timestamp};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     branches: Vec<Arc<Branch>>,
-    by_name: BTreeMap<Place, Arc<Branch>>,
+    sessions: BTreeMap<SessionId, BTreeMap<BranchName, Arc<Branch>>>,
     /// The own events of each branch.
     own: HashMap<u64, Vec<Event>>,
     /// Every event in global order, with the number of its branch.
@@ -42,7 +42,8 @@ impl State {
     pub(super) fn apply(&mut self, plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {
         for branch in &plan.births {
             self.branches.push(branch.clone());
-            self.by_name.insert((*branch.place).clone(), branch.clone());
+            let (session, name) = (branch.place.session.clone(), branch.place.branch.clone());
+            self.sessions.entry(session).or_default().insert(name, branch.clone());
         }
         let from = self.order.len();
         for planned in &plan.events {
@@ -82,17 +83,18 @@ impl State {
     }
 
     pub(super) fn find(&self, place: &Place) -> Option<&Arc<Branch>> {
-        self.by_name.get(place)
+        self.sessions.get(&place.session)?.get(&place.branch)
     }
 
-    /// Branches by name, from a session on.
-    pub(super) fn from(&self, session: &SessionId) -> impl Iterator<Item = &Arc<Branch>> {
-        let first = |branch: &Place| branch.session < *session;
-        self.by_name.iter().skip_while(move |(place, _)| first(place)).map(|(_, branch)| branch)
+    /// Names of the sessions after this one.
+    pub(super) fn sessions_after(&self, after: Option<&SessionId>) -> impl Iterator<Item = &SessionId> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.sessions.range::<SessionId, _>((after, Bound::Unbounded)).map(|(session, _)| session)
     }
 
-    pub(super) fn all_branches(&self) -> impl Iterator<Item = &Arc<Branch>> {
-        self.by_name.values()
+    /// The branches of a session, by name.
+    pub(super) fn branches_of(&self, session: &SessionId) -> impl Iterator<Item = &Arc<Branch>> {
+        self.sessions.get(session).into_iter().flat_map(BTreeMap::values)
     }
 
     pub(super) fn numbered(&self, number: u64) -> Option<&Arc<Branch>> {
@@ -105,10 +107,7 @@ impl State {
     }
 
     pub(super) fn end(&self, branch: &Branch) -> End {
-        match self.own(branch.number).last() {
-            Some(last) => End { head: last.sequence().get(), recorded: Some(last.recorded().micros()) },
-            None => End { head: branch.fork, recorded: None },
-        }
+        self.own(branch.number).last().map_or(End::of_nothing(branch), End::at)
     }
 
     /// The event of a branch's history with this sequence.
@@ -130,7 +129,7 @@ impl State {
     }
 
     pub(super) fn session_count(&self) -> u64 {
-        self.branches.iter().filter(|branch| branch.parent.is_none()).count() as u64
+        self.sessions.len() as u64
     }
 }
 

@@ -26,12 +26,6 @@ impl Deref for Reader {
     }
 }
 
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.engine.process().keep(&self.engine);
-    }
-}
-
 /// Whether a reader gets events in their newest shape, or as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {

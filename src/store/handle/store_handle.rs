@@ -129,10 +129,7 @@ impl StoreHandle {
     }
 
     pub(crate) fn writable(&self) -> Result<()> {
-        match self.read_only() {
-            true => Err(Error::ReadOnly { path: self.name().to_owned() }),
-            false => Ok(()),
-        }
+        self.identity().writable()
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {

@@ -23,7 +23,6 @@ use crate::engine::identity::Identity;
 use crate::engine::pieces::event_of;
 use crate::engine::port::EngineReader;
 use crate::engine::process::Process;
-use crate::engine::sidecar::SidecarTable;
 use crate::error::Result;
 use crate::event::{Event, EventId, Place, Position};
 use crate::limits::PAGE_BYTES;
@@ -60,21 +59,6 @@ impl EngineReader for FileReader {
         guarded(|| self.got(get))
     }
 
-    fn read_all(&self, gets: &[Get<'_>]) -> Result<Vec<Got>> {
-        self.contents.process.check()?;
-        guarded(|| {
-            // Records alone are of one view, which does not wait for a commit that goes on.
-            let records: Option<Vec<_>> = gets.iter().map(record_of).collect();
-            match records {
-                Some(records) => {
-                    let view = self.records()?;
-                    records.into_iter().map(|(table, key)| Ok(Got::Record(view.get(table, key)?))).collect()
-                }
-                None => self.contents.moment.one(|| gets.iter().map(|get| self.got(get)).collect()),
-            }
-        })
-    }
-
     fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {
         self.contents.process.check()?;
         Ok(match get {
@@ -107,6 +91,11 @@ impl FileReader {
             Get::Event(id) => Got::Event(self.by_id(*id)?),
             Get::Whose(position) => Got::Whose(self.whose(*position)?),
             Get::Record { table, key } => Got::Record(self.records()?.get(*table, key)?),
+            Get::EachRecord { table, keys } => {
+                let view = self.records()?;
+                let each = keys.iter().map(|key| view.get(*table, key));
+                Got::EachRecord(each.collect::<Result<_>>()?)
+            }
             Get::Records { table, range } => Got::Records(self.records()?.rows(*table, range)?),
         })
     }
@@ -131,9 +120,7 @@ impl FileReader {
     /// Where a branch ends, when the tail has any event of it.
     fn recent_end(&self, branch: &Branch) -> Result<Option<End>> {
         let tail = self.contents.tail()?;
-        Ok(tail
-            .last_event(branch.number)
-            .map(|event| End { head: event.sequence().get(), recorded: Some(event.recorded().micros()) }))
+        Ok(tail.last_event(branch.number).map(End::at))
     }
 
     pub(crate) fn end(&self, branch: &Branch) -> Result<End> {
@@ -142,10 +129,11 @@ impl FileReader {
             return Ok(end);
         }
         let row = LazyView::new(&self.contents.view, &self.db).get()?.head(branch.number)?;
-        Ok(End {
-            head: row.as_ref().map_or(branch.fork, |row| row.head),
-            recorded: row.map(|row| row.recorded),
-        })
+        Ok(row.map_or(End::of_nothing(branch), |row| End {
+            head: row.head,
+            position: row.position,
+            recorded: Some(row.recorded),
+        }))
     }
 
     fn records(&self) -> Result<SidecarView> {
@@ -210,14 +198,6 @@ impl FileReader {
         let txn = Lazy::new(&self.db);
         let place = |number| Ok(self.by_number(number, &txn)?.place.clone());
         Ok(find_id(&*txn.get()?, id, Beside::All, place)?.map(|(_, event)| event))
-    }
-}
-
-/// The record that is asked for, if that is the question.
-fn record_of<'a>(get: &Get<'a>) -> Option<(SidecarTable, &'a [u8])> {
-    match get {
-        Get::Record { table, key } => Some((*table, key)),
-        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Listings of sessions and branches, from the tables and the tail together.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::file_reader::FileReader;
@@ -45,11 +45,11 @@ impl FileReader {
 
     /// Names of all branches of the next `limit` sessions, sorted.
     fn places_after(&self, after: Option<&SessionId>, limit: usize, txn: &Lazy<'_>) -> Result<Vec<Place>> {
-        let mut places: BTreeMap<Place, ()> = BTreeMap::new();
+        let mut places: BTreeSet<Place> = BTreeSet::new();
         {
             let tail = self.contents.tail()?;
             let wanted = |b: &&Arc<Branch>| after.is_none_or(|a| b.place.session > *a);
-            places.extend(tail.births().filter(wanted).map(|b| ((*b.place).clone(), ())));
+            places.extend(tail.births().filter(wanted).map(|b| (*b.place).clone()));
         }
         let table = lookup::open(&*txn.get()?, BRANCHES)?;
         let start = after.map_or("", SessionId::as_str);
@@ -69,12 +69,12 @@ impl FileReader {
                 }
                 current = Some(session.clone());
             }
-            places.insert(Place::new(session, BranchName::new(branch)?), ());
+            places.insert(Place::new(session, BranchName::new(branch)?));
         }
         // The tail may have put sessions between; what lies beyond the page is cut off.
         let (mut seen, mut current) = (0, None::<SessionId>);
         Ok(places
-            .into_keys()
+            .into_iter()
             .take_while(|p| {
                 if current.as_ref() != Some(&p.session) {
                     seen += 1;
@@ -88,17 +88,15 @@ impl FileReader {
     /// All branches of a session, by name, each with its end.
     pub(crate) fn branches_of(&self, session: &SessionId) -> Result<Vec<(Arc<Branch>, End)>> {
         let places = self.places_of(session)?;
-        self.ended(places.keys())
+        self.ended(places.iter())
     }
 
     /// Names of all branches of a session, sorted.
-    pub(crate) fn places_of(&self, session: &SessionId) -> Result<BTreeMap<Place, ()>> {
-        let mut found: BTreeMap<Place, ()> = BTreeMap::new();
+    fn places_of(&self, session: &SessionId) -> Result<BTreeSet<Place>> {
+        let mut found: BTreeSet<Place> = BTreeSet::new();
         {
             let tail = self.contents.tail()?;
-            found.extend(
-                tail.births().filter(|b| b.place.session == *session).map(|b| ((*b.place).clone(), ())),
-            );
+            found.extend(tail.births().filter(|b| b.place.session == *session).map(|b| (*b.place).clone()));
         }
         let txn = Lazy::new(&self.db);
         let table = lookup::open(&*txn.get()?, BRANCHES)?;
@@ -110,7 +108,7 @@ impl FileReader {
                 belongs(key.value(), number.value(), &*txn.get()?)?;
                 break;
             }
-            found.insert(Place::new(session.clone(), BranchName::new(branch)?), ());
+            found.insert(Place::new(session.clone(), BranchName::new(branch)?));
         }
         Ok(found)
     }

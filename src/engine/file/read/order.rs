@@ -11,8 +11,7 @@ use crate::engine::file::tables::chunks::flushed_chunk;
 use crate::engine::file::tables::definitions::ORDER;
 use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lookup;
-use crate::engine::file::tables::view::flushed_head;
-use crate::engine::get::Range;
+use crate::engine::get::{End, Range};
 use crate::engine::pieces::event_of;
 use crate::error::Result;
 use crate::event::{Event, Position, SessionId};
@@ -187,12 +186,13 @@ impl FileReader {
         let mut page: Vec<Event> = Vec::new();
         // Where a branch was cut off, later events of others may not be shown yet.
         let mut complete_to = to.get();
-        for (branch, _) in self.branches_of(session)? {
-            let Some(first) = self.first_after(&branch, after)? else { continue };
+        // An event beyond the end that is asked for here is beyond `to`, too.
+        for (branch, end) in self.branches_of(session)? {
+            let Some(first) = self.first_after(&branch, end, after)? else { continue };
             let range = Range { from: first, to: u64::MAX, limit, reverse: false };
             let events = self.page(&branch, range)?;
             if let Some(last) = events.last().filter(|e| e.position() < to)
-                && last.sequence().get() < self.end(&branch)?.head
+                && last.sequence().get() < end.head
             {
                 complete_to = complete_to.min(last.position().get());
             }
@@ -216,9 +216,7 @@ impl FileReader {
         // Where a branch was cut off, earlier events of others may not be shown yet.
         let mut complete_from = after.get() + 1;
         for (branch, end) in self.branches_of(session)? {
-            // It was asked for before what lies beyond: a branch that grows in between has its end behind `to`.
-            let head = end.head;
-            let last = self.first_after(&branch, to)?.map_or(head, |beyond| beyond - 1);
+            let last = self.first_after(&branch, end, to)?.map_or(end.head, |beyond| beyond - 1);
             let (own, limit) = (branch.fork + 1, limit.max(1));
             if last < own {
                 continue;
@@ -237,18 +235,14 @@ impl FileReader {
         Ok(page)
     }
 
-    /// The first own sequence of a branch with a position after `after`, by halving.
-    fn first_after(&self, branch: &Branch, after: Position) -> Result<Option<u64>> {
-        let head = self.end(branch)?.head;
-        if after == Position::ZERO {
-            return Ok((branch.fork < head).then_some(branch.fork + 1));
+    /// The first own sequence of a branch with a position after `after`, by halving up to its end.
+    fn first_after(&self, branch: &Branch, end: End, after: Position) -> Result<Option<u64>> {
+        if end.position <= after.get() {
+            return Ok(None);
         }
-        let (mut lo, mut hi) = (branch.fork + 1, head + 1);
-        if self.contents.tail()?.last_event(branch.number).is_none() {
-            let row = flushed_head(&*Lazy::new(&self.db).get()?, branch.number)?;
-            if row.is_none_or(|row| row.position <= after.get()) {
-                return Ok(None);
-            }
+        let (mut lo, mut hi) = (branch.fork + 1, end.head);
+        if after == Position::ZERO {
+            return Ok(Some(lo));
         }
         while lo < hi {
             let middle = lo + (hi - lo) / 2;
@@ -258,6 +252,6 @@ impl FileReader {
                 _ => hi = middle,
             }
         }
-        Ok((lo <= head).then_some(lo))
+        Ok(Some(lo))
     }
 }

@@ -20,7 +20,6 @@ use crate::engine::file::flush::into_tables::{ToFlush, flush_into};
 use crate::engine::file::flush::meta::meta_after;
 use crate::engine::file::in_memory::layer::Layer;
 use crate::engine::file::in_memory::tail::Tail;
-use crate::engine::file::moment::Change;
 use crate::engine::file::read::file_reader::FileReader;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::file::tables::db::Db;
@@ -213,10 +212,8 @@ impl Committer {
             return Ok(false);
         }
         let new = events_of(&plan, now);
-        let contents = self.contents.clone();
-        // From the commit to the tables until what came with it is published, there is no one moment for several reads.
-        let change = if flush {
-            Some(self.flush_all(&contents, db, &plan, &new, records)?)
+        if flush {
+            self.flush_all(db, &plan, &new, records)?;
         } else {
             if let Some(frame) = &frame {
                 self.make_room(frame.len())?;
@@ -227,15 +224,11 @@ impl Committer {
                 self.ring.sync().map_err(Failed::in_commit)?;
             }
             // An append does not wait for records that came before it.
-            let durable = durable && (plan.is_empty() || sidecar_durable);
-            self.write_sidecar(&contents, db, records, durable)?
-        };
+            self.write_sidecar(db, records, durable && (plan.is_empty() || sidecar_durable))?;
+        }
         self.next_branch = plan.next_branch();
         self.unsynced = if durable || flush { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
-        let change = change.unwrap_or_else(|| contents.moment.change());
         self.publish(&plan, &new, flush);
-        // Whoever is notified may read.
-        drop(change);
         if !plan.is_empty() {
             self.watching.committed(&plan.births, &new);
         }
@@ -246,19 +239,18 @@ impl Committer {
     }
 
     /// Everything that is not in the tables, and the group, in one transaction.
-    fn flush_all<'c>(
+    fn flush_all(
         &mut self,
-        contents: &'c Contents,
         db: &Db,
         plan: &Plan,
         new: &[(u64, Event)],
         records: &[&SidecarWrites],
-    ) -> Result<Change<'c>, Failed> {
+    ) -> Result<(), Failed> {
         self.flusher.wait();
         self.note_flushed()?;
         let journal = self.ring.mark();
-        let txn = guarded(|| {
-            let txn = contents.change_tables(db, Durability::Durable, true)?;
+        guarded(|| {
+            let txn = self.contents.change_tables(db, Durability::Durable, true)?;
             let tail = self.contents.own_tail();
             let old = tail.growing().events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event });
             let items: Vec<ToFlush<'_>> =
@@ -274,36 +266,29 @@ impl Committer {
             records.iter().try_for_each(|m| write_sidecar(&txn, m))?;
             Ok(txn)
         })
-        .map_err(Failed::from)?;
-        let change = contents.moment.change();
-        txn.commit().map_err(Failed::in_commit)?;
+        .map_err(Failed::from)
+        .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
         self.ring.release();
         self.unsynced_sidecar = false;
-        Ok(change)
+        Ok(())
     }
 
     /// Records alone, in a transaction of their own; also the durable one that relaxed records still wait for.
-    fn write_sidecar<'c>(
-        &mut self,
-        contents: &'c Contents,
-        db: &Db,
-        records: &[&SidecarWrites],
-        durable: bool,
-    ) -> Result<Option<Change<'c>>, Failed> {
+    fn write_sidecar(&mut self, db: &Db, records: &[&SidecarWrites], durable: bool) -> Result<(), Failed> {
         if records.is_empty() && !(durable && self.unsynced_sidecar) {
-            return Ok(None);
+            return Ok(());
         }
-        let txn = guarded(|| {
+        guarded(|| {
             let durability = if durable { Durability::Durable } else { Durability::Relaxed };
-            let txn = contents.change_tables(db, durability, durable && contents.options.fast_recovery)?;
+            let fast_recovery = durable && self.contents.options.fast_recovery;
+            let txn = self.contents.change_tables(db, durability, fast_recovery)?;
             records.iter().try_for_each(|m| write_sidecar(&txn, m))?;
             Ok(txn)
         })
-        .map_err(Failed::from)?;
-        let change = contents.moment.change();
-        txn.commit().map_err(Failed::in_commit)?;
+        .map_err(Failed::from)
+        .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
         self.unsynced_sidecar = !durable;
-        Ok(Some(change))
+        Ok(())
     }
 
     /// Waits for the flusher while the journal has no room, or the tail would hold more than twice its bound.

@@ -31,31 +31,29 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    pub(crate) fn bytes(&self) -> usize {
+    fn commit(&self) -> Option<&Commit> {
         match &self.work {
-            Work::Commit(commit) => commit.bytes(),
-            Work::Flush => 0,
-        }
-    }
-
-    /// The records that it writes, by itself or with its events.
-    pub(crate) fn records(&self) -> Option<&SidecarWrites> {
-        match &self.work {
-            Work::Commit(commit) => commit.records(),
+            Work::Commit(commit) => Some(commit),
             Work::Flush => None,
         }
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.commit().map_or(0, Commit::bytes)
+    }
+
+    /// The records that it writes, by itself or with its events.
+    pub(crate) fn records(&self) -> Option<&SidecarWrites> {
+        self.commit().and_then(Commit::records)
+    }
+
     /// Whether it has records that are to be there exactly when its events are.
     pub(crate) fn binds_records_to_events(&self) -> bool {
-        matches!(&self.work, Work::Commit(Commit::Append(p)) if !p.records.is_empty())
+        matches!(self.commit(), Some(Commit::Append(p)) if !p.records.is_empty())
     }
 
     pub(crate) fn durability(&self) -> Durability {
-        match &self.work {
-            Work::Commit(commit) => commit.durability(),
-            Work::Flush => Durability::Durable,
-        }
+        self.commit().map_or(Durability::Durable, Commit::durability)
     }
 }
 
