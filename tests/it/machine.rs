@@ -231,7 +231,18 @@ impl ReferenceStateMachine for Reference {
                 Answer::ModelAppended(answer)
             }
             Step::Fork { parent, at, name } => Answer::Forked(model.fork(parent, *at, name)),
-            Step::Promote(place) => Answer::ModelAppended(model.promote(place)),
+            Step::Promote(place) => {
+                let answer = model.promote(place);
+                let parent = model.branch(place).ok().and_then(|branch| branch.parent);
+                // The current branch hands that on to its parent, which has all of it now.
+                if let (Ok(_), Some((parent, _)), Some(current)) =
+                    (&answer, parent, state.current.get_mut(&place.session))
+                    && *current == place.branch
+                {
+                    *current = parent;
+                }
+                Answer::ModelAppended(answer)
+            }
             Step::Read(ask) | Step::Pages { ask, .. } => Answer::Events(model.read(ask)),
             Step::Get(id) => Answer::Event(model.get(*id).cloned()),
             Step::Diff(left, right) => Answer::Diff(model.diff(left, right)),
