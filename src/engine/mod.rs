@@ -5,6 +5,8 @@
 //! becomes of an append. The folders are engines. Above this module nobody names one: `docs/architecture.md`.
 
 mod answers;
+#[cfg(feature = "testkit")]
+mod beside;
 mod branch;
 mod clock;
 mod commit;
@@ -12,6 +14,7 @@ mod decide;
 mod durability;
 mod file;
 mod get;
+mod handle_id;
 mod identity;
 mod memory;
 mod on_path;
@@ -26,12 +29,16 @@ mod sidecar;
 mod sync;
 mod upgraded;
 mod watch;
+mod watching;
 
+#[cfg(feature = "testkit")]
+pub(crate) use beside::beside;
 pub(crate) use branch::Branch;
 pub(crate) use commit::{Commit, Outcome, Prepared, PreparedPart};
 pub use durability::Durability;
 pub(crate) use file::{Medium, Mode, Options, open};
 pub(crate) use get::{End, Range};
+pub(crate) use handle_id::HandleId;
 pub(crate) use identity::Identity;
 pub(crate) use memory::open as open_in_memory;
 pub(crate) use on_path::is_on_path;
@@ -42,7 +49,7 @@ pub(crate) use process::Process;
 pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;
 pub use report::Report;
-pub(crate) use sidecar::{SidecarRange, SidecarTable, SidecarWrites};
+pub(crate) use sidecar::{SidecarRange, SidecarTable, SidecarTables, SidecarWrites};
 pub(crate) use sync::{lock, read, write};
 pub use upgraded::Upgraded;
 pub(crate) use watch::{Committed, Watcher};

@@ -47,8 +47,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Closed`](crate::Error::Closed), [`Error::OtherProcess`](crate::Error::OtherProcess).
     fn reader(&self) -> Result<Arc<dyn EngineReader>>;
 
-    /// Tells of every commit from here on. There is one watcher of an engine, set before its first commit.
-    fn watch(&self, watcher: Arc<dyn Watcher>);
+    /// Tells of every commit from here on, for as long as the watcher lives.
+    fn watch(&self, watcher: &Arc<dyn Watcher>);
 
     /// What only some engines can do.
     fn admin(&self) -> Option<&dyn Admin>;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::durability::Durability;
+use super::handle_id::HandleId;
 use crate::error::Result;
 
 /// Which sidecar table.
@@ -58,6 +59,29 @@ impl SidecarTable {
     }
 }
 
+/// Some of the sidecar tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SidecarTables(u8);
+
+impl SidecarTables {
+    fn with(self, table: SidecarTable) -> Self {
+        Self(self.0 | 1 << table.number())
+    }
+
+    /// These and those.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn has(self, table: SidecarTable) -> bool {
+        self == self.with(table)
+    }
+}
+
 /// What a record has to be for a commit to happen: `None` for one that is not there.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedRecord {
@@ -74,6 +98,7 @@ pub(crate) struct SidecarWrites {
     expected: Vec<ExpectedRecord>,
     bytes: usize,
     relaxed: bool,
+    by: HandleId,
 }
 
 impl SidecarWrites {
@@ -93,7 +118,6 @@ impl SidecarWrites {
     /// values are all there already, those of the expected records among them, is a repetition of itself and is answered
     /// as the first time. For that, what is written says who wrote it: two writers never write the same. A removal
     /// says nothing of who made it, and is not recognised.
-    #[cfg(any(feature = "agents", test))]
     pub(crate) fn expect(&mut self, table: SidecarTable, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
         self.expected.push(ExpectedRecord { table, key, value });
@@ -120,6 +144,21 @@ impl SidecarWrites {
     pub(crate) fn relaxed(mut self) -> Self {
         self.relaxed = true;
         self
+    }
+
+    /// Says which handle commits them.
+    pub(crate) fn from(mut self, by: HandleId) -> Self {
+        self.by = by;
+        self
+    }
+
+    pub(crate) fn by(&self) -> HandleId {
+        self.by
+    }
+
+    /// The tables in which something changes.
+    pub(crate) fn tables(&self) -> SidecarTables {
+        self.rows.keys().fold(SidecarTables::default(), |all, (table, _)| all.with(*table))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

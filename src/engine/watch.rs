@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::branch::Branch;
+use super::handle_id::HandleId;
+use super::sidecar::{SidecarTables, SidecarWrites};
 use crate::event::Event;
 
 /// Who is told of what an engine commits. It is told on the writer's path: it wakes others and returns, takes no lock that
@@ -17,18 +19,23 @@ pub(crate) trait Watcher: fmt::Debug + Send + Sync {
     fn closed(&self);
 }
 
-/// The events of one commit, for those who ask for them.
+/// What was committed at once.
 #[derive(Debug)]
 pub(crate) struct Committed<'a> {
     births: &'a [Arc<Branch>],
     new: &'a [(u64, Event)],
+    records: &'a [&'a SidecarWrites],
     events: OnceCell<Vec<Event>>,
 }
 
 impl<'a> Committed<'a> {
-    /// The branches that began, and the events in global order, each with the number of its branch.
-    pub(crate) fn new(births: &'a [Arc<Branch>], new: &'a [(u64, Event)]) -> Self {
-        Self { births, new, events: OnceCell::new() }
+    /// The branches that began, the events in global order, each with the number of its branch, and the records.
+    pub(crate) fn new(
+        births: &'a [Arc<Branch>],
+        new: &'a [(u64, Event)],
+        records: &'a [&'a SidecarWrites],
+    ) -> Self {
+        Self { births, new, records, events: OnceCell::new() }
     }
 
     /// Branches that began.
@@ -39,5 +46,16 @@ impl<'a> Committed<'a> {
     /// In global order; none where a branch began without any.
     pub(crate) fn events(&self) -> &[Event] {
         self.events.get_or_init(|| self.new.iter().map(|(_, event)| event.clone()).collect())
+    }
+
+    /// Whether there is more than records.
+    pub(crate) fn is_of_branches(&self) -> bool {
+        !self.births.is_empty() || !self.new.is_empty()
+    }
+
+    /// The tables in which another handle than this one has changed records.
+    pub(crate) fn changed_beside(&self, own: HandleId) -> SidecarTables {
+        let others = self.records.iter().filter(|records| records.by() != own);
+        others.fold(SidecarTables::default(), |all, records| all.and(records.tables()))
     }
 }

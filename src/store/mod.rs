@@ -11,7 +11,8 @@ mod unblocked;
 mod verbs;
 
 pub(crate) use crate::engine::{
-    Branch, Committed, Process, Range, Records, SidecarRange, SidecarTable, SidecarWrites, lock,
+    Branch, Committed, Process, Range, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites,
+    lock,
 };
 pub use crate::engine::{Durability, Placed, Problem, Receipt, Report, Upgraded};
 pub use append::batch::Batch;

@@ -20,6 +20,7 @@
 //! ```
 
 mod backend;
+mod beside;
 pub mod conformance;
 #[cfg(test)]
 mod explore;
@@ -31,6 +32,7 @@ pub mod strategies;
 mod want;
 
 pub use backend::Disk;
+pub use beside::beside;
 #[cfg(test)]
 pub(crate) use explore::{BUS_SCHEDULES, CONSUMER_SCHEDULES, FOLLOW_SCHEDULES, caught, explore};
 pub use fault::{DiskOperation, Fault};

@@ -14,7 +14,6 @@ use super::open::start::{Loaded, Medium, load};
 use super::options::Options;
 use super::read::file_reader::FileReader;
 use super::verify::verify;
-use super::watching::Watching;
 use super::write::commit::Committer;
 use super::write::work::{Done, Work};
 use super::write::writer::Writer;
@@ -25,6 +24,7 @@ use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
 use crate::engine::sync::lock;
 use crate::engine::watch::Watcher;
+use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::Position;
 
@@ -113,8 +113,8 @@ impl Engine for FileEngine {
         Ok(Arc::new(self.file_reader()?))
     }
 
-    fn watch(&self, watcher: Arc<dyn Watcher>) {
-        self.watching.set(watcher);
+    fn watch(&self, watcher: &Arc<dyn Watcher>) {
+        self.watching.add(watcher);
     }
 
     fn admin(&self) -> Option<&dyn Admin> {

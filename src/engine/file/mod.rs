@@ -14,7 +14,6 @@ pub(crate) mod read;
 pub(crate) mod redb_errors;
 pub(crate) mod tables;
 mod verify;
-mod watching;
 pub(crate) mod write;
 
 pub(crate) use engine::open;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use super::reader::{Kept, MemoryReader};
 use super::state::State;
@@ -18,6 +18,7 @@ use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
 use crate::engine::sync::{lock, read, write};
 use crate::engine::watch::{Committed, Watcher};
+use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{Position, StoreId, Timestamp};
 
@@ -25,7 +26,7 @@ use crate::event::{Position, StoreId, Timestamp};
 #[derive(Debug)]
 struct MemoryEngine {
     kept: Arc<Kept>,
-    watcher: OnceLock<Arc<dyn Watcher>>,
+    watching: Watching,
     closed: AtomicBool,
     /// One commit after another, each told of before the next.
     clock: Mutex<Clock>,
@@ -47,7 +48,7 @@ pub(crate) fn open(read_only: bool) -> Arc<dyn Engine> {
     let kept = Kept { process: Process::this(), identity, state: RwLock::default() };
     Arc::new(MemoryEngine {
         kept: Arc::new(kept),
-        watcher: OnceLock::new(),
+        watching: Watching::default(),
         closed: AtomicBool::new(false),
         clock: Mutex::default(),
     })
@@ -94,8 +95,9 @@ impl Engine for MemoryEngine {
             commit.records().iter().for_each(|records| state.write(records));
             (outcome, new, plan.births)
         };
-        if let Some(watcher) = self.watcher.get().filter(|_| !new.is_empty() || !births.is_empty()) {
-            watcher.committed(&Committed::new(&births, &new));
+        let records = commit.records();
+        if !new.is_empty() || !births.is_empty() || records.is_some() {
+            self.watching.committed(&Committed::new(&births, &new, records.as_slice()));
         }
         Ok(outcome)
     }
@@ -109,8 +111,8 @@ impl Engine for MemoryEngine {
         Ok(Arc::new(MemoryReader(self.kept.clone())))
     }
 
-    fn watch(&self, watcher: Arc<dyn Watcher>) {
-        let _ = self.watcher.set(watcher);
+    fn watch(&self, watcher: &Arc<dyn Watcher>) {
+        self.watching.add(watcher);
     }
 
     fn admin(&self) -> Option<&dyn Admin> {
@@ -119,10 +121,8 @@ impl Engine for MemoryEngine {
 
     fn close(&self) -> Result<()> {
         let _last = lock(&self.clock);
-        if !self.closed.swap(true, Ordering::AcqRel)
-            && let Some(watcher) = self.watcher.get()
-        {
-            watcher.closed();
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.watching.closed();
         }
         Ok(())
     }

@@ -55,6 +55,12 @@ impl Store {
         Self(Arc::new(Closing { handle: StoreHandle::new(engine, settings) }))
     }
 
+    /// Another handle on the same open store, which shares nothing else with this one.
+    #[cfg(feature = "testkit")]
+    pub(crate) fn beside(&self) -> Self {
+        Self(Arc::new(Closing { handle: self.inner().beside() }))
+    }
+
     /// A handle for what works beside the store, which must not keep it open.
     pub(crate) fn handle(&self) -> StoreHandle {
         self.inner().clone()

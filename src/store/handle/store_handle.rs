@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::reader::Reader;
 use super::settings::Settings;
-use crate::engine::{Admin, Commit, Engine, Identity, Outcome, Process, Receipt, SidecarWrites};
+#[cfg(feature = "testkit")]
+use crate::engine::beside;
+use crate::engine::{Admin, Commit, Engine, Identity, Outcome, Process, Receipt, SidecarWrites, Watcher};
 use crate::error::{Error, Result};
 use crate::event::{Catalogue, Position, StoreId};
 use crate::store::append::batch::Batch;
@@ -31,8 +33,14 @@ impl Drop for StoreHandle {
 impl StoreHandle {
     pub(crate) fn new(engine: Arc<dyn Engine>, settings: Settings) -> Self {
         let observers = Arc::<Observers>::default();
-        engine.watch(observers.clone());
+        engine.watch(&(observers.clone() as Arc<dyn Watcher>));
         Self { engine, observers, settings: Arc::new(settings) }
+    }
+
+    /// Another handle on the same engine, which shares nothing else with this one.
+    #[cfg(feature = "testkit")]
+    pub(crate) fn beside(&self) -> Self {
+        Self::new(beside(self.engine.clone()), (*self.settings).clone())
     }
 
     /// The process that opened the store.
@@ -87,7 +95,9 @@ impl StoreHandle {
     fn prepare(&self, batch: Batch) -> Result<Commit> {
         self.writable()?;
         let settings = &self.settings;
-        Ok(Commit::Append(batch.prepare(settings.payload_bytes, settings.durability, &settings.guard)?))
+        let mut prepared = batch.prepare(settings.payload_bytes, settings.durability, &settings.guard)?;
+        prepared.records = prepared.records.from(self.observers.id());
+        Ok(Commit::Append(prepared))
     }
 
     /// A reader that outlives `close`.
@@ -105,7 +115,7 @@ impl StoreHandle {
             return Ok(());
         }
         self.writable()?;
-        written(self.engine.commit(Commit::Records(records))?)
+        written(self.engine.commit(Commit::Records(records.from(self.observers.id())))?)
     }
 
     /// [`write_records`](Self::write_records) for tasks. Once queued it happens or fails as a whole, also when the future is dropped.
@@ -114,7 +124,7 @@ impl StoreHandle {
             return Ok(());
         }
         self.writable()?;
-        written(self.engine.submit(Commit::Records(records)).await?)
+        written(self.engine.submit(Commit::Records(records.from(self.observers.id()))).await?)
     }
 
     pub(crate) fn append(&self, batch: Batch) -> Result<Receipt> {

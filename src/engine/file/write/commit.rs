@@ -24,9 +24,10 @@ use crate::engine::file::read::file_reader::FileReader;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::file::tables::db::Db;
 use crate::engine::file::tables::sidecar_view::write_sidecar;
-use crate::engine::file::watching::Watching;
 use crate::engine::get::Range;
 use crate::engine::sidecar::SidecarWrites;
+use crate::engine::watch::Committed;
+use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, Sequence, Timestamp};
 
@@ -229,8 +230,8 @@ impl Committer {
         self.next_branch = plan.next_branch();
         self.unsynced = if durable || flush { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
         self.publish(&plan, &new, flush);
-        if !plan.is_empty() {
-            self.watching.committed(&plan.births, &new);
+        if !plan.is_empty() || !records.is_empty() {
+            self.watching.committed(&Committed::new(&plan.births, &new, records));
         }
         if !flush {
             self.hand_over();
