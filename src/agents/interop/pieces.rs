@@ -583,6 +583,12 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_comma_behind_an_empty_array_separates_nothing_and_is_no_record() {
+        assert!(Cut::new(b"[],").all.is_empty());
+        assert!(!Cut::new(b",[]").all.is_empty());
+    }
+
     proptest! {
         #[test]
         fn every_record_of_every_shape_is_found_once((file, ids) in shapes()) {
@@ -623,7 +629,12 @@ mod tests {
                 }
                 // What is in no piece separates records, or is a wrapper around some.
                 if cut.all.is_empty() {
-                    prop_assert!(bytes.iter().all(|b| b" \r\n\t[]\x1e\xef\xbb\xbf".contains(b)), "{:?}", bytes);
+                    let is_empty = |bytes: &[u8]| bytes.iter().all(|b| b" \r\n\t[]\x1e\xef\xbb\xbf".contains(b));
+                    // A comma separates only what stands behind a value.
+                    let mut parts = bytes.split(|b| *b == b',');
+                    let first = parts.next().unwrap_or_default();
+                    prop_assert!(parts.all(is_empty) && is_empty(first), "{:?}", bytes);
+                    prop_assert!(!bytes.contains(&b',') || first.contains(&b']'), "{:?}", bytes);
                 }
             }
         }
