@@ -1,5 +1,7 @@
-//! The two clocks of timers. The wall clock can be set. The steady clock starts at the wall-clock time when the store
-//! is opened and only moves forward, also while the machine sleeps.
+//! The two clocks of timers. The wall clock can be set. The steady clock starts at the wall-clock time when the first
+//! store of the process is opened and only moves forward, also while the machine sleeps.
+
+use std::sync::OnceLock;
 
 use crate::event::Timestamp;
 
@@ -22,12 +24,14 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new() -> Self {
-        Self { began: Timestamp::now().micros(), since: Elapsed::begin() }
+    /// All stores of a process have one steady clock, so that several handles on a store agree on it.
+    pub(super) fn of_this_process() -> &'static Self {
+        static ONE: OnceLock<Machine> = OnceLock::new();
+        ONE.get_or_init(|| Self { began: Timestamp::now().micros(), since: Elapsed::begin() })
     }
 }
 
-impl Clock for Machine {
+impl Clock for &'static Machine {
     fn now(&self) -> Now {
         Now { wall: Timestamp::now().micros(), steady: self.began.saturating_add(self.since.micros()) }
     }

@@ -1,6 +1,7 @@
 //! Timers in the store: made, listed, cancelled and fired, one of these at a time.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -14,7 +15,9 @@ use super::timer::{Due, Timer};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Expect, Invalid, MAIN, NewEvent, Place, Timestamp};
 use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
-use crate::store::{Batch, Observer, Records, SidecarRange, SidecarTable, SidecarWrites, StoreHandle};
+use crate::store::{
+    Batch, Observer, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites, StoreHandle,
+};
 
 /// Index rows that are counted at once.
 const COUNT_PAGE: usize = 8_192;
@@ -22,8 +25,11 @@ const COUNT_PAGE: usize = 8_192;
 /// What all handles of one open store share.
 #[derive(Debug)]
 pub(super) struct Registry {
-    /// Held from the look at the rows to the commit that changes them: a timer is fired or cancelled, never both.
+    /// Held from the look at the rows to the commit that changes them, which expects them as they were seen: a timer is fired
+    /// or cancelled, never both, also by another process.
     rows: Mutex<Rowed>,
+    /// Another handle has changed rows since they were counted.
+    is_behind: AtomicBool,
     pub(super) clock: Arc<dyn Clock>,
     /// There is a nearer timer than before.
     pub(super) sooner: Notify,
@@ -46,19 +52,36 @@ pub(super) struct Look {
     pub(super) pending: Pending,
 }
 
-impl Observer for Registry {}
+impl Observer for Registry {
+    fn changed_beside(&self, tables: SidecarTables) {
+        if tables.has(SidecarTable::Timers) {
+            self.is_behind.store(true, Ordering::Release);
+            self.sooner.notify_one();
+        }
+    }
+}
 
 impl Registry {
     pub(super) fn of(handle: &StoreHandle) -> Result<Arc<Self>> {
-        handle.observer(|| Self::with(Arc::new(Machine::new())))
+        handle.observer(|| Self::with(Arc::new(Machine::of_this_process())))
     }
 
     pub(super) fn with(clock: Arc<dyn Clock>) -> Self {
-        Self { rows: Mutex::default(), clock, sooner: Notify::new(), running: Mutex::default() }
+        Self {
+            rows: Mutex::default(),
+            is_behind: AtomicBool::new(false),
+            clock,
+            sooner: Notify::new(),
+            running: Mutex::default(),
+        }
     }
 
     fn rows(&self) -> MutexGuard<'_, Rowed> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_behind.swap(false, Ordering::AcqRel) {
+            rows.count = None;
+        }
+        rows
     }
 
     /// Makes a timer. One that is there already, for the same event, is answered as it is.
@@ -76,6 +99,16 @@ impl Registry {
         handle.check(Batch::new().add(row.place.clone(), Expect::Any, row.event.clone())?)?;
         // Before anything is looked at: a timer of this event may be firing.
         let mut rows = self.rows();
+        loop {
+            match self.make(handle, &row, &mut rows) {
+                // Another process has made one of this event.
+                Err(Error::RecordChanged { .. }) => {}
+                made => break made,
+            }
+        }
+    }
+
+    fn make(&self, handle: &StoreHandle, row: &Row, rows: &mut Rowed) -> Result<Timer> {
         let reader = handle.reader()?;
         match reader.branch(&row.place) {
             Err(Error::NotFound { .. }) if row.place.branch.as_str() == MAIN => {}
@@ -87,7 +120,7 @@ impl Registry {
         }
         let view = reader.records();
         if let Some(key) = view.get(SidecarTable::Timers, &index_key(row.event.id))? {
-            return known(&view, &key, row);
+            return known(&view, &key, row.clone());
         }
         let count = match rows.count {
             Some(count) => count,
@@ -99,13 +132,13 @@ impl Registry {
             return Err(Invalid::new("timers", reason).into());
         }
         let mut records = SidecarWrites::new();
+        records.expect(SidecarTable::Timers, index_key(row.event.id), None);
         records.put(SidecarTable::Timers, index_key(row.event.id), row.key());
         records.put(SidecarTable::Timers, row.key(), row.encode()?);
         handle.write_records(records)?;
         rows.count = Some(count + 1);
-        drop(rows);
         self.sooner.notify_one();
-        Ok(row.into())
+        Ok(row.clone().into())
     }
 
     /// Up to `limit` timers: those that the store refused, then the others by the time at which they are due.
@@ -145,11 +178,18 @@ impl Registry {
 
     pub(super) fn cancel(&self, handle: &StoreHandle, id: EventId) -> Result<()> {
         let mut rows = self.rows();
-        let key = index(&handle.reader()?.records(), id)?;
-        let mut records = SidecarWrites::new();
-        records.remove(SidecarTable::Timers, index_key(id));
-        records.remove(SidecarTable::Timers, key);
-        handle.write_records(records)?;
+        loop {
+            let key = index(&handle.reader()?.records(), id)?;
+            let mut records = SidecarWrites::new();
+            records.expect(SidecarTable::Timers, index_key(id), Some(key.clone()));
+            records.remove(SidecarTable::Timers, index_key(id));
+            records.remove(SidecarTable::Timers, key);
+            match handle.write_records(records) {
+                // It was fired, cancelled or refused meanwhile.
+                Err(Error::RecordChanged { .. }) => {}
+                written => break written?,
+            }
+        }
         rows.count = rows.count.map(|count| count.saturating_sub(1));
         Ok(())
     }
@@ -173,15 +213,15 @@ impl Registry {
             let before = look.fired;
             match append(handle, &group) {
                 Ok(()) => look.fired += group.len() as u64,
-                // One of them is refused: the others are not to wait for it.
-                Err(e) if e.is_refusal() => {
+                // One of them is refused, is gone, or its branch is damaged: the others are not to wait for it.
+                Err(e) if e.is_refusal() || e.is_damage() => {
                     for row in &group {
-                        match append(handle, std::slice::from_ref(row)) {
-                            Ok(()) => look.fired += 1,
-                            Err(e) if e.is_refusal() => {
-                                refuse(handle, row, &e)?;
-                                look.refused += 1;
-                            }
+                        match fire_one(handle, row) {
+                            Ok(true) => look.fired += 1,
+                            Ok(false) => look.refused += 1,
+                            // Another process has fired or cancelled it.
+                            Err(Error::RecordChanged { .. }) => rows.count = None,
+                            Err(error @ Error::Corrupt { .. }) => rows.passed_over(row.key(), &error),
                             Err(e) => return Err(e),
                         }
                     }
@@ -196,6 +236,13 @@ impl Registry {
 }
 
 impl Rowed {
+    /// A timer that does not fire, because it is damaged.
+    fn passed_over(&mut self, key: Vec<u8>, error: &Error) {
+        if self.unreadable.insert(key) {
+            warn!(%error, "a timer cannot be read and does not fire; cancel it by its id");
+        }
+    }
+
     /// Rows of a family that are due. One that cannot be read is told of once, and the others are not to wait for it.
     fn due(&mut self, view: &Records, family: Family, now: i64) -> Result<Vec<Row>> {
         let to = last_key(family, now);
@@ -210,13 +257,12 @@ impl Rowed {
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
             for record in page {
+                if self.unreadable.contains(&record.key) {
+                    continue;
+                }
                 match record.value.and_then(|value| Row::decode(&record.key, &value)) {
                     Ok(row) => found.push(row),
-                    Err(error) => {
-                        if self.unreadable.insert(record.key) {
-                            warn!(%error, "a timer cannot be read and does not fire; cancel it by its id");
-                        }
-                    }
+                    Err(error) => self.passed_over(record.key, &error),
                 }
             }
         }
@@ -250,7 +296,16 @@ fn due(when: Due, now: Now) -> Result<(Family, i64)> {
 /// The answer to a timer whose event has one already.
 fn known(view: &Records, key: &[u8], asked: Row) -> Result<Timer> {
     let id = asked.event.id;
-    let value = view.get(SidecarTable::Timers, key)?.ok_or_else(|| Error::not_found("timer", id))?;
+    let Some(value) = view.get(SidecarTable::Timers, key)? else {
+        let is_broken = index(view, id).is_ok_and(|index| index == key);
+        return Err(match is_broken {
+            true => {
+                Error::corrupt(format!("timer {id}"), "what leads to its row is there, and the row is not")
+            }
+            // It was fired or cancelled meanwhile.
+            false => Error::RecordChanged { record: format!("timer {id}") },
+        });
+    };
     let there = Row::decode(key, &value)?;
     // A delay that is asked for again begins later; it is the same timer all the same.
     let same_time = match asked.family {
@@ -298,15 +353,50 @@ fn next(view: &Records, family: Family, now: i64) -> Result<Option<i64>> {
     Ok(page.first().and_then(|record| super::row::parse_key(&record.key)).map(|(_, due, _)| due))
 }
 
+/// Fires a timer, or keeps it as refused: then it is `false`.
+fn fire_one(handle: &StoreHandle, row: &Row) -> Result<bool> {
+    match append(handle, std::slice::from_ref(row)) {
+        Ok(()) => Ok(true),
+        Err(changed @ Error::RecordChanged { .. }) => {
+            let (reader, id) = (handle.reader()?, row.event.id);
+            let keys = [&index_key(id)[..], &row.key()];
+            let [index, value] = reader.records().get_all(SidecarTable::Timers, keys)?;
+            if index != Some(row.key()) {
+                let reason = "its row is there, and what leads to it is not";
+                let is_broken = value.is_some();
+                return Err(if is_broken { Error::corrupt(format!("timer {id}"), reason) } else { changed });
+            }
+            match reader.by_id(id) {
+                Ok(_) => {}
+                Err(Error::NotFound { .. }) => return Err(changed),
+                Err(error) => return Err(error),
+            }
+            // Somebody has appended its event without it.
+            let mut records = SidecarWrites::new();
+            take_away(row, &mut records);
+            handle.write_records(records).map(|()| true)
+        }
+        Err(e) if e.is_refusal() => refuse(handle, row, &e).map(|()| false),
+        Err(e) => Err(e),
+    }
+}
+
 /// Records the events of timers and takes their rows away, all or nothing.
 fn append(handle: &StoreHandle, group: &[Row]) -> Result<()> {
     let (mut batch, mut records) = (Batch::new(), SidecarWrites::new());
     for row in group {
         batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?;
-        records.remove(SidecarTable::Timers, index_key(row.event.id));
-        records.remove(SidecarTable::Timers, row.key());
+        take_away(row, &mut records);
     }
     handle.append(batch.records(records)).map(|_| ())
+}
+
+/// Removes a timer that is still as it was seen.
+fn take_away(row: &Row, records: &mut SidecarWrites) {
+    let index = index_key(row.event.id);
+    records.expect(SidecarTable::Timers, index.clone(), Some(row.key()));
+    records.remove(SidecarTable::Timers, index);
+    records.remove(SidecarTable::Timers, row.key());
 }
 
 /// Keeps a timer whose event the store does not take, out of the way of the others.
@@ -315,6 +405,7 @@ fn refuse(handle: &StoreHandle, row: &Row, reason: &Error) -> Result<()> {
     warn!(%id, place = %row.place, error = %reason, "the event of a timer is refused; the timer is kept, with the reason");
     let refused = Row { family: Family::Refused, refused: Some(reason.to_string()), ..row.clone() };
     let mut records = SidecarWrites::new();
+    records.expect(SidecarTable::Timers, index_key(id), Some(row.key()));
     records.remove(SidecarTable::Timers, row.key());
     records.put(SidecarTable::Timers, key(Family::Refused, row.due, id), refused.encode()?);
     records.put(SidecarTable::Timers, index_key(id), refused.key());
