@@ -183,13 +183,13 @@ async fn pause(handler_state: &HandlerState, attempts: u32) -> Input<Message> {
 /// A replayed dead letter was handled.
 async fn taken_out(handler_state: &HandlerState, item: &Message) {
     let Some(event) = item.event() else { return };
-    if !handler_state.dead_letters.has(event.position()) {
+    if !item.is_again() && !handler_state.dead_letters.has(event.position()) {
         return;
     }
     let mut records = SidecarWrites::new();
-    if handler_state.dead_letters.take(&mut records, event.position())
-        && let Err(error) = handler_state.shared.handle.write_records_async(records).await
-    {
+    let _writing = handler_state.dead_letters.writing();
+    handler_state.dead_letters.take_again(&mut records, event.position());
+    if let Err(error) = handler_state.shared.handle.write_records_async(records).await {
         handler_state.dead_letters.keep(event.position());
         let handler = &*handler_state.asked.name;
         tracing::warn!(handler, %error, "a dead letter that was handled could not be removed");
@@ -205,6 +205,7 @@ async fn bury(
     let failure = head.failure.take().unwrap_or(Failure::Stopped);
     if let Some(dead_letter) = dead_letter(handler_state, item, attempts, head.first, &failure) {
         let mut records = SidecarWrites::new();
+        let _writing = handler_state.dead_letters.writing();
         handler_state.dead_letters.put(&mut records, &dead_letter);
         handler_state.metrics.dead_letters.fetch_add(1, Relaxed);
         let (handler, id) = (&*handler_state.asked.name, item.id());

@@ -1,4 +1,5 @@
-//! The row of a durable consumer: its settings, and how far it is.
+//! The records of a durable consumer: a header with its settings and how far it is, and one for each branch with something
+//! unresolved.
 
 use bincode::{BorrowDecode, Encode};
 
@@ -8,12 +9,16 @@ use super::wire::{Bounded, put, take_all};
 use crate::event::{BranchName, Place, SessionId};
 use crate::limits::{MAX_CONSUMER_LANES, MAX_CONSUMER_PATTERNS};
 
-/// The first byte of every row. A later layout takes another number.
-const LAYOUT: u8 = 1;
-/// The first byte of a row that begins with a time; the rest is a row of the other layout.
+/// The first byte of a row that holds its branches itself, as rows did before branches had records of their own.
+const LAYOUT_WHOLE: u8 = 1;
+/// The first byte of such a row that begins with a time; the rest is a row of the other layout.
 const LAYOUT_SINCE: u8 = 2;
+/// The first byte of a header.
+const LAYOUT_HEADER: u8 = 3;
+/// The first byte of the record of a branch.
+const LAYOUT_LANE: u8 = 1;
 
-/// Everything that is kept of a consumer.
+/// The header of a consumer: everything that is kept of it but its branches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerRow {
     /// Drawn when it was made: one that is made again under the same name has another.
@@ -22,9 +27,13 @@ pub struct ConsumerRow {
     pub created: i64,
     /// What it was made with.
     pub settings: SettingsRow,
+    /// Counts the commits that changed the consumer.
+    pub turn: u64,
+    /// Drawn by whoever made the last of them.
+    pub writer: u64,
     /// It takes no event that was recorded before this, in microseconds since the epoch.
     pub since: Option<i64>,
-    /// Every event up to this position is resolved, except what lanes hold.
+    /// Every event up to this position is resolved, except what branches hold.
     pub scanned: u64,
     /// The number of the next delivery.
     pub next_delivery: u64,
@@ -32,8 +41,8 @@ pub struct ConsumerRow {
     pub acknowledged: u64,
     /// How many became dead letters.
     pub set_aside: u64,
-    /// Branches that are not resolved up to there.
-    pub lanes: Vec<LaneRow>,
+    /// How many branches have a record.
+    pub lanes: u32,
 }
 
 /// What a consumer was made with. Times are in microseconds.
@@ -91,9 +100,9 @@ pub struct DeliveredRow {
     pub due: i64,
 }
 
+/// What both layouts of a consumer have.
 #[derive(Encode, BorrowDecode)]
-struct Wire<'a> {
-    layout: u8,
+struct Core<'a> {
     id: [u8; 16],
     created: i64,
     session: Option<&'a str>,
@@ -110,31 +119,78 @@ struct Wire<'a> {
     next_delivery: u64,
     acknowledged: u64,
     set_aside: u64,
-    lanes: Bounded<LaneWire<'a>, { 4 * MAX_CONSUMER_LANES as u32 }>,
 }
 
 #[derive(Encode, BorrowDecode)]
-struct LaneWire<'a> {
+struct Whole<'a> {
+    layout: u8,
+    core: Core<'a>,
+    lanes: Bounded<LaneOfWhole<'a>, { 4 * MAX_CONSUMER_LANES as u32 }>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct LaneOfWhole<'a> {
     session: &'a str,
     branch: &'a str,
     rest: Option<(u64, u64, u64)>,
     head: Option<DeliveredRow>,
 }
 
-impl<'a> LaneWire<'a> {
-    fn of(lane: &'a LaneRow) -> Self {
-        let (session, branch) = (lane.place.session.as_str(), lane.place.branch.as_str());
-        Self { session, branch, rest: lane.rest, head: lane.head }
+#[derive(Encode, BorrowDecode)]
+struct Header<'a> {
+    layout: u8,
+    turn: u64,
+    writer: u64,
+    since: Option<i64>,
+    lanes: u32,
+    core: Core<'a>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct LaneWire {
+    layout: u8,
+    rest: Option<(u64, u64, u64)>,
+    head: Option<DeliveredRow>,
+}
+
+impl Core<'_> {
+    fn row(&self, since: Option<i64>, turn: u64, writer: u64, lanes: u32) -> Result<ConsumerRow, Malformed> {
+        let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        Ok(ConsumerRow {
+            id: self.id,
+            created: self.created,
+            settings: SettingsRow {
+                session: self.session.map(SessionId::new).transpose().map_err(no_name)?,
+                types: owned(&self.types.0),
+                except: owned(&self.except.0),
+                priority: self.priority,
+                deadline: self.deadline,
+                max_deliveries: self.max_deliveries,
+                max_in_flight: self.max_in_flight,
+                backoff: self.backoff,
+                max_backoff: self.max_backoff,
+                max_dead_letters: self.max_dead_letters,
+            },
+            turn,
+            writer,
+            since,
+            scanned: self.scanned,
+            next_delivery: self.next_delivery,
+            acknowledged: self.acknowledged,
+            set_aside: self.set_aside,
+            lanes,
+        })
     }
 }
 
+fn no_name<E>(_: E) -> Malformed {
+    Malformed::new("it holds a name that is not one")
+}
+
 impl ConsumerRow {
-    /// The row's bytes, the body of a sidecar record.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    fn core(&self) -> Core<'_> {
         let s = &self.settings;
-        let wire = Wire {
-            layout: LAYOUT,
+        Core {
             id: self.id,
             created: self.created,
             session: s.session.as_ref().map(SessionId::as_str),
@@ -151,59 +207,81 @@ impl ConsumerRow {
             next_delivery: self.next_delivery,
             acknowledged: self.acknowledged,
             set_aside: self.set_aside,
-            lanes: Bounded(self.lanes.iter().map(LaneWire::of).collect()),
-        };
-        let mut out = Vec::with_capacity(128 + 64 * self.lanes.len());
+        }
+    }
+
+    /// The header's bytes, the body of a sidecar record.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let Self { turn, writer, since, lanes, .. } = *self;
+        let mut out = Vec::with_capacity(160);
+        put(Header { layout: LAYOUT_HEADER, turn, writer, since, lanes, core: self.core() }, &mut out);
+        out
+    }
+
+    /// The bytes that a release wrote which kept the branches in the same row.
+    #[cfg(test)]
+    pub(crate) fn encode_whole(&self, lanes: &[LaneRow]) -> Vec<u8> {
+        let lanes = lanes.iter().map(|lane| {
+            let (session, branch) = (lane.place.session.as_str(), lane.place.branch.as_str());
+            LaneOfWhole { session, branch, rest: lane.rest, head: lane.head }
+        });
+        let mut out = Vec::new();
         if let Some(since) = self.since {
             out.push(LAYOUT_SINCE);
             out.extend_from_slice(&since.to_be_bytes());
         }
-        put(wire, &mut out);
+        put(Whole { layout: LAYOUT_WHOLE, core: self.core(), lanes: Bounded(lanes.collect()) }, &mut out);
         out
     }
 
-    /// Reads a row's bytes.
+    /// Reads a header's bytes, and the branches that a row of an older release holds itself.
     ///
     /// # Errors
-    /// [`Malformed`] for anything that [`ConsumerRow::encode`] does not write.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    /// [`Malformed`] for anything that neither [`ConsumerRow::encode`] nor an older release writes.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, Vec<LaneRow>), Malformed> {
+        if bytes.first() == Some(&LAYOUT_HEADER) {
+            let Header { turn, writer, since, lanes, core, .. } = take_all(bytes)?;
+            return Ok((core.row(since, turn, writer, lanes)?, Vec::new()));
+        }
         let (since, bytes) = match bytes.split_first_chunk::<9>() {
             Some(([LAYOUT_SINCE, since @ ..], rest)) => (Some(i64::from_be_bytes(*since)), rest),
             _ => (None, bytes),
         };
-        let wire: Wire<'_> = take_all(bytes)?;
-        if wire.layout != LAYOUT {
+        let whole: Whole<'_> = take_all(bytes)?;
+        if whole.layout != LAYOUT_WHOLE {
             return Err(Malformed::new("its layout is unknown"));
         }
-        let named = |_| Malformed::new("it holds a name that is not one");
-        let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        let lane = |lane: &LaneWire<'_>| {
-            let (session, branch) = (SessionId::new(lane.session), BranchName::new(lane.branch));
-            let place = Place::new(session.map_err(named)?, branch.map_err(named)?);
+        let lane = |lane: &LaneOfWhole<'_>| {
+            let session = SessionId::new(lane.session).map_err(no_name)?;
+            let place = Place::new(session, BranchName::new(lane.branch).map_err(no_name)?);
             Ok(LaneRow { place, rest: lane.rest, head: lane.head })
         };
-        Ok(Self {
-            id: wire.id,
-            created: wire.created,
-            settings: SettingsRow {
-                session: wire.session.map(SessionId::new).transpose().map_err(named)?,
-                types: owned(&wire.types.0),
-                except: owned(&wire.except.0),
-                priority: wire.priority,
-                deadline: wire.deadline,
-                max_deliveries: wire.max_deliveries,
-                max_in_flight: wire.max_in_flight,
-                backoff: wire.backoff,
-                max_backoff: wire.max_backoff,
-                max_dead_letters: wire.max_dead_letters,
-            },
-            since,
-            scanned: wire.scanned,
-            next_delivery: wire.next_delivery,
-            acknowledged: wire.acknowledged,
-            set_aside: wire.set_aside,
-            lanes: wire.lanes.0.iter().map(lane).collect::<Result<_, _>>()?,
-        })
+        let lanes: Vec<LaneRow> = whole.lanes.0.iter().map(lane).collect::<Result<_, _>>()?;
+        let count = u32::try_from(lanes.len()).map_err(|_| Malformed::new("it holds too many branches"))?;
+        Ok((whole.core.row(since, 0, 0, count)?, lanes))
+    }
+}
+
+impl LaneRow {
+    /// The bytes of a branch's record; its key names the branch.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(48);
+        put(LaneWire { layout: LAYOUT_LANE, rest: self.rest, head: self.head }, &mut out);
+        out
+    }
+
+    /// Reads the record of this branch.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything that [`LaneRow::encode`] does not write.
+    pub fn decode(place: Place, bytes: &[u8]) -> Result<Self, Malformed> {
+        let LaneWire { layout, rest, head } = take_all(bytes)?;
+        if layout != LAYOUT_LANE {
+            return Err(Malformed::new("its layout is unknown"));
+        }
+        Ok(Self { place, rest, head })
     }
 }
 

@@ -96,15 +96,6 @@ fn dead_letter() -> DeadLetterRow {
 
 fn consumer() -> ConsumerRow {
     let place = branch_row().place;
-    let head = DeliveredRow {
-        sequence: 70_003,
-        position: 51,
-        deliveries: 2,
-        first: -7,
-        again: true,
-        delivery: Some(300),
-        due: 1_767_225_630_000_000,
-    };
     let settings = SettingsRow {
         session: Some(place.session.clone()),
         types: vec!["a.**".into(), "b".into()],
@@ -121,16 +112,36 @@ fn consumer() -> ConsumerRow {
         id: [9; 16],
         created: 1_767_225_600_000_000,
         settings,
+        turn: 0,
+        writer: 0,
         since: None,
         scanned: 70_000,
         next_delivery: 301,
         acknowledged: 299,
         set_aside: 1,
-        lanes: vec![
-            LaneRow { place: place.clone(), rest: Some((70_002, 50, 70_010)), head: Some(head) },
-            LaneRow { place, rest: None, head: Some(DeliveredRow { delivery: None, ..head }) },
-        ],
+        lanes: 2,
     }
+}
+
+fn lanes() -> Vec<LaneRow> {
+    let place = branch_row().place;
+    let head = DeliveredRow {
+        sequence: 70_003,
+        position: 51,
+        deliveries: 2,
+        first: -7,
+        again: true,
+        delivery: Some(300),
+        due: 1_767_225_630_000_000,
+    };
+    vec![
+        LaneRow { place: place.clone(), rest: Some((70_002, 50, 70_010)), head: Some(head) },
+        LaneRow { place, rest: None, head: Some(DeliveredRow { delivery: None, ..head }) },
+    ]
+}
+
+fn header() -> ConsumerRow {
+    ConsumerRow { turn: 900, writer: u64::MAX, ..waiting() }
 }
 
 fn waiting() -> ConsumerRow {
@@ -142,7 +153,7 @@ const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), sca
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 17] = [
+    let now: [(&str, Vec<u8>); 20] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame", frame()),
@@ -157,8 +168,11 @@ fn every_layout_is_what_it_was() {
         ("header", HEADER.encode().to_vec()),
         ("mark", encode_sidecar_row(3, b"key", b"value")),
         ("letter", dead_letter().encode()),
-        ("consumer", consumer().encode()),
-        ("consumer-since", waiting().encode()),
+        ("consumer", consumer().encode_whole(&lanes())),
+        ("consumer-since", waiting().encode_whole(&lanes())),
+        ("consumer-header", header().encode()),
+        ("consumer-lane", lanes()[0].encode()),
+        ("consumer-lane-waits", lanes()[1].encode()),
         ("token", TOKEN.encode()),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
@@ -213,7 +227,12 @@ fn what_was_written_is_read_back() {
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
     assert_eq!(decode_sidecar_row(3, b"key", &golden("mark")).unwrap(), b"value");
     assert_eq!(DeadLetterRow::decode(&golden("letter")).unwrap(), dead_letter());
-    assert_eq!(ConsumerRow::decode(&golden("consumer")).unwrap(), consumer());
+    assert_eq!(ConsumerRow::decode(&golden("consumer")).unwrap(), (consumer(), lanes()));
+    assert_eq!(ConsumerRow::decode(&golden("consumer-since")).unwrap(), (waiting(), lanes()));
+    assert_eq!(ConsumerRow::decode(&golden("consumer-header")).unwrap(), (header(), vec![]));
+    for (name, lane) in ["consumer-lane", "consumer-lane-waits"].into_iter().zip(lanes()) {
+        assert_eq!(LaneRow::decode(lane.place.clone(), &golden(name)).unwrap(), lane);
+    }
     assert_eq!(TokenParts::decode(&golden("token")).unwrap(), TOKEN);
 }
 
@@ -306,9 +325,11 @@ fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
 /// Bodies of sidecar records have no seal of their own.
 #[test]
 fn a_sidecar_body_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_does_no_harm() {
-    let rows: [(&str, Decoder); 2] = [
+    let rows: [(&str, Decoder); 4] = [
         ("letter", |b| DeadLetterRow::decode(b).map(drop)),
         ("consumer", |b| ConsumerRow::decode(b).map(drop)),
+        ("consumer-header", |b| ConsumerRow::decode(b).map(drop)),
+        ("consumer-lane", |b| LaneRow::decode(branch_row().place, b).map(drop)),
     ];
     for (name, decode) in rows {
         let whole = golden(name);

@@ -6,7 +6,6 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::error::Result;
 use crate::event::Event;
-use crate::follow::Following;
 use crate::store::{Batch, Process, Receipt};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
@@ -43,9 +42,9 @@ pub(super) enum Call {
         batch: Box<Batch>,
         reply: Reply<Receipt>,
     },
-    /// Starts over, with this subscription.
+    /// Starts over, after this position.
     Reset {
-        following: Box<Following>,
+        begin: u64,
         /// It skips everything recorded before this, in microseconds.
         since: Option<i64>,
         reply: Reply<()>,
@@ -82,6 +81,13 @@ pub(super) struct Offer {
     pub(super) deliveries: u32,
     pub(super) named: Named,
     pub(super) returned: Arc<Returned>,
+}
+
+impl Offer {
+    /// It was never recorded: there is nothing to be returned.
+    pub(super) fn withdraw(mut self) {
+        self.event = None;
+    }
 }
 
 impl Drop for Offer {

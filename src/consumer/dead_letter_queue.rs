@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::limits::MAX_LISTING;
 use crate::store::{
-    Observer, Reader, Records, SidecarRange, SidecarTable, SidecarWrites, Store, StoreHandle, lock,
+    Observer, Reader, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites, Store, StoreHandle,
+    lock,
 };
 
 const DEAD_LETTER: u8 = b'l';
@@ -61,6 +62,12 @@ struct Known {
     positions: Mutex<Option<BTreeSet<u64>>>,
     /// Rung when dead letters were sent again.
     wake: Notify,
+    /// Another handle has changed dead letters since they were counted.
+    is_behind: AtomicBool,
+    /// Those who have changed the positions, and have not written it yet.
+    writing: AtomicUsize,
+    /// How often the positions were changed.
+    edits: AtomicU64,
     pushed_out: AtomicU64,
     warned: AtomicBool,
 }
@@ -69,7 +76,31 @@ struct Known {
 #[derive(Debug, Default)]
 struct DeadLetterQueues(Mutex<HashMap<Owner, Arc<Known>>>);
 
-impl Observer for DeadLetterQueues {}
+impl Observer for DeadLetterQueues {
+    fn changed_beside(&self, tables: SidecarTables) {
+        if tables.has(SidecarTable::DeadLetters) {
+            for known in lock(&self.0).values() {
+                known.is_behind.store(true, Ordering::Release);
+                known.wake.notify_one();
+            }
+        }
+    }
+}
+
+/// What was changed in memory is on its way to the store, until this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Writing(Arc<Known>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let last = self.0.writing.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && self.0.is_behind.load(Ordering::Acquire) {
+            // What was not counted for it can be counted now.
+            self.0.wake.notify_one();
+        }
+    }
+}
 
 impl DeadLetterQueues {
     fn known(handle: &StoreHandle, owner: &Owner) -> Result<Arc<Known>> {
@@ -109,15 +140,58 @@ impl DeadLetterQueue {
 
     /// Counts what is there, unless that is known.
     pub(crate) fn count(&self, reader: &Reader) -> Result<()> {
-        let mut there = lock(&self.known.positions);
-        if there.is_none() {
-            *there = Some(positions(&reader.records(), DEAD_LETTER, &self.owner)?);
+        let known = &self.known;
+        while lock(&known.positions).is_none() || known.is_behind.load(Ordering::Acquire) {
+            let edits = known.edits.load(Ordering::Acquire);
+            known.is_behind.store(false, Ordering::Release);
+            let found = positions(&reader.records(), DEAD_LETTER, &self.owner)?;
+            let mut there = lock(&known.positions);
+            let is_quiet =
+                known.writing.load(Ordering::Acquire) == 0 && known.edits.load(Ordering::Acquire) == edits;
+            if there.is_none() || is_quiet {
+                *there = Some(found);
+                continue;
+            }
+            // What is on its way to the store was not there yet: it is counted when that has ended.
+            known.is_behind.store(true, Ordering::Release);
+            break;
         }
         Ok(())
     }
 
+    /// Counts what is there: what was changed and not written is dropped.
+    pub(crate) fn recount(&self, reader: &Reader) -> Result<()> {
+        self.known.is_behind.store(false, Ordering::Release);
+        let found = positions(&reader.records(), DEAD_LETTER, &self.owner)?;
+        *lock(&self.known.positions) = Some(found);
+        Ok(())
+    }
+
+    /// Dead letters were changed elsewhere than by whoever keeps their positions: they are counted again.
+    pub(crate) fn changed(&self) {
+        self.known.is_behind.store(true, Ordering::Release);
+        self.known.wake.notify_one();
+    }
+
+    /// For the time from a change to the end of its write.
+    pub(crate) fn writing(&self) -> Writing {
+        self.known.writing.fetch_add(1, Ordering::AcqRel);
+        Writing(self.known.clone())
+    }
+
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
+    }
+
+    /// How many are stored, counted if need be.
+    pub(super) fn stored(handle: &StoreHandle, owner: Owner) -> Result<usize> {
+        let reader = handle.reader()?;
+        let queue = Self::uncounted(handle, owner, usize::MAX)?;
+        let known = lock(&queue.known.positions).as_ref().map(BTreeSet::len);
+        match known {
+            Some(known) if !queue.known.is_behind.load(Ordering::Acquire) => Ok(known),
+            _ => Ok(positions(&reader.records(), DEAD_LETTER, &queue.owner)?.len()),
+        }
     }
 
     /// How many there are.
@@ -138,6 +212,7 @@ impl DeadLetterQueue {
     pub(crate) fn put(&self, records: &mut SidecarWrites, dead_letter: &DeadLetter) {
         let position = dead_letter.position.get();
         let mut there = lock(&self.known.positions);
+        self.known.edits.fetch_add(1, Ordering::AcqRel);
         let there = there.get_or_insert_default();
         there.insert(position);
         records.put(SidecarTable::DeadLetters, key(DEAD_LETTER, &self.owner, position), dead_letter.to_row());
@@ -156,11 +231,33 @@ impl DeadLetterQueue {
 
     /// Takes a dead letter away, with these records: it was handled after all. `false` when there is none.
     pub(crate) fn take(&self, records: &mut SidecarWrites, position: Position) -> bool {
-        let there = lock(&self.known.positions).as_mut().is_some_and(|p| p.remove(&position.get()));
+        let mut known = lock(&self.known.positions);
+        self.known.edits.fetch_add(1, Ordering::AcqRel);
+        let there = known.as_mut().is_some_and(|known| known.remove(&position.get()));
+        drop(known);
         if there {
             self.remove(records, position.get());
         }
         there
+    }
+
+    /// [`take`](Self::take) for one that was sent again, which is there whatever is known of it.
+    pub(crate) fn take_again(&self, records: &mut SidecarWrites, position: Position) {
+        if !self.take(records, position) {
+            self.remove(records, position.get());
+        }
+    }
+
+    /// [`put`](Self::put) for one that was sent again and failed again, unless it is discarded meanwhile. `false` when it is.
+    pub(crate) fn put_again(&self, records: &mut SidecarWrites, dead_letter: &DeadLetter) -> Result<bool> {
+        let key = key(DEAD_LETTER, &self.owner, dead_letter.position.get());
+        let row = self.handle.reader()?.records().get(SidecarTable::DeadLetters, &key)?;
+        let is_there = row.is_some();
+        if is_there {
+            records.expect(SidecarTable::DeadLetters, key, row);
+            self.put(records, dead_letter);
+        }
+        Ok(is_there)
     }
 
     /// The records that were to take it away were refused with their append.
@@ -174,11 +271,15 @@ impl DeadLetterQueue {
     }
 
     /// Takes all away, with these records, and says how many there were.
-    pub(crate) fn clear(&self, records: &mut SidecarWrites) -> usize {
-        let there = lock(&self.known.positions).take().unwrap_or_default();
-        there.iter().for_each(|position| self.remove(records, *position));
-        *lock(&self.known.positions) = Some(BTreeSet::new());
-        there.len()
+    pub(crate) fn clear(&self, reader: &Reader, records: &mut SidecarWrites) -> Result<usize> {
+        let mut all = positions(&reader.records(), DEAD_LETTER, &self.owner)?;
+        let mut known = lock(&self.known.positions);
+        self.known.edits.fetch_add(1, Ordering::AcqRel);
+        // One may be on its way to the store.
+        all.extend(known.replace(BTreeSet::new()).unwrap_or_default());
+        drop(known);
+        all.iter().for_each(|position| self.remove(records, *position));
+        Ok(all.len())
     }
 
     /// Those that were sent again and not handled yet, in the order of their positions.
@@ -189,7 +290,9 @@ impl DeadLetterQueue {
     /// [`again`](Self::again) for the one who writes them: one that was handled while it was sent again leaves nothing,
     /// with these records.
     pub(crate) fn sent_again(&self, records: &mut SidecarWrites) -> Result<Vec<DeadLetter>> {
-        let view = self.handle.reader()?.records();
+        let reader = self.handle.reader()?;
+        self.count(&reader)?;
+        let view = reader.records();
         let mut dead_letters = Vec::new();
         for position in positions(&view, AGAIN, &self.owner)? {
             match read(&view, &self.owner, position)? {
@@ -251,8 +354,36 @@ pub(super) fn get(store: &Store, owner: &Owner, position: Position) -> Result<De
 }
 
 pub(super) fn replay(store: &Store, owner: &Owner, position: Position) -> Result<()> {
-    let dead_letter = get(store, owner, position)?;
-    send_back(store, owner, [dead_letter.position.get()].into())
+    let handle = store.handle();
+    while_there(&handle, owner, position, |records| {
+        records.put(SidecarTable::DeadLetters, key(AGAIN, owner, position.get()), Vec::new());
+    })?;
+    // A permit stays when nobody waits just now.
+    DeadLetterQueues::known(&handle, owner)?.wake.notify_one();
+    Ok(())
+}
+
+/// Writes these records while the dead letter is as it is now: one that was handled or failed again meanwhile is looked at anew.
+fn while_there(
+    handle: &StoreHandle,
+    owner: &Owner,
+    position: Position,
+    write: impl Fn(&mut SidecarWrites),
+) -> Result<()> {
+    let key = key(DEAD_LETTER, owner, position.get());
+    loop {
+        let row = handle.reader()?.records().get(SidecarTable::DeadLetters, &key)?;
+        let Some(row) = row else {
+            return Err(Error::not_found("dead letter", format!("{position} of {owner}")));
+        };
+        let mut records = SidecarWrites::new();
+        records.expect(SidecarTable::DeadLetters, key.clone(), Some(row));
+        write(&mut records);
+        match handle.write_records(records) {
+            Err(Error::RecordChanged { .. }) => {}
+            written => return written,
+        }
+    }
 }
 
 pub(super) fn replay_all(store: &Store, owner: &Owner) -> Result<usize> {
@@ -272,19 +403,23 @@ fn send_back(store: &Store, owner: &Owner, positions: BTreeSet<u64>) -> Result<(
 }
 
 pub(super) fn discard(store: &Store, owner: &Owner, position: Position) -> Result<()> {
-    let dead_letter = get(store, owner, position)?;
     let handle = store.handle();
     let dead_letter_queue = DeadLetterQueue::open(&handle, owner.clone(), usize::MAX)?;
-    let mut records = SidecarWrites::new();
-    dead_letter_queue.take(&mut records, dead_letter.position);
-    handle.write_records(records)
+    let _writing = dead_letter_queue.writing();
+    while_there(&handle, owner, position, |records| dead_letter_queue.remove(records, position.get()))?;
+    dead_letter_queue.changed();
+    Ok(())
 }
 
 pub(super) fn discard_all(store: &Store, owner: &Owner) -> Result<usize> {
     let handle = store.handle();
     let mut records = SidecarWrites::new();
-    let count = DeadLetterQueue::open(&handle, owner.clone(), usize::MAX)?.clear(&mut records);
-    handle.write_records(records).map(|()| count)
+    let dead_letter_queue = DeadLetterQueue::open(&handle, owner.clone(), usize::MAX)?;
+    let _writing = dead_letter_queue.writing();
+    let count = dead_letter_queue.clear(&handle.reader()?, &mut records)?;
+    let written = handle.write_records(records);
+    dead_letter_queue.changed();
+    written.map(|()| count)
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use super::config::ConsumerConfig;
 use super::dead_letter_queue::DeadLetterQueue;
-use super::lane::{check, floor};
+use super::kept::Kept;
+use super::lane::floor;
 use super::owner::Owner;
 use super::token::Token;
 use crate::codec::{ConsumerRow, TokenParts};
 use crate::error::{Error, Result};
 use crate::event::{Address, Position, Timestamp};
-use crate::store::{Records, SidecarRange, SidecarTable, Store};
+use crate::store::Store;
 
 /// A durable consumer, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,23 +53,6 @@ pub struct Outstanding {
     pub token: Option<Token>,
 }
 
-const ROW: u8 = b'c';
-
-pub(super) fn key(name: &str) -> Vec<u8> {
-    [&[ROW, 0], name.as_bytes()].concat()
-}
-
-pub(super) fn read(view: &Records, name: &str) -> Result<Option<ConsumerRow>> {
-    view.get(SidecarTable::Consumers, &key(name))?.map(|row| decode(name, &row)).transpose()
-}
-
-fn decode(name: &str, row: &[u8]) -> Result<ConsumerRow> {
-    let broken = |reason: String| Error::corrupt(format!("consumer {name}"), reason);
-    let row = ConsumerRow::decode(row).map_err(|e| broken(e.to_string()))?;
-    check(row.scanned, row.next_delivery, &row.lanes).map_err(|reason| broken(reason.to_owned()))?;
-    Ok(row)
-}
-
 /// The settings that are recorded.
 pub(super) fn config_of(name: &str, row: &ConsumerRow) -> Result<ConsumerConfig> {
     let broken = |e: crate::event::Invalid| Error::corrupt(format!("consumer {name}"), e.to_string());
@@ -76,13 +60,14 @@ pub(super) fn config_of(name: &str, row: &ConsumerRow) -> Result<ConsumerConfig>
 }
 
 impl ConsumerInfo {
-    fn new(store: &Store, name: &str, row: &ConsumerRow) -> Result<Self> {
+    fn new(store: &Store, kept: &Kept) -> Result<Self> {
         let committed = store.committed();
-        let resolved = row.lanes.iter().map(floor).fold(row.scanned, u64::min);
+        let (name, row, lanes) = (kept.name(), &kept.row, kept.lanes());
+        let resolved = lanes.iter().map(floor).fold(row.scanned, u64::min);
         let of = *store.id().bytes();
         let token =
             |delivery, position| Token(TokenParts { store: of, consumer: row.id, delivery, position });
-        let outstanding = row.lanes.iter().filter_map(|lane| {
+        let outstanding = lanes.iter().filter_map(|lane| {
             let head = lane.head?;
             Some(Outstanding {
                 at: Address::from(lane.place.clone()).at(head.sequence),
@@ -101,12 +86,7 @@ impl ConsumerInfo {
             lag: committed.get().saturating_sub(resolved),
             acknowledged: row.acknowledged,
             set_aside: row.set_aside,
-            dead_letters: DeadLetterQueue::open(
-                &store.handle(),
-                Owner::consumer(name)?,
-                config.max_dead_letters,
-            )?
-            .len(),
+            dead_letters: DeadLetterQueue::stored(&store.handle(), Owner::consumer(name)?)?,
             outstanding: outstanding.collect(),
             config,
         })
@@ -114,20 +94,11 @@ impl ConsumerInfo {
 }
 
 pub(super) fn list(store: &Store) -> Result<Vec<ConsumerInfo>> {
-    let view = store.reader()?.records();
-    let rows = view.rows(SidecarTable::Consumers, &SidecarRange::under(&key(""), usize::MAX))?;
-    rows.into_iter()
-        .map(|row| {
-            let name = row.key.get(2..).and_then(|name| std::str::from_utf8(name).ok());
-            let name = name.ok_or_else(|| {
-                Error::corrupt(format!("consumer {}", row.key.escape_ascii()), "its key holds no name")
-            })?;
-            ConsumerInfo::new(store, name, &decode(name, &row.value?)?)
-        })
-        .collect()
+    let all = Kept::read_all(&store.reader()?.records())?;
+    all.iter().map(|kept| ConsumerInfo::new(store, kept)).collect()
 }
 
 pub(super) fn info(store: &Store, name: &str) -> Result<ConsumerInfo> {
-    let row = read(&store.reader()?.records(), name)?;
-    ConsumerInfo::new(store, name, &row.ok_or_else(|| Error::not_found("consumer", name))?)
+    let kept = Kept::read(&store.reader()?.records(), name)?;
+    ConsumerInfo::new(store, &kept.ok_or_else(|| Error::not_found("consumer", name))?)
 }

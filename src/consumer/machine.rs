@@ -4,7 +4,7 @@
 //! in flight, and those behind it wait, as two numbers. So the state grows with the number of lanes, not with their
 //! backlog.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::lane::{Head, Lane, Rest, Turn};
 use crate::codec::LaneRow;
@@ -79,6 +79,8 @@ pub(super) struct Machine {
     late: BTreeMap<u64, Place>,
     /// Lanes whose next event is not known, those furthest behind first.
     hungry: BTreeSet<(u64, Place)>,
+    /// Lanes that may differ from what is stored.
+    changed: HashSet<Place>,
 }
 
 impl Machine {
@@ -94,6 +96,7 @@ impl Machine {
             out: BTreeMap::new(),
             late: BTreeMap::new(),
             hungry: BTreeSet::new(),
+            changed: HashSet::new(),
         }
     }
 
@@ -110,14 +113,29 @@ impl Machine {
         machine
     }
 
-    /// The stored form of the lanes.
+    /// The stored form of a lane; `None` for one of which nothing is stored.
+    fn row(&self, place: &Place) -> Option<LaneRow> {
+        let lane = self.lanes.get(place)?;
+        let rest = lane.rest.map(|rest| (rest.after, rest.after_position, rest.until));
+        let head = lane.head.and_then(|head| head.row());
+        (rest.is_some() || head.is_some()).then(|| LaneRow { place: place.clone(), rest, head })
+    }
+
+    /// What is stored of this branch is to be compared with what is here.
+    pub(super) fn mark(&mut self, place: &Place) {
+        self.changed.insert(place.clone());
+    }
+
+    /// The stored form of the lanes that may have changed since this was called last.
+    pub(super) fn take_changes(&mut self) -> Vec<(Place, Option<LaneRow>)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().map(|place| (place.clone(), self.row(&place))).collect()
+    }
+
+    /// The stored form of all lanes.
+    #[cfg(test)]
     pub(super) fn rows(&self) -> Vec<LaneRow> {
-        let row = |(place, lane): (&Place, &Lane)| {
-            let rest = lane.rest.map(|rest| (rest.after, rest.after_position, rest.until));
-            LaneRow { place: place.clone(), rest, head: lane.head.and_then(|head| head.row()) }
-        };
-        let mut rows: Vec<LaneRow> =
-            self.lanes.iter().map(row).filter(|row| row.rest.is_some() || row.head.is_some()).collect();
+        let mut rows: Vec<LaneRow> = self.lanes.keys().filter_map(|place| self.row(place)).collect();
         rows.sort_unstable_by(|a, b| a.place.cmp(&b.place));
         rows
     }
@@ -133,6 +151,9 @@ impl Machine {
     /// Changes a lane and its index entries.
     fn change<T>(&mut self, place: &Place, change: impl FnOnce(&mut Lane) -> T) -> T {
         let mut lane = self.lanes.remove(place).unwrap_or_default();
+        if !self.changed.contains(place) {
+            self.changed.insert(place.clone());
+        }
         self.index(place, &lane, false);
         let changed = change(&mut lane);
         lane.advance();

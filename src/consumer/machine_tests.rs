@@ -477,7 +477,6 @@ fn lanes_that_cannot_be_are_named_and_numbers_at_their_end_are_taken() {
     let with = |head: DeliveredRow| LaneRow { head: Some(head), ..lane.clone() };
     let other = LaneRow { place: place(1), ..lane.clone() };
     for (scanned, next, lanes, reason) in [
-        (end, end, vec![lane.clone(), lane.clone()], "branch twice"),
         (end, end, vec![lane.clone(), other], "cannot have started"),
         (end, end - 1, vec![lane.clone()], "cannot have started"),
         (end, end, vec![with(DeliveredRow { delivery: Some(0), ..head })], "cannot have started"),

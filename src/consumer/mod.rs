@@ -14,12 +14,14 @@ mod dead_letters;
 mod explored;
 mod handle;
 mod info;
+mod kept;
 mod lane;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod open;
 mod owner;
+mod start;
 mod token;
 
 pub use config::ConsumerConfig;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::actor::{Actor, Start};
@@ -12,20 +12,32 @@ use super::call::Call;
 use super::config::ConsumerConfig;
 use super::dead_letter_queue::DeadLetterQueue;
 use super::handle::{Consumer, Worker};
-use super::info::{config_of, key, read};
+use super::info::config_of;
+use super::kept::Kept;
 use super::owner::Owner;
+use super::start::{begun, writer};
 use crate::codec::ConsumerRow;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Timestamp};
-use crate::follow::{Follow, Following, end_of};
+use crate::follow::end_of;
 use crate::limits::CONSUMER_CALLS;
-use crate::store::{Observer, SidecarTable, SidecarWrites, Store, StoreHandle, unblocked};
+use crate::store::{Observer, SidecarTable, SidecarTables, SidecarWrites, Store, StoreHandle, unblocked};
 
 /// The tasks of one store's consumers, by name.
 #[derive(Debug, Default)]
-struct Tasks(Mutex<HashMap<String, Running>>);
+struct Tasks {
+    by_name: Mutex<HashMap<String, Running>>,
+    /// Sent when another handle has changed what consumers keep.
+    beside: watch::Sender<()>,
+}
 
-impl Observer for Tasks {}
+impl Observer for Tasks {
+    fn changed_beside(&self, tables: SidecarTables) {
+        if tables.has(SidecarTable::Consumers) {
+            self.beside.send_replace(());
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Running {
@@ -52,19 +64,44 @@ impl Running {
     }
 }
 
-async fn row_of(handle: &StoreHandle, name: &str) -> Result<Option<ConsumerRow>> {
+async fn kept(handle: &StoreHandle, name: &str) -> Result<Option<Kept>> {
     let (handle, name) = (handle.clone(), name.to_owned());
-    unblocked(move || read(&handle.reader()?.records(), &name)).await
-}
-
-async fn begun(handle: &StoreHandle, follow: Follow) -> Result<Following> {
-    let handle = handle.clone();
-    unblocked(move || handle.follow(follow)).await
+    unblocked(move || Kept::read(&handle.reader()?.records(), &name)).await
 }
 
 async fn dead_letters_of(handle: &StoreHandle, owner: Owner, max: usize) -> Result<DeadLetterQueue> {
     let handle = handle.clone();
     unblocked(move || DeadLetterQueue::open(&handle, owner, max)).await
+}
+
+/// Ends the task of a consumer that another handle has removed.
+async fn end_of_removed(tasks: &mut HashMap<String, Running>, name: &str) {
+    if let Some(running) = tasks.get_mut(name) {
+        running.end(Error::not_found("consumer", name)).await;
+        tasks.remove(name);
+    }
+}
+
+/// Makes a consumer that begins after this position.
+async fn made(handle: &StoreHandle, name: &str, config: &ConsumerConfig, scanned: u64) -> Result<Kept> {
+    let row = ConsumerRow {
+        id: *EventId::new().bytes(),
+        created: Timestamp::now().micros(),
+        settings: config.to_row(),
+        turn: 0,
+        writer: 0,
+        since: config.waits_until(),
+        scanned,
+        next_delivery: 1,
+        acknowledged: 0,
+        set_aside: 0,
+        lanes: 0,
+    };
+    let (mut kept, mut records) = (Kept::new(name, row.clone()), SidecarWrites::new());
+    let next = kept.write(&row, Vec::new(), writer(), &mut records);
+    handle.write_records_async(records).await?;
+    kept.written(next);
+    Ok(kept)
 }
 
 /// The consumer of this name, made with these settings when there is none.
@@ -78,9 +115,10 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         return Err(Error::ReadOnly { path: handle.name().to_owned() });
     }
     let tasks = handle.observer(Tasks::default)?;
-    let mut tasks = tasks.0.lock().await;
+    let (mut running_tasks, beside) = (tasks.by_name.lock().await, tasks.beside.subscribe());
+    let tasks = &mut *running_tasks;
     // Held, so that it does not end while its row is read.
-    let running = tasks.get(name).and_then(Running::worker);
+    let mut running = tasks.get(name).and_then(Running::worker);
     // One that has no worker any more writes its last state first.
     if running.is_none()
         && let Some(old) = tasks.get_mut(name)
@@ -88,36 +126,34 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         old.end(Error::Closed { after: None }).await;
         tasks.remove(name);
     }
-    let row = row_of(&handle, name).await?;
-    let (row, config, following) = match (row, asked) {
-        (Some(row), asked) => {
-            let config = config_of(name, &row)?;
-            asked.map_or(Ok(()), |asked| asked.same_as(&config, name))?;
-            if let Some(worker) = running {
-                return Ok(Consumer(worker));
+    let mut found = kept(&handle, name).await?;
+    let (kept, config, following) = loop {
+        match (found, &asked) {
+            (Some(kept), asked) => {
+                let config = config_of(name, &kept.row)?;
+                asked.as_ref().map_or(Ok(()), |asked| asked.same_as(&config, name))?;
+                match running {
+                    Some(worker) if worker.id == kept.row.id => return Ok(Consumer(worker)),
+                    // Another handle has removed it, and made one of the same name.
+                    Some(_) => end_of_removed(tasks, name).await,
+                    None => {}
+                }
+                let following = begun(&handle, config.scope().after_position(kept.row.scanned)).await?;
+                break (kept, config, following);
             }
-            let following = begun(&handle, config.scope().after_position(row.scanned)).await?;
-            (row, config, following)
-        }
-        (None, None) => return Err(Error::not_found("consumer", name)),
-        (None, Some(config)) => {
-            let since = config.waits_until();
-            let following = begun(&handle, config.follow().raw()).await?;
-            let row = ConsumerRow {
-                id: *EventId::new().bytes(),
-                created: Timestamp::now().micros(),
-                settings: config.to_row(),
-                since,
-                scanned: following.begun(),
-                next_delivery: 1,
-                acknowledged: 0,
-                set_aside: 0,
-                lanes: Vec::new(),
-            };
-            let mut records = SidecarWrites::new();
-            records.put(SidecarTable::Consumers, key(name), row.encode());
-            handle.write_records_async(records).await?;
-            (row, config, following)
+            (None, None) => return Err(Error::not_found("consumer", name)),
+            (None, Some(config)) => {
+                if running.take().is_some() {
+                    end_of_removed(tasks, name).await;
+                }
+                let following = begun(&handle, config.follow().raw()).await?;
+                match made(&handle, name, config, following.begun()).await {
+                    Ok(kept) => break (kept, config.clone(), following),
+                    // Another process was first: it has the settings of that one.
+                    Err(Error::RecordChanged { .. }) => found = self::kept(&handle, name).await?,
+                    Err(error) => return Err(error),
+                }
+            }
         }
     };
     let runtime = Handle::try_current().map_err(|_| {
@@ -127,15 +163,16 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
     let dead_letter_queue = dead_letters_of(&handle, owner, config.max_dead_letters).await?;
     let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
     let ended = Arc::<OnceLock<Error>>::default();
-    let (id, of) = (row.id, store.id());
+    let (id, of) = (kept.row.id, store.id());
     let start = Start {
         name: name.to_owned(),
         handle: handle.clone(),
-        row,
+        kept,
         config,
         dead_letter_queue,
         following,
         end,
+        beside,
         calls: incoming,
         ended: ended.clone(),
     };
@@ -156,29 +193,43 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
 pub(super) async fn reset(store: &Store, name: &str, config: ConsumerConfig) -> Result<()> {
     let consumer = open(store, name, None).await?;
     let handle = store.handle();
-    let row = row_of(&handle, name).await?.ok_or_else(|| Error::not_found("consumer", name))?;
-    let config = ConsumerConfig { begin: config.begin, ..config_of(name, &row)? };
+    let found = kept(&handle, name).await?.ok_or_else(|| Error::not_found("consumer", name))?;
+    let config = ConsumerConfig { begin: config.begin, ..config_of(name, &found.row)? };
     let since = config.waits_until();
-    let following = Box::new(begun(&handle, config.follow().raw()).await?);
-    consumer.0.ask(|reply| Call::Reset { following, since, reply }).await
+    let begin = begun(&handle, config.follow().raw()).await?.begun();
+    consumer.0.ask(|reply| Call::Reset { begin, since, reply }).await
 }
 
 pub(super) async fn remove(store: &Store, name: &str) -> Result<usize> {
     let owner = Owner::consumer(name)?;
     let handle = store.handle();
     let tasks = handle.observer(Tasks::default)?;
-    let mut tasks = tasks.0.lock().await;
-    // What has a task is there.
-    if !tasks.contains_key(name) && row_of(&handle, name).await?.is_none() {
-        return Err(Error::not_found("consumer", name));
-    }
+    let mut tasks = tasks.by_name.lock().await;
     if let Some(running) = tasks.get_mut(name) {
         running.end(Error::not_found("consumer", name)).await;
         tasks.remove(name);
     }
-    let mut records = SidecarWrites::new();
-    records.remove(SidecarTable::Consumers, key(name));
-    let dead_letters = dead_letters_of(&handle, owner, usize::MAX).await?.clear(&mut records);
-    handle.write_records_async(records).await?;
-    Ok(dead_letters)
+    let queue = dead_letters_of(&handle, owner, usize::MAX).await?;
+    loop {
+        let (at, of, cleared) = (handle.clone(), name.to_owned(), queue.clone());
+        let (found, dead_letters, records) = unblocked(move || {
+            let (reader, mut records) = (at.reader()?, SidecarWrites::new());
+            let dead_letters = cleared.clear(&reader, &mut records)?;
+            // Last, so that little time is left for another handle to be first.
+            let found = Kept::remove(&reader.records(), &of, &mut records)?;
+            Ok((found, dead_letters, records))
+        })
+        .await?;
+        if !found {
+            return Err(Error::not_found("consumer", name));
+        }
+        match handle.write_records_async(records).await {
+            // Another process has a worker of it, and was first.
+            Err(Error::RecordChanged { .. }) => {}
+            written => {
+                queue.changed();
+                return written.map(|()| dead_letters);
+            }
+        }
+    }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod alerts;
+mod beside;
 mod bitflip;
 mod builtin;
 mod bus;
@@ -40,6 +41,7 @@ mod kill;
 mod machine;
 mod migrations;
 mod model;
+mod old_records;
 mod pattern_names;
 mod project_damage;
 mod project_kill;

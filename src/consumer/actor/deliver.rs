@@ -7,28 +7,17 @@ use futures_core::Stream;
 
 use super::super::call::{Named, Offer};
 use super::super::machine::{Look, Taken};
-use super::{Actor, Answers};
+use super::Actor;
+use super::turn::Decided;
 use crate::error::{Error, Result};
 use crate::event::{Event, Place, Position};
 use crate::follow::Followed;
 use crate::limits::DEFAULT_PAGE;
-use crate::store::{Range, Shape, SidecarWrites, unblocked};
+use crate::store::{Range, Shape, unblocked};
 
 impl Actor {
-    /// Deliveries that were never received do not count.
-    pub(super) fn take_returned(&mut self) {
-        for delivery in self.returned.take() {
-            self.machine.give_back(delivery);
-            self.changed = true;
-        }
-    }
-
     /// Hands available events to waiting workers.
-    pub(super) async fn hand_out(
-        &mut self,
-        answers: &mut Answers,
-        records: &mut SidecarWrites,
-    ) -> Result<()> {
+    pub(super) async fn hand_out(&mut self, decided: &mut Decided) -> Result<()> {
         self.asking.retain(|(_, reply)| !reply.is_closed());
         while !self.asking.is_empty() {
             self.look().await?;
@@ -44,14 +33,14 @@ impl Actor {
                 Ok(event) => event,
                 Err(error) => {
                     if let Ok(dead) = self.machine.resolved(taken.delivery) {
-                        self.set_aside(&dead, error.to_string(), records).await?;
+                        self.set_aside(&dead, error.to_string(), &mut decided.records).await?;
                     }
                     continue;
                 }
             };
-            let Some((_, reply)) = self.asking.pop_front() else { break };
+            let Some((patient, reply)) = self.asking.pop_front() else { break };
             let (deliveries, returned) = (taken.deliveries, self.returned.clone());
-            answers.offers.push((reply, Offer { event: Some(event), deliveries, named, returned }));
+            decided.offers.push((patient, reply, Offer { event: Some(event), deliveries, named, returned }));
         }
         if self.machine.wants_more(self.asking.len()) && !self.is_caught_up().await? {
             return Ok(());
@@ -60,7 +49,7 @@ impl Actor {
         for (patient, reply) in std::mem::take(&mut self.asking) {
             match patient {
                 true => self.asking.push_back((patient, reply)),
-                false => drop(reply.send(Ok(None))),
+                false => decided.nothing.push(reply),
             }
         }
         Ok(())
@@ -97,6 +86,7 @@ impl Actor {
         let Followed::Event { event, .. } = item else { return };
         let wanted = self.wants(&event);
         let (sequence, position) = (event.sequence().get(), event.position().get());
+        self.remember(event.place(), sequence, position, wanted);
         if self.machine.scan(event.place(), sequence, position, wanted) {
             self.at_hand.keep(event);
         }

@@ -6,14 +6,14 @@ use super::super::machine::{Resolved, Stale};
 use super::Actor;
 use crate::error::{Error, Result};
 use crate::event::{Position, Timestamp};
-use crate::store::{Batch, Receipt, SidecarWrites};
+use crate::store::{Batch, Receipt, SidecarWrites, unblocked};
 
 impl Actor {
     /// The inner error is the caller's.
     pub(super) async fn resolve(
         &mut self,
         named: Named,
-        how: How,
+        how: &How,
         records: &mut SidecarWrites,
     ) -> Result<Result<()>> {
         if let Err(stale) = self.is_out(named) {
@@ -31,7 +31,7 @@ impl Actor {
                 Err(e) => Ok(Err(stale(e))),
             },
             How::Touch => Ok(self.machine.touch(delivery, now).map_err(stale)),
-            How::Nack(delay) => match self.machine.nack(delivery, now, delay) {
+            How::Nack(delay) => match self.machine.nack(delivery, now, *delay) {
                 Ok(Some(dead)) => {
                     let error = format!("was refused after {} deliveries", dead.deliveries);
                     self.set_aside(&dead, error, records).await.map(Ok)
@@ -40,7 +40,7 @@ impl Actor {
                 Err(e) => Ok(Err(stale(e))),
             },
             How::Park(reason) => match self.machine.resolved(delivery) {
-                Ok(dead) => self.set_aside(&dead, reason, records).await.map(Ok),
+                Ok(dead) => self.set_aside(&dead, reason.clone(), records).await.map(Ok),
                 Err(e) => Ok(Err(stale(e))),
             },
         }
@@ -94,36 +94,75 @@ impl Actor {
             last: Timestamp::from_micros(self.clock.now()),
             again: false,
         };
-        self.dead_letter_queue.put(records, &dead_letter);
+        if !dead.again {
+            self.dead_letter_queue.put(records, &dead_letter);
+            return Ok(());
+        }
+        let dead_letter_queue = self.dead_letter_queue.clone();
+        let (there, again) = unblocked(move || {
+            let mut again = SidecarWrites::new();
+            Ok((dead_letter_queue.put_again(&mut again, &dead_letter)?, again))
+        })
+        .await?;
+        if there {
+            records.extend(again);
+        } else {
+            self.row.set_aside = self.row.set_aside.saturating_sub(1);
+        }
         Ok(())
     }
 
     /// The append and the acknowledgement in one transaction. The inner error is the caller's: nothing has changed.
     pub(super) async fn ack_with(&mut self, named: Named, batch: Batch) -> Result<Result<Receipt>> {
-        if let Err(stale) = self.is_out(named) {
-            return Ok(Err(stale));
+        let mut tries = 0;
+        loop {
+            if let Err(stale) = self.is_out(named) {
+                if self.is_current().await? {
+                    return Ok(Err(stale));
+                }
+            } else if let Some(answer) = self.try_ack_with(named, &batch).await? {
+                return Ok(answer);
+            }
+            self.overtaken(tries).await?;
+            tries += 1;
         }
+    }
+
+    /// `None` when another handle was first.
+    async fn try_ack_with(&mut self, named: Named, batch: &Batch) -> Result<Option<Result<Receipt>>> {
         let (machine, row) = (self.machine.clone(), self.row.clone());
         let mut records = SidecarWrites::new();
         let resolved = match self.machine.resolved(named.delivery) {
             Ok(resolved) => resolved,
-            Err(stale) => return Ok(Err(refused(&self.name, stale))),
+            Err(stale) => return Ok(Some(Err(refused(&self.name, stale)))),
         };
+        let _writing = self.dead_letter_queue.writing();
         let was_dead_letter = self.dead_letter_queue.has(Position::new(resolved.position));
         self.acknowledged(&resolved, &mut records);
-        self.put_row(&mut records);
-        match self.handle.append_async(batch.records(records)).await {
+        let next = self.put(&mut records);
+        let mut appended = self.handle.append_async(batch.clone().records(records.clone())).await;
+        if matches!(appended, Err(Error::RecordChanged { .. })) && self.is_current().await? {
+            // Its events were appended before, without the acknowledgement.
+            appended = self.handle.append_async(batch.clone()).await;
+            if appended.is_ok()
+                && let Err(error) = self.handle.write_records_async(records).await
+            {
+                appended = Err(error);
+            }
+        }
+        match appended {
             Ok(receipt) => {
-                (self.saved, self.save_at) = (self.machine.scanned(), None);
-                Ok(Ok(receipt))
+                self.written(next);
+                Ok(Some(Ok(receipt)))
             }
             Err(error @ (Error::Unknown { .. } | Error::Storage { .. } | Error::Closed { .. })) => Err(error),
+            Err(Error::RecordChanged { .. }) => Ok(None),
             Err(refused) => {
                 (self.machine, self.row) = (machine, row);
                 if was_dead_letter {
                     self.dead_letter_queue.keep(Position::new(resolved.position));
                 }
-                Ok(Err(refused))
+                Ok(Some(Err(refused)))
             }
         }
     }

@@ -38,6 +38,14 @@ pub trait Home {
         Ok(None)
     }
 
+    /// Another handle on this store, which is open: as another process has one. It ends with the first at the latest.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being opened. The case fails with it.
+    fn beside(&mut self, store: &Store) -> Result<Store> {
+        Ok(store.beside())
+    }
+
     /// Whether the engine looks after its own storage: flush, figures and verification.
     fn has_maintenance(&self) -> bool {
         true

@@ -5,8 +5,8 @@ use std::fmt;
 use super::case::{Case, Stop};
 use super::home::{Capability, Home};
 use super::{
-    append, closing, consumers, duplicates, durability, follow, forks, maintenance, order, projections,
-    records, reopening, timers,
+    append, closing, consumers, duplicates, durability, follow, forks, handles, maintenance, order,
+    projections, records, reopening, timers,
 };
 
 /// Every case, in the order in which they run.
@@ -22,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         consumers::CASES,
         timers::CASES,
         projections::CASES,
+        handles::CASES,
         durability::CASES,
         closing::CASES,
         reopening::CASES,

@@ -1,0 +1,9 @@
+use crate::event::Place;
+
+/// An event that was scanned.
+pub(super) struct Scanned {
+    pub(super) place: Place,
+    pub(super) sequence: u64,
+    pub(super) position: u64,
+    pub(super) wanted: bool,
+}

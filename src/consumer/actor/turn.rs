@@ -1,0 +1,227 @@
+//! One turn: everything that workers ask for becomes one commit, and they are answered once it is written. When another
+//! process was first, what was decided is dropped, and decided anew over what that one has written.
+
+use tokio::time::Instant;
+
+use super::super::call::{Call, Offer, Reply};
+use super::super::dead_letter_queue::Writing;
+use super::super::kept::Next;
+use super::super::machine::Machine;
+use super::Actor;
+use crate::error::{Error, Result};
+use crate::event::Sequence;
+use crate::limits::CONSUMER_GROUP;
+use crate::store::{SidecarWrites, unblocked};
+
+/// After this many positions without a matching event, progress is written.
+const STRIDE: u64 = 4_096;
+
+/// After this many times that another handle was first, less is tried at once.
+const PATIENT_TRIES: u32 = 4;
+
+/// What a turn begins with. It is the same for each attempt.
+struct Turn {
+    calls: Vec<Call>,
+    /// Deliveries that were never received.
+    returned: Vec<u64>,
+    on: bool,
+}
+
+/// What was decided, and is answered once it is written.
+#[derive(Default)]
+pub(super) struct Decided {
+    pub(super) records: SidecarWrites,
+    /// What becomes of each call that is answered with the commit.
+    outcomes: Vec<Option<Result<()>>>,
+    pub(super) offers: Vec<(bool, Reply<Option<Offer>>, Offer)>,
+    /// There is no event for these, which do not wait.
+    pub(super) nothing: Vec<Reply<Option<Offer>>>,
+    writing: Option<Writing>,
+}
+
+impl Actor {
+    /// Handles all pending calls in one commit. `false` if it was asked to end.
+    pub(super) async fn turn(&mut self) -> Result<bool> {
+        let turn = self.gather();
+        self.catch_up(turn.calls.is_empty() && self.asking.is_empty()).await?;
+        let mut tries = 0;
+        let decided = loop {
+            let mut decided = self.decide(&turn, tries).await?;
+            let refuses = decided.outcomes.iter().any(|outcome| matches!(outcome, Some(Err(_))));
+            let written = match refuses && !self.is_current().await? {
+                true => Err(Error::RecordChanged { record: self.name.clone() }),
+                false => self.save(std::mem::take(&mut decided.records)).await,
+            };
+            match written {
+                Ok(()) => break decided,
+                Err(Error::RecordChanged { .. }) => {
+                    self.undo(decided);
+                    self.overtaken(tries).await?;
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let mut bound = Vec::new();
+        for (call, outcome) in turn.calls.into_iter().zip(decided.outcomes) {
+            match (call, outcome) {
+                (Call::Resolve { reply, .. } | Call::Reset { reply, .. }, Some(outcome)) => {
+                    drop(reply.send(outcome));
+                }
+                (Call::AckWith { named, batch, reply }, _) => bound.push((named, batch, reply)),
+                _ => {}
+            }
+        }
+        decided.nothing.into_iter().for_each(|reply| drop(reply.send(Ok(None))));
+        // A worker that has gone in the meantime drops the offer, which returns it.
+        decided.offers.into_iter().for_each(|(_, reply, offer)| drop(reply.send(Ok(Some(offer)))));
+        for (named, batch, reply) in bound {
+            let answer = self.ack_with(named, *batch).await?;
+            let _ = reply.send(answer);
+        }
+        Ok(turn.on)
+    }
+
+    fn gather(&mut self) -> Turn {
+        let mut turn = Turn { calls: Vec::new(), returned: Vec::new(), on: true };
+        for _ in 0..CONSUMER_GROUP {
+            let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) else { break };
+            match call {
+                Call::Next { patient, reply } => self.asking.push_back((patient, reply)),
+                Call::End => turn.on = false,
+                call => turn.calls.push(call),
+            }
+        }
+        turn.returned = self.returned.take();
+        turn
+    }
+
+    async fn decide(&mut self, turn: &Turn, tries: u32) -> Result<Decided> {
+        let mut decided = Decided::default();
+        // Also checked here: with calls always pending, the signal is never awaited.
+        if std::mem::take(&mut self.rung) | self.dead_letter_queue.has_rung() {
+            self.take_dead_letters_back(&mut decided.records).await?;
+        }
+        decided.writing = Some(self.dead_letter_queue.writing());
+        for call in &turn.calls {
+            let outcome = match call {
+                Call::Resolve { named, how, .. } => {
+                    Some(self.resolve(*named, how, &mut decided.records).await?)
+                }
+                Call::AckWith { named, .. } => {
+                    // It arrived in time, and gets its own commit after this one.
+                    self.hold(*named);
+                    None
+                }
+                Call::Reset { begin, since, .. } => {
+                    self.row.since = *since;
+                    self.reset(*begin, &mut decided.records).await?;
+                    Some(Ok(()))
+                }
+                Call::Next { .. } | Call::End => None,
+            };
+            decided.outcomes.push(outcome);
+        }
+        self.give_back(&turn.returned);
+        for dead in self.machine.expire(self.clock.now()) {
+            let error = format!("was not acknowledged in time after {} deliveries", dead.deliveries);
+            self.set_aside(&dead, error, &mut decided.records).await?;
+        }
+        // One that is overtaken again and again writes what it has to answer, and looks for more another time.
+        if turn.on && tries < PATIENT_TRIES {
+            self.hand_out(&mut decided).await?;
+        }
+        Ok(decided)
+    }
+
+    /// What was decided did not come to be: those who asked for events ask again.
+    fn undo(&mut self, decided: Decided) {
+        decided.nothing.into_iter().for_each(|reply| self.asking.push_front((false, reply)));
+        for (patient, reply, offer) in decided.offers.into_iter().rev() {
+            offer.withdraw();
+            self.asking.push_front((patient, reply));
+        }
+    }
+
+    /// Deliveries that were never received do not count.
+    fn give_back(&mut self, returned: &[u64]) {
+        for delivery in returned {
+            self.machine.give_back(*delivery);
+            self.changed = true;
+        }
+    }
+
+    /// Queues replayed dead letters.
+    async fn take_dead_letters_back(&mut self, records: &mut SidecarWrites) -> Result<()> {
+        let dead_letter_queue = self.dead_letter_queue.clone();
+        let (dead_letters, handled) = unblocked(move || {
+            let mut handled = SidecarWrites::new();
+            Ok((dead_letter_queue.sent_again(&mut handled)?, handled))
+        })
+        .await?;
+        records.extend(handled);
+        for dead_letter in dead_letters {
+            let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
+            self.machine.replay(dead_letter.at.place(), sequence, dead_letter.position.get());
+        }
+        Ok(())
+    }
+
+    async fn reset(&mut self, begin: u64, records: &mut SidecarWrites) -> Result<()> {
+        let next = self.machine.next_delivery();
+        self.follow_after(begin).await?;
+        self.machine = Machine::load(self.config.rules(), begin, next, &[], self.clock.now());
+        self.kept.lanes().iter().for_each(|lane| self.machine.mark(&lane.place));
+        self.changed = true;
+        self.take_dead_letters_back(records).await
+    }
+
+    /// Adds what is to be stored, unless another handle has changed it.
+    pub(super) fn put(&mut self, records: &mut SidecarWrites) -> Next {
+        self.row.scanned = self.machine.scanned();
+        self.row.next_delivery = self.machine.next_delivery();
+        self.kept.write(&self.row, self.machine.take_changes(), self.writer, records)
+    }
+
+    pub(super) fn written(&mut self, next: Next) {
+        self.kept.written(next);
+        self.unsaved.clear();
+        (self.saved, self.save_at) = (self.machine.scanned(), None);
+    }
+
+    /// Writes what has changed. Progress over skipped events is written only occasionally, and may be lost: they are
+    /// skipped again.
+    async fn save(&mut self, mut records: SidecarWrites) -> Result<()> {
+        let strode = self.machine.scanned() >= self.saved.saturating_add(STRIDE)
+            || self.save_at.is_some_and(|at| at <= Instant::now());
+        if !self.changed && !strode && records.is_empty() {
+            return Ok(());
+        }
+        let durable = std::mem::take(&mut self.changed) || !records.is_empty();
+        let next = self.put(&mut records);
+        self.handle.write_records_async(if durable { records } else { records.relaxed() }).await?;
+        self.written(next);
+        Ok(())
+    }
+
+    /// On shutdown: unreceived deliveries are returned, and the progress is written.
+    pub(super) async fn leave(&mut self) -> Result<()> {
+        let returned = self.returned.take();
+        let mut tries = 0;
+        loop {
+            self.give_back(&returned);
+            self.changed |= self.machine.scanned() > self.saved;
+            // The store may accept nothing more.
+            if *self.end.borrow() {
+                return Err(Error::Closed { after: None });
+            }
+            match self.save(SidecarWrites::new()).await {
+                // Without it, deliveries end with their deadline, and what was skipped is skipped again.
+                Err(Error::RecordChanged { .. }) if tries > PATIENT_TRIES => return Ok(()),
+                Err(Error::RecordChanged { .. }) => self.overtaken(tries).await?,
+                written => return written,
+            }
+            tries += 1;
+        }
+    }
+}
