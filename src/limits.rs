@@ -234,8 +234,12 @@ pub const DEFAULT_DRAIN_MS: u64 = 30_000;
 pub const DEFAULT_NOWAIT_EVENTS: usize = 8_192;
 /// … and at the most.
 pub const MAX_NOWAIT_EVENTS: usize = 1_048_576;
-/// Milliseconds between two looks whether the spill can be drained.
+/// Milliseconds between two looks whether the spill can be drained …
 pub const SPILL_LOOK_MS: u64 = 1_000;
+/// … how long what an earlier process left there waits for subscriptions at the most …
+pub const SPILL_WAIT_MS: u64 = 10_000;
+/// … and when all that it holds is for damaged branches.
+pub const SPILL_HELD_LOOK_MS: u64 = 60_000;
 /// Events of that queue that are appended at once.
 pub const NOWAIT_GROUP: usize = 256;
 /// Ephemeral events that wait for one handler or listener.
@@ -329,6 +333,10 @@ pub const MAX_INTERVAL_MS: u64 = 24 * 3_600 * 1_000;
 pub const SPILL_BYTES: u64 = 64 * 1_024 * 1_024;
 /// … and the most that can be asked for.
 pub const MAX_SPILL_BYTES: u64 = 1 << 30;
+/// Bytes of the disk that a bus takes for its spill beforehand.
+pub const SPILL_RESERVE_BYTES: u64 = 4 * 1_024 * 1_024;
+/// Bytes that the store's disk has left at the least when the spill is drained into it.
+pub const SPILL_SPARE_BYTES: u64 = 8 * 1_024 * 1_024;
 /// Events of the spill that go into the store in one append …
 pub const SPILL_GROUP: usize = 256;
 /// … unless they have so many bytes.
@@ -350,6 +358,7 @@ pub const SHORT_FILE_NAME_BYTES: usize = 100;
 const _: () = assert!(LANE_EVENTS <= HANDLER_EVENTS && LANE_EVENTS <= LANE_PAGE && LANE_PAGE <= MAX_PAGE);
 const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <= MAX_NOWAIT_EVENTS);
+const _: () = assert!(SPILL_RESERVE_BYTES <= SPILL_BYTES);
 const _: () = assert!(SPILL_BYTES <= MAX_SPILL_BYTES && SPILL_GROUP_BYTES < MAX_BATCH_BYTES);
 const _: () = assert!(SPILL_GROUP <= MAX_BATCH_EVENTS && TIMER_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(LIFE_ENDED < LIFE_ENTITIES && CHART_SLOTS.is_multiple_of(2));

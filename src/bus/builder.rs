@@ -109,6 +109,13 @@ impl BusBuilder {
         self
     }
 
+    /// Bytes of the disk that are taken for the spill while the bus is open, so that there is room when the disk is full:
+    /// 4 MiB by default, or the whole spill if that may be no larger; 0 for none. Linux and Android only.
+    pub fn spill_reserve(mut self, bytes: u64) -> Self {
+        self.settings.spill_reserve = bytes;
+        self
+    }
+
     /// Whether the store's timers fire while the bus is open; `true` by default.
     pub fn timers(mut self, timers: bool) -> Self {
         self.settings.timers = timers;

@@ -57,6 +57,11 @@ impl Core {
         // The builder has checked the bound.
         let spill =
             spill.filter(|_| settings.spill_limit > 0).and_then(|s| s.limit(settings.spill_limit).ok());
+        let reserve = match handle.read_only() {
+            true => 0,
+            false => settings.spill_reserve.min(settings.spill_limit),
+        };
+        let spill = spill.and_then(|s| s.reserve(reserve).ok());
         let waits = spill.as_ref().is_some_and(|spill| !spill.is_empty());
         let (nowait, queue) = Nowait::new(settings.nowait, waits);
         let core = Self {

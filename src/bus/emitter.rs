@@ -178,11 +178,12 @@ impl Emitter {
         if let Err(error) = core.shared.handle.process().check() {
             return Emitted::Dropped(error);
         }
+        core.nowait.ready();
         // With its causes, which are known here but not where the spill is drained.
         let event = super::current::stamp(event);
         // Ephemeral events wait neither for the store nor in the spill.
         let is_told = core.settings.rules.of(event.kind()) == Some(Persistence::Ephemeral);
-        let result = match (core.open(), is_spilling(core)) {
+        let result = match (core.open(), is_spilling(core, &self.place)) {
             (Err(closed), _) => Err(closed),
             (Ok(()), _) if is_told => publish(core, self.place.clone(), vec![event.clone()]).await,
             (Ok(()), true) => Err(Error::storage("earlier events are waiting in the spill")),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout_at};
 
 use super::bus::Bus;
@@ -16,11 +16,11 @@ use super::current;
 use super::persist::{Persistence, durability};
 use super::phase::{Phase, deadline, over};
 use super::publish::{branch_of, ephemeral};
-use super::queue::Queued;
+use super::queue::{Queued, Spilling};
 use super::spill::Spill;
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
-use crate::limits::{NOWAIT_GROUP, SPILL_LOOK_MS};
+use crate::limits::{NOWAIT_GROUP, SPILL_HELD_LOOK_MS, SPILL_LOOK_MS, SPILL_WAIT_MS};
 use crate::store::{Batch, Durability, lock};
 
 impl Bus {
@@ -42,12 +42,20 @@ impl Bus {
         }
     }
 
+    /// Says that subscriptions are in place. What an earlier process left in the [`Spill`](super::Spill) is recorded from now
+    /// on, and handlers are given it. Without it, that begins with the first event that is published, or ten seconds after
+    /// the bus was opened.
+    pub fn ready(&self) {
+        self.core().nowait.ready();
+    }
+
     /// Waits until everything published without waiting before this call has been written, spilled or refused. In a
     /// forked child there is nothing to wait for.
     pub async fn flush(&self) {
         if !self.core().shared.handle.process().is_this() {
             return;
         }
+        self.ready();
         let (done, is_done) = oneshot::channel();
         if self.core().nowait.queue.send(Queued::Flush(done)).await.is_ok() {
             let _ = is_done.await;
@@ -58,6 +66,7 @@ impl Bus {
 /// An event that was refused at once.
 pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) -> Result<()> {
     core.shared.handle.process().check()?;
+    core.nowait.ready();
     core.shared.counts.nowait.fetch_add(1, Relaxed);
     let event = current::stamp(event);
     let persistence = core.settings.rules.of(event.kind());
@@ -78,7 +87,8 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
         }
     }
     let mut spilling = lock(&core.nowait.spilling);
-    let (place, event, error) = if *spilling {
+    let is_held = spilling.takes(&place);
+    let (place, event, error) = if is_held {
         (place, event, Error::storage("earlier events wait in the spill"))
     } else {
         let queued = Queued::Event { place, event: Box::new(event), asked: persistence };
@@ -92,8 +102,10 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
         let Queued::Event { place, event, .. } = back else { return Ok(()) };
         (place, *event, error)
     };
-    *spilling = spill(core, &[(place, event)], &error) || *spilling;
-    core.nowait.begun.notify_one();
+    if spill(core, &[(place, event)], &error) && !is_held {
+        *spilling = Spilling::All;
+        core.nowait.begun.notify_one();
+    }
     Ok(())
 }
 
@@ -118,33 +130,53 @@ fn spill(core: &Core, events: &[(Place, NewEvent)], error: &Error) -> bool {
     kept > 0
 }
 
-/// [`spill`] for tasks; from now on everything goes there until it was drained.
+/// [`spill`] for tasks. From now on everything goes there until it was drained; or only what is for the same branch, if that
+/// is damaged or was held there before.
 pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, error: Error) -> bool {
     let putting = core.clone();
     let put = core.shared.runtime.spawn_blocking(move || {
         let mut spilling = lock(&putting.nowait.spilling);
         let kept = spill(&putting, &events, &error);
-        *spilling |= kept;
+        if kept && events.iter().any(|(place, _)| !spilling.takes(place)) {
+            match error.is_damage() {
+                true => events.iter().for_each(|(place, _)| spilling.hold(place)),
+                false => *spilling = Spilling::All,
+            }
+            putting.nowait.begun.notify_one();
+        }
         kept
     });
-    let kept = put.await.unwrap_or(false);
-    core.nowait.begun.notify_one();
-    kept
+    put.await.unwrap_or(false)
 }
 
-/// Whether later events have to queue behind those in the spill.
-pub(super) fn is_spilling(core: &Core) -> bool {
-    *lock(&core.nowait.spilling)
+/// Whether later events of this branch have to queue behind those in the spill.
+pub(super) fn is_spilling(core: &Core, place: &Place) -> bool {
+    lock(&core.nowait.spilling).takes(place)
 }
 
-/// Drains the spill. When it is empty, and no put is in progress, events go to the queue again. Blocks.
+/// How long until the spill is to be looked at again.
+fn next_look(core: &Core) -> Option<Duration> {
+    match *lock(&core.nowait.spilling) {
+        Spilling::None => None,
+        Spilling::Of(_) => Some(Duration::from_millis(SPILL_HELD_LOOK_MS)),
+        Spilling::All => Some(Duration::from_millis(SPILL_LOOK_MS)),
+    }
+}
+
+/// Drains the spill. When it is empty but for what damaged branches hold there, and no put is in progress, events go to the
+/// queue again. Blocks.
 fn drain_spill(core: &Core) -> Result<()> {
     let Some(spill) = &core.spill else { return Ok(()) };
     loop {
-        spill.drain_to(&core.shared.handle)?;
+        let left = spill.drain_but(&core.shared.handle)?.1;
         let mut spilling = lock(&core.nowait.spilling);
         if spill.is_empty() {
-            *spilling = false;
+            *spilling = Spilling::None;
+            return Ok(());
+        }
+        // Nothing was put since.
+        if !left.damaged.is_empty() && spill.waiting_bytes() == left.bytes {
+            *spilling = Spilling::Of(left.damaged);
             return Ok(());
         }
     }
@@ -156,24 +188,48 @@ async fn look_after_spill(core: &Arc<Core>) {
     let Ok(Err(error)) = drained else { return };
     let mut spilling = lock(&core.nowait.spilling);
     // A file that cannot be read, or lines that cannot be moved aside: waiting behind it would lose what the store can record.
-    *spilling = !core.spill.as_ref().is_some_and(Spill::is_out_of_order);
-    match *spilling {
-        true => tracing::debug!(%error, "the spill cannot be drained yet"),
-        false => {
-            tracing::error!(%error, "the spill cannot be drained; newly published events go to the store before it")
-        }
+    if core.spill.as_ref().is_some_and(Spill::is_out_of_order) {
+        *spilling = Spilling::None;
+        tracing::error!(%error, "the spill cannot be drained; newly published events go to the store before it");
+    } else {
+        *spilling = Spilling::All;
+        tracing::debug!(%error, "the spill cannot be drained yet");
     }
+}
+
+/// Takes room for the spill while there is some.
+async fn reserve(core: &Arc<Core>) {
+    let Some(spill) = core.spill.clone() else { return };
+    // One that fails has logged it.
+    let _ = core.shared.runtime.spawn_blocking(move || spill.prepare()).await;
+}
+
+/// Waits until subscriptions are in place, which are to be given what an earlier process left in the spill.
+async fn in_place(core: &Core, phase: &mut watch::Receiver<Phase>) {
+    let mut ready = core.nowait.ready.subscribe();
+    tokio::select! {
+        _ = ready.wait_for(|ready| *ready) => {}
+        () = over(phase) => {}
+        () = sleep(Duration::from_millis(SPILL_WAIT_MS)) => {}
+    }
+}
+
+async fn give_back(core: &Arc<Core>) {
+    let Some(spill) = core.spill.clone() else { return };
+    let _ = core.shared.runtime.spawn_blocking(move || spill.give_back()).await;
 }
 
 /// Writes what is queued until the bus closes, and then what is left; then handlers end what is committed.
 pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
     let mut phase = core.phase.subscribe();
     let mut group = Vec::with_capacity(NOWAIT_GROUP);
-    if is_spilling(&core) {
+    reserve(&core).await;
+    if next_look(&core).is_some() {
+        in_place(&core, &mut phase).await;
         look_after_spill(&core).await;
     }
     loop {
-        let spilling = is_spilling(&core);
+        let look = next_look(&core);
         let taken = tokio::select! {
             biased;
             count = queue.recv_many(&mut group, NOWAIT_GROUP) => count,
@@ -182,17 +238,18 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
                 continue;
             }
             // The queue, which is older than the spill, is empty.
-            () = sleep(Duration::from_millis(SPILL_LOOK_MS)), if spilling => {
+            () = sleep(look.unwrap_or_default()), if look.is_some() => {
                 look_after_spill(&core).await;
                 continue;
             }
-            () = core.nowait.begun.notified(), if !spilling => continue,
+            () = core.nowait.begun.notified() => continue,
         };
         if taken == 0 {
             break;
         }
         write(&core, group.drain(..)).await;
     }
+    give_back(&core).await;
     core.roster().handler_states.iter().for_each(|handler_state| handler_state.drain());
     core.nowait.ended.send_replace(true);
     // The caller of close may have given up waiting, and a dropped bus does not wait at all.
@@ -225,21 +282,32 @@ async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
     }
 }
 
-/// Appends them together; if one of them is refused, each alone. What the store cannot write, and everything after
-/// it, is spilled.
+/// Appends them together; if one of them is refused, or its branch is damaged, each alone. What the store cannot write, and
+/// everything after it, is spilled; of a damaged branch only what is for that branch.
 async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Option<Durability>) {
     let count = events.len() as u64;
     match append(core, &events, durability).await {
         Ok(()) => drop(core.shared.counts.published.fetch_add(count, Relaxed)),
-        Err(error) if !error.is_refusal() => drop(set_aside(core, events, error).await),
+        Err(error) if !error.is_refusal() && !error.is_damage() => {
+            set_aside(core, events, error).await;
+        }
         Err(_) => {
             let mut events = events.into_iter();
             while let Some(one) = events.next() {
                 let one = [one];
+                let is_held = one.iter().any(|(place, _)| is_spilling(core, place));
+                if is_held {
+                    let behind = Error::storage("earlier events wait in the spill");
+                    set_aside(core, one.into(), behind).await;
+                    continue;
+                }
                 match append(core, &one, durability).await {
                     Ok(()) => drop(core.shared.counts.published.fetch_add(1, Relaxed)),
                     Err(error) if error.is_refusal() => {
                         one.iter().for_each(|(_, event)| refused(core, event, &error));
+                    }
+                    Err(error) if error.is_damage() => {
+                        set_aside(core, one.into(), error).await;
                     }
                     Err(error) => {
                         let rest = one.into_iter().chain(events.by_ref()).collect();

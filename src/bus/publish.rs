@@ -112,6 +112,7 @@ pub(super) fn branch_of(address: Address) -> Result<Place> {
 }
 
 pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent>) -> Result<Published> {
+    core.nowait.ready();
     let mut recorded = Vec::new();
     let mut told = Vec::new();
     let mut asked = Vec::new();

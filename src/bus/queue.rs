@@ -1,5 +1,6 @@
 //! Events that were published without waiting and are not written yet.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,11 +20,42 @@ pub(super) enum Queued {
     Flush(oneshot::Sender<()>),
 }
 
+/// Which events go to the spill.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Spilling {
+    None,
+    /// Those of branches that are damaged.
+    Of(HashSet<Place>),
+    /// The store cannot be written, or the spill has to be drained first.
+    All,
+}
+
+impl Spilling {
+    pub(super) fn takes(&self, place: &Place) -> bool {
+        match self {
+            Self::None => false,
+            Self::Of(places) => places.contains(place),
+            Self::All => true,
+        }
+    }
+
+    /// Events of this branch go there from now on.
+    pub(super) fn hold(&mut self, place: &Place) {
+        match self {
+            Self::None => *self = Self::Of(HashSet::from([place.clone()])),
+            Self::Of(places) => drop(places.insert(place.clone())),
+            Self::All => {}
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Nowait {
     pub(super) queue: mpsc::Sender<Queued>,
-    /// Whether events go to the spill. Held while one is put there.
-    pub(super) spilling: Mutex<bool>,
+    /// Which events go to the spill. Held while one is put there.
+    pub(super) spilling: Mutex<Spilling>,
+    /// Becomes true when subscriptions are in place: what an earlier process left in the spill can be recorded.
+    pub(super) ready: watch::Sender<bool>,
     /// Signals that events start going to the spill.
     pub(super) begun: tokio::sync::Notify,
     pub(super) ended: watch::Sender<bool>,
@@ -34,7 +66,13 @@ impl Nowait {
     pub(super) fn new(room: usize, spilling: bool) -> (Self, mpsc::Receiver<Queued>) {
         let (queue, rest) = mpsc::channel(room);
         let begun = tokio::sync::Notify::new();
-        (Self { queue, spilling: Mutex::new(spilling), begun, ended: watch::Sender::new(false) }, rest)
+        let spilling = Mutex::new(if spilling { Spilling::All } else { Spilling::None });
+        let (ready, ended) = (watch::Sender::new(false), watch::Sender::new(false));
+        (Self { queue, spilling, ready, begun, ended }, rest)
+    }
+
+    pub(super) fn ready(&self) {
+        self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
     }
 
     pub(super) fn waiting(&self) -> usize {

@@ -8,7 +8,7 @@ use super::backoff::Retry;
 use super::persist::Rules;
 use crate::limits::{
     DEFAULT_AWAIT_MS, DEFAULT_BUS_WORKERS, DEFAULT_DRAIN_MS, DEFAULT_HANDLER_LETTERS, DEFAULT_HANDLER_MS,
-    DEFAULT_HISTORY, DEFAULT_NOWAIT_EVENTS, SPILL_BYTES,
+    DEFAULT_HISTORY, DEFAULT_NOWAIT_EVENTS, SPILL_BYTES, SPILL_RESERVE_BYTES,
 };
 
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub(super) struct Settings {
     pub(super) spill: Option<PathBuf>,
     /// Its maximum size in bytes; 0 for none.
     pub(super) spill_limit: u64,
+    /// What is reserved of it beforehand.
+    pub(super) spill_reserve: u64,
     pub(super) timers: bool,
 }
 
@@ -49,6 +51,7 @@ impl Default for Settings {
             rules: Rules::default(),
             spill: None,
             spill_limit: SPILL_BYTES,
+            spill_reserve: SPILL_RESERVE_BYTES,
             timers: true,
         }
     }

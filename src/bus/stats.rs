@@ -5,6 +5,7 @@ use super::bus::Bus;
 use super::handler_state::HandlerState;
 use super::history::HistoryCounts;
 use super::phase::Phase;
+use super::spill::{Spill, SpillStats};
 use crate::store::lock;
 
 /// A handler in a listing.
@@ -122,6 +123,8 @@ pub struct BusStats {
     pub nowait_waiting: usize,
     /// Events that went to the spill because the store could not be written.
     pub spilled: u64,
+    /// Of its spill, if it has one.
+    pub spill: Option<SpillStats>,
     /// Events that were published without waiting and were lost.
     pub dropped: u64,
     /// Dead letters that were lost because the store could not be written.
@@ -145,6 +148,7 @@ impl Bus {
             nowait: c.nowait.load(Relaxed),
             nowait_waiting: core.nowait.waiting(),
             spilled: c.spilled.load(Relaxed),
+            spill: core.spill.as_ref().map(Spill::stats),
             dropped: c.dropped.load(Relaxed),
             dead_letters_lost: c.dead_letters_lost.load(Relaxed),
             history: if here { core.history.counts() } else { HistoryCounts::default() },

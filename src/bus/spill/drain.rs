@@ -1,13 +1,17 @@
 //! Draining the spill into the store: in order, and exactly once by event id.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::aside::Aside;
+use super::rest::Rest;
+use super::space::left_for;
 use crate::bus::line;
 use crate::error::{Error, Result};
 use crate::event::{Expect, NewEvent, Place};
-use crate::limits::{SPILL_GROUP, SPILL_GROUP_BYTES};
+use crate::limits::{SPILL_GROUP, SPILL_GROUP_BYTES, SPILL_SPARE_BYTES};
 use crate::store::{Batch, Durability, StoreHandle};
+use tracing::warn;
 
 /// The result of draining a spill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,17 +23,22 @@ pub struct Drained {
     pub known: u64,
     /// Lines that are not an event, or that the store refused: moved to the file `….refused`, with the reasons.
     pub set_aside: u64,
+    /// Events that stay in the spill, because their branch is damaged.
+    pub held: u64,
 }
 
 /// Reads lines to the end of the file, and appends their events.
 pub(super) struct Drain<'a> {
     handle: &'a StoreHandle,
     aside: &'a mut Aside,
+    rest: &'a mut Rest,
     group: Vec<Waiting>,
     bytes: usize,
     /// The store could not be written.
     pub(super) at_the_store: bool,
     pub(super) done: Drained,
+    /// Branches to which nothing can be appended: their lines stay, in order.
+    pub(super) damaged: HashSet<Place>,
 }
 
 struct Waiting {
@@ -40,8 +49,17 @@ struct Waiting {
 }
 
 impl<'a> Drain<'a> {
-    pub(super) fn new(handle: &'a StoreHandle, aside: &'a mut Aside) -> Self {
-        Self { handle, aside, group: Vec::new(), bytes: 0, at_the_store: false, done: Drained::default() }
+    pub(super) fn new(handle: &'a StoreHandle, aside: &'a mut Aside, rest: &'a mut Rest) -> Self {
+        Self {
+            handle,
+            aside,
+            rest,
+            group: Vec::new(),
+            bytes: 0,
+            at_the_store: false,
+            done: Drained::default(),
+            damaged: HashSet::new(),
+        }
     }
 
     /// Drains everything. `longest` is the maximum length of a line.
@@ -74,6 +92,11 @@ impl<'a> Drain<'a> {
             return Ok(());
         }
         match line::parse(&line) {
+            // Those of its branch that came before are held, or in the group before it.
+            Ok((place, event)) if self.damaged.contains(&place) => {
+                self.flush()?;
+                self.hold(&Waiting { number, line, place, event })?;
+            }
             Ok((place, event)) => {
                 self.bytes += line.len();
                 self.group.push(Waiting { number, line, place, event });
@@ -102,20 +125,49 @@ impl<'a> Drain<'a> {
             return Ok(());
         }
         match self.append(&group) {
-            // One by one, to find those already recorded and the one that is refused.
-            Err(e) if e.is_refusal() => group.into_iter().try_for_each(|one| self.one(one)),
+            // One by one, to find those already recorded and the one that is refused, or whose branch is damaged.
+            Err(e) if e.is_refusal() || e.is_damage() => group.into_iter().try_for_each(|one| self.one(one)),
             appended => appended,
         }
     }
 
     fn one(&mut self, one: Waiting) -> Result<()> {
+        if self.damaged.contains(&one.place) {
+            return self.hold(&one);
+        }
         match self.append(std::slice::from_ref(&one)) {
             Err(e) if e.is_refusal() => self.aside.keep(one.number, &one.line, &e.to_string()),
+            Err(error) if error.is_damage() => {
+                warn!(place = %one.place, %error, "a branch is damaged: what the spill has for it stays there");
+                self.damaged.insert(one.place.clone());
+                self.hold(&one)
+            }
             appended => appended,
         }
     }
 
+    /// The event waits for its branch, and no other does.
+    fn hold(&mut self, one: &Waiting) -> Result<()> {
+        self.done.held += 1;
+        self.rest.keep(&one.line)
+    }
+
+    /// A store that fills its disk takes nothing more until it is opened again, so one stops before.
+    fn has_room(&mut self, group: &[Waiting]) -> Result<()> {
+        let bytes: usize = group.iter().map(|one| one.line.len()).sum();
+        let needed = SPILL_SPARE_BYTES + 4 * bytes as u64;
+        let left = self.handle.path().and_then(left_for).filter(|left| *left < needed);
+        left.map_or(Ok(()), |left| {
+            self.at_the_store = true;
+            let name = self.handle.name();
+            let reason =
+                format!("the disk of {name} has {left} bytes left: what is in the spill waits for {needed}");
+            Err(Error::storage(reason))
+        })
+    }
+
     fn append(&mut self, group: &[Waiting]) -> Result<()> {
+        self.has_room(group)?;
         // The spill is removed when they are recorded, so a store that is relaxed by default has to sync here.
         let mut batch = Batch::new().durability(Durability::Durable);
         for one in group.chunk_by(|a, b| a.place == b.place) {
@@ -124,7 +176,7 @@ impl<'a> Drain<'a> {
             batch = batch.add(first.place.clone(), Expect::Any, events)?;
         }
         let appended = self.handle.append(batch);
-        self.at_the_store |= appended.as_ref().is_err_and(|e| !e.is_refusal());
+        self.at_the_store |= appended.as_ref().is_err_and(|e| !e.is_refusal() && !e.is_damage());
         let known = appended?.duplicate();
         *(if known { &mut self.done.known } else { &mut self.done.recorded }) += group.len() as u64;
         Ok(())

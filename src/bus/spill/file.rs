@@ -72,6 +72,18 @@ impl Held {
         Ok(&self.file)
     }
 
+    /// Takes so much of the disk for the file, beyond its end too: what is appended up to there finds room on a disk that has
+    /// filled up meanwhile. `false` where the platform or the file system cannot do that.
+    pub(super) fn reserve(&self, bytes: u64) -> io::Result<bool> {
+        reserve(&self.file, bytes)
+    }
+
+    /// Makes it empty, and keeps it.
+    pub(super) fn empty(&self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.sync_data()
+    }
+
     pub(super) fn cut(&self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
     }
@@ -88,17 +100,46 @@ impl Held {
     }
 }
 
+/// A file that was not there, or in the place of one that a drain has left when it was stopped. The lock of the spill is held.
+pub(super) fn make_new(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    private(OpenOptions::new().append(true).create_new(true)).open(path)
+}
+
 fn options(make: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(make);
+    private(&mut options);
+    options
+}
+
+/// Readable by the owner only; a link in its place is not followed.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // Readable by the owner only; a link in its place is not followed.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         options.mode(0o600).custom_flags(flags.bits().cast_signed());
     }
     options
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn reserve(file: &File, bytes: u64) -> io::Result<bool> {
+    use rustix::io::Errno;
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes) {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn reserve(_: &File, _: u64) -> io::Result<bool> {
+    Ok(false)
 }
 
 #[cfg(unix)]
@@ -117,7 +158,7 @@ fn is_named(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }

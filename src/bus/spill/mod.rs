@@ -4,9 +4,12 @@
 mod aside;
 mod drain;
 mod file;
+mod rest;
+mod space;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,7 @@ use tracing::{info, warn};
 use self::aside::Aside;
 use self::drain::Drain;
 use self::file::Held;
+use self::rest::Rest;
 use super::line;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, NewEvent, Place};
@@ -49,9 +53,18 @@ pub struct Spill {
     process: Process,
     path: PathBuf,
     limit: u64,
+    reserve: u64,
     /// Held while the file is read or written: where a file system has no locks, threads of this handle still take turns.
     turn: Arc<Mutex<()>>,
     state: Arc<Mutex<State>>,
+}
+
+/// What a drain has left.
+#[derive(Debug, Default)]
+pub(in crate::bus) struct Left {
+    pub(in crate::bus) bytes: u64,
+    /// The branches that it is for.
+    pub(in crate::bus) damaged: HashSet<Place>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +76,8 @@ struct State {
     full: bool,
     /// The last drain failed because of the file, not the store.
     out_of_order: bool,
+    /// The disk had no room for what is to be reserved, and a warning was logged.
+    unreserved: bool,
 }
 
 impl State {
@@ -78,6 +93,8 @@ impl State {
 pub struct SpillStats {
     /// Bytes in the file.
     pub waiting_bytes: u64,
+    /// Bytes of the disk that are reserved for the file, those that are in use among them.
+    pub reserved_bytes: u64,
     /// Events that were put into it.
     pub put: u64,
     /// Events that were dropped because the file was full, or could not be written either.
@@ -111,6 +128,7 @@ impl Spill {
             process: Process::this(),
             path: path.into(),
             limit: SPILL_BYTES,
+            reserve: 0,
             turn: Arc::default(),
             state: Arc::default(),
         }
@@ -127,6 +145,59 @@ impl Spill {
         }
         self.limit = bytes;
         Ok(self)
+    }
+
+    /// Takes so many bytes of the disk for the file beforehand, when [`prepare`](Self::prepare) is called, so that there is
+    /// room when the disk of the store has filled up and the file is on the same. The file then stays when it is drained.
+    /// 0 by default; a bus reserves 4 MiB. Linux and Android only.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more than the [`limit`](Self::limit), which is set before.
+    pub fn reserve(mut self, bytes: u64) -> Result<Self> {
+        if bytes > self.limit {
+            let reason = format!("is {bytes} bytes; the limit of the file is {}", self.limit);
+            return Err(Invalid::new("spill reserve", reason).into());
+        }
+        self.reserve = bytes;
+        Ok(self)
+    }
+
+    /// Makes the file with what is to be reserved for it, if anything is. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the disk has no room, or the file cannot be made: what is put still goes there, as far as it
+    /// fits.
+    pub fn prepare(&self) -> Result<()> {
+        self.process.check()?;
+        if self.reserve == 0 {
+            return Ok(());
+        }
+        let _turn = self.turn();
+        let held = Held::open(&self.path, true).map_err(|e| self.failed(&e))?;
+        held.map_or(Ok(()), |held| self.reserve_for(&held))
+    }
+
+    fn reserve_for(&self, held: &Held) -> Result<()> {
+        let reserved = held.reserve(self.reserve);
+        let mut state = self.state();
+        state.stats.reserved_bytes = if matches!(reserved, Ok(true)) { self.reserve } else { 0 };
+        let is_told = std::mem::replace(&mut state.unreserved, reserved.is_err());
+        drop(state);
+        if let (Err(error), false) = (&reserved, is_told) {
+            let (path, bytes) = (self.path.display(), self.reserve);
+            warn!(%path, bytes, %error, "no room can be reserved for the spill: a full disk leaves none for it");
+        }
+        reserved.map(drop).map_err(|e| self.failed(&e))
+    }
+
+    /// Removes the file if it is empty: what was reserved is given back.
+    pub(in crate::bus) fn give_back(&self) {
+        let _turn = self.turn();
+        let Ok(Some(held)) = Held::open(&self.path, false) else { return };
+        if held.len().is_ok_and(|len| len == 0) {
+            let _ = held.remove();
+            self.state().stats.reserved_bytes = 0;
+        }
     }
 
     /// Where the file is, or will be.
@@ -213,6 +284,10 @@ impl Spill {
             .and_then(|held| held.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .map_err(|e| self.failed(&e))?;
         let mut size = held.len().map_err(|e| self.failed(&e))?;
+        if size == 0 && self.reserve > 0 {
+            // Somebody may have drained and removed it; when there is no room, what is put may fit all the same.
+            let _ = self.reserve_for(&held);
+        }
         let mut text = Vec::new();
         let mut taken = 0;
         for line in lines {
@@ -235,7 +310,8 @@ impl Spill {
 
     /// Records the stored events in order, and removes the file. Events that are already recorded are deduplicated by
     /// id, so an interrupted drain, even by a crash, is simply repeated. A line that is not an event, or that the store
-    /// refuses, is moved to `….refused` with the reason, and logged as a warning. Puts wait in the meantime. Blocks.
+    /// refuses, is moved to `….refused` with the reason, and logged as a warning. Events of a branch that is damaged stay
+    /// in the file, in order, and hold up no others. Puts wait in the meantime. Blocks.
     ///
     /// # Errors
     /// Those of [`append`](Store::append) that are about the store, and [`Error::Storage`] for the file: whatever was
@@ -255,6 +331,11 @@ impl Spill {
     }
 
     pub(crate) fn drain_to(&self, handle: &StoreHandle) -> Result<Drained> {
+        self.drain_but(handle).map(|(drained, _)| drained)
+    }
+
+    /// [`drain_to`](Self::drain_to), with what stays in it.
+    pub(in crate::bus) fn drain_but(&self, handle: &StoreHandle) -> Result<(Drained, Left)> {
         self.process.check()?;
         let mut at_the_store = false;
         let drained = self.try_drain(handle, &mut at_the_store);
@@ -267,36 +348,57 @@ impl Spill {
         self.state().out_of_order
     }
 
-    fn try_drain(&self, handle: &StoreHandle, at_the_store: &mut bool) -> Result<Drained> {
+    fn try_drain(&self, handle: &StoreHandle, at_the_store: &mut bool) -> Result<(Drained, Left)> {
         let _turn = self.turn();
         let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
         let Some(held) = held else {
             self.state().is_over();
-            return Ok(Drained::default());
+            return Ok((Drained::default(), Left::default()));
         };
         let mut aside = Aside::of(&self.path, self.limit);
-        let mut drain = Drain::new(handle, &mut aside);
+        let mut rest = Rest::of(&self.path);
+        let mut drain = Drain::new(handle, &mut aside, &mut rest);
         let file = held.read().map_err(|e| self.failed(&e))?;
         let taken = drain.take(file, self.limit, |e| self.failed(&e));
         *at_the_store = drain.at_the_store;
-        let mut done = drain.done;
+        let (mut done, damaged) = (drain.done, drain.damaged);
         if let Err(e) = taken.and_then(|()| aside.write()) {
             aside.take_back();
             return Err(e);
         }
         done.set_aside = aside.count;
-        held.remove().map_err(|e| self.failed(&e))?;
+        // When nothing could be recorded, what is there is the rest.
+        let is_same = done.held > 0 && done.recorded + done.known + done.set_aside == 0;
+        if !is_same {
+            match (rest.replace()?, self.reserve) {
+                (true, 0) => {}
+                (true, _) => {
+                    let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
+                    let _ = held.map_or(Ok(()), |held| self.reserve_for(&held));
+                }
+                (false, 0) => held.remove().map_err(|e| self.failed(&e))?,
+                (false, _) => {
+                    held.empty().map_err(|e| self.failed(&e))?;
+                    let _ = self.reserve_for(&held);
+                }
+            }
+        }
+        // Nobody puts anything in the meantime.
+        let left = Left { bytes: self.waiting_bytes(), damaged };
         let mut state = self.state();
         state.is_over();
         state.stats.recorded += done.recorded;
         state.stats.known += done.known;
         state.stats.set_aside += done.set_aside;
-        info!(path = %self.path.display(), recorded = done.recorded, known = done.known, "the spill was drained");
+        if !is_same {
+            let (path, held) = (self.path.display(), done.held);
+            info!(%path, recorded = done.recorded, known = done.known, held, "the spill was drained");
+        }
         if let Some(first) = &aside.first {
             let path = aside.path().display();
             warn!(%path, lines = done.set_aside, first, "lines of the spill cannot be recorded and were moved aside");
         }
-        Ok(done)
+        Ok((done, left))
     }
 
     /// Whether it is empty.
@@ -305,7 +407,7 @@ impl Spill {
         self.waiting_bytes() == 0
     }
 
-    fn waiting_bytes(&self) -> u64 {
+    pub(in crate::bus) fn waiting_bytes(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |meta| meta.len())
     }
 

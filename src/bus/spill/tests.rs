@@ -93,7 +93,7 @@ fn what_cannot_be_recorded_is_kept_with_the_reason_and_the_rest_goes_in() {
     file.extend_from_slice(&half[..half.len() - 9]);
     std::fs::write(spill.path(), &file).unwrap();
     let drained = spill.drain(&store).unwrap();
-    assert_eq!(drained, Drained { recorded: 2, known: 0, set_aside: 6 });
+    assert_eq!(drained, Drained { recorded: 2, set_aside: 6, ..Drained::default() });
     let refused = std::fs::read(spill.refused_path()).unwrap();
     let lines: Vec<&[u8]> = refused.strip_suffix(b"\n").unwrap().split(|b| *b == b'\n').collect();
     let said = [
@@ -126,7 +126,7 @@ fn a_line_that_was_torn_does_not_take_the_next_one_with_it() {
     let event = numbered(1);
     spill.put("s", &event).unwrap();
     let store = Store::in_memory().unwrap();
-    assert_eq!(spill.drain(&store).unwrap(), Drained { recorded: 1, known: 0, set_aside: 1 });
+    assert_eq!(spill.drain(&store).unwrap(), Drained { recorded: 1, set_aside: 1, ..Drained::default() });
     assert_eq!(ids(&store), [event.id()]);
     // Whole but for its line break: it is an event.
     let event = numbered(2);
@@ -156,6 +156,41 @@ fn a_full_spill_says_so_and_counts_what_it_does_not_take() {
     assert_eq!(ids(&store), events[..taken].iter().map(NewEvent::id).collect::<Vec<_>>());
     spill.put("s", &numbered(22)).unwrap();
     assert!(Spill::at("x").limit(u64::MAX).is_err());
+}
+
+#[test]
+fn room_that_is_reserved_stays_while_the_file_is_put_to_and_drained() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::in_memory().unwrap();
+    let reserved = spill(&dir).reserve(1 << 20).unwrap();
+    assert!(spill(&dir).limit(100).unwrap().reserve(101).is_err());
+    let taken = || std::fs::metadata(reserved.path()).map(|meta| (meta.len(), on_disk(&meta)));
+    reserved.prepare().unwrap();
+    if reserved.stats().reserved_bytes == 0 {
+        println!("skipped: this file system reserves nothing");
+        return;
+    }
+    for _ in 0..2 {
+        let (len, bytes) = taken().unwrap();
+        assert!(len == 0 && bytes >= 1 << 20 && reserved.is_empty());
+        reserved.put("s", &numbered(1)).unwrap();
+        let (len, bytes) = taken().unwrap();
+        assert!(len > 0 && bytes >= 1 << 20 && !reserved.is_empty());
+        let drained = reserved.drain(&store).unwrap();
+        assert_eq!(drained.recorded, 1);
+    }
+    reserved.give_back();
+    assert!(taken().is_err() && reserved.stats().reserved_bytes == 0);
+}
+
+#[cfg(unix)]
+fn on_disk(meta: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(meta) * 512
+}
+
+#[cfg(not(unix))]
+fn on_disk(_: &std::fs::Metadata) -> u64 {
+    0
 }
 
 #[test]
