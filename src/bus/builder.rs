@@ -194,7 +194,7 @@ fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
     if let Some(following) = following {
         core.shared.runtime.spawn(remember(core.clone(), following));
     }
-    core.shared.runtime.spawn(nowait::drain(core.clone(), queue));
+    core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone()), queue));
     if core.settings.timers && !core.shared.handle.read_only() {
         let _inside = core.shared.runtime.enter();
         *lock(&core.timers) = Some(TimersRunning::start(core.shared.handle.clone())?);

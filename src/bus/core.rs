@@ -1,7 +1,7 @@
 //! The core of the bus: its handlers, and their shared parts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +20,10 @@ use crate::error::{Error, Result};
 use crate::limits::MAX_HANDLERS;
 use crate::store::{StoreHandle, lock};
 
+/// Why a bus takes nothing more whose tasks were dropped.
+pub(super) const RUNTIME_ENDED: &str =
+    "the runtime of the bus has ended; open another bus on one that goes on";
+
 /// All handlers, in the order in which they subscribed.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
@@ -35,6 +39,8 @@ pub(super) struct Core {
     roster: RwLock<Arc<Roster>>,
     next: AtomicU64,
     pub(super) phase: watch::Sender<Phase>,
+    /// Why it ended, if that was not requested.
+    ended: OnceLock<String>,
     pub(super) history: History,
     pub(super) subscribers: Subscribers,
     pub(super) nowait: Nowait,
@@ -69,6 +75,7 @@ impl Core {
             roster: RwLock::default(),
             next: AtomicU64::new(1),
             phase: watch::Sender::new(Phase::Running),
+            ended: OnceLock::new(),
             history: History::new(settings.history),
             subscribers: Subscribers::default(),
             nowait,
@@ -127,8 +134,16 @@ impl Core {
         self.shared.handle.process().check()?;
         match *self.phase.borrow() {
             Phase::Running => Ok(()),
-            _ => Err(Error::Closed { after: None }),
+            _ => Err(self.ended.get().map_or(Error::Closed { after: None }, Error::storage)),
         }
+    }
+
+    /// Its runtime has ended, and its tasks with it: nothing is taken that nobody would handle.
+    pub(super) fn runtime_has_ended(&self) {
+        let _ = self.ended.set(RUNTIME_ENDED.to_owned());
+        self.drain();
+        self.nowait.ended.send_replace(true);
+        self.roster().handler_states.iter().for_each(|handler_state| handler_state.go(Phase::Leaving));
     }
 
     /// Accepts nothing more. The task that writes what was published without waiting then notifies the handlers.

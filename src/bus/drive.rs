@@ -9,7 +9,7 @@ use futures_core::Stream;
 use tokio::sync::mpsc;
 
 use super::branch_queue::Taken;
-use super::core::Core;
+use super::core::{Core, RUNTIME_ENDED};
 use super::handler_state::HandlerState;
 use super::message::Message;
 use super::phase::Phase;
@@ -19,12 +19,39 @@ use crate::event::Event;
 use crate::follow::{Followed, Following};
 use crate::store::{lock, unblocked};
 
-pub(super) async fn drive(
+/// A handler from its subscription to its end. It lets go of everything when it is dropped, also with its runtime.
+pub(super) struct Lifetime {
     core: Arc<Core>,
     handler_state: Arc<HandlerState>,
+    is_over: bool,
+}
+
+impl Lifetime {
+    pub(super) fn new(core: Arc<Core>, handler_state: Arc<HandlerState>) -> Self {
+        Self { core, handler_state, is_over: false }
+    }
+}
+
+impl Drop for Lifetime {
+    fn drop(&mut self) {
+        let handler_state = &self.handler_state;
+        if !self.is_over {
+            lock(&handler_state.ended).get_or_insert_with(|| RUNTIME_ENDED.to_owned());
+        }
+        *lock(&handler_state.reader) = None;
+        handler_state.go(Phase::Gone);
+        handler_state.work().progress.gone();
+        handler_state.tried.notify_waiters();
+        self.core.leave(handler_state.id);
+    }
+}
+
+pub(super) async fn drive(
+    mut lifetime: Lifetime,
     mut following: Following,
     mut told: mpsc::Receiver<Message>,
 ) {
+    let (core, handler_state) = (lifetime.core.clone(), lifetime.handler_state.clone());
     let end = match counted(&handler_state).await {
         Ok(()) => take_all(&core, &handler_state, &mut following, &mut told).await,
         Err(error) => {
@@ -38,11 +65,7 @@ pub(super) async fn drive(
     handler_state.go(end);
     late(&handler_state, true);
     ended(&handler_state).await;
-    *lock(&handler_state.reader) = None;
-    handler_state.go(Phase::Gone);
-    handler_state.work().progress.gone();
-    handler_state.tried.notify_waiters();
-    core.leave(handler_state.id);
+    lifetime.is_over = true;
 }
 
 /// What is there of its dead letters is counted where blocking is allowed, before anything is asked of them.

@@ -21,7 +21,7 @@ use super::spill::Spill;
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
 use crate::limits::{NOWAIT_GROUP, SPILL_HELD_LOOK_MS, SPILL_LOOK_MS, SPILL_WAIT_MS};
-use crate::store::{Batch, Durability, lock};
+use crate::store::{Batch, Durability, lock, unblocked};
 
 impl Bus {
     /// Records an event soon, without waiting for the store. It never fails.
@@ -134,7 +134,8 @@ fn spill(core: &Core, events: &[(Place, NewEvent)], error: &Error) -> bool {
 /// is damaged or was held there before.
 pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, error: Error) -> bool {
     let putting = core.clone();
-    let put = core.shared.runtime.spawn_blocking(move || {
+    // On the runtime of the caller: that of the bus may have ended.
+    let put = unblocked(move || {
         let mut spilling = lock(&putting.nowait.spilling);
         let kept = spill(&putting, &events, &error);
         if kept && events.iter().any(|(place, _)| !spilling.takes(place)) {
@@ -144,7 +145,7 @@ pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, 
             }
             putting.nowait.begun.notify_one();
         }
-        kept
+        Ok(kept)
     });
     put.await.unwrap_or(false)
 }
@@ -219,8 +220,29 @@ async fn give_back(core: &Arc<Core>) {
     let _ = core.shared.runtime.spawn_blocking(move || spill.give_back()).await;
 }
 
+/// The task that writes what is queued. When it is dropped, its runtime has ended.
+pub(super) struct Writing {
+    core: Arc<Core>,
+    is_over: bool,
+}
+
+impl Writing {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, is_over: false }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.core.runtime_has_ended();
+        }
+    }
+}
+
 /// Writes what is queued until the bus closes, and then what is left; then handlers end what is committed.
-pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
+pub(super) async fn drain(mut writing: Writing, mut queue: mpsc::Receiver<Queued>) {
+    let core = writing.core.clone();
     let mut phase = core.phase.subscribe();
     let mut group = Vec::with_capacity(NOWAIT_GROUP);
     reserve(&core).await;
@@ -259,6 +281,7 @@ pub(super) async fn drain(core: Arc<Core>, mut queue: mpsc::Receiver<Queued>) {
         let _ = timeout_at(until, handler_state.reached(Phase::Gone)).await;
     }
     handler_states.handler_states.iter().for_each(|handler_state| handler_state.go(Phase::Leaving));
+    writing.is_over = true;
 }
 
 async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {

@@ -9,7 +9,7 @@ use super::backoff::Retry;
 use super::builder::check_time;
 use super::bus::Bus;
 use super::core::Core;
-use super::drive::drive;
+use super::drive::{Lifetime, drive};
 use super::handler::Handler;
 use super::handler_state::{Asked, HandlerState, Start};
 use super::message::Message;
@@ -259,7 +259,10 @@ impl Subscribe {
         let start = Start { scanned: following.scanned(), late: !self.from_end, told, dead_letters, reader };
         let handler_state = Arc::new(HandlerState::new(id, asked, core.shared.clone(), start));
         core.enter(&handler_state)?;
-        core.shared.runtime.spawn(drive(core.clone(), handler_state.clone(), following, hears));
+        let lifetime = Lifetime::new(core.clone(), handler_state.clone());
+        core.shared.runtime.spawn(drive(lifetime, following, hears));
+        // On a runtime that ends at this moment it has gone already.
+        core.open()?;
         Ok(Subscription { handler_state })
     }
 }

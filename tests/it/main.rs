@@ -47,6 +47,7 @@ mod project_damage;
 mod project_kill;
 mod projections;
 mod properties;
+mod runtimes;
 mod spill;
 mod store;
 mod stress;

@@ -1,0 +1,137 @@
+//! What goes on, and what says that it does not, when the runtime that something was begun on has ended.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use retold::bus::{Emitted, Spill};
+use retold::{Bus, ConsumerConfig, Error, Follow, Message, NewEvent, Store};
+use tokio::runtime::{Builder, Runtime};
+
+fn runtimes() -> [Runtime; 2] {
+    [
+        Builder::new_current_thread().enable_all().build().unwrap(),
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+    ]
+}
+
+/// Runs work on a runtime that is there for nothing else.
+fn elsewhere<T>(work: impl Future<Output = T>) -> T {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(60), work).await.expect("an end in time")
+    })
+}
+
+fn has_ended<T: std::fmt::Debug>(result: Result<T, Error>) {
+    assert!(
+        matches!(&result, Err(error @ Error::Storage { .. }) if error.to_string().contains("runtime")),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn a_bus_whose_runtime_has_ended_says_so_keeps_what_it_can_and_lets_go_of_the_file() {
+    for runtime in runtimes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.redb");
+        let store = Store::open(&path).unwrap();
+        let handled = Arc::new(AtomicU64::new(0));
+        let bus = runtime.block_on(async {
+            let bus = Bus::new(&store).unwrap();
+            let counted = handled.clone();
+            bus.on("**", move |_: Message| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                async {}
+            })
+            .unwrap();
+            bus.publish("s", NewEvent::new("step.done")).await.unwrap();
+            bus
+        });
+        runtime.shutdown_timeout(Duration::from_secs(30));
+        assert_eq!(handled.load(Ordering::SeqCst), 1);
+
+        has_ended(bus.on("**", |_: Message| async {}));
+        has_ended(elsewhere(bus.publish("s", NewEvent::new("step.done"))));
+        let emitter = bus.emitter("e", "s");
+        let emitted = elsewhere(emitter.unwrap().emit(NewEvent::new("step.kept")));
+        assert!(matches!(emitted, Emitted::Spilled), "{emitted:?}");
+        bus.publish_nowait("s", NewEvent::new("step.kept"));
+        assert!(bus.handlers().is_empty());
+        elsewhere(bus.flush());
+        assert_eq!(elsewhere(bus.close()).unwrap().unfinished, 0);
+
+        // The bus is still there; the file is free.
+        store.close().unwrap();
+        let again = Store::builder().open_only().open(&path).unwrap();
+        assert_eq!(Spill::beside(&again).unwrap().drain(&again).unwrap().recorded, 2);
+        assert_eq!(again.head("s").unwrap().get(), 3);
+        again.close().unwrap();
+        drop(bus);
+    }
+}
+
+#[test]
+fn a_consumer_goes_on_with_whoever_opens_it_on_another_runtime() {
+    for runtime in runtimes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.redb");
+        let store = Store::open(&path).unwrap();
+        store.append("s", (0..3).map(|_| NewEvent::new("step.done")).collect::<Vec<_>>()).unwrap();
+        let (worker, out) = runtime.block_on(async {
+            let worker = store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
+            worker.next().await.unwrap().ack().await.unwrap();
+            let out = worker.next().await.unwrap();
+            (worker, out)
+        });
+        runtime.shutdown_timeout(Duration::from_secs(30));
+        // Its task is gone, and it says so.
+        assert!(elsewhere(worker.try_next()).is_err());
+        elsewhere(async {
+            let next = store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
+            next.ack(&out.token()).await.unwrap();
+            let last = next.next().await.unwrap();
+            assert_eq!(last.event().sequence().get(), 3);
+            last.ack().await.unwrap();
+            next.close().await;
+        });
+        store.close().unwrap();
+        Store::open(&path).unwrap().close().unwrap();
+        drop((worker, out));
+    }
+}
+
+#[test]
+fn timers_are_fired_by_whoever_runs_them_next() {
+    for runtime in runtimes() {
+        let store = Store::in_memory().unwrap();
+        let running = runtime.block_on(async { store.timers().run().unwrap() });
+        runtime.shutdown_timeout(Duration::from_secs(30));
+        store.timers().schedule("s", NewEvent::new("step.late"), Duration::ZERO).unwrap();
+        elsewhere(async {
+            let mut following = store.follow(Follow::all()).unwrap();
+            let _running = store.timers().run().unwrap();
+            assert_eq!(following.next_event().await.unwrap().unwrap().kind(), "step.late");
+        });
+        drop(running);
+    }
+}
+
+#[test]
+fn a_follower_is_polled_by_any_runtime() {
+    for runtime in runtimes() {
+        let store = Store::in_memory().unwrap();
+        let mut following = runtime.block_on(async {
+            let mut following = store.follow(Follow::all()).unwrap();
+            store.append_async("s", NewEvent::new("step.one")).await.unwrap();
+            assert_eq!(following.next_event().await.unwrap().unwrap().kind(), "step.one");
+            following
+        });
+        runtime.shutdown_timeout(Duration::from_secs(30));
+        elsewhere(async {
+            store.append_async("s", NewEvent::new("step.two")).await.unwrap();
+            assert_eq!(following.next_event().await.unwrap().unwrap().kind(), "step.two");
+        });
+    }
+}
