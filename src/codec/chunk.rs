@@ -1,7 +1,7 @@
-//! The chunk: consecutive events of one branch, flushed. One row of `events`.
+//! A chunk: consecutive flushed events of one branch. One row of the `events` table.
 //!
-//! Positions, times and lengths stand together before the records, so that a reader can step to the event that it
-//! wants without decoding those before it.
+//! Positions, times and lengths come before the records, so that a reader can skip to the event it wants without
+//! decoding those before it.
 
 use std::cmp::Ordering;
 
@@ -9,19 +9,19 @@ use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
 
 use super::Malformed;
-use super::seal::{self, Sort};
+use super::seal::{self, SealKind};
 use super::wire::{put, take};
 use crate::limits::{CHUNK_BODY_BYTES, MAX_CHUNK_EVENTS, MAX_RECORD_BYTES};
 
-/// The body is stored as it is.
+/// The body is stored uncompressed.
 const PLAIN: u8 = 0;
-/// The body's length, then the body as one block of LZ4. Others may follow; a reader refuses what it does not know.
+/// The body's length, then the body as one LZ4 block. More kinds may follow; a reader refuses those it does not know.
 const LZ4: u8 = 1;
-/// A block of LZ4 grows at most by this factor.
+/// An LZ4 block expands at most by this factor.
 const LZ4_GROWTH: usize = 255;
-/// The longest body: one record of the largest size, or many small ones, and their table.
+/// The largest body: one record of the largest size, or many small ones, and the table of entries.
 const MAX_BODY_BYTES: usize = MAX_RECORD_BYTES + CHUNK_BODY_BYTES + 32 * MAX_CHUNK_EVENTS;
-/// Bodies below this are not worth a try.
+/// Smaller bodies are not worth compressing.
 const WORTH_PACKING: usize = 256;
 
 #[derive(Encode, BorrowDecode)]
@@ -32,7 +32,7 @@ struct Header {
     count: u32,
 }
 
-/// Differences to the event before it.
+/// Differences from the previous event.
 #[derive(Encode, BorrowDecode)]
 struct Entry {
     position: u64,
@@ -41,8 +41,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Takes one from the front. A reader of one event takes those of all, so what they mostly look like is read by
-    /// hand; whatever else there is is left to the encoder.
+    /// Takes one from the front. A reader of a single event decodes all entries, so their usual form is read by hand;
+    /// anything else is left to bincode.
     fn take(rest: &mut &[u8]) -> Result<Self, Malformed> {
         let mut ahead = *rest;
         let mut read = || {
@@ -61,7 +61,7 @@ impl Entry {
     }
 }
 
-/// A number of up to 32 bits as the encoder writes it; `None` for any other.
+/// A number of up to 32 bits as bincode writes it; `None` for any other.
 fn short(bytes: &mut &[u8]) -> Option<u32> {
     let (number, rest) = match *bytes {
         [small @ ..=250, rest @ ..] => (u32::from(*small), rest),
@@ -73,7 +73,7 @@ fn short(bytes: &mut &[u8]) -> Option<u32> {
     Some(number)
 }
 
-/// Collects a chunk, event by event.
+/// Builds a chunk event by event.
 #[derive(Debug)]
 pub struct ChunkBuilder {
     branch: u64,
@@ -92,7 +92,7 @@ impl ChunkBuilder {
         Self { branch, first, entries: Vec::new(), records: Vec::new(), bytes: 0, position: 0, recorded: 0 }
     }
 
-    /// Adds the next event. Positions increase.
+    /// Adds the next event. Its position must be larger than the last one's.
     pub fn push(&mut self, position: u64, recorded: i64, record: Bytes) {
         debug_assert!(position > self.position, "positions increase in a branch");
         let entry = Entry {
@@ -106,25 +106,25 @@ impl ChunkBuilder {
         self.records.push(record);
     }
 
-    /// How many events it has.
+    /// The number of events.
     #[must_use]
     pub fn count(&self) -> usize {
         self.records.len()
     }
 
-    /// Bytes that it would take without packing, closely.
+    /// Approximate size in bytes before compression.
     #[must_use]
     pub fn size(&self) -> usize {
         self.bytes + self.entries.len() + 40
     }
 
-    /// Sequence of its last event; that of the one before its first when it is empty.
+    /// Sequence of the last event; `first - 1` when it is empty.
     #[must_use]
     pub fn last(&self) -> u64 {
         (self.first + self.records.len() as u64).saturating_sub(1)
     }
 
-    /// The chunk's bytes.
+    /// The encoded chunk.
     #[must_use]
     pub fn finish(&self) -> Vec<u8> {
         let count = self.records.len() as u32;
@@ -147,10 +147,10 @@ impl ChunkBuilder {
                 out.extend_from_slice(&body);
             }
         }
-        seal::close(Sort::Chunk, out)
+        seal::close(SealKind::Chunk, out)
     }
 
-    /// Two halves, for a chunk that turned out larger than its row should be.
+    /// Splits it in half, for a chunk that turned out larger than a row should be.
     #[must_use]
     pub fn split(self) -> (Self, Self) {
         let middle = self.records.len().div_ceil(2);
@@ -168,7 +168,7 @@ impl ChunkBuilder {
     }
 }
 
-/// A chunk whose checksum and table of entries are right; its records are decoded by whoever wants them.
+/// A chunk whose checksum and table of entries have been checked; records are decoded on demand.
 #[derive(Clone, Debug)]
 pub struct Chunk {
     branch: u64,
@@ -191,7 +191,7 @@ impl Chunk {
     /// # Errors
     /// [`Malformed`] for anything that [`ChunkBuilder::finish`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut rest = seal::unseal(Sort::Chunk, bytes)?;
+        let mut rest = seal::unseal(SealKind::Chunk, bytes)?;
         let header: Header = take(&mut rest)?;
         let body = match header.packing {
             PLAIN => Bytes::copy_from_slice(rest),
@@ -235,36 +235,36 @@ impl Chunk {
         self.branch
     }
 
-    /// Sequence of its first event.
+    /// Sequence of the first event.
     #[must_use]
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// Sequence of its last event.
+    /// Sequence of the last event.
     #[must_use]
     pub fn last(&self) -> u64 {
         self.first + self.table.len() as u64 - 1
     }
 
-    /// How many events it has.
+    /// The number of events.
     #[must_use]
     pub fn count(&self) -> usize {
         self.table.len()
     }
 
-    /// Bytes that it takes unpacked.
+    /// Size of the uncompressed body in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.body.len()
     }
 
-    /// Position, time recorded (µs) and record of every event, in order.
+    /// Position, recorded time (µs) and record of every event, in order.
     pub fn entries(&self) -> impl Iterator<Item = (u64, i64, Bytes)> {
         self.table.iter().map(|slot| self.at(slot))
     }
 
-    /// Position, time recorded (µs) and record of the event with this sequence.
+    /// Position, recorded time (µs) and record of the event with this sequence.
     #[must_use]
     pub fn entry(&self, sequence: u64) -> Option<(u64, i64, Bytes)> {
         let slot = self.table.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)?;
@@ -276,8 +276,8 @@ impl Chunk {
     }
 }
 
-/// The body of a packed chunk. The length that it claims is held against what the block can hold at all, before
-/// anything is allocated for it.
+/// The body of a compressed chunk. The claimed length is checked against what the block can expand to before anything
+/// is allocated for it.
 fn unpack(mut packed: &[u8]) -> Result<Bytes, Malformed> {
     let len: u32 = take(&mut packed)?;
     let len = len as usize;

@@ -4,7 +4,7 @@
 use bincode::{BorrowDecode, Encode};
 
 use super::Malformed;
-use super::seal::{self, Sort};
+use super::seal::{self, SealKind};
 use super::wire::{Bounded, put, take_all};
 use crate::event::{BranchName, Place, SessionId};
 use crate::limits::{MAX_CONSUMER_LANES, MAX_CONSUMER_PATTERNS};
@@ -21,11 +21,11 @@ const LAYOUT_LANE: u8 = 1;
 /// The header of a consumer: everything that is kept of it but its branches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerRow {
-    /// Drawn when it was made: one that is made again under the same name has another.
+    /// Random: a consumer that is created again under the same name has another.
     pub id: [u8; 16],
-    /// When it was made, in microseconds since the epoch.
+    /// When it was created, in microseconds since the epoch.
     pub created: i64,
-    /// What it was made with.
+    /// The settings it was created with.
     pub settings: SettingsRow,
     /// Counts the commits that changed the consumer.
     pub turn: u64,
@@ -37,51 +37,51 @@ pub struct ConsumerRow {
     pub scanned: u64,
     /// The number of the next delivery.
     pub next_delivery: u64,
-    /// How many events were acknowledged.
+    /// The number of acknowledged events.
     pub acknowledged: u64,
-    /// How many became dead letters.
+    /// The number of events that became dead letters.
     pub set_aside: u64,
     /// How many branches have a record.
     pub lanes: u32,
 }
 
-/// What a consumer was made with. Times are in microseconds.
+/// The settings of a consumer. Durations are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsRow {
-    /// The only session that it reads.
+    /// The only session that it reads; `None` for all.
     pub session: Option<SessionId>,
-    /// Globs of types that it takes; none takes all.
+    /// Globs of the types to include; empty for all.
     pub types: Vec<String>,
-    /// Globs of types that it does not take.
+    /// Globs of the types to exclude.
     pub except: Vec<String>,
-    /// The least priority that it takes.
+    /// The lowest priority to include.
     pub priority: u8,
-    /// How long a delivery may take.
+    /// The ack deadline.
     pub deadline: u64,
-    /// How often an event is delivered at the most.
+    /// How often an event is delivered at most.
     pub max_deliveries: u32,
-    /// How many events are out at once at the most.
+    /// How many events are in flight at most.
     pub max_in_flight: u32,
-    /// How long an event that failed waits the first time …
+    /// The delay before the first retry.
     pub backoff: u64,
-    /// … and at the most.
+    /// The longest delay before a retry.
     pub max_backoff: u64,
-    /// How many dead letters are kept at the most.
+    /// How many dead letters are kept at most.
     pub max_dead_letters: u32,
 }
 
-/// A branch that is not resolved up to where the consumer has looked.
+/// A branch with unresolved events up to where the consumer has scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneRow {
     /// The branch.
     pub place: Place,
-    /// Events that wait: after this sequence and its position, up to this sequence.
+    /// Waiting events: after this sequence, whose position comes second, up to the last number.
     pub rest: Option<(u64, u64, u64)>,
-    /// The event that was delivered and is not resolved.
+    /// The event that was delivered and is not resolved yet.
     pub head: Option<DeliveredRow>,
 }
 
-/// An event that was delivered and is not resolved.
+/// An event that was delivered and is not resolved yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct DeliveredRow {
     /// Its sequence.
@@ -90,13 +90,13 @@ pub struct DeliveredRow {
     pub position: u64,
     /// How often it was delivered.
     pub deliveries: u32,
-    /// When it was delivered first, in microseconds since the epoch.
+    /// When it was first delivered, in microseconds since the epoch.
     pub first: i64,
-    /// It is a dead letter that was sent again.
+    /// It is a dead letter that was redelivered.
     pub again: bool,
-    /// The number of the delivery that is out; none while the event waits to be delivered again.
+    /// The number of the delivery in flight; `None` while the event waits for a retry.
     pub delivery: Option<u64>,
-    /// When it is delivered again, in microseconds since the epoch.
+    /// When it is due again, in microseconds since the epoch.
     pub due: i64,
 }
 
@@ -285,7 +285,7 @@ impl LaneRow {
     }
 }
 
-/// What the token of a delivery says, as numbers.
+/// The contents of a delivery's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, BorrowDecode)]
 pub struct TokenParts {
     /// The store's id.
@@ -304,7 +304,7 @@ impl TokenParts {
     pub fn encode(self) -> Vec<u8> {
         let mut out = seal::open(50);
         put(self, &mut out);
-        seal::close(Sort::Token, out)
+        seal::close(SealKind::Token, out)
     }
 
     /// Reads a token's bytes.
@@ -312,6 +312,6 @@ impl TokenParts {
     /// # Errors
     /// [`Malformed`] for anything that [`TokenParts::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(Sort::Token, bytes)?)
+        take_all(seal::unseal(SealKind::Token, bytes)?)
     }
 }

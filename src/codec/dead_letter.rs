@@ -6,10 +6,10 @@ use super::Malformed;
 use super::wire::{put, take_all};
 use crate::event::{BranchName, EventId, Place, SessionId};
 
-/// The first byte of every dead letter. A later layout takes another number.
+/// The first byte of every dead letter. A later layout uses another number.
 const LAYOUT: u8 = 1;
 
-/// What a dead letter says; whose it is and the event's position are in its key.
+/// The body of a dead letter; its owner and the event's position are in the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterRow {
     /// The event's branch.
@@ -20,11 +20,11 @@ pub struct DeadLetterRow {
     pub id: EventId,
     /// Its type, as it was recorded.
     pub kind: String,
-    /// Why it is here.
+    /// Why it was set aside.
     pub error: String,
     /// How often it was delivered.
     pub deliveries: u32,
-    /// When it was delivered first, in microseconds since the epoch.
+    /// When it was first delivered, in microseconds since the epoch.
     pub first: i64,
     /// When it was set aside, in microseconds since the epoch.
     pub last: i64,

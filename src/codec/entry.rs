@@ -1,34 +1,34 @@
-//! An entry of the journal: a frame between the entries before and after it. It carries the number of its commit and
-//! the checksum of the entry before, so that what an earlier lap or a lost commit left behind is never taken for it.
+//! An entry of the journal: a header and a frame. The header holds the number of the commit and the checksum of the
+//! previous entry, so that what an earlier lap or a lost commit left behind is never taken for the next entry.
 
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::limits::JOURNAL_ALIGN;
 
-/// Bytes before the frame.
+/// Bytes of the header.
 pub const ENTRY_HEADER: usize = 40;
 
 const MAGIC: [u8; 4] = *b"rtj1";
 const SYNCED: u32 = 1;
-/// Bytes of the header that the checksum covers, with the frame after them.
+/// Bytes of the header that the checksum covers; it also covers the frame.
 const CHECKED: usize = ENTRY_HEADER - size_of::<u64>();
 
-/// What stands before a frame.
+/// The header of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryHead {
     /// Number of the commit.
     pub number: u64,
-    /// Checksum of the entry before.
+    /// Checksum of the previous entry.
     pub previous: u64,
-    /// Everything before was durable when this was written.
+    /// Everything before it was durable when it was written.
     pub synced: bool,
-    /// Bytes of the frame.
+    /// Length of the frame in bytes.
     pub len: usize,
     /// Checksum of this entry.
     pub sum: u64,
 }
 
-/// Bytes that an entry takes: the next one begins after them.
+/// The size of an entry on disk, padding included.
 #[must_use]
 pub const fn entry_size(frame: usize) -> usize {
     (ENTRY_HEADER + frame).next_multiple_of(JOURNAL_ALIGN)
@@ -64,8 +64,8 @@ fn checksum(secret: &[u8; 16], head: &[u8], frame: &[u8]) -> u64 {
     hash.digest()
 }
 
-/// The number of what may be an entry, and whether it says that everything before was durable: its header is looked at,
-/// and the checksum is not.
+/// The number that a possible entry claims, and whether it claims that everything before was durable. The checksum is
+/// not verified.
 #[must_use]
 pub fn entry_claims(bytes: &[u8]) -> Option<(u64, bool)> {
     let number = u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?);
@@ -73,7 +73,7 @@ pub fn entry_claims(bytes: &[u8]) -> Option<(u64, bool)> {
     bytes.starts_with(&MAGIC).then_some((number, flags & SYNCED != 0))
 }
 
-/// The entry at the front of the bytes, if there is a whole one of this file: its head.
+/// The header of the entry at the front of the bytes, if a complete one of this file is there.
 #[must_use]
 pub fn decode_entry(secret: &[u8; 16], bytes: &[u8]) -> Option<EntryHead> {
     let (head, rest) = bytes.split_at_checked(ENTRY_HEADER)?;

@@ -1,4 +1,4 @@
-//! The frame: every event of one commit, of all branches, in order. One row of the journal.
+//! The frame: all events of one commit, of every branch, in order. The body of one entry of the journal.
 
 use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
@@ -6,18 +6,18 @@ use bytes::Bytes;
 use super::Malformed;
 use super::rows::BranchRow;
 use super::run::Run;
-use super::seal::{self, Sort};
+use super::seal::{self, SealKind};
 use super::wire::{Bounded, put, take, take_bytes};
 use crate::limits::MAX_BATCH_EVENTS;
 
-/// Groups are cut by bytes; this many events fit in the largest.
+/// Groups are limited by bytes; the largest one holds at most this many events.
 const MAX_FRAME_EVENTS: u32 = 1 << 20;
 const _: () = assert!(MAX_BATCH_EVENTS <= MAX_FRAME_EVENTS as usize);
 
-/// A branch that the commit made.
+/// A branch that the commit created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Birth {
-    /// Its number, by which the tables know it.
+    /// Its number, by which the tables refer to it.
     pub number: u64,
     /// Everything else about it.
     pub row: BranchRow,
@@ -34,19 +34,19 @@ struct Header<'a> {
 /// A decoded frame. The records share one buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Position of the first event; the others follow without holes.
+    /// Position of the first event; the others follow without gaps.
     pub first_position: u64,
     /// When the commit was made, in microseconds since the epoch.
     pub recorded: i64,
-    /// Branches that the commit made.
+    /// Branches that the commit created.
     pub births: Vec<Birth>,
-    /// Which branches and sequences the records belong to, in their order.
+    /// Which branches and sequences the records belong to, in order.
     pub runs: Vec<Run>,
     /// The encoded records.
     pub records: Vec<Bytes>,
 }
 
-/// Collects a commit.
+/// Builds the frame of a commit.
 #[derive(Debug, Default)]
 pub struct FrameBuilder {
     births: Vec<(u64, Vec<u8>)>,
@@ -62,7 +62,7 @@ impl FrameBuilder {
         Self::default()
     }
 
-    /// Adds a branch that this commit makes.
+    /// Adds a branch that this commit creates.
     pub fn birth(&mut self, number: u64, row: &BranchRow) {
         let row = row.encode(number);
         self.bytes += row.len();
@@ -81,7 +81,7 @@ impl FrameBuilder {
         self.records.push(record);
     }
 
-    /// The frame's bytes.
+    /// The encoded frame.
     #[must_use]
     pub fn finish(self, first_position: u64, recorded: i64) -> Vec<u8> {
         let mut out = seal::open(self.bytes + self.runs.len() * 12 + 32);
@@ -91,7 +91,7 @@ impl FrameBuilder {
             put(record.len() as u32, &mut out);
             out.extend_from_slice(record);
         }
-        seal::close(Sort::Frame, out)
+        seal::close(SealKind::Frame, out)
     }
 }
 
@@ -101,10 +101,10 @@ impl Frame {
     /// # Errors
     /// [`Malformed`] for anything that [`FrameBuilder::finish`] does not write.
     pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
-        let mut rest = seal::unseal(Sort::Frame, bytes)?;
+        let mut rest = seal::unseal(SealKind::Frame, bytes)?;
         let header: Header<'_> = take(&mut rest)?;
         let total: u64 = header.runs.0.iter().map(|r| u64::from(r.count)).sum();
-        // Every record has at least its length, so a larger count is a lie.
+        // Every record takes up at least its length prefix, so a larger count is wrong.
         if total > rest.len() as u64 {
             return Err(Malformed::new("it counts more events than it holds"));
         }

@@ -1,5 +1,5 @@
-//! One example of every layout, byte for byte, and what decoders do with bytes that are not quite those.
-//! `golden.txt` is what a successor of any part of this module has to reproduce: a line is never changed, only added.
+//! One example of every layout, byte for byte, and how decoders handle bytes that are slightly wrong. `golden.txt` is
+//! what any reimplementation of this module has to reproduce: its lines are never changed, only added to.
 
 use bytes::Bytes;
 
@@ -58,7 +58,7 @@ fn chunk() -> Vec<u8> {
     chunk.finish()
 }
 
-/// Enough of the same that packing pays.
+/// Repetitive enough to be worth compressing.
 fn packed() -> Vec<u8> {
     let mut chunk = ChunkBuilder::new(7, 1);
     for n in 1..=20 {
@@ -253,7 +253,7 @@ const SEALED: [(&str, Decoder); 11] = [
     ("token", |b| TokenParts::decode(b).map(drop)),
 ];
 
-/// The same bytes with one of them changed.
+/// The same bytes with one of them flipped.
 fn changed(bytes: &[u8], at: usize, with: u8) -> Bytes {
     let mut bytes = bytes.to_vec();
     bytes[at] ^= with;
@@ -277,10 +277,10 @@ fn a_sealed_row_is_refused_when_anything_of_it_is_cut_off_added_or_flipped() {
 }
 
 #[test]
-fn no_row_is_read_as_another_sort_or_under_another_key() {
+fn no_row_is_read_as_another_kind_or_under_another_key() {
     for (name, _) in SEALED {
-        let sort = name.split('-').next().unwrap();
-        for (other, decode) in SEALED.iter().filter(|(other, _)| !other.starts_with(sort)) {
+        let kind = name.split('-').next().unwrap();
+        for (other, decode) in SEALED.iter().filter(|(other, _)| !other.starts_with(kind)) {
             assert!(decode(&golden(name)).is_err(), "{name} was taken for {other}");
         }
     }
@@ -294,7 +294,7 @@ fn no_row_is_read_as_another_sort_or_under_another_key() {
     }
 }
 
-/// Asks a record everything, which must not panic.
+/// Calls every getter of a record, none of which may panic.
 fn question(record: &Record) {
     let texts = [record.source(), record.actor(), record.correlation(), record.trace()];
     let len: usize = texts.iter().flatten().map(|t| t.len()).sum();
@@ -322,7 +322,7 @@ fn a_record_that_is_cut_off_is_refused_and_one_that_is_changed_does_no_harm() {
     }
 }
 
-/// Bodies of sidecar records have no seal of their own.
+/// Bodies of sidecar records have no checksum of their own.
 #[test]
 fn a_sidecar_body_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_does_no_harm() {
     let rows: [(&str, Decoder); 4] = [
@@ -345,20 +345,27 @@ fn a_sidecar_body_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_d
     }
 }
 
-/// A changed body with a checksum that is right: what a decoder meets only when somebody meant it.
+/// A changed body under a valid checksum: decoders see this only if somebody crafted it.
 #[test]
 fn a_row_that_was_changed_before_it_was_sealed_does_no_harm() {
-    use super::seal::{Sort, close_at};
-    let rows = [Sort::Frame, Sort::Chunk, Sort::Chunk, Sort::Order, Sort::Branch, Sort::Head];
-    let sorts = rows.into_iter().chain([Sort::Meta, Sort::Meta, Sort::Cursor]);
+    use super::seal::{SealKind, close_at};
+    let rows = [
+        SealKind::Frame,
+        SealKind::Chunk,
+        SealKind::Chunk,
+        SealKind::Order,
+        SealKind::Branch,
+        SealKind::Head,
+    ];
+    let kinds = rows.into_iter().chain([SealKind::Meta, SealKind::Meta, SealKind::Cursor]);
     let keys = [0, 0, 0, 41, 300, 300, 0, 0, 0];
-    for ((sort, key), (name, decode)) in sorts.zip(keys).zip(SEALED) {
+    for ((kind, key), (name, decode)) in kinds.zip(keys).zip(SEALED) {
         let whole = golden(name);
         for at in 9..whole.len() {
             for with in 1..=255 {
-                let _ = decode(&close_at(sort, key, changed(&whole, at, with).into()).into());
+                let _ = decode(&close_at(kind, key, changed(&whole, at, with).into()).into());
             }
-            let cut = close_at(sort, key, whole.slice(..at).to_vec());
+            let cut = close_at(kind, key, whole.slice(..at).to_vec());
             assert!(decode(&cut.into()).is_err(), "{name} of {at} bytes was taken");
         }
     }
@@ -366,16 +373,16 @@ fn a_row_that_was_changed_before_it_was_sealed_does_no_harm() {
 
 #[test]
 fn a_length_that_lies_is_refused_before_anything_is_allocated_for_it() {
-    use super::seal::{Sort, close, open};
-    // Lengths of 4 GiB and of 2^64-1 where a list, a text or a count is due.
+    use super::seal::{SealKind, close, open};
+    // Lengths of 4 GiB and of 2^64-1 where a list, a text or a count is expected.
     for lie in [&[252, 255, 255, 255, 255][..], &[253, 255, 255, 255, 255, 255, 255, 255, 255][..]] {
         for before in 0..40 {
             let body = [&vec![0; before][..], lie, &[0; 64][..]].concat();
-            let sealed = |sort| -> Bytes { close(sort, [open(0), body.clone()].concat()).into() };
-            let _ = Frame::decode(&sealed(Sort::Frame));
-            let _ = Chunk::decode(&sealed(Sort::Chunk));
-            let _ = decode_order(0, &sealed(Sort::Order));
-            let _ = BranchRow::decode(0, &sealed(Sort::Branch));
+            let sealed = |kind| -> Bytes { close(kind, [open(0), body.clone()].concat()).into() };
+            let _ = Frame::decode(&sealed(SealKind::Frame));
+            let _ = Chunk::decode(&sealed(SealKind::Chunk));
+            let _ = decode_order(0, &sealed(SealKind::Order));
+            let _ = BranchRow::decode(0, &sealed(SealKind::Branch));
             let _ = decode_record([&[1][..], &body].concat().into());
         }
     }
@@ -401,7 +408,7 @@ fn a_packed_body_that_claims_more_than_it_holds_is_refused() {
         out.extend_from_slice(&[1, 7, 1, 20]);
         super::wire::put(claim, &mut out);
         out.extend_from_slice(&[0x10, b'x']);
-        let bytes = super::seal::close(super::seal::Sort::Chunk, out);
+        let bytes = super::seal::close(super::seal::SealKind::Chunk, out);
         assert!(Chunk::decode(&bytes).is_err(), "{claim}");
     }
 }

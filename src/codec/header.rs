@@ -5,9 +5,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Malformed;
 use crate::limits::MAX_JOURNAL_BYTES;
 
-/// The first bytes of every store.
+/// The first bytes of every store file.
 pub const MAGIC: [u8; 8] = *b"retold\x1a\n";
-/// Bytes of the header that mean something.
+/// Bytes of the header that are in use.
 pub const HEADER_BYTES: usize = 56;
 
 const LAYOUT: u64 = 1;
@@ -19,7 +19,7 @@ pub struct FileHeader {
     pub journal: u64,
     /// Where the tables begin, right after the journal.
     pub tables: u64,
-    /// Drawn when the file was made, and never shown: a payload cannot be made to look like an entry of the journal.
+    /// Random and never shown, so that no payload can be crafted to look like an entry of the journal.
     pub secret: [u8; 16],
 }
 

@@ -1,15 +1,15 @@
-//! What a store says of itself, and what a cursor carries.
+//! The `meta` row of a store, and the contents of a cursor.
 
 use bincode::{BorrowDecode, Encode};
 
 use super::Malformed;
-use super::seal::{self, Sort};
+use super::seal::{self, SealKind};
 use super::wire::{put, take_all};
 
 /// The store format that this release writes.
 pub const FORMAT: u32 = 2;
 
-/// What a store holds, counted.
+/// Counts of what a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct StoreCounts {
     /// Branches that were not forked: one for every session.
@@ -21,18 +21,18 @@ pub struct StoreCounts {
 }
 
 impl StoreCounts {
-    /// With one more branch.
+    /// Counts one more branch.
     pub fn add_branch(&mut self, forked: bool) {
         self.branches = self.branches.saturating_add(1);
         self.sessions = self.sessions.saturating_add(u64::from(!forked));
     }
 
-    /// With one more event.
+    /// Counts one more event.
     pub fn add_event(&mut self, payload_bytes: usize) {
         self.payload_bytes = self.payload_bytes.saturating_add(payload_bytes as u64);
     }
 
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -43,33 +43,33 @@ impl StoreCounts {
     }
 }
 
-/// The one row of `meta`.
+/// The only row of `meta`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Meta {
-    /// Store format. Stands first: a later layout keeps it there, so that an older release can name it.
+    /// Store format. It comes first in every layout, so that an older release can name it.
     pub format: u32,
     /// The store's id.
     pub store: [u8; 16],
-    /// When it was made, in microseconds since the epoch.
+    /// When it was created, in microseconds since the epoch.
     pub created: i64,
     /// The last position that is in the tables; later ones are in the journal.
     pub flushed: u64,
     /// The number that the next branch gets.
     pub next_branch: u64,
-    /// Where the journal goes on.
+    /// Where the journal continues.
     pub journal: JournalMark,
-    /// What the tables hold: the journal's part is not in it.
+    /// What the tables hold, without what is only in the journal.
     pub counts: StoreCounts,
 }
 
-/// A place in the journal, between two entries.
+/// A point in the journal, between two entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct JournalMark {
-    /// Offset in the region of the journal; the entry after it may also begin a new round, at 0.
+    /// Offset in the journal's region; the next entry may also start a new lap at 0.
     pub at: u64,
-    /// Number of the commit after it.
+    /// Number of the next commit.
     pub next: u64,
-    /// Checksum of the entry before it.
+    /// Checksum of the previous entry.
     pub chain: u64,
 }
 
@@ -79,15 +79,15 @@ impl Meta {
     pub fn encode(self) -> Vec<u8> {
         let mut out = seal::open(48);
         put(self, &mut out);
-        seal::close(Sort::Meta, out)
+        seal::close(SealKind::Meta, out)
     }
 
-    /// The format of a store, whichever release wrote it.
+    /// The format of a store that any release may have written.
     ///
     /// # Errors
-    /// [`Malformed`] when the checksum is wrong or nothing is there.
+    /// [`Malformed`] when the checksum is wrong or the row is empty.
     pub fn format(bytes: &[u8]) -> Result<u32, Malformed> {
-        super::wire::take(&mut seal::unseal(Sort::Meta, bytes)?)
+        super::wire::take(&mut seal::unseal(SealKind::Meta, bytes)?)
     }
 
     /// Reads the row.
@@ -95,18 +95,18 @@ impl Meta {
     /// # Errors
     /// [`Malformed`] for anything that [`Meta::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(Sort::Meta, bytes)?)
+        take_all(seal::unseal(SealKind::Meta, bytes)?)
     }
 }
 
-/// The row of `meta` as the first format has it.
+/// The row of `meta` in the first format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct OldMeta {
     /// Store format: 1.
     pub format: u32,
     /// The store's id.
     pub store: [u8; 16],
-    /// When it was made, in microseconds since the epoch.
+    /// When it was created, in microseconds since the epoch.
     pub created: i64,
     /// The last position that is in the tables.
     pub flushed: u64,
@@ -120,12 +120,12 @@ impl OldMeta {
     /// # Errors
     /// [`Malformed`] for anything else.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(Sort::Meta, bytes)?)
+        take_all(seal::unseal(SealKind::Meta, bytes)?)
     }
 }
 
 impl From<OldMeta> for Meta {
-    /// The same store, before its journal begins; nothing is counted.
+    /// The first format has neither a journal region nor counts: both start empty.
     fn from(old: OldMeta) -> Self {
         let OldMeta { format, store, created, flushed, next_branch } = old;
         let journal = JournalMark { at: 0, next: 1, chain: 0 };
@@ -133,12 +133,12 @@ impl From<OldMeta> for Meta {
     }
 }
 
-/// What a cursor says, as numbers.
+/// The contents of a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, BorrowDecode)]
 pub struct CursorParts {
     /// The store's id.
     pub store: [u8; 16],
-    /// Number of the branch for a reader of one branch: a branch made again has another.
+    /// Number of the branch, for a reader of one branch: a branch created again under the same name has another.
     pub branch: Option<u64>,
     /// The last sequence or position that was scanned.
     pub scanned: u64,
@@ -150,7 +150,7 @@ impl CursorParts {
     pub fn encode(self) -> Vec<u8> {
         let mut out = seal::open(35);
         put(self, &mut out);
-        seal::close(Sort::Cursor, out)
+        seal::close(SealKind::Cursor, out)
     }
 
     /// Reads a cursor's bytes.
@@ -158,6 +158,6 @@ impl CursorParts {
     /// # Errors
     /// [`Malformed`] for anything that [`CursorParts::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(Sort::Cursor, bytes)?)
+        take_all(seal::unseal(SealKind::Cursor, bytes)?)
     }
 }

@@ -1,7 +1,7 @@
 //! Encoding and decoding. `docs/format.md` describes every layout that is written here.
 //!
-//! bincode is named in this module only. A decoder accepts any bytes: it returns [`Malformed`], never panics, and
-//! never allocates by an unchecked length.
+//! Only this module uses bincode. A decoder accepts any bytes: it returns [`Malformed`], never panics, and never
+//! allocates from an unchecked length.
 
 mod chunk;
 mod consumer;

@@ -1,4 +1,4 @@
-//! The record: what an event says of itself, encoded once by its producer and copied from there on.
+//! The record: an event as its producer wrote it, encoded once and copied from then on.
 
 use std::cmp::Ordering;
 
@@ -12,7 +12,7 @@ use super::wire::{Bounded, put};
 use crate::event::{FieldSpan, ID_START, Invalid, Metadata, NewEvent, Record, RecordParts, Timestamp};
 use crate::limits::{MAX_METADATA_ENTRIES, MAX_RECORD_BYTES};
 
-/// The first byte of every record. A later layout takes another number.
+/// The first byte of every record. A later layout uses another number.
 const LAYOUT: u8 = 1;
 
 #[derive(Encode)]
@@ -34,7 +34,7 @@ struct Wire<'a> {
     payload: &'a [u8],
 }
 
-/// Checks an event and encodes it. A payload larger than `limit` bytes is refused by name, like every other fault.
+/// Validates an event and encodes it. A payload larger than `limit` bytes is refused like any other invalid field.
 ///
 /// # Errors
 /// [`Invalid`] naming the field.
@@ -65,10 +65,10 @@ pub fn encode_record(event: &NewEvent, limit: usize) -> Result<Record, Invalid> 
     decode_record(bytes.into()).map_err(|e| Invalid::new("event", format!("cannot be read back: {e}")))
 }
 
-/// Reads an encoded record. The record keeps the bytes; nothing is copied but metadata, where there is any.
+/// Reads an encoded record. The record keeps the bytes; only metadata, if any, is copied.
 ///
-/// This is what a replay does a million times a second, so the fields are stepped over by hand instead of by what
-/// derives from its layout; a test holds the two against each other.
+/// A replay does this a million times a second, so the fields are walked by hand rather than by a derived decoder; a
+/// test compares the two.
 ///
 /// # Errors
 /// [`Malformed`] for anything that [`encode_record`] does not write.
@@ -119,7 +119,7 @@ pub fn decode_record(bytes: Bytes) -> Result<Record, Malformed> {
     Ok(Record::new(bytes, parts))
 }
 
-/// Steps over the fields of a record as bincode's standard configuration writes them.
+/// Walks the fields of a record as bincode's standard configuration writes them.
 struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -132,7 +132,7 @@ impl Walk<'_> {
         Ok(byte)
     }
 
-    /// A number up to 250 is one byte; a larger one follows a byte that says how many bytes it has.
+    /// A number up to 250 is one byte; a larger one follows a byte that gives its width.
     fn number(&mut self) -> Result<u64, Malformed> {
         let (number, least) = match self.byte()? {
             small @ ..=250 => return Ok(small.into()),
@@ -150,7 +150,7 @@ impl Walk<'_> {
         Ok(array)
     }
 
-    /// Some bytes before the payload.
+    /// Skips a field, which must lie before the payload.
     fn skip(&mut self, len: usize) -> Result<FieldSpan, Malformed> {
         let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len()).ok_or(ENDS_EARLY)?;
         let narrow = |n: usize| u16::try_from(n).map_err(|_| Malformed::new("its envelope is too long"));
@@ -208,7 +208,7 @@ mod tests {
     use crate::codec::wire::take_all;
     use crate::event::EventId;
 
-    /// What derives from the layout, where the walk goes by hand.
+    /// The derived decoder, which the walk is compared with.
     fn derived(bytes: &[u8]) -> Option<Wire<'_>> {
         let wire: Wire<'_> = take_all(bytes).ok()?;
         let sorted = wire.metadata.0.is_sorted_by(|a, b| a.0 < b.0);
@@ -248,7 +248,7 @@ mod tests {
             )| {
                 let mut event = NewEvent::new("a.b").with_id(EventId::from_bytes(id));
                 (event.version, event.priority) = (numbers.0, numbers.2);
-                // Within the years that can be printed.
+                // Only years that can be printed.
                 event.occurred = Timestamp::from_micros(numbers.1 % 60_000_000_000_000_000);
                 event.causation = causation.map(EventId::from_bytes);
                 (event.source, event.actor) = (source.into(), actor.into());
@@ -272,7 +272,7 @@ mod tests {
             match (decode_record(bytes.clone().into()), derived(&bytes)) {
                 (Ok(record), Some(wire)) => prop_assert!(same(&wire, &record)),
                 (Ok(record), None) => prop_assert!(false, "only the walk reads {record:?}"),
-                // The walk refuses numbers that are written longer than they need to be.
+                // The walk refuses numbers that are longer than they need to be.
                 (Err(e), Some(_)) => prop_assert!(damage.is_some(), "the walk refuses it: {e}"),
                 (Err(_), None) => {}
             }

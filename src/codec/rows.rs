@@ -1,10 +1,10 @@
-//! The small rows: what a branch is, where it ends, and the global order.
+//! The small rows: branches, their heads, and the global order.
 
 use bincode::{BorrowDecode, Encode};
 
 use super::Malformed;
 use super::run::Run;
-use super::seal::{self, Sort};
+use super::seal::{self, SealKind};
 use super::wire::{Bounded, put, take_all};
 use crate::event::{BranchName, Place, SessionId};
 use crate::limits::MAX_ORDER_RUNS;
@@ -12,13 +12,13 @@ use crate::limits::MAX_ORDER_RUNS;
 /// What never changes about a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BranchRow {
-    /// Its names.
+    /// Its session and name.
     pub place: Place,
     /// Number of the branch that it was forked from.
     pub parent: Option<u64>,
     /// The last sequence that it inherits; 0 when it inherits nothing.
     pub fork: u64,
-    /// When it was made, in microseconds since the epoch.
+    /// When it was created, in microseconds since the epoch.
     pub created: i64,
 }
 
@@ -44,7 +44,7 @@ impl BranchRow {
             created: self.created,
         };
         put(wire, &mut out);
-        seal::close_at(Sort::Branch, number, out)
+        seal::close_at(SealKind::Branch, number, out)
     }
 
     /// Reads the row of this branch number.
@@ -52,7 +52,7 @@ impl BranchRow {
     /// # Errors
     /// [`Malformed`] for anything that [`BranchRow::encode`] does not write for that number.
     pub fn decode(number: u64, bytes: &[u8]) -> Result<Self, Malformed> {
-        let wire: BranchWire<'_> = take_all(seal::unseal_at(Sort::Branch, number, bytes)?)?;
+        let wire: BranchWire<'_> = take_all(seal::unseal_at(SealKind::Branch, number, bytes)?)?;
         let named = |_| Malformed::new("it holds a name that is not one");
         Ok(Self {
             place: Place::new(
@@ -83,7 +83,7 @@ impl HeadRow {
     pub fn encode(self, branch: u64) -> Vec<u8> {
         let mut out = seal::open(27);
         put(self, &mut out);
-        seal::close_at(Sort::Head, branch, out)
+        seal::close_at(SealKind::Head, branch, out)
     }
 
     /// Reads the row of this branch number.
@@ -91,16 +91,16 @@ impl HeadRow {
     /// # Errors
     /// [`Malformed`] for anything that [`HeadRow::encode`] does not write for that number.
     pub fn decode(branch: u64, bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal_at(Sort::Head, branch, bytes)?)
+        take_all(seal::unseal_at(SealKind::Head, branch, bytes)?)
     }
 }
 
-/// A row of the global order: runs whose positions follow each other without holes, from `position` on.
+/// A row of the global order: runs with consecutive positions, starting at `position`.
 #[must_use]
 pub fn encode_order(position: u64, runs: &[Run]) -> Vec<u8> {
     let mut out = seal::open(runs.len() * 6 + 4);
     put(Bounded::<Run, { MAX_ORDER_RUNS as u32 }>(runs.to_vec()), &mut out);
-    seal::close_at(Sort::Order, position, out)
+    seal::close_at(SealKind::Order, position, out)
 }
 
 /// Reads the row of the global order that begins at `position`.
@@ -109,7 +109,7 @@ pub fn encode_order(position: u64, runs: &[Run]) -> Vec<u8> {
 /// [`Malformed`] for anything that [`encode_order`] does not write for that position.
 pub fn decode_order(position: u64, bytes: &[u8]) -> Result<Vec<Run>, Malformed> {
     let runs: Bounded<Run, { MAX_ORDER_RUNS as u32 }> =
-        take_all(seal::unseal_at(Sort::Order, position, bytes)?)?;
+        take_all(seal::unseal_at(SealKind::Order, position, bytes)?)?;
     if runs
         .0
         .iter()

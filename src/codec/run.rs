@@ -1,4 +1,4 @@
-//! Which events lie together.
+//! Runs of consecutive events.
 
 use bincode::{BorrowDecode, Encode};
 
@@ -9,6 +9,6 @@ pub struct Run {
     pub branch: u64,
     /// Sequence of the first event.
     pub first: u64,
-    /// How many there are.
+    /// The number of events.
     pub count: u32,
 }

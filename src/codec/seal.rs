@@ -1,15 +1,15 @@
-//! A format byte and a checksum before a body: redb does not check page checksums when it reads, so every row of
-//! ours carries its own.
+//! A format byte and a checksum before each body: redb does not verify page checksums when it reads, so every row
+//! carries its own.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Malformed;
 use super::wire::take_bytes;
 
-/// What a row is, mixed into its checksum so that one sort is never read as another.
+/// What a row is, mixed into its checksum so that one kind is never read as another.
 #[derive(Clone, Copy)]
 #[repr(u64)]
-pub(super) enum Sort {
+pub(super) enum SealKind {
     Frame = 1,
     Chunk = 2,
     Order = 3,
@@ -17,14 +17,14 @@ pub(super) enum Sort {
     Head = 5,
     Meta = 6,
     Cursor = 7,
-    Mark = 8,
+    Sidecar = 8,
     Token = 9,
 }
 
 const VERSION: u8 = 1;
 const HEADER: usize = 1 + size_of::<u64>();
 
-/// Bytes before the body; the body is appended to them, then [`close`] fills in the checksum.
+/// Room for the header. The body is appended to it, then [`close`] fills in the checksum.
 pub(super) fn open(capacity: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER + capacity);
     out.resize(HEADER, 0);
@@ -32,14 +32,14 @@ pub(super) fn open(capacity: usize) -> Vec<u8> {
 }
 
 /// Completes what [`open`] began.
-pub(super) fn close(sort: Sort, out: Vec<u8>) -> Vec<u8> {
-    close_at(sort, 0, out)
+pub(super) fn close(kind: SealKind, out: Vec<u8>) -> Vec<u8> {
+    close_at(kind, 0, out)
 }
 
-/// The same for a row that is only right under its key: the checksum covers both.
-pub(super) fn close_at(sort: Sort, key: u64, mut out: Vec<u8>) -> Vec<u8> {
+/// The same for a row that is valid only under its key: the checksum covers both.
+pub(super) fn close_at(kind: SealKind, key: u64, mut out: Vec<u8>) -> Vec<u8> {
     if let Some((header, body)) = out.split_at_mut_checked(HEADER) {
-        let sum = xxh3_64_with_seed(body, seed(sort, key));
+        let sum = xxh3_64_with_seed(body, seed(kind, key));
         if let Some((version, rest)) = header.split_first_mut() {
             *version = VERSION;
             rest.copy_from_slice(&sum.to_le_bytes());
@@ -48,24 +48,24 @@ pub(super) fn close_at(sort: Sort, key: u64, mut out: Vec<u8>) -> Vec<u8> {
     out
 }
 
-/// No two of the few sorts and the keys that occur meet: the key leaves the lowest byte to the sort.
-const fn seed(sort: Sort, key: u64) -> u64 {
-    sort as u64 ^ key.rotate_left(8)
+/// Seeds do not collide for the few kinds and the keys in use: the key leaves the lowest byte to the kind.
+const fn seed(kind: SealKind, key: u64) -> u64 {
+    kind as u64 ^ key.rotate_left(8)
 }
 
-/// The body, when the checksum is right.
-pub(super) fn unseal(sort: Sort, bytes: &[u8]) -> Result<&[u8], Malformed> {
-    unseal_at(sort, 0, bytes)
+/// The body, if the checksum is right.
+pub(super) fn unseal(kind: SealKind, bytes: &[u8]) -> Result<&[u8], Malformed> {
+    unseal_at(kind, 0, bytes)
 }
 
-/// The body of a row that lies under this key.
-pub(super) fn unseal_at(sort: Sort, key: u64, mut bytes: &[u8]) -> Result<&[u8], Malformed> {
+/// The body of a row that is stored under this key.
+pub(super) fn unseal_at(kind: SealKind, key: u64, mut bytes: &[u8]) -> Result<&[u8], Malformed> {
     let version = take_bytes(&mut bytes, 1)?;
     if version != [VERSION] {
         return Err(Malformed::new("its format byte is unknown"));
     }
     let sum = take_bytes(&mut bytes, size_of::<u64>())?;
-    if sum != xxh3_64_with_seed(bytes, seed(sort, key)).to_le_bytes() {
+    if sum != xxh3_64_with_seed(bytes, seed(kind, key)).to_le_bytes() {
         return Err(Malformed::new("its checksum is wrong"));
     }
     Ok(bytes)

@@ -1,16 +1,16 @@
-//! Sidecar records: opaque bytes of other modules under our seal.
+//! Sidecar records: opaque bytes of other modules, with a checksum.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Malformed;
-use super::seal::{self, Sort};
+use super::seal::{self, SealKind};
 
-/// The row's bytes in this sidecar table under this key.
+/// The encoded row for this sidecar table and key.
 #[must_use]
 pub fn encode_sidecar_row(table: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut out = seal::open(value.len());
     out.extend_from_slice(value);
-    seal::close_at(Sort::Mark, key_number(table, key), out)
+    seal::close_at(SealKind::Sidecar, key_number(table, key), out)
 }
 
 /// The value of the row in this sidecar table under this key.
@@ -18,7 +18,7 @@ pub fn encode_sidecar_row(table: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
 /// # Errors
 /// [`Malformed`] for anything that [`encode_sidecar_row`] does not write for them.
 pub fn decode_sidecar_row<'a>(table: u8, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], Malformed> {
-    seal::unseal_at(Sort::Mark, key_number(table, key), row)
+    seal::unseal_at(SealKind::Sidecar, key_number(table, key), row)
 }
 
 fn key_number(table: u8, key: &[u8]) -> u64 {

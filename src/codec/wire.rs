@@ -1,4 +1,4 @@
-//! The one way in which this module calls bincode: standard configuration, always with a limit.
+//! The only calls of bincode: standard configuration, always with a limit.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::de::BorrowDecoder;
@@ -32,20 +32,20 @@ pub(super) fn put<T: Encode>(value: T, out: &mut Vec<u8>) {
     debug_assert!(written.is_ok(), "a vector takes every byte: {written:?}");
 }
 
-/// Takes one value from the front.
+/// Decodes one value from the front.
 pub(super) fn take<'a, T: BorrowDecode<'a, ()>>(bytes: &mut &'a [u8]) -> Result<T, Malformed> {
     let (value, used) = bincode::borrow_decode_from_slice(bytes, config()).map_err(explain)?;
     *bytes = bytes.get(used..).unwrap_or_default();
     Ok(value)
 }
 
-/// Takes one value that has to use all bytes.
+/// Decodes one value, which must use up all bytes.
 pub(super) fn take_all<'a, T: BorrowDecode<'a, ()>>(mut bytes: &'a [u8]) -> Result<T, Malformed> {
     let value = take(&mut bytes)?;
     if bytes.is_empty() { Ok(value) } else { Err(Malformed::new("bytes are left over")) }
 }
 
-/// Takes a given number of plain bytes from the front.
+/// Takes this many plain bytes from the front.
 pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Malformed> {
     let (head, tail) = bytes.split_at_checked(count).ok_or(Malformed::new("it ends early"))?;
     *bytes = tail;
@@ -61,7 +61,7 @@ fn explain(e: DecodeError) -> Malformed {
     }
 }
 
-/// A list that is refused when it is longer than `MAX`, before anything is allocated for it.
+/// A list that is refused, before anything is allocated for it, when it is longer than `MAX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bounded<T, const MAX: u32>(pub(super) Vec<T>);
 
@@ -79,7 +79,7 @@ impl<'de, T: BorrowDecode<'de, C>, C, const MAX: u32> BorrowDecode<'de, C> for B
         if count > MAX {
             return Err(DecodeError::LimitExceeded);
         }
-        // Not reserved by `count`: it may be a lie that the next item uncovers.
+        // Not reserved by `count`, which may be wrong.
         let mut items = Vec::new();
         for _ in 0..count {
             items.push(T::borrow_decode(decoder)?);
