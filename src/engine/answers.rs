@@ -1,4 +1,4 @@
-//! One method for each question, with the type of its answer.
+//! One typed method for each question.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, MAIN, Place, Position, Sequence, SessionId};
 
-/// The answer of the one kind that a question has.
+/// Unwraps the kind of answer that a question has.
 macro_rules! answer {
     ($got:expr, $kind:ident) => {
         match $got {
@@ -36,7 +36,7 @@ impl dyn EngineReader {
         answer!(self.read(&Get::Branch(place))?, Branch)
     }
 
-    /// The branch with these names, if memory has it.
+    /// The branch with these names, if it is in memory.
     pub(crate) fn find_in_memory(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
         match self.peek(&Get::Branch(place))? {
             Some(got) => answer!(got, Branch),
@@ -48,12 +48,12 @@ impl dyn EngineReader {
         answer!(self.read(&Get::End(branch))?, End)
     }
 
-    /// The last sequence of a branch, inherited ones counted; zero when it is empty.
+    /// The last sequence of a branch, including inherited ones; zero when it is empty.
     pub(crate) fn head(&self, branch: &Branch) -> Result<Sequence> {
         self.end(branch).map(|end| Sequence::new(end.head))
     }
 
-    /// The last sequence of a branch, if memory has it.
+    /// The last sequence of a branch, if it is in memory.
     pub(crate) fn head_in_memory(&self, branch: &Branch) -> Result<Option<Sequence>> {
         match self.peek(&Get::End(branch))? {
             Some(got) => answer!(got, End).map(|end| Some(Sequence::new(end.head))),
@@ -100,8 +100,8 @@ impl dyn EngineReader {
         answer!(self.read(&Get::All(range))?, Events)
     }
 
-    /// A page of all branches of one session, in global order: positions after `after` and up to `to`, which has to be
-    /// committed. Nothing that is committed later can then come before what the page holds.
+    /// A page of all branches of one session, in global order: positions after `after` and up to `to`, which must be
+    /// committed. Nothing committed later can then come before an event of the page.
     pub(crate) fn page_session(
         &self,
         session: &SessionId,
@@ -123,13 +123,12 @@ impl dyn EngineReader {
         found.ok_or_else(|| self.identity().not_found("event", id))
     }
 
-    /// The branch of an event, and its sequence, when the event itself may be unreadable.
+    /// The branch and sequence of an event, even if the event itself cannot be read.
     pub(crate) fn whose(&self, position: Position) -> Result<(Arc<Branch>, u64)> {
         let found = answer!(self.read(&Get::Whose(position))?, Whose)?;
         found.ok_or_else(|| Error::not_found("position", position))
     }
 
-    /// One record.
     pub(crate) fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
         answer!(self.read(&Get::Record { table, key })?, Record)
     }
@@ -139,7 +138,7 @@ impl dyn EngineReader {
         answer!(self.read(&Get::EachRecord { table, keys })?, EachRecord)
     }
 
-    /// Records in the order of their keys, or against it.
+    /// Records in the order of their keys, or in reverse.
     pub(crate) fn rows(&self, table: SidecarTable, range: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
         answer!(self.read(&Get::Records { table, range: range.clone() })?, Records)
     }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::codec::BranchRow;
 use crate::event::{BranchName, Place, Sequence};
 
-/// A branch: its names, its number, and where its history comes from. Nothing here ever changes; the head is kept
-/// separately.
+/// A branch: its names, its number, and where its history comes from. It never changes; the head is kept elsewhere.
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub(crate) number: u64,
@@ -18,11 +17,11 @@ pub(crate) struct Branch {
     pub(crate) created: i64,
     /// How many ancestors it has, including those without events of their own.
     pub(crate) depth: usize,
-    /// Oldest ancestor first, itself last; without gaps.
+    /// Oldest ancestor first, the branch itself last; without gaps.
     pub(crate) lineage: Box<[Segment]>,
 }
 
-/// The sequences `first..=last` of a reader's history are the own events of one branch.
+/// The sequences `first..=last` of a history: events that one branch owns.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub(crate) branch: u64,
@@ -61,7 +60,7 @@ impl Branch {
         }
     }
 
-    /// The last sequence up to which two branches share their events, at most these heads.
+    /// The last sequence up to which two branches share their events, each read up to the head given.
     pub(crate) fn common(a: (&Branch, Sequence), b: (&Branch, Sequence)) -> Sequence {
         let mut common = 0;
         for (x, y) in a.0.lineage.iter().zip(&b.0.lineage) {

@@ -1,15 +1,15 @@
-//! The time at which events are recorded never goes back, whatever the clock of the machine does.
+//! Recorded times never decrease, whatever the machine's clock does.
 
 use crate::event::Timestamp;
 
-/// What was recorded last.
+/// The last recorded time.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     last: Option<Timestamp>,
 }
 
 impl Clock {
-    /// The time to record at, when the machine's clock says this.
+    /// The time to record at, given the machine's time.
     pub(crate) fn next(&mut self, now: Timestamp) -> Timestamp {
         let next = self.last.map_or(now, |last| last.max(now));
         self.last = Some(next);

@@ -1,4 +1,4 @@
-//! What is asked of an engine to write, checked and encoded by whoever asks, and what it answers.
+//! What an engine is asked to write, checked and encoded by the caller, and the outcome.
 
 use std::sync::Arc;
 
@@ -8,25 +8,23 @@ use super::receipt::Receipt;
 use super::sidecar::SidecarWrites;
 use crate::event::{Expect, Place, Record, Sequence};
 
-/// One thing to be written, as a whole or not at all.
+/// One write, which happens as a whole or not at all.
 #[derive(Debug)]
 pub(crate) enum Commit {
-    /// Events, with the records that are to be there exactly when they are.
+    /// Events, and the records to be written atomically with them.
     Append(Prepared),
     /// A branch that shares the history of another.
     Fork {
-        /// The other.
         parent: Place,
-        /// Up to where; its head when it is not said.
+        /// The last sequence to inherit; the parent's head when `None`.
         at: Option<Sequence>,
-        /// The new branch.
         place: Place,
     },
-    /// Records alone.
+    /// Records without events.
     Records(SidecarWrites),
 }
 
-/// What became of a commit.
+/// The result of a commit.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     Appended(Receipt),
@@ -34,7 +32,7 @@ pub(crate) enum Outcome {
     Written,
 }
 
-/// Appends to one branch or more.
+/// Appends to one or more branches.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) parts: Vec<PreparedPart>,
@@ -51,7 +49,7 @@ pub(crate) struct PreparedPart {
 }
 
 impl Commit {
-    /// Bytes that it holds while it waits.
+    /// Bytes that it holds while it is queued.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Append(p) => p.bytes,
@@ -60,7 +58,7 @@ impl Commit {
         }
     }
 
-    /// The records that it writes, by itself or with its events.
+    /// The records that it writes, with or without events.
     pub(crate) fn records(&self) -> Option<&SidecarWrites> {
         match self {
             Self::Append(p) => Some(&p.records).filter(|records| !records.is_empty()),

@@ -1,4 +1,4 @@
-//! Deciding appends and forks: a pure function of the current heads and ids.
+//! Deciding appends and forks: a pure function of what is asked of [`Facts`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) struct Known {
     pub(crate) record: Record,
 }
 
-/// The facts that the decision may ask of the store.
+/// What a decision may ask about the store.
 pub(crate) trait Facts {
     fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>>;
     fn head(&self, branch: &Branch) -> Result<u64>;
@@ -35,7 +35,7 @@ fn main_of(place: &Place) -> Place {
     Place::new(place.session.clone(), BranchName::main())
 }
 
-/// What a group will write so far: the facts of the store with the group's own on top.
+/// What a group will write so far: its own changes on top of the store's facts.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) births: Vec<Arc<Branch>>,
@@ -46,17 +46,17 @@ pub(crate) struct Plan {
     by_place: HashMap<Place, Arc<Branch>>,
     heads: HashMap<u64, u64>,
     ids: HashMap<EventId, usize>,
-    /// Records that commits before have changed, when some commit of the group asks for records.
+    /// Records changed by earlier commits of the group, if any commit of the group expects records.
     records: Option<ChangedRecords>,
 }
 
-/// By table and key; `None` for one that was removed.
+/// By table and key; `None` for a removed record.
 type ChangedRecords = HashMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>;
 
-/// How the records that a commit expects were found.
+/// Whether the records that a commit expects are as expected.
 enum Expectation {
     Met,
-    /// Those that are not have the values that the commit writes, and so has everything else that it writes.
+    /// Not met, but all the values that the commit writes are there already: it was applied before.
     Written,
     Changed(Error),
 }
@@ -88,7 +88,7 @@ impl Plan {
         }
     }
 
-    /// Some commit of the group expects something of records.
+    /// For a group in which some commit expects records.
     pub(crate) fn asks_for_records(mut self) -> Self {
         self.records = Some(HashMap::new());
         self
@@ -129,7 +129,7 @@ impl Plan {
         }
     }
 
-    /// Takes a commit into the plan, or refuses it and leaves the plan as it was.
+    /// Adds a commit to the plan, or refuses it and leaves the plan unchanged.
     pub(crate) fn take(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
         let outcome = self.decided(commit, facts)?;
         if let (Some(known), Some(records)) = (&mut self.records, commit.records()) {
@@ -171,7 +171,7 @@ impl Plan {
                 continue;
             }
             all_met = false;
-            // Only a value that this commit writes says that this commit wrote it.
+            // Only a value that this commit writes is evidence that this commit wrote it.
             let own =
                 records.rows().find(|(table, key, _)| (*table, *key) == (expected.table, &expected.key));
             if found.is_none() || own.is_none_or(|(_, _, value)| value != found.as_deref()) {
@@ -189,7 +189,7 @@ impl Plan {
         Ok(Expectation::Written)
     }
 
-    /// Takes an append whose records are to be as expected, of which this is the first.
+    /// Adds an append that expects records; `first` is the one to name when they have changed.
     fn append_while(
         &mut self,
         request: &Prepared,
@@ -201,14 +201,14 @@ impl Plan {
             (None, Expectation::Met) => self.append_new(request, facts),
             (Some(receipt), Expectation::Written) => Ok(receipt),
             (_, Expectation::Changed(error)) => Err(error),
-            // A repetition that others have gone past does not undo them, and other events are no repetition.
+            // A retry must not undo what others wrote since, and an append of other events is no retry.
             (Some(_), Expectation::Met) | (None, Expectation::Written) => {
                 Err(changed(first.table, &first.key))
             }
         }
     }
 
-    /// Takes an append into the plan, or refuses it and leaves the plan as it was.
+    /// Adds an append to the plan, or refuses it and leaves the plan unchanged.
     pub(crate) fn append(&mut self, request: &Prepared, facts: &impl Facts) -> Result<Receipt> {
         match self.retried(request, facts)? {
             Some(receipt) => Ok(receipt),
@@ -217,7 +217,7 @@ impl Plan {
     }
 
     fn append_new(&mut self, request: &Prepared, facts: &impl Facts) -> Result<Receipt> {
-        // Everything is asked and every precondition is checked before the plan is changed.
+        // All checks come before any change to the plan.
         let mut heads: HashMap<&Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
         let mut due = Vec::with_capacity(request.parts.len());
         for part in &request.parts {
@@ -246,7 +246,7 @@ impl Plan {
         }
         let mut parts = Vec::with_capacity(request.parts.len());
         for (part, (branch, main, head)) in request.parts.iter().zip(due) {
-            // One that does not exist may have begun with an earlier part.
+            // An earlier part may have created it.
             let branch = match branch.or_else(|| self.by_place.get(&part.place).cloned()) {
                 Some(branch) => branch,
                 None => self.begin(&part.place, main),
@@ -279,7 +279,7 @@ impl Plan {
         }
     }
 
-    /// The original receipt, if every event is recorded exactly where this append would have put it.
+    /// The original receipt, if every event is recorded exactly where this append would put it.
     fn retried(&self, request: &Prepared, facts: &impl Facts) -> Result<Option<Receipt>> {
         let mut parts = Vec::new();
         let mut fresh = false;
@@ -339,12 +339,12 @@ impl Plan {
         let is_taken = self.branch(&place, facts)?.is_some();
         let branch = match self.branch(parent, facts)? {
             Some(branch) => branch,
-            // A session may start with a branch other than main, which is then empty.
+            // A session may start with a branch other than main; main is then empty.
             None if parent.branch.as_str() == MAIN && at == Some(Sequence::ZERO) => {
                 if place == *parent || is_taken {
                     return Err(Error::Exists { what: "branch", name: place.to_string() });
                 }
-                self.give_birth(parent.clone(), None, 0)
+                self.create_branch(parent.clone(), None, 0)
             }
             None => return Err(Error::not_found("branch", parent)),
         };
@@ -362,24 +362,24 @@ impl Plan {
                 format!("would be fork number {MAX_FORK_DEPTH} of a fork; promote one of its ancestors");
             return Err(Invalid::new("branch", reason).into());
         }
-        Ok(self.give_birth(place, Some(&branch), at))
+        Ok(self.create_branch(place, Some(&branch), at))
     }
 
-    /// A branch that begins with its first append, as if it had been forked from an empty `main`: `main` is that of the
-    /// session, if there is one.
+    /// A branch that begins with its first append, as if it had been forked from an empty `main`. `main` is the
+    /// session's main branch, if there is one.
     fn begin(&mut self, place: &Place, main: Option<Arc<Branch>>) -> Arc<Branch> {
         if place.branch.as_str() == MAIN {
-            return self.give_birth(place.clone(), None, 0);
+            return self.create_branch(place.clone(), None, 0);
         }
         let name = main_of(place);
         let main = match main.or_else(|| self.by_place.get(&name).cloned()) {
             Some(main) => main,
-            None => self.give_birth(name, None, 0),
+            None => self.create_branch(name, None, 0),
         };
-        self.give_birth(place.clone(), Some(&main), 0)
+        self.create_branch(place.clone(), Some(&main), 0)
     }
 
-    fn give_birth(&mut self, place: Place, parent: Option<&Branch>, fork: u64) -> Arc<Branch> {
+    fn create_branch(&mut self, place: Place, parent: Option<&Branch>, fork: u64) -> Arc<Branch> {
         let row = crate::codec::BranchRow {
             place: place.clone(),
             parent: parent.map(|p| p.number),

@@ -7,8 +7,8 @@ use super::pieces::Pieces;
 use super::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::event::{Event, EventId, Place, Position, SessionId};
 
-/// One question. What is asked for by sequence or position, up to something that is committed, has the same answer at any
-/// moment; an end or a record has not.
+/// One question. The answer never changes for sequences or positions up to something committed; an end or a record
+/// can change at any time.
 #[derive(Clone, Debug)]
 pub(crate) enum Get<'a> {
     /// The branch with these names: [`Got::Branch`].
@@ -21,24 +21,24 @@ pub(crate) enum Get<'a> {
     Sessions { after: Option<&'a SessionId>, limit: usize },
     /// Where a branch ends: [`Got::End`].
     End(&'a Branch),
-    /// A page of a branch's history, its ancestors' part included: [`Got::Events`], dense, and shorter than asked for only
-    /// at the end of the range or when the page has grown large in bytes.
+    /// A page of a branch's history, including its ancestors' part: [`Got::Events`], dense, and shorter than asked
+    /// for only at the end of the range or when the page has grown large in bytes.
     Events { branch: &'a Branch, range: Range },
     /// A longer read of the same, which the caller may decode as it goes: [`Got::Pieces`].
     Pieces { branch: &'a Branch, from: u64, to: u64 },
-    /// A page of all branches of one session in global order: [`Got::Events`]. `to` has to be committed.
+    /// A page of all branches of one session in global order: [`Got::Events`]. `to` must be committed.
     OfSession { session: &'a SessionId, range: Range },
     /// A page of the global order: [`Got::Events`].
     All(Range),
     /// The event with this id: [`Got::Event`].
     Event(EventId),
-    /// The branch and the sequence of a position, also where the event itself cannot be read: [`Got::Whose`].
+    /// The branch and the sequence of a position, even if the event itself cannot be read: [`Got::Whose`].
     Whose(Position),
     /// One record: [`Got::Record`].
     Record { table: SidecarTable, key: &'a [u8] },
-    /// Several records of a table: [`Got::EachRecord`], in the order of the keys that were asked for.
+    /// Several records of a table: [`Got::EachRecord`], in the order of the keys.
     EachRecord { table: SidecarTable, keys: &'a [&'a [u8]] },
-    /// Records in the order of their keys, or against it: [`Got::Records`].
+    /// Records in the order of their keys, or in reverse: [`Got::Records`].
     Records { table: SidecarTable, range: SidecarRange<'a> },
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Got {
     Records(Vec<SidecarRecord>),
 }
 
-/// Sequences, or positions where several branches are read: which, and how many at the most.
+/// A range of sequences, or of positions where several branches are read, and how many events at most.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range {
     /// The first, inclusive.
@@ -72,16 +72,16 @@ pub(crate) struct Range {
 /// Where a branch ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
-    /// Its last sequence, inherited ones counted; zero when it is empty.
+    /// Its last sequence, including inherited ones; zero when it is empty.
     pub(crate) head: u64,
-    /// The position of its own latest event; zero when it has none of its own.
+    /// The position of the last event it owns; zero when it owns none.
     pub(crate) position: u64,
-    /// When that was recorded, in microseconds; `None` when it has none of its own.
+    /// When that event was recorded, in microseconds; `None` when it owns none.
     pub(crate) recorded: Option<i64>,
 }
 
 impl End {
-    /// With this event of its own.
+    /// The end after this event, which the branch owns.
     pub(crate) fn at(event: &Event) -> Self {
         Self {
             head: event.sequence().get(),
@@ -90,7 +90,7 @@ impl End {
         }
     }
 
-    /// Without events of its own.
+    /// The end of a branch that owns no events.
     pub(crate) fn of_nothing(branch: &Branch) -> Self {
         Self { head: branch.fork, position: 0, recorded: None }
     }

@@ -11,23 +11,22 @@ use crate::event::{StoreId, Timestamp};
 pub(crate) struct Identity {
     pub(crate) id: StoreId,
     pub(crate) created: Timestamp,
-    /// The format of the file: an earlier one in a store that is only read.
+    /// The format of the file; an earlier one is possible when the store is read-only.
     pub(crate) format: u32,
     /// How the store is named in messages: its file, as it was given.
     pub(crate) name: String,
-    /// The file; what lies beside the store is found there when the process goes to another folder.
+    /// The absolute path, so that the files beside the store are found after a change of directory.
     pub(crate) path: Option<PathBuf>,
-    /// Nothing is written.
     pub(crate) read_only: bool,
     pub(crate) upgraded: Option<Upgraded>,
-    /// What could not be read as the store was opened, and was gone without.
+    /// What could not be read when the store was opened, and was skipped.
     pub(crate) damage: Vec<Problem>,
-    /// The first of it that may hide what was recorded.
+    /// The first of these that may hide recorded events.
     pub(crate) lacks: Option<Problem>,
 }
 
 impl Identity {
-    /// Refuses where the store is only read.
+    /// Refuses if the store is read-only.
     pub(crate) fn writable(&self) -> Result<()> {
         match self.read_only {
             true => Err(Error::ReadOnly { path: self.name.clone() }),
@@ -35,7 +34,7 @@ impl Identity {
         }
     }
 
-    /// The error for something that is not found: if part of the file is missing, nothing is known to be absent.
+    /// The error for something that is not found. While part of the file is unreadable, it may exist all the same.
     pub(crate) fn not_found(&self, what: &'static str, name: impl ToString) -> Error {
         match &self.lacks {
             None => Error::not_found(what, name),

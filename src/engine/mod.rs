@@ -1,8 +1,8 @@
-//! What keeps the bytes, behind one seam. An engine knows branches with their parents, events, records of sidecar tables
-//! and one global order; it knows nothing of upcasting, filters, queries, consumers and projections.
+//! Storage behind one port. An engine knows branches with their parents, events, records of sidecar tables and one
+//! global order; it knows nothing of upcasting, filters, queries, consumers and projections.
 //!
-//! [`Engine`] is the seam; the files beside it are its words and what every engine shares, above all the pure decision what
-//! becomes of an append. The folders are engines. Above this module nobody names one: `docs/architecture.md`.
+//! [`Engine`] is the port. The files beside it hold its types and what every engine shares, above all the pure
+//! decision about an append. The folders are engines; nothing above this module names one: `docs/architecture.md`.
 
 mod answers;
 #[cfg(feature = "testkit")]

@@ -1,4 +1,4 @@
-//! Whether this thread is on the writer's path: then whatever waits for the writer would wait for itself.
+//! Whether this thread is on the writer's path, where waiting for the writer would be a deadlock.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ thread_local! {
     static ON_PATH: Cell<bool> = const { Cell::new(false) };
 }
 
-/// For as long as it lives, this thread is on the writer's path.
+/// While it lives, this thread is on the writer's path.
 pub(crate) struct OnPath {
     before: bool,
 }
@@ -23,7 +23,7 @@ impl Drop for OnPath {
     }
 }
 
-/// `false` where a thread's own values are gone: it is ending, and writes nothing.
+/// `false` once the thread's locals are gone: it is ending, and writes nothing.
 pub(crate) fn is_on_path() -> bool {
     ON_PATH.try_with(Cell::get).unwrap_or(false)
 }
@@ -39,7 +39,7 @@ mod tests {
     use crate::event::NewEvent;
     use crate::store::Store;
 
-    /// Lets go of its handle when it is woken, once all others are gone.
+    /// Drops its handle when it is woken, after all others are gone.
     struct Last {
         store: Mutex<Option<Store>>,
         alone: Mutex<Receiver<()>>,
@@ -78,7 +78,7 @@ mod tests {
         }
         tell_alone.send(()).unwrap();
         done.recv().unwrap();
-        // It closes on a thread of its own: until then the file is in use.
+        // It closes on a thread of its own; until then the file is in use.
         let store = loop {
             match Store::open(&path) {
                 Ok(store) => break store,

@@ -6,7 +6,7 @@ use crate::codec::{Chunk, decode_record};
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Place, Position, Sequence, Timestamp};
 
-/// Consecutive events that are at hand.
+/// Consecutive events in memory.
 #[derive(Debug)]
 pub(crate) enum Piece {
     /// Events of a chunk, decoded one by one as they are asked for.
@@ -37,7 +37,7 @@ impl Iterator for Piece {
     }
 }
 
-/// Some pieces, and the sequence at which to go on; none at the end of what is there.
+/// Some pieces, and the sequence to continue from; `None` at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     pub(crate) list: Vec<Piece>,

@@ -1,4 +1,4 @@
-//! The seam between the store and what keeps its bytes.
+//! The port between the store and its storage.
 
 use std::fmt;
 use std::future::Future;
@@ -14,34 +14,35 @@ use super::watch::Watcher;
 use crate::error::Result;
 use crate::event::Position;
 
-/// The answer to a commit, when it comes. Once begun it happens or fails as a whole, also when this is dropped.
+/// The outcome of a commit. Once begun, it happens or fails as a whole even if this is dropped.
 pub(crate) type Submitted<'a> = Pin<Box<dyn Future<Output = Result<Outcome>> + Send + 'a>>;
 
-/// An open store below its handles.
+/// An open store, below its handles.
 ///
-/// It assigns branch numbers, positions, and a recorded time that never decreases. What it has answered is durable, unless
-/// the commit was relaxed; what is committed is readable before it is answered, and watchers are told of it before.
+/// It assigns branch numbers, positions, and recorded times that never decrease. An acknowledged commit is durable,
+/// unless it was relaxed. A commit is readable, and watchers have seen it, before it is acknowledged.
 pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
-    /// What is said of the store once it is open.
+    /// Properties of the open store.
     fn identity(&self) -> &Identity;
 
     /// The process that opened it.
     fn process(&self) -> &Process;
 
-    /// The last position that is committed; zero in another process than the one that opened the store.
+    /// The last committed position; zero in any process but the one that opened the store.
     fn committed(&self) -> Position;
 
-    /// Decides, writes and answers; waits for room before. Blocks, and may do the work of others in this thread.
+    /// Decides, writes and acknowledges, after waiting for room. Blocks, and may do other callers' work on this
+    /// thread.
     ///
     /// # Errors
-    /// What the decision refuses; [`Error::Unknown`](crate::Error::Unknown) when it may be on the disk all the same;
+    /// What the decision refuses; [`Error::Unknown`](crate::Error::Unknown) when it may be on disk all the same;
     /// [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed).
     fn commit(&self, commit: Commit) -> Result<Outcome>;
 
-    /// [`commit`](Self::commit) for tasks: it never blocks the thread that polls.
+    /// [`commit`](Self::commit) for tasks: polling never blocks.
     fn submit(&self, commit: Commit) -> Submitted<'_>;
 
-    /// A reader, which keeps the store readable until it is dropped, also beyond `close`.
+    /// A reader, which keeps the store readable until it is dropped, even after `close`.
     ///
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed), [`Error::OtherProcess`](crate::Error::OtherProcess).
@@ -50,26 +51,26 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Tells of every commit from here on, for as long as the watcher lives.
     fn watch(&self, watcher: &Arc<dyn Watcher>);
 
-    /// What only some engines can do.
+    /// Operations that only some engines have.
     fn admin(&self) -> Option<&dyn Admin>;
 
-    /// Takes nothing more, writes what is queued, and lets go of the storage, which is free once readers have too. Closing
-    /// again does nothing. Blocks.
+    /// Accepts nothing more, writes what is queued, and releases the storage as soon as readers do. Closing again
+    /// does nothing. Blocks.
     ///
     /// # Errors
-    /// Why the last of it could not be written.
+    /// Why the last writes failed.
     fn close(&self) -> Result<()>;
 }
 
-/// Reads. A read is one call and one moment; nothing is held between two calls but the right to ask again.
+/// Reads. A read is one call and one moment; nothing is pinned between calls.
 pub(crate) trait EngineReader: fmt::Debug + Send + Sync + 'static {
-    /// What is said of the store.
+    /// Properties of the store.
     fn identity(&self) -> &Identity;
 
     /// The process that opened the store.
     fn process(&self) -> &Process;
 
-    /// The last position that is committed.
+    /// The last committed position.
     fn committed(&self) -> Position;
 
     /// The answer as of one moment. Blocks.
@@ -78,22 +79,22 @@ pub(crate) trait EngineReader: fmt::Debug + Send + Sync + 'static {
     /// [`Error::Corrupt`](crate::Error::Corrupt), [`Error::Storage`](crate::Error::Storage).
     fn read(&self, get: &Get<'_>) -> Result<Got>;
 
-    /// The answer, if memory has it: never blocks.
+    /// The answer, if it is in memory; never blocks.
     ///
     /// # Errors
     /// [`Error::OtherProcess`](crate::Error::OtherProcess).
     fn peek(&self, get: &Get<'_>) -> Result<Option<Got>>;
 }
 
-/// What an engine of files can do, and one on a server need not.
+/// Operations of an engine on files, which one on a server need not have.
 pub(crate) trait Admin: Send + Sync {
-    /// Moves what is journalled to where it is kept.
+    /// Moves the journal into the tables.
     fn flush(&self) -> Result<()>;
 
     /// [`flush`](Self::flush) for tasks.
     fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
 
-    /// Walks everything. Tells how many events of how many it has seen.
+    /// Checks everything. Reports how many events out of how many were checked.
     fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report>;
 
     /// Figures, at a cost that does not depend on how much is stored.

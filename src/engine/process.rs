@@ -1,24 +1,23 @@
-//! fork(2): what is open belongs to the process that opened it.
-//! A
-//! forked child has a copy of every handle but none of the threads behind it, and a lock that one of them held at
-//! that moment is never released. So the process is checked before any lock is taken, and what only the parent may
-//! release, such as the lock on the file, is leaked instead of dropped.
+//! fork(2): an open store belongs to the process that opened it. A forked child has a copy of every handle but none
+//! of the threads behind it, and a lock that one of them held at that moment is never released. So the process is
+//! checked before any lock is taken, and what only the parent may release, such as the file lock, is leaked instead
+//! of dropped.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// The process in which something was made.
+/// The process that created something.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     id: u32,
-    /// Counts forks in the child, which costs one read of memory to ask. `None` where that cannot be had.
+    /// Counts forks in the child, so that a check costs one memory read. `None` where this is unavailable.
     #[cfg(unix)]
     forks: Option<forkguard::atfork::Guard>,
 }
 
 impl Process {
-    /// The process of the caller.
+    /// The calling process.
     pub(crate) fn this() -> Self {
         Self {
             id: std::process::id(),
@@ -27,7 +26,7 @@ impl Process {
         }
     }
 
-    /// Whether the caller is in it.
+    /// Whether the caller runs in this process.
     #[inline]
     pub(crate) fn is_this(&self) -> bool {
         #[cfg(unix)]
@@ -39,7 +38,7 @@ impl Process {
         true
     }
 
-    /// The same, also where a child was made without the C library. A system call: for what is done once.
+    /// The same, even for a child made without the C library. A system call, for rare checks.
     pub(crate) fn is_surely_this(&self) -> bool {
         self.is_this_by_count() && self.id == std::process::id()
     }
@@ -54,7 +53,7 @@ impl Process {
         true
     }
 
-    /// Refuses what is asked for in another process.
+    /// Refuses calls from another process.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_this() { Ok(()) } else { Err(self.other()) }
@@ -65,7 +64,7 @@ impl Process {
         Error::OtherProcess { opened_in: self.id }
     }
 
-    /// Called when a handle is dropped: in another process, what it shares is never dropped.
+    /// Called when a handle is dropped: in another process, what it shares must never be dropped.
     #[inline]
     pub(crate) fn keep<T: ?Sized>(&self, shared: &Arc<T>) {
         if !self.is_this() {

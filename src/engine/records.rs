@@ -6,7 +6,7 @@ use super::port::EngineReader;
 use super::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::error::{Error, Result};
 
-/// Reads records, each call as of its own moment: whoever needs two of them as of one asks for both in one call.
+/// Reads records. Each call reads its own moment, so two records of the same moment take one call.
 #[derive(Clone, Debug)]
 pub(crate) struct Records(Arc<dyn EngineReader>);
 
@@ -15,7 +15,6 @@ impl Records {
         Self(engine)
     }
 
-    /// One record.
     pub(crate) fn get(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.0.record(table, key)
     }
@@ -30,7 +29,7 @@ impl Records {
         found.try_into().map_err(|_| Error::storage("not every record that was asked for was answered"))
     }
 
-    /// Records in the order of their keys, or against it.
+    /// Records in the order of their keys, or in reverse.
     pub(crate) fn rows(&self, table: SidecarTable, range: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
         self.0.rows(table, range)
     }

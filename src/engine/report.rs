@@ -1,4 +1,4 @@
-//! What an engine says of what it keeps.
+//! What an engine reports about its contents.
 
 use super::problem::Problem;
 use crate::error::Error;
@@ -7,18 +7,18 @@ use crate::error::Error;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Branches that were looked at.
+    /// Branches that were checked.
     pub branches: u64,
     /// Events that were decoded.
     pub events: u64,
     /// Chunks that were decoded.
     pub chunks: u64,
-    /// What does not agree, with its place.
+    /// The inconsistencies found.
     pub problems: Vec<Problem>,
 }
 
 impl Report {
-    /// Nothing is wrong.
+    /// Whether there are no problems.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
@@ -42,7 +42,7 @@ pub(crate) struct Figures {
     pub(crate) sessions: u64,
     pub(crate) branches: u64,
     pub(crate) events: u64,
-    /// How many of them are in the journal and not yet flushed.
+    /// How many of them are in the journal and not flushed yet.
     pub(crate) in_journal: u64,
     pub(crate) chunks: u64,
     /// Bytes of all payloads, as they were appended.

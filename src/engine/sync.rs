@@ -1,4 +1,4 @@
-//! Locks that ignore poisoning: every value behind them is changed in one step, last.
+//! Locks that ignore poisoning: what they guard is changed in a single step at the end, so a panic leaves it whole.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

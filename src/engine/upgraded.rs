@@ -1,8 +1,8 @@
-//! The upgrade of a file of an earlier release.
+//! The upgrade of a file from an earlier format.
 
 use std::path::PathBuf;
 
-/// The upgrade of a file of an earlier format when it was opened.
+/// The upgrade that was made when a file of an earlier format was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upgraded {

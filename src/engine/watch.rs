@@ -1,4 +1,4 @@
-//! Being told of commits.
+//! Notification of commits.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -9,10 +9,10 @@ use super::handle_id::HandleId;
 use super::sidecar::{SidecarTables, SidecarWrites};
 use crate::event::Event;
 
-/// Who is told of what an engine commits. It is told on the writer's path: it wakes others and returns, takes no lock that
-/// is held for long, and does not call the engine.
+/// Is notified of every commit of an engine, on the writer's path: it wakes others and returns, holds no lock for
+/// long, and does not call the engine.
 pub(crate) trait Watcher: fmt::Debug + Send + Sync {
-    /// Something was committed. It is readable, and not yet acknowledged.
+    /// Something was committed. It is readable, but not acknowledged yet.
     fn committed(&self, commit: &Committed<'_>);
 
     /// No commit will follow.
@@ -38,12 +38,12 @@ impl<'a> Committed<'a> {
         Self { births, new, records, events: OnceCell::new() }
     }
 
-    /// Branches that began.
+    /// New branches.
     pub(crate) fn births(&self) -> &[Arc<Branch>] {
         self.births
     }
 
-    /// In global order; none where a branch began without any.
+    /// In global order; none when the commit only creates a branch.
     pub(crate) fn events(&self) -> &[Event] {
         self.events.get_or_init(|| self.new.iter().map(|(_, event)| event.clone()).collect())
     }

@@ -1,4 +1,4 @@
-//! What readers see of an open store: the tables, and the tail in memory on top of them.
+//! What readers see of an open store: the tables, with the tail in memory on top.
 
 use std::ops::Deref;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -17,7 +17,7 @@ use crate::engine::sync::{read, write};
 use crate::error::{Error, Result};
 use crate::event::Position;
 
-/// The tables on disk, the tail, and what is cached of both.
+/// The tables on disk, the tail, and caches of both.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) process: Process,
@@ -50,13 +50,13 @@ impl Contents {
         read(&self.db).clone().ok_or(Error::Closed { after: None })
     }
 
-    /// The recent events.
+    /// Refused in another process, where its lock may never be released.
     pub(crate) fn tail(&self) -> Result<RwLockReadGuard<'_, Tail>> {
         self.process.check()?;
         Ok(self.own_tail())
     }
 
-    /// The same for threads of the store, which exist in no other process.
+    /// For the store's own threads, which exist in no other process.
     pub(crate) fn own_tail(&self) -> RwLockReadGuard<'_, Tail> {
         read(&self.tail)
     }
@@ -65,7 +65,7 @@ impl Contents {
         write(&self.tail)
     }
 
-    /// The last position that is committed; zero in another process, where the tail may be locked forever.
+    /// The last committed position; zero in another process, where the tail may be locked forever.
     pub(crate) fn committed(&self) -> Position {
         self.tail().map_or(Position::ZERO, |tail| Position::new(tail.committed()))
     }
@@ -74,13 +74,12 @@ impl Contents {
         self.identity.read_only
     }
 
-    /// Refuses if the store is read-only.
     pub(crate) fn writable(&self) -> Result<()> {
         self.identity.writable()
     }
 
-    /// Begins a change of the tables: the one way in which an open store commits to redb. It can leave what is needed to
-    /// open the file without repair.
+    /// Begins a change of the tables. An open store commits to redb only through this. With `fast_recovery` the
+    /// commit includes what redb needs to open the file without a repair.
     pub(crate) fn change_tables<'a>(
         &'a self,
         db: &'a Db,
@@ -101,7 +100,7 @@ impl Contents {
         Ok(TablesChange { txn, view: &self.view })
     }
 
-    /// Releases the file, unless readers hold it.
+    /// Releases the file, as soon as no reader holds it.
     pub(crate) fn close(&self) -> Option<Arc<Db>> {
         let db = write(&self.db).take();
         self.view.forget();
@@ -110,7 +109,7 @@ impl Contents {
     }
 }
 
-/// A write transaction. After its commit readers no longer share a view of what was there before.
+/// A write transaction. Its commit drops the shared view of the state before.
 pub(crate) struct TablesChange<'a> {
     txn: WriteTxn<'a>,
     view: &'a SharedView,

@@ -1,4 +1,4 @@
-//! The engine on one file, as its port shows it.
+//! The file engine behind the port.
 
 use std::fs;
 use std::future::Future;
@@ -28,20 +28,19 @@ use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::Position;
 
-/// An open file: what is in it, and who writes it.
 #[derive(Debug)]
 pub(crate) struct FileEngine {
     pub(crate) contents: Arc<Contents>,
     pub(crate) writer: Writer,
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) watching: Arc<Watching>,
-    /// Where the journal is read again from.
+    /// What [`Admin::verify`] reads the journal from.
     pub(crate) journal: JournalFile,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) closing: Mutex<()>,
 }
 
-/// Opens a file, or a storage of the caller's, and begins to work on it.
+/// Opens a file, or a storage that the caller supplies, and starts its threads.
 pub(crate) fn open(medium: Medium, options: Options) -> Result<Arc<FileEngine>> {
     let Loaded { contents, ring, journal, next_branch } = load(medium, options)?;
     let (flusher, watching) = (Arc::<Flusher>::default(), Arc::<Watching>::default());
@@ -122,7 +121,7 @@ impl Engine for FileEngine {
     }
 
     fn close(&self) -> Result<()> {
-        // Whoever closes while another does comes back when the file is free.
+        // A second, concurrent close returns only when the file is free.
         let _closing = lock(&self.closing);
         if !self.writer.stop_taking() {
             return Ok(());
@@ -131,7 +130,7 @@ impl Engine for FileEngine {
             true => Ok(()),
             false => self.writer.flush_last(),
         };
-        // In this order: whoever still got hold of the file has shown itself to the watcher before.
+        // In this order: whoever still got the file has registered with the watcher, and is notified below.
         let db = self.contents.close();
         if let (Some(db), Err(_)) = (&db, &outcome) {
             db.abandon();
@@ -140,7 +139,7 @@ impl Engine for FileEngine {
         self.writer.dismiss_thread();
         self.flusher.dismiss();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
-            // The writer's own thread can hold the last handle of a store, for a moment, through an observer.
+            // Through an observer, the writer's own thread may briefly hold the last handle of a store.
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
             }

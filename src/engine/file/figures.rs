@@ -1,4 +1,4 @@
-//! What is in a file, in figures.
+//! Figures of a file's contents.
 
 use super::open::old::count;
 use super::read::file_reader::FileReader;
@@ -16,7 +16,7 @@ pub(crate) fn figures(reader: &FileReader, file_bytes: Option<u64>) -> Result<Fi
             (tail.committed(), tail.len() as u64, tail.counts())
         };
         let txn = reader.db.begin_read()?;
-        // The first format counts nothing: it is walked.
+        // The first format has no counts, so its tables are walked.
         if reader.contents.identity.format < FORMAT {
             let flushed = count(&txn)?;
             counts.sessions += flushed.sessions;

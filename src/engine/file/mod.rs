@@ -1,4 +1,4 @@
-//! The engine on one file: a journal, redb's tables behind it, and the tail in memory.
+//! The file engine: a journal, redb's tables behind it, and the tail in memory.
 //!
 //! One way in: commit → writer → journal → tail → flush. One way out: tail and chunks → reader.
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::limits::{DEFAULT_CACHE_BYTES, FLUSH_BYTES, FLUSH_EVENTS, IDLE_FLUSH_MS, RELAXED_SYNC_MS};
 
-/// Whether a missing file is made, and an existing one taken.
+/// Whether a missing file is created, and an existing one opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
     #[default]

@@ -1,4 +1,4 @@
-//! Mapping redb's errors, and its panics on damaged files, to ours.
+//! Turns redb's errors, and its panics on damaged files, into ours.
 
 use crate::codec::Malformed;
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ pub(crate) fn malformed(place: impl ToString) -> impl FnOnce(Malformed) -> Error
     move |e| corrupt(place, e.to_string())
 }
 
-/// Any redb error becomes ours.
+/// Turns any redb error into ours.
 pub(crate) trait MapRedb<T> {
     fn map_redb(self) -> Result<T>;
 }
@@ -37,7 +37,7 @@ pub(crate) fn translate(e: redb::Error) -> Error {
     }
 }
 
-/// Drops something of redb's, whose destructor can panic on a damaged file.
+/// Drops a value of redb's, whose destructor can panic on a damaged file.
 pub(crate) fn guarded_drop<T>(value: T) -> Result<()> {
     guarded(move || {
         drop(value);
@@ -45,7 +45,7 @@ pub(crate) fn guarded_drop<T>(value: T) -> Result<()> {
     })
 }
 
-/// redb panics on some damaged files. The caller gets an error instead of a panic.
+/// redb panics on some damaged files; the caller gets an error instead.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    caught(work).unwrap_or_else(|said| Err(corrupt("the store", format!("reading it failed: {said}"))))
+    caught(work).unwrap_or_else(|message| Err(corrupt("the store", format!("reading it failed: {message}"))))
 }

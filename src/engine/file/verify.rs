@@ -1,4 +1,4 @@
-//! Walking everything that is stored, and saying what does not agree.
+//! Walks everything that is stored and reports what does not agree.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,21 +27,21 @@ use crate::engine::sidecar::SidecarTable;
 use crate::error::{Error, Result};
 use crate::event::{Address, Place};
 
-/// The frames of the journal, and why there are no more of them.
+/// The frames of the journal, and the error that ended them.
 #[derive(Default)]
 struct Frames {
     read: Vec<(u64, Bytes)>,
     then: Option<Error>,
 }
 
-/// One consistent view of the whole store.
+/// A walk over one consistent view of the whole store.
 struct Walk<'a> {
     txn: Arc<ReadTransaction>,
     report: Report,
     progress: &'a mut dyn FnMut(u64, u64),
     total: u64,
-    /// What the meta row counts, where its format has that.
-    said: Option<StoreCounts>,
+    /// The counts of the meta row, if its format has them.
+    claimed: Option<StoreCounts>,
     counts: StoreCounts,
 }
 
@@ -66,10 +66,10 @@ pub(super) fn verify(
         report: Report::default(),
         progress,
         total: 0,
-        said: None,
+        claimed: None,
         counts: StoreCounts::default(),
     };
-    // A step that cannot go on is a problem of its own; the others still have their say.
+    // A check that cannot continue is a problem of its own; the others still run.
     let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
         if let Err(e) = found {
             walk.report.error(name, e);
@@ -96,15 +96,15 @@ fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
     guarded(|| {
         let table = lookup::open(txn, META)?;
         let row = lookup::get(&table, META_KEY)?.ok_or_else(|| Error::not_found("row", META_KEY))?;
-        let told = |e: Malformed| Error::corrupt("table meta", e.to_string());
-        match Meta::format(row.value()).map_err(told)? {
-            FORMAT => Meta::decode(row.value()).map_err(told),
-            _ => OldMeta::decode(row.value()).map(Meta::from).map_err(told),
+        let corrupt_meta = |e: Malformed| Error::corrupt("table meta", e.to_string());
+        match Meta::format(row.value()).map_err(corrupt_meta)? {
+            FORMAT => Meta::decode(row.value()).map_err(corrupt_meta),
+            _ => OldMeta::decode(row.value()).map(Meta::from).map_err(corrupt_meta),
         }
     })
 }
 
-/// The frames of all commits that are not flushed, as they lie on the disk.
+/// The frames of all unflushed commits, as they are on disk.
 fn read_journal(
     journal: &JournalFile,
     txn: &ReadTransaction,
@@ -125,7 +125,7 @@ impl Walk<'_> {
     fn meta(&mut self, meta: Result<Meta>, frames: Result<Frames>) -> Result<()> {
         let meta = meta?;
         self.total = meta.flushed;
-        self.said = (meta.format == FORMAT).then_some(meta.counts);
+        self.claimed = (meta.format == FORMAT).then_some(meta.counts);
         let ids = lookup::len(&lookup::open(&self.txn, IDS)?)?;
         if ids != meta.flushed {
             self.report.problem("table ids", format!("it has {ids} ids for {} flushed events", meta.flushed));
@@ -200,15 +200,17 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What could not be read is not counted, so there is nothing to hold the figures against.
+    /// Counts are only comparable when everything could be read.
     fn compare_counts(&mut self) {
-        if let Some(said) = self.said.filter(|said| *said != self.counts && self.report.is_clean()) {
-            let reason = format!("it counts {said:?}, there are {:?}", self.counts);
+        if let Some(claimed) =
+            self.claimed.filter(|claimed| *claimed != self.counts && self.report.is_clean())
+        {
+            let reason = format!("it counts {claimed:?}, there are {:?}", self.counts);
             self.report.problem("table meta", reason);
         }
     }
 
-    /// Own events of one branch. Answers its last sequence.
+    /// Checks the events that a branch owns. Returns its last sequence.
     fn chunks(&mut self, branch: &Branch) -> Result<u64> {
         let table = lookup::open(&self.txn, EVENTS)?;
         let ids = lookup::open(&self.txn, IDS)?;
@@ -224,7 +226,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            // A walk goes past what leads a search astray.
+            // A walk passes a damaged key that leads a search astray.
             for end in [chunk.first(), chunk.last()] {
                 let found = lookup::rows(&table, (branch.number, end)..=(branch.number, u64::MAX))?.next();
                 if found.transpose()?.map(|(found, _)| found.value()) != Some(key.value()) {
@@ -273,7 +275,7 @@ impl Walk<'_> {
     fn records(&mut self) -> Result<()> {
         let view = SidecarView::of(self.txn.clone());
         for table in SidecarTable::ALL {
-            // One table that cannot be walked does not hide the others.
+            // A table that cannot be walked does not hide the others.
             if let Err(e) = view.verify(table, &mut |place, reason| self.report.problem(place, reason)) {
                 self.report.error(format!("table {}", table.name()), e);
             }

@@ -1,4 +1,4 @@
-//! The engine in memory, as its port shows it.
+//! The memory engine behind the port.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,13 +22,13 @@ use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{Position, StoreId, Timestamp};
 
-/// A store that ends with its process. Every commit is as durable as another.
+/// A store that ends with its process. All commits are equally durable.
 #[derive(Debug)]
 struct MemoryEngine {
     kept: Arc<Kept>,
     watching: Watching,
     closed: AtomicBool,
-    /// One commit after another, each told of before the next.
+    /// Held while a commit is applied and announced, so that commits are announced in order.
     clock: Mutex<Clock>,
 }
 
@@ -138,7 +138,7 @@ impl Admin for MemoryEngine {
         Box::pin(async { self.flush() })
     }
 
-    /// There is nothing that could disagree.
+    /// Nothing can disagree.
     fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
         self.open()?;
         let state = read(&self.kept.state);

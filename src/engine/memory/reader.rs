@@ -25,7 +25,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Zero in another process, where the state may be locked for ever.
+    /// Zero in another process, where the state may be locked forever.
     pub(super) fn committed(&self) -> Position {
         match self.process.is_this() {
             true => Position::new(read(&self.state).committed()),
@@ -116,7 +116,7 @@ fn pieces(state: &State, branch: &Branch, from: u64, to: u64) -> Pieces {
     Pieces { list, next }
 }
 
-/// Events by their numbers, up to a last one, until there are enough of them or they are large.
+/// Events by number, up to the last one, until there are enough or they are too large.
 fn page(range: Range, last: u64, event: impl Fn(u64) -> Option<Event>) -> Vec<Event> {
     let numbers = range.from.max(1)..=range.to.min(last);
     let mut events: Vec<Event> = Vec::new();
@@ -143,7 +143,7 @@ fn of_session(state: &State, session: &SessionId, range: Range) -> Vec<Event> {
         let first = own.partition_point(|event| event.position().get() < range.from);
         let end = own.partition_point(|event| event.position().get() <= range.to);
         let own = own.get(first..end).unwrap_or_default();
-        // More than the page takes are not needed of any branch.
+        // No branch contributes more than a page.
         match range.reverse {
             false => events.extend(own.iter().take(range.limit)),
             true => events.extend(own.iter().rev().take(range.limit)),

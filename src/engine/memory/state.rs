@@ -1,4 +1,4 @@
-//! What the engine in memory keeps: maps, lists, and no cleverness.
+//! What the memory engine keeps: plain maps and lists.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -15,7 +15,7 @@ use crate::event::{BranchName, Event, EventId, Place, Position, Sequence, Sessio
 pub(super) struct State {
     branches: Vec<Arc<Branch>>,
     sessions: BTreeMap<SessionId, BTreeMap<BranchName, Arc<Branch>>>,
-    /// The own events of each branch.
+    /// The events that each branch owns.
     own: HashMap<u64, Vec<Event>>,
     /// Every event in global order, with the number of its branch.
     order: Vec<(u64, Event)>,
@@ -38,7 +38,7 @@ impl State {
         self.branches.len() as u64 + 1
     }
 
-    /// Takes what was decided, and answers with its events.
+    /// Applies a plan and returns its events.
     pub(super) fn apply(&mut self, plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {
         for branch in &plan.births {
             self.branches.push(branch.clone());
@@ -101,7 +101,6 @@ impl State {
         self.branches.get(usize::try_from(number).ok()?.checked_sub(1)?)
     }
 
-    /// The own events of a branch.
     pub(super) fn own(&self, number: u64) -> &[Event] {
         self.own.get(&number).map(Vec::as_slice).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! The storage under redb: a part of the file, optionally without syncs or without writes.
+//! The storage under redb: part of the file, optionally without syncs or without writes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +11,7 @@ use redb::{BackendError, StorageBackend};
 
 use crate::engine::sync::lock;
 
-/// The tables' part of a storage: from an offset to its end.
+/// The tables' part of a storage: from an offset to the end.
 #[derive(Debug)]
 pub(crate) struct Shifted {
     pub(crate) inner: Arc<dyn StorageBackend>,
@@ -56,7 +56,7 @@ impl StorageBackend for Shifted {
     }
 }
 
-/// Passes everything on but syncs.
+/// Passes everything on except syncs.
 #[derive(Debug)]
 pub(crate) struct Unsynced(pub(crate) Arc<dyn StorageBackend>);
 
@@ -100,8 +100,8 @@ impl StorageBackend for Unsynced {
 
 const PAGE: u64 = 4_096;
 
-/// Keeps writes in memory, over a read-only storage: redb may repair and close a file that must not change. Locks are
-/// shared with other readers.
+/// Keeps writes in memory, over a read-only storage: redb may repair and close a file that must not change. The lock
+/// is shared with other readers.
 #[derive(Debug)]
 pub(crate) struct Overlay {
     inner: Arc<dyn StorageBackend>,
@@ -111,7 +111,7 @@ pub(crate) struct Overlay {
 #[derive(Debug)]
 struct Over {
     len: u64,
-    /// Bytes of the storage that are still its own.
+    /// How far the storage itself still counts; what was cut off and extended again is zero.
     kept: u64,
     pages: BTreeMap<u64, Box<[u8]>>,
 }
@@ -122,7 +122,7 @@ impl Overlay {
         Ok(Self { inner, state: Mutex::new(Over { len, kept: len, pages: BTreeMap::new() }) })
     }
 
-    /// Until the lock is there a writer may have been at work: only now is it known how long the storage is.
+    /// A writer may have been active until the lock is held, so the storage's length is only known now.
     fn lock_shared(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         let locked = self.inner.try_lock_shared_range(start, end)?;
         let mut state = lock(&self.state);
@@ -133,7 +133,7 @@ impl Overlay {
         Ok(locked)
     }
 
-    /// A page as it lies in the storage, zeros beyond its end.
+    /// A page as the storage has it, zero beyond its end.
     fn below(&self, page: u64, kept: u64) -> io::Result<Box<[u8]>> {
         let mut bytes = vec![0; PAGE as usize].into_boxed_slice();
         let there = kept.saturating_sub(page * PAGE).min(PAGE) as usize;
@@ -144,7 +144,7 @@ impl Overlay {
     }
 }
 
-/// The pages that a range touches: number of the page, where in it the range begins, and how long it is there.
+/// The pages that a range touches: page number, where the range begins in it, and how long it is there.
 fn pages(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize)> {
     let end = offset + len as u64;
     (offset / PAGE..end.div_ceil(PAGE)).map(move |page| {
@@ -184,7 +184,7 @@ impl StorageBackend for Overlay {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = lock(&self.state);
         if len < state.len {
-            // What is truncated and extended later is zero.
+            // What is truncated and then extended reads as zero.
             let border = len / PAGE;
             let mut last = match state.pages.remove(&border) {
                 Some(page) => page,
@@ -241,7 +241,7 @@ impl StorageBackend for Overlay {
     }
 }
 
-/// Makes the kernel forget what it holds of a file. After a failed sync it marks the lost pages clean, so that a
+/// Makes the kernel drop its cached pages of a file. After a failed sync it marks the lost pages clean, and a
 /// recovery would read what never reached the disk; this way it reads the disk.
 pub(crate) fn drop_cached_pages(file: &File) {
     #[cfg(target_os = "linux")]

@@ -1,5 +1,5 @@
-//! The journal's bytes: entries one after another in a region at the front of the file, which is written round and
-//! round. One commit is one write and one sync; what was flushed is written over.
+//! The journal's bytes: entries one after another in a region at the front of the file, used as a ring. One commit is
+//! one write and one sync; flushed entries are overwritten.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::engine::file::redb_errors::corrupt;
 use crate::error::{Error, Result};
 use crate::limits::{JOURNAL_ALIGN, JOURNAL_ZEROS};
 
-/// How many places that look like entries are looked at closely behind the last one.
+/// How many places after the last entry that look like entries are checked closely.
 const MAX_LOOKALIKES: usize = 256;
 
 /// Where the journal lies in a storage.
@@ -37,27 +37,27 @@ pub(crate) struct Ring {
     file: Arc<dyn StorageBackend>,
     region: Region,
     secret: [u8; 16],
-    /// Where the next entry goes, unless the round is over.
+    /// Where the next entry goes, unless it starts a new lap.
     at: u64,
     next: u64,
     /// Checksum of the last entry.
     chain: u64,
-    /// Where the oldest entry begins that is not flushed; `None` when all are.
+    /// Where the oldest unflushed entry begins; `None` when all are flushed.
     oldest: Option<u64>,
-    /// An entry was written since the mark was set: here.
+    /// Where the first entry after the mark begins.
     after_mark: Option<u64>,
     marked: bool,
-    /// Up to here the region was written by this process.
+    /// This process has written the region up to here.
     high: u64,
     synced: bool,
 }
 
-/// The region as it was read, and what of it is in force.
+/// The region as it was read, and the valid entries in it.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) ring: Ring,
     pub(crate) frames: Vec<(u64, Bytes)>,
-    /// What was acknowledged and cannot be read, behind the frames.
+    /// What was acknowledged after the frames and cannot be read.
     pub(crate) hole: Option<Hole>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Recovered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) first: u64,
-    /// The last one that is known of.
+    /// The last one that is known.
     pub(crate) last: u64,
 }
 
@@ -81,8 +81,8 @@ impl Hole {
 }
 
 impl Ring {
-    /// Reads what was not flushed at the mark. With `thorough`, an entry that is damaged is told from the end: what
-    /// lies before it is read, and the hole is named.
+    /// Reads what was not flushed at the mark. With `thorough`, damage is told apart from the end of the journal: the
+    /// entries before it are read, and the hole is reported.
     pub(crate) fn recover(source: &JournalFile, mark: JournalMark, thorough: bool) -> Result<Recovered> {
         let region = source.region;
         if mark.at > region.len || mark.next == u64::MAX {
@@ -99,7 +99,8 @@ impl Ring {
             after_mark: None,
             marked: false,
             high: 0,
-            // redb syncs the file as it opens it to be written, with what a kill had left in memory.
+            // redb syncs the file when it opens it for writing, including what a killed process left in the page
+            // cache.
             synced: true,
         };
         if !thorough && !ring.any_at(mark)? {
@@ -122,7 +123,7 @@ impl Ring {
         Ok(Recovered { ring, frames, hole })
     }
 
-    /// Whether an entry that continues the mark may be there: its header alone is looked at.
+    /// Whether an entry that continues the mark may be there. Only headers are read.
     fn any_at(&self, mark: JournalMark) -> Result<bool> {
         for at in [mark.at, 0] {
             let mut head = [0; ENTRY_HEADER];
@@ -137,7 +138,7 @@ impl Ring {
         Ok(false)
     }
 
-    /// The entry that comes next: where the last one ends, or at the beginning of a new round.
+    /// The next entry: where the last one ends, or at the start of a new lap.
     fn follow(&self, bytes: &Bytes) -> Option<(u64, EntryHead)> {
         [self.at, 0].into_iter().find_map(|at| {
             let head = decode_entry(&self.secret, bytes.get(usize::try_from(at).ok()?..)?)?;
@@ -145,21 +146,22 @@ impl Ring {
         })
     }
 
-    /// Where entries end, a later one that was written after a sync says that the one in between was acknowledged.
+    /// After the last readable entry, a later one that was written after a sync proves that those between were
+    /// acknowledged.
     fn hole(&self, bytes: &Bytes) -> Option<Hole> {
         let synced = self.later(bytes, true)?;
         let last = self.later(bytes, false).unwrap_or(synced).max(synced);
         Some(Hole { first: self.next, last })
     }
 
-    /// The largest number of an entry that comes after the next one, of all or of those written after a sync.
+    /// The largest number of an entry beyond the next one, or of those that were written after a sync.
     fn later(&self, bytes: &Bytes, synced: bool) -> Option<u64> {
         let plausible = self.next + 1..self.next.saturating_add(self.region.len);
         let places = (0..bytes.len()).step_by(JOURNAL_ALIGN).filter_map(|at| bytes.get(at..));
         let claims = |rest: &&[u8]| {
             entry_claims(rest).is_some_and(|(number, after)| after >= synced && plausible.contains(&number))
         };
-        // Bytes that merely look like entries, in payloads, do not keep us for long.
+        // Bounds the time spent on payloads that merely look like entries.
         let mut lookalikes = 0;
         let entries = places.filter(claims).filter_map(|rest| {
             if lookalikes >= MAX_LOOKALIKES {
@@ -177,7 +179,7 @@ impl Ring {
         self.next
     }
 
-    /// Whether more than half of it waits to be flushed.
+    /// Whether more than half of it waits for a flush.
     pub(crate) fn is_tight(&self) -> bool {
         let used = match self.oldest {
             None => 0,
@@ -187,7 +189,7 @@ impl Ring {
         used > self.region.len / 2
     }
 
-    /// Where an entry of that size goes, if there is room for it.
+    /// Where an entry of this size goes, if there is room.
     fn room(&self, size: u64) -> Option<u64> {
         match self.oldest {
             None => (size <= self.region.len).then_some(0),
@@ -198,22 +200,22 @@ impl Ring {
         }
     }
 
-    /// The round is not over: everything unflushed lies before the place of the next entry.
+    /// Whether everything unflushed lies before the next entry: the lap is not over.
     fn is_straight(&self) -> bool {
         self.oldest.is_none_or(|oldest| self.at > oldest)
     }
 
-    /// Whether a frame of that many bytes has room now.
+    /// Whether a frame of this size has room now.
     pub(crate) fn has_room(&self, frame: usize) -> bool {
         self.room(entry_size(frame) as u64).is_some()
     }
 
-    /// Whether a frame is small enough that it is ever written here.
+    /// Whether a frame is small enough to be written here at all.
     pub(crate) fn takes(&self, frame: usize) -> bool {
         entry_size(frame) as u64 <= self.region.len / 4
     }
 
-    /// Writes a commit. After an error it may be there or not.
+    /// Writes a commit. After an error it may or may not be there.
     pub(crate) fn write(&mut self, frame: &[u8]) -> Result<()> {
         let (mut entry, sum) = encode_entry(&self.secret, self.next, self.chain, self.synced, frame);
         let size = entry.len() as u64;
@@ -224,7 +226,7 @@ impl Ring {
             _ => self.region.len,
         };
         if end > self.high {
-            // Blocks that were written before cost a sync less than those that the file system has yet to give.
+            // Syncing blocks that were written before is cheaper than syncing blocks that are newly allocated.
             let zeros = JOURNAL_ZEROS.min(self.region.len / 16).min(limit - end);
             entry.resize(entry.len() + zeros as usize, 0);
             self.high = end + zeros;
@@ -239,20 +241,19 @@ impl Ring {
         Ok(())
     }
 
-    /// Makes everything that was written durable.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.file.sync_data().map_err(|e| unwritable(&e))?;
         self.synced = true;
         Ok(())
     }
 
-    /// Everything so far is about to be flushed: what recovery then begins with.
+    /// Marks everything so far as about to be flushed. Recovery then starts here.
     pub(crate) fn mark(&mut self) -> JournalMark {
         (self.marked, self.after_mark) = (true, None);
         JournalMark { at: self.at, next: self.next, chain: self.chain }
     }
 
-    /// What came before the mark is flushed.
+    /// Frees what lies before the mark, which is flushed now.
     pub(crate) fn release(&mut self) {
         self.oldest = self.after_mark.take();
         self.marked = false;
@@ -300,7 +301,7 @@ mod tests {
         Ok((found.ring, numbers))
     }
 
-    /// A frame of some length of its own.
+    /// A frame whose length depends on its number.
     fn frame_of(number: u64) -> Vec<u8> {
         vec![number as u8; 100 + (number * 37 % 400) as usize]
     }
@@ -323,7 +324,7 @@ mod tests {
         let (mut ring, _) = recovered(&source, START).unwrap();
         let (mut mark, mut released) = (START, 1);
         for step in 0..2_000u64 {
-            // The mark moves on at odd moments, as a flush that takes its time would have it.
+            // The mark advances at irregular moments, as with a slow flush.
             let full = !write(&mut ring);
             if full || step % 11 == 0 {
                 let next = ring.mark();
@@ -351,8 +352,8 @@ mod tests {
             let mut byte = [0];
             source.file.read(place, &mut byte).unwrap();
             source.file.write(place, &[!byte[0]]).unwrap();
-            let told = recovered(&source, START).unwrap_err().to_string();
-            assert!(told.contains(&format!("commit {lost} of the journal")), "{told}");
+            let message = recovered(&source, START).unwrap_err().to_string();
+            assert!(message.contains(&format!("commit {lost} of the journal")), "{message}");
             source.file.write(place, &byte).unwrap();
         }
         // The last one cannot be told from one that was being written.
@@ -368,14 +369,14 @@ mod tests {
         file.set_len(region.start + region.len).unwrap();
         let source = JournalFile { file: Arc::new(file), region, secret: [5; 16] };
         let mut ring = Ring::recover(&source, START, true).unwrap().ring;
-        // Payloads made to look like later entries, by somebody who does not know the secret.
+        // Payloads crafted to look like later entries, without knowing the secret.
         let (forged, _) = encode_entry(&[6; 16], 1_000, 0, true, b"");
         for shift in 0..16 {
             ring.write(&[vec![0; shift], forged.repeat(20)].concat()).unwrap();
             ring.sync().unwrap();
         }
         assert_eq!(Ring::recover(&source, START, true).unwrap().frames.len(), 16);
-        // Commits that no sync followed are no evidence, however many; one behind them is.
+        // Commits that no sync followed prove nothing, however many; one after a sync does.
         let damaged = ring.at;
         ring.write(b"acknowledged").unwrap();
         ring.sync().unwrap();
@@ -383,22 +384,25 @@ mod tests {
         ring.sync().unwrap();
         ring.write(b"the one that tells").unwrap();
         source.file.write(region.start + damaged + 41, b"x").unwrap();
-        let told = Ring::recover(&source, START, true).unwrap().hole.unwrap().error().to_string();
-        assert!(told.contains("commit 17 of the journal") && told.contains("401 later commits"), "{told}");
+        let message = Ring::recover(&source, START, true).unwrap().hole.unwrap().error().to_string();
+        assert!(
+            message.contains("commit 17 of the journal") && message.contains("401 later commits"),
+            "{message}"
+        );
     }
 
     #[test]
     fn what_a_lost_commit_left_behind_is_not_taken_for_its_successor() {
         let source = source();
         let (mut ring, _) = recovered(&source, START).unwrap();
-        // Two commits that no sync followed; the power fails, and only the second one was written.
+        // Two commits that no sync followed. The power fails, and only the second one was written.
         ring.write(&[1; 100]).unwrap();
         let second = ring.at;
         ring.write(&[2; 100]).unwrap();
         source.file.write(REGION.start + 50, &[9]).unwrap();
         let found = Ring::recover(&source, START, true).unwrap();
         assert_eq!((found.frames.len(), found.ring.next()), (0, 1));
-        // Another commit takes the place of the first one, to the byte.
+        // Another commit takes exactly the place of the first one.
         let mut ring = found.ring;
         ring.write(&[3; 100]).unwrap();
         assert_eq!(ring.at, second);

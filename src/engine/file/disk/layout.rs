@@ -1,4 +1,4 @@
-//! The parts of a store's storage: a header, the journal, and the tables behind it.
+//! The parts of a store's storage: a header, the journal, and the tables after it.
 
 use std::io;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use crate::engine::problem::Problem;
 use crate::event::StoreId;
 use crate::limits::{FILE_HEADER_BYTES, MAX_JOURNAL_BYTES};
 
-/// redb's flag that a file was not closed stands behind its magic bytes.
+/// redb's flag for a file that was not closed, which follows its magic bytes.
 const REDB_FLAGS: u64 = 9;
 const RECOVERY_REQUIRED: u8 = 2;
 
-/// The same storage twice: through a handle of its own, the journal learns of every failed sync.
+/// The same storage through two handles: with its own, the journal sees every failed sync.
 pub(crate) struct Storage {
     pub(crate) tables: Arc<dyn StorageBackend>,
     pub(crate) journal: Arc<dyn StorageBackend>,
     pub(crate) header: FileHeader,
-    /// What is wrong with the header.
+    /// Problems found in the header.
     pub(crate) damage: Vec<Problem>,
 }
 
 impl Storage {
-    /// A file of the first format.
+    /// Whether it is a file of the first format.
     pub(crate) fn is_bare(&self) -> bool {
         self.header.tables == 0
     }
@@ -68,7 +68,7 @@ pub(crate) fn lay_out(storage: &dyn StorageBackend, journal_bytes: u64) -> io::R
     Ok(header)
 }
 
-/// The random halves of two ids.
+/// Built from the random halves of two ids.
 fn draw_secret() -> [u8; 16] {
     let mut secret = [0; 16];
     for half in secret.chunks_exact_mut(8) {

@@ -1,5 +1,5 @@
-//! Correcting one flipped bit of a small row in memory, so that a bit does not make a read-only store unreadable. A
-//! 64-bit checksum accepts a wrong guess once in 2^54 tries.
+//! Corrects one flipped bit of a small row in memory, so that a single bit does not make a store unreadable. Under a
+//! 64-bit checksum, one damaged row in about 2^54 is corrected wrongly.
 
 use crate::codec::Malformed;
 

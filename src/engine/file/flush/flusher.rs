@@ -12,7 +12,7 @@ use crate::engine::file::redb_errors::guarded;
 use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 
-/// A layer that no longer changes, and what holds once it is in the tables.
+/// A layer that no longer changes, and what the meta row says once it is in the tables.
 #[derive(Debug)]
 pub(crate) struct FlushRequest {
     pub(crate) layer: Arc<Layer>,
@@ -22,9 +22,9 @@ pub(crate) struct FlushRequest {
 
 #[derive(Debug, Default)]
 struct State {
-    order: Option<FlushRequest>,
+    request: Option<FlushRequest>,
     busy: bool,
-    /// A flush is done, and the writer has not noted it yet.
+    /// A flush is done that the writer has not noticed yet.
     done: bool,
     failed: Option<Error>,
     dismissed: bool,
@@ -37,21 +37,21 @@ pub(crate) struct Flusher {
 }
 
 impl Flusher {
-    /// Gives it a layer. The one before has been taken note of.
-    pub(crate) fn give(&self, order: FlushRequest) {
+    /// Hands it a layer. [`take_note`](Self::take_note) must have reported the previous one.
+    pub(crate) fn give(&self, request: FlushRequest) {
         let mut state = lock(&self.state);
         debug_assert!(!state.busy && !state.done, "one layer at a time");
-        (state.order, state.busy) = (Some(order), true);
+        (state.request, state.busy) = (Some(request), true);
         self.changed.notify_all();
     }
 
-    /// Whether it can be given a layer. After a failure it never can: the layer at hand stays in the tail.
+    /// Whether it can take a layer. After a failure it never can: that layer stays in the tail.
     pub(crate) fn is_idle(&self) -> bool {
         let state = lock(&self.state);
         !state.busy && !state.done && state.failed.is_none()
     }
 
-    /// `true`, once, after a layer was flushed; an error when it could not be, for ever.
+    /// `true` once after each flushed layer; after a failed flush, always its error.
     pub(crate) fn take_note(&self) -> Result<bool> {
         let mut state = lock(&self.state);
         match &state.failed {
@@ -60,7 +60,7 @@ impl Flusher {
         }
     }
 
-    /// Blocks until it has nothing to do.
+    /// Blocks until it is idle.
     pub(crate) fn wait(&self) {
         let mut state = lock(&self.state);
         while state.busy {
@@ -68,7 +68,7 @@ impl Flusher {
         }
     }
 
-    /// Ends the thread, after the layer that it has at hand.
+    /// Ends the thread, after the layer that it is flushing.
     pub(crate) fn dismiss(&self) {
         lock(&self.state).dismissed = true;
         self.changed.notify_all();
@@ -77,8 +77,8 @@ impl Flusher {
     fn next(&self) -> Option<FlushRequest> {
         let mut state = lock(&self.state);
         loop {
-            if let Some(order) = state.order.take() {
-                return Some(order);
+            if let Some(request) = state.request.take() {
+                return Some(request);
             }
             if state.dismissed {
                 return None;
@@ -98,37 +98,37 @@ impl Flusher {
     }
 }
 
-/// The thread's life.
+/// The thread's loop.
 pub(crate) fn flush_in_turn(flusher: &Flusher, contents: &Contents) {
-    while let Some(order) = flusher.next() {
-        let outcome = flush(contents, &order);
+    while let Some(request) = flusher.next() {
+        let outcome = flush(contents, &request);
         if let Err(error) = &outcome {
             tracing::error!(%error, "flushing failed; the store accepts no more writes");
         }
-        drop(order);
+        drop(request);
         flusher.finish(outcome);
     }
 }
 
-fn flush(contents: &Contents, order: &FlushRequest) -> Result<()> {
+fn flush(contents: &Contents, request: &FlushRequest) -> Result<()> {
     let db = contents.db()?;
     guarded(|| {
         let txn = contents.change_tables(&db, Durability::Durable, contents.options.fast_recovery)?;
         let items: Vec<ToFlush<'_>> =
-            order.layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
-        let births: Vec<_> = order.layer.births().map(|b| &**b).collect();
-        let counts = contents.own_tail().flushed_counts().plus(order.layer.counts());
+            request.layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
+        let births: Vec<_> = request.layer.births().map(|b| &**b).collect();
+        let counts = contents.own_tail().flushed_counts().plus(request.layer.counts());
         flush_into(
             &txn,
             &items,
             &births,
-            meta_after(contents, &items, order.next_branch, counts, order.journal),
+            meta_after(contents, &items, request.next_branch, counts, request.journal),
         )?;
         txn.commit()
     })?;
     let flushed = contents.own_tail_mut().thaw();
     contents.recent.forget();
-    // Freed outside the lock: a large layer takes its time.
+    // Freed outside the lock, because a large layer takes time.
     drop(flushed);
     Ok(())
 }
@@ -137,7 +137,7 @@ fn flush(contents: &Contents, order: &FlushRequest) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn order() -> FlushRequest {
+    fn request() -> FlushRequest {
         let journal = JournalMark { at: 0, next: 1, chain: 0 };
         FlushRequest { layer: Arc::default(), next_branch: 1, journal }
     }
@@ -146,7 +146,7 @@ mod tests {
     fn a_layer_is_given_only_after_the_one_before_was_noted() {
         let flusher = Flusher::default();
         assert!(flusher.is_idle());
-        flusher.give(order());
+        flusher.give(request());
         assert!(!flusher.is_idle() && flusher.next().is_some() && !flusher.is_idle());
         assert_eq!(flusher.take_note(), Ok(false));
         flusher.finish(Ok(()));
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn after_a_failure_nothing_more_is_given() {
         let flusher = Flusher::default();
-        flusher.give(order());
+        flusher.give(request());
         flusher.next();
         let failed = Error::storage("the disk is gone");
         flusher.finish(Err(failed.clone()));

@@ -1,4 +1,4 @@
-//! Flushing: events leave the journal, grouped by branch into chunks, with heads, global order and ids.
+//! Flushing: events move from the journal into the tables, by branch in chunks, with heads, global order and ids.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(crate) struct ToFlush<'a> {
     pub(crate) event: &'a Event,
 }
 
-/// Writes all items, which are in global order without holes; the meta row says what holds then.
+/// Writes all items, which are in global order without gaps, and the meta row that is true afterwards.
 pub(crate) fn flush_into(
     txn: &WriteTxn<'_>,
     items: &[ToFlush<'_>],
@@ -53,7 +53,7 @@ fn write_branches(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
     for item in items {
         by_branch.entry(item.branch).or_default().push(item.event);
     }
-    // Half is what JSON usually packs to; the first chunk corrects it.
+    // JSON usually compresses to half; the first chunk corrects the guess.
     let mut packing = Packing(128);
     let mut events = txn.open(EVENTS)?;
     let mut heads = txn.open(HEADS)?;
@@ -95,7 +95,7 @@ fn write_chunks(
     insert(table, packing, branch, chunk)
 }
 
-/// A guess, from the chunks before it, at how far the next one can be packed: in 256ths of its size.
+/// An estimate from earlier chunks of how well the next one compresses, in 256ths of its size.
 struct Packing(usize);
 
 impl Packing {
@@ -120,7 +120,7 @@ fn insert(
         let row = chunk.finish();
         packing.learn(chunk.size(), row.len());
         if chunk.count() > 1 && row.len() > CHUNK_BYTES {
-            // A guess that was too good costs a second packing, not a row that wastes half its pages.
+            // A wrong guess costs a second compression, not a row that wastes half its pages.
             let (first, second) = chunk.split();
             waiting.extend([second, first]);
         } else {
@@ -130,8 +130,8 @@ fn insert(
     Ok(())
 }
 
-/// The branch's last chunk, taken out of the table to be extended, while it is small. One that does not decode is
-/// left where it is: the new events do not depend on it.
+/// Takes the branch's last chunk out of the table to extend it, if it is small. One that does not decode stays where
+/// it is: the new events do not depend on it.
 fn reopen_small(
     table: &mut WriteTable<'_, (u64, u64), &'static [u8]>,
     branch: u64,
@@ -158,9 +158,9 @@ fn reopen_small(
 fn write_ids(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
     let mut rows: Vec<([u8; 16], (u64, u64))> =
         items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
-    // Ids made by time arrive nearly sorted; in order, neighbours share their page.
+    // Time-ordered ids arrive nearly sorted; in order, neighbours share a page.
     rows.sort_unstable_by_key(|(id, _)| *id);
-    // With ids made by time a run of keys is the whole flush, at the table's end.
+    // With time-ordered ids the whole flush is one run of keys at the end of the table.
     match txn.open(IDS)?.insert_sorted(rows.into_iter())? {
         None => Ok(()),
         Some(id) => Err(corrupt(format!("event {}", EventId::from_bytes(id)), "its id is recorded already")),

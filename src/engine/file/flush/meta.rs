@@ -4,7 +4,7 @@ use super::into_tables::ToFlush;
 use crate::codec::{FORMAT, JournalMark, Meta, StoreCounts};
 use crate::engine::file::contents::Contents;
 
-/// What holds once these items are in the tables.
+/// The meta row that is true once these items are in the tables.
 pub(crate) fn meta_after(
     contents: &Contents,
     items: &[ToFlush<'_>],

@@ -1,4 +1,4 @@
-//! Branches that are in memory, and finding those that are not.
+//! Branches in memory, and how to find those that are not.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::Place;
 use crate::limits::{BRANCH_CACHE, MAX_FORK_DEPTH};
 
-/// Branches that were asked for lately, by number and by name.
+/// Recently used branches, by number and by name.
 #[derive(Debug)]
 pub(crate) struct Branches {
     by_place: Cache<Place, Arc<Branch>>,
@@ -66,9 +66,9 @@ impl Branches {
         Ok(Some(branch))
     }
 
-    /// The branch with this number, which something in the store refers to.
+    /// The branch with this number, which something in the store refers to: if it is missing, the store is damaged.
     pub(crate) fn by_number(&self, number: u64, tail: &Tail, txn: &ReadTransaction) -> Result<Arc<Branch>> {
-        // Ancestors first, so that neither depth nor a circle in a damaged table can exhaust the stack.
+        // Ancestors first, so that neither depth nor a cycle in a damaged table can exhaust the stack.
         let mut missing = Vec::new();
         let mut next = Some(number);
         let mut known: Option<Arc<Branch>> = None;

@@ -14,11 +14,11 @@ pub(crate) struct TailEvent {
     pub(crate) event: Event,
 }
 
-/// What one branch has in a layer: consecutive sequences from `first`.
+/// One branch's events in a layer: consecutive sequences from `first`.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) first: u64,
-    /// Places in [`Layer::events`].
+    /// Indexes into [`Layer::events`].
     places: Vec<u32>,
 }
 
@@ -28,7 +28,7 @@ impl Part {
     }
 }
 
-/// Positions in it are dense: `base + 1 ..= last`.
+/// Its positions are dense: `base + 1 ..= last`.
 #[derive(Debug, Default)]
 pub(crate) struct Layer {
     base: u64,
@@ -46,7 +46,7 @@ impl Layer {
         Self { base, ..Self::default() }
     }
 
-    /// The position before its first.
+    /// The position before its first event.
     pub(crate) fn base(&self) -> u64 {
         self.base
     }
@@ -60,7 +60,7 @@ impl Layer {
         self.bytes
     }
 
-    /// What it alone holds.
+    /// Counts of this layer alone.
     pub(crate) fn counts(&self) -> StoreCounts {
         self.counts
     }
@@ -91,7 +91,7 @@ impl Layer {
         self.births.insert((*branch.place).clone(), branch);
     }
 
-    /// Takes the next event in global order.
+    /// Adds the next event in global order.
     pub(crate) fn push(&mut self, branch: u64, event: Event) {
         debug_assert_eq!(event.position().get(), self.last() + 1, "positions are dense");
         let place = self.events.len() as u32;
@@ -109,7 +109,7 @@ impl Layer {
         self.parts.get(&branch)
     }
 
-    /// The branch's last event, when the layer has any.
+    /// The branch's last event in this layer.
     pub(crate) fn last_event(&self, branch: u64) -> Option<&Event> {
         self.event_at(*self.parts.get(&branch)?.places.last()?).map(|e| &e.event)
     }

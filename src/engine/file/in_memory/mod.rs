@@ -1,4 +1,4 @@
-//! What is kept in memory: the tail of the journal, branches, and chunks that were read a moment ago.
+//! What is kept in memory: the tail of the journal, branches, and recently read chunks.
 
 pub(crate) mod branches;
 pub(crate) mod layer;

@@ -1,5 +1,5 @@
-//! The chunks that were unpacked last: whoever reads on beside one, or reads it again for another purpose, does not
-//! unpack it again. They are copies and keep nothing of the file, so commits that move no events leave them in place.
+//! Recently decompressed chunks: a reader that continues after one, or reads it again, does not decompress it again.
+//! They are copies that pin nothing in the file, so commits that move no events leave them in place.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -8,18 +8,18 @@ use crate::codec::Chunk;
 use crate::engine::sync::lock;
 use crate::limits::{CHUNK_BODY_BYTES, RECENT_CHUNKS};
 
-/// Chunks, the newest at the end. One that a flush has rewritten since is as good as the new one, as far as it goes.
+/// Chunks, newest last. A flush may rewrite one; the old copy is still right as far as it goes.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(Mutex<VecDeque<Arc<Chunk>>>);
 
 impl Recent {
-    /// The chunk that holds this event, if it was read a moment ago.
+    /// The chunk that holds this event, if it was read recently.
     pub(crate) fn get(&self, branch: u64, sequence: u64) -> Option<Arc<Chunk>> {
         let holds = |c: &&Arc<Chunk>| c.branch() == branch && (c.first()..=c.last()).contains(&sequence);
         lock(&self.0).iter().rev().find(holds).cloned()
     }
 
-    /// Keeps a chunk for the next reader. Large ones are not held.
+    /// Keeps a chunk for the next reader, unless it is large.
     pub(crate) fn keep(&self, chunk: &Arc<Chunk>) {
         if chunk.bytes() > CHUNK_BODY_BYTES {
             return;
@@ -31,7 +31,7 @@ impl Recent {
         drop(gone);
     }
 
-    /// Lets go of all.
+    /// Drops all of them.
     pub(crate) fn forget(&self) {
         let recent = std::mem::take(&mut *lock(&self.0));
         drop(recent);

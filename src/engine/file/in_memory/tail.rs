@@ -1,5 +1,5 @@
-//! The tail: every event that is in the journal and not yet flushed, decoded. It has two layers at the most: the one
-//! that grows, and one under it that is being flushed and no longer changes.
+//! The tail: every event that is in the journal and not flushed yet, decoded. It has at most two layers: the one that
+//! grows, and one under it that is being flushed and no longer changes.
 
 use std::sync::Arc;
 
@@ -8,23 +8,23 @@ use crate::codec::StoreCounts;
 use crate::engine::branch::Branch;
 use crate::event::{Event, EventId, Place};
 
-/// Positions in it are dense: `flushed + 1 ..= committed`.
+/// Its positions are dense: `flushed + 1 ..= committed`.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     flushing: Option<Arc<Layer>>,
     growing: Layer,
     /// No flushed event has a larger id.
     max_flushed_id: Option<EventId>,
-    /// What the tables hold.
+    /// Counts of what the tables hold.
     flushed_counts: StoreCounts,
-    /// How often something left the tail.
+    /// How often events left the tail.
     flushes: u64,
 }
 
-/// A copy of what a reader wants from the tail, taken under one lock.
+/// What a reader needs from the tail, copied under one lock.
 #[derive(Debug, Default)]
 pub(crate) struct Slice {
-    /// The branch's first sequence in the tail, if it has one: everything before is flushed.
+    /// The branch's first sequence in the tail, if it has any: everything before is flushed.
     pub(crate) first: Option<u64>,
     pub(crate) events: Vec<Event>,
 }
@@ -34,7 +34,7 @@ impl Tail {
         Self { growing: Layer::new(flushed), flushed_counts, ..Self::default() }
     }
 
-    /// The same, told that no flushed event has a larger id.
+    /// Notes that no flushed event has a larger id.
     pub(crate) fn with_max_flushed_id(self, max_flushed_id: Option<EventId>) -> Self {
         Self { max_flushed_id, ..self }
     }
@@ -43,12 +43,12 @@ impl Tail {
         self.flushed_counts
     }
 
-    /// What the tables hold together with what is here.
+    /// Counts of the tables and the tail together.
     pub(crate) fn counts(&self) -> StoreCounts {
         self.layers().fold(self.flushed_counts, |counts, layer| counts.plus(layer.counts()))
     }
 
-    /// Its layers, the older first.
+    /// Its layers, oldest first.
     pub(crate) fn layers(&self) -> impl DoubleEndedIterator<Item = &Layer> {
         self.flushing.as_deref().into_iter().chain([&self.growing])
     }
@@ -62,12 +62,12 @@ impl Tail {
         &mut self.growing
     }
 
-    /// The last position that the tables have.
+    /// The last flushed position.
     pub(crate) fn flushed(&self) -> u64 {
         self.flushing.as_deref().unwrap_or(&self.growing).base()
     }
 
-    /// The last position that is committed.
+    /// The last committed position.
     pub(crate) fn committed(&self) -> u64 {
         self.growing.last()
     }
@@ -100,12 +100,12 @@ impl Tail {
         self.layers().find_map(|l| l.born_number(number))
     }
 
-    /// The branch's last sequence, when the tail has any event of it.
+    /// The branch's last sequence, if the tail has any event of it.
     pub(crate) fn head(&self, branch: u64) -> Option<u64> {
         self.layers().rev().find_map(|l| Some(l.part(branch)?.last()))
     }
 
-    /// The branch's last event, when the tail has any.
+    /// The branch's last event, if the tail has any.
     pub(crate) fn last_event(&self, branch: u64) -> Option<&Event> {
         self.layers().rev().find_map(|l| l.last_event(branch))
     }
@@ -114,7 +114,7 @@ impl Tail {
         self.layers().rev().find_map(|l| l.by_id(id))
     }
 
-    /// Up to `limit` events of a branch with sequences in `from..=to`, from the near end or the far one.
+    /// Up to `limit` events of a branch with sequences in `from..=to`, from either end.
     pub(crate) fn slice(&self, branch: u64, from: u64, to: u64, limit: usize, reverse: bool) -> Slice {
         let Some(first) = self.layers().find_map(|l| Some(l.part(branch)?.first)) else {
             return Slice::default();
@@ -123,19 +123,19 @@ impl Tail {
         let events = if reverse {
             found.rev().take(limit).cloned().collect()
         } else {
-            // What a forward reader can reach: it reads the flushed part first.
+            // A forward reader reads the flushed part first, which uses up some of the limit.
             let before = usize::try_from(first.saturating_sub(from)).unwrap_or(usize::MAX);
             found.take(limit.saturating_sub(before)).cloned().collect()
         };
         Slice { first: Some(first), events }
     }
 
-    /// Events with positions in `from..=to`; the flushed ones among them are not here.
+    /// Events with positions in `from..=to`, except the flushed ones.
     pub(crate) fn positions(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = &TailEvent> {
         self.layers().flat_map(move |l| l.positions(from, to))
     }
 
-    /// What has grown is to be flushed; what comes from here on grows on top of it.
+    /// Takes what has grown, to be flushed; a new layer grows on top.
     pub(crate) fn freeze(&mut self) -> Arc<Layer> {
         debug_assert!(self.flushing.is_none(), "one layer is flushed at a time");
         let next = Layer::new(self.growing.last());
@@ -144,7 +144,7 @@ impl Tail {
         layer
     }
 
-    /// The layer that was frozen is in the tables.
+    /// Removes the frozen layer, which is in the tables now.
     pub(crate) fn thaw(&mut self) -> Option<Arc<Layer>> {
         let layer = self.flushing.take()?;
         self.max_flushed_id = self.max_flushed_id.max(layer.max_id());
@@ -153,7 +153,7 @@ impl Tail {
         Some(layer)
     }
 
-    /// Everything up to this position is in the tables. Answers what is to be dropped, outside of any lock.
+    /// Removes everything, which is in the tables up to this position. Returns what to drop outside of any lock.
     pub(crate) fn clear(
         &mut self,
         flushed: u64,

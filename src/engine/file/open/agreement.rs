@@ -1,6 +1,6 @@
-//! Checks that the tables agree with the meta row. redb locates each table by a record whose checksum it does not
-//! verify: if a bit of it flips, the table looks empty, or as it was some commits ago. The newest branch and the
-//! newest event are looked up in each table: a few lookups, however large the store is.
+//! Checks that the tables agree with the meta row. redb locates each table through a record whose checksum it does
+//! not verify: if a bit of it flips, the table looks empty, or as it was some commits ago. So the newest branch and
+//! the newest event are looked up in each table: a few lookups, however large the store is.
 
 use redb::{Key, ReadTransaction, TableDefinition, TableHandle, Value};
 
@@ -11,7 +11,7 @@ use crate::engine::file::tables::lookup;
 use crate::engine::problem::Problem;
 use crate::error::{Error, Result};
 
-/// What does not agree. A row that cannot be read proves nothing here: its own reader is told.
+/// What does not agree. An unreadable row proves nothing here; whoever reads it gets the error.
 pub(crate) fn disagreements(txn: &ReadTransaction, meta: &Meta) -> Result<Vec<Problem>> {
     let checks = [counted, newest_branch, newest_event];
     let found = checks.into_iter().map(|check| guarded(|| check(txn, meta)));
@@ -26,7 +26,7 @@ pub(crate) fn disagreements(txn: &ReadTransaction, meta: &Meta) -> Result<Vec<Pr
     Ok(problems)
 }
 
-/// Each table has rows when it counts rows, and counts as many as the meta row, where that has a figure.
+/// A table that counts rows has some, and counts as many as the meta row says, if that has a figure.
 fn counted(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
     let branches = (meta.format == FORMAT).then_some(meta.counts.branches);
     rows(txn, BRANCHES, branches)?;
@@ -60,14 +60,14 @@ fn rows<K: Key + 'static, V: Value + 'static>(
     }
 }
 
-/// The newest branch lies under the last number, and its name leads there.
+/// The newest branch is stored under the last number, and its name leads there.
 fn newest_branch(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
     let due = meta.next_branch.saturating_sub(1);
     let lines = lookup::open(txn, LINES)?;
     let Some((number, row)) = lookup::rows::<_, _, _, u64>(&lines, ..)?.next_back().transpose()? else {
         return due_there(due == 0, "lines", "branch", due);
     };
-    // Under a damaged number lies the right row; under the right number, one that may be damaged.
+    // A damaged number may hold the right row; the right number may hold a damaged row.
     let row = BranchRow::decode(due, row.value());
     due_there(row.is_ok() || number.value() == due, "lines", "branch", due)?;
     let Ok(row) = row else { return Ok(()) };
@@ -93,7 +93,7 @@ fn newest_event(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
     due_there(is_indexed(txn, record.id_bytes(), (branch, sequence))?, "ids", "event", flushed)
 }
 
-/// The last run of the global order, which has to end where the tables do.
+/// The last run of the global order, which must end where the tables do.
 fn last_run(txn: &ReadTransaction, flushed: u64) -> Result<Option<Run>> {
     let table = lookup::open(txn, ORDER)?;
     let mut rows = lookup::rows::<_, _, _, u64>(&table, ..)?;
@@ -101,7 +101,7 @@ fn last_run(txn: &ReadTransaction, flushed: u64) -> Result<Option<Run>> {
         return due_there(flushed == 0, "order", "event", flushed).map(|()| None);
     };
     let Ok(runs) = decode_order(key.value(), row.value()) else {
-        // One row that is damaged has others beside it.
+        // A single damaged row has intact ones beside it.
         let first = rows.next().transpose()?;
         let is_sound = first.is_some_and(|(key, row)| decode_order(key.value(), row.value()).is_ok());
         return due_there(is_sound, "order", "event", flushed).map(|()| None);
@@ -152,7 +152,7 @@ fn is_indexed(txn: &ReadTransaction, id: &[u8; 16], due: (u64, u64)) -> Result<b
     }
     match lookup::neighbours(&table, id) {
         Ok(beside) => Ok(beside.iter().any(|(_, row)| row.value() == due)),
-        // A row is out of order: is this the index at all?
+        // A row is out of order. Is this the index at all?
         Err(e) if e.is_damage() => {
             let first = lookup::rows::<_, _, _, &[u8; 16]>(&table, ..)?.next().transpose()?;
             let last = lookup::rows::<_, _, _, &[u8; 16]>(&table, ..)?.next_back().transpose()?;

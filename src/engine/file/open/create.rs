@@ -1,5 +1,5 @@
-//! A file appears under its name complete or not at all: a power cut while redb creates a file is the one moment
-//! that can leave one which does not open.
+//! A file appears under its name complete or not at all: only a power cut while redb creates a file can leave one
+//! that does not open.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -17,11 +17,11 @@ use crate::error::{Error, Result};
 use crate::event::StoreId;
 use crate::limits::JOURNAL_BYTES;
 
-/// Drafts that are begun anew before the folder is given up. One that is taken away was mistaken for one that a kill had
-/// left, which others do once each.
+/// How many drafts are tried before giving up. A draft disappears when another process takes it for the leftover of a
+/// kill, which each process does at most once.
 const TRIES: u32 = 100;
 
-/// A new store under the name, unless one came there meanwhile.
+/// Creates a new store under this name, unless one has appeared there.
 pub(crate) fn create_file(path: &Path, name: &str, options: &Options) -> Result<()> {
     remove_left(path);
     for _ in 0..TRIES {
@@ -35,7 +35,7 @@ pub(crate) fn create_file(path: &Path, name: &str, options: &Options) -> Result<
 }
 
 fn publish(draft: &Draft, path: &Path, name: &str, options: &Options) -> Result<()> {
-    // A link, unlike a rename, never replaces what another process made meanwhile.
+    // Unlike a rename, a link never replaces what another process has created.
     match fs::hard_link(&draft.path, path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {
             return Err(Error::Exists { what: "store", name: name.to_owned() });
@@ -57,7 +57,7 @@ fn publish(draft: &Draft, path: &Path, name: &str, options: &Options) -> Result<
     Ok(())
 }
 
-/// Removes drafts of this file that a kill has left. One that is being written is locked, and stays.
+/// Removes drafts of this file that a kill left behind. One that is being written is locked, and stays.
 pub(crate) fn remove_left(target: &Path) {
     let Some(name) = target.file_name() else { return };
     let begin = format!(".{}.", name.display());
@@ -72,18 +72,18 @@ pub(crate) fn remove_left(target: &Path) {
     }
 }
 
-/// Removes a draft that nobody writes.
+/// Removes a draft that nobody is writing.
 fn remove_if_left(draft: &Path, target: &Path) {
     if !fs::symlink_metadata(draft).is_ok_and(|meta| meta.is_file()) {
         return;
     }
-    // The store itself, whose maker died before it could remove the other name: locking it would keep others out.
+    // It is the store itself, whose creator died before removing this second name: locking it would lock others out.
     if is_same_file(draft, target) {
         let _ = fs::remove_file(draft);
         return;
     }
     let Ok(file) = File::open(draft) else { return };
-    // Locked until it is gone: its maker, if there is one after all, sees that and begins anew.
+    // Locked until it is gone: if its creator is alive after all, it notices and starts again.
     if file.try_lock().is_ok() {
         let _ = fs::remove_file(draft);
         let _ = file.unlock();
@@ -109,7 +109,7 @@ fn folder_of(target: &Path) -> &Path {
     }
 }
 
-/// What is in a store is for its owner alone, unless the owner says otherwise.
+/// Only its owner may read a store, until the owner changes the permissions.
 pub(crate) fn new_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
@@ -118,17 +118,17 @@ pub(crate) fn new_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A file on its way to its name. What is left of it goes with it.
+/// A file on its way to its name. Whatever is left of it is removed on drop.
 pub(crate) struct Draft {
     name: String,
     folder: PathBuf,
     pub(crate) path: PathBuf,
-    /// Locked for as long as it is written, but for a moment as redb lets go of it.
+    /// Locked while it is written, except for a moment when redb releases it.
     file: Option<File>,
 }
 
 impl Draft {
-    /// A draft that is complete, synced and locked; `None` when somebody took it for one that was left.
+    /// A draft that is complete, synced and locked; `None` when another process took it for a leftover.
     pub(crate) fn written(
         target: &Path,
         name: &str,
@@ -143,11 +143,11 @@ impl Draft {
             return Ok(None);
         }
         draft.write(&lock, options, fill)?;
-        // redb's lock was the same one, and is given back as it closes.
+        // redb's lock was the same one, and was released when redb closed.
         Ok((!is_taken(&lock)).then_some(draft))
     }
 
-    /// Whether it still has its name.
+    /// Whether it is still there.
     fn is_there(&self) -> bool {
         fs::symlink_metadata(&self.path).is_ok()
     }
@@ -159,7 +159,7 @@ impl Draft {
         Ok(Self { name: name.to_owned(), folder: folder.to_owned(), path, file: None })
     }
 
-    /// Lays out a store in the draft, lets its tables be filled, and syncs it.
+    /// Creates a store in the draft, lets `fill` fill its tables, and syncs it.
     fn write(&self, file: &File, options: &Options, fill: impl FnOnce(&Db) -> Result<()>) -> Result<()> {
         let failed = |e: io::Error| self.failed(&e);
         let synced = file;
@@ -173,7 +173,7 @@ impl Draft {
         synced.sync_all().map_err(failed)
     }
 
-    /// Takes a name that nothing has yet, where there are no links.
+    /// Renames it without replacing anything, where there are no hard links.
     fn rename_new(&self, target: &Path) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         {
@@ -186,7 +186,7 @@ impl Draft {
         fs::rename(&self.path, target)
     }
 
-    /// Takes the place of a file, with the permissions of that file.
+    /// Replaces a file, keeping that file's permissions.
     pub(crate) fn replace(&self, target: &Path) -> Result<()> {
         let permissions = fs::metadata(target).map(|meta| meta.permissions());
         permissions.and_then(|p| fs::set_permissions(&self.path, p)).map_err(|e| self.failed(&e))?;
@@ -202,17 +202,17 @@ impl Draft {
     }
 }
 
-/// Locks the draft, or says that somebody else has. Where a file system has no locks nobody removes drafts either.
+/// Tries to lock the draft; `true` if somebody else holds the lock. Where there are no locks, nobody removes drafts.
 fn is_taken(draft: &File) -> bool {
     matches!(draft.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Gone already after a rename; after a failure there is nothing to keep.
+        // After a rename it is gone already; after a failure there is nothing to keep.
         let _ = fs::remove_file(&self.path);
-        // Said aloud: a child that is being started has a copy of the file until it runs its program, and closing ours
-        // would not give the lock back before.
+        // Unlocked explicitly: a child process has a copy of the file until it runs its program, and until then
+        // closing ours would not release the lock.
         if let Some(file) = &self.file {
             let _ = file.unlock();
         }

@@ -6,7 +6,7 @@ use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LIN
 use crate::error::Result;
 use crate::event::{StoreId, Timestamp};
 
-/// Makes them, empty, and names the store.
+/// Creates them, empty, and gives the store its id.
 pub(crate) fn initialise(db: &Db) -> Result<()> {
     let txn = db.begin_write(|txn| {
         txn.set_quick_repair(true);
@@ -26,7 +26,7 @@ pub(crate) fn initialise(db: &Db) -> Result<()> {
     txn.commit()
 }
 
-/// Every table, so that a reader never meets one that was not made yet.
+/// Creates every table, so that a reader never meets a missing one.
 fn create_tables(txn: &WriteTxn<'_>) -> Result<()> {
     txn.open(BRANCHES)?;
     txn.open(LINES)?;

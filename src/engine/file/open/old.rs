@@ -15,9 +15,9 @@ use crate::engine::file::tables::lookup;
 use crate::error::{Error, Result};
 use crate::event::MAIN;
 
-/// The first bytes of a redb file: of formats before the second, a store's.
+/// The first bytes of a redb file, and of a store of the first format.
 const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
-/// Number of the commit to its frame, in formats before the second.
+/// Commit number to frame, in the first format.
 const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
 /// Whether the file is redb's alone, without our header: a store of the first format, or another program's.
 pub(crate) fn is_bare(mut file: &File) -> io::Result<bool> {
@@ -39,8 +39,8 @@ pub(crate) fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
     OldMeta::decode(row.value()).map_err(malformed(place()))
 }
 
-/// What the tables of the first format hold, which does not count it. Whatever is damaged counts for nothing: a store
-/// is not refused for one chunk, and `verify` names it.
+/// Counts what the tables hold, since the first format does not. Damaged rows do not count: one bad chunk is no
+/// reason to refuse the store, and `verify` reports it.
 pub(crate) fn count(txn: &ReadTransaction) -> Result<StoreCounts> {
     let mut counts =
         StoreCounts { branches: lookup::len(&lookup::open(txn, LINES)?)?, ..StoreCounts::default() };

@@ -1,4 +1,4 @@
-//! The journal's frames become the tail again.
+//! Rebuilds the tail from the journal's frames.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,23 +16,22 @@ use crate::engine::file::tables::view::flushed_head;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Position, Sequence, Timestamp};
 
-/// What opening makes of the journal.
+/// The journal as it was found on opening.
 pub(crate) struct Journal {
     pub(crate) tail: Tail,
     pub(crate) next_branch: u64,
-    /// Why the frames from here on are not in it.
+    /// Why the remaining frames are not in the tail.
     pub(crate) broken: Option<Error>,
 }
 
-/// No flushed event has a larger id; `None` when there is no flushed event. Only a store that is written asks: it reads
-/// a chunk.
+/// No flushed event has a larger id; `None` when none is flushed. Only writers need it: it reads a chunk.
 pub(crate) fn largest_id(txn: &ReadTransaction, branches: &Branches) -> Result<Option<EventId>> {
     let nothing = Tail::default();
     ids::largest(txn, |number| Ok(branches.by_number(number, &nothing, txn)?.place.clone()))
 }
 
-/// Takes the frames of all commits that are not flushed, holding each against what the tables and the frames before
-/// it say. Ends before the first that does not fit: whoever is about to write refuses then.
+/// Takes the frames of all unflushed commits, each checked against the tables and the frames before it. Stops before
+/// the first that does not fit; a writer then refuses the store.
 pub(crate) fn load_journal(
     txn: &ReadTransaction,
     meta: &Meta,
@@ -50,7 +49,7 @@ struct Loading<'a> {
     branches: &'a Branches,
     tail: Tail,
     next_branch: u64,
-    /// The last sequence of each branch that was met.
+    /// The last sequence of each branch seen so far.
     heads: HashMap<u64, u64>,
 }
 

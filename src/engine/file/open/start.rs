@@ -1,4 +1,4 @@
-//! Opening and creating the file, with a clear word for everything that it may turn out to be.
+//! Opening and creating the file, with a clear error for whatever it may turn out to be.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -40,7 +40,7 @@ pub(crate) enum Medium {
     Backend(Box<dyn StorageBackend>),
 }
 
-/// What opening has found, before anybody works on it.
+/// What opening has found, before any thread works on it.
 pub(crate) struct Loaded {
     pub(crate) contents: Arc<Contents>,
     pub(crate) ring: Ring,
@@ -61,14 +61,14 @@ pub(crate) fn load(medium: Medium, options: Options) -> Result<Loaded> {
         };
         let left = path.clone().filter(|_| !options.read_only);
         let store = load_storage(&storage, upgraded, name, path, options)?;
-        // Left by somebody who was slower to make the same store, or who made it and was killed before the second name
-        // was gone. No creation may ever follow, so each opening looks.
+        // Left behind by a process that lost the race to create this store, or that was killed between creating it
+        // and removing the second name. Nobody may ever create it again, so each opening looks.
         left.iter().for_each(|path| remove_left(path));
         Ok(store)
     })
 }
 
-/// The storage of a file, and what became of it when it was of an earlier format.
+/// The storage of a file, and how it was upgraded if it was of an earlier format.
 fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Option<Upgraded>)> {
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -101,7 +101,7 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
     }
     let dirty_pages = file.try_clone().map_err(|e| io_error(name, &e))?;
     let storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
-    // What has no tables was cut off: only a storage of the caller's is made into a store here.
+    // A file without tables was cut off; only a storage supplied by the caller is initialised here.
     if storage.tables.len().map_err(|e| io_error(name, &e))? <= storage.header.tables {
         return Err(corrupt(name, "it ends early"));
     }
@@ -111,7 +111,7 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
     Ok((storage, None))
 }
 
-/// A file of the first format, which is read as it is: all of it is tables.
+/// A file of the first format, which is all tables.
 fn bare_storage(
     tables: Arc<dyn StorageBackend>,
     journal: Arc<dyn StorageBackend>,
@@ -135,7 +135,7 @@ fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options)
     storage_of(backend.clone(), backend, name, options)
 }
 
-/// What is wrong with the meta row is said and put right where the store is only read.
+/// In a read-only store, a damaged meta row is reported and corrected.
 fn read_meta(txn: &ReadTransaction, name: &str, damage: Option<&mut Vec<Problem>>) -> Result<Meta> {
     let Some(table) = lookup::open_if_made(txn, META)? else {
         return Err(not_a_store(name, "is a redb file of another program"));
@@ -157,7 +157,7 @@ fn read_meta(txn: &ReadTransaction, name: &str, damage: Option<&mut Vec<Problem>
     Meta::decode(row.value()).map_err(malformed(place()))
 }
 
-/// Reads `meta` and the journal, which is all that opening depends on: the rest of the store is not touched.
+/// Reads `meta` and the journal, the only parts that opening depends on.
 fn load_storage(
     storage: &Storage,
     upgraded: Option<Upgraded>,
@@ -216,7 +216,7 @@ fn load_storage(
     })
 }
 
-/// What is missing, for who only reads; who writes would write over it.
+/// What a read-only store does without. A writer would overwrite it, and gets an error.
 fn gone_without(error: Error, read_only: bool, way_out: &str) -> Result<Problem> {
     match error {
         Error::Corrupt { place, reason } if read_only => Ok(Problem::new(place, reason)),

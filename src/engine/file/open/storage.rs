@@ -1,4 +1,4 @@
-//! The storage of a file that is about to be opened: its header read, its parts told apart.
+//! The storage of a file that is about to be opened, split into its parts by the header.
 
 use std::fs::File;
 use std::sync::Arc;

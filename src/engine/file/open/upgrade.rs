@@ -26,13 +26,13 @@ use crate::engine::file::tables::lookup;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
 
-/// How many copies beside one store are given names of their own.
+/// How many names are tried for a copy of one store.
 const MAX_COPIES: u32 = 1_000;
 
 /// Rows in one transaction.
 const ROWS: usize = 100_000;
 
-/// Gives the file another name, of those that nothing has yet.
+/// Keeps the file under a second name that is not taken.
 fn keep(path: &Path, format: u32) -> Result<PathBuf> {
     let failed = |e: &io::Error| {
         let path = path.display();
@@ -49,7 +49,7 @@ fn keep(path: &Path, format: u32) -> Result<PathBuf> {
             Ok(()) => return Ok(copy),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
-                // No links here: nobody else makes this name while the store is locked.
+                // No hard links here. While the store is locked, nobody else creates this name.
                 let mut to = match new_file(&copy) {
                     Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                     made => made.map_err(|e| failed(&e))?,
@@ -63,23 +63,22 @@ fn keep(path: &Path, format: u32) -> Result<PathBuf> {
     Err(failed(&io::Error::other(format!("there are {MAX_COPIES} already"))))
 }
 
-/// Brings a file of an earlier format to this one. A kill or a power cut leaves the file in one format or the other,
-/// whole.
+/// Upgrades a file of an earlier format. After a kill or a power cut the file is whole, in one format or the other.
 pub(crate) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result<Option<Upgraded>> {
-    // Behind a link lies the file that others open too.
+    // A symbolic link leads to the file that others open too.
     let path = &fs::canonicalize(path).map_err(|e| io_error(name, &e))?;
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| io_error(name, &e))?;
     let old = redb::Builder::new()
         .set_cache_size(options.cache_bytes)
         .create_file(file)
         .map_err(|e| refused(name, e))?;
-    // From here on nobody else has it; perhaps somebody was faster.
+    // From here on nobody else has it; but somebody may have been faster.
     if !is_bare(&File::open(path).map_err(|e| io_error(name, &e))?).map_err(|e| io_error(name, &e))? {
         return Ok(None);
     }
     let txn = old.begin_read().map_redb()?;
     let meta = old_meta(&txn, name)?;
-    // A table that is not what it was is not copied over what may yet be saved.
+    // Damaged tables are not copied over what may yet be saved.
     if let Some(problem) = disagreements(&txn, &meta.into())?.into_iter().next() {
         return Err(problem.into_error());
     }
@@ -146,7 +145,7 @@ fn copy<K: Key + 'static, V: Value + 'static>(
         }
         txn.commit()?;
     }
-    // The count is kept apart from the rows; where they differ, rows are missing.
+    // redb keeps the count apart from the rows; where they differ, rows are missing.
     match lookup::len(&from)? {
         len if len == copied => Ok(()),
         len => Err(corrupt(

@@ -1,7 +1,7 @@
 //! Reading one branch: flushed chunks and tail as one dense history.
 //!
-//! The tail is copied first, the read transaction begins after it. What flushes in between is then found in both,
-//! and taken from the tail; the other order would lose it.
+//! The tail is copied before the read transaction begins. What is flushed in between is then found in both, and taken
+//! from the tail; the other way round it would be lost.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::error::Result;
 use crate::event::{Event, EventId, Place, Position};
 use crate::limits::PAGE_BYTES;
 
-/// What is in the file and in the tail, as it is stored. It keeps the file open until it is dropped, also beyond `close`.
+/// Reads the file and the tail. It keeps the file open until it is dropped, even after `close`.
 #[derive(Clone, Debug)]
 pub(crate) struct FileReader {
     pub(crate) contents: Arc<Contents>,
@@ -117,14 +117,14 @@ impl FileReader {
         self.contents.branches.by_number(number, &tail, &*txn.get()?)
     }
 
-    /// Where a branch ends, when the tail has any event of it.
+    /// Where a branch ends, if the tail has any event of it.
     fn recent_end(&self, branch: &Branch) -> Result<Option<End>> {
         let tail = self.contents.tail()?;
         Ok(tail.last_event(branch.number).map(End::at))
     }
 
     pub(crate) fn end(&self, branch: &Branch) -> Result<End> {
-        // A view that was taken before the tail was asked would not have what was flushed in between.
+        // A view taken before the tail was checked would miss what was flushed in between.
         if let Some(end) = self.recent_end(branch)? {
             return Ok(end);
         }
@@ -140,8 +140,8 @@ impl FileReader {
         Ok(LazyView::new(&self.contents.view, &self.db).get()?.records())
     }
 
-    /// A page of a branch's history, its ancestors' part included: dense, and shorter than asked for only at the
-    /// end of the range or when the page has grown large in bytes.
+    /// A page of a branch's history, including its ancestors' part: dense, and shorter than asked for only at the end
+    /// of the range or when the page has grown large in bytes.
     pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
         let _span = tracing::trace_span!("page", branch = branch.number, from = range.from).entered();
         // Copied before the view is taken.
@@ -201,7 +201,7 @@ impl FileReader {
     }
 }
 
-/// A page that fills up.
+/// A page being filled.
 struct Page {
     events: Vec<Event>,
     limit: usize,
@@ -220,7 +220,7 @@ impl Page {
         }
     }
 
-    /// Flushed events of one branch, upwards.
+    /// Flushed events of one branch, in ascending order.
     fn read_on(
         &mut self,
         view: &LazyView<'_>,
@@ -261,7 +261,7 @@ impl Page {
         Ok(())
     }
 
-    /// Flushed events of one branch, downwards; from its last chunk on when it is read from its end.
+    /// Flushed events of one branch, in descending order; from its last chunk when it is read from the end.
     fn read_back(
         &mut self,
         view: &LazyView<'_>,

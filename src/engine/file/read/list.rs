@@ -71,7 +71,7 @@ impl FileReader {
             }
             places.insert(Place::new(session, BranchName::new(branch)?));
         }
-        // The tail may have put sessions between; what lies beyond the page is cut off.
+        // The tail may have added sessions; what exceeds the limit is dropped.
         let (mut seen, mut current) = (0, None::<SessionId>);
         Ok(places
             .into_iter()
@@ -113,7 +113,7 @@ impl FileReader {
         Ok(found)
     }
 
-    /// A name that is damaged may lie before those that it belongs to.
+    /// A damaged name may lie just before the names that it belongs to.
     fn nothing_before(
         &self,
         table: &redb::ReadOnlyTable<(&'static str, &'static str), u64>,

@@ -82,7 +82,7 @@ impl FileReader {
         Ok(page)
     }
 
-    /// The branch of a flushed event, and its sequence, when the event itself may be unreadable.
+    /// The branch and sequence of an event, even if the event itself cannot be read.
     pub(crate) fn whose(&self, position: Position) -> Result<Option<(Arc<Branch>, u64)>> {
         let number = position.get();
         let in_tail = {
@@ -127,7 +127,7 @@ impl FileReader {
             for run in runs {
                 let (lo, hi) =
                     (position.max(range.from), (position + u64::from(run.count) - 1).min(range.to));
-                // A forward page needs no more places than it may hold.
+                // A forward page needs no more than its limit.
                 let hi = if range.reverse { hi } else { hi.min(lo + range.limit as u64 - 1) };
                 row.extend((lo..=hi).map(|p| (p, run.branch, run.first + (p - position))));
                 position += u64::from(run.count);
@@ -165,8 +165,8 @@ impl FileReader {
         Ok(places)
     }
 
-    /// A page of all branches of one session, in global order: positions after `after` and not after `to`, which
-    /// has to be committed. Nothing committed later can then come before what the page holds.
+    /// A page of all branches of one session, in global order: positions after `after` and up to `to`, which must be
+    /// committed. Nothing committed later can then come before an event of the page.
     pub(crate) fn page_session(&self, session: &SessionId, range: Range) -> Result<Vec<Event>> {
         let after = Position::new(range.from.saturating_sub(1));
         let to = Position::new(range.to.min(self.contents.committed().get()));
@@ -184,9 +184,9 @@ impl FileReader {
         limit: usize,
     ) -> Result<Vec<Event>> {
         let mut page: Vec<Event> = Vec::new();
-        // Where a branch was cut off, later events of others may not be shown yet.
+        // Where a branch's page is cut off, later events of other branches have to wait.
         let mut complete_to = to.get();
-        // An event beyond the end that is asked for here is beyond `to`, too.
+        // What is appended after these ends were read is beyond `to`.
         for (branch, end) in self.branches_of(session)? {
             let Some(first) = self.first_after(&branch, end, after)? else { continue };
             let range = Range { from: first, to: u64::MAX, limit, reverse: false };
@@ -204,7 +204,7 @@ impl FileReader {
         Ok(page)
     }
 
-    /// The same from its end, the latest first.
+    /// The same in descending order.
     fn session_back(
         &self,
         session: &SessionId,
@@ -213,7 +213,7 @@ impl FileReader {
         limit: usize,
     ) -> Result<Vec<Event>> {
         let mut page: Vec<Event> = Vec::new();
-        // Where a branch was cut off, earlier events of others may not be shown yet.
+        // Where a branch's page is cut off, earlier events of other branches have to wait.
         let mut complete_from = after.get() + 1;
         for (branch, end) in self.branches_of(session)? {
             let last = self.first_after(&branch, end, to)?.map_or(end.head, |beyond| beyond - 1);
@@ -235,7 +235,7 @@ impl FileReader {
         Ok(page)
     }
 
-    /// The first own sequence of a branch with a position after `after`, by halving up to its end.
+    /// The first sequence that a branch owns with a position after `after`, by binary search up to its end.
     fn first_after(&self, branch: &Branch, end: End, after: Position) -> Result<Option<u64>> {
         if end.position <= after.get() {
             return Ok(None);

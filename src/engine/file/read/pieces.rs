@@ -1,4 +1,4 @@
-//! A long read of one branch, in pieces: flushed chunks as they are unpacked, and what the tail has.
+//! A long read of one branch, in pieces: flushed chunks as they are decompressed, and what the tail has.
 
 use super::file_reader::FileReader;
 use crate::engine::branch::Branch;
@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::limits::{SCAN_CHUNKS, SCAN_TAIL_EVENTS};
 
 impl FileReader {
-    /// The next pieces of a branch's history, its ancestors' part included, up to some chunks of it.
+    /// The next pieces of a branch's history, including its ancestors' part: a few chunks at a time.
     pub(crate) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
         // Copied before the view is taken.
         let (head, slices) = {

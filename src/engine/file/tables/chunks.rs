@@ -12,12 +12,12 @@ use crate::engine::pieces::event_of;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, EventId, Place};
 
-/// Later events of the branch are there, and this one is not.
+/// The error for an event that is missing while later ones of its branch are there.
 pub(crate) fn hole(place: &Place, sequence: u64) -> Error {
     corrupt(Address::from(place.clone()).at(sequence), "it is missing although later events are there")
 }
 
-/// A chunk whose checksum is right and which is the one that its key promises.
+/// Decodes a chunk and checks that it is the one that its key promises.
 pub(crate) fn open_chunk(place: &Place, key: (u64, u64), bytes: &[u8]) -> Result<Chunk> {
     let address = || Address::from(place.clone()).at(key.1);
     let chunk = Chunk::decode(bytes).map_err(|e| corrupt(address(), e.to_string()))?;
@@ -41,7 +41,7 @@ pub(crate) fn flushed_chunk(
     open_chunk(place, key.value(), value.value())
 }
 
-/// One flushed event; with an id given, it has to be that event.
+/// One flushed event; if an id is given, it must be that event.
 pub(crate) fn flushed_event(
     txn: &ReadTransaction,
     branch: u64,

@@ -1,5 +1,5 @@
-//! The open database under the tables, and its transactions. redb asserts what a damaged file breaks: here that is an
-//! error, and what it left half done is left alone, because letting go of it asserts again and aborts the process.
+//! The open database under the tables, and its transactions. redb panics on what a damaged file breaks. Here that is
+//! an error, and what was left half done is leaked: dropping it would panic again and abort the process.
 
 use std::fmt;
 use std::mem;
@@ -18,13 +18,13 @@ use crate::engine::file::redb_errors::{MapRedb, guarded, guarded_drop};
 use crate::engine::process::Process;
 use crate::error::{Error, Result};
 
-/// The open file. It is released when the last reader lets go of it.
+/// The open file. It is released when the last reader drops it.
 pub(crate) struct Db {
     process: Process,
-    /// `None` only while it is let go.
+    /// `None` only while it is dropped.
     db: Option<Database>,
     storage: Arc<dyn StorageBackend>,
-    /// A transaction met damage, or the store ends after an error: nothing more is written, not even to close.
+    /// A transaction met damage, or the store closed after an error: nothing more is written, not even on closing.
     broken: AtomicBool,
 }
 
@@ -46,12 +46,12 @@ impl Db {
         guarded(|| db.begin_read().map_redb())
     }
 
-    /// `how` sets what the transaction is to be.
+    /// `how` configures the transaction.
     pub(crate) fn begin_write(
         &self,
         how: impl FnOnce(&mut WriteTransaction) -> Result<()>,
     ) -> Result<WriteTxn<'_>> {
-        // What a transaction that met damage holds is never given back: the next one would wait for it.
+        // What a transaction that met damage holds is never released; the next one would wait for it.
         if self.is_broken() {
             return Err(Error::Closed { after: Some("an earlier transaction met damage".into()) });
         }
@@ -64,7 +64,7 @@ impl Db {
         Ok(begun)
     }
 
-    /// Leaves the file as after a kill: whoever opens it next looks through the whole journal.
+    /// Leaves the file as after a kill: whoever opens it next reads the whole journal.
     pub(crate) fn abandon(&self) {
         self.broken.store(true, Ordering::Release);
     }
@@ -73,7 +73,7 @@ impl Db {
         self.broken.load(Ordering::Acquire)
     }
 
-    /// Drops what a transaction holds, unless one met damage: then that is left alone.
+    /// Drops what a transaction holds, or leaks it once one has met damage.
     fn let_go<T>(&self, held: Option<T>) -> Result<()> {
         if self.is_broken() {
             mem::forget(held);
@@ -91,11 +91,11 @@ impl Db {
 }
 
 impl Drop for Db {
-    /// redb writes as it closes, and asserts what a damaged file breaks: whoever lets go last is not unwound by it.
+    /// redb writes on closing, and panics on a damaged file; whoever drops last must not be unwound by it.
     fn drop(&mut self) {
         let db = self.db.take();
         if !self.process.is_surely_this() {
-            // redb would write, and release the lock of the process that has the file.
+            // redb would write, and release the lock of the process that owns the file.
             return mem::forget(db);
         }
         if self.is_broken() {
@@ -111,7 +111,7 @@ impl Drop for Db {
     }
 }
 
-/// A transaction that writes. Without [`commit`](Self::commit) nothing of it happens.
+/// A write transaction. Without [`commit`](Self::commit) it has no effect.
 pub(crate) struct WriteTxn<'d> {
     txn: Option<WriteTransaction>,
     db: &'d Db,
@@ -145,7 +145,7 @@ impl Drop for WriteTxn<'_> {
     }
 }
 
-/// A table that is written to.
+/// A table that is open for writing.
 pub(crate) struct WriteTable<'t, K: Key + 'static, V: Value + 'static> {
     table: Option<Table<'t, K, V>>,
     db: &'t Db,
@@ -161,8 +161,8 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         self.with(|table| table.insert(key, value).map_redb().map(drop))
     }
 
-    /// The same for a row that whoever looks for it has to find: what lies around its place is in order. Beside a damaged
-    /// key it would go where no search leads.
+    /// The same for a row that lookups must find: its neighbours have to be in order. Beside a damaged key it would
+    /// go where no search leads.
     pub(crate) fn insert_in_order<'k, 'v>(
         &mut self,
         key: K::SelfType<'k>,
@@ -181,7 +181,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         self.with(|table| table.remove(key).map_redb().map(drop))
     }
 
-    /// The last row of a range, as `read` takes it.
+    /// The last row of a range, passed to `read`.
     pub(crate) fn last<'k, T>(
         &mut self,
         range: impl RangeBounds<K::SelfType<'k>> + 'k,
@@ -194,8 +194,8 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         })
     }
 
-    /// Inserts rows in the order of their keys; those that lie between two neighbours without a search for each.
-    /// Answers the key that is there already, if one is: then the others are not all inserted.
+    /// Inserts rows in the order of their keys; neighbours are inserted without a search for each. Returns a key that
+    /// exists already, if there is one; the rows are then only partly inserted.
     pub(crate) fn insert_sorted<'r, R>(&mut self, rows: R) -> Result<Option<K::SelfType<'r>>>
     where
         R: Iterator<Item = (K::SelfType<'r>, V::SelfType<'r>)>,
@@ -226,7 +226,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
     }
 }
 
-/// A place between two rows of a table, that takes rows in the order of their keys. After an error it is left alone.
+/// A place between two rows of a table, for rows in the order of their keys. After an error it is leaked.
 struct Inserting<'a, K: Key + 'static, V: Value + 'static>(Option<CursorMut<'a, K, V>>);
 
 impl<'a, K: Key + 'static, V: Value + 'static> Inserting<'a, K, V> {
@@ -234,7 +234,7 @@ impl<'a, K: Key + 'static, V: Value + 'static> Inserting<'a, K, V> {
         guarded(|| table.lower_bound_mut(Bound::Included(key)).map_redb()).map(|cursor| Self(Some(cursor)))
     }
 
-    /// `false` for a row that does not lie here.
+    /// `false` for a row that does not belong here.
     fn insert(&mut self, key: K::SelfType<'_>, value: V::SelfType<'_>) -> Result<bool> {
         let Some(mut cursor) = self.0.take() else { return Ok(false) };
         let inserted = guarded(|| match cursor.insert_before(key, value) {

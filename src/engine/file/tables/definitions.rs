@@ -1,4 +1,4 @@
-//! Every table: its key, its value and what holds for it. `docs/format.md` draws the bytes.
+//! Every table: its key, its value and its invariants. `docs/format.md` draws the bytes.
 
 use redb::TableDefinition;
 
@@ -7,7 +7,7 @@ pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::
 /// The key of the only row of [`META`].
 pub(crate) const META_KEY: &str = "store";
 
-/// Session and branch to the branch's number. Numbers are given once and never again.
+/// Session and branch to the branch's number. Numbers are never reused.
 pub(crate) const BRANCHES: TableDefinition<'static, (&str, &str), u64> = TableDefinition::new("branches");
 
 /// Branch number to the sealed [`BranchRow`](crate::codec::BranchRow). Same branches as in [`BRANCHES`]; a parent's
@@ -19,20 +19,20 @@ pub(crate) const LINES: TableDefinition<'static, u64, &[u8]> = TableDefinition::
 pub(crate) const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("heads");
 
 /// Branch number and the chunk's *last* sequence to the chunk. The chunk that holds sequence n is the first at or
-/// after `(branch, n)`. Chunks of a branch follow each other without holes.
+/// after `(branch, n)`. Chunks of a branch follow each other without gaps.
 pub(crate) const EVENTS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("events");
 
-/// Position of the row's first event to its runs. Rows follow each other without holes, up to
+/// Position of the row's first event to its runs. Rows follow each other without gaps, up to
 /// [`Meta::flushed`](crate::codec::Meta).
 pub(crate) const ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("order");
 
-/// Event id to branch number and sequence, for every flushed event, for ever.
+/// Event id to branch number and sequence, for every flushed event, permanently.
 pub(crate) const IDS: TableDefinition<'static, [u8; 16], (u64, u64)> = TableDefinition::new("ids");
 
-/// A sidecar table: the key that its module gives to the sealed bytes of that module. Made with its first row.
+/// A sidecar table: keys and bytes that its module defines, the bytes with a checksum. Created with its first row.
 type SidecarRows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-/// States of projections, by projection, generation, and branch and sequence or key. Each can be folded again.
+/// States of projections, by projection, generation, and branch and sequence or key. Each can be rebuilt.
 pub(crate) const SNAPSHOTS: SidecarRows = TableDefinition::new("snapshots");
 
 /// How far projections have read, and where they are parked.
@@ -47,13 +47,13 @@ pub(crate) const DEAD_LETTERS: SidecarRows = TableDefinition::new("letters");
 /// Timers.
 pub(crate) const TIMERS: SidecarRows = TableDefinition::new("timers");
 
-/// Schemas that were registered.
+/// Registered schemas.
 pub(crate) const SCHEMAS: SidecarRows = TableDefinition::new("schemas");
 
 /// Session to the name of its current branch, for sessions where one was chosen.
 pub(crate) const CURRENT: SidecarRows = TableDefinition::new("current");
 
-/// Files that were imported, and how each is put together.
+/// Imported files, and how each is put together.
 pub(crate) const IMPORTS: SidecarRows = TableDefinition::new("imports");
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// A table under another name is an empty table to every file that there is.
+    /// Under another name, a table would look empty in every existing file.
     #[test]
     fn tables_keep_the_names_that_the_files_have_and_the_page_on_the_format_says() {
         let names = [

@@ -1,5 +1,5 @@
-//! The index of event ids. An id that is not found there is believed to be new only when the index shows no damage
-//! where it would lie: a retry must never be recorded twice because a bit has turned.
+//! The index of event ids. An id that is not found counts as new only if the index shows no damage where it would
+//! lie: a retry must never be recorded twice because of a flipped bit.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::error::Result;
 use crate::event::{Event, EventId, Place};
 use crate::limits::NEAR_ID_BITS;
 
-/// Which rows beside an id that is not found are held against their events.
+/// Which rows beside a missing id are checked against their events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beside {
     /// Both.
     All,
-    /// Those that few turned bits would make of the id: for the writer, which asks for many ids that are new.
+    /// Those that a few flipped bits would make of the id: for the writer, which looks up many new ids.
     Near,
 }
 
-/// The flushed event with an id, and the number of its branch. `place` names a branch by its number.
+/// The flushed event with an id, and the number of its branch. `place` gives the name of a branch.
 pub(crate) fn find_id(
     txn: &ReadTransaction,
     id: EventId,
@@ -44,7 +44,7 @@ pub(crate) fn find_id(
     Ok(None)
 }
 
-/// An event that can be read has the id that leads to it. One that cannot be read says nothing of its id.
+/// An event that can be read must have the id that leads to it. One that cannot be read proves nothing.
 fn refuse_another(
     txn: &ReadTransaction,
     id: EventId,
@@ -61,14 +61,14 @@ fn refuse_another(
     }
 }
 
-/// Whether the index knows a flushed event, which is given.
+/// Whether the index has this flushed event.
 pub(crate) fn knows(txn: &ReadTransaction, number: u64, event: &Event) -> Result<bool> {
     let table = lookup::open(txn, IDS)?;
     let row = lookup::get(&table, event.id().bytes())?.map(|row| row.value());
     Ok(row == Some((number, event.sequence().get())))
 }
 
-/// An id that no flushed event's is larger than; `None` when there is none.
+/// An upper bound of the flushed ids; `None` when nothing is flushed.
 pub(crate) fn largest(
     txn: &ReadTransaction,
     place: impl Fn(u64) -> Result<Arc<Place>>,
@@ -80,12 +80,12 @@ pub(crate) fn largest(
     let (id, (number, sequence)) = (EventId::from_bytes(id.value()), row.value());
     Ok(Some(match refuse_another(txn, id, number, sequence, &place) {
         Ok(()) => id,
-        // It may have been larger: then every id is looked up.
+        // It may have been larger; with this bound, every id is looked up.
         Err(_) => EventId::from_bytes([u8::MAX; 16]),
     }))
 }
 
-/// How many bits two ids differ in.
+/// The number of bits in which two ids differ.
 fn distance(a: EventId, b: EventId) -> u32 {
     (u128::from_be_bytes(*a.bytes()) ^ u128::from_be_bytes(*b.bytes())).count_ones()
 }

@@ -1,4 +1,4 @@
-//! A read transaction that begins when it is first needed.
+//! A read transaction that begins on first use.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use redb::ReadTransaction;
 use super::db::Db;
 use crate::error::Result;
 
-/// A reader of recent events never begins one.
+/// Readers of recent events never begin one.
 #[derive(Debug)]
 pub(crate) struct Lazy<'a> {
     db: &'a Db,

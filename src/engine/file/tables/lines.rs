@@ -1,4 +1,4 @@
-//! The rows of branches by their number.
+//! Rows of branches by number.
 
 use redb::ReadTransaction;
 
@@ -8,7 +8,7 @@ use crate::codec::BranchRow;
 use crate::engine::file::redb_errors::corrupt;
 use crate::error::Result;
 
-/// Whether names lead to the number that has them. A row that cannot be read proves nothing: its own reader is told.
+/// Whether a name leads to the branch that has it. An unreadable row proves nothing; whoever reads it gets the error.
 pub(crate) fn belongs(names: (&str, &str), number: u64, txn: &ReadTransaction) -> Result<()> {
     match read_line(number, txn) {
         Ok(row) if (row.place.session.as_str(), row.place.branch.as_str()) != names => {

@@ -1,6 +1,6 @@
-//! Reading tables that may be damaged. redb does not check its pages as it reads them: on a damaged file a search can
-//! be led astray, answer with rows beside those that were asked for, go round in a circle, or assert. So every call is
-//! guarded here, every row is compared with what was asked, and rows come in order.
+//! Reading tables that may be damaged. redb does not verify its pages when it reads them: on a damaged file a search
+//! can go astray, return rows beside those asked for, loop, or panic. So every call is guarded here, every row is
+//! compared with what was asked, and rows have to come in order.
 
 use std::borrow::Borrow;
 use std::ops::{Bound, RangeBounds};
@@ -23,7 +23,7 @@ pub(crate) fn open<K: Key + 'static, V: Value + 'static>(
     guarded(|| txn.open_table(table).map_redb())
 }
 
-/// The same for a table that is made with its first row.
+/// The same for a table that is created with its first row.
 pub(crate) fn open_if_made<K: Key + 'static, V: Value + 'static>(
     txn: &ReadTransaction,
     table: TableDefinition<'_, K, V>,
@@ -35,12 +35,12 @@ pub(crate) fn open_if_made<K: Key + 'static, V: Value + 'static>(
     })
 }
 
-/// How many rows a table counts.
+/// The number of rows that a table claims to have.
 pub(crate) fn len(table: &impl ReadableTableMetadata) -> Result<u64> {
     guarded(|| table.len().map_redb())
 }
 
-/// Whether a table has no row to be found, whatever it counts.
+/// Whether no row can be found in a table, whatever number it claims.
 pub(crate) fn is_empty<K: Key + 'static, V: Value + 'static>(
     table: &impl ReadableTable<K, V>,
 ) -> Result<bool> {
@@ -54,7 +54,7 @@ pub(crate) fn get<'t, 'k, K: Key + 'static, V: Value + 'static>(
     guarded(|| {
         let row = table.get(key).map_redb()?;
         if let Some(row) = &row {
-            // A damaged length is found out here, and not where nobody guards.
+            // A damaged length shows up here, inside the guard.
             let _ = row.value();
         }
         Ok(row)
@@ -78,7 +78,7 @@ where
     Ok(RangeRows { range, table: table.name().to_owned(), from, to, ended: false })
 }
 
-/// Two rows on either side of the place where a key would lie that has none: see [`around`].
+/// Two rows on either side of the place where a missing key would lie: see [`around`].
 pub(crate) fn neighbours<'t, 'k, K, V, T, R>(table: &'t T, key: R) -> Result<Vec<Row<'t, K, V>>>
 where
     K: Key + 'static,
@@ -89,9 +89,9 @@ where
     around(table, (Bound::Included(key), Bound::Included(key)), 2)
 }
 
-/// Some rows on either side of a range. A damaged key still lies where the right one belongs, and a search that it leads
-/// astray ends beside it: so whoever has to be certain that a row is not there looks whether these come in order, which
-/// is done here, and whether they are what they say. Beside an end that is open there is nothing.
+/// Some rows on either side of a range. A damaged key still lies where the right one belongs, and a search that it
+/// leads astray ends beside it. So whoever must be certain that a row is missing checks that these rows are what they
+/// claim to be; their order is checked here. Beside an open end there is nothing.
 pub(crate) fn around<'t, 'k, K, V, T, R>(
     table: &'t T,
     (from, to): (Bound<R>, Bound<R>),
@@ -122,7 +122,7 @@ fn beside<R>(bound: Bound<R>) -> Option<Bound<R>> {
 pub(crate) struct RangeRows<'t, K: Key + 'static, V: Value + 'static> {
     range: Range<'t, K, V>,
     table: String,
-    /// What is left of the range, as bytes of keys: it shrinks with each row, so a row out of order is outside of it.
+    /// The rest of the range, as bytes of keys. It shrinks with each row, so a row out of order falls outside.
     from: Bound<Vec<u8>>,
     to: Bound<Vec<u8>>,
     ended: bool,

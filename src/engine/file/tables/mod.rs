@@ -1,4 +1,4 @@
-//! The tables of redb: what each holds, reading them with care, and writing them.
+//! The tables of redb: their definitions, reading them with care, and writing them.
 
 pub(crate) mod chunks;
 pub(crate) mod db;

@@ -28,7 +28,6 @@ fn table_of(sidecar: SidecarTable) -> TableDefinition<'static, &'static [u8], &'
     }
 }
 
-/// Writes all changes.
 pub(crate) fn write_sidecar(txn: &WriteTxn<'_>, records: &SidecarWrites) -> Result<()> {
     let mut rows = records.rows().peekable();
     while let Some((sidecar, _, _)) = rows.peek() {
@@ -47,7 +46,7 @@ pub(crate) fn write_sidecar(txn: &WriteTxn<'_>, records: &SidecarWrites) -> Resu
     Ok(())
 }
 
-/// All sidecar records as they stand at one moment.
+/// All sidecar records as they were at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct SidecarView(Arc<ReadTransaction>);
 
@@ -56,7 +55,6 @@ impl SidecarView {
         Self(txn)
     }
 
-    /// One row.
     pub(crate) fn get(&self, sidecar: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(table) = self.table(sidecar)? else { return Ok(None) };
         if let Some(row) = lookup::get(&table, key)? {
@@ -70,7 +68,7 @@ impl SidecarView {
         Ok(None)
     }
 
-    /// Rows in the order of their keys, or against it.
+    /// Rows in the order of their keys, or in reverse.
     pub(crate) fn rows(&self, sidecar: SidecarTable, rows: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
         let Some(table) = self.table(sidecar)? else { return Ok(Vec::new()) };
         let from = match rows.after {
@@ -100,7 +98,7 @@ impl SidecarView {
             found.push(SidecarRecord { key, value });
         }
         if sidecar.is_needed() {
-            // A row whose key is damaged may lie beside the range that it belongs to: then its seal is wrong.
+            // A row with a damaged key may lie beside its range; its checksum is then wrong.
             for (key, value) in lookup::around::<_, _, _, &[u8]>(&table, (from, to), 1)? {
                 open_row(sidecar, key.value(), value.value())?;
             }
@@ -108,7 +106,7 @@ impl SidecarView {
         Ok(found)
     }
 
-    /// A store that never had a record of this sort has no table for it.
+    /// `None` in a store that never had a record of this kind.
     fn table(
         &self,
         sidecar: SidecarTable,
@@ -116,7 +114,7 @@ impl SidecarView {
         lookup::open_if_made(&self.0, table_of(sidecar))
     }
 
-    /// Every record of a table is what its key promises, and is found by it. Tells of each that is not.
+    /// Checks that every record is what its key promises and is found by it, and reports each that is not.
     pub(crate) fn verify(
         &self,
         sidecar: SidecarTable,
@@ -135,7 +133,7 @@ impl SidecarView {
                 problem(place(), "looking it up leads to another place".into());
             }
         }
-        // The count is kept apart from the rows.
+        // redb keeps the count apart from the rows.
         let counted = lookup::len(&table)?;
         if counted != rows {
             let reason = format!("it has {rows} rows, but its row count is {counted}");
@@ -166,7 +164,7 @@ fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// redb asserts that a range does not end before it begins.
+/// redb panics on a range that ends before it begins.
 fn is_nothing(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
     match (from, to) {
         (Bound::Included(a), Bound::Included(b)) => a > b,
@@ -203,7 +201,7 @@ mod tests {
         store
             .write_records(records(&[("a", "1"), ("ba", "2"), ("bb", "3"), ("bc", "4"), ("c", "5")]))
             .unwrap();
-        // Each call is a moment of its own.
+        // Each call reads its own moment.
         assert_eq!(keys(&none, &SidecarRange::under(b"", 9)).len(), 5);
         let view = store.reader().unwrap().records();
         let all = SidecarRange::under(b"b", 9);
@@ -232,7 +230,7 @@ mod tests {
     #[test]
     fn sidecar_records_go_with_an_append_or_not_at_all_and_have_no_position() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("marks.redb");
+        let path = dir.path().join("records.redb");
         let store = Store::open(&path).unwrap();
         let event = NewEvent::new("a.b");
         let batch = |expect, key: &str| {

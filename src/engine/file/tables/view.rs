@@ -1,9 +1,9 @@
-//! The flushed part as it was at some moment, with the tables that reading a branch needs already open. It is shared
-//! by all readers until the next commit to the tables: a short read costs its search, not the preparations.
+//! The flushed part at one moment, with the tables already open that reading a branch needs. All readers share it
+//! until the next commit to the tables, so that a short read costs no more than its search.
 //!
-//! A view is a read transaction of redb, and redb reuses no page that a read transaction may still look at. One that is
-//! kept while others commit makes the file grow with every commit, so none outlives the commit that replaces what it
-//! shows, except in the hands of a reader that is at work.
+//! A view is a read transaction, and redb does not reuse pages that one may still read. A view that is kept while
+//! others commit makes the file grow with every commit, so none outlives the commit that replaces it, except in a
+//! reader that is still at work.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -41,18 +41,18 @@ impl View {
         Ok(Self { txn, events, heads })
     }
 
-    /// The records as they stood then.
+    /// The records as they were at that moment.
     pub(crate) fn records(&self) -> SidecarView {
         SidecarView::of(self.txn.clone())
     }
 
-    /// Where the flushed part of a branch ends; `None` when nothing of its own is flushed.
+    /// Where the flushed part of a branch ends; `None` when no event that it owns is flushed.
     pub(crate) fn head(&self, branch: u64) -> Result<Option<HeadRow>> {
         head_in(&self.heads, &self.events, branch)
     }
 }
 
-/// Where a flushed part of a branch ends, in a transaction of the caller's.
+/// Where the flushed part of a branch ends, in a transaction of the caller's.
 pub(crate) fn flushed_head(txn: &ReadTransaction, branch: u64) -> Result<Option<HeadRow>> {
     head_in(&lookup::open(txn, HEADS)?, &lookup::open(txn, EVENTS)?, branch)
 }
@@ -62,7 +62,7 @@ fn head_in(heads: &Heads, events: &Chunks, branch: u64) -> Result<Option<HeadRow
     if let Some(row) = lookup::get(heads, branch)? {
         return HeadRow::decode(branch, row.value()).map(Some).map_err(malformed(place()));
     }
-    // A lost row would make the branch look empty, and be written over.
+    // A lost row would make the branch look empty, and let it be overwritten.
     match lookup::rows(events, (branch, 0)..=(branch, u64::MAX))?.next().transpose()? {
         None => Ok(None),
         Some(_) => Err(corrupt(place(), "it is missing although the branch has events")),
@@ -75,7 +75,7 @@ pub(crate) struct SharedView(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// How often the view was forgotten: once for every commit to the tables.
+    /// How often the view was dropped: once for every commit to the tables.
     forgotten: u64,
     view: Option<Arc<View>>,
 }
@@ -91,14 +91,14 @@ impl SharedView {
         };
         let view = Arc::new(open()?);
         let mut kept = lock(&self.0);
-        // After a commit in between nobody would forget this one, which may be from before it.
+        // It may be from before a commit that happened in between, and nobody would drop it.
         if kept.forgotten == forgotten && kept.view.is_none() {
             kept.view = Some(view.clone());
         }
         Ok(view)
     }
 
-    /// To be called after every commit to the tables, before anybody is told of it.
+    /// Must be called after every commit to the tables, before anybody is notified of it.
     pub(crate) fn forget(&self) {
         let view = {
             let mut kept = lock(&self.0);
@@ -109,7 +109,7 @@ impl SharedView {
     }
 }
 
-/// A view that is taken when it is first needed: a reader of recent events never takes one.
+/// A view that is taken on first use: readers of recent events never take one.
 pub(crate) struct LazyView<'a> {
     shared: &'a SharedView,
     db: &'a Db,
@@ -117,7 +117,7 @@ pub(crate) struct LazyView<'a> {
 }
 
 impl<'a> LazyView<'a> {
-    /// For a reader that has looked at the tail before: the view has everything that had left it by then.
+    /// For a reader that has already checked the tail: the view has everything that had left the tail by then.
     pub(crate) fn new(shared: &'a SharedView, db: &'a Db) -> Self {
         Self { shared, db, view: OnceCell::new() }
     }

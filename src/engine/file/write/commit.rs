@@ -31,7 +31,7 @@ use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, Sequence, Timestamp};
 
-/// The owner of everything that is written: the journal's ring, the tail, and the tables. Whoever leads the writer has it.
+/// Owns everything that is written: the journal's ring, the tail, and the tables. Whoever leads the writer holds it.
 #[derive(Debug)]
 pub(crate) struct Committer {
     contents: Arc<Contents>,
@@ -40,9 +40,9 @@ pub(crate) struct Committer {
     watching: Arc<Watching>,
     next_branch: u64,
     known: KnownBranches,
-    /// Since when something is committed that no sync has made durable.
+    /// Since when a commit has been waiting for a sync.
     unsynced: Option<Instant>,
-    /// Records are committed that no sync has made durable.
+    /// Whether committed records are waiting for a sync.
     unsynced_sidecar: bool,
     clock: Clock,
     knows_last: bool,
@@ -95,7 +95,7 @@ impl Committer {
         self.flusher.wait();
     }
 
-    /// Writes a group and answers each of its jobs. An error means that nothing more may be written: its reason.
+    /// Writes a group and answers each of its jobs. An error is the reason why nothing more may be written.
     pub(crate) fn commit(&mut self, group: Vec<Job>) -> Result<(), String> {
         let _span = tracing::debug_span!("commit", jobs = group.len()).entered();
         let start = Instant::now();
@@ -111,7 +111,7 @@ impl Committer {
             (Plan::new(0, self.next_branch, now), group.iter().map(|_| Err(e.clone())).collect())
         });
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-        // Under a steady load the thread that stands by for this never leads.
+        // Under a steady load the standby thread, which does this otherwise, never leads.
         let overdue =
             self.unsynced.is_some_and(|since| since.elapsed() >= self.contents.options.relaxed_sync);
         let durable = overdue || accepted.map(|(job, _)| job.durability()).any(|d| d == Durability::Durable);
@@ -136,26 +136,26 @@ impl Committer {
             Err(Failed { error, in_commit }) => {
                 error!(%error, in_commit, "a commit failed; the store accepts no more writes");
                 let reason = error.to_string();
-                let told = if in_commit { Error::Unknown { reason: reason.clone() } } else { error };
+                let shared = if in_commit { Error::Unknown { reason: reason.clone() } } else { error };
                 let mut answers = answers.into_iter();
                 answer_all(group, |_| match answers.next() {
-                    // What was decided without the group's own writes stands.
+                    // Answers that do not depend on what the group wrote stand.
                     Some(Err(e @ (Error::Invalid(_) | Error::Corrupt { .. } | Error::NotFound { .. }))) => {
                         Err(e)
                     }
-                    // A conflict may have been with a neighbour that is now in doubt.
-                    _ => Err(told.clone()),
+                    // It may have conflicted with a neighbour whose outcome is now unknown.
+                    _ => Err(shared.clone()),
                 });
                 Err(reason)
             }
         }
     }
 
-    /// The time to record at: not before that of the last event, which is looked up once.
+    /// The time to record at, not before that of the last event. That event is looked up once.
     fn now(&mut self, db: &Arc<Db>) -> Timestamp {
         if !self.knows_last {
             let reader = FileReader { contents: self.contents.clone(), db: db.clone() };
-            // One that cannot be read says nothing of its time.
+            // An unreadable event says nothing about its time.
             let last = guarded(|| reader.page_all(Range { from: 1, to: u64::MAX, limit: 1, reverse: true }));
             self.knows_last = last.as_ref().err().is_none_or(Error::is_damage);
             let recorded = last.ok().and_then(|page| page.first().map(Event::recorded));
@@ -194,7 +194,7 @@ impl Committer {
         (plan, answers)
     }
 
-    /// `Ok(true)` when it flushed.
+    /// `Ok(true)` if it flushed.
     fn write_plan(
         &mut self,
         db: &Db,
@@ -208,7 +208,7 @@ impl Committer {
         let too_large = frame.as_ref().is_some_and(|frame| !self.ring.takes(frame.len()));
         let idle = plan.is_empty() && self.contents.own_tail().is_empty();
         let flush = too_large || (force && !idle);
-        // Refusals and retries write nothing, unless what is repeated was relaxed and now has to last.
+        // Refusals and retries write nothing, unless a relaxed append is retried as a durable one.
         if plan.is_empty() && records.is_empty() && !flush && !(durable && self.unsynced()) {
             return Ok(false);
         }
@@ -220,11 +220,11 @@ impl Committer {
                 self.make_room(frame.len())?;
                 self.ring.write(frame).map_err(Failed::in_commit)?;
             }
-            // What records say of events never outlives the events.
+            // Records must never outlive the events that they refer to.
             if durable || (!records.is_empty() && self.unsynced()) {
                 self.ring.sync().map_err(Failed::in_commit)?;
             }
-            // An append does not wait for records that came before it.
+            // An append does not wait for the records of earlier commits.
             self.write_sidecar(db, records, durable && (plan.is_empty() || sidecar_durable))?;
         }
         self.next_branch = plan.next_branch();
@@ -239,7 +239,7 @@ impl Committer {
         Ok(flush)
     }
 
-    /// Everything that is not in the tables, and the group, in one transaction.
+    /// Writes everything that is not in the tables yet, and the group, in one transaction.
     fn flush_all(
         &mut self,
         db: &Db,
@@ -274,7 +274,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Records alone, in a transaction of their own; also the durable one that relaxed records still wait for.
+    /// Writes records in a transaction of their own. When durable, it covers earlier relaxed records too.
     fn write_sidecar(&mut self, db: &Db, records: &[&SidecarWrites], durable: bool) -> Result<(), Failed> {
         if records.is_empty() && !(durable && self.unsynced_sidecar) {
             return Ok(());
@@ -292,7 +292,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Waits for the flusher while the journal has no room, or the tail would hold more than twice its bound.
+    /// Waits for the flusher while the journal has no room, or the tail would exceed twice its bound.
     fn make_room(&mut self, frame: usize) -> Result<(), Failed> {
         if self.ring.has_room(frame) && !self.is_full(self.contents.own_tail().growing()) {
             return Ok(());
@@ -319,7 +319,7 @@ impl Committer {
             || layer.bytes() > self.contents.options.flush_bytes
     }
 
-    /// Gives the tail to the flusher when it has grown enough, and the layer before is flushed.
+    /// Hands the tail to the flusher if it has grown enough and the previous layer is flushed.
     fn hand_over(&mut self) {
         let due = self.ring.is_tight() || self.is_full(self.contents.own_tail().growing());
         if due && self.flusher.is_idle() {
@@ -349,7 +349,7 @@ impl Committer {
                 Tail::default()
             }
         };
-        // Freed outside the lock: a large tail takes its time.
+        // Freed outside the lock, because a large tail takes time.
         drop(old);
         if flushed {
             self.contents.recent.forget();
@@ -362,14 +362,14 @@ struct Wanted {
     now: Timestamp,
     durable: bool,
     force: bool,
-    /// Some of the records are to be durable.
+    /// Whether some of the records have to be durable.
     sidecar_durable: bool,
 }
 
-/// Why a transaction did not go through.
+/// Why a transaction failed.
 struct Failed {
     error: Error,
-    /// It failed in `commit` itself: it may be on the disk all the same.
+    /// It failed while committing, so it may be on disk all the same.
     in_commit: bool,
 }
 
@@ -385,7 +385,7 @@ impl From<Error> for Failed {
     }
 }
 
-/// What the store holds once this group is in it.
+/// Counts of the store once this group is in it.
 fn counted(mut counts: StoreCounts, plan: &Plan, new: &[(u64, Event)]) -> StoreCounts {
     plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
     new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));

@@ -1,4 +1,4 @@
-//! What a decision asks of the store as it stands.
+//! What a decision asks about the store.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ pub(crate) struct StoreFacts<'a> {
     tail: &'a Tail,
     known: &'a KnownBranches,
     txn: Lazy<'a>,
-    /// An id was looked up and not found: whether that can be believed depends on the index.
+    /// An id was looked up and not found, which can be believed only if the index is intact.
     looked_up: Cell<bool>,
 }
 
@@ -35,14 +35,14 @@ impl<'a> StoreFacts<'a> {
         Self { contents, tail, known, txn: Lazy::new(db), looked_up: Cell::new(false) }
     }
 
-    /// The index knows the last event of a branch, which is what a retry after a crash mostly repeats. Looked at once
-    /// for each branch: damage comes between two runs.
+    /// Checks that the index has the last event of a branch, which a retry after a crash usually repeats. Once per
+    /// branch is enough: damage happens between two runs.
     fn is_indexed(&self, branch: &Branch, head: u64) -> Result<()> {
         if self.known.indexed.borrow().get(&branch.number).is_some() {
             return Ok(());
         }
         let txn = self.txn.get()?;
-        // An event that cannot be read says nothing of its id.
+        // An unreadable event says nothing about its id.
         if let Ok(event) = flushed_event(&txn, branch.number, &branch.place, head, None)
             && !knows(&txn, branch.number, &event)?
         {
@@ -104,7 +104,7 @@ impl Facts for StoreFacts<'_> {
     }
 }
 
-/// What is remembered of branches, by number, until there are too many.
+/// What is remembered by branch number, until it is too much.
 #[derive(Debug)]
 struct Remembered<T>(HashMap<u64, T>);
 
@@ -131,13 +131,13 @@ impl<T> Remembered<T> {
     }
 }
 
-/// What the writer remembers of branches.
+/// What the writer remembers about branches.
 #[derive(Debug, Default)]
 pub(crate) struct KnownBranches {
-    /// Flushed heads that were asked for lately, as of so many flushes.
+    /// Recently used flushed heads, as of `heads_of` flushes.
     heads: RefCell<Remembered<u64>>,
     heads_of: u64,
-    /// Branches whose last flushed event is known to the index of ids.
+    /// Branches whose last flushed event was found in the index of ids.
     indexed: RefCell<Remembered<()>>,
 }
 

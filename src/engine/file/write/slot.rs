@@ -1,4 +1,4 @@
-//! One answer, handed from the writer to whoever waits for it: a blocked thread or a future.
+//! One answer, passed from the writer to a blocked thread or a future.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ impl<T> Slot<T> {
         Arc::new(Self(Mutex::new(State { answer: None, waker: None })))
     }
 
-    /// Puts the answer there, and wakes a future. A blocked thread is woken by its gate.
+    /// Stores the answer and wakes a future. A blocked thread is woken through its gate.
     pub(crate) fn answer(&self, answer: T) {
         let waker = {
             let mut state = lock(&self.0);
@@ -33,7 +33,7 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Whether the answer is there and waits to be taken.
+    /// Whether the answer is there, ready to be taken.
     pub(crate) fn is_answered(&self) -> bool {
         lock(&self.0).answer.is_some()
     }
@@ -43,7 +43,7 @@ impl<T> Slot<T> {
     }
 }
 
-/// Where the threads of one group wait: one system call wakes them all.
+/// Where the threads of one group wait, so that one system call wakes them all.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     waiting: Mutex<usize>,
@@ -58,7 +58,7 @@ impl Gate {
         }
         let mut waiting = lock(&self.waiting);
         loop {
-            // Looked at under the lock, which whoever answers takes after the last answer.
+            // Checked under the lock, which the answering side takes after the last answer.
             if let Some(answer) = slot.take() {
                 return answer;
             }
@@ -76,7 +76,7 @@ impl Gate {
     }
 }
 
-/// Resolves with the answer. Dropping it changes nothing: what was queued happens.
+/// Resolves with the answer. Dropping it cancels nothing: what was queued happens.
 #[derive(Debug)]
 pub(crate) struct Pending<T>(pub(crate) Arc<Slot<T>>);
 

@@ -1,4 +1,4 @@
-//! What is to be written, and its answer.
+//! What the writer is asked to do, and its answer.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::engine::durability::Durability;
 use crate::engine::sidecar::SidecarWrites;
 use crate::error::Result;
 
-/// One thing to be done by the writer.
+/// What a job asks for.
 #[derive(Debug)]
 pub(crate) enum Work {
     Commit(Commit),
@@ -26,7 +26,7 @@ pub(crate) enum Done {
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) slot: Arc<Slot<Result<Done>>>,
-    /// Where a thread is blocked for it; a future needs none.
+    /// Where a blocked thread waits for it; `None` for a future.
     pub(crate) gate: Option<Arc<Gate>>,
 }
 
@@ -42,12 +42,12 @@ impl Job {
         self.commit().map_or(0, Commit::bytes)
     }
 
-    /// The records that it writes, by itself or with its events.
+    /// The records that it writes, with or without events.
     pub(crate) fn records(&self) -> Option<&SidecarWrites> {
         self.commit().and_then(Commit::records)
     }
 
-    /// Whether it has records that are to be there exactly when its events are.
+    /// Whether it has records that must be written atomically with its events.
     pub(crate) fn binds_records_to_events(&self) -> bool {
         matches!(self.commit(), Some(Commit::Append(p)) if !p.records.is_empty())
     }
@@ -57,12 +57,12 @@ impl Job {
     }
 }
 
-/// Answers every job of a group, then wakes those who are blocked for it.
+/// Answers every job of a group, then wakes the threads that are blocked on it.
 pub(crate) fn answer_all(group: Vec<Job>, mut answer: impl FnMut(usize) -> Result<Done>) {
     let mut gates: Vec<Arc<Gate>> = Vec::new();
     for (i, job) in group.into_iter().enumerate() {
         job.slot.answer(answer(i));
-        // A group is of one gate, or of two when an earlier one was cut: neighbours share it.
+        // Neighbours share a gate. A group has one, or two when an earlier group was cut short.
         if let Some(gate) = job.gate
             && gates.last().is_none_or(|last| !Arc::ptr_eq(last, &gate))
         {

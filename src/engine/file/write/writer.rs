@@ -1,9 +1,8 @@
-//! The one writer. Everything that is written goes through its queue; whoever leads drains the queue, group
-//! by group.
+//! The one writer. All writes go through its queue; whoever leads commits the queue group by group.
 //!
-//! There is no hand-over when nobody else is waiting: the caller takes the lead and commits on its own thread. What has
-//! come meanwhile goes to a thread that stands by, as do the jobs of futures, which never lead, and what has to happen
-//! in time. Threads that wait for the same group are woken by one system call.
+//! When nobody else is waiting there is no hand-over: the caller takes the lead and commits on its own thread. Jobs
+//! that arrive meanwhile go to a standby thread, which also leads for futures, which never lead themselves, and does
+//! what is due at a certain time. Threads that wait for the same group are woken by one system call.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -27,21 +26,21 @@ use crate::limits::{MAX_BATCH_BYTES, MAX_GROUP_APPENDS, QUEUE_APPENDS, QUEUE_BYT
 struct Queue {
     jobs: VecDeque<Job>,
     bytes: usize,
-    /// Somebody leads.
+    /// Whether somebody leads.
     led: bool,
-    /// The lead was given to the thread.
+    /// The lead was handed to the standby thread.
     handed: bool,
-    /// Nothing more is taken, except by the one who closes.
+    /// Nothing more is accepted, except from the caller that closes.
     closed: bool,
-    /// The thread is to end.
+    /// The thread has to end.
     dismissed: bool,
-    /// Where threads wait whose jobs are not taken yet.
+    /// Where threads wait whose jobs are still queued.
     gate: Arc<Gate>,
     /// The storage error after which nothing more is written.
     failed: Option<String>,
-    /// Producers that wait for room: waking nobody still costs a system call.
+    /// Producers that wait for room. Notifying nobody would still cost a system call.
     crowd: usize,
-    /// The thread waits without a clock: the leader's end has to wake it.
+    /// The thread waits without a timeout, so the leader has to wake it when it is done.
     asleep: bool,
     /// When the tail is to be flushed, and when relaxed appends are to be synced.
     flush_at: Option<Instant>,
@@ -109,7 +108,7 @@ impl Writer {
         let mut job = Some(Job { work, slot: slot.clone(), gate: None });
         while let Some(next) = job.take() {
             self.contents.process.check()?;
-            // Asked for before looking, so that room made in between is not missed.
+            // Registered before looking, so that room made in between is not missed.
             let room = self.room_async.notified();
             match self.try_queue(next)? {
                 None => break,
@@ -118,7 +117,7 @@ impl Writer {
             room.await;
         }
         let mut answer = Pending(slot);
-        // It may be polled in a child, where nobody will answer.
+        // It may be polled in a forked child, where nobody will answer.
         std::future::poll_fn(|cx| match self.contents.process.check() {
             Ok(()) => Pin::new(&mut answer).poll(cx),
             Err(e) => Poll::Ready(Err(e)),
@@ -184,8 +183,8 @@ impl Writer {
         }
     }
 
-    /// Producers that were just answered come back within microseconds. A leader that arrives first would commit
-    /// alone and make all others wait for a second sync, so it gives them a moment, in proportion to a commit.
+    /// Producers that were just answered come back within microseconds. A leader that starts before them would commit
+    /// alone and make them wait for a second sync, so it gives them a moment, in proportion to a commit.
     fn gather(&self, committer: &Committer) {
         let expected = committer.last_group();
         if expected < 2 {
@@ -198,14 +197,14 @@ impl Writer {
         }
     }
 
-    /// What the last commits left to be done: (flush, sync).
+    /// What remains to be done after the last commits: (flush, sync).
     fn duties(&self) -> (bool, bool) {
-        // One lock at a time: who has the committer may wait for the flusher, and the flusher for the tail.
+        // One lock at a time: the holder of the committer may wait for the flusher, and the flusher for the tail.
         let unflushed = !self.contents.own_tail().is_empty();
         (unflushed, lock(&self.committer).unsynced())
     }
 
-    /// Sets the clocks of the thread.
+    /// Sets the deadlines of the thread.
     fn note_duties(&self, queue: &mut Queue, (unflushed, unsynced): (bool, bool)) {
         let now = Instant::now();
         let wakes = |wanted: bool, at: &mut Option<Instant>, after: Duration| match (wanted, *at) {
@@ -214,7 +213,7 @@ impl Writer {
             (true, Some(_)) => {}
         };
         let before = (queue.flush_at.is_some(), queue.sync_at.is_some());
-        // Idle means: counted from the last append.
+        // Idle time counts from the last append.
         queue.flush_at = None;
         wakes(unflushed, &mut queue.flush_at, self.contents.options.idle_flush);
         wakes(unsynced, &mut queue.sync_at, self.contents.options.relaxed_sync);
@@ -224,7 +223,8 @@ impl Writer {
         }
     }
 
-    /// The thread's life: leads for futures, flushes when idle, syncs what was relaxed, ends when the store closes.
+    /// The thread's loop: leads for futures, flushes when idle, syncs relaxed appends, and ends when the store
+    /// closes.
     pub(crate) fn stand_by(&self) {
         let mut queue = lock(&self.queue);
         loop {
@@ -263,7 +263,7 @@ impl Writer {
             };
             let unpoisoned = std::sync::PoisonError::into_inner;
             queue = match until {
-                // With a leader at work its end sets the clocks anew.
+                // A leader at work sets new deadlines when it is done.
                 Some(until) if !queue.led => {
                     let wait = until.saturating_duration_since(now);
                     match self.thread.wait_timeout(queue, wait) {
@@ -281,14 +281,14 @@ impl Writer {
         }
     }
 
-    /// Looks at the file between two commits, with nothing being flushed. Answers with the next commit's number.
+    /// Calls `look` between two commits, with the number of the next commit and nothing being flushed.
     pub(crate) fn while_nothing_is_written<T>(&self, look: impl FnOnce(u64) -> T) -> T {
         let committer = lock(&self.committer);
         committer.wait_for_flush();
         look(committer.next_commit())
     }
 
-    /// Takes nothing more; what is queued is still written. `false` when the store was closed before.
+    /// Accepts nothing more; what is queued is still written. `false` if it was closed before.
     pub(crate) fn stop_taking(&self) -> bool {
         let mut queue = lock(&self.queue);
         let first = !std::mem::replace(&mut queue.closed, true);
@@ -298,7 +298,7 @@ impl Writer {
         first
     }
 
-    /// Ends the thread, after the last job was answered.
+    /// Ends the thread, after the last job is answered.
     pub(crate) fn dismiss_thread(&self) {
         lock(&self.queue).dismissed = true;
         self.thread.notify_all();
@@ -323,7 +323,7 @@ impl Queue {
         }
     }
 
-    /// A job that alone passes the bound is taken when nothing else waits.
+    /// A job that exceeds the bound by itself is taken when nothing else waits.
     fn has_room(&self, job: &Job) -> bool {
         self.jobs.is_empty() || (self.jobs.len() < QUEUE_APPENDS && self.bytes + job.bytes() <= QUEUE_BYTES)
     }
@@ -337,7 +337,7 @@ impl Queue {
 
     fn take_group(&mut self) -> Vec<Job> {
         let mut group = Vec::with_capacity(self.jobs.len().min(MAX_GROUP_APPENDS));
-        // Those who come from here on wait for another group.
+        // Later arrivals wait for another group.
         self.gate = Arc::default();
         let mut bytes = 0;
         while let Some(job) = self.jobs.front() {
