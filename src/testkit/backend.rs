@@ -1,4 +1,4 @@
-//! A disk in memory for redb: it counts, records, pauses, fails, and loses power.
+//! A disk in memory for redb. It counts and records operations, pauses, fails, and loses power.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use super::moment::{Change, Moment, write_at};
 struct State {
     /// What a process sees.
     file: Vec<u8>,
-    /// What it was when recording began.
+    /// The file when recording began.
     base: Vec<u8>,
     changes: Vec<Change>,
     writes: u64,
@@ -25,7 +25,7 @@ struct State {
     waiting: usize,
 }
 
-/// A disk in memory. Clones are the same disk; [`backend`](Self::backend) gives it to a store.
+/// A disk in memory. Clones share the same disk; [`backend`](Self::backend) gives it to a store.
 #[derive(Clone, Default)]
 pub struct Disk(Arc<(Mutex<State>, Condvar)>);
 
@@ -43,7 +43,7 @@ impl Disk {
         Self::default()
     }
 
-    /// A disk that holds this file, synced.
+    /// A disk with this file on it, synced.
     #[must_use]
     pub fn from_bytes(file: Vec<u8>) -> Self {
         let disk = Self::new();
@@ -69,37 +69,37 @@ impl Disk {
         Box::new(self.clone())
     }
 
-    /// The file as a process sees it now: what is found after a mere kill.
+    /// The file as a process sees it now, which is also what a mere kill leaves.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         self.state().file.clone()
     }
 
-    /// How many writes there were, changes of the length apart.
+    /// The number of writes, without changes of the length.
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.state().writes
     }
 
-    /// How many bytes they had.
+    /// The number of bytes written.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.state().bytes
     }
 
-    /// How many syncs there were.
+    /// The number of syncs.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.state().syncs
     }
 
-    /// How many writes, changes of the length and syncs were recorded: the number of the present moment.
+    /// The number of writes, changes of the length and syncs recorded so far: the current moment's number.
     #[must_use]
     pub fn operations(&self) -> usize {
         self.state().changes.len()
     }
 
-    /// The moment right after that many operations.
+    /// The moment right after this many operations.
     #[must_use]
     pub fn moment(&self, operations: usize) -> Moment {
         let state = self.state();
@@ -111,7 +111,7 @@ impl Disk {
         Moment { synced, pending: after.to_vec() }
     }
 
-    /// Moments right after a sync, at which everything acknowledged is on the disk.
+    /// Moments right after a sync, when everything acknowledged is on the disk.
     #[must_use]
     pub fn sync_points(&self) -> Vec<usize> {
         let state = self.state();
@@ -126,7 +126,7 @@ impl Disk {
         state.struck = false;
     }
 
-    /// Takes the fault away. `true` when it has struck since it was armed.
+    /// Removes the fault. `true` if it has struck since it was armed.
     pub fn disarm(&self) -> bool {
         let mut state = self.state();
         state.fault = None;
@@ -138,13 +138,13 @@ impl Disk {
         self.state().paused = true;
     }
 
-    /// Lets syncs go on.
+    /// Releases paused syncs.
     pub fn resume(&self) {
         self.state().paused = false;
         self.changed().notify_all();
     }
 
-    /// Waits until a sync waits.
+    /// Blocks until a sync is waiting.
     pub fn wait_for_sync(&self) {
         let mut state = self.state();
         while state.waiting == 0 {

@@ -1,11 +1,11 @@
-//! Explores the schedules of a model, for the proofs that lie beside the machines. For this crate's own tests.
+//! Explores the schedules of a model, for the explored tests of the state machines. Only for this crate's own tests.
 
 use std::sync::Arc;
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-/// Schedules of each room's model in a plain run of the tests; `RETOLD_SOAK` explores a hundred times as many.
+/// Schedules of each module's model in a normal test run; `RETOLD_SOAK` explores a hundred times as many.
 pub(crate) const FOLLOW_SCHEDULES: usize = 7_000;
 /// See [`FOLLOW_SCHEDULES`].
 pub(crate) const CONSUMER_SCHEDULES: usize = 7_000;
@@ -13,14 +13,14 @@ pub(crate) const CONSUMER_SCHEDULES: usize = 7_000;
 pub(crate) const BUS_SCHEDULES: usize = 7_000;
 const _: () = assert!(FOLLOW_SCHEDULES + CONSUMER_SCHEDULES + BUS_SCHEDULES >= 20_000);
 
-/// Preemptions that a schedule of the second sort has: most orders that go wrong need two or three.
+/// Preemptions in a schedule of the second kind: most bad orders need two or three.
 const PREEMPTIONS: usize = 3;
-/// A model that takes so many steps goes round in circles.
+/// A model that takes this many steps is in an endless loop.
 const STEPS: usize = 50_000;
 const SEED: u64 = 0x7265_746f_6c64;
 
-/// Runs the model in so many schedules: half of them drawn at random, half with few preemptions at drawn places.
-/// Panics in the first one that fails, and tells how it can be run again.
+/// Runs the model in this many schedules: half of them random, half with a few preemptions at random places. Panics
+/// in the first that fails, with how to run it again.
 pub(crate) fn explore(schedules: usize, model: impl Fn() + Send + Sync + 'static) {
     let soak = std::env::var_os("RETOLD_SOAK").is_some();
     let each = schedules.div_ceil(2) * if soak { 100 } else { 1 };
@@ -37,11 +37,11 @@ fn run(scheduler: impl Scheduler + 'static, model: &Arc<impl Fn() + Send + Sync 
     Runner::new(scheduler, config).run(move || model());
 }
 
-/// Explores a model that is known to be wrong, and returns what it was caught with. Panics when it was not.
+/// Explores a model that is known to be wrong, and returns the failure. Panics if there is none.
 pub(crate) fn caught(schedules: usize, model: impl Fn() + Send + Sync + 'static) -> String {
     match crate::panics::caught(|| explore(schedules, model)) {
         Ok(()) => panic!("what is wrong was not found in {schedules} schedules"),
-        Err(said) => said,
+        Err(message) => message,
     }
 }
 

@@ -1,6 +1,6 @@
 use std::io;
 
-/// What a storage is asked to do, as far as it can be made to fail.
+/// What a storage can be asked to do, and can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskOperation {
     /// Bytes are read.
@@ -13,32 +13,32 @@ pub enum DiskOperation {
     Sync,
 }
 
-/// An error that a [`Disk`](super::Disk) answers with when it is asked for something.
+/// An error that a [`Disk`](super::Disk) returns for an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The operation that fails; `None` for any that changes something.
+    /// The operation that fails; `None` for any except reads.
     pub operation: Option<DiskOperation>,
-    /// How many operations of that sort still succeed.
+    /// How many operations of this kind still succeed.
     pub after: u64,
     /// Whether every later one fails too, as when the disk is gone.
     pub for_good: bool,
 }
 
 impl Fault {
-    /// The operation of this sort that comes after `after` others fails, once.
+    /// Fails the operation of this kind that comes after `after` others, once.
     #[must_use]
     pub const fn once(operation: DiskOperation, after: u64) -> Self {
         Self { operation: Some(operation), after, for_good: false }
     }
 
-    /// The same, and everything after it.
+    /// The same, and everything after it fails too.
     #[must_use]
     pub const fn for_good(mut self) -> Self {
         self.for_good = true;
         self
     }
 
-    /// Counts this operation. `Err` when it is the one, or comes after it.
+    /// Counts this operation. `Err` if it has to fail.
     pub(super) fn pass(fault: &mut Option<Self>, operation: DiskOperation) -> io::Result<()> {
         let Some(armed) = fault else { return Ok(()) };
         let counts = match armed.operation {

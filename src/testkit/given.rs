@@ -1,4 +1,4 @@
-//! Given a projection, when these events come, then that is its state: without a store.
+//! Tests of projections without a store: given these events, this is the state.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use crate::event::{Event, NewEvent, Place, Position, Sequence};
 use crate::limits::DEFAULT_PAYLOAD_BYTES;
 use crate::project::{ApplyError, Emit, Projection};
 
-/// A projection with the events of one branch so far. Its state is kept twice, once as it is and once through the JSON
-/// of a snapshot after every event: a state that does not come back as it was is found out.
+/// A projection with the events of one branch so far. After every event the state is also passed through the JSON of
+/// a snapshot, to find states that do not survive one.
 ///
 /// ```
 /// use retold::NewEvent;
@@ -40,7 +40,7 @@ impl<P: Projection> Given<P> {
     /// The next event of the branch.
     ///
     /// # Errors
-    /// What the projection answers; an event that no store takes; a state that is another after a snapshot.
+    /// What the projection returns; an event that no store accepts; a state that changes in a snapshot.
     pub fn when(mut self, event: NewEvent) -> Result<Self, ApplyError> {
         self.events += 1;
         let occurred = event.occurred;
@@ -68,12 +68,12 @@ impl<P: Projection> Given<P> {
         Ok(self)
     }
 
-    /// The state now.
+    /// The current state.
     pub fn state(&self) -> &P::State {
         &self.state
     }
 
-    /// Rules and types of the events that it raised so far.
+    /// Rule and type of each event raised so far.
     pub fn raised(&self) -> Vec<(&str, &str)> {
         self.raised.iter().map(|emit| (emit.rule.as_str(), emit.event.kind())).collect()
     }

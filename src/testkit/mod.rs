@@ -1,6 +1,6 @@
-//! What retold is tested with, for those who test their own code over it: a reference [`Model`] of the store in plain
-//! maps, [`strategies`] for property tests, a [`Disk`] that counts, records, fails and loses power, and a
-//! [`conformance`] suite that every engine passes.
+//! What retold is tested with, for testing code on top of it: a reference [`Model`] of the store in plain maps,
+//! [`strategies`] for property tests, a [`Disk`] that counts, records, fails and loses power, and a [`conformance`]
+//! suite that every engine passes.
 //!
 //! ```
 //! use retold::testkit::{Cut, Disk};

@@ -1,4 +1,4 @@
-//! The store in plain maps: what every answer has to be, said as simply as possible.
+//! The store in plain maps: what every answer has to be, written as simply as possible.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct ModelPart {
 }
 
 impl ModelPart {
-    /// The same append, for the store.
+    /// The same append as a batch for the store.
     ///
     /// # Errors
     /// As [`Batch::add`].
@@ -48,8 +48,7 @@ pub struct ModelEvent {
 }
 
 impl ModelEvent {
-    /// Whether the store's event is this one, in everything that was given by the caller. The time of recording is
-    /// the store's own.
+    /// Whether the store's event is this one in everything that the caller gave. The recorded time is the store's.
     #[must_use]
     pub fn is(&self, found: &Event) -> bool {
         let e = &self.event;
@@ -72,7 +71,7 @@ impl ModelEvent {
 
     fn says_the_same(&self, other: &NewEvent) -> bool {
         let a = &self.event;
-        // A retry may have been stamped anew.
+        // A retry may have another timestamp.
         (a.id, &a.kind, a.version, a.priority) == (other.id, &other.kind, other.version, other.priority)
             && (&a.source, &a.actor, &a.correlation) == (&other.source, &other.actor, &other.correlation)
             && (&a.trace, &a.content_type, a.causation)
@@ -81,38 +80,38 @@ impl ModelEvent {
     }
 }
 
-/// How an append is acknowledged.
+/// The acknowledgement of an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelAppended {
-    /// Where the events are, part by part.
+    /// Where the events are, one entry per part.
     pub parts: Vec<Placed>,
-    /// They were there before.
+    /// The events were recorded before.
     pub duplicate: bool,
 }
 
 /// A branch in a listing of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelBranch {
-    /// Its names.
+    /// Its session and name.
     pub place: Place,
-    /// Where it was forked.
+    /// Where it was forked from.
     pub parent: Option<(BranchName, Sequence)>,
     /// Its last sequence.
     pub head: Sequence,
-    /// Events of its own.
+    /// The number of events that it owns.
     pub events: u64,
 }
 
 /// A session in a listing of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSession {
-    /// Its name.
+    /// Its id.
     pub session: SessionId,
     /// The head of `main`.
     pub head: Sequence,
-    /// Events of all its branches.
+    /// The number of events in all its branches.
     pub events: u64,
-    /// How many branches it has.
+    /// The number of branches.
     pub branches: u64,
 }
 
@@ -122,7 +121,7 @@ struct Line {
     own: Vec<Arc<ModelEvent>>,
 }
 
-/// The reference: maps, a list, and no cleverness.
+/// The reference model: maps and a list.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     lines: BTreeMap<Place, Line>,
@@ -213,7 +212,7 @@ impl Model {
                 at: Address::from(first.place.clone()).at(first.sequence),
             });
         }
-        // Tried on a copy: a refusal leaves nothing behind.
+        // On a copy, so that a refusal changes nothing.
         let mut next = self.clone();
         let placed = parts.iter().map(|part| next.append_part(part)).collect::<Result<_>>()?;
         *self = next;
@@ -235,23 +234,23 @@ impl Model {
         }
         let first = self.order.len() as u64 + 1;
         for (i, event) in part.events.iter().enumerate() {
-            let told = Arc::new(ModelEvent {
+            let recorded = Arc::new(ModelEvent {
                 place: part.place.clone(),
                 sequence: head + 1 + i as u64,
                 position: first + i as u64,
                 event: event.clone(),
             });
-            self.ids.insert(event.id, told.clone());
-            self.order.push(told.clone());
+            self.ids.insert(event.id, recorded.clone());
+            self.order.push(recorded.clone());
             if let Some(line) = self.lines.get_mut(&part.place) {
-                line.own.push(told);
+                line.own.push(recorded);
             }
         }
         let more = part.events.len() as u64;
         Ok(placed(&part.place, (head + 1, first), (head + more, first + more - 1)))
     }
 
-    /// The first receipt, if every event is where it was then, saying the same.
+    /// The first receipt, if every event is where it was then, with the same content.
     fn retried(&self, parts: &[ModelPart]) -> Option<ModelAppended> {
         let mut again = Vec::new();
         for part in parts {
@@ -295,7 +294,7 @@ impl Model {
         self.branch(&place)
     }
 
-    /// The own events of a branch, appended to its parent.
+    /// Appends the events that a branch owns to its parent.
     ///
     /// # Errors
     /// As those of the store.
@@ -305,10 +304,10 @@ impl Model {
             return Err(Invalid::new("branch", "was not forked").into());
         };
         let target = parent.to_string();
-        let copies = line.own.iter().map(|told| {
-            let id = EventId::derived(told.event.id.uuid(), target.as_bytes());
-            let from = Address::from(told.place.clone()).at(told.sequence).to_string();
-            told.event.clone().with_id(id).meta("promoted_from", from)
+        let copies = line.own.iter().map(|recorded| {
+            let id = EventId::derived(recorded.event.id.uuid(), target.as_bytes());
+            let from = Address::from(recorded.place.clone()).at(recorded.sequence).to_string();
+            recorded.event.clone().with_id(id).meta("promoted_from", from)
         });
         let events: Vec<NewEvent> = copies.collect();
         if events.is_empty() {
@@ -326,9 +325,9 @@ impl Model {
             Some(place) => self.history(place)?,
             None => self.order.clone(),
         };
-        events.retain(|told| {
-            let number = if ask.place.is_some() { told.sequence } else { told.position };
-            (ask.from..=ask.to).contains(&number) && ask.want.takes(&told.event)
+        events.retain(|recorded| {
+            let number = if ask.place.is_some() { recorded.sequence } else { recorded.position };
+            (ask.from..=ask.to).contains(&number) && ask.want.takes(&recorded.event)
         });
         if ask.reverse {
             events.reverse();
@@ -337,7 +336,8 @@ impl Model {
         Ok(events)
     }
 
-    /// Two branches of one session, each up to a sequence or its head: the last common sequence, and what follows.
+    /// Compares two branches of one session, each up to a sequence or its head: the last common sequence, and what
+    /// follows.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Invalid`].
@@ -357,7 +357,7 @@ impl Model {
         Ok((common as u64, pairs))
     }
 
-    /// One branch, as a listing shows it.
+    /// One branch, as in a listing.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -398,16 +398,16 @@ impl Model {
         found.into_values().take(limit).collect()
     }
 
-    /// The branches through which a branch is read, each with the first sequence that is its own.
+    /// The branches through which a branch is read, each with the first sequence that it owns.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub fn ancestry(&self, place: &Place) -> Result<Vec<(BranchName, Sequence)>> {
         let line = self.line(place)?;
         let mut lines: Vec<(BranchName, Sequence)> = Vec::new();
-        for told in self.history(place)? {
-            if lines.last().is_none_or(|(name, _)| *name != told.place.branch) {
-                lines.push((told.place.branch.clone(), Sequence::new(told.sequence)));
+        for recorded in self.history(place)? {
+            if lines.last().is_none_or(|(name, _)| *name != recorded.place.branch) {
+                lines.push((recorded.place.branch.clone(), Sequence::new(recorded.sequence)));
             }
         }
         if line.own.is_empty() {

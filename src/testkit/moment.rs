@@ -1,6 +1,6 @@
-//! A file at the moment when the power fails.
+//! The file at the moment of a power failure.
 
-/// Something that changed the file.
+/// A change of the file.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     Write { offset: usize, data: Box<[u8]> },
@@ -18,7 +18,7 @@ impl Change {
     }
 }
 
-/// What lies beyond the end was cut off before it was written: it is lost.
+/// A write beyond the end of the file is lost: the file was cut off first.
 pub(super) fn write_at(file: &mut [u8], offset: usize, data: &[u8]) {
     let end = offset.saturating_add(data.len()).min(file.len());
     if let Some(place) = file.get_mut(offset..end) {
@@ -26,35 +26,35 @@ pub(super) fn write_at(file: &mut [u8], offset: usize, data: &[u8]) {
     }
 }
 
-/// What of the unsynced writes reaches the disk when the power fails.
+/// Which unsynced writes reach the disk when the power fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// Nothing.
     Nothing,
-    /// Everything, as after a mere kill of the process.
+    /// Everything, as after a kill of the process.
     Everything,
-    /// The first writes, in their order; the sectors of one more up to some point.
+    /// The first writes in order, and some sectors of the next one.
     First {
-        /// How many writes are whole.
+        /// How many writes are complete.
         writes: usize,
-        /// Bytes of the next that arrived; a multiple of a sector.
+        /// How many bytes of the next one arrive; a multiple of a sector.
         bytes: usize,
     },
-    /// Any of them, in any order: each write is there or not, as drawn from a seed.
+    /// Any of them, in any order: a seed decides for each write.
     Some {
-        /// Where the choice comes from.
+        /// The seed.
         seed: u64,
     },
-    /// Any sectors of any of them.
+    /// Any sectors of any writes.
     Torn {
-        /// Where the choice comes from.
+        /// The seed.
         seed: u64,
         /// Bytes that are written as a whole or not at all: 512 or 4,096.
         sector: usize,
     },
 }
 
-/// The file as of its last sync, and what was written since.
+/// The file as of its last sync, and what was written after it.
 #[derive(Clone, Debug)]
 pub struct Moment {
     pub(super) synced: Vec<u8>,
@@ -62,7 +62,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// How many writes were not synced.
+    /// The number of unsynced writes.
     #[must_use]
     pub fn unsynced(&self) -> usize {
         self.pending.len()
@@ -102,7 +102,7 @@ impl Moment {
                     let mut at = *offset;
                     let end = offset + data.len();
                     while at < end {
-                        // Up to the next border of a sector of the disk, wherever the write began.
+                        // Up to the disk's next sector boundary, wherever the write began.
                         let next = ((at / sector + 1) * sector).min(end);
                         if dice.coin() {
                             let part = data.get(at - offset..next - offset).unwrap_or_default();
@@ -117,7 +117,7 @@ impl Moment {
     }
 }
 
-/// SplitMix64: small, and the same everywhere.
+/// SplitMix64: small, and the same on every platform.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! Strategies for proptest: names, events, conditions and questions, drawn from small pools so that they meet.
+//! Strategies for proptest: names, events, conditions and questions from small pools, so that they collide.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ const PATTERNS: [&str; 9] =
     ["**", "*", "run.*", "tool.**", "**.done", "*.invoked", "step", "a.**.d", "t*l.*"];
 const SOURCES: [&str; 3] = ["runner", "planner", "reviewer"];
 
-/// Any name that a session or branch can have, the strange ones included.
+/// Any name that a session or branch can have, including strange ones.
 pub fn any_name() -> impl Strategy<Value = String> {
     let plain = "[a-z][a-z0-9_-]{0,12}";
     let wild = "[^/@*?\\p{Cc}]{1,40}";
@@ -50,7 +50,7 @@ pub fn place() -> impl Strategy<Value = Place> {
     (session(), branch()).prop_map(|(session, branch)| Place::new(session, branch))
 }
 
-/// An id that no other event has, of the current sort, or of a sort that is not ordered by time.
+/// A random id: unique in practice, and hardly ever ordered by time.
 pub fn id() -> impl Strategy<Value = EventId> {
     any::<u128>().prop_map(|n| EventId::from_uuid(Uuid::from_u128(n)))
 }
@@ -63,7 +63,7 @@ fn payload() -> impl Strategy<Value = (&'static str, Bytes)> {
     prop_oneof![8 => json.boxed(), 1 => long.boxed(), 1 => bytes.boxed()]
 }
 
-/// A valid event, with every field now and then.
+/// A valid event. Every field is set now and then.
 pub fn event() -> impl Strategy<Value = NewEvent> {
     let text = || prop_oneof![2 => Just(""), 1 => select(SOURCES.to_vec())];
     let metadata = prop::collection::btree_map("[a-c]", "[x-z]{0,2}", 0..3);
@@ -83,7 +83,7 @@ pub fn event() -> impl Strategy<Value = NewEvent> {
     )
 }
 
-/// A few events; now and then a run that is long enough to flush at once.
+/// A few events; now and then enough to cause a flush.
 pub fn events() -> impl Strategy<Value = Vec<NewEvent>> {
     prop_oneof![
         6 => prop::collection::vec(event(), 1..4).boxed(),
@@ -92,7 +92,7 @@ pub fn events() -> impl Strategy<Value = Vec<NewEvent>> {
     ]
 }
 
-/// A filter; often none.
+/// A filter, often an empty one.
 pub fn want() -> impl Strategy<Value = Want> {
     let text = || prop::option::weighted(0.2, select(SOURCES.to_vec()).prop_map(str::to_owned));
     let pattern = select(PATTERNS.to_vec()).prop_map(str::to_owned);
@@ -110,7 +110,7 @@ pub fn want() -> impl Strategy<Value = Want> {
     prop_oneof![2 => Just(Want::default()).boxed(), 1 => some.boxed()]
 }
 
-/// A sequence or position near those that exist, or at the ends of what can be asked.
+/// A sequence or position near existing ones, or at the limits.
 pub fn number(around: u64) -> impl Strategy<Value = u64> {
     prop_oneof![
         6 => 0..=around.saturating_add(2),
@@ -120,7 +120,7 @@ pub fn number(around: u64) -> impl Strategy<Value = u64> {
     ]
 }
 
-/// A read of this branch, or of everything, where about `around` events exist.
+/// A read of this branch, or of everything, when about `around` events exist.
 pub fn ask(place: Option<Place>, around: u64) -> impl Strategy<Value = Ask> {
     let limit = prop::option::of(prop_oneof![4 => 0usize..20, 1 => 0usize..2_000, 1 => Just(usize::MAX)]);
     (number(around), number(around), limit, any::<bool>(), want()).prop_map(

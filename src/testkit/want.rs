@@ -1,12 +1,12 @@
-//! Questions to a store, as plain values that the model can answer too.
+//! Queries of a store as plain values, which the model can answer too.
 
 use crate::event::{Address, Filter, Invalid, NewEvent, Pattern, Place, Timestamp};
 use crate::store::Query;
 
-/// What a [`Filter`] says, with a plain meaning of its own.
+/// The content of a [`Filter`], with a simple implementation of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
-    /// Globs over the type; none takes all.
+    /// Globs over the type; empty for all.
     pub patterns: Vec<String>,
     /// The source.
     pub source: Option<String>,
@@ -14,13 +14,13 @@ pub struct Want {
     pub actor: Option<String>,
     /// The correlation.
     pub correlation: Option<String>,
-    /// The least priority.
+    /// The lowest priority.
     pub priority: u8,
     /// Pairs of metadata.
     pub metadata: Vec<(String, String)>,
-    /// The first moment.
+    /// The first time to include.
     pub since: Option<i64>,
-    /// The moment after the last.
+    /// The first time to exclude.
     pub until: Option<i64>,
 }
 
@@ -28,7 +28,7 @@ impl Want {
     /// The same as a filter of the store.
     ///
     /// # Errors
-    /// [`Invalid`] for a pattern that is none.
+    /// [`Invalid`] for an invalid pattern.
     pub fn filter(&self) -> Result<Filter, Invalid> {
         let mut filter = Filter::new().priority_at_least(self.priority);
         for pattern in &self.patterns {
@@ -55,7 +55,7 @@ impl Want {
         Ok(filter)
     }
 
-    /// Whether it takes this event.
+    /// Whether it matches this event.
     #[must_use]
     pub fn takes(&self, event: &NewEvent) -> bool {
         let kind: Vec<&str> = event.kind.split('.').collect();
@@ -73,7 +73,7 @@ impl Want {
     }
 }
 
-/// The meaning of a glob, by trying everything.
+/// The meaning of a glob, by exhaustive search.
 fn matches(pattern: &[&str], kind: &[&str]) -> bool {
     match (pattern.split_first(), kind.split_first()) {
         (None, None) => true,
@@ -107,11 +107,11 @@ pub struct Ask {
     pub from: u64,
     /// Last sequence or position.
     pub to: u64,
-    /// How many at the most.
+    /// The largest number of events.
     pub limit: Option<usize>,
-    /// Latest first.
+    /// Whether the latest come first.
     pub reverse: bool,
-    /// Which of them.
+    /// Which events to include.
     pub want: Want,
 }
 
@@ -131,7 +131,7 @@ impl Ask {
     /// The same as a query of the store.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::error::Error::Invalid) for a pattern that is none.
+    /// [`Error::Invalid`](crate::error::Error::Invalid) for an invalid pattern.
     pub fn query(&self) -> crate::error::Result<Query> {
         let mut query = match &self.place {
             Some(place) => Query::branch(Address::from(place.clone()))?,

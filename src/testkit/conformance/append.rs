@@ -1,4 +1,4 @@
-//! What becomes of appends: expectations, batches, conflicts of appends that come together.
+//! Appends: expectations, batches, conflicts of concurrent appends.
 
 use super::case::{CaseOutcome, cases};
 use super::checks::{
@@ -56,15 +56,15 @@ fn every_expectation_is_checked_against_the_head(home: &mut dyn Home) -> CaseOut
     for expected in [Expect::Empty, Expect::Head(0.into()), Expect::Head(2.into()), Expect::Head(4.into())] {
         let before = everything(&store)?;
         match store.append_if("s", expected, numbered(9)) {
-            Err(Error::Conflict { place, expected: told, actual }) => {
-                let told = (place.to_string(), told, actual.get());
-                equal("the conflict", told, ("s/main".to_owned(), expected, 3))?;
+            Err(Error::Conflict { place, expected: named, actual }) => {
+                let conflict = (place.to_string(), named, actual.get());
+                equal("the conflict", conflict, ("s/main".to_owned(), expected, 3))?;
             }
             other => equal("a conflict", format!("{other:?}"), "a conflict".to_owned())?,
         }
         equal("events stored after a conflict", everything(&store)?, before)?;
     }
-    // The head of a fork counts what it inherits; one at 0 is empty.
+    // The head of a fork includes what it inherits; a fork at 0 is empty.
     store.fork("s@2", "b")?;
     store.fork("s@0", "none")?;
     refused!(store.append_if("s/b", Expect::Empty, numbered(9)), Error::Conflict { .. });
@@ -128,7 +128,7 @@ fn a_batch_with_one_part_refused_leaves_nothing(home: &mut dyn Home) -> CaseOutc
     equal("events stored", everything(&store)?, before)?;
     refused!(store.head("new"), Error::NotFound { .. });
     equal("sessions", store.sessions(None, 10)?.len(), 1)?;
-    // What was refused took no number.
+    // Refused appends took no position.
     equal("the next position", store.append("new", numbered(5))?.position().get(), 2)
 }
 

@@ -1,17 +1,17 @@
-//! One case of the suite, and how it ends.
+//! One case of the suite, and its outcome.
 
 use std::fmt;
 use std::panic::Location;
 
 use super::home::{Capability, Home};
 
-/// How a case ends.
+/// The outcome of a case.
 pub type CaseOutcome = Result<(), Stop>;
 
 /// One case: a plain function over the public API of [`Store`](crate::store::Store).
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// What it is about, and what it holds an engine to: `append::exactly_one_of_many_threads_wins`.
+    /// Its file, and what an engine has to do: `append::exactly_one_of_many_threads_wins`.
     pub name: &'static str,
     run: fn(&mut dyn Home) -> CaseOutcome,
 }
@@ -24,24 +24,24 @@ impl Case {
     /// Runs it, on stores of its own.
     ///
     /// # Errors
-    /// [`Stop`] when it fails, or needs what the engine cannot do.
+    /// [`Stop`] when it fails, or needs something that the engine lacks.
     pub fn run(&self, home: &mut dyn Home) -> CaseOutcome {
         crate::panics::caught(|| (self.run)(home))
-            .unwrap_or_else(|said| Err(Stop::Failed(format!("it panicked: {said}"))))
+            .unwrap_or_else(|message| Err(Stop::Failed(format!("it panicked: {message}"))))
     }
 }
 
 /// Why a case did not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// It needs this, which the engine cannot do.
+    /// It needs this, which the engine lacks.
     Lacks(Capability),
-    /// The engine did something else than it has to: where in the case, and what.
+    /// The engine did something wrong: where in the case, and what.
     Failed(String),
 }
 
 impl Stop {
-    /// It failed, and what was wrong is this. The line of the caller is put before it.
+    /// A failure with this description, after the line of the caller.
     #[track_caller]
     pub fn failed(what: impl fmt::Display) -> Self {
         let at = Location::caller();
@@ -67,7 +67,7 @@ impl<E: std::error::Error> From<E> for Stop {
     }
 }
 
-/// Cases of one file, named as their functions.
+/// The cases of one file, named after their functions.
 macro_rules! cases {
     ($about:literal: $($name:ident),+ $(,)?) => {
         pub(super) const CASES: &[$crate::testkit::conformance::case::Case] = &[

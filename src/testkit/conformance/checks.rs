@@ -1,4 +1,4 @@
-//! What the cases ask and say: plain events, reads, comparisons that name what they found.
+//! Helpers of the cases: plain events, reads, and comparisons that name what they found.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, NewEvent};
 use crate::store::{Builder, Query, Store};
 
-/// How long what happens soon may take on a busy machine.
+/// How long something may take on a busy machine that should happen soon.
 const LONG: Duration = Duration::from_secs(120);
 
 /// An empty store with the usual settings.
@@ -18,7 +18,7 @@ pub(super) fn empty(home: &mut dyn Home) -> Result<Store> {
     home.create(Builder::new())
 }
 
-/// The store that was made last, closed and opened again.
+/// The latest store, closed and opened again.
 pub(super) fn reopened(home: &mut dyn Home, store: Store, settings: &Builder) -> Result<Store, Stop> {
     store.close()?;
     drop(store);
@@ -27,14 +27,14 @@ pub(super) fn reopened(home: &mut dyn Home, store: Store, settings: &Builder) ->
         match home.reopen(settings.clone()) {
             Ok(Some(store)) => return Ok(store),
             Ok(None) => return Err(Stop::Lacks(Capability::Reopen)),
-            // Whoever read a moment ago lets go of it soon.
+            // A reader that has just finished releases the file soon.
             Err(Error::Locked { .. }) if begun.elapsed() < LONG => std::thread::yield_now(),
             Err(e) => return Err(e.into()),
         }
     }
 }
 
-/// The store that was made last, as a crash now leaves it.
+/// The latest store, as a crash would leave it now.
 pub(super) fn crashed(home: &mut dyn Home, settings: &Builder) -> Result<Store, Stop> {
     home.crash(settings.clone())?.ok_or(Stop::Lacks(Capability::Crash))
 }
@@ -44,7 +44,7 @@ pub(super) fn numbered(n: u64) -> NewEvent {
     NewEvent::new("step.done").json_text(n.to_string())
 }
 
-/// Events of these numbers.
+/// Events with these numbers.
 pub(super) fn run_of(numbers: impl IntoIterator<Item = u64>) -> Vec<NewEvent> {
     numbers.into_iter().map(numbered).collect()
 }
@@ -77,7 +77,7 @@ pub(super) fn paged(store: &Store, query: Query, size: usize) -> Result<Vec<Even
     Ok(events)
 }
 
-/// Everything that a store says of its events: to be compared with another's.
+/// All events of a store, to compare with another's.
 pub(super) fn everything(store: &Store) -> Result<Vec<Event>> {
     read(store, Query::all())
 }
@@ -92,13 +92,13 @@ pub(super) fn holds(what: &str, it_does: bool) -> CaseOutcome {
     if it_does { Ok(()) } else { Err(Stop::failed(format!("this does not hold: {what}"))) }
 }
 
-/// The thing itself, or that it is missing.
+/// The value, or a failure that it is missing.
 #[track_caller]
 pub(super) fn some<T>(what: &str, thing: Option<T>) -> Result<T, Stop> {
     thing.ok_or_else(|| Stop::failed(format!("there is no {what}")))
 }
 
-/// The answer has to be this error. Names it when it is another, or none.
+/// The result must be this error; names any other result.
 macro_rules! refused {
     ($answer:expr, $due:pat $(if $guard:expr)?) => {
         match $answer {
@@ -119,7 +119,7 @@ macro_rules! refused {
 
 pub(super) use refused;
 
-/// Runs tasks on this thread until the work is done, which has to be soon.
+/// Runs tasks on this thread until the work is done, with a time limit.
 pub(super) fn in_tasks<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let answer = runtime.block_on(async {
@@ -130,8 +130,8 @@ pub(super) fn in_tasks<T>(work: impl Future<Output = Result<T, Stop>>) -> Result
     answer
 }
 
-/// Runs the same work on so many threads, which begin together, and collects what each answers. The work is given the
-/// number of its thread.
+/// Runs the same work on this many threads, which start together, and collects the results. The work gets the number
+/// of its thread.
 pub(super) fn at_once<T: Send>(threads: u64, work: impl Fn(u64) -> T + Sync) -> Result<Vec<T>, Stop> {
     let begin = std::sync::Barrier::new(usize::try_from(threads)?);
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! The end of a store: everything is refused after it, and what was acknowledged is there.
+//! Closing a store: afterwards everything is refused, and everything acknowledged is there.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -120,7 +120,7 @@ fn followers_deliver_what_was_committed_then_end(home: &mut dyn Home) -> CaseOut
         let mut followers = Vec::new();
         for follow in [Follow::branch("s")?, Follow::session("s")?, Follow::all()] {
             let mut following = store.follow(follow)?;
-            // One has begun when the store closes; what it was not given yet still comes.
+            // It has started when the store closes; what it has not received yet still arrives.
             let first = some("next event", following.next_event().await)??;
             equal("the first", number(&first)?, 1)?;
             followers.push(following);
@@ -198,7 +198,7 @@ fn every_append_acknowledged_under_load_survives(home: &mut dyn Home) -> CaseOut
                 scope.spawn(move || appended_until_closed(store, thread, count))
             })
             .collect();
-        // Everybody is at work.
+        // All threads are at work.
         while acknowledged.iter().any(|count| count.load(Ordering::SeqCst) < 20)
             && !running.iter().any(std::thread::ScopedJoinHandle::is_finished)
         {
@@ -230,7 +230,7 @@ fn a_store_that_is_dropped_is_closed(home: &mut dyn Home) -> CaseOutcome {
             let event = some("next event", following.next_event().await)??;
             equal("the next", number(&event)?, n)?;
         }
-        // Neither this clone nor the follower keeps it open.
+        // Neither this clone nor the follower keeps the store open.
         drop(store.clone());
         store.append_async("s", numbered(4)).await?;
         drop(store);

@@ -1,4 +1,4 @@
-//! Durable consumers: at least once, in the order of each branch, over restarts.
+//! Durable consumers: at least once, in the order of each branch, across restarts.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn at(delivery: &Delivery) -> String {
     delivery.event().address().to_string()
 }
 
-/// Acknowledges everything that there is now, and says what it was.
+/// Acknowledges everything that is there now, and returns it.
 async fn drain(consumer: &Consumer) -> Result<Vec<String>, Stop> {
     let mut seen = Vec::new();
     while let Some(delivery) = consumer.try_next().await? {
@@ -119,7 +119,7 @@ fn an_event_past_its_deadline_is_redelivered(home: &mut dyn Home) -> CaseOutcome
         equal("redelivered", at(&again), at(&lost))?;
         holds("it is counted", again.deliveries() > lost.deliveries())?;
         refused!(lost.ack().await, Error::NotDelivered { .. });
-        // Each is late by the next, until one is in time.
+        // Each may expire before its ack, until one is in time.
         let mut delivery = again;
         while let Err(late) = delivery.ack().await {
             holds("it is refused because it is late", matches!(late, Error::NotDelivered { .. }))?;
@@ -140,12 +140,12 @@ fn an_event_delivered_too_often_becomes_a_dead_letter(home: &mut dyn Home) -> Ca
             delivery.nack(Duration::ZERO).await?;
         }
         equal("delivered next", drain(&consumer).await?, texts(["s/main@2"]))?;
-        let letters = store.dead_letters().list(Some(&Owner::consumer("c")?), None, 10)?;
-        let letters: Vec<_> = letters
+        let dead_letters = store.dead_letters().list(Some(&Owner::consumer("c")?), None, 10)?;
+        let dead_letters: Vec<_> = dead_letters
             .into_iter()
-            .map(|letter| (letter.at.to_string(), letter.deliveries, letter.again))
+            .map(|dead_letter| (dead_letter.at.to_string(), dead_letter.deliveries, dead_letter.again))
             .collect();
-        equal("dead letters", letters, vec![("s/main@1".to_owned(), 2, false)])?;
+        equal("dead letters", dead_letters, vec![("s/main@1".to_owned(), 2, false)])?;
         let info = store.consumers().info("c")?;
         equal("consumer progress", (info.ack_floor.get(), info.dead_letters), (2, 1))
     })
@@ -164,8 +164,8 @@ fn a_replayed_dead_letter_is_redelivered(home: &mut dyn Home) -> CaseOutcome {
         }
         equal("delivered next", drain(&consumer).await?, texts(["s/main@3"]))?;
         let positions = |store: &Store| -> Result<Vec<u64>, Stop> {
-            let letters = store.dead_letters().list(Some(&owner), None, 10)?;
-            Ok(letters.into_iter().map(|letter| letter.position.get()).collect())
+            let dead_letters = store.dead_letters().list(Some(&owner), None, 10)?;
+            Ok(dead_letters.into_iter().map(|dead_letter| dead_letter.position.get()).collect())
         };
         equal("dead letters", positions(&store)?, vec![1, 2])?;
         let after = store.dead_letters().get(&owner, 1)?;
@@ -225,7 +225,7 @@ fn workers_of_one_consumer_never_hold_the_same_event(home: &mut dyn Home) -> Cas
         for worker in workers {
             seen.extend(worker.await??);
         }
-        // A worker ends when there is nothing for it at the moment; what was not there then is left.
+        // A worker ends when nothing is available at the moment; what was in flight then is left over.
         seen.extend(drain(&consumer).await?);
         let mut due: Vec<String> = (0..SESSIONS)
             .flat_map(|session| (1..=EACH).map(move |n| format!("s{session}/main@{n}")))
@@ -265,7 +265,7 @@ fn a_consumer_has_one_set_of_settings(home: &mut dyn Home) -> CaseOutcome {
     })
 }
 
-/// Takes two of four events, gives the second of them back unresolved, and ends.
+/// Takes two of four events, returns the second one unresolved, and ends.
 async fn half(store: &Store) -> CaseOutcome {
     let consumer = store.consumers().open("c", config()).await?;
     consumer.next().await?.ack().await?;
@@ -280,7 +280,7 @@ async fn rest(store: &Store) -> CaseOutcome {
     let consumer = store.consumers().open_existing("c").await?;
     store.append_async("s", numbered(5)).await?;
     let mut seen = Vec::new();
-    // What was not resolved may have to wait for its deadline: it is asked for by its token.
+    // Unresolved deliveries may still wait for their deadlines, so they are acknowledged by token.
     for outstanding in store.consumers().info("c")?.outstanding {
         equal("what is outstanding", outstanding.at.to_string(), "s/main@2".to_owned())?;
         if let Some(token) = outstanding.token {

@@ -1,4 +1,4 @@
-//! Events with ids that are recorded already: retries are answered with the first receipt, permanently; all else is refused.
+//! Events with ids that are recorded already: retries get the first receipt, permanently; everything else is refused.
 
 use super::case::{CaseOutcome, Stop, cases};
 use super::checks::{
@@ -27,7 +27,7 @@ fn a_retry_returns_the_first_receipt(home: &mut dyn Home) -> CaseOutcome {
     let store = empty(home)?;
     let events = run_of(1..=3);
     let first = store.append_if("s", Expect::Empty, events.clone())?;
-    // Whatever it expects: its expectation was met then.
+    // Whatever it expects: the expectation was met the first time.
     for expected in [Expect::Empty, Expect::Any, Expect::Head(3.into()), Expect::Head(9.into())] {
         let again = store.append_if("s", expected, events.clone())?;
         equal("the receipt", (again.parts(), again.duplicate()), (first.parts(), true))?;
@@ -84,7 +84,9 @@ fn a_contiguous_part_of_an_append_is_a_retry(home: &mut dyn Home) -> CaseOutcome
 fn taken_at(store: &Store, address: &str, events: Vec<NewEvent>, at: &str) -> CaseOutcome {
     let before = everything(store)?;
     match store.append(address, events) {
-        Err(Error::Duplicate { at: told, .. }) => equal("where the id is", told.to_string(), at.to_owned())?,
+        Err(Error::Duplicate { at: found, .. }) => {
+            equal("where the id is", found.to_string(), at.to_owned())?
+        }
         other => return Err(Stop::failed(format!("{other:?} where a duplicate at {at} was due"))),
     }
     equal("events stored", everything(store)?, before)
@@ -118,7 +120,7 @@ fn a_mix_of_recorded_and_new_events_is_refused(home: &mut dyn Home) -> CaseOutco
     let apart = Batch::new().add("t", Expect::Any, new.clone())?.add("s", Expect::Any, old)?;
     refused!(store.append_batch(apart), Error::Duplicate { .. });
     refused!(store.head("t"), Error::NotFound { .. });
-    // What was refused is not taken by that.
+    // The refusal did not take the ids of the new events.
     holds("the new events are new", !store.append("s", new)?.duplicate())
 }
 

@@ -1,4 +1,4 @@
-//! What is durable when it is acknowledged, and what relaxed appends may lose: the end of the store, never a hole.
+//! What is durable when it is acknowledged, and what relaxed appends may lose: the end of the store, never a gap.
 
 use super::case::{CaseOutcome, cases};
 use super::checks::{

@@ -54,7 +54,7 @@ fn a_follower_replays_then_has_caught_up_then_is_live(home: &mut dyn Home) -> Ca
     })
 }
 
-/// Sessions that are written at once, each with a fork.
+/// Sessions that are written concurrently, each with a fork.
 const SESSIONS: u64 = 4;
 /// Appends of one or two events to each of their branches.
 const APPENDS: u64 = 60;
@@ -91,7 +91,7 @@ async fn follow_branch(store: Store, session: u64, name: &str, events: u64) -> C
     for sequence in 1..=events {
         let event = next(&mut following).await?;
         equal("the next sequence", event.sequence().get(), sequence)?;
-        // The first is that which the fork inherits.
+        // The first one is inherited.
         if sequence > 1 {
             let place = event.place().to_string();
             let found = (place, number(&event)?);
@@ -108,7 +108,7 @@ fn every_follower_gets_each_event_once_in_order_under_load(home: &mut dyn Home) 
         store.fork(format!("s{session}").as_str(), "b")?;
     }
     std::thread::scope(|scope| {
-        // Some follow from before the first append on, some begin while it is being written.
+        // Some follow from before the first append, some start during the appends.
         let followers = |store: &Store| {
             let mut tasks = vec![tokio::spawn(follow_all(store.clone()))];
             for session in 0..SESSIONS {
@@ -157,7 +157,7 @@ fn a_follower_resumes_from_any_cursor(home: &mut dyn Home) -> CaseOutcome {
             let mut cursors = Vec::new();
             for event in &due {
                 let item = some("item", following.next().await)??;
-                // As text, as it is kept between two programs.
+                // As text, which is how programs store it.
                 cursors.push(item.cursor().to_string().parse::<Cursor>()?);
                 equal("the event", item.event(), Some(event.clone()))?;
             }
@@ -247,7 +247,7 @@ fn a_branch_that_is_made_later_belongs_to_its_session(home: &mut dyn Home) -> Ca
             found.push(next(&mut session).await?);
         }
         equal("the session", numbers(&found)?, vec![1, 2, 4, 5])?;
-        // The fork as a branch begins with what it inherits.
+        // A follower of the fork's branch starts with what the fork inherits.
         let mut fork = store.follow(Follow::branch("s/b")?)?;
         equal(
             "the fork",

@@ -54,12 +54,12 @@ fn a_fork_inherits_up_to_its_sequence_and_goes_its_own_way(home: &mut dyn Home) 
 
 fn forks_of_forks_read_like_a_flat_copy(home: &mut dyn Home) -> CaseOutcome {
     const DEPTH: u64 = 12;
-    // Small bounds, so that some of it is flushed on the way where an engine flushes.
+    // Small limits, so that part of it is flushed during the test in an engine that flushes.
     let store = home.create(Builder::new().flush_after(16, 1 << 20))?;
     let mut flat: Vec<(String, Vec<u64>)> = vec![("main".to_owned(), (0..5).collect())];
     store.append("s", run_of(0..5))?;
     for depth in 1..=DEPTH {
-        // Each parts from the one before it at another place: its end, its middle, what it inherits.
+        // Each forks from the previous one at another place: its end, its middle, what it inherits.
         let (parent, history) = flat.last().cloned().unwrap_or_default();
         let at = history.len() as u64 - depth % 4;
         let name = format!("b{depth}");
@@ -71,7 +71,7 @@ fn forks_of_forks_read_like_a_flat_copy(home: &mut dyn Home) -> CaseOutcome {
         }
         history.extend(own);
         flat.push((name, history));
-        // The parent goes on behind the fork.
+        // The parent continues after the fork.
         store.append(format!("s/{parent}").as_str(), numbered(depth))?;
         let parent = flat.iter_mut().rev().nth(1);
         parent.into_iter().for_each(|(_, history)| history.push(depth));
@@ -108,7 +108,7 @@ fn a_fork_of_a_head_and_a_fork_of_what_is_inherited(home: &mut dyn Home) -> Case
     store.append("s", run_of(1..=3))?;
     store.fork("s", "head")?;
     store.append("s/head", numbered(4))?;
-    // It parts from the branch in the part that this has from its own parent.
+    // It forks from the part that the branch inherits itself.
     store.fork("s/head@2", "deep")?;
     store.append("s/deep", numbered(5))?;
     equal("of the head", of_branch(&store, "s/head")?, vec![1, 2, 3, 4])?;
@@ -207,18 +207,18 @@ fn listings_show_every_session_and_branch(home: &mut dyn Home) -> CaseOutcome {
     store.fork("a1@2", "x")?;
     store.append("a1/x", run_of(0..4))?;
     store.fork("b@0", "empty")?;
-    let told = |from: Option<&SessionId>, limit| -> Result<Vec<(String, u64, u64, u64)>> {
+    let listed = |from: Option<&SessionId>, limit| -> Result<Vec<(String, u64, u64, u64)>> {
         let listed = store.sessions(from, limit)?.into_iter();
         Ok(listed.map(|s| (s.session.to_string(), s.head.get(), s.events, s.branches)).collect())
     };
     let due = [("a", 1, 1, 1), ("a1", 3, 7, 2), ("b", 2, 2, 2), ("日本", 1, 1, 1)];
     let due: Vec<_> =
         due.map(|(name, head, events, branches)| (name.to_owned(), head, events, branches)).into();
-    equal("all sessions", told(None, 100)?, due.clone())?;
+    equal("all sessions", listed(None, 100)?, due.clone())?;
     for size in 1..=4 {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let page = told(after.as_ref(), size)?;
+            let page = listed(after.as_ref(), size)?;
             let Some((last, ..)) = page.last() else { break };
             after = Some(SessionId::new(last.as_str())?);
             found.extend(page);

@@ -1,38 +1,37 @@
-//! Where the stores of one engine come from.
+//! The source of an engine's stores.
 
 use std::fmt;
 
 use crate::error::Result;
 use crate::store::{Builder, Store};
 
-/// Where the stores of one engine come from. A case makes one store with [`create`](Self::create), or several, one after
-/// another; [`reopen`](Self::reopen) and [`crash`](Self::crash) are about the one that was made last.
+/// The source of an engine's stores. A case creates one store with [`create`](Self::create), or several in turn;
+/// [`reopen`](Self::reopen) and [`crash`](Self::crash) concern the latest one.
 ///
-/// An engine that cannot do something leaves the method as it is, and the cases that need it are skipped.
+/// An engine that lacks an operation keeps the default method, and the cases that need it are skipped.
 pub trait Home {
-    /// An empty store with these settings, which shares nothing with those that were made before it.
+    /// An empty store with these settings, which shares nothing with earlier ones.
     ///
     /// # Errors
-    /// Whatever keeps it from being made. The case fails with it.
+    /// Any error. The case fails with it.
     fn create(&mut self, settings: Builder) -> Result<Store>;
 
-    /// The store that was made last, again, with these settings: they may be
-    /// [read-only](crate::store::Builder::read_only). It was closed, and its handles are gone. `None` for a store that ends
-    /// with its last handle.
+    /// Opens the latest store again with these settings, which may be [read-only](crate::store::Builder::read_only).
+    /// It was closed, and its handles are gone. `None` for a store that ends with its last handle.
     ///
     /// # Errors
-    /// [`Error::Locked`](crate::error::Error::Locked) while a reader of before still ends: it is asked again. Every other
-    /// error fails the case.
+    /// [`Error::Locked`](crate::error::Error::Locked) while an earlier reader is finishing: the suite tries again.
+    /// Any other error fails the case.
     fn reopen(&mut self, settings: Builder) -> Result<Option<Store>> {
         let _ = settings;
         Ok(None)
     }
 
-    /// The store that was made last as a crash at this moment leaves it, opened with these settings. The store of before
-    /// is still open, and stays as it is; from here on this one is the last. `None` where a crash cannot be shown.
+    /// Opens the latest store with these settings, as a crash at this moment would leave it. The store itself stays
+    /// open and unchanged; the one returned is the latest from now on. `None` if crashes cannot be simulated.
     ///
     /// # Errors
-    /// Whatever keeps it from being opened. The case fails with it.
+    /// Any error. The case fails with it.
     fn crash(&mut self, settings: Builder) -> Result<Option<Store>> {
         let _ = settings;
         Ok(None)
@@ -52,13 +51,13 @@ pub trait Home {
     }
 }
 
-/// What a case needs and not every engine can do.
+/// What a case needs and not every engine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Capability {
-    /// A store that was closed can be opened again: [`Home::reopen`].
+    /// A closed store can be opened again: [`Home::reopen`].
     Reopen,
-    /// What a crash leaves can be seen: [`Home::crash`].
+    /// Crashes can be simulated: [`Home::crash`].
     Crash,
     /// Flush, figures and verification: [`Home::has_maintenance`].
     Maintenance,

@@ -1,4 +1,4 @@
-//! Flush, figures and verification, for engines that look after their own storage.
+//! Flush, figures and verification, for engines that manage their own storage.
 
 use super::case::{CaseOutcome, Stop, cases};
 use super::checks::{crashed, empty, equal, everything, holds, in_tasks, numbered, reopened, run_of};
@@ -59,10 +59,10 @@ fn verify_finds_nothing_wrong(home: &mut dyn Home) -> CaseOutcome {
     fill(&store)?;
     store.maintenance().flush()?;
     verified(&store, 3)?;
-    let mut told = Vec::new();
-    let report = store.maintenance().verify_with(|seen, of| told.push((seen, of)))?;
+    let mut reported = Vec::new();
+    let report = store.maintenance().verify_with(|seen, of| reported.push((seen, of)))?;
     equal("events", report.events, store.committed().get())?;
-    holds("it never tells of more than there is", told.iter().all(|(seen, of)| seen <= of))
+    holds("it never reports more than there is", reported.iter().all(|(seen, of)| seen <= of))
 }
 
 fn a_flush_changes_nothing_a_reader_sees(home: &mut dyn Home) -> CaseOutcome {

@@ -1,4 +1,4 @@
-//! One suite that every engine passes: what a store promises, asked through its public API.
+//! One suite that every engine passes: what a store promises, tested through its public API.
 //!
 //! A [`Home`] says where the stores of an engine come from; [`run`] runs every case on it, and says which passed, which
 //! were skipped because the engine cannot do what they need, and which failed. The cases are about appends and their

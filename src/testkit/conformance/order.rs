@@ -1,4 +1,4 @@
-//! The order of a branch, of a session and of everything: forwards, backwards, page by page.
+//! The order of a branch, of a session and of the whole store: forwards, backwards, page by page.
 
 use super::case::{CaseOutcome, Stop, cases};
 use super::checks::{
@@ -22,7 +22,7 @@ cases! { "order":
     readers_see_whole_batches_only,
 }
 
-/// Three sessions with branches, whose appends take turns. The events are numbered by their positions.
+/// Three sessions with branches, appended to in turn. The number of each event is its position.
 fn interleaved(home: &mut dyn Home) -> Result<Store, Stop> {
     let store = home.create(Builder::new().flush_after(24, 1 << 20))?;
     let mut n = 0;
@@ -150,7 +150,7 @@ fn sessions_whose_names_begin_alike_do_not_mix(home: &mut dyn Home) -> CaseOutco
 fn pages_of_large_events_leave_none_out(home: &mut dyn Home) -> CaseOutcome {
     const EVENTS: u64 = 6;
     let store = empty(home)?;
-    // Together far more than a page may hold.
+    // Together far more than a page can hold.
     for n in 0..EVENTS {
         let text = n.to_string().repeat(PAGE_BYTES / 3 + 1_000);
         store.append("s", NewEvent::new("a").bytes("text/plain", text.into_bytes()))?;

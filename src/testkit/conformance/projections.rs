@@ -1,4 +1,4 @@
-//! States are what a plain fold from the start gives, whatever was kept, lost or rebuilt in between.
+//! States equal a plain fold from the start, whatever was stored, lost or rebuilt in between.
 
 use super::case::{CaseOutcome, Stop, cases};
 use super::checks::{
@@ -22,7 +22,7 @@ cases! { "projections":
     states_are_exact_after_a_crash,
 }
 
-/// What it has folded, in order: two folds that differ in anything differ in it.
+/// Lists what it has folded, in order, so that any two different folds differ in it.
 #[derive(Clone)]
 struct Folded {
     name: String,
@@ -85,7 +85,7 @@ fn key(event: &Event) -> Option<String> {
     }
 }
 
-/// Two sessions, one of them with a fork of a fork.
+/// Two sessions; one has a fork of a fork.
 fn fill(store: &Store) -> Result<()> {
     store.append("s", run_of(0..6))?;
     store.fork("s@4", "b")?;
@@ -97,7 +97,7 @@ fn fill(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Every state of every branch, session and key is the fold of what is read.
+/// Every state of every branch, session and key equals the fold of what is read.
 fn states(store: &Store, version: u32) -> CaseOutcome {
     let of = |scope| store.project(Folded { version, ..Folded::by(scope) });
     states_of(store, &of(Scope::Branch)?, &of(Scope::Session)?, &of(Scope::Key)?, u64::from(version))
@@ -145,7 +145,7 @@ fn the_state_at_any_address_is_a_fold_up_to_it(home: &mut dyn Home) -> CaseOutco
     let by_branch = store.project(Folded::by(Scope::Branch))?;
     equal("a fork of a fork", by_branch.state("s/c")?, vec![0, 1, 2, 3, 10, 11, 12, 30, 31, 32])?;
     states(&store, 1)?;
-    // Once with what was kept behind the writer, and once with more behind that.
+    // Again with stored snapshots, and then with more appends after them.
     by_branch.catch_up()?;
     equal("how late it is", by_branch.lag()?, 0)?;
     states(&store, 1)?;
@@ -192,7 +192,7 @@ fn a_key_has_its_state_while_states_are_being_built(home: &mut dyn Home) -> Case
     for round in 0..40 {
         let name = format!("conformance_built_{round}");
         let by_key = store.project(Folded { name, ..Folded::by(Scope::Key) })?;
-        // Asked for without a pause, from before the first snapshot until after the last.
+        // Queried continuously, from before the first snapshot until after the last.
         loop {
             let is_built = by_key.rebuilding().is_none() && by_key.lag()? == 0;
             equal("the key", by_key.state_of("key-1")?, due.clone())?;

@@ -1,4 +1,5 @@
-//! What is kept beside the events: current branches, consumers, timers, dead letters. Small, keyed, written as a whole.
+//! What is stored beside the events: current branches, consumers, timers, dead letters. Small, keyed, written
+//! atomically.
 
 use super::case::{CaseOutcome, cases};
 use super::checks::{crashed, empty, equal, holds, in_tasks, numbered, refused, reopened, run_of, some};
@@ -48,12 +49,12 @@ fn a_branch_that_does_not_exist_cannot_be_current(home: &mut dyn Home) -> CaseOu
     equal("the current branch", store.current(&SessionId::new("s")?)?, BranchName::main())
 }
 
-/// What one store has of every kind of record.
+/// One record of every kind.
 struct Kept {
     timer: EventId,
 }
 
-/// Two events, the first of which is a dead letter of a consumer; a timer; a current branch.
+/// Two events, of which the first is a dead letter of a consumer; a timer; a current branch.
 fn kept(store: &Store) -> Result<Kept, super::case::Stop> {
     store.append("s", run_of(1..=2))?;
     store.fork("s@1", "b")?;
@@ -79,13 +80,17 @@ fn are_there(store: &Store, kept: &Kept) -> CaseOutcome {
     equal("consumers", names, vec!["worker"])?;
     let info = store.consumers().info("worker")?;
     equal("what is resolved", (info.ack_floor.get(), info.acknowledged, info.dead_letters), (2, 1, 1))?;
-    let letters = store.dead_letters().list(None, None, 10)?;
-    equal("dead letters", letters.len(), 1)?;
-    let letter = some("dead letter", letters.first())?;
-    equal("its event", letter.at.to_string(), "s/main@1".to_owned())?;
-    holds("it says why", letter.error.contains("it cannot be read"))?;
+    let dead_letters = store.dead_letters().list(None, None, 10)?;
+    equal("dead letters", dead_letters.len(), 1)?;
+    let dead_letter = some("dead letter", dead_letters.first())?;
+    equal("its event", dead_letter.at.to_string(), "s/main@1".to_owned())?;
+    holds("it says why", dead_letter.error.contains("it cannot be read"))?;
     let owner = Owner::consumer("worker")?;
-    equal("the letter by its position", store.dead_letters().get(&owner, letter.position)?, letter.clone())?;
+    equal(
+        "the dead letter by its position",
+        store.dead_letters().get(&owner, dead_letter.position)?,
+        dead_letter.clone(),
+    )?;
     refused!(store.consumers().info("other"), Error::NotFound { .. });
     refused!(store.timers().get(EventId::new()), Error::NotFound { .. });
     refused!(store.dead_letters().get(&owner, 2), Error::NotFound { .. });

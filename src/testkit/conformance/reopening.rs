@@ -1,4 +1,4 @@
-//! A store that was closed, or that crashed, and is opened again.
+//! Stores that are opened again after closing or a crash.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -23,9 +23,9 @@ cases! { "reopening":
     a_crash_amid_appends_leaves_a_prefix_of_them,
 }
 
-/// Everything that a store says of itself.
+/// Everything that can be read from a store.
 #[derive(Clone, Debug, PartialEq)]
-struct Told {
+struct StoreContents {
     id: StoreId,
     created: Timestamp,
     committed: u64,
@@ -36,7 +36,7 @@ struct Told {
     histories: Vec<Vec<Event>>,
 }
 
-fn told(store: &Store) -> Result<Told> {
+fn contents(store: &Store) -> Result<StoreContents> {
     let sessions = store.sessions(None, 1_000)?;
     let (mut branches, mut ancestries, mut histories) = (Vec::new(), Vec::new(), Vec::new());
     for info in &sessions {
@@ -48,7 +48,7 @@ fn told(store: &Store) -> Result<Told> {
         }
         histories.push(read(store, Query::session(&info.session)?)?);
     }
-    Ok(Told {
+    Ok(StoreContents {
         id: store.id(),
         created: store.created(),
         committed: store.committed().get(),
@@ -60,7 +60,7 @@ fn told(store: &Store) -> Result<Told> {
     })
 }
 
-/// Sessions, forks of forks, an empty branch, a current branch: numbered from here on.
+/// Sessions, forks of forks, an empty branch, a current branch, numbered by the round.
 fn fill(store: &Store, round: u64) -> Result<()> {
     let (session, n) = (format!("s{round}"), round * 1_000);
     store.append(session.as_str(), run_of(n..n + 20))?;
@@ -75,14 +75,14 @@ fn fill(store: &Store, round: u64) -> Result<()> {
 }
 
 fn a_store_is_the_same_when_it_is_opened_again(home: &mut dyn Home) -> CaseOutcome {
-    // Once with most of it flushed on the way, where an engine flushes, and once with nothing.
+    // Once with most of it flushed during the test, in an engine that flushes, and once with nothing flushed.
     for settings in [Builder::new(), Builder::new().flush_after(10, 1 << 20)] {
         let store = home.create(settings.clone())?;
         fill(&store, 0)?;
         fill(&store, 1)?;
-        let before = told(&store)?;
+        let before = contents(&store)?;
         let store = reopened(home, store, &settings)?;
-        equal("contents", told(&store)?, before)?;
+        equal("contents", contents(&store)?, before)?;
         for event in everything(&store)? {
             equal("an event by its id", store.get(event.id())?, event)?;
         }
@@ -111,9 +111,9 @@ fn a_store_reopened_many_times_keeps_everything(home: &mut dyn Home) -> CaseOutc
     let mut store = home.create(settings.clone())?;
     for round in 0..6 {
         fill(&store, round)?;
-        let before = told(&store)?;
+        let before = contents(&store)?;
         store = reopened(home, store, &settings)?;
-        equal("contents", told(&store)?, before)?;
+        equal("contents", contents(&store)?, before)?;
     }
     equal("committed", store.committed().get(), 6 * 29)
 }
@@ -122,9 +122,9 @@ fn a_read_only_store_reads_everything_and_refuses_writes(home: &mut dyn Home) ->
     let settings = Builder::new();
     let store = home.create(settings.clone())?;
     fill(&store, 0)?;
-    let before = told(&store)?;
+    let before = contents(&store)?;
     let store = reopened(home, store, &settings.clone().read_only())?;
-    equal("contents", told(&store)?, before)?;
+    equal("contents", contents(&store)?, before)?;
     let (session, hour) = (SessionId::new("s0")?, std::time::Duration::from_secs(3_600));
     refused!(store.append("s0", numbered(1)), Error::ReadOnly { .. });
     refused!(store.append("new", numbered(1)), Error::ReadOnly { .. });
@@ -142,9 +142,9 @@ fn a_read_only_store_reads_everything_and_refuses_writes(home: &mut dyn Home) ->
         }
         Ok(())
     })?;
-    let before = told(&store)?;
+    let before = contents(&store)?;
     let store = reopened(home, store, &settings)?;
-    equal("contents for a writer", told(&store)?, before)?;
+    equal("contents for a writer", contents(&store)?, before)?;
     store.append("s0", numbered(1))?;
     Ok(())
 }
@@ -177,11 +177,11 @@ fn acknowledged_appends_survive_a_crash(home: &mut dyn Home) -> CaseOutcome {
     let mut store = home.create(settings.clone())?;
     for round in 0..6 {
         fill(&store, round)?;
-        let before = told(&store)?;
-        // It crashes, and crashes again before it has done anything.
+        let before = contents(&store)?;
+        // It crashes, and crashes again before doing anything.
         for _ in 0..2 {
             store = crashed(home, &settings)?;
-            equal("contents", told(&store)?, before.clone())?;
+            equal("contents", contents(&store)?, before.clone())?;
         }
     }
     Ok(())

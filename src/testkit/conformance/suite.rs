@@ -9,7 +9,7 @@ use super::{
     projections, records, reopening, timers,
 };
 
-/// Every case, in the order in which they run.
+/// Every case, in the order of a run.
 #[must_use]
 pub fn cases() -> Vec<Case> {
     [
@@ -31,10 +31,10 @@ pub fn cases() -> Vec<Case> {
     .concat()
 }
 
-/// Runs every case against an engine, and says how each ended. A case that fails does not keep the others from running.
+/// Runs every case against an engine and returns the outcomes. A failing case does not stop the others.
 ///
-/// A case waits for what has to come for two minutes at the most, wherever it waits in a task. One whose thread is blocked
-/// for ever by the engine blocks the suite.
+/// Where a case waits in a task, it waits for at most two minutes. If the engine blocks its thread forever, the suite
+/// blocks too.
 pub fn run(home: &mut dyn Home) -> Conformance {
     let mut conformance = Conformance::default();
     for case in cases() {
@@ -47,20 +47,20 @@ pub fn run(home: &mut dyn Home) -> Conformance {
     conformance
 }
 
-/// How the cases ended, by their names.
+/// The outcomes of the cases, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conformance {
     /// Those that passed.
     pub passed: Vec<&'static str>,
-    /// Those that need what the engine cannot do.
+    /// Those that need something the engine lacks.
     pub skipped: Vec<(&'static str, Capability)>,
-    /// Those that failed, and what they said.
+    /// Those that failed, with the reason.
     pub failed: Vec<(&'static str, String)>,
 }
 
 impl Conformance {
-    /// No case failed.
+    /// Whether no case failed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.failed.is_empty()

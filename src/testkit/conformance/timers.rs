@@ -1,4 +1,4 @@
-//! Timers: an event that is recorded when its time has come, once.
+//! Timers: an event that is recorded once when it is due.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ fn a_timer_that_is_cancelled_does_not_fire(home: &mut dyn Home) -> CaseOutcome {
     refused!(store.timers().cancel(one.id()), Error::NotFound { .. });
     equal("timers fired", fired(&store)?, 1)?;
     equal("events recorded", numbers(&read(&store, Query::branch("s")?)?)?, vec![2])?;
-    // Its id is free.
+    // Its id is free again.
     holds("the event can be appended", !store.append("s", one)?.duplicate())
 }
 
@@ -126,7 +126,7 @@ fn a_timer_whose_event_is_refused_is_kept_with_the_reason(home: &mut dyn Home) -
     let store = empty(home)?;
     let event = numbered(1);
     let timer = store.timers().schedule("s", event.clone(), Duration::ZERO)?;
-    // Its id is taken before its time has come, by something else.
+    // Something else takes its id before it is due.
     store.append("t", numbered(2).with_id(event.id()))?;
     let looked = store.timers().fire()?;
     equal("timers fired", (looked.recorded, looked.refused), (0, 1))?;
