@@ -1,7 +1,6 @@
 //! What knows AI agents: the formats that their programs write, and projections over the events of their runs.
 //!
-//! The top of the library, behind the feature `agents`: what keeps, follows, folds and delivers events is below and does
-//! without it.
+//! The top layer of the library, behind the feature `agents`; everything below works without it.
 
 pub mod interop;
 pub mod projections;

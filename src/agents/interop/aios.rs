@@ -1,8 +1,8 @@
-//! Event logs of the crate `aios-events` 0.3: one `EventRecord` of `aios-protocol` a line. Its `EventEnvelope`, with
-//! other names for time and sequence, is read too.
+//! Event logs of the crate `aios-events` 0.3: one `EventRecord` of `aios-protocol` per line. Its `EventEnvelope`,
+//! which names time and sequence differently, is read too.
 //!
-//! What we print is an `EventRecord` whose kind is `Custom`, with what has no place there in a member `retold`, which
-//! their reader passes over. An event that was imported from such a log is printed as the record it was.
+//! We write `EventRecord`s of the kind `Custom`. What has no place there goes into a member `retold`, which their
+//! reader ignores. An event that was imported from such a log is written as the original record.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use super::sketch::Sketch;
 use super::source::Body;
 use super::{ids, json, names, source};
 
-/// Their kinds that mean the same as a type of ours.
+/// Their kinds that mean the same as one of our types.
 pub(super) const KINDS: [(&str, &str); 31] = [
     ("UserMessage", "message.user"),
     ("AssistantMessageCommitted", "message.assistant"),
@@ -53,7 +53,7 @@ pub(super) const KINDS: [(&str, &str); 31] = [
     ("MemoryTombstoned", "memory.tombstoned"),
     ("ErrorRaised", "error.raised"),
 ];
-/// The name in `schema` of records that we printed.
+/// The name in `schema` of records that we wrote.
 const OURS: &str = "retold";
 
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
@@ -64,14 +64,14 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
 #[derive(Default)]
 struct Places {
     own: HashMap<(Place, u64), EventId>,
-    /// The branch that a branch leaves: what it does not have of its own is there.
+    /// The parent of each branch, where inherited sequences are found.
     parents: HashMap<Place, Place>,
 }
 
 impl Places {
     fn find(&self, place: &Place, sequence: u64) -> Option<EventId> {
         let mut place = place;
-        // A branch that is its own ancestor, by mistake of the file, is left after as many steps as there are.
+        // Bounded, because a faulty file can make a branch its own ancestor.
         for _ in 0..=self.parents.len() {
             if let Some(id) = self.own.get(&(place.clone(), sequence)) {
                 return Some(*id);
@@ -116,8 +116,8 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     Ok(plan.finish())
 }
 
-/// Forks the branch that a record creates. When the event that it leaves after is not in this file, the branch
-/// begins with its own events.
+/// Forks the branch that a record creates. If the event it forks after is not in this file, the branch begins with
+/// its own events.
 fn begin_branch(plan: &mut Builder<'_>, order: u64, read: &Read, places: &mut Places) {
     let Some((branch, at)) = &read.begins else { return };
     let place = Place::new(read.place.session.clone(), branch.clone());
@@ -136,7 +136,7 @@ struct Read {
     ours: bool,
     /// The branch that this record creates, and after which sequence.
     begins: Option<(BranchName, u64)>,
-    /// It does nothing else: we printed it for that.
+    /// Whether it does nothing else, like the ones that we write.
     is_fork: bool,
 }
 
@@ -176,7 +176,7 @@ fn record(f: &Fields<'_>, session: Option<&SessionId>) -> Result<Read, Invalid> 
     Ok(Read { place, sequence, time: time(f), event, ours, begins, is_fork })
 }
 
-/// Their ids are any text; UUIDs stay what they are.
+/// Their ids can be any text; UUIDs are kept.
 fn event_id(session: &SessionId, id: &str) -> EventId {
     id.parse().unwrap_or_else(|_| ids::derived(ids::AIOS, &[session.as_str().as_bytes(), id.as_bytes()]))
 }
@@ -197,7 +197,7 @@ fn kind_of(kind: &Fields<'_>) -> Cow<'static, str> {
     }
 }
 
-/// A kind that has no word in the table: many are in the catalogue under that name.
+/// A kind that is not in the table: many are in the catalogue under that name.
 fn other(name: &str) -> Cow<'static, str> {
     names::known(name).unwrap_or_else(|| names::kind(&[], "aios", name))
 }
@@ -216,7 +216,7 @@ fn trace(f: &Fields<'_>) -> Option<String> {
     Some(format!("00-{}-{}-01", hex("trace_id", 32)?, hex("span_id", 16)?))
 }
 
-/// A record says its time as RFC 3339; an envelope in microseconds, though it calls them `ts_ms`.
+/// A record has an RFC 3339 time; an envelope has microseconds, although it calls them `ts_ms`.
 fn time(f: &Fields<'_>) -> Option<Timestamp> {
     if let Some(time) = f.text("timestamp").and_then(|t| names::time(&t)) {
         return Some(time);
@@ -225,7 +225,7 @@ fn time(f: &Fields<'_>) -> Option<Timestamp> {
     Some(Timestamp::from_micros(micros)).filter(|t| t.is_printable())
 }
 
-/// An event of ours from the record that we printed of it.
+/// Restores our event from the record that we wrote for it.
 fn original(
     mut event: NewEvent,
     kind: &Fields<'_>,
@@ -318,7 +318,7 @@ fn print_trace(event: &Event, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the record that says where a branch begins: `BranchCreated`, on the branch that it leaves.
+/// Appends the record that says where a branch begins: `BranchCreated`, on the parent branch.
 pub(crate) fn print_fork(fork: &Forked, out: &mut Vec<u8>) {
     let (session, branch) = (fork.place.session.as_str(), fork.place.branch.as_str());
     let id = ids::derived(ids::AIOS, &[session.as_bytes(), branch.as_bytes(), b"forked"]);

@@ -1,4 +1,4 @@
-//! Takes the records of a file one by one, and makes the plan of them.
+//! Builds the plan of a file from its records.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
@@ -21,16 +21,16 @@ use super::sketch::Sketch;
 use super::source::{Before, Body, Gap, Origin, note_time};
 use super::spool::{Planned, Spool};
 
-/// An event that a format made of a record.
+/// An event that a format made from a record.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) event: NewEvent,
-    /// When it happened, if the record says.
+    /// When it happened, if the record has a time.
     pub(crate) time: Option<Timestamp>,
     pub(crate) body: Body,
-    /// Its number in its branch, if the record says.
+    /// Its number in its branch, if the record has one.
     pub(crate) sequence: Option<u64>,
-    /// Where its branch leaves another, if the event begins a branch.
+    /// Where its branch forks from another, if the event begins a branch.
     pub(crate) fork: Option<(Place, Option<EventId>)>,
 }
 
@@ -40,17 +40,17 @@ impl Draft {
     }
 }
 
-/// What became of a draft.
+/// What happened to a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Added {
     New(EventId),
-    /// Its id was taken by other content, so it has another.
+    /// Its id was taken by other content, so it got another one.
     Variant(EventId),
     Duplicate,
     Refused,
 }
 
-/// Takes the records of a file one by one, in the order of the file.
+/// Builds a plan from the records of a file, in the order of the file.
 pub(crate) struct Builder<'a> {
     format: Format,
     file: &'a str,
@@ -58,7 +58,7 @@ pub(crate) struct Builder<'a> {
     max_payload: usize,
     entries: Entries,
     spool: Spool,
-    /// The entries by their ids.
+    /// The entries by id.
     seen: Index,
     records: usize,
     duplicates: usize,
@@ -66,25 +66,25 @@ pub(crate) struct Builder<'a> {
     notes: Vec<String>,
     /// Where the first record begins.
     head: usize,
-    /// Where the record before ends.
+    /// Where the previous record ends.
     end: usize,
     gap: Gap,
     layout: LayoutDraft,
-    /// The last event in the order of the file: what follows the records is noted on it.
+    /// The last event in the order of the file, on which the text after the records is noted.
     last: Option<usize>,
-    /// What events have that say no time.
+    /// The time of events that have none.
     now: Timestamp,
     timeless: usize,
     branches: HashSet<Place>,
     current: BTreeMap<SessionId, BranchName>,
-    /// Whether the current branch of a session is to be its `main`.
+    /// Sessions whose current branch becomes `main`.
     unnamed: BTreeSet<SessionId>,
-    /// The entries by session and number, the first with each: for branches that the file does not explain.
+    /// The entries by session and number, the first with each, for branches that the file does not explain.
     sequences: Index,
 }
 
 impl<'a> Builder<'a> {
-    /// `notes`: what is worth knowing of how the file was cut into records.
+    /// `notes`: what is worth knowing about how the file was cut into records.
     pub(super) fn new(
         (format, file): (Format, &'a str),
         content: &'a Content,
@@ -119,20 +119,19 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A record that cannot be read, or that its format has no use for.
+    /// Skips a record that cannot be read, or that its format has no use for.
     pub(crate) fn skip(&mut self, piece: &Piece, reason: impl Into<String>) {
         let _ = self.arrive(piece);
         self.refuse(piece, reason.into());
     }
 
-    /// A record that says where a branch begins and is no event itself.
+    /// Passes over a record that says where a branch begins and is not an event itself.
     pub(crate) fn pass(&mut self, piece: &Piece) {
         let _ = self.arrive(piece);
         self.records -= 1;
         self.loose(piece.range.clone());
     }
 
-    /// A new branch.
     pub(crate) fn fork(&mut self, order: u64, place: &Place, parent: &Place, at: Option<EventId>) {
         if place.branch.as_str() == MAIN || !self.branches.insert(place.clone()) {
             return;
@@ -142,24 +141,24 @@ impl<'a> Builder<'a> {
         self.add(Entry { order, ordinal: 0, sequence: None, place, item });
     }
 
-    /// This branch of the session was written last.
+    /// Notes that this branch of the session was written last.
     pub(crate) fn current(&mut self, session: SessionId, branch: BranchName) {
         self.current.insert(session, branch);
     }
 
-    /// This branch of the session was written last, and the names of its branches are not the file's own: it is to be
-    /// `main`, and what it left behind are branches of it.
+    /// The same when the file does not name its branches: this one becomes `main`, and what it left behind become
+    /// branches of it.
     pub(crate) fn live(&mut self, session: SessionId, branch: BranchName) {
         self.unnamed.insert(session.clone());
         self.current(session, branch);
     }
 
-    /// An event. Those of lower `order` come first, whatever the file's order.
+    /// Adds an event. Events of lower `order` come first, whatever their order in the file.
     pub(crate) fn push(&mut self, piece: &Piece, order: u64, place: &Place, draft: Draft) -> Added {
         let gap = self.arrive(piece);
         let Draft { mut event, time, body, sequence, fork } = draft;
         if matches!(body, Body::Record) {
-            // Checked before the payload is set: the record was just read as JSON, and need not be again.
+            // Checked before the payload is set: the record was just parsed as JSON and need not be parsed again.
             if let Err(e) = event.check() {
                 return self.refuse(piece, e.to_string());
             }
@@ -193,7 +192,7 @@ impl<'a> Builder<'a> {
                 self.gap.text(gap);
                 let gap = std::mem::take(&mut self.gap);
                 let before = match self.last {
-                    // Metadata has no room for a longer one; the layout has it all.
+                    // Too long for metadata; the layout has all of it.
                     None if self.head > MAX_METADATA_BYTES => Before::Gap(None),
                     None => Before::Head(self.content.bytes(0..self.head)),
                     Some(_) => Before::Gap(gap.noted(self.content)),
@@ -233,7 +232,7 @@ impl<'a> Builder<'a> {
         self.entries.push(entry).map_err(|e| self.content.fail(e)).ok()
     }
 
-    /// Notes bytes that no event has.
+    /// Notes bytes that belong to no event.
     fn loose(&mut self, range: Range<usize>) {
         self.layout.bytes(range).unwrap_or_else(|e| self.content.fail(e));
     }
@@ -260,7 +259,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// The record with this event's id, and whether it has the same payload.
+    /// The record with this event's id, and whether its payload is the same.
     fn repeated(&self, event: &NewEvent) -> Option<(usize, bool)> {
         let (ordinal, planned) = self.seen.find(event.id, |index| {
             let entry = self.entry(index)?;
@@ -270,7 +269,7 @@ impl<'a> Builder<'a> {
         Some((ordinal, self.event(&planned).payload == event.payload))
     }
 
-    /// An event as it waits; its payload is this part of the file, if it is one.
+    /// Stores an event. `payload` is where the file has its payload, if it does.
     fn plan(&mut self, event: NewEvent, payload: Option<Range<usize>>) -> Option<Planned> {
         self.spool.put(event, payload).map_err(|e| self.content.fail(e)).ok()
     }
@@ -283,7 +282,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// What follows the last record, and the whole as a plan.
+    /// Takes what follows the last record, and returns the plan.
     pub(crate) fn finish(mut self) -> Sketch {
         let tail = self.end..self.content.len();
         self.loose(tail.clone());
@@ -320,7 +319,7 @@ impl<'a> Builder<'a> {
         Sketch { plan, entries: self.entries, spool: self.spool }
     }
 
-    /// What follows the last record is noted on the last event.
+    /// Notes what follows the last record on the last event.
     fn note_tail(&mut self) {
         let Some((index, entry)) = self.last.and_then(|index| Some((index, self.entry(index)?))) else {
             return;
@@ -337,8 +336,8 @@ impl<'a> Builder<'a> {
         self.entries.set(index, entry).unwrap_or_else(|e| self.content.fail(e));
     }
 
-    /// Makes sure that there is a branch to append to. One of which the file says nothing leaves the first branch of
-    /// the session that has an event right before its own first one; or it begins empty.
+    /// Makes sure that the branch exists. One that the file does not explain forks from the first branch of the
+    /// session that has the event right before its own first one; if there is none, it begins empty.
     fn begin(
         &mut self,
         order: u64,
@@ -358,7 +357,7 @@ impl<'a> Builder<'a> {
         self.fork(order, place, &parent, at);
     }
 
-    /// Counts a record, and answers with what stands before it.
+    /// Counts a record, and returns what lies before it.
     fn arrive(&mut self, piece: &Piece) -> Range<usize> {
         debug_assert!(self.end <= piece.range.start, "the file is put together in its own order");
         self.records += 1;
@@ -388,7 +387,7 @@ impl<'a> Builder<'a> {
     ) -> Added {
         match body {
             Body::Record => self.kept(id, piece.range.clone()),
-            // The payload is the same, and what is around it need not be.
+            // The payload is the same, but what surrounds it need not be.
             Body::Part { .. } | Body::Own => self.loose(piece.range.clone()),
         }
         self.duplicates += 1;

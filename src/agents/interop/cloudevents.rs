@@ -1,7 +1,7 @@
-//! CloudEvents 1.0 in JSON: a lone event, a batch, or one a line.
+//! CloudEvents 1.0 in JSON: a single event, a batch, or one per line.
 //!
-//! The payload is the event's data. The attributes that have a place in an event of ours go there, all others into
-//! metadata; so does an `id` that is none of ours, as `source.id`, and it is printed again. Lines that we print carry the
+//! The payload is the event's data. Attributes that have a field in our events go there, all others into metadata. So
+//! does an `id` that is not one of ours, as `source.id`; it is written again on export. Lines that we write have the
 //! attribute `retold` and come back as the events they were.
 
 use std::collections::BTreeMap;
@@ -25,15 +25,15 @@ use super::{ids, json, names, source};
 
 /// The attribute that marks our own lines.
 const MARK: &str = "retold";
-/// The attribute that has our id, on lines whose `id` is the producer's.
+/// The attribute with our id, on lines whose `id` is the producer's.
 const OWN_ID: &str = "eventid";
-/// What `source` says, which must not be empty, when the event has none or one that is not a URI reference.
+/// The `source`, which must not be empty, when the event has none or one that is not a URI reference.
 const NO_SOURCE: &str = "/retold";
 /// The type of the line that says where a branch begins.
 const FORKED: &str = "retold.branch.forked";
-/// The type as the producer wrote it, where it is not a legal type here.
+/// The type as the producer wrote it, if it is not legal here.
 const TYPE: &str = "cloudevents.type";
-/// Attributes that become fields of an event, or are its data.
+/// Attributes that become fields of an event, or its data.
 const TAKEN: [&str; 16] = [
     "specversion",
     "id",
@@ -52,7 +52,7 @@ const TAKEN: [&str; 16] = [
     "sourcename",
     envelope::METADATA,
 ];
-/// Attributes of our own lines that an import works out anew.
+/// Attributes of our own lines that an import assigns anew.
 const ASSIGNED: [&str; 4] = ["subject", envelope::SEQUENCE, envelope::POSITION, envelope::RECORDED];
 
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
@@ -101,7 +101,7 @@ fn is_ours(f: &Fields<'_>) -> bool {
     f.text(MARK).is_some_and(|v| v == "1")
 }
 
-/// One event, in the session that it names or else this one.
+/// One event, in the session that it names or else in this one.
 pub(crate) fn parse_one(f: &Fields<'_>, session: Option<&SessionId>) -> Result<(Place, NewEvent), Invalid> {
     let version = required(f, "specversion")?;
     if !version.starts_with("1.") {
@@ -190,7 +190,7 @@ fn payload(event: NewEvent, f: &Fields<'_>) -> Result<NewEvent, Invalid> {
     }
 }
 
-/// What of the record is not in the payload, so that both together give it back.
+/// What of the record is not in the payload; together they restore it.
 fn body(record: &str, f: &Fields<'_>, event: &NewEvent) -> Body {
     let whole = || Body::Part { open: record.to_owned(), close: String::new(), data: "none" };
     let split = |inner: &str, data: &'static str| {
@@ -219,12 +219,13 @@ fn required(f: &Fields<'_>, name: &'static str) -> Result<String, Invalid> {
     text(f, name)?.filter(|t| !t.is_empty()).ok_or_else(|| Invalid::new(name, "is missing"))
 }
 
-/// Producers promise that source and id together are one event.
+/// Producers guarantee that source and id together identify an event.
 fn derived_id(source: &str, id: &str) -> EventId {
     ids::derived(ids::CLOUD_EVENTS, &[source.as_bytes(), id.as_bytes()])
 }
 
-/// The type as it is, if it is legal here; otherwise the one that is known by that name, or each of its parts made so.
+/// The type itself if it is legal here; otherwise the catalogue's type of that name, or the type with its parts made
+/// legal.
 fn legal_kind(kind: &str) -> String {
     if check_kind(kind).is_ok() {
         return kind.to_owned();
@@ -255,7 +256,7 @@ pub(crate) fn print(event: &Event, out: &mut Vec<u8>) {
     let source = event.source().filter(|s| is_uri_reference(s) && *s != NO_SOURCE);
     out.extend_from_slice(b"{\"specversion\":\"1.0\"");
     let own = event.id().to_string();
-    // One that another event shares, under the same source, would make the two one.
+    // An id that another event has under the same source would merge the two.
     let is_its = |id: &&str| derived_id(event.source().unwrap_or_default(), id) == event.id();
     let given = event.meta(source::ID).filter(is_its);
     json::text("id", Some(given.unwrap_or(&own)), out);
@@ -267,7 +268,7 @@ pub(crate) fn print(event: &Event, out: &mut Vec<u8>) {
     json::text(MARK, Some("1"), out);
     json::text(envelope::SESSION, Some(event.session().as_str()), out);
     json::text(envelope::BRANCH, Some(event.branch().as_str()), out);
-    // Integers of CloudEvents have 32 bits; these have 64.
+    // Integers in CloudEvents have 32 bits; these have 64.
     json::text(envelope::SEQUENCE, Some(&event.sequence().to_string()), out);
     json::text(envelope::POSITION, Some(&event.position().to_string()), out);
     json::text(envelope::VERSION, Some(&event.version().to_string()), out);
@@ -305,7 +306,7 @@ pub(crate) fn print_fork(fork: &Forked, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Only the characters that a URI reference may hold.
+/// Whether a text has only characters that a URI reference may contain.
 fn is_uri_reference(text: &str) -> bool {
     let extra = b"-._~:/?#[]@!$&'()*+,;=%";
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || extra.contains(&b))
@@ -399,7 +400,7 @@ mod tests {
         assert!(printed.contains(r#""id":"A-1","source":"/s""#), "{printed}");
         let (_, back) = crate::agents::interop::parse_line(&printed, None).unwrap();
         assert_eq!((back.id, &back.metadata), (event.id, &event.metadata));
-        // Another event under the same source and id is printed under its own.
+        // Another event under the same source and id is written under its own id.
         let other = event.clone().with_id(EventId::new());
         let mut out = Vec::new();
         print(&recorded("s/main", 2, &other), &mut out);
@@ -413,8 +414,8 @@ mod tests {
     fn an_empty_extension_stays_empty() {
         let line = r#"{"specversion":"1.0","id":"1","source":"a","type":"t","session":"s","ext":"","n":0,"o":{"a":""}}"#;
         let (_, event) = crate::agents::interop::parse_line(line, None).unwrap();
-        let said = |name: &str| event.metadata[name].clone();
-        assert_eq!([said("ext"), said("n"), said("o")], ["", "0", r#"{"a":""}"#]);
+        let meta = |name: &str| event.metadata[name].clone();
+        assert_eq!([meta("ext"), meta("n"), meta("o")], ["", "0", r#"{"a":""}"#]);
     }
 
     #[test]

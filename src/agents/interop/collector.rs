@@ -1,4 +1,4 @@
-//! The records of a file as they are found, and what lies between them that nothing can be made of.
+//! Collects the records of a file, and the unreadable parts between them.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) struct Collector<'c> {
     found: Pieces,
     /// Bytes that the search for whole records may still read.
     budget: usize,
-    /// The last place of which the line was counted.
+    /// The last place whose line was counted.
     line: (usize, usize),
 }
 
@@ -51,7 +51,7 @@ impl<'c> Collector<'c> {
         self.push(range, run, None);
     }
 
-    /// Bytes of which nothing can be made.
+    /// Bytes that cannot be read as a record.
     pub(super) fn lost(&mut self, range: Range<usize>, run: usize, reason: String) {
         let problem = Some(self.found.problem(reason));
         self.push(range, run, problem);
@@ -73,7 +73,7 @@ impl<'c> Collector<'c> {
         self.found.new_run(label)
     }
 
-    /// Whether the search may read so many bytes more.
+    /// Whether the search may read this many more bytes.
     pub(super) fn spend(&mut self, bytes: usize) -> bool {
         self.budget = self.budget.saturating_sub(bytes.max(1));
         self.budget > 0

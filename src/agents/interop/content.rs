@@ -1,4 +1,4 @@
-//! The bytes of a file that is read: in memory, or on disk and read where they are needed.
+//! The bytes of a file that is being read: in memory, or on disk and read where needed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -12,20 +12,20 @@ use crate::limits::{IMPORT_BLOCKS, IMPORT_WINDOW_BYTES};
 
 use super::scratch::scratch;
 
-/// Called with the bytes that were read so far. An error ends the reading.
+/// Called with the number of bytes read so far. An error stops the reading.
 pub(super) type Watch = Box<dyn FnMut(u64) -> io::Result<()>>;
 
 /// A file's bytes, in memory or read where they are needed.
 ///
-/// A failure to read them is kept until somebody asks for it; until then there is nothing more to be read.
+/// A read error is kept until somebody asks for it; nothing more is read until then.
 pub struct Content {
     place: Backing,
     len: usize,
     fault: RefCell<Option<io::Error>>,
-    /// The blocks of the file that were read last, by number: who goes back a little does not read again.
+    /// The most recently read blocks, by number, so that going back a little does not read again.
     blocks: RefCell<VecDeque<(usize, Bytes)>>,
-    /// Where long values end, and how deeply they are nested. Whoever looks into the objects around the records need not
-    /// read through the records again.
+    /// Where long values end, and how deeply they are nested, so that looking into the objects around the records
+    /// does not read the records again.
     ends: RefCell<HashMap<usize, (usize, usize)>>,
     read: Cell<u64>,
     pub(super) watch: RefCell<Option<Watch>>,
@@ -37,23 +37,23 @@ enum Backing {
 }
 
 impl Content {
-    /// Bytes that are here.
+    /// Bytes in memory.
     #[must_use]
     pub fn memory(bytes: Bytes) -> Self {
         Self::new(bytes.len(), Backing::Memory(bytes))
     }
 
-    /// A file as long as it is now. What is written to its end meanwhile is not seen.
+    /// A file with its current length. What is appended to it later is not seen.
     ///
     /// # Errors
-    /// The system's, when it does not tell the file's length.
+    /// Those of asking the system for the file's length.
     pub fn disk(file: File) -> io::Result<Self> {
         let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         Ok(Self::new(len, Backing::Disk(file)))
     }
 
-    /// All that comes from there, in a temporary file that nobody else sees: a pipe can be read once, and an import
-    /// reads more than once. `check` is asked between reads; an error of its own ends the reading.
+    /// Copies everything from a reader into a temporary file that nobody else sees: a pipe can be read only once, and
+    /// an import reads more than once. `check` is called between reads; its error stops the reading.
     ///
     /// # Errors
     /// Those of reading, of the temporary file, and of `check`.
@@ -83,29 +83,29 @@ impl Content {
         matches!(self.place, Backing::Disk(_))
     }
 
-    /// What was to be done with the bytes failed: told by [`Content::fault`] too.
+    /// Notes that processing the bytes failed; [`Content::fault`] returns the error.
     pub(crate) fn fail(&self, e: io::Error) {
         *self.fault.borrow_mut() = Some(e);
     }
 
-    /// Bytes of the file.
+    /// The size in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What went wrong with reading, once.
+    /// The error that was met, once.
     pub(crate) fn fault(&self) -> io::Result<()> {
         self.fault.borrow_mut().take().map_or(Ok(()), Err)
     }
 
-    /// These bytes, as far as there are so many.
+    /// These bytes, or as many of them as exist.
     pub(crate) fn bytes(&self, range: Range<usize>) -> Bytes {
         let end = range.end.min(self.len);
         let range = range.start.min(end)..end;
@@ -119,7 +119,7 @@ impl Content {
         }
     }
 
-    /// What is at hand from here on, up to there: something, unless the file ends here.
+    /// Some of the bytes from here on, up to `end`; none only at the end of the file.
     fn ahead(&self, at: usize, end: usize) -> Bytes {
         let block_end = (at / IMPORT_WINDOW_BYTES + 1) * IMPORT_WINDOW_BYTES;
         self.bytes(at..end.min(block_end))
@@ -166,7 +166,7 @@ impl Content {
         Ok(block)
     }
 
-    /// Reads on from here, up to there.
+    /// A scanner over these bytes.
     pub(crate) fn cursor(&self, range: Range<usize>) -> ByteScanner<'_> {
         let window = match &self.place {
             Backing::Memory(bytes) => bytes.clone(),
@@ -176,7 +176,7 @@ impl Content {
     }
 }
 
-/// A place in a file from which one reads on.
+/// A place in a file, for reading forwards.
 pub(crate) struct ByteScanner<'c> {
     content: &'c Content,
     pub(crate) at: usize,
@@ -190,7 +190,7 @@ impl ByteScanner<'_> {
         self.rest().first().copied()
     }
 
-    /// What is at hand from here on; nothing only at the end.
+    /// Some of the bytes from here on; none only at the end.
     pub(crate) fn rest(&mut self) -> &[u8] {
         if self.at < self.end && self.window.get(self.at.wrapping_sub(self.from)).is_none() {
             self.window = self.content.ahead(self.at, self.end);
@@ -200,19 +200,19 @@ impl ByteScanner<'_> {
         self.window.get(from..to.min(self.window.len())).unwrap_or_default()
     }
 
-    /// Where the long value that begins here ends, and its levels of containers, if it was read through before.
+    /// Where the long value that begins here ends, and its levels of containers, if it was scanned before.
     pub(super) fn known_end(&self) -> Option<(usize, usize)> {
         self.content.ends.borrow().get(&self.at).copied().filter(|(end, _)| *end <= self.end)
     }
 
-    /// Remembers a value that ends here.
+    /// Remembers where a long value ends.
     pub(super) fn ends(&self, start: usize, levels: usize) {
         if self.at - start > IMPORT_WINDOW_BYTES {
             self.content.ends.borrow_mut().insert(start, (self.at, levels));
         }
     }
 
-    /// Goes on to the first byte that is not so. Answers with it.
+    /// Advances to the first byte that does not match, and returns it.
     pub(crate) fn skip_while(&mut self, is_so: impl Fn(u8) -> bool) -> Option<u8> {
         loop {
             let rest = self.rest();

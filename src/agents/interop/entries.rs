@@ -1,4 +1,4 @@
-//! The steps of a plan one by one, as small rows: the events themselves are elsewhere.
+//! The steps of a plan one by one, as small rows. The events themselves are stored elsewhere.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -11,13 +11,13 @@ use super::spool::Planned;
 /// A step of a plan before the steps are joined.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// Those of lower order come first.
+    /// Entries of lower order come first.
     pub(crate) order: u64,
-    /// The record that it is from; 0 where it is from none.
+    /// The record that it comes from; 0 for none.
     pub(crate) ordinal: usize,
-    /// Its number in its branch, if the record says.
+    /// Its number in its branch, if the record has one.
     pub(crate) sequence: Option<u64>,
-    /// A branch: its number among [`Entries::place`].
+    /// The branch, as a number for [`Entries::place`].
     pub(crate) place: u32,
     pub(crate) item: Item,
 }
@@ -28,7 +28,7 @@ pub(crate) enum Item {
     Event(Planned),
 }
 
-/// What the item of a row is.
+/// The kinds of items in a row.
 const FORK: u64 = 0;
 const FORK_AT: u64 = 1;
 const EVENT: u64 = 2;
@@ -44,7 +44,7 @@ impl Row for Entry {
             Item::Event(planned) => (EVENT, words_of(planned.id()), planned.at()),
         };
         let place = kind << 32 | u64::from(self.place);
-        // The largest number means none: nothing comes after it.
+        // The largest number stands for none: nothing comes after it.
         let sequence = self.sequence.unwrap_or(u64::MAX);
         [self.order, self.ordinal as u64, sequence, place, id.0, id.1, rest, 0]
     }
@@ -60,13 +60,13 @@ impl Row for Entry {
     }
 }
 
-/// Entries, and the branches that they are about.
+/// Entries, and the branches that they belong to.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     rows: Rows<Entry>,
     places: Vec<Place>,
     numbers: HashMap<Place, u32>,
-    /// The branches that some entry is of.
+    /// The branches that have entries.
     used: BTreeSet<u32>,
     events: usize,
     /// The highest order so far, and whether a lower one came after it.
@@ -95,12 +95,11 @@ impl Entries {
         self.places.get(number as usize).ok_or_else(|| io::Error::other("a temporary file has changed"))
     }
 
-    /// Every branch that some entry is of.
     pub(crate) fn places(&self) -> BTreeSet<&Place> {
         self.used.iter().filter_map(|number| self.places.get(*number as usize)).collect()
     }
 
-    /// Adds an entry. Answers with its index.
+    /// Adds an entry, and returns its index.
     pub(crate) fn push(&mut self, entry: Entry) -> io::Result<usize> {
         let index = self.rows.len();
         self.is_unsorted |= entry.order < self.order;
@@ -115,7 +114,7 @@ impl Entries {
         self.rows.get(index)
     }
 
-    /// Puts another entry of the same branch in the place of one.
+    /// Replaces an entry with another one of the same branch.
     pub(crate) fn set(&mut self, index: usize, entry: Entry) -> io::Result<()> {
         self.rows.set(index, entry)
     }
@@ -124,7 +123,7 @@ impl Entries {
         self.rows.iter()
     }
 
-    /// How many of them are events.
+    /// The number of events among them.
     pub(crate) fn events(&self) -> usize {
         self.events
     }
@@ -133,7 +132,7 @@ impl Entries {
         self.rows.may_spill()
     }
 
-    /// Sorts by order. Those of the same order stay as they are: a fork is before its first event.
+    /// Sorts by order. Entries of the same order stay as they are: a fork comes before its first event.
     pub(crate) fn sort(&mut self) -> io::Result<()> {
         if !std::mem::take(&mut self.is_unsorted) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Writing out what a store holds, in a format that other programs, or another store, take in.
+//! Exports what a store holds, in a format that other programs or another store can import.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use crate::store::{BranchInfo, Query, Store};
 use super::imports::{Import, Kept, imports};
 use super::{Files, Forked, Format, SourceFile, print, print_fork, source};
 
-/// What is written out.
+/// What to export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExportScope {
     /// The whole store, in global order.
@@ -33,12 +33,12 @@ pub enum ExportError {
     Output(#[from] io::Error),
 }
 
-/// Writes events as lines, each fork before the branch's own first event. Answers how many events there were.
-/// `progress` is told the number of events done. Events have their newest shape; [`export_raw`] writes what is stored.
+/// Writes events as lines, each fork before the branch's first own event. Returns the number of events. `progress` is
+/// called with the number of events done. Events have their newest shape; [`export_raw`] writes what is stored.
 ///
 /// # Errors
-/// [`ExportError::Store`] for what reading answers, and for a format that is only read;
-/// [`ExportError::Output`] when the output does not take it.
+/// [`ExportError::Store`] for errors of reading, and for a format that can only be read; [`ExportError::Output`] when
+/// writing fails.
 pub fn export(
     store: &Store,
     scope: &ExportScope,
@@ -49,8 +49,7 @@ pub fn export(
     write(store, scope, format, out, progress, &|query| query)
 }
 
-/// [`export`] of events as they were appended, whatever newer shapes their types have: what a copy of a store is made
-/// from.
+/// [`export`] of events as they were appended, without upcasting, for copying a store.
 ///
 /// # Errors
 /// As [`export`].
@@ -88,7 +87,7 @@ fn write(
             progress(done);
         }
     }
-    // Branches without events of their own have not been met.
+    // Branches without own events have not come up yet.
     line.clear();
     for branch in forks(store, scope)? {
         announce(store, format, &branch.place, &mut announced, &mut line)?;
@@ -97,7 +96,8 @@ fn write(
     Ok(done)
 }
 
-/// Says where a branch begins, unless that was said: its ancestors first, which need not have events of their own.
+/// Writes where a branch begins, unless that was written before. Its ancestors come first; they need not have own
+/// events.
 fn announce(
     store: &Store,
     format: Format,
@@ -118,8 +118,8 @@ fn announce(
     Ok(())
 }
 
-/// The files that imported events came from, each as it was when it was imported last, and how many events came from no
-/// file. Of a session, these are the files that have events of it. `progress` is told the number of events done.
+/// The files that imported events came from, each as of its last import, and the number of events that came from no
+/// file. For a session, these are the files with events of it. `progress` is called with the number of events done.
 ///
 /// # Errors
 /// As [`Store::read`].
@@ -141,7 +141,7 @@ pub fn export_sources(
         }
     }
     for query in queries(store, scope)? {
-        // A file is given back as it came.
+        // Files are restored as they came, without upcasting.
         for event in store.events(query.raw())? {
             let event = event?;
             if !known.contains(&event.id()) {
@@ -164,7 +164,7 @@ pub fn export_sources(
 /// A file as it was in the import with this number.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there was no such import; as [`Store::read`].
+/// [`Error::NotFound`] when there was no such import; those of [`Store::read`].
 pub fn export_import(store: &Store, number: u64) -> Result<SourceFile> {
     let import = super::import(store, number)?;
     let name = source::safe(import.file_name());
@@ -198,7 +198,7 @@ fn queries(store: &Store, scope: &ExportScope) -> Result<Vec<Query>> {
     }
 }
 
-/// Forked branches of what is written out, parents before their children.
+/// The forked branches of an export, parents before their children.
 fn forks(store: &Store, scope: &ExportScope) -> Result<Vec<BranchInfo>> {
     let mut branches = Vec::new();
     match scope {
@@ -231,7 +231,7 @@ fn by_age(mut branches: Vec<BranchInfo>) -> Vec<BranchInfo> {
     });
     let mut sorted: Vec<BranchInfo> = Vec::with_capacity(branches.len());
     let mut there: HashSet<Place> = HashSet::new();
-    // Two branches may have been made in the same microsecond: then the one whose parent is there goes first.
+    // If two branches were created in the same microsecond, the one whose parent is there goes first.
     while !branches.is_empty() {
         let ready = |b: &BranchInfo| match &b.parent {
             None => true,

@@ -4,8 +4,8 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of a JSON object, each left as the text it is. Of a name that stands twice the last one counts, as
-/// most readers have it; derived structs would refuse such a record, and it is not ours to refuse.
+/// The members of a JSON object, each as JSON text. If a name occurs twice, the last one counts, as in most readers.
+/// A derived struct would refuse such a record, but it is not ours to refuse.
 #[derive(Debug, Default)]
 pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -38,7 +38,7 @@ impl<'a> Fields<'a> {
         string(self.value(name)?)
     }
 
-    /// A string member with something in it.
+    /// A string member that is not empty.
     pub(crate) fn word(&self, name: &str) -> Option<Cow<'a, str>> {
         self.text(name).filter(|t| !t.is_empty())
     }
@@ -57,12 +57,12 @@ impl<'a> Fields<'a> {
         self.value(name) == Some("true")
     }
 
-    /// A member that is an object itself; no members when it is something else.
+    /// A member that is an object; empty when it is something else.
     pub(crate) fn object(&self, name: &str) -> Fields<'a> {
         self.value(name).and_then(|v| Fields::parse(v).ok()).unwrap_or_default()
     }
 
-    /// A member that is a list; nothing when it is something else.
+    /// A member that is a list; empty when it is something else.
     pub(crate) fn list(&self, name: &str) -> Vec<&'a RawValue> {
         self.value(name).and_then(|v| serde_json::from_str(v).ok()).unwrap_or_default()
     }

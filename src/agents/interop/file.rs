@@ -1,4 +1,4 @@
-//! A file imported without holding it, in one call or in its steps: read, named, written.
+//! Imports a file without holding all of it in memory, in one call or in steps: read, name, write.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -22,28 +22,28 @@ use super::{Format, Options};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// The store, or what is in the file.
+    /// An error of the store, or of the file's content.
     #[error(transparent)]
     Store(#[from] Error),
-    /// The file.
+    /// The file could not be read.
     #[error(transparent)]
     Input(#[from] io::Error),
 }
 
-/// Where a file is: what the session of records that name none is called after.
+/// Where a file is. It gives the session of records that name none its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Location {
-    /// Its absolute path; nothing for what is no file.
+    /// The absolute path; `None` if it is not a file.
     pub path: Option<String>,
-    /// Another file of the same run has the same name, so that the name alone does not do.
+    /// Another file of the same run has the same name, so that the name alone is ambiguous.
     pub is_shared: bool,
-    /// It is one of several in its folder that are called by [numbers](super::is_numbered). With one record in it, it is a
-    /// part of what the folder holds.
+    /// It is one of several in its folder that are named by [numbers](super::is_numbered). If it has a single record,
+    /// it is a part of what the folder holds.
     pub is_numbered: bool,
 }
 
-/// A file that was read, and of which nothing is written yet: the steps of [`load_file`], for a front end that says
-/// something between them.
+/// A file that was read, with nothing written yet: the steps of [`load_file`], for a front end that reports between
+/// them.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -68,11 +68,11 @@ pub struct FileImport {
 }
 
 impl FileImport {
-    /// Reads a file. What is broken in it is reported, and the rest is there all the same.
+    /// Reads a file. Broken records are reported, and the rest is read all the same.
     ///
     /// # Errors
-    /// [`ImportError::Input`] when it cannot be read, [`ImportError::Store`] with [`Error::Invalid`] when no format is
-    /// given and none can be told from the content.
+    /// [`ImportError::Input`] when it cannot be read, [`ImportError::Store`] with [`Error::Invalid`] when no format
+    /// is given and none can be detected.
     pub fn read(name: &str, content: Content, options: &Options) -> std::result::Result<Self, ImportError> {
         let sketch = sketch_of(name, &content, options);
         content.unwatch();
@@ -87,19 +87,19 @@ impl FileImport {
         self.sketch.plan.format
     }
 
-    /// Records in the file, the broken and the repeated ones too.
+    /// Records in the file, including broken and repeated ones.
     #[must_use]
     pub fn records(&self) -> usize {
         self.sketch.plan.records
     }
 
-    /// Records that are left out, and why.
+    /// Records that were skipped, and why.
     #[must_use]
     pub fn skipped(&self) -> &[Skipped] {
         &self.sketch.plan.skipped
     }
 
-    /// Events in the file.
+    /// The number of events in the file.
     #[must_use]
     pub fn events(&self) -> usize {
         self.sketch.events()
@@ -112,16 +112,16 @@ impl FileImport {
         names.into_iter().map(ToString::to_string).collect()
     }
 
-    /// What is to be told of it when nothing is written.
+    /// The report on it when nothing is written.
     #[must_use]
     pub fn unwritten(self) -> Loaded {
         let plan = self.sketch.plan;
         Loaded { records: plan.records, skipped: plan.skipped, notes: plan.notes, ..Loaded::default() }
     }
 
-    /// With the session of records that name none, unless [`Options::session`] names it: called after the file, with its
-    /// folder in front where the store has another file's session of that name. Beside it, the other file that this one
-    /// was found to be, by its records: it goes on with that one's session.
+    /// Chooses the session of records that name none, unless [`Options::session`] gives it: the file's name, with its
+    /// folder in front if the store has another file's session of that name. Also returns the other file that this
+    /// one turned out to be, by its records; it then continues that file's session.
     ///
     /// # Errors
     /// [`ImportError::Input`] when the file cannot be read; those of [`Store::get_raw`].
@@ -152,7 +152,7 @@ impl FileImport {
             known_as = named.known_as.filter(|other| Some(other) != owner.as_ref());
             self.sketch.plan.origin.owner = owner;
         }
-        // What has no place of its own is told apart by where it went.
+        // What has no path is identified by the session it went to.
         self.sketch.plan.origin.path = match (&at.path, self.sessions().first()) {
             (None, Some(session)) => format!("{} ({session})", self.name),
             _ => path,
@@ -160,8 +160,8 @@ impl FileImport {
         Ok((self, known_as))
     }
 
-    /// Appends what the store does not have. `progress` is told the number of events done, and says whether to go on.
-    /// Where it does not, what was appended stays, and importing the file again goes on from there.
+    /// Appends what the store does not have. `progress` is called with the number of events done, and decides whether
+    /// to continue. After a stop, what was appended stays, and importing the file again continues from there.
     ///
     /// # Errors
     /// [`ImportError::Input`] when the file cannot be read; those of [`Store::append`] and [`Store::fork`].
@@ -178,13 +178,13 @@ impl FileImport {
     }
 }
 
-/// Imports a file. However large it is, only a part of it is in memory at any time: it is read twice, and what is known of
-/// its records waits in a temporary file. Otherwise as [`parse`](super::parse) and [`load`](super::load), with one thing
-/// more: records that name no session go to one that is called after the file, with its folder in front where the
-/// store has another file's session of that name.
+/// Imports a file. However large it is, only a part of it is in memory at any time: it is read twice, and what is
+/// known about its records is in a temporary file. Otherwise it works like [`parse`](super::parse) and
+/// [`load`](super::load), with one difference: records that name no session go to one that is named after the file,
+/// with its folder in front if the store has another file's session of that name.
 ///
-/// `progress` is told the number of events done, and says whether to go on. Where it does not, what was appended stays, and
-/// importing the file again goes on from there.
+/// `progress` is called with the number of events done, and decides whether to continue. After a stop, what was
+/// appended stays, and importing the file again continues from there.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such file, [`Error::Storage`] when it cannot be read, [`Error::Invalid`] when it
@@ -211,16 +211,16 @@ pub fn load_file(
     options: &Options,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Loaded> {
-    let told = |e: io::Error| match e.kind() {
+    let explained = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => Error::not_found("file", path.display()),
         _ => Error::storage(format!("{}: {e}", path.display())),
     };
     let failed = |e: ImportError| match e {
         ImportError::Store(e) => e,
-        ImportError::Input(e) => told(e),
+        ImportError::Input(e) => explained(e),
     };
-    let real = path.canonicalize().map_err(told)?.to_string_lossy().into_owned();
-    let content = Content::disk(File::open(path).map_err(told)?).map_err(told)?;
+    let real = path.canonicalize().map_err(explained)?.to_string_lossy().into_owned();
+    let content = Content::disk(File::open(path).map_err(explained)?).map_err(explained)?;
     let read = FileImport::read(&real, content, options).map_err(failed)?;
     let at = Location { path: Some(real), ..Location::default() };
     let (named, _) = read.named(store, &mut Naming::of(store)?, &at).map_err(failed)?;

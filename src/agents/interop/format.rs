@@ -3,19 +3,19 @@ use std::str::FromStr;
 
 use crate::event::Invalid;
 
-/// A way in which sessions are written down.
+/// A format in which sessions are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// Our own: recorded events as JSON, one a line.
+    /// Our own: recorded events as JSON, one per line.
     Retold,
-    /// CloudEvents 1.0 in JSON: one, a batch, or one a line.
+    /// CloudEvents 1.0 in JSON: one, a batch, or one per line.
     CloudEvents,
-    /// `EventRecord` of the crate `aios-events` 0.3, one a line.
+    /// `EventRecord` of the crate `aios-events` 0.3, one per line.
     Aios,
-    /// Transcripts of Claude Code, one record a line.
+    /// Transcripts of Claude Code, one record per line.
     ClaudeCode,
-    /// OpenHands: the older arrays of events, and the newer ones, one a line.
+    /// OpenHands: the older arrays of events, and the newer events, one per line.
     OpenHands,
     /// Histories of Temporal workflows.
     Temporal,
@@ -26,7 +26,7 @@ impl Format {
     pub const ALL: [Self; 6] =
         [Self::Retold, Self::CloudEvents, Self::Aios, Self::ClaudeCode, Self::OpenHands, Self::Temporal];
 
-    /// The name as it is written on a command line.
+    /// The name that is used on a command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// Whether events can be written in it, too.
+    /// Whether events can also be written in it.
     #[must_use]
     pub const fn is_printable(self) -> bool {
         matches!(self, Self::Retold | Self::CloudEvents | Self::Aios)

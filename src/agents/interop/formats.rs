@@ -1,5 +1,5 @@
-//! Every format in one table: which one a file has, and who reads and prints it. Nothing that a format is made of knows
-//! this file.
+//! Every format in one table: which one a file has, and who reads and writes it. The formats know nothing of this
+//! file.
 
 use bytes::Bytes;
 
@@ -17,12 +17,12 @@ use super::plan::Plan;
 use super::sketch::Sketch;
 use super::{aios, claude_code, cloudevents, names, openhands, own, pieces, temporal, unknown};
 
-/// Records that are looked at to tell a format: an unknown first line must not hide the rest.
+/// Records that are inspected to detect a format: an unknown first line must not hide the rest.
 const LOOK_AT: usize = 20;
 
 impl Format {
-    /// The format that a file's first records have. The name decides nothing: it is kept for formats that only
-    /// differ there.
+    /// Detects the format from a file's first records. The name is not used; it is there for formats that only differ
+    /// in it.
     #[must_use]
     pub fn detect(_name: &str, bytes: &[u8]) -> Option<Self> {
         Self::detect_in(&Content::memory(bytes::Bytes::copy_from_slice(bytes)))
@@ -48,10 +48,10 @@ impl Format {
     }
 }
 
-/// Reads a file. What is broken in it is reported in the plan, and the rest is there all the same.
+/// Reads a file. Broken records are reported in the plan, and the rest is read all the same.
 ///
 /// # Errors
-/// [`Invalid`] when no format is given and none can be told from the content.
+/// [`Invalid`] when no format is given and none can be detected.
 pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Invalid> {
     let content = Content::memory(bytes.clone());
     let mut sketch = sketch_of(name, &content, options)?;
@@ -60,7 +60,7 @@ pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Inval
     plan.map_err(|e| Invalid::new("file", e.to_string()))
 }
 
-/// [`parse`] of a file that need not be in memory. What fails with reading it is told by [`Content::fault`].
+/// [`parse`] for a file that need not be in memory. Read errors are reported by [`Content::fault`].
 pub(super) fn sketch_of(name: &str, content: &Content, options: &Options) -> Result<Sketch, Invalid> {
     let Some(format) = options.format.or_else(|| Format::detect_in(content)) else {
         return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
@@ -92,7 +92,7 @@ pub(super) fn sketch_of(name: &str, content: &Content, options: &Options) -> Res
 /// Appends an event as one line in a format.
 ///
 /// # Errors
-/// [`Invalid`] for a format that is only read.
+/// [`Invalid`] for a format that can only be read.
 pub fn print(format: Format, event: &Event, out: &mut Vec<u8>) -> Result<(), Invalid> {
     match format {
         Format::Retold => own::print(event, out),
@@ -103,10 +103,10 @@ pub fn print(format: Format, event: &Event, out: &mut Vec<u8>) -> Result<(), Inv
     Ok(())
 }
 
-/// Appends the line that says where a branch begins: to be printed before the branch's own first event.
+/// Appends the line that says where a branch begins. It goes before the branch's first own event.
 ///
 /// # Errors
-/// [`Invalid`] for a format that is only read.
+/// [`Invalid`] for a format that can only be read.
 pub fn print_fork(format: Format, fork: &Forked, out: &mut Vec<u8>) -> Result<(), Invalid> {
     match format {
         Format::Retold => own::print_fork(fork, out),
@@ -122,10 +122,10 @@ fn read_only(format: Format) -> Invalid {
     Invalid::new("format", reason)
 }
 
-/// An event as a line of ours, or of CloudEvents, says it; with a fresh id where the line has none.
+/// The event of a line in our format or in CloudEvents, with a new id if the line has none.
 ///
 /// # Errors
-/// [`Invalid`] naming the field, when the line is not such JSON or says too little: a type and a session are needed.
+/// [`Invalid`] naming the field, when the line is not such JSON or lacks a type or a session.
 pub fn parse_line(line: &str, session: Option<&SessionId>) -> Result<(Place, NewEvent), Invalid> {
     let fields = Fields::parse(line.trim()).map_err(|e| Invalid::new("line", e))?;
     if fields.has("specversion") {

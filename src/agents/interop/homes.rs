@@ -1,8 +1,8 @@
-//! Where the lines of a plan are in a store that may have a part of them already.
+//! Finds the branches for a plan's lines of history in a store that may already have a part of them.
 //!
 //! A file that has grown can have another live line than before, so that its branches have other names. What is
-//! stored stays where it is: a line goes on where the last of its events is, if that branch is its own; if another
-//! line of the file goes on there, it leaves that branch after this event, under a new name.
+//! stored stays where it is: a line continues where the last of its events is, if that branch belongs to it. If
+//! another line of the file continues there, it forks from that branch after this event, under a new name.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -21,39 +21,39 @@ use super::sketch::{Sketch, lost};
 use super::spool::Planned;
 use super::{source, variant};
 
-/// What is to be done with an event of a plan.
+/// What to do with an event of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The store has it.
+    /// The store has it already.
     Recorded,
-    /// It goes in under this id.
+    /// It is appended under this id.
     New(EventId),
 }
 
-/// The lines of one plan.
+/// The lines of history of one plan.
 pub(super) struct Homes<'a> {
     store: &'a Store,
-    /// Whether the store has it, of each event of the plan that is still to come, in its order.
+    /// Whether the store has it, for each remaining event of the plan, in order.
     recorded: VecDeque<bool>,
     /// Events that are recorded under another id, because theirs was taken by other content.
     moved: HashMap<EventId, EventId>,
-    /// Events that are recorded with the same payload, in a record that was written otherwise.
+    /// Events that are recorded with the same payload, from a record that was written differently.
     otherwise: HashSet<EventId>,
     /// The last event of each line that the store has.
     stored: HashMap<Place, Address>,
-    /// The line that goes on at the end of a stored branch.
+    /// The line that continues at the end of a stored branch.
     owners: HashMap<Place, Place>,
-    /// What a line may be called that needs a branch of its own.
+    /// Possible names of a line that needs a branch of its own.
     names: HashMap<Place, Vec<BranchName>>,
     forks: HashMap<Place, (Place, Option<EventId>)>,
-    /// The branches that were decided on.
+    /// The branches chosen so far.
     homes: HashMap<Place, Place>,
-    /// Branches whose beginning was not found.
+    /// Notes about branches whose beginning was not found.
     notes: Vec<String>,
 }
 
 impl<'a> Homes<'a> {
-    /// Looks every event up.
+    /// Looks up every event.
     pub(super) fn survey(
         store: &'a Store,
         sketch: &Sketch,
@@ -137,7 +137,7 @@ impl<'a> Homes<'a> {
         }
     }
 
-    /// Names the events of a file as the store has them.
+    /// Names the events of a file as they are named in the store.
     pub(super) fn rename(&self, layout: &mut Layout) -> io::Result<()> {
         if !self.moved.is_empty() || !self.otherwise.is_empty() {
             let name = |id| (!self.otherwise.contains(&id)).then(|| self.named(id));
@@ -150,7 +150,7 @@ impl<'a> Homes<'a> {
         self.moved.get(&id).copied().unwrap_or(id)
     }
 
-    /// The fate of the next event of the plan, which this is.
+    /// The fate of the plan's next event, which has this id.
     pub(super) fn next(&mut self, id: EventId) -> Fate {
         match self.recorded.pop_front() {
             Some(false) => Fate::New(self.named(id)),
@@ -158,12 +158,12 @@ impl<'a> Homes<'a> {
         }
     }
 
-    /// What is worth knowing of the branches that were made.
+    /// What is worth knowing about the new branches.
     pub(super) fn notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
 
-    /// Whether the store has events of a line: then it needs no branch until there are more of them.
+    /// Whether the store has events of a line. It then needs no branch until there are more of them.
     pub(super) fn is_stored(&self, line: &Place) -> bool {
         self.stored.contains_key(line)
     }
@@ -179,7 +179,7 @@ impl<'a> Homes<'a> {
         self.owners.get(branch).is_none_or(|owner| owner == line)
     }
 
-    /// Makes sure that a line has a branch to be appended to. What it leaves has to be in the store.
+    /// Makes sure that a line has a branch to append to. What it forks from must be in the store.
     pub(super) fn begin(&mut self, line: &Place) -> Result<Place> {
         if let Some(branch) = self.of(line) {
             return Ok(branch.clone());
@@ -210,7 +210,7 @@ impl<'a> Homes<'a> {
         Ok(branch)
     }
 
-    /// Where a line leaves its parent after this event: on the parent itself, though it may have inherited the event.
+    /// Where a line forks from its parent after this event: on the parent itself, even if it inherited the event.
     fn at(&self, parent: &Place, event: EventId) -> Result<Address> {
         let id = self.named(event);
         let address = self.store.get_raw(id)?.address();
@@ -224,7 +224,7 @@ impl<'a> Homes<'a> {
         }
     }
 
-    /// A branch that is there from an earlier import of the same file is gone on with.
+    /// A branch from an earlier import of the same file is continued.
     fn fork(&self, line: &Place, at: Address) -> Result<Place> {
         let own = Some(&line.branch).filter(|name| name.as_str() != MAIN);
         let others = self.names.get(line).into_iter().flatten();
@@ -246,7 +246,7 @@ impl<'a> Homes<'a> {
         Err(taken.unwrap_or_else(|| Error::Exists { what: "branch", name: line.to_string() }))
     }
 
-    /// Whether an import made this branch and broke off.
+    /// Whether an import that was interrupted created this branch.
     fn is_begun(&self, place: &Place, at: &Address) -> Result<bool> {
         let info = self.store.branch(place.clone())?;
         let from = at.sequence().map(|sequence| (at.branch().clone(), sequence));

@@ -1,4 +1,4 @@
-//! Ids that follow from what the source says, so that the same record always has the same id.
+//! Ids that are derived from the source, so that the same record always has the same id.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::event::EventId;
 
-/// One namespace a format: equal names in two formats are two events. They never change, or a second import of an
-/// old file would add everything again.
+/// One namespace per format: equal names in two formats are two events. They must never change, or a second import of
+/// an old file would add everything again.
 const fn namespace(n: u8) -> Uuid {
     Uuid::from_u128(0x72_65_74_6f_6c_64_8a_5e_9b_01_69_6e_74_65_00_00 | n as u128)
 }
@@ -22,7 +22,7 @@ pub(crate) const OPEN_HANDS: Uuid = namespace(7);
 pub(crate) const TEMPORAL: Uuid = namespace(8);
 pub(crate) const IMPORTS: Uuid = namespace(9);
 
-/// The id of what these parts name. Each part goes with its length: `["ab", "c"]` is not `["a", "bc"]`.
+/// The id derived from these parts. Each part is hashed with its length: `["ab", "c"]` is not `["a", "bc"]`.
 pub(crate) fn derived(namespace: Uuid, parts: &[&[u8]]) -> EventId {
     let mut name = Vec::with_capacity(parts.iter().map(|p| p.len() + 8).sum());
     for part in parts {
@@ -32,17 +32,17 @@ pub(crate) fn derived(namespace: Uuid, parts: &[&[u8]]) -> EventId {
     EventId::derived(namespace, &name)
 }
 
-/// The id of a record whose own id is already taken by other content: it follows from both, so that importing the
-/// same file again finds it.
+/// The id of a record whose own id is taken by other content. It is derived from both, so that importing the same
+/// file again finds it.
 ///
-/// [`parse`](super::parse) does this within a file; whoever appends a plan does it for an id that the store has
-/// already with another payload.
+/// [`parse`](super::parse) uses it within a file. Whoever appends a plan uses it for an id that the store already has
+/// with another payload.
 #[must_use]
 pub fn variant(id: EventId, payload: &[u8]) -> EventId {
     derived(VARIANT, &[id.bytes(), payload])
 }
 
-/// Tells records apart that have no id and the same content: the second time an id is asked for, it is another one.
+/// Tells records without ids apart that have the same content: a repeated id becomes another one.
 #[derive(Debug, Default)]
 pub(crate) struct Occurrences(HashMap<EventId, u64>);
 

@@ -1,14 +1,14 @@
-//! What the store keeps of every import: which file, and how it is put together from events and from bytes that no
-//! event has. With that the latest import is given back byte for byte, and every earlier one too.
+//! What the store keeps about every import: which file it was, and how the file is assembled from events and from
+//! bytes that belong to no event. The latest import, and every earlier one, can be restored byte for byte.
 //!
 //! | key | value |
 //! |---|---|
-//! | `i`, number | the import, as JSON; its list of pieces names rows |
-//! | `l`, file, number | nothing: the imports of one file |
+//! | `i`, number | the import, as JSON; which lists its pieces |
+//! | `l`, file, number | empty: the imports of one file |
 //! | `p`, hash | a piece of a layout |
 //!
-//! `number` is a `u64`, big-endian. A piece is found by the hash of its bytes, and a piece ends behind an event whose id
-//! says so: a file that has grown, or has lines in front, shares its pieces with what it was.
+//! `number` is a `u64`, big-endian. A piece is found by the hash of its bytes, and ends after an event whose id says
+//! so: a file that has grown, or has new lines in front, shares its pieces with what it was.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -26,25 +26,25 @@ use super::plan::Origins;
 use super::sketch::lost;
 use super::{Format, ids};
 
-/// A file that was imported.
+/// An imported file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Import {
-    /// Counts the imports of a store, from 1.
+    /// The number of the import in this store, from 1.
     pub number: u64,
     /// When it was imported.
     pub time: Timestamp,
-    /// The file, as it was named or found.
+    /// The file, as it was given or found.
     pub path: String,
     /// Its format.
     pub format: String,
     /// The sessions that its events are in.
     pub sessions: Vec<String>,
-    /// Its records, broken and repeated ones too.
+    /// The number of records, including broken and repeated ones.
     pub records: usize,
-    /// Its size.
+    /// The file's size in bytes.
     pub bytes: usize,
-    /// How it differs from the import of the same file before; none for the first.
+    /// How it differs from the previous import of the same file; `None` for the first.
     pub changed: Option<Changed>,
     /// The session of records that name none.
     pub(crate) home: Option<String>,
@@ -53,24 +53,24 @@ pub struct Import {
     pieces: Vec<String>,
 }
 
-/// How a file differs from what it was when it was imported last.
+/// How a file differs from its previous import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Changed {
-    /// The number of the import before.
+    /// The number of the previous import.
     pub since: u64,
-    /// Records that were not in it.
+    /// Records that are new.
     pub new: usize,
-    /// Those of the new ones that stand before one that was in it.
+    /// New records that come before an old one.
     pub inserted: usize,
-    /// Records that stand elsewhere among those that stayed.
+    /// Old records that have moved.
     pub moved: usize,
-    /// Records that are no longer in it. Their events stay.
+    /// Records that are gone. Their events stay.
     pub gone: usize,
 }
 
 impl Changed {
-    /// Whether the file has only got longer.
+    /// Whether the file has only been appended to.
     #[must_use]
     pub fn is_growth(&self) -> bool {
         self.moved == 0 && self.gone == 0 && self.inserted == 0
@@ -92,9 +92,9 @@ struct Wire {
     pieces: Vec<String>,
 }
 
-/// The only layout there is so far.
+/// The only layout so far.
 const LAYOUT: u8 = 1;
-/// In a piece: bytes with their length, an event, an event behind one newline.
+/// Tags in a piece: bytes with their length, an event, an event after one newline.
 const BYTES: u8 = 0;
 const EVENT: u8 = 1;
 const EVENT_AFTER_NEWLINE: u8 = 2;
@@ -170,7 +170,7 @@ fn decode(key: &[u8], row: &[u8]) -> Result<Import> {
     })
 }
 
-/// What was imported, to be noted.
+/// A completed import, to be recorded.
 pub(super) struct Done<'a> {
     pub(super) origin: &'a Origins,
     pub(super) format: Format,
@@ -179,8 +179,8 @@ pub(super) struct Done<'a> {
     pub(super) bytes: usize,
 }
 
-/// Notes an import whose events are in the store. Answers with its number and how the file has changed; nothing when
-/// it is as it was, or cannot be noted.
+/// Records an import whose events are in the store. Returns its number and how the file has changed; `None` when the
+/// file is unchanged, or the import cannot be recorded.
 pub(super) fn note(
     store: &Store,
     done: &Done<'_>,
@@ -253,7 +253,7 @@ fn last_number(view: &Records) -> Result<u64> {
     Ok(number.unwrap_or(0))
 }
 
-/// Cuts a layout into pieces and keeps those that are new.
+/// Cuts a layout into pieces and stores those that are new.
 struct Pieces<'a> {
     store: &'a Store,
     view: &'a Records,
@@ -305,7 +305,7 @@ impl Pieces<'_> {
         Ok(())
     }
 
-    /// Ends the piece if it has so many bytes.
+    /// Ends the piece if it has this many bytes.
     fn close(&mut self, at: usize) -> Result<()> {
         if self.open.len() <= at.max(1) {
             return Ok(());
@@ -317,7 +317,7 @@ impl Pieces<'_> {
             self.records.put(SidecarTable::Imports, key, piece);
         }
         self.names.push(name.to_string());
-        // Pieces that nobody names yet do no harm.
+        // Pieces that nothing refers to yet are harmless.
         if self.records.bytes() > 64 * IMPORT_PIECE_BYTES {
             self.store.handle().write_records(std::mem::take(&mut self.records))?;
         }
@@ -329,7 +329,7 @@ fn piece_key(name: EventId) -> Vec<u8> {
     [&b"p"[..], name.bytes()].concat()
 }
 
-/// A part of a file as it is kept.
+/// A stored part of a file.
 pub(super) enum Kept {
     Bytes(Vec<u8>),
     Event(EventId),
@@ -342,7 +342,7 @@ impl Import {
         super::names::file_name(&self.path)
     }
 
-    /// Hands out the parts of the file, in its order.
+    /// Passes on the parts of the file, in order.
     pub(super) fn parts(&self, view: &Records, each: &mut dyn FnMut(Kept) -> Result<()>) -> Result<()> {
         for name in &self.pieces {
             let bad = |what: &str| Error::corrupt(format!("piece {name} of import {}", self.number), what);
@@ -418,7 +418,7 @@ fn differences(old: &[EventId], new: &[EventId]) -> Changed {
     Changed { since: 0, new: fresh, inserted, moved: order.len() - longest_rising(&order), gone }
 }
 
-/// The length of the longest part of a list that rises, with holes.
+/// The length of the longest increasing subsequence.
 fn longest_rising(list: &[usize]) -> usize {
     let mut ends: Vec<usize> = Vec::new();
     for n in list {

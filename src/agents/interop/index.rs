@@ -1,27 +1,27 @@
-//! Finds a row of a list by what it holds, without holding that once more: eight bytes a row.
+//! Finds rows of a list by key without storing the keys again: eight bytes per row.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// The numbers of rows, by the hashes of their keys. Whether a row has the key is for the list to say.
+/// The numbers of rows, by the hashes of their keys. Only the list knows whether a row has the key.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// A part of the hash, and the number of the row plus one; 0 where there is none.
+    /// A part of the hash, and the number of the row plus one; 0 when empty.
     slots: Vec<u64>,
     len: usize,
     hasher: RandomState,
 }
 
 impl Index {
-    /// The first row with this key that `read` answers with something for.
+    /// The first row with this key for which `read` returns something.
     pub(crate) fn find<T>(&self, key: impl Hash, mut read: impl FnMut(usize) -> Option<T>) -> Option<T> {
         let tag = self.tag(key);
         self.probe(tag).find_map(|slot| if slot >> 32 == tag { read(row_of(slot)) } else { None })
     }
 
-    /// Adds a row. No where there are more than can be counted here.
+    /// Adds a row. `false` if there are more than can be counted here.
     pub(crate) fn insert(&mut self, key: impl Hash, row: usize) -> bool {
         let Some(number) = row.checked_add(1).and_then(|n| u32::try_from(n).ok()) else { return false };
-        // At most three quarters are taken, so that a search is short, and ends.
+        // At most three quarters are used, so that a search is short, and ends.
         if (self.len + 1) * 4 > self.slots.len() * 3 {
             let slots = vec![0; (self.slots.len() * 2).max(64)];
             let old = std::mem::replace(&mut self.slots, slots);

@@ -1,4 +1,4 @@
-//! A file that is being read: what every format is given.
+//! A file that is being read: the input of every format.
 
 use std::collections::HashSet;
 
@@ -26,22 +26,22 @@ impl<'a> Input<'a> {
         Builder::new((self.format, self.file), self.content, notes, self.options)
     }
 
-    /// All records. What fails with reading them is told by [`Content::fault`].
+    /// All records. Read errors are reported by [`Content::fault`].
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
         self.pieces.iter().map_while(|piece| piece.map_err(|e| self.content.fail(e)).ok())
     }
 
-    /// A record, or what is wrong with it.
+    /// A record, or its problem.
     pub(crate) fn text(&self, piece: &Piece) -> Result<Text, String> {
         self.pieces.text(piece, self.content)
     }
 
-    /// The session of each run whose records name none. The first one that has no name of its own is called as the
-    /// file is, so that a file that has grown by a run keeps what it has.
+    /// The session of each run whose records name none. The first run without a name is called after the file, so
+    /// that a file that has gained a run keeps its names.
     pub(crate) fn sessions(&self) -> Result<Vec<SessionId>, Invalid> {
         let base = self.session_or_stem()?;
         let with_records = self.pieces.runs_with_records();
-        // A document is one run; lines may become more.
+        // A document stays one run, but a file of lines may get more.
         let alone = with_records.len() < 2 && !names::is_lines(self.file);
         let mut taken: HashSet<SessionId> = HashSet::new();
         let mut sessions = vec![base.clone(); self.pieces.runs.len()];
@@ -65,7 +65,7 @@ impl<'a> Input<'a> {
         Ok(sessions)
     }
 
-    /// The session that was asked for, or one named after the file.
+    /// The session that was given, or one named after the file.
     pub(crate) fn session_or_stem(&self) -> Result<SessionId, Invalid> {
         names::session_or_stem(self.options.session.as_ref().or(self.options.home.as_ref()), self.file)
     }

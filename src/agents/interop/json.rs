@@ -5,21 +5,21 @@ use data_encoding::BASE64;
 use crate::event::Event;
 use crate::event::envelope;
 
-/// How faithful an event's JSON is to white space in its payload.
+/// How an event's JSON treats white space in its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// For reading: a JSON payload always stands under `data`, its line breaks between values become spaces.
+    /// For reading: a JSON payload is always under `data`, and line breaks between values become spaces.
     Shown,
-    /// For taking in again: a JSON payload with line breaks stands under `data_base64`, byte for byte.
+    /// For importing again: a JSON payload with line breaks is under `data_base64`, byte for byte.
     Exact,
 }
 
-/// Appends an event as one JSON object without a line break in it, with these names in this order:
+/// Appends an event as one JSON object without line breaks, with these names in this order:
 /// `id session branch sequence position type version time recorded source actor correlation causation traceparent
 /// priority metadata data`.
 ///
-/// What an event does not have is left out; `priority` is left out when it is 0, `metadata` when it is empty.
-/// A payload that is not JSON stands, instead of `data`, as `datacontenttype` and `data_base64`.
+/// Missing values are left out, and so are a `priority` of 0 and empty `metadata`. A payload that is not JSON is
+/// under `datacontenttype` and `data_base64` instead of `data`.
 pub fn write(event: &Event, style: Style, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"id\":\"");
     out.extend_from_slice(event.id().to_string().as_bytes());
@@ -63,7 +63,7 @@ pub(crate) fn data(event: &Event, style: Style, out: &mut Vec<u8>) {
     let exact = style == Style::Exact && payload.iter().any(is_break);
     if event.is_json() && !exact && std::str::from_utf8(payload).is_ok() {
         name(envelope::DATA, out);
-        // Inside a JSON string a line break is always escaped: those that are left stand between values.
+        // Inside a JSON string line breaks are always escaped, so those that are left are between values.
         out.extend(payload.iter().map(|b| if is_break(b) { b' ' } else { *b }));
         return;
     }
@@ -79,7 +79,7 @@ pub(crate) fn base64(payload: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// The metadata as an object of texts.
+/// The metadata as an object of strings.
 pub(crate) fn metadata(event: &Event, out: &mut Vec<u8>) {
     for (i, (key, value)) in event.metadata().enumerate() {
         out.push(if i == 0 { b'{' } else { b',' });

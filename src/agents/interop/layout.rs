@@ -1,4 +1,4 @@
-//! How a file is put together: which of its bytes are the records of events, and what lies between them.
+//! How a file is assembled: which of its bytes are the records of events, and what lies between them.
 
 use std::io;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use super::rows::{Row, Rows, Words, id_of, words_of};
 /// A part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Bytes that no event has.
+    /// Bytes that belong to no event.
     Bytes(Range<usize>),
     /// The record that became this event.
     Event(EventId, Range<usize>),
@@ -38,7 +38,7 @@ impl Row for Part {
     }
 }
 
-/// All parts of a file, in its order.
+/// All parts of a file, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout {
     parts: Arc<Rows<Part>>,
@@ -51,17 +51,17 @@ impl Layout {
         self.parts.iter()
     }
 
-    /// Bytes that no event has.
+    /// The number of bytes that belong to no event.
     pub(crate) fn loose_bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether events have been made of its records. Those of our own format are their own source.
+    /// Whether events were made from its records. Lines in our own format are the events themselves.
     pub(crate) fn is_source(&self) -> bool {
         self.is_source
     }
 
-    /// With events named as the store has them; those that it has otherwise become bytes.
+    /// With events named as in the store; those that it has in another form become bytes.
     pub(crate) fn renamed(&self, name: impl Fn(EventId) -> Option<EventId>) -> io::Result<Self> {
         let mut draft = LayoutDraft::new(self.parts.may_spill());
         for part in self.parts() {
@@ -77,11 +77,11 @@ impl Layout {
     }
 }
 
-/// A layout that is not complete.
+/// A layout under construction.
 #[derive(Debug)]
 pub(crate) struct LayoutDraft {
     parts: Rows<Part>,
-    /// The bytes behind the last part, as far as they belong together.
+    /// The bytes after the last part, as long as they are adjacent.
     open: Range<usize>,
     bytes: usize,
     is_source: bool,

@@ -1,5 +1,5 @@
-//! Which of a session's lines is `main`: the one that was written last. What it left behind by rewinding are branches
-//! that leave it where the rewind was.
+//! Decides which of a session's lines of history is `main`: the one that was written last. What it left behind by
+//! rewinding become branches that fork from it where the rewind was.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -12,7 +12,7 @@ use super::entries::{Entries, Entry, Item};
 use super::source;
 use super::spool::Planned;
 
-/// The entries with other branches: those that lead to `live` are `main` up to where it leaves them.
+/// The entries with other branches: those that lead to `live` are `main` up to where it forks from them.
 pub(super) fn make_main(
     entries: Entries,
     session: &SessionId,
@@ -48,14 +48,14 @@ struct Lines<'a> {
     live: &'a BranchName,
     /// The branches that lead to the live one, and the last event of each that it inherits.
     cuts: BTreeMap<BranchName, Option<EventId>>,
-    /// What those are called after that event.
+    /// The names of the rest of those branches, after that event.
     left: BTreeMap<BranchName, BranchName>,
-    /// Those of them whose last inherited event was seen.
+    /// Those of them whose last inherited event has come up.
     passed: HashSet<BranchName>,
     names: HashSet<BranchName>,
-    /// The branch of each event that is not where it was, if a branch leaves after it.
+    /// The new branch of each event that has moved, if a branch forks after it.
     moved: HashMap<EventId, BranchName>,
-    /// The events after which a branch leaves.
+    /// The events after which a branch forks.
     ends: HashSet<EventId>,
     out: Entries,
 }
@@ -81,7 +81,7 @@ impl<'a> Lines<'a> {
         let mut cuts = BTreeMap::new();
         let mut next = live;
         while let Some((parent, at)) = forks.get(next) {
-            // A name comes once: a circle ends here.
+            // A name occurs once, so a cycle ends here.
             if cuts.insert(parent.clone(), *at).is_some() {
                 break;
             }
@@ -126,7 +126,7 @@ impl<'a> Lines<'a> {
         Ok(())
     }
 
-    /// What is left of a branch that the live one parts from. Its first event gives it its name.
+    /// The rest of a branch that the live one forks from. Its first event gives it its name.
     fn leave(
         &mut self,
         branch: &BranchName,
@@ -171,7 +171,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// What the branch that begins with this event may be called: `side-` and the first digits of the source's id, or of
+/// Possible names of the branch that begins with this event: `side-` and the first digits of the source's id, or of
 /// the event's; more of them, until the name is new.
 pub(super) fn names_of(first: &NewEvent) -> impl Iterator<Item = BranchName> + use<> {
     let id = first.id.uuid();
@@ -179,7 +179,7 @@ pub(super) fn names_of(first: &NewEvent) -> impl Iterator<Item = BranchName> + u
     side_names(given, id)
 }
 
-/// The same from the two ids themselves.
+/// The same from the two ids.
 pub(super) fn side_names(given: Uuid, own: Uuid) -> impl Iterator<Item = BranchName> {
     let (given, own) = (given.simple().to_string(), own.simple().to_string());
     let short = [8, 12, 32].into_iter().filter_map(move |n| Some(format!("side-{}", given.get(..n)?)));

@@ -1,4 +1,4 @@
-//! Carrying out a plan: what the store has already is recognised, the rest goes in.
+//! Executes a plan: what the store already has is recognised, the rest is appended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
@@ -16,42 +16,43 @@ use super::imports::{self, Changed, Done};
 use super::sketch::{Sketch, lost};
 use super::{Plan, Skipped};
 
-/// Events in one append; a file that has more is taken in several.
+/// The number of events in one append; a larger file takes several.
 const BATCH_EVENTS: usize = 2_000;
-/// Payload bytes after which an append is sent off.
+/// The number of payload bytes after which an append is made.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// What became of a file.
+/// The result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// Records in the file, the broken and the repeated ones too.
+    /// Records in the file, including broken and repeated ones.
     pub records: usize,
     /// Events that were appended.
     pub new: usize,
-    /// Records that the store, or the file itself, had already.
+    /// Records that the store, or the file itself, already had.
     pub duplicates: usize,
     /// Branches that the file's events are on.
     pub branches: usize,
-    /// Records that were left out, and why.
+    /// Records that were skipped, and why.
     pub skipped: Vec<Skipped>,
-    /// What else is worth knowing of the file.
+    /// What else is worth knowing about the file.
     pub notes: Vec<String>,
-    /// Events of the file that say no time, and have that of the import; 0 when nothing was new.
+    /// Events of the file that have no time of their own, and got that of the import; 0 when nothing was new.
     pub timeless: usize,
-    /// The number of this import; none when the file is as it was the last time.
+    /// The number of this import; `None` when the file has not changed since the last one.
     pub import: Option<u64>,
-    /// It was stopped: how many events the file has. Those that were appended are `new` and `duplicates`.
+    /// The number of events in the file, if the import was stopped. Those that were appended are `new` and
+    /// `duplicates`.
     pub stopped: Option<usize>,
-    /// How the file has changed since it was imported the last time.
+    /// How the file has changed since its last import.
     pub changed: Option<Changed>,
 }
 
-/// Appends what a plan holds and the store does not. Doing it again adds nothing; after a crash it goes on where it
-/// was. `progress` is told the number of events done.
+/// Appends what a plan holds and the store does not. Repeating it adds nothing; after a crash it continues where it
+/// was. `progress` is called with the number of events done.
 ///
-/// The branch that the plan says was written last becomes the [current](Store::current) one of its session when it
-/// has something new, or when none was chosen before.
+/// The branch that the plan says was written last becomes the [current](Store::current) one of its session if it has
+/// something new, or if none was chosen before.
 ///
 /// # Errors
 /// Those of [`Store::append`] and [`Store::fork`]. What was appended before stays.
@@ -68,8 +69,8 @@ pub fn load(store: &Store, plan: Plan, progress: &mut dyn FnMut(usize)) -> Resul
     load_from(store, Sketch::of(plan).map_err(|e| lost(&e))?, (bytes.len(), &read), &mut go_on)
 }
 
-/// [`load`] of a plan whose file is elsewhere: so many bytes, read like this. `progress` says whether to go on; where it
-/// does not, what was appended stays, and importing the file again goes on from there.
+/// [`load`] of a plan whose file is elsewhere, with its size and how to read it. `progress` decides whether to
+/// continue; after a stop, what was appended stays, and importing the file again continues from there.
 pub(crate) fn load_from(
     store: &Store,
     sketch: Sketch,
@@ -141,7 +142,7 @@ struct Loader<'a> {
     homes: Homes<'a>,
     /// The line of each session that was written last.
     current: BTreeMap<SessionId, BranchName>,
-    /// Sessions where that line has an event that waits.
+    /// Sessions where that line has an event waiting to be appended.
     gained: BTreeSet<SessionId>,
     waiting: Vec<(Place, Vec<NewEvent>)>,
     events: usize,
@@ -158,7 +159,7 @@ impl Loader<'_> {
         let Fate::New(id) = self.homes.next(id) else {
             self.loaded.duplicates += 1;
             if self.done.is_multiple_of(BATCH_EVENTS) {
-                self.tell();
+                self.report_progress();
             }
             return Ok(());
         };
@@ -179,11 +180,11 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn tell(&mut self) {
+    fn report_progress(&mut self) {
         self.stopped |= (self.progress)(self.done).is_break();
     }
 
-    /// The branch of a line; a new one is made, when what it leaves is in the store.
+    /// The branch of a line. A new one is created, when what it forks from is in the store.
     fn begin(&mut self, line: &Place) -> Result<Place> {
         if let Some(place) = self.homes.of(line) {
             return Ok(place.clone());
@@ -192,7 +193,7 @@ impl Loader<'_> {
         self.homes.begin(line)
     }
 
-    /// The choice goes with the first events that it is about: after a crash there are both or neither.
+    /// The choice is written with the first events that it is about, so that a crash leaves both or neither.
     fn flush(&mut self) -> Result<()> {
         if self.events > 0 {
             let mut records = SidecarWrites::new();
@@ -207,12 +208,12 @@ impl Loader<'_> {
             self.loaded.new += self.events;
             (self.events, self.bytes) = (0, 0);
         }
-        self.tell();
+        self.report_progress();
         Ok(())
     }
 
-    /// What makes the live line of a session its current branch, where it is not. A choice that was made before
-    /// stands, unless the line has something `new`.
+    /// What makes the live line of a session its current branch, if it is not. An earlier choice stands, unless the
+    /// line has something `new`.
     fn choice(&self, session: &SessionId, new: bool) -> Result<SidecarWrites> {
         let Some(live) = self.current.get(session) else { return Ok(SidecarWrites::new()) };
         let line = Place::new(session.clone(), live.clone());

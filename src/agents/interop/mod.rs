@@ -1,12 +1,12 @@
-//! What other programs wrote, read into events and written out again: one file or folder a format, parsing and
-//! printing side by side. All but `load` and `export` are pure functions over bytes and events.
+//! Formats of other programs, read into events and written again: one file or folder per format, parsing and printing
+//! side by side. The formats are pure functions over bytes and events; importing and exporting is done around them.
 //!
-//! Three rules hold for every format that is not our own:
+//! Three rules hold for every format except our own:
 //!
 //! - the payload of an event is the record it was read from, byte for byte (for CloudEvents, its data);
-//! - an event's id follows from the source's own id and the session, or from the record's content where it has no
-//!   id, so that reading a file again, or a file that has grown, gives the ids it gave before;
-//! - an event's metadata says where its record stood, so that [`restore`] can put the file together again.
+//! - an event's id is derived from the source's own id and the session, or from the record's content if it has no id,
+//!   so that reading a file again, or after it has grown, gives the same ids as before;
+//! - an event's metadata says where its record was, so that [`restore`] can assemble the file again.
 
 mod aios;
 mod builder;

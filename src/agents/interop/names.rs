@@ -1,4 +1,4 @@
-//! Names that other programs chose, made legal here.
+//! Makes names that other programs chose legal here.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use crate::limits::{MAX_NAME_BYTES, MAX_TEXT_BYTES};
 
 use super::ids;
 
-/// Bytes of a type's last part, so that any prefix in front still fits.
+/// Bytes of a type's last part, so that any prefix still fits.
 const MAX_PART_BYTES: usize = 64;
 
-/// A session named as the source names it. Where that name is not legal, what is illegal becomes `-`, and eight
-/// digits of its hash keep two such names apart.
+/// A session named as in the source. In a name that is not legal, illegal characters become `-`, and eight digits of
+/// its hash keep it apart from others like it.
 pub(crate) fn session(name: &str) -> Result<SessionId, Invalid> {
     SessionId::new(legal(name, "session"))
 }
@@ -44,8 +44,7 @@ pub(crate) fn file_name(name: &str) -> &str {
     name.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or("input")
 }
 
-/// A file's name without its folder and its extensions of format: what a session is called when nothing else
-/// names it.
+/// A file's name without its folder and its format extensions: the name of a session when nothing else names it.
 pub(crate) fn stem(name: &str) -> &str {
     let name = file_name(name);
     match name.split_once('.') {
@@ -56,7 +55,7 @@ pub(crate) fn stem(name: &str) -> &str {
     }
 }
 
-/// The name of a session for which a file has no better one.
+/// The session that was asked for, or one named after the file.
 pub(crate) fn session_or_stem(asked: Option<&SessionId>, file: &str) -> Result<SessionId, Invalid> {
     match asked {
         Some(session) => Ok(session.clone()),
@@ -64,7 +63,7 @@ pub(crate) fn session_or_stem(asked: Option<&SessionId>, file: &str) -> Result<S
     }
 }
 
-/// Whether a file's name says that it has one record, or one run, a line.
+/// Whether a file's name says that it has one record, or one run, per line.
 pub(crate) fn is_lines(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.ends_with(".jsonl") || name.ends_with(".ndjson")
@@ -78,7 +77,7 @@ pub(crate) fn snake(name: &str) -> String {
     if out.is_empty() { "unknown".to_owned() } else { out }
 }
 
-/// The type that a table gives a record, or `<source>.<name>` where it has no word for it.
+/// The type that a table gives a record, or `<source>.<name>` if it is not in the table.
 pub(crate) fn kind(table: &[(&str, &'static str)], source: &str, name: &str) -> Cow<'static, str> {
     match table.iter().find(|(theirs, _)| *theirs == name) {
         Some((_, ours)) => Cow::Borrowed(ours),
@@ -86,12 +85,13 @@ pub(crate) fn kind(table: &[(&str, &'static str)], source: &str, name: &str) -> 
     }
 }
 
-/// The type of the catalogue that has this name somewhere: `PLAN_CREATED` and `plan_created` for `plan.created`.
+/// The type of the catalogue that has this name in any spelling: `PLAN_CREATED` and `plan_created` for
+/// `plan.created`.
 pub(crate) fn known(name: &str) -> Option<Cow<'static, str>> {
     Catalogue::builtin().find(name).map(|t| Cow::Borrowed(t.name()))
 }
 
-/// A text for `source`, `actor` or `correlation`: what those may not hold is left out.
+/// A text for `source`, `actor` or `correlation`, without what those may not contain.
 pub(crate) fn label(text: &str) -> String {
     let clean: String = text.chars().filter(|c| !c.is_control()).collect();
     cut(&clean, MAX_TEXT_BYTES).to_owned()

@@ -1,5 +1,5 @@
-//! What the session of a file is called whose records name none. After the file; but two files of one name are two
-//! runs, unless one was copied or moved: then its records are there already, and it goes on with their session.
+//! Chooses the session of a file whose records name none. It is named after the file; but two files of one name are
+//! two runs, unless one was copied or moved: then its records are stored already, and it continues their session.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -14,30 +14,30 @@ use super::entries::Item;
 use super::sketch::{Sketch, lost};
 use super::{imports, names};
 
-/// Names that are tried before numbers are.
+/// The number of names with folders that are tried before numbers are.
 const FOLDERS: usize = 3;
-/// Events of a file that are looked up to tell whether it is there already.
+/// Events of a file that are looked up to find out whether it is stored already.
 const LOOK_AT: usize = 1_000;
 
-/// Which file each session of a store belongs to: what [`FileImport::named`](super::FileImport::named) goes by.
+/// Which file each session of a store belongs to, for [`FileImport::named`](super::FileImport::named).
 #[derive(Debug, Default)]
 pub struct Naming {
     homes: HashMap<String, SessionId>,
     owners: HashMap<SessionId, HashSet<String>>,
 }
 
-/// What a file is taken for.
+/// A file under the session that was chosen for it.
 pub(crate) struct Named {
     pub(crate) sketch: Sketch,
-    /// The other file that it was found to be, by its records.
+    /// The other file that it turned out to be, by its records.
     pub(crate) known_as: Option<String>,
 }
 
 impl Naming {
-    /// As the imports of the store have it.
+    /// From the imports of a store.
     ///
     /// # Errors
-    /// As [`imports`](super::imports()).
+    /// Those of [`imports`](super::imports()).
     pub fn of(store: &Store) -> Result<Self> {
         let mut naming = Self::default();
         for import in imports::imports(store)? {
@@ -53,8 +53,8 @@ impl Naming {
         self.owners.entry(home.clone()).or_default().insert(owner.to_owned());
     }
 
-    /// Finds the session of a file, or of a folder of them: the first of these names that is not another's. `first` is
-    /// what the file holds under the name that it has by itself; `again` reads it under another.
+    /// Chooses the session of a file, or of a folder of files: the first of these names that does not belong to
+    /// another. `first` is the file as read under its own name; `again` reads it under another.
     pub(crate) fn choose(
         &mut self,
         store: &Store,
@@ -103,7 +103,7 @@ fn is_there(store: &Store, session: &SessionId) -> Result<bool> {
     }
 }
 
-/// Whether the store has records of this file, and none with one of its ids and other content.
+/// Whether the store has records of this file, and none with the same id and other content.
 fn is_known(store: &Store, sketch: &Sketch, read: &dyn Fn(Range<usize>) -> Bytes) -> Result<bool> {
     let mut known = false;
     let mut looked_at = 0;
@@ -123,8 +123,8 @@ fn is_known(store: &Store, sketch: &Sketch, read: &dyn Fn(Range<usize>) -> Bytes
     Ok(known)
 }
 
-/// What a file's session may be called: after the file, and with as many folders in front as there are. Where another
-/// file of this import has the same name, the first name is not tried.
+/// Possible session names of a file: its own name, with more and more folders in front. If another file of this
+/// import has the same name, the bare name is not tried.
 pub(crate) fn of_file(path: &str, is_shared: bool) -> Vec<String> {
     let stem = names::stem(path);
     let folders = folders(path);
@@ -140,7 +140,7 @@ pub(crate) fn of_file(path: &str, is_shared: bool) -> Vec<String> {
     names
 }
 
-/// The same for a folder of records. `events` says nothing: it is the folder around it that is meant.
+/// The same for a folder of records. A folder called `events` says nothing, so the one above it is used.
 pub(crate) fn of_folder(path: &str) -> Vec<String> {
     let mut folders = folders(path);
     if folders.len() > 1 && matches!(folders.last(), Some(&("events" | "event_store"))) {
@@ -159,7 +159,7 @@ fn folders(path: &str) -> Vec<&str> {
     parts
 }
 
-/// Whether a file's name is a number, as those are that hold one record each: `7.json`, `event-00007-4c2e.json`.
+/// Whether a file is named by a number, like those that hold one record each: `7.json`, `event-00007-4c2e.json`.
 #[must_use]
 pub fn is_numbered(path: &str) -> bool {
     let stem = names::stem(path);

@@ -1,7 +1,7 @@
 //! Trajectories of OpenHands: the older arrays (`id,timestamp,source,cause,action|observation`) and the newer events,
-//! one a line or one a file (`id,timestamp,source,kind`).
+//! one per line or one per file (`id,timestamp,source,kind`).
 //!
-//! No record names its session: it is called after the file. Times have no zone and are taken as UTC.
+//! No record names its session, which is called after the file. Times have no zone and are read as UTC.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use super::sketch::Sketch;
 use super::source::Body;
 use super::{ids, names, source};
 
-/// Their kinds that mean the same as a type of ours: `action.*` and `observation.*` of the older format, then the
+/// Their kinds that mean the same as one of our types: `action.*` and `observation.*` of the older format, then the
 /// newer names.
 pub(super) const KINDS: [(&str, &str); 47] = [
     ("action.message.user", "message.user"),
@@ -105,7 +105,7 @@ fn event(f: &Fields<'_>, session: &SessionId) -> NewEvent {
     event.source = source.into();
     let call = f.word("tool_call_id").or_else(|| f.object("tool_call_metadata").word("tool_call_id"));
     event.correlation = call.map_or_else(String::new, |c| names::label(&c)).into();
-    // The newer format names the action that an observation answers; the older one any event, by number.
+    // The newer format names the action that an observation answers; the older one names any event, by number.
     let cause = f.scalar("cause").or_else(|| f.word("action_id"));
     event.causation = cause.map(|c| event_id(session, &c));
     let tool = f.word("tool_name").or_else(|| f.object("tool_call_metadata").word("function_name"));
@@ -203,7 +203,7 @@ mod tests {
             assert_eq!(drawn(&plan), [format!("h/main: {kinds}")], "{file}");
             assert_eq!(restored(&plan), file);
         }
-        // Arrays that count anew are runs.
+        // Arrays whose numbers start again are separate runs.
         let runs = plan_of("h.json", format!("[{a}, {a}]"));
         assert_eq!(runs.places().len(), 2);
     }

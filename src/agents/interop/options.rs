@@ -1,24 +1,24 @@
-//! How a file is to be read.
+//! How to read a file.
 
 use crate::event::{SessionId, Timestamp};
 use crate::limits::DEFAULT_PAYLOAD_BYTES;
 
 use super::format::Format;
 
-/// How a file is to be read.
+/// How to read a file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The format; found out when left out.
+    /// The format; detected if `None`.
     pub format: Option<Format>,
-    /// The session that the file's events go to. Sub-agents get sessions named after it. For our own format and
-    /// CloudEvents it counts only where a record names no session.
+    /// The session of the file's events. Sub-agents get sessions named after it. In our own format and CloudEvents it
+    /// is used only for records that name no session.
     pub session: Option<SessionId>,
-    /// Bytes of the largest payload that the store takes.
+    /// The largest payload in bytes that the store accepts.
     pub max_payload: usize,
     /// The session of records that name none, instead of one named after the file.
     pub(crate) home: Option<SessionId>,
-    /// When the file is imported: the time of events that say none. Now, unless it is set.
+    /// When the file is imported: the time of events that have none. The current time, unless it is set.
     pub now: Timestamp,
 }
 
@@ -30,28 +30,28 @@ impl Default for Options {
 }
 
 impl Options {
-    /// With this format.
+    /// Sets the format.
     #[must_use]
     pub fn format(mut self, format: Option<Format>) -> Self {
         self.format = format;
         self
     }
 
-    /// With this session.
+    /// Sets the session.
     #[must_use]
     pub fn session(mut self, session: Option<SessionId>) -> Self {
         self.session = session;
         self
     }
 
-    /// With this time for events that say none.
+    /// Sets the time of events that have none.
     #[must_use]
     pub fn now(mut self, now: Timestamp) -> Self {
         self.now = now;
         self
     }
 
-    /// With this bound on payloads.
+    /// Sets the largest payload.
     #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;

@@ -1,4 +1,4 @@
-//! What an object is, told without reading all of it: a file of many megabytes can be one object around its records.
+//! Recognises an object without reading all of it: a file of many megabytes can be one object around its records.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use super::fields::Fields;
 use super::piece::Text;
 use super::scan::{Child, Children};
 
-/// Bytes of a member's value that an outline has. A longer one is a container or a text that says nothing of the kind
+/// Bytes of a member's value in an outline. A longer value is a container or a text, and tells nothing about the kind
 /// of its record.
 const MAX_VALUE: usize = 1_024;
 
-/// Bytes of an outline. Members that have no room are left out: no record of a format has so many.
+/// Bytes of an outline. Members that do not fit are left out: no record of a known format has so many.
 const MAX_OUTLINE: usize = IMPORT_WINDOW_BYTES;
 
-/// An object, or its outline where it is long: its members, the long values empty.
+/// An object, or its outline if it is long: its members, with long values emptied.
 pub(super) enum Outline {
     Whole(Text),
     Short(String),

@@ -1,5 +1,5 @@
-//! Our own format: recorded events as JSON, one a line, as `json` prints them; and, before the first event of a
-//! branch, one line that says where the branch leaves its parent:
+//! Our own format: recorded events as JSON, one per line, as `json` writes them; and, before the first event of a
+//! branch, a line that says where the branch forks from its parent:
 //! `{"session":…,"branch":…,"forked":{"from":…,"at":…,"event":…}}`.
 
 use bytes::Bytes;
@@ -18,12 +18,12 @@ use super::sketch::Sketch;
 use super::source::Body;
 use super::{ids, json};
 
-/// Where a branch leaves its parent: what its own events do not say.
+/// Where a branch forks from its parent, which its own events do not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forked {
     /// The branch.
     pub place: Place,
-    /// The branch that it leaves.
+    /// The parent branch.
     pub parent: BranchName,
     /// The sequence of the last event that it inherits; 0 for none.
     pub at: Sequence,
@@ -41,7 +41,7 @@ impl Forked {
     }
 }
 
-/// A session and a type are not enough: other logs have them, too.
+/// A session and a type are not enough: other logs have them too.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     let ours = |(name, _): (&str, _)| envelope::ALL.contains(&name);
     f.has(envelope::SESSION) && ((f.has(envelope::TYPE) && f.iter().all(ours)) || f.has("forked"))
@@ -83,7 +83,7 @@ pub(crate) fn add_fork(plan: &mut Builder<'_>, piece: &Piece, fork: &Forked) {
     plan.fork(piece.ordinal as u64, &fork.place, &parent, fork.event);
 }
 
-/// An event without an id is known again by its text.
+/// An event without an id is recognised by its text.
 fn content_id(place: &Place, text: &str) -> EventId {
     ids::derived(
         ids::RETOLD,
@@ -91,7 +91,7 @@ fn content_id(place: &Place, text: &str) -> EventId {
     )
 }
 
-/// The event of a line of ours; with a fresh id where the line has none.
+/// The event of one of our lines, with a new id if the line has none.
 pub(super) fn parse_one(f: &Fields<'_>, session: Option<&SessionId>) -> Result<(Place, NewEvent), Invalid> {
     event(f, session).map(|r| (r.place, r.event))
 }
@@ -223,7 +223,7 @@ pub(crate) fn parsed<T: std::str::FromStr<Err = Invalid>>(
     text(f, name)?.map(|t| t.parse()).transpose()
 }
 
-/// A whole number, or the digits of one as a string.
+/// An integer, or its digits as a string.
 pub(crate) fn number<T: std::str::FromStr>(f: &Fields<'_>, name: &'static str) -> Result<Option<T>, Invalid> {
     match (f.has(name), f.scalar(name)) {
         (false, _) => Ok(None),

@@ -1,4 +1,4 @@
-//! The records of a file: where each lies, and which run it belongs to.
+//! The records of a file: where each one is, and which run it belongs to.
 
 use std::io;
 use std::ops::Range;
@@ -10,14 +10,14 @@ use crate::limits::MAX_RECORD_BYTES;
 use super::content::Content;
 use super::rows::{Row, Rows, Words};
 
-/// One record of a file, or what is left of one.
+/// One record of a file, or what remains of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     /// 1 for the first record.
     pub(crate) ordinal: usize,
     /// The line of the file that it begins on, from 1.
     pub(crate) line: usize,
-    /// The record's bytes, without space around them.
+    /// The record's bytes, without surrounding space.
     pub(crate) range: Range<usize>,
     /// Which of the file's runs it belongs to.
     pub(crate) run: usize,
@@ -42,12 +42,12 @@ impl Row for Piece {
     }
 }
 
-/// Records that lie together: the lines of a file, or the elements of one array.
+/// Records that belong together: the lines of a file, or the elements of one array.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// What the object around them is called, where it says so.
+    /// The name of the object around them, if it has one.
     pub(crate) label: Option<String>,
-    /// How many records it has.
+    /// The number of records.
     records: usize,
 }
 
@@ -55,9 +55,9 @@ pub(crate) struct Run {
 #[derive(Debug)]
 pub(crate) struct Pieces {
     all: Rows<Piece>,
-    /// The first holds what lies in no array: the lines of a file.
+    /// The first holds what is in no array: the lines of a file.
     pub(crate) runs: Vec<Run>,
-    /// What is worth knowing about how they lie.
+    /// What is worth knowing about their arrangement.
     pub(crate) notes: Vec<String>,
     problems: Vec<String>,
 }
@@ -87,7 +87,7 @@ impl Pieces {
         self.all.push(Piece { ordinal, line, range, run, problem })
     }
 
-    /// Something that is wrong with a record.
+    /// Notes a problem of a record, and returns its index.
     pub(super) fn problem(&mut self, reason: String) -> u32 {
         self.problems.push(reason);
         u32::try_from(self.problems.len() - 1).unwrap_or(u32::MAX)
@@ -98,7 +98,7 @@ impl Pieces {
         self.runs.len() - 1
     }
 
-    /// The record, or what is wrong with it.
+    /// The record, or its problem.
     pub(crate) fn text(&self, piece: &Piece, content: &Content) -> Result<Text, String> {
         match piece.problem.and_then(|i| self.problems.get(i as usize)) {
             Some(reason) => Err(reason.clone()),
@@ -123,7 +123,7 @@ pub(crate) struct Text(Bytes);
 
 impl Text {
     pub(super) fn load(content: &Content, range: Range<usize>) -> Result<Self, String> {
-        // In base64, and with names around it, a payload takes more room.
+        // Base64 and the names around it make a payload larger.
         if range.len() > 2 * MAX_RECORD_BYTES {
             return Err(format!("has {} bytes; the limit is {MAX_RECORD_BYTES}", range.len()));
         }

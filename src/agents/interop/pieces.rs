@@ -1,6 +1,6 @@
-//! A file cut into its records. A file is one JSON value after another, each on its line or not: records, or objects
-//! and arrays that hold records further inside. What lies between records is nobody's here, and is kept by whoever
-//! walks over the pieces: each knows where it begins and ends.
+//! Cuts a file into its records. A file is a series of JSON values, on lines of their own or not: records, or objects
+//! and arrays with records further inside. What lies between records is left to the caller: each piece knows where it
+//! begins and ends.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use super::recover;
 use super::scan::{self, Child, Children, Fault, is_space};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// Members that name what an object is about, the surest first.
+/// Members that name an object, the most reliable first.
 const LABELS: [&str; 9] = [
     "instance_id",
     "run_id",
@@ -26,17 +26,17 @@ const LABELS: [&str; 9] = [
     "workflowId",
     "id",
 ];
-/// Bytes of a label. A longer text is none.
+/// The longest label in bytes. A longer text is not a label.
 const MAX_LABEL: usize = 128;
 
 /// Cuts a file into records.
 ///
-/// `wrapped` says whether records may lie inside other objects. Where they cannot, every object is one.
+/// `wrapped` says whether records may be inside other objects. If not, every object is a record.
 pub(crate) fn cut(content: &Content, is_record: Test, wrapped: bool) -> Pieces {
     walk(content, is_record, wrapped, usize::MAX)
 }
 
-/// The first records of a file: enough to tell its format.
+/// The first records of a file, enough to detect its format.
 pub(crate) fn cut_first(content: &Content, is_record: Test, limit: usize) -> Pieces {
     walk(content, is_record, true, limit)
 }
@@ -52,9 +52,9 @@ struct Walk<'c> {
     content: &'c Content,
     records: Collector<'c>,
     limit: usize,
-    /// Whether objects may have records inside. Beside one that is a record itself they have none.
+    /// Whether objects may have records inside. Next to an object that is a record itself they do not.
     wrapped: bool,
-    /// Where a record stands behind another on one line.
+    /// Where a record follows another on the same line.
     glued: Vec<usize>,
 }
 
@@ -62,13 +62,13 @@ impl Walk<'_> {
     fn file(&mut self) {
         let len = self.content.len();
         let mut at = if self.content.bytes(0..BOM.len()) == BOM { BOM.len() } else { 0 };
-        let mut behind = None;
+        let mut previous_end = None;
         while !self.is_full() {
             let mut c = self.content.cursor(at..len);
-            // 0x1e stands before each text of a JSON sequence.
+            // 0x1e precedes each text of a JSON sequence.
             let Some(first) = c.skip_while(|b| is_space(b) || b == b'\x1e') else { return };
             let start = c.at;
-            let on_one_line = behind.is_some_and(|end| !self.has_newline(end..start));
+            let on_one_line = previous_end.is_some_and(|end| !self.has_newline(end..start));
             match first {
                 b'{' | b'[' => match scan::value(&mut c) {
                     Ok(()) => {
@@ -77,14 +77,14 @@ impl Walk<'_> {
                             self.glued.push(start);
                         }
                         self.whole(start..at, first == b'[');
-                        behind = Some(at);
+                        previous_end = Some(at);
                     }
                     Err(fault) => {
                         at = self.broken(start, &fault);
-                        behind = None;
+                        previous_end = None;
                     }
                 },
-                b',' if behind.is_some() => at = start + 1,
+                b',' if previous_end.is_some() => at = start + 1,
                 0 => {
                     let _ = c.skip_while(|b| b == 0);
                     at = c.at;
@@ -98,13 +98,13 @@ impl Walk<'_> {
                     };
                     let fault = Fault { at: start, what };
                     recover::rest(&mut self.records, start..end, 0, &fault);
-                    (at, behind) = (end, None);
+                    (at, previous_end) = (end, None);
                 }
             }
         }
     }
 
-    /// A value that is whole, at the top of the file.
+    /// A complete value at the top level of the file.
     fn whole(&mut self, range: Range<usize>, is_array: bool) {
         if !is_array && (!self.wrapped || self.records.is_record(&range)) {
             self.wrapped = false;
@@ -115,7 +115,7 @@ impl Walk<'_> {
             return;
         }
         if !is_array {
-            // None that is known. What it is, the format says.
+            // No record is known inside. The format decides what it is.
             return self.records.record(range, 0);
         }
         let run = self.records.new_run(None);
@@ -127,7 +127,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A value at the top of the file that breaks. Answers where to go on.
+    /// A broken value at the top level of the file. Returns where to continue.
     fn broken(&mut self, start: usize, fault: &Fault) -> usize {
         let end = self.line_end(start);
         if !self.records.spend(fault.at - start) {
@@ -139,7 +139,7 @@ impl Walk<'_> {
             return self.content.len();
         }
         let is_line = fault.at <= self.after_space(end) || self.is_whole_line(end);
-        // In a document of many lines there is none to begin again with.
+        // A document that spans lines has no next line to restart from.
         let end = if is_line { end } else { self.content.len() };
         let is_wrapper = self.wrapped || self.first(start) == Some(b'[');
         let depth = if self.wrapped { MAX_WRAPPERS } else { 1 };
@@ -159,13 +159,14 @@ impl Walk<'_> {
             && matches!(c.skip_while(|b| matches!(b, b' ' | b'\t' | b'\r')), None | Some(b'\n'))
     }
 
-    /// Records further inside a value that is none itself. Where it breaks, what can be saved behind that is saved too,
-    /// but only if there were records before: without any, nobody knows that they lie here, and the answer is no.
+    /// Records further inside a value that is not one itself. If it breaks, what can be saved after the break is
+    /// saved too, but only if there were records before: otherwise nobody knows that records are here, and the answer
+    /// is `false`.
     fn inside(&mut self, range: Range<usize>, depth: u8, label: Option<&str>) -> bool {
         let is_array = self.first(range.start) == Some(b'[');
         let own = if is_array { None } else { self.label(range.clone()) };
         let label = own.as_deref().or(label);
-        // The elements of an array of records; or the members of an object that are records themselves.
+        // The elements of an array of records; or an object's members that are records themselves.
         let mut run = None;
         if is_array && self.has_record(range.clone()) {
             run = Some(self.records.new_run(label));
@@ -214,7 +215,8 @@ impl Walk<'_> {
                         return true;
                     }
                     if found {
-                        // A string may have swallowed where a record begins: an object is searched from its last find.
+                        // A string may have swallowed the beginning of a record, so an object is searched from its
+                        // last find.
                         let from = if is_array { at } else { end };
                         let run = run.unwrap_or_default();
                         recover::rest(&mut self.records, from..range.end, run, &fault);
@@ -237,8 +239,8 @@ impl Walk<'_> {
         self.content.bytes(at..at + 1).first().copied()
     }
 
-    /// Whether this value has a run of records inside, and is no record itself. One record inside says nothing: an object
-    /// that is not known may hold a copy of it.
+    /// Whether this value has a run of records inside, and is not a record itself. A single record proves nothing: an
+    /// unknown object may hold a copy of one.
     fn is_wrapper(&self, value: &Range<usize>, depth: u8) -> bool {
         let is_array = self.first(value.start) == Some(b'[');
         if is_array && self.has_record(value.clone()) {
@@ -267,8 +269,8 @@ impl Walk<'_> {
         false
     }
 
-    /// Whether an array has the steps of one run in pairs, `[[action, observation], …]`: each array in it has no more
-    /// than these two. Two runs would begin with the same number.
+    /// Whether an array has the steps of one run in pairs, `[[action, observation], …]`: each array in it has at most
+    /// these two. Two runs would begin with the same number.
     fn has_pairs(&self, range: Range<usize>) -> bool {
         let (mut found, mut before) = (false, None);
         let mut pairs = Children::of(self.content.cursor(range));
@@ -304,7 +306,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What an object is called by one of its members.
+    /// The name of an object, from one of its members.
     fn label(&self, range: Range<usize>) -> Option<String> {
         let mut best: Option<(usize, String)> = None;
         let mut children = Children::of(self.content.cursor(range));
@@ -389,7 +391,7 @@ mod tests {
             self.pieces.text(&self.all[i], &self.content).map(|t| t.to_string())
         }
 
-        /// Each record, or what is wrong with it in brackets.
+        /// Each record, or its problem in brackets.
         fn drawn(&self) -> Vec<String> {
             (0..self.all.len()).map(|i| self.text(i).unwrap_or_else(|e| format!("<{e}>"))).collect()
         }
@@ -444,7 +446,7 @@ mod tests {
         let named =
             Cut::new("{\"e\":[{\"id\":1}],\"instance_id\":\"a\"}\n{\"run_id\":7,\"x\":{\"e\":[{\"id\":2}]}}");
         assert_eq!(named.runs(), [(Some("a"), vec![1]), (Some("7"), vec![2])]);
-        // What has an array of something else around is no run.
+        // An array without records is not a run; one with a record is, whatever else is in it.
         assert_eq!(
             Cut::new("{\"tags\":[1,{\"x\":2}],\"e\":[{\"id\":1},{\"x\":2},3]}").drawn(),
             ["{\"id\":1}", "{\"x\":2}", "3"]
@@ -532,7 +534,7 @@ mod tests {
             let begun = std::time::Instant::now();
             let cut = Cut::new(&file);
             assert!(!cut.all.is_empty());
-            // Without a bound it takes hours.
+            // Without a limit it takes hours.
             assert!(begun.elapsed().as_secs() < 300, "{:?}", begun.elapsed());
         }
     }
@@ -542,7 +544,7 @@ mod tests {
         let cut = Cut::new("[{\"e\":[{\"id\":1},{\"id\":2}]},{\"id\":77},{\"e\":[{\"id\":3}]},{\"x\":4}]");
         assert_eq!(cut.runs(), [(None, vec![77]), (None, vec![1, 2]), (None, vec![3])]);
         assert_eq!(cut.drawn().last().unwrap(), "{\"x\":4}");
-        // What a record holds is its own, and an object that is not known may hold a copy of one.
+        // The objects inside a record belong to it, and an unknown object may hold a copy of a record.
         let file = "[{\"id\":1},{\"note\":\"x\",\"cause\":{\"id\":2}},{\"id\":3}]";
         assert_eq!(
             Cut::new(file).drawn(),
@@ -609,7 +611,7 @@ mod tests {
             };
             let cut = Cut::new(&damaged);
             let found: std::collections::BTreeSet<u64> = cut.runs().into_iter().flat_map(|(_, ids)| ids).collect();
-            // An independent walk: a record of the file that still stands there byte for byte.
+            // An independent check: a record of the file that is still there byte for byte.
             for id in ids {
                 let start = file.find(&format!("{{\"id\":{id},")).unwrap();
                 let end = start + file[start..].find("}\"}").unwrap() + 3;
@@ -627,7 +629,7 @@ mod tests {
                     prop_assert!(end <= piece.range.start && piece.range.end <= bytes.len());
                     end = piece.range.end;
                 }
-                // What is in no piece separates records, or is a wrapper around some.
+                // What is in no piece separates records, or wraps some.
                 if cut.all.is_empty() {
                     let is_empty = |bytes: &[u8]| bytes.iter().all(|b| b" \r\n\t[]\x1e\xef\xbb\xbf".contains(b));
                     // A comma separates only what stands behind a value.

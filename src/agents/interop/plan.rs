@@ -1,4 +1,4 @@
-//! What an import would append: decided from the file alone, before any store is asked.
+//! What an import would append, decided from the file alone, before any store is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,49 +11,50 @@ use super::layout::Layout;
 
 /// What a file holds, as steps for a store.
 ///
-/// The steps stand in the order of the file, and every branch but `main` is forked before it is written to. Whoever
-/// carries them out looks each event's id up first: an id that is recorded with the same payload is a duplicate; with
-/// another payload the event goes in under [`variant`](super::variant) of the two. The ids of a file that has grown
-/// begin with those it had before; its branches may have other names, so an event goes to the branch where the store
-/// has those before it.
+/// The steps are in the order of the file, and every branch but `main` is forked before it is written to. Whoever
+/// executes them looks up each event's id first: an id that is recorded with the same payload is a duplicate; with
+/// another payload the event is appended under [`variant`](super::variant) of the two. The ids of a file that has
+/// grown begin with those it had before; its branches may have other names, so an event goes to the branch where the
+/// store has those before it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Plan {
     /// The format that was read.
     pub format: Format,
-    /// What to do, in this order.
+    /// What to do, in order.
     pub steps: Vec<PlanStep>,
-    /// The branch of each session that was written last, for formats that tell: what a person calls the session.
+    /// The branch of each session that was written last, for formats that tell: the one that people mean by the
+    /// session.
     pub current: BTreeMap<SessionId, BranchName>,
-    /// Records in the file, the broken and the repeated ones too.
+    /// Records in the file, including broken and repeated ones.
     pub records: usize,
     /// Records that repeat an earlier one of this file byte for byte.
     pub duplicates: usize,
-    /// Records that were left out, and why.
+    /// Records that were skipped, and why.
     pub skipped: Vec<Skipped>,
-    /// What else is worth knowing of the file.
+    /// What else is worth knowing about the file.
     pub notes: Vec<String>,
-    /// Events that say no time: they have the time at which the file was read, and their metadata says so.
+    /// Events without a time: they have the time at which the file was read, and their metadata says so.
     pub timeless: usize,
     pub(crate) origin: Origins,
 }
 
-/// What is needed to give the file back.
+/// What is needed to restore the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins {
-    /// The file, as it was named.
+    /// The file, as it was given.
     pub(crate) path: String,
     /// The session of records that name none.
     pub(crate) home: Option<SessionId>,
     /// The file or folder that this session belongs to.
     pub(crate) owner: Option<String>,
     pub(crate) layout: Layout,
-    /// The file itself, where it is in memory.
+    /// The file itself, if it is in memory.
     pub(crate) bytes: Option<Bytes>,
 }
 
 impl Plan {
-    /// Events in all steps.
+    /// The number of events in all steps.
     #[must_use]
     pub fn events(&self) -> usize {
         self.steps
@@ -79,12 +80,12 @@ pub enum PlanStep {
     Fork {
         /// The branch.
         place: Place,
-        /// The branch that it leaves.
+        /// The branch to fork.
         parent: Place,
-        /// The last event that it inherits; with none it begins empty.
+        /// The last event to inherit; with `None` the branch begins empty.
         at: Option<EventId>,
     },
-    /// Events for the end of a branch.
+    /// Events to append to a branch.
     Append {
         /// The branch.
         place: Place,
@@ -93,7 +94,7 @@ pub enum PlanStep {
     },
 }
 
-/// A record that was left out.
+/// A record that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
@@ -106,7 +107,7 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    /// A record at this line and byte, both from 1, that was left out for this reason.
+    /// A record at this line and byte, both from 1, that was skipped for this reason.
     #[must_use]
     pub fn new(line: usize, byte: usize, reason: String) -> Self {
         Self { line, byte, reason }

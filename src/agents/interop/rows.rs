@@ -1,4 +1,4 @@
-//! Long lists of small things. Where the file that they are about is not in memory they are not either, but in a file
+//! Long lists of small rows. If the file that they describe is not in memory, neither are they: they are in a file
 //! that nobody else sees.
 
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::store::lock;
 
 use super::scratch::scratch;
 
-/// The most words of a row.
+/// The largest number of words in a row.
 pub(crate) const MAX_WORDS: usize = 8;
 const WORD: usize = size_of::<u64>();
 
@@ -21,7 +21,7 @@ pub(crate) type Words = [u64; MAX_WORDS];
 
 /// What such a list can hold.
 pub(crate) trait Row: Clone {
-    /// Words that it has; the rest of its [`Words`] means nothing.
+    /// The number of words that it uses; the rest of its [`Words`] is ignored.
     const WORDS: usize;
 
     fn words(&self) -> Words;
@@ -29,7 +29,7 @@ pub(crate) trait Row: Clone {
     fn of(words: Words) -> Self;
 }
 
-/// An id as a row has it.
+/// An id as two words of a row.
 pub(crate) fn words_of(id: EventId) -> (u64, u64) {
     id.uuid().as_u64_pair()
 }
@@ -44,7 +44,7 @@ pub(crate) struct Rows<T> {
     file: Option<Mutex<File>>,
     /// Rows in the file.
     written: usize,
-    /// Those behind them.
+    /// The rows after them.
     tail: Vec<T>,
 }
 
@@ -59,7 +59,7 @@ impl<T> Rows<T> {
         self.may_spill
     }
 
-    /// An empty list. `may_spill` says whether it may go to a file when it is long.
+    /// An empty list. `may_spill` says whether it may move to a file when it is long.
     pub(crate) fn new(may_spill: bool) -> Self {
         Self { may_spill, file: None, written: 0, tail: Vec::new() }
     }
@@ -99,7 +99,6 @@ impl<T: Row> Rows<T> {
         }
     }
 
-    /// Puts another row in the place of one.
     pub(crate) fn set(&mut self, index: usize, row: T) -> io::Result<()> {
         match (index.checked_sub(self.written), &self.file) {
             (Some(index), _) => {
@@ -117,7 +116,7 @@ impl<T: Row> Rows<T> {
         Ok(())
     }
 
-    /// Rows of the file.
+    /// Rows from the file.
     fn read(&self, from: usize, rows: usize) -> io::Result<Vec<T>> {
         let Some(file) = &self.file else { return Ok(Vec::new()) };
         let mut bytes = vec![0; rows.min(self.written - from) * T::WORDS * WORD];
@@ -133,7 +132,6 @@ impl<T: Row> Rows<T> {
         Ok(bytes.chunks_exact(T::WORDS * WORD).map(row).collect())
     }
 
-    /// All rows, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = io::Result<T>> + '_ {
         let (mut next, mut page) = (0, Vec::new().into_iter());
         std::iter::from_fn(move || {

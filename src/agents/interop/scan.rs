@@ -1,10 +1,10 @@
-//! Where a JSON value ends, found without holding it.
+//! Finds where a JSON value ends, without holding it.
 
 use crate::limits::MAX_JSON_DEPTH;
 
 use super::content::ByteScanner;
 
-/// The fault of what ends too early.
+/// The fault of a text that ends too early.
 pub(crate) const BREAKS_OFF: &str = "breaks off";
 
 /// Where text is not JSON, and why, as a clause.
@@ -28,8 +28,8 @@ pub(crate) fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Goes to the end of the value that begins here. Whether its strings are UTF-8 and its numbers well formed is left to
-/// whoever reads it.
+/// Advances to the end of the value that begins here. Whether its strings are UTF-8 and its numbers well formed is
+/// left to the reader of the value.
 pub(crate) fn value(c: &mut ByteScanner<'_>) -> Result<(), Fault> {
     let mut open: Vec<Open> = Vec::new();
     let is_in_object = |open: &[Open]| open.last().is_some_and(|last| last.is_object);
@@ -91,11 +91,11 @@ pub(crate) fn value(c: &mut ByteScanner<'_>) -> Result<(), Fault> {
     }
 }
 
-/// A container that has not ended.
+/// A container that has not ended yet.
 struct Open {
     is_object: bool,
     start: usize,
-    /// Levels of containers that it has so far, itself among them.
+    /// Levels of containers so far, including itself.
     levels: usize,
 }
 
@@ -107,7 +107,7 @@ fn close(c: &mut ByteScanner<'_>, open: &mut Vec<Open>) {
     }
 }
 
-/// The innermost container has a value of so many levels.
+/// Notes that the innermost container has a value with this many levels.
 fn contains(open: &mut [Open], levels: usize) {
     if let Some(last) = open.last_mut() {
         last.levels = last.levels.max(1 + levels);
@@ -171,24 +171,24 @@ pub(crate) struct Children<'c> {
     begun: bool,
 }
 
-/// What stands next in a container.
+/// What comes next in a container.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Child {
-    /// A whole value, and where its name stands in an object.
+    /// A complete value, and in an object the place of its name.
     Whole { name: std::ops::Range<usize>, value: std::ops::Range<usize> },
-    /// The container is broken: from here on, which is where its child begins, and why.
+    /// The container is broken: where the broken child begins, and why.
     Broken { at: usize, fault: Fault },
 }
 
 impl<'c> Children<'c> {
-    /// Of the container that begins here.
+    /// The children of the container that begins here.
     pub(crate) fn of(mut c: ByteScanner<'c>) -> Self {
         let is_object = c.peek() == Some(b'{');
         c.at += 1;
         Self { c, is_object, begun: false }
     }
 
-    /// The next child; none at the container's end. After a broken one there is none.
+    /// The next child; `None` at the container's end, and after a broken one.
     pub(crate) fn next(&mut self) -> Option<Child> {
         let c = &mut self.c;
         let end = if self.is_object { b'}' } else { b']' };

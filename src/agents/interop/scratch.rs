@@ -1,12 +1,12 @@
-//! Files that nobody else sees and that are gone with the process.
+//! Files that nobody else sees and that disappear with the process.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 
 use crate::event::EventId;
 
-/// A new file in the folder for temporary files, for this user only, under a name that cannot be guessed. On Unix it has
-/// none by the time this returns.
+/// A new file in the temporary folder, for this user only, under a name that cannot be guessed. On Unix the name is
+/// removed before this returns.
 pub(crate) fn scratch() -> io::Result<File> {
     let path = std::env::temp_dir().join(format!(".retold-{}", EventId::new()));
     let mut options = OpenOptions::new();

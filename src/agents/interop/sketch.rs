@@ -1,4 +1,4 @@
-//! A plan as it is carried out: its events need not be in memory.
+//! A plan as it is executed: its events need not be in memory.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,14 +15,14 @@ use super::spool::{Planned, Spool};
 
 /// A plan whose steps are single entries.
 pub(crate) struct Sketch {
-    /// All but the steps.
+    /// Everything but the steps.
     pub(crate) plan: Plan,
     pub(super) entries: Entries,
     pub(super) spool: Spool,
 }
 
 impl Sketch {
-    /// Of a plan with its steps.
+    /// The sketch of a plan that has its steps.
     pub(super) fn of(mut plan: Plan) -> io::Result<Self> {
         let (mut entries, mut spool) = (Entries::new(false), Spool::new(false));
         let entry = |place, item| Entry { order: 0, ordinal: 0, sequence: None, place, item };
@@ -66,12 +66,10 @@ impl Sketch {
         Ok(plan)
     }
 
-    /// Events in all steps.
     pub(crate) fn events(&self) -> usize {
         self.entries.events()
     }
 
-    /// Every branch that the steps write to.
     pub(crate) fn places(&self) -> BTreeSet<&Place> {
         self.entries.places()
     }
@@ -91,7 +89,7 @@ impl Sketch {
     }
 }
 
-/// What waits in a temporary file cannot be read, or written.
+/// The error for a temporary file that cannot be read or written.
 pub(super) fn lost(e: &io::Error) -> Error {
     Error::storage(format!("a temporary file of the import failed: {e}"))
 }

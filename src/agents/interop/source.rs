@@ -1,4 +1,4 @@
-//! Where an imported event comes from, noted on it; and files put together again from such notes.
+//! The origin of imported events, noted in their metadata, and how files are restored from it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -19,21 +19,21 @@ pub const FORMAT: &str = "source.format";
 pub const FILE: &str = "source.file";
 /// Which record of the file it was, from 1.
 pub const RECORD: &str = "source.record";
-/// The id that the source gave it, where that is not the event's id.
+/// The id in the source, if it is not the event's id.
 pub const ID: &str = "source.id";
-/// `import` where the record says no time, and the event has that of its import.
+/// `import` if the record has no time, and the event has that of its import.
 pub const TIME: &str = "source.time";
-/// What stands in the file before its first record.
+/// What is in the file before its first record.
 const HEAD: &str = "source.head";
-/// What stands between the record before and this one, unless it is one newline.
+/// What is between the previous record and this one, unless it is one newline.
 const BEFORE: &str = "source.before";
-/// What stands after the last record, unless it is one newline. It counts on the last record of a file only: a file
-/// that grew has it on an earlier one too.
+/// What follows the last record, unless it is one newline. Only the one on a file's last record counts: in a file
+/// that has grown, an earlier record has one too.
 const TAIL: &str = "source.tail";
-/// The record's bytes before and after the payload, where the payload is a part of it.
+/// The record's bytes before and after the payload, if the payload is a part of it.
 const OPEN: &str = "source.open";
 const CLOSE: &str = "source.close";
-/// How the payload stood in the record: `json` as it is, `base64`, `text` as a JSON string, `none` not at all.
+/// How the record contained the payload: `json` as it is, `base64`, `text` as a JSON string, `none` not at all.
 const DATA: &str = "source.data";
 
 /// Notes that the event's time is that of its import, if there is room for it.
@@ -41,12 +41,12 @@ pub(crate) fn note_time(event: &mut NewEvent) {
     fits(event, &[(TIME, "import")]);
 }
 
-/// How the record lies in the event.
+/// How the event contains the record.
 #[derive(Debug)]
 pub(crate) enum Body {
     /// The payload is the record.
     Record,
-    /// The payload is a part of the record; these are the bytes before and after it.
+    /// The payload is a part of the record; these are the bytes around it.
     Part { open: String, close: String, data: &'static str },
     /// The event is its own source: nothing of the file is noted on it.
     Own,
@@ -60,16 +60,16 @@ pub(crate) struct Origin<'a> {
     pub(crate) body: Body,
 }
 
-/// What stands before a record.
+/// What precedes a record.
 pub(crate) enum Before {
-    /// Before the first one.
+    /// What precedes the first record.
     Head(Bytes),
-    /// Between it and the one before; nothing when that is one newline, or more than metadata can hold.
+    /// What is between it and the previous one; `None` when that is one newline, or more than metadata can hold.
     Gap(Option<String>),
 }
 
 impl Origin<'_> {
-    /// Notes the origin of a record. No when metadata has no room for the record's own parts.
+    /// Notes the origin of a record. `false` if metadata has no room for the record's own parts.
     pub(crate) fn note(self, event: &mut NewEvent, before: Before) -> bool {
         if !self.basics(event) {
             return false;
@@ -118,7 +118,7 @@ pub(crate) struct Gap(Vec<Segment>);
 #[derive(Debug)]
 enum Segment {
     Text(Range<usize>),
-    /// The record with this number once more.
+    /// The record with this number again.
     Again(usize),
 }
 
@@ -137,8 +137,8 @@ impl Gap {
         }
     }
 
-    /// The value of the metadata entry; none for a single newline, and for what metadata cannot hold. Text of a gap is
-    /// white space, a comma, or what follows `]`, so a value that begins with `[` is a list of segments.
+    /// The value of the metadata entry; `None` for a single newline, and for what metadata cannot hold. The text of a
+    /// gap is white space, a comma, or what follows `]`, so a value that begins with `[` is a list of segments.
     pub(crate) fn noted(&self, content: &Content) -> Option<String> {
         let text = |range: &Range<usize>| {
             let bytes = (range.len() <= MAX_METADATA_BYTES).then(|| content.bytes(range.clone()))?;
@@ -167,15 +167,16 @@ impl Gap {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SourceFile {
-    /// Its name, with a folder in front where several sessions have a file of that name. Never leads upwards.
+    /// Its name, with a folder in front if several sessions have a file of that name. It never leads out of its
+    /// folder.
     pub name: String,
-    /// Its bytes.
+    /// Its content.
     pub bytes: Vec<u8>,
-    /// How many records it holds.
+    /// The number of records in it.
     pub records: usize,
 }
 
-/// Collects events, in any order, and puts the files together that they came from.
+/// Collects events, in any order, and restores the files that they came from.
 #[derive(Debug, Default)]
 pub struct Files {
     files: BTreeMap<String, Vec<Part>>,
@@ -192,7 +193,7 @@ struct Part {
 }
 
 impl Files {
-    /// Takes an event. One that comes again, inherited by another branch, counts once.
+    /// Adds an event. One that is inherited by several branches counts once.
     pub fn add(&mut self, event: &Event) {
         if self.seen.insert(event.id()) {
             self.take(event.session(), event.position().get(), event.record());
@@ -209,7 +210,7 @@ impl Files {
         self.files.entry(safe(names::file_name(file))).or_default().push(part);
     }
 
-    /// Events that were not imported from a file: they are in none of the files.
+    /// The number of events that were not imported from a file.
     #[must_use]
     pub fn unsourced(&self) -> usize {
         self.unsourced
@@ -247,7 +248,7 @@ pub fn restore<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<SourceFil
     files.finish()
 }
 
-/// Whether a recorded event gives back the record that this one was made of: their payloads are the same.
+/// Whether a recorded event restores the record that this one was made from, given that their payloads are the same.
 pub(super) fn is_one_record(recorded: &Event, new: &NewEvent) -> bool {
     [OPEN, CLOSE, DATA].iter().all(|key| recorded.meta(key) == new.metadata.get(*key).map(String::as_str))
 }
@@ -294,8 +295,8 @@ pub(super) fn write_body(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(record.meta(CLOSE).unwrap_or_default().as_bytes());
 }
 
-/// A name for each of these files: its own, with as many of its folders in front as it takes to tell it from the others
-/// and from names that are taken.
+/// A name for each of these files: its own, with as many folders in front as it takes to tell it from the others and
+/// from names that are taken.
 pub(super) fn distinct<'p>(
     paths: impl Iterator<Item = &'p str>,
     taken: impl Iterator<Item = String>,
@@ -345,7 +346,7 @@ pub(super) fn distinct<'p>(
     names
 }
 
-/// A file name that stays in its folder, whatever the metadata says.
+/// A file name that stays in its folder, whatever the metadata contains.
 pub(super) fn safe(name: &str) -> String {
     let clean: String =
         name.chars().map(|c| if c.is_control() || matches!(c, '/' | '\\' | ':') { '-' } else { c }).collect();

@@ -1,5 +1,5 @@
-//! The events of a plan while they wait: in memory, or, when the file they are read from is not in memory either, in a
-//! file of our own.
+//! The events of a plan while they wait: in memory, or in a temporary file, if the file that they are read from is
+//! not in memory either.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,7 +14,7 @@ use crate::limits::{MAX_PAYLOAD_BYTES, SPOOL_BUFFER_BYTES};
 use super::content::Content;
 use super::scratch::scratch;
 
-/// An event of a plan, and where it waits.
+/// An event of a plan, and where it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
     id: EventId,
@@ -49,7 +49,7 @@ impl Spool {
         }
     }
 
-    /// Takes an event. Its payload is left out when it lies in the file as it is, and is to be read from there.
+    /// Stores an event. A payload that the imported file contains as it is, is left out and read from there.
     pub(crate) fn put(&mut self, event: NewEvent, payload: Option<Range<usize>>) -> io::Result<Planned> {
         let id = event.id;
         let at = match self {
@@ -62,7 +62,7 @@ impl Spool {
         Ok(Planned { id, at })
     }
 
-    /// Nothing more comes: from now on it is read from front to back.
+    /// Ends the writing. From now on it is read from front to back.
     pub(crate) fn seal(&mut self) -> io::Result<()> {
         match self {
             Self::Memory(_) => Ok(()),
@@ -70,7 +70,7 @@ impl Spool {
         }
     }
 
-    /// The event; `read` reads the file that it is from.
+    /// The event. `read` reads the imported file.
     pub(crate) fn event(
         &self,
         planned: &Planned,
@@ -85,7 +85,7 @@ impl Spool {
         }
     }
 
-    /// Where in the file the payload of an event is, if it is there and not here.
+    /// Where the imported file has the payload of an event, if it is not stored here.
     pub(crate) fn payload(&self, planned: &Planned) -> io::Result<Option<Range<usize>>> {
         match self {
             Self::Memory(_) => Ok(None),
@@ -94,7 +94,7 @@ impl Spool {
     }
 }
 
-/// What stands before each event in the file.
+/// The header of each event in the file.
 struct Head {
     len: usize,
     payload: Option<Range<usize>>,
@@ -105,7 +105,7 @@ const HEAD: usize = 3 * size_of::<u64>();
 
 impl Head {
     fn write(&self, out: &mut Vec<u8>) {
-        // An empty range is none.
+        // An empty range stands for none.
         let payload = self.payload.clone().unwrap_or_default();
         for n in [self.len, payload.start, payload.end] {
             out.extend_from_slice(&(n as u64).to_le_bytes());
@@ -120,11 +120,11 @@ impl Head {
     }
 }
 
-/// Events behind one another in a file that nobody else sees.
+/// Events one after another in a file that nobody else sees.
 #[derive(Default)]
 pub(crate) struct OnDisk {
     file: Option<File>,
-    /// Bytes in the file; those that follow are in the buffer.
+    /// The number of bytes in the file; later ones are in the buffer.
     written: u64,
     buffer: Vec<u8>,
     /// The file, once it is complete.

@@ -1,12 +1,12 @@
-//! Histories of Temporal workflows: an array of events, bare or in any wrapper, or one a line. Event types are spelled
-//! `WorkflowExecutionStarted` or `EVENT_TYPE_WORKFLOW_EXECUTION_STARTED`, or are numbers; members in either case
-//! (`eventId`, `event_id`); the attributes of an event are a member named after its type, or `details`.
+//! Histories of Temporal workflows: an array of events, bare or in any wrapper, or one event per line. Event types
+//! are spelled `WorkflowExecutionStarted` or `EVENT_TYPE_WORKFLOW_EXECUTION_STARTED`, or are numbers; members in
+//! either case (`eventId`, `event_id`); the attributes of an event are a member named after its type, or `details`.
 //!
-//! A session is one run: `<workflowId>.<runId>` as the first event names them, or the file's name where it does not.
-//! Events are appended by `eventId`, whatever the file's order.
+//! A session is one run: `<workflowId>.<runId>` as the first event gives them, or the file's name if it does not.
+//! Events are appended by `eventId`, whatever their order in the file.
 //!
-//! A reset copies a history up to a point and goes on from there as another run, under the first run's name. That is a
-//! branch: it is called after the new run and leaves the session where the copy ends.
+//! A reset copies a history up to a point and continues as another run, under the first run's name. It becomes a
+//! branch that is named after the new run and forks from the session where the copy ends.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,7 +21,7 @@ use super::source::Body;
 use super::temporal_names::{self, Members};
 use super::{ids, names, source};
 
-/// Their types, in the later spelling and small letters, that mean the same as a type of ours.
+/// Their types, in the later spelling and lower case, that mean the same as one of our types.
 pub(super) const KINDS: [(&str, &str); 41] = [
     ("workflow_execution_started", "run.started"),
     ("workflow_execution_completed", "run.completed"),
@@ -65,9 +65,9 @@ pub(super) const KINDS: [(&str, &str); 41] = [
     ("external_workflow_execution_cancel_requested", "workflow.cancel_delivered"),
     ("request_cancel_external_workflow_execution_failed", "workflow.cancel_failed"),
 ];
-/// Bits of an event's number in the order of a file: runs stay behind one another.
+/// Bits of an event's number in the order of a file, so that runs stay one after another.
 const ID_BITS: u32 = 40;
-/// Members that name the event of this history that led to one, the nearest first.
+/// Members that name the event of this history that caused one, the nearest first.
 const CAUSES: [&str; 6] = [
     "startedEventId",
     "scheduledEventId",
@@ -77,7 +77,7 @@ const CAUSES: [&str; 6] = [
     "workflowTaskCompletedEventId",
 ];
 
-/// Other logs have events with an id and a type, too: here the id is a number, and the type or the members are
+/// Other logs have events with an id and a type too: here the id is a number, and the type or the members are
 /// Temporal's.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     let members = Members::new(f);
@@ -89,7 +89,7 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
         })
 }
 
-/// A record as far as others need it.
+/// What other events need of a record.
 struct Seen<'a> {
     id: u64,
     kind: String,
@@ -97,24 +97,25 @@ struct Seen<'a> {
     attributes: Fields<'a>,
 }
 
-/// Where a run begins that goes on from the copy of another one's history.
+/// Where a run begins that continues from a copy of another one's history.
 struct Reset {
-    /// The first event that is its own.
+    /// Its first own event.
     id: u64,
-    /// What its branch is called.
+    /// The name of its branch.
     run: BranchName,
 }
 
-/// The runs of one history, and what events of it need to know of earlier ones.
+/// The runs of one history, and what its events need to know about earlier ones.
 struct Runs {
-    /// Which of the file's histories it is.
+    /// The number of this history in the file.
     number: u64,
     session: SessionId,
     /// By their first event.
     resets: Vec<Reset>,
     /// The numbers of the events that there will be, sorted.
     kept: Vec<u64>,
-    /// Later events of an activity, a timer or a child name only the event that began it; what each is called.
+    /// The name of each activity, timer or child, by the event that began it, which is all that later events refer
+    /// to.
     began: HashMap<u64, String>,
 }
 
@@ -140,7 +141,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Where an event stands in the file: histories stay behind one another.
+    /// The place of an event in the order of the file: histories stay one after another.
     fn order(&self, id: u64) -> u64 {
         self.number << ID_BITS | id.min((1 << ID_BITS) - 1)
     }
@@ -154,7 +155,7 @@ impl Runs {
         Place::new(self.session.clone(), branch)
     }
 
-    /// The event with this number. After a reset the numbers are those of other events than in the first run.
+    /// The event with this number. After a reset a number means another event than in the first run.
     fn event(&self, id: u64) -> EventId {
         match self.reset(id) {
             None => event_id(&self.session, id),
@@ -165,7 +166,7 @@ impl Runs {
         }
     }
 
-    /// Makes the branches, once all events are noted.
+    /// Creates the branches, once all events are noted.
     fn fork(&mut self, plan: &mut Builder<'_>) {
         self.resets.sort_by_key(|r| r.id);
         self.kept.sort_unstable();
@@ -181,7 +182,8 @@ impl Runs {
     }
 }
 
-/// Reads the file twice, each time in its own order: an event is known only when all others of its history are.
+/// Reads the file twice, each time in its own order: an event can be made only when all others of its history are
+/// known.
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut histories = survey(input)?;
@@ -205,7 +207,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     Ok(plan.finish())
 }
 
-/// The histories of the file, by the runs of records that they lie in.
+/// The histories of the file, by their runs of records.
 fn survey(input: &Input<'_>) -> Result<BTreeMap<usize, Runs>, Invalid> {
     let mut histories = BTreeMap::new();
     let mut named = HashSet::new();
@@ -241,7 +243,7 @@ fn read(text: &str) -> Result<Seen<'_>, String> {
     Ok(Seen { id, kind, fields, attributes })
 }
 
-/// What an event says beside its number and type: under the name of its type, inside `attributes` too.
+/// The attributes of an event: under the name of its type, or inside `attributes`.
 fn attributes<'a>(fields: &Fields<'a>) -> Fields<'a> {
     let named = |fields: &Fields<'a>, plain: &[&str]| {
         let is_it = |name: &str| temporal_names::is_attributes(name) || plain.contains(&name);
@@ -252,7 +254,7 @@ fn attributes<'a>(fields: &Fields<'a>) -> Fields<'a> {
     named(&outer, &[]).unwrap_or(outer)
 }
 
-/// The name of the run, as its first event says it.
+/// The name of the run, from its first event.
 fn run(started: &Fields<'_>) -> Option<String> {
     let started = Members::new(started);
     let run = started.word("originalExecutionRunId")?;
@@ -263,7 +265,7 @@ fn run_name(workflow: &str, run: &str) -> String {
     format!("{workflow}.{run}")
 }
 
-/// What an activity, a timer or a child is called in the event that begins it.
+/// The name of an activity, a timer or a child, from the event that begins it.
 fn began<'a>(attributes: &Fields<'a>) -> Option<Cow<'a, str>> {
     let attributes = Members::new(attributes);
     if attributes.scalar("workflowTaskCompletedEventId").is_some() {
@@ -356,7 +358,7 @@ mod tests {
         assert_eq!((all[5].causation, &*all[5].correlation), (Some(all[4].id), "kid"));
         assert_eq!(all[2].metadata["tool"], "fetch");
         assert_eq!(all[0].occurred.to_string(), "2026-01-01T00:00:01.123456Z");
-        // The parent's event is known by name although it lies in another file.
+        // The parent's event is known although it is in another file.
         let parent = NEWEST_FIRST
             .replace("\"wf\"", "\"up\"")
             .replace("\"r1\"", "\"r0\"")
@@ -424,14 +426,14 @@ mod tests {
         let all: Vec<_> = events(&plan).map(|(_, e)| e).collect();
         assert_eq!((all[3].causation, all[6].causation), (Some(all[2].id), Some(all[4].id)));
         assert_eq!(plan.current.values().next().unwrap().as_str(), "run-c");
-        // The same whatever the order of the file, and the run before has the ids that it has alone.
+        // The same in any order of the file, and the run before has the ids that it has alone.
         let mut backwards = c.clone();
         backwards.reverse();
         assert_eq!(drawn(&plan_of("c.json", history(&backwards))), drawn(&plan));
         let alone = plan_of("b.json", history(&b));
         let ids = |p: &crate::agents::interop::Plan| events(p).map(|(_, e)| e.id).collect::<Vec<_>>();
         assert_eq!(ids(&alone), ids(&plan)[..5]);
-        // An ordinary failure of a task is none.
+        // An ordinary failure of a task is not a reset.
         let failed = [&task[..], &[(4, "WorkflowTaskFailed", r#"{"baseRunId":"","newRunId":""}"#)]].concat();
         assert_eq!(drawn(&plan_of("f.json", history(&failed))).len(), 1);
     }
@@ -497,7 +499,7 @@ mod tests {
                 "\"attributes\":{\"ActivityTaskCompletedEventAttributes\":{",
             )
             .replace("\"2\"}}]", "\"2\"}}}]");
-        let told = |file: &str| -> Vec<String> {
+        let outline = |file: &str| -> Vec<String> {
             let plan = plan_of("h.json", file);
             assert_eq!(plan.format, Format::Temporal);
             assert_eq!((restored(&plan).as_str(), plan.skipped.len()), (file, 0));
@@ -514,9 +516,9 @@ mod tests {
             };
             events(&plan).map(event).collect()
         };
-        assert!(told(camel)[2].contains("tool.completed") && told(camel)[2].contains("act"));
+        assert!(outline(camel)[2].contains("tool.completed") && outline(camel)[2].contains("act"));
         for other in [details, numbers, snake, wrapped] {
-            assert_eq!(told(&other), told(camel), "{other}");
+            assert_eq!(outline(&other), outline(camel), "{other}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! How Temporal spells things: members in two cases, event types as words or numbers.
+//! Temporal's spellings: members in two cases, event types as words or numbers.
 
 use std::borrow::Cow;
 
@@ -68,7 +68,7 @@ const TYPES: [&str; 60] = [
     "workflow_execution_unpaused",
     "workflow_execution_time_skipping_transitioned",
 ];
-/// Members of an event, beside its attributes.
+/// Members of an event, besides its attributes.
 const MEMBERS: [&str; 9] = [
     "event_id",
     "event_time",
@@ -81,7 +81,7 @@ const MEMBERS: [&str; 9] = [
     "principal",
 ];
 
-/// An event type as small words, however it is written. A number that is none of Temporal's stays one.
+/// An event type in snake case, however it is written. An unknown number stays a number.
 pub(super) fn kind(written: &str) -> String {
     let known = written.parse::<usize>().ok().and_then(|n| TYPES.get(n.checked_sub(1)?));
     match known {
@@ -101,12 +101,12 @@ pub(super) fn is_member(name: &str) -> bool {
     is_attributes(name) || MEMBERS.contains(&plain.as_str()) || matches!(name, "attributes" | "details")
 }
 
-/// Whether a member of this name holds what an event of one type says.
+/// Whether a member of this name holds the attributes of an event type.
 pub(super) fn is_attributes(name: &str) -> bool {
     name.ends_with("EventAttributes") || name.ends_with("_event_attributes")
 }
 
-/// Members that are looked up as Temporal's JSON names them, `eventId`, and found as its protocol does, `event_id`, too.
+/// Members that are looked up as in Temporal's JSON, `eventId`, and also found as in its protocol, `event_id`.
 pub(super) struct Members<'f, 'a>(&'f Fields<'a>);
 
 impl<'f, 'a> Members<'f, 'a> {

@@ -1,4 +1,4 @@
-//! What the tests of this module share.
+//! Helpers that the tests of this module share.
 
 use std::sync::Arc;
 
@@ -66,14 +66,14 @@ pub(crate) fn restored_files(plan: &Plan) -> Vec<SourceFile> {
     restore(&all)
 }
 
-/// The one file that a plan gives back.
+/// The only file that a plan restores.
 pub(crate) fn restored(plan: &Plan) -> String {
     let mut files = restored_files(plan);
     assert_eq!(files.len(), 1, "{files:?}");
     String::from_utf8(files.remove(0).bytes).unwrap()
 }
 
-/// A store after these files were imported into it, one after the other.
+/// A store into which these files were imported one after another.
 pub(crate) fn imported(files: &[(&str, &str)]) -> Store {
     let store = Store::in_memory().unwrap();
     for (name, text) in files {
@@ -87,7 +87,7 @@ pub(crate) fn all(store: &Store) -> Vec<Event> {
     store.events(Query::all()).unwrap().map(Result::unwrap).collect()
 }
 
-/// Every branch with the ids that are read through it.
+/// Every branch with the ids that it has, including inherited ones.
 pub(crate) fn branches(store: &Store) -> Vec<(String, Vec<EventId>)> {
     let mut out = Vec::new();
     for session in store.sessions(None, 100).unwrap() {

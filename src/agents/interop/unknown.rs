@@ -1,4 +1,4 @@
-//! What is said of a file that no format fits: what it looks like, and what can be done.
+//! The refusal of a file that fits no format: what it looks like, and what can be done.
 
 use bytes::Bytes;
 
@@ -10,11 +10,11 @@ use super::format::Format;
 use super::piece::Text;
 use super::pieces;
 
-/// Bytes at the beginning of a file that are looked at.
+/// Bytes at the beginning of a file that are inspected.
 const HEAD: usize = 64 << 10;
-/// Records that are looked at.
+/// Records that are inspected.
 const RECORDS: usize = 20;
-/// How files begin that are something else than text.
+/// How files begin that are not text.
 const MAGIC: [(&[u8], &str); 6] = [
     (b"\x1f\x8b", "is compressed with gzip; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd; unpack it first"),
@@ -24,7 +24,7 @@ const MAGIC: [(&[u8], &str); 6] = [
     (b"\xff\xfe", "is UTF-16; convert it to UTF-8"),
 ];
 
-/// The members by which a person knows the records of a format.
+/// The members by which people recognise the records of a format.
 const fn members(format: Format) -> &'static [&'static str] {
     match format {
         Format::Retold => &["session", "type", "data"],
@@ -36,7 +36,7 @@ const fn members(format: Format) -> &'static [&'static str] {
     }
 }
 
-/// Why a file is refused whose format cannot be told.
+/// Why a file whose format cannot be detected is refused.
 pub(super) fn refusal(file: &str, bytes: &[u8]) -> Invalid {
     let head = bytes.get(..HEAD).unwrap_or(bytes);
     let file = file.escape_debug();
@@ -57,7 +57,7 @@ pub(super) fn refusal(file: &str, bytes: &[u8]) -> Invalid {
     Invalid::new("file", reason)
 }
 
-/// The formats that the first records have the most of, and what they lack.
+/// The formats that are closest to the first records, and what those lack.
 fn nearest(head: &[u8]) -> Vec<String> {
     let content = Content::memory(Bytes::copy_from_slice(head));
     let pieces = pieces::cut_first(&content, |_| true, RECORDS);
@@ -82,21 +82,21 @@ fn nearest(head: &[u8]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn said(bytes: &[u8]) -> String {
+    fn message_for(bytes: &[u8]) -> String {
         refusal("f.x", bytes).to_string()
     }
 
     #[test]
     fn the_nearest_formats_are_named_and_what_is_missing() {
-        let analytics = said(b"{\"sessionId\": \"web-1\", \"type\": \"pageview\", \"id\": \"x\"}\n");
+        let analytics = message_for(b"{\"sessionId\": \"web-1\", \"type\": \"pageview\", \"id\": \"x\"}\n");
         assert!(
             analytics.contains("nearest is claude-code (there is sessionId, type but no uuid)"),
             "{analytics}"
         );
         assert!(analytics.contains("--from"), "{analytics}");
-        let store = said(b"[{\"eventId\": \"6e8bc430-9c3a\", \"eventType\": \"OrderPlaced\"}]");
+        let store = message_for(b"[{\"eventId\": \"6e8bc430-9c3a\", \"eventType\": \"OrderPlaced\"}]");
         assert!(store.contains("temporal (there is eventId, eventType but no eventTime)"), "{store}");
-        assert!(!said(b"{\"a\":1}").contains("nearest"), "{}", said(b"{\"a\":1}"));
+        assert!(!message_for(b"{\"a\":1}").contains("nearest"), "{}", message_for(b"{\"a\":1}"));
     }
 
     #[test]
@@ -107,8 +107,8 @@ mod tests {
             (b"retold\x1a\n\x01", "store"),
             (b" \n", "empty"),
         ] {
-            let said = said(bytes);
-            assert!(said.contains(what) && said.contains("f.x"), "{said}");
+            let message = message_for(bytes);
+            assert!(message.contains(what) && message.contains("f.x"), "{message}");
         }
     }
 }

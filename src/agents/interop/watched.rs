@@ -1,4 +1,4 @@
-//! How far the reading of a file is, for whoever shows it.
+//! The progress of reading a file.
 
 use std::io;
 
@@ -7,12 +7,12 @@ use crate::limits::IMPORT_WINDOW_BYTES;
 use super::content::Content;
 use super::scan;
 
-/// How often a file of lines is read, and one of arrays or wrappers around records.
+/// How often a file of lines is read, and one of arrays or of wrappers around records.
 const LINES_READ: u64 = 2;
 const DOCUMENT_READ: u64 = 3;
 impl Content {
-    /// From now on `progress` is told how many of the file's bytes are done: it is read more than once, and shown as if
-    /// once. An error that it returns ends the reading.
+    /// From now on `progress` is called with how many of the file's bytes are done. The file is read more than once,
+    /// but reported as if once. An error that it returns stops the reading.
     pub fn watch(&self, mut progress: impl FnMut(u64) -> io::Result<()> + 'static) {
         let (work, len) = (self.work().max(1), self.len() as u64);
         *self.watch.borrow_mut() = Some(Box::new(move |read| {
@@ -20,13 +20,13 @@ impl Content {
         }));
     }
 
-    /// From now on nobody is told.
+    /// Stops the calls of `progress`.
     pub(super) fn unwatch(&self) {
         *self.watch.borrow_mut() = None;
     }
 
-    /// About as many bytes as are read of the file before all of its records are known. A history of Temporal is read once
-    /// more: an event is known only when all others are.
+    /// About how many bytes are read before all records of the file are known. A Temporal history is read once more,
+    /// because an event can be made only when all others are known.
     pub(super) fn work(&self) -> u64 {
         let mut c = self.cursor(0..self.len().min(IMPORT_WINDOW_BYTES));
         let is_lines = c.skip_while(scan::is_space) == Some(b'{')

@@ -1,25 +1,25 @@
-//! What came together of one measure.
+//! The amounts of one measure.
 
 use serde::{Deserialize, Serialize};
 
 use super::stamp;
 use crate::event::Timestamp;
 
-/// Amounts of one measure. A gauge's amounts are its readings; those of a counter are what each event added.
+/// The amounts of one measure. For a gauge these are its readings; for a counter, what each event added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Amount {
     /// The last amount.
     pub last: f64,
-    /// The largest.
+    /// The largest amount.
     pub peak: f64,
-    /// The mean of all.
+    /// The mean amount.
     pub mean: f64,
-    /// All together: what was used, for tokens, calls, bytes and money.
+    /// The sum: what was used, for tokens, calls, bytes and money.
     pub sum: f64,
-    /// How many there were.
+    /// The number of amounts.
     pub count: u64,
-    /// When the last event said something.
+    /// When the last amount was reported.
     #[serde(with = "stamp")]
     pub time: Timestamp,
 }
@@ -32,9 +32,9 @@ impl Amount {
         self.correct(amount);
     }
 
-    /// Adds to the sum what is no amount of its own, as when a total is set lower.
+    /// Adds something to the sum that is not an amount of its own, as when a total is set lower.
     pub(super) fn correct(&mut self, by: f64) {
-        // JSON has no infinity, and a state has to come back.
+        // JSON has no infinity, and a state must survive JSON.
         self.sum = (self.sum + by).clamp(f64::MIN, f64::MAX);
         self.mean = self.sum / (self.count.max(1) as f64);
     }

@@ -1,4 +1,4 @@
-//! Sessions at a glance: what the projections that come along say of each, side by side.
+//! Sessions at a glance: what the built-in projections know about each, side by side.
 
 use serde::Serialize;
 
@@ -30,35 +30,35 @@ pub struct Board {
     spent: Projected<Used>,
 }
 
-/// What can be said of a branch, all at the same sequence.
+/// What is known about a branch, all at the same sequence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Glance {
-    /// Where it is in its life, and what is in it.
+    /// Its lifecycle, and that of its entities.
     pub lifecycle: Lives,
-    /// How far it has come.
+    /// Its progress.
     pub progress: Tracks,
-    /// What it used.
+    /// What it has used.
     pub resource: Used,
 }
 
-/// One session in a list: what its current branch is doing, and what all of it used.
+/// One session in a list: what its current branch is doing, and what the whole session has used.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Card {
-    /// What the store knows of it.
+    /// What the store knows about it.
     pub info: SessionInfo,
-    /// Where it is in its life; nothing when no event has said.
+    /// Its phase; `None` before any lifecycle event.
     pub phase: Option<Phase>,
     /// Since when.
     pub since: Option<Timestamp>,
-    /// Why, or what went wrong.
+    /// The reason, or the error.
     pub why: Option<String>,
-    /// How far it has come, 0 to 1.
+    /// Its progress, 0 to 1.
     pub fraction: Option<f64>,
-    /// Microseconds that are left from its last report of progress, at its rate.
+    /// Microseconds left after its last report of progress, at its rate.
     pub left_us: Option<u64>,
-    /// Tokens read and written, over all branches, each event once; so are the other two.
+    /// Tokens read and written, over all branches, each event counted once. The same holds for cost and errors.
     pub tokens: f64,
     /// US dollars.
     pub cost_usd: f64,
@@ -81,13 +81,13 @@ impl Board {
         })
     }
 
-    /// Everything of a branch, after the event that the address names or at the head that it has now.
+    /// Everything about a branch, after the event that the address names or at its current head.
     ///
     /// # Errors
     /// As [`Projected::state`].
     pub fn glance(&self, address: &Address) -> Result<Glance> {
         let lives = self.lifecycle.read(address.clone())?;
-        // The others are read where the first was, whatever is appended meanwhile.
+        // The others are read at the same sequence, whatever is appended meanwhile.
         let at = Address::from(address.place().clone()).at(Sequence::new(lives.at));
         Ok(Glance {
             lifecycle: lives.state,
@@ -96,7 +96,7 @@ impl Board {
         })
     }
 
-    /// What a session used over all its branches, each event once.
+    /// What a session has used over all its branches, each event counted once.
     ///
     /// # Errors
     /// As [`Projected::state`].

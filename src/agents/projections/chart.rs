@@ -1,4 +1,4 @@
-//! How many events there were over the whole of a life, in a bounded number of slots.
+//! The number of events over a whole lifetime, in a bounded number of slots.
 
 use std::collections::VecDeque;
 
@@ -6,14 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::CHART_SLOTS;
 
-/// Counts by slots of equal width, which doubles when a life outgrows them. Nothing is lost by that, only told less
-/// finely.
+/// Counts by slots of equal width, which doubles when there would be too many. No event is lost, only resolution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Chart {
     /// Where the first slot begins, in seconds since the epoch: a multiple of the width.
     pub start: i64,
-    /// Seconds of a slot.
+    /// The width of a slot in seconds.
     pub width: i64,
     /// The counts.
     pub counts: VecDeque<u64>,
@@ -31,7 +30,7 @@ impl Chart {
             self.start = second.div_euclid(self.width) * self.width;
         }
         loop {
-            // Of what microseconds can say, no difference is beyond the numbers.
+            // Timestamps are in microseconds, so no difference in seconds overflows.
             let slot = (second - self.start).div_euclid(self.width);
             let (first, last) = (slot.min(0), slot.max(self.counts.len() as i64 - 1));
             if last - first < CHART_SLOTS as i64 {
@@ -51,7 +50,7 @@ impl Chart {
         }
     }
 
-    /// Slots of twice the width, at multiples of it.
+    /// Doubles the width of the slots, which stay at multiples of it.
     fn halve(&mut self) {
         let start = self.start.div_euclid(self.width * 2) * self.width * 2;
         let mut counts = VecDeque::new();

@@ -1,4 +1,4 @@
-//! How many events of each type a branch has.
+//! The number of events of each type in a branch.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::project::{ApplyError, Projection};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts;
 
-/// What [`Counts`] knows of a branch.
+/// What [`Counts`] knows about a branch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Counted {
-    /// All events, inherited ones too.
+    /// All events, including inherited ones.
     pub events: u64,
-    /// How many there are of each type. Beyond [`STATS_NAMES`](crate::limits::STATS_NAMES) the others are together under
-    /// [`OTHERS`](super::OTHERS).
+    /// The number of events of each type. Types beyond [`STATS_NAMES`](crate::limits::STATS_NAMES) are counted
+    /// together under [`OTHERS`](super::OTHERS).
     pub types: BTreeMap<String, u64>,
 }
 

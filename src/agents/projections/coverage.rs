@@ -1,4 +1,4 @@
-//! Which types of events are emitted, how often and when last; and which never.
+//! Which types of events are emitted, how often and when; and which never are.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +7,8 @@ use crate::event::{Catalogue, Event, Timestamp};
 use crate::project::Projected;
 use crate::project::{ApplyError, Projection, Scope};
 
-/// Counts the events of each type over the whole store. A type that is defined and never emitted is a fault that no
-/// test of one program finds; `retold types --coverage` and [`Projected::coverage`] show it.
+/// Counts the events of each type over the whole store. A type that is defined but never emitted is a fault that no
+/// test of a single program finds; `retold types --coverage` and [`Projected::coverage`] show it.
 ///
 /// ```
 /// use retold::agents::projections::Coverage;
@@ -25,15 +25,15 @@ use crate::project::{ApplyError, Projection, Scope};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Coverage;
 
-/// What [`Coverage`] knows of one type, by the name under which it was recorded.
+/// What [`Coverage`] knows about one type, by its recorded name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmittedType {
-    /// How many there are, each once, whatever forks inherit it.
+    /// The number of events, each counted once however many forks inherit it.
     pub events: u64,
-    /// When the first and the last of them occurred, in microseconds since the epoch.
+    /// When the first of them occurred, in microseconds since the epoch.
     pub first: i64,
-    /// When the last one did.
+    /// When the last of them occurred, in microseconds since the epoch.
     pub last: i64,
 }
 
@@ -57,7 +57,7 @@ impl Projection for Coverage {
         Scope::Key
     }
 
-    /// The name as it was recorded: what it is another name of depends on a catalogue, and is asked of the report.
+    /// The recorded name: which type it is an alias of depends on a catalogue, and is found in the report.
     fn key(&self, event: &Event) -> Option<String> {
         Some(event.kind().to_owned())
     }
@@ -75,9 +75,9 @@ impl Projection for Coverage {
 pub struct Covered {
     /// Its name in the catalogue, or as it was recorded when no catalogue knows it.
     pub name: String,
-    /// Its domain; empty when it is not known.
+    /// Its domain; empty when it is unknown.
     pub domain: String,
-    /// How many events there are, under any of its names.
+    /// The number of events under any of its names.
     pub events: u64,
     /// When the first of them occurred.
     pub first: Option<Timestamp>,
@@ -99,12 +99,12 @@ impl Covered {
 pub struct CoverageReport {
     /// The types of the catalogue, in its order.
     pub types: Vec<Covered>,
-    /// Types that were emitted and that the catalogue does not know.
+    /// Emitted types that the catalogue does not know.
     pub unknown: Vec<Covered>,
 }
 
 impl CoverageReport {
-    /// How many types of the catalogue were emitted.
+    /// The number of types of the catalogue that were emitted.
     #[must_use]
     pub fn emitted(&self) -> usize {
         self.types.iter().filter(|t| t.events > 0).count()
@@ -117,7 +117,7 @@ impl CoverageReport {
 }
 
 impl Projected<EmittedType> {
-    /// What of a catalogue was emitted in the store until now, and what never.
+    /// Which types of a catalogue have been emitted in the store so far, and which never.
     ///
     /// # Errors
     /// Those of reading.

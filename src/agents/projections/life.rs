@@ -13,19 +13,19 @@ use crate::event::{Event, Phase, Timestamp};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Life {
-    /// What people call it.
+    /// Its display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether what happens to it happens to the session too.
+    /// Whether it stands for the session, so that what happens to it happens to the session too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
-    /// Where it is; nothing while no event has said.
+    /// Its phase; `None` before any lifecycle event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// When it went there.
+    /// When it entered the phase.
     #[serde(with = "stamp")]
     pub since: Timestamp,
-    /// The sequence of the event that said so.
+    /// The sequence of the event that reported the phase.
     pub sequence: u64,
     /// Who did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub struct Life {
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// When it began, the last time.
+    /// When it last began.
     #[serde(with = "stamp")]
     pub began: Timestamp,
     /// From then to its completion, in microseconds.
@@ -46,11 +46,11 @@ pub struct Life {
     pub restarts: u64,
     /// How often it failed.
     pub failures: u64,
-    /// Microseconds in each phase that it has left, all its visits together. The one it is in counts from `since`.
+    /// Microseconds in each phase that it has left, over all visits. The current phase counts from `since`.
     pub spent_us: BTreeMap<Phase, u64>,
-    /// All changes of phase.
+    /// The number of changes of phase.
     pub changes: u64,
-    /// The last of them.
+    /// The latest changes.
     pub transitions: VecDeque<Transition>,
 }
 
@@ -58,7 +58,7 @@ pub struct Life {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Transition {
-    /// Where it went.
+    /// The new phase.
     pub to: Phase,
     /// When.
     #[serde(with = "stamp")]
@@ -73,7 +73,7 @@ pub struct Transition {
     pub why: Option<String>,
 }
 
-/// What an event says of a phase.
+/// What an event reports about a phase.
 pub(super) struct Report {
     pub(super) phase: Phase,
     pub(super) time: Timestamp,
@@ -85,8 +85,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn of(event: &Event, told: &RoleReading) -> Option<Self> {
-        let (role, data) = (&told.role, &told.data);
+    pub(super) fn of(event: &Event, role_reading: &RoleReading) -> Option<Self> {
+        let (role, data) = (&role_reading.role, &role_reading.data);
         let by = role.by.text(data).or_else(|| event.actor().map(str::to_owned));
         Some(Self {
             phase: role.phase(data)?,
@@ -106,7 +106,7 @@ impl Report {
 }
 
 impl Life {
-    /// Takes a report in; what makes no sense is left out, and said.
+    /// Applies a report. An impossible one changes nothing, and the result says so.
     pub(super) fn take(&mut self, report: &Report, kept: usize) -> PhaseStep {
         let step = step(self.phase, report.phase);
         if step == PhaseStep::Odd {
@@ -116,7 +116,7 @@ impl Life {
             self.name.clone_from(&report.name);
         }
         if step == PhaseStep::Same {
-            // A second report may say what the first did not.
+            // A second report may have what the first one lacks.
             self.by = self.by.take().or_else(|| report.by.clone());
             self.reason = self.reason.take().or_else(|| report.reason.clone());
             self.error = self.error.take().or_else(|| report.error.clone());
@@ -158,7 +158,7 @@ impl Life {
         self.phase.is_some_and(Phase::is_final)
     }
 
-    /// Microseconds in a phase up to a moment, the visit that goes on included.
+    /// Microseconds in a phase up to a moment, including the current visit.
     #[must_use]
     pub fn spent(&self, phase: Phase, now: Timestamp) -> u64 {
         let left = self.spent_us.get(&phase).copied().unwrap_or_default();

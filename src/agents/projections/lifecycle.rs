@@ -1,4 +1,4 @@
-//! Where the session and everything in it is in its life.
+//! The phases of the session and of everything in it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::event::{Catalogue, Event, Phase, Role, Timestamp};
 use crate::limits::{LIFE_ANOMALIES, LIFE_ENDED, LIFE_ENTITIES, LIFE_SESSION_TRANSITIONS, LIFE_TRANSITIONS};
 use crate::project::{ApplyError, Projection};
 
-/// Folds the phases that events say, by the roles of a catalogue: of each entity, and of the session.
+/// Folds the phases that events report, by the roles of a catalogue: of each entity, and of the session.
 ///
 /// ```
 /// use retold::event::{Catalogue, Phase};
@@ -30,22 +30,22 @@ use crate::project::{ApplyError, Projection};
 #[derive(Clone, Debug)]
 pub struct Lifecycle(Arc<Roles>);
 
-/// What [`Lifecycle`] knows of a branch.
+/// What [`Lifecycle`] knows about a branch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Lives {
-    /// The session as a whole: what the entities that stand for it say of themselves. While one of them is at work, the
-    /// end of another is not the end of the session.
+    /// The session as a whole, from what the entities that stand for it report. While one of them is active, the end
+    /// of another is not the end of the session.
     pub session: Life,
-    /// Lives by kind and id. Of those that have ended the last [`LIFE_ENDED`] are kept, and [`LIFE_ENTITIES`] in all.
+    /// Lives by kind and id. The last [`LIFE_ENDED`] of those that have ended are kept, and [`LIFE_ENTITIES`] in all.
     pub entities: BTreeMap<String, BTreeMap<String, Life>>,
-    /// Every entity that ever was, by kind, whether its life is kept or not.
+    /// All entities that ever existed, by kind, whether their lives are kept or not.
     pub kinds: BTreeMap<String, Tally>,
-    /// Lives that are no longer kept. One that is heard of again begins anew, and is counted again.
+    /// Lives that are no longer kept. One that is reported again starts over, and is counted again.
     pub forgotten: u64,
-    /// Reports that made no sense.
+    /// Reports that were impossible.
     pub odd: u64,
-    /// The last of them.
+    /// The latest of them.
     pub anomalies: VecDeque<Anomaly>,
 }
 
@@ -53,9 +53,9 @@ pub struct Lives {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tally {
-    /// How many there were.
+    /// The number of entities.
     pub lives: u64,
-    /// How many are in each phase.
+    /// The number of entities in each phase.
     pub phases: BTreeMap<Phase, u64>,
     /// How often one began again after it had ended.
     pub restarts: u64,
@@ -63,7 +63,7 @@ pub struct Tally {
     pub failures: u64,
     /// How often one completed.
     pub completions: u64,
-    /// Microseconds from beginning to completion, of all of them.
+    /// Microseconds from beginning to completion, summed over all of them.
     pub completion_us: u64,
     /// The quickest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ pub struct Tally {
     pub slowest_us: Option<u64>,
 }
 
-/// A report of a phase that made no sense where the entity was. It changed nothing.
+/// A report of a phase that was impossible in the entity's phase. It changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Anomaly {
@@ -89,11 +89,11 @@ pub struct Anomaly {
     pub entity: String,
     /// The entity's id.
     pub id: String,
-    /// Where it was.
+    /// The phase it was in.
     pub from: Phase,
-    /// Where it was said to be.
+    /// The reported phase.
     pub to: Phase,
-    /// Why that makes no sense.
+    /// Why that is impossible.
     pub why: String,
 }
 
@@ -121,23 +121,23 @@ impl Projection for Lifecycle {
     }
 
     fn apply(&self, lives: &mut Lives, event: &Event) -> Result<(), ApplyError> {
-        let Some(told) = self.0.told(event, Role::has_phase) else { return Ok(()) };
-        if let Some(report) = Report::of(event, &told) {
-            lives.take(event, &told, &report);
+        let Some(role_reading) = self.0.read(event, Role::has_phase) else { return Ok(()) };
+        if let Some(report) = Report::of(event, &role_reading) {
+            lives.take(event, &role_reading, &report);
         }
         Ok(())
     }
 }
 
 impl Lives {
-    fn take(&mut self, event: &Event, told: &RoleReading, report: &Report) {
-        let About { kind, id, whole } = &told.about;
+    fn take(&mut self, event: &Event, role_reading: &RoleReading, report: &Report) {
+        let About { kind, id, whole } = &role_reading.about;
         if kind == SESSION && id.is_empty() {
             let from = self.session.phase;
-            // One that closes after its run has failed stays failed, and that is no wonder.
+            // A session that closes after its run has failed stays failed, which is normal.
             let closes = self.session.has_ended() && report.phase.is_final();
             if self.session.take(report, LIFE_SESSION_TRANSITIONS) == PhaseStep::Odd && !closes {
-                self.note(event, told, from, report);
+                self.note(event, role_reading, from, report);
             }
             return;
         }
@@ -149,7 +149,7 @@ impl Lives {
         let step = life.take(report, LIFE_TRANSITIONS);
         let took = life.completed_after_us;
         match step {
-            PhaseStep::Odd => self.note(event, told, from, report),
+            PhaseStep::Odd => self.note(event, role_reading, from, report),
             _ => self.kinds.entry(kind.clone()).or_default().count(from, report.phase, step, took),
         }
         let follows = *whole && step != PhaseStep::Odd;
@@ -167,7 +167,7 @@ impl Lives {
         all.any(|(k, i, life)| life.whole && !life.has_ended() && (k.as_str(), i.as_str()) != (kind, id))
     }
 
-    fn note(&mut self, event: &Event, told: &RoleReading, from: Option<Phase>, report: &Report) {
+    fn note(&mut self, event: &Event, role_reading: &RoleReading, from: Option<Phase>, report: &Report) {
         let Some(from) = from else { return };
         self.odd += 1;
         if self.anomalies.len() >= LIFE_ANOMALIES {
@@ -181,15 +181,15 @@ impl Lives {
             at: event.address().to_string(),
             kind: event.kind().to_owned(),
             time: report.time,
-            entity: told.about.kind.clone(),
-            id: told.about.id.clone(),
+            entity: role_reading.about.kind.clone(),
+            id: role_reading.about.id.clone(),
             from,
             to: report.phase,
             why,
         });
     }
 
-    /// Lets go of the lives that are beyond the bounds.
+    /// Drops the lives that exceed the bounds.
     fn forget(&mut self) {
         let all =
             || self.entities.iter().flat_map(|(kind, of)| of.iter().map(move |(id, life)| (kind, id, life)));
@@ -239,7 +239,7 @@ impl Tally {
         }
     }
 
-    /// The mean of microseconds from beginning to completion.
+    /// The mean time from beginning to completion, in microseconds.
     #[must_use]
     pub fn mean_completion_us(&self) -> Option<u64> {
         self.completion_us.checked_div(self.completions)

@@ -1,5 +1,5 @@
-//! Projections that come with the store. They go by the roles of a catalogue, so a user's type that has a role takes
-//! part like a built-in one.
+//! The built-in projections. They go by the roles of a catalogue, so a user's type that has a role takes part like a
+//! built-in one.
 
 pub mod alerts;
 mod amount;
@@ -40,7 +40,7 @@ pub use track::{Milestone, Track};
 use crate::event::Catalogue;
 use crate::project::DynProjection;
 
-/// All of them, with the roles of this catalogue, in the order in which a listing shows them.
+/// All of them, with the roles of this catalogue, in the order of a listing.
 #[must_use]
 pub fn all(catalogue: &Catalogue) -> Vec<Box<dyn DynProjection>> {
     let roles = roles::Roles::new(catalogue);

@@ -1,4 +1,4 @@
-//! The payload that this thread looked at last, as JSON: projections that look at the same event read it once.
+//! The payload that this thread parsed last, so that projections that look at the same event parse it once.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ thread_local! {
     static LAST: RefCell<Option<(Bytes, Arc<Value>)>> = const { RefCell::new(None) };
 }
 
-/// The payload as JSON; null when it is none.
+/// The payload as JSON; null if it is not JSON.
 pub(super) fn parsed(event: &Event) -> Arc<Value> {
     let payload = event.payload();
-    // The bytes are held, so that nothing else can lie where they do: the same place means the same payload.
+    // The bytes are held, so that nothing else can be at their address: the same address means the same payload.
     let same = |bytes: &Bytes| std::ptr::eq(bytes.as_ptr(), payload.as_ptr()) && bytes.len() == payload.len();
     LAST.with_borrow_mut(|last| match last {
         Some((bytes, value)) if same(bytes) => value.clone(),
         _ => {
             let value = Arc::new(serde_json::from_slice(payload).unwrap_or_default());
-            // What is large is not held until the next event comes.
+            // A large payload is not held until the next event comes.
             let kept = payload.len() <= MAX_SHARED_PAYLOAD_BYTES;
             *last = kept.then(|| (event.payload_bytes(), Arc::clone(&value)));
             value
@@ -54,7 +54,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&parsed(&large), &parsed(&large)));
         let bytes = recorded("s@1", &NewEvent::new("a.b").bytes("text/plain", "no {json"));
         assert_eq!(*parsed(&bytes), Value::Null);
-        // An empty payload lies nowhere of its own.
+        // An empty payload has no address of its own.
         let empty = |kind| recorded("s@1", &NewEvent::new(kind).bytes("text/plain", ""));
         assert_eq!((&*parsed(&empty("a.b")), &*parsed(&empty("c.d"))), (&Value::Null, &Value::Null));
     }

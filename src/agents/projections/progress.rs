@@ -1,4 +1,4 @@
-//! How far the session and everything in it has come.
+//! The progress of the session and of everything in it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::event::{Catalogue, Event, Phase, ProgressReading as Report, Role};
 use crate::limits::PROGRESS_ENTITIES;
 use crate::project::{ApplyError, Projection};
 
-/// Folds what events tell of progress, by the roles of a catalogue: of each entity, and of the session.
+/// Folds the progress that events report, by the roles of a catalogue: of each entity, and of the session.
 ///
 /// ```
 /// use retold::event::Catalogue;
@@ -28,16 +28,16 @@ use crate::project::{ApplyError, Projection};
 #[derive(Clone, Debug)]
 pub struct Progress(Arc<Roles>);
 
-/// What [`Progress`] knows of a branch.
+/// What [`Progress`] knows about a branch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tracks {
-    /// The session as a whole: what the entities that stand for it tell.
+    /// The session as a whole, from what the entities that stand for it report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Track>,
-    /// By kind and id: the [`PROGRESS_ENTITIES`] of which something was heard last.
+    /// By kind and id: the [`PROGRESS_ENTITIES`] that reported last.
     pub entities: BTreeMap<String, BTreeMap<String, Track>>,
-    /// Those that had told something and are no longer kept.
+    /// Entities that reported something and are no longer kept.
     pub forgotten: u64,
 }
 
@@ -70,11 +70,12 @@ impl Projection for Progress {
 
     fn apply(&self, tracks: &mut Tracks, event: &Event) -> Result<(), ApplyError> {
         let asked = |role: &Role| role.progress.is_some() || (role.has_phase() && self.may_advance(role));
-        let Some(told) = self.0.told(event, asked) else { return Ok(()) };
-        let report = told.role.progress.as_ref().map(|p| p.read(&told.data)).filter(says_something);
-        let phase = told.role.phase(&told.data);
+        let Some(role_reading) = self.0.read(event, asked) else { return Ok(()) };
+        let report =
+            role_reading.role.progress.as_ref().map(|p| p.read(&role_reading.data)).filter(says_something);
+        let phase = role_reading.role.phase(&role_reading.data);
         if report.is_some() || phase.is_some() {
-            tracks.take(event, &told, report, phase);
+            tracks.take(event, &role_reading, report, phase);
         }
         Ok(())
     }
@@ -85,10 +86,21 @@ fn says_something(report: &Report) -> bool {
 }
 
 impl Tracks {
-    fn take(&mut self, event: &Event, told: &RoleReading, report: Option<Report>, phase: Option<Phase>) {
+    fn take(
+        &mut self,
+        event: &Event,
+        role_reading: &RoleReading,
+        report: Option<Report>,
+        phase: Option<Phase>,
+    ) {
         let (time, sequence) = (event.occurred(), event.sequence().get());
-        let About { kind, id, whole } = &told.about;
-        let name = told.role.entity.as_ref().and_then(|e| e.name(&told.data)).map(super::roles::clip);
+        let About { kind, id, whole } = &role_reading.about;
+        let name = role_reading
+            .role
+            .entity
+            .as_ref()
+            .and_then(|e| e.name(&role_reading.data))
+            .map(super::roles::clip);
         let fold = |track: &mut Track| {
             if name.is_some() {
                 track.name.clone_from(&name);
@@ -97,7 +109,7 @@ impl Tracks {
                 track.enter(phase, time, sequence);
             }
             if let Some(report) = report.clone() {
-                track.tell(report, time, sequence);
+                track.report(report, time, sequence);
             }
         };
         if *whole {
@@ -109,7 +121,7 @@ impl Tracks {
         let of = self.entities.entry(kind.clone()).or_default();
         let track = of.entry(id.clone()).or_insert_with(|| Track::new(time));
         fold(track);
-        // One that ends without a word about its progress has nothing to show.
+        // One that ends without having reported progress has nothing to show.
         if track.has_ended() && track.is_silent() {
             of.remove(id);
         }
@@ -117,7 +129,7 @@ impl Tracks {
         self.forget();
     }
 
-    /// Lets go of the one of which nothing was heard for longest, of those that have ended first.
+    /// Drops the entity that has not reported for longest, ended ones first.
     fn forget(&mut self) {
         if self.entities.values().map(BTreeMap::len).sum::<usize>() <= PROGRESS_ENTITIES {
             return;

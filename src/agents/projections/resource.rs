@@ -1,4 +1,4 @@
-//! What a session used: of the machine, of providers, of money.
+//! What a session has used: of the machine, of providers, of money.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::event::{Catalogue, Event, Figure, Measure, Mode, Role, Timestamp};
 use crate::limits::{RESOURCE_NAMES, RESOURCE_RUNS, RESOURCE_TOTALS};
 use crate::project::{ApplyError, Projection, Scope};
 
-/// Folds the figures that events say, by the roles of a catalogue.
+/// Folds the figures that events report, by the roles of a catalogue.
 ///
 /// ```
 /// use retold::event::Catalogue;
@@ -37,25 +37,25 @@ pub struct Resource {
 /// Amounts by the name of their measure.
 pub type Amounts = BTreeMap<String, Amount>;
 
-/// What [`Resource`] knows of a branch, or of a session.
+/// What [`Resource`] knows about a branch, or about a session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Used {
     /// Everything, by measure.
     pub measures: Amounts,
-    /// By provider, as far as one is named. After [`RESOURCE_NAMES`] the others are together under [`OTHERS`].
+    /// By provider, if one is named. After [`RESOURCE_NAMES`] the others are together under [`OTHERS`].
     pub providers: BTreeMap<String, Amounts>,
-    /// By model, in the same way.
+    /// By model, likewise.
     pub models: BTreeMap<String, Amounts>,
-    /// What each thing last reported as its total, by the name that events gave it.
+    /// The last reported total of each thing, by the name that events give it.
     totals: BTreeMap<String, Total>,
-    /// The same of entities, and of the session under the empty name: they are told more rarely.
+    /// The same for entities, and for the session under the empty name. These are reported more rarely.
     own: BTreeMap<String, Total>,
-    /// What had been used when a run began that has not ended.
+    /// What had been used when each run began that has not ended.
     runs: BTreeMap<String, Begun>,
 }
 
-/// Providers, or models, beyond those that are told apart.
+/// The name under which what exceeds the limit on names is counted together.
 pub const OTHERS: &str = "(others)";
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,13 +71,13 @@ struct Begun {
 }
 
 impl Resource {
-    /// What a branch used, up to any event of it. With the roles of this catalogue.
+    /// What a branch has used up to any event of it, with the roles of this catalogue.
     #[must_use]
     pub fn new(catalogue: &Catalogue) -> Self {
         Self::with(Roles::new(catalogue))
     }
 
-    /// What a session used over all its branches, each event once: what was paid for.
+    /// What a session has used over all its branches, each event counted once: what was paid for.
     #[must_use]
     pub fn of_sessions(catalogue: &Catalogue) -> Self {
         Self::over_sessions(Roles::new(catalogue))
@@ -111,42 +111,42 @@ impl Projection for Resource {
         let runs = |role: &Role| {
             role.has_phase() && role.entity.as_ref().is_some_and(|e| self.roles.sums_up(&e.kind))
         };
-        let Some(told) = self.roles.told(event, |role| !role.usage.is_empty() || runs(role)) else {
+        let Some(role_reading) = self.roles.read(event, |role| !role.usage.is_empty() || runs(role)) else {
             return Ok(());
         };
-        used.take(event, &told, runs(&told.role));
+        used.take(event, &role_reading, runs(&role_reading.role));
         Ok(())
     }
 }
 
-/// Tokens of which it is not said whether they were read or written may be told apart later, and the other way round.
-const UNTOLD: [&str; 2] = ["input_tokens", "output_tokens"];
+/// The measures into which tokens of an unspecified kind may be split by a later report, or the other way round.
+const SPLIT_TOKENS: [&str; 2] = ["input_tokens", "output_tokens"];
 
 impl Used {
-    /// What there is of a measure together; 0 of one that was never reported.
+    /// The sum of a measure; 0 for one that was never reported.
     #[must_use]
     pub fn sum(&self, measure: &str) -> f64 {
         self.measures.get(measure).map_or(0.0, |amount| amount.sum)
     }
 
-    /// Tokens read, written, and not told apart; those of a cache are not among them.
+    /// Tokens read, written, and unspecified, without those of a cache.
     #[must_use]
     pub fn tokens(&self) -> f64 {
         self.sum("input_tokens") + self.sum("output_tokens") + self.sum("tokens")
     }
 
-    fn take(&mut self, event: &Event, told: &RoleReading, is_run: bool) {
+    fn take(&mut self, event: &Event, role_reading: &RoleReading, is_run: bool) {
         let position = event.position().get();
-        let phase = told.role.phase(&told.data).filter(|_| is_run);
-        let run = format!("{}/{}", told.about.kind, told.about.id);
+        let phase = role_reading.role.phase(&role_reading.data).filter(|_| is_run);
+        let run = format!("{}/{}", role_reading.about.kind, role_reading.about.id);
         if phase.is_some_and(|phase| !phase.is_final()) && !self.runs.contains_key(&run) {
             let sums = self.measures.iter().map(|(name, amount)| (name.clone(), amount.sum)).collect();
             self.runs.insert(run.clone(), Begun { position, sums });
             drop_oldest(&mut self.runs, RESOURCE_RUNS, |begun| begun.position);
         }
-        let mut untold = self.since(&run, Measure::Tokens.as_str());
-        for figure in &told.role.usage {
-            self.figure(figure, told, event, &run, &mut untold);
+        let mut unspecified = self.since(&run, Measure::Tokens.as_str());
+        for figure in &role_reading.role.usage {
+            self.figure(figure, role_reading, event, &run, &mut unspecified);
         }
         if phase.is_some_and(crate::event::Phase::is_final) {
             self.runs.remove(&run);
@@ -159,22 +159,29 @@ impl Used {
         self.sum(measure) - before.copied().unwrap_or_default()
     }
 
-    fn figure(&mut self, figure: &Figure, told: &RoleReading, event: &Event, run: &str, untold: &mut f64) {
+    fn figure(
+        &mut self,
+        figure: &Figure,
+        role_reading: &RoleReading,
+        event: &Event,
+        run: &str,
+        unspecified: &mut f64,
+    ) {
         let measure = figure.what.as_str();
         let mut summed: f64 = 0.0;
         let mut pieces = self.since(run, measure);
         if figure.mode == Mode::Sum && figure.what == Measure::Tokens {
-            pieces += UNTOLD.iter().map(|name| self.since(run, name)).sum::<f64>();
+            pieces += SPLIT_TOKENS.iter().map(|name| self.since(run, name)).sum::<f64>();
         }
-        for reading in figure.read(&told.data) {
+        for reading in figure.read(&role_reading.data) {
             if !reading.value.is_finite() {
                 continue;
             }
             let (amount, is_first) = match figure.mode {
                 Mode::Gauge | Mode::Delta => (reading.value, true),
                 Mode::Total => {
-                    // Of one entity, unless the event names something else; of the session when that has no id.
-                    let own = if told.about.id.is_empty() { "" } else { run };
+                    // Of the entity, unless the event names something else; of the session, if the entity has no id.
+                    let own = if role_reading.about.id.is_empty() { "" } else { run };
                     let position = event.position().get();
                     match reading.of.as_deref() {
                         Some("") => (reading.value, true),
@@ -183,14 +190,15 @@ impl Used {
                     }
                 }
                 Mode::Sum => {
-                    // Several readings are the parts of one sum: what was reported is taken from the first of them.
+                    // Several readings are the parts of one sum: what was already reported is subtracted from the
+                    // first of them.
                     let known = (pieces - summed).clamp(0.0, reading.value.max(0.0));
                     summed += known;
                     let mut amount = reading.value - known;
-                    if UNTOLD.contains(&measure) {
-                        let told_apart = amount.clamp(0.0, untold.max(0.0));
-                        *untold -= told_apart;
-                        amount -= told_apart;
+                    if SPLIT_TOKENS.contains(&measure) {
+                        let already_counted = amount.clamp(0.0, unspecified.max(0.0));
+                        *unspecified -= already_counted;
+                        amount -= already_counted;
                     }
                     (amount, false)
                 }
@@ -210,7 +218,7 @@ impl Used {
     }
 }
 
-/// How far a total is beyond what the same thing reported before, and whether it is its first report.
+/// How far a total exceeds what the same thing reported before, and whether this is its first report.
 fn beyond(
     all: &mut BTreeMap<String, Total>,
     of: &str,
@@ -246,7 +254,7 @@ fn named(all: &mut BTreeMap<String, Amounts>, name: String) -> &mut Amounts {
 
 fn drop_oldest<V>(all: &mut BTreeMap<String, V>, most: usize, position: impl Fn(&V) -> u64) {
     if all.len() > most {
-        // The session's own total stays: it is one, however rarely it is told.
+        // The session's own total stays: it is only one, however rarely it is reported.
         let oldest = all
             .iter()
             .filter(|(name, _)| !name.is_empty())

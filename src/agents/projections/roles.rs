@@ -16,9 +16,9 @@ pub(super) struct Roles {
     catalogue: Catalogue,
     shape: u64,
     known: RwLock<HashMap<Box<str>, Option<Arc<Role>>>>,
-    /// Kinds of entity of which some type tells progress.
+    /// Kinds of entity for which some type reports progress.
     advancing: HashSet<String>,
-    /// Kinds of entity of which some type sums up what they used.
+    /// Kinds of entity for which some type sums up what they used.
     summing: HashSet<String>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct About {
     pub(super) whole: bool,
 }
 
-/// An event whose type says something.
+/// An event whose type has a role.
 #[derive(Debug)]
 pub(super) struct RoleReading {
     pub(super) role: Arc<Role>,
@@ -38,7 +38,7 @@ pub(super) struct RoleReading {
     pub(super) about: About,
 }
 
-/// The kind under which the session itself is known.
+/// The kind of the session itself.
 pub(super) const SESSION: &str = "session";
 
 impl Roles {
@@ -57,7 +57,7 @@ impl Roles {
         Arc::new(Self { catalogue: catalogue.clone(), shape, known: RwLock::default(), advancing, summing })
     }
 
-    /// A number that stands for what the types mean: another one when any role, name or pattern is another.
+    /// A hash of what the types mean: it changes with any role, name or pattern.
     pub(super) fn shape(&self) -> u64 {
         self.shape
     }
@@ -82,9 +82,9 @@ impl Roles {
         role
     }
 
-    /// What an event says, when the part of its role that is asked for is there. A payload that is not JSON says
-    /// what its type says.
-    pub(super) fn told(&self, event: &Event, asked: impl FnOnce(&Role) -> bool) -> Option<RoleReading> {
+    /// The role of an event, with its data, if the role has the part that is asked for. If the payload is not JSON,
+    /// only the type counts.
+    pub(super) fn read(&self, event: &Event, asked: impl FnOnce(&Role) -> bool) -> Option<RoleReading> {
         let role = self.role(event.kind()).filter(|role| asked(role))?;
         let data = parsed(event);
         let about = match &role.entity {
@@ -114,7 +114,7 @@ fn shape_of(catalogue: &Catalogue) -> u64 {
     hash.digest()
 }
 
-/// A text that is kept: long ones are cut, so that no payload decides how large a state is.
+/// A text to be kept. Long ones are cut, so that no payload decides how large a state is.
 pub(super) fn clip(mut text: String) -> String {
     if text.len() > MAX_LABEL_BYTES {
         text.truncate(text.floor_char_boundary(MAX_LABEL_BYTES - '…'.len_utf8()));

@@ -1,4 +1,4 @@
-//! Times in states: RFC 3339, as on every face, and microseconds for years that it cannot say.
+//! Times in states: RFC 3339, as in every front end, and microseconds for years that it cannot express.
 
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -14,7 +14,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestam
     micros.map_or_else(|| text.parse().map_err(serde::de::Error::custom), |m| Ok(Timestamp::from_micros(m)))
 }
 
-/// For a time that may not be known.
+/// For an optional time.
 pub(super) mod maybe {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -40,7 +40,7 @@ pub(super) mod maybe {
     }
 }
 
-/// Microseconds from one time to a later one; none when the clock went back.
+/// Microseconds from one time to a later one; zero when the clock went back.
 pub(super) fn between(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.micros().saturating_sub(from.micros())).unwrap_or_default()
 }

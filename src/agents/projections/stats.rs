@@ -1,4 +1,4 @@
-//! How many events there were, of what, and how fast they come.
+//! The number of events, by type, source and place, and their rate.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +11,7 @@ use crate::event::{Event, Timestamp};
 use crate::limits::{RATE_WINDOW_SECONDS, STATS_NAMES};
 use crate::project::{ApplyError, Projection, Scope};
 
-/// Counts the events of a session, over all its branches, each once; or those of the whole store.
+/// Counts the events of a session over all its branches, each once; or those of the whole store.
 ///
 /// ```
 /// use retold::agents::projections::Stats;
@@ -37,11 +37,11 @@ pub struct Figures {
     pub events: u64,
     /// Bytes of their payloads.
     pub bytes: u64,
-    /// How many there are of each type. Beyond [`STATS_NAMES`] the others are together under `(others)`.
+    /// The number of events of each type. Types beyond [`STATS_NAMES`] are counted together under `(others)`.
     pub types: BTreeMap<String, u64>,
-    /// How many came from each source, as far as one is named; in the same way.
+    /// The number of events from each source, if one is named; likewise.
     pub sources: BTreeMap<String, u64>,
-    /// How many are in each branch, for a session, or in each session, for the store; in the same way.
+    /// The number of events in each branch, for a session, or in each session, for the store; likewise.
     pub places: BTreeMap<String, u64>,
     /// When the first happened.
     #[serde(default, with = "stamp::maybe", skip_serializing_if = "Option::is_none")]
@@ -52,11 +52,11 @@ pub struct Figures {
     /// The event that was recorded last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Last>,
-    /// Events per minute at the time of the newest; [`Figures::per_minute`] tells it at others.
+    /// Events per minute at the time of the newest; [`Figures::per_minute`] gives it for other times.
     pub per_minute: f64,
-    /// How many happened over the whole time, for a chart.
+    /// The number of events over the whole time, for a chart.
     pub chart: Chart,
-    /// Second and count, for the window.
+    /// Seconds and their counts, for the window.
     window: VecDeque<(i64, u64)>,
 }
 
@@ -75,16 +75,16 @@ pub struct Last {
 }
 
 impl Stats {
-    /// The key under which the figures of the whole store are.
+    /// The key of the figures of the whole store.
     pub const STORE: &'static str = "store";
 
-    /// One state a session.
+    /// One state per session.
     #[must_use]
     pub fn of_sessions() -> Self {
         Self { scope: Scope::Session }
     }
 
-    /// One state for all.
+    /// One state for the whole store.
     #[must_use]
     pub fn of_the_store() -> Self {
         Self { scope: Scope::Key }
@@ -137,7 +137,7 @@ impl Figures {
         self.per_minute = self.newest.map_or(0.0, |newest| self.per_minute(newest));
     }
 
-    /// Counts the second, and forgets those that no window reaches any more.
+    /// Counts an event in its second, and drops the seconds that no window reaches any more.
     fn slide(&mut self, second: i64) {
         let at = self.window.partition_point(|(s, _)| *s < second);
         match self.window.get_mut(at) {
@@ -152,11 +152,10 @@ impl Figures {
 
     /// Events per minute over the last [`RATE_WINDOW_SECONDS`] before a moment.
     ///
-    /// Events are kept by whole seconds. The window is made of the second in which the moment falls, as far as it has
-    /// passed, and the 59 before it; what it counts is divided by the time that passed in it. When the first event is
-    /// younger than the window, that time is what passed since then, and one second at the least: twenty events in
-    /// twenty seconds are sixty a minute, not twenty. Meant for moments at or after the newest event: older windows are
-    /// not kept.
+    /// Events are counted by whole seconds. The window is the second of the moment, as far as it has passed, and the
+    /// 59 before it; the count is divided by the time that has passed in it. If the first event is younger than the
+    /// window, that time is what has passed since then, and at least one second: twenty events in twenty seconds are
+    /// sixty a minute, not twenty. Meant for moments at or after the newest event: older windows are not kept.
     #[must_use]
     pub fn per_minute(&self, now: Timestamp) -> f64 {
         let Some(first) = self.first else { return 0.0 };
@@ -170,7 +169,7 @@ impl Figures {
     }
 }
 
-/// Counts one more; beyond the bound under one name for all others.
+/// Counts one more; names beyond the bound are counted together.
 pub(super) fn count(all: &mut BTreeMap<String, u64>, name: &str) {
     if let Some(n) = all.get_mut(name) {
         *n += 1;

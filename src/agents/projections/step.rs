@@ -1,21 +1,21 @@
-//! What it means when an entity is said to go from one phase to another.
+//! What it means when an entity is reported to go from one phase to another.
 
 use crate::event::Phase;
 
-/// What a report of a phase is.
+/// The effect of a report of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PhaseStep {
     /// It is in that phase already.
     Same,
-    /// It goes there.
+    /// It moves there.
     On,
     /// It had ended, and begins again.
     Again,
-    /// That makes no sense: it stays where it is.
+    /// That is impossible: it stays where it is.
     Odd,
 }
 
-/// From where it is (nowhere before the first report) to where it is said to be.
+/// From the current phase (none before the first report) to the reported one.
 pub(super) fn step(from: Option<Phase>, to: Phase) -> PhaseStep {
     use Phase::{Created, Deleted, Running};
     let Some(from) = from else { return PhaseStep::On };
@@ -25,9 +25,9 @@ pub(super) fn step(from: Option<Phase>, to: Phase) -> PhaseStep {
         (Deleted, _) => PhaseStep::Odd,
         (_, Deleted) => PhaseStep::On,
         (from, Created | Running) if from.is_final() => PhaseStep::Again,
-        // Neither halted, nor ended once more.
+        // What has ended can neither pause nor end again.
         (from, _) if from.is_final() => PhaseStep::Odd,
-        // What is at work is not yet to begin.
+        // What is running cannot be about to begin.
         (_, Created) => PhaseStep::Odd,
         _ => PhaseStep::On,
     }

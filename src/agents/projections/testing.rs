@@ -1,4 +1,4 @@
-//! What the tests of these folds share.
+//! Helpers that the tests of the projections share.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::limits::DEFAULT_PAYLOAD_BYTES;
 use crate::project::Projection;
 use crate::testkit::Given;
 
-/// An event so many seconds after the epoch.
+/// An event this many seconds after the epoch.
 pub(super) fn at(second: i64, kind: &'static str, data: Value) -> NewEvent {
     NewEvent::new(kind).data(data).occurred(Timestamp::from_micros(second * 1_000_000))
 }
 
-/// The state after these, each folded with and without a snapshot before it.
+/// The state after these events, each folded with and without a snapshot before it.
 pub(super) fn folded<P: Projection>(projection: P, events: Vec<NewEvent>) -> P::State {
     let place = "s".parse::<Address>().unwrap().place().clone();
     let given = events.into_iter().try_fold(Given::new(place, projection), Given::when).unwrap();

@@ -1,4 +1,4 @@
-//! How far one thing has come.
+//! The progress of one thing.
 
 use std::collections::VecDeque;
 
@@ -13,47 +13,47 @@ use crate::limits::PROGRESS_MILESTONES;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Track {
-    /// What people call it.
+    /// Its display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The largest fraction, 0 to 1, that was told since it began (again).
+    /// The largest fraction, 0 to 1, reported since it began (again).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f64>,
-    /// How many are done, and of how many, as far as that is said.
+    /// How many are done, if that was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<f64>,
-    /// Of how many.
+    /// Out of how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<f64>,
-    /// The stage that it is in.
+    /// The current stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
     /// What is being done, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// All milestones that were reached.
+    /// The number of milestones that were reached.
     pub reached: u64,
-    /// The last of them.
+    /// The latest of them.
     pub milestones: VecDeque<Milestone>,
-    /// The mean advance since it began (again), as a fraction a second; nothing while it did not advance.
+    /// The mean rate since it began (again), as a fraction per second; `None` while it did not advance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// At that rate, microseconds from `updated` to its end.
+    /// Microseconds from `updated` to its end, at that rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_us: Option<u64>,
-    /// How often less was told than before, without a restart. It counts as before.
+    /// How often less was reported than before, without a restart. The larger fraction stays.
     pub setbacks: u64,
     /// How often it began again.
     pub restarts: u64,
-    /// When it began (again); the first time that something was told of it, if nothing said.
+    /// When it began (again); if nothing said so, when something was first reported about it.
     #[serde(with = "stamp")]
     pub began: Timestamp,
-    /// When something was told of it.
+    /// When something was last reported about it.
     #[serde(with = "stamp")]
     pub updated: Timestamp,
     /// The sequence of that event.
     pub sequence: u64,
-    /// The fraction with which it began.
+    /// The fraction at its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +64,7 @@ pub struct Track {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Milestone {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// When.
     #[serde(with = "stamp")]
@@ -78,7 +78,7 @@ impl Track {
         Self { began: time, updated: time, ..Self::default() }
     }
 
-    /// Whether no event has told how far it is.
+    /// Whether no event has reported how far it is.
     pub(super) fn is_silent(&self) -> bool {
         self.fraction.is_none() && self.stage.is_none() && self.reached == 0 && self.description.is_none()
     }
@@ -87,7 +87,7 @@ impl Track {
         self.phase.is_some_and(Phase::is_final)
     }
 
-    /// It went to a phase. What begins again has come nowhere; what is completed, all the way.
+    /// Enters a phase. What begins again has no progress; what is completed has all of it.
     pub(super) fn enter(&mut self, phase: Phase, time: Timestamp, sequence: u64) {
         let had_ended = self.has_ended();
         let begins = matches!(phase, Phase::Created | Phase::Running);
@@ -95,7 +95,7 @@ impl Track {
             let (name, restarts) = (self.name.take(), self.restarts + 1);
             *self = Self { name, restarts, ..Self::new(time) };
         }
-        // It has to have begun to end once more.
+        // What has ended must begin before it can end again.
         if had_ended && !begins {
             return;
         }
@@ -108,21 +108,21 @@ impl Track {
         }
     }
 
-    /// Something was told.
-    pub(super) fn tell(&mut self, told: ProgressReading, time: Timestamp, sequence: u64) {
+    /// Applies a report.
+    pub(super) fn report(&mut self, reading: ProgressReading, time: Timestamp, sequence: u64) {
         self.sequence = sequence;
-        self.done = told.done.or(self.done);
-        self.total = told.total.or(self.total);
-        self.stage = told.stage.map(clip).or_else(|| self.stage.take());
-        self.description = told.description.map(clip).or_else(|| self.description.take());
-        if let Some(name) = told.milestone {
+        self.done = reading.done.or(self.done);
+        self.total = reading.total.or(self.total);
+        self.stage = reading.stage.map(clip).or_else(|| self.stage.take());
+        self.description = reading.description.map(clip).or_else(|| self.description.take());
+        if let Some(name) = reading.milestone {
             self.reached += 1;
             if self.milestones.len() >= PROGRESS_MILESTONES {
                 self.milestones.pop_front();
             }
             self.milestones.push_back(Milestone { name: clip(name), time, sequence });
         }
-        match told.fraction {
+        match reading.fraction {
             Some(fraction) => self.advance(fraction, time),
             None => self.updated = self.updated.max(time),
         }
@@ -134,7 +134,7 @@ impl Track {
             self.setbacks += 1;
         }
         let fraction = fraction.max(before);
-        // What began with its first report may have come some way before it.
+        // What began with its first report may have made some progress before it.
         let from = *self.from.get_or_insert(if self.began < time { 0.0 } else { fraction });
         self.fraction = Some(fraction);
         self.updated = self.updated.max(time);

@@ -1,16 +1,16 @@
 //! Which branch a record of a transcript belongs to.
 //!
-//! A transcript is a tree by `parentUuid`, but most of its forks are no alternatives: the parts of one assistant
-//! message, the results of its parallel tool calls, hooks and progress all hang side by side under one record. Such
+//! A transcript is a tree by `parentUuid`, but most of its forks are not alternatives: the parts of one assistant
+//! message, the results of its parallel tool calls, hooks and progress are all siblings under one record. Such
 //! siblings are one line of history. A record begins a branch of its own only when it is a turn (a prompt, or an
 //! assistant message with another id) under a parent after which the line has already taken another turn.
 //!
-//! Every decision rests on what stands before the record in the file, so a file that has grown gives the lines it
-//! gave before, only longer. The first child of a record goes on with its line. Which of the lines is `main` is
-//! decided when the whole file is read: the one that [`Tree::live`] answers.
+//! Every decision depends only on what comes before the record in the file, so a file that has grown gives the same
+//! lines as before, only longer. The first child of a record continues its line. Which line is `main` is decided when
+//! the whole file has been read: the one that [`Tree::live`] returns.
 //!
-//! What has no place in the tree goes on with the line of the record before it: a record without an id, and one whose
-//! parent is in no file. Only a prompt that says to have no parent, after another prompt, is a new beginning.
+//! What has no place in the tree continues the line of the previous record: a record without an id, and one whose
+//! parent is in no file. Only a prompt that explicitly has no parent, after another prompt, is a new beginning.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,24 +19,24 @@ use uuid::Uuid;
 use crate::agents::interop::live::side_names;
 use crate::event::{BranchName, EventId, Invalid};
 
-/// What a record is to the line that it stands in.
+/// What a record is to its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The user's words: always a turn.
     Prompt,
-    /// Words put in the user's mouth by the program: they go with what is around them.
+    /// Words that the program puts in the user's mouth: they go with what surrounds them.
     Aside,
-    /// A summary that replaces what came before it, and goes on with it.
+    /// A summary that replaces what came before it, and continues it.
     Summary,
-    /// What tools gave back.
+    /// What tools returned.
     Result,
-    /// A part of an assistant's message: a turn, unless the message's other parts are there.
+    /// A part of an assistant's message: a turn, unless other parts of the message are there.
     Assistant,
     /// Anything else: hooks, progress, notices.
     Other,
 }
 
-/// What the line needs to know of a record.
+/// What the tree needs to know about a record.
 #[derive(Debug)]
 pub(super) struct Node<'a> {
     pub(super) uuid: &'a str,
@@ -68,13 +68,13 @@ pub(super) struct Tree {
     calls: HashMap<String, Call>,
     /// The branch on which each assistant message began.
     messages: HashMap<String, usize>,
-    /// The branch of the record before.
+    /// The branch of the previous record.
     current: usize,
-    /// The branch of the last record that is a part of the conversation.
+    /// The branch of the last record that belongs to the conversation.
     live: usize,
-    /// Whether there was a prompt: the next one without a parent is another beginning.
+    /// Whether there was a prompt: the next one without a parent is a new beginning.
     prompted: bool,
-    /// Where a broken record stood whose children may still come.
+    /// Where a broken record was whose children may still come.
     broken: Option<Known>,
 }
 
@@ -88,10 +88,10 @@ struct Call {
 #[derive(Debug)]
 struct Line {
     branch: BranchName,
-    /// The branch that it leaves, and the index there of the last record that it inherits.
+    /// The branch that it forks from, and the index there of the last record that it inherits.
     from: Option<(usize, usize)>,
     length: usize,
-    /// The last record that closed what came before it: children of earlier ones are alternatives.
+    /// The last record that ended what came before it: children of earlier ones are alternatives.
     turn: usize,
     message: Option<String>,
     last: Option<EventId>,
@@ -103,11 +103,11 @@ struct Known {
     index: usize,
     /// Where its parent is.
     under: Option<(usize, usize)>,
-    /// The record's own event, unless it is lost. Of several records with its id, the latest one's.
+    /// The record's own event, unless it was lost. If several records have its id, the latest one's.
     event: Option<EventId>,
     /// The event of the first record with its id.
     first: Option<EventId>,
-    /// The event after which a branch leaves that begins under this record.
+    /// The event after which a branch that begins under this record forks.
     at: Option<EventId>,
     message: Option<String>,
 }
@@ -138,7 +138,7 @@ impl Tree {
         self.calls.get(id).map(|c| c.event)
     }
 
-    /// The branch that the record before went to.
+    /// The branch of the previous record.
     pub(super) fn current(&self) -> usize {
         self.current
     }
@@ -147,19 +147,19 @@ impl Tree {
         self.lines.get(line).map_or_else(BranchName::main, |l| l.branch.clone())
     }
 
-    /// The branch that the conversation went on with, last of all.
+    /// The branch on which the conversation continued last.
     pub(super) fn live(&self) -> BranchName {
         self.branch(self.live)
     }
 
-    /// Where a record goes. Nothing is changed: `add` or `lose` follows.
+    /// Where a record goes. Changes nothing; `add` or `lose` follows.
     pub(super) fn place(&mut self, node: &Node<'_>) -> Spot {
         if self.is_empty() {
             return Spot::End(0);
         }
         let parent = node.parent.and_then(|p| self.find(p));
         if let Some(before) = self.known.get(node.uuid) {
-            // The id once more, with other content. Under the same parent it is the record written again.
+            // The id again, with other content. Under the same parent it is the record written again.
             return Spot::End(match &parent {
                 None => self.current,
                 Some(parent) if before.under == Some(parent.spot()) => self.onward(before),
@@ -187,8 +187,7 @@ impl Tree {
         Spot::Fork { from: parent.line, at: parent.at, index: parent.index }
     }
 
-    /// The branch that a notice beside a record goes to: the one that is being written, if it has that record in its
-    /// history.
+    /// The branch of a notice beside a record: the one that is being written, if it has that record in its history.
     fn onward(&self, known: &Known) -> usize {
         let mut next = Some((self.current, usize::MAX));
         while let Some((line, last)) = next {
@@ -200,7 +199,7 @@ impl Tree {
         known.line
     }
 
-    /// A record's parent; an unknown one is taken for the record that was broken just before.
+    /// A record's parent. An unknown one is taken for the record that was broken just before.
     fn find(&mut self, parent: &str) -> Option<Known> {
         if let Some(known) = self.known.get(parent) {
             return Some(known.clone());
@@ -210,14 +209,14 @@ impl Tree {
         Some(lost)
     }
 
-    /// The branch where the rest of its message is, or a call that it is the first to answer.
+    /// The branch of the rest of its message, or of a call that it is the first to answer.
     fn related(&self, node: &Node<'_>) -> Option<usize> {
         let unanswered = |id: &&str| self.calls.get(*id).filter(|c| !c.answered).map(|c| c.line);
         let message = || node.message.and_then(|m| self.messages.get(m).copied());
         node.answers.iter().find_map(unanswered).or_else(message)
     }
 
-    /// A record went where `place` said, as this event; `name` is what a new branch is called.
+    /// Adds a record where `place` said, as this event; `name` is the name of a new branch.
     pub(super) fn add(&mut self, node: &Node<'_>, spot: &Spot, event: EventId, name: Option<BranchName>) {
         let (line, from) = match *spot {
             Spot::End(line) => (line, None),
@@ -256,7 +255,7 @@ impl Tree {
         if let Some(message) = node.message {
             self.messages.entry(message.to_owned()).or_insert(line);
         }
-        // A latecomer that is no turn hangs where its parent stands: what follows it is judged from there.
+        // A late record that is not a turn counts as being where its parent is: what follows it is judged from there.
         let (line, index, at) = match anchor {
             Some(parent) if late && node.role == Role::Other => (parent.line, parent.index, parent.at),
             _ => (line, index, Some(event)),
@@ -267,7 +266,7 @@ impl Tree {
         self.known.insert(node.uuid.to_owned(), known);
     }
 
-    /// Whether it joins a line that has gone on since its parent.
+    /// Whether it joins a line that has continued since its parent.
     fn is_late(&self, node: &Node<'_>, spot: &Spot) -> bool {
         if node.role == Role::Summary {
             return false;
@@ -278,7 +277,7 @@ impl Tree {
         parent.line != *line || self.lines.get(*line).is_some_and(|l| parent.index < l.turn)
     }
 
-    /// A record without an id, or with one that is taken, went to the end of a branch.
+    /// A record without an id, or with one that is taken, goes to the end of a branch.
     pub(super) fn extend(&mut self, line: usize, event: EventId) -> usize {
         if self.lines.is_empty() {
             self.begin(BranchName::main(), None);
@@ -295,7 +294,7 @@ impl Tree {
         self.lines.push(Line { branch, from, length: 0, turn: 0, message: None, last: None });
     }
 
-    /// A record that can be read but not kept: its children go on from the record before it.
+    /// A record that can be read but not stored: its children continue from the record before it.
     pub(super) fn lose(&mut self, node: &Node<'_>, spot: &Spot) {
         if self.known.contains_key(node.uuid) {
             return;
@@ -308,7 +307,7 @@ impl Tree {
         self.known.insert(node.uuid.to_owned(), known);
     }
 
-    /// A record that cannot be read stands here.
+    /// Notes that a record here cannot be read.
     pub(super) fn broke(&mut self) {
         self.broken = Some(self.end_of(self.current));
     }
@@ -319,8 +318,8 @@ impl Tree {
         Known { line, index, under: None, event: None, first: None, at, message: None }
     }
 
-    /// What the branch that begins with this record is called: `side-` and as many digits of its id as make the
-    /// name new, at least eight.
+    /// The name of the branch that begins with this record: `side-` and as many digits of its id as make the name
+    /// new, at least eight.
     pub(super) fn name(&self, uuid: &str, id: EventId) -> Result<BranchName, Invalid> {
         if self.lines.is_empty() {
             return Ok(BranchName::main());
@@ -466,7 +465,7 @@ mod tests {
             .prompt("d", "lost2")
             .says("e", "d", "m3");
         assert_eq!(p.drawn(), "a:main b:main c:main d:main e:main");
-        // On a branch it goes on with the branch.
+        // On a branch it continues the branch.
         p.prompt("f", "a").prompt("g", "lost3").says("h", "g", "m4").prompt("i", "e").prompt("j", "self");
         assert!(p.drawn().ends_with("f:side-f<a g:side-f h:side-f i:main j:main"), "{}", p.drawn());
     }

@@ -1,12 +1,12 @@
-//! Transcripts of Claude Code: one record a line, each with `uuid` and `parentUuid`.
+//! Transcripts of Claude Code: one record per line, each with `uuid` and `parentUuid`.
 //!
 //! - The session is the record's `sessionId`. Records of a sub-agent (`isSidechain`, in the same file or in an
 //!   `agent-*.jsonl` of their own) go to the session `<sessionId>.agent-<agentId>`.
-//! - Which line a record goes to is told in [`line`]. Records without `uuid` go where the record before them went. The
-//!   line that was written last is `main`; what a rewind left behind are branches of it.
+//! - [`line`] explains which line of history a record goes to. Records without `uuid` go where the previous record
+//!   went. The line that was written last is `main`; what a rewind left behind becomes branches of it.
 //! - An event is caused by its parent, in whichever session of the file that is; a tool's result by the call; a
-//!   sub-agent's first prompt by the call that started it. Neither file names that call's record in the other, but both have the words of the task: so the
-//!   call's event has an id that follows from these.
+//!   sub-agent's first prompt by the call that started it. Neither file refers to that record in the other, but both
+//!   contain the text of the task, so the id of the call's event is derived from that text.
 
 mod line;
 pub(super) mod record;
@@ -70,18 +70,18 @@ fn base(input: &Input<'_>) -> Result<SessionId, Invalid> {
 
 struct LogReader<'a> {
     plan: Builder<'a>,
-    /// The session that was asked for.
+    /// The session that was given.
     asked: Option<SessionId>,
     /// The sub-agent that the file is named after.
     agent_file: Option<&'a str>,
     /// The session of records that name none.
     home: SessionId,
-    /// The sub-agents of records in a file that names none: by `uuid`.
+    /// The sub-agents of records whose file names none, by `uuid`.
     chains: HashMap<String, String>,
     trees: BTreeMap<SessionId, Tree>,
-    /// The session of the record before.
+    /// The session of the previous record.
     before: Option<SessionId>,
-    /// Calls for sub-agents whose event has its id from the task.
+    /// Calls of sub-agents whose event has an id derived from the task.
     tasks: HashSet<EventId>,
     unnamed: ids::Occurrences,
 }
@@ -113,7 +113,7 @@ impl LogReader<'_> {
         Ok(())
     }
 
-    /// The event of a record's parent, where that lies in another session of the file.
+    /// The event of a record's parent, if that is in another session of the file.
     fn elsewhere(&self, t: &Transcript<'_>, session: &SessionId) -> Option<EventId> {
         let parent = t.parent.as_deref()?;
         if self.trees.get(session).is_some_and(|tree| tree.event(parent).is_some()) {
@@ -131,7 +131,7 @@ impl LogReader<'_> {
         let named = t.agent.as_deref().or(self.agent_file).map(str::to_owned);
         let uuid = t.uuid.as_deref()?;
         let inherited = || t.parent.as_deref().and_then(|p| self.chains.get(p)).cloned();
-        // Older files hold the records of sub-agents without a name: each root is one.
+        // In older files the records of sub-agents have no name: each root is a sub-agent.
         let root = || uuid.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
         let agent = named.or_else(inherited).unwrap_or_else(root);
         self.chains.insert(uuid.to_owned(), agent.clone());

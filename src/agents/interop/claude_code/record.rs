@@ -22,14 +22,14 @@ pub(in crate::agents::interop) const KINDS: [(&str, &str); 10] = [
 /// Tools that start a sub-agent.
 const SPAWNERS: [&str; 2] = ["Task", "Agent"];
 
-/// What an import needs of a record.
+/// What an import needs from a record.
 #[derive(Debug, Default)]
 pub(super) struct Transcript<'a> {
     pub(super) uuid: Option<Cow<'a, str>>,
     pub(super) parent: Option<Cow<'a, str>>,
     pub(super) session: Option<Cow<'a, str>>,
     pub(super) agent: Option<Cow<'a, str>>,
-    /// Whether the record says to be of a sub-agent, if it says so at all.
+    /// Whether the record says that it belongs to a sub-agent, if it says anything about it.
     pub(super) sidechain: Option<bool>,
     pub(super) time: Option<Timestamp>,
     pub(super) kind: Cow<'static, str>,
@@ -40,7 +40,7 @@ pub(super) struct Transcript<'a> {
     pub(super) answers: Vec<Cow<'a, str>>,
     /// The tool that the first call is for.
     pub(super) tool: Option<Cow<'a, str>>,
-    /// What a sub-agent is asked to do by this record.
+    /// What this record asks a sub-agent to do.
     pub(super) task: Option<Cow<'a, str>>,
     /// The words of a prompt.
     pub(super) words: Option<Cow<'a, str>>,
@@ -52,7 +52,7 @@ impl<'a> Transcript<'a> {
     pub(super) fn read(f: &Fields<'a>) -> Self {
         let mut record = Self {
             uuid: f.word("uuid"),
-            // After a compaction the parent is null, and the logical parent what came before.
+            // After a compaction the parent is null, and the logical parent is what came before.
             parent: f.word("parentUuid").or_else(|| f.word("logicalParentUuid")),
             session: f.word("sessionId"),
             agent: f.word("agentId"),
@@ -156,7 +156,7 @@ impl<'a> Transcript<'a> {
         self.calls.first().or(self.answers.first()).or(self.message.as_ref()).map(|c| &**c)
     }
 
-    /// The record as its line sees it. `calls` and `answers` are those of this record.
+    /// The record as the tree sees it, with these `calls` and `answers`.
     pub(super) fn node<'n>(&'n self, calls: &'n [&'n str], answers: &'n [&'n str]) -> Option<Node<'n>> {
         Some(Node {
             uuid: self.uuid.as_deref()?,
@@ -174,7 +174,7 @@ fn blocks<'a>(message: &Fields<'a>) -> Vec<Fields<'a>> {
     message.list("content").into_iter().filter_map(|b| Fields::parse(b.get()).ok()).collect()
 }
 
-/// Records that have no `uuid`, and the member that each has beside its type.
+/// Records that have no `uuid`, and the member that each has besides its type.
 const WITHOUT_ID: [(&str, &str); 9] = [
     ("summary", "leafUuid"),
     ("file-history-snapshot", "snapshot"),
@@ -187,7 +187,7 @@ const WITHOUT_ID: [(&str, &str); 9] = [
     ("permission-mode", "permissionMode"),
 ];
 
-/// Whether a record can be one of a transcript. A session and a type are not enough: other logs have them, too.
+/// Whether a record can belong to a transcript. A session and a type are not enough: other logs have them too.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     let Some(what) = f.value("type").and_then(fields::string) else { return false };
     let known = WITHOUT_ID.iter().any(|(name, member)| *name == what && f.has(member));

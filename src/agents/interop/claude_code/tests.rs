@@ -251,7 +251,7 @@ fn sub_agents_are_sessions_tied_to_the_call() {
     ];
     let mut done = result(3, 2, "t1", false);
     done["toolUseResult"] = json!({"agentId": "ab12", "status": "completed"});
-    // Three ways of the same: a file each, one file for all, and one file whose agents have no names.
+    // The same in three ways: a file each, one file for all, and one file whose agents have no names.
     let whole = file(&[&main[..], &agent[..], std::slice::from_ref(&done)].concat());
     let plan = plan_of("x.jsonl", &whole);
     check(&plan, &whole);
@@ -337,14 +337,14 @@ fn records_that_say_little_have_a_place_too() {
     let plan = plan_of("dir/the-run.jsonl", file);
     assert_eq!(drawn(&plan), ["the-run/main: claude_code.summary claude_code.summary"]);
     assert_eq!(restored(&plan), file);
-    // They have no time: that of the import stands for it, and is no neighbour's.
+    // They have no time, so they get that of the import, not that of a neighbour.
     let now = crate::event::Timestamp::from_micros(1_800_000_000_000_000);
     let dated = format!("{}\n{file}", prompt(1, None, "go"));
     let plan = parse("x.jsonl", &dated.into_bytes().into(), &Options::default().now(now)).unwrap();
-    let said: Vec<_> =
+    let times: Vec<_> =
         events(&plan).map(|(_, e)| (e.occurred == now, e.metadata.get("source.time"))).collect();
     let import = Some(&"import".to_owned());
-    assert_eq!((said, plan.timeless), (vec![(false, None), (true, import), (true, import)], 2));
+    assert_eq!((times, plan.timeless), (vec![(false, None), (true, import), (true, import)], 2));
 }
 
 #[test]

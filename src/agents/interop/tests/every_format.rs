@@ -1,4 +1,4 @@
-//! What holds for every format alike.
+//! What holds for every format.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ fn events_without_a_time_have_that_of_the_import_in_every_format() {
         let event = events(&plan).next().map(|(_, e)| e.clone());
         let event = event.unwrap_or_else(|| panic!("{format}: {:?}", plan.skipped));
         assert_eq!((event.occurred, plan.timeless), (now, 1), "{format}");
-        // A line of ours is the event itself, to which nothing is added.
+        // One of our lines is the event itself, and nothing is added to it.
         let noted = event.metadata.get(source::TIME).map(String::as_str);
         assert_eq!(noted, (format != Format::Retold).then_some("import"), "{format}");
         let store = Store::in_memory().unwrap();

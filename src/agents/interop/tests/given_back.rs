@@ -1,10 +1,10 @@
-//! Files that are given back byte for byte: changed, damaged, of one name, with many runs in one.
+//! Files that are restored byte for byte: changed, damaged, with equal names, with several runs.
 
 use super::super::testing::{drawn, event, events, imported, plan_of, recorded};
 use super::super::*;
 use crate::store::Store;
 
-/// The files that a store gives back, each as it was imported last.
+/// The files that a store restores, each as of its last import.
 fn given_back(store: &Store) -> Vec<(String, String)> {
     let (files, _) = export_sources(store, &ExportScope::All, &mut |_| {}).unwrap();
     files.into_iter().map(|f| (f.name, String::from_utf8(f.bytes).unwrap())).collect()
@@ -172,7 +172,7 @@ fn a_damaged_file_comes_back_with_its_damage() {
         assert_eq!(plan.records, plan.events() + plan.duplicates + plan.skipped.len());
         assert_eq!(given_back(&imported(&[("x.jsonl", &file)])), [("x.jsonl".to_owned(), file)]);
     }
-    // Bytes that are no text come back too.
+    // Bytes that are not text come back too.
     let file = [a.as_bytes(), b"\xff\xfe{\n", c.as_bytes()].concat();
     let store = Store::in_memory().unwrap();
     let loaded = load(&store, plan_of("x.jsonl", &file), &mut |_| {}).unwrap();

@@ -1,4 +1,4 @@
-//! What the files of this module do together; each file's own tests are in it.
+//! Tests of the files of this module together; each file has its own tests.
 
 mod every_format;
 mod forks;

@@ -1,4 +1,4 @@
-//! Our own lines: what they say, what they lack, and that they come back.
+//! Our own lines: what they contain, what they lack, and that they come back.
 
 use super::super::testing::{drawn, event, events, fork, plan_of, recorded};
 use super::super::*;

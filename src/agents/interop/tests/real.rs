@@ -1,4 +1,4 @@
-//! Files that other programs really wrote, where they are at hand.
+//! Files that other programs really wrote, if they are available.
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use super::super::testing::{all, branches, events, restored};
 use super::super::*;
 use crate::store::{Query, Store};
 
-/// A transcript of the grammar that matters: who speaks, to what, in which shape of line.
+/// Transcripts that vary in what matters: who speaks, in reply to what, on which kind of line.
 fn transcript() -> impl Strategy<Value = Vec<String>> {
     let line = (0usize..12, 0usize..8, any::<bool>(), "[ \t]{0,2}", "[ \t\r]{0,2}\n{0,2}");
     prop::collection::vec(line, 0..40).prop_map(|lines| {
@@ -39,15 +39,15 @@ fn claude(bytes: &[u8]) -> Plan {
     parse("f.jsonl", &Bytes::copy_from_slice(bytes), &options).unwrap()
 }
 
-/// What each event is, in the order of the file.
+/// The kind of each event, in the order of the file.
 fn outline(plan: &Plan) -> Vec<String> {
     events(plan).map(|(p, e)| format!("{} {} {:?} {}", p.session, e.id(), e.causation, e.kind())).collect()
 }
 
-/// Every line of history, from its first event to its last, whatever its branch is called.
+/// Every line of history from its first event to its last, whatever its branch is called.
 fn histories(store: &Store) -> BTreeSet<Vec<crate::event::EventId>> {
     let all: BTreeSet<_> = branches(store).into_iter().map(|(_, ids)| ids).collect();
-    // What begins another one stands right before it.
+    // A prefix comes right before the line that it begins.
     let mut whole: BTreeSet<Vec<_>> = BTreeSet::new();
     for line in all {
         if let Some(last) = whole.last().filter(|last| line.starts_with(last)).cloned() {
@@ -58,7 +58,7 @@ fn histories(store: &Store) -> BTreeSet<Vec<crate::event::EventId>> {
     whole
 }
 
-/// What the current branch of each session holds.
+/// The events of the current branch of each session.
 fn currents(store: &Store) -> Vec<Vec<crate::event::EventId>> {
     let read = |session: crate::store::SessionInfo| {
         let branch = store.current(&session.session).unwrap();

@@ -1,7 +1,7 @@
-//! Alerts: events that say that somebody should look, raised by rules.
+//! Alerts: events that ask for attention, raised by rules.
 
+mod input;
 mod rule;
-mod said;
 mod stalled;
 mod watch;
 
@@ -12,11 +12,11 @@ use crate::event::{Catalogue, Event, Invalid, NewEvent, Timestamp};
 use crate::project::{ApplyError, Emit, Projection};
 use rule::{Armed, armed};
 
-/// Raises an event `alert.…` for what its rules say, in the branch where it happened, with the event that set it off as
-/// its causation; exactly once, whatever is restarted or rebuilt.
+/// Raises an event `alert.…` for what its rules detect, in the branch where it happened, with the event that
+/// triggered it as its causation; exactly once, whatever is restarted or rebuilt.
 ///
-/// Times are those at which events occurred. That nothing happens is seen at the next event, or by
-/// [`Alerts::check_stalled`], whichever comes first.
+/// Times are those at which events occurred. Silence is detected at the next event, or by [`Alerts::check_stalled`],
+/// whichever comes first.
 ///
 /// ```
 /// use retold::event::payload::coder::Coder;
@@ -40,7 +40,7 @@ pub struct Alerts {
 }
 
 impl Alerts {
-    /// With the rules that come with the store, [`Rule::built_in`].
+    /// With the built-in rules, [`Rule::built_in`].
     #[must_use]
     pub fn built_in() -> Self {
         let rules = armed(Rule::built_in());
@@ -52,17 +52,17 @@ impl Alerts {
         }
     }
 
-    /// These rules alone, in a projection of this name. The program `retold` knows `alerts` with the built-in rules, so
-    /// rules of yours are best kept under a name of yours.
+    /// Only these rules, in a projection of this name. The program `retold` uses the name `alerts` for the built-in
+    /// rules, so choose another one.
     ///
     /// # Errors
-    /// [`Invalid`] for a rule that cannot mean anything, and for too many.
+    /// [`Invalid`] for a rule without a meaning, and for too many rules.
     pub fn new(name: impl Into<String>, rules: impl IntoIterator<Item = Rule>) -> Result<Self, Invalid> {
         let rules = armed(rules.into_iter().collect())?;
         Ok(Self { name: name.into(), rules, catalogue: Catalogue::builtin().clone() })
     }
 
-    /// The types whose roles it goes by; the built-in ones unless said.
+    /// The types whose roles it uses; the built-in ones by default.
     #[must_use]
     pub fn types(mut self, catalogue: Catalogue) -> Self {
         self.catalogue = catalogue;
@@ -74,8 +74,8 @@ impl Alerts {
         self.rules.iter().map(|armed| &armed.rule)
     }
 
-    /// What names an alert among those of its cause. Of a silence every branch that shares the event before it may have
-    /// its own.
+    /// What tells an alert from others with the same cause. For a silence, every branch that shares the event before
+    /// it may have an alert of its own.
     fn of(&self, alert: &Alert, place: &str) -> String {
         let rule = &alert.data.rule;
         let stalled = self.rules().any(|r| r.name == *rule && matches!(r.when, When::Stalled { .. }));
@@ -102,7 +102,7 @@ impl Projection for Alerts {
         let rules: Vec<&Rule> = self.rules().collect();
         let own = self.catalogue.types().filter(|t| !t.is_built_in()).map(|t| (t.name(), t.role()));
         let text = serde_json::to_string(&(rules, own.collect::<Vec<_>>())).unwrap_or_default();
-        // FNV-1a: a number that stays the same in the next release.
+        // FNV-1a: the number has to stay the same in later releases.
         text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })

@@ -1,4 +1,4 @@
-//! When an alert is raised: rules, which are data.
+//! When an alert is raised: rules, as data.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{AlertKind, Filter, Invalid, Pattern, Pointers, check_kind};
 use crate::limits::{MAX_ALERT_COUNT, MAX_ALERT_RULES};
 
-/// One rule: what sets it off, and what is raised then. In TOML:
+/// One rule: what triggers it, and what it raises. In TOML:
 ///
 /// ```
 /// use retold::agents::projections::alerts::Rule;
@@ -32,40 +32,40 @@ use crate::limits::{MAX_ALERT_COUNT, MAX_ALERT_RULES};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Rule {
-    /// Its name, unique among the rules of a projection: what an alert is recognised by.
+    /// Its name, unique among the rules of a projection. It identifies the rule's alerts.
     pub name: String,
-    /// What sets it off.
+    /// What triggers it.
     pub when: When,
-    /// Only events of these types, as patterns that understand other names; all unless said.
+    /// Only events of these types, as patterns that also match aliases; all by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
-    /// What is counted and kept quiet together.
+    /// What is counted and silenced together.
     #[serde(default)]
     pub by: By,
-    /// The type of the alert, `alert.…`; that which fits `when` unless said.
+    /// The type of the alert, `alert.…`; by default the one that fits `when`.
     #[serde(default, rename = "alert", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// `info`, `warning`, `critical`, or a word of yours; `warning` unless said.
+    /// `info`, `warning`, `critical`, or a word of yours; `warning` by default.
     #[serde(default = "warning")]
     pub severity: String,
-    /// Raised no more for the same thing for so long: `"10m"`, `"1h 30m"`.
+    /// For how long no further alert is raised for the same thing: `"10m"`, `"1h 30m"`.
     #[serde(default, with = "span", skip_serializing_if = "Duration::is_zero")]
     pub quiet: Duration,
-    /// Where the event says how much it was.
+    /// Where the event has the amount.
     #[serde(default, skip_serializing_if = "Pointers::is_empty")]
     pub value: Pointers,
-    /// Where it says how much it may be.
+    /// Where the event has the limit.
     #[serde(default, skip_serializing_if = "Pointers::is_empty")]
     pub threshold: Pointers,
 }
 
-/// What sets a rule off.
+/// What triggers a rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum When {
-    /// So many failures within so long a time: events that lead to the phase `failed` or count as an error. Then it
-    /// counts from the start.
+    /// This many failures within this time: events that lead to the phase `failed` or count as an error. The count
+    /// then starts over.
     Failures {
         /// How many.
         count: u32,
@@ -75,7 +75,7 @@ pub enum When {
     },
     /// The role of the event's type says that it warns of this.
     Warns(AlertKind),
-    /// So many events within so long a time. For a rule with `types`.
+    /// This many events within this time. For a rule with `types`.
     Happens {
         /// How many.
         count: u32,
@@ -90,7 +90,7 @@ pub enum When {
         /// The value.
         value: f64,
     },
-    /// Something is running, nothing waits for somebody, and no event comes for so long.
+    /// Something is running, nothing is waiting or paused, and no event comes for this long.
     Stalled {
         /// How long.
         #[serde(with = "span")]
@@ -98,7 +98,7 @@ pub enum When {
     },
 }
 
-/// What a rule counts, and keeps quiet, together.
+/// What a rule counts and silences together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -106,7 +106,7 @@ pub enum By {
     /// What happens to one entity: a task, a call of a tool.
     #[default]
     Entity,
-    /// What happens to entities that are called alike: all calls of one tool.
+    /// What happens to entities of one name: all calls of one tool.
     Name,
     /// Everything in the branch.
     Session,
@@ -117,7 +117,7 @@ fn warning() -> String {
 }
 
 impl Rule {
-    /// A rule that warns, by entity, with the alert that fits.
+    /// A rule with the severity `warning`, counting by entity, with the alert that fits.
     ///
     /// ```
     /// use std::time::Duration;
@@ -140,21 +140,21 @@ impl Rule {
         }
     }
 
-    /// Adds a pattern of types that it looks at; all types when it has none.
+    /// Adds a pattern of types to look at; all types are, if there is none.
     #[must_use]
     pub fn types(mut self, pattern: impl Into<String>) -> Self {
         self.types.push(pattern.into());
         self
     }
 
-    /// Sets what is counted and kept quiet together.
+    /// Sets what is counted and silenced together.
     #[must_use]
     pub fn by(mut self, by: By) -> Self {
         self.by = by;
         self
     }
 
-    /// Sets the type of the alert, `alert.…`; that which fits its cause unless said.
+    /// Sets the type of the alert, `alert.…`; by default the one that fits its trigger.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.kind = Some(kind.into());
@@ -168,21 +168,21 @@ impl Rule {
         self
     }
 
-    /// Raises no further alert for the same thing for so long.
+    /// Raises no further alert for the same thing for this long.
     #[must_use]
     pub fn quiet(mut self, time: Duration) -> Self {
         self.quiet = time;
         self
     }
 
-    /// Sets where the event says how much it was.
+    /// Sets where the event has the amount.
     #[must_use]
     pub fn value(mut self, at: Pointers) -> Self {
         self.value = at;
         self
     }
 
-    /// Sets where the event says how much it may be.
+    /// Sets where the event has the limit.
     #[must_use]
     pub fn threshold(mut self, at: Pointers) -> Self {
         self.threshold = at;
@@ -210,8 +210,8 @@ impl Rule {
         })
     }
 
-    /// The rules that come with the store: three failures of one entity within ten minutes, rate and resource limits,
-    /// budgets, broken invariants, escalations, and fifteen minutes of silence while something runs.
+    /// The built-in rules: three failures of one entity within ten minutes, rate and resource limits, budgets, broken
+    /// invariants, escalations, and fifteen minutes of silence while something runs.
     #[must_use]
     pub fn built_in() -> Vec<Self> {
         let minutes = |n: u64| Duration::from_secs(60 * n);
@@ -228,7 +228,7 @@ impl Rule {
         let failures = When::Failures { count: 3, within: minutes(10) };
         vec![
             Self { severity: "critical".to_owned(), ..Self::new("repeated_failure", failures) },
-            // A provider that is called too often says so many times.
+            // A provider that is called too often reports it many times.
             warns(AlertKind::RateLimit, "warning", 1),
             warns(AlertKind::ResourceLimit, "warning", 1),
             warns(AlertKind::BudgetWarning, "warning", 0),
@@ -258,7 +258,7 @@ impl Rule {
         }
     }
 
-    /// How long a time it looks at.
+    /// How far back it looks.
     pub(super) fn window(&self) -> Option<Duration> {
         match self.when {
             When::Failures { within, .. } | When::Happens { within, .. } => Some(within),
@@ -268,14 +268,14 @@ impl Rule {
     }
 }
 
-/// A rule that was looked through, ready for events.
+/// A validated rule, ready for events.
 #[derive(Clone, Debug)]
 pub(super) struct Armed {
     pub(super) rule: Rule,
     pub(super) types: Option<Filter>,
 }
 
-/// Looks through rules that are to stand beside each other. Of two with one name the later counts.
+/// Validates rules that are used together. Of two with one name the later counts.
 pub(super) fn armed(rules: Vec<Rule>) -> Result<Vec<Armed>, Invalid> {
     let mut armed: Vec<Armed> = Vec::new();
     for rule in rules {
@@ -319,7 +319,7 @@ fn arm(rule: Rule) -> Result<Armed, Invalid> {
     Ok(Armed { rule, types })
 }
 
-/// Durations as people write them.
+/// Durations in human-readable form.
 mod span {
     use std::time::Duration;
 

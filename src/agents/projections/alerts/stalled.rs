@@ -1,4 +1,4 @@
-//! Silence that no event ends: somebody has to look at the clock.
+//! Silence that no event ends, which takes a clock to detect.
 
 use super::rule::When;
 use super::{Alert, Alerts, Watch};
@@ -8,11 +8,11 @@ use crate::project::{Emit, Projected, Reading};
 use crate::store::Batch;
 
 impl Alerts {
-    /// Raises the alerts of silences that have lasted until now, and answers where they are. To be called now and
-    /// then, by whoever has a clock; `watch` is the handle that registering these alerts gave.
+    /// Raises the alerts of silences that have lasted until now, and returns their addresses. To be called regularly;
+    /// `watch` is the handle that registering these alerts returned.
     ///
-    /// An alert has the id that it would have if the next event had shown the silence, so it is there once, however
-    /// often and from wherever this is called. A branch that gets an event at the same moment is left alone.
+    /// An alert has the id that it would have if the next event had revealed the silence, so it is recorded once,
+    /// however often and from wherever this is called. A branch that gets an event at the same moment is left alone.
     ///
     /// # Errors
     /// Those of reading and appending.
@@ -46,7 +46,7 @@ impl Alerts {
 
     fn due(&self, reading: &Reading<Watch>, now: Timestamp) -> Vec<Alert> {
         let watch = &reading.state;
-        // A fork that has no event of its own has not begun.
+        // A fork without own events has not begun.
         let own =
             |branch: &str| reading.of.parse::<Address>().is_ok_and(|a| a.place().branch.as_str() == branch);
         if !watch.last.as_ref().is_some_and(|last| own(&last.branch)) {

@@ -1,40 +1,40 @@
-//! What the rules know of a branch, and what an event changes of it.
+//! What the rules know about a branch, and how an event changes it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::input::AlertInput;
 use super::rule::{Armed, Rule, When};
-use super::said::Said;
 use crate::event::{Catalogue, Event, EventId, Phase, Timestamp, span_text};
 use crate::limits::{ALERTS_KEPT, MAX_WATCHED};
 use crate::project::{AlertPayload, Window, WindowCounts};
 
-/// What the alerts know of a branch.
+/// What the alerts know about a branch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Watch {
     /// How many alerts each rule has called for.
     pub raised: BTreeMap<String, u64>,
-    /// The last of them, the newest at the end.
+    /// The latest of them, newest last.
     pub recent: Vec<Alert>,
-    /// What is running, waiting or paused at the moment, by kind and name.
+    /// What is running, waiting or paused now, by kind and name.
     pub live: BTreeMap<String, Phase>,
-    /// The last event that is no alert.
+    /// The last event that is not an alert.
     pub last: Option<LastAlert>,
-    /// Those that the last event called for.
+    /// The alerts that the last event called for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) fresh: Vec<Alert>,
-    /// When it happened, by rule and what is counted together.
+    /// When it happened, by rule and by what is counted together.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     counted: BTreeMap<String, WindowCounts>,
-    /// Until when a rule keeps quiet.
+    /// Until when a rule is silenced, by what is silenced together.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     quiet: BTreeMap<String, BTreeMap<String, i64>>,
 }
 
-/// The last event that is no alert.
+/// The last event that is not an alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LastAlert {
@@ -44,19 +44,19 @@ pub struct LastAlert {
     pub at: i64,
     /// The branch that recorded it.
     pub(super) branch: String,
-    /// Rules that have told of the silence after it.
+    /// Rules that have already raised an alert for the silence after it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) told: Vec<String>,
 }
 
-/// An alert that was called for.
+/// An alert that a rule called for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Alert {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The event because of which it is raised: for a silence the one before it.
+    /// The event that caused it; for a silence, the one before it.
     pub cause: EventId,
     /// When it was called for, in microseconds since the epoch.
     pub at: i64,
@@ -73,7 +73,7 @@ fn millis(span: Duration) -> u64 {
 }
 
 impl Watch {
-    /// Whether something is at work, and nothing waits for somebody or for its time.
+    /// Whether something is running, and nothing is waiting or paused.
     #[must_use]
     pub fn is_running(&self) -> bool {
         let held = |phase: &Phase| matches!(phase, Phase::Waiting | Phase::Paused);
@@ -83,13 +83,13 @@ impl Watch {
     /// Folds an event.
     pub(super) fn take(&mut self, rules: &[Armed], catalogue: &Catalogue, event: &Event) {
         self.fresh.clear();
-        // Alerts set nothing off, or they would set off each other.
+        // Alerts trigger nothing, or they would trigger each other.
         if event.kind().starts_with("alert.") {
             self.note(rules, event);
             return;
         }
         let whole = rules.iter().any(|a| matches!(a.rule.when, When::Above { .. }));
-        let said = Said::new(catalogue, event, whole);
+        let input = AlertInput::new(catalogue, event, whole);
         let at = event.occurred().micros();
         for armed in rules {
             if let When::Stalled { after } = armed.rule.when {
@@ -97,24 +97,24 @@ impl Watch {
                 let alert = self.stalled(&armed.rule, after, event.occurred()).filter(|_| here);
                 self.raise(alert);
             } else if armed.types.as_ref().is_none_or(|types| types.takes_kind(event.kind())) {
-                let alert = self.set_off(&armed.rule, &said);
+                let alert = self.set_off(&armed.rule, &input);
                 self.raise(alert);
             }
         }
-        self.live(&said);
+        self.live(&input);
         let (id, branch) = (event.id(), event.branch().as_str().to_owned());
         self.last = Some(LastAlert { id, at, branch, told: Vec::new() });
     }
 
-    /// That a silence was told of, so that it is told once.
+    /// Notes that an alert for a silence was raised, so that it is raised once.
     fn note(&mut self, rules: &[Armed], event: &Event) {
         let Some(last) = self.last.as_mut().filter(|last| event.causation() == Some(last.id)) else { return };
-        let Ok(told) = event.json::<AlertPayload>() else { return };
-        let stalled = |a: &&Armed| a.rule.name == told.rule && matches!(a.rule.when, When::Stalled { .. });
-        if rules.iter().any(|a| stalled(&a)) && !last.told.contains(&told.rule) {
-            last.told.push(told.rule.clone());
+        let Ok(payload) = event.json::<AlertPayload>() else { return };
+        let stalled = |a: &&Armed| a.rule.name == payload.rule && matches!(a.rule.when, When::Stalled { .. });
+        if rules.iter().any(|a| stalled(&a)) && !last.told.contains(&payload.rule) {
+            last.told.push(payload.rule.clone());
             let (kind, cause, at) = (event.kind().to_owned(), last.id, event.occurred().micros());
-            self.keep(Alert { kind, cause, at, data: told });
+            self.keep(Alert { kind, cause, at, data: payload });
         }
     }
 
@@ -132,7 +132,7 @@ impl Watch {
         self.recent.drain(..over);
     }
 
-    /// The alert of a rule about silence, when it has lasted at this time.
+    /// The alert of a rule about silence, if it has lasted long enough by now.
     pub(super) fn stalled(&self, rule: &Rule, after: Duration, now: Timestamp) -> Option<Alert> {
         let last = self.last.as_ref().filter(|last| !last.told.contains(&rule.name))?;
         let due = last.at.saturating_add(micros(after));
@@ -159,31 +159,31 @@ impl Watch {
         Some(Alert { kind: rule.alert().to_owned(), cause: last.id, at: due, data })
     }
 
-    fn set_off(&mut self, rule: &Rule, said: &Said<'_>) -> Option<Alert> {
-        let at = said.event.occurred().micros();
+    fn set_off(&mut self, rule: &Rule, input: &AlertInput<'_>) -> Option<Alert> {
+        let at = input.event.occurred().micros();
         let mut data = AlertPayload::default();
         let what = match &rule.when {
-            When::Failures { count, .. } if said.fails() => {
+            When::Failures { count, .. } if input.fails() => {
                 data.count = Some(*count);
                 format!("failed {count} times within {}", rule.window().map(span_text).unwrap_or_default())
             }
             When::Happens { count, .. } => {
                 data.count = Some(*count);
                 let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
-                format!("{} {times}", said.event.kind())
+                format!("{} {times}", input.event.kind())
             }
-            When::Warns(kind) if said.role.is_some_and(|role| role.alert == Some(*kind)) => {
+            When::Warns(kind) if input.role.is_some_and(|role| role.alert == Some(*kind)) => {
                 kind.as_str().replace('_', " ")
             }
             When::Above { at, value } => {
-                let found = at.number(&said.payload).filter(|found| found > value)?;
+                let found = at.number(&input.payload).filter(|found| found > value)?;
                 (data.value, data.threshold) = (Some(found), Some(*value));
                 let name = at.iter().next().map(|p| p.as_str().trim_start_matches('/').to_owned());
                 format!("{} {found} is above {value}", name.unwrap_or_default())
             }
             _ => return None,
         };
-        let key = said.key(rule.by);
+        let key = input.key(rule.by);
         if let (Some(count), Some(window)) = (data.count, rule.window()) {
             self.enough(rule, &key, count, window, at).then_some(())?;
             data.window_ms = Some(millis(window));
@@ -192,20 +192,20 @@ impl Watch {
             return None;
         }
         let about = if key.is_empty() { String::new() } else { format!("{key}: ") };
-        let why = said.why().map(|why| format!(": {why}")).unwrap_or_default();
+        let why = input.why().map(|why| format!(": {why}")).unwrap_or_default();
         data.rule.clone_from(&rule.name);
         data.severity.clone_from(&rule.severity);
         data.message = format!("{about}{what}{why}");
-        data.value = data.value.or_else(|| rule.value.number(&said.payload));
-        data.threshold = data.threshold.or_else(|| rule.threshold.number(&said.payload));
-        if let Some((kind, id)) = &said.entity {
+        data.value = data.value.or_else(|| rule.value.number(&input.payload));
+        data.threshold = data.threshold.or_else(|| rule.threshold.number(&input.payload));
+        if let Some((kind, id)) = &input.entity {
             data.entity_kind = Some(kind.clone());
             data.entity_id = Some(id.clone()).filter(|id| !id.is_empty());
         }
-        Some(Alert { kind: rule.alert().to_owned(), cause: said.event.id(), at, data })
+        Some(Alert { kind: rule.alert().to_owned(), cause: input.event.id(), at, data })
     }
 
-    /// Counts one more, and whether that is enough. Then it begins anew.
+    /// Counts one more, and returns whether that is enough. If it is, the count starts over.
     fn enough(&mut self, rule: &Rule, key: &str, count: u32, window: Duration, at: i64) -> bool {
         let all = self.counted.entry(rule.name.clone()).or_default();
         let enough = all.add(Window::Sliding(window), key, at, count) >= count;
@@ -229,12 +229,12 @@ impl Watch {
         true
     }
 
-    fn live(&mut self, said: &Said<'_>) {
-        let (Some((kind, id)), Some(phase)) = (&said.entity, said.phase) else { return };
+    fn live(&mut self, input: &AlertInput<'_>) {
+        let (Some((kind, id)), Some(phase)) = (&input.entity, input.phase) else { return };
         let key = format!("{kind} {id}").trim_end().to_owned();
         match phase {
-            // The end of the whole is the end of all that is in it.
-            phase if phase.is_final() && said.is_whole() => self.live.clear(),
+            // The end of the whole session ends everything in it.
+            phase if phase.is_final() && input.is_whole() => self.live.clear(),
             phase if phase.is_final() || phase == Phase::Created => drop(self.live.remove(&key)),
             phase => drop(self.live.insert(key, phase)),
         }
@@ -244,7 +244,7 @@ impl Watch {
     }
 }
 
-/// Forgets what is oldest when there is too much.
+/// Drops the oldest entry when there are too many.
 fn bound<T>(all: &mut BTreeMap<String, T>, age: impl Fn(&T) -> i64) {
     if all.len() > MAX_WATCHED
         && let Some(oldest) = all.iter().min_by_key(|(_, t)| age(t)).map(|(key, _)| key.clone())

@@ -1,4 +1,4 @@
-//! What an event says to the rules.
+//! An event as the rules see it.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use super::super::roles::clip;
 use super::rule::By;
 use crate::event::{Catalogue, Event, Measure, Phase, Role};
 
-/// What an event says, read once for all rules.
-pub(super) struct Said<'a> {
+/// An event, read once for all rules.
+pub(super) struct AlertInput<'a> {
     pub(super) event: &'a Event,
     pub(super) role: Option<&'a Role>,
     pub(super) payload: Arc<Value>,
-    /// Kind and name of what it is about.
+    /// Kind and name of its entity.
     pub(super) entity: Option<(String, String)>,
     called: Option<String>,
     pub(super) phase: Option<Phase>,
 }
 
-impl<'a> Said<'a> {
-    /// `whole` when a rule looks into payloads of types that have no role.
+impl<'a> AlertInput<'a> {
+    /// `whole` if a rule looks into payloads of types that have no role.
     pub(super) fn new(catalogue: &'a Catalogue, event: &'a Event, whole: bool) -> Self {
         let role = catalogue.role(event.kind());
-        // What is no JSON says nothing.
+        // A payload that is not JSON counts as empty.
         let read = event.is_json() && (whole || role.is_some());
         let payload = if read { parsed(event) } else { Arc::default() };
         let of = role.and_then(|role| role.entity.as_ref());
