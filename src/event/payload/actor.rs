@@ -1,4 +1,4 @@
-//! Those who act: people, models, services.
+//! Actors: people, models, services.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ types! { "actor";
         role actor().to(Running);
         example {"actor_id": "reviewer", "invocation_id": "inv-1", "task": "review src/name.rs"}
     }
-    /// An actor did what it was asked
+    /// An actor completed what it was asked to do
     ActorCompleted = "actor.completed" {
         may {
             actor_id: String, actor: String, invocation_id: String, output: Value,
@@ -34,7 +34,7 @@ types! { "actor";
             input_tokens: u64,
             /// Tokens that the model wrote.
             output_tokens: u64,
-            /// Tokens, read and written together.
+            /// All tokens, read and written.
             tokens: u64,
             /// US dollars.
             cost_usd: f64,
@@ -55,7 +55,7 @@ types! { "actor";
             input_tokens: u64,
             /// Tokens that the model wrote.
             output_tokens: u64,
-            /// Tokens, read and written together.
+            /// All tokens, read and written.
             tokens: u64,
             /// US dollars.
             cost_usd: f64,
@@ -64,7 +64,7 @@ types! { "actor";
         role used(actor().to(Failed)).erred();
         example {"actor_id": "reviewer", "invocation_id": "inv-1", "error": "no answer"}
     }
-    /// An actor handed the matter on to someone above it
+    /// An actor escalated a matter
     ActorEscalated = "actor.escalated" {
         may { actor_id: String, actor: String, invocation_id: String, to: String, reason: String }
         role actor().to(Waiting).why().alerts(AlertKind::Escalation);

@@ -9,36 +9,36 @@ fn agent() -> Role {
 }
 
 types! { "agent";
-    /// An agent made itself known
+    /// An agent was registered
     AgentRegistered = "agent.registered" {
         may { agent_id: String, name: String, role: String, skills: Value, model: String }
         role agent().to(Created);
         example {"agent_id": "agent-1", "name": "coder", "skills": ["rust"]}
     }
-    /// An agent was set to work
+    /// An agent was given a task
     AgentInvoked = "agent.invoked" also ["agent_started", "agent_spawned"] {
         may { agent_id: String, name: String, agent: String, task: String, prompt: Value, model: String }
         role agent().to(Running);
         example {"agent_id": "agent-1", "task": "find the cause"}
     }
-    /// An agent is in another status
+    /// An agent's status changed
     AgentStatusChanged = "agent.status_changed" {
         may {
             agent_id: String,
-            /// Before.
+            /// The previous value.
             previous: String,
-            /// From now on.
+            /// The new value.
             current: String,
             status: String, reason: String,
         }
         role agent().status(&["/current", "/status"]).why();
         example {"agent_id": "agent-1", "previous": "idle", "current": "working"}
     }
-    /// An agent can do something better, or worse
+    /// An agent's skill level changed
     AgentSkillUpdated = "agent.skill_updated" {
         may {
             agent_id: String, skill: String, level: f64,
-            /// Before.
+            /// The previous value.
             previous: f64,
             reason: String,
         }
@@ -55,17 +55,17 @@ types! { "agent";
         role agent();
         example {"agent_id": "agent-1", "lesson": "names are normalised twice", "confidence": 0.9}
     }
-    /// An agent gave work to another
+    /// An agent delegated work to another
     AgentDelegated = "agent.delegated" {
         may { agent_id: String, agent: String, to: String, task: String, reason: String }
         role agent().to(Running).why();
         example {"agent_id": "agent-2", "task": "read the logs"}
     }
-    /// An agent finished its work
+    /// An agent completed its work
     AgentCompleted = "agent.completed" also ["agent_finished"] {
         may {
             agent_id: String, agent: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,

@@ -19,7 +19,7 @@ types! { "analysis";
         role stage_of().to(Running).by(&["/by"]);
         example {"analysis_id": "an-1", "target": "src/"}
     }
-    /// How far an analysis has come
+    /// Progress of an analysis
     AnalysisProgress = "analysis.progress" {
         may {
             analysis_id: String, name: String, target: String, kind: String,
@@ -28,17 +28,17 @@ types! { "analysis";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"analysis_id": "an-1", "target": "src/", "progress": 40.0, "stage": "second of three"}
     }
-    /// An analysis ended well
+    /// An analysis completed
     AnalysisComplete = "analysis.complete" also ["analysis.completed"] {
         may {
             analysis_id: String, name: String, target: String, kind: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,

@@ -1,4 +1,4 @@
-//! What somebody has to allow.
+//! Approvals.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ fn approval() -> Role {
 }
 
 types! { "approval";
-    /// Someone is asked to allow something
+    /// An approval was requested
     ApprovalRequested = "approval.requested" {
         may {
             approval_id: String, action: String, tool: String, tool_name: String,
@@ -25,7 +25,7 @@ types! { "approval";
         role approval().to(Waiting).why();
         example {"approval_id": "ap-1", "action": "push to main", "risk": "high"}
     }
-    /// A request to allow something was answered
+    /// A request for approval was answered
     ApprovalResolved = "approval.resolved" {
         may {
             approval_id: String, decision: String, reason: String,
@@ -35,7 +35,7 @@ types! { "approval";
         role approval().to(Completed).status_in(&["/decision", "/kind/decision"], &[("denied", Cancelled), ("rejected", Cancelled)]).why().by(&["/by"]);
         example {"approval_id": "ap-1", "decision": "approved", "by": "mara"}
     }
-    /// Something was allowed
+    /// An approval was granted
     ApprovalGranted = "approval.granted" also ["approval.approved"] {
         may {
             approval_id: String, reason: String,
@@ -45,7 +45,7 @@ types! { "approval";
         role approval().to(Completed).why().by(&["/by"]);
         example {"approval_id": "ap-1", "by": "mara"}
     }
-    /// Something was not allowed
+    /// An approval was denied
     ApprovalDenied = "approval.denied" also ["approval.rejected"] {
         may {
             approval_id: String, reason: String,

@@ -1,4 +1,4 @@
-//! What may be spent.
+//! Budgets.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ types! { "budget";
         role budget().why().alerts(AlertKind::BudgetWarning);
         example {"resource": "tokens", "limit": 100000.0, "used": 81000.0, "percent": 81.0}
     }
-    /// A budget is used up
+    /// A budget was exceeded
     BudgetExceeded = "budget.exceeded" also ["budget_exhausted"] {
         may {
             budget_id: String, name: String, resource: String, limit: f64, used: f64, remaining: f64,
@@ -31,7 +31,7 @@ types! { "budget";
         role budget().to(Failed).why().alerts(AlertKind::BudgetExceeded);
         example {"resource": "tokens", "limit": 100000.0, "used": 100210.0}
     }
-    /// A budget was changed, or what is left of it
+    /// A budget, or what remains of it, changed
     BudgetUpdated = "budget.updated" {
         may {
             budget_id: String, name: String, resource: String, limit: f64, used: f64, remaining: f64,

@@ -19,7 +19,7 @@ types! { "build";
         role stage_of().to(Running).by(&["/by"]);
         example {"build_id": "build-7", "target": "release"}
     }
-    /// How far a build has come
+    /// Progress of a build
     BuildProgress = "build.progress" {
         may {
             build_id: String, name: String, target: String, commit: String,
@@ -28,17 +28,17 @@ types! { "build";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"build_id": "build-7", "target": "release", "progress": 40.0, "stage": "second of three"}
     }
-    /// A build ended well
+    /// A build completed
     BuildComplete = "build.complete" also ["build.completed"] {
         may {
             build_id: String, name: String, target: String, commit: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,

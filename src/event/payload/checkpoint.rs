@@ -1,15 +1,15 @@
-//! Points that one can go back to.
+//! Checkpoints of a session.
 
 use super::words::*;
 
 types! { "checkpoint";
-    /// A point to go back to was kept
+    /// A checkpoint was created
     CheckpointCreated = "checkpoint.created" {
         may { checkpoint_id: String, sequence: u64, state_hash: String, label: String }
         role about("checkpoint", &["/checkpoint_id", "/kind/checkpoint_id"]).called(&["/label"]).to(Completed);
         example {"checkpoint_id": "cp-1", "sequence": 41, "label": "before the big change"}
     }
-    /// The session went back to a point that was kept
+    /// The session returned to a checkpoint
     CheckpointRestored = "checkpoint.restored" {
         may {
             checkpoint_id: String, sequence: u64, reason: String,

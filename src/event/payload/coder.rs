@@ -1,4 +1,4 @@
-//! A program that writes code, from outside: its life, its progress, its files, its provider, what it uses.
+//! A coding agent, seen from outside: its lifecycle, progress, files, provider and resources.
 
 mod events;
 
@@ -11,13 +11,13 @@ fn coder() -> Role {
 }
 
 types! { "coder";
-    /// A coder was set up.
+    /// A coder was created
     CoderCreated = "coder.created" {
         may {
             coder_id: String,
-            /// The status before.
+            /// The previous status.
             previous_status: String,
-            /// The status from now on.
+            /// The new status.
             current_status: String,
             reason: String,
             error: String,
@@ -25,49 +25,49 @@ types! { "coder";
         role coder().to(Created).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "current_status": "created", "reason": "issue 42 was assigned"}
     }
-    /// A coder began its work.
+    /// A coder began its work
     CoderStarted = "coder.started" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Running).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "created", "current_status": "running"}
     }
-    /// A coder was halted, to go on later.
+    /// A coder was paused
     CoderPaused = "coder.paused" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Paused).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "running", "current_status": "paused", "reason": "lunch"}
     }
-    /// A coder went on after a pause.
+    /// A coder resumed after a pause
     CoderResumed = "coder.resumed" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Running).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "paused", "current_status": "running"}
     }
-    /// A coder reached its goal.
+    /// A coder reached its goal
     CoderCompleted = "coder.completed" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Completed).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "running", "current_status": "completed"}
     }
-    /// A coder gave up on an error.
+    /// A coder failed
     CoderFailed = "coder.failed" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Failed).why_at(&["/reason"]).erred_at(&["/error"]);
         example {"coder_id": "coder-1", "previous_status": "running", "current_status": "failed", "error": "no compiler"}
     }
-    /// A coder was stopped from outside.
+    /// A coder was stopped from outside
     CoderStopped = "coder.stopped" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Stopped).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "running", "current_status": "stopped", "reason": "by hand"}
     }
-    /// A coder was removed.
+    /// A coder was deleted
     CoderDeleted = "coder.deleted" {
         may { coder_id: String, previous_status: String, current_status: String, reason: String, error: String }
         role coder().to(Deleted).why_at(&["/reason"]);
         example {"coder_id": "coder-1", "previous_status": "completed", "current_status": "deleted"}
     }
-    /// How far a coder has come.
+    /// Progress of a coder
     CoderProgress = "coder.progress" {
         may {
             coder_id: String,
@@ -80,7 +80,7 @@ types! { "coder";
         role coder().advances(progress());
         example {"coder_id": "coder-1", "progress": 40.0, "stage": "tests", "description": "writing the failing test"}
     }
-    /// A coder reached a milestone.
+    /// A coder reached a milestone
     CoderMilestone = "coder.milestone" {
         may {
             coder_id: String,
@@ -93,7 +93,7 @@ types! { "coder";
         role coder().advances(progress());
         example {"coder_id": "coder-1", "milestone": "tests pass", "progress": 80.0}
     }
-    /// A coder printed something.
+    /// A coder printed something
     CoderOutput = "coder.output" {
         needs { output: String }
         may {
@@ -106,7 +106,7 @@ types! { "coder";
         role coder();
         example {"coder_id": "coder-1", "output": "test result: ok. 36 passed", "stream": "stdout"}
     }
-    /// A file was made in the workspace.
+    /// A file was created in the workspace
     CoderFileCreated = "coder.file_created" also ["file_created", "coder.file.created", "workspace_file_created"] {
         may {
             coder_id: String,
@@ -120,25 +120,25 @@ types! { "coder";
         role coder();
         example {"coder_id": "coder-1", "operation": "create", "path": "src/name.rs", "size": 812, "content_hash": "sha256:9f2c"}
     }
-    /// A file of the workspace was changed.
+    /// A file in the workspace was changed
     CoderFileModified = "coder.file_modified" also ["coder.edited", "file_modified", "file_write", "file_mutated", "file_rename", "coder.file.modified", "workspace_file_modified"] {
         may { coder_id: String, operation: String, path: String, size: u64, content_hash: String }
         role coder();
         example {"coder_id": "coder-1", "operation": "modify", "path": "src/name.rs", "size": 934, "content_hash": "sha256:11ab"}
     }
-    /// A file was taken out of the workspace.
+    /// A file was deleted from the workspace
     CoderFileDeleted = "coder.file_deleted" also ["file_deleted", "file_delete", "coder.file.deleted", "workspace_file_deleted"] {
         may { coder_id: String, operation: String, path: String, size: u64, content_hash: String }
         role coder();
         example {"coder_id": "coder-1", "operation": "delete", "path": "src/old.rs"}
     }
-    /// The workspace was brought in line with another copy.
+    /// The workspace was synchronised with another copy
     CoderWorkspaceSynced = "coder.workspace_synced" also ["workspace_synced", "workspace_sync", "coder.workspace_sync"] {
         may {
             coder_id: String,
             operation: String,
             path: String,
-            /// Bytes that were moved.
+            /// Bytes transferred.
             size: u64,
             content_hash: String,
             /// Files in the workspace afterwards.
@@ -147,13 +147,13 @@ types! { "coder";
         role coder().figure(Files, Gauge, &["/file_count"]);
         example {"coder_id": "coder-1", "operation": "sync", "path": "/work", "file_count": 212}
     }
-    /// A provider was called and answered.
+    /// A provider answered a call
     CoderApiCall = "coder.api_call" also ["api_call", "coder.api.call", "provider_api_call"] {
         needs { provider: String }
         may {
             coder_id: String,
             model: String,
-            /// Tokens of the call, read and written together.
+            /// All tokens of the call, read and written.
             tokens: u64,
             input_tokens: u64,
             output_tokens: u64,
@@ -174,7 +174,7 @@ types! { "coder";
             .models(&["/provider"], &["/model"]);
         example {"coder_id": "coder-1", "provider": "acme", "model": "large-2", "tokens": 1840, "cost_usd": 0.0138, "duration": 2150}
     }
-    /// A call to a provider failed.
+    /// A call to a provider failed
     CoderApiError = "coder.api_error" also ["api_error", "coder.api.error", "provider_api_error"] {
         needs { provider: String }
         may {
@@ -193,7 +193,7 @@ types! { "coder";
             .models(&["/provider"], &["/model"]);
         example {"coder_id": "coder-1", "provider": "acme", "model": "large-2", "error_code": "overloaded", "duration": 30000}
     }
-    /// A provider asked to be called less often.
+    /// A provider limited the rate of calls
     CoderRateLimited = "coder.rate_limited" also ["coder.rate_limit", "rate_limit", "rate_limited", "provider_rate_limit"] {
         needs { provider: String }
         may {
@@ -206,7 +206,7 @@ types! { "coder";
         role coder().why_at(&["/error_code"]).alerts(AlertKind::RateLimit);
         example {"coder_id": "coder-1", "provider": "acme", "model": "large-2", "error_code": "429", "retry_after": 20000}
     }
-    /// What a coder uses of the machine at this moment.
+    /// The resources that a coder uses at present
     CoderResourceUsage = "coder.resource_usage" also ["coder.resource.usage", "resource_usage"] {
         may {
             coder_id: String,
@@ -227,15 +227,15 @@ types! { "coder";
             .figure(Files, Gauge, &["/file_count"]);
         example {"coder_id": "coder-1", "memory_mb": 412.5, "cpu_percent": 87.0, "disk_mb": 1300.0, "network_bytes": 482113, "file_count": 212}
     }
-    /// A coder came to the bound of a resource.
+    /// A coder reached the limit of a resource
     CoderResourceLimit = "coder.resource_limit" also ["coder.resource.limit", "resource_limit", "resource_limit_exceeded"] {
         may {
             coder_id: String,
             /// `memory`, `cpu`, `disk`, `network`, `files`.
             resource: String,
-            /// The bound, in the unit of the resource.
+            /// The limit, in the unit of the resource.
             limit: f64,
-            /// What is used.
+            /// The amount in use.
             current: f64,
             reason: String,
             memory_mb: f64,

@@ -1,15 +1,15 @@
-//! What is known and put before a model.
+//! The context that a model is given, and what was found for it.
 
 use serde_json::Value;
 
 use super::words::*;
 
 types! { "context";
-    /// The context of a call was put together
+    /// The context of a call was built
     ContextBuilt = "context.built" {
         may {
             context_id: String, sources: Value, items: u64,
-            /// Tokens, read and written together.
+            /// All tokens, read and written.
             tokens: u64,
             /// Milliseconds.
             duration_ms: u64,
@@ -27,7 +27,7 @@ types! { "context";
         role plain().figure(DurationMs, Delta, &["/duration_ms"]);
         example {"query": "where is normalize called", "results": 3, "duration_ms": 12}
     }
-    /// Something was added to or changed in the context
+    /// Something in the context was added or changed
     ContextUpdated = "context.updated" {
         may {
             context_id: String, key: String, value: Value, changes: Value,
@@ -47,13 +47,13 @@ types! { "context";
     ContextSummarized = "context.summarized" also ["context_summary"] {
         may {
             context_id: String, summary: Value,
-            /// Tokens, read and written together.
+            /// All tokens, read and written.
             tokens: u64,
         }
         role plain();
         example {"summary": "The cause is normalize(); the test is written.", "tokens": 900}
     }
-    /// One thing was found to depend on another
+    /// A dependency was detected
     DependencyDetected = "dependency.detected" also ["dependency_found"] {
         may {
             from: String, to: String, kind: String, path: String,
@@ -63,7 +63,7 @@ types! { "context";
         role plain();
         example {"from": "login", "to": "name", "kind": "module"}
     }
-    /// The place where something is done was found
+    /// The implementation of something was found
     ImplementationFound = "implementation.found" {
         may {
             name: String, path: String, line: u64,
@@ -83,7 +83,7 @@ types! { "context";
         role plain();
         example {"name": "errors as text", "occurrences": 12, "confidence": 0.7}
     }
-    /// Something was foretold
+    /// A prediction was made
     PredictionMade = "prediction.made" {
         may {
             prediction: Value, subject: String,

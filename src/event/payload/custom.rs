@@ -1,4 +1,4 @@
-//! What has no type of its own.
+//! Events without a type of their own.
 
 use serde_json::Value;
 

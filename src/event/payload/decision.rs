@@ -1,4 +1,4 @@
-//! What was decided, and what became of it.
+//! Decisions, and what happened to them.
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ types! { "decision";
         role decision().to(Completed).why().by(&["/by"]);
         example {"decision_id": "d-1", "by": "mara"}
     }
-    /// A decision was not approved
+    /// A decision was rejected
     DecisionRejected = "decision.rejected" also ["intent_rejected"] {
         may {
             decision_id: String,
@@ -48,7 +48,7 @@ types! { "decision";
         role decision().to(Cancelled).why_at(&["/reason", "/reasons/0", "/kind/reasons/0"]).by(&["/by"]);
         example {"decision_id": "d-1", "reason": "it breaks the old names", "by": "mara"}
     }
-    /// A decision was put right
+    /// A decision was corrected
     DecisionCorrected = "decision.corrected" {
         may {
             decision_id: String, correction: Value, reason: String,
@@ -64,7 +64,7 @@ types! { "decision";
         role decision().to(Cancelled).why_at(&["/reason", "/superseded_by"]);
         example {"decision_id": "d-1", "superseded_by": "d-2"}
     }
-    /// A decision was noted with its reasons
+    /// A decision was logged with its reasons
     DecisionLogged = "decision.logged" also ["decision_log"] {
         may {
             decision_id: String, title: String, decision: String, choice: String, rationale: String,

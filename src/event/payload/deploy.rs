@@ -19,7 +19,7 @@ types! { "deploy";
         role stage_of().to(Running).by(&["/by"]);
         example {"deploy_id": "dp-3", "environment": "staging"}
     }
-    /// How far a deployment has come
+    /// Progress of a deployment
     DeployProgress = "deploy.progress" {
         may {
             deploy_id: String, name: String, environment: String, version: String,
@@ -28,17 +28,17 @@ types! { "deploy";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"deploy_id": "dp-3", "environment": "staging", "progress": 40.0, "stage": "second of three"}
     }
-    /// A deployment ended well
+    /// A deployment completed
     DeployComplete = "deploy.complete" also ["deploy.completed"] {
         may {
             deploy_id: String, name: String, environment: String, version: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,

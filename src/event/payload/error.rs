@@ -1,11 +1,11 @@
-//! What went wrong, apart from what has a type of its own.
+//! Errors without a type of their own.
 
 use serde_json::Value;
 
 use super::words::*;
 
 types! { "error";
-    /// Something went wrong
+    /// An error occurred
     ErrorRaised = "error.raised" also ["error_occurred", "api_error_raised"] {
         may {
             message: Value,

@@ -1,4 +1,4 @@
-//! Rules that have to hold.
+//! Invariants: rules that have to hold.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ fn invariant() -> Role {
 }
 
 types! { "invariant";
-    /// A rule that did not hold was made to hold again
+    /// A violated invariant was restored
     InvariantReconciled = "invariant.reconciled" {
         may {
             invariant_id: String, name: String, rule: String, changes: Value,
@@ -19,7 +19,7 @@ types! { "invariant";
         role invariant().to(Completed).by(&["/by"]);
         example {"invariant_id": "i-1", "name": "no unwrap", "changes": ["src/lib.rs"]}
     }
-    /// A rule does not hold
+    /// An invariant is violated
     InvariantViolated = "invariant.violated" {
         may {
             invariant_id: String, name: String, rule: String, details: Value, path: String,
@@ -28,7 +28,7 @@ types! { "invariant";
         role invariant().to(Failed).erred_at(&["/reason", "/details"]).alerts(AlertKind::Violation);
         example {"invariant_id": "i-1", "name": "no unwrap", "path": "src/lib.rs", "reason": "line 41 unwraps"}
     }
-    /// A rule was checked and upheld
+    /// An invariant was checked and enforced
     InvariantEnforced = "invariant.enforced" {
         may {
             invariant_id: String, name: String, rule: String, action: String,

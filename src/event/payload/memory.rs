@@ -1,4 +1,4 @@
-//! What is kept beyond a session.
+//! Memories that outlive a session.
 
 use serde_json::Value;
 
@@ -9,31 +9,31 @@ fn memory() -> Role {
 }
 
 types! { "memory";
-    /// Something worth keeping was noticed
+    /// Something worth remembering was observed
     MemoryObserved = "memory.observed" also ["observation_appended"] {
         may { memory_id: String, scope: String, text: Value, content: Value }
         role memory();
         example {"scope": "project", "text": "names are normalised twice"}
     }
-    /// Something was proposed to be kept
+    /// A memory was proposed
     MemoryProposed = "memory.proposed" {
         may { memory_id: String, proposal_id: String, scope: String, text: Value, content: Value }
         role memory().to(Created);
         example {"memory_id": "mem-1", "scope": "project", "text": "names are normalised twice"}
     }
-    /// Something was kept
+    /// A memory was stored
     MemoryCommitted = "memory.committed" also ["memory_stored"] {
         may { memory_id: String, scope: String, supersedes: String }
         role memory().to(Completed);
         example {"memory_id": "mem-1", "scope": "project"}
     }
-    /// What was kept was summed up
+    /// Memories were summarised
     MemoryReflected = "memory.reflected" also ["reflection_compacted"] {
         may { memory_id: String, scope: String, summary: Value }
         role memory();
         example {"scope": "project", "summary": "how names are handled"}
     }
-    /// Something is no longer to be known
+    /// A memory was marked as deleted
     MemoryTombstoned = "memory.tombstoned" also ["memory_deleted"] {
         may { memory_id: String, scope: String, reason: String }
         role memory().to(Deleted).why();

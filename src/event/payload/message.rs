@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::words::*;
 
-/// What the answer used: once for each of our messages, and once for an answer of which several records speak.
+/// The usage of an answer: once for each of our messages, and once for an answer that is in several records.
 fn said() -> Role {
     let own = tokens(plain().figure(CostUsd, Delta, &["/cost_usd"]))
         .figure(InputTokens, Delta, &["/kind/token_usage/prompt_tokens"])
@@ -14,7 +14,7 @@ fn said() -> Role {
 }
 
 types! { "message";
-    /// A person said something
+    /// A user wrote a message
     MessageUser = "message.user" also ["user_message"] {
         may { message_id: String, text: Value, content: Value }
         role plain();
@@ -29,7 +29,7 @@ types! { "message";
             input_tokens: u64,
             /// Tokens that the model wrote.
             output_tokens: u64,
-            /// Tokens, read and written together.
+            /// All tokens, read and written.
             tokens: u64,
             /// US dollars.
             cost_usd: f64,
@@ -37,13 +37,13 @@ types! { "message";
         role said();
         example {"message_id": "m-2", "text": "The cause is normalize().", "model": "large-2", "input_tokens": 2100, "output_tokens": 90}
     }
-    /// What the model is told by the program
+    /// Instructions from the program to the model
     MessageSystem = "message.system" also ["system_message", "system_prompt"] {
         may { message_id: String, text: Value, content: Value }
         role plain();
         example {"text": "You are a careful engineer."}
     }
-    /// What a model thought before it answered
+    /// What a model reasoned before it answered
     MessageThinking = "message.thinking" also ["thinking", "reasoning"] {
         may {
             message_id: String, text: Value, content: Value, model: String, provider: String,
@@ -51,13 +51,13 @@ types! { "message";
             input_tokens: u64,
             /// Tokens that the model wrote.
             output_tokens: u64,
-            /// Tokens, read and written together.
+            /// All tokens, read and written.
             tokens: u64,
         }
         role said();
         example {"text": "The name is normalised twice."}
     }
-    /// A piece of an answer, as it comes
+    /// A piece of an answer, as it is streamed
     MessageDelta = "message.delta" also ["text_delta", "assistant_text_delta"] {
         may { message_id: String, delta: Value, index: u64 }
         role plain();

@@ -1,8 +1,8 @@
-//! The payload of every known type, a file a domain. Each file is a table: type, line, names elsewhere, members,
-//! role, example.
+//! The payload of every built-in type, one file per domain. Each file is a table: type, line, aliases, members, role,
+//! example.
 //!
-//! Members that a program may leave out are optional, and members that are not known here are kept in `more`, so a
-//! payload that is read and written again loses nothing.
+//! Members that a program may leave out are optional, and unknown members are kept in `more`, so that a payload that
+//! is read and written again loses nothing.
 
 #[macro_use]
 mod table;
@@ -56,14 +56,14 @@ use super::{Invalid, NewEvent, TypeInfo};
 pub trait Payload: Serialize + DeserializeOwned {
     /// The type's name.
     const NAME: &'static str;
-    /// The version of the payload's schema that this is.
+    /// The version of the payload's schema.
     const VERSION: u32 = 1;
 
     /// An event with this payload.
     ///
     /// # Errors
-    /// [`Invalid`] with the field `data` when serde refuses it, for instance a number that is not finite in a member of
-    /// the user's.
+    /// [`Invalid`] with the field `data` when serde refuses it, for instance because a number in one of the user's
+    /// members is not finite.
     fn event(&self) -> Result<NewEvent, Invalid> {
         NewEvent::new(Self::NAME).version(Self::VERSION).json(self)
     }

@@ -3,7 +3,7 @@
 use super::words::*;
 
 types! { "mode";
-    /// An agent works in another way
+    /// An agent's mode changed
     ModeChanged = "mode.changed" {
         may { from: String, to: String, reason: String }
         role plain().advances(stage(&["/to", "/kind/to"])).why();

@@ -19,7 +19,7 @@ types! { "module";
         role stage_of().to(Running).by(&["/by"]);
         example {"module_id": "search"}
     }
-    /// How far a module has come
+    /// Progress of a module
     ModuleProgress = "module.progress" {
         may {
             module_id: String, name: String, version: String,
@@ -28,17 +28,17 @@ types! { "module";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"module_id": "search", "progress": 40.0, "stage": "second of three"}
     }
-    /// A module ended well
+    /// A module completed
     ModuleComplete = "module.complete" also ["module.completed"] {
         may {
             module_id: String, name: String, version: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,

@@ -1,4 +1,4 @@
-//! Watching: runs of it, measurements, and alerts.
+//! Monitoring: its runs, measurements, and alerts.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fn alert() -> Role {
 }
 
 types! { "monitoring";
-    /// A watch began
+    /// Monitoring began
     MonitoringStart = "monitoring.start" also ["monitoring.started"] {
         may {
             monitor_id: String, name: String, target: String,
@@ -22,7 +22,7 @@ types! { "monitoring";
         role stage_of().to(Running).by(&["/by"]);
         example {"monitor_id": "mon-1", "target": "api"}
     }
-    /// How far a watch has come
+    /// Progress of monitoring
     MonitoringProgress = "monitoring.progress" {
         may {
             monitor_id: String, name: String, target: String,
@@ -31,17 +31,17 @@ types! { "monitoring";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"monitor_id": "mon-1", "target": "api", "progress": 40.0, "stage": "second of three"}
     }
-    /// A watch ended well
+    /// Monitoring completed
     MonitoringComplete = "monitoring.complete" also ["monitoring.completed"] {
         may {
             monitor_id: String, name: String, target: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,
@@ -49,7 +49,7 @@ types! { "monitoring";
         role stage_of().to(Completed);
         example {"monitor_id": "mon-1", "target": "api", "duration_ms": 5200}
     }
-    /// A watch failed
+    /// Monitoring failed
     MonitoringFail = "monitoring.fail" also ["monitoring.failed", "monitoring.errored"] {
         may {
             monitor_id: String, name: String, target: String,
@@ -67,7 +67,7 @@ types! { "monitoring";
         role plain();
         example {"name": "queue.length", "value": 17.0, "unit": "items"}
     }
-    /// A rule of a watch says that someone should look
+    /// A monitoring rule raised an alert
     AlertTriggered = "alert.triggered" also ["alert_raised"] {
         may {
             alert_id: String, rule: String, name: String, severity: String, message: String,
@@ -76,7 +76,7 @@ types! { "monitoring";
         role alert().to(Running).why();
         example {"alert_id": "al-1", "rule": "queue is long", "severity": "warning", "value": 170.0, "threshold": 100.0}
     }
-    /// What an alert was about is over
+    /// The cause of an alert was resolved
     AlertResolved = "alert.resolved" also ["alert_cleared"] {
         may {
             alert_id: String, rule: String, name: String, message: String, entity_kind: String,
@@ -85,7 +85,7 @@ types! { "monitoring";
         role alert().to(Completed).why();
         example {"alert_id": "al-1", "rule": "queue is long"}
     }
-    /// The same thing failed several times in a short time
+    /// Alert: the same thing failed several times in a short time
     AlertRepeatedFailure = "alert.repeated_failure" {
         may {
             alert_id: String, rule: String, severity: String, message: String, entity_kind: String,
@@ -94,7 +94,7 @@ types! { "monitoring";
         role alert().why();
         example {"rule": "repeated_failure", "entity_kind": "tool", "entity_id": "c-2", "count": 3, "window_ms": 600000}
     }
-    /// A provider asks to be called less often
+    /// Alert: a provider limits the rate of calls
     AlertRateLimit = "alert.rate_limit" {
         may {
             alert_id: String, rule: String, severity: String, message: String, entity_kind: String,
@@ -103,7 +103,7 @@ types! { "monitoring";
         role alert().why();
         example {"rule": "rate_limit", "message": "acme answers 429"}
     }
-    /// A resource is at its bound
+    /// Alert: a resource is at its limit
     AlertResourceLimit = "alert.resource_limit" {
         may {
             alert_id: String, rule: String, severity: String, message: String, entity_kind: String,
@@ -112,7 +112,7 @@ types! { "monitoring";
         role alert().why();
         example {"rule": "resource_limit", "message": "memory: 508 of 512 MB"}
     }
-    /// A budget is nearly used up, and an alert was raised for it
+    /// Alert: a budget is nearly used up
     AlertBudgetWarning = "alert.budget_warning" {
         may {
             alert_id: String, rule: String, severity: String, message: String, entity_kind: String,
@@ -121,7 +121,7 @@ types! { "monitoring";
         role alert().why();
         example {"rule": "budget_warning", "value": 81000.0, "threshold": 100000.0}
     }
-    /// A budget is used up, and an alert was raised for it
+    /// Alert: a budget was exceeded
     AlertBudgetExceeded = "alert.budget_exceeded" {
         may {
             alert_id: String, rule: String, severity: String, message: String, entity_kind: String,
@@ -130,7 +130,7 @@ types! { "monitoring";
         role alert().why();
         example {"rule": "budget_exceeded", "value": 100210.0, "threshold": 100000.0}
     }
-    /// A rule that has to hold was broken, and an alert was raised for it
+    /// Alert: an invariant was violated
     AlertViolation = "alert.violation" {
         may {
             alert_id: String, rule: String, severity: String, message: String, entity_kind: String,
@@ -139,7 +139,7 @@ types! { "monitoring";
         role alert().why();
         example {"rule": "violation", "entity_kind": "invariant", "entity_id": "i-1"}
     }
-    /// A person is asked for, and an alert was raised for it
+    /// Alert: a person is needed
     AlertEscalation = "alert.escalation" {
         may {
             alert_id: String, rule: String, severity: String, message: String, entity_kind: String,
@@ -148,7 +148,7 @@ types! { "monitoring";
         role alert().why();
         example {"rule": "escalation", "entity_kind": "actor", "entity_id": "reviewer"}
     }
-    /// Nothing has happened for a while, though something is running
+    /// Alert: nothing has happened for a while, though something is running
     AlertStalled = "alert.stalled" {
         may {
             alert_id: String, rule: String, severity: String, message: String, entity_kind: String,

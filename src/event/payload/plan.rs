@@ -20,26 +20,26 @@ types! { "plan";
         role plan().to(Created).by(&["/by"]);
         example {"plan_id": "p-1", "goal": "make the login tests pass", "steps": ["find the cause", "change the code", "test"]}
     }
-    /// A plan went to another phase
+    /// A plan entered another phase
     PlanPhaseChanged = "plan.phase_changed" {
         may {
             plan_id: String,
-            /// Before.
+            /// The previous value.
             previous: String,
-            /// From now on.
+            /// The new value.
             current: String,
             reason: String,
         }
         role plan().advances(stage(&["/current"])).status(&["/current"]).why();
         example {"plan_id": "p-1", "previous": "analysis", "current": "execution"}
     }
-    /// A plan went to another state
+    /// A plan's state changed
     PlanStateChanged = "plan.state_changed" {
         may {
             plan_id: String,
-            /// Before.
+            /// The previous value.
             previous: String,
-            /// From now on.
+            /// The new value.
             current: String,
             reason: String,
         }
@@ -58,7 +58,7 @@ types! { "plan";
         role plan().to(Completed).by(&["/by"]);
         example {"plan_id": "p-1", "changes": ["src/name.rs"], "duration_ms": 81200}
     }
-    /// A plan was called off
+    /// A plan was cancelled
     PlanCancelled = "plan.cancelled" also ["plan.canceled"] {
         may {
             plan_id: String, reason: String,

@@ -19,7 +19,7 @@ types! { "plugin";
         role stage_of().to(Running).by(&["/by"]);
         example {"plugin_id": "lint"}
     }
-    /// How far a plugin has come
+    /// Progress of a plugin
     PluginProgress = "plugin.progress" {
         may {
             plugin_id: String, name: String, version: String,
@@ -28,17 +28,17 @@ types! { "plugin";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"plugin_id": "lint", "progress": 40.0, "stage": "second of three"}
     }
-    /// A plugin ended well
+    /// A plugin completed
     PluginComplete = "plugin.complete" also ["plugin.completed"] {
         may {
             plugin_id: String, name: String, version: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,

@@ -1,11 +1,11 @@
-//! Rules for what may be done.
+//! Policies: rules for what is allowed.
 
 use serde_json::Value;
 
 use super::words::*;
 
 types! { "policy";
-    /// A rule was asked whether something may be done
+    /// A policy decided whether something is allowed
     PolicyEvaluated = "policy.evaluated" also ["intent_evaluated"] {
         may {
             policy_id: String, rule_id: String, tool: String, tool_name: String, decision: String,
@@ -14,7 +14,7 @@ types! { "policy";
         role plain().why_at(&["/explanation", "/kind/explanation"]);
         example {"rule_id": "no-push", "tool": "git", "decision": "deny", "explanation": "main is protected"}
     }
-    /// What needs an approval was changed
+    /// The actions that need approval changed
     PolicyGatesUpdated = "policy.gates_updated" also ["gates_updated"] {
         may {
             gates: Value, reason: String,

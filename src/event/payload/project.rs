@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::words::*;
 
 types! { "project";
-    /// A project was set up
+    /// A project was created
     ProjectCreated = "project.created" {
         may {
             project_id: String, name: String, description: String, path: String,

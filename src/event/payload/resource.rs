@@ -1,9 +1,9 @@
-//! Files, tables, pages: what is worked on.
+//! Resources that are worked on: files, tables, pages.
 
 use super::words::*;
 
 types! { "resource";
-    /// Something was read
+    /// A resource was read
     ResourceAccessed = "resource.accessed" {
         may {
             resource_id: String, uri: String, path: String, kind: String, operation: String,
@@ -15,7 +15,7 @@ types! { "resource";
         role plain().by(&["/by"]);
         example {"path": "src/name.rs", "operation": "read", "size": 934}
     }
-    /// Something was changed
+    /// A resource was changed
     ResourceModified = "resource.modified" {
         may {
             resource_id: String, uri: String, path: String, kind: String, operation: String,
@@ -28,7 +28,7 @@ types! { "resource";
         role plain().by(&["/by"]);
         example {"path": "src/name.rs", "operation": "write", "size": 960, "content_hash": "sha256:77aa"}
     }
-    /// Something was made searchable
+    /// A resource was indexed
     ResourceIndexed = "resource.indexed" {
         may {
             resource_id: String, uri: String, path: String, kind: String, items: u64,

@@ -12,7 +12,7 @@ fn run() -> Role {
     ])
 }
 
-/// What the run used as a whole: beside what its messages and calls say, it does not count twice.
+/// The usage of a whole run, of which what its messages and calls reported is not counted twice.
 fn used(role: Role) -> Role {
     role.figure(
         InputTokens,
@@ -37,7 +37,7 @@ types! { "run";
         role run().to(Running);
         example {"run_id": "r-1", "goal": "make the login tests pass"}
     }
-    /// How far a run has come
+    /// Progress of a run
     RunProgress = "run.progress" {
         may {
             run_id: String,
@@ -46,13 +46,13 @@ types! { "run";
             stage: String, milestone: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role run().advances(progress());
         example {"run_id": "r-1", "progress": 50.0, "stage": "tests"}
     }
-    /// A run was halted, to go on later
+    /// A run was paused
     RunPaused = "run.paused" {
         may {
             run_id: String, reason: String,
@@ -62,7 +62,7 @@ types! { "run";
         role run().to(Paused).why().by(&["/by"]);
         example {"run_id": "r-1", "reason": "lunch"}
     }
-    /// A run went on
+    /// A run resumed
     RunResumed = "run.resumed" {
         may {
             run_id: String, reason: String, after: u64,
@@ -76,17 +76,17 @@ types! { "run";
     RunCompleted = "run.completed" also ["run_finished"] {
         may {
             run_id: String, reason: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,
-            /// What it used, as its provider says.
+            /// Usage as reported by the provider.
             usage: Value,
             /// Tokens that the model read.
             input_tokens: u64,
             /// Tokens that the model wrote.
             output_tokens: u64,
-            /// Tokens, read and written together.
+            /// All tokens, read and written.
             tokens: u64,
             /// US dollars.
             cost_usd: f64,
@@ -95,7 +95,7 @@ types! { "run";
         role of_message(used(run().to(Completed).why_at(&["/reason", "/kind/reason"])));
         example {"run_id": "r-1", "result": "merged", "duration_ms": 401000, "tokens": 17900}
     }
-    /// A run ended on an error
+    /// A run failed
     RunFailed = "run.failed" also ["run_errored", "run_error"] {
         may {
             run_id: String,
@@ -104,13 +104,13 @@ types! { "run";
             reason: String, code: String,
             /// Milliseconds.
             duration_ms: u64,
-            /// What it used, as its provider says.
+            /// Usage as reported by the provider.
             usage: Value,
             /// Tokens that the model read.
             input_tokens: u64,
             /// Tokens that the model wrote.
             output_tokens: u64,
-            /// Tokens, read and written together.
+            /// All tokens, read and written.
             tokens: u64,
             /// US dollars.
             cost_usd: f64,
@@ -119,7 +119,7 @@ types! { "run";
         role used(run().to(Failed).why()).erred_at(&["/error", "/error/message", "/kind/error", "/reason", "/message", "/workflowExecutionFailedEventAttributes/failure/cause/message", "/workflowExecutionFailedEventAttributes/failure/message"]);
         example {"run_id": "r-1", "reason": "no step forward in two tries", "tokens": 48200}
     }
-    /// A run took too long
+    /// A run timed out
     RunTimedOut = "run.timed_out" also ["run_timeout"] {
         may {
             run_id: String,
@@ -130,7 +130,7 @@ types! { "run";
         role run().to(Failed).why().erred();
         example {"run_id": "r-1", "timeout_ms": 600000}
     }
-    /// A run was called off
+    /// A run was cancelled
     RunCancelled = "run.cancelled" also ["run.canceled"] {
         may {
             run_id: String, reason: String,
@@ -140,7 +140,7 @@ types! { "run";
         role run().to(Cancelled).why().by(&["/by"]);
         example {"run_id": "r-1", "reason": "a duplicate", "by": "mara"}
     }
-    /// Someone asked to call off a run
+    /// Cancellation of a run was requested
     RunCancelRequested = "run.cancel_requested" {
         may {
             run_id: String, reason: String,
@@ -160,13 +160,13 @@ types! { "run";
         role run().to(Stopped).why_at(&["/reason", "/workflowExecutionTerminatedEventAttributes/reason"]).by(&["/by", "/workflowExecutionTerminatedEventAttributes/identity"]);
         example {"run_id": "r-1", "reason": "by hand"}
     }
-    /// A run ended and goes on as another
+    /// A run ended and continues as another
     RunContinued = "run.continued" also ["run.continued_as_new"] {
         may { run_id: String, next_run_id: String, reason: String }
         role run().to(Completed).why();
         example {"run_id": "r-1", "next_run_id": "r-2"}
     }
-    /// A run went to another phase of its loop
+    /// A run entered another phase of its loop
     RunPhaseEntered = "run.phase_entered" also ["phase_entered"] {
         may { run_id: String, phase: String }
         role run().advances(stage(&["/phase", "/kind/phase"]));

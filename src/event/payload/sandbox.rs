@@ -9,13 +9,13 @@ fn sandbox() -> Role {
 }
 
 types! { "sandbox";
-    /// A sandbox was set up
+    /// A sandbox was created
     SandboxCreated = "sandbox.created" {
         may { sandbox_id: String, tier: String, image: String, config: Value, path: String }
         role sandbox().to(Running);
         example {"sandbox_id": "sb-1", "tier": "container", "path": "/tmp/sb-1"}
     }
-    /// What a sandbox changed was taken over
+    /// The changes in a sandbox were kept
     SandboxCommitted = "sandbox.committed" {
         may {
             sandbox_id: String, changes: Value,
@@ -25,7 +25,7 @@ types! { "sandbox";
         role sandbox().to(Completed).by(&["/by"]);
         example {"sandbox_id": "sb-1", "changes": ["src/name.rs"]}
     }
-    /// What a sandbox changed was thrown away
+    /// The changes in a sandbox were discarded
     SandboxRolledBack = "sandbox.rolled_back" also ["sandbox.rollback"] {
         may {
             sandbox_id: String, reason: String,
@@ -45,7 +45,7 @@ types! { "sandbox";
         role sandbox().figure(DurationMs, Delta, &["/duration_ms", "/kind/duration_ms"]);
         example {"sandbox_id": "sb-1", "command": "cargo test", "exit_code": 0, "duration_ms": 9100}
     }
-    /// Something in a sandbox tried what it may not
+    /// Something in a sandbox violated its limits
     SandboxViolated = "sandbox.violated" also ["sandbox_violation"] {
         may { sandbox_id: String, violation_type: String, details: Value }
         role sandbox().erred_at(&["/details", "/kind/details"]).alerts(AlertKind::Violation);

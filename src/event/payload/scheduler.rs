@@ -1,4 +1,4 @@
-//! What runs at a time, and timers.
+//! Scheduled jobs and timers.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ types! { "scheduler";
         role stage_of().to(Running).by(&["/by"]);
         example {"job_id": "job-1", "schedule": "every hour"}
     }
-    /// How far a scheduled job has come
+    /// Progress of a scheduled job
     SchedulerProgress = "scheduler.progress" {
         may {
             job_id: String, name: String, schedule: String,
@@ -31,17 +31,17 @@ types! { "scheduler";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"job_id": "job-1", "schedule": "every hour", "progress": 40.0, "stage": "second of three"}
     }
-    /// A scheduled job ended well
+    /// A scheduled job completed
     SchedulerComplete = "scheduler.complete" also ["scheduler.completed"] {
         may {
             job_id: String, name: String, schedule: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,
@@ -71,13 +71,13 @@ types! { "scheduler";
         role timer().to(Waiting);
         example {"timer_id": "tm-1", "delay_ms": 60000}
     }
-    /// A timer ran out
+    /// A timer fired
     SchedulerTimerFired = "scheduler.timer_fired" {
         may { timer_id: String, name: String }
         role timer().to(Completed);
         example {"timer_id": "tm-1"}
     }
-    /// A timer was called off
+    /// A timer was cancelled
     SchedulerTimerCancelled = "scheduler.timer_cancelled" also ["scheduler.timer_canceled"] {
         may { timer_id: String, name: String, reason: String }
         role timer().to(Cancelled).why();

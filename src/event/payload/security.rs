@@ -1,4 +1,4 @@
-//! Checks of security.
+//! Security checks.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ types! { "security";
         role stage_of().to(Running).by(&["/by"]);
         example {"scan_id": "scan-1", "target": "Cargo.lock"}
     }
-    /// How far a security check has come
+    /// Progress of a security check
     SecurityProgress = "security.progress" {
         may {
             scan_id: String, name: String, target: String,
@@ -28,17 +28,17 @@ types! { "security";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"scan_id": "scan-1", "target": "Cargo.lock", "progress": 40.0, "stage": "second of three"}
     }
-    /// A security check ended well
+    /// A security check completed
     SecurityComplete = "security.complete" also ["security.completed"] {
         may {
             scan_id: String, name: String, target: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,
@@ -57,7 +57,7 @@ types! { "security";
         role stage_of().to(Failed).why_at(&["/reason"]).erred();
         example {"scan_id": "scan-1", "target": "Cargo.lock", "error": "the disk is full"}
     }
-    /// A scan for weaknesses ended
+    /// A vulnerability scan completed
     SecurityScanComplete = "security.scan_complete" also ["security.scan_completed"] {
         may {
             scan_id: String, target: String, findings: Value, critical: u64, high: u64,

@@ -29,7 +29,7 @@ types! { "session";
         role plain().by(&["/by", "/role"]);
         example {"message_id": "m-1", "role": "user", "text": "Login fails for names with an umlaut."}
     }
-    /// A session was taken up again
+    /// A session was resumed
     SessionResumed = "session.resumed" {
         may {
             reason: String, after: u64,

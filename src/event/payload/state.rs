@@ -1,4 +1,4 @@
-//! The state that an agent keeps of itself.
+//! The state that an agent reports about itself.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ types! { "state";
         role metrics(status()).why_at(&["/reason"]);
         example {"key": "goal", "value": "make the login tests pass"}
     }
-    /// A change of the state was asked for
+    /// A change of the state was requested
     StateRequested = "state.requested" {
         may {
             key: String, value: Value, agent_state: String, reason: String,
@@ -37,7 +37,7 @@ types! { "state";
         role plain().why().by(&["/by"]);
         example {"agent_state": "running"}
     }
-    /// An agent said how it thinks to be doing
+    /// An agent estimated its own state
     StateEstimated = "state.estimated" {
         may {
             estimate: Value,
@@ -47,7 +47,7 @@ types! { "state";
         role plain();
         example {"estimate": {"progress": 0.4, "uncertainty": 0.2}, "confidence": 0.7}
     }
-    /// The whole state was written down
+    /// The whole state was saved
     StateSnapshotCreated = "state.snapshot_created" also ["snapshot_created"] {
         may { snapshot_id: String, sequence: u64, content_hash: String }
         role plain();

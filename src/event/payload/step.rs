@@ -19,7 +19,7 @@ types! { "step";
         role step().to(Running);
         example {"index": 2, "name": "change the code"}
     }
-    /// How far a step has come
+    /// Progress of a step
     StepProgress = "step.progress" {
         may {
             step_id: String, index: u64, name: String, step: String,
@@ -28,17 +28,17 @@ types! { "step";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role step().advances(progress());
         example {"index": 2, "progress": 50.0, "description": "one of two files"}
     }
-    /// A step was done
+    /// A step completed
     StepCompleted = "step.completed" also ["step_finished"] {
         may {
             step_id: String, index: u64, name: String, step: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             stop_reason: String,
             /// Milliseconds.

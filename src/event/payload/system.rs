@@ -9,13 +9,13 @@ fn system() -> Role {
 }
 
 types! { "system";
-    /// The system came up
+    /// The system started
     SystemStartup = "system.startup" also ["system.start", "system.started"] {
         may { component: String, version: String, host: String, config: Value }
         role system().to(Running);
         example {"component": "orchestrator", "version": "2.1.0", "host": "build-3"}
     }
-    /// How far the system has come with something
+    /// Progress of the system
     SystemProgress = "system.progress" {
         may {
             component: String,
@@ -24,17 +24,17 @@ types! { "system";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role system().advances(progress());
         example {"component": "orchestrator", "progress": 30.0, "stage": "loading plugins"}
     }
-    /// The system finished something
+    /// The system completed something
     SystemComplete = "system.complete" also ["system.completed"] {
         may {
             component: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,
@@ -53,7 +53,7 @@ types! { "system";
         role system().to(Failed).erred();
         example {"component": "orchestrator", "error": "the disk is full"}
     }
-    /// The system went down
+    /// The system shut down
     SystemShutdown = "system.shutdown" also ["system.stopped"] {
         may { component: String, reason: String, uptime_ms: u64 }
         role system().to(Stopped).why();

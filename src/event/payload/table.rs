@@ -1,7 +1,7 @@
-//! How a domain's file says its types.
+//! How a domain's file declares its types.
 
-/// A table of types: for each its line, struct, name, names elsewhere, members that have to be there, members that may,
-/// role, and an example.
+/// A table of types: for each its line, struct, name, aliases, required members, optional members, role, and an
+/// example.
 macro_rules! types {
     ($domain:literal; $(
         #[doc = $line:literal]

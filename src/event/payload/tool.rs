@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::words::*;
 
-/// A call, named where we and the formats that are imported name it.
+/// A call, identified as in our events or in the formats that are imported.
 fn tool() -> Role {
     about("tool", &["/tool_call_id", "/call_id", "/invocation_id", "/kind/call_id", "/kind/tool_run_id"])
         .called(&[
@@ -32,23 +32,23 @@ types! { "tool";
             /// What the tool was given.
             arguments: Value,
             input: Value,
-            /// From 1.
+            /// Counted from 1.
             attempt: u64,
         }
         role of_message(tool().to(Running));
         example {"tool": "grep", "tool_call_id": "c-1", "args": {"pattern": "normalize", "path": "src/"}}
     }
-    /// A tool that was called began its work
+    /// A tool began its work
     ToolStarted = "tool.started" also ["tool_call_started"] {
         may {
             tool: String, tool_name: String, tool_call_id: String, invocation_id: String,
-            /// From 1.
+            /// Counted from 1.
             attempt: u64,
         }
         role tool().to(Running);
         example {"tool": "grep", "tool_call_id": "c-1"}
     }
-    /// How far a tool has come, or what it printed
+    /// Progress or output of a tool
     ToolProgress = "tool.progress" {
         may {
             tool: String, tool_name: String, tool_call_id: String, invocation_id: String,
@@ -63,7 +63,7 @@ types! { "tool";
     ToolCompleted = "tool.completed" also ["tool.finished", "tool_call_completed", "tool_result"] {
         may {
             tool: String, tool_name: String, tool_call_id: String, invocation_id: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             output: Value,
             /// Milliseconds.
@@ -78,7 +78,7 @@ types! { "tool";
             tool: String, tool_name: String, tool_call_id: String, invocation_id: String,
             /// What went wrong, as text or as an object.
             error: Value,
-            /// What came back.
+            /// What was returned.
             result: Value,
             exit_code: i64,
             /// Milliseconds.
@@ -87,11 +87,11 @@ types! { "tool";
         role of_message(took(tool().to(Failed))).erred();
         example {"tool": "cargo", "tool_call_id": "c-2", "error": "4 tests failed", "exit_code": 101}
     }
-    /// A tool that failed is tried again
+    /// A failed call of a tool is retried
     ToolRetried = "tool.retried" also ["tool_retry"] {
         may {
             tool: String, tool_name: String, tool_call_id: String, invocation_id: String,
-            /// From 1.
+            /// Counted from 1.
             attempt: u64,
             /// Milliseconds.
             delay_ms: u64,
@@ -100,7 +100,7 @@ types! { "tool";
         role tool().to(Running).why();
         example {"tool": "cargo", "tool_call_id": "c-2", "attempt": 2, "reason": "the lock was taken"}
     }
-    /// A tool did not return in time
+    /// A call of a tool timed out
     ToolTimedOut = "tool.timed_out" also ["tool_timeout"] {
         may {
             tool: String, tool_name: String, tool_call_id: String, invocation_id: String,
@@ -110,13 +110,13 @@ types! { "tool";
         role tool().to(Failed).why_at(&["/activityTaskTimedOutEventAttributes/failure/message"]).erred_at(&["/error", "/activityTaskTimedOutEventAttributes/failure/message"]);
         example {"tool": "cargo", "tool_call_id": "c-2", "timeout_ms": 600000}
     }
-    /// A call of a tool was called off
+    /// A call of a tool was cancelled
     ToolCancelled = "tool.cancelled" also ["tool.canceled"] {
         may { tool: String, tool_name: String, tool_call_id: String, invocation_id: String, reason: String }
         role tool().to(Cancelled).why();
         example {"tool": "cargo", "tool_call_id": "c-2", "reason": "the run was stopped"}
     }
-    /// Someone asked to call off a call of a tool
+    /// Cancellation of a call of a tool was requested
     ToolCancelRequested = "tool.cancel_requested" {
         may { tool: String, tool_name: String, tool_call_id: String, invocation_id: String, reason: String }
         role tool().why();

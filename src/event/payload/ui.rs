@@ -9,7 +9,7 @@ fn stage_of() -> Role {
 }
 
 types! { "ui";
-    /// A piece of the interface began
+    /// An action in the user interface began
     UiStart = "ui.start" also ["ui.started"] {
         may {
             view_id: String, name: String, component: String,
@@ -19,7 +19,7 @@ types! { "ui";
         role stage_of().to(Running).by(&["/by"]);
         example {"view_id": "timeline"}
     }
-    /// How far a piece of the interface has come
+    /// Progress of an action in the user interface
     UiProgress = "ui.progress" {
         may {
             view_id: String, name: String, component: String,
@@ -28,17 +28,17 @@ types! { "ui";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"view_id": "timeline", "progress": 40.0, "stage": "second of three"}
     }
-    /// A piece of the interface ended well
+    /// An action in the user interface completed
     UiComplete = "ui.complete" also ["ui.completed"] {
         may {
             view_id: String, name: String, component: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,
@@ -46,7 +46,7 @@ types! { "ui";
         role stage_of().to(Completed);
         example {"view_id": "timeline", "duration_ms": 5200}
     }
-    /// A piece of the interface failed
+    /// An action in the user interface failed
     UiFail = "ui.fail" also ["ui.failed", "ui.errored"] {
         may {
             view_id: String, name: String, component: String,

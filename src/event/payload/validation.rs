@@ -1,4 +1,4 @@
-//! Checks of what was made.
+//! Validation of results.
 
 use serde_json::Value;
 
@@ -9,13 +9,13 @@ fn validation() -> Role {
 }
 
 types! { "validation";
-    /// A check began
+    /// A validation began
     ValidationStarted = "validation.started" also ["validation_start"] {
         may { validation_id: String, name: String, check: String, target: String }
         role validation().to(Running);
         example {"validation_id": "v-1", "name": "tests", "target": "src/name.rs"}
     }
-    /// A check found nothing wrong
+    /// A validation passed
     ValidationPassed = "validation.passed" also ["validation_success"] {
         may {
             validation_id: String, name: String, check: String, target: String, passed: u64,
@@ -25,7 +25,7 @@ types! { "validation";
         role validation().to(Completed).figure(DurationMs, Delta, &["/duration_ms"]);
         example {"validation_id": "v-1", "name": "tests", "passed": 36, "duration_ms": 8800}
     }
-    /// A check found something wrong
+    /// A validation failed
     ValidationFailed = "validation.failed" also ["validation_failure"] {
         may {
             validation_id: String, name: String, check: String, target: String, passed: u64, failed: u64,

@@ -1,4 +1,4 @@
-//! Short words for the roles in the tables.
+//! Short names for the roles in the tables.
 
 pub(super) use crate::event::Measure::*;
 pub(super) use crate::event::Mode::*;
@@ -6,9 +6,9 @@ pub(super) use crate::event::Phase::*;
 pub(super) use crate::event::{AlertKind, ProgressRole, Role};
 use crate::event::{Condition, Entity, Figure, Measure, Mode, Phase, Pointers, Status};
 
-/// Where an event says why, in our own payloads and in records of others.
+/// Where an event gives the reason, in our own payloads and in records of other programs.
 const WHY: [&str; 3] = ["/reason", "/kind/reason", "/message"];
-/// Where it says what went wrong.
+/// Where it gives the error.
 const WRONG: [&str; 10] = [
     "/error/message",
     "/error",
@@ -29,7 +29,7 @@ pub(super) fn at(texts: &[&str]) -> Pointers {
     pointers.unwrap_or_default()
 }
 
-/// About an entity named at one of these.
+/// About an entity whose id is at one of these.
 pub(super) fn about(kind: &str, id: &[&str]) -> Role {
     let entity = Entity { kind: kind.into(), id: at(id), name: Pointers::default(), whole: false };
     Role { entity: Some(entity), ..Role::default() }
@@ -42,12 +42,12 @@ pub(super) fn whole(kind: &str, id: &[&str]) -> Role {
     role
 }
 
-/// About nothing that has a life of its own.
+/// About no entity.
 pub(super) fn plain() -> Role {
     Role::default()
 }
 
-/// Progress as our payloads say it.
+/// Progress as in our own payloads.
 pub(super) fn progress() -> ProgressRole {
     ProgressRole {
         percent: at(&["/progress"]),
@@ -65,7 +65,7 @@ pub(super) fn stage(texts: &[&str]) -> ProgressRole {
     ProgressRole { stage: at(texts), ..ProgressRole::default() }
 }
 
-/// What our payloads say of tokens, added up.
+/// Tokens in our own payloads, each an increment.
 pub(super) fn tokens(role: Role) -> Role {
     role.figure(InputTokens, Delta, &["/input_tokens"])
         .figure(OutputTokens, Delta, &["/output_tokens"])
@@ -73,7 +73,7 @@ pub(super) fn tokens(role: Role) -> Role {
         .unless(&["/input_tokens", "/output_tokens"])
 }
 
-/// What an imported record says of the answer that it is a part of. Every part repeats it.
+/// The usage in an imported record of the answer that it is a part of. Every part repeats it.
 pub(super) fn of_message(mut role: Role) -> Role {
     let places: [(Measure, &[&str]); 4] = [
         (
@@ -105,7 +105,7 @@ impl Role {
         Self { fixed_phase: Some(phase), ..self }
     }
 
-    /// What the entity is called stands at one of these.
+    /// The entity's name is at one of these.
     pub(super) fn called(mut self, texts: &[&str]) -> Self {
         self.entity = self.entity.map(|e| Entity { name: at(texts), ..e });
         self
@@ -127,7 +127,7 @@ impl Role {
         self
     }
 
-    /// It says why, where that usually stands.
+    /// The reason is at one of the usual places.
     pub(super) fn why(self) -> Self {
         self.why_at(&WHY)
     }
@@ -136,7 +136,7 @@ impl Role {
         Self { reason: at(texts), ..self }
     }
 
-    /// It says what went wrong, where that usually stands, and counts as a failure.
+    /// The error is at one of the usual places, and counts as a failure.
     pub(super) fn erred(self) -> Self {
         self.erred_at(&WRONG)
     }
@@ -158,7 +158,7 @@ impl Role {
         self
     }
 
-    /// The last figure says nothing when one of these is there.
+    /// The last figure is ignored when one of these exists.
     pub(super) fn unless(mut self, texts: &[&str]) -> Self {
         if let Some(figure) = self.usage.last_mut() {
             figure.unless = at(texts);
@@ -166,7 +166,7 @@ impl Role {
         self
     }
 
-    /// All figures so far say their provider and model there.
+    /// The provider and model of all figures so far are there.
     pub(super) fn models(mut self, provider: &[&str], model: &[&str]) -> Self {
         for figure in &mut self.usage {
             (figure.provider, figure.model) = (at(provider), at(model));

@@ -7,7 +7,7 @@ use super::words::*;
 fn stage_of() -> Role {
     about("workflow", &["/workflow_id"]).called(&["/name"])
 }
-/// A decision that the workflow's own code is asked for. They follow each other, so one name does for all.
+/// A decision that the workflow's own code is asked for. One follows another, so one name is enough.
 fn turn() -> Role {
     about("workflow_task", &["/workflow_task_id"])
 }
@@ -32,7 +32,7 @@ types! { "workflow";
         role stage_of().to(Running).by(&["/by"]);
         example {"workflow_id": "wf-1", "name": "nightly"}
     }
-    /// How far a workflow has come
+    /// Progress of a workflow
     WorkflowProgress = "workflow.progress" {
         may {
             workflow_id: String, name: String, kind: String,
@@ -41,17 +41,17 @@ types! { "workflow";
             stage: String, description: String,
             /// How many are done.
             done: u64,
-            /// Of how many.
+            /// Out of how many.
             total: u64,
         }
         role stage_of().advances(progress());
         example {"workflow_id": "wf-1", "name": "nightly", "progress": 40.0, "stage": "second of three"}
     }
-    /// A workflow ended well
+    /// A workflow completed
     WorkflowComplete = "workflow.complete" also ["workflow.completed"] {
         may {
             workflow_id: String, name: String, kind: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
             /// Milliseconds.
             duration_ms: u64,
@@ -70,57 +70,57 @@ types! { "workflow";
         role stage_of().to(Failed).why_at(&["/reason"]).erred();
         example {"workflow_id": "wf-1", "name": "nightly", "error": "the disk is full"}
     }
-    /// A workflow was told something
+    /// A workflow received a signal
     WorkflowSignaled = "workflow.signaled" also ["workflow.signalled", "external_signal"] {
         may { workflow_id: String, name: String, signal: String, input: Value }
         role plain();
         example {"workflow_id": "wf-1", "signal": "go on"}
     }
-    /// A workflow took a request to change something
+    /// A workflow accepted an update
     WorkflowUpdateAccepted = "workflow.update_accepted" {
         may { workflow_id: String, update_id: String, input: Value }
         role about("update", &["/update_id", "/workflowExecutionUpdateAcceptedEventAttributes/protocolInstanceId"]).to(Running);
         example {"workflow_id": "wf-1", "update_id": "u-1"}
     }
-    /// A workflow refused a request to change something
+    /// A workflow rejected an update
     WorkflowUpdateRejected = "workflow.update_rejected" {
         may { workflow_id: String, update_id: String, reason: String }
         role about("update", &["/update_id", "/workflowExecutionUpdateRejectedEventAttributes/protocolInstanceId"]).to(Failed).why();
         example {"workflow_id": "wf-1", "update_id": "u-1", "reason": "not now"}
     }
-    /// A workflow did what it was requested
+    /// A workflow completed an update
     WorkflowUpdateCompleted = "workflow.update_completed" {
         may {
             workflow_id: String, update_id: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
         }
         role about("update", &["/update_id", "/workflowExecutionUpdateCompletedEventAttributes/meta/updateId"]).to(Completed);
         example {"workflow_id": "wf-1", "update_id": "u-1"}
     }
-    /// The workflow's code is asked what comes next
+    /// A workflow task was scheduled
     WorkflowTaskScheduled = "workflow.task_scheduled" {
         may {
             workflow_task_id: String,
-            /// From 1.
+            /// Counted from 1.
             attempt: u64,
         }
         role turn().to(Created);
         example {"workflow_task_id": "2"}
     }
-    /// A worker took up the question what comes next
+    /// A worker began a workflow task
     WorkflowTaskStarted = "workflow.task_started" {
         may { workflow_task_id: String, worker: String }
         role turn().to(Running);
         example {"workflow_task_id": "2", "worker": "w-1"}
     }
-    /// A worker said what comes next
+    /// A worker completed a workflow task
     WorkflowTaskCompleted = "workflow.task_completed" {
         may { workflow_task_id: String, worker: String }
         role turn().to(Completed);
         example {"workflow_task_id": "2", "worker": "w-1"}
     }
-    /// No worker said in time what comes next
+    /// A workflow task timed out
     WorkflowTaskTimedOut = "workflow.task_timed_out" {
         may {
             workflow_task_id: String,
@@ -130,7 +130,7 @@ types! { "workflow";
         role turn().to(Failed).erred();
         example {"workflow_task_id": "2", "timeout_ms": 10000}
     }
-    /// A worker failed to say what comes next
+    /// A workflow task failed
     WorkflowTaskFailed = "workflow.task_failed" {
         may {
             workflow_task_id: String,
@@ -140,35 +140,35 @@ types! { "workflow";
         role turn().to(Failed).erred_at(&["/error", "/workflowTaskFailedEventAttributes/failure/message", "/workflowTaskFailedEventAttributes/cause"]);
         example {"workflow_task_id": "2", "error": "the code is not deterministic"}
     }
-    /// A workflow asked for another below it
+    /// A workflow requested a child workflow
     WorkflowChildInitiated = "workflow.child_initiated" {
         may { child_id: String, name: String, input: Value }
         role child().to(Created);
         example {"child_id": "kid", "name": "fetch"}
     }
-    /// A workflow below another could not be started
+    /// A child workflow could not be started
     WorkflowChildRefused = "workflow.child_refused" {
         may { child_id: String, name: String, reason: String }
         role child().to(Failed).erred_at(&["/reason", "/startChildWorkflowExecutionFailedEventAttributes/cause"]);
         example {"child_id": "kid", "reason": "there is one of that name"}
     }
-    /// A workflow below another began
+    /// A child workflow began
     WorkflowChildStarted = "workflow.child_started" {
         may { child_id: String, name: String }
         role child().to(Running);
         example {"child_id": "kid", "name": "fetch"}
     }
-    /// A workflow below another reached its goal
+    /// A child workflow completed
     WorkflowChildCompleted = "workflow.child_completed" {
         may {
             child_id: String,
-            /// What came back.
+            /// What was returned.
             result: Value,
         }
         role child().to(Completed);
         example {"child_id": "kid"}
     }
-    /// A workflow below another failed
+    /// A child workflow failed
     WorkflowChildFailed = "workflow.child_failed" {
         may {
             child_id: String,
@@ -178,7 +178,7 @@ types! { "workflow";
         role child().to(Failed).why_at(&["/reason", "/childWorkflowExecutionFailedEventAttributes/retryState"]).erred_at(&["/error", "/childWorkflowExecutionFailedEventAttributes/failure/cause/message", "/childWorkflowExecutionFailedEventAttributes/failure/message"]);
         example {"child_id": "kid", "error": "no answer"}
     }
-    /// A workflow below another took too long
+    /// A child workflow timed out
     WorkflowChildTimedOut = "workflow.child_timed_out" {
         may {
             child_id: String,
@@ -188,31 +188,31 @@ types! { "workflow";
         role child().to(Failed).erred();
         example {"child_id": "kid", "timeout_ms": 60000}
     }
-    /// A workflow below another was called off
+    /// A child workflow was cancelled
     WorkflowChildCancelled = "workflow.child_cancelled" also ["workflow.child_canceled"] {
         may { child_id: String, reason: String }
         role child().to(Cancelled).why();
         example {"child_id": "kid"}
     }
-    /// A workflow below another was stopped from outside
+    /// A child workflow was stopped from outside
     WorkflowChildTerminated = "workflow.child_terminated" {
         may { child_id: String, reason: String }
         role child().to(Stopped).why();
         example {"child_id": "kid", "reason": "by hand"}
     }
-    /// A workflow tells another something
+    /// A workflow sent a signal to another
     WorkflowSignalSent = "workflow.signal_sent" {
         may { target_id: String, signal: String, input: Value }
         role plain();
         example {"target_id": "wf-2", "signal": "go on"}
     }
-    /// Another workflow was told something
+    /// A signal to another workflow was delivered
     WorkflowSignalDelivered = "workflow.signal_delivered" {
         may { target_id: String, signal: String }
         role plain();
         example {"target_id": "wf-2", "signal": "go on"}
     }
-    /// Another workflow could not be told something
+    /// A signal to another workflow could not be delivered
     WorkflowSignalFailed = "workflow.signal_failed" {
         may {
             target_id: String, signal: String,
@@ -222,19 +222,19 @@ types! { "workflow";
         role plain().erred();
         example {"target_id": "wf-2", "signal": "go on", "error": "there is none"}
     }
-    /// A workflow asks another to stop
+    /// A workflow asked another to cancel
     WorkflowCancelSent = "workflow.cancel_sent" {
         may { target_id: String, reason: String }
         role plain().why();
         example {"target_id": "wf-2"}
     }
-    /// Another workflow was asked to stop
+    /// A cancel request to another workflow was delivered
     WorkflowCancelDelivered = "workflow.cancel_delivered" {
         may { target_id: String }
         role plain();
         example {"target_id": "wf-2"}
     }
-    /// Another workflow could not be asked to stop
+    /// A cancel request to another workflow could not be delivered
     WorkflowCancelFailed = "workflow.cancel_failed" {
         may {
             target_id: String,

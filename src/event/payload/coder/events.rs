@@ -36,17 +36,17 @@ pub struct Coder {
 /// What was done to the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// A file was made.
+    /// A file was created.
     Create,
     /// A file was changed.
     Modify,
-    /// A file was taken out.
+    /// A file was deleted.
     Delete,
-    /// The workspace was brought in line with another copy; the path is the workspace's.
+    /// The workspace was synchronised with another copy; the path is the workspace's.
     Sync,
 }
 
-/// What a coder uses of the machine. What is not known is left out.
+/// The resources that a coder uses. What is unknown is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Resources {
     /// MB of memory.
@@ -61,7 +61,7 @@ pub struct Resources {
     pub file_count: Option<u64>,
 }
 
-/// An event with the payload of one of our structs, whose members serde always takes.
+/// An event with the payload of one of our structs, whose members serde always accepts.
 fn event<T: Payload>(payload: &T) -> NewEvent {
     NewEvent::new(T::NAME).version(T::VERSION).data(serde_json::to_value(payload).unwrap_or_default())
 }
@@ -71,7 +71,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl Coder {
-    /// The coder of this id.
+    /// A coder with this id.
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into() }
     }
@@ -80,9 +80,9 @@ impl Coder {
         Some(self.id.clone())
     }
 
-    /// **Lifecycle**: it goes from one phase to another. The type follows from the two: from `Paused` to `Running` it is
-    /// `coder.resumed`, from anywhere else `coder.started`. `why` is the error of a failure, and otherwise the reason.
-    /// A coder that waits is paused, and one that is called off is stopped: it has no types of its own for them.
+    /// **Lifecycle**: it goes from one phase to another. The type depends on both: from `Paused` to `Running` it is
+    /// `coder.resumed`, from anywhere else `coder.started`. `why` is the error of a failure, and otherwise the
+    /// reason. A coder that waits is paused, and one that is cancelled is stopped: there are no types for these.
     pub fn lifecycle(&self, previous: Option<Phase>, current: Phase, why: Option<&str>) -> NewEvent {
         let why = why.map(str::to_owned);
         let (error, reason) = if current == Phase::Failed { (why, None) } else { (None, why) };
@@ -170,7 +170,7 @@ impl Coder {
         }
     }
 
-    /// **Provider**: a call was answered, after reading and writing so many tokens.
+    /// **Provider**: a call was answered, after reading and writing this many tokens.
     pub fn api_call(&self, provider: &str, model: &str, tokens: (u64, u64), took: Duration) -> NewEvent {
         let (input, output) = tokens;
         event(&CoderApiCall {
@@ -197,7 +197,7 @@ impl Coder {
         })
     }
 
-    /// **Provider**: it asked to be called less often.
+    /// **Provider**: it limited the rate of calls.
     pub fn rate_limited(&self, provider: &str, model: &str, retry_after: Option<Duration>) -> NewEvent {
         event(&CoderRateLimited {
             coder_id: self.id(),
@@ -208,7 +208,7 @@ impl Coder {
         })
     }
 
-    /// **Resource**: what it uses at this moment.
+    /// **Resource**: what it uses at present.
     pub fn resources(&self, now: Resources) -> NewEvent {
         let Resources { memory_mb, cpu_percent, disk_mb, network_bytes, file_count } = now;
         let (coder_id, more) = (self.id(), Map::<String, Value>::new());
@@ -223,7 +223,7 @@ impl Coder {
         })
     }
 
-    /// **Resource**: it came to a bound, in the unit of the resource: `memory`, `cpu`, `disk`, `network` or `files`.
+    /// **Resource**: it reached a limit, in the unit of the resource: `memory`, `cpu`, `disk`, `network` or `files`.
     pub fn resource_limit(&self, resource: &str, limit: f64, current: f64) -> NewEvent {
         event(&CoderResourceLimit {
             coder_id: self.id(),
