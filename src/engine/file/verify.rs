@@ -82,7 +82,7 @@ pub(super) fn verify(
     let found = guarded(|| walk.order());
     step("global order", found, &mut walk);
     let found = guarded(|| walk.records());
-    step("marks", found, &mut walk);
+    step("records", found, &mut walk);
     walk.compare_counts();
     for damage in &reader.contents.identity.damage {
         if !walk.report.problems.contains(damage) {
