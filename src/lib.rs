@@ -35,7 +35,7 @@
 //!
 //! - What lives on a runtime has async verbs only, without a suffix: [`Bus`], [`Consumer`], [`Following`], and what makes
 //!   or changes a consumer, in [`consumer::Consumers`]. What only starts a task ([`bus::Subscribe::run`],
-//!   [`bus::Timers::run`], [`Bus::new`]) neither reads nor waits, and has one form.
+//!   [`bus::timers::Timers::run`], [`Bus::new`]) neither reads nor waits, and has one form.
 //! - A blocking iterator has a stream beside it: [`Store::events`] has [`Store::stream`], and [`store::Pairs`] and
 //!   [`project::History`] have `into_stream`.
 //! - An async form reads the file on one of the runtime's threads for blocking work, never on a worker. Outside a tokio

@@ -1,6 +1,6 @@
 //! A role in words.
 
-use retold::event::{Figure, Mode, Pointers, ProgressRole, Role};
+use retold::event::roles::{Figure, Mode, Pointers, ProgressRole, Role};
 
 /// What a type means to projections, each part with a short label.
 pub(super) fn role_words(role: &Role) -> Vec<(&'static str, String)> {

@@ -16,7 +16,7 @@ use super::style::{BAD, DIM, NAME, paint};
 use super::table::{Table, cell, clean};
 use super::tail::Stamp;
 use super::view::{count, short};
-use retold::bus::{Due, Fired, Timer};
+use retold::bus::timers::{Due, Fired, Timer};
 use retold::error::Error;
 use retold::event::{Address, EventId, NewEvent, Timestamp};
 use retold::limits::MAX_LISTING;

@@ -11,7 +11,8 @@ use super::style::{DIM, GOOD, HEADER, NAME, NOTICE, of_kind, paint};
 use super::table::{Table, cell, shorten};
 use super::view::count;
 use retold::error::Error;
-use retold::event::{Catalogue, Role, TypeInfo};
+use retold::event::roles::Role;
+use retold::event::{Catalogue, TypeInfo};
 use retold::wire::Type;
 
 /// Width of the labels before the facts about a type.

@@ -96,7 +96,7 @@ impl BusBuilder {
         self
     }
 
-    /// The file of the [`Spill`](super::Spill): beside the store's file by default. A store in memory has none by
+    /// The file of the [`Spill`](super::spill::Spill): beside the store's file by default. A store in memory has none by
     /// default.
     pub fn spill(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.spill = Some(path.into());

@@ -34,12 +34,12 @@ mod route;
 mod run;
 mod settings;
 mod shared;
-mod spill;
-mod stats;
+pub mod spill;
+pub mod stats;
 mod subscribe;
 mod subscribers;
 mod tickets;
-mod timers;
+pub mod timers;
 mod trace;
 mod window;
 
@@ -49,7 +49,6 @@ pub use builder::BusBuilder;
 pub use bus::{Bus, BusClosed};
 pub use current::handling;
 pub use emitter::{Emitted, Emitter};
-pub use history::HistoryCounts;
 #[doc(hidden)]
 pub use line::{parse as parse_spill_line, print as print_spill_line};
 pub use listen::Listener;
@@ -57,10 +56,11 @@ pub use message::Message;
 pub use persist::Persistence;
 pub use publish::{Answered, Published};
 pub use route::imported_pattern;
-pub use spill::{Drained, Spill, SpillStats};
-pub use stats::{BusStats, HandlerStats};
 pub use subscribe::{Subscribe, Subscription, SubscriptionGuard};
+#[cfg(feature = "testkit")]
+pub(crate) use timers::Due;
 #[doc(hidden)]
 pub use timers::parse_timer_row;
-pub use timers::{Due, Fired, Timer, Timers, TimersRunning};
+#[cfg(feature = "agents")]
+pub(crate) use timers::{Fired, Timer};
 pub use window::{RuleRunning, WindowRule};

@@ -27,7 +27,7 @@ impl Bus {
     /// Records an event soon, without waiting for the store. It never fails.
     ///
     /// Events are queued in memory and written in order; until then they are lost if the process crashes. If the store
-    /// cannot be written, or the queue is full, events go to the [`Spill`](super::Spill) beside the store, which is
+    /// cannot be written, or the queue is full, events go to the [`Spill`](super::spill::Spill) beside the store, which is
     /// synced: only then does the caller wait for a disk. Events that cannot be kept anywhere are counted and logged;
     /// see [`Bus::stats`]. In a forked child it does nothing. [`flush`](Self::flush) waits for what was published so far.
     pub fn publish_nowait<A>(&self, address: A, event: NewEvent)
@@ -42,7 +42,7 @@ impl Bus {
         }
     }
 
-    /// Says that subscriptions are in place. What an earlier process left in the [`Spill`](super::Spill) is recorded from now
+    /// Says that subscriptions are in place. What an earlier process left in the [`Spill`](super::spill::Spill) is recorded from now
     /// on, and handlers are given it. Without it, that begins with the first event that is published, or ten seconds after
     /// the bus was opened.
     pub fn ready(&self) {

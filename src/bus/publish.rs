@@ -89,11 +89,11 @@ impl Bus {
     }
 
     /// Records an event at a time, or after a while: also after a restart, once, by whatever bus or task runs the
-    /// store's timers then. See [`Timers::schedule`](crate::bus::Timers::schedule),
-    /// [`Timers::list`](crate::bus::Timers::list) and [`Timers::cancel`](crate::bus::Timers::cancel).
+    /// store's timers then. See [`Timers::schedule`](crate::bus::timers::Timers::schedule),
+    /// [`Timers::list`](crate::bus::timers::Timers::list) and [`Timers::cancel`](crate::bus::timers::Timers::cancel).
     ///
     /// # Errors
-    /// As [`Timers::schedule`](crate::bus::Timers::schedule); [`Error::Closed`] when the bus is closed.
+    /// As [`Timers::schedule`](crate::bus::timers::Timers::schedule); [`Error::Closed`] when the bus is closed.
     pub async fn emit_later<A>(&self, address: A, event: NewEvent, when: impl Into<Due>) -> Result<Timer>
     where
         A: TryInto<Address>,

@@ -1,9 +1,11 @@
+//! Statistics of a bus and of its handlers.
+
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::bus::Bus;
 use super::handler_state::HandlerState;
-use super::history::HistoryCounts;
+pub use super::history::HistoryCounts;
 use super::phase::Phase;
 use super::spill::{Spill, SpillStats};
 use crate::store::lock;

@@ -11,7 +11,7 @@ use crate::limits::{MAX_POINTERS, MAX_ROLE_POINTER_BYTES};
 /// object or item of a list.
 ///
 /// ```
-/// use retold::event::Pointer;
+/// use retold::event::roles::Pointer;
 /// let at: Pointer = "/usage/*/tokens".parse()?;
 /// let payload = serde_json::json!({"usage": [{"tokens": 3}, {"tokens": 4}]});
 /// assert_eq!(at.find(&payload), Some(&serde_json::json!(3)));

@@ -12,7 +12,8 @@ use super::{Phase, Pointers};
 /// ignored.
 ///
 /// ```
-/// use retold::event::{Phase, Role};
+/// use retold::event::Phase;
+/// use retold::event::roles::Role;
 /// let role: Role = serde_json::from_str(
 ///     r#"{"entity": {"kind": "parcel", "id": "/parcel"}, "phase": "completed", "reason": ["/why", "/note"]}"#,
 /// )?;

@@ -201,7 +201,7 @@ async fn what_was_spilled_before_goes_in_before_anything_new() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("runs.redb");
     let store = Store::open(&path).unwrap();
-    let spill = retold::bus::Spill::beside(&store).unwrap();
+    let spill = retold::bus::spill::Spill::beside(&store).unwrap();
     for n in 1..=300 {
         spill.put("s", &event(n)).unwrap();
     }

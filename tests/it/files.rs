@@ -68,7 +68,7 @@ fn a_maker_that_died_between_two_names_leaves_one_store() {
 mod modes {
     use std::os::unix::fs::PermissionsExt;
 
-    use retold::bus::Spill;
+    use retold::bus::spill::Spill;
 
     use super::*;
 

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use fork::{Fork, fork, waitpid};
 use retold::agents::projections::{Counted, Counts};
-use retold::bus::{Emitted, Emitter, Listener, RuleRunning, Spill, Subscription, TimersRunning, WindowRule};
+use retold::bus::spill::Spill;
+use retold::bus::timers::TimersRunning;
+use retold::bus::{Emitted, Emitter, Listener, RuleRunning, Subscription, WindowRule};
 use retold::project::{History, Rebuild, Window};
 use retold::store::{Events, Pairs};
 use retold::{

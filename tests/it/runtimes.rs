@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use retold::bus::{Emitted, Spill};
+use retold::bus::Emitted;
+use retold::bus::spill::Spill;
 use retold::{Bus, ConsumerConfig, Error, Follow, Message, NewEvent, Store};
 use tokio::runtime::{Builder, Runtime};
 

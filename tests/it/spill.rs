@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use redb::{ReadableTable, TableDefinition};
-use retold::bus::Spill;
+use retold::bus::spill::Spill;
 use retold::{Bus, Error, NewEvent, Query, Store};
 
 use crate::tables::Tables;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use retold::bus::Spill;
+use retold::bus::spill::Spill;
 use retold::{Builder, Error, EventId, NewEvent, Query, Store};
 
 use crate::support::{Dice, explained, numbered, soak};

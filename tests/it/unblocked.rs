@@ -10,7 +10,8 @@ use std::time::Duration;
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use retold::agents::projections::Stats;
-use retold::bus::{Spill, WindowRule};
+use retold::bus::WindowRule;
+use retold::bus::spill::Spill;
 use retold::project::{Reading, Window};
 use retold::{Bus, ConsumerConfig, Filter, Follow, Followed, Message, NewEvent, Owner, Query, Retry, Store};
 

@@ -34,7 +34,7 @@ pub use drain::Drained;
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
-/// use retold::bus::Spill;
+/// use retold::bus::spill::Spill;
 /// use retold::{NewEvent, Store};
 /// let store = Store::open(dir.path().join("runs.redb"))?;
 /// let spill = Spill::beside(&store).expect("the store has a file");

@@ -25,6 +25,7 @@ pub use run::TimersRunning;
 pub use timer::{Due, Fired, Timer};
 pub use timers::Timers;
 
+#[doc(hidden)]
 /// A row of the table of timers, for programs that take a store apart.
 ///
 /// # Errors
