@@ -335,6 +335,32 @@ mod tests {
     }
 
     #[test]
+    fn events_may_expect_a_record_that_they_leave_as_it_is() {
+        let (stores, _folder) = stores();
+        for store in stores {
+            store.write_records(swap(None, Some("x"))).unwrap();
+            store.maintenance().flush().unwrap();
+            let event = NewEvent::new("a.b");
+            let append = |expected: &str| {
+                let mut records = SidecarWrites::new();
+                records.expect(SidecarTable::Timers, key("k"), Some(key(expected)));
+                let batch = Batch::new().add("s", Expect::Any, event.clone()).unwrap();
+                store.append_batch(batch.records(records))
+            };
+            assert!(is_changed(append("y")) && store.head("s").is_err());
+            assert!(!append("x").unwrap().duplicate());
+            // Nothing is written beside the events, so they are journalled as others are.
+            let info = store.maintenance().info().unwrap();
+            assert_eq!(info.in_journal, u64::from(info.file_bytes.is_some()));
+            assert!(append("x").unwrap().duplicate());
+            store.write_records(swap(Some("x"), Some("y"))).unwrap();
+            assert!(is_changed(append("x")));
+            assert!(append("y").unwrap().duplicate());
+            assert_eq!(store.head("s").unwrap().get(), 1);
+        }
+    }
+
+    #[test]
     fn a_repetition_after_others_have_come_and_gone_writes_nothing() {
         let (stores, _folder) = stores();
         for store in stores {

@@ -118,7 +118,10 @@ impl Committer {
         let force = group.iter().any(|job| matches!(job.work, Work::Flush));
         let events = plan.events.len();
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-        let records: Vec<&SidecarWrites> = accepted.clone().filter_map(|(job, _)| job.records()).collect();
+        // What a commit only expects of records was decided.
+        let changed = |records: &&SidecarWrites| records.len() > 0;
+        let records: Vec<&SidecarWrites> =
+            accepted.clone().filter_map(|(job, _)| job.records()).filter(changed).collect();
         let sidecar_durable = records.iter().any(|records| records.durability() == Durability::Durable);
         // Records that came with events are written with them, in one transaction of the tables.
         let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_records_to_events());
@@ -181,7 +184,9 @@ impl Committer {
         self.known.as_of(tail.flushes());
         let facts = StoreFacts::new(&self.contents, db, &tail, &self.known);
         let mut plan = Plan::new(tail.committed() + 1, self.next_branch, now);
-        if group.iter().filter_map(Job::records).any(|records| !records.expected().is_empty()) {
+        let mut records = group.iter().filter_map(Job::records);
+        // One alone finds the records of the store as they stand.
+        if records.clone().nth(1).is_some() && records.any(|records| !records.expected().is_empty()) {
             plan = plan.asks_for_records();
         }
         let answers = group
