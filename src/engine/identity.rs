@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use crate::engine::problem::Problem;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
-use crate::event::{StoreId, Timestamp};
+use crate::event::{EventId, StoreId, Timestamp};
 
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) id: StoreId,
+    /// Which opening of the storage this is: all handles on it have the same, and those of an earlier one are gone.
+    pub(crate) opening: EventId,
     pub(crate) created: Timestamp,
     /// The format of the file; an earlier one is possible when the store is read-only.
     pub(crate) format: u32,

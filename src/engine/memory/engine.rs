@@ -20,7 +20,7 @@ use crate::engine::sync::{lock, read, write};
 use crate::engine::watch::{Committed, Watcher};
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
-use crate::event::{Position, StoreId, Timestamp};
+use crate::event::{EventId, Position, StoreId, Timestamp};
 
 /// A store that ends with its process. All commits are equally durable.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ struct MemoryEngine {
 pub(crate) fn open(read_only: bool) -> Arc<dyn Engine> {
     let identity = Identity {
         id: StoreId::new(),
+        opening: EventId::new(),
         created: Timestamp::now(),
         format: FORMAT,
         name: "the store in memory".to_owned(),

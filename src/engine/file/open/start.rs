@@ -31,7 +31,7 @@ use crate::engine::identity::Identity;
 use crate::engine::problem::Problem;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
-use crate::event::{StoreId, Timestamp};
+use crate::event::{EventId, StoreId, Timestamp};
 use crate::limits::JOURNAL_BYTES_IN_MEMORY;
 
 /// Where the bytes are.
@@ -199,6 +199,7 @@ fn load_storage(
     let tail = journal.tail.with_max_flushed_id(max_flushed_id);
     let identity = Identity {
         id: StoreId::from_bytes(meta.store),
+        opening: EventId::new(),
         created: Timestamp::from_micros(meta.created),
         format: meta.format,
         name,
