@@ -179,6 +179,11 @@ pub const PROJECT_REST_MS: u64 = 400;
 pub const PROJECT_FLUSH_MS: u64 = 1_000;
 /// Milliseconds without an event after which heads get their snapshots.
 pub const PROJECT_IDLE_MS: u64 = 250;
+/// Milliseconds after which another process may take over what a projection's runner has not done. It is renewed while
+/// there is work, and need not be while there is none.
+pub const PROJECT_LEASE_MS: u64 = 10_000;
+/// How often something is tried again because records that it expects were changed meanwhile.
+pub const PROJECT_ATTEMPTS: usize = 16;
 /// Bytes of snapshots after which they are written at once …
 pub const PROJECT_FLUSH_BYTES: usize = 2 * 1_024 * 1_024;
 /// … or so many rows.
@@ -363,6 +368,7 @@ const _: () = assert!(SPILL_BYTES <= MAX_SPILL_BYTES && SPILL_GROUP_BYTES < MAX_
 const _: () = assert!(SPILL_GROUP <= MAX_BATCH_EVENTS && TIMER_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(LIFE_ENDED < LIFE_ENTITIES && CHART_SLOTS.is_multiple_of(2));
 const _: () = assert!(PROJECT_FLUSH_BYTES < QUEUE_BYTES && PROJECT_IDLE_MS < PROJECT_FLUSH_MS);
+const _: () = assert!(PROJECT_FLUSH_MS * 4 < PROJECT_LEASE_MS, "a runner that is busy renews its lease in time");
 const _: () = assert!(SNAPSHOT_SPACING.is_power_of_two() && SNAPSHOT_SPACING_LEAST.is_power_of_two());
 const _: () = assert!(SNAPSHOT_SPACING_LEAST < SNAPSHOT_SPACING);
 const _: () = assert!(PROJECT_FLUSH_ROWS <= HOT_STATES);

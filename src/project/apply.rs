@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::fold::{AnyState, DynProjection, Emit, Scope};
-use super::keys::{Built, Key};
+use super::keys::{self, Built, Key, LeaseKeys};
 use crate::error::Result;
 use crate::event::{Event, Filter, check_kind};
 use crate::limits::{MAX_SHARED_PAYLOAD_BYTES, MAX_STATE_KEY_BYTES};
@@ -55,6 +55,16 @@ impl Fold {
     /// Whether these states are what this code folds.
     pub(super) fn made(&self, built: &Built) -> bool {
         (built.version, built.shape, built.scope) == (self.version, self.shape, self.scope)
+    }
+
+    /// What tells it from other code under this name.
+    pub(super) fn code(&self) -> Vec<u8> {
+        keys::code(self.version, self.shape, self.scope)
+    }
+
+    /// The lease of this code.
+    pub(super) fn lease(&self) -> LeaseKeys {
+        keys::lease(&self.name, &self.code())
     }
 
     pub(super) fn fresh(&self) -> AnyState {

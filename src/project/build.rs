@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::apply::Fold;
 use super::branch_fold::BranchFold;
+use super::build_writer::BuildWriter;
 use super::damage::{Damage, own_events};
 use super::fold::Scope;
-use super::keys::{self, Built, to_json};
+use super::keys::Built;
 use super::read::{Source, Stop};
 use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_MS, PROJECT_FLUSH_ROWS, PROJECT_PAGE, REBUILD_THREADS,
 };
 use crate::panics::said;
-use crate::store::{Range, SidecarTable, StoreHandle};
+use crate::store::{Range, StoreHandle};
 
 /// Sessions that are listed at once.
 const LISTED: usize = 256;
@@ -27,12 +28,12 @@ const LISTED: usize = 256;
 const ROWS: usize = PROJECT_FLUSH_ROWS / REBUILD_THREADS;
 
 /// Folds everything up to the target. Events that come meanwhile are for the runner.
-pub(super) fn build(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built, task: &Task) -> Result<End> {
+pub(super) fn build(writer: &BuildWriter, fold: &Arc<Fold>, next: &Built, task: &Task) -> Result<End> {
     let target = next.target.unwrap_or(0);
     task.total.store(target, Ordering::Relaxed);
     match next.scope {
-        Scope::Key => in_order(handle, fold, next, target, task)?,
-        Scope::Branch | Scope::Session => by_session(handle, fold, next, target, task)?,
+        Scope::Key => in_order(writer, fold, next, target, task)?,
+        Scope::Branch | Scope::Session => by_session(writer, fold, next, target, task)?,
     }
     if task.stopped.load(Ordering::Relaxed) {
         return Err(closed());
@@ -63,13 +64,13 @@ impl Sessions {
     }
 }
 
-fn by_session(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
+fn by_session(writer: &BuildWriter, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
     let sessions = Mutex::new(Sessions { page: Vec::new().into_iter(), last: None, ended: false });
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(REBUILD_THREADS));
     let work = || -> Result<()> {
-        let mut worker = Worker::new(handle, fold, next, target, task)?;
+        let mut worker = Worker::new(writer, fold, next, target, task)?;
         while task.is_wanted() {
-            let next = sessions.lock().unwrap_or_else(PoisonError::into_inner).next(handle)?;
+            let next = sessions.lock().unwrap_or_else(PoisonError::into_inner).next(&writer.handle)?;
             match next {
                 Some(session) if fold.scope == Scope::Branch => worker.branches(&session)?,
                 Some(session) => worker.session(&session)?,
@@ -93,7 +94,7 @@ fn by_session(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64,
 }
 
 struct Worker<'a> {
-    handle: &'a StoreHandle,
+    writer: &'a BuildWriter,
     fold: &'a Arc<Fold>,
     next: &'a Built,
     target: u64,
@@ -103,14 +104,14 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(
-        handle: &'a StoreHandle,
+        writer: &'a BuildWriter,
         fold: &'a Arc<Fold>,
         next: &'a Built,
         target: u64,
         task: &'a Task,
     ) -> Result<Self> {
-        let branch_fold = Self::branch_fold(handle, fold, next)?;
-        Ok(Self { handle, fold, next, target, task, branch_fold })
+        let branch_fold = Self::branch_fold(&writer.handle, fold, next)?;
+        Ok(Self { writer, fold, next, target, task, branch_fold })
     }
 
     fn branch_fold(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built) -> Result<BranchFold> {
@@ -121,7 +122,7 @@ impl<'a> Worker<'a> {
 
     /// Every branch of a session; a parent comes before those that were forked from it.
     fn branches(&mut self, session: &SessionId) -> Result<()> {
-        let reader = self.handle.reader()?;
+        let reader = self.writer.handle.reader()?;
         let mut branches = reader.branches_of(session)?;
         branches.sort_by_key(|branch| branch.number);
         let several = branches.len() > 1;
@@ -142,7 +143,7 @@ impl<'a> Worker<'a> {
                     }
                     let (rows, bytes) = branch_fold.waiting();
                     if rows >= ROWS || bytes >= PROJECT_FLUSH_BYTES {
-                        self.handle.write_records(branch_fold.take(false).relaxed())?;
+                        self.writer.write(branch_fold.take(false))?;
                     }
                 }
                 branch_fold.take_branch(&reader, &branch, event)
@@ -165,7 +166,7 @@ impl<'a> Worker<'a> {
 
     /// All branches of a session as one; its state is written once it is complete.
     fn session(&mut self, session: &SessionId) -> Result<()> {
-        let reader = self.handle.reader()?;
+        let reader = self.writer.handle.reader()?;
         let source = Source::of(&reader, self.fold, self.next.clone())?;
         let (task, branch_fold) = (self.task, &mut self.branch_fold);
         let done = source.stored(session.as_str(), None)?.0.at;
@@ -185,7 +186,7 @@ impl<'a> Worker<'a> {
         match folded {
             _ if !task.is_wanted() => {
                 // Half a session is not kept: nothing says how far it is.
-                self.branch_fold = Self::branch_fold(self.handle, self.fold, self.next)?;
+                self.branch_fold = Self::branch_fold(&self.writer.handle, self.fold, self.next)?;
                 Ok(())
             }
             Err(Stop::Error(e)) if e.is_damage() => {
@@ -212,22 +213,23 @@ impl<'a> Worker<'a> {
     fn write(&mut self) -> Result<()> {
         let records = self.branch_fold.take(true);
         self.branch_fold.forget();
-        self.handle.write_records(records.relaxed())
+        self.writer.write(records)
     }
 }
 
 /// For keys: the whole store in its order, states and position in one transaction.
-fn in_order(handle: &StoreHandle, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
+fn in_order(writer: &BuildWriter, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
+    let handle = &writer.handle;
     let mut branch_fold = Worker::branch_fold(handle, fold, next)?;
     task.add(branch_fold.built.position);
     let mut written = Instant::now();
     let write = |branch_fold: &mut BranchFold| {
-        let mut records = branch_fold.take(true);
-        records.put(SidecarTable::Checkpoints, keys::next(&fold.name), to_json(&branch_fold.built));
+        let records = branch_fold.take(true);
+        let built = branch_fold.built.clone();
         if branch_fold.is_full() {
             branch_fold.cool();
         }
-        handle.write_records(records.relaxed())
+        writer.write_up_to(records, &built)
     };
     let begin = branch_fold.built.position;
     std::thread::scope(|scope| {

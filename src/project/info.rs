@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::fold::Scope;
+use super::generations::Generations;
 use super::keys::{self, ParkedRow};
-use super::read::generations;
 use super::run::Runner;
 use super::task::RebuildProgress;
 use crate::error::Result;
@@ -34,7 +34,7 @@ pub struct ProjectionInfo {
     pub rebuild: Option<RebuildProgress>,
     /// Why it has stopped in this process.
     pub stopped: Option<String>,
-    /// Whether this process keeps it up to date.
+    /// Whether this process keeps it up to date. Of several that have registered it, one does.
     pub running: bool,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn list(store: &Store) -> Result<Vec<ProjectionInfo>> {
     names.extend(known.keys().cloned());
     let committed = reader.committed().get();
     let info = |name: String| -> Result<ProjectionInfo> {
-        let (current, next) = generations(&records, &name)?;
+        let (current, next) = Generations::read(&records, &name)?.built();
         let here = known.get(&name);
         let stored = current.as_ref().map_or(0, |c| c.position);
         let position = here.map_or(stored, |(_, status)| {
@@ -113,7 +113,7 @@ pub(super) fn list(store: &Store) -> Result<Vec<ProjectionInfo>> {
             parked,
             rebuild: here.and_then(|(_, status)| status.task()).map(|task| super::Rebuild(task).progress()),
             stopped: here.and_then(|(_, status)| status.failed()),
-            running: here.is_some(),
+            running: here.is_some_and(|(_, status)| status.holds()),
             name,
         })
     };

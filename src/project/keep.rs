@@ -11,7 +11,7 @@ use super::view::Projected;
 use crate::error::{Error, Result};
 
 impl<S> Projected<S> {
-    /// How many positions the snapshots are behind what is committed. Answers are exact all the same; they fold so
+    /// How many positions the snapshots are behind what is committed, whoever writes them. Answers are exact all the same; they fold so
     /// much more.
     ///
     /// # Errors
@@ -19,7 +19,7 @@ impl<S> Projected<S> {
     pub fn lag(&self) -> Result<u64> {
         let reader = self.store.reader()?;
         let committed = reader.committed().get();
-        let followed = match &self.status {
+        let followed = match self.status.as_ref().filter(|status| status.holds()) {
             Some(status) => status.position.load(Ordering::Relaxed),
             None => Source::new(&reader, &self.fold)?.built.map_or(0, |built| built.position),
         };
@@ -27,7 +27,8 @@ impl<S> Projected<S> {
     }
 
     /// Blocks until everything that is committed now is folded, rebuilds included, and the states of all heads that
-    /// it touched are written.
+    /// it touched are written. While another process keeps the states up, until it has come so far; what it leaves undone
+    /// is done here once its lease has run out.
     ///
     /// # Errors
     /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`]; [`Error::Storage`] with the reason when
@@ -46,7 +47,8 @@ impl<S> Projected<S> {
     /// that goes on already is answered.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
+    /// [`Error::Locked`] while another process keeps the states up, or rebuilds them; [`Error::ReadOnly`] for a store that
+    /// is only read; [`Error::Closed`].
     pub fn rebuild(&self) -> Result<Rebuild> {
         let name = self.fold.name.clone();
         self.runner()?.signal.ask(|reply| Command::Rebuild(name, reply)).map(Rebuild)
@@ -70,7 +72,7 @@ impl<S> Projected<S> {
     /// Folds what is parked again, from the event that failed on: after its fault was mended.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
+    /// [`Error::Locked`] while another process keeps the states up; [`Error::ReadOnly`] for a store that is only read; [`Error::Closed`].
     pub fn retry(&self) -> Result<Retried> {
         let name = self.fold.name.clone();
         self.runner()?.signal.ask(|reply| Command::Retry(name, None, reply))

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::fold::Scope;
 use crate::event::{Address, Timestamp};
-use crate::store::{SidecarTable, SidecarWrites};
 
 /// One generation of a projection's states: those of one version, built once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,11 +37,6 @@ impl ParkedRow {
     pub(super) fn new(of: String, at: &Address, position: u64, reason: String, from: u64) -> Self {
         Self { of, at: at.to_string(), position, reason, since: Timestamp::now().micros(), from }
     }
-}
-
-/// A row that says how far the read generation is.
-pub(super) fn put_current(records: &mut SidecarWrites, built: &Built, name: &str) {
-    records.put(SidecarTable::Checkpoints, current(name), to_json(built));
 }
 
 pub(super) fn to_json<T: Serialize>(row: &T) -> Vec<u8> {
@@ -129,6 +123,41 @@ pub(super) fn all_generations() -> [&'static [u8]; 2] {
 /// The name in such a key.
 pub(super) fn name_of(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(CURRENT.len()..)?).ok()
+}
+
+const LEASE: &[u8] = b"l\0";
+
+/// The records of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LeaseKeys {
+    pub(super) holder: Vec<u8>,
+    pub(super) term: Vec<u8>,
+}
+
+/// All leases on a projection, of whatever code.
+pub(super) fn leases(name: &str) -> Vec<u8> {
+    [LEASE, name.as_bytes(), &[0]].concat()
+}
+
+/// What tells the code of one version of a projection from another: also the data that it depends on.
+pub(super) fn code(version: u32, shape: u64, scope: Scope) -> Vec<u8> {
+    let scope = match scope {
+        Scope::Branch => b'b',
+        Scope::Session => b's',
+        Scope::Key => b'k',
+    };
+    [&version.to_be_bytes()[..], &shape.to_be_bytes(), &[scope]].concat()
+}
+
+/// The lease of such code.
+pub(super) fn lease(name: &str, code: &[u8]) -> LeaseKeys {
+    let lease = [&leases(name)[..], code].concat();
+    LeaseKeys { holder: [&lease[..], b"h"].concat(), term: [&lease[..], b"t"].concat() }
+}
+
+/// The code in the key of a lease.
+pub(super) fn leased<'a>(name: &str, key: &'a [u8]) -> Option<&'a [u8]> {
+    key.get(leases(name).len()..)?.split_last().map(|(_, code)| code)
 }
 
 /// Where a projection is parked, in any generation.

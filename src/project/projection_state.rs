@@ -1,37 +1,42 @@
-//! One projection at the runner: the generation that it keeps up, and the one that is being built.
+//! One projection at the runner: the generation that it keeps up, and the one that is being built. Or neither, while
+//! another handle of the store does that: then nothing is written here, and reads fold what they need.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::apply::Fold;
 use super::branch_fold::BranchFold;
-use super::build::build;
-use super::keys::{self, Built, Key, ParkedRow, put_current, to_json};
+use super::build_writer::BuildWriter;
+use super::building::Building;
+use super::claim::{Claim, Patience};
+use super::generations::Generations;
+use super::keys::{self, Built, Key, ParkedRow, to_json};
+use super::lease::{Lease, fenced};
 use super::raise::Raise;
-use super::read::generations;
-use super::signal::{Command, Retried, RunnerSignal};
+use super::row::Row;
+use super::signal::{Retried, RunnerSignal};
 use super::status::Status;
+use super::sweep::{forget_leases, sweep};
 use super::task::{End, Task, closed};
+use super::tenure::{Tenure, Wake};
 use crate::error::{Error, Result};
-use crate::event::Address;
-use crate::limits::PROJECT_FLUSH_ROWS;
-use crate::panics::said;
-use crate::store::{SidecarRange, SidecarTable, SidecarWrites, StoreHandle, lock};
-
-/// A rebuild that goes on.
-struct Building {
-    task: Arc<Task>,
-    next: Built,
-    thread: JoinHandle<()>,
-    end: Arc<std::sync::Mutex<Option<Result<End>>>>,
-}
+use crate::event::{Address, Timestamp};
+use crate::limits::PROJECT_ATTEMPTS;
+use crate::store::{Reader, SidecarTable, SidecarWrites, StoreHandle};
 
 pub(super) struct ProjectionState {
+    handle: StoreHandle,
+    signal: Arc<RunnerSignal>,
     pub(super) fold: Arc<Fold>,
     pub(super) status: Arc<Status>,
+    pub(super) tenure: Tenure,
     /// `None` until this code has states.
     pub(super) branch_fold: Option<BranchFold>,
+    /// The row of that generation, as it was read or written last.
+    current: Row,
+    /// The one that is being written.
+    writing: Option<Vec<u8>>,
     /// It stands before something that it cannot go past.
     pub(super) halted: bool,
     building: Option<Building>,
@@ -46,53 +51,203 @@ impl ProjectionState {
         fold: Arc<Fold>,
         status: Arc<Status>,
     ) -> Result<Self> {
-        let reader = handle.reader()?;
-        let (current, next) = generations(&reader.records(), &fold.name)?;
-        let next = next.filter(|next| fold.made(next));
-        let mut projection_state = Self { fold, status, branch_fold: None, halted: false, building: None };
-        // What was given up, or made by code that is gone, goes first: its numbers are given again.
-        let kept: Vec<u32> = current.iter().chain(&next).map(|built| built.generation).collect();
-        projection_state.sweep(handle, &kept)?;
-        match (current, next) {
-            (Some(current), next) if projection_state.fold.made(&current) => {
-                projection_state.branch_fold =
-                    Some(BranchFold::new(&reader, projection_state.fold.clone(), current)?);
-                if let Some(next) = next {
-                    projection_state.begin(handle, signal, next)?;
-                }
-            }
-            (_, Some(next)) => drop(projection_state.begin(handle, signal, next)?),
-            (None, None) if projection_state.fold.reacts || handle.committed().get() == 0 => {
-                // What reacts has not reacted to anything yet, so it follows from the first event.
-                let current = projection_state.generation(0, 0, None);
-                let mut records = SidecarWrites::new();
-                put_current(&mut records, &current, &projection_state.fold.name);
-                handle.write_records(records)?;
-                projection_state.branch_fold =
-                    Some(BranchFold::new(&reader, projection_state.fold.clone(), current)?);
-            }
-            (current, None) => {
-                let target = match &current {
-                    // Events after it were not reacted to: they are for the runner.
-                    Some(old) if projection_state.fold.reacts => old.position,
-                    _ => handle.committed().get(),
-                };
-                let next = projection_state.generation(current.map_or(0, |c| c.generation), 0, Some(target));
-                projection_state.begin(handle, signal, next)?;
+        let mut new = Self {
+            handle: handle.clone(),
+            signal: signal.clone(),
+            tenure: Tenure::new(handle.clone(), fold.clone()),
+            fold,
+            status,
+            branch_fold: None,
+            current: Row::Absent,
+            writing: None,
+            halted: false,
+            building: None,
+        };
+        match new.look(Patience::Left) {
+            Ok(()) => Ok(new),
+            Err(error) => {
+                new.stop();
+                Err(error)
             }
         }
-        projection_state.show(handle)?;
-        Ok(projection_state)
     }
 
-    fn generation(&self, after: u32, position: u64, target: Option<u64>) -> Built {
+    /// Looks whether it may write, and begins to where the stored rows say. Also where it did: then something was not as it
+    /// had written it.
+    pub(super) fn look(&mut self, patience: Patience) -> Result<()> {
+        self.let_go();
+        for _ in 0..PROJECT_ATTEMPTS {
+            match self.look_once(patience) {
+                Err(Error::RecordChanged { .. }) => self.let_go(),
+                looked => return looked,
+            }
+        }
+        self.status.hold(false);
+        self.tenure.wait(Wake::At(Instant::now() + self.handle.lease_span() / 2), None)
+    }
+
+    /// [`look`](Self::look), when something was not as it had written it.
+    pub(super) fn look_if_lost(&mut self, done: Result<()>) -> Result<()> {
+        match done {
+            Err(Error::RecordChanged { .. }) => self.look(Patience::Left),
+            done => done,
+        }
+    }
+
+    /// Somebody waits for what is to be written: one that has had nothing to write may not have noticed that others do, and
+    /// one that waits for others may do what they leave undone.
+    pub(super) fn confirm(&mut self) -> Result<()> {
+        let records = self.handle.reader()?.records();
+        let has_current = || -> Result<bool> {
+            Ok(self.branch_fold.is_none()
+                || Generations::read(&records, &self.fold.name)?.current == self.current)
+        };
+        match self.tenure.is_held(&records)? && has_current()? {
+            true => Ok(()),
+            false => self.look(Patience::Over),
+        }
+    }
+
+    /// What was taken may not be written, and nobody can tell by whose fault. Where nothing was lost, it is folded again.
+    pub(super) fn start_over(&mut self) -> Result<()> {
+        let reader = self.handle.reader()?;
+        let generations = Generations::read(&reader.records(), &self.fold.name)?;
+        let is_held = self.tenure.is_held(&reader.records())?;
+        match (generations.built().0, &mut self.branch_fold) {
+            (Some(current), Some(branch_fold)) if is_held && generations.current == self.current => {
+                let reacted = branch_fold.reacted;
+                *branch_fold = BranchFold::new(&reader, self.fold.clone(), current)?;
+                branch_fold.reacted = reacted;
+                self.writing = None;
+                Ok(())
+            }
+            _ => self.look(Patience::Left),
+        }
+    }
+
+    fn look_once(&mut self, patience: Patience) -> Result<()> {
+        // Before it reads: what is changed after that wakes the runner.
+        self.signal.watch(true);
+        let reader = self.handle.reader()?;
+        let looked = self.tenure.look(&reader.records(), patience)?;
+        self.status.hold(looked.is_some());
+        let Some((claim, generations)) = looked else {
+            self.status.position.store(0, Ordering::Relaxed);
+            return Ok(());
+        };
+        let lease = self.tenure.held()?;
+        self.begin_to(claim, &lease, generations, &reader)?;
+        self.show()
+    }
+
+    /// What a claim says, as long as the rows are as they were read.
+    fn begin_to(
+        &mut self,
+        claim: Claim,
+        lease: &Arc<Lease>,
+        mut generations: Generations,
+        reader: &Reader,
+    ) -> Result<()> {
+        let (current, next) = generations.built();
+        if let Claim::Follow { abandon: true, .. } | Claim::Begin { abandon: true } = claim {
+            self.abandon(lease, &mut generations)?;
+        }
+        // What was given up, or made by code that is gone, goes first.
+        sweep(&self.handle, lease, &self.fold.name)?;
+        self.current = generations.current.clone();
+        match (claim, current, next) {
+            (Claim::Follow { resume, .. }, Some(current), next) => {
+                self.branch_fold = Some(BranchFold::new(reader, self.fold.clone(), current)?);
+                if let (true, Some(next)) = (resume, next) {
+                    self.build(lease, next, &generations.next)?;
+                }
+            }
+            (Claim::Resume, _, Some(next)) => drop(self.build(lease, next, &generations.next)?),
+            (_, current, _) => {
+                let number = generations.unused_number(&reader.records(), &self.fold.name)?;
+                let committed = self.handle.committed().get();
+                match current {
+                    // What reacts has not reacted to anything yet, so it follows from the first event.
+                    None if self.fold.reacts || committed == 0 => {
+                        self.start(lease, &generations, number, reader)?;
+                    }
+                    // Events after it were not reacted to: they are for the runner.
+                    Some(old) if self.fold.reacts => {
+                        self.build(lease, self.generation(number, Some(old.position)), &generations.next)?;
+                    }
+                    _ => {
+                        self.build(lease, self.generation(number, Some(committed)), &generations.next)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn generation(&self, number: u32, target: Option<u64>) -> Built {
         let (version, shape, scope) = (self.fold.version, self.fold.shape, self.fold.scope);
-        Built { generation: after + 1, version, shape, scope, position, target }
+        Built { generation: number, version, shape, scope, position: 0, target }
+    }
+
+    /// The first generation there is, followed from the first event.
+    fn start(
+        &mut self,
+        lease: &Lease,
+        generations: &Generations,
+        number: u32,
+        reader: &Reader,
+    ) -> Result<()> {
+        let current = self.generation(number, None);
+        let row = to_json(&current);
+        let mut records = SidecarWrites::new();
+        records.put(SidecarTable::Checkpoints, keys::current(&self.fold.name), row.clone());
+        generations.expected_by(&mut records, &self.fold.name);
+        lease.write(&self.handle, records, Timestamp::now())?;
+        self.current = Row::Read(row);
+        self.branch_fold = Some(BranchFold::new(reader, self.fold.clone(), current)?);
+        Ok(())
+    }
+
+    /// A rebuild that nobody goes on with is one no more. It is not read while it is swept.
+    fn abandon(&self, lease: &Lease, generations: &mut Generations) -> Result<()> {
+        let key = keys::next(&self.fold.name);
+        let mut records = SidecarWrites::new();
+        generations.next.expected_by(&mut records, key.clone());
+        records.remove(SidecarTable::Checkpoints, key);
+        lease.write(&self.handle, records, Timestamp::now())?;
+        generations.next = Row::Absent;
+        Ok(())
+    }
+
+    fn build(&mut self, lease: &Arc<Lease>, next: Built, row: &Row) -> Result<Arc<Task>> {
+        let building = Building::begin(&self.handle, &self.signal, &self.fold, lease, next, row)?;
+        let task = building.task.clone();
+        self.status.set_task(Some(task.clone()));
+        self.building = Some(building);
+        Ok(task)
+    }
+
+    /// Drops what it has in memory, and stops what goes on.
+    fn let_go(&mut self) {
+        self.branch_fold = None;
+        self.writing = None;
+        self.go_on();
+        if let Some(building) = self.building.take() {
+            building.task.stopped.store(true, Ordering::Relaxed);
+            let (task, _, _) = building.join();
+            self.status.set_task(None);
+            task.end(Err(self.tenure.lost()));
+        }
     }
 
     /// What it has followed; `None` while it cannot follow.
     pub(super) fn position(&self) -> Option<u64> {
         self.branch_fold.as_ref().filter(|_| !self.halted).map(|branch_fold| branch_fold.built.position)
+    }
+
+    /// Up to where the states are stored, or will be at once; `None` when nobody stores them.
+    pub(super) fn reached(&self) -> Option<u64> {
+        if self.tenure.is_waiting() { self.tenure.reached() } else { self.position() }
     }
 
     /// Follows no further. Answers do not depend on it.
@@ -115,121 +270,165 @@ impl ProjectionState {
         self.building.is_some()
     }
 
-    /// Tells others how far it is, and raises what it has to raise.
-    pub(super) fn show(&mut self, handle: &StoreHandle) -> Result<()> {
-        if let Some(branch_fold) = &mut self.branch_fold {
-            let raises = std::mem::take(&mut branch_fold.raises);
-            let name = &self.fold.name;
-            raises.into_iter().try_for_each(|raise| raise_one(handle, name, raise))?;
-            self.status.position.store(branch_fold.built.position, Ordering::Relaxed);
-            self.status.parked.store(branch_fold.parked().count(), Ordering::Relaxed);
+    /// When the lease is to be renewed, while there is work that may take longer than it lasts.
+    pub(super) fn renewal(&self) -> Option<Timestamp> {
+        self.tenure.lease().filter(|_| self.is_building() || self.is_dirty()).map(|lease| lease.due_at())
+    }
+
+    pub(super) fn renew(&self) -> Result<()> {
+        match self.tenure.lease().filter(|_| self.is_building() || self.is_dirty()) {
+            Some(lease) => lease.renew(&self.handle, Timestamp::now()),
+            None => Ok(()),
         }
+    }
+
+    /// Tells others how far it is, and raises what it has to raise.
+    pub(super) fn show(&mut self) -> Result<()> {
+        let (Some(branch_fold), Some(lease)) = (&mut self.branch_fold, self.tenure.lease()) else {
+            return Ok(());
+        };
+        for raise in std::mem::take(&mut branch_fold.raises) {
+            let mut guard = SidecarWrites::new();
+            lease.guard(&mut guard);
+            self.current.expected_by(&mut guard, keys::current(&self.fold.name));
+            raise_one(&self.handle, &self.fold.name, raise, guard)?;
+        }
+        self.status.position.store(branch_fold.built.position, Ordering::Relaxed);
+        self.status.parked.store(branch_fold.parked().count(), Ordering::Relaxed);
         Ok(())
     }
 
     /// What is to be written. What was raised comes before the position that says so.
-    pub(super) fn take(&mut self, handle: &StoreHandle, heads: bool) -> Result<SidecarWrites> {
-        self.show(handle)?;
-        let Some(branch_fold) = self.branch_fold.as_mut().filter(|branch_fold| branch_fold.is_dirty()) else {
-            return Ok(SidecarWrites::new());
-        };
-        let mut records = branch_fold.take(heads);
-        put_current(&mut records, &branch_fold.built, &self.fold.name);
+    pub(super) fn take(&mut self, heads: bool) -> Result<SidecarWrites> {
+        self.show()?;
+        let mut records = SidecarWrites::new();
+        let branch_fold = self.branch_fold.as_mut().filter(|branch_fold| branch_fold.is_dirty());
+        if let (Some(branch_fold), Some(lease)) = (branch_fold, self.tenure.lease()) {
+            records.extend(branch_fold.take(heads));
+            let (key, row) = (keys::current(&self.fold.name), to_json(&branch_fold.built));
+            self.current.expected_by(&mut records, key.clone());
+            records.put(SidecarTable::Checkpoints, key, row.clone());
+            lease.guard_and_renew(&mut records, Timestamp::now());
+            self.writing = Some(row);
+        }
         Ok(records)
     }
 
-    /// Begins a rebuild on demand.
-    pub(super) fn rebuild(&mut self, handle: &StoreHandle, signal: &Arc<RunnerSignal>) -> Result<Arc<Task>> {
-        if let Some(building) = &self.building {
-            return Ok(building.task.clone());
-        }
-        let (current, _) = generations(&handle.reader()?.records(), &self.fold.name)?;
-        let kept = current.as_ref().map_or(0, |c| c.generation);
-        // One that failed is not read any more while it is swept.
-        let mut records = SidecarWrites::new();
-        records.remove(SidecarTable::Checkpoints, keys::next(&self.fold.name));
-        handle.write_records(records)?;
-        self.sweep(handle, &[kept])?;
-        let target = self.position().unwrap_or_else(|| handle.committed().get());
-        let next = self.generation(kept, 0, Some(target));
-        self.begin(handle, signal, next)
+    /// Whether something that was [taken](Self::take) is not known to be written.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.is_some()
     }
 
-    fn begin(&mut self, handle: &StoreHandle, signal: &Arc<RunnerSignal>, next: Built) -> Result<Arc<Task>> {
-        let mut records = SidecarWrites::new();
-        records.put(SidecarTable::Checkpoints, keys::next(&self.fold.name), to_json(&next));
-        handle.write_records(records)?;
-        let task = Task::new(next.target.unwrap_or(0));
-        let end = Arc::default();
-        let thread = {
-            let (handle, signal, fold, next) =
-                (handle.clone(), signal.clone(), self.fold.clone(), next.clone());
-            let (task, end) = (task.clone(), Arc::clone(&end));
-            let named = std::thread::Builder::new().name("retold-rebuild".into());
-            let spawned = named.spawn(move || {
-                *lock(&end) = Some(build(&handle, &fold, &next, &task));
-                // A runner that is gone has stopped this, and does not wait.
-                let _ = signal.give(Command::Ended(fold.name.clone()));
-            });
-            spawned.map_err(|e| Error::storage(format!("a thread for the rebuild cannot be started: {e}")))?
-        };
-        self.status.set_task(Some(task.clone()));
-        self.building = Some(Building { task: task.clone(), next, thread, end });
-        Ok(task)
+    /// What was taken is written.
+    pub(super) fn written(&mut self) {
+        if let Some(row) = self.writing.take() {
+            self.current = Row::Read(row);
+        }
     }
 
-    /// A rebuild has ended: the new states are read from here on, or what there is of them goes.
-    pub(super) fn ended(&mut self, handle: &StoreHandle) -> Result<()> {
-        let Some(building) = self.building.take() else { return Ok(()) };
-        let joined = building.thread.join();
-        let end = lock(&building.end).take();
-        let end = end.unwrap_or_else(|| {
-            let said = joined.err().map(|panic| said(&*panic)).unwrap_or_default();
-            Err(Error::storage(format!("the rebuild panicked: {said}")))
-        });
-        self.status.set_task(None);
-        let name = self.fold.name.clone();
-        match &end {
-            Ok(End::Done) => {
-                let current =
-                    Built { position: building.next.target.unwrap_or(0), target: None, ..building.next };
-                let mut records = SidecarWrites::new();
-                put_current(&mut records, &current, &name);
-                records.remove(SidecarTable::Checkpoints, keys::next(&name));
-                handle.write_records(records)?;
-                self.sweep(handle, &[current.generation])?;
-                let reacted = self.position().unwrap_or(0);
-                let mut branch_fold = BranchFold::new(&handle.reader()?, self.fold.clone(), current)?;
-                branch_fold.reacted = reacted;
-                self.branch_fold = Some(branch_fold);
-                self.go_on();
-                self.show(handle)?;
-            }
-            Ok(End::Cancelled) => {
-                let mut records = SidecarWrites::new();
-                records.remove(SidecarTable::Checkpoints, keys::next(&name));
-                handle.write_records(records)?;
-                let (current, _) = generations(&handle.reader()?.records(), &name)?;
-                self.sweep(handle, &[current.map_or(0, |c| c.generation)])?;
-            }
-            Err(error) => {
-                tracing::error!(%error, projection = name, "the rebuild stops");
-                self.status.fail(error.to_string());
-            }
-        }
-        building.task.end(end);
+    /// Writes what was folded, by itself.
+    pub(super) fn write(&mut self, heads: bool) -> Result<()> {
+        let records = self.take(heads)?;
+        fenced(self.handle.write_records(records.relaxed()))?;
+        self.written();
         Ok(())
     }
 
-    /// Folds what is parked again: all, or one branch, session or key.
-    pub(super) fn retry(&mut self, handle: &StoreHandle, of: Option<&str>) -> Result<Retried> {
+    /// Begins a rebuild on demand.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another keeps the states up, or builds others.
+    pub(super) fn rebuild(&mut self) -> Result<Arc<Task>> {
+        let lease = self.tenure.held()?;
+        if let Some(building) = &self.building {
+            return Ok(building.task.clone());
+        }
+        let records = self.handle.reader()?.records();
+        let mut generations = Generations::read(&records, &self.fold.name)?;
+        self.tenure.check_next(&records, &generations)?;
+        self.abandon(&lease, &mut generations)?;
+        sweep(&self.handle, &lease, &self.fold.name)?;
+        let target = self.position().unwrap_or_else(|| self.handle.committed().get());
+        let number = generations.unused_number(&records, &self.fold.name)?;
+        self.build(&lease, self.generation(number, Some(target)), &generations.next)
+    }
+
+    /// A rebuild has ended: the new states are read from here on, or what there is of them goes.
+    pub(super) fn ended(&mut self) -> Result<()> {
+        // Another one that began since has not.
+        let Some(building) = self.building.take_if(|building| building.has_ended()) else { return Ok(()) };
+        let writer = building.writer();
+        let (task, next, mut end) = building.join();
+        self.status.set_task(None);
+        let settled = match &end {
+            Ok(End::Done) => self.replace(&writer, &next),
+            Ok(End::Cancelled) => self.give_up(&writer),
+            Err(Error::RecordChanged { .. }) => Err(self.tenure.lost()),
+            Err(error) => {
+                tracing::error!(%error, projection = self.fold.name, "the rebuild stops");
+                self.status.fail(error.to_string());
+                Ok(())
+            }
+        };
+        if let Err(error) = &settled {
+            end = Err(error.clone());
+        }
+        task.end(end);
+        settled
+    }
+
+    /// The generation that was built is read from here on.
+    fn replace(&mut self, writer: &BuildWriter, next: &Built) -> Result<()> {
+        let lease = self.tenure.held()?;
+        let current = Built { position: next.target.unwrap_or(0), target: None, ..next.clone() };
+        let row = to_json(&current);
+        let mut attempts = 0;
+        let replaced = loop {
+            let generations = Generations::read(&self.handle.reader()?.records(), &self.fold.name)?;
+            let mut records = SidecarWrites::new();
+            let key = keys::current(&self.fold.name);
+            generations.current.expected_by(&mut records, key.clone());
+            records.put(SidecarTable::Checkpoints, key, row.clone());
+            writer.remove_row(&mut records);
+            match lease.write(&self.handle, records, Timestamp::now()) {
+                // Who keeps up the old generation moves its row, until this one takes its place.
+                Err(Error::RecordChanged { .. }) if attempts < PROJECT_ATTEMPTS => attempts += 1,
+                written => break written.map(|()| generations.built().0)?,
+            }
+        };
+        let reacted = self.position().max(replaced.map(|old| old.position)).unwrap_or(0);
+        self.current = Row::Read(row);
+        // What is not written yet is of the old one.
+        self.branch_fold = None;
+        sweep(&self.handle, &lease, &self.fold.name)?;
+        forget_leases(&self.handle, &lease, &self.fold)?;
+        let mut branch_fold = BranchFold::new(&self.handle.reader()?, self.fold.clone(), current)?;
+        branch_fold.reacted = reacted;
+        self.branch_fold = Some(branch_fold);
         self.go_on();
-        let Some(branch_fold) = &mut self.branch_fold else { return Ok(Retried::default()) };
+        self.show()
+    }
+
+    /// What was built goes.
+    fn give_up(&mut self, writer: &BuildWriter) -> Result<()> {
+        let lease = self.tenure.held()?;
+        let mut records = SidecarWrites::new();
+        writer.remove_row(&mut records);
+        lease.write(&self.handle, records, Timestamp::now())?;
+        sweep(&self.handle, &lease, &self.fold.name)
+    }
+
+    /// Folds what is parked again: all, or one branch, session or key.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another keeps the states up.
+    pub(super) fn retry(&mut self, of: Option<&str>) -> Result<Retried> {
+        self.tenure.held()?;
+        self.go_on();
         // Loads what is stored, so that has to be all there is.
-        let mut records = branch_fold.take(true);
-        put_current(&mut records, &branch_fold.built, &self.fold.name);
-        handle.write_records(records.relaxed())?;
-        let reader = handle.reader()?;
+        self.write(true)?;
+        let Some(branch_fold) = &mut self.branch_fold else { return Ok(Retried::default()) };
+        let reader = self.handle.reader()?;
         // A branch may be named by its address, `main` left out.
         let place = |text: &str| text.parse::<Address>().ok().map(|a| a.place().clone());
         let is_branch = branch_fold.built.scope == super::fold::Scope::Branch;
@@ -250,63 +449,29 @@ impl ProjectionState {
                 false => retried.parked += 1,
             }
         }
-        self.show(handle)?;
+        self.show()?;
         Ok(retried)
     }
 
-    /// Removes every state and parking of generations that are not kept.
-    fn sweep(&self, handle: &StoreHandle, kept: &[u32]) -> Result<()> {
-        let name = &self.fold.name;
-        for (table, prefix) in
-            [(SidecarTable::Snapshots, keys::states(name)), (SidecarTable::Checkpoints, keys::parkings(name))]
-        {
-            let name_len = prefix.len() - 1;
-            let mut after: Option<Vec<u8>> = None;
-            loop {
-                let view = handle.reader()?.records();
-                let rows = SidecarRange {
-                    after: after.as_deref(),
-                    ..SidecarRange::under(&prefix, PROJECT_FLUSH_ROWS)
-                };
-                let found = view.rows(table, &rows)?;
-                let mut records = SidecarWrites::new();
-                let mut skip = None;
-                for row in &found {
-                    match keys::generation_at(name_len, &row.key) {
-                        Some(generation) if kept.contains(&generation) => {
-                            // Over all of it at once.
-                            let end = [&prefix[..], &generation.to_be_bytes(), &[u8::MAX; 256]].concat();
-                            skip = Some(end);
-                            break;
-                        }
-                        _ => records.remove(table, row.key.clone()),
-                    }
-                }
-                handle.write_records(records.relaxed())?;
-                match (skip, found.last()) {
-                    (Some(end), _) => after = Some(end),
-                    (None, Some(last)) => after = Some(last.key.clone()),
-                    (None, None) => break,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The store closes: a rebuild is left as it is, to be gone on with.
-    pub(super) fn stop(self) {
-        if let Some(building) = self.building {
+    /// The store closes: a rebuild is left as it is, to be gone on with by whoever comes next.
+    pub(super) fn stop(mut self) {
+        if let Some(building) = self.building.take() {
             building.task.stopped.store(true, Ordering::Relaxed);
-            let _ = building.thread.join();
+            let (task, _, _) = building.join();
             self.status.set_task(None);
-            building.task.end(Err(closed()));
+            task.end(Err(closed()));
+        }
+        self.status.hold(false);
+        if let Err(error) = self.tenure.release() {
+            tracing::debug!(%error, projection = self.fold.name, "the lease runs out by itself");
         }
     }
 }
 
-fn raise_one(handle: &StoreHandle, projection: &str, raise: Raise) -> Result<()> {
+/// Appends what was raised while the guard holds.
+fn raise_one(handle: &StoreHandle, projection: &str, raise: Raise, guard: SidecarWrites) -> Result<()> {
     let (place, id) = (raise.place.to_string(), raise.event.id());
-    match raise.batch().and_then(|batch| handle.append(batch)) {
+    match raise.batch().and_then(|batch| handle.append(batch.records(guard))) {
         Ok(_) => Ok(()),
         // Raised before, by a rule that said it otherwise then.
         Err(Error::Duplicate { .. }) => Ok(()),

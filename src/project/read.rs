@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::apply::Fold;
 use super::fold::{AnyState, Scope};
+use super::generations::Generations;
 use super::keys::{self, Built, Key, ParkedRow};
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
@@ -96,31 +97,11 @@ pub(super) struct Source<'a> {
     pub(super) built: Option<Built>,
 }
 
-/// The rows of a projection: the generation that is read, and the one that is being built.
-pub(super) fn generations(records: &Records, name: &str) -> Result<(Option<Built>, Option<Built>)> {
-    let built = |json: Option<Vec<u8>>| json.and_then(|json| serde_json::from_slice(&json).ok());
-    let (current, next) = (keys::current(name), keys::next(name));
-    // As of one moment: a rebuild that ends makes the one of the other.
-    match records.get_all(SidecarTable::Checkpoints, [&current, &next]) {
-        Ok([current, next]) => Ok((built(current), built(next))),
-        // A row that is damaged is as good as none: the states are made again.
-        Err(e) if e.is_damage() => {
-            let row = |key: &[u8]| match records.get(SidecarTable::Checkpoints, key) {
-                Ok(json) => Ok(built(json)),
-                Err(e) if e.is_damage() => Ok(None),
-                Err(e) => Err(e),
-            };
-            Ok((row(&current)?, row(&next)?))
-        }
-        Err(e) => Err(e),
-    }
-}
-
 impl<'a> Source<'a> {
     /// What this code has made so far: a generation of other code is not read, so that no answer is wrong.
     pub(super) fn new(reader: &'a Reader, fold: &'a Fold) -> Result<Self> {
         let records = reader.records();
-        let (current, next) = generations(&records, &fold.name)?;
+        let (current, next) = Generations::read(&records, &fold.name)?.built();
         let built = current.into_iter().chain(next).find(|b| fold.made(b));
         Ok(Self { reader, records, fold, built })
     }
@@ -133,7 +114,7 @@ impl<'a> Source<'a> {
     /// Whether the generation is still one of the projection's: then nothing of it was swept so far.
     pub(super) fn is_there(&self) -> Result<bool> {
         let Some(built) = &self.built else { return Ok(true) };
-        let (current, next) = generations(&self.records, &self.fold.name)?;
+        let (current, next) = Generations::read(&self.records, &self.fold.name)?.built();
         // A number is given again after a rebuild that was cancelled: that one is behind what this one had read.
         let is_it = |b: Built| b.generation == built.generation && b.position >= built.position;
         Ok(current.into_iter().chain(next).any(is_it))

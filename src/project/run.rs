@@ -8,17 +8,23 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::apply::Fold;
+use super::claim::Patience;
+use super::lease::fenced;
 use super::projection_state::ProjectionState;
 use super::read::up_to_damage;
 use super::signal::{Command, Reply, RunnerSignal};
 use super::status::Status;
+use super::tenure::Wake;
 use crate::error::{Error, Result};
-use crate::event::{Place, Position};
+use crate::event::{Place, Position, Timestamp};
 use crate::limits::{
     PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
     PROJECT_REST_MS,
 };
-use crate::store::{Branch, Committed, Observer, Range, Reader, SidecarWrites, Store, StoreHandle, lock};
+use crate::store::{
+    Branch, Committed, Observer, Range, Reader, SidecarTable, SidecarTables, SidecarWrites, Store,
+    StoreHandle, lock,
+};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
@@ -70,6 +76,12 @@ impl Runner {
 impl Observer for Runner {
     fn committed(&self, _: &Committed<'_>) {
         self.signal.ring();
+    }
+
+    fn changed_beside(&self, tables: SidecarTables) {
+        if tables.has(SidecarTable::Checkpoints) {
+            self.signal.changed();
+        }
     }
 
     fn closing(&self) {
@@ -147,6 +159,7 @@ impl RunnerLoop {
             self.flush(true)?;
             return Ok(false);
         }
+        self.look_around()?;
         let begun = Instant::now();
         let moved = self.step()?;
         let rest = (begun.elapsed() * PROJECT_REST).min(Duration::from_millis(PROJECT_REST_MS));
@@ -169,8 +182,9 @@ impl RunnerLoop {
         }
         let dirty = self.projection_states.iter().any(ProjectionState::is_dirty);
         if !dirty && !moved {
-            let (handle, position) = (&self.handle, self.followed());
-            self.signal.sleep(|| position.is_some_and(|p| handle.committed().get() > p));
+            let handle = &self.handle;
+            let news = self.news_after().map(|position| move || handle.committed().get() > position);
+            self.signal.sleep(news, self.next_look());
             return Ok(true);
         }
         if dirty && self.active.elapsed() >= Duration::from_millis(PROJECT_IDLE_MS) {
@@ -182,13 +196,57 @@ impl RunnerLoop {
         Ok(true)
     }
 
-    /// The lowest position that a following projection has.
-    fn followed(&self) -> Option<u64> {
-        self.projection_states.iter().filter_map(ProjectionState::position).min()
+    /// Those that wait for others look whether they still have to, and those that are at work say so.
+    fn look_around(&mut self) -> Result<()> {
+        let changed = self.signal.take_changed();
+        let patience = if self.waiting.is_empty() { Patience::Left } else { Patience::Over };
+        for projection_state in &mut self.projection_states {
+            if changed {
+                projection_state.tenure.look_soon();
+            }
+            if projection_state.tenure.is_due() {
+                projection_state.look(patience)?;
+            }
+            let renewed = projection_state.renew();
+            projection_state.look_if_lost(renewed)?;
+        }
+        if !self.projection_states.iter().any(|state| state.tenure.is_waiting()) {
+            self.signal.watch(false);
+        }
+        Ok(())
+    }
+
+    /// After what time one of them has to look again, or to renew its lease, though nothing happens.
+    fn next_look(&self) -> Option<Duration> {
+        let (now, clock) = (Instant::now(), Timestamp::now());
+        let looks = self.projection_states.iter().filter_map(|state| match state.tenure.wake()? {
+            Wake::At(time) => Some(time.saturating_duration_since(now)),
+            Wake::Beyond(_) => None,
+        });
+        let renewals = self
+            .projection_states
+            .iter()
+            .filter_map(ProjectionState::renewal)
+            .map(|due| Duration::from_micros(u64::try_from(due.micros() - clock.micros()).unwrap_or(0)));
+        looks.chain(renewals).min()
+    }
+
+    /// After which position a commit is news.
+    fn news_after(&self) -> Option<u64> {
+        let waited_for = self.projection_states.iter().filter_map(|state| match state.tenure.wake()? {
+            Wake::Beyond(position) => Some(position),
+            Wake::At(_) => None,
+        });
+        self.projection_states.iter().filter_map(ProjectionState::position).chain(waited_for).min()
+    }
+
+    /// Up to where the states of all of them are folded, here or elsewhere.
+    fn reached(&self) -> Option<u64> {
+        self.projection_states.iter().filter_map(ProjectionState::reached).min()
     }
 
     fn is_behind(&self) -> bool {
-        self.followed().is_some_and(|p| p < self.handle.committed().get())
+        self.reached().is_some_and(|p| p < self.handle.committed().get())
     }
 
     /// One page for each position at which projections stand: those that lag do not hold up the others.
@@ -240,17 +298,18 @@ impl RunnerLoop {
                     let (rows, bytes) = branch_fold.waiting();
                     if branch_fold.is_full() || rows >= PROJECT_FLUSH_ROWS || bytes >= PROJECT_FLUSH_BYTES {
                         let full = branch_fold.is_full();
-                        let records = projection_state.take(&self.handle, full)?;
-                        self.handle.write_records(records.relaxed())?;
+                        let written = projection_state.write(full);
+                        projection_state.look_if_lost(written)?;
                         if let Some(branch_fold) = projection_state.branch_fold.as_mut().filter(|_| full) {
                             branch_fold.cool();
                         }
                     }
                 }
             }
-            self.projection_states
-                .iter_mut()
-                .try_for_each(|projection_state| projection_state.show(&self.handle))?;
+            for projection_state in &mut self.projection_states {
+                let shown = projection_state.show();
+                projection_state.look_if_lost(shown)?;
+            }
         }
         Ok(!positions.is_empty())
     }
@@ -279,10 +338,24 @@ impl RunnerLoop {
     fn flush(&mut self, heads: bool) -> Result<()> {
         let mut records = SidecarWrites::new();
         for projection_state in &mut self.projection_states {
-            records.extend(projection_state.take(&self.handle, heads)?);
+            match projection_state.take(heads) {
+                Ok(taken) => records.extend(taken),
+                taken => projection_state.look_if_lost(taken.map(drop))?,
+            }
         }
         self.flushed = Instant::now();
-        self.handle.write_records(records.relaxed())
+        let written = fenced(self.handle.write_records(records.relaxed()));
+        for projection_state in self.projection_states.iter_mut().filter(|state| state.is_writing()) {
+            match &written {
+                Ok(()) => projection_state.written(),
+                Err(Error::RecordChanged { .. }) => projection_state.start_over()?,
+                Err(error) => return Err(error.clone()),
+            }
+        }
+        match written {
+            Err(Error::RecordChanged { .. }) => Ok(()),
+            written => written,
+        }
     }
 
     fn answer_waiting(&mut self, behind: bool) -> Result<()> {
@@ -290,7 +363,7 @@ impl RunnerLoop {
             return Ok(());
         }
         let building = self.projection_states.iter().any(ProjectionState::is_building);
-        let at = self.followed().unwrap_or(u64::MAX);
+        let at = self.reached().unwrap_or(u64::MAX);
         if building || (behind && self.waiting.iter().all(|(to, _)| *to > at)) {
             return Ok(());
         }
@@ -311,31 +384,42 @@ impl RunnerLoop {
                 let _ = reply.send(told);
             }
             Command::Rebuild(name, reply) => {
-                let (handle, signal) = (self.handle.clone(), self.signal.clone());
-                let _ = reply.send(
-                    self.projection_state(&name)
-                        .and_then(|projection_state| projection_state.rebuild(&handle, &signal)),
-                );
+                let _ = reply.send(self.held(&name, ProjectionState::rebuild));
             }
             Command::Retry(name, of, reply) => {
-                let handle = self.handle.clone();
-                let told = self
-                    .projection_state(&name)
-                    .and_then(|projection_state| projection_state.retry(&handle, of.as_deref()));
+                let told = self.held(&name, |projection_state| projection_state.retry(of.as_deref()));
                 self.flush(true)?;
                 let _ = reply.send(told);
             }
-            Command::CatchUp(reply) => self.waiting.push((self.handle.committed().get(), reply)),
+            Command::CatchUp(reply) => {
+                self.waiting.push((self.handle.committed().get(), reply));
+                self.projection_states.iter_mut().try_for_each(ProjectionState::confirm)?;
+            }
             Command::Ended(name) => {
-                let handle = self.handle.clone();
                 let projection_state = self.projection_state(&name)?;
-                match projection_state.ended(&handle) {
+                match projection_state.ended() {
                     Err(error) if error.is_damage() => projection_state.halt(&error),
-                    ended => ended?,
+                    ended => projection_state.look_if_lost(ended)?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// Does what only the holder of a projection's lease can do, if it can be had.
+    fn held<T>(&mut self, name: &str, mut act: impl FnMut(&mut ProjectionState) -> Result<T>) -> Result<T> {
+        let projection_state = self.projection_state(name)?;
+        if projection_state.tenure.is_waiting() {
+            projection_state.look(Patience::None)?;
+        }
+        match act(projection_state) {
+            // It was lost without a word.
+            Err(Error::RecordChanged { .. }) => {
+                projection_state.look(Patience::None)?;
+                act(projection_state)
+            }
+            acted => acted,
+        }
     }
 
     fn projection_state(&mut self, name: &str) -> Result<&mut ProjectionState> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::apply::Fold;
 use super::status::Status;
@@ -40,6 +40,8 @@ struct Orders {
     stop: bool,
     /// Nobody takes orders any more.
     ended: bool,
+    /// Records were changed by others.
+    changed: bool,
 }
 
 #[derive(Default)]
@@ -47,6 +49,8 @@ pub(super) struct RunnerSignal {
     orders: Mutex<Orders>,
     rung: Condvar,
     asleep: AtomicBool,
+    /// The runner waits for what others do.
+    watching: AtomicBool,
 }
 
 impl RunnerSignal {
@@ -99,6 +103,24 @@ impl RunnerSignal {
         }
     }
 
+    /// Records were changed by others. One read of a flag, unless the runner waits for that.
+    pub(super) fn changed(&self) {
+        if self.watching.load(Ordering::SeqCst) {
+            self.lock().changed = true;
+            self.rung.notify_all();
+        }
+    }
+
+    /// Whether the runner is to be told of records that others change: of all that come after this.
+    pub(super) fn watch(&self, watching: bool) {
+        self.watching.store(watching, Ordering::SeqCst);
+    }
+
+    /// Whether records were changed by others since this was asked last.
+    pub(super) fn take_changed(&self) -> bool {
+        std::mem::take(&mut self.lock().changed)
+    }
+
     /// Waits for an order, for so long at the most.
     pub(super) fn pause(&self, time: Duration) {
         let orders = self.lock();
@@ -107,17 +129,25 @@ impl RunnerSignal {
         }
     }
 
-    /// Waits for a request or a commit. `news` is checked once more after the wake-up is armed.
-    pub(super) fn sleep(&self, news: impl FnOnce() -> bool) {
-        self.asleep.store(true, Ordering::Release);
+    /// Waits for an order, a change by others, or a commit, for so long at the most. `news` is checked once more after the
+    /// wake-up is armed; without it commits wake nobody.
+    pub(super) fn sleep(&self, news: Option<impl FnOnce() -> bool>, most: Option<Duration>) {
+        let arms = news.is_some();
+        self.asleep.store(arms, Ordering::Release);
         // The store's lock lies between: what is committed from here on rings.
-        if news() {
+        if news.is_some_and(|news| news()) {
             self.asleep.store(false, Ordering::Release);
             return;
         }
+        let until = most.map(|most| Instant::now() + most);
         let mut orders = self.lock();
-        while self.asleep.load(Ordering::Acquire) && orders.queue.is_empty() && !orders.stop {
-            orders = self.rung.wait(orders).unwrap_or_else(PoisonError::into_inner);
+        let is_rung = || arms && !self.asleep.load(Ordering::Acquire);
+        while !is_rung() && orders.queue.is_empty() && !orders.stop && !orders.changed {
+            orders = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.rung.wait(orders).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break,
+                Some(left) => self.rung.wait_timeout(orders, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
         self.asleep.store(false, Ordering::Release);
     }

@@ -1,6 +1,6 @@
 //! What others see of a projection that runs.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::task::Task;
@@ -11,12 +11,22 @@ pub(super) struct Status {
     /// Every event up to here was followed.
     pub(super) position: AtomicU64,
     pub(super) parked: AtomicUsize,
+    /// The states are kept up here.
+    holds: AtomicBool,
     task: Mutex<Option<Arc<Task>>>,
     /// Why it does not go on.
     failed: Mutex<Option<String>>,
 }
 
 impl Status {
+    pub(super) fn holds(&self) -> bool {
+        self.holds.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hold(&self, holds: bool) {
+        self.holds.store(holds, Ordering::Relaxed);
+    }
+
     pub(super) fn task(&self) -> Option<Arc<Task>> {
         lock(&self.task).clone()
     }

@@ -120,7 +120,7 @@ impl Rebuild {
     ///
     /// # Errors
     /// [`Error::Closed`] if the store was closed in the meantime: it resumes when the projection is registered again.
-    /// Also those of reading.
+    /// [`Error::RecordChanged`] if another process has taken over. Also those of reading.
     pub fn wait(&self) -> Result<bool> {
         loop {
             if let Some(end) = self.wait_for(Duration::from_secs(3_600))? {

@@ -11,7 +11,7 @@ use super::store::Store;
 use crate::engine::{Durability, Engine, Medium, Mode, Options, open, open_in_memory};
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
-use crate::limits::{DEFAULT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS};
+use crate::limits::{DEFAULT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS, PROJECT_LEASE_MS};
 use crate::schema::{Guard, Upcasts, Validation, own_upcasters};
 use crate::store::unblocked::unblocked;
 
@@ -43,6 +43,7 @@ impl Default for Builder {
                 upcasts: None,
                 guard: Arc::default(),
                 project_flush: Duration::from_millis(PROJECT_FLUSH_MS),
+                project_lease: Duration::from_millis(PROJECT_LEASE_MS),
             },
             catalogue: None,
             strict: false,
@@ -180,6 +181,14 @@ impl Builder {
     /// written is folded again after a crash.
     pub fn project_every(mut self, interval: Duration) -> Self {
         self.settings.project_flush = interval;
+        self
+    }
+
+    /// How long the lease on a projection lasts, for tests: after that another handle may take over what its holder has
+    /// left undone.
+    #[doc(hidden)]
+    pub fn project_lease(mut self, span: Duration) -> Self {
+        self.settings.project_lease = span;
         self
     }
 

@@ -15,4 +15,6 @@ pub(crate) struct Settings {
     pub(crate) guard: Arc<Guard>,
     /// How often the snapshots of projections are written.
     pub(crate) project_flush: Duration,
+    /// How long the lease on a projection lasts.
+    pub(crate) project_lease: Duration,
 }

@@ -74,6 +74,11 @@ impl StoreHandle {
         self.settings.project_flush
     }
 
+    /// How long the lease on a projection lasts.
+    pub(crate) fn lease_span(&self) -> Duration {
+        self.settings.project_lease
+    }
+
     pub(crate) fn read_only(&self) -> bool {
         self.identity().read_only
     }
