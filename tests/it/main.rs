@@ -45,6 +45,7 @@ mod old_records;
 mod pattern_names;
 mod project_damage;
 mod project_kill;
+mod project_leases;
 mod projections;
 mod properties;
 mod runtimes;
