@@ -368,7 +368,8 @@ const _: () = assert!(SPILL_BYTES <= MAX_SPILL_BYTES && SPILL_GROUP_BYTES < MAX_
 const _: () = assert!(SPILL_GROUP <= MAX_BATCH_EVENTS && TIMER_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(LIFE_ENDED < LIFE_ENTITIES && CHART_SLOTS.is_multiple_of(2));
 const _: () = assert!(PROJECT_FLUSH_BYTES < QUEUE_BYTES && PROJECT_IDLE_MS < PROJECT_FLUSH_MS);
-const _: () = assert!(PROJECT_FLUSH_MS * 4 < PROJECT_LEASE_MS, "a runner that is busy renews its lease in time");
+const _: () =
+    assert!(PROJECT_FLUSH_MS * 4 < PROJECT_LEASE_MS, "a runner that is busy renews its lease in time");
 const _: () = assert!(SNAPSHOT_SPACING.is_power_of_two() && SNAPSHOT_SPACING_LEAST.is_power_of_two());
 const _: () = assert!(SNAPSHOT_SPACING_LEAST < SNAPSHOT_SPACING);
 const _: () = assert!(PROJECT_FLUSH_ROWS <= HOT_STATES);

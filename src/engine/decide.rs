@@ -46,12 +46,13 @@ pub(crate) struct Plan {
     by_place: HashMap<Place, Arc<Branch>>,
     heads: HashMap<u64, u64>,
     ids: HashMap<EventId, usize>,
-    /// Records changed by earlier commits of the group, if any commit of the group expects records.
-    records: Option<ChangedRecords>,
+    /// What commits of the group look at that expect records.
+    records: ChangedRecords,
 }
 
-/// By table and key; `None` for a removed record.
-type ChangedRecords = HashMap<(SidecarTable, Vec<u8>), Option<Vec<u8>>>;
+/// By table and key: what earlier commits of the group have made of a record, if they have changed it; `None` within for a
+/// removed one.
+type ChangedRecords = HashMap<SidecarTable, HashMap<Vec<u8>, Option<Option<Vec<u8>>>>>;
 
 /// Whether the records that a commit expects are as expected.
 enum Expectation {
@@ -84,13 +85,19 @@ impl Plan {
             by_place: HashMap::new(),
             heads: HashMap::new(),
             ids: HashMap::new(),
-            records: None,
+            records: HashMap::new(),
         }
     }
 
-    /// For a group in which some commit expects records.
-    pub(crate) fn asks_for_records(mut self) -> Self {
-        self.records = Some(HashMap::new());
+    /// For a group of several commits: what those of them look at that expect records is remembered as the group changes it.
+    pub(crate) fn looks_at<'r>(mut self, group: impl Iterator<Item = &'r SidecarWrites>) -> Self {
+        for records in group.filter(|records| !records.expected().is_empty()) {
+            let expected =
+                records.expected().iter().map(|expected| (expected.table, expected.key.as_slice()));
+            for (table, key) in expected.chain(records.rows().map(|(table, key, _)| (table, key))) {
+                self.records.entry(table).or_default().insert(key.to_vec(), None);
+            }
+        }
         self
     }
 
@@ -132,9 +139,12 @@ impl Plan {
     /// Adds a commit to the plan, or refuses it and leaves the plan unchanged.
     pub(crate) fn take(&mut self, commit: &Commit, facts: &impl Facts) -> Result<Outcome> {
         let outcome = self.decided(commit, facts)?;
-        if let (Some(known), Some(records)) = (&mut self.records, commit.records()) {
-            let rows = records.rows();
-            known.extend(rows.map(|(t, key, value)| ((t, key.to_vec()), value.map(<[u8]>::to_vec))));
+        if let Some(records) = commit.records().filter(|_| !self.records.is_empty()) {
+            for (table, key, value) in records.rows() {
+                if let Some(seen) = self.records.get_mut(&table).and_then(|seen| seen.get_mut(key)) {
+                    *seen = Some(value.map(<[u8]>::to_vec));
+                }
+            }
         }
         Ok(outcome)
     }
@@ -157,9 +167,9 @@ impl Plan {
     }
 
     fn record(&self, table: SidecarTable, key: &[u8], facts: &impl Facts) -> Result<Option<Vec<u8>>> {
-        match self.records.as_ref().and_then(|known| known.get(&(table, key.to_vec()))) {
-            Some(value) => Ok(value.clone()),
-            None => facts.record(table, key),
+        match self.records.get(&table).and_then(|seen| seen.get(key)) {
+            Some(Some(value)) => Ok(value.clone()),
+            _ => facts.record(table, key),
         }
     }
 
@@ -201,7 +211,7 @@ impl Plan {
             (None, Expectation::Met) => self.append_new(request, facts),
             (Some(receipt), Expectation::Written) => Ok(receipt),
             // It changes no record, so nothing of it can have been undone.
-            (Some(receipt), Expectation::Met) if request.records.len() == 0 => Ok(receipt),
+            (Some(receipt), Expectation::Met) if !request.records.changes() => Ok(receipt),
             (_, Expectation::Changed(error)) => Err(error),
             // A retry must not undo what others wrote since, and an append of other events is no retry.
             (Some(_), Expectation::Met) | (None, Expectation::Written) => {

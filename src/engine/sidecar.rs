@@ -161,6 +161,11 @@ impl SidecarWrites {
         self.rows.keys().fold(SidecarTables::default(), |all, (table, _)| all.with(*table))
     }
 
+    /// Whether it changes a record, and does not only expect some.
+    pub(crate) fn changes(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.expected.is_empty()
     }

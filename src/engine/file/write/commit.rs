@@ -119,7 +119,7 @@ impl Committer {
         let events = plan.events.len();
         let accepted = group.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
         // What a commit only expects of records was decided.
-        let changed = |records: &&SidecarWrites| records.len() > 0;
+        let changed = |records: &&SidecarWrites| records.changes();
         let records: Vec<&SidecarWrites> =
             accepted.clone().filter_map(|(job, _)| job.records()).filter(changed).collect();
         let sidecar_durable = records.iter().any(|records| records.durability() == Durability::Durable);
@@ -184,10 +184,10 @@ impl Committer {
         self.known.as_of(tail.flushes());
         let facts = StoreFacts::new(&self.contents, db, &tail, &self.known);
         let mut plan = Plan::new(tail.committed() + 1, self.next_branch, now);
-        let mut records = group.iter().filter_map(Job::records);
+        let records = group.iter().filter_map(Job::records);
         // One alone finds the records of the store as they stand.
-        if records.clone().nth(1).is_some() && records.any(|records| !records.expected().is_empty()) {
-            plan = plan.asks_for_records();
+        if records.clone().nth(1).is_some() {
+            plan = plan.looks_at(records);
         }
         let answers = group
             .iter()

@@ -49,7 +49,7 @@ impl Job {
 
     /// Whether it has records that must be written atomically with its events.
     pub(crate) fn binds_records_to_events(&self) -> bool {
-        matches!(self.commit(), Some(Commit::Append(p)) if p.records.len() > 0)
+        matches!(self.commit(), Some(Commit::Append(p)) if p.records.changes())
     }
 
     pub(crate) fn durability(&self) -> Durability {
