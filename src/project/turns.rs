@@ -225,7 +225,7 @@ fn runners_that_come_and_go_advance_each_checkpoint_once() {
                     threads.spawn(move || {
                         let projected = project(other, 1);
                         append(other, round);
-                        if (round + n as u64) % 2 == 0 {
+                        if (round + n as u64).is_multiple_of(2) {
                             projected.iter().for_each(|projected| projected.catch_up().unwrap());
                             check_exact(other, &projected);
                         }

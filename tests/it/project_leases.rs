@@ -142,7 +142,9 @@ fn check_one(store: &Store, scope: Scope, version: u32, projected: &Projected<Tr
             Scope::Session => Some(event.session().to_string()),
             _ => key_of(&event),
         };
-        of.map(|of| fold.apply(due.entry(of).or_default(), &event).unwrap());
+        if let Some(of) = of {
+            fold.apply(due.entry(of).or_default(), &event).unwrap();
+        }
     }
     if scope == Scope::Branch {
         // With what it inherits.
