@@ -9,7 +9,7 @@ use super::sidecar::{ExpectedRecord, SidecarTable, SidecarWrites};
 use crate::engine::branch::Branch;
 use crate::error::{Error, Result};
 use crate::event::{
-    Address, BranchName, EventId, Invalid, MAIN, Place, Position, Record, Sequence, Timestamp,
+    Address, BranchName, Event, EventId, Invalid, MAIN, Place, Position, Record, Sequence, Timestamp,
 };
 use crate::limits::MAX_FORK_DEPTH;
 
@@ -107,6 +107,16 @@ impl Plan {
 
     pub(crate) fn next_branch(&self) -> u64 {
         self.next_branch
+    }
+
+    /// The events as they are recorded, in global order, each with the number of its branch.
+    pub(crate) fn recorded(&self) -> Vec<(u64, Event)> {
+        let event = |e: &Planned| {
+            let (sequence, position) = (Sequence::new(e.sequence), Position::new(e.position));
+            let event = Event::new(e.branch.place.clone(), sequence, position, self.now, e.record.clone());
+            (e.branch.number, event)
+        };
+        self.events.iter().map(event).collect()
     }
 
     fn branch(&self, place: &Place, facts: &impl Facts) -> Result<Option<Arc<Branch>>> {

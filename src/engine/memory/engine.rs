@@ -92,7 +92,7 @@ impl Engine for MemoryEngine {
             let now = clock.next(Timestamp::now().max(state.recorded()));
             let mut plan = Plan::new(state.committed() + 1, state.next_branch(), now);
             let outcome = plan.take(&commit, &*state)?;
-            let new = state.apply(&plan, now);
+            let new = state.apply(&plan);
             commit.records().iter().for_each(|records| state.write(records));
             (outcome, new, plan.births)
         };

@@ -9,7 +9,7 @@ use crate::engine::decide::{Facts, Known, Plan};
 use crate::engine::get::End;
 use crate::engine::sidecar::{SidecarTable, SidecarWrites};
 use crate::error::Result;
-use crate::event::{BranchName, Event, EventId, Place, Position, Sequence, SessionId, Timestamp};
+use crate::event::{BranchName, Event, EventId, Place, SessionId, Timestamp};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -39,23 +39,20 @@ impl State {
     }
 
     /// Applies a plan and returns its events.
-    pub(super) fn apply(&mut self, plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {
+    pub(super) fn apply(&mut self, plan: &Plan) -> Vec<(u64, Event)> {
         for branch in &plan.births {
             self.branches.push(branch.clone());
             let (session, name) = (branch.place.session.clone(), branch.place.branch.clone());
             self.sessions.entry(session).or_default().insert(name, branch.clone());
         }
-        let from = self.order.len();
-        for planned in &plan.events {
-            let (sequence, position) = (Sequence::new(planned.sequence), Position::new(planned.position));
-            let place = planned.branch.place.clone();
-            let event = Event::new(place, sequence, position, now, planned.record.clone());
+        let new = plan.recorded();
+        for (branch, event) in &new {
             self.payload_bytes += event.payload().len() as u64;
             self.by_id.insert(event.id(), self.order.len());
-            self.own.entry(planned.branch.number).or_default().push(event.clone());
-            self.order.push((planned.branch.number, event));
+            self.own.entry(*branch).or_default().push(event.clone());
+            self.order.push((*branch, event.clone()));
         }
-        self.order.get(from..).unwrap_or_default().to_vec()
+        new
     }
 
     pub(super) fn write(&mut self, records: &SidecarWrites) {

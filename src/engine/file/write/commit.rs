@@ -11,7 +11,7 @@ use super::work::{Done, Job, Work, answer_all};
 use crate::codec::{FrameBuilder, StoreCounts};
 use crate::engine::branch::Branch;
 use crate::engine::clock::Clock;
-use crate::engine::decide::{Plan, Planned};
+use crate::engine::decide::Plan;
 use crate::engine::durability::Durability;
 use crate::engine::file::contents::Contents;
 use crate::engine::file::disk::journal::Ring;
@@ -29,7 +29,7 @@ use crate::engine::sidecar::SidecarWrites;
 use crate::engine::watch::Committed;
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
-use crate::event::{Event, Position, Sequence, Timestamp};
+use crate::event::{Event, Timestamp};
 
 /// Owns everything that is written: the journal's ring, the tail, and the tables. Whoever leads the writer holds it.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ impl Committer {
         if plan.is_empty() && records.is_empty() && !flush && !(durable && self.unsynced()) {
             return Ok(false);
         }
-        let new = events_of(&plan, now);
+        let new = plan.recorded();
         if flush {
             self.flush_all(db, &plan, &new, records)?;
         } else {
@@ -395,15 +395,6 @@ fn counted(mut counts: StoreCounts, plan: &Plan, new: &[(u64, Event)]) -> StoreC
     plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
     new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));
     counts
-}
-
-fn events_of(plan: &Plan, now: Timestamp) -> Vec<(u64, Event)> {
-    let event = |e: &Planned| {
-        let (sequence, position) = (Sequence::new(e.sequence), Position::new(e.position));
-        let event = Event::new(e.branch.place.clone(), sequence, position, now, e.record.clone());
-        (e.branch.number, event)
-    };
-    plan.events.iter().map(event).collect()
 }
 
 fn frame_of(plan: &Plan, now: Timestamp) -> Vec<u8> {
