@@ -100,8 +100,8 @@ impl dyn EngineReader {
         answer!(self.read(&Get::All(range))?, Events)
     }
 
-    /// A page of all branches of one session, in global order: positions after `after` and up to `to`, which must be
-    /// committed. Nothing committed later can then come before an event of the page.
+    /// A page of all branches of one session, in global order: positions after `after` and up to `to`, of what is
+    /// committed. Nothing that is committed later can then come before what the page holds.
     pub(crate) fn page_session(
         &self,
         session: &SessionId,

@@ -26,7 +26,7 @@ pub(crate) enum Get<'a> {
     Events { branch: &'a Branch, range: Range },
     /// A longer read of the same, which the caller may decode as it goes: [`Got::Pieces`].
     Pieces { branch: &'a Branch, from: u64, to: u64 },
-    /// A page of all branches of one session in global order: [`Got::Events`]. `to` must be committed.
+    /// A page of all branches of one session in global order, of what is committed: [`Got::Events`].
     OfSession { session: &'a SessionId, range: Range },
     /// A page of the global order: [`Got::Events`].
     All(Range),

@@ -35,10 +35,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Branch(branch) => reader.page(branch, Range { from, to, limit, reverse }),
             Self::All => reader.page_all(Range { from, to, limit, reverse }),
-            Self::Session(session) => {
-                let to = to.min(reader.committed().get());
-                reader.of_session(session, Range { from, to, limit, reverse })
-            }
+            Self::Session(session) => reader.of_session(session, Range { from, to, limit, reverse }),
         }
     }
 }

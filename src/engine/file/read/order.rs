@@ -165,8 +165,8 @@ impl FileReader {
         Ok(places)
     }
 
-    /// A page of all branches of one session, in global order: positions after `after` and up to `to`, which must be
-    /// committed. Nothing committed later can then come before an event of the page.
+    /// A page of all branches of one session, in global order, of what is committed as it begins: nothing committed
+    /// later can then come before what the page holds.
     pub(crate) fn page_session(&self, session: &SessionId, range: Range) -> Result<Vec<Event>> {
         let after = Position::new(range.from.saturating_sub(1));
         let to = Position::new(range.to.min(self.contents.committed().get()));
