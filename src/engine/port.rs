@@ -28,7 +28,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// The process that opened it.
     fn process(&self) -> &Process;
 
-    /// The last committed position; zero in any process but the one that opened the store.
+    /// The last position that is known to be committed, from memory: at least that of everything that was answered or told
+    /// of. Where other processes write too, they may have committed more, which a read finds. Zero in another process
+    /// than the one that opened the store.
     fn committed(&self) -> Position;
 
     /// Decides, writes and acknowledges, after waiting for room. Blocks, and may do other callers' work on this
@@ -70,7 +72,7 @@ pub(crate) trait EngineReader: fmt::Debug + Send + Sync + 'static {
     /// The process that opened the store.
     fn process(&self) -> &Process;
 
-    /// The last committed position.
+    /// The last position that is known to be committed, as [`Engine::committed`].
     fn committed(&self) -> Position;
 
     /// The answer as of one moment. Blocks.
