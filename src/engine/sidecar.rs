@@ -64,6 +64,10 @@ impl SidecarTable {
 pub(crate) struct SidecarTables(u8);
 
 impl SidecarTables {
+    pub(crate) fn all() -> Self {
+        SidecarTable::ALL.into_iter().fold(Self::default(), Self::with)
+    }
+
     fn with(self, table: SidecarTable) -> Self {
         Self(self.0 | 1 << table.number())
     }

@@ -9,8 +9,11 @@ use super::handle_id::HandleId;
 use super::sidecar::{SidecarTables, SidecarWrites};
 use crate::event::Event;
 
-/// Is notified of every commit of an engine, on the writer's path: it wakes others and returns, holds no lock for
-/// long, and does not call the engine.
+/// Who is told of what an engine commits. It is told on the writer's path: it wakes others and returns, takes no lock that
+/// is held for long, and does not call the engine.
+///
+/// What it is told are hints. Commits may be left out, those of other processes for example, when it is told afterwards
+/// that there were some: [unseen](Committed::is_unseen) ones. A later commit that is told before that hides none of them.
 pub(crate) trait Watcher: fmt::Debug + Send + Sync {
     /// Something was committed. It is readable, but not acknowledged yet.
     fn committed(&self, commit: &Committed<'_>);
@@ -38,7 +41,13 @@ impl<'a> Committed<'a> {
         Self { births, new, records, events: OnceCell::new() }
     }
 
-    /// New branches.
+    /// Something was committed, and nothing is said of it: it may be of any branch, and records of any table may have
+    /// changed.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.births.is_empty() && self.new.is_empty() && self.records.is_empty()
+    }
+
+    /// Branches that began.
     pub(crate) fn births(&self) -> &[Arc<Branch>] {
         self.births
     }
@@ -48,13 +57,16 @@ impl<'a> Committed<'a> {
         self.events.get_or_init(|| self.new.iter().map(|(_, event)| event.clone()).collect())
     }
 
-    /// Whether there is more than records.
+    /// Whether there is more than records, or may be.
     pub(crate) fn is_of_branches(&self) -> bool {
-        !self.births.is_empty() || !self.new.is_empty()
+        !self.births.is_empty() || !self.new.is_empty() || self.is_unseen()
     }
 
-    /// The tables in which another handle than this one has changed records.
+    /// The tables in which another handle than this one has changed records, or may have.
     pub(crate) fn changed_beside(&self, own: HandleId) -> SidecarTables {
+        if self.is_unseen() {
+            return SidecarTables::all();
+        }
         let others = self.records.iter().filter(|records| records.by() != own);
         others.fold(SidecarTables::default(), |all, records| all.and(records.tables()))
     }

@@ -8,6 +8,8 @@ mod blocking;
 mod cursor;
 #[cfg(test)]
 mod explored;
+#[cfg(test)]
+mod left_out;
 mod machine;
 mod own_stream;
 mod read_stream;

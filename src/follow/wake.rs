@@ -41,7 +41,7 @@ impl Channel {
     }
 
     /// Has its followers look at the store.
-    fn wake(&mut self) {
+    fn wake(&self) {
         let _ = self.sender.send(WakeFrame { after: self.last, events: None });
     }
 
@@ -57,6 +57,8 @@ impl Channel {
 struct Channels {
     all: Option<Channel>,
     sessions: HashMap<SessionId, Channel>,
+    /// The position of the last event that was told of.
+    told: Option<u64>,
     closed: bool,
     /// Signals closing to those who do not wait for events.
     end: watch::Sender<bool>,
@@ -132,6 +134,7 @@ impl Wakes {
     /// Sends the events of one commit, in global order, to the subscribers.
     pub(super) fn send(&self, events: &[Event]) {
         let mut channels = self.channels();
+        channels.tell(events);
         if let Some(all) = &mut channels.all {
             all.send(events);
         }
@@ -152,14 +155,36 @@ impl Wakes {
     }
 }
 
+impl Channels {
+    /// Notes what is told of. When commits were left out, what a channel carries is not all there is of its session: its
+    /// followers look at the store, and take further events only if they have read everything before them.
+    fn tell(&mut self, events: &[Event]) {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
+        let before = first.position().get().saturating_sub(1);
+        if self.told.replace(last.position().get()).is_some_and(|told| told != before) {
+            for channel in self.sessions.values_mut() {
+                channel.wake();
+                channel.last = channel.last.map(|_| before);
+            }
+        }
+    }
+
+    fn wake_all(&self) {
+        self.all.iter().chain(self.sessions.values()).for_each(Channel::wake);
+    }
+}
+
 impl Observer for Wakes {
     fn committed(&self, commit: &Committed<'_>) {
+        if commit.is_unseen() {
+            return self.channels().wake_all();
+        }
         if !commit.events().is_empty() {
             self.send(commit.events());
         }
         // Who waits for a branch looks again: it may have inherited events.
         for branch in commit.births().iter().filter(|branch| branch.fork > 0) {
-            if let Some(channel) = self.channels().sessions.get_mut(&branch.place.session) {
+            if let Some(channel) = self.channels().sessions.get(&branch.place.session) {
                 channel.wake();
             }
         }
