@@ -58,7 +58,8 @@ pub(crate) enum Got {
     Records(Vec<SidecarRecord>),
 }
 
-/// A range of sequences, or of positions where several branches are read, and how many events at most.
+/// Sequences, or positions where several branches are read: which, and how many at the most. There are none when the last
+/// comes before the first, as it does for who asks again after the end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range {
     /// The first, inclusive.
