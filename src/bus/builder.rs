@@ -122,12 +122,23 @@ impl BusBuilder {
         self
     }
 
-    /// The persistence of events of these types. The last matching rule counts; without one, the store's default applies.
+    /// The persistence of events whose type, as it is published, matches the glob: not of its aliases, so that nothing is
+    /// left unrecorded that the rule does not name. The last matching rule counts; without one, the store's default applies.
     ///
     /// # Errors
     /// [`Invalid`] for an invalid glob, and for too many rules.
     pub fn persist(mut self, pattern: &str, persistence: Persistence) -> Result<Self> {
         self.settings.rules.add(Pattern::new(pattern)?, persistence)?;
+        Ok(self)
+    }
+
+    /// [`persist`](Self::persist) for the aliases of these types too: `task.progress` is also `task_updated`. The aliases
+    /// are those of the store's catalogue.
+    ///
+    /// # Errors
+    /// As [`persist`](Self::persist).
+    pub fn persist_with_aliases(mut self, pattern: &str, persistence: Persistence) -> Result<Self> {
+        self.settings.rules.add_with_aliases(Pattern::new(pattern)?, persistence)?;
         Ok(self)
     }
 

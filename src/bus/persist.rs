@@ -25,27 +25,59 @@ pub(super) fn durability(asked: &[Option<Persistence>]) -> Option<Durability> {
     relaxed.then_some(Durability::Relaxed)
 }
 
+/// The types of a rule.
+#[derive(Clone, Debug)]
+enum RuleTypes {
+    /// Those whose recorded name matches. What is not recorded is lost, so no rule guesses at other names.
+    Named(Pattern),
+    /// These, and their aliases.
+    WithAliases(Filter),
+}
+
+impl RuleTypes {
+    fn take(&self, kind: &str) -> bool {
+        match self {
+            Self::Named(pattern) => pattern.matches(kind),
+            Self::WithAliases(filter) => filter.takes_kind(kind),
+        }
+    }
+}
+
 /// The persistence rules by type. The last matching rule counts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rules(Vec<(Filter, Persistence)>);
+pub(super) struct Rules(Vec<(RuleTypes, Persistence)>);
 
 impl Rules {
+    /// A rule for the types whose name matches.
     pub(super) fn add(&mut self, pattern: Pattern, persistence: Persistence) -> Result<()> {
+        self.push(RuleTypes::Named(pattern), persistence)
+    }
+
+    /// A rule for these types under each of their names.
+    pub(super) fn add_with_aliases(&mut self, pattern: Pattern, persistence: Persistence) -> Result<()> {
+        self.push(RuleTypes::WithAliases(Filter::new().pattern(pattern)), persistence)
+    }
+
+    fn push(&mut self, types: RuleTypes, persistence: Persistence) -> Result<()> {
         if self.0.len() >= MAX_PERSIST_RULES {
             let reason = format!("is one too many: the limit is {MAX_PERSIST_RULES} rules");
             return Err(Invalid::new("persist", reason).into());
         }
-        self.0.push((Filter::new().pattern(pattern), persistence));
+        self.0.push((types, persistence));
         Ok(())
     }
 
-    /// The same with the names that a store's catalogue has.
+    /// The same with the aliases that a store's catalogue has.
     pub(super) fn resolved_in(self, catalogue: &Catalogue) -> Self {
-        Self(self.0.into_iter().map(|(filter, how)| (filter.resolved_in(catalogue), how)).collect())
+        let resolved = |types| match types {
+            RuleTypes::WithAliases(filter) => RuleTypes::WithAliases(filter.resolved_in(catalogue)),
+            named => named,
+        };
+        Self(self.0.into_iter().map(|(types, how)| (resolved(types), how)).collect())
     }
 
     pub(super) fn of(&self, kind: &str) -> Option<Persistence> {
-        self.0.iter().rev().find(|(filter, _)| filter.takes_kind(kind)).map(|(_, persistence)| *persistence)
+        self.0.iter().rev().find(|(types, _)| types.take(kind)).map(|(_, persistence)| *persistence)
     }
 }
 
@@ -76,5 +108,22 @@ mod tests {
         assert_eq!(rules.of("ui.saved"), Some(Persistence::Durable));
         assert_eq!(rules.of("tool.progress"), Some(Persistence::Relaxed));
         assert_eq!(rules.of("run.started"), None);
+    }
+
+    #[test]
+    fn a_rule_takes_what_it_names_and_aliases_only_where_they_were_asked_for() {
+        let mut rules = Rules::default();
+        rules.add("task.progress".parse().unwrap(), Persistence::Ephemeral).unwrap();
+        rules.add("coder.*".parse().unwrap(), Persistence::Ephemeral).unwrap();
+        let rules = rules.resolved_in(Catalogue::builtin());
+        for (alias, of) in [("task_updated", "task.progress"), ("rate_limit", "coder.rate_limited")] {
+            assert_eq!(Catalogue::builtin().find(alias).map(|t| t.name()), Some(of));
+            assert_eq!((rules.of(of), rules.of(alias)), (Some(Persistence::Ephemeral), None));
+        }
+        let mut rules = Rules::default();
+        rules.add_with_aliases("task.progress".parse().unwrap(), Persistence::Ephemeral).unwrap();
+        let rules = rules.resolved_in(Catalogue::builtin());
+        assert_eq!(rules.of("task_updated"), Some(Persistence::Ephemeral));
+        assert_eq!(rules.of("task.completed"), None);
     }
 }
