@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::error::Error;
+
 /// What a handler may return: nothing, a JSON value for the publisher that awaits it, or a [`Result`] of either, with
 /// any error that can be displayed.
 pub trait IntoAnswer {
@@ -66,6 +68,9 @@ pub enum Answer {
     Gone,
     /// It did not finish within the time that publishers wait. It continues.
     Late,
+    /// The event is recorded, and could not be read back for this reason: whether the handler takes it, and what it
+    /// answered, is unknown. It is not affected: handlers read for themselves.
+    Unknown(Error),
 }
 
 impl Answer {

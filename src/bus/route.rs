@@ -84,10 +84,14 @@ impl Route {
         self.filter.clone()
     }
 
+    /// Whether events of this type can match.
+    pub(super) fn may_take(&self, kind: &str) -> bool {
+        self.filter.takes_kind(kind) && !self.not.as_ref().is_some_and(|not| not.takes_kind(kind))
+    }
+
     /// A predicate that panics matches nothing.
     pub(super) fn takes(&self, message: &Message) -> bool {
-        let kind = message.kind();
-        if !self.filter.takes_kind(kind) || self.not.as_ref().is_some_and(|not| not.takes_kind(kind)) {
+        if !self.may_take(message.kind()) {
             return false;
         }
         if !self.filter.takes_but_kind(message.record()) {

@@ -12,6 +12,7 @@ mod beside;
 mod bitflip;
 mod builtin;
 mod bus;
+mod bus_closing;
 mod bus_hostile;
 mod bus_publish;
 mod bus_random;
