@@ -10,6 +10,7 @@ use super::backoff::Retry;
 use super::bus::Bus;
 use super::core::Core;
 use super::message::Message;
+use super::names::bound_unnamed;
 use super::nowait;
 use super::persist::Persistence;
 use super::phase::over;
@@ -206,6 +207,10 @@ fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
         core.shared.runtime.spawn(remember(core.clone(), following));
     }
     core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone()), queue));
+    if !core.shared.handle.read_only() {
+        let (handle, keep) = (core.shared.handle.clone(), core.settings.dead_letters);
+        core.shared.runtime.spawn_blocking(move || bound_unnamed(&handle, keep));
+    }
     if core.settings.timers && !core.shared.handle.read_only() {
         let _inside = core.shared.runtime.enter();
         *lock(&core.timers) = Some(TimersRunning::start(core.shared.handle.clone())?);

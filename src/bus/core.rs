@@ -107,10 +107,6 @@ impl Core {
     pub(super) fn enter(&self, handler_state: &Arc<HandlerState>) -> Result<()> {
         self.change(|handler_states| {
             self.open()?;
-            let name = &handler_state.asked.name;
-            if handler_states.iter().any(|other| other.asked.name == *name) {
-                return Err(Error::Exists { what: "handler", name: name.to_string() });
-            }
             if handler_states.len() >= MAX_HANDLERS {
                 let reason = format!("is one too many: the limit of a bus is {MAX_HANDLERS} handlers");
                 return Err(crate::event::Invalid::new("handler", reason).into());

@@ -12,6 +12,7 @@ use super::branch_queue::Taken;
 use super::core::{Core, RUNTIME_ENDED};
 use super::handler_state::HandlerState;
 use super::message::Message;
+use super::names::TakenName;
 use super::phase::Phase;
 use super::run::run;
 use crate::error::Error;
@@ -23,12 +24,13 @@ use crate::store::{lock, unblocked};
 pub(super) struct Lifetime {
     core: Arc<Core>,
     handler_state: Arc<HandlerState>,
+    name: Option<TakenName>,
     is_over: bool,
 }
 
 impl Lifetime {
-    pub(super) fn new(core: Arc<Core>, handler_state: Arc<HandlerState>) -> Self {
-        Self { core, handler_state, is_over: false }
+    pub(super) fn new(core: Arc<Core>, handler_state: Arc<HandlerState>, name: TakenName) -> Self {
+        Self { core, handler_state, name: Some(name), is_over: false }
     }
 }
 
@@ -39,6 +41,8 @@ impl Drop for Lifetime {
             lock(&handler_state.ended).get_or_insert_with(|| RUNTIME_ENDED.to_owned());
         }
         *lock(&handler_state.reader) = None;
+        // Before it is gone: whoever waits for that may take the name.
+        drop(self.name.take());
         handler_state.go(Phase::Gone);
         handler_state.work().progress.gone();
         handler_state.tried.notify_waiters();
@@ -241,12 +245,18 @@ fn take_dead_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -
             }
         };
         let place = event.place().clone();
+        let message = Message::recorded(event).sent_again();
+        if !handler_state.asked.route.takes(&message) {
+            let (handler, id, kind) = (&*handler_state.asked.name, message.id(), message.kind());
+            tracing::warn!(handler, %id, kind, "a replayed dead letter is not for this handler; it stays a dead letter");
+            continue;
+        }
         let mut work = handler_state.work();
         // Checked under the lock: it may have been handled since, and a queue drops an item only after its dead letter was written.
         if !handler_state.dead_letters.is_again(dead_letter.position)? {
             continue;
         }
-        let put = work.branch_queues.take_again(&place, Message::recorded(event).sent_again());
+        let put = work.branch_queues.take_again(&place, message);
         drop(work);
         if put.is_some_and(|put| put.taken == Taken::Begin) {
             drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone(), place)));

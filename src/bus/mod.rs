@@ -25,6 +25,7 @@ mod line;
 mod listen;
 mod message;
 mod metrics;
+mod names;
 mod nowait;
 mod persist;
 mod phase;

@@ -13,10 +13,11 @@ use super::drive::{Lifetime, drive};
 use super::handler::Handler;
 use super::handler_state::{Asked, HandlerState, Start};
 use super::message::Message;
+use super::names::TakenName;
 use super::phase::Phase;
 use super::route::Route;
 use super::stats::HandlerStats;
-use crate::consumer::{DeadLetterQueue, Owner};
+use crate::consumer::DeadLetterQueue;
 use crate::error::Result;
 use crate::event::{Filter, Position};
 use crate::follow::{Cursor, Follow};
@@ -142,8 +143,10 @@ impl Subscribe {
         })
     }
 
-    /// A unique name on this bus. Dead letters are kept under it, so a handler needs one for its dead letters to be
-    /// replayed after a restart. By default `handler-1` and so on.
+    /// Its name, which one handler has at a time, on all buses of the store. Dead letters are kept under it, so a handler
+    /// needs one for its dead letters to be replayed after a restart. Without it, a handler is called `unnamed-…`, by a
+    /// name that no handler has again: its dead letters can be listed and discarded, and after it has gone nobody gets
+    /// them.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -210,7 +213,8 @@ impl Subscribe {
     ///
     /// # Errors
     /// [`Invalid`](crate::Error::Invalid) for an invalid glob, name, timeout or number;
-    /// [`Exists`](crate::Error::Exists) if the name is taken; [`BadCursor`](crate::Error::BadCursor) for a start
+    /// [`Exists`](crate::Error::Exists) if a handler of a bus on this store has the name, also one that has been told to
+    /// end and is not [`gone`](Subscription::gone); [`BadCursor`](crate::Error::BadCursor) for a start
     /// beyond the end of the store; [`Closed`](crate::Error::Closed).
     pub fn run<F, R>(self, handler: impl Fn(Message) -> F + Send + Sync + 'static) -> Result<Subscription>
     where
@@ -239,7 +243,7 @@ impl Subscribe {
         check_time(self.timeout)?;
         self.retry.check()?;
         let id = core.number();
-        let owner = Owner::handler(self.name.unwrap_or_else(|| format!("handler-{id}")))?;
+        let (taken_name, owner) = TakenName::take(&core.shared.handle, self.name)?;
         let name = owner.name().into();
         let dead_letters =
             DeadLetterQueue::uncounted(&core.shared.handle, owner, core.settings.dead_letters)?;
@@ -259,7 +263,7 @@ impl Subscribe {
         let start = Start { scanned: following.scanned(), late: !self.from_end, told, dead_letters, reader };
         let handler_state = Arc::new(HandlerState::new(id, asked, core.shared.clone(), start));
         core.enter(&handler_state)?;
-        let lifetime = Lifetime::new(core.clone(), handler_state.clone());
+        let lifetime = Lifetime::new(core.clone(), handler_state.clone(), taken_name);
         core.shared.runtime.spawn(drive(lifetime, following, hears));
         // On a runtime that ends at this moment it has gone already.
         core.open()?;

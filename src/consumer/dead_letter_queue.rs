@@ -402,6 +402,29 @@ fn send_back(store: &Store, owner: &Owner, positions: BTreeSet<u64>) -> Result<(
     Ok(())
 }
 
+/// Discards dead letters of handlers whose names begin with `begin` and not with `but`: all but the last `keep`, in the
+/// order of names and positions. Answers with how many. No such handler may be running.
+pub(crate) fn discard_oldest(handle: &StoreHandle, begin: &str, but: &str, keep: usize) -> Result<usize> {
+    // Of their key, everything but the zero at its end.
+    let mut prefix = under(DEAD_LETTER, &Owner::handler(begin)?);
+    prefix.pop();
+    let view = handle.reader()?.records();
+    let rows = view.rows(SidecarTable::DeadLetters, &SidecarRange::under(&prefix, usize::MAX))?;
+    let all = rows.iter().filter_map(|row| named(&row.key));
+    let all: Vec<(Owner, u64)> = all.filter(|(owner, _)| !owner.name().starts_with(but)).collect();
+    let oldest = all.len().saturating_sub(keep);
+    let mut records = SidecarWrites::new();
+    for (owner, position) in all.iter().take(oldest) {
+        records.remove(SidecarTable::DeadLetters, key(DEAD_LETTER, owner, *position));
+        records.remove(SidecarTable::DeadLetters, key(AGAIN, owner, *position));
+    }
+    handle.write_records(records)?;
+    for (owner, _) in all.iter().take(oldest) {
+        *lock(&DeadLetterQueues::known(handle, owner)?.positions) = None;
+    }
+    Ok(oldest)
+}
+
 pub(super) fn discard(store: &Store, owner: &Owner, position: Position) -> Result<()> {
     let handle = store.handle();
     let dead_letter_queue = DeadLetterQueue::open(&handle, owner.clone(), usize::MAX)?;

@@ -27,7 +27,7 @@ mod token;
 pub use config::ConsumerConfig;
 pub use consumers::Consumers;
 pub use dead_letter::DeadLetter;
-pub(crate) use dead_letter_queue::DeadLetterQueue;
+pub(crate) use dead_letter_queue::{DeadLetterQueue, discard_oldest};
 pub use dead_letters::DeadLetters;
 pub use handle::{Consumer, Delivery};
 pub use info::{ConsumerInfo, Outstanding};

@@ -14,6 +14,7 @@ mod builtin;
 mod bus;
 mod bus_closing;
 mod bus_hostile;
+mod bus_names;
 mod bus_publish;
 mod bus_random;
 #[cfg(feature = "schema")]
