@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::answer::IntoAnswer;
 use super::bus::Bus;
@@ -17,7 +17,8 @@ use crate::store::{Receipt, lock};
 /// Emits the events of one component, with the fields they have in common. Emitting never fails the component:
 /// whatever happens to the store, it learns what happened to its event and continues.
 ///
-/// Clones share its subscriptions, which end with the last clone. It does not keep the bus running.
+/// Its subscriptions end when it is dropped. They are not shared with its clones, so a handler may hold a clone and emit
+/// through it. It does not keep the bus running.
 ///
 /// ```
 /// # use retold::{Bus, NewEvent, Store};
@@ -44,7 +45,7 @@ pub struct Emitter {
     correlation: String,
     priority: u8,
     metadata: BTreeMap<String, String>,
-    subscriptions: Arc<Subscriptions>,
+    subscriptions: Subscriptions,
 }
 
 impl fmt::Debug for Emitter {
@@ -53,8 +54,16 @@ impl fmt::Debug for Emitter {
     }
 }
 
+/// What ends with one emitter.
 #[derive(Debug, Default)]
 struct Subscriptions(Mutex<Vec<Subscription>>);
+
+impl Clone for Subscriptions {
+    /// None: a clone that one of these handlers holds would keep that handler subscribed for ever.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
@@ -104,7 +113,7 @@ impl Bus {
             correlation: String::new(),
             priority: 0,
             metadata: BTreeMap::new(),
-            subscriptions: Arc::default(),
+            subscriptions: Subscriptions::default(),
         })
     }
 }
@@ -138,7 +147,7 @@ impl Emitter {
         self
     }
 
-    /// The same, for another session or branch.
+    /// The same, for another session or branch, without its subscriptions.
     ///
     /// # Errors
     /// As [`Bus::emitter`].
@@ -237,7 +246,7 @@ impl Emitter {
         Emitted::Dropped(error)
     }
 
-    /// Subscribes a handler that ends with this emitter.
+    /// Subscribes a handler that ends with this emitter, whatever clones of it there are.
     ///
     /// # Errors
     /// As [`Subscribe::run`].

@@ -127,3 +127,23 @@ async fn two_buses_on_one_store_have_no_name_and_no_dead_letters_in_common() {
     soon(one.close()).await.unwrap();
     third.subscribe("a.*").named("yours").run(|_| async {}).unwrap();
 }
+
+#[tokio::test]
+async fn a_handler_that_emits_through_its_emitter_ends_with_it() {
+    let store = Store::in_memory().unwrap();
+    let bus = bus(&store);
+    let emitter = bus.emitter("runner", "s").unwrap().actor("agent");
+    let inner = emitter.clone();
+    let asked = emitter.on("step.started", move |_: Message| {
+        let emitter = inner.clone();
+        async move { assert!(emitter.emit(NewEvent::new("step.done")).await.is_recorded()) }
+    });
+    let subscription = asked.unwrap();
+    let mut done = bus.listen("step.done").unwrap();
+    assert!(emitter.emit(NewEvent::new("step.started")).await.is_recorded());
+    let event = soon(done.next()).await.unwrap().unwrap();
+    assert_eq!((event.source(), event.actor()), (Some("runner"), Some("agent")));
+    drop(emitter);
+    soon(subscription.gone()).await;
+    assert!(bus.handlers().is_empty());
+}
