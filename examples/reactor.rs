@@ -14,13 +14,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .retry(Retry::attempts(3).rest(Duration::from_millis(5), Duration::from_millis(20)))
         .open(&store)?;
 
-    // Every call of a tool is answered. What the handler publishes has the call as its cause.
+    // Every call of a tool is answered on its branch. What the handler publishes has the call as its cause.
     let link = bus.link();
     bus.subscribe("tool.invoked").named("tools").run(move |call: Message| {
         let bus = link.clone();
         async move {
             let answer = NewEvent::new("tool.completed").data(json!({"tool": "grep", "result": {"hits": 3}}));
-            bus.publish(call.session().as_str(), answer).await.map(|_| ())
+            bus.publish(call.place(), answer).await.map(|_| ())
         }
     })?;
 
@@ -33,11 +33,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let runner = bus.emitter("runner", "run-7")?.actor("agent-3");
     runner.emit_nowait(NewEvent::new("run.started"));
-    runner.emit_nowait(NewEvent::new("tool.invoked").data(json!({"tool": "grep"})));
+    bus.flush().await;
+    store.fork_async("run-7", "retry").await?;
+    runner.to("run-7/retry")?.emit_nowait(NewEvent::new("tool.invoked").data(json!({"tool": "grep"})));
     let answer = completed.first(|_| true, Duration::from_secs(10)).await?.ok_or("no answer came")?;
     let causes = bus.causes(answer.id()).await?;
     let cause = causes.first().ok_or("nothing caused it")?;
-    println!("{} because of {}", answer.kind(), cause.kind());
+    println!("{} on {} because of {}", answer.kind(), answer.branch(), cause.kind());
+    if answer.place() != cause.place() {
+        return Err("the answer is on another branch than its call".into());
+    }
 
     let failed = bus.publish("run-7", NewEvent::new("run.failed")).await?;
     for answered in failed.failed() {

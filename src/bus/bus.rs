@@ -23,13 +23,16 @@ use crate::store::Store;
 /// let inner = bus.link();
 /// bus.on("tool.completed", move |message: Message| {
 ///     let bus = inner.clone();
-///     // Inside a handler, correlation and causation are taken from the handled event.
-///     async move { bus.publish(&*message.session().to_string(), NewEvent::new("step.done")).await.map(|_| ()) }
+///     // On the branch of the handled event, from which correlation and causation are taken too.
+///     async move { bus.publish(message.place(), NewEvent::new("step.done")).await.map(|_| ()) }
 /// })?;
 /// let mut steps = bus.listen("step.*")?;
-/// bus.publish("run-7", NewEvent::new("tool.completed")).await?;
+/// bus.publish("run-7", NewEvent::new("run.started")).await?;
+/// store.fork("run-7", "retry")?;
+/// bus.publish("run-7/retry", NewEvent::new("tool.completed")).await?;
 /// let step = steps.next().await.unwrap()?;
-/// assert_eq!((step.kind(), step.causation().is_some()), ("step.done", true));
+/// assert_eq!((step.kind(), step.branch().as_str()), ("step.done", "retry"));
+/// assert!(step.causation().is_some());
 /// bus.close().await?;
 /// # Ok::<(), retold::Error>(())
 /// # }).unwrap();
