@@ -99,16 +99,19 @@ impl Bus {
     /// An emitter with this source, for this session or branch.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an invalid address, or one that names an event.
+    /// [`Error::Invalid`] for a source that no event can have, an invalid address, or one that names an event.
     pub fn emitter<A>(&self, source: impl Into<String>, address: A) -> Result<Emitter>
     where
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
+        let source = source.into();
+        // Otherwise every event of the emitter would be dropped.
+        NewEvent::new("emitter").source(source.clone()).check()?;
         Ok(Emitter {
             bus: self.link(),
             place: branch_of(address.try_into()?)?,
-            source: source.into(),
+            source,
             actor: String::new(),
             correlation: String::new(),
             priority: 0,

@@ -147,3 +147,18 @@ async fn a_handler_that_emits_through_its_emitter_ends_with_it() {
     soon(subscription.gone()).await;
     assert!(bus.handlers().is_empty());
 }
+
+#[tokio::test]
+async fn an_emitter_whose_source_no_event_can_have_is_refused_when_it_is_made() {
+    let store = Store::in_memory().unwrap();
+    let bus = bus(&store);
+    let too_long = "x".repeat(retold::limits::MAX_TEXT_BYTES + 1);
+    for source in ["line\nbreak", "nul\0", &too_long] {
+        match bus.emitter(source, "s") {
+            Err(Error::Invalid(invalid)) => assert_eq!(invalid.field, "source"),
+            other => panic!("{source:?}: {other:?}"),
+        }
+    }
+    let emitter = bus.emitter("runner 7 / ü", "s").unwrap();
+    assert!(emitter.emit(NewEvent::new("step.done")).await.is_recorded());
+}
