@@ -12,7 +12,7 @@ fuzz_target!(|input: (&str, &str)| {
     if pattern.as_str() == "**" {
         assert!(matches);
     }
-    if !glob.contains('*') {
+    if !glob.contains('*') && !glob.starts_with("fnmatch:") {
         assert_eq!(matches, glob == name);
     }
 });

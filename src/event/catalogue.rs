@@ -127,9 +127,7 @@ impl Catalogue {
     /// Names that this pattern does not match, of types that it matches under another name.
     pub(super) fn other_names<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = &'a str> {
         let types = self.types().filter(|_| pattern.names_something());
-        // Wildcards match dotted names. They match aliases only if the pattern is spelled like them.
-        let text = pattern.as_str();
-        let over_all = !text.contains('*') || text.contains('_');
+        let over_all = pattern.may_mean_aliases();
         let some = types.filter(move |t| {
             pattern.matches(t.name()) || (over_all && t.recorded_names().any(|n| pattern.matches(n)))
         });

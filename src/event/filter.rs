@@ -247,5 +247,12 @@ mod tests {
         assert!(filter("*").also.is_empty() && filter("*.*").also.is_empty());
         assert!(filter("acme.**").also.is_empty());
         assert!(filter("**").also.is_empty());
+        assert!(filter("fnmatch:*").also.is_empty() && filter("fnmatch:*.?*").also.is_empty());
+    }
+
+    #[test]
+    fn a_glob_of_fnmatch_takes_aliases_as_any_other() {
+        assert!(filter("fnmatch:coder.*").takes_kind("file_modified"));
+        assert!(filter("fnmatch:*_requested").takes_kind("task.requested"));
     }
 }

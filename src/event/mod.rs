@@ -9,6 +9,7 @@ mod draft_json;
 pub(crate) mod envelope;
 mod expect;
 mod filter;
+mod fnmatch;
 mod fresh;
 mod id;
 mod invalid;

@@ -2,6 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Invalid;
+use super::fnmatch::Fnmatch;
 use crate::limits::MAX_PATTERN_BYTES;
 
 /// A glob over dotted type names.
@@ -16,11 +17,22 @@ use crate::limits::MAX_PATTERN_BYTES;
 /// assert!(!p.matches("tool.done"));
 /// # Ok::<(), retold::Invalid>(())
 /// ```
+///
+/// A glob that begins with `fnmatch:` is read as [`fnmatch`](Self::fnmatch) does, wherever globs are taken.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: Box<str>,
-    parts: Box<[Part]>,
+    syntax: Syntax,
 }
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Syntax {
+    Dotted(Box<[Part]>),
+    Fnmatch(Fnmatch),
+}
+
+/// What the text of a pattern begins with whose glob is one of `fnmatch`. No type name has a colon.
+const FNMATCH: &str = "fnmatch:";
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Part {
@@ -38,7 +50,7 @@ impl Pattern {
     /// [`Invalid`] for an empty glob or part, characters that no type name has, or `**` inside a part.
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let bad = |why: String| Err(Invalid::new("pattern", format!("`{}` {why}", text.escape_debug())));
-        if text.is_empty() {
+        if text.is_empty() || text == FNMATCH {
             return Err(Invalid::new("pattern", "is empty; `**` matches every type"));
         }
         if text.len() > MAX_PATTERN_BYTES {
@@ -47,9 +59,15 @@ impl Pattern {
                 format!("has {} bytes; the limit is {MAX_PATTERN_BYTES}", text.len()),
             ));
         }
+        if let Some(glob) = text.strip_prefix(FNMATCH) {
+            return match Fnmatch::new(glob) {
+                Ok(glob) => Ok(Self { text: text.into(), syntax: Syntax::Fnmatch(glob) }),
+                Err(why) => bad(why),
+            };
+        }
         let mut parts = Vec::new();
         for part in text.split('.') {
-            let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'*';
+            let known = |c: char| is_of_a_name(c) || c == '*';
             parts.push(match part {
                 "" => return bad("has an empty part".into()),
                 "*" => Part::Any,
@@ -58,68 +76,108 @@ impl Pattern {
                 p if p.contains("**") => {
                     return bad("has `**` inside a part; it matches whole parts".into());
                 }
-                p => match p.chars().find(|c| !u8::try_from(*c).is_ok_and(known)) {
+                p => match p.chars().find(|c| !known(*c)) {
                     Some(c) => return bad(format!("contains {c:?}, which no type name has")),
                     None if p.contains('*') => Part::Glob(p.split('*').map(Into::into).collect()),
                     None => Part::Literal(p.into()),
                 },
             });
         }
-        Ok(Self { text: text.into(), parts: parts.into() })
+        Ok(Self { text: text.into(), syntax: Syntax::Dotted(parts.into()) })
+    }
+
+    /// Parses a glob as `fnmatch` of the shell and of Python reads it: `*` matches any characters, dots included, `?` any
+    /// one, `[a-z]` one of a set and `[!a-z]` one that is not in it. For configuration that was written for such a system.
+    ///
+    /// ```
+    /// use retold::Pattern;
+    /// let p = Pattern::fnmatch("build.*")?;
+    /// assert!(p.matches("build.done") && p.matches("build.step.done"));
+    /// assert!(!Pattern::new("build.*")?.matches("build.step.done"));
+    /// assert_eq!(p, Pattern::new("fnmatch:build.*")?);
+    /// # Ok::<(), retold::Invalid>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`] for an empty glob, characters that no type name has, and a set that is empty or not closed.
+    pub fn fnmatch(glob: &str) -> Result<Self, Invalid> {
+        Self::new(&format!("{FNMATCH}{glob}"))
     }
 
     /// Whether a type name matches.
     #[must_use]
     pub fn matches(&self, kind: &str) -> bool {
-        if let [Part::Rest] = &*self.parts {
-            return true;
-        }
-        // The parts of the name still to match, and where to backtrack when `**` matched too little.
-        let (mut p, mut rest) = (0, Some(kind));
-        let mut retry: Option<(usize, &str)> = None;
-        loop {
-            let advanced = match (self.parts.get(p), rest) {
-                (None, None) => return true,
-                (Some(Part::Rest), None) => {
-                    p += 1;
-                    continue;
-                }
-                (Some(Part::Rest), Some(r)) => {
-                    p += 1;
-                    retry = Some((p, r));
-                    continue;
-                }
-                (Some(part), Some(r)) => {
-                    let (head, tail) = split_part(r);
-                    part.matches(head).then_some(tail)
-                }
-                _ => None,
-            };
-            match (advanced, retry) {
-                (Some(tail), _) => (p, rest) = (p + 1, tail),
-                (None, Some((at, from))) => {
-                    // `**` takes one more part.
-                    let tail = split_part(from).1;
-                    (p, rest) = (at, tail);
-                    match tail {
-                        Some(t) => retry = Some((at, t)),
-                        None => retry = None,
-                    }
-                }
-                (None, None) => return false,
-            }
+        match &self.syntax {
+            Syntax::Dotted(parts) => dotted(parts, kind),
+            Syntax::Fnmatch(glob) => glob.matches(kind),
         }
     }
 
     /// Whether it has any literal text; `*.*` only constrains the number of parts.
     pub(super) fn names_something(&self) -> bool {
-        self.text.contains(|c| c != '*' && c != '.')
+        self.without_prefix().contains(|c| c == '[' || is_of_a_name(c))
+    }
+
+    /// Whether it may be meant for aliases: wildcards match dotted names, and aliases only if the pattern is spelled like
+    /// them.
+    pub(super) fn may_mean_aliases(&self) -> bool {
+        let glob = self.without_prefix();
+        glob.contains('_') || !glob.contains(['*', '?', '['])
+    }
+
+    fn without_prefix(&self) -> &str {
+        self.text.strip_prefix(FNMATCH).unwrap_or(&self.text)
     }
 
     /// The glob as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+}
+
+fn dotted(parts: &[Part], kind: &str) -> bool {
+    if let [Part::Rest] = parts {
+        return true;
+    }
+    // The parts of the name still to match, and where to backtrack when `**` matched too little.
+    let (mut p, mut rest) = (0, Some(kind));
+    let mut retry: Option<(usize, &str)> = None;
+    loop {
+        let advanced = match (parts.get(p), rest) {
+            (None, None) => return true,
+            (Some(Part::Rest), None) => {
+                p += 1;
+                continue;
+            }
+            (Some(Part::Rest), Some(r)) => {
+                p += 1;
+                retry = Some((p, r));
+                continue;
+            }
+            (Some(part), Some(r)) => {
+                let (head, tail) = split_part(r);
+                part.matches(head).then_some(tail)
+            }
+            _ => None,
+        };
+        match (advanced, retry) {
+            (Some(tail), _) => (p, rest) = (p + 1, tail),
+            (None, Some((at, from))) => {
+                // `**` takes one more part.
+                let tail = split_part(from).1;
+                (p, rest) = (at, tail);
+                match tail {
+                    Some(t) => retry = Some((at, t)),
+                    None => retry = None,
+                }
+            }
+            (None, None) => return false,
+        }
     }
 }
 
@@ -212,9 +270,22 @@ mod tests {
 
     #[test]
     fn what_is_not_a_glob_is_refused() {
-        for bad in ["", ".", "a.", "a..b", "A", "a b", "a**", "**a", "a.***", "é", "a/b", "[a]"] {
+        for bad in
+            ["", ".", "a.", "a..b", "A", "a b", "a**", "**a", "a.***", "é", "a/b", "[a]", "fnmatch:", "fn:a"]
+        {
             assert!(Pattern::new(bad).is_err(), "{bad:?} was taken");
         }
+        let refused = Pattern::fnmatch("a[").unwrap_err().to_string();
+        assert_eq!(refused, "pattern `fnmatch:a[` has `[` without `]`");
+    }
+
+    #[test]
+    fn a_glob_of_fnmatch_says_so_in_its_text_and_is_read_back_from_it() {
+        let pattern = Pattern::fnmatch("build.*").unwrap();
+        assert_eq!(pattern.to_string(), "fnmatch:build.*");
+        assert_eq!(pattern, pattern.to_string().parse().unwrap());
+        assert!(pattern.matches("build.a.b") && !Pattern::new("build.*").unwrap().matches("build.a.b"));
+        assert!(Pattern::fnmatch("*").unwrap().matches("a.b"));
     }
 
     proptest! {

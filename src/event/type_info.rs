@@ -302,7 +302,7 @@ impl TypeSpec {
         if self.version == Some(0) {
             return Err(Invalid::new("version", format!("of `{name}` is 0; versions begin with 1")));
         }
-        let first = name.split('.').next().filter(|part| !part.contains('*')).unwrap_or("custom");
+        let first = name.split('.').next().filter(|part| !part.contains(['*', ':'])).unwrap_or("custom");
         let domain = self.domain.unwrap_or_else(|| first.to_owned());
         let aliases: Vec<_> = self.aliases.into_iter().map(Cow::Owned).collect();
         let (aliases, recorded) =

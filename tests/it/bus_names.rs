@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use retold::bus::{Bus, Message, Retry};
-use retold::{Error, NewEvent, Owner, Store};
+use retold::bus::{Bus, Message, Retry, imported_pattern};
+use retold::{ConsumerConfig, Error, NewEvent, Owner, Pattern, Store};
 use tokio::sync::mpsc;
 
 use crate::support::reopened;
@@ -161,4 +161,51 @@ async fn an_emitter_whose_source_no_event_can_have_is_refused_when_it_is_made() 
     }
     let emitter = bus.emitter("runner 7 / ü", "s").unwrap();
     assert!(emitter.emit(NewEvent::new("step.done")).await.is_recorded());
+}
+
+#[tokio::test]
+async fn globs_of_other_systems_take_what_they_take_there() {
+    let store = Store::in_memory().unwrap();
+    let bus = bus(&store);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    for (name, pattern) in [
+        ("all", imported_pattern("*").unwrap()),
+        ("ours", imported_pattern("build.*").unwrap()),
+        ("theirs", Pattern::fnmatch("build.*").unwrap()),
+    ] {
+        let tell = tell.clone();
+        let asked = bus.subscribe(pattern.as_str()).named(name).awaited();
+        asked
+            .run(move |message: Message| {
+                let _ = tell.send(format!("{name} {}", message.kind()));
+                async {}
+            })
+            .unwrap();
+    }
+    let mut taken = Vec::new();
+    for kind in ["run", "build.done", "build.step.done"] {
+        let published = soon(bus.publish("s", NewEvent::new(kind))).await.unwrap();
+        for _ in published.answers {
+            taken.push(soon(told.recv()).await.unwrap());
+        }
+    }
+    taken.sort_unstable();
+    let due = [
+        "all build.done",
+        "all build.step.done",
+        "all run",
+        "ours build.done",
+        "theirs build.done",
+        "theirs build.step.done",
+    ];
+    assert_eq!(taken, due);
+    // A consumer keeps it as it was given.
+    let config = || ConsumerConfig::new().pattern(Pattern::fnmatch("build.*").unwrap());
+    drop(store.consumers().open("theirs", config()).await.unwrap());
+    let consumer = store.consumers().open("theirs", config()).await.unwrap();
+    for due in ["build.done", "build.step.done"] {
+        let delivery = soon(consumer.next()).await.unwrap();
+        assert_eq!(delivery.event().kind(), due);
+        delivery.ack().await.unwrap();
+    }
 }

@@ -46,7 +46,10 @@ async fn a_pattern_takes_the_names_that_the_catalogue_of_the_store_has_wherever_
         .awaited()
         .run(|message: Message| async move { serde_json::json!(message.kind()) });
     handled.unwrap();
-    bus.publish("s", NewEvent::new("sent")).await.unwrap();
+    let others = bus.subscribe("**").except("parcel.*").named("others").awaited();
+    others.run(|_| async {}).unwrap();
+    let published = bus.publish("s", NewEvent::new("sent")).await.unwrap();
+    assert_eq!(published.answers.iter().map(|a| &*a.handler).collect::<Vec<_>>(), ["h"]);
     assert_eq!(listener.next().await.unwrap().unwrap().kind(), "sent");
     assert_eq!(bus.get_history("parcel.*", None, 9).unwrap().len(), 1);
     // It was not recorded.
