@@ -29,6 +29,7 @@ use crate::store::{Receipt, lock};
 /// let emitter = bus.emitter("runner", "run-7")?.actor("agent-3").meta("host", "a1");
 /// let called = ToolInvoked { tool: Some("grep".into()), ..Default::default() };
 /// assert!(emitter.emit_payload(&called).await.is_recorded());
+/// emitter.emit(NewEvent::new("step.started")).await;
 /// emitter.emit_nowait(NewEvent::new("step.done"));
 /// bus.close().await?;
 /// let event = &store.read(&retold::Query::branch("run-7")?)?.events[0];
@@ -72,10 +73,9 @@ impl Drop for Subscriptions {
     }
 }
 
-/// What happened to an emitted event.
+/// What happened to an emitted event. It need not be looked at: what is lost is counted and logged.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[must_use = "it may not be recorded"]
 pub enum Emitted {
     /// It is recorded.
     Recorded(Receipt),

@@ -209,3 +209,14 @@ async fn globs_of_other_systems_take_what_they_take_there() {
         delivery.ack().await.unwrap();
     }
 }
+
+#[tokio::test]
+#[deny(unused_must_use)]
+async fn what_became_of_an_emitted_event_need_not_be_looked_at() {
+    let store = Store::in_memory().unwrap();
+    let bus = bus(&store);
+    let emitter = bus.emitter("runner", "s").unwrap();
+    emitter.emit(NewEvent::new("step.done")).await;
+    emitter.emit(NewEvent::new("not a type")).await;
+    assert_eq!((store.head("s").unwrap().get(), bus.stats().dropped), (1, 1));
+}
