@@ -22,7 +22,7 @@ use crate::follow::{Follow, Following};
 use crate::limits::{
     MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HANDLER_MS, MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES,
 };
-use crate::store::{Store, lock};
+use crate::store::{Store, lock, unblocked};
 
 /// Settings of a [`Bus`]. Every setting has a default.
 #[derive(Clone, Debug, Default)]
@@ -204,6 +204,7 @@ fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
         false => None,
     };
     if let Some(following) = following {
+        core.history.skip(following.begun());
         core.shared.runtime.spawn(remember(core.clone(), following));
     }
     core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone()), queue));
@@ -224,18 +225,27 @@ async fn remember(core: Arc<Core>, mut following: Following) {
     loop {
         let item = tokio::select! {
             biased;
-            () = over(&mut phase) => return,
+            () = over(&mut phase) => return remember_the_rest(core).await,
             item = following.next_event() => item,
         };
         match item {
             Some(Ok(event)) => core.history.add(Message::recorded(event)),
             // Handlers have their own followers.
-            Some(Err(Error::Upcast { .. })) => {}
+            Some(Err(Error::Upcast { position, .. })) => core.history.skip(position.get()),
             Some(Err(error)) => {
                 tracing::warn!(%error, "the history cannot continue");
                 return;
             }
             None => return core.drain(),
         }
+    }
+}
+
+/// What was published until the bus was closed.
+async fn remember_the_rest(core: Arc<Core>) {
+    core.nowait.ended().await;
+    core.history.published(core.shared.handle.committed().get());
+    if let Err(error) = unblocked(move || core.history.catch_up(&core.shared.handle)).await {
+        tracing::debug!(%error, "the end of the history was not read");
     }
 }

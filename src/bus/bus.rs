@@ -5,7 +5,7 @@ use tokio::time::timeout_at;
 use super::core::Core;
 use super::message::Message;
 use super::phase::{Phase, deadline};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Filter, Pattern};
 use crate::store::Store;
 
@@ -123,10 +123,11 @@ impl Bus {
 
     /// The latest events since the bus was opened, oldest first, at most `limit` of them, whose type matches the glob
     /// and, if given, with this source. They come from memory, which holds as many as
-    /// [`BusBuilder::history_limit`](super::BusBuilder::history_limit) says.
+    /// [`BusBuilder::history_limit`](super::BusBuilder::history_limit) says. Whatever [`publish`](Self::publish) has
+    /// returned is among them: if it has not arrived in memory yet, it is read from the store, as long as that is open.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for an invalid glob.
+    /// [`Error::Invalid`](crate::Error::Invalid) for an invalid glob; those of reading.
     pub fn get_history(&self, pattern: &str, source: Option<&str>, limit: usize) -> Result<Vec<Message>> {
         self.core.shared.handle.process().check()?;
         let mut filter = Filter::new().pattern(Pattern::new(pattern)?);
@@ -134,6 +135,9 @@ impl Bus {
             filter = filter.source(source);
         }
         let filter = filter.resolved_in(self.core.shared.handle.catalogue());
-        Ok(self.core.history.get(&filter, limit))
+        match self.core.history.catch_up(&self.core.shared.handle) {
+            Ok(()) | Err(Error::Closed { .. }) => Ok(self.core.history.get(&filter, limit)),
+            Err(e) => Err(e),
+        }
     }
 }

@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::message::Message;
+use crate::error::{Error, Result};
 use crate::event::Filter;
-use crate::limits::{HISTORY_BYTES, HISTORY_NAMES};
-use crate::store::lock;
+use crate::limits::{DEFAULT_PAGE, HISTORY_BYTES, HISTORY_NAMES};
+use crate::store::{Range, StoreHandle, lock};
 
-/// Bounded in events and in bytes of their records.
+/// Bounded in events and in bytes of their records. A follower adds what is recorded, a moment later; whoever asks adds
+/// what a publisher already knows of.
 #[derive(Debug)]
 pub(super) struct History {
     most: usize,
     kept: Mutex<Kept>,
+    /// A publisher was told of everything up to this position.
+    published: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -21,6 +26,8 @@ struct Kept {
     bytes: usize,
     by_type: BTreeMap<String, u64>,
     seen: u64,
+    /// Every recorded event up to this position was added.
+    reached: u64,
 }
 
 /// Statistics of events since the bus was opened.
@@ -39,7 +46,7 @@ pub struct HistoryCounts {
 
 impl History {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, kept: Mutex::default() }
+        Self { most, kept: Mutex::default(), published: AtomicU64::new(0) }
     }
 
     /// Whether events have to be followed at all.
@@ -53,6 +60,12 @@ impl History {
         }
         let mut kept = lock(&self.kept);
         let kept = &mut *kept;
+        if let Some(position) = message.position() {
+            if position <= kept.reached {
+                return;
+            }
+            kept.reached = position;
+        }
         kept.seen += 1;
         let full = kept.by_type.len() >= HISTORY_NAMES;
         match kept.by_type.get_mut(message.kind()) {
@@ -64,6 +77,46 @@ impl History {
         while kept.events.len() > self.most || kept.bytes > HISTORY_BYTES {
             let Some(oldest) = kept.events.pop_front() else { break };
             kept.bytes -= oldest.record().encoded().len();
+        }
+    }
+
+    /// Everything up to this position is not for the history, or is in it.
+    pub(super) fn skip(&self, position: u64) {
+        let mut kept = lock(&self.kept);
+        kept.reached = kept.reached.max(position);
+    }
+
+    /// A publisher is told that its event is recorded at this position.
+    pub(super) fn published(&self, position: u64) {
+        self.published.fetch_max(position, SeqCst);
+    }
+
+    /// Adds what publishers were told of and the follower has not brought yet. Usually that is nothing; then nothing is
+    /// read.
+    pub(super) fn catch_up(&self, handle: &StoreHandle) -> Result<()> {
+        if !self.is_kept() {
+            return Ok(());
+        }
+        loop {
+            let (reached, published) = (lock(&self.kept).reached, self.published.load(SeqCst));
+            if reached >= published {
+                return Ok(());
+            }
+            let reader = handle.reader()?;
+            let range = Range { from: reached + 1, to: published, limit: DEFAULT_PAGE, reverse: false };
+            let page = reader.page_all(range)?;
+            if page.is_empty() {
+                self.skip(published);
+            }
+            // The follower may add the same meanwhile: both go in order, and each event is added once.
+            for event in page {
+                let position = event.position().get();
+                match reader.shaped(event) {
+                    Ok(event) => self.add(Message::recorded(event)),
+                    Err(Error::Upcast { .. }) => self.skip(position),
+                    Err(e) => return Err(e),
+                }
+            }
         }
     }
 

@@ -352,5 +352,7 @@ async fn append(core: &Core, events: &[(Place, NewEvent)], durability: Option<Du
     if let Some(durability) = durability {
         batch = batch.durability(durability);
     }
-    core.shared.handle.append_async(batch).await.map(|_| ())
+    let receipt = core.shared.handle.append_async(batch).await?;
+    core.history.published(receipt.position().get());
+    Ok(())
 }

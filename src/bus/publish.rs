@@ -151,6 +151,7 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
             }
             let receipt = core.shared.handle.append_async(batch).await?;
             core.shared.counts.published.fetch_add(count as u64, Relaxed);
+            core.history.published(receipt.position().get());
             Some(receipt)
         }
     };

@@ -143,6 +143,9 @@ impl Bus {
     pub fn stats(&self) -> BusStats {
         let core = self.core();
         let here = core.shared.handle.process().is_this();
+        if here && let Err(error) = core.history.catch_up(&core.shared.handle) {
+            tracing::debug!(%error, "the counts of the history do not have the latest events yet");
+        }
         let c = &core.shared.counts;
         BusStats {
             published: c.published.load(Relaxed),

@@ -350,6 +350,35 @@ async fn the_history_is_bounded_and_counted() {
 }
 
 #[tokio::test]
+async fn the_history_has_what_publish_has_returned() {
+    let store = Store::in_memory().unwrap();
+    store.append("s", event(0)).unwrap();
+    let bus = Bus::builder().history_limit(100).open(&store).unwrap();
+    let last = |limit: usize| -> Vec<u64> {
+        let found = bus.get_history("**", None, limit).unwrap();
+        found.iter().map(|h| h.event().unwrap().position().get()).collect()
+    };
+    assert!(last(9).is_empty());
+    // Nothing else runs on this thread between an answer and the question.
+    for i in 2..=50 {
+        bus.publish("s", event(i)).await.unwrap();
+        assert_eq!(last(1), [i]);
+        assert_eq!(bus.stats().history.by_type["step.done"], i - 1);
+    }
+    // Also behind so many others that only the end of them fits.
+    store.append("bulk", (0..3_000).map(event).collect::<Vec<_>>()).unwrap();
+    assert!(bus.publish("s", NewEvent::new("run.completed")).await.unwrap().answers.is_empty());
+    assert_eq!(last(1_000), (2_952..=3_051).collect::<Vec<_>>());
+    bus.publish_nowait("s", event(1));
+    bus.flush().await;
+    assert_eq!(last(1), [3_052]);
+    soon(bus.close()).await.unwrap();
+    assert_eq!(last(2), [3_051, 3_052]);
+    let counts = bus.stats().history;
+    assert_eq!((counts.seen, counts.kept), (3_051, 100));
+}
+
+#[tokio::test]
 async fn the_bus_fires_the_timers_of_its_store() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
