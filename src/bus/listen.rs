@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -20,7 +21,7 @@ pub struct Listener {
     process: Process,
     following: Following,
     live: Option<Receiver<Message>>,
-    route: Route,
+    route: Arc<Route>,
     missed: u64,
 }
 
@@ -45,8 +46,8 @@ impl Bus {
         self.core().open()?;
         let mut route = Route::default();
         route.pattern(pattern)?;
-        let route = route.resolved_in(self.core().shared.handle.catalogue());
-        let live = Some(self.core().subscribers.subscribe());
+        let route = Arc::new(route.resolved_in(self.core().shared.handle.catalogue()));
+        let live = Some(self.core().subscribers.subscribe(&route));
         let following = self.core().shared.handle.follow(follow.filter(route.filter()))?;
         let process = self.core().shared.handle.process().clone();
         Ok(Listener { process, following, live, route, missed: 0 })

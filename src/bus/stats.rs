@@ -161,6 +161,19 @@ impl Bus {
         }
     }
 
+    /// How many running handlers and listeners can get events of this type, by their patterns and exclusions: filters and
+    /// predicates depend on the event. 0 in a forked child.
+    #[must_use]
+    pub fn subscriber_count(&self, kind: &str) -> usize {
+        let core = self.core();
+        if !core.shared.handle.process().is_this() {
+            return 0;
+        }
+        let roster = core.roster();
+        let running = roster.handler_states.iter().filter(|s| s.phase() == Phase::Running);
+        running.filter(|s| s.asked.route.may_take(kind)).count() + core.subscribers.listening(kind)
+    }
+
     /// Every subscribed handler with its counters, in order of subscription; none in a forked child.
     #[must_use]
     pub fn handlers(&self) -> Vec<HandlerStats> {

@@ -391,6 +391,39 @@ async fn the_bus_fires_the_timers_of_its_store() {
 }
 
 #[tokio::test]
+async fn subscribers_are_counted_by_the_type_they_take() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let counts = || ["tool.invoked", "tool.progress", "run.started"].map(|kind| bus.subscriber_count(kind));
+    assert_eq!(counts(), [0, 0, 0]);
+    let all = bus.subscribe("**").run(|_| async {}).unwrap();
+    bus.subscribe("tool.*").except("tool.progress").or("step.*").run(|_| async {}).unwrap();
+    bus.subscribe("run.*").once().named("once").run(|_| async {}).unwrap();
+    let listener = bus.listen("tool.progress").unwrap();
+    let recorded = bus.listen("tool.**").unwrap().recorded_only();
+    assert_eq!(counts(), [3, 3, 2]);
+    drop((listener, recorded));
+    all.unsubscribe();
+    soon(all.gone()).await;
+    assert_eq!(counts(), [1, 0, 1]);
+    // By every name of the type.
+    assert_eq!(bus.subscriber_count("tool_invoked"), bus.subscriber_count("tool.invoked"));
+    bus.publish("s", NewEvent::new("run.started")).await.unwrap();
+    soon(async {
+        while bus.subscriber_count("run.started") > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for _ in 0..2_000 {
+        drop(bus.listen("**").unwrap());
+    }
+    assert_eq!(counts(), [1, 0, 0]);
+    bus.close().await.unwrap();
+    assert_eq!(counts(), [0, 0, 0]);
+}
+
+#[tokio::test]
 async fn stats_tell_what_handlers_did() {
     let store = Store::in_memory().unwrap();
     let quick = Retry::attempts(2).rest(Duration::from_millis(1), Duration::from_millis(1));
