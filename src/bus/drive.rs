@@ -41,6 +41,7 @@ impl Drop for Lifetime {
             lock(&handler_state.ended).get_or_insert_with(|| RUNTIME_ENDED.to_owned());
         }
         *lock(&handler_state.reader) = None;
+        handler_state.metrics.gone();
         // Before it is gone: whoever waits for that may take the name.
         drop(self.name.take());
         handler_state.go(Phase::Gone);

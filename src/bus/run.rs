@@ -86,6 +86,7 @@ async fn attempted(
     drop(worker);
     let failure = match ended {
         Ended::Done(value) => {
+            handler_state.metrics.handled.fetch_add(1, Relaxed);
             tried(handler_state, place, &item, false);
             taken_out(handler_state, &item).await;
             handler_state.resolve(&item, || Answer::Done(value));

@@ -34,6 +34,10 @@ pub struct HandlerStats {
     pub ended: Option<String>,
     /// Events that it took.
     pub events: u64,
+    /// Events that it handled successfully.
+    pub handled: u64,
+    /// Events that it handled successfully, per second since it subscribed, or until it was gone.
+    pub throughput: f64,
     /// Calls, including retries.
     pub calls: u64,
     /// Calls that failed, for any reason.
@@ -60,6 +64,8 @@ pub struct HandlerStats {
     pub stuck: usize,
     /// Committed positions that it has not scanned yet.
     pub lag: u64,
+    /// The mean duration of its calls; `None` before the first.
+    pub mean: Option<Duration>,
     /// The median duration of its calls, to within an eighth; `None` before the first.
     pub p50: Option<Duration>,
     /// The 99th percentile of the duration of its calls, to within an eighth.
@@ -92,6 +98,8 @@ impl HandlerStats {
             running: here && handler_state.phase() == Phase::Running,
             ended: if here { lock(&handler_state.ended).clone() } else { None },
             events: m.events.load(Relaxed),
+            handled: m.handled.load(Relaxed),
+            throughput: m.throughput(),
             calls: m.calls.load(Relaxed),
             errors: m.errors.load(Relaxed),
             panics: m.panics.load(Relaxed),
@@ -105,6 +113,7 @@ impl HandlerStats {
             branch_queues,
             stuck,
             lag,
+            mean: m.times.mean(),
             p50: m.times.quantile(0.5),
             p99: m.times.quantile(0.99),
         }

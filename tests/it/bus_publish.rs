@@ -443,5 +443,7 @@ async fn stats_tell_what_handlers_did() {
     );
     assert_eq!((one.events, one.calls, one.errors, one.dead_letters, one.dead_letters_kept), (4, 5, 2, 1, 1));
     assert!(one.p50.is_some() && one.p99 >= one.p50 && one.running && one.ended.is_none());
+    assert!(one.mean.is_some() && one.mean <= one.p99 && one.throughput > 0.0);
+    assert_eq!(one.handled, 3);
     assert_eq!(stats.published, 4);
 }
