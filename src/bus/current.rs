@@ -5,6 +5,7 @@ use std::future::Future;
 use crate::event::NewEvent;
 
 use super::message::Message;
+use super::trace;
 
 tokio::task_local! {
     static CURRENT: Message;
@@ -31,14 +32,19 @@ pub(super) fn sync_scope<T>(message: Message, work: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(message, work)
 }
 
-/// Fills in an event's cause, correlation and trace from the handled event. Fields that are already set stay.
+/// Fills in an event's cause, correlation and trace from the handled event; outside of handlers, correlation and trace
+/// from the current span. Fields that are already set stay.
 pub(super) fn stamp(mut event: NewEvent) -> NewEvent {
-    if event.trace.is_empty()
-        && let Some(trace) = super::trace::current()
-    {
-        event = event.trace(trace);
+    let cause = handling();
+    if let Some(span) = trace::current() {
+        if event.correlation.is_empty() && cause.is_none() {
+            event = event.correlation(span.id);
+        }
+        if event.trace.is_empty() {
+            event = event.trace(span.parent);
+        }
     }
-    let Some(cause) = handling() else { return event };
+    let Some(cause) = cause else { return event };
     if event.causation.is_none() {
         event = event.causation(cause.id());
     }
