@@ -21,6 +21,8 @@ pub struct Filter {
     actor: Option<String>,
     correlation: Option<String>,
     priority: u8,
+    /// `None` for any.
+    highest_priority: Option<u8>,
     metadata: Vec<(String, String)>,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
@@ -117,10 +119,22 @@ impl Filter {
         self
     }
 
-    /// Matches events of at least this priority.
+    /// Matches events of at least this priority. The last of several calls counts.
     pub fn priority_at_least(mut self, priority: u8) -> Self {
         self.priority = priority;
         self
+    }
+
+    /// Matches events of at most this priority. The last of several calls counts.
+    pub fn priority_at_most(mut self, priority: u8) -> Self {
+        self.highest_priority = Some(priority);
+        self
+    }
+
+    /// Matches events of exactly this priority; 0 is that of events that were given none. It replaces what was said of
+    /// priorities before.
+    pub fn priority_exactly(self, priority: u8) -> Self {
+        self.priority_at_least(priority).priority_at_most(priority)
     }
 
     /// Matches events whose metadata has this value under this key; more calls narrow further.
@@ -168,6 +182,7 @@ impl Filter {
             Some(w) => found == Some(w.as_str()),
         };
         event.priority() >= self.priority
+            && self.highest_priority.is_none_or(|highest| event.priority() <= highest)
             && self.since.is_none_or(|t| event.occurred() >= t)
             && self.until.is_none_or(|t| event.occurred() < t)
             && is(&self.source, event.source())

@@ -379,6 +379,33 @@ async fn the_history_has_what_publish_has_returned() {
 }
 
 #[tokio::test]
+async fn a_handler_is_given_priorities_exactly_at_least_and_at_most() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    type Narrow = fn(retold::Filter) -> retold::Filter;
+    let narrowed: [(&str, Narrow); 6] = [
+        ("exactly", |f| f.priority_exactly(3)),
+        ("none", |f| f.priority_exactly(0)),
+        ("least", |f| f.priority_at_least(3)),
+        ("most", |f| f.priority_at_most(3)),
+        ("between", |f| f.priority_at_least(2).priority_at_most(3)),
+        ("last", |f| f.priority_at_least(9).priority_exactly(4).priority_at_most(255)),
+    ];
+    for (name, narrow) in narrowed {
+        bus.subscribe("**").filter(narrow).named(name).awaited().run(|_| async {}).unwrap();
+    }
+    let mut taken = Vec::new();
+    for priority in [0, 2, 3, 4, 255] {
+        let published = soon(bus.publish("s", event(1).priority(priority))).await.unwrap();
+        taken.push(published.answers.iter().map(|a| a.handler.to_string()).collect::<Vec<_>>().join(" "));
+    }
+    let due = ["none most", "most between", "exactly least most between", "least last", "least last"];
+    assert_eq!(taken, due);
+    let at_most = retold::Filter::new().priority_at_most(2);
+    assert_eq!(store.events(Query::branch("s").unwrap().filter(at_most)).unwrap().count(), 2);
+}
+
+#[tokio::test]
 async fn the_bus_fires_the_timers_of_its_store() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
