@@ -1,7 +1,17 @@
+#[cfg(feature = "schema")]
+use std::sync::OnceLock;
+
+#[cfg(feature = "schema")]
+use serde_json::Value;
+
 use crate::event::{Catalogue, Invalid, NewEvent};
 
 #[cfg(feature = "schema")]
-use super::validate::Validators;
+use super::registered::{RegisteredSchema, RegisteredSchemas};
+#[cfg(feature = "schema")]
+use super::validate::{Validators, fits};
+#[cfg(feature = "schema")]
+use crate::event::{TypeInfo, check_kind};
 
 /// Whether payloads are validated against the JSON Schema of their type when they are appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +34,11 @@ pub(crate) struct Guard {
     catalogue: Option<Catalogue>,
     strict: bool,
     validation: Validation,
+    /// Of the catalogue: made when the store is opened if appends are validated, otherwise on first use.
     #[cfg(feature = "schema")]
-    validators: Validators,
+    validators: OnceLock<Result<Validators, Invalid>>,
+    #[cfg(feature = "schema")]
+    registered: RegisteredSchemas,
 }
 
 impl Default for Guard {
@@ -36,7 +49,9 @@ impl Default for Guard {
             strict: false,
             validation: Validation::Off,
             #[cfg(feature = "schema")]
-            validators: Validators::default(),
+            validators: OnceLock::new(),
+            #[cfg(feature = "schema")]
+            registered: RegisteredSchemas::default(),
         }
     }
 }
@@ -49,16 +64,20 @@ impl Guard {
         strict: bool,
         validation: Validation,
     ) -> Result<Self, Invalid> {
-        Ok(Self {
-            #[cfg(feature = "schema")]
-            validators: match validation {
-                Validation::Off => Validators::default(),
-                _ => Validators::new(catalogue.as_ref().unwrap_or(Catalogue::builtin()))?,
-            },
+        let guard = Self {
             catalogue,
             strict,
             validation,
-        })
+            #[cfg(feature = "schema")]
+            validators: OnceLock::new(),
+            #[cfg(feature = "schema")]
+            registered: RegisteredSchemas::default(),
+        };
+        #[cfg(feature = "schema")]
+        if validation != Validation::Off {
+            guard.validators()?;
+        }
+        Ok(guard)
     }
 
     pub(crate) fn catalogue(&self) -> &Catalogue {
@@ -72,20 +91,19 @@ impl Guard {
         if !self.strict && self.validation == Validation::Off {
             return Ok(());
         }
-        let Some(info) = self.catalogue().find(event.kind()) else {
-            return if self.strict { Err(self.unknown(event.kind())) } else { Ok(()) };
-        };
+        let info = self.catalogue().find(event.kind());
         #[cfg(feature = "schema")]
-        if self.validation != Validation::Off
-            && let Err(refused) = self.validators.check(info, event)
-        {
-            if self.validation == Validation::Enforce {
-                return Err(refused);
-            }
-            tracing::warn!(kind = event.kind(), id = %event.id(), "{refused}");
+        if let Some(registered) = self.registered(event.kind(), info) {
+            return self.validated(event, || registered.check(event));
         }
-        let _ = info;
-        Ok(())
+        match info {
+            #[cfg(feature = "schema")]
+            Some(info) => self.validated(event, || self.validators()?.check(info, event)),
+            #[cfg(not(feature = "schema"))]
+            Some(_) => Ok(()),
+            None if self.strict => Err(self.unknown(event.kind())),
+            None => Ok(()),
+        }
     }
 
     fn unknown(&self, kind: &str) -> Invalid {
@@ -95,6 +113,71 @@ impl Guard {
         };
         Invalid::new("type", format!("`{}` is in no catalogue of this store{meant}", kind.escape_debug()))
     }
+}
+
+#[cfg(feature = "schema")]
+impl Guard {
+    /// # Errors
+    /// [`Invalid`] with the field `schema` for an invalid schema of the catalogue.
+    fn validators(&self) -> Result<&Validators, Invalid> {
+        let all = self.validators.get_or_init(|| Validators::new(self.catalogue()));
+        all.as_ref().map_err(Invalid::clone)
+    }
+
+    /// Refuses, or logs, what does not fit.
+    fn validated(
+        &self,
+        event: &NewEvent,
+        check: impl FnOnce() -> Result<(), Invalid>,
+    ) -> Result<(), Invalid> {
+        match self.validation {
+            Validation::Off => Ok(()),
+            Validation::Enforce => check(),
+            Validation::Warn => {
+                if let Err(refused) = check() {
+                    tracing::warn!(kind = event.kind(), id = %event.id(), "{refused}");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The schema that was registered for a type; `info` is what the catalogue says of it.
+    fn registered(&self, kind: &str, info: Option<&TypeInfo>) -> Option<RegisteredSchema> {
+        self.registered.get(canonical(kind, info))
+    }
+
+    /// Sets the schema of a type.
+    ///
+    /// # Errors
+    /// [`Invalid`] for an invalid name, with the field `schema` for an invalid schema, and for too many.
+    pub(crate) fn register(&self, kind: &str, schema: &Value) -> Result<(), Invalid> {
+        let info = self.catalogue().find(kind);
+        let kind = canonical(kind, info);
+        check_kind(kind)?;
+        self.registered.register(kind, info.map_or(1, TypeInfo::version), schema)
+    }
+
+    /// Validates a payload alone; `false` if the type has no schema.
+    ///
+    /// # Errors
+    /// [`Invalid`] with the field `data` for a payload that does not fit, and with `schema` for an invalid schema of the
+    /// catalogue.
+    pub(crate) fn validate(&self, kind: &str, payload: &Value) -> Result<bool, Invalid> {
+        let info = self.catalogue().find(kind);
+        if let Some(registered) = self.registered(kind, info) {
+            return registered.fits(payload).map(|()| true);
+        }
+        let Some(info) = info else { return Ok(false) };
+        let Some(validator) = self.validators()?.of(info) else { return Ok(false) };
+        fits(info.name(), validator, payload).map(|()| true)
+    }
+}
+
+/// The name of a type that was given by any of its names. One that the catalogue knows only by a pattern has its own.
+#[cfg(feature = "schema")]
+fn canonical<'a>(kind: &'a str, info: Option<&'a TypeInfo>) -> &'a str {
+    info.filter(|info| info.pattern().is_none()).map_or(kind, TypeInfo::name)
 }
 
 #[cfg(test)]

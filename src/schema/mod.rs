@@ -5,6 +5,8 @@ mod guard;
 #[cfg(feature = "toml")]
 mod migrations;
 mod own;
+#[cfg(feature = "schema")]
+mod registered;
 mod registry;
 mod upcast;
 #[cfg(feature = "schema")]

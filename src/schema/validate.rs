@@ -36,30 +36,43 @@ impl Validators {
     /// Validates a payload against the schema of its type. Payloads that are not JSON or have a different version
     /// than the schema, and types without a schema, pass.
     pub(super) fn check(&self, info: &TypeInfo, event: &NewEvent) -> Result<(), Invalid> {
-        if event.version != info.version() || !event.content_type.is_empty() {
+        if event.version != info.version() || !event.is_json() {
             return Ok(());
         }
-        let Some(cell) = self.0.get(info.name()) else { return Ok(()) };
-        let compiled = cell.get_or_init(|| compile(info.name(), &*info.schema()?).ok());
-        let Some(validator) = compiled else { return Ok(()) };
-        let payload: Value = serde_json::from_slice(&event.payload)
-            .map_err(|e| Invalid::new("data", format!("is not JSON: {e}")))?;
-        let mut errors = validator.iter_errors(&payload);
-        let Some(first) = errors.next() else { return Ok(()) };
-        let place = match first.instance_path().as_str() {
-            "" => "at its root".to_owned(),
-            path => format!("at `{path}`"),
-        };
-        let rule = first.kind().keyword();
-        let more = match errors.count() {
-            0 => String::new(),
-            n => format!("; {n} more"),
-        };
-        let what = first.masked();
-        let reason =
-            format!("{place} does not fit the schema of `{}`: {what} (rule `{rule}`){more}", info.name());
-        Err(Invalid::new("data", reason))
+        match self.of(info) {
+            Some(validator) => fits(info.name(), validator, &payload(event)?),
+            None => Ok(()),
+        }
     }
+
+    /// The validator of a type that has a schema.
+    pub(super) fn of(&self, info: &TypeInfo) -> Option<&Validator> {
+        let cell = self.0.get(info.name())?;
+        cell.get_or_init(|| compile(info.name(), &*info.schema()?).ok()).as_ref()
+    }
+}
+
+/// The payload of an event whose content type is JSON.
+pub(super) fn payload(event: &NewEvent) -> Result<Value, Invalid> {
+    serde_json::from_slice(&event.payload).map_err(|e| Invalid::new("data", format!("is not JSON: {e}")))
+}
+
+/// Validates a payload against the schema of this type.
+pub(super) fn fits(kind: &str, validator: &Validator, payload: &Value) -> Result<(), Invalid> {
+    let mut errors = validator.iter_errors(payload);
+    let Some(first) = errors.next() else { return Ok(()) };
+    let place = match first.instance_path().as_str() {
+        "" => "at its root".to_owned(),
+        path => format!("at `{path}`"),
+    };
+    let rule = first.kind().keyword();
+    let more = match errors.count() {
+        0 => String::new(),
+        n => format!("; {n} more"),
+    };
+    let what = first.masked();
+    let reason = format!("{place} does not fit the schema of `{kind}`: {what} (rule `{rule}`){more}");
+    Err(Invalid::new("data", reason))
 }
 
 /// Compiles a schema. References to other documents are not followed.

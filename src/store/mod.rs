@@ -31,3 +31,5 @@ pub(crate) use verbs::current::current_mark;
 pub use verbs::diff::{Diff, Pair, Pairs};
 pub use verbs::events::Events;
 pub use verbs::query::{Page, Query};
+#[cfg(feature = "schema")]
+pub use verbs::schemas::Schemas;

@@ -382,3 +382,81 @@ fn the_page_lists_the_catalogue_as_it_is() {
         "docs/catalogue.md is not what the code says: RETOLD_WRITE_DOCS=1 writes it again"
     );
 }
+
+#[test]
+fn a_schema_is_registered_while_the_store_is_open_and_holds_from_then_on() {
+    let refused = |answer: retold::Result<retold::Receipt>| match answer {
+        Err(Error::Invalid(invalid)) => invalid.field,
+        other => panic!("{other:?}"),
+    };
+    let types = || Catalogue::builtin().with([TypeSpec::matching("acme.**").version(2)]).unwrap();
+    let store = Store::builder().types(types()).strict(true).validation(Validation::Enforce);
+    let store = store.in_memory().unwrap();
+    let shipped = || NewEvent::new("parcel.shipped").data(json!({"weight": "7 kg"}));
+    assert_eq!(refused(store.append("s", shipped())), "type");
+    let schemas = store.schemas();
+    let numbers = json!({"type": "object", "properties": {"weight": {"type": "number"}}});
+    schemas.register("parcel.shipped", &numbers).unwrap();
+    assert_eq!(refused(store.append("s", shipped())), "data");
+    store.append("s", NewEvent::new("parcel.shipped").data(json!({"weight": 7}))).unwrap();
+    // Of another version, or not JSON.
+    store.append("s", shipped().version(2)).unwrap();
+    store.append("s", NewEvent::new("parcel.shipped").bytes("text/plain", "7")).unwrap();
+    // The last one counts.
+    schemas.register("parcel.shipped", &json!({"type": "object"})).unwrap();
+    store.append("s", shipped()).unwrap();
+    // An alias stands for its type, and a pattern of the catalogue for no type in particular.
+    schemas.register("tool_use", &json!({"required": ["mine"]})).unwrap();
+    let called = NewEvent::new("tool.invoked").data(json!({"tool": "grep"}));
+    assert_eq!(refused(store.append("s", called)), "data");
+    schemas.register("acme.one", &json!({"type": "number"})).unwrap();
+    let acme = |kind: &'static str| NewEvent::new(kind).version(2).data(json!("text"));
+    assert_eq!(refused(store.append("s", acme("acme.one"))), "data");
+    store.append("s", acme("acme.two")).unwrap();
+    for (kind, schema, field) in [
+        ("Bad Name", json!({}), "type"),
+        ("a.b", json!({"type": "nummer"}), "schema"),
+        ("a.b", json!(7), "schema"),
+    ] {
+        match schemas.register(kind, &schema) {
+            Err(Error::Invalid(invalid)) => assert_eq!(invalid.field, field),
+            other => panic!("{kind} {schema}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_payload_is_validated_alone_whatever_the_store_does_on_append() {
+    for validation in [Validation::Off, Validation::Warn, Validation::Enforce] {
+        let types = Catalogue::builtin().with([TypeSpec::named("acme.none")]).unwrap();
+        let store = Store::builder().types(types).validation(validation).in_memory().unwrap();
+        let schemas = store.schemas();
+        let refused = |kind: &str, payload: serde_json::Value| match schemas.validate(kind, &payload) {
+            Err(Error::Invalid(invalid)) => invalid.reason,
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            refused("coder.progress", json!({"progress": "forty"}))
+                .starts_with("at `/progress` does not fit")
+        );
+        schemas.validate("coder.progress", &json!({"progress": 40})).unwrap();
+        // By every name of the type.
+        assert!(refused("CoderProgress", json!({"progress": "forty"})).contains("`coder.progress`"));
+        for unknown in ["acme.none", "acme.unknown"] {
+            let answer = schemas.validate(unknown, &json!({}));
+            assert!(matches!(answer, Err(Error::NotFound { what: "schema of type", .. })), "{answer:?}");
+        }
+        schemas.register("acme.unknown", &json!({"type": "array"})).unwrap();
+        schemas.validate("acme.unknown", &json!([])).unwrap();
+        assert!(refused("acme.unknown", json!({})).contains("rule `type`"));
+        let appended = store.append("s", NewEvent::new("acme.unknown").data(json!({})));
+        assert_eq!(appended.is_err(), validation == Validation::Enforce);
+    }
+    let invalid = TypeSpec::named("acme.one").schema(json!({"type": "nummer"}));
+    let types = Catalogue::builtin().with([invalid]).unwrap();
+    let store = Store::builder().types(types).in_memory().unwrap();
+    match store.schemas().validate("coder.progress", &json!({})) {
+        Err(Error::Invalid(invalid)) => assert_eq!(invalid.field, "schema"),
+        other => panic!("{other:?}"),
+    }
+}

@@ -12,6 +12,8 @@ use crate::engine::beside;
 use crate::engine::{Admin, Commit, Engine, Identity, Outcome, Process, Receipt, SidecarWrites, Watcher};
 use crate::error::{Error, Result};
 use crate::event::{Catalogue, Position, StoreId};
+#[cfg(feature = "schema")]
+use crate::schema::Guard;
 use crate::store::append::batch::Batch;
 use crate::store::observe::{Observer, Observers};
 
@@ -98,6 +100,7 @@ impl StoreHandle {
     }
 
     fn prepare(&self, batch: Batch) -> Result<Commit> {
+        self.process().check()?;
         self.writable()?;
         let settings = &self.settings;
         let mut prepared = batch.prepare(settings.payload_bytes, settings.durability, &settings.guard)?;
@@ -161,6 +164,12 @@ impl StoreHandle {
 
     pub(crate) fn observers(&self) -> &Observers {
         &self.observers
+    }
+
+    /// The rules for types and payloads.
+    #[cfg(feature = "schema")]
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.settings.guard
     }
 
     /// The types that this store knows.

@@ -7,4 +7,6 @@ pub(crate) mod events;
 pub(crate) mod pages;
 pub(crate) mod promote;
 pub(crate) mod query;
+#[cfg(feature = "schema")]
+pub(crate) mod schemas;
 pub(crate) mod tasks;
