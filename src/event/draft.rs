@@ -161,7 +161,7 @@ impl NewEvent {
         self
     }
 
-    /// Higher is more urgent; 0 by default.
+    /// Higher is more urgent; 0 by default. [`Priority`](super::Priority) has names for some of the numbers.
     pub fn priority(mut self, priority: u8) -> Self {
         self.priority = priority;
         self
