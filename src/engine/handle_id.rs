@@ -1,13 +1,13 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::event::EventId;
 
 /// One handle on an open engine. What it commits carries its number, so that it can tell the records of others from its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HandleId(u64);
 
 impl HandleId {
-    /// One that no other handle of this process has.
+    /// Random: no other handle has it, of another process either.
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        let [.., a, b, c, d, e, f, g, h] = *EventId::new().bytes();
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 }
