@@ -1,6 +1,5 @@
-//! Characters that are invisible, or that a terminal would interpret, become visible text.
-//! The
-//! zero-width joiner is among them, so a joined emoji is shown as its parts.
+//! Characters that are invisible, or that a terminal would interpret, become visible text. The zero-width joiner is
+//! among them, so a joined emoji is shown as its parts.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

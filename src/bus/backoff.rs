@@ -4,10 +4,9 @@ use std::time::Duration;
 use crate::event::Invalid;
 use crate::limits::{MAX_BUS_ATTEMPTS, MAX_BUS_BACKOFF_MS};
 
-/// How often a handler is called for one event, and how long it pauses in between.
-/// The
-/// backoff doubles from `first` up to `longest`. `jitter`, from 0 to 1, is the fraction of it that may be randomly
-/// removed, so that handlers that failed together do not retry together.
+/// How often a handler is called for one event, and how long it pauses in between. The backoff doubles from `first` up
+/// to `longest`. `jitter`, from 0 to 1, is the fraction of it that may be randomly removed, so that handlers that
+/// failed together do not retry together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retry {
     attempts: u32,

@@ -1,8 +1,7 @@
-//! The state machine of a handler's queue for one branch: one transition function. No I/O, no clock.
-//! The
-//! head of the queue is the item being tried; it is removed when it succeeds or is given up. Items that do not fit
-//! are remembered by their number and read again when their turn comes, so a waiting queue delays only itself, and
-//! its memory is bounded.
+//! The state machine of a handler's queue for one branch: one transition function. No I/O, no clock. The head of the
+//! queue is the item being tried; it is removed when it succeeds or is given up. Items that do not fit are remembered
+//! by their number and read again when their turn comes, so a waiting queue delays only itself, and its memory is
+//! bounded.
 
 use std::collections::VecDeque;
 

@@ -21,8 +21,7 @@ impl Bus {
     }
 
     /// The effects of an event, direct and indirect, in global order; at most `limit`, and never more than 10,000.
-    /// There
-    /// is no index of causes: everything recorded after the event is read once, at the speed of a replay.
+    /// There is no index of causes: everything recorded after the event is read once, at the speed of a replay.
     ///
     /// # Errors
     /// As [`causes`](Self::causes).

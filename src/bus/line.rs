@@ -1,7 +1,6 @@
 //! An event that is yet to be recorded, to and from one line of JSON: the form that the spill and timers store. The
-//! names are those of a recorded event, so a line can also be appended with `retold append --ndjson`.
-//! A
-//! line preserves the exact bytes of the payload: the same id with different content would be refused.
+//! names are those of a recorded event, so a line can also be appended with `retold append --ndjson`. A line preserves
+//! the exact bytes of the payload: the same id with different content would be refused.
 
 use serde_json::value::RawValue;
 

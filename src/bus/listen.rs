@@ -11,10 +11,9 @@ use crate::error::{Error, Result};
 use crate::follow::{Cursor, Follow, Followed, Following};
 use crate::store::Process;
 
-/// Receives events as they are published: recorded ones in order and without a gap, ephemeral ones as long as it keeps up.
-/// It
-/// starts when it is created, so it receives everything published after that, whenever it is polled. It keeps the
-/// store's file open until it is dropped.
+/// Receives events as they are published: recorded ones in order and without a gap, ephemeral ones as long as it keeps
+/// up. It starts when it is created, so it receives everything published after that, whenever it is polled. It keeps
+/// the store's file open until it is dropped.
 #[must_use = "a listener does nothing unless it is polled"]
 #[derive(Debug)]
 pub struct Listener {

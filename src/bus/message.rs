@@ -7,9 +7,8 @@ use super::branch_queue::Numbered;
 use crate::error::Result;
 use crate::event::{BranchName, Event, Invalid, Place, Record, SessionId};
 
-/// What a handler gets: a recorded [`Event`], or an ephemeral one that is not recorded.
-/// It
-/// has all methods of [`Record`]. Cloning is cheap: the bytes are shared.
+/// What a handler gets: a recorded [`Event`], or an ephemeral one that is not recorded. It has all methods of
+/// [`Record`]. Cloning is cheap: the bytes are shared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     body: Body,

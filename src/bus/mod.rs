@@ -1,7 +1,6 @@
 //! Handlers in the process: which handler is called for which event, in which order, and what happens if a call fails.
-//! Every
-//! handler has its own follower, so a slow one does not affect the others. Decisions are made in `branch_queue` and
-//! `gate`, without I/O or a clock; the code around them carries them out. Needs a tokio runtime.
+//! Every handler has its own follower, so a slow one does not affect the others. Decisions are made in `branch_queue`
+//! and `gate`, without I/O or a clock; the code around them carries them out. Needs a tokio runtime.
 
 mod answer;
 mod backoff;

@@ -104,10 +104,9 @@ impl Route {
     }
 }
 
-/// A glob as other systems write it: there a lone `*` matches every type, here it matches every type with one part.
-/// For
-/// configuration from other systems; for this bus, write `**`. Where such a system lets `*` cross dots, so that `build.*`
-/// also matches `build.step.done`, use [`Pattern::fnmatch`].
+/// A glob as other systems write it: there a lone `*` matches every type, here it matches every type with one part. For
+/// configuration from other systems; for this bus, write `**`. Where such a system lets `*` cross dots, so that
+/// `build.*` also matches `build.step.done`, use [`Pattern::fnmatch`].
 ///
 /// ```
 /// use retold::bus::imported_pattern;

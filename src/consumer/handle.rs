@@ -20,10 +20,8 @@ use crate::store::{Batch, Process, Receipt};
 ///
 /// Delivery is at least once: an event is delivered until it is acknowledged, parked, or has reached the maximum of
 /// deliveries. A delivery is on disk before a worker gets it, and an acknowledgement when the call returns; after a
-/// crash in between, the event is redelivered.
-/// It
-/// does not keep the store open. Its task ends with the store or with the last worker and delivery; to be sure that
-/// it has ended, call [`close`](Self::close).
+/// crash in between, the event is redelivered. It does not keep the store open. Its task ends with the store or with
+/// the last worker and delivery; to be sure that it has ended, call [`close`](Self::close).
 #[derive(Clone, Debug)]
 pub struct Consumer(pub(super) Arc<Worker>);
 

@@ -8,10 +8,9 @@ use super::envelope;
 use super::{EventId, Invalid, JSON, Record, Timestamp, check_kind};
 use crate::limits::{MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_TEXT_BYTES};
 
-/// An event to append. It has its id from the start, so appending the same value again is a retry.
-/// Only
-/// the type is required; everything else has a default. Nothing is checked until the append, which returns
-/// [`Invalid`] naming the field.
+/// An event to append. It has its id from the start, so appending the same value again is a retry. Only the type is
+/// required; everything else has a default. Nothing is checked until the append, which returns [`Invalid`] naming the
+/// field.
 ///
 /// ```
 /// use retold::NewEvent;

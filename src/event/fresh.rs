@@ -1,7 +1,6 @@
-//! Fresh ids: UUIDv7 that ascend within a process, with few requests for random bytes.
-//! The
-//! first 60 variable bits are one number that all threads increment without a lock: a lock would be held forever in
-//! the child of a fork(2) that happened while another thread had it.
+//! Fresh ids: UUIDv7 that ascend within a process, with few requests for random bytes. The first 60 variable bits are
+//! one number that all threads increment without a lock: a lock would be held forever in the child of a fork(2) that
+//! happened while another thread had it.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};

@@ -5,9 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Address, BranchName, Invalid, Place, Position, Record, Sequence, SessionId, Timestamp};
 
-/// A recorded event: a [`Record`] with its place in the store. Once acknowledged, it never changes.
-/// It
-/// has all methods of [`Record`]. Cloning is cheap: the bytes are shared.
+/// A recorded event: a [`Record`] with its place in the store. Once acknowledged, it never changes. It has all methods
+/// of [`Record`]. Cloning is cheap: the bytes are shared.
 ///
 /// ```
 /// # use retold::{NewEvent, Store};

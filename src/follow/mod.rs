@@ -1,7 +1,6 @@
-//! Replay, then live events: one subscription without a gap or a repeat.
-//! The
-//! only state is one number, the last sequence or position that was scanned. The events of a commit are used only
-//! if they continue that number; everything else is read from the store. A tokio runtime is needed from here on.
+//! Replay, then live events: one subscription without a gap or a repeat. The only state is one number, the last
+//! sequence or position that was scanned. The events of a commit are used only if they continue that number; everything
+//! else is read from the store. A tokio runtime is needed from here on.
 
 mod batched;
 mod blocking;

@@ -3,9 +3,7 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Filter, Place, Position, Sequence, SessionId, Timestamp};
 use crate::store::Shape;
 
-/// What to follow, where to start, and which events to deliver.
-/// By
-/// default it starts at the first event.
+/// What to follow, where to start, and which events to deliver. By default it starts at the first event.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Follow {

@@ -57,11 +57,10 @@ impl Followed {
 
 /// A running subscription: a [`Stream`] of items. It ends when the store is closed and everything was delivered, or
 /// after an error, with one exception: [`Error::Upcast`] takes the place of an event that cannot be upcast, and the
-/// next item is what comes after it. A subscription that resumes from the last cursor before such an error reports
-/// it again; one that starts after its sequence or position does not.
-/// A
-/// follower that is slow, or not polled at all, does not affect others: it holds no more than a page, and reads on
-/// from the store. It keeps the store's file open until it ends or is dropped.
+/// next item is what comes after it. A subscription that resumes from the last cursor before such an error reports it
+/// again; one that starts after its sequence or position does not. A follower that is slow, or not polled at all, does
+/// not affect others: it holds no more than a page, and reads on from the store. It keeps the store's file open until
+/// it ends or is dropped.
 #[must_use = "a subscription does nothing unless it is polled"]
 pub struct Following {
     items: OwnStream<Followed>,

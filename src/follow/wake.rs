@@ -1,6 +1,5 @@
-//! Waking followers on a commit: those of its sessions, and those of everything.
-//! There
-//! is one channel per session: with a single one, every commit would wake ten thousand idle followers.
+//! Waking followers on a commit: those of its sessions, and those of everything. There is one channel per session: with
+//! a single one, every commit would wake ten thousand idle followers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -40,11 +40,9 @@ impl<S> Reading<S> {
 /// How a state leaves: as its type, or as JSON.
 pub(super) type Shown<S> = fn(&Fold, AnyState) -> Result<S>;
 
-/// A projection of a store: its states as of any address and time.
-/// Every
-/// state is exact as of the call: the nearest snapshot, and the fold of what came after it. Snapshots are written
-/// in the background while a handle of a writable store is open; a read-only store returns the same states, and
-/// writes none. The handle keeps the store open.
+/// A projection of a store: its states as of any address and time. Every state is exact as of the call: the nearest
+/// snapshot, and the fold of what came after it. Snapshots are written in the background while a handle of a writable
+/// store is open; a read-only store returns the same states, and writes none. The handle keeps the store open.
 ///
 /// ```
 /// use retold::project::{ApplyError, Projection};

@@ -59,9 +59,8 @@ pub struct WindowCounts(BTreeMap<String, Vec<i64>>);
 
 impl WindowCounts {
     /// Counts one more for a key, and returns the count in the window. Expired times are dropped, also those of other
-    /// keys. At most the latest `most` times of a key are kept, and the result is never higher.
-    /// Times
-    /// may arrive out of order: a late one counts in its own window while that is still known.
+    /// keys. At most the latest `most` times of a key are kept, and the result is never higher. Times may arrive out of
+    /// order: a late one counts in its own window while that is still known.
     pub fn add(&mut self, window: Window, key: &str, at: i64, most: u32) -> u32 {
         self.forget(window, at);
         if !self.0.contains_key(key) && self.0.len() >= MAX_WATCHED {

@@ -1,5 +1,4 @@
-//! The task of a consumer: it owns the state machine, and writes what the machine decides before anyone is answered.
-//! It
+//! The task of a consumer: it owns the state machine, and writes what the machine decides before anyone is answered. It
 //! does not hold the store open: it ends with the store, or with its last worker.
 
 mod at_hand;

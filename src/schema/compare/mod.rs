@@ -1,7 +1,5 @@
-//! Whether payloads of an old JSON Schema can be read as those of a new one.
-//! What
-//! cannot be decided from the two schemas counts as incompatible: better an unnecessary upcaster than an unreadable
-//! event.
+//! Whether payloads of an old JSON Schema can be read as those of a new one. What cannot be decided from the two
+//! schemas counts as incompatible: better an unnecessary upcaster than an unreadable event.
 
 mod difference;
 mod fix;

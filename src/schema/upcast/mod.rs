@@ -1,5 +1,4 @@
-//! Upcasting: old events are brought to their newest shape as they are read. What is stored is never changed.
-//! An
+//! Upcasting: old events are brought to their newest shape as they are read. What is stored is never changed. An
 //! upcaster goes from one type and version to the next; upcasters are chained until an event has the newest shape.
 //! `docs/change.md` says how to write them.
 

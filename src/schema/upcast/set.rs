@@ -11,9 +11,8 @@ use crate::error::Result;
 use crate::event::Filter;
 use crate::limits::{MAX_PAYLOAD_BYTES, MAX_UPCASTERS};
 
-/// The upcasters that events go through as they are read, checked as a whole. Cloning is cheap.
-/// Pass
-/// it to [`Builder::upcasts`](crate::store::Builder::upcasts), and every read path returns the newest shapes.
+/// The upcasters that events go through as they are read, checked as a whole. Cloning is cheap. Pass it to
+/// [`Builder::upcasts`](crate::store::Builder::upcasts), and every read path returns the newest shapes.
 ///
 /// ```
 /// use retold::{NewEvent, Query, Store, schema::Upcasts};

@@ -205,9 +205,8 @@ impl Builder {
     }
 
     /// The upcasters that bring old events to their newest shape as they are read, on every path: reading, following,
-    /// comparing, exporting. What is stored does not change, and can be read with [`Query::raw`](crate::store::Query::raw),
-    /// [`Follow::raw`](crate::follow::Follow::raw) and [`Store::get_raw`].
-    /// An
+    /// comparing, exporting. What is stored does not change, and can be read with
+    /// [`Query::raw`](crate::store::Query::raw), [`Follow::raw`](crate::follow::Follow::raw) and [`Store::get_raw`]. An
     /// event that cannot be upcast is reported as [`Error::Upcast`](crate::Error::Upcast) in its place; readers
     /// continue after it. Events of types without upcasters cost one table lookup.
     pub fn upcasts(mut self, upcasts: Upcasts) -> Self {

@@ -15,8 +15,7 @@ use crate::store::verbs::current::current_mark;
 const PROMOTED_FROM: &str = "promoted_from";
 
 impl Store {
-    /// Appends a branch's own events to the branch it was forked from, if that has no new events since the fork.
-    /// The
+    /// Appends a branch's own events to the branch it was forked from, if that has no new events since the fork. The
     /// branch itself does not change. The parent's new events have the same content, under ids derived from the
     /// originals, so promoting again is a retry; their metadata `promoted_from` holds the address of the original, if
     /// it fits. If the branch was the [current](Self::current) one of its session, its parent becomes current.
