@@ -27,7 +27,7 @@ pub use maintain::survey::{Becomes, Old, Survey};
 pub(crate) use observe::Observer;
 pub(crate) use unblocked::unblocked;
 #[cfg(feature = "agents")]
-pub(crate) use verbs::current::current_mark;
+pub(crate) use verbs::current::current_record;
 pub use verbs::diff::{Diff, Pair, Pairs};
 pub use verbs::events::Events;
 pub use verbs::query::{Page, Query};

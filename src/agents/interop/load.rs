@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::error::Result;
 use crate::event::{Address, BranchName, EventId, Expect, NewEvent, Place, SessionId};
 use crate::limits::MAX_IMPORT_LOOSE_BYTES;
-use crate::store::{Batch, SidecarWrites, Store, current_mark};
+use crate::store::{Batch, SidecarWrites, Store, current_record};
 
 use super::entries::Item;
 use super::homes::{Fate, Homes};
@@ -223,7 +223,7 @@ impl Loader<'_> {
             Some(branch) => !new || *branch == place.branch,
             None => place.branch == BranchName::main(),
         };
-        Ok(if stands { SidecarWrites::new() } else { current_mark(place) })
+        Ok(if stands { SidecarWrites::new() } else { current_record(place) })
     }
 
     fn choose(&self) -> Result<()> {

@@ -61,12 +61,12 @@ impl Store {
         let place = Place::new(session.clone(), branch.clone());
         let reader = self.reader()?;
         reader.branch(&place)?;
-        Ok(current_mark(&place))
+        Ok(current_record(&place))
     }
 }
 
 /// What makes this branch the current one of its session.
-pub(crate) fn current_mark(place: &Place) -> SidecarWrites {
+pub(crate) fn current_record(place: &Place) -> SidecarWrites {
     let mut records = SidecarWrites::new();
     let (session, branch) = (place.session.as_str(), place.branch.as_str());
     records.put(SidecarTable::Current, session.as_bytes().to_vec(), branch.as_bytes().to_vec());

@@ -9,7 +9,7 @@ use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_METADATA_BYTES, MAX_M
 use crate::store::append::batch::Batch;
 use crate::store::handle::store::Store;
 use crate::store::unblocked::unblocked;
-use crate::store::verbs::current::current_mark;
+use crate::store::verbs::current::current_record;
 
 /// The metadata key under which a promoted event names its original.
 const PROMOTED_FROM: &str = "promoted_from";
@@ -92,7 +92,7 @@ impl Store {
             }
         }
         let is_current = reader.current(address.session())?.is_some_and(|b| b == branch.place.branch);
-        let records = if is_current { current_mark(parent.place()) } else { SidecarWrites::new() };
+        let records = if is_current { current_record(parent.place()) } else { SidecarWrites::new() };
         let batch = Batch::new().records(records);
         batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
     }
