@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::answer::IntoAnswer;
 use super::bus::Bus;
 use super::message::Message;
-use super::nowait::{is_spilling, publish_nowait, refused, set_aside};
+use super::nowait::{behind_the_spill, is_spilling, publish_nowait, refused, set_aside};
 use super::persist::Persistence;
 use super::publish::{branch_of, publish};
 use super::subscribe::{Subscribe, Subscription};
@@ -198,7 +198,7 @@ impl Emitter {
         let result = match (core.open(), is_spilling(core, &self.place)) {
             (Err(closed), _) => Err(closed),
             (Ok(()), _) if is_told => publish(core, self.place.clone(), vec![event.clone()]).await,
-            (Ok(()), true) => Err(Error::storage("earlier events are waiting in the spill")),
+            (Ok(()), true) => Err(behind_the_spill()),
             (Ok(()), false) => publish(core, self.place.clone(), vec![event.clone()]).await,
         };
         match result {

@@ -89,7 +89,7 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
     let mut spilling = lock(&core.nowait.spilling);
     let is_held = spilling.takes(&place);
     let (place, event, error) = if is_held {
-        (place, event, Error::storage("earlier events wait in the spill"))
+        (place, event, behind_the_spill())
     } else {
         let queued = Queued::Event { place, event: Box::new(event), asked: persistence };
         let (back, error) = match core.nowait.queue.try_send(queued) {
@@ -148,6 +148,11 @@ pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, 
         Ok(kept)
     });
     put.await.unwrap_or(false)
+}
+
+/// Why an event goes to the spill while the store can be written.
+pub(super) fn behind_the_spill() -> Error {
+    Error::storage("earlier events are waiting in the spill")
 }
 
 /// Whether later events of this branch have to queue behind those in the spill.
@@ -317,13 +322,11 @@ async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Op
         Err(_) => {
             let mut events = events.into_iter();
             while let Some(one) = events.next() {
-                let one = [one];
-                let is_held = one.iter().any(|(place, _)| is_spilling(core, place));
-                if is_held {
-                    let behind = Error::storage("earlier events wait in the spill");
-                    set_aside(core, one.into(), behind).await;
+                if is_spilling(core, &one.0) {
+                    set_aside(core, vec![one], behind_the_spill()).await;
                     continue;
                 }
+                let one = [one];
                 match append(core, &one, durability).await {
                     Ok(()) => drop(core.shared.counts.published.fetch_add(1, Relaxed)),
                     Err(error) if error.is_refusal() => {

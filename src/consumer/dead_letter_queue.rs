@@ -72,6 +72,14 @@ struct Known {
     warned: AtomicBool,
 }
 
+impl Known {
+    /// What is known may be wrong: whoever waits counts again.
+    fn changed(&self) {
+        self.is_behind.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
 /// The dead letters of all owners of one open store.
 #[derive(Debug, Default)]
 struct DeadLetterQueues(Mutex<HashMap<Owner, Arc<Known>>>);
@@ -79,10 +87,7 @@ struct DeadLetterQueues(Mutex<HashMap<Owner, Arc<Known>>>);
 impl Observer for DeadLetterQueues {
     fn changed_beside(&self, tables: SidecarTables) {
         if tables.has(SidecarTable::DeadLetters) {
-            for known in lock(&self.0).values() {
-                known.is_behind.store(true, Ordering::Release);
-                known.wake.notify_one();
-            }
+            lock(&self.0).values().for_each(|known| known.changed());
         }
     }
 }
@@ -169,8 +174,7 @@ impl DeadLetterQueue {
 
     /// Dead letters were changed elsewhere than by whoever keeps their positions: they are counted again.
     pub(crate) fn changed(&self) {
-        self.known.is_behind.store(true, Ordering::Release);
-        self.known.wake.notify_one();
+        self.known.changed();
     }
 
     /// For the time from a change to the end of its write.

@@ -8,7 +8,7 @@ use super::lane::check;
 use crate::codec::{ConsumerRow, LaneRow};
 use crate::error::{Error, Result};
 use crate::event::{BranchName, Place, SessionId};
-use crate::store::{Records, SidecarRange, SidecarTable, SidecarWrites};
+use crate::store::{Records, SidecarRange, SidecarRecord, SidecarTable, SidecarWrites};
 
 const ROW: u8 = b'c';
 
@@ -22,9 +22,15 @@ fn lane_key(name: &str, place: &Place) -> Vec<u8> {
     [&header_key(name)[..], &[0], session, b"/", branch].concat()
 }
 
-/// The last key that a branch of this consumer can have. No name holds this byte.
-fn last_key(name: &str) -> Vec<u8> {
-    [&header_key(name)[..], &[0, 0xff]].concat()
+/// Everything that is stored of this consumer, as of one moment: its header, then its branches.
+fn records_of(view: &Records, name: &str) -> Result<Vec<SidecarRecord>> {
+    let key = header_key(name);
+    // No name of a branch holds this byte.
+    let last = [&key[..], &[0, 0xff]].concat();
+    view.rows(
+        SidecarTable::Consumers,
+        &SidecarRange { to: Some(&last), ..SidecarRange::under(&key, usize::MAX) },
+    )
 }
 
 /// A key's name, and what follows it.
@@ -67,10 +73,8 @@ impl Kept {
 
     /// The consumer of this name.
     pub(super) fn read(view: &Records, name: &str) -> Result<Option<Self>> {
-        let (key, last) = (header_key(name), last_key(name));
-        let range = SidecarRange { to: Some(&last), ..SidecarRange::under(&key, usize::MAX) };
         let mut found = None;
-        for record in view.rows(SidecarTable::Consumers, &range)? {
+        for record in records_of(view, name)? {
             take_record(&mut found, &record.key, &record.value?)?;
         }
         found.map(Self::checked).transpose()
@@ -88,9 +92,7 @@ impl Kept {
 
     /// Removes everything that is stored under the name, readable or not, unless it has changed since.
     pub(super) fn remove(view: &Records, name: &str, records: &mut SidecarWrites) -> Result<bool> {
-        let (key, last) = (header_key(name), last_key(name));
-        let range = SidecarRange { to: Some(&last), ..SidecarRange::under(&key, usize::MAX) };
-        let found = view.rows(SidecarTable::Consumers, &range)?;
+        let (key, found) = (header_key(name), records_of(view, name)?);
         let any = !found.is_empty();
         for record in found {
             if record.key == key

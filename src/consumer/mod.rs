@@ -20,6 +20,8 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 mod open;
+#[cfg(test)]
+mod overtaken;
 mod owner;
 mod start;
 mod token;

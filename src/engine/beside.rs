@@ -4,12 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::commit::{Commit, Outcome};
-use super::identity::Identity;
-use super::port::{Admin, Engine, EngineReader, Submitted};
-use super::process::Process;
+use super::layer::EngineLayer;
+use super::port::{Engine, EngineReader, Submitted};
 use super::watch::{Committed, Watcher};
 use crate::error::{Error, Result};
-use crate::event::Position;
 
 /// Another handle on this engine.
 pub(crate) fn beside(engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
@@ -59,17 +57,9 @@ impl Beside {
     }
 }
 
-impl Engine for Beside {
-    fn identity(&self) -> &Identity {
-        self.engine.identity()
-    }
-
-    fn process(&self) -> &Process {
-        self.engine.process()
-    }
-
-    fn committed(&self) -> Position {
-        self.engine.committed()
+impl EngineLayer for Beside {
+    fn below(&self) -> &dyn Engine {
+        &*self.engine
     }
 
     fn commit(&self, commit: Commit) -> Result<Outcome> {
@@ -90,10 +80,6 @@ impl Engine for Beside {
         if self.own.set(own.clone()).is_ok() {
             self.engine.watch(&own);
         }
-    }
-
-    fn admin(&self) -> Option<&dyn Admin> {
-        self.engine.admin()
     }
 
     fn close(&self) -> Result<()> {

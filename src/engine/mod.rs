@@ -16,6 +16,8 @@ mod file;
 mod get;
 mod handle_id;
 mod identity;
+#[cfg(feature = "testkit")]
+mod layer;
 mod memory;
 mod on_path;
 mod pieces;
@@ -40,16 +42,20 @@ pub(crate) use file::{Medium, Mode, Options, open};
 pub(crate) use get::{End, Range};
 pub(crate) use handle_id::HandleId;
 pub(crate) use identity::Identity;
+#[cfg(test)]
+pub(crate) use layer::EngineLayer;
 pub(crate) use memory::open as open_in_memory;
 pub(crate) use on_path::is_on_path;
 pub(crate) use pieces::{Piece, Pieces};
+#[cfg(test)]
+pub(crate) use port::Submitted;
 pub(crate) use port::{Admin, Engine, EngineReader};
 pub use problem::Problem;
 pub(crate) use process::Process;
 pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;
 pub use report::Report;
-pub(crate) use sidecar::{SidecarRange, SidecarTable, SidecarTables, SidecarWrites};
+pub(crate) use sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites};
 pub(crate) use sync::{lock, read, write};
 pub use upgraded::Upgraded;
 pub(crate) use watch::{Committed, Watcher};

@@ -1,18 +1,12 @@
 //! Followers on an engine that does not tell of every commit, as one whose store others write, too.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::engine::{
-    Admin, Commit, Committed, Engine, EngineReader, Identity, Outcome, Process, SidecarTable, SidecarTables,
-    Watcher, open_in_memory,
-};
-use crate::error::Result;
-use crate::event::{NewEvent, Position};
+use crate::engine::{Committed, Engine, EngineLayer, SidecarTable, SidecarTables, Watcher, open_in_memory};
+use crate::event::NewEvent;
 use crate::follow::{BlockingFollowing, Follow, Followed};
 use crate::store::{Builder, Observer, Store};
 
@@ -55,29 +49,9 @@ impl Watcher for Forgetting {
     }
 }
 
-impl Engine for Forgetful {
-    fn identity(&self) -> &Identity {
-        self.engine.identity()
-    }
-
-    fn process(&self) -> &Process {
-        self.engine.process()
-    }
-
-    fn committed(&self) -> Position {
-        self.engine.committed()
-    }
-
-    fn commit(&self, commit: Commit) -> Result<Outcome> {
-        self.engine.commit(commit)
-    }
-
-    fn submit(&self, commit: Commit) -> Pin<Box<dyn Future<Output = Result<Outcome>> + Send + '_>> {
-        self.engine.submit(commit)
-    }
-
-    fn reader(&self) -> Result<Arc<dyn EngineReader>> {
-        self.engine.reader()
+impl EngineLayer for Forgetful {
+    fn below(&self) -> &dyn Engine {
+        &*self.engine
     }
 
     fn watch(&self, watcher: &Arc<dyn Watcher>) {
@@ -85,14 +59,6 @@ impl Engine for Forgetful {
         let forgetting: Arc<dyn Watcher> = Arc::new(Forgetting { watcher, script: self.script, commits });
         self.engine.watch(&forgetting);
         self.watchers.lock().unwrap().push(forgetting);
-    }
-
-    fn admin(&self) -> Option<&dyn Admin> {
-        self.engine.admin()
-    }
-
-    fn close(&self) -> Result<()> {
-        self.engine.close()
     }
 }
 

@@ -1,17 +1,14 @@
 //! Runners of several handles on one engine write in turn: seen from below, where every commit passes.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::engine::{
-    Admin, Commit, Engine, EngineReader, Identity, Outcome, Process, SidecarTable, SidecarWrites, Watcher,
-    open_in_memory,
+    Commit, Engine, EngineLayer, Outcome, SidecarTable, SidecarWrites, Submitted, open_in_memory,
 };
 use crate::error::Result;
-use crate::event::{Event, NewEvent, Position};
+use crate::event::{Event, NewEvent};
 use crate::project::{ApplyError, Projected, Projection, Scope};
 use crate::store::{Query, Store, lock};
 
@@ -37,17 +34,9 @@ struct Logging {
     log: Arc<Mutex<Vec<Written>>>,
 }
 
-impl Engine for Logging {
-    fn identity(&self) -> &Identity {
-        self.engine.identity()
-    }
-
-    fn process(&self) -> &Process {
-        self.engine.process()
-    }
-
-    fn committed(&self) -> Position {
-        self.engine.committed()
+impl EngineLayer for Logging {
+    fn below(&self) -> &dyn Engine {
+        &*self.engine
     }
 
     fn commit(&self, commit: Commit) -> Result<Outcome> {
@@ -58,24 +47,8 @@ impl Engine for Logging {
         Ok(outcome)
     }
 
-    fn submit(&self, commit: Commit) -> Pin<Box<dyn Future<Output = Result<Outcome>> + Send + '_>> {
-        Box::pin(async move { self.commit(commit) })
-    }
-
-    fn reader(&self) -> Result<Arc<dyn EngineReader>> {
-        self.engine.reader()
-    }
-
-    fn watch(&self, watcher: &Arc<dyn Watcher>) {
-        self.engine.watch(watcher);
-    }
-
-    fn admin(&self) -> Option<&dyn Admin> {
-        self.engine.admin()
-    }
-
-    fn close(&self) -> Result<()> {
-        self.engine.close()
+    fn submit(&self, commit: Commit) -> Submitted<'_> {
+        Box::pin(async move { EngineLayer::commit(self, commit) })
     }
 }
 

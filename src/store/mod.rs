@@ -11,8 +11,8 @@ mod unblocked;
 mod verbs;
 
 pub(crate) use crate::engine::{
-    Branch, Committed, Process, Range, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites,
-    lock,
+    Branch, Committed, Process, Range, Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables,
+    SidecarWrites, lock,
 };
 pub use crate::engine::{Durability, Placed, Problem, Receipt, Report, Upgraded};
 pub use append::batch::Batch;

@@ -4,41 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use retold::project::{ApplyError, Emit, Projection, Scope};
-use retold::{Builder, Event, Filter, NewEvent, Projected, Query, Store};
+use retold::project::{Projection, Scope};
+use retold::{Builder, Event, Projected, Query, Store};
 
-use crate::projections::{Steps, Trail, key_of};
+use crate::projections::{Steps, Tenths, Trail, key_of};
 use crate::support::{Dice, batch, numbered, soak};
 use crate::victim::{Victim, orders, tell};
-
-/// Raises an event for every tenth step of a branch.
-struct Tenths;
-
-impl Projection for Tenths {
-    type State = u64;
-
-    fn name(&self) -> &str {
-        "tenths"
-    }
-
-    fn interests(&self) -> Filter {
-        Filter::new().pattern("step.done".parse().unwrap())
-    }
-
-    fn apply(&self, count: &mut u64, _: &Event) -> Result<(), ApplyError> {
-        *count += 1;
-        Ok(())
-    }
-
-    fn reacts(&self) -> bool {
-        true
-    }
-
-    fn react(&self, _: &u64, count: &u64, _: &Event) -> Vec<Emit> {
-        let raised = NewEvent::new("alert.tenth").json_text(count.to_string());
-        if count.is_multiple_of(10) { vec![Emit::new("tenth", raised)] } else { Vec::new() }
-    }
-}
 
 fn settings(dice: &mut Dice) -> Builder {
     Store::builder()

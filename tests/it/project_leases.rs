@@ -2,15 +2,15 @@
 //! them answer.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use retold::project::{ApplyError, Emit, Projection, ProjectionInfo, Scope};
+use retold::project::{ApplyError, Projection, ProjectionInfo, Scope};
 use retold::testkit::beside;
-use retold::{Builder, Error, Event, Filter, NewEvent, Projected, Query, Store};
+use retold::{Builder, Error, Event, Projected, Query, Store};
 
-use crate::projections::{Steps, Trail, key_of};
+use crate::projections::{Steps, Tenths, Trail, key_of};
 use crate::support::{batch, numbered};
 
 /// Longer than any test: what waits for it to lapse never ends.
@@ -169,43 +169,13 @@ fn running(store: &Store) -> Vec<bool> {
     infos(store).iter().map(|info| info.running).collect()
 }
 
-/// Raises an event for every tenth step of a branch.
-struct Tenths(AtomicU64);
-
-impl Projection for Tenths {
-    type State = u64;
-
-    fn name(&self) -> &str {
-        "tenths"
-    }
-
-    fn interests(&self) -> Filter {
-        Filter::new().pattern("step.done".parse().unwrap())
-    }
-
-    fn apply(&self, count: &mut u64, _: &Event) -> Result<(), ApplyError> {
-        *count += 1;
-        Ok(())
-    }
-
-    fn reacts(&self) -> bool {
-        true
-    }
-
-    fn react(&self, _: &u64, count: &u64, _: &Event) -> Vec<Emit> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        let raised = NewEvent::new("alert.tenth").json_text(count.to_string());
-        if count.is_multiple_of(10) { vec![Emit::new("tenth", raised)] } else { Vec::new() }
-    }
-}
-
 #[test]
 fn two_runners_of_one_projection_keep_it_up_as_one() {
     on_each(FOR_EVER, |store| {
         let other = beside(&store);
         let (here, there) = (project(&store, 1), project(&other, 1));
-        let tenths = store.project(Tenths(AtomicU64::new(0))).unwrap();
-        let idle = other.project(Tenths(AtomicU64::new(0))).unwrap();
+        let tenths = store.project(Tenths).unwrap();
+        let idle = other.project(Tenths).unwrap();
         assert_eq!((running(&store), running(&other)), (vec![true; 4], vec![false; 4]));
         std::thread::scope(|threads| {
             for store in [&store, &other] {

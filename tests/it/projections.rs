@@ -180,6 +180,35 @@ fn settings(dice: &mut Dice) -> retold::Builder {
         .sync(false)
 }
 
+/// Raises an event for every tenth step of a branch.
+pub(crate) struct Tenths;
+
+impl Projection for Tenths {
+    type State = u64;
+
+    fn name(&self) -> &str {
+        "tenths"
+    }
+
+    fn interests(&self) -> Filter {
+        Filter::new().pattern("step.done".parse().unwrap())
+    }
+
+    fn apply(&self, count: &mut u64, _: &Event) -> Result<(), ApplyError> {
+        *count += 1;
+        Ok(())
+    }
+
+    fn reacts(&self) -> bool {
+        true
+    }
+
+    fn react(&self, _: &u64, count: &u64, _: &Event) -> Vec<Emit> {
+        let raised = NewEvent::new("alert.tenth").json_text(count.to_string());
+        if count.is_multiple_of(10) { vec![Emit::new("tenth", raised)] } else { Vec::new() }
+    }
+}
+
 #[test]
 fn a_state_is_what_a_plain_fold_gives_through_forks_reopening_flushing_and_rebuilds() {
     let rounds = if soak() { 400 } else { 6 };

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::Held;
+use super::file::{Held, beside};
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 
@@ -83,7 +83,5 @@ impl Aside {
 }
 
 pub(super) fn path(spill: &Path) -> PathBuf {
-    let mut path = spill.as_os_str().to_owned();
-    path.push(".refused");
-    path.into()
+    beside(spill, ".refused")
 }

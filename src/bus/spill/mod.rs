@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use self::aside::Aside;
 use self::drain::Drain;
-use self::file::Held;
+use self::file::{Held, beside};
 use self::rest::Rest;
 use super::line;
 use crate::error::{Error, Result};
@@ -116,9 +116,7 @@ impl Spill {
     }
 
     pub(crate) fn beside_file(handle: &StoreHandle) -> Option<Self> {
-        let mut path = handle.path()?.as_os_str().to_owned();
-        path.push(".spill.ndjson");
-        Some(Self::at(path))
+        Some(Self::at(beside(handle.path()?, ".spill.ndjson")))
     }
 
     /// A spill in this file, which is created when it is needed.

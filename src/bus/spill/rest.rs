@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::file::{make_new, sync_folder};
+use super::file::{beside, make_new, sync_folder};
 use crate::error::{Error, Result};
 
 /// The lines, and the file that is made with the first.
@@ -20,9 +20,7 @@ impl Rest {
     }
 
     fn path(&self) -> PathBuf {
-        let mut path = self.spill.as_os_str().to_owned();
-        path.push(".rest");
-        path.into()
+        beside(&self.spill, ".rest")
     }
 
     fn failed(&self, e: &io::Error) -> Error {

@@ -77,8 +77,12 @@ pub(super) struct Actor {
     rung: bool,
     /// Another handle has changed consumers since this one was read; at the latest it is read again then.
     behind: Option<Instant>,
+    /// Another handle was ever heard of.
+    has_company: bool,
     /// What was scanned since it was stored, in order.
     unsaved: Vec<Scanned>,
+    /// Workers were left without a look for their events, which comes next.
+    owes: bool,
     /// The record has to be written before anyone is answered.
     changed: bool,
     saved: u64,
@@ -120,7 +124,9 @@ impl Actor {
             at_hand: AtHand::default(),
             rung: true,
             behind: None,
+            has_company: false,
             unsaved: Vec::new(),
+            owes: false,
             changed: false,
             saved,
             save_at: None,
@@ -160,7 +166,7 @@ impl Actor {
             if !on || *self.end.borrow() {
                 return self.leave().await;
             }
-            if !self.inbox.is_empty() {
+            if !self.inbox.is_empty() || std::mem::take(&mut self.owes) {
                 continue;
             }
             let more = self.machine.wants_more(self.asking.len());

@@ -21,6 +21,7 @@ const UNSAVED: usize = 16_384;
 impl Actor {
     /// Another handle has changed a consumer, maybe this one.
     pub(super) fn is_behind(&mut self) {
+        self.has_company = true;
         self.behind.get_or_insert_with(|| Instant::now() + PATIENCE);
     }
 
@@ -29,17 +30,13 @@ impl Actor {
         if self.beside.has_changed().unwrap_or(false) {
             self.is_behind();
         }
-        let Some(latest) = self.behind.filter(|latest| !is_idle || *latest <= Instant::now()) else {
+        if self.behind.is_none_or(|latest| is_idle && latest > Instant::now()) {
             return Ok(());
-        };
+        }
         // Before it is read: what is changed from now on is told again.
         self.beside.mark_unchanged();
         self.behind = None;
-        if self.is_current().await? {
-            return Ok(());
-        }
-        self.behind = Some(latest);
-        self.reload(false).await
+        if self.is_current().await? { Ok(()) } else { self.reload(false).await }
     }
 
     /// Whether what is stored is what was read or written here last.
@@ -97,8 +94,11 @@ impl Actor {
         Ok(())
     }
 
-    /// Remembers what was scanned, until it is stored.
+    /// Remembers what was scanned, until it is stored. Who is alone never needs it.
     pub(super) fn remember(&mut self, place: &Place, sequence: u64, position: u64, wanted: bool) {
+        if !self.has_company {
+            return;
+        }
         if self.unsaved.len() >= UNSAVED {
             // It is scanned again if another handle is first.
             self.unsaved.clear();

@@ -81,7 +81,6 @@ impl Actor {
             return Ok(());
         }
         let event = self.recorded(&dead.place, dead.sequence).await?;
-        self.row.set_aside = self.row.set_aside.saturating_add(1);
         let dead_letter = DeadLetter {
             owner: self.dead_letter_queue.owner().clone(),
             position,
@@ -95,6 +94,7 @@ impl Actor {
             again: false,
         };
         if !dead.again {
+            self.row.set_aside = self.row.set_aside.saturating_add(1);
             self.dead_letter_queue.put(records, &dead_letter);
             return Ok(());
         }
@@ -104,11 +104,8 @@ impl Actor {
             Ok((dead_letter_queue.put_again(&mut again, &dead_letter)?, again))
         })
         .await?;
-        if there {
-            records.extend(again);
-        } else {
-            self.row.set_aside = self.row.set_aside.saturating_sub(1);
-        }
+        self.row.set_aside = self.row.set_aside.saturating_add(u64::from(there));
+        records.extend(again);
         Ok(())
     }
 

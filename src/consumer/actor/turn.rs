@@ -128,8 +128,10 @@ impl Actor {
             self.set_aside(&dead, error, &mut decided.records).await?;
         }
         // One that is overtaken again and again writes what it has to answer, and looks for more another time.
-        if turn.on && tries < PATIENT_TRIES {
-            self.hand_out(&mut decided).await?;
+        match tries < PATIENT_TRIES {
+            true if turn.on => self.hand_out(&mut decided).await?,
+            true => {}
+            false => self.owes = true,
         }
         Ok(decided)
     }
