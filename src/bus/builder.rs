@@ -207,7 +207,7 @@ fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
         core.history.skip(following.begun());
         core.shared.runtime.spawn(remember(core.clone(), following));
     }
-    core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone()), queue));
+    core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone(), queue)));
     if !core.shared.handle.read_only() {
         let (handle, keep) = (core.shared.handle.clone(), core.settings.dead_letters);
         core.shared.runtime.spawn_blocking(move || bound_unnamed(&handle, keep));

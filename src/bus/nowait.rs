@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout_at};
 
 use super::bus::Bus;
-use super::core::Core;
+use super::core::{Core, RUNTIME_ENDED};
 use super::current;
 use super::persist::{Persistence, durability};
 use super::phase::{Phase, deadline, over};
@@ -225,33 +225,49 @@ async fn give_back(core: &Arc<Core>) {
     let _ = core.shared.runtime.spawn_blocking(move || spill.give_back()).await;
 }
 
-/// The task that writes what is queued. When it is dropped, its runtime has ended.
+/// The task that writes what is queued. When it is dropped, its runtime has ended: what is queued goes to the spill.
 pub(super) struct Writing {
     core: Arc<Core>,
+    queue: mpsc::Receiver<Queued>,
+    /// An earlier process has left something in the spill, which comes before everything that is queued.
+    is_behind: bool,
     is_over: bool,
 }
 
 impl Writing {
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, is_over: false }
+    pub(super) fn new(core: Arc<Core>, queue: mpsc::Receiver<Queued>) -> Self {
+        let is_behind = next_look(&core).is_some();
+        Self { core, queue, is_behind, is_over: false }
     }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        if !self.is_over {
-            self.core.runtime_has_ended();
+        if self.is_over {
+            return;
+        }
+        self.core.runtime_has_ended();
+        let mut spilling = lock(&self.core.nowait.spilling);
+        self.queue.close();
+        let mut left = Vec::new();
+        while let Ok(queued) = self.queue.try_recv() {
+            if let Queued::Event { place, event, .. } = queued {
+                left.push((place, *event));
+            }
+        }
+        if spill(&self.core, &left, &Error::storage(RUNTIME_ENDED)) {
+            *spilling = Spilling::All;
         }
     }
 }
 
 /// Writes what is queued until the bus closes, and then what is left; then handlers end what is committed.
-pub(super) async fn drain(mut writing: Writing, mut queue: mpsc::Receiver<Queued>) {
+pub(super) async fn drain(mut writing: Writing) {
     let core = writing.core.clone();
     let mut phase = core.phase.subscribe();
     let mut group = Vec::with_capacity(NOWAIT_GROUP);
     reserve(&core).await;
-    if next_look(&core).is_some() {
+    if writing.is_behind {
         in_place(&core, &mut phase).await;
         look_after_spill(&core).await;
     }
@@ -259,13 +275,15 @@ pub(super) async fn drain(mut writing: Writing, mut queue: mpsc::Receiver<Queued
         let look = next_look(&core);
         let taken = tokio::select! {
             biased;
-            count = queue.recv_many(&mut group, NOWAIT_GROUP) => count,
-            () = over(&mut phase), if !queue.is_closed() => {
-                queue.close();
+            count = writing.queue.recv_many(&mut group, NOWAIT_GROUP) => count,
+            () = over(&mut phase), if !writing.queue.is_closed() => {
+                writing.queue.close();
                 continue;
             }
-            // The queue, which is older than the spill, is empty.
             () = sleep(look.unwrap_or_default()), if look.is_some() => {
+                // From here on everything goes to the spill, so what is queued is older.
+                *lock(&core.nowait.spilling) = Spilling::All;
+                write_rest(&mut writing).await;
                 look_after_spill(&core).await;
                 continue;
             }
@@ -287,6 +305,18 @@ pub(super) async fn drain(mut writing: Writing, mut queue: mpsc::Receiver<Queued
     }
     handler_states.handler_states.iter().for_each(|handler_state| handler_state.go(Phase::Leaving));
     writing.is_over = true;
+}
+
+/// Writes what is queued and does not wait for more.
+async fn write_rest(writing: &mut Writing) {
+    let mut group = Vec::with_capacity(NOWAIT_GROUP);
+    while let Ok(queued) = writing.queue.try_recv() {
+        group.push(queued);
+        if group.len() == NOWAIT_GROUP {
+            write(&writing.core, group.drain(..)).await;
+        }
+    }
+    write(&writing.core, group.drain(..)).await;
 }
 
 async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
@@ -322,10 +352,6 @@ async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Op
         Err(_) => {
             let mut events = events.into_iter();
             while let Some(one) = events.next() {
-                if is_spilling(core, &one.0) {
-                    set_aside(core, vec![one], behind_the_spill()).await;
-                    continue;
-                }
                 let one = [one];
                 match append(core, &one, durability).await {
                     Ok(()) => drop(core.shared.counts.published.fetch_add(1, Relaxed)),

@@ -72,7 +72,10 @@ impl Nowait {
     }
 
     pub(super) fn ready(&self) {
-        self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+        // It is said with each event: looked at first, which many can do at once.
+        if !*self.ready.borrow() {
+            self.ready.send_replace(true);
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {

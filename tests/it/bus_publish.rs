@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use retold::bus::spill::Spill;
 use retold::bus::{Bus, Emitted, Message, Persistence, Retry, handling};
 use retold::event::payload::tool::ToolInvoked;
 use retold::{Error, Event, NewEvent, Query, Store};
@@ -267,6 +268,29 @@ async fn what_the_store_cannot_take_goes_to_the_spill_and_in_again_in_order_and_
     assert!(events.iter().all(|e| e.source() == Some("runner")));
     bus.close().await.unwrap();
     assert!(!spill.exists());
+}
+
+#[tokio::test]
+async fn what_is_queued_stays_before_what_no_longer_fitted_also_beside_one_that_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::in_memory().unwrap();
+    let path = dir.path().join("spill.ndjson");
+    let bus = Bus::builder().nowait_queue(4).spill(&path).open(&store).unwrap();
+    // Nothing is written in between: the fifth finds the queue full.
+    bus.publish_nowait("s", event(1));
+    bus.publish_nowait("s/nowhere", event(9));
+    for n in 2..=4 {
+        bus.publish_nowait("s", event(n));
+    }
+    assert_eq!(bus.stats().spilled, 1);
+    bus.close().await.unwrap();
+    Spill::at(&path).drain(&store).unwrap();
+    let numbers: Vec<u64> = store
+        .events(Query::branch("s").unwrap())
+        .unwrap()
+        .map(|e| e.unwrap().json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
 }
 
 #[tokio::test]

@@ -92,9 +92,8 @@ impl<'a> Drain<'a> {
             return Ok(());
         }
         match line::parse(&line) {
-            // Those of its branch that came before are held, or in the group before it.
+            // Those of its branch that came before are held: the group in which one failed was gone through.
             Ok((place, event)) if self.damaged.contains(&place) => {
-                self.flush()?;
                 self.hold(&Waiting { number, line, place, event })?;
             }
             Ok((place, event)) => {

@@ -302,7 +302,13 @@ impl Spill {
             let what = format!("the spill {} with one more event", self.path.display());
             return Err(Error::TooLarge { what, size, limit: self.limit });
         }
-        held.append(&text).map_err(|e| self.failed(&e))?;
+        held.append(&text).map_err(|e| {
+            // Undoing it has given back what was reserved beyond the end.
+            if self.reserve > 0 {
+                let _ = self.reserve_for(&held);
+            }
+            self.failed(&e)
+        })?;
         Ok(taken)
     }
 
@@ -360,26 +366,15 @@ impl Spill {
         let taken = drain.take(file, self.limit, |e| self.failed(&e));
         *at_the_store = drain.at_the_store;
         let (mut done, damaged) = (drain.done, drain.damaged);
-        if let Err(e) = taken.and_then(|()| aside.write()) {
-            aside.take_back();
-            return Err(e);
-        }
         done.set_aside = aside.count;
         // When nothing could be recorded, what is there is the rest.
         let is_same = done.held > 0 && done.recorded + done.known + done.set_aside == 0;
-        if !is_same {
-            match (rest.replace()?, self.reserve) {
-                (true, 0) => {}
-                (true, _) => {
-                    let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
-                    let _ = held.map_or(Ok(()), |held| self.reserve_for(&held));
-                }
-                (false, 0) => held.remove().map_err(|e| self.failed(&e))?,
-                (false, _) => {
-                    held.empty().map_err(|e| self.failed(&e))?;
-                    let _ = self.reserve_for(&held);
-                }
-            }
+        let left = taken
+            .and_then(|()| aside.write())
+            .and_then(|()| if is_same { Ok(()) } else { self.leave(held, rest) });
+        if let Err(e) = left {
+            aside.take_back();
+            return Err(e);
         }
         // Nobody puts anything in the meantime.
         let left = Left { bytes: self.waiting_bytes(), damaged };
@@ -397,6 +392,26 @@ impl Spill {
             warn!(%path, lines = done.set_aside, first, "lines of the spill cannot be recorded and were moved aside");
         }
         Ok((done, left))
+    }
+
+    /// Leaves the rest in the file, or nothing.
+    fn leave(&self, held: Held, rest: Rest) -> Result<()> {
+        let failed = |e: io::Error| self.failed(&e);
+        match (rest.replace()?, self.reserve) {
+            (true, 0) => Ok(()),
+            (false, 0) => held.remove().map_err(failed),
+            (true, _) => {
+                // It is another file now.
+                let held = Held::open(&self.path, false).map_err(failed)?;
+                let _ = held.map_or(Ok(()), |held| self.reserve_for(&held));
+                Ok(())
+            }
+            (false, _) => {
+                held.empty().map_err(failed)?;
+                let _ = self.reserve_for(&held);
+                Ok(())
+            }
+        }
     }
 
     /// Whether it is empty.
