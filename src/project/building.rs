@@ -13,7 +13,7 @@ use super::signal::{Command, RunnerSignal};
 use super::task::{End, Task};
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
-use crate::panics::said;
+use crate::panics::caught;
 use crate::store::{SidecarTable, SidecarWrites, StoreHandle, lock};
 
 /// A rebuild that goes on.
@@ -52,7 +52,9 @@ impl Building {
             let (task, end) = (task.clone(), Arc::clone(&end));
             let named = std::thread::Builder::new().name("retold-rebuild".into());
             let spawned = named.spawn(move || {
-                *lock(&end) = Some(build(&writer, &fold, &next, &task));
+                let built = caught(|| build(&writer, &fold, &next, &task));
+                let panicked = |said| Err(Error::storage(format!("the rebuild panicked: {said}")));
+                *lock(&end) = Some(built.unwrap_or_else(panicked));
                 // A runner that is gone has stopped this, and does not wait.
                 let _ = signal.give(Command::Ended(fold.name.clone()));
             });
@@ -68,12 +70,10 @@ impl Building {
 
     /// Waits for its end.
     pub(super) fn join(self) -> (Arc<Task>, Built, Result<End>) {
-        let joined = self.thread.join();
+        // It says its end before it ends, whatever that is.
+        let _ = self.thread.join();
         let end = lock(&self.end).take();
-        let end = end.unwrap_or_else(|| {
-            let said = joined.err().map(|panic| said(&*panic)).unwrap_or_default();
-            Err(Error::storage(format!("the rebuild panicked: {said}")))
-        });
+        let end = end.unwrap_or_else(|| Err(Error::storage("the rebuild has not said how it ended")));
         (self.task, self.next, end)
     }
 

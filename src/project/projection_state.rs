@@ -25,6 +25,9 @@ use crate::event::{Address, Timestamp};
 use crate::limits::PROJECT_ATTEMPTS;
 use crate::store::{Reader, SidecarTable, SidecarWrites, StoreHandle};
 
+/// After so many writes in a row that were refused for damage, and not for what others have done, it stops.
+const DAMAGED_WRITES: u32 = 3;
+
 pub(super) struct ProjectionState {
     handle: StoreHandle,
     signal: Arc<RunnerSignal>,
@@ -37,6 +40,8 @@ pub(super) struct ProjectionState {
     current: Row,
     /// The one that is being written.
     writing: Option<Vec<u8>>,
+    /// How often in a row it could not be written for damage.
+    damaged_writes: u32,
     /// It stands before something that it cannot go past.
     pub(super) halted: bool,
     building: Option<Building>,
@@ -60,6 +65,7 @@ impl ProjectionState {
             branch_fold: None,
             current: Row::Absent,
             writing: None,
+            damaged_writes: 0,
             halted: false,
             building: None,
         };
@@ -82,14 +88,41 @@ impl ProjectionState {
                 looked => return looked,
             }
         }
+        self.look_later()
+    }
+
+    fn look_later(&mut self) -> Result<()> {
         self.status.hold(false);
         self.tenure.wait(Wake::At(Instant::now() + self.handle.lease_span() / 2), None)
     }
 
+    /// [`look`](Self::look) for one who is told of an error. It has let go of what it had, so it stops, or looks another time.
+    pub(super) fn look_for_caller(&mut self) -> Result<()> {
+        let Err(error) = self.look(Patience::None) else { return Ok(()) };
+        if error.is_damage() {
+            self.halt(&error);
+        } else {
+            self.look_later()?;
+        }
+        Err(error)
+    }
+
     /// [`look`](Self::look), when something was not as it had written it.
     pub(super) fn look_if_lost(&mut self, done: Result<()>) -> Result<()> {
-        match done {
+        let done = match done {
             Err(Error::RecordChanged { .. }) => self.look(Patience::Left),
+            done => done,
+        };
+        self.halt_if_damaged(done)
+    }
+
+    /// Damage stops one projection, and no other.
+    pub(super) fn halt_if_damaged(&mut self, done: Result<()>) -> Result<()> {
+        match done {
+            Err(error) if error.is_damage() => {
+                self.halt(&error);
+                Ok(())
+            }
             done => done,
         }
     }
@@ -108,8 +141,9 @@ impl ProjectionState {
         }
     }
 
-    /// What was taken may not be written, and nobody can tell by whose fault. Where nothing was lost, it is folded again.
-    pub(super) fn start_over(&mut self) -> Result<()> {
+    /// What was taken may not be written, and nobody can tell by whose fault. Where nothing was lost, it is folded again; but
+    /// not for ever, when it is for damage that it cannot be written.
+    pub(super) fn start_over(&mut self, damage: Option<&Error>) -> Result<()> {
         let reader = self.handle.reader()?;
         let generations = Generations::read(&reader.records(), &self.fold.name)?;
         let is_held = self.tenure.is_held(&reader.records())?;
@@ -119,9 +153,16 @@ impl ProjectionState {
                 *branch_fold = BranchFold::new(&reader, self.fold.clone(), current)?;
                 branch_fold.reacted = reacted;
                 self.writing = None;
+                self.damaged_writes = if damage.is_some() { self.damaged_writes + 1 } else { 0 };
+                if let Some(error) = damage.filter(|_| self.damaged_writes >= DAMAGED_WRITES) {
+                    self.halt(error);
+                }
                 Ok(())
             }
-            _ => self.look(Patience::Left),
+            _ => {
+                let looked = self.look(Patience::Left);
+                self.halt_if_damaged(looked)
+            }
         }
     }
 
@@ -321,6 +362,7 @@ impl ProjectionState {
 
     /// What was taken is written.
     pub(super) fn written(&mut self) {
+        self.damaged_writes = 0;
         if let Some(row) = self.writing.take() {
             self.current = Row::Read(row);
         }

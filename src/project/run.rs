@@ -205,7 +205,8 @@ impl RunnerLoop {
                 projection_state.tenure.look_soon();
             }
             if projection_state.tenure.is_due() {
-                projection_state.look(patience)?;
+                let looked = projection_state.look(patience);
+                projection_state.halt_if_damaged(looked)?;
             }
             let renewed = projection_state.renew();
             projection_state.look_if_lost(renewed)?;
@@ -334,27 +335,32 @@ impl RunnerLoop {
         }
     }
 
-    /// Writes what was folded, with how far that is.
-    fn flush(&mut self, heads: bool) -> Result<()> {
-        let mut records = SidecarWrites::new();
+    /// Writes what was folded, with how far that is. `false` when something of it was not written.
+    fn flush(&mut self, heads: bool) -> Result<bool> {
+        let (mut records, mut all) = (SidecarWrites::new(), true);
         for projection_state in &mut self.projection_states {
             match projection_state.take(heads) {
                 Ok(taken) => records.extend(taken),
-                taken => projection_state.look_if_lost(taken.map(drop))?,
+                taken => {
+                    all = false;
+                    projection_state.look_if_lost(taken.map(drop))?;
+                }
             }
         }
         self.flushed = Instant::now();
-        let written = fenced(self.handle.write_records(records.relaxed()));
+        let written = self.handle.write_records(records.relaxed());
+        let damage = written.as_ref().err().filter(|error| error.is_damage()).cloned();
+        let written = fenced(written);
         for projection_state in self.projection_states.iter_mut().filter(|state| state.is_writing()) {
             match &written {
                 Ok(()) => projection_state.written(),
-                Err(Error::RecordChanged { .. }) => projection_state.start_over()?,
+                Err(Error::RecordChanged { .. }) => projection_state.start_over(damage.as_ref())?,
                 Err(error) => return Err(error.clone()),
             }
         }
         match written {
-            Err(Error::RecordChanged { .. }) => Ok(()),
-            written => written,
+            Err(Error::RecordChanged { .. }) => Ok(false),
+            written => written.map(|()| all),
         }
     }
 
@@ -367,7 +373,10 @@ impl RunnerLoop {
         if building || (behind && self.waiting.iter().all(|(to, _)| *to > at)) {
             return Ok(());
         }
-        self.flush(true)?;
+        if !self.flush(true)? {
+            // What was folded up to there was dropped.
+            return Ok(());
+        }
         let (answered, waiting) = self.waiting.drain(..).partition(|(to, _)| *to <= at);
         self.waiting = waiting;
         let answered: Vec<(u64, Reply<()>)> = answered;
@@ -387,8 +396,13 @@ impl RunnerLoop {
                 let _ = reply.send(self.held(&name, ProjectionState::rebuild));
             }
             Command::Retry(name, of, reply) => {
-                let told = self.held(&name, |projection_state| projection_state.retry(of.as_deref()));
-                self.flush(true)?;
+                let retry = |projection_state: &mut ProjectionState| projection_state.retry(of.as_deref());
+                let mut told = self.held(&name, retry);
+                if !self.flush(true)? && told.is_ok() {
+                    // What it has done was dropped.
+                    told = self.held(&name, retry);
+                    self.flush(true)?;
+                }
                 let _ = reply.send(told);
             }
             Command::CatchUp(reply) => {
@@ -397,10 +411,8 @@ impl RunnerLoop {
             }
             Command::Ended(name) => {
                 let projection_state = self.projection_state(&name)?;
-                match projection_state.ended() {
-                    Err(error) if error.is_damage() => projection_state.halt(&error),
-                    ended => projection_state.look_if_lost(ended)?,
-                }
+                let ended = projection_state.ended();
+                projection_state.look_if_lost(ended)?;
             }
         }
         Ok(())
@@ -410,12 +422,12 @@ impl RunnerLoop {
     fn held<T>(&mut self, name: &str, mut act: impl FnMut(&mut ProjectionState) -> Result<T>) -> Result<T> {
         let projection_state = self.projection_state(name)?;
         if projection_state.tenure.is_waiting() {
-            projection_state.look(Patience::None)?;
+            projection_state.look_for_caller()?;
         }
         match act(projection_state) {
             // It was lost without a word.
             Err(Error::RecordChanged { .. }) => {
-                projection_state.look(Patience::None)?;
+                projection_state.look_for_caller()?;
                 act(projection_state)
             }
             acted => acted,
