@@ -266,11 +266,13 @@ impl Chunk {
 
     /// Position, recorded time (µs) and record of the event with this sequence.
     #[must_use]
+    #[inline]
     pub fn entry(&self, sequence: u64) -> Option<(u64, i64, Bytes)> {
         let slot = self.table.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)?;
         Some(self.at(slot))
     }
 
+    #[inline]
     fn at(&self, slot: &Slot) -> (u64, i64, Bytes) {
         (slot.position, slot.recorded, self.body.slice(slot.start as usize..slot.end as usize))
     }

@@ -72,6 +72,7 @@ pub fn encode_record(event: &NewEvent, limit: usize) -> Result<Record, Invalid> 
 ///
 /// # Errors
 /// [`Malformed`] for anything that [`encode_record`] does not write.
+#[inline]
 pub fn decode_record(bytes: Bytes) -> Result<Record, Malformed> {
     if bytes.len() > MAX_RECORD_BYTES {
         return Err(Malformed::new("it is longer than any record"));
@@ -126,6 +127,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    #[inline]
     fn byte(&mut self) -> Result<u8, Malformed> {
         let byte = *self.bytes.get(self.at).ok_or(ENDS_EARLY)?;
         self.at += 1;
@@ -133,6 +135,7 @@ impl Walk<'_> {
     }
 
     /// A number up to 250 is one byte; a larger one follows a byte that gives its width.
+    #[inline]
     fn number(&mut self) -> Result<u64, Malformed> {
         let (number, least) = match self.byte()? {
             small @ ..=250 => return Ok(small.into()),
@@ -144,6 +147,7 @@ impl Walk<'_> {
         if number < least { Err(Malformed::new("a number in it is written too long")) } else { Ok(number) }
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let array = *self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()).ok_or(ENDS_EARLY)?;
         self.at += N;
@@ -151,6 +155,7 @@ impl Walk<'_> {
     }
 
     /// Skips a field, which must lie before the payload.
+    #[inline]
     fn skip(&mut self, len: usize) -> Result<FieldSpan, Malformed> {
         let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len()).ok_or(ENDS_EARLY)?;
         let narrow = |n: usize| u16::try_from(n).map_err(|_| Malformed::new("its envelope is too long"));
@@ -159,6 +164,7 @@ impl Walk<'_> {
         Ok(span)
     }
 
+    #[inline]
     fn text(&mut self) -> Result<FieldSpan, Malformed> {
         let len = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         let start = self.at;

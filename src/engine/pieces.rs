@@ -22,6 +22,7 @@ pub(crate) enum Piece {
 impl Iterator for Piece {
     type Item = Result<Event>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Packed { place, chunk, next, last } => {
@@ -45,6 +46,7 @@ pub(crate) struct Pieces {
 }
 
 /// One event of a chunk.
+#[inline]
 pub(crate) fn event_of(chunk: &Chunk, place: &Arc<Place>, sequence: u64) -> Result<Event> {
     let address = || Address::from((**place).clone()).at(sequence);
     let (position, recorded, bytes) =

@@ -48,54 +48,64 @@ pub struct RecordParts {
 }
 
 impl Record {
+    #[inline]
     pub(crate) fn new(bytes: Bytes, parts: RecordParts) -> Self {
         Self { bytes, parts }
     }
 
     /// The record as stored.
+    #[inline]
     pub(crate) fn encoded(&self) -> &Bytes {
         &self.bytes
     }
 
+    #[inline]
     fn slice(&self, span: FieldSpan) -> &[u8] {
         let start = usize::from(span.start);
         self.bytes.get(start..start + usize::from(span.len)).unwrap_or_default()
     }
 
+    #[inline]
     fn id_at(&self, start: usize) -> &[u8; 16] {
         let id = self.bytes.get(start..).and_then(|rest| rest.first_chunk());
         debug_assert!(id.is_some(), "the codec checks that it is there");
         id.unwrap_or(&[0; 16])
     }
 
+    #[inline]
     fn text(&self, span: FieldSpan) -> &str {
         let text = std::str::from_utf8(self.slice(span));
         debug_assert!(text.is_ok(), "the codec checks every text");
         text.unwrap_or_default()
     }
 
+    #[inline]
     fn optional(&self, span: FieldSpan) -> Option<&str> {
         (span.len > 0).then(|| self.text(span))
     }
 
     /// Identity of the event.
     #[must_use]
+    #[inline]
     pub fn id(&self) -> EventId {
         EventId::from_bytes(*self.id_bytes())
     }
 
+    #[inline]
     pub(crate) fn id_bytes(&self) -> &[u8; 16] {
         self.id_at(ID_START)
     }
 
     /// Type name.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> &str {
         self.text(self.parts.kind)
     }
 
     /// Version of the payload's schema.
     #[must_use]
+    #[inline]
     pub fn version(&self) -> u32 {
         self.parts.version
     }
@@ -108,12 +118,14 @@ impl Record {
 
     /// The component that wrote it.
     #[must_use]
+    #[inline]
     pub fn source(&self) -> Option<&str> {
         self.optional(self.parts.source)
     }
 
     /// The person, agent or service that acted.
     #[must_use]
+    #[inline]
     pub fn actor(&self) -> Option<&str> {
         self.optional(self.parts.actor)
     }
@@ -169,6 +181,7 @@ impl Record {
 
     /// The payload, byte for byte as it was appended.
     #[must_use]
+    #[inline]
     pub fn payload(&self) -> &[u8] {
         self.bytes.get(self.parts.payload as usize..).unwrap_or_default()
     }

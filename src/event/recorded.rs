@@ -29,6 +29,7 @@ pub struct Event {
 }
 
 impl Event {
+    #[inline]
     pub(crate) fn new(
         place: Arc<Place>,
         sequence: Sequence,
@@ -41,18 +42,21 @@ impl Event {
 
     /// The session.
     #[must_use]
+    #[inline]
     pub fn session(&self) -> &SessionId {
         &self.place.session
     }
 
     /// The branch that recorded it. An inherited event that is read through a fork still names its own branch.
     #[must_use]
+    #[inline]
     pub fn branch(&self) -> &BranchName {
         &self.place.branch
     }
 
     /// Session and branch.
     #[must_use]
+    #[inline]
     pub fn place(&self) -> &Arc<Place> {
         &self.place
     }
@@ -65,24 +69,28 @@ impl Event {
 
     /// Its sequence in its branch.
     #[must_use]
+    #[inline]
     pub fn sequence(&self) -> Sequence {
         self.sequence
     }
 
     /// Its position in the store's global order.
     #[must_use]
+    #[inline]
     pub fn position(&self) -> Position {
         self.position
     }
 
     /// When the store recorded it, by the clock of the machine that wrote it.
     #[must_use]
+    #[inline]
     pub fn recorded(&self) -> Timestamp {
         self.recorded
     }
 
     /// The event without its place.
     #[must_use]
+    #[inline]
     pub fn record(&self) -> &Record {
         &self.record
     }
@@ -100,6 +108,7 @@ impl Event {
 
 impl Deref for Event {
     type Target = Record;
+    #[inline]
     fn deref(&self) -> &Record {
         &self.record
     }

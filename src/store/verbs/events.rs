@@ -54,6 +54,7 @@ impl Events {
 }
 
 impl Way {
+    #[inline]
     fn next(&mut self, left: usize) -> Result<Option<Event>> {
         match self {
             Self::Over(error) => error.take().map_or(Ok(None), Err),
@@ -94,6 +95,7 @@ impl Way {
 impl Iterator for Events {
     type Item = Result<Event>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.left == 0 {
             return None;
