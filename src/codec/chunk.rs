@@ -9,6 +9,7 @@ use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
 
 use super::Malformed;
+use super::lz4::unpack;
 use super::seal::{self, SealKind};
 use super::wire::{put, take};
 use crate::limits::{CHUNK_BODY_BYTES, MAX_CHUNK_EVENTS, MAX_RECORD_BYTES};
@@ -17,8 +18,6 @@ use crate::limits::{CHUNK_BODY_BYTES, MAX_CHUNK_EVENTS, MAX_RECORD_BYTES};
 const PLAIN: u8 = 0;
 /// The body's length, then the body as one LZ4 block. More kinds may follow; a reader refuses those it does not know.
 const LZ4: u8 = 1;
-/// An LZ4 block expands at most by this factor.
-const LZ4_GROWTH: usize = 255;
 /// The largest body: one record of the largest size, or many small ones, and the table of entries.
 const MAX_BODY_BYTES: usize = MAX_RECORD_BYTES + CHUNK_BODY_BYTES + 32 * MAX_CHUNK_EVENTS;
 /// Smaller bodies are not worth compressing.
@@ -195,7 +194,7 @@ impl Chunk {
         let header: Header = take(&mut rest)?;
         let body = match header.packing {
             PLAIN => Bytes::copy_from_slice(rest),
-            LZ4 => unpack(rest)?,
+            LZ4 => unpack(rest, MAX_BODY_BYTES)?,
             _ => return Err(Malformed::new("its packing is unknown")),
         };
         let count = header.count as usize;
@@ -275,23 +274,6 @@ impl Chunk {
     #[inline]
     fn at(&self, slot: &Slot) -> (u64, i64, Bytes) {
         (slot.position, slot.recorded, self.body.slice(slot.start as usize..slot.end as usize))
-    }
-}
-
-/// The body of a compressed chunk. The claimed length is checked against what the block can expand to before anything
-/// is allocated for it.
-fn unpack(mut packed: &[u8]) -> Result<Bytes, Malformed> {
-    let len: u32 = take(&mut packed)?;
-    let len = len as usize;
-    if len > packed.len().saturating_mul(LZ4_GROWTH) || len > MAX_BODY_BYTES {
-        return Err(Malformed::new("it claims more than it can hold"));
-    }
-    let body = lz4_flex::block::decompress(packed, len)
-        .map_err(|_| Malformed::new("its packed body cannot be unpacked"))?;
-    if body.len() == len {
-        Ok(body.into())
-    } else {
-        Err(Malformed::new("its packed body is shorter than it says"))
     }
 }
 

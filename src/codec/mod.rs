@@ -11,6 +11,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
+mod lz4;
 mod meta;
 mod record;
 mod rows;
