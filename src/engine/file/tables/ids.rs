@@ -9,7 +9,7 @@ use super::chunks::flushed_event;
 use super::definitions::IDS;
 use super::lookup;
 use crate::engine::file::redb_errors::corrupt;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Place};
 use crate::limits::NEAR_ID_BITS;
 
@@ -36,28 +36,40 @@ pub(crate) fn find_id(
     }
     for (key, row) in lookup::neighbours(&table, id.bytes())? {
         let other = EventId::from_bytes(key.value());
+        let entry = Entry { id: other, number: row.value().0, sequence: row.value().1 };
+        let place = entry.place(&place)?;
         if beside == Beside::All || distance(id, other) <= NEAR_ID_BITS {
-            let (number, sequence) = row.value();
-            refuse_another(txn, other, number, sequence, &place)?;
+            entry.leads_to_its_event(txn, &place)?;
         }
     }
     Ok(None)
 }
 
-/// An event that can be read must have the id that leads to it. One that cannot be read proves nothing.
-fn refuse_another(
-    txn: &ReadTransaction,
+/// A row of the index.
+struct Entry {
     id: EventId,
     number: u64,
     sequence: u64,
-    place: &impl Fn(u64) -> Result<Arc<Place>>,
-) -> Result<()> {
-    let found = place(number).and_then(|place| flushed_event(txn, number, &place, sequence, None));
-    match found {
-        Ok(event) if event.id() != id => {
-            Err(corrupt(format!("event {}", event.id()), "id index entry missing or wrong"))
+}
+
+impl Entry {
+    /// The branch that it names. One that does not exist was made up by a damaged page: with a wrong number of rows, what
+    /// lies beside them is taken for more.
+    fn place(&self, place: &impl Fn(u64) -> Result<Arc<Place>>) -> Result<Arc<Place>> {
+        place(self.number).map_err(|e| self.is_wrong(&format!("it names a branch that cannot be read: {e}")))
+    }
+
+    /// `false` for an event that cannot be read, which proves nothing.
+    fn leads_to_its_event(&self, txn: &ReadTransaction, place: &Arc<Place>) -> Result<bool> {
+        match flushed_event(txn, self.number, place, self.sequence, None) {
+            Ok(event) if event.id() == self.id => Ok(true),
+            Ok(event) => Err(self.is_wrong(&format!("it leads to event {}", event.id()))),
+            Err(_) => Ok(false),
         }
-        _ => Ok(()),
+    }
+
+    fn is_wrong(&self, how: &str) -> Error {
+        corrupt(format!("event {}", self.id), format!("its id index entry is missing or wrong: {how}"))
     }
 }
 
@@ -68,7 +80,8 @@ pub(crate) fn knows(txn: &ReadTransaction, number: u64, event: &Event) -> Result
     Ok(row == Some((number, event.sequence().get())))
 }
 
-/// An upper bound of the flushed ids; `None` when nothing is flushed.
+/// An upper bound of the flushed ids; `None` when nothing is flushed. Only an entry that leads to its event is one:
+/// otherwise every id is looked up.
 pub(crate) fn largest(
     txn: &ReadTransaction,
     place: impl Fn(u64) -> Result<Arc<Place>>,
@@ -77,12 +90,10 @@ pub(crate) fn largest(
     let Some((id, row)) = lookup::rows::<_, _, _, &[u8; 16]>(&table, ..)?.next_back().transpose()? else {
         return Ok(None);
     };
-    let (id, (number, sequence)) = (EventId::from_bytes(id.value()), row.value());
-    Ok(Some(match refuse_another(txn, id, number, sequence, &place) {
-        Ok(()) => id,
-        // It may have been larger; with this bound, every id is looked up.
-        Err(_) => EventId::from_bytes([u8::MAX; 16]),
-    }))
+    let (number, sequence) = row.value();
+    let entry = Entry { id: EventId::from_bytes(id.value()), number, sequence };
+    let proven = entry.place(&place).and_then(|place| entry.leads_to_its_event(txn, &place));
+    Ok(Some(if matches!(proven, Ok(true)) { entry.id } else { EventId::from_bytes([u8::MAX; 16]) }))
 }
 
 /// The number of bits in which two ids differ.

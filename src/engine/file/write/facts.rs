@@ -46,7 +46,7 @@ impl<'a> StoreFacts<'a> {
         if let Ok(event) = flushed_event(&txn, branch.number, &branch.place, head, None)
             && !knows(&txn, branch.number, &event)?
         {
-            let reason = "id index entry missing or wrong; a retry cannot be told from a new event";
+            let reason = "its id index entry is missing or wrong; a retry cannot be told from a new event";
             return Err(corrupt(event.address(), reason));
         }
         self.known.indexed.borrow_mut().keep(branch.number, ());
