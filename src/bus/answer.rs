@@ -57,12 +57,12 @@ pub enum Failure {
 pub enum Answer {
     /// It succeeded, with this value.
     Done(Value),
-    /// It failed on every attempt; this is the last failure.
+    /// It failed each time that it was called; this is the last failure.
     Failed {
         /// Why.
         failure: Failure,
-        /// How often it was called; a call that never started does not count.
-        attempts: u32,
+        /// How often the event was delivered to it; a call that never started does not count.
+        deliveries: u32,
     },
     /// The handler was gone before it reached the event.
     Gone,

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::backoff::Retry;
 use super::bus::Bus;
 use super::core::Core;
 use super::message::Message;
@@ -19,9 +18,7 @@ use super::timers::TimersRunning;
 use crate::error::{Error, Result};
 use crate::event::{Invalid, Pattern};
 use crate::follow::{Follow, Following};
-use crate::limits::{
-    MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HANDLER_MS, MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES,
-};
+use crate::limits::{MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES};
 use crate::store::{Store, lock, unblocked};
 
 /// Settings of a [`Bus`]. Every setting has a default.
@@ -67,15 +64,30 @@ impl BusBuilder {
         self
     }
 
-    /// The timeout of one handler call: 30 seconds by default. A handler can have its own.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.settings.timeout = time;
+    /// How long one call of a handler may take: 30 seconds by default, a millisecond to a week. This and the next three are
+    /// those of handlers that say nothing else.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.delivery.deadline = deadline;
         self
     }
 
-    /// How often a handler is called for one event, and the backoff in between. A handler can have its own.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.settings.retry = retry;
+    /// How often an event is delivered to a handler before it becomes a dead letter: 5 by default.
+    pub fn max_deliveries(mut self, deliveries: u32) -> Self {
+        self.settings.delivery.max_deliveries = deliveries;
+        self
+    }
+
+    /// The backoff after an event's first failure, doubled for each further one up to `most`: 100 ms and 30 seconds by
+    /// default.
+    pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
+        (self.settings.delivery.backoff, self.settings.delivery.max_backoff) = (first, most);
+        self
+    }
+
+    /// The fraction of a backoff that may be left out at random, from 0 to 1, so that what failed together is not retried
+    /// together: a half by default.
+    pub fn jitter(mut self, part: f64) -> Self {
+        self.settings.delivery.jitter = part;
         self
     }
 
@@ -166,8 +178,7 @@ impl BusBuilder {
             let reason = format!("is {}; it has to be 0 to {MAX_SPILL_BYTES}", s.spill_limit);
             return Err(Invalid::new("spill_limit", reason).into());
         }
-        check_time(s.timeout)?;
-        s.retry.check()?;
+        s.delivery.check()?;
         let runtime = match self.runtime {
             Some(runtime) => runtime,
             None => Handle::try_current().map_err(|_| {
@@ -182,17 +193,6 @@ fn within(field: &'static str, n: usize, least: usize, most: usize) -> Result<()
     match (least..=most).contains(&n) {
         true => Ok(()),
         false => Err(Invalid::new(field, format!("is {n}; it has to be {least} to {most}"))),
-    }
-}
-
-/// Checks a handler's timeout.
-pub(super) fn check_time(time: Duration) -> Result<(), Invalid> {
-    let most = Duration::from_millis(MAX_HANDLER_MS);
-    match !time.is_zero() && time <= most {
-        true => Ok(()),
-        false => {
-            Err(Invalid::new("timeout", format!("is {time:?}; it has to be above zero and at most {most:?}")))
-        }
     }
 }
 

@@ -111,7 +111,7 @@ impl Bus {
         }
         let left =
             handler_states.handler_states.iter().filter(|handler_state| handler_state.phase() != Phase::Gone);
-        let unfinished = left.map(|handler_state| handler_state.work().branch_queues.held()).sum();
+        let unfinished = left.map(|handler_state| handler_state.work().machine.held()).sum();
         for handler_state in &handler_states.handler_states {
             handler_state.go(Phase::Leaving);
         }

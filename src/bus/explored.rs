@@ -4,7 +4,7 @@
 //! kept, and has to be caught.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, LazyLock, PoisonError};
 
 use shuttle::future::block_on;
 use shuttle::rand::{Rng, thread_rng};
@@ -14,11 +14,13 @@ use shuttle::thread;
 use tokio::sync::{Notify, Semaphore};
 
 use super::answer::Answer;
-use super::branch_queue::{Input, Numbered, QueueStep, Taken};
-use super::branch_queues::BranchQueues;
 use super::gate::GateProgress;
 use super::tickets::Tickets;
-use crate::event::EventId;
+use crate::delivery::{
+    self, Delay, DeliverySettings, Failed, Look, Machine, NEVER, Next, Rules, Taken, Wanted,
+};
+use crate::event::{EventId, Place};
+use crate::limits::AT_HAND_BYTES;
 use crate::testkit::{BUS_SCHEDULES, caught, explore};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +28,8 @@ enum Wrong {
     Nothing,
     /// What failed is put at the end of its queue instead of holding it.
     RetriesLater,
-    /// Each event that is taken gets a runner, also when its queue has one.
-    TwoRunners,
+    /// The branch goes on while its event is being handled.
+    ResolvesFirst,
     NoGate,
     /// A handler gives way to those of its own priority too, so to itself.
     WaitsForItself,
@@ -64,13 +66,19 @@ struct Item {
     id: EventId,
     /// Its first handler publishes another.
     nests: bool,
+    /// It is at hand only when its turn has come.
+    is_large: bool,
 }
 
-impl Numbered for Item {
-    fn number(&self) -> Option<u64> {
-        Some(self.sequence)
+impl delivery::Item for Item {
+    fn bytes(&self) -> usize {
+        if self.is_large { AT_HAND_BYTES + 1 } else { 1 }
     }
 }
+
+static PLACES: LazyLock<[Arc<Place>; LANES]> = LazyLock::new(|| {
+    ["m", "n"].map(|b| Arc::new(Place::new("s".try_into().unwrap(), b.try_into().unwrap())))
+});
 
 #[derive(Default)]
 struct Log {
@@ -80,7 +88,8 @@ struct Log {
 }
 
 struct Work {
-    branch_queues: BranchQueues<usize, Item>,
+    machine: Machine<Item>,
+    most: usize,
     progress: GateProgress,
     full: bool,
 }
@@ -117,6 +126,7 @@ struct World {
     committed: Condvar,
     handler_states: Vec<HandlerState>,
     workers: Semaphore,
+    is_tight: bool,
     tickets: Tickets,
     runners: Mutex<Vec<thread::JoinHandle<()>>>,
     wrong: Wrong,
@@ -128,7 +138,7 @@ impl World {
         let branch_queue = thread_rng().gen_range(0..LANES);
         let sequence = log.items.iter().filter(|item| item.branch_queue == branch_queue).count() as u64 + 1;
         let position = log.items.len() as u64 + 1;
-        log.items.push(Item { position, branch_queue, sequence, id, nests });
+        log.items.push(Item { position, branch_queue, sequence, id, nests, is_large: self.is_tight });
         drop(log);
         self.committed.notify_all();
     }
@@ -170,7 +180,7 @@ impl World {
 
 fn has_room(handler_state: &HandlerState) -> bool {
     let mut work = lock(&handler_state.work);
-    let room = work.branch_queues.has_room();
+    let room = work.machine.held() < work.most;
     if !room && !work.full {
         lock(&handler_state.seen).was_full = true;
         work.progress.late(true);
@@ -195,26 +205,27 @@ fn drive(world: &Arc<World>, number: usize) {
         cursor += 1;
         let put = {
             let mut work = lock(&handler_state.work);
-            let put = work.branch_queues.take(&item.branch_queue, item);
-            let waits = !put.held && put.taken != Taken::Remembered;
-            if put.taken == Taken::Remembered {
+            let place = &PLACES[item.branch_queue];
+            let put = work.machine.scan(place, item.sequence, item.position, Wanted::Yes(Some(item)));
+            if !put.is_kept {
                 lock(&handler_state.seen).was_full = true;
             }
+            let waits = put.is_kept && !put.is_held_up;
             work.progress.took(item.position, waits);
             if !waits {
                 handler_state.tried.notify_waiters();
             }
             put
         };
-        if put.taken == Taken::Begin || (world.wrong == Wrong::TwoRunners && put.taken == Taken::Queued) {
+        if put.begins {
             let running = world.clone();
-            let runner = thread::spawn(move || run(&running, number, item.branch_queue));
+            let runner = thread::spawn(move || run(&running, number));
             lock(&world.runners).push(runner);
         }
     }
     lock(&handler_state.work).progress.late(true);
     handler_state.tried.notify_waiters();
-    while !lock(&handler_state.work).branch_queues.is_empty() {
+    while lock(&handler_state.work).machine.lanes() > 0 {
         block_on(handler_state.room.notified());
     }
     handler_state.gone.store(true, Ordering::SeqCst);
@@ -225,52 +236,47 @@ fn drive(world: &Arc<World>, number: usize) {
     }
 }
 
-/// The runner of one queue.
-fn run(world: &Arc<World>, number: usize, branch_queue: usize) {
+/// Who calls the handler.
+fn run(world: &Arc<World>, number: usize) {
     let handler_state = &world.handler_states[number];
-    let mut input = Input::Begun;
     loop {
-        let freed = matches!(input, Input::Succeeded | Input::Buried);
-        let step = lock(&handler_state.work).branch_queues.next(&branch_queue, input);
-        if freed {
-            handler_state.room.notify_one();
-        }
-        input = match step {
-            QueueStep::Rest => break,
-            QueueStep::Try { item, attempt } => attempted(world, number, item, attempt),
-            QueueStep::Pause { .. } => {
-                thread::yield_now();
-                Input::Waited
-            }
-            QueueStep::Bury { item, .. } => {
-                ended(handler_state, &item);
-                world.tickets.resolve(item.id, number as u64, Answer::Gone);
-                Input::Buried
-            }
-            QueueStep::Refill { after, to } => {
-                let room = lock(&handler_state.work).branch_queues.refill();
+        let next = lock(&handler_state.work).machine.next(0);
+        match next {
+            Next::Deliver(taken, item) => attempted(world, number, &taken, item.unwrap()),
+            Next::Look(look) => {
                 let log = lock(&world.log);
-                let there =
-                    |i: &&Item| i.branch_queue == branch_queue && i.sequence > after && i.sequence <= to;
-                let items: Vec<Item> = log.items.iter().filter(there).take(room).copied().collect();
-                let scanned = items.last().map_or(to, |item| item.sequence);
-                Input::Refilled { items, scanned }
+                let there = |i: &&Item| {
+                    PLACES[i.branch_queue] == look.place
+                        && i.sequence > look.after
+                        && i.sequence <= look.until
+                };
+                let items: Vec<Item> = log.items.iter().filter(there).take(2).copied().collect();
+                drop(log);
+                let until = items.last().map_or(look.until, |item| item.sequence);
+                let found = items.into_iter().map(|item| (item.sequence, item.position, item)).collect();
+                lock(&handler_state.work).machine.found(&Look { until, ..look }, found);
             }
-        };
+            Next::Nothing => break,
+        }
     }
     handler_state.room.notify_one();
 }
 
-fn attempted(world: &Arc<World>, number: usize, item: Item, attempt: u32) -> Input<Item> {
-    let handler_state = &world.handler_states[number];
+fn attempted(world: &Arc<World>, number: usize, taken: &Taken, item: Item) {
+    let (handler_state, delivery) = (&world.handler_states[number], taken.delivery);
     let early = world.wrong == Wrong::WaitsAsWorker;
     let mut worker = early.then(|| block_on(world.workers.acquire()).unwrap());
-    if attempt == 1 {
+    if taken.deliveries == 1 {
         give_way(world, handler_state, &item);
         in_turn(world, handler_state, &item);
     }
     worker = worker.or_else(|| Some(block_on(world.workers.acquire()).unwrap()));
-    begins(world, handler_state, &item, attempt);
+    if world.wrong == Wrong::ResolvesFirst {
+        let _ = lock(&handler_state.work).machine.resolved(delivery);
+        let running = world.clone();
+        lock(&world.runners).push(thread::spawn(move || run(&running, number)));
+    }
+    begins(world, handler_state, &item, taken.deliveries);
     let fails = thread_rng().gen_bool(0.3);
     if item.nests && number == 0 && !fails {
         match world.wrong {
@@ -284,14 +290,31 @@ fn attempted(world: &Arc<World>, number: usize, item: Item, attempt: u32) -> Inp
     if !fails {
         ended(handler_state, &item);
         world.tickets.resolve(item.id, number as u64, Answer::Gone);
-        return Input::Succeeded;
+        return resolved(handler_state, delivery);
     }
-    if world.wrong == Wrong::RetriesLater && attempt < ATTEMPTS {
-        let mut work = lock(&handler_state.work);
-        work.branch_queues.take(&item.branch_queue, item);
-        return Input::Succeeded;
+    if world.wrong == Wrong::RetriesLater && taken.deliveries < ATTEMPTS {
+        // Behind what is there already.
+        let _ = lock(&handler_state.work).machine.put(&PLACES[item.branch_queue], item);
+        return resolved(handler_state, delivery);
     }
-    Input::Failed { last: false }
+    let failed = lock(&handler_state.work).machine.fail(delivery, 0, Delay::Backoff(0.0), Some(item));
+    match failed {
+        Ok(Failed::Again { due }) => {
+            thread::yield_now();
+            lock(&handler_state.work).machine.expire(due);
+        }
+        Ok(Failed::Last(_)) => {
+            ended(handler_state, &item);
+            world.tickets.resolve(item.id, number as u64, Answer::Gone);
+            resolved(handler_state, delivery);
+        }
+        Err(_) => {}
+    }
+}
+
+fn resolved(handler_state: &HandlerState, delivery: u64) {
+    let _ = lock(&handler_state.work).machine.resolved(delivery);
+    handler_state.room.notify_one();
 }
 
 /// Waits for the first attempts of handlers of higher priority.
@@ -341,7 +364,7 @@ fn tried(handler_state: &HandlerState, item: &Item, again: bool) {
     let mut work = lock(&handler_state.work);
     let work = &mut *work;
     work.progress.tried(item.position);
-    for later in work.branch_queues.items(&item.branch_queue).filter(|_| again) {
+    for later in work.machine.at_hand(&PLACES[item.branch_queue]).filter(|_| again) {
         work.progress.tried(later.position);
     }
     handler_state.tried.notify_waiters();
@@ -381,11 +404,14 @@ fn ended(handler_state: &HandlerState, item: &Item) {
 
 fn life(wrong: Wrong) {
     // In one half of the schedules queues overflow and handlers are full.
-    let (most, lane_room) = if thread_rng().gen_bool(0.5) { (2, 1) } else { (100, 100) };
+    let is_tight = thread_rng().gen_bool(0.5);
+    let delivery = DeliverySettings { max_deliveries: ATTEMPTS, ..DeliverySettings::of_handler() };
+    let rules = Rules { deadline: NEVER, ..delivery.rules(usize::MAX, usize::MAX) };
     let handler_state = |priority: &i32| HandlerState {
         priority: *priority,
         work: Mutex::new(Work {
-            branch_queues: BranchQueues::new(ATTEMPTS, most, lane_room),
+            machine: Machine::new(rules, 0),
+            most: if is_tight { 2 } else { 100 },
             progress: GateProgress::new(0, false),
             full: false,
         }),
@@ -399,6 +425,7 @@ fn life(wrong: Wrong) {
         committed: Condvar::new(),
         handler_states: PRIORITIES.iter().map(handler_state).collect(),
         workers: Semaphore::new(2),
+        is_tight,
         tickets: Tickets::default(),
         runners: Mutex::default(),
         wrong,
@@ -440,7 +467,7 @@ fn life(wrong: Wrong) {
             assert!(ended.iter().copied().eq(1..=ended.len() as u64), "once each, in order: {ended:?}");
             assert!(ended.len() >= due, "{} of {due} events have ended", ended.len());
         }
-        assert_eq!(lock(&handler_state.work).branch_queues.held(), 0);
+        assert_eq!(lock(&handler_state.work).machine.held(), 0);
     }
 }
 
@@ -455,7 +482,7 @@ fn what_is_known_to_be_wrong_is_caught() {
     let mut otherwise = Vec::new();
     for (wrong, with) in [
         (Wrong::RetriesLater, "out of its order"),
-        (Wrong::TwoRunners, "out of its order"),
+        (Wrong::ResolvesFirst, ""),
         (Wrong::NoGate, "overtook"),
         (Wrong::WaitsForItself, "deadlock"),
         (Wrong::WaitsAsWorker, "deadlock"),

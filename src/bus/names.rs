@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use crate::consumer::{Owner, discard_oldest};
+use crate::delivery::{Owner, discard_oldest};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Invalid};
 use crate::store::{Observer, Process, StoreHandle, lock};
@@ -85,7 +85,7 @@ pub(super) fn bound_unnamed(handle: &StoreHandle, keep: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumer::{DeadLetter, DeadLetterQueue};
+    use crate::delivery::{DeadLetter, DeadLetterQueue};
     use crate::event::Timestamp;
     use crate::store::{SidecarWrites, Store};
 

@@ -9,10 +9,10 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Condvar, Mutex, MutexGuard, mpsc};
 use shuttle::thread;
 
-use super::lane::{check, floor};
-use super::machine::{Look, Machine, Resolved, Rules, Stale};
 use crate::codec::LaneRow;
+use crate::delivery::{Delay, Failed, Look, Machine, Resolved, Rules, Stale, Wanted, check, floor};
 use crate::event::Place;
+use crate::limits::MAX_CONSUMER_LANES;
 use crate::testkit::{CONSUMER_SCHEDULES, caught, explore};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ const RULES: Rules = Rules {
     deadline: 100,
     max_deliveries: 3,
     max_in_flight: 3,
+    max_open: MAX_CONSUMER_LANES,
+    jitter: 0.0,
     backoff: 10,
     max_backoff: 15,
     longest: 1_000,
@@ -46,8 +48,9 @@ const WORKERS: usize = 3;
 const EVENTS: usize = 8;
 const CRASHES: usize = 2;
 
-static PLACES: LazyLock<[Place; 3]> =
-    LazyLock::new(|| ["m", "n", "o"].map(|b| Place::new("s".try_into().unwrap(), b.try_into().unwrap())));
+static PLACES: LazyLock<[std::sync::Arc<Place>; 3]> = LazyLock::new(|| {
+    ["m", "n", "o"].map(|b| std::sync::Arc::new(Place::new("s".try_into().unwrap(), b.try_into().unwrap())))
+});
 
 /// An event of the store; its position is its index and one.
 #[derive(Clone, Copy)]
@@ -147,7 +150,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The process. Everything in it is gone when it is killed.
 struct Actor<'a> {
     world: &'a World,
-    machine: Machine,
+    machine: Machine<u64>,
     asking: VecDeque<Reply<Option<Offer>>>,
     dead_letters: BTreeMap<u64, bool>,
     acknowledged: Vec<u64>,
@@ -243,13 +246,15 @@ impl<'a> Actor<'a> {
                 let there = |e: &Known| {
                     PLACES[e.lane] == look.place && e.sequence > look.after && e.sequence <= until
                 };
-                let found = (1..).zip(&log).find(|(_, e)| e.wanted && there(e)).map(|(p, e)| (e.sequence, p));
+                let found = (1..).zip(&log).filter(|(_, e)| e.wanted && there(e));
+                let found = found.map(|(p, e)| (e.sequence, p, p)).collect();
                 self.machine.found(&Look { until, ..look }, found);
             } else if self.machine.wants_more(self.asking.len())
                 && let Some(e) = log.get(self.machine.scanned() as usize)
             {
                 let position = self.machine.scanned() + 1;
-                self.machine.scan(&PLACES[e.lane], e.sequence, position, e.wanted);
+                let wanted = if e.wanted { Wanted::Yes(Some(position)) } else { Wanted::No };
+                self.machine.scan(&PLACES[e.lane], e.sequence, position, wanted);
             } else {
                 return;
             }
@@ -284,8 +289,14 @@ impl<'a> Actor<'a> {
                 }
                 Call::Ack(named, reply) => (reply, self.finish(named)),
                 Call::Nack(named, delay, reply) => {
-                    let nacked = self.is_out(named).and_then(|()| self.machine.nack(named.0, now, delay));
-                    (reply, nacked.map(|dead| dead.iter().for_each(|dead| self.set_aside(dead))))
+                    let delay = delay.map_or(Delay::Backoff(0.0), Delay::For);
+                    let failed =
+                        self.is_out(named).and_then(|()| self.machine.fail(named.0, now, delay, None));
+                    if let Ok(Failed::Last(dead)) = &failed {
+                        self.machine.resolved(named.0).unwrap();
+                        self.set_aside(dead);
+                    }
+                    (reply, failed.map(drop))
                 }
                 Call::Touch(named, reply) => {
                     (reply, self.is_out(named).and_then(|()| self.machine.touch(named.0, now)))
@@ -307,7 +318,7 @@ impl<'a> Actor<'a> {
         }
         while !self.asking.is_empty() {
             self.pump();
-            let Some(taken) = self.machine.take(now) else { break };
+            let Some((taken, _)) = self.machine.take(now) else { break };
             worked = true;
             let Some(reply) = self.asking.pop_front() else { break };
             let (position, delivery, deliveries) = (taken.position, taken.delivery, taken.deliveries);

@@ -7,9 +7,9 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::call::{Call, How, Named, Offer, Reply};
-use super::config::micros;
 use super::token::Token;
 use crate::codec::TokenParts;
+use crate::delivery::micros;
 use crate::error::{Error, Result};
 use crate::event::{Event, Invalid, StoreId};
 use crate::limits::MAX_DELAY_S;

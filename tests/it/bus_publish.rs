@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retold::bus::spill::Spill;
-use retold::bus::{Bus, Emitted, Message, Persistence, Retry, handling};
+use retold::bus::{Bus, Emitted, Message, Persistence, handling};
 use retold::event::payload::tool::ToolInvoked;
 use retold::{Error, Event, NewEvent, Query, Store};
 use serde_json::json;
@@ -147,7 +147,7 @@ async fn ephemeral_events_reach_who_is_there_and_are_nowhere_else() {
         .unwrap()
         .open(&store)
         .unwrap();
-    let asked = bus.subscribe("ui.**").named("ui").awaited().retry(Retry::attempts(4));
+    let asked = bus.subscribe("ui.**").named("ui").awaited().max_deliveries(4);
     asked
         .run(|message: Message| async move {
             match message.meta("fail") {
@@ -477,8 +477,8 @@ async fn subscribers_are_counted_by_the_type_they_take() {
 #[tokio::test]
 async fn stats_tell_what_handlers_did() {
     let store = Store::in_memory().unwrap();
-    let quick = Retry::attempts(2).rest(Duration::from_millis(1), Duration::from_millis(1));
-    let bus = Bus::builder().retry(quick).open(&store).unwrap();
+    let at_once = Duration::from_millis(1);
+    let bus = Bus::builder().max_deliveries(2).backoff(at_once, at_once).open(&store).unwrap();
     let asked = bus.subscribe("step.*").except("step.skipped").named("one").priority(4).awaited();
     asked.run_blocking(|h| if h.meta("bad").is_some() { Err("bad") } else { Ok(()) }).unwrap();
     for i in 1..=4 {

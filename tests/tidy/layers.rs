@@ -4,7 +4,7 @@ use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Every module with its layer. A module imports from lower layers only; `event` and `limits`, both 0, are told apart below.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("limits", 0),
     ("cache", 0),
     ("panics", 0),
@@ -16,7 +16,8 @@ const LAYERS: [(&str, u8); 17] = [
     ("store", 4),
     ("follow", 5),
     ("project", 6),
-    ("consumer", 6),
+    ("delivery", 6),
+    ("consumer", 7),
     ("bus", 7),
     ("agents", 8),
     ("config", 8),

@@ -1,13 +1,14 @@
 //! One turn: everything that workers ask for becomes one commit, and they are answered once it is written. When another
 //! process was first, what was decided is dropped, and decided anew over what that one has written.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::super::call::{Call, Offer, Reply};
-use super::super::dead_letter_queue::Writing;
 use super::super::kept::Next;
-use super::super::machine::Machine;
 use super::Actor;
+use crate::delivery::{Machine, Writing};
 use crate::error::{Error, Result};
 use crate::event::Sequence;
 use crate::limits::CONSUMER_GROUP;
@@ -164,7 +165,11 @@ impl Actor {
         records.extend(handled);
         for dead_letter in dead_letters {
             let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
-            self.machine.replay(dead_letter.at.place(), sequence, dead_letter.position.get());
+            self.machine.replay(
+                &Arc::new(dead_letter.at.place().clone()),
+                sequence,
+                dead_letter.position.get(),
+            );
         }
         Ok(())
     }
