@@ -197,9 +197,13 @@ impl Emitter {
         let is_told = core.settings.rules.of(event.kind()) == Some(Persistence::Ephemeral);
         let result = match (core.open(), is_spilling(core, &self.place)) {
             (Err(closed), _) => Err(closed),
-            (Ok(()), _) if is_told => publish(core, self.place.clone(), vec![event.clone()]).await,
+            (Ok(()), _) if is_told => {
+                publish(core, self.bus.waits_for(), self.place.clone(), vec![event.clone()]).await
+            }
             (Ok(()), true) => Err(behind_the_spill()),
-            (Ok(()), false) => publish(core, self.place.clone(), vec![event.clone()]).await,
+            (Ok(()), false) => {
+                publish(core, self.bus.waits_for(), self.place.clone(), vec![event.clone()]).await
+            }
         };
         match result {
             Ok(published) => published.receipt.map_or(Emitted::Ephemeral, Emitted::Recorded),

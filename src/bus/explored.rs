@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::answer::Answer;
 use super::gate::GateProgress;
 use super::tickets::Tickets;
+use super::wait_for::WaitFor;
 use crate::delivery::{
     self, Delay, DeliverySettings, Failed, Look, Machine, NEVER, Next, Rules, Taken, Wanted,
 };
@@ -150,7 +151,7 @@ impl World {
             self.append(id, nests);
             self.handler_states[0].point();
         }
-        let held = self.tickets.open(vec![id]);
+        let held = self.tickets.open(vec![id], WaitFor::Awaited);
         if self.wrong != Wrong::OpensTicketLate {
             self.append(id, nests);
         }

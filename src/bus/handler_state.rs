@@ -221,7 +221,7 @@ impl HandlerState {
 
     /// Reports the result of an event to waiting publishers.
     pub(super) fn resolve(&self, message: &Message, answer: impl FnOnce() -> Answer) {
-        if self.asked.awaited {
+        if self.asked.awaited || self.shared.tickets.are_for_all() {
             self.shared.tickets.resolve(message.id(), self.id, answer());
         }
     }

@@ -40,7 +40,8 @@ pub mod timers;
 mod trace;
 mod window;
 
-pub use answer::{Answer, Failure, IntoAnswer};
+mod wait_for;
+pub use answer::{Answer, Failure, IntoAnswer, Json};
 pub use builder::BusBuilder;
 pub use bus::{Bus, BusClosed};
 pub use current::handling;
@@ -60,3 +61,4 @@ pub use timers::parse_timer_row;
 #[cfg(feature = "agents")]
 pub(crate) use timers::{Fired, Timer};
 pub use window::{RuleRunning, WindowRule};
+pub use wait_for::WaitFor;

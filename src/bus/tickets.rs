@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 use super::answer::Answer;
+use super::wait_for::WaitFor;
 use crate::event::EventId;
 use crate::store::lock;
 
@@ -32,6 +33,8 @@ impl Ticket {
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     open: AtomicUsize,
+    /// Those that wait for all handlers.
+    for_all: AtomicUsize,
     /// Several publishers of one event each have their own: one of them is a retry.
     by_event: Mutex<HashMap<EventId, Vec<Arc<Ticket>>>>,
 }
@@ -41,19 +44,28 @@ pub(super) struct Tickets {
 pub(super) struct Held<'a> {
     tickets: &'a Tickets,
     events: Vec<EventId>,
+    waits_for: WaitFor,
     pub(super) ticket: Arc<Ticket>,
 }
 
 impl Tickets {
     /// Has to be opened before the append: a handler may be faster than its publisher.
-    pub(super) fn open(&self, events: Vec<EventId>) -> Held<'_> {
+    pub(super) fn open(&self, events: Vec<EventId>, waits_for: WaitFor) -> Held<'_> {
+        if waits_for == WaitFor::All {
+            self.for_all.fetch_add(1, Ordering::SeqCst);
+        }
         let ticket = Arc::new(Ticket::default());
         let mut by_event = lock(&self.by_event);
         for id in &events {
             by_event.entry(*id).or_default().push(ticket.clone());
         }
         self.open.store(by_event.len(), Ordering::SeqCst);
-        Held { tickets: self, events, ticket }
+        Held { tickets: self, events, waits_for, ticket }
+    }
+
+    /// Whether somebody waits for the handlers that did not ask for it too.
+    pub(super) fn are_for_all(&self) -> bool {
+        self.for_all.load(Ordering::SeqCst) > 0
     }
 
     pub(super) fn resolve(&self, event: EventId, handler_state: u64, answer: Answer) {
@@ -74,6 +86,9 @@ impl Tickets {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
+        if self.waits_for == WaitFor::All {
+            self.tickets.for_all.fetch_sub(1, Ordering::SeqCst);
+        }
         let mut by_event = lock(&self.tickets.by_event);
         for event in &self.events {
             if let Some(tickets) = by_event.get_mut(event) {

@@ -21,7 +21,10 @@ pub(super) struct Named {
 pub(super) enum How {
     Ack,
     /// Redeliver after this many microseconds, or after the backoff.
-    Nack(Option<i64>),
+    Nack {
+        delay: Option<i64>,
+        reason: Option<String>,
+    },
     Touch,
     Park(String),
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::call::{Call, How, Named, Offer, Reply};
 use super::token::Token;
 use crate::codec::TokenParts;
-use crate::delivery::micros;
+use crate::delivery::{micros, with_causes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Invalid, StoreId};
 use crate::limits::MAX_DELAY_S;
@@ -36,6 +36,9 @@ impl Drop for Consumer {
 pub(super) struct Worker {
     pub(super) process: Process,
     pub(super) name: String,
+/// Why an event is rejected: any error, or a text.
+type Reason = Box<dyn std::error::Error + Send + Sync>;
+
     pub(super) store: StoreId,
     pub(super) id: [u8; 16],
     pub(super) calls: mpsc::Sender<Call>,
@@ -156,7 +159,16 @@ impl Consumer {
     /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
     pub async fn nack(&self, token: &Token, delay: impl Into<Option<Duration>>) -> Result<()> {
         let delay = checked(delay.into())?;
-        self.0.resolve(token, How::Nack(delay)).await
+        self.0.resolve(token, How::Nack { delay, reason: None }).await
+    }
+
+    /// [`Delivery::fail`] by token.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn fail(&self, token: &Token, reason: impl Into<Reason>) -> Result<()> {
+        let reason = Some(with_causes(&*reason.into()));
+        self.0.resolve(token, How::Nack { delay: None, reason }).await
     }
 
     /// [`Delivery::touch`] by token.
@@ -171,8 +183,8 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`ack`](Self::ack).
-    pub async fn park(&self, token: &Token, reason: impl Into<String>) -> Result<()> {
-        self.0.resolve(token, How::Park(reason.into())).await
+    pub async fn park(&self, token: &Token, reason: impl Into<Reason>) -> Result<()> {
+        self.0.resolve(token, How::Park(with_causes(&*reason.into()))).await
     }
 
     /// Ends the consumer's task for all its workers, and returns when it has ended and released the store's file.
@@ -270,7 +282,17 @@ impl Delivery {
     /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
     pub async fn nack(&self, delay: impl Into<Option<Duration>>) -> Result<()> {
         let delay = checked(delay.into())?;
-        self.resolve(How::Nack(delay)).await
+        self.resolve(How::Nack { delay, reason: None }).await
+    }
+
+    /// Rejects the event for a reason, an error or a text: it is redelivered after the consumer's backoff. If this was its last
+    /// delivery, its dead letter says the reason, with all its causes.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn fail(&self, reason: impl Into<Reason>) -> Result<()> {
+        let reason = Some(with_causes(&*reason.into()));
+        self.resolve(How::Nack { delay: None, reason }).await
     }
 
     /// Extends the delivery: its ack deadline starts over.
@@ -281,12 +303,12 @@ impl Delivery {
         self.resolve(How::Touch).await
     }
 
-    /// Moves the event to the dead-letter queue, with a reason, whatever deliveries are left. Its branch continues.
+    /// Moves the event to the dead-letter queue, with a reason and its causes, whatever deliveries are left. Its branch continues.
     ///
     /// # Errors
     /// As [`ack`](Self::ack).
-    pub async fn park(&self, reason: impl Into<String>) -> Result<()> {
-        self.resolve(How::Park(reason.into())).await
+    pub async fn park(&self, reason: impl Into<Reason>) -> Result<()> {
+        self.resolve(How::Park(with_causes(&*reason.into()))).await
     }
 }
 

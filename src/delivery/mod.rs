@@ -4,6 +4,7 @@
 //! clock, and keeps at hand what comes next. Whoever drives it keeps its progress: a consumer in the store, a handler in
 //! memory.
 
+mod causes;
 mod chance;
 mod clock;
 mod dead_letter;
@@ -19,6 +20,7 @@ mod owner;
 mod rules;
 mod settings;
 
+pub(crate) use causes::with_causes;
 pub(crate) use chance::chance;
 pub(crate) use clock::Clock;
 pub use dead_letter::DeadLetter;

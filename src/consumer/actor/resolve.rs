@@ -30,12 +30,13 @@ impl Actor {
                 Err(e) => Ok(Err(stale(e))),
             },
             How::Touch => Ok(self.machine.touch(delivery, now).map_err(stale)),
-            How::Nack(delay) => {
+            How::Nack { delay, reason } => {
                 let delay = delay.map_or_else(|| Delay::Backoff(chance()), Delay::For);
                 match self.machine.fail(delivery, now, delay, None) {
                     Ok(Failed::Last(dead)) => {
                         let _ = self.machine.resolved(delivery);
-                        let error = format!("was refused after {} deliveries", dead.deliveries);
+                        let refused = || format!("was refused after {} deliveries", dead.deliveries);
+                        let error = reason.clone().unwrap_or_else(refused);
                         self.set_aside(&dead, error, records).await.map(Ok)
                     }
                     Ok(Failed::Again { .. }) => Ok(Ok(())),
