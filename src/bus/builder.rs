@@ -198,7 +198,7 @@ fn within(field: &'static str, n: usize, least: usize, most: usize) -> Result<()
 
 fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
     store.handle().process().check()?;
-    let (core, queue) = Core::new(store.handle(), runtime, settings);
+    let core = Core::new(store.handle(), runtime, settings);
     let following = match core.history.is_kept() {
         true => Some(core.shared.handle.follow(Follow::all().from_end())?),
         false => None,
@@ -207,7 +207,7 @@ fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
         core.history.skip(following.begun());
         core.shared.runtime.spawn(remember(core.clone(), following));
     }
-    core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone(), queue)));
+    core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone())));
     if !core.shared.handle.read_only() {
         let (handle, keep) = (core.shared.handle.clone(), core.settings.dead_letters);
         core.shared.runtime.spawn_blocking(move || bound_unnamed(&handle, keep));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::answer::IntoAnswer;
 use super::bus::Bus;
 use super::message::Message;
-use super::nowait::{behind_the_spill, is_spilling, publish_nowait, refused, set_aside};
+use super::nowait::{Origin, behind_the_spill, is_spilling, publish_nowait, refused, set_aside};
 use super::persist::Persistence;
 use super::publish::{branch_of, publish};
 use super::subscribe::{Subscribe, Subscription};
@@ -211,10 +211,14 @@ impl Emitter {
                 refused(core, &event, &error);
                 Emitted::Dropped(error)
             }
-            Err(error) => match set_aside(core, vec![(self.place.clone(), event)], error.clone()).await {
-                true => Emitted::Spilled,
-                false => Emitted::Dropped(error),
-            },
+            Err(error) => {
+                match set_aside(core, vec![(self.place.clone(), event)], error.clone(), Origin::Publisher)
+                    .await
+                {
+                    true => Emitted::Spilled,
+                    false => Emitted::Dropped(error),
+                }
+            }
         }
     }
 

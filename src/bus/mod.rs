@@ -23,6 +23,8 @@ mod message;
 mod metrics;
 mod names;
 mod nowait;
+#[cfg(test)]
+mod nowait_tests;
 mod persist;
 mod phase;
 mod publish;
@@ -38,9 +40,9 @@ mod subscribers;
 mod tickets;
 pub mod timers;
 mod trace;
+mod wait_for;
 mod window;
 
-mod wait_for;
 pub use answer::{Answer, Failure, IntoAnswer, Json};
 pub use builder::BusBuilder;
 pub use bus::{Bus, BusClosed};
@@ -60,5 +62,5 @@ pub(crate) use timers::Due;
 pub use timers::parse_timer_row;
 #[cfg(feature = "agents")]
 pub(crate) use timers::{Fired, Timer};
-pub use window::{RuleRunning, WindowRule};
 pub use wait_for::WaitFor;
+pub use window::{RuleRunning, WindowRule};
