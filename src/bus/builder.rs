@@ -156,6 +156,8 @@ impl BusBuilder {
     }
 
     /// The runtime on which handlers run, which needs its timer enabled: by default that of the caller of [`open`](Self::open).
+    /// Handlers are called as long as somebody runs it: one of a current thread only while something is blocked on there.
+    /// When it ends, the bus takes nothing more.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

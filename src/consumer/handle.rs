@@ -7,6 +7,7 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::call::{Call, How, Named, Offer, Reply};
+use super::driven::Driven;
 use super::token::Token;
 use crate::codec::TokenParts;
 use crate::delivery::{micros, with_causes};
@@ -22,6 +23,10 @@ use crate::store::{Batch, Process, Receipt};
 /// deliveries. A delivery is on disk before a worker gets it, and an acknowledgement when the call returns; after a
 /// crash in between, the event is redelivered. It does not keep the store open. Its task ends with the store or with
 /// the last worker and delivery; to be sure that it has ended, call [`close`](Self::close).
+///
+/// Workers may be on any runtime with its timer enabled. The task is on the runtime that opened it; whoever waits on another
+/// goes on with it, so nobody depends on that one. When that one ends and nobody waits, the task has ended, and the consumer
+/// is opened again.
 #[derive(Clone, Debug)]
 pub struct Consumer(pub(super) Arc<Worker>);
 
@@ -31,25 +36,26 @@ impl Drop for Consumer {
     }
 }
 
+/// Why an event is rejected: any error, or a text.
+type Reason = Box<dyn std::error::Error + Send + Sync>;
+
 /// The channel to the task.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) process: Process,
     pub(super) name: String,
-/// Why an event is rejected: any error, or a text.
-type Reason = Box<dyn std::error::Error + Send + Sync>;
-
     pub(super) store: StoreId,
     pub(super) id: [u8; 16],
     pub(super) calls: mpsc::Sender<Call>,
     /// Why the task ended.
     pub(super) ended: Arc<OnceLock<Error>>,
+    pub(super) driven: Arc<Driven>,
 }
 
 impl Worker {
     /// Why the task ended. Set before the channel is dropped.
     async fn gone(&self) -> Error {
-        self.calls.closed().await;
+        self.driven.until(self.calls.closed()).await;
         let unexpected = || Error::storage(format!("the task of consumer {} ended unexpectedly", self.name));
         self.ended.get().cloned().unwrap_or_else(unexpected)
     }
@@ -57,12 +63,14 @@ impl Worker {
     pub(super) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T> {
         self.process.check()?;
         let (reply, answer) = oneshot::channel();
-        if self.calls.send(call(reply)).await.is_ok()
-            && let Ok(answer) = answer.await
-        {
-            return answer;
+        let asked = async {
+            self.calls.send(call(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match self.driven.until(asked).await {
+            Some(answer) => answer,
+            None => Err(self.gone().await),
         }
-        Err(self.gone().await)
     }
 
     fn named(&self, token: &Token) -> Result<Named> {
@@ -194,8 +202,8 @@ impl Consumer {
             return;
         }
         // If it cannot be reached, it has ended.
-        let _ = self.0.calls.send(Call::End).await;
-        self.0.calls.closed().await;
+        let _ = self.0.driven.until(self.0.calls.send(Call::End)).await;
+        self.0.driven.until(self.0.calls.closed()).await;
     }
 }
 
@@ -322,7 +330,8 @@ mod tests {
     fn worker(calls: mpsc::Sender<Call>) -> Worker {
         let store = StoreId::from_bytes([1; 16]);
         let process = Process::this();
-        Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default() }
+        let driven = Driven::start(&tokio::runtime::Handle::current(), std::future::pending());
+        Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default(), driven }
     }
 
     /// The task drops its replies on the way out, before it says why.

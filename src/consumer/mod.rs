@@ -7,6 +7,7 @@ mod actor;
 mod call;
 mod config;
 mod consumers;
+mod driven;
 #[cfg(test)]
 mod explored;
 mod handle;

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinHandle;
 
 use super::actor::{Actor, Start};
 use super::call::Call;
 use super::config::ConsumerConfig;
+use super::driven::Driven;
 use super::handle::{Consumer, Worker};
 use super::info::config_of;
 use super::kept::Kept;
@@ -43,7 +43,8 @@ struct Running {
     worker: Weak<Worker>,
     calls: mpsc::WeakSender<Call>,
     ended: Arc<OnceLock<Error>>,
-    task: JoinHandle<()>,
+    /// Weak, so that it goes with its last worker when nobody goes on with it.
+    driven: Weak<Driven>,
 }
 
 impl Running {
@@ -54,12 +55,13 @@ impl Running {
 
     /// Ends the task and waits for it. One who stops waiting leaves an entry that is waited for by the next: there are
     /// never two tasks of one consumer.
-    async fn end(&mut self, why: Error) {
+    async fn end(&self, why: Error) {
         let _ = self.ended.set(why);
+        let Some(driven) = self.driven.upgrade() else { return };
         if let Some(calls) = self.calls.upgrade() {
-            let _ = calls.send(Call::End).await;
+            let _ = driven.until(calls.send(Call::End)).await;
         }
-        let _ = (&mut self.task).await;
+        driven.ended().await;
     }
 }
 
@@ -175,6 +177,7 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         calls: incoming,
         ended: ended.clone(),
     };
+    let driven = Driven::start(&runtime, Actor::new(start).run());
     let worker = Arc::new(Worker {
         process: handle.process().clone(),
         name: name.to_owned(),
@@ -182,10 +185,13 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         id,
         calls,
         ended: ended.clone(),
+        driven: driven.clone(),
     });
-    let task = runtime.spawn(Actor::new(start).run());
     let calls = worker.calls.downgrade();
-    tasks.insert(name.to_owned(), Running { worker: Arc::downgrade(&worker), calls, ended, task });
+    tasks.insert(
+        name.to_owned(),
+        Running { worker: Arc::downgrade(&worker), calls, ended, driven: Arc::downgrade(&driven) },
+    );
     Ok(Consumer(worker))
 }
 
