@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
-use tokio::time::timeout_at;
-
 use super::core::Core;
 use super::message::Message;
 use super::phase::{Phase, deadline};
 use crate::error::{Error, Result};
 use crate::event::{Filter, Pattern};
 use crate::store::Store;
+use crate::sync::time::timeout_at;
 
 /// Calls handlers in this process for the events of one store.
 ///

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::follow::{Followed, Following};
 use crate::store::{lock, unblocked};
+use crate::sync::fault;
 
 /// A handler from its subscription to its end. It lets go of everything when it is dropped, also with its runtime.
 pub(super) struct Lifetime {
@@ -216,6 +217,9 @@ fn take(core: &Arc<Core>, handler_state: &Arc<HandlerState>, message: Message) -
             return false;
         }
         Taken::Begin => {
+            drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone(), place)))
+        }
+        Taken::Queued if fault!(TwoRunners) => {
             drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone(), place)))
         }
         Taken::Queued | Taken::Remembered => {}

@@ -1,7 +1,7 @@
 //! The state of one subscribed handler: its settings, its queues, its progress.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -20,6 +20,7 @@ use crate::consumer::DeadLetterQueue;
 use crate::event::Place;
 use crate::limits::{HANDLER_EVENTS, LANE_EVENTS, MAX_STUCK};
 use crate::store::{Reader, lock};
+use crate::sync::{Mutex, MutexGuard, fault};
 
 /// The settings of a handler.
 #[derive(Debug)]
@@ -95,7 +96,8 @@ pub(super) struct Start {
 
 impl HandlerState {
     pub(super) fn new(id: u64, asked: Asked, shared: Arc<Shared>, start: Start) -> Self {
-        let branch_queues = BranchQueues::new(asked.retry.calls(), HANDLER_EVENTS, LANE_EVENTS);
+        let (most, of_a_branch) = if fault!(SmallQueues) { (2, 1) } else { (HANDLER_EVENTS, LANE_EVENTS) };
+        let branch_queues = BranchQueues::new(asked.retry.calls(), most, of_a_branch);
         let progress = GateProgress::new(start.scanned.load(Ordering::Relaxed), start.late);
         Self {
             id,
@@ -183,7 +185,7 @@ impl HandlerState {
         };
         tokio::select! {
             biased;
-            own = self.own.clone().acquire_owned() => Worker { _held: (own.ok(), None) },
+            own = self.own.clone().acquire_owned(), if !fault!(WaitsAsWorker) => Worker { _held: (own.ok(), None) },
             (all, part) = shared => Worker { _held: (all.ok(), part.ok()) },
         }
     }
@@ -202,6 +204,14 @@ impl HandlerState {
     /// Waits until the event at this position no longer has to wait for this handler.
     pub(super) async fn passed(&self, position: u64) {
         loop {
+            fault!(LooksThenListens, {
+                if self.work().progress.has_passed(position) {
+                    return;
+                }
+                crate::sync::point();
+                self.tried.notified().await;
+                continue;
+            });
             let tried = self.tried.notified();
             tokio::pin!(tried);
             // Subscribed before checking, so that nothing is missed in between.

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::time::{Instant, timeout_at};
-
 use super::answer::Answer;
 use super::bus::Bus;
 use super::core::Core;
@@ -17,6 +15,8 @@ use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Expect, NewEvent, Place};
 use crate::store::{Batch, Reader, Receipt, lock, unblocked};
+use crate::sync::fault;
+use crate::sync::time::{Instant, timeout_at};
 
 /// The result of publishing events.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,7 +130,7 @@ pub(super) async fn publish(core: &Arc<Core>, place: Place, events: Vec<NewEvent
             }
         }
     }
-    let handler_states = match current::is_handling() {
+    let handler_states = match current::is_handling() && !fault!(WaitsInside) {
         true => Vec::new(),
         false => core.roster().handler_states.iter().filter(|s| s.asked.awaited).cloned().collect(),
     };

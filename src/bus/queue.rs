@@ -1,12 +1,12 @@
 //! Events that were published without waiting and are not written yet.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::persist::Persistence;
 use crate::event::{NewEvent, Place};
+use crate::sync::Mutex;
 
 /// What waits to be written.
 #[derive(Debug)]

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Answer, Failure};
 use super::backoff::chance;
@@ -18,6 +16,9 @@ use crate::error::{Error, Result};
 use crate::event::{Place, Timestamp};
 use crate::limits::{LANE_PAGE, MAX_STUCK};
 use crate::store::{Range, SidecarWrites, lock};
+use crate::sync::task::JoinHandle;
+use crate::sync::time::{Instant, timeout, timeout_at};
+use crate::sync::{self, fault};
 
 /// The runner's state for the event at the head of its queue.
 #[derive(Default)]
@@ -59,10 +60,14 @@ async fn attempted(
     attempt: u32,
     head: &mut Head,
 ) -> Input<Message> {
-    if attempt == 1 && !item.is_again() {
+    let early = if fault!(WaitsAsWorker) { Some(begin(handler_state, place, &item).await) } else { None };
+    if attempt == 1 && !item.is_again() && !fault!(NoGate) {
         give_way(core, handler_state, &item).await;
     }
-    let worker = begin(handler_state, place, &item).await;
+    let worker = match early {
+        Some(worker) => worker,
+        None => begin(handler_state, place, &item).await,
+    };
     if handler_state.phase() >= Phase::Leaving {
         tried(handler_state, place, &item, false);
         handler_state.resolve(&item, || Answer::Gone);
@@ -70,7 +75,7 @@ async fn attempted(
     }
     head.first.get_or_insert_with(Timestamp::now);
     handler_state.metrics.calls.fetch_add(1, Relaxed);
-    let clock = std::time::Instant::now();
+    let clock = sync::Instant::now();
     let ended = handler_state
         .asked
         .handler
@@ -106,6 +111,12 @@ async fn attempted(
     // It is not called again while an earlier call runs, nor for an ephemeral event, nor when the bus closes.
     let last = head.stuck.is_some() || item.is_ephemeral() || handler_state.phase() >= Phase::Draining;
     tried(handler_state, place, &item, true);
+    fault!(RetriesLater, {
+        if !last && attempt < handler_state.asked.retry.calls() {
+            handler_state.work().branch_queues.take(place, item);
+            return Input::Succeeded;
+        }
+    });
     Input::Failed { last }
 }
 
@@ -147,7 +158,9 @@ async fn give_way(core: &Core, handler_state: &HandlerState, item: &Message) {
         return;
     }
     let begun = Instant::now();
-    for other in roster.handler_states.iter().filter(|s| s.asked.priority > handler_state.asked.priority) {
+    let itself = fault!(WaitsForItself);
+    let above = |s: &&Arc<HandlerState>| s.asked.priority > handler_state.asked.priority - i32::from(itself);
+    for other in roster.handler_states.iter().filter(above) {
         if other.asked.route.takes(item) {
             // After its timeout it counts as gone.
             tokio::select! {

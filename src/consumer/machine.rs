@@ -10,6 +10,7 @@ use super::lane::{Head, Lane, Rest, Turn};
 use crate::codec::LaneRow;
 use crate::event::Place;
 use crate::limits::MAX_CONSUMER_LANES;
+use crate::sync::fault;
 
 /// The settings of the machine. Times are in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -103,10 +104,11 @@ impl Machine {
     /// Restored from its stored form.
     pub(super) fn load(rules: Rules, scanned: u64, next_delivery: u64, lanes: &[LaneRow], now: i64) -> Self {
         let mut machine = Self::new(rules, scanned);
-        machine.next_delivery = next_delivery;
+        machine.next_delivery = if fault!(NumbersAgain) { 1 } else { next_delivery };
         for row in lanes {
             let latest = |out: bool| now.saturating_add(if out { rules.deadline } else { rules.longest });
-            let head = row.head.map(|head| Head::of(head, latest(head.delivery.is_some())));
+            let head = row.head.filter(|_| !fault!(ForgetsDeliveries));
+            let head = head.map(|head| Head::of(head, latest(head.delivery.is_some())));
             let rest = row.rest.map(|(after, after_position, until)| Rest { after, after_position, until });
             machine.change(&row.place, |lane| (lane.head, lane.rest) = (head, rest));
         }
@@ -115,6 +117,7 @@ impl Machine {
 
     /// The stored form of a lane; `None` for one of which nothing is stored.
     fn row(&self, place: &Place) -> Option<LaneRow> {
+        fault!(HighestAck, { return None });
         let lane = self.lanes.get(place)?;
         let rest = lane.rest.map(|rest| (rest.after, rest.after_position, rest.until));
         let head = lane.head.and_then(|head| head.row());
@@ -357,6 +360,7 @@ impl Machine {
     /// that were delivered for the last time.
     pub(super) fn expire(&mut self, now: i64) -> Vec<Resolved> {
         let mut dead = Vec::new();
+        fault!(ForgetsDeadlines, { return dead });
         while let Some((_, place)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
             let max = self.rules.max_deliveries;
             let is_last = self.change(&place, |lane| {
@@ -377,7 +381,7 @@ impl Machine {
 
     /// When something is due next.
     pub(super) fn next_due(&self) -> Option<i64> {
-        self.due.first().map(|(due, _)| *due)
+        self.due.first().filter(|_| !fault!(ForgetsDeadlines)).map(|(due, _)| *due)
     }
 }
 

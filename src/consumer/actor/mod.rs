@@ -14,7 +14,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
 
 use super::call::{Call, Offer, Reply, Returned};
 use super::config::ConsumerConfig;
@@ -27,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::event::Filter;
 use crate::follow::{Followed, Following};
 use crate::store::StoreHandle;
+use crate::sync::time::{Instant, sleep_until};
 use at_hand::AtHand;
 use clock::Clock;
 use scanned::Scanned;

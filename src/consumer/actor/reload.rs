@@ -3,8 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
-
 use super::super::kept::Kept;
 use super::super::machine::Machine;
 use super::super::start::begun;
@@ -14,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::Place;
 use crate::limits::DEFAULT_PAGE;
 use crate::store::{SidecarTable, unblocked};
+use crate::sync::time::{Instant, timeout};
 
 /// Scanned events that are remembered until they are stored.
 const UNSAVED: usize = 16_384;
