@@ -15,8 +15,16 @@ pub(crate) const FOLLOW_SCHEDULES: usize = 7_000;
 pub(crate) const CONSUMER_SCHEDULES: usize = 7_000;
 /// See [`FOLLOW_SCHEDULES`].
 pub(crate) const BUS_SCHEDULES: usize = 7_000;
-const _: () = assert!(FOLLOW_SCHEDULES + CONSUMER_SCHEDULES + BUS_SCHEDULES >= 20_000);
+/// See [`FOLLOW_SCHEDULES`].
+pub(crate) const TIMER_SCHEDULES: usize = 5_000;
+/// See [`FOLLOW_SCHEDULES`].
+pub(crate) const WRITER_SCHEDULES: usize = 1_000;
+const _: () = assert!(
+    FOLLOW_SCHEDULES + CONSUMER_SCHEDULES + BUS_SCHEDULES + TIMER_SCHEDULES + WRITER_SCHEDULES >= 20_000
+);
 
+/// A fault that is not caught in this many schedules fails the test; most are in the first hundred.
+const FAULT_SCHEDULES: usize = 4_000;
 /// Preemptions in a schedule of the second kind: most bad orders need two or three.
 const PREEMPTIONS: usize = 3;
 /// A model that takes this many steps is in an endless loop.
@@ -58,12 +66,23 @@ pub(crate) fn caught(schedules: usize, model: impl Fn() + Send + Sync + 'static)
 }
 
 /// Explores a model with one of the known faults.
-pub(crate) fn caught_with(
-    fault: &'static str,
-    schedules: usize,
-    model: impl Fn() + Send + Sync + 'static,
-) -> String {
+fn caught_with(fault: &'static str, schedules: usize, model: impl Fn() + Send + Sync + 'static) -> String {
     injected(fault, || caught(schedules, model))
+}
+
+/// A known fault, the model that has to catch it, and what with: one of these.
+pub(crate) type Known = (&'static str, fn(), &'static [&'static str]);
+
+/// Every fault is caught, and with what it should be.
+pub(crate) fn all_caught(faults: &[Known]) {
+    let mut otherwise = Vec::new();
+    for (fault, model, with) in faults {
+        let text = caught_with(*fault, FAULT_SCHEDULES, *model);
+        if !with.iter().any(|with| text.contains(with)) {
+            otherwise.push(format!("{fault} was caught with: {text}"));
+        }
+    }
+    assert!(otherwise.is_empty(), "{}", otherwise.join("\n"));
 }
 
 #[cfg(test)]
