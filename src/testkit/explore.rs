@@ -12,15 +12,23 @@ use crate::sync::{Patient, begin, exploring, injected};
 /// `RETOLD_SCHEDULES` as many as it says.
 pub(crate) const FOLLOW_SCHEDULES: usize = 7_000;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const CONSUMER_SCHEDULES: usize = 7_000;
+pub(crate) const FOLLOW_FILE_SCHEDULES: usize = 600;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const BUS_SCHEDULES: usize = 7_000;
+pub(crate) const CONSUMER_SCHEDULES: usize = 4_000;
+/// See [`FOLLOW_SCHEDULES`].
+pub(crate) const BUS_SCHEDULES: usize = 3_500;
 /// See [`FOLLOW_SCHEDULES`].
 pub(crate) const TIMER_SCHEDULES: usize = 5_000;
 /// See [`FOLLOW_SCHEDULES`].
 pub(crate) const WRITER_SCHEDULES: usize = 1_000;
 const _: () = assert!(
-    FOLLOW_SCHEDULES + CONSUMER_SCHEDULES + BUS_SCHEDULES + TIMER_SCHEDULES + WRITER_SCHEDULES >= 20_000
+    FOLLOW_SCHEDULES
+        + FOLLOW_FILE_SCHEDULES
+        + CONSUMER_SCHEDULES
+        + BUS_SCHEDULES
+        + TIMER_SCHEDULES
+        + WRITER_SCHEDULES
+        >= 20_000
 );
 
 /// A fault that is not caught in this many schedules fails the test; most are in the first hundred.
@@ -58,7 +66,7 @@ fn run(scheduler: impl Scheduler + 'static, model: &Arc<impl Fn() + Send + Sync 
 }
 
 /// Explores a model that is known to be wrong, and returns how it failed. Panics if it did not.
-pub(crate) fn caught(schedules: usize, model: impl Fn() + Send + Sync + 'static) -> String {
+fn caught(schedules: usize, model: impl Fn() + Send + Sync + 'static) -> String {
     match crate::panics::caught(|| explore(schedules, model)) {
         Ok(()) => panic!("what is wrong was not found in {schedules} schedules"),
         Err(message) => message,
