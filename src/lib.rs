@@ -68,6 +68,7 @@ mod panics;
 pub mod project;
 pub mod schema;
 pub mod store;
+mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 #[cfg(feature = "agents")]

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
 use super::bus::Bus;
 use super::core::Core;
 use super::message::Message;
@@ -20,13 +18,15 @@ use crate::event::{Invalid, Pattern};
 use crate::follow::{Follow, Following};
 use crate::limits::{MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES};
 use crate::store::{Store, lock, unblocked};
+use crate::sync::task::Runtime;
+use tokio::runtime::Handle;
 
 /// Settings of a [`Bus`]. Every setting has a default.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct BusBuilder {
     settings: Settings,
-    runtime: Option<Handle>,
+    runtime: Option<Runtime>,
 }
 
 impl Bus {
@@ -159,7 +159,7 @@ impl BusBuilder {
     /// Handlers are called as long as somebody runs it: one of a current thread only while something is blocked on there.
     /// When it ends, the bus takes nothing more.
     pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.runtime = Some(runtime);
+        self.runtime = Some(runtime.into());
         self
     }
 
@@ -183,7 +183,7 @@ impl BusBuilder {
         s.delivery.check()?;
         let runtime = match self.runtime {
             Some(runtime) => runtime,
-            None => Handle::try_current().map_err(|_| {
+            None => Runtime::current().ok_or_else(|| {
                 Invalid::new("runtime", "is missing: open the bus inside a tokio runtime, or pass one")
             })?,
         };
@@ -198,7 +198,7 @@ fn within(field: &'static str, n: usize, least: usize, most: usize) -> Result<()
     }
 }
 
-fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
+fn start(store: &Store, runtime: Runtime, settings: Settings) -> Result<Bus> {
     store.handle().process().check()?;
     let core = Core::new(store.handle(), runtime, settings);
     let following = match core.history.is_kept() {
@@ -215,8 +215,9 @@ fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
         core.shared.runtime.spawn_blocking(move || bound_unnamed(&handle, keep));
     }
     if core.settings.timers && !core.shared.handle.read_only() {
-        let _inside = core.shared.runtime.enter();
-        *lock(&core.timers) = Some(TimersRunning::start(core.shared.handle.clone())?);
+        let handle = core.shared.handle.clone();
+        let running = core.shared.runtime.inside(|| TimersRunning::start(handle))?;
+        *lock(&core.timers) = Some(running);
     }
     Ok(Bus::owning(core, store))
 }

@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use tokio::time::timeout_at;
-
 use super::core::Core;
 use super::message::Message;
 use super::phase::{Phase, deadline};
@@ -9,6 +7,7 @@ use super::wait_for::WaitFor;
 use crate::error::{Error, Result};
 use crate::event::{Filter, Pattern};
 use crate::store::Store;
+use crate::sync::time::timeout_at;
 
 /// Calls handlers in this process for the events of one store.
 ///

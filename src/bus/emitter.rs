@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use super::answer::IntoAnswer;
 use super::bus::Bus;
@@ -13,6 +13,7 @@ use super::subscribe::{Subscribe, Subscription};
 use crate::error::{Error, Result};
 use crate::event::{Address, NewEvent, Payload, Place};
 use crate::store::{Receipt, lock};
+use crate::sync::Mutex;
 
 /// Emits the events of one component, with the fields they have in common. Emitting never fails the component:
 /// whatever happens to the store, it learns what happened to its event and continues.

@@ -1,7 +1,7 @@
 //! The state of one subscribed handler: its settings, its machine, its progress.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
@@ -16,6 +16,7 @@ use super::shared::Shared;
 use crate::delivery::{Clock, DeadLetterQueue, DeliverySettings, Machine, NEVER, Rules};
 use crate::limits::MAX_STUCK;
 use crate::store::{Reader, lock};
+use crate::sync::{Mutex, MutexGuard, fault};
 
 /// The settings of a handler.
 #[derive(Debug)]
@@ -189,7 +190,7 @@ impl HandlerState {
         };
         tokio::select! {
             biased;
-            own = self.own.clone().acquire_owned() => Worker { _held: (own.ok(), None) },
+            own = self.own.clone().acquire_owned(), if !fault!(WaitsAsWorker) => Worker { _held: (own.ok(), None) },
             (all, part) = shared => Worker { _held: (all.ok(), part.ok()) },
         }
     }
@@ -208,6 +209,14 @@ impl HandlerState {
     /// Waits until the event at this position no longer has to wait for this handler.
     pub(super) async fn passed(&self, position: u64) {
         loop {
+            fault!(LooksThenListens, {
+                if self.work().progress.has_passed(position) {
+                    return;
+                }
+                crate::sync::point();
+                self.tried.notified().await;
+                continue;
+            });
             let tried = self.tried.notified();
             tokio::pin!(tried);
             // Subscribed before checking, so that nothing is missed in between.

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::time::{sleep, timeout_at};
 
 use super::bus::Bus;
 use super::core::{Core, RUNTIME_ENDED};
@@ -22,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
 use crate::limits::{NOWAIT_GROUP, SPILL_HELD_LOOK_MS, SPILL_LOOK_MS, SPILL_WAIT_MS};
 use crate::store::{Batch, Durability, unblocked};
+use crate::sync::time::{sleep, timeout_at};
 
 impl Bus {
     /// Records an event soon, without waiting for the store. It never fails.

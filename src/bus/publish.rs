@@ -1,8 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::time::{Instant, timeout_at};
-
 use super::answer::Answer;
 use super::bus::Bus;
 use super::core::Core;
@@ -18,6 +16,8 @@ use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Expect, NewEvent, Place};
 use crate::store::{Batch, Receipt, lock, unblocked};
+use crate::sync::fault;
+use crate::sync::time::{Instant, timeout_at};
 
 /// The result of publishing events.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +137,7 @@ pub(super) async fn publish(
         }
     }
     let is_waited_for = |s: &&Arc<HandlerState>| s.asked.awaited || waits_for == WaitFor::All;
-    let handler_states: Vec<Arc<HandlerState>> = match current::is_handling() {
+    let handler_states: Vec<Arc<HandlerState>> = match current::is_handling() && !fault!(WaitsInside) {
         true => Vec::new(),
         false => core.roster().handler_states.iter().filter(is_waited_for).cloned().collect(),
     };

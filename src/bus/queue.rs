@@ -2,13 +2,13 @@
 //! that nothing overtakes what is queued.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::persist::Persistence;
 use crate::event::{NewEvent, Place};
 use crate::store::lock;
+use crate::sync::{Mutex, MutexGuard};
 
 /// What waits to be written.
 #[derive(Debug)]

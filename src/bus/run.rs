@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::answer::{Answer, Failure};
 use super::core::Core;
@@ -16,6 +14,9 @@ use crate::error::{Error, Result};
 use crate::event::Timestamp;
 use crate::limits::MAX_STUCK;
 use crate::store::{SidecarWrites, lock, unblocked};
+use crate::sync::task::JoinHandle;
+use crate::sync::time::{Instant, sleep_until, timeout_at};
+use crate::sync::{self, fault};
 
 /// A call that timed out and keeps running.
 type Stuck = JoinHandle<Result<serde_json::Value, String>>;
@@ -25,7 +26,10 @@ pub(super) async fn run(core: Arc<Core>, handler_state: Arc<HandlerState>) {
         let now = handler_state.clock.now();
         let next = handler_state.work().machine.next(now);
         match next {
-            Next::Deliver(taken, Some(message)) => attempted(&core, &handler_state, taken, message).await,
+            Next::Deliver(taken, Some(message)) => {
+                fault!(TwoRunners, { beside(&core, &handler_state, &taken, &message) });
+                attempted(&core, &handler_state, taken, message).await;
+            }
             Next::Deliver(taken, None) => {
                 if let Some(message) = read(&handler_state, &taken).await {
                     attempted(&core, &handler_state, taken, message).await;
@@ -40,19 +44,31 @@ pub(super) async fn run(core: Arc<Core>, handler_state: Arc<HandlerState>) {
     handler_state.room.notify_one();
 }
 
-async fn attempted(core: &Core, handler_state: &Arc<HandlerState>, taken: Taken, message: Message) {
+/// A second call of the same event.
+#[cfg(test)]
+fn beside(core: &Arc<Core>, handler_state: &Arc<HandlerState>, taken: &Taken, message: &Message) {
+    let (core, state, taken, message) = (core.clone(), handler_state.clone(), taken.clone(), message.clone());
+    let called = async move { attempted(&core, &state, taken, message).await };
+    drop(handler_state.shared.runtime.spawn(called));
+}
+
+async fn attempted(core: &Arc<Core>, handler_state: &Arc<HandlerState>, taken: Taken, message: Message) {
     let Taken { delivery, deliveries, .. } = taken;
-    if deliveries == 1 && !taken.again {
+    let early = if fault!(WaitsAsWorker) { Some(begin(handler_state, &message).await) } else { None };
+    if deliveries == 1 && !taken.again && !fault!(NoGate) {
         give_way(core, handler_state, &message).await;
     }
-    let worker = begin(handler_state, &message).await;
+    let worker = match early {
+        Some(worker) => worker,
+        None => begin(handler_state, &message).await,
+    };
     if handler_state.phase() >= Phase::Leaving {
         tried(handler_state, &message, false);
         handler_state.resolve(&message, || Answer::Gone);
         return handler_state.resolved(delivery);
     }
     handler_state.metrics.calls.fetch_add(1, Relaxed);
-    let clock = std::time::Instant::now();
+    let clock = sync::Instant::now();
     let ended = handler_state
         .asked
         .handler
@@ -99,6 +115,14 @@ async fn failed(
     tracing::debug!(handler, %id, deliveries, error = %failure, "a handler failed");
     // It is not called again while an earlier call runs, nor for an ephemeral event, nor when the bus closes.
     let is_last = stuck.is_some() || message.is_ephemeral() || handler_state.phase() >= Phase::Draining;
+    fault!(RetriesLater, {
+        if !is_last && deliveries < handler_state.asked.delivery.max_deliveries {
+            tried(handler_state, &message, true);
+            if handler_state.work().machine.put(&taken.place, message.clone()).is_some() {
+                return handler_state.resolved(delivery);
+            }
+        }
+    });
     let outcome = {
         let mut work = handler_state.work();
         work.tried(&message, true);
@@ -156,7 +180,9 @@ async fn give_way(core: &Core, handler_state: &HandlerState, message: &Message) 
         return;
     }
     let begun = Instant::now();
-    for other in roster.handler_states.iter().filter(|s| s.asked.priority > handler_state.asked.priority) {
+    let itself = fault!(WaitsForItself);
+    let above = |s: &&Arc<HandlerState>| s.asked.priority > handler_state.asked.priority - i32::from(itself);
+    for other in roster.handler_states.iter().filter(above) {
         if other.asked.route.takes(message) {
             // After its deadline it counts as gone.
             tokio::select! {

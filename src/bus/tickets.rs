@@ -1,8 +1,8 @@
 //! Publishers that wait for the results of handlers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
@@ -10,16 +10,22 @@ use super::answer::Answer;
 use super::wait_for::WaitFor;
 use crate::event::EventId;
 use crate::store::lock;
+use crate::sync::{Mutex, fault};
 
 /// The results for the events of one publisher.
 #[derive(Debug, Default)]
 pub(super) struct Ticket {
     answers: Mutex<HashMap<(EventId, u64), Answer>>,
     wake: Notify,
+    /// Its publisher has looked.
+    #[cfg(test)]
+    looked: std::sync::atomic::AtomicBool,
 }
 
 impl Ticket {
     pub(super) fn take(&self, event: EventId, handler_state: u64) -> Option<Answer> {
+        #[cfg(test)]
+        self.looked.store(true, Ordering::SeqCst);
         lock(&self.answers).remove(&(event, handler_state))
     }
 
@@ -73,6 +79,11 @@ impl Tickets {
             return;
         }
         for ticket in lock(&self.by_event).get(&event).into_iter().flatten() {
+            fault!(OpensTicketLate, {
+                if !ticket.looked.load(Ordering::SeqCst) {
+                    continue;
+                }
+            });
             lock(&ticket.answers).insert((event, handler_state), answer.clone());
             ticket.wake.notify_one();
         }

@@ -1,12 +1,13 @@
 //! Calls of workers to the task of a consumer, and what they get back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::Result;
 use crate::event::Event;
 use crate::store::{Batch, Process, Receipt};
+use crate::sync::Mutex;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 

@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
 
-use crate::panics::caught;
 use crate::store::lock;
+use crate::sync::Mutex;
+use crate::sync::task::Runtime;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -40,7 +40,7 @@ pub(super) struct Driven {
     is_over: watch::Sender<bool>,
     pollers: Arc<Pollers>,
     /// The runtime that has a task for it; `None` if that has ended.
-    home: Mutex<Option<Id>>,
+    home: Mutex<Option<Runtime>>,
 }
 
 impl std::fmt::Debug for Driven {
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Driven {
 }
 
 impl Driven {
-    pub(super) fn start(runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
+    pub(super) fn start(runtime: &Runtime, work: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
         let driven = Arc::new(Self {
             work: Mutex::new(Some(Box::pin(work))),
             is_over: watch::Sender::new(false),
@@ -62,10 +62,10 @@ impl Driven {
     }
 
     /// Gives it a task on this runtime, if it has none.
-    fn settle(self: &Arc<Self>, runtime: &Handle) {
+    fn settle(self: &Arc<Self>, runtime: &Runtime) {
         let mut home = lock(&self.home);
         if home.is_none() {
-            *home = Some(runtime.id());
+            *home = Some(runtime.clone());
             drop(home);
             drop(runtime.spawn(Resident(self.poller())));
         }
@@ -86,9 +86,9 @@ impl Driven {
     /// Waits for this, which the work brings about. On another runtime than the one that has a task for it, whoever waits goes on
     /// with it.
     pub(super) async fn until<T>(self: &Arc<Self>, answer: impl Future<Output = T>) -> T {
-        let Ok(here) = Handle::try_current() else { return answer.await };
+        let Some(here) = Runtime::current() else { return answer.await };
         self.settle(&here);
-        if *lock(&self.home) == Some(here.id()) {
+        if lock(&self.home).as_ref().is_some_and(|home| home.is(&here)) {
             return answer.await;
         }
         let mut answer = std::pin::pin!(answer);
@@ -102,19 +102,18 @@ impl Driven {
 
     fn poll(&self) -> Poll<()> {
         let mut work = lock(&self.work);
-        let Some(running) = work.as_mut() else { return Poll::Ready(()) };
+        let Some(taken) = work.take() else { return Poll::Ready(()) };
         let waker = Waker::from(self.pollers.clone());
-        let polled = caught(|| running.as_mut().poll(&mut Context::from_waker(&waker)));
-        if let Ok(Poll::Pending) = polled {
+        // Also when it panics: then it is not put back.
+        let ends = Ends(self);
+        let mut running = taken;
+        if running.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            std::mem::forget(ends);
+            *work = Some(running);
             return Poll::Pending;
         }
-        if let Err(panic) = polled {
-            tracing::error!(panic, "the work of a consumer has ended");
-        }
-        *work = None;
-        drop(work);
-        self.is_over.send_replace(true);
-        self.pollers.wake_by_ref();
+        // Before others see that it has ended: it lets go of the file.
+        drop(running);
         Poll::Ready(())
     }
 
@@ -126,6 +125,16 @@ impl Driven {
             *work = None;
             self.is_over.send_replace(true);
         }
+    }
+}
+
+/// The work ends with this.
+struct Ends<'a>(&'a Driven);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.send_replace(true);
+        self.0.pollers.wake_by_ref();
     }
 }
 

@@ -326,11 +326,12 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
+    use crate::sync::task::Runtime;
 
     fn worker(calls: mpsc::Sender<Call>) -> Worker {
         let store = StoreId::from_bytes([1; 16]);
         let process = Process::this();
-        let driven = Driven::start(&tokio::runtime::Handle::current(), std::future::pending());
+        let driven = Driven::start(&Runtime::current().unwrap(), std::future::pending());
         Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default(), driven }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
-use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::actor::{Actor, Start};
@@ -21,6 +20,7 @@ use crate::event::{EventId, Timestamp};
 use crate::follow::end_of;
 use crate::limits::CONSUMER_CALLS;
 use crate::store::{Observer, SidecarTable, SidecarTables, SidecarWrites, Store, StoreHandle, unblocked};
+use crate::sync::task::Runtime;
 
 /// The tasks of one store's consumers, by name.
 #[derive(Debug, Default)]
@@ -157,7 +157,7 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
             }
         }
     };
-    let runtime = Handle::try_current().map_err(|_| {
+    let runtime = Runtime::current().ok_or_else(|| {
         Error::storage(format!("consumer {name} cannot be opened outside a tokio runtime: it has a task"))
     })?;
     let end = end_of(store)?;

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::event::Timestamp;
+use crate::sync::time::Instant;
 
 /// A monotonic clock: the wall-clock time at its start, plus the time elapsed since.
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
@@ -19,6 +19,7 @@ use crate::store::{
     Observer, Reader, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites, Store, StoreHandle,
     lock,
 };
+use crate::sync::Mutex;
 
 const DEAD_LETTER: u8 = b'l';
 const AGAIN: u8 = b'a';

@@ -13,6 +13,7 @@ use super::rules::{Delay, Rules};
 use crate::codec::LaneRow;
 use crate::event::Place;
 use crate::limits::{AT_HAND_BYTES, AT_HAND_EVENTS, AT_HAND_LANE_EVENTS, MAX_CONSUMER_LANES};
+use crate::sync::fault;
 
 /// An event to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,10 +129,11 @@ impl<T: Item> Machine<T> {
     /// One whose progress is stored, restored from there.
     pub(crate) fn load(rules: Rules, scanned: u64, next_delivery: u64, lanes: &[LaneRow], now: i64) -> Self {
         let mut machine = Self::new(rules, scanned);
-        machine.next_delivery = next_delivery;
+        machine.next_delivery = if fault!(NumbersAgain) { 1 } else { next_delivery };
         for row in lanes {
             let latest = |out: bool| now.saturating_add(if out { rules.deadline } else { rules.longest });
-            let head = row.head.map(|head| Head::of(head, latest(head.delivery.is_some())));
+            let head = row.head.filter(|_| !fault!(ForgetsDeliveries));
+            let head = head.map(|head| Head::of(head, latest(head.delivery.is_some())));
             let rest = row.rest.map(|(after, after_position, until)| Rest { after, after_position, until });
             machine.change(&Arc::new(row.place.clone()), |lane| lane.load(head, rest));
         }
@@ -141,6 +143,7 @@ impl<T: Item> Machine<T> {
 
     /// The stored form of a lane; `None` for one of which nothing is stored.
     fn row(&self, place: &Place) -> Option<LaneRow> {
+        fault!(HighestAck, { return None });
         let lane = self.lanes.get(place)?;
         let rest = lane.rest.map(|rest| (rest.after, rest.after_position, rest.until));
         let head = lane.head.and_then(|head| head.row());
@@ -219,7 +222,7 @@ impl<T: Item> Machine<T> {
 
     fn at_hand_room(&self) -> Room {
         Room {
-            lane: AT_HAND_LANE_EVENTS,
+            lane: if fault!(SmallQueues) { 1 } else { AT_HAND_LANE_EVENTS },
             events: AT_HAND_EVENTS.saturating_sub(self.held),
             bytes: AT_HAND_BYTES.saturating_sub(self.held_bytes),
         }
@@ -227,7 +230,7 @@ impl<T: Item> Machine<T> {
 
     /// Whether the next event would be kept at hand, were its branch idle.
     pub(crate) fn has_room(&self) -> bool {
-        self.held < AT_HAND_EVENTS
+        self.held < if fault!(SmallQueues) { 2 } else { AT_HAND_EVENTS }
     }
 
     /// Where to look for an event to deliver, when this many are requested.
@@ -435,6 +438,7 @@ impl<T: Item> Machine<T> {
     /// that were delivered for the last time.
     pub(crate) fn expire(&mut self, now: i64) -> Vec<Resolved> {
         let mut dead = Vec::new();
+        fault!(ForgetsDeadlines, { return dead });
         while let Some((_, place)) = self.index.due.first().filter(|(due, _)| *due <= now).cloned() {
             let max = self.rules.max_deliveries;
             let is_last = self.change(&place, |lane| {
@@ -455,7 +459,7 @@ impl<T: Item> Machine<T> {
 
     /// When something is due next.
     pub(crate) fn next_due(&self) -> Option<i64> {
-        self.index.due.first().map(|(due, _)| *due)
+        self.index.due.first().filter(|_| !fault!(ForgetsDeadlines)).map(|(due, _)| *due)
     }
 
     /// Drops everything that is not being delivered, and hands out what was at hand.

@@ -13,7 +13,7 @@ mod tests;
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tracing::{info, warn};
 
@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, NewEvent, Place};
 use crate::limits::{MAX_SPILL_BYTES, SPILL_BYTES};
 use crate::store::{Process, Store, StoreHandle, unblocked};
+use crate::sync::{Mutex, MutexGuard};
 
 pub use drain::Drained;
 

@@ -13,7 +13,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
 
 use super::call::{Call, Offer, Reply, Returned};
 use super::config::ConsumerConfig;
@@ -25,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::follow::{Followed, Following};
 use crate::store::StoreHandle;
+use crate::sync::time::{Instant, sleep_until};
 use scanned::Scanned;
 use wants::Wants;
 

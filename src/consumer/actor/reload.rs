@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
-
 use super::super::kept::Kept;
 use super::super::start::begun;
 use super::scanned::Scanned;
@@ -16,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Place};
 use crate::limits::DEFAULT_PAGE;
 use crate::store::{SidecarTable, unblocked};
+use crate::sync::time::{Instant, timeout};
 
 /// Scanned events that are remembered until they are stored.
 const UNSAVED: usize = 16_384;

@@ -6,6 +6,7 @@ use crate::delivery::{Delay, Failed, Resolved, Stale, chance};
 use crate::error::{Error, Result};
 use crate::event::{Position, Timestamp};
 use crate::store::{Batch, Receipt, SidecarWrites, unblocked};
+use crate::sync::fault;
 
 impl Actor {
     /// The inner error is the caller's.
@@ -131,6 +132,13 @@ impl Actor {
         let was_dead_letter = self.dead_letter_queue.has(Position::new(resolved.position));
         self.acknowledged(&resolved, &mut records);
         let next = self.put(&mut records);
+        fault!(AppendsApart, {
+            if let Ok(receipt) = self.handle.append_async(batch.clone()).await {
+                self.handle.write_records_async(records).await?;
+                self.written(next);
+                return Ok(Some(Ok(receipt)));
+            }
+        });
         let mut appended = self.handle.append_async(batch.clone().records(records.clone())).await;
         if matches!(appended, Err(Error::RecordChanged { .. })) && self.is_current().await? {
             // Its events were appended before, without the acknowledgement.

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::super::call::{Call, Offer, Reply};
 use super::super::kept::Next;
 use super::Actor;
@@ -13,6 +11,10 @@ use crate::error::{Error, Result};
 use crate::event::Sequence;
 use crate::limits::CONSUMER_GROUP;
 use crate::store::{SidecarWrites, unblocked};
+use crate::sync::fault;
+#[cfg(test)]
+use crate::sync::task::Runtime;
+use crate::sync::time::Instant;
 
 /// After this many positions without a matching event, progress is written.
 const STRIDE: u64 = 4_096;
@@ -48,6 +50,11 @@ impl Actor {
         let mut tries = 0;
         let decided = loop {
             let mut decided = self.decide(&turn, tries).await?;
+            fault!(HandsOutFirst, {
+                let offers = decided.offers.drain(..);
+                offers.for_each(|(_, reply, offer)| drop(reply.send(Ok(Some(offer)))));
+                crate::sync::point();
+            });
             let refuses = decided.outcomes.iter().any(|outcome| matches!(outcome, Some(Err(_))));
             let written = match refuses && !self.is_current().await? {
                 true => Err(Error::RecordChanged { record: self.name.clone() }),
@@ -206,6 +213,13 @@ impl Actor {
         }
         let durable = std::mem::take(&mut self.changed) || !records.is_empty();
         let next = self.put(&mut records);
+        fault!(AnswersFirst, {
+            let handle = self.handle.clone();
+            let writing = async move { handle.write_records_async(records).await };
+            drop(Runtime::current().map(|runtime| runtime.spawn(writing)));
+            self.written(next);
+            return Ok(());
+        });
         self.handle.write_records_async(if durable { records } else { records.relaxed() }).await?;
         self.written(next);
         Ok(())
