@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use retold::bus::Retry;
 use retold::{Bus, Message, NewEvent, Owner, Store};
 use serde_json::json;
 
@@ -11,7 +10,8 @@ use serde_json::json;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Store::in_memory()?;
     let bus = Bus::builder()
-        .retry(Retry::attempts(3).rest(Duration::from_millis(5), Duration::from_millis(20)))
+        .max_deliveries(3)
+        .backoff(Duration::from_millis(5), Duration::from_millis(20))
         .open(&store)?;
 
     // Every call of a tool is answered on its branch. What the handler publishes has the call as its cause.

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+
+use crate::sync::RwLock;
 
 /// A bounded number of entries. When it is full, a hand goes around and evicts the first entry that was not used
 /// since its last pass (CLOCK), so that a lookup needs only a read lock.

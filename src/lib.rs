@@ -19,7 +19,8 @@
 //! | [`store`] | the store: append, read, fork, diff, promote, verify, and the engine below. Blocking |
 //! | [`follow`] | replay, then live events, for async tasks. Needs a tokio runtime |
 //! | [`project`] | folding events into state: exact at any address, rebuilt when the code changes |
-//! | [`consumer`] | durable consumers and dead letters. Needs a tokio runtime |
+//! | [`delivery`] | what consumers and handlers share: the state machine of delivery, dead letters |
+//! | [`consumer`] | durable consumers. Needs a tokio runtime |
 //! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot be written. Needs a tokio runtime |
 //! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
 //! | [`agents`] | what knows AI agents: formats of other programs, read and written ([`interop`](agents::interop)), and projections that come along ([`projections`](agents::projections)). Feature `agents` |
@@ -57,6 +58,7 @@ pub mod codec;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod consumer;
+pub mod delivery;
 mod engine;
 pub mod error;
 pub mod event;
@@ -66,6 +68,7 @@ mod panics;
 pub mod project;
 pub mod schema;
 pub mod store;
+mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 #[cfg(feature = "agents")]
@@ -75,8 +78,9 @@ pub mod wire;
 /// [`EventId::derived`].
 pub use uuid;
 
-pub use bus::{Bus, Message, Persistence, Retry};
-pub use consumer::{Consumer, ConsumerConfig, ConsumerInfo, DeadLetter, Delivery, Owner, Token};
+pub use bus::{Bus, Message, Persistence};
+pub use consumer::{Consumer, ConsumerConfig, ConsumerInfo, Delivery, Token};
+pub use delivery::{DeadLetter, Owner};
 pub use error::{Error, Result};
 pub use event::{
     Address, BranchName, Catalogue, Event, EventId, Expect, Filter, Invalid, NewEvent, Pattern, Place,

@@ -126,13 +126,13 @@ pub const MAX_CONSUMER_LANES: usize = 2_048;
 pub const MAX_IN_FLIGHT: usize = 1_024;
 /// Events that a consumer has out at once when nothing else is said.
 pub const DEFAULT_IN_FLIGHT: usize = 256;
-/// Deliveries of one event that a consumer may be set to.
+/// Deliveries of one event that a consumer or a handler may be set to.
 pub const MAX_DELIVERIES: u32 = 1_000_000;
 /// Deliveries of one event when nothing else is said.
 pub const DEFAULT_DELIVERIES: u32 = 5;
 /// Seconds that a delivery may take when nothing else is said.
 pub const DEFAULT_DEADLINE_S: u64 = 30;
-/// Seconds of the longest deadline or delay of a delivery: a week.
+/// Seconds of the longest deadline, backoff or delay of a delivery: a week.
 pub const MAX_DELAY_S: u64 = 7 * 24 * 60 * 60;
 /// Dead letters of one owner when nothing else is said.
 pub const DEFAULT_LETTERS: usize = 10_000;
@@ -142,6 +142,15 @@ pub const MAX_DEAD_LETTERS: usize = 100_000;
 pub const CONSUMER_CALLS: usize = 1_024;
 /// Calls that one commit of a consumer answers.
 pub const CONSUMER_GROUP: usize = 512;
+/// Events that a handler or a consumer has at hand: those that were read and wait for their turn. A handler follows no
+/// further while it has so many.
+pub const AT_HAND_EVENTS: usize = 1_024;
+/// Bytes of those that wait behind another of their branch. Beyond it they are read again when their turn comes.
+pub const AT_HAND_BYTES: usize = PAGE_BYTES;
+/// Events of one branch that it has at hand. Later ones are read again when their turn comes.
+pub const AT_HAND_LANE_EVENTS: usize = 32;
+/// Events of a branch that are looked at in one go when they are read again, and the first were not wanted.
+pub const LOOK_PAGE: usize = 512;
 /// Bytes of the error that a dead letter keeps. Longer ones are cut.
 pub const MAX_LETTER_ERROR_BYTES: usize = 1_024;
 
@@ -213,24 +222,10 @@ pub const MAX_HANDLER_PATTERNS: usize = 64;
 pub const DEFAULT_HANDLER_LETTERS: usize = 10_000;
 /// … and at the most.
 pub const MAX_HANDLER_LETTERS: usize = 1_000_000;
-/// Events that one handler has taken and not ended.
-pub const HANDLER_EVENTS: usize = 1_024;
-/// Events that it holds of one session and branch. Later ones are read again when their turn comes.
-pub const LANE_EVENTS: usize = 32;
-/// Events of a branch that are looked at in one go when a lane is read again.
-pub const LANE_PAGE: usize = 512;
 /// Calls past their time that could not be stopped, of one handler, at which it takes nothing more.
 pub const MAX_STUCK: usize = 8;
 /// Milliseconds for which an async handler may run on after it was told to stop.
 pub const STUCK_GRACE_MS: u64 = 100;
-/// Calls for one event.
-pub const MAX_BUS_ATTEMPTS: u32 = 1_000;
-/// Milliseconds of the longest rest between two calls.
-pub const MAX_BUS_BACKOFF_MS: u64 = 24 * 60 * 60 * 1_000;
-/// Milliseconds that a handler has when nothing is said …
-pub const DEFAULT_HANDLER_MS: u64 = 30_000;
-/// … and at the most.
-pub const MAX_HANDLER_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Milliseconds for which a publisher waits for handlers when nothing is said.
 pub const DEFAULT_AWAIT_MS: u64 = 60_000;
 /// Milliseconds for which a bus that closes waits for its handlers when nothing is said.
@@ -360,7 +355,8 @@ pub const MAX_FILE_NAME_BYTES: usize = 255;
 /// … and on those that take the least.
 pub const SHORT_FILE_NAME_BYTES: usize = 100;
 
-const _: () = assert!(LANE_EVENTS <= HANDLER_EVENTS && LANE_EVENTS <= LANE_PAGE && LANE_PAGE <= MAX_PAGE);
+const _: () = assert!(AT_HAND_LANE_EVENTS <= AT_HAND_EVENTS && 2 * AT_HAND_LANE_EVENTS <= LOOK_PAGE);
+const _: () = assert!(LOOK_PAGE <= MAX_PAGE);
 const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <= MAX_NOWAIT_EVENTS);
 const _: () = assert!(SPILL_RESERVE_BYTES <= SPILL_BYTES);

@@ -27,7 +27,7 @@ use tree::{Finding, Tree};
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     api_page::api,
     layers::layering,
     layers::front_ends,
@@ -36,6 +36,7 @@ const CHECKS: [Check; 16] = [
     layers::private_files,
     layers::engines,
     layers::port,
+    layers::primitives,
     layers::printing,
     circles::circles,
     files::migrations,

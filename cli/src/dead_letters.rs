@@ -8,7 +8,7 @@ use super::get;
 use super::style::{BAD, DIM, NAME, NOTICE, paint};
 use super::table::{Table, cell, clean};
 use super::view::{count, short};
-use retold::consumer::{DeadLetter, DeadLetters, Owner};
+use retold::delivery::{DeadLetter, DeadLetters, Owner};
 use retold::error::Error;
 use retold::limits::DEFAULT_PAGE;
 use retold::wire::DeadLetterView;

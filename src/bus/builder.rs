@@ -4,9 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
-use super::backoff::Retry;
 use super::bus::Bus;
 use super::core::Core;
 use super::message::Message;
@@ -19,17 +16,17 @@ use super::timers::TimersRunning;
 use crate::error::{Error, Result};
 use crate::event::{Invalid, Pattern};
 use crate::follow::{Follow, Following};
-use crate::limits::{
-    MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HANDLER_MS, MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES,
-};
+use crate::limits::{MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES};
 use crate::store::{Store, lock, unblocked};
+use crate::sync::task::Runtime;
+use tokio::runtime::Handle;
 
 /// Settings of a [`Bus`]. Every setting has a default.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct BusBuilder {
     settings: Settings,
-    runtime: Option<Handle>,
+    runtime: Option<Runtime>,
 }
 
 impl Bus {
@@ -67,15 +64,30 @@ impl BusBuilder {
         self
     }
 
-    /// The timeout of one handler call: 30 seconds by default. A handler can have its own.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.settings.timeout = time;
+    /// How long one call of a handler may take: 30 seconds by default, a millisecond to a week. This and the next three are
+    /// those of handlers that say nothing else.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.delivery.deadline = deadline;
         self
     }
 
-    /// How often a handler is called for one event, and the backoff in between. A handler can have its own.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.settings.retry = retry;
+    /// How often an event is delivered to a handler before it becomes a dead letter: 5 by default.
+    pub fn max_deliveries(mut self, deliveries: u32) -> Self {
+        self.settings.delivery.max_deliveries = deliveries;
+        self
+    }
+
+    /// The backoff after an event's first failure, doubled for each further one up to `most`: 100 ms and 30 seconds by
+    /// default.
+    pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
+        (self.settings.delivery.backoff, self.settings.delivery.max_backoff) = (first, most);
+        self
+    }
+
+    /// The fraction of a backoff that may be left out at random, from 0 to 1, so that what failed together is not retried
+    /// together: a half by default.
+    pub fn jitter(mut self, part: f64) -> Self {
+        self.settings.delivery.jitter = part;
         self
     }
 
@@ -144,8 +156,10 @@ impl BusBuilder {
     }
 
     /// The runtime on which handlers run, which needs its timer enabled: by default that of the caller of [`open`](Self::open).
+    /// Handlers are called as long as somebody runs it: one of a current thread only while something is blocked on there.
+    /// When it ends, the bus takes nothing more.
     pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.runtime = Some(runtime);
+        self.runtime = Some(runtime.into());
         self
     }
 
@@ -166,11 +180,10 @@ impl BusBuilder {
             let reason = format!("is {}; it has to be 0 to {MAX_SPILL_BYTES}", s.spill_limit);
             return Err(Invalid::new("spill_limit", reason).into());
         }
-        check_time(s.timeout)?;
-        s.retry.check()?;
+        s.delivery.check()?;
         let runtime = match self.runtime {
             Some(runtime) => runtime,
-            None => Handle::try_current().map_err(|_| {
+            None => Runtime::current().ok_or_else(|| {
                 Invalid::new("runtime", "is missing: open the bus inside a tokio runtime, or pass one")
             })?,
         };
@@ -185,20 +198,9 @@ fn within(field: &'static str, n: usize, least: usize, most: usize) -> Result<()
     }
 }
 
-/// Checks a handler's timeout.
-pub(super) fn check_time(time: Duration) -> Result<(), Invalid> {
-    let most = Duration::from_millis(MAX_HANDLER_MS);
-    match !time.is_zero() && time <= most {
-        true => Ok(()),
-        false => {
-            Err(Invalid::new("timeout", format!("is {time:?}; it has to be above zero and at most {most:?}")))
-        }
-    }
-}
-
-fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
+fn start(store: &Store, runtime: Runtime, settings: Settings) -> Result<Bus> {
     store.handle().process().check()?;
-    let (core, queue) = Core::new(store.handle(), runtime, settings);
+    let core = Core::new(store.handle(), runtime, settings);
     let following = match core.history.is_kept() {
         true => Some(core.shared.handle.follow(Follow::all().from_end())?),
         false => None,
@@ -207,14 +209,15 @@ fn start(store: &Store, runtime: Handle, settings: Settings) -> Result<Bus> {
         core.history.skip(following.begun());
         core.shared.runtime.spawn(remember(core.clone(), following));
     }
-    core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone(), queue)));
+    core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone())));
     if !core.shared.handle.read_only() {
         let (handle, keep) = (core.shared.handle.clone(), core.settings.dead_letters);
         core.shared.runtime.spawn_blocking(move || bound_unnamed(&handle, keep));
     }
     if core.settings.timers && !core.shared.handle.read_only() {
-        let _inside = core.shared.runtime.enter();
-        *lock(&core.timers) = Some(TimersRunning::start(core.shared.handle.clone())?);
+        let handle = core.shared.handle.clone();
+        let running = core.shared.runtime.inside(|| TimersRunning::start(handle))?;
+        *lock(&core.timers) = Some(running);
     }
     Ok(Bus::owning(core, store))
 }

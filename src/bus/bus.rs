@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use tokio::time::timeout_at;
-
 use super::core::Core;
 use super::message::Message;
 use super::phase::{Phase, deadline};
+use super::wait_for::WaitFor;
 use crate::error::{Error, Result};
 use crate::event::{Filter, Pattern};
 use crate::store::Store;
+use crate::sync::time::timeout_at;
 
 /// Calls handlers in this process for the events of one store.
 ///
@@ -40,8 +40,9 @@ use crate::store::Store;
 #[derive(Clone, Debug)]
 pub struct Bus {
     core: Arc<Core>,
+    waits_for: WaitFor,
     /// `None` for a link.
-    _guard: Option<Arc<Keeps>>,
+    guard: Option<Arc<Keeps>>,
 }
 
 /// What ends with the last clone of a bus.
@@ -77,7 +78,11 @@ impl Bus {
     /// A bus that ends with the last clone of this.
     pub(super) fn owning(core: Arc<Core>, store: &Store) -> Self {
         let guard = Arc::new(Keeps { core: core.clone(), _store: store.clone() });
-        Self { core, _guard: Some(guard) }
+        Self { core, waits_for: WaitFor::default(), guard: Some(guard) }
+    }
+
+    pub(super) fn waits_for(&self) -> WaitFor {
+        self.waits_for
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {
@@ -88,7 +93,29 @@ impl Bus {
     /// end.
     #[must_use]
     pub fn link(&self) -> Self {
-        Self { core: self.core.clone(), _guard: None }
+        Self { core: self.core.clone(), waits_for: self.waits_for, guard: None }
+    }
+
+    /// The same bus, where [`publish`](Self::publish) waits for these handlers and returns their results; links and
+    /// emitters that are made from it wait for them too.
+    ///
+    /// ```
+    /// # use retold::{Bus, Message, NewEvent, Store};
+    /// use retold::bus::WaitFor;
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let bus = Bus::new(&Store::in_memory()?)?;
+    /// bus.subscribe("run.*").named("log").run(|_: Message| async {})?;
+    /// assert!(bus.publish("run-7", NewEvent::new("run.started")).await?.answers.is_empty());
+    /// let all = bus.waiting_for(WaitFor::All);
+    /// let published = all.publish("run-7", NewEvent::new("run.ended")).await?;
+    /// assert_eq!(&*published.answers[0].handler, "log");
+    /// # bus.close().await?;
+    /// # Ok::<(), retold::Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn waiting_for(&self, handlers: WaitFor) -> Self {
+        Self { core: self.core.clone(), waits_for: handlers, guard: self.guard.clone() }
     }
 
     /// Accepts nothing more, writes what was published without waiting, lets handlers finish everything recorded by
@@ -111,7 +138,7 @@ impl Bus {
         }
         let left =
             handler_states.handler_states.iter().filter(|handler_state| handler_state.phase() != Phase::Gone);
-        let unfinished = left.map(|handler_state| handler_state.work().branch_queues.held()).sum();
+        let unfinished = left.map(|handler_state| handler_state.work().machine.held()).sum();
         for handler_state in &handler_states.handler_states {
             handler_state.go(Phase::Leaving);
         }

@@ -1,16 +1,15 @@
 //! The core of the bus: its handlers, and their shared parts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::handler_state::HandlerState;
 use super::history::History;
 use super::message::Message;
 use super::phase::Phase;
-use super::queue::{Nowait, Queued};
+use super::queue::Nowait;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::spill::Spill;
@@ -19,6 +18,8 @@ use super::timers::TimersRunning;
 use crate::error::{Error, Result};
 use crate::limits::MAX_HANDLERS;
 use crate::store::{StoreHandle, lock};
+use crate::sync::task::Runtime;
+use crate::sync::{Mutex, RwLock, fault};
 
 /// Why a bus takes nothing more whose tasks were dropped.
 pub(super) const RUNTIME_ENDED: &str =
@@ -51,11 +52,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(
-        handle: StoreHandle,
-        runtime: Handle,
-        settings: Settings,
-    ) -> (Arc<Self>, mpsc::Receiver<Queued>) {
+    pub(super) fn new(handle: StoreHandle, runtime: Runtime, settings: Settings) -> Arc<Self> {
         let spill = match &settings.spill {
             Some(path) => Some(Spill::at(path)),
             None => Spill::beside_file(&handle),
@@ -69,7 +66,7 @@ impl Core {
         };
         let spill = spill.and_then(|s| s.reserve(reserve).ok());
         let waits = spill.as_ref().is_some_and(|spill| !spill.is_empty());
-        let (nowait, queue) = Nowait::new(settings.nowait, waits);
+        let nowait = Nowait::new(settings.nowait, waits);
         let core = Self {
             shared: Shared::new(handle, runtime, settings.workers),
             roster: RwLock::default(),
@@ -83,7 +80,7 @@ impl Core {
             timers: Mutex::default(),
             settings,
         };
-        (Arc::new(core), queue)
+        Arc::new(core)
     }
 
     pub(super) fn roster(&self) -> Arc<Roster> {
@@ -122,7 +119,9 @@ impl Core {
             handler_states.retain(|handler_state| handler_state.id != id);
             Ok(())
         });
-        self.shared.tickets.ring();
+        if !fault!(GoesSilently) {
+            self.shared.tickets.ring();
+        }
     }
 
     /// Whether the bus accepts events.

@@ -6,8 +6,9 @@ use crate::event::NewEvent;
 
 use super::message::Message;
 use super::trace;
+use crate::sync::task_local;
 
-tokio::task_local! {
+task_local! {
     static CURRENT: Message;
 }
 

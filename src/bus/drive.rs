@@ -1,4 +1,4 @@
-//! The driver of one handler: moves events from its own follower into queues, while they have capacity.
+//! The driver of one handler: moves events from its own follower into its machine, while that has room.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use std::task::Poll;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use super::branch_queue::Taken;
 use super::core::{Core, RUNTIME_ENDED};
 use super::handler_state::HandlerState;
 use super::message::Message;
 use super::names::TakenName;
 use super::phase::Phase;
 use super::run::run;
+use crate::delivery::Wanted;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Sequence};
 use crate::follow::{Followed, Following};
 use crate::store::{lock, unblocked};
 
@@ -101,7 +101,7 @@ async fn take_all(
             _ = phase.changed() => false,
             () = handler_state.room.notified(), if !room => false,
             () = handler_state.dead_letters.rung() => { send_again(core, handler_state).await; false }
-            Some(message) = told.recv() => take(core, handler_state, message),
+            Some(message) = told.recv() => take_ephemeral(core, handler_state, message),
             item = next(handler_state, following), if room => match item {
                 Some(Ok(Followed::Event { event, .. })) => take_recorded(core, handler_state, event),
                 Some(Ok(Followed::CaughtUp { .. })) => { late(handler_state, false); false }
@@ -139,7 +139,7 @@ async fn next(handler_state: &HandlerState, following: &mut Following) -> Option
     .await
 }
 
-/// Waits until every queue is idle. A handler that has to leave starts nothing more.
+/// Waits until nothing is unresolved. A handler that has to leave starts nothing more.
 async fn ended(handler_state: &Arc<HandlerState>) {
     let mut leaving = false;
     loop {
@@ -148,7 +148,7 @@ async fn ended(handler_state: &Arc<HandlerState>) {
             let left = handler_state.leave();
             left.iter().for_each(|message| handler_state.resolve(message, || super::answer::Answer::Gone));
         }
-        if handler_state.work().branch_queues.is_empty() {
+        if handler_state.work().machine.lanes() == 0 {
             return;
         }
         tokio::select! {
@@ -183,45 +183,49 @@ fn late(handler_state: &HandlerState, late: bool) {
 }
 
 fn take_recorded(core: &Arc<Core>, handler_state: &Arc<HandlerState>, event: Event) -> bool {
-    let position = event.position().get();
+    let (place, sequence, position) = (event.place().clone(), event.sequence().get(), event.position().get());
     let message = Message::recorded(event);
-    if handler_state.asked.route.takes(&message) {
-        return take(core, handler_state, message);
+    let is_wanted = handler_state.asked.route.takes(&message);
+    let mut work = handler_state.work();
+    let wanted = if is_wanted { Wanted::Yes(Some(message)) } else { Wanted::No };
+    let scanned = work.machine.scan(&place, sequence, position, wanted);
+    let waits = is_wanted && scanned.is_kept && !scanned.is_held_up;
+    work.progress.took(position, waits);
+    drop(work);
+    if !waits {
+        handler_state.tried.notify_waiters();
     }
-    handler_state.work().progress.took(position, false);
-    handler_state.tried.notify_waiters();
-    false
+    if is_wanted {
+        took(core, handler_state, scanned.begins);
+    }
+    is_wanted
 }
 
 /// `false` if it was dropped.
-fn take(core: &Arc<Core>, handler_state: &Arc<HandlerState>, message: Message) -> bool {
-    let place = message.place().clone();
-    let (position, id) = (message.position(), message.id());
-    let put = {
-        let mut work = handler_state.work();
-        let put = work.branch_queues.take(&place, message);
-        if let Some(position) = position {
-            let waits = !put.held && put.taken != Taken::Remembered;
-            work.progress.took(position, waits);
-            if !waits {
-                handler_state.tried.notify_waiters();
-            }
-        }
-        put
-    };
-    match put.taken {
-        Taken::Dropped => {
+fn take_ephemeral(core: &Arc<Core>, handler_state: &Arc<HandlerState>, message: Message) -> bool {
+    let (place, id) = (message.place().clone(), message.id());
+    let put = handler_state.work().machine.put(&place, message);
+    match put {
+        Some(begins) => took(core, handler_state, begins),
+        None => {
             handler_state.dropped_ephemeral();
-            tracing::debug!(handler = &*handler_state.asked.name, %id, "an ephemeral event was dropped: the queue is full");
-            return false;
+            let handler = &*handler_state.asked.name;
+            tracing::debug!(handler, %id, "an ephemeral event was dropped: the queue is full");
         }
-        Taken::Begin => {
-            drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone(), place)))
-        }
-        Taken::Queued | Taken::Remembered => {}
     }
+    put.is_some()
+}
+
+fn took(core: &Arc<Core>, handler_state: &Arc<HandlerState>, begins: bool) {
     handler_state.metrics.events.fetch_add(1, Relaxed);
-    true
+    if begins {
+        begin(core, handler_state);
+    }
+}
+
+/// There is something to do in a branch of which nobody takes care.
+fn begin(core: &Arc<Core>, handler_state: &Arc<HandlerState>) {
+    drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone())));
 }
 
 /// Takes replayed dead letters.
@@ -235,32 +239,16 @@ async fn send_again(core: &Arc<Core>, handler_state: &Arc<HandlerState>) {
 }
 
 fn take_dead_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -> Result<(), Error> {
-    let reader = handler_state.shared.handle.reader()?;
     for dead_letter in handler_state.dead_letters.again()? {
-        let event = match reader.by_id(dead_letter.id).and_then(|event| reader.shaped(event)) {
-            Ok(event) => event,
-            Err(error) => {
-                let handler = &*handler_state.asked.name;
-                tracing::warn!(handler, %error, "a dead letter's event could not be read; it stays a dead letter");
-                continue;
-            }
-        };
-        let place = event.place().clone();
-        let message = Message::recorded(event).sent_again();
-        if !handler_state.asked.route.takes(&message) {
-            let (handler, id, kind) = (&*handler_state.asked.name, message.id(), message.kind());
-            tracing::warn!(handler, %id, kind, "a replayed dead letter is not for this handler; it stays a dead letter");
-            continue;
-        }
+        let (place, position) = (Arc::new(dead_letter.at.place().clone()), dead_letter.position);
+        let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
         let mut work = handler_state.work();
-        // Checked under the lock: it may have been handled since, and a queue drops an item only after its dead letter was written.
-        if !handler_state.dead_letters.is_again(dead_letter.position)? {
-            continue;
-        }
-        let put = work.branch_queues.take_again(&place, message);
+        // Checked under the lock: it may have been handled since, and a branch goes on only after its dead letter was written.
+        let begins = handler_state.dead_letters.is_again(position)?
+            && work.machine.replay(&place, sequence, position.get());
         drop(work);
-        if put.is_some_and(|put| put.taken == Taken::Begin) {
-            drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone(), place)));
+        if begins {
+            begin(core, handler_state);
         }
     }
     Ok(())

@@ -1,18 +1,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use super::answer::IntoAnswer;
 use super::bus::Bus;
 use super::message::Message;
-use super::nowait::{behind_the_spill, is_spilling, publish_nowait, refused, set_aside};
+use super::nowait::{Origin, behind_the_spill, is_spilling, publish_nowait, refused, set_aside};
 use super::persist::Persistence;
 use super::publish::{branch_of, publish};
 use super::subscribe::{Subscribe, Subscription};
 use crate::error::{Error, Result};
 use crate::event::{Address, NewEvent, Payload, Place};
 use crate::store::{Receipt, lock};
+use crate::sync::Mutex;
 
 /// Emits the events of one component, with the fields they have in common. Emitting never fails the component:
 /// whatever happens to the store, it learns what happened to its event and continues.
@@ -197,9 +198,13 @@ impl Emitter {
         let is_told = core.settings.rules.of(event.kind()) == Some(Persistence::Ephemeral);
         let result = match (core.open(), is_spilling(core, &self.place)) {
             (Err(closed), _) => Err(closed),
-            (Ok(()), _) if is_told => publish(core, self.place.clone(), vec![event.clone()]).await,
+            (Ok(()), _) if is_told => {
+                publish(core, self.bus.waits_for(), self.place.clone(), vec![event.clone()]).await
+            }
             (Ok(()), true) => Err(behind_the_spill()),
-            (Ok(()), false) => publish(core, self.place.clone(), vec![event.clone()]).await,
+            (Ok(()), false) => {
+                publish(core, self.bus.waits_for(), self.place.clone(), vec![event.clone()]).await
+            }
         };
         match result {
             Ok(published) => published.receipt.map_or(Emitted::Ephemeral, Emitted::Recorded),
@@ -207,10 +212,14 @@ impl Emitter {
                 refused(core, &event, &error);
                 Emitted::Dropped(error)
             }
-            Err(error) => match set_aside(core, vec![(self.place.clone(), event)], error.clone()).await {
-                true => Emitted::Spilled,
-                false => Emitted::Dropped(error),
-            },
+            Err(error) => {
+                match set_aside(core, vec![(self.place.clone(), event)], error.clone(), Origin::Publisher)
+                    .await
+                {
+                    true => Emitted::Spilled,
+                    false => Emitted::Dropped(error),
+                }
+            }
         }
     }
 

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
 
 use super::answer::{Failure, IntoAnswer};
 use super::current;
 use super::message::Message;
 use crate::limits::STUCK_GRACE_MS;
 use crate::panics::said;
+use crate::sync::task::{JoinError, JoinHandle, Runtime};
+use crate::sync::time::timeout;
 
 type Called = Result<Value, String>;
 type Future_ = Pin<Box<dyn Future<Output = Called> + Send>>;
@@ -73,7 +72,7 @@ impl Handler {
 
     /// Calls it in its own task, which contains panics. The timeout starts when the handler is entered: waiting for a
     /// thread of the runtime does not count.
-    pub(super) async fn call(&self, runtime: &Handle, message: Message, time: Duration) -> Ended {
+    pub(super) async fn call(&self, runtime: &Runtime, message: Message, time: Duration) -> Ended {
         let (enter, entered) = oneshot::channel();
         let (mut task, grace) = match self {
             Self::Async(call) => {
@@ -138,7 +137,7 @@ mod tests {
     #[test]
     fn a_call_that_its_runtime_never_began_is_stopped_and_not_late() {
         let (ours, theirs) = (runtime(), runtime());
-        let handle = theirs.handle().clone();
+        let handle = Runtime::from(theirs.handle().clone());
         theirs.shutdown_background();
         let never = || serde_json::json!("called");
         for handler in [Handler::new(move |_| async move { never() }), Handler::blocking(move |_| never())] {
@@ -150,7 +149,7 @@ mod tests {
     #[test]
     fn a_call_that_ends_with_its_runtime_is_stopped_and_not_late() {
         let (ours, theirs) = (runtime(), runtime());
-        let handle = theirs.handle().clone();
+        let handle = Runtime::from(theirs.handle().clone());
         let (enter, entered) = oneshot::channel();
         let enter = std::sync::Mutex::new(Some(enter));
         let handler = Handler::new(move |_| {
@@ -180,7 +179,7 @@ mod tests {
             let (release, released) = mpsc::channel::<()>();
             let busy = tokio::task::spawn_blocking(move || released.recv());
             let handler = Handler::blocking(|_| serde_json::json!("called"));
-            let (handle, time) = (Handle::current(), Duration::from_millis(30));
+            let (handle, time) = (Runtime::current().unwrap(), Duration::from_millis(30));
             let mut call = std::pin::pin!(handler.call(&handle, message, time));
             for _ in 0..10 {
                 tokio::select! {

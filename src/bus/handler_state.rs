@@ -1,14 +1,11 @@
-//! The state of one subscribed handler: its settings, its queues, its progress.
+//! The state of one subscribed handler: its settings, its machine, its progress.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::answer::Answer;
-use super::backoff::Retry;
-use super::branch_queues::BranchQueues;
 use super::gate::GateProgress;
 use super::handler::Handler;
 use super::message::Message;
@@ -16,10 +13,10 @@ use super::metrics::Metrics;
 use super::phase::Phase;
 use super::route::Route;
 use super::shared::Shared;
-use crate::consumer::DeadLetterQueue;
-use crate::event::Place;
-use crate::limits::{HANDLER_EVENTS, LANE_EVENTS, MAX_STUCK};
+use crate::delivery::{Clock, DeadLetterQueue, DeliverySettings, Machine, NEVER, Rules};
+use crate::limits::MAX_STUCK;
 use crate::store::{Reader, lock};
+use crate::sync::{Mutex, MutexGuard, fault};
 
 /// The settings of a handler.
 #[derive(Debug)]
@@ -28,8 +25,7 @@ pub(super) struct Asked {
     pub(super) route: Route,
     pub(super) handler: Handler,
     pub(super) priority: i32,
-    pub(super) timeout: Duration,
-    pub(super) retry: Retry,
+    pub(super) delivery: DeliverySettings,
     pub(super) once: bool,
     pub(super) awaited: bool,
 }
@@ -37,7 +33,7 @@ pub(super) struct Asked {
 /// Its pending events.
 #[derive(Debug)]
 pub(super) struct Work {
-    pub(super) branch_queues: BranchQueues<Arc<Place>, Message>,
+    pub(super) machine: Machine<Message>,
     pub(super) progress: GateProgress,
     /// Timed-out calls that keep running.
     pub(super) stuck: usize,
@@ -49,7 +45,7 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn has_room(&self) -> bool {
-        self.branch_queues.has_room() && self.stuck < MAX_STUCK
+        self.machine.has_room() && self.stuck < MAX_STUCK
     }
 }
 
@@ -60,10 +56,11 @@ pub(super) struct HandlerState {
     pub(super) shared: Arc<Shared>,
     pub(super) dead_letters: DeadLetterQueue,
     work: Mutex<Work>,
+    pub(super) clock: Clock,
     pub(super) phase: watch::Sender<Phase>,
     /// While it drains: the position up to which it takes. Before, no position is beyond it.
     pub(super) until: AtomicU64,
-    /// Signals that there is capacity again, or that a queue has become idle.
+    /// Signals that there is room again, or that a branch has become idle.
     pub(super) room: Notify,
     /// Signals that a first attempt has ended.
     pub(super) tried: Notify,
@@ -95,13 +92,16 @@ pub(super) struct Start {
 
 impl HandlerState {
     pub(super) fn new(id: u64, asked: Asked, shared: Arc<Shared>, start: Start) -> Self {
-        let branch_queues = BranchQueues::new(asked.retry.calls(), HANDLER_EVENTS, LANE_EVENTS);
+        // A call is stopped at its deadline by whoever makes it, and workers bound how many there are.
+        let rules = Rules { deadline: NEVER, ..asked.delivery.rules(usize::MAX, usize::MAX) };
+        let machine = Machine::new(rules, 0);
         let progress = GateProgress::new(start.scanned.load(Ordering::Relaxed), start.late);
         Self {
             id,
             asked,
             dead_letters: start.dead_letters,
-            work: Mutex::new(Work { branch_queues, progress, stuck: 0, full: false, live: !start.late }),
+            work: Mutex::new(Work { machine, progress, stuck: 0, full: false, live: !start.late }),
+            clock: Clock::new(),
             phase: watch::Sender::new(Phase::Running),
             until: AtomicU64::new(u64::MAX),
             room: Notify::new(),
@@ -126,6 +126,13 @@ impl HandlerState {
         *self.phase.borrow()
     }
 
+    /// A delivery has come to its end: its branch goes on.
+    pub(super) fn resolved(&self, delivery: u64) {
+        // It fails for one that was dropped meanwhile.
+        let _ = self.work().machine.resolved(delivery);
+        self.room.notify_one();
+    }
+
     /// Advances to a later phase; never back.
     pub(super) fn go(&self, to: Phase) {
         self.phase.send_if_modified(|now| {
@@ -138,7 +145,7 @@ impl HandlerState {
     /// Drops everything that is not being tried; nothing has to wait for it any more.
     pub(super) fn leave(&self) -> Vec<Message> {
         let mut work = self.work();
-        let left = work.branch_queues.leave();
+        let left = work.machine.leave();
         left.iter().filter_map(Message::position).for_each(|position| work.progress.tried(position));
         drop(work);
         self.tried.notify_waiters();
@@ -183,7 +190,7 @@ impl HandlerState {
         };
         tokio::select! {
             biased;
-            own = self.own.clone().acquire_owned() => Worker { _held: (own.ok(), None) },
+            own = self.own.clone().acquire_owned(), if !fault!(WaitsAsWorker) => Worker { _held: (own.ok(), None) },
             (all, part) = shared => Worker { _held: (all.ok(), part.ok()) },
         }
     }
@@ -202,6 +209,14 @@ impl HandlerState {
     /// Waits until the event at this position no longer has to wait for this handler.
     pub(super) async fn passed(&self, position: u64) {
         loop {
+            fault!(LooksThenListens, {
+                if self.work().progress.has_passed(position) {
+                    return;
+                }
+                crate::sync::point();
+                self.tried.notified().await;
+                continue;
+            });
             let tried = self.tried.notified();
             tokio::pin!(tried);
             // Subscribed before checking, so that nothing is missed in between.
@@ -215,7 +230,7 @@ impl HandlerState {
 
     /// Reports the result of an event to waiting publishers.
     pub(super) fn resolve(&self, message: &Message, answer: impl FnOnce() -> Answer) {
-        if self.asked.awaited {
+        if self.asked.awaited || self.shared.tickets.are_for_all() {
             self.shared.tickets.resolve(message.id(), self.id, answer());
         }
     }

@@ -1,7 +1,6 @@
 //! The latest events, in memory.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::message::Message;
@@ -9,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::event::Filter;
 use crate::limits::{DEFAULT_PAGE, HISTORY_BYTES, HISTORY_NAMES};
 use crate::store::{Range, StoreHandle, lock};
+use crate::sync::Mutex;
 
 /// Bounded in events and in bytes of their records. A follower adds what is recorded, a moment later; whoever asks adds
 /// what a publisher already knows of.

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tokio::time::timeout;
 
 use super::bus::Bus;
 use super::message::Message;
@@ -10,6 +9,7 @@ use super::route::Route;
 use crate::error::{Error, Result};
 use crate::follow::{Cursor, Follow, Followed, Following};
 use crate::store::Process;
+use crate::sync::time::timeout;
 
 /// Receives events as they are published: recorded ones in order and without a gap, ephemeral ones as long as it keeps
 /// up. It starts when it is created, so it receives everything published after that, whenever it is polled. It keeps

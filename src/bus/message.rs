@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::branch_queue::Numbered;
+use crate::delivery::Item;
 use crate::error::Result;
 use crate::event::{BranchName, Event, Invalid, Place, Record, SessionId};
 
@@ -12,7 +12,7 @@ use crate::event::{BranchName, Event, Invalid, Place, Record, SessionId};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     body: Body,
-    attempt: u32,
+    deliveries: u32,
     again: bool,
 }
 
@@ -24,15 +24,15 @@ enum Body {
 
 impl Message {
     pub(super) fn recorded(event: Event) -> Self {
-        Self { body: Body::Recorded(event), attempt: 1, again: false }
+        Self { body: Body::Recorded(event), deliveries: 1, again: false }
     }
 
     pub(super) fn ephemeral(place: Arc<Place>, record: Record) -> Self {
-        Self { body: Body::Ephemeral(place, record), attempt: 1, again: false }
+        Self { body: Body::Ephemeral(place, record), deliveries: 1, again: false }
     }
 
-    pub(super) fn on_attempt(mut self, attempt: u32) -> Self {
-        self.attempt = attempt;
+    pub(super) fn delivered(mut self, deliveries: u32) -> Self {
+        self.deliveries = deliveries;
         self
     }
 
@@ -70,10 +70,11 @@ impl Message {
         matches!(self.body, Body::Ephemeral(..))
     }
 
-    /// The number of this attempt at the event, from 1.
+    /// How often the event was delivered to this handler, including this time. Starts at 1, and again at 1 for a replayed dead
+    /// letter.
     #[must_use]
-    pub fn attempt(&self) -> u32 {
-        self.attempt
+    pub fn deliveries(&self) -> u32 {
+        self.deliveries
     }
 
     /// The event without its place.
@@ -135,8 +136,8 @@ impl Deref for Message {
     }
 }
 
-impl Numbered for Message {
-    fn number(&self) -> Option<u64> {
-        self.event().map(|event| event.sequence().get())
+impl Item for Message {
+    fn bytes(&self) -> usize {
+        self.record().encoded().len()
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::answer::Failure;
+use crate::sync::Instant;
 
 /// Durations in buckets that are an eighth of their value wide: from 1 µs to days, in a fixed number of counters.
 #[derive(Debug)]

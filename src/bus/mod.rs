@@ -1,11 +1,8 @@
 //! Handlers in the process: which handler is called for which event, in which order, and what happens if a call fails.
-//! Every handler has its own follower, so a slow one does not affect the others. Decisions are made in `branch_queue`
-//! and `gate`, without I/O or a clock; the code around them carries them out. Needs a tokio runtime.
+//! Every handler has its own follower, so a slow one does not affect the others. Decisions are made by the state machine
+//! in `delivery` and in `gate`, without I/O or a clock; the code around them carries them out. Needs a tokio runtime.
 
 mod answer;
-mod backoff;
-mod branch_queue;
-mod branch_queues;
 mod builder;
 #[allow(clippy::module_inception, reason = "the bus itself")]
 mod bus;
@@ -26,6 +23,8 @@ mod message;
 mod metrics;
 mod names;
 mod nowait;
+#[cfg(test)]
+mod nowait_tests;
 mod persist;
 mod phase;
 mod publish;
@@ -41,10 +40,10 @@ mod subscribers;
 mod tickets;
 pub mod timers;
 mod trace;
+mod wait_for;
 mod window;
 
-pub use answer::{Answer, Failure, IntoAnswer};
-pub use backoff::Retry;
+pub use answer::{Answer, Failure, IntoAnswer, Json};
 pub use builder::BusBuilder;
 pub use bus::{Bus, BusClosed};
 pub use current::handling;
@@ -63,4 +62,5 @@ pub(crate) use timers::Due;
 pub use timers::parse_timer_row;
 #[cfg(feature = "agents")]
 pub(crate) use timers::{Fired, Timer};
+pub use wait_for::WaitFor;
 pub use window::{RuleRunning, WindowRule};

@@ -1,13 +1,14 @@
 //! The names of handlers: whoever has a name has the dead letters under it, so a store gives each name once at a time.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
-use crate::consumer::{Owner, discard_oldest};
+use crate::delivery::{Owner, discard_oldest};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Invalid};
 use crate::store::{Observer, Process, StoreHandle, lock};
+use crate::sync::Mutex;
 
 /// The prefix of the names of unnamed handlers.
 const UNNAMED: &str = "unnamed-";
@@ -85,7 +86,7 @@ pub(super) fn bound_unnamed(handle: &StoreHandle, keep: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumer::{DeadLetter, DeadLetterQueue};
+    use crate::delivery::{DeadLetter, DeadLetterQueue};
     use crate::event::Timestamp;
     use crate::store::{SidecarWrites, Store};
 

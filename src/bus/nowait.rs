@@ -1,14 +1,13 @@
 //! Publishing without waiting: a bounded queue, the task that writes it, and the spill for when the store cannot be written.
 //!
-//! Order: once an event had to go to the spill, later ones follow it there, until the task has written the queue,
-//! drained the spill, and found it empty with no put in progress.
+//! Order: once an event had to go to the spill, what is queued for its branch and what comes later follow it there, until the
+//! task has written the queue, drained the spill, and found it empty with no put in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout_at};
+use tokio::sync::{oneshot, watch};
 
 use super::bus::Bus;
 use super::core::{Core, RUNTIME_ENDED};
@@ -16,12 +15,13 @@ use super::current;
 use super::persist::{Persistence, durability};
 use super::phase::{Phase, deadline, over};
 use super::publish::{branch_of, ephemeral};
-use super::queue::{Queued, Spilling};
+use super::queue::{Queued, Spilling, Unqueued};
 use super::spill::Spill;
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, NewEvent, Place};
 use crate::limits::{NOWAIT_GROUP, SPILL_HELD_LOOK_MS, SPILL_LOOK_MS, SPILL_WAIT_MS};
-use crate::store::{Batch, Durability, lock, unblocked};
+use crate::store::{Batch, Durability, unblocked};
+use crate::sync::time::{sleep, timeout_at};
 
 impl Bus {
     /// Records an event soon, without waiting for the store. It never fails.
@@ -57,7 +57,7 @@ impl Bus {
         }
         self.ready();
         let (done, is_done) = oneshot::channel();
-        if self.core().nowait.queue.send(Queued::Flush(done)).await.is_ok() {
+        if self.core().nowait.flush(done) {
             let _ = is_done.await;
         }
     }
@@ -86,25 +86,23 @@ pub(super) fn publish_nowait(core: &Arc<Core>, place: Place, event: NewEvent) ->
             return Err(error);
         }
     }
-    let mut spilling = lock(&core.nowait.spilling);
-    let is_held = spilling.takes(&place);
-    let (place, event, error) = if is_held {
-        (place, event, behind_the_spill())
-    } else {
-        let queued = Queued::Event { place, event: Box::new(event), asked: persistence };
-        let (back, error) = match core.nowait.queue.try_send(queued) {
-            Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Full(back)) => {
-                (back, Error::storage("events are published faster than they can be written"))
-            }
-            Err(mpsc::error::TrySendError::Closed(back)) => (back, Error::Closed { after: None }),
-        };
-        let Queued::Event { place, event, .. } = back else { return Ok(()) };
-        (place, *event, error)
+    let mut waiting = core.nowait.lock();
+    let (place, event, why) = match waiting.add(place, Box::new(event), persistence) {
+        Ok(()) => {
+            drop(waiting);
+            core.nowait.arrived();
+            return Ok(());
+        }
+        Err(unqueued) => unqueued,
     };
-    if spill(core, &[(place, event)], &error) && !is_held {
-        *spilling = Spilling::All;
-        core.nowait.begun.notify_one();
+    let error = match why {
+        Unqueued::Behind => behind_the_spill(),
+        Unqueued::Full => Error::storage("events are published faster than they can be written"),
+        Unqueued::Closed => Error::Closed { after: None },
+    };
+    if spill(core, &[(place, *event)], &error) && why != Unqueued::Behind {
+        waiting.spilling = Spilling::All;
+        core.nowait.arrived();
     }
     Ok(())
 }
@@ -116,38 +114,75 @@ pub(super) fn refused(core: &Core, event: &NewEvent, error: &Error) {
 
 /// Spills events that the store did not accept. Returns whether any was spilled. Blocks.
 fn spill(core: &Core, events: &[(Place, NewEvent)], error: &Error) -> bool {
-    let put =
-        core.spill.as_ref().map(|spill| spill.put_all(events.iter().map(|(place, event)| (place, event))));
-    let kept = match &put {
-        Some(Ok(kept)) => *kept,
-        Some(Err(_)) | None => 0,
-    };
-    core.shared.counts.spilled.fetch_add(kept as u64, Relaxed);
-    for (_, event) in events.get(kept..).unwrap_or_default() {
-        core.shared.counts.dropped.fetch_add(1, Relaxed);
-        tracing::error!(id = %event.id(), kind = event.kind(), %error, "an event could not be recorded; it is lost");
-    }
+    let kept = put(core, events, events.len(), false);
+    events.get(kept..).unwrap_or_default().iter().for_each(|(_, event)| lost(core, event, error));
     kept > 0
 }
 
+/// Puts events into the spill, and says how many there was room for; of the first `due` the others are lost. `first`: before
+/// what is there.
+fn put(core: &Core, events: &[(Place, NewEvent)], due: usize, first: bool) -> usize {
+    let Some(spill) = &core.spill else { return 0 };
+    let put = spill.put_all(events.iter().map(|(place, event)| (place, event)), due, first);
+    let kept = put.unwrap_or(0);
+    core.shared.counts.spilled.fetch_add(kept as u64, Relaxed);
+    kept
+}
+
+fn lost(core: &Core, event: &NewEvent, error: &Error) {
+    core.shared.counts.dropped.fetch_add(1, Relaxed);
+    tracing::error!(id = %event.id(), kind = event.kind(), %error, "an event could not be recorded; it is lost");
+}
+
+/// Whose events are set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Of the queue: they are older than what went to the spill since they were queued.
+    Queue,
+    /// Of who publishes now.
+    Publisher,
+}
+
 /// [`spill`] for tasks. From now on everything goes there until it was drained; or only what is for the same branch, if that
-/// is damaged or was held there before.
-pub(super) async fn set_aside(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, error: Error) -> bool {
+/// is damaged or was held there before. What is queued for these branches goes with them, under one lock: nothing that is
+/// published meanwhile comes before it.
+pub(super) async fn set_aside(
+    core: &Arc<Core>,
+    events: Vec<(Place, NewEvent)>,
+    error: Error,
+    from: Origin,
+) -> bool {
     let putting = core.clone();
     // On the runtime of the caller: that of the bus may have ended.
-    let put = unblocked(move || {
-        let mut spilling = lock(&putting.nowait.spilling);
-        let kept = spill(&putting, &events, &error);
-        if kept && events.iter().any(|(place, _)| !spilling.takes(place)) {
-            match error.is_damage() {
-                true => events.iter().for_each(|(place, _)| spilling.hold(place)),
-                false => *spilling = Spilling::All,
-            }
-            putting.nowait.begun.notify_one();
-        }
-        Ok(kept)
-    });
-    put.await.unwrap_or(false)
+    unblocked(move || Ok(hold(&putting, events, &error, from))).await.unwrap_or(false)
+}
+
+fn hold(core: &Core, mut events: Vec<(Place, NewEvent)>, error: &Error, from: Origin) -> bool {
+    let due = events.len();
+    let mut waiting = core.nowait.lock();
+    let before = waiting.spilling.clone();
+    let begins = events.iter().any(|(place, _)| !before.takes(place));
+    let first = from == Origin::Queue && events.iter().any(|(place, _)| before.takes(place));
+    if begins && error.is_damage() {
+        events.iter().for_each(|(place, _)| waiting.spilling.hold(place));
+    } else if begins {
+        waiting.spilling = Spilling::All;
+    }
+    // Not before one that is published now and finds earlier ones there.
+    if begins || from == Origin::Queue {
+        events.extend(waiting.take_covered());
+    }
+    let kept = put(core, &events, due, first);
+    // There may be room for them in the store.
+    waiting.put_back(events.split_off(due.max(kept)).into_iter());
+    if kept == 0 {
+        waiting.spilling = before;
+    } else if begins {
+        core.nowait.arrived();
+    }
+    drop(waiting);
+    events.iter().skip(kept).for_each(|(_, event)| lost(core, event, error));
+    kept > 0
 }
 
 /// Why an event goes to the spill while the store can be written.
@@ -157,12 +192,12 @@ pub(super) fn behind_the_spill() -> Error {
 
 /// Whether later events of this branch have to queue behind those in the spill.
 pub(super) fn is_spilling(core: &Core, place: &Place) -> bool {
-    lock(&core.nowait.spilling).takes(place)
+    core.nowait.lock().spilling.takes(place)
 }
 
 /// How long until the spill is to be looked at again.
 fn next_look(core: &Core) -> Option<Duration> {
-    match *lock(&core.nowait.spilling) {
+    match core.nowait.lock().spilling {
         Spilling::None => None,
         Spilling::Of(_) => Some(Duration::from_millis(SPILL_HELD_LOOK_MS)),
         Spilling::All => Some(Duration::from_millis(SPILL_LOOK_MS)),
@@ -175,14 +210,14 @@ fn drain_spill(core: &Core) -> Result<()> {
     let Some(spill) = &core.spill else { return Ok(()) };
     loop {
         let left = spill.drain_but(&core.shared.handle)?.1;
-        let mut spilling = lock(&core.nowait.spilling);
+        let mut waiting = core.nowait.lock();
         if spill.is_empty() {
-            *spilling = Spilling::None;
+            waiting.spilling = Spilling::None;
             return Ok(());
         }
         // Nothing was put since.
         if !left.damaged.is_empty() && spill.waiting_bytes() == left.bytes {
-            *spilling = Spilling::Of(left.damaged);
+            waiting.spilling = Spilling::Of(left.damaged);
             return Ok(());
         }
     }
@@ -192,13 +227,13 @@ async fn look_after_spill(core: &Arc<Core>) {
     let draining = core.clone();
     let drained = core.shared.runtime.spawn_blocking(move || drain_spill(&draining)).await;
     let Ok(Err(error)) = drained else { return };
-    let mut spilling = lock(&core.nowait.spilling);
+    let mut waiting = core.nowait.lock();
     // A file that cannot be read, or lines that cannot be moved aside: waiting behind it would lose what the store can record.
     if core.spill.as_ref().is_some_and(Spill::is_out_of_order) {
-        *spilling = Spilling::None;
+        waiting.spilling = Spilling::None;
         tracing::error!(%error, "the spill cannot be drained; newly published events go to the store before it");
     } else {
-        *spilling = Spilling::All;
+        waiting.spilling = Spilling::All;
         tracing::debug!(%error, "the spill cannot be drained yet");
     }
 }
@@ -228,16 +263,15 @@ async fn give_back(core: &Arc<Core>) {
 /// The task that writes what is queued. When it is dropped, its runtime has ended: what is queued goes to the spill.
 pub(super) struct Writing {
     core: Arc<Core>,
-    queue: mpsc::Receiver<Queued>,
     /// An earlier process has left something in the spill, which comes before everything that is queued.
     is_behind: bool,
     is_over: bool,
 }
 
 impl Writing {
-    pub(super) fn new(core: Arc<Core>, queue: mpsc::Receiver<Queued>) -> Self {
+    pub(super) fn new(core: Arc<Core>) -> Self {
         let is_behind = next_look(&core).is_some();
-        Self { core, queue, is_behind, is_over: false }
+        Self { core, is_behind, is_over: false }
     }
 }
 
@@ -247,16 +281,9 @@ impl Drop for Writing {
             return;
         }
         self.core.runtime_has_ended();
-        let mut spilling = lock(&self.core.nowait.spilling);
-        self.queue.close();
-        let mut left = Vec::new();
-        while let Ok(queued) = self.queue.try_recv() {
-            if let Queued::Event { place, event, .. } = queued {
-                left.push((place, *event));
-            }
-        }
-        if spill(&self.core, &left, &Error::storage(RUNTIME_ENDED)) {
-            *spilling = Spilling::All;
+        let left = self.core.nowait.lock().close();
+        if !left.is_empty() {
+            hold(&self.core, left, &Error::storage(RUNTIME_ENDED), Origin::Queue);
         }
     }
 }
@@ -265,34 +292,32 @@ impl Drop for Writing {
 pub(super) async fn drain(mut writing: Writing) {
     let core = writing.core.clone();
     let mut phase = core.phase.subscribe();
-    let mut group = Vec::with_capacity(NOWAIT_GROUP);
     reserve(&core).await;
     if writing.is_behind {
         in_place(&core, &mut phase).await;
         look_after_spill(&core).await;
     }
-    loop {
+    let mut closes = false;
+    while let Some(group) = core.nowait.take(NOWAIT_GROUP) {
+        if !group.is_empty() {
+            write(&core, group).await;
+            continue;
+        }
         let look = next_look(&core);
-        let taken = tokio::select! {
+        tokio::select! {
             biased;
-            count = writing.queue.recv_many(&mut group, NOWAIT_GROUP) => count,
-            () = over(&mut phase), if !writing.queue.is_closed() => {
-                writing.queue.close();
-                continue;
+            () = core.nowait.news() => {}
+            () = over(&mut phase), if !closes => {
+                core.nowait.close();
+                closes = true;
             }
             () = sleep(look.unwrap_or_default()), if look.is_some() => {
                 // From here on everything goes to the spill, so what is queued is older.
-                *lock(&core.nowait.spilling) = Spilling::All;
-                write_rest(&mut writing).await;
+                core.nowait.lock().spilling = Spilling::All;
+                write_rest(&core).await;
                 look_after_spill(&core).await;
-                continue;
             }
-            () = core.nowait.begun.notified() => continue,
-        };
-        if taken == 0 {
-            break;
         }
-        write(&core, group.drain(..)).await;
     }
     give_back(&core).await;
     core.roster().handler_states.iter().for_each(|handler_state| handler_state.drain());
@@ -308,18 +333,13 @@ pub(super) async fn drain(mut writing: Writing) {
 }
 
 /// Writes what is queued and does not wait for more.
-async fn write_rest(writing: &mut Writing) {
-    let mut group = Vec::with_capacity(NOWAIT_GROUP);
-    while let Ok(queued) = writing.queue.try_recv() {
-        group.push(queued);
-        if group.len() == NOWAIT_GROUP {
-            write(&writing.core, group.drain(..)).await;
-        }
+async fn write_rest(core: &Arc<Core>) {
+    while let Some(group) = core.nowait.take(NOWAIT_GROUP).filter(|group| !group.is_empty()) {
+        write(core, group).await;
     }
-    write(&writing.core, group.drain(..)).await;
 }
 
-async fn write(core: &Arc<Core>, queued: impl Iterator<Item = Queued>) {
+async fn write(core: &Arc<Core>, queued: Vec<Queued>) {
     let mut events = Vec::new();
     let mut flushed = Vec::new();
     let mut kept = Vec::new();
@@ -347,7 +367,7 @@ async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Op
     match append(core, &events, durability).await {
         Ok(()) => drop(core.shared.counts.published.fetch_add(count, Relaxed)),
         Err(error) if !error.is_refusal() && !error.is_damage() => {
-            set_aside(core, events, error).await;
+            set_aside(core, events, error, Origin::Queue).await;
         }
         Err(_) => {
             let mut events = events.into_iter();
@@ -359,11 +379,16 @@ async fn record(core: &Arc<Core>, events: Vec<(Place, NewEvent)>, durability: Op
                         one.iter().for_each(|(_, event)| refused(core, event, &error));
                     }
                     Err(error) if error.is_damage() => {
-                        set_aside(core, one.into(), error).await;
+                        let [(place, event)] = one;
+                        // What is left for the same branch goes with it.
+                        let (same, others): (Vec<_>, Vec<_>) = events.partition(|(other, _)| *other == place);
+                        events = others.into_iter();
+                        let held = std::iter::once((place, event)).chain(same).collect();
+                        set_aside(core, held, error, Origin::Queue).await;
                     }
                     Err(error) => {
                         let rest = one.into_iter().chain(events.by_ref()).collect();
-                        set_aside(core, rest, error).await;
+                        set_aside(core, rest, error, Origin::Queue).await;
                     }
                 }
             }

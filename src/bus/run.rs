@@ -1,80 +1,82 @@
-//! The runner of a queue: carries out what the queue's state machine says, until it is idle.
+//! Whoever runs a handler's calls: carries out what its machine says, until there is nothing to do.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Answer, Failure};
-use super::backoff::chance;
-use super::branch_queue::{Input, QueueStep};
 use super::core::Core;
 use super::handler::Ended;
-use super::handler_state::HandlerState;
+use super::handler_state::{HandlerState, Work};
 use super::message::Message;
 use super::phase::Phase;
-use crate::consumer::DeadLetter;
+use crate::delivery::{Delay, Failed, Look, NEVER, Next, Resolved, Taken, chance, look_for, recorded};
 use crate::error::{Error, Result};
-use crate::event::{Place, Timestamp};
-use crate::limits::{LANE_PAGE, MAX_STUCK};
-use crate::store::{Range, SidecarWrites, lock};
+use crate::event::Timestamp;
+use crate::limits::MAX_STUCK;
+use crate::store::{SidecarWrites, lock, unblocked};
+use crate::sync::task::JoinHandle;
+use crate::sync::time::{Instant, sleep_until, timeout_at};
+use crate::sync::{self, fault};
 
-/// The runner's state for the event at the head of its queue.
-#[derive(Default)]
-struct Head {
-    first: Option<Timestamp>,
-    failure: Option<Failure>,
-    /// A timed-out call that keeps running: the next event waits until it has really ended.
-    stuck: Option<JoinHandle<Result<serde_json::Value, String>>>,
-}
+/// A call that timed out and keeps running.
+type Stuck = JoinHandle<Result<serde_json::Value, String>>;
 
-pub(super) async fn run(core: Arc<Core>, handler_state: Arc<HandlerState>, place: Arc<Place>) {
-    let mut head = Head::default();
-    let mut input = Input::Begun;
+pub(super) async fn run(core: Arc<Core>, handler_state: Arc<HandlerState>) {
     loop {
-        let freed = matches!(input, Input::Succeeded | Input::Buried);
-        let step = handler_state.work().branch_queues.next(&place, input);
-        if freed {
-            head = Head::default();
-            handler_state.room.notify_one();
-        }
-        input = match step {
-            QueueStep::Rest => break,
-            QueueStep::Try { item, attempt } => {
-                attempted(&core, &handler_state, &place, item, attempt, &mut head).await
+        let now = handler_state.clock.now();
+        let next = handler_state.work().machine.next(now);
+        match next {
+            Next::Deliver(taken, Some(message)) => {
+                fault!(TwoRunners, { beside(&core, &handler_state, &taken, &message) });
+                attempted(&core, &handler_state, taken, message).await;
             }
-            QueueStep::Pause { attempts } => pause(&handler_state, attempts).await,
-            QueueStep::Bury { item, attempts } => bury(&handler_state, &item, attempts, &mut head).await,
-            QueueStep::Refill { after, to } => refill(&handler_state, &place, after, to).await,
-        };
+            Next::Deliver(taken, None) => {
+                if let Some(message) = read(&handler_state, &taken).await {
+                    attempted(&core, &handler_state, taken, message).await;
+                } else {
+                    handler_state.resolved(taken.delivery);
+                }
+            }
+            Next::Look(look) => look_further(&handler_state, look).await,
+            Next::Nothing => break,
+        }
     }
     handler_state.room.notify_one();
 }
 
-async fn attempted(
-    core: &Core,
-    handler_state: &HandlerState,
-    place: &Arc<Place>,
-    item: Message,
-    attempt: u32,
-    head: &mut Head,
-) -> Input<Message> {
-    if attempt == 1 && !item.is_again() {
-        give_way(core, handler_state, &item).await;
+/// A second call of the same event.
+#[cfg(test)]
+fn beside(core: &Arc<Core>, handler_state: &Arc<HandlerState>, taken: &Taken, message: &Message) {
+    let (core, state, taken, message) = (core.clone(), handler_state.clone(), taken.clone(), message.clone());
+    let called = async move { attempted(&core, &state, taken, message).await };
+    drop(handler_state.shared.runtime.spawn(called));
+}
+
+async fn attempted(core: &Arc<Core>, handler_state: &Arc<HandlerState>, taken: Taken, message: Message) {
+    let Taken { delivery, deliveries, .. } = taken;
+    let early = if fault!(WaitsAsWorker) { Some(begin(handler_state, &message).await) } else { None };
+    if deliveries == 1 && !taken.again && !fault!(NoGate) {
+        give_way(core, handler_state, &message).await;
     }
-    let worker = begin(handler_state, place, &item).await;
+    let worker = match early {
+        Some(worker) => worker,
+        None => begin(handler_state, &message).await,
+    };
     if handler_state.phase() >= Phase::Leaving {
-        tried(handler_state, place, &item, false);
-        handler_state.resolve(&item, || Answer::Gone);
-        return Input::Buried;
+        tried(handler_state, &message, false);
+        handler_state.resolve(&message, || Answer::Gone);
+        return handler_state.resolved(delivery);
     }
-    head.first.get_or_insert_with(Timestamp::now);
     handler_state.metrics.calls.fetch_add(1, Relaxed);
-    let clock = std::time::Instant::now();
+    let clock = sync::Instant::now();
     let ended = handler_state
         .asked
         .handler
-        .call(&handler_state.shared.runtime, item.clone().on_attempt(attempt), handler_state.asked.timeout)
+        .call(
+            &handler_state.shared.runtime,
+            message.clone().delivered(deliveries),
+            handler_state.asked.delivery.deadline,
+        )
         .await;
     if !matches!(ended, Ended::Stopped { begun: false }) {
         handler_state.metrics.times.add(clock.elapsed());
@@ -84,107 +86,148 @@ async fn attempted(
         handler_state.work().stuck += 1;
     }
     drop(worker);
-    let failure = match ended {
+    let (failure, stuck) = match ended {
         Ended::Done(value) => {
             handler_state.metrics.handled.fetch_add(1, Relaxed);
-            tried(handler_state, place, &item, false);
-            taken_out(handler_state, &item).await;
-            handler_state.resolve(&item, || Answer::Done(value));
-            return Input::Succeeded;
+            tried(handler_state, &message, false);
+            taken_out(handler_state, &message).await;
+            handler_state.resolve(&message, || Answer::Done(value));
+            return handler_state.resolved(delivery);
         }
-        Ended::Failed(failure) => failure,
-        Ended::Stopped { begun } => return stopped(handler_state, place, &item, attempt, begun),
-        Ended::Stuck(failure, handle) => {
-            head.stuck = Some(handle);
-            failure
+        Ended::Stopped { begun } => return stopped(handler_state, &message, &taken, begun),
+        Ended::Failed(failure) => (failure, None),
+        Ended::Stuck(failure, handle) => (failure, Some(handle)),
+    };
+    failed(handler_state, taken, message, failure, stuck).await;
+}
+
+/// It is called again after the backoff, unless that was its last call for the event.
+async fn failed(
+    handler_state: &Arc<HandlerState>,
+    taken: Taken,
+    message: Message,
+    failure: Failure,
+    stuck: Option<Stuck>,
+) {
+    let Taken { delivery, deliveries, .. } = taken;
+    handler_state.metrics.failed(&failure);
+    let (handler, id) = (&*handler_state.asked.name, message.id());
+    tracing::debug!(handler, %id, deliveries, error = %failure, "a handler failed");
+    // It is not called again while an earlier call runs, nor for an ephemeral event, nor when the bus closes.
+    let is_last = stuck.is_some() || message.is_ephemeral() || handler_state.phase() >= Phase::Draining;
+    fault!(RetriesLater, {
+        if !is_last && deliveries < handler_state.asked.delivery.max_deliveries {
+            tried(handler_state, &message, true);
+            if handler_state.work().machine.put(&taken.place, message.clone()).is_some() {
+                return handler_state.resolved(delivery);
+            }
+        }
+    });
+    let outcome = {
+        let mut work = handler_state.work();
+        work.tried(&message, true);
+        let (now, delay) = (handler_state.clock.now(), Delay::Backoff(chance()));
+        match is_last {
+            true => work.machine.give_up(delivery).map(Failed::Last),
+            false => work.machine.fail(delivery, now, delay, Some(message.clone())),
         }
     };
-    handler_state.metrics.failed(&failure);
-    let (handler, id) = (&*handler_state.asked.name, item.id());
-    tracing::debug!(handler, %id, attempt, error = %failure, "a handler failed");
-    head.failure = Some(failure);
-    // It is not called again while an earlier call runs, nor for an ephemeral event, nor when the bus closes.
-    let last = head.stuck.is_some() || item.is_ephemeral() || handler_state.phase() >= Phase::Draining;
-    tried(handler_state, place, &item, true);
-    Input::Failed { last }
+    handler_state.tried.notify_waiters();
+    match outcome {
+        Ok(Failed::Again { due }) => pause(handler_state, due).await,
+        Ok(Failed::Last(dead)) => {
+            bury(handler_state, &message, &dead, &failure).await;
+            handler_state.resolve(&message, || Answer::Failed { failure, deliveries });
+            if let Some(stuck) = stuck {
+                really_ended(handler_state, stuck).await;
+            }
+            handler_state.resolved(delivery);
+        }
+        // It was dropped meanwhile.
+        Err(_) => handler_state.resolve(&message, || Answer::Gone),
+    }
 }
 
 /// The runtime shuts down: the handler leaves as if its bus were closed, without another attempt or a dead letter.
-fn stopped(
-    handler_state: &HandlerState,
-    place: &Arc<Place>,
-    item: &Message,
-    attempt: u32,
-    begun: bool,
-) -> Input<Message> {
+fn stopped(handler_state: &HandlerState, message: &Message, taken: &Taken, begun: bool) {
     if !begun {
         handler_state.metrics.calls.fetch_sub(1, Relaxed);
     }
-    let attempts = attempt - u32::from(!begun);
-    tried(handler_state, place, item, false);
-    handler_state.resolve(item, || Answer::Failed { failure: Failure::Stopped, attempts });
-    Input::Buried
+    let deliveries = taken.deliveries - u32::from(!begun);
+    tried(handler_state, message, false);
+    handler_state.resolve(message, || Answer::Failed { failure: Failure::Stopped, deliveries });
+    handler_state.resolved(taken.delivery);
 }
 
 /// Waits for a worker, and while too many timed-out calls are running, since they occupy shared threads.
-async fn begin(handler_state: &HandlerState, place: &Arc<Place>, item: &Message) -> impl Drop + use<> {
+async fn begin(handler_state: &HandlerState, message: &Message) -> impl Drop + use<> {
     loop {
         let worker = handler_state.worker().await;
         if handler_state.work().stuck < MAX_STUCK || handler_state.phase() >= Phase::Leaving {
             return worker;
         }
         drop(worker);
-        tried(handler_state, place, item, true);
+        tried(handler_state, message, true);
         handler_state.unstuck().await;
     }
 }
 
-/// Waits for the first attempts of handlers of higher priority, each for no longer than its own timeout.
-async fn give_way(core: &Core, handler_state: &HandlerState, item: &Message) {
-    let Some(position) = item.position() else { return };
+/// Waits for the first attempts of handlers of higher priority, each for no longer than its own deadline.
+async fn give_way(core: &Core, handler_state: &HandlerState, message: &Message) {
+    let Some(position) = message.position() else { return };
     let roster = core.roster();
     if !roster.ranked {
         return;
     }
     let begun = Instant::now();
-    for other in roster.handler_states.iter().filter(|s| s.asked.priority > handler_state.asked.priority) {
-        if other.asked.route.takes(item) {
-            // After its timeout it counts as gone.
+    let itself = fault!(WaitsForItself);
+    let above = |s: &&Arc<HandlerState>| s.asked.priority > handler_state.asked.priority - i32::from(itself);
+    for other in roster.handler_states.iter().filter(above) {
+        if other.asked.route.takes(message) {
+            // After its deadline it counts as gone.
             tokio::select! {
-                _ = timeout_at(begun + other.asked.timeout, other.passed(position)) => {}
+                _ = timeout_at(begun + other.asked.delivery.deadline, other.passed(position)) => {}
                 () = handler_state.reached(Phase::Leaving) => return,
             }
         }
     }
 }
 
-/// The first attempt has ended: nothing has to wait for this event any more. While it is retried, nothing has to wait
-/// for later events of its queue either.
-fn tried(handler_state: &HandlerState, place: &Arc<Place>, item: &Message, again: bool) {
-    let mut work = handler_state.work();
-    let work = &mut *work;
-    if let Some(position) = item.position() {
-        work.progress.tried(position);
-    }
-    for later in work.branch_queues.items(place).filter(|_| again) {
-        if let Some(position) = later.position() {
-            work.progress.tried(position);
-        }
-    }
+fn tried(handler_state: &HandlerState, message: &Message, again: bool) {
+    handler_state.work().tried(message, again);
     handler_state.tried.notify_waiters();
 }
 
-async fn pause(handler_state: &HandlerState, attempts: u32) -> Input<Message> {
-    let rest = handler_state.asked.retry.delay(attempts, chance());
-    // A closing bus does not back off: one last attempt.
-    let _ = timeout(rest, handler_state.reached(Phase::Draining)).await;
-    if handler_state.phase() >= Phase::Leaving { Input::Buried } else { Input::Waited }
+impl Work {
+    /// The first attempt has ended: nothing has to wait for this event any more. While it is retried, nothing has to wait
+    /// for later events of its branch either.
+    fn tried(&mut self, message: &Message, again: bool) {
+        if let Some(position) = message.position() {
+            self.progress.tried(position);
+        }
+        if again {
+            let later = self.machine.at_hand(message.place()).filter_map(Message::position);
+            later.for_each(|position| self.progress.tried(position));
+        }
+    }
+}
+
+/// Waits until the event is due. A closing bus does not back off: one last attempt.
+async fn pause(handler_state: &HandlerState, due: i64) {
+    tokio::select! {
+        () = sleep_until(handler_state.clock.instant(due)) => {}
+        () = handler_state.reached(Phase::Draining) => {}
+    }
+    let closes = handler_state.phase() >= Phase::Draining;
+    let now = if closes { NEVER } else { handler_state.clock.now() };
+    // Nothing expires but pauses: a call has its own clock.
+    handler_state.work().machine.expire(now);
 }
 
 /// A replayed dead letter was handled.
-async fn taken_out(handler_state: &HandlerState, item: &Message) {
-    let Some(event) = item.event() else { return };
-    if !item.is_again() && !handler_state.dead_letters.has(event.position()) {
+async fn taken_out(handler_state: &HandlerState, message: &Message) {
+    let Some(event) = message.event() else { return };
+    if !message.is_again() && !handler_state.dead_letters.has(event.position()) {
         return;
     }
     let mut records = SidecarWrites::new();
@@ -197,117 +240,117 @@ async fn taken_out(handler_state: &HandlerState, item: &Message) {
     }
 }
 
-async fn bury(
-    handler_state: &HandlerState,
-    item: &Message,
-    attempts: u32,
-    head: &mut Head,
-) -> Input<Message> {
-    let failure = head.failure.take().unwrap_or(Failure::Stopped);
-    if let Some(dead_letter) = dead_letter(handler_state, item, attempts, head.first, &failure) {
-        let mut records = SidecarWrites::new();
-        let _writing = handler_state.dead_letters.writing();
-        handler_state.dead_letters.put(&mut records, &dead_letter);
-        handler_state.metrics.dead_letters.fetch_add(1, Relaxed);
-        let (handler, id) = (&*handler_state.asked.name, item.id());
-        match handler_state.shared.handle.write_records_async(records).await {
-            Ok(()) => {
-                tracing::warn!(handler, %id, attempts, error = %failure, "an event became a dead letter")
-            }
-            Err(e) => {
-                handler_state.shared.counts.dead_letters_lost.fetch_add(1, Relaxed);
-                tracing::error!(handler, %id, error = %failure, "a dead letter could not be written: {e}");
-            }
+/// The event becomes a dead letter; an ephemeral one does not.
+async fn bury(handler_state: &HandlerState, message: &Message, dead: &Resolved, failure: &Failure) {
+    if message.is_ephemeral() {
+        return;
+    }
+    let (handler, id, deliveries) = (&*handler_state.asked.name, message.id(), dead.deliveries);
+    match write_dead_letter(handler_state, message, dead, failure).await {
+        Ok(false) => {}
+        Ok(true) => {
+            handler_state.metrics.dead_letters.fetch_add(1, Relaxed);
+            tracing::warn!(handler, %id, deliveries, error = %failure, "an event became a dead letter");
+        }
+        Err(e) => {
+            handler_state.metrics.dead_letters.fetch_add(1, Relaxed);
+            handler_state.shared.counts.dead_letters_lost.fetch_add(1, Relaxed);
+            tracing::error!(handler, %id, error = %failure, "a dead letter could not be written: {e}");
         }
     }
-    handler_state.resolve(item, || Answer::Failed { failure, attempts });
-    if let Some(stuck) = head.stuck.take() {
-        tokio::select! {
-            _ = stuck => {}
-            () = handler_state.reached(Phase::Leaving) => {}
-        }
-        handler_state.work().stuck -= 1;
-        handler_state.unstuck.notify_waiters();
-    }
-    Input::Buried
 }
 
-/// An ephemeral event leaves no dead letter.
-fn dead_letter(
+/// `false` for one that was sent again and discarded meanwhile.
+async fn write_dead_letter(
     handler_state: &HandlerState,
-    item: &Message,
-    attempts: u32,
-    first: Option<Timestamp>,
+    message: &Message,
+    dead: &Resolved,
     failure: &Failure,
-) -> Option<DeadLetter> {
-    let event = item.event()?;
-    Some(DeadLetter {
-        owner: handler_state.dead_letters.owner().clone(),
-        position: event.position(),
-        at: event.address(),
-        id: event.id(),
-        kind: event.kind().to_owned(),
-        error: failure.to_string(),
-        deliveries: attempts,
-        first: first.unwrap_or_else(Timestamp::now),
-        last: Timestamp::now(),
-        again: false,
-    })
+) -> Result<bool> {
+    let Some(event) = message.event() else { return Ok(false) };
+    let _writing = handler_state.dead_letters.writing();
+    loop {
+        let (queue, event, dead) = (handler_state.dead_letters.clone(), event.clone(), dead.clone());
+        let (error, is_again) = (failure.to_string(), dead.again);
+        let bury = move || {
+            let mut records = SidecarWrites::new();
+            let there = queue.bury(&mut records, &event, &dead, error, Timestamp::now())?;
+            Ok((there, records))
+        };
+        // Only one that was sent again is looked for.
+        let (there, records) = if is_again { unblocked(bury).await? } else { bury()? };
+        if !there {
+            return Ok(false);
+        }
+        match handler_state.shared.handle.write_records_async(records).await {
+            // It was discarded or replayed meanwhile.
+            Err(Error::RecordChanged { .. }) if is_again => {}
+            written => return written.map(|()| true),
+        }
+    }
 }
 
-/// Reads the events that did not fit into the queue.
-async fn refill(
-    handler_state: &Arc<HandlerState>,
-    place: &Arc<Place>,
-    after: u64,
-    to: u64,
-) -> Input<Message> {
-    let room = handler_state.work().branch_queues.refill();
-    let (reading, place) = (handler_state.clone(), place.clone());
-    let read =
-        handler_state.shared.runtime.spawn_blocking(move || read(&reading, &place, (after, to), room)).await;
-    let read = match read {
-        Ok(Ok(read)) => read,
+/// Waits for a call that timed out and could not be stopped.
+async fn really_ended(handler_state: &HandlerState, stuck: Stuck) {
+    tokio::select! {
+        _ = stuck => {}
+        () = handler_state.reached(Phase::Leaving) => {}
+    }
+    handler_state.work().stuck -= 1;
+    handler_state.unstuck.notify_waiters();
+}
+
+/// An event that is not at hand: a replayed dead letter. `None` if it stays a dead letter, or is none any more.
+async fn read(handler_state: &Arc<HandlerState>, taken: &Taken) -> Option<Message> {
+    let handler = &*handler_state.asked.name;
+    if taken.again && !handler_state.dead_letters.has(taken.position.into()) {
+        return None;
+    }
+    let (reading, place, sequence) = (handler_state.clone(), taken.place.clone(), taken.sequence);
+    let read = handler_state.shared.runtime.spawn_blocking(move || {
+        let reader = lock(&reading.reader).clone().ok_or(Error::Closed { after: None })?;
+        reader.shaped(recorded(&reader, &place, sequence)?)
+    });
+    let message = match read.await {
+        Ok(Ok(event)) => Message::recorded(event).sent_again(),
         Ok(Err(error)) => {
-            let handler = &*handler_state.asked.name;
-            tracing::error!(handler, %error, after, to, "a handler's events could not be read; they are skipped");
-            *lock(&handler_state.ended) = Some(error.to_string());
-            handler_state.go(Phase::Leaving);
-            (Vec::new(), to)
+            tracing::warn!(handler, %error, "a dead letter's event could not be read; it stays a dead letter");
+            return None;
         }
         // The runtime is shutting down.
-        Err(_) => (Vec::new(), to),
+        Err(_) => return None,
     };
-    Input::Refilled { items: read.0, scanned: read.1 }
+    if !handler_state.asked.route.takes(&message) {
+        let (id, kind) = (message.id(), message.kind());
+        tracing::warn!(handler, %id, kind, "a replayed dead letter is not for this handler; it stays a dead letter");
+        return None;
+    }
+    Some(message)
 }
 
-fn read(
-    handler_state: &HandlerState,
-    place: &Place,
-    (after, to): (u64, u64),
-    room: usize,
-) -> Result<(Vec<Message>, u64)> {
-    let reader = lock(&handler_state.reader).clone().ok_or(Error::Closed { after: None })?;
-    let branch = reader.branch(place)?;
-    let (mut items, mut scanned) = (Vec::new(), after);
-    while scanned < to && items.is_empty() {
-        let range = Range { from: scanned + 1, to, limit: LANE_PAGE, reverse: false };
-        let page = reader.page(&branch, range)?;
-        if page.is_empty() {
-            return Ok((items, to));
-        }
-        for event in page {
-            if items.len() == room {
-                return Ok((items, scanned));
-            }
-            scanned = event.sequence().get();
+/// Reads the next events of a branch of which nothing is at hand.
+async fn look_further(handler_state: &Arc<HandlerState>, look: Look) {
+    let (reading, asked) = (handler_state.clone(), look.clone());
+    let found = handler_state.shared.runtime.spawn_blocking(move || {
+        let reader = lock(&reading.reader).clone().ok_or(Error::Closed { after: None })?;
+        look_for(&reader, asked, |event| {
             // What cannot be upcast was not taken at first, and is not taken now.
-            let Ok(event) = reader.shaped(event) else { continue };
-            let message = Message::recorded(event);
-            if handler_state.asked.route.takes(&message) {
-                items.push(message);
-            }
+            let message = Message::recorded(reader.shaped(event).ok()?);
+            reading.asked.route.takes(&message).then_some(message)
+        })
+    });
+    let (look, found) = match found.await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            let handler = &*handler_state.asked.name;
+            let Look { place, after, until } = &look;
+            tracing::error!(handler, %error, %place, after, until, "a handler's events could not be read; they are skipped");
+            *lock(&handler_state.ended) = Some(error.to_string());
+            handler_state.go(Phase::Leaving);
+            (look, Vec::new())
         }
-    }
-    Ok((items, scanned))
+        // The runtime is shutting down.
+        Err(_) => (look, Vec::new()),
+    };
+    handler_state.work().machine.found(&look, found);
 }

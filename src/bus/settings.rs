@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::backoff::Retry;
 use super::persist::Rules;
+use crate::delivery::DeliverySettings;
 use crate::limits::{
-    DEFAULT_AWAIT_MS, DEFAULT_BUS_WORKERS, DEFAULT_DRAIN_MS, DEFAULT_HANDLER_LETTERS, DEFAULT_HANDLER_MS,
-    DEFAULT_HISTORY, DEFAULT_NOWAIT_EVENTS, SPILL_BYTES, SPILL_RESERVE_BYTES,
+    DEFAULT_AWAIT_MS, DEFAULT_BUS_WORKERS, DEFAULT_DRAIN_MS, DEFAULT_HANDLER_LETTERS, DEFAULT_HISTORY,
+    DEFAULT_NOWAIT_EVENTS, SPILL_BYTES, SPILL_RESERVE_BYTES,
 };
 
 #[derive(Clone)]
@@ -16,8 +16,8 @@ pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) history: usize,
     pub(super) dead_letters: usize,
-    pub(super) timeout: Duration,
-    pub(super) retry: Retry,
+    /// Of handlers that say nothing else.
+    pub(super) delivery: DeliverySettings,
     pub(super) await_limit: Duration,
     pub(super) drain_limit: Duration,
     pub(super) nowait: usize,
@@ -43,8 +43,7 @@ impl Default for Settings {
             workers: DEFAULT_BUS_WORKERS,
             history: DEFAULT_HISTORY,
             dead_letters: DEFAULT_HANDLER_LETTERS,
-            timeout: Duration::from_millis(DEFAULT_HANDLER_MS),
-            retry: Retry::default(),
+            delivery: DeliverySettings::of_handler(),
             await_limit: Duration::from_millis(DEFAULT_AWAIT_MS),
             drain_limit: Duration::from_millis(DEFAULT_DRAIN_MS),
             nowait: DEFAULT_NOWAIT_EVENTS,

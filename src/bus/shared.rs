@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::tickets::Tickets;
 use crate::store::StoreHandle;
+use crate::sync::task::Runtime;
 
 /// Counters of the bus, besides those of its handlers.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct Counts {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) handle: StoreHandle,
-    pub(super) runtime: Handle,
+    pub(super) runtime: Runtime,
     /// The shared workers, and how many of them one handler may use.
     pub(super) workers: Arc<Semaphore>,
     pub(super) part: usize,
@@ -32,7 +32,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(handle: StoreHandle, runtime: Handle, workers: usize) -> Arc<Self> {
+    pub(super) fn new(handle: StoreHandle, runtime: Runtime, workers: usize) -> Arc<Self> {
         Arc::new(Self {
             handle,
             runtime,

@@ -59,7 +59,7 @@ pub struct HandlerStats {
     /// Events that it holds: running, in backoff, or waiting.
     pub queue: usize,
     /// Branches that it holds events of.
-    pub branch_queues: usize,
+    pub branches: usize,
     /// Timed-out calls that could not be stopped.
     pub stuck: usize,
     /// Committed positions that it has not scanned yet.
@@ -80,10 +80,10 @@ impl HandlerStats {
         let here = handler_state.shared.handle.process().is_this();
         // Before the held events: one that moves from there to here in between is then counted twice, not missed.
         let lag = handler_state.lag();
-        let (queue, branch_queues, stuck) = match here {
+        let (queue, branches, stuck) = match here {
             true => {
                 let work = handler_state.work();
-                (work.branch_queues.held(), work.branch_queues.branch_queues(), work.stuck)
+                (work.machine.held(), work.machine.lanes(), work.stuck)
             }
             false => (0, 0, 0),
         };
@@ -110,7 +110,7 @@ impl HandlerStats {
             unreadable: m.unreadable.load(Relaxed),
             ephemeral_dropped: m.ephemeral_dropped.load(Relaxed),
             queue,
-            branch_queues,
+            branches,
             stuck,
             lag,
             mean: m.times.mean(),

@@ -5,8 +5,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::answer::IntoAnswer;
-use super::backoff::Retry;
-use super::builder::check_time;
 use super::bus::Bus;
 use super::core::Core;
 use super::drive::{Lifetime, drive};
@@ -17,7 +15,7 @@ use super::names::TakenName;
 use super::phase::Phase;
 use super::route::Route;
 use super::stats::HandlerStats;
-use crate::consumer::DeadLetterQueue;
+use crate::delivery::{DeadLetterQueue, DeliverySettings};
 use crate::error::Result;
 use crate::event::{Filter, Position};
 use crate::follow::{Cursor, Follow};
@@ -54,8 +52,7 @@ pub struct Subscribe {
     from_end: bool,
     name: Option<String>,
     priority: i32,
-    timeout: Duration,
-    retry: Retry,
+    delivery: DeliverySettings,
     once: bool,
     awaited: bool,
 }
@@ -72,8 +69,7 @@ impl Bus {
             from_end: true,
             name: None,
             priority: 0,
-            timeout: core.settings.timeout,
-            retry: core.settings.retry,
+            delivery: core.settings.delivery,
             once: false,
             awaited: false,
             core,
@@ -154,21 +150,34 @@ impl Subscribe {
 
     /// Higher comes first: before a handler is called for an event, those of higher priority have been called for it
     /// once. Handlers of equal priority, 0 by default, run concurrently. A handler that lags, retries an earlier event
-    /// of that branch, or has exceeded its timeout is not waited for.
+    /// of that branch, or has exceeded its deadline is not waited for.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
         self
     }
 
-    /// The timeout of one call, from when the handler is entered: waiting for a thread of the runtime does not count.
-    pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = time;
+    /// How long one call may take, a millisecond to a week, from when the handler is entered: waiting for a thread of the
+    /// runtime does not count.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.delivery.deadline = deadline;
         self
     }
 
-    /// How often it is called for one event, and the backoff in between.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
+    /// How often an event is delivered to it before it becomes a dead letter.
+    pub fn max_deliveries(mut self, deliveries: u32) -> Self {
+        self.delivery.max_deliveries = deliveries;
+        self
+    }
+
+    /// The backoff after an event's first failure, doubled for each further one up to `most`.
+    pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
+        (self.delivery.backoff, self.delivery.max_backoff) = (first, most);
+        self
+    }
+
+    /// The fraction of a backoff that may be left out at random, from 0 to 1.
+    pub fn jitter(mut self, part: f64) -> Self {
+        self.delivery.jitter = part;
         self
     }
 
@@ -206,13 +215,13 @@ impl Subscribe {
     }
 
     /// Subscribes an async function. It is called for the events of a branch one after the other, and for those of
-    /// different branches concurrently. Its result goes to awaiting publishers; after an error it is retried, and in
-    /// the end the event becomes a dead letter of this handler.
+    /// different branches concurrently. Its result goes to awaiting publishers; after an error the event is delivered
+    /// again, and in the end the event becomes a dead letter of this handler.
     ///
     /// It starts a task and returns: nothing is read and nothing waits here.
     ///
     /// # Errors
-    /// [`Invalid`](crate::Error::Invalid) for an invalid glob, name, timeout or number;
+    /// [`Invalid`](crate::Error::Invalid) for an invalid glob, name, deadline or number;
     /// [`Exists`](crate::Error::Exists) if a handler of a bus on this store has the name, also one that has been told to
     /// end and is not [`gone`](Subscription::gone); [`BadCursor`](crate::Error::BadCursor) for a start
     /// beyond the end of the store; [`Closed`](crate::Error::Closed).
@@ -240,8 +249,7 @@ impl Subscribe {
         let core = self.core;
         core.open()?;
         let route = self.route?.resolved_in(core.shared.handle.catalogue());
-        check_time(self.timeout)?;
-        self.retry.check()?;
+        self.delivery.check()?;
         let id = core.number();
         let (taken_name, owner) = TakenName::take(&core.shared.handle, self.name)?;
         let name = owner.name().into();
@@ -254,8 +262,7 @@ impl Subscribe {
             route,
             handler,
             priority: self.priority,
-            timeout: self.timeout,
-            retry: self.retry,
+            delivery: self.delivery,
             once: self.once,
             awaited: self.awaited,
         };

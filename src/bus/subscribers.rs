@@ -1,6 +1,6 @@
 //! Listeners: they are counted, and get ephemeral events through one channel.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::broadcast::{self, Receiver};
 
@@ -8,6 +8,7 @@ use super::message::Message;
 use super::route::Route;
 use crate::limits::EPHEMERAL_EVENTS;
 use crate::store::lock;
+use crate::sync::Mutex;
 
 /// The channel of ephemeral events, and what its listeners take.
 #[derive(Debug)]

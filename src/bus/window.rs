@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -15,6 +13,7 @@ use crate::limits::{MAX_ALERT_COUNT, MAX_WATCHED};
 use crate::panics::caught;
 use crate::project::{AlertPayload, Window, WindowCounts};
 use crate::store::{Batch, Process, Store, StoreHandle, unblocked};
+use crate::sync::task::{JoinHandle, Runtime};
 
 /// What is counted together with an event.
 type Key = dyn Fn(&Event) -> Option<String> + Send + Sync;
@@ -181,7 +180,7 @@ impl WindowRule {
         if handle.read_only() {
             return Err(Error::ReadOnly { path: handle.name().to_owned() });
         }
-        let runtime = Handle::try_current().map_err(|_| {
+        let runtime = Runtime::current().ok_or_else(|| {
             Invalid::new("rule", "needs a tokio runtime to run in; outside of one, use `take`")
         })?;
         let span = i64::try_from(span(self.window).as_micros()).unwrap_or(i64::MAX);

@@ -1,12 +1,13 @@
 //! Calls of workers to the task of a consumer, and what they get back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::Result;
 use crate::event::Event;
 use crate::store::{Batch, Process, Receipt};
+use crate::sync::Mutex;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 
@@ -21,7 +22,10 @@ pub(super) struct Named {
 pub(super) enum How {
     Ack,
     /// Redeliver after this many microseconds, or after the backoff.
-    Nack(Option<i64>),
+    Nack {
+        delay: Option<i64>,
+        reason: Option<String>,
+    },
     Touch,
     Park(String),
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::machine::Rules;
 use crate::codec::SettingsRow;
+use crate::delivery::{DeliverySettings, Rules, micros};
 use crate::error::{Error, Result};
 use crate::event::{Catalogue, Filter, Invalid, Pattern, Position, SessionId, Timestamp};
 use crate::follow::{Cursor, Follow};
 use crate::limits::{
-    DEFAULT_DEADLINE_S, DEFAULT_DELIVERIES, DEFAULT_IN_FLIGHT, DEFAULT_LETTERS, MAX_CONSUMER_PATTERNS,
-    MAX_DEAD_LETTERS, MAX_DELAY_S, MAX_DELIVERIES, MAX_IN_FLIGHT,
+    DEFAULT_IN_FLIGHT, DEFAULT_LETTERS, MAX_CONSUMER_LANES, MAX_CONSUMER_PATTERNS, MAX_DEAD_LETTERS,
+    MAX_IN_FLIGHT,
 };
 
 /// The settings of a durable consumer. All but the start are stored with it, and have to be the same when it is
@@ -25,7 +25,7 @@ use crate::limits::{
 ///     .max_deliveries(3);
 /// # Ok::<(), retold::Invalid>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct ConsumerConfig {
     pub(super) begin: Begin,
@@ -33,11 +33,8 @@ pub struct ConsumerConfig {
     pub(super) types: Vec<Pattern>,
     pub(super) except: Vec<Pattern>,
     pub(super) priority: u8,
-    pub(super) deadline: Duration,
-    pub(super) max_deliveries: u32,
+    pub(super) delivery: DeliverySettings,
     pub(super) max_in_flight: usize,
-    pub(super) backoff: Duration,
-    pub(super) max_backoff: Duration,
     pub(super) max_dead_letters: usize,
 }
 
@@ -51,6 +48,9 @@ pub(super) enum Begin {
     Cursor(Cursor),
 }
 
+// What is not equal to itself is refused.
+impl Eq for ConsumerConfig {}
+
 impl Default for ConsumerConfig {
     fn default() -> Self {
         Self {
@@ -59,11 +59,8 @@ impl Default for ConsumerConfig {
             types: Vec::new(),
             except: Vec::new(),
             priority: 0,
-            deadline: Duration::from_secs(DEFAULT_DEADLINE_S),
-            max_deliveries: DEFAULT_DELIVERIES,
+            delivery: DeliverySettings::of_consumer(),
             max_in_flight: DEFAULT_IN_FLIGHT,
-            backoff: Duration::from_secs(1),
-            max_backoff: Duration::from_secs(60),
             max_dead_letters: DEFAULT_LETTERS,
         }
     }
@@ -139,13 +136,13 @@ impl ConsumerConfig {
 
     /// The ack deadline, after which an event is redelivered: 30 s by default, a millisecond to a week.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.delivery.deadline = deadline;
         self
     }
 
     /// How often an event is delivered before it becomes a dead letter: 5 by default.
     pub fn max_deliveries(mut self, deliveries: u32) -> Self {
-        self.max_deliveries = deliveries;
+        self.delivery.max_deliveries = deliveries;
         self
     }
 
@@ -158,14 +155,14 @@ impl ConsumerConfig {
     /// The backoff after an event's first failure, doubled for each further one up to `most`: one second and one
     /// minute by default.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
-        (self.backoff, self.max_backoff) = (first, most);
+        (self.delivery.backoff, self.delivery.max_backoff) = (first, most);
         self
     }
 
     /// The initial and the maximum backoff.
     #[must_use]
     pub fn backoffs(&self) -> (Duration, Duration) {
-        (self.backoff, self.max_backoff)
+        (self.delivery.backoff, self.delivery.max_backoff)
     }
 
     /// How many dead letters are kept: 10,000 by default, at most 100,000. When full, a new one replaces the oldest.
@@ -176,21 +173,12 @@ impl ConsumerConfig {
 
     pub(super) fn check(&self) -> Result<(), Invalid> {
         let no = |field, reason: String| Err(Invalid::new(field, reason));
-        let longest = Duration::from_secs(MAX_DELAY_S);
         if self.types.len().max(self.except.len()) > MAX_CONSUMER_PATTERNS {
             return no("pattern", format!("has too many entries; the limit is {MAX_CONSUMER_PATTERNS}"));
         }
-        if !(Duration::from_millis(1)..=longest).contains(&self.deadline) {
-            return no("deadline", format!("of {:?} is not between a millisecond and a week", self.deadline));
-        }
-        if !(1..=MAX_DELIVERIES).contains(&self.max_deliveries) {
-            return no("max_deliveries", format!("has to be 1 to {MAX_DELIVERIES}"));
-        }
+        self.delivery.check()?;
         if !(1..=MAX_IN_FLIGHT).contains(&self.max_in_flight) {
             return no("max_in_flight", format!("has to be 1 to {MAX_IN_FLIGHT}"));
-        }
-        if self.max_backoff > longest || self.backoff > self.max_backoff {
-            return no("backoff", "has an initial delay above its maximum, or a maximum above a week".into());
         }
         if !(1..=MAX_DEAD_LETTERS).contains(&self.max_dead_letters) {
             return no("max_dead_letters", format!("has to be 1 to {MAX_DEAD_LETTERS}"));
@@ -235,14 +223,7 @@ impl ConsumerConfig {
     }
 
     pub(super) fn rules(&self) -> Rules {
-        Rules {
-            deadline: micros(self.deadline),
-            max_deliveries: self.max_deliveries,
-            max_in_flight: self.max_in_flight,
-            backoff: micros(self.backoff),
-            max_backoff: micros(self.max_backoff),
-            longest: micros(Duration::from_secs(MAX_DELAY_S)),
-        }
+        self.delivery.rules(self.max_in_flight, MAX_CONSUMER_LANES)
     }
 
     pub(super) fn to_row(&self) -> SettingsRow {
@@ -252,11 +233,11 @@ impl ConsumerConfig {
             types: texts(&self.types),
             except: texts(&self.except),
             priority: self.priority,
-            deadline: micros(self.deadline) as u64,
-            max_deliveries: self.max_deliveries,
+            deadline: micros(self.delivery.deadline) as u64,
+            max_deliveries: self.delivery.max_deliveries,
             max_in_flight: self.max_in_flight as u32,
-            backoff: micros(self.backoff) as u64,
-            max_backoff: micros(self.max_backoff) as u64,
+            backoff: micros(self.delivery.backoff) as u64,
+            max_backoff: micros(self.delivery.max_backoff) as u64,
             max_dead_letters: self.max_dead_letters as u32,
         }
     }
@@ -270,11 +251,14 @@ impl ConsumerConfig {
             types: patterns(&row.types)?,
             except: patterns(&row.except)?,
             priority: row.priority,
-            deadline: Duration::from_micros(row.deadline),
-            max_deliveries: row.max_deliveries,
+            delivery: DeliverySettings {
+                deadline: Duration::from_micros(row.deadline),
+                max_deliveries: row.max_deliveries,
+                backoff: Duration::from_micros(row.backoff),
+                max_backoff: Duration::from_micros(row.max_backoff),
+                ..DeliverySettings::of_consumer()
+            },
             max_in_flight: row.max_in_flight as usize,
-            backoff: Duration::from_micros(row.backoff),
-            max_backoff: Duration::from_micros(row.max_backoff),
             max_dead_letters: row.max_dead_letters as usize,
         };
         config.check()?;
@@ -295,11 +279,11 @@ impl ConsumerConfig {
             ("pattern", globs(&self.types, "all")),
             ("except", globs(&self.except, "none")),
             ("priority", self.priority.to_string()),
-            ("deadline", span(self.deadline)),
-            ("max_deliveries", self.max_deliveries.to_string()),
+            ("deadline", span(self.delivery.deadline)),
+            ("max_deliveries", self.delivery.max_deliveries.to_string()),
             ("max_in_flight", self.max_in_flight.to_string()),
-            ("backoff", span(self.backoff)),
-            ("max_backoff", span(self.max_backoff)),
+            ("backoff", span(self.delivery.backoff)),
+            ("max_backoff", span(self.delivery.max_backoff)),
             ("max_dead_letters", self.max_dead_letters.to_string()),
         ]
     }
@@ -319,8 +303,4 @@ impl ConsumerConfig {
         }
         Ok(())
     }
-}
-
-pub(super) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

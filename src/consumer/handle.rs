@@ -7,9 +7,10 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::call::{Call, How, Named, Offer, Reply};
-use super::config::micros;
+use super::driven::Driven;
 use super::token::Token;
 use crate::codec::TokenParts;
+use crate::delivery::{micros, with_causes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Invalid, StoreId};
 use crate::limits::MAX_DELAY_S;
@@ -22,6 +23,10 @@ use crate::store::{Batch, Process, Receipt};
 /// deliveries. A delivery is on disk before a worker gets it, and an acknowledgement when the call returns; after a
 /// crash in between, the event is redelivered. It does not keep the store open. Its task ends with the store or with
 /// the last worker and delivery; to be sure that it has ended, call [`close`](Self::close).
+///
+/// Workers may be on any runtime with its timer enabled. The task is on the runtime that opened it; whoever waits on another
+/// goes on with it, so nobody depends on that one. When that one ends and nobody waits, the task has ended, and the consumer
+/// is opened again.
 #[derive(Clone, Debug)]
 pub struct Consumer(pub(super) Arc<Worker>);
 
@@ -30,6 +35,9 @@ impl Drop for Consumer {
         self.0.process.keep(&self.0);
     }
 }
+
+/// Why an event is rejected: any error, or a text.
+type Reason = Box<dyn std::error::Error + Send + Sync>;
 
 /// The channel to the task.
 #[derive(Debug)]
@@ -41,12 +49,13 @@ pub(super) struct Worker {
     pub(super) calls: mpsc::Sender<Call>,
     /// Why the task ended.
     pub(super) ended: Arc<OnceLock<Error>>,
+    pub(super) driven: Arc<Driven>,
 }
 
 impl Worker {
     /// Why the task ended. Set before the channel is dropped.
     async fn gone(&self) -> Error {
-        self.calls.closed().await;
+        self.driven.until(self.calls.closed()).await;
         let unexpected = || Error::storage(format!("the task of consumer {} ended unexpectedly", self.name));
         self.ended.get().cloned().unwrap_or_else(unexpected)
     }
@@ -54,12 +63,14 @@ impl Worker {
     pub(super) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T> {
         self.process.check()?;
         let (reply, answer) = oneshot::channel();
-        if self.calls.send(call(reply)).await.is_ok()
-            && let Ok(answer) = answer.await
-        {
-            return answer;
+        let asked = async {
+            self.calls.send(call(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match self.driven.until(asked).await {
+            Some(answer) => answer,
+            None => Err(self.gone().await),
         }
-        Err(self.gone().await)
     }
 
     fn named(&self, token: &Token) -> Result<Named> {
@@ -156,7 +167,16 @@ impl Consumer {
     /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
     pub async fn nack(&self, token: &Token, delay: impl Into<Option<Duration>>) -> Result<()> {
         let delay = checked(delay.into())?;
-        self.0.resolve(token, How::Nack(delay)).await
+        self.0.resolve(token, How::Nack { delay, reason: None }).await
+    }
+
+    /// [`Delivery::fail`] by token.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn fail(&self, token: &Token, reason: impl Into<Reason>) -> Result<()> {
+        let reason = Some(with_causes(&*reason.into()));
+        self.0.resolve(token, How::Nack { delay: None, reason }).await
     }
 
     /// [`Delivery::touch`] by token.
@@ -171,8 +191,8 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`ack`](Self::ack).
-    pub async fn park(&self, token: &Token, reason: impl Into<String>) -> Result<()> {
-        self.0.resolve(token, How::Park(reason.into())).await
+    pub async fn park(&self, token: &Token, reason: impl Into<Reason>) -> Result<()> {
+        self.0.resolve(token, How::Park(with_causes(&*reason.into()))).await
     }
 
     /// Ends the consumer's task for all its workers, and returns when it has ended and released the store's file.
@@ -182,8 +202,8 @@ impl Consumer {
             return;
         }
         // If it cannot be reached, it has ended.
-        let _ = self.0.calls.send(Call::End).await;
-        self.0.calls.closed().await;
+        let _ = self.0.driven.until(self.0.calls.send(Call::End)).await;
+        self.0.driven.until(self.0.calls.closed()).await;
     }
 }
 
@@ -270,7 +290,17 @@ impl Delivery {
     /// As [`ack`](Self::ack), and [`Error::Invalid`] for a delay of more than a week.
     pub async fn nack(&self, delay: impl Into<Option<Duration>>) -> Result<()> {
         let delay = checked(delay.into())?;
-        self.resolve(How::Nack(delay)).await
+        self.resolve(How::Nack { delay, reason: None }).await
+    }
+
+    /// Rejects the event for a reason, an error or a text: it is redelivered after the consumer's backoff. If this was its last
+    /// delivery, its dead letter says the reason, with all its causes.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn fail(&self, reason: impl Into<Reason>) -> Result<()> {
+        let reason = Some(with_causes(&*reason.into()));
+        self.resolve(How::Nack { delay: None, reason }).await
     }
 
     /// Extends the delivery: its ack deadline starts over.
@@ -281,12 +311,12 @@ impl Delivery {
         self.resolve(How::Touch).await
     }
 
-    /// Moves the event to the dead-letter queue, with a reason, whatever deliveries are left. Its branch continues.
+    /// Moves the event to the dead-letter queue, with a reason and its causes, whatever deliveries are left. Its branch continues.
     ///
     /// # Errors
     /// As [`ack`](Self::ack).
-    pub async fn park(&self, reason: impl Into<String>) -> Result<()> {
-        self.resolve(How::Park(reason.into())).await
+    pub async fn park(&self, reason: impl Into<Reason>) -> Result<()> {
+        self.resolve(How::Park(with_causes(&*reason.into()))).await
     }
 }
 
@@ -296,11 +326,13 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
+    use crate::sync::task::Runtime;
 
     fn worker(calls: mpsc::Sender<Call>) -> Worker {
         let store = StoreId::from_bytes([1; 16]);
         let process = Process::this();
-        Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default() }
+        let driven = Driven::start(&Runtime::current().unwrap(), std::future::pending());
+        Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default(), driven }
     }
 
     /// The task drops its replies on the way out, before it says why.

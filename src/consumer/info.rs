@@ -1,12 +1,10 @@
 //! What is kept of consumers, as a listing shows it.
 
 use super::config::ConsumerConfig;
-use super::dead_letter_queue::DeadLetterQueue;
 use super::kept::Kept;
-use super::lane::floor;
-use super::owner::Owner;
 use super::token::Token;
 use crate::codec::{ConsumerRow, TokenParts};
+use crate::delivery::{DeadLetterQueue, Owner, floor};
 use crate::error::{Error, Result};
 use crate::event::{Address, Position, Timestamp};
 use crate::store::Store;

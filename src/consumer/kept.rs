@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use super::lane::check;
 use crate::codec::{ConsumerRow, LaneRow};
+use crate::delivery::check;
 use crate::error::{Error, Result};
 use crate::event::{BranchName, Place, SessionId};
 use crate::store::{Records, SidecarRange, SidecarRecord, SidecarTable, SidecarWrites};
@@ -63,6 +63,13 @@ pub(super) struct Next {
     header: Vec<u8>,
     row: ConsumerRow,
     lanes: Vec<(Place, Option<LaneRow>)>,
+}
+
+impl Next {
+    /// The branches of which something else is stored then.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = &Place> {
+        self.lanes.iter().map(|(place, _)| place)
+    }
 }
 
 impl Kept {

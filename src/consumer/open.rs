@@ -3,25 +3,24 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
-use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinHandle;
 
 use super::actor::{Actor, Start};
 use super::call::Call;
 use super::config::ConsumerConfig;
-use super::dead_letter_queue::DeadLetterQueue;
+use super::driven::Driven;
 use super::handle::{Consumer, Worker};
 use super::info::config_of;
 use super::kept::Kept;
-use super::owner::Owner;
 use super::start::{begun, writer};
 use crate::codec::ConsumerRow;
+use crate::delivery::{DeadLetterQueue, Owner};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Timestamp};
 use crate::follow::end_of;
 use crate::limits::CONSUMER_CALLS;
 use crate::store::{Observer, SidecarTable, SidecarTables, SidecarWrites, Store, StoreHandle, unblocked};
+use crate::sync::task::Runtime;
 
 /// The tasks of one store's consumers, by name.
 #[derive(Debug, Default)]
@@ -44,7 +43,8 @@ struct Running {
     worker: Weak<Worker>,
     calls: mpsc::WeakSender<Call>,
     ended: Arc<OnceLock<Error>>,
-    task: JoinHandle<()>,
+    /// Weak, so that it goes with its last worker when nobody goes on with it.
+    driven: Weak<Driven>,
 }
 
 impl Running {
@@ -55,12 +55,13 @@ impl Running {
 
     /// Ends the task and waits for it. One who stops waiting leaves an entry that is waited for by the next: there are
     /// never two tasks of one consumer.
-    async fn end(&mut self, why: Error) {
+    async fn end(&self, why: Error) {
         let _ = self.ended.set(why);
+        let Some(driven) = self.driven.upgrade() else { return };
         if let Some(calls) = self.calls.upgrade() {
-            let _ = calls.send(Call::End).await;
+            let _ = driven.until(calls.send(Call::End)).await;
         }
-        let _ = (&mut self.task).await;
+        driven.ended().await;
     }
 }
 
@@ -156,7 +157,7 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
             }
         }
     };
-    let runtime = Handle::try_current().map_err(|_| {
+    let runtime = Runtime::current().ok_or_else(|| {
         Error::storage(format!("consumer {name} cannot be opened outside a tokio runtime: it has a task"))
     })?;
     let end = end_of(store)?;
@@ -176,6 +177,7 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         calls: incoming,
         ended: ended.clone(),
     };
+    let driven = Driven::start(&runtime, Actor::new(start).run());
     let worker = Arc::new(Worker {
         process: handle.process().clone(),
         name: name.to_owned(),
@@ -183,10 +185,13 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         id,
         calls,
         ended: ended.clone(),
+        driven: driven.clone(),
     });
-    let task = runtime.spawn(Actor::new(start).run());
     let calls = worker.calls.downgrade();
-    tasks.insert(name.to_owned(), Running { worker: Arc::downgrade(&worker), calls, ended, task });
+    tasks.insert(
+        name.to_owned(),
+        Running { worker: Arc::downgrade(&worker), calls, ended, driven: Arc::downgrade(&driven) },
+    );
     Ok(Consumer(worker))
 }
 

@@ -275,7 +275,7 @@ impl Plan {
             };
             parts.push(self.place(&branch, head, &part.records));
         }
-        Ok(Receipt::new(parts, false))
+        Ok(Receipt::new(parts, false).recorded_at(self.now))
     }
 
     fn place(&mut self, branch: &Arc<Branch>, head: u64, records: &[Record]) -> Placed {

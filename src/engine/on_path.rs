@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-thread_local! {
-    static ON_PATH: Cell<bool> = const { Cell::new(false) };
-}
+use crate::sync::thread_flag;
+
+thread_flag!(ON_PATH);
 
 /// While it lives, this thread is on the writer's path.
 pub(crate) struct OnPath {

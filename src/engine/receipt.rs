@@ -1,12 +1,13 @@
 //! The result of an append.
 
-use crate::event::{Place, Position, Sequence};
+use crate::event::{Place, Position, Sequence, Timestamp};
 
 /// The places of the events of an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     parts: Vec<Placed>,
     duplicate: bool,
+    recorded: Option<Timestamp>,
 }
 
 /// The places of the events of one part of an append: consecutive, in the order of the call.
@@ -27,7 +28,12 @@ pub struct Placed {
 
 impl Receipt {
     pub(crate) fn new(parts: Vec<Placed>, duplicate: bool) -> Self {
-        Self { parts, duplicate }
+        Self { parts, duplicate, recorded: None }
+    }
+
+    /// The same of events that were recorded at this time.
+    pub(crate) fn recorded_at(self, time: Timestamp) -> Self {
+        Self { recorded: Some(time), ..self }
     }
 
     /// One entry for each part of the batch, in order.
@@ -40,6 +46,12 @@ impl Receipt {
     #[must_use]
     pub fn duplicate(&self) -> bool {
         self.duplicate
+    }
+
+    /// When the events were recorded; `None` if they already were, or if the engine does not say.
+    #[must_use]
+    pub fn recorded(&self) -> Option<Timestamp> {
+        self.recorded
     }
 
     /// Sequence of the first event of the first part.

@@ -1,9 +1,10 @@
 //! Who is told of what an engine commits.
 
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, Weak};
 
 use super::sync::{read, write};
 use super::watch::{Committed, Watcher};
+use crate::sync::RwLock;
 
 /// The watchers of an engine. It does not keep them: one is told for as long as its handle lives.
 #[derive(Debug, Default)]

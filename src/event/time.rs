@@ -2,6 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Invalid;
+use crate::sync::time::wall_clock;
 
 /// Microseconds since 1970-01-01T00:00:00Z. Printed and parsed as RFC 3339.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,7 +12,7 @@ impl Timestamp {
     /// The clock of this machine, now.
     #[must_use]
     pub fn now() -> Self {
-        Self(jiff::Timestamp::now().as_microsecond())
+        Self(wall_clock())
     }
 
     /// From microseconds since the epoch.

@@ -5,12 +5,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Cursor, Followed, Following};
 use crate::error::{Error, Result};
 use crate::event::{Event, Invalid};
 use crate::limits::{FOLLOW_BATCH_BYTES, MAX_FOLLOW_BATCH};
+use crate::sync::time::{Instant, Sleep, sleep_until};
 
 /// Consecutive events, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]

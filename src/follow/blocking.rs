@@ -3,11 +3,12 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::stream::{Followed, Following};
 use crate::error::Result;
+use crate::sync::Instant;
+use crate::sync::thread::{self, Thread, ThreadId};
 
 /// A running subscription that blocks its thread until there is something: an [`Iterator`], which ends as the
 /// [`Following`] that it was made of would. It needs no runtime, and may be moved between threads.

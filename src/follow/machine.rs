@@ -3,6 +3,8 @@
 //! `scanned` is the last sequence (of one branch) or position (of more than one) that was scanned. The order of the
 //! steps is what makes the subscription gapless: the wake-up is subscribed to before the first [`FollowStep::Note`].
 
+use crate::sync::fault;
+
 /// How the numbers of consecutive events relate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FollowOrder {
@@ -57,11 +59,22 @@ pub(super) struct Machine {
     target: u64,
     told: bool,
     closed: bool,
+    /// What was noted first.
+    #[cfg(test)]
+    first: Option<u64>,
 }
 
 impl Machine {
     pub(super) fn new(order: FollowOrder, scanned: u64) -> Self {
-        Self { order, scanned, target: scanned, told: false, closed: false }
+        Self {
+            order,
+            scanned,
+            target: scanned,
+            told: false,
+            closed: false,
+            #[cfg(test)]
+            first: None,
+        }
     }
 
     pub(super) fn scanned(&self) -> u64 {
@@ -72,6 +85,8 @@ impl Machine {
     pub(super) fn next(&mut self, input: Input) -> Result<FollowStep, OutOfOrder> {
         match input {
             Input::Noted(n) => {
+                #[cfg(test)]
+                self.first.get_or_insert(n);
                 self.target = self.target.max(n);
                 Ok(self.read_or_rest())
             }
@@ -110,6 +125,14 @@ impl Machine {
 
     /// Advances over the event with this number. `false` if it was scanned before.
     pub(super) fn take(&mut self, number: u64) -> Result<bool, OutOfOrder> {
+        fault!(FramesUnchecked, {
+            self.scanned = self.scanned.max(number);
+            return Ok(true);
+        });
+        fault!(FirstCursor, {
+            self.scanned = self.scanned.max(number);
+            return Ok(!self.told || self.first.is_none_or(|first| number > first));
+        });
         if number <= self.scanned {
             return Ok(false);
         }
@@ -123,6 +146,8 @@ impl Machine {
     /// Whether the events of a commit can be used directly: `first` is its first relevant number, `after` the last
     /// number that the same channel carried before.
     pub(super) fn continues(&self, first: u64, after: Option<u64>) -> bool {
+        fault!(FramesUnchecked, { return true });
+        fault!(FirstCursor, { return true });
         match self.order {
             FollowOrder::Dense => first <= self.scanned + 1,
             FollowOrder::Increasing => after.is_some_and(|after| after <= self.scanned),

@@ -7,6 +7,7 @@ use futures_core::Stream;
 
 use crate::error::Result;
 use crate::store::Process;
+use crate::sync::stream_turn;
 
 /// The outer error ends it, the inner one is an item.
 type Items<T> = Pin<Box<dyn Stream<Item = Result<Result<T>>> + Send>>;
@@ -33,6 +34,7 @@ impl<T> OwnStream<T> {
                 Err(e)
             }));
         }
+        let _turn = stream_turn();
         match &mut self.items {
             Some(items) => items.as_mut().poll_next(cx).map(|item| item.map(Result::flatten)),
             None => Poll::Ready(None),

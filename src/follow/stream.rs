@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
 use crate::limits::DEFAULT_PAGE;
 use crate::store::{Branch, Range, Reader, Shape, Store, StoreHandle, unblocked};
+use crate::sync::{fault, point};
 
 /// An item of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -369,11 +370,15 @@ enum Waited {
 
 async fn wait(subscription: &mut Subscription) -> Waited {
     let Some(receiver) = &mut subscription.receiver else { return Waited::Closed };
-    match receiver.recv().await {
-        Ok(WakeFrame { after, events: Some(events) }) => Waited::Events(events, after),
-        Ok(WakeFrame { events: None, .. }) => Waited::Woken,
-        Err(RecvError::Lagged(_)) => Waited::Woken,
-        Err(RecvError::Closed) => Waited::Closed,
+    loop {
+        point();
+        return match receiver.recv().await {
+            Ok(WakeFrame { after, events: Some(events) }) => Waited::Events(events, after),
+            Ok(WakeFrame { events: None, .. }) => Waited::Woken,
+            Err(RecvError::Lagged(_)) if fault!(LagIgnored) => continue,
+            Err(RecvError::Lagged(_)) => Waited::Woken,
+            Err(RecvError::Closed) => Waited::Closed,
+        };
     }
 }
 
@@ -390,7 +395,10 @@ fn drive(
             scanned.store(machine.scanned(), Ordering::Relaxed);
             let input = match step {
                 FollowStep::Note => match source.known()? {
-                    Some(noted) => Input::Noted(noted),
+                    Some(noted) => {
+                        fault!(ReadBeforeSubscribe, { subscription.renew() });
+                        Input::Noted(noted)
+                    }
                     None => {
                         let mut reading = source.clone();
                         let (branch, noted) = unblocked(move || reading.noted()).await?;

@@ -2,7 +2,7 @@
 //! a single one, every commit would wake ten thousand idle followers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::event::{Event, SessionId};
 use crate::limits::{FOLLOW_BUFFER, FOLLOW_FRAME_BYTES};
 use crate::store::{Committed, Observer, Store, StoreHandle};
+use crate::sync::{Mutex, MutexGuard};
 
 /// What a commit sends to one channel. Only a hint: the follower compares it with what it has scanned.
 #[derive(Clone, Debug)]
@@ -102,6 +103,14 @@ impl Wakes {
             channel.sender.subscribe()
         });
         Subscription { wakes: self.clone(), session, receiver }
+    }
+}
+
+#[cfg(test)]
+impl Subscription {
+    /// Subscribes again, with what was sent meanwhile lost.
+    pub(super) fn renew(&mut self) {
+        *self = self.wakes.subscribe(self.session.clone());
     }
 }
 

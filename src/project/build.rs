@@ -3,8 +3,8 @@
 
 use std::any::Any;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::apply::Fold;
 use super::branch_fold::BranchFold;
@@ -21,6 +21,7 @@ use crate::limits::{
 };
 use crate::panics::said;
 use crate::store::{Range, StoreHandle};
+use crate::sync::{Instant, Mutex, mpsc, thread};
 
 /// Sessions that are listed at once.
 const LISTED: usize = 256;
@@ -66,7 +67,7 @@ impl Sessions {
 
 fn by_session(writer: &BuildWriter, fold: &Arc<Fold>, next: &Built, target: u64, task: &Task) -> Result<()> {
     let sessions = Mutex::new(Sessions { page: Vec::new().into_iter(), last: None, ended: false });
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(REBUILD_THREADS));
+    let threads = thread::available_parallelism().map_or(1, |n| n.get().min(REBUILD_THREADS));
     let work = || -> Result<()> {
         let mut worker = Worker::new(writer, fold, next, target, task)?;
         while task.is_wanted() {
@@ -79,7 +80,7 @@ fn by_session(writer: &BuildWriter, fold: &Arc<Fold>, next: &Built, target: u64,
         }
         worker.write()
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut ended = work();
         for other in others {
@@ -232,7 +233,7 @@ fn in_order(writer: &BuildWriter, fold: &Arc<Fold>, next: &Built, target: u64, t
         writer.write_up_to(records, &built)
     };
     let begin = branch_fold.built.position;
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         // One page is read while the one before it is folded.
         let (give, pages) = mpsc::sync_channel(1);
         scope.spawn(move || {

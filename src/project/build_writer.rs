@@ -1,6 +1,6 @@
 //! What a rebuild writes with.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::keys::{Built, to_json};
 use super::lease::Lease;
@@ -8,6 +8,7 @@ use super::row::Row;
 use crate::error::Result;
 use crate::event::Timestamp;
 use crate::store::{SidecarTable, SidecarWrites, StoreHandle, lock};
+use crate::sync::Mutex;
 
 /// What a rebuild writes with: only while its lease is held, and its generation is the one that is being built.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! A rebuild that goes on in threads of its own.
 
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use super::apply::Fold;
 use super::build::build;
@@ -15,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::event::Timestamp;
 use crate::panics::caught;
 use crate::store::{SidecarTable, SidecarWrites, StoreHandle, lock};
+use crate::sync::Mutex;
+use crate::sync::thread::{self, JoinHandle};
 
 /// A rebuild that goes on.
 pub(super) struct Building {
@@ -50,7 +51,7 @@ impl Building {
         let thread = {
             let (writer, signal, fold, next) = (writer.clone(), signal.clone(), fold.clone(), next.clone());
             let (task, end) = (task.clone(), Arc::clone(&end));
-            let named = std::thread::Builder::new().name("retold-rebuild".into());
+            let named = thread::Builder::new().name("retold-rebuild".into());
             let spawned = named.spawn(move || {
                 let built = caught(|| build(&writer, &fold, &next, &task));
                 let panicked = |said| Err(Error::storage(format!("the rebuild panicked: {said}")));

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use super::apply::Fold;
 use super::branch_fold::BranchFold;
@@ -24,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Timestamp};
 use crate::limits::PROJECT_ATTEMPTS;
 use crate::store::{Reader, SidecarTable, SidecarWrites, StoreHandle};
+use crate::sync::Instant;
 
 /// After so many writes in a row that were refused for damage, and not for what others have done, it stops.
 const DAMAGED_WRITES: u32 = 3;

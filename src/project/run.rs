@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::apply::Fold;
 use super::claim::Patience;
@@ -25,6 +24,8 @@ use crate::store::{
     Branch, Committed, Observer, Range, Reader, SidecarTable, SidecarTables, SidecarWrites, Store,
     StoreHandle, lock,
 };
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Instant, Mutex};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;
@@ -55,8 +56,7 @@ impl Runner {
         let runner = handle.observer(|| {
             let signal = Arc::<RunnerSignal>::default();
             let runner = RunnerLoop::new(handle.clone(), signal.clone());
-            let spawned =
-                std::thread::Builder::new().name("retold-project".into()).spawn(move || runner.run());
+            let spawned = thread::Builder::new().name("retold-project".into()).spawn(move || runner.run());
             let thread = match spawned {
                 Ok(thread) => Some(thread),
                 Err(e) => {
@@ -88,7 +88,7 @@ impl Observer for Runner {
         self.signal.stop();
         let thread = lock(&self.thread).take();
         // A projection may hold the last handle of the store.
-        if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
+        if let Some(thread) = thread.filter(|t| t.thread().id() != thread::current().id()) {
             let _ = thread.join();
         }
     }

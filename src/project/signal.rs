@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::apply::Fold;
 use super::status::Status;
 use super::task::{Task, closed};
 use crate::error::Result;
+use crate::sync::mpsc::{self, SyncSender};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
 
 pub(super) type Reply<T> = SyncSender<Result<T>>;
 

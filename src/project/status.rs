@@ -1,10 +1,11 @@
 //! What others see of a projection that runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use super::task::Task;
 use crate::store::lock;
+use crate::sync::Mutex;
 
 #[derive(Debug, Default)]
 pub(super) struct Status {

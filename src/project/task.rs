@@ -1,13 +1,14 @@
 //! A rebuild as others see it: its progress and its outcome.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 use crate::store::Process;
+use crate::sync::{Condvar, Instant, Mutex};
 
 /// How a rebuild ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Whether this runner keeps up the states of a projection, or another does.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::apply::Fold;
 use super::claim::{Claim, Maker, Patience, Sight, Until, claim};
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::Timestamp;
 use crate::limits::PROJECT_PAUSE_MS;
 use crate::store::{Records, StoreHandle};
+use crate::sync::Instant;
 
 /// When to look again.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Runners of several handles on one engine write in turn: seen from below, where every commit passes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::event::{Event, NewEvent};
 use crate::project::{ApplyError, Projected, Projection, Scope};
 use crate::store::{Query, Store, lock};
+use crate::sync::Mutex;
 
 /// What a commit has written to the tables of projections, and what it expected of them.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::validate::{compile, fits, payload};
 use crate::event::{Invalid, NewEvent};
 use crate::limits::MAX_USER_TYPES;
+use crate::sync::RwLock;
 
 /// A compiled schema.
 #[derive(Clone)]

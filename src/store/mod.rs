@@ -4,6 +4,8 @@
 //! Outside this module nobody names its inner files; what is re-exported here is all there is.
 
 mod append;
+#[cfg(test)]
+mod explored;
 mod handle;
 mod maintain;
 mod observe;

@@ -2,9 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use crate::engine::{Committed, HandleId, SidecarTables, Watcher, read, write};
+use crate::sync::RwLock;
 
 /// An observer, of which an open store has at most one per type, shared by all handles. It must not hold a
 /// [`Store`](super::Store), which would then never close.

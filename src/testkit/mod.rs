@@ -34,7 +34,10 @@ mod want;
 pub use backend::Disk;
 pub use beside::beside;
 #[cfg(test)]
-pub(crate) use explore::{BUS_SCHEDULES, CONSUMER_SCHEDULES, FOLLOW_SCHEDULES, caught, explore};
+pub(crate) use explore::{
+    BUS_SCHEDULES, CONSUMER_SCHEDULES, FOLLOW_FILE_SCHEDULES, FOLLOW_SCHEDULES, TIMER_SCHEDULES,
+    WRITER_SCHEDULES, all_caught, explore,
+};
 pub use fault::{DiskOperation, Fault};
 pub use given::Given;
 pub use model::{Model, ModelAppended, ModelBranch, ModelEvent, ModelPart, ModelSession};

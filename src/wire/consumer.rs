@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::raw;
-use crate::consumer::{ConsumerInfo, DeadLetter, Delivery, Outstanding};
+use crate::consumer::{ConsumerInfo, Delivery, Outstanding};
+use crate::delivery::DeadLetter;
 use crate::event::Event;
 
 /// A durable consumer.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use retold::bus::{Answer, Bus, Failure, Message, Retry, Subscription, imported_pattern};
+use retold::bus::{Answer, Bus, BusBuilder, Failure, Message, Subscription, imported_pattern};
 use retold::{Error, NewEvent, Owner, Store};
 use serde_json::json;
 use tokio::sync::{Barrier, Notify, mpsc};
@@ -22,8 +22,9 @@ fn n(message: &Message) -> u64 {
     message.json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap()
 }
 
-fn quick() -> Retry {
-    Retry::attempts(3).rest(Duration::from_millis(1), Duration::from_millis(2))
+/// Three calls, soon after one another.
+fn quick() -> BusBuilder {
+    Bus::builder().max_deliveries(3).backoff(Duration::from_millis(1), Duration::from_millis(2))
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -91,8 +92,9 @@ async fn bad_input_is_a_typed_error_that_names_the_thing() {
     assert_eq!(field(bus.on("tool.[ab]", nothing)), "pattern");
     assert_eq!(field(bus.on("", nothing)), "pattern");
     assert_eq!(field(bus.subscribe("**").except("a..b").run(nothing)), "pattern");
-    assert_eq!(field(bus.subscribe("**").timeout(Duration::ZERO).run(nothing)), "timeout");
-    assert_eq!(field(bus.subscribe("**").retry(Retry::attempts(0)).run(nothing)), "retry");
+    assert_eq!(field(bus.subscribe("**").deadline(Duration::ZERO).run(nothing)), "deadline");
+    assert_eq!(field(bus.subscribe("**").max_deliveries(0).run(nothing)), "max_deliveries");
+    assert_eq!(field(bus.subscribe("**").jitter(1.5).run(nothing)), "jitter");
     assert_eq!(field(bus.subscribe("**").named("a/b").run(nothing)), "handler");
     bus.subscribe("**").named("a").run(nothing).unwrap();
     let again = bus.subscribe("**").named("a").run(nothing);
@@ -115,7 +117,7 @@ async fn bad_input_is_a_typed_error_that_names_the_thing() {
 #[tokio::test]
 async fn publishing_brings_back_what_awaited_handlers_answered() {
     let store = Store::in_memory().unwrap();
-    let bus = Bus::builder().retry(quick()).open(&store).unwrap();
+    let bus = quick().open(&store).unwrap();
     bus.subscribe("**").named("double").awaited().run(|h: Message| async move { json!(n(&h) * 2) }).unwrap();
     bus.subscribe("**").named("fails").awaited().run(|_| async { Err::<(), _>("no such host") }).unwrap();
     bus.subscribe("run.*").named("others").awaited().run(|_| async {}).unwrap();
@@ -129,9 +131,9 @@ async fn publishing_brings_back_what_awaited_handlers_answered() {
         of.map(|a| a.answer.clone()).collect()
     };
     assert_eq!(of("double"), [Answer::Done(json!(2)), Answer::Done(json!(4))]);
-    let failure = Answer::Failed { failure: Failure::Failed("no such host".into()), attempts: 3 };
+    let failure = Answer::Failed { failure: Failure::Failed("no such host".into()), deliveries: 3 };
     assert_eq!(of("fails"), [failure.clone(), failure]);
-    let panicked = Answer::Failed { failure: Failure::Panicked("two".into()), attempts: 3 };
+    let panicked = Answer::Failed { failure: Failure::Panicked("two".into()), deliveries: 3 };
     assert_eq!(of("sync"), [Answer::Done(json!("fine")), panicked]);
     assert_eq!((of("others").len(), of("alone").len()), (0, 0));
     assert_eq!(published.answer("double"), Some(&json!(2)));
@@ -161,13 +163,13 @@ async fn publishing_what_is_recorded_already_calls_nobody_again() {
 #[tokio::test]
 async fn a_branch_is_handled_in_order_also_when_its_events_are_tried_again() {
     let store = Store::in_memory().unwrap();
-    let bus = Bus::builder().retry(quick()).open(&store).unwrap();
+    let bus = quick().open(&store).unwrap();
     let (tell, mut told) = mpsc::unbounded_channel();
     let handler = move |message: Message| {
         let tell = tell.clone();
         async move {
             tokio::task::yield_now().await;
-            if n(&message).is_multiple_of(3) && message.attempt() == 1 {
+            if n(&message).is_multiple_of(3) && message.deliveries() == 1 {
                 return Err("not now");
             }
             tell.send(message).map_err(|_| "nobody listens")
@@ -214,12 +216,8 @@ async fn sessions_are_handled_side_by_side_and_a_branch_is_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_never_returns_harms_nobody() {
     let store = Store::in_memory().unwrap();
-    let bus = Bus::builder()
-        .timeout(Duration::from_millis(30))
-        .retry(Retry::never())
-        .workers(2)
-        .open(&store)
-        .unwrap();
+    let bus =
+        Bus::builder().deadline(Duration::from_millis(30)).max_deliveries(1).workers(2).open(&store).unwrap();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = Arc::new(Mutex::new(released));
     bus.subscribe("**").named("async").run(|_| std::future::pending::<()>()).unwrap();
@@ -280,12 +278,13 @@ async fn higher_priorities_are_called_first_and_equal_ones_side_by_side() {
 #[tokio::test]
 async fn nobody_waits_for_one_of_higher_priority_that_tries_again() {
     let store = Store::in_memory().unwrap();
-    let slow = Retry::attempts(2).rest(Duration::from_secs(3_600), Duration::from_secs(3_600)).jitter(0.0);
     let bus = Bus::new(&store).unwrap();
     bus.subscribe("**")
         .named("high")
         .priority(9)
-        .retry(slow)
+        .max_deliveries(2)
+        .backoff(Duration::from_secs(3_600), Duration::from_secs(3_600))
+        .jitter(0.0)
         .run(|_| async { Err::<(), _>("never") })
         .unwrap();
     bus.subscribe("**").named("low").awaited().run(|_| async {}).unwrap();
@@ -363,7 +362,7 @@ async fn a_letter_that_is_sent_again_is_handled_by_the_running_bus_and_by_the_ne
     let owner = Owner::handler("mailer").unwrap();
     let subscribe = |bus: &Bus| {
         let (fails, tell) = (fails.clone(), tell.clone());
-        let asked = bus.subscribe("**").named("mailer").retry(Retry::never()).awaited();
+        let asked = bus.subscribe("**").named("mailer").max_deliveries(1).awaited();
         asked.run(move |message: Message| {
             let failed = fails.load(SeqCst);
             if !failed {
@@ -523,13 +522,13 @@ async fn an_event_between_the_log_and_the_queue_of_a_handler_is_still_behind() {
     // Asked when the event has been read and before it is queued.
     let asked = move |_: &Message| {
         let handlers = looking.handlers();
-        tell.send((handlers[0].lag, handlers[0].branch_queues)).is_ok()
+        tell.send((handlers[0].lag, handlers[0].branches)).is_ok()
     };
     let subscribed = bus.subscribe("step.*").when(asked).run(|_: Message| async {}).unwrap();
     store.append("s", event(1)).unwrap();
     assert_eq!(soon(told.recv()).await, Some((1, 0)));
     soon(async {
-        while bus.handlers().iter().any(|h| h.lag > 0 || h.branch_queues > 0) {
+        while bus.handlers().iter().any(|h| h.lag > 0 || h.branches > 0) {
             tokio::task::yield_now().await;
         }
     })

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use retold::bus::{Answer, Bus, Emitted, Message, Persistence, Retry, Subscription};
+use retold::bus::{Answer, Bus, Emitted, Message, Persistence, Subscription};
 use retold::{Event, NewEvent, Query, Store};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -61,9 +61,10 @@ async fn limits_without_an_end_are_taken_as_such() {
 async fn a_handler_for_once_is_tried_as_often_as_any() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
-    let quick = Retry::attempts(3).rest(Duration::from_millis(1), Duration::from_millis(2));
-    let once = bus.subscribe("**").once().awaited().retry(quick).run(|message: Message| async move {
-        match message.attempt() {
+    let quick = (Duration::from_millis(1), Duration::from_millis(2));
+    let once = bus.subscribe("**").once().awaited().max_deliveries(3).backoff(quick.0, quick.1);
+    let once = once.run(|message: Message| async move {
+        match message.deliveries() {
             3 => Ok(json!("third")),
             _ => Err("not yet"),
         }
@@ -77,12 +78,8 @@ async fn a_handler_for_once_is_tried_as_often_as_any() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_cannot_be_stopped_are_bounded_over_all_branches() {
     let store = Store::in_memory().unwrap();
-    let bus = Bus::builder()
-        .timeout(Duration::from_millis(20))
-        .retry(Retry::never())
-        .workers(2)
-        .open(&store)
-        .unwrap();
+    let bus =
+        Bus::builder().deadline(Duration::from_millis(20)).max_deliveries(1).workers(2).open(&store).unwrap();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = Arc::new(Mutex::new(released));
     let called = Arc::new(AtomicU64::new(0));
@@ -93,7 +90,7 @@ async fn calls_that_cannot_be_stopped_are_bounded_over_all_branches() {
         let _ = released.lock().unwrap().recv();
     });
     let stuck = stuck.unwrap();
-    bus.subscribe("**").named("low").priority(-1).timeout(LONG).awaited().run(|_| async {}).unwrap();
+    bus.subscribe("**").named("low").priority(-1).deadline(LONG).awaited().run(|_| async {}).unwrap();
     for i in 0..60 {
         let published = soon(bus.publish(format!("s{i}").as_str(), event(i))).await.unwrap();
         assert!(published.answers[0].answer.is_done(), "a lower one waits for its time at the most");
@@ -111,7 +108,7 @@ async fn calls_that_cannot_be_stopped_are_bounded_over_all_branches() {
 async fn nobody_waits_for_what_a_handler_that_leaves_will_not_try() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
-    let high = bus.subscribe("**").named("high").priority(9).timeout(LONG);
+    let high = bus.subscribe("**").named("high").priority(9).deadline(LONG);
     let (high, mut called, gate) = gated(high);
     bus.subscribe("run.*").named("low").awaited().run(|_| async {}).unwrap();
     bus.publish("s", event(1)).await.unwrap();
@@ -132,7 +129,7 @@ async fn nobody_waits_for_what_a_handler_that_leaves_will_not_try() {
 async fn one_that_leaves_does_not_wait_for_its_turn() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::new(&store).unwrap();
-    let (_high, mut called, gate) = gated(bus.subscribe("**").named("high").priority(9).timeout(LONG));
+    let (_high, mut called, gate) = gated(bus.subscribe("**").named("high").priority(9).deadline(LONG));
     let low = bus.subscribe("**").named("low").run(|_| async {}).unwrap();
     bus.publish("s", event(1)).await.unwrap();
     soon(called.recv()).await.unwrap();
@@ -220,7 +217,7 @@ async fn what_was_spilled_before_goes_in_before_anything_new() {
 async fn a_bus_that_is_dropped_has_the_same_limit_as_one_that_is_closed() {
     let store = Store::in_memory().unwrap();
     let bus = Bus::builder().drain_limit(Duration::from_millis(20)).open(&store).unwrap();
-    let (one, mut called, gate) = gated(bus.subscribe("**").timeout(LONG));
+    let (one, mut called, gate) = gated(bus.subscribe("**").deadline(LONG));
     for n in 1..=3 {
         bus.publish("s", event(n)).await.unwrap();
     }

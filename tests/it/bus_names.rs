@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use retold::bus::{Bus, Message, Retry, imported_pattern};
+use retold::bus::{Bus, Message, imported_pattern};
 use retold::{ConsumerConfig, Error, NewEvent, Owner, Pattern, Store};
 use tokio::sync::mpsc;
 
@@ -17,7 +17,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 fn bus(store: &Store) -> Bus {
-    Bus::builder().retry(Retry::never()).open(store).unwrap()
+    Bus::builder().max_deliveries(1).open(store).unwrap()
 }
 
 /// The owners of all dead letters, with whether they wait for a replay.

@@ -1,14 +1,17 @@
 //! Publishing, emitting, listening, and what is remembered.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use retold::bus::spill::Spill;
-use retold::bus::{Bus, Emitted, Message, Persistence, Retry, handling};
+use retold::bus::{Answer, Bus, Emitted, Failure, Json, Message, Persistence, Published, WaitFor, handling};
 use retold::event::payload::tool::ToolInvoked;
-use retold::{Error, Event, NewEvent, Query, Store};
+use retold::schema::Upcaster;
+use retold::{Error, Event, NewEvent, Query, Store, Upcasts};
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::support::reopened;
 
@@ -147,7 +150,7 @@ async fn ephemeral_events_reach_who_is_there_and_are_nowhere_else() {
         .unwrap()
         .open(&store)
         .unwrap();
-    let asked = bus.subscribe("ui.**").named("ui").awaited().retry(Retry::attempts(4));
+    let asked = bus.subscribe("ui.**").named("ui").awaited().max_deliveries(4);
     asked
         .run(|message: Message| async move {
             match message.meta("fail") {
@@ -477,8 +480,8 @@ async fn subscribers_are_counted_by_the_type_they_take() {
 #[tokio::test]
 async fn stats_tell_what_handlers_did() {
     let store = Store::in_memory().unwrap();
-    let quick = Retry::attempts(2).rest(Duration::from_millis(1), Duration::from_millis(1));
-    let bus = Bus::builder().retry(quick).open(&store).unwrap();
+    let at_once = Duration::from_millis(1);
+    let bus = Bus::builder().max_deliveries(2).backoff(at_once, at_once).open(&store).unwrap();
     let asked = bus.subscribe("step.*").except("step.skipped").named("one").priority(4).awaited();
     asked.run_blocking(|h| if h.meta("bad").is_some() { Err("bad") } else { Ok(()) }).unwrap();
     for i in 1..=4 {
@@ -497,4 +500,118 @@ async fn stats_tell_what_handlers_did() {
     assert!(one.mean.is_some() && one.mean <= one.p99 && one.throughput > 0.0);
     assert_eq!(one.handled, 3);
     assert_eq!(stats.published, 4);
+}
+
+#[tokio::test]
+async fn publishing_waits_for_the_handlers_that_asked_or_for_all() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    let asked = bus.subscribe("step.*").named("asked").awaited();
+    asked.run(|_: Message| async { json!("asked") }).unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    let closed = gate.clone();
+    let other = bus.subscribe("**").named("other");
+    other
+        .run(move |_: Message| {
+            let gate = closed.clone();
+            async move { gate.acquire().await.map(|pass| pass.forget()) }
+        })
+        .unwrap();
+    let names = |published: &Published| -> Vec<String> {
+        published.answers.iter().map(|a| a.handler.to_string()).collect()
+    };
+    // The other waits at the gate, and nobody waits for it.
+    let published = soon(bus.publish("s", event(1))).await.unwrap();
+    assert_eq!(names(&published), ["asked"]);
+    let all = bus.waiting_for(WaitFor::All).link();
+    let mut publishing = pin!(all.publish("s", event(2)));
+    // It goes on until it waits for the other.
+    let waits = std::future::poll_fn(|cx| Poll::Ready(publishing.as_mut().poll(cx).is_pending()));
+    assert!(waits.await);
+    gate.add_permits(2);
+    let published = soon(publishing).await.unwrap();
+    assert_eq!(names(&published), ["asked", "other"]);
+    assert!(published.answers.iter().all(|a| a.answer.is_done()));
+    soon(bus.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_waits_for_whoever_takes_the_event_in_its_newest_shape() {
+    let finished = Upcaster::new("step.done", 1).to("step.finished", 1);
+    let upcasts = Upcasts::new([finished]).unwrap();
+    let store = Store::builder().upcasts(upcasts).in_memory().unwrap();
+    let bus = Bus::new(&store).unwrap();
+    for (name, pattern) in [("new", "step.finished"), ("old", "step.done")] {
+        let asked = bus.subscribe(pattern).named(name).awaited();
+        asked
+            .run(|message: Message| async move {
+                let event = message.into_event().unwrap();
+                json!([event.kind(), event.address().to_string(), event.position().get()])
+            })
+            .unwrap();
+    }
+    soon(bus.publish("other", event(1))).await.unwrap();
+    let published = soon(bus.publish_batch("s", [event(1), event(2)])).await.unwrap();
+    let answers: Vec<_> = published.answers.iter().map(|a| (&*a.handler, a.answer.clone())).collect();
+    let answer = |at: &str, position: u64| Answer::Done(json!(["step.finished", at, position]));
+    assert_eq!(answers, [("new", answer("s/main@1", 2)), ("new", answer("s/main@2", 3))]);
+    bus.close().await.unwrap();
+}
+
+#[derive(serde::Serialize)]
+struct Hits {
+    hits: u32,
+}
+
+/// An error with a cause, which its own text does not tell.
+#[derive(Debug)]
+struct Outer(std::io::Error);
+
+impl std::fmt::Display for Outer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the mail was not sent")
+    }
+}
+
+impl std::error::Error for Outer {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_handler_answers_with_whatever_can_be_serialized_and_its_error_keeps_its_causes() {
+    let store = Store::in_memory().unwrap();
+    let bus = Bus::builder().max_deliveries(1).open(&store).unwrap();
+    let one = |name: &str| bus.subscribe("**").named(name).awaited();
+    one("nothing").run(|_| async {}).unwrap();
+    one("json").run(|_| async { Json(Hits { hits: 1 }) }).unwrap();
+    one("result").run_blocking(|_| Ok::<_, Outer>(Hits { hits: 2 })).unwrap();
+    one("error").run(|_| async { Err::<(), _>(Outer(std::io::Error::other("no route"))) }).unwrap();
+    let boxed = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Err(Outer(std::io::Error::other("no host")))?
+    };
+    one("boxed").run_blocking(move |_| boxed()).unwrap();
+    let unwritable = || Json(std::collections::HashMap::from([([1, 2], 3)]));
+    one("unwritable").run_blocking(move |_| unwritable()).unwrap();
+    let published = soon(bus.publish("s", event(1))).await.unwrap();
+    assert_eq!(published.answer("nothing"), Some(&json!(null)));
+    assert_eq!(published.answer("json"), Some(&json!({"hits": 1})));
+    assert_eq!(published.answer("result"), Some(&json!({"hits": 2})));
+    let failed: Vec<String> = published
+        .failed()
+        .map(|a| match &a.answer {
+            Answer::Failed { failure: Failure::Failed(text), deliveries: 1 } => text.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(failed[..2], ["the mail was not sent: no route", "the mail was not sent: no host"]);
+    assert!(failed[2].contains("cannot be written as JSON"), "{failed:?}");
+    bus.close().await.unwrap();
+    let errors: Vec<String> = dead_letters(&store).into_iter().map(|l| l.error).collect();
+    assert!(errors.contains(&"the mail was not sent: no route".to_owned()), "{errors:?}");
+}
+
+fn dead_letters(store: &Store) -> Vec<retold::DeadLetter> {
+    store.dead_letters().list(None, None, 100).unwrap()
 }

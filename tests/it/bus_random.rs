@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use retold::bus::{Bus, Message, Retry};
+use retold::bus::{Bus, Message};
 use retold::{Event, NewEvent, Owner, Query, Store};
 
 /// How a handler treats an event, by its number.
@@ -27,7 +27,7 @@ struct Plan {
     pattern: &'static str,
     blocking: bool,
     priority: i32,
-    attempts: u32,
+    deliveries: u32,
     whims: Vec<Whim>,
 }
 
@@ -44,11 +44,11 @@ fn whim() -> impl Strategy<Value = Whim> {
 fn plan() -> impl Strategy<Value = Plan> {
     let pattern = prop_oneof![Just("**"), Just("step.*"), Just("tool.**")];
     (pattern, any::<bool>(), -1..2i32, 1..4u32, prop::collection::vec(whim(), 1..6)).prop_map(
-        |(pattern, blocking, priority, attempts, whims)| Plan {
+        |(pattern, blocking, priority, deliveries, whims)| Plan {
             pattern,
             blocking,
             priority,
-            attempts,
+            deliveries,
             whims,
         },
     )
@@ -70,8 +70,8 @@ fn call(plan: &Plan, log: &Log, message: &Message) -> (Whim, bool) {
     let whim = whim_of(plan, message);
     let ok = match whim {
         Whim::Fine | Whim::Slow => true,
-        Whim::Fails(times) | Whim::Panics(times) => message.attempt() > times,
-        Whim::Hangs => message.attempt() > 1,
+        Whim::Fails(times) | Whim::Panics(times) => message.deliveries() > times,
+        Whim::Hangs => message.deliveries() > 1,
     };
     log.lock().unwrap().push((message.event().unwrap().position().get(), ok, message.clone()));
     (whim, ok)
@@ -84,8 +84,9 @@ fn subscribe(bus: &Bus, number: usize, plan: &Plan, log: &Log) {
         .subscribe(plan.pattern)
         .named(format!("h{number}"))
         .priority(plan.priority)
-        .timeout(Duration::from_millis(if hangs { 2_000 } else { 60_000 }))
-        .retry(Retry::attempts(plan.attempts).rest(Duration::from_millis(1), Duration::from_millis(3)));
+        .deadline(Duration::from_millis(if hangs { 2_000 } else { 60_000 }))
+        .max_deliveries(plan.deliveries)
+        .backoff(Duration::from_millis(1), Duration::from_millis(3));
     let (blocking, plan, log) = (plan.blocking, plan.clone(), log.clone());
     let subscribed = match blocking {
         true => asked.run_blocking(move |message| {
@@ -124,15 +125,15 @@ fn check(store: &Store, number: usize, plan: &Plan, log: &Log, events: &[Event])
     let mut by_branch: BTreeMap<String, Vec<(u64, u32, bool)>> = BTreeMap::new();
     for (_, ok, message) in log.iter() {
         let calls = by_branch.entry(message.place().to_string()).or_default();
-        calls.push((message.event().unwrap().sequence().get(), message.attempt(), *ok));
+        calls.push((message.event().unwrap().sequence().get(), message.deliveries(), *ok));
     }
     let mut succeeded = 0;
     let mut lost = Vec::new();
     for (place, calls) in &by_branch {
         let mut sequences = Vec::new();
         for event in calls.chunk_by(|a, b| a.0 == b.0) {
-            let attempts: Vec<u32> = event.iter().map(|c| c.1).collect();
-            assert_eq!(attempts, (1..=attempts.len() as u32).collect::<Vec<_>>(), "h{number} {place}");
+            let deliveries: Vec<u32> = event.iter().map(|c| c.1).collect();
+            assert_eq!(deliveries, (1..=deliveries.len() as u32).collect::<Vec<_>>(), "h{number} {place}");
             assert!(
                 event[..event.len() - 1].iter().all(|c| !c.2),
                 "h{number} {place}: called after a success"
@@ -142,7 +143,7 @@ fn check(store: &Store, number: usize, plan: &Plan, log: &Log, events: &[Event])
             match ok {
                 true => succeeded += 1,
                 false => {
-                    assert_eq!(attempts.len() as u32, plan.attempts, "h{number} {place}@{sequence}");
+                    assert_eq!(deliveries.len() as u32, plan.deliveries, "h{number} {place}@{sequence}");
                     lost.push(format!("{place}@{sequence}"));
                 }
             }
@@ -189,7 +190,7 @@ proptest! {
             }
             // Dead letters are written when every call was made; closing would cut retries short.
             let all = async {
-                while bus.handlers().iter().any(|h| h.lag > 0 || h.branch_queues > 0) {
+                while bus.handlers().iter().any(|h| h.lag > 0 || h.branches > 0) {
                     tokio::task::yield_now().await;
                 }
             };

@@ -472,6 +472,41 @@ async fn an_append_and_its_acknowledgement_are_one() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_says_why_its_event_was_rejected_with_every_cause() {
+    #[derive(Debug)]
+    struct Unsent(std::io::Error);
+    impl std::fmt::Display for Unsent {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the mail was not sent")
+        }
+    }
+    impl std::error::Error for Unsent {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let unsent = || Unsent(std::io::Error::other("no route"));
+    let store = filled(&["s"], 4);
+    let asked = config().max_deliveries(2).backoff(Duration::ZERO, Duration::ZERO);
+    let consumer = store.consumers().open("c", asked).await.unwrap();
+    consumer.next().await.unwrap().fail("first").await.unwrap();
+    let again = consumer.next().await.unwrap();
+    assert_eq!(again.deliveries(), 2);
+    again.fail(unsent()).await.unwrap();
+    consumer.next().await.unwrap().fail("first").await.unwrap();
+    let again = consumer.next().await.unwrap();
+    consumer.fail(&again.token(), "a text").await.unwrap();
+    consumer.next().await.unwrap().park(unsent()).await.unwrap();
+    for _ in 0..2 {
+        consumer.next().await.unwrap().nack(None).await.unwrap();
+    }
+    let all = store.dead_letters().list(Some(&owner("c")), None, 9).unwrap();
+    let errors: Vec<&str> = all.iter().map(|l| l.error.as_str()).collect();
+    let unsent = "the mail was not sent: no route";
+    assert_eq!(errors, [unsent, "a text", unsent, "was refused after 2 deliveries"]);
+}
+
+#[tokio::test]
 async fn replayed_dead_letters_come_in_order_before_undelivered_events() {
     let store = filled(&["s"], 6);
     let consumer = store.consumers().open("c", config()).await.unwrap();

@@ -1,6 +1,7 @@
 //! What goes on, and what says that it does not, when the runtime that something was begun on has ended.
 
 use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use retold::bus::Emitted;
@@ -99,6 +100,62 @@ fn a_consumer_goes_on_with_whoever_opens_it_on_another_runtime() {
         store.close().unwrap();
         Store::open(&path).unwrap().close().unwrap();
         drop((worker, out));
+    }
+}
+
+#[test]
+fn a_consumer_goes_on_while_nobody_runs_the_runtime_that_opened_it() {
+    let store = Store::in_memory().unwrap();
+    store.append("s", (0..4).map(|_| NewEvent::new("step.done")).collect::<Vec<_>>()).unwrap();
+    let config = ConsumerConfig::new().deadline(Duration::from_millis(20));
+    let [still, _] = runtimes();
+    let (worker, out) = still.block_on(async {
+        let worker = store.consumers().open("c", config).await.unwrap();
+        worker.next().await.unwrap().ack().await.unwrap();
+        let out = worker.next().await.unwrap();
+        (worker, out)
+    });
+    // From here on nobody runs it, and it is there.
+    elsewhere(async {
+        out.ack().await.unwrap();
+        let other = store.consumers().open_existing("c").await.unwrap();
+        drop(other.next().await.unwrap());
+        // Its deadline passes.
+        let again = worker.next().await.unwrap();
+        assert_eq!((again.event().sequence().get(), again.deliveries()), (3, 2));
+        again.ack().await.unwrap();
+        let last = other.next().await.unwrap();
+        assert_eq!(last.event().sequence().get(), 4);
+        last.ack().await.unwrap();
+        assert!(other.try_next().await.unwrap().is_none());
+        other.close().await;
+        assert_eq!(store.consumers().remove("c").await.unwrap(), 0);
+    });
+    drop((worker, still));
+}
+
+#[test]
+fn whoever_waits_for_a_consumer_has_its_events_also_when_the_runtime_that_opened_it_ends() {
+    for runtime in runtimes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.redb");
+        let store = Store::open(&path).unwrap();
+        let worker =
+            runtime.block_on(async { store.consumers().open("c", ConsumerConfig::new()).await.unwrap() });
+        let waits = std::thread::spawn(move || {
+            elsewhere(async {
+                let mut next = std::pin::pin!(worker.next());
+                let is_pending = std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending()));
+                assert!(is_pending.await);
+                runtime.shutdown_background();
+                next.await.unwrap().ack().await.unwrap();
+            });
+        });
+        store.append("s", NewEvent::new("step.done")).unwrap();
+        waits.join().unwrap();
+        // The worker is gone, and nobody has the file.
+        store.close().unwrap();
+        Store::open(&path).unwrap().close().unwrap();
     }
 }
 

@@ -13,7 +13,7 @@ use retold::agents::projections::Stats;
 use retold::bus::WindowRule;
 use retold::bus::spill::Spill;
 use retold::project::{Reading, Window};
-use retold::{Bus, ConsumerConfig, Filter, Follow, Followed, Message, NewEvent, Owner, Query, Retry, Store};
+use retold::{Bus, ConsumerConfig, Filter, Follow, Followed, Message, NewEvent, Owner, Query, Store};
 
 /// A file in memory that remembers which threads read it.
 #[derive(Debug, Default)]
@@ -379,7 +379,7 @@ fn a_handler_and_a_rule_subscribe_without_a_read_on_the_worker() {
     store.maintenance().flush().unwrap();
     on_one_worker(async {
         readers.forget();
-        let bus = Bus::builder().retry(Retry::never()).timers(false).open(&store).unwrap();
+        let bus = Bus::builder().max_deliveries(1).timers(false).open(&store).unwrap();
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         let handler = bus.subscribe("step.**").named("fails").from_start();
         let handler = handler

@@ -3,9 +3,10 @@
 use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
-/// Every module with its layer. A module imports from lower layers only; `event` and `limits`, both 0, are told apart below.
-const LAYERS: [(&str, u8); 17] = [
+/// Every module with its layer. A module imports from lower layers only; what those of layer 0 import is told apart below.
+const LAYERS: [(&str, u8); 19] = [
     ("limits", 0),
+    ("sync", 0),
     ("cache", 0),
     ("panics", 0),
     ("event", 0),
@@ -16,7 +17,8 @@ const LAYERS: [(&str, u8); 17] = [
     ("store", 4),
     ("follow", 5),
     ("project", 6),
-    ("consumer", 6),
+    ("delivery", 6),
+    ("consumer", 7),
     ("bus", 7),
     ("agents", 8),
     ("config", 8),
@@ -45,6 +47,33 @@ const OPEN: [(&str, &str); 6] = [
 
 /// Modules inside a module, each with public names of its own.
 const INNER: [(&str, &str); 2] = [("agents", "interop"), ("agents", "projections")];
+
+/// What `sync` has instead: nothing else names it, so that an explorer can run everything. Tests and the testkit may.
+const PRIMITIVES: [&[&str]; 16] = [
+    &["std", "sync", "Mutex"],
+    &["std", "sync", "MutexGuard"],
+    &["std", "sync", "RwLock"],
+    &["std", "sync", "RwLockReadGuard"],
+    &["std", "sync", "RwLockWriteGuard"],
+    &["std", "sync", "Condvar"],
+    &["std", "sync", "Barrier"],
+    &["std", "sync", "mpsc"],
+    &["std", "thread"],
+    &["std", "time", "Instant"],
+    &["std", "time", "SystemTime"],
+    &["tokio", "time"],
+    &["tokio", "spawn"],
+    &["tokio", "runtime"],
+    &["tokio", "task"],
+    &["tokio", "task_local"],
+];
+
+/// A name of tokio that depends on nothing, the one type that users pass, and the time in ids, which never goes back.
+const NO_PRIMITIVES: [(&str, &[&str]); 3] = [
+    ("src/event/fresh.rs", &["std", "time", "SystemTime"]),
+    ("src/follow/blocking.rs", &["tokio", "task", "unconstrained"]),
+    ("src/bus/builder.rs", &["tokio", "runtime", "Handle"]),
+];
 
 /// Files that may print.
 const MAY_PRINT: [&str; 1] = ["cli/src/output.rs"];
@@ -91,7 +120,8 @@ pub(crate) fn layering(tree: &Tree) -> Vec<Finding> {
                 continue;
             } else if to == "testkit" {
                 format!("`{from}` imports `testkit`, which only tests and fuzz targets may")
-            } else if from == "event" && to == "limits" || other < own {
+            } else if (from == "event" && to == "limits") || (to == "sync" && from != "limits") || other < own
+            {
                 continue;
             } else {
                 format!(
@@ -259,6 +289,26 @@ pub(crate) fn engines(tree: &Tree) -> Vec<Finding> {
             for token in source.tokens.iter().filter(|t| t.kind == Kind::Ident && t.text == name) {
                 let what = format!("`{name}` is named in {} only", homes.join(" and "));
                 found.push(finding(file, token.line, "engine", what));
+            }
+        }
+    }
+    found
+}
+
+/// Locks, channels, threads, tasks and clocks come from `sync`.
+pub(crate) fn primitives(tree: &Tree) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (file, source) in tree.under("src/") {
+        if ["src/sync/", "src/testkit/"].iter().any(|home| file.starts_with(home)) {
+            continue;
+        }
+        for path in source.outer.iter().filter(|path| !path.test) {
+            let is = |name: &[&str]| path.segments.iter().take(name.len()).eq(name);
+            let allowed = NO_PRIMITIVES.iter().any(|(at, name)| *at == file && is(name));
+            if PRIMITIVES.iter().any(|name| is(name)) && !allowed {
+                let what =
+                    format!("`{}` is named in src/sync only; use that of `sync`", path.segments.join("::"));
+                found.push(finding(file, path.line, "primitive", what));
             }
         }
     }

@@ -368,6 +368,34 @@ fn an_engine_named_outside_its_room_is_caught() {
 }
 
 #[test]
+fn a_lock_a_thread_or_a_clock_that_the_explorer_cannot_run_is_caught() {
+    for text in [
+        "use std::sync::{Arc, Mutex};",
+        "use std::sync::mpsc::SyncSender;",
+        "fn f() { std::thread::spawn(|| 1); }",
+        "fn f() -> std::time::Instant { loop {} }",
+        "use tokio::time::sleep;",
+        "fn f() { tokio::spawn(async {}); }",
+        "use tokio::runtime::Handle;",
+        "tokio::task_local! { static A: u8; }",
+    ] {
+        caught(layers::primitives, &[("src/bus/run.rs", text)], &["src/bus/run.rs:1 primitive"]);
+        passes(layers::primitives, &[("src/sync/ordinary.rs", text), ("src/testkit/backend.rs", text)]);
+    }
+    passes(
+        layers::primitives,
+        &[
+            (
+                "src/bus/run.rs",
+                "use std::sync::{Arc, PoisonError, atomic::AtomicU64};\nuse tokio::sync::Notify;",
+            ),
+            ("src/bus/builder.rs", "use tokio::runtime::Handle;"),
+            ("src/bus/line.rs", "#[cfg(test)] mod tests { use std::sync::Mutex; }"),
+        ],
+    );
+}
+
+#[test]
 fn printing_outside_the_output_is_caught() {
     let out = ("cli/src/output.rs", "fn f() { println!(\"x\"); std::io::stdout() }");
     passes(layers::printing, &[out, ("src/store/mod.rs", "#[test] fn f() { println!(\"x\") }")]);

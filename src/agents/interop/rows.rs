@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::Mutex;
 
 use uuid::Uuid;
 
 use crate::event::EventId;
 use crate::limits::ROWS_AT_ONCE;
 use crate::store::lock;
+use crate::sync::Mutex;
 
 use super::scratch::scratch;
 

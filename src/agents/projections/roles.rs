@@ -1,7 +1,7 @@
 //! What events mean to the built-in projections: roles by type, each looked up once.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::parsed::parsed;
 use crate::event::{Catalogue, Event, Mode, Role};
 use crate::limits::{MAX_CACHED_ROLES, MAX_LABEL_BYTES};
+use crate::sync::RwLock;
 
 /// The roles of a catalogue.
 #[derive(Debug)]

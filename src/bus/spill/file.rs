@@ -109,7 +109,7 @@ pub(super) fn make_new(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().append(true).create_new(true)).open(path)
 }
 
-fn options(make: bool) -> OpenOptions {
+pub(super) fn options(make: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(make);
     private(&mut options);
@@ -143,7 +143,7 @@ fn reserve(_: &File, _: u64) -> io::Result<bool> {
 }
 
 #[cfg(unix)]
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+pub(super) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let own = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -154,7 +154,7 @@ fn is_named(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 #[cfg(not(unix))]
-fn is_named(_: &File, _: &Path) -> io::Result<bool> {
+pub(super) fn is_named(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 

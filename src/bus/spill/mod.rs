@@ -4,6 +4,7 @@
 mod aside;
 mod drain;
 mod file;
+mod reserved;
 mod rest;
 mod space;
 #[cfg(test)]
@@ -12,19 +13,21 @@ mod tests;
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tracing::{info, warn};
 
 use self::aside::Aside;
 use self::drain::Drain;
 use self::file::{Held, beside};
+use self::reserved::{Reserved, reserved};
 use self::rest::Rest;
 use super::line;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, NewEvent, Place};
 use crate::limits::{MAX_SPILL_BYTES, SPILL_BYTES};
 use crate::store::{Process, Store, StoreHandle, unblocked};
+use crate::sync::{Mutex, MutexGuard};
 
 pub use drain::Drained;
 
@@ -57,6 +60,8 @@ pub struct Spill {
     /// Held while the file is read or written: where a file system has no locks, threads of this handle still take turns.
     turn: Arc<Mutex<()>>,
     state: Arc<Mutex<State>>,
+    /// Says to other handles that this one has room reserved.
+    reserved: Arc<Mutex<Option<Reserved>>>,
 }
 
 /// What a drain has left.
@@ -129,6 +134,7 @@ impl Spill {
             reserve: 0,
             turn: Arc::default(),
             state: Arc::default(),
+            reserved: Arc::default(),
         }
     }
 
@@ -171,12 +177,19 @@ impl Spill {
             return Ok(());
         }
         let _turn = self.turn();
+        let taken = Reserved::take(&self.path, self.reserve).map_err(|e| self.failed(&e))?;
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(taken);
         let held = Held::open(&self.path, true).map_err(|e| self.failed(&e))?;
         held.map_or(Ok(()), |held| self.reserve_for(&held))
     }
 
+    /// What this handle has reserved, or another.
+    fn to_reserve(&self) -> u64 {
+        self.reserve.max(reserved(&self.path))
+    }
+
     fn reserve_for(&self, held: &Held) -> Result<()> {
-        let reserved = held.reserve(self.reserve);
+        let reserved = held.reserve(self.to_reserve());
         let mut state = self.state();
         state.stats.reserved_bytes = if matches!(reserved, Ok(true)) { self.reserve } else { 0 };
         let is_told = std::mem::replace(&mut state.unreserved, reserved.is_err());
@@ -188,13 +201,17 @@ impl Spill {
         reserved.map(drop).map_err(|e| self.failed(&e))
     }
 
-    /// Removes the file if it is empty: what was reserved is given back.
+    /// What was reserved is given back: an empty file is removed, unless another handle has room reserved there.
     pub(in crate::bus) fn give_back(&self) {
         let _turn = self.turn();
+        let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(reserved) = reserved else { return };
+        self.state().stats.reserved_bytes = 0;
+        // Held until the file is gone: nobody reserves anything meanwhile.
+        let Ok(Some(_unreserved)) = reserved.give_back() else { return };
         let Ok(Some(held)) = Held::open(&self.path, false) else { return };
         if held.len().is_ok_and(|len| len == 0) {
             let _ = held.remove();
-            self.state().stats.reserved_bytes = 0;
         }
     }
 
@@ -223,7 +240,7 @@ impl Spill {
         let address = address.try_into()?;
         let place = address.branch_only("events can only be appended to a branch")?;
         let line = line::print(place, event)?;
-        self.put_lines(&[line]).map(|_| ())
+        self.put_lines(&[line], 1, false).map(|_| ())
     }
 
     /// [`put`](Self::put) for tasks. Dropping the future does not stop what was begun.
@@ -239,41 +256,44 @@ impl Spill {
         let address: Address = address.try_into()?;
         let line = line::print(address.branch_only("events are appended to a branch")?, event)?;
         let spill = self.clone();
-        unblocked(move || spill.put_lines(&[line]).map(|_| ())).await
+        unblocked(move || spill.put_lines(&[line], 1, false).map(|_| ())).await
     }
 
     /// Keeps several events with one sync, in this order, as many from the first on as there is room for. Says how
-    /// many those are; the others are counted as dropped.
+    /// many those are; what there is no room for of the first `due` is counted as dropped. `first`: before what is in the
+    /// file, which is newer.
     ///
     /// # Errors
     /// As [`put`](Self::put). [`Error::Invalid`] if any of them is invalid; then none is stored.
     pub(crate) fn put_all<'a>(
         &self,
         events: impl IntoIterator<Item = (&'a Place, &'a NewEvent)>,
+        due: usize,
+        first: bool,
     ) -> Result<usize> {
         let lines: Result<Vec<Vec<u8>>, Invalid> =
             events.into_iter().map(|(place, event)| line::print(place, event)).collect();
-        self.put_lines(&lines?)
+        self.put_lines(&lines?, due, first)
     }
 
-    fn put_lines(&self, lines: &[Vec<u8>]) -> Result<usize> {
+    fn put_lines(&self, lines: &[Vec<u8>], due: usize, first: bool) -> Result<usize> {
         self.process.check()?;
-        let put = self.write(lines);
+        let put = self.write(lines, first);
         let mut state = self.state();
         let taken = *put.as_ref().unwrap_or(&0);
         state.stats.put += taken as u64;
-        state.stats.dropped += (lines.len() - taken) as u64;
+        state.stats.dropped += due.saturating_sub(taken) as u64;
         if taken > 0 && !std::mem::replace(&mut state.in_use, true) {
             warn!(path = %self.path.display(), "the store cannot be written: events go to its spill until it can");
         }
-        if taken < lines.len() && !std::mem::replace(&mut state.full, true) {
+        if taken < due && !std::mem::replace(&mut state.full, true) {
             let error = put.as_ref().err().map(ToString::to_string);
             warn!(path = %self.path.display(), error, limit = self.limit, "events do not fit into the spill: they are dropped and counted");
         }
         put
     }
 
-    fn write(&self, lines: &[Vec<u8>]) -> Result<usize> {
+    fn write(&self, lines: &[Vec<u8>], first: bool) -> Result<usize> {
         if lines.is_empty() {
             return Ok(0);
         }
@@ -282,7 +302,7 @@ impl Spill {
             .and_then(|held| held.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .map_err(|e| self.failed(&e))?;
         let mut size = held.len().map_err(|e| self.failed(&e))?;
-        if size == 0 && self.reserve > 0 {
+        if size == 0 && self.to_reserve() > 0 {
             // Somebody may have drained and removed it; when there is no room, what is put may fit all the same.
             let _ = self.reserve_for(&held);
         }
@@ -302,14 +322,35 @@ impl Spill {
             let what = format!("the spill {} with one more event", self.path.display());
             return Err(Error::TooLarge { what, size, limit: self.limit });
         }
+        // Where it cannot be written anew, they come behind: that is better than nowhere.
+        if first && self.write_first(&held, &text).unwrap_or(false) {
+            return Ok(taken);
+        }
         held.append(&text).map_err(|e| {
             // Undoing it has given back what was reserved beyond the end.
-            if self.reserve > 0 {
+            if self.to_reserve() > 0 {
                 let _ = self.reserve_for(&held);
             }
             self.failed(&e)
         })?;
         Ok(taken)
+    }
+
+    /// Writes the file anew, with these lines before those that are there. `false` when there are none.
+    fn write_first(&self, held: &Held, lines: &[u8]) -> Result<bool> {
+        if held.len().map_err(|e| self.failed(&e))? == 0 {
+            return Ok(false);
+        }
+        let mut rest = Rest::of(&self.path);
+        rest.copy(lines)?;
+        rest.copy(held.read().map_err(|e| self.failed(&e))?)?;
+        let is_there = rest.replace()?;
+        if self.to_reserve() > 0 {
+            // It is another file now.
+            let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
+            let _ = held.map_or(Ok(()), |held| self.reserve_for(&held));
+        }
+        Ok(is_there)
     }
 
     /// Records the stored events in order, and removes the file. Events that are already recorded are deduplicated by
@@ -397,7 +438,7 @@ impl Spill {
     /// Leaves the rest in the file, or nothing.
     fn leave(&self, held: Held, rest: Rest) -> Result<()> {
         let failed = |e: io::Error| self.failed(&e);
-        match (rest.replace()?, self.reserve) {
+        match (rest.replace()?, self.to_reserve()) {
             (true, 0) => Ok(()),
             (false, 0) => held.remove().map_err(failed),
             (true, _) => {

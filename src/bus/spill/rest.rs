@@ -1,7 +1,7 @@
 //! Lines of a spill that stay in it: written to a file beside it, which then takes its place.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::file::{beside, make_new, sync_folder};
@@ -32,13 +32,23 @@ impl Rest {
     }
 
     fn try_keep(&mut self, line: &[u8]) -> io::Result<()> {
-        let path = self.path();
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(BufWriter::new(make_new(&path)?)),
-        };
+        let file = self.file()?;
         file.write_all(line)?;
         file.write_all(b"\n")
+    }
+
+    /// Adds whole lines.
+    pub(super) fn copy(&mut self, mut lines: impl Read) -> Result<()> {
+        let copied = self.file().and_then(|file| io::copy(&mut lines, file));
+        copied.map(drop).map_err(|e| self.failed(&e))
+    }
+
+    fn file(&mut self) -> io::Result<&mut BufWriter<File>> {
+        let path = self.path();
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert(BufWriter::new(make_new(&path)?))),
+        }
     }
 
     /// Puts the lines in the place of the spill, whose lock is held. `false` when there are none.

@@ -61,7 +61,7 @@ fn a_crash_before_the_file_is_gone_records_nothing_twice() {
     let store = Store::in_memory().unwrap();
     let events: Vec<NewEvent> = (0..700).map(numbered).collect();
     let place = "s".parse::<Address>().unwrap().place().clone();
-    assert_eq!(spill.put_all(events.iter().map(|e| (&place, e))).unwrap(), 700);
+    assert_eq!(spill.put_all(events.iter().map(|e| (&place, e)), events.len(), false).unwrap(), 700);
     let file = std::fs::read(spill.path()).unwrap();
     // Cut short in the middle of a group, then done wholly, and once more.
     store.append("s", events[..300].to_vec()).unwrap();
@@ -142,7 +142,7 @@ fn a_full_spill_says_so_and_counts_what_it_does_not_take() {
     let spill = spill(&dir).limit(1_000).unwrap();
     let place = Place::new("s".try_into().unwrap(), "main".try_into().unwrap());
     let events: Vec<NewEvent> = (0..20).map(numbered).collect();
-    let taken = spill.put_all(events.iter().map(|e| (&place, e))).unwrap();
+    let taken = spill.put_all(events.iter().map(|e| (&place, e)), events.len(), false).unwrap();
     assert!((2..10).contains(&taken));
     let Error::TooLarge { what, limit: 1_000, .. } = spill.put("s", &numbered(21)).unwrap_err() else {
         panic!()
@@ -181,6 +181,35 @@ fn room_that_is_reserved_stays_while_the_file_is_put_to_and_drained() {
     }
     reserved.give_back();
     assert!(taken().is_err() && reserved.stats().reserved_bytes == 0);
+}
+
+#[test]
+fn what_one_has_reserved_stays_when_another_gives_back_its_own_or_drains() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::in_memory().unwrap();
+    let [one, other] = [1 << 20, 1 << 19].map(|bytes| spill(&dir).reserve(bytes).unwrap());
+    [&one, &other].iter().for_each(|spill| spill.prepare().unwrap());
+    if one.stats().reserved_bytes == 0 {
+        println!("skipped: this file system reserves nothing");
+        return;
+    }
+    let bytes = || std::fs::metadata(one.path()).map_or(0, |meta| on_disk(&meta));
+    other.give_back();
+    assert!(bytes() >= 1 << 20);
+    // One that has reserved nothing drains, and finds the file of one that has.
+    spill(&dir).put("s", &numbered(1)).unwrap();
+    assert_eq!(spill(&dir).drain(&store).unwrap().recorded, 1);
+    assert!(bytes() >= 1 << 20 && one.is_empty());
+    other.prepare().unwrap();
+    one.give_back();
+    assert!(bytes() >= 1 << 19);
+    other.give_back();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    // Who was killed has left its mark, and no lock.
+    std::fs::write(dir.path().join("s.spill.ndjson.reserved"), [0; 99]).unwrap();
+    one.put("s", &numbered(2)).unwrap();
+    spill(&dir).drain(&store).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[cfg(unix)]
@@ -316,4 +345,26 @@ proptest! {
         let due: Vec<EventId> = due.into_iter().filter(|(end, _)| *end <= file.len() + 1).map(|(_, id)| id).collect();
         prop_assert_eq!(ids(&store), due);
     }
+}
+
+#[test]
+fn what_is_put_first_comes_before_what_is_there_and_keeps_to_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let spill = spill(&dir);
+    let store = Store::in_memory().unwrap();
+    let place = Place::new("s".try_into().unwrap(), "main".try_into().unwrap());
+    let events: Vec<NewEvent> = (0..6).map(numbered).collect();
+    let put = |events: &[NewEvent], first| {
+        spill.put_all(events.iter().map(|e| (&place, e)), events.len(), first).unwrap()
+    };
+    assert_eq!(put(&events[4..], true), 2);
+    assert_eq!(put(&events[2..4], true), 2);
+    assert_eq!(put(&events[..2], true), 2);
+    let bytes = spill.stats().waiting_bytes;
+    let small = super::Spill::at(spill.path()).limit(bytes + 10).unwrap();
+    let full = small.put_all([(&place, &numbered(9))], 1, true);
+    assert!(matches!(full, Err(Error::TooLarge { .. })), "{full:?}");
+    assert_eq!(spill.drain(&store).unwrap().recorded, 6);
+    assert_eq!(ids(&store), events.iter().map(NewEvent::id).collect::<Vec<_>>());
+    assert!(!spill.path().exists() && std::fs::read_dir(dir.path()).unwrap().count() == 0);
 }

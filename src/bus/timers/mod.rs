@@ -4,6 +4,8 @@
 //! the process ends, the event is there once. `docs/timers.md` says what happens when the wall clock is set.
 
 mod clock;
+#[cfg(test)]
+mod explored;
 mod registry;
 mod row;
 mod run;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -18,6 +18,7 @@ use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
 use crate::store::{
     Batch, Observer, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites, StoreHandle,
 };
+use crate::sync::{Mutex, MutexGuard, fault};
 
 /// Index rows that are counted at once.
 const COUNT_PAGE: usize = 8_192;
@@ -56,14 +57,16 @@ impl Observer for Registry {
     fn changed_beside(&self, tables: SidecarTables) {
         if tables.has(SidecarTable::Timers) {
             self.is_behind.store(true, Ordering::Release);
-            self.sooner.notify_one();
+            if !fault!(DeafToOthers) {
+                self.sooner.notify_one();
+            }
         }
     }
 }
 
 impl Registry {
     pub(super) fn of(handle: &StoreHandle) -> Result<Arc<Self>> {
-        handle.observer(|| Self::with(Arc::new(Machine::of_this_process())))
+        handle.observer(|| Self::with(Arc::new(Machine)))
     }
 
     pub(super) fn with(clock: Arc<dyn Clock>) -> Self {
@@ -74,6 +77,15 @@ impl Registry {
             sooner: Notify::new(),
             running: Mutex::default(),
         }
+    }
+
+    /// The time that decides what is due.
+    fn time(&self) -> Now {
+        let now = self.clock.now();
+        fault!(FiresEarly, {
+            return Now { wall: now.wall + 5_000, steady: now.steady + 5_000 };
+        });
+        now
     }
 
     fn rows(&self) -> MutexGuard<'_, Rowed> {
@@ -137,7 +149,9 @@ impl Registry {
         records.put(SidecarTable::Timers, row.key(), row.encode()?);
         handle.write_records(records)?;
         rows.count = Some(count + 1);
-        self.sooner.notify_one();
+        if !fault!(SleepsThrough) {
+            self.sooner.notify_one();
+        }
         Ok(row.clone().into())
     }
 
@@ -181,7 +195,9 @@ impl Registry {
         loop {
             let key = index(&handle.reader()?.records(), id)?;
             let mut records = SidecarWrites::new();
-            records.expect(SidecarTable::Timers, index_key(id), Some(key.clone()));
+            if !fault!(CancelsBlindly) {
+                records.expect(SidecarTable::Timers, index_key(id), Some(key.clone()));
+            }
             records.remove(SidecarTable::Timers, index_key(id));
             records.remove(SidecarTable::Timers, key);
             match handle.write_records(records) {
@@ -199,7 +215,7 @@ impl Registry {
         let mut look = Look::default();
         loop {
             let mut rows = self.rows();
-            let (now, view) = (self.clock.now(), handle.reader()?.records());
+            let (now, view) = (self.time(), handle.reader()?.records());
             let mut group = rows.due(&view, Family::At, now.wall)?;
             group.extend(rows.due(&view, Family::After, now.steady)?);
             if group.is_empty() {
@@ -388,6 +404,11 @@ fn append(handle: &StoreHandle, group: &[Row]) -> Result<()> {
         batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?;
         take_away(row, &mut records);
     }
+    fault!(FiresApart, {
+        handle.append(batch)?;
+        crate::sync::point();
+        return handle.write_records(records);
+    });
     handle.append(batch.records(records)).map(|_| ())
 }
 

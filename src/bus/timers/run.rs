@@ -3,7 +3,6 @@
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tracing::warn;
 
 use super::registry::{Look, Registry};
@@ -12,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::event::Invalid;
 use crate::limits::TIMER_LOOK_MS;
 use crate::store::StoreHandle;
+use crate::sync::task::{Runtime, spawn_blocking};
+use crate::sync::time::timeout;
 
 /// Timers fire as long as this or a clone of it lives, and the store is open.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ impl TimersRunning {
         if handle.read_only() {
             return Err(Error::ReadOnly { path: handle.name().to_owned() });
         }
-        let runtime = Handle::try_current().map_err(|_| {
+        let runtime = Runtime::current().ok_or_else(|| {
             Invalid::new(
                 "timers",
                 "need a tokio runtime to run in; outside of one, `Timers::fire` fires what is due",
@@ -49,7 +50,7 @@ impl TimersRunning {
 async fn run(handle: StoreHandle, registry: Arc<Registry>) {
     loop {
         let (at, with) = (handle.clone(), registry.clone());
-        let looked = tokio::task::spawn_blocking(move || with.fire(&at)).await;
+        let looked = spawn_blocking(move || with.fire(&at)).await;
         let wait = match looked {
             Ok(Ok(Look { pending, .. })) => pending.wait(registry.clock.now()),
             Ok(Err(Error::Closed { after: None } | Error::OtherProcess { .. })) => return,
@@ -64,6 +65,6 @@ async fn run(handle: StoreHandle, registry: Arc<Registry>) {
             Err(_) => return,
         };
         // Made sooner than that, or the time has come: either way one looks.
-        let _ = tokio::time::timeout(wait, registry.sooner.notified()).await;
+        let _ = timeout(wait, registry.sooner.notified()).await;
     }
 }

@@ -1,8 +1,7 @@
 //! The one task of a store that fires its timers, while it is wanted.
 
-use tokio::task::JoinHandle;
-
 use crate::store::Process;
+use crate::sync::task::JoinHandle;
 
 #[derive(Debug)]
 pub(super) struct Running {

@@ -6,14 +6,13 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 
 use super::super::call::{Named, Offer};
-use super::super::machine::{Look, Taken};
 use super::Actor;
 use super::turn::Decided;
+use crate::delivery::{Taken, Wanted, look_for, recorded};
 use crate::error::{Error, Result};
 use crate::event::{Event, Place, Position};
 use crate::follow::Followed;
-use crate::limits::DEFAULT_PAGE;
-use crate::store::{Range, Shape, unblocked};
+use crate::store::unblocked;
 
 impl Actor {
     /// Hands available events to waiting workers.
@@ -22,14 +21,14 @@ impl Actor {
         while !self.asking.is_empty() {
             self.look().await?;
             self.glance()?;
-            let Some(taken) = self.machine.take(self.clock.now()) else { break };
+            let Some((taken, at_hand)) = self.machine.take(self.clock.now()) else { break };
             self.changed = true;
             let named = Named { delivery: taken.delivery, position: taken.position };
             if taken.again && !self.dead_letter_queue.has(Position::new(taken.position)) {
                 let _ = self.machine.resolved(taken.delivery);
                 continue;
             }
-            let event = match self.event(&taken).await? {
+            let event = match self.event(&taken, at_hand).await? {
                 Ok(event) => event,
                 Err(error) => {
                     if let Ok(dead) = self.machine.resolved(taken.delivery) {
@@ -55,17 +54,15 @@ impl Actor {
         Ok(())
     }
 
-    /// Finds the next events of branches whose last known event was resolved.
+    /// Finds the next events of branches of which nothing is at hand.
     async fn look(&mut self) -> Result<()> {
         while let Some(look) = self.machine.look(self.asking.len()) {
-            let page = self.read(&look).await?;
-            let until = page.last().map_or(look.until, |event| event.sequence().get());
-            let wanted = page.into_iter().find(|event| self.wants(event));
-            let found = wanted.as_ref().map(|event| (event.sequence().get(), event.position().get()));
-            self.machine.found(&Look { until, ..look }, found);
-            if let Some(event) = wanted {
-                self.at_hand.keep(event);
-            }
+            let (reader, wants, since) = (self.handle.reader()?, self.wants.clone(), self.row.since);
+            let found = unblocked(move || {
+                look_for(&reader, look, |event| wants.takes(&reader, since, &event).then_some(event))
+            });
+            let (look, found) = found.await?;
+            self.machine.found(&look, found);
         }
         Ok(())
     }
@@ -84,48 +81,26 @@ impl Actor {
 
     pub(super) fn scan(&mut self, item: Followed) {
         let Followed::Event { event, .. } = item else { return };
-        let wanted = self.wants(&event);
-        let (sequence, position) = (event.sequence().get(), event.position().get());
-        self.remember(event.place(), sequence, position, wanted);
-        if self.machine.scan(event.place(), sequence, position, wanted) {
-            self.at_hand.keep(event);
-        }
-    }
-
-    /// Whether an event is to be delivered; also one that cannot be upcast, which becomes a dead letter.
-    fn wants(&self, event: &Event) -> bool {
-        if self.row.since.is_some_and(|since| event.recorded().micros() < since) {
-            return false;
-        }
-        let Ok(reader) = self.handle.reader() else { return true };
-        match reader.taken(event.clone(), &self.filter, Shape::Newest) {
-            None => false,
-            Some(Err(_)) => true,
-            Some(Ok(event)) => !self.except.as_ref().is_some_and(|except| except.takes_kind(event.kind())),
-        }
-    }
-
-    async fn read(&mut self, look: &Look) -> Result<Vec<Event>> {
-        let (reader, place) = (self.handle.reader()?, look.place.clone());
-        let range = Range {
-            from: look.after.saturating_add(1),
-            to: look.until,
-            limit: DEFAULT_PAGE / 8,
-            reverse: false,
+        let is_wanted = match self.handle.reader() {
+            Ok(reader) => self.wants.takes(&reader, self.row.since, &event),
+            Err(_) => true,
         };
-        unblocked(move || reader.page(&*reader.branch(&place)?, range)).await
+        let (place, sequence, position) =
+            (event.place().clone(), event.sequence().get(), event.position().get());
+        self.remember(&place, sequence, position, is_wanted);
+        let wanted = if is_wanted { Wanted::Yes(Some(event)) } else { Wanted::No };
+        self.machine.scan(&place, sequence, position, wanted);
     }
 
     /// The event as it was recorded.
     pub(super) async fn recorded(&mut self, place: &Place, sequence: u64) -> Result<Event> {
-        let look = Look { place: place.clone(), after: sequence.saturating_sub(1), until: sequence };
-        let event = self.read(&look).await?.into_iter().next();
-        event.ok_or_else(|| Error::corrupt(format!("{place}@{sequence}"), "it was delivered, but is missing"))
+        let (reader, place) = (self.handle.reader()?, place.clone());
+        unblocked(move || recorded(&reader, &place, sequence)).await
     }
 
     /// The event to deliver, or why it cannot be.
-    async fn event(&mut self, taken: &Taken) -> Result<Result<Event>> {
-        let event = match self.at_hand.take(taken.position) {
+    async fn event(&mut self, taken: &Taken, at_hand: Option<Event>) -> Result<Result<Event>> {
+        let event = match at_hand {
             Some(event) => event,
             None => self.recorded(&taken.place, taken.sequence).await?,
         };

@@ -1,35 +1,32 @@
 //! The task of a consumer: it owns the state machine, and writes what the machine decides before anyone is answered. It
 //! does not hold the store open: it ends with the store, or with its last worker.
 
-mod at_hand;
-mod clock;
 mod deliver;
 mod reload;
 mod resolve;
 mod scanned;
 mod turn;
+mod wants;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
 
 use super::call::{Call, Offer, Reply, Returned};
 use super::config::ConsumerConfig;
-use super::dead_letter_queue::DeadLetterQueue;
 use super::kept::Kept;
-use super::machine::Machine;
 use super::start::writer;
 use crate::codec::ConsumerRow;
+use crate::delivery::{Clock, DeadLetterQueue, Machine};
 use crate::error::{Error, Result};
-use crate::event::Filter;
+use crate::event::Event;
 use crate::follow::{Followed, Following};
 use crate::store::StoreHandle;
-use at_hand::AtHand;
-use clock::Clock;
+use crate::sync::time::{Instant, sleep_until};
 use scanned::Scanned;
+use wants::Wants;
 
 /// Progress over events that do not match is written after this time.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -58,9 +55,8 @@ pub(super) struct Actor {
     /// … and what the header is to become.
     row: ConsumerRow,
     config: ConsumerConfig,
-    filter: Filter,
-    except: Option<Filter>,
-    machine: Machine,
+    wants: Wants,
+    machine: Machine<Event>,
     dead_letter_queue: DeadLetterQueue,
     following: Following,
     end: watch::Receiver<bool>,
@@ -72,7 +68,6 @@ pub(super) struct Actor {
     /// Workers that ask for an event, and whether they wait for one.
     asking: VecDeque<(bool, Reply<Option<Offer>>)>,
     inbox: VecDeque<Call>,
-    at_hand: AtHand,
     /// Dead letters were replayed, or may have been.
     rung: bool,
     /// Another handle has changed consumers since this one was read; at the latest it is read again then.
@@ -95,7 +90,7 @@ impl Actor {
         let Start { name, handle, kept, config, dead_letter_queue, following, end, beside, calls, ended } =
             start;
         let clock = Clock::new();
-        let (filter, except) = config.filters(handle.catalogue());
+        let wants = Wants::new(&config, handle.catalogue());
         let row = kept.row.clone();
         let machine =
             Machine::load(config.rules(), row.scanned, row.next_delivery, &kept.lanes(), clock.now());
@@ -108,8 +103,7 @@ impl Actor {
             kept,
             row,
             config,
-            filter,
-            except,
+            wants,
             machine,
             dead_letter_queue,
             following,
@@ -121,7 +115,6 @@ impl Actor {
             clock,
             asking: VecDeque::new(),
             inbox: VecDeque::new(),
-            at_hand: AtHand::default(),
             rung: true,
             behind: None,
             has_company: false,

@@ -1,19 +1,20 @@
 //! What another handle has written, taken over.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
-
 use super::super::kept::Kept;
-use super::super::machine::Machine;
 use super::super::start::begun;
 use super::scanned::Scanned;
 use super::{Actor, PATIENCE};
+use crate::delivery::{Machine, Wanted};
 use crate::error::{Error, Result};
-use crate::event::Place;
+use crate::event::{Event, Place};
 use crate::limits::DEFAULT_PAGE;
 use crate::store::{SidecarTable, unblocked};
+use crate::sync::time::{Instant, timeout};
 
 /// Scanned events that are remembered until they are stored.
 const UNSAVED: usize = 16_384;
@@ -78,7 +79,8 @@ impl Actor {
         let was_reset = scanned < self.kept.row.scanned || kept.row.since != self.kept.row.since;
         let now = self.clock.now();
         let reached = self.machine.scanned();
-        self.machine = Machine::load(self.config.rules(), scanned, next_delivery, &kept.lanes(), now);
+        let machine = Machine::load(self.config.rules(), scanned, next_delivery, &kept.lanes(), now);
+        let mut at_hand = std::mem::replace(&mut self.machine, machine);
         (self.row, self.kept) = (kept.row.clone(), kept);
         (self.rung, self.changed) = (true, false);
         (self.saved, self.save_at) = (scanned, self.save_at.filter(|_| !was_reset));
@@ -88,14 +90,17 @@ impl Actor {
             self.unsaved.clear();
             return self.follow_after(scanned).await;
         }
-        for scanned in &self.unsaved {
-            self.machine.scan(&scanned.place, scanned.sequence, scanned.position, scanned.wanted);
+        let at_hand = at_hand.leave().into_iter();
+        let mut at_hand: HashMap<u64, Event> = at_hand.map(|event| (event.position().get(), event)).collect();
+        for Scanned { place, sequence, position, wanted } in &self.unsaved {
+            let wanted = if *wanted { Wanted::Yes(at_hand.remove(position)) } else { Wanted::No };
+            self.machine.scan(place, *sequence, *position, wanted);
         }
         Ok(())
     }
 
     /// Remembers what was scanned, until it is stored. Who is alone never needs it.
-    pub(super) fn remember(&mut self, place: &Place, sequence: u64, position: u64, wanted: bool) {
+    pub(super) fn remember(&mut self, place: &Arc<Place>, sequence: u64, position: u64, wanted: bool) {
         if !self.has_company {
             return;
         }
@@ -109,7 +114,6 @@ impl Actor {
     pub(super) async fn follow_after(&mut self, position: u64) -> Result<()> {
         self.following = begun(&self.handle, self.config.scope().after_position(position)).await?;
         self.unsaved.clear();
-        self.at_hand.clear();
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! Resolving deliveries: acknowledged, redelivered, or dead-lettered.
 
 use super::super::call::{How, Named};
-use super::super::dead_letter::DeadLetter;
-use super::super::machine::{Resolved, Stale};
 use super::Actor;
+use crate::delivery::{Delay, Failed, Resolved, Stale, chance};
 use crate::error::{Error, Result};
 use crate::event::{Position, Timestamp};
 use crate::store::{Batch, Receipt, SidecarWrites, unblocked};
+use crate::sync::fault;
 
 impl Actor {
     /// The inner error is the caller's.
@@ -31,14 +31,19 @@ impl Actor {
                 Err(e) => Ok(Err(stale(e))),
             },
             How::Touch => Ok(self.machine.touch(delivery, now).map_err(stale)),
-            How::Nack(delay) => match self.machine.nack(delivery, now, *delay) {
-                Ok(Some(dead)) => {
-                    let error = format!("was refused after {} deliveries", dead.deliveries);
-                    self.set_aside(&dead, error, records).await.map(Ok)
+            How::Nack { delay, reason } => {
+                let delay = delay.map_or_else(|| Delay::Backoff(chance()), Delay::For);
+                match self.machine.fail(delivery, now, delay, None) {
+                    Ok(Failed::Last(dead)) => {
+                        let _ = self.machine.resolved(delivery);
+                        let refused = || format!("was refused after {} deliveries", dead.deliveries);
+                        let error = reason.clone().unwrap_or_else(refused);
+                        self.set_aside(&dead, error, records).await.map(Ok)
+                    }
+                    Ok(Failed::Again { .. }) => Ok(Ok(())),
+                    Err(e) => Ok(Err(stale(e))),
                 }
-                Ok(None) => Ok(Ok(())),
-                Err(e) => Ok(Err(stale(e))),
-            },
+            }
             How::Park(reason) => match self.machine.resolved(delivery) {
                 Ok(dead) => self.set_aside(&dead, reason.clone(), records).await.map(Ok),
                 Err(e) => Ok(Err(stale(e))),
@@ -81,31 +86,20 @@ impl Actor {
             return Ok(());
         }
         let event = self.recorded(&dead.place, dead.sequence).await?;
-        let dead_letter = DeadLetter {
-            owner: self.dead_letter_queue.owner().clone(),
-            position,
-            at: event.address(),
-            id: event.id(),
-            kind: event.kind().to_owned(),
-            error,
-            deliveries: dead.deliveries,
-            first: Timestamp::from_micros(dead.first),
-            last: Timestamp::from_micros(self.clock.now()),
-            again: false,
+        let (queue, now) = (self.dead_letter_queue.clone(), Timestamp::from_micros(self.clock.now()));
+        let buried = if dead.again {
+            let dead = dead.clone();
+            let (there, again) = unblocked(move || {
+                let mut again = SidecarWrites::new();
+                Ok((queue.bury(&mut again, &event, &dead, error, now)?, again))
+            })
+            .await?;
+            records.extend(again);
+            there
+        } else {
+            queue.bury(records, &event, dead, error, now)?
         };
-        if !dead.again {
-            self.row.set_aside = self.row.set_aside.saturating_add(1);
-            self.dead_letter_queue.put(records, &dead_letter);
-            return Ok(());
-        }
-        let dead_letter_queue = self.dead_letter_queue.clone();
-        let (there, again) = unblocked(move || {
-            let mut again = SidecarWrites::new();
-            Ok((dead_letter_queue.put_again(&mut again, &dead_letter)?, again))
-        })
-        .await?;
-        self.row.set_aside = self.row.set_aside.saturating_add(u64::from(there));
-        records.extend(again);
+        self.row.set_aside = self.row.set_aside.saturating_add(u64::from(buried));
         Ok(())
     }
 
@@ -127,9 +121,10 @@ impl Actor {
 
     /// `None` when another handle was first.
     async fn try_ack_with(&mut self, named: Named, batch: &Batch) -> Result<Option<Result<Receipt>>> {
-        let (machine, row) = (self.machine.clone(), self.row.clone());
+        let row = self.row.clone();
         let mut records = SidecarWrites::new();
-        let resolved = match self.machine.resolved(named.delivery) {
+        let before = self.machine.before(named.delivery);
+        let (before, resolved) = match before.and_then(|b| Ok((b, self.machine.resolved(named.delivery)?))) {
             Ok(resolved) => resolved,
             Err(stale) => return Ok(Some(Err(refused(&self.name, stale)))),
         };
@@ -137,6 +132,13 @@ impl Actor {
         let was_dead_letter = self.dead_letter_queue.has(Position::new(resolved.position));
         self.acknowledged(&resolved, &mut records);
         let next = self.put(&mut records);
+        fault!(AppendsApart, {
+            if let Ok(receipt) = self.handle.append_async(batch.clone()).await {
+                self.handle.write_records_async(records).await?;
+                self.written(next);
+                return Ok(Some(Ok(receipt)));
+            }
+        });
         let mut appended = self.handle.append_async(batch.clone().records(records.clone())).await;
         if matches!(appended, Err(Error::RecordChanged { .. })) && self.is_current().await? {
             // Its events were appended before, without the acknowledgement.
@@ -155,7 +157,9 @@ impl Actor {
             Err(error @ (Error::Unknown { .. } | Error::Storage { .. } | Error::Closed { .. })) => Err(error),
             Err(Error::RecordChanged { .. }) => Ok(None),
             Err(refused) => {
-                (self.machine, self.row) = (machine, row);
+                self.machine.restore(before);
+                next.lanes().for_each(|place| self.machine.mark(place));
+                self.row = row;
                 if was_dead_letter {
                     self.dead_letter_queue.keep(Position::new(resolved.position));
                 }

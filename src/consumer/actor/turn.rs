@@ -1,17 +1,20 @@
 //! One turn: everything that workers ask for becomes one commit, and they are answered once it is written. When another
 //! process was first, what was decided is dropped, and decided anew over what that one has written.
 
-use tokio::time::Instant;
+use std::sync::Arc;
 
 use super::super::call::{Call, Offer, Reply};
-use super::super::dead_letter_queue::Writing;
 use super::super::kept::Next;
-use super::super::machine::Machine;
 use super::Actor;
+use crate::delivery::{Machine, Writing};
 use crate::error::{Error, Result};
 use crate::event::Sequence;
 use crate::limits::CONSUMER_GROUP;
 use crate::store::{SidecarWrites, unblocked};
+use crate::sync::fault;
+#[cfg(test)]
+use crate::sync::task::Runtime;
+use crate::sync::time::Instant;
 
 /// After this many positions without a matching event, progress is written.
 const STRIDE: u64 = 4_096;
@@ -47,6 +50,11 @@ impl Actor {
         let mut tries = 0;
         let decided = loop {
             let mut decided = self.decide(&turn, tries).await?;
+            fault!(HandsOutFirst, {
+                let offers = decided.offers.drain(..);
+                offers.for_each(|(_, reply, offer)| drop(reply.send(Ok(Some(offer)))));
+                crate::sync::point();
+            });
             let refuses = decided.outcomes.iter().any(|outcome| matches!(outcome, Some(Err(_))));
             let written = match refuses && !self.is_current().await? {
                 true => Err(Error::RecordChanged { record: self.name.clone() }),
@@ -164,7 +172,11 @@ impl Actor {
         records.extend(handled);
         for dead_letter in dead_letters {
             let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
-            self.machine.replay(dead_letter.at.place(), sequence, dead_letter.position.get());
+            self.machine.replay(
+                &Arc::new(dead_letter.at.place().clone()),
+                sequence,
+                dead_letter.position.get(),
+            );
         }
         Ok(())
     }
@@ -201,6 +213,13 @@ impl Actor {
         }
         let durable = std::mem::take(&mut self.changed) || !records.is_empty();
         let next = self.put(&mut records);
+        fault!(AnswersFirst, {
+            let handle = self.handle.clone();
+            let writing = async move { handle.write_records_async(records).await };
+            drop(Runtime::current().map(|runtime| runtime.spawn(writing)));
+            self.written(next);
+            return Ok(());
+        });
         self.handle.write_records_async(if durable { records } else { records.relaxed() }).await?;
         self.written(next);
         Ok(())

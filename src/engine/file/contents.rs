@@ -1,7 +1,7 @@
 //! What readers see of an open store: the tables, with the tail in memory on top.
 
 use std::ops::Deref;
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use super::options::Options;
 use super::redb_errors::MapRedb;
@@ -13,9 +13,10 @@ use crate::engine::file::tables::db::{Db, WriteTxn};
 use crate::engine::file::tables::view::SharedView;
 use crate::engine::identity::Identity;
 use crate::engine::process::Process;
-use crate::engine::sync::{read, write};
+use crate::engine::sync::{lock, read, write};
 use crate::error::{Error, Result};
 use crate::event::Position;
+use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, fault};
 
 /// The tables on disk, the tail, and caches of both.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Contents {
     /// `None` once the store is closed.
     db: RwLock<Option<Arc<Db>>>,
     tail: RwLock<Tail>,
+    /// Held by the one that changes the tables: redb would wait by itself, where nobody sees it.
+    changing: Mutex<()>,
     pub(crate) branches: Branches,
     pub(crate) view: SharedView,
     pub(crate) recent: Recent,
@@ -39,6 +42,7 @@ impl Contents {
             options,
             db: RwLock::new(Some(Arc::new(db))),
             tail: RwLock::new(tail),
+            changing: Mutex::default(),
             branches,
             view: SharedView::default(),
             recent: Recent::default(),
@@ -91,13 +95,14 @@ impl Contents {
             Durability::Durable => redb::Durability::Immediate,
             Durability::Relaxed => redb::Durability::None,
         };
+        let turn = lock(&self.changing);
         let txn = db.begin_write(|txn| {
             txn.set_durability(durability).map_redb()?;
             txn.set_two_phase_commit(self.options.two_phase);
             txn.set_quick_repair(fast_recovery);
             Ok(())
         })?;
-        Ok(TablesChange { txn, view: &self.view })
+        Ok(TablesChange { txn, view: &self.view, _turn: turn })
     }
 
     /// Releases the file, as soon as no reader holds it.
@@ -113,6 +118,7 @@ impl Contents {
 pub(crate) struct TablesChange<'a> {
     txn: WriteTxn<'a>,
     view: &'a SharedView,
+    _turn: MutexGuard<'a, ()>,
 }
 
 impl<'a> Deref for TablesChange<'a> {
@@ -126,7 +132,9 @@ impl<'a> Deref for TablesChange<'a> {
 impl TablesChange<'_> {
     pub(crate) fn commit(self) -> Result<()> {
         let committed = self.txn.commit();
-        self.view.forget();
+        if !fault!(KeepsView) {
+            self.view.forget();
+        }
         committed
     }
 }

@@ -3,8 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use super::contents::Contents;
 use super::disk::journal::JournalFile;
@@ -27,6 +26,8 @@ use crate::engine::watch::Watcher;
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::Position;
+use crate::sync::Mutex;
+use crate::sync::thread::{self, JoinHandle};
 
 #[derive(Debug)]
 pub(crate) struct FileEngine {
@@ -73,7 +74,7 @@ pub(crate) fn open(medium: Medium, options: Options) -> Result<Arc<FileEngine>> 
 
 fn thread(name: &str, engine: &Arc<FileEngine>, life: fn(&FileEngine)) -> Result<JoinHandle<()>> {
     let engine = engine.clone();
-    let spawned = std::thread::Builder::new().name(name.into()).spawn(move || life(&engine));
+    let spawned = thread::Builder::new().name(name.into()).spawn(move || life(&engine));
     spawned.map_err(|e| Error::storage(format!("the thread {name} cannot be started: {e}")))
 }
 
@@ -140,7 +141,7 @@ impl Engine for FileEngine {
         self.flusher.dismiss();
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // Through an observer, the writer's own thread may briefly hold the last handle of a store.
-            if thread.thread().id() != std::thread::current().id() {
+            if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }
         }

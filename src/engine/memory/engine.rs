@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
 
 use super::reader::{Kept, MemoryReader};
 use super::state::State;
@@ -21,6 +21,7 @@ use crate::engine::watch::{Committed, Watcher};
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Position, StoreId, Timestamp};
+use crate::sync::{Mutex, RwLock};
 
 /// A store that ends with its process. All commits are equally durable.
 #[derive(Debug)]

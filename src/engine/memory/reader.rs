@@ -1,7 +1,7 @@
 //! Reading the maps.
 
 use std::ops::Bound;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use super::state::State;
 use crate::engine::branch::Branch;
@@ -15,6 +15,7 @@ use crate::engine::sync::read;
 use crate::error::Result;
 use crate::event::{Event, Position, SessionId};
 use crate::limits::{PAGE_BYTES, SCAN_TAIL_EVENTS};
+use crate::sync::RwLock;
 
 /// What readers share with the engine: it lives as long as one of them.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use crate::limits::MAX_LISTING;
 use crate::store::append::batch::Batch;
 use crate::store::handle::listing::{BranchInfo, SessionInfo};
 use crate::store::unblocked::unblocked;
+use crate::sync::thread;
 
 /// A handle to an open store. Clones share it; it can be used from any number of threads and tasks.
 ///
@@ -339,7 +340,7 @@ impl Store {
         let (answer, answered) = tokio::sync::oneshot::channel();
         let store = self.clone();
         // A thread of its own: it blocks on the disk, and there need not be a runtime.
-        let spawned = std::thread::Builder::new().name("retold-close".into());
+        let spawned = thread::Builder::new().name("retold-close".into());
         spawned
             .spawn(move || answer.send(store.close()))
             .map_err(|e| Error::storage(format!("a thread for closing cannot be started: {e}")))?;
@@ -381,8 +382,7 @@ impl Drop for Closing {
 }
 
 fn close_elsewhere(handle: StoreHandle) {
-    let spawned =
-        std::thread::Builder::new().name("retold-close".into()).spawn(move || drop(Closing { handle }));
+    let spawned = thread::Builder::new().name("retold-close".into()).spawn(move || drop(Closing { handle }));
     if let Err(error) = spawned {
         tracing::warn!(%error, "no thread can be had to close the store; it stays open until the process ends");
     }

@@ -9,9 +9,11 @@ use super::reader::Reader;
 use super::settings::Settings;
 #[cfg(feature = "testkit")]
 use crate::engine::beside;
-use crate::engine::{Admin, Commit, Engine, Identity, Outcome, Process, Receipt, SidecarWrites, Watcher};
+use crate::engine::{
+    Admin, Commit, Engine, Identity, Outcome, Placed, Process, Receipt, SidecarWrites, Watcher,
+};
 use crate::error::{Error, Result};
-use crate::event::{Catalogue, Position, StoreId};
+use crate::event::{Catalogue, Event, Position, Record, Sequence, StoreId, Timestamp};
 #[cfg(feature = "schema")]
 use crate::schema::Guard;
 use crate::store::append::batch::Batch;
@@ -146,6 +148,23 @@ impl StoreHandle {
         appended(self.engine.submit(commit).await?)
     }
 
+    /// [`append_async`](Self::append_async), with the events as they are recorded; none if they already were.
+    pub(crate) async fn append_events_async(&self, batch: Batch) -> Result<(Receipt, Vec<Event>)> {
+        let commit = self.prepare(batch)?;
+        let records = match &commit {
+            Commit::Append(prepared) => prepared.parts.iter().map(|part| part.records.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let receipt = appended(self.engine.submit(commit).await?)?;
+        let events = match receipt.duplicate() {
+            true => Vec::new(),
+            false => {
+                receipt.parts().iter().zip(records).flat_map(|(at, of)| events(&receipt, at, of)).collect()
+            }
+        };
+        Ok((receipt, events))
+    }
+
     pub(crate) fn writable(&self) -> Result<()> {
         self.identity().writable()
     }
@@ -180,6 +199,17 @@ impl StoreHandle {
     pub(crate) fn identity(&self) -> &Identity {
         self.engine.identity()
     }
+}
+
+/// The events of one part of an append.
+fn events(receipt: &Receipt, at: &Placed, records: Vec<Record>) -> impl Iterator<Item = Event> + use<> {
+    let place = Arc::new(at.place.clone());
+    let (first, first_position) = (at.first.get(), at.first_position.get());
+    let recorded = receipt.recorded().unwrap_or_else(Timestamp::now);
+    (0..).zip(records).map(move |(n, record)| {
+        let (sequence, position) = (Sequence::new(first + n), Position::new(first_position + n));
+        Event::new(place.clone(), sequence, position, recorded, record)
+    })
 }
 
 fn appended(outcome: Outcome) -> Result<Receipt> {

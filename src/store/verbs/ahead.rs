@@ -1,12 +1,12 @@
 //! Reading ahead: a thread reads and decompresses the next pieces of a long read while its reader decodes the current ones.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::JoinHandle;
 
 use crate::engine::{Branch, Pieces, Process};
 use crate::error::Result;
 use crate::store::handle::reader::Reader;
+use crate::sync::mpsc::{Receiver, sync_channel};
+use crate::sync::thread::{self, JoinHandle};
 
 /// One read of a branch, piece by piece.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Ahead {
             }
         };
         // Without a thread it goes on as it began.
-        if let Ok(handle) = std::thread::Builder::new().name("retold-ahead".into()).spawn(work) {
+        if let Ok(handle) = thread::Builder::new().name("retold-ahead".into()).spawn(work) {
             self.thread = Some(Thread { process, pieces: Some(pieces), handle: Some(handle) });
         }
     }

@@ -7,7 +7,8 @@ use super::checks::{
     crashed, empty, equal, holds, in_tasks, numbered, numbers, read, refused, reopened, run_of,
 };
 use super::home::Home;
-use crate::consumer::{Consumer, ConsumerConfig, Delivery, Owner};
+use crate::consumer::{Consumer, ConsumerConfig, Delivery};
+use crate::delivery::Owner;
 use crate::error::Error;
 use crate::event::{Expect, SessionId};
 use crate::store::{Batch, Builder, Query, Store};

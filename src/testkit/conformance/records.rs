@@ -4,7 +4,8 @@
 use super::case::{CaseOutcome, cases};
 use super::checks::{crashed, empty, equal, holds, in_tasks, numbered, refused, reopened, run_of, some};
 use super::home::Home;
-use crate::consumer::{ConsumerConfig, Owner};
+use crate::consumer::ConsumerConfig;
+use crate::delivery::Owner;
 use crate::error::{Error, Result};
 use crate::event::{BranchName, EventId, SessionId};
 use crate::store::{Builder, Store};

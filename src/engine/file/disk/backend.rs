@@ -5,11 +5,12 @@ use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use redb::{BackendError, StorageBackend};
 
 use crate::engine::sync::lock;
+use crate::sync::Mutex;
 
 /// The tables' part of a storage: from an offset to the end.
 #[derive(Debug)]

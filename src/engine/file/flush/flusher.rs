@@ -1,6 +1,6 @@
 //! A thread that flushes one layer of the tail while the next one grows, so that appends continue.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::into_tables::{ToFlush, flush_into};
 use super::meta::meta_after;
@@ -11,6 +11,7 @@ use crate::engine::file::in_memory::layer::Layer;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::sync::lock;
 use crate::error::{Error, Result};
+use crate::sync::{Condvar, Mutex, fault};
 
 /// A layer that no longer changes, and what the meta row says once it is in the tables.
 #[derive(Debug)]
@@ -124,8 +125,15 @@ fn flush(contents: &Contents, request: &FlushRequest) -> Result<()> {
             &births,
             meta_after(contents, &items, request.next_branch, counts, request.journal),
         )?;
+        fault!(ThawsBeforeCommit, {
+            drop(contents.own_tail_mut().thaw());
+            crate::sync::point();
+        });
         txn.commit()
     })?;
+    if fault!(ThawsBeforeCommit) {
+        return Ok(());
+    }
     let flushed = contents.own_tail_mut().thaw();
     contents.recent.forget();
     // Freed outside the lock, because a large layer takes time.

@@ -2,11 +2,12 @@
 //! They are copies that pin nothing in the file, so commits that move no events leave them in place.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::codec::Chunk;
 use crate::engine::sync::lock;
 use crate::limits::{CHUNK_BODY_BYTES, RECENT_CHUNKS};
+use crate::sync::Mutex;
 
 /// Chunks, newest last. A flush may rewrite one; the old copy is still right as far as it goes.
 #[derive(Debug, Default)]

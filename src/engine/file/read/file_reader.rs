@@ -26,6 +26,7 @@ use crate::engine::process::Process;
 use crate::error::Result;
 use crate::event::{Event, EventId, Place, Position};
 use crate::limits::PAGE_BYTES;
+use crate::sync::fault;
 
 /// Reads the file and the tail. It keeps the file open until it is dropped, even after `close`.
 #[derive(Clone, Debug)]
@@ -144,6 +145,10 @@ impl FileReader {
     /// of the range or when the page has grown large in bytes.
     pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
         let _span = tracing::trace_span!("page", branch = branch.number, from = range.from).entered();
+        let view = LazyView::new(&self.contents.view, &self.db);
+        fault!(TablesBeforeTail, {
+            view.get()?;
+        });
         // Copied before the view is taken.
         let (head, slices) = {
             let tail = self.contents.tail()?;
@@ -157,7 +162,6 @@ impl FileReader {
                 .collect();
             (tail.head(branch.number), slices)
         };
-        let view = LazyView::new(&self.contents.view, &self.db);
         let head = match head {
             Some(head) => head,
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),

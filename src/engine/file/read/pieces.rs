@@ -10,10 +10,15 @@ use crate::engine::pieces::{Piece, Pieces};
 use crate::error::Result;
 use crate::event::Event;
 use crate::limits::{SCAN_CHUNKS, SCAN_TAIL_EVENTS};
+use crate::sync::fault;
 
 impl FileReader {
     /// The next pieces of a branch's history, including its ancestors' part: a few chunks at a time.
     pub(crate) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
+        let view = LazyView::new(&self.contents.view, &self.db);
+        fault!(TablesBeforeTail, {
+            view.get()?;
+        });
         // Copied before the view is taken.
         let (head, slices) = {
             let tail = self.contents.tail()?;
@@ -24,7 +29,6 @@ impl FileReader {
             let slices: Vec<Slice> = slices.collect();
             (tail.head(branch.number), slices)
         };
-        let view = LazyView::new(&self.contents.view, &self.db);
         let head = match head {
             Some(head) => head,
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),

@@ -7,7 +7,7 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction};
 
@@ -19,6 +19,7 @@ use crate::codec::HeadRow;
 use crate::engine::file::redb_errors::{corrupt, malformed};
 use crate::engine::sync::lock;
 use crate::error::Result;
+use crate::sync::Mutex;
 
 type Chunks = ReadOnlyTable<(u64, u64), &'static [u8]>;
 type Heads = ReadOnlyTable<u64, &'static [u8]>;

@@ -2,7 +2,7 @@
 //! observers, and only then acknowledged.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::{debug, error};
 
@@ -30,6 +30,7 @@ use crate::engine::watch::Committed;
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{Event, Timestamp};
+use crate::sync::{Instant, fault};
 
 /// Owns everything that is written: the journal's ring, the tail, and the tables. Whoever leads the writer holds it.
 #[derive(Debug)]
@@ -226,7 +227,8 @@ impl Committer {
                 self.ring.write(frame).map_err(Failed::in_commit)?;
             }
             // Records must never outlive the events that they refer to.
-            if durable || (!records.is_empty() && self.unsynced()) {
+            let syncs = durable || (!records.is_empty() && self.unsynced());
+            if syncs && !fault!(AnswersBeforeSync) {
                 self.ring.sync().map_err(Failed::in_commit)?;
             }
             // An append does not wait for the records of earlier commits.
@@ -234,8 +236,12 @@ impl Committer {
         }
         self.next_branch = plan.next_branch();
         self.unsynced = if durable || flush { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
+        fault!(ToldBeforeReadable, {
+            self.watching.committed(&Committed::new(&plan.births, &new, records));
+            crate::sync::point();
+        });
         self.publish(&plan, &new, flush);
-        if !plan.is_empty() || !records.is_empty() {
+        if (!plan.is_empty() || !records.is_empty()) && !fault!(ToldBeforeReadable) {
             self.watching.committed(&Committed::new(&plan.births, &new, records));
         }
         if !flush {

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::engine::sync::lock;
+use crate::sync::{Condvar, Mutex};
 
 #[derive(Debug)]
 struct State<T> {

@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -21,6 +21,7 @@ use crate::engine::on_path::OnPath;
 use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH_BYTES, MAX_GROUP_APPENDS, QUEUE_APPENDS, QUEUE_BYTES};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard, fault, thread};
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -134,7 +135,9 @@ impl Writer {
         queue.push(job)?;
         if !std::mem::replace(&mut queue.led, true) {
             queue.handed = true;
-            self.thread.notify_one();
+            if !fault!(WakesNobody) {
+                self.thread.notify_one();
+            }
         }
         Ok(None)
     }
@@ -193,7 +196,7 @@ impl Writer {
         let patience = committer.last_commit() / 4;
         let start = Instant::now();
         while lock(&self.queue).jobs.len() < expected && start.elapsed() < patience {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 

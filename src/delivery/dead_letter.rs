@@ -1,7 +1,8 @@
+use super::machine::Resolved;
 use super::owner::Owner;
 use crate::codec::DeadLetterRow;
 use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Position, Timestamp};
+use crate::event::{Address, Event, EventId, Position, Timestamp};
 use crate::limits::MAX_LETTER_ERROR_BYTES;
 
 /// A dead letter: a reference to an event that could not be handled, with what is known of the failure.
@@ -31,6 +32,22 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// Of an event that was given up now.
+    pub(super) fn of(owner: Owner, event: &Event, dead: &Resolved, error: String, now: Timestamp) -> Self {
+        Self {
+            owner,
+            position: event.position(),
+            at: event.address(),
+            id: event.id(),
+            kind: event.kind().to_owned(),
+            error,
+            deliveries: dead.deliveries,
+            first: Timestamp::from_micros(dead.first),
+            last: now,
+            again: false,
+        }
+    }
+
     pub(super) fn to_row(&self) -> Vec<u8> {
         let row = DeadLetterRow {
             place: self.at.place().clone(),

@@ -1,25 +1,46 @@
 //! The machine against a reference that knows every event and looks through all of them each time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::lane::{check, floor};
-use super::machine::{Look, Machine, Resolved, Rules, Stale, Taken};
+use super::lane::{Item, check, floor};
+use super::machine::{Failed, Look, Machine, Next, Resolved, Stale, Taken, Wanted};
+use super::rules::{Delay, NEVER, Rules};
 use crate::codec::{DeliveredRow, LaneRow};
 use crate::event::Place;
-use crate::limits::MAX_CONSUMER_LANES;
+use crate::limits::{AT_HAND_BYTES, AT_HAND_EVENTS, AT_HAND_LANE_EVENTS, MAX_CONSUMER_LANES};
 
 const RULES: Rules = Rules {
     deadline: 100,
     max_deliveries: 3,
     max_in_flight: 3,
+    max_open: MAX_CONSUMER_LANES,
+    jitter: 0.0,
     backoff: 10,
     max_backoff: 15,
     longest: 1_000,
 };
 
-impl Machine {
+/// A position stands for its event. Few of them fit into what is at hand.
+impl Item for u64 {
+    fn bytes(&self) -> usize {
+        AT_HAND_BYTES / 4
+    }
+}
+
+/// One that weighs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Light(u64);
+
+impl Item for Light {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl<T: Item> Machine<T> {
     /// Everything up to here is resolved.
     fn floor(&self) -> u64 {
         self.rows().iter().map(floor).fold(self.scanned(), u64::min)
@@ -31,8 +52,8 @@ impl Machine {
     }
 }
 
-fn place(lane: usize) -> Place {
-    Place::new("s".try_into().unwrap(), format!("b{lane}").try_into().unwrap())
+fn place(lane: usize) -> Arc<Place> {
+    Arc::new(Place::new("s".try_into().unwrap(), format!("b{lane}").try_into().unwrap()))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -193,7 +214,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 
 struct Pair {
     reference: Reference,
-    machine: Machine,
+    machine: Machine<u64>,
     now: i64,
     given: Option<u64>,
 }
@@ -206,19 +227,29 @@ impl Pair {
             if let Some(look) = self.machine.look(asked) {
                 let events = self.reference.events.iter().enumerate();
                 let range = look.after + 1..=look.until.min(look.after + 2);
-                let mut seen =
-                    events.filter(|(_, e)| place(e.lane) == look.place && range.contains(&e.sequence));
-                let found = seen.find(|(_, e)| e.wanted).map(|(i, e)| (e.sequence, i as u64 + 1));
+                let seen = events.filter(|(_, e)| place(e.lane) == look.place && range.contains(&e.sequence));
+                let wanted = seen.filter(|(_, e)| e.wanted).map(|(i, e)| (e.sequence, i as u64 + 1));
+                let found = wanted.map(|(sequence, position)| (sequence, position, position)).collect();
                 self.machine.found(&Look { until: *range.end(), ..look }, found);
             } else if self.machine.wants_more(asked)
                 && let Some(e) = self.reference.events.get(self.machine.scanned() as usize)
             {
                 let position = self.machine.scanned() + 1;
-                self.machine.scan(&place(e.lane), e.sequence, position, e.wanted);
+                // Not all of them are given.
+                let item = Some(position).filter(|position| position % 5 > 0);
+                let wanted = if e.wanted { Wanted::Yes(item) } else { Wanted::No };
+                self.machine.scan(&place(e.lane), e.sequence, position, wanted);
             } else {
                 return;
             }
         }
+    }
+
+    /// What is handed out with a delivery is its event.
+    fn take(&mut self) -> Option<Taken> {
+        let (taken, item) = self.machine.take(self.now)?;
+        assert!(item.is_none_or(|item| item == taken.position), "{taken:?} comes with {item:?}");
+        Some(taken)
     }
 
     fn expire(&mut self) {
@@ -255,7 +286,7 @@ impl Pair {
                 self.reference.events.push(known);
             }
             Op::Take => {
-                let taken = self.machine.take(self.now);
+                let taken = self.take();
                 assert_eq!(taken, self.reference.take(self.now, taken.as_ref().map(|t| t.position)));
                 self.given = taken.map(|t| t.delivery).or(self.given);
             }
@@ -276,11 +307,19 @@ impl Pair {
                 let (delivery, now) = (self.pick(*i), self.now);
                 let position = self.machine.is_out(delivery);
                 assert!(self.is_right(delivery, position));
-                let dead = self.machine.nack(delivery, now, *delay);
-                let Some(e) = self.reference.out(delivery) else { return assert!(dead.is_err()) };
+                let given = delay.map_or(Delay::Backoff(0.5), Delay::For);
+                // Who has the event may give it back.
+                let item = position.ok().filter(|position| position % 2 == 0);
+                let failed = self.machine.fail(delivery, now, given, item);
+                let Some(e) = self.reference.out(delivery) else { return assert!(failed.is_err()) };
                 // 10 after the first delivery, then 15 at the most.
                 let delay = delay.unwrap_or(if e.deliveries == 1 { 10 } else { 15 });
-                assert_eq!(dead.unwrap().is_some(), Reference::fail(e, now, delay));
+                assert_eq!(matches!(failed, Ok(Failed::Last(_))), Reference::fail(e, now, delay));
+                if let Ok(Failed::Last(dead)) = failed {
+                    // Its branch waits until that is recorded.
+                    assert_eq!(self.machine.is_out(delivery), position);
+                    assert_eq!(self.machine.resolved(delivery), Ok(dead));
+                }
             }
             Op::Touch(i) => {
                 let (delivery, now) = (self.pick(*i), self.now);
@@ -304,7 +343,9 @@ impl Pair {
                 (e.is, e.dead_letter, e.deliveries) = (Is::Again, true, 0);
                 let (place, sequence) = (place(e.lane), e.sequence);
                 // Said twice, as the driver does when it is rung twice.
-                (0..2).for_each(|_| self.machine.replay(&place, sequence, i as u64 + 1));
+                for _ in 0..2 {
+                    self.machine.replay(&place, sequence, i as u64 + 1);
+                }
             }
             Op::Later(time) => self.now += time,
             Op::Reload => {
@@ -334,13 +375,13 @@ impl Pair {
 
     /// Whatever happened, everything comes to its end: workers that acknowledge all get all.
     fn finish(mut self) {
-        let mut last: BTreeMap<Place, u64> = BTreeMap::new();
+        let mut last: BTreeMap<Arc<Place>, u64> = BTreeMap::new();
         for _ in 0..10_000 {
             self.pump();
             self.now += 7;
             self.expire();
             self.pump();
-            let Some(taken) = self.machine.take(self.now) else {
+            let Some(taken) = self.take() else {
                 if self.machine.next_due().is_none() {
                     break;
                 }
@@ -367,7 +408,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
     #[test]
     fn the_machine_does_what_one_would_who_knows_every_event(ops in ops()) {
-        let machine = Machine::new(RULES, 0);
+        let machine = Machine::load(RULES, 0, 1, &[], 0);
         let mut pair = Pair { reference: Reference::default(), machine, now: 0, given: None };
         for op in &ops {
             pair.step(op);
@@ -376,22 +417,24 @@ proptest! {
     }
 }
 
-fn scanned(machine: &mut Machine, lane: usize, sequence: u64) {
-    machine.scan(&place(lane), sequence, machine.scanned() + 1, true);
+fn scanned(machine: &mut Machine<Light>, lane: usize, sequence: u64) -> bool {
+    let position = machine.scanned() + 1;
+    machine.scan(&place(lane), sequence, position, Wanted::Yes(Some(Light(position)))).begins
+}
+
+fn took<T: Item>(machine: &mut Machine<T>, now: i64) -> Taken {
+    machine.take(now).unwrap().0
 }
 
 #[test]
 fn a_stuck_branch_holds_back_itself_and_takes_two_numbers_whatever_waits_in_it() {
     let mut machine = Machine::new(RULES, 0);
     scanned(&mut machine, 0, 1);
-    let stuck = machine.take(0).unwrap();
+    let stuck = took(&mut machine, 0);
     for n in 0..50_000 {
         scanned(&mut machine, n % 2, n as u64 / 2 + if n % 2 == 0 { 2 } else { 1 });
         if n % 2 == 1 {
-            while let Some(look) = machine.look(1) {
-                machine.found(&look, Some((look.after + 1, machine.scanned())));
-            }
-            let taken = machine.take(0).unwrap();
+            let taken = took(&mut machine, 0);
             assert_eq!(taken.place, place(1));
             machine.resolved(taken.delivery).unwrap();
         }
@@ -399,6 +442,7 @@ fn a_stuck_branch_holds_back_itself_and_takes_two_numbers_whatever_waits_in_it()
     assert_eq!((machine.rows().len(), machine.floor()), (1, 0));
     let (_, after, until) = (0, 0, 25_001);
     assert_eq!(machine.rows()[0].rest.map(|(a, _, u)| (a, u)), Some((after, until)));
+    assert_eq!(machine.held(), AT_HAND_LANE_EVENTS);
     machine.resolved(stuck.delivery).unwrap();
     assert_eq!(machine.floor(), 1);
 }
@@ -425,7 +469,7 @@ fn nothing_is_due_later_than_the_clock_allows_after_it_was_set_back() {
     scanned(&mut machine, 0, 1);
     let now = 1_000_000;
     machine.take(now).unwrap();
-    let machine = Machine::load(RULES, 1, 2, &machine.rows(), 50);
+    let machine = Machine::<Light>::load(RULES, 1, 2, &machine.rows(), 50);
     assert_eq!(machine.next_due(), Some(50 + RULES.deadline));
 }
 
@@ -434,21 +478,21 @@ fn a_late_delivery_is_good_until_its_event_is_given_to_another() {
     let rules = Rules { max_in_flight: 1, ..RULES };
     let mut machine = Machine::new(rules, 0);
     scanned(&mut machine, 0, 1);
-    let first = machine.take(0).unwrap();
+    let first = took(&mut machine, 0);
     assert_eq!(machine.expire(rules.deadline), []);
     assert_eq!((machine.is_out(first.delivery), machine.next_due()), (Ok(1), None));
     // Also after a restart; and it takes no room from others.
-    let mut machine = Machine::load(rules, 1, 2, &machine.rows(), rules.deadline);
+    let mut machine = Machine::<Light>::load(rules, 1, 2, &machine.rows(), rules.deadline);
     assert_eq!(machine.expire(rules.deadline), []);
     let mut acknowledged = machine.clone();
     assert_eq!(acknowledged.resolved(first.delivery).map(|s| s.position), Ok(1));
-    assert_eq!(acknowledged.take(rules.deadline), None);
-    let second = machine.take(rules.deadline).unwrap();
+    assert!(acknowledged.take(rules.deadline).is_none());
+    let second = took(&mut machine, rules.deadline);
     assert_eq!((second.position, second.deliveries), (1, 2));
     assert_eq!(machine.resolved(first.delivery), Err(Stale::Over));
     // The last delivery ends with its deadline.
-    machine.nack(second.delivery, 200, Some(0)).unwrap();
-    let third = machine.take(200).unwrap();
+    machine.fail(second.delivery, 200, Delay::For(0), None).unwrap();
+    let third = took(&mut machine, 200);
     assert_eq!(machine.expire(300).len(), 1);
     assert_eq!(machine.resolved(third.delivery), Err(Stale::Over));
 }
@@ -466,16 +510,16 @@ fn lanes_that_cannot_be_are_named_and_numbers_at_their_end_are_taken() {
         due: 9,
     };
     let rest = Some((end - 1, end, end));
-    let lane = LaneRow { place: place(0), rest, head: Some(head) };
+    let lane = LaneRow { place: (*place(0)).clone(), rest, head: Some(head) };
     assert_eq!(check(end, end, std::slice::from_ref(&lane)), Ok(()));
-    let mut machine = Machine::load(RULES, end, end, std::slice::from_ref(&lane), 0);
+    let mut machine = Machine::<Light>::load(RULES, end, end, std::slice::from_ref(&lane), 0);
     machine.give_back(end - 1);
-    assert_eq!(machine.take(0).unwrap().deliveries, 1);
+    assert_eq!(took(&mut machine, 0).deliveries, 1);
     machine.resolved(end).unwrap();
     assert_eq!(machine.rows(), []);
 
     let with = |head: DeliveredRow| LaneRow { head: Some(head), ..lane.clone() };
-    let other = LaneRow { place: place(1), ..lane.clone() };
+    let other = LaneRow { place: (*place(1)).clone(), ..lane.clone() };
     for (scanned, next, lanes, reason) in [
         (end, end, vec![lane.clone(), other], "cannot have started"),
         (end, end - 1, vec![lane.clone()], "cannot have started"),
@@ -489,4 +533,135 @@ fn lanes_that_cannot_be_are_named_and_numbers_at_their_end_are_taken() {
         let told = check(scanned, next, &lanes).unwrap_err();
         assert!(told.contains(reason), "{told}");
     }
+}
+
+/// A machine in memory, as a handler has it.
+fn in_memory(max_deliveries: u32) -> Machine<Light> {
+    let rules =
+        Rules { deadline: NEVER, max_in_flight: usize::MAX, max_open: usize::MAX, max_deliveries, ..RULES };
+    Machine::new(rules, 0)
+}
+
+fn next(machine: &mut Machine<Light>) -> (Taken, Option<Light>) {
+    match machine.next(0) {
+        Next::Deliver(taken, item) => (taken, item),
+        other => panic!("{other:?} instead of a delivery"),
+    }
+}
+
+#[test]
+fn somebody_is_called_once_for_a_branch_that_was_idle() {
+    let mut machine = in_memory(3);
+    assert!(scanned(&mut machine, 0, 1));
+    // Whoever comes takes them one after the other.
+    assert!(!scanned(&mut machine, 0, 2) && scanned(&mut machine, 1, 1));
+    let (first, item) = next(&mut machine);
+    assert_eq!((first.position, item), (1, Some(Light(1))));
+    assert!(!scanned(&mut machine, 0, 3));
+    assert_eq!(machine.put(&place(0), Light(99)), Some(false));
+    assert_eq!(machine.put(&place(2), Light(98)), Some(true));
+    machine.resolved(first.delivery).unwrap();
+    // What has no number comes before anything of another branch, and behind what was there in its own.
+    let mut order = Vec::new();
+    while let Next::Deliver(taken, item) = machine.next(0) {
+        order.push(item.unwrap().0);
+        machine.resolved(taken.delivery).unwrap();
+    }
+    assert_eq!(order, [98, 2, 3, 4, 99]);
+    assert_eq!((machine.lanes(), machine.held()), (0, 0));
+}
+
+#[test]
+fn a_branch_waits_until_it_is_recorded_that_an_event_was_given_up() {
+    let mut machine = in_memory(2);
+    for n in 1..=3 {
+        scanned(&mut machine, 0, n);
+    }
+    let (first, _) = next(&mut machine);
+    let again = machine.fail(first.delivery, 0, Delay::Backoff(0.0), Some(Light(1)));
+    assert_eq!(again, Ok(Failed::Again { due: RULES.backoff }));
+    assert!(matches!(machine.next(0), Next::Nothing));
+    assert_eq!(machine.expire(RULES.backoff), []);
+    let (second, item) = next(&mut machine);
+    assert_eq!((second.deliveries, item), (2, Some(Light(1))));
+    let Ok(Failed::Last(dead)) = machine.fail(second.delivery, 0, Delay::Backoff(0.0), None) else {
+        panic!()
+    };
+    assert_eq!((dead.position, dead.deliveries), (1, 2));
+    assert!(matches!(machine.next(0), Next::Nothing));
+    // What comes meanwhile is held up, whatever is delivered then.
+    assert!(machine.scan(&place(0), 4, 4, Wanted::Yes(Some(Light(4)))).is_held_up);
+    machine.resolved(second.delivery).unwrap();
+    let (third, _) = next(&mut machine);
+    assert_eq!(machine.give_up(third.delivery).map(|dead| dead.deliveries), Ok(1));
+    assert!(matches!(machine.next(0), Next::Nothing));
+    machine.resolved(third.delivery).unwrap();
+    assert_eq!(next(&mut machine).0.position, 3);
+}
+
+#[test]
+fn a_branch_has_at_hand_no_more_than_its_part_and_the_rest_is_looked_for_by_one() {
+    let mut machine = in_memory(3);
+    for n in 1..=1_000 {
+        scanned(&mut machine, 0, n);
+    }
+    assert_eq!(machine.held(), AT_HAND_LANE_EVENTS);
+    assert_eq!(machine.put(&place(0), Light(0)), None);
+    let mut order = Vec::new();
+    loop {
+        match machine.next(0) {
+            Next::Deliver(taken, item) => {
+                order.push(taken.sequence);
+                assert_eq!(item, Some(Light(taken.position)));
+                machine.resolved(taken.delivery).unwrap();
+            }
+            Next::Look(look) => {
+                assert!(matches!(machine.next(0), Next::Nothing), "two look for the same");
+                let until = look.until.min(look.after + 100);
+                let found = (look.after + 1..=until).map(|n| (n, n, Light(n))).collect();
+                machine.found(&Look { until, ..look }, found);
+                assert!(machine.held() <= AT_HAND_LANE_EVENTS);
+            }
+            Next::Nothing => break,
+        }
+    }
+    assert_eq!(order, (1..=1_000).collect::<Vec<_>>());
+    assert_eq!((machine.lanes(), machine.held()), (0, 0));
+}
+
+#[test]
+fn many_branches_have_at_hand_together_what_their_bound_says() {
+    let mut machine = in_memory(3);
+    let mut lanes = 0;
+    while machine.has_room() {
+        assert!(scanned(&mut machine, lanes, 1));
+        lanes += 1;
+    }
+    assert_eq!((lanes, machine.held()), (AT_HAND_EVENTS, AT_HAND_EVENTS));
+    let (first, _) = next(&mut machine);
+    machine.resolved(first.delivery).unwrap();
+    assert!(machine.has_room());
+    let out = next(&mut machine).0;
+    assert_eq!(machine.leave().len(), AT_HAND_EVENTS - 2);
+    assert_eq!((machine.lanes(), machine.held()), (1, 1));
+    assert_eq!(machine.resolved(out.delivery).map(|r| r.position), Ok(2));
+    assert_eq!(machine.lanes(), 0);
+}
+
+#[test]
+fn what_a_refused_write_was_to_resolve_is_as_it_was() {
+    let mut machine = Machine::<Light>::load(RULES, 0, 1, &[], 0);
+    for n in 1..=3 {
+        scanned(&mut machine, 0, n);
+    }
+    let taken = took(&mut machine, 0);
+    let rows = machine.rows();
+    let before = machine.before(taken.delivery).unwrap();
+    machine.resolved(taken.delivery).unwrap();
+    assert_ne!(machine.rows(), rows);
+    machine.restore(before);
+    assert_eq!((machine.rows(), machine.held()), (rows, 3));
+    assert_eq!(machine.is_out(taken.delivery), Ok(1));
+    machine.resolved(taken.delivery).unwrap();
+    assert_eq!(machine.take(0).map(|(taken, item)| (taken.position, item)), Some((2, Some(Light(2)))));
 }

@@ -1,27 +1,26 @@
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::event::Timestamp;
+use crate::sync::time::Instant;
 
 /// A monotonic clock: the wall-clock time at its start, plus the time elapsed since.
-#[derive(Clone, Copy)]
-pub(super) struct Clock {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
     wall: i64,
     begun: Instant,
 }
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { wall: Timestamp::now().micros(), begun: Instant::now() }
     }
 
-    pub(super) fn now(self) -> i64 {
+    pub(crate) fn now(self) -> i64 {
         let passed = i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX);
         self.wall.saturating_add(passed)
     }
 
-    pub(super) fn instant(self, at: i64) -> Instant {
+    pub(crate) fn instant(self, at: i64) -> Instant {
         let ahead = u64::try_from(at.saturating_sub(self.wall)).unwrap_or(0);
         self.begun + Duration::from_micros(ahead)
     }

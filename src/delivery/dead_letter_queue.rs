@@ -3,21 +3,23 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
 
 use super::dead_letter::DeadLetter;
+use super::machine::Resolved;
 use super::owner::Owner;
 use crate::error::{Error, Result};
-use crate::event::Position;
+use crate::event::{Event, Position, Timestamp};
 use crate::limits::MAX_LISTING;
 use crate::store::{
     Observer, Reader, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites, Store, StoreHandle,
     lock,
 };
+use crate::sync::Mutex;
 
 const DEAD_LETTER: u8 = b'l';
 const AGAIN: u8 = b'a';
@@ -183,12 +185,8 @@ impl DeadLetterQueue {
         Writing(self.known.clone())
     }
 
-    pub(crate) fn owner(&self) -> &Owner {
-        &self.owner
-    }
-
     /// How many are stored, counted if need be.
-    pub(super) fn stored(handle: &StoreHandle, owner: Owner) -> Result<usize> {
+    pub(crate) fn stored(handle: &StoreHandle, owner: Owner) -> Result<usize> {
         let reader = handle.reader()?;
         let queue = Self::uncounted(handle, owner, usize::MAX)?;
         let known = lock(&queue.known.positions).as_ref().map(BTreeSet::len);
@@ -233,6 +231,24 @@ impl DeadLetterQueue {
         }
     }
 
+    /// Sets aside an event that was given up, with these records. One that was sent again and was discarded meanwhile stays
+    /// discarded: `false`. Reads for one that was sent again, and so blocks.
+    pub(crate) fn bury(
+        &self,
+        records: &mut SidecarWrites,
+        event: &Event,
+        dead: &Resolved,
+        error: String,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let dead_letter = DeadLetter::of(self.owner.clone(), event, dead, error, now);
+        if dead.again {
+            return Ok(self.has(dead_letter.position) && self.put_again(records, &dead_letter)?);
+        }
+        self.put(records, &dead_letter);
+        Ok(true)
+    }
+
     /// Takes a dead letter away, with these records: it was handled after all. `false` when there is none.
     pub(crate) fn take(&self, records: &mut SidecarWrites, position: Position) -> bool {
         let mut known = lock(&self.known.positions);
@@ -253,7 +269,7 @@ impl DeadLetterQueue {
     }
 
     /// [`put`](Self::put) for one that was sent again and failed again, unless it is discarded meanwhile. `false` when it is.
-    pub(crate) fn put_again(&self, records: &mut SidecarWrites, dead_letter: &DeadLetter) -> Result<bool> {
+    fn put_again(&self, records: &mut SidecarWrites, dead_letter: &DeadLetter) -> Result<bool> {
         let key = key(DEAD_LETTER, &self.owner, dead_letter.position.get());
         let row = self.handle.reader()?.records().get(SidecarTable::DeadLetters, &key)?;
         let is_there = row.is_some();
@@ -499,7 +515,7 @@ mod tests {
         }
         let queues = store.handle().observer(DeadLetterQueues::default).unwrap();
         assert!(lock(&queues.0).len() < 1_000, "{}", lock(&queues.0).len());
-        assert!(Arc::ptr_eq(&keep.known, &DeadLetterQueues::known(&store.handle(), keep.owner()).unwrap()));
+        assert!(Arc::ptr_eq(&keep.known, &DeadLetterQueues::known(&store.handle(), &keep.owner).unwrap()));
     }
 
     #[test]
