@@ -10,17 +10,17 @@ use crate::sync::{Patient, begin, exploring, injected};
 
 /// Schedules of each model in a normal test run; `RETOLD_SOAK` explores a hundred times as many, and
 /// `RETOLD_SCHEDULES` as many as it says.
-pub(crate) const FOLLOW_SCHEDULES: usize = 7_000;
+pub(crate) const FOLLOW_SCHEDULES: usize = 8_000;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const FOLLOW_FILE_SCHEDULES: usize = 600;
+pub(crate) const FOLLOW_FILE_SCHEDULES: usize = 500;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const CONSUMER_SCHEDULES: usize = 4_000;
+pub(crate) const CONSUMER_SCHEDULES: usize = 2_500;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const BUS_SCHEDULES: usize = 3_500;
+pub(crate) const BUS_SCHEDULES: usize = 3_000;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const TIMER_SCHEDULES: usize = 5_000;
+pub(crate) const TIMER_SCHEDULES: usize = 6_000;
 /// See [`FOLLOW_SCHEDULES`].
-pub(crate) const WRITER_SCHEDULES: usize = 1_000;
+pub(crate) const WRITER_SCHEDULES: usize = 500;
 const _: () = assert!(
     FOLLOW_SCHEDULES
         + FOLLOW_FILE_SCHEDULES
@@ -85,7 +85,7 @@ pub(crate) type Known = (&'static str, fn(), &'static [&'static str]);
 pub(crate) fn all_caught(faults: &[Known]) {
     let mut otherwise = Vec::new();
     for (fault, model, with) in faults {
-        let text = caught_with(*fault, FAULT_SCHEDULES, *model);
+        let text = caught_with(fault, FAULT_SCHEDULES, *model);
         if !with.iter().any(|with| text.contains(with)) {
             otherwise.push(format!("{fault} was caught with: {text}"));
         }

@@ -238,7 +238,7 @@ impl Committer {
         self.unsynced = if durable || flush { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
         fault!(ToldBeforeReadable, {
             self.watching.committed(&Committed::new(&plan.births, &new, records));
-            crate::sync::point();
+            (0..8).for_each(|_| crate::sync::point());
         });
         self.publish(&plan, &new, flush);
         if (!plan.is_empty() || !records.is_empty()) && !fault!(ToldBeforeReadable) {
