@@ -272,9 +272,10 @@ async fn write_dead_letter(
     loop {
         let (queue, event, dead) = (handler_state.dead_letters.clone(), event.clone(), dead.clone());
         let (error, is_again) = (failure.to_string(), dead.again);
+        let last = Timestamp::from_micros(handler_state.clock.now());
         let bury = move || {
             let mut records = SidecarWrites::new();
-            let there = queue.bury(&mut records, &event, &dead, error, Timestamp::now())?;
+            let there = queue.bury(&mut records, &event, &dead, error, last)?;
             Ok((there, records))
         };
         // Only one that was sent again is looked for.
@@ -303,16 +304,17 @@ async fn really_ended(handler_state: &HandlerState, stuck: Stuck) {
 /// An event that is not at hand: a replayed dead letter. `None` if it stays a dead letter, or is none any more.
 async fn read(handler_state: &Arc<HandlerState>, taken: &Taken) -> Option<Message> {
     let handler = &*handler_state.asked.name;
-    if taken.again && !handler_state.dead_letters.has(taken.position.into()) {
-        return None;
-    }
-    let (reading, place, sequence) = (handler_state.clone(), taken.place.clone(), taken.sequence);
+    let (reading, taken) = (handler_state.clone(), taken.clone());
     let read = handler_state.shared.runtime.spawn_blocking(move || {
+        if taken.again && !reading.dead_letters.is_again(taken.position.into())? {
+            return Ok(None);
+        }
         let reader = lock(&reading.reader).clone().ok_or(Error::Closed { after: None })?;
-        reader.shaped(recorded(&reader, &place, sequence)?)
+        reader.shaped(recorded(&reader, &taken.place, taken.sequence)?).map(Some)
     });
     let message = match read.await {
-        Ok(Ok(event)) => Message::recorded(event).sent_again(),
+        Ok(Ok(Some(event))) => Message::recorded(event).sent_again(),
+        Ok(Ok(None)) => return None,
         Ok(Err(error)) => {
             tracing::warn!(handler, %error, "a dead letter's event could not be read; it stays a dead letter");
             return None;

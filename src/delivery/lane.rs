@@ -154,8 +154,10 @@ impl<T: Item> Lane<T> {
         (self.head, self.rest, self.has_gap) = (head, rest, rest.is_some());
     }
 
+    /// Who looks for its next event comes back to it.
     pub(super) fn is_empty(&self) -> bool {
-        self.head.is_none() && self.rest.is_none() && self.again.is_empty() && self.at_hand.is_empty()
+        let is_done = self.head.is_none() && self.rest.is_none() && self.again.is_empty();
+        is_done && self.at_hand.is_empty() && !self.is_looked_for
     }
 
     /// Events that are delivered or at hand.
@@ -163,14 +165,18 @@ impl<T: Item> Lane<T> {
         self.at_hand.len() + usize::from(self.head.is_some() && !self.head_is_at_hand)
     }
 
+    /// Of what waits behind the head.
     pub(super) fn held_bytes(&self) -> usize {
-        self.at_hand_bytes
+        let head = self.at_hand.front().filter(|_| self.head_is_at_hand);
+        self.at_hand_bytes.saturating_sub(head.map_or(0, |head| head.bytes))
     }
 
     /// Whether new events have to wait longer than for the first deliveries of those before them.
     pub(super) fn is_held_up(&self) -> bool {
-        let failed = |head: &Head| {
-            head.deliveries > 1 || matches!(head.turn, Turn::Waiting { .. } | Turn::GivenUp { .. })
+        let failed = |head: &Head| match head.turn {
+            Turn::Out { .. } => head.deliveries > 1,
+            Turn::Ready | Turn::Late { .. } => head.deliveries > 0,
+            Turn::Waiting { .. } | Turn::GivenUp { .. } => true,
         };
         self.has_gap || self.head.as_ref().is_some_and(failed)
     }
@@ -289,7 +295,9 @@ impl<T: Item> Lane<T> {
 
     /// A dead letter is replayed. An undelivered head steps back for it.
     pub(super) fn replay(&mut self, sequence: u64, position: u64) {
-        if self.head.is_some_and(|head| head.is_again() && head.position == position) {
+        // Once it is given up it is a dead letter again, and can be replayed.
+        let is_tried = |head: &Head| head.is_again() && !matches!(head.turn, Turn::GivenUp { .. });
+        if self.head.is_some_and(|head| head.position == position && is_tried(&head)) {
             return;
         }
         self.again.insert(position, sequence);

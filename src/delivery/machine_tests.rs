@@ -536,10 +536,12 @@ fn lanes_that_cannot_be_are_named_and_numbers_at_their_end_are_taken() {
 }
 
 /// A machine in memory, as a handler has it.
+fn rules_in_memory(max_deliveries: u32) -> Rules {
+    Rules { deadline: NEVER, max_in_flight: usize::MAX, max_open: usize::MAX, max_deliveries, ..RULES }
+}
+
 fn in_memory(max_deliveries: u32) -> Machine<Light> {
-    let rules =
-        Rules { deadline: NEVER, max_in_flight: usize::MAX, max_open: usize::MAX, max_deliveries, ..RULES };
-    Machine::new(rules, 0)
+    Machine::new(rules_in_memory(max_deliveries), 0)
 }
 
 fn next(machine: &mut Machine<Light>) -> (Taken, Option<Light>) {
@@ -664,4 +666,63 @@ fn what_a_refused_write_was_to_resolve_is_as_it_was() {
     assert_eq!(machine.is_out(taken.delivery), Ok(1));
     machine.resolved(taken.delivery).unwrap();
     assert_eq!(machine.take(0).map(|(taken, item)| (taken.position, item)), Some((2, Some(Light(2)))));
+}
+
+#[test]
+fn a_large_event_in_backoff_leaves_other_branches_their_room() {
+    let mut machine = Machine::<u64>::new(rules_in_memory(3), 0);
+    let scan = |machine: &mut Machine<u64>, lane, sequence| {
+        let position = machine.scanned() + 1;
+        machine.scan(&place(lane), sequence, position, Wanted::Yes(Some(position)))
+    };
+    for lane in 0..5 {
+        scan(&mut machine, lane, 1);
+        let Next::Deliver(taken, item) = machine.next(0) else { panic!("nothing to deliver") };
+        machine.fail(taken.delivery, 0, Delay::Backoff(0.0), item).unwrap();
+    }
+    assert!(scan(&mut machine, 9, 1).is_kept);
+    assert!(scan(&mut machine, 9, 2).is_kept, "others in backoff take up what is for those behind a head");
+}
+
+#[test]
+fn what_comes_behind_a_failed_event_is_held_up_also_when_that_is_ready_again() {
+    let mut machine = in_memory(3);
+    scanned(&mut machine, 0, 1);
+    let (taken, item) = next(&mut machine);
+    machine.fail(taken.delivery, 0, Delay::For(0), item).unwrap();
+    let after = machine.scan(&place(0), 2, 2, Wanted::Yes(Some(Light(2))));
+    assert!(after.is_held_up);
+}
+
+#[test]
+fn a_branch_that_is_looked_for_is_there_until_the_look_is_over() {
+    let mut machine = in_memory(3);
+    for n in 1..=AT_HAND_LANE_EVENTS as u64 + 1 {
+        scanned(&mut machine, 0, n);
+    }
+    let look = loop {
+        match machine.next(0) {
+            Next::Deliver(taken, _) => drop(machine.resolved(taken.delivery)),
+            Next::Look(look) => break look,
+            Next::Nothing => panic!("there is more"),
+        }
+    };
+    machine.leave();
+    assert_eq!(machine.lanes(), 1);
+    machine.found(&look, Vec::new());
+    assert_eq!(machine.lanes(), 0);
+}
+
+#[test]
+fn a_dead_letter_that_was_given_up_again_can_be_replayed_before_its_branch_goes_on() {
+    let mut machine = in_memory(1);
+    machine.replay(&place(0), 1, 1);
+    let (taken, _) = next(&mut machine);
+    machine.replay(&place(0), 1, 1);
+    machine.give_up(taken.delivery).unwrap();
+    machine.replay(&place(0), 1, 1);
+    machine.resolved(taken.delivery).unwrap();
+    let again = next(&mut machine).0;
+    machine.resolved(again.delivery).unwrap();
+    assert!(matches!(machine.next(0), Next::Nothing));
 }

@@ -147,8 +147,10 @@ fn whoever_waits_for_a_consumer_has_its_events_also_when_the_runtime_that_opened
                 let mut next = std::pin::pin!(worker.next());
                 let is_pending = std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending()));
                 assert!(is_pending.await);
-                runtime.shutdown_background();
+                let ending = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(30)));
                 next.await.unwrap().ack().await.unwrap();
+                // What it was doing has let go of the file.
+                ending.join().unwrap();
             });
         });
         store.append("s", NewEvent::new("step.done")).unwrap();
