@@ -1,6 +1,10 @@
 //! Running blocking work for async tasks.
 
+use std::sync::Arc;
+
+use crate::engine::lock;
 use crate::error::{Error, Result};
+use crate::sync::Mutex;
 use crate::sync::task::Runtime;
 
 /// Runs what blocks on tokio's blocking threads. Outside a runtime it runs where it is: there is no worker that
@@ -8,11 +12,23 @@ use crate::sync::task::Runtime;
 pub(crate) async fn unblocked<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match Runtime::current() {
-        None => work(),
-        Some(runtime) => match runtime.spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(e) => Err(Error::storage(format!("it was stopped with its runtime: {e}"))),
-        },
+    let Some(mut runtime) = Runtime::current() else { return work() };
+    let work = Arc::new(Mutex::new(Some(work)));
+    loop {
+        let waiting = work.clone();
+        let run = move || {
+            let work = lock(&waiting).take();
+            work.map(|work| work())
+        };
+        let stopped = match runtime.spawn_blocking(run).await {
+            Ok(Some(result)) => return result,
+            Ok(None) => "it was begun before".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        // A runtime that ends drops what has not begun. Whoever polls this now may have another one.
+        match Runtime::current() {
+            Some(now) if lock(&work).is_some() && !now.is(&runtime) => runtime = now,
+            _ => return Err(Error::storage(format!("it was stopped with its runtime: {stopped}"))),
+        }
     }
 }
