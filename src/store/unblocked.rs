@@ -20,15 +20,20 @@ pub(crate) async fn unblocked<T: Send + 'static>(
             let work = lock(&waiting).take();
             work.map(|work| work())
         };
-        let stopped = match runtime.spawn_blocking(run).await {
+        let why = match runtime.spawn_blocking(run).await {
             Ok(Some(result)) => return result,
-            Ok(None) => "it was begun before".to_owned(),
-            Err(e) => e.to_string(),
+            Ok(None) => String::new(),
+            Err(e) => format!(": {e}"),
         };
-        // A runtime that ends drops what has not begun. Whoever polls this now may have another one.
+        // A runtime that ends drops what has not begun. Whoever polls this now may have another one; that one has no
+        // threads for it any more.
         match Runtime::current() {
-            Some(now) if lock(&work).is_some() && !now.is(&runtime) => runtime = now,
-            _ => return Err(Error::storage(format!("it was stopped with its runtime: {stopped}"))),
+            Some(now) if !now.is(&runtime) => runtime = now,
+            _ => {
+                let work = lock(&work).take();
+                let stopped = || Err(Error::storage(format!("it was stopped with its runtime{why}")));
+                return work.map_or_else(stopped, |work| work());
+            }
         }
     }
 }
