@@ -59,6 +59,37 @@ pub enum Error {
         /// The store's file.
         path: String,
     },
+    /// The process that held the store has ended, or has handed it over. Nothing was written. The same call succeeds once
+    /// another process has taken over.
+    #[error("process {owner}, which held the store, has ended or left it; try again")]
+    OwnerLost {
+        /// The process that held the store.
+        owner: u32,
+    },
+    /// The process that holds the store has not answered. Nothing was written. The same call succeeds once it answers.
+    #[error(
+        "process {owner} holds the store and has not answered for {seconds} s; if it is stopped, continue or end it"
+    )]
+    NoAnswer {
+        /// The process that holds the store.
+        owner: u32,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The process that holds the store is of a release that this one cannot talk to. The numbers are the oldest and the
+    /// newest version of the protocol that each speaks.
+    #[error(
+        "process {owner} holds the store and speaks versions {}-{} of the protocol, this release {}-{}; use releases that are closer, or end it",
+        theirs.0, theirs.1, ours.0, ours.1
+    )]
+    OtherProtocol {
+        /// The process that holds the store.
+        owner: u32,
+        /// What it speaks.
+        theirs: (u16, u16),
+        /// What this release speaks.
+        ours: (u16, u16),
+    },
     /// The handle was opened by another process: this one is a child that it forked. Nothing was read or written.
     #[error(
         "this handle was opened by process {opened_in} and does not work in a forked child; open the store again here, once process {opened_in} has closed it"
@@ -179,10 +210,11 @@ pub enum Error {
 impl Error {
     /// Whether the same call can succeed later without changes.
     ///
-    /// `true` for [`Error::Locked`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is reopened.
+    /// `true` for [`Error::Locked`], [`Error::OwnerLost`] and [`Error::NoAnswer`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is reopened.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Locked { .. }) || self.is_of_a_closed_store()
+        matches!(self, Self::Locked { .. } | Self::OwnerLost { .. } | Self::NoAnswer { .. })
+            || self.is_of_a_closed_store()
     }
 
     /// Whether the request itself was refused, and would be refused again. The store is unaffected, and other
