@@ -391,6 +391,12 @@ pub const SHARED_WAIT_MS: u64 = 10_000;
 pub const SHARED_STALL_MS: u64 = 10_000;
 /// … of which it sends at least so many bytes a second, when it has several frames.
 pub const SHARED_LEAST_RATE: u64 = 1_024 * 1_024;
+/// Milliseconds that clients have to read what waits for them when the owner closes the store.
+pub const SHARED_CLOSING_MS: u64 = 200;
+/// Milliseconds until the next client is taken in after one could not be.
+pub const SHARED_ACCEPT_MS: u64 = 50;
+/// Pieces of one long read: chunks, and the unflushed events of each ancestor.
+pub const SHARED_PIECES: usize = 4_096;
 /// Milliseconds between two signs of life of an owner, at the least.
 pub const SHARED_BEAT_MS: u64 = 20;
 /// Bytes of the name of a program that uses a store.
@@ -411,6 +417,7 @@ const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <=
 const _: () =
     assert!(SHARED_MESSAGE_BYTES < u32::MAX as usize && SHARED_GREETING_BYTES <= SHARED_FRAME_BYTES);
 const _: () = assert!(SHARED_HINT_BYTES * 2 < SHARED_FRAME_BYTES && MAX_PAGE <= SHARED_LIST);
+const _: () = assert!(SCAN_CHUNKS + MAX_FORK_DEPTH < SHARED_PIECES);
 const _: () = assert!(MAX_BATCH_EVENTS <= SHARED_LIST && MAX_LISTING <= SHARED_LIST);
 const _: () = assert!(SPILL_RESERVE_BYTES <= SPILL_BYTES);
 const _: () = assert!(SPILL_BYTES <= MAX_SPILL_BYTES && SPILL_GROUP_BYTES < MAX_BATCH_BYTES);

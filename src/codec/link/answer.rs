@@ -5,11 +5,7 @@ use bincode::{BorrowDecode, Encode};
 use super::parts::{LIST, SentBranch, SentEnd, SentEvents, SentPiece, SentPlaced};
 use super::problem::SentProblem;
 use crate::codec::wire::Bounded;
-use crate::limits::{MAX_BATCH_EVENTS, SCAN_CHUNKS, SHARED_CLIENTS};
-
-/// Pieces of one long read: chunks, and the tail's events of each ancestor.
-const PIECES: u32 = 4_096;
-const _: () = assert!(SCAN_CHUNKS < PIECES as usize);
+use crate::limits::{MAX_BATCH_EVENTS, SHARED_CLIENTS, SHARED_PIECES};
 
 /// The answer to one call. New kinds are added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
@@ -37,7 +33,7 @@ pub enum SentAnswer<'a> {
     /// A page of events.
     Events(SentEvents<'a>),
     /// Pieces, and the sequence to continue from.
-    Pieces(Bounded<SentPiece<'a>, PIECES>, Option<u64>),
+    Pieces(Bounded<SentPiece<'a>, { SHARED_PIECES as u32 }>, Option<u64>),
     /// The event, if there is one.
     Event(Option<SentEvents<'a>>),
     /// The branch and the sequence, if there is such a position.
