@@ -27,6 +27,9 @@ mod process;
 mod receipt;
 mod records;
 mod report;
+#[cfg(unix)]
+#[allow(dead_code, unused_imports, reason = "only tests open a store over a socket so far")]
+mod shared;
 mod sidecar;
 mod sync;
 mod upgraded;
@@ -55,6 +58,8 @@ pub(crate) use process::Process;
 pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;
 pub use report::Report;
+#[cfg(all(unix, feature = "testkit"))]
+pub(crate) use shared::{ClientInfo, Hello, Server, ServerOptions, connect, frames};
 pub(crate) use sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites};
 pub(crate) use sync::{lock, read, write};
 pub use upgraded::Upgraded;

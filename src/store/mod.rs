@@ -19,6 +19,8 @@ pub use append::batch::Batch;
 pub use handle::builder::Builder;
 pub use handle::listing::{BranchInfo, SessionInfo};
 pub(crate) use handle::reader::{Reader, Shape, newest};
+#[cfg(all(unix, feature = "testkit"))]
+pub(crate) use handle::sharing::Served;
 pub use handle::store::Store;
 pub(crate) use handle::store_handle::StoreHandle;
 pub use maintain::info::StoreInfo;

@@ -25,13 +25,25 @@ const LAYERS: [(&str, u8); 17] = [
 ];
 
 /// The engines: folders of `src/engine`. What lies beside them is their port.
-const ENGINES: [&str; 2] = ["file", "memory"];
+const ENGINES: [&str; 3] = ["file", "memory", "shared"];
 
 /// Files that may choose an engine.
-const CHOOSE_ENGINE: [&str; 2] = ["src/engine/mod.rs", "src/store/handle/builder.rs"];
+const CHOOSE_ENGINE: [&str; 3] =
+    ["src/engine/mod.rs", "src/store/handle/builder.rs", "src/store/handle/sharing.rs"];
 
 /// What the port hands out of an engine, to whoever chooses one.
-const OF_AN_ENGINE: [&str; 5] = ["Medium", "Mode", "Options", "open", "open_in_memory"];
+const OF_AN_ENGINE: [&str; 10] = [
+    "Medium",
+    "Mode",
+    "Options",
+    "open",
+    "open_in_memory",
+    "ClientInfo",
+    "Hello",
+    "Server",
+    "ServerOptions",
+    "connect",
+];
 
 /// Folders inside a module that are part of what it shows: `crate::event::payload::…` is no reach around its door.
 const OPEN: [(&str, &str); 6] = [

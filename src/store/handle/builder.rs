@@ -282,6 +282,11 @@ impl Builder {
         Ok(Store::new(engine, self.checked()?.settings))
     }
 
+    #[cfg(all(unix, feature = "testkit"))]
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.options.read_only
+    }
+
     fn checked(mut self) -> Result<Self> {
         let bytes = self.settings.payload_bytes;
         if bytes > MAX_PAYLOAD_BYTES {

@@ -154,6 +154,12 @@ impl StoreHandle {
         &*self.engine
     }
 
+    /// The engine, for the server of its clients.
+    #[cfg(all(unix, feature = "testkit"))]
+    pub(crate) fn shared_engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
+    }
+
     /// What only some engines can do.
     pub(crate) fn admin(&self) -> Result<&dyn Admin> {
         self.process().check()?;
