@@ -373,7 +373,7 @@ fn check(handles: Handles, parent: u32, path: &Path) -> String {
 }
 
 /// Runs this in a child and answers with what it says; a child that hangs, or dies, fails.
-fn in_child(work: impl FnOnce() -> String) -> String {
+pub(crate) fn in_child(work: impl FnOnce() -> String) -> String {
     let (mut from, mut to) = std::io::pipe().unwrap();
     let child = match fork().unwrap() {
         Fork::Child => {

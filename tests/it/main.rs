@@ -51,6 +51,14 @@ mod project_leases;
 mod projections;
 mod properties;
 mod runtimes;
+#[cfg(unix)]
+mod shared;
+#[cfg(unix)]
+mod shared_figures;
+#[cfg(unix)]
+mod shared_hostile;
+#[cfg(unix)]
+mod shared_process;
 mod spill;
 mod store;
 mod stress;
