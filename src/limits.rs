@@ -406,6 +406,13 @@ pub const MAX_SHARED_WORDS: usize = 256;
 /// Unreadable parts of a store that a client is told of when it connects.
 pub const MAX_DAMAGE_TOLD: usize = 256;
 
+/// Rounds of looking for a new owner before a server tries to become it, when the last one is gone …
+pub const HOLD_OFF_SERVE: u8 = 2;
+/// … before a command does …
+pub const HOLD_OFF_CLI: u8 = 8;
+/// … and before one that has just handed over does.
+pub const HOLD_OFF_HANDED_OVER: u8 = 20;
+
 /// Bytes of a file's name on most file systems.
 pub const MAX_FILE_NAME_BYTES: usize = 255;
 /// … and on those that take the least.

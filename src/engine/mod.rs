@@ -20,10 +20,14 @@ mod identity;
 mod layer;
 mod memory;
 mod on_path;
+#[cfg(unix)]
+#[allow(dead_code, reason = "the driver of the protocol comes next")]
+mod owner;
 mod pieces;
 mod port;
 mod problem;
 mod process;
+mod rank;
 mod receipt;
 mod records;
 mod report;
@@ -55,6 +59,7 @@ pub(crate) use port::Submitted;
 pub(crate) use port::{Admin, Engine, EngineReader};
 pub use problem::Problem;
 pub(crate) use process::Process;
+pub use rank::Rank;
 pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;
 pub use report::Report;
