@@ -53,11 +53,13 @@ pub enum Error {
         /// Where it is recorded.
         at: Address,
     },
-    /// Another process, or another handle of this one, has the store open.
-    #[error("{path} is in use by another process; wait until it is closed, or close it there")]
+    /// Another process, or another handle of this one, has the store open and does not share it.
+    #[error("{path} is in use by another process; wait until it is closed, or close it there{}", because(.reason))]
     Locked {
         /// The store's file.
         path: String,
+        /// Who has it, and why it cannot be shared, as far as that is known; else empty.
+        reason: String,
     },
     /// The process that held the store has ended, or has handed it over. Nothing was written. The same call succeeds once
     /// another process has taken over.
@@ -207,6 +209,10 @@ pub enum Error {
     },
 }
 
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
+
 impl Error {
     /// Whether the same call can succeed later without changes.
     ///
@@ -293,7 +299,7 @@ mod tests {
         let damaged = [Error::corrupt("s/main@3", "its checksum differs")];
         let rest = [
             Error::storage("the disk is full"),
-            Error::Locked { path: "x".into() },
+            Error::Locked { path: "x".into(), reason: String::new() },
             Error::OtherProcess { opened_in: 1 },
             Error::ReadOnly { path: "x".into() },
         ];

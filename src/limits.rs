@@ -355,6 +355,32 @@ pub const TIMER_LOOK_MS: u64 = 30_000;
 /// Days that a timer can lie ahead.
 pub const MAX_TIMER_DAYS: i64 = 366 * 100;
 
+/// Rounds of looking for a new owner before a server tries to become it, when the last one is gone …
+pub const HOLD_OFF_SERVE: u8 = 2;
+/// … before a command does …
+pub const HOLD_OFF_CLI: u8 = 8;
+/// … and before one that has just handed over does.
+pub const HOLD_OFF_HANDED_OVER: u8 = 20;
+/// Milliseconds between two such rounds.
+pub const OWNER_PAUSE_MS: u64 = 15;
+/// Milliseconds to wait for a store that another process has and does not share, when nothing is said.
+pub const DEFAULT_WAIT_MS: u64 = 2_000;
+/// Milliseconds that an owner may say nothing, however short the patience of its client is.
+pub const LEAST_ANSWER_MS: u64 = 1_000;
+/// Milliseconds that an owner has to answer what it has accepted before it hands over.
+pub const HAND_OVER_MS: u64 = 2_000;
+/// Milliseconds without a read after which a store that is only read lets go of its file …
+pub const READ_IDLE_MS: u64 = 50;
+/// … and for which it keeps the file locked at the most, when it is read all the time.
+pub const READ_LOCK_MS: u64 = 500;
+/// Milliseconds between two looks at the file of a store that is only read, while nobody owns it.
+pub const READ_LOOK_MS: u64 = 100;
+/// A file that changed so shortly before it was looked at may change again without a later modification time.
+pub const READ_RACY_MS: u64 = 1_000;
+/// Bytes of an owner record.
+pub const MAX_OWNER_RECORD_BYTES: u64 = 8 * 1_024;
+/// Bytes of a socket's path, with its end: what the smallest `sun_path` holds.
+pub const MAX_SOCKET_PATH_BYTES: usize = 104;
 /// Bytes of a frame between the owner of a store and a client. Longer messages take several, so that short ones can come
 /// in between.
 pub const SHARED_FRAME_BYTES: usize = 1_024 * 1_024;
@@ -406,13 +432,6 @@ pub const MAX_SHARED_WORDS: usize = 256;
 /// Unreadable parts of a store that a client is told of when it connects.
 pub const MAX_DAMAGE_TOLD: usize = 256;
 
-/// Rounds of looking for a new owner before a server tries to become it, when the last one is gone …
-pub const HOLD_OFF_SERVE: u8 = 2;
-/// … before a command does …
-pub const HOLD_OFF_CLI: u8 = 8;
-/// … and before one that has just handed over does.
-pub const HOLD_OFF_HANDED_OVER: u8 = 20;
-
 /// Bytes of a file's name on most file systems.
 pub const MAX_FILE_NAME_BYTES: usize = 255;
 /// … and on those that take the least.
@@ -421,6 +440,7 @@ pub const SHORT_FILE_NAME_BYTES: usize = 100;
 const _: () = assert!(LANE_EVENTS <= HANDLER_EVENTS && LANE_EVENTS <= LANE_PAGE && LANE_PAGE <= MAX_PAGE);
 const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <= MAX_NOWAIT_EVENTS);
+const _: () = assert!(HOLD_OFF_SERVE < HOLD_OFF_CLI && HOLD_OFF_CLI < HOLD_OFF_HANDED_OVER);
 const _: () =
     assert!(SHARED_MESSAGE_BYTES < u32::MAX as usize && SHARED_GREETING_BYTES <= SHARED_FRAME_BYTES);
 const _: () = assert!(SHARED_HINT_BYTES * 2 < SHARED_FRAME_BYTES && MAX_PAGE <= SHARED_LIST);

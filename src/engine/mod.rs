@@ -21,8 +21,8 @@ mod layer;
 mod memory;
 mod on_path;
 #[cfg(unix)]
-#[allow(dead_code, reason = "the driver of the protocol comes next")]
 mod owner;
+mod ownership;
 mod pieces;
 mod port;
 mod problem;
@@ -32,7 +32,6 @@ mod receipt;
 mod records;
 mod report;
 #[cfg(unix)]
-#[allow(dead_code, unused_imports, reason = "only tests open a store over a socket so far")]
 mod shared;
 mod sidecar;
 mod sync;
@@ -53,6 +52,9 @@ pub(crate) use identity::Identity;
 pub(crate) use layer::EngineLayer;
 pub(crate) use memory::open as open_in_memory;
 pub(crate) use on_path::is_on_path;
+#[cfg(unix)]
+pub(crate) use owner::{SharingConfig, open as open_shared};
+pub use ownership::{StoreClient, StoreOwner};
 pub(crate) use pieces::{Piece, Pieces};
 #[cfg(test)]
 pub(crate) use port::Submitted;

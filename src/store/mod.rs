@@ -14,7 +14,9 @@ pub(crate) use crate::engine::{
     Branch, Committed, Process, Range, Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables,
     SidecarWrites, lock,
 };
-pub use crate::engine::{Durability, Placed, Problem, Receipt, Report, Upgraded};
+pub use crate::engine::{
+    Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
+};
 pub use append::batch::Batch;
 pub use handle::builder::Builder;
 pub use handle::listing::{BranchInfo, SessionInfo};

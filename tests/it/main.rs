@@ -45,13 +45,14 @@ mod migrations;
 mod model;
 mod old_records;
 mod pattern_names;
+#[cfg(unix)]
+mod peer;
 mod project_damage;
 mod project_kill;
 mod project_leases;
 mod projections;
 mod properties;
 mod runtimes;
-#[cfg(unix)]
 mod shared;
 #[cfg(unix)]
 mod shared_figures;
@@ -59,6 +60,10 @@ mod shared_figures;
 mod shared_hostile;
 #[cfg(unix)]
 mod shared_process;
+#[cfg(unix)]
+mod sharing;
+#[cfg(unix)]
+mod sharing_kill;
 mod spill;
 mod store;
 mod stress;

@@ -11,7 +11,9 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{ConnectError, Hello, Lost, OwnerInfo, OwnerStatus, SharedEngine, connect};
+#[cfg(test)]
+pub(crate) use client::Lost;
+pub(crate) use client::{ConnectError, Hello, SharedEngine, connect};
 #[cfg(feature = "testkit")]
 pub(crate) use frame::frames;
 pub(crate) use peer::ClientInfo;

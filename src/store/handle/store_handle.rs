@@ -11,7 +11,7 @@ use super::settings::Settings;
 use crate::engine::beside;
 use crate::engine::{Admin, Commit, Engine, Identity, Outcome, Process, Receipt, SidecarWrites, Watcher};
 use crate::error::{Error, Result};
-use crate::event::{Catalogue, Position, StoreId};
+use crate::event::{Catalogue, EventId, Position, StoreId};
 #[cfg(feature = "schema")]
 use crate::schema::Guard;
 use crate::store::append::batch::Batch;
@@ -69,6 +69,11 @@ impl StoreHandle {
     /// The store's identity.
     pub(crate) fn id(&self) -> StoreId {
         self.identity().id
+    }
+
+    /// Which opening of the storage this is now.
+    pub(crate) fn opening(&self) -> EventId {
+        self.engine.opening()
     }
 
     /// How often what was folded is to be written.

@@ -64,6 +64,7 @@ impl SharedEngine {
     }
 
     /// Whether the owner leaves or is gone.
+    #[cfg(test)]
     pub(crate) fn lost(&self) -> Option<Lost> {
         self.connection.0.lost()
     }

@@ -86,6 +86,7 @@ impl Link {
         &self.stream
     }
 
+    #[cfg(test)]
     pub(super) fn lost(&self) -> Option<Lost> {
         lock(&self.table).lost()
     }

@@ -12,4 +12,6 @@ mod tell;
 
 pub(crate) use connect::connect;
 pub(crate) use engine::SharedEngine;
-pub(crate) use hello::{ConnectError, Hello, Lost, OwnerInfo, OwnerStatus};
+#[cfg(test)]
+pub(crate) use hello::Lost;
+pub(crate) use hello::{ConnectError, Hello};

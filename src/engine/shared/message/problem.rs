@@ -40,7 +40,7 @@ pub(super) fn sent_problem(error: &Error) -> SentProblem<'_> {
         Error::Duplicate { id, at } => {
             SentProblem::Duplicate(*id.bytes(), sent_place(at.place()), sequence(at))
         }
-        Error::Locked { path } => SentProblem::Locked(path),
+        Error::Locked { path, .. } => SentProblem::Locked(path),
         Error::OtherProcess { opened_in } => SentProblem::OtherProcess(*opened_in),
         Error::Corrupt { place, reason } => SentProblem::Corrupt(place, reason),
         Error::TooLarge { what, size, limit } => SentProblem::TooLarge(what, *size, *limit),
@@ -88,7 +88,7 @@ pub(crate) fn problem_of(sent: SentProblem<'_>) -> Result<Error, Malformed> {
         SentProblem::Duplicate(id, place, sequence) => {
             Error::Duplicate { id: EventId::from_bytes(id), at: address(place, sequence)? }
         }
-        SentProblem::Locked(path) => Error::Locked { path: path.into() },
+        SentProblem::Locked(path) => Error::Locked { path: path.into(), reason: String::new() },
         SentProblem::OtherProcess(opened_in) => Error::OtherProcess { opened_in },
         SentProblem::Corrupt(place, reason) => Error::corrupt(place, reason),
         SentProblem::TooLarge(what, size, limit) => Error::TooLarge { what: what.into(), size, limit },
@@ -144,7 +144,7 @@ mod tests {
             Invalid::new("data", "is too large").into(),
             Error::Duplicate { id: EventId::new(), at: at.clone() },
             Error::Duplicate { id: EventId::new(), at: place.into() },
-            Error::Locked { path: text() },
+            Error::Locked { path: text(), reason: String::new() },
             Error::OtherProcess { opened_in: 5 },
             Error::corrupt("s/b@3", "its checksum is wrong"),
             Error::TooLarge { what: text(), size: 2, limit: 1 },
