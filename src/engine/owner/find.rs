@@ -34,7 +34,7 @@ pub(crate) struct Obstacle {
     /// The lock cannot be trusted either.
     pub(crate) bars: bool,
     /// An error that says more than that the store is in use.
-    error: Option<Error>,
+    error: Option<Box<Error>>,
 }
 
 impl Obstacle {
@@ -59,18 +59,21 @@ impl Obstacle {
         let says_all = matches!(error, ConnectError::Silent { .. } | ConnectError::Protocol { .. });
         let error = Error::from(error);
         let reason = format!("{}: {error}", record.who());
-        Self { reason, lasting, bars: false, error: says_all.then_some(error) }
+        Self { reason, lasting, bars: false, error: says_all.then(|| Box::new(error)) }
     }
 
     /// So many wait for it to take them in that it does not look as if it ever did.
     pub(crate) fn full(record: &OwnerRecord, waited: Duration) -> Self {
         let error = Error::NoAnswer { owner: record.pid, seconds: waited.as_secs() };
-        Self { reason: error.to_string(), lasting: false, bars: false, error: Some(error) }
+        Self { reason: error.to_string(), lasting: false, bars: false, error: Some(Box::new(error)) }
     }
 
     /// For who opens the store of this name.
     pub(crate) fn into_error(self, name: &str) -> Error {
-        self.error.unwrap_or_else(|| Error::Locked { path: name.to_owned(), reason: self.reason })
+        match self.error {
+            Some(error) => *error,
+            None => Error::Locked { path: name.to_owned(), reason: self.reason },
+        }
     }
 }
 

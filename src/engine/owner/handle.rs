@@ -90,7 +90,7 @@ impl Watcher for Own {
 
 impl Handle {
     /// A handle that has [joined](super::sharing::Sharing::join). What it says of itself is its own.
-    pub(crate) fn new(part: Part, identity: Identity) -> Arc<dyn Engine> {
+    pub(crate) fn on(part: Part, identity: Identity) -> Arc<dyn Engine> {
         Arc::new(Self {
             part,
             identity: Arc::new(identity),

@@ -153,7 +153,7 @@ impl Reading {
 
     pub(crate) fn close(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
-        self.sharing.seats.want();
+        self.sharing.seats.call();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
@@ -178,7 +178,7 @@ impl Reading {
                 if let Some(reading) = reading.upgrade() {
                     reading.lost.store(true, Ordering::Release);
                     reading.sharing.seats.leave(epoch);
-                    reading.sharing.seats.want();
+                    reading.sharing.seats.call();
                 }
             });
         }
@@ -203,7 +203,7 @@ impl Reading {
                     let _ = engine.close();
                     if !is_closing {
                         // Whoever waits for the lock gets a chance.
-                        self.sharing.seats.wanted_within(2 * PAUSE, false);
+                        std::thread::sleep(2 * PAUSE);
                     }
                 }
                 None => {
@@ -221,7 +221,7 @@ impl Reading {
 
     fn while_client(&self) {
         while !self.is_closing() && !self.lost.load(Ordering::Acquire) {
-            self.sharing.seats.wanted_within(LOOK, true);
+            self.sharing.seats.wanted_within(LOOK);
         }
     }
 
@@ -229,7 +229,7 @@ impl Reading {
     fn while_reading(&self) {
         let (begun, mut reads) = (Instant::now(), self.sharing.seats.reads());
         loop {
-            self.sharing.seats.wanted_within(IDLE, true);
+            self.sharing.seats.wanted_within(IDLE);
             let now = self.sharing.seats.reads();
             let is_idle = now == reads || begun.elapsed() > LOCKED;
             reads = now;
@@ -241,7 +241,7 @@ impl Reading {
 
     /// Until somebody wants to read, or there is an owner. Tells followers of changes, which others make meanwhile.
     fn idle(self: &Arc<Self>, stamp: &mut Option<Stamp>) -> Option<Way> {
-        let wanted = self.sharing.seats.wanted_within(LOOK, true);
+        let wanted = self.sharing.seats.wanted_within(LOOK);
         if self.is_closing() {
             return None;
         }
@@ -251,21 +251,27 @@ impl Reading {
             if let Ok(Ok(engine)) = owner {
                 return self.checked(Way::Client(engine));
             }
-            let now = Stamp::of(&self.path);
-            if now != *stamp || stamp.as_ref().is_some_and(Stamp::is_racy) {
-                // They ask for what there is now, and are answered in the next turn.
-                self.sharing.look();
+            let is_changed = match &*stamp {
+                Some(before) => before.is_outdated() || Stamp::of(&self.path).as_ref() != Some(before),
+                None => true,
+            };
+            if !is_changed {
+                return None;
             }
-            return None;
         }
         *stamp = Stamp::of(&self.path);
-        match look(&self.path, config, Instant::now() + config.wait) {
+        match look(&self.path, config, Instant::now() + if wanted { config.wait } else { Duration::ZERO }) {
+            // Followers are told of it, and read what there is now.
             Ok(way) => self.checked(way),
-            Err(error) => {
+            Err(error) if wanted => {
                 self.sharing.seats.set(Seat::Away(error));
                 // Whoever waits is told; a call after that looks again.
-                self.sharing.seats.wanted_within(LOOK, false);
+                std::thread::sleep(LOOK);
                 self.sharing.seats.set(Seat::Moving);
+                None
+            }
+            Err(_) => {
+                *stamp = None;
                 None
             }
         }
@@ -305,8 +311,9 @@ impl Stamp {
         Some(Self { id: FileId::of(&meta), bytes: meta.len(), modified, taken: SystemTime::now() })
     }
 
-    /// It changed so recently that another change may not be visible.
-    fn is_racy(&self) -> bool {
-        self.taken.duration_since(self.modified).map_or(true, |age| age < RACY)
+    /// The file had changed so recently that another change need not have been visible, and by now would be.
+    fn is_outdated(&self) -> bool {
+        let was_racy = self.taken.duration_since(self.modified).map_or(true, |age| age < RACY);
+        was_racy && self.taken.elapsed().is_ok_and(|age| age >= RACY)
     }
 }

@@ -26,12 +26,14 @@ struct Entry {
     driver: Mutex<Weak<Driver>>,
 }
 
-static OPEN: Mutex<Option<HashMap<FileId, Arc<Entry>>>> = Mutex::new(None);
+type Entries = Option<HashMap<FileId, Arc<Entry>>>;
+
+static OPEN: Mutex<Entries> = Mutex::new(None);
 
 /// In a child made by fork(2), a thread that is not there may have had it, and never gives it back.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-fn entries() -> Option<MutexGuard<'static, Option<HashMap<FileId, Arc<Entry>>>>> {
+fn entries() -> Option<MutexGuard<'static, Entries>> {
     let begun = Instant::now();
     loop {
         match OPEN.try_lock() {
@@ -66,7 +68,7 @@ pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>
             return Ok(engine);
         }
         let (reading, identity) = reading::open(path, config, until)?;
-        return Ok(Handle::new(Part::Reader(reading), identity));
+        return Ok(Handle::on(Part::Reader(reading), identity));
     }
     let upgraded = prepared(path, &config, until)?;
     loop {
@@ -117,7 +119,7 @@ fn handle(
         let path = std::path::absolute(path).ok();
         Identity { name, path, read_only, upgraded, ..inside.seated.engine.identity().clone() }
     };
-    Ok(Handle::new(Part::Owner(driver), identity))
+    Ok(Handle::on(Part::Owner(driver), identity))
 }
 
 /// A handle on what this process has open already, for one that only reads.

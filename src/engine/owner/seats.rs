@@ -42,8 +42,10 @@ pub(crate) struct Seats {
     turn: Mutex<()>,
     turned: Condvar,
     told: Notify,
-    /// Somebody waits for an engine.
-    wanted: (Mutex<bool>, Condvar),
+    /// Calls that wait for an engine.
+    waiting: AtomicUsize,
+    /// How often whoever looks for one was called.
+    calls: (Mutex<u64>, Condvar),
 }
 
 impl Default for Seats {
@@ -56,7 +58,8 @@ impl Default for Seats {
             turn: Mutex::default(),
             turned: Condvar::new(),
             told: Notify::new(),
-            wanted: Default::default(),
+            waiting: AtomicUsize::new(0),
+            calls: Default::default(),
         }
     }
 }
@@ -75,6 +78,16 @@ impl Drop for Inside<'_> {
         {
             self.seats.tell();
         }
+    }
+}
+
+/// A call that waits, for as long as it lives.
+#[derive(Debug)]
+struct Waiting<'a>(&'a Seats);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -116,7 +129,7 @@ impl Seats {
             if let Some(inside) = self.enter(past)? {
                 return Ok(inside);
             }
-            self.want();
+            let _waiting = self.waits();
             let turn = lock(&self.turn);
             // Whoever changes the seat takes this lock before telling of it.
             if let Some(inside) = self.enter(past)? {
@@ -134,7 +147,7 @@ impl Seats {
             if let Some(inside) = self.enter(past)? {
                 return Ok(inside);
             }
-            self.want();
+            let _waiting = self.waits();
             told.await;
         }
     }
@@ -152,23 +165,31 @@ impl Seats {
         self.inside.load(Ordering::Acquire) == 0
     }
 
-    /// Asks whoever looks for an engine to do so now.
-    pub(crate) fn want(&self) {
-        *lock(&self.wanted.0) = true;
-        self.wanted.1.notify_all();
+    fn waits(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.call();
+        Waiting(self)
     }
 
-    /// Whether an engine was asked for, now or within this time. With `take`, that is answered by this.
-    pub(crate) fn wanted_within(&self, time: Duration, take: bool) -> bool {
+    /// Calls whoever looks for an engine: there is something to do.
+    pub(crate) fn call(&self) {
+        *lock(&self.calls.0) += 1;
+        self.calls.1.notify_all();
+    }
+
+    /// Waits until an engine is wanted, or there is something else to do, for so long at the most. Whether one is wanted.
+    pub(crate) fn wanted_within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let mut wanted = lock(&self.wanted.0);
+        let mut calls = lock(&self.calls.0);
+        let before = *calls;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if (*wanted && take) || left.is_zero() {
-                return if take { std::mem::take(&mut *wanted) } else { *wanted };
+            let wanted = self.waiting.load(Ordering::Acquire) > 0;
+            if wanted || left.is_zero() || *calls != before {
+                return wanted;
             }
-            wanted = match self.wanted.1.wait_timeout(wanted, left) {
-                Ok((wanted, _)) => wanted,
+            calls = match self.calls.1.wait_timeout(calls, left) {
+                Ok((calls, _)) => calls,
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
