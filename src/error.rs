@@ -53,11 +53,44 @@ pub enum Error {
         /// Where it is recorded.
         at: Address,
     },
-    /// Another process, or another handle of this one, has the store open.
-    #[error("{path} is in use by another process; wait until it is closed, or close it there")]
+    /// Another process, or another handle of this one, has the store open and does not share it.
+    #[error("{path} is in use by another process; wait until it is closed, or close it there{}", because(.reason))]
     Locked {
         /// The store's file.
         path: String,
+        /// Who has it, and why it cannot be shared, as far as that is known; else empty.
+        reason: String,
+    },
+    /// The process that held the store has ended, or has handed it over. Nothing was written. The same call succeeds once
+    /// another process has taken over.
+    #[error("process {owner}, which held the store, has ended or left it; try again")]
+    OwnerLost {
+        /// The process that held the store.
+        owner: u32,
+    },
+    /// The process that holds the store has not answered. Nothing was written. The same call succeeds once it answers.
+    #[error(
+        "process {owner} holds the store and has not answered for {seconds} s; if it is stopped, continue or end it"
+    )]
+    NoAnswer {
+        /// The process that holds the store.
+        owner: u32,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The process that holds the store is of a release that this one cannot talk to. The numbers are the oldest and the
+    /// newest version of the protocol that each speaks.
+    #[error(
+        "process {owner} holds the store and speaks versions {}-{} of the protocol, this release {}-{}; use releases that are closer, or end it",
+        theirs.0, theirs.1, ours.0, ours.1
+    )]
+    OtherProtocol {
+        /// The process that holds the store.
+        owner: u32,
+        /// What it speaks.
+        theirs: (u16, u16),
+        /// What this release speaks.
+        ours: (u16, u16),
     },
     /// The handle was opened by another process: this one is a child that it forked. Nothing was read or written.
     #[error(
@@ -176,13 +209,18 @@ pub enum Error {
     },
 }
 
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
+
 impl Error {
     /// Whether the same call can succeed later without changes.
     ///
-    /// `true` for [`Error::Locked`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is reopened.
+    /// `true` for [`Error::Locked`], [`Error::OwnerLost`] and [`Error::NoAnswer`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is reopened.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Locked { .. }) || self.is_of_a_closed_store()
+        matches!(self, Self::Locked { .. } | Self::OwnerLost { .. } | Self::NoAnswer { .. })
+            || self.is_of_a_closed_store()
     }
 
     /// Whether the request itself was refused, and would be refused again. The store is unaffected, and other
@@ -261,7 +299,7 @@ mod tests {
         let damaged = [Error::corrupt("s/main@3", "its checksum differs")];
         let rest = [
             Error::storage("the disk is full"),
-            Error::Locked { path: "x".into() },
+            Error::Locked { path: "x".into(), reason: String::new() },
             Error::OtherProcess { opened_in: 1 },
             Error::ReadOnly { path: "x".into() },
         ];

@@ -350,6 +350,83 @@ pub const TIMER_LOOK_MS: u64 = 30_000;
 /// Days that a timer can lie ahead.
 pub const MAX_TIMER_DAYS: i64 = 366 * 100;
 
+/// Rounds of looking for a new owner before a server tries to become it, when the last one is gone …
+pub const HOLD_OFF_SERVE: u8 = 2;
+/// … before a command does …
+pub const HOLD_OFF_CLI: u8 = 8;
+/// … and before one that has just handed over does.
+pub const HOLD_OFF_HANDED_OVER: u8 = 20;
+/// Milliseconds between two such rounds.
+pub const OWNER_PAUSE_MS: u64 = 15;
+/// Milliseconds to wait for a store that another process has and does not share, when nothing is said.
+pub const DEFAULT_WAIT_MS: u64 = 2_000;
+/// Milliseconds that an owner may say nothing, however short the patience of its client is.
+pub const LEAST_ANSWER_MS: u64 = 1_000;
+/// Milliseconds that an owner has to answer what it has accepted before it hands over.
+pub const HAND_OVER_MS: u64 = 2_000;
+/// Milliseconds without a read after which a store that is only read lets go of its file …
+pub const READ_IDLE_MS: u64 = 50;
+/// … and for which it keeps the file locked at the most, when it is read all the time.
+pub const READ_LOCK_MS: u64 = 500;
+/// Milliseconds between two looks at the file of a store that is only read, while nobody owns it.
+pub const READ_LOOK_MS: u64 = 100;
+/// A file that changed so shortly before it was looked at may change again without a later modification time.
+pub const READ_RACY_MS: u64 = 1_000;
+/// Bytes of an owner record.
+pub const MAX_OWNER_RECORD_BYTES: u64 = 8 * 1_024;
+/// Bytes of a socket's path, with its end: what the smallest `sun_path` holds.
+pub const MAX_SOCKET_PATH_BYTES: usize = 104;
+/// Bytes of a frame between the owner of a store and a client. Longer messages take several, so that short ones can come
+/// in between.
+pub const SHARED_FRAME_BYTES: usize = 1_024 * 1_024;
+/// Bytes of the longest message: the largest append, and what is around it.
+pub const SHARED_MESSAGE_BYTES: usize = MAX_BATCH_BYTES + 64 * 1_024 * 1_024;
+/// Bytes of the first message in each direction.
+pub const SHARED_GREETING_BYTES: usize = 256 * 1_024;
+/// Things in one list of a message, unless another bound is smaller.
+pub const SHARED_LIST: usize = 1 << 20;
+/// Bytes of a commit that clients are sent. Of a larger one they are only told that there was one.
+pub const SHARED_HINT_BYTES: usize = FOLLOW_FRAME_BYTES;
+/// Clients of one owner.
+pub const SHARED_CLIENTS: usize = 256;
+/// Calls of one client that wait for their answer at once.
+pub const SHARED_CALLS: usize = 1_024;
+/// Reads of one client that are carried out at once …
+pub const SHARED_CLIENT_READS: usize = 4;
+/// … and of all clients.
+pub const SHARED_READS: usize = 8;
+/// Bytes of a client's appends that wait for their answer at once. A larger one waits alone.
+pub const SHARED_CLIENT_BYTES: usize = 8 * 1_024 * 1_024;
+/// Bytes that wait for a client to read them. Beyond that it is told of commits by their position only, and nothing more
+/// is taken from it.
+pub const SHARED_QUEUE_BYTES: usize = 4 * 1_024 * 1_024;
+/// Bytes of messages of several frames that an owner takes in at once, of all clients.
+pub const SHARED_INTAKE_BYTES: usize = SHARED_MESSAGE_BYTES;
+/// Bytes that are read from a socket at once, unless a frame is known to have more.
+pub const SHARED_READ_BYTES: usize = 8 * 1_024;
+/// Pieces of memory that are written to a socket at once.
+pub const SHARED_WRITE_PIECES: usize = 64;
+/// Milliseconds without a word from the owner after which a client gives up, when it does not say another time.
+pub const SHARED_WAIT_MS: u64 = 10_000;
+/// Milliseconds within which a client has to say who it is, and to go on with a message that it has begun …
+pub const SHARED_STALL_MS: u64 = 10_000;
+/// … of which it sends at least so many bytes a second, when it has several frames.
+pub const SHARED_LEAST_RATE: u64 = 1_024 * 1_024;
+/// Milliseconds that clients have to read what waits for them when the owner closes the store.
+pub const SHARED_CLOSING_MS: u64 = 200;
+/// Milliseconds until the next client is taken in after one could not be.
+pub const SHARED_ACCEPT_MS: u64 = 50;
+/// Pieces of one long read: chunks, and the unflushed events of each ancestor.
+pub const SHARED_PIECES: usize = 4_096;
+/// Milliseconds between two signs of life of an owner, at the least.
+pub const SHARED_BEAT_MS: u64 = 20;
+/// Bytes of the name of a program that uses a store.
+pub const MAX_PROGRAM_BYTES: usize = 128;
+/// Different words that errors of other processes may have in places where they are fixed.
+pub const MAX_SHARED_WORDS: usize = 256;
+/// Unreadable parts of a store that a client is told of when it connects.
+pub const MAX_DAMAGE_TOLD: usize = 256;
+
 /// Bytes of a file's name on most file systems.
 pub const MAX_FILE_NAME_BYTES: usize = 255;
 /// … and on those that take the least.
@@ -359,6 +436,12 @@ const _: () = assert!(AT_HAND_LANE_EVENTS <= AT_HAND_EVENTS && 2 * AT_HAND_LANE_
 const _: () = assert!(LOOK_PAGE <= MAX_PAGE);
 const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= MAX_BATCH_EVENTS);
 const _: () = assert!(DEFAULT_HISTORY <= MAX_HISTORY && DEFAULT_NOWAIT_EVENTS <= MAX_NOWAIT_EVENTS);
+const _: () = assert!(HOLD_OFF_SERVE < HOLD_OFF_CLI && HOLD_OFF_CLI < HOLD_OFF_HANDED_OVER);
+const _: () =
+    assert!(SHARED_MESSAGE_BYTES < u32::MAX as usize && SHARED_GREETING_BYTES <= SHARED_FRAME_BYTES);
+const _: () = assert!(SHARED_HINT_BYTES * 2 < SHARED_FRAME_BYTES && MAX_PAGE <= SHARED_LIST);
+const _: () = assert!(SCAN_CHUNKS + MAX_FORK_DEPTH < SHARED_PIECES);
+const _: () = assert!(MAX_BATCH_EVENTS <= SHARED_LIST && MAX_LISTING <= SHARED_LIST);
 const _: () = assert!(SPILL_RESERVE_BYTES <= SPILL_BYTES);
 const _: () = assert!(SPILL_BYTES <= MAX_SPILL_BYTES && SPILL_GROUP_BYTES < MAX_BATCH_BYTES);
 const _: () = assert!(SPILL_GROUP <= MAX_BATCH_EVENTS && TIMER_GROUP <= MAX_BATCH_EVENTS);

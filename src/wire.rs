@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use crate::agents::interop::json::{Style, write};
 use crate::agents::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::event::{BranchName, Event, EventId, Place, Role, TypeInfo};
-use crate::store::{BranchInfo, Pair, Placed, Receipt, Report, SessionInfo, StoreInfo};
+use crate::store::{BranchInfo, Pair, Placed, Rank, Receipt, Report, SessionInfo, StoreInfo, StoreOwner};
 
 /// Appends a recorded event as one line of JSON, without the newline.
 pub fn event(event: &Event, out: &mut Vec<u8>) {
@@ -262,6 +262,46 @@ pub struct StoreFigures {
     position: u64,
     payload_bytes: u64,
     file_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerView>,
+}
+
+/// The process that has a store open, and its clients.
+#[derive(Clone, Debug, Serialize)]
+struct OwnerView {
+    pid: u32,
+    program: String,
+    rank: Rank,
+    since: String,
+    clients: Vec<ClientView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ClientView {
+    pid: u32,
+    program: String,
+    rank: Rank,
+    since: String,
+    queued_bytes: u64,
+}
+
+impl From<&StoreOwner> for OwnerView {
+    fn from(owner: &StoreOwner) -> Self {
+        let clients = owner.clients.iter().map(|client| ClientView {
+            pid: client.pid,
+            program: client.program.clone(),
+            rank: client.rank,
+            since: client.since.to_string(),
+            queued_bytes: client.queued_bytes,
+        });
+        Self {
+            pid: owner.pid,
+            program: owner.program.clone(),
+            rank: owner.rank,
+            since: owner.since.to_string(),
+            clients: clients.collect(),
+        }
+    }
 }
 
 impl From<&StoreInfo> for StoreFigures {
@@ -279,6 +319,7 @@ impl From<&StoreInfo> for StoreFigures {
             position: info.committed.get(),
             payload_bytes: info.payload_bytes,
             file_bytes: info.file_bytes,
+            owner: info.owner.as_ref().map(OwnerView::from),
         }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct App {
     /// The folder of upcasters. None is read unless it is named.
     pub(crate) migrations: Option<PathBuf>,
     pub(crate) wait: Duration,
+    /// How this process calls itself to others: `retold tail`.
+    pub(crate) program: String,
     /// The file of user-defined types.
     pub(crate) types: Option<PathBuf>,
     pub(crate) settings: Settings,

@@ -82,7 +82,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     let id = event.id();
     let batch = Batch::new().add(address, expect, event)?;
     let store = app.writing()?;
-    let receipt = store.append_batch(batch)?;
+    let receipt = append_lines::appended(&store, &batch, app.wait)?;
     store.close()?;
     let Some(placed) = receipt.parts().first() else { return Ok(()) };
     if app.out.is_table() {

@@ -3,39 +3,46 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::import_report::{Files, report};
+use super::open::is_passing;
 use super::output::Out;
 use super::progress::Progress;
 use retold::agents::interop::{Loaded, Skipped, parse_line};
 use retold::error::Result;
 use retold::event::{Expect, NewEvent, Place, SessionId};
 use retold::limits::MAX_RECORD_BYTES;
-use retold::store::{Batch, Store};
+use retold::store::{Batch, Receipt, Store};
 use retold::wire::{Exit, Imported};
 
 /// Lines in one append, and bytes after which it is submitted.
 const BATCH_LINES: usize = 2_000;
 const BATCH_BYTES: usize = 8 << 20;
+/// The pause before a batch is sent again.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of the longest line: the largest record in base64, plus its names.
 const MAX_LINE_BYTES: u64 = 2 * MAX_RECORD_BYTES as u64;
 
 pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
     let session = session.map(SessionId::new).transpose()?;
-    let (from, total): (Box<dyn BufRead>, _) = if file == "-" {
-        (Box::new(io::stdin().lock()), None)
+    let name = if file == "-" { "standard input" } else { file };
+    let (open, total): (Box<dyn Read>, _) = if file == "-" {
+        (unbuffered_input().map_err(|e| Failure::file(name, e))?, None)
     } else {
         let open = File::open(file).map_err(|e| Failure::file(file, e))?;
         let bytes = open.metadata().map(|m| m.len()).ok();
-        (Box::new(BufReader::with_capacity(1 << 20, open)), bytes)
+        (Box::new(open), bytes)
     };
-    let name = if file == "-" { "standard input" } else { file };
+    let from = Input { lines: BufReader::with_capacity(1 << 20, open), may_pause: total.is_none() };
     let store = app.writing()?;
     let progress = Progress::new(&app.out, "bytes", total);
     let mut lines = Lines {
         store: &store,
+        wait: app.wait,
         name,
         out: &mut app.out,
         waiting: Vec::new(),
@@ -63,11 +70,34 @@ pub(super) fn run(file: &str, session: Option<&str>, app: &mut App) -> Outcome {
     if loaded.skipped.is_empty() { Ok(()) } else { Err(Failure::Reported(Exit::Invalid)) }
 }
 
-fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lines<'_>) -> Outcome {
+/// Where lines come from.
+struct Input {
+    lines: BufReader<Box<dyn Read>>,
+    /// The next line may come at any time, as from a pipe: those that are here do not wait for it.
+    may_pause: bool,
+}
+
+/// Standard input, of which nothing is held back: what has arrived is to be recorded.
+#[cfg(unix)]
+fn unbuffered_input() -> io::Result<Box<dyn Read>> {
+    use std::os::fd::AsFd;
+    Ok(Box::new(File::from(io::stdin().as_fd().try_clone_to_owned()?)))
+}
+
+#[cfg(not(unix))]
+fn unbuffered_input() -> io::Result<Box<dyn Read>> {
+    Ok(Box::new(io::stdin()))
+}
+
+fn take(mut from: Input, session: Option<&SessionId>, lines: &mut Lines<'_>) -> Outcome {
     let (mut line, mut number, mut bytes, mut end) = (Vec::new(), 0, 0, 0);
     loop {
         line.clear();
-        let read = (&mut from).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
+        if from.may_pause && !from.lines.buffer().contains(&b'\n') {
+            lines.flush()?;
+            bytes = 0;
+        }
+        let read = (&mut from.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
         let read = read.map_err(|e| Failure::file(lines.name, e))?;
         if read == 0 {
             return Ok(());
@@ -78,7 +108,7 @@ fn take(mut from: Box<dyn BufRead>, session: Option<&SessionId>, lines: &mut Lin
         lines.progress.add(read as u64);
         if read as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
             lines.skip((number, byte), format!("is longer than {MAX_LINE_BYTES} bytes"));
-            end += skip_rest(&mut from).map_err(|e| Failure::file(lines.name, e))?;
+            end += skip_rest(&mut from.lines).map_err(|e| Failure::file(lines.name, e))?;
             continue;
         }
         if line.trim_ascii().is_empty() {
@@ -127,6 +157,7 @@ struct Line {
 
 struct Lines<'a> {
     store: &'a Store,
+    wait: Duration,
     name: &'a str,
     out: &'a mut Out,
     waiting: Vec<Line>,
@@ -134,6 +165,18 @@ struct Lines<'a> {
     /// Branches that events were appended to.
     places: BTreeSet<Place>,
     progress: Progress,
+}
+
+/// Appends a batch, and again when the process that had the store went away meanwhile: its ids are the same, so it is
+/// recorded once.
+pub(super) fn appended(store: &Store, batch: &Batch, wait: Duration) -> Result<Receipt> {
+    let begun = Instant::now();
+    loop {
+        match store.append_batch(batch.clone()) {
+            Err(e) if is_passing(&e) && begun.elapsed() < wait => sleep(PAUSE),
+            done => return done,
+        }
+    }
 }
 
 impl Lines<'_> {
@@ -159,7 +202,7 @@ impl Lines<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        match (self.store.append_batch(batch), lines) {
+        match (appended(self.store, &batch, self.wait), lines) {
             (Ok(receipt), _) => {
                 self.loaded.records += lines.len();
                 let count =

@@ -355,33 +355,35 @@ fn show(name: &str, store: Store, app: &mut App) -> Outcome {
 }
 
 fn next(args: &Next, app: &mut App) -> Outcome {
-    let begun = Instant::now();
-    loop {
-        let store = app.changing()?;
-        let delivery = with(&store, async || {
-            let consumer = store.consumers().open_existing(&args.named.name).await?;
+    let store = app.changing()?;
+    let delivery = with(&store, async || {
+        let consumer = store.consumers().open_existing(&args.named.name).await?;
+        let begun = Instant::now();
+        let delivery = loop {
             let delivery = consumer.try_next().await?;
-            consumer.close().await;
-            Ok(delivery)
-        })?;
-        store.close()?;
-        if let Some(delivery) = delivery {
-            if !app.out.is_table() {
-                return app.out.document(&wire::Delivered::from(&delivery));
+            let left = args.timeout.saturating_sub(begun.elapsed());
+            if delivery.is_some() || left.is_zero() {
+                break delivery;
             }
-            for (name, value) in
-                [("token", delivery.token().to_string()), ("delivery", delivery.deliveries().to_string())]
-            {
-                app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>11}"))))?;
-            }
-            return get::show(delivery.event(), &mut app.out);
-        }
-        if begun.elapsed() >= args.timeout {
-            app.out.note(format!("there is no event for {} now", clean(&args.named.name)));
-            return Err(Failure::Reported(Exit::NotFound));
-        }
-        std::thread::sleep(PAUSE.min(args.timeout.saturating_sub(begun.elapsed())));
+            tokio::time::sleep(PAUSE.min(left)).await;
+        };
+        consumer.close().await;
+        Ok(delivery)
+    })?;
+    store.close()?;
+    let Some(delivery) = delivery else {
+        app.out.note(format!("there is no event for {} now", clean(&args.named.name)));
+        return Err(Failure::Reported(Exit::NotFound));
+    };
+    if !app.out.is_table() {
+        return app.out.document(&wire::Delivered::from(&delivery));
     }
+    for (name, value) in
+        [("token", delivery.token().to_string()), ("delivery", delivery.deliveries().to_string())]
+    {
+        app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>11}"))))?;
+    }
+    get::show(delivery.event(), &mut app.out)
 }
 
 fn resolve(

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use super::app::App;
 use super::diff;
 use super::failure::{Failure, Outcome};
-use super::open::waited;
+use super::open::shared;
 use super::style::{BAD, DIM, GOOD, HEADER, NAME, of_kind, paint};
 use super::table::shorten;
 use super::view::{count, summary};
@@ -130,7 +130,7 @@ fn quoted(word: &str) -> String {
 
 /// Removes an earlier demo, and nothing else.
 fn clear(path: &Path, app: &App) -> Outcome {
-    match waited(Builder::new().read_only(), path, app.wait) {
+    match shared(Builder::new().read_only(), &app.program, app.wait).open(path) {
         Err(Error::NotFound { .. }) => return Ok(()),
         Err(e) => return Err(e.into()),
         Ok(store) => {

@@ -3,9 +3,10 @@
 use super::app::App;
 use super::failure::Outcome;
 use super::style::{DIM, NAME, paint};
-use super::table::{Table, cell};
+use super::table::{Table, cell, clean};
 use super::view::grouped;
 use retold::config::Origin;
+use retold::event::Timestamp;
 use retold::wire::StoreFigures;
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if !app.out.is_table() {
         return app.out.document(&StoreFigures::from(&info));
     }
-    let rows = [
+    let mut rows = vec![
         ("store", info.path.clone()),
         ("id", info.id.to_string()),
         ("created", info.created.to_string()),
@@ -36,6 +37,14 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         ("chunks", grouped(info.chunks)),
         ("position", grouped(info.committed.get())),
     ];
+    if let Some(owner) = &info.owner {
+        let who = |program: &str, pid: u32, since: Timestamp| {
+            format!("{} (pid {pid}) since {since}", clean(program))
+        };
+        rows.push(("owner", who(&owner.program, owner.pid, owner.since)));
+        let clients = owner.clients.iter();
+        rows.extend(clients.map(|client| ("client", who(&client.program, client.pid, client.since))));
+    }
     rows.into_iter()
         .try_for_each(|(name, value)| app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>8}")))))
 }

@@ -107,7 +107,7 @@ struct Global {
     /// auto, always or never; auto respects NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: Color,
-    /// How long to wait for a store that another process has open
+    /// How long to wait for a store that another process has open and does not share, or for its owner to answer
     #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: Duration,
     /// File that defines types of your own, in TOML or JSON; `retold types` lists them too [env: RETOLD_TYPES]
@@ -232,8 +232,12 @@ impl Verb {
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     color_of(&args).apply();
-    let cli = match command().try_get_matches_from(args).and_then(|m| Cli::from_arg_matches(&m)) {
-        Ok(cli) => cli,
+    let parsed = command().try_get_matches_from(args).and_then(|matches| {
+        let verb = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((Cli::from_arg_matches(&matches)?, verb))
+    });
+    let (cli, verb) = match parsed {
+        Ok(parsed) => parsed,
         Err(e) => {
             output::of_parser(&e);
             let exit = if e.use_stderr() { Exit::Usage } else { Exit::Done };
@@ -241,7 +245,7 @@ fn main() -> ExitCode {
         }
     };
     panics::install(cli.global.verbose > 0);
-    let exit = panics::caught(|| run(cli)).unwrap_or_else(|sentence| {
+    let exit = panics::caught(|| run(cli, &verb)).unwrap_or_else(|sentence| {
         output::bug(&sentence);
         Exit::Failed
     });
@@ -252,7 +256,7 @@ fn command() -> clap::Command {
     Cli::command()
 }
 
-fn run(cli: Cli) -> Exit {
+fn run(cli: Cli, verb: &str) -> Exit {
     let mut out = Out::new(cli.global.output, cli.global.quiet);
     let settings = match settings(&cli.global, cli.verb.needs_no_settings()) {
         Ok(settings) => settings,
@@ -269,6 +273,7 @@ fn run(cli: Cli) -> Exit {
         store_flag: cli.global.store,
         migrations: settings.migrations().map(Into::into),
         wait: cli.global.wait,
+        program: format!("retold {verb}"),
         types: settings.types().map(Into::into),
         settings,
         damage: RefCell::default(),

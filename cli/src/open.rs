@@ -1,17 +1,12 @@
-//! Opening the store for a verb. Opening a store that is in use is retried for a moment, since verbs are short.
+//! Opening the store for a verb. A store that another process has open is shared with it.
 
-use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::app::App;
 use super::table::clean;
 use retold::error::{Error, Result};
 use retold::event::Catalogue;
-use retold::store::{Builder, Store};
-
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(15);
+use retold::store::{Builder, Rank, Store};
 
 impl App {
     /// The known types: the built-in ones and those of `--types`.
@@ -21,36 +16,33 @@ impl App {
 
     /// A builder with the settings in effect, including types and upcasters.
     pub(super) fn builder(&self) -> Result<Builder> {
-        self.settings.builder()
+        Ok(shared(self.settings.builder()?, &self.program, self.wait))
     }
 
-    /// Opens for reading: several processes may.
+    /// Opens for reading: whoever writes waits no longer than one read takes.
     pub(super) fn reading(&self) -> Result<Store> {
-        let store = waited(self.builder()?.read_only(), &self.store, self.wait)?;
+        let store = self.builder()?.read_only().open(&self.store)?;
         self.damage.borrow_mut().extend(store.maintenance().damage().iter().map(|d| clean(&d.to_string())));
         Ok(store)
     }
 
     /// Opens an existing store for writing.
     pub(super) fn changing(&self) -> Result<Store> {
-        waited(self.builder()?.open_only(), &self.store, self.wait)
+        self.builder()?.open_only().open(&self.store)
     }
 
     /// Opens for writing; a missing store is created.
     pub(super) fn writing(&self) -> Result<Store> {
-        waited(self.builder()?, &self.store, self.wait)
+        self.builder()?.open(&self.store)
     }
 }
 
-/// Opens a store once no other process has it open, or fails because one still does.
-pub(super) fn waited(how: Builder, path: &Path, wait: Duration) -> Result<Store> {
-    let begun = Instant::now();
-    loop {
-        match how.clone().open(path) {
-            Err(Error::Locked { .. }) if begun.elapsed() < wait => {
-                sleep(PAUSE.min(wait.saturating_sub(begun.elapsed())));
-            }
-            result => return result,
-        }
-    }
+/// What every verb says of itself to the other processes of a store: any of them may take it over.
+pub(super) fn shared(how: Builder, program: &str, wait: Duration) -> Builder {
+    how.rank(Rank::Cli).program(program).wait(wait)
+}
+
+/// Whether an error says only that the store cannot be had at the moment, or that its owner went away meanwhile.
+pub(super) fn is_passing(error: &Error) -> bool {
+    !matches!(error, Error::Closed { .. }) && error.is_retryable()
 }

@@ -1,25 +1,21 @@
-//! `retold tail`: recorded events, then new ones. Another process can write only while this one does not hold the
-//! file, so between two reads the store is closed, and the file is watched from outside.
+//! `retold tail`: recorded events, then new ones as they are recorded, by whichever process.
 
-use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
-use super::open::waited;
+use super::open::is_passing;
 use super::select::Select;
 use super::style::{DIM, paint};
 use super::view::{Events, View, of_branch};
 use retold::error::Error;
 use retold::event::{Address, BranchName, Filter, SessionId};
 use retold::follow::{Cursor, Follow, Followed};
-use retold::store::{Builder, Store};
+use retold::store::Store;
 use retold::wire::Exit;
 
-/// The pause between two checks of the file.
+/// The pause before a store is asked again that could not be had.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A file that changed just before it was read may change again without a later modification time.
-const RACY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -118,12 +114,11 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     let _ = scope.follow()?;
     let cursor = args.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
     let filter = args.select.filter(app)?;
-    let stamp = Stamp::of(&app.store);
     let store = app.reading()?;
     if args.no_follow {
         scope.check(&store)?;
     }
-    let (path, how, view) = (app.store.clone(), app.builder()?.read_only(), scope.view(&store)?);
+    let view = scope.view(&store)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -141,7 +136,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     };
     let done = runtime.block_on(async {
         tokio::select! {
-            done = tail.run((&path, &how), store, stamp, !args.no_follow) => done,
+            done = tail.run(&store, !args.no_follow) => done,
             _ = tokio::signal::ctrl_c() => Ok(()),
         }
     });
@@ -165,63 +160,51 @@ struct Tail<'a> {
 }
 
 impl Tail<'_> {
-    async fn run(
-        &mut self,
-        (path, how): (&Path, &Builder),
-        store: Store,
-        stamp: Option<Stamp>,
-        follow: bool,
-    ) -> Outcome {
-        let (mut store, mut stamp) = (store, stamp);
+    async fn run(&mut self, store: &Store, follow: bool) -> Outcome {
+        let mut told = false;
         loop {
-            self.look(&store).await?;
-            self.events.flush()?;
-            drop(store);
-            if self.left == 0 || !follow {
-                return Ok(());
-            }
-            while stamp.as_ref().is_some_and(|s| !s.is_racy()) && stamp == Stamp::of(path) {
-                tokio::time::sleep(PAUSE).await;
-            }
-            tokio::time::sleep(PAUSE / 4).await;
-            (store, stamp) = self.open(path, how).await?;
-        }
-    }
-
-    /// Reopens the store, however long another process has it open.
-    async fn open(&mut self, path: &Path, how: &Builder) -> Result<(Store, Option<Stamp>), Failure> {
-        let (mut told, begun) = (false, Instant::now());
-        loop {
-            let stamp = Stamp::of(path);
-            match waited(how.clone(), path, Duration::ZERO) {
-                Err(Error::Locked { .. }) => {}
-                opened => return Ok((opened?, stamp)),
-            }
-            tokio::time::sleep(PAUSE / 4).await;
-            if !told && begun.elapsed() > RACY {
-                told = true;
-                let text = format!("{} is in use; events are printed once it is released", path.display());
-                self.events.out().note(paint(DIM, text));
+            let cursor = self.cursor;
+            match self.print(store, follow).await {
+                Err(Failure::Store(e)) if follow && is_passing(&e) => {
+                    // Told again when it had gone on in between.
+                    if !std::mem::replace(&mut told, true) || cursor != self.cursor {
+                        self.events.flush()?;
+                        self.events
+                            .out()
+                            .note(paint(DIM, format!("{e}; events are printed once that is over")));
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                done => return done,
             }
         }
     }
 
-    /// Prints what was recorded since the last check.
-    async fn look(&mut self, store: &Store) -> Outcome {
-        let mut follow = self.scope.follow()?.filter(self.filter.clone());
-        follow = match (self.cursor, self.from, &self.scope) {
-            (Some(cursor), _, _) => follow.cursor(cursor),
-            (None, None | Some(From::Start), _) => follow.from_start(),
-            (None, Some(From::End), _) => follow.from_end(),
-            (None, Some(From::Number(n)), Scope::Branch(_)) => follow.after(n.saturating_sub(1)),
-            (None, Some(From::Number(n)), _) => follow.after_position(n.saturating_sub(1)),
+    /// Prints what is recorded, and what will be.
+    async fn print(&mut self, store: &Store, follow: bool) -> Outcome {
+        let mut request = self.scope.follow()?.filter(self.filter.clone());
+        request = match (self.cursor, self.from, &self.scope) {
+            (Some(cursor), _, _) => request.cursor(cursor),
+            (None, None | Some(From::Start), _) => request.from_start(),
+            (None, Some(From::End), _) => request.from_end(),
+            (None, Some(From::Number(n)), Scope::Branch(_)) => request.after(n.saturating_sub(1)),
+            (None, Some(From::Number(n)), _) => request.after_position(n.saturating_sub(1)),
         };
         if self.raw {
-            follow = follow.raw();
+            request = request.raw();
         }
-        let mut following = store.follow(follow)?;
+        let mut following = store.follow(request)?;
         while self.left > 0 {
-            match following.next().await {
+            // What is at hand is printed together; before waiting, all of it is visible.
+            let next = tokio::select! {
+                biased;
+                next = following.next() => next,
+                () = std::future::ready(()) => {
+                    self.events.flush()?;
+                    following.next().await
+                }
+            };
+            match next {
                 Some(Ok(Followed::Event { event, cursor })) => {
                     self.events.event(&event)?;
                     self.cursor = Some(cursor);
@@ -229,7 +212,9 @@ impl Tail<'_> {
                 }
                 Some(Ok(Followed::CaughtUp { cursor })) => {
                     self.cursor = Some(cursor);
-                    return Ok(());
+                    if !follow {
+                        return Ok(());
+                    }
                 }
                 // Notices that a later release adds are not printed here.
                 Some(Ok(_)) => {}
@@ -244,31 +229,5 @@ impl Tail<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// How a file looked from outside, and when.
-#[derive(Debug)]
-pub(super) struct Stamp {
-    bytes: u64,
-    modified: SystemTime,
-    taken: SystemTime,
-}
-
-impl PartialEq for Stamp {
-    fn eq(&self, other: &Self) -> bool {
-        (self.bytes, self.modified) == (other.bytes, other.modified)
-    }
-}
-
-impl Stamp {
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let meta = std::fs::metadata(path).ok()?;
-        Some(Self { bytes: meta.len(), modified: meta.modified().ok()?, taken: SystemTime::now() })
-    }
-
-    /// It changed so recently that another change may not be visible.
-    fn is_racy(&self) -> bool {
-        self.taken.duration_since(self.modified).map_or(true, |age| age < RACY)
     }
 }

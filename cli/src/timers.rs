@@ -1,29 +1,26 @@
 //! `retold timers`
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::app::App;
 use super::append::payload;
 use super::failure::{Failure, Outcome};
-use super::open::waited;
+use super::open::is_passing;
 use super::select::time;
 use super::span::seconds;
 use super::span::span;
 use super::style::{BAD, DIM, NAME, paint};
 use super::table::{Table, cell, clean};
-use super::tail::Stamp;
 use super::view::{count, short};
 use retold::bus::timers::{Due, Fired, Timer};
-use retold::error::Error;
 use retold::event::{Address, EventId, NewEvent, Timestamp};
 use retold::limits::MAX_LISTING;
-use retold::store::Store;
 use retold::wire;
 
-/// The pause between two checks of a file that others may write.
+/// The pause between two checks of a store that others may write.
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
@@ -210,41 +207,29 @@ fn fire(args: &Run, app: &mut App) -> Outcome {
         store.close()?;
         return tell(app, fired);
     }
+    let store = app.changing()?;
     let mut told = false;
     loop {
-        let store = match waited(app.builder()?.open_only(), &app.store, app.wait) {
-            Err(Error::Locked { .. }) => {
-                if !std::mem::replace(&mut told, true) {
-                    let text =
-                        format!("{} is in use; its timers fire once it is released", app.store.display());
-                    app.out.note(paint(DIM, text));
+        match store.timers().fire() {
+            Ok(fired) => {
+                told = false;
+                if fired.recorded + fired.refused > 0 {
+                    tell(app, fired)?;
+                    app.out.flush()?;
                 }
-                continue;
+                // Others may set a timer that is due earlier.
+                sleep(PAUSE.min(fired.wait));
             }
-            opened => opened?,
-        };
-        told = false;
-        let fired = one_look(&store)?;
-        drop(store);
-        if fired.recorded + fired.refused > 0 {
-            tell(app, fired)?;
-            app.out.flush()?;
-        }
-        // Until the next one is due, or the file has changed: perhaps an earlier one was set.
-        let (stamp, begun) = (Stamp::of(&app.store), Instant::now());
-        while begun.elapsed() < fired.wait {
-            sleep(PAUSE.min(fired.wait.saturating_sub(begun.elapsed())));
-            if stamp != Stamp::of(&app.store) {
-                break;
+            // Whether or not they were recorded: none fires twice.
+            Err(e) if is_passing(&e) => {
+                if !std::mem::replace(&mut told, true) {
+                    app.out.note(paint(DIM, format!("{e}; timers fire once that is over")));
+                }
+                sleep(PAUSE);
             }
+            Err(e) => return Err(e.into()),
         }
     }
-}
-
-fn one_look(store: &Store) -> Result<Fired, Failure> {
-    let fired = store.timers().fire()?;
-    store.close()?;
-    Ok(fired)
 }
 
 fn tell(app: &mut App, fired: Fired) -> Outcome {

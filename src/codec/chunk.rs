@@ -9,9 +9,10 @@ use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
 
 use super::Malformed;
+use super::link::SentChunk;
 use super::lz4::unpack;
 use super::seal::{self, SealKind};
-use super::wire::{put, take};
+use super::wire::{Bounded, put, take};
 use crate::limits::{CHUNK_BODY_BYTES, MAX_CHUNK_EVENTS, MAX_RECORD_BYTES};
 
 /// The body is stored uncompressed.
@@ -269,6 +270,51 @@ impl Chunk {
     pub fn entry(&self, sequence: u64) -> Option<(u64, i64, Bytes)> {
         let slot = self.table.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)?;
         Some(self.at(slot))
+    }
+
+    /// The part of it from one sequence to another, which shares its bytes.
+    #[must_use]
+    pub fn part(&self, from: u64, to: u64) -> Self {
+        let index =
+            |sequence: u64| usize::try_from(sequence.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let table = self.table.get(index(from)..index(to.saturating_add(1)).min(self.table.len()));
+        let (first, table) = (from.max(self.first), table.unwrap_or_default().to_vec());
+        Self { branch: self.branch, first, body: self.body.clone(), table }
+    }
+
+    /// It as it is sent to another process.
+    #[must_use]
+    pub fn sent(&self) -> SentChunk<'_> {
+        let table = self.table.iter().map(|slot| (slot.position, slot.recorded, slot.end - slot.start));
+        let body = match (self.table.first(), self.table.last()) {
+            (Some(first), Some(last)) => self.body.get(first.start as usize..last.end as usize),
+            _ => None,
+        };
+        let table = Bounded(table.collect());
+        SentChunk { branch: self.branch, first: self.first, table, body: body.unwrap_or_default() }
+    }
+
+    /// The chunk that was sent; `body` is the memory that holds its records.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything that [`sent`](Self::sent) does not give.
+    pub fn from_sent(sent: &SentChunk<'_>, body: Bytes) -> Result<Self, Malformed> {
+        let mut table = Vec::with_capacity(sent.table.0.len());
+        let (mut before, mut end) = (0, 0u32);
+        for (position, recorded, len) in &sent.table.0 {
+            if *position <= before {
+                return Err(Malformed::new("its positions do not increase"));
+            }
+            let start = end;
+            end = end.checked_add(*len).ok_or(Malformed::new("a length in it passes the limit"))?;
+            table.push(Slot { position: *position, recorded: *recorded, start, end });
+            before = *position;
+        }
+        let fits = sent.first > 0 && sent.first.checked_add(table.len() as u64).is_some();
+        if table.is_empty() || !fits || end as usize != body.len() {
+            return Err(Malformed::new("its table does not fit its body"));
+        }
+        Ok(Self { branch: sent.branch, first: sent.first, body, table })
     }
 
     #[inline]

@@ -11,6 +11,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
+pub mod link;
 mod lz4;
 mod meta;
 mod record;
@@ -31,6 +32,7 @@ pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
 pub use run::Run;
 pub use sidecar::{decode_sidecar_row, encode_sidecar_row};
+pub use wire::Bounded;
 
 /// Malformed bytes, and what is wrong with them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

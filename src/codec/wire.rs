@@ -63,7 +63,7 @@ fn explain(e: DecodeError) -> Malformed {
 
 /// A list that is refused, before anything is allocated for it, when it is longer than `MAX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bounded<T, const MAX: u32>(pub(super) Vec<T>);
+pub struct Bounded<T, const MAX: u32>(pub Vec<T>);
 
 impl<T: Encode, const MAX: u32> Encode for Bounded<T, MAX> {
     fn encode<E: bincode::enc::Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {

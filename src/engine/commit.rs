@@ -9,7 +9,7 @@ use super::sidecar::SidecarWrites;
 use crate::event::{Expect, Place, Record, Sequence};
 
 /// One write, which happens as a whole or not at all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Commit {
     /// Events, and the records to be written atomically with them.
     Append(Prepared),
@@ -33,7 +33,7 @@ pub(crate) enum Outcome {
 }
 
 /// Appends to one or more branches.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) parts: Vec<PreparedPart>,
     pub(crate) durability: Durability,
@@ -41,7 +41,7 @@ pub(crate) struct Prepared {
     pub(crate) records: SidecarWrites,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PreparedPart {
     pub(crate) place: Place,
     pub(crate) expect: Expect,

@@ -10,4 +10,16 @@ impl HandleId {
         let [.., a, b, c, d, e, f, g, h] = *EventId::new().bytes();
         Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
+
+    /// The number that the handle of another process has.
+    #[cfg(unix)]
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number, for other processes.
+    #[cfg(unix)]
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
 }

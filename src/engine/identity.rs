@@ -7,7 +7,7 @@ use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
 use crate::event::{EventId, StoreId, Timestamp};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) id: StoreId,
     /// Which opening of the storage this is: all handles on it have the same, and those of an earlier one are gone.

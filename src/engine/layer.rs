@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::commit::{Commit, Outcome};
 use super::identity::Identity;
+use super::ownership::StoreOwner;
 use super::port::{Admin, Engine, EngineReader, Submitted};
 use super::process::Process;
 use super::watch::Watcher;
 use crate::error::Result;
-use crate::event::Position;
+use crate::event::{EventId, Position};
 
 /// What [`Engine`] asks, passed on to the engine below.
 pub(crate) trait EngineLayer: std::fmt::Debug + Send + Sync + 'static {
@@ -40,6 +41,10 @@ impl<L: EngineLayer> Engine for L {
         self.below().identity()
     }
 
+    fn opening(&self) -> EventId {
+        self.below().opening()
+    }
+
     fn process(&self) -> &Process {
         self.below().process()
     }
@@ -66,6 +71,10 @@ impl<L: EngineLayer> Engine for L {
 
     fn admin(&self) -> Option<&dyn Admin> {
         self.below().admin()
+    }
+
+    fn owner(&self) -> Result<Option<StoreOwner>> {
+        self.below().owner()
     }
 
     fn close(&self) -> Result<()> {

@@ -20,13 +20,19 @@ mod identity;
 mod layer;
 mod memory;
 mod on_path;
+#[cfg(unix)]
+mod owner;
+mod ownership;
 mod pieces;
 mod port;
 mod problem;
 mod process;
+mod rank;
 mod receipt;
 mod records;
 mod report;
+#[cfg(unix)]
+mod shared;
 mod sidecar;
 mod sync;
 mod upgraded;
@@ -46,15 +52,21 @@ pub(crate) use identity::Identity;
 pub(crate) use layer::EngineLayer;
 pub(crate) use memory::open as open_in_memory;
 pub(crate) use on_path::is_on_path;
+#[cfg(unix)]
+pub(crate) use owner::{SharingConfig, open as open_shared};
+pub use ownership::{StoreClient, StoreOwner};
 pub(crate) use pieces::{Piece, Pieces};
 #[cfg(test)]
 pub(crate) use port::Submitted;
 pub(crate) use port::{Admin, Engine, EngineReader};
 pub use problem::Problem;
 pub(crate) use process::Process;
+pub use rank::Rank;
 pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;
 pub use report::Report;
+#[cfg(all(unix, feature = "testkit"))]
+pub(crate) use shared::{ClientInfo, Hello, Server, ServerOptions, connect, frames};
 pub(crate) use sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites};
 pub(crate) use sync::{lock, read, write};
 pub use upgraded::Upgraded;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use super::commit::{Commit, Outcome};
 use super::get::{Get, Got};
 use super::identity::Identity;
+use super::ownership::StoreOwner;
 use super::process::Process;
 use super::report::{Figures, Report};
 use super::watch::Watcher;
 use crate::error::Result;
-use crate::event::Position;
+use crate::event::{EventId, Position};
 
 /// The outcome of a commit. Once begun, it happens or fails as a whole even if this is dropped.
 pub(crate) type Submitted<'a> = Pin<Box<dyn Future<Output = Result<Outcome>> + Send + 'a>>;
@@ -24,6 +25,12 @@ pub(crate) type Submitted<'a> = Pin<Box<dyn Future<Output = Result<Outcome>> + S
 pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Properties of the open store.
     fn identity(&self) -> &Identity;
+
+    /// Which opening of the storage this is now: see [`Identity::opening`]. It changes when another process takes the
+    /// storage over.
+    fn opening(&self) -> EventId {
+        self.identity().opening
+    }
 
     /// The process that opened it.
     fn process(&self) -> &Process;
@@ -55,6 +62,14 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Operations that only some engines have.
     fn admin(&self) -> Option<&dyn Admin>;
+
+    /// Which process has the storage, and which others use it; `None` where no other process can. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed), and that the owner does not answer.
+    fn owner(&self) -> Result<Option<StoreOwner>> {
+        Ok(None)
+    }
 
     /// Accepts nothing more, writes what is queued, and releases the storage as soon as readers do. Closing again
     /// does nothing. Blocks.

@@ -40,6 +40,12 @@ impl SidecarTable {
         self as u8
     }
 
+    /// The table with this number.
+    #[cfg(unix)]
+    pub(crate) fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.number() == number)
+    }
+
     /// Whether a row that is lost without a word changes an answer. States are folded again.
     pub(crate) fn is_needed(self) -> bool {
         self != Self::Snapshots
@@ -79,6 +85,17 @@ impl SidecarTables {
 
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// A bit for each of them.
+    #[cfg(unix)]
+    pub(crate) fn bits(self) -> u8 {
+        self.0
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn of_bits(bits: u8) -> Self {
+        Self(bits)
     }
 
     pub(crate) fn has(self, table: SidecarTable) -> bool {

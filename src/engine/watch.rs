@@ -27,8 +27,15 @@ pub(crate) trait Watcher: fmt::Debug + Send + Sync {
 pub(crate) struct Committed<'a> {
     births: &'a [Arc<Branch>],
     new: &'a [(u64, Event)],
-    records: &'a [&'a SidecarWrites],
+    changed: Vec<Changed>,
     events: OnceCell<Vec<Event>>,
+}
+
+/// Tables in which a handle has changed records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) by: HandleId,
+    pub(crate) tables: SidecarTables,
 }
 
 impl<'a> Committed<'a> {
@@ -38,13 +45,24 @@ impl<'a> Committed<'a> {
         new: &'a [(u64, Event)],
         records: &'a [&'a SidecarWrites],
     ) -> Self {
-        Self { births, new, records, events: OnceCell::new() }
+        let changed = records.iter().map(|records| Changed { by: records.by(), tables: records.tables() });
+        Self { births, new, changed: changed.collect(), events: OnceCell::new() }
+    }
+
+    /// What another process has committed.
+    #[cfg(unix)]
+    pub(crate) fn elsewhere(births: &'a [Arc<Branch>], events: Vec<Event>, changed: Vec<Changed>) -> Self {
+        Self { births, new: &[], changed, events: OnceCell::from(events) }
+    }
+
+    fn has_events(&self) -> bool {
+        !self.new.is_empty() || self.events.get().is_some_and(|events| !events.is_empty())
     }
 
     /// Something was committed, and nothing is said of it: it may be of any branch, and records of any table may have
     /// changed.
     pub(crate) fn is_unseen(&self) -> bool {
-        self.births.is_empty() && self.new.is_empty() && self.records.is_empty()
+        self.births.is_empty() && !self.has_events() && self.changed.is_empty()
     }
 
     /// Branches that began.
@@ -59,7 +77,7 @@ impl<'a> Committed<'a> {
 
     /// Whether there is more than records, or may be.
     pub(crate) fn is_of_branches(&self) -> bool {
-        !self.births.is_empty() || !self.new.is_empty() || self.is_unseen()
+        !self.births.is_empty() || self.has_events() || self.is_unseen()
     }
 
     /// The tables in which another handle than this one has changed records, or may have.
@@ -67,7 +85,13 @@ impl<'a> Committed<'a> {
         if self.is_unseen() {
             return SidecarTables::all();
         }
-        let others = self.records.iter().filter(|records| records.by() != own);
-        others.fold(SidecarTables::default(), |all, records| all.and(records.tables()))
+        let others = self.changed.iter().filter(|changed| changed.by != own);
+        others.fold(SidecarTables::default(), |all, changed| all.and(changed.tables))
+    }
+
+    /// Who changed records, and of which tables.
+    #[cfg(unix)]
+    pub(crate) fn changed(&self) -> &[Changed] {
+        &self.changed
     }
 }

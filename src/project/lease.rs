@@ -278,13 +278,13 @@ mod tests {
         }
 
         fn standing(&mut self, now: i64) -> Standing {
-            let opening = self.handle.identity().opening;
+            let opening = self.handle.opening();
             self.read().standing(opening, &mut self.seen, ms(now), SPAN)
         }
 
         /// Takes what was read, as it was read.
         fn take_read(&mut self, stored: &Stored, now: i64) -> bool {
-            let opening = self.handle.identity().opening;
+            let opening = self.handle.opening();
             let taken = Lease::take(&self.handle, stored, opening, ms(now), SPAN).unwrap();
             let is_taken = taken.is_some();
             self.lease = taken.or(self.lease.take());

@@ -74,7 +74,7 @@ pub(super) fn forget_leases(handle: &StoreHandle, lease: &Lease, fold: &Fold) ->
         .filter_map(|row| keys::leased(&fold.name, &row.key))
         .filter(|code| *code != own)
         .collect();
-    let (opening, span, now) = (handle.identity().opening, handle.lease_span(), Timestamp::now());
+    let (opening, span, now) = (handle.opening(), handle.lease_span(), Timestamp::now());
     let mut removed = SidecarWrites::new();
     for code in codes {
         let stored = Stored::read(&records, keys::lease(&fold.name, code))?;

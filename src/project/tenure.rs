@@ -96,7 +96,7 @@ impl Tenure {
             return Ok(None);
         }
         if self.lease.is_none() {
-            let opening = self.handle.identity().opening;
+            let opening = self.handle.opening();
             let taken = Lease::take(&self.handle, &own, opening, now, span)?.ok_or_else(|| self.lost())?;
             self.lease = Some(Arc::new(taken));
         }
@@ -105,7 +105,7 @@ impl Tenure {
     }
 
     fn standing(&mut self, stored: &Stored, now: Timestamp) -> Standing {
-        let (opening, span) = (self.handle.identity().opening, self.handle.lease_span());
+        let (opening, span) = (self.handle.opening(), self.handle.lease_span());
         stored.standing(opening, &mut self.seen, now, span)
     }
 
@@ -191,7 +191,8 @@ impl Tenure {
     }
 
     fn refused(&self, what: &str) -> Error {
-        Error::Locked { path: format!("{what} {} of {}", self.fold.name, self.handle.name()) }
+        let path = format!("{what} {} of {}", self.fold.name, self.handle.name());
+        Error::Locked { path, reason: String::new() }
     }
 
     pub(super) fn lost(&self) -> Error {

@@ -16,11 +16,15 @@ pub(crate) use crate::engine::{
     Branch, Committed, Process, Range, Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables,
     SidecarWrites, lock,
 };
-pub use crate::engine::{Durability, Placed, Problem, Receipt, Report, Upgraded};
+pub use crate::engine::{
+    Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
+};
 pub use append::batch::Batch;
 pub use handle::builder::Builder;
 pub use handle::listing::{BranchInfo, SessionInfo};
 pub(crate) use handle::reader::{Reader, Shape, newest};
+#[cfg(all(unix, feature = "testkit"))]
+pub(crate) use handle::sharing::Served;
 pub use handle::store::Store;
 pub(crate) use handle::store_handle::StoreHandle;
 pub use maintain::info::StoreInfo;

@@ -28,6 +28,8 @@ mod fault;
 mod given;
 mod model;
 mod moment;
+#[cfg(unix)]
+mod sharing;
 pub mod strategies;
 mod want;
 
@@ -42,4 +44,6 @@ pub use fault::{DiskOperation, Fault};
 pub use given::Given;
 pub use model::{Model, ModelAppended, ModelBranch, ModelEvent, ModelPart, ModelSession};
 pub use moment::{Cut, Moment};
+#[cfg(unix)]
+pub use sharing::{Sharing, frames};
 pub use want::{Ask, Want};

@@ -83,6 +83,13 @@ pub fn code(error: &Error) -> Code {
         Error::Upcast { .. } => row("upcast", "An old event cannot be upcast", Exit::Invalid, 500),
         Error::NewerFormat { .. } => row("newer_format", "The store has a newer format", Exit::Invalid, 500),
         Error::Locked { .. } => row("locked", "The store is in use", Exit::InUse, 503),
+        Error::OwnerLost { .. } => row("owner_lost", "The owner of the store has left", Exit::InUse, 503),
+        Error::NoAnswer { .. } => {
+            row("no_answer", "The owner of the store does not answer", Exit::InUse, 503)
+        }
+        Error::OtherProtocol { .. } => {
+            row("other_protocol", "The owner of the store is of another release", Exit::InUse, 500)
+        }
         Error::OtherProcess { .. } => {
             row("other_process", "The store was opened by another process", Exit::Failed, 500)
         }

@@ -61,7 +61,9 @@ fn a_maker_that_died_between_two_names_leaves_one_store() {
     Store::open(&path).unwrap().append("s", event()).unwrap();
     fs::hard_link(&path, draft(&path, 0)).unwrap();
     let store = Store::open(&path).unwrap();
-    assert_eq!((names(&path), store.head("s").unwrap().get()), (vec!["runs.redb".to_owned()], 1));
+    assert_eq!(store.head("s").unwrap().get(), 1);
+    store.close().unwrap();
+    assert_eq!(names(&path), ["runs.redb"]);
 }
 
 #[cfg(unix)]

@@ -45,12 +45,25 @@ mod migrations;
 mod model;
 mod old_records;
 mod pattern_names;
+#[cfg(unix)]
+mod peer;
 mod project_damage;
 mod project_kill;
 mod project_leases;
 mod projections;
 mod properties;
 mod runtimes;
+mod shared;
+#[cfg(unix)]
+mod shared_figures;
+#[cfg(unix)]
+mod shared_hostile;
+#[cfg(unix)]
+mod shared_process;
+#[cfg(unix)]
+mod sharing;
+#[cfg(unix)]
+mod sharing_kill;
 mod spill;
 mod store;
 mod stress;

@@ -49,6 +49,19 @@ impl Victim {
         Self { child, lines }
     }
 
+    /// Its process.
+    #[cfg(unix)]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it, and leaves what it said: a child of its own may say more.
+    #[cfg(unix)]
+    pub(crate) fn end(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// The next thing that it says, without the end of the line.
     pub(crate) fn line(&mut self) -> String {
         self.whole_line().expect("the victim ended before it was killed")

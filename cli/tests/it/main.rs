@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(unix)]
+mod beside;
 mod consumer;
 mod coverage;
 mod current;

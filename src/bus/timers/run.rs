@@ -9,7 +9,7 @@ use super::registry::{Look, Registry};
 use super::running::Running;
 use crate::error::{Error, Result};
 use crate::event::Invalid;
-use crate::limits::TIMER_LOOK_MS;
+use crate::limits::{OWNER_PAUSE_MS, TIMER_LOOK_MS};
 use crate::store::StoreHandle;
 use crate::sync::task::{Runtime, spawn_blocking};
 use crate::sync::time::timeout;
@@ -54,9 +54,11 @@ async fn run(handle: StoreHandle, registry: Arc<Registry>) {
         let wait = match looked {
             Ok(Ok(Look { pending, .. })) => pending.wait(registry.clock.now()),
             Ok(Err(Error::Closed { after: None } | Error::OtherProcess { .. })) => return,
+            // The process that had the store is gone; another goes on. If it was this one, the next look says that it is closed.
+            Ok(Err(Error::Unknown { .. } | Error::OwnerLost { .. })) => Duration::from_millis(OWNER_PAUSE_MS),
             Ok(Err(error)) => {
                 warn!(%error, "timers cannot fire; those that are due fire when the store is opened again");
-                if error.is_of_a_closed_store() {
+                if matches!(error, Error::Closed { .. }) {
                     return;
                 }
                 Duration::from_millis(TIMER_LOOK_MS)

@@ -17,5 +17,5 @@ mod verify;
 pub(crate) mod write;
 
 pub(crate) use engine::open;
-pub(crate) use open::start::Medium;
+pub(crate) use open::start::{Medium, prepare};
 pub(crate) use options::{Mode, Options};

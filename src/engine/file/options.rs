@@ -17,6 +17,8 @@ pub(crate) enum Mode {
 pub(crate) struct Options {
     pub(crate) mode: Mode,
     pub(crate) read_only: bool,
+    /// Whether a file of an earlier format is brought up to date.
+    pub(crate) upgrade: bool,
     pub(crate) cache_bytes: usize,
     pub(crate) flush_events: usize,
     pub(crate) flush_bytes: usize,
@@ -33,6 +35,7 @@ impl Default for Options {
         Self {
             mode: Mode::OpenOrCreate,
             read_only: false,
+            upgrade: true,
             cache_bytes: DEFAULT_CACHE_BYTES,
             flush_events: FLUSH_EVENTS,
             flush_bytes: FLUSH_BYTES,

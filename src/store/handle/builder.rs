@@ -8,10 +8,14 @@ use redb::StorageBackend;
 
 use super::settings::Settings;
 use super::store::Store;
-use crate::engine::{Durability, Engine, Medium, Mode, Options, open, open_in_memory};
+use crate::engine::{Durability, Engine, Medium, Mode, Options, Rank, open, open_in_memory};
+#[cfg(unix)]
+use crate::engine::{SharingConfig, open_shared};
 use crate::error::Result;
 use crate::event::{Catalogue, Invalid};
-use crate::limits::{DEFAULT_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS, PROJECT_LEASE_MS};
+use crate::limits::{
+    DEFAULT_PAYLOAD_BYTES, DEFAULT_WAIT_MS, MAX_PAYLOAD_BYTES, PROJECT_FLUSH_MS, PROJECT_LEASE_MS,
+};
 use crate::schema::{Guard, Upcasts, Validation, own_upcasters};
 use crate::store::unblocked::unblocked;
 
@@ -31,6 +35,16 @@ pub struct Builder {
     catalogue: Option<Catalogue>,
     strict: bool,
     validation: Validation,
+    sharing: Sharing,
+}
+
+/// How the process takes part in a store that others use too.
+#[derive(Clone, Debug)]
+struct Sharing {
+    rank: Rank,
+    exclusive: bool,
+    wait: Duration,
+    program: Option<String>,
 }
 
 impl Default for Builder {
@@ -48,6 +62,12 @@ impl Default for Builder {
             catalogue: None,
             strict: false,
             validation: Validation::Off,
+            sharing: Sharing {
+                rank: Rank::Application,
+                exclusive: false,
+                wait: Duration::from_millis(DEFAULT_WAIT_MS),
+                program: None,
+            },
         }
     }
 }
@@ -214,16 +234,46 @@ impl Builder {
         self
     }
 
-    /// Opens an existing file for reading. Several processes may read the same file while none writes it.
+    /// How long to wait for a store that another process has open and does not share, and for an owner that does not
+    /// answer; 2 seconds by default. Zero fails at once.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.sharing.wait = wait;
+        self
+    }
+
+    /// Has the file alone: other processes get [`Error::Locked`](crate::Error::Locked), and so does this call if one has
+    /// the store open already.
+    pub fn exclusive(mut self) -> Self {
+        self.sharing.exclusive = true;
+        self
+    }
+
+    /// Which of several processes owns the file, and does the work of the others: one of higher rank takes it over from
+    /// one of lower rank. An application by default.
+    pub fn rank(mut self, rank: Rank) -> Self {
+        self.sharing.rank = rank;
+        self
+    }
+
+    /// How this process calls itself to the others; the name of its program by default.
+    pub fn program(mut self, name: impl Into<String>) -> Self {
+        self.sharing.program = Some(name.into());
+        self
+    }
+
+    /// Opens an existing file for reading. While a process owns the file, this one is its client. Otherwise the file is
+    /// locked only while something is read, so that a process that comes to write need not wait for long.
     pub fn read_only(mut self) -> Self {
         (self.options.read_only, self.options.mode) = (true, Mode::OpenOnly);
         self
     }
 
-    /// Opens the store.
+    /// Opens the store. If another process has it open, this one works on it through that process, and takes it over when
+    /// that ends: see [many processes](https://docs.rs/retold). If this process has it open, this is another handle on the
+    /// same; the settings of the file are then those of the first.
     ///
     /// # Errors
-    /// [`Error::Locked`](crate::Error::Locked) if another process has it open,
+    /// [`Error::Locked`](crate::Error::Locked) if another process has it open and cannot share it, with the reason,
     /// [`Error::Invalid`](crate::Error::Invalid) if the file is not a store, or if payloads are to be validated and a
     /// schema of the catalogue is invalid,
     /// [`Error::Corrupt`](crate::Error::Corrupt) if it is damaged,
@@ -274,12 +324,35 @@ impl Builder {
     fn open_medium(self, medium: Medium) -> Result<Store> {
         let options = self.options.clone();
         let checked = self.checked()?;
-        Ok(Store::new(open(medium, options)?, checked.settings))
+        let engine: Arc<dyn Engine> = match medium {
+            #[cfg(unix)]
+            Medium::File(path) => {
+                let Sharing { rank, exclusive, wait, program } = checked.sharing;
+                let config = SharingConfig {
+                    rank,
+                    exclusive,
+                    wait,
+                    program: program.unwrap_or_else(this_program),
+                    payload_bytes: checked.settings.payload_bytes,
+                    durability: checked.settings.durability,
+                    file: options,
+                    name: path.display().to_string(),
+                };
+                open_shared(&path, config)?
+            }
+            medium => open(medium, options)?,
+        };
+        Ok(Store::new(engine, checked.settings))
     }
 
     /// A store on an engine that is open.
     pub(crate) fn on(self, engine: Arc<dyn Engine>) -> Result<Store> {
         Ok(Store::new(engine, self.checked()?.settings))
+    }
+
+    #[cfg(all(unix, feature = "testkit"))]
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.options.read_only
     }
 
     fn checked(mut self) -> Result<Self> {
@@ -298,4 +371,11 @@ impl Builder {
         self.settings.guard = Arc::new(guard);
         Ok(self)
     }
+}
+
+/// The name of the program that runs.
+#[cfg(unix)]
+fn this_program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

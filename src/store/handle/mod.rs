@@ -4,5 +4,7 @@ pub(crate) mod builder;
 pub(crate) mod listing;
 pub(crate) mod reader;
 pub(crate) mod settings;
+#[cfg(all(unix, feature = "testkit"))]
+pub(crate) mod sharing;
 pub(crate) mod store;
 pub(crate) mod store_handle;

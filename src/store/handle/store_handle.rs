@@ -13,7 +13,11 @@ use crate::engine::{
     Admin, Commit, Engine, Identity, Outcome, Placed, Process, Receipt, SidecarWrites, Watcher,
 };
 use crate::error::{Error, Result};
+<<<<<<< HEAD
 use crate::event::{Catalogue, Event, Position, Record, Sequence, StoreId, Timestamp};
+=======
+use crate::event::{Catalogue, EventId, Position, StoreId};
+>>>>>>> ee3b26e61b7c6714548b0d712a40e57306e3cf77
 #[cfg(feature = "schema")]
 use crate::schema::Guard;
 use crate::store::append::batch::Batch;
@@ -71,6 +75,11 @@ impl StoreHandle {
     /// The store's identity.
     pub(crate) fn id(&self) -> StoreId {
         self.identity().id
+    }
+
+    /// Which opening of the storage this is now.
+    pub(crate) fn opening(&self) -> EventId {
+        self.engine.opening()
     }
 
     /// How often what was folded is to be written.
@@ -171,6 +180,12 @@ impl StoreHandle {
 
     pub(crate) fn engine(&self) -> &dyn Engine {
         &*self.engine
+    }
+
+    /// The engine, for the server of its clients.
+    #[cfg(all(unix, feature = "testkit"))]
+    pub(crate) fn shared_engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
     }
 
     /// What only some engines can do.

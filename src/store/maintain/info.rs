@@ -1,5 +1,6 @@
 //! What a store is, in figures.
 
+use crate::engine::StoreOwner;
 use crate::error::Result;
 use crate::event::{Position, StoreId, Timestamp};
 use crate::store::handle::store::Store;
@@ -32,6 +33,9 @@ pub struct StoreInfo {
     pub payload_bytes: u64,
     /// Bytes of the file; `None` for a store in memory.
     pub file_bytes: Option<u64>,
+    /// The process that has the file, and its clients; `None` when no process keeps it, as with a store that is only read,
+    /// or one in memory.
+    pub owner: Option<StoreOwner>,
 }
 
 pub(super) fn info(store: &Store) -> Result<StoreInfo> {
@@ -49,5 +53,6 @@ pub(super) fn info(store: &Store) -> Result<StoreInfo> {
         committed: Position::new(figures.events),
         payload_bytes: figures.payload_bytes,
         file_bytes: figures.file_bytes,
+        owner: store.inner().engine().owner()?,
     })
 }

@@ -18,7 +18,7 @@ pub(crate) fn io_error(name: &str, e: &io::Error) -> Error {
 
 pub(crate) fn refused(name: &str, e: DatabaseError) -> Error {
     match e {
-        DatabaseError::DatabaseAlreadyOpen => Error::Locked { path: name.to_owned() },
+        DatabaseError::DatabaseAlreadyOpen => Error::Locked { path: name.to_owned(), reason: String::new() },
         DatabaseError::UpgradeRequired(version) => {
             corrupt(name, format!("its redb file format {version} is not one that this release reads"))
         }

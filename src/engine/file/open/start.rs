@@ -1,6 +1,6 @@
 //! Opening and creating the file, with a clear error for whatever it may turn out to be.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,8 +68,22 @@ pub(crate) fn load(medium: Medium, options: Options) -> Result<Loaded> {
     })
 }
 
-/// The storage of a file, and how it was upgraded if it was of an earlier format.
-fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Option<Upgraded>)> {
+/// Makes the file if it is missing, and upgrades it if it is of an earlier format: what happens once, before anybody asks
+/// whose it is.
+pub(crate) fn prepare(path: &Path, name: &str, options: &Options) -> Result<Option<Upgraded>> {
+    let _span = info_span!("open", store = %name).entered();
+    guarded(|| {
+        appear(path, name, options)?;
+        let file = File::open(path).map_err(|e| io_error(name, &e))?;
+        match is_bare(&file).map_err(|e| io_error(name, &e))? {
+            true => upgrade_file(path, name, options),
+            false => Ok(None),
+        }
+    })
+}
+
+/// A file that can be opened is there, or there is an error that says why not.
+fn appear(path: &Path, name: &str, options: &Options) -> Result<()> {
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             if options.mode == Mode::OpenOnly {
@@ -85,6 +99,12 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
         Ok(meta) if !meta.is_file() => return Err(not_a_store(name, "is not a plain file")),
         Ok(_) => {}
     }
+    Ok(())
+}
+
+/// The storage of a file, and how it was upgraded if it was of an earlier format.
+fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Option<Upgraded>)> {
+    appear(path, name, options)?;
     let open = || {
         let file = OpenOptions::new().read(true).write(!options.read_only).open(path);
         file.map_err(|e| io_error(name, &e))
@@ -94,6 +114,11 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
         if options.read_only {
             let storage = bare_storage(file_backend(file, name)?, file_backend(open()?, name)?, name)?;
             return Ok((storage, None));
+        }
+        if !options.upgrade {
+            let reason =
+                format!("{name} is of an earlier format; close it in every process, then open it again");
+            return Err(Error::storage(reason));
         }
         drop(file);
         let upgraded = upgrade_file(path, name, options)?;

@@ -1,0 +1,122 @@
+//! What a client asks.
+
+use bincode::{BorrowDecode, Encode};
+
+use super::parts::{LIST, SentPlace};
+use super::problem::SentExpect;
+use crate::codec::wire::Bounded;
+use crate::limits::MAX_BATCH_EVENTS;
+
+/// One call. New kinds are added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub enum SentAsk<'a> {
+    /// Nothing but a sign of life; answered at once.
+    Ping,
+    /// Asks the owner to leave the store to this client.
+    Handover,
+    /// Who owns the store, and who uses it.
+    Status,
+    /// Records events.
+    Append(SentAppend<'a>),
+    /// Makes a branch: parent, the last sequence to inherit, the new branch.
+    Fork(SentPlace<'a>, Option<u64>, SentPlace<'a>),
+    /// Writes sidecar records.
+    Write(SentWrites<'a>),
+    /// A branch by its names.
+    Branch(SentPlace<'a>),
+    /// The branches of a session.
+    BranchesOf(&'a str),
+    /// The branches of so many sessions after this one.
+    Branches(Option<&'a str>, u64),
+    /// The names of so many sessions after this one.
+    Sessions(Option<&'a str>, u64),
+    /// Where a branch ends, by its number and names.
+    End(u64, SentPlace<'a>),
+    /// A page of a branch.
+    Events(u64, SentPlace<'a>, SentRange),
+    /// A long read of a branch, from and to a sequence.
+    Pieces(u64, SentPlace<'a>, u64, u64),
+    /// A page of a session.
+    OfSession(&'a str, SentRange),
+    /// A page of the global order.
+    All(SentRange),
+    /// The event with an id.
+    Event([u8; 16]),
+    /// The branch and the sequence of a position.
+    Whose(u64),
+    /// One sidecar record: table and key.
+    Record(u8, &'a [u8]),
+    /// Several sidecar records.
+    EachRecord(u8, Bounded<&'a [u8], LIST>),
+    /// The records of a table.
+    Records {
+        /// The table.
+        table: u8,
+        /// How their keys begin.
+        prefix: &'a [u8],
+        /// Only keys after this one.
+        after: Option<&'a [u8]>,
+        /// Only keys up to this one.
+        to: Option<&'a [u8]>,
+        /// How many at the most.
+        limit: u64,
+        /// From the last one.
+        reverse: bool,
+    },
+    /// Moves the journal into the tables.
+    Flush,
+    /// Checks everything; progress is told on the way.
+    Verify,
+    /// Figures of what is stored.
+    Figures,
+}
+
+/// Sequences or positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentRange {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// How many at the most.
+    pub limit: u64,
+    /// From the last one.
+    pub reverse: bool,
+}
+
+/// Events to record, and sidecar records with them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentAppend<'a> {
+    /// The branches; the records of each follow those of the one before.
+    pub parts: Bounded<SentPart<'a>, { MAX_BATCH_EVENTS as u32 }>,
+    /// The encoded records of all parts.
+    pub records: Bounded<&'a [u8], { MAX_BATCH_EVENTS as u32 }>,
+    /// Answered before the sync.
+    pub relaxed: bool,
+    /// The sidecar records.
+    pub writes: SentWrites<'a>,
+}
+
+/// Events of one branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentPart<'a> {
+    /// The branch.
+    pub place: SentPlace<'a>,
+    /// Its head before.
+    pub expect: SentExpect,
+    /// How many records are for it.
+    pub count: u32,
+}
+
+/// Changes to sidecar records.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentWrites<'a> {
+    /// Table, key and value; no value removes the record.
+    pub rows: Bounded<(u8, &'a [u8], Option<&'a [u8]>), LIST>,
+    /// What records have to be for this: table, key and value; no value for one that is not there.
+    pub expected: Bounded<(u8, &'a [u8], Option<&'a [u8]>), LIST>,
+    /// Answered before the sync.
+    pub relaxed: bool,
+    /// The handle that writes them.
+    pub by: u64,
+}

@@ -1,0 +1,49 @@
+//! Orders that were thought of, and are wrong.
+
+/// Orders that were thought of, and are wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// What seems to be left over is removed by whoever is about to try the lock.
+    UnlinkWithoutTheLock,
+    BindBeforeTheLock,
+    RecordBeforeTheLock,
+    /// An owner that does not answer is taken for dead.
+    TakeOverFromTheSilent,
+    /// A lock that was taken long ago is taken away.
+    TakeOverByAge,
+    /// What is received is acknowledged, and written later.
+    AcknowledgeBeforeWriting,
+    /// What is received when the owner leaves is acknowledged, and not written any more.
+    AcknowledgeBeforeClosing,
+    /// The lock is released while the file is still open.
+    UnlockBeforeClosing,
+    /// Record and socket are removed when somebody else may have the lock.
+    WithdrawAfterUnlocking,
+    /// The connections stay open when the owner leaves.
+    LeaveWithoutAWord,
+    /// Nobody asks an owner of lower rank for the store.
+    NobodyAsks,
+    /// An append without an answer counts as failed.
+    LostMeansFailed,
+    /// A record whose process seems to live is believed, whatever its socket says: the number may be used again.
+    BelieveTheRecord,
+    /// One that lost its owner only looks for another.
+    NobodyTakesOver,
+}
+
+pub(super) const WRONG: [Wrong; 14] = [
+    Wrong::UnlinkWithoutTheLock,
+    Wrong::BindBeforeTheLock,
+    Wrong::RecordBeforeTheLock,
+    Wrong::TakeOverFromTheSilent,
+    Wrong::TakeOverByAge,
+    Wrong::AcknowledgeBeforeWriting,
+    Wrong::AcknowledgeBeforeClosing,
+    Wrong::UnlockBeforeClosing,
+    Wrong::WithdrawAfterUnlocking,
+    Wrong::LeaveWithoutAWord,
+    Wrong::NobodyAsks,
+    Wrong::LostMeansFailed,
+    Wrong::BelieveTheRecord,
+    Wrong::NobodyTakesOver,
+];

@@ -1,0 +1,221 @@
+//! One handle on a store that this process shares with others: it closes by itself, and the last one closes the store.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::driver::Driver;
+use super::reading::Reading;
+use super::seats::Inside;
+use super::sharing::Sharing;
+use crate::engine::commit::{Commit, Outcome};
+use crate::engine::identity::Identity;
+use crate::engine::ownership::StoreOwner;
+use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
+use crate::engine::process::Process;
+use crate::engine::report::{Figures, Report};
+use crate::engine::sync::lock;
+use crate::engine::watch::{Committed, Watcher};
+use crate::error::{Error, Result};
+use crate::event::{EventId, Position};
+
+/// How this process takes part in the store.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// It may own the file.
+    Owner(Arc<Driver>),
+    /// It only reads.
+    Reader(Arc<Reading>),
+}
+
+impl Part {
+    fn sharing(&self) -> &Arc<Sharing> {
+        match self {
+            Self::Owner(driver) => driver.sharing(),
+            Self::Reader(reading) => reading.sharing(),
+        }
+    }
+
+    fn owner(&self) -> Result<Option<StoreOwner>> {
+        match self {
+            Self::Owner(driver) => driver.owner().map(Some),
+            Self::Reader(reading) => reading.owner(),
+        }
+    }
+
+    fn close(&self) -> Result<()> {
+        match self {
+            Self::Owner(driver) => driver.close(),
+            Self::Reader(reading) => reading.close(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Handle {
+    part: Part,
+    identity: Arc<Identity>,
+    /// Whom this handle's engine tells, until the handle is closed.
+    own: Mutex<Vec<Arc<dyn Watcher>>>,
+    closed: Arc<AtomicBool>,
+    closing: Mutex<()>,
+}
+
+/// Tells a watcher until its handle is closed, and of that once.
+#[derive(Debug)]
+struct Own {
+    watcher: Weak<dyn Watcher>,
+    closed: Arc<AtomicBool>,
+    told: AtomicBool,
+}
+
+impl Watcher for Own {
+    fn committed(&self, commit: &Committed<'_>) {
+        if !self.closed.load(Ordering::Acquire)
+            && let Some(watcher) = self.watcher.upgrade()
+        {
+            watcher.committed(commit);
+        }
+    }
+
+    fn closed(&self) {
+        if !self.told.swap(true, Ordering::AcqRel)
+            && let Some(watcher) = self.watcher.upgrade()
+        {
+            watcher.closed();
+        }
+    }
+}
+
+impl Handle {
+    /// A handle that has [joined](super::sharing::Sharing::join). What it says of itself is its own.
+    pub(crate) fn on(part: Part, identity: Identity) -> Arc<dyn Engine> {
+        Arc::new(Self {
+            part,
+            identity: Arc::new(identity),
+            own: Mutex::default(),
+            closed: Arc::default(),
+            closing: Mutex::default(),
+        })
+    }
+
+    fn open(&self) -> Result<&Part> {
+        self.process().check()?;
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(Error::Closed { after: None }),
+            false => Ok(&self.part),
+        }
+    }
+
+    fn changing(&self) -> Result<&Part> {
+        self.identity.writable()?;
+        self.open()
+    }
+}
+
+impl Engine for Handle {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn opening(&self) -> EventId {
+        self.part.sharing().opening().unwrap_or(self.identity.opening)
+    }
+
+    fn process(&self) -> &Process {
+        &self.part.sharing().process
+    }
+
+    fn committed(&self) -> Position {
+        self.part.sharing().committed()
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Outcome> {
+        self.changing()?.sharing().commit(commit)
+    }
+
+    fn submit(&self, commit: Commit) -> Submitted<'_> {
+        Box::pin(async move { self.changing()?.sharing().submit(commit).await })
+    }
+
+    fn reader(&self) -> Result<Arc<dyn EngineReader>> {
+        Ok(Arc::new(self.open()?.sharing().reader(self.identity.clone())?))
+    }
+
+    fn watch(&self, watcher: &Arc<dyn Watcher>) {
+        let (watcher, closed) = (Arc::downgrade(watcher), self.closed.clone());
+        let own: Arc<dyn Watcher> = Arc::new(Own { watcher, closed, told: AtomicBool::new(false) });
+        self.part.sharing().watch(&own);
+        lock(&self.own).push(own);
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(self)
+    }
+
+    fn owner(&self) -> Result<Option<StoreOwner>> {
+        self.open()?.owner()
+    }
+
+    fn close(&self) -> Result<()> {
+        // A second, concurrent close returns only when the first has.
+        let _closing = lock(&self.closing);
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let closed = match self.part.sharing().part() {
+            true => self.part.close(),
+            false => Ok(()),
+        };
+        lock(&self.own).iter().for_each(|own| own.closed());
+        closed
+    }
+}
+
+impl Handle {
+    /// Done by the owner, and again by the next when it is gone.
+    fn administered<T>(&self, mut what: impl FnMut(&dyn Admin) -> Result<T>) -> Result<T> {
+        let mut past = None;
+        loop {
+            let inside = self.open()?.sharing().seats.wait(past)?;
+            match what(admin(&inside)?) {
+                Err(Error::OwnerLost { .. }) => past = Some(inside.seated.epoch),
+                done => return done,
+            }
+        }
+    }
+}
+
+/// What looks after the file is the owner's to do.
+fn admin<'a>(inside: &'a Inside<'_>) -> Result<&'a dyn Admin> {
+    inside.seated.engine.admin().ok_or_else(|| Error::storage("the store has no file to look after"))
+}
+
+impl Admin for Handle {
+    fn flush(&self) -> Result<()> {
+        self.identity.writable()?;
+        self.administered(|admin| admin.flush())
+    }
+
+    fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(async {
+            let mut past = None;
+            loop {
+                let inside = self.changing()?.sharing().seats.wait_async(past).await?;
+                match admin(&inside)?.flush_async().await {
+                    Err(Error::OwnerLost { .. }) => past = Some(inside.seated.epoch),
+                    done => return done,
+                }
+            }
+        })
+    }
+
+    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+        self.administered(|admin| admin.verify(progress))
+    }
+
+    fn figures(&self) -> Result<Figures> {
+        self.administered(|admin| admin.figures())
+    }
+}

@@ -1,0 +1,22 @@
+//! Who owns a store's file, how other processes find the owner, and what becomes of them when it goes.
+//!
+//! `protocol` decides, `driver` does what it says. What calls see is `sharing`: an engine that may change under them.
+
+mod driver;
+#[cfg(test)]
+mod explored;
+mod find;
+mod handle;
+mod hold;
+mod host;
+mod places;
+mod protocol;
+mod reader;
+mod reading;
+mod record;
+mod registry;
+mod seats;
+mod sharing;
+
+pub(crate) use registry::open;
+pub(crate) use sharing::SharingConfig;

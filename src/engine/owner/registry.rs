@@ -1,0 +1,142 @@
+//! The stores that this process has open, by their files: a second opening of one is another handle on it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
+use std::time::{Duration, Instant};
+
+use super::driver::Driver;
+use super::handle::{Handle, Part};
+use super::places::{FileId, Places};
+use super::reading;
+use super::sharing::{Sharing, SharingConfig};
+use crate::engine::file::{Mode, prepare};
+use crate::engine::identity::Identity;
+use crate::engine::port::Engine;
+use crate::engine::process::Process;
+use crate::engine::sync::lock;
+use crate::engine::upgraded::Upgraded;
+use crate::error::{Error, Result};
+use crate::limits::OWNER_PAUSE_MS;
+
+/// One file. Who opens it waits for who is opening it.
+#[derive(Debug)]
+struct Entry {
+    process: Process,
+    driver: Mutex<Weak<Driver>>,
+}
+
+type Entries = Option<HashMap<FileId, Arc<Entry>>>;
+
+static OPEN: Mutex<Entries> = Mutex::new(None);
+
+/// In a child made by fork(2), a thread that is not there may have had it, and never gives it back.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn entries() -> Option<MutexGuard<'static, Entries>> {
+    let begun = Instant::now();
+    loop {
+        match OPEN.try_lock() {
+            Ok(entries) => return Some(entries),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => return None,
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
+}
+
+fn entry(id: FileId) -> Arc<Entry> {
+    let new = || Arc::new(Entry { process: Process::this(), driver: Mutex::default() });
+    let Some(mut entries) = entries() else { return new() };
+    let entries = entries.get_or_insert_default();
+    // What nobody opens, and nobody has open, is forgotten; so is what the parent of this process has.
+    entries.retain(|_, entry| {
+        let is_ours = entry.process.is_surely_this();
+        is_ours && (Arc::strong_count(entry) > 1 || lock(&entry.driver).strong_count() > 0)
+    });
+    entries.entry(id).or_insert_with(new).clone()
+}
+
+/// Opens the store of a file: as its owner, as a client of its owner, or as another handle of this process.
+///
+/// # Errors
+/// [`Error::Locked`] when it stays in use and cannot be shared, and what opening a file can fail with.
+pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>> {
+    let until = Instant::now() + config.wait;
+    if config.file.read_only {
+        if let Some(engine) = reading_of_this_process(path, &config) {
+            return Ok(engine);
+        }
+        let (reading, identity) = reading::open(path, config, until)?;
+        return Ok(Handle::on(Part::Reader(reading), identity));
+    }
+    let upgraded = prepared(path, &config, until)?;
+    loop {
+        let places =
+            Places::of(path).map_err(|e| Error::storage(format!("{} cannot be opened: {e}", config.name)))?;
+        let mut own = config.clone();
+        own.file.mode = Mode::OpenOnly;
+        own.file.upgrade = false;
+        own.wait = until.saturating_duration_since(Instant::now());
+        let (alone, waited) = (config.exclusive, config.wait);
+        let entry = entry(places.id);
+        let mut there = lock(&entry.driver);
+        let driver = match there.upgrade().filter(|driver| driver.sharing().join()) {
+            Some(driver) if alone || driver.sharing().config.exclusive => {
+                driver.sharing().part();
+                drop(there);
+                if Instant::now() >= until {
+                    let reason =
+                        "this process has it open already, and it was to be opened exclusively".into();
+                    return Err(Error::Locked { path: config.name, reason });
+                }
+                std::thread::sleep(Duration::from_millis(OWNER_PAUSE_MS));
+                continue;
+            }
+            Some(driver) => driver,
+            None => {
+                let sharing = Sharing::new(places, SharingConfig { wait: waited, ..own.clone() });
+                let driver = Driver::open(sharing, until)?;
+                driver.sharing().join();
+                *there = Arc::downgrade(&driver);
+                driver
+            }
+        };
+        drop(there);
+        return handle(driver, path, config.name, false, upgraded);
+    }
+}
+
+fn handle(
+    driver: Arc<Driver>,
+    path: &Path,
+    name: String,
+    read_only: bool,
+    upgraded: Option<Upgraded>,
+) -> Result<Arc<dyn Engine>> {
+    let identity = {
+        let inside = driver.sharing().seats.wait(None)?;
+        let path = std::path::absolute(path).ok();
+        Identity { name, path, read_only, upgraded, ..inside.seated.engine.identity().clone() }
+    };
+    Ok(Handle::on(Part::Owner(driver), identity))
+}
+
+/// A handle on what this process has open already, for one that only reads.
+fn reading_of_this_process(path: &Path, config: &SharingConfig) -> Option<Arc<dyn Engine>> {
+    let entry = entry(Places::of(path).ok()?.id);
+    let driver = lock(&entry.driver).upgrade().filter(|driver| driver.sharing().join())?;
+    handle(driver, path, config.name.clone(), true, None).ok()
+}
+
+/// Makes a file that is missing, and brings one of an earlier format up to date.
+fn prepared(path: &Path, config: &SharingConfig, until: Instant) -> Result<Option<Upgraded>> {
+    loop {
+        match prepare(path, &config.name, &config.file) {
+            Err(Error::Locked { .. }) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(OWNER_PAUSE_MS));
+            }
+            done => return done,
+        }
+    }
+}

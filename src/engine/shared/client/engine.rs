@@ -1,0 +1,215 @@
+//! The shared engine behind the port.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::mpsc;
+
+use super::asking::wait;
+use super::calls::Waiting;
+use super::hello::{Lost, OwnerInfo, OwnerStatus};
+use super::link::{Connection, Turn};
+use super::reader::SharedReader;
+use crate::codec::link::{SentAnswer, SentAsk};
+use crate::engine::commit::{Commit, Outcome};
+use crate::engine::identity::Identity;
+use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
+use crate::engine::process::Process;
+use crate::engine::report::{Figures, Report};
+use crate::engine::shared::message::{figures_of, report_of};
+use crate::engine::shared::peer::{ClientInfo, program_name};
+use crate::engine::watch::Watcher;
+use crate::error::{Error, Result};
+use crate::event::{Position, Timestamp};
+
+/// An engine whose storage is another process.
+#[derive(Debug)]
+pub(crate) struct SharedEngine {
+    pub(super) connection: Arc<Connection>,
+    pub(super) identity: Arc<Identity>,
+    closed: AtomicBool,
+    /// Commits that are under way, so that closing waits for them.
+    under_way: Arc<tokio::sync::RwLock<()>>,
+}
+
+impl Drop for SharedEngine {
+    fn drop(&mut self) {
+        self.process().keep(&self.connection);
+    }
+}
+
+impl SharedEngine {
+    pub(super) fn new(connection: Connection, identity: Identity) -> Self {
+        Self {
+            connection: Arc::new(connection),
+            identity: Arc::new(identity),
+            closed: AtomicBool::new(false),
+            under_way: Arc::default(),
+        }
+    }
+
+    /// The owner.
+    pub(crate) fn owner(&self) -> &OwnerInfo {
+        &self.connection.0.owner
+    }
+
+    /// Called once, on the engine's own thread, when the owner leaves or is gone; at once when it already is. It returns at
+    /// once.
+    pub(crate) fn on_lost(&self, call: impl FnOnce(Lost) + Send + 'static) {
+        if self.process().is_this() {
+            self.connection.0.on_lost(Box::new(call));
+        }
+    }
+
+    /// Whether the owner leaves or is gone.
+    #[cfg(test)]
+    pub(crate) fn lost(&self) -> Option<Lost> {
+        self.connection.0.lost()
+    }
+
+    /// Asks the owner to leave the store to this process.
+    pub(crate) fn request_handover(&self) -> Result<()> {
+        self.process().check()?;
+        let link = &self.connection.0;
+        let message = wait(link.ask_plain(SentAsk::Handover))?;
+        match link.answered(&message)? {
+            SentAnswer::Heard => Ok(()),
+            other => Err(link.misunderstood(format!("{other:?}"))),
+        }
+    }
+
+    /// Who owns the store, and who uses it.
+    pub(crate) fn ask_owner(&self) -> Result<OwnerStatus> {
+        self.process().check()?;
+        let link = &self.connection.0;
+        let message = wait(link.ask_plain(SentAsk::Status))?;
+        let SentAnswer::Status(status) = link.answered(&message)? else {
+            return Err(link.misunderstood("it does not say who owns the store"));
+        };
+        let clients = status.clients.0.iter().map(|peer| ClientInfo {
+            pid: peer.pid,
+            uid: peer.uid,
+            program: program_name(peer.program),
+            rank: peer.rank,
+            since: Timestamp::from_micros(peer.since),
+            queued: peer.queued,
+        });
+        Ok(OwnerStatus { owner: link.owner.clone(), clients: clients.collect() })
+    }
+
+    fn open(&self) -> Result<()> {
+        self.process().check()?;
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed { after: None }) } else { Ok(()) }
+    }
+
+    async fn write(&self, commit: Commit) -> Result<Outcome> {
+        self.identity.writable()?;
+        self.open()?;
+        let under_way = self.under_way.clone().read_owned().await;
+        self.open()?;
+        self.connection.0.commit(commit, under_way).await
+    }
+}
+
+impl Engine for SharedEngine {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn process(&self) -> &Process {
+        &self.connection.0.process
+    }
+
+    fn committed(&self) -> Position {
+        match self.process().is_this() {
+            true => self.connection.0.told.committed(),
+            false => Position::ZERO,
+        }
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Outcome> {
+        wait(self.write(commit))
+    }
+
+    fn submit(&self, commit: Commit) -> Submitted<'_> {
+        Box::pin(self.write(commit))
+    }
+
+    fn reader(&self) -> Result<Arc<dyn EngineReader>> {
+        self.open()?;
+        let (connection, identity) = (self.connection.clone(), self.identity.clone());
+        Ok(Arc::new(SharedReader { connection, identity }))
+    }
+
+    fn watch(&self, watcher: &Arc<dyn Watcher>) {
+        if self.process().is_this() {
+            self.connection.0.told.watch(watcher);
+        }
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(self)
+    }
+
+    fn close(&self) -> Result<()> {
+        self.process().check()?;
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        // Commits that were begun are answered first.
+        drop(wait(self.under_way.write()));
+        if first {
+            self.connection.0.told.close();
+        }
+        Ok(())
+    }
+}
+
+impl Admin for SharedEngine {
+    fn flush(&self) -> Result<()> {
+        wait(self.flush_async())
+    }
+
+    fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(async {
+            self.identity.writable()?;
+            self.open()?;
+            let link = &self.connection.0;
+            let message = link.ask_plain(SentAsk::Flush).await?;
+            match link.answered(&message)? {
+                SentAnswer::Flushed => Ok(()),
+                other => Err(link.misunderstood(format!("{other:?}"))),
+            }
+        })
+    }
+
+    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+        self.open()?;
+        let link = &self.connection.0;
+        let (told, mut answers) = mpsc::unbounded_channel();
+        let ask = |call| SentAsk::Verify.message(call, 8);
+        if link.call(|| Waiting::Several(told), ask, Turn::Soon).is_none() {
+            return Err(Error::OwnerLost { owner: link.owner.pid });
+        }
+        loop {
+            let answer = wait(answers.recv());
+            let Some(answer) = answer else { return Err(Error::OwnerLost { owner: link.owner.pid }) };
+            let message = answer.map_err(|why| link.unanswered(why))?;
+            match link.answered(&message)? {
+                SentAnswer::Progress(done, of) => progress(done, of),
+                SentAnswer::Report(report) => return Ok(report_of(&report)),
+                other => return Err(link.misunderstood(format!("{other:?}"))),
+            }
+        }
+    }
+
+    fn figures(&self) -> Result<Figures> {
+        self.open()?;
+        let link = &self.connection.0;
+        let message = wait(link.ask_plain(SentAsk::Figures))?;
+        match link.answered(&message)? {
+            SentAnswer::Figures(figures) => Ok(figures_of(&figures)),
+            other => Err(link.misunderstood(format!("{other:?}"))),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The connection to an owner, as its handles and its thread share it.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, Semaphore};
+
+use super::calls::{Answered, CallTable, Waiting};
+use super::hello::{Lost, OwnerInfo};
+use super::tell::Told;
+use crate::engine::on_path::OnPath;
+use crate::engine::process::Process;
+use crate::engine::shared::frame::{Flight, Flown, Outbox};
+use crate::engine::sync::lock;
+use crate::limits::{SHARED_CALLS, SHARED_CLIENT_BYTES};
+
+/// Where a message stands among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// After the commits before it.
+    InOrder,
+    /// As soon as possible.
+    Soon,
+}
+
+#[derive(Debug, Default)]
+struct Sending {
+    outbox: Outbox,
+    flight: Flight,
+    /// The socket takes nothing, and the thread waits until it does.
+    blocked: bool,
+    /// Why nothing can be written any more.
+    broken: Option<io::ErrorKind>,
+}
+
+type OnLost = Box<dyn FnOnce(Lost) + Send>;
+
+pub(super) struct Link {
+    pub(super) process: Process,
+    pub(super) owner: OwnerInfo,
+    pub(super) wait: Duration,
+    pub(super) told: Told,
+    stream: UnixStream,
+    sending: Mutex<Sending>,
+    pub(super) table: Mutex<CallTable>,
+    on_lost: Mutex<Vec<OnLost>>,
+    /// Calls that may begin.
+    pub(super) calls: Semaphore,
+    /// Bytes of commits that may be sent.
+    pub(super) bytes: Semaphore,
+    /// The socket took nothing more.
+    pub(super) blocked: Notify,
+    /// The last handle is gone.
+    pub(super) hung_up: Notify,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(super) fn new(stream: UnixStream, owner: OwnerInfo, wait: Duration, committed: u64) -> Self {
+        Self {
+            process: Process::this(),
+            owner,
+            wait,
+            told: Told::new(committed),
+            stream,
+            sending: Mutex::default(),
+            table: Mutex::new(CallTable::new()),
+            on_lost: Mutex::default(),
+            calls: Semaphore::new(SHARED_CALLS),
+            bytes: Semaphore::new(SHARED_CLIENT_BYTES),
+            blocked: Notify::new(),
+            hung_up: Notify::new(),
+        }
+    }
+
+    pub(super) fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    #[cfg(test)]
+    pub(super) fn lost(&self) -> Option<Lost> {
+        lock(&self.table).lost()
+    }
+
+    /// Begins a call and sends its message, which `message` makes for its number. `false` when nobody would answer.
+    ///
+    /// What the socket takes at once is written by the calling thread; the link's own thread does the rest.
+    pub(super) fn call(
+        &self,
+        waiting: impl FnOnce() -> Waiting,
+        message: impl FnOnce(u64) -> Vec<u8>,
+        turn: Turn,
+    ) -> Option<u64> {
+        let call = lock(&self.table).begin(waiting)?;
+        let message = Bytes::from(message(call));
+        let mut sending = lock(&self.sending);
+        match turn {
+            Turn::InOrder => sending.outbox.send_in_order(call, message),
+            Turn::Soon => sending.outbox.send(call, message),
+        }
+        if !sending.blocked {
+            self.write(&mut sending);
+        }
+        Some(call)
+    }
+
+    /// Writes what waits, as far as the socket takes it. The thread sees to the rest, and to errors.
+    fn write(&self, sending: &mut Sending) {
+        sending.blocked = match fly(&self.stream, sending) {
+            Ok(Flown::All) => false,
+            Ok(Flown::Blocked) => {
+                self.blocked.notify_one();
+                true
+            }
+            Err(e) => {
+                sending.broken = Some(e.kind());
+                sending.outbox.end();
+                self.blocked.notify_one();
+                true
+            }
+        };
+    }
+
+    /// The socket takes more.
+    pub(super) fn write_on(&self) -> io::Result<()> {
+        let mut sending = lock(&self.sending);
+        if sending.broken.is_none() {
+            self.write(&mut sending);
+        }
+        sending.broken.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    /// Takes back the message of a call of which nothing was sent.
+    pub(super) fn take_back(&self, call: u64) -> bool {
+        lock(&self.sending).outbox.take_back(call)
+    }
+
+    /// The owner leaves, or is gone: then every call ends.
+    pub(super) fn lose(&self, lost: Lost) {
+        let (first, ended) = {
+            let mut table = lock(&self.table);
+            let first = table.lose(lost);
+            let ended = if lost == Lost::Gone { table.end(|call| self.take_back(call)) } else { Vec::new() };
+            (first, ended)
+        };
+        let _path = OnPath::enter();
+        ended.into_iter().for_each(Answered::deliver);
+        if first {
+            let told = std::mem::take(&mut *lock(&self.on_lost));
+            told.into_iter().for_each(|call| call(lost));
+        }
+    }
+
+    /// Calls back once the owner leaves or is gone; at once when it already is.
+    pub(super) fn on_lost(&self, call: OnLost) {
+        // Under one lock with the answer, so that it is neither missed nor called twice.
+        let lost = {
+            let table = lock(&self.table);
+            match table.lost() {
+                Some(lost) => lost,
+                None => return lock(&self.on_lost).push(call),
+            }
+        };
+        call(lost);
+    }
+}
+
+fn fly(stream: &UnixStream, sending: &mut Sending) -> io::Result<Flown> {
+    loop {
+        sending.flight.board(&mut sending.outbox);
+        if sending.flight.is_empty() {
+            return Ok(Flown::All);
+        }
+        if sending.flight.fly(stream)? == Flown::Blocked {
+            return Ok(Flown::Blocked);
+        }
+    }
+}
+
+/// What keeps a link up: its thread ends with the last of these.
+#[derive(Debug)]
+pub(super) struct Connection(pub(super) Arc<Link>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        match self.0.process.is_this() {
+            true => self.0.hung_up.notify_one(),
+            false => self.0.process.keep(&self.0),
+        }
+    }
+}

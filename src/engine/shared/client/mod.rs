@@ -1,0 +1,17 @@
+//! A client's side: an engine whose storage is another process.
+
+mod asking;
+mod calls;
+mod connect;
+mod engine;
+mod hello;
+mod link;
+mod reader;
+mod run;
+mod tell;
+
+pub(crate) use connect::connect;
+pub(crate) use engine::SharedEngine;
+#[cfg(test)]
+pub(crate) use hello::Lost;
+pub(crate) use hello::{ConnectError, Hello};

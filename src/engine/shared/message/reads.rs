@@ -1,0 +1,102 @@
+//! The question that a client asks, put to an engine.
+
+use std::sync::Arc;
+
+use super::commits::table_of;
+use super::parts::{place_of, session_of};
+use crate::codec::Malformed;
+use crate::codec::link::{SentAsk, SentPlace, SentRange};
+use crate::engine::branch::Branch;
+use crate::engine::get::{Get, Got, Range};
+use crate::engine::port::EngineReader;
+use crate::engine::sidecar::SidecarRange;
+use crate::error::{Error, Result};
+use crate::event::{EventId, Position};
+use crate::limits::SHARED_LIST;
+
+/// Whether memory may have the answer.
+pub(crate) fn is_in_memory(ask: &SentAsk<'_>) -> bool {
+    matches!(ask, SentAsk::Branch(_) | SentAsk::End(..))
+}
+
+/// How a question is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// To memory and to the disk. Blocks.
+    Everywhere,
+    /// Only to memory.
+    InMemory,
+}
+
+/// The answer; `None` when memory does not have it and nothing else is asked. `None` for a message that asks nothing.
+pub(crate) fn read_of(reader: &dyn EngineReader, ask: &SentAsk<'_>, look: Look) -> Result<Option<Got>> {
+    let read = |get: Get<'_>| match look {
+        Look::Everywhere => reader.read(&get).map(Some),
+        Look::InMemory => reader.peek(&get),
+    };
+    // A branch is found by its names: what a client says of a number or of ancestors is not believed.
+    let branch = |number: u64, place: SentPlace<'_>| -> Result<Option<Arc<Branch>>> {
+        let place = place_of(place).map_err(malformed)?;
+        let found = match look {
+            Look::Everywhere => reader.find(&place)?,
+            Look::InMemory => reader.find_in_memory(&place)?,
+        };
+        match found {
+            Some(branch) if branch.number == number => Ok(Some(branch)),
+            None if look == Look::InMemory => Ok(None),
+            _ => Err(reader.identity().not_found("branch", place)),
+        }
+    };
+    let limit = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX).min(SHARED_LIST);
+    let range = |sent: SentRange| Range {
+        from: sent.from,
+        to: sent.to,
+        limit: limit(sent.limit),
+        reverse: sent.reverse,
+    };
+    let session = |name: &str| session_of(name).map_err(malformed);
+    match ask {
+        SentAsk::Branch(place) => read(Get::Branch(&place_of(*place).map_err(malformed)?)),
+        SentAsk::BranchesOf(name) => read(Get::BranchesOf(&session(name)?)),
+        SentAsk::Branches(after, most) => {
+            let after = after.map(session).transpose()?;
+            read(Get::Branches { after: after.as_ref(), limit: limit(*most) })
+        }
+        SentAsk::Sessions(after, most) => {
+            let after = after.map(session).transpose()?;
+            read(Get::Sessions { after: after.as_ref(), limit: limit(*most) })
+        }
+        SentAsk::End(number, place) => match branch(*number, *place)? {
+            Some(branch) => read(Get::End(&branch)),
+            None => Ok(None),
+        },
+        SentAsk::Events(number, place, sent) => match branch(*number, *place)? {
+            Some(branch) => read(Get::Events { branch: &branch, range: range(*sent) }),
+            None => Ok(None),
+        },
+        SentAsk::Pieces(number, place, from, to) => match branch(*number, *place)? {
+            Some(branch) => read(Get::Pieces { branch: &branch, from: *from, to: *to }),
+            None => Ok(None),
+        },
+        SentAsk::OfSession(name, sent) => {
+            read(Get::OfSession { session: &session(name)?, range: range(*sent) })
+        }
+        SentAsk::All(sent) => read(Get::All(range(*sent))),
+        SentAsk::Event(id) => read(Get::Event(EventId::from_bytes(*id))),
+        SentAsk::Whose(position) => read(Get::Whose(Position::new(*position))),
+        SentAsk::Record(number, key) => read(Get::Record { table: table_of(*number)?, key }),
+        SentAsk::EachRecord(number, keys) => {
+            read(Get::EachRecord { table: table_of(*number)?, keys: &keys.0 })
+        }
+        SentAsk::Records { table, prefix, after, to, limit: most, reverse } => {
+            let range =
+                SidecarRange { prefix, after: *after, to: *to, limit: limit(*most), reverse: *reverse };
+            read(Get::Records { table: table_of(*table)?, range })
+        }
+        _ => Ok(None),
+    }
+}
+
+fn malformed(e: Malformed) -> Error {
+    Error::storage(format!("what the client asks cannot be read: {e}"))
+}

@@ -1,0 +1,114 @@
+//! All clients of an owner. It is a watcher of the engine, and tells them what was committed.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::client::Client;
+use super::options::ServerOptions;
+use crate::codec::link::SentNotice;
+use crate::engine::port::Engine;
+use crate::engine::shared::message::notice_message;
+use crate::engine::sync::{read, write};
+use crate::engine::watch::{Committed, Watcher};
+use crate::event::{Position, Timestamp};
+use crate::limits::SHARED_CLIENTS;
+
+#[derive(Debug)]
+pub(super) struct Roster {
+    pub(super) options: ServerOptions,
+    pub(super) since: Timestamp,
+    clients: RwLock<Vec<Arc<Client>>>,
+    /// The last position that was told of, or was committed before there was anybody to tell.
+    told: AtomicU64,
+    leaving: AtomicBool,
+    /// There is something to write for every client.
+    pub(super) hinted: Notify,
+    /// The engine was closed.
+    pub(super) closed: Notify,
+    /// A client went, or has nothing under way any more.
+    pub(super) settled: Notify,
+}
+
+impl Roster {
+    pub(super) fn new(options: ServerOptions) -> Self {
+        Self {
+            options,
+            since: Timestamp::now(),
+            clients: RwLock::default(),
+            told: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
+            hinted: Notify::new(),
+            closed: Notify::new(),
+            settled: Notify::new(),
+        }
+    }
+
+    pub(super) fn clients(&self) -> Vec<Arc<Client>> {
+        read(&self.clients).clone()
+    }
+
+    /// Has every client written to.
+    pub(super) fn write_to_all(&self) {
+        read(&self.clients).iter().for_each(|client| client.written.notify_one());
+    }
+
+    /// Takes in a client, which is told of every commit from here on; `Err` with how many there are if there may be no more.
+    pub(super) fn enter(&self, client: &Arc<Client>) -> Result<(), u32> {
+        let mut clients = write(&self.clients);
+        if clients.len() >= SHARED_CLIENTS {
+            return Err(clients.len() as u32);
+        }
+        clients.push(client.clone());
+        Ok(())
+    }
+
+    pub(super) fn leave(&self, client: &Arc<Client>) {
+        write(&self.clients).retain(|other| !Arc::ptr_eq(other, client));
+        self.settled.notify_one();
+    }
+
+    /// The last position that is committed, for one who has entered: everything after it will be told.
+    pub(super) fn committed(&self, engine: &dyn Engine) -> Position {
+        let now = engine.committed().get();
+        Position::new(self.told.fetch_max(now, Ordering::AcqRel).max(now))
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Tells everybody that the owner leaves. Nothing more is begun.
+    pub(super) fn leaves(&self) {
+        if !self.leaving.swap(true, Ordering::AcqRel) {
+            let notice = Bytes::from(SentNotice::Leaving.message(0, 8));
+            for client in self.clients() {
+                client.post(|outbox| outbox.send(0, notice.clone()));
+            }
+        }
+    }
+}
+
+impl Watcher for Roster {
+    fn committed(&self, commit: &Committed<'_>) {
+        let clients = read(&self.clients);
+        let last = commit.events().last().map_or(0, |event| event.position().get());
+        let position = self.told.fetch_max(last, Ordering::AcqRel).max(last);
+        if clients.is_empty() {
+            return;
+        }
+        let notice = notice_message(position, commit).map(Bytes::from);
+        for client in clients.iter() {
+            client.look(|outbox| outbox.tell(notice.as_ref(), position));
+        }
+        // One system call for all of them, on the writer's path.
+        self.hinted.notify_one();
+    }
+
+    fn closed(&self) {
+        self.leaves();
+        self.closed.notify_one();
+    }
+}

@@ -1,0 +1,109 @@
+//! The server's thread.
+
+use std::os::unix::net;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::connection::serve;
+use super::served_engine::ServedEngine;
+use crate::engine::shared::peer::may_talk;
+use crate::limits::{SHARED_ACCEPT_MS, SHARED_CLIENTS, SHARED_CLOSING_MS};
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    Serve(net::UnixStream),
+    /// Leave within this time, and say when it is done.
+    Drain(Duration, Sender<()>),
+    Stop,
+}
+
+pub(super) async fn run(
+    served: ServedEngine,
+    listener: Option<net::UnixListener>,
+    mut orders: UnboundedReceiver<Order>,
+) {
+    let mut listener = listener.and_then(|listener| UnixListener::from_std(listener).ok());
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            stream = accept(listener.as_ref()) => stream,
+            order = orders.recv() => match order {
+                Some(Order::Serve(stream)) => UnixStream::from_std(stream).ok(),
+                Some(Order::Drain(within, done)) => {
+                    drop(listener.take());
+                    drain(&served, within).await;
+                    connections.shutdown().await;
+                    let _ = done.send(());
+                    return;
+                }
+                Some(Order::Stop) | None => return,
+            },
+            () = served.roster.hinted.notified() => {
+                served.roster.write_to_all();
+                None
+            }
+            () = served.roster.closed.notified() => {
+                drop(listener.take());
+                drain(&served, Duration::from_millis(SHARED_CLOSING_MS)).await;
+                return;
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => None,
+        };
+        // Those that have not said who they are count as well, but leave room for some that do.
+        let own = stream.filter(|stream| stream.peer_cred().is_ok_and(|peer| may_talk(peer.uid())));
+        if let Some(stream) = own.filter(|_| connections.len() < SHARED_CLIENTS * 2) {
+            connections.spawn(serve(served.clone(), stream));
+        }
+    }
+}
+
+/// The next connection; never any when nobody listens.
+async fn accept(listener: Option<&UnixListener>) -> Option<UnixStream> {
+    let Some(listener) = listener else { return std::future::pending().await };
+    match listener.accept().await {
+        Ok((stream, _)) => Some(stream),
+        Err(e) => {
+            tracing::warn!(error = %e, "a client could not be taken in");
+            // Out of file descriptors, most likely: the connection stays where it is, and would be offered again at once.
+            tokio::time::sleep(Duration::from_millis(SHARED_ACCEPT_MS)).await;
+            None
+        }
+    }
+}
+
+/// Answers what is under way and has it read, as far as the time allows.
+async fn drain(served: &ServedEngine, within: Duration) {
+    let roster = &served.roster;
+    roster.leaves();
+    let until = Instant::now() + within;
+    let settled = async {
+        while roster.clients().iter().any(|client| client.calls() > 0) {
+            roster.settled.notified().await;
+        }
+        roster.clients().iter().for_each(|client| client.post(|outbox| outbox.end()));
+        while !roster.clients().is_empty() {
+            roster.settled.notified().await;
+        }
+    };
+    if tokio::time::timeout_at(until, settled).await.is_err() {
+        tracing::debug!("some clients have not taken their answers in time");
+    }
+}
+
+/// A drained server has no clients: nothing holds the engine but calls that still run.
+pub(super) fn thread(
+    served: ServedEngine,
+    listener: Option<net::UnixListener>,
+    orders: UnboundedReceiver<Order>,
+    runtime: tokio::runtime::Runtime,
+) {
+    runtime.block_on(run(served, listener, orders));
+    // What blocks is not waited for: a check of the whole store may take minutes.
+    runtime.shutdown_background();
+}

@@ -1,0 +1,106 @@
+//! Another process with the same store: this binary, with its ignored test `sharing::another_process`, which does what it
+//! is told over its standard input.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+const IS_PEER: &str = "RETOLD_PEER";
+/// What begins a line that is an answer, among those of the test harness.
+const MARK: &str = "= ";
+
+/// In the peer: each order and its answer, until nobody gives orders any more.
+pub(crate) fn serve(mut obey: impl FnMut(&[&str]) -> String) {
+    if std::env::var_os(IS_PEER).is_none() {
+        return;
+    }
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        let answer = obey(&words).replace('\n', " ");
+        println!("\n{MARK}{answer}");
+    }
+}
+
+/// Another process, as the one that gives the orders sees it.
+pub(crate) struct Peer {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Peer {
+    pub(crate) fn begin() -> Self {
+        Self::begin_with(|_| {})
+    }
+
+    /// Begins it in another environment, or as another user.
+    pub(crate) fn begin_with(change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "sharing::another_process", "--include-ignored", "--nocapture"])
+            .env(IS_PEER, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let orders = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, orders, answers }
+    }
+
+    /// One that has the store open.
+    pub(crate) fn with(store: &Path, how: &str) -> Self {
+        let mut peer = Self::begin();
+        assert_eq!(peer.open(store, how), "ok");
+        peer
+    }
+
+    pub(crate) fn open(&mut self, store: &Path, how: &str) -> String {
+        self.ask(&format!("open {} {how}", store.display()))
+    }
+
+    /// Gives an order and waits for the answer.
+    pub(crate) fn ask(&mut self, order: &str) -> String {
+        self.tell(order);
+        self.answer()
+    }
+
+    /// Gives an order.
+    pub(crate) fn tell(&mut self, order: &str) {
+        writeln!(self.orders.as_mut().unwrap(), "{order}").unwrap();
+    }
+
+    pub(crate) fn answer(&mut self) -> String {
+        loop {
+            let line = self.answers.next().expect("the other process has ended").unwrap();
+            if let Some(answer) = line.strip_prefix(MARK) {
+                return answer.to_owned();
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// With this signal: STOP, CONT, KILL.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.orders = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
