@@ -7,6 +7,9 @@ use super::problem::SentProblem;
 use crate::codec::wire::Bounded;
 use crate::limits::{MAX_BATCH_EVENTS, SHARED_CLIENTS, SHARED_PIECES};
 
+/// A key, and its value or what is wrong with it.
+type SentRecord<'a> = (&'a [u8], Result<&'a [u8], SentProblem<'a>>);
+
 /// The answer to one call. New kinds are added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub enum SentAnswer<'a> {
@@ -43,7 +46,7 @@ pub enum SentAnswer<'a> {
     /// The records that were asked for.
     EachRecord(Bounded<Option<&'a [u8]>, LIST>),
     /// Keys, and values or what is wrong with them.
-    Records(Bounded<(&'a [u8], Result<&'a [u8], SentProblem<'a>>), LIST>),
+    Records(Bounded<SentRecord<'a>, LIST>),
     /// The journal is in the tables.
     Flushed,
     /// So many events of so many were checked; more follows.

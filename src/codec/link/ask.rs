@@ -108,13 +108,16 @@ pub struct SentPart<'a> {
     pub count: u32,
 }
 
+/// Table, key and value of a sidecar record.
+type SentRow<'a> = (u8, &'a [u8], Option<&'a [u8]>);
+
 /// Changes to sidecar records.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct SentWrites<'a> {
     /// Table, key and value; no value removes the record.
-    pub rows: Bounded<(u8, &'a [u8], Option<&'a [u8]>), LIST>,
+    pub rows: Bounded<SentRow<'a>, LIST>,
     /// What records have to be for this: table, key and value; no value for one that is not there.
-    pub expected: Bounded<(u8, &'a [u8], Option<&'a [u8]>), LIST>,
+    pub expected: Bounded<SentRow<'a>, LIST>,
     /// Answered before the sync.
     pub relaxed: bool,
     /// The handle that writes them.

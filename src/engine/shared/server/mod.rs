@@ -4,11 +4,11 @@ mod calls;
 mod client;
 mod connection;
 mod greet;
+mod handle;
 mod options;
 mod roster;
 mod run;
 mod served_engine;
-mod server;
 
+pub(crate) use handle::Server;
 pub(crate) use options::ServerOptions;
-pub(crate) use server::Server;
