@@ -13,11 +13,7 @@ use crate::engine::{
     Admin, Commit, Engine, Identity, Outcome, Placed, Process, Receipt, SidecarWrites, Watcher,
 };
 use crate::error::{Error, Result};
-<<<<<<< HEAD
-use crate::event::{Catalogue, Event, Position, Record, Sequence, StoreId, Timestamp};
-=======
-use crate::event::{Catalogue, EventId, Position, StoreId};
->>>>>>> ee3b26e61b7c6714548b0d712a40e57306e3cf77
+use crate::event::{Catalogue, Event, EventId, Position, Record, Sequence, StoreId, Timestamp};
 #[cfg(feature = "schema")]
 use crate::schema::Guard;
 use crate::store::append::batch::Batch;
