@@ -10,9 +10,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::watch;
 
-use crate::store::lock;
-use crate::sync::Mutex;
 use crate::sync::task::Runtime;
+use crate::sync::{Mutex, lock};
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 

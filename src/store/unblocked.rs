@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::engine::lock;
 use crate::error::{Error, Result};
-use crate::sync::Mutex;
 use crate::sync::task::Runtime;
+use crate::sync::{Mutex, lock};
 
 /// Runs what blocks on tokio's blocking threads. Outside a runtime it runs where it is: there is no worker that
 /// others need.
