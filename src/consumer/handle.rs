@@ -332,7 +332,7 @@ mod tests {
     fn worker(calls: mpsc::Sender<Call>) -> Worker {
         let store = StoreId::from_bytes([1; 16]);
         let process = Process::this();
-        let driven = Driven::start(&Runtime::current().unwrap(), std::future::pending());
+        let driven = Driven::start(&Runtime::current().unwrap(), Default::default(), std::future::pending());
         Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default(), driven }
     }
 
