@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::event::{Invalid, Pattern};
 use crate::follow::{Follow, Following};
 use crate::limits::{MAX_BUS_WORKERS, MAX_HANDLER_LETTERS, MAX_HISTORY, MAX_NOWAIT_EVENTS, MAX_SPILL_BYTES};
-use crate::store::{Store, lock, unblocked};
+use crate::store::{Store, unblocked};
+use crate::sync::lock;
 use crate::sync::task::Runtime;
 use tokio::runtime::Handle;
 

@@ -1,7 +1,7 @@
 //! The core of the bus: its handlers, and their shared parts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
@@ -17,9 +17,9 @@ use super::subscribers::Subscribers;
 use super::timers::TimersRunning;
 use crate::error::{Error, Result};
 use crate::limits::MAX_HANDLERS;
-use crate::store::{StoreHandle, lock};
+use crate::store::StoreHandle;
 use crate::sync::task::Runtime;
-use crate::sync::{Mutex, RwLock, fault};
+use crate::sync::{Mutex, RwLock, fault, lock, read, write};
 
 /// Why a bus takes nothing more whose tasks were dropped.
 pub(super) const RUNTIME_ENDED: &str =
@@ -84,11 +84,11 @@ impl Core {
     }
 
     pub(super) fn roster(&self) -> Arc<Roster> {
-        self.roster.read().unwrap_or_else(PoisonError::into_inner).clone()
+        read(&self.roster).clone()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<HandlerState>>) -> Result<T>) -> Result<T> {
-        let mut roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
+        let mut roster = write(&self.roster);
         let mut handler_states = roster.handler_states.clone();
         let done = change(&mut handler_states)?;
         let first = handler_states.first().map(|s| s.asked.priority);
@@ -144,7 +144,7 @@ impl Core {
     /// Accepts nothing more. The task that writes what was published without waiting then notifies the handlers.
     pub(super) fn drain(&self) {
         // While holding the roster, so that no handler is added in between.
-        let _roster = self.roster.write().unwrap_or_else(PoisonError::into_inner);
+        let _roster = write(&self.roster);
         self.phase.send_if_modified(|now| {
             let later = *now < Phase::Draining;
             *now = Phase::Draining.max(*now);

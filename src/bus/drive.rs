@@ -18,7 +18,8 @@ use crate::delivery::Wanted;
 use crate::error::Error;
 use crate::event::{Event, Sequence};
 use crate::follow::{Followed, Following};
-use crate::store::{lock, unblocked};
+use crate::store::unblocked;
+use crate::sync::lock;
 
 /// A handler from its subscription to its end. It lets go of everything when it is dropped, also with its runtime.
 pub(super) struct Lifetime {

@@ -12,8 +12,8 @@ use super::publish::{branch_of, publish};
 use super::subscribe::{Subscribe, Subscription};
 use crate::error::{Error, Result};
 use crate::event::{Address, NewEvent, Payload, Place};
-use crate::store::{Receipt, lock};
-use crate::sync::Mutex;
+use crate::store::Receipt;
+use crate::sync::{Mutex, lock};
 
 /// Emits the events of one component, with the fields they have in common. Emitting never fails the component:
 /// whatever happens to the store, it learns what happened to its event and continues.

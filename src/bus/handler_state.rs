@@ -15,8 +15,8 @@ use super::route::Route;
 use super::shared::Shared;
 use crate::delivery::{Clock, DeadLetterQueue, DeliverySettings, Machine, NEVER, Rules};
 use crate::limits::MAX_STUCK;
-use crate::store::{Reader, lock};
-use crate::sync::{Mutex, MutexGuard, fault};
+use crate::store::Reader;
+use crate::sync::{Mutex, MutexGuard, fault, lock};
 
 /// The settings of a handler.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use super::message::Message;
 use crate::error::{Error, Result};
 use crate::event::Filter;
 use crate::limits::{DEFAULT_PAGE, HISTORY_BYTES, HISTORY_NAMES};
-use crate::store::{Range, StoreHandle, lock};
-use crate::sync::Mutex;
+use crate::store::{Range, StoreHandle};
+use crate::sync::{Mutex, lock};
 
 /// Bounded in events and in bytes of their records. A follower adds what is recorded, a moment later; whoever asks adds
 /// what a publisher already knows of.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::delivery::{Owner, discard_oldest};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Invalid};
-use crate::store::{Observer, Process, StoreHandle, lock};
-use crate::sync::Mutex;
+use crate::store::{Observer, Process, StoreHandle};
+use crate::sync::{Mutex, lock};
 
 /// The prefix of the names of unnamed handlers.
 const UNNAMED: &str = "unnamed-";

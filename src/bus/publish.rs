@@ -15,9 +15,9 @@ use super::wait_for::WaitFor;
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
 use crate::event::{Address, EventId, Expect, NewEvent, Place};
-use crate::store::{Batch, Receipt, lock, unblocked};
-use crate::sync::fault;
+use crate::store::{Batch, Receipt, unblocked};
 use crate::sync::time::{Instant, timeout_at};
+use crate::sync::{fault, lock};
 
 /// The result of publishing events.
 #[derive(Clone, Debug, PartialEq)]

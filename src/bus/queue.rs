@@ -7,8 +7,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::persist::Persistence;
 use crate::event::{NewEvent, Place};
-use crate::store::lock;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// What waits to be written.
 #[derive(Debug)]

@@ -13,10 +13,10 @@ use crate::delivery::{Delay, Failed, Look, NEVER, Next, Resolved, Taken, chance,
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 use crate::limits::MAX_STUCK;
-use crate::store::{SidecarWrites, lock, unblocked};
+use crate::store::{SidecarWrites, unblocked};
 use crate::sync::task::JoinHandle;
 use crate::sync::time::{Instant, sleep_until, timeout_at};
-use crate::sync::{self, fault};
+use crate::sync::{self, fault, lock};
 
 /// A call that timed out and keeps running.
 type Stuck = JoinHandle<Result<serde_json::Value, String>>;

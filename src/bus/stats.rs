@@ -8,7 +8,7 @@ use super::handler_state::HandlerState;
 pub use super::history::HistoryCounts;
 use super::phase::Phase;
 use super::spill::{Spill, SpillStats};
-use crate::store::lock;
+use crate::sync::lock;
 
 /// A handler in a listing.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,8 +7,7 @@ use tokio::sync::broadcast::{self, Receiver};
 use super::message::Message;
 use super::route::Route;
 use crate::limits::EPHEMERAL_EVENTS;
-use crate::store::lock;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 
 /// The channel of ephemeral events, and what its listeners take.
 #[derive(Debug)]

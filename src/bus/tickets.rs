@@ -9,8 +9,7 @@ use tokio::sync::Notify;
 use super::answer::Answer;
 use super::wait_for::WaitFor;
 use crate::event::EventId;
-use crate::store::lock;
-use crate::sync::{Mutex, fault};
+use crate::sync::{Mutex, fault, lock};
 
 /// The results for the events of one publisher.
 #[derive(Debug, Default)]

@@ -14,6 +14,7 @@ use crate::panics::caught;
 use crate::project::{AlertPayload, Window, WindowCounts};
 use crate::store::{Batch, Process, Store, StoreHandle, unblocked};
 use crate::sync::task::{JoinHandle, Runtime};
+use crate::sync::time::micros;
 
 /// What is counted together with an event.
 type Key = dyn Fn(&Event) -> Option<String> + Send + Sync;
@@ -131,9 +132,7 @@ impl WindowRule {
         let Some(told) = self.told.get(key) else { return false };
         match self.window.number(at) {
             Some(number) => self.window.number(*told).is_some_and(|last| number <= last),
-            None => {
-                at.saturating_sub(*told) <= i64::try_from(span(self.window).as_micros()).unwrap_or(i64::MAX)
-            }
+            None => at.saturating_sub(*told) <= micros(span(self.window)),
         }
     }
 
@@ -183,7 +182,7 @@ impl WindowRule {
         let runtime = Runtime::current().ok_or_else(|| {
             Invalid::new("rule", "needs a tokio runtime to run in; outside of one, use `take`")
         })?;
-        let span = i64::try_from(span(self.window).as_micros()).unwrap_or(i64::MAX);
+        let span = micros(span(self.window));
         let since = Timestamp::from_micros(Timestamp::now().micros().saturating_sub(span));
         let began = store.committed();
         let follow = Follow::all().since(since).filter(self.filter.clone());

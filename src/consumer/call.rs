@@ -1,13 +1,13 @@
 //! Calls of workers to the task of a consumer, and what they get back.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::Result;
 use crate::event::Event;
 use crate::store::{Batch, Process, Receipt};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T>>;
 
@@ -71,7 +71,7 @@ impl Returned {
     }
 
     pub(super) fn take(&self) -> Vec<u64> {
-        std::mem::take(&mut self.deliveries.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.deliveries))
     }
 
     pub(super) async fn rung(&self) {
@@ -97,7 +97,7 @@ impl Offer {
 impl Drop for Offer {
     fn drop(&mut self) {
         if self.event.is_some() && self.returned.process.is_this() {
-            let mut deliveries = self.returned.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut deliveries = lock(&self.returned.deliveries);
             deliveries.push(self.named.delivery);
             drop(deliveries);
             self.returned.wake.notify_one();

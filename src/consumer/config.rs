@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::codec::SettingsRow;
-use crate::delivery::{DeliverySettings, Rules, micros};
+use crate::delivery::{DeliverySettings, Rules};
 use crate::error::{Error, Result};
 use crate::event::{Catalogue, Filter, Invalid, Pattern, Position, SessionId, Timestamp};
 use crate::follow::{Cursor, Follow};
@@ -11,6 +11,7 @@ use crate::limits::{
     DEFAULT_IN_FLIGHT, DEFAULT_LETTERS, MAX_CONSUMER_LANES, MAX_CONSUMER_PATTERNS, MAX_DEAD_LETTERS,
     MAX_IN_FLIGHT,
 };
+use crate::sync::time::micros;
 
 /// The settings of a durable consumer. All but the start are stored with it, and have to be the same when it is
 /// opened again.

@@ -10,9 +10,10 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::watch;
 
-use crate::store::lock;
-use crate::sync::Mutex;
+use super::alarm::Alarm;
 use crate::sync::task::Runtime;
+use crate::sync::time::{Instant, Sleep, sleep_until};
+use crate::sync::{Mutex, lock};
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -21,6 +22,17 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 struct Pollers {
     wakers: Mutex<HashMap<u64, Waker>>,
     next: AtomicU64,
+}
+
+impl Pollers {
+    /// All but this one.
+    fn wake_others(&self, id: u64) {
+        let wakers = lock(&self.wakers);
+        let others: Vec<Waker> =
+            wakers.iter().filter(|(other, _)| **other != id).map(|(_, w)| w.clone()).collect();
+        drop(wakers);
+        others.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Wake for Pollers {
@@ -38,6 +50,8 @@ pub(super) struct Driven {
     /// `None` when it has ended.
     work: Mutex<Option<Work>>,
     is_over: watch::Sender<bool>,
+    /// When it goes on by itself.
+    alarm: Alarm,
     pollers: Arc<Pollers>,
     /// The runtime that has a task for it; `None` if that has ended.
     home: Mutex<Option<Runtime>>,
@@ -50,10 +64,15 @@ impl std::fmt::Debug for Driven {
 }
 
 impl Driven {
-    pub(super) fn start(runtime: &Runtime, work: impl Future<Output = ()> + Send + 'static) -> Arc<Self> {
+    pub(super) fn start(
+        runtime: &Runtime,
+        alarm: Alarm,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Arc<Self> {
         let driven = Arc::new(Self {
             work: Mutex::new(Some(Box::pin(work))),
             is_over: watch::Sender::new(false),
+            alarm,
             pollers: Arc::default(),
             home: Mutex::new(None),
         });
@@ -64,7 +83,7 @@ impl Driven {
     /// Gives it a task on this runtime, if it has none.
     fn settle(self: &Arc<Self>, runtime: &Runtime) {
         let mut home = lock(&self.home);
-        if home.is_none() {
+        if home.is_none() && !*self.is_over.borrow() {
             *home = Some(runtime.clone());
             drop(home);
             drop(runtime.spawn(Resident(self.poller())));
@@ -73,7 +92,9 @@ impl Driven {
 
     fn poller(self: &Arc<Self>) -> Poller {
         let id = self.pollers.next.fetch_add(1, Ordering::Relaxed);
-        Poller { driven: self.clone(), id }
+        // It counts from now on, also before it is polled.
+        lock(&self.pollers.wakers).insert(id, Waker::noop().clone());
+        Poller { driven: self.clone(), id, timer: None }
     }
 
     /// Resolves when it has ended.
@@ -87,15 +108,18 @@ impl Driven {
     /// with it.
     pub(super) async fn until<T>(self: &Arc<Self>, answer: impl Future<Output = T>) -> T {
         let Some(here) = Runtime::current() else { return answer.await };
+        let _visit = Visit(self);
+        let poller = self.poller();
         self.settle(&here);
         if lock(&self.home).as_ref().is_some_and(|home| home.is(&here)) {
+            drop(poller);
             return answer.await;
         }
         let mut answer = std::pin::pin!(answer);
         tokio::select! {
             biased;
             answer = &mut answer => return answer,
-            () = self.poller() => {}
+            () = poller => {}
         }
         answer.await
     }
@@ -124,6 +148,24 @@ impl Driven {
         if lock(&self.pollers.wakers).is_empty() {
             *work = None;
             self.is_over.send_replace(true);
+        } else {
+            drop(work);
+            self.pollers.wake_by_ref();
+        }
+    }
+}
+
+/// Somebody waits for what the work brings about. If its runtime has ended meanwhile, it stays where it was waited for.
+struct Visit<'a>(&'a Arc<Driven>);
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        if lock(&self.0.home).is_some() {
+            return;
+        }
+        match Runtime::current() {
+            Some(here) => self.0.settle(&here),
+            None => self.0.is_left(),
         }
     }
 }
@@ -142,15 +184,33 @@ impl Drop for Ends<'_> {
 struct Poller {
     driven: Arc<Driven>,
     id: u64,
+    /// For the time at which the work goes on by itself, on the runtime of whoever polls this.
+    timer: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Future for Poller {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Before it is polled: what wakes it from then on wakes this.
         lock(&self.driven.pollers.wakers).insert(self.id, cx.waker().clone());
-        self.driven.poll()
+        loop {
+            let before = self.driven.alarm.due();
+            if self.driven.poll().is_ready() {
+                return Poll::Ready(());
+            }
+            let due = self.driven.alarm.due();
+            if due != before {
+                self.driven.pollers.wake_others(self.id);
+            }
+            self.timer = self.timer.take().filter(|(at, _)| Some(*at) == due);
+            let Some(due) = due else { return Poll::Pending };
+            let (_, timer) = self.timer.get_or_insert_with(|| (due, Box::pin(sleep_until(due))));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
     }
 }
 

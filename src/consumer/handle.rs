@@ -10,11 +10,12 @@ use super::call::{Call, How, Named, Offer, Reply};
 use super::driven::Driven;
 use super::token::Token;
 use crate::codec::TokenParts;
-use crate::delivery::{micros, with_causes};
+use crate::delivery::with_causes;
 use crate::error::{Error, Result};
 use crate::event::{Event, Invalid, StoreId};
 use crate::limits::MAX_DELAY_S;
 use crate::store::{Batch, Process, Receipt};
+use crate::sync::time::micros;
 
 /// A durable consumer. Its clones are workers: each event goes to one of them, and the events of a branch are
 /// delivered in order, each after the one before is resolved.
@@ -331,7 +332,7 @@ mod tests {
     fn worker(calls: mpsc::Sender<Call>) -> Worker {
         let store = StoreId::from_bytes([1; 16]);
         let process = Process::this();
-        let driven = Driven::start(&Runtime::current().unwrap(), std::future::pending());
+        let driven = Driven::start(&Runtime::current().unwrap(), Default::default(), std::future::pending());
         Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default(), driven }
     }
 

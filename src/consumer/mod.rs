@@ -4,6 +4,7 @@
 //! each consumer reads, writes and answers accordingly.
 
 mod actor;
+mod alarm;
 mod call;
 mod config;
 mod consumers;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::actor::{Actor, Start};
+use super::alarm::Alarm;
 use super::call::Call;
 use super::config::ConsumerConfig;
 use super::driven::Driven;
@@ -164,7 +165,7 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
     let dead_letter_queue = dead_letters_of(&handle, owner, config.max_dead_letters).await?;
     let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
     let ended = Arc::<OnceLock<Error>>::default();
-    let (id, of) = (kept.row.id, store.id());
+    let (id, of, alarm) = (kept.row.id, store.id(), Alarm::default());
     let start = Start {
         name: name.to_owned(),
         handle: handle.clone(),
@@ -176,8 +177,9 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         beside,
         calls: incoming,
         ended: ended.clone(),
+        alarm: alarm.clone(),
     };
-    let driven = Driven::start(&runtime, Actor::new(start).run());
+    let driven = Driven::start(&runtime, alarm, Actor::new(start).run());
     let worker = Arc::new(Worker {
         process: handle.process().clone(),
         name: name.to_owned(),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::event::Timestamp;
-use crate::sync::time::Instant;
+use crate::sync::time::{Instant, micros};
 
 /// A monotonic clock: the wall-clock time at its start, plus the time elapsed since.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ impl Clock {
     }
 
     pub(crate) fn now(self) -> i64 {
-        let passed = i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let passed = micros(self.begun.elapsed());
         self.wall.saturating_add(passed)
     }
 

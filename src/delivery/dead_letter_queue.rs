@@ -17,9 +17,8 @@ use crate::event::{Event, Position, Timestamp};
 use crate::limits::MAX_LISTING;
 use crate::store::{
     Observer, Reader, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites, Store, StoreHandle,
-    lock,
 };
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 
 const DEAD_LETTER: u8 = b'l';
 const AGAIN: u8 = b'a';

@@ -31,4 +31,4 @@ pub(crate) use look::{look_for, recorded};
 pub(crate) use machine::{Failed, Look, Machine, Next, Resolved, Stale, Taken, Wanted};
 pub use owner::{Owner, OwnerKind};
 pub(crate) use rules::{Delay, NEVER, Rules};
-pub(crate) use settings::{DeliverySettings, micros};
+pub(crate) use settings::DeliverySettings;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::rules::Rules;
 use crate::event::Invalid;
 use crate::limits::{DEFAULT_DEADLINE_S, DEFAULT_DELIVERIES, MAX_DELAY_S, MAX_DELIVERIES};
+use crate::sync::time::micros;
 
 /// What is set for a consumer and for a handler alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,10 +84,6 @@ impl DeliverySettings {
             longest: micros(Duration::from_secs(MAX_DELAY_S)),
         }
     }
-}
-
-pub(crate) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

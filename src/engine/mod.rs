@@ -34,7 +34,6 @@ mod report;
 #[cfg(unix)]
 mod shared;
 mod sidecar;
-mod sync;
 mod upgraded;
 mod watch;
 mod watching;
@@ -68,6 +67,5 @@ pub use report::Report;
 #[cfg(all(unix, feature = "testkit"))]
 pub(crate) use shared::{ClientInfo, Hello, Server, ServerOptions, connect, frames};
 pub(crate) use sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites};
-pub(crate) use sync::{lock, read, write};
 pub use upgraded::Upgraded;
 pub(crate) use watch::{Committed, Watcher};

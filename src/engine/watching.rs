@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Weak};
 
-use super::sync::{read, write};
 use super::watch::{Committed, Watcher};
 use crate::sync::RwLock;
+use crate::sync::{read, write};
 
 /// The watchers of an engine. It does not keep them: one is told for as long as its handle lives.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use super::lease::Lease;
 use super::row::Row;
 use crate::error::Result;
 use crate::event::Timestamp;
-use crate::store::{SidecarTable, SidecarWrites, StoreHandle, lock};
-use crate::sync::Mutex;
+use crate::store::{SidecarTable, SidecarWrites, StoreHandle};
+use crate::sync::{Mutex, lock};
 
 /// What a rebuild writes with: only while its lease is held, and its generation is the one that is being built.
 #[derive(Debug)]

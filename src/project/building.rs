@@ -13,9 +13,9 @@ use super::task::{End, Task};
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 use crate::panics::caught;
-use crate::store::{SidecarTable, SidecarWrites, StoreHandle, lock};
-use crate::sync::Mutex;
+use crate::store::{SidecarTable, SidecarWrites, StoreHandle};
 use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Mutex, lock};
 
 /// A rebuild that goes on.
 pub(super) struct Building {

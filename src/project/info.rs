@@ -10,7 +10,8 @@ use super::task::RebuildProgress;
 use crate::error::Result;
 use crate::event::{Position, Timestamp};
 use crate::limits::MAX_LISTING;
-use crate::store::{Records, SidecarRange, SidecarTable, Store, lock};
+use crate::store::{Records, SidecarRange, SidecarTable, Store};
+use crate::sync::lock;
 
 /// One projection of a store.
 #[derive(Clone, Debug, PartialEq)]

@@ -19,6 +19,7 @@ use super::row::Row;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Timestamp};
 use crate::store::{Records, SidecarTable, SidecarWrites, StoreHandle};
+use crate::sync::time::micros;
 
 /// Who has taken a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,7 +209,7 @@ impl Lease {
 
     /// From when on a new term is due.
     pub(super) fn due_at(&self) -> Timestamp {
-        let half = i64::try_from((self.span / 2).as_micros()).unwrap_or(i64::MAX);
+        let half = micros(self.span / 2);
         Timestamp::from_micros(self.until.load(Ordering::Relaxed).saturating_sub(half))
     }
 
@@ -231,8 +232,7 @@ impl Lease {
 
 /// This time after a moment.
 pub(super) fn after(moment: Timestamp, time: Duration) -> Timestamp {
-    let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(moment.micros().saturating_add(micros))
+    Timestamp::from_micros(moment.micros().saturating_add(micros(time)))
 }
 
 /// An expected record that cannot be read is not as it was: it is looked at again, and written over.

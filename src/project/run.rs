@@ -22,10 +22,10 @@ use crate::limits::{
 };
 use crate::store::{
     Branch, Committed, Observer, Range, Reader, SidecarTable, SidecarTables, SidecarWrites, Store,
-    StoreHandle, lock,
+    StoreHandle,
 };
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Instant, Mutex};
+use crate::sync::{Instant, Mutex, lock};
 
 /// What is registered, by name.
 pub(super) type Known = HashMap<String, (Arc<Fold>, Arc<Status>)>;

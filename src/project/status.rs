@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::task::Task;
-use crate::store::lock;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 
 #[derive(Debug, Default)]
 pub(super) struct Status {

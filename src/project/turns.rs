@@ -10,8 +10,8 @@ use crate::engine::{
 use crate::error::Result;
 use crate::event::{Event, NewEvent};
 use crate::project::{ApplyError, Projected, Projection, Scope};
-use crate::store::{Query, Store, lock};
-use crate::sync::Mutex;
+use crate::store::{Query, Store};
+use crate::sync::{Mutex, lock};
 
 /// What a commit has written to the tables of projections, and what it expected of them.
 #[derive(Debug)]

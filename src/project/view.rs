@@ -12,7 +12,8 @@ use super::signal::Command;
 use super::status::Status;
 use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, MAIN, SessionId, Timestamp};
-use crate::store::{Branch, Range, Reader, Store, lock};
+use crate::store::{Branch, Range, Reader, Store};
+use crate::sync::lock;
 
 /// A state, and what it belongs to.
 #[derive(Clone, Debug, PartialEq)]

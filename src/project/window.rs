@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::MAX_WATCHED;
+use crate::sync::time::micros;
 
 /// Which times are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Window {
 impl Window {
     fn micros(self) -> i64 {
         let (Self::Tumbling(span) | Self::Sliding(span)) = self;
-        i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+        micros(span)
     }
 
     /// The number of the span that contains a time, counted from the epoch; `None` for a sliding window.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::validate::{compile, fits, payload};
 use crate::event::{Invalid, NewEvent};
 use crate::limits::MAX_USER_TYPES;
-use crate::sync::RwLock;
+use crate::sync::{RwLock, read, write};
 
 /// A compiled schema.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl RegisteredSchemas {
     pub(super) fn register(&self, kind: &str, version: u32, schema: &Value) -> Result<(), Invalid> {
         let kind: Arc<str> = kind.into();
         let validator = Arc::new(compile(&kind, schema)?);
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = write(&self.0);
         if all.len() >= MAX_USER_TYPES && !all.contains_key(&kind) {
             let reason = format!("of `{kind}` is one too many: the limit is {MAX_USER_TYPES} types");
             return Err(Invalid::new("schema", reason));
@@ -57,6 +57,6 @@ impl RegisteredSchemas {
     }
 
     pub(super) fn get(&self, kind: &str) -> Option<RegisteredSchema> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
+        read(&self.0).get(kind).cloned()
     }
 }

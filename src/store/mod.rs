@@ -14,7 +14,7 @@ mod verbs;
 
 pub(crate) use crate::engine::{
     Branch, Committed, Process, Range, Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables,
-    SidecarWrites, lock,
+    SidecarWrites,
 };
 pub use crate::engine::{
     Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::engine::{Committed, HandleId, SidecarTables, Watcher, read, write};
-use crate::sync::RwLock;
+use crate::engine::{Committed, HandleId, SidecarTables, Watcher};
+use crate::sync::{RwLock, read, write};
 
 /// An observer, of which an open store has at most one per type, shared by all handles. It must not hold a
 /// [`Store`](super::Store), which would then never close.

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::engine::lock;
 use crate::error::{Error, Result};
-use crate::sync::Mutex;
 use crate::sync::task::Runtime;
+use crate::sync::{Mutex, lock};
 
 /// Runs what blocks on tokio's blocking threads. Outside a runtime it runs where it is: there is no worker that
 /// others need.
@@ -20,19 +19,21 @@ pub(crate) async fn unblocked<T: Send + 'static>(
             let work = lock(&waiting).take();
             work.map(|work| work())
         };
-        let why = match runtime.spawn_blocking(run).await {
+        let stopped = match runtime.spawn_blocking(run).await {
             Ok(Some(result)) => return result,
-            Ok(None) => String::new(),
-            Err(e) => format!(": {e}"),
+            Ok(None) => return Err(Error::storage("it was begun twice")),
+            Err(stopped) => stopped,
         };
         // A runtime that ends drops what has not begun. Whoever polls this now may have another one; that one has no
         // threads for it any more.
-        match Runtime::current() {
-            Some(now) if !now.is(&runtime) => runtime = now,
-            _ => {
-                let work = lock(&work).take();
-                let stopped = || Err(Error::storage(format!("it was stopped with its runtime{why}")));
-                return work.map_or_else(stopped, |work| work());
+        match (Runtime::current(), lock(&work).take()) {
+            (Some(now), Some(left)) if !now.is(&runtime) => {
+                *lock(&work) = Some(left);
+                runtime = now;
+            }
+            (_, Some(left)) => return left(),
+            (_, None) => {
+                return Err(Error::storage(format!("it was stopped with its runtime: {stopped}")));
             }
         }
     }

@@ -13,9 +13,13 @@
 
 #[cfg(test)]
 mod explored;
+mod locked;
 #[cfg(not(test))]
 mod ordinary;
 mod steady;
+mod wall;
+
+pub(crate) use locked::{lock, read, write};
 
 #[cfg(test)]
 pub(crate) use explored::*;

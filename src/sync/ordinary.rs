@@ -37,19 +37,9 @@ pub(crate) use thread_flag;
 
 /// tokio's clock, and the wall clock.
 pub(crate) mod time {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
     pub(crate) use super::super::steady::steady as steady_clock;
+    pub(crate) use super::super::wall::{micros, wall_clock};
     pub(crate) use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
-
-    /// Microseconds since the epoch, by the wall clock.
-    pub(crate) fn wall_clock() -> i64 {
-        let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(after) => micros(after),
-            Err(before) => micros(before.duration()).saturating_neg(),
-        }
-    }
 }
 
 /// Tasks of a tokio runtime.

@@ -42,6 +42,6 @@ impl Elapsed {
     }
 
     fn micros(&self) -> i64 {
-        i64::try_from(self.0.elapsed().as_micros()).unwrap_or(i64::MAX)
+        super::time::micros(self.0.elapsed())
     }
 }

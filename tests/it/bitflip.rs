@@ -309,12 +309,11 @@ enum Bits {
     /// Anywhere but in the heads of pages, mostly where something is written: most of the file is empty pages, where a
     /// flip is not seen.
     Written(Vec<usize>),
-    /// In the heads of pages that have rows: their kind, and how many rows there are. Each in turn.
-    Heads(Vec<usize>),
     /// In what leads to records and events: the keys of tables.
     Keys(Vec<usize>),
-    /// In what leads to tables: each in turn.
-    Roots(Vec<usize>),
+    /// Each in turn: in what leads to tables, or in the heads of pages that have rows, which say their kind and how many
+    /// rows there are.
+    Each(Vec<usize>),
 }
 
 /// Tables without which no event can be read, and those of the records.
@@ -400,15 +399,15 @@ impl Bits {
                 let written = (0..file.len()).filter(|at| file[*at] != 0 && !is_head(file, *at));
                 return Self::Written(written.collect());
             }
-            "heads of pages" => return Self::Heads(heads(file, |_| true)),
+            "heads of pages" => return Self::Each(heads(file, |_| true)),
             "heads of ids" => {
                 let ids: BTreeSet<[u8; 16]> =
                     given.events.iter().map(|(_, e)| e.id().uuid().into_bytes()).collect();
                 let begins_with_id = |page: &[u8]| ids.iter().any(|id| page[4..].starts_with(id));
-                return Self::Heads(heads(file, begins_with_id));
+                return Self::Each(heads(file, begins_with_id));
             }
-            "roots" => return Self::Roots(roots(file, &CORE)),
-            "roots of records" => return Self::Roots(roots(file, &RECORDS)),
+            "roots" => return Self::Each(roots(file, &CORE)),
+            "roots of records" => return Self::Each(roots(file, &RECORDS)),
             _ => {}
         }
         let mut needles: Vec<Vec<u8>> =
@@ -427,14 +426,14 @@ impl Bits {
     /// How many of so many flips there are.
     fn limit(&self, flips: u64) -> u64 {
         match self {
-            Self::Roots(bits) | Self::Heads(bits) => flips.min(bits.len() as u64),
+            Self::Each(bits) => flips.min(bits.len() as u64),
             Self::Written(_) | Self::Keys(_) => flips,
         }
     }
 
     fn draw(&self, n: u64, dice: &mut Dice, file: &[u8]) -> usize {
         match self {
-            Self::Roots(bits) | Self::Heads(bits) => bits[n as usize],
+            Self::Each(bits) => bits[n as usize],
             Self::Written(_) if dice.one_in(5) => loop {
                 let bit = dice.under(file.len() as u64 * 8) as usize;
                 if !is_head(file, bit / 8) {

@@ -13,7 +13,7 @@ use retold::{Error, Event, NewEvent, Query, Store, Upcasts};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use crate::support::reopened;
+use crate::support::{Unsent, reopened};
 
 const SOON: Duration = Duration::from_secs(120);
 
@@ -563,22 +563,6 @@ struct Hits {
     hits: u32,
 }
 
-/// An error with a cause, which its own text does not tell.
-#[derive(Debug)]
-struct Outer(std::io::Error);
-
-impl std::fmt::Display for Outer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the mail was not sent")
-    }
-}
-
-impl std::error::Error for Outer {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
-    }
-}
-
 #[tokio::test]
 async fn a_handler_answers_with_whatever_can_be_serialized_and_its_error_keeps_its_causes() {
     let store = Store::in_memory().unwrap();
@@ -586,10 +570,10 @@ async fn a_handler_answers_with_whatever_can_be_serialized_and_its_error_keeps_i
     let one = |name: &str| bus.subscribe("**").named(name).awaited();
     one("nothing").run(|_| async {}).unwrap();
     one("json").run(|_| async { Json(Hits { hits: 1 }) }).unwrap();
-    one("result").run_blocking(|_| Ok::<_, Outer>(Hits { hits: 2 })).unwrap();
-    one("error").run(|_| async { Err::<(), _>(Outer(std::io::Error::other("no route"))) }).unwrap();
+    one("result").run_blocking(|_| Ok::<_, Unsent>(Hits { hits: 2 })).unwrap();
+    one("error").run(|_| async { Err::<(), _>(Unsent(std::io::Error::other("no route"))) }).unwrap();
     let boxed = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        Err(Outer(std::io::Error::other("no host")))?
+        Err(Unsent(std::io::Error::other("no host")))?
     };
     one("boxed").run_blocking(move |_| boxed()).unwrap();
     let unwritable = || Json(std::collections::HashMap::from([([1, 2], 3)]));

@@ -11,7 +11,7 @@ use retold::{
     Owner, Query, Store, Timestamp, Token,
 };
 
-use crate::support::{reopened, soak};
+use crate::support::{Unsent, reopened, soak};
 
 fn config() -> ConsumerConfig {
     ConsumerConfig::new()
@@ -473,18 +473,6 @@ async fn an_append_and_its_acknowledgement_are_one() {
 
 #[tokio::test]
 async fn a_dead_letter_says_why_its_event_was_rejected_with_every_cause() {
-    #[derive(Debug)]
-    struct Unsent(std::io::Error);
-    impl std::fmt::Display for Unsent {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("the mail was not sent")
-        }
-    }
-    impl std::error::Error for Unsent {
-        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-            Some(&self.0)
-        }
-    }
     let unsent = || Unsent(std::io::Error::other("no route"));
     let store = filled(&["s"], 4);
     let asked = config().max_deliveries(2).backoff(Duration::ZERO, Duration::ZERO);

@@ -161,6 +161,99 @@ fn whoever_waits_for_a_consumer_has_its_events_also_when_the_runtime_that_opened
     }
 }
 
+/// A consumer of two events, one of which has been delivered; its deadline is short.
+fn delivered(store: &Store, runtime: &Runtime) -> retold::Consumer {
+    store.append("s", (0..2).map(|_| NewEvent::new("step.done")).collect::<Vec<_>>()).unwrap();
+    runtime.block_on(async {
+        let config = ConsumerConfig::new().deadline(Duration::from_millis(300));
+        let worker = store.consumers().open("c", config).await.unwrap();
+        assert_eq!(worker.next().await.unwrap().deliveries(), 1);
+        worker
+    })
+}
+
+/// It waits for an event, until that is pending.
+async fn is_waited_for(next: &mut std::pin::Pin<&mut impl Future>) {
+    assert!(std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending())).await);
+}
+
+#[test]
+fn a_deadline_is_kept_also_when_a_runtime_that_waited_for_it_has_ended() {
+    for home in runtimes() {
+        let store = Store::in_memory().unwrap();
+        let worker = delivered(&store, &home);
+        elsewhere(async {
+            let mut next = std::pin::pin!(worker.next());
+            is_waited_for(&mut next).await;
+        });
+        let late = async { tokio::time::timeout(Duration::from_secs(60), worker.next()).await };
+        let again = home.block_on(late).expect("it is delivered again").unwrap();
+        assert_eq!((again.event().sequence().get(), again.deliveries()), (1, 2));
+    }
+}
+
+#[test]
+fn a_deadline_is_kept_also_when_the_runtime_that_opened_the_consumer_ends_meanwhile() {
+    for home in runtimes() {
+        let store = Store::in_memory().unwrap();
+        let worker = delivered(&store, &home);
+        elsewhere(async {
+            let mut next = std::pin::pin!(worker.next());
+            is_waited_for(&mut next).await;
+            std::thread::spawn(move || home.shutdown_timeout(Duration::from_secs(30))).join().unwrap();
+            let again = next.await.unwrap();
+            assert_eq!((again.event().sequence().get(), again.deliveries()), (1, 2));
+            again.ack().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_deadline_is_kept_also_when_whoever_polled_last_stops() {
+    let [home, _] = runtimes();
+    let store = Store::in_memory().unwrap();
+    let worker = delivered(&store, &home);
+    let other = worker.clone();
+    let (waits, is_waiting) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        elsewhere(async {
+            let mut next = std::pin::pin!(other.next());
+            is_waited_for(&mut next).await;
+            waits.send(()).unwrap();
+            let again = next.await.unwrap();
+            assert_eq!((again.event().sequence().get(), again.deliveries()), (1, 2));
+            again.ack().await.unwrap();
+        });
+    });
+    is_waiting.recv().unwrap();
+    // It is polled here, and then no more, though its runtime stays.
+    home.block_on(async { assert!(worker.try_next().await.unwrap().is_none()) });
+    waiting.join().unwrap();
+    drop(home);
+}
+
+#[test]
+fn a_consumer_that_was_waited_for_when_its_runtime_ended_lets_go_of_the_file() {
+    for home in runtimes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.redb");
+        let store = Store::open(&path).unwrap();
+        let worker = delivered(&store, &home);
+        elsewhere(async {
+            let mut next = Box::pin(worker.next());
+            is_waited_for(&mut next.as_mut()).await;
+            std::thread::spawn(move || home.shutdown_timeout(Duration::from_secs(30))).join().unwrap();
+            // It is waited for no more.
+            drop(next);
+            tokio::task::yield_now().await;
+        });
+        store.close().unwrap();
+        drop(store);
+        Store::open(&path).unwrap().close().unwrap();
+        drop(worker);
+    }
+}
+
 #[test]
 fn timers_are_fired_by_whoever_runs_them_next() {
     for runtime in runtimes() {

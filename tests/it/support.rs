@@ -203,3 +203,19 @@ pub(crate) fn explained<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let _teller = Teller(what);
     work()
 }
+
+/// An error with a cause, which its own text does not tell.
+#[derive(Debug)]
+pub(crate) struct Unsent(pub(crate) std::io::Error);
+
+impl std::fmt::Display for Unsent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the mail was not sent")
+    }
+}
+
+impl std::error::Error for Unsent {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}

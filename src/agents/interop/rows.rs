@@ -8,8 +8,7 @@ use uuid::Uuid;
 
 use crate::event::EventId;
 use crate::limits::ROWS_AT_ONCE;
-use crate::store::lock;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 
 use super::scratch::scratch;
 

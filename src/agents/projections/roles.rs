@@ -1,7 +1,7 @@
 //! What events mean to the built-in projections: roles by type, each looked up once.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::parsed::parsed;
 use crate::event::{Catalogue, Event, Mode, Role};
 use crate::limits::{MAX_CACHED_ROLES, MAX_LABEL_BYTES};
-use crate::sync::RwLock;
+use crate::sync::{RwLock, read, write};
 
 /// The roles of a catalogue.
 #[derive(Debug)]
@@ -72,11 +72,11 @@ impl Roles {
     }
 
     fn role(&self, kind: &str) -> Option<Arc<Role>> {
-        if let Some(role) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(kind) {
+        if let Some(role) = read(&self.known).get(kind) {
             return role.clone();
         }
         let role = self.catalogue.role(kind).map(|role| Arc::new(role.clone()));
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = write(&self.known);
         if known.len() < MAX_CACHED_ROLES {
             known.insert(kind.into(), role.clone());
         }

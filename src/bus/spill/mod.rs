@@ -13,7 +13,7 @@ mod tests;
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tracing::{info, warn};
 
@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::event::{Address, Invalid, NewEvent, Place};
 use crate::limits::{MAX_SPILL_BYTES, SPILL_BYTES};
 use crate::store::{Process, Store, StoreHandle, unblocked};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 pub use drain::Drained;
 
@@ -178,7 +178,7 @@ impl Spill {
         }
         let _turn = self.turn();
         let taken = Reserved::take(&self.path, self.reserve).map_err(|e| self.failed(&e))?;
-        self.reserved.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(taken);
+        lock(&self.reserved).get_or_insert(taken);
         let held = Held::open(&self.path, true).map_err(|e| self.failed(&e))?;
         held.map_or(Ok(()), |held| self.reserve_for(&held))
     }
@@ -204,7 +204,7 @@ impl Spill {
     /// What was reserved is given back: an empty file is removed, unless another handle has room reserved there.
     pub(in crate::bus) fn give_back(&self) {
         let _turn = self.turn();
-        let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reserved = lock(&self.reserved).take();
         let Some(reserved) = reserved else { return };
         self.state().stats.reserved_bytes = 0;
         // Held until the file is gone: nobody reserves anything meanwhile.
@@ -473,11 +473,11 @@ impl Spill {
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.turn)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn failed(&self, e: &io::Error) -> Error {

@@ -54,8 +54,12 @@ impl Rest {
     /// Puts the lines in the place of the spill, whose lock is held. `false` when there are none.
     pub(super) fn replace(mut self) -> Result<bool> {
         let Some(file) = self.file.take() else { return Ok(false) };
-        self.try_replace(file).map_err(|e| self.failed(&e))?;
-        Ok(true)
+        let replaced = self.try_replace(file);
+        if replaced.is_err() {
+            // The disk may be full: what was written takes room.
+            let _ = fs::remove_file(self.path());
+        }
+        replaced.map(|()| true).map_err(|e| self.failed(&e))
     }
 
     fn try_replace(&self, file: BufWriter<File>) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -18,7 +18,8 @@ use crate::limits::{MAX_TIMER_DAYS, MAX_TIMERS, TIMER_GROUP};
 use crate::store::{
     Batch, Observer, Records, SidecarRange, SidecarTable, SidecarTables, SidecarWrites, StoreHandle,
 };
-use crate::sync::{Mutex, MutexGuard, fault};
+use crate::sync::time::micros;
+use crate::sync::{Mutex, MutexGuard, fault, lock};
 
 /// Index rows that are counted at once.
 const COUNT_PAGE: usize = 8_192;
@@ -89,7 +90,7 @@ impl Registry {
     }
 
     fn rows(&self) -> MutexGuard<'_, Rowed> {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = lock(&self.rows);
         if self.is_behind.swap(false, Ordering::AcqRel) {
             rows.count = None;
         }
@@ -292,7 +293,7 @@ fn due(when: Due, now: Now) -> Result<(Family, i64)> {
     let (family, due, from) = match when {
         Due::At(time) => (Family::At, time.micros(), now.wall),
         Due::After(delay) => {
-            let delay = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+            let delay = micros(delay);
             (Family::After, now.steady.saturating_add(delay), now.steady)
         }
     };

@@ -1,6 +1,6 @@
 //! The task that fires timers.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tracing::warn;
@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::Invalid;
 use crate::limits::{OWNER_PAUSE_MS, TIMER_LOOK_MS};
 use crate::store::StoreHandle;
+use crate::sync::lock;
 use crate::sync::task::{Runtime, spawn_blocking};
 use crate::sync::time::timeout;
 
@@ -35,7 +36,7 @@ impl TimersRunning {
             )
         })?;
         let registry = Registry::of(&handle)?;
-        let mut running = registry.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = lock(&registry.running);
         if let Some(running) = Weak::upgrade(&running).filter(|r| !r.task.is_finished()) {
             return Ok(Self { _running: running });
         }

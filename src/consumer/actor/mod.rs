@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::alarm::Alarm;
 use super::call::{Call, Offer, Reply, Returned};
 use super::config::ConsumerConfig;
 use super::kept::Kept;
@@ -24,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::follow::{Followed, Following};
 use crate::store::StoreHandle;
-use crate::sync::time::{Instant, sleep_until};
+use crate::sync::time::Instant;
 use scanned::Scanned;
 use wants::Wants;
 
@@ -44,6 +45,7 @@ pub(super) struct Start {
     pub(super) beside: watch::Receiver<()>,
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) ended: Arc<OnceLock<Error>>,
+    pub(super) alarm: Alarm,
 }
 
 pub(super) struct Actor {
@@ -65,6 +67,7 @@ pub(super) struct Actor {
     ended: Arc<OnceLock<Error>>,
     returned: Arc<Returned>,
     clock: Clock,
+    alarm: Alarm,
     /// Workers that ask for an event, and whether they wait for one.
     asking: VecDeque<(bool, Reply<Option<Offer>>)>,
     inbox: VecDeque<Call>,
@@ -87,8 +90,19 @@ pub(super) struct Actor {
 
 impl Actor {
     pub(super) fn new(start: Start) -> Self {
-        let Start { name, handle, kept, config, dead_letter_queue, following, end, beside, calls, ended } =
-            start;
+        let Start {
+            name,
+            handle,
+            kept,
+            config,
+            dead_letter_queue,
+            following,
+            end,
+            beside,
+            calls,
+            ended,
+            alarm,
+        } = start;
         let clock = Clock::new();
         let wants = Wants::new(&config, handle.catalogue());
         let row = kept.row.clone();
@@ -113,6 +127,7 @@ impl Actor {
             ended,
             returned,
             clock,
+            alarm,
             asking: VecDeque::new(),
             inbox: VecDeque::new(),
             rung: true,
@@ -179,7 +194,7 @@ impl Actor {
                     Some(item) => self.scan(item?),
                     None => return self.leave().await,
                 },
-                () = until(due) => {}
+                () = self.alarm.at(due) => {}
                 () = self.returned.rung() => {}
                 Ok(()) = self.beside.changed() => self.is_behind(),
                 () = self.dead_letter_queue.rung() => self.rung = true,
@@ -190,13 +205,6 @@ impl Actor {
 
 async fn next(following: &mut Following) -> Option<Result<Followed>> {
     following.next().await
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn refuse(call: Call, error: &Error) {

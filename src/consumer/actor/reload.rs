@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Place};
 use crate::limits::DEFAULT_PAGE;
 use crate::store::{SidecarTable, unblocked};
-use crate::sync::time::{Instant, timeout};
+use crate::sync::time::Instant;
 
 /// Scanned events that are remembered until they are stored.
 const UNSAVED: usize = 16_384;
@@ -51,7 +51,11 @@ impl Actor {
         if tries > 0 {
             // One is told as soon as there is something to be read; the time is for a message that got lost.
             let longest = Duration::from_millis(1 << tries.min(6));
-            let _ = timeout(longest, self.beside.changed()).await;
+            let latest = Instant::now() + longest;
+            tokio::select! {
+                _ = self.beside.changed() => {}
+                () = self.alarm.at(Some(latest)) => {}
+            }
         }
         self.reload(true).await
     }

@@ -13,10 +13,10 @@ use crate::engine::file::tables::db::{Db, WriteTxn};
 use crate::engine::file::tables::view::SharedView;
 use crate::engine::identity::Identity;
 use crate::engine::process::Process;
-use crate::engine::sync::{lock, read, write};
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, fault};
+use crate::sync::{lock, read, write};
 
 /// The tables on disk, the tail, and caches of both.
 #[derive(Debug)]

@@ -21,12 +21,12 @@ use crate::engine::identity::Identity;
 use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
 use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
-use crate::engine::sync::lock;
 use crate::engine::watch::Watcher;
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::sync::Mutex;
+use crate::sync::lock;
 use crate::sync::thread::{self, JoinHandle};
 
 #[derive(Debug)]

@@ -16,12 +16,12 @@ use crate::engine::on_path::OnPath;
 use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
 use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
-use crate::engine::sync::{lock, read, write};
 use crate::engine::watch::{Committed, Watcher};
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Position, StoreId, Timestamp};
 use crate::sync::{Mutex, RwLock};
+use crate::sync::{lock, read, write};
 
 /// A store that ends with its process. All commits are equally durable.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use crate::engine::pieces::{Piece, Pieces};
 use crate::engine::port::EngineReader;
 use crate::engine::process::Process;
 use crate::engine::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
-use crate::engine::sync::read;
 use crate::error::Result;
 use crate::event::{Event, Position, SessionId};
 use crate::limits::{PAGE_BYTES, SCAN_TAIL_EVENTS};
 use crate::sync::RwLock;
+use crate::sync::read;
 
 /// What readers share with the engine: it lives as long as one of them.
 #[derive(Debug)]

@@ -4,12 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::clock::{self, Alarm, Alarmed};
 pub(crate) use super::instant::TokioInstant as Instant;
 use super::switch::is_exploring;
 use crate::sync::steady::steady;
+use crate::sync::wall;
+pub(crate) use crate::sync::wall::micros;
 
 /// The explorer's wall clock begins here.
 const BEGINNING: i64 = 1_800_000_000_000_000;
@@ -23,14 +25,7 @@ pub(crate) fn steady_clock() -> i64 {
 
 /// Microseconds since the epoch, by the wall clock.
 pub(crate) fn wall_clock() -> i64 {
-    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-    if is_exploring() {
-        return BEGINNING + micros(clock::now());
-    }
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(after) => micros(after),
-        Err(before) => micros(before.duration()).saturating_neg(),
-    }
+    if is_exploring() { BEGINNING + micros(clock::now()) } else { wall::wall_clock() }
 }
 
 pub(crate) enum Sleep {

@@ -10,6 +10,7 @@ use super::rule::{Armed, Rule, When};
 use crate::event::{Catalogue, Event, EventId, Phase, Timestamp, span_text};
 use crate::limits::{ALERTS_KEPT, MAX_WATCHED};
 use crate::project::{AlertPayload, Window, WindowCounts};
+use crate::sync::time::micros;
 
 /// What the alerts know about a branch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -62,10 +63,6 @@ pub struct Alert {
     pub at: i64,
     /// Its payload.
     pub data: AlertPayload,
-}
-
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn millis(span: Duration) -> u64 {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use redb::{BackendError, StorageBackend};
 
-use crate::engine::sync::lock;
 use crate::sync::Mutex;
+use crate::sync::lock;
 
 /// The tables' part of a storage: from an offset to the end.
 #[derive(Debug)]

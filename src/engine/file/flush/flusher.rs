@@ -9,8 +9,8 @@ use crate::engine::durability::Durability;
 use crate::engine::file::contents::Contents;
 use crate::engine::file::in_memory::layer::Layer;
 use crate::engine::file::redb_errors::guarded;
-use crate::engine::sync::lock;
 use crate::error::{Error, Result};
+use crate::sync::lock;
 use crate::sync::{Condvar, Mutex, fault};
 
 /// A layer that no longer changes, and what the meta row says once it is in the tables.

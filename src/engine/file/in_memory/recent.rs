@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::codec::Chunk;
-use crate::engine::sync::lock;
 use crate::limits::{CHUNK_BODY_BYTES, RECENT_CHUNKS};
 use crate::sync::Mutex;
+use crate::sync::lock;
 
 /// Chunks, newest last. A flush may rewrite one; the old copy is still right as far as it goes.
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ use redb::ReadTransaction;
 
 use super::chunks::flushed_event;
 use super::definitions::IDS;
+use super::lines::is_there;
 use super::lookup;
 use crate::engine::file::redb_errors::corrupt;
 use crate::error::{Error, Result};
@@ -37,8 +38,10 @@ pub(crate) fn find_id(
     for (key, row) in lookup::neighbours(&table, id.bytes())? {
         let other = EventId::from_bytes(key.value());
         let entry = Entry { id: other, number: row.value().0, sequence: row.value().1 };
-        let place = entry.place(&place)?;
-        if beside == Beside::All || distance(id, other) <= NEAR_ID_BITS {
+        let place = entry.place(txn, &place)?;
+        if let Some(place) = place
+            && (beside == Beside::All || distance(id, other) <= NEAR_ID_BITS)
+        {
             entry.leads_to_its_event(txn, &place)?;
         }
     }
@@ -53,10 +56,21 @@ struct Entry {
 }
 
 impl Entry {
-    /// The branch that it names. One that does not exist was made up by a damaged page: with a wrong number of rows, what
-    /// lies beside them is taken for more.
-    fn place(&self, place: &impl Fn(u64) -> Result<Arc<Place>>) -> Result<Arc<Place>> {
-        place(self.number).map_err(|e| self.is_wrong(&format!("it names a branch that cannot be read: {e}")))
+    /// The branch that it names; `None` for one that is there and cannot be read, which proves nothing. One that does not
+    /// exist was made up by a damaged page: with a wrong number of rows, what lies beside them is taken for more.
+    fn place(
+        &self,
+        txn: &ReadTransaction,
+        place: &impl Fn(u64) -> Result<Arc<Place>>,
+    ) -> Result<Option<Arc<Place>>> {
+        match place(self.number) {
+            Ok(place) => Ok(Some(place)),
+            Err(Error::Corrupt { .. }) if is_there(self.number, txn)? => Ok(None),
+            Err(Error::Corrupt { .. } | Error::NotFound { .. }) => {
+                Err(self.is_wrong(&format!("it names branch number {}, which does not exist", self.number)))
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// `false` for an event that cannot be read, which proves nothing.
@@ -92,7 +106,10 @@ pub(crate) fn largest(
     };
     let (number, sequence) = row.value();
     let entry = Entry { id: EventId::from_bytes(id.value()), number, sequence };
-    let proven = entry.place(&place).and_then(|place| entry.leads_to_its_event(txn, &place));
+    let proven = match entry.place(txn, &place) {
+        Ok(Some(place)) => entry.leads_to_its_event(txn, &place),
+        other => other.map(|_| false),
+    };
     Ok(Some(if matches!(proven, Ok(true)) { entry.id } else { EventId::from_bytes([u8::MAX; 16]) }))
 }
 

@@ -18,6 +18,11 @@ pub(crate) fn belongs(names: (&str, &str), number: u64, txn: &ReadTransaction) -
     }
 }
 
+/// Whether there is a row of this number, readable or not.
+pub(crate) fn is_there(number: u64, txn: &ReadTransaction) -> Result<bool> {
+    Ok(lookup::get(&lookup::open(txn, LINES)?, number)?.is_some())
+}
+
 pub(crate) fn read_line(number: u64, txn: &ReadTransaction) -> Result<BranchRow> {
     let table = lookup::open(txn, LINES)?;
     let row = lookup::get(&table, number)?;

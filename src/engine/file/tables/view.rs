@@ -17,9 +17,9 @@ use super::lookup;
 use super::sidecar_view::SidecarView;
 use crate::codec::HeadRow;
 use crate::engine::file::redb_errors::{corrupt, malformed};
-use crate::engine::sync::lock;
 use crate::error::Result;
 use crate::sync::Mutex;
+use crate::sync::lock;
 
 type Chunks = ReadOnlyTable<(u64, u64), &'static [u8]>;
 type Heads = ReadOnlyTable<u64, &'static [u8]>;

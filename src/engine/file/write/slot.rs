@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::engine::sync::lock;
+use crate::sync::lock;
 use crate::sync::{Condvar, Mutex};
 
 #[derive(Debug)]

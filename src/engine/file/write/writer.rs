@@ -18,9 +18,9 @@ use super::slot::{Gate, Pending, Slot};
 use super::work::{Done, Job, Work, answer_all};
 use crate::engine::file::contents::Contents;
 use crate::engine::on_path::OnPath;
-use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH_BYTES, MAX_GROUP_APPENDS, QUEUE_APPENDS, QUEUE_BYTES};
+use crate::sync::lock;
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard, fault, thread};
 
 #[derive(Debug, Default)]
