@@ -312,7 +312,10 @@ pub(crate) fn engines(tree: &Tree) -> Vec<Finding> {
 pub(crate) fn primitives(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (file, source) in tree.under("src/") {
-        if ["src/sync/", "src/testkit/", "src/engine/owner/", "src/engine/shared/"].iter().any(|home| file.starts_with(home)) {
+        if ["src/sync/", "src/testkit/", "src/engine/owner/", "src/engine/shared/"]
+            .iter()
+            .any(|home| file.starts_with(home))
+        {
             continue;
         }
         for path in source.outer.iter().filter(|path| !path.test) {

@@ -4,7 +4,7 @@
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::find::{Found, Obstacle, connect_to, find};
@@ -19,10 +19,10 @@ use crate::engine::ownership::{StoreClient, StoreOwner};
 use crate::engine::port::Engine;
 use crate::engine::rank::Rank;
 use crate::engine::shared::{self, ClientInfo, ConnectError, Hello, Server, ServerOptions, SharedEngine};
-use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 use crate::limits::{HAND_OVER_MS, OWNER_PAUSE_MS};
+use crate::sync::{Condvar, Mutex, lock};
 
 const PAUSE: Duration = Duration::from_millis(OWNER_PAUSE_MS);
 const HAND_OVER: Duration = Duration::from_millis(HAND_OVER_MS);

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use super::driver::Driver;
 use super::reading::Reading;
@@ -15,10 +15,10 @@ use crate::engine::ownership::StoreOwner;
 use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
 use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
-use crate::engine::sync::lock;
 use crate::engine::watch::{Committed, Watcher};
 use crate::error::{Error, Result};
 use crate::event::{EventId, Position};
+use crate::sync::{Mutex, lock};
 
 /// How this process takes part in the store.
 #[derive(Debug)]

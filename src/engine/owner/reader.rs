@@ -1,16 +1,16 @@
 //! Readers of a store whose engine may change under them: each read goes to the engine of the moment, and is made again on
 //! the next one when that is lost.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::seats::Seats;
 use crate::engine::get::{Get, Got};
 use crate::engine::identity::Identity;
 use crate::engine::port::EngineReader;
 use crate::engine::process::Process;
-use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 use crate::event::Position;
+use crate::sync::{Mutex, lock};
 
 /// A reader of the engine of one epoch. The owner takes it away before it hands over: it would keep the file locked.
 #[derive(Debug, Default)]

@@ -3,8 +3,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::find::{Found, Obstacle, connect_to, find};
@@ -16,10 +16,10 @@ use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
 use crate::engine::port::Engine;
 use crate::engine::shared::{self, Hello, SharedEngine};
-use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 use crate::event::StoreId;
 use crate::limits::{OWNER_PAUSE_MS, READ_IDLE_MS, READ_LOCK_MS, READ_LOOK_MS, READ_RACY_MS};
+use crate::sync::{Mutex, lock};
 
 const PAUSE: Duration = Duration::from_millis(OWNER_PAUSE_MS);
 const IDLE: Duration = Duration::from_millis(READ_IDLE_MS);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
+use std::sync::{Arc, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use super::driver::Driver;
@@ -14,10 +14,10 @@ use crate::engine::file::{Mode, prepare};
 use crate::engine::identity::Identity;
 use crate::engine::port::Engine;
 use crate::engine::process::Process;
-use crate::engine::sync::lock;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
 use crate::limits::OWNER_PAUSE_MS;
+use crate::sync::{Mutex, lock};
 
 /// One file. Who opens it waits for who is opening it.
 #[derive(Debug)]
@@ -28,12 +28,12 @@ struct Entry {
 
 type Entries = Option<HashMap<FileId, Arc<Entry>>>;
 
-static OPEN: Mutex<Entries> = Mutex::new(None);
+static OPEN: std::sync::Mutex<Entries> = std::sync::Mutex::new(None);
 
 /// In a child made by fork(2), a thread that is not there may have had it, and never gives it back.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-fn entries() -> Option<MutexGuard<'static, Entries>> {
+fn entries() -> Option<std::sync::MutexGuard<'static, Entries>> {
     let begun = Instant::now();
     loop {
         match OPEN.try_lock() {

@@ -1,15 +1,15 @@
 //! Where the calls of a store go: to the engine that it has now, or, while there is none, into waiting for the next.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::engine::port::Engine;
-use crate::engine::sync::{lock, read, write};
 use crate::error::{Error, Result};
 use crate::event::Position;
+use crate::sync::{Condvar, Mutex, RwLock, lock, read, write};
 
 /// An engine that calls go to, and the how manieth it is.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! A store's file as one process of many has it: the file engine while it owns the file, a client of the owner otherwise.
 //! All handles that this process has on the file share one of these.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::host::Host;
@@ -14,12 +14,12 @@ use crate::engine::file::Options;
 use crate::engine::identity::Identity;
 use crate::engine::process::Process;
 use crate::engine::rank::Rank;
-use crate::engine::sync::lock;
 use crate::engine::watch::{Committed, Watcher};
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{EventId, Position};
 use crate::limits::LEAST_ANSWER_MS;
+use crate::sync::{Mutex, lock};
 
 /// How a process takes part in a store.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! What an owner and its clients know of each other, and what the owner decides for them.
 
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{ClientInfo, ConnectError, Hello, Lost, Server, ServerOptions, SharedEngine, connect};
@@ -11,6 +11,7 @@ use crate::engine::{Durability, Engine, open_in_memory};
 use crate::error::Error;
 use crate::event::{NewEvent, StoreId};
 use crate::store::{Builder, Store};
+use crate::sync::Mutex;
 use crate::testkit::Disk;
 
 const LIMIT: Duration = Duration::from_secs(60);

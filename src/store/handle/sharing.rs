@@ -1,13 +1,14 @@
 //! Stores over the socket of another process, and a server for them, over given sockets: for tests.
 
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::Builder;
 use super::store::Store;
-use crate::engine::{ClientInfo, Durability, Hello, Server, ServerOptions, connect, lock};
+use crate::engine::{ClientInfo, Durability, Hello, Server, ServerOptions, connect};
 use crate::error::Result;
+use crate::sync::Mutex;
 
 /// Serves the clients of a store until it is dropped.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use crate::codec::link::{SentAnswer, SentAsk, number_message};
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::get::{Get, Got};
 use crate::engine::shared::message::{ask_commit, ask_read, outcome, problem_of, read_got};
-use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 use crate::limits::SHARED_CLIENT_BYTES;
+use crate::sync::lock;
 
 struct Unpark(Thread);
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +15,8 @@ use super::tell::Told;
 use crate::engine::on_path::OnPath;
 use crate::engine::process::Process;
 use crate::engine::shared::frame::{Flight, Flown, Outbox};
-use crate::engine::sync::lock;
 use crate::limits::{SHARED_CALLS, SHARED_CLIENT_BYTES};
+use crate::sync::{Mutex, lock};
 
 /// Where a message stands among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::codec::link::SentAnswer;
 use crate::engine::on_path::OnPath;
 use crate::engine::shared::frame::{Inbox, Incoming, receive};
 use crate::engine::shared::message::{Noticed, noticed};
-use crate::engine::sync::lock;
+use crate::sync::lock;
 
 /// Until the owner is gone, or the last handle is.
 pub(super) async fn run(link: &Link, inbox: &mut Inbox) {

@@ -1,10 +1,8 @@
 //! Words of errors that are fixed in the program that made the error: the kind of a thing, the name of a field. They are
 //! kept for ever, so there is a bound on how many another process can make this one keep.
 
-use std::sync::Mutex;
-
-use crate::engine::sync::lock;
 use crate::limits::{MAX_NAME_BYTES, MAX_SHARED_WORDS};
+use crate::sync::{Mutex, lock};
 
 static WORDS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 

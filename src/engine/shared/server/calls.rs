@@ -1,6 +1,6 @@
 //! Carrying out the calls of a client.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,9 +15,9 @@ use crate::engine::shared::message::{
     sent_report,
 };
 use crate::engine::shared::peer::{ClientInfo, program_name};
-use crate::engine::sync::lock;
 use crate::error::{Error, Result};
 use crate::limits::{SHARED_CLIENT_BYTES, SHARED_CLIENTS, SHARED_FRAME_BYTES, SHARED_INTAKE_BYTES};
+use crate::sync::{Mutex, lock};
 
 const KIB: usize = 1_024;
 

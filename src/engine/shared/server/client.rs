@@ -1,7 +1,7 @@
 //! One client, as the owner keeps it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +9,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::engine::shared::frame::Outbox;
 use crate::engine::shared::peer::ClientInfo;
-use crate::engine::sync::lock;
 use crate::limits::{SHARED_BEAT_MS, SHARED_CLIENT_BYTES, SHARED_CLIENT_READS};
+use crate::sync::{Mutex, lock};
 
 #[derive(Debug)]
 pub(super) struct Client {

@@ -1,8 +1,8 @@
 //! The handle on an owner's server.
 
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::served_engine::ServedEngine;
 use crate::engine::port::Engine;
 use crate::engine::process::Process;
 use crate::engine::shared::peer::ClientInfo;
-use crate::engine::sync::lock;
 use crate::engine::watch::Watcher;
 use crate::error::{Error, Result};
 use crate::limits::SHARED_READS;
+use crate::sync::{Mutex, lock};
 
 /// Serves clients of an engine until it is drained, stopped or dropped, or until the engine is closed.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! All clients of an owner. It is a watcher of the engine, and tells them what was committed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -11,10 +11,10 @@ use super::options::ServerOptions;
 use crate::codec::link::SentNotice;
 use crate::engine::port::Engine;
 use crate::engine::shared::message::notice_message;
-use crate::engine::sync::{read, write};
 use crate::engine::watch::{Committed, Watcher};
 use crate::event::{Position, Timestamp};
 use crate::limits::SHARED_CLIENTS;
+use crate::sync::{RwLock, read, write};
 
 #[derive(Debug)]
 pub(super) struct Roster {
