@@ -3,7 +3,7 @@
 //! limits of time and memory: its death fails the test, too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -489,18 +489,38 @@ fn say(line: &str) {
     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
 }
 
-/// One child from this flip on: what it said. Panics when it does not come to its end.
-fn child(kind: &str, to: u64, said: &mut dyn FnMut(&str)) {
+/// What redb says when it panics once more while a panic of its own unwinds: the process aborts, and nobody can catch that.
+const ABORTS: &str = "panic in a destructor during cleanup";
+
+/// All flips, in children that take up where one before them was aborted.
+fn children(kind: &str, to: u64, said: &mut dyn FnMut(&str)) {
+    let mut from = std::env::var("FROM").map_or(0, |from| from.parse().unwrap());
+    while let Some(aborted) = child(kind, from, to, said) {
+        said("aborted");
+        from = aborted + 1;
+    }
+}
+
+/// One child from this flip on, and what it said. Answers with the flip at which redb aborted it. Panics when it does not come
+/// to its end otherwise.
+fn child(kind: &str, from: u64, to: u64, said: &mut dyn FnMut(&str)) -> Option<u64> {
     let mut child = Command::new("sh")
         // Kilobytes of memory: what a damaged length asks for beyond them aborts.
         .args(["-c", "ulimit -v 6000000; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "bitflip::the_reader_of_damaged_files", "--include-ignored", "--nocapture"])
-        .env(RANGE, format!("{kind} {} {to}", std::env::var("FROM").unwrap_or("0".into())))
+        .env(RANGE, format!("{kind} {from} {to}"))
         .env("RUST_BACKTRACE", "0")
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut errors = child.stderr.take().unwrap();
+    let errors = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = errors.read_to_string(&mut text);
+        text
+    });
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (tell, hear) = mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -508,26 +528,30 @@ fn child(kind: &str, to: u64, said: &mut dyn FnMut(&str)) {
             let _ = tell.send(line);
         }
     });
-    let (mut done, mut at) = (false, String::new());
+    let (mut done, mut at) = (false, from);
     loop {
         match hear.recv_timeout(Duration::from_secs(120)) {
             Ok(line) => {
                 done |= line == "done";
-                if line.starts_with("flip ") {
-                    at.clone_from(&line);
+                if let Some(flip) = line.strip_prefix("flip ") {
+                    at = flip.parse().unwrap();
                 }
                 said(&line);
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 child.kill().unwrap();
-                panic!("{kind}: {at} hangs");
+                panic!("{kind}: flip {at} hangs");
             }
         }
     }
     reader.join().unwrap();
-    let status = child.wait().unwrap();
-    assert!(done && status.success(), "{kind}: {at} ends with {status}");
+    let (status, errors) = (child.wait().unwrap(), errors.join().unwrap());
+    if !status.success() && errors.contains(ABORTS) {
+        return Some(at);
+    }
+    assert!(done && status.success(), "{kind}: flip {at} ends with {status}:\n{errors}");
+    None
 }
 
 /// What all flips led to: how often records were gone, and how often damage spread.
@@ -535,12 +559,14 @@ struct ModelEvent {
     flips: u64,
     vanished: u64,
     spread: u64,
+    aborted: u64,
     text: String,
 }
 
 fn told_of(kind: &str, most: u64) -> ModelEvent {
     let (mut right, mut refused, mut vanished, mut spread, mut closed, mut flips) = (0, 0, 0, 0, 0, 0);
-    child(kind, most, &mut |line| match *line.split(' ').collect::<Vec<_>>() {
+    let mut aborted = 0;
+    children(kind, most, &mut |line| match *line.split(' ').collect::<Vec<_>>() {
         ["outcome", r, e, v, s] => {
             flips += 1;
             right += r.parse::<u64>().unwrap();
@@ -549,23 +575,26 @@ fn told_of(kind: &str, most: u64) -> ModelEvent {
             spread += u64::from(s != "0");
         }
         ["closed"] => (closed, flips) = (closed + 1, flips + 1),
+        ["aborted"] => (aborted, flips) = (aborted + 1, flips + 1),
         _ => {}
     });
     let text = format!(
         "{flips} flips of {kind}: {right} reads were right, {refused} refused, {closed} files did not open; \
-         {vanished} times records were gone, {spread} times damage spread"
+         {vanished} times records were gone, {spread} times damage spread, {aborted} times redb aborted"
     );
     say(&format!("{text}\n"));
     assert!(refused + closed > 0 && right > 0, "the flips hit nothing: {text}");
-    ModelEvent { flips, vanished, spread, text }
+    ModelEvent { flips, vanished, spread, aborted, text }
 }
 
 fn try_all(kind: &str, flips: u64) {
-    let ModelEvent { flips, vanished, spread, text: told } = told_of(kind, flips);
+    let ModelEvent { flips, vanished, spread, aborted, text: told } = told_of(kind, flips);
     // What tells how many rows there are waits for store format 3; until then `verify` alone names it.
     assert!(vanished <= 2 + flips / 200, "{told}");
     // Where redb's own bookkeeping is hit, it gives away pages that are in use: what lay there is refused afterwards.
     assert!(spread <= 2 + flips / 200, "{told}");
+    // That it never happens waits for store format 3.
+    assert!(aborted <= 1 + flips / 1_000, "{told}");
 }
 
 #[test]
@@ -594,7 +623,16 @@ fn a_flipped_bit_of_the_head_of_a_page_of_ids_records_nothing_twice() {
 #[ignore = "waits for store format 3: redb believes the head of a page, frees what was never in use, and aborts; only \
             checksums under it can help"]
 fn a_flipped_bit_of_the_head_of_a_page_is_an_error_and_never_a_wrong_answer() {
-    try_all("heads of pages", u64::MAX);
+    let told = told_of("heads of pages", u64::MAX);
+    assert_eq!(told.aborted, 0, "{}", told.text);
+}
+
+#[test]
+#[ignore = "waits for store format 3: redb believes what it reads, may have one page twice, and aborts; only checksums under it \
+            can help"]
+fn a_flipped_bit_never_aborts_the_process() {
+    let told = told_of("written", 20_000);
+    assert_eq!(told.aborted, 0, "{}", told.text);
 }
 
 #[test]

