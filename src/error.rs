@@ -94,7 +94,7 @@ pub enum Error {
     },
     /// The handle was opened by another process: this one is a child that it forked. Nothing was read or written.
     #[error(
-        "this handle was opened by process {opened_in} and does not work in a forked child; open the store again here, once process {opened_in} has closed it"
+        "this handle was opened by process {opened_in} and does not work in a forked child; open the store again here"
     )]
     OtherProcess {
         /// The process that opened the store.
@@ -118,11 +118,10 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The commit failed in a way that leaves open whether it is on disk. The store has to be reopened; then it is
-    /// safe to append the same events with the same ids again, whether or not they were recorded.
-    #[error(
-        "the outcome of this write is unknown ({reason}); reopen the store and retry with the same event ids"
-    )]
+    /// The commit failed in a way that leaves open whether it is on disk. It is safe to append the same events with the
+    /// same ids again, whether or not they were recorded. A store of a file goes on by itself, in this process or another;
+    /// one on a storage that the caller supplied says [`Closed`](Self::Closed) from then on, and has to be opened again.
+    #[error("the outcome of this write is unknown ({reason}); retry with the same event ids")]
     Unknown {
         /// The storage's error.
         reason: String,
@@ -216,11 +215,21 @@ fn because(reason: &str) -> String {
 impl Error {
     /// Whether the same call can succeed later without changes.
     ///
-    /// `true` for [`Error::Locked`], [`Error::OwnerLost`] and [`Error::NoAnswer`], and for [`Error::Unknown`] and [`Error::Closed`] once the store is reopened.
+    /// `true` for [`Error::Locked`], [`Error::OwnerLost`], [`Error::NoAnswer`] and [`Error::Unknown`], and for
+    /// [`Error::Closed`] once the store is reopened.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Locked { .. } | Self::OwnerLost { .. } | Self::NoAnswer { .. })
             || self.is_of_a_closed_store()
+    }
+
+    /// Whether an open store may answer the next call: it is in use, its owner is gone or says nothing, or what it was doing
+    /// when that happened is unknown.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Locked { .. } | Self::OwnerLost { .. } | Self::NoAnswer { .. } | Self::Unknown { .. }
+        )
     }
 
     /// Whether the request itself was refused, and would be refused again. The store is unaffected, and other

@@ -366,8 +366,13 @@ pub const LEAST_ANSWER_MS: u64 = 1_000;
 pub const HAND_OVER_MS: u64 = 2_000;
 /// Milliseconds without a read after which a store that is only read lets go of its file …
 pub const READ_IDLE_MS: u64 = 50;
-/// … and for which it keeps the file locked at the most, when it is read all the time.
+/// … and for which it keeps the file locked at the most, when it is read all the time: all readers let go at once, by the
+/// clock, in every such span …
 pub const READ_LOCK_MS: u64 = 500;
+/// … for so many milliseconds of it, in which a writer gets in.
+pub const READ_OFF_MS: u64 = 60;
+/// Milliseconds after which a follower, a handler and the projections try again to read a store that they could not read.
+pub const FOLLOW_AGAIN_MS: u64 = 100;
 /// Milliseconds between two looks at the file of a store that is only read, while nobody owns it.
 pub const READ_LOOK_MS: u64 = 100;
 /// A file that changed so shortly before it was looked at may change again without a later modification time.

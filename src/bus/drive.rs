@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::sync::mpsc;
@@ -18,8 +19,10 @@ use crate::delivery::Wanted;
 use crate::error::Error;
 use crate::event::{Event, Sequence};
 use crate::follow::{Followed, Following};
+use crate::limits::FOLLOW_AGAIN_MS;
 use crate::store::unblocked;
 use crate::sync::lock;
+use crate::sync::time::sleep;
 
 /// A handler from its subscription to its end. It lets go of everything when it is dropped, also with its runtime.
 pub(super) struct Lifetime {
@@ -77,9 +80,16 @@ pub(super) async fn drive(
 /// What is there of its dead letters is counted where blocking is allowed, before anything is asked of them.
 async fn counted(handler_state: &HandlerState) -> Result<(), Error> {
     // Also when the store was closed meanwhile: it is given what was committed before.
-    let Some(reader) = lock(&handler_state.reader).clone() else { return Ok(()) };
-    let dead_letters = handler_state.dead_letters.clone();
-    unblocked(move || dead_letters.count(&reader)).await
+    loop {
+        let Some(reader) = lock(&handler_state.reader).clone() else { return Ok(()) };
+        let dead_letters = handler_state.dead_letters.clone();
+        match unblocked(move || dead_letters.count(&reader)).await {
+            Err(error) if error.is_passing() && handler_state.phase() < Phase::Leaving => {
+                sleep(Duration::from_millis(FOLLOW_AGAIN_MS)).await;
+            }
+            counted => return counted,
+        }
+    }
 }
 
 /// Takes events until there are no more, or no more are wanted: the phase that comes then.
@@ -110,6 +120,12 @@ async fn take_all(
                     handler_state.metrics.unreadable.fetch_add(1, Relaxed);
                     let handler = &*handler_state.asked.name;
                     tracing::warn!(handler, %at, reason, "an event cannot be upcast, so the handler does not get it");
+                    false
+                }
+                // The follower tries again.
+                Some(Err(error)) if error.is_passing() => {
+                    let handler = &*handler_state.asked.name;
+                    tracing::debug!(handler, %error, "a handler waits for the store");
                     false
                 }
                 Some(Err(error)) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::answer::{Answer, Failure};
 use super::core::Core;
@@ -12,11 +13,11 @@ use super::phase::Phase;
 use crate::delivery::{Delay, Failed, Look, NEVER, Next, Resolved, Taken, chance, look_for, recorded};
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
-use crate::limits::MAX_STUCK;
+use crate::limits::{FOLLOW_AGAIN_MS, MAX_STUCK};
 use crate::store::{SidecarWrites, unblocked};
 use crate::sync::task::JoinHandle;
 use crate::sync::time::{Instant, sleep_until, timeout_at};
-use crate::sync::{self, fault, lock};
+use crate::sync::{self, fault, lock, thread};
 
 /// A call that timed out and keeps running.
 type Stuck = JoinHandle<Result<serde_json::Value, String>>;
@@ -334,12 +335,20 @@ async fn read(handler_state: &Arc<HandlerState>, taken: &Taken) -> Option<Messag
 async fn look_further(handler_state: &Arc<HandlerState>, look: Look) {
     let (reading, asked) = (handler_state.clone(), look.clone());
     let found = handler_state.shared.runtime.spawn_blocking(move || {
-        let reader = lock(&reading.reader).clone().ok_or(Error::Closed { after: None })?;
-        look_for(&reader, asked, |event| {
-            // What cannot be upcast was not taken at first, and is not taken now.
-            let message = Message::recorded(reader.shaped(event).ok()?);
-            reading.asked.route.takes(&message).then_some(message)
-        })
+        loop {
+            let reader = lock(&reading.reader).clone().ok_or(Error::Closed { after: None })?;
+            let found = look_for(&reader, asked.clone(), |event| {
+                // What cannot be upcast was not taken at first, and is not taken now.
+                let message = Message::recorded(reader.shaped(event).ok()?);
+                reading.asked.route.takes(&message).then_some(message)
+            });
+            match found {
+                Err(error) if error.is_passing() && reading.phase() < Phase::Leaving => {
+                    thread::park_timeout(Duration::from_millis(FOLLOW_AGAIN_MS));
+                }
+                found => return found,
+            }
+        }
     });
     let (look, found) = match found.await {
         Ok(Ok(found)) => found,

@@ -102,7 +102,8 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::Closed`] if the store is closed; [`Error::NotFound`] if the consumer was removed; [`Error::Corrupt`],
-    /// [`Error::Storage`] and [`Error::Unknown`] end it for all workers.
+    /// [`Error::Storage`] and [`Error::Unknown`] end it for all workers, and so do [`Error::Locked`], [`Error::OwnerLost`] and
+    /// [`Error::NoAnswer`], of a store that another process owns; it can be opened again.
     pub async fn next(&self) -> Result<Delivery> {
         loop {
             if let Some(delivery) = self.deliver(true).await? {

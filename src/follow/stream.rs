@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::sync::broadcast::error::RecvError;
@@ -15,9 +16,9 @@ use super::request::{Follow, FollowScope, Start};
 use super::wake::{Subscription, WakeFrame, Wakes};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
-use crate::limits::DEFAULT_PAGE;
+use crate::limits::{DEFAULT_PAGE, FOLLOW_AGAIN_MS};
 use crate::store::{Branch, Range, Reader, Shape, Store, StoreHandle, unblocked};
-use crate::sync::{fault, point};
+use crate::sync::{fault, point, thread};
 
 /// An item of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +58,10 @@ impl Followed {
 }
 
 /// A running subscription: a [`Stream`] of items. It ends when the store is closed and everything was delivered, or
-/// after an error, with one exception: [`Error::Upcast`] takes the place of an event that cannot be upcast, and the
-/// next item is what comes after it. A subscription that resumes from the last cursor before such an error reports it
+/// after an error, with two exceptions: [`Error::Upcast`] takes the place of an event that cannot be upcast, and the
+/// next item is what comes after it; [`Error::Locked`], [`Error::OwnerLost`] and [`Error::NoAnswer`] say that the store
+/// cannot be read at the moment, and the next call tries again, after a short pause. A subscription that resumes from the
+/// last cursor before an event that cannot be upcast reports it
 /// again; one that starts after its sequence or position does not. A follower that is slow, or not polled at all, does
 /// not affect others: it holds no more than a page, and reads on from the store. It keeps the store's file open until
 /// it ends or is dropped.
@@ -101,7 +104,8 @@ impl Following {
     /// Dropping the future before it is ready loses nothing: the next call delivers what this one would have.
     ///
     /// # Errors
-    /// [`Error::Upcast`] for an event that cannot be upcast; the next call continues after it. [`Error::Corrupt`]
+    /// [`Error::Upcast`] for an event that cannot be upcast; the next call continues after it. [`Error::Locked`],
+    /// [`Error::OwnerLost`] and [`Error::NoAnswer`] while the store cannot be read; the next call tries again. [`Error::Corrupt`]
     /// for an event that is not what was written, or that does not continue the one before it; [`Error::Storage`]. The
     /// subscription ends there; its last cursor remains valid.
     pub async fn next(&mut self) -> Option<Result<Followed>> {
@@ -361,6 +365,14 @@ impl Source {
     }
 }
 
+/// Reads, after a pause when it could not a moment ago. Blocks.
+fn paced<T>(again: bool, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    if again {
+        thread::park_timeout(Duration::from_millis(FOLLOW_AGAIN_MS));
+    }
+    read()
+}
+
 /// Why waiting ended.
 enum Waited {
     Events(Arc<[Event]>, Option<u64>),
@@ -391,6 +403,8 @@ fn drive(
     async_stream::try_stream! {
         let mut machine = Machine::new(source.order(), scanned.load(Ordering::Relaxed));
         let mut step = FollowStep::Note;
+        // What could not be read at the moment is read again.
+        let mut again = false;
         loop {
             scanned.store(machine.scanned(), Ordering::Relaxed);
             let input = match step {
@@ -401,14 +415,26 @@ fn drive(
                     }
                     None => {
                         let mut reading = source.clone();
-                        let (branch, noted) = unblocked(move || reading.noted()).await?;
+                        let read = unblocked(move || paced(again, || reading.noted())).await;
+                        again = read.as_ref().is_err_and(Error::is_passing);
+                        if again {
+                            yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned()) });
+                            continue;
+                        }
+                        let (branch, noted) = read?;
                         source.branch = branch;
                         Input::Noted(noted)
                     }
                 },
                 FollowStep::Read { after, to } => {
                     let reading = source.clone();
-                    let page = unblocked(move || reading.page(after, to)).await?;
+                    let read = unblocked(move || paced(again, || reading.page(after, to))).await;
+                    again = read.as_ref().is_err_and(Error::is_passing);
+                    if again {
+                        yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned()) });
+                        continue;
+                    }
+                    let page = read?;
                     let empty = page.is_empty();
                     for event in page {
                         let number = source.number(&event);

@@ -11,14 +11,14 @@ use super::claim::Patience;
 use super::lease::fenced;
 use super::projection_state::ProjectionState;
 use super::read::up_to_damage;
-use super::signal::{Command, Reply, RunnerSignal};
+use super::signal::{Command, Reply, Retried, RunnerSignal};
 use super::status::Status;
 use super::tenure::Wake;
 use crate::error::{Error, Result};
 use crate::event::{Place, Position, Timestamp};
 use crate::limits::{
-    PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE, PROJECT_PAUSE_MS, PROJECT_REST,
-    PROJECT_REST_MS,
+    FOLLOW_AGAIN_MS, PROJECT_FLUSH_BYTES, PROJECT_FLUSH_ROWS, PROJECT_IDLE_MS, PROJECT_PAGE,
+    PROJECT_PAUSE_MS, PROJECT_REST, PROJECT_REST_MS,
 };
 use crate::store::{
     Branch, Committed, Observer, Range, Reader, SidecarTable, SidecarTables, SidecarWrites, Store,
@@ -113,6 +113,8 @@ struct RunnerLoop {
     active: Instant,
     /// What was committed when it looked last.
     seen: u64,
+    /// It could not read or write, so it does not know what is written.
+    interrupted: bool,
 }
 
 impl RunnerLoop {
@@ -123,6 +125,7 @@ impl RunnerLoop {
             projection_states: Vec::new(),
             waiting: Vec::new(),
             seen: 0,
+            interrupted: false,
             flushed: Instant::now(),
             active: Instant::now(),
         }
@@ -134,6 +137,7 @@ impl RunnerLoop {
             match self.turn() {
                 Ok(true) => {}
                 Ok(false) => break,
+                Err(error) if error.is_passing() && !self.signal.is_stopped() => self.interrupted(&error),
                 Err(error) => {
                     // Reads do not depend on this thread: they go on to be exact.
                     tracing::error!(%error, "the projections stop");
@@ -148,8 +152,31 @@ impl RunnerLoop {
         self.projection_states.drain(..).for_each(ProjectionState::stop);
     }
 
+    /// The store cannot be had at the moment. What was folded and may not be written is folded again, from what is.
+    fn interrupted(&mut self, error: &Error) {
+        if !self.interrupted {
+            tracing::warn!(%error, "the projections wait for the store");
+        }
+        self.interrupted = true;
+        self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
+        self.signal.pause(Duration::from_millis(FOLLOW_AGAIN_MS));
+    }
+
+    /// Takes up where the store says that each of them was.
+    fn go_on(&mut self) -> Result<()> {
+        for projection_state in &mut self.projection_states {
+            let looked = projection_state.look(Patience::Left);
+            projection_state.halt_if_damaged(looked)?;
+        }
+        self.interrupted = false;
+        Ok(())
+    }
+
     /// Some work, or a wait for it. `false` when the store closes.
     fn turn(&mut self) -> Result<bool> {
+        if self.interrupted {
+            self.go_on()?;
+        }
         while let Some(order) = self.signal.order() {
             self.obey(order)?;
         }
@@ -384,6 +411,16 @@ impl RunnerLoop {
         Ok(())
     }
 
+    fn retry(&mut self, name: &str, of: Option<&str>) -> Result<Retried> {
+        let mut told = self.held(name, |projection_state| projection_state.retry(of));
+        if !self.flush(true)? && told.is_ok() {
+            // What it has done was dropped.
+            told = self.held(name, |projection_state| projection_state.retry(of));
+            self.flush(true)?;
+        }
+        told
+    }
+
     fn obey(&mut self, order: Command) -> Result<()> {
         match order {
             Command::Add(fold, status, reply) => {
@@ -396,14 +433,10 @@ impl RunnerLoop {
                 let _ = reply.send(self.held(&name, ProjectionState::rebuild));
             }
             Command::Retry(name, of, reply) => {
-                let retry = |projection_state: &mut ProjectionState| projection_state.retry(of.as_deref());
-                let mut told = self.held(&name, retry);
-                if !self.flush(true)? && told.is_ok() {
-                    // What it has done was dropped.
-                    told = self.held(&name, retry);
-                    self.flush(true)?;
-                }
+                let told = self.retry(&name, of.as_deref());
+                let failed = told.as_ref().err().filter(|error| error.is_passing()).cloned();
                 let _ = reply.send(told);
+                return failed.map_or(Ok(()), Err);
             }
             Command::CatchUp(reply) => {
                 self.waiting.push((self.handle.committed().get(), reply));
