@@ -96,7 +96,7 @@ struct Cancel {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Other processes can write to the store in the meantime: it is open only while timers fire."
+    after_help = "Other processes can use the store in the meantime; an application that opens it takes it over."
 )]
 struct Run {
     /// Fire what is due now, and exit

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -103,6 +104,9 @@ pub(crate) trait EngineReader: fmt::Debug + Send + Sync + 'static {
     fn peek(&self, get: &Get<'_>) -> Result<Option<Got>>;
 }
 
+/// Told how many were done, out of how many. Ends what it is told of when it breaks.
+pub(crate) type OnProgress<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
+
 /// Operations of an engine on files, which one on a server need not have.
 pub(crate) trait Admin: Send + Sync {
     /// Moves the journal into the tables.
@@ -112,7 +116,10 @@ pub(crate) trait Admin: Send + Sync {
     fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
 
     /// Checks everything. Reports how many events out of how many were checked.
-    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report>;
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`, or by closing the store meanwhile.
+    fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report>;
 
     /// Figures, at a cost that does not depend on how much is stored.
     fn figures(&self) -> Result<Figures>;

@@ -144,6 +144,15 @@ impl SidecarWrites {
         self.expected.push(ExpectedRecord { table, key, value });
     }
 
+    /// Whether a repetition of it is recognised, and answered as the first time.
+    #[cfg(unix)]
+    pub(crate) fn is_recognised(&self) -> bool {
+        let removes = |expected: &ExpectedRecord| {
+            matches!(self.rows.get(&(expected.table, expected.key.clone())), Some(None))
+        };
+        !self.expected.is_empty() && !self.expected.iter().any(removes)
+    }
+
     pub(crate) fn expected(&self) -> &[ExpectedRecord] {
         &self.expected
     }

@@ -21,6 +21,10 @@ impl Watching {
         read(&self.0).iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.committed(commit));
     }
 
+    pub(crate) fn failed(&self) {
+        read(&self.0).iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.failed());
+    }
+
     pub(crate) fn closed(&self) {
         let all = std::mem::take(&mut *write(&self.0));
         all.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.closed());

@@ -18,7 +18,7 @@ use super::write::work::{Done, Work};
 use super::write::writer::Writer;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::identity::Identity;
-use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
+use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
 use crate::engine::watch::Watcher;
@@ -115,6 +115,9 @@ impl Engine for FileEngine {
 
     fn watch(&self, watcher: &Arc<dyn Watcher>) {
         self.watching.add(watcher);
+        if self.writer.has_failed() {
+            watcher.failed();
+        }
     }
 
     fn admin(&self) -> Option<&dyn Admin> {
@@ -170,7 +173,7 @@ impl Admin for FileEngine {
         })
     }
 
-    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+    fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
         verify(&self.file_reader()?, &self.writer, &self.journal, progress)
     }
 

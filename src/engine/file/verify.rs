@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::ReadTransaction;
 
+use super::contents::Contents;
 use super::read::file_reader::FileReader;
 use super::write::writer::Writer;
 use crate::codec::{BranchRow, Chunk, FORMAT, Malformed, Meta, OldMeta, StoreCounts, decode_order};
@@ -22,6 +23,7 @@ use crate::engine::file::tables::lookup;
 use crate::engine::file::tables::sidecar_view::SidecarView;
 use crate::engine::file::tables::view::flushed_head;
 use crate::engine::pieces::event_of;
+use crate::engine::port::OnProgress;
 use crate::engine::report::Report;
 use crate::engine::sidecar::SidecarTable;
 use crate::error::{Error, Result};
@@ -38,7 +40,9 @@ struct Frames {
 struct Walk<'a> {
     txn: Arc<ReadTransaction>,
     report: Report,
-    progress: &'a mut dyn FnMut(u64, u64),
+    contents: &'a Contents,
+    progress: &'a mut OnProgress<'a>,
+    ended: bool,
     total: u64,
     /// The counts of the meta row, if its format has them.
     claimed: Option<StoreCounts>,
@@ -46,11 +50,11 @@ struct Walk<'a> {
 }
 
 /// Walks everything, between two commits.
-pub(super) fn verify(
-    reader: &FileReader,
+pub(super) fn verify<'a>(
+    reader: &'a FileReader,
     writer: &Writer,
     journal: &JournalFile,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &'a mut OnProgress<'a>,
 ) -> Result<Report> {
     let (txn, meta, frames) = writer.while_nothing_is_written(|next_commit| {
         let txn = Arc::new(reader.db.begin_read()?);
@@ -64,14 +68,18 @@ pub(super) fn verify(
     let mut walk = Walk {
         txn,
         report: Report::default(),
+        contents: &reader.contents,
         progress,
+        ended: false,
         total: 0,
         claimed: None,
         counts: StoreCounts::default(),
     };
     // A check that cannot continue is a problem of its own; the others still run.
     let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
-        if let Err(e) = found {
+        if let Err(e) = found
+            && !walk.ended
+        {
             walk.report.error(name, e);
         }
     };
@@ -83,6 +91,9 @@ pub(super) fn verify(
     step("global order", found, &mut walk);
     let found = guarded(|| walk.records());
     step("records", found, &mut walk);
+    if walk.ended {
+        return Err(Error::Closed { after: None });
+    }
     walk.compare_counts();
     for damage in &reader.contents.identity.damage {
         if !walk.report.problems.contains(damage) {
@@ -183,6 +194,7 @@ impl Walk<'_> {
             let branch = Branch::new(number, row, None);
             let head = match self.chunks(&branch) {
                 Ok(head) => head,
+                Err(e) if self.ended => return Err(e),
                 Err(e) => {
                     self.report.error(&place, e);
                     branch.fork
@@ -198,6 +210,13 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells how far it is. Fails once nobody wants to know, or the store is closed: the walk would keep the file locked.
+    fn goes_on(&mut self) -> Result<()> {
+        let told = (self.progress)(self.report.events.min(self.total), self.total);
+        self.ended |= told.is_break() || self.contents.db().is_err();
+        if self.ended { Err(Error::Closed { after: None }) } else { Ok(()) }
     }
 
     /// Counts are only comparable when everything could be read.
@@ -259,7 +278,7 @@ impl Walk<'_> {
                 }
             }
             next = chunk.last() + 1;
-            (self.progress)(self.report.events.min(self.total), self.total);
+            self.goes_on()?;
         }
         let row = flushed_head(&self.txn, branch.number)?;
         let head = row.map_or(branch.fork, |row| row.head);
@@ -275,6 +294,7 @@ impl Walk<'_> {
     fn records(&mut self) -> Result<()> {
         let view = SidecarView::of(self.txn.clone());
         for table in SidecarTable::ALL {
+            self.goes_on()?;
             // A table that cannot be walked does not hide the others.
             if let Err(e) = view.verify(table, &mut |place, reason| self.report.problem(place, reason)) {
                 self.report.error(format!("table {}", table.name()), e);
@@ -291,6 +311,7 @@ impl Walk<'_> {
         let mut next = 1;
         for row in lookup::rows(&table, 0..)? {
             let (key, value) = row?;
+            self.goes_on()?;
             if key.value() != next {
                 self.report.problem(format!("position {next}"), "the global order has a hole");
             }

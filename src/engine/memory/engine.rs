@@ -13,7 +13,7 @@ use crate::engine::commit::{Commit, Outcome};
 use crate::engine::decide::Plan;
 use crate::engine::identity::Identity;
 use crate::engine::on_path::OnPath;
-use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
+use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
 use crate::engine::watch::{Committed, Watcher};
@@ -141,11 +141,11 @@ impl Admin for MemoryEngine {
     }
 
     /// Nothing can disagree.
-    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+    fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
         self.open()?;
         let state = read(&self.kept.state);
         let events = state.committed();
-        progress(events, events);
+        let _ = progress(events, events);
         Ok(Report { branches: state.branch_count(), events, ..Report::default() })
     }
 

@@ -1,24 +1,20 @@
 //! Does what the protocol says: looks for the owner, locks and opens the file, binds, serves, hands over. Each way from one
 //! place to the next is gone on a thread of its own; while a process owns a store or is a client, none is needed.
 
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::find::{Found, Obstacle, connect_to, find};
 use super::hold::Held;
-use super::host::start_of;
 use super::protocol::{Action, HoldOff, Input, Protocol};
-use super::record::OwnerRecord;
 use super::seats::{Seat, Seated};
 use super::sharing::Sharing;
-use crate::engine::file::{Medium, open as open_file};
+use super::way::{Patience, Way};
 use crate::engine::ownership::{StoreClient, StoreOwner};
 use crate::engine::port::Engine;
 use crate::engine::rank::Rank;
-use crate::engine::shared::{self, ClientInfo, ConnectError, Hello, Server, ServerOptions, SharedEngine};
+use crate::engine::shared::{ClientInfo, Server, ServerOptions, SharedEngine};
+use crate::engine::watch::{Committed, Watcher};
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 use crate::limits::{HAND_OVER_MS, OWNER_PAUSE_MS};
@@ -26,6 +22,9 @@ use crate::sync::{Condvar, Mutex, lock};
 
 const PAUSE: Duration = Duration::from_millis(OWNER_PAUSE_MS);
 const HAND_OVER: Duration = Duration::from_millis(HAND_OVER_MS);
+/// A pause becomes longer after so many, up to so many times as long.
+const PAUSES_EACH: u32 = 64;
+const LONGEST_PAUSE: u32 = 16;
 
 /// The protocol of one store in this process, and what it has made so far.
 #[derive(Debug)]
@@ -38,31 +37,32 @@ pub(crate) struct Driver {
     /// The store is being closed: nothing is waited for any more.
     closing: AtomicBool,
     hurry: (Mutex<()>, Condvar),
+    /// Hears when the owner's storage fails.
+    failing: Mutex<Option<Arc<dyn Watcher>>>,
+    /// What happened while no thread could be had to see to it.
+    missed: Mutex<Option<(u64, Input)>>,
+    has_missed: AtomicBool,
 }
 
-/// What one step leaves for the next.
+/// Tells the driver that the storage of an epoch has failed. From then on calls wait for what comes next.
 #[derive(Debug)]
-struct Way {
-    protocol: Protocol,
+struct Failing {
+    driver: Weak<Driver>,
     epoch: u64,
-    held: Held,
-    found: Option<(OwnerRecord, PathBuf)>,
-    obstacle: Option<Obstacle>,
-    failure: Option<Error>,
-    engine: Option<Arc<dyn Engine>>,
-    listener: Option<(UnixListener, PathBuf)>,
-    unshared: Option<String>,
-    /// How closing the file ended.
-    closed: Result<()>,
 }
 
-/// How long a way may take.
-#[derive(Clone, Copy, Debug)]
-enum Patience {
-    /// The caller of `open` waits: until then, and it fails.
-    Until(Instant),
-    /// As long as it takes; but after that, calls fail.
-    Endless { calls: Instant },
+impl Watcher for Failing {
+    fn committed(&self, _: &Committed<'_>) {}
+
+    fn failed(&self) {
+        if let Some(driver) = self.driver.upgrade() {
+            driver.sharing.committed();
+            driver.sharing.seats.leave(self.epoch);
+            driver.event(self.epoch, Input::Failed);
+        }
+    }
+
+    fn closed(&self) {}
 }
 
 impl Driver {
@@ -73,18 +73,7 @@ impl Driver {
     pub(crate) fn open(sharing: Arc<Sharing>, until: Instant) -> Result<Arc<Self>> {
         let config = &sharing.config;
         let (protocol, first) = Protocol::new(config.rank, config.exclusive, HoldOff::default());
-        let way = Way {
-            protocol,
-            epoch: 0,
-            held: Held::new(sharing.places.clone()),
-            found: None,
-            obstacle: None,
-            failure: None,
-            engine: None,
-            listener: None,
-            unshared: None,
-            closed: Ok(()),
-        };
+        let way = Way::new(protocol, Held::new(sharing.places.clone()));
         let driver = Arc::new(Self {
             sharing,
             way: Mutex::new(way),
@@ -93,6 +82,9 @@ impl Driver {
             since: Mutex::new(Timestamp::now()),
             closing: AtomicBool::new(false),
             hurry: Default::default(),
+            failing: Mutex::default(),
+            missed: Mutex::default(),
+            has_missed: AtomicBool::new(false),
         });
         driver.go(&mut lock(&driver.way), first, Patience::Until(until))?;
         Ok(driver)
@@ -143,17 +135,38 @@ impl Driver {
         let driver = self.clone();
         let spawned = std::thread::Builder::new().name("retold-owner".into()).spawn(move || {
             let mut way = lock(&driver.way);
+            if way.epoch == epoch && input == Input::Lost {
+                // The owner waits for its clients to hang up.
+                *lock(&driver.client) = None;
+            }
             if way.epoch == epoch
                 && let Some(action) = way.protocol.on(input)
             {
-                let calls = Instant::now() + driver.sharing.config.wait;
+                // The owner before may take as long to leave.
+                let calls = Instant::now() + HAND_OVER + driver.sharing.config.wait;
                 let _ = driver.go(&mut way, action, Patience::Endless { calls });
             }
         });
-        if let Err(e) = spawned {
-            let error =
-                Error::storage(format!("a thread that looks for the store's owner cannot be started: {e}"));
-            self.sharing.seats.set(Seat::Away(error));
+        match (spawned, input) {
+            // It goes on as it is, and may be asked again.
+            (Ok(_), _) | (Err(_), Input::Asked { .. }) => {}
+            (Err(e), _) => {
+                let error = format!("a thread that looks for the store's owner cannot be started: {e}");
+                *lock(&self.missed) = Some((epoch, input));
+                self.sharing.seats.set(Seat::Away(Error::storage(error)));
+                self.has_missed.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Sees to what no thread could be had for. Each call of a handle begins with this.
+    pub(crate) fn catch_up(self: &Arc<Self>) {
+        if self.has_missed.load(Ordering::Acquire) && self.has_missed.swap(false, Ordering::AcqRel) {
+            let missed = lock(&self.missed).take();
+            if let Some((epoch, input)) = missed {
+                self.sharing.seats.set(Seat::Moving);
+                self.event(epoch, input);
+            }
         }
     }
 
@@ -167,11 +180,11 @@ impl Driver {
                 Action::BeClient { ask } => return self.be_client(way, ask),
                 Action::End => return Ok(()),
                 Action::GiveUp => return Err(self.give_up(way)),
-                Action::Find => self.find(way),
-                Action::Connect => self.connect(way),
-                Action::TryLock => self.try_lock(way, patience),
-                Action::Bind => self.bind(way),
-                Action::Publish => self.publish(way),
+                Action::Find => way.find(&self.sharing, patience),
+                Action::Connect => way.connect(&self.sharing),
+                Action::TryLock => way.try_lock(&self.sharing, patience),
+                Action::Bind => way.bind(),
+                Action::Publish => way.publish(&self.sharing),
                 Action::Pause => self.pause(way, patience),
                 Action::Drain => self.drain(way),
                 Action::Withdraw => {
@@ -190,150 +203,26 @@ impl Driver {
         }
     }
 
-    fn find(&self, way: &mut Way) -> Input {
-        match find(&self.sharing.places, &self.sharing.host) {
-            Found::Here { record, .. } if record.pid == std::process::id() => {
-                way.obstacle = Some(Obstacle::passing("this process itself is just closing it"));
-                Input::Nobody
-            }
-            Found::Here { record, socket } => {
-                way.obstacle = Some(Obstacle::passing(format!("{} has it", record.who())));
-                way.found = Some((record, socket));
-                Input::Here
-            }
-            Found::Nobody(obstacle) => {
-                way.obstacle = Some(obstacle);
-                Input::Nobody
-            }
-            Found::Barred(obstacle) => {
-                way.obstacle = Some(obstacle);
-                Input::Barred
-            }
-        }
-    }
-
-    fn connect(&self, way: &mut Way) -> Input {
-        let Some((record, socket)) = way.found.take() else { return Input::Refused };
-        let (config, places) = (&self.sharing.config, &self.sharing.places);
-        let stream = match connect_to(&socket) {
-            Ok(stream) => stream,
-            Err(e) => {
-                let full = e.kind() == std::io::ErrorKind::WouldBlock;
-                way.obstacle = Some(match full {
-                    true => Obstacle::full(&record, config.wait),
-                    false => {
-                        let (who, socket) = (record.who(), socket.display());
-                        Obstacle::passing(format!("{who} cannot be reached at {socket}: {e}"))
-                    }
-                });
-                return if full { Input::NoAnswer } else { Input::Refused };
-            }
-        };
-        let hello = Hello {
-            program: config.program.clone(),
-            rank: config.rank as u8,
-            store: Some(record.store),
-            name: config.name.clone(),
-            path: Some(places.file.clone()),
-            read_only: false,
-            wait: config.answer_wait(),
-        };
-        match shared::connect(stream, hello) {
-            Ok(engine) if engine.identity().opening == record.opening => {
-                let owner = Rank::of(engine.owner().rank);
-                *lock(&self.client) = Some(engine);
-                Input::Welcomed { owner }
-            }
-            // Another has the store since the record was read: it is to be found by a record of its own.
-            Ok(engine) => {
-                let _ = engine.close();
-                way.obstacle = Some(Obstacle::passing("its owner has just changed"));
-                Input::NoAnswer
-            }
-            Err(e) => {
-                // Of these it is certain that somebody is there. Otherwise the lock says whether that was its owner.
-                let is_there = matches!(e, ConnectError::Silent { .. } | ConnectError::Busy { .. });
-                way.obstacle = Some(Obstacle::of(&record, e));
-                if is_there { Input::NoAnswer } else { Input::Refused }
-            }
-        }
-    }
-
-    fn try_lock(&self, way: &mut Way, patience: Patience) -> Input {
-        let places = &self.sharing.places;
-        match open_file(Medium::File(places.file.clone()), self.sharing.config.file.clone()) {
-            Ok(engine) => {
-                if !places.still_hold() {
-                    way.failure = Some(Error::Locked {
-                        path: self.sharing.config.name.clone(),
-                        reason: "the file was deleted or replaced while it was opened".into(),
-                    });
-                    let _ = engine.close();
-                    return Input::Barred;
-                }
-                *lock(&self.since) = Timestamp::now();
-                way.engine = Some(engine);
-                Input::Taken
-            }
-            Err(Error::Locked { .. }) if way.obstacle.as_ref().is_some_and(|o| o.lasting) => Input::Barred,
-            Err(Error::Locked { .. }) => Input::Busy,
-            Err(e) => {
-                way.failure = Some(e);
-                // Others may have more luck, and then this process is their client.
-                if matches!(patience, Patience::Until(_)) { Input::Barred } else { Input::Busy }
-            }
-        }
-    }
-
-    fn bind(&self, way: &mut Way) -> Input {
-        match way.held.bind() {
-            Ok(bound) => way.listener = Some(bound),
-            Err(reason) => {
-                tracing::info!(%reason, "the store cannot be shared");
-                way.unshared = Some(reason);
-            }
-        }
-        Input::Done
-    }
-
-    fn publish(&self, way: &mut Way) -> Input {
-        let Some(engine) = &way.engine else { return Input::Done };
-        let config = &self.sharing.config;
-        let pid = std::process::id();
-        let exclusive = config.exclusive.then(|| "it was opened exclusively".to_owned());
-        let record = OwnerRecord {
-            pid,
-            start: start_of(pid),
-            host: self.sharing.host.clone(),
-            program: config.program.clone(),
-            rank: config.rank,
-            since: lock(&self.since).micros(),
-            store: engine.identity().id,
-            opening: engine.identity().opening,
-            socket: way.listener.as_ref().map(|(_, path)| path.clone()),
-            unshared: exclusive.or_else(|| way.unshared.take()),
-        };
-        if let Err(reason) = way.held.publish(&record) {
-            tracing::info!(%reason, "the store cannot be shared");
-            way.listener = None;
-        }
-        Input::Done
-    }
-
     fn own(self: &Arc<Self>, way: &mut Way) -> Result<()> {
         let Some(engine) = way.engine.clone() else { return Err(Error::storage("an owner without a file")) };
         way.epoch += 1;
+        way.settled();
         let epoch = way.epoch;
+        let failing: Arc<dyn Watcher> = Arc::new(Failing { driver: Arc::downgrade(self), epoch });
+        engine.watch(&failing);
+        *lock(&self.failing) = Some(failing);
         if let Some((listener, _)) = way.listener.take() {
             let (driver, config): (Weak<Self>, _) = (Arc::downgrade(self), &self.sharing.config);
+            let own = config.rank;
             let options = ServerOptions {
                 program: config.program.clone(),
                 rank: config.rank as u8,
                 payload_bytes: config.payload_bytes,
                 least: config.durability,
                 handover: Arc::new(move |client| {
-                    if let Some(driver) = driver.upgrade() {
-                        driver.event(epoch, Input::Asked { rank: Rank::of(client.rank) });
+                    let rank = Rank::of(client.rank);
+                    if let Some(driver) = driver.upgrade().filter(|_| rank > own) {
+                        driver.event(epoch, Input::Asked { rank });
                     }
                 }),
             };
@@ -346,15 +235,18 @@ impl Driver {
             }
         }
         *lock(&self.client) = None;
+        *lock(&self.since) = way.since;
         self.sharing.seat(Seated { epoch, engine, remote: false });
         Ok(())
     }
 
     fn be_client(self: &Arc<Self>, way: &mut Way, ask: bool) -> Result<()> {
-        let Some(client) = lock(&self.client).clone() else {
+        let Some(client) = way.client.take() else {
             return Err(Error::storage("a client of nobody"));
         };
+        *lock(&self.client) = Some(client.clone());
         way.epoch += 1;
+        way.settled();
         let (epoch, driver) = (way.epoch, Arc::downgrade(self));
         self.sharing.seat(Seated { epoch, engine: client.clone(), remote: true });
         client.on_lost(move |_| {
@@ -372,17 +264,23 @@ impl Driver {
 
     fn pause(&self, way: &mut Way, patience: Patience) -> Input {
         let now = Instant::now();
+        // Looking costs the owner something, too; whoever opens the store looks often all the same.
+        let pause = match patience {
+            Patience::Until(until) => PAUSE.min(until.saturating_duration_since(now)),
+            Patience::Endless { .. } => PAUSE * (1 + way.pauses / PAUSES_EACH).min(LONGEST_PAUSE),
+        };
+        way.pauses = way.pauses.saturating_add(1);
         match patience {
             Patience::Until(until) if now >= until => return Input::Late,
             Patience::Endless { calls } if now >= calls => {
-                let error = self.obstructed(way);
+                let error = way.obstructed(&self.sharing);
                 self.sharing.seats.set(Seat::Away(error));
             }
             _ => {}
         }
         let hurry = lock(&self.hurry.0);
         if !self.closing.load(Ordering::Acquire) {
-            drop(self.hurry.1.wait_timeout(hurry, PAUSE));
+            drop(self.hurry.1.wait_timeout(hurry, pause));
         }
         if self.closing.load(Ordering::Acquire) { Input::Close } else { Input::Again }
     }
@@ -422,23 +320,33 @@ impl Driver {
     }
 
     fn give_up(&self, way: &mut Way) -> Error {
-        let error = self.obstructed(way);
+        let error = way.obstructed(&self.sharing);
         self.sharing.seats.set(Seat::Away(error.clone()));
         error
     }
 
-    /// The last thing that stood in the way.
-    fn obstructed(&self, way: &mut Way) -> Error {
-        if let Some(failure) = way.failure.take() {
-            return failure;
-        }
-        let name = &self.sharing.config.name;
-        let obstacle = way.obstacle.clone().unwrap_or_else(|| Obstacle::passing(""));
-        obstacle.into_error(name)
-    }
-
     pub(crate) fn sharing(&self) -> &Arc<Sharing> {
         &self.sharing
+    }
+}
+
+impl Drop for Driver {
+    /// Closing has done all this, unless opening failed half way.
+    fn drop(&mut self) {
+        if !self.sharing.process.is_this() {
+            return;
+        }
+        let server = lock(&self.server).take();
+        if let Some(server) = server {
+            server.stop();
+        }
+        let mut way = lock(&self.way);
+        if let Some(engine) = way.engine.take() {
+            way.held.withdraw();
+            if let Err(error) = engine.close() {
+                tracing::warn!(%error, "the store could not be closed properly");
+            }
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) enum Found {
     /// cannot be reached.
     Nobody(Obstacle),
     Here {
-        record: OwnerRecord,
+        record: Box<OwnerRecord>,
         socket: PathBuf,
     },
     /// The lock cannot be trusted either.
@@ -85,7 +85,8 @@ pub(crate) fn find(places: &Places, host: &Host) -> Found {
         Ok(read) => read,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return nobody(format!(
-                "its owner does not share it, or is just opening or closing it: there is no {}",
+                "its owner does not share it, or is just opening or closing it, or a process that only \
+                 reads it, such as `retold verify`, keeps it locked: there is no {}",
                 path.display()
             ));
         }
@@ -96,7 +97,7 @@ pub(crate) fn find(places: &Places, host: &Host) -> Found {
 
 fn judge(places: &Places, host: &Host, record: OwnerRecord, uid: u32) -> Found {
     let who = record.who();
-    if record.host.boot != host.boot && record.host.name != host.name && !is_local(places.folder()) {
+    if !host.is_same_machine(&record.host) && !is_local(places.folder()) {
         let (there, file) = (&record.host.name, places.record());
         return Found::Barred(Obstacle::barring(format!(
             "{who} on {there} has it, and a file lock may not reach that machine; close it there, or, once that \
@@ -120,7 +121,7 @@ fn judge(places: &Places, host: &Host, record: OwnerRecord, uid: u32) -> Found {
         )));
     }
     match &record.socket {
-        Some(socket) => Found::Here { socket: places.socket_of(socket), record },
+        Some(socket) => Found::Here { socket: places.socket_of(socket), record: Box::new(record) },
         None => {
             let why = record.unshared.as_deref().unwrap_or("it gives no reason");
             Found::Nobody(Obstacle::passing(format!("{who} does not share it: {why}")))

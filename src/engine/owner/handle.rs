@@ -1,6 +1,7 @@
 //! One handle on a store that this process shares with others: it closes by itself, and the last one closes the store.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,7 +13,7 @@ use super::sharing::Sharing;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
-use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
+use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
 use crate::engine::watch::{Committed, Watcher};
@@ -102,10 +103,13 @@ impl Handle {
 
     fn open(&self) -> Result<&Part> {
         self.process().check()?;
-        match self.closed.load(Ordering::Acquire) {
-            true => Err(Error::Closed { after: None }),
-            false => Ok(&self.part),
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed { after: None });
         }
+        if let Part::Owner(driver) = &self.part {
+            driver.catch_up();
+        }
+        Ok(&self.part)
     }
 
     fn changing(&self) -> Result<&Part> {
@@ -175,14 +179,23 @@ impl Engine for Handle {
 
 impl Handle {
     /// Done by the owner, and again by the next when it is gone.
-    fn administered<T>(&self, mut what: impl FnMut(&dyn Admin) -> Result<T>) -> Result<T> {
+    fn administered<T>(&self, mut what: impl FnMut(&dyn Admin, &Inside<'_>) -> Result<T>) -> Result<T> {
         let mut past = None;
         loop {
             let inside = self.open()?.sharing().seats.wait(past)?;
-            match what(admin(&inside)?) {
-                Err(Error::OwnerLost { .. }) => past = Some(inside.seated.epoch),
+            match what(admin(&inside)?, &inside) {
+                Err(e) if self.is_to_be_repeated(&inside, &e) => past = Some(inside.seated.epoch),
                 done => return done,
             }
+        }
+    }
+
+    /// Whether the error says no more than that another process does it.
+    fn is_to_be_repeated(&self, inside: &Inside<'_>, error: &Error) -> bool {
+        match error {
+            Error::OwnerLost { .. } => true,
+            Error::Closed { .. } => !self.closed.load(Ordering::Acquire) && inside.is_over(),
+            _ => false,
         }
     }
 }
@@ -195,7 +208,7 @@ fn admin<'a>(inside: &'a Inside<'_>) -> Result<&'a dyn Admin> {
 impl Admin for Handle {
     fn flush(&self) -> Result<()> {
         self.identity.writable()?;
-        self.administered(|admin| admin.flush())
+        self.administered(|admin, _| admin.flush())
     }
 
     fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
@@ -204,18 +217,24 @@ impl Admin for Handle {
             loop {
                 let inside = self.changing()?.sharing().seats.wait_async(past).await?;
                 match admin(&inside)?.flush_async().await {
-                    Err(Error::OwnerLost { .. }) => past = Some(inside.seated.epoch),
+                    Err(e) if self.is_to_be_repeated(&inside, &e) => past = Some(inside.seated.epoch),
                     done => return done,
                 }
             }
         })
     }
 
-    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
-        self.administered(|admin| admin.verify(progress))
+    /// A walk ends when its engine is to be left: it would keep the file from whoever comes next, where it begins again.
+    fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
+        self.administered(|admin, inside| {
+            admin.verify(&mut |done, of| match inside.is_over() {
+                true => ControlFlow::Break(()),
+                false => progress(done, of),
+            })
+        })
     }
 
     fn figures(&self) -> Result<Figures> {
-        self.administered(|admin| admin.figures())
+        self.administered(|admin, _| admin.figures())
     }
 }

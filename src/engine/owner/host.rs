@@ -12,6 +12,9 @@ pub(crate) struct Host {
     /// Changes with every start of the machine; empty where the system does not tell.
     pub(crate) boot: String,
     pub(crate) name: String,
+    /// Tells machines of one name apart; empty where the system does not tell.
+    #[serde(default)]
+    pub(crate) machine: String,
     /// Of containers: process ids mean something within one namespace only.
     pub(crate) pids: String,
 }
@@ -20,11 +23,20 @@ impl Host {
     pub(crate) fn this() -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let pids = fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string());
+        let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
         Self {
             boot: boot.trim().to_owned(),
+            machine: machine.trim().to_owned(),
             name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             pids: pids.unwrap_or_default(),
         }
+    }
+
+    /// Whether it is certainly one machine, though it may have been started anew since.
+    pub(crate) fn is_same_machine(&self, other: &Self) -> bool {
+        let is_same_start = !self.boot.is_empty() && self.boot == other.boot;
+        let is_told_apart = !self.machine.is_empty() || self.boot.is_empty();
+        is_same_start || is_told_apart && (&self.name, &self.machine) == (&other.name, &other.machine)
     }
 
     /// Whether the kernel is certainly another one than that of `other`.
@@ -114,5 +126,22 @@ mod tests {
         let host = Host::this();
         assert!(!host.is_elsewhere(&Host { pids: "of a container".into(), ..host.clone() }));
         assert!(host.is_elsewhere(&Host { boot: "another".into(), ..host.clone() }));
+    }
+
+    #[test]
+    fn a_machine_is_the_same_after_a_start_and_not_for_its_name_alone() {
+        let host = |boot: &str, name: &str, machine: &str| {
+            let [boot, name, machine] = [boot, name, machine].map(str::to_owned);
+            Host { boot, name, machine, pids: String::new() }
+        };
+        let one = host("b", "n", "m");
+        assert!(one.is_same_machine(&host("b", "renamed", "m")) && one.is_same_machine(&host("c", "n", "m")));
+        assert!(
+            !one.is_same_machine(&host("c", "n", "other")) && !one.is_same_machine(&host("c", "other", "m"))
+        );
+        // Without an id of the machine a start is all that tells; without either, the name.
+        assert!(!host("b", "n", "").is_same_machine(&host("c", "n", "")));
+        assert!(host("", "n", "").is_same_machine(&host("", "n", "")));
+        assert!(!host("", "n", "").is_same_machine(&host("", "other", "")));
     }
 }

@@ -17,6 +17,7 @@ mod record;
 mod registry;
 mod seats;
 mod sharing;
+mod way;
 
 pub(crate) use registry::open;
 pub(crate) use sharing::SharingConfig;

@@ -39,8 +39,8 @@ impl HoldOff {
 /// What the driver does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
-    /// Read the owner record, and see whether its process lives: [`Input::Nobody`], [`Input::Here`] or
-    /// [`Input::Barred`].
+    /// Read the owner record, and see whether its process lives: [`Input::Nobody`], [`Input::Here`],
+    /// [`Input::Barred`], or [`Input::NoAnswer`] when it is barred and nobody waits for that to be said.
     Find,
     /// Connect to the process of the record: [`Input::Welcomed`], [`Input::Refused`] or [`Input::NoAnswer`].
     Connect,
@@ -50,7 +50,7 @@ pub(crate) enum Action {
     Bind,
     /// Write the owner record: [`Input::Done`], also when that is impossible.
     Publish,
-    /// Own the store. Serve clients until an [`Input::Asked`] or [`Input::Close`] comes.
+    /// Own the store. Serve clients until an [`Input::Asked`], [`Input::Failed`] or [`Input::Close`] comes.
     Own,
     /// Be a client until [`Input::Lost`] or [`Input::Close`] comes. With `ask`, ask the owner to hand over.
     BeClient { ask: bool },
@@ -91,6 +91,8 @@ pub(crate) enum Input {
     Asked {
         rank: Rank,
     },
+    /// The owner's storage has failed, and takes nothing until it is opened again.
+    Failed,
     Lost,
     Close,
 }
@@ -165,7 +167,9 @@ impl Protocol {
                 self.try_lock_or_pause(hold_off)
             }
             // It may be stopped, but it has the lock: nobody takes over from the living.
-            (S::Connecting { hold_off }, I::NoAnswer) => (S::Pausing { hold_off }, Action::Pause),
+            (S::Finding { hold_off } | S::Connecting { hold_off }, I::NoAnswer) => {
+                (S::Pausing { hold_off }, Action::Pause)
+            }
             (S::Connecting { .. }, I::Welcomed { owner }) => {
                 (S::Client, Action::BeClient { ask: self.rank > owner })
             }
@@ -186,6 +190,8 @@ impl Protocol {
             (S::Owning, I::Asked { rank }) if rank > self.rank && !self.exclusive => {
                 (S::Draining { then: Then::HandOver }, Action::Drain)
             }
+            // Whoever comes next opens the file anew, and that may be this process.
+            (S::Owning, I::Failed) => (S::Draining { then: Then::HandOver }, Action::Drain),
             (S::Draining { then }, I::Done) => (S::Withdrawing { then }, Action::Withdraw),
             (S::Withdrawing { then }, I::Done) => (S::Releasing { then }, Action::Release),
             (S::Releasing { then: Then::HandOver }, I::Done) if !self.closing => {

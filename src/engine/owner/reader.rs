@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::seats::Seats;
+use super::seats::{Inside, Seats};
 use crate::engine::get::{Get, Got};
 use crate::engine::identity::Identity;
 use crate::engine::port::EngineReader;
@@ -51,7 +51,7 @@ impl SharingReader {
             Ok(None) | Err(_) => return Ok(()),
         };
         match inside.seated.engine.reader() {
-            Ok(reader) => *lock(&self.slot.0) = Some((inside.seated.epoch, reader)),
+            Ok(reader) => self.keep(&inside, &reader),
             Err(e) if self.is_of_the_past(inside.seated.epoch, &e) => {}
             Err(e) => return Err(e),
         }
@@ -68,13 +68,20 @@ impl SharingReader {
             let epoch = inside.seated.epoch;
             match inside.seated.engine.reader() {
                 Ok(reader) => {
-                    let found = (epoch, reader);
-                    *lock(&self.slot.0) = Some(found.clone());
-                    return Ok(found);
+                    self.keep(&inside, &reader);
+                    return Ok((epoch, reader));
                 }
                 Err(Error::OwnerLost { .. }) => past = Some(epoch),
                 Err(e) => return Err(e),
             }
+        }
+    }
+
+    /// Keeps a reader for the next read, but not one of an engine that was left meanwhile: nobody would take it away.
+    fn keep(&self, inside: &Inside<'_>, reader: &Arc<dyn EngineReader>) {
+        *lock(&self.slot.0) = Some((inside.seated.epoch, reader.clone()));
+        if inside.is_over() {
+            self.slot.forget(inside.seated.epoch);
         }
     }
 

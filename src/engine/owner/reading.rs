@@ -18,12 +18,11 @@ use crate::engine::port::Engine;
 use crate::engine::shared::{self, Hello, SharedEngine};
 use crate::error::{Error, Result};
 use crate::event::StoreId;
-use crate::limits::{OWNER_PAUSE_MS, READ_IDLE_MS, READ_LOCK_MS, READ_LOOK_MS, READ_RACY_MS};
+use crate::limits::{OWNER_PAUSE_MS, READ_IDLE_MS, READ_LOCK_MS, READ_LOOK_MS, READ_OFF_MS, READ_RACY_MS};
 use crate::sync::{Mutex, lock};
 
 const PAUSE: Duration = Duration::from_millis(OWNER_PAUSE_MS);
 const IDLE: Duration = Duration::from_millis(READ_IDLE_MS);
-const LOCKED: Duration = Duration::from_millis(READ_LOCK_MS);
 const LOOK: Duration = Duration::from_millis(READ_LOOK_MS);
 const RACY: Duration = Duration::from_millis(READ_RACY_MS);
 
@@ -36,6 +35,14 @@ pub(crate) struct Reading {
     lost: AtomicBool,
     closing: AtomicBool,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// Where the clock is among the spans after which readers let go of the file: the how manieth, and for how long none may
+/// have it any more. All processes see the same, so that a writer meets a moment without any of them.
+fn span() -> (u128, Duration) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let (span, at) = (now / u128::from(READ_LOCK_MS), now % u128::from(READ_LOCK_MS));
+    (span, Duration::from_millis(READ_OFF_MS.saturating_sub(at as u64)))
 }
 
 /// A way to read the store.
@@ -59,7 +66,7 @@ impl Way {
 
 /// Opens a store for reading, and says what it is.
 pub(crate) fn open(path: &Path, config: SharingConfig, until: Instant) -> Result<(Arc<Reading>, Identity)> {
-    let first = look(path, &config, until)?;
+    let first = look(path, &config, until, &|| false)?;
     let stamp = Stamp::of(path);
     let places =
         Places::of(path).map_err(|e| Error::storage(format!("{} cannot be opened: {e}", config.name)))?;
@@ -92,8 +99,9 @@ pub(crate) fn open(path: &Path, config: SharingConfig, until: Instant) -> Result
 }
 
 /// One way to read the store, as soon as there is one.
-fn look(path: &Path, config: &SharingConfig, until: Instant) -> Result<Way> {
+fn look(path: &Path, config: &SharingConfig, until: Instant, is_closing: &dyn Fn() -> bool) -> Result<Way> {
     loop {
+        std::thread::sleep(span().1);
         let obstacle = match Places::of(path).map(|places| through_owner(&places, config)) {
             Ok(Ok(engine)) => return Ok(Way::Client(engine)),
             Ok(Err(obstacle)) if obstacle.bars => return Err(obstacle.into_error(&config.name)),
@@ -103,7 +111,7 @@ fn look(path: &Path, config: &SharingConfig, until: Instant) -> Result<Way> {
         };
         match open_file(Medium::File(path.to_owned()), config.file.clone()) {
             Ok(engine) => return Ok(Way::Local(engine)),
-            Err(Error::Locked { .. }) if obstacle.lasting || Instant::now() >= until => {
+            Err(Error::Locked { .. }) if obstacle.lasting || Instant::now() >= until || is_closing() => {
                 return Err(obstacle.into_error(&config.name));
             }
             Err(Error::Locked { .. }) => std::thread::sleep(PAUSE),
@@ -201,10 +209,6 @@ impl Reading {
                     }
                     self.sharing.committed();
                     let _ = engine.close();
-                    if !is_closing {
-                        // Whoever waits for the lock gets a chance.
-                        std::thread::sleep(2 * PAUSE);
-                    }
                 }
                 None => {
                     way = self.idle(&mut stamp);
@@ -227,11 +231,11 @@ impl Reading {
 
     /// Until nobody has read for a moment, or has read for long.
     fn while_reading(&self) {
-        let (begun, mut reads) = (Instant::now(), self.sharing.seats.reads());
+        let (begun, mut reads) = (span().0, self.sharing.seats.reads());
         loop {
             self.sharing.seats.wanted_within(IDLE);
             let now = self.sharing.seats.reads();
-            let is_idle = now == reads || begun.elapsed() > LOCKED;
+            let is_idle = now == reads || span().0 != begun;
             reads = now;
             if self.is_closing() || is_idle && self.sharing.seats.is_empty() {
                 return;
@@ -260,7 +264,8 @@ impl Reading {
             }
         }
         *stamp = Stamp::of(&self.path);
-        match look(&self.path, config, Instant::now() + if wanted { config.wait } else { Duration::ZERO }) {
+        let until = Instant::now() + if wanted { config.wait } else { Duration::ZERO };
+        match look(&self.path, config, until, &|| self.is_closing()) {
             // Followers are told of it, and read what there is now.
             Ok(way) => self.checked(way),
             Err(error) if wanted => {

@@ -17,13 +17,29 @@ use crate::engine::process::Process;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
 use crate::limits::OWNER_PAUSE_MS;
-use crate::sync::{Mutex, lock};
 
 /// One file. Who opens it waits for who is opening it.
 #[derive(Debug)]
 struct Entry {
     process: Process,
-    driver: Mutex<Weak<Driver>>,
+    driver: std::sync::Mutex<Weak<Driver>>,
+}
+
+impl Entry {
+    /// Waits for whoever is opening the file in this process, until then at the most.
+    fn turn(&self, until: Instant) -> Option<std::sync::MutexGuard<'_, Weak<Driver>>> {
+        loop {
+            match self.driver.try_lock() {
+                Ok(driver) => return Some(driver),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
+                Err(TryLockError::WouldBlock) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    std::thread::sleep(left.min(Duration::from_millis(1)));
+                }
+            }
+        }
+    }
 }
 
 type Entries = Option<HashMap<FileId, Arc<Entry>>>;
@@ -46,13 +62,17 @@ fn entries() -> Option<std::sync::MutexGuard<'static, Entries>> {
 }
 
 fn entry(id: FileId) -> Arc<Entry> {
-    let new = || Arc::new(Entry { process: Process::this(), driver: Mutex::default() });
+    let new = || Arc::new(Entry { process: Process::this(), driver: std::sync::Mutex::default() });
     let Some(mut entries) = entries() else { return new() };
     let entries = entries.get_or_insert_default();
     // What nobody opens, and nobody has open, is forgotten; so is what the parent of this process has.
     entries.retain(|_, entry| {
         let is_ours = entry.process.is_surely_this();
-        is_ours && (Arc::strong_count(entry) > 1 || lock(&entry.driver).strong_count() > 0)
+        let is_used = || match entry.driver.try_lock() {
+            Ok(driver) => driver.strong_count() > 0,
+            Err(_) => true,
+        };
+        is_ours && (Arc::strong_count(entry) > 1 || is_used())
     });
     entries.entry(id).or_insert_with(new).clone()
 }
@@ -64,7 +84,7 @@ fn entry(id: FileId) -> Arc<Entry> {
 pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>> {
     let until = Instant::now() + config.wait;
     if config.file.read_only {
-        if let Some(engine) = reading_of_this_process(path, &config) {
+        if let Some(engine) = reading_of_this_process(path, &config, until) {
             return Ok(engine);
         }
         let (reading, identity) = reading::open(path, config, until)?;
@@ -80,7 +100,10 @@ pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>
         own.wait = until.saturating_duration_since(Instant::now());
         let (alone, waited) = (config.exclusive, config.wait);
         let entry = entry(places.id);
-        let mut there = lock(&entry.driver);
+        let Some(mut there) = entry.turn(until) else {
+            let reason = "this process itself is just opening it".into();
+            return Err(Error::Locked { path: config.name, reason });
+        };
         let driver = match there.upgrade().filter(|driver| driver.sharing().join()) {
             Some(driver) if alone || driver.sharing().config.exclusive => {
                 driver.sharing().part();
@@ -107,6 +130,7 @@ pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>
     }
 }
 
+/// A handle on what this process has joined, and parts with when it fails.
 fn handle(
     driver: Arc<Driver>,
     path: &Path,
@@ -114,18 +138,26 @@ fn handle(
     read_only: bool,
     upgraded: Option<Upgraded>,
 ) -> Result<Arc<dyn Engine>> {
-    let identity = {
-        let inside = driver.sharing().seats.wait(None)?;
-        let path = std::path::absolute(path).ok();
-        Identity { name, path, read_only, upgraded, ..inside.seated.engine.identity().clone() }
-    };
-    Ok(Handle::on(Part::Owner(driver), identity))
+    let found = driver.sharing().seats.wait(None).map(|inside| inside.seated.engine.identity().clone());
+    match found {
+        Ok(identity) => {
+            let path = std::path::absolute(path).ok();
+            let identity = Identity { name, path, read_only, upgraded, ..identity };
+            Ok(Handle::on(Part::Owner(driver), identity))
+        }
+        Err(error) => {
+            if driver.sharing().part() {
+                let _ = driver.close();
+            }
+            Err(error)
+        }
+    }
 }
 
 /// A handle on what this process has open already, for one that only reads.
-fn reading_of_this_process(path: &Path, config: &SharingConfig) -> Option<Arc<dyn Engine>> {
+fn reading_of_this_process(path: &Path, config: &SharingConfig, until: Instant) -> Option<Arc<dyn Engine>> {
     let entry = entry(Places::of(path).ok()?.id);
-    let driver = lock(&entry.driver).upgrade().filter(|driver| driver.sharing().join())?;
+    let driver = entry.turn(until)?.upgrade().filter(|driver| driver.sharing().join())?;
     handle(driver, path, config.name.clone(), true, None).ok()
 }
 

@@ -71,6 +71,13 @@ pub(crate) struct Inside<'a> {
     seats: &'a Seats,
 }
 
+impl Inside<'_> {
+    /// The seat is no longer its engine's.
+    pub(crate) fn is_over(&self) -> bool {
+        self.seats.now().is_none_or(|now| now.epoch != self.seated.epoch)
+    }
+}
+
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         if self.seats.inside.fetch_sub(1, Ordering::AcqRel) == 1

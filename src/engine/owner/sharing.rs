@@ -175,9 +175,8 @@ impl Sharing {
         match outcome {
             Err(Error::OwnerLost { .. }) => true,
             Err(Error::Unknown { .. }) => {
-                let is_lost = self.seats.now().is_none_or(|seated| seated.epoch != inside.seated.epoch);
                 let Commit::Records(records) = commit else { return false };
-                is_lost && !records.expected().is_empty()
+                inside.is_over() && records.is_recognised()
             }
             _ => false,
         }
@@ -214,11 +213,11 @@ impl Sharing {
         }
     }
 
-    /// A commit that waited too long for its turn while the store was handed over was not written.
+    /// A commit that waited too long for its turn while the store was handed over, or whose turn came after the storage had
+    /// failed, was not written.
     fn judged(&self, inside: &Inside<'_>, outcome: Result<Outcome>) -> Result<Outcome> {
-        let is_there = || self.seats.now().is_some_and(|seated| seated.epoch == inside.seated.epoch);
         match outcome {
-            Err(Error::Closed { after: None }) if !self.seats.is_closed() && !is_there() => {
+            Err(Error::Closed { .. }) if !self.seats.is_closed() && inside.is_over() => {
                 Err(Error::OwnerLost { owner: std::process::id() })
             }
             outcome => outcome,

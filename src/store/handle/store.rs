@@ -24,7 +24,7 @@ use crate::sync::thread;
 ///
 /// A handle works in the process that opened it. In a child made by `fork(2)` everything that can fail, here and in
 /// what was made from the handle, is [`Error::OtherProcess`]; dropping it does nothing to the file. Such a child opens
-/// the store itself, once its parent has closed it.
+/// the store itself, and is a client of its parent then.
 ///
 /// ```
 /// use retold::{Expect, NewEvent, Query, Store};

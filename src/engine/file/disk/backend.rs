@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{BackendError, StorageBackend};
 
@@ -17,6 +18,21 @@ use crate::sync::lock;
 pub(crate) struct Shifted {
     pub(crate) inner: Arc<dyn StorageBackend>,
     pub(crate) by: u64,
+    /// A file that was not closed cleanly: its [cached pages are dropped](drop_cached_pages) once it is locked, and not
+    /// while another process works with them.
+    pub(crate) stale: Option<Arc<File>>,
+    pub(crate) refreshed: AtomicBool,
+}
+
+impl Shifted {
+    fn locked(&self, locked: bool) -> bool {
+        if let Some(file) = self.stale.as_ref().filter(|_| locked)
+            && !self.refreshed.swap(true, Ordering::Relaxed)
+        {
+            drop_cached_pages(file);
+        }
+        locked
+    }
 }
 
 impl StorageBackend for Shifted {
@@ -45,11 +61,11 @@ impl StorageBackend for Shifted {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_range(start, end)
+        self.inner.try_lock_range(start, end).map(|locked| self.locked(locked))
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_shared_range(start, end)
+        self.inner.try_lock_shared_range(start, end).map(|locked| self.locked(locked))
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
@@ -244,7 +260,7 @@ impl StorageBackend for Overlay {
 
 /// Makes the kernel drop its cached pages of a file. After a failed sync it marks the lost pages clean, and a
 /// recovery would read what never reached the disk; this way it reads the disk.
-pub(crate) fn drop_cached_pages(file: &File) {
+fn drop_cached_pages(file: &File) {
     #[cfg(target_os = "linux")]
     if let Err(e) = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed) {
         tracing::debug!(%e, "the file's cached pages could not be dropped");

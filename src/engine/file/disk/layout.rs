@@ -1,7 +1,9 @@
 //! The parts of a store's storage: a header, the journal, and the tables after it.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use redb::StorageBackend;
 
@@ -23,6 +25,8 @@ pub(crate) struct Storage {
     pub(crate) header: FileHeader,
     /// Problems found in the header.
     pub(crate) damage: Vec<Problem>,
+    /// The file, if it was not closed cleanly.
+    pub(crate) stale: Option<Arc<File>>,
 }
 
 impl Storage {
@@ -36,7 +40,12 @@ impl Storage {
     }
 
     pub(crate) fn shifted(&self) -> Shifted {
-        Shifted { inner: self.tables.clone(), by: self.header.tables }
+        Shifted {
+            inner: self.tables.clone(),
+            by: self.header.tables,
+            stale: self.stale.clone(),
+            refreshed: AtomicBool::new(false),
+        }
     }
 
     /// Whether it was not closed cleanly.

@@ -18,7 +18,7 @@ use super::storage::{file_backend, open_tables, storage_of};
 use super::upgrade::upgrade_file;
 use crate::codec::{FORMAT, FileHeader, Meta};
 use crate::engine::file::contents::Contents;
-use crate::engine::file::disk::backend::{Overlay, drop_cached_pages};
+use crate::engine::file::disk::backend::Overlay;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
 use crate::engine::file::disk::layout::{Storage, lay_out};
 use crate::engine::file::disk::mend::mended;
@@ -124,15 +124,13 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
         let upgraded = upgrade_file(path, name, options)?;
         return open_file(path, name, options).map(|(storage, _)| (storage, upgraded));
     }
-    let dirty_pages = file.try_clone().map_err(|e| io_error(name, &e))?;
-    let storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
+    let stale = file.try_clone().map_err(|e| io_error(name, &e))?;
+    let mut storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
     // A file without tables was cut off; only a storage supplied by the caller is initialised here.
     if storage.tables.len().map_err(|e| io_error(name, &e))? <= storage.header.tables {
         return Err(corrupt(name, "it ends early"));
     }
-    if storage.is_dirty().map_err(|e| io_error(name, &e))? {
-        drop_cached_pages(&dirty_pages);
-    }
+    storage.stale = storage.is_dirty().map_err(|e| io_error(name, &e))?.then(|| Arc::new(stale));
     Ok((storage, None))
 }
 
@@ -148,6 +146,7 @@ fn bare_storage(
         journal,
         header: FileHeader { journal: 0, tables: 0, secret: [0; 16] },
         damage: Vec::new(),
+        stale: None,
     })
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn storage_of(
     } else {
         (Arc::new(Unsynced(tables)), Arc::new(Unsynced(journal)))
     };
-    Ok(Storage { tables, journal, header, damage })
+    Ok(Storage { tables, journal, header, damage, stale: None })
 }
 
 pub(crate) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Db> {

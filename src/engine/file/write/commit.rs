@@ -79,6 +79,10 @@ impl Committer {
         self.ring.next()
     }
 
+    pub(crate) fn watching(&self) -> &Watching {
+        &self.watching
+    }
+
     pub(crate) fn unsynced(&self) -> bool {
         self.unsynced.is_some()
     }

@@ -182,7 +182,19 @@ impl Writer {
             return;
         }
         if let Err(reason) = committer.commit(group) {
-            lock(&self.queue).failed = Some(reason);
+            self.fail(&committer, reason);
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        lock(&self.queue).failed.is_some()
+    }
+
+    /// Nothing more is written.
+    fn fail(&self, committer: &Committer, reason: String) {
+        let first = lock(&self.queue).failed.replace(reason).is_none();
+        if first {
+            committer.watching().failed();
         }
     }
 
@@ -252,7 +264,7 @@ impl Writer {
                 if !failed {
                     let mut committer = lock(&self.committer);
                     if let Err(reason) = committer.tidy_up(flush) {
-                        lock(&self.queue).failed = Some(reason);
+                        self.fail(&committer, reason);
                     }
                 }
                 let never = Slot::new();

@@ -29,13 +29,19 @@ fn never_two_owners_never_nobody_for_ever_and_nothing_acknowledged_is_lost() {
     let mut states = 0;
     for ranks in RANKS {
         let (kills, opens) = if soak { (2, 4) } else { (1, 3) };
-        let setup = Setup { ranks, kills, opens, closes: 1, wrong: None };
-        match explore(&setup) {
-            Ok(found) => {
-                eprintln!("{ranks:?}: {found} states");
-                states += found;
+        let (more, fewer) = if soak { (1, 2) } else { (0, 2) };
+        let setups = [
+            Setup { ranks, kills, opens, closes: 1, fails: 0, walks: 0, wrong: None },
+            Setup { ranks, kills: more, opens: fewer, closes: 1, fails: 1, walks: 1, wrong: None },
+        ];
+        for setup in setups {
+            match explore(&setup) {
+                Ok(found) => {
+                    eprintln!("{ranks:?}: {found} states");
+                    states += found;
+                }
+                Err((what, way)) => panic!("{what}, with {ranks:?}:\n{}", way.join("\n")),
             }
-            Err((what, way)) => panic!("{what}, with {ranks:?}:\n{}", way.join("\n")),
         }
     }
     assert!(states > 100_000, "only {states} states were seen");
@@ -44,10 +50,11 @@ fn never_two_owners_never_nobody_for_ever_and_nothing_acknowledged_is_lost() {
 #[test]
 fn every_wrong_order_is_found_to_be_wrong() {
     for wrong in WRONG {
-        let sizes = [(0, 2, 0), (1, 2, 1), (1, 3, 1)];
-        let found = sizes.iter().find_map(|(kills, opens, closes)| {
+        let sizes = [(0, 2, 0, 0), (0, 2, 1, 1), (1, 2, 1, 0), (1, 3, 1, 0)];
+        let found = sizes.iter().find_map(|(kills, opens, closes, others)| {
             let (kills, opens, closes) = (*kills, *opens, *closes);
-            let setup = Setup { ranks: RANKS[0], kills, opens, closes, wrong: Some(wrong) };
+            let (fails, walks) = (*others, *others);
+            let setup = Setup { ranks: RANKS[0], kills, opens, closes, fails, walks, wrong: Some(wrong) };
             explore(&setup).err()
         });
         match found {

@@ -14,6 +14,8 @@ pub(super) struct Setup {
     pub(super) kills: u8,
     pub(super) opens: u8,
     pub(super) closes: u8,
+    pub(super) fails: u8,
+    pub(super) walks: u8,
     pub(super) wrong: Option<Wrong>,
 }
 
@@ -48,6 +50,7 @@ impl Setup {
             running: [None, None, None],
             lives: [0; N],
             lock: None,
+            walk: None,
             record: None,
             socket: None,
             connections: [None; N],
@@ -58,13 +61,15 @@ impl Setup {
             kills: self.kills,
             opens: self.opens,
             closes: self.closes,
+            fails: self.fails,
+            walks: self.walks,
         }
     }
 
     pub(super) fn steps(&self, world: &World) -> Vec<Step> {
         let mut steps = Vec::new();
         for p in 0..N {
-            self.from_outside(world, p, &mut steps);
+            self.outside(world, p, &mut steps);
             let Some(running) = &world.running[p] else { continue };
             match running.action {
                 Some(action) => self.act(world, p, action, &mut steps),
@@ -74,10 +79,11 @@ impl Setup {
                 self.write(world, p, &mut steps);
             }
         }
+        self.walk(world, &mut steps);
         steps
     }
 
-    fn from_outside(&self, world: &World, p: usize, steps: &mut Vec<Step>) {
+    fn outside(&self, world: &World, p: usize, steps: &mut Vec<Step>) {
         match &world.running[p] {
             None if world.opens > 0 => {
                 let mut next = world.clone();
@@ -89,6 +95,7 @@ impl Setup {
                     machine,
                     action: Some(action),
                     open: false,
+                    failed: false,
                     listening: false,
                     received: 0,
                     found: None,
@@ -103,6 +110,24 @@ impl Setup {
                     next.kills -= 1;
                     next.kill(p);
                     steps.push((Note::Is(p, "is killed"), true, next));
+                }
+                if world.fails > 0 && running.open && !running.failed {
+                    let mut next = world.clone();
+                    next.fails -= 1;
+                    if let Some(running) = &mut next.running[p] {
+                        // What it has received is refused, and not written.
+                        (running.failed, running.received) = (true, 0);
+                    }
+                    if running.action.is_none() && !self.is(Wrong::AFailedOwnerStays) {
+                        self.tell(&mut next, p, Input::Failed);
+                    }
+                    steps.push((Note::Is(p, "has a storage that fails"), true, next));
+                }
+                if world.walks > 0 && running.open && world.walk.is_none() {
+                    let mut next = world.clone();
+                    next.walks -= 1;
+                    next.walk = Some((p as u8, world.lives[p]));
+                    steps.push((Note::Is(p, "reads for long"), true, next));
                 }
                 if world.closes > 0 && running.action.is_none() {
                     let mut next = world.clone();
@@ -161,6 +186,10 @@ impl Setup {
             }
             Action::Own => {
                 next.wait(p);
+                // It watches the storage from here on, and is told at once when that has failed before.
+                if next.running[p].as_ref().is_some_and(|running| running.failed) {
+                    self.tell(&mut next, p, Input::Failed);
+                }
                 steps.push((Note::Is(p, "owns"), false, next));
                 return;
             }
@@ -210,7 +239,7 @@ impl Setup {
                 next.set_open(p, false);
                 if self.is(Wrong::WithdrawAfterUnlocking) {
                     (next.record, next.socket) = (None, None);
-                } else if next.lock == Some(me) {
+                } else if next.lock == Some(me) && next.walk != Some(me) {
                     next.lock = None;
                 }
                 Input::Done
@@ -253,7 +282,7 @@ impl Setup {
         if connection.down.has(WELCOME) && connection.meant != Some(connection.owner) {
             // Another has taken over since the record was read, or the record is wrong.
             next.connections[p] = None;
-            self.tell(&mut next, p, Input::Refused);
+            self.tell(&mut next, p, Input::NoAnswer);
             steps.push((Note::Is(p, "meant somebody else"), false, next));
         } else if connection.down.has(WELCOME) {
             if let Some(connection) = &mut next.connections[p] {
@@ -288,7 +317,7 @@ impl Setup {
             for c in 0..N {
                 self.receive(world, p, me, c, steps);
             }
-            if running.append == Append::Due {
+            if running.append == Append::Due && !running.failed {
                 let mut next = world.clone();
                 next.disk |= 1 << p;
                 next.answered(p);
@@ -355,12 +384,27 @@ impl Setup {
     }
 
     fn take(&self, next: &mut World, p: usize, c: usize) {
-        if let Some(running) = &mut next.running[p] {
+        if let Some(running) = next.running[p].as_mut().filter(|running| !running.failed) {
             running.received |= 1 << c;
         }
         if self.is(Wrong::AcknowledgeBeforeWriting) {
             next.acknowledge(p, c);
         }
+    }
+
+    /// Who reads for long stops when the file has been closed, and then the lock goes.
+    fn walk(&self, world: &World, steps: &mut Vec<Step>) {
+        let Some(who @ (p, _)) = world.walk else { return };
+        let is_open = world.is_alive(who) && world.running[p as usize].as_ref().is_some_and(|r| r.open);
+        if is_open || self.is(Wrong::AWalkIsNotStopped) {
+            return;
+        }
+        let mut next = world.clone();
+        next.walk = None;
+        if next.lock == Some(who) {
+            next.lock = None;
+        }
+        steps.push((Note::Is(p.into(), "stops reading"), false, next));
     }
 
     /// The owner writes one append that it has received.
@@ -408,7 +452,8 @@ impl Setup {
         let there = || (0..N).filter(|p| world.running[*p].is_some());
         let Some(highest) = there().map(|p| self.ranks[p]).max() else { return true };
         let is_owner = |p: &usize| {
-            world.running[*p].as_ref().is_some_and(|r| r.machine.is_owner() && r.action.is_none())
+            let owns = |r: &Running| r.machine.is_owner() && r.action.is_none() && !r.failed;
+            world.running[*p].as_ref().is_some_and(owns)
         };
         let Some(owner) = there().find(is_owner) else { return false };
         let who = (owner as u8, world.lives[owner]);

@@ -63,6 +63,8 @@ pub(super) struct Running {
     /// `None` while it waits for events.
     pub(super) action: Option<Action>,
     pub(super) open: bool,
+    /// Its storage has failed since it was opened.
+    pub(super) failed: bool,
     pub(super) listening: bool,
     /// Appends that were received and not written yet: a bit for each process, and one more for each that has hung up
     /// meanwhile, and gets no answer.
@@ -77,6 +79,8 @@ pub(super) struct World {
     pub(super) running: [Option<Running>; N],
     pub(super) lives: [u8; N],
     pub(super) lock: Option<Who>,
+    /// Somebody who still reads the file, for whom the lock is kept when it has been closed.
+    pub(super) walk: Option<Who>,
     pub(super) record: Option<Who>,
     pub(super) socket: Option<Who>,
     pub(super) connections: [Option<Connection>; N],
@@ -88,6 +92,8 @@ pub(super) struct World {
     pub(super) kills: u8,
     pub(super) opens: u8,
     pub(super) closes: u8,
+    pub(super) fails: u8,
+    pub(super) walks: u8,
 }
 
 impl World {
@@ -108,7 +114,7 @@ impl World {
 
     pub(super) fn set_open(&mut self, p: usize, open: bool) {
         if let Some(running) = &mut self.running[p] {
-            running.open = open;
+            (running.open, running.failed) = (open, false);
         }
     }
 
@@ -152,6 +158,7 @@ impl World {
         if self.lock == Some(me) {
             self.lock = None;
         }
+        self.walk.take_if(|who| *who == me);
         for connection in self.connections.iter_mut().flatten().filter(|c| c.owner == me) {
             (connection.closed, connection.up) = (true, Queue::default());
         }

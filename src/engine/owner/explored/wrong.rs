@@ -29,9 +29,13 @@ pub(super) enum Wrong {
     BelieveTheRecord,
     /// One that lost its owner only looks for another.
     NobodyTakesOver,
+    /// An owner whose storage has failed keeps the store.
+    AFailedOwnerStays,
+    /// Who reads for long, as a check of everything does, goes on when the owner leaves.
+    AWalkIsNotStopped,
 }
 
-pub(super) const WRONG: [Wrong; 14] = [
+pub(super) const WRONG: [Wrong; 16] = [
     Wrong::UnlinkWithoutTheLock,
     Wrong::BindBeforeTheLock,
     Wrong::RecordBeforeTheLock,
@@ -46,4 +50,6 @@ pub(super) const WRONG: [Wrong; 14] = [
     Wrong::LostMeansFailed,
     Wrong::BelieveTheRecord,
     Wrong::NobodyTakesOver,
+    Wrong::AFailedOwnerStays,
+    Wrong::AWalkIsNotStopped,
 ];

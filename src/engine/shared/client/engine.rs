@@ -15,7 +15,7 @@ use super::reader::SharedReader;
 use crate::codec::link::{SentAnswer, SentAsk};
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::identity::Identity;
-use crate::engine::port::{Admin, Engine, EngineReader, Submitted};
+use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
 use crate::engine::shared::message::{figures_of, report_of};
@@ -183,7 +183,7 @@ impl Admin for SharedEngine {
         })
     }
 
-    fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+    fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
         self.open()?;
         let link = &self.connection.0;
         let (told, mut answers) = mpsc::unbounded_channel();
@@ -196,7 +196,11 @@ impl Admin for SharedEngine {
             let Some(answer) = answer else { return Err(Error::OwnerLost { owner: link.owner.pid }) };
             let message = answer.map_err(|why| link.unanswered(why))?;
             match link.answered(&message)? {
-                SentAnswer::Progress(done, of) => progress(done, of),
+                SentAnswer::Progress(done, of) => {
+                    if progress(done, of).is_break() {
+                        return Err(Error::Closed { after: None });
+                    }
+                }
                 SentAnswer::Report(report) => return Ok(report_of(&report)),
                 other => return Err(link.misunderstood(format!("{other:?}"))),
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::engine::shared::peer::ClientInfo;
 use crate::error::Error;
 use crate::event::{StoreId, Timestamp};
+#[cfg(feature = "testkit")]
 use crate::limits::SHARED_WAIT_MS;
 
 /// Who the client is, and how its engine is called in messages.
@@ -25,6 +26,7 @@ pub(crate) struct Hello {
     pub(crate) wait: Duration,
 }
 
+#[cfg(feature = "testkit")]
 impl Hello {
     /// For a store of this name.
     pub(crate) fn new(program: impl Into<String>, name: impl Into<String>) -> Self {

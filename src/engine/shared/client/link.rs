@@ -152,12 +152,13 @@ impl Link {
             let ended = if lost == Lost::Gone { table.end(|call| self.take_back(call)) } else { Vec::new() };
             (first, ended)
         };
-        let _path = OnPath::enter();
-        ended.into_iter().for_each(Answered::deliver);
+        // First this: whoever gets an answer below looks whether the owner is lost.
         if first {
             let told = std::mem::take(&mut *lock(&self.on_lost));
             told.into_iter().for_each(|call| call(lost));
         }
+        let _path = OnPath::enter();
+        ended.into_iter().for_each(Answered::deliver);
     }
 
     /// Calls back once the owner leaves or is gone; at once when it already is.

@@ -1,11 +1,13 @@
 //! Carrying out the calls of a client.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client::{Called, Client};
+use super::roster::Roster;
 use super::served_engine::ServedEngine;
 use crate::codec::Bounded;
 use crate::codec::link::{SentAnswer, SentAsk, SentOwner, SentPeer, SentStatus};
@@ -73,7 +75,12 @@ impl Calls {
                 self.commit(call, &body, &ask, called, room).await;
             }
             SentAsk::Flush => self.flush(call, called),
-            SentAsk::Verify => self.admin(call, called, &self.served.walks, verify),
+            SentAsk::Verify => {
+                let roster = self.served.roster.clone();
+                self.admin(call, called, &self.served.walks, move |admin, client, call| {
+                    verify(admin, client, &roster, call)
+                });
+            }
             SentAsk::Figures => self.admin(call, called, &self.client.reads, |admin, _, call| {
                 let figures = admin.figures()?;
                 Ok(SentAnswer::Figures(sent_figures(&figures)).message(call, 128))
@@ -212,11 +219,22 @@ fn no_admin() -> Error {
 }
 
 /// Checks everything. Of progress that the client has not read, only the latest is kept.
-fn verify(admin: &dyn Admin, client: &Client, call: u64) -> Result<Vec<u8>> {
+fn verify(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64) -> Result<Vec<u8>> {
     let report = admin.verify(&mut |done, of| {
         let message = SentAnswer::Progress(done, of).message(call, 24);
         client.post(|outbox| outbox.replace(call, message.into()));
-    })?;
+        // It would keep the file locked when the owner has left it, and nobody waits for it when the client has gone.
+        match roster.is_leaving() || client.look(|outbox| outbox.is_ended()) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    let report = match report {
+        Err(Error::Closed { .. }) if roster.is_leaving() => {
+            return Ok(SentAnswer::Leaving.message(call, 8));
+        }
+        report => report?,
+    };
     Ok(SentAnswer::Report(sent_report(&report)).message(call, 128))
 }
 

@@ -1,6 +1,8 @@
 //! The handle on an owner's server.
 
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
+#[cfg(feature = "testkit")]
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
@@ -66,6 +68,7 @@ impl Server {
     }
 
     /// One more connection.
+    #[cfg(feature = "testkit")]
     pub(crate) fn serve(&self, stream: UnixStream) {
         if self.process.is_this() && stream.set_nonblocking(true).is_ok() {
             let _ = self.serving.orders.send(Order::Serve(stream));

@@ -17,6 +17,7 @@ use crate::limits::{SHARED_ACCEPT_MS, SHARED_CLIENTS, SHARED_CLOSING_MS};
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
+    #[cfg(feature = "testkit")]
     Serve(net::UnixStream),
     /// Leave within this time, and say when it is done.
     Drain(Duration, Sender<()>),
@@ -34,6 +35,7 @@ pub(super) async fn run(
         let stream = tokio::select! {
             stream = accept(listener.as_ref()) => stream,
             order = orders.recv() => match order {
+                #[cfg(feature = "testkit")]
                 Some(Order::Serve(stream)) => UnixStream::from_std(stream).ok(),
                 Some(Order::Drain(within, done)) => {
                     drop(listener.take());

@@ -1,0 +1,234 @@
+//! The steps on the way into a store: finding its owner, connecting, locking the file, and what lies beside it.
+
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::find::{Found, Obstacle, connect_to, find};
+use super::hold::Held;
+use super::host::start_of;
+use super::protocol::{Input, Protocol};
+use super::record::OwnerRecord;
+use super::seats::Seat;
+use super::sharing::Sharing;
+use crate::engine::file::{Medium, open as open_file};
+use crate::engine::port::Engine;
+use crate::engine::rank::Rank;
+use crate::engine::shared::{self, ConnectError, Hello, SharedEngine};
+use crate::error::{Error, Result};
+use crate::event::Timestamp;
+
+/// What one step leaves for the next.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) protocol: Protocol,
+    pub(super) epoch: u64,
+    pub(super) held: Held,
+    pub(super) found: Option<(Box<OwnerRecord>, PathBuf)>,
+    pub(super) obstacle: Option<Obstacle>,
+    pub(super) failure: Option<Error>,
+    pub(super) engine: Option<Arc<dyn Engine>>,
+    pub(super) listener: Option<(UnixListener, PathBuf)>,
+    pub(super) unshared: Option<String>,
+    /// How closing the file ended.
+    pub(super) closed: Result<()>,
+    /// How often it has waited in a row.
+    pub(super) pauses: u32,
+    /// The connection to the owner.
+    pub(super) client: Option<Arc<SharedEngine>>,
+    /// When the file was opened.
+    pub(super) since: Timestamp,
+}
+
+/// How long a way may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// The caller of `open` waits: until then, and it fails.
+    Until(Instant),
+    /// As long as it takes; but after that, calls fail.
+    Endless { calls: Instant },
+}
+
+impl Way {
+    pub(super) fn new(protocol: Protocol, held: Held) -> Self {
+        Self {
+            protocol,
+            epoch: 0,
+            held,
+            found: None,
+            obstacle: None,
+            failure: None,
+            engine: None,
+            listener: None,
+            unshared: None,
+            closed: Ok(()),
+            pauses: 0,
+            client: None,
+            since: Timestamp::now(),
+        }
+    }
+
+    /// What stood in the way does so no more.
+    pub(super) fn settled(&mut self) {
+        (self.obstacle, self.failure, self.pauses) = (None, None, 0);
+    }
+
+    pub(super) fn find(&mut self, sharing: &Sharing, patience: Patience) -> Input {
+        match find(&sharing.places, &sharing.host) {
+            // In another container the number is somebody else's.
+            Found::Here { record, .. }
+                if record.pid == std::process::id() && record.host.pids == sharing.host.pids =>
+            {
+                self.obstacle = Some(Obstacle::passing("this process itself is just closing it"));
+                Input::Nobody
+            }
+            Found::Here { record, socket } => {
+                self.obstacle = Some(Obstacle::passing(format!("{} has it", record.who())));
+                self.found = Some((record, socket));
+                Input::Here
+            }
+            Found::Nobody(obstacle) => {
+                self.obstacle = Some(obstacle);
+                Input::Nobody
+            }
+            Found::Barred(obstacle) => {
+                self.obstacle = Some(obstacle);
+                self.barred(sharing, patience, Input::NoAnswer)
+            }
+        }
+    }
+
+    pub(super) fn connect(&mut self, sharing: &Sharing) -> Input {
+        let Some((record, socket)) = self.found.take() else { return Input::Refused };
+        let (config, places) = (&sharing.config, &sharing.places);
+        let stream = match connect_to(&socket) {
+            Ok(stream) => stream,
+            Err(e) => {
+                let full = e.kind() == std::io::ErrorKind::WouldBlock;
+                self.obstacle = Some(match full {
+                    true => Obstacle::full(&record, config.wait),
+                    false => {
+                        let (who, socket) = (record.who(), socket.display());
+                        Obstacle::passing(format!("{who} cannot be reached at {socket}: {e}"))
+                    }
+                });
+                return if full { Input::NoAnswer } else { Input::Refused };
+            }
+        };
+        let hello = Hello {
+            program: config.program.clone(),
+            rank: config.rank as u8,
+            store: Some(record.store),
+            name: config.name.clone(),
+            path: Some(places.file.clone()),
+            read_only: false,
+            wait: config.answer_wait(),
+        };
+        match shared::connect(stream, hello) {
+            Ok(engine) if engine.identity().opening == record.opening => {
+                let owner = Rank::of(engine.owner().rank);
+                self.client = Some(engine);
+                Input::Welcomed { owner }
+            }
+            // Another has the store since the record was read: it is to be found by a record of its own.
+            Ok(engine) => {
+                let _ = engine.close();
+                self.obstacle = Some(Obstacle::passing("its owner has just changed"));
+                Input::NoAnswer
+            }
+            Err(e) => {
+                // Of these it is certain that somebody is there. Otherwise the lock says whether that was its owner.
+                let is_there = matches!(e, ConnectError::Silent { .. } | ConnectError::Busy { .. });
+                self.obstacle = Some(Obstacle::of(&record, e));
+                if is_there { Input::NoAnswer } else { Input::Refused }
+            }
+        }
+    }
+
+    pub(super) fn try_lock(&mut self, sharing: &Sharing, patience: Patience) -> Input {
+        let places = &sharing.places;
+        match open_file(Medium::File(places.file.clone()), sharing.config.file.clone()) {
+            Ok(engine) => {
+                if !places.still_hold() {
+                    self.failure = Some(Error::Locked {
+                        path: sharing.config.name.clone(),
+                        reason: "the file was deleted or replaced while it was opened".into(),
+                    });
+                    let _ = engine.close();
+                    return self.barred(sharing, patience, Input::Busy);
+                }
+                self.since = Timestamp::now();
+                self.engine = Some(engine);
+                Input::Taken
+            }
+            Err(Error::Locked { .. }) if self.obstacle.as_ref().is_some_and(|o| o.lasting) => {
+                self.barred(sharing, patience, Input::Busy)
+            }
+            Err(Error::Locked { .. }) => Input::Busy,
+            Err(e) => {
+                self.failure = Some(e);
+                // Others may have more luck, and then this process is their client.
+                if matches!(patience, Patience::Until(_)) { Input::Barred } else { Input::Busy }
+            }
+        }
+    }
+
+    /// Waiting does not help. Whoever opens the store is told so; a store that is open tells those who call, and goes on
+    /// looking: what bars it may end.
+    fn barred(&mut self, sharing: &Sharing, patience: Patience, otherwise: Input) -> Input {
+        match patience {
+            Patience::Until(_) => Input::Barred,
+            Patience::Endless { .. } => {
+                let error = self.obstructed(sharing);
+                sharing.seats.set(Seat::Away(error));
+                otherwise
+            }
+        }
+    }
+
+    pub(super) fn bind(&mut self) -> Input {
+        match self.held.bind() {
+            Ok(bound) => self.listener = Some(bound),
+            Err(reason) => {
+                tracing::info!(%reason, "the store cannot be shared");
+                self.unshared = Some(reason);
+            }
+        }
+        Input::Done
+    }
+
+    pub(super) fn publish(&mut self, sharing: &Sharing) -> Input {
+        let Some(engine) = &self.engine else { return Input::Done };
+        let config = &sharing.config;
+        let pid = std::process::id();
+        let exclusive = config.exclusive.then(|| "it was opened exclusively".to_owned());
+        let record = OwnerRecord {
+            pid,
+            start: start_of(pid),
+            host: sharing.host.clone(),
+            program: config.program.clone(),
+            rank: config.rank,
+            since: self.since.micros(),
+            store: engine.identity().id,
+            opening: engine.identity().opening,
+            socket: self.listener.as_ref().map(|(_, path)| path.clone()),
+            unshared: exclusive.or_else(|| self.unshared.take()),
+        };
+        if let Err(reason) = self.held.publish(&record) {
+            tracing::info!(%reason, "the store cannot be shared");
+            self.listener = None;
+        }
+        Input::Done
+    }
+
+    /// The last thing that stood in the self.
+    pub(super) fn obstructed(&mut self, sharing: &Sharing) -> Error {
+        if let Some(failure) = self.failure.take() {
+            return failure;
+        }
+        let name = &sharing.config.name;
+        let obstacle = self.obstacle.clone().unwrap_or_else(|| Obstacle::passing(""));
+        obstacle.into_error(name)
+    }
+}
