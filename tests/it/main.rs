@@ -55,8 +55,6 @@ mod properties;
 mod runtimes;
 mod shared;
 #[cfg(unix)]
-mod shared_figures;
-#[cfg(unix)]
 mod shared_hostile;
 #[cfg(unix)]
 mod shared_process;
@@ -64,6 +62,8 @@ mod shared_process;
 mod sharing;
 #[cfg(unix)]
 mod sharing_kill;
+#[cfg(unix)]
+mod sharing_trouble;
 mod spill;
 mod store;
 mod stress;

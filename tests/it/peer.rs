@@ -37,13 +37,24 @@ impl Peer {
     /// Begins it in another environment, or as another user.
     pub(crate) fn begin_with(change: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
+        change(&mut command);
+        Self::spawn(command)
+    }
+
+    /// Begins it with a script that is given its program and arguments, and becomes it.
+    pub(crate) fn begin_in_shell(script: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(std::env::current_exe().unwrap());
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         command
             .args(["--exact", "sharing::another_process", "--include-ignored", "--nocapture"])
             .env(IS_PEER, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        change(&mut command);
         let mut child = command.spawn().unwrap();
         let orders = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().unwrap()).lines();

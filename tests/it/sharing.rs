@@ -14,7 +14,7 @@ use crate::peer::{Peer, serve};
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(120);
 
-fn builder(words: &[&str]) -> Builder {
+pub(crate) fn builder(words: &[&str]) -> Builder {
     let how = Store::builder().wait(LONG).sync(false);
     words.iter().fold(how, |how, word| match *word {
         "cli" => how.rank(Rank::Cli),
@@ -27,7 +27,7 @@ fn builder(words: &[&str]) -> Builder {
     })
 }
 
-fn event(name: &str) -> NewEvent {
+pub(crate) fn event(name: &str) -> NewEvent {
     NewEvent::new("step.done").data(serde_json::json!({ "name": name }))
 }
 
@@ -65,6 +65,18 @@ fn another_process() {
             // A second handle of this process, which goes again.
             shown(builder(&[]).open(path_of(store.as_ref().unwrap())), |other| other.committed().to_string())
         }
+        ["read", "for", "ever"] => {
+            let store = store.clone().unwrap();
+            std::thread::spawn(move || {
+                // What cannot be read at the moment is read later.
+                loop {
+                    if let Ok(events) = store.events(Query::all()) {
+                        events.for_each(drop);
+                    }
+                }
+            });
+            "ok".into()
+        }
         ["close"] => shown(store.take().unwrap().close(), |()| "ok".into()),
         other => panic!("{other:?}"),
     });
@@ -75,13 +87,13 @@ fn path_of(store: &Store) -> PathBuf {
 }
 
 /// A folder, and the path of a store in it.
-fn place() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn place() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("runs.redb");
     (dir, path)
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < LONG, "{what} does not come");
@@ -98,7 +110,7 @@ fn beside(path: &Path) -> Vec<String> {
     names
 }
 
-fn record(path: &Path) -> PathBuf {
+pub(crate) fn record(path: &Path) -> PathBuf {
     path.with_file_name(format!(".retold.{:x}.owner", fs::metadata(path).unwrap().ino()))
 }
 
@@ -110,7 +122,7 @@ fn amend(path: &Path, member: &str, value: serde_json::Value) {
     fs::write(&record, json.to_string()).unwrap();
 }
 
-fn refused(result: retold::Result<Store>) -> String {
+pub(crate) fn refused(result: retold::Result<Store>) -> String {
     match result {
         Err(e @ (Error::Locked { .. } | Error::NoAnswer { .. } | Error::OtherProtocol { .. })) => {
             e.to_string()
@@ -119,16 +131,16 @@ fn refused(result: retold::Result<Store>) -> String {
     }
 }
 
-fn soon() -> Builder {
+pub(crate) fn soon() -> Builder {
     builder(&["soon"])
 }
 
 /// The names of all events, in global order.
-fn names(store: &Store) -> Vec<String> {
+pub(crate) fn names(store: &Store) -> Vec<String> {
     store.events(Query::all()).unwrap().map(|event| name_of(&event.unwrap())).collect()
 }
 
-fn name_of(event: &Event) -> String {
+pub(crate) fn name_of(event: &Event) -> String {
     let data: serde_json::Value = event.json().unwrap();
     data["name"].as_str().unwrap().to_owned()
 }
@@ -372,7 +384,8 @@ fn the_socket_of_another_store_is_not_used() {
     let mut second = Peer::with(&other, "");
     let socket = other.with_file_name(format!(".retold.{:x}.sock", fs::metadata(&other).unwrap().ino()));
     amend(&path, "socket", socket.to_str().unwrap().into());
-    assert!(!refused(soon().open(&path)).is_empty());
+    let told = refused(soon().open(&path));
+    assert!(told.contains("another store"), "{told}");
     assert_eq!(
         (peer.ask("append s a"), second.ask("head s")),
         ("1".into(), "error: there is no session s".into())
@@ -484,7 +497,7 @@ fn when_the_owner_is_killed_another_goes_on_and_followers_miss_nothing() {
     assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
-fn owner_pid(peer: &Peer) -> String {
+pub(crate) fn owner_pid(peer: &Peer) -> String {
     format!("{} ", peer.pid())
 }
 

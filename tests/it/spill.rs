@@ -69,8 +69,8 @@ fn events_of_other_branches_are_drained_past_those_of_a_damaged_one() {
     spill.put("a", &NewEvent::new("step.later")).unwrap();
     assert_eq!(spill.drain(&store).unwrap().recorded, 1);
     assert_eq!(std::fs::read_to_string(spill.path()).unwrap(), left);
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     store.close().unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use crate::support::Dice;
 
@@ -31,7 +32,7 @@ pub(crate) fn tell(lines: &str) {
 /// The victim, as the one who will kill it sees it.
 pub(crate) struct Victim {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Victim {
@@ -45,7 +46,17 @@ impl Victim {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
+        // Read all along: a pipe that is full would hold up the victim.
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let (told, lines) = channel();
+        std::thread::spawn(move || {
+            // Half a line was not said.
+            while let Some(line) = whole_line(&mut out) {
+                if told.send(line).is_err() {
+                    break;
+                }
+            }
+        });
         Self { child, lines }
     }
 
@@ -67,12 +78,10 @@ impl Victim {
         self.whole_line().expect("the victim ended before it was killed")
     }
 
-    /// Half a line was not said.
     fn whole_line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
+        let line = self.lines.recv().ok()?;
         assert!(!line.contains("panic "), "the victim failed: {line}");
-        line.ends_with('\n').then(|| line.trim_end_matches('\n').to_owned())
+        Some(line)
     }
 
     /// Waits until it has said so many lines that count.
@@ -89,4 +98,10 @@ impl Victim {
         self.child.wait().unwrap();
         std::iter::from_fn(|| self.whole_line()).collect()
     }
+}
+
+fn whole_line(out: &mut BufReader<ChildStdout>) -> Option<String> {
+    let mut line = String::new();
+    out.read_line(&mut line).ok()?;
+    line.ends_with('\n').then(|| line.trim_end_matches('\n').to_owned())
 }

@@ -9,6 +9,7 @@ mod options;
 mod payload;
 mod peers;
 mod plot;
+mod processes;
 mod quiet;
 mod report;
 mod work;
@@ -18,6 +19,9 @@ use options::Options;
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
+    if command == "process" {
+        return processes::process(arguments);
+    }
     let options = match Options::parse(arguments) {
         Ok(options) => options,
         Err(reason) => return usage(&reason),
@@ -31,6 +35,7 @@ fn main() {
             }
         }
         "crash" => work::crash(&options.job()),
+        "processes" => processes::processes(&options),
         "growth" => growth::growth(&options),
         "grown" => growth::grown(&options),
         _ => usage("say what to do"),

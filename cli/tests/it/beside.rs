@@ -106,9 +106,8 @@ fn lines_of_a_pipe_are_recorded_as_they_arrive() {
     let mut out = child.stdout.take().unwrap();
     let mut running = Running(child);
     let mut next = || loop {
-        match following.next().unwrap().unwrap() {
-            retold::follow::Followed::Event { event, .. } => return event.position().get(),
-            _ => {}
+        if let retold::follow::Followed::Event { event, .. } = following.next().unwrap().unwrap() {
+            return event.position().get();
         }
     };
     for n in 1..=10 {

@@ -178,7 +178,8 @@ fn a_truncated_or_damaged_store_is_corrupt_and_tells_no_panic() {
     // Where the chunks lie depends on when they were flushed, so one is looked for.
     const EVENTS: redb::TableDefinition<'_, (u64, u64), &[u8]> = redb::TableDefinition::new("events");
     let chunk = {
-        let txn = Tables::of(shell.store().as_ref()).db.begin_read().unwrap();
+        let tables = Tables::of(shell.store().as_ref());
+        let txn = tables.db.begin_read().unwrap();
         let rows = txn.open_table(EVENTS).unwrap();
         rows.iter().unwrap().map(|row| row.unwrap().1.value().to_vec()).max_by_key(Vec::len).unwrap()
     };
@@ -195,7 +196,7 @@ fn a_truncated_or_damaged_store_is_corrupt_and_tells_no_panic() {
 #[test]
 fn a_store_in_use_is_waited_for_and_then_named() {
     let shell = Shell::with_a_session();
-    let held = retold::Store::open(shell.store()).unwrap();
+    let held = retold::Store::builder().exclusive().open(shell.store()).unwrap();
     for args in [&["append", "s", "a.b"][..], &["read", "s"], &["fork", "s", "c"]] {
         let told = shell.fails(5, &[args, &["--wait", "0"]].concat());
         assert!(told.contains("retold.redb is in use by another process"), "{told}");
