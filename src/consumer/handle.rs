@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::call::{Call, How, Named, Offer, Reply};
 use super::driven::Driven;
@@ -50,13 +50,24 @@ pub(super) struct Worker {
     pub(super) calls: mpsc::Sender<Call>,
     /// Why the task ended.
     pub(super) ended: Arc<OnceLock<Error>>,
+    /// Why calls got no answer, though the task goes on.
+    pub(super) interrupted: watch::Receiver<Option<Error>>,
     pub(super) driven: Arc<Driven>,
 }
 
 impl Worker {
-    /// Why the task ended. Set before the channel is dropped.
-    async fn gone(&self) -> Error {
-        self.driven.until(self.calls.closed()).await;
+    /// Why there was no answer: the task began anew since `interrupted` was looked at, or it ended. It says why after it has
+    /// dropped its replies, and before it drops the channel.
+    async fn gone(&self, mut interrupted: watch::Receiver<Option<Error>>) -> Error {
+        let why = async {
+            tokio::select! {
+                Ok(()) = interrupted.changed() => interrupted.borrow().clone(),
+                () = self.calls.closed() => None,
+            }
+        };
+        if let Some(error) = self.driven.until(why).await {
+            return error;
+        }
         let unexpected = || Error::storage(format!("the task of consumer {} ended unexpectedly", self.name));
         self.ended.get().cloned().unwrap_or_else(unexpected)
     }
@@ -64,13 +75,15 @@ impl Worker {
     pub(super) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T> {
         self.process.check()?;
         let (reply, answer) = oneshot::channel();
+        let mut interrupted = self.interrupted.clone();
+        interrupted.mark_unchanged();
         let asked = async {
             self.calls.send(call(reply)).await.ok()?;
             answer.await.ok()
         };
         match self.driven.until(asked).await {
             Some(answer) => answer,
-            None => Err(self.gone().await),
+            None => Err(self.gone(interrupted).await),
         }
     }
 
@@ -101,9 +114,9 @@ impl Consumer {
     /// worker that asks.
     ///
     /// # Errors
-    /// [`Error::Closed`] if the store is closed; [`Error::NotFound`] if the consumer was removed; [`Error::Corrupt`],
-    /// [`Error::Storage`] and [`Error::Unknown`] end it for all workers, and so do [`Error::Locked`], [`Error::OwnerLost`] and
-    /// [`Error::NoAnswer`], of a store that another process owns; it can be opened again.
+    /// [`Error::Closed`] if the store is closed; [`Error::NotFound`] if the consumer was removed; [`Error::Corrupt`]
+    /// and [`Error::Storage`] end it for all workers. [`Error::Locked`], [`Error::OwnerLost`], [`Error::NoAnswer`] and
+    /// [`Error::Unknown`] say that the store cannot be had at the moment: ask again.
     pub async fn next(&self) -> Result<Delivery> {
         loop {
             if let Some(delivery) = self.deliver(true).await? {
@@ -334,7 +347,16 @@ mod tests {
         let store = StoreId::from_bytes([1; 16]);
         let process = Process::this();
         let driven = Driven::start(&Runtime::current().unwrap(), Default::default(), std::future::pending());
-        Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default(), driven }
+        Worker {
+            process,
+            name: "c".into(),
+            store,
+            id: [2; 16],
+            calls,
+            ended: Arc::default(),
+            interrupted: watch::channel(None).1,
+            driven,
+        }
     }
 
     /// The task drops its replies on the way out, before it says why.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use retold::agents::projections::Counts;
 use retold::bus::{Bus, Message};
-use retold::{Error, Follow, Followed, NewEvent, Store};
+use retold::{ConsumerConfig, Error, Follow, Followed, NewEvent, Store};
 
 use crate::peer::Peer;
 use crate::sharing::{builder, event, name_of, names, owner_pid, place, record, refused, soon, until};
@@ -66,6 +66,43 @@ fn an_owner_that_stood_still_ends_no_projection_handler_or_follower_of_others() 
     assert_eq!(states.state("s").unwrap().events, 3);
     assert_eq!(of_handler.recv().unwrap(), "third");
     assert_eq!(followed(&mut follow, 1), ["third"]);
+}
+
+#[test]
+fn a_consumer_of_a_client_goes_on_when_the_owner_does() {
+    let (_dir, path) = place();
+    let peer = Peer::with(&path, "");
+    let store = soon().open(&path).unwrap();
+    let deadline = Duration::from_millis(200);
+    let config = ConsumerConfig::new().deadline(deadline).backoff(Duration::ZERO, Duration::ZERO);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let consumer = store.consumers().open("c", config).await.unwrap();
+        append(&store, &event("first"));
+        let delivery = consumer.next().await.unwrap();
+        peer.signal("STOP");
+        let failed = delivery.ack().await.unwrap_err();
+        assert!(failed.is_retryable() && !matches!(failed, Error::Closed { .. }), "{failed:?}");
+        peer.signal("CONT");
+        append(&store, &event("second"));
+        // Whether the first one was acknowledged after all, the owner knows; the second one comes in any case.
+        loop {
+            match consumer.next().await {
+                Ok(delivery) => {
+                    let name = name_of(delivery.event());
+                    match delivery.ack().await {
+                        Ok(()) if name == "second" => break,
+                        Ok(()) | Err(Error::NotDelivered { .. }) => {}
+                        Err(e) => assert!(e.is_retryable(), "{e:?}"),
+                    }
+                }
+                Err(e) => assert!(e.is_retryable() && !matches!(e, Error::Closed { .. }), "{e:?}"),
+            }
+        }
+        until("the last ack", || {
+            store.consumers().info("c").is_ok_and(|info| info.outstanding.is_empty() && info.lag == 0)
+        });
+    });
 }
 
 /// So many events more; what could not be read at the moment is read later.

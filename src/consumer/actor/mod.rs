@@ -2,6 +2,7 @@
 //! does not hold the store open: it ends with the store, or with its last worker.
 
 mod deliver;
+mod interrupted;
 mod reload;
 mod resolve;
 mod scanned;
@@ -46,6 +47,8 @@ pub(super) struct Start {
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) ended: Arc<OnceLock<Error>>,
     pub(super) alarm: Alarm,
+    /// Why calls got no answer, though the task goes on.
+    pub(super) interruptions: watch::Sender<Option<Error>>,
 }
 
 pub(super) struct Actor {
@@ -68,6 +71,7 @@ pub(super) struct Actor {
     returned: Arc<Returned>,
     clock: Clock,
     alarm: Alarm,
+    interruptions: watch::Sender<Option<Error>>,
     /// Workers that ask for an event, and whether they wait for one.
     asking: VecDeque<(bool, Reply<Option<Offer>>)>,
     inbox: VecDeque<Call>,
@@ -102,6 +106,7 @@ impl Actor {
             calls,
             ended,
             alarm,
+            interruptions,
         } = start;
         let clock = Clock::new();
         let wants = Wants::new(&config, handle.catalogue());
@@ -128,6 +133,7 @@ impl Actor {
             returned,
             clock,
             alarm,
+            interruptions,
             asking: VecDeque::new(),
             inbox: VecDeque::new(),
             rung: true,
@@ -143,7 +149,17 @@ impl Actor {
 
     /// The task's main loop.
     pub(super) async fn run(mut self) {
-        let error = match self.work().await {
+        let ended = loop {
+            match self.work().await {
+                Err(error) if error.is_passing() && !*self.end.borrow() => {
+                    if let Err(error) = self.interrupted(error).await {
+                        break Err(error);
+                    }
+                }
+                ended => break ended,
+            }
+        };
+        let error = match ended {
             Ok(()) => Error::Closed { after: None },
             Err(error) => {
                 match error {

@@ -61,7 +61,7 @@ impl Actor {
     }
 
     /// Begins anew with what is stored, and with what was scanned beyond it.
-    async fn reload(&mut self, was_decided: bool) -> Result<()> {
+    pub(super) async fn reload(&mut self, was_decided: bool) -> Result<()> {
         self.beside.mark_unchanged();
         self.behind = None;
         let (handle, name, queue) = (self.handle.clone(), self.name.clone(), self.dead_letter_queue.clone());
