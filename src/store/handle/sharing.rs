@@ -8,7 +8,7 @@ use super::builder::Builder;
 use super::store::Store;
 use crate::engine::{ClientInfo, Durability, Hello, Server, ServerOptions, connect};
 use crate::error::Result;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 
 /// Serves the clients of a store until it is dropped.
 #[derive(Debug)]
