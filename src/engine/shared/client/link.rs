@@ -106,7 +106,7 @@ impl Link {
         match turn {
             Turn::InOrder => sending.outbox.send_in_order(call, message),
             Turn::Soon => sending.outbox.send(call, message),
-        }
+        };
         if !sending.blocked {
             self.write(&mut sending);
         }
