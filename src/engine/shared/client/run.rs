@@ -32,7 +32,7 @@ async fn hear(link: &Link, inbox: &mut Inbox) -> io::Result<()> {
     let bad = |e| io::Error::new(io::ErrorKind::InvalidData, e);
     loop {
         match inbox.next().map_err(bad)? {
-            Incoming::Message { call: 0, body } => match noticed(&body).map_err(bad)? {
+            Incoming::Message { call: 0, body } => match noticed(&body) {
                 Noticed::Leaving => link.lose(Lost::Leaving),
                 other => link.told.hear(other),
             },
