@@ -8,6 +8,7 @@ mod frame;
 mod message;
 mod peer;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
 
