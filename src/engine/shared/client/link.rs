@@ -120,19 +120,23 @@ impl Link {
 
     /// Forgets a call that nobody waits for any more.
     pub(super) fn forget(&self, call: u64) {
-        lock(&self.table).forget(call);
-        self.rouse();
+        self.change(|table| table.forget(call));
     }
 
-    /// Takes the answer to a call.
+    /// Takes the answer to a call. Whoever waits for what is over now is not woken yet.
     pub(super) fn answer(&self, call: u64, message: Bytes, last: bool) -> Option<Answered> {
         lock(&self.table).answer(call, message, last)
     }
 
     /// Wakes whoever waits for what is over now: for room, or for all commits.
     pub(super) fn rouse(&self) {
+        self.change(|_| ());
+    }
+
+    fn change(&self, change: impl FnOnce(&mut CallTable)) {
         let woken = {
             let mut table = lock(&self.table);
+            change(&mut table);
             if table.is_settled() {
                 self.settled.notify_all();
             }
@@ -143,8 +147,7 @@ impl Link {
 
     /// No commit begins any more. Waits until none is under way; blocks.
     pub(super) fn settle(&self) {
-        lock(&self.table).close();
-        self.rouse();
+        self.change(CallTable::close);
         let mut table = lock(&self.table);
         while !table.is_settled() {
             table = self.settled.wait(table).unwrap_or_else(PoisonError::into_inner);
@@ -197,13 +200,20 @@ impl Link {
         lock(&self.sending).outbox.take_back(call)
     }
 
+    /// Whether nothing of a call was sent, when nothing more will be.
+    fn is_unsent(&self, call: u64) -> bool {
+        let mut sending = lock(&self.sending);
+        let sending = &mut *sending;
+        sending.outbox.take_back(call) || (sending.flight.is_untouched() && sending.outbox.has_boarded(call))
+    }
+
     /// The owner leaves, or is gone: then every call ends.
     pub(super) fn lose(&self, lost: Lost) {
         self.end_sending();
         let (first, ended) = {
             let mut table = lock(&self.table);
             let first = table.lose(lost);
-            let ended = if lost == Lost::Gone { table.end(|call| self.take_back(call)) } else { Vec::new() };
+            let ended = if lost == Lost::Gone { table.end(|call| self.is_unsent(call)) } else { Vec::new() };
             (first, ended)
         };
         // First this: whoever gets an answer below looks whether the owner is lost.

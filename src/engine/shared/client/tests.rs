@@ -163,10 +163,19 @@ fn a_call_of_which_nothing_could_be_sent_is_known_not_to_be_written() {
         let outcome = look(&mut engine.submit(records()));
         assert!(matches!(outcome, Poll::Ready(Err(Error::OwnerLost { owner: 1 }))), "{outcome:?}");
     }
-    drop(first);
     drop(go);
     let gone = lost(&engine);
     assert_eq!(gone.recv_timeout(LIMIT), Ok(Lost::Gone));
+    // Not a byte of it was sent either.
+    let start = Instant::now();
+    let outcome = loop {
+        assert!(start.elapsed() < LIMIT, "it has no answer");
+        if let Poll::Ready(outcome) = look(&mut first) {
+            break outcome;
+        }
+    };
+    assert!(matches!(outcome, Err(Error::OwnerLost { owner: 1 })), "{outcome:?}");
+    drop(first);
     engine.close().unwrap();
 }
 

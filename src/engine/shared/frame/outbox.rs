@@ -22,6 +22,8 @@ pub(crate) struct Outbox {
     bytes: usize,
     /// Of what was taken out and may not be in the socket yet.
     aboard: usize,
+    /// The calls whose messages began with it.
+    boarded: Vec<u64>,
     /// Something was committed up to here: what an [unseen](Short::Unseen) among the short ones will say.
     unseen: Option<u64>,
     /// What a [progress](Short::Progress) among the short ones will be.
@@ -153,15 +155,22 @@ impl Outbox {
         long.is_some()
     }
 
+    /// Whether the message of a call begins with what was taken out last.
+    pub(crate) fn has_boarded(&self, call: u64) -> bool {
+        self.boarded.contains(&call)
+    }
+
     /// The next pieces to write, when those before are in the socket: short ones, and one frame of a long one.
     pub(crate) fn fill(&mut self, pieces: &mut VecDeque<Bytes>) {
         self.aboard = 0;
+        self.boarded.clear();
         while pieces.len() + LONG_PIECES < SHARED_WRITE_PIECES && self.aboard < SHARED_FRAME_BYTES {
             let Some(short) = self.short.pop_front() else { break };
             self.sent += 1;
             let piece = match short {
-                Short::Frame { frame, .. } => {
+                Short::Frame { call, frame } => {
                     self.bytes -= frame.len();
+                    self.boarded.push(call);
                     Some(frame)
                 }
                 Short::Unseen => {
@@ -192,6 +201,9 @@ impl Outbox {
             let from = LINK_HEADER + long.sent;
             pieces.push_back(Bytes::copy_from_slice(&head.encode()));
             pieces.push_back(long.message.slice(from..from + len));
+        }
+        if long.sent == 0 {
+            self.boarded.push(long.call);
         }
         self.aboard += len;
         long.sent += len;

@@ -97,6 +97,7 @@ fn only_what_was_not_sent_at_all_is_taken_back() {
     let mut pieces = VecDeque::new();
     outbox.fill(&mut pieces);
     assert!(!outbox.take_back(3) && !outbox.take_back(1) && outbox.take_back(2));
+    assert_eq!([1, 2, 3, 4].map(|call| outbox.has_boarded(call)), [true, false, true, false]);
     let first: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
     let all = taken(&[first, sent(&mut outbox)].concat(), 4_096).unwrap();
     assert_eq!(all.into_iter().map(|(call, _)| call).collect::<Vec<_>>(), [3, 1]);
