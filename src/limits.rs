@@ -400,7 +400,7 @@ pub const SHARED_CALLS: usize = 1_024;
 pub const SHARED_CLIENT_READS: usize = 4;
 /// … and of all clients.
 pub const SHARED_READS: usize = 8;
-/// Bytes of a client's appends that wait for their answer at once. A larger one waits alone.
+/// Bytes of a client's appends that wait for their answer at once; the last of them may be as large as it likes.
 pub const SHARED_CLIENT_BYTES: usize = 8 * 1_024 * 1_024;
 /// Bytes that wait for a client to read them. Beyond that it is told of commits by their position only, and nothing more
 /// is taken from it.
@@ -409,6 +409,8 @@ pub const SHARED_QUEUE_BYTES: usize = 4 * 1_024 * 1_024;
 pub const SHARED_INTAKE_BYTES: usize = SHARED_MESSAGE_BYTES;
 /// Bytes that are read from a socket at once, unless a frame is known to have more.
 pub const SHARED_READ_BYTES: usize = 8 * 1_024;
+/// Reads of a client from its socket after which something else has a turn.
+pub const SHARED_READS_IN_A_ROW: u64 = 64;
 /// Pieces of memory that are written to a socket at once.
 pub const SHARED_WRITE_PIECES: usize = 64;
 /// Milliseconds without a word from the owner after which a client gives up, when it does not say another time.
@@ -419,6 +421,10 @@ pub const SHARED_STALL_MS: u64 = 10_000;
 pub const SHARED_LEAST_RATE: u64 = 1_024 * 1_024;
 /// Milliseconds that clients have to read what waits for them when the owner closes the store.
 pub const SHARED_CLOSING_MS: u64 = 200;
+/// Milliseconds that clients have to say that they have heard that the owner leaves, and will ask it for nothing more.
+pub const SHARED_LEAVING_MS: u64 = 1_000;
+/// Milliseconds to read the last answers of an owner that takes nothing more.
+pub const SHARED_LAST_WORDS_MS: u64 = 1_000;
 /// Milliseconds until the next client is taken in after one could not be.
 pub const SHARED_ACCEPT_MS: u64 = 50;
 /// Pieces of one long read: chunks, and the unflushed events of each ancestor.

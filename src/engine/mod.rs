@@ -65,7 +65,7 @@ pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;
 pub use report::Report;
 #[cfg(all(unix, feature = "testkit"))]
-pub(crate) use shared::{ClientInfo, Hello, Server, ServerOptions, connect, frames};
+pub(crate) use shared::{ClientInfo, Hello, Server, ServerOptions, connect, exchange, frames};
 pub(crate) use sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites};
 pub use upgraded::Upgraded;
 pub(crate) use watch::{Committed, Watcher};

@@ -45,5 +45,5 @@ pub use given::Given;
 pub use model::{Model, ModelAppended, ModelBranch, ModelEvent, ModelPart, ModelSession};
 pub use moment::{Cut, Moment};
 #[cfg(unix)]
-pub use sharing::{Sharing, frames};
+pub use sharing::{Sharing, exchange, frames};
 pub use want::{Ask, Want};

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::codec::Malformed;
-use crate::engine::frames as frames_of;
+use crate::engine::{exchange as exchange_of, frames as frames_of};
 use crate::error::{Error, Result};
 use crate::store::{Builder, Served, Store};
 
@@ -91,4 +91,11 @@ impl Sharing {
 #[doc(hidden)]
 pub fn frames(bytes: &[u8], at_once: usize) -> Result<Vec<(u64, Bytes)>, Malformed> {
     frames_of(bytes, at_once)
+}
+
+/// Takes these messages as the owner of an empty store does, and then as its client. How many calls were carried out.
+#[doc(hidden)]
+#[must_use]
+pub fn exchange(messages: &[Bytes]) -> usize {
+    exchange_of(messages)
 }

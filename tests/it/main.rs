@@ -59,6 +59,8 @@ mod shared_hostile;
 #[cfg(unix)]
 mod shared_process;
 #[cfg(unix)]
+mod shared_waiting;
+#[cfg(unix)]
 mod sharing;
 #[cfg(unix)]
 mod sharing_kill;

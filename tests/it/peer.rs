@@ -1,13 +1,17 @@
 //! Another process with the same store: this binary, with its ignored test `sharing::another_process`, which does what it
 //! is told over its standard input.
 
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 const IS_PEER: &str = "RETOLD_PEER";
 /// What begins a line that is an answer, among those of the test harness.
 const MARK: &str = "= ";
+/// What no answer takes, however busy the machine is.
+const ANSWER: Duration = Duration::from_secs(300);
 
 /// In the peer: each order and its answer, until nobody gives orders any more.
 pub(crate) fn serve(mut obey: impl FnMut(&[&str]) -> String) {
@@ -26,7 +30,7 @@ pub(crate) fn serve(mut obey: impl FnMut(&[&str]) -> String) {
 pub(crate) struct Peer {
     child: Child,
     orders: Option<ChildStdin>,
-    answers: Lines<BufReader<ChildStdout>>,
+    answers: Receiver<String>,
 }
 
 impl Peer {
@@ -57,7 +61,17 @@ impl Peer {
             .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let orders = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (tell, answers) = channel();
+        std::thread::spawn(move || {
+            let answers =
+                lines.map_while(Result::ok).filter_map(|line| Some(line.strip_prefix(MARK)?.to_owned()));
+            for answer in answers {
+                if tell.send(answer).is_err() {
+                    return;
+                }
+            }
+        });
         Self { child, orders, answers }
     }
 
@@ -83,12 +97,14 @@ impl Peer {
         writeln!(self.orders.as_mut().unwrap(), "{order}").unwrap();
     }
 
+    /// What it answers. One that does not is named, and does not hold up everything.
     pub(crate) fn answer(&mut self) -> String {
-        loop {
-            let line = self.answers.next().expect("the other process has ended").unwrap();
-            if let Some(answer) = line.strip_prefix(MARK) {
-                return answer.to_owned();
+        match self.answers.recv_timeout(ANSWER) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("process {} has not answered for {ANSWER:?}", self.pid())
             }
+            Err(RecvTimeoutError::Disconnected) => panic!("the other process has ended"),
         }
     }
 

@@ -168,7 +168,8 @@ fn an_owner_that_is_stopped_is_named_and_goes_on_when_it_is_continued() {
     let pid = owned.owner.as_ref().unwrap().id();
     let wait = Duration::from_millis(500);
     let client = owned.client(Builder::new(), wait).unwrap();
-    client.append("s", NewEvent::new("a.b")).unwrap();
+    // By one that waits longer, since the machine may be busy.
+    owned.client(Builder::new(), WAIT).unwrap().append("s", NewEvent::new("a.b")).unwrap();
     signal("STOP", pid);
     assert_eq!(client.head("s").unwrap_err(), Error::NoAnswer { owner: pid, seconds: 0 });
     let event = NewEvent::new("a.b");
@@ -203,7 +204,7 @@ fn the_end_of_an_owner_is_noticed_though_a_child_that_it_forked_holds_its_socket
     let mut owned = Owned::begin(path, FORK);
     let (_child, _) = keeper.accept().unwrap();
     let client = owned.client(Builder::new(), Duration::from_millis(300)).unwrap();
-    client.append("s", NewEvent::new("a.b")).unwrap();
+    owned.client(Builder::new(), WAIT).unwrap().append("s", NewEvent::new("a.b")).unwrap();
     owned.owner.take().unwrap().end();
     // Nobody hangs up, and nobody answers.
     let ended = loop {
@@ -213,4 +214,47 @@ fn the_end_of_an_owner_is_noticed_though_a_child_that_it_forked_holds_its_socket
         }
     };
     assert!(matches!(ended, Error::OwnerLost { .. }), "{ended:?}");
+}
+
+/// Calls an owner until it is killed, and tells of every call without an answer.
+#[test]
+#[ignore = "the client, which another test begins"]
+fn calls_without_end() {
+    let Some((path, _)) = orders() else { return };
+    let wait = Duration::from_millis(1_500);
+    let client = Sharing::connect(UnixStream::connect(socket(&path)).unwrap(), Builder::new(), wait).unwrap();
+    tell("ready\n");
+    for n in 0.. {
+        if let Err(e) = client.head("s") {
+            tell(&format!("failed {e}\n"));
+        }
+        if n % 100 == 0 {
+            tell("calls\n");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_was_stopped_hears_what_was_answered_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.redb");
+    let owner = Store::in_memory().unwrap();
+    owner.append("s", NewEvent::new("a.b")).unwrap();
+    let _sharing = Sharing::of(&owner, Some(UnixListener::bind(socket(&path)).unwrap())).unwrap();
+    let mut client = Victim::begin("shared_process::calls_without_end", &path, 0);
+    client.until(1, |line| line.ends_with("ready"));
+    let mut failed = Vec::new();
+    for _ in 0..6 {
+        signal("STOP", client.id());
+        // Longer than it waits.
+        std::thread::sleep(Duration::from_millis(1_800));
+        signal("CONT", client.id());
+        // Two, since one may have been said before.
+        client.until(2, |line| {
+            failed.extend(line.contains("failed").then(|| line.to_owned()));
+            line.ends_with("calls")
+        });
+    }
+    failed.extend(client.kill(&mut Dice(1), 1).into_iter().filter(|line| line.contains("failed")));
+    assert!(failed.is_empty(), "{failed:?}");
 }

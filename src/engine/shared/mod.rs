@@ -8,6 +8,7 @@ mod frame;
 mod message;
 mod peer;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -16,5 +17,7 @@ pub(crate) use client::Lost;
 pub(crate) use client::{ConnectError, Hello, SharedEngine, connect};
 #[cfg(feature = "testkit")]
 pub(crate) use frame::frames;
+#[cfg(feature = "testkit")]
+pub(crate) use message::exchange;
 pub(crate) use peer::ClientInfo;
 pub(crate) use server::{Server, ServerOptions};

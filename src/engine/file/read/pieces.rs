@@ -9,11 +9,12 @@ use crate::engine::file::tables::view::LazyView;
 use crate::engine::pieces::{Piece, Pieces};
 use crate::error::Result;
 use crate::event::Event;
-use crate::limits::{SCAN_CHUNKS, SCAN_TAIL_EVENTS};
+use crate::limits::{PAGE_BYTES, SCAN_CHUNKS, SCAN_TAIL_EVENTS};
 use crate::sync::fault;
 
 impl FileReader {
-    /// The next pieces of a branch's history, including its ancestors' part: a few chunks at a time.
+    /// The next pieces of a branch's history, including its ancestors' part: a few chunks at a time, and fewer if they are
+    /// large.
     pub(crate) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
         let view = LazyView::new(&self.contents.view, &self.db);
         fault!(TablesBeforeTail, {
@@ -34,7 +35,7 @@ impl FileReader {
             None => view.get()?.head(branch.number)?.map_or(branch.fork, |row| row.head),
         };
         let (mut next, to) = (from.max(1), to.min(head));
-        let mut pieces = Pieces::default();
+        let (mut pieces, mut bytes) = (Pieces::default(), 0);
         for (segment, slice) in branch.lineage.iter().zip(slices) {
             if next > to || next > segment.last {
                 continue;
@@ -44,7 +45,7 @@ impl FileReader {
             if next <= flushed {
                 let table = &view.get()?.events;
                 for row in lookup::rows(table, (segment.branch, next)..=(segment.branch, u64::MAX))? {
-                    if pieces.list.len() >= SCAN_CHUNKS {
+                    if pieces.list.len() >= SCAN_CHUNKS || bytes >= PAGE_BYTES {
                         pieces.next = Some(next);
                         return Ok(pieces);
                     }
@@ -54,6 +55,7 @@ impl FileReader {
                         break;
                     }
                     let last = chunk.last().min(flushed);
+                    bytes += chunk.bytes();
                     pieces.list.push(Piece::Packed { place: segment.place.clone(), chunk, next, last });
                     next = last + 1;
                     if next > flushed {
@@ -64,14 +66,19 @@ impl FileReader {
                     return Err(hole(&segment.place, next));
                 }
             }
-            let recent: Vec<Event> =
-                slice.events.into_iter().filter(|e| (next..=end).contains(&e.sequence().get())).collect();
+            let fits = |event: &Event| {
+                let before = bytes;
+                bytes += event.record().encoded().len();
+                before < PAGE_BYTES
+            };
+            let recent = slice.events.into_iter().filter(|e| (next..=end).contains(&e.sequence().get()));
+            let recent: Vec<Event> = recent.take_while(fits).collect();
             if let Some(last) = recent.last().map(|e| e.sequence().get()) {
                 pieces.list.push(Piece::Events(recent.into_iter()));
                 next = last + 1;
             }
             if next <= end {
-                // The tail has more than was copied.
+                // The tail has more than was copied, or than fits.
                 break;
             }
         }

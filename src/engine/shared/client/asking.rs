@@ -9,14 +9,13 @@ use std::thread::Thread;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::calls::{Unanswered, UnderWay, Waiting};
+use super::calls::{Answer, Begun, Caller, Load, Unanswered};
 use super::link::{Link, Turn};
 use crate::codec::link::{SentAnswer, SentAsk, number_message};
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::get::{Get, Got};
 use crate::engine::shared::message::{ask_commit, ask_read, outcome, problem_of, read_got};
 use crate::error::{Error, Result};
-use crate::limits::SHARED_CLIENT_BYTES;
 use crate::sync::lock;
 
 struct Unpark(Thread);
@@ -51,12 +50,36 @@ pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Waits until there is room for a call, and begins it.
+struct Beginning<'a> {
+    link: &'a Link,
+    caller: Caller,
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        if self.caller.place.is_some() && self.link.process.is_this() {
+            lock(&self.link.table).leave(&mut self.caller);
+        }
+    }
+}
+
+impl Future for Beginning<'_> {
+    type Output = Result<Result<Begun, Unanswered>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.link.process.check()?;
+        let begun = lock(&self.link.table).begin(&mut self.caller, cx.waker());
+        begun.map_or(Poll::Pending, |begun| Poll::Ready(Ok(begun)))
+    }
+}
+
 /// Waits for the answer to a call, and forgets the call when nobody waits any more.
 struct Asked<'a> {
     link: &'a Link,
     /// Of a call that nobody has to remember.
     call: Option<u64>,
-    answer: oneshot::Receiver<Result<Bytes, Unanswered>>,
+    answer: oneshot::Receiver<Answer>,
 }
 
 impl Drop for Asked<'_> {
@@ -64,13 +87,13 @@ impl Drop for Asked<'_> {
         if let Some(call) = self.call
             && self.link.process.is_this()
         {
-            lock(&self.link.table).forget(call);
+            self.link.forget(call);
         }
     }
 }
 
 impl Future for Asked<'_> {
-    type Output = Result<Result<Bytes, Unanswered>>;
+    type Output = Result<Answer>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // In a forked child nobody will answer.
@@ -83,29 +106,28 @@ impl Future for Asked<'_> {
 
 impl Link {
     /// Calls the owner. Once the message is sent, the call is carried out even if this is dropped.
-    async fn ask(
-        &self,
-        message: impl FnOnce(u64) -> Vec<u8>,
-        commit: Option<UnderWay>,
-    ) -> Result<Result<Bytes, Unanswered>> {
-        self.process.check()?;
-        let _turn = self.calls.acquire().await;
-        self.process.check()?;
-        let (answered, answer) = oneshot::channel();
-        let (turn, waiting, is_read) = match commit {
-            None => (Turn::Soon, Waiting::One(answered), true),
-            Some(under_way) => (Turn::InOrder, Waiting::Commit(answered, under_way), false),
+    async fn ask(&self, message: impl FnOnce(u64) -> Vec<u8>, load: Load) -> Result<Answer> {
+        let begun = Beginning { link: self, caller: Caller::new(load) }.await?;
+        let (call, answer) = match begun {
+            Ok(begun) => begun,
+            Err(why) => return Ok(Err(why)),
         };
-        match self.call(|| waiting, message, turn) {
-            Some(call) => Asked { link: self, call: is_read.then_some(call), answer }.await,
-            None => Ok(Err(Unanswered::Lost { sent: false })),
+        let turn = match load {
+            Load::Call => Turn::Soon,
+            Load::Commit(_) => Turn::InOrder,
+        };
+        if !self.send(call, message(call), turn) {
+            self.forget(call);
+            return Ok(Err(Unanswered::Lost { sent: false }));
         }
+        Asked { link: self, call: (load == Load::Call).then_some(call), answer }.await
     }
 
     /// Why a call that writes nothing has no answer.
     pub(super) fn unanswered(&self, why: Unanswered) -> Error {
         let owner = self.owner.pid;
         match why {
+            Unanswered::Closed => Error::Closed { after: None },
             Unanswered::Lost { .. } => Error::OwnerLost { owner },
             Unanswered::Silent { .. } => Error::NoAnswer { owner, seconds: self.wait.as_secs() },
         }
@@ -128,7 +150,7 @@ impl Link {
     }
 
     pub(super) async fn read(&self, get: &Get<'_>) -> Result<Got> {
-        let answer = self.ask(|call| ask_read(call, get), None).await?;
+        let answer = self.ask(|call| ask_read(call, get), Load::Call).await?;
         let message = answer.map_err(|why| self.unanswered(why))?;
         let answer = self.answered(&message)?;
         let got = read_got(&message, &answer).map_err(|e| self.misunderstood(e))?;
@@ -137,18 +159,21 @@ impl Link {
 
     /// What asks for nothing but a word.
     pub(super) async fn ask_plain(&self, ask: SentAsk<'_>) -> Result<Bytes> {
-        let answer = self.ask(|call| ask.message(call, 16), None).await?;
+        let answer = self.ask(|call| ask.message(call, 16), Load::Call).await?;
         answer.map_err(|why| self.unanswered(why))
     }
 
-    pub(super) async fn commit(&self, commit: Commit, under_way: UnderWay) -> Result<Outcome> {
+    pub(super) async fn commit(&self, commit: Commit) -> Result<Outcome> {
         self.process.check()?;
         // Encoded before it waits for room, so that what is refused is refused at once.
         let message = ask_commit(0, &commit)?;
-        drop(commit);
-        let count = message.len().min(SHARED_CLIENT_BYTES) as u32;
-        let _room = self.bytes.acquire_many(count).await;
-        let answer = self.ask(|call| numbered(message, call), Some(under_way)).await?;
+        let answers = match commit {
+            Commit::Append(_) => |outcome: &Outcome| matches!(outcome, Outcome::Appended(_)),
+            Commit::Fork { .. } => |outcome: &Outcome| matches!(outcome, Outcome::Forked(_)),
+            Commit::Records(_) => |outcome: &Outcome| matches!(outcome, Outcome::Written),
+        };
+        let load = Load::Commit(message.len());
+        let answer = self.ask(|call| numbered(message, call), load).await?;
         let message = match answer {
             Ok(message) => message,
             Err(Unanswered::Lost { sent: true }) => return Err(self.unknown("ended before it answered")),
@@ -158,9 +183,10 @@ impl Link {
             }
             Err(why) => return Err(self.unanswered(why)),
         };
-        let answer = self.answered(&message)?;
-        let outcome = outcome(&answer).map_err(|e| self.misunderstood(e))?;
-        let outcome = outcome.ok_or_else(|| self.misunderstood(format!("{answer:?} answers no commit")))?;
+        let outcome = self.outcome_in(&message)?;
+        if !answers(&outcome) {
+            return Err(self.unclear("it is that to another commit"));
+        }
         match &outcome {
             Outcome::Appended(receipt) => {
                 receipt.parts().iter().for_each(|part| self.told.reaches(part.last_position));
@@ -169,6 +195,22 @@ impl Link {
             Outcome::Written => {}
         }
         Ok(outcome)
+    }
+
+    fn outcome_in(&self, message: &Bytes) -> Result<Outcome> {
+        match SentAnswer::decode(message).map_err(|e| self.unclear(e))? {
+            SentAnswer::Failed(problem) => Err(problem_of(problem).unwrap_or_else(|e| self.unclear(e))),
+            SentAnswer::Leaving => Err(Error::OwnerLost { owner: self.owner.pid }),
+            answer => {
+                let outcome = outcome(&answer).map_err(|e| self.unclear(e))?;
+                outcome.ok_or_else(|| self.unclear(format!("{answer:?} answers no commit")))
+            }
+        }
+    }
+
+    /// Of a commit, which most likely happened.
+    fn unclear(&self, what: impl std::fmt::Display) -> Error {
+        self.unknown(&format!("gave an answer that cannot be read: {what}"))
     }
 
     fn unknown(&self, what: &str) -> Error {

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
 use super::engine::SharedEngine;
-use super::hello::{ConnectError, Hello, OwnerInfo};
+use super::hello::{ConnectError, Hello, Lost, OwnerInfo};
 use super::link::{Connection, Link};
 use super::run::run;
 use crate::codec::link::{HelloBody, LINK_NEWEST, LINK_OLDEST, SentGreeting, SentHello, SentWelcome};
@@ -18,8 +18,10 @@ use crate::engine::identity::Identity;
 use crate::engine::problem::Problem;
 use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming, receive};
 use crate::engine::shared::peer::{may_talk, program_name};
+use crate::engine::shared::socket::Socket;
 use crate::event::{EventId, StoreId, Timestamp};
 use crate::limits::SHARED_GREETING_BYTES;
+use crate::panics::caught;
 
 /// An engine on the store of whoever is at the other end. Blocks until it has said who it is.
 ///
@@ -27,7 +29,6 @@ use crate::limits::SHARED_GREETING_BYTES;
 /// [`ConnectError`].
 pub(crate) fn connect(stream: net::UnixStream, hello: Hello) -> Result<Arc<SharedEngine>, ConnectError> {
     let lost = |e: io::Error| ConnectError::Lost { owner: 0, reason: e.to_string() };
-    stream.set_nonblocking(true).map_err(lost)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(lost)?;
     let (tell, told) = sync_channel(1);
@@ -43,19 +44,21 @@ type Connected = Result<SharedEngine, ConnectError>;
 
 /// The life of the engine's thread.
 fn thread(runtime: &Runtime, stream: net::UnixStream, hello: &Hello, tell: &SyncSender<Connected>) {
-    runtime.block_on(async {
-        let mut inbox = Inbox::default();
-        match greet(stream, hello, &mut inbox).await {
-            Err(e) => drop(tell.send(Err(e))),
-            Ok((link, identity)) => {
-                let link = Arc::new(link);
-                let engine = SharedEngine::new(Connection(link.clone()), identity);
-                if tell.send(Ok(engine)).is_ok() {
-                    run(&link, &mut inbox).await;
-                }
-            }
-        }
-    });
+    let mut inbox = Inbox::default();
+    let (link, identity) = match runtime.block_on(greet(stream, hello, &mut inbox)) {
+        Ok((link, identity)) => (Arc::new(link), identity),
+        Err(e) => return drop(tell.send(Err(e))),
+    };
+    let engine = SharedEngine::new(Connection(link.clone()), identity);
+    if tell.send(Ok(engine)).is_err() {
+        return;
+    }
+    // Who is told of something may panic. Whoever waits for an answer would wait for ever.
+    if let Err(panic) = caught(|| runtime.block_on(run(&link, &mut inbox))) {
+        tracing::error!(panic, "a panic ends the connection to the owner of the store");
+        link.lose(Lost::Gone);
+    }
+    link.stream().hang_up();
 }
 
 async fn greet(
@@ -64,9 +67,9 @@ async fn greet(
     inbox: &mut Inbox,
 ) -> Result<(Link, Identity), ConnectError> {
     let lost = |owner| move |e: io::Error| ConnectError::Lost { owner, reason: e.to_string() };
-    let stream = UnixStream::from_std(stream).map_err(lost(0))?;
+    let stream = Socket::new(stream).map_err(lost(0))?;
     let peer = stream.peer_cred().map_err(lost(0))?;
-    let owner = peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
+    let owner = stream.peer().unwrap_or_default();
     if !may_talk(peer.uid()) {
         return Err(ConnectError::OtherUser { owner, uid: peer.uid() });
     }

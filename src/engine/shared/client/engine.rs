@@ -30,8 +30,6 @@ pub(crate) struct SharedEngine {
     pub(super) connection: Arc<Connection>,
     pub(super) identity: Arc<Identity>,
     closed: AtomicBool,
-    /// Commits that are under way, so that closing waits for them.
-    under_way: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Drop for SharedEngine {
@@ -46,7 +44,6 @@ impl SharedEngine {
             connection: Arc::new(connection),
             identity: Arc::new(identity),
             closed: AtomicBool::new(false),
-            under_way: Arc::default(),
         }
     }
 
@@ -107,9 +104,7 @@ impl SharedEngine {
     async fn write(&self, commit: Commit) -> Result<Outcome> {
         self.identity.writable()?;
         self.open()?;
-        let under_way = self.under_way.clone().read_owned().await;
-        self.open()?;
-        self.connection.0.commit(commit, under_way).await
+        self.connection.0.commit(commit).await
     }
 }
 
@@ -157,7 +152,7 @@ impl Engine for SharedEngine {
         self.process().check()?;
         let first = !self.closed.swap(true, Ordering::AcqRel);
         // Commits that were begun are answered first.
-        drop(wait(self.under_way.write()));
+        self.connection.0.settle();
         if first {
             self.connection.0.told.close();
         }

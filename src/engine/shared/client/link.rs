@@ -2,21 +2,21 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
-use super::calls::{Answered, CallTable, Waiting};
+use super::calls::{Answered, CallTable, Waiting, wake};
 use super::hello::{Lost, OwnerInfo};
 use super::tell::Told;
 use crate::engine::on_path::OnPath;
 use crate::engine::process::Process;
 use crate::engine::shared::frame::{Flight, Flown, Outbox};
-use crate::limits::{SHARED_CALLS, SHARED_CLIENT_BYTES};
-use crate::sync::{Mutex, lock};
+use crate::engine::shared::socket::Socket;
+use crate::sync::{Condvar, Mutex, lock};
 
 /// Where a message stands among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +44,12 @@ pub(super) struct Link {
     pub(super) owner: OwnerInfo,
     pub(super) wait: Duration,
     pub(super) told: Told,
-    stream: UnixStream,
+    stream: Socket,
     sending: Mutex<Sending>,
     pub(super) table: Mutex<CallTable>,
     on_lost: Mutex<Vec<OnLost>>,
-    /// Calls that may begin.
-    pub(super) calls: Semaphore,
-    /// Bytes of commits that may be sent.
-    pub(super) bytes: Semaphore,
+    /// The engine was closed, and no commit is under way any more.
+    settled: Condvar,
     /// The socket took nothing more.
     pub(super) blocked: Notify,
     /// The last handle is gone.
@@ -65,7 +63,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: UnixStream, owner: OwnerInfo, wait: Duration, committed: u64) -> Self {
+    pub(super) fn new(stream: Socket, owner: OwnerInfo, wait: Duration, committed: u64) -> Self {
         Self {
             process: Process::this(),
             owner,
@@ -75,14 +73,13 @@ impl Link {
             sending: Mutex::default(),
             table: Mutex::new(CallTable::new()),
             on_lost: Mutex::default(),
-            calls: Semaphore::new(SHARED_CALLS),
-            bytes: Semaphore::new(SHARED_CLIENT_BYTES),
+            settled: Condvar::new(),
             blocked: Notify::new(),
             hung_up: Notify::new(),
         }
     }
 
-    pub(super) fn stream(&self) -> &UnixStream {
+    pub(super) fn stream(&self) -> &Socket {
         &self.stream
     }
 
@@ -91,32 +88,82 @@ impl Link {
         lock(&self.table).lost()
     }
 
-    /// Begins a call and sends its message, which `message` makes for its number. `false` when nobody would answer.
-    ///
-    /// What the socket takes at once is written by the calling thread; the link's own thread does the rest.
+    /// Begins a call at once and sends its message, which `message` makes for its number. `None` when nobody would answer.
     pub(super) fn call(
         &self,
         waiting: impl FnOnce() -> Waiting,
         message: impl FnOnce(u64) -> Vec<u8>,
         turn: Turn,
     ) -> Option<u64> {
-        let call = lock(&self.table).begin(waiting)?;
-        let message = Bytes::from(message(call));
-        let mut sending = lock(&self.sending);
-        match turn {
-            Turn::InOrder => sending.outbox.send_in_order(call, message),
-            Turn::Soon => sending.outbox.send(call, message),
+        let call = lock(&self.table).begin_at_once(waiting)?;
+        if self.send(call, message(call), turn) {
+            return Some(call);
         }
-        if !sending.blocked {
+        self.forget(call);
+        None
+    }
+
+    /// Sends the message of a call; `false` when nothing of it will be sent.
+    ///
+    /// What the socket takes at once is written by the calling thread; the link's own thread does the rest.
+    pub(super) fn send(&self, call: u64, message: Vec<u8>, turn: Turn) -> bool {
+        let mut sending = lock(&self.sending);
+        let taken = match turn {
+            Turn::InOrder => sending.outbox.send_in_order(call, message.into()),
+            Turn::Soon => sending.outbox.send(call, message.into()),
+        };
+        if taken && !sending.blocked {
             self.write(&mut sending);
         }
-        Some(call)
+        taken
+    }
+
+    /// Forgets a call that nobody waits for any more.
+    pub(super) fn forget(&self, call: u64) {
+        self.change(|table| table.forget(call));
+    }
+
+    /// Takes the answer to a call. Whoever waits for what is over now is not woken yet.
+    pub(super) fn answer(&self, call: u64, message: Bytes, last: bool) -> Option<Answered> {
+        lock(&self.table).answer(call, message, last)
+    }
+
+    /// Wakes whoever waits for what is over now: for room, or for all commits.
+    pub(super) fn rouse(&self) {
+        self.change(|_| ());
+    }
+
+    fn change(&self, change: impl FnOnce(&mut CallTable)) {
+        let woken = {
+            let mut table = lock(&self.table);
+            change(&mut table);
+            if table.is_settled() {
+                self.settled.notify_all();
+            }
+            table.woken()
+        };
+        wake(woken);
+    }
+
+    /// No commit begins any more. Waits until none is under way; blocks.
+    pub(super) fn settle(&self) {
+        self.change(CallTable::close);
+        let mut table = lock(&self.table);
+        while !table.is_settled() {
+            table = self.settled.wait(table).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Writes what waits, as far as the socket takes it. The thread sees to the rest, and to errors.
     fn write(&self, sending: &mut Sending) {
         sending.blocked = match fly(&self.stream, sending) {
-            Ok(Flown::All) => false,
+            Ok(Flown::All) => {
+                if sending.outbox.is_ended() {
+                    // The owner knows that it has heard everything.
+                    self.stream.end_writing();
+                }
+                false
+            }
             Ok(Flown::Blocked) => {
                 self.blocked.notify_one();
                 true
@@ -139,17 +186,34 @@ impl Link {
         sending.broken.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
+    /// Sends what waits and takes nothing more: whoever is about to send something is told that it was not.
+    fn end_sending(&self) {
+        let mut sending = lock(&self.sending);
+        sending.outbox.end();
+        if !sending.blocked {
+            self.write(&mut sending);
+        }
+    }
+
     /// Takes back the message of a call of which nothing was sent.
     pub(super) fn take_back(&self, call: u64) -> bool {
         lock(&self.sending).outbox.take_back(call)
     }
 
+    /// Whether nothing of a call was sent, when nothing more will be.
+    fn is_unsent(&self, call: u64) -> bool {
+        let mut sending = lock(&self.sending);
+        let sending = &mut *sending;
+        sending.outbox.take_back(call) || (sending.flight.is_untouched() && sending.outbox.has_boarded(call))
+    }
+
     /// The owner leaves, or is gone: then every call ends.
     pub(super) fn lose(&self, lost: Lost) {
+        self.end_sending();
         let (first, ended) = {
             let mut table = lock(&self.table);
             let first = table.lose(lost);
-            let ended = if lost == Lost::Gone { table.end(|call| self.take_back(call)) } else { Vec::new() };
+            let ended = if lost == Lost::Gone { table.end(|call| self.is_unsent(call)) } else { Vec::new() };
             (first, ended)
         };
         // First this: whoever gets an answer below looks whether the owner is lost.
@@ -159,6 +223,7 @@ impl Link {
         }
         let _path = OnPath::enter();
         ended.into_iter().for_each(Answered::deliver);
+        self.rouse();
     }
 
     /// Calls back once the owner leaves or is gone; at once when it already is.

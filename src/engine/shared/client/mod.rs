@@ -6,9 +6,12 @@ mod connect;
 mod engine;
 mod hello;
 mod link;
+mod queue;
 mod reader;
 mod run;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use connect::connect;
 pub(crate) use engine::SharedEngine;

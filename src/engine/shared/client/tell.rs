@@ -61,6 +61,7 @@ impl Told {
                 self.reaches(position);
                 self.watching.committed(&Committed::new(&[], &[], &[]));
             }
+            Noticed::Other => self.watching.committed(&Committed::new(&[], &[], &[])),
             Noticed::Committed { position, births, events, changed } => {
                 self.reaches(position);
                 births.iter().for_each(|branch| self.keep(branch));

@@ -11,7 +11,11 @@ use crate::limits::SHARED_WRITE_PIECES;
 
 /// What was taken from an outbox and is not in the socket yet.
 #[derive(Debug, Default)]
-pub(crate) struct Flight(VecDeque<Bytes>);
+pub(crate) struct Flight {
+    pieces: VecDeque<Bytes>,
+    /// Some of it is.
+    touched: bool,
+}
 
 /// How far a flight came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +29,31 @@ pub(crate) enum Flown {
 impl Flight {
     /// One frame alone.
     pub(crate) fn of(frame: Bytes) -> Self {
-        Self(VecDeque::from([frame]))
+        Self { pieces: VecDeque::from([frame]), touched: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pieces.is_empty()
+    }
+
+    /// Whether nothing of it is in the socket.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.touched
     }
 
     /// Takes what comes next.
     pub(crate) fn board(&mut self, outbox: &mut Outbox) {
-        if self.0.is_empty() {
-            outbox.fill(&mut self.0);
+        if self.pieces.is_empty() {
+            outbox.fill(&mut self.pieces);
+            self.touched = false;
         }
     }
 
     /// Writes what is there. Never blocks.
     pub(crate) fn fly(&mut self, stream: &UnixStream) -> io::Result<Flown> {
-        while !self.0.is_empty() {
+        while !self.pieces.is_empty() {
             let pieces: Vec<IoSlice<'_>> =
-                self.0.iter().take(SHARED_WRITE_PIECES).map(|piece| IoSlice::new(piece)).collect();
+                self.pieces.iter().take(SHARED_WRITE_PIECES).map(|piece| IoSlice::new(piece)).collect();
             match stream.try_write_vectored(&pieces) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.written(written),
@@ -56,13 +66,14 @@ impl Flight {
     }
 
     fn written(&mut self, mut bytes: usize) {
-        while let Some(piece) = self.0.front_mut() {
+        self.touched = true;
+        while let Some(piece) = self.pieces.front_mut() {
             if piece.len() > bytes {
                 piece.advance(bytes);
                 return;
             }
             bytes -= piece.len();
-            self.0.pop_front();
+            self.pieces.pop_front();
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Incoming {
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     bytes: BytesMut,
+    /// Bytes of the memory that they are in.
+    room: usize,
     /// Bytes without which there is nothing to look at.
     wanted: usize,
     partial: Option<Partial>,
@@ -42,6 +44,7 @@ impl Inbox {
     pub(crate) fn read(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
         let len = self.bytes.len();
         self.bytes.resize(self.wanted.max(len + SHARED_READ_BYTES), 0);
+        self.room = self.bytes.capacity();
         let got = read(self.bytes.get_mut(len..).unwrap_or_default());
         self.bytes.truncate(len + got.as_ref().map_or(0, |n| *n));
         got
@@ -86,7 +89,9 @@ impl Inbox {
             self.bytes.advance(LINK_HEADER);
             let frame = self.bytes.split_to(len);
             if len == total {
-                return Ok(Incoming::Message { call, body: frame.freeze() });
+                // What is kept of it keeps all that it was read into.
+                let body = if len * 2 < self.room { Bytes::copy_from_slice(&frame) } else { frame.freeze() };
+                return Ok(Incoming::Message { call, body });
             }
             if let Some(body) = self.add(&frame)? {
                 return Ok(Incoming::Message { call, body });

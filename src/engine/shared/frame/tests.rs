@@ -65,7 +65,9 @@ fn a_full_outbox_tells_of_positions_only_and_of_each_no_later_than_of_what_follo
     let mut outbox = Outbox::default();
     let hint = Bytes::from(SentNotice::Alive.message(0, 8));
     outbox.tell(Some(&hint), 1);
-    (2..7).for_each(|call| outbox.send(call, message(call, SHARED_QUEUE_BYTES / 5 + 100)));
+    for call in 2..7 {
+        assert!(outbox.send(call, message(call, SHARED_QUEUE_BYTES / 5 + 100)));
+    }
     (7..1_000).for_each(|position| outbox.tell(Some(&hint), position));
     outbox.send(7, message(7, 10));
     assert!(outbox.is_full());
@@ -95,6 +97,7 @@ fn only_what_was_not_sent_at_all_is_taken_back() {
     let mut pieces = VecDeque::new();
     outbox.fill(&mut pieces);
     assert!(!outbox.take_back(3) && !outbox.take_back(1) && outbox.take_back(2));
+    assert_eq!([1, 2, 3, 4].map(|call| outbox.has_boarded(call)), [true, false, true, false]);
     let first: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
     let all = taken(&[first, sent(&mut outbox)].concat(), 4_096).unwrap();
     assert_eq!(all.into_iter().map(|(call, _)| call).collect::<Vec<_>>(), [3, 1]);
@@ -110,12 +113,99 @@ fn progress_that_was_not_read_is_replaced() {
 }
 
 #[test]
+fn progress_of_another_call_does_not_wait_for_that_of_one_that_is_over() {
+    let mut outbox = Outbox::default();
+    outbox.replace(7, message(7, 1));
+    outbox.send(7, message(7, 10));
+    outbox.replace(8, message(8, 2));
+    outbox.replace(8, message(8, 3));
+    outbox.send(8, message(8, 20));
+    // Of the first, nothing is known any more but how it ended.
+    let sent = taken(&sent(&mut outbox), 100).unwrap();
+    assert_eq!(sent.into_iter().map(|(call, _)| call).collect::<Vec<_>>(), [8, 7, 8]);
+}
+
+#[test]
+fn a_long_message_goes_on_however_many_short_ones_wait() {
+    let mut outbox = Outbox::default();
+    outbox.send(1, message(1, 3 * SHARED_FRAME_BYTES));
+    let (mut pieces, mut bytes, mut fills) = (VecDeque::new(), Vec::new(), 0);
+    while taken(&bytes, 70_000).unwrap().iter().all(|(call, _)| *call != 1) {
+        // More than are taken at once, every time.
+        (0..200).for_each(|_| outbox.tell(Some(&message(0, 10)), 1));
+        outbox.fill(&mut pieces);
+        pieces.drain(..).for_each(|piece| bytes.extend_from_slice(&piece));
+        fills += 1;
+        assert!(fills < 10, "it is held up for ever");
+    }
+    assert_eq!(fills, 4);
+}
+
+#[test]
+fn a_long_message_is_whole_only_after_what_was_short_and_came_before_it() {
+    let mut outbox = Outbox::default();
+    let hints = 500;
+    (0..hints).for_each(|_| outbox.tell(Some(&message(0, 10)), 1));
+    outbox.send(1, message(1, 2 * SHARED_FRAME_BYTES));
+    outbox.send_in_order(2, message(2, 10));
+    let calls = calls(&mut outbox);
+    assert_eq!(calls.iter().position(|call| *call == 1), Some(hints));
+    assert_eq!(calls.last(), Some(&2));
+}
+
+#[test]
+fn what_is_on_its_way_counts_until_it_is_in_the_socket_and_is_bounded() {
+    let mut outbox = Outbox::default();
+    assert!((1..100).all(|call| outbox.send(call, message(call, SHARED_FRAME_BYTES / 2))));
+    let before = outbox.bytes();
+    let mut pieces = VecDeque::new();
+    outbox.fill(&mut pieces);
+    let aboard: usize = pieces.iter().map(Bytes::len).sum();
+    assert!(aboard <= 2 * SHARED_FRAME_BYTES, "{aboard} bytes are on their way");
+    assert_eq!(outbox.bytes(), before);
+    pieces.clear();
+    outbox.fill(&mut pieces);
+    assert_eq!(outbox.bytes(), before - aboard);
+}
+
+#[test]
+fn telling_a_client_that_has_stopped_costs_the_same_however_much_waits_for_it() {
+    let mut outbox = Outbox::default();
+    let hint = message(0, 4);
+    let mut waiting = 0;
+    while outbox.bytes() + hint.len() <= SHARED_QUEUE_BYTES {
+        outbox.tell(Some(&hint), 1);
+        waiting += 1;
+    }
+    assert!(waiting > 100_000);
+    let start = std::time::Instant::now();
+    for position in 2..30_000 {
+        outbox.tell(Some(&hint), position);
+        outbox.replace(9, hint.clone());
+    }
+    // It is a thousand times as long when each looks at all that waits.
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_is_kept_of_a_short_message_keeps_little_else() {
+    let mut outbox = Outbox::default();
+    assert!((1..20).all(|call| outbox.send(call, message(call, 200))));
+    let all = sent(&mut outbox);
+    let (mut inbox, mut rest) = (Inbox::default(), &all[..]);
+    inbox.read(|room| std::io::Read::read(&mut rest, room)).unwrap();
+    let Ok(Incoming::Message { body, .. }) = inbox.next() else { panic!("a message is whole") };
+    drop(inbox);
+    let kept = body.try_into_mut().unwrap().capacity();
+    assert!(kept < 1_000, "{kept} bytes");
+}
+
+#[test]
 fn an_outbox_that_has_ended_takes_nothing_and_sends_what_it_has() {
     let mut outbox = Outbox::default();
     outbox.send(1, message(1, 10));
     outbox.end();
-    outbox.send(2, message(2, 10));
-    outbox.send_in_order(3, message(3, 10));
+    assert!(!outbox.send(2, message(2, 10)) && !outbox.send_in_order(3, message(3, 10)));
     outbox.tell(None, 5);
     assert_eq!(calls(&mut outbox), [1]);
     assert!(outbox.is_ended() && outbox.is_empty());

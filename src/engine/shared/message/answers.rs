@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::parts::{
-    PieceParts, branch_of, end_of, events_of, piece_of, place_of, sent_branch, sent_end, sent_events,
-    sent_place, session_of,
+    PieceParts, branch_of, bytes_of_events, end_of, events_of, piece_of, place_of, sent_branch, sent_end,
+    sent_events, sent_place, session_of,
 };
 use super::problem::{problem_of, sent_problem};
 use crate::codec::link::{SentAnswer, SentPlaced};
@@ -49,12 +49,20 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
         Ok(got) => got,
         Err(error) => return failed(call, error),
     };
-    let bytes = |events: &[crate::event::Event]| {
-        events.iter().map(|event| event.record().encoded().len() + 24).sum::<usize>()
+    let bytes = bytes_of_events;
+    let list = match got {
+        Got::Branches(list) => list.len(),
+        Got::Sessions(list) => list.len(),
+        Got::EachRecord(list) => list.len(),
+        Got::Records(list) => list.len(),
+        Got::Events(list) => list.len(),
+        _ => 0,
     };
+    if list > SHARED_LIST {
+        return too_many(call);
+    }
     let message = match got {
         Got::Branch(branch) => SentAnswer::Branch(branch.as_deref().map(sent_branch)).message(call, 128),
-        Got::Branches(list) if list.len() > SHARED_LIST => return too_many(call, list.len()),
         Got::Branches(list) => {
             let list = list.iter().map(|(branch, end)| (sent_branch(branch), sent_end(end)));
             SentAnswer::Branches(Bounded(list.collect())).message(call, 128)
@@ -67,8 +75,9 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
         Got::Events(events) => SentAnswer::Events(sent_events(events)).message(call, bytes(events) + 64),
         Got::Pieces(pieces) => {
             let parts: Vec<PieceParts<'_>> = pieces.list.iter().map(PieceParts::of).collect();
+            let bytes = parts.iter().map(PieceParts::bytes).sum::<usize>();
             let list = parts.iter().map(PieceParts::sent).collect();
-            SentAnswer::Pieces(Bounded(list), pieces.next).message(call, 1_024)
+            SentAnswer::Pieces(Bounded(list), pieces.next).message(call, bytes + 1_024)
         }
         Got::Event(event) => {
             let event = event.as_ref().map(std::slice::from_ref);
@@ -103,8 +112,9 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
     }
 }
 
-fn too_many(call: u64, size: usize) -> Vec<u8> {
-    failed(call, &Error::storage(format!("an answer of {size} branches is too long; ask for fewer sessions")))
+fn too_many(call: u64) -> Vec<u8> {
+    let reason = format!("an answer of more than {SHARED_LIST} entries is too long; ask for fewer at once");
+    failed(call, &Error::storage(reason))
 }
 
 /// How a commit went; `None` when the answer is to something else.
@@ -170,4 +180,23 @@ pub(crate) fn read_got(message: &Bytes, answer: &SentAnswer<'_>) -> Result<Optio
         }
         _ => return Ok(None),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::link::LINK_HEADER;
+
+    #[test]
+    fn a_list_that_is_too_long_is_an_error_and_is_not_cut() {
+        let answer = |len| got_message(1, &Ok(Got::EachRecord(vec![None; len])));
+        let whole = answer(SHARED_LIST);
+        let whole = SentAnswer::decode(&whole[LINK_HEADER..]).unwrap();
+        assert!(matches!(whole, SentAnswer::EachRecord(list) if list.0.len() == SHARED_LIST));
+        let refused = answer(SHARED_LIST + 1);
+        let Ok(SentAnswer::Failed(problem)) = SentAnswer::decode(&refused[LINK_HEADER..]) else {
+            panic!("it is cut")
+        };
+        assert!(problem_of(problem).unwrap().to_string().contains("ask for fewer at once"));
+    }
 }

@@ -20,7 +20,14 @@ pub(crate) enum Noticed {
     Alive,
     Leaving,
     Unseen(Position),
-    Committed { position: Position, births: Vec<Arc<Branch>>, events: Vec<Event>, changed: Vec<Changed> },
+    Committed {
+        position: Position,
+        births: Vec<Arc<Branch>>,
+        events: Vec<Event>,
+        changed: Vec<Changed>,
+    },
+    /// Something that this release does not understand, which may have been said of a commit.
+    Other,
 }
 
 /// What was committed, as it is sent; `None` when it is too large for a hint.
@@ -44,8 +51,15 @@ pub(crate) fn notice_message(position: u64, commit: &Committed<'_>) -> Option<Ve
     (message.len() <= SHARED_HINT_BYTES * 2).then_some(message)
 }
 
-/// What an owner said.
-pub(crate) fn noticed(message: &Bytes) -> Result<Noticed, Malformed> {
+/// What an owner said. One of a later release may say more.
+pub(crate) fn noticed(message: &Bytes) -> Noticed {
+    understood(message).unwrap_or_else(|problem| {
+        tracing::debug!(%problem, "the owner says something that this release does not understand");
+        Noticed::Other
+    })
+}
+
+fn understood(message: &Bytes) -> Result<Noticed, Malformed> {
     Ok(match SentNotice::decode(message)? {
         SentNotice::Alive => Noticed::Alive,
         SentNotice::Leaving => Noticed::Leaving,

@@ -107,6 +107,11 @@ pub(super) fn sent_events(events: &[Event]) -> SentEvents<'_> {
     SentEvents { places: Bounded(places), events: Bounded(sent) }
 }
 
+/// About as many as they are sent with.
+pub(super) fn bytes_of_events(events: &[Event]) -> usize {
+    events.iter().map(|event| event.record().encoded().len() + 24).sum()
+}
+
 /// The events of a message, which share its bytes.
 pub(super) fn events_of(message: &Bytes, sent: &SentEvents<'_>) -> Result<Vec<Event>, Malformed> {
     let places: Vec<Arc<Place>> =
@@ -136,6 +141,14 @@ impl<'a> PieceParts<'a> {
             Piece::Packed { next, last, .. } if next > last => Self::Events(&[]),
             Piece::Packed { place, chunk, next, last } => Self::Packed(place, chunk.part(*next, *last)),
             Piece::Events(events) => Self::Events(events.as_slice()),
+        }
+    }
+
+    /// About as many as it is sent with.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Packed(_, chunk) => chunk.bytes() + chunk.count() * 24,
+            Self::Events(events) => bytes_of_events(events),
         }
     }
 

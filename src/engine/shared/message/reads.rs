@@ -47,7 +47,8 @@ pub(crate) fn read_of(reader: &dyn EngineReader, ask: &SentAsk<'_>, look: Look) 
             _ => Err(reader.identity().not_found("branch", place)),
         }
     };
-    let limit = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX).min(SHARED_LIST);
+    // One more than is sent, to see that there are more.
+    let limit = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX).min(SHARED_LIST + 1);
     let range = |sent: SentRange| Range {
         from: sent.from,
         to: sent.to,
@@ -99,4 +100,59 @@ pub(crate) fn read_of(reader: &dyn EngineReader, ask: &SentAsk<'_>, look: Look) 
 
 fn malformed(e: Malformed) -> Error {
     Error::storage(format!("what the client asks cannot be read: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::identity::Identity;
+    use crate::engine::memory::open;
+    use crate::engine::process::Process;
+    use crate::engine::sidecar::SidecarTable;
+    use crate::sync::{Mutex, lock};
+
+    /// Answers with nothing, and keeps how much it was asked for.
+    #[derive(Debug)]
+    struct Limits(Arc<dyn EngineReader>, Mutex<Vec<usize>>);
+
+    impl EngineReader for Limits {
+        fn identity(&self) -> &Identity {
+            self.0.identity()
+        }
+
+        fn process(&self) -> &Process {
+            self.0.process()
+        }
+
+        fn committed(&self) -> Position {
+            self.0.committed()
+        }
+
+        fn read(&self, get: &Get<'_>) -> Result<Got> {
+            if let Get::Records { range: SidecarRange { limit, .. }, .. } | Get::Sessions { limit, .. } = get
+            {
+                lock(&self.1).push(*limit);
+            }
+            self.0.read(get)
+        }
+
+        fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {
+            self.0.peek(get)
+        }
+    }
+
+    #[test]
+    fn one_more_is_read_than_is_sent_so_that_what_is_too_long_is_noticed() {
+        let engine = open(false);
+        let reader = Limits(engine.reader().unwrap(), Mutex::default());
+        let table = SidecarTable::Consumers.number();
+        let records =
+            |limit| SentAsk::Records { table, prefix: b"", after: None, to: None, limit, reverse: false };
+        for ask in
+            [records(u64::MAX), SentAsk::Sessions(None, u64::MAX), records(SHARED_LIST as u64), records(7)]
+        {
+            read_of(&reader, &ask, Look::Everywhere).unwrap();
+        }
+        assert_eq!(*lock(&reader.1), [SHARED_LIST + 1, SHARED_LIST + 1, SHARED_LIST, 7]);
+    }
 }

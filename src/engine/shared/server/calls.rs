@@ -27,12 +27,13 @@ pub(super) struct Calls {
     served: ServedEngine,
     pub(super) client: Arc<Client>,
     /// The message of several frames that has begun.
-    begun: Mutex<Option<Begun>>,
+    begun: Mutex<Option<BegunMessage>>,
 }
 
 /// A message of several frames, which is a call that is under way before it is whole: its client hears that the owner lives.
-struct Begun {
+struct BegunMessage {
     call: u64,
+    total: usize,
     called: Called,
     room: Option<OwnedSemaphorePermit>,
 }
@@ -47,16 +48,25 @@ impl Calls {
         let called = self.client.call();
         let wanted = (total as usize).min(SHARED_INTAKE_BYTES).div_ceil(KIB);
         let room = permits(&self.served.intake, wanted).await;
-        *lock(&self.begun) = Some(Begun { call, called, room });
+        *lock(&self.begun) = Some(BegunMessage { call, total: total as usize, called, room });
+    }
+
+    /// No message becomes whole any more.
+    pub(super) fn end(&self) {
+        *lock(&self.begun) = None;
     }
 
     /// Begins a call. Returns when the next one may begin.
     pub(super) async fn begin(&self, call: u64, body: Bytes) {
-        let begun = lock(&self.begun).take_if(|begun| begun.call == call);
+        // A short message of the same number is another one.
+        let begun = lock(&self.begun).take_if(|begun| begun.call == call && begun.total == body.len());
         let (called, room) = match begun {
             Some(begun) => (begun.called, begun.room),
             None => (self.client.call(), None),
         };
+        if self.served.roster.is_leaving() {
+            return self.reply(call, SentAnswer::Leaving);
+        }
         let ask = match SentAsk::decode(&body) {
             Ok(ask) => ask,
             Err(e) => {
@@ -85,7 +95,7 @@ impl Calls {
                 let figures = admin.figures()?;
                 Ok(SentAnswer::Figures(sent_figures(&figures)).message(call, 128))
             }),
-            _ => self.read(call, body.clone(), &ask, called),
+            _ => self.read(call, body.clone(), &ask, (called, room)),
         }
     }
 
@@ -123,9 +133,6 @@ impl Calls {
         called: Called,
         room: Option<OwnedSemaphorePermit>,
     ) {
-        if self.served.roster.is_leaving() {
-            return self.reply(call, SentAnswer::Leaving);
-        }
         let options = &self.served.roster.options;
         let takes = Takes { payload_bytes: options.payload_bytes, least: options.least };
         let waiting = permits(&self.client.bytes, body.len().min(SHARED_CLIENT_BYTES)).await;
@@ -153,26 +160,33 @@ impl Calls {
         });
     }
 
-    fn read(&self, call: u64, body: Bytes, ask: &SentAsk<'_>, called: Called) {
+    fn read(&self, call: u64, body: Bytes, ask: &SentAsk<'_>, held: (Called, Option<OwnedSemaphorePermit>)) {
         if is_in_memory(ask)
             && let Ok(reader) = self.served.engine.reader()
             && let Ok(Some(got)) = read_of(&*reader, ask, Look::InMemory)
         {
             return self.client.answer(call, got_message(call, &Ok(got)));
         }
-        let (engine, client) = (self.served.engine.clone(), self.client.clone());
+        let (served, client) = (self.served.clone(), self.client.clone());
         tokio::spawn(async move {
             let turn = permits(&client.reads, 1).await;
-            let read = move || {
-                let got = SentAsk::decode(&body)
-                    .map_err(|e| Error::storage(e.to_string()))
-                    .and_then(|ask| read_of(&*engine.reader()?, &ask, Look::Everywhere))
-                    .and_then(|got| got.ok_or_else(|| Error::storage("the owner does not know this call")));
-                got_message(call, &got)
-            };
-            let message = tokio::task::spawn_blocking(read).await;
-            client.answer(call, message.unwrap_or_else(|e| failed(call, &Error::storage(e))));
-            drop((called, turn));
+            // Answers may be long: none is made before there is room for it.
+            client.eased_until(|client| client.has_room() || served.roster.is_leaving()).await;
+            if served.is_wanted(&client, call) {
+                let engine = served.engine.clone();
+                let read = move || {
+                    let got = SentAsk::decode(&body)
+                        .map_err(|e| Error::storage(e.to_string()))
+                        .and_then(|ask| read_of(&*engine.reader()?, &ask, Look::Everywhere))
+                        .and_then(|got| {
+                            got.ok_or_else(|| Error::storage("the owner does not know this call"))
+                        });
+                    got_message(call, &got)
+                };
+                let message = tokio::task::spawn_blocking(read).await;
+                client.answer(call, message.unwrap_or_else(|e| failed(call, &Error::storage(e))));
+            }
+            drop((held, turn));
         });
     }
 
@@ -199,11 +213,14 @@ impl Calls {
         turns: &Arc<Semaphore>,
         work: impl FnOnce(&dyn Admin, &Client, u64) -> Result<Vec<u8>> + Send + 'static,
     ) {
-        let (engine, client, turns) = (self.served.engine.clone(), self.client.clone(), turns.clone());
+        let (served, client, turns) = (self.served.clone(), self.client.clone(), turns.clone());
         tokio::spawn(async move {
             let turn = permits(&turns, 1).await;
+            if !served.is_wanted(&client, call) {
+                return;
+            }
             tokio::task::spawn_blocking(move || {
-                let done = match engine.admin() {
+                let done = match served.engine.admin() {
                     Some(admin) => work(admin, &client, call),
                     None => Err(no_admin()),
                 };

@@ -2,29 +2,30 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use tokio::net::UnixStream;
-use tokio::time::Instant;
 
 use super::calls::Calls;
 use super::client::Client;
 use super::greet::greet;
+use super::pace::Pace;
 use super::roster::Roster;
 use super::served_engine::ServedEngine;
 use crate::codec::link::SentNotice;
 use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming, receive};
-use crate::limits::{SHARED_CALLS, SHARED_LEAST_RATE, SHARED_STALL_MS};
+use crate::engine::shared::socket::Socket;
+use crate::limits::SHARED_CALLS;
 
 /// Serves a connection until it ends. Whatever is wrong with it ends it, and nothing else.
-pub(super) async fn serve(served: ServedEngine, stream: UnixStream) {
+pub(super) async fn serve(served: ServedEngine, stream: Socket) {
     let mut inbox = Inbox::default();
     let Some(client) = greet(&*served.engine, &served.roster, &stream, &mut inbox).await else { return };
     // It leaves however this ends, also when the server does.
     let _here = Here { roster: &served.roster, client: &client };
     let calls = Calls::new(served.clone(), client.clone());
     let ended = tokio::select! {
-        ended = take_calls(&calls, &stream, &mut inbox) => ended,
+        ended = hear(&served.roster, &calls, &stream, &mut inbox) => ended,
         ended = write_all(&served.roster, &client, &stream) => ended,
         () = beat(&client) => Ok(()),
     };
@@ -41,21 +42,29 @@ struct Here<'a> {
 
 impl Drop for Here<'_> {
     fn drop(&mut self) {
-        self.client.look(|outbox| outbox.end());
+        self.client.end();
         self.roster.leave(self.client);
+    }
+}
+
+/// Takes calls until the client hangs up. One that has heard that the owner leaves says nothing more, and still hears its answers.
+async fn hear(roster: &Roster, calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io::Result<()> {
+    match take_calls(calls, stream, inbox).await {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && roster.is_leaving() => {
+            calls.end();
+            calls.client.says_no_more();
+            std::future::pending().await
+        }
+        ended => ended,
     }
 }
 
 /// Takes one call after the other, as long as the client leaves room for the answers.
 async fn take_calls(calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io::Result<()> {
     let client = &calls.client;
-    let stall = Duration::from_millis(SHARED_STALL_MS);
-    // When a message of several frames has to be whole: it keeps its room from others.
-    let mut whole_by = None;
+    let mut pace = Pace::new();
     loop {
-        while client.calls() >= SHARED_CALLS || client.look(|outbox| outbox.is_full()) {
-            client.eased.notified().await;
-        }
+        client.eased_until(|client| client.calls() < SHARED_CALLS && client.has_room()).await;
         match inbox.next().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))? {
             Incoming::Message { call, body } => {
                 calls.begin(call, body).await;
@@ -64,13 +73,21 @@ async fn take_calls(calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io
             }
             Incoming::Begins { call, total } => {
                 calls.make_room(call, total).await;
-                let time = Duration::from_secs(u64::from(total) / SHARED_LEAST_RATE);
-                whole_by = Some(Instant::now() + stall + time);
+                pace.begins(total);
             }
             Incoming::More if inbox.is_amid() => {
-                let now = Instant::now();
-                let until = whole_by.filter(|_| inbox.is_partial()).unwrap_or(now + stall).min(now + stall);
-                tokio::time::timeout_at(until, receive(stream, inbox)).await??;
+                let (is_partial, begun) = (inbox.is_partial(), Instant::now());
+                let step = pace.step(is_partial);
+                let received = tokio::time::timeout(step, receive(stream, inbox)).await;
+                pace.waited(step, begun.elapsed());
+                match received {
+                    Ok(received) => {
+                        received?;
+                        pace.goes_on();
+                    }
+                    Err(late) if pace.is_over(is_partial) => return Err(late.into()),
+                    Err(_) => {}
+                }
             }
             Incoming::More => receive(stream, inbox).await?,
         }
@@ -82,8 +99,10 @@ async fn write_all(roster: &Roster, client: &Client, stream: &UnixStream) -> io:
     let mut flight = Flight::default();
     loop {
         client.look(|outbox| flight.board(outbox));
+        if client.has_room() {
+            client.eases();
+        }
         if flight.is_empty() {
-            client.eased.notify_one();
             roster.settled.notify_one();
             if client.look(|outbox| outbox.is_ended() && outbox.is_empty()) {
                 return Ok(());

@@ -44,7 +44,8 @@ pub(super) async fn greet(
         since: Timestamp::now(),
         queued: 0,
     };
-    let client = Arc::new(Client::new(info, Duration::from_millis(hello.wait)));
+    let client = Client::new(info, Duration::from_millis(hello.wait), roster.settled.clone());
+    let client = Arc::new(client);
     if let Err(clients) = roster.enter(&client) {
         return refuse(stream, &SentGreeting::Busy(clients)).await;
     }

@@ -6,6 +6,7 @@ mod connection;
 mod greet;
 mod handle;
 mod options;
+mod pace;
 mod roster;
 mod run;
 mod served_engine;

@@ -28,8 +28,8 @@ pub(super) struct Roster {
     pub(super) hinted: Notify,
     /// The engine was closed.
     pub(super) closed: Notify,
-    /// A client went, or has nothing under way any more.
-    pub(super) settled: Notify,
+    /// A client went, has nothing under way any more, or says nothing more.
+    pub(super) settled: Arc<Notify>,
 }
 
 impl Roster {
@@ -42,7 +42,7 @@ impl Roster {
             leaving: AtomicBool::new(false),
             hinted: Notify::new(),
             closed: Notify::new(),
-            settled: Notify::new(),
+            settled: Arc::default(),
         }
     }
 
@@ -80,12 +80,13 @@ impl Roster {
         self.leaving.load(Ordering::Acquire)
     }
 
-    /// Tells everybody that the owner leaves. Nothing more is begun.
+    /// Tells everybody that the owner leaves. Nothing more is begun: whatever is asked for is answered with the same.
     pub(super) fn leaves(&self) {
         if !self.leaving.swap(true, Ordering::AcqRel) {
             let notice = Bytes::from(SentNotice::Leaving.message(0, 8));
             for client in self.clients() {
                 client.post(|outbox| outbox.send(0, notice.clone()));
+                client.eases();
             }
         }
     }

@@ -9,10 +9,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::connection::serve;
 use super::served_engine::ServedEngine;
 use crate::engine::shared::peer::may_talk;
-use crate::limits::{SHARED_ACCEPT_MS, SHARED_CLIENTS, SHARED_CLOSING_MS};
+use crate::engine::shared::socket::{Socket, end_listening};
+use crate::limits::{SHARED_ACCEPT_MS, SHARED_CLIENTS, SHARED_CLOSING_MS, SHARED_LEAVING_MS};
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -38,27 +40,31 @@ pub(super) async fn run(
                 #[cfg(feature = "testkit")]
                 Some(Order::Serve(stream)) => UnixStream::from_std(stream).ok(),
                 Some(Order::Drain(within, done)) => {
-                    drop(listener.take());
+                    listener.take().iter().for_each(end_listening);
                     drain(&served, within).await;
                     connections.shutdown().await;
                     let _ = done.send(());
                     return;
                 }
-                Some(Order::Stop) | None => return,
+                Some(Order::Stop) | None => {
+                    listener.take().iter().for_each(end_listening);
+                    return;
+                }
             },
             () = served.roster.hinted.notified() => {
                 served.roster.write_to_all();
                 None
             }
             () = served.roster.closed.notified() => {
-                drop(listener.take());
+                listener.take().iter().for_each(end_listening);
                 drain(&served, Duration::from_millis(SHARED_CLOSING_MS)).await;
                 return;
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => None,
         };
         // Those that have not said who they are count as well, but leave room for some that do.
-        let own = stream.filter(|stream| stream.peer_cred().is_ok_and(|peer| may_talk(peer.uid())));
+        let own =
+            stream.map(Socket::of).filter(|stream| stream.peer_cred().is_ok_and(|peer| may_talk(peer.uid())));
         if let Some(stream) = own.filter(|_| connections.len() < SHARED_CLIENTS * 2) {
             connections.spawn(serve(served.clone(), stream));
         }
@@ -83,17 +89,23 @@ async fn accept(listener: Option<&UnixListener>) -> Option<UnixStream> {
 async fn drain(served: &ServedEngine, within: Duration) {
     let roster = &served.roster;
     roster.leaves();
-    let until = Instant::now() + within;
-    let settled = async {
-        while roster.clients().iter().any(|client| client.calls() > 0) {
-            roster.settled.notified().await;
-        }
-        roster.clients().iter().for_each(|client| client.post(|outbox| outbox.end()));
-        while !roster.clients().is_empty() {
+    let now = Instant::now();
+    let all = |is: fn(&Client) -> bool| async move {
+        while !roster.clients().iter().all(|client| is(client)) {
             roster.settled.notified().await;
         }
     };
-    if tokio::time::timeout_at(until, settled).await.is_err() {
+    let settled = async {
+        all(|client| client.calls() == 0).await;
+        // What lies in their sockets was sent before they had heard: it is read, and answered that it was not begun. Who is
+        // stopped does not say that there is nothing more.
+        let said = all(|client| client.has_said_all() && client.calls() == 0);
+        let soon = Duration::from_millis(SHARED_LEAVING_MS).min(within / 2);
+        let _ = tokio::time::timeout_at(now + soon, said).await;
+        roster.clients().iter().for_each(|client| client.end());
+        all(|_| false).await;
+    };
+    if tokio::time::timeout_at(now + within, settled).await.is_err() {
         tracing::debug!("some clients have not taken their answers in time");
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::client::Client;
 use super::roster::Roster;
+use crate::codec::link::SentAnswer;
 use crate::engine::port::Engine;
 use crate::limits::SHARED_INTAKE_BYTES;
 
@@ -22,5 +24,14 @@ impl ServedEngine {
     pub(super) fn new(engine: Arc<dyn Engine>, roster: Arc<Roster>) -> Self {
         let intake = Arc::new(Semaphore::new(SHARED_INTAKE_BYTES / 1_024));
         Self { engine, roster, intake, walks: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Whether a call that had to wait is still to be carried out. Its client is told that the owner leaves.
+    pub(super) fn is_wanted(&self, client: &Client, call: u64) -> bool {
+        let leaving = self.roster.is_leaving();
+        if leaving {
+            client.answer(call, SentAnswer::Leaving.message(call, 8));
+        }
+        !leaving && client.is_there()
     }
 }
