@@ -25,6 +25,9 @@ mod names;
 mod nowait;
 #[cfg(test)]
 mod nowait_tests;
+mod overflow;
+#[cfg(test)]
+mod overflow_tests;
 mod persist;
 mod phase;
 mod publish;
@@ -42,6 +45,7 @@ pub mod timers;
 mod trace;
 mod wait_for;
 mod window;
+mod writing;
 
 pub use answer::{Answer, Failure, IntoAnswer, Json};
 pub use builder::BusBuilder;
