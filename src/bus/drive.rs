@@ -244,6 +244,10 @@ fn take_dead_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -
         let (place, position) = (Arc::new(dead_letter.at.place().clone()), dead_letter.position);
         let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
         let mut work = handler_state.work();
+        // A handler that begins further back comes to that event anyway.
+        if position.get() > work.machine.scanned().max(handler_state.scanned()) {
+            continue;
+        }
         // Checked under the lock: it may have been handled since, and a branch goes on only after its dead letter was written.
         let begins = handler_state.dead_letters.is_again(position)?
             && work.machine.replay(&place, sequence, position.get());

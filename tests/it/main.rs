@@ -50,6 +50,7 @@ mod project_kill;
 mod project_leases;
 mod projections;
 mod properties;
+mod replays;
 mod runtimes;
 mod spill;
 mod store;

@@ -171,6 +171,10 @@ impl Actor {
         .await?;
         records.extend(handled);
         for dead_letter in dead_letters {
+            // The consumer was reset: it comes to that event anyway.
+            if dead_letter.position.get() > self.machine.scanned() {
+                continue;
+            }
             let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
             self.machine.replay(
                 &Arc::new(dead_letter.at.place().clone()),
