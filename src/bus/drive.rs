@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::event::{Event, Sequence};
 use crate::follow::{Followed, Following};
 use crate::store::unblocked;
-use crate::sync::lock;
+use crate::sync::{fault, lock};
 
 /// A handler from its subscription to its end. It lets go of everything when it is dropped, also with its runtime.
 pub(super) struct Lifetime {
@@ -38,6 +38,11 @@ impl Lifetime {
 impl Drop for Lifetime {
     fn drop(&mut self) {
         let handler_state = &self.handler_state;
+        fault!(StaysBehind, {
+            if !self.is_over {
+                return;
+            }
+        });
         if !self.is_over {
             lock(&handler_state.ended).get_or_insert_with(|| RUNTIME_ENDED.to_owned());
         }

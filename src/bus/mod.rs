@@ -32,6 +32,8 @@ mod persist;
 mod phase;
 mod publish;
 mod queue;
+#[cfg(test)]
+mod queue_explored;
 mod route;
 mod run;
 mod settings;
