@@ -244,6 +244,10 @@ pub const SPILL_HELD_LOOK_MS: u64 = 60_000;
 pub const NOWAIT_GROUP: usize = 256;
 /// Ephemeral events that wait for one handler or listener.
 pub const EPHEMERAL_EVENTS: usize = 256;
+/// Those that a handler has taken and has at hand, over all branches …
+pub const EPHEMERAL_LANES_EVENTS: usize = AT_HAND_EVENTS;
+/// … and their bytes, if it is more than one.
+pub const EPHEMERAL_BYTES: usize = AT_HAND_BYTES;
 /// Rules that say which events are durable, relaxed or ephemeral.
 pub const MAX_PERSIST_RULES: usize = 256;
 /// Events of the bus's history when nothing is said …

@@ -8,11 +8,11 @@ use super::bus::Bus;
 use super::core::Core;
 use super::message::Message;
 use super::names::bound_unnamed;
-use super::nowait;
 use super::persist::Persistence;
 use super::phase::over;
 use super::settings::Settings;
 use super::timers::TimersRunning;
+use super::writing::{self, Writing};
 use crate::error::{Error, Result};
 use crate::event::{Invalid, Pattern};
 use crate::follow::{Follow, Following};
@@ -210,7 +210,7 @@ fn start(store: &Store, runtime: Runtime, settings: Settings) -> Result<Bus> {
         core.history.skip(following.begun());
         core.shared.runtime.spawn(remember(core.clone(), following));
     }
-    core.shared.runtime.spawn(nowait::drain(nowait::Writing::new(core.clone())));
+    core.shared.runtime.spawn(writing::drain(Writing::new(core.clone())));
     if !core.shared.handle.read_only() {
         let (handle, keep) = (core.shared.handle.clone(), core.settings.dead_letters);
         core.shared.runtime.spawn_blocking(move || bound_unnamed(&handle, keep));

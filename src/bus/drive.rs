@@ -21,8 +21,8 @@ use crate::event::{Event, Sequence};
 use crate::follow::{Followed, Following};
 use crate::limits::FOLLOW_AGAIN_MS;
 use crate::store::unblocked;
-use crate::sync::lock;
 use crate::sync::time::sleep;
+use crate::sync::{fault, lock};
 
 /// A handler from its subscription to its end. It lets go of everything when it is dropped, also with its runtime.
 pub(super) struct Lifetime {
@@ -41,6 +41,11 @@ impl Lifetime {
 impl Drop for Lifetime {
     fn drop(&mut self) {
         let handler_state = &self.handler_state;
+        fault!(StaysBehind, {
+            if !self.is_over {
+                return;
+            }
+        });
         if !self.is_over {
             lock(&handler_state.ended).get_or_insert_with(|| RUNTIME_ENDED.to_owned());
         }
@@ -260,6 +265,10 @@ fn take_dead_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -
         let (place, position) = (Arc::new(dead_letter.at.place().clone()), dead_letter.position);
         let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
         let mut work = handler_state.work();
+        // A handler that begins further back comes to that event anyway.
+        if position.get() > work.machine.scanned().max(handler_state.scanned()) {
+            continue;
+        }
         // Checked under the lock: it may have been handled since, and a branch goes on only after its dead letter was written.
         let begins = handler_state.dead_letters.is_again(position)?
             && work.machine.replay(&place, sequence, position.get());

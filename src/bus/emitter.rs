@@ -6,9 +6,11 @@ use std::sync::PoisonError;
 use super::answer::IntoAnswer;
 use super::bus::Bus;
 use super::message::Message;
-use super::nowait::{Origin, behind_the_spill, is_spilling, publish_nowait, refused, set_aside};
+use super::nowait::{publish_nowait, refused};
+use super::overflow::{Origin, behind_the_spill, is_spilling, set_aside};
 use super::persist::Persistence;
 use super::publish::{branch_of, publish};
+use super::queue::Unwritten;
 use super::subscribe::{Subscribe, Subscription};
 use crate::error::{Error, Result};
 use crate::event::{Address, NewEvent, Payload, Place};
@@ -213,9 +215,8 @@ impl Emitter {
                 Emitted::Dropped(error)
             }
             Err(error) => {
-                match set_aside(core, vec![(self.place.clone(), event)], error.clone(), Origin::Publisher)
-                    .await
-                {
+                let event = Unwritten::new(self.place.clone(), event, None);
+                match set_aside(core, vec![event], error.clone(), Origin::Publisher).await {
                     true => Emitted::Spilled,
                     false => Emitted::Dropped(error),
                 }

@@ -3,7 +3,7 @@
 //! itself. Each known way to get it wrong is injected, and has to be caught.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::event::{NewEvent, Position};
 use crate::store::{Builder, Query, Store};
 use crate::sync::task::Runtime;
 use crate::sync::time::sleep;
-use crate::sync::{no_later_than, point, vary};
-use crate::testkit::{BUS_SCHEDULES, all_caught, explore};
+use crate::sync::{in_vain, point, vary};
+use crate::testkit::{BUS_END_SCHEDULES, BUS_SCHEDULES, all_caught, explore};
 
 const BRANCHES: [&str; 2] = ["m", "n"];
 const PUBLISHERS: usize = 2;
@@ -49,9 +49,9 @@ struct Seen {
     dead_letters: usize,
 }
 
-/// The engine in memory, as slow as a disk may be: meanwhile everything else can happen.
+/// The engine in memory, as slow as a disk may be: meanwhile everything else can happen. It counts what is appended.
 #[derive(Debug)]
-struct Slow(Arc<dyn Engine>);
+struct Slow(Arc<dyn Engine>, Arc<AtomicUsize>);
 
 impl EngineLayer for Slow {
     fn below(&self) -> &dyn Engine {
@@ -63,7 +63,13 @@ impl EngineLayer for Slow {
             if thread_rng().gen_bool(0.2) {
                 sleep(REST).await;
             }
-            self.0.submit(commit).await
+            let count = match &commit {
+                Commit::Append(append) => append.parts.iter().map(|part| part.records.len()).sum(),
+                _ => 0,
+            };
+            let committed = self.0.submit(commit).await;
+            self.1.fetch_add(if committed.is_ok() { count } else { 0 }, Ordering::SeqCst);
+            committed
         })
     }
 }
@@ -73,6 +79,8 @@ struct World {
     /// Queues are so small that handlers take nothing for a while.
     small: bool,
     closing: AtomicBool,
+    /// Events that were appended.
+    appended: Arc<AtomicUsize>,
 }
 
 impl World {
@@ -82,6 +90,18 @@ impl World {
 
     fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
+    }
+
+    /// What the model waits for.
+    fn open(&self) -> String {
+        let appended = self.appended.load(Ordering::SeqCst);
+        for number in 0..PRIORITIES.len() {
+            let ended: usize = self.seen(number).lanes.values().map(|lane| lane.ended.len()).sum();
+            if ended < appended {
+                return format!("h{number} does not go on: it has ended {ended} of {appended} events");
+            }
+        }
+        "publishing or closing does not end, and every handler is done".to_owned()
     }
 
     /// One attempt at a time in a branch, at its first event that has not ended.
@@ -143,7 +163,9 @@ async fn handled(world: Arc<World>, bus: Bus, number: usize, message: Message) -
         // Refused when the bus is closing.
         let address = BRANCHES[thread_rng().gen_range(0..BRANCHES.len())];
         let published = bus.publish(address, NewEvent::new("a.nested")).await;
-        assert!(matches!(published, Ok(_) | Err(Error::Closed { .. })), "{published:?}");
+        let is_refused =
+            matches!(&published, Err(error) if matches!(error, Error::Closed { .. }) || has_ended(error));
+        assert!(published.is_ok() || is_refused, "{published:?}");
     }
     world.ends(number, &message, fails);
     if fails { Err("failed".to_owned()) } else { Ok(()) }
@@ -156,6 +178,7 @@ async fn publishes(world: Arc<World>, bus: Bus, number: usize) {
         let address = BRANCHES[thread_rng().gen_range(0..BRANCHES.len())];
         let published = match bus.publish(address, NewEvent::new(kind)).await {
             Err(Error::Closed { .. }) if world.is_closing() => return,
+            Err(error) if world.is_closing() && has_ended(&error) => return,
             published => published.unwrap(),
         };
         let answers = published.answers;
@@ -171,18 +194,20 @@ async fn publishes(world: Arc<World>, bus: Bus, number: usize) {
     }
 }
 
-fn life() {
-    no_later_than(REST * 1_000);
+/// A bus of this runtime, with its handlers.
+fn opened(home: &Runtime) -> (Arc<World>, Store, Bus) {
     // In one half of the schedules queues overflow and handlers are full.
     let small = thread_rng().gen_bool(0.5);
     if small {
         vary("SmallQueues");
     }
-    let store = Builder::new().on(Arc::new(Slow(open_in_memory(false)))).unwrap();
+    let appended = Arc::new(AtomicUsize::new(0));
+    let store = Builder::new().on(Arc::new(Slow(open_in_memory(false), appended.clone()))).unwrap();
     let builder = Bus::builder().workers(2).deadline(HOUR).await_limit(HOUR).drain_limit(HOUR);
     let builder = builder.max_deliveries(ATTEMPTS).backoff(REST, REST).jitter(0.0);
-    let bus = builder.timers(false).history_limit(0).open(&store).unwrap();
-    let world = Arc::new(World { seen: Default::default(), small, closing: AtomicBool::new(false) });
+    let bus = home.inside(|| builder.timers(false).history_limit(0).open(&store)).unwrap();
+    let world = World { seen: Default::default(), small, closing: AtomicBool::new(false), appended };
+    let world = Arc::new(world);
     for (number, priority) in PRIORITIES.iter().enumerate() {
         let (theirs, link) = (world.clone(), bus.link());
         let mut subscribe = bus.subscribe("a.*").named(format!("h{number}")).priority(*priority);
@@ -192,7 +217,14 @@ fn life() {
         let handler = move |message| handled(theirs.clone(), link.clone(), number, message);
         drop(subscribe.run(handler).unwrap());
     }
+    (world, store, bus)
+}
+
+fn life() {
     let runtime = Runtime::current().unwrap();
+    let (world, store, bus) = opened(&runtime);
+    let waits = world.clone();
+    let watched = in_vain(REST * 1_000, move || waits.open());
     let mut publishers =
         (0..PUBLISHERS).map(|number| runtime.spawn(publishes(world.clone(), bus.clone(), number)));
     let publishers: Vec<_> = publishers.by_ref().collect();
@@ -206,9 +238,40 @@ fn life() {
     let closed = block_on(bus.close()).unwrap();
     assert_eq!(closed.unfinished, 0);
     publishers.for_each(|publisher| block_on(publisher).unwrap());
+    drop(watched);
     is_done(&world, &store, until);
     drop(bus);
     store.close().unwrap();
+}
+
+/// The runtime of the bus ends, or that of publishers: nobody waits for what is not there any more.
+fn end() {
+    let [home, away] = [Runtime::another(), Runtime::another()];
+    let (world, store, bus) = opened(&home);
+    let watched = in_vain(REST * 1_000, || "somebody waits for a bus whose runtime has ended".into());
+    let start = |number| away.spawn(publishes(world.clone(), bus.clone(), number));
+    let publishers: Vec<_> = (0..PUBLISHERS).map(start).collect();
+    for _ in 0..thread_rng().gen_range(0..200) {
+        point();
+    }
+    world.closing.store(true, Ordering::SeqCst);
+    let away_too = thread_rng().gen_bool(0.3);
+    if away_too {
+        away.end();
+    }
+    home.end();
+    publishers.into_iter().for_each(|publisher| assert!(block_on(publisher).is_ok() || away_too));
+    let refused = block_on(bus.publish(BRANCHES[0], NewEvent::new("a.late"))).unwrap_err();
+    assert!(has_ended(&refused), "{refused}");
+    assert!(bus.handlers().is_empty() && bus.on("a.*", |_: Message| async {}).is_err());
+    assert_eq!(block_on(bus.close()).unwrap().unfinished, 0);
+    block_on(bus.flush());
+    drop((bus, watched));
+    store.close().unwrap();
+}
+
+fn has_ended(error: &Error) -> bool {
+    matches!(error, Error::Storage { .. }) && error.to_string().contains("runtime")
 }
 
 /// Everything that was committed when the bus closed has ended, once each and in order.
@@ -239,6 +302,11 @@ fn order_is_kept_in_each_branch_nobody_waits_for_ever_and_closing_ends_what_was_
     explore(BUS_SCHEDULES, life);
 }
 
+#[test]
+fn nobody_waits_for_a_bus_whose_runtime_has_ended() {
+    explore(BUS_END_SCHEDULES, end);
+}
+
 /// The known wrong ways, and what each is caught with.
 #[test]
 fn what_is_known_to_be_wrong_is_caught() {
@@ -246,11 +314,12 @@ fn what_is_known_to_be_wrong_is_caught() {
         ("RetriesLater", life, &["out of its order", "attempts are counted"]),
         ("TwoRunners", life, &["out of its order", "two attempts at once", "attempts are counted"]),
         ("NoGate", life, &["overtook"]),
-        ("WaitsForItself", life, &["deadlock"]),
-        ("WaitsAsWorker", life, &["deadlock"]),
-        ("LooksThenListens", life, &["deadlock"]),
-        ("WaitsInside", life, &["deadlock"]),
-        ("OpensTicketLate", life, &["deadlock"]),
-        ("GoesSilently", life, &["deadlock"]),
+        ("WaitsForItself", life, &["does not go on"]),
+        ("WaitsAsWorker", life, &["does not go on"]),
+        ("LooksThenListens", life, &["does not go on"]),
+        ("WaitsInside", life, &["does not go on"]),
+        ("OpensTicketLate", life, &["publishing or closing does not end"]),
+        ("GoesSilently", life, &["publishing or closing does not end", "does not go on"]),
+        ("StaysBehind", end, &["whose runtime has ended"]),
     ]);
 }

@@ -237,7 +237,12 @@ impl HandlerState {
 
     /// Committed events that its follower has not scanned yet.
     pub(super) fn lag(&self) -> u64 {
-        self.shared.handle.committed().get().saturating_sub(self.scanned.load(Ordering::Relaxed))
+        self.shared.handle.committed().get().saturating_sub(self.scanned())
+    }
+
+    /// How far its follower has come.
+    pub(super) fn scanned(&self) -> u64 {
+        self.scanned.load(Ordering::Relaxed)
     }
 }
 

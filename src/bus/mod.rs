@@ -25,10 +25,15 @@ mod names;
 mod nowait;
 #[cfg(test)]
 mod nowait_tests;
+mod overflow;
+#[cfg(test)]
+mod overflow_tests;
 mod persist;
 mod phase;
 mod publish;
 mod queue;
+#[cfg(test)]
+mod queue_explored;
 mod route;
 mod run;
 mod settings;
@@ -42,6 +47,7 @@ pub mod timers;
 mod trace;
 mod wait_for;
 mod window;
+mod writing;
 
 pub use answer::{Answer, Failure, IntoAnswer, Json};
 pub use builder::BusBuilder;

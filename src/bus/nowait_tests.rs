@@ -2,9 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Poll;
 
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use super::builder::BusBuilder;
 use super::bus::Bus;
 use crate::engine::{Commit, Engine, EngineLayer, Outcome, Submitted, open_in_memory};
 use crate::error::{Error, Result};
@@ -44,11 +47,23 @@ impl EngineLayer for Gated {
 }
 
 fn open(error: Error, queue: usize, spill: &Path) -> (Bus, Arc<Semaphore>) {
+    open_with(error, spill, |builder| builder.nowait_queue(queue))
+}
+
+fn open_with(
+    error: Error,
+    spill: &Path,
+    with: impl FnOnce(BusBuilder) -> BusBuilder,
+) -> (Bus, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let engine = Gated { engine: open_in_memory(false), gate: gate.clone(), error };
     let store = Builder::new().on(Arc::new(engine)).unwrap();
-    let bus = Bus::builder().nowait_queue(queue).spill(spill).spill_reserve(0).timers(false);
-    (bus.history_limit(0).open(&store).unwrap(), gate)
+    let bus = Bus::builder().spill(spill).spill_reserve(0).timers(false).history_limit(0);
+    (with(bus).open(&store).unwrap(), gate)
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap()
 }
 
 /// The types of what is in the spill, in order.
@@ -103,4 +118,71 @@ async fn what_was_queued_comes_before_what_no_longer_fitted_also_when_the_store_
     assert_eq!(spilled(&path), ["step.one", "step.two", "step.three", "step.four", "step.five"]);
     assert_eq!(bus.stats().dropped, 0);
     gate.add_permits(1_000);
+}
+
+#[test]
+fn what_the_writer_had_in_hand_when_its_runtime_ended_is_in_the_spill() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.spill.ndjson");
+    let runtime = runtime();
+    let (bus, flushes) = runtime.block_on(async {
+        let (bus, _gate) = open(Error::storage("the disk is gone"), 64, &path);
+        bus.publish_nowait("a", NewEvent::new("step.one"));
+        bus.publish_nowait("b", NewEvent::new("step.two"));
+        until(|| bus.stats().nowait_waiting == 0).await;
+        bus.publish_nowait("a", NewEvent::new("step.three"));
+        let flushes = bus.clone();
+        let mut flushes = Box::pin(async move { flushes.flush().await });
+        assert!(std::future::poll_fn(|cx| Poll::Ready(flushes.as_mut().poll(cx).is_pending())).await);
+        (bus, flushes)
+    });
+    drop(runtime);
+    assert_eq!(spilled(&path), ["step.one", "step.two", "step.three"]);
+    let stats = bus.stats();
+    assert_eq!((stats.nowait, stats.published, stats.spilled, stats.dropped), (3, 0, 3, 0));
+    // Who waits for that is answered.
+    self::runtime().block_on(flushes);
+}
+
+#[test]
+fn what_waits_for_a_thread_to_be_set_aside_when_its_runtime_ends_is_in_the_spill_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.spill.ndjson");
+    let runtime = runtime();
+    let (goes_on, waits) = std::sync::mpsc::channel::<()>();
+    let bus = runtime.block_on(async {
+        let (bus, gate) = open(Error::storage("the disk is gone"), 64, &path);
+        bus.publish_nowait("b", NewEvent::new("step.one"));
+        until(|| bus.stats().nowait_waiting == 0).await;
+        bus.publish_nowait("b", NewEvent::new("step.two"));
+        // The only thread for what blocks.
+        drop(tokio::task::spawn_blocking(move || waits.recv()));
+        gate.add_permits(1);
+        until(|| gate.available_permits() == 0).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(spilled(&path), [""; 0]);
+        bus
+    });
+    runtime.shutdown_background();
+    assert_eq!(spilled(&path), ["step.one", "step.two"]);
+    assert_eq!((bus.stats().spilled, bus.stats().dropped), (2, 0));
+    goes_on.send(()).unwrap();
+}
+
+#[test]
+fn what_the_writer_had_in_hand_is_counted_when_there_is_no_spill() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let bus = runtime.block_on(async {
+        let (bus, _gate) =
+            open_with(Error::storage("the disk is gone"), &dir.path().join("s"), |b| b.spill_limit(0));
+        bus.publish_nowait("a", NewEvent::new("step.one"));
+        until(|| bus.stats().nowait_waiting == 0).await;
+        bus.publish_nowait("a", NewEvent::new("step.two"));
+        bus
+    });
+    drop(runtime);
+    assert_eq!((bus.stats().spilled, bus.stats().dropped), (0, 2));
 }

@@ -45,9 +45,9 @@ impl RuleTypes {
 
 /// The persistence rules by type. The last matching rule counts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rules(Vec<(RuleTypes, Persistence)>);
+pub(super) struct PersistRules(Vec<(RuleTypes, Persistence)>);
 
-impl Rules {
+impl PersistRules {
     /// A rule for the types whose name matches.
     pub(super) fn add(&mut self, pattern: Pattern, persistence: Persistence) -> Result<()> {
         self.push(RuleTypes::Named(pattern), persistence)
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_last_rule_that_matches_counts() {
-        let mut rules = Rules::default();
+        let mut rules = PersistRules::default();
         for (glob, persistence) in [
             ("ui.**", Persistence::Ephemeral),
             ("ui.saved", Persistence::Durable),
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_rule_takes_what_it_names_and_aliases_only_where_they_were_asked_for() {
-        let mut rules = Rules::default();
+        let mut rules = PersistRules::default();
         rules.add("task.progress".parse().unwrap(), Persistence::Ephemeral).unwrap();
         rules.add("coder.*".parse().unwrap(), Persistence::Ephemeral).unwrap();
         let rules = rules.resolved_in(Catalogue::builtin());
@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(Catalogue::builtin().find(alias).map(|t| t.name()), Some(of));
             assert_eq!((rules.of(of), rules.of(alias)), (Some(Persistence::Ephemeral), None));
         }
-        let mut rules = Rules::default();
+        let mut rules = PersistRules::default();
         rules.add_with_aliases("task.progress".parse().unwrap(), Persistence::Ephemeral).unwrap();
         let rules = rules.resolved_in(Catalogue::builtin());
         assert_eq!(rules.of("task_updated"), Some(Persistence::Ephemeral));

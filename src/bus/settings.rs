@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::persist::Rules;
+use super::persist::PersistRules;
 use crate::delivery::DeliverySettings;
 use crate::limits::{
     DEFAULT_AWAIT_MS, DEFAULT_BUS_WORKERS, DEFAULT_DRAIN_MS, DEFAULT_HANDLER_LETTERS, DEFAULT_HISTORY,
@@ -21,7 +21,7 @@ pub(super) struct Settings {
     pub(super) await_limit: Duration,
     pub(super) drain_limit: Duration,
     pub(super) nowait: usize,
-    pub(super) rules: Rules,
+    pub(super) rules: PersistRules,
     /// `None`: beside the store, if it has a file.
     pub(super) spill: Option<PathBuf>,
     /// Its maximum size in bytes; 0 for none.
@@ -47,7 +47,7 @@ impl Default for Settings {
             await_limit: Duration::from_millis(DEFAULT_AWAIT_MS),
             drain_limit: Duration::from_millis(DEFAULT_DRAIN_MS),
             nowait: DEFAULT_NOWAIT_EVENTS,
-            rules: Rules::default(),
+            rules: PersistRules::default(),
             spill: None,
             spill_limit: SPILL_BYTES,
             spill_reserve: SPILL_RESERVE_BYTES,

@@ -1,8 +1,9 @@
-//! The work of a consumer. A task of the runtime on which the consumer was opened goes on with it, and whoever waits for it on
-//! another: that runtime may have ended, or nobody may run it any more.
+//! The work of a consumer. Each runtime on which somebody has waited for it has one task that goes on with it, the one on
+//! which it was opened first: any of them may have ended, or nobody may run it any more. So what wakes the work wakes as many
+//! tasks as there are runtimes, however many workers wait.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,32 +18,56 @@ use crate::sync::{Mutex, lock};
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Those who poll the work: what wakes it wakes all of them.
+/// Those who wait for the work.
 #[derive(Debug, Default)]
-struct Pollers {
-    wakers: Mutex<HashMap<u64, Waker>>,
+struct Waiters {
+    all: Mutex<HashMap<u64, Waiter>>,
     next: AtomicU64,
 }
 
-impl Pollers {
-    /// All but this one.
-    fn wake_others(&self, id: u64) {
-        let wakers = lock(&self.wakers);
-        let others: Vec<Waker> =
-            wakers.iter().filter(|(other, _)| **other != id).map(|(_, w)| w.clone()).collect();
-        drop(wakers);
-        others.into_iter().for_each(Waker::wake);
+#[derive(Debug)]
+struct Waiter {
+    waker: Waker,
+    /// What wakes the work wakes this one.
+    polls: bool,
+}
+
+impl Waiters {
+    /// It counts from now on, also before it is polled.
+    fn enter(&self) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        lock(&self.all).insert(id, Waiter { waker: Waker::noop().clone(), polls: false });
+        id
+    }
+
+    fn listen(&self, id: u64, waker: &Waker, polls: bool) {
+        let mut all = lock(&self.all);
+        match all.get_mut(&id) {
+            Some(waiter) if waiter.polls == polls && waiter.waker.will_wake(waker) => {}
+            _ => drop(all.insert(id, Waiter { waker: waker.clone(), polls })),
+        }
+    }
+
+    fn leave(&self, id: u64) {
+        lock(&self.all).remove(&id);
+    }
+
+    fn wake(&self, which: impl Fn(u64, &Waiter) -> bool) {
+        let all = lock(&self.all);
+        let wakers: Vec<Waker> =
+            all.iter().filter(|(id, waiter)| which(**id, waiter)).map(|(_, w)| w.waker.clone()).collect();
+        drop(all);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
-impl Wake for Pollers {
+impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let wakers: Vec<Waker> = lock(&self.wakers).values().cloned().collect();
-        wakers.into_iter().for_each(Waker::wake);
+        Waiters::wake(self, |_, waiter| waiter.polls);
     }
 }
 
@@ -52,9 +77,9 @@ pub(super) struct Driven {
     is_over: watch::Sender<bool>,
     /// When it goes on by itself.
     alarm: Alarm,
-    pollers: Arc<Pollers>,
-    /// The runtime that has a task for it; `None` if that has ended.
-    home: Mutex<Option<Runtime>>,
+    waiters: Arc<Waiters>,
+    /// The runtimes that have a task for it.
+    homes: Mutex<Vec<Runtime>>,
 }
 
 impl std::fmt::Debug for Driven {
@@ -73,28 +98,28 @@ impl Driven {
             work: Mutex::new(Some(Box::pin(work))),
             is_over: watch::Sender::new(false),
             alarm,
-            pollers: Arc::default(),
-            home: Mutex::new(None),
+            waiters: Arc::default(),
+            homes: Mutex::default(),
         });
         driven.settle(runtime);
         driven
     }
 
-    /// Gives it a task on this runtime, if it has none.
-    fn settle(self: &Arc<Self>, runtime: &Runtime) {
-        let mut home = lock(&self.home);
-        if home.is_none() && !*self.is_over.borrow() {
-            *home = Some(runtime.clone());
-            drop(home);
-            drop(runtime.spawn(Resident(self.poller())));
-        }
+    fn has_home(&self, runtime: &Runtime) -> bool {
+        lock(&self.homes).iter().any(|home| home.is(runtime))
     }
 
-    fn poller(self: &Arc<Self>) -> Poller {
-        let id = self.pollers.next.fetch_add(1, Ordering::Relaxed);
-        // It counts from now on, also before it is polled.
-        lock(&self.pollers.wakers).insert(id, Waker::noop().clone());
-        Poller { driven: self.clone(), id, timer: None }
+    /// Gives it a task on this runtime, if it has none there.
+    fn settle(self: &Arc<Self>, runtime: &Runtime) {
+        let mut homes = lock(&self.homes);
+        if *self.is_over.borrow() || homes.iter().any(|home| home.is(runtime)) {
+            return;
+        }
+        homes.push(runtime.clone());
+        drop(homes);
+        let resident = Resident { poller: Poller::of(self), home: runtime.clone() };
+        // One that has ended drops it at once.
+        drop(runtime.spawn(resident));
     }
 
     /// Resolves when it has ended.
@@ -104,30 +129,27 @@ impl Driven {
         let _ = self.until(is_over.wait_for(|is_over| *is_over)).await;
     }
 
-    /// Waits for this, which the work brings about. On another runtime than the one that has a task for it, whoever waits goes on
-    /// with it.
+    /// Waits for this, which the work brings about.
     pub(super) async fn until<T>(self: &Arc<Self>, answer: impl Future<Output = T>) -> T {
-        let Some(here) = Runtime::current() else { return answer.await };
-        let _visit = Visit(self);
-        let poller = self.poller();
-        self.settle(&here);
-        if lock(&self.home).as_ref().is_some_and(|home| home.is(&here)) {
-            drop(poller);
-            return answer.await;
-        }
         let mut answer = std::pin::pin!(answer);
-        tokio::select! {
-            biased;
-            answer = &mut answer => return answer,
-            () = poller => {}
-        }
-        answer.await
+        let mut visit = Visit(Poller::of(self));
+        poll_fn(|cx| {
+            // Before anything is asked for: whatever wakes the work from here on finds somebody.
+            let polls = visit.arrive(cx);
+            let answered = answer.as_mut().poll(cx);
+            if answered.is_pending() && polls {
+                // Whatever that brings about wakes this.
+                let _ = visit.0.go_on(cx);
+            }
+            answered
+        })
+        .await
     }
 
     fn poll(&self) -> Poll<()> {
         let mut work = lock(&self.work);
         let Some(taken) = work.take() else { return Poll::Ready(()) };
-        let waker = Waker::from(self.pollers.clone());
+        let waker = Waker::from(self.waiters.clone());
         // Also when it panics: then it is not put back.
         let ends = Ends(self);
         let mut running = taken;
@@ -141,31 +163,49 @@ impl Driven {
         Poll::Ready(())
     }
 
-    /// The runtime of its task has ended. If nobody goes on with it, it has ended too, and lets go of the file.
-    fn is_left(&self) {
+    /// The runtime of one of its tasks has ended. If nobody goes on with it, it has ended too, and lets go of the file.
+    fn is_left(&self, by: Option<&Runtime>) {
         let mut work = lock(&self.work);
-        *lock(&self.home) = None;
-        if lock(&self.pollers.wakers).is_empty() {
+        if let Some(by) = by {
+            lock(&self.homes).retain(|home| !home.is(by));
+        }
+        if lock(&self.waiters.all).is_empty() {
             *work = None;
             self.is_over.send_replace(true);
         } else {
             drop(work);
-            self.pollers.wake_by_ref();
+            Waiters::wake(&self.waiters, |_, _| true);
         }
     }
 }
 
-/// Somebody waits for what the work brings about. If its runtime has ended meanwhile, it stays where it was waited for.
-struct Visit<'a>(&'a Arc<Driven>);
+/// Somebody waits for what the work brings about. If all its runtimes have ended meanwhile, it stays where it was waited for.
+struct Visit(Poller);
 
-impl Drop for Visit<'_> {
+impl Visit {
+    /// Says whether it goes on with the work itself: outside a task nobody may run the runtime, and one that has ended has no
+    /// task for it.
+    fn arrive(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poller { driven, id, .. } = &self.0;
+        let polls = Runtime::current().is_some_and(|here| {
+            driven.settle(&here);
+            here.may_stand_still() || !driven.has_home(&here)
+        });
+        driven.waiters.listen(*id, cx.waker(), polls);
+        polls
+    }
+}
+
+impl Drop for Visit {
     fn drop(&mut self) {
-        if lock(&self.0.home).is_some() {
+        let Poller { driven, id, .. } = &self.0;
+        driven.waiters.leave(*id);
+        if !lock(&driven.homes).is_empty() {
             return;
         }
         match Runtime::current() {
-            Some(here) => self.0.settle(&here),
-            None => self.0.is_left(),
+            Some(here) => driven.settle(&here),
+            None => driven.is_left(None),
         }
     }
 }
@@ -176,7 +216,7 @@ struct Ends<'a>(&'a Driven);
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
         self.0.is_over.send_replace(true);
-        self.0.pollers.wake_by_ref();
+        Waiters::wake(&self.0.waiters, |_, _| true);
     }
 }
 
@@ -188,12 +228,12 @@ struct Poller {
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
-impl Future for Poller {
-    type Output = ();
+impl Poller {
+    fn of(driven: &Arc<Driven>) -> Self {
+        Self { driven: driven.clone(), id: driven.waiters.enter(), timer: None }
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Before it is polled: what wakes it from then on wakes this.
-        lock(&self.driven.pollers.wakers).insert(self.id, cx.waker().clone());
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let before = self.driven.alarm.due();
             if self.driven.poll().is_ready() {
@@ -201,7 +241,8 @@ impl Future for Poller {
             }
             let due = self.driven.alarm.due();
             if due != before {
-                self.driven.pollers.wake_others(self.id);
+                let id = self.id;
+                Waiters::wake(&self.driven.waiters, |other, waiter| waiter.polls && other != id);
             }
             self.timer = self.timer.take().filter(|(at, _)| Some(*at) == due);
             let Some(due) = due else { return Poll::Pending };
@@ -216,24 +257,29 @@ impl Future for Poller {
 
 impl Drop for Poller {
     fn drop(&mut self) {
-        lock(&self.driven.pollers.wakers).remove(&self.id);
+        self.driven.waiters.leave(self.id);
     }
 }
 
-/// The task for it. It is dropped when the work has ended, or its runtime.
-struct Resident(Poller);
+/// The task for it on a runtime. It is dropped when the work has ended, or the runtime.
+struct Resident {
+    poller: Poller,
+    home: Runtime,
+}
 
 impl Future for Resident {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(cx)
+        // Before the work is polled: what wakes it from then on wakes this.
+        self.poller.driven.waiters.listen(self.poller.id, cx.waker(), true);
+        self.poller.go_on(cx)
     }
 }
 
 impl Drop for Resident {
     fn drop(&mut self) {
-        lock(&self.0.driven.pollers.wakers).remove(&self.0.id);
-        self.0.driven.is_left();
+        self.poller.driven.waiters.leave(self.poller.id);
+        self.poller.driven.is_left(Some(&self.home));
     }
 }

@@ -1,6 +1,6 @@
 //! Consumers in thousands of schedules: workers that acknowledge, refuse, take too long and go away, a clock that runs on,
-//! processes that are killed and begin anew from what is stored, and two of them at a time. Each known way to get it wrong
-//! is injected, and has to be caught.
+//! processes that are killed and begin anew from what is stored, and two of them at a time, on runtimes of their own that end
+//! or that nobody runs any more. Each known way to get it wrong is injected, and has to be caught.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,13 +17,15 @@ use crate::engine::{Commit, Engine, EngineLayer, Outcome, Submitted, beside, ope
 use crate::error::{Error, Result};
 use crate::event::{Expect, NewEvent, Pattern};
 use crate::store::{Batch, Builder, Query, Store};
-use crate::sync::task::Runtime;
-use crate::sync::{Mutex, hurry, point};
+use crate::sync::task::{JoinHandle, Runtime};
+use crate::sync::{Mutex, hurry, in_vain, point, runtimes};
 use crate::testkit::{CONSUMER_SCHEDULES, all_caught, explore};
 
 const WORKERS: usize = 3;
 const EVENTS: usize = 8;
 const CRASHES: usize = 2;
+/// Runtimes that end, or that nobody runs any more.
+const STOPPED: usize = 3;
 const MAX_DELIVERIES: u32 = 3;
 const NAME: &str = "c";
 const BRANCHES: [&str; 3] = ["s/m", "s/n", "s/o"];
@@ -91,6 +93,8 @@ struct Process {
     store: Store,
     consumer: Consumer,
     dead: Arc<AtomicBool>,
+    /// Where it was opened.
+    home: Runtime,
 }
 
 impl Process {
@@ -116,6 +120,8 @@ struct Seen {
     /// How often the event that kills did so.
     killed: u32,
     replayed: bool,
+    /// What each worker, and who else is there, is at.
+    at: BTreeMap<String, &'static str>,
 }
 
 /// What survives, and what is seen of it.
@@ -129,6 +135,8 @@ struct World {
     over: AtomicBool,
     changed: Notify,
     processes: Mutex<Vec<Arc<Process>>>,
+    /// Each on a runtime of its own.
+    workers: std::sync::Mutex<Vec<(Runtime, JoinHandle<()>)>>,
     /// The event that kills the process that is handed it.
     poison: Option<u64>,
 }
@@ -194,15 +202,57 @@ impl World {
         self.changed.notify_waiters();
     }
 
-    async fn work(self: Arc<Self>) {
+    fn employ(self: &Arc<Self>) {
+        let runtime = Runtime::another();
+        let works = runtime.spawn(self.clone().work(format!("{runtime:?}")));
+        self.workers.lock().unwrap().push((runtime, works));
+    }
+
+    /// Has runtimes end, with all that is done there, or nobody run them any more. Some worker always goes on.
+    fn stop(self: &Arc<Self>) {
+        for _ in 0..thread_rng().gen_range(0..=STOPPED) {
+            for _ in 0..thread_rng().gen_range(0..100) {
+                point();
+            }
+            if thread_rng().gen_bool(0.4) {
+                let (runtime, _works) = self.workers.lock().unwrap().remove(0);
+                self.employ();
+                self.at("stop", "ends a worker");
+                runtime.end();
+                self.at(&format!("{runtime:?}"), "has ended");
+            } else if let Some(process) = self.process() {
+                self.at("stop", "ends where a consumer was opened");
+                match thread_rng().gen_bool(0.5) {
+                    true => process.home.end(),
+                    false => process.home.stand_still(true),
+                }
+            }
+        }
+        self.at("stop", "is done");
+    }
+
+    fn at(&self, who: &str, what: &'static str) {
+        self.seen().at.insert(who.to_owned(), what);
+    }
+
+    /// What the model waits for.
+    fn open(&self) -> String {
+        let seen = self.seen();
+        let open = seen.log.iter().filter(|(at, known)| known.wanted && !seen.asked.contains(at));
+        let open: Vec<u64> = open.map(|(at, _)| *at).collect();
+        format!("nothing goes on, and {open:?} are not resolved: {:?}; runtimes {}", seen.at, runtimes())
+    }
+
+    async fn work(self: Arc<Self>, name: String) {
         loop {
+            self.at(&name, "waits for a process");
             let process = self
                 .until(|| match self.over.load(Ordering::SeqCst) {
                     true => Some(None),
                     false => self.process().map(Some),
                 })
                 .await;
-            let Some(process) = process else { return };
+            let Some(process) = process else { return self.at(&name, "is done") };
             if thread_rng().gen_bool(0.1) {
                 // Asks, and goes away before it is answered: what it was offered goes back.
                 let mut asks = std::pin::pin!(process.consumer.next());
@@ -213,8 +263,12 @@ impl World {
                 .await;
                 point();
             }
+            self.at(&name, "waits for an event");
             match process.consumer.next().await {
-                Ok(delivery) if !process.is_dead() => self.handle(&process, delivery).await,
+                Ok(delivery) if !process.is_dead() => {
+                    self.at(&name, "handles an event");
+                    self.handle(&process, delivery).await;
+                }
                 Ok(_) => {}
                 Err(_) => {
                     // Killed, closed, or ended by what it could not write: not to be asked again.
@@ -308,8 +362,10 @@ impl World {
             let engine = beside(self.root.clone());
             let mortal = Mortal { engine, world: self.clone(), dead: dead.clone() };
             let store = Builder::new().on(Arc::new(mortal)).unwrap();
-            match store.consumers().open(NAME, config()).await {
-                Ok(consumer) => return Arc::new(Process { store, consumer, dead }),
+            let (home, opening) = (Runtime::another(), store.clone());
+            let opened = home.spawn(async move { opening.consumers().open(NAME, config()).await });
+            match opened.await.unwrap() {
+                Ok(consumer) => return Arc::new(Process { store, consumer, dead, home }),
                 Err(error) => {
                     assert!(dead.load(Ordering::SeqCst), "the consumer cannot be opened: {error}");
                     store.close().unwrap();
@@ -348,10 +404,12 @@ impl World {
             dead.iter().for_each(|process| process.store.close().unwrap());
             let missing = count - self.processes.lock().unwrap().len();
             for _ in 0..missing {
+                self.at("main", "opens");
                 let process = self.opened().await;
                 self.processes.lock().unwrap().push(process);
                 self.changed.notify_waiters();
             }
+            self.at("main", "waits");
             let done = self
                 .until(|| {
                     let any_dead = self.processes.lock().unwrap().iter().any(|process| process.is_dead());
@@ -362,6 +420,7 @@ impl World {
                 break;
             }
         }
+        self.at("main", "is done");
         self.over.store(true, Ordering::SeqCst);
         self.changed.notify_waiters();
         let processes = std::mem::take(&mut *self.processes.lock().unwrap());
@@ -390,15 +449,22 @@ fn life() {
         over: AtomicBool::new(false),
         changed: Notify::new(),
         processes: Mutex::default(),
+        workers: std::sync::Mutex::default(),
         poison: poison.map(|position| position + BRANCHES.len() as u64),
     });
     let runtime = Runtime::current().unwrap();
-    let appender = world.clone();
-    let mut others = vec![runtime.spawn_blocking(move || appender.append())];
-    others.extend((0..WORKERS).map(|_| runtime.spawn(world.clone().work())));
+    let waits = world.clone();
+    let watched = in_vain(Duration::from_secs(3_600), move || waits.open());
+    (0..WORKERS).for_each(|_| world.employ());
+    let (appender, stops) = (world.clone(), world.clone());
+    let others =
+        [runtime.spawn_blocking(move || appender.append()), runtime.spawn_blocking(move || stops.stop())];
     let count = if thread_rng().gen_bool(0.3) { 2 } else { 1 };
     block_on(world.keep_alive(count));
     others.into_iter().for_each(|other| block_on(other).unwrap());
+    let workers = std::mem::take(&mut *world.workers.lock().unwrap());
+    workers.into_iter().for_each(|(_, works)| block_on(works).unwrap());
+    drop(watched);
 
     let effects = store.events(Query::branch("effects").unwrap()).unwrap();
     let effects: Vec<String> =
@@ -429,6 +495,6 @@ fn what_is_known_to_be_wrong_is_caught() {
         ("AppendsApart", life, &["took effect"]),
         ("ForgetsDeliveries", life, &["once too often", "was delivered"]),
         ("NumbersAgain", life, &["was delivered", "cannot be opened"]),
-        ("ForgetsDeadlines", life, &["deadlock"]),
+        ("ForgetsDeadlines", life, &["are not resolved"]),
     ]);
 }

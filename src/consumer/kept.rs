@@ -59,13 +59,13 @@ pub(super) struct Kept {
 
 /// What a commit makes of it.
 #[derive(Debug)]
-pub(super) struct Next {
+pub(super) struct Rewritten {
     header: Vec<u8>,
     row: ConsumerRow,
     lanes: Vec<(Place, Option<LaneRow>)>,
 }
 
-impl Next {
+impl Rewritten {
     /// The branches of which something else is stored then.
     pub(super) fn lanes(&self) -> impl Iterator<Item = &Place> {
         self.lanes.iter().map(|(place, _)| place)
@@ -146,7 +146,7 @@ impl Kept {
         lanes: Vec<(Place, Option<LaneRow>)>,
         writer: u64,
         records: &mut SidecarWrites,
-    ) -> Next {
+    ) -> Rewritten {
         let mut changes = lanes;
         changes.retain(|(place, lane)| self.lanes.get(place) != lane.as_ref());
         let mut count = self.row.lanes;
@@ -179,11 +179,11 @@ impl Kept {
                 records.put(SidecarTable::Consumers, lane_key(&self.name, &lane.place), lane.encode());
             }
         }
-        Next { header, row, lanes: changes }
+        Rewritten { header, row, lanes: changes }
     }
 
     /// What [`write`](Self::write) added is written.
-    pub(super) fn written(&mut self, next: Next) {
+    pub(super) fn written(&mut self, next: Rewritten) {
         (self.header, self.row, self.whole) = (Some(next.header), next.row, false);
         for (place, lane) in next.lanes {
             match lane {

@@ -25,3 +25,17 @@ impl Clock {
         self.begun + Duration::from_micros(ahead)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_goes_on_like_any_other() {
+        let begun = Instant::now();
+        let clock = Clock { wall: -5_000_000, begun };
+        assert!((-5_000_000..0).contains(&clock.now()));
+        assert_eq!(clock.instant(-3_000_000), begun + Duration::from_secs(2));
+        assert_eq!(clock.instant(-6_000_000), begun);
+    }
+}

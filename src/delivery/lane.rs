@@ -70,6 +70,13 @@ struct AtHand<T> {
     item: T,
 }
 
+/// Of what has no number: how many are at hand, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
 /// How much more may be kept at hand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
@@ -89,6 +96,7 @@ pub(super) struct Lane<T> {
     /// What comes next, in order, without a gap.
     at_hand: VecDeque<AtHand<T>>,
     at_hand_bytes: usize,
+    unnumbered: Tally,
     /// The first of them is the head.
     head_is_at_hand: bool,
     /// Of the rest there is more than what is at hand.
@@ -105,6 +113,7 @@ impl<T> Default for Lane<T> {
             again: BTreeMap::new(),
             at_hand: VecDeque::new(),
             at_hand_bytes: 0,
+            unnumbered: Tally::default(),
             head_is_at_hand: false,
             has_gap: false,
             is_looked_for: false,
@@ -165,6 +174,10 @@ impl<T: Item> Lane<T> {
         self.at_hand.len() + usize::from(self.head.is_some() && !self.head_is_at_hand)
     }
 
+    pub(super) fn unnumbered(&self) -> Tally {
+        self.unnumbered
+    }
+
     /// Of what waits behind the head.
     pub(super) fn held_bytes(&self) -> usize {
         let head = self.at_hand.front().filter(|_| self.head_is_at_hand);
@@ -189,12 +202,21 @@ impl<T: Item> Lane<T> {
     fn keep(&mut self, number: Option<(u64, u64)>, item: T) {
         let bytes = item.bytes();
         self.at_hand_bytes = self.at_hand_bytes.saturating_add(bytes);
+        if number.is_none() {
+            let Tally { events, bytes: all } = self.unnumbered;
+            self.unnumbered = Tally { events: events + 1, bytes: all.saturating_add(bytes) };
+        }
         self.at_hand.push_back(AtHand { number, bytes, item });
     }
 
     fn pop(&mut self) -> Option<T> {
         let first = self.at_hand.pop_front()?;
         self.at_hand_bytes = self.at_hand_bytes.saturating_sub(first.bytes);
+        if first.number.is_none() {
+            let Tally { events, bytes } = self.unnumbered;
+            self.unnumbered =
+                Tally { events: events.saturating_sub(1), bytes: bytes.saturating_sub(first.bytes) };
+        }
         self.head_is_at_hand = false;
         Some(first.item)
     }
@@ -300,8 +322,21 @@ impl<T: Item> Lane<T> {
         if self.head.is_some_and(|head| head.position == position && is_tried(&head)) {
             return;
         }
+        if self.has_yet_to_deliver(sequence) {
+            return;
+        }
         self.again.insert(position, sequence);
         self.make_way();
+    }
+
+    /// Whether its turn is yet to come, or has come: a dead letter of it, from before, is delivered with that.
+    fn has_yet_to_deliver(&self, sequence: u64) -> bool {
+        let given_up = |head: &Head| {
+            let is_it = head.kind == Kind::Event && head.sequence == sequence;
+            is_it && matches!(head.turn, Turn::GivenUp { .. })
+        };
+        let waits = |rest: &Rest| rest.after < sequence && sequence <= rest.until;
+        self.rest.as_ref().is_some_and(waits) && !self.head.as_ref().is_some_and(given_up)
     }
 
     /// A head that was never delivered steps behind the dead letters.
@@ -347,6 +382,7 @@ impl<T: Item> Lane<T> {
     pub(super) fn leave(&mut self) -> Vec<T> {
         self.head = self.head.take_if(|head| matches!(head.turn, Turn::Out { .. } | Turn::GivenUp { .. }));
         (self.rest, self.has_gap, self.head_is_at_hand, self.at_hand_bytes) = (None, false, false, 0);
+        self.unnumbered = Tally::default();
         self.again.clear();
         std::mem::take(&mut self.at_hand).into_iter().map(|at_hand| at_hand.item).collect()
     }

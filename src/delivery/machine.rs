@@ -8,11 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::index::{Index, Marks};
-use super::lane::{Head, Item, Lane, Rest, Room, Turn};
+use super::lane::{Head, Item, Lane, Rest, Room, Tally, Turn};
 use super::rules::{Delay, Rules};
 use crate::codec::LaneRow;
 use crate::event::Place;
-use crate::limits::{AT_HAND_BYTES, AT_HAND_EVENTS, AT_HAND_LANE_EVENTS, MAX_CONSUMER_LANES};
+use crate::limits::{
+    AT_HAND_BYTES, AT_HAND_EVENTS, AT_HAND_LANE_EVENTS, EPHEMERAL_BYTES, EPHEMERAL_LANES_EVENTS,
+    MAX_CONSUMER_LANES,
+};
 use crate::sync::fault;
 
 /// An event to deliver.
@@ -107,6 +110,7 @@ pub(crate) struct Machine<T> {
     /// Events that are delivered or at hand, and the bytes of the latter.
     held: usize,
     held_bytes: usize,
+    unnumbered: Tally,
     /// Lanes that may differ from what is stored; `None` when nothing is.
     changed: Option<HashSet<Arc<Place>>>,
 }
@@ -122,6 +126,7 @@ impl<T: Item> Machine<T> {
             index: Index::default(),
             held: 0,
             held_bytes: 0,
+            unnumbered: Tally::default(),
             changed: None,
         }
     }
@@ -202,12 +207,15 @@ impl<T: Item> Machine<T> {
     /// Also says whether nobody had anything to do for it before, and somebody has now.
     fn change_with<R>(&mut self, place: &Arc<Place>, change: impl FnOnce(&mut Lane<T>) -> R) -> (R, bool) {
         let lane = self.lanes.entry(place.clone()).or_default();
-        let (from, held, bytes) = (Marks::of(lane), lane.held(), lane.held_bytes());
+        let (from, held, bytes, tally) = (Marks::of(lane), lane.held(), lane.held_bytes(), lane.unnumbered());
         let changed = change(lane);
         lane.advance();
         let to = Marks::of(lane);
         self.held = (self.held + lane.held()).saturating_sub(held);
         self.held_bytes = (self.held_bytes + lane.held_bytes()).saturating_sub(bytes);
+        let Tally { events: more, bytes: heavier } = lane.unnumbered();
+        self.unnumbered.events = (self.unnumbered.events + more).saturating_sub(tally.events);
+        self.unnumbered.bytes = (self.unnumbered.bytes + heavier).saturating_sub(tally.bytes);
         if lane.is_empty() {
             self.lanes.remove(place);
         }
@@ -279,9 +287,16 @@ impl<T: Item> Machine<T> {
         Scanned { begins, is_kept, is_held_up }
     }
 
-    /// Something that is not stored comes behind what is at hand of its branch. `None` if there is no room for it, else
-    /// whether nobody had anything to do for its branch.
+    /// Something that is not stored comes behind what is at hand of its branch. `None` if there is no room for it there, or
+    /// for more of its sort, else whether nobody had anything to do for its branch.
     pub(crate) fn put(&mut self, place: &Arc<Place>, item: T) -> Option<bool> {
+        let Tally { events, bytes } = self.unnumbered;
+        let is_full =
+            events >= EPHEMERAL_LANES_EVENTS || bytes.saturating_add(item.bytes()) > EPHEMERAL_BYTES;
+        // One fits in any case.
+        if is_full && events > 0 {
+            return None;
+        }
         let (is_kept, begins) = self.change_with(place, |lane| lane.put(item, AT_HAND_LANE_EVENTS));
         is_kept.then_some(begins)
     }

@@ -10,7 +10,10 @@ use super::machine::{Failed, Look, Machine, Next, Resolved, Stale, Taken, Wanted
 use super::rules::{Delay, NEVER, Rules};
 use crate::codec::{DeliveredRow, LaneRow};
 use crate::event::Place;
-use crate::limits::{AT_HAND_BYTES, AT_HAND_EVENTS, AT_HAND_LANE_EVENTS, MAX_CONSUMER_LANES};
+use crate::limits::{
+    AT_HAND_BYTES, AT_HAND_EVENTS, AT_HAND_LANE_EVENTS, EPHEMERAL_BYTES, EPHEMERAL_LANES_EVENTS,
+    MAX_CONSUMER_LANES,
+};
 
 const RULES: Rules = Rules {
     deadline: 100,
@@ -725,4 +728,95 @@ fn a_dead_letter_that_was_given_up_again_can_be_replayed_before_its_branch_goes_
     let again = next(&mut machine).0;
     machine.resolved(again.delivery).unwrap();
     assert!(matches!(machine.next(0), Next::Nothing));
+}
+
+#[test]
+fn a_dead_letter_of_an_event_whose_turn_is_yet_to_come_is_delivered_with_it() {
+    let mut machine = in_memory(1);
+    for n in 1..=40 {
+        scanned(&mut machine, 0, n);
+    }
+    let (first, _) = next(&mut machine);
+    // The one that is being delivered, one at hand, and one that is not.
+    for n in [1, 2, 40] {
+        assert!(!machine.replay(&place(0), n, n));
+    }
+    // It is given up now: that is another failure.
+    machine.give_up(first.delivery).unwrap();
+    machine.replay(&place(0), 1, 1);
+    machine.resolved(first.delivery).unwrap();
+    let mut order = Vec::new();
+    loop {
+        match machine.next(0) {
+            Next::Deliver(taken, _) => {
+                order.push((taken.position, taken.again));
+                machine.resolved(taken.delivery).unwrap();
+            }
+            Next::Look(look) => {
+                let found = (look.after + 1..=look.until).map(|n| (n, n, Light(n))).collect();
+                machine.found(&look, found);
+            }
+            Next::Nothing => break,
+        }
+    }
+    let due: Vec<_> = std::iter::once((1, true)).chain((2..=40).map(|n| (n, false))).collect();
+    assert_eq!(order, due);
+}
+
+/// What has no number weighs, too.
+#[derive(Clone, Copy, Debug)]
+struct Heavy(usize);
+
+impl Item for Heavy {
+    fn bytes(&self) -> usize {
+        self.0
+    }
+}
+
+#[test]
+fn what_has_no_number_has_a_bound_over_all_branches() {
+    let mut machine = Machine::<Heavy>::new(rules_in_memory(1), 0);
+    let kept = (0..10_000).filter(|n| machine.put(&place(*n), Heavy(0)).is_some()).count();
+    assert_eq!(kept, EPHEMERAL_LANES_EVENTS);
+    let resolve = |machine: &mut Machine<Heavy>| {
+        while let Next::Deliver(taken, item) = machine.next(0) {
+            item.unwrap();
+            machine.resolved(taken.delivery).unwrap();
+        }
+    };
+    resolve(&mut machine);
+    // One fits, whatever it weighs; while it is delivered there is room for others.
+    assert_eq!(machine.put(&place(0), Heavy(2 * EPHEMERAL_BYTES)), Some(true));
+    assert_eq!(machine.put(&place(1), Heavy(1)), None);
+    let Next::Deliver(large, _) = machine.next(0) else { panic!("nothing to deliver") };
+    let quarter = EPHEMERAL_BYTES / 4;
+    let kept = (1..10).filter(|n| machine.put(&place(*n), Heavy(quarter)).is_some()).count();
+    assert_eq!(kept, 4);
+    machine.resolved(large.delivery).unwrap();
+    assert_eq!(machine.put(&place(0), Heavy(quarter)), None);
+    machine.leave();
+    assert_eq!(machine.put(&place(0), Heavy(quarter)), Some(true));
+    resolve(&mut machine);
+    assert_eq!((machine.lanes(), machine.held()), (0, 0));
+}
+
+#[test]
+fn a_clock_before_1970_delays_and_expires_like_any_other() {
+    let now = -1_000_000_000;
+    let mut machine = Machine::<Light>::load(RULES, 0, 1, &[], now);
+    scanned(&mut machine, 0, 1);
+    let first = took(&mut machine, now);
+    assert_eq!(machine.next_due(), Some(now + RULES.deadline));
+    let again = machine.fail(first.delivery, now, Delay::Backoff(0.0), None);
+    assert_eq!(again, Ok(Failed::Again { due: now + RULES.backoff }));
+    let rows = machine.rows();
+    let encoded = rows[0].encode();
+    let rows = [LaneRow::decode(rows[0].place.clone(), &encoded).unwrap()];
+    let mut machine = Machine::<Light>::load(RULES, 1, 2, &rows, now);
+    assert!(machine.take(now).is_none());
+    assert_eq!(machine.expire(now + RULES.backoff), []);
+    let second = took(&mut machine, now + RULES.backoff);
+    assert_eq!((second.position, second.deliveries), (1, 2));
+    let resolved = machine.resolved(second.delivery).unwrap();
+    assert_eq!(resolved.first, now);
 }

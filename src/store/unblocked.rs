@@ -26,7 +26,8 @@ pub(crate) async fn unblocked<T: Send + 'static>(
         };
         // A runtime that ends drops what has not begun. Whoever polls this now may have another one; that one has no
         // threads for it any more.
-        match (Runtime::current(), lock(&work).take()) {
+        let left = lock(&work).take();
+        match (Runtime::current(), left) {
             (Some(now), Some(left)) if !now.is(&runtime) => {
                 *lock(&work) = Some(left);
                 runtime = now;

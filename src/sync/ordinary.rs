@@ -76,6 +76,13 @@ pub(crate) mod task {
             self.0.id() == other.0.id()
         }
 
+        /// Whether its tasks may have to wait for the caller: one of the current thread runs none of them while somebody
+        /// outside a task is blocked on its handle.
+        pub(crate) fn may_stand_still(&self) -> bool {
+            self.0.runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread
+                && tokio::task::try_id().is_none()
+        }
+
         /// Runs what blocks on one of the threads that are for it.
         pub(crate) fn spawn_blocking<T: Send + 'static>(
             &self,

@@ -18,6 +18,10 @@ pub(crate) const CONSUMER_SCHEDULES: usize = 2_500;
 /// See [`FOLLOW_SCHEDULES`].
 pub(crate) const BUS_SCHEDULES: usize = 3_000;
 /// See [`FOLLOW_SCHEDULES`].
+pub(crate) const BUS_END_SCHEDULES: usize = 1_000;
+/// See [`FOLLOW_SCHEDULES`].
+pub(crate) const QUEUE_SCHEDULES: usize = 3_000;
+/// See [`FOLLOW_SCHEDULES`].
 pub(crate) const TIMER_SCHEDULES: usize = 6_000;
 /// See [`FOLLOW_SCHEDULES`].
 pub(crate) const WRITER_SCHEDULES: usize = 500;
@@ -26,6 +30,8 @@ const _: () = assert!(
         + FOLLOW_FILE_SCHEDULES
         + CONSUMER_SCHEDULES
         + BUS_SCHEDULES
+        + BUS_END_SCHEDULES
+        + QUEUE_SCHEDULES
         + TIMER_SCHEDULES
         + WRITER_SCHEDULES
         >= 20_000

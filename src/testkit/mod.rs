@@ -37,8 +37,8 @@ pub use backend::Disk;
 pub use beside::beside;
 #[cfg(test)]
 pub(crate) use explore::{
-    BUS_SCHEDULES, CONSUMER_SCHEDULES, FOLLOW_FILE_SCHEDULES, FOLLOW_SCHEDULES, TIMER_SCHEDULES,
-    WRITER_SCHEDULES, all_caught, explore,
+    BUS_END_SCHEDULES, BUS_SCHEDULES, CONSUMER_SCHEDULES, FOLLOW_FILE_SCHEDULES, FOLLOW_SCHEDULES,
+    QUEUE_SCHEDULES, TIMER_SCHEDULES, WRITER_SCHEDULES, all_caught, explore,
 };
 pub use fault::{DiskOperation, Fault};
 pub use given::Given;

@@ -52,6 +52,7 @@ mod project_kill;
 mod project_leases;
 mod projections;
 mod properties;
+mod replays;
 mod runtimes;
 mod shared;
 #[cfg(unix)]

@@ -1,6 +1,8 @@
 //! What goes on, and what says that it does not, when the runtime that something was begun on has ended.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -286,4 +288,66 @@ fn a_follower_is_polled_by_any_runtime() {
             assert_eq!(following.next_event().await.unwrap().unwrap().kind(), "step.two");
         });
     }
+}
+
+/// How often the tasks of workers are polled.
+fn polls_of(workers: u64, events: u64, home: &Runtime, away: &Runtime) -> u64 {
+    let polls = Arc::new(AtomicU64::new(0));
+    let store = Store::in_memory().unwrap();
+    let consumer = home.block_on(async { store.consumers().open("c", ConsumerConfig::new()).await.unwrap() });
+    let (handled, mut all) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..workers {
+        let (worker, handled, polls) = (consumer.clone(), handled.clone(), polls.clone());
+        away.spawn(async move {
+            let mut works = Box::pin(async {
+                while let Ok(delivery) = worker.next().await {
+                    delivery.ack().await.unwrap();
+                    handled.send(()).unwrap();
+                }
+            });
+            std::future::poll_fn(|cx| {
+                polls.fetch_add(1, Ordering::SeqCst);
+                works.as_mut().poll(cx)
+            })
+            .await;
+        });
+    }
+    away.block_on(async {
+        for _ in 0..events {
+            store.append_async("s", NewEvent::new("step.done")).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(60), all.recv()).await.expect("in time").unwrap();
+        }
+    });
+    store.close().unwrap();
+    polls.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_delivery_wakes_no_worker_that_waits_for_another_on_whatever_runtime() {
+    let [still, _] = runtimes();
+    for away in runtimes() {
+        let (few, many) = (polls_of(2, 50, &still, &away), polls_of(102, 50, &still, &away));
+        // Each of the hundred more is polled when it begins, and when the store closes.
+        assert!(many < few + 100 * 8, "{few} polls of 2 workers, {many} of 102");
+    }
+}
+
+#[test]
+fn a_worker_is_waited_for_through_the_handle_of_a_runtime_that_nobody_runs() {
+    let [still, _] = runtimes();
+    let store = Store::in_memory().unwrap();
+    store.append("s", (0..3).map(|_| NewEvent::new("step.done")).collect::<Vec<_>>()).unwrap();
+    let worker = still.block_on(async { store.consumers().open("c", ConsumerConfig::new()).await.unwrap() });
+    let handle = still.handle().clone();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        handle.block_on(async {
+            for _ in 0..3 {
+                worker.next().await.unwrap().ack().await.unwrap();
+            }
+        });
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(Duration::from_secs(60)).expect("it goes on");
+    drop(still);
 }

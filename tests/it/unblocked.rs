@@ -446,3 +446,26 @@ fn an_async_form_waits_for_a_second_blocking_thread_when_it_runs_on_the_only_one
         assert_eq!(head.as_mut().await.unwrap().get(), 1);
     });
 }
+
+#[test]
+fn an_async_form_goes_on_elsewhere_when_the_runtime_that_was_to_run_it_ends() {
+    let store = Store::in_memory().unwrap();
+    store.append("s", events(1)).unwrap();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap()
+    };
+    let (ends, elsewhere) = (runtime(), runtime());
+    let (frees, waits) = std::sync::mpsc::channel::<()>();
+    let mut head = Box::pin(async move { store.head_async("s").await });
+    ends.block_on(async {
+        // The only thread for what blocks.
+        drop(tokio::task::spawn_blocking(move || waits.recv()));
+        assert!(head.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    });
+    ends.shutdown_background();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(elsewhere.block_on(head)));
+    let head = is_done.recv_timeout(Duration::from_secs(60)).expect("it goes on");
+    assert_eq!(head.unwrap().get(), 1);
+    frees.send(()).unwrap();
+}

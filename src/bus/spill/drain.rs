@@ -32,7 +32,7 @@ pub(super) struct Drain<'a> {
     handle: &'a StoreHandle,
     aside: &'a mut Aside,
     rest: &'a mut Rest,
-    group: Vec<Waiting>,
+    group: Vec<DrainedLine>,
     bytes: usize,
     /// The store could not be written.
     pub(super) at_the_store: bool,
@@ -41,7 +41,7 @@ pub(super) struct Drain<'a> {
     pub(super) damaged: HashSet<Place>,
 }
 
-struct Waiting {
+struct DrainedLine {
     number: u64,
     line: Vec<u8>,
     place: Place,
@@ -94,11 +94,11 @@ impl<'a> Drain<'a> {
         match line::parse(&line) {
             // Those of its branch that came before are held: the group in which one failed was gone through.
             Ok((place, event)) if self.damaged.contains(&place) => {
-                self.hold(&Waiting { number, line, place, event })?;
+                self.hold(&DrainedLine { number, line, place, event })?;
             }
             Ok((place, event)) => {
                 self.bytes += line.len();
-                self.group.push(Waiting { number, line, place, event });
+                self.group.push(DrainedLine { number, line, place, event });
             }
             Err(_) if !is_whole => {
                 self.flush()?;
@@ -130,7 +130,7 @@ impl<'a> Drain<'a> {
         }
     }
 
-    fn one(&mut self, one: Waiting) -> Result<()> {
+    fn one(&mut self, one: DrainedLine) -> Result<()> {
         if self.damaged.contains(&one.place) {
             return self.hold(&one);
         }
@@ -146,13 +146,13 @@ impl<'a> Drain<'a> {
     }
 
     /// The event waits for its branch, and no other does.
-    fn hold(&mut self, one: &Waiting) -> Result<()> {
+    fn hold(&mut self, one: &DrainedLine) -> Result<()> {
         self.done.held += 1;
         self.rest.keep(&one.line)
     }
 
     /// A store that fills its disk takes nothing more until it is opened again, so one stops before.
-    fn has_room(&mut self, group: &[Waiting]) -> Result<()> {
+    fn has_room(&mut self, group: &[DrainedLine]) -> Result<()> {
         let bytes: usize = group.iter().map(|one| one.line.len()).sum();
         let needed = SPILL_SPARE_BYTES + 4 * bytes as u64;
         let left = self.handle.path().and_then(left_for).filter(|left| *left < needed);
@@ -165,7 +165,7 @@ impl<'a> Drain<'a> {
         })
     }
 
-    fn append(&mut self, group: &[Waiting]) -> Result<()> {
+    fn append(&mut self, group: &[DrainedLine]) -> Result<()> {
         self.has_room(group)?;
         // The spill is removed when they are recorded, so a store that is relaxed by default has to sync here.
         let mut batch = Batch::new().durability(Durability::Durable);

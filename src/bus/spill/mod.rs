@@ -64,14 +64,6 @@ pub struct Spill {
     reserved: Arc<Mutex<Option<Reserved>>>,
 }
 
-/// What a drain has left.
-#[derive(Debug, Default)]
-pub(in crate::bus) struct Left {
-    pub(in crate::bus) bytes: u64,
-    /// The branches that it is for.
-    pub(in crate::bus) damaged: HashSet<Place>,
-}
-
 #[derive(Debug, Default)]
 struct State {
     stats: SpillStats,
@@ -240,7 +232,7 @@ impl Spill {
         let address = address.try_into()?;
         let place = address.branch_only("events can only be appended to a branch")?;
         let line = line::print(place, event)?;
-        self.put_lines(&[line], 1, false).map(|_| ())
+        self.put_one(line)
     }
 
     /// [`put`](Self::put) for tasks. Dropping the future does not stop what was begun.
@@ -256,45 +248,63 @@ impl Spill {
         let address: Address = address.try_into()?;
         let line = line::print(address.branch_only("events are appended to a branch")?, event)?;
         let spill = self.clone();
-        unblocked(move || spill.put_lines(&[line], 1, false).map(|_| ())).await
+        unblocked(move || spill.put_one(line)).await
     }
 
-    /// Keeps several events with one sync, in this order, as many from the first on as there is room for. Says how
-    /// many those are; what there is no room for of the first `due` is counted as dropped. `first`: before what is in the
-    /// file, which is newer.
+    fn put_one(&self, line: Vec<u8>) -> Result<()> {
+        let put = self.put_lines(std::iter::once(Ok(line)), false, false);
+        put.map(drop).inspect_err(|error| self.has_dropped(1, error))
+    }
+
+    /// Keeps the last of these events with one sync, in their order, as many as there is room for. Says how many those are.
+    /// `first`: before what is in the file, which is newer. No more are looked at than there is room for.
     ///
     /// # Errors
-    /// As [`put`](Self::put). [`Error::Invalid`] if any of them is invalid; then none is stored.
-    pub(crate) fn put_all<'a>(
+    /// As [`put`](Self::put), but nothing is counted as dropped. [`Error::Invalid`] if any of them is invalid; then none is
+    /// stored.
+    pub(crate) fn put_last<'a>(
         &self,
-        events: impl IntoIterator<Item = (&'a Place, &'a NewEvent)>,
-        due: usize,
+        events: impl DoubleEndedIterator<Item = (&'a Place, &'a NewEvent)>,
         first: bool,
     ) -> Result<usize> {
-        let lines: Result<Vec<Vec<u8>>, Invalid> =
-            events.into_iter().map(|(place, event)| line::print(place, event)).collect();
-        self.put_lines(&lines?, due, first)
+        let lines = events.rev().map(|(place, event)| Ok(line::print(place, event)?));
+        self.put_lines(lines, true, first)
     }
 
-    fn put_lines(&self, lines: &[Vec<u8>], due: usize, first: bool) -> Result<usize> {
-        self.process.check()?;
-        let put = self.write(lines, first);
+    /// Events were lost that are neither in the store nor here.
+    pub(in crate::bus) fn has_dropped(&self, events: usize, error: &Error) {
         let mut state = self.state();
-        let taken = *put.as_ref().unwrap_or(&0);
-        state.stats.put += taken as u64;
-        state.stats.dropped += due.saturating_sub(taken) as u64;
-        if taken > 0 && !std::mem::replace(&mut state.in_use, true) {
+        state.stats.dropped += events as u64;
+        if !std::mem::replace(&mut state.full, true) {
+            warn!(path = %self.path.display(), %error, limit = self.limit, "events do not fit into the spill: they are dropped and counted");
+        }
+    }
+
+    /// `backwards`: they come in the opposite of their order.
+    fn put_lines(
+        &self,
+        lines: impl Iterator<Item = Result<Vec<u8>>>,
+        backwards: bool,
+        first: bool,
+    ) -> Result<usize> {
+        self.process.check()?;
+        let put = self.write(lines, backwards, first)?;
+        let mut state = self.state();
+        state.stats.put += put as u64;
+        if put > 0 && !std::mem::replace(&mut state.in_use, true) {
             warn!(path = %self.path.display(), "the store cannot be written: events go to its spill until it can");
         }
-        if taken < due && !std::mem::replace(&mut state.full, true) {
-            let error = put.as_ref().err().map(ToString::to_string);
-            warn!(path = %self.path.display(), error, limit = self.limit, "events do not fit into the spill: they are dropped and counted");
-        }
-        put
+        Ok(put)
     }
 
-    fn write(&self, lines: &[Vec<u8>], first: bool) -> Result<usize> {
-        if lines.is_empty() {
+    fn write(
+        &self,
+        lines: impl Iterator<Item = Result<Vec<u8>>>,
+        backwards: bool,
+        first: bool,
+    ) -> Result<usize> {
+        let mut lines = lines.peekable();
+        if lines.peek().is_none() {
             return Ok(0);
         }
         let _turn = self.turn();
@@ -306,25 +316,28 @@ impl Spill {
             // Somebody may have drained and removed it; when there is no room, what is put may fit all the same.
             let _ = self.reserve_for(&held);
         }
-        let mut text = Vec::new();
-        let mut taken = 0;
+        let mut taken = Vec::new();
         for line in lines {
+            let line = line?;
             // An extra newline, in case the last line has none.
             size += line.len() as u64 + 1;
             if size + 1 > self.limit {
                 break;
             }
-            text.extend_from_slice(line);
-            text.push(b'\n');
-            taken += 1;
+            taken.push(line);
         }
-        if taken == 0 {
+        if taken.is_empty() {
             let what = format!("the spill {} with one more event", self.path.display());
             return Err(Error::TooLarge { what, size, limit: self.limit });
         }
+        if backwards {
+            taken.reverse();
+        }
+        let mut text = taken.join(&b'\n');
+        text.push(b'\n');
         // Where it cannot be written anew, they come behind: that is better than nowhere.
         if first && self.write_first(&held, &text).unwrap_or(false) {
-            return Ok(taken);
+            return Ok(taken.len());
         }
         held.append(&text).map_err(|e| {
             // Undoing it has given back what was reserved beyond the end.
@@ -333,7 +346,7 @@ impl Spill {
             }
             self.failed(&e)
         })?;
-        Ok(taken)
+        Ok(taken.len())
     }
 
     /// Writes the file anew, with these lines before those that are there. `false` when there are none.
@@ -379,8 +392,8 @@ impl Spill {
         self.drain_but(handle).map(|(drained, _)| drained)
     }
 
-    /// [`drain_to`](Self::drain_to), with what stays in it.
-    pub(in crate::bus) fn drain_but(&self, handle: &StoreHandle) -> Result<(Drained, Left)> {
+    /// [`drain_to`](Self::drain_to), with the branches of what stays in it.
+    pub(in crate::bus) fn drain_but(&self, handle: &StoreHandle) -> Result<(Drained, HashSet<Place>)> {
         self.process.check()?;
         let mut at_the_store = false;
         let drained = self.try_drain(handle, &mut at_the_store);
@@ -393,12 +406,12 @@ impl Spill {
         self.state().out_of_order
     }
 
-    fn try_drain(&self, handle: &StoreHandle, at_the_store: &mut bool) -> Result<(Drained, Left)> {
+    fn try_drain(&self, handle: &StoreHandle, at_the_store: &mut bool) -> Result<(Drained, HashSet<Place>)> {
         let _turn = self.turn();
         let held = Held::open(&self.path, false).map_err(|e| self.failed(&e))?;
         let Some(held) = held else {
             self.state().is_over();
-            return Ok((Drained::default(), Left::default()));
+            return Ok(Default::default());
         };
         let mut aside = Aside::of(&self.path, self.limit);
         let mut rest = Rest::of(&self.path);
@@ -417,8 +430,6 @@ impl Spill {
             aside.take_back();
             return Err(e);
         }
-        // Nobody puts anything in the meantime.
-        let left = Left { bytes: self.waiting_bytes(), damaged };
         let mut state = self.state();
         state.is_over();
         state.stats.recorded += done.recorded;
@@ -432,7 +443,7 @@ impl Spill {
             let path = aside.path().display();
             warn!(%path, lines = done.set_aside, first, "lines of the spill cannot be recorded and were moved aside");
         }
-        Ok((done, left))
+        Ok((done, damaged))
     }
 
     /// Leaves the rest in the file, or nothing.
@@ -461,7 +472,7 @@ impl Spill {
         self.waiting_bytes() == 0
     }
 
-    pub(in crate::bus) fn waiting_bytes(&self) -> u64 {
+    fn waiting_bytes(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |meta| meta.len())
     }
 

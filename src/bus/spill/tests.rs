@@ -61,7 +61,7 @@ fn a_crash_before_the_file_is_gone_records_nothing_twice() {
     let store = Store::in_memory().unwrap();
     let events: Vec<NewEvent> = (0..700).map(numbered).collect();
     let place = "s".parse::<Address>().unwrap().place().clone();
-    assert_eq!(spill.put_all(events.iter().map(|e| (&place, e)), events.len(), false).unwrap(), 700);
+    assert_eq!(spill.put_last(events.iter().map(|e| (&place, e)), false).unwrap(), 700);
     let file = std::fs::read(spill.path()).unwrap();
     // Cut short in the middle of a group, then done wholly, and once more.
     store.append("s", events[..300].to_vec()).unwrap();
@@ -142,8 +142,16 @@ fn a_full_spill_says_so_and_counts_what_it_does_not_take() {
     let spill = spill(&dir).limit(1_000).unwrap();
     let place = Place::new("s".try_into().unwrap(), "main".try_into().unwrap());
     let events: Vec<NewEvent> = (0..20).map(numbered).collect();
-    let taken = spill.put_all(events.iter().map(|e| (&place, e)), events.len(), false).unwrap();
+    let printed = std::cell::Cell::new(0);
+    let counted = || events.iter().map(|e| (&place, e)).inspect(|_| printed.set(printed.get() + 1));
+    let taken = spill.put_last(counted(), false).unwrap();
     assert!((2..10).contains(&taken));
+    // One more than fits is looked at, and the others are not.
+    assert_eq!(printed.take(), taken + 1);
+    spill.put_last(counted(), false).unwrap_err();
+    assert_eq!(printed.take(), 1);
+    assert_eq!(spill.stats().dropped, 0);
+    spill.has_dropped(20 - taken, &Error::storage("the disk is full"));
     let Error::TooLarge { what, limit: 1_000, .. } = spill.put("s", &numbered(21)).unwrap_err() else {
         panic!()
     };
@@ -153,7 +161,7 @@ fn a_full_spill_says_so_and_counts_what_it_does_not_take() {
     assert!(stats.waiting_bytes <= 1_000);
     let store = Store::builder().durability(Durability::Relaxed).in_memory().unwrap();
     assert_eq!(spill.drain(&store).unwrap().recorded, taken as u64);
-    assert_eq!(ids(&store), events[..taken].iter().map(NewEvent::id).collect::<Vec<_>>());
+    assert_eq!(ids(&store), events[20 - taken..].iter().map(NewEvent::id).collect::<Vec<_>>());
     spill.put("s", &numbered(22)).unwrap();
     assert!(Spill::at("x").limit(u64::MAX).is_err());
 }
@@ -354,15 +362,13 @@ fn what_is_put_first_comes_before_what_is_there_and_keeps_to_the_limit() {
     let store = Store::in_memory().unwrap();
     let place = Place::new("s".try_into().unwrap(), "main".try_into().unwrap());
     let events: Vec<NewEvent> = (0..6).map(numbered).collect();
-    let put = |events: &[NewEvent], first| {
-        spill.put_all(events.iter().map(|e| (&place, e)), events.len(), first).unwrap()
-    };
+    let put = |events: &[NewEvent], first| spill.put_last(events.iter().map(|e| (&place, e)), first).unwrap();
     assert_eq!(put(&events[4..], true), 2);
     assert_eq!(put(&events[2..4], true), 2);
     assert_eq!(put(&events[..2], true), 2);
     let bytes = spill.stats().waiting_bytes;
     let small = super::Spill::at(spill.path()).limit(bytes + 10).unwrap();
-    let full = small.put_all([(&place, &numbered(9))], 1, true);
+    let full = small.put_last([(&place, &numbered(9))].into_iter(), true);
     assert!(matches!(full, Err(Error::TooLarge { .. })), "{full:?}");
     assert_eq!(spill.drain(&store).unwrap().recorded, 6);
     assert_eq!(ids(&store), events.iter().map(NewEvent::id).collect::<Vec<_>>());

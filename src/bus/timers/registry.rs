@@ -48,7 +48,7 @@ struct Rowed {
 
 /// What one look has done.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Look {
+pub(super) struct NextLook {
     pub(super) fired: u64,
     pub(super) refused: u64,
     pub(super) pending: Pending,
@@ -212,8 +212,8 @@ impl Registry {
     }
 
     /// Fires everything that is due, group by group.
-    pub(super) fn fire(&self, handle: &StoreHandle) -> Result<Look> {
-        let mut look = Look::default();
+    pub(super) fn fire(&self, handle: &StoreHandle) -> Result<NextLook> {
+        let mut look = NextLook::default();
         loop {
             let mut rows = self.rows();
             let (now, view) = (self.time(), handle.reader()?.records());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::registry::{Look, Registry};
+use super::registry::{NextLook, Registry};
 use super::running::Running;
 use crate::error::{Error, Result};
 use crate::event::Invalid;
@@ -53,7 +53,7 @@ async fn run(handle: StoreHandle, registry: Arc<Registry>) {
         let (at, with) = (handle.clone(), registry.clone());
         let looked = spawn_blocking(move || with.fire(&at)).await;
         let wait = match looked {
-            Ok(Ok(Look { pending, .. })) => pending.wait(registry.clock.now()),
+            Ok(Ok(NextLook { pending, .. })) => pending.wait(registry.clock.now()),
             Ok(Err(Error::Closed { after: None } | Error::OtherProcess { .. })) => return,
             // The process that had the store is gone; another goes on. If it was this one, the next look says that it is closed.
             Ok(Err(Error::Unknown { .. } | Error::OwnerLost { .. })) => Duration::from_millis(OWNER_PAUSE_MS),

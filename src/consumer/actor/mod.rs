@@ -5,8 +5,8 @@ mod deliver;
 mod interrupted;
 mod reload;
 mod resolve;
-mod scanned;
 mod turn;
+mod unsaved;
 mod wants;
 
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ use crate::event::Event;
 use crate::follow::{Followed, Following};
 use crate::store::StoreHandle;
 use crate::sync::time::Instant;
-use scanned::Scanned;
+use unsaved::Unsaved;
 use wants::Wants;
 
 /// Progress over events that do not match is written after this time.
@@ -82,7 +82,7 @@ pub(super) struct Actor {
     /// Another handle was ever heard of.
     has_company: bool,
     /// What was scanned since it was stored, in order.
-    unsaved: Vec<Scanned>,
+    unsaved: Vec<Unsaved>,
     /// Workers were left without a look for their events, which comes next.
     owes: bool,
     /// The record has to be written before anyone is answered.

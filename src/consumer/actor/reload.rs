@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::kept::Kept;
 use super::super::start::begun;
-use super::scanned::Scanned;
+use super::unsaved::Unsaved;
 use super::{Actor, PATIENCE};
 use crate::delivery::{Machine, Wanted};
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl Actor {
         }
         let at_hand = at_hand.leave().into_iter();
         let mut at_hand: HashMap<u64, Event> = at_hand.map(|event| (event.position().get(), event)).collect();
-        for Scanned { place, sequence, position, wanted } in &self.unsaved {
+        for Unsaved { place, sequence, position, wanted } in &self.unsaved {
             let wanted = if *wanted { Wanted::Yes(at_hand.remove(position)) } else { Wanted::No };
             self.machine.scan(place, *sequence, *position, wanted);
         }
@@ -112,7 +112,7 @@ impl Actor {
             // It is scanned again if another handle is first.
             self.unsaved.clear();
         }
-        self.unsaved.push(Scanned { place: place.clone(), sequence, position, wanted });
+        self.unsaved.push(Unsaved { place: place.clone(), sequence, position, wanted });
     }
 
     pub(super) async fn follow_after(&mut self, position: u64) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::call::{Call, Offer, Reply};
-use super::super::kept::Next;
+use super::super::kept::Rewritten;
 use super::Actor;
 use crate::delivery::{Machine, Writing};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ const STRIDE: u64 = 4_096;
 const PATIENT_TRIES: u32 = 4;
 
 /// What a turn begins with. It is the same for each attempt.
-struct Turn {
+struct Gathered {
     calls: Vec<Call>,
     /// Deliveries that were never received.
     returned: Vec<u64>,
@@ -90,8 +90,8 @@ impl Actor {
         Ok(turn.on)
     }
 
-    fn gather(&mut self) -> Turn {
-        let mut turn = Turn { calls: Vec::new(), returned: Vec::new(), on: true };
+    fn gather(&mut self) -> Gathered {
+        let mut turn = Gathered { calls: Vec::new(), returned: Vec::new(), on: true };
         for _ in 0..CONSUMER_GROUP {
             let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) else { break };
             match call {
@@ -104,7 +104,7 @@ impl Actor {
         turn
     }
 
-    async fn decide(&mut self, turn: &Turn, tries: u32) -> Result<Decided> {
+    async fn decide(&mut self, turn: &Gathered, tries: u32) -> Result<Decided> {
         let mut decided = Decided::default();
         // Also checked here: with calls always pending, the signal is never awaited.
         if std::mem::take(&mut self.rung) | self.dead_letter_queue.has_rung() {
@@ -171,6 +171,10 @@ impl Actor {
         .await?;
         records.extend(handled);
         for dead_letter in dead_letters {
+            // The consumer was reset: it comes to that event anyway.
+            if dead_letter.position.get() > self.machine.scanned() {
+                continue;
+            }
             let sequence = dead_letter.at.sequence().map_or(0, Sequence::get);
             self.machine.replay(
                 &Arc::new(dead_letter.at.place().clone()),
@@ -191,13 +195,13 @@ impl Actor {
     }
 
     /// Adds what is to be stored, unless another handle has changed it.
-    pub(super) fn put(&mut self, records: &mut SidecarWrites) -> Next {
+    pub(super) fn put(&mut self, records: &mut SidecarWrites) -> Rewritten {
         self.row.scanned = self.machine.scanned();
         self.row.next_delivery = self.machine.next_delivery();
         self.kept.write(&self.row, self.machine.take_changes(), self.writer, records)
     }
 
-    pub(super) fn written(&mut self, next: Next) {
+    pub(super) fn written(&mut self, next: Rewritten) {
         self.kept.written(next);
         self.unsaved.clear();
         (self.saved, self.save_at) = (self.machine.scanned(), None);

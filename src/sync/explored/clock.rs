@@ -10,20 +10,23 @@ use std::time::Duration;
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 
 use super::faults::vary_nothing;
+use super::runtimes;
 use super::streams::everybodys_turn;
 use super::switch::unblock;
 
 /// What is done when it is time.
 #[derive(Debug)]
 pub(super) enum Alarm {
-    Wake(Waker),
+    /// A timer of this runtime: one that has ended has none.
+    Wake(usize, Waker),
     Unblock(TaskId),
 }
 
 impl Alarm {
     fn ring(self) {
         match self {
-            Self::Wake(waker) => waker.wake(),
+            Self::Wake(runtime, waker) if !runtimes::has_ended(runtime) => waker.wake(),
+            Self::Wake(..) => {}
             Self::Unblock(task) => unblock(task),
         }
     }
@@ -36,6 +39,25 @@ type Name = (Duration, u64);
 #[derive(Debug)]
 pub(crate) struct Alarmed(Name);
 
+#[derive(Default)]
+struct InVain(Option<Box<dyn Fn() -> String>>);
+
+impl std::fmt::Debug for InVain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InVain")
+    }
+}
+
+/// What is waited for is watched until this is dropped.
+#[must_use]
+pub(crate) struct Watched(());
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        CLOCK.with_borrow_mut(|clock| (clock.latest, clock.in_vain) = (None, InVain(None)));
+    }
+}
+
 #[derive(Debug, Default)]
 struct Clock {
     now: Duration,
@@ -43,6 +65,10 @@ struct Clock {
     next: u64,
     task: Option<Waker>,
     latest: Option<Duration>,
+    /// What to say when only a timer that is later goes on, or nothing.
+    in_vain: InVain,
+    /// No other task can run.
+    is_alone: bool,
     hurries: bool,
 }
 
@@ -60,13 +86,14 @@ pub(crate) fn begin() {
     CLOCK.set(Clock::default());
     vary_nothing();
     everybodys_turn();
+    runtimes::begin();
     drop(shuttle::future::spawn(poll_fn(|context| {
-        let due = CLOCK.with_borrow_mut(|clock| {
+        let (due, is_watched) = CLOCK.with_borrow_mut(|clock| {
             clock.task = Some(context.waker().clone());
-            clock.jump()
+            (clock.jump(), clock.in_vain.0.is_some())
         });
-        if let Some(due) = due {
-            due.into_iter().for_each(Alarm::ring);
+        if due.is_some() || is_watched {
+            due.into_iter().flatten().for_each(Alarm::ring);
             context.waker().wake_by_ref();
         }
         Poll::<()>::Pending
@@ -81,6 +108,16 @@ pub(crate) fn hurry() {
 /// No timer of the model is to be needed: if nothing but one that is later than this goes on, a wake-up was lost.
 pub(crate) fn no_later_than(time: Duration) {
     CLOCK.with_borrow_mut(|clock| clock.latest = Some(time));
+}
+
+/// [`no_later_than`], which says what was waited for in vain, also when nothing goes on at all.
+pub(crate) fn in_vain(time: Duration, what: impl Fn() -> String + 'static) -> Watched {
+    let task = CLOCK.with_borrow_mut(|clock| {
+        (clock.latest, clock.in_vain) = (Some(time), InVain(Some(Box::new(what))));
+        clock.task.clone()
+    });
+    task.into_iter().for_each(Waker::wake);
+    Watched(())
 }
 
 pub(super) fn now() -> Duration {
@@ -122,7 +159,11 @@ impl Clock {
     }
 
     fn jump(&mut self) -> Option<Vec<Alarm>> {
-        let next = self.alarms.keys().next()?.0;
+        let next = self.alarms.keys().next().map(|(next, _)| *next);
+        if let (Some(latest), Some(what), true) = (self.latest, &self.in_vain.0, self.is_alone) {
+            assert!(next.is_some_and(|next| next <= latest), "{}", what());
+        }
+        let next = next?;
         if let Some(latest) = self.latest {
             assert!(next <= latest, "deadlock, but for a timeout after {next:?}");
         }
@@ -160,6 +201,7 @@ impl<S: Scheduler> Scheduler for Patient<S> {
         let others: Vec<&Task> = runnable.iter().filter(|task| task.id() != clock).copied().collect();
         let can_tick = others.len() < runnable.len();
         let hurries = can_tick && CLOCK.with_borrow(|clock| clock.hurries);
+        CLOCK.with_borrow_mut(|clock| clock.is_alone = others.is_empty());
         if others.is_empty() || hurries && self.now_and_then(50) {
             return Some(clock);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::clock::{self, Alarm, Alarmed};
 pub(crate) use super::instant::TokioInstant as Instant;
+use super::runtimes::here;
 use super::switch::is_exploring;
 use crate::sync::steady::steady;
 use crate::sync::wall;
@@ -61,7 +62,7 @@ impl Future for Sleep {
                 if Instant::now() >= *until {
                     return Poll::Ready(());
                 }
-                *alarm = Some(clock::alarm(until.on_clock(), Alarm::Wake(context.waker().clone())));
+                *alarm = Some(clock::alarm(until.on_clock(), Alarm::Wake(here(), context.waker().clone())));
                 Poll::Pending
             }
         }
