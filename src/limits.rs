@@ -310,6 +310,9 @@ pub const IMPORT_PIECE_EVENTS: u16 = 1_024;
 /// Bytes of an imported file that no event has. Of a file with more only the events are kept.
 pub const MAX_IMPORT_LOOSE_BYTES: usize = 64 * 1_024 * 1_024;
 
+/// Messages of an imported file that wait for the second record that says the same. Codex writes the two close together.
+pub const MAX_IMPORT_ECHOES: usize = 64;
+
 /// Folders inside each other that an import looks into.
 pub const MAX_FOLDER_DEPTH: usize = 32;
 

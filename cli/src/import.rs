@@ -19,6 +19,8 @@ use retold::wire::Exit;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   retold import ~/.claude/projects/my-project/*.jsonl
+  retold import ~/.codex/sessions/
+  claude -p 'fix the build' --output-format stream-json --verbose | retold import -
   retold import --from temporal history.json
   retold import --session run-7 events.jsonl
   retold import trajectories/
@@ -33,7 +35,8 @@ pub(super) struct Args {
     /// Files or folders to import; - for standard input
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<String>,
-    /// Their format: auto, retold, cloudevents, aios, claude-code, openhands or temporal
+    /// Their format: auto, retold, cloudevents, aios, claude-code, openhands, temporal, codex, gemini-cli,
+    /// claude-stream, pi or copilot-cli
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     from: String,
     /// The session to import into [default: from the file]

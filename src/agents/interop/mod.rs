@@ -11,15 +11,20 @@
 mod aios;
 mod builder;
 mod claude_code;
+mod claude_stream;
 mod cloudevents;
+mod codex;
 mod collector;
 mod content;
+mod copilot_cli;
 mod entries;
 mod export;
 mod fields;
 mod file;
 mod format;
 mod formats;
+mod gemini_cli;
+mod history;
 mod homes;
 mod ids;
 mod imports;
@@ -35,6 +40,7 @@ mod openhands;
 mod options;
 mod outline;
 mod own;
+mod pi;
 mod piece;
 mod pieces;
 mod plan;
@@ -51,6 +57,7 @@ mod temporal_names;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod times;
 mod unknown;
 mod watched;
 

@@ -33,6 +33,11 @@ const fn members(format: Format) -> &'static [&'static str] {
         Format::ClaudeCode => &["sessionId", "type", "uuid"],
         Format::OpenHands => &["id", "timestamp", "source", "action"],
         Format::Temporal => &["eventId", "eventType", "eventTime"],
+        Format::Codex => &["timestamp", "type", "payload"],
+        Format::CopilotCli => &["id", "parentId", "type", "data"],
+        Format::Pi => &["id", "parentId", "timestamp", "message"],
+        Format::ClaudeStream => &["session_id", "type", "subtype"],
+        Format::GeminiCli => &["id", "timestamp", "type", "content"],
     }
 }
 

@@ -1,0 +1,110 @@
+//! Which branch a record goes to, in formats that say what each record follows, or where the history goes back to.
+//!
+//! A record goes to the end of the branch of the record before it. When it follows an earlier one instead, it begins a
+//! branch that forks there. Which branch is `main` is decided when the whole file has been read: the one that was
+//! written last.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::event::{BranchName, EventId, Place, SessionId};
+
+use super::builder::{Added, Builder, Draft};
+use super::live::names_of;
+use super::piece::Piece;
+
+/// The branches of one session as far as the file has been read.
+#[derive(Debug)]
+pub(crate) struct History {
+    session: SessionId,
+    lines: Vec<Line>,
+    names: HashSet<BranchName>,
+    /// The branch of each event.
+    lines_of: HashMap<EventId, usize>,
+    next: Next,
+}
+
+#[derive(Debug)]
+struct Line {
+    branch: BranchName,
+    last: Option<EventId>,
+}
+
+/// Where the next record goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// To the end of this branch.
+    End(usize),
+    /// To a new branch after this event of that branch, or after nothing.
+    Fork(usize, Option<EventId>),
+}
+
+impl History {
+    pub(crate) fn new(session: SessionId) -> Self {
+        let (lines, names) = (Vec::new(), HashSet::new());
+        Self { session, lines, names, lines_of: HashMap::new(), next: Next::End(0) }
+    }
+
+    pub(crate) fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// The event that the next record follows.
+    pub(crate) fn last(&self) -> Option<EventId> {
+        match self.next {
+            Next::End(line) => self.lines.get(line).and_then(|l| l.last),
+            Next::Fork(_, at) => at,
+        }
+    }
+
+    /// The next record follows this event, or nothing. An event that is not in the history changes nothing.
+    pub(crate) fn go_back(&mut self, to: Option<EventId>) {
+        self.next = match to.map(|id| (id, self.lines_of.get(&id).copied())) {
+            None if self.lines.is_empty() => Next::End(0),
+            None => Next::Fork(0, None),
+            Some((_, None)) => return,
+            Some((id, Some(line))) if self.lines.get(line).is_some_and(|l| l.last == Some(id)) => {
+                Next::End(line)
+            }
+            Some((id, Some(line))) => Next::Fork(line, Some(id)),
+        };
+    }
+
+    /// Adds an event where it goes.
+    pub(crate) fn push(&mut self, plan: &mut Builder<'_>, piece: &Piece, mut draft: Draft) -> Added {
+        let place = |branch: &BranchName| Place::new(self.session.clone(), branch.clone());
+        let (line, branch) = match self.next {
+            Next::End(line) => (line, self.branch(line)),
+            Next::Fork(from, at) => {
+                draft.fork = Some((place(&self.branch(from)), at));
+                let name = names_of(&draft.event).find(|name| !self.names.contains(name));
+                (self.lines.len(), name.unwrap_or_else(BranchName::main))
+            }
+        };
+        let added = plan.push(piece, piece.ordinal as u64, &place(&branch), draft);
+        if let Added::New(id) | Added::Variant(id) = added {
+            if line == self.lines.len() {
+                self.names.insert(branch.clone());
+                self.lines.push(Line { branch, last: None });
+            }
+            if let Some(line) = self.lines.get_mut(line) {
+                line.last = Some(id);
+            }
+            self.lines_of.insert(id, line);
+            self.next = Next::End(line);
+        }
+        added
+    }
+
+    /// Tells the plan which branch was written last.
+    pub(crate) fn finish(&self, plan: &mut Builder<'_>) {
+        if let Next::End(line) | Next::Fork(line, _) = self.next
+            && !self.lines.is_empty()
+        {
+            plan.live(self.session.clone(), self.branch(line));
+        }
+    }
+
+    fn branch(&self, line: usize) -> BranchName {
+        self.lines.get(line).map_or_else(BranchName::main, |l| l.branch.clone())
+    }
+}
