@@ -11,7 +11,7 @@ use super::import_report::{Files, report};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::view::grouped;
-use retold::agents::interop::{Content, FileImport, Format, ImportError, Naming, Options};
+use retold::agents::interop::{Content, FileImport, Format, ImportError, Mapping, Naming, Options};
 use retold::event::SessionId;
 use retold::store::Store;
 use retold::wire::Exit;
@@ -22,6 +22,7 @@ use retold::wire::Exit;
   retold import ~/.codex/sessions/
   claude -p 'fix the build' --output-format stream-json --verbose | retold import -
   retold import --from temporal history.json
+  retold import --from ndjson --map session=/run/id,type=/event,time=/ts,id=/uid,causation=/parent log.ndjson
   retold import --session run-7 events.jsonl
   retold import trajectories/
 
@@ -36,9 +37,13 @@ pub(super) struct Args {
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<String>,
     /// Their format: auto, retold, cloudevents, aios, claude-code, openhands, temporal, codex, gemini-cli,
-    /// claude-stream, pi or copilot-cli
+    /// claude-stream, pi, copilot-cli, ag-ui or ndjson
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     from: String,
+    /// Where the fields of an event are in the records of --from ndjson: session, type, time, id, causation,
+    /// correlation, actor, source, each with a JSON Pointer
+    #[arg(long, value_name = "FIELD=/POINTER,…")]
+    map: Option<String>,
     /// The session to import into [default: from the file]
     #[arg(long, value_name = "ID")]
     session: Option<String>,
@@ -50,7 +55,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let format = if args.from == "auto" { None } else { Some(args.from.parse::<Format>()?) };
     let session = args.session.as_deref().map(SessionId::new).transpose()?;
-    let options = Options::default().format(format).session(session);
+    let map = args.map.as_deref().map(str::parse::<Mapping>).transpose()?;
+    if map.is_some() && format != Some(Format::Ndjson) {
+        return Err(Failure::Usage(
+            "--map goes with --from ndjson; other formats have a mapping of their own".into(),
+        ));
+    }
+    let options = Options::default().format(format).session(session).map(map);
     let mut import = Import {
         options,
         strict: args.strict,

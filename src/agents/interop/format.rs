@@ -29,11 +29,15 @@ pub enum Format {
     Pi,
     /// Events of Copilot CLI, one per line.
     CopilotCli,
+    /// Event streams of AG-UI.
+    AgUi,
+    /// Records of no known format, with a [`Mapping`](super::Mapping). Never detected.
+    Ndjson,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Retold,
         Self::CloudEvents,
         Self::Aios,
@@ -45,6 +49,8 @@ impl Format {
         Self::ClaudeStream,
         Self::Pi,
         Self::CopilotCli,
+        Self::AgUi,
+        Self::Ndjson,
     ];
 
     /// The name that is used on a command line.
@@ -62,6 +68,8 @@ impl Format {
             Self::ClaudeStream => "claude-stream",
             Self::Pi => "pi",
             Self::CopilotCli => "copilot-cli",
+            Self::AgUi => "ag-ui",
+            Self::Ndjson => "ndjson",
         }
     }
 

@@ -16,8 +16,8 @@ use super::own::Forked;
 use super::plan::Plan;
 use super::sketch::Sketch;
 use super::{
-    aios, claude_code, claude_stream, cloudevents, codex, copilot_cli, gemini_cli, names, openhands, own, pi,
-    pieces, temporal, unknown,
+    ag_ui, aios, claude_code, claude_stream, cloudevents, codex, copilot_cli, gemini_cli, names, ndjson,
+    openhands, own, pi, pieces, temporal, unknown,
 };
 
 /// Records that are inspected to detect a format: an unknown first line must not hide the rest.
@@ -43,7 +43,7 @@ impl Format {
 }
 
 /// The order in which a record is tried: a format before those whose test would take its records too.
-const DETECTED: [Format; 11] = [
+const DETECTED: [Format; 12] = [
     Format::CloudEvents,
     Format::Aios,
     Format::Temporal,
@@ -55,6 +55,7 @@ const DETECTED: [Format; 11] = [
     Format::CopilotCli,
     Format::Pi,
     Format::GeminiCli,
+    Format::AgUi,
 ];
 
 /// How a format is read.
@@ -80,6 +81,8 @@ fn reader(format: Format) -> Reader {
         Format::ClaudeStream => of(claude_stream::is_record, false, claude_stream::parse),
         Format::Pi => of(pi::is_record, false, pi::parse),
         Format::CopilotCli => of(copilot_cli::is_record, false, copilot_cli::parse),
+        Format::AgUi => of(ag_ui::is_record, true, ag_ui::parse),
+        Format::Ndjson => of(ndjson::is_record, false, ndjson::parse),
     }
 }
 

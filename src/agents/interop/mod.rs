@@ -8,6 +8,7 @@
 //!   so that reading a file again, or after it has grown, gives the same ids as before;
 //! - an event's metadata says where its record was, so that [`restore`] can assemble the file again.
 
+mod ag_ui;
 mod aios;
 mod builder;
 mod claude_code;
@@ -34,8 +35,10 @@ pub mod json;
 mod layout;
 mod live;
 mod load;
+mod mapping;
 mod names;
 mod naming;
+mod ndjson;
 mod openhands;
 mod options;
 mod outline;
@@ -69,6 +72,7 @@ pub use formats::{parse, parse_line, print, print_fork};
 pub use ids::variant;
 pub use imports::{Changed, Import, import, imports};
 pub use load::{Loaded, load};
+pub use mapping::Mapping;
 pub use naming::{Naming, is_numbered};
 pub use options::Options;
 pub use own::Forked;

@@ -10,7 +10,7 @@ use crate::store::Store;
 
 #[test]
 fn every_type_that_a_format_gives_is_in_the_catalogue() {
-    let tables: [&[(&str, &str)]; 9] = [
+    let tables: [&[(&str, &str)]; 10] = [
         &aios::KINDS,
         &openhands::KINDS,
         &temporal::KINDS,
@@ -20,6 +20,7 @@ fn every_type_that_a_format_gives_is_in_the_catalogue() {
         &claude_stream::KINDS,
         &pi::KINDS,
         &copilot_cli::KINDS,
+        &ag_ui::KINDS,
     ];
     for (theirs, ours) in tables.iter().flat_map(|t| t.iter()) {
         let known = Catalogue::builtin().find(ours).map(|t| t.name());
@@ -67,6 +68,8 @@ fn events_without_a_time_have_that_of_the_import_in_every_format() {
         (Format::GeminiCli, r#"{"type":"user","content":"x","timestamp":"?"}"#),
         (Format::ClaudeStream, r#"{"type":"result","subtype":"success","session_id":"s"}"#),
         (Format::Pi, r#"{"type":"message","id":"a","parentId":null,"message":{"role":"user"}}"#),
+        (Format::Ndjson, r#"{"a":1}"#),
+        (Format::AgUi, r#"{"type":"RUN_STARTED","threadId":"t","runId":"r"}"#),
         (Format::CopilotCli, r#"{"type":"abort","id":"a","data":{}}"#),
     ] {
         let options = Options::default().now(now).format(Some(format));
