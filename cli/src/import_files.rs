@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use super::unpack::plain_name;
 use retold::agents::interop::{Location, is_numbered};
 use retold::error::Error;
 use retold::limits::MAX_FOLDER_DEPTH;
 
-/// Extensions of the files that are imported from a folder.
+/// Extensions of the files that are imported from a folder, compressed or not.
 const ENDINGS: [&str; 3] = ["json", "jsonl", "ndjson"];
 
 /// A file to import.
@@ -87,9 +88,7 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Given>) -> Result<(), Failure
         // A link to a folder may lead back to its own parent.
         if kind.is_dir() {
             folders.push(path);
-        } else if path.is_file()
-            && path.extension().is_some_and(|e| ENDINGS.iter().any(|x| e.eq_ignore_ascii_case(x)))
-        {
+        } else if path.is_file() && is_imported(&path) {
             found.push(given(&path.to_string_lossy()));
         }
     }
@@ -98,6 +97,16 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Given>) -> Result<(), Failure
         None if folders.is_empty() => Ok(()),
         None => Err(Failure::Usage(format!("{} has folders nested too deeply", path.display()))),
     }
+}
+
+/// Whether a file of a folder is imported. Beside the file that it was packed from, a compressed one is a leftover.
+fn is_imported(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    let plain = plain_name(&name).map(Path::new);
+    let is_known = |path: &Path| {
+        path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+    };
+    is_known(plain.unwrap_or(path)) && plain.is_none_or(|plain| !plain.exists())
 }
 
 /// Natural order of names: 2 before 10.

@@ -290,3 +290,44 @@ fn interrupt(id: i32) {
     let status = std::process::Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap();
     assert!(status.success());
 }
+
+#[test]
+fn a_compressed_file_is_the_one_that_it_was_packed_from() {
+    let shell = Shell::new();
+    let pack = |text: &str| {
+        ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest)
+    };
+    let record = |n: u32, what: &str, payload: &str| {
+        format!(
+            "{{\"timestamp\":\"2026-01-02T03:04:{n:02}.000Z\",\"type\":\"{what}\",\"payload\":{payload}}}\n"
+        )
+    };
+    let asks = |n, text: &str| {
+        record(n, "event_msg", &format!("{{\"type\":\"user_message\",\"message\":\"{text}\"}}"))
+    };
+    let file = record(0, "session_meta", "{\"id\":\"x-1\"}") + &asks(1, "one");
+    let grown = file.clone() + &asks(2, "two");
+    write(&shell, "s/rollout-1.jsonl.zst", pack(&file));
+    for new in [2, 0] {
+        let said = shell.run(&["import", "s"]);
+        assert_eq!((said.exit, reports(&said)[0]["new"].as_u64(), said.err.as_str()), (0, Some(new), ""));
+        assert_eq!(sessions(&shell), ["x-1"]);
+        assert_eq!(shell.ok(&["export", "--to", "source"]), file);
+    }
+    // Codex unpacks a rollout to go on with it, and may leave the packed one for a moment.
+    write(&shell, "s/rollout-1.jsonl", &grown);
+    let said = shell.run(&["import", "s"]);
+    let reports = reports(&said);
+    assert_eq!((reports.len(), &reports[0]["new"], said.err.as_str()), (1, &1.into(), ""));
+    assert_eq!(shell.ok(&["export", "--to", "source"]), grown);
+    assert_eq!(shell.ok(&["imports"]).lines().count(), 2);
+    // From a pipe, and what cannot be unpacked.
+    let other = file.replace("x-1", "x-2");
+    let mut packed = pack(&other);
+    let said = shell.run_with(&["import", "-"], &packed);
+    assert_eq!((said.exit, shell.head("x-2")), (0, 2), "{}", said.err);
+    packed.truncate(packed.len() / 2);
+    write(&shell, "half.jsonl.zst", &packed);
+    let said = shell.fails(7, &["import", "half.jsonl.zst"]);
+    assert!(said.contains("half.jsonl.zst cannot be unpacked"), "{said}");
+}
