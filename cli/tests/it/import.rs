@@ -331,3 +331,53 @@ fn a_compressed_file_is_the_one_that_it_was_packed_from() {
     let said = shell.fails(7, &["import", "half.jsonl.zst"]);
     assert!(said.contains("half.jsonl.zst cannot be unpacked"), "{said}");
 }
+
+#[test]
+fn a_conversation_of_openhands_is_read_from_its_folder_with_its_branches() {
+    let shell = Shell::new();
+    let file = |n: u32, parent: Option<u32>| {
+        let parent = parent.map_or_else(String::new, |parent| format!("\"parent_id\":\"0000000{parent}\","));
+        format!(
+            "{{\"id\":\"0000000{n}\",\"timestamp\":\"2026-01-02T03:04:0{n}\",\"source\":\"user\",{parent}\"kind\":\"MessageEvent\"}}"
+        )
+    };
+    let events = [(0, None), (1, Some(0)), (2, Some(1)), (3, Some(0)), (4, Some(3))];
+    for (n, parent) in events {
+        write(&shell, &format!("all/7c/events/event-0000{n}-0000000{n}.json"), file(n, parent));
+    }
+    write(&shell, "all/7c/base_state.json", "{\"id\":\"7c\",\"agent\":{}}");
+    write(&shell, "all/7c/event_cache/0-25.json", format!("[{}]", file(0, None)));
+    write(&shell, "all/8d/events/event-00000-00000000.json", file(0, None));
+    write(&shell, "all/8d/events/event-00001-00000001.json", file(1, Some(0)));
+    for new in [7, 0] {
+        let said = shell.run(&["import", "all"]);
+        assert_eq!((said.exit, said.err.as_str()), (0, ""));
+        let reports = reports(&said);
+        assert_eq!(reports.iter().map(|r| r["new"].as_u64().unwrap()).sum::<u64>(), new);
+        assert_eq!(reports.len(), 7);
+        assert_eq!(sessions(&shell), ["7c", "8d"]);
+    }
+    // What was written last is what people mean by the session.
+    let read = |address: &str| -> Vec<String> {
+        let read = shell.run(&["read", address]);
+        assert_eq!(read.exit, 0, "{}", read.err);
+        read.out.lines().map(|l| json(l)["data"]["id"].as_str().unwrap()[7..].to_owned()).collect()
+    };
+    assert_eq!((read("7c/main"), read("7c")), (own(&["0", "1", "2"]), own(&["0", "3", "4"])));
+    assert_eq!(shell.run(&["export", "7c", "--to", "source", "--out", "back/"]).exit, 0);
+    for (n, parent) in events {
+        let name = format!("back/event-0000{n}-0000000{n}.json");
+        assert_eq!(std::fs::read_to_string(shell.path(&name)).unwrap(), file(n, parent));
+    }
+    // A file that cannot be read costs only itself.
+    write(&shell, "all/7c/events/event-00005-00000005.json", "{\"id\":");
+    write(&shell, "all/7c/events/event-00006-00000006.json", file(6, Some(5)));
+    let said = shell.run(&["import", "all"]);
+    assert!(said.exit == 7 && said.err.contains("event-00005-00000005.json"), "{}", said.err);
+    assert!(said.err.contains("event-00006-00000006.json: its first event follows one"), "{}", said.err);
+    assert_eq!(read("7c"), own(&["0", "3", "4", "6"]));
+}
+
+fn own(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}

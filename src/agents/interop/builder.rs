@@ -77,6 +77,8 @@ pub(crate) struct Builder<'a> {
     timeless: usize,
     branches: HashSet<Place>,
     current: BTreeMap<SessionId, BranchName>,
+    /// Whether the file goes on from what other files have.
+    is_part: bool,
     /// Sessions whose current branch becomes `main`.
     unnamed: BTreeSet<SessionId>,
     /// The entries by session and number, the first with each, for branches that the file does not explain.
@@ -114,6 +116,7 @@ impl<'a> Builder<'a> {
             timeless: 0,
             branches: HashSet::new(),
             current: BTreeMap::new(),
+            is_part: false,
             unnamed: BTreeSet::new(),
             sequences: Index::default(),
         }
@@ -144,6 +147,13 @@ impl<'a> Builder<'a> {
     /// Notes that this branch of the session was written last.
     pub(crate) fn current(&mut self, session: SessionId, branch: BranchName) {
         self.current.insert(session, branch);
+    }
+
+    /// The same in a file that goes on from what other files have: which branch is `main` was decided with the first of
+    /// them.
+    pub(crate) fn part(&mut self, session: SessionId, branch: BranchName) {
+        self.is_part = true;
+        self.current(session, branch);
     }
 
     /// The same when the file does not name its branches: this one becomes `main`, and what it left behind become
@@ -314,7 +324,7 @@ impl<'a> Builder<'a> {
             skipped: self.skipped,
             notes: self.notes,
             timeless: self.timeless,
-            origin: Origins { layout, ..Origins::default() },
+            origin: Origins { layout, is_part: self.is_part, ..Origins::default() },
         };
         Sketch { plan, entries: self.entries, spool: self.spool }
     }

@@ -21,6 +21,8 @@ pub(crate) struct History {
     /// The branch of each event.
     lines_of: HashMap<EventId, usize>,
     next: Next,
+    /// Whether it goes on from events that are not in the file.
+    is_part: bool,
 }
 
 #[derive(Debug)]
@@ -34,18 +36,26 @@ struct Line {
 enum Next {
     /// To the end of this branch.
     End(usize),
-    /// To a new branch after this event of that branch, or after nothing.
+    /// To a new branch after this event of that branch, or after nothing. A branch that there is not is `main`.
     Fork(usize, Option<EventId>),
 }
 
 impl History {
     pub(crate) fn new(session: SessionId) -> Self {
         let (lines, names) = (Vec::new(), HashSet::new());
-        Self { session, lines, names, lines_of: HashMap::new(), next: Next::End(0) }
+        Self { session, lines, names, lines_of: HashMap::new(), next: Next::End(0), is_part: false }
     }
 
     pub(crate) fn session(&self) -> &SessionId {
         &self.session
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    pub(crate) fn has(&self, event: EventId) -> bool {
+        self.lines_of.contains_key(&event)
     }
 
     /// The event that the next record follows.
@@ -67,6 +77,13 @@ impl History {
             }
             Some((id, Some(line))) => Next::Fork(line, Some(id)),
         };
+    }
+
+    /// The next record follows this event, which is in another file, or nothing. Whether it is the end of its branch, and
+    /// the branch goes on, is known to the store.
+    pub(crate) fn continue_from(&mut self, event: Option<EventId>) {
+        self.is_part = true;
+        self.next = Next::Fork(self.lines.len(), event);
     }
 
     /// Adds an event where it goes.
@@ -100,7 +117,11 @@ impl History {
         if let Next::End(line) | Next::Fork(line, _) = self.next
             && !self.lines.is_empty()
         {
-            plan.live(self.session.clone(), self.branch(line));
+            let (session, branch) = (self.session.clone(), self.branch(line));
+            match self.is_part {
+                true => plan.part(session, branch),
+                false => plan.live(session, branch),
+            }
         }
     }
 

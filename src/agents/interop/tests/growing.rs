@@ -28,7 +28,24 @@ fn files() -> Vec<(Format, &'static str, Vec<String>)> {
             "{{\"type\":\"{what}\",\"data\":{{\"sessionId\":\"c\"}},\"id\":\"{id}\",{TIME},\"parentId\":\"{parent}\"}}\n"
         )
     };
+    let openhands = |id: &str, parent: &str| {
+        let parent = if parent.is_empty() { String::new() } else { format!("\"parent_id\":\"{parent}\",") };
+        format!("{{\"id\":\"{id}\",{TIME},\"source\":\"user\",{parent}\"kind\":\"MessageEvent\"}}\n")
+    };
     vec![
+        (
+            Format::OpenHands,
+            "n.jsonl",
+            vec![
+                openhands("a", ""),
+                openhands("b", "a"),
+                openhands("c", "b"),
+                openhands("d", "b"),
+                openhands("e", "d"),
+                openhands("f", "a"),
+                openhands("g", "c"),
+            ],
+        ),
         (
             Format::Codex,
             "rollout-1.jsonl",
