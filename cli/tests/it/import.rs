@@ -381,3 +381,45 @@ fn a_conversation_of_openhands_is_read_from_its_folder_with_its_branches() {
 fn own(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
+
+#[test]
+fn forks_of_a_pi_session_and_forks_of_those_are_branches_of_it() {
+    let shell = Shell::new();
+    let head = |id: &str, minute: u32, parent: &str| {
+        let parent = match parent {
+            "" => String::new(),
+            parent => format!("\"parentSession\":\"/s/2026-01-02T03-0{}_{parent}.jsonl\",", minute - 1),
+        };
+        format!(
+            "{{\"type\":\"session\",\"version\":3,\"id\":\"{id}\",\"timestamp\":\"2026-01-02T03:0{minute}:00.000Z\",{parent}\"cwd\":\"/x\"}}\n"
+        )
+    };
+    let entry = |id: &str, minute: u32, parent: &str| {
+        let parent = if parent.is_empty() { "null".to_owned() } else { format!("\"{parent}\"") };
+        format!(
+            "{{\"type\":\"message\",\"id\":\"{id}\",\"parentId\":{parent},\"timestamp\":\"2026-01-02T03:0{minute}:30.000Z\",\"message\":{{\"role\":\"user\",\"content\":\"{id}\"}}}}\n"
+        )
+    };
+    let (a, b, c) = (entry("a", 1, ""), entry("b", 1, "a"), entry("c", 2, "a"));
+    let files = [
+        ("s/2026-01-02T03-01_p-1.jsonl", head("p-1", 1, "") + &a + &b),
+        ("s/2026-01-02T03-02_p-2.jsonl", head("p-2", 2, "p-1") + &a + &c),
+        ("s/2026-01-02T03-03_p-3.jsonl", head("p-3", 3, "p-2") + &a + &c + &entry("d", 3, "c")),
+    ];
+    for (name, text) in &files {
+        write(&shell, name, text);
+    }
+    for new in [5, 0] {
+        let said = shell.run(&["import", "s"]);
+        assert_eq!((said.exit, said.err.as_str()), (0, ""));
+        assert_eq!(reports(&said).iter().map(|r| r["new"].as_u64().unwrap()).sum::<u64>(), new);
+        assert_eq!(sessions(&shell), ["p-1"]);
+        let heads = ["p-1", "p-1/main", "p-1/p-2", "p-1/p-3"].map(|place| shell.head(place));
+        assert_eq!(heads, [3, 3, 3, 4]);
+    }
+    assert_eq!(shell.run(&["export", "--to", "source", "--out", "back/"]).exit, 0);
+    for (name, text) in files {
+        let back = shell.path("back").join(name.trim_start_matches("s/"));
+        assert_eq!(std::fs::read_to_string(back).unwrap(), text);
+    }
+}

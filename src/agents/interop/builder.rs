@@ -66,6 +66,8 @@ pub(crate) struct Builder<'a> {
     notes: Vec<String>,
     /// Where the first record begins.
     head: usize,
+    /// Whether what comes before the first record goes on.
+    is_head: bool,
     /// Where the previous record ends.
     end: usize,
     gap: Gap,
@@ -81,6 +83,10 @@ pub(crate) struct Builder<'a> {
     is_part: bool,
     /// Sessions whose current branch becomes `main`.
     unnamed: BTreeSet<SessionId>,
+    /// Sessions whose current branch the file does not choose.
+    copies: BTreeSet<SessionId>,
+    /// The sessions whose files it is a fork of.
+    parents: BTreeSet<String>,
     /// The entries by session and number, the first with each, for branches that the file does not explain.
     sequences: Index,
 }
@@ -108,6 +114,7 @@ impl<'a> Builder<'a> {
             skipped: Vec::new(),
             notes,
             head: 0,
+            is_head: false,
             end: 0,
             gap: Gap::default(),
             layout: LayoutDraft::new(may_spill),
@@ -118,6 +125,8 @@ impl<'a> Builder<'a> {
             current: BTreeMap::new(),
             is_part: false,
             unnamed: BTreeSet::new(),
+            copies: BTreeSet::new(),
+            parents: BTreeSet::new(),
             sequences: Index::default(),
         }
     }
@@ -133,6 +142,21 @@ impl<'a> Builder<'a> {
         let _ = self.arrive(piece);
         self.records -= 1;
         self.loose(piece.range.clone());
+    }
+
+    /// The same for a record of a format whose files are given back from the events.
+    pub(crate) fn pass_between(&mut self, piece: &Piece) {
+        let gap = self.arrive(piece);
+        self.records -= 1;
+        self.loose(piece.range.clone());
+        self.gap.text(gap);
+        self.gap.text(piece.range.clone());
+        self.is_head = self.last.is_none();
+    }
+
+    /// Notes that the file is a fork of the file of this session.
+    pub(crate) fn parent(&mut self, session: &str) {
+        self.parents.insert(session.to_owned());
     }
 
     pub(crate) fn fork(&mut self, order: u64, place: &Place, parent: &Place, at: Option<EventId>) {
@@ -154,6 +178,12 @@ impl<'a> Builder<'a> {
     pub(crate) fn part(&mut self, session: SessionId, branch: BranchName) {
         self.is_part = true;
         self.current(session, branch);
+    }
+
+    /// The same as [`Builder::live`] in a copy, which is not what people mean by the session.
+    pub(crate) fn copied(&mut self, session: SessionId, branch: BranchName) {
+        self.copies.insert(session.clone());
+        self.live(session, branch);
     }
 
     /// The same when the file does not name its branches: this one becomes `main`, and what it left behind become
@@ -310,6 +340,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        current.retain(|session, _| !self.copies.contains(session));
         self.spool.seal().unwrap_or_else(|e| self.content.fail(e));
         let layout = self.layout.finish().unwrap_or_else(|e| {
             self.content.fail(e);
@@ -324,7 +355,7 @@ impl<'a> Builder<'a> {
             skipped: self.skipped,
             notes: self.notes,
             timeless: self.timeless,
-            origin: Origins { layout, is_part: self.is_part, ..Origins::default() },
+            origin: Origins { layout, is_part: self.is_part, parents: self.parents, ..Origins::default() },
         };
         Sketch { plan, entries: self.entries, spool: self.spool }
     }
@@ -374,7 +405,7 @@ impl<'a> Builder<'a> {
         let gap = self.end..piece.range.start;
         self.loose(gap.clone());
         self.end = piece.range.end;
-        if piece.ordinal == 1 {
+        if piece.ordinal == 1 || std::mem::take(&mut self.is_head) {
             self.head = gap.end;
             return gap.end..gap.end;
         }

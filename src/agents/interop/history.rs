@@ -23,6 +23,10 @@ pub(crate) struct History {
     next: Next,
     /// Whether it goes on from events that are not in the file.
     is_part: bool,
+    /// The name of the branch that the next record begins.
+    name: Option<BranchName>,
+    /// The branch that becomes `main`, if it is not the one that was written last.
+    kept: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -42,8 +46,9 @@ enum Next {
 
 impl History {
     pub(crate) fn new(session: SessionId) -> Self {
-        let (lines, names) = (Vec::new(), HashSet::new());
-        Self { session, lines, names, lines_of: HashMap::new(), next: Next::End(0), is_part: false }
+        let (lines, names, lines_of) = (Vec::new(), HashSet::new(), HashMap::new());
+        let (is_part, name, kept) = (false, None, None);
+        Self { session, lines, names, lines_of, next: Next::End(0), is_part, name, kept }
     }
 
     pub(crate) fn session(&self) -> &SessionId {
@@ -86,14 +91,35 @@ impl History {
         self.next = Next::Fork(self.lines.len(), event);
     }
 
+    /// The next record begins a branch of this name after this event, or where its own parent is. What was written
+    /// last before it stays what people mean by the session.
+    pub(crate) fn begin(&mut self, name: BranchName, after: Option<EventId>) {
+        let (Next::End(line) | Next::Fork(line, _)) = self.next;
+        self.kept.get_or_insert(line);
+        self.go_back(after);
+        self.name = Some(name);
+    }
+
+    /// The branch of an event.
+    pub(crate) fn place(&self, event: EventId) -> Option<Place> {
+        let line = self.lines_of.get(&event)?;
+        Some(Place::new(self.session.clone(), self.branch(*line)))
+    }
+
     /// Adds an event where it goes.
     pub(crate) fn push(&mut self, plan: &mut Builder<'_>, piece: &Piece, mut draft: Draft) -> Added {
         let place = |branch: &BranchName| Place::new(self.session.clone(), branch.clone());
-        let (line, branch) = match self.next {
-            Next::End(line) => (line, self.branch(line)),
-            Next::Fork(from, at) => {
+        let name = self.name.clone().filter(|name| !self.names.contains(name));
+        let (line, branch) = match (self.next, name) {
+            (Next::End(line), None) => (line, self.branch(line)),
+            (next, name) => {
+                let (from, at) = match next {
+                    Next::End(line) => (line, self.last()),
+                    Next::Fork(line, at) => (line, at),
+                };
                 draft.fork = Some((place(&self.branch(from)), at));
-                let name = names_of(&draft.event).find(|name| !self.names.contains(name));
+                let mut names = name.into_iter().chain(names_of(&draft.event));
+                let name = names.find(|name| !self.names.contains(name));
                 (self.lines.len(), name.unwrap_or_else(BranchName::main))
             }
         };
@@ -108,21 +134,31 @@ impl History {
             }
             self.lines_of.insert(id, line);
             self.next = Next::End(line);
+            self.name = None;
         }
         added
     }
 
     /// Tells the plan which branch was written last.
     pub(crate) fn finish(&self, plan: &mut Builder<'_>) {
-        if let Next::End(line) | Next::Fork(line, _) = self.next
-            && !self.lines.is_empty()
-        {
-            let (session, branch) = (self.session.clone(), self.branch(line));
-            match self.is_part {
-                true => plan.part(session, branch),
-                false => plan.live(session, branch),
-            }
+        let Some((session, branch)) = self.written_last() else { return };
+        match self.is_part {
+            true => plan.part(session, branch),
+            false => plan.live(session, branch),
         }
+    }
+
+    /// The same for a file whose history, up to where its own branches begin, is a copy.
+    pub(crate) fn finish_copy(&self, plan: &mut Builder<'_>) {
+        if let Some((session, branch)) = self.written_last() {
+            plan.copied(session, branch);
+        }
+    }
+
+    fn written_last(&self) -> Option<(SessionId, BranchName)> {
+        let (Next::End(line) | Next::Fork(line, _)) = self.next;
+        let is_empty = self.lines.is_empty();
+        (!is_empty).then(|| (self.session.clone(), self.branch(self.kept.unwrap_or(line))))
     }
 
     fn branch(&self, line: usize) -> BranchName {

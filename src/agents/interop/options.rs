@@ -1,5 +1,7 @@
 //! How to read a file.
 
+use std::collections::BTreeMap;
+
 use crate::event::{SessionId, Timestamp};
 use crate::limits::DEFAULT_PAYLOAD_BYTES;
 
@@ -21,6 +23,8 @@ pub struct Options {
     pub max_payload: usize,
     /// The session of records that name none, instead of one named after the file.
     pub(crate) home: Option<SessionId>,
+    /// The session that the file of each of these is in: that of a fork is its parent's.
+    pub(crate) families: BTreeMap<String, SessionId>,
     /// When the file is imported: the time of events that have none. The current time, unless it is set.
     pub now: Timestamp,
 }
@@ -28,7 +32,15 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let now = Timestamp::now();
-        Self { format: None, session: None, map: None, max_payload: DEFAULT_PAYLOAD_BYTES, home: None, now }
+        Self {
+            format: None,
+            session: None,
+            map: None,
+            max_payload: DEFAULT_PAYLOAD_BYTES,
+            home: None,
+            families: BTreeMap::new(),
+            now,
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Sessions of pi (`~/.pi/agent/sessions`): a line about the session, then one entry per line, each with its `id` and the
 //! `parentId` of the entry that it follows.
 //!
-//! - The session is the `id` of the first line. A fork is a file of its own that begins with a copy of its parent's
-//!   entries: it is another session, and says in its metadata which one its parent is.
+//! - The session is the `id` of the first line.
+//! - A fork is a file of its own. Its first line names the file of its parent, and entries follow that are older than that
+//!   line: copies. It is a branch of its parent's session, called by its own id, that leaves after the copies; its first
+//!   line is no event. A file whose first line names a parent and that copies nothing is a session of its own.
 //! - An entry that does not follow the last one of its branch begins a branch. One whose parent is in no file continues
 //!   the branch of the entry before it.
 //! - The first releases wrote entries without ids, each following the one before it.
@@ -11,7 +13,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::event::{EventId, Invalid, NewEvent, SessionId};
+use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId, Timestamp};
 
 use super::builder::{Added, Builder, Draft};
 use super::fields::Fields;
@@ -73,29 +75,79 @@ fn is_session(f: &Fields<'_>) -> bool {
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut trees = vec![Tree::new(base(input)?)];
-    for ref piece in input.pieces() {
+    // The session that each file of these is in.
+    let mut families: HashMap<String, SessionId> = HashMap::new();
+    let mut end = 0;
+    let mut pieces = input.pieces().peekable();
+    while let Some(ref piece) = pieces.next() {
+        end = piece.ordinal as u64 + 1;
         let text = input.text(piece);
         match text.as_deref().map_err(Clone::clone).and_then(|text| Ok((text, Fields::parse(text)?))) {
             Ok((text, f)) => {
-                // Files that were joined stay sessions of their own.
-                if let Some(id) = f.word("id").filter(|_| is_session(&f) && input.options.session.is_none()) {
-                    let session = names::session(&id)?;
-                    match trees.iter().position(|tree| *tree.history.session() == session) {
-                        Some(at) => trees.swap(0, at),
-                        None => trees.insert(0, Tree::new(session)),
+                let head = f.word("id").filter(|_| is_session(&f) && input.options.session.is_none());
+                let Some(id) = head else {
+                    if let Some(tree) = trees.first_mut() {
+                        tree.entry(&mut plan, piece, text, &f);
                     }
-                }
+                    continue;
+                };
+                // Files that were joined stay what they were.
                 if let Some(tree) = trees.first_mut() {
-                    tree.entry(&mut plan, piece, text, &f);
+                    tree.end_copies(&mut plan, piece.ordinal as u64);
+                }
+                let next = pieces.peek().and_then(|next| input.text(next).ok());
+                let fork = forked_from(&f).zip(copies_before(&f, next.as_deref()));
+                let session = match &fork {
+                    Some((parent, _)) => family(parent, &families, input)?,
+                    None => names::session(&id)?,
+                };
+                families.insert(id.clone().into_owned(), session.clone());
+                match trees.iter().position(|tree| *tree.history.session() == session) {
+                    Some(at) => trees.swap(0, at),
+                    None => trees.insert(0, Tree::new(session)),
+                }
+                let Some(tree) = trees.first_mut() else { continue };
+                match fork {
+                    Some((parent, before)) => {
+                        plan.parent(&parent);
+                        plan.pass_between(piece);
+                        tree.begin_copies(names::branch(&id)?, before);
+                    }
+                    None => tree.entry(&mut plan, piece, text, &f),
                 }
             }
             Err(reason) => plan.skip(piece, reason),
         }
     }
-    for tree in &trees {
-        tree.history.finish(&mut plan);
+    for tree in &mut trees {
+        tree.end_copies(&mut plan, end);
+        tree.finish(&mut plan);
     }
     Ok(plan.finish())
+}
+
+/// The id of the session that the first line of a file names as its parent.
+fn forked_from(f: &Fields<'_>) -> Option<String> {
+    let path = f.word("parentSession").or_else(|| f.word("branchedFrom"))?;
+    Some(session_in(&path).to_owned())
+}
+
+/// When a file was begun, if the entry after its first line is older.
+fn copies_before(head: &Fields<'_>, next: Option<&str>) -> Option<Timestamp> {
+    let (begun, next) = (times::in_member(head, "timestamp")?, Fields::parse(next?).ok()?);
+    (!is_session(&next) && Entry::read(&next).time? < begun).then_some(begun)
+}
+
+/// The session that the fork of a file belongs to: that of the file, which may itself be a fork.
+fn family(
+    parent: &str,
+    families: &HashMap<String, SessionId>,
+    input: &Input<'_>,
+) -> Result<SessionId, Invalid> {
+    match families.get(parent).or_else(|| input.options.families.get(parent)) {
+        Some(session) => Ok(session.clone()),
+        None => names::session(parent),
+    }
 }
 
 /// The session of entries before the first line about one.
@@ -103,12 +155,12 @@ fn base(input: &Input<'_>) -> Result<SessionId, Invalid> {
     if input.options.session.is_some() {
         return input.session_or_stem();
     }
-    let texts = input.pieces().filter_map(|p| input.text(&p).ok());
-    let mut names = texts.filter_map(|t| {
-        let f = Fields::parse(&t).ok().filter(is_session)?;
+    let mut texts = input.pieces().filter_map(|p| input.text(&p).ok());
+    let id = texts.find_map(|text| {
+        let f = Fields::parse(&text).ok().filter(is_session)?;
         Some(f.word("id")?.into_owned())
     });
-    names.next().map_or_else(|| input.session_or_stem(), |name| names::session(&name))
+    id.map_or_else(|| input.session_or_stem(), |id| names::session(&id))
 }
 
 struct Tree {
@@ -117,12 +169,53 @@ struct Tree {
     entries: HashMap<String, Option<EventId>>,
     calls: HashMap<String, EventId>,
     unnamed: ids::Occurrences,
+    /// The fork whose copies are being read.
+    fork: Option<Fork>,
+    /// Whether only forks of the session were read, and not its own first line.
+    is_copied: bool,
+}
+
+struct Fork {
+    name: BranchName,
+    /// Entries before this time are copies.
+    begun: Timestamp,
+    /// The last of them.
+    last: Option<EventId>,
 }
 
 impl Tree {
     fn new(session: SessionId) -> Self {
         let (entries, calls, unnamed) = (HashMap::new(), HashMap::new(), ids::Occurrences::default());
-        Self { history: History::new(session), entries, calls, unnamed }
+        Self { history: History::new(session), entries, calls, unnamed, fork: None, is_copied: false }
+    }
+
+    fn begin_copies(&mut self, name: BranchName, begun: Timestamp) {
+        self.fork = Some(Fork { name, begun, last: None });
+        self.is_copied |= self.entries.is_empty();
+        // The first entry follows the line about the session, which the copies are without.
+        let head = self.id(self.history.session().as_str());
+        self.entries.entry(String::new()).or_insert(Some(head));
+    }
+
+    /// A fork that has nothing but copies so far is a branch all the same.
+    fn end_copies(&mut self, plan: &mut Builder<'_>, order: u64) {
+        let Some(Fork { name, last: Some(last), .. }) = self.fork.take() else { return };
+        if let Some(parent) = self.history.place(last) {
+            let place = Place::new(self.history.session().clone(), name);
+            plan.fork(order, &place, &parent, Some(last));
+        }
+    }
+
+    fn finish(&self, plan: &mut Builder<'_>) {
+        match self.is_copied {
+            true => self.history.finish_copy(plan),
+            false => self.history.finish(plan),
+        }
+    }
+
+    /// The id of the event of an entry.
+    fn id(&self, entry: &str) -> EventId {
+        ids::derived(ids::PI, &[self.history.session().as_str().as_bytes(), entry.as_bytes()])
     }
 
     fn entry(&mut self, plan: &mut Builder<'_>, piece: &Piece, text: &str, f: &Fields<'_>) {
@@ -136,23 +229,25 @@ impl Tree {
             None => Some(self.entries.get("").copied().flatten()),
         };
         let entry = Entry::read(f);
-        let session = self.history.session().as_str().as_bytes();
+        let is_copy = |fork: &Fork| entry.time.is_some_and(|time| time < fork.begun);
+        if let Some(fork) = self.fork.take_if(|fork| !is_copy(fork)) {
+            self.history.begin(fork.name, fork.last);
+        }
         let mut event = NewEvent::new(names::kind(&KINDS, "pi", &entry.name));
         event.id = match &id {
-            Some(id) => ids::derived(ids::PI, &[session, id.as_bytes()]),
-            None => self.unnamed.next(ids::derived(ids::PI, &[session, b"", text.as_bytes()])),
+            Some(id) => self.id(id),
+            None => {
+                let session = self.history.session().as_str().as_bytes();
+                self.unnamed.next(ids::derived(ids::PI, &[session, b"", text.as_bytes()]))
+            }
         };
         event.source = "pi".into();
         event.actor = entry.actor.into();
         event.correlation = entry.call().map_or_else(String::new, names::label).into();
         let before = after.unwrap_or_else(|| self.history.last());
         event.causation = entry.answers.as_deref().and_then(|call| self.calls.get(call).copied()).or(before);
-        let parent = f.word("parentSession").or_else(|| f.word("branchedFrom")).filter(|_| is_head);
-        let noted = [
-            (source::ID, id.clone()),
-            ("tool", entry.tool),
-            ("parent", parent.as_deref().map(|path| Cow::Borrowed(session_in(path)))),
-        ];
+        let parent = if is_head { forked_from(f) } else { None };
+        let noted = [(source::ID, id.clone()), ("tool", entry.tool), ("parent", parent.map(Cow::Owned))];
         for (key, value) in noted {
             if let Some(value) = value {
                 event.metadata.insert(key.to_owned(), names::label(&value));
@@ -160,14 +255,24 @@ impl Tree {
         }
         let is_again = id.as_deref().is_some_and(|id| self.entries.contains_key(id));
         if let Some(after) = after.filter(|_| !is_again) {
-            self.history.go_back(after);
+            self.history.go_back(after.filter(|event| self.history.has(*event)));
         }
         let draft = Draft::new(event, entry.time, Body::Record);
         let stored = match self.history.push(plan, piece, draft) {
             Added::New(id) | Added::Variant(id) => Some(id),
-            Added::Duplicate => return,
+            Added::Duplicate => {
+                let known = id.as_deref().and_then(|id| self.entries.get(id)).copied().flatten();
+                if let (Some(fork), Some(known)) = (&mut self.fork, known) {
+                    fork.last = Some(known);
+                }
+                return;
+            }
             Added::Refused => before,
         };
+        if let Some(fork) = &mut self.fork {
+            fork.last = stored;
+        }
+        self.is_copied &= !is_head;
         let key = if is_head { Some(Cow::Borrowed("")) } else { id };
         if let Some(key) = key {
             self.entries.insert(key.into_owned(), stored);
@@ -181,7 +286,7 @@ impl Tree {
 }
 
 /// The session in a path like `…/2026-01-02T03-04-05-000Z_<id>.jsonl`.
-fn session_in(path: &str) -> &str {
+pub(super) fn session_in(path: &str) -> &str {
     let stem = names::stem(path);
     stem.split_once('_').map_or(stem, |(_, id)| id)
 }
@@ -191,7 +296,7 @@ fn session_in(path: &str) -> &str {
 struct Entry<'a> {
     name: String,
     actor: &'static str,
-    time: Option<crate::event::Timestamp>,
+    time: Option<Timestamp>,
     calls: Vec<Cow<'a, str>>,
     answers: Option<Cow<'a, str>>,
     tool: Option<Cow<'a, str>>,
@@ -262,8 +367,10 @@ impl<'a> Entry<'a> {
 
 #[cfg(test)]
 mod tests {
-    use crate::agents::interop::Format;
-    use crate::agents::interop::testing::{drawn, events, plan_of, restored};
+    use crate::agents::interop::testing::{branches, drawn, events, imported, plan_of, restored};
+    use crate::agents::interop::{ExportScope, Format, export_sources, load};
+    use crate::event::EventId;
+    use crate::store::Store;
 
     const HEAD: &str = "{\"type\":\"session\",\"version\":3,\"id\":\"p-1\",\"timestamp\":\"2026-01-02T03:04:05.000Z\",\"cwd\":\"/x\"}\n";
 
@@ -339,20 +446,94 @@ mod tests {
         assert_eq!((&*all[2].correlation, &*all[4].correlation), ("t1", "t2"));
     }
 
+    /// The first line of a fork of `p-1` or another, written later than the entries here.
+    fn fork_head(id: &str, parent: &str) -> String {
+        HEAD.replace("p-1", id).replace("03:04:05", "03:09:00").replace(
+            "\"cwd\"",
+            &format!("\"parentSession\":\"/s/2026-01-02T03-04-05-000Z_{parent}.jsonl\",\"cwd\""),
+        )
+    }
+
+    fn later(entry: &str) -> String {
+        entry.replace("03:04:06", "03:09:01")
+    }
+
     #[test]
-    fn a_fork_is_a_session_of_its_own_that_names_its_parent() {
-        let entries = says("a", "", "user") + &says("b", "a", "assistant");
-        let parent = HEAD.to_owned() + &entries;
-        let fork = HEAD
-            .replace("p-1", "p-2")
-            .replace("\"cwd\"", "\"parentSession\":\"/s/2026-01-02T03-04-05-000Z_p-1.jsonl\",\"cwd\"")
-            + &entries
-            + &says("c", "b", "user");
+    fn a_fork_is_a_branch_of_its_parents_session() {
+        let (a, b, c) = (says("a", "", "user"), says("b", "a", "assistant"), says("c", "b", "user"));
+        let parent = HEAD.to_owned() + &a + &b + &c;
+        let own = later(&says("d", "b", "user")) + &later(&says("e", "d", "assistant"));
+        let fork = fork_head("p-2", "p-1") + &a + &b + &own;
         let plan = plan_of("2026_p-2.jsonl", &fork);
+        assert_eq!(
+            drawn(&plan),
+            [
+                "p-1/main: message.user message.assistant",
+                "p-1/p-2 < main",
+                "p-1/p-2: message.user message.assistant"
+            ]
+        );
+        assert_eq!((restored(&plan), plan.records, plan.current.len()), (fork.clone(), 4, 0));
+        // Whichever comes first, and in one file.
+        let both = parent.clone() + &fork;
+        let want = ["p-1/main: header a b c", "p-1/p-2: header a b d e"];
+        for (files, has_header) in [
+            (vec![("2026_p-1.jsonl", &parent), ("2026_p-2.jsonl", &fork)], true),
+            (vec![("2026_p-2.jsonl", &fork), ("2026_p-1.jsonl", &parent)], false),
+            (vec![("all.jsonl", &both)], true),
+        ] {
+            let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            let store = imported(&[files.clone(), files.clone()].concat());
+            let drawn: Vec<String> = branches(&store)
+                .into_iter()
+                .map(|(place, ids)| {
+                    let name = |id| named(&store, id).unwrap_or_else(|| "header".to_owned());
+                    format!("{place}: {}", ids.into_iter().map(name).collect::<Vec<_>>().join(" "))
+                })
+                .collect();
+            match has_header {
+                true => assert_eq!(drawn, want),
+                // The first line comes after the copies that were there.
+                false => assert_eq!(drawn, ["p-1/main: a b header c", "p-1/p-2: a b d e"]),
+            }
+            let (back, _) = export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap();
+            assert_eq!(back.len(), files.len());
+            for (name, text) in files {
+                assert!(back.iter().any(|f| f.name == name && f.bytes == text.as_bytes()), "{name}");
+            }
+        }
+    }
+
+    fn named(store: &Store, id: EventId) -> Option<String> {
+        let event = store.get_raw(id).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(event.payload()).unwrap();
+        let is_head = value["type"] == "session";
+        (!is_head).then(|| value["id"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_fork_that_was_not_gone_on_with_is_an_empty_branch() {
+        let (a, b) = (says("a", "", "user"), says("b", "a", "assistant"));
+        let fork = fork_head("p-2", "p-1") + &a;
+        let plan = plan_of("2026_p-2.jsonl", &fork);
+        assert_eq!(drawn(&plan), ["p-1/main: message.user", "p-1/p-2 < main"]);
+        let parent = HEAD.to_owned() + &a + &b;
+        let store = imported(&[("p-1.jsonl", &parent), ("2026_p-2.jsonl", &fork), ("2026_p-2.jsonl", &fork)]);
+        let lengths: Vec<_> = branches(&store).into_iter().map(|(place, ids)| (place, ids.len())).collect();
+        assert_eq!(lengths, [("p-1/main".to_owned(), 3), ("p-1/p-2".to_owned(), 2)]);
+        let grown = fork + &later(&says("c", "a", "user"));
+        load(&store, plan_of("2026_p-2.jsonl", &grown), &mut |_| {}).unwrap();
+        assert_eq!(branches(&store)[1].1.len(), 3);
+    }
+
+    #[test]
+    fn a_session_that_copies_nothing_is_its_own_and_names_its_parent() {
+        let head =
+            HEAD.replace("p-1", "p-2").replace("\"cwd\"", "\"parentSession\":\"/s/2026_p-1.jsonl\",\"cwd\"");
+        let file = head + &says("a", "", "user");
+        let plan = plan_of("2026_p-2.jsonl", &file);
+        assert_eq!(drawn(&plan), ["p-2/main: session.created message.user"]);
         assert_eq!(events(&plan).next().unwrap().1.metadata["parent"], "p-1");
-        let plan = plan_of("all.jsonl", parent.clone() + &fork);
-        assert_eq!(plan.places().len(), 2);
-        assert_eq!(restored(&plan), parent + &fork);
     }
 
     #[test]

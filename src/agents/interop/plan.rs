@@ -51,6 +51,8 @@ pub(crate) struct Origins {
     pub(crate) layout: Layout,
     /// Whether the file goes on from what other files have.
     pub(crate) is_part: bool,
+    /// The sessions whose files it is a fork of.
+    pub(crate) parents: BTreeSet<String>,
     /// The file itself, if it is in memory.
     pub(crate) bytes: Option<Bytes>,
 }
