@@ -314,6 +314,16 @@ pub const IMPORT_PIECE_EVENTS: u16 = 1_024;
 /// Bytes of an imported file that no event has. Of a file with more only the events are kept.
 pub const MAX_IMPORT_LOOSE_BYTES: usize = 64 * 1_024 * 1_024;
 
+/// Messages of an imported file that wait for the second record that says the same. Codex writes the two close together.
+pub const MAX_IMPORT_ECHOES: usize = 64;
+
+/// A compressed file that is imported unpacks to so many times its bytes at the most …
+pub const UNPACK_FACTOR: u64 = 200;
+/// … or to these, however small it is.
+pub const UNPACK_BYTES: u64 = 64 * 1_024 * 1_024;
+/// Bytes that unpacking it may look back at: what `zstd` itself accepts without being told to.
+pub const MAX_UNPACK_WINDOW_BYTES: u64 = 128 * 1_024 * 1_024;
+
 /// Folders inside each other that an import looks into.
 pub const MAX_FOLDER_DEPTH: usize = 32;
 

@@ -1,7 +1,7 @@
 //! `retold import`
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use super::app::App;
@@ -10,16 +10,20 @@ use super::import_files::{Given, expand};
 use super::import_report::{Files, report};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
+use super::unpack::{Unpacking, is_packed, plain_name};
 use super::view::grouped;
-use retold::agents::interop::{Content, FileImport, Format, ImportError, Naming, Options};
-use retold::event::SessionId;
+use retold::agents::interop::{Content, FileImport, Format, ImportError, Mapping, Naming, Options};
+use retold::event::{Invalid, SessionId};
 use retold::store::Store;
 use retold::wire::Exit;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   retold import ~/.claude/projects/my-project/*.jsonl
+  retold import ~/.codex/sessions/
+  claude -p 'fix the build' --output-format stream-json --verbose | retold import -
   retold import --from temporal history.json
+  retold import --from ndjson --map session=/run/id,type=/event,time=/ts,id=/uid,causation=/parent log.ndjson
   retold import --session run-7 events.jsonl
   retold import trajectories/
 
@@ -28,14 +32,20 @@ imports` lists every import. Importing a file again, or after it has changed, ad
 counts new, duplicate and skipped records. A broken record is reported and skipped, and the exit code is 7.
 
 If the file names no session, the session gets the file's name, prefixed with its folder if another file has that \
-name. Several runs in one file become several sessions; a folder of files that hold one event each becomes one session.")]
+name. Several runs in one file become several sessions; a folder of files that hold one event each becomes one session. \
+Files that are compressed with zstd are unpacked.")]
 pub(super) struct Args {
     /// Files or folders to import; - for standard input
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<String>,
-    /// Their format: auto, retold, cloudevents, aios, claude-code, openhands or temporal
+    /// Their format: auto, retold, cloudevents, aios, claude-code, openhands, temporal, codex, gemini-cli,
+    /// claude-stream, pi, copilot-cli, ag-ui or ndjson
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     from: String,
+    /// Where the fields of an event are in the records of --from ndjson: session, type, time, id, causation,
+    /// correlation, actor, source, each with a JSON Pointer
+    #[arg(long, value_name = "FIELD=/POINTER,…")]
+    map: Option<String>,
     /// The session to import into [default: from the file]
     #[arg(long, value_name = "ID")]
     session: Option<String>,
@@ -47,7 +57,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let format = if args.from == "auto" { None } else { Some(args.from.parse::<Format>()?) };
     let session = args.session.as_deref().map(SessionId::new).transpose()?;
-    let options = Options::default().format(format).session(session);
+    let map = args.map.as_deref().map(str::parse::<Mapping>).transpose()?;
+    if map.is_some() && format != Some(Format::Ndjson) {
+        return Err(Failure::Usage(
+            "--map goes with --from ndjson; other formats have a mapping of their own".into(),
+        ));
+    }
+    let options = Options::default().format(format).session(session).map(map);
     let mut import = Import {
         options,
         strict: args.strict,
@@ -101,10 +117,20 @@ impl Import {
     fn file(&mut self, given: &Given, app: &mut App) -> Outcome {
         let name = if given.name == "-" { "standard input" } else { given.name.as_str() };
         let stopped = || format!("interrupted while reading {name}; nothing of it was written");
-        let content =
-            self.open(given, app).map_err(|e| self.told(Failure::file(name, e), app, &stopped()))?;
+        let failed_to_open = |e: io::Error| match e.kind() {
+            io::ErrorKind::InvalidData => Invalid::new("file", format!("{name} {e}")).into(),
+            _ => Failure::file(name, e),
+        };
+        let (content, is_packed) =
+            self.open(given, app).map_err(|e| self.told(failed_to_open(e), app, &stopped()))?;
+        let (mut at, mut plain) = (given.at.clone(), name);
+        if is_packed {
+            // The same file as the one it was packed from.
+            plain = plain_name(name).unwrap_or(name);
+            at.path = at.path.map(|path| plain_name(&path).unwrap_or(&path).to_owned());
+        }
         // The progress bar ends with the reading, before anything is printed.
-        let read = FileImport::read(name, content, &self.options).map_err(|e| match e {
+        let read = FileImport::read(plain, content, &self.options).map_err(|e| match e {
             ImportError::Store(e) => e.into(),
             ImportError::Input(e) => self.told(Failure::file(name, e), app, &stopped()),
             other => failed(name, other),
@@ -132,8 +158,7 @@ impl Import {
             self.store = Some(store);
         }
         let Some(store) = &self.store else { return Ok(()) };
-        let (named, known_as) =
-            read.named(store, &mut self.naming, &given.at).map_err(|e| failed(name, e))?;
+        let (named, known_as) = read.named(store, &mut self.naming, &at).map_err(|e| failed(name, e))?;
         if let Some(other) = known_as {
             app.out.note(format!("{name}: has the same records as {other}; added to its session"));
         }
@@ -168,24 +193,33 @@ impl Import {
         Failure::Reported(Exit::Interrupted)
     }
 
-    fn open(&self, given: &Given, app: &App) -> io::Result<Content> {
+    /// The content of a file, and whether the file is compressed.
+    fn open(&self, given: &Given, app: &App) -> io::Result<(Content, bool)> {
         let interrupt = self.interrupt.clone();
         let check = move || match interrupt.is_asked() {
             true => Err(io::Error::from(io::ErrorKind::Interrupted)),
             false => Ok(()),
         };
+        let mut from: Box<dyn Read> = match &given.at.path {
+            Some(path) => Box::new(File::open(path)?),
+            None if given.name == "-" => Box::new(io::stdin().lock()),
+            None => Box::new(File::open(&given.name)?),
+        };
+        let (is_packed, head) = is_packed(&mut from)?;
+        // Not only a pipe can be read just once, and the input is read more than once.
         let content = match &given.at.path {
-            Some(path) => Content::disk(File::open(path)?)?,
-            // A pipe can be read only once, and the input is read more than once.
-            None if given.name == "-" => Content::spooled(&mut io::stdin().lock(), &check)?,
-            None => Content::spooled(&mut File::open(&given.name)?, &check)?,
+            Some(path) if !is_packed => Content::disk(File::open(path)?)?,
+            _ if is_packed => {
+                Content::spooled(&mut Unpacking::new(io::Cursor::new(head).chain(from)), &check)?
+            }
+            _ => Content::spooled(&mut io::Cursor::new(head).chain(from), &check)?,
         };
         let mut progress = Progress::at_once(&app.out, "bytes", Some(content.len() as u64));
         content.watch(move |read| {
             progress.set(read);
             check()
         });
-        Ok(content)
+        Ok((content, is_packed))
     }
 }
 

@@ -6,12 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use super::unpack::plain_name;
 use retold::agents::interop::{Location, is_numbered};
 use retold::error::Error;
 use retold::limits::MAX_FOLDER_DEPTH;
 
-/// Extensions of the files that are imported from a folder.
+/// Extensions of the files that are imported from a folder, compressed or not.
 const ENDINGS: [&str; 3] = ["json", "jsonl", "ndjson"];
+
+/// The folder of a conversation that has a file for each event, and the one that has them again, many a file.
+const EVENTS: &str = "events";
+const EVENT_COPIES: &str = "event_cache";
 
 /// A file to import.
 #[derive(Clone, Debug)]
@@ -78,7 +83,7 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Given>) -> Result<(), Failure
         entries.push(entry.map_err(failed)?);
     }
     entries.sort_by(|a, b| natural(&a.file_name().to_string_lossy(), &b.file_name().to_string_lossy()));
-    let mut folders = Vec::new();
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
     for entry in entries {
         let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
         if entry.file_name().to_string_lossy().starts_with('.') {
@@ -87,17 +92,45 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Given>) -> Result<(), Failure
         // A link to a folder may lead back to its own parent.
         if kind.is_dir() {
             folders.push(path);
-        } else if path.is_file()
-            && path.extension().is_some_and(|e| ENDINGS.iter().any(|x| e.eq_ignore_ascii_case(x)))
-        {
-            found.push(given(&path.to_string_lossy()));
+        } else if path.is_file() && is_imported(&path) {
+            files.push(path);
         }
     }
+    if folders.iter().any(|folder| holds_events(folder)) {
+        // What else is beside them is the state of the program that wrote them, and copies of events.
+        files.clear();
+        folders.retain(|folder| !is_called(folder, EVENT_COPIES));
+    }
+    found.extend(files.iter().map(|path| given(&path.to_string_lossy())));
     match depth.checked_sub(1) {
         Some(depth) => folders.iter().try_for_each(|folder| walk(folder, depth, found)),
         None if folders.is_empty() => Ok(()),
         None => Err(Failure::Usage(format!("{} has folders nested too deeply", path.display()))),
     }
+}
+
+/// Whether a file of a folder is imported. Beside the file that it was packed from, a compressed one is a leftover.
+fn is_imported(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    let plain = plain_name(&name).map(Path::new);
+    let is_known = |path: &Path| {
+        path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+    };
+    is_known(plain.unwrap_or(path)) && plain.is_none_or(|plain| !plain.exists())
+}
+
+/// Whether a folder has a file for each event of a conversation of OpenHands.
+fn holds_events(folder: &Path) -> bool {
+    let is_event = |entry: &fs::DirEntry| {
+        let path = entry.path();
+        path.extension().is_some_and(|e| e == "json") && is_numbered(&path.to_string_lossy())
+    };
+    is_called(folder, EVENTS)
+        && fs::read_dir(folder).is_ok_and(|mut all| all.any(|e| e.is_ok_and(|e| is_event(&e))))
+}
+
+fn is_called(folder: &Path, name: &str) -> bool {
+    folder.file_name().is_some_and(|is| is == name)
 }
 
 /// Natural order of names: 2 before 10.

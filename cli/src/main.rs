@@ -52,6 +52,7 @@ mod tail;
 mod timeline;
 mod timers;
 mod types;
+mod unpack;
 mod verify;
 mod view;
 

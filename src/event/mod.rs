@@ -46,6 +46,8 @@ pub use name::{BranchName, MAIN, Place, Position, Sequence, SessionId};
 pub use pattern::Pattern;
 pub use payload::Payload;
 pub use phase::Phase;
+#[cfg(feature = "agents")]
+pub(crate) use pointer::Pointer;
 pub(crate) use pointer::Pointers;
 pub use priority::Priority;
 pub(crate) use record::ID_START;

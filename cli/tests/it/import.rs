@@ -290,3 +290,136 @@ fn interrupt(id: i32) {
     let status = std::process::Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap();
     assert!(status.success());
 }
+
+#[test]
+fn a_compressed_file_is_the_one_that_it_was_packed_from() {
+    let shell = Shell::new();
+    let pack = |text: &str| {
+        ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest)
+    };
+    let record = |n: u32, what: &str, payload: &str| {
+        format!(
+            "{{\"timestamp\":\"2026-01-02T03:04:{n:02}.000Z\",\"type\":\"{what}\",\"payload\":{payload}}}\n"
+        )
+    };
+    let asks = |n, text: &str| {
+        record(n, "event_msg", &format!("{{\"type\":\"user_message\",\"message\":\"{text}\"}}"))
+    };
+    let file = record(0, "session_meta", "{\"id\":\"x-1\"}") + &asks(1, "one");
+    let grown = file.clone() + &asks(2, "two");
+    write(&shell, "s/rollout-1.jsonl.zst", pack(&file));
+    for new in [2, 0] {
+        let said = shell.run(&["import", "s"]);
+        assert_eq!((said.exit, reports(&said)[0]["new"].as_u64(), said.err.as_str()), (0, Some(new), ""));
+        assert_eq!(sessions(&shell), ["x-1"]);
+        assert_eq!(shell.ok(&["export", "--to", "source"]), file);
+    }
+    // Codex unpacks a rollout to go on with it, and may leave the packed one for a moment.
+    write(&shell, "s/rollout-1.jsonl", &grown);
+    let said = shell.run(&["import", "s"]);
+    let reports = reports(&said);
+    assert_eq!((reports.len(), &reports[0]["new"], said.err.as_str()), (1, &1.into(), ""));
+    assert_eq!(shell.ok(&["export", "--to", "source"]), grown);
+    assert_eq!(shell.ok(&["imports"]).lines().count(), 2);
+    // From a pipe, and what cannot be unpacked.
+    let other = file.replace("x-1", "x-2");
+    let mut packed = pack(&other);
+    let said = shell.run_with(&["import", "-"], &packed);
+    assert_eq!((said.exit, shell.head("x-2")), (0, 2), "{}", said.err);
+    packed.truncate(packed.len() / 2);
+    write(&shell, "half.jsonl.zst", &packed);
+    let said = shell.fails(7, &["import", "half.jsonl.zst"]);
+    assert!(said.contains("half.jsonl.zst cannot be unpacked"), "{said}");
+}
+
+#[test]
+fn a_conversation_of_openhands_is_read_from_its_folder_with_its_branches() {
+    let shell = Shell::new();
+    let file = |n: u32, parent: Option<u32>| {
+        let parent = parent.map_or_else(String::new, |parent| format!("\"parent_id\":\"0000000{parent}\","));
+        format!(
+            "{{\"id\":\"0000000{n}\",\"timestamp\":\"2026-01-02T03:04:0{n}\",\"source\":\"user\",{parent}\"kind\":\"MessageEvent\"}}"
+        )
+    };
+    let events = [(0, None), (1, Some(0)), (2, Some(1)), (3, Some(0)), (4, Some(3))];
+    for (n, parent) in events {
+        write(&shell, &format!("all/7c/events/event-0000{n}-0000000{n}.json"), file(n, parent));
+    }
+    write(&shell, "all/7c/base_state.json", "{\"id\":\"7c\",\"agent\":{}}");
+    write(&shell, "all/7c/event_cache/0-25.json", format!("[{}]", file(0, None)));
+    write(&shell, "all/8d/events/event-00000-00000000.json", file(0, None));
+    write(&shell, "all/8d/events/event-00001-00000001.json", file(1, Some(0)));
+    for new in [7, 0] {
+        let said = shell.run(&["import", "all"]);
+        assert_eq!((said.exit, said.err.as_str()), (0, ""));
+        let reports = reports(&said);
+        assert_eq!(reports.iter().map(|r| r["new"].as_u64().unwrap()).sum::<u64>(), new);
+        assert_eq!(reports.len(), 7);
+        assert_eq!(sessions(&shell), ["7c", "8d"]);
+    }
+    // What was written last is what people mean by the session.
+    let read = |address: &str| -> Vec<String> {
+        let read = shell.run(&["read", address]);
+        assert_eq!(read.exit, 0, "{}", read.err);
+        read.out.lines().map(|l| json(l)["data"]["id"].as_str().unwrap()[7..].to_owned()).collect()
+    };
+    assert_eq!((read("7c/main"), read("7c")), (own(&["0", "1", "2"]), own(&["0", "3", "4"])));
+    assert_eq!(shell.run(&["export", "7c", "--to", "source", "--out", "back/"]).exit, 0);
+    for (n, parent) in events {
+        let name = format!("back/event-0000{n}-0000000{n}.json");
+        assert_eq!(std::fs::read_to_string(shell.path(&name)).unwrap(), file(n, parent));
+    }
+    // A file that cannot be read costs only itself.
+    write(&shell, "all/7c/events/event-00005-00000005.json", "{\"id\":");
+    write(&shell, "all/7c/events/event-00006-00000006.json", file(6, Some(5)));
+    let said = shell.run(&["import", "all"]);
+    assert!(said.exit == 7 && said.err.contains("event-00005-00000005.json"), "{}", said.err);
+    assert!(said.err.contains("event-00006-00000006.json: its first event follows one"), "{}", said.err);
+    assert_eq!(read("7c"), own(&["0", "3", "4", "6"]));
+}
+
+fn own(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn forks_of_a_pi_session_and_forks_of_those_are_branches_of_it() {
+    let shell = Shell::new();
+    let head = |id: &str, minute: u32, parent: &str| {
+        let parent = match parent {
+            "" => String::new(),
+            parent => format!("\"parentSession\":\"/s/2026-01-02T03-0{}_{parent}.jsonl\",", minute - 1),
+        };
+        format!(
+            "{{\"type\":\"session\",\"version\":3,\"id\":\"{id}\",\"timestamp\":\"2026-01-02T03:0{minute}:00.000Z\",{parent}\"cwd\":\"/x\"}}\n"
+        )
+    };
+    let entry = |id: &str, minute: u32, parent: &str| {
+        let parent = if parent.is_empty() { "null".to_owned() } else { format!("\"{parent}\"") };
+        format!(
+            "{{\"type\":\"message\",\"id\":\"{id}\",\"parentId\":{parent},\"timestamp\":\"2026-01-02T03:0{minute}:30.000Z\",\"message\":{{\"role\":\"user\",\"content\":\"{id}\"}}}}\n"
+        )
+    };
+    let (a, b, c) = (entry("a", 1, ""), entry("b", 1, "a"), entry("c", 2, "a"));
+    let files = [
+        ("s/2026-01-02T03-01_p-1.jsonl", head("p-1", 1, "") + &a + &b),
+        ("s/2026-01-02T03-02_p-2.jsonl", head("p-2", 2, "p-1") + &a + &c),
+        ("s/2026-01-02T03-03_p-3.jsonl", head("p-3", 3, "p-2") + &a + &c + &entry("d", 3, "c")),
+    ];
+    for (name, text) in &files {
+        write(&shell, name, text);
+    }
+    for new in [5, 0] {
+        let said = shell.run(&["import", "s"]);
+        assert_eq!((said.exit, said.err.as_str()), (0, ""));
+        assert_eq!(reports(&said).iter().map(|r| r["new"].as_u64().unwrap()).sum::<u64>(), new);
+        assert_eq!(sessions(&shell), ["p-1"]);
+        let heads = ["p-1", "p-1/main", "p-1/p-2", "p-1/p-3"].map(|place| shell.head(place));
+        assert_eq!(heads, [3, 3, 3, 4]);
+    }
+    assert_eq!(shell.run(&["export", "--to", "source", "--out", "back/"]).exit, 0);
+    for (name, text) in files {
+        let back = shell.path("back").join(name.trim_start_matches("s/"));
+        assert_eq!(std::fs::read_to_string(back).unwrap(), text);
+    }
+}

@@ -59,7 +59,7 @@ impl Shell {
     }
 
     /// With this on standard input.
-    pub(crate) fn run_with(&self, args: &[&str], input: &str) -> Said {
+    pub(crate) fn run_with(&self, args: &[&str], input: &(impl AsRef<[u8]> + ?Sized)) -> Said {
         std::fs::write(self.path("input"), input).unwrap();
         let input = std::fs::File::open(self.path("input")).unwrap();
         Said::of(self.command(args).stdin(input).output().unwrap())

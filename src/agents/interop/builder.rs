@@ -66,6 +66,8 @@ pub(crate) struct Builder<'a> {
     notes: Vec<String>,
     /// Where the first record begins.
     head: usize,
+    /// Whether what comes before the first record goes on.
+    is_head: bool,
     /// Where the previous record ends.
     end: usize,
     gap: Gap,
@@ -77,8 +79,14 @@ pub(crate) struct Builder<'a> {
     timeless: usize,
     branches: HashSet<Place>,
     current: BTreeMap<SessionId, BranchName>,
+    /// Whether the file goes on from what other files have.
+    is_part: bool,
     /// Sessions whose current branch becomes `main`.
     unnamed: BTreeSet<SessionId>,
+    /// Sessions whose current branch the file does not choose.
+    copies: BTreeSet<SessionId>,
+    /// The sessions whose files it is a fork of.
+    parents: BTreeSet<String>,
     /// The entries by session and number, the first with each, for branches that the file does not explain.
     sequences: Index,
 }
@@ -106,6 +114,7 @@ impl<'a> Builder<'a> {
             skipped: Vec::new(),
             notes,
             head: 0,
+            is_head: false,
             end: 0,
             gap: Gap::default(),
             layout: LayoutDraft::new(may_spill),
@@ -114,7 +123,10 @@ impl<'a> Builder<'a> {
             timeless: 0,
             branches: HashSet::new(),
             current: BTreeMap::new(),
+            is_part: false,
             unnamed: BTreeSet::new(),
+            copies: BTreeSet::new(),
+            parents: BTreeSet::new(),
             sequences: Index::default(),
         }
     }
@@ -132,6 +144,21 @@ impl<'a> Builder<'a> {
         self.loose(piece.range.clone());
     }
 
+    /// The same for a record of a format whose files are given back from the events.
+    pub(crate) fn pass_between(&mut self, piece: &Piece) {
+        let gap = self.arrive(piece);
+        self.records -= 1;
+        self.loose(piece.range.clone());
+        self.gap.text(gap);
+        self.gap.text(piece.range.clone());
+        self.is_head = self.last.is_none();
+    }
+
+    /// Notes that the file is a fork of the file of this session.
+    pub(crate) fn parent(&mut self, session: &str) {
+        self.parents.insert(session.to_owned());
+    }
+
     pub(crate) fn fork(&mut self, order: u64, place: &Place, parent: &Place, at: Option<EventId>) {
         if place.branch.as_str() == MAIN || !self.branches.insert(place.clone()) {
             return;
@@ -144,6 +171,19 @@ impl<'a> Builder<'a> {
     /// Notes that this branch of the session was written last.
     pub(crate) fn current(&mut self, session: SessionId, branch: BranchName) {
         self.current.insert(session, branch);
+    }
+
+    /// The same in a file that goes on from what other files have: which branch is `main` was decided with the first of
+    /// them.
+    pub(crate) fn part(&mut self, session: SessionId, branch: BranchName) {
+        self.is_part = true;
+        self.current(session, branch);
+    }
+
+    /// The same as [`Builder::live`] in a copy, which is not what people mean by the session.
+    pub(crate) fn copied(&mut self, session: SessionId, branch: BranchName) {
+        self.copies.insert(session.clone());
+        self.live(session, branch);
     }
 
     /// The same when the file does not name its branches: this one becomes `main`, and what it left behind become
@@ -300,6 +340,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        current.retain(|session, _| !self.copies.contains(session));
         self.spool.seal().unwrap_or_else(|e| self.content.fail(e));
         let layout = self.layout.finish().unwrap_or_else(|e| {
             self.content.fail(e);
@@ -314,7 +355,7 @@ impl<'a> Builder<'a> {
             skipped: self.skipped,
             notes: self.notes,
             timeless: self.timeless,
-            origin: Origins { layout, ..Origins::default() },
+            origin: Origins { layout, is_part: self.is_part, parents: self.parents, ..Origins::default() },
         };
         Sketch { plan, entries: self.entries, spool: self.spool }
     }
@@ -364,7 +405,7 @@ impl<'a> Builder<'a> {
         let gap = self.end..piece.range.start;
         self.loose(gap.clone());
         self.end = piece.range.end;
-        if piece.ordinal == 1 {
+        if piece.ordinal == 1 || std::mem::take(&mut self.is_head) {
             self.head = gap.end;
             return gap.end..gap.end;
         }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 /// The members of a JSON object, each as JSON text. If a name occurs twice, the last one counts, as in most readers.
 /// A derived struct would refuse such a record, but it is not ours to refuse.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {

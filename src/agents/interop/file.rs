@@ -133,6 +133,13 @@ impl FileImport {
     ) -> std::result::Result<(Self, Option<String>), ImportError> {
         let path = at.path.clone().unwrap_or_else(|| self.name.clone());
         let mut known_as = None;
+        // A fork of a fork belongs to the session that both come from.
+        let families = naming.families(&self.sketch.plan.origin.parents);
+        if !families.is_empty() {
+            self.options.families = families;
+            self.sketch = sketch_of(&self.name, &self.content, &self.options).map_err(Error::from)?;
+            self.content.fault()?;
+        }
         if self.options.session.is_none() {
             let is_part = at.is_numbered && self.records() == 1;
             let folder = || Path::new(&path).parent().map(|p| p.to_string_lossy().into_owned());
@@ -157,6 +164,9 @@ impl FileImport {
             (None, Some(session)) => format!("{} ({session})", self.name),
             _ => path,
         };
+        if self.format() == Format::Pi {
+            naming.note_family(&self.sketch.plan.origin.path, &self.sessions())?;
+        }
         Ok((self, known_as))
     }
 

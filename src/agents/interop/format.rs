@@ -19,12 +19,39 @@ pub enum Format {
     OpenHands,
     /// Histories of Temporal workflows.
     Temporal,
+    /// Rollouts of Codex, one record per line.
+    Codex,
+    /// Chats of Gemini CLI.
+    GeminiCli,
+    /// What `claude -p --output-format stream-json` prints.
+    ClaudeStream,
+    /// Sessions of pi, one entry per line.
+    Pi,
+    /// Events of Copilot CLI, one per line.
+    CopilotCli,
+    /// Event streams of AG-UI.
+    AgUi,
+    /// Records of no known format, with a [`Mapping`](super::Mapping). Never detected.
+    Ndjson,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] =
-        [Self::Retold, Self::CloudEvents, Self::Aios, Self::ClaudeCode, Self::OpenHands, Self::Temporal];
+    pub const ALL: [Self; 13] = [
+        Self::Retold,
+        Self::CloudEvents,
+        Self::Aios,
+        Self::ClaudeCode,
+        Self::OpenHands,
+        Self::Temporal,
+        Self::Codex,
+        Self::GeminiCli,
+        Self::ClaudeStream,
+        Self::Pi,
+        Self::CopilotCli,
+        Self::AgUi,
+        Self::Ndjson,
+    ];
 
     /// The name that is used on a command line.
     #[must_use]
@@ -36,6 +63,13 @@ impl Format {
             Self::ClaudeCode => "claude-code",
             Self::OpenHands => "openhands",
             Self::Temporal => "temporal",
+            Self::Codex => "codex",
+            Self::GeminiCli => "gemini-cli",
+            Self::ClaudeStream => "claude-stream",
+            Self::Pi => "pi",
+            Self::CopilotCli => "copilot-cli",
+            Self::AgUi => "ag-ui",
+            Self::Ndjson => "ndjson",
         }
     }
 

@@ -15,7 +15,10 @@ use super::options::Options;
 use super::own::Forked;
 use super::plan::Plan;
 use super::sketch::Sketch;
-use super::{aios, claude_code, cloudevents, names, openhands, own, pieces, temporal, unknown};
+use super::{
+    ag_ui, aios, claude_code, claude_stream, cloudevents, codex, copilot_cli, gemini_cli, names, ndjson,
+    openhands, own, pi, pieces, temporal, unknown,
+};
 
 /// Records that are inspected to detect a format: an unknown first line must not hide the rest.
 const LOOK_AT: usize = 20;
@@ -35,16 +38,51 @@ impl Format {
     }
 
     pub(super) fn of_record(f: &Fields<'_>) -> Option<Self> {
-        type Test = fn(&Fields<'_>) -> bool;
-        let tests: [(Self, Test); 6] = [
-            (Self::CloudEvents, cloudevents::is_record),
-            (Self::Aios, aios::is_record),
-            (Self::Temporal, temporal::is_record),
-            (Self::Retold, own::is_record),
-            (Self::OpenHands, openhands::is_record),
-            (Self::ClaudeCode, claude_code::is_record),
-        ];
-        tests.iter().find(|(_, test)| test(f)).map(|(format, _)| *format)
+        DETECTED.into_iter().find(|format| (reader(*format).is_record)(f))
+    }
+}
+
+/// The order in which a record is tried: a format before those whose test would take its records too.
+const DETECTED: [Format; 12] = [
+    Format::CloudEvents,
+    Format::Aios,
+    Format::Temporal,
+    Format::Retold,
+    Format::OpenHands,
+    Format::ClaudeCode,
+    Format::ClaudeStream,
+    Format::Codex,
+    Format::CopilotCli,
+    Format::Pi,
+    Format::GeminiCli,
+    Format::AgUi,
+];
+
+/// How a format is read.
+struct Reader {
+    /// Tells its records from those of other formats, and from the objects around them.
+    is_record: Test,
+    /// Whether its records may be inside other objects.
+    wrapped: bool,
+    parse: fn(&Input<'_>) -> Result<Sketch, Invalid>,
+}
+
+fn reader(format: Format) -> Reader {
+    let of = |is_record, wrapped, parse| Reader { is_record, wrapped, parse };
+    match format {
+        Format::Retold => of(own::is_record, false, own::parse),
+        Format::CloudEvents => of(cloudevents::is_record, true, cloudevents::parse),
+        Format::Aios => of(aios::is_record, false, aios::parse),
+        Format::ClaudeCode => of(claude_code::is_record, false, claude_code::parse),
+        Format::OpenHands => of(openhands::is_record, true, openhands::parse),
+        Format::Temporal => of(temporal::is_record, true, temporal::parse),
+        Format::Codex => of(codex::is_record, true, codex::parse),
+        Format::GeminiCli => of(gemini_cli::is_record, true, gemini_cli::parse),
+        Format::ClaudeStream => of(claude_stream::is_record, false, claude_stream::parse),
+        Format::Pi => of(pi::is_record, false, pi::parse),
+        Format::CopilotCli => of(copilot_cli::is_record, false, copilot_cli::parse),
+        Format::AgUi => of(ag_ui::is_record, true, ag_ui::parse),
+        Format::Ndjson => of(ndjson::is_record, false, ndjson::parse),
     }
 }
 
@@ -65,25 +103,10 @@ pub(super) fn sketch_of(name: &str, content: &Content, options: &Options) -> Res
     let Some(format) = options.format.or_else(|| Format::detect_in(content)) else {
         return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
     };
-    let test: Test = match format {
-        Format::Retold => own::is_record,
-        Format::CloudEvents => cloudevents::is_record,
-        Format::Aios => aios::is_record,
-        Format::ClaudeCode => claude_code::is_record,
-        Format::OpenHands => openhands::is_record,
-        Format::Temporal => temporal::is_record,
-    };
-    let wrapped = matches!(format, Format::CloudEvents | Format::OpenHands | Format::Temporal);
-    let pieces = pieces::cut(content, test, wrapped);
+    let reader = reader(format);
+    let pieces = pieces::cut(content, reader.is_record, reader.wrapped);
     let input = Input { format, file: names::file_name(name), content, pieces: &pieces, options };
-    let mut sketch = match format {
-        Format::Retold => own::parse(&input),
-        Format::CloudEvents => cloudevents::parse(&input),
-        Format::Aios => aios::parse(&input),
-        Format::ClaudeCode => claude_code::parse(&input),
-        Format::OpenHands => openhands::parse(&input),
-        Format::Temporal => temporal::parse(&input),
-    }?;
+    let mut sketch = (reader.parse)(&input)?;
     name.clone_into(&mut sketch.plan.origin.path);
     sketch.plan.origin.home = input.session_or_stem().ok();
     Ok(sketch)
@@ -98,7 +121,7 @@ pub fn print(format: Format, event: &Event, out: &mut Vec<u8>) -> Result<(), Inv
         Format::Retold => own::print(event, out),
         Format::CloudEvents => cloudevents::print(event, out),
         Format::Aios => aios::print(event, out),
-        Format::ClaudeCode | Format::OpenHands | Format::Temporal => return Err(read_only(format)),
+        _ => return Err(read_only(format)),
     }
     Ok(())
 }
@@ -112,7 +135,7 @@ pub fn print_fork(format: Format, fork: &Forked, out: &mut Vec<u8>) -> Result<()
         Format::Retold => own::print_fork(fork, out),
         Format::CloudEvents => cloudevents::print_fork(fork, out),
         Format::Aios => aios::print_fork(fork, out),
-        Format::ClaudeCode | Format::OpenHands | Format::Temporal => return Err(read_only(format)),
+        _ => return Err(read_only(format)),
     }
     Ok(())
 }

@@ -46,6 +46,10 @@ pub(super) struct Homes<'a> {
     /// Possible names of a line that needs a branch of its own.
     names: HashMap<Place, Vec<BranchName>>,
     forks: HashMap<Place, (Place, Option<EventId>)>,
+    /// The events after which lines fork and which the file itself does not have.
+    elsewhere: HashSet<EventId>,
+    /// Whether the file goes on from what other files have.
+    is_part: bool,
     /// The branches chosen so far.
     homes: HashMap<Place, Place>,
     /// Notes about branches whose beginning was not found.
@@ -68,14 +72,24 @@ impl<'a> Homes<'a> {
             owners: HashMap::new(),
             names: HashMap::new(),
             forks: HashMap::new(),
+            elsewhere: HashSet::new(),
+            is_part: sketch.plan.origin.is_part,
             homes: HashMap::new(),
             notes: Vec::new(),
         };
         for entry in sketch.entries.iter() {
+            if let Item::Fork { at: Some(at), .. } = entry.map_err(|e| lost(&e))?.item {
+                homes.elsewhere.insert(at);
+            }
+        }
+        for entry in sketch.entries.iter() {
             let Entry { place, item, .. } = entry.map_err(|e| lost(&e))?;
             let place = sketch.entries.place(place).map_err(|e| lost(&e))?;
             match item {
-                Item::Event(planned) => homes.look_up(place, &planned, &|| sketch.event(&planned, read))?,
+                Item::Event(planned) => {
+                    homes.elsewhere.remove(&planned.id());
+                    homes.look_up(place, &planned, &|| sketch.event(&planned, read))?;
+                }
                 Item::Fork { parent, at } => {
                     let parent = sketch.entries.place(parent).map_err(|e| lost(&e))?;
                     homes.forks.entry(place.clone()).or_insert_with(|| (parent.clone(), at));
@@ -187,7 +201,12 @@ impl<'a> Homes<'a> {
         let branch = match (self.stored.get(line), self.forks.get(line)) {
             (Some(last), _) => self.fork(line, last.clone())?,
             (None, Some((parent, Some(at)))) => match self.at(parent, *at) {
+                // What another file ended with goes on.
+                Ok(address) if self.elsewhere.contains(at) && self.is_end(&address)? => {
+                    address.place().clone()
+                }
                 Ok(at) => self.fork(line, at)?,
+                Err(Error::NotFound { .. }) if self.is_part => self.latest(line)?,
                 Err(Error::NotFound { .. }) => {
                     let what = "begins with its own events: the event after which it leaves";
                     let note =
@@ -199,6 +218,7 @@ impl<'a> Homes<'a> {
                 }
                 Err(e) => return Err(e),
             },
+            (None, Some((parent, None))) if self.is_part && self.is_absent(parent)? => parent.clone(),
             (None, Some((parent, None))) => {
                 let parent = self.of(parent).unwrap_or(parent).clone();
                 self.fork(line, Address::from(parent).at(0))?
@@ -222,6 +242,29 @@ impl<'a> Homes<'a> {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(address),
             Err(e) => Err(e),
         }
+    }
+
+    /// Where the file before this one ended, as far as is known.
+    fn latest(&mut self, line: &Place) -> Result<Place> {
+        let current = self.store.reader()?.current(&line.session)?;
+        let place = Place::new(line.session.clone(), current.unwrap_or_else(BranchName::main));
+        self.notes.push(format!(
+            "its first event follows one that is in neither the file nor the store; it was added to the end of {place}"
+        ));
+        Ok(place)
+    }
+
+    fn is_absent(&self, place: &Place) -> Result<bool> {
+        match self.store.head(place.clone()) {
+            Ok(_) => Ok(false),
+            Err(Error::NotFound { .. }) => Ok(true),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn is_end(&self, address: &Address) -> Result<bool> {
+        let head = self.store.head(address.place().clone())?;
+        Ok(address.sequence() == Some(head))
     }
 
     /// A branch from an earlier import of the same file is continued.

@@ -21,6 +21,13 @@ pub(crate) const CLAUDE_CODE: Uuid = namespace(6);
 pub(crate) const OPEN_HANDS: Uuid = namespace(7);
 pub(crate) const TEMPORAL: Uuid = namespace(8);
 pub(crate) const IMPORTS: Uuid = namespace(9);
+pub(crate) const CODEX: Uuid = namespace(10);
+pub(crate) const GEMINI_CLI: Uuid = namespace(11);
+pub(crate) const CLAUDE_STREAM: Uuid = namespace(12);
+pub(crate) const PI: Uuid = namespace(13);
+pub(crate) const COPILOT_CLI: Uuid = namespace(14);
+pub(crate) const AG_UI: Uuid = namespace(15);
+pub(crate) const NDJSON: Uuid = namespace(16);
 
 /// The id derived from these parts. Each part is hashed with its length: `["ab", "c"]` is not `["a", "bc"]`.
 pub(crate) fn derived(namespace: Uuid, parts: &[&[u8]]) -> EventId {

@@ -8,18 +8,24 @@
 //!   so that reading a file again, or after it has grown, gives the same ids as before;
 //! - an event's metadata says where its record was, so that [`restore`] can assemble the file again.
 
+mod ag_ui;
 mod aios;
 mod builder;
 mod claude_code;
+mod claude_stream;
 mod cloudevents;
+mod codex;
 mod collector;
 mod content;
+mod copilot_cli;
 mod entries;
 mod export;
 mod fields;
 mod file;
 mod format;
 mod formats;
+mod gemini_cli;
+mod history;
 mod homes;
 mod ids;
 mod imports;
@@ -29,12 +35,15 @@ pub mod json;
 mod layout;
 mod live;
 mod load;
+mod mapping;
 mod names;
 mod naming;
+mod ndjson;
 mod openhands;
 mod options;
 mod outline;
 mod own;
+mod pi;
 mod piece;
 mod pieces;
 mod plan;
@@ -51,6 +60,7 @@ mod temporal_names;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod times;
 mod unknown;
 mod watched;
 
@@ -62,6 +72,7 @@ pub use formats::{parse, parse_line, print, print_fork};
 pub use ids::variant;
 pub use imports::{Changed, Import, import, imports};
 pub use load::{Loaded, load};
+pub use mapping::Mapping;
 pub use naming::{Naming, is_numbered};
 pub use options::Options;
 pub use own::Forked;

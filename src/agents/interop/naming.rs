@@ -1,7 +1,7 @@
 //! Chooses the session of a file whose records name none. It is named after the file; but two files of one name are
 //! two runs, unless one was copied or moved: then its records are stored already, and it continues their session.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use crate::store::Store;
 
 use super::entries::Item;
 use super::sketch::{Sketch, lost};
-use super::{imports, names};
+use super::{Format, imports, names, pi};
 
 /// The number of names with folders that are tried before numbers are.
 const FOLDERS: usize = 3;
@@ -22,6 +22,8 @@ const LOOK_AT: usize = 1_000;
 /// Which file each session of a store belongs to, for [`FileImport::named`](super::FileImport::named).
 #[derive(Debug, Default)]
 pub struct Naming {
+    /// The session that the file of each pi session is in: that of a fork is its parent's.
+    families: HashMap<String, SessionId>,
     homes: HashMap<String, SessionId>,
     owners: HashMap<SessionId, HashSet<String>>,
 }
@@ -44,6 +46,9 @@ impl Naming {
             if let (Some(owner), Some(home)) = (&import.owner, &import.home) {
                 naming.note(owner, &SessionId::new(home.as_str())?);
             }
+            if import.format == Format::Pi.name() {
+                naming.note_family(&import.path, &import.sessions)?;
+            }
         }
         Ok(naming)
     }
@@ -51,6 +56,20 @@ impl Naming {
     fn note(&mut self, owner: &str, home: &SessionId) {
         self.homes.insert(owner.to_owned(), home.clone());
         self.owners.entry(home.clone()).or_default().insert(owner.to_owned());
+    }
+
+    /// Notes which session the file of a pi session is in.
+    pub(crate) fn note_family(&mut self, path: &str, sessions: &[String]) -> Result<()> {
+        if let [session] = sessions {
+            self.families.insert(pi::session_in(path).to_owned(), SessionId::new(session.as_str())?);
+        }
+        Ok(())
+    }
+
+    /// The sessions of these files, if they are others than the files' own.
+    pub(crate) fn families(&self, of: &BTreeSet<String>) -> BTreeMap<String, SessionId> {
+        let family = |name: &String| Some((name.clone(), self.families.get(name)?.clone()));
+        of.iter().filter_map(family).filter(|(name, session)| session.as_str() != name).collect()
     }
 
     /// Chooses the session of a file, or of a folder of files: the first of these names that does not belong to

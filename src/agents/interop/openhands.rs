@@ -1,14 +1,19 @@
 //! Trajectories of OpenHands: the older arrays (`id,timestamp,source,cause,action|observation`) and the newer events,
 //! one per line or one per file (`id,timestamp,source,kind`).
 //!
-//! No record names its session, which is called after the file. Times have no zone and are read as UTC.
+//! - No record names its session, which is called after the file. A conversation that is kept as a folder, with a file
+//!   per event, is called after the folder.
+//! - Newer events have a `parent_id`. One that does not follow the last event of its branch begins a branch. Where a
+//!   file has a single event, the store knows what is last.
+//! - Times have no zone and are read as UTC.
 
 use std::borrow::Cow;
 
-use crate::event::{EventId, Invalid, NewEvent, Place, SessionId};
+use crate::event::{EventId, Invalid, NewEvent, SessionId};
 
 use super::builder::Draft;
 use super::fields::Fields;
+use super::history::History;
 use super::input::Input;
 use super::sketch::Sketch;
 use super::source::Body;
@@ -16,7 +21,7 @@ use super::{ids, names, source};
 
 /// Their kinds that mean the same as one of our types: `action.*` and `observation.*` of the older format, then the
 /// newer names.
-pub(super) const KINDS: [(&str, &str); 47] = [
+pub(super) const KINDS: [(&str, &str); 53] = [
     ("action.message.user", "message.user"),
     ("action.message.agent", "message.assistant"),
     ("action.system", "message.system"),
@@ -58,6 +63,12 @@ pub(super) const KINDS: [(&str, &str); 47] = [
     ("ObservationEvent", "tool.completed"),
     ("ObservationEvent.error", "tool.errored"),
     ("AgentErrorEvent", "tool.errored"),
+    ("ACPToolCallEvent", "tool.invoked"),
+    ("ACPToolCallEvent.in_progress", "tool.progress"),
+    ("ACPToolCallEvent.completed", "tool.completed"),
+    ("ACPToolCallEvent.failed", "tool.errored"),
+    ("StreamingDeltaEvent", "message.delta"),
+    ("InterruptEvent", "run.paused"),
     ("UserRejectObservation", "approval.denied"),
     ("ConversationErrorEvent", "error.raised"),
     ("ConversationStateUpdateEvent", "state.changed"),
@@ -65,6 +76,9 @@ pub(super) const KINDS: [(&str, &str); 47] = [
     ("Condensation", "context.compacted"),
     ("CondensationSummaryEvent", "context.summarized"),
 ];
+
+/// The parent of an event that follows none.
+const ROOT: &str = "__root__";
 
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     f.has("id")
@@ -76,24 +90,35 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut unnamed = ids::Occurrences::default();
-    let main = |session| Place::new(session, crate::event::BranchName::main());
-    let places: Vec<Place> = input.sessions()?.into_iter().map(main).collect();
+    let mut runs: Vec<History> = input.sessions()?.into_iter().map(History::new).collect();
     for ref piece in input.pieces() {
-        let Some(place) = places.get(piece.run) else { continue };
+        let Some(history) = runs.get_mut(piece.run) else { continue };
         let text = input.text(piece);
         match text.as_deref().map_err(Clone::clone).and_then(|text| Ok((text, Fields::parse(text)?))) {
             Ok((text, f)) => {
-                let mut event = event(&f, &place.session);
+                let session = history.session().clone();
+                let mut event = event(&f, &session);
                 event.id = match f.scalar("id") {
-                    Some(id) => event_id(&place.session, &id),
-                    None => unnamed.next(event_id(&place.session, text)),
+                    Some(id) => event_id(&session, &id),
+                    None => unnamed.next(event_id(&session, text)),
                 };
+                if let Some(parent) = f.word("parent_id").filter(|_| !history.has(event.id)) {
+                    let parent = (parent != ROOT).then(|| event_id(&session, &parent));
+                    match parent {
+                        Some(id) if !history.has(id) => history.continue_from(parent),
+                        // What comes before may be in other files.
+                        None if history.is_empty() => history.continue_from(None),
+                        _ => history.go_back(parent),
+                    }
+                }
                 let time = f.text("timestamp").and_then(|t| names::time(&t));
-                let order = piece.ordinal as u64;
-                plan.push(piece, order, place, Draft::new(event, time, Body::Record));
+                history.push(&mut plan, piece, Draft::new(event, time, Body::Record));
             }
             Err(reason) => plan.skip(piece, reason),
         }
+    }
+    for history in &runs {
+        history.finish(&mut plan);
     }
     Ok(plan.finish())
 }
@@ -146,14 +171,23 @@ fn newer(f: &Fields<'_>, kind: &str, source: &str) -> String {
         ("ObservationEvent", _) if f.object("observation").is_true("is_error") => {
             "ObservationEvent.error".to_owned()
         }
+        ("ACPToolCallEvent", _) => match f.text("status").as_deref() {
+            _ if f.is_true("is_error") => "ACPToolCallEvent.failed".to_owned(),
+            Some(status @ ("in_progress" | "completed" | "failed")) => format!("{kind}.{status}"),
+            _ => kind.to_owned(),
+        },
         (kind, _) => kind.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::agents::interop::Format;
-    use crate::agents::interop::testing::{drawn, events, plan_of, restored};
+    use bytes::Bytes;
+
+    use crate::agents::interop::testing::{branches, drawn, events, plan_of, restored};
+    use crate::agents::interop::{Format, Options, load, parse};
+    use crate::event::EventId;
+    use crate::store::Store;
 
     #[test]
     fn the_older_array_keeps_gaps_and_causes() {
@@ -231,5 +265,71 @@ mod tests {
         let plan = plan_of("event-00001.json", file);
         assert_eq!(drawn(&plan), ["event-00001/main: message.user"]);
         assert_eq!(restored(&plan), file);
+    }
+
+    #[test]
+    fn an_event_under_an_earlier_one_begins_a_branch() {
+        let event = |id: &str, parent: &str| {
+            format!(
+                "{{\"id\":\"{id}\",\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"user\",{parent}\"kind\":\"MessageEvent\"}}\n"
+            )
+        };
+        let under = |id: &str, parent: &str| event(id, &format!("\"parent_id\":\"{parent}\","));
+        // The first releases wrote no parents.
+        let file = event("a", "") + &event("b", "") + &under("c", "b") + &under("d", "b") + &under("e", "d");
+        let plan = plan_of("n.jsonl", &file);
+        let drawn = drawn(&plan);
+        assert_eq!((drawn[0].as_str(), drawn.len()), ("n/main: message.user message.user", 4), "{drawn:?}");
+        assert!(drawn[1].starts_with("n/side-") && drawn[1].ends_with(" < main"), "{drawn:?}");
+        assert!(drawn[2].starts_with("n/side-") && drawn[2].ends_with(": message.user"), "{drawn:?}");
+        assert_eq!(drawn[3], "n/main: message.user message.user");
+        assert_eq!(restored(&plan), file);
+        let root = file + &under("f", "__root__");
+        assert_eq!(events(&plan_of("n.jsonl", root)).filter(|(p, _)| p.branch.as_str() == "main").count(), 1);
+    }
+
+    #[test]
+    fn files_with_one_event_each_are_one_tree() {
+        let file = |id: &str, parent: &str| {
+            let parent = match parent {
+                "" => String::new(),
+                parent => format!("\"parent_id\":\"{parent}\","),
+            };
+            format!(
+                "{{\"id\":\"{id}\",\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"user\",{parent}\"kind\":\"MessageEvent\"}}"
+            )
+        };
+        let store = Store::in_memory().unwrap();
+        let options = Options::default().session(Some("c".try_into().unwrap()));
+        let add = |n: usize, id: &str, parent: &str| {
+            let text = Bytes::from(file(id, parent));
+            let plan = parse(&format!("event-{n:05}-{id}.json"), &text, &options).unwrap();
+            load(&store, plan, &mut |_| {}).unwrap()
+        };
+        let all = [
+            ("a", "__root__"),
+            ("b", "a"),
+            ("c", "b"),
+            ("d", "a"),
+            ("e", "d"),
+            ("f", "c"),
+            ("g", "__root__"),
+        ];
+        for _ in 0..2 {
+            for (n, (id, parent)) in all.into_iter().enumerate() {
+                let loaded = add(n, id, parent);
+                assert_eq!((loaded.new + loaded.duplicates, loaded.notes.len()), (1, 0), "{id}");
+            }
+        }
+        let names: std::collections::HashMap<EventId, &str> =
+            all.map(|(id, _)| (super::event_id(&"c".try_into().unwrap(), id), id)).into();
+        let mut lines: Vec<String> =
+            branches(&store).into_iter().map(|(_, ids)| ids.iter().map(|id| names[id]).collect()).collect();
+        lines.sort();
+        assert_eq!(lines, ["abcf", "ade", "g"]);
+        // What follows a file that cannot be read goes on with the rest.
+        let loaded = add(8, "i", "h");
+        assert!(loaded.notes[0].contains("neither the file nor the store"), "{:?}", loaded.notes);
+        assert!(branches(&store).iter().any(|(_, ids)| ids.len() == 2), "{:?}", branches(&store));
     }
 }

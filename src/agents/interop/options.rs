@@ -1,9 +1,12 @@
 //! How to read a file.
 
+use std::collections::BTreeMap;
+
 use crate::event::{SessionId, Timestamp};
 use crate::limits::DEFAULT_PAYLOAD_BYTES;
 
 use super::format::Format;
+use super::mapping::Mapping;
 
 /// How to read a file.
 #[derive(Clone, Debug)]
@@ -14,10 +17,14 @@ pub struct Options {
     /// The session of the file's events. Sub-agents get sessions named after it. In our own format and CloudEvents it
     /// is used only for records that name no session.
     pub session: Option<SessionId>,
+    /// Where the fields of an event are in records of [`Format::Ndjson`].
+    pub map: Option<Mapping>,
     /// The largest payload in bytes that the store accepts.
     pub max_payload: usize,
     /// The session of records that name none, instead of one named after the file.
     pub(crate) home: Option<SessionId>,
+    /// The session that the file of each of these is in: that of a fork is its parent's.
+    pub(crate) families: BTreeMap<String, SessionId>,
     /// When the file is imported: the time of events that have none. The current time, unless it is set.
     pub now: Timestamp,
 }
@@ -25,7 +32,15 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let now = Timestamp::now();
-        Self { format: None, session: None, max_payload: DEFAULT_PAYLOAD_BYTES, home: None, now }
+        Self {
+            format: None,
+            session: None,
+            map: None,
+            max_payload: DEFAULT_PAYLOAD_BYTES,
+            home: None,
+            families: BTreeMap::new(),
+            now,
+        }
     }
 }
 
@@ -41,6 +56,13 @@ impl Options {
     #[must_use]
     pub fn session(mut self, session: Option<SessionId>) -> Self {
         self.session = session;
+        self
+    }
+
+    /// Sets the mapping of [`Format::Ndjson`].
+    #[must_use]
+    pub fn map(mut self, map: Option<Mapping>) -> Self {
+        self.map = map;
         self
     }
 

@@ -14,6 +14,12 @@ use super::recover;
 use super::scan::{self, Child, Children, Fault, is_space};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
+/// How the lines of server-sent events begin that contain a record …
+const DATA: &[u8] = b"data:";
+/// … and those that contain none.
+const STREAM_FIELDS: [&[u8]; 4] = [b":", b"event:", b"id:", b"retry:"];
+/// Bytes at the beginning of a line that tell what it is: `data: [DONE]` is the longest.
+const STREAM_FIELD: usize = 12;
 /// Members that name an object, the most reliable first.
 const LABELS: [&str; 9] = [
     "instance_id",
@@ -42,8 +48,8 @@ pub(crate) fn cut_first(content: &Content, is_record: Test, limit: usize) -> Pie
 }
 
 fn walk(content: &Content, is_record: Test, wrapped: bool, limit: usize) -> Pieces {
-    let mut walk =
-        Walk { limit, wrapped, content, records: Collector::new(content, is_record), glued: Vec::new() };
+    let records = Collector::new(content, is_record);
+    let mut walk = Walk { limit, wrapped, content, records, glued: Vec::new(), is_stream: false };
     walk.file();
     walk.finish()
 }
@@ -56,6 +62,8 @@ struct Walk<'c> {
     wrapped: bool,
     /// Where a record follows another on the same line.
     glued: Vec<usize>,
+    /// Whether it is a stream of server-sent events, whose records stand behind `data:`.
+    is_stream: bool,
 }
 
 impl Walk<'_> {
@@ -68,6 +76,15 @@ impl Walk<'_> {
             // 0x1e precedes each text of a JSON sequence.
             let Some(first) = c.skip_while(|b| is_space(b) || b == b'\x1e') else { return };
             let start = c.at;
+            if at <= BOM.len() && previous_end.is_none() {
+                self.is_stream |= self.begins_stream(start);
+            }
+            if self.is_stream
+                && let Some(next) = self.after_field(start)
+            {
+                at = next;
+                continue;
+            }
             let on_one_line = previous_end.is_some_and(|end| !self.has_newline(end..start));
             match first {
                 b'{' | b'[' => match scan::value(&mut c) {
@@ -102,6 +119,29 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a stream of server-sent events begins here. Without data it is any text.
+    fn begins_stream(&self, mut start: usize) -> bool {
+        while let Some(end) = self.after_field(start) {
+            if self.content.bytes(start..start + DATA.len()) == DATA {
+                return true;
+            }
+            start = self.after_space(end);
+        }
+        false
+    }
+
+    /// Where a field of a server-sent event that begins here leads to: to the record in it, or to the end of its line.
+    fn after_field(&self, start: usize) -> Option<usize> {
+        let field = self.content.bytes(start..start + STREAM_FIELD);
+        if let Some(rest) = field.strip_prefix(DATA) {
+            let is_end = rest.trim_ascii_start().starts_with(b"[DONE]");
+            let value = start + DATA.len();
+            return Some(if is_end { self.line_end(start) } else { value });
+        }
+        let is_field = STREAM_FIELDS.iter().any(|name| field.starts_with(name));
+        is_field.then(|| self.line_end(start))
     }
 
     /// A complete value at the top level of the file.
@@ -583,6 +623,14 @@ mod tests {
             };
             (file, (1..=id).collect())
         })
+    }
+
+    #[test]
+    fn what_only_looks_like_a_stream_is_not_left_out() {
+        for text in [":", "id: 7\n", "event: x\n: y\nhello"] {
+            assert!(Cut::new(text).text(0).is_err(), "{text}");
+        }
+        assert_eq!(Cut::new(": x\n\nid: 7\ndata: {\"id\":7}\n").drawn(), ["{\"id\":7}"]);
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub(crate) struct Origins {
     /// The file or folder that this session belongs to.
     pub(crate) owner: Option<String>,
     pub(crate) layout: Layout,
+    /// Whether the file goes on from what other files have.
+    pub(crate) is_part: bool,
+    /// The sessions whose files it is a fork of.
+    pub(crate) parents: BTreeSet<String>,
     /// The file itself, if it is in memory.
     pub(crate) bytes: Option<Bytes>,
 }

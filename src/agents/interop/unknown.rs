@@ -33,6 +33,13 @@ const fn members(format: Format) -> &'static [&'static str] {
         Format::ClaudeCode => &["sessionId", "type", "uuid"],
         Format::OpenHands => &["id", "timestamp", "source", "action"],
         Format::Temporal => &["eventId", "eventType", "eventTime"],
+        Format::Codex => &["timestamp", "type", "payload"],
+        Format::Ndjson => &[],
+        Format::AgUi => &["type", "threadId", "runId"],
+        Format::CopilotCli => &["id", "parentId", "type", "data"],
+        Format::Pi => &["id", "parentId", "timestamp", "message"],
+        Format::ClaudeStream => &["session_id", "type", "subtype"],
+        Format::GeminiCli => &["id", "timestamp", "type", "content"],
     }
 }
 
@@ -41,7 +48,12 @@ pub(super) fn refusal(file: &str, bytes: &[u8]) -> Invalid {
     let head = bytes.get(..HEAD).unwrap_or(bytes);
     let file = file.escape_debug();
     let all = Format::ALL.map(Format::name).join(", ");
-    let ways = |what: String| format!("{file} {what}; say what wrote it with --from, one of {all}");
+    let ways = |what: String| {
+        format!(
+            "{file} {what}; say what wrote it with --from, one of {all}; any other JSON is read with --from ndjson \
+             --map session=/POINTER,type=/POINTER"
+        )
+    };
     let reason = if let Some((_, what)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
         format!("{file} {what}")
     } else if head.trim_ascii().is_empty() {

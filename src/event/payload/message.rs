@@ -13,6 +13,19 @@ fn said() -> Role {
     of_message(own)
 }
 
+/// The usage of the whole session until now.
+fn so_far() -> Role {
+    let total = "/payload/info/total_token_usage";
+    let places = [
+        (InputTokens, "input_tokens"),
+        (OutputTokens, "output_tokens"),
+        (CacheReadTokens, "cached_input_tokens"),
+    ];
+    places.into_iter().fold(plain(), |role, (what, name)| {
+        role.figure(what, Total, &[&format!("/usage/{name}"), &format!("{total}/{name}")])
+    })
+}
+
 types! { "message";
     /// A user wrote a message
     MessageUser = "message.user" also ["user_message"] {
@@ -56,6 +69,26 @@ types! { "message";
         }
         role said();
         example {"text": "The name is normalised twice."}
+    }
+    /// A message was recorded again, with more about it
+    MessageUpdated = "message.updated" {
+        may {
+            message_id: String, text: Value, content: Value, model: String, provider: String,
+            /// Tokens that the model read.
+            input_tokens: u64,
+            /// Tokens that the model wrote.
+            output_tokens: u64,
+            /// All tokens, read and written.
+            tokens: u64,
+        }
+        role of_message(plain());
+        example {"message_id": "m-2", "text": "The cause is normalize()."}
+    }
+    /// The tokens that a session has used so far
+    MessageUsage = "message.usage" also ["token_usage", "usage_reported"] {
+        may { model: String, provider: String, usage: Value }
+        role so_far();
+        example {"model": "large-2", "usage": {"input_tokens": 2100, "output_tokens": 90}}
     }
     /// A piece of an answer, as it is streamed
     MessageDelta = "message.delta" also ["text_delta", "assistant_text_delta"] {

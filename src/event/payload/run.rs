@@ -26,7 +26,7 @@ fn used(role: Role) -> Role {
     )
     .figure(Tokens, Sum, &["/tokens", "/usage/tokens"])
     .unless(&["/input_tokens", "/usage/input_tokens"])
-    .figure(CostUsd, Sum, &["/cost_usd"])
+    .figure(CostUsd, Sum, &["/cost_usd", "/total_cost_usd"])
     .models(&["/provider", "/usage/*/provider"], &["/model", "/usage/*/model"])
 }
 

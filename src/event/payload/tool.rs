@@ -14,6 +14,11 @@ fn tool() -> Role {
             "/tool_call_metadata/function_name",
             "/activityTaskScheduledEventAttributes/activityType/name",
             "/message/content/*/name",
+            "/message/toolName",
+            "/toolCalls/*/name",
+            "/data/toolName",
+            "/payload/name",
+            "/payload/invocation/tool",
         ])
         .by(&["/by"])
 }

@@ -9,7 +9,7 @@ use crate::event::{Condition, Entity, Figure, Measure, Mode, Phase, Pointers, St
 /// Where an event gives the reason, in our own payloads and in records of other programs.
 const WHY: [&str; 3] = ["/reason", "/kind/reason", "/message"];
 /// Where it gives the error.
-const WRONG: [&str; 10] = [
+const WRONG: [&str; 11] = [
     "/error/message",
     "/error",
     "/kind/error",
@@ -17,6 +17,7 @@ const WRONG: [&str; 10] = [
     "/activityTaskFailedEventAttributes/failure/cause/message",
     "/activityTaskFailedEventAttributes/failure/message",
     "/observation/content/0/text",
+    "/payload/message",
     "/content",
     "/message",
     "/reason",
@@ -75,21 +76,36 @@ pub(super) fn tokens(role: Role) -> Role {
 
 /// The usage in an imported record of the answer that it is a part of. Every part repeats it.
 pub(super) fn of_message(mut role: Role) -> Role {
-    let places: [(Measure, &[&str]); 4] = [
+    let places: [(Measure, &[&str]); 5] = [
         (
             InputTokens,
-            &["/message/usage/input_tokens", "/tool_call_metadata/model_response/usage/prompt_tokens"],
+            &[
+                "/message/usage/input_tokens",
+                "/tool_call_metadata/model_response/usage/prompt_tokens",
+                "/message/usage/input",
+                "/tokens/input",
+            ],
         ),
         (
             OutputTokens,
-            &["/message/usage/output_tokens", "/tool_call_metadata/model_response/usage/completion_tokens"],
+            &[
+                "/message/usage/output_tokens",
+                "/tool_call_metadata/model_response/usage/completion_tokens",
+                "/message/usage/output",
+                "/tokens/output",
+                "/data/outputTokens",
+            ],
         ),
-        (CacheReadTokens, &["/message/usage/cache_read_input_tokens"]),
-        (CacheWriteTokens, &["/message/usage/cache_creation_input_tokens"]),
+        (
+            CacheReadTokens,
+            &["/message/usage/cache_read_input_tokens", "/message/usage/cacheRead", "/tokens/cached"],
+        ),
+        (CacheWriteTokens, &["/message/usage/cache_creation_input_tokens", "/message/usage/cacheWrite"]),
+        (CostUsd, &["/message/usage/cost/total"]),
     ];
     role.usage.extend(places.map(|(what, texts)| Figure {
-        of: at(&["/message/id", "/tool_call_metadata/model_response/id"]),
-        model: at(&["/message/model", "/tool_call_metadata/model_response/model"]),
+        of: at(&["/message/id", "/tool_call_metadata/model_response/id", "/data/messageId", "/id"]),
+        model: at(&["/message/model", "/tool_call_metadata/model_response/model", "/model", "/data/model"]),
         ..figure(what, Total, texts)
     }));
     role

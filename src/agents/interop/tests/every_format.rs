@@ -10,8 +10,18 @@ use crate::store::Store;
 
 #[test]
 fn every_type_that_a_format_gives_is_in_the_catalogue() {
-    let tables: [&[(&str, &str)]; 4] =
-        [&aios::KINDS, &openhands::KINDS, &temporal::KINDS, &claude_code::record::KINDS];
+    let tables: [&[(&str, &str)]; 10] = [
+        &aios::KINDS,
+        &openhands::KINDS,
+        &temporal::KINDS,
+        &claude_code::record::KINDS,
+        &codex::KINDS,
+        &gemini_cli::KINDS,
+        &claude_stream::KINDS,
+        &pi::KINDS,
+        &copilot_cli::KINDS,
+        &ag_ui::KINDS,
+    ];
     for (theirs, ours) in tables.iter().flat_map(|t| t.iter()) {
         let known = Catalogue::builtin().find(ours).map(|t| t.name());
         assert_eq!(known, Some(*ours), "{theirs}");
@@ -54,6 +64,13 @@ fn events_without_a_time_have_that_of_the_import_in_every_format() {
         (Format::Temporal, r#"{"eventId":"1","eventType":"TimerFired"}"#),
         (Format::Aios, r#"{"event_id":"e","session_id":"s","kind":{"type":"RunStarted"}}"#),
         (Format::Retold, r#"{"session":"s","type":"a"}"#),
+        (Format::Codex, r#"{"type":"message","role":"user","content":[]}"#),
+        (Format::GeminiCli, r#"{"type":"user","content":"x","timestamp":"?"}"#),
+        (Format::ClaudeStream, r#"{"type":"result","subtype":"success","session_id":"s"}"#),
+        (Format::Pi, r#"{"type":"message","id":"a","parentId":null,"message":{"role":"user"}}"#),
+        (Format::Ndjson, r#"{"a":1}"#),
+        (Format::AgUi, r#"{"type":"RUN_STARTED","threadId":"t","runId":"r"}"#),
+        (Format::CopilotCli, r#"{"type":"abort","id":"a","data":{}}"#),
     ] {
         let options = Options::default().now(now).format(Some(format));
         let plan = parse("x", &Bytes::from(line), &options).unwrap();

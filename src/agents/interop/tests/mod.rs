@@ -3,6 +3,7 @@
 mod every_format;
 mod forks;
 mod given_back;
+mod growing;
 mod own_lines;
 mod real;
 mod transcripts;

@@ -24,8 +24,12 @@ fn real_files_come_back_byte_for_byte() {
         ("claude-code", Format::ClaudeCode),
         ("openhands", Format::OpenHands),
         ("temporal", Format::Temporal),
+        ("ag-ui", Format::AgUi),
     ] {
-        for (path, bytes) in real(folder) {
+        // One of them is prose with streams between.
+        for (path, bytes) in
+            real(folder).into_iter().filter(|(path, _)| path.extension() != Some("txt".as_ref()))
+        {
             let name = path.to_string_lossy().into_owned();
             let plan = parse(&name, &bytes, &Options::default()).unwrap();
             assert_eq!(plan.format, format, "{name}");

@@ -1,0 +1,322 @@
+//! What `claude -p --output-format stream-json` prints: one record per line, each with a `session_id`. The list that
+//! `--output-format json --verbose` prints has the same records.
+//!
+//! - The session is the record's `session_id`. What a sub-agent says (`parent_tool_use_id`) goes to the session
+//!   `<session_id>.agent-<first characters of the call>`, and its first record is caused by that call.
+//! - Records have a `uuid` in newer releases only. Others are identified by their text, the equal ones by their order.
+//! - Most records have no time.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId};
+
+use super::builder::{Added, Builder, Draft};
+use super::fields::{self, Fields};
+use super::input::Input;
+use super::piece::Piece;
+use super::sketch::Sketch;
+use super::source::Body;
+use super::{ids, names, source, times};
+
+/// Their records that mean the same as one of our types.
+pub(super) const KINDS: [(&str, &str); 16] = [
+    ("system.init", "run.started"),
+    ("system.compact_boundary", "context.compacted"),
+    ("system.status", "state.changed"),
+    ("system.task_started", "task.started"),
+    ("assistant.text", "message.assistant"),
+    ("assistant.thinking", "message.thinking"),
+    ("assistant.call", "tool.invoked"),
+    ("assistant.error", "error.raised"),
+    ("user.text", "message.user"),
+    ("user.result", "tool.completed"),
+    ("user.result_error", "tool.errored"),
+    ("user.summary", "context.summarized"),
+    ("stream_event", "message.delta"),
+    ("tool_progress", "tool.progress"),
+    ("result.success", "run.completed"),
+    ("result.error", "run.failed"),
+];
+
+/// The types of records, and a member that one of the type has besides its session.
+const TYPES: [(&str, &str); 6] = [
+    ("system", "subtype"),
+    ("assistant", "message"),
+    ("user", "message"),
+    ("result", "subtype"),
+    ("stream_event", "event"),
+    ("tool_progress", "tool_use_id"),
+];
+/// Characters of a call's id in the name of a sub-agent's session.
+const AGENT: usize = 16;
+
+pub(crate) fn is_record(f: &Fields<'_>) -> bool {
+    let Some(what) = f.value("type").and_then(fields::string) else { return false };
+    f.has("session_id") && TYPES.iter().any(|(name, member)| *name == what && f.has(member))
+}
+
+pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
+    let mut reader = Stream {
+        plan: input.builder(),
+        asked: input.options.session.clone(),
+        home: input.session_or_stem()?,
+        runs: BTreeMap::new(),
+        calls: HashMap::new(),
+        unnamed: ids::Occurrences::default(),
+    };
+    for ref piece in input.pieces() {
+        let text = input.text(piece);
+        match text.as_deref().map_err(Clone::clone).and_then(|text| Ok((text, Fields::parse(text)?))) {
+            Ok((text, f)) => reader.record(piece, text, &f)?,
+            Err(reason) => reader.plan.skip(piece, reason),
+        }
+    }
+    Ok(reader.plan.finish())
+}
+
+struct Stream<'a> {
+    plan: Builder<'a>,
+    /// The session that was given.
+    asked: Option<SessionId>,
+    /// The session of records that name none: that of the record before.
+    home: SessionId,
+    /// The last event of each session.
+    runs: BTreeMap<SessionId, EventId>,
+    /// The events of tool calls.
+    calls: HashMap<String, EventId>,
+    unnamed: ids::Occurrences,
+}
+
+/// What a record is.
+#[derive(Default)]
+struct Said<'a> {
+    name: String,
+    actor: &'static str,
+    /// The call that it makes or answers, or the message that it is a part of.
+    of: Option<Cow<'a, str>>,
+    calls: Vec<Cow<'a, str>>,
+    answers: Option<Cow<'a, str>>,
+    tool: Option<Cow<'a, str>>,
+}
+
+impl Stream<'_> {
+    fn record(&mut self, piece: &Piece, text: &str, f: &Fields<'_>) -> Result<(), Invalid> {
+        if let (None, Some(session)) = (&self.asked, f.word("session_id")) {
+            self.home = names::session(&session)?;
+        }
+        let agent = f.word("parent_tool_use_id");
+        let session = match &agent {
+            Some(call) => names::session(&format!("{}.agent-{}", self.home, shortened(call)))?,
+            None => self.home.clone(),
+        };
+        let said = read(f);
+        let mut event = NewEvent::new(names::kind(&KINDS, "claude_stream", &said.name));
+        let uuid = f.word("uuid");
+        let own = session.as_str().as_bytes();
+        event.id = match &uuid {
+            Some(uuid) => ids::derived(ids::CLAUDE_STREAM, &[own, uuid.as_bytes()]),
+            None => self.unnamed.next(ids::derived(ids::CLAUDE_STREAM, &[own, b"", text.as_bytes()])),
+        };
+        event.source = "claude-code".into();
+        event.actor = said.actor.into();
+        let of = said.of.or_else(|| f.word("tool_use_id"));
+        event.correlation = of.as_deref().map_or_else(String::new, names::label).into();
+        let call = |id: &str| self.calls.get(id).copied();
+        let before = self.runs.get(&session).copied().or_else(|| agent.as_deref().and_then(call));
+        event.causation = said.answers.as_deref().and_then(call).or(before);
+        let agent = agent.as_deref().map(shortened).map(Cow::Borrowed);
+        for (key, value) in
+            [(source::ID, uuid), ("tool", said.tool.or_else(|| f.word("tool_name"))), ("agent", agent)]
+        {
+            if let Some(value) = value {
+                event.metadata.insert(key.to_owned(), names::label(&value));
+            }
+        }
+        let place = Place::new(session.clone(), BranchName::main());
+        let draft = Draft::new(event, times::in_member(f, "timestamp"), Body::Record);
+        if let Added::New(id) | Added::Variant(id) =
+            self.plan.push(piece, piece.ordinal as u64, &place, draft)
+        {
+            self.runs.insert(session, id);
+            for call in said.calls {
+                self.calls.entry(call.into_owned()).or_insert(id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A call's id as a part of a name.
+fn shortened(call: &str) -> &str {
+    let call = call.strip_prefix("toolu_").unwrap_or(call);
+    call.char_indices().nth(AGENT).map_or(call, |(end, _)| call.get(..end).unwrap_or(call))
+}
+
+fn read<'a>(f: &Fields<'a>) -> Said<'a> {
+    let what = f.text("type").unwrap_or_default();
+    let sub = f.word("subtype");
+    let message = f.object("message");
+    match (&*what, sub.as_deref()) {
+        ("assistant", _) => assistant(f, &message),
+        ("user", _) => user(f, &message),
+        ("result", sub) => {
+            let failed = f.is_true("is_error") || sub != Some("success");
+            let name = if failed { "result.error" } else { "result.success" };
+            Said { name: name.to_owned(), ..Said::default() }
+        }
+        ("system", Some(sub)) if !KINDS.iter().any(|(name, _)| name.strip_prefix("system.") == Some(sub)) => {
+            Said { name: sub.to_owned(), ..Said::default() }
+        }
+        ("system", Some(sub)) => Said { name: format!("system.{sub}"), ..Said::default() },
+        ("stream_event", _) => Said {
+            name: what.into_owned(),
+            of: f.object("event").object("message").word("id"),
+            ..Said::default()
+        },
+        _ => Said { name: what.into_owned(), ..Said::default() },
+    }
+}
+
+fn assistant<'a>(f: &Fields<'a>, message: &Fields<'a>) -> Said<'a> {
+    let mut said = Said { actor: "assistant", ..Said::default() };
+    let (mut text, mut thinking) = (message.text("content").is_some(), false);
+    for block in blocks(message) {
+        match block.text("type").as_deref() {
+            Some("tool_use" | "server_tool_use" | "mcp_tool_use") => {
+                said.calls.extend(block.word("id"));
+                said.tool = said.tool.or_else(|| block.word("name"));
+            }
+            Some("text") => text = true,
+            Some("thinking" | "redacted_thinking") => thinking = true,
+            _ => {}
+        }
+    }
+    said.of = said.calls.first().cloned().or_else(|| message.word("id"));
+    said.name = match () {
+        () if f.has("error") => "assistant.error",
+        () if !said.calls.is_empty() => "assistant.call",
+        () if text => "assistant.text",
+        () if thinking => "assistant.thinking",
+        () => "assistant",
+    }
+    .to_owned();
+    said
+}
+
+fn user<'a>(f: &Fields<'a>, message: &Fields<'a>) -> Said<'a> {
+    let mut said = Said { actor: "user", ..Said::default() };
+    let mut failed = false;
+    for block in blocks(message) {
+        if block.text("type").as_deref() == Some("tool_result") {
+            failed |= block.is_true("is_error");
+            said.answers = said.answers.or_else(|| block.word("tool_use_id"));
+            said.actor = "";
+        }
+    }
+    said.of.clone_from(&said.answers);
+    said.name = match () {
+        () if failed => "user.result_error",
+        () if said.answers.is_some() => "user.result",
+        () if f.is_true("isCompactSummary") => "user.summary",
+        () if f.is_true("isSynthetic") || f.is_true("isMeta") => "user.meta",
+        () => "user.text",
+    }
+    .to_owned();
+    said
+}
+
+/// The blocks of a message's content; none when it is plain text.
+fn blocks<'a>(message: &Fields<'a>) -> Vec<Fields<'a>> {
+    message.list("content").into_iter().filter_map(|b| Fields::parse(b.get()).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agents::interop::Format;
+    use crate::agents::interop::testing::{drawn, events, plan_of, restored};
+
+    fn line(what: &str, rest: &str) -> String {
+        format!("{{\"type\":\"{what}\",\"session_id\":\"r-1\",{rest}}}\n")
+    }
+
+    fn call(id: &str, name: &str) -> String {
+        line(
+            "assistant",
+            &format!(
+                "\"message\":{{\"id\":\"m\",\"content\":[{{\"type\":\"tool_use\",\"id\":\"{id}\",\"name\":\"{name}\"}}]}}"
+            ),
+        )
+    }
+
+    fn result(id: &str, is_error: bool) -> String {
+        line(
+            "user",
+            &format!(
+                "\"message\":{{\"content\":[{{\"type\":\"tool_result\",\"tool_use_id\":\"{id}\",\"is_error\":{is_error}}}]}}"
+            ),
+        )
+    }
+
+    fn of_agent(line: &str, call: &str) -> String {
+        line.replacen('{', &format!("{{\"parent_tool_use_id\":\"{call}\","), 1)
+    }
+
+    fn run() -> String {
+        [
+            line("system", "\"subtype\":\"init\",\"model\":\"m\",\"tools\":[]"),
+            line("assistant", "\"message\":{\"id\":\"m\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}"),
+            call("toolu_1", "Task"),
+            of_agent(&line("user", "\"message\":{\"content\":\"look\"}"), "toolu_1"),
+            of_agent(&call("toolu_2", "Bash"), "toolu_1"),
+            of_agent(&result("toolu_2", true), "toolu_1"),
+            result("toolu_1", false),
+            line("system", "\"subtype\":\"hook_started\""),
+            line("result", "\"subtype\":\"success\",\"is_error\":false,\"result\":\"done\",\"usage\":{\"input_tokens\":3}"),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_run_and_its_sub_agent_are_two_sessions() {
+        let file = run();
+        let plan = plan_of("out.jsonl", &file);
+        assert_eq!(plan.format, Format::ClaudeStream);
+        assert_eq!(
+            drawn(&plan),
+            [
+                "r-1/main: run.started message.assistant tool.invoked",
+                "r-1.agent-1/main: message.user tool.invoked tool.errored",
+                "r-1/main: tool.completed claude_stream.hook_started run.completed",
+            ]
+        );
+        let all: Vec<_> = events(&plan).map(|(_, e)| e).collect();
+        assert_eq!((all[3].causation, all[5].causation), (Some(all[2].id), Some(all[4].id)));
+        assert_eq!((all[6].causation, &*all[4].metadata["tool"]), (Some(all[2].id), "Bash"));
+        assert_eq!(restored(&plan), file);
+        assert_eq!(plan.timeless, 9);
+    }
+
+    #[test]
+    fn equal_lines_are_told_apart_and_known_again() {
+        let same = line("system", "\"subtype\":\"status\",\"status\":null");
+        let file = run() + &same + &same;
+        let plan = plan_of("out.jsonl", &file);
+        assert_eq!((plan.events(), plan.duplicates), (11, 0));
+        assert_eq!(restored(&plan), file);
+        // With an id, a line that is written again is one event.
+        let same = line("system", "\"subtype\":\"status\",\"uuid\":\"u\"");
+        let plan = plan_of("out.jsonl", same.repeat(2));
+        assert_eq!((plan.events(), plan.duplicates), (1, 1));
+    }
+
+    #[test]
+    fn a_list_is_read_too_and_a_run_that_failed_says_so() {
+        let lines = run().replace("\"success\",\"is_error\":false", "\"error_max_turns\",\"is_error\":true");
+        let file = format!("[{}]", lines.trim_end().replace('\n', ",\n"));
+        let plan = plan_of("out.json", &file);
+        assert_eq!(plan.format, Format::ClaudeStream);
+        assert!(drawn(&plan)[2].ends_with("run.failed"), "{:?}", drawn(&plan));
+        assert_eq!(restored(&plan), file);
+    }
+}
