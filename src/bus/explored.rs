@@ -19,7 +19,7 @@ use crate::event::{NewEvent, Position};
 use crate::store::{Builder, Query, Store};
 use crate::sync::task::Runtime;
 use crate::sync::time::sleep;
-use crate::sync::{in_vain, point, vary};
+use crate::sync::{end_runtimes, in_vain, point, vary};
 use crate::testkit::{BUS_END_SCHEDULES, BUS_SCHEDULES, all_caught, explore};
 
 const BRANCHES: [&str; 2] = ["m", "n"];
@@ -268,6 +268,7 @@ fn end() {
     block_on(bus.flush());
     drop((bus, watched));
     store.close().unwrap();
+    end_runtimes();
 }
 
 fn has_ended(error: &Error) -> bool {

@@ -19,7 +19,7 @@ use crate::event::NewEvent;
 use crate::store::{Builder, Durability, Query, Store};
 use crate::sync::task::Runtime;
 use crate::sync::time::sleep;
-use crate::sync::{in_vain, point};
+use crate::sync::{end_runtimes, in_vain, point};
 use crate::testkit::{QUEUE_SCHEDULES, all_caught, explore};
 
 const PUBLISHERS: u64 = 2;
@@ -151,6 +151,10 @@ fn life() {
         _ => {}
     }
     publishers.into_iter().for_each(|publisher| block_on(publisher).unwrap());
+    if thread_rng().gen_bool(0.5) {
+        // What stalls is tried again.
+        block_on(sleep(Duration::from_secs(3)));
+    }
     block_on(bus.flush());
     block_on(bus.close()).unwrap();
     if ends == 0 {
@@ -168,6 +172,7 @@ fn life() {
     is_whole(&store, dropped, has_room, ends == 0);
     store.close().unwrap();
     drop(watch);
+    end_runtimes();
 }
 
 /// Everything is there once and in its order, but what was counted.

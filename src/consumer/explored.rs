@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::event::{Expect, NewEvent, Pattern};
 use crate::store::{Batch, Builder, Query, Store};
 use crate::sync::task::{JoinHandle, Runtime};
-use crate::sync::{Mutex, hurry, in_vain, point, runtimes};
+use crate::sync::{Mutex, end_runtimes, hurry, in_vain, point, runtimes};
 use crate::testkit::{CONSUMER_SCHEDULES, all_caught, explore};
 
 const WORKERS: usize = 3;
@@ -478,6 +478,7 @@ fn life() {
     }
     drop(seen);
     store.close().unwrap();
+    end_runtimes();
 }
 
 #[test]

@@ -21,6 +21,6 @@ pub(crate) use faults::{fault, injected, is_injected, vary};
 pub(crate) use instant::Instant;
 pub(crate) use local::{TaskLocal, ThreadFlag, task_local, thread_flag};
 pub(crate) use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-pub(crate) use runtimes::runtimes;
+pub(crate) use runtimes::{end_runtimes, runtimes};
 pub(crate) use streams::stream_turn;
 pub(crate) use switch::{exploring, point};

@@ -17,6 +17,8 @@ struct RuntimeState {
     /// Its tasks, with what wakes them once they were polled.
     tasks: BTreeMap<u64, Option<Waker>>,
     polled: BTreeSet<u64>,
+    /// What blocks, and has begun.
+    blocking: usize,
 }
 
 std::thread_local! {
@@ -91,6 +93,31 @@ pub(super) fn end(runtime: usize) {
     ENDING.with(|ending| {
         ending.until(|| with(runtime, |state| state.tasks.is_empty()).then_some(()));
     });
+}
+
+/// Ends all but that of the model, and waits until what blocks has ended too: what is left in the middle of something at the
+/// end of an execution cannot be dropped.
+pub(crate) fn end_runtimes() {
+    let count = ALL.with_borrow(Vec::len);
+    for runtime in 1..count {
+        end(runtime);
+    }
+    ENDING.with(|ending| {
+        ending.until(|| ALL.with_borrow(|all| all.iter().all(|state| state.blocking == 0)).then_some(()));
+    });
+}
+
+/// Runs what blocks, unless the runtime has ended.
+pub(super) fn block_in<T>(runtime: usize, work: impl FnOnce() -> T) -> Option<T> {
+    let _here = enter(runtime);
+    if has_ended(runtime) {
+        return None;
+    }
+    with(runtime, |state| state.blocking += 1);
+    let done = work();
+    with(runtime, |state| state.blocking -= 1);
+    ENDING.with(Waiting::again);
+    Some(done)
 }
 
 /// Nobody runs it from now on; or somebody does again.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::runtimes::{self, RuntimeTask, enter, has_ended, here};
+use super::runtimes::{self, RuntimeTask, block_in, enter, here};
 use super::switch::is_exploring;
 
 /// What runs tasks.
@@ -73,9 +73,8 @@ impl Runtime {
             Self::Explored(runtime) => {
                 let (runtime, (done, is_done)) = (*runtime, oneshot::channel());
                 drop(shuttle::thread::spawn(move || {
-                    let _here = enter(runtime);
-                    if !has_ended(runtime) {
-                        drop(done.send(work()));
+                    if let Some(result) = block_in(runtime, work) {
+                        drop(done.send(result));
                     }
                 }));
                 JoinHandle::Blocking(is_done)
