@@ -177,9 +177,7 @@ impl<F: Future> Future for RuntimeTask<F> {
         if stands_still && !has_ended {
             return Poll::Pending;
         }
-        with(runtime, |state| {
-            state.polled.insert(id);
-        });
+        with(runtime, |state| state.polled.insert(id));
         let polled = match &mut self.work {
             Some(work) if !has_ended => work.as_mut().poll(context).map(Some),
             _ => Poll::Ready(None),
@@ -187,9 +185,7 @@ impl<F: Future> Future for RuntimeTask<F> {
         if polled.is_ready() {
             self.leave();
         }
-        with(runtime, |state| {
-            state.polled.remove(&id);
-        });
+        with(runtime, |state| state.polled.remove(&id));
         polled
     }
 }
