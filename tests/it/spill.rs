@@ -222,3 +222,39 @@ fn on_a_full_disk(disk: &Path) {
     assert_eq!(found, kept);
     store.close().unwrap();
 }
+
+/// In a process without explorers, which turn events of tracing off for all of it.
+#[test]
+fn an_outage_is_warned_of_once_and_so_is_a_full_spill() {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (dir, lines) = (tempfile::tempdir().unwrap(), Lines::default());
+    let warned = || String::from_utf8(lines.0.lock().unwrap().clone()).unwrap().matches("WARN").count();
+    let spill = Spill::at(dir.path().join("s.spill.ndjson")).limit(700).unwrap();
+    let (store, to) = (Store::in_memory().unwrap(), lines.clone());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let put = || {
+            (0..9)
+                .filter(|n| spill.put("s", &NewEvent::new("step.done").json_text(n.to_string())).is_ok())
+                .count()
+        };
+        assert!(put() < 9);
+        assert_eq!(warned(), 2);
+        spill.drain(&store).unwrap();
+        assert_eq!(warned(), 2);
+        put();
+        assert_eq!(warned(), 4);
+    });
+}
