@@ -215,7 +215,5 @@ fn what_is_known_to_be_wrong_is_caught() {
         ("ForgetsWhatWasAsked", life, &["less durable than was asked"]),
         ("QueuesAgainAtTheEnd", life, &["came after"]),
         ("LeavesWhatIsQueued", life, &["came after"]),
-        ("IgnoresWhatWasPut", life, &["came after"]),
-        ("DrainsBeforeTheQueue", life, &["came after"]),
     ]);
 }
