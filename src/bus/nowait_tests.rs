@@ -168,7 +168,8 @@ fn what_waits_for_a_thread_to_be_set_aside_when_its_runtime_ends_is_in_the_spill
     runtime.shutdown_background();
     assert_eq!(spilled(&path), ["step.one", "step.two"]);
     assert_eq!((bus.stats().spilled, bus.stats().dropped), (2, 0));
-    goes_on.send(()).unwrap();
+    // It may not have begun.
+    let _ = goes_on.send(());
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::event::NewEvent;
 use crate::store::{Builder, Durability, Query, Store};
 use crate::sync::task::Runtime;
 use crate::sync::time::sleep;
-use crate::sync::{end_runtimes, in_vain, point};
+use crate::sync::{end_runtimes, in_vain, point, thread};
 use crate::testkit::{QUEUE_SCHEDULES, all_caught, explore};
 
 const PUBLISHERS: u64 = 2;
@@ -76,8 +76,11 @@ impl EngineLayer for Unsteady {
         })
     }
 
+    /// Draining takes its time, too.
     fn commit(&self, commit: Commit) -> Result<Outcome> {
-        point();
+        if thread_rng().gen_bool(0.5) {
+            thread::park_timeout(Duration::from_millis(thread_rng().gen_range(0..300)));
+        }
         self.weather.commits(&*self.engine, commit)
     }
 }
@@ -215,5 +218,7 @@ fn what_is_known_to_be_wrong_is_caught() {
         ("ForgetsWhatWasAsked", life, &["less durable than was asked"]),
         ("QueuesAgainAtTheEnd", life, &["came after"]),
         ("LeavesWhatIsQueued", life, &["came after"]),
+        ("IgnoresWhatWasPut", life, &["came after"]),
+        ("DrainsBeforeTheQueue", life, &["came after"]),
     ]);
 }

@@ -9,7 +9,8 @@ use std::thread::Thread;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::calls::{Answer, Begun, Caller, Load, Unanswered};
+use super::caller::{Caller, Load};
+use super::calls::{Answer, Begun, Unanswered};
 use super::link::{Link, Turn};
 use crate::codec::link::{SentAnswer, SentAsk, number_message};
 use crate::engine::commit::{Commit, Outcome};

@@ -1,6 +1,7 @@
 //! A client's side: an engine whose storage is another process.
 
 mod asking;
+mod caller;
 mod calls;
 mod connect;
 mod engine;

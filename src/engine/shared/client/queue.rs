@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::calls::Caller;
+use super::caller::Caller;
 
 #[derive(Debug, Default)]
 pub(super) struct CallQueue {

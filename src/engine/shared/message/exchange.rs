@@ -9,20 +9,18 @@ use super::{
 use crate::codec::link::{LINK_HEADER, SentAnswer, SentAsk};
 use crate::engine::durability::Durability;
 use crate::engine::get::Got;
-use crate::engine::memory::open;
 use crate::engine::port::{Engine, EngineReader};
 use crate::limits::MAX_PAYLOAD_BYTES;
 
 const TAKES: Takes = Takes { payload_bytes: MAX_PAYLOAD_BYTES, least: Durability::Durable };
 
-/// Takes each message as the owner of an empty store does, then as its client. How many calls were carried out.
-pub(crate) fn exchange(messages: &[Bytes]) -> usize {
-    let engine = open(false);
+/// Takes each message as the owner of this store does, then as its client. How many calls were carried out.
+pub(crate) fn exchange(engine: &dyn Engine, messages: &[Bytes]) -> usize {
     let Ok(reader) = engine.reader() else { return 0 };
     let mut done = 0;
     for message in messages {
         if let Ok(ask) = SentAsk::decode(message) {
-            done += usize::from(owner(&*engine, &*reader, message, &ask));
+            done += usize::from(owner(engine, &*reader, message, &ask));
         }
         client(message);
     }
