@@ -106,8 +106,8 @@ impl<R: Read> Read for Unpacking<R> {
         let most = self.packed.get_ref().bytes.saturating_mul(UNPACK_FACTOR).max(UNPACK_BYTES);
         if self.unpacked > most {
             let what = format!(
-                "is compressed more than {UNPACK_FACTOR} times, as a file is that is made to fill a disk; if it is \
-                 right, unpack it with `zstd -d` and import the result"
+                "unpacks to more than {UNPACK_FACTOR} times its size, like a file made to fill a disk; if it is \
+                 genuine, unpack it with `zstd -d` and import the result"
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
