@@ -69,6 +69,7 @@ mod tests {
     use crate::codec::link::{
         SentAppend, SentExpect, SentNotice, SentPart, SentPlace, SentProblem, SentRange, SentWrites,
     };
+    use crate::engine::open_in_memory as open;
     use crate::event::NewEvent;
     use crate::store::Builder;
 
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn messages_as_they_should_be_are_carried_out() {
-        assert_eq!(exchange(&messages()), 9);
+        assert_eq!(exchange(&*open(false), &messages()), 9);
     }
 
     proptest! {
@@ -139,12 +140,12 @@ mod tests {
             }
             let shorter = cut.get_mut(&mut all);
             shorter.pop();
-            exchange(&all.into_iter().map(Bytes::from).collect::<Vec<_>>());
+            exchange(&*open(false), &all.into_iter().map(Bytes::from).collect::<Vec<_>>());
         }
 
         #[test]
         fn whatever_bytes_a_peer_sends_are_taken_or_refused(bytes in prop::collection::vec(prop_oneof![0..30u8, any::<u8>()], 0..200)) {
-            exchange(&[Bytes::from(bytes)]);
+            exchange(&*open(false), &[Bytes::from(bytes)]);
         }
     }
 }
