@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::hello::Lost;
-use super::queue::CallQueue;
+use super::queue::{CallQueue, Caller, Load};
 use crate::limits::{SHARED_CALLS, SHARED_CLIENT_BYTES};
 use crate::panics::caught;
 
@@ -58,31 +58,6 @@ pub(super) fn wake(woken: Vec<Waker>) {
 fn complain(woken: Result<(), String>) {
     if let Err(panic) = woken {
         tracing::error!(panic, "what waits for the owner of the store panicked when it was woken");
-    }
-}
-
-/// What a call takes of the room that there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Load {
-    /// Its place among the calls.
-    Call,
-    /// So many bytes as well.
-    Commit(usize),
-}
-
-/// A call that wants to begin.
-#[derive(Debug)]
-pub(super) struct Caller {
-    pub(super) load: Load,
-    /// When it was made: the wait for its answer includes that for room.
-    pub(super) since: Instant,
-    /// Among those who wait for room.
-    pub(super) place: Option<u64>,
-}
-
-impl Caller {
-    pub(super) fn new(load: Load) -> Self {
-        Self { load, since: Instant::now(), place: None }
     }
 }
 

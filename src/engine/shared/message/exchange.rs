@@ -9,20 +9,18 @@ use super::{
 use crate::codec::link::{LINK_HEADER, SentAnswer, SentAsk};
 use crate::engine::durability::Durability;
 use crate::engine::get::Got;
-use crate::engine::memory::open;
 use crate::engine::port::{Engine, EngineReader};
 use crate::limits::MAX_PAYLOAD_BYTES;
 
 const TAKES: Takes = Takes { payload_bytes: MAX_PAYLOAD_BYTES, least: Durability::Durable };
 
-/// Takes each message as the owner of an empty store does, then as its client. How many calls were carried out.
-pub(crate) fn exchange(messages: &[Bytes]) -> usize {
-    let engine = open(false);
+/// Takes each message as the owner of this store does, then as its client. How many calls were carried out.
+pub(crate) fn exchange(engine: &dyn Engine, messages: &[Bytes]) -> usize {
     let Ok(reader) = engine.reader() else { return 0 };
     let mut done = 0;
     for message in messages {
         if let Ok(ask) = SentAsk::decode(message) {
-            done += usize::from(owner(&*engine, &*reader, message, &ask));
+            done += usize::from(owner(engine, &*reader, message, &ask));
         }
         client(message);
     }
@@ -71,6 +69,7 @@ mod tests {
     use crate::codec::link::{
         SentAppend, SentExpect, SentNotice, SentPart, SentPlace, SentProblem, SentRange, SentWrites,
     };
+    use crate::engine::memory::open;
     use crate::event::NewEvent;
     use crate::store::Builder;
 
@@ -123,7 +122,7 @@ mod tests {
 
     #[test]
     fn messages_as_they_should_be_are_carried_out() {
-        assert_eq!(exchange(&messages()), 9);
+        assert_eq!(exchange(&*open(false), &messages()), 9);
     }
 
     proptest! {
@@ -141,12 +140,12 @@ mod tests {
             }
             let shorter = cut.get_mut(&mut all);
             shorter.pop();
-            exchange(&all.into_iter().map(Bytes::from).collect::<Vec<_>>());
+            exchange(&*open(false), &all.into_iter().map(Bytes::from).collect::<Vec<_>>());
         }
 
         #[test]
         fn whatever_bytes_a_peer_sends_are_taken_or_refused(bytes in prop::collection::vec(prop_oneof![0..30u8, any::<u8>()], 0..200)) {
-            exchange(&[Bytes::from(bytes)]);
+            exchange(&*open(false), &[Bytes::from(bytes)]);
         }
     }
 }
