@@ -116,6 +116,9 @@ impl Peer {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(sent.unwrap().success());
+        if name == "STOP" {
+            until_stopped(self.pid());
+        }
     }
 
     pub(crate) fn kill(mut self) {
@@ -130,4 +133,22 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whoever sends the signal does not wait for the process to be stopped, and one of its threads may go on for a moment.
+pub(crate) fn until_stopped(pid: u32) {
+    while !states(pid).is_some_and(|states| states.iter().all(|state| *state == 'T')) {
+        std::thread::yield_now();
+    }
+}
+
+/// Those of the threads of a process; of the process alone where the system does not say more.
+fn states(pid: u32) -> Option<Vec<char>> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        let said = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().ok()?;
+        return Some(vec![String::from_utf8(said.stdout).ok()?.chars().next()?]);
+    };
+    let state = |stat: String| stat.rsplit_once(") ")?.1.chars().next();
+    // One that has just ended cannot be read.
+    threads.map(|thread| state(std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?)).collect()
 }

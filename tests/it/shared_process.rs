@@ -10,6 +10,7 @@ use retold::testkit::Sharing;
 use retold::testkit::conformance::{self, Capability, Home, cases};
 use retold::{Builder, Error, Follow, NewEvent, Result, Store};
 
+use crate::peer::until_stopped;
 use crate::support::Dice;
 use crate::victim::{Victim, orders, tell};
 
@@ -194,6 +195,9 @@ fn an_owner_that_is_stopped_is_named_and_goes_on_when_it_is_continued() {
 fn signal(name: &str, pid: u32) {
     let done = std::process::Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
     assert!(done.unwrap().success());
+    if name == "STOP" {
+        until_stopped(pid);
+    }
 }
 
 #[test]

@@ -9,9 +9,9 @@ use std::thread::Thread;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::caller::{Caller, Load};
 use super::calls::{Answer, Begun, Unanswered};
 use super::link::{Link, Turn};
+use super::queue::{Caller, Load};
 use crate::codec::link::{SentAnswer, SentAsk, number_message};
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::get::{Get, Got};

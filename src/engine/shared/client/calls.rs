@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::caller::{Caller, Load};
 use super::hello::Lost;
-use super::queue::CallQueue;
+use super::queue::{CallQueue, Caller, Load};
 use crate::limits::{SHARED_CALLS, SHARED_CLIENT_BYTES};
 use crate::panics::caught;
 

@@ -183,9 +183,9 @@ impl Admin for SharedEngine {
         let link = &self.connection.0;
         let (told, mut answers) = mpsc::unbounded_channel();
         let ask = |call| SentAsk::Verify.message(call, 8);
-        if link.call(|| Waiting::Several(told), ask, Turn::Soon).is_none() {
+        let Some(call) = link.call(|| Waiting::Several(told), ask, Turn::Soon) else {
             return Err(Error::OwnerLost { owner: link.owner.pid });
-        }
+        };
         loop {
             let answer = wait(answers.recv());
             let Some(answer) = answer else { return Err(Error::OwnerLost { owner: link.owner.pid }) };
@@ -193,6 +193,7 @@ impl Admin for SharedEngine {
             match link.answered(&message)? {
                 SentAnswer::Progress(done, of) => {
                     if progress(done, of).is_break() {
+                        link.forget(call);
                         return Err(Error::Closed { after: None });
                     }
                 }

@@ -1,7 +1,6 @@
 //! A client's side: an engine whose storage is another process.
 
 mod asking;
-mod caller;
 mod calls;
 mod connect;
 mod engine;

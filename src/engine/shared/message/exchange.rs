@@ -69,7 +69,7 @@ mod tests {
     use crate::codec::link::{
         SentAppend, SentExpect, SentNotice, SentPart, SentPlace, SentProblem, SentRange, SentWrites,
     };
-    use crate::engine::open_in_memory as open;
+    use crate::engine::memory::open;
     use crate::event::NewEvent;
     use crate::store::Builder;
 
