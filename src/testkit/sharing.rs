@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::codec::Malformed;
-use crate::engine::{exchange as exchange_of, frames as frames_of, open_in_memory};
+use crate::engine::{exchange as exchange_of, frames as frames_of};
 use crate::error::{Error, Result};
 use crate::store::{Builder, Served, Store};
 
@@ -97,5 +97,5 @@ pub fn frames(bytes: &[u8], at_once: usize) -> Result<Vec<(u64, Bytes)>, Malform
 #[doc(hidden)]
 #[must_use]
 pub fn exchange(messages: &[Bytes]) -> usize {
-    exchange_of(&*open_in_memory(false), messages)
+    Store::in_memory().map_or(0, |store| exchange_of(&*store.inner().shared_engine(), messages))
 }
