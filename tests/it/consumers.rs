@@ -288,32 +288,46 @@ fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Nothing that blocks comes to its end while this lives: the only thread for it waits.
+fn nothing_blocking_ends() -> std::sync::mpsc::Sender<()> {
+    let (ends, waits) = std::sync::mpsc::channel::<()>();
+    drop(tokio::task::spawn_blocking(move || waits.recv()));
+    ends
+}
+
 /// On one thread: the task that ends has not run between two calls here.
-#[tokio::test]
-async fn who_stops_waiting_for_an_open_or_a_removal_leaves_no_second_task() {
-    let store = filled(&["s"], 2);
-    let consumer = store.consumers().open("c", config()).await.unwrap();
-    consumer.next().await.unwrap().ack().await.unwrap();
-    drop(consumer);
-    for _ in 0..2 {
+#[test]
+fn who_stops_waiting_for_an_open_or_a_removal_leaves_no_second_task() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.max_blocking_threads(1).enable_all().build().unwrap().block_on(async {
+        let store = filled(&["s"], 2);
+        let consumer = store.consumers().open("c", config()).await.unwrap();
+        consumer.next().await.unwrap().ack().await.unwrap();
+        let held = nothing_blocking_ends();
+        drop(consumer);
+        for _ in 0..2 {
+            assert!(
+                poll_once(store.consumers().open_existing("c")).is_pending(),
+                "it did not wait for the task that ends"
+            );
+        }
+        drop(held);
+        let consumer = store.consumers().open_existing("c").await.unwrap();
+        let second = consumer.next().await.unwrap();
+        let held = nothing_blocking_ends();
+        assert!(poll_once(store.consumers().remove("c")).is_pending());
         assert!(
             poll_once(store.consumers().open_existing("c")).is_pending(),
             "it did not wait for the task that ends"
         );
-    }
-    let consumer = store.consumers().open_existing("c").await.unwrap();
-    let second = consumer.next().await.unwrap();
-    assert!(poll_once(store.consumers().remove("c")).is_pending());
-    assert!(
-        poll_once(store.consumers().open_existing("c")).is_pending(),
-        "it did not wait for the task that ends"
-    );
-    let anew = store.consumers().open_existing("c").await.unwrap();
-    assert!(matches!(consumer.next().await, Err(Error::NotFound { .. })));
-    assert_eq!(anew.try_next().await.unwrap().map(|d| at(&d)), None);
-    anew.ack(&second.token()).await.unwrap();
-    assert_eq!(store.consumers().info("c").unwrap().acknowledged, 2);
-    assert_eq!(store.consumers().remove("c").await, Ok(0));
+        drop(held);
+        let anew = store.consumers().open_existing("c").await.unwrap();
+        assert!(matches!(consumer.next().await, Err(Error::NotFound { .. })));
+        assert_eq!(anew.try_next().await.unwrap().map(|d| at(&d)), None);
+        anew.ack(&second.token()).await.unwrap();
+        assert_eq!(store.consumers().info("c").unwrap().acknowledged, 2);
+        assert_eq!(store.consumers().remove("c").await, Ok(0));
+    });
 }
 
 /// On one thread, two workers whose calls never leave the task without one.
