@@ -1,6 +1,6 @@
 //! The crate's one error type: plain data that a caller can act on.
 
-use crate::event::{Address, EventId, Expect, Invalid, Place, Position, Sequence};
+use crate::event::{Address, EventId, Expect, Invalid, Place, Position, Sequence, SessionId, Timestamp};
 
 /// What can go wrong. Every message names the thing, says what is wrong and, if possible, what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,26 @@ pub enum Error {
     RecordChanged {
         /// The table and the key.
         record: String,
+    },
+    /// Somebody else holds the lease on a session.
+    #[error("{session} is held by {holder} until {until}; try again then, or when it is released")]
+    LeaseHeld {
+        /// The session.
+        session: SessionId,
+        /// Who holds it.
+        holder: String,
+        /// When the lease ends, unless it is renewed.
+        until: Timestamp,
+    },
+    /// The lease that the call relied on was taken by somebody else, or released. Nothing was written.
+    #[error("lease {fence} on {session} is over{}; nothing was written", taken_by(.holder))]
+    LeaseLost {
+        /// The session.
+        session: SessionId,
+        /// The fence of the token that was given.
+        fence: u64,
+        /// Who holds the session now, if anybody does.
+        holder: Option<String>,
     },
     /// There is no such session, branch, event or file.
     #[error("there is no {what} {name}")]
@@ -153,6 +173,19 @@ pub enum Error {
         /// The newest format that this release knows.
         supported: u32,
     },
+    /// A newer release has added something to the file that this one does not know.
+    #[error(
+        "{path} has features that this release does not know (bits {features:#x}): use a newer release{}",
+        if *.may_read { ", or open it read-only" } else { "" }
+    )]
+    UnknownFeatures {
+        /// The store's file.
+        path: String,
+        /// A bit for each feature that is in the way.
+        features: u64,
+        /// They are only in the way of writing.
+        may_read: bool,
+    },
     /// This store cannot resume from the cursor.
     #[error("this cursor cannot be used here: {reason}")]
     BadCursor {
@@ -206,6 +239,10 @@ pub enum Error {
         /// The error that made it close itself, if it was not closed on purpose.
         after: Option<String>,
     },
+}
+
+fn taken_by(holder: &Option<String>) -> String {
+    holder.as_ref().map_or_else(String::new, |holder| format!(": {holder} holds it now"))
 }
 
 fn because(reason: &str) -> String {

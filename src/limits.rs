@@ -68,10 +68,14 @@ pub const JOURNAL_ALIGN: usize = 16;
 pub const JOURNAL_ZEROS: u64 = 64 * 1_024;
 /// Bytes before the journal: one page for the header.
 pub const FILE_HEADER_BYTES: u64 = 4_096;
+/// Bytes between the header and the journal: two pages for the last commit.
+pub const LAST_COMMIT_PAGES_BYTES: u64 = 2 * 4_096;
 /// Milliseconds without an append after which the tail is flushed.
 pub const IDLE_FLUSH_MS: u64 = 500;
 /// Milliseconds within which a relaxed append is made durable.
 pub const RELAXED_SYNC_MS: u64 = 100;
+/// Milliseconds after the last commit before the file says outside its journal that it was acknowledged.
+pub const NOTE_COMMIT_MS: u64 = 100;
 
 /// Chunks that short reads keep unpacked, all together.
 pub const RECENT_CHUNKS: usize = 4;
@@ -342,6 +346,8 @@ pub const MAX_FLUSH_EVENTS: usize = 1_000_000;
 pub const MAX_FLUSH_BYTES: usize = 256 * 1_024 * 1_024;
 /// Milliseconds that an interval can be set to: a day.
 pub const MAX_INTERVAL_MS: u64 = 24 * 3_600 * 1_000;
+/// The longest time for which a lease on a session is taken.
+pub const MAX_LEASE_MS: u64 = 365 * 24 * 3_600 * 1_000;
 
 /// Bytes of the spill beside a store that cannot write. What does not fit any more is counted and refused …
 pub const SPILL_BYTES: u64 = 64 * 1_024 * 1_024;

@@ -40,7 +40,25 @@ fn record(event: &NewEvent) -> Record {
 
 fn branch_row() -> BranchRow {
     let place = Place::new("run 7".parse().unwrap(), "日本".parse().unwrap());
-    BranchRow { place, parent: Some(251), fork: 70_000, created: 1_767_225_600_000_000 }
+    let attributes = Attributes::default();
+    BranchRow { place, parent: Some(251), fork: 70_000, created: 1_767_225_600_000_000, attributes }
+}
+
+/// With everything that may have become of it.
+fn ended_branch() -> BranchRow {
+    let mut others = Extras::default();
+    others.set(300, Some(b"later".to_vec()));
+    let attributes = Attributes {
+        content_type: Some("text/plain".into()),
+        closed: Some(1_767_225_600_000_001),
+        expires: Some(1_767_225_600_000_002),
+        idle: Some(IdleRow { after: 60_000_000, used: 1_767_225_600_000_003 }),
+        deleted: Some(-5),
+        incarnation: 2,
+        truncated: 69_000,
+        others,
+    };
+    BranchRow { attributes, ..branch_row() }
 }
 
 fn frame() -> Vec<u8> {
@@ -48,6 +66,9 @@ fn frame() -> Vec<u8> {
     frame.birth(300, &branch_row());
     frame.event(1, 5, record(&small()).encoded().clone());
     frame.event(300, 70_001, record(&full()).encoded().clone());
+    frame.change(251, &ended_branch());
+    frame.beside(3, b"key", Some(b"value"));
+    frame.beside(7, b"gone", None);
     frame.finish(41, 1_767_225_600_000_001)
 }
 
@@ -70,16 +91,32 @@ fn packed() -> Vec<u8> {
 const RUNS: [Run; 2] =
     [Run { branch: 1, first: 5, count: 1 }, Run { branch: 300, first: 70_001, count: 100_000 }];
 const HEAD: HeadRow = HeadRow { head: 70_002, position: 50, recorded: -5 };
-const META: Meta = Meta {
-    format: 2,
-    store: [3; 16],
-    created: 1_767_225_600_000_000,
-    flushed: 49,
-    next_branch: 301,
-    journal: JournalMark { at: 4_096, next: 260, chain: u64::MAX - 1 },
-    counts: StoreCounts { sessions: 3, branches: 300, payload_bytes: 70_000 },
-};
-const HEADER: FileHeader = FileHeader { journal: 4_096, tables: 135_168, secret: [5; 16] };
+
+/// As the second format has it.
+fn second_meta() -> Meta {
+    Meta {
+        format: 2,
+        flushed: 49,
+        next_branch: 301,
+        journal: JournalMark { at: 4_096, next: 260, chain: u64::MAX - 1 },
+        counts: StoreCounts { sessions: 3, branches: 300, payload_bytes: 70_000 },
+        ..Meta::new([3; 16], 1_767_225_600_000_000)
+    }
+}
+
+fn meta() -> Meta {
+    let mut others = Extras::default();
+    others.set(1, Some(b"later".to_vec()));
+    let features = Features { compatible: 1, read_only: 2, incompatible: 4 };
+    let tables = vec![("events".to_owned(), 30), ("timers".to_owned(), 70_000)];
+    Meta { format: 3, features, tables, others, ..second_meta() }
+}
+
+const HEADER: FileHeader =
+    FileHeader { layout: HeaderLayout::JournalFirst, journal: 4_096, tables: 135_168, secret: [5; 16] };
+const HEADER_NOW: FileHeader =
+    FileHeader { layout: HeaderLayout::LastCommitFirst, journal: 12_288, ..HEADER };
+const LAST_COMMIT: LastCommit = LastCommit { number: 260, chain: u64::MAX - 1 };
 
 fn dead_letter() -> DeadLetterRow {
     DeadLetterRow {
@@ -153,19 +190,22 @@ const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), sca
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 20] = [
+    let now: [(&str, Vec<u8>); 23] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
-        ("frame", frame()),
+        ("frame-3", frame()),
         ("chunk", chunk()),
         ("chunk-packed", packed()),
         ("order", encode_order(41, &RUNS)),
-        ("branch", branch_row().encode(300)),
+        ("branch-3", branch_row().encode(300)),
+        ("branch-3-ended", ended_branch().encode(300)),
         ("head", HEAD.encode(300)),
-        ("meta-2", META.encode()),
+        ("meta-3", meta().encode()),
         ("cursor", CURSOR.encode()),
         ("entry", encode_entry(&[3; 16], 260, u64::MAX - 1, true, b"a frame").0),
         ("header", HEADER.encode().to_vec()),
+        ("header-2", HEADER_NOW.encode().to_vec()),
+        ("last-commit", LAST_COMMIT.encode(&[3; 16]).to_vec()),
         ("mark", encode_sidecar_row(3, b"key", b"value")),
         ("letter", dead_letter().encode()),
         ("consumer", consumer().encode_whole(&lanes())),
@@ -197,11 +237,18 @@ fn what_was_written_is_read_back() {
         assert!(read.metadata().eq(event.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str()))));
     }
     let records = [record(&small()).encoded().clone(), record(&full()).encoded().clone()];
-    let read = Frame::decode(&golden("frame")).unwrap();
-    assert_eq!((read.first_position, read.recorded), (41, 1_767_225_600_000_001));
-    assert_eq!(read.births, [Birth { number: 300, row: branch_row() }]);
-    assert_eq!(read.runs, [RUNS[0], Run { count: 1, ..RUNS[1] }]);
-    assert_eq!(read.records, records);
+    for (name, has_more) in [("frame", false), ("frame-3", true)] {
+        let read = Frame::decode(&golden(name)).unwrap();
+        assert_eq!((read.first_position, read.recorded), (41, 1_767_225_600_000_001));
+        assert_eq!(read.births, [Birth { number: 300, row: branch_row() }]);
+        assert_eq!(read.runs, [RUNS[0], Run { count: 1, ..RUNS[1] }]);
+        assert_eq!(read.events, records);
+        let record = |table, key, value| FrameRecord { table, key: Bytes::from_static(key), value };
+        let beside = [record(3, b"key", Some(Bytes::from_static(b"value"))), record(7, b"gone", None)];
+        let changes = [Birth { number: 251, row: ended_branch() }];
+        let more = usize::from(has_more);
+        assert_eq!((&read.changes[..], &read.beside[..]), (&changes[..more], &beside[..2 * more]));
+    }
     let read = Chunk::decode(&golden("chunk")).unwrap();
     assert_eq!((read.branch(), read.first(), read.last()), (300, 70_001, 70_002));
     let [first, second] = records;
@@ -213,17 +260,22 @@ fn what_was_written_is_read_back() {
     assert_eq!(read.entry(20).unwrap().2, record(&small()).encoded());
     assert_eq!(decode_order(41, &golden("order")).unwrap(), RUNS);
     assert_eq!(BranchRow::decode(300, &golden("branch")).unwrap(), branch_row());
+    assert_eq!(BranchRow::decode(300, &golden("branch-3")).unwrap(), branch_row());
+    assert_eq!(BranchRow::decode(300, &golden("branch-3-ended")).unwrap(), ended_branch());
     assert_eq!(HeadRow::decode(300, &golden("head")).unwrap(), HEAD);
-    assert_eq!(Meta::decode(&golden("meta-2")).unwrap(), META);
-    assert_eq!(Meta::format(&golden("meta-2")).unwrap(), 2);
-    // The row of the first format.
-    let Meta { store, created, flushed, next_branch, .. } = META;
-    let first = OldMeta { format: 1, store, created, flushed, next_branch };
-    assert_eq!(OldMeta::decode(&golden("meta")).unwrap(), first);
-    assert_eq!(Meta::format(&golden("meta")).unwrap(), 1);
+    // The rows of the first two formats are read as far as they go.
+    let first =
+        Meta { format: 1, flushed: 49, next_branch: 301, ..Meta::new([3; 16], 1_767_225_600_000_000) };
+    for (format, name, meta) in [(1, "meta", first), (2, "meta-2", second_meta()), (3, "meta-3", meta())] {
+        assert_eq!(Meta::decode(&golden(name)).unwrap(), meta);
+        assert_eq!(Meta::format(&golden(name)).unwrap(), format);
+    }
     let head = decode_entry(&[3; 16], &golden("entry")).unwrap();
     assert_eq!((head.number, head.previous, head.synced, head.len), (260, u64::MAX - 1, true, 7));
     assert_eq!(FileHeader::decode(golden("header").as_ref().try_into().unwrap()), Ok(HEADER));
+    assert_eq!(FileHeader::decode(golden("header-2").as_ref().try_into().unwrap()), Ok(HEADER_NOW));
+    let last = LastCommit::decode(&[3; 16], golden("last-commit").as_ref().try_into().unwrap());
+    assert_eq!(last, Some(LAST_COMMIT));
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
     assert_eq!(decode_sidecar_row(3, b"key", &golden("mark")).unwrap(), b"value");
     assert_eq!(DeadLetterRow::decode(&golden("letter")).unwrap(), dead_letter());
@@ -239,15 +291,19 @@ fn what_was_written_is_read_back() {
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 11] = [
+const SEALED: [(&str, Decoder); 15] = [
     ("frame", |b| Frame::decode(b).map(drop)),
+    ("frame-3", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
     ("chunk-packed", |b| Chunk::decode(b).map(drop)),
     ("order", |b| decode_order(41, b).map(drop)),
     ("branch", |b| BranchRow::decode(300, b).map(drop)),
+    ("branch-3", |b| BranchRow::decode(300, b).map(drop)),
+    ("branch-3-ended", |b| BranchRow::decode(300, b).map(drop)),
     ("head", |b| HeadRow::decode(300, b).map(drop)),
     ("meta-2", |b| Meta::decode(b).map(drop)),
-    ("meta", |b| OldMeta::decode(b).map(drop)),
+    ("meta-3", |b| Meta::decode(b).map(drop)),
+    ("meta", |b| Meta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
     ("mark", |b| decode_sidecar_row(3, b"key", b).map(drop)),
     ("token", |b| TokenParts::decode(b).map(drop)),
@@ -286,6 +342,7 @@ fn no_row_is_read_as_another_kind_or_under_another_key() {
     }
     for key in [0, 1, 299, 301, 300 << 8, u64::MAX] {
         assert!(BranchRow::decode(key, &golden("branch")).is_err());
+        assert!(BranchRow::decode(key, &golden("branch-3")).is_err());
         assert!(HeadRow::decode(key, &golden("head")).is_err());
         assert!(decode_order(key, &golden("order")).is_err());
     }
@@ -348,24 +405,26 @@ fn a_sidecar_body_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_d
 /// A changed body under a valid checksum: decoders see this only if somebody crafted it.
 #[test]
 fn a_row_that_was_changed_before_it_was_sealed_does_no_harm() {
-    use super::seal::{SealKind, close_at};
-    let rows = [
-        SealKind::Frame,
-        SealKind::Chunk,
-        SealKind::Chunk,
-        SealKind::Order,
-        SealKind::Branch,
-        SealKind::Head,
+    use super::seal::{Layout, SealKind, close_as};
+    let kinds = [
+        ("frame", SealKind::Frame, 0),
+        ("chunk", SealKind::Chunk, 0),
+        ("order", SealKind::Order, 41),
+        ("branch", SealKind::Branch, 300),
+        ("head", SealKind::Head, 300),
+        ("meta", SealKind::Meta, 0),
+        ("cursor", SealKind::Cursor, 0),
     ];
-    let kinds = rows.into_iter().chain([SealKind::Meta, SealKind::Meta, SealKind::Cursor]);
-    let keys = [0, 0, 0, 41, 300, 300, 0, 0, 0];
-    for ((kind, key), (name, decode)) in kinds.zip(keys).zip(SEALED) {
+    for (name, decode) in SEALED {
+        let kind = name.split('-').next().unwrap();
+        let Some((_, kind, key)) = kinds.into_iter().find(|(named, ..)| *named == kind) else { continue };
+        let layout = if name.contains("-3") { Layout::Second } else { Layout::First };
         let whole = golden(name);
         for at in 9..whole.len() {
             for with in 1..=255 {
-                let _ = decode(&close_at(kind, key, changed(&whole, at, with).into()).into());
+                let _ = decode(&close_as(layout, kind, key, changed(&whole, at, with).into()).into());
             }
-            let cut = close_at(kind, key, whole.slice(..at).to_vec());
+            let cut = close_as(layout, kind, key, whole.slice(..at).to_vec());
             assert!(decode(&cut.into()).is_err(), "{name} of {at} bytes was taken");
         }
     }
@@ -373,12 +432,16 @@ fn a_row_that_was_changed_before_it_was_sealed_does_no_harm() {
 
 #[test]
 fn a_length_that_lies_is_refused_before_anything_is_allocated_for_it() {
-    use super::seal::{SealKind, close, open};
+    use super::seal::{Layout, SealKind, close, close_as, open};
     // Lengths of 4 GiB and of 2^64-1 where a list, a text or a count is expected.
     for lie in [&[252, 255, 255, 255, 255][..], &[253, 255, 255, 255, 255, 255, 255, 255, 255][..]] {
         for before in 0..40 {
             let body = [&vec![0; before][..], lie, &[0; 64][..]].concat();
             let sealed = |kind| -> Bytes { close(kind, [open(0), body.clone()].concat()).into() };
+            for kind in [SealKind::Frame, SealKind::Branch, SealKind::Meta] {
+                let now: Bytes = close_as(Layout::Second, kind, 0, [open(0), body.clone()].concat()).into();
+                let _ = (Frame::decode(&now), BranchRow::decode(0, &now), Meta::decode(&now));
+            }
             let _ = Frame::decode(&sealed(SealKind::Frame));
             let _ = Chunk::decode(&sealed(SealKind::Chunk));
             let _ = decode_order(0, &sealed(SealKind::Order));

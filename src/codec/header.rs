@@ -10,11 +10,26 @@ pub const MAGIC: [u8; 8] = *b"retold\x1a\n";
 /// Bytes of the header that are in use.
 pub const HEADER_BYTES: usize = 56;
 
-const LAYOUT: u64 = 1;
+/// How the parts of a file are arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderLayout {
+    /// The journal right behind the header: format 2.
+    JournalFirst = 1,
+    /// Between them, two pages for the last commit: format 3.
+    LastCommitFirst = 2,
+}
+
+impl HeaderLayout {
+    fn numbered(number: u64) -> Option<Self> {
+        [Self::JournalFirst, Self::LastCommitFirst].into_iter().find(|layout| *layout as u64 == number)
+    }
+}
 
 /// Where the parts of the file lie, in bytes from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileHeader {
+    /// Which parts there are.
+    pub layout: HeaderLayout,
     /// Where the journal begins.
     pub journal: u64,
     /// Where the tables begin, right after the journal.
@@ -30,7 +45,7 @@ impl FileHeader {
         let mut out = [0; HEADER_BYTES];
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
-        [LAYOUT, self.journal, self.tables]
+        [self.layout as u64, self.journal, self.tables]
             .iter()
             .for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         bytes.extend_from_slice(&self.secret);
@@ -56,18 +71,19 @@ impl FileHeader {
             return Err(Malformed::new("the checksum of its header is wrong"));
         }
         let (layout, journal, tables) = (next(), next(), next());
-        if layout != LAYOUT {
-            return Err(Malformed::new("the layout of its parts is unknown to this release"));
-        }
+        let Some(layout) = HeaderLayout::numbered(layout) else { return Err(UNKNOWN) };
         let room = tables.checked_sub(journal).filter(|room| *room <= MAX_JOURNAL_BYTES);
         if journal < HEADER_BYTES as u64 || tables % 4_096 != 0 || room.is_none() {
             return Err(Malformed::new("its parts lie where they cannot"));
         }
         let mut secret = [0; 16];
         secret.copy_from_slice(checked.get(32..48).unwrap_or(&[0; 16]));
-        Ok(Self { journal, tables, secret })
+        Ok(Self { layout, journal, tables, secret })
     }
 }
+
+const UNKNOWN: Malformed =
+    Malformed::new("the layout of its parts is unknown to this release; a newer one may read it");
 
 #[cfg(test)]
 mod tests {
@@ -75,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_header_is_read_back_and_any_flip_refuses_it() {
-        let header = FileHeader { journal: 4_096, tables: 12_288, secret: [9; 16] };
+        let layout = HeaderLayout::LastCommitFirst;
+        let header = FileHeader { layout, journal: 12_288, tables: 16_384, secret: [9; 16] };
         let bytes = header.encode();
         assert_eq!(FileHeader::decode(&bytes), Ok(header));
         for bit in 0..HEADER_BYTES * 8 {

@@ -3,11 +3,15 @@
 use bincode::{BorrowDecode, Encode};
 
 use super::Malformed;
-use super::seal::{self, SealKind};
-use super::wire::{put, take_all};
+use super::extras::{Extras, Features};
+use super::seal::{self, Layout, SealKind};
+use super::wire::{Bounded, put, take, take_all};
 
 /// The store format that this release writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
+
+/// Tables that may be counted.
+const MAX_TABLES: u32 = 256;
 
 /// Counts of what a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
@@ -44,7 +48,7 @@ impl StoreCounts {
 }
 
 /// The only row of `meta`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// Store format. It comes first in every layout, so that an older release can name it.
     pub format: u32,
@@ -52,6 +56,8 @@ pub struct Meta {
     pub store: [u8; 16],
     /// When it was created, in microseconds since the epoch.
     pub created: i64,
+    /// What a release has to know to use it.
+    pub features: Features,
     /// The last position that is in the tables; later ones are in the journal.
     pub flushed: u64,
     /// The number that the next branch gets.
@@ -60,6 +66,10 @@ pub struct Meta {
     pub journal: JournalMark,
     /// What the tables hold, without what is only in the journal.
     pub counts: StoreCounts,
+    /// How many rows each table has: its name and the number. A table that is not named has none, or has never been counted.
+    pub tables: Vec<(String, u64)>,
+    /// Fields that this release does not know.
+    pub others: Extras,
 }
 
 /// A point in the journal, between two entries.
@@ -73,13 +83,56 @@ pub struct JournalMark {
     pub chain: u64,
 }
 
+/// The rows that are counted of one table, by its name.
+type TableRows<'a> = Bounded<(&'a str, u64), MAX_TABLES>;
+
+/// The meta row of the first format. Every later one begins with the same fields.
+#[derive(Clone, Copy, Encode, BorrowDecode)]
+struct FirstMeta {
+    format: u32,
+    store: [u8; 16],
+    created: i64,
+    flushed: u64,
+    next_branch: u64,
+}
+
+/// What the second format has added.
+#[derive(Clone, Copy, Encode, BorrowDecode)]
+struct SecondMeta {
+    journal: JournalMark,
+    counts: StoreCounts,
+}
+
 impl Meta {
-    /// The row's bytes.
+    /// The row of a store that was just created.
     #[must_use]
-    pub fn encode(self) -> Vec<u8> {
-        let mut out = seal::open(48);
-        put(self, &mut out);
-        seal::close(SealKind::Meta, out)
+    pub fn new(store: [u8; 16], created: i64) -> Self {
+        Self {
+            format: FORMAT,
+            store,
+            created,
+            features: Features::default(),
+            flushed: 0,
+            next_branch: 1,
+            journal: JournalMark { at: 0, next: 1, chain: 0 },
+            counts: StoreCounts::default(),
+            tables: Vec::new(),
+            others: Extras::default(),
+        }
+    }
+
+    /// The row's bytes, in the layout of this release.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let Self { format, store, created, flushed, next_branch, journal, counts, .. } = *self;
+        let mut out = seal::open(160);
+        put(FirstMeta { format, store, created, flushed, next_branch }, &mut out);
+        put(SecondMeta { journal, counts }, &mut out);
+        put(self.features, &mut out);
+        let tables = self.tables.iter().map(|(name, rows)| (name.as_str(), *rows)).collect();
+        put(Bounded::<_, MAX_TABLES>(tables), &mut out);
+        put(self.others.wire(), &mut out);
+        seal::close_as(Layout::Second, SealKind::Meta, 0, out)
     }
 
     /// The format of a store that any release may have written.
@@ -87,49 +140,49 @@ impl Meta {
     /// # Errors
     /// [`Malformed`] when the checksum is wrong or the row is empty.
     pub fn format(bytes: &[u8]) -> Result<u32, Malformed> {
-        super::wire::take(&mut seal::unseal(SealKind::Meta, bytes)?)
+        super::wire::take(&mut seal::unseal_any(SealKind::Meta, 0, bytes)?.1)
     }
 
-    /// Reads the row.
+    /// Reads the row, of this format or an earlier one.
     ///
     /// # Errors
-    /// [`Malformed`] for anything that [`Meta::encode`] does not write.
+    /// [`Malformed`] for anything that no release up to this one writes.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(SealKind::Meta, bytes)?)
+        let (layout, mut body) = seal::unseal_any(SealKind::Meta, 0, bytes)?;
+        let first: FirstMeta = take(&mut body)?;
+        let due = match layout {
+            Layout::First => 1..=2,
+            Layout::Second => FORMAT..=FORMAT,
+        };
+        if !due.contains(&first.format) {
+            return Err(Malformed::new("its format is not one that this release reads"));
+        }
+        let FirstMeta { format, store, created, flushed, next_branch } = first;
+        let mut meta = Self { format, flushed, next_branch, ..Self::new(store, created) };
+        if format >= 2 {
+            SecondMeta { journal: meta.journal, counts: meta.counts } = take(&mut body)?;
+        }
+        if format >= 3 {
+            meta.features = take(&mut body)?;
+            let tables: TableRows<'_> = take(&mut body)?;
+            meta.tables = tables.0.into_iter().map(|(name, rows)| (name.to_owned(), rows)).collect();
+            meta.others = Extras::read(take(&mut body)?)?;
+        }
+        if body.is_empty() { Ok(meta) } else { Err(Malformed::new("bytes are left over")) }
     }
-}
 
-/// The row of `meta` in the first format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
-pub struct OldMeta {
-    /// Store format: 1.
-    pub format: u32,
-    /// The store's id.
-    pub store: [u8; 16],
-    /// When it was created, in microseconds since the epoch.
-    pub created: i64,
-    /// The last position that is in the tables.
-    pub flushed: u64,
-    /// The number that the next branch gets.
-    pub next_branch: u64,
-}
-
-impl OldMeta {
-    /// Reads the row.
-    ///
-    /// # Errors
-    /// [`Malformed`] for anything else.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(SealKind::Meta, bytes)?)
+    /// Notes how many rows a table has.
+    pub fn set_rows_of(&mut self, table: &str, rows: u64) {
+        match self.tables.iter_mut().find(|(name, _)| name == table) {
+            Some((_, count)) => *count = rows,
+            None => self.tables.push((table.to_owned(), rows)),
+        }
     }
-}
 
-impl From<OldMeta> for Meta {
-    /// The first format has neither a journal region nor counts: both start empty.
-    fn from(old: OldMeta) -> Self {
-        let OldMeta { format, store, created, flushed, next_branch } = old;
-        let journal = JournalMark { at: 0, next: 1, chain: 0 };
-        Self { format, store, created, flushed, next_branch, journal, counts: StoreCounts::default() }
+    /// How many rows a table has, if it was counted.
+    #[must_use]
+    pub fn rows_of(&self, table: &str) -> Option<u64> {
+        self.tables.iter().find(|(name, _)| name == table).map(|(_, rows)| *rows)
     }
 }
 

@@ -3,14 +3,17 @@
 //! Only this module uses bincode. A decoder accepts any bytes: it returns [`Malformed`], never panics, and never
 //! allocates from an unchecked length.
 
+mod attributes;
 mod chunk;
 mod consumer;
 mod dead_letter;
 mod entry;
+mod extras;
 mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
+mod last_commit;
 pub mod link;
 mod lz4;
 mod meta;
@@ -21,13 +24,16 @@ mod seal;
 mod sidecar;
 mod wire;
 
+pub use attributes::{Attributes, IdleRow};
 pub use chunk::{Chunk, ChunkBuilder};
 pub use consumer::{ConsumerRow, DeliveredRow, LaneRow, SettingsRow, TokenParts};
 pub use dead_letter::DeadLetterRow;
 pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size};
-pub use frame::{Birth, Frame, FrameBuilder};
-pub use header::{FileHeader, HEADER_BYTES, MAGIC};
-pub use meta::{CursorParts, FORMAT, JournalMark, Meta, OldMeta, StoreCounts};
+pub use extras::{Extras, Features};
+pub use frame::{Birth, Frame, FrameBuilder, FrameRecord};
+pub use header::{FileHeader, HEADER_BYTES, HeaderLayout, MAGIC};
+pub use last_commit::{LAST_COMMIT_BYTES, LastCommit};
+pub use meta::{CursorParts, FORMAT, JournalMark, Meta, StoreCounts};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
 pub use run::Run;

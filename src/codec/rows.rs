@@ -3,13 +3,15 @@
 use bincode::{BorrowDecode, Encode};
 
 use super::Malformed;
+use super::attributes::Attributes;
+use super::extras::{Extras, ExtrasWire};
 use super::run::Run;
-use super::seal::{self, SealKind};
-use super::wire::{Bounded, put, take_all};
+use super::seal::{self, Layout, SealKind};
+use super::wire::{Bounded, put, take, take_all};
 use crate::event::{BranchName, Place, SessionId};
 use crate::limits::MAX_ORDER_RUNS;
 
-/// What never changes about a branch.
+/// A branch. Only its attributes change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BranchRow {
     /// Its session and name.
@@ -20,8 +22,11 @@ pub struct BranchRow {
     pub fork: u64,
     /// When it was created, in microseconds since the epoch.
     pub created: i64,
+    /// What has become of it.
+    pub attributes: Attributes,
 }
 
+/// What a row of the first two formats holds; from the third on, attributes follow it.
 #[derive(Encode, BorrowDecode)]
 struct BranchWire<'a> {
     session: &'a str,
@@ -36,23 +41,34 @@ impl BranchRow {
     #[must_use]
     pub fn encode(&self, number: u64) -> Vec<u8> {
         let mut out = seal::open(96);
-        let wire = BranchWire {
+        put(self.wire(), &mut out);
+        put(self.attributes.fields().wire(), &mut out);
+        seal::close_as(Layout::Second, SealKind::Branch, number, out)
+    }
+
+    fn wire(&self) -> BranchWire<'_> {
+        BranchWire {
             session: self.place.session.as_str(),
             branch: self.place.branch.as_str(),
             parent: self.parent,
             fork: self.fork,
             created: self.created,
-        };
-        put(wire, &mut out);
-        seal::close_at(SealKind::Branch, number, out)
+        }
     }
 
-    /// Reads the row of this branch number.
+    /// Reads the row of this branch number, of this format or an earlier one.
     ///
     /// # Errors
-    /// [`Malformed`] for anything that [`BranchRow::encode`] does not write for that number.
+    /// [`Malformed`] for anything that [`BranchRow::encode`] does not write for that number, in this release or an earlier.
     pub fn decode(number: u64, bytes: &[u8]) -> Result<Self, Malformed> {
-        let wire: BranchWire<'_> = take_all(seal::unseal_at(SealKind::Branch, number, bytes)?)?;
+        let (layout, mut body) = seal::unseal_any(SealKind::Branch, number, bytes)?;
+        let (wire, attributes): (BranchWire<'_>, _) = match layout {
+            Layout::First => (take_all(body)?, Attributes::default()),
+            Layout::Second => {
+                let wire = take(&mut body)?;
+                (wire, Attributes::of(Extras::read(take_all::<ExtrasWire<'_>>(body)?)?)?)
+            }
+        };
         let named = |_| Malformed::new("it holds a name that is not one");
         Ok(Self {
             place: Place::new(
@@ -62,6 +78,7 @@ impl BranchRow {
             parent: wire.parent,
             fork: wire.fork,
             created: wire.created,
+            attributes,
         })
     }
 }

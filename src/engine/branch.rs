@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::BranchRow;
+use crate::codec::{Attributes, BranchRow};
 use crate::event::{BranchName, Place, Sequence};
 
 /// A branch: its names, its number, and where its history comes from. It never changes; the head is kept elsewhere.
@@ -15,6 +15,7 @@ pub(crate) struct Branch {
     /// The last inherited sequence.
     pub(crate) fork: u64,
     pub(crate) created: i64,
+    pub(crate) attributes: Attributes,
     /// How many ancestors it has, including those without events of their own.
     pub(crate) depth: usize,
     /// Oldest ancestor first, the branch itself last; without gaps.
@@ -33,7 +34,7 @@ pub(crate) struct Segment {
 impl Branch {
     /// Nested forks are clamped: a grandchild cannot inherit what its parent does not.
     pub(crate) fn new(number: u64, row: BranchRow, parent: Option<&Branch>) -> Self {
-        let place = Arc::new(row.place);
+        let place = Arc::new(row.place.clone());
         let inherited = parent.map(|p| &*p.lineage).unwrap_or_default().iter();
         let mut lineage: Vec<Segment> = inherited
             .map(|s| Segment { last: s.last.min(row.fork), ..s.clone() })
@@ -47,8 +48,8 @@ impl Branch {
         });
         let depth = parent.map_or(0, |p| p.depth + 1);
         let parent_name = parent.map(|p| p.place.branch.clone());
-        let (parent, fork, created) = (row.parent, row.fork, row.created);
-        Self { number, place, parent, parent_name, fork, created, depth, lineage: lineage.into() }
+        let BranchRow { parent, fork, created, attributes, .. } = row;
+        Self { number, place, parent, parent_name, fork, created, attributes, depth, lineage: lineage.into() }
     }
 
     pub(crate) fn row(&self) -> BranchRow {
@@ -57,6 +58,7 @@ impl Branch {
             parent: self.parent,
             fork: self.fork,
             created: self.created,
+            attributes: self.attributes.clone(),
         }
     }
 

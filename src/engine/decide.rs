@@ -407,6 +407,7 @@ impl Plan {
             parent: parent.map(|p| p.number),
             fork,
             created: self.now.micros(),
+            attributes: crate::codec::Attributes::default(),
         };
         let branch = Arc::new(Branch::new(self.next_branch, row, parent));
         self.next_branch += 1;
@@ -420,7 +421,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{BranchRow, encode_record};
+    use crate::codec::{Attributes, BranchRow, encode_record};
     use crate::engine::commit::PreparedPart;
     use crate::engine::durability::Durability;
     use crate::event::{Expect, NewEvent};
@@ -449,7 +450,13 @@ mod tests {
     #[test]
     fn an_append_that_is_refused_late_leaves_nothing_in_the_plan() {
         let place = |a: &str| a.parse::<Address>().unwrap().place().clone();
-        let row = BranchRow { place: place("s"), parent: None, fork: 0, created: 0 };
+        let row = BranchRow {
+            place: place("s"),
+            parent: None,
+            fork: 0,
+            created: 0,
+            attributes: Attributes::default(),
+        };
         let facts = Fake(Arc::new(Branch::new(1, row, None)));
         let part = |a: &str, expect| PreparedPart {
             place: place(a),

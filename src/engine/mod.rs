@@ -13,6 +13,8 @@ mod commit;
 mod decide;
 mod durability;
 mod file;
+#[cfg(unix)]
+mod file_id;
 mod get;
 mod handle_id;
 mod identity;

@@ -21,10 +21,11 @@ pub(crate) enum SidecarTable {
     Schemas,
     Current,
     Imports,
+    Leases,
 }
 
 impl SidecarTable {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Snapshots,
         Self::Checkpoints,
         Self::Consumers,
@@ -33,6 +34,7 @@ impl SidecarTable {
         Self::Schemas,
         Self::Current,
         Self::Imports,
+        Self::Leases,
     ];
 
     /// Mixed into the seal, so that a row is not read in another table.
@@ -41,7 +43,6 @@ impl SidecarTable {
     }
 
     /// The table with this number.
-    #[cfg(unix)]
     pub(crate) fn numbered(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.number() == number)
     }
@@ -61,13 +62,14 @@ impl SidecarTable {
             Self::Schemas => "schemas",
             Self::Current => "current",
             Self::Imports => "imports",
+            Self::Leases => "leases",
         }
     }
 }
 
 /// Some of the sidecar tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SidecarTables(u8);
+pub(crate) struct SidecarTables(u16);
 
 impl SidecarTables {
     pub(crate) fn all() -> Self {
@@ -89,12 +91,12 @@ impl SidecarTables {
 
     /// A bit for each of them.
     #[cfg(unix)]
-    pub(crate) fn bits(self) -> u8 {
+    pub(crate) fn bits(self) -> u16 {
         self.0
     }
 
     #[cfg(unix)]
-    pub(crate) fn of_bits(bits: u8) -> Self {
+    pub(crate) fn of_bits(bits: u16) -> Self {
         Self(bits)
     }
 

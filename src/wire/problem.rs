@@ -82,6 +82,11 @@ pub fn code(error: &Error) -> Code {
         Error::BadCursor { .. } => row("bad_cursor", "The cursor cannot be used", Exit::Invalid, 400),
         Error::Upcast { .. } => row("upcast", "An old event cannot be upcast", Exit::Invalid, 500),
         Error::NewerFormat { .. } => row("newer_format", "The store has a newer format", Exit::Invalid, 500),
+        Error::LeaseHeld { .. } => row("lease_held", "Somebody else holds the lease", Exit::Conflict, 409),
+        Error::LeaseLost { .. } => row("lease_lost", "The lease is over", Exit::Conflict, 409),
+        Error::UnknownFeatures { .. } => {
+            row("unknown_features", "The store has features of a newer release", Exit::Invalid, 500)
+        }
         Error::Locked { .. } => row("locked", "The store is in use", Exit::InUse, 503),
         Error::OwnerLost { .. } => row("owner_lost", "The owner of the store has left", Exit::InUse, 503),
         Error::NoAnswer { .. } => {

@@ -40,7 +40,8 @@ fn event(n: u64) -> NewEvent {
 #[test]
 fn an_append_is_one_write_and_one_sync_and_a_flush_writes_less_than_came() {
     let disk = Disk::new();
-    let settings = Store::builder().flush_when_idle(Duration::from_secs(3_600)).journal_bytes(4 << 20);
+    let hour = Duration::from_secs(3_600);
+    let settings = Store::builder().flush_when_idle(hour).note_when_idle(hour).journal_bytes(4 << 20);
     let store = settings.with_backend(disk.backend()).unwrap();
     (0..64).for_each(|s| drop(store.append(format!("s{s}").as_str(), event(s)).unwrap()));
     store.maintenance().flush().unwrap();

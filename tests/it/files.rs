@@ -92,6 +92,29 @@ mod modes {
     }
 
     #[test]
+    fn nothing_is_recorded_in_a_file_that_has_lost_its_name_until_it_has_it_again() {
+        for exclusive in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let (path, aside) = (dir.path().join("runs.redb"), dir.path().join("aside.redb"));
+            let builder = Store::builder().sync(false);
+            let builder = if exclusive { builder.exclusive() } else { builder };
+            let store = builder.open(&path).unwrap();
+            store.append("s", event()).unwrap();
+            fs::rename(&path, &aside).unwrap();
+            let told = store.append("s", event()).unwrap_err().to_string();
+            assert!(told.contains("runs.redb was deleted, renamed or replaced"), "{told}");
+            assert_eq!(store.head("s").unwrap().get(), 1);
+            // Another file of that name is not it.
+            fs::write(&path, "another").unwrap();
+            assert!(store.append("s", event()).is_err());
+            fs::rename(&aside, &path).unwrap();
+            assert_eq!(store.append("s", event()).unwrap().last().get(), 2);
+            fs::remove_file(&path).unwrap();
+            assert!(store.append("s", event()).is_err());
+        }
+    }
+
+    #[test]
     fn an_upgrade_keeps_the_mode_of_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("old.redb");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle};
 use retold::agents::interop::{self, ExportScope, Format, Options};
+use retold::codec::FORMAT;
 use retold::schema::{Evidence, Migration, check_evidence};
 use retold::{Builder, Expect, NewEvent, Query, Store};
 
@@ -49,14 +50,21 @@ fn layout(path: &Path) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The lines of a layout without the tables of records, which no export holds.
+fn of_events(layout: &str) -> Vec<&str> {
+    let records =
+        ["snapshots", "checkpoints", "consumers", "letters", "timers", "schemas", "current", "imports"];
+    layout.lines().filter(|line| !records.contains(&line.split(' ').next().unwrap())).collect()
+}
+
 /// The file as it was lies beside the new one, whole: put back under its name, it is brought up to date once more.
-fn assert_kept(path: &Path, original: &[u8], expected: &str) {
-    let kept = path.with_extension("redb.format1.bak");
+fn assert_kept(path: &Path, Fixture { format, file: original, expected }: &Fixture) {
+    let kept = path.with_extension(format!("redb.format{format}.bak"));
     let back = path.with_extension("back");
     std::fs::copy(&kept, &back).unwrap();
     assert_eq!(std::fs::metadata(&kept).unwrap().len() as usize, original.len());
     let store = Store::open(&back).unwrap();
-    assert_eq!(export(&store), expected);
+    assert_eq!(&export(&store), expected);
     store.close().unwrap();
 }
 
@@ -74,25 +82,20 @@ fn without_times(lines: &str) -> Vec<serde_json::Value> {
 #[test]
 fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
     for folder in folders() {
-        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("old.redb");
-        let (before, expected) = match folder.join("store.redb").is_file() {
-            true => ("store.redb", "events.jsonl"),
-            false => ("before.redb", "expected.jsonl"),
-        };
-        std::fs::copy(folder.join(before), &path).unwrap();
-        let expected = read(expected);
+        let fixture = fixture(&folder);
+        let expected = &fixture.expected;
+        std::fs::write(&path, &fixture.file).unwrap();
 
-        let original = std::fs::read(&path).unwrap();
         let store = Store::open(&path).unwrap();
-        assert_eq!(export(&store), expected, "{}", folder.display());
+        assert_eq!(&export(&store), expected, "{}", folder.display());
         assert_eq!(store.maintenance().verify().unwrap().problems, []);
         store.close().unwrap();
         // The first format had a table for the journal, which closing emptied.
-        let due = read("layout.txt").replace("journal 0\n", "");
+        let due = std::fs::read_to_string(folder.join("layout.txt")).unwrap().replace("journal 0\n", "");
         assert_eq!(layout(&path), due, "{}", folder.display());
-        assert_kept(&path, &original, &expected);
+        assert_kept(&path, &fixture);
 
         // A fresh store that takes the same in looks the same.
         let fresh = dir.path().join("fresh.redb");
@@ -100,9 +103,9 @@ fn what_every_earlier_release_wrote_is_read_as_it_was_meant_and_goes_on() {
         let options = Options::default().format(Some(Format::Retold));
         let plan = interop::parse("events", &Bytes::from(expected.clone()), &options).unwrap();
         interop::load(&store, plan, &mut |_| {}).unwrap();
-        assert_eq!(without_times(&export(&store)), without_times(&expected));
+        assert_eq!(without_times(&export(&store)), without_times(expected));
         store.close().unwrap();
-        assert_eq!(layout(&fresh), layout(&path), "{}", folder.display());
+        assert_eq!(of_events(&layout(&fresh)), of_events(&layout(&path)), "{}", folder.display());
 
         // And the old one is a store like any other.
         let store = Store::open(&path).unwrap();
@@ -135,13 +138,47 @@ fn every_event_step_does_to_its_examples_what_it_says() {
     assert!(seen >= 2);
 }
 
-/// The file that an earlier release wrote, and what comes out of it.
-fn fixture(folder: &Path) -> (PathBuf, String) {
-    let (before, expected) = match folder.join("store.redb").is_file() {
-        true => ("store.redb", "events.jsonl"),
-        false => ("before.redb", "expected.jsonl"),
+/// A file that an earlier release wrote, and what comes out of it.
+struct Fixture {
+    format: u32,
+    file: Vec<u8>,
+    expected: String,
+}
+
+fn fixture(folder: &Path) -> Fixture {
+    let read = |name: &str| std::fs::read(folder.join(name)).ok();
+    let packed = || read("before.redb.lz4").map(|lz4| lz4_flex::decompress_size_prepended(&lz4).unwrap());
+    let file = read("store.redb").or_else(|| read("before.redb")).or_else(packed).unwrap();
+    let expected = read("events.jsonl").or_else(|| read("expected.jsonl")).unwrap();
+    let format = if file.starts_with(b"redb") { 1 } else { 2 };
+    Fixture { format, file, expected: String::from_utf8(expected).unwrap() }
+}
+
+#[test]
+fn records_of_the_second_format_are_there_in_the_third() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.redb");
+    std::fs::write(&path, fixture(&folders()[2]).file).unwrap();
+    let look = |store: &Store| {
+        let worker = store.consumers().info("worker").unwrap();
+        let timers: Vec<_> = store.timers().list(9).unwrap().iter().map(|timer| timer.id).collect();
+        let states: Vec<_> =
+            store.projections().list().unwrap().into_iter().map(|p| (p.name, p.version)).collect();
+        assert_eq!((worker.acknowledged, worker.set_aside, timers.len()), (2, 1, 2));
+        assert!(!states.is_empty());
+        (timers, states, interop::imports(store).unwrap().len())
     };
-    (folder.join(before), std::fs::read_to_string(folder.join(expected)).unwrap())
+    let read_only = Builder::new().read_only().open(&path).unwrap();
+    let before = look(&read_only);
+    read_only.close().unwrap();
+    let store = Store::open(&path).unwrap();
+    assert_eq!(look(&store), before);
+    assert_eq!(store.branch("jobs").unwrap().head.get(), 7);
+    store.timers().cancel(before.0[0]).unwrap();
+    store.close().unwrap();
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.timers().list(9).unwrap().len(), 1);
+    assert_eq!(store.maintenance().verify().unwrap().problems, []);
 }
 
 fn figures(store: &Store) -> [u64; 4] {
@@ -154,21 +191,21 @@ fn an_old_file_that_is_only_read_stays_as_it_is_and_says_the_same() {
     for folder in folders() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("old.redb");
-        let (before, expected) = fixture(&folder);
-        std::fs::copy(before, &path).unwrap();
+        let Fixture { format, file, expected } = fixture(&folder);
+        std::fs::write(&path, file).unwrap();
         let read_only = || Builder::new().read_only().open(&path).unwrap();
         let store = read_only();
         assert_eq!(export(&store), expected);
         assert_eq!(
             (store.maintenance().info().unwrap().format, store.maintenance().verify().unwrap().problems),
-            (1, vec![])
+            (format, vec![])
         );
         let old = figures(&store);
         store.close().unwrap();
         assert_eq!(names(dir.path()), ["old.redb"]);
         Store::open(&path).unwrap().close().unwrap();
         let store = read_only();
-        assert_eq!((store.maintenance().info().unwrap().format, figures(&store)), (2, old));
+        assert_eq!((store.maintenance().info().unwrap().format, figures(&store)), (FORMAT, old));
     }
 }
 
@@ -184,10 +221,10 @@ fn names(dir: &Path) -> Vec<String> {
 fn a_copy_of_the_old_file_is_kept_beside_it_and_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("old.redb");
-    let (before, expected) = fixture(&folders()[1]);
+    let Fixture { file, expected, .. } = fixture(&folders()[1]);
     let (first, second) = ("old.redb.format1.bak", "old.redb.format1.bak.2");
     for name in [first, second] {
-        std::fs::copy(&before, &path).unwrap();
+        std::fs::write(&path, &file).unwrap();
         Store::open(&path).unwrap().close().unwrap();
         let store = Builder::new().read_only().open(dir.path().join(name)).unwrap();
         assert_eq!((store.maintenance().info().unwrap().format, export(&store)), (1, expected.clone()));
@@ -204,8 +241,7 @@ fn a_copy_of_the_old_file_is_kept_beside_it_and_never_overwritten() {
 fn without_a_name_for_a_copy_the_store_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("old.redb");
-    let (before, _) = fixture(&folders()[1]);
-    std::fs::copy(before, &path).unwrap();
+    std::fs::write(&path, fixture(&folders()[1]).file).unwrap();
     std::fs::write(dir.path().join("old.redb.format1.bak"), "").unwrap();
     for n in 2..=1_000 {
         std::fs::write(dir.path().join(format!("old.redb.format1.bak.{n}")), "").unwrap();
@@ -234,25 +270,25 @@ fn a_kill_while_a_store_is_upgraded_leaves_all_of_it_in_one_format_or_the_other(
     let fixtures: Vec<_> = folders().iter().map(|folder| fixture(folder)).collect();
     let (mut old, mut drafts) = (0, 0);
     for round in 0..rounds {
-        let (before, expected) = &fixtures[round as usize % fixtures.len()];
+        let fixture = &fixtures[round as usize % fixtures.len()];
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("old.redb");
-        std::fs::copy(before, &path).unwrap();
-        let original = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &fixture.file).unwrap();
         let mut victim = Victim::begin("migrations::the_upgrader_that_is_killed", &path, round);
         victim.until(1, |line| line == "begin");
         victim.kill(&mut Dice(round + 1), 2_000_000);
 
-        let is_old = std::fs::read(&path).unwrap().starts_with(b"redb");
+        let is_old = !names(dir.path()).iter().any(|name| name.ends_with(".bak"))
+            || std::fs::read(&path).unwrap() == fixture.file;
         old += u32::from(is_old);
         drafts += u32::from(names(dir.path()).iter().any(|n| n.ends_with(".new")));
         let store = Store::open(&path).unwrap();
-        assert_eq!(&export(&store), expected, "round {round}");
+        assert_eq!(export(&store), fixture.expected, "round {round}");
         assert_eq!(store.maintenance().verify().unwrap().problems, [], "round {round}");
         assert_eq!(store.maintenance().upgraded().is_some(), is_old, "round {round}");
         store.append("after-the-kill", NewEvent::new("run.started")).unwrap();
         store.close().unwrap();
-        assert_kept(&path, &original, expected);
+        assert_kept(&path, fixture);
         let stray: Vec<_> = names(dir.path()).into_iter().filter(|n| n.ends_with(".new")).collect();
         assert!(!is_old || stray.is_empty(), "round {round}: {stray:?}");
     }

@@ -397,20 +397,24 @@ fn a_file_that_is_deleted_or_renamed_under_its_owner_leads_to_nobody_else() {
     let (dir, path) = place();
     let mut peer = Peer::with(&path, "");
     assert_eq!(peer.ask("append s first"), "1");
-    // Renamed: the same file, and the same owner.
+    // Renamed: the same file, and the same owner, which records nothing where nobody would look for it.
     let renamed = dir.path().join("renamed.redb");
     fs::rename(&path, &renamed).unwrap();
     let store = builder(&[]).open(&renamed).unwrap();
     assert_eq!(store.head("s").unwrap(), 1.into());
+    let told = peer.ask("append s lost");
+    assert!(told.contains("deleted, renamed or replaced"), "{told}");
+    assert!(store.append("s", event("lost")).is_err());
     store.close().unwrap();
     // A new file at the old path: another store, with an owner of its own.
     let new = builder(&[]).open(&path).unwrap();
     assert_eq!(new.committed().get(), 0);
     new.append("t", event("other")).unwrap();
-    assert_eq!(peer.ask("append s second"), "2");
-    // Deleted: its owner works on, and takes nothing of others with it.
+    assert!(peer.ask("append s lost").contains("deleted, renamed or replaced"));
+    // Deleted: its owner says so, can still be read, and takes nothing of others with it.
     fs::remove_file(&renamed).unwrap();
-    assert_eq!(peer.ask("append s third"), "3");
+    assert!(peer.ask("append s lost").contains("deleted, renamed or replaced"));
+    assert_eq!(peer.ask("head s"), "1");
     assert!(matches!(soon().open_only().open(&renamed), Err(Error::NotFound { .. })));
     assert_eq!(peer.ask("close"), "ok");
     assert_eq!(beside(&path).len(), 2);

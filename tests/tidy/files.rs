@@ -63,6 +63,8 @@ pub(crate) fn migrations(tree: &Tree) -> Vec<Finding> {
             &["README.md", "store.redb", "events.jsonl", "layout.txt"]
         } else if has("upcast.toml") || has("before.jsonl") || has("after.jsonl") {
             &["README.md", "upcast.toml", "before.jsonl", "after.jsonl"]
+        } else if has("before.redb.lz4") {
+            &["README.md", "before.redb.lz4", "expected.jsonl", "layout.txt"]
         } else {
             &["README.md", "before.redb", "expected.jsonl", "layout.txt"]
         };

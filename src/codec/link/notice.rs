@@ -23,6 +23,6 @@ pub enum SentNotice<'a> {
         /// The events.
         events: SentEvents<'a>,
         /// Handles, and a bit for every table in which they changed records.
-        changed: Bounded<(u64, u8), LIST>,
+        changed: Bounded<(u64, u16), LIST>,
     },
 }

@@ -42,4 +42,7 @@ pub enum SentProblem<'a> {
     OwnerLost(u32),
     NoAnswer(u32, u64),
     OtherProtocol(u32, (u16, u16), (u16, u16)),
+    UnknownFeatures(&'a str, u64, bool),
+    LeaseHeld(&'a str, &'a str, i64),
+    LeaseLost(&'a str, u64, Option<&'a str>),
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::options::Options;
 use super::redb_errors::MapRedb;
 use crate::engine::durability::Durability;
+use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::in_memory::recent::Recent;
 use crate::engine::file::in_memory::tail::Tail;
@@ -24,6 +25,7 @@ pub(crate) struct Contents {
     pub(crate) process: Process,
     pub(crate) identity: Identity,
     pub(crate) options: Options,
+    place: FilePlace,
     /// `None` once the store is closed.
     db: RwLock<Option<Arc<Db>>>,
     tail: RwLock<Tail>,
@@ -38,6 +40,7 @@ impl Contents {
     pub(crate) fn new(identity: Identity, options: Options, db: Db, tail: Tail, branches: Branches) -> Self {
         Self {
             process: Process::this(),
+            place: FilePlace::of(identity.path.as_deref()),
             identity,
             options,
             db: RwLock::new(Some(Arc::new(db))),
@@ -80,6 +83,20 @@ impl Contents {
 
     pub(crate) fn writable(&self) -> Result<()> {
         self.identity.writable()
+    }
+
+    /// Whether what is recorded will be found where the store was opened.
+    ///
+    /// # Errors
+    /// The file was deleted, renamed or replaced.
+    pub(crate) fn in_place(&self) -> Result<()> {
+        match self.place.still_holds() {
+            true => Ok(()),
+            false => Err(Error::storage(format!(
+                "{} was deleted, renamed or replaced while it was open; nothing was recorded: put the file back under its name, or open the store under its new one",
+                self.identity.name
+            ))),
+        }
     }
 
     /// Begins a change of the tables. An open store commits to redb only through this. With `fast_recovery` the

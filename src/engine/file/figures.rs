@@ -5,7 +5,6 @@ use super::read::file_reader::FileReader;
 use super::redb_errors::guarded;
 use super::tables::definitions::EVENTS;
 use super::tables::lookup;
-use crate::codec::FORMAT;
 use crate::engine::report::Figures;
 use crate::error::Result;
 
@@ -17,7 +16,7 @@ pub(crate) fn figures(reader: &FileReader, file_bytes: Option<u64>) -> Result<Fi
         };
         let txn = reader.db.begin_read()?;
         // The first format has no counts, so its tables are walked.
-        if reader.contents.identity.format < FORMAT {
+        if reader.contents.identity.format == 1 {
             let flushed = count(&txn)?;
             counts.sessions += flushed.sessions;
             counts.branches += flushed.branches;

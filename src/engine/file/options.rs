@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::limits::{DEFAULT_CACHE_BYTES, FLUSH_BYTES, FLUSH_EVENTS, IDLE_FLUSH_MS, RELAXED_SYNC_MS};
+use crate::limits::{
+    DEFAULT_CACHE_BYTES, FLUSH_BYTES, FLUSH_EVENTS, IDLE_FLUSH_MS, NOTE_COMMIT_MS, RELAXED_SYNC_MS,
+};
 
 /// Whether a missing file is created, and an existing one opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) flush_events: usize,
     pub(crate) flush_bytes: usize,
     pub(crate) idle_flush: Duration,
+    /// How long after the last commit it is noted outside the journal.
+    pub(crate) note: Duration,
     pub(crate) relaxed_sync: Duration,
     pub(crate) sync: bool,
     pub(crate) two_phase: bool,
@@ -40,6 +44,7 @@ impl Default for Options {
             flush_events: FLUSH_EVENTS,
             flush_bytes: FLUSH_BYTES,
             idle_flush: Duration::from_millis(IDLE_FLUSH_MS),
+            note: Duration::from_millis(NOTE_COMMIT_MS),
             relaxed_sync: Duration::from_millis(RELAXED_SYNC_MS),
             sync: true,
             two_phase: false,

@@ -9,7 +9,7 @@ use redb::ReadTransaction;
 use super::contents::Contents;
 use super::read::file_reader::FileReader;
 use super::write::writer::Writer;
-use crate::codec::{BranchRow, Chunk, FORMAT, Malformed, Meta, OldMeta, StoreCounts, decode_order};
+use crate::codec::{BranchRow, Chunk, Malformed, Meta, StoreCounts, decode_order};
 use crate::engine::branch::Branch;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
 use crate::engine::file::in_memory::branches::Branches;
@@ -108,10 +108,7 @@ fn meta_of(txn: &ReadTransaction) -> Result<Meta> {
         let table = lookup::open(txn, META)?;
         let row = lookup::get(&table, META_KEY)?.ok_or_else(|| Error::not_found("row", META_KEY))?;
         let corrupt_meta = |e: Malformed| Error::corrupt("table meta", e.to_string());
-        match Meta::format(row.value()).map_err(corrupt_meta)? {
-            FORMAT => Meta::decode(row.value()).map_err(corrupt_meta),
-            _ => OldMeta::decode(row.value()).map(Meta::from).map_err(corrupt_meta),
-        }
+        Meta::decode(row.value()).map_err(corrupt_meta)
     })
 }
 
@@ -122,7 +119,7 @@ fn read_journal(
     meta: &Meta,
     next_commit: u64,
 ) -> Result<Frames> {
-    if meta.format < FORMAT {
+    if meta.format == 1 {
         return Ok(Frames { read: frames(txn)?, then: None });
     }
     let recovered = Ring::recover(journal, meta.journal, true)?;
@@ -136,7 +133,7 @@ impl Walk<'_> {
     fn meta(&mut self, meta: Result<Meta>, frames: Result<Frames>) -> Result<()> {
         let meta = meta?;
         self.total = meta.flushed;
-        self.claimed = (meta.format == FORMAT).then_some(meta.counts);
+        self.claimed = (meta.format > 1).then_some(meta.counts);
         let ids = lookup::len(&lookup::open(&self.txn, IDS)?)?;
         if ids != meta.flushed {
             self.report.problem("table ids", format!("it has {ids} ids for {} flushed events", meta.flushed));

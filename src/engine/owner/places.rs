@@ -1,27 +1,15 @@
 //! Where the owner record and the socket of a file lie. They are named by the file's inode: it has one lock whatever the
 //! file is called, and a file that was deleted and made again does not share it.
 
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::host::user;
+use crate::engine::file_id::FileId;
 use crate::limits::MAX_SOCKET_PATH_BYTES;
-
-/// Which file it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    pub(crate) fn of(meta: &Metadata) -> Self {
-        Self { device: meta.dev(), inode: meta.ino() }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
@@ -34,14 +22,14 @@ pub(crate) struct Places {
 impl Places {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let file = fs::canonicalize(path)?;
-        let id = FileId::of(&fs::metadata(&file)?);
+        let id = FileId::at(&file)?;
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self { file, id, folder })
     }
 
     /// Whether the path still leads to the same file.
     pub(crate) fn still_hold(&self) -> bool {
-        fs::metadata(&self.file).is_ok_and(|meta| FileId::of(&meta) == self.id)
+        FileId::at(&self.file).is_ok_and(|id| id == self.id)
     }
 
     #[cfg(test)]

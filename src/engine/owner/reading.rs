@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::find::{Found, Obstacle, connect_to, find};
-use super::places::{FileId, Places};
+use super::places::Places;
 use super::seats::{Seat, Seated};
 use super::sharing::{Sharing, SharingConfig};
 use crate::engine::file::{Medium, open as open_file};
+use crate::engine::file_id::FileId;
 use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
 use crate::engine::port::Engine;

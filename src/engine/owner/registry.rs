@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::driver::Driver;
 use super::handle::{Handle, Part};
-use super::places::{FileId, Places};
+use super::places::Places;
 use super::reading;
 use super::sharing::{Sharing, SharingConfig};
 use crate::engine::file::{Mode, prepare};
+use crate::engine::file_id::FileId;
 use crate::engine::identity::Identity;
 use crate::engine::port::Engine;
 use crate::engine::process::Process;

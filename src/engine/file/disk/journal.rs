@@ -8,8 +8,9 @@ use bytes::Bytes;
 use redb::StorageBackend;
 
 use crate::codec::{
-    ENTRY_HEADER, EntryHead, JournalMark, decode_entry, encode_entry, entry_claims, entry_size,
+    ENTRY_HEADER, EntryHead, JournalMark, LastCommit, decode_entry, encode_entry, entry_claims, entry_size,
 };
+use crate::engine::file::disk::last_commit::LastCommitPages;
 use crate::engine::file::redb_errors::corrupt;
 use crate::error::{Error, Result};
 use crate::limits::{JOURNAL_ALIGN, JOURNAL_ZEROS};
@@ -30,6 +31,8 @@ pub(crate) struct JournalFile {
     pub(crate) file: Arc<dyn StorageBackend>,
     pub(crate) region: Region,
     pub(crate) secret: [u8; 16],
+    /// Where the last commit is kept, in a file that has a place for it.
+    pub(crate) last_commit: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ pub(crate) struct Ring {
     /// This process has written the region up to here.
     high: u64,
     synced: bool,
+    last_commit: LastCommitPages,
 }
 
 /// The region as it was read, and the valid entries in it.
@@ -67,11 +71,20 @@ pub(crate) struct Hole {
     pub(crate) first: u64,
     /// The last one that is known.
     pub(crate) last: u64,
+    /// None of them is left: only the record of the last commit knows of them.
+    pub(crate) at_the_end: bool,
 }
 
 impl Hole {
     pub(crate) fn error(self) -> Error {
-        let Self { first, last } = self;
+        let Self { first, last, at_the_end } = self;
+        if at_the_end {
+            let missing = match last - first {
+                0 => format!("commit {first} is missing"),
+                n => format!("{} commits are missing, {first} to {last}", n + 1),
+            };
+            return corrupt("the end of the journal", format!("{missing}; they were acknowledged"));
+        }
         let reason = match last - first {
             0 | 1 => format!("it cannot be read, although the later commit {last} is there"),
             n => format!("it cannot be read, although {n} later commits are there, up to {last}"),
@@ -102,9 +115,12 @@ impl Ring {
             // redb syncs the file when it opens it for writing, including what a killed process left in the page
             // cache.
             synced: true,
+            last_commit: LastCommitPages::read(&source.file, source.last_commit, &source.secret)
+                .map_err(|e| unreadable(&e))?,
         };
         if !thorough && !ring.any_at(mark)? {
-            return Ok(Recovered { ring, frames: Vec::new(), hole: None });
+            let hole = ring.lost_at_the_end();
+            return Ok(Recovered { ring, frames: Vec::new(), hole });
         }
         let mut bytes = vec![0; usize::try_from(region.len).map_err(|_| too_large())?];
         ring.file.read(region.start, &mut bytes).map_err(|e| unreadable(&e))?;
@@ -118,7 +134,7 @@ impl Ring {
             ring.next += 1;
             ring.chain = head.sum;
         }
-        let hole = ring.hole(&bytes);
+        let hole = ring.hole(&bytes).or_else(|| ring.lost_at_the_end());
         ring.high = ring.at;
         Ok(Recovered { ring, frames, hole })
     }
@@ -151,7 +167,14 @@ impl Ring {
     fn hole(&self, bytes: &Bytes) -> Option<Hole> {
         let synced = self.later(bytes, true)?;
         let last = self.later(bytes, false).unwrap_or(synced).max(synced);
-        Some(Hole { first: self.next, last })
+        let last = last.max(self.last_commit.number().unwrap_or_default());
+        Some(Hole { first: self.next, last, at_the_end: false })
+    }
+
+    /// Commits that were acknowledged, and of which nothing is left in the journal.
+    fn lost_at_the_end(&self) -> Option<Hole> {
+        let last = self.last_commit.number().filter(|last| *last >= self.next)?;
+        Some(Hole { first: self.next, last, at_the_end: true })
     }
 
     /// The largest number of an entry beyond the next one, or of those that were written after a sync.
@@ -247,6 +270,21 @@ impl Ring {
         Ok(())
     }
 
+    /// Whether the last commit is durable, and not known to be outside the journal.
+    pub(crate) fn is_unnoted(&self) -> bool {
+        self.synced && self.last_commit.lacks(self.next - 1)
+    }
+
+    /// Keeps outside the journal that the last commit was acknowledged, if it is durable.
+    pub(crate) fn note_last_commit(&mut self) -> Result<()> {
+        if !self.is_unnoted() {
+            return Ok(());
+        }
+        let last = LastCommit { number: self.next - 1, chain: self.chain };
+        self.last_commit.write(&self.file, &self.secret, last).map_err(|e| unwritable(&e))?;
+        self.file.sync_data().map_err(|e| unwritable(&e))
+    }
+
     /// Marks everything so far as about to be flushed. Recovery then starts here.
     pub(crate) fn mark(&mut self) -> JournalMark {
         (self.marked, self.after_mark) = (true, None);
@@ -283,7 +321,7 @@ mod tests {
     fn source() -> JournalFile {
         let file = InMemoryBackend::new();
         file.set_len(REGION.start + REGION.len).unwrap();
-        JournalFile { file: Arc::new(file), region: REGION, secret: [5; 16] }
+        JournalFile { file: Arc::new(file), region: REGION, secret: [5; 16], last_commit: None }
     }
 
     const START: JournalMark = JournalMark { at: 0, next: 1, chain: 0 };
@@ -363,11 +401,51 @@ mod tests {
     }
 
     #[test]
+    fn commits_that_are_lost_at_the_end_are_said_once_the_last_was_noted() {
+        let source =
+            JournalFile { region: Region { start: 12_288, ..REGION }, last_commit: Some(4_096), ..source() };
+        source.file.set_len(12_288 + REGION.len).unwrap();
+        let (mut ring, _) = recovered(&source, START).unwrap();
+        assert!(!ring.is_unnoted());
+        let mut ends = vec![0];
+        for _ in 0..4 {
+            assert!(write(&mut ring) && ring.is_unnoted());
+            ends.push(ring.at);
+        }
+        let wipe = |from: u64| source.file.write(source.region.start + from, &[0; 600]).unwrap();
+        // Nobody knows of the last one yet.
+        wipe(ends[3]);
+        assert_eq!(recovered(&source, START).unwrap().1, [1, 2, 3]);
+        let (mut ring, _) = recovered(&source, START).unwrap();
+        ring.note_last_commit().unwrap();
+        assert!(!ring.is_unnoted());
+        assert_eq!(recovered(&source, START).unwrap().1, [1, 2, 3]);
+        for (from, said) in [(2, "commit 3 is missing"), (1, "2 commits are missing, 2 to 3")] {
+            wipe(ends[from]);
+            let message = recovered(&source, START).unwrap_err().to_string();
+            assert!(message.contains(said), "{message}");
+        }
+        // The newer of two records counts, and a torn one does not.
+        ring.write(&frame_of(4)).unwrap();
+        ring.sync().unwrap();
+        ring.note_last_commit().unwrap();
+        let found = Ring::recover(&source, START, true).unwrap();
+        assert_eq!(found.hole.map(|hole| (hole.first, hole.last)), Some((2, 4)));
+        for page in [4_096, 8_192] {
+            let mut bytes = [0; 32];
+            source.file.read(page, &mut bytes).unwrap();
+            source.file.write(page, &bytes[..20]).unwrap();
+            source.file.write(page + 20, &[0; 12]).unwrap();
+        }
+        assert_eq!(Ring::recover(&source, START, true).unwrap().ring.last_commit.number(), None);
+    }
+
+    #[test]
     fn what_looks_like_entries_neither_hides_a_damaged_one_nor_passes_for_one() {
         let region = Region { start: 4_096, len: 1 << 20 };
         let file = InMemoryBackend::new();
         file.set_len(region.start + region.len).unwrap();
-        let source = JournalFile { file: Arc::new(file), region, secret: [5; 16] };
+        let source = JournalFile { file: Arc::new(file), region, secret: [5; 16], last_commit: None };
         let mut ring = Ring::recover(&source, START, true).unwrap().ring;
         // Payloads crafted to look like later entries, without knowing the secret.
         let (forged, _) = encode_entry(&[6; 16], 1_000, 0, true, b"");

@@ -8,11 +8,11 @@ use std::sync::atomic::AtomicBool;
 use redb::StorageBackend;
 
 use super::backend::Shifted;
-use super::journal::Region;
-use crate::codec::{FileHeader, HEADER_BYTES};
+use super::journal::{JournalFile, Region};
+use crate::codec::{FileHeader, HEADER_BYTES, HeaderLayout};
 use crate::engine::problem::Problem;
 use crate::event::StoreId;
-use crate::limits::{FILE_HEADER_BYTES, MAX_JOURNAL_BYTES};
+use crate::limits::{FILE_HEADER_BYTES, LAST_COMMIT_PAGES_BYTES, MAX_JOURNAL_BYTES};
 
 /// redb's flag for a file that was not closed, which follows its magic bytes.
 const REDB_FLAGS: u64 = 9;
@@ -35,8 +35,26 @@ impl Storage {
         self.header.tables == 0
     }
 
-    pub(crate) fn region(&self) -> Region {
+    fn region(&self) -> Region {
         Region { start: self.header.journal, len: self.header.tables - self.header.journal }
+    }
+
+    /// What the journal is read from.
+    pub(crate) fn journal_file(&self) -> JournalFile {
+        JournalFile {
+            file: self.journal.clone(),
+            region: self.region(),
+            secret: self.header.secret,
+            last_commit: self.last_commit(),
+        }
+    }
+
+    /// Where it keeps which commit was acknowledged last.
+    fn last_commit(&self) -> Option<u64> {
+        match self.header.layout {
+            HeaderLayout::JournalFirst => None,
+            HeaderLayout::LastCommitFirst => Some(FILE_HEADER_BYTES),
+        }
     }
 
     pub(crate) fn shifted(&self) -> Shifted {
@@ -70,8 +88,10 @@ pub(crate) fn read_header(storage: &dyn StorageBackend) -> io::Result<[u8; HEADE
 
 /// Makes room for the journal in an empty storage, and writes the header.
 pub(crate) fn lay_out(storage: &dyn StorageBackend, journal_bytes: u64) -> io::Result<FileHeader> {
-    let tables = FILE_HEADER_BYTES + journal_bytes.min(MAX_JOURNAL_BYTES).next_multiple_of(4_096);
-    let header = FileHeader { journal: FILE_HEADER_BYTES, tables, secret: draw_secret() };
+    let journal = FILE_HEADER_BYTES + LAST_COMMIT_PAGES_BYTES;
+    let tables = journal + journal_bytes.min(MAX_JOURNAL_BYTES).next_multiple_of(4_096);
+    let layout = HeaderLayout::LastCommitFirst;
+    let header = FileHeader { layout, journal, tables, secret: draw_secret() };
     storage.set_len(tables)?;
     storage.write(0, &header.encode())?;
     Ok(header)

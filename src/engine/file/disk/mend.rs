@@ -18,11 +18,12 @@ pub(crate) fn mended<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Result<T, Malfor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{FileHeader, HEADER_BYTES};
+    use crate::codec::{FileHeader, HEADER_BYTES, HeaderLayout};
 
     #[test]
     fn one_bit_is_put_right_and_two_are_not() {
-        let header = FileHeader { journal: 4_096, tables: 12_288, secret: [9; 16] };
+        let layout = HeaderLayout::LastCommitFirst;
+        let header = FileHeader { layout, journal: 12_288, tables: 16_384, secret: [9; 16] };
         let decode = |bytes: &[u8]| FileHeader::decode(bytes.try_into().unwrap());
         let right = header.encode();
         for bit in 0..HEADER_BYTES * 8 {

@@ -2,5 +2,7 @@
 
 pub(crate) mod backend;
 pub(crate) mod journal;
+pub(crate) mod last_commit;
 pub(crate) mod layout;
 pub(crate) mod mend;
+pub(crate) mod place;

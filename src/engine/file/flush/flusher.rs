@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::into_tables::{ToFlush, flush_into};
+use super::into_tables::{Flushed, flush_into};
 use super::meta::meta_after;
 use crate::codec::JournalMark;
 use crate::engine::durability::Durability;
@@ -115,16 +115,12 @@ fn flush(contents: &Contents, request: &FlushRequest) -> Result<()> {
     let db = contents.db()?;
     guarded(|| {
         let txn = contents.change_tables(&db, Durability::Durable, contents.options.fast_recovery)?;
-        let items: Vec<ToFlush<'_>> =
-            request.layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }).collect();
-        let births: Vec<_> = request.layer.births().map(|b| &**b).collect();
+        let mut flushed = Flushed::default();
+        flushed.add(&request.layer);
         let counts = contents.own_tail().flushed_counts().plus(request.layer.counts());
-        flush_into(
-            &txn,
-            &items,
-            &births,
-            meta_after(contents, &items, request.next_branch, counts, request.journal),
-        )?;
+        let before = request.layer.base();
+        let meta = meta_after(&txn, &flushed, before, request.next_branch, counts, request.journal)?;
+        flush_into(&txn, &flushed, meta)?;
         fault!(ThawsBeforeCommit, {
             drop(contents.own_tail_mut().thaw());
             crate::sync::point();

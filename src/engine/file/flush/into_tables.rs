@@ -1,14 +1,20 @@
-//! Flushing: events move from the journal into the tables, by branch in chunks, with heads, global order and ids.
+//! Flushing: events move from the journal into the tables, by branch in chunks, with heads, global order and ids; records
+//! move into theirs.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use redb::TableHandle;
 use tracing::debug_span;
 
 use crate::codec::{Chunk, ChunkBuilder, HeadRow, Meta, Run, encode_order};
 use crate::engine::branch::Branch;
+use crate::engine::file::in_memory::layer::Layer;
+use crate::engine::file::in_memory::records::RecordLayer;
 use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::db::{WriteTable, WriteTxn};
 use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
+use crate::engine::file::tables::sidecar_view::write_sidecar;
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::limits::{CHUNK_BODY_BYTES, CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
@@ -19,25 +25,49 @@ pub(crate) struct ToFlush<'a> {
     pub(crate) event: &'a Event,
 }
 
-/// Writes all items, which are in global order without gaps, and the meta row that is true afterwards.
-pub(crate) fn flush_into(
-    txn: &WriteTxn<'_>,
-    items: &[ToFlush<'_>],
-    births: &[&Branch],
-    meta: Meta,
-) -> Result<()> {
-    let _span = debug_span!("flush", events = items.len(), births = births.len()).entered();
-    write_births(txn, births)?;
-    write_branches(txn, items)?;
-    write_ids(txn, items)?;
-    write_order(txn, items)?;
-    txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
-    Ok(())
+/// Everything that one flush writes.
+#[derive(Default)]
+pub(crate) struct Flushed<'a> {
+    /// In global order, without gaps.
+    pub(crate) items: Vec<ToFlush<'a>>,
+    pub(crate) births: Vec<&'a Branch>,
+    /// Layers of records, oldest first.
+    pub(crate) records: Vec<&'a RecordLayer>,
 }
 
-fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<()> {
+impl<'a> Flushed<'a> {
+    /// Adds a layer of the tail.
+    pub(crate) fn add(&mut self, layer: &'a Layer) {
+        self.items.extend(layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }));
+        self.births.extend(layer.births().map(|b| &**b));
+        self.records.push(layer.records());
+    }
+}
+
+/// Writes it all, and the meta row that is true afterwards.
+pub(crate) fn flush_into(txn: &WriteTxn<'_>, flushed: &Flushed<'_>, mut meta: Meta) -> Result<()> {
+    let (events, births) = (flushed.items.len(), flushed.births.len());
+    let _span = debug_span!("flush", events, births).entered();
+    let mut counts = write_births(txn, &flushed.births)?;
+    if !flushed.items.is_empty() {
+        counts.extend(write_branches(txn, &flushed.items)?);
+        counts.push(write_ids(txn, &flushed.items)?);
+        counts.push(write_order(txn, &flushed.items)?);
+    }
+    for layer in &flushed.records {
+        let rows = layer.iter().map(|(table, key, value)| (table, key.as_ref(), value.map(Bytes::as_ref)));
+        counts.extend(write_sidecar(txn, rows)?);
+    }
+    counts.into_iter().for_each(|(table, rows)| meta.set_rows_of(table, rows));
+    txn.open(META)?.insert(META_KEY, meta.encode().as_slice())
+}
+
+/// The name of a table, and how many rows it has.
+type RowCount = (&'static str, u64);
+
+fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<Vec<RowCount>> {
     if births.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let (mut branches, mut lines) = (txn.open(BRANCHES)?, txn.open(LINES)?);
     for branch in births {
@@ -45,10 +75,10 @@ fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<()> {
         branches.insert_in_order(names, branch.number)?;
         lines.insert(branch.number, branch.row().encode(branch.number).as_slice())?;
     }
-    Ok(())
+    Ok(vec![(BRANCHES.name(), branches.len()?), (LINES.name(), lines.len()?)])
 }
 
-fn write_branches(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
+fn write_branches(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<[RowCount; 2]> {
     let mut by_branch: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
     for item in items {
         by_branch.entry(item.branch).or_default().push(item.event);
@@ -68,7 +98,7 @@ fn write_branches(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
             heads.insert(branch, head.encode(branch).as_slice())?;
         }
     }
-    Ok(())
+    Ok([(EVENTS.name(), events.len()?), (HEADS.name(), heads.len()?)])
 }
 
 fn write_chunks(
@@ -155,19 +185,20 @@ fn reopen_small(
     Ok(Some(chunk))
 }
 
-fn write_ids(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
+fn write_ids(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<RowCount> {
     let mut rows: Vec<([u8; 16], (u64, u64))> =
         items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
     // Time-ordered ids arrive nearly sorted; in order, neighbours share a page.
     rows.sort_unstable_by_key(|(id, _)| *id);
     // With time-ordered ids the whole flush is one run of keys at the end of the table.
-    match txn.open(IDS)?.insert_sorted(rows.into_iter())? {
-        None => Ok(()),
+    let mut table = txn.open(IDS)?;
+    match table.insert_sorted(rows.into_iter())? {
+        None => Ok((IDS.name(), table.len()?)),
         Some(id) => Err(corrupt(format!("event {}", EventId::from_bytes(id)), "its id is recorded already")),
     }
 }
 
-fn write_order(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
+fn write_order(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<RowCount> {
     let mut table = txn.open(ORDER)?;
     let mut runs: Vec<Run> = Vec::new();
     let mut start = items.first().map_or(0, |i| i.event.position().get());
@@ -190,5 +221,5 @@ fn write_order(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<()> {
     if !runs.is_empty() {
         table.insert(start, encode_order(start, &runs).as_slice())?;
     }
-    Ok(())
+    Ok((ORDER.name(), table.len()?))
 }

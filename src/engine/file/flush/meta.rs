@@ -1,21 +1,27 @@
 //! The meta row that a flush writes.
 
-use super::into_tables::ToFlush;
+use super::into_tables::Flushed;
 use crate::codec::{FORMAT, JournalMark, Meta, StoreCounts};
-use crate::engine::file::contents::Contents;
+use crate::engine::file::redb_errors::{corrupt, malformed};
+use crate::engine::file::tables::db::WriteTxn;
+use crate::engine::file::tables::definitions::{META, META_KEY};
+use crate::error::Result;
 
-/// The meta row that is true once these items are in the tables.
+/// The meta row that is true once all this is in the tables. What this release does not know of the row before stays in it.
 pub(crate) fn meta_after(
-    contents: &Contents,
-    items: &[ToFlush<'_>],
+    txn: &WriteTxn<'_>,
+    flushed: &Flushed<'_>,
+    flushed_before: u64,
     next_branch: u64,
     counts: StoreCounts,
     journal: JournalMark,
-) -> Meta {
-    let flushed = match items.last() {
+) -> Result<Meta> {
+    let before = txn.open(META)?.get(META_KEY, Meta::decode)?;
+    let before =
+        before.ok_or_else(|| corrupt("the meta row", "it is missing"))?.map_err(malformed("the meta row"))?;
+    let flushed = match flushed.items.last() {
         Some(item) => item.event.position().get(),
-        None => contents.own_tail().flushed(),
+        None => flushed_before,
     };
-    let (store, created) = (*contents.identity.id.bytes(), contents.identity.created.micros());
-    Meta { format: FORMAT, store, created, flushed, next_branch, journal, counts }
+    Ok(Meta { format: FORMAT, flushed, next_branch, journal, counts, ..before })
 }

@@ -1,8 +1,10 @@
-//! One layer of the tail: consecutive events of the journal, decoded, by branch and in global order.
+//! One layer of the tail: consecutive events of the journal, decoded, by branch and in global order, and the records that
+//! were written beside them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::records::RecordLayer;
 use crate::codec::StoreCounts;
 use crate::engine::branch::Branch;
 use crate::event::{Event, EventId, Place};
@@ -39,6 +41,7 @@ pub(crate) struct Layer {
     ids: HashMap<EventId, u32>,
     births: BTreeMap<Place, Arc<Branch>>,
     by_number: HashMap<u64, Arc<Branch>>,
+    records: RecordLayer,
 }
 
 impl Layer {
@@ -56,8 +59,17 @@ impl Layer {
         self.base + self.events.len() as u64
     }
 
+    /// Bytes of its events and records.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.records.bytes()
+    }
+
+    pub(crate) fn records(&self) -> &RecordLayer {
+        &self.records
+    }
+
+    pub(crate) fn records_mut(&mut self) -> &mut RecordLayer {
+        &mut self.records
     }
 
     /// Counts of this layer alone.
@@ -66,7 +78,7 @@ impl Layer {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.births.is_empty()
+        self.events.is_empty() && self.births.is_empty() && self.records.is_empty()
     }
 
     pub(crate) fn events(&self) -> &[TailEvent] {

@@ -1,11 +1,16 @@
-//! The tail: every event that is in the journal and not flushed yet, decoded. It has at most two layers: the one that
+//! The tail: everything that is in the journal and not flushed yet, decoded. It has at most two layers: the one that
 //! grows, and one under it that is being flushed and no longer changes.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::layer::{Layer, TailEvent};
+use super::records::Changes;
 use crate::codec::StoreCounts;
 use crate::engine::branch::Branch;
+use crate::engine::sidecar::SidecarTable;
 use crate::event::{Event, EventId, Place};
 
 /// Its positions are dense: `flushed + 1 ..= committed`.
@@ -108,6 +113,21 @@ impl Tail {
     /// The branch's last event, if the tail has any.
     pub(crate) fn last_event(&self, branch: u64) -> Option<&Event> {
         self.layers().rev().find_map(|l| l.last_event(branch))
+    }
+
+    /// What has become of a record, if the tail knows; `None` within for one that was removed.
+    pub(crate) fn record(&self, table: SidecarTable, key: &[u8]) -> Option<Option<&Bytes>> {
+        self.layers().rev().find_map(|l| l.records().get(table, key))
+    }
+
+    /// What has become of the records of a table between two keys.
+    pub(crate) fn records_between(
+        &self,
+        table: SidecarTable,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> Changes {
+        let changed = self.layers().flat_map(|l| l.records().between(table, range));
+        changed.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     pub(crate) fn by_id(&self, id: EventId) -> Option<&TailEvent> {

@@ -4,16 +4,16 @@
 
 use redb::{Key, ReadTransaction, TableDefinition, TableHandle, Value};
 
-use crate::codec::{BranchRow, Chunk, FORMAT, HeadRow, Meta, Run, decode_order, decode_record};
+use crate::codec::{BranchRow, Chunk, HeadRow, Meta, Run, decode_order, decode_record};
 use crate::engine::file::redb_errors::{corrupt, guarded};
-use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, ORDER};
+use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, ORDER};
 use crate::engine::file::tables::lookup;
 use crate::engine::problem::Problem;
 use crate::error::{Error, Result};
 
 /// What does not agree. An unreadable row proves nothing here; whoever reads it gets the error.
 pub(crate) fn disagreements(txn: &ReadTransaction, meta: &Meta) -> Result<Vec<Problem>> {
-    let checks = [counted, newest_branch, newest_event];
+    let checks = [counted, named, newest_branch, newest_event];
     let found = checks.into_iter().map(|check| guarded(|| check(txn, meta)));
     let mut problems = Vec::new();
     for found in found {
@@ -28,7 +28,7 @@ pub(crate) fn disagreements(txn: &ReadTransaction, meta: &Meta) -> Result<Vec<Pr
 
 /// A table that counts rows has some, and counts as many as the meta row says, if that has a figure.
 fn counted(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
-    let branches = (meta.format == FORMAT).then_some(meta.counts.branches);
+    let branches = (meta.format >= 2).then_some(meta.counts.branches);
     rows(txn, BRANCHES, branches)?;
     rows(txn, LINES, branches)?;
     rows(txn, IDS, Some(meta.flushed))?;
@@ -36,6 +36,28 @@ fn counted(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
     rows(txn, HEADS, some_or_none)?;
     rows(txn, EVENTS, some_or_none)?;
     rows(txn, ORDER, some_or_none)
+}
+
+/// There are the tables that the meta row names, with as many rows as it says, and no others.
+fn named(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
+    if meta.format < 3 {
+        return Ok(());
+    }
+    let mut missing: Vec<&str> =
+        meta.tables.iter().filter(|(_, rows)| *rows > 0).map(|(name, _)| name.as_str()).collect();
+    for table in lookup::tables(txn)? {
+        let (name, rows) = table?;
+        missing.retain(|missing| *missing != name);
+        let due = if name == META.name() { 1 } else { meta.rows_of(&name).unwrap_or_default() };
+        if rows != due {
+            let reason = format!("its row count is {rows}, but {due} rows are expected");
+            return Err(corrupt(format!("table {}", name.escape_debug()), reason));
+        }
+    }
+    match missing.first() {
+        None => Ok(()),
+        Some(name) => Err(corrupt(format!("table {name}"), "it is missing")),
+    }
 }
 
 fn rows<K: Key + 'static, V: Value + 'static>(

@@ -1,6 +1,6 @@
 //! The tables of a new store.
 
-use crate::codec::{FORMAT, JournalMark, Meta, StoreCounts};
+use crate::codec::Meta;
 use crate::engine::file::tables::db::{Db, WriteTxn};
 use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use crate::error::Result;
@@ -13,15 +13,7 @@ pub(crate) fn initialise(db: &Db) -> Result<()> {
         Ok(())
     })?;
     create_tables(&txn)?;
-    let meta = Meta {
-        format: FORMAT,
-        store: *StoreId::new().bytes(),
-        created: Timestamp::now().micros(),
-        flushed: 0,
-        next_branch: 1,
-        journal: JournalMark { at: 0, next: 1, chain: 0 },
-        counts: StoreCounts::default(),
-    };
+    let meta = Meta::new(*StoreId::new().bytes(), Timestamp::now().micros());
     txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
     txn.commit()
 }

@@ -3,6 +3,7 @@
 pub(crate) mod agreement;
 pub(crate) mod create;
 pub(crate) mod initialise;
+pub(crate) mod meta_row;
 pub(crate) mod old;
 pub(crate) mod recover;
 pub(crate) mod refusal;

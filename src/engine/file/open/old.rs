@@ -1,18 +1,17 @@
 //! Reading files of the first format, which are a redb database alone.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use bytes::Bytes;
 use redb::{ReadTransaction, TableDefinition};
 use tracing::warn;
 
-use super::refusal::not_a_store;
-use crate::codec::{Chunk, FORMAT, Meta, OldMeta, StoreCounts, decode_record};
-use crate::engine::file::redb_errors::{corrupt, malformed};
-use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, LINES, META, META_KEY};
+use crate::codec::{Chunk, StoreCounts, decode_record};
+use crate::engine::file::redb_errors::corrupt;
+use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, LINES};
 use crate::engine::file::tables::lookup;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::MAIN;
 
 /// The first bytes of a redb file, and of a store of the first format.
@@ -22,21 +21,9 @@ const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("jour
 /// Whether the file is redb's alone, without our header: a store of the first format, or another program's.
 pub(crate) fn is_bare(mut file: &File) -> io::Result<bool> {
     let mut head = Vec::with_capacity(REDB_MAGIC.len());
+    file.seek(SeekFrom::Start(0))?;
     file.by_ref().take(REDB_MAGIC.len() as u64).read_to_end(&mut head)?;
     Ok(head == REDB_MAGIC)
-}
-
-pub(crate) fn old_meta(txn: &ReadTransaction, name: &str) -> Result<OldMeta> {
-    let Some(table) = lookup::open_if_made(txn, META)? else {
-        return Err(not_a_store(name, "is a redb file of another program"));
-    };
-    let place = || format!("the meta row of {name}");
-    let row = lookup::get(&table, META_KEY)?.ok_or_else(|| corrupt(place(), "it is missing"))?;
-    let found = Meta::format(row.value()).map_err(malformed(place()))?;
-    if found >= FORMAT {
-        return Err(Error::NewerFormat { path: name.to_owned(), found, supported: FORMAT });
-    }
-    OldMeta::decode(row.value()).map_err(malformed(place()))
 }
 
 /// Counts what the tables hold, since the first format does not. Damaged rows do not count: one bad chunk is no

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::ReadTransaction;
 
-use crate::codec::{Frame, Meta, decode_record};
+use crate::codec::{Frame, FrameRecord, Meta, decode_record};
 use crate::engine::branch::Branch;
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::in_memory::tail::Tail;
 use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::ids;
 use crate::engine::file::tables::view::flushed_head;
+use crate::engine::sidecar::SidecarTable;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Position, Sequence, Timestamp};
 
@@ -59,6 +60,7 @@ struct Added {
     births: Vec<Arc<Branch>>,
     events: Vec<(u64, Event)>,
     heads: HashMap<u64, u64>,
+    records: Vec<(SidecarTable, Bytes, Option<Bytes>)>,
 }
 
 impl Loading<'_> {
@@ -76,10 +78,13 @@ impl Loading<'_> {
             added.heads.insert(birth.number, birth.row.fork);
             added.births.push(Arc::new(Branch::new(birth.number, birth.row, parent.as_deref())));
         }
-        if !frame.records.is_empty() && frame.first_position != self.tail.committed() + 1 {
+        if !frame.changes.is_empty() {
+            return Err(bad("it changes a branch in a way that this release does not know".into()));
+        }
+        if !frame.events.is_empty() && frame.first_position != self.tail.committed() + 1 {
             return Err(bad(format!("it begins at position {}", frame.first_position)));
         }
-        let mut records = frame.records.into_iter();
+        let mut records = frame.events.into_iter();
         for run in frame.runs {
             let branch = self.branch(run.branch, &added)?;
             let head = self.head(&branch, &added)?;
@@ -95,6 +100,14 @@ impl Loading<'_> {
                 added.events.push((run.branch, event));
             }
             added.heads.insert(run.branch, head + u64::from(run.count));
+        }
+        for FrameRecord { table, key, value } in frame.beside {
+            let table = SidecarTable::numbered(table).ok_or_else(|| {
+                bad(format!("it has a record of table number {table}, which does not exist"))
+            })?;
+            // Copied, so that a small record does not keep a large frame.
+            let own = |bytes: Bytes| Bytes::copy_from_slice(&bytes);
+            added.records.push((table, own(key), value.map(own)));
         }
         self.add(added);
         Ok(())
@@ -123,6 +136,8 @@ impl Loading<'_> {
             layer.add_birth(branch);
         }
         added.events.into_iter().for_each(|(branch, event)| layer.push(branch, event));
+        let records = layer.records_mut();
+        added.records.into_iter().for_each(|(table, key, value)| records.put(table, key, value));
         self.heads.extend(added.heads);
     }
 }

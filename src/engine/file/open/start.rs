@@ -5,28 +5,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{ReadTransaction, StorageBackend};
+use redb::StorageBackend;
 use tracing::{info, info_span};
 
 use super::agreement::disagreements;
 use super::create::{create_file, remove_left};
 use super::initialise::initialise;
-use super::old::{frames, is_bare, old_meta};
+use super::meta_row::{read_meta, usable};
+use super::old::{frames, is_bare};
 use super::recover::{largest_id, load_journal};
 use super::refusal::{io_error, not_a_store};
-use super::storage::{file_backend, open_tables, storage_of};
+use super::storage::{bare_storage, file_backend, is_earlier, open_tables, storage_of};
 use super::upgrade::upgrade_file;
-use crate::codec::{FORMAT, FileHeader, Meta};
 use crate::engine::file::contents::Contents;
-use crate::engine::file::disk::backend::Overlay;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
 use crate::engine::file::disk::layout::{Storage, lay_out};
-use crate::engine::file::disk::mend::mended;
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::options::{Mode, Options};
-use crate::engine::file::redb_errors::{corrupt, guarded, malformed};
-use crate::engine::file::tables::definitions::{META, META_KEY};
-use crate::engine::file::tables::lookup;
+use crate::engine::file::redb_errors::{corrupt, guarded};
 use crate::engine::identity::Identity;
 use crate::engine::problem::Problem;
 use crate::engine::upgraded::Upgraded;
@@ -75,7 +71,7 @@ pub(crate) fn prepare(path: &Path, name: &str, options: &Options) -> Result<Opti
     guarded(|| {
         appear(path, name, options)?;
         let file = File::open(path).map_err(|e| io_error(name, &e))?;
-        match is_bare(&file).map_err(|e| io_error(name, &e))? {
+        match is_earlier(&file).map_err(|e| io_error(name, &e))? {
             true => upgrade_file(path, name, options),
             false => Ok(None),
         }
@@ -110,11 +106,10 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
         file.map_err(|e| io_error(name, &e))
     };
     let file = open()?;
-    if is_bare(&file).map_err(|e| io_error(name, &e))? {
-        if options.read_only {
-            let storage = bare_storage(file_backend(file, name)?, file_backend(open()?, name)?, name)?;
-            return Ok((storage, None));
-        }
+    if options.read_only && is_bare(&file).map_err(|e| io_error(name, &e))? {
+        return Ok((bare_storage(file_backend(file, name)?, name)?, None));
+    }
+    if !options.read_only && is_earlier(&file).map_err(|e| io_error(name, &e))? {
         if !options.upgrade {
             let reason =
                 format!("{name} is of an earlier format; close it in every process, then open it again");
@@ -134,22 +129,6 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
     Ok((storage, None))
 }
 
-/// A file of the first format, which is all tables.
-fn bare_storage(
-    tables: Arc<dyn StorageBackend>,
-    journal: Arc<dyn StorageBackend>,
-    name: &str,
-) -> Result<Storage> {
-    let tables = Arc::new(Overlay::new(tables).map_err(|e| io_error(name, &e))?);
-    Ok(Storage {
-        tables,
-        journal,
-        header: FileHeader { journal: 0, tables: 0, secret: [0; 16] },
-        damage: Vec::new(),
-        stale: None,
-    })
-}
-
 fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Storage> {
     let backend: Arc<dyn StorageBackend> = Arc::from(backend);
     if backend.len().map_err(|e| io_error(name, &e))? == 0 {
@@ -157,28 +136,6 @@ fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options)
         lay_out(&*backend, bytes).map_err(|e| io_error(name, &e))?;
     }
     storage_of(backend.clone(), backend, name, options)
-}
-
-/// In a read-only store, a damaged meta row is reported and corrected.
-fn read_meta(txn: &ReadTransaction, name: &str, damage: Option<&mut Vec<Problem>>) -> Result<Meta> {
-    let Some(table) = lookup::open_if_made(txn, META)? else {
-        return Err(not_a_store(name, "is a redb file of another program"));
-    };
-    let place = || format!("the meta row of {name}");
-    let row = lookup::get(&table, META_KEY)?.ok_or_else(|| corrupt(place(), "it is missing"))?;
-    let found = match (Meta::format(row.value()), damage) {
-        (Ok(found), _) => found,
-        (Err(malformed), damage) => {
-            let meta = damage.and_then(|damage| Some((mended(row.value(), Meta::decode)?, damage)));
-            let Some((meta, damage)) = meta else { return Err(corrupt(place(), malformed.to_string())) };
-            damage.push(Problem::new(place(), format!("{malformed}; one bit of it is wrong")));
-            return Ok(meta);
-        }
-    };
-    if found > FORMAT {
-        return Err(Error::NewerFormat { path: name.to_owned(), found, supported: FORMAT });
-    }
-    Meta::decode(row.value()).map_err(malformed(place()))
 }
 
 /// Reads `meta` and the journal, the only parts that opening depends on.
@@ -198,18 +155,15 @@ fn load_storage(
     let txn = db.begin_read()?;
     let bare = storage.is_bare();
     let mut damage = storage.damage.clone();
-    let meta = match bare {
-        true => old_meta(&txn, &name)?.into(),
-        false => read_meta(&txn, &name, options.read_only.then_some(&mut damage))?,
-    };
+    let meta = read_meta(&txn, &name, options.read_only.then_some(&mut damage))?;
+    usable(&meta, &name, options.read_only)?;
     let mended = damage.len();
     for problem in disagreements(&txn, &meta)? {
         let way_out = "open the store read-only to see what can be read";
         damage.push(gone_without(problem.into_error(), options.read_only, way_out)?);
     }
     let branches = Branches::new();
-    let (region, secret) = (storage.region(), storage.header.secret);
-    let source = JournalFile { file: storage.journal.clone(), region, secret };
+    let source = storage.journal_file();
     let recovered = Ring::recover(&source, meta.journal, dirty && !bare)?;
     let frames = if bare { frames(&txn)? } else { recovered.frames };
     let max_flushed_id = if options.read_only { None } else { largest_id(&txn, &branches)? };

@@ -1,13 +1,15 @@
 //! The storage of a file that is about to be opened, split into its parts by the header.
 
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
+use super::old::is_bare;
 use super::refusal::{io_error, not_a_store, refused};
-use crate::codec::{FileHeader, MAGIC};
+use crate::codec::{FileHeader, HEADER_BYTES, HeaderLayout, MAGIC};
 use crate::engine::file::disk::backend::{Overlay, Unsynced};
 use crate::engine::file::disk::layout::{Storage, read_header};
 use crate::engine::file::disk::mend::mended;
@@ -62,6 +64,37 @@ pub(crate) fn storage_of(
         (Arc::new(Unsynced(tables)), Arc::new(Unsynced(journal)))
     };
     Ok(Storage { tables, journal, header, damage, stale: None })
+}
+
+/// A file of the first format, which is all tables, to be read only.
+pub(crate) fn bare_storage(tables: Arc<dyn StorageBackend>, name: &str) -> Result<Storage> {
+    Ok(whole_storage(Arc::new(Overlay::new(tables).map_err(|e| io_error(name, &e))?)))
+}
+
+/// A file of the first format.
+pub(crate) fn whole_storage(tables: Arc<dyn StorageBackend>) -> Storage {
+    Storage {
+        journal: tables.clone(),
+        tables,
+        header: FileHeader { layout: HeaderLayout::JournalFirst, journal: 0, tables: 0, secret: [0; 16] },
+        damage: Vec::new(),
+        stale: None,
+    }
+}
+
+/// Whether the file is of an earlier format. One that is damaged is not.
+pub(crate) fn is_earlier(file: &File) -> io::Result<bool> {
+    if is_bare(file)? {
+        return Ok(true);
+    }
+    let mut bytes = [0; HEADER_BYTES];
+    (&*file).seek(SeekFrom::Start(0))?;
+    match (&*file).read_exact(&mut bytes) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        read => read?,
+    }
+    (&*file).seek(SeekFrom::Start(0))?;
+    Ok(FileHeader::decode(&bytes).is_ok_and(|header| header.layout == HeaderLayout::JournalFirst))
 }
 
 pub(crate) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Db> {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::codec::Chunk;
 use crate::engine::branch::{Branch, Segment};
 use crate::engine::file::contents::Contents;
@@ -16,13 +18,14 @@ use crate::engine::file::tables::db::Db;
 use crate::engine::file::tables::ids::{Beside, find_id};
 use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lookup;
-use crate::engine::file::tables::sidecar_view::SidecarView;
+use crate::engine::file::tables::sidecar_view::Keys;
 use crate::engine::file::tables::view::LazyView;
 use crate::engine::get::{End, Get, Got, Range};
 use crate::engine::identity::Identity;
 use crate::engine::pieces::event_of;
 use crate::engine::port::EngineReader;
 use crate::engine::process::Process;
+use crate::engine::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::error::Result;
 use crate::event::{Event, EventId, Place, Position};
 use crate::limits::PAGE_BYTES;
@@ -91,13 +94,9 @@ impl FileReader {
             Get::All(range) => Got::Events(self.page_all(*range)?),
             Get::Event(id) => Got::Event(self.by_id(*id)?),
             Get::Whose(position) => Got::Whose(self.whose(*position)?),
-            Get::Record { table, key } => Got::Record(self.records()?.get(*table, key)?),
-            Get::EachRecord { table, keys } => {
-                let view = self.records()?;
-                let each = keys.iter().map(|key| view.get(*table, key));
-                Got::EachRecord(each.collect::<Result<_>>()?)
-            }
-            Get::Records { table, range } => Got::Records(self.records()?.rows(*table, range)?),
+            Get::Record { table, key } => Got::Record(self.each_record(*table, &[key])?.pop().flatten()),
+            Get::EachRecord { table, keys } => Got::EachRecord(self.each_record(*table, keys)?),
+            Get::Records { table, range } => Got::Records(self.records(*table, range)?),
         })
     }
 
@@ -137,8 +136,35 @@ impl FileReader {
         }))
     }
 
-    fn records(&self) -> Result<SidecarView> {
-        Ok(LazyView::new(&self.contents.view, &self.db).get()?.records())
+    /// Several records as of one moment. While the tail is held nothing leaves it, so what is in the tables fits to it.
+    fn each_record(&self, table: SidecarTable, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        let view = LazyView::new(&self.contents.view, &self.db);
+        let changed: Vec<Option<Option<Bytes>>> = {
+            let tail = self.contents.tail()?;
+            let changed: Vec<_> =
+                keys.iter().map(|key| tail.record(table, key).map(Option::<&Bytes>::cloned)).collect();
+            if changed.iter().any(Option::is_none) {
+                view.get()?;
+            }
+            changed
+        };
+        let each = keys.iter().zip(changed).map(|(key, changed)| match changed {
+            Some(value) => Ok(value.map(|value| value.to_vec())),
+            None => view.get()?.records().get(table, key),
+        });
+        each.collect()
+    }
+
+    fn records(&self, table: SidecarTable, range: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
+        let keys = Keys::of(range);
+        let Some(bounds) = keys.bounds() else { return Ok(Vec::new()) };
+        let view = LazyView::new(&self.contents.view, &self.db);
+        let changes = {
+            let tail = self.contents.tail()?;
+            view.get()?;
+            tail.records_between(table, bounds)
+        };
+        view.get()?.records().rows(table, range, &changes)
     }
 
     /// A page of a branch's history, including its ancestors' part: dense, and shorter than asked for only at the end

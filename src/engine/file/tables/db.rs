@@ -177,6 +177,20 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         })
     }
 
+    /// The row of a key, passed to `read`.
+    pub(crate) fn get<'k, T>(
+        &mut self,
+        key: K::SelfType<'k>,
+        read: impl FnOnce(V::SelfType<'_>) -> T,
+    ) -> Result<Option<T>> {
+        self.with(|table| Ok(lookup::get(&*table, key)?.map(|row| read(row.value()))))
+    }
+
+    /// How many rows it has.
+    pub(crate) fn len(&mut self) -> Result<u64> {
+        self.with(|table| lookup::len(&*table))
+    }
+
     pub(crate) fn remove<'k>(&mut self, key: K::SelfType<'k>) -> Result<()> {
         self.with(|table| table.remove(key).map_redb().map(drop))
     }

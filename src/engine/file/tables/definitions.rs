@@ -56,6 +56,9 @@ pub(crate) const CURRENT: SidecarRows = TableDefinition::new("current");
 /// Imported files, and how each is put together.
 pub(crate) const IMPORTS: SidecarRows = TableDefinition::new("imports");
 
+/// Leases on sessions.
+pub(crate) const LEASES: SidecarRows = TableDefinition::new("leases");
+
 #[cfg(test)]
 mod tests {
     use redb::TableHandle;
@@ -81,6 +84,7 @@ mod tests {
             SCHEMAS.name(),
             CURRENT.name(),
             IMPORTS.name(),
+            LEASES.name(),
         ];
         let rows = include_str!("../../../../docs/format.md").lines();
         let table =

@@ -7,7 +7,7 @@ use std::ops::{Bound, RangeBounds};
 
 use redb::{
     AccessGuard, Key, Range, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata,
-    TableDefinition, TableError, TableHandle, Value,
+    TableDefinition, TableError, TableHandle, UntypedTableHandle, Value,
 };
 
 use crate::engine::file::redb_errors::{MapRedb, corrupt, guarded};
@@ -33,6 +33,16 @@ pub(crate) fn open_if_made<K: Key + 'static, V: Value + 'static>(
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(e) => Err(e).map_redb(),
     })
+}
+
+/// The name of every table, and the number of rows that it claims to have.
+pub(crate) fn tables(txn: &ReadTransaction) -> Result<impl Iterator<Item = Result<(String, u64)>>> {
+    let tables: Vec<_> = guarded(|| Ok(txn.list_tables().map_redb()?.collect()))?;
+    Ok(tables.into_iter().map(move |table: UntypedTableHandle| {
+        let name = table.name().to_owned();
+        let rows = guarded(|| txn.open_untyped_table(table).map_redb()?.len().map_redb())?;
+        Ok((name, rows))
+    }))
 }
 
 /// The number of rows that a table claims to have.

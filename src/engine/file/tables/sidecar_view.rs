@@ -1,5 +1,6 @@
 //! The sidecar tables: writing changes to them, and reading them as they stand at one moment.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -7,15 +8,16 @@ use redb::{ReadTransaction, TableDefinition};
 
 use super::db::WriteTxn;
 use super::definitions::{
-    CHECKPOINTS, CONSUMERS, CURRENT, DEAD_LETTERS, IMPORTS, SCHEMAS, SNAPSHOTS, TIMERS,
+    CHECKPOINTS, CONSUMERS, CURRENT, DEAD_LETTERS, IMPORTS, LEASES, SCHEMAS, SNAPSHOTS, TIMERS,
 };
 use super::lookup;
 use crate::codec::{decode_sidecar_row, encode_sidecar_row};
+use crate::engine::file::in_memory::records::Changes;
 use crate::engine::file::redb_errors::malformed;
-use crate::engine::sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarWrites};
+use crate::engine::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::error::Result;
 
-fn table_of(sidecar: SidecarTable) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+pub(crate) fn table_of(sidecar: SidecarTable) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
     match sidecar {
         SidecarTable::Snapshots => SNAPSHOTS,
         SidecarTable::Checkpoints => CHECKPOINTS,
@@ -25,11 +27,17 @@ fn table_of(sidecar: SidecarTable) -> TableDefinition<'static, &'static [u8], &'
         SidecarTable::Schemas => SCHEMAS,
         SidecarTable::Current => CURRENT,
         SidecarTable::Imports => IMPORTS,
+        SidecarTable::Leases => LEASES,
     }
 }
 
-pub(crate) fn write_sidecar(txn: &WriteTxn<'_>, records: &SidecarWrites) -> Result<()> {
-    let mut rows = records.rows().peekable();
+/// Writes records, in the order of tables and keys. Says how many rows each of the tables has then.
+pub(crate) fn write_sidecar<'r>(
+    txn: &WriteTxn<'_>,
+    rows: impl Iterator<Item = (SidecarTable, &'r [u8], Option<&'r [u8]>)>,
+) -> Result<Vec<(&'static str, u64)>> {
+    let mut rows = rows.peekable();
+    let mut counts = Vec::new();
     while let Some((sidecar, _, _)) = rows.peek() {
         let sidecar = *sidecar;
         let mut table = txn.open(table_of(sidecar))?;
@@ -42,13 +50,44 @@ pub(crate) fn write_sidecar(txn: &WriteTxn<'_>, records: &SidecarWrites) -> Resu
                 None => table.remove(key)?,
             }
         }
+        counts.push((sidecar.name(), table.len()?));
     }
-    Ok(())
+    Ok(counts)
 }
 
-/// All sidecar records as they were at one moment.
+/// The sidecar records in the tables, as they were at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct SidecarView(Arc<ReadTransaction>);
+
+/// The keys that a range asks for.
+#[derive(Debug)]
+pub(crate) struct Keys<'a> {
+    from: Bound<&'a [u8]>,
+    to: Option<&'a [u8]>,
+    /// The first key after the prefix.
+    end: Option<Vec<u8>>,
+}
+
+impl<'a> Keys<'a> {
+    pub(crate) fn of(rows: &SidecarRange<'a>) -> Self {
+        let from = match rows.after {
+            Some(after) if after >= rows.prefix => Bound::Excluded(after),
+            _ => Bound::Included(rows.prefix),
+        };
+        Self { from, to: rows.to, end: end_of(rows.prefix) }
+    }
+
+    /// Its bounds; `None` when nothing lies between them.
+    pub(crate) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+        let to = match (self.to, &self.end) {
+            (Some(to), Some(end)) if to >= end.as_slice() => Bound::Excluded(end.as_slice()),
+            (Some(to), _) => Bound::Included(to),
+            (None, Some(end)) => Bound::Excluded(end.as_slice()),
+            (None, None) => Bound::Unbounded,
+        };
+        (!is_nothing(self.from, to)).then_some((self.from, to))
+    }
+}
 
 impl SidecarView {
     pub(crate) fn of(txn: Arc<ReadTransaction>) -> Self {
@@ -68,34 +107,32 @@ impl SidecarView {
         Ok(None)
     }
 
-    /// Rows in the order of their keys, or in reverse.
-    pub(crate) fn rows(&self, sidecar: SidecarTable, rows: &SidecarRange<'_>) -> Result<Vec<SidecarRecord>> {
-        let Some(table) = self.table(sidecar)? else { return Ok(Vec::new()) };
-        let from = match rows.after {
-            Some(after) if after >= rows.prefix => Bound::Excluded(after),
-            _ => Bound::Included(rows.prefix),
+    /// Rows in the order of their keys, or in reverse; with what has become of them since, which the caller knows.
+    pub(crate) fn rows(
+        &self,
+        sidecar: SidecarTable,
+        rows: &SidecarRange<'_>,
+        changes: &Changes,
+    ) -> Result<Vec<SidecarRecord>> {
+        let keys = Keys::of(rows);
+        let Some((from, to)) = keys.bounds() else { return Ok(Vec::new()) };
+        let Some(table) = self.table(sidecar)? else {
+            return Ok(merged(std::iter::empty(), changes, rows.reverse).take(rows.limit).collect());
         };
-        let end = end_of(rows.prefix);
-        let to = match (rows.to, &end) {
-            (Some(to), Some(end)) if to >= end.as_slice() => Bound::Excluded(end.as_slice()),
-            (Some(to), _) => Bound::Included(to),
-            (None, Some(end)) => Bound::Excluded(end.as_slice()),
-            (None, None) => Bound::Unbounded,
-        };
-        let mut found = Vec::new();
-        if is_nothing(from, to) {
-            return Ok(found);
-        }
         let mut range = lookup::rows::<_, _, _, &[u8]>(&table, (from, to))?;
-        while found.len() < rows.limit {
-            let Some(row) = (if rows.reverse { range.next_back() } else { range.next() }) else { break };
-            let (key, value) = row?;
-            let key = key.value().to_vec();
-            if !key.starts_with(rows.prefix) {
-                break;
-            }
-            let value = open_row(sidecar, &key, value.value());
-            found.push(SidecarRecord { key, value });
+        let stored = std::iter::from_fn(|| {
+            let row = if rows.reverse { range.next_back() } else { range.next() }?;
+            Some(row.map(|(key, value)| {
+                let key = key.value().to_vec();
+                let value = open_row(sidecar, &key, value.value());
+                SidecarRecord { key, value }
+            }))
+        });
+        let mut failed = None;
+        let stored = stored.map_while(|row| row.map_err(|e| failed = Some(e)).ok());
+        let found: Vec<_> = merged(stored, changes, rows.reverse).take(rows.limit).collect();
+        if let Some(error) = failed {
+            return Err(error);
         }
         if sidecar.is_needed() {
             // A row with a damaged key may lie beside its range; its checksum is then wrong.
@@ -143,6 +180,36 @@ impl SidecarView {
     }
 }
 
+/// Rows of the tables with what has become of them since. Both are in the order of their keys, or in reverse.
+fn merged<'a>(
+    stored: impl Iterator<Item = SidecarRecord> + 'a,
+    changes: &'a Changes,
+    reverse: bool,
+) -> impl Iterator<Item = SidecarRecord> + 'a {
+    let mut stored = stored.peekable();
+    let mut changes = changes.iter();
+    let mut next = move || if reverse { changes.next_back() } else { changes.next() };
+    let mut change = next();
+    std::iter::from_fn(move || {
+        loop {
+            let Some((key, value)) = change else { return stored.next() };
+            let order = stored.peek().map(|row| match reverse {
+                true => key.as_ref().cmp(row.key.as_slice()),
+                false => row.key.as_slice().cmp(key.as_ref()),
+            });
+            match order {
+                Some(Ordering::Less) => return stored.next(),
+                Some(Ordering::Equal) => drop(stored.next()),
+                Some(Ordering::Greater) | None => {}
+            }
+            change = next();
+            if let Some(value) = value {
+                return Some(SidecarRecord { key: key.to_vec(), value: Ok(value.to_vec()) });
+            }
+        }
+    })
+}
+
 fn open_row(sidecar: SidecarTable, key: &[u8], row: &[u8]) -> Result<Vec<u8>> {
     let place = || format!("row {} of {}", printed(key), sidecar.name());
     decode_sidecar_row(sidecar.number(), key, row).map(<[u8]>::to_vec).map_err(|e| malformed(place())(e))
@@ -176,6 +243,7 @@ fn is_nothing(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::sidecar::SidecarWrites;
     use crate::error::Error;
     use crate::event::{Expect, NewEvent};
     use crate::store::{Batch, Records, Store};

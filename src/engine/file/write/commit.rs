@@ -4,26 +4,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::{debug, error};
 
 use super::facts::{KnownBranches, StoreFacts};
 use super::work::{Done, Job, Work, answer_all};
 use crate::codec::{FrameBuilder, StoreCounts};
-use crate::engine::branch::Branch;
 use crate::engine::clock::Clock;
 use crate::engine::decide::Plan;
 use crate::engine::durability::Durability;
 use crate::engine::file::contents::Contents;
 use crate::engine::file::disk::journal::Ring;
 use crate::engine::file::flush::flusher::{FlushRequest, Flusher};
-use crate::engine::file::flush::into_tables::{ToFlush, flush_into};
+use crate::engine::file::flush::into_tables::{Flushed, ToFlush, flush_into};
 use crate::engine::file::flush::meta::meta_after;
 use crate::engine::file::in_memory::layer::Layer;
-use crate::engine::file::in_memory::tail::Tail;
+use crate::engine::file::in_memory::records::RecordLayer;
 use crate::engine::file::read::file_reader::FileReader;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::file::tables::db::Db;
-use crate::engine::file::tables::sidecar_view::write_sidecar;
 use crate::engine::get::Range;
 use crate::engine::sidecar::SidecarWrites;
 use crate::engine::watch::Committed;
@@ -43,8 +42,6 @@ pub(crate) struct Committer {
     known: KnownBranches,
     /// Since when a commit has been waiting for a sync.
     unsynced: Option<Instant>,
-    /// Whether committed records are waiting for a sync.
-    unsynced_sidecar: bool,
     clock: Clock,
     knows_last: bool,
     last_group: usize,
@@ -67,7 +64,6 @@ impl Committer {
             next_branch,
             known: KnownBranches::default(),
             unsynced: None,
-            unsynced_sidecar: false,
             clock: Clock::default(),
             knows_last: false,
             last_group: 0,
@@ -87,6 +83,16 @@ impl Committer {
         self.unsynced.is_some()
     }
 
+    /// Whether nothing outside the journal says yet that its last commit was acknowledged.
+    pub(crate) fn is_unnoted(&self) -> bool {
+        self.ring.is_unnoted()
+    }
+
+    /// Says it.
+    pub(crate) fn note_last_commit(&mut self) -> Result<(), String> {
+        self.ring.note_last_commit().map_err(|e| e.to_string())
+    }
+
     pub(crate) fn last_group(&self) -> usize {
         self.last_group
     }
@@ -104,7 +110,7 @@ impl Committer {
     pub(crate) fn commit(&mut self, group: Vec<Job>) -> Result<(), String> {
         let _span = tracing::debug_span!("commit", jobs = group.len()).entered();
         let start = Instant::now();
-        let db = match self.contents.db() {
+        let db = match self.contents.in_place().and_then(|()| self.contents.db()) {
             Ok(db) => db,
             Err(e) => {
                 answer_all(group, |_| Err(e.clone()));
@@ -126,11 +132,8 @@ impl Committer {
         // What a commit only expects of records was decided.
         let changed = |records: &&SidecarWrites| records.changes();
         let records: Vec<&SidecarWrites> =
-            accepted.clone().filter_map(|(job, _)| job.records()).filter(changed).collect();
-        let sidecar_durable = records.iter().any(|records| records.durability() == Durability::Durable);
-        // Records that came with events are written with them, in one transaction of the tables.
-        let bound = !plan.is_empty() && accepted.clone().any(|(job, _)| job.binds_records_to_events());
-        let wanted = Wanted { now, durable, force: force || bound, sidecar_durable };
+            accepted.filter_map(|(job, _)| job.records()).filter(changed).collect();
+        let wanted = Wanted { now, durable, force };
         let outcome = self.write_plan(&db, plan, &records, wanted);
         self.last_group = group.len();
         self.last_commit = start.elapsed();
@@ -180,7 +183,7 @@ impl Committer {
         let now = Timestamp::now();
         let plan = Plan::new(self.contents.own_tail().committed() + 1, self.next_branch, now);
         self.last_group = 0;
-        let wanted = Wanted { now, durable: true, force: flush, sidecar_durable: true };
+        let wanted = Wanted { now, durable: true, force: flush };
         self.write_plan(&db, plan, &[], wanted).map(|_| ()).map_err(|f| f.error.to_string())
     }
 
@@ -210,16 +213,17 @@ impl Committer {
         db: &Db,
         plan: Plan,
         records: &[&SidecarWrites],
-        Wanted { now, durable, force, sidecar_durable }: Wanted,
+        Wanted { now, durable, force }: Wanted,
     ) -> Result<bool, Failed> {
         self.contents.writable()?;
         self.note_flushed()?;
-        let frame = if plan.is_empty() { None } else { Some(frame_of(&plan, now)) };
+        let is_nothing = plan.is_empty() && records.is_empty();
+        let frame = if is_nothing { None } else { Some(frame_of(&plan, records, now)) };
         let too_large = frame.as_ref().is_some_and(|frame| !self.ring.takes(frame.len()));
-        let idle = plan.is_empty() && self.contents.own_tail().is_empty();
+        let idle = is_nothing && self.contents.own_tail().is_empty();
         let flush = too_large || (force && !idle);
         // Refusals and retries write nothing, unless a relaxed append is retried as a durable one.
-        if plan.is_empty() && records.is_empty() && !flush && !(durable && self.unsynced()) {
+        if is_nothing && !flush && !(durable && self.unsynced()) {
             return Ok(false);
         }
         let new = plan.recorded();
@@ -230,13 +234,9 @@ impl Committer {
                 self.make_room(frame.len())?;
                 self.ring.write(frame).map_err(Failed::in_commit)?;
             }
-            // Records must never outlive the events that they refer to.
-            let syncs = durable || (!records.is_empty() && self.unsynced());
-            if syncs && !fault!(AnswersBeforeSync) {
+            if durable && !fault!(AnswersBeforeSync) {
                 self.ring.sync().map_err(Failed::in_commit)?;
             }
-            // An append does not wait for the records of earlier commits.
-            self.write_sidecar(db, records, durable && (plan.is_empty() || sidecar_durable))?;
         }
         self.next_branch = plan.next_branch();
         self.unsynced = if durable || flush { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
@@ -244,8 +244,10 @@ impl Committer {
             self.watching.committed(&Committed::new(&plan.births, &new, records));
             (0..8).for_each(|_| crate::sync::point());
         });
-        self.publish(&plan, &new, flush);
-        if (!plan.is_empty() || !records.is_empty()) && !fault!(ToldBeforeReadable) {
+        if !flush {
+            self.publish(&plan, &new, records);
+        }
+        if !is_nothing && !fault!(ToldBeforeReadable) {
             self.watching.committed(&Committed::new(&plan.births, &new, records));
         }
         if !flush {
@@ -265,45 +267,36 @@ impl Committer {
         self.flusher.wait();
         self.note_flushed()?;
         let journal = self.ring.mark();
-        guarded(|| {
+        let mut own = RecordLayer::default();
+        put_all(&mut own, records);
+        let txn = guarded(|| {
             let txn = self.contents.change_tables(db, Durability::Durable, true)?;
             let tail = self.contents.own_tail();
-            let old = tail.growing().events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event });
-            let items: Vec<ToFlush<'_>> =
-                old.chain(new.iter().map(|(branch, event)| ToFlush { branch: *branch, event })).collect();
-            let births: Vec<&Branch> = tail.births().chain(&plan.births).map(|b| &**b).collect();
+            let mut flushed = Flushed::default();
+            flushed.add(tail.growing());
+            flushed.items.extend(new.iter().map(|(branch, event)| ToFlush { branch: *branch, event }));
+            flushed.births.extend(plan.births.iter().map(|b| &**b));
+            flushed.records.push(&own);
             let counts = counted(tail.counts(), plan, new);
-            flush_into(
-                &txn,
-                &items,
-                &births,
-                meta_after(&self.contents, &items, plan.next_branch(), counts, journal),
-            )?;
-            records.iter().try_for_each(|m| write_sidecar(&txn, m))?;
+            let meta = meta_after(&txn, &flushed, tail.flushed(), plan.next_branch(), counts, journal)?;
+            flush_into(&txn, &flushed, meta)?;
             Ok(txn)
-        })
-        .map_err(Failed::from)
-        .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
+        })?;
+        plan.births.iter().for_each(|b| self.contents.branches.keep(b));
+        let old = {
+            // Held over the commit: a reader sees what the group wrote in the tables, or all of it nowhere.
+            let mut tail = self.contents.own_tail_mut();
+            txn.commit().map_err(Failed::in_commit)?;
+            let committed = tail.committed() + new.len() as u64;
+            let counts = counted(tail.counts(), plan, new);
+            let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
+            let max_id = max_id.max(tail.max_flushed_id());
+            tail.clear(committed, max_id, counts)
+        };
+        // Freed outside the lock, because a large tail takes time.
+        drop(old);
+        self.contents.recent.forget();
         self.ring.release();
-        self.unsynced_sidecar = false;
-        Ok(())
-    }
-
-    /// Writes records in a transaction of their own. When durable, it covers earlier relaxed records too.
-    fn write_sidecar(&mut self, db: &Db, records: &[&SidecarWrites], durable: bool) -> Result<(), Failed> {
-        if records.is_empty() && !(durable && self.unsynced_sidecar) {
-            return Ok(());
-        }
-        guarded(|| {
-            let durability = if durable { Durability::Durable } else { Durability::Relaxed };
-            let fast_recovery = durable && self.contents.options.fast_recovery;
-            let txn = self.contents.change_tables(db, durability, fast_recovery)?;
-            records.iter().try_for_each(|m| write_sidecar(&txn, m))?;
-            Ok(txn)
-        })
-        .map_err(Failed::from)
-        .and_then(|txn| txn.commit().map_err(Failed::in_commit))?;
-        self.unsynced_sidecar = !durable;
         Ok(())
     }
 
@@ -330,7 +323,7 @@ impl Committer {
     }
 
     fn is_full(&self, layer: &Layer) -> bool {
-        layer.events().len() > self.contents.options.flush_events
+        layer.events().len().max(layer.records().count()) > self.contents.options.flush_events
             || layer.bytes() > self.contents.options.flush_bytes
     }
 
@@ -347,28 +340,13 @@ impl Committer {
         self.flusher.give(FlushRequest { layer, next_branch: self.next_branch, journal: self.ring.mark() });
     }
 
-    fn publish(&self, plan: &Plan, new: &[(u64, Event)], flushed: bool) {
+    fn publish(&self, plan: &Plan, new: &[(u64, Event)], records: &[&SidecarWrites]) {
         plan.births.iter().for_each(|b| self.contents.branches.keep(b));
-        let old = {
-            let mut tail = self.contents.own_tail_mut();
-            if flushed {
-                let committed = tail.committed() + new.len() as u64;
-                let counts = counted(tail.counts(), plan, new);
-                let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
-                let max_id = max_id.max(tail.max_flushed_id());
-                tail.clear(committed, max_id, counts)
-            } else {
-                let layer = tail.growing_mut();
-                plan.births.iter().for_each(|b| layer.add_birth(b.clone()));
-                new.iter().for_each(|(branch, event)| layer.push(*branch, event.clone()));
-                Tail::default()
-            }
-        };
-        // Freed outside the lock, because a large tail takes time.
-        drop(old);
-        if flushed {
-            self.contents.recent.forget();
-        }
+        let mut tail = self.contents.own_tail_mut();
+        let layer = tail.growing_mut();
+        plan.births.iter().for_each(|b| layer.add_birth(b.clone()));
+        new.iter().for_each(|(branch, event)| layer.push(*branch, event.clone()));
+        put_all(layer.records_mut(), records);
     }
 }
 
@@ -377,8 +355,6 @@ struct Wanted {
     now: Timestamp,
     durable: bool,
     force: bool,
-    /// Whether some of the records have to be durable.
-    sidecar_durable: bool,
 }
 
 /// Why a transaction failed.
@@ -407,8 +383,18 @@ fn counted(mut counts: StoreCounts, plan: &Plan, new: &[(u64, Event)]) -> StoreC
     counts
 }
 
-fn frame_of(plan: &Plan, now: Timestamp) -> Vec<u8> {
+/// What a group makes of records.
+fn put_all(layer: &mut RecordLayer, records: &[&SidecarWrites]) {
+    for (table, key, value) in records.iter().flat_map(|records| records.rows()) {
+        layer.put(table, Bytes::copy_from_slice(key), value.map(Bytes::copy_from_slice));
+    }
+}
+
+fn frame_of(plan: &Plan, records: &[&SidecarWrites], now: Timestamp) -> Vec<u8> {
     let mut frame = FrameBuilder::new();
+    for (table, key, value) in records.iter().flat_map(|records| records.rows()) {
+        frame.beside(table.number(), key, value);
+    }
     plan.births.iter().for_each(|b| frame.birth(b.number, &b.row()));
     for e in &plan.events {
         frame.event(e.branch.number, e.sequence, e.record.encoded().clone());

@@ -100,7 +100,10 @@ impl Facts for StoreFacts<'_> {
     }
 
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        SidecarView::of(self.txn.get()?).get(table, key)
+        match self.tail.record(table, key) {
+            Some(value) => Ok(value.map(|value| value.to_vec())),
+            None => SidecarView::of(self.txn.get()?).get(table, key),
+        }
     }
 }
 

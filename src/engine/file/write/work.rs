@@ -47,11 +47,6 @@ impl Job {
         self.commit().and_then(Commit::records)
     }
 
-    /// Whether it has records that must be written atomically with its events.
-    pub(crate) fn binds_records_to_events(&self) -> bool {
-        matches!(self.commit(), Some(Commit::Append(p)) if p.records.changes())
-    }
-
     pub(crate) fn durability(&self) -> Durability {
         self.commit().map_or(Durability::Durable, Commit::durability)
     }

@@ -43,9 +43,18 @@ struct Queue {
     crowd: usize,
     /// The thread waits without a timeout, so the leader has to wake it when it is done.
     asleep: bool,
-    /// When the tail is to be flushed, and when relaxed appends are to be synced.
+    /// When the tail is to be flushed, when relaxed appends are to be synced, and when the last commit is to be noted outside
+    /// the journal.
     flush_at: Option<Instant>,
     sync_at: Option<Instant>,
+    note_at: Option<Instant>,
+}
+
+/// What remains to be done when nobody appends.
+struct Duties {
+    unflushed: bool,
+    unsynced: bool,
+    unnoted: bool,
 }
 
 #[derive(Debug)]
@@ -212,27 +221,30 @@ impl Writer {
         }
     }
 
-    /// What remains to be done after the last commits: (flush, sync).
-    fn duties(&self) -> (bool, bool) {
+    /// What remains to be done after the last commits.
+    fn duties(&self) -> Duties {
         // One lock at a time: the holder of the committer may wait for the flusher, and the flusher for the tail.
         let unflushed = !self.contents.own_tail().is_empty();
-        (unflushed, lock(&self.committer).unsynced())
+        let committer = lock(&self.committer);
+        Duties { unflushed, unsynced: committer.unsynced(), unnoted: committer.is_unnoted() }
     }
 
     /// Sets the deadlines of the thread.
-    fn note_duties(&self, queue: &mut Queue, (unflushed, unsynced): (bool, bool)) {
+    fn note_duties(&self, queue: &mut Queue, Duties { unflushed, unsynced, unnoted }: Duties) {
         let now = Instant::now();
         let wakes = |wanted: bool, at: &mut Option<Instant>, after: Duration| match (wanted, *at) {
             (false, _) => *at = None,
             (true, None) => *at = Some(now + after),
             (true, Some(_)) => {}
         };
-        let before = (queue.flush_at.is_some(), queue.sync_at.is_some());
+        let set = |queue: &Queue| [queue.flush_at, queue.sync_at, queue.note_at].map(|at| at.is_some());
+        let before = set(queue);
         // Idle time counts from the last append.
-        queue.flush_at = None;
+        (queue.flush_at, queue.note_at) = (None, None);
         wakes(unflushed, &mut queue.flush_at, self.contents.options.idle_flush);
         wakes(unsynced, &mut queue.sync_at, self.contents.options.relaxed_sync);
-        let after = (queue.flush_at.is_some(), queue.sync_at.is_some());
+        wakes(unnoted, &mut queue.note_at, self.contents.options.note);
+        let after = set(queue);
         if before != after || queue.asleep {
             self.thread.notify_one();
         }
@@ -255,15 +267,17 @@ impl Writer {
             }
             let now = Instant::now();
             let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-            if !queue.led && (due(queue.flush_at) || due(queue.sync_at)) {
-                let flush = due(queue.flush_at);
-                (queue.flush_at, queue.sync_at) = (None, None);
+            let (flush, sync, note) = (due(queue.flush_at), due(queue.sync_at), due(queue.note_at));
+            if !queue.led && (flush || sync || note) {
+                // Whatever is left to be done is set again once this is done.
+                (queue.flush_at, queue.sync_at, queue.note_at) = (None, None, None);
                 queue.led = true;
                 let failed = queue.failed.is_some();
                 drop(queue);
                 if !failed {
                     let mut committer = lock(&self.committer);
-                    if let Err(reason) = committer.tidy_up(flush) {
+                    let tidied = if flush || sync { committer.tidy_up(flush) } else { Ok(()) };
+                    if let Err(reason) = tidied.and_then(|()| committer.note_last_commit()) {
                         self.fail(&committer, reason);
                     }
                 }
@@ -272,10 +286,7 @@ impl Writer {
                 queue = lock(&self.queue);
                 continue;
             }
-            let until = match (queue.flush_at, queue.sync_at) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            let until = [queue.flush_at, queue.sync_at, queue.note_at].into_iter().flatten().min();
             let unpoisoned = std::sync::PoisonError::into_inner;
             queue = match until {
                 // A leader at work sets new deadlines when it is done.

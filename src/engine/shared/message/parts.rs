@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::codec::link::{
     SentBranch, SentChunk, SentEnd, SentEvent, SentEvents, SentPiece, SentPlace, SentRange, SentSegment,
 };
-use crate::codec::{Bounded, Chunk, Malformed, decode_record};
+use crate::codec::{Attributes, Bounded, Chunk, Malformed, decode_record};
 use crate::engine::branch::{Branch, Segment};
 use crate::engine::get::{End, Range};
 use crate::engine::pieces::Piece;
@@ -77,6 +77,7 @@ pub(super) fn branch_of(sent: &SentBranch<'_>) -> Result<Arc<Branch>, Malformed>
         parent_name,
         fork: sent.fork,
         created: sent.created,
+        attributes: Attributes::default(),
         depth: sent.depth as usize,
         lineage: lineage.into(),
     }))

@@ -1,11 +1,11 @@
 //! Errors, each with its kind and everything that it says.
 
-use super::parts::{place_of, sent_place};
+use super::parts::{place_of, sent_place, session_of};
 use super::words::fixed;
 use crate::codec::Malformed;
 use crate::codec::link::{SentExpect, SentProblem};
 use crate::error::Error;
-use crate::event::{Address, EventId, Expect, Invalid, Position, Sequence};
+use crate::event::{Address, EventId, Expect, Invalid, Position, Sequence, Timestamp};
 
 pub(super) fn sent_expect(expect: Expect) -> SentExpect {
     match expect {
@@ -50,6 +50,15 @@ pub(super) fn sent_problem(error: &Error) -> SentProblem<'_> {
             SentProblem::Upcast(sent_place(at.place()), sequence(at), position.get(), reason)
         }
         Error::NewerFormat { path, found, supported } => SentProblem::NewerFormat(path, *found, *supported),
+        Error::UnknownFeatures { path, features, may_read } => {
+            SentProblem::UnknownFeatures(path, *features, *may_read)
+        }
+        Error::LeaseHeld { session, holder, until } => {
+            SentProblem::LeaseHeld(session.as_str(), holder, until.micros())
+        }
+        Error::LeaseLost { session, fence, holder } => {
+            SentProblem::LeaseLost(session.as_str(), *fence, holder.as_deref())
+        }
         Error::BadCursor { reason } => SentProblem::BadCursor(reason),
         Error::Parked { projection, at, reason } => {
             SentProblem::Parked(projection, sent_place(at.place()), sequence(at), reason)
@@ -102,6 +111,17 @@ pub(crate) fn problem_of(sent: SentProblem<'_>) -> Result<Error, Malformed> {
         SentProblem::NewerFormat(path, found, supported) => {
             Error::NewerFormat { path: path.into(), found, supported }
         }
+        SentProblem::UnknownFeatures(path, features, may_read) => {
+            Error::UnknownFeatures { path: path.into(), features, may_read }
+        }
+        SentProblem::LeaseHeld(session, holder, until) => Error::LeaseHeld {
+            session: session_of(session)?,
+            holder: holder.into(),
+            until: Timestamp::from_micros(until),
+        },
+        SentProblem::LeaseLost(session, fence, holder) => {
+            Error::LeaseLost { session: session_of(session)?, fence, holder: holder.map(Into::into) }
+        }
         SentProblem::BadCursor(reason) => Error::BadCursor { reason: reason.into() },
         SentProblem::Parked(projection, place, sequence, reason) => Error::Parked {
             projection: projection.into(),
@@ -152,6 +172,14 @@ mod tests {
             Error::storage("the disk is full"),
             Error::Upcast { at: at.clone(), position: 9.into(), reason: text() },
             Error::NewerFormat { path: text(), found: 9, supported: 2 },
+            Error::UnknownFeatures { path: text(), features: 5, may_read: true },
+            Error::LeaseHeld {
+                session: "s".try_into().unwrap(),
+                holder: text(),
+                until: Timestamp::from_micros(7),
+            },
+            Error::LeaseLost { session: "s".try_into().unwrap(), fence: 3, holder: None },
+            Error::LeaseLost { session: "s".try_into().unwrap(), fence: 3, holder: Some(text()) },
             Error::BadCursor { reason: text() },
             Error::Parked { projection: text(), at, reason: text() },
             Error::Differs {
