@@ -2,6 +2,7 @@
 
 mod consumer;
 mod coverage;
+mod lease;
 mod overview;
 mod problem;
 mod projected;
@@ -10,6 +11,7 @@ mod timer;
 
 pub use consumer::{ConsumerView, DeadLetterView, Delivered};
 pub use coverage::TypeCoverage;
+pub use lease::LeaseView;
 pub use overview::{Described, SessionCard, StoreStats};
 pub use problem::{Code, Exit, ProblemDocument, code};
 pub use projected::{ProjectionView, Rebuilt, RetriedView, State, StateChange};

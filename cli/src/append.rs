@@ -11,7 +11,7 @@ use super::style::{DIM, NAME, paint};
 use retold::error::Error;
 use retold::event::{Address, EventId, Expect, Invalid, NewEvent};
 use retold::limits::MAX_PAYLOAD_BYTES;
-use retold::store::Batch;
+use retold::store::{Batch, FencingToken};
 use retold::wire::Appended;
 
 #[derive(Debug, clap::Args)]
@@ -61,6 +61,9 @@ pub(super) struct Args {
     /// A metadata entry; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "ndjson")]
     meta: Vec<(String, String)>,
+    /// Append only while this token, from `retold lease acquire`, is the latest of its session
+    #[arg(long, value_name = "TOKEN", conflicts_with = "ndjson")]
+    lease: Option<FencingToken>,
     /// When the event happened [default: now]
     #[arg(long, value_name = "RFC3339", conflicts_with = "ndjson")]
     time: Option<String>,
@@ -77,10 +80,11 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     // Everything is read and checked before a store is opened or created.
     let address: Address = args.address.as_deref().unwrap_or_default().parse::<Address>()?;
     let expect = args.expect.as_deref().map_or(Ok(Expect::Any), str::parse)?;
+    let lease = args.lease.clone();
     let event = event(args)?;
     event.check()?;
     let id = event.id();
-    let batch = Batch::new().add(address, expect, event)?;
+    let batch = lease.iter().fold(Batch::new(), Batch::fenced).add(address, expect, event)?;
     let store = app.writing()?;
     let receipt = append_lines::appended(&store, &batch, app.wait)?;
     store.close()?;

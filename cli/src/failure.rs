@@ -10,6 +10,11 @@ use retold::wire::{self, Exit};
 #[derive(Debug)]
 pub(super) enum Failure {
     Store(Error),
+    /// An error of the store, and what can be done about it here.
+    Advised {
+        error: Error,
+        hint: String,
+    },
     /// Flags that do not go together, beyond what the parser checks.
     Usage(String),
     /// A file or a stream other than the store.
@@ -26,7 +31,7 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Store(e) => wire::code(e).exit,
+            Self::Store(error) | Self::Advised { error, .. } => wire::code(error).exit,
             Self::Usage(_) => Exit::Usage,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::Io { .. } => Exit::Failed,
@@ -44,6 +49,7 @@ impl Failure {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Store(e) => hint(e),
+            Self::Advised { hint, .. } => Some(hint.clone()),
             Self::Usage(_) => Some("`retold help VERB` shows the arguments of a verb".into()),
             Self::Io { .. } | Self::ClosedPipe | Self::Reported(_) => None,
         }
@@ -134,6 +140,7 @@ fn hint(e: &Error) -> Option<String> {
         Error::Unknown { .. } => {
             "run the same command again; with --id the event is not recorded twice".into()
         }
+        Error::LeaseHeld { .. } | Error::LeaseLost { .. } => "`retold lease ls` shows who holds what".into(),
         Error::BadCursor { .. } => "use --from start, or --from N with a number up to the last event".into(),
         _ => return None,
     })
@@ -142,7 +149,7 @@ fn hint(e: &Error) -> Option<String> {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Store(e) => fmt::Display::fmt(e, f),
+            Self::Store(e) | Self::Advised { error: e, .. } => fmt::Display::fmt(e, f),
             Self::Usage(text) => f.write_str(text),
             Self::Io { what, source } if source.kind() == io::ErrorKind::NotFound => {
                 write!(f, "there is no file {what}")

@@ -27,6 +27,7 @@ mod import_report;
 mod imports;
 mod info;
 mod interrupt;
+mod lease;
 mod ls;
 mod man;
 mod migrate;
@@ -194,6 +195,8 @@ enum Verb {
     DeadLetters(dead_letters::Args),
     /// Timers: record events later
     Timers(timers::Args),
+    /// Leases: one worker at a time on a session
+    Lease(lease::Args),
     /// Import sessions from other tools
     Import(import::Args),
     /// List imports, and how files changed between them
@@ -346,6 +349,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
         Verb::Adopt(args) => adopt::run(&args, app),
+        Verb::Lease(args) => lease::run(&args, app),
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),
         Verb::Timeline(args) => timeline::run(&args, app),

@@ -1,9 +1,10 @@
 //! `retold promote`
 
 use super::app::App;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::style::{NAME, paint};
 use super::view::count;
+use retold::error::Error;
 use retold::event::Address;
 use retold::wire::AppendedMany;
 
@@ -11,8 +12,8 @@ use retold::wire::AppendedMany;
 #[command(after_help = "Example:
   retold promote run-7/retry            main continues with retry's own events
 
-The parent must not have new events since the fork; otherwise nothing is written and the exit code is 3. The branch \
-itself stays. Promoting again writes nothing. If the branch was the current one of its session, its parent becomes current.")]
+The parent must not have new events since the fork; otherwise nothing is written and the exit code is 3: use adopt to \
+show the branch in its place. The branch itself stays. Promoting again writes nothing. If the branch was the current one of its session, its parent becomes current.")]
 pub(super) struct Args {
     /// The branch to promote
     #[arg(value_name = "SESSION/BRANCH")]
@@ -22,7 +23,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let address: Address = args.address.parse()?;
     let store = app.changing()?;
-    let receipt = store.promote(&address)?;
+    let receipt = store.promote(&address).map_err(|error| match error {
+        Error::Conflict { .. } => {
+            let hint = format!("`retold adopt {}` makes it the current branch all the same", address.place());
+            Failure::Advised { error, hint }
+        }
+        error => error.into(),
+    })?;
     store.close()?;
     let Some(placed) = receipt.parts().first() else { return Ok(()) };
     if !app.out.is_table() {

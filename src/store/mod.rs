@@ -20,6 +20,7 @@ pub use crate::engine::{
     Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
 };
 pub use append::batch::Batch;
+pub use append::lease::{FencingToken, Lease};
 pub use handle::builder::Builder;
 pub use handle::listing::{BranchInfo, SessionInfo};
 pub(crate) use handle::reader::{Reader, Shape, newest};
@@ -36,6 +37,7 @@ pub(crate) use unblocked::unblocked;
 pub(crate) use verbs::current::current_record;
 pub use verbs::diff::{Diff, Pair, Pairs};
 pub use verbs::events::Events;
+pub use verbs::leases::Leases;
 pub use verbs::query::{Page, Query};
 #[cfg(feature = "schema")]
 pub use verbs::schemas::Schemas;

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use crate::codec::encode_record;
-use crate::engine::{Durability, Prepared, PreparedPart, SidecarWrites};
+use crate::engine::{Durability, Prepared, PreparedPart, Records, SidecarWrites};
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, Invalid, NewEvent, Place, Record};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::schema::Guard;
+use crate::store::append::lease::FencingToken;
 
 /// Several appends, to one or more branches of one or more sessions, which are recorded atomically.
 ///
@@ -28,6 +29,7 @@ pub struct Batch {
     parts: Vec<(Place, Expect, Vec<NewEvent>)>,
     durability: Option<Durability>,
     records: SidecarWrites,
+    fences: Vec<FencingToken>,
 }
 
 impl Batch {
@@ -56,6 +58,29 @@ impl Batch {
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
         self
+    }
+
+    /// Records the batch only while this token is the latest of its session, which need not be one of those that the batch
+    /// appends to: see [`Leases`](crate::Leases).
+    pub fn fenced(mut self, token: &FencingToken) -> Self {
+        self.fences.push(token.clone());
+        self
+    }
+
+    /// The tokens that have to be the latest.
+    pub(crate) fn fences(&self) -> &[FencingToken] {
+        &self.fences
+    }
+
+    /// Looks whether the tokens are the latest, and expects it to stay so.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`].
+    pub(crate) fn guarded(mut self, read: &Records) -> Result<Self> {
+        for token in &self.fences {
+            token.guard(read, &mut self.records)?;
+        }
+        Ok(self)
     }
 
     /// Writes these sidecar records in the same transaction as the events, even if the append turns out to be a retry

@@ -1,3 +1,5 @@
 //! What an append asks for.
 
 pub(crate) mod batch;
+pub(crate) mod fence;
+pub(crate) mod lease;

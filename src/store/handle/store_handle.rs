@@ -18,6 +18,7 @@ use crate::event::{Catalogue, Event, EventId, Position, Record, Sequence, StoreI
 use crate::schema::Guard;
 use crate::store::append::batch::Batch;
 use crate::store::observe::{Observer, Observers};
+use crate::store::unblocked::unblocked;
 
 /// An open store, for those whom it outlives and those who outlive it.
 #[derive(Clone, Debug)]
@@ -143,24 +144,58 @@ impl StoreHandle {
     }
 
     pub(crate) fn append(&self, batch: Batch) -> Result<Receipt> {
-        let commit = self.prepare(batch)?;
-        appended(self.engine.commit(commit)?)
+        if batch.fences().is_empty() {
+            return appended(self.engine.commit(self.prepare(batch)?)?);
+        }
+        let records = self.reader()?.records();
+        let commit = self.prepare(batch.clone().guarded(&records)?)?;
+        match self.engine.commit(commit) {
+            // It says who has the lease now.
+            Err(changed @ Error::RecordChanged { .. }) => {
+                Err(batch.guarded(&records).err().unwrap_or(changed))
+            }
+            outcome => appended(outcome?),
+        }
     }
 
     /// [`append`](Self::append) for tasks.
     pub(crate) async fn append_async(&self, batch: Batch) -> Result<Receipt> {
-        let commit = self.prepare(batch)?;
-        appended(self.engine.submit(commit).await?)
+        let (commit, fenced) = self.prepare_async(batch).await?;
+        match self.engine.submit(commit).await {
+            Err(error) => Err(self.explained(error, fenced).await),
+            Ok(outcome) => appended(outcome),
+        }
+    }
+
+    /// What is committed, and the batch if it is fenced.
+    async fn prepare_async(&self, batch: Batch) -> Result<(Commit, Option<Batch>)> {
+        if batch.fences().is_empty() {
+            return Ok((self.prepare(batch)?, None));
+        }
+        let (records, fenced) = (self.reader()?.records(), batch.clone());
+        let guarded = unblocked(move || batch.guarded(&records)).await?;
+        Ok((self.prepare(guarded)?, Some(fenced)))
+    }
+
+    /// Says who has the lease now, if that is why.
+    async fn explained(&self, error: Error, fenced: Option<Batch>) -> Error {
+        let (Error::RecordChanged { .. }, Some(batch), Ok(reader)) = (&error, fenced, self.reader()) else {
+            return error;
+        };
+        unblocked(move || batch.guarded(&reader.records())).await.err().unwrap_or(error)
     }
 
     /// [`append_async`](Self::append_async), with the events as they are recorded; none if they already were.
     pub(crate) async fn append_events_async(&self, batch: Batch) -> Result<(Receipt, Vec<Event>)> {
-        let commit = self.prepare(batch)?;
+        let (commit, fenced) = self.prepare_async(batch).await?;
         let records = match &commit {
             Commit::Append(prepared) => prepared.parts.iter().map(|part| part.records.clone()).collect(),
             _ => Vec::new(),
         };
-        let receipt = appended(self.engine.submit(commit).await?)?;
+        let receipt = match self.engine.submit(commit).await {
+            Err(error) => return Err(self.explained(error, fenced).await),
+            Ok(outcome) => appended(outcome)?,
+        };
         let events = match receipt.duplicate() {
             true => Vec::new(),
             false => {

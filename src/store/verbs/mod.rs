@@ -4,6 +4,7 @@ pub(crate) mod ahead;
 pub(crate) mod current;
 pub(crate) mod diff;
 pub(crate) mod events;
+pub(crate) mod leases;
 pub(crate) mod pages;
 pub(crate) mod promote;
 pub(crate) mod query;

@@ -21,7 +21,8 @@ impl Store {
     /// it fits. If the branch was the [current](Self::current) one of its session, its parent becomes current.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if the parent has new events, [`Error::Duplicate`] if these come from an earlier promotion
+    /// [`Error::Conflict`] if the parent has new events: the branch can still be made the current one of its session with
+    /// [`set_current`](Self::set_current). [`Error::Duplicate`] if these come from an earlier promotion
     /// of the branch, which has grown since, [`Error::Invalid`] for a branch without a parent or
     /// without events of its own, and for an address that names an event, [`Error::TooLarge`] for more than one append can hold.
     pub fn promote<A>(&self, address: A) -> Result<Receipt>

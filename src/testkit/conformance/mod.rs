@@ -3,7 +3,7 @@
 //! A [`Home`] says where the stores of an engine come from; [`run`] runs every case on it, and says which passed, which
 //! were skipped because the engine cannot do what they need, and which failed. The cases are about appends and their
 //! expectations, permanent deduplication, forks of forks, every order of reading, records beside the events, followers,
-//! consumers, timers, projections, several handles at once, durability, closing, reopening, crashes, and maintenance. [`cases`] lists them, for those
+//! consumers, timers, leases, projections, several handles at once, durability, closing, reopening, crashes, and maintenance. [`cases`] lists them, for those
 //! who want a test of each.
 //!
 //! ```
@@ -36,6 +36,7 @@ mod follow;
 mod forks;
 mod handles;
 mod home;
+mod leases;
 mod maintenance;
 mod order;
 mod projections;

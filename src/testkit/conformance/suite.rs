@@ -5,7 +5,7 @@ use std::fmt;
 use super::case::{Case, Stop};
 use super::home::{Capability, Home};
 use super::{
-    append, closing, consumers, duplicates, durability, follow, forks, handles, maintenance, order,
+    append, closing, consumers, duplicates, durability, follow, forks, handles, leases, maintenance, order,
     projections, records, reopening, timers,
 };
 
@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         follow::CASES,
         consumers::CASES,
         timers::CASES,
+        leases::CASES,
         projections::CASES,
         handles::CASES,
         durability::CASES,

@@ -1,0 +1,29 @@
+//! Leases as JSON.
+
+use serde::Serialize;
+
+use crate::store::Lease;
+
+/// Who holds a session.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeaseView {
+    session: String,
+    holder: String,
+    fence: u64,
+    until: String,
+    /// What an append carries.
+    token: String,
+}
+
+impl From<&Lease> for LeaseView {
+    fn from(lease: &Lease) -> Self {
+        let token = &lease.token;
+        Self {
+            session: token.session().to_string(),
+            holder: token.holder().to_owned(),
+            fence: token.fence(),
+            until: lease.until.to_string(),
+            token: token.to_string(),
+        }
+    }
+}
