@@ -19,6 +19,7 @@ mod open;
 mod overtaken;
 mod start;
 mod token;
+mod waiters;
 
 pub use config::ConsumerConfig;
 pub use consumers::Consumers;
