@@ -5,6 +5,8 @@
 
 mod actor;
 mod alarm;
+#[cfg(test)]
+mod away;
 mod call;
 mod config;
 mod consumers;
