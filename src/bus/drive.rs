@@ -21,7 +21,7 @@ use crate::event::{Event, Sequence};
 use crate::follow::{Followed, Following};
 use crate::limits::FOLLOW_AGAIN_MS;
 use crate::store::unblocked;
-use crate::sync::time::sleep;
+use crate::sync::time::{Instant, sleep, sleep_until};
 use crate::sync::{fault, lock};
 
 /// A handler from its subscription to its end. It lets go of everything when it is dropped, also with its runtime.
@@ -105,7 +105,7 @@ async fn take_all(
     told: &mut mpsc::Receiver<Message>,
 ) -> Phase {
     let mut phase = handler_state.phase.subscribe();
-    send_again(core, handler_state).await;
+    let mut missed = send_again(core, handler_state).await;
     loop {
         let now = *phase.borrow_and_update();
         if now >= Phase::Leaving {
@@ -116,7 +116,7 @@ async fn take_all(
             biased;
             _ = phase.changed() => false,
             () = handler_state.room.notified(), if !room => false,
-            () = handler_state.dead_letters.rung() => { send_again(core, handler_state).await; false }
+            () = again(handler_state, missed) => { missed = send_again(core, handler_state).await; false }
             Some(message) = told.recv() => take_ephemeral(core, handler_state, message),
             item = next(handler_state, following), if room => match item {
                 Some(Ok(Followed::Event { event, .. })) => take_recorded(core, handler_state, event),
@@ -250,14 +250,26 @@ fn begin(core: &Arc<Core>, handler_state: &Arc<HandlerState>) {
     drop(handler_state.shared.runtime.spawn(run(core.clone(), handler_state.clone())));
 }
 
-/// Takes replayed dead letters.
-async fn send_again(core: &Arc<Core>, handler_state: &Arc<HandlerState>) {
+/// Resolves when dead letters were replayed, or at this time.
+async fn again(handler_state: &HandlerState, at: Option<Instant>) {
+    match at {
+        None => handler_state.dead_letters.rung().await,
+        Some(at) => tokio::select! {
+            biased;
+            () = handler_state.dead_letters.rung() => {}
+            () = sleep_until(at) => {}
+        },
+    }
+}
+
+/// Takes replayed dead letters. Says when to ask for them again, if they cannot be read at the moment.
+async fn send_again(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -> Option<Instant> {
     let (core, taking) = (core.clone(), handler_state.clone());
     let taken = handler_state.shared.runtime.spawn_blocking(move || take_dead_letters_back(&core, &taking));
-    if let Ok(Err(error)) = taken.await {
-        let handler = &*handler_state.asked.name;
-        tracing::warn!(handler, %error, "replayed dead letters could not be read");
-    }
+    let Ok(Err(error)) = taken.await else { return None };
+    let handler = &*handler_state.asked.name;
+    tracing::warn!(handler, %error, "replayed dead letters could not be read");
+    error.is_passing().then(|| Instant::now() + Duration::from_millis(FOLLOW_AGAIN_MS))
 }
 
 fn take_dead_letters_back(core: &Arc<Core>, handler_state: &Arc<HandlerState>) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 //! in `delivery` and in `gate`, without I/O or a clock; the code around them carries them out. Needs a tokio runtime.
 
 mod answer;
+#[cfg(test)]
+mod away_tests;
 mod builder;
 #[allow(clippy::module_inception, reason = "the bus itself")]
 mod bus;

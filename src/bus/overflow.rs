@@ -68,7 +68,6 @@ fn put(core: &Core, _: &Putting<'_>, events: &[Unwritten], first: bool) -> usize
     // It is told when events are lost.
     let kept = spill.put_last(all, first).unwrap_or(0);
     core.shared.counts.spilled.fetch_add(kept as u64, Relaxed);
-    core.nowait.lock().was_put(events.iter().rev().take(kept));
     kept
 }
 
@@ -179,26 +178,19 @@ pub(super) fn next_look(core: &Core) -> Option<Duration> {
     }
 }
 
-/// Drains the spill. When nothing is left there but what damaged branches hold, events of others go to the queue again.
-/// What is queued for branches that go to the spill was written before. Blocks.
+/// Drains the spill. When nothing is left there but what damaged branches hold, events of others go to the queue again. What is
+/// queued for branches that go to the spill comes first: while there is any, nothing is drained. Who puts something there waits
+/// for the file in any case, so the turn to do so is kept. Blocks.
 pub(super) fn drain_spill(core: &Core) {
     let Some(spill) = &core.spill else { return };
-    core.nowait.lock().begins_to_drain();
-    let mut drained = drain_to_the_store(core, spill);
-    // From here on nothing is put.
-    let _putting = core.nowait.putting();
-    let mut waiting = core.nowait.lock();
-    if drained.is_ok() && waiting.stalls() {
-        // What could not be written since comes before what was put there since.
+    let putting = core.nowait.putting();
+    let waits = core.nowait.lock().comes_first();
+    if waits && !fault!(DrainsBeforeTheQueue) {
         return;
     }
-    let put = waiting.begins_to_drain();
-    let ignores = fault!(IgnoresWhatWasPut);
-    if !ignores && drained.as_ref().is_ok_and(|left| put.iter().any(|place| !left.takes(place))) {
-        drop(waiting);
-        drained = drain_to_the_store(core, spill);
-        waiting = core.nowait.lock();
-    }
+    let putting = (!fault!(IgnoresWhatWasPut)).then_some(putting);
+    let drained = drain_to_the_store(core, spill);
+    let mut waiting = core.nowait.lock();
     match drained {
         Ok(left) => waiting.spilling = left,
         // A file that cannot be read, or lines that cannot be moved aside: waiting behind it would lose what the store can
@@ -213,6 +205,7 @@ pub(super) fn drain_spill(core: &Core) {
             tracing::debug!(%error, "the spill cannot be drained yet");
         }
     }
+    drop(putting);
 }
 
 /// Answers with what still has to go to the spill.

@@ -288,3 +288,31 @@ async fn a_branch_that_is_published_to_all_the_time_leaves_the_spill_when_it_is_
     assert_eq!(world.recorded("b"), steps(1..=count));
     bus.close().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_spilled_while_the_spill_is_drained_does_not_overtake_what_is_queued() {
+    let world = World::new();
+    world.permits.add_permits(1_000);
+    *world.control.damaged.lock().unwrap() = Some("b");
+    let bus = world.bus(|b| b.nowait_queue(2));
+    bus.publish_nowait("b", NewEvent::new("step.held"));
+    bus.flush().await;
+    assert_eq!(world.spilled().len(), 1);
+    world.permits.forget_permits(1_000);
+    world.control.hold(true);
+    until(|| world.control.held.2.load(SeqCst) == 1).await;
+    // The first is being written, and the next two are queued: there is no room for the fourth.
+    bus.publish_nowait("a", NewEvent::new("step.n1"));
+    until(|| bus.stats().nowait_waiting == 0).await;
+    (2..=3).for_each(|n| bus.publish_nowait("a", NewEvent::new(format!("step.n{n}"))));
+    let publishes = bus.clone();
+    let fourth = std::thread::spawn(move || publishes.publish_nowait("a", NewEvent::new("step.n4")));
+    until(|| bus.stats().nowait == 5).await;
+    world.control.hold(false);
+    until(|| fourth.is_finished()).await;
+    until(|| world.control.held.2.load(SeqCst) == 0).await;
+    world.permits.add_permits(1_000);
+    until(|| world.recorded("a").len() == 4).await;
+    assert_eq!(world.recorded("a"), steps(1..=4));
+    bus.close().await.unwrap();
+}

@@ -90,8 +90,6 @@ pub(super) struct Waiting {
     stalls: bool,
     /// Changed only by who has the turn to [put](Nowait::putting).
     pub(super) spilling: Spilling,
-    /// Something of these branches was put into the spill since that was last begun to be drained.
-    put: HashSet<Place>,
 }
 
 impl Waiting {
@@ -108,18 +106,13 @@ impl Waiting {
         self.stalls = false;
     }
 
-    pub(super) fn was_put<'a>(&mut self, events: impl Iterator<Item = &'a Unwritten>) {
-        for event in events {
-            // Nobody drains it any more when this is closed.
-            if !self.is_closed && !self.put.contains(&event.place) {
-                self.put.insert(event.place.clone());
-            }
-        }
-    }
-
-    /// The spill is drained from here on. Says for which branches something was put there since this was called last.
-    pub(super) fn begins_to_drain(&mut self) -> HashSet<Place> {
-        std::mem::take(&mut self.put)
+    /// Whether something is queued, or being written, that is older than what its branch has in the spill.
+    pub(super) fn comes_first(&self) -> bool {
+        let queued = self.queue.iter().filter_map(|queued| match queued {
+            Queued::Event(event) => Some(event),
+            Queued::Flush(_) => None,
+        });
+        queued.chain(&self.in_hand).any(|event| self.spilling.takes(&event.place))
     }
 
     /// Queues an event that does not go to the spill.
@@ -282,7 +275,6 @@ impl Nowait {
             is_closed: false,
             stalls: false,
             spilling,
-            put: HashSet::new(),
         };
         let (ready, ended) = (watch::Sender::new(false), watch::Sender::new(false));
         Self {

@@ -8,23 +8,13 @@ use std::task::Poll;
 use crate::sync::time::Instant;
 use crate::sync::{Mutex, lock};
 
-/// The time that the work waits for now, if it does.
+/// The time that the work waits for, or waited for last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alarm(Arc<Mutex<Option<Instant>>>);
-
-/// Nothing is waited for any more when this is dropped.
-struct Waits<'a>(&'a Alarm);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        *lock(&self.0.0) = None;
-    }
-}
 
 impl Alarm {
     /// For the work: resolves at this time, or never. One at a time is waited for.
     pub(super) async fn at(&self, due: Option<Instant>) {
-        let _waits = Waits(self);
         *lock(&self.0) = due;
         poll_fn(|_| match due {
             Some(due) if due <= Instant::now() => Poll::Ready(()),
@@ -36,5 +26,12 @@ impl Alarm {
     /// For whoever polls the work: when to poll it again.
     pub(super) fn due(&self) -> Option<Instant> {
         *lock(&self.0)
+    }
+
+    /// The same for one who has polled it when `passed` was over: then it does not wait for that any more.
+    pub(super) fn after(&self, passed: Option<Instant>) -> Option<Instant> {
+        let mut due = lock(&self.0);
+        *due = due.filter(|due| passed.is_none_or(|passed| *due > passed));
+        *due
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::store::{Batch, Process, Receipt};
 use crate::sync::{Mutex, lock};
@@ -55,6 +55,16 @@ pub(super) enum Call {
     },
     /// Ends: the consumer was removed, or is closed.
     End,
+}
+
+/// Answers it with this.
+pub(super) fn refuse(call: Call, error: &Error) {
+    match call {
+        Call::Next { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Call::Resolve { reply, .. } | Call::Reset { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Call::AckWith { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Call::End => {}
+    }
 }
 
 /// Deliveries that were never received.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::call::{Call, How, Named, Offer, Reply};
 use super::driven::Driven;
@@ -50,24 +50,13 @@ pub(super) struct Worker {
     pub(super) calls: mpsc::Sender<Call>,
     /// Why the task ended.
     pub(super) ended: Arc<OnceLock<Error>>,
-    /// Why calls got no answer, though the task goes on.
-    pub(super) interrupted: watch::Receiver<Option<Error>>,
     pub(super) driven: Arc<Driven>,
 }
 
 impl Worker {
-    /// Why there was no answer: the task began anew since `interrupted` was looked at, or it ended. It says why after it has
-    /// dropped its replies, and before it drops the channel.
-    async fn gone(&self, mut interrupted: watch::Receiver<Option<Error>>) -> Error {
-        let why = async {
-            tokio::select! {
-                Ok(()) = interrupted.changed() => interrupted.borrow().clone(),
-                () = self.calls.closed() => None,
-            }
-        };
-        if let Some(error) = self.driven.until(why).await {
-            return error;
-        }
+    /// Why there was no answer: it says why after it has dropped its replies, and before it drops the channel.
+    async fn gone(&self) -> Error {
+        self.driven.until(self.calls.closed()).await;
         let unexpected = || Error::storage(format!("the task of consumer {} ended unexpectedly", self.name));
         self.ended.get().cloned().unwrap_or_else(unexpected)
     }
@@ -75,15 +64,13 @@ impl Worker {
     pub(super) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T> {
         self.process.check()?;
         let (reply, answer) = oneshot::channel();
-        let mut interrupted = self.interrupted.clone();
-        interrupted.mark_unchanged();
         let asked = async {
             self.calls.send(call(reply)).await.ok()?;
             answer.await.ok()
         };
         match self.driven.until(asked).await {
             Some(answer) => answer,
-            None => Err(self.gone(interrupted).await),
+            None => Err(self.gone().await),
         }
     }
 
@@ -211,7 +198,8 @@ impl Consumer {
     }
 
     /// Ends the consumer's task for all its workers, and returns when it has ended and released the store's file.
-    /// Open deliveries stay open until their deadline; the consumer itself remains. In a forked child it does nothing.
+    /// Open deliveries stay open until their deadline; the consumer itself remains. While the store cannot be had, it ends
+    /// all the same, without writing how far it is. In a forked child it does nothing.
     pub async fn close(self) {
         if !self.0.process.is_this() {
             return;
@@ -347,16 +335,7 @@ mod tests {
         let store = StoreId::from_bytes([1; 16]);
         let process = Process::this();
         let driven = Driven::start(&Runtime::current().unwrap(), Default::default(), std::future::pending());
-        Worker {
-            process,
-            name: "c".into(),
-            store,
-            id: [2; 16],
-            calls,
-            ended: Arc::default(),
-            interrupted: watch::channel(None).1,
-            driven,
-        }
+        Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default(), driven }
     }
 
     /// The task drops its replies on the way out, before it says why.

@@ -5,6 +5,8 @@
 
 mod actor;
 mod alarm;
+#[cfg(test)]
+mod away;
 mod call;
 mod config;
 mod consumers;
@@ -19,6 +21,7 @@ mod open;
 mod overtaken;
 mod start;
 mod token;
+mod waiters;
 
 pub use config::ConsumerConfig;
 pub use consumers::Consumers;

@@ -166,7 +166,6 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
     let (calls, incoming) = mpsc::channel(CONSUMER_CALLS);
     let ended = Arc::<OnceLock<Error>>::default();
     let (id, of, alarm) = (kept.row.id, store.id(), Alarm::default());
-    let (interruptions, interrupted) = watch::channel(None);
     let start = Start {
         name: name.to_owned(),
         handle: handle.clone(),
@@ -179,7 +178,6 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         calls: incoming,
         ended: ended.clone(),
         alarm: alarm.clone(),
-        interruptions,
     };
     let driven = Driven::start(&runtime, alarm, Actor::new(start).run());
     let worker = Arc::new(Worker {
@@ -189,7 +187,6 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
         id,
         calls,
         ended: ended.clone(),
-        interrupted,
         driven: driven.clone(),
     });
     let calls = worker.calls.downgrade();

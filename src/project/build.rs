@@ -31,7 +31,6 @@ const ROWS: usize = PROJECT_FLUSH_ROWS / REBUILD_THREADS;
 /// Folds everything up to the target. Events that come meanwhile are for the runner.
 pub(super) fn build(writer: &BuildWriter, fold: &Arc<Fold>, next: &Built, task: &Task) -> Result<End> {
     let target = next.target.unwrap_or(0);
-    task.total.store(target, Ordering::Relaxed);
     match next.scope {
         Scope::Key => in_order(writer, fold, next, target, task)?,
         Scope::Branch | Scope::Session => by_session(writer, fold, next, target, task)?,

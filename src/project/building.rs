@@ -38,6 +38,7 @@ impl Building {
         lease: &Arc<Lease>,
         next: Built,
         row: &Row,
+        task: Arc<Task>,
     ) -> Result<Self> {
         let key = keys::next(&fold.name);
         let json = to_json(&next);
@@ -46,7 +47,7 @@ impl Building {
         row.expected_by(&mut records, key.clone());
         lease.write(handle, records, Timestamp::now())?;
         let writer = Arc::new(BuildWriter::new(handle.clone(), lease.clone(), key, json));
-        let task = Task::new(next.target.unwrap_or(0));
+        task.begin(next.target.unwrap_or(0));
         let end = Arc::default();
         let thread = {
             let (writer, signal, fold, next) = (writer.clone(), signal.clone(), fold.clone(), next.clone());

@@ -4,6 +4,8 @@
 
 mod alert_payload;
 mod apply;
+#[cfg(test)]
+mod away;
 mod branch_fold;
 mod build;
 mod build_writer;

@@ -45,6 +45,8 @@ pub(super) struct ProjectionState {
     /// It stands before something that it cannot go past.
     pub(super) halted: bool,
     building: Option<Building>,
+    /// A rebuild that was interrupted: whoever waits for it waits on, when it is gone on with.
+    interrupted: Option<(u32, Arc<Task>)>,
 }
 
 impl ProjectionState {
@@ -68,6 +70,7 @@ impl ProjectionState {
             damaged_writes: 0,
             halted: false,
             building: None,
+            interrupted: None,
         };
         match new.look(Patience::Left) {
             Ok(()) => Ok(new),
@@ -82,6 +85,16 @@ impl ProjectionState {
     /// had written it.
     pub(super) fn look(&mut self, patience: Patience) -> Result<()> {
         self.let_go();
+        let looked = self.look_often(patience);
+        match &looked {
+            // It is looked again.
+            Err(error) if error.is_passing() => {}
+            looked => self.end_interrupted(looked.clone()),
+        }
+        looked
+    }
+
+    fn look_often(&mut self, patience: Patience) -> Result<()> {
         for _ in 0..PROJECT_ATTEMPTS {
             match self.look_once(patience) {
                 Err(Error::RecordChanged { .. }) => self.let_go(),
@@ -89,6 +102,18 @@ impl ProjectionState {
             }
         }
         self.look_later()
+    }
+
+    /// One that is not gone on with has ended: nobody knew how, or others build.
+    fn end_interrupted(&mut self, looked: Result<()>) {
+        let Some((generation, task)) = self.interrupted.take() else { return };
+        let current = self.branch_fold.as_ref().map(|branch_fold| branch_fold.built.generation);
+        task.end(match looked {
+            Err(error) => Err(error),
+            Ok(()) if current == Some(generation) => Ok(End::Done),
+            Ok(()) if task.cancelled.load(Ordering::Relaxed) => Ok(End::Cancelled),
+            Ok(()) => Err(self.tenure.lost()),
+        });
     }
 
     fn look_later(&mut self) -> Result<()> {
@@ -261,8 +286,12 @@ impl ProjectionState {
     }
 
     fn build(&mut self, lease: &Arc<Lease>, next: Built, row: &Row) -> Result<Arc<Task>> {
-        let building = Building::begin(&self.handle, &self.signal, &self.fold, lease, next, row)?;
-        let task = building.task.clone();
+        let interrupted = self.interrupted.as_ref().filter(|(generation, _)| *generation == next.generation);
+        let task = interrupted.map_or_else(Task::new, |(_, task)| task.clone());
+        let generation = next.generation;
+        let building =
+            Building::begin(&self.handle, &self.signal, &self.fold, lease, next, row, task.clone())?;
+        self.interrupted.take_if(|interrupted| interrupted.0 == generation);
         self.status.set_task(Some(task.clone()));
         self.building = Some(building);
         Ok(task)
@@ -275,9 +304,9 @@ impl ProjectionState {
         self.go_on();
         if let Some(building) = self.building.take() {
             building.task.stopped.store(true, Ordering::Relaxed);
-            let (task, _, _) = building.join();
+            let (task, next, _) = building.join();
             self.status.set_task(None);
-            task.end(Err(self.tenure.lost()));
+            self.interrupted = Some((next.generation, task));
         }
     }
 
@@ -406,14 +435,21 @@ impl ProjectionState {
             Ok(End::Done) => self.replace(&writer, &next),
             Ok(End::Cancelled) => self.give_up(&writer),
             Err(Error::RecordChanged { .. }) => Err(self.tenure.lost()),
+            Err(error) if error.is_passing() => Err(error.clone()),
             Err(error) => {
                 tracing::error!(%error, projection = self.fold.name, "the rebuild stops");
                 self.status.fail(error.to_string());
                 Ok(())
             }
         };
-        if let Err(error) = &settled {
-            end = Err(error.clone());
+        match &settled {
+            // It is looked how far it is when the store is back.
+            Err(error) if error.is_passing() => {
+                self.interrupted = Some((next.generation, task));
+                return settled;
+            }
+            Err(error) => end = Err(error.clone()),
+            Ok(()) => {}
         }
         task.end(end);
         settled
@@ -501,6 +537,9 @@ impl ProjectionState {
             building.task.stopped.store(true, Ordering::Relaxed);
             let (task, _, _) = building.join();
             self.status.set_task(None);
+            task.end(Err(closed()));
+        }
+        if let Some((_, task)) = self.interrupted.take() {
             task.end(Err(closed()));
         }
         self.status.hold(false);

@@ -61,11 +61,11 @@ impl RebuildProgress {
 }
 
 impl Task {
-    pub(super) fn new(total: u64) -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             process: Process::this(),
             begun: Instant::now(),
-            total: AtomicU64::new(total),
+            total: AtomicU64::new(0),
             done: AtomicU64::new(0),
             cancelled: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -73,6 +73,13 @@ impl Task {
             ended: Condvar::new(),
             told: Notify::new(),
         })
+    }
+
+    /// It begins, or is gone on with: what was done before is counted again.
+    pub(super) fn begin(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
+        self.stopped.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn is_wanted(&self) -> bool {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Actor, refuse};
+use tokio::sync::mpsc::error::TryRecvError;
+
+use super::super::call::{Call, refuse};
+use super::Actor;
 use crate::error::{Error, Result};
 use crate::limits::FOLLOW_AGAIN_MS;
 use crate::sync::time::Instant;
@@ -11,7 +14,8 @@ const PAUSE: Duration = Duration::from_millis(FOLLOW_AGAIN_MS);
 
 impl Actor {
     /// Waits until the store can be read again, and begins anew with what is stored: whether what was decided last is, nobody
-    /// knows.
+    /// knows. One that is asked to end meanwhile does: its deliveries end with their deadline, and what was skipped is skipped
+    /// again.
     ///
     /// # Errors
     /// Why it does not go on.
@@ -19,25 +23,46 @@ impl Actor {
         tracing::warn!(consumer = self.name, error = %first, "a consumer waits for the store");
         let mut error = first;
         loop {
-            // For whoever was being answered.
-            self.interruptions.send_replace(Some(error.clone()));
+            self.hear();
             self.asking.drain(..).for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
-            while let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) {
-                refuse(call, &error);
-            }
-            tokio::select! {
-                _ = self.end.changed() => {}
-                () = self.alarm.at(Some(Instant::now() + PAUSE)) => {}
+            self.inbox.drain(..).for_each(|call| refuse(call, &error));
+            if !self.ends {
+                tokio::select! {
+                    _ = self.end.changed() => {}
+                    () = self.alarm.at(Some(Instant::now() + PAUSE)) => {}
+                }
+                self.hear();
             }
             if *self.end.borrow() {
                 return Err(error);
+            }
+            if self.ends {
+                return Err(Error::Closed { after: None });
             }
             match self.reload(true).await {
                 Err(again) if again.is_passing() => error = again,
                 // It was closed after the error that is known.
                 Err(Error::Closed { .. }) => return Err(error),
-                reloaded => return reloaded,
+                reloaded => {
+                    self.is_known();
+                    return reloaded;
+                }
             }
         }
+    }
+
+    /// Takes what it was asked for meanwhile, and notices when nobody is left who asks.
+    fn hear(&mut self) {
+        loop {
+            match self.calls.try_recv() {
+                Ok(Call::End) | Err(TryRecvError::Disconnected) => self.ends = true,
+                Ok(call) => self.inbox.push_back(call),
+                Err(TryRecvError::Empty) => break,
+            }
+            if self.ends {
+                break;
+            }
+        }
+        self.ends |= self.inbox.iter().any(|call| matches!(call, Call::End));
     }
 }

@@ -2,6 +2,7 @@
 //! does not hold the store open: it ends with the store, or with its last worker.
 
 mod deliver;
+mod doubt;
 mod interrupted;
 mod reload;
 mod resolve;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::alarm::Alarm;
-use super::call::{Call, Offer, Reply, Returned};
+use super::call::{Call, Offer, Reply, Returned, refuse};
 use super::config::ConsumerConfig;
 use super::kept::Kept;
 use super::start::writer;
@@ -27,6 +28,7 @@ use crate::event::Event;
 use crate::follow::{Followed, Following};
 use crate::store::StoreHandle;
 use crate::sync::time::Instant;
+use doubt::Doubt;
 use unsaved::Unsaved;
 use wants::Wants;
 
@@ -47,8 +49,6 @@ pub(super) struct Start {
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) ended: Arc<OnceLock<Error>>,
     pub(super) alarm: Alarm,
-    /// Why calls got no answer, though the task goes on.
-    pub(super) interruptions: watch::Sender<Option<Error>>,
 }
 
 pub(super) struct Actor {
@@ -71,10 +71,14 @@ pub(super) struct Actor {
     returned: Arc<Returned>,
     clock: Clock,
     alarm: Alarm,
-    interruptions: watch::Sender<Option<Error>>,
     /// Workers that ask for an event, and whether they wait for one.
     asking: VecDeque<(bool, Reply<Option<Offer>>)>,
     inbox: VecDeque<Call>,
+    /// It was asked to end, or has no worker any more.
+    ends: bool,
+    /// Deliveries that were never received, and are not written as such.
+    unreceived: Vec<u64>,
+    doubt: Option<Doubt>,
     /// Dead letters were replayed, or may have been.
     rung: bool,
     /// Another handle has changed consumers since this one was read; at the latest it is read again then.
@@ -106,7 +110,6 @@ impl Actor {
             calls,
             ended,
             alarm,
-            interruptions,
         } = start;
         let clock = Clock::new();
         let wants = Wants::new(&config, handle.catalogue());
@@ -133,9 +136,11 @@ impl Actor {
             returned,
             clock,
             alarm,
-            interruptions,
             asking: VecDeque::new(),
             inbox: VecDeque::new(),
+            ends: false,
+            unreceived: Vec::new(),
+            doubt: None,
             rung: true,
             behind: None,
             has_company: false,
@@ -186,8 +191,8 @@ impl Actor {
 
     async fn work(&mut self) -> Result<()> {
         loop {
-            let on = self.turn().await?;
-            if !on || *self.end.borrow() {
+            self.turn().await?;
+            if self.ends || *self.end.borrow() {
                 return self.leave().await;
             }
             if !self.inbox.is_empty() || std::mem::take(&mut self.owes) {
@@ -221,13 +226,4 @@ impl Actor {
 
 async fn next(following: &mut Following) -> Option<Result<Followed>> {
     following.next().await
-}
-
-fn refuse(call: Call, error: &Error) {
-    match call {
-        Call::Next { reply, .. } => drop(reply.send(Err(error.clone()))),
-        Call::Resolve { reply, .. } | Call::Reset { reply, .. } => drop(reply.send(Err(error.clone()))),
-        Call::AckWith { reply, .. } => drop(reply.send(Err(error.clone()))),
-        Call::End => {}
-    }
 }

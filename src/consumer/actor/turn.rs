@@ -1,11 +1,13 @@
 //! One turn: everything that workers ask for becomes one commit, and they are answered once it is written. When another
 //! process was first, what was decided is dropped, and decided anew over what that one has written.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::super::call::{Call, Offer, Reply};
+use super::super::call::{Call, Offer, Reply, refuse};
 use super::super::kept::Rewritten;
 use super::Actor;
+use super::doubt::Doubt;
 use crate::delivery::{Machine, Writing};
 use crate::error::{Error, Result};
 use crate::event::Sequence;
@@ -22,14 +24,6 @@ const STRIDE: u64 = 4_096;
 /// After this many times that another handle was first, less is tried at once.
 const PATIENT_TRIES: u32 = 4;
 
-/// What a turn begins with. It is the same for each attempt.
-struct Gathered {
-    calls: Vec<Call>,
-    /// Deliveries that were never received.
-    returned: Vec<u64>,
-    on: bool,
-}
-
 /// What was decided, and is answered once it is written.
 #[derive(Default)]
 pub(super) struct Decided {
@@ -42,14 +36,79 @@ pub(super) struct Decided {
     writing: Option<Writing>,
 }
 
+impl Decided {
+    /// It was not written, or nobody knows whether it was. Says what it would have handed out.
+    fn give_up(self, error: &Error) -> Vec<u64> {
+        self.nothing.into_iter().for_each(|reply| answer(reply, error));
+        let offers = self.offers.into_iter().map(|(_, reply, offer)| {
+            answer(reply, error);
+            let delivery = offer.named.delivery;
+            offer.withdraw();
+            delivery
+        });
+        offers.collect()
+    }
+}
+
+/// For one whose call was not answered. When the consumer ends with this error, it is told why after it has ended.
+fn answer<T>(reply: Reply<T>, error: &Error) {
+    if error.is_passing() {
+        drop(reply.send(Err(error.clone())));
+    }
+}
+
+fn unanswered(call: Call, error: &Error) {
+    if error.is_passing() {
+        refuse(call, error);
+    }
+}
+
 impl Actor {
-    /// Handles all pending calls in one commit. `false` if it was asked to end.
-    pub(super) async fn turn(&mut self) -> Result<bool> {
-        let turn = self.gather();
-        self.catch_up(turn.calls.is_empty() && self.asking.is_empty()).await?;
+    /// Handles all pending calls in one commit.
+    pub(super) async fn turn(&mut self) -> Result<()> {
+        let calls = self.gather();
+        let mut decided = Decided::default();
+        if let Err(error) = self.settle(&calls, &mut decided).await {
+            let offered = decided.give_up(&error);
+            let is_known = !matches!(error, Error::Unknown { .. });
+            self.doubt = (!is_known).then_some(Doubt { turn: self.kept.row.turn, offered });
+            calls.into_iter().for_each(|call| unanswered(call, &error));
+            return Err(error);
+        }
+        self.unreceived.clear();
+        let mut bound = VecDeque::new();
+        for (call, outcome) in calls.into_iter().zip(decided.outcomes) {
+            match (call, outcome) {
+                (Call::Resolve { reply, .. } | Call::Reset { reply, .. }, Some(outcome)) => {
+                    drop(reply.send(outcome));
+                }
+                (call @ Call::AckWith { .. }, _) => bound.push_back(call),
+                _ => {}
+            }
+        }
+        decided.nothing.into_iter().for_each(|reply| drop(reply.send(Ok(None))));
+        // A worker that has gone in the meantime drops the offer, which returns it.
+        decided.offers.into_iter().for_each(|(_, reply, offer)| drop(reply.send(Ok(Some(offer)))));
+        while let Some(call) = bound.pop_front() {
+            let Call::AckWith { named, batch, reply } = call else { continue };
+            match self.ack_with(named, *batch).await {
+                Ok(answer) => drop(reply.send(answer)),
+                Err(error) => {
+                    answer(reply, &error);
+                    bound.into_iter().for_each(|call| unanswered(call, &error));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides and writes, until no other handle was first.
+    async fn settle(&mut self, calls: &[Call], decided: &mut Decided) -> Result<()> {
+        self.catch_up(calls.is_empty() && self.asking.is_empty()).await?;
         let mut tries = 0;
-        let decided = loop {
-            let mut decided = self.decide(&turn, tries).await?;
+        loop {
+            self.decide(calls, tries, decided).await?;
             fault!(HandsOutFirst, {
                 let offers = decided.offers.drain(..);
                 offers.for_each(|(_, reply, offer)| drop(reply.send(Ok(Some(offer)))));
@@ -61,57 +120,38 @@ impl Actor {
                 false => self.save(std::mem::take(&mut decided.records)).await,
             };
             match written {
-                Ok(()) => break decided,
                 Err(Error::RecordChanged { .. }) => {
-                    self.undo(decided);
+                    self.undo(std::mem::take(decided));
                     self.overtaken(tries).await?;
                     tries += 1;
                 }
-                Err(error) => return Err(error),
-            }
-        };
-        let mut bound = Vec::new();
-        for (call, outcome) in turn.calls.into_iter().zip(decided.outcomes) {
-            match (call, outcome) {
-                (Call::Resolve { reply, .. } | Call::Reset { reply, .. }, Some(outcome)) => {
-                    drop(reply.send(outcome));
-                }
-                (Call::AckWith { named, batch, reply }, _) => bound.push((named, batch, reply)),
-                _ => {}
+                written => return written,
             }
         }
-        decided.nothing.into_iter().for_each(|reply| drop(reply.send(Ok(None))));
-        // A worker that has gone in the meantime drops the offer, which returns it.
-        decided.offers.into_iter().for_each(|(_, reply, offer)| drop(reply.send(Ok(Some(offer)))));
-        for (named, batch, reply) in bound {
-            let answer = self.ack_with(named, *batch).await?;
-            let _ = reply.send(answer);
-        }
-        Ok(turn.on)
     }
 
-    fn gather(&mut self) -> Gathered {
-        let mut turn = Gathered { calls: Vec::new(), returned: Vec::new(), on: true };
+    /// What a turn begins with.
+    fn gather(&mut self) -> Vec<Call> {
+        let mut calls = Vec::new();
         for _ in 0..CONSUMER_GROUP {
             let Some(call) = self.inbox.pop_front().or_else(|| self.calls.try_recv().ok()) else { break };
             match call {
                 Call::Next { patient, reply } => self.asking.push_back((patient, reply)),
-                Call::End => turn.on = false,
-                call => turn.calls.push(call),
+                Call::End => self.ends = true,
+                call => calls.push(call),
             }
         }
-        turn.returned = self.returned.take();
-        turn
+        self.unreceived.extend(self.returned.take());
+        calls
     }
 
-    async fn decide(&mut self, turn: &Gathered, tries: u32) -> Result<Decided> {
-        let mut decided = Decided::default();
+    async fn decide(&mut self, calls: &[Call], tries: u32, decided: &mut Decided) -> Result<()> {
         // Also checked here: with calls always pending, the signal is never awaited.
         if std::mem::take(&mut self.rung) | self.dead_letter_queue.has_rung() {
             self.take_dead_letters_back(&mut decided.records).await?;
         }
         decided.writing = Some(self.dead_letter_queue.writing());
-        for call in &turn.calls {
+        for call in calls {
             let outcome = match call {
                 Call::Resolve { named, how, .. } => {
                     Some(self.resolve(*named, how, &mut decided.records).await?)
@@ -130,18 +170,18 @@ impl Actor {
             };
             decided.outcomes.push(outcome);
         }
-        self.give_back(&turn.returned);
+        self.give_back();
         for dead in self.machine.expire(self.clock.now()) {
             let error = format!("was not acknowledged in time after {} deliveries", dead.deliveries);
             self.set_aside(&dead, error, &mut decided.records).await?;
         }
         // One that is overtaken again and again writes what it has to answer, and looks for more another time.
         match tries < PATIENT_TRIES {
-            true if turn.on => self.hand_out(&mut decided).await?,
-            true => {}
+            true if self.ends => {}
+            true => self.hand_out(decided).await?,
             false => self.owes = true,
         }
-        Ok(decided)
+        Ok(())
     }
 
     /// What was decided did not come to be: those who asked for events ask again.
@@ -154,10 +194,18 @@ impl Actor {
     }
 
     /// Deliveries that were never received do not count.
-    fn give_back(&mut self, returned: &[u64]) {
-        for delivery in returned {
+    fn give_back(&mut self) {
+        for delivery in &self.unreceived {
             self.machine.give_back(*delivery);
             self.changed = true;
+        }
+    }
+
+    /// It is read what is stored, so that is known. A number that was not written is another delivery's by now.
+    pub(super) fn is_known(&mut self) {
+        let Some(Doubt { turn, offered }) = self.doubt.take() else { return };
+        if (self.kept.row.writer, self.kept.row.turn) == (self.writer, turn.saturating_add(1)) {
+            self.unreceived = offered;
         }
     }
 
@@ -231,10 +279,12 @@ impl Actor {
 
     /// On shutdown: unreceived deliveries are returned, and the progress is written.
     pub(super) async fn leave(&mut self) -> Result<()> {
-        let returned = self.returned.take();
+        // There is nobody who could go on with it another time.
+        self.ends = true;
+        self.unreceived.extend(self.returned.take());
         let mut tries = 0;
         loop {
-            self.give_back(&returned);
+            self.give_back();
             self.changed |= self.machine.scanned() > self.saved;
             // The store may accept nothing more.
             if *self.end.borrow() {
