@@ -107,10 +107,20 @@ impl Committer {
     }
 
     /// Writes a group and answers each of its jobs. An error is the reason why nothing more may be written.
-    pub(crate) fn commit(&mut self, group: Vec<Job>) -> Result<(), String> {
+    pub(crate) fn commit(&mut self, mut group: Vec<Job>) -> Result<(), String> {
         let _span = tracing::debug_span!("commit", jobs = group.len()).entered();
         let start = Instant::now();
-        let db = match self.contents.in_place().and_then(|()| self.contents.db()) {
+        if let Err(lost) = self.contents.in_place() {
+            // What was acknowledged before still moves into the tables.
+            let (commits, rest): (Vec<Job>, Vec<Job>) =
+                group.into_iter().partition(|job| matches!(job.work, Work::Commit(_)));
+            answer_all(commits, |_| Err(lost.clone()));
+            group = rest;
+            if group.is_empty() {
+                return Ok(());
+            }
+        }
+        let db = match self.contents.db() {
             Ok(db) => db,
             Err(e) => {
                 answer_all(group, |_| Err(e.clone()));
