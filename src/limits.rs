@@ -68,6 +68,8 @@ pub const JOURNAL_ALIGN: usize = 16;
 pub const JOURNAL_ZEROS: u64 = 64 * 1_024;
 /// Bytes before the journal: one page for the header.
 pub const FILE_HEADER_BYTES: u64 = 4_096;
+/// Sidecar records in one commit of the journal; one with more is flushed at once.
+pub const MAX_FRAME_RECORDS: usize = 1 << 20;
 /// Bytes between the header and the journal: two pages for the last commit.
 pub const LAST_COMMIT_PAGES_BYTES: u64 = 2 * 4_096;
 /// Milliseconds without an append after which the tail is flushed.

@@ -11,10 +11,7 @@ use retold::wire::{self, Exit};
 pub(super) enum Failure {
     Store(Error),
     /// An error of the store, and what can be done about it here.
-    Advised {
-        error: Error,
-        hint: String,
-    },
+    Advised(Box<(Error, String)>),
     /// Flags that do not go together, beyond what the parser checks.
     Usage(String),
     /// A file or a stream other than the store.
@@ -31,7 +28,8 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Store(error) | Self::Advised { error, .. } => wire::code(error).exit,
+            Self::Store(error) => wire::code(error).exit,
+            Self::Advised(advised) => wire::code(&advised.0).exit,
             Self::Usage(_) => Exit::Usage,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::Io { .. } => Exit::Failed,
@@ -49,7 +47,7 @@ impl Failure {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Store(e) => hint(e),
-            Self::Advised { hint, .. } => Some(hint.clone()),
+            Self::Advised(advised) => Some(advised.1.clone()),
             Self::Usage(_) => Some("`retold help VERB` shows the arguments of a verb".into()),
             Self::Io { .. } | Self::ClosedPipe | Self::Reported(_) => None,
         }
@@ -149,7 +147,8 @@ fn hint(e: &Error) -> Option<String> {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Store(e) | Self::Advised { error: e, .. } => fmt::Display::fmt(e, f),
+            Self::Store(e) => fmt::Display::fmt(e, f),
+            Self::Advised(advised) => fmt::Display::fmt(&advised.0, f),
             Self::Usage(text) => f.write_str(text),
             Self::Io { what, source } if source.kind() == io::ErrorKind::NotFound => {
                 write!(f, "there is no file {what}")

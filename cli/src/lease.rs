@@ -126,9 +126,9 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
             Some(table) => {
                 let left = lease.until.micros().saturating_sub(now.micros());
                 let lines = table.row(vec![
-                    cell(lease.token.session()).style(NAME),
-                    cell(lease.token.holder()),
-                    cell(lease.token.fence()),
+                    cell(&lease.session).style(NAME),
+                    cell(&lease.holder),
+                    cell(lease.fence),
                     cell(span(u64::try_from(left).unwrap_or_default())),
                     cell(&lease.token).style(DIM),
                 ]);

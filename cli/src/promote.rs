@@ -25,8 +25,11 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let store = app.changing()?;
     let receipt = store.promote(&address).map_err(|error| match error {
         Error::Conflict { .. } => {
-            let hint = format!("`retold adopt {}` makes it the current branch all the same", address.place());
-            Failure::Advised { error, hint }
+            let hint = format!(
+                "`retold adopt {}` makes it the current branch all the same; `retold diff` compares them",
+                address.place()
+            );
+            Failure::Advised(Box::new((error, hint)))
         }
         error => error.into(),
     })?;

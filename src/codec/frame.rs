@@ -10,7 +10,7 @@ use super::rows::BranchRow;
 use super::run::Run;
 use super::seal::{self, Layout, SealKind};
 use super::wire::{Bounded, put, take, take_bytes};
-use crate::limits::MAX_BATCH_EVENTS;
+use crate::limits::{MAX_BATCH_EVENTS, MAX_FRAME_RECORDS};
 
 /// Groups are limited by bytes; the largest one holds at most this many events.
 const MAX_FRAME_EVENTS: u32 = 1 << 20;
@@ -44,11 +44,14 @@ struct Header<'a> {
     runs: Bounded<Run, MAX_FRAME_EVENTS>,
 }
 
+/// Table, key and value of a sidecar record.
+type RecordRow<'a> = (u8, &'a [u8], Option<&'a [u8]>);
+
 /// What the third format has added, between the header and the events.
 #[derive(Encode, BorrowDecode)]
 struct Additions<'a> {
     changes: Bounded<(u64, &'a [u8]), MAX_FRAME_EVENTS>,
-    records: Bounded<(u8, &'a [u8], Option<&'a [u8]>), MAX_FRAME_EVENTS>,
+    records: Bounded<RecordRow<'a>, { MAX_FRAME_RECORDS as u32 }>,
     others: ExtrasWire<'a>,
 }
 
@@ -78,7 +81,7 @@ pub struct FrameBuilder<'a> {
     changes: Vec<(u64, Vec<u8>)>,
     runs: Vec<Run>,
     events: Vec<Bytes>,
-    beside: Vec<(u8, &'a [u8], Option<&'a [u8]>)>,
+    beside: Vec<RecordRow<'a>>,
     bytes: usize,
 }
 

@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Malformed;
-use crate::limits::MAX_JOURNAL_BYTES;
+use crate::limits::{FILE_HEADER_BYTES, LAST_COMMIT_PAGES_BYTES, MAX_JOURNAL_BYTES};
 
 /// The first bytes of every store file.
 pub const MAGIC: [u8; 8] = *b"retold\x1a\n";
@@ -73,7 +73,11 @@ impl FileHeader {
         let (layout, journal, tables) = (next(), next(), next());
         let Some(layout) = HeaderLayout::numbered(layout) else { return Err(UNKNOWN) };
         let room = tables.checked_sub(journal).filter(|room| *room <= MAX_JOURNAL_BYTES);
-        if journal < HEADER_BYTES as u64 || tables % 4_096 != 0 || room.is_none() {
+        let least = match layout {
+            HeaderLayout::JournalFirst => HEADER_BYTES as u64,
+            HeaderLayout::LastCommitFirst => FILE_HEADER_BYTES + LAST_COMMIT_PAGES_BYTES,
+        };
+        if journal < least || tables % 4_096 != 0 || room.is_none() {
             return Err(Malformed::new("its parts lie where they cannot"));
         }
         let mut secret = [0; 16];

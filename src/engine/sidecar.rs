@@ -1,8 +1,7 @@
 //! Sidecar tables: small records that other modules keep beside the events, by table and key. How far a fold has read,
 //! its snapshots, where consumers stand, dead letters, timers, schemas, current branches.
 //!
-//! They are written by the one writer, alone or together with an append, in one transaction; the journal does not
-//! carry them. A commit that only writes records gives no position.
+//! They are written by the one writer, alone or together with an append, in one commit. A commit that only writes records gives no position.
 
 use std::collections::BTreeMap;
 
@@ -391,7 +390,8 @@ mod tests {
             assert_eq!(info.in_journal, u64::from(info.file_bytes.is_some()));
             assert!(append("x").unwrap().duplicate());
             store.write_records(swap(Some("x"), Some("y"))).unwrap();
-            assert!(is_changed(append("x")));
+            // It was recorded while that held, and has changed no record that could have been undone.
+            assert!(append("x").unwrap().duplicate());
             assert!(append("y").unwrap().duplicate());
             assert_eq!(store.head("s").unwrap().get(), 1);
         }

@@ -17,13 +17,12 @@ pub struct LeaseView {
 
 impl From<&Lease> for LeaseView {
     fn from(lease: &Lease) -> Self {
-        let token = &lease.token;
         Self {
-            session: token.session().to_string(),
-            holder: token.holder().to_owned(),
-            fence: token.fence(),
+            session: lease.session.to_string(),
+            holder: lease.holder.clone(),
+            fence: lease.fence,
             until: lease.until.to_string(),
-            token: token.to_string(),
+            token: lease.token.to_string(),
         }
     }
 }

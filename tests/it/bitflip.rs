@@ -318,7 +318,7 @@ enum Bits {
 
 /// Tables without which no event can be read, and those of the records.
 const CORE: [&str; 7] = ["branches", "events", "heads", "ids", "lines", "meta", "order"];
-const RECORDS: [&str; 3] = ["consumers", "dead_letters", "timers"];
+const RECORDS: [&str; 3] = ["consumers", "letters", "timers"];
 
 /// The size of a page of redb.
 const PAGE: usize = 4_096;

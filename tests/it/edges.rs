@@ -146,7 +146,7 @@ fn a_store_of_an_earlier_format_is_brought_up_to_date_behind_its_link() {
     std::os::unix::fs::symlink(&file, &link).unwrap();
     Store::open(&link).unwrap().close().unwrap();
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(Store::builder().read_only().open(&file).unwrap().maintenance().info().unwrap().format, 2);
+    assert_eq!(Store::builder().read_only().open(&file).unwrap().maintenance().info().unwrap().format, 3);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn migrate_says_what_would_change_with_counts_and_changes_nothing() {
     assert_eq!(std::fs::read(shell.store()).unwrap(), before);
     let table = shell.run(&["migrate", "--check", "--migrations", "m", "-o", "table"]).out;
     assert!(table.contains("step.done 1 → step.completed 1: 3 events"), "{table}");
-    assert!(shell.ok(&["migrate", "-o", "table"]).contains("2, the newest"));
+    assert!(shell.ok(&["migrate", "-o", "table"]).contains("3, the newest"));
 }
 
 #[test]
@@ -134,16 +134,16 @@ fn migrate_upgrades_an_old_file_and_keeps_a_copy() {
     std::fs::copy(fixture, shell.store()).unwrap();
     let said = shell.run(&["migrate", "--check", "-o", "json"]);
     assert_eq!((said.exit, &json(&said.out)["format"]), (3, &1.into()));
-    assert!(shell.ok(&["migrate", "--dry-run", "-o", "table"]).contains("1 would become 2"));
+    assert!(shell.ok(&["migrate", "--dry-run", "-o", "table"]).contains("1 would become 3"));
     assert_eq!(json(&shell.ok(&["info"]))["format"], 1);
     let told = json(&shell.ok(&["migrate", "-o", "json"]));
     assert_eq!(
         (&told["format"], &told["newest_format"], &told["upgraded"]),
-        (&1.into(), &2.into(), &true.into())
+        (&1.into(), &3.into(), &true.into())
     );
     let copy = told["copy"].as_str().unwrap();
     assert_eq!(json(&shell.ok(&["info", "--store", copy]))["format"], 1);
-    assert_eq!(json(&shell.ok(&["info"]))["format"], 2);
+    assert_eq!(json(&shell.ok(&["info"]))["format"], 3);
     shell.ok(&["migrate", "--check"]);
     shell.ok(&["verify"]);
 }

@@ -175,7 +175,7 @@ fn a_branch_that_did_better_is_promoted_unless_its_parent_has_moved() {
     shell.ok(&["append", "s/better", "run.completed"]);
     let told = shell.fails(3, &["promote", "s/b"]);
     assert!(told.contains("s/main is at sequence 3, not at head 2"), "{told}");
-    assert!(told.contains("hint: `retold read s/main --from 3`"), "{told}");
+    assert!(told.contains("hint: `retold adopt s/b` makes it the current branch"), "{told}");
     let promoted = json(&shell.ok(&["promote", "s/better"]));
     assert_eq!((&promoted["branch"], &promoted["last"]), (&"main".into(), &4.into()));
     assert_eq!(json(&shell.ok(&["promote", "s/better"]))["duplicate"], true);

@@ -57,6 +57,8 @@ pub enum SentAnswer<'a> {
     Figures(SentFigures),
     /// The owner and its clients.
     Status(SentStatus<'a>),
+    /// The last position that a copy holds, and how large it is.
+    BackedUp(u64, u64),
 }
 
 /// What a walk over the store found.

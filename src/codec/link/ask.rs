@@ -69,6 +69,8 @@ pub enum SentAsk<'a> {
     Verify,
     /// Figures of what is stored.
     Figures,
+    /// Copies the store into a new file of this absolute path; progress is told on the way.
+    Backup(&'a str),
 }
 
 /// Sequences or positions.

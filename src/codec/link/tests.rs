@@ -77,6 +77,7 @@ fn asks() -> Vec<SentAsk<'static>> {
         SentAsk::Flush,
         SentAsk::Verify,
         SentAsk::Figures,
+        SentAsk::Backup("/runs.redb"),
     ]
 }
 

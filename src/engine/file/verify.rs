@@ -14,6 +14,7 @@ use crate::engine::branch::Branch;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::in_memory::tail::Tail;
+use crate::engine::file::open::agreement::disagreements;
 use crate::engine::file::open::old::frames;
 use crate::engine::file::open::recover::load_journal;
 use crate::engine::file::redb_errors::{corrupt, guarded};
@@ -137,6 +138,11 @@ impl Walk<'_> {
         let ids = lookup::len(&lookup::open(&self.txn, IDS)?)?;
         if ids != meta.flushed {
             self.report.problem("table ids", format!("it has {ids} ids for {} flushed events", meta.flushed));
+        }
+        for problem in disagreements(&self.txn, &meta)? {
+            if !self.report.problems.contains(&problem) {
+                self.report.problems.push(problem);
+            }
         }
         let frames = frames?;
         let journal = load_journal(&self.txn, &meta, frames.read, &Branches::new())?;

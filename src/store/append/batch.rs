@@ -72,15 +72,17 @@ impl Batch {
         &self.fences
     }
 
-    /// Looks whether the tokens are the latest, and expects it to stay so.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`].
+    /// Expects the tokens to be the latest.
     pub(crate) fn guarded(mut self, read: &Records) -> Result<Self> {
         for token in &self.fences {
             token.guard(read, &mut self.records)?;
         }
         Ok(self)
+    }
+
+    /// Which of the tokens is not the latest any more: why the batch was refused.
+    pub(crate) fn refusal(&self, read: &Records) -> Result<Option<Error>> {
+        self.fences.iter().find_map(|token| token.refusal(read).transpose()).transpose()
     }
 
     /// Writes these sidecar records in the same transaction as the events, even if the append turns out to be a retry

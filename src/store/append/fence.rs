@@ -82,7 +82,7 @@ impl Stored {
         let until = self.until.as_deref().map(|row| decoded::<Until>(&self.session, row)).transpose()?;
         let Some(until) = until.and_then(|until| until.until) else { return Ok(None) };
         let token = FencingToken { session: self.session.clone(), fence, holder };
-        Ok(Some(Lease { token, until: Timestamp::from_micros(until) }))
+        Ok(Some(Lease::of(token, Timestamp::from_micros(until))))
     }
 
     /// Whether this is the token of whoever took the lease last.
@@ -111,22 +111,26 @@ impl Stored {
 }
 
 impl FencingToken {
-    /// Adds to a commit that this token has to be the latest of its session.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`] when it is not now.
+    /// Adds to a commit that this token has to be the latest of its session. If it is not now, the commit expects what
+    /// cannot be: a repetition is then still answered as the first time.
     pub(crate) fn guard(&self, read: &Records, records: &mut SidecarWrites) -> Result<()> {
         let stored = Stored::read(read, &self.session)?;
-        if !stored.is_of(self)? {
-            return Err(self.lost(&stored)?);
+        match stored.is_of(self)? {
+            true => stored.expected(records),
+            false => records.expect(SidecarTable::Leases, key(TAKEN, &self.session), Some(Vec::new())),
         }
-        stored.expected(records);
         Ok(())
+    }
+
+    /// Why an append with this token was refused; `None` when it was not for the token.
+    pub(crate) fn refusal(&self, read: &Records) -> Result<Option<Error>> {
+        let stored = Stored::read(read, &self.session)?;
+        if stored.is_of(self)? { Ok(None) } else { self.lost(&stored).map(Some) }
     }
 
     /// Why it is not the latest.
     pub(crate) fn lost(&self, stored: &Stored) -> Result<Error> {
-        let holder = stored.lease()?.map(|lease| lease.token.holder);
+        let holder = stored.lease()?.map(|lease| lease.holder);
         Ok(Error::LeaseLost { session: self.session.clone(), fence: self.fence, holder })
     }
 }

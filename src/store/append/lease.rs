@@ -13,6 +13,12 @@ use crate::limits::MAX_NAME_BYTES;
 pub struct Lease {
     /// Refuses the appends of earlier holders: see [`Batch::fenced`](crate::Batch::fenced).
     pub token: FencingToken,
+    /// The session that is held.
+    pub session: SessionId,
+    /// Who took it.
+    pub holder: String,
+    /// How often the session was taken, this time included.
+    pub fence: u64,
     /// When it ends by itself, unless it is renewed before.
     pub until: Timestamp,
 }
@@ -27,23 +33,10 @@ pub struct FencingToken {
     pub(crate) holder: String,
 }
 
-impl FencingToken {
-    /// The session that is held.
-    #[must_use]
-    pub fn session(&self) -> &SessionId {
-        &self.session
-    }
-
-    /// How often the session was taken, this time included.
-    #[must_use]
-    pub fn fence(&self) -> u64 {
-        self.fence
-    }
-
-    /// Who took it.
-    #[must_use]
-    pub fn holder(&self) -> &str {
-        &self.holder
+impl Lease {
+    pub(crate) fn of(token: FencingToken, until: Timestamp) -> Self {
+        let (session, holder, fence) = (token.session.clone(), token.holder.clone(), token.fence);
+        Self { token, session, holder, fence, until }
     }
 }
 

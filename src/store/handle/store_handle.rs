@@ -151,9 +151,7 @@ impl StoreHandle {
         let commit = self.prepare(batch.clone().guarded(&records)?)?;
         match self.engine.commit(commit) {
             // It says who has the lease now.
-            Err(changed @ Error::RecordChanged { .. }) => {
-                Err(batch.guarded(&records).err().unwrap_or(changed))
-            }
+            Err(changed @ Error::RecordChanged { .. }) => Err(batch.refusal(&records)?.unwrap_or(changed)),
             outcome => appended(outcome?),
         }
     }
@@ -182,7 +180,10 @@ impl StoreHandle {
         let (Error::RecordChanged { .. }, Some(batch), Ok(reader)) = (&error, fenced, self.reader()) else {
             return error;
         };
-        unblocked(move || batch.guarded(&reader.records())).await.err().unwrap_or(error)
+        match unblocked(move || batch.refusal(&reader.records())).await {
+            Ok(refusal) => refusal.unwrap_or(error),
+            Err(failed) => failed,
+        }
     }
 
     /// [`append_async`](Self::append_async), with the events as they are recorded; none if they already were.

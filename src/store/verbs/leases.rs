@@ -75,9 +75,9 @@ impl Leases {
             let now = Timestamp::now();
             if let Some(lease) = stored.lease()?
                 && lease.until > now
-                && lease.token.holder != holder
+                && lease.holder != holder
             {
-                let (holder, until) = (lease.token.holder, lease.until);
+                let (holder, until) = (lease.holder, lease.until);
                 return Err(Error::LeaseHeld { session, holder, until });
             }
             let before = stored.taken()?.map_or(0, |taken| taken.fence);
@@ -87,7 +87,7 @@ impl Leases {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     let token = FencingToken { session, fence: taken.fence, holder: holder.to_owned() };
-                    return Ok(Lease { token, until });
+                    return Ok(Lease::of(token, until));
                 }
             }
         }
@@ -101,7 +101,7 @@ impl Leases {
     pub fn renew(&self, token: &FencingToken, time: Duration) -> Result<Lease> {
         let time = checked_time(time)?;
         let until = self.rewrite(token, |now| Some(later(now, time)))?;
-        Ok(Lease { token: token.clone(), until: until.unwrap_or_else(Timestamp::now) })
+        Ok(Lease::of(token.clone(), until.unwrap_or_else(Timestamp::now)))
     }
 
     /// Gives a lease back, so that others need not wait for its end. Releasing it again does nothing. The token stays good

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::StorageBackend;
+use tracing::warn;
 
 use crate::codec::{
     ENTRY_HEADER, EntryHead, JournalMark, LastCommit, decode_entry, encode_entry, entry_claims, entry_size,
@@ -71,7 +72,7 @@ pub(crate) struct Hole {
     pub(crate) first: u64,
     /// The last one that is known.
     pub(crate) last: u64,
-    /// None of them is left: only the record of the last commit knows of them.
+    /// Only the record of the last commit knows that they were acknowledged.
     pub(crate) at_the_end: bool,
 }
 
@@ -281,7 +282,11 @@ impl Ring {
             return Ok(());
         }
         let last = LastCommit { number: self.next - 1, chain: self.chain };
-        self.last_commit.write(&self.file, &self.secret, last).map_err(|e| unwritable(&e))?;
+        if let Err(error) = self.last_commit.write(&self.file, &self.secret, last) {
+            // Every commit is where it should be; only damage to the last ones would go unnoticed.
+            warn!(%error, "the last commit could not be noted outside the journal");
+            return Ok(());
+        }
         self.file.sync_data().map_err(|e| unwritable(&e))
     }
 

@@ -57,8 +57,10 @@ impl LastCommitPages {
         last: LastCommit,
     ) -> io::Result<()> {
         let Some(at) = self.at else { return Ok(()) };
+        // It is not tried again for this commit.
+        self.known = Some(last);
         file.write(at + self.turn * PAGE, &last.encode(secret))?;
-        (self.known, self.turn) = (Some(last), 1 - self.turn);
+        self.turn = 1 - self.turn;
         Ok(())
     }
 }

@@ -93,6 +93,8 @@ pub(crate) fn lay_out(storage: &dyn StorageBackend, journal_bytes: u64) -> io::R
     let layout = HeaderLayout::LastCommitFirst;
     let header = FileHeader { layout, journal, tables, secret: draw_secret() };
     storage.set_len(tables)?;
+    // Their blocks are there then, so that a full disk does not bar them.
+    storage.write(FILE_HEADER_BYTES, &[0; LAST_COMMIT_PAGES_BYTES as usize])?;
     storage.write(0, &header.encode())?;
     Ok(header)
 }

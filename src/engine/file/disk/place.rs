@@ -1,5 +1,7 @@
 //! Where a store's file was when it was opened.
 
+#[cfg(unix)]
+use std::io;
 use std::path::Path;
 #[cfg(unix)]
 use std::path::PathBuf;
@@ -21,9 +23,13 @@ impl FilePlace {
         Self { opened }
     }
 
-    /// Whether the path still leads to that file.
+    /// Whether the path still leads to that file. If nobody can say, it does.
     pub(crate) fn still_holds(&self) -> bool {
-        self.opened.as_ref().is_none_or(|(path, id)| FileId::at(path).is_ok_and(|now| now == *id))
+        let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        self.opened.as_ref().is_none_or(|(path, id)| match FileId::at(path) {
+            Ok(now) => now == *id,
+            Err(e) => !gone.contains(&e.kind()),
+        })
     }
 }
 

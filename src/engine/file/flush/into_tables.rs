@@ -10,7 +10,7 @@ use tracing::debug_span;
 use crate::codec::{Chunk, ChunkBuilder, HeadRow, Meta, Run, encode_order};
 use crate::engine::branch::Branch;
 use crate::engine::file::in_memory::layer::Layer;
-use crate::engine::file::in_memory::records::RecordLayer;
+use crate::engine::file::record_layer::RecordLayer;
 use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::db::{WriteTable, WriteTxn};
 use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::records::RecordLayer;
 use crate::codec::StoreCounts;
 use crate::engine::branch::Branch;
+use crate::engine::file::record_layer::RecordLayer;
 use crate::event::{Event, EventId, Place};
 
 /// An event with the number of its branch.

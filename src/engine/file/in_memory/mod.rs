@@ -3,5 +3,4 @@
 pub(crate) mod branches;
 pub(crate) mod layer;
 pub(crate) mod recent;
-pub(crate) mod records;
 pub(crate) mod tail;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::layer::{Layer, TailEvent};
-use super::records::Changes;
 use crate::codec::StoreCounts;
 use crate::engine::branch::Branch;
+use crate::engine::file::record_layer::Changes;
 use crate::engine::sidecar::SidecarTable;
 use crate::event::{Event, EventId, Place};
 

@@ -1,6 +1,8 @@
 //! Every table: its key, its value and its invariants. `docs/format.md` draws the bytes.
 
-use redb::TableDefinition;
+use redb::{TableDefinition, TableHandle};
+
+use crate::engine::sidecar::SidecarTable;
 
 /// `"store"` to the sealed [`Meta`](crate::codec::Meta). Exactly one row.
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
@@ -59,10 +61,15 @@ pub(crate) const IMPORTS: SidecarRows = TableDefinition::new("imports");
 /// Leases on sessions.
 pub(crate) const LEASES: SidecarRows = TableDefinition::new("leases");
 
+/// Whether a table of this name is one of ours.
+pub(crate) fn is_a_table(name: &str) -> bool {
+    let of_events =
+        [META.name(), BRANCHES.name(), LINES.name(), HEADS.name(), EVENTS.name(), ORDER.name(), IDS.name()];
+    of_events.contains(&name) || SidecarTable::ALL.iter().any(|table| table.name() == name)
+}
+
 #[cfg(test)]
 mod tests {
-    use redb::TableHandle;
-
     use super::*;
 
     /// Under another name, a table would look empty in every existing file.

@@ -12,7 +12,7 @@ use super::definitions::{
 };
 use super::lookup;
 use crate::codec::{decode_sidecar_row, encode_sidecar_row};
-use crate::engine::file::in_memory::records::Changes;
+use crate::engine::file::record_layer::Changes;
 use crate::engine::file::redb_errors::malformed;
 use crate::engine::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::error::Result;
@@ -59,6 +59,9 @@ pub(crate) fn write_sidecar<'r>(
 #[derive(Clone, Debug)]
 pub(crate) struct SidecarView(Arc<ReadTransaction>);
 
+/// From and to.
+pub(crate) type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// The keys that a range asks for.
 #[derive(Debug)]
 pub(crate) struct Keys<'a> {
@@ -78,7 +81,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Its bounds; `None` when nothing lies between them.
-    pub(crate) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub(crate) fn bounds(&self) -> Option<KeyBounds<'_>> {
         let to = match (self.to, &self.end) {
             (Some(to), Some(end)) if to >= end.as_slice() => Bound::Excluded(end.as_slice()),
             (Some(to), _) => Bound::Included(to),

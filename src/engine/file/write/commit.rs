@@ -13,14 +13,14 @@ use crate::codec::{FrameBuilder, StoreCounts};
 use crate::engine::clock::Clock;
 use crate::engine::decide::Plan;
 use crate::engine::durability::Durability;
-use crate::engine::file::contents::Contents;
+use crate::engine::file::contents::{Contents, TablesChange};
 use crate::engine::file::disk::journal::Ring;
 use crate::engine::file::flush::flusher::{FlushRequest, Flusher};
 use crate::engine::file::flush::into_tables::{Flushed, ToFlush, flush_into};
 use crate::engine::file::flush::meta::meta_after;
 use crate::engine::file::in_memory::layer::Layer;
-use crate::engine::file::in_memory::records::RecordLayer;
 use crate::engine::file::read::file_reader::FileReader;
+use crate::engine::file::record_layer::RecordLayer;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::file::tables::db::Db;
 use crate::engine::get::Range;
@@ -29,6 +29,7 @@ use crate::engine::watch::Committed;
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::{Event, Timestamp};
+use crate::limits::MAX_FRAME_RECORDS;
 use crate::sync::{Instant, fault};
 
 /// Owns everything that is written: the journal's ring, the tail, and the tables. Whoever leads the writer holds it.
@@ -229,7 +230,9 @@ impl Committer {
         self.note_flushed()?;
         let is_nothing = plan.is_empty() && records.is_empty();
         let frame = if is_nothing { None } else { Some(frame_of(&plan, records, now)) };
-        let too_large = frame.as_ref().is_some_and(|frame| !self.ring.takes(frame.len()));
+        let rows: usize = records.iter().map(|records| records.len()).sum();
+        let too_large =
+            rows > MAX_FRAME_RECORDS || frame.as_ref().is_some_and(|frame| !self.ring.takes(frame.len()));
         let idle = is_nothing && self.contents.own_tail().is_empty();
         let flush = too_large || (force && !idle);
         // Refusals and retries write nothing, unless a relaxed append is retried as a durable one.
@@ -292,17 +295,24 @@ impl Committer {
             flush_into(&txn, &flushed, meta)?;
             Ok(txn)
         })?;
-        plan.births.iter().for_each(|b| self.contents.branches.keep(b));
+        let is_nothing = new.is_empty() && own.is_empty() && plan.is_empty();
+        let mut txn = Some(txn);
+        let mut commit = || txn.take().map_or(Ok(()), TablesChange::commit).map_err(Failed::in_commit);
+        if is_nothing {
+            // What the tables have then, the tail has too.
+            commit()?;
+        }
         let old = {
-            // Held over the commit: a reader sees what the group wrote in the tables, or all of it nowhere.
+            // Held over a commit that has something of its own: a reader sees all of it in the tables, or nothing.
             let mut tail = self.contents.own_tail_mut();
-            txn.commit().map_err(Failed::in_commit)?;
+            commit()?;
             let committed = tail.committed() + new.len() as u64;
             let counts = counted(tail.counts(), plan, new);
             let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
             let max_id = max_id.max(tail.max_flushed_id());
             tail.clear(committed, max_id, counts)
         };
+        plan.births.iter().for_each(|b| self.contents.branches.keep(b));
         // Freed outside the lock, because a large tail takes time.
         drop(old);
         self.contents.recent.forget();

@@ -269,7 +269,6 @@ impl Writer {
             let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
             let (flush, sync, note) = (due(queue.flush_at), due(queue.sync_at), due(queue.note_at));
             if !queue.led && (flush || sync || note) {
-                // Whatever is left to be done is set again once this is done.
                 (queue.flush_at, queue.sync_at, queue.note_at) = (None, None, None);
                 queue.led = true;
                 let failed = queue.failed.is_some();
