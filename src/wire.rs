@@ -1,5 +1,6 @@
 //! Shared by all front ends: the JSON form of their output, and how they report errors.
 
+mod backup;
 mod consumer;
 mod coverage;
 mod lease;
@@ -9,6 +10,7 @@ mod projected;
 mod timeline;
 mod timer;
 
+pub use backup::BackupView;
 pub use consumer::{ConsumerView, DeadLetterView, Delivered};
 pub use coverage::TypeCoverage;
 pub use lease::LeaseView;

@@ -6,6 +6,7 @@ mod alerts;
 mod app;
 mod append;
 mod append_lines;
+mod backup;
 mod branches;
 mod completions;
 mod consumer;
@@ -56,6 +57,7 @@ mod types;
 mod unpack;
 mod verify;
 mod view;
+mod watched;
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -203,6 +205,10 @@ enum Verb {
     Imports(imports::Args),
     /// Write events for other programs, or return imported files
     Export(export::Args),
+    /// Copy the store into a new file, while it is in use, and check the copy
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup
+    Restore(backup::RestoreArgs),
     /// Check everything in the store
     Verify(verify::Args),
     /// List the known event types, or explain one
@@ -349,6 +355,8 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
         Verb::Adopt(args) => adopt::run(&args, app),
+        Verb::Backup(args) => backup::run(&args, app),
+        Verb::Restore(args) => backup::restore(&args, app),
         Verb::Lease(args) => lease::run(&args, app),
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),

@@ -5,6 +5,7 @@
 //! decision about an append. The folders are engines; nothing above this module names one: `docs/architecture.md`.
 
 mod answers;
+mod backup;
 #[cfg(feature = "testkit")]
 mod beside;
 mod branch;
@@ -40,6 +41,7 @@ mod upgraded;
 mod watch;
 mod watching;
 
+pub use backup::Backup;
 #[cfg(feature = "testkit")]
 pub(crate) use beside::beside;
 pub(crate) use branch::Branch;

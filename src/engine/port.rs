@@ -3,9 +3,11 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::backup::Backup;
 use super::commit::{Commit, Outcome};
 use super::get::{Get, Got};
 use super::identity::Identity;
@@ -120,6 +122,13 @@ pub(crate) trait Admin: Send + Sync {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`, or by closing the store meanwhile.
     fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report>;
+
+    /// Copies everything that is committed now into a new file. Reports how many events out of how many were copied.
+    ///
+    /// # Errors
+    /// [`Error::Exists`](crate::Error::Exists) when there is something under that name;
+    /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`; [`Error::Corrupt`](crate::Error::Corrupt).
+    fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup>;
 
     /// Figures, at a cost that does not depend on how much is stored.
     fn figures(&self) -> Result<Figures>;

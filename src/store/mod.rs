@@ -12,12 +12,12 @@ mod observe;
 mod unblocked;
 mod verbs;
 
+pub use crate::engine::{
+    Backup, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
+};
 pub(crate) use crate::engine::{
     Branch, Committed, Process, Range, Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables,
     SidecarWrites,
-};
-pub use crate::engine::{
-    Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
 };
 pub use append::batch::Batch;
 pub use append::lease::{FencingToken, Lease};

@@ -8,6 +8,7 @@
 )]
 
 mod alerts;
+mod backup;
 mod beside;
 mod bitflip;
 mod builtin;

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::backup::backup;
 use super::contents::Contents;
 use super::disk::journal::JournalFile;
 use super::figures::figures;
@@ -12,10 +14,12 @@ use super::flush::flusher::{Flusher, flush_in_turn};
 use super::open::start::{Loaded, Medium, load};
 use super::options::Options;
 use super::read::file_reader::FileReader;
+use super::redb_errors::guarded;
 use super::verify::verify;
 use super::write::commit::Committer;
 use super::write::work::{Done, Work};
 use super::write::writer::Writer;
+use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::identity::Identity;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
@@ -175,6 +179,15 @@ impl Admin for FileEngine {
 
     fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
         verify(&self.file_reader()?, &self.writer, &self.journal, progress)
+    }
+
+    fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
+        if !self.contents.read_only() {
+            // What is acknowledged by now is in the tables then.
+            self.flush()?;
+        }
+        let db = self.contents.db()?;
+        guarded(|| backup(&self.contents, &db, to, progress))
     }
 
     fn figures(&self) -> Result<Figures> {

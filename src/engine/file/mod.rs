@@ -2,6 +2,7 @@
 //!
 //! One way in: commit → writer → journal → tail → flush. One way out: tail and chunks → reader.
 
+mod backup;
 pub(crate) mod contents;
 pub(crate) mod disk;
 pub(crate) mod engine;
@@ -11,6 +12,7 @@ pub(crate) mod in_memory;
 pub(crate) mod open;
 pub(crate) mod options;
 pub(crate) mod read;
+pub(crate) mod record_layer;
 pub(crate) mod redb_errors;
 pub(crate) mod tables;
 mod verify;

@@ -1,6 +1,7 @@
 //! The memory engine behind the port.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::reader::{Kept, MemoryReader};
 use super::state::State;
 use crate::codec::FORMAT;
+use crate::engine::backup::Backup;
 use crate::engine::clock::Clock;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::decide::Plan;
@@ -147,6 +149,10 @@ impl Admin for MemoryEngine {
         let events = state.committed();
         let _ = progress(events, events);
         Ok(Report { branches: state.branch_count(), events, ..Report::default() })
+    }
+
+    fn backup(&self, _: &Path, _: &mut OnProgress<'_>) -> Result<Backup> {
+        Err(Error::storage("a store in memory has no file to copy; export its events"))
     }
 
     fn figures(&self) -> Result<Figures> {

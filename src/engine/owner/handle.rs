@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -10,6 +11,7 @@ use super::driver::Driver;
 use super::reading::Reading;
 use super::seats::Inside;
 use super::sharing::Sharing;
+use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
@@ -228,6 +230,16 @@ impl Admin for Handle {
     fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
         self.administered(|admin, inside| {
             admin.verify(&mut |done, of| match inside.is_over() {
+                true => ControlFlow::Break(()),
+                false => progress(done, of),
+            })
+        })
+    }
+
+    /// It ends as a walk does, and begins again with whoever comes next.
+    fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
+        self.administered(|admin, inside| {
+            admin.backup(to, &mut |done, of| match inside.is_over() {
                 true => ControlFlow::Break(()),
                 false => progress(done, of),
             })

@@ -1,9 +1,12 @@
 //! The handle to what is done with the file as a whole.
 
+use std::path::Path;
+
+use super::backup::backup;
 use super::info::{StoreInfo, info};
 use super::survey::{Survey, survey};
 use super::verify::verify;
-use crate::engine::{Problem, Report, Upgraded};
+use crate::engine::{Backup, Problem, Report, Upgraded};
 use crate::error::Result;
 use crate::store::handle::store::Store;
 
@@ -123,6 +126,38 @@ impl Maintenance {
     /// As [`verify`](Self::verify).
     pub async fn verify_with_async(&self, progress: impl FnMut(u64, u64) + Send + 'static) -> Result<Report> {
         self.store.in_task(move |store| verify(store, progress)).await
+    }
+
+    /// Copies everything that is committed now into a new file, and checks the copy. The store goes on meanwhile; what is
+    /// recorded after the call began may or may not be in the copy, each commit as a whole. The copy is a store with the same
+    /// id, so cursors and tokens work in it: to restore it, copy it to where a store is expected while nobody has that open.
+    ///
+    /// While it copies, the file does not reuse the space of what changes, so it grows with what is written meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Exists`](crate::Error::Exists) when there is something under that name,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the store or its copy is damaged, [`Error::Storage`](crate::Error::Storage),
+    /// [`Error::Closed`](crate::Error::Closed). After an error there is no copy.
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<Backup> {
+        self.backup_with(to, |_, _| {})
+    }
+
+    /// [`backup`](Self::backup) for tasks. Dropping the future does not stop it.
+    ///
+    /// # Errors
+    /// As [`backup`](Self::backup).
+    pub async fn backup_async(&self, to: impl AsRef<Path>) -> Result<Backup> {
+        let to = to.as_ref().to_owned();
+        self.store.in_task(move |store| backup(store, &to, |_, _| {})).await
+    }
+
+    /// [`backup`](Self::backup), telling as it goes how many events of how many it has copied and checked; it comes to each
+    /// twice.
+    ///
+    /// # Errors
+    /// As [`backup`](Self::backup).
+    pub fn backup_with(&self, to: impl AsRef<Path>, progress: impl FnMut(u64, u64)) -> Result<Backup> {
+        backup(&self.store, to.as_ref(), progress)
     }
 
     /// Takes every event through its upcasters, without changing anything. `progress` is told how many events of how

@@ -1,5 +1,6 @@
 //! Looking at a store as a whole.
 
+pub(crate) mod backup;
 pub(crate) mod info;
 pub(crate) mod maintenance;
 pub(crate) mod survey;

@@ -34,7 +34,7 @@ pub(crate) fn create_file(path: &Path, name: &str, options: &Options) -> Result<
     Err(Error::storage(format!("{name} cannot be created: its draft is removed again and again")))
 }
 
-fn publish(draft: &Draft, path: &Path, name: &str, options: &Options) -> Result<()> {
+pub(crate) fn publish(draft: &Draft, path: &Path, name: &str, options: &Options) -> Result<()> {
     // Unlike a rename, a link never replaces what another process has created.
     match fs::hard_link(&draft.path, path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {

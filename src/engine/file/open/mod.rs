@@ -1,6 +1,7 @@
 //! Opening, creating and upgrading a file.
 
 pub(crate) mod agreement;
+pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod initialise;
 pub(crate) mod meta_row;

@@ -1,6 +1,7 @@
 //! The shared engine behind the port.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use super::hello::{Lost, OwnerInfo, OwnerStatus};
 use super::link::{Connection, Turn};
 use super::reader::SharedReader;
 use crate::codec::link::{SentAnswer, SentAsk};
+use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::identity::Identity;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
@@ -22,7 +24,7 @@ use crate::engine::shared::message::{figures_of, report_of};
 use crate::engine::shared::peer::{ClientInfo, program_name};
 use crate::engine::watch::Watcher;
 use crate::error::{Error, Result};
-use crate::event::{Position, Timestamp};
+use crate::event::{Invalid, Position, Timestamp};
 
 /// An engine whose storage is another process.
 #[derive(Debug)]
@@ -179,10 +181,57 @@ impl Admin for SharedEngine {
     }
 
     fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
+        self.walk(
+            &SentAsk::Verify,
+            |answer| match answer {
+                SentAnswer::Report(report) => Some(report_of(report)),
+                _ => None,
+            },
+            progress,
+        )
+    }
+
+    fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
+        let absolute = std::path::absolute(to).ok();
+        let Some(path) = absolute.as_deref().and_then(Path::to_str) else {
+            let reason = format!("{} is not UTF-8, so it cannot be named to the store's owner", to.display());
+            return Err(Invalid::new("path", reason).into());
+        };
+        self.walk(
+            &SentAsk::Backup(path),
+            |answer| match answer {
+                SentAnswer::BackedUp(position, bytes) => {
+                    Some(Backup { path: path.into(), position: Position::new(*position), bytes: *bytes })
+                }
+                _ => None,
+            },
+            progress,
+        )
+    }
+
+    fn figures(&self) -> Result<Figures> {
+        self.open()?;
+        let link = &self.connection.0;
+        let message = wait(link.ask_plain(SentAsk::Figures))?;
+        match link.answered(&message)? {
+            SentAnswer::Figures(figures) => Ok(figures_of(&figures)),
+            other => Err(link.misunderstood(format!("{other:?}"))),
+        }
+    }
+}
+
+impl SharedEngine {
+    /// Asks for what takes long, and tells how far it is until it is answered.
+    fn walk<T>(
+        &self,
+        ask: &SentAsk<'_>,
+        answer_of: impl Fn(&SentAnswer<'_>) -> Option<T>,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<T> {
         self.open()?;
         let link = &self.connection.0;
         let (told, mut answers) = mpsc::unbounded_channel();
-        let ask = |call| SentAsk::Verify.message(call, 8);
+        let ask = |call| ask.clone().message(call, 64);
         let Some(call) = link.call(|| Waiting::Several(told), ask, Turn::Soon) else {
             return Err(Error::OwnerLost { owner: link.owner.pid });
         };
@@ -197,19 +246,10 @@ impl Admin for SharedEngine {
                         return Err(Error::Closed { after: None });
                     }
                 }
-                SentAnswer::Report(report) => return Ok(report_of(&report)),
-                other => return Err(link.misunderstood(format!("{other:?}"))),
+                answer => {
+                    return answer_of(&answer).ok_or_else(|| link.misunderstood(format!("{answer:?}")));
+                }
             }
-        }
-    }
-
-    fn figures(&self) -> Result<Figures> {
-        self.open()?;
-        let link = &self.connection.0;
-        let message = wait(link.ask_plain(SentAsk::Figures))?;
-        match link.answered(&message)? {
-            SentAnswer::Figures(figures) => Ok(figures_of(&figures)),
-            other => Err(link.misunderstood(format!("{other:?}"))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Carrying out the calls of a client.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use super::roster::Roster;
 use super::served_engine::ServedEngine;
 use crate::codec::Bounded;
 use crate::codec::link::{SentAnswer, SentAsk, SentOwner, SentPeer, SentStatus};
+use crate::engine::backup::Backup;
 use crate::engine::port::Admin;
 use crate::engine::shared::message::{
     Look, Takes, commit_of, failed, got_message, is_in_memory, outcome_message, read_of, sent_figures,
@@ -89,6 +91,12 @@ impl Calls {
                 let roster = self.served.roster.clone();
                 self.admin(call, called, &self.served.walks, move |admin, client, call| {
                     verify(admin, client, &roster, call)
+                });
+            }
+            SentAsk::Backup(to) => {
+                let (roster, to) = (self.served.roster.clone(), PathBuf::from(to));
+                self.admin(call, called, &self.served.walks, move |admin, client, call| {
+                    backup(admin, client, &roster, call, &to)
                 });
             }
             SentAsk::Figures => self.admin(call, called, &self.client.reads, |admin, _, call| {
@@ -235,24 +243,34 @@ fn no_admin() -> Error {
     Error::storage("the owner's store has no file to look after")
 }
 
-/// Checks everything. Of progress that the client has not read, only the latest is kept.
+/// Checks everything.
 fn verify(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64) -> Result<Vec<u8>> {
-    let report = admin.verify(&mut |done, of| {
-        let message = SentAnswer::Progress(done, of).message(call, 24);
-        client.post(|outbox| outbox.replace(call, message.into()));
-        // It would keep the file locked when the owner has left it, and nobody waits for it when the client has gone.
-        match roster.is_leaving() || client.look(|outbox| outbox.is_ended()) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+    match admin.verify(&mut |done, of| goes_on(client, roster, call, (done, of))) {
+        Err(Error::Closed { .. }) if roster.is_leaving() => Ok(SentAnswer::Leaving.message(call, 8)),
+        report => Ok(SentAnswer::Report(sent_report(&report?)).message(call, 128)),
+    }
+}
+
+/// Copies everything into a file.
+fn backup(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64, to: &Path) -> Result<Vec<u8>> {
+    match admin.backup(to, &mut |done, of| goes_on(client, roster, call, (done, of))) {
+        Err(Error::Closed { .. }) if roster.is_leaving() => Ok(SentAnswer::Leaving.message(call, 8)),
+        made => {
+            let Backup { position, bytes, .. } = made?;
+            Ok(SentAnswer::BackedUp(position.get(), bytes).message(call, 24))
         }
-    });
-    let report = match report {
-        Err(Error::Closed { .. }) if roster.is_leaving() => {
-            return Ok(SentAnswer::Leaving.message(call, 8));
-        }
-        report => report?,
-    };
-    Ok(SentAnswer::Report(sent_report(&report)).message(call, 128))
+    }
+}
+
+/// Tells how far it is. Of progress that the client has not read, only the latest is kept. It ends when the owner is to leave
+/// the file, which it would keep locked, and when the client has gone, and nobody waits for it.
+fn goes_on(client: &Client, roster: &Roster, call: u64, (done, of): (u64, u64)) -> ControlFlow<()> {
+    let message = SentAnswer::Progress(done, of).message(call, 24);
+    client.post(|outbox| outbox.replace(call, message.into()));
+    match roster.is_leaving() || client.look(|outbox| outbox.is_ended()) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
 }
 
 /// `None` never happens: nobody closes these.

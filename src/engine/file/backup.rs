@@ -1,0 +1,67 @@
+//! A backup: all that is committed, copied into a new file while the store is in use.
+
+use std::fs;
+use std::path::Path;
+
+use super::contents::Contents;
+use super::flush::into_tables::Flushed;
+use super::open::copy::copy_tables;
+use super::open::create::{Draft, publish};
+use super::open::initialise::initialise;
+use super::open::meta_row::read_meta;
+use super::open::old::count;
+use super::open::refusal::io_error;
+use super::options::{Mode, Options};
+use super::tables::db::Db;
+use crate::codec::{Meta, StoreCounts};
+use crate::engine::backup::Backup;
+use crate::engine::port::OnProgress;
+use crate::error::{Error, Result};
+use crate::event::Position;
+
+/// Copies the store into a new file. What is in its journal is in the tables when this is called, or the store is only read:
+/// then nothing moves while it is copied.
+pub(super) fn backup(
+    contents: &Contents,
+    db: &Db,
+    to: &Path,
+    progress: &mut OnProgress<'_>,
+) -> Result<Backup> {
+    let name = to.display().to_string();
+    let path = std::path::absolute(to).map_err(|e| io_error(&name, &e))?;
+    if fs::symlink_metadata(&path).is_ok() {
+        return Err(Error::Exists { what: "file", name });
+    }
+    // The copy is written and synced, however the store was opened.
+    let options =
+        Options { mode: Mode::CreateOnly, read_only: false, sync: true, ..contents.options.clone() };
+    let mut position = 0;
+    let draft = Draft::written(&path, &name, &options, |copy| {
+        initialise(copy)?;
+        let txn = db.begin_read()?;
+        let meta = read_meta(&txn, &contents.identity.name, None)?;
+        if contents.read_only() {
+            let tail = contents.own_tail();
+            let mut flushed = Flushed::default();
+            tail.layers().for_each(|layer| flushed.add(layer));
+            let next_branch = meta.next_branch + tail.births().count() as u64;
+            position = tail.committed();
+            // The first format counts nothing.
+            let flushed_counts = if meta.format == 1 { count(&txn)? } else { StoreCounts::default() };
+            let counts = tail.counts().plus(flushed_counts);
+            let meta = Meta { flushed: position, counts, next_branch, ..meta };
+            copy_tables(&txn, copy, &flushed, meta, progress)
+        } else {
+            position = meta.flushed;
+            copy_tables(&txn, copy, &Flushed::default(), meta, progress)
+        }
+    })?;
+    let Some(draft) = draft else {
+        return Err(Error::storage(format!(
+            "{name} cannot be written: its draft was removed in the meantime"
+        )));
+    };
+    publish(&draft, &path, &name, &options)?;
+    let bytes = fs::metadata(&path).map_err(|e| io_error(&name, &e))?.len();
+    Ok(Backup { path, position: Position::new(position), bytes })
+}
