@@ -158,6 +158,10 @@ fn a_consumer_is_opened_used_reset_and_removed_without_a_read_on_the_worker() {
         assert_eq!(again.event().sequence().get(), 1);
         again.ack().await.unwrap();
         consumer.close().await;
+        assert!(readers.are_others(), "sent again");
+        // What was written lately is in memory.
+        store.maintenance().flush_async().await.unwrap();
+        readers.forget();
         drop(store.consumers().open_existing("c").await.unwrap());
         store.consumers().reset("c", ConsumerConfig::new()).await.unwrap();
         assert_eq!(store.consumers().remove("c").await.unwrap(), 0);
