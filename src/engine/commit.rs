@@ -67,8 +67,12 @@ impl Commit {
         }
     }
 
+    /// Records that have to be durable make the events beside them so: both are one entry of the journal.
     pub(crate) fn durability(&self) -> Durability {
         match self {
+            Self::Append(p) if p.records.changes() && p.records.durability() == Durability::Durable => {
+                Durability::Durable
+            }
             Self::Append(p) => p.durability,
             Self::Records(records) => records.durability(),
             Self::Fork { .. } => Durability::Durable,

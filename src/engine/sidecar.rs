@@ -249,11 +249,13 @@ impl<'a> SidecarRange<'a> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     use super::*;
     use crate::error::Error;
     use crate::event::{Expect, NewEvent};
     use crate::store::{Batch, Store};
+    use crate::testkit::{Cut, Disk};
 
     /// One of each engine, and the folder that one of them lies in.
     fn stores() -> ([Store; 2], tempfile::TempDir) {
@@ -395,6 +397,19 @@ mod tests {
             assert!(append("y").unwrap().duplicate());
             assert_eq!(store.head("s").unwrap().get(), 1);
         }
+    }
+
+    #[test]
+    fn records_that_have_to_be_durable_make_the_relaxed_events_beside_them_durable() {
+        let disk = Disk::new();
+        let hour = Duration::from_secs(3_600);
+        let builder = Store::builder().flush_when_idle(hour).note_when_idle(hour);
+        let store = builder.with_backend(disk.backend()).unwrap();
+        let batch = Batch::new().add("s", Expect::Any, NewEvent::new("a.b")).unwrap();
+        store.append_batch(batch.durability(Durability::Relaxed).records(swap(None, Some("x")))).unwrap();
+        let left = disk.moment(disk.operations()).cut(&Cut::Nothing);
+        let store = Store::builder().with_backend(Disk::from_bytes(left).backend()).unwrap();
+        assert_eq!((store.committed().get(), value(&store).as_deref()), (1, Some("x")));
     }
 
     #[test]
