@@ -218,6 +218,10 @@ fn two_that_read_do_not_disturb_each_other() {
     let shell = Shell::with_a_session();
     let _held = retold::Store::builder().read_only().open(shell.store()).unwrap();
     assert_eq!(shell.head("s"), 3);
+    // It lets go of the file after a moment without a read. This has the lock of one whose read does not end.
+    let reading = std::fs::File::open(shell.store()).unwrap();
+    reading.lock_shared().unwrap();
+    assert_eq!(shell.head("s"), 3);
     assert!(shell.fails(5, &["append", "s", "a.b", "--wait", "0"]).contains("in use"));
 }
 
