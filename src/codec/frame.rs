@@ -9,6 +9,7 @@ use super::extras::{Extras, ExtrasWire};
 use super::rows::BranchRow;
 use super::run::Run;
 use super::seal::{self, Layout, SealKind};
+use super::sidecar::SidecarChange;
 use super::wire::{Bounded, put, take, take_bytes};
 use crate::limits::{MAX_BATCH_EVENTS, MAX_FRAME_RECORDS};
 
@@ -44,14 +45,11 @@ struct Header<'a> {
     runs: Bounded<Run, MAX_FRAME_EVENTS>,
 }
 
-/// Table, key and value of a sidecar record.
-type RecordRow<'a> = (u8, &'a [u8], Option<&'a [u8]>);
-
 /// What the third format has added, between the header and the events.
 #[derive(Encode, BorrowDecode)]
 struct Additions<'a> {
     changes: Bounded<(u64, &'a [u8]), MAX_FRAME_EVENTS>,
-    records: Bounded<RecordRow<'a>, { MAX_FRAME_RECORDS as u32 }>,
+    records: Bounded<SidecarChange<'a>, { MAX_FRAME_RECORDS as u32 }>,
     others: ExtrasWire<'a>,
 }
 
@@ -81,7 +79,7 @@ pub struct FrameBuilder<'a> {
     changes: Vec<(u64, Vec<u8>)>,
     runs: Vec<Run>,
     events: Vec<Bytes>,
-    beside: Vec<RecordRow<'a>>,
+    beside: Vec<SidecarChange<'a>>,
     bytes: usize,
 }
 

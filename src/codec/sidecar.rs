@@ -5,6 +5,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::Malformed;
 use super::seal::{self, SealKind};
 
+/// What a commit makes of a record, as it is encoded: table, key and value; no value removes the record.
+pub(super) type SidecarChange<'a> = (u8, &'a [u8], Option<&'a [u8]>);
+
 /// The encoded row for this sidecar table and key.
 #[must_use]
 pub fn encode_sidecar_row(table: u8, key: &[u8], value: &[u8]) -> Vec<u8> {

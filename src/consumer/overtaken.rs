@@ -5,40 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::ConsumerConfig;
-use crate::engine::{Commit, Engine, EngineLayer, Outcome, Submitted, open_in_memory};
-use crate::error::{Error, Result};
+use crate::engine::{Commit, Refusing, open_in_memory};
+use crate::error::Error;
 use crate::event::NewEvent;
 use crate::store::{Builder, Store};
 
 /// Refuses so many commits that expect a record.
-#[derive(Debug)]
-struct Refusing {
-    engine: Arc<dyn Engine>,
-    left: Arc<AtomicUsize>,
-}
-
-impl EngineLayer for Refusing {
-    fn below(&self) -> &dyn Engine {
-        &*self.engine
-    }
-
-    fn commit(&self, commit: Commit) -> Result<Outcome> {
-        let expects = commit.records().is_some_and(|records| !records.expected().is_empty());
-        let one_less = |left: usize| left.checked_sub(1);
-        if expects && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
-            return Err(Error::RecordChanged { record: "the header".into() });
-        }
-        self.engine.commit(commit)
-    }
-
-    fn submit(&self, commit: Commit) -> Submitted<'_> {
-        Box::pin(async move { EngineLayer::commit(self, commit) })
-    }
-}
-
 fn store() -> (Store, Arc<AtomicUsize>) {
+    let refuse = |commit: &Commit| {
+        let expects = commit.records().is_some_and(|records| !records.expected().is_empty());
+        expects.then(|| Error::RecordChanged { record: "the header".into() })
+    };
     let left = Arc::<AtomicUsize>::default();
-    let engine = Refusing { engine: open_in_memory(false), left: left.clone() };
+    let engine = Refusing { engine: open_in_memory(false), left: left.clone(), refuse };
     (Builder::new().on(Arc::new(engine)).unwrap(), left)
 }
 

@@ -33,6 +33,8 @@ mod process;
 mod rank;
 mod receipt;
 mod records;
+#[cfg(test)]
+mod refusing;
 mod report;
 #[cfg(unix)]
 mod shared;
@@ -67,6 +69,8 @@ pub(crate) use process::Process;
 pub use rank::Rank;
 pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;
+#[cfg(test)]
+pub(crate) use refusing::Refusing;
 pub use report::Report;
 #[cfg(all(unix, feature = "testkit"))]
 pub(crate) use shared::{ClientInfo, Hello, Server, ServerOptions, connect, exchange, frames};

@@ -123,7 +123,7 @@ pub(crate) trait Admin: Send + Sync {
     /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`, or by closing the store meanwhile.
     fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report>;
 
-    /// Copies everything that is committed now into a new file. Reports how many events out of how many were copied.
+    /// Copies everything that is committed now into a new file of this absolute path. Reports how many events out of how many were copied.
     ///
     /// # Errors
     /// [`Error::Exists`](crate::Error::Exists) when there is something under that name;

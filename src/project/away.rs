@@ -4,41 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::engine::{Commit, Engine, EngineLayer, Outcome, SidecarTable, Submitted, open_in_memory};
-use crate::error::{Error, Result};
+use crate::engine::{Commit, Refusing, SidecarTable, open_in_memory};
+use crate::error::Error;
 use crate::event::{Event, NewEvent};
 use crate::project::{ApplyError, Projection, Scope};
 use crate::store::{Builder, Store};
-
-/// So many commits of states are not answered.
-#[derive(Debug)]
-struct Away {
-    engine: Arc<dyn Engine>,
-    left: Arc<AtomicUsize>,
-}
-
-impl EngineLayer for Away {
-    fn below(&self) -> &dyn Engine {
-        &*self.engine
-    }
-
-    fn commit(&self, commit: Commit) -> Result<Outcome> {
-        let is_state = |records: &crate::store::SidecarWrites| {
-            records.rows().any(|(table, _, _)| table == SidecarTable::Snapshots)
-        };
-        let one_less = |left: usize| left.checked_sub(1);
-        if commit.records().is_some_and(is_state)
-            && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
-        {
-            return Err(Error::NoAnswer { owner: 1, seconds: 1 });
-        }
-        self.engine.commit(commit)
-    }
-
-    fn submit(&self, commit: Commit) -> Submitted<'_> {
-        Box::pin(async move { EngineLayer::commit(self, commit) })
-    }
-}
 
 struct Counted(Scope);
 
@@ -63,9 +33,15 @@ impl Projection for Counted {
     }
 }
 
+/// So many commits of states are not answered.
 fn store() -> (Store, Arc<AtomicUsize>) {
+    let refuse = |commit: &Commit| {
+        let mut rows = commit.records()?.rows();
+        let is_state = rows.any(|(table, _, _)| table == SidecarTable::Snapshots);
+        is_state.then_some(Error::NoAnswer { owner: 1, seconds: 1 })
+    };
     let left = Arc::<AtomicUsize>::default();
-    let engine = Away { engine: open_in_memory(false), left: left.clone() };
+    let engine = Refusing { engine: open_in_memory(false), left: left.clone(), refuse };
     (Builder::new().on(Arc::new(engine)).unwrap(), left)
 }
 

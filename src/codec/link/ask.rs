@@ -4,6 +4,7 @@ use bincode::{BorrowDecode, Encode};
 
 use super::parts::{LIST, SentPlace};
 use super::problem::SentExpect;
+use crate::codec::sidecar::SidecarChange;
 use crate::codec::wire::Bounded;
 use crate::limits::MAX_BATCH_EVENTS;
 
@@ -110,16 +111,13 @@ pub struct SentPart<'a> {
     pub count: u32,
 }
 
-/// Table, key and value of a sidecar record.
-type SentRow<'a> = (u8, &'a [u8], Option<&'a [u8]>);
-
 /// Changes to sidecar records.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct SentWrites<'a> {
     /// Table, key and value; no value removes the record.
-    pub rows: Bounded<SentRow<'a>, LIST>,
+    pub rows: Bounded<SidecarChange<'a>, LIST>,
     /// What records have to be for this: table, key and value; no value for one that is not there.
-    pub expected: Bounded<SentRow<'a>, LIST>,
+    pub expected: Bounded<SidecarChange<'a>, LIST>,
     /// Answered before the sync.
     pub relaxed: bool,
     /// The handle that writes them.

@@ -9,11 +9,11 @@ use super::open::copy::copy_tables;
 use super::open::create::{Draft, publish};
 use super::open::initialise::initialise;
 use super::open::meta_row::read_meta;
-use super::open::old::count;
+use super::open::old::uncounted;
 use super::open::refusal::io_error;
 use super::options::{Mode, Options};
 use super::tables::db::Db;
-use crate::codec::{Meta, StoreCounts};
+use crate::codec::Meta;
 use crate::engine::backup::Backup;
 use crate::engine::port::OnProgress;
 use crate::error::{Error, Result};
@@ -28,15 +28,14 @@ pub(super) fn backup(
     progress: &mut OnProgress<'_>,
 ) -> Result<Backup> {
     let name = to.display().to_string();
-    let path = std::path::absolute(to).map_err(|e| io_error(&name, &e))?;
-    if fs::symlink_metadata(&path).is_ok() {
+    if fs::symlink_metadata(to).is_ok() {
         return Err(Error::Exists { what: "file", name });
     }
     // The copy is written and synced, however the store was opened.
     let options =
         Options { mode: Mode::CreateOnly, read_only: false, sync: true, ..contents.options.clone() };
     let mut position = 0;
-    let draft = Draft::written(&path, &name, &options, |copy| {
+    let draft = Draft::written(to, &name, &options, |copy| {
         initialise(copy)?;
         let txn = db.begin_read()?;
         let meta = read_meta(&txn, &contents.identity.name, None)?;
@@ -46,9 +45,7 @@ pub(super) fn backup(
             tail.layers().for_each(|layer| flushed.add(layer));
             let next_branch = meta.next_branch + tail.births().count() as u64;
             position = tail.committed();
-            // The first format counts nothing.
-            let flushed_counts = if meta.format == 1 { count(&txn)? } else { StoreCounts::default() };
-            let counts = tail.counts().plus(flushed_counts);
+            let counts = tail.counts().plus(uncounted(&txn, meta.format)?);
             let meta = Meta { flushed: position, counts, next_branch, ..meta };
             copy_tables(&txn, copy, &flushed, meta, progress)
         } else {
@@ -61,7 +58,7 @@ pub(super) fn backup(
             "{name} cannot be written: its draft was removed in the meantime"
         )));
     };
-    publish(&draft, &path, &name, &options)?;
-    let bytes = fs::metadata(&path).map_err(|e| io_error(&name, &e))?.len();
-    Ok(Backup { path, position: Position::new(position), bytes })
+    publish(&draft, to, &name, &options)?;
+    let bytes = fs::metadata(to).map_err(|e| io_error(&name, &e))?.len();
+    Ok(Backup { path: to.to_owned(), position: Position::new(position), bytes })
 }

@@ -4,8 +4,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::options::Options;
-use super::redb_errors::MapRedb;
-use crate::engine::durability::Durability;
 use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::in_memory::recent::Recent;
@@ -101,20 +99,10 @@ impl Contents {
 
     /// Begins a change of the tables. An open store commits to redb only through this. With `fast_recovery` the
     /// commit includes what redb needs to open the file without a repair.
-    pub(crate) fn change_tables<'a>(
-        &'a self,
-        db: &'a Db,
-        durability: Durability,
-        fast_recovery: bool,
-    ) -> Result<TablesChange<'a>> {
+    pub(crate) fn change_tables<'a>(&'a self, db: &'a Db, fast_recovery: bool) -> Result<TablesChange<'a>> {
         self.writable()?;
-        let durability = match durability {
-            Durability::Durable => redb::Durability::Immediate,
-            Durability::Relaxed => redb::Durability::None,
-        };
         let turn = lock(&self.changing);
         let txn = db.begin_write(|txn| {
-            txn.set_durability(durability).map_redb()?;
             txn.set_two_phase_commit(self.options.two_phase);
             txn.set_quick_repair(fast_recovery);
             Ok(())

@@ -1,6 +1,6 @@
 //! Figures of a file's contents.
 
-use super::open::old::count;
+use super::open::old::uncounted;
 use super::read::file_reader::FileReader;
 use super::redb_errors::guarded;
 use super::tables::definitions::EVENTS;
@@ -10,18 +10,12 @@ use crate::error::Result;
 
 pub(crate) fn figures(reader: &FileReader, file_bytes: Option<u64>) -> Result<Figures> {
     guarded(|| {
-        let (events, in_journal, mut counts) = {
+        let (events, in_journal, counted) = {
             let tail = reader.contents.tail()?;
             (tail.committed(), tail.len() as u64, tail.counts())
         };
         let txn = reader.db.begin_read()?;
-        // The first format has no counts, so its tables are walked.
-        if reader.contents.identity.format == 1 {
-            let flushed = count(&txn)?;
-            counts.sessions += flushed.sessions;
-            counts.branches += flushed.branches;
-            counts.payload_bytes += flushed.payload_bytes;
-        }
+        let counts = counted.plus(uncounted(&txn, reader.contents.identity.format)?);
         Ok(Figures {
             sessions: counts.sessions,
             branches: counts.branches,

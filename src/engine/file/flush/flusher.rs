@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError};
 use super::into_tables::{Flushed, flush_into};
 use super::meta::meta_after;
 use crate::codec::JournalMark;
-use crate::engine::durability::Durability;
 use crate::engine::file::contents::Contents;
 use crate::engine::file::in_memory::layer::Layer;
 use crate::engine::file::redb_errors::guarded;
@@ -114,7 +113,7 @@ pub(crate) fn flush_in_turn(flusher: &Flusher, contents: &Contents) {
 fn flush(contents: &Contents, request: &FlushRequest) -> Result<()> {
     let db = contents.db()?;
     guarded(|| {
-        let txn = contents.change_tables(&db, Durability::Durable, contents.options.fast_recovery)?;
+        let txn = contents.change_tables(&db, contents.options.fast_recovery)?;
         let mut flushed = Flushed::default();
         flushed.add(&request.layer);
         let counts = contents.own_tail().flushed_counts().plus(request.layer.counts());

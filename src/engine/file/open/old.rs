@@ -26,9 +26,14 @@ pub(crate) fn is_bare(mut file: &File) -> io::Result<bool> {
     Ok(head == REDB_MAGIC)
 }
 
+/// Counts of what the tables hold and the meta row does not: everything in the first format, nothing in later ones.
+pub(crate) fn uncounted(txn: &ReadTransaction, format: u32) -> Result<StoreCounts> {
+    if format == 1 { count(txn) } else { Ok(StoreCounts::default()) }
+}
+
 /// Counts what the tables hold, since the first format does not. Damaged rows do not count: one bad chunk is no
 /// reason to refuse the store, and `verify` reports it.
-pub(crate) fn count(txn: &ReadTransaction) -> Result<StoreCounts> {
+fn count(txn: &ReadTransaction) -> Result<StoreCounts> {
     let mut counts =
         StoreCounts { branches: lookup::len(&lookup::open(txn, LINES)?)?, ..StoreCounts::default() };
     for row in lookup::rows(&lookup::open(txn, BRANCHES)?, ("", "")..)? {

@@ -83,17 +83,16 @@ pub(crate) fn whole_storage(tables: Arc<dyn StorageBackend>) -> Storage {
 }
 
 /// Whether the file is of an earlier format. One that is damaged is not.
-pub(crate) fn is_earlier(file: &File) -> io::Result<bool> {
+pub(crate) fn is_earlier(mut file: &File) -> io::Result<bool> {
     if is_bare(file)? {
         return Ok(true);
     }
     let mut bytes = [0; HEADER_BYTES];
-    (&*file).seek(SeekFrom::Start(0))?;
-    match (&*file).read_exact(&mut bytes) {
+    file.seek(SeekFrom::Start(0))?;
+    match file.read_exact(&mut bytes) {
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
         read => read?,
     }
-    (&*file).seek(SeekFrom::Start(0))?;
     Ok(FileHeader::decode(&bytes).is_ok_and(|header| header.layout == HeaderLayout::JournalFirst))
 }
 

@@ -15,7 +15,7 @@ use super::copy::copy_tables;
 use super::create::{Draft, new_file, remove_left};
 use super::initialise::initialise;
 use super::meta_row::read_meta;
-use super::old::{JOURNAL, count, frames, is_bare};
+use super::old::{JOURNAL, frames, is_bare, uncounted};
 use super::recover::load_journal;
 use super::refusal::io_error;
 use super::storage::{file_backend, is_earlier, open_tables, storage_of, whole_storage};
@@ -156,7 +156,7 @@ pub(crate) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
 /// Copies every table, and flushes what the old journal holds.
 fn copy_store(old: &Old, db: &Db) -> Result<()> {
     let txn = &old.db.begin_read()?;
-    let counts = if old.meta.format == 1 { count(txn)? } else { old.meta.counts };
+    let counts = old.meta.counts.plus(uncounted(txn, old.meta.format)?);
     let before = Meta { counts, ..old.meta.clone() };
     let journal = load_journal(txn, &before, old.frames.clone(), &Branches::new())?;
     if let Some(error) = journal.broken {

@@ -164,7 +164,7 @@ impl FileReader {
             view.get()?;
             tail.records_between(table, bounds)
         };
-        view.get()?.records().rows(table, range, &changes)
+        view.get()?.records().rows(table, range, bounds, &changes)
     }
 
     /// A page of a branch's history, including its ancestors' part: dense, and shorter than asked for only at the end

@@ -110,15 +110,15 @@ impl SidecarView {
         Ok(None)
     }
 
-    /// Rows in the order of their keys, or in reverse; with what has become of them since, which the caller knows.
+    /// Rows between the bounds of their [`Keys`], in order or in reverse; with what has become of them since, which the caller
+    /// knows.
     pub(crate) fn rows(
         &self,
         sidecar: SidecarTable,
         rows: &SidecarRange<'_>,
+        (from, to): KeyBounds<'_>,
         changes: &Changes,
     ) -> Result<Vec<SidecarRecord>> {
-        let keys = Keys::of(rows);
-        let Some((from, to)) = keys.bounds() else { return Ok(Vec::new()) };
         let Some(table) = self.table(sidecar)? else {
             return Ok(merged(std::iter::empty(), changes, rows.reverse).take(rows.limit).collect());
         };

@@ -283,7 +283,7 @@ impl Committer {
         let mut own = RecordLayer::default();
         put_all(&mut own, records);
         let txn = guarded(|| {
-            let txn = self.contents.change_tables(db, Durability::Durable, true)?;
+            let txn = self.contents.change_tables(db, true)?;
             let tail = self.contents.own_tail();
             let mut flushed = Flushed::default();
             flushed.add(tail.growing());

@@ -192,8 +192,7 @@ impl Admin for SharedEngine {
     }
 
     fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
-        let absolute = std::path::absolute(to).ok();
-        let Some(path) = absolute.as_deref().and_then(Path::to_str) else {
+        let Some(path) = to.to_str() else {
             let reason = format!("{} is not UTF-8, so it cannot be named to the store's owner", to.display());
             return Err(Invalid::new("path", reason).into());
         };
@@ -201,7 +200,7 @@ impl Admin for SharedEngine {
             &SentAsk::Backup(path),
             |answer| match answer {
                 SentAnswer::BackedUp(position, bytes) => {
-                    Some(Backup { path: path.into(), position: Position::new(*position), bytes: *bytes })
+                    Some(Backup { path: to.to_owned(), position: Position::new(*position), bytes: *bytes })
                 }
                 _ => None,
             },
