@@ -72,24 +72,22 @@ impl Actor {
         while self.machine.wants_more(self.asking.len()) {
             let mut context = Context::from_waker(Waker::noop());
             match Pin::new(&mut self.following).poll_next(&mut context) {
-                Poll::Ready(Some(item)) => self.scan(item?),
+                Poll::Ready(Some(item)) => self.scan(item?)?,
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
         Ok(())
     }
 
-    pub(super) fn scan(&mut self, item: Followed) {
-        let Followed::Event { event, .. } = item else { return };
-        let is_wanted = match self.handle.reader() {
-            Ok(reader) => self.wants.takes(&reader, self.row.since, &event),
-            Err(_) => true,
-        };
+    pub(super) fn scan(&mut self, item: Followed) -> Result<()> {
+        let Followed::Event { event, .. } = item else { return Ok(()) };
+        let is_wanted = self.wants.takes(&self.handle.reader()?, self.row.since, &event);
         let (place, sequence, position) =
             (event.place().clone(), event.sequence().get(), event.position().get());
         self.remember(&place, sequence, position, is_wanted);
         let wanted = if is_wanted { Wanted::Yes(Some(event)) } else { Wanted::No };
         self.machine.scan(&place, sequence, position, wanted);
+        Ok(())
     }
 
     /// The event as it was recorded.

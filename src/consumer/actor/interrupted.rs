@@ -33,16 +33,11 @@ impl Actor {
                 }
                 self.hear();
             }
-            if *self.end.borrow() {
-                return Err(error);
-            }
-            if self.ends {
+            if self.ends || *self.end.borrow() {
                 return Err(Error::Closed { after: None });
             }
             match self.reload(true).await {
                 Err(again) if again.is_passing() => error = again,
-                // It was closed after the error that is known.
-                Err(Error::Closed { .. }) => return Err(error),
                 reloaded => {
                     self.is_known();
                     return reloaded;

@@ -212,7 +212,7 @@ impl Actor {
                 },
                 _ = self.end.changed() => {}
                 item = next(&mut self.following), if more => match item {
-                    Some(item) => self.scan(item?),
+                    Some(item) => self.scan(item?)?,
                     None => return self.leave().await,
                 },
                 () = self.alarm.at(due) => {}
