@@ -44,6 +44,7 @@ mod watch;
 mod watching;
 
 pub use backup::Backup;
+pub(crate) use backup::UnnamedBackup;
 #[cfg(feature = "testkit")]
 pub(crate) use beside::beside;
 pub(crate) use branch::Branch;

@@ -121,6 +121,28 @@ fn nothing_is_overwritten_and_a_store_that_is_only_read_is_copied_with_its_journ
 }
 
 #[test]
+fn a_store_that_lacks_something_is_not_copied_as_if_it_were_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("runs.redb"), dir.path().join("copy.redb"));
+    let store = Store::builder().flush_when_idle(Duration::from_secs(3_600)).open(&path).unwrap();
+    for n in 1..=9 {
+        store.append("s", numbered(n * 11_111_111)).unwrap();
+    }
+    // As a kill would leave it, with one byte of a commit in the middle changed.
+    let mut bytes = fs::read(&path).unwrap();
+    let fifth = bytes.windows(8).position(|part| part == b"55555555").unwrap();
+    bytes[fifth] ^= 1;
+    let killed = dir.path().join("killed.redb");
+    fs::write(&killed, bytes).unwrap();
+    let damaged = Store::builder().read_only().exclusive().open(&killed).unwrap();
+    assert_eq!((damaged.maintenance().damage().len(), numbers(&damaged, "s").len()), (1, 4));
+    let refused = damaged.maintenance().backup(&copy);
+    assert!(matches!(&refused, Err(Error::Corrupt { .. })), "{refused:?}");
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().contains("copy")));
+}
+
+#[test]
 #[cfg(unix)]
 fn another_process_has_the_owner_make_the_copy() {
     let dir = tempfile::tempdir().unwrap();

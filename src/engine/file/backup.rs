@@ -12,10 +12,12 @@ use super::open::meta_row::read_meta;
 use super::open::old::uncounted;
 use super::open::refusal::io_error;
 use super::options::{Mode, Options};
+use super::redb_errors::corrupt;
 use super::tables::db::Db;
 use crate::codec::Meta;
 use crate::engine::backup::Backup;
 use crate::engine::port::OnProgress;
+use crate::engine::problem::Problem;
 use crate::error::{Error, Result};
 use crate::event::Position;
 
@@ -28,6 +30,10 @@ pub(super) fn backup(
     progress: &mut OnProgress<'_>,
 ) -> Result<Backup> {
     let name = to.display().to_string();
+    if let Some(Problem { place, reason }) = contents.identity.damage.first() {
+        let reason = format!("{reason}; a copy would not show it any more: export what can be read");
+        return Err(corrupt(place, reason));
+    }
     if fs::symlink_metadata(to).is_ok() {
         return Err(Error::Exists { what: "file", name });
     }

@@ -1,10 +1,9 @@
-//! A copy of the store, which is checked before it is called one.
+//! A copy of the store, which is checked before it gets its name.
 
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::engine::Backup;
+use crate::engine::{Backup, UnnamedBackup};
 use crate::error::{Error, Result};
 use crate::store::handle::builder::Builder;
 use crate::store::handle::store::Store;
@@ -13,22 +12,18 @@ use super::verify::verify;
 
 pub(super) fn backup(store: &Store, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Backup> {
     let to = std::path::absolute(to).map_err(|e| Error::storage(format!("{}: {e}", to.display())))?;
-    let made = store.inner().admin()?.backup(&to, &mut |done, of| {
+    let unnamed = UnnamedBackup::of(&to)?;
+    let made = store.inner().admin()?.backup(&unnamed.path, &mut |done, of| {
         progress(done, of.saturating_mul(2));
         ControlFlow::Continue(())
     })?;
-    match checked(&to, progress) {
-        Ok(()) => Ok(made),
-        Err(error) => {
-            // It was made by this call.
-            let _ = fs::remove_file(&to);
-            Err(error)
-        }
-    }
+    checked(&unnamed.path, progress)?;
+    unnamed.publish()?;
+    Ok(Backup { path: to, ..made })
 }
 
-fn checked(to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<()> {
-    let copy = Builder::new().read_only().exclusive().open(to)?;
+fn checked(copy: &Path, mut progress: impl FnMut(u64, u64)) -> Result<()> {
+    let copy = Builder::new().read_only().exclusive().open(copy)?;
     let report = verify(&copy, |done, of| progress(of.saturating_add(done), of.saturating_mul(2)));
     copy.close()?;
     match report?.problems.into_iter().next() {

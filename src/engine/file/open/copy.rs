@@ -13,8 +13,9 @@ use crate::engine::port::OnProgress;
 use crate::engine::sidecar::SidecarTable;
 use crate::error::{Error, Result};
 
-/// Rows in one transaction.
-const ROWS: usize = 100_000;
+/// Rows in one transaction, and their bytes.
+const ROWS: usize = 20_000;
+const BYTES: usize = 8 << 20;
 
 /// Copies every table into a store that was just initialised, in the format of this release, and adds what is not in the
 /// tables. `meta` is true afterwards, but for where the journal begins. Tells how many events of how many it has copied.
@@ -25,23 +26,33 @@ pub(crate) fn copy_tables(
     meta: Meta,
     progress: &mut OnProgress<'_>,
 ) -> Result<()> {
+    let old_format = meta.format;
     let mut meta = Meta { format: FORMAT, journal: Meta::new([0; 16], 0).journal, ..meta };
-    let total = meta.flushed;
-    // Chunks are most of it, and the ids one row for each event.
+    let total = lookup::tables(from)?.map(|table| table.map(|(_, rows)| rows)).sum::<Result<u64>>()?;
+    let mut told = Told { progress, events: meta.flushed, done: 0, rows: total.max(1) };
     let mut copied = vec![
-        copy(from, to, BRANCHES, &mut nothing)?,
-        copy(from, to, HEADS, &mut nothing)?,
-        copy(from, to, EVENTS, &mut nothing)?,
-        copy(from, to, ORDER, &mut nothing)?,
-        copy(from, to, IDS, &mut |rows| goes_on(progress, rows, total))?,
+        copy(from, to, BRANCHES, &mut told)?,
+        copy(from, to, HEADS, &mut told)?,
+        copy(from, to, EVENTS, &mut told)?,
+        copy(from, to, ORDER, &mut told)?,
+        copy(from, to, IDS, &mut told)?,
         copy_branches(from, to)?,
     ];
     for table in SidecarTable::ALL {
-        if lookup::open_if_made(from, table_of(table))?.is_some() {
-            copied.push(copy(from, to, table_of(table), &mut nothing)?);
+        match lookup::open_if_made(from, table_of(table))? {
+            Some(_) => copied.push(copy(from, to, table_of(table), &mut told)?),
+            None => copied.push((table.name().to_owned(), 0)),
         }
     }
-    copied.into_iter().for_each(|(table, rows)| meta.set_rows_of(&table, rows));
+    for (table, rows) in copied {
+        // Formats before this one did not count. redb may show a table as it was some commits ago.
+        let due = if old_format < FORMAT { rows } else { meta.rows_of(&table).unwrap_or_default() };
+        if due != rows {
+            let reason = format!("it has {rows} rows where {due} were written");
+            return Err(corrupt(format!("table {table}"), reason));
+        }
+        meta.set_rows_of(&table, rows);
+    }
     let txn = to.begin_write(|txn| {
         txn.set_quick_repair(true);
         Ok(())
@@ -50,12 +61,25 @@ pub(crate) fn copy_tables(
     txn.commit()
 }
 
-fn nothing(_: u64) -> Result<()> {
-    Ok(())
+/// How far it is, told in events: each table has its share of them.
+struct Told<'a, 'p> {
+    progress: &'a mut OnProgress<'p>,
+    events: u64,
+    /// Rows that are copied, and all.
+    done: u64,
+    rows: u64,
 }
 
-fn goes_on(progress: &mut OnProgress<'_>, done: u64, of: u64) -> Result<()> {
-    if progress(done, of).is_break() { Err(Error::Closed { after: None }) } else { Ok(()) }
+impl Told<'_, '_> {
+    /// Ends when it is to end.
+    fn more(&mut self, rows: u64) -> Result<()> {
+        self.done += rows;
+        let share = u128::from(self.events) * u128::from(self.done.min(self.rows)) / u128::from(self.rows);
+        match (self.progress)(u64::try_from(share).unwrap_or(self.events), self.events).is_break() {
+            true => Err(Error::Closed { after: None }),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Branches have another layout since.
@@ -90,7 +114,7 @@ fn copy<K: Key + 'static, V: Value + 'static>(
     old: &ReadTransaction,
     db: &Db,
     table: TableDefinition<'static, K, V>,
-    told: &mut dyn FnMut(u64) -> Result<()>,
+    told: &mut Told<'_, '_>,
 ) -> Result<(String, u64)> {
     let from = lookup::open(old, table)?;
     let mut rows = guarded(|| from.iter().map_redb())?;
@@ -99,18 +123,22 @@ fn copy<K: Key + 'static, V: Value + 'static>(
         let before = copied;
         let txn = db.begin_write(|_| Ok(()))?;
         {
-            let mut to = txn.open(table)?;
+            let (mut to, mut bytes) = (txn.open(table)?, 0);
             for row in rows.by_ref().take(ROWS) {
                 let (key, value) = row.map_redb()?;
                 to.insert(key.value(), value.value())?;
                 copied += 1;
+                bytes += V::as_bytes(&value.value()).as_ref().len();
+                if bytes >= BYTES {
+                    break;
+                }
             }
         }
         if copied == before {
             break;
         }
         txn.commit()?;
-        told(copied)?;
+        told.more(copied - before)?;
     }
     as_many(&from, copied, table.name())
 }
