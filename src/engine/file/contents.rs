@@ -35,10 +35,16 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    pub(crate) fn new(identity: Identity, options: Options, db: Db, tail: Tail, branches: Branches) -> Self {
+    pub(crate) fn new(
+        (identity, place): (Identity, FilePlace),
+        options: Options,
+        db: Db,
+        tail: Tail,
+        branches: Branches,
+    ) -> Self {
         Self {
             process: Process::this(),
-            place: FilePlace::of(identity.path.as_deref()),
+            place,
             identity,
             options,
             db: RwLock::new(Some(Arc::new(db))),

@@ -113,15 +113,28 @@ impl Engine for FileEngine {
         })
     }
 
+    fn tells_of_answers(&self) -> bool {
+        true
+    }
+
+    fn take_lead(&self) -> bool {
+        self.writer.take_lead()
+    }
+
+    fn lead(&self) {
+        self.writer.lead_one();
+    }
+
+    fn pass_lead(&self) {
+        self.writer.pass_lead();
+    }
+
     fn reader(&self) -> Result<Arc<dyn EngineReader>> {
         Ok(Arc::new(self.file_reader()?))
     }
 
     fn watch(&self, watcher: &Arc<dyn Watcher>) {
         self.watching.add(watcher);
-        if self.writer.has_failed() {
-            watcher.failed();
-        }
     }
 
     fn admin(&self) -> Option<&dyn Admin> {

@@ -116,8 +116,7 @@ impl Ring {
             // redb syncs the file when it opens it for writing, including what a killed process left in the page
             // cache.
             synced: true,
-            last_commit: LastCommitPages::read(&source.file, source.last_commit, &source.secret)
-                .map_err(|e| unreadable(&e))?,
+            last_commit: LastCommitPages::read(&source.file, source.last_commit, &source.secret),
         };
         if !thorough && !ring.any_at(mark)? {
             let hole = ring.lost_at_the_end();

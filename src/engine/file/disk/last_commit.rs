@@ -21,22 +21,22 @@ pub(crate) struct LastCommitPages {
 }
 
 impl LastCommitPages {
-    pub(crate) fn read(
-        file: &Arc<dyn StorageBackend>,
-        at: Option<u64>,
-        secret: &[u8; 16],
-    ) -> io::Result<Self> {
+    pub(crate) fn read(file: &Arc<dyn StorageBackend>, at: Option<u64>, secret: &[u8; 16]) -> Self {
         let mut pages = Self { at, known: None, turn: 0 };
-        let Some(at) = at else { return Ok(pages) };
+        let Some(at) = at else { return pages };
         for page in [0, 1] {
             let mut bytes = [0; LAST_COMMIT_BYTES];
-            file.read(at + page * PAGE, &mut bytes)?;
+            if let Err(error) = file.read(at + page * PAGE, &mut bytes) {
+                // Every commit is in the journal; only the loss of the last ones would go unnoticed.
+                tracing::warn!(%error, "where the last commit is noted cannot be read");
+                continue;
+            }
             let Some(found) = LastCommit::decode(secret, &bytes) else { continue };
             if pages.known.is_none_or(|known| known.number < found.number) {
                 (pages.known, pages.turn) = (Some(found), 1 - page);
             }
         }
-        Ok(pages)
+        pages
     }
 
     /// The number of the commit.

@@ -9,6 +9,7 @@ use redb::StorageBackend;
 
 use super::backend::Shifted;
 use super::journal::{JournalFile, Region};
+use super::place::FilePlace;
 use crate::codec::{FileHeader, HEADER_BYTES, HeaderLayout};
 use crate::engine::problem::Problem;
 use crate::event::StoreId;
@@ -27,6 +28,8 @@ pub(crate) struct Storage {
     pub(crate) damage: Vec<Problem>,
     /// The file, if it was not closed cleanly.
     pub(crate) stale: Option<Arc<File>>,
+    /// Where it was opened, if it is a file.
+    pub(crate) place: FilePlace,
 }
 
 impl Storage {

@@ -20,6 +20,7 @@ use super::upgrade::upgrade_file;
 use crate::engine::file::contents::Contents;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
 use crate::engine::file::disk::layout::{Storage, lay_out};
+use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::options::{Mode, Options};
 use crate::engine::file::redb_errors::{corrupt, guarded};
@@ -106,6 +107,8 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
         file.map_err(|e| io_error(name, &e))
     };
     let file = open()?;
+    let failed = |e: io::Error| io_error(name, &e);
+    let place = FilePlace::at(&std::path::absolute(path).map_err(failed)?, &file).map_err(failed)?;
     if options.read_only && is_bare(&file).map_err(|e| io_error(name, &e))? {
         return Ok((bare_storage(file_backend(file, name)?, name)?, None));
     }
@@ -120,7 +123,13 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
         return open_file(path, name, options).map(|(storage, _)| (storage, upgraded));
     }
     let stale = file.try_clone().map_err(|e| io_error(name, &e))?;
-    let mut storage = storage_of(file_backend(file, name)?, file_backend(open()?, name)?, name, options)?;
+    let journal = open()?;
+    if !place.is(&journal).map_err(failed)? {
+        let reason = "the file was replaced while it was opened".to_owned();
+        return Err(Error::Locked { path: name.to_owned(), reason });
+    }
+    let mut storage = storage_of(file_backend(file, name)?, file_backend(journal, name)?, name, options)?;
+    storage.place = place;
     // A file without tables was cut off; only a storage supplied by the caller is initialised here.
     if storage.tables.len().map_err(|e| io_error(name, &e))? <= storage.header.tables {
         return Err(corrupt(name, "it ends early"));
@@ -187,8 +196,9 @@ fn load_storage(
         lacks: damage.get(mended).cloned(),
         damage,
     };
+    let place = storage.place.clone();
     Ok(Loaded {
-        contents: Arc::new(Contents::new(identity, options, db, tail, branches)),
+        contents: Arc::new(Contents::new((identity, place), options, db, tail, branches)),
         ring: recovered.ring,
         journal: source,
         next_branch: journal.next_branch,

@@ -13,6 +13,7 @@ use crate::codec::{FileHeader, HEADER_BYTES, HeaderLayout, MAGIC};
 use crate::engine::file::disk::backend::{Overlay, Unsynced};
 use crate::engine::file::disk::layout::{Storage, read_header};
 use crate::engine::file::disk::mend::mended;
+use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::options::Options;
 use crate::engine::file::redb_errors::{corrupt, guarded};
 use crate::engine::file::tables::db::Db;
@@ -63,7 +64,7 @@ pub(crate) fn storage_of(
     } else {
         (Arc::new(Unsynced(tables)), Arc::new(Unsynced(journal)))
     };
-    Ok(Storage { tables, journal, header, damage, stale: None })
+    Ok(Storage { tables, journal, header, damage, stale: None, place: FilePlace::of(None) })
 }
 
 /// A file of the first format, which is all tables, to be read only.
@@ -79,6 +80,7 @@ pub(crate) fn whole_storage(tables: Arc<dyn StorageBackend>) -> Storage {
         header: FileHeader { layout: HeaderLayout::JournalFirst, journal: 0, tables: 0, secret: [0; 16] },
         damage: Vec::new(),
         stale: None,
+        place: FilePlace::of(None),
     }
 }
 

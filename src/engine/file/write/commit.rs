@@ -157,6 +157,8 @@ impl Committer {
             }
             Err(Failed { error, in_commit }) => {
                 error!(%error, in_commit, "a commit failed; the store accepts no more writes");
+                // First this: whoever gets an answer may ask at once where to go with the next commit.
+                self.watching.fail();
                 let reason = error.to_string();
                 let shared = if in_commit { Error::Unknown { reason: reason.clone() } } else { error };
                 let mut answers = answers.into_iter();

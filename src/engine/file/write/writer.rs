@@ -188,23 +188,34 @@ impl Writer {
         }
         if let Some(after) = failed {
             answer_all(group, |_| Err(Error::Closed { after: Some(after.clone()) }));
-            return;
-        }
-        if let Err(reason) = committer.commit(group) {
+        } else if let Err(reason) = committer.commit(group) {
             self.fail(&committer, reason);
         }
+        committer.watching().answered();
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        lock(&self.queue).failed.is_some()
+    /// Takes the lead, if nobody has it, before there is anything to commit.
+    pub(crate) fn take_lead(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.queue).led, true)
+    }
+
+    /// Commits one group, with the lead that was taken. What came meanwhile is the thread's.
+    pub(crate) fn lead_one(&self) {
+        let answered = Slot::new();
+        answered.answer(Ok(Done::Flushed));
+        self.lead(&answered);
+    }
+
+    /// Leaves the lead that was taken to the thread.
+    pub(crate) fn pass_lead(&self) {
+        lock(&self.queue).handed = true;
+        self.thread.notify_one();
     }
 
     /// Nothing more is written.
     fn fail(&self, committer: &Committer, reason: String) {
-        let first = lock(&self.queue).failed.replace(reason).is_none();
-        if first {
-            committer.watching().failed();
-        }
+        lock(&self.queue).failed.get_or_insert(reason);
+        committer.watching().fail();
     }
 
     /// Producers that were just answered come back within microseconds. A leader that starts before them would commit
@@ -317,6 +328,8 @@ impl Writer {
     pub(crate) fn stop_taking(&self) -> bool {
         let mut queue = lock(&self.queue);
         let first = !std::mem::replace(&mut queue.closed, true);
+        // Whoever is woken may look at once, on this thread.
+        drop(queue);
         self.thread.notify_one();
         self.room.notify_all();
         self.room_async.notify_waiters();
