@@ -380,6 +380,8 @@ pub const HOLD_OFF_CLI: u8 = 8;
 pub const HOLD_OFF_HANDED_OVER: u8 = 20;
 /// Milliseconds between two such rounds.
 pub const OWNER_PAUSE_MS: u64 = 15;
+/// A storage that works for so long after it had failed counts as one that works.
+pub const OWNER_HEALTHY_MS: u64 = 10_000;
 /// Milliseconds to wait for a store that another process has and does not share, when nothing is said.
 pub const DEFAULT_WAIT_MS: u64 = 2_000;
 /// Milliseconds that an owner may say nothing, however short the patience of its client is.
@@ -422,6 +424,14 @@ pub const SHARED_CALLS: usize = 1_024;
 pub const SHARED_CLIENT_READS: usize = 4;
 /// … and of all clients.
 pub const SHARED_READS: usize = 8;
+/// Milliseconds after which a caller that reads its answer itself looks whether another has it.
+pub const SHARED_LISTEN_MS: u64 = 20;
+/// Threads of an owner that go on for those that make a commit.
+pub const SHARED_STAND_INS: usize = 4;
+/// Clients that whoever has made a commit writes to, and does not leave to another thread.
+pub const SHARED_OWN_WRITES: usize = 2;
+/// Bytes for one client that it writes at the most: others wait for their commits meanwhile.
+pub const SHARED_OWN_BYTES: usize = 64 << 10;
 /// Bytes of a client's appends that wait for their answer at once; the last of them may be as large as it likes.
 pub const SHARED_CLIENT_BYTES: usize = 8 * 1_024 * 1_024;
 /// Bytes that wait for a client to read them. Beyond that it is told of commits by their position only, and nothing more

@@ -67,6 +67,16 @@ impl Commit {
         }
     }
 
+    /// Whether it is made again by the store itself when the storage failed before it was written. An append is left to its
+    /// caller, but for one that belongs to records: a consumer, say, waits for a storage that works.
+    #[cfg(unix)]
+    pub(crate) fn outlives_its_engine(&self) -> bool {
+        match self {
+            Self::Append(p) => p.records.changes(),
+            Self::Fork { .. } | Self::Records(_) => true,
+        }
+    }
+
     /// Records that have to be durable make the events beside them so: both are one entry of the journal.
     pub(crate) fn durability(&self) -> Durability {
         match self {

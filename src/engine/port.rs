@@ -54,6 +54,23 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// [`commit`](Self::commit) for tasks: polling never blocks.
     fn submit(&self, commit: Commit) -> Submitted<'_>;
 
+    /// Whether watchers hear when whoever waited for a commit [has the answer](Watcher::answered).
+    fn tells_of_answers(&self) -> bool {
+        false
+    }
+
+    /// Takes the turn to make what is submitted, when nobody has it and the engine has such turns. Whoever has it
+    /// [leads](Self::lead) soon, or [passes it](Self::pass_lead): until then nothing is committed.
+    fn take_lead(&self) -> bool {
+        false
+    }
+
+    /// Makes a group of what was submitted, with a turn that was taken. Blocks.
+    fn lead(&self) {}
+
+    /// Leaves the turn that was taken to a thread of the engine.
+    fn pass_lead(&self) {}
+
     /// A reader, which keeps the store readable until it is dropped, even after `close`.
     ///
     /// # Errors

@@ -18,6 +18,10 @@ pub(crate) trait Watcher: fmt::Debug + Send + Sync {
     /// Something was committed. It is readable, but not acknowledged yet.
     fn committed(&self, commit: &Committed<'_>);
 
+    /// Those who waited for what was committed have their answers. Not every engine
+    /// [tells](super::port::Engine::tells_of_answers) of this.
+    fn answered(&self) {}
+
     /// The storage has failed: every commit from here on is refused, until it is opened again. Told at once to one who comes
     /// later; it may be told twice.
     fn failed(&self) {}

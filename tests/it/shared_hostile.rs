@@ -261,18 +261,24 @@ fn a_client_that_asks_and_never_reads_is_not_answered_without_end() {
     let payload = "x".repeat(64_000);
     let batch: Vec<NewEvent> = (0..100).map(|_| event().data(serde_json::json!(payload))).collect();
     shared.owner.append("s", batch).unwrap();
-    let mut silent = greeted(&shared.sharing);
-    silent.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-    let range = SentRange { from: 1, to: 100, limit: 100, reverse: false };
-    let mut asked = 0;
-    // The owner takes nothing more before its answers are read.
-    while silent.write_all(&SentAsk::All(range).message(asked + 1, 0)).is_ok() {
-        asked += 1;
-        assert!(asked < 1_000_000, "the owner takes calls without end");
+    let mut silent = Vec::new();
+    for clients in 1..=3 {
+        let mut client = greeted(&shared.sharing);
+        client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let range = SentRange { from: 1, to: 100, limit: 100, reverse: false };
+        let mut asked = 0;
+        // The owner takes nothing more before its answers are read.
+        while client.write_all(&SentAsk::All(range).message(asked + 1, 0)).is_ok() {
+            asked += 1;
+            assert!(asked < 1_000_000, "the owner takes calls without end");
+        }
+        silent.push(client);
+        // What fills the queue, and the answers that were being made meanwhile.
+        let (queued, most) = (shared.sharing.queued(), SHARED_QUEUE_BYTES as u64 + 5 * (7 << 20));
+        assert!(queued < clients * most, "{queued} bytes wait");
+        // Nor does it take the turns of others to read.
+        assert_eq!(shared.client.maintenance().info().unwrap().sessions, 1);
     }
-    // What fills the queue, and the answers that were being made meanwhile.
-    let (queued, most) = (shared.sharing.queued(), SHARED_QUEUE_BYTES as u64 + 5 * (7 << 20));
-    assert!(queued < most, "{queued} bytes wait");
     shared.works();
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use retold::agents::projections::Counts;
 use retold::store::Rank;
 use retold::testkit::conformance::{self, Capability, Home};
 use retold::{Builder, Error, Event, Expect, Follow, Followed, NewEvent, Query, Store};
@@ -39,6 +40,7 @@ fn shown<T>(result: retold::Result<T>, show: impl FnOnce(T) -> String) -> String
 #[ignore = "another process of the tests below"]
 fn another_process() {
     let mut store: Option<Store> = None;
+    let mut states = None;
     serve(|words| match words {
         ["open", path, how @ ..] => shown(builder(how).open(path), |opened| {
             store = Some(opened);
@@ -76,6 +78,20 @@ fn another_process() {
                 }
             });
             "ok".into()
+        }
+        ["project"] => shown(store.as_ref().unwrap().project(Counts), |projection| {
+            states = Some(projection);
+            "ok".into()
+        }),
+        ["projected", session] => {
+            let states = states.as_ref().unwrap();
+            // What passes ends no projection.
+            until("the states", || match states.catch_up() {
+                Ok(()) => true,
+                Err(e) if e.is_retryable() && !matches!(e, Error::Closed { .. }) => false,
+                Err(e) => panic!("{e}"),
+            });
+            shown(states.state(*session), |state| state.events.to_string())
         }
         ["close"] => shown(store.take().unwrap().close(), |()| "ok".into()),
         other => panic!("{other:?}"),

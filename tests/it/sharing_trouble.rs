@@ -1,6 +1,8 @@
 //! One store and several processes, in trouble that passes: an owner that stands still or whose disk is full, a child that
 //! keeps the file, readers that read all the time, a check that takes long. When it is over, everything goes on.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -118,13 +120,72 @@ fn followed(follow: &mut retold::follow::BlockingFollowing, count: usize) -> Vec
     seen
 }
 
+/// What a consumer delivers and takes an acknowledgement for, each once, until this one.
+async fn consumed(store: Store, until: &str) -> Vec<String> {
+    let consumer = store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
+    let mut seen: Vec<String> = Vec::new();
+    while seen.last().is_none_or(|last| last != until) {
+        let acknowledged = match consumer.next().await {
+            Ok(delivery) => {
+                let name = name_of(delivery.event());
+                delivery.ack().await.map(|()| name)
+            }
+            Err(e) => Err(e),
+        };
+        match acknowledged {
+            Ok(name) if seen.contains(&name) => {}
+            Ok(name) => seen.push(name),
+            // It is delivered again.
+            Err(Error::NotDelivered { .. }) => {}
+            Err(e) => assert!(e.is_retryable() && !matches!(e, Error::Closed { .. }), "{e:?}"),
+        }
+    }
+    seen
+}
+
+#[test]
+fn an_opening_that_fails_is_told_to_who_calls_and_ends_nobody_who_waits() {
+    let (_dir, path) = place();
+    let peer = Peer::with(&path, "");
+    let store = soon().open(&path).unwrap();
+    let states = store.project(Counts).unwrap();
+    let mut follow = store.follow(Follow::all()).unwrap().blocking();
+    append(&store, &event("first"));
+    states.catch_up().unwrap();
+    assert_eq!(followed(&mut follow, 1), ["first"]);
+    // The owner ends, and its file cannot be read for a while.
+    peer.signal("STOP");
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let mut good = [0; 4_096];
+    file.read_exact_at(&mut good, 0).unwrap();
+    file.write_all_at(&[0xAB; 4_096], 0).unwrap();
+    peer.kill();
+    until("the end of patience", || matches!(store.head("s"), Err(Error::Locked { .. })));
+    let second = event("second");
+    let failed = store.append("s", second.clone()).unwrap_err();
+    assert!(matches!(failed, Error::Locked { .. }), "{failed:?}");
+    let failed = states.catch_up().unwrap_err();
+    assert!(failed.is_retryable() && !matches!(failed, Error::Closed { .. }), "{failed:?}");
+    file.write_all_at(&good, 0).unwrap();
+    append(&store, &second);
+    assert_eq!(followed(&mut follow, 1), ["second"]);
+    until("the projection", || states.catch_up().is_ok());
+    assert_eq!(states.state("s").unwrap().events, 2);
+}
+
 #[test]
 fn an_owner_whose_disk_is_full_leaves_the_store_to_others() {
     let (_dir, path) = place();
     // What is beyond this size of a file cannot be written.
     let mut peer = Peer::begin_in_shell("trap '' XFSZ; ulimit -f 40960; exec \"$0\" \"$@\"");
     assert_eq!(peer.open(&path, ""), "ok");
+    // Whatever goes on in the owner's process, and in this one, goes on when another owns the store.
+    assert_eq!(peer.ask("project"), "ok");
     let store = soon().open(&path).unwrap();
+    let states = store.project(Counts).unwrap();
+    let mut follow = store.follow(Follow::all()).unwrap().blocking();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let consumed = runtime.spawn(consumed(store.clone(), "last"));
     assert_eq!(owner_of(&store), Some(peer.pid()));
     let large = |n: u64| {
         // It does not compress well.
@@ -141,6 +202,15 @@ fn an_owner_whose_disk_is_full_leaves_the_store_to_others() {
     append(&store, &event("last"));
     let wanted: Vec<String> = (0..count).map(|n| n.to_string()).chain(["last".to_owned()]).collect();
     assert_eq!(names(&store), wanted);
+    assert_eq!(followed(&mut follow, wanted.len()), wanted);
+    assert_eq!(runtime.block_on(consumed).unwrap(), wanted);
+    until("the states", || match states.catch_up() {
+        Ok(()) => true,
+        Err(e) if e.is_retryable() && !matches!(e, Error::Closed { .. }) => false,
+        Err(e) => panic!("{e}"),
+    });
+    assert_eq!(states.state("s").unwrap().events, wanted.len() as u64);
+    assert_eq!(peer.ask("projected s"), wanted.len().to_string());
     assert!(store.maintenance().verify().unwrap().is_clean());
     // The one that failed is a client like any other.
     assert_eq!(peer.ask("append s thanks"), (count + 2).to_string());

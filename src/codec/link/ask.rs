@@ -70,6 +70,8 @@ pub enum SentAsk<'a> {
     Verify,
     /// Figures of what is stored.
     Figures,
+    /// Nobody waits for the answer to this call any more: it need not be found.
+    GiveUp(u64),
     /// Copies the store into a new file of this absolute path; progress is told on the way.
     Backup(&'a str),
 }

@@ -77,6 +77,7 @@ fn asks() -> Vec<SentAsk<'static>> {
         SentAsk::Flush,
         SentAsk::Verify,
         SentAsk::Figures,
+        SentAsk::GiveUp(300),
         SentAsk::Backup("/runs.redb"),
     ]
 }

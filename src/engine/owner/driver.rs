@@ -22,9 +22,6 @@ use crate::sync::{Condvar, Mutex, lock};
 
 const PAUSE: Duration = Duration::from_millis(OWNER_PAUSE_MS);
 const HAND_OVER: Duration = Duration::from_millis(HAND_OVER_MS);
-/// A pause becomes longer after so many, up to so many times as long.
-const PAUSES_EACH: u32 = 64;
-const LONGEST_PAUSE: u32 = 16;
 
 /// The protocol of one store in this process, and what it has made so far.
 #[derive(Debug)]
@@ -136,12 +133,16 @@ impl Driver {
         let spawned = std::thread::Builder::new().name("retold-owner".into()).spawn(move || {
             let mut way = lock(&driver.way);
             if way.epoch == epoch && input == Input::Lost {
+                way.brake.lost(Instant::now());
                 // The owner waits for its clients to hang up.
                 *lock(&driver.client) = None;
             }
             if way.epoch == epoch
                 && let Some(action) = way.protocol.on(input)
             {
+                if input == Input::Failed {
+                    way.brake.failed(Instant::now());
+                }
                 // The owner before may take as long to leave.
                 let calls = Instant::now() + HAND_OVER + driver.sharing.config.wait;
                 let _ = driver.go(&mut way, action, Patience::Endless { calls });
@@ -151,9 +152,11 @@ impl Driver {
             // It goes on as it is, and may be asked again.
             (Ok(_), _) | (Err(_), Input::Asked { .. }) => {}
             (Err(e), _) => {
-                let error = format!("a thread that looks for the store's owner cannot be started: {e}");
+                let reason = format!("a thread that looks for the store's owner cannot be started: {e}");
                 *lock(&self.missed) = Some((epoch, input));
-                self.sharing.seats.set(Seat::Away(Error::storage(error)));
+                // It is tried again with the next call.
+                let path = self.sharing.config.name.clone();
+                self.sharing.seats.set(Seat::Away(Error::Locked { path, reason }));
                 self.has_missed.store(true, Ordering::Release);
             }
         }
@@ -248,6 +251,7 @@ impl Driver {
         way.epoch += 1;
         way.settled();
         let (epoch, driver) = (way.epoch, Arc::downgrade(self));
+        way.brake.released(Instant::now());
         self.sharing.seat(Seated { epoch, engine: client.clone(), remote: true });
         client.on_lost(move |_| {
             if let Some(driver) = driver.upgrade() {
@@ -267,13 +271,13 @@ impl Driver {
         // Looking costs the owner something, too; whoever opens the store looks often all the same.
         let pause = match patience {
             Patience::Until(until) => PAUSE.min(until.saturating_duration_since(now)),
-            Patience::Endless { .. } => PAUSE * (1 + way.pauses / PAUSES_EACH).min(LONGEST_PAUSE),
+            Patience::Endless { .. } => way.brake.pause(way.pauses),
         };
         way.pauses = way.pauses.saturating_add(1);
         match patience {
             Patience::Until(until) if now >= until => return Input::Late,
             Patience::Endless { calls } if now >= calls => {
-                let error = way.obstructed(&self.sharing);
+                let error = way.away(&self.sharing);
                 self.sharing.seats.set(Seat::Away(error));
             }
             _ => {}

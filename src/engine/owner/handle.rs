@@ -192,11 +192,15 @@ impl Handle {
         }
     }
 
-    /// Whether the error says no more than that another process does it.
+    /// Whether the error says no more than that the next engine has to do it.
     fn is_to_be_repeated(&self, inside: &Inside<'_>, error: &Error) -> bool {
         match error {
             Error::OwnerLost { .. } => true,
-            Error::Closed { .. } => !self.closed.load(Ordering::Acquire) && inside.is_over(),
+            Error::Closed { .. } | Error::Storage { .. } | Error::Unknown { .. } => {
+                !self.closed.load(Ordering::Acquire)
+                    && !self.part.sharing().seats.is_closed()
+                    && inside.is_over()
+            }
             _ => false,
         }
     }

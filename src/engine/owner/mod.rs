@@ -2,6 +2,7 @@
 //!
 //! `protocol` decides, `driver` does what it says. What calls see is `sharing`: an engine that may change under them.
 
+mod brake;
 mod driver;
 #[cfg(test)]
 mod explored;

@@ -71,7 +71,7 @@ impl SharingReader {
                     self.keep(&inside, &reader);
                     return Ok((epoch, reader));
                 }
-                Err(Error::OwnerLost { .. }) => past = Some(epoch),
+                Err(e) if self.is_of_the_past(epoch, &e) => past = Some(epoch),
                 Err(e) => return Err(e),
             }
         }
@@ -89,7 +89,8 @@ impl SharingReader {
     fn is_of_the_past(&self, epoch: u64, error: &Error) -> bool {
         match error {
             Error::OwnerLost { .. } => true,
-            Error::Closed { .. } => {
+            // What the storage could not do as it failed, the next one can.
+            Error::Closed { .. } | Error::Storage { .. } => {
                 !self.seats.is_closed() && self.seats.now().is_none_or(|seated| seated.epoch != epoch)
             }
             _ => false,

@@ -107,8 +107,8 @@ pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>
         };
         let driver = match there.upgrade().filter(|driver| driver.sharing().join()) {
             Some(driver) if alone || driver.sharing().config.exclusive => {
-                driver.sharing().part();
                 drop(there);
+                part_with(&driver);
                 if Instant::now() >= until {
                     let reason =
                         "this process has it open already, and it was to be opened exclusively".into();
@@ -147,11 +147,18 @@ fn handle(
             Ok(Handle::on(Part::Owner(driver), identity))
         }
         Err(error) => {
-            if driver.sharing().part() {
-                let _ = driver.close();
-            }
+            part_with(&driver);
             Err(error)
         }
+    }
+}
+
+/// Takes back what was joined. All handles may have been closed meanwhile, and then this was the last.
+fn part_with(driver: &Arc<Driver>) {
+    if driver.sharing().part()
+        && let Err(error) = driver.close()
+    {
+        tracing::warn!(%error, "the store could not be closed properly");
     }
 }
 
@@ -171,5 +178,37 @@ fn prepared(path: &Path, config: &SharingConfig, until: Instant) -> Result<Optio
             }
             done => return done,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Durability;
+    use crate::engine::file::Options;
+    use crate::engine::rank::Rank;
+
+    #[test]
+    fn who_takes_back_what_it_joined_closes_the_store_that_all_others_have_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.redb");
+        let config = SharingConfig {
+            rank: Rank::Application,
+            exclusive: true,
+            wait: Duration::ZERO,
+            program: "app".to_owned(),
+            payload_bytes: 1_000,
+            durability: Durability::Durable,
+            file: Options::default(),
+            name: "a.redb".to_owned(),
+        };
+        let engine = open(&path, config.clone()).unwrap();
+        let there = entry(Places::of(&path).unwrap().id);
+        let driver = there.turn(Instant::now()).unwrap().upgrade().unwrap();
+        // As who opens it does, before it finds that it cannot have it.
+        assert!(driver.sharing().join());
+        engine.close().unwrap();
+        part_with(&driver);
+        assert!(open(&path, config).is_ok(), "nobody has closed it");
     }
 }

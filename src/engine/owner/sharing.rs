@@ -187,9 +187,10 @@ impl Sharing {
         let mut past = None;
         loop {
             let inside = self.seats.wait(past)?;
-            let again = inside.seated.remote.then(|| commit.clone());
+            let outlives = commit.outlives_its_engine();
+            let again = (inside.seated.remote || outlives).then(|| commit.clone());
             let outcome = inside.seated.engine.commit(commit);
-            let outcome = self.judged(&inside, outcome);
+            let outcome = self.judged(&inside, outlives, outcome);
             match again.filter(|again| self.is_repeated(&inside, again, &outcome)) {
                 Some(again) => (commit, past) = (again, Some(inside.seated.epoch)),
                 None => return outcome,
@@ -203,9 +204,10 @@ impl Sharing {
         let mut past = None;
         loop {
             let inside = self.seats.wait_async(past).await?;
-            let again = inside.seated.remote.then(|| commit.clone());
+            let outlives = commit.outlives_its_engine();
+            let again = (inside.seated.remote || outlives).then(|| commit.clone());
             let outcome = inside.seated.engine.submit(commit).await;
-            let outcome = self.judged(&inside, outcome);
+            let outcome = self.judged(&inside, outlives, outcome);
             match again.filter(|again| self.is_repeated(&inside, again, &outcome)) {
                 Some(again) => (commit, past) = (again, Some(inside.seated.epoch)),
                 None => return outcome,
@@ -214,13 +216,17 @@ impl Sharing {
     }
 
     /// A commit that waited too long for its turn while the store was handed over, or whose turn came after the storage had
-    /// failed, was not written.
-    fn judged(&self, inside: &Inside<'_>, outcome: Result<Outcome>) -> Result<Outcome> {
-        match outcome {
-            Err(Error::Closed { .. }) if !self.seats.is_closed() && inside.is_over() => {
-                Err(Error::OwnerLost { owner: std::process::id() })
-            }
-            outcome => outcome,
+    /// failed, was not written. Nor was one that the storage refused as it failed, of which nobody is told but the callers of
+    /// appends.
+    fn judged(&self, inside: &Inside<'_>, outlives: bool, outcome: Result<Outcome>) -> Result<Outcome> {
+        let is_lost = match &outcome {
+            Err(Error::Closed { .. }) => true,
+            Err(Error::Storage { .. }) => outlives,
+            _ => false,
+        };
+        match is_lost && !self.seats.is_closed() && inside.is_over() {
+            true => Err(Error::OwnerLost { owner: std::process::id() }),
+            false => outcome,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::brake::Brake;
 use super::find::{Found, Obstacle, connect_to, find};
 use super::hold::Held;
 use super::host::start_of;
@@ -35,6 +36,7 @@ pub(super) struct Way {
     pub(super) closed: Result<()>,
     /// How often it has waited in a row.
     pub(super) pauses: u32,
+    pub(super) brake: Brake,
     /// The connection to the owner.
     pub(super) client: Option<Arc<SharedEngine>>,
     /// When the file was opened.
@@ -64,6 +66,7 @@ impl Way {
             unshared: None,
             closed: Ok(()),
             pauses: 0,
+            brake: Brake::new(),
             client: None,
             since: Timestamp::now(),
         }
@@ -159,6 +162,7 @@ impl Way {
                     return self.barred(sharing, patience, Input::Busy);
                 }
                 self.since = Timestamp::now();
+                self.brake.opened(Instant::now());
                 self.engine = Some(engine);
                 Input::Taken
             }
@@ -168,6 +172,7 @@ impl Way {
             Err(Error::Locked { .. }) => Input::Busy,
             Err(e) => {
                 self.failure = Some(e);
+                self.brake.failed(Instant::now());
                 // Others may have more luck, and then this process is their client.
                 if matches!(patience, Patience::Until(_)) { Input::Barred } else { Input::Busy }
             }
@@ -180,7 +185,7 @@ impl Way {
         match patience {
             Patience::Until(_) => Input::Barred,
             Patience::Endless { .. } => {
-                let error = self.obstructed(sharing);
+                let error = self.away(sharing);
                 sharing.seats.set(Seat::Away(error));
                 otherwise
             }
@@ -222,7 +227,18 @@ impl Way {
         Input::Done
     }
 
-    /// The last thing that stood in the self.
+    /// Why calls of a store that is open fail for now. It is still looked for, so this ends nobody who waits for it.
+    pub(super) fn away(&mut self, sharing: &Sharing) -> Error {
+        match self.obstructed(sharing) {
+            error if error.is_passing() => error,
+            error => {
+                let reason = format!("it cannot be opened again at the moment: {error}");
+                Error::Locked { path: sharing.config.name.clone(), reason }
+            }
+        }
+    }
+
+    /// The last thing that stood in the way.
     pub(super) fn obstructed(&mut self, sharing: &Sharing) -> Error {
         if let Some(failure) = self.failure.take() {
             return failure;

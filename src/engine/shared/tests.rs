@@ -14,7 +14,7 @@ use crate::event::{NewEvent, Place, StoreId};
 use crate::limits::PAGE_BYTES;
 use crate::store::{Builder, Store};
 use crate::sync::Mutex;
-use crate::testkit::Disk;
+use crate::testkit::{Disk, DiskOperation, Fault};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -307,6 +307,11 @@ mod deaf {
         while frame(stream) != (0, vec![1]) {}
     }
 
+    /// The next message, and whose it is.
+    pub(super) fn hears(stream: &mut UnixStream) -> (u64, Vec<u8>) {
+        frame(stream)
+    }
+
     pub(super) fn writes(stream: &mut UnixStream) {
         let row = (SidecarTable::Consumers.number(), &b"key"[..], Some(&b"value"[..]));
         let writes =
@@ -320,6 +325,27 @@ mod deaf {
         stream.write_all(&ask.message(call, 8)).unwrap();
         frame(stream)
     }
+}
+
+#[test]
+fn clients_hear_that_their_owner_leaves_before_they_hear_what_its_storage_could_not_do() {
+    let disk = Disk::new();
+    let engine = open(Medium::Backend(disk.backend()), Options::default()).unwrap();
+    let server = Server::start(engine.clone(), None, options()).unwrap();
+    let (mut client, other) = UnixStream::pair().unwrap();
+    server.serve(other);
+    deaf::hello(&mut client);
+    disk.arm(Fault::once(DiskOperation::Sync, 0).for_good());
+    deaf::writes(&mut client);
+    assert_eq!(deaf::hears(&mut client), (0, vec![1]), "it leaves");
+    let (call, answer) = deaf::hears(&mut client);
+    assert!(call == 1 && answer != [1], "whether it was written is unknown");
+    // What comes now is for the next owner, whatever the storage says of it.
+    for call in 2..6 {
+        assert_eq!(deaf::asks(&mut client, call), (call, vec![1]));
+    }
+    // So it is for one that comes now.
+    assert!(matches!(client_of(&server, hello()), Err(ConnectError::Leaving { .. })));
 }
 
 #[test]

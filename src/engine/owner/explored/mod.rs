@@ -31,8 +31,10 @@ fn never_two_owners_never_nobody_for_ever_and_nothing_acknowledged_is_lost() {
         let (kills, opens) = if soak { (2, 4) } else { (1, 3) };
         let (more, fewer) = if soak { (1, 2) } else { (0, 2) };
         let setups = [
-            Setup { ranks, kills, opens, closes: 1, fails: 0, walks: 0, wrong: None },
-            Setup { ranks, kills: more, opens: fewer, closes: 1, fails: 1, walks: 1, wrong: None },
+            Setup { ranks, kills, opens, closes: 1, fails: 0, walks: 0, errors: 0, wrong: None },
+            Setup { ranks, kills: more, opens: fewer, closes: 1, fails: 1, walks: 1, errors: 0, wrong: None },
+            // It fails again when it was just opened, or cannot be opened.
+            Setup { ranks, kills: more, opens: 2, closes: 0, fails: 2, walks: 0, errors: 1, wrong: None },
         ];
         for setup in setups {
             match explore(&setup) {
@@ -53,8 +55,9 @@ fn every_wrong_order_is_found_to_be_wrong() {
         let sizes = [(0, 2, 0, 0), (0, 2, 1, 1), (1, 2, 1, 0), (1, 3, 1, 0)];
         let found = sizes.iter().find_map(|(kills, opens, closes, others)| {
             let (kills, opens, closes) = (*kills, *opens, *closes);
-            let (fails, walks) = (*others, *others);
-            let setup = Setup { ranks: RANKS[0], kills, opens, closes, fails, walks, wrong: Some(wrong) };
+            let (fails, walks, errors) = (2 * *others, *others, *others);
+            let setup =
+                Setup { ranks: RANKS[0], kills, opens, closes, fails, walks, errors, wrong: Some(wrong) };
             explore(&setup).err()
         });
         match found {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::world::{
-    ACK, APPEND, ASK, Append, Connection, HELLO, LEAVE, N, Queue, Running, WELCOME, Who, World,
+    ACK, APPEND, ASK, Append, Connection, HELLO, LEAVE, N, Queue, Running, UNKNOWN, WELCOME, Who, World,
 };
 use super::wrong::Wrong;
 use crate::engine::owner::protocol::{Action, HoldOff, Input, Protocol};
@@ -16,6 +16,7 @@ pub(super) struct Setup {
     pub(super) closes: u8,
     pub(super) fails: u8,
     pub(super) walks: u8,
+    pub(super) errors: u8,
     pub(super) wrong: Option<Wrong>,
 }
 
@@ -58,11 +59,13 @@ impl Setup {
             disk: 0,
             acknowledged: 0,
             failed: 0,
+            given_up: false,
             kills: self.kills,
             opens: self.opens,
             closes: self.closes,
             fails: self.fails,
             walks: self.walks,
+            errors: self.errors,
         }
     }
 
@@ -99,6 +102,7 @@ impl Setup {
                     listening: false,
                     received: 0,
                     found: None,
+                    been_in: false,
                     append: if world.acknowledged >> p & 1 == 1 { Append::Answered } else { Append::Due },
                 });
                 steps.push((Note::Is(p, "opens"), true, next));
@@ -112,16 +116,11 @@ impl Setup {
                     steps.push((Note::Is(p, "is killed"), true, next));
                 }
                 if world.fails > 0 && running.open && !running.failed {
-                    let mut next = world.clone();
-                    next.fails -= 1;
-                    if let Some(running) = &mut next.running[p] {
-                        // What it has received is refused, and not written.
-                        (running.failed, running.received) = (true, 0);
+                    steps.push((Note::Is(p, "has a storage that fails"), true, self.failed(world, p, false)));
+                    if running.received != 0 {
+                        let next = self.failed(world, p, true);
+                        steps.push((Note::Is(p, "has a storage that fails as it has written"), true, next));
                     }
-                    if running.action.is_none() && !self.is(Wrong::AFailedOwnerStays) {
-                        self.tell(&mut next, p, Input::Failed);
-                    }
-                    steps.push((Note::Is(p, "has a storage that fails"), true, next));
                 }
                 if world.walks > 0 && running.open && world.walk.is_none() {
                     let mut next = world.clone();
@@ -137,6 +136,39 @@ impl Setup {
                 }
             }
         }
+    }
+
+    /// The storage fails. What was received may be on the disk or not: it is answered before the owner leaves.
+    fn failed(&self, world: &World, p: usize, written: bool) -> World {
+        let mut next = world.clone();
+        next.fails -= 1;
+        let Some(running) = &mut next.running[p] else { return next };
+        let received = std::mem::take(&mut running.received);
+        running.failed = true;
+        let told = running.action.is_none() && !self.is(Wrong::AFailedOwnerStays);
+        for c in (0..2 * N).filter(|c| received >> c & 1 == 1) {
+            if written {
+                next.disk |= 1 << (c % N);
+            }
+            next.answer(p, c, UNKNOWN);
+        }
+        if told {
+            self.tell(&mut next, p, Input::Failed);
+        }
+        next
+    }
+
+    /// The file cannot be opened, though nobody has it.
+    fn opening_fails(&self, world: &World, p: usize, steps: &mut Vec<Step>) {
+        let Some(running) = &world.running[p] else { return };
+        let mut next = world.clone();
+        next.errors -= 1;
+        if self.is(Wrong::AnOpeningThatFailsKeepsTheLock) {
+            next.lock = Some((p as u8, world.lives[p]));
+        }
+        let waits = running.been_in && !self.is(Wrong::AnOpeningThatFailsEndsTheStore);
+        self.tell(&mut next, p, if waits { Input::Busy } else { Input::Barred });
+        steps.push((Note::Is(p, "cannot open the file"), true, next));
     }
 
     /// What comes of the action that a process is at.
@@ -162,6 +194,9 @@ impl Setup {
                 if self.is(Wrong::RecordBeforeTheLock) {
                     next.record = Some(me);
                 }
+                if world.errors > 0 && world.lock.is_none() {
+                    self.opening_fails(world, p, steps);
+                }
                 match world.lock {
                     None => {
                         next.lock = Some(me);
@@ -186,8 +221,10 @@ impl Setup {
             }
             Action::Own => {
                 next.wait(p);
+                next.running[p].iter_mut().for_each(|running| running.been_in = true);
                 // It watches the storage from here on, and is told at once when that has failed before.
-                if next.running[p].as_ref().is_some_and(|running| running.failed) {
+                let has_failed = next.running[p].as_ref().is_some_and(|running| running.failed);
+                if has_failed && !self.is(Wrong::AnEarlyFailureIsNotTold) {
                     self.tell(&mut next, p, Input::Failed);
                 }
                 steps.push((Note::Is(p, "owns"), false, next));
@@ -195,6 +232,7 @@ impl Setup {
             }
             Action::BeClient { ask } => {
                 next.wait(p);
+                next.running[p].iter_mut().for_each(|running| running.been_in = true);
                 if let Some(connection) =
                     next.connections[p].as_mut().filter(|_| ask && !self.is(Wrong::NobodyAsks))
                 {
@@ -249,6 +287,8 @@ impl Setup {
                 Input::Done
             }
             Action::End | Action::GiveUp => {
+                let been_in = world.running[p].as_ref().is_some_and(|running| running.been_in);
+                next.given_up |= action == Action::GiveUp && been_in;
                 next.running[p] = None;
                 steps.push((Note::Is(p, "ends"), false, next));
                 return;
@@ -338,11 +378,22 @@ impl Setup {
         let message = next.connections[p].as_mut().and_then(|c| c.down.pop());
         match message {
             Some(ACK) => next.answered(p),
+            Some(UNKNOWN) => self.unknown(&mut next, p),
             Some(LEAVE) => self.lose(&mut next, p),
             None if connection.closed => self.lose(&mut next, p),
             _ => return,
         }
         steps.push((Note::With(p, "gets message", message.unwrap_or_default() as usize), false, next));
+    }
+
+    /// It appends again, and the owner has not said yet that it leaves.
+    fn unknown(&self, next: &mut World, p: usize) {
+        let Some(running) = next.running[p].as_mut().filter(|r| r.append == Append::Sent) else { return };
+        running.append = Append::Due;
+        if self.is(Wrong::UnknownMeansFailed) {
+            running.append = Append::Answered;
+            next.failed |= 1 << p;
+        }
     }
 
     fn lose(&self, next: &mut World, p: usize) {
@@ -439,6 +490,9 @@ impl Setup {
         }
         if open().any(|p| world.lock != Some((p as u8, world.lives[p]))) {
             return Some("a process has the file open without the lock");
+        }
+        if world.given_up {
+            return Some("a store that was open was given up");
         }
         if world.acknowledged & !world.disk != 0 {
             // Received is not written: what is only in a process that is killed is gone.

@@ -18,6 +18,8 @@ pub(super) const APPEND: u32 = 3;
 pub(super) const WELCOME: u32 = 1;
 pub(super) const ACK: u32 = 2;
 pub(super) const LEAVE: u32 = 3;
+/// The answer to an append that failed with the owner's storage: whether it is on the disk is unknown.
+pub(super) const UNKNOWN: u32 = 4;
 
 impl Queue {
     pub(super) fn push(&mut self, message: u32) {
@@ -72,6 +74,8 @@ pub(super) struct Running {
     pub(super) append: Append,
     /// Whom the record named.
     pub(super) found: Option<Who>,
+    /// It has been in: what fails from now on is not told to whoever opens the store.
+    pub(super) been_in: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,11 +93,15 @@ pub(super) struct World {
     pub(super) disk: u8,
     pub(super) acknowledged: u8,
     pub(super) failed: u8,
+    /// A store that was open was given up without having been closed.
+    pub(super) given_up: bool,
     pub(super) kills: u8,
     pub(super) opens: u8,
     pub(super) closes: u8,
     pub(super) fails: u8,
     pub(super) walks: u8,
+    /// Openings that may fail.
+    pub(super) errors: u8,
 }
 
 impl World {
@@ -125,10 +133,14 @@ impl World {
     }
 
     pub(super) fn acknowledge(&mut self, p: usize, c: usize) {
+        self.answer(p, c, ACK);
+    }
+
+    pub(super) fn answer(&mut self, p: usize, c: usize, message: u32) {
         let me = (p as u8, self.lives[p]);
         let Some(connection) = self.connections.get_mut(c).and_then(Option::as_mut) else { return };
         if connection.owner == me && !connection.closed {
-            connection.down.push(ACK);
+            connection.down.push(message);
         }
     }
 

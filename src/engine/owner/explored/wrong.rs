@@ -33,9 +33,17 @@ pub(super) enum Wrong {
     AFailedOwnerStays,
     /// Who reads for long, as a check of everything does, goes on when the owner leaves.
     AWalkIsNotStopped,
+    /// A storage that fails again before its owner watches it is not noticed.
+    AnEarlyFailureIsNotTold,
+    /// An append whose outcome is unknown, since the owner's storage failed, counts as failed.
+    UnknownMeansFailed,
+    /// A store that is open ends when the next opening of its file fails.
+    AnOpeningThatFailsEndsTheStore,
+    /// Who cannot open the file keeps it locked.
+    AnOpeningThatFailsKeepsTheLock,
 }
 
-pub(super) const WRONG: [Wrong; 16] = [
+pub(super) const WRONG: [Wrong; 20] = [
     Wrong::UnlinkWithoutTheLock,
     Wrong::BindBeforeTheLock,
     Wrong::RecordBeforeTheLock,
@@ -52,4 +60,8 @@ pub(super) const WRONG: [Wrong; 16] = [
     Wrong::NobodyTakesOver,
     Wrong::AFailedOwnerStays,
     Wrong::AWalkIsNotStopped,
+    Wrong::AnEarlyFailureIsNotTold,
+    Wrong::UnknownMeansFailed,
+    Wrong::AnOpeningThatFailsEndsTheStore,
+    Wrong::AnOpeningThatFailsKeepsTheLock,
 ];

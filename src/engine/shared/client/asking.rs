@@ -9,8 +9,9 @@ use std::thread::Thread;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::calls::{Answer, Begun, Unanswered};
+use super::calls::{Answer, Begun, Unanswered, Waiting};
 use super::link::{Link, Turn};
+use super::listen::Listener;
 use super::queue::{Caller, Load};
 use crate::codec::link::{SentAnswer, SentAsk, number_message};
 use crate::engine::commit::{Commit, Outcome};
@@ -35,18 +36,31 @@ thread_local! {
     static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
 }
 
-/// Waits for a future with this thread, inside a runtime or not.
-pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
+/// Waits for what the owner answers with this thread, inside a runtime or not.
+pub(super) fn wait<T>(link: &Link, future: impl Future<Output = T>) -> T {
     // A task that blocks here gives no turn to its runtime, which would only then let it go on.
     let mut future = pin!(tokio::task::coop::unconstrained(future));
     let own = |waker: &Waker| waker.clone();
     // A thread that is ending has no locals any more.
     let waker = WAKER.try_with(own).unwrap_or_else(|_| Waker::from(Arc::new(Unpark(std::thread::current()))));
     let mut cx = Context::from_waker(&waker);
+    let (mut turn, mut may_listen): (Option<Listener<'_>>, bool) = (None, true);
     loop {
-        match future.as_mut().poll(&mut cx) {
-            Poll::Ready(answer) => return answer,
-            Poll::Pending => std::thread::park(),
+        if let Poll::Ready(answer) = future.as_mut().poll(&mut cx) {
+            return answer;
+        }
+        match &turn {
+            Some(listening) => {
+                may_listen = listening.listen();
+                turn = turn.filter(|_| may_listen);
+            }
+            None => {
+                turn = if may_listen { Listener::take(link) } else { None };
+                // With a turn it looks again: the answer may have come before that.
+                if turn.is_none() {
+                    std::thread::park();
+                }
+            }
         }
     }
 }
@@ -60,7 +74,7 @@ struct Beginning<'a> {
 impl Drop for Beginning<'_> {
     fn drop(&mut self) {
         if self.caller.place.is_some() && self.link.process.is_this() {
-            lock(&self.link.table).leave(&mut self.caller);
+            self.link.leave(&mut self.caller);
         }
     }
 }
@@ -162,6 +176,12 @@ impl Link {
     pub(super) async fn ask_plain(&self, ask: SentAsk<'_>) -> Result<Bytes> {
         let answer = self.ask(|call| ask.message(call, 16), Load::Call).await?;
         answer.map_err(|why| self.unanswered(why))
+    }
+
+    /// Tells the owner that nobody waits for the answer to a call any more. Whether it hears that does not matter.
+    pub(super) fn give_up(&self, call: u64) {
+        let nobody = || Waiting::One(oneshot::channel().0);
+        self.call(nobody, |number| SentAsk::GiveUp(call).message(number, 16), Turn::Soon);
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<Outcome> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::hello::Lost;
-use super::queue::{CallQueue, Caller, Load};
+use super::queue::{CallQueue, Caller, Load, Room};
 use crate::limits::{SHARED_CALLS, SHARED_CLIENT_BYTES};
 use crate::panics::caught;
 
@@ -107,12 +107,13 @@ impl CallTable {
 
     /// Begins a call. `None` when it has to wait for room: then this wakes it once there may be some.
     pub(super) fn begin(&mut self, caller: &mut Caller, waker: &Waker) -> Option<Result<Begun, Unanswered>> {
+        let room = self.room();
         let refused = match caller.load {
             _ if self.lost.is_some() => Some(Unanswered::Lost { sent: false }),
             Load::Commit(_) if self.closed => Some(Unanswered::Closed),
             _ if self.queue.is_late(caller) => Some(Unanswered::Silent { sent: false }),
             // Where nothing is under way nobody would tell of room.
-            _ if self.has_room(caller.load) && (self.calls.is_empty() || self.queue.is_turn_of(caller)) => {
+            _ if room.has(caller.load) && (self.calls.is_empty() || self.queue.is_turn_of(caller, room)) => {
                 None
             }
             _ => {
@@ -138,13 +139,11 @@ impl CallTable {
         }
     }
 
-    /// A commit that is larger than all room has to wait no longer than others.
-    fn has_room(&self, load: Load) -> bool {
-        let fits = match load {
-            Load::Call => true,
-            Load::Commit(_) => self.bytes < SHARED_CLIENT_BYTES,
-        };
-        fits && self.calls.len() < SHARED_CALLS
+    fn room(&self) -> Room {
+        Room {
+            places: SHARED_CALLS.saturating_sub(self.calls.len()),
+            bytes: SHARED_CLIENT_BYTES.saturating_sub(self.bytes),
+        }
     }
 
     fn add(&mut self, waiting: Waiting, load: Load, since: Instant) -> u64 {
@@ -179,13 +178,21 @@ impl CallTable {
 
     /// Those who wait for room and have to look again.
     pub(super) fn woken(&mut self) -> Vec<Waker> {
-        self.queue.woken()
+        let room = self.room();
+        self.queue.woken(room)
+    }
+
+    /// Somebody who was woken may never look: the next ones are woken as well.
+    pub(super) fn look_again(&mut self) {
+        if !self.queue.is_empty() {
+            self.queue.changed();
+        }
     }
 
     /// No commit begins any more.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        self.queue.changed();
+        self.queue.changed_for_all();
     }
 
     /// Whether nothing will be committed any more.
@@ -196,6 +203,16 @@ impl CallTable {
     /// The owner has said something.
     pub(super) fn heard(&mut self) {
         self.heard = Instant::now();
+    }
+
+    /// Whether one call waits, and no other.
+    pub(super) fn is_alone(&self) -> bool {
+        self.calls.len() == 1 && self.queue.is_empty() && self.lost.is_none()
+    }
+
+    /// A number that grows with every call.
+    pub(super) fn begun(&self) -> u64 {
+        self.next
     }
 
     /// Whether any call waits.
@@ -227,7 +244,7 @@ impl CallTable {
     pub(super) fn lose(&mut self, lost: Lost) -> bool {
         let first = self.lost.is_none();
         self.lost.get_or_insert(lost);
-        self.queue.changed();
+        self.queue.changed_for_all();
         first
     }
 
@@ -258,6 +275,7 @@ impl CallTable {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -352,12 +370,14 @@ mod tests {
         let (mut stuck, mut other) = (commit(), commit());
         assert!(!stuck.looks(&mut table) && !other.looks(&mut table));
         answers(&mut table, under_way[0].number());
-        assert_eq!((stuck.woken(), other.woken()), (1, 1));
-        assert!(other.looks(&mut table));
+        assert_eq!((stuck.woken(), other.woken()), (1, 0));
+        // The next answer wakes as many as there is room for all the same.
+        answers(&mut table, under_way[1].number());
+        assert!(other.woken() == 1 && other.looks(&mut table));
         // One who comes now lets the stuck one look first, until something else ends.
         let mut late = commit();
         assert!(!late.looks(&mut table));
-        for one in under_way.iter().skip(1) {
+        for one in under_way.iter().skip(2) {
             answers(&mut table, one.number());
         }
         assert!(late.woken() == 1 && late.looks(&mut table));
@@ -366,6 +386,76 @@ mod tests {
         // Where nothing is under way nobody is let look first.
         assert!(commit().looks(&mut table));
         assert_eq!(stuck.woken(), 1, "it has not looked since");
+    }
+
+    #[test]
+    fn one_that_never_looks_keeps_others_waiting_no_longer_than_until_the_next_look() {
+        let mut table = CallTable::new();
+        let under_way = full(&mut table);
+        let mut stuck: Vec<One> = (0..100).map(|_| commit()).collect();
+        let mut other = commit();
+        assert!(stuck.iter_mut().all(|one| !one.looks(&mut table)) && !other.looks(&mut table));
+        under_way.iter().for_each(|one| answers(&mut table, one.number()));
+        // Nothing is under way any more whose answer could wake it.
+        let mut looks = 0;
+        while other.woken() == 0 {
+            table.look_again();
+            wake(table.woken());
+            looks += 1;
+            assert!(looks < 100, "it is never woken");
+        }
+        assert!(other.looks(&mut table));
+    }
+
+    #[test]
+    fn one_that_was_woken_and_gives_up_leaves_its_turn_to_the_next() {
+        let mut table = CallTable::new();
+        let under_way = full(&mut table);
+        let (mut first, mut second) = (commit(), commit());
+        assert!(!first.looks(&mut table) && !second.looks(&mut table));
+        answers(&mut table, under_way[0].number());
+        assert_eq!((first.woken(), second.woken()), (1, 0));
+        table.leave(&mut first.caller);
+        wake(table.woken());
+        assert!(second.woken() == 1 && second.looks(&mut table));
+    }
+
+    #[test]
+    fn each_of_thousands_that_wait_is_woken_once() {
+        let mut table = CallTable::new();
+        let mut under_way: VecDeque<One> = full(&mut table).into();
+        let mut waits: VecDeque<One> = (0..5_000).map(|_| commit()).collect();
+        assert!(waits.iter_mut().all(|one| !one.looks(&mut table)));
+        while let Some(answered) = under_way.pop_front() {
+            answers(&mut table, answered.number());
+            if let Some(mut next) = waits.pop_front() {
+                assert!(next.woken() == 1 && next.looks(&mut table), "not the oldest");
+                under_way.push_back(next);
+            }
+            assert!(waits.front().is_none_or(|next| next.woken() == 0), "there is no room for it");
+        }
+        assert!(waits.is_empty());
+    }
+
+    #[test]
+    fn a_read_waits_for_no_bytes_and_not_for_commits_that_do() {
+        let mut table = CallTable::new();
+        let under_way = full(&mut table);
+        let mut waits = commit();
+        assert!(!waits.looks(&mut table));
+        let mut reads: Vec<One> = (under_way.len()..SHARED_CALLS).map(|_| One::new(Load::Call)).collect();
+        assert!(reads.iter_mut().all(|read| read.looks(&mut table)), "it waits for a commit's room");
+        // There is no place any more.
+        let (mut read, mut other) = (One::new(Load::Call), One::new(Load::Call));
+        assert!(!read.looks(&mut table) && !other.looks(&mut table));
+        answers(&mut table, reads[0].number());
+        assert_eq!((read.woken(), other.woken(), waits.woken()), (1, 0, 0));
+        assert!(read.looks(&mut table));
+        // A commit that wants nothing but a place, and came first, is let look before a read that comes.
+        answers(&mut table, under_way[0].number());
+        assert_eq!((waits.woken(), other.woken()), (1, 0));
+        assert!(!One::new(Load::Call).looks(&mut table));
+        assert!(waits.looks(&mut table));
     }
 
     #[test]

@@ -50,11 +50,13 @@ fn thread(runtime: &Runtime, stream: net::UnixStream, hello: &Hello, tell: &Sync
         Err(e) => return drop(tell.send(Err(e))),
     };
     let engine = SharedEngine::new(Connection(link.clone()), identity);
+    // Whoever gets the engine may read at once, and this came before.
+    link.listening.begin(inbox);
     if tell.send(Ok(engine)).is_err() {
         return;
     }
     // Who is told of something may panic. Whoever waits for an answer would wait for ever.
-    if let Err(panic) = caught(|| runtime.block_on(run(&link, &mut inbox))) {
+    if let Err(panic) = caught(|| runtime.block_on(run(&link))) {
         tracing::error!(panic, "a panic ends the connection to the owner of the store");
         link.lose(Lost::Gone);
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::asking::wait;
 use super::calls::Waiting;
 use super::hello::{Lost, OwnerInfo, OwnerStatus};
-use super::link::{Connection, Turn};
+use super::link::{Connection, Link, Turn};
 use super::reader::SharedReader;
 use crate::codec::link::{SentAnswer, SentAsk};
 use crate::engine::backup::Backup;
@@ -72,7 +72,7 @@ impl SharedEngine {
     pub(crate) fn request_handover(&self) -> Result<()> {
         self.process().check()?;
         let link = &self.connection.0;
-        let message = wait(link.ask_plain(SentAsk::Handover))?;
+        let message = wait(link, link.ask_plain(SentAsk::Handover))?;
         match link.answered(&message)? {
             SentAnswer::Heard => Ok(()),
             other => Err(link.misunderstood(format!("{other:?}"))),
@@ -83,7 +83,7 @@ impl SharedEngine {
     pub(crate) fn ask_owner(&self) -> Result<OwnerStatus> {
         self.process().check()?;
         let link = &self.connection.0;
-        let message = wait(link.ask_plain(SentAsk::Status))?;
+        let message = wait(link, link.ask_plain(SentAsk::Status))?;
         let SentAnswer::Status(status) = link.answered(&message)? else {
             return Err(link.misunderstood("it does not say who owns the store"));
         };
@@ -127,7 +127,7 @@ impl Engine for SharedEngine {
     }
 
     fn commit(&self, commit: Commit) -> Result<Outcome> {
-        wait(self.write(commit))
+        wait(&self.connection.0, self.write(commit))
     }
 
     fn submit(&self, commit: Commit) -> Submitted<'_> {
@@ -164,7 +164,7 @@ impl Engine for SharedEngine {
 
 impl Admin for SharedEngine {
     fn flush(&self) -> Result<()> {
-        wait(self.flush_async())
+        wait(&self.connection.0, self.flush_async())
     }
 
     fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
@@ -211,10 +211,26 @@ impl Admin for SharedEngine {
     fn figures(&self) -> Result<Figures> {
         self.open()?;
         let link = &self.connection.0;
-        let message = wait(link.ask_plain(SentAsk::Figures))?;
+        let message = wait(link, link.ask_plain(SentAsk::Figures))?;
         match link.answered(&message)? {
             SentAnswer::Figures(figures) => Ok(figures_of(&figures)),
             other => Err(link.misunderstood(format!("{other:?}"))),
+        }
+    }
+}
+
+/// A walk of the owner, which ends with whoever waits for it.
+struct Walking<'a> {
+    link: &'a Link,
+    /// `None` once it was answered.
+    call: Option<u64>,
+}
+
+impl Drop for Walking<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call {
+            self.link.forget(call);
+            self.link.give_up(call);
         }
     }
 }
@@ -234,18 +250,19 @@ impl SharedEngine {
         let Some(call) = link.call(|| Waiting::Several(told), ask, Turn::Soon) else {
             return Err(Error::OwnerLost { owner: link.owner.pid });
         };
+        let mut begun = Walking { link, call: Some(call) };
         loop {
-            let answer = wait(answers.recv());
+            let answer = wait(link, answers.recv());
             let Some(answer) = answer else { return Err(Error::OwnerLost { owner: link.owner.pid }) };
             let message = answer.map_err(|why| link.unanswered(why))?;
             match link.answered(&message)? {
                 SentAnswer::Progress(done, of) => {
                     if progress(done, of).is_break() {
-                        link.forget(call);
                         return Err(Error::Closed { after: None });
                     }
                 }
                 answer => {
+                    begun.call = None;
                     return answer_of(&answer).ok_or_else(|| link.misunderstood(format!("{answer:?}")));
                 }
             }

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 
 use super::calls::{Answered, CallTable, Waiting, wake};
 use super::hello::{Lost, OwnerInfo};
+use super::listening::Listening;
+use super::queue::Caller;
 use super::tell::Told;
 use crate::engine::on_path::OnPath;
 use crate::engine::process::Process;
@@ -46,6 +48,7 @@ pub(super) struct Link {
     pub(super) told: Told,
     stream: Socket,
     sending: Mutex<Sending>,
+    pub(super) listening: Listening,
     pub(super) table: Mutex<CallTable>,
     on_lost: Mutex<Vec<OnLost>>,
     /// The engine was closed, and no commit is under way any more.
@@ -71,6 +74,7 @@ impl Link {
             told: Told::new(committed),
             stream,
             sending: Mutex::default(),
+            listening: Listening::default(),
             table: Mutex::new(CallTable::new()),
             on_lost: Mutex::default(),
             settled: Condvar::new(),
@@ -121,6 +125,11 @@ impl Link {
     /// Forgets a call that nobody waits for any more.
     pub(super) fn forget(&self, call: u64) {
         self.change(|table| table.forget(call));
+    }
+
+    /// Gives up waiting for room.
+    pub(super) fn leave(&self, caller: &mut Caller) {
+        self.change(|table| table.leave(caller));
     }
 
     /// Takes the answer to a call. Whoever waits for what is over now is not woken yet.
@@ -209,6 +218,7 @@ impl Link {
 
     /// The owner leaves, or is gone: then every call ends.
     pub(super) fn lose(&self, lost: Lost) {
+        let _path = OnPath::enter();
         self.end_sending();
         let (first, ended) = {
             let mut table = lock(&self.table);
@@ -221,7 +231,6 @@ impl Link {
             let told = std::mem::take(&mut *lock(&self.on_lost));
             told.into_iter().for_each(|call| call(lost));
         }
-        let _path = OnPath::enter();
         ended.into_iter().for_each(Answered::deliver);
         self.rouse();
     }

@@ -6,6 +6,8 @@ mod connect;
 mod engine;
 mod hello;
 mod link;
+mod listen;
+mod listening;
 mod queue;
 mod reader;
 mod run;

@@ -45,7 +45,7 @@ impl EngineReader for SharedReader {
             return Ok(known);
         }
         let link = &self.connection.0;
-        let got = wait(link.read(get))?;
+        let got = wait(link, link.read(get))?;
         match &got {
             Got::Branch(Some(branch)) => link.told.keep(branch),
             Got::Branches(list) => list.iter().for_each(|(branch, _)| link.told.keep(branch)),

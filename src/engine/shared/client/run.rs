@@ -1,26 +1,22 @@
 //! The thread of a client's engine: it reads what the owner says, and writes what the socket did not take at once.
 
 use std::io;
-use std::time::Duration;
-
-use bytes::Bytes;
+use std::time::{Duration, Instant};
 
 use super::calls::Answered;
 use super::hello::Lost;
 use super::link::Link;
-use crate::codec::link::SentAnswer;
+use super::listen::hear_what_is_there;
 use crate::engine::on_path::OnPath;
-use crate::engine::shared::frame::{Inbox, Incoming, receive};
-use crate::engine::shared::message::{Noticed, noticed};
-use crate::limits::{SHARED_LAST_WORDS_MS, SHARED_READS_IN_A_ROW};
+use crate::limits::SHARED_LAST_WORDS_MS;
 use crate::sync::lock;
 
 /// Until the owner is gone, or the last handle is.
-pub(super) async fn run(link: &Link, inbox: &mut Inbox) {
+pub(super) async fn run(link: &Link) {
     // What the owner has said comes first: whether it is silent or gone is looked at after that.
     let ended = tokio::select! {
         biased;
-        ended = hear(link, inbox) => ended,
+        ended = link.hear() => ended,
         ended = write_on(link) => ended,
         () = watch_over(link) => Err(io::Error::other("its process has ended")),
         () = link.hung_up.notified() => return,
@@ -29,41 +25,6 @@ pub(super) async fn run(link: &Link, inbox: &mut Inbox) {
         tracing::debug!(owner = link.owner.pid, error = %e, "the owner of the store is gone");
     }
     link.lose(Lost::Gone);
-}
-
-async fn hear(link: &Link, inbox: &mut Inbox) -> io::Result<()> {
-    let bad = |e| io::Error::new(io::ErrorKind::InvalidData, e);
-    let mut reads = 0_u64;
-    loop {
-        match inbox.next().map_err(bad)? {
-            Incoming::Message { call: 0, body } => match noticed(&body) {
-                Noticed::Leaving => link.lose(Lost::Leaving),
-                other => link.told.hear(other),
-            },
-            Incoming::Message { call, body } => {
-                let last = is_last(&body);
-                let answered = link.answer(call, body, last);
-                let _path = OnPath::enter();
-                answered.into_iter().for_each(Answered::deliver);
-            }
-            Incoming::Begins { .. } => {}
-            Incoming::More => {
-                link.rouse();
-                reads += 1;
-                if reads.is_multiple_of(SHARED_READS_IN_A_ROW) {
-                    // An owner that never pauses leaves turns to what is written.
-                    tokio::task::yield_now().await;
-                }
-                receive(link.stream(), inbox).await?;
-                lock(&link.table).heard();
-            }
-        }
-    }
-}
-
-/// Whether nothing follows an answer.
-fn is_last(body: &Bytes) -> bool {
-    !SentAnswer::is_progress(body)
 }
 
 async fn write_on(link: &Link) -> io::Result<()> {
@@ -82,13 +43,29 @@ async fn write_on(link: &Link) -> io::Result<()> {
 /// when a child that it forked still holds its end of the socket.
 async fn watch_over(link: &Link) {
     let owner = link.stream().peer();
+    let mut calls = 0;
     loop {
-        let waiting = lock(&link.table).is_waiting();
-        tokio::time::sleep(look_every(link.wait, waiting)).await;
+        let in_use = {
+            let table = lock(&link.table);
+            // Between two calls of many nobody waits either. A long sleep could not be told from a process that was stopped.
+            table.is_waiting() || std::mem::replace(&mut calls, table.begun()) != table.begun()
+        };
+        let (begun, moment) = (Instant::now(), look_every(link.wait, in_use));
+        tokio::time::sleep(moment).await;
+        if begun.elapsed() >= moment + link.wait / 2 {
+            // This process was stopped, or had no turn for long: that time is not the owner's.
+            lock(&link.table).heard();
+        }
         // If it was this process that was stopped, the owner's answers lie in the socket: they are heard first.
         tokio::task::yield_now().await;
+        let is_silent = lock(&link.table).silence() >= link.wait;
+        if is_silent {
+            // The turn to read may be a caller's, which goes on no sooner than this.
+            hear_what_is_there(link);
+        }
         let (silence, expired) = {
             let mut table = lock(&link.table);
+            table.look_again();
             (table.silence(), table.expire(link.wait, |call| link.take_back(call)))
         };
         {
@@ -103,8 +80,8 @@ async fn watch_over(link: &Link) {
 }
 
 /// How often it is looked whether the owner still says something.
-fn look_every(wait: Duration, waiting: bool) -> Duration {
-    (if waiting { wait / 4 } else { wait }).max(Duration::from_millis(1))
+fn look_every(wait: Duration, in_use: bool) -> Duration {
+    (if in_use { wait / 4 } else { wait }).max(Duration::from_millis(1))
 }
 
 fn has_ended(pid: u32) -> bool {

@@ -1,6 +1,7 @@
 //! A client and an owner of a test's own making, which does what an owner may do at the worst moment.
 
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::{Hello, Lost, SharedEngine, connect};
 use crate::codec::Bounded;
-use crate::codec::link::{LINK_HEADER, LinkHead, SentAnswer, SentGreeting, SentNotice, SentWelcome};
+use crate::codec::link::{LINK_HEADER, LinkHead, SentAnswer, SentAsk, SentGreeting, SentNotice, SentWelcome};
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::port::{Engine, Submitted};
 use crate::engine::sidecar::SidecarWrites;
@@ -112,6 +113,22 @@ impl Watcher for Panics {
     }
 
     fn closed(&self) {}
+}
+
+#[test]
+fn an_owner_is_told_when_nobody_waits_for_its_walk_any_more() {
+    let (tell, told) = channel();
+    let client = client_of(std::process::id(), LIMIT, move |mut stream| {
+        let (call, body) = frame(&mut stream).unwrap();
+        assert_eq!(SentAsk::decode(&body).unwrap(), SentAsk::Verify);
+        stream.write_all(&SentAnswer::Progress(1, 10).message(call, 24)).unwrap();
+        let (_, body) = frame(&mut stream).unwrap();
+        tell.send((SentAsk::decode(&body).unwrap() == SentAsk::GiveUp(call), call)).unwrap();
+        listen(stream);
+    });
+    let ended = client.admin().unwrap().verify(&mut |_, _| ControlFlow::Break(()));
+    assert_eq!(ended.unwrap_err(), Error::Closed { after: None });
+    assert!(told.recv_timeout(LIMIT).unwrap().0);
 }
 
 #[test]

@@ -140,11 +140,13 @@ impl Outbox {
     /// Takes back the message of a call of which nothing was sent.
     pub(crate) fn take_back(&mut self, call: u64) -> bool {
         let of_call = |short: &Short| matches!(short, Short::Frame { call: of, .. } if *of == call);
-        let frame = self.short.iter().position(of_call).and_then(|at| self.short.remove(at));
-        if let Some(Short::Frame { frame, .. }) = frame {
+        if let Some(at) = self.short.iter().position(of_call)
+            && let Some(Short::Frame { frame, .. }) = self.short.remove(at)
+        {
             self.bytes -= frame.len();
-            // What waits for it waits no longer.
-            self.sent += 1;
+            // Those that wait for it have one less to wait for, and others as many as before.
+            let place = self.sent + at as u64;
+            self.long.iter_mut().filter(|long| long.after > place).for_each(|long| long.after -= 1);
             return true;
         }
         let unsent = |long: &Long| long.call == call && long.sent == 0;
@@ -153,6 +155,13 @@ impl Outbox {
             self.bytes -= long.message.len();
         }
         long.is_some()
+    }
+
+    /// How many short ones are sent before the end of a longer one.
+    #[cfg(test)]
+    pub(crate) fn waits_for(&self, call: u64) -> u64 {
+        let after = self.long.iter().find(|long| long.call == call).map_or(0, |long| long.after);
+        after.saturating_sub(self.sent)
     }
 
     /// Whether the message of a call begins with what was taken out last.

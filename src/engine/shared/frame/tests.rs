@@ -52,6 +52,24 @@ fn short_messages_come_between_the_frames_of_long_ones() {
 }
 
 #[test]
+fn a_long_message_waits_for_what_was_short_before_it_though_a_later_one_is_taken_back() {
+    let mut outbox = Outbox::default();
+    outbox.send(1, message(1, 10));
+    outbox.send(2, message(2, 10));
+    outbox.send_in_order(3, message(3, 10));
+    outbox.send(4, message(4, 10));
+    outbox.send(5, message(5, 10));
+    assert!(outbox.take_back(4) && outbox.take_back(5));
+    assert!(outbox.take_back(1));
+    // One that comes now is not waited for.
+    outbox.send(6, message(6, 10));
+    outbox.send_in_order(7, message(7, 10));
+    assert!(outbox.take_back(6));
+    assert_eq!((outbox.waits_for(3), outbox.waits_for(7)), (1, 1));
+    assert_eq!(calls(&mut outbox), [2, 3, 7]);
+}
+
+#[test]
 fn what_is_sent_in_order_is_not_overtaken_by_what_is_sent_so_later() {
     let mut outbox = Outbox::default();
     outbox.send_in_order(1, message(1, 2 * SHARED_FRAME_BYTES));

@@ -3,16 +3,20 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::chore::Chore;
 use super::client::{Called, Client};
+use super::lead::Lead;
 use super::roster::Roster;
 use super::served_engine::ServedEngine;
 use crate::codec::Bounded;
 use crate::codec::link::{SentAnswer, SentAsk, SentOwner, SentPeer, SentStatus};
 use crate::engine::backup::Backup;
+use crate::engine::commit::Outcome;
 use crate::engine::port::Admin;
 use crate::engine::shared::message::{
     Look, Takes, commit_of, failed, got_message, is_in_memory, outcome_message, read_of, sent_figures,
@@ -30,6 +34,8 @@ pub(super) struct Calls {
     pub(super) client: Arc<Client>,
     /// The message of several frames that has begun.
     begun: Mutex<Option<BegunMessage>>,
+    /// A turn to make commits was taken, and its task has not begun.
+    lead_waits: Arc<AtomicBool>,
 }
 
 /// A message of several frames, which is a call that is under way before it is whole: its client hears that the owner lives.
@@ -42,7 +48,7 @@ struct BegunMessage {
 
 impl Calls {
     pub(super) fn new(served: ServedEngine, client: Arc<Client>) -> Self {
-        Self { served, client, begun: Mutex::default() }
+        Self { served, client, begun: Mutex::default(), lead_waits: Arc::default() }
     }
 
     /// Waits until a long message may be taken in.
@@ -58,8 +64,16 @@ impl Calls {
         *lock(&self.begun) = None;
     }
 
-    /// Begins a call. Returns when the next one may begin.
-    pub(super) async fn begin(&self, call: u64, body: Bytes) {
+    pub(super) fn is_leaving(&self) -> bool {
+        self.served.roster.is_leaving()
+    }
+
+    /// Begins a call. Returns when the next one may begin. `last` when nothing else has come in.
+    pub(super) async fn begin(&self, call: u64, body: Bytes, last: bool) {
+        if self.lead_waits.load(Ordering::Acquire) {
+            // Until it leads nobody commits.
+            tokio::task::yield_now().await;
+        }
         // A short message of the same number is another one.
         let begun = lock(&self.begun).take_if(|begun| begun.call == call && begun.total == body.len());
         let (called, room) = match begun {
@@ -84,17 +98,23 @@ impl Calls {
             }
             SentAsk::Status => self.status(call),
             SentAsk::Append(_) | SentAsk::Fork(..) | SentAsk::Write(_) => {
-                self.commit(call, &body, &ask, called, room).await;
+                self.commit(call, &body, &ask, (called, room), last).await;
             }
             SentAsk::Flush => self.flush(call, called),
             SentAsk::Verify => {
                 let roster = self.served.roster.clone();
+                self.client.walks(call);
                 self.admin(call, called, &self.served.walks, move |admin, client, call| {
                     verify(admin, client, &roster, call)
                 });
             }
+            SentAsk::GiveUp(walk) => {
+                self.client.walks_no_more(*walk);
+                self.reply(call, SentAnswer::Heard);
+            }
             SentAsk::Backup(to) => {
                 let (roster, to) = (self.served.roster.clone(), PathBuf::from(to));
+                self.client.walks(call);
                 self.admin(call, called, &self.served.walks, move |admin, client, call| {
                     backup(admin, client, &roster, call, &to)
                 });
@@ -138,8 +158,8 @@ impl Calls {
         call: u64,
         body: &Bytes,
         ask: &SentAsk<'_>,
-        called: Called,
-        room: Option<OwnedSemaphorePermit>,
+        held: (Called, Option<OwnedSemaphorePermit>),
+        last: bool,
     ) {
         let options = &self.served.roster.options;
         let takes = Takes { payload_bytes: options.payload_bytes, least: options.least };
@@ -147,7 +167,9 @@ impl Calls {
         let commit = if body.len() > SHARED_FRAME_BYTES {
             // Many records take a while to check, and others have to be served meanwhile.
             let body = body.clone();
+            let turn = permits(&self.served.reads, 1).await;
             let decoded = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
                 let ask = SentAsk::decode(&body).ok()?;
                 commit_of(&body, &ask, takes)
             });
@@ -160,12 +182,37 @@ impl Calls {
             Some(Err(e)) => return self.client.answer(call, failed(call, &e)),
             None => return self.client.answer(call, failed(call, &Error::storage("the call was not read"))),
         };
-        let (engine, client) = (self.served.engine.clone(), self.client.clone());
-        tokio::spawn(async move {
-            let outcome = engine.submit(commit).await;
-            client.answer(call, outcome_message(call, &outcome));
-            drop((called, waiting, room));
-        });
+        let (served, client) = (self.served.clone(), self.client.clone());
+        let outlives = commit.outlives_its_engine();
+        let answer = move |client: &Client, outcome: &Result<Outcome>| {
+            let message = match outcome {
+                Err(e) => served.refused(call, e, outlives),
+                outcome => outcome_message(call, outcome),
+            };
+            match served.roster.hears_of_answers {
+                true => client.look(|outbox| outbox.send(call, message.into())),
+                false => client.post(|outbox| outbox.send(call, message.into())),
+            };
+            drop((held, waiting));
+        };
+        let engine = self.served.engine.clone();
+        // One that comes alone is made on this thread, and nobody has to wake up for it.
+        let lead = if last && client.calls() == 1 { Lead::take(&engine) } else { None };
+        // Whoever makes it answers it, and writes the answers to a group when they are all there.
+        let answering = client.clone();
+        Chore::begin(async move { answer(&answering, &engine.submit(commit).await) });
+        if let Some(lead) = lead {
+            // It blocks, and leaves the other tasks of this thread to another, the calls of this client among them.
+            let waits = self.lead_waits.clone();
+            waits.store(true, Ordering::Release);
+            tokio::spawn(async move {
+                waits.store(false, Ordering::Release);
+                tokio::task::block_in_place(|| lead.lead());
+            });
+        }
+        if client.has_mail() {
+            client.written.notify_one();
+        }
     }
 
     fn read(&self, call: u64, body: Bytes, ask: &SentAsk<'_>, held: (Called, Option<OwnedSemaphorePermit>)) {
@@ -177,11 +224,18 @@ impl Calls {
         }
         let (served, client) = (self.served.clone(), self.client.clone());
         tokio::spawn(async move {
-            let turn = permits(&client.reads, 1).await;
-            // Answers may be long: none is made before there is room for it.
-            client.eased_until(|client| client.has_room() || served.roster.is_leaving()).await;
+            let own = permits(&client.reads, 1).await;
+            // Answers may be long: none is made before there is room for it, and a client that does not read them holds up no
+            // other.
+            let turn = loop {
+                client.eased_until(|client| client.has_room() || served.roster.is_leaving()).await;
+                let turn = permits(&served.reads, 1).await;
+                if client.has_room() || served.roster.is_leaving() {
+                    break (own, turn);
+                }
+            };
             if served.is_wanted(&client, call) {
-                let engine = served.engine.clone();
+                let (engine, reading) = (served.engine.clone(), served.clone());
                 let read = move || {
                     let got = SentAsk::decode(&body)
                         .map_err(|e| Error::storage(e.to_string()))
@@ -189,7 +243,10 @@ impl Calls {
                         .and_then(|got| {
                             got.ok_or_else(|| Error::storage("the owner does not know this call"))
                         });
-                    got_message(call, &got)
+                    match got {
+                        Err(e) => reading.failed(call, &e),
+                        got => got_message(call, &got),
+                    }
                 };
                 let message = tokio::task::spawn_blocking(read).await;
                 client.answer(call, message.unwrap_or_else(|e| failed(call, &Error::storage(e))));
@@ -199,15 +256,15 @@ impl Calls {
     }
 
     fn flush(&self, call: u64, called: Called) {
-        let (engine, client) = (self.served.engine.clone(), self.client.clone());
+        let (served, client) = (self.served.clone(), self.client.clone());
         tokio::spawn(async move {
-            let flushed = match engine.admin() {
+            let flushed = match served.engine.admin() {
                 Some(admin) => admin.flush_async().await,
                 None => Err(no_admin()),
             };
             let message = match &flushed {
                 Ok(()) => SentAnswer::Flushed.message(call, 8),
-                Err(e) => failed(call, e),
+                Err(e) => served.failed(call, e),
             };
             client.answer(call, message);
             drop(called);
@@ -224,17 +281,23 @@ impl Calls {
         let (served, client, turns) = (self.served.clone(), self.client.clone(), turns.clone());
         tokio::spawn(async move {
             let turn = permits(&turns, 1).await;
+            let turn = (turn, permits(&served.reads, 1).await);
             if !served.is_wanted(&client, call) {
                 return;
             }
-            tokio::task::spawn_blocking(move || {
-                let done = match served.engine.admin() {
-                    Some(admin) => work(admin, &client, call),
+            let (working, at_work) = (client.clone(), served.clone());
+            let done = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                match at_work.engine.admin() {
+                    Some(admin) => work(admin, &working, call),
                     None => Err(no_admin()),
-                };
-                client.answer(call, done.unwrap_or_else(|e| failed(call, &e)));
-                drop((called, turn));
+                }
             });
+            // One that panicked is answered as well.
+            let done = done.await.unwrap_or_else(|e| Err(Error::storage(e)));
+            client.walks_no_more(call);
+            client.answer(call, done.unwrap_or_else(|e| served.failed(call, &e)));
+            drop(called);
         });
     }
 }
@@ -245,29 +308,23 @@ fn no_admin() -> Error {
 
 /// Checks everything.
 fn verify(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64) -> Result<Vec<u8>> {
-    match admin.verify(&mut |done, of| goes_on(client, roster, call, (done, of))) {
-        Err(Error::Closed { .. }) if roster.is_leaving() => Ok(SentAnswer::Leaving.message(call, 8)),
-        report => Ok(SentAnswer::Report(sent_report(&report?)).message(call, 128)),
-    }
+    let report = admin.verify(&mut |done, of| goes_on(client, roster, call, (done, of)))?;
+    Ok(SentAnswer::Report(sent_report(&report)).message(call, 128))
 }
 
 /// Copies everything into a file.
 fn backup(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64, to: &Path) -> Result<Vec<u8>> {
-    match admin.backup(to, &mut |done, of| goes_on(client, roster, call, (done, of))) {
-        Err(Error::Closed { .. }) if roster.is_leaving() => Ok(SentAnswer::Leaving.message(call, 8)),
-        made => {
-            let Backup { position, bytes, .. } = made?;
-            Ok(SentAnswer::BackedUp(position.get(), bytes).message(call, 24))
-        }
-    }
+    let Backup { position, bytes, .. } =
+        admin.backup(to, &mut |done, of| goes_on(client, roster, call, (done, of)))?;
+    Ok(SentAnswer::BackedUp(position.get(), bytes).message(call, 24))
 }
 
 /// Tells how far it is. Of progress that the client has not read, only the latest is kept. It ends when the owner is to leave
-/// the file, which it would keep locked, and when the client has gone, and nobody waits for it.
+/// the file, which it would keep locked, and when the client has gone, or has something else to do.
 fn goes_on(client: &Client, roster: &Roster, call: u64, (done, of): (u64, u64)) -> ControlFlow<()> {
     let message = SentAnswer::Progress(done, of).message(call, 24);
     client.post(|outbox| outbox.replace(call, message.into()));
-    match roster.is_leaving() || client.look(|outbox| outbox.is_ended()) {
+    match roster.is_leaving() || !client.is_walking(call) || !client.is_there() {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
     }
@@ -276,4 +333,73 @@ fn goes_on(client: &Client, roster: &Roster, call: u64, (done, of): (u64, u64)) 
 /// `None` never happens: nobody closes these.
 async fn permits(of: &Arc<Semaphore>, count: usize) -> Option<OwnedSemaphorePermit> {
     of.clone().acquire_many_owned(count as u32).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::Durability;
+    use crate::engine::port::OnProgress;
+    use crate::engine::report::{Figures, Report};
+    use crate::engine::shared::server::ServerOptions;
+    use crate::engine::shared::socket::Socket;
+    use crate::event::Timestamp;
+
+    /// A walk whose client gives it up on the way.
+    struct Walk(Arc<Client>);
+
+    impl Admin for Walk {
+        fn flush(&self) -> Result<()> {
+            Err(no_admin())
+        }
+
+        fn flush_async(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+            Box::pin(async { Err(no_admin()) })
+        }
+
+        fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
+            assert!(progress(1, 10).is_continue());
+            self.0.walks_no_more(6);
+            assert!(progress(2, 10).is_continue(), "that was another call");
+            self.0.walks_no_more(7);
+            assert!(progress(3, 10).is_break(), "nobody waits for it");
+            Err(Error::Closed { after: None })
+        }
+
+        fn backup(&self, _: &Path, _: &mut OnProgress<'_>) -> Result<Backup> {
+            Err(no_admin())
+        }
+
+        fn figures(&self) -> Result<Figures> {
+            Err(no_admin())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_walk_over_the_store_ends_when_its_client_does_not_wait_for_it_any_more() {
+        let (own, _other) = tokio::net::UnixStream::pair().unwrap();
+        let info = ClientInfo {
+            pid: 1,
+            uid: 1,
+            program: "cli".to_owned(),
+            rank: 0,
+            since: Timestamp::now(),
+            queued: 0,
+        };
+        let client = Client::new(info, Arc::new(Socket::of(own)), Duration::from_secs(9), Arc::default());
+        let client = Arc::new(client);
+        let options = ServerOptions {
+            program: "app".to_owned(),
+            rank: 0,
+            payload_bytes: 1_000,
+            least: Durability::Durable,
+            handover: Arc::new(|_| ()),
+        };
+        client.walks(7);
+        assert!(verify(&Walk(client.clone()), &client, &Roster::new(options, true), 7).is_err());
+    }
 }

@@ -7,16 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
+use super::writing::{Writing, Written};
 use crate::engine::shared::frame::Outbox;
 use crate::engine::shared::peer::ClientInfo;
-use crate::limits::{SHARED_BEAT_MS, SHARED_CLIENT_BYTES, SHARED_CLIENT_READS};
+use crate::engine::shared::socket::Socket;
+use crate::limits::{SHARED_BEAT_MS, SHARED_CLIENT_BYTES, SHARED_CLIENT_READS, SHARED_OWN_BYTES};
 use crate::sync::{Mutex, lock};
 
 #[derive(Debug)]
 pub(super) struct Client {
     info: ClientInfo,
-    outbox: Mutex<Outbox>,
-    /// There is something to write.
+    pub(super) stream: Arc<Socket>,
+    writing: Writing,
+    /// There is something to write, or to look at, for the client's task.
     pub(super) written: Notify,
     /// There is room again, or a call was answered.
     eased: Notify,
@@ -28,6 +31,8 @@ pub(super) struct Client {
     pub(super) busy: Notify,
     /// Calls that wait for their answer.
     calls: AtomicUsize,
+    /// Those of them that walk over the whole store.
+    walks: Mutex<Vec<u64>>,
     /// Bytes of appends that wait for their answer.
     pub(super) bytes: Arc<Semaphore>,
     pub(super) reads: Arc<Semaphore>,
@@ -36,35 +41,62 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(info: ClientInfo, wait: Duration, settled: Arc<Notify>) -> Self {
+    pub(super) fn new(info: ClientInfo, stream: Arc<Socket>, wait: Duration, settled: Arc<Notify>) -> Self {
         Self {
             info,
-            outbox: Mutex::default(),
+            stream,
+            writing: Writing::held(),
             written: Notify::new(),
             eased: Notify::new(),
             settled,
             said_all: AtomicBool::new(false),
             busy: Notify::new(),
             calls: AtomicUsize::new(0),
-            bytes: Arc::new(Semaphore::new(SHARED_CLIENT_BYTES)),
+            walks: Mutex::default(),
+            // A client begins a commit while it has less under way than it may, so what is read after it waits for none.
+            bytes: Arc::new(Semaphore::new(2 * SHARED_CLIENT_BYTES)),
             reads: Arc::new(Semaphore::new(SHARED_CLIENT_READS)),
             beat: (wait / 4).max(Duration::from_millis(SHARED_BEAT_MS)),
         }
     }
 
     pub(super) fn info(&self) -> ClientInfo {
-        ClientInfo { queued: lock(&self.outbox).bytes() as u64, ..self.info.clone() }
+        ClientInfo { queued: self.look(|outbox| outbox.bytes()) as u64, ..self.info.clone() }
     }
 
     /// Changes what is to be sent, and has it sent.
     pub(super) fn post<T>(&self, change: impl FnOnce(&mut Outbox) -> T) -> T {
-        let changed = change(&mut lock(&self.outbox));
+        let changed = self.writing.look(change);
         self.written.notify_one();
         changed
     }
 
+    /// Writes what there is, on the client's own task. `Blocked` until it [goes on](Self::goes_on).
+    pub(super) fn write(&self) -> std::io::Result<Written> {
+        self.writing.write(&self.stream)
+    }
+
+    /// The same on any other thread, unless there is much. The client's task sees to whatever has to be waited for.
+    pub(super) fn write_here(&self) {
+        match self.writing.write_at_most(&self.stream, SHARED_OWN_BYTES) {
+            Ok(Written::Elsewhere) => {}
+            Ok(Written::All) if !self.look(|outbox| outbox.is_ended()) => self.eases(),
+            _ => self.written.notify_one(),
+        }
+    }
+
+    /// The socket takes more.
+    pub(super) fn goes_on(&self) {
+        self.writing.goes_on();
+    }
+
+    /// Whether somebody has to write to it now.
+    pub(super) fn has_mail(&self) -> bool {
+        !self.look(|outbox| outbox.is_empty())
+    }
+
     pub(super) fn look<T>(&self, look: impl FnOnce(&mut Outbox) -> T) -> T {
-        look(&mut lock(&self.outbox))
+        self.writing.look(look)
     }
 
     /// Answers a call.
@@ -101,6 +133,20 @@ impl Client {
     /// Whether it is still there to be answered.
     pub(super) fn is_there(&self) -> bool {
         !self.look(|outbox| outbox.is_ended())
+    }
+
+    /// A call begins a walk over the whole store.
+    pub(super) fn walks(&self, call: u64) {
+        lock(&self.walks).push(call);
+    }
+
+    /// The walk is over, or nobody waits for it any more.
+    pub(super) fn walks_no_more(&self, call: u64) {
+        lock(&self.walks).retain(|walk| *walk != call);
+    }
+
+    pub(super) fn is_walking(&self, call: u64) -> bool {
+        lock(&self.walks).contains(&call)
     }
 
     /// It is told nothing more.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::net::UnixStream;
+use tokio::task::JoinSet;
 
 use super::calls::Calls;
 use super::client::Client;
@@ -12,21 +13,25 @@ use super::greet::greet;
 use super::pace::Pace;
 use super::roster::Roster;
 use super::served_engine::ServedEngine;
+use super::writing::Written;
 use crate::codec::link::SentNotice;
-use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming, receive};
+use crate::engine::shared::frame::{Inbox, Incoming, receive};
 use crate::engine::shared::socket::Socket;
 use crate::limits::SHARED_CALLS;
 
 /// Serves a connection until it ends. Whatever is wrong with it ends it, and nothing else.
 pub(super) async fn serve(served: ServedEngine, stream: Socket) {
-    let mut inbox = Inbox::default();
+    let (stream, mut inbox) = (Arc::new(stream), Inbox::default());
     let Some(client) = greet(&*served.engine, &served.roster, &stream, &mut inbox).await else { return };
     // It leaves however this ends, also when the server does.
     let _here = Here { roster: &served.roster, client: &client };
     let calls = Calls::new(served.clone(), client.clone());
+    // A task of its own: it may block for as long as a commit takes, and the client hears that its owner lives meanwhile.
+    let mut hearing = JoinSet::new();
+    hearing.spawn(async move { hear(calls, inbox).await });
     let ended = tokio::select! {
-        ended = hear(&served.roster, &calls, &stream, &mut inbox) => ended,
-        ended = write_all(&served.roster, &client, &stream) => ended,
+        ended = hearing.join_next() => ended.map_or(Ok(()), |ended| ended.unwrap_or_else(|e| Err(e.into()))),
+        ended = write_all(&served.roster, &client) => ended,
         () = beat(&client) => Ok(()),
     };
     if let Err(e) = ended {
@@ -43,14 +48,16 @@ struct Here<'a> {
 impl Drop for Here<'_> {
     fn drop(&mut self) {
         self.client.end();
+        self.client.stream.hang_up();
         self.roster.leave(self.client);
     }
 }
 
 /// Takes calls until the client hangs up. One that has heard that the owner leaves says nothing more, and still hears its answers.
-async fn hear(roster: &Roster, calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io::Result<()> {
-    match take_calls(calls, stream, inbox).await {
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && roster.is_leaving() => {
+async fn hear(calls: Calls, mut inbox: Inbox) -> io::Result<()> {
+    let stream = calls.client.stream.clone();
+    match take_calls(&calls, &stream, &mut inbox).await {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && calls.is_leaving() => {
             calls.end();
             calls.client.says_no_more();
             std::future::pending().await
@@ -67,7 +74,7 @@ async fn take_calls(calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io
         client.eased_until(|client| client.calls() < SHARED_CALLS && client.has_room()).await;
         match inbox.next().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))? {
             Incoming::Message { call, body } => {
-                calls.begin(call, body).await;
+                calls.begin(call, body, !inbox.is_amid()).await;
                 // One who asks without end leaves turns to others.
                 tokio::task::coop::consume_budget().await;
             }
@@ -95,23 +102,25 @@ async fn take_calls(calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io
 }
 
 /// Writes what there is, until the outbox has ended and is empty.
-async fn write_all(roster: &Roster, client: &Client, stream: &UnixStream) -> io::Result<()> {
-    let mut flight = Flight::default();
+async fn write_all(roster: &Roster, client: &Client) -> io::Result<()> {
     loop {
-        client.look(|outbox| flight.board(outbox));
+        let written = client.write()?;
         if client.has_room() {
             client.eases();
         }
-        if flight.is_empty() {
-            roster.settled.notify_one();
-            if client.look(|outbox| outbox.is_ended() && outbox.is_empty()) {
-                return Ok(());
+        match written {
+            Written::Blocked => {
+                client.stream.writable().await?;
+                client.goes_on();
             }
-            client.written.notified().await;
-            continue;
-        }
-        while flight.fly(stream)? == Flown::Blocked {
-            stream.writable().await?;
+            Written::All => {
+                roster.settled.notify_one();
+                if client.look(|outbox| outbox.is_ended() && outbox.is_empty()) {
+                    return Ok(());
+                }
+                client.written.notified().await;
+            }
+            Written::Elsewhere | Written::Left => client.written.notified().await,
         }
     }
 }

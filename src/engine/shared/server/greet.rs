@@ -15,6 +15,7 @@ use crate::engine::port::Engine;
 use crate::engine::problem::Problem;
 use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming, receive};
 use crate::engine::shared::peer::{ClientInfo, may_talk, program_name};
+use crate::engine::shared::socket::Socket;
 use crate::event::Timestamp;
 use crate::limits::{MAX_DAMAGE_TOLD, SHARED_GREETING_BYTES, SHARED_STALL_MS};
 
@@ -22,7 +23,7 @@ use crate::limits::{MAX_DAMAGE_TOLD, SHARED_GREETING_BYTES, SHARED_STALL_MS};
 pub(super) async fn greet(
     engine: &dyn Engine,
     roster: &Roster,
-    stream: &UnixStream,
+    stream: &Arc<Socket>,
     inbox: &mut Inbox,
 ) -> Option<Arc<Client>> {
     let peer = stream.peer_cred().ok().filter(|peer| may_talk(peer.uid()))?;
@@ -44,7 +45,8 @@ pub(super) async fn greet(
         since: Timestamp::now(),
         queued: 0,
     };
-    let client = Client::new(info, Duration::from_millis(hello.wait), roster.settled.clone());
+    let wait = Duration::from_millis(hello.wait);
+    let client = Client::new(info, stream.clone(), wait, roster.settled.clone());
     let client = Arc::new(client);
     if let Err(clients) = roster.enter(&client) {
         return refuse(stream, &SentGreeting::Busy(clients)).await;
@@ -71,7 +73,10 @@ pub(super) async fn greet(
     };
     let version = said.newest.min(LINK_NEWEST);
     let welcome = SentGreeting::Welcome(version, Box::new(welcome)).message();
-    client.post(|outbox| outbox.send_first(welcome.into()));
+    client.look(|outbox| outbox.send_first(welcome.into()));
+    // Until here nobody wrote what it was told of already.
+    client.goes_on();
+    client.written.notify_one();
     Some(client)
 }
 

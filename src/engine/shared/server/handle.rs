@@ -19,7 +19,8 @@ use crate::engine::process::Process;
 use crate::engine::shared::peer::ClientInfo;
 use crate::engine::watch::Watcher;
 use crate::error::{Error, Result};
-use crate::limits::SHARED_READS;
+use crate::limits::{SHARED_READS, SHARED_STAND_INS};
+use crate::panics::caught;
 use crate::sync::{Mutex, lock};
 
 /// Serves clients of an engine until it is drained, stopped or dropped, or until the engine is closed.
@@ -50,14 +51,18 @@ impl Server {
         if let Some(listener) = &listener {
             listener.set_nonblocking(true).map_err(cannot)?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        // One thread at a time; when it makes a commit itself, another goes on meanwhile.
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime
+            .worker_threads(1)
             .enable_io()
             .enable_time()
-            .max_blocking_threads(SHARED_READS)
-            .thread_name("retold-shared-read")
-            .build()
-            .map_err(cannot)?;
-        let roster = Arc::new(Roster::new(options));
+            .max_blocking_threads(SHARED_READS + SHARED_STAND_INS)
+            .thread_name("retold-serving");
+        // It panics where the system refuses it a thread.
+        let runtime = caught(|| runtime.build());
+        let runtime = runtime.unwrap_or_else(|panic| Err(std::io::Error::other(panic))).map_err(cannot)?;
+        let roster = Arc::new(Roster::new(options, engine.tells_of_answers()));
         engine.watch(&(roster.clone() as Arc<dyn Watcher>));
         let process = engine.process().clone();
         let served = ServedEngine::new(engine, roster.clone());

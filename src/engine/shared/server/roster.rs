@@ -13,7 +13,7 @@ use crate::engine::port::Engine;
 use crate::engine::shared::message::notice_message;
 use crate::engine::watch::{Committed, Watcher};
 use crate::event::{Position, Timestamp};
-use crate::limits::SHARED_CLIENTS;
+use crate::limits::{SHARED_CLIENTS, SHARED_OWN_WRITES};
 use crate::sync::{RwLock, read, write};
 
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Roster {
     /// The last position that was told of, or was committed before there was anybody to tell.
     told: AtomicU64,
     leaving: AtomicBool,
+    /// The engine says when a group is answered, and then there is more to write.
+    pub(super) hears_of_answers: bool,
     /// There is something to write for every client.
     pub(super) hinted: Notify,
     /// The engine was closed.
@@ -33,8 +35,9 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    pub(super) fn new(options: ServerOptions) -> Self {
+    pub(super) fn new(options: ServerOptions, hears_of_answers: bool) -> Self {
         Self {
+            hears_of_answers,
             options,
             since: Timestamp::now(),
             clients: RwLock::default(),
@@ -104,8 +107,26 @@ impl Watcher for Roster {
         for client in clients.iter() {
             client.look(|outbox| outbox.tell(notice.as_ref(), position));
         }
-        // One system call for all of them, on the writer's path.
-        self.hinted.notify_one();
+        if !self.hears_of_answers {
+            self.hinted.notify_one();
+        }
+    }
+
+    /// Writes to few clients here and now, which spares them that another thread wakes up. To many it would take longer than
+    /// that, on the writer's path: one system call for all of them.
+    fn answered(&self) {
+        let clients = read(&self.clients);
+        let with_mail = || clients.iter().filter(|client| client.has_mail());
+        match with_mail().take(SHARED_OWN_WRITES + 1).count() {
+            0 => {}
+            1..=SHARED_OWN_WRITES => with_mail().for_each(|client| client.write_here()),
+            _ => self.hinted.notify_one(),
+        }
+    }
+
+    /// Nothing more can be written here, and whatever could not be done is for the next owner.
+    fn failed(&self) {
+        self.leaves();
     }
 
     fn closed(&self) {

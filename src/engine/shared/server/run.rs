@@ -117,7 +117,10 @@ pub(super) fn thread(
     orders: UnboundedReceiver<Order>,
     runtime: tokio::runtime::Runtime,
 ) {
-    runtime.block_on(run(served, listener, orders));
+    let serving = runtime.spawn(run(served, listener, orders));
+    if let Err(error) = runtime.block_on(serving) {
+        tracing::error!(%error, "the store is not shared any more");
+    }
     // What blocks is not waited for: a check of the whole store may take minutes.
     runtime.shutdown_background();
 }
