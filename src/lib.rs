@@ -90,6 +90,7 @@ pub use follow::{BlockingFollowing, Cursor, EventStream, Follow, Followed, Follo
 pub use project::{ApplyError, Emit, Projected, Projection};
 pub use schema::Upcasts;
 pub use store::{
-    Backup, Batch, BranchInfo, Builder, Diff, Durability, Events, FencingToken, Lease, Leases, Page, Pair,
-    Pairs, Placed, Problem, Query, Receipt, Report, SessionInfo, Store, StoreInfo, Survey, Upgraded,
+    Backup, Batch, BranchInfo, Builder, Compaction, Diff, Durability, Events, FencingToken, Lease, Leases,
+    Page, Pair, Pairs, Placed, Problem, Query, Receipt, Report, SessionInfo, Store, StoreInfo, Survey,
+    Upgraded,
 };

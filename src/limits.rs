@@ -470,6 +470,17 @@ pub const MAX_SHARED_WORDS: usize = 256;
 /// Unreadable parts of a store that a client is told of when it connects.
 pub const MAX_DAMAGE_TOLD: usize = 256;
 
+/// Rows that a compaction copies in one step, between two looks at what has changed.
+pub const COMPACT_STEP_ROWS: usize = 20_000;
+/// … and their bytes.
+pub const COMPACT_STEP_BYTES: usize = 8 << 20;
+/// Changed rows that a compaction leaves for the moment in which nobody can append.
+pub const COMPACT_CHANGED_ROWS: usize = 5_000;
+/// Free bytes of the disk that it leaves to the store.
+pub const COMPACT_SPARE_BYTES: u64 = 32 << 20;
+/// How often it tries to have no more than these.
+pub const COMPACT_ROUNDS: u32 = 16;
+
 /// Bytes of a file's name on most file systems.
 pub const MAX_FILE_NAME_BYTES: usize = 255;
 /// … and on those that take the least.

@@ -1,6 +1,7 @@
 //! Shared by all front ends: the JSON form of their output, and how they report errors.
 
 mod backup;
+mod compaction;
 mod consumer;
 mod coverage;
 mod lease;
@@ -11,6 +12,7 @@ mod timeline;
 mod timer;
 
 pub use backup::BackupView;
+pub use compaction::CompactionView;
 pub use consumer::{ConsumerView, DeadLetterView, Delivered};
 pub use coverage::TypeCoverage;
 pub use lease::LeaseView;

@@ -8,6 +8,7 @@ mod append;
 mod append_lines;
 mod backup;
 mod branches;
+mod compact;
 mod completions;
 mod consumer;
 mod current;
@@ -209,6 +210,8 @@ enum Verb {
     Backup(backup::BackupArgs),
     /// Make a store of a backup
     Restore(backup::RestoreArgs),
+    /// Give back the space that the store does not use any more
+    Compact(compact::Args),
     /// Check everything in the store
     Verify(verify::Args),
     /// List the known event types, or explain one
@@ -357,6 +360,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Adopt(args) => adopt::run(&args, app),
         Verb::Backup(args) => backup::run(&args, app),
         Verb::Restore(args) => backup::restore(&args, app),
+        Verb::Compact(args) => compact::run(&args, app),
         Verb::Lease(args) => lease::run(&args, app),
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),

@@ -9,7 +9,8 @@ use super::style::{BAD, DIM, GOOD, paint};
 use super::table::clean;
 use super::view::{count, grouped};
 use retold::schema::{Evidence, check_evidence, load_migrations};
-use retold::store::{Old, Survey};
+use retold::store::Survey;
+use retold::store::survey::{Becomes, Old};
 use retold::wire::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -141,7 +142,7 @@ fn folders(app: &App) -> Result<Vec<Folder>, Failure> {
 }
 
 fn shape(old: &Old) -> Shape {
-    let new = |b: &retold::store::Becomes| New { kind: b.kind.clone(), version: b.version, events: b.events };
+    let new = |b: &Becomes| New { kind: b.kind.clone(), version: b.version, events: b.events };
     let stuck = |(at, reason): &(retold::event::Address, String)| Stuck {
         at: at.to_string(),
         reason: reason.clone(),

@@ -11,6 +11,7 @@ mod beside;
 mod branch;
 mod clock;
 mod commit;
+mod compaction;
 mod decide;
 mod durability;
 mod file;
@@ -22,6 +23,7 @@ mod identity;
 #[cfg(feature = "testkit")]
 mod layer;
 mod memory;
+mod moving;
 mod on_path;
 #[cfg(unix)]
 mod owner;
@@ -49,6 +51,7 @@ pub(crate) use backup::UnnamedBackup;
 pub(crate) use beside::beside;
 pub(crate) use branch::Branch;
 pub(crate) use commit::{Commit, Outcome, Prepared, PreparedPart};
+pub use compaction::Compaction;
 pub use durability::Durability;
 pub(crate) use file::{Medium, Mode, Options, open};
 pub(crate) use get::{End, Range};

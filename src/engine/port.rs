@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use super::backup::Backup;
 use super::commit::{Commit, Outcome};
+use super::compaction::Compaction;
 use super::get::{Get, Got};
 use super::identity::Identity;
+use super::moving::Moving;
 use super::ownership::StoreOwner;
 use super::process::Process;
 use super::report::{Figures, Report};
@@ -146,6 +148,17 @@ pub(crate) trait Admin: Send + Sync {
     /// [`Error::Exists`](crate::Error::Exists) when there is something under that name;
     /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`; [`Error::Corrupt`](crate::Error::Corrupt).
     fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup>;
+
+    /// Copies the store into a new file that takes the place of its own, and is as large as what is in it. Reads and appends go
+    /// on meanwhile. Reports how many rows out of how many were copied.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`, or by closing the store meanwhile;
+    /// [`Error::Corrupt`](crate::Error::Corrupt). After an error the store is in the file where it was.
+    fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction>;
+
+    /// Tells of each such change of the file.
+    fn tell_of_moves(&self, _: &Arc<dyn Moving>) {}
 
     /// Figures, at a cost that does not depend on how much is stored.
     fn figures(&self) -> Result<Figures>;

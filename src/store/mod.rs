@@ -13,7 +13,7 @@ mod unblocked;
 mod verbs;
 
 pub use crate::engine::{
-    Backup, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
+    Backup, Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
 };
 pub(crate) use crate::engine::{
     Branch, Committed, Process, Range, Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables,
@@ -30,7 +30,7 @@ pub use handle::store::Store;
 pub(crate) use handle::store_handle::StoreHandle;
 pub use maintain::info::StoreInfo;
 pub use maintain::maintenance::Maintenance;
-pub use maintain::survey::{Becomes, Old, Survey};
+pub use maintain::survey::Survey;
 pub(crate) use observe::Observer;
 pub(crate) use unblocked::unblocked;
 #[cfg(feature = "agents")]
@@ -41,3 +41,8 @@ pub use verbs::leases::Leases;
 pub use verbs::query::{Page, Query};
 #[cfg(feature = "schema")]
 pub use verbs::schemas::Schemas;
+
+/// What a survey of old events says of each shape that it has found.
+pub mod survey {
+    pub use super::maintain::survey::{Becomes, Old};
+}

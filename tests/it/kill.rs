@@ -1,6 +1,7 @@
 //! A real process is killed while it writes, again and again, on one store: what it had acknowledged is there.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::time::Duration;
 
 use retold::{Address, Batch, Builder, Error, EventId, Expect, NewEvent, Query, Store};
@@ -49,9 +50,25 @@ fn append(store: &Store, parts: &[(String, u64)]) {
 fn the_writer_that_is_killed() {
     let Some((path, seed)) = orders() else { return };
     let mut dice = Dice(seed);
-    let store = settings(&mut dice).open(path).unwrap();
+    let store = settings(&mut dice).open(&path).unwrap();
+    let backup = |n: u64| {
+        store.maintenance().backup(path.with_extension(format!("{seed}-{n}.backup"))).unwrap();
+    };
+    // Some are killed while the store moves into another file, and some while it is copied.
+    if seed % 3 == 2 {
+        backup(0);
+    }
     tell("\n");
     std::thread::scope(|scope| {
+        match seed % 3 {
+            1 => drop(scope.spawn(|| {
+                (0..).for_each(|_: u64| {
+                    let _ = store.maintenance().compact().unwrap();
+                })
+            })),
+            2 => drop(scope.spawn(|| (1..).for_each(backup))),
+            _ => {}
+        }
         for writer in 0..5u64 {
             let store = &store;
             let mut dice = Dice(seed ^ (writer << 32));
@@ -79,6 +96,19 @@ fn the_writer_that_is_killed() {
             });
         }
     });
+}
+
+/// Backups that got their name, which are whole.
+fn backups(folder: &Path) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let backups = names.filter(|path| path.extension().is_some_and(|end| end == "backup"));
+    let checked = backups.map(|path| {
+        let store = Store::builder().read_only().exclusive().open(&path).unwrap();
+        assert!(store.maintenance().verify().unwrap().is_clean());
+        store.close().unwrap();
+        std::fs::remove_file(path).unwrap();
+    });
+    checked.count()
 }
 
 /// What the parent heard.
@@ -148,6 +178,7 @@ fn fifty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
     let mut dice = Dice(5);
     let mut message = Message::default();
     let rounds = if soak() { 2_000 } else { 50 };
+    let mut copied = 0;
     for round in 0..rounds {
         let mut victim = Victim::begin("kill::the_writer_that_is_killed", &path, round);
         let enough = dice.under(80);
@@ -158,6 +189,7 @@ fn fifty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
         for line in victim.kill(&mut dice, 300_000) {
             message.take(&line);
         }
+        copied += backups(folder.path());
         let looked_at = match dice.one_in(2) {
             // The next writer finds the file as the kill left it.
             true => {
@@ -179,6 +211,7 @@ fn fifty_kills_at_random_moments_lose_nothing_that_was_acknowledged() {
         message.events.len() > 500 && !message.forks.is_empty(),
         "the writers were too slow to be killed"
     );
+    assert!(copied > 0, "no backup was made");
     let store = Store::open(&path).unwrap();
     message.check(&store);
     assert!(store.branches(&"s1".parse().unwrap()).unwrap().len() > 1);

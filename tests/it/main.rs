@@ -21,6 +21,7 @@ mod bus_random;
 #[cfg(feature = "schema")]
 mod catalogue;
 mod closing;
+mod compact;
 mod conformance;
 mod consumer_kill;
 mod consumers;
@@ -36,6 +37,7 @@ mod follow;
 mod followers;
 #[cfg(unix)]
 mod fork;
+mod full_disk;
 mod growth;
 mod import_history;
 mod import_logs;

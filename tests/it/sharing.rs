@@ -93,6 +93,7 @@ fn another_process() {
             });
             shown(states.state(*session), |state| state.events.to_string())
         }
+        ["compact"] => shown(store.as_ref().unwrap().maintenance().compact(), |_| "ok".into()),
         ["close"] => shown(store.take().unwrap().close(), |()| "ok".into()),
         other => panic!("{other:?}"),
     });

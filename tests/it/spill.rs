@@ -6,6 +6,7 @@ use redb::{ReadableTable, TableDefinition};
 use retold::bus::spill::Spill;
 use retold::{Bus, Error, NewEvent, Query, Store};
 
+use crate::support::on_small_disk;
 use crate::tables::Tables;
 
 const HEADS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("heads");
@@ -141,34 +142,8 @@ async fn handlers_are_given_what_an_earlier_process_left_once_they_are_in_place(
 /// The disk that holds both is full: what was reserved for the spill is there.
 #[test]
 fn a_full_disk_leaves_room_for_what_was_reserved_and_draining_does_not_fill_it() {
-    const AT: &str = "RETOLD_TEST_SMALL_DISK";
-    if let Some(disk) = std::env::var_os(AT) {
-        return on_a_full_disk(Path::new(&disk));
-    }
-    if !cfg!(target_os = "linux") {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let (disk, test) = (dir.path().display(), std::env::current_exe().unwrap());
     let name = "spill::a_full_disk_leaves_room_for_what_was_reserved_and_draining_does_not_fill_it";
-    let mounted = format!(
-        "mount -t tmpfs -o size=40m none '{disk}' || exit 77; exec '{}' --exact {name}",
-        test.display()
-    );
-    let ran = std::process::Command::new("unshare")
-        .args(["-rm", "sh", "-c", &mounted])
-        .env(AT, dir.path())
-        .output();
-    match ran {
-        Ok(ran) if ran.status.success() => {}
-        Ok(ran)
-            if ran.status.code() == Some(77) || String::from_utf8_lossy(&ran.stderr).contains("unshare") =>
-        {
-            println!("skipped: no disk of 40 MiB can be mounted here");
-        }
-        Ok(ran) => panic!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr)),
-        Err(error) => println!("skipped: unshare cannot be run: {error}"),
-    }
+    on_small_disk(name, 40, on_a_full_disk);
 }
 
 fn on_a_full_disk(disk: &Path) {

@@ -1,5 +1,6 @@
 //! What several tests share: dice, deeds to do with a store, and the comparison of a whole store with the model.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use retold::testkit::{Ask, Model, ModelEvent, ModelPart};
@@ -217,5 +218,36 @@ impl std::fmt::Display for Unsent {
 impl std::error::Error for Unsent {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0)
+    }
+}
+
+/// Runs the rest of this test in a process that has a disk of so many MiB for itself; `name` is that of the test.
+pub(crate) fn on_small_disk(name: &str, mib: u32, test: impl FnOnce(&Path)) {
+    const AT: &str = "RETOLD_TEST_SMALL_DISK";
+    if let Some(disk) = std::env::var_os(AT) {
+        return test(Path::new(&disk));
+    }
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, program) = (dir.path().display(), std::env::current_exe().unwrap());
+    let mounted = format!(
+        "mount -t tmpfs -o size={mib}m none '{disk}' || exit 77; exec '{}' --exact {name}",
+        program.display()
+    );
+    let ran = std::process::Command::new("unshare")
+        .args(["-rm", "sh", "-c", &mounted])
+        .env(AT, dir.path())
+        .output();
+    match ran {
+        Ok(ran) if ran.status.success() => {}
+        Ok(ran)
+            if ran.status.code() == Some(77) || String::from_utf8_lossy(&ran.stderr).contains("unshare") =>
+        {
+            println!("skipped: no disk of {mib} MiB can be mounted here");
+        }
+        Ok(ran) => panic!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr)),
+        Err(error) => println!("skipped: unshare cannot be run: {error}"),
     }
 }

@@ -59,6 +59,8 @@ pub enum SentAnswer<'a> {
     Status(SentStatus<'a>),
     /// The last position that a copy holds, and how large it is.
     BackedUp(u64, u64),
+    /// Bytes of the file before it was compacted, and after.
+    Compacted(u64, u64),
 }
 
 /// What a walk over the store found.

@@ -74,6 +74,8 @@ pub enum SentAsk<'a> {
     GiveUp(u64),
     /// Copies the store into a new file of this absolute path; progress is told on the way.
     Backup(&'a str),
+    /// Copies the store into a new file that takes the place of its own; progress is told on the way.
+    Compact,
 }
 
 /// Sequences or positions.

@@ -79,6 +79,7 @@ fn asks() -> Vec<SentAsk<'static>> {
         SentAsk::Figures,
         SentAsk::GiveUp(300),
         SentAsk::Backup("/runs.redb"),
+        SentAsk::Compact,
     ]
 }
 
@@ -156,6 +157,8 @@ fn answers() -> Vec<SentAnswer<'static>> {
                 file_bytes: Some(1 << 31),
             }),
             SentAnswer::Status(SentStatus { owner, clients: Bounded(vec![client]) }),
+            SentAnswer::BackedUp(70_000, 300),
+            SentAnswer::Compacted(70_000, 300),
         ])
         .collect()
 }

@@ -1,14 +1,18 @@
 //! What readers see of an open store: the tables, with the tail in memory on top.
 
+use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::options::Options;
+use crate::engine::file::disk::ballast::Ballast;
 use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::in_memory::recent::Recent;
 use crate::engine::file::in_memory::tail::Tail;
+use crate::engine::file::tables::changed::ChangedKeys;
 use crate::engine::file::tables::db::{Db, WriteTxn};
+use crate::engine::file::tables::opened::Snapshot;
 use crate::engine::file::tables::view::SharedView;
 use crate::engine::identity::Identity;
 use crate::engine::process::Process;
@@ -23,7 +27,9 @@ pub(crate) struct Contents {
     pub(crate) process: Process,
     pub(crate) identity: Identity,
     pub(crate) options: Options,
-    place: FilePlace,
+    place: RwLock<FilePlace>,
+    /// Space that is kept for flushes, where that is wanted.
+    ballast: Option<Mutex<Ballast>>,
     /// `None` once the store is closed.
     db: RwLock<Option<Arc<Db>>>,
     tail: RwLock<Tail>,
@@ -42,9 +48,12 @@ impl Contents {
         tail: Tail,
         branches: Branches,
     ) -> Self {
+        let kept = options.reserve.filter(|_| !identity.read_only);
+        let ballast = kept.zip(identity.path.as_deref()).map(|(bytes, path)| Ballast::beside(path, bytes));
         Self {
             process: Process::this(),
-            place,
+            place: RwLock::new(place),
+            ballast: ballast.map(Mutex::new),
             identity,
             options,
             db: RwLock::new(Some(Arc::new(db))),
@@ -94,7 +103,7 @@ impl Contents {
     /// # Errors
     /// The file was deleted, renamed or replaced.
     pub(crate) fn in_place(&self) -> Result<()> {
-        match self.place.still_holds() {
+        match read(&self.place).still_holds() {
             true => Ok(()),
             false => Err(Error::storage(format!(
                 "{} was deleted, renamed or replaced while it was open; nothing was recorded: put the file back under its name, or open the store under its new one",
@@ -103,11 +112,35 @@ impl Contents {
         }
     }
 
+    /// Whether the space that is kept for flushes is there. During a flush it is not asked for again.
+    ///
+    /// # Errors
+    /// The disk does not have it.
+    pub(crate) fn has_space(&self, is_flushing: bool) -> Result<()> {
+        let Some(ballast) = &self.ballast else { return Ok(()) };
+        let mut ballast = lock(ballast);
+        let held = match is_flushing {
+            true if ballast.is_held() => Ok(()),
+            true => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            false => ballast.hold(),
+        };
+        held.map_err(|e| {
+            let kept = self.options.reserve.unwrap_or_default();
+            Error::storage(format!(
+                "{} takes no events while its disk is full: {kept} bytes are to be kept for what was recorded already, and cannot be had ({e}); free space",
+                self.identity.name
+            ))
+        })
+    }
+
     /// Begins a change of the tables. An open store commits to redb only through this. With `fast_recovery` the
     /// commit includes what redb needs to open the file without a repair.
-    pub(crate) fn change_tables<'a>(&'a self, db: &'a Db, fast_recovery: bool) -> Result<TablesChange<'a>> {
+    pub(crate) fn change_tables(&self, db: &Db, fast_recovery: bool) -> Result<TablesChange<'_>> {
         self.writable()?;
         let turn = lock(&self.changing);
+        if let Some(ballast) = &self.ballast {
+            lock(ballast).make_room();
+        }
         let txn = db.begin_write(|txn| {
             txn.set_two_phase_commit(self.options.two_phase);
             txn.set_quick_repair(fast_recovery);
@@ -116,26 +149,51 @@ impl Contents {
         Ok(TablesChange { txn, view: &self.view, _turn: turn })
     }
 
+    /// Looks at the tables at a moment when nobody is changing them, and at what has changed since the last such moment.
+    pub(crate) fn moment(&self, db: &Db) -> Result<(ChangedKeys, Snapshot)> {
+        let _turn = lock(&self.changing);
+        Ok((db.changed_rows(), db.begin_read()?))
+    }
+
+    /// Does something while nobody is changing the tables.
+    pub(crate) fn while_nobody_changes<T>(&self, what: impl FnOnce() -> T) -> T {
+        let _turn = lock(&self.changing);
+        what()
+    }
+
+    /// From here on the store is in another file, which holds what the tables hold now. Nothing is in the tail.
+    pub(crate) fn change_file(&self, db: &Db, new: &Db, place: FilePlace) {
+        {
+            let _tail = self.own_tail_mut();
+            db.swap(new);
+            *write(&self.place) = place;
+        }
+        self.view.forget();
+    }
+
     /// Releases the file, as soon as no reader holds it.
     pub(crate) fn close(&self) -> Option<Arc<Db>> {
         let db = write(&self.db).take();
         self.view.forget();
         self.recent.forget();
+        if let Some(ballast) = &self.ballast {
+            lock(ballast).end();
+        }
         db
     }
 }
 
 /// A write transaction. Its commit drops the shared view of the state before.
 pub(crate) struct TablesChange<'a> {
-    txn: WriteTxn<'a>,
+    txn: WriteTxn,
     view: &'a SharedView,
     _turn: MutexGuard<'a, ()>,
 }
 
-impl<'a> Deref for TablesChange<'a> {
-    type Target = WriteTxn<'a>;
+impl Deref for TablesChange<'_> {
+    type Target = WriteTxn;
 
-    fn deref(&self) -> &WriteTxn<'a> {
+    fn deref(&self) -> &WriteTxn {
         &self.txn
     }
 }

@@ -4,24 +4,27 @@ use std::fs;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::backup::backup;
+use super::compact::compact;
 use super::contents::Contents;
-use super::disk::journal::JournalFile;
 use super::figures::figures;
 use super::flush::flusher::{Flusher, flush_in_turn};
 use super::open::start::{Loaded, Medium, load};
 use super::options::Options;
 use super::read::file_reader::FileReader;
 use super::redb_errors::guarded;
+use super::turn::Turn;
 use super::verify::verify;
 use super::write::commit::Committer;
 use super::write::work::{Done, Work};
 use super::write::writer::Writer;
 use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
+use crate::engine::compaction::Compaction;
 use crate::engine::identity::Identity;
+use crate::engine::moving::Moving;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
 use crate::engine::report::{Figures, Report};
@@ -39,26 +42,28 @@ pub(crate) struct FileEngine {
     pub(crate) writer: Writer,
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) watching: Arc<Watching>,
-    /// What [`Admin::verify`] reads the journal from.
-    pub(crate) journal: JournalFile,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) closing: Mutex<()>,
+    pub(crate) compacting: Turn,
+    moving: Mutex<Option<Weak<dyn Moving>>>,
 }
 
 /// Opens a file, or a storage that the caller supplies, and starts its threads.
 pub(crate) fn open(medium: Medium, options: Options) -> Result<Arc<FileEngine>> {
     let Loaded { contents, ring, journal, next_branch } = load(medium, options)?;
     let (flusher, watching) = (Arc::<Flusher>::default(), Arc::<Watching>::default());
-    let committer = Committer::new(contents.clone(), ring, flusher.clone(), watching.clone(), next_branch);
+    let committer =
+        Committer::new(contents.clone(), (ring, journal), flusher.clone(), watching.clone(), next_branch);
     let writer = Writer::new(contents.clone(), committer);
     let engine = Arc::new(FileEngine {
         contents,
         writer,
         flusher,
         watching,
-        journal,
         threads: Mutex::default(),
         closing: Mutex::default(),
+        compacting: Turn::default(),
+        moving: Mutex::default(),
     });
     if engine.contents.read_only() {
         return Ok(engine);
@@ -85,6 +90,15 @@ fn thread(name: &str, engine: &Arc<FileEngine>, life: fn(&FileEngine)) -> Result
 impl FileEngine {
     pub(crate) fn file_reader(&self) -> Result<FileReader> {
         Ok(FileReader { contents: self.contents.clone(), db: self.contents.db()? })
+    }
+
+    /// Lets another file take the store's name, and tells of it.
+    fn moves(&self, new: &Path, rename: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let moving = lock(&self.moving).as_ref().and_then(Weak::upgrade);
+        match moving {
+            Some(moving) => moving.moves(new, rename),
+            None => rename(),
+        }
     }
 }
 
@@ -191,7 +205,7 @@ impl Admin for FileEngine {
     }
 
     fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
-        verify(&self.file_reader()?, &self.writer, &self.journal, progress)
+        verify(&self.file_reader()?, &self.writer, progress)
     }
 
     fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
@@ -201,6 +215,19 @@ impl Admin for FileEngine {
         }
         let db = self.contents.db()?;
         guarded(|| backup(&self.contents, &db, to, progress))
+    }
+
+    fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction> {
+        self.contents.writable()?;
+        let Some(_alone) = self.compacting.begin() else {
+            let name = &self.contents.identity.name;
+            return Err(Error::storage(format!("{name} is being compacted already; wait for that to end")));
+        };
+        guarded(|| compact(&self.contents, &self.writer, &|new, rename| self.moves(new, rename), progress))
+    }
+
+    fn tell_of_moves(&self, moving: &Arc<dyn Moving>) {
+        *lock(&self.moving) = Some(Arc::downgrade(moving));
     }
 
     fn figures(&self) -> Result<Figures> {

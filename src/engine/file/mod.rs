@@ -3,6 +3,7 @@
 //! One way in: commit → writer → journal → tail → flush. One way out: tail and chunks → reader.
 
 mod backup;
+mod compact;
 pub(crate) mod contents;
 pub(crate) mod disk;
 pub(crate) mod engine;
@@ -15,9 +16,12 @@ pub(crate) mod read;
 pub(crate) mod record_layer;
 pub(crate) mod redb_errors;
 pub(crate) mod tables;
+pub(crate) mod turn;
 mod verify;
 pub(crate) mod write;
 
 pub(crate) use engine::open;
 pub(crate) use open::start::{Medium, prepare};
+#[cfg(unix)]
+pub(crate) use open::storage::line_of;
 pub(crate) use options::{Mode, Options};

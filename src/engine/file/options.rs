@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) two_phase: bool,
     pub(crate) fast_recovery: bool,
     pub(crate) journal_bytes: Option<u64>,
+    /// Space that is kept for flushes.
+    pub(crate) reserve: Option<u64>,
 }
 
 impl Default for Options {
@@ -50,6 +52,7 @@ impl Default for Options {
             two_phase: false,
             fast_recovery: true,
             journal_bytes: None,
+            reserve: None,
         }
     }
 }

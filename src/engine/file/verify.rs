@@ -21,6 +21,7 @@ use crate::engine::file::redb_errors::{corrupt, guarded};
 use crate::engine::file::tables::chunks::{flushed_chunk, open_chunk};
 use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use crate::engine::file::tables::lookup;
+use crate::engine::file::tables::opened::Snapshot;
 use crate::engine::file::tables::sidecar_view::SidecarView;
 use crate::engine::file::tables::view::flushed_head;
 use crate::engine::pieces::event_of;
@@ -39,7 +40,7 @@ struct Frames {
 
 /// A walk over one consistent view of the whole store.
 struct Walk<'a> {
-    txn: Arc<ReadTransaction>,
+    txn: Arc<Snapshot>,
     report: Report,
     contents: &'a Contents,
     progress: &'a mut OnProgress<'a>,
@@ -54,10 +55,9 @@ struct Walk<'a> {
 pub(super) fn verify<'a>(
     reader: &'a FileReader,
     writer: &Writer,
-    journal: &JournalFile,
     progress: &'a mut OnProgress<'a>,
 ) -> Result<Report> {
-    let (txn, meta, frames) = writer.while_nothing_is_written(|next_commit| {
+    let (txn, meta, frames) = writer.while_nothing_is_written(|next_commit, journal| {
         let txn = Arc::new(reader.db.begin_read()?);
         let meta = meta_of(&txn);
         let frames = match &meta {

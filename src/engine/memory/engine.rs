@@ -12,6 +12,7 @@ use crate::codec::FORMAT;
 use crate::engine::backup::Backup;
 use crate::engine::clock::Clock;
 use crate::engine::commit::{Commit, Outcome};
+use crate::engine::compaction::Compaction;
 use crate::engine::decide::Plan;
 use crate::engine::identity::Identity;
 use crate::engine::on_path::OnPath;
@@ -153,6 +154,10 @@ impl Admin for MemoryEngine {
 
     fn backup(&self, _: &Path, _: &mut OnProgress<'_>) -> Result<Backup> {
         Err(Error::storage("a store in memory has no file to copy; export its events"))
+    }
+
+    fn compact(&self, _: &mut OnProgress<'_>) -> Result<Compaction> {
+        Err(Error::storage("a store in memory has no file to compact"))
     }
 
     fn figures(&self) -> Result<Figures> {

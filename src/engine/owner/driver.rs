@@ -1,6 +1,7 @@
 //! Does what the protocol says: looks for the owner, locks and opens the file, binds, serves, hands over. Each way from one
 //! place to the next is gone on a thread of its own; while a process owns a store or is a client, none is needed.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -10,6 +11,8 @@ use super::protocol::{Action, HoldOff, Input, Protocol};
 use super::seats::{Seat, Seated};
 use super::sharing::Sharing;
 use super::way::{Patience, Way};
+use crate::engine::file_id::FileId;
+use crate::engine::moving::Moving;
 use crate::engine::ownership::{StoreClient, StoreOwner};
 use crate::engine::port::Engine;
 use crate::engine::rank::Rank;
@@ -22,6 +25,9 @@ use crate::sync::{Condvar, Mutex, lock};
 
 const PAUSE: Duration = Duration::from_millis(OWNER_PAUSE_MS);
 const HAND_OVER: Duration = Duration::from_millis(HAND_OVER_MS);
+
+/// How often, with a millisecond between, the way is asked for by who moves the file.
+const MOVE_TRIES: u32 = 200;
 
 /// The protocol of one store in this process, and what it has made so far.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub(crate) struct Driver {
     hurry: (Mutex<()>, Condvar),
     /// Hears when the owner's storage fails.
     failing: Mutex<Option<Arc<dyn Watcher>>>,
+    /// Moves what others find the store by, when the store moves into another file.
+    moving: Mutex<Option<Arc<dyn Moving>>>,
     /// What happened while no thread could be had to see to it.
     missed: Mutex<Option<(u64, Input)>>,
     has_missed: AtomicBool,
@@ -62,6 +70,34 @@ impl Watcher for Failing {
     fn closed(&self) {}
 }
 
+/// Moves the owner record and the socket along with the file of an epoch.
+#[derive(Debug)]
+struct Mover {
+    driver: Weak<Driver>,
+    epoch: u64,
+}
+
+impl Moving for Mover {
+    fn moves(&self, new: &Path, rename: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let over = || Error::storage("the store is being handed over or closed");
+        let driver = self.driver.upgrade().ok_or_else(over)?;
+        // Who leaves the file has this, and waits for whoever moves it; others have it for a moment.
+        let mut tries = (0..MOVE_TRIES).filter_map(|n| {
+            std::thread::sleep(Duration::from_millis(u64::from(n > 0)));
+            driver.way.try_lock().ok()
+        });
+        let mut way = tries.next().ok_or_else(over)?;
+        if way.epoch != self.epoch {
+            return Err(over());
+        }
+        let id = FileId::at(new).map_err(|e| Error::storage(format!("{}: {e}", new.display())))?;
+        let places = driver.sharing.places().of_file(id);
+        way.held.move_to(&places, rename)?;
+        driver.sharing.move_to(places);
+        Ok(())
+    }
+}
+
 impl Driver {
     /// Gets into the store, in whichever way there is.
     ///
@@ -70,7 +106,7 @@ impl Driver {
     pub(crate) fn open(sharing: Arc<Sharing>, until: Instant) -> Result<Arc<Self>> {
         let config = &sharing.config;
         let (protocol, first) = Protocol::new(config.rank, config.exclusive, HoldOff::default());
-        let way = Way::new(protocol, Held::new(sharing.places.clone()));
+        let way = Way::new(protocol, Held::new(sharing.places()));
         let driver = Arc::new(Self {
             sharing,
             way: Mutex::new(way),
@@ -80,6 +116,7 @@ impl Driver {
             closing: AtomicBool::new(false),
             hurry: Default::default(),
             failing: Mutex::default(),
+            moving: Mutex::default(),
             missed: Mutex::default(),
             has_missed: AtomicBool::new(false),
         });
@@ -183,7 +220,10 @@ impl Driver {
                 Action::BeClient { ask } => return self.be_client(way, ask),
                 Action::End => return Ok(()),
                 Action::GiveUp => return Err(self.give_up(way)),
-                Action::Find => way.find(&self.sharing, patience),
+                Action::Find => {
+                    way.follow(&self.sharing);
+                    way.find(&self.sharing, patience)
+                }
                 Action::Connect => way.connect(&self.sharing),
                 Action::TryLock => way.try_lock(&self.sharing, patience),
                 Action::Bind => way.bind(),
@@ -214,6 +254,11 @@ impl Driver {
         let failing: Arc<dyn Watcher> = Arc::new(Failing { driver: Arc::downgrade(self), epoch });
         engine.watch(&failing);
         *lock(&self.failing) = Some(failing);
+        let moving: Arc<dyn Moving> = Arc::new(Mover { driver: Arc::downgrade(self), epoch });
+        if let Some(admin) = engine.admin() {
+            admin.tell_of_moves(&moving);
+        }
+        *lock(&self.moving) = Some(moving);
         if let Some((listener, _)) = way.listener.take() {
             let (driver, config): (Weak<Self>, _) = (Arc::downgrade(self), &self.sharing.config);
             let own = config.rank;

@@ -13,6 +13,7 @@ use super::seats::Inside;
 use super::sharing::Sharing;
 use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
+use crate::engine::compaction::Compaction;
 use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
@@ -244,6 +245,16 @@ impl Admin for Handle {
     fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
         self.administered(|admin, inside| {
             admin.backup(to, &mut |done, of| match inside.is_over() {
+                true => ControlFlow::Break(()),
+                false => progress(done, of),
+            })
+        })
+    }
+
+    fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction> {
+        self.identity.writable()?;
+        self.administered(|admin, inside| {
+            admin.compact(&mut |done, of| match inside.is_over() {
                 true => ControlFlow::Break(()),
                 false => progress(done, of),
             })

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::places::Places;
 use super::record::{OwnerRecord, remove};
+use crate::error::{Error, Result};
 
 /// What is there for others to find.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl Held {
     ///
     /// # Errors
     /// Why there can be no socket.
-    pub(crate) fn bind(&mut self) -> Result<(UnixListener, PathBuf), String> {
+    pub(crate) fn bind(&mut self) -> std::result::Result<(UnixListener, PathBuf), String> {
         // First the record: nobody is to be led to the socket of somebody else.
         let record = self.places.record();
         remove(&record).map_err(|e| format!("{} cannot be removed: {e}", record.display()))?;
@@ -47,7 +48,61 @@ impl Held {
         Err(why.join("; "))
     }
 
-    pub(crate) fn publish(&self, record: &OwnerRecord) -> Result<(), String> {
+    /// Lets `rename` give the store's name to another file, with what is there for others to find.
+    ///
+    /// # Errors
+    /// Those of `rename`, and that it cannot be found there. Then everything is as it was.
+    pub(crate) fn move_to(&mut self, places: &Places, rename: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let old = self.places.record();
+        let failed = |e: io::Error| Error::storage(format!("{} cannot be replaced: {e}", old.display()));
+        let mut record = match OwnerRecord::read(&old) {
+            Ok((record, _)) => record,
+            // Nobody finds it: it is not shared.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                rename()?;
+                self.places = places.clone();
+                return Ok(());
+            }
+            Err(e) => return Err(failed(e)),
+        };
+        let sockets = self.socket.take().map(|from| {
+            let beside = |path: &PathBuf| path.parent() == from.parent();
+            let to = places.sockets().into_iter().flatten().find(beside).unwrap_or_else(|| from.clone());
+            (from, to)
+        });
+        if let Some((from, to)) = &sockets {
+            self.socket = Some(from.clone());
+            fs::rename(from, to).map_err(failed)?;
+            self.socket = Some(to.clone());
+            record.socket = Some(to.clone());
+        }
+        let new = places.record();
+        match record.write(&new).map_err(failed).and_then(|()| rename()) {
+            Ok(()) => {
+                self.places = places.clone();
+                if let Err(error) = remove(&old) {
+                    tracing::warn!(path = %old.display(), %error, "it cannot be removed");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let _ = remove(&new);
+                if let Some((from, to)) = sockets
+                    && fs::rename(&to, &from).is_ok()
+                {
+                    self.socket = Some(from);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The file that continues the one before: nothing is there of either.
+    pub(crate) fn follow(&mut self, places: Places) {
+        self.places = places;
+    }
+
+    pub(crate) fn publish(&self, record: &OwnerRecord) -> std::result::Result<(), String> {
         let path = self.places.record();
         record.write(&path).map_err(|e| format!("{} cannot be written: {e}", path.display()))
     }

@@ -1,5 +1,6 @@
 //! Where the owner record and the socket of a file lie. They are named by the file's inode: it has one lock whatever the
-//! file is called, and a file that was deleted and made again does not share it.
+//! file is called, and a file that was deleted and made again does not share it. A store that is compacted moves into
+//! another file, which says that it continues this one.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -8,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::host::user;
+use crate::engine::file::line_of;
 use crate::engine::file_id::FileId;
 use crate::limits::MAX_SOCKET_PATH_BYTES;
 
@@ -16,6 +18,8 @@ pub(crate) struct Places {
     /// The file itself: no link leads to it.
     pub(crate) file: PathBuf,
     pub(crate) id: FileId,
+    /// What the files of one store have in common that continue each other; backups have their own.
+    pub(crate) line: Option<[u8; 16]>,
     folder: PathBuf,
 }
 
@@ -24,7 +28,23 @@ impl Places {
         let file = fs::canonicalize(path)?;
         let id = FileId::at(&file)?;
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-        Ok(Self { file, id, folder })
+        let line = line_of(&file);
+        Ok(Self { file, id, line, folder })
+    }
+
+    /// The same of the file that continues this one under its name, if there is one.
+    pub(crate) fn now(&self) -> Self {
+        match FileId::at(&self.file) {
+            Ok(id) if id != self.id && self.line.is_some() && line_of(&self.file) == self.line => {
+                self.of_file(id)
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// The same of a file that is about to continue this one.
+    pub(crate) fn of_file(&self, id: FileId) -> Self {
+        Self { id, ..self.clone() }
     }
 
     /// Whether the path still leads to the same file.

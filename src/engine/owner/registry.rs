@@ -1,7 +1,7 @@
 //! The stores that this process has open, by their files: a second opening of one is another handle on it.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,9 @@ use crate::limits::OWNER_PAUSE_MS;
 #[derive(Debug)]
 struct Entry {
     process: Process,
+    /// Where it lies, and what a file there has to say to continue it.
+    file: PathBuf,
+    line: Option<[u8; 16]>,
     driver: std::sync::Mutex<Weak<Driver>>,
 }
 
@@ -62,8 +65,10 @@ fn entries() -> Option<std::sync::MutexGuard<'static, Entries>> {
     }
 }
 
-fn entry(id: FileId) -> Arc<Entry> {
-    let new = || Arc::new(Entry { process: Process::this(), driver: std::sync::Mutex::default() });
+fn entry(places: &Places) -> Arc<Entry> {
+    let (id, file, line) = (places.id, places.file.clone(), places.line);
+    let driver = std::sync::Mutex::default();
+    let new = || Arc::new(Entry { process: Process::this(), file, line, driver });
     let Some(mut entries) = entries() else { return new() };
     let entries = entries.get_or_insert_default();
     // What nobody opens, and nobody has open, is forgotten; so is what the parent of this process has.
@@ -75,6 +80,14 @@ fn entry(id: FileId) -> Arc<Entry> {
         };
         is_ours && (Arc::strong_count(entry) > 1 || is_used())
     });
+    // What this process has open may have moved into another file.
+    let before = |(_, entry): &(&FileId, &Arc<Entry>)| {
+        line.is_some() && (entry.line, &entry.file) == (line, &places.file)
+    };
+    let moved = entries.iter().find(before).map(|(before, _)| *before).filter(|before| *before != id);
+    if let Some(entry) = moved.and_then(|before| entries.remove(&before)) {
+        entries.entry(id).or_insert(entry);
+    }
     entries.entry(id).or_insert_with(new).clone()
 }
 
@@ -100,7 +113,7 @@ pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>
         own.file.upgrade = false;
         own.wait = until.saturating_duration_since(Instant::now());
         let (alone, waited) = (config.exclusive, config.wait);
-        let entry = entry(places.id);
+        let entry = entry(&places);
         let Some(mut there) = entry.turn(until) else {
             let reason = "this process itself is just opening it".into();
             return Err(Error::Locked { path: config.name, reason });
@@ -164,7 +177,7 @@ fn part_with(driver: &Arc<Driver>) {
 
 /// A handle on what this process has open already, for one that only reads.
 fn reading_of_this_process(path: &Path, config: &SharingConfig, until: Instant) -> Option<Arc<dyn Engine>> {
-    let entry = entry(Places::of(path).ok()?.id);
+    let entry = entry(&Places::of(path).ok()?);
     let driver = entry.turn(until)?.upgrade().filter(|driver| driver.sharing().join())?;
     handle(driver, path, config.name.clone(), true, None).ok()
 }
@@ -203,7 +216,7 @@ mod tests {
             name: "a.redb".to_owned(),
         };
         let engine = open(&path, config.clone()).unwrap();
-        let there = entry(Places::of(&path).unwrap().id);
+        let there = entry(&Places::of(&path).unwrap());
         let driver = there.turn(Instant::now()).unwrap().upgrade().unwrap();
         // As who opens it does, before it finds that it cannot have it.
         assert!(driver.sharing().join());

@@ -48,7 +48,7 @@ impl SharingConfig {
 #[derive(Debug)]
 pub(crate) struct Sharing {
     pub(crate) process: Process,
-    pub(crate) places: Places,
+    places: Mutex<Places>,
     pub(crate) host: Host,
     pub(crate) config: SharingConfig,
     pub(crate) seats: Arc<Seats>,
@@ -78,7 +78,7 @@ impl Sharing {
     pub(crate) fn new(places: Places, config: SharingConfig) -> Arc<Self> {
         let sharing = Arc::new(Self {
             process: Process::this(),
-            places,
+            places: Mutex::new(places),
             host: Host::this(),
             config,
             seats: Arc::default(),
@@ -90,6 +90,16 @@ impl Sharing {
         let relay: Arc<dyn Watcher> = Arc::new(Relay(Arc::downgrade(&sharing)));
         let _ = sharing.relay.set(relay);
         sharing
+    }
+
+    /// Where the file is found.
+    pub(crate) fn places(&self) -> Places {
+        lock(&self.places).clone()
+    }
+
+    /// It is found there from now on.
+    pub(crate) fn move_to(&self, places: Places) {
+        *lock(&self.places) = places;
     }
 
     /// One more handle; `false` if the last one has been closed already.

@@ -37,6 +37,8 @@ pub(super) struct Way {
     /// How often it has waited in a row.
     pub(super) pauses: u32,
     pub(super) brake: Brake,
+    /// It was found in another file than it was in before.
+    pub(super) moved: bool,
     /// The connection to the owner.
     pub(super) client: Option<Arc<SharedEngine>>,
     /// When the file was opened.
@@ -67,6 +69,7 @@ impl Way {
             closed: Ok(()),
             pauses: 0,
             brake: Brake::new(),
+            moved: false,
             client: None,
             since: Timestamp::now(),
         }
@@ -77,8 +80,17 @@ impl Way {
         (self.obstacle, self.failure, self.pauses) = (None, None, 0);
     }
 
+    /// The store may have moved into another file.
+    pub(super) fn follow(&mut self, sharing: &Sharing) {
+        let before = sharing.places();
+        let places = before.now();
+        self.moved |= places.id != before.id;
+        self.held.follow(places.clone());
+        sharing.move_to(places);
+    }
+
     pub(super) fn find(&mut self, sharing: &Sharing, patience: Patience) -> Input {
-        match find(&sharing.places, &sharing.host) {
+        match find(&sharing.places(), &sharing.host) {
             // In another container the number is somebody else's.
             Found::Here { record, .. }
                 if record.pid == std::process::id() && record.host.pids == sharing.host.pids =>
@@ -104,7 +116,7 @@ impl Way {
 
     pub(super) fn connect(&mut self, sharing: &Sharing) -> Input {
         let Some((record, socket)) = self.found.take() else { return Input::Refused };
-        let (config, places) = (&sharing.config, &sharing.places);
+        let (config, places) = (&sharing.config, sharing.places());
         let stream = match connect_to(&socket) {
             Ok(stream) => stream,
             Err(e) => {
@@ -150,9 +162,22 @@ impl Way {
     }
 
     pub(super) fn try_lock(&mut self, sharing: &Sharing, patience: Patience) -> Input {
-        let places = &sharing.places;
+        let places = sharing.places();
         match open_file(Medium::File(places.file.clone()), sharing.config.file.clone()) {
             Ok(engine) => {
+                if places.now().id != places.id {
+                    // It has moved since it was looked for.
+                    let _ = engine.close();
+                    return Input::Busy;
+                }
+                if self.moved && engine.committed() < sharing.committed() {
+                    self.failure = Some(Error::Locked {
+                        path: sharing.config.name.clone(),
+                        reason: "another file with less in it has taken its name; open it again".into(),
+                    });
+                    let _ = engine.close();
+                    return self.barred(sharing, patience, Input::Busy);
+                }
                 if !places.still_hold() {
                     self.failure = Some(Error::Locked {
                         path: sharing.config.name.clone(),

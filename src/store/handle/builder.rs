@@ -168,6 +168,18 @@ impl Builder {
         self
     }
 
+    /// Keeps so many bytes of the disk for what was recorded already, in a file of its own beside the store. When the disk is
+    /// full, appends are refused with [`Error::Storage`](crate::Error::Storage) until there is space again, and nothing else
+    /// happens: everything that was acknowledged can still be moved from the journal into the tables, and be read, and
+    /// consumers go on. The space of the journal itself is taken as the file is opened. Without this, a full disk is met by
+    /// whatever comes to it first; the store then opens its file again once there is space.
+    ///
+    /// A flush needs a few times what it moves, 4 MiB by default: 16 MiB is a good start, 64 MiB where ids are random.
+    pub fn reserve(mut self, bytes: u64) -> Self {
+        self.options.reserve = Some(bytes);
+        self
+    }
+
     /// Size of the journal in a new store, in bytes, for tests.
     #[doc(hidden)]
     pub fn journal_bytes(mut self, bytes: u64) -> Self {

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::backup::backup;
+use super::compact::compact;
 use super::info::{StoreInfo, info};
 use super::survey::{Survey, survey};
 use super::verify::verify;
-use crate::engine::{Backup, Problem, Report, Upgraded};
+use crate::engine::{Backup, Compaction, Problem, Report, Upgraded};
 use crate::error::Result;
 use crate::store::handle::store::Store;
 
@@ -158,6 +159,49 @@ impl Maintenance {
     /// As [`backup`](Self::backup).
     pub fn backup_with(&self, to: impl AsRef<Path>, progress: impl FnMut(u64, u64)) -> Result<Backup> {
         backup(&self.store, to.as_ref(), progress)
+    }
+
+    /// Gives back the space that is not used any more: copies the store into a new file beside its own, which then takes the
+    /// place of that. Reads, appends and followers go on meanwhile, in every process; appends wait for a moment when the files
+    /// are exchanged. Until then the folder needs room for both. An open reader keeps the old file's space until it is dropped.
+    ///
+    /// A killed process leaves the store whole, in the one file or the other; what is left of the copy is removed when the store
+    /// is opened next. One compaction runs at a time.
+    ///
+    /// ```
+    /// use retold::{NewEvent, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path().join("runs.redb"))?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// let compacted = store.maintenance().compact()?;
+    /// assert!(compacted.after <= compacted.before);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) when the store has no file, there is no room for the copy, or the store is being
+    /// compacted already; [`Error::Corrupt`](crate::Error::Corrupt) when the file is damaged;
+    /// [`Error::ReadOnly`](crate::Error::ReadOnly), [`Error::Closed`](crate::Error::Closed). After an error the store is in the
+    /// file where it was.
+    pub fn compact(&self) -> Result<Compaction> {
+        self.compact_with(|_, _| {})
+    }
+
+    /// [`compact`](Self::compact) for tasks. Dropping the future does not stop it.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub async fn compact_async(&self) -> Result<Compaction> {
+        self.store.in_task(|store| compact(store, |_, _| {})).await
+    }
+
+    /// [`compact`](Self::compact), telling as it goes how many rows of how many it has copied.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub fn compact_with(&self, progress: impl FnMut(u64, u64)) -> Result<Compaction> {
+        compact(&self.store, progress)
     }
 
     /// Takes every event through its upcasters, without changing anything. `progress` is told how many events of how

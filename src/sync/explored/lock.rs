@@ -52,6 +52,12 @@ impl<T: ?Sized> Mutex<T> {
         mapped(locked, |inner| MutexGuard { inner, again: Again(&self.waiting), mutex: self })
     }
 
+    pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        point();
+        let locked = tried(self.inner.try_lock()).ok_or(TryLockError::WouldBlock)?;
+        Ok(mapped(locked, |inner| MutexGuard { inner, again: Again(&self.waiting), mutex: self })?)
+    }
+
     pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
         self.inner.get_mut()
     }

@@ -27,7 +27,7 @@ pub(crate) struct Region {
 }
 
 /// Where the journal is read from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct JournalFile {
     pub(crate) file: Arc<dyn StorageBackend>,
     pub(crate) region: Region,

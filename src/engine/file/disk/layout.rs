@@ -89,12 +89,17 @@ pub(crate) fn read_header(storage: &dyn StorageBackend) -> io::Result<[u8; HEADE
     Ok(bytes)
 }
 
-/// Makes room for the journal in an empty storage, and writes the header.
-pub(crate) fn lay_out(storage: &dyn StorageBackend, journal_bytes: u64) -> io::Result<FileHeader> {
+/// Makes room for the journal in an empty storage, and writes the header. Without a secret, it draws one.
+pub(crate) fn lay_out(
+    storage: &dyn StorageBackend,
+    journal_bytes: u64,
+    secret: Option<[u8; 16]>,
+) -> io::Result<FileHeader> {
     let journal = FILE_HEADER_BYTES + LAST_COMMIT_PAGES_BYTES;
     let tables = journal + journal_bytes.min(MAX_JOURNAL_BYTES).next_multiple_of(4_096);
     let layout = HeaderLayout::LastCommitFirst;
-    let header = FileHeader { layout, journal, tables, secret: draw_secret() };
+    let secret = secret.unwrap_or_else(draw_secret);
+    let header = FileHeader { layout, journal, tables, secret };
     storage.set_len(tables)?;
     // Their blocks are there then, so that a full disk does not bar them.
     storage.write(FILE_HEADER_BYTES, &[0; LAST_COMMIT_PAGES_BYTES as usize])?;

@@ -51,6 +51,11 @@ impl Flusher {
         !state.busy && !state.done && state.failed.is_none()
     }
 
+    /// Whether it has a layer to flush.
+    pub(crate) fn is_busy(&self) -> bool {
+        lock(&self.state).busy
+    }
+
     /// `true` once after each flushed layer; after a failed flush, always its error.
     pub(crate) fn take_note(&self) -> Result<bool> {
         let mut state = lock(&self.state);

@@ -45,7 +45,7 @@ impl<'a> Flushed<'a> {
 }
 
 /// Writes it all, and the meta row that is true afterwards.
-pub(crate) fn flush_into(txn: &WriteTxn<'_>, flushed: &Flushed<'_>, mut meta: Meta) -> Result<()> {
+pub(crate) fn flush_into(txn: &WriteTxn, flushed: &Flushed<'_>, mut meta: Meta) -> Result<()> {
     let (events, births) = (flushed.items.len(), flushed.births.len());
     let _span = debug_span!("flush", events, births).entered();
     let mut counts = write_births(txn, &flushed.births)?;
@@ -65,7 +65,7 @@ pub(crate) fn flush_into(txn: &WriteTxn<'_>, flushed: &Flushed<'_>, mut meta: Me
 /// The name of a table, and how many rows it has.
 type RowCount = (&'static str, u64);
 
-fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<Vec<RowCount>> {
+fn write_births(txn: &WriteTxn, births: &[&Branch]) -> Result<Vec<RowCount>> {
     if births.is_empty() {
         return Ok(Vec::new());
     }
@@ -78,7 +78,7 @@ fn write_births(txn: &WriteTxn<'_>, births: &[&Branch]) -> Result<Vec<RowCount>>
     Ok(vec![(BRANCHES.name(), branches.len()?), (LINES.name(), lines.len()?)])
 }
 
-fn write_branches(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<[RowCount; 2]> {
+fn write_branches(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<[RowCount; 2]> {
     let mut by_branch: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
     for item in items {
         by_branch.entry(item.branch).or_default().push(item.event);
@@ -185,7 +185,7 @@ fn reopen_small(
     Ok(Some(chunk))
 }
 
-fn write_ids(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<RowCount> {
+fn write_ids(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<RowCount> {
     let mut rows: Vec<([u8; 16], (u64, u64))> =
         items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
     // Time-ordered ids arrive nearly sorted; in order, neighbours share a page.
@@ -198,7 +198,7 @@ fn write_ids(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<RowCount> {
     }
 }
 
-fn write_order(txn: &WriteTxn<'_>, items: &[ToFlush<'_>]) -> Result<RowCount> {
+fn write_order(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<RowCount> {
     let mut table = txn.open(ORDER)?;
     let mut runs: Vec<Run> = Vec::new();
     let mut start = items.first().map_or(0, |i| i.event.position().get());

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// The meta row that is true once all this is in the tables. What this release does not know of the row before stays in it.
 pub(crate) fn meta_after(
-    txn: &WriteTxn<'_>,
+    txn: &WriteTxn,
     flushed: &Flushed<'_>,
     flushed_before: u64,
     next_branch: u64,

@@ -11,6 +11,7 @@ use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::definitions::BRANCHES;
 use crate::engine::file::tables::lines::{belongs, read_line};
 use crate::engine::file::tables::lookup;
+use crate::engine::file::tables::opened::Snapshot;
 use crate::error::{Error, Result};
 use crate::event::Place;
 use crate::limits::{BRANCH_CACHE, MAX_FORK_DEPTH};
@@ -45,7 +46,7 @@ impl Branches {
         &self,
         place: &Place,
         tail: &Tail,
-        txn: impl FnOnce() -> Result<Arc<ReadTransaction>>,
+        txn: impl FnOnce() -> Result<Arc<Snapshot>>,
     ) -> Result<Option<Arc<Branch>>> {
         if let Some(branch) = self.cached(place).or_else(|| tail.born(place).cloned()) {
             return Ok(Some(branch));

@@ -10,7 +10,9 @@ use tracing::info;
 use super::initialise::initialise;
 use super::refusal::not_a_store;
 use super::storage::{file_backend, open_tables, storage_of};
-use crate::engine::file::disk::layout::lay_out;
+use crate::engine::file::disk::ballast::preallocated;
+use crate::engine::file::disk::layout::{Storage, lay_out};
+use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::options::{Mode, Options};
 use crate::engine::file::tables::db::Db;
 use crate::error::{Error, Result};
@@ -135,16 +137,65 @@ impl Draft {
         options: &Options,
         fill: impl FnOnce(&Db) -> Result<()>,
     ) -> Result<Option<Self>> {
+        let Some((draft, storage)) = Self::begun(target, name, options, None)? else { return Ok(None) };
+        let db = open_tables(&storage, name, options)?;
+        fill(&db)?;
+        drop((db, storage));
+        let Some(file) = &draft.file else { return Ok(None) };
+        file.sync_all().map_err(|e| draft.failed(&e))?;
+        // redb's lock was the same one, and was released when redb closed.
+        let taken = is_taken(file);
+        Ok((!taken).then_some(draft))
+    }
+
+    /// A draft that is locked, with a storage that is laid out and has no tables; `None` when another process took it for a
+    /// leftover. One that continues another file has its secret.
+    pub(crate) fn begun(
+        target: &Path,
+        name: &str,
+        options: &Options,
+        secret: Option<[u8; 16]>,
+    ) -> Result<Option<(Self, Storage)>> {
         let mut draft = Self::new(target, name)?;
         let file = new_file(&draft.path).map_err(|e| draft.failed(&e))?;
-        let lock = file.try_clone().map_err(|e| draft.failed(&e))?;
-        draft.file = Some(file);
-        if is_taken(&lock) {
+        let tables = file.try_clone().map_err(|e| draft.failed(&e))?;
+        if is_taken(draft.file.insert(file)) {
             return Ok(None);
         }
-        draft.write(&lock, options, fill)?;
-        // redb's lock was the same one, and was released when redb closed.
-        Ok((!is_taken(&lock)).then_some(draft))
+        let tables = file_backend(tables, name)?;
+        let bytes = options.journal_bytes.unwrap_or(JOURNAL_BYTES);
+        lay_out(&*tables, bytes, secret).map_err(|e| draft.failed(&e))?;
+        let journal = match OpenOptions::new().read(true).write(true).open(&draft.path) {
+            // It was removed before it was locked.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|e| draft.failed(&e))?,
+        };
+        let journal = file_backend(journal, name)?;
+        let storage = storage_of(tables, journal, name, options)?;
+        Ok(Some((draft, storage)))
+    }
+
+    /// Takes the space of its first bytes, where the system can.
+    pub(crate) fn preallocate(&self, bytes: u64) -> Result<()> {
+        let file = self.file.as_ref();
+        file.map_or(Ok(true), |file| preallocated(file, bytes)).map(drop).map_err(|e| self.failed(&e))
+    }
+
+    /// Where it is to be found.
+    pub(crate) fn place(&self, path: &Path) -> Result<FilePlace> {
+        let file =
+            self.file.as_ref().ok_or_else(|| self.failed(&io::Error::other("it has its name already")))?;
+        FilePlace::at(path, file).map_err(|e| self.failed(&e))
+    }
+
+    /// It has got its name, and whoever has it open keeps its lock.
+    pub(crate) fn keep(mut self) {
+        self.file = None;
+    }
+
+    /// Whatever was written is on the disk.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_all).map_err(|e| self.failed(&e))
     }
 
     /// Whether it is still there.
@@ -157,20 +208,6 @@ impl Draft {
         let file_name = target.file_name().ok_or_else(|| not_a_store(name, "is not a file name"))?;
         let path = folder.join(format!(".{}.{}.new", file_name.display(), StoreId::new()));
         Ok(Self { name: name.to_owned(), folder: folder.to_owned(), path, file: None })
-    }
-
-    /// Creates a store in the draft, lets `fill` fill its tables, and syncs it.
-    fn write(&self, file: &File, options: &Options, fill: impl FnOnce(&Db) -> Result<()>) -> Result<()> {
-        let failed = |e: io::Error| self.failed(&e);
-        let synced = file;
-        let file = file.try_clone().map_err(failed)?;
-        let backend = file_backend(file, &self.name)?;
-        lay_out(&*backend, options.journal_bytes.unwrap_or(JOURNAL_BYTES)).map_err(failed)?;
-        let storage = storage_of(backend.clone(), backend, &self.name, options)?;
-        let db = open_tables(&storage, &self.name, options)?;
-        fill(&db)?;
-        drop(db);
-        synced.sync_all().map_err(failed)
     }
 
     /// Renames it without replacing anything, where there are no hard links.
@@ -186,11 +223,27 @@ impl Draft {
         fs::rename(&self.path, target)
     }
 
-    /// Replaces a file, keeping that file's permissions.
+    /// Replaces a file, as which it [looks](Self::looks_like).
     pub(crate) fn replace(&self, target: &Path) -> Result<()> {
-        let permissions = fs::metadata(target).map(|meta| meta.permissions());
-        permissions.and_then(|p| fs::set_permissions(&self.path, p)).map_err(|e| self.failed(&e))?;
+        self.looks_like(target)?;
         fs::rename(&self.path, target).map_err(|e| self.failed(&e))
+    }
+
+    /// Gives it the owner and the permissions of a file that it is to replace.
+    ///
+    /// # Errors
+    /// Among others, that this process may not: then those who use the file could not use it any more.
+    pub(crate) fn looks_like(&self, target: &Path) -> Result<()> {
+        let meta = fs::metadata(target).map_err(|e| self.failed(&e))?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, chown};
+            let own = fs::metadata(&self.path).map_err(|e| self.failed(&e))?;
+            if (own.uid(), own.gid()) != (meta.uid(), meta.gid()) {
+                chown(&self.path, Some(meta.uid()), Some(meta.gid())).map_err(|e| self.failed(&e))?;
+            }
+        }
+        fs::set_permissions(&self.path, meta.permissions()).map_err(|e| self.failed(&e))
     }
 
     pub(crate) fn sync_folder(&self) -> Result<()> {

@@ -19,7 +19,7 @@ pub(crate) fn initialise(db: &Db) -> Result<()> {
 }
 
 /// Creates every table, so that a reader never meets a missing one.
-fn create_tables(txn: &WriteTxn<'_>) -> Result<()> {
+fn create_tables(txn: &WriteTxn) -> Result<()> {
     txn.open(BRANCHES)?;
     txn.open(LINES)?;
     txn.open(HEADS)?;

@@ -18,6 +18,7 @@ use super::refusal::{io_error, not_a_store};
 use super::storage::{bare_storage, file_backend, is_earlier, open_tables, storage_of};
 use super::upgrade::upgrade_file;
 use crate::engine::file::contents::Contents;
+use crate::engine::file::disk::ballast::{self, preallocated};
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
 use crate::engine::file::disk::layout::{Storage, lay_out};
 use crate::engine::file::disk::place::FilePlace;
@@ -60,7 +61,10 @@ pub(crate) fn load(medium: Medium, options: Options) -> Result<Loaded> {
         let store = load_storage(&storage, upgraded, name, path, options)?;
         // Left behind by a process that lost the race to create this store, or that was killed between creating it
         // and removing the second name. Nobody may ever create it again, so each opening looks.
-        left.iter().for_each(|path| remove_left(path));
+        left.iter().for_each(|path| {
+            remove_left(path);
+            ballast::remove_left(path);
+        });
         Ok(store)
     })
 }
@@ -134,15 +138,35 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
     if storage.tables.len().map_err(|e| io_error(name, &e))? <= storage.header.tables {
         return Err(corrupt(name, "it ends early"));
     }
+    if !options.read_only && options.sync {
+        // Whoever gave it its name may have been killed before that was on the disk.
+        sync_folder_of(path).map_err(failed)?;
+    }
+    if options.reserve.is_some()
+        && !options.read_only
+        && let Err(error) = preallocated(&stale, storage.header.tables)
+    {
+        tracing::warn!(%error, "the space of the journal cannot be taken ahead");
+    }
     storage.stale = storage.is_dirty().map_err(|e| io_error(name, &e))?.then(|| Arc::new(stale));
     Ok((storage, None))
+}
+
+/// Puts the name of a file on the disk.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    // A symbolic link may lie in another folder than the file.
+    let file = fs::canonicalize(path)?;
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Storage> {
     let backend: Arc<dyn StorageBackend> = Arc::from(backend);
     if backend.len().map_err(|e| io_error(name, &e))? == 0 {
         let bytes = options.journal_bytes.unwrap_or(JOURNAL_BYTES_IN_MEMORY);
-        lay_out(&*backend, bytes).map_err(|e| io_error(name, &e))?;
+        lay_out(&*backend, bytes, None).map_err(|e| io_error(name, &e))?;
     }
     storage_of(backend.clone(), backend, name, options)
 }

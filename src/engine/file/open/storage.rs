@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::Arc;
 
 use redb::StorageBackend;
@@ -96,6 +98,14 @@ pub(crate) fn is_earlier(mut file: &File) -> io::Result<bool> {
         read => read?,
     }
     Ok(FileHeader::decode(&bytes).is_ok_and(|header| header.layout == HeaderLayout::JournalFirst))
+}
+
+/// What a file has in common with those that it continues: the secret of its journal. Backups and upgrades draw their own.
+#[cfg(unix)]
+pub(crate) fn line_of(path: &Path) -> Option<[u8; 16]> {
+    let mut bytes = [0; HEADER_BYTES];
+    File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+    FileHeader::decode(&bytes).ok().map(|header| header.secret)
 }
 
 pub(crate) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Db> {

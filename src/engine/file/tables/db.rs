@@ -1,145 +1,117 @@
 //! The open database under the tables, and its transactions. redb panics on what a damaged file breaks. Here that is
 //! an error, and what was left half done is leaked: dropping it would panic again and abort the process.
 
-use std::fmt;
 use std::mem;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{
-    CursorError, CursorMut, Database, Key, ReadTransaction, ReadableDatabase, StorageBackend, Table,
-    TableDefinition, Value, WriteTransaction,
+    CursorError, CursorMut, Database, Key, StorageBackend, Table, TableDefinition, TableHandle, Value,
+    WriteTransaction,
 };
 
+use super::changed::{ChangedKeys, Notes};
 use super::lookup;
 use super::lookup::RangeRows;
-use crate::engine::file::redb_errors::{MapRedb, guarded, guarded_drop};
-use crate::engine::process::Process;
+use super::opened::{Opened, Snapshot};
+use crate::engine::file::redb_errors::{MapRedb, guarded};
 use crate::error::{Error, Result};
+use crate::sync::{RwLock, read, write};
 
-/// The open file. It is released when the last reader drops it.
-pub(crate) struct Db {
-    process: Process,
-    /// `None` only while it is dropped.
-    db: Option<Database>,
-    storage: Arc<dyn StorageBackend>,
-    /// A transaction met damage, or the store closed after an error: nothing more is written, not even on closing.
-    broken: AtomicBool,
-}
-
-impl fmt::Debug for Db {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Db").field("broken", &self.broken).finish_non_exhaustive()
-    }
-}
+/// The open file. It is released when the last reader drops it. Another that holds the same can take its place.
+#[derive(Debug)]
+pub(crate) struct Db(RwLock<Arc<Opened>>);
 
 impl Db {
     /// Takes over a database and the storage under it.
     pub(crate) fn new(db: Database, storage: Arc<dyn StorageBackend>) -> Self {
-        Self { process: Process::this(), db: Some(db), storage, broken: AtomicBool::new(false) }
+        Self(RwLock::new(Arc::new(Opened::new(db, storage))))
     }
 
-    pub(crate) fn begin_read(&self) -> Result<ReadTransaction> {
-        self.process.check()?;
-        let db = self.db.as_ref().ok_or(Error::Closed { after: None })?;
-        guarded(|| db.begin_read().map_redb())
+    fn opened(&self) -> Arc<Opened> {
+        read(&self.0).clone()
+    }
+
+    /// From now on this is the file of another, and the other the one of this. What was begun before goes on in the old one.
+    pub(crate) fn swap(&self, other: &Self) {
+        let mut theirs = write(&other.0);
+        std::mem::swap(&mut *write(&self.0), &mut *theirs);
+    }
+
+    pub(crate) fn begin_read(&self) -> Result<Snapshot> {
+        self.opened().begin_read()
     }
 
     /// `how` configures the transaction.
     pub(crate) fn begin_write(
         &self,
         how: impl FnOnce(&mut WriteTransaction) -> Result<()>,
-    ) -> Result<WriteTxn<'_>> {
-        // What a transaction that met damage holds is never released; the next one would wait for it.
-        if self.is_broken() {
-            return Err(Error::Closed { after: Some("an earlier transaction met damage".into()) });
-        }
-        let db = self.db.as_ref().ok_or(Error::Closed { after: None })?;
-        let txn = guarded(|| db.begin_write().map_redb())?;
-        let mut begun = WriteTxn { txn: Some(txn), db: self };
+    ) -> Result<WriteTxn> {
+        let opened = self.opened();
+        let txn = opened.begin_write()?;
+        let mut begun = WriteTxn { txn: Some(txn), notes: opened.watched.begin(), opened };
         if let Some(txn) = &mut begun.txn {
-            self.noted(guarded(|| how(txn)))?;
+            begun.opened.noted(guarded(|| how(txn)))?;
         }
         Ok(begun)
     }
 
+    /// Moves what the file holds to its front, and cuts it off behind. Nobody may be reading or writing.
+    pub(crate) fn pack(&self) -> Result<()> {
+        match Arc::get_mut(&mut write(&self.0)) {
+            Some(opened) => opened.pack(),
+            None => Ok(()),
+        }
+    }
+
     /// Leaves the file as after a kill: whoever opens it next reads the whole journal.
     pub(crate) fn abandon(&self) {
-        self.broken.store(true, Ordering::Release);
+        self.opened().abandon();
     }
 
-    fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Acquire)
+    /// Keeps the keys of rows that change from here on, or keeps them no longer. Nobody may be writing.
+    pub(crate) fn watch_rows(&self, wanted: bool) {
+        self.opened().watched.set(wanted);
     }
 
-    /// Drops what a transaction holds, or leaks it once one has met damage.
-    fn let_go<T>(&self, held: Option<T>) -> Result<()> {
-        if self.is_broken() {
-            mem::forget(held);
-            return Ok(());
-        }
-        self.noted(guarded_drop(held))
-    }
-
-    fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
-        if let Err(Error::Corrupt { .. }) = &outcome {
-            self.broken.store(true, Ordering::Release);
-        }
-        outcome
-    }
-}
-
-impl Drop for Db {
-    /// redb writes on closing, and panics on a damaged file; whoever drops last must not be unwound by it.
-    fn drop(&mut self) {
-        let db = self.db.take();
-        if !self.process.is_surely_this() {
-            // redb would write, and release the lock of the process that owns the file.
-            return mem::forget(db);
-        }
-        if self.is_broken() {
-            mem::forget(db);
-            if let Err(error) = self.storage.close() {
-                tracing::warn!(%error, "the file could not be unlocked");
-            }
-            return;
-        }
-        if let Err(error) = guarded_drop(db) {
-            tracing::warn!(%error, "the file could not be closed properly");
-        }
+    /// The rows that have changed since the last call.
+    pub(crate) fn changed_rows(&self) -> ChangedKeys {
+        self.opened().watched.take()
     }
 }
 
 /// A write transaction. Without [`commit`](Self::commit) it has no effect.
-pub(crate) struct WriteTxn<'d> {
+pub(crate) struct WriteTxn {
     txn: Option<WriteTransaction>,
-    db: &'d Db,
+    notes: Notes,
+    opened: Arc<Opened>,
 }
 
-impl WriteTxn<'_> {
+impl WriteTxn {
     pub(crate) fn open<K: Key + 'static, V: Value + 'static>(
         &self,
         table: TableDefinition<'_, K, V>,
     ) -> Result<WriteTable<'_, K, V>> {
         let txn = self.txn.as_ref().ok_or(Error::Closed { after: None })?;
-        let table = self.db.noted(guarded(|| txn.open_table(table).map_redb()))?;
-        Ok(WriteTable { table: Some(table), db: self.db })
+        let name = table.name().to_owned();
+        let table = self.opened.noted(guarded(|| txn.open_table(table).map_redb()))?;
+        Ok(WriteTable { table: Some(table), name, of: self })
     }
 
     pub(crate) fn commit(mut self) -> Result<()> {
         let Some(txn) = self.txn.take() else { return Ok(()) };
-        if self.db.is_broken() {
+        if self.opened.is_broken() {
             mem::forget(txn);
             return Err(Error::corrupt("the store", "a transaction met damage"));
         }
-        self.db.noted(guarded(|| txn.commit().map_redb()))
+        self.opened.watched.add(mem::take(&mut self.notes));
+        self.opened.noted(guarded(|| txn.commit().map_redb()))
     }
 }
 
-impl Drop for WriteTxn<'_> {
+impl Drop for WriteTxn {
     fn drop(&mut self) {
-        if let Err(error) = self.db.let_go(self.txn.take()) {
+        if let Err(error) = self.opened.let_go(self.txn.take()) {
             tracing::warn!(%error, "a transaction could not be undone");
         }
     }
@@ -148,16 +120,22 @@ impl Drop for WriteTxn<'_> {
 /// A table that is open for writing.
 pub(crate) struct WriteTable<'t, K: Key + 'static, V: Value + 'static> {
     table: Option<Table<'t, K, V>>,
-    db: &'t Db,
+    name: String,
+    of: &'t WriteTxn,
 }
 
 impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
     fn with<T>(&mut self, work: impl FnOnce(&mut Table<'t, K, V>) -> Result<T>) -> Result<T> {
         let table = self.table.as_mut().ok_or(Error::Closed { after: None })?;
-        self.db.noted(guarded(|| work(table)))
+        self.of.opened.noted(guarded(|| work(table)))
+    }
+
+    fn note(&self, key: &K::SelfType<'_>) {
+        note::<K>(self.of, &self.name, key);
     }
 
     pub(crate) fn insert<'k, 'v>(&mut self, key: K::SelfType<'k>, value: V::SelfType<'v>) -> Result<()> {
+        self.note(&key);
         self.with(|table| table.insert(key, value).map_redb().map(drop))
     }
 
@@ -171,6 +149,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
     where
         K::SelfType<'k>: Copy,
     {
+        self.note(&key);
         self.with(|table| {
             lookup::neighbours(&*table, key)?;
             table.insert(key, value).map_redb().map(drop)
@@ -192,6 +171,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
     }
 
     pub(crate) fn remove<'k>(&mut self, key: K::SelfType<'k>) -> Result<()> {
+        self.note(&key);
         self.with(|table| table.remove(key).map_redb().map(drop))
     }
 
@@ -218,8 +198,9 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         K: 'r,
         V: 'r,
     {
+        let (of, name) = (self.of, self.name.clone());
         self.with(|table| {
-            let mut rows = rows.peekable();
+            let mut rows = rows.inspect(|(key, _)| note::<K>(of, &name, key)).peekable();
             while let Some((key, value)) = rows.next() {
                 lookup::neighbours(&*table, key)?;
                 let mut cursor = Inserting::at(table, key)?;
@@ -237,6 +218,12 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
             }
             Ok(None)
         })
+    }
+}
+
+fn note<K: Key>(of: &WriteTxn, table: &str, key: &K::SelfType<'_>) {
+    if of.notes.wanted() {
+        of.notes.note(table, K::as_bytes(key).as_ref());
     }
 }
 
@@ -270,7 +257,7 @@ impl<'a, K: Key + 'static, V: Value + 'static> Inserting<'a, K, V> {
 
 impl<K: Key + 'static, V: Value + 'static> Drop for WriteTable<'_, K, V> {
     fn drop(&mut self) {
-        if let Err(error) = self.db.let_go(self.table.take()) {
+        if let Err(error) = self.of.opened.let_go(self.table.take()) {
             tracing::warn!(%error, "a table could not be closed");
         }
     }

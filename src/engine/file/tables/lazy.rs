@@ -3,16 +3,15 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use redb::ReadTransaction;
-
 use super::db::Db;
+use super::opened::Snapshot;
 use crate::error::Result;
 
 /// Readers of recent events never begin one.
 #[derive(Debug)]
 pub(crate) struct Lazy<'a> {
     db: &'a Db,
-    txn: OnceCell<Arc<ReadTransaction>>,
+    txn: OnceCell<Arc<Snapshot>>,
 }
 
 impl<'a> Lazy<'a> {
@@ -20,7 +19,7 @@ impl<'a> Lazy<'a> {
         Self { db, txn: OnceCell::new() }
     }
 
-    pub(crate) fn get(&self) -> Result<Arc<ReadTransaction>> {
+    pub(crate) fn get(&self) -> Result<Arc<Snapshot>> {
         if let Some(txn) = self.txn.get() {
             return Ok(txn.clone());
         }

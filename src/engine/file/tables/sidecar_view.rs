@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use redb::{ReadTransaction, TableDefinition};
+use redb::TableDefinition;
 
 use super::db::WriteTxn;
 use super::definitions::{
     CHECKPOINTS, CONSUMERS, CURRENT, DEAD_LETTERS, IMPORTS, LEASES, SCHEMAS, SNAPSHOTS, TIMERS,
 };
 use super::lookup;
+use super::opened::Snapshot;
 use crate::codec::{decode_sidecar_row, encode_sidecar_row};
 use crate::engine::file::record_layer::Changes;
 use crate::engine::file::redb_errors::malformed;
@@ -33,7 +34,7 @@ pub(crate) fn table_of(sidecar: SidecarTable) -> TableDefinition<'static, &'stat
 
 /// Writes records, in the order of tables and keys. Says how many rows each of the tables has then.
 pub(crate) fn write_sidecar<'r>(
-    txn: &WriteTxn<'_>,
+    txn: &WriteTxn,
     rows: impl Iterator<Item = (SidecarTable, &'r [u8], Option<&'r [u8]>)>,
 ) -> Result<Vec<(&'static str, u64)>> {
     let mut rows = rows.peekable();
@@ -57,7 +58,7 @@ pub(crate) fn write_sidecar<'r>(
 
 /// The sidecar records in the tables, as they were at one moment.
 #[derive(Clone, Debug)]
-pub(crate) struct SidecarView(Arc<ReadTransaction>);
+pub(crate) struct SidecarView(Arc<Snapshot>);
 
 /// From and to.
 pub(crate) type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
@@ -93,7 +94,7 @@ impl<'a> Keys<'a> {
 }
 
 impl SidecarView {
-    pub(crate) fn of(txn: Arc<ReadTransaction>) -> Self {
+    pub(crate) fn of(txn: Arc<Snapshot>) -> Self {
         Self(txn)
     }
 

@@ -14,6 +14,7 @@ use redb::{ReadOnlyTable, ReadTransaction};
 use super::db::Db;
 use super::definitions::{EVENTS, HEADS};
 use super::lookup;
+use super::opened::Snapshot;
 use super::sidecar_view::SidecarView;
 use crate::codec::HeadRow;
 use crate::engine::file::redb_errors::{corrupt, malformed};
@@ -25,9 +26,10 @@ type Chunks = ReadOnlyTable<(u64, u64), &'static [u8]>;
 type Heads = ReadOnlyTable<u64, &'static [u8]>;
 
 pub(crate) struct View {
-    txn: Arc<ReadTransaction>,
     pub(crate) events: Chunks,
     heads: Heads,
+    // Dropped last: it keeps the file open.
+    txn: Arc<Snapshot>,
 }
 
 impl fmt::Debug for View {
@@ -37,7 +39,7 @@ impl fmt::Debug for View {
 }
 
 impl View {
-    fn new(txn: Arc<ReadTransaction>) -> Result<Self> {
+    fn new(txn: Arc<Snapshot>) -> Result<Self> {
         let (events, heads) = (lookup::open(&txn, EVENTS)?, lookup::open(&txn, HEADS)?);
         Ok(Self { txn, events, heads })
     }
@@ -135,16 +137,15 @@ impl<'a> LazyView<'a> {
 #[cfg(test)]
 mod tests {
     use redb::backends::InMemoryBackend;
-    use redb::{Database, ReadableDatabase};
 
     use super::*;
-    use crate::engine::file::redb_errors::MapRedb;
 
-    fn tables() -> Database {
+    fn tables() -> Db {
         let db = redb::Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
-        let txn = db.begin_write().unwrap();
-        txn.open_table(EVENTS).unwrap();
-        txn.open_table(HEADS).unwrap();
+        let db = Db::new(db, Arc::new(InMemoryBackend::new()));
+        let txn = db.begin_write(|_| Ok(())).unwrap();
+        txn.open(EVENTS).unwrap();
+        txn.open(HEADS).unwrap();
         txn.commit().unwrap();
         db
     }
@@ -153,7 +154,7 @@ mod tests {
     fn a_view_is_shared_until_a_commit_and_one_that_was_begun_before_it_is_not_kept() {
         let db = tables();
         let shared = SharedView::default();
-        let open = || View::new(Arc::new(db.begin_read().map_redb()?));
+        let open = || View::new(Arc::new(db.begin_read()?));
         let first = shared.get(open).unwrap();
         assert!(Arc::ptr_eq(&first, &shared.get(open).unwrap()));
         shared.forget();

@@ -14,7 +14,8 @@ use crate::engine::clock::Clock;
 use crate::engine::decide::Plan;
 use crate::engine::durability::Durability;
 use crate::engine::file::contents::{Contents, TablesChange};
-use crate::engine::file::disk::journal::Ring;
+use crate::engine::file::disk::journal::{JournalFile, Ring};
+use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::flush::flusher::{FlushRequest, Flusher};
 use crate::engine::file::flush::into_tables::{Flushed, ToFlush, flush_into};
 use crate::engine::file::flush::meta::meta_after;
@@ -37,6 +38,8 @@ use crate::sync::{Instant, fault};
 pub(crate) struct Committer {
     contents: Arc<Contents>,
     ring: Ring,
+    /// What the ring is read from.
+    journal: JournalFile,
     flusher: Arc<Flusher>,
     watching: Arc<Watching>,
     next_branch: u64,
@@ -52,7 +55,7 @@ pub(crate) struct Committer {
 impl Committer {
     pub(crate) fn new(
         contents: Arc<Contents>,
-        ring: Ring,
+        (ring, journal): (Ring, JournalFile),
         flusher: Arc<Flusher>,
         watching: Arc<Watching>,
         next_branch: u64,
@@ -60,6 +63,7 @@ impl Committer {
         Self {
             contents,
             ring,
+            journal,
             flusher,
             watching,
             next_branch,
@@ -74,6 +78,33 @@ impl Committer {
 
     pub(crate) fn next_commit(&self) -> u64 {
         self.ring.next()
+    }
+
+    pub(crate) fn journal(&self) -> &JournalFile {
+        &self.journal
+    }
+
+    /// Moves into another file, which `make` has made to hold what the tables hold now. Returns the old one.
+    pub(crate) fn change_file(
+        &mut self,
+        db: &Db,
+        make: impl FnOnce() -> Result<NewFile>,
+    ) -> Result<Db, NotMoved> {
+        self.tidy_up(true).map_err(NotMoved::Failed)?;
+        // What it has flushed is about the ring of the old file.
+        self.flusher.wait();
+        self.note_flushed().map_err(|failed| NotMoved::Failed(failed.error.to_string()))?;
+        let new = make().map_err(NotMoved::Refused)?;
+        self.contents.change_file(db, &new.db, new.place);
+        (self.ring, self.journal, self.unsynced) = (new.ring, new.journal, None);
+        match new.named {
+            Ok(()) => Ok(new.db),
+            Err(error) => {
+                // After a power cut its name may lead to the old file: nothing may be recorded in the new one.
+                self.watching.fail();
+                Err(NotMoved::Failed(error.to_string()))
+            }
+        }
     }
 
     pub(crate) fn watching(&self) -> &Watching {
@@ -116,6 +147,15 @@ impl Committer {
             let (commits, rest): (Vec<Job>, Vec<Job>) =
                 group.into_iter().partition(|job| matches!(job.work, Work::Commit(_)));
             answer_all(commits, |_| Err(lost.clone()));
+            group = rest;
+            if group.is_empty() {
+                return Ok(());
+            }
+        }
+        if let Err(full) = self.contents.has_space(self.flusher.is_busy()) {
+            // What consumers and timers have done fits into what is there.
+            let (appends, rest): (Vec<Job>, Vec<Job>) = group.into_iter().partition(Job::is_append);
+            answer_all(appends, |_| Err(full.clone()));
             group = rest;
             if group.is_empty() {
                 return Ok(());
@@ -377,6 +417,24 @@ struct Wanted {
     now: Timestamp,
     durable: bool,
     force: bool,
+}
+
+/// A file that takes the place of the store's.
+pub(crate) struct NewFile {
+    pub(crate) db: Db,
+    pub(crate) ring: Ring,
+    pub(crate) journal: JournalFile,
+    pub(crate) place: FilePlace,
+    /// Whether its name is known to be on the disk.
+    pub(crate) named: Result<()>,
+}
+
+/// Why a store did not move into another file.
+pub(crate) enum NotMoved {
+    /// Nothing has changed.
+    Refused(Error),
+    /// Nothing more may be written.
+    Failed(String),
 }
 
 /// Why a transaction failed.

@@ -42,6 +42,11 @@ impl Job {
         self.commit().map_or(0, Commit::bytes)
     }
 
+    /// Whether it records events, and nothing else.
+    pub(crate) fn is_append(&self) -> bool {
+        matches!(self.commit(), Some(Commit::Append(prepared)) if !prepared.records.changes())
+    }
+
     /// The records that it writes, with or without events.
     pub(crate) fn records(&self) -> Option<&SidecarWrites> {
         self.commit().and_then(Commit::records)

@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::commit::Committer;
+use super::commit::{Committer, NewFile, NotMoved};
 use super::slot::{Gate, Pending, Slot};
 use super::work::{Done, Job, Work, answer_all};
 use crate::engine::file::contents::Contents;
+use crate::engine::file::disk::journal::JournalFile;
+use crate::engine::file::tables::db::Db;
 use crate::engine::on_path::OnPath;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH_BYTES, MAX_GROUP_APPENDS, QUEUE_APPENDS, QUEUE_BYTES};
@@ -318,10 +320,32 @@ impl Writer {
     }
 
     /// Calls `look` between two commits, with the number of the next commit and nothing being flushed.
-    pub(crate) fn while_nothing_is_written<T>(&self, look: impl FnOnce(u64) -> T) -> T {
+    pub(crate) fn while_nothing_is_written<T>(&self, look: impl FnOnce(u64, &JournalFile) -> T) -> T {
         let committer = lock(&self.committer);
         committer.wait_for_flush();
-        look(committer.next_commit())
+        look(committer.next_commit(), committer.journal())
+    }
+
+    /// Moves the store into another file between two commits; `make` makes it while nothing is written. Returns the old one.
+    ///
+    /// # Errors
+    /// Those of `make`, and then nothing has changed; that the store takes nothing any more.
+    pub(crate) fn change_file(&self, db: &Db, make: impl FnOnce() -> Result<NewFile>) -> Result<Db> {
+        let mut committer = lock(&self.committer);
+        lock(&self.queue).refuse()?;
+        match committer.change_file(db, make) {
+            Ok(old) => Ok(old),
+            Err(NotMoved::Refused(error)) => Err(error),
+            Err(NotMoved::Failed(reason)) => {
+                self.fail(&committer, reason.clone());
+                Err(Error::storage(reason))
+            }
+        }
+    }
+
+    /// What the journal is read from.
+    pub(crate) fn journal_file(&self) -> JournalFile {
+        lock(&self.committer).journal().clone()
     }
 
     /// Accepts nothing more; what is queued is still written. `false` if it was closed before.

@@ -16,6 +16,7 @@ use super::reader::SharedReader;
 use crate::codec::link::{SentAnswer, SentAsk};
 use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
+use crate::engine::compaction::Compaction;
 use crate::engine::identity::Identity;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
@@ -202,6 +203,18 @@ impl Admin for SharedEngine {
                 SentAnswer::BackedUp(position, bytes) => {
                     Some(Backup { path: to.to_owned(), position: Position::new(*position), bytes: *bytes })
                 }
+                _ => None,
+            },
+            progress,
+        )
+    }
+
+    fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction> {
+        self.identity.writable()?;
+        self.walk(
+            &SentAsk::Compact,
+            |answer| match answer {
+                SentAnswer::Compacted(before, after) => Some(Compaction { before: *before, after: *after }),
                 _ => None,
             },
             progress,

@@ -17,6 +17,7 @@ use crate::codec::Bounded;
 use crate::codec::link::{SentAnswer, SentAsk, SentOwner, SentPeer, SentStatus};
 use crate::engine::backup::Backup;
 use crate::engine::commit::Outcome;
+use crate::engine::compaction::Compaction;
 use crate::engine::port::Admin;
 use crate::engine::shared::message::{
     Look, Takes, commit_of, failed, got_message, is_in_memory, outcome_message, read_of, sent_figures,
@@ -117,6 +118,13 @@ impl Calls {
                 self.client.walks(call);
                 self.admin(call, called, &self.served.walks, move |admin, client, call| {
                     backup(admin, client, &roster, call, &to)
+                });
+            }
+            SentAsk::Compact => {
+                let roster = self.served.roster.clone();
+                self.client.walks(call);
+                self.admin(call, called, &self.served.walks, move |admin, client, call| {
+                    compact(admin, client, &roster, call)
                 });
             }
             SentAsk::Figures => self.admin(call, called, &self.client.reads, |admin, _, call| {
@@ -319,6 +327,13 @@ fn backup(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64, to: &P
     Ok(SentAnswer::BackedUp(position.get(), bytes).message(call, 24))
 }
 
+/// Copies everything into a file that takes the place of the store's.
+fn compact(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64) -> Result<Vec<u8>> {
+    let Compaction { before, after } =
+        admin.compact(&mut |done, of| goes_on(client, roster, call, (done, of)))?;
+    Ok(SentAnswer::Compacted(before, after).message(call, 24))
+}
+
 /// Tells how far it is. Of progress that the client has not read, only the latest is kept. It ends when the owner is to leave
 /// the file, which it would keep locked, and when the client has gone, or has something else to do.
 fn goes_on(client: &Client, roster: &Roster, call: u64, (done, of): (u64, u64)) -> ControlFlow<()> {
@@ -371,6 +386,10 @@ mod tests {
         }
 
         fn backup(&self, _: &Path, _: &mut OnProgress<'_>) -> Result<Backup> {
+            Err(no_admin())
+        }
+
+        fn compact(&self, _: &mut OnProgress<'_>) -> Result<Compaction> {
             Err(no_admin())
         }
 
