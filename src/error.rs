@@ -192,6 +192,17 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// What was to resume has seen an event that is not there: the store was restored from a backup, or replaced, and has
+    /// gone on differently since.
+    #[error(
+        "{what} cannot resume after {at}: another event is there now, or none, so the store was restored or replaced since; undo what was done with later events if it matters, and begin anew at an event that both have"
+    )]
+    Diverged {
+        /// What was to resume: `this cursor`, `consumer work`.
+        what: String,
+        /// The sequence or the position up to which it had come.
+        at: String,
+    },
     /// A projection could not apply an event. Its state before that event can be read; later states can be read once
     /// the cause is fixed and the projection is retried or rebuilt.
     #[error("projection {projection} is parked at {at}: {reason}; fix the cause, then retry or rebuild it")]
@@ -289,6 +300,7 @@ impl Error {
                 | Self::Duplicate { .. }
                 | Self::TooLarge { .. }
                 | Self::BadCursor { .. }
+                | Self::Diverged { .. }
                 | Self::Differs { .. }
                 | Self::NotDelivered { .. }
         )

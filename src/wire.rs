@@ -8,10 +8,11 @@ mod lease;
 mod overview;
 mod problem;
 mod projected;
+mod repaired;
 mod timeline;
 mod timer;
 
-pub use backup::BackupView;
+pub use backup::{BackupView, RestoredView};
 pub use compaction::CompactionView;
 pub use consumer::{ConsumerView, DeadLetterView, Delivered};
 pub use coverage::TypeCoverage;
@@ -19,6 +20,7 @@ pub use lease::LeaseView;
 pub use overview::{Described, SessionCard, StoreStats};
 pub use problem::{Code, Exit, ProblemDocument, code};
 pub use projected::{ProjectionView, Rebuilt, RetriedView, State, StateChange};
+pub use repaired::RepairedView;
 pub use timeline::TimelineView;
 pub use timer::{FiredView, TimerView};
 

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use super::app::App;
 use super::failure::Outcome;
 use super::progress::Progress;
+use super::span::since;
 use super::style::{DIM, NAME, paint};
 use super::table::clean;
 use super::view::{count, grouped};
 use super::watched::watched;
 use retold::Builder;
+use retold::event::Timestamp;
+use retold::store::recovery::{RestoreUntil, restore_with};
 use retold::store::{Backup, Store};
-use retold::wire::BackupView;
+use retold::wire::{BackupView, RestoredView};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -27,15 +30,24 @@ pub(super) struct BackupArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   mv runs.redb runs.broken.redb
   retold restore runs-2026-11-28.redb --store runs.redb
+  retold restore runs-2026-11-28.redb --store runs.redb --to-time 2026-11-28T02:40:00Z
 
-The backup is only read, and what is made of it is checked. Nothing is overwritten: move the old store away first.")]
+The backup is only read, and what is made of it is checked. Nothing is overwritten: move the old store away first. With \
+--to-position or --to-time, the new store has every commit up to there as a whole; consumers go back to that point, dead \
+letters, timers and imports that came later are gone, and projections are folded anew.")]
 pub(super) struct RestoreArgs {
     /// The backup
     #[arg(value_name = "FILE")]
     from: PathBuf,
+    /// Restore commits up to this position
+    #[arg(long, value_name = "N", conflicts_with = "to_time")]
+    to_position: Option<u64>,
+    /// Restore commits that were recorded up to this time, or up to so long ago: 90s, 15m, 1h 30m, 7d
+    #[arg(long, value_name = "TIME|SPAN", value_parser = since)]
+    to_time: Option<Timestamp>,
 }
 
 pub(super) fn run(args: &BackupArgs, app: &mut App) -> Outcome {
@@ -45,6 +57,28 @@ pub(super) fn run(args: &BackupArgs, app: &mut App) -> Outcome {
 }
 
 pub(super) fn restore(args: &RestoreArgs, app: &mut App) -> Outcome {
+    let until = match (args.to_position, args.to_time) {
+        (Some(position), _) => RestoreUntil::Position(position.into()),
+        (_, Some(time)) => RestoreUntil::Time(time),
+        (None, None) => return restore_all(args, app),
+    };
+    let made = watched(Progress::new(&app.out, "events", None), |told| {
+        restore_with(&args.from, &app.store, until, told)
+    })?;
+    if !app.out.is_table() {
+        return app.out.document(&RestoredView::from(&made));
+    }
+    let what = format!(
+        "{}, {} bytes; {} and {} left out",
+        count(made.position.get(), "event"),
+        grouped(made.bytes),
+        count(made.left_out, "event"),
+        count(made.branches_left_out, "branch"),
+    );
+    app.out.line(format!("{}  {}", paint(NAME, clean(&made.path.display().to_string())), paint(DIM, what)))
+}
+
+fn restore_all(args: &RestoreArgs, app: &mut App) -> Outcome {
     let backup = Builder::new().read_only().open_only().open(&args.from)?;
     let to = app.store.clone();
     let made = copied(&backup, &to, app)?;

@@ -139,6 +139,10 @@ fn hint(e: &Error) -> Option<String> {
             "run the same command again; with --id the event is not recorded twice".into()
         }
         Error::LeaseHeld { .. } | Error::LeaseLost { .. } => "`retold lease ls` shows who holds what".into(),
+        Error::Diverged { .. } => {
+            "`retold read` shows what is there now; --from N begins at an event, --from start at the first"
+                .into()
+        }
         Error::BadCursor { .. } => "use --from start, or --from N with a number up to the last event".into(),
         _ => return None,
     })

@@ -41,6 +41,7 @@ mod projections;
 mod promote;
 mod read;
 mod rebuild;
+mod repair;
 mod role_words;
 mod schema;
 mod select;
@@ -212,6 +213,8 @@ enum Verb {
     Restore(backup::RestoreArgs),
     /// Give back the space that the store does not use any more
     Compact(compact::Args),
+    /// Put a new store together from what is sound in a damaged file
+    Repair(repair::Args),
     /// Check everything in the store
     Verify(verify::Args),
     /// List the known event types, or explain one
@@ -361,6 +364,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Backup(args) => backup::run(&args, app),
         Verb::Restore(args) => backup::restore(&args, app),
         Verb::Compact(args) => compact::run(&args, app),
+        Verb::Repair(args) => repair::run(&args, app),
         Verb::Lease(args) => lease::run(&args, app),
         Verb::State(args) => state::run(&args, app),
         Verb::StateDiff(args) => state_diff::run(&args, app),

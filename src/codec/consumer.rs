@@ -15,6 +15,8 @@ const LAYOUT_WHOLE: u8 = 1;
 const LAYOUT_SINCE: u8 = 2;
 /// The first byte of a header.
 const LAYOUT_HEADER: u8 = 3;
+/// The first byte of a header with a mark behind it.
+const LAYOUT_MARKED: u8 = 4;
 /// The first byte of the record of a branch.
 const LAYOUT_LANE: u8 = 1;
 
@@ -35,6 +37,8 @@ pub struct ConsumerRow {
     pub since: Option<i64>,
     /// Every event up to this position is resolved, except what branches hold.
     pub scanned: u64,
+    /// The [mark](super::event_mark) of the event there, if it is known.
+    pub mark: Option<u64>,
     /// The number of the next delivery.
     pub next_delivery: u64,
     /// The number of acknowledged events.
@@ -175,6 +179,7 @@ impl Core<'_> {
             writer,
             since,
             scanned: self.scanned,
+            mark: None,
             next_delivery: self.next_delivery,
             acknowledged: self.acknowledged,
             set_aside: self.set_aside,
@@ -214,8 +219,10 @@ impl ConsumerRow {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let Self { turn, writer, since, lanes, .. } = *self;
-        let mut out = Vec::with_capacity(160);
-        put(Header { layout: LAYOUT_HEADER, turn, writer, since, lanes, core: self.core() }, &mut out);
+        let mut out = Vec::with_capacity(168);
+        let layout = if self.mark.is_some() { LAYOUT_MARKED } else { LAYOUT_HEADER };
+        put(Header { layout, turn, writer, since, lanes, core: self.core() }, &mut out);
+        out.extend(self.mark.map(u64::to_le_bytes).into_iter().flatten());
         out
     }
 
@@ -243,6 +250,12 @@ impl ConsumerRow {
         if bytes.first() == Some(&LAYOUT_HEADER) {
             let Header { turn, writer, since, lanes, core, .. } = take_all(bytes)?;
             return Ok((core.row(since, turn, writer, lanes)?, Vec::new()));
+        }
+        if bytes.first() == Some(&LAYOUT_MARKED) {
+            let (header, mark) = bytes.split_last_chunk().ok_or(Malformed::new("it ends early"))?;
+            let Header { turn, writer, since, lanes, core, .. } = take_all(header)?;
+            let row = core.row(since, turn, writer, lanes)?;
+            return Ok((ConsumerRow { mark: Some(u64::from_le_bytes(*mark)), ..row }, Vec::new()));
         }
         let (since, bytes) = match bytes.split_first_chunk::<9>() {
             Some(([LAYOUT_SINCE, since @ ..], rest)) => (Some(i64::from_be_bytes(*since)), rest),
@@ -286,7 +299,7 @@ impl LaneRow {
 }
 
 /// The contents of a delivery's token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, BorrowDecode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenParts {
     /// The store's id.
     pub store: [u8; 16],
@@ -296,22 +309,36 @@ pub struct TokenParts {
     pub delivery: u64,
     /// The event's position.
     pub position: u64,
+    /// The [mark](super::event_mark) of the event, if it is known.
+    pub mark: Option<u64>,
+}
+
+/// What is always in a token.
+#[derive(Encode, BorrowDecode)]
+struct FirstToken {
+    store: [u8; 16],
+    consumer: [u8; 16],
+    delivery: u64,
+    position: u64,
 }
 
 impl TokenParts {
     /// The token's bytes.
     #[must_use]
     pub fn encode(self) -> Vec<u8> {
-        let mut out = seal::open(50);
-        put(self, &mut out);
-        seal::close(SealKind::Token, out)
+        let Self { store, consumer, delivery, position, mark } = self;
+        let mut out = seal::open(58);
+        put(FirstToken { store, consumer, delivery, position }, &mut out);
+        seal::close_marked(SealKind::Token, mark, out)
     }
 
-    /// Reads a token's bytes.
+    /// Reads a token's bytes, of this release or an earlier one.
     ///
     /// # Errors
     /// [`Malformed`] for anything that [`TokenParts::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(SealKind::Token, bytes)?)
+        let (mark, body) = seal::unseal_marked(SealKind::Token, bytes)?;
+        let FirstToken { store, consumer, delivery, position } = take_all(body)?;
+        Ok(Self { store, consumer, delivery, position, mark })
     }
 }

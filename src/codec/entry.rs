@@ -76,22 +76,27 @@ pub fn entry_claims(bytes: &[u8]) -> Option<(u64, bool)> {
 /// The header of the entry at the front of the bytes, if a complete one of this file is there.
 #[must_use]
 pub fn decode_entry(secret: &[u8; 16], bytes: &[u8]) -> Option<EntryHead> {
-    let (head, rest) = bytes.split_at_checked(ENTRY_HEADER)?;
-    let (checked, sum) = head.split_at_checked(CHECKED)?;
-    let sum = u64::from_le_bytes(sum.try_into().ok()?);
-    if head.get(..4)? != MAGIC {
+    let head = unproven_entry(bytes)?;
+    let (checked, frame) = (bytes.get(..CHECKED)?, bytes.get(ENTRY_HEADER..ENTRY_HEADER + head.len)?);
+    (checksum(secret, checked, frame) == head.sum).then_some(head)
+}
+
+/// The header of what looks like a complete entry. Nothing is verified.
+#[must_use]
+pub fn unproven_entry(bytes: &[u8]) -> Option<EntryHead> {
+    if !bytes.starts_with(&MAGIC) {
         return None;
     }
+    let (head, rest) = bytes.split_at_checked(ENTRY_HEADER)?;
     let word = |at: usize| Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?));
-    let len = usize::try_from(word(24)?).ok()?;
-    let frame = rest.get(..len)?;
+    let len = usize::try_from(word(24)?).ok().filter(|len| *len <= rest.len())?;
     let flags = u32::from_le_bytes(head.get(4..8)?.try_into().ok()?);
-    (checksum(secret, checked, frame) == sum).then_some(EntryHead {
+    Some(EntryHead {
         number: word(8)?,
         previous: word(16)?,
         synced: flags & SYNCED != 0,
         len,
-        sum,
+        sum: word(CHECKED)?,
     })
 }
 

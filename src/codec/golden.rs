@@ -146,6 +146,7 @@ fn consumer() -> ConsumerRow {
         max_dead_letters: 10_000,
     };
     ConsumerRow {
+        mark: None,
         id: [9; 16],
         created: 1_767_225_600_000_000,
         settings,
@@ -181,16 +182,23 @@ fn header() -> ConsumerRow {
     ConsumerRow { turn: 900, writer: u64::MAX, ..waiting() }
 }
 
+fn marked() -> ConsumerRow {
+    ConsumerRow { mark: Some(77_001), ..header() }
+}
+
 fn waiting() -> ConsumerRow {
     ConsumerRow { since: Some(1_767_225_600_000_001), ..consumer() }
 }
 
-const TOKEN: TokenParts = TokenParts { store: [3; 16], consumer: [9; 16], delivery: 300, position: 51 };
-const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX };
+const TOKEN: TokenParts =
+    TokenParts { store: [3; 16], consumer: [9; 16], delivery: 300, position: 51, mark: None };
+const MARKED_TOKEN: TokenParts = TokenParts { mark: Some(77_000), ..TOKEN };
+const CURSOR: CursorParts = CursorParts { store: [3; 16], branch: Some(300), scanned: u64::MAX, mark: None };
+const MARKED_CURSOR: CursorParts = CursorParts { mark: Some(u64::MAX - 7), ..CURSOR };
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 23] = [
+    let now: [(&str, Vec<u8>); 26] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame-3", frame()),
@@ -202,6 +210,7 @@ fn every_layout_is_what_it_was() {
         ("head", HEAD.encode(300)),
         ("meta-3", meta().encode()),
         ("cursor", CURSOR.encode()),
+        ("cursor-3", MARKED_CURSOR.encode()),
         ("entry", encode_entry(&[3; 16], 260, u64::MAX - 1, true, b"a frame").0),
         ("header", HEADER.encode().to_vec()),
         ("header-2", HEADER_NOW.encode().to_vec()),
@@ -211,9 +220,11 @@ fn every_layout_is_what_it_was() {
         ("consumer", consumer().encode_whole(&lanes())),
         ("consumer-since", waiting().encode_whole(&lanes())),
         ("consumer-header", header().encode()),
+        ("consumer-marked", marked().encode()),
         ("consumer-lane", lanes()[0].encode()),
         ("consumer-lane-waits", lanes()[1].encode()),
         ("token", TOKEN.encode()),
+        ("token-3", MARKED_TOKEN.encode()),
     ];
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let other: Vec<String> = now
@@ -277,21 +288,24 @@ fn what_was_written_is_read_back() {
     let last = LastCommit::decode(&[3; 16], golden("last-commit").as_ref().try_into().unwrap());
     assert_eq!(last, Some(LAST_COMMIT));
     assert_eq!(CursorParts::decode(&golden("cursor")).unwrap(), CURSOR);
+    assert_eq!(CursorParts::decode(&golden("cursor-3")).unwrap(), MARKED_CURSOR);
     assert_eq!(decode_sidecar_row(3, b"key", &golden("mark")).unwrap(), b"value");
     assert_eq!(DeadLetterRow::decode(&golden("letter")).unwrap(), dead_letter());
     assert_eq!(ConsumerRow::decode(&golden("consumer")).unwrap(), (consumer(), lanes()));
     assert_eq!(ConsumerRow::decode(&golden("consumer-since")).unwrap(), (waiting(), lanes()));
     assert_eq!(ConsumerRow::decode(&golden("consumer-header")).unwrap(), (header(), vec![]));
+    assert_eq!(ConsumerRow::decode(&golden("consumer-marked")).unwrap(), (marked(), vec![]));
     for (name, lane) in ["consumer-lane", "consumer-lane-waits"].into_iter().zip(lanes()) {
         assert_eq!(LaneRow::decode(lane.place.clone(), &golden(name)).unwrap(), lane);
     }
     assert_eq!(TokenParts::decode(&golden("token")).unwrap(), TOKEN);
+    assert_eq!(TokenParts::decode(&golden("token-3")).unwrap(), MARKED_TOKEN);
 }
 
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 15] = [
+const SEALED: [(&str, Decoder); 17] = [
     ("frame", |b| Frame::decode(b).map(drop)),
     ("frame-3", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
@@ -305,8 +319,10 @@ const SEALED: [(&str, Decoder); 15] = [
     ("meta-3", |b| Meta::decode(b).map(drop)),
     ("meta", |b| Meta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
+    ("cursor-3", |b| CursorParts::decode(b).map(drop)),
     ("mark", |b| decode_sidecar_row(3, b"key", b).map(drop)),
     ("token", |b| TokenParts::decode(b).map(drop)),
+    ("token-3", |b| TokenParts::decode(b).map(drop)),
 ];
 
 /// The same bytes with one of them flipped.

@@ -1,6 +1,7 @@
 //! The `meta` row of a store, and the contents of a cursor.
 
 use bincode::{BorrowDecode, Encode};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Malformed;
 use super::extras::{Extras, Features};
@@ -187,7 +188,7 @@ impl Meta {
 }
 
 /// The contents of a cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, BorrowDecode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CursorParts {
     /// The store's id.
     pub store: [u8; 16],
@@ -195,22 +196,41 @@ pub struct CursorParts {
     pub branch: Option<u64>,
     /// The last sequence or position that was scanned.
     pub scanned: u64,
+    /// The [mark](event_mark) of the event there, if it is known: after a restore another event may be there.
+    pub mark: Option<u64>,
+}
+
+/// What is always in a cursor. Without a mark there is no more, and it is laid out as it always was.
+#[derive(Encode, BorrowDecode)]
+struct FirstCursor {
+    store: [u8; 16],
+    branch: Option<u64>,
+    scanned: u64,
+}
+
+/// By which an event is known again: a hash of its id.
+#[must_use]
+pub fn event_mark(id: &[u8; 16]) -> u64 {
+    xxh3_64(id)
 }
 
 impl CursorParts {
     /// The cursor's bytes.
     #[must_use]
     pub fn encode(self) -> Vec<u8> {
-        let mut out = seal::open(35);
-        put(self, &mut out);
-        seal::close(SealKind::Cursor, out)
+        let Self { store, branch, scanned, mark } = self;
+        let mut out = seal::open(44);
+        put(FirstCursor { store, branch, scanned }, &mut out);
+        seal::close_marked(SealKind::Cursor, mark, out)
     }
 
-    /// Reads a cursor's bytes.
+    /// Reads a cursor's bytes, of this release or an earlier one.
     ///
     /// # Errors
     /// [`Malformed`] for anything that [`CursorParts::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        take_all(seal::unseal(SealKind::Cursor, bytes)?)
+        let (mark, body) = seal::unseal_marked(SealKind::Cursor, bytes)?;
+        let FirstCursor { store, branch, scanned } = take_all(body)?;
+        Ok(Self { store, branch, scanned, mark })
     }
 }

@@ -28,12 +28,14 @@ pub use attributes::{Attributes, IdleRow};
 pub use chunk::{Chunk, ChunkBuilder};
 pub use consumer::{ConsumerRow, DeliveredRow, LaneRow, SettingsRow, TokenParts};
 pub use dead_letter::DeadLetterRow;
-pub use entry::{ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size};
+pub use entry::{
+    ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size, unproven_entry,
+};
 pub use extras::{Extras, Features};
 pub use frame::{Birth, Frame, FrameBuilder, FrameRecord};
 pub use header::{FileHeader, HEADER_BYTES, HeaderLayout, MAGIC};
 pub use last_commit::{LAST_COMMIT_BYTES, LastCommit};
-pub use meta::{CursorParts, FORMAT, JournalMark, Meta, StoreCounts};
+pub use meta::{CursorParts, FORMAT, JournalMark, Meta, StoreCounts, event_mark};
 pub use record::{decode_record, encode_record};
 pub use rows::{BranchRow, HeadRow, decode_order, encode_order};
 pub use run::Run;

@@ -32,7 +32,7 @@ const HEADER: usize = 1 + size_of::<u64>();
 pub(super) enum Layout {
     /// That of the formats 1 and 2, and of every kind that has not changed since.
     First,
-    /// That of format 3, for frames, branches and the meta row.
+    /// That of format 3, for frames, branches and the meta row; and of cursors and tokens with the mark of an event.
     Second,
 }
 
@@ -108,6 +108,24 @@ pub(super) fn unseal_any(kind: SealKind, key: u64, mut bytes: &[u8]) -> Result<(
         return Err(Malformed::new("its checksum is wrong"));
     }
     Ok((layout, bytes))
+}
+
+/// [`close`] for what may end with the mark of an event. Without one it is as it was before there were any.
+pub(super) fn close_marked(kind: SealKind, mark: Option<u64>, mut out: Vec<u8>) -> Vec<u8> {
+    let Some(mark) = mark else { return close(kind, out) };
+    out.extend_from_slice(&mark.to_le_bytes());
+    close_as(Layout::Second, kind, 0, out)
+}
+
+/// The mark, if there is one, and the body before it.
+pub(super) fn unseal_marked(kind: SealKind, bytes: &[u8]) -> Result<(Option<u64>, &[u8]), Malformed> {
+    match unseal_any(kind, 0, bytes)? {
+        (Layout::First, body) => Ok((None, body)),
+        (Layout::Second, body) => {
+            let (body, mark) = body.split_last_chunk().ok_or(Malformed::new("it ends early"))?;
+            Ok((Some(u64::from_le_bytes(*mark)), body))
+        }
+    }
 }
 
 const UNKNOWN: Malformed = Malformed::new("its format byte is unknown");

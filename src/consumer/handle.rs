@@ -9,12 +9,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::call::{Call, How, Named, Offer, Reply};
 use super::driven::Driven;
 use super::token::Token;
-use crate::codec::TokenParts;
+use crate::codec::{TokenParts, event_mark};
 use crate::delivery::with_causes;
 use crate::error::{Error, Result};
-use crate::event::{Event, Invalid, StoreId};
+use crate::event::{Event, Invalid, Position, StoreId};
 use crate::limits::MAX_DELAY_S;
-use crate::store::{Batch, Process, Receipt};
+use crate::store::{Batch, Process, Receipt, StoreHandle, unblocked};
 use crate::sync::time::micros;
 
 /// A durable consumer. Its clones are workers: each event goes to one of them, and the events of a branch are
@@ -45,6 +45,7 @@ type Reason = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Worker {
     pub(super) process: Process,
     pub(super) name: String,
+    pub(super) handle: StoreHandle,
     pub(super) store: StoreId,
     pub(super) id: [u8; 16],
     pub(super) calls: mpsc::Sender<Call>,
@@ -74,15 +75,24 @@ impl Worker {
         }
     }
 
-    fn named(&self, token: &Token) -> Result<Named> {
-        match token.foreign(self.store, self.id) {
-            Some(reason) => Err(Error::NotDelivered { consumer: self.name.clone(), reason }),
-            None => Ok(Named { delivery: token.0.delivery, position: token.0.position }),
+    async fn named(&self, token: &Token) -> Result<Named> {
+        if let Some(reason) = token.foreign(self.store, self.id) {
+            return Err(Error::NotDelivered { consumer: self.name.clone(), reason });
         }
+        let (delivery, position) = (token.0.delivery, token.0.position);
+        if let Some(mark) = token.0.mark {
+            let reader = self.handle.reader()?;
+            let is_there = unblocked(move || reader.has_seen(Position::new(position), mark)).await?;
+            if !is_there {
+                let what = format!("consumer {}", self.name);
+                return Err(Error::Diverged { what, at: format!("position {position}") });
+            }
+        }
+        Ok(Named { delivery, position })
     }
 
     async fn resolve(&self, token: &Token, how: How) -> Result<()> {
-        let named = self.named(token)?;
+        let named = self.named(token).await?;
         self.ask(|reply| Call::Resolve { named, how, reply }).await
     }
 }
@@ -159,7 +169,7 @@ impl Consumer {
     /// # Errors
     /// As [`ack`](Self::ack) and [`Delivery::ack_with`].
     pub async fn ack_with(&self, token: &Token, batch: Batch) -> Result<Receipt> {
-        let named = self.0.named(token)?;
+        let named = self.0.named(token).await?;
         self.0.ask(|reply| Call::AckWith { named, batch: Box::new(batch), reply }).await
     }
 
@@ -255,7 +265,14 @@ impl Delivery {
     #[must_use]
     pub fn token(&self) -> Token {
         let Named { delivery, position } = self.named;
-        Token(TokenParts { store: *self.worker.store.bytes(), consumer: self.worker.id, delivery, position })
+        let mark = Some(event_mark(self.event.record().id_bytes()));
+        Token(TokenParts {
+            store: *self.worker.store.bytes(),
+            consumer: self.worker.id,
+            delivery,
+            position,
+            mark,
+        })
     }
 
     async fn resolve(&self, how: How) -> Result<()> {
@@ -333,9 +350,10 @@ mod tests {
 
     fn worker(calls: mpsc::Sender<Call>) -> Worker {
         let store = StoreId::from_bytes([1; 16]);
+        let handle = crate::store::Store::in_memory().unwrap().handle();
         let process = Process::this();
         let driven = Driven::start(&Runtime::current().unwrap(), Default::default(), std::future::pending());
-        Worker { process, name: "c".into(), store, id: [2; 16], calls, ended: Arc::default(), driven }
+        Worker { process, name: "c".into(), handle, store, id: [2; 16], calls, ended: Arc::default(), driven }
     }
 
     /// The task drops its replies on the way out, before it says why.

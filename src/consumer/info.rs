@@ -63,8 +63,11 @@ impl ConsumerInfo {
         let (name, row, lanes) = (kept.name(), &kept.row, kept.lanes());
         let resolved = lanes.iter().map(floor).fold(row.scanned, u64::min);
         let of = *store.id().bytes();
-        let token =
-            |delivery, position| Token(TokenParts { store: of, consumer: row.id, delivery, position });
+        let reader = store.reader()?;
+        let token = |delivery, position| {
+            let mark = reader.mark_at(Position::new(position)).ok().flatten();
+            Token(TokenParts { store: of, consumer: row.id, delivery, position, mark })
+        };
         let outstanding = lanes.iter().filter_map(|lane| {
             let head = lane.head?;
             Some(Outstanding {

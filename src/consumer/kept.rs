@@ -239,6 +239,7 @@ mod tests {
     fn old() -> (ConsumerRow, Vec<LaneRow>) {
         let settings: SettingsRow = ConsumerConfig::new().to_row();
         let row = ConsumerRow {
+            mark: None,
             id: [7; 16],
             created: 5,
             settings,
@@ -297,6 +298,35 @@ mod tests {
         assert_eq!((after.acknowledged, after.lag, after.outstanding.len()), (12, 0, 0));
         assert_eq!(keys(&store), ["c\\x00c", "c\\x00cc"]);
         assert_eq!(store.consumers().list().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_consumer_that_has_seen_another_event_does_not_go_on_as_if_nothing_was() {
+        let mark = |store: &Store| store.reader().unwrap().mark_at(3.into()).unwrap();
+        for (scanned, is_there) in [(3, true), (3, false), (4, false)] {
+            let store = with([]);
+            let known = mark(&store).filter(|_| is_there).unwrap_or(7);
+            let row = ConsumerRow { scanned, mark: Some(known), ..old().0 };
+            let mut writes = SidecarWrites::new();
+            writes.put(SidecarTable::Consumers, header_key("c"), row.encode());
+            store.write_records(writes).unwrap();
+            let opened = store.consumers().open_existing("c").await;
+            if !is_there {
+                let Err(Error::Diverged { what, at }) = &opened else { panic!("{opened:?}") };
+                assert_eq!((what.as_str(), at.clone()), ("consumer c", format!("position {scanned}")));
+                continue;
+            }
+            // It keeps the mark of the last event that it has scanned.
+            store.append("a", NewEvent::new("a.b")).unwrap();
+            let consumer = opened.unwrap();
+            consumer.next().await.unwrap().ack().await.unwrap();
+            consumer.close().await;
+            let kept = Kept::read(&store.reader().unwrap().records(), "c").unwrap().unwrap();
+            assert_eq!(
+                (kept.row.scanned, kept.row.mark),
+                (4, store.reader().unwrap().mark_at(4.into()).unwrap())
+            );
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::start::{begun, writer};
 use crate::codec::ConsumerRow;
 use crate::delivery::{DeadLetterQueue, Owner};
 use crate::error::{Error, Result};
-use crate::event::{EventId, Timestamp};
+use crate::event::{EventId, Position, Timestamp};
 use crate::follow::end_of;
 use crate::limits::CONSUMER_CALLS;
 use crate::store::{Observer, SidecarTable, SidecarTables, SidecarWrites, Store, StoreHandle, unblocked};
@@ -94,6 +94,7 @@ async fn made(handle: &StoreHandle, name: &str, config: &ConsumerConfig, scanned
         writer: 0,
         since: config.waits_until(),
         scanned,
+        mark: None,
         next_delivery: 1,
         acknowledged: 0,
         set_aside: 0,
@@ -104,6 +105,16 @@ async fn made(handle: &StoreHandle, name: &str, config: &ConsumerConfig, scanned
     handle.write_records_async(records).await?;
     kept.written(next);
     Ok(kept)
+}
+
+/// Whether the last event that a consumer has scanned is still there.
+async fn check_mark(handle: &StoreHandle, name: &str, row: &ConsumerRow) -> Result<()> {
+    let Some(mark) = row.mark else { return Ok(()) };
+    let (reader, scanned) = (handle.reader()?, Position::new(row.scanned));
+    match unblocked(move || reader.has_seen(scanned, mark)).await? {
+        true => Ok(()),
+        false => Err(Error::Diverged { what: format!("consumer {name}"), at: format!("position {scanned}") }),
+    }
 }
 
 /// The consumer of this name, made with these settings when there is none.
@@ -140,6 +151,7 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
                     Some(_) => end_of_removed(tasks, name).await,
                     None => {}
                 }
+                check_mark(&handle, name, &kept.row).await?;
                 let following = begun(&handle, config.scope().after_position(kept.row.scanned)).await?;
                 break (kept, config, following);
             }
@@ -183,6 +195,7 @@ pub(super) async fn open(store: &Store, name: &str, asked: Option<ConsumerConfig
     let worker = Arc::new(Worker {
         process: handle.process().clone(),
         name: name.to_owned(),
+        handle: handle.clone(),
         store: of,
         id,
         calls,

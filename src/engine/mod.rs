@@ -37,7 +37,9 @@ mod receipt;
 mod records;
 #[cfg(test)]
 mod refusing;
+mod repaired;
 mod report;
+mod restored;
 #[cfg(unix)]
 mod shared;
 mod sidecar;
@@ -53,7 +55,7 @@ pub(crate) use branch::Branch;
 pub(crate) use commit::{Commit, Outcome, Prepared, PreparedPart};
 pub use compaction::Compaction;
 pub use durability::Durability;
-pub(crate) use file::{Medium, Mode, Options, open};
+pub(crate) use file::{Medium, Mode, Options, open, repair, restore};
 pub(crate) use get::{End, Range};
 pub(crate) use handle_id::HandleId;
 pub(crate) use identity::Identity;
@@ -75,7 +77,10 @@ pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;
 #[cfg(test)]
 pub(crate) use refusing::Refusing;
+pub use repaired::{LOST_EVENT, Lost, Repaired};
 pub use report::Report;
+pub(crate) use restored::{KeptPart, KeptRecord};
+pub use restored::{RestoreUntil, Restored};
 #[cfg(all(unix, feature = "testkit"))]
 pub(crate) use shared::{ClientInfo, Hello, Server, ServerOptions, connect, exchange, frames};
 pub(crate) use sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites};

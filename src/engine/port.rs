@@ -109,6 +109,11 @@ pub(crate) trait EngineReader: fmt::Debug + Send + Sync + 'static {
     /// The process that opened the store.
     fn process(&self) -> &Process;
 
+    /// Which opening of the storage is read now, as [`Engine::opening`]; `None` while there is none.
+    fn opening(&self) -> Option<EventId> {
+        Some(self.identity().opening)
+    }
+
     /// The last position that is known to be committed, as [`Engine::committed`].
     fn committed(&self) -> Position;
 

@@ -15,8 +15,14 @@ use crate::event::StoreId;
 pub struct Cursor(CursorParts);
 
 impl Cursor {
-    pub(super) fn new(store: StoreId, branch: Option<u64>, scanned: u64) -> Self {
-        Self(CursorParts { store: *store.bytes(), branch, scanned })
+    pub(super) fn new(store: StoreId, branch: Option<u64>, scanned: u64, mark: Option<u64>) -> Self {
+        Self(CursorParts { store: *store.bytes(), branch, scanned, mark })
+    }
+
+    /// The [mark](crate::codec::event_mark) of the event at what was scanned; `None` in cursors of earlier releases, and where there was
+    /// no event.
+    pub(super) fn mark(&self) -> Option<u64> {
+        self.0.mark
     }
 
     pub(super) fn branch(&self) -> Option<u64> {
@@ -62,8 +68,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn printing_and_parsing_agree(branch: Option<u64>, scanned: u64) {
-            let cursor = Cursor::new(StoreId::new(), branch, scanned);
+        fn printing_and_parsing_agree(branch: Option<u64>, scanned: u64, mark: Option<u64>) {
+            let cursor = Cursor::new(StoreId::new(), branch, scanned, mark);
             prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         }
 
@@ -74,7 +80,7 @@ mod tests {
 
         #[test]
         fn a_changed_character_is_noticed(at in 0usize..40, to in "[A-Za-z0-9_-]") {
-            let good = Cursor::new(StoreId::new(), Some(3), 77).to_string();
+            let good = Cursor::new(StoreId::new(), Some(3), 77, Some(5)).to_string();
             let at = at % good.len();
             let mut bad = good.clone();
             bad.replace_range(at..=at, &to);

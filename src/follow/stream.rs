@@ -14,9 +14,11 @@ use super::machine::{FollowOrder, FollowStep, Input, Machine, OutOfOrder};
 use super::own_stream::OwnStream;
 use super::request::{Follow, FollowScope, Start};
 use super::wake::{Subscription, WakeFrame, Wakes};
+use crate::codec::event_mark;
 use crate::error::{Error, Result};
-use crate::event::{Event, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
+use crate::event::{Event, EventId, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
 use crate::limits::{DEFAULT_PAGE, FOLLOW_AGAIN_MS};
+use crate::store::recovery::LOST_EVENT;
 use crate::store::{Branch, Range, Reader, Shape, Store, StoreHandle, unblocked};
 use crate::sync::{fault, point, thread};
 
@@ -106,7 +108,8 @@ impl Following {
     /// # Errors
     /// [`Error::Upcast`] for an event that cannot be upcast; the next call continues after it. [`Error::Locked`],
     /// [`Error::OwnerLost`] and [`Error::NoAnswer`] while the store cannot be read; the next call tries again. [`Error::Corrupt`]
-    /// for an event that is not what was written, or that does not continue the one before it; [`Error::Storage`]. The
+    /// for an event that is not what was written, or that does not continue the one before it; [`Error::Diverged`] when the
+    /// store was restored under the subscription, and has other events than it has seen; [`Error::Storage`]. The
     /// subscription ends there; its last cursor remains valid.
     pub async fn next(&mut self) -> Option<Result<Followed>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
@@ -147,7 +150,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`] for a branch that does not exist, [`Error::BadCursor`] for a cursor of another store or
-    /// branch, or beyond the head, [`Error::Closed`].
+    /// branch, [`Error::Diverged`] for one whose last event is not there any more, as after a restore, [`Error::Closed`].
     pub fn follow(&self, follow: Follow) -> Result<Following> {
         self.handle().follow(follow)
     }
@@ -184,9 +187,14 @@ impl StoreHandle {
         let filter = source.reader.resolved(follow.filter);
         let scanned = source.start(&follow.start)?;
         let at = Arc::new(AtomicU64::new(scanned));
+        let mark = match &follow.start {
+            Start::Cursor(cursor) => cursor.mark(),
+            _ => None,
+        };
+        let seen = Seen { number: scanned, mark, opening: source.reader.opening() };
         let items = OwnStream::new(
             self.process().clone(),
-            drive(source, subscription, (filter, follow.shape), at.clone()),
+            drive(source, subscription, (filter, follow.shape), at.clone(), seen),
         );
         Ok(Following { items, begun: scanned, scanned: at })
     }
@@ -247,8 +255,42 @@ impl Source {
         }
     }
 
-    fn cursor(&self, scanned: u64) -> Cursor {
-        Cursor::new(self.store, self.branch.as_ref().map(|b| b.number), scanned)
+    fn cursor(&self, scanned: u64, mark: Option<u64>) -> Cursor {
+        Cursor::new(self.store, self.branch.as_ref().map(|b| b.number), scanned, mark)
+    }
+
+    /// The event that the number of a cursor stands for, whichever session it is of; `None` when there is none. Reads the file.
+    fn event_at(&self, number: u64) -> Result<Option<Event>> {
+        let range = Range { from: number, to: number, limit: 1, reverse: false };
+        let page = match (&self.scope, &self.branch) {
+            _ if number == 0 => return Ok(None),
+            (FollowScope::Branch(_), None) => return Ok(None),
+            (FollowScope::Branch(_), Some(branch)) => self.reader.page(branch, range)?,
+            (FollowScope::Session(_) | FollowScope::All, _) => self.reader.page_all(range)?,
+        };
+        Ok(page.into_iter().next())
+    }
+
+    /// What is known of the event at this number, to tell it from another.
+    fn mark_at(&self, number: u64) -> Result<Option<u64>> {
+        Ok(self.event_at(number)?.map(|event| mark(&event)))
+    }
+
+    /// Whether the event at this number is still the one that was seen there.
+    fn check_mark(&self, number: u64, seen: u64, what: &str) -> Result<()> {
+        let is_same = match self.event_at(number)? {
+            // It may have been removed since. What never was is beyond the end.
+            None => number <= self.committed()?,
+            Some(event) => mark(&event) == seen || event.kind() == LOST_EVENT,
+        };
+        if is_same {
+            return Ok(());
+        }
+        let at = match &self.scope {
+            FollowScope::Branch(place) => format!("sequence {number} of {place}"),
+            FollowScope::Session(_) | FollowScope::All => format!("position {number}"),
+        };
+        Err(Error::Diverged { what: what.to_owned(), at })
     }
 
     /// The last number of the store, in the numbers of this scope.
@@ -321,6 +363,9 @@ impl Source {
                     let reason = "it belongs to another branch, or to one that was deleted since".into();
                     return Err(Error::BadCursor { reason });
                 }
+                if let Some(mark) = cursor.mark() {
+                    self.check_mark(cursor.scanned(), mark, "this cursor")?;
+                }
                 if cursor.scanned() > committed && !self.waits {
                     return Err(beyond(cursor.scanned(), what));
                 }
@@ -365,6 +410,46 @@ impl Source {
     }
 }
 
+fn mark(event: &Event) -> u64 {
+    event_mark(event.record().id_bytes())
+}
+
+/// The last event that a follower has scanned, and in which opening of the storage that was: the storage of another may be
+/// a restored one.
+#[derive(Clone, Copy)]
+struct Seen {
+    number: u64,
+    /// `None` while it has seen none.
+    mark: Option<u64>,
+    opening: Option<EventId>,
+}
+
+impl Seen {
+    /// Whether the storage was opened anew since it was checked.
+    fn is_stale(&self, source: &Source) -> bool {
+        self.mark.is_some() && source.reader.opening().is_some_and(|now| self.opening != Some(now))
+    }
+
+    /// Whether what comes next continues what was seen. Reads the file.
+    fn checked(self, source: &Source) -> Result<Self> {
+        let opening = source.reader.opening();
+        match self.mark {
+            None => {}
+            Some(mark) => source.check_mark(self.number, mark, "this subscription")?,
+        }
+        Ok(Self { opening, ..self })
+    }
+
+    fn take(&mut self, number: u64, event: &Event) {
+        (self.number, self.mark) = (number, Some(mark(event)));
+    }
+
+    /// What is known of the event at this number.
+    fn mark_of(&self, number: u64) -> Option<u64> {
+        self.mark.filter(|_| self.number == number)
+    }
+}
+
 /// Reads, after a pause when it could not a moment ago. Blocks.
 fn paced<T>(again: bool, read: impl FnOnce() -> Result<T>) -> Result<T> {
     if again {
@@ -399,6 +484,7 @@ fn drive(
     mut subscription: Subscription,
     (filter, shape): (Filter, Shape),
     scanned: Arc<AtomicU64>,
+    mut seen: Seen,
 ) -> impl Stream<Item = Result<Result<Followed>>> + Send {
     async_stream::try_stream! {
         let mut machine = Machine::new(source.order(), scanned.load(Ordering::Relaxed));
@@ -407,6 +493,16 @@ fn drive(
         let mut again = false;
         loop {
             scanned.store(machine.scanned(), Ordering::Relaxed);
+            if seen.is_stale(&source) {
+                let (reading, was) = (source.clone(), seen);
+                let checked = unblocked(move || paced(again, || was.checked(&reading))).await;
+                again = checked.as_ref().is_err_and(Error::is_passing);
+                if again {
+                    yield checked.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned(), None) });
+                    continue;
+                }
+                seen = checked?;
+            }
             let input = match step {
                 FollowStep::Note => match source.known()? {
                     Some(noted) => {
@@ -418,7 +514,7 @@ fn drive(
                         let read = unblocked(move || paced(again, || reading.noted())).await;
                         again = read.as_ref().is_err_and(Error::is_passing);
                         if again {
-                            yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned()) });
+                            yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned(), None) });
                             continue;
                         }
                         let (branch, noted) = read?;
@@ -431,25 +527,44 @@ fn drive(
                     let read = unblocked(move || paced(again, || reading.page(after, to))).await;
                     again = read.as_ref().is_err_and(Error::is_passing);
                     if again {
-                        yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned()) });
+                        yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned(), None) });
                         continue;
                     }
                     let page = read?;
+                    if seen.is_stale(&source) {
+                        // It may be of another store than what was seen.
+                        continue;
+                    }
                     let empty = page.is_empty();
                     for event in page {
                         let number = source.number(&event);
                         if !machine.take(number).map_err(|e| source.out_of_order(e))? {
                             continue;
                         }
+                        seen.take(number, &event);
                         if let Some(item) = source.reader.taken(event, &filter, shape) {
-                            let cursor = source.cursor(number);
+                            let cursor = source.cursor(number, seen.mark);
                             yield item.map(|event| Followed::Event { event, cursor });
                         }
                     }
                     Input::PageEnded { empty }
                 }
                 FollowStep::TellCaughtUp => {
-                    yield Ok(Followed::CaughtUp { cursor: source.cursor(machine.scanned()) });
+                    let number = machine.scanned();
+                    let mark = match seen.mark_of(number) {
+                        None if number > 0 => {
+                            let reading = source.clone();
+                            let read = unblocked(move || paced(again, || reading.mark_at(number))).await;
+                            again = read.as_ref().is_err_and(Error::is_passing);
+                            if again {
+                                yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(number, None) });
+                                continue;
+                            }
+                            read?
+                        }
+                        known => known,
+                    };
+                    yield Ok(Followed::CaughtUp { cursor: source.cursor(number, mark) });
                     Input::Told
                 }
                 FollowStep::Wait => match wait(&mut subscription).await {
@@ -458,7 +573,7 @@ fn drive(
                     Waited::Events(events, after) => {
                         let ours = source.ours(&events);
                         let Some(first) = ours.first().map(|e| source.number(e)) else { continue };
-                        if !source.is_resolved() || !machine.continues(first, after) {
+                        if !source.is_resolved() || !machine.continues(first, after) || seen.is_stale(&source) {
                             Input::Woken
                         } else {
                             for event in ours {
@@ -466,8 +581,9 @@ fn drive(
                                 if !machine.take(number).map_err(|e| source.out_of_order(e))? {
                                     continue;
                                 }
+                                seen.take(number, &event);
                                 if let Some(item) = source.reader.taken(event, &filter, shape) {
-                                    let cursor = source.cursor(number);
+                                    let cursor = source.cursor(number, seen.mark);
                                     yield item.map(|event| Followed::Event { event, cursor });
                                 }
                             }

@@ -9,6 +9,7 @@ mod explored;
 mod handle;
 mod maintain;
 mod observe;
+pub mod recovery;
 mod unblocked;
 mod verbs;
 

@@ -15,7 +15,7 @@ use retold::{Address, ConsumerConfig, Error, Event, EventId, NewEvent, Place, Re
 use crate::support::{Deed, Dice, check_everything, explained, number, numbered, soak};
 
 /// Flushed when the test says so, so that the chunks are always the same.
-fn settings() -> retold::Builder {
+pub(crate) fn settings() -> retold::Builder {
     Store::builder().flush_after(usize::MAX, usize::MAX).flush_when_idle(Duration::from_secs(3_600))
 }
 
@@ -25,23 +25,23 @@ fn id(dice: &mut Dice) -> EventId {
 }
 
 /// A store that was closed, and what is in it.
-struct Given {
-    file: Vec<u8>,
-    model: Model,
+pub(crate) struct Given {
+    pub(crate) file: Vec<u8>,
+    pub(crate) model: Model,
     events: Vec<(Place, NewEvent)>,
-    beside: Beside,
+    pub(crate) beside: Beside,
 }
 
 /// What lies beside the events, as text.
 #[derive(Default)]
-struct Beside {
-    consumers: Vec<String>,
-    dead_letters: Vec<String>,
-    timers: Vec<String>,
-    counts: BTreeMap<String, u64>,
+pub(crate) struct Beside {
+    pub(crate) consumers: Vec<String>,
+    pub(crate) dead_letters: Vec<String>,
+    pub(crate) timers: Vec<String>,
+    pub(crate) counts: BTreeMap<String, u64>,
 }
 
-fn consumers(store: &Store) -> Result<Vec<String>> {
+pub(crate) fn consumers(store: &Store) -> Result<Vec<String>> {
     let told = store.consumers().list()?.into_iter().map(|c| {
         let out: Vec<_> = c.outstanding.iter().map(|o| (o.at.to_string(), o.deliveries)).collect();
         format!("{} {:?} {} {} {} {out:?}", c.name, c.config, c.ack_floor, c.acknowledged, c.set_aside)
@@ -49,19 +49,19 @@ fn consumers(store: &Store) -> Result<Vec<String>> {
     Ok(told.collect())
 }
 
-fn dead_letters(store: &Store) -> Result<Vec<String>> {
+pub(crate) fn dead_letters(store: &Store) -> Result<Vec<String>> {
     Ok(store.dead_letters().list(None, None, 1_000)?.iter().map(|l| format!("{l:?}")).collect())
 }
 
-fn timers(store: &Store) -> Result<Vec<String>> {
+pub(crate) fn timers(store: &Store) -> Result<Vec<String>> {
     Ok(store.timers().list(1_000)?.iter().map(|t| format!("{} {} {}", t.id, t.place, t.due)).collect())
 }
 
-fn count(store: &Store, place: &str) -> Result<u64> {
+pub(crate) fn count(store: &Store, place: &str) -> Result<u64> {
     Ok(store.project(Counts)?.state(place)?.events)
 }
 
-fn given() -> Given {
+pub(crate) fn given() -> Given {
     let mut dice = Dice(11);
     let disk = Disk::new();
     let store = settings().with_backend(disk.backend()).unwrap();
@@ -305,7 +305,7 @@ fn flip(given: &Given, bit: usize, dice: &mut Dice) -> Result<Outcome> {
 }
 
 /// Which bit a number stands for.
-enum Bits {
+pub(crate) enum Bits {
     /// Anywhere but in the heads of pages, mostly where something is written: most of the file is empty pages, where a
     /// flip is not seen.
     Written(Vec<usize>),
@@ -392,7 +392,7 @@ fn roots(file: &[u8], names: &[&str]) -> Vec<usize> {
 }
 
 impl Bits {
-    fn of(kind: &str, given: &Given) -> Self {
+    pub(crate) fn of(kind: &str, given: &Given) -> Self {
         let file = &given.file;
         match kind {
             "written" => {
@@ -424,14 +424,14 @@ impl Bits {
     }
 
     /// How many of so many flips there are.
-    fn limit(&self, flips: u64) -> u64 {
+    pub(crate) fn limit(&self, flips: u64) -> u64 {
         match self {
             Self::Each(bits) => flips.min(bits.len() as u64),
             Self::Written(_) | Self::Keys(_) => flips,
         }
     }
 
-    fn draw(&self, n: u64, dice: &mut Dice, file: &[u8]) -> usize {
+    pub(crate) fn draw(&self, n: u64, dice: &mut Dice, file: &[u8]) -> usize {
         match self {
             Self::Each(bits) => bits[n as usize],
             Self::Written(_) if dice.one_in(5) => loop {

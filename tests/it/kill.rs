@@ -62,11 +62,11 @@ fn the_writer_that_is_killed() {
     std::thread::scope(|scope| {
         match seed % 3 {
             1 => drop(scope.spawn(|| {
-                (0..).for_each(|_: u64| {
+                (0..u64::MAX).for_each(|_| {
                     let _ = store.maintenance().compact().unwrap();
                 })
             })),
-            2 => drop(scope.spawn(|| (1..).for_each(backup))),
+            2 => drop(scope.spawn(|| (1..u64::MAX).for_each(backup))),
             _ => {}
         }
         for writer in 0..5u64 {

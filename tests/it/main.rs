@@ -30,6 +30,7 @@ mod coverage;
 mod crash;
 mod damage;
 mod damaged_chunk;
+mod diverged;
 mod edges;
 mod fault;
 mod files;
@@ -55,7 +56,9 @@ mod project_kill;
 mod project_leases;
 mod projections;
 mod properties;
+mod repair;
 mod replays;
+mod restore;
 mod runtimes;
 mod shared;
 #[cfg(unix)]

@@ -48,13 +48,14 @@ const OF_AN_ENGINE: [&str; 10] = [
 ];
 
 /// Folders inside a module that are part of what it shows: `crate::event::payload::…` is no reach around its door.
-const OPEN: [(&str, &str); 7] = [
+const OPEN: [(&str, &str); 8] = [
     ("codec", "link"),
     ("event", "envelope"),
     ("event", "payload"),
     ("agents/interop", "json"),
     ("agents/interop", "source"),
     ("agents/projections", "alerts"),
+    ("store", "recovery"),
     ("testkit", "strategies"),
 ];
 

@@ -70,3 +70,73 @@ fn a_damaged_header_keeps_nobody_from_reading_and_is_named() {
     );
     shell.fails(6, &["append", "s", "x"]);
 }
+
+#[test]
+fn a_damaged_file_is_repaired_into_a_new_one_and_what_is_lost_is_listed() {
+    let shell = Shell::new();
+    let mut file = killed(&shell);
+    let out = shell.path("repaired.redb");
+    let out_text = out.to_str().unwrap();
+    std::fs::write(shell.store(), &file).unwrap();
+    let damaged = shell.store();
+    let damaged_text = damaged.to_str().unwrap();
+    let said = shell.run(&["repair", damaged_text, "--out", out_text, "-o", "table"]);
+    assert_eq!(said.exit, 0, "{}", said.err);
+    assert!(said.out.contains("nothing is lost: 20 events, 1 branch and 0 records kept"), "{}", said.out);
+    assert!(shell.fails(3, &["repair", damaged_text, "--out", out_text]).contains("already"));
+    std::fs::remove_file(&out).unwrap();
+
+    let number = |at: usize| u64::from_le_bytes(file[at + 8..at + 16].try_into().unwrap());
+    let at = (4_096..file.len()).step_by(16).find(|at| file[*at..*at + 4] == *b"rtj1" && number(*at) == 18);
+    file[at.unwrap() + 50] ^= 4;
+    std::fs::write(&damaged, &file).unwrap();
+    let said = shell.run(&["repair", damaged_text, "--out", out_text]);
+    assert_eq!(said.exit, 6, "{}", said.err);
+    let document = crate::shell::json(&said.out);
+    assert_eq!(document["events"], 19);
+    assert_eq!(document["position"], 20);
+    assert_eq!(
+        document["lost"],
+        serde_json::json!([
+            { "what": "events", "address": "s/main", "first": 18, "last": 18 },
+            { "what": "commits", "first": 18, "last": 18 },
+        ])
+    );
+    assert!(std::fs::read(&damaged).unwrap() == file);
+    let read = shell.ok(&["--store", out_text, "read", "s", "-o", "jsonl"]);
+    assert_eq!(read.lines().filter(|line| line.contains("store.event.lost")).count(), 1);
+    assert_eq!(read.lines().count(), 20);
+    shell.ok(&["--store", out_text, "verify"]);
+    shell.fails(4, &["repair", "missing.redb", "--out", "x.redb"]);
+}
+
+#[test]
+fn a_backup_is_restored_up_to_a_position_or_a_time() {
+    let shell = Shell::new();
+    for n in 1..=4 {
+        shell.ok(&["append", "s", "step.done", "--data", &n.to_string()]);
+    }
+    let path = |name: &str| shell.path(name).to_str().unwrap().to_owned();
+    let store = shell.store();
+    let backup = store.to_str().unwrap();
+    let said = shell.ok(&["--store", &path("a.redb"), "restore", backup, "--to-position", "2"]);
+    assert!(said.contains("\"position\":2") && said.contains("\"left_out\":2"), "{said}");
+    assert_eq!(shell.ok(&["--store", &path("a.redb"), "read", "s", "-o", "jsonl"]).lines().count(), 2);
+    let said = shell.ok(&["--store", &path("b.redb"), "restore", backup, "--to-time", "1h"]);
+    assert!(said.contains("\"position\":0"), "{said}");
+    let said = shell.ok(&[
+        "--store",
+        &path("c.redb"),
+        "restore",
+        backup,
+        "--to-time",
+        "2999-01-01T00:00:00Z",
+        "-o",
+        "table",
+    ]);
+    assert!(said.contains("4 events") && said.contains("0 events and 0 branches left out"), "{said}");
+    shell.fails(2, &["restore", backup, "--to-time", "1h", "--to-position", "1"]);
+    shell.fails(2, &["restore", backup, "--to-time", "yesterday"]);
+    shell.fails(3, &["--store", &path("c.redb"), "restore", backup, "--to-position", "1"]);
+    shell.fails(4, &["--store", &path("d.redb"), "restore", &path("none.redb"), "--to-position", "1"]);
+}

@@ -45,4 +45,5 @@ pub enum SentProblem<'a> {
     UnknownFeatures(&'a str, u64, bool),
     LeaseHeld(&'a str, &'a str, i64),
     LeaseLost(&'a str, u64, Option<&'a str>),
+    Diverged(&'a str, &'a str),
 }

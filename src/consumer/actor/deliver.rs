@@ -8,6 +8,7 @@ use futures_core::Stream;
 use super::super::call::{Named, Offer};
 use super::Actor;
 use super::turn::Decided;
+use crate::codec::event_mark;
 use crate::delivery::{Taken, Wanted, look_for, recorded};
 use crate::error::{Error, Result};
 use crate::event::{Event, Place, Position};
@@ -85,6 +86,7 @@ impl Actor {
         let (place, sequence, position) =
             (event.place().clone(), event.sequence().get(), event.position().get());
         self.remember(&place, sequence, position, is_wanted);
+        self.seen = Some((position, event_mark(event.record().id_bytes())));
         let wanted = if is_wanted { Wanted::Yes(Some(event)) } else { Wanted::No };
         self.machine.scan(&place, sequence, position, wanted);
         Ok(())

@@ -85,6 +85,8 @@ pub(super) struct Actor {
     behind: Option<Instant>,
     /// Another handle was ever heard of.
     has_company: bool,
+    /// The last event that was scanned: its position and its mark.
+    seen: Option<(u64, u64)>,
     /// What was scanned since it was stored, in order.
     unsaved: Vec<Unsaved>,
     /// Workers were left without a look for their events, which comes next.
@@ -117,6 +119,7 @@ impl Actor {
         let machine =
             Machine::load(config.rules(), row.scanned, row.next_delivery, &kept.lanes(), clock.now());
         let saved = row.scanned;
+        let seen = row.mark.map(|mark| (row.scanned, mark));
         let returned = Arc::new(Returned::new(handle.process().clone()));
         Self {
             handle,
@@ -133,6 +136,7 @@ impl Actor {
             beside,
             calls,
             ended,
+            seen,
             returned,
             clock,
             alarm,

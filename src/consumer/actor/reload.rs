@@ -86,6 +86,8 @@ impl Actor {
         let machine = Machine::load(self.config.rules(), scanned, next_delivery, &kept.lanes(), now);
         let mut at_hand = std::mem::replace(&mut self.machine, machine);
         (self.row, self.kept) = (kept.row.clone(), kept);
+        let stored = self.row.mark.map(|mark| (scanned, mark));
+        self.seen = self.seen.filter(|(position, _)| !was_reset && *position >= scanned).or(stored);
         (self.rung, self.changed) = (true, false);
         (self.saved, self.save_at) = (scanned, self.save_at.filter(|_| !was_reset));
         let begin = self.unsaved.first().map_or(reached, |first| first.position.saturating_sub(1));

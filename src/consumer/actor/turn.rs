@@ -245,6 +245,7 @@ impl Actor {
     /// Adds what is to be stored, unless another handle has changed it.
     pub(super) fn put(&mut self, records: &mut SidecarWrites) -> Rewritten {
         self.row.scanned = self.machine.scanned();
+        self.row.mark = self.seen.filter(|(position, _)| *position == self.row.scanned).map(|(_, mark)| mark);
         self.row.next_delivery = self.machine.next_delivery();
         self.kept.write(&self.row, self.machine.take_changes(), self.writer, records)
     }

@@ -31,7 +31,7 @@ pub(super) fn backup(
 ) -> Result<Backup> {
     let name = to.display().to_string();
     if let Some(Problem { place, reason }) = contents.identity.damage.first() {
-        let reason = format!("{reason}; a copy would not show it any more: export what can be read");
+        let reason = format!("{reason}; a copy would not show it any more: repair the file");
         return Err(corrupt(place, reason));
     }
     if fs::symlink_metadata(to).is_ok() {

@@ -13,8 +13,11 @@ pub(crate) mod in_memory;
 pub(crate) mod open;
 pub(crate) mod options;
 pub(crate) mod read;
+mod rebuild;
 pub(crate) mod record_layer;
 pub(crate) mod redb_errors;
+mod repair;
+mod restore;
 pub(crate) mod tables;
 pub(crate) mod turn;
 mod verify;
@@ -25,3 +28,5 @@ pub(crate) use open::start::{Medium, prepare};
 #[cfg(unix)]
 pub(crate) use open::storage::line_of;
 pub(crate) use options::{Mode, Options};
+pub(crate) use repair::repair;
+pub(crate) use restore::restore;

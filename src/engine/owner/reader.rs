@@ -9,7 +9,7 @@ use crate::engine::identity::Identity;
 use crate::engine::port::EngineReader;
 use crate::engine::process::Process;
 use crate::error::{Error, Result};
-use crate::event::Position;
+use crate::event::{EventId, Position};
 use crate::sync::{Mutex, lock};
 
 /// A reader of the engine of one epoch. The owner takes it away before it hands over: it would keep the file locked.
@@ -105,6 +105,10 @@ impl EngineReader for SharingReader {
 
     fn process(&self) -> &Process {
         &self.process
+    }
+
+    fn opening(&self) -> Option<EventId> {
+        self.process.is_this().then(|| self.seats.now()).flatten().map(|seated| seated.engine.opening())
     }
 
     fn committed(&self) -> Position {

@@ -4,10 +4,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::settings::Settings;
-use crate::codec::encode_record;
-use crate::engine::{EngineReader, Records};
+use crate::codec::{encode_record, event_mark};
+use crate::engine::{EngineReader, LOST_EVENT, Range, Records};
 use crate::error::{Error, Result};
-use crate::event::{Event, Filter, NewEvent};
+use crate::event::{Event, Filter, NewEvent, Position};
 use crate::limits::MAX_PAYLOAD_BYTES;
 use crate::schema::{Shaped, Upcasts};
 
@@ -52,6 +52,25 @@ impl Reader {
     pub(crate) fn resolved(&self, filter: Filter) -> Filter {
         // The catalogue is not built for a filter that does not need it.
         if filter.is_empty() { filter } else { filter.resolved_in(self.settings.guard.catalogue()) }
+    }
+
+    /// Whether the event at a position is the one with this [mark](event_mark), or stands for a lost one; what was removed since
+    /// counts as the same. Reads the file.
+    pub(crate) fn has_seen(&self, position: Position, mark: u64) -> Result<bool> {
+        Ok(match self.event_at(position)? {
+            None => position <= self.committed(),
+            Some(event) => event_mark(event.record().id_bytes()) == mark || event.kind() == LOST_EVENT,
+        })
+    }
+
+    /// The mark of the event at a position, by which it is known again. Reads the file.
+    pub(crate) fn mark_at(&self, position: Position) -> Result<Option<u64>> {
+        Ok(self.event_at(position)?.map(|event| event_mark(event.record().id_bytes())))
+    }
+
+    fn event_at(&self, position: Position) -> Result<Option<Event>> {
+        let (from, to) = (position.get(), position.get());
+        Ok(self.page_all(Range { from, to, limit: 1, reverse: false })?.into_iter().next())
     }
 
     /// The upcasters that apply for a reader of this shape.

@@ -22,8 +22,9 @@ pub(super) fn backup(store: &Store, to: &Path, mut progress: impl FnMut(u64, u64
     Ok(Backup { path: to, ..made })
 }
 
-fn checked(copy: &Path, mut progress: impl FnMut(u64, u64)) -> Result<()> {
-    let copy = Builder::new().read_only().exclusive().open(copy)?;
+/// Whether a store that was just made is sound.
+pub(crate) fn checked(to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<()> {
+    let copy = Builder::new().read_only().exclusive().open(to)?;
     let report = verify(&copy, |done, of| progress(of.saturating_add(done), of.saturating_mul(2)));
     copy.close()?;
     match report?.problems.into_iter().next() {

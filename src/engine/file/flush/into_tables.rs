@@ -83,8 +83,7 @@ fn write_branches(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<[RowCount; 2]
     for item in items {
         by_branch.entry(item.branch).or_default().push(item.event);
     }
-    // JSON usually compresses to half; the first chunk corrects the guess.
-    let mut packing = Packing(128);
+    let mut packing = Packing::default();
     let mut events = txn.open(EVENTS)?;
     let mut heads = txn.open(HEADS)?;
     for (branch, own) in by_branch {
@@ -126,10 +125,17 @@ fn write_chunks(
 }
 
 /// An estimate from earlier chunks of how well the next one compresses, in 256ths of its size.
-struct Packing(usize);
+pub(crate) struct Packing(usize);
+
+impl Default for Packing {
+    /// JSON usually compresses to half; the first chunk corrects the guess.
+    fn default() -> Self {
+        Self(128)
+    }
+}
 
 impl Packing {
-    fn is_full(&self, size: usize) -> bool {
+    pub(crate) fn is_full(&self, size: usize) -> bool {
         size > CHUNK_BODY_BYTES || size * self.0 / 256 > CHUNK_BYTES
     }
 
@@ -145,7 +151,15 @@ fn insert(
     branch: u64,
     chunk: ChunkBuilder,
 ) -> Result<()> {
-    let mut waiting = vec![chunk];
+    for (last, row) in chunk_rows(packing, chunk) {
+        table.insert((branch, last), row.as_slice())?;
+    }
+    Ok(())
+}
+
+/// The rows of a chunk, each with its last sequence: one, unless it turned out too large.
+pub(crate) fn chunk_rows(packing: &mut Packing, chunk: ChunkBuilder) -> Vec<(u64, Vec<u8>)> {
+    let (mut rows, mut waiting) = (Vec::new(), vec![chunk]);
     while let Some(chunk) = waiting.pop() {
         let row = chunk.finish();
         packing.learn(chunk.size(), row.len());
@@ -154,10 +168,10 @@ fn insert(
             let (first, second) = chunk.split();
             waiting.extend([second, first]);
         } else {
-            table.insert((branch, chunk.last()), row.as_slice())?;
+            rows.push((chunk.last(), row));
         }
     }
-    Ok(())
+    rows
 }
 
 /// Takes the branch's last chunk out of the table to extend it, if it is small. One that does not decode stays where

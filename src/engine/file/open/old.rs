@@ -17,7 +17,7 @@ use crate::event::MAIN;
 /// The first bytes of a redb file, and of a store of the first format.
 const REDB_MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
 /// Commit number to frame, in the first format.
-pub(super) const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
+pub(crate) const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
 /// Whether the file is redb's alone, without our header: a store of the first format, or another program's.
 pub(crate) fn is_bare(mut file: &File) -> io::Result<bool> {
     let mut head = Vec::with_capacity(REDB_MAGIC.len());

@@ -60,6 +60,7 @@ pub(super) fn sent_problem(error: &Error) -> SentProblem<'_> {
             SentProblem::LeaseLost(session.as_str(), *fence, holder.as_deref())
         }
         Error::BadCursor { reason } => SentProblem::BadCursor(reason),
+        Error::Diverged { what, at } => SentProblem::Diverged(what, at),
         Error::Parked { projection, at, reason } => {
             SentProblem::Parked(projection, sent_place(at.place()), sequence(at), reason)
         }
@@ -123,6 +124,7 @@ pub(crate) fn problem_of(sent: SentProblem<'_>) -> Result<Error, Malformed> {
             Error::LeaseLost { session: session_of(session)?, fence, holder: holder.map(Into::into) }
         }
         SentProblem::BadCursor(reason) => Error::BadCursor { reason: reason.into() },
+        SentProblem::Diverged(what, at) => Error::Diverged { what: what.into(), at: at.into() },
         SentProblem::Parked(projection, place, sequence, reason) => Error::Parked {
             projection: projection.into(),
             at: address(place, sequence)?,
@@ -181,6 +183,7 @@ mod tests {
             Error::LeaseLost { session: "s".try_into().unwrap(), fence: 3, holder: None },
             Error::LeaseLost { session: "s".try_into().unwrap(), fence: 3, holder: Some(text()) },
             Error::BadCursor { reason: text() },
+            Error::Diverged { what: text(), at: text() },
             Error::Parked { projection: text(), at, reason: text() },
             Error::Differs {
                 what: "consumer",

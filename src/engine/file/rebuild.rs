@@ -1,0 +1,241 @@
+//! Writing the tables of a new store row by row, from events and records that come from somewhere else: what a repair has
+//! found, or a part of another store.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use redb::TableHandle;
+
+use super::flush::into_tables::{Packing, chunk_rows};
+use super::redb_errors::{corrupt, malformed};
+use super::tables::db::Db;
+use super::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
+use super::tables::sidecar_view::table_of;
+use crate::codec::{
+    BranchRow, Chunk, ChunkBuilder, HeadRow, Meta, Run, StoreCounts, decode_record, encode_order,
+    encode_sidecar_row,
+};
+use crate::engine::sidecar::SidecarTable;
+use crate::error::Result;
+use crate::limits::{MAX_CHUNK_EVENTS, MAX_ORDER_RUNS};
+
+/// Rows, and bytes of them, in one transaction.
+const ROWS: usize = 100_000;
+const BYTES: usize = 16 * 1_024 * 1_024;
+
+/// An event with everything that the store adds to it.
+pub(super) struct RebuiltEvent {
+    pub(super) sequence: u64,
+    pub(super) position: u64,
+    pub(super) recorded: i64,
+    pub(super) record: Bytes,
+}
+
+/// Events of a branch come in their order; branches, and records, in any.
+pub(super) struct Rebuild<'d> {
+    db: &'d Db,
+    lines: Vec<(u64, BranchRow)>,
+    chunks: Vec<((u64, u64), Vec<u8>)>,
+    ids: Vec<([u8; 16], (u64, u64))>,
+    records: Vec<(SidecarTable, Vec<u8>, Vec<u8>)>,
+    /// Tables that have a record: each is made with its first row.
+    sidecars: BTreeSet<SidecarTable>,
+    heads: Vec<(u64, HeadRow)>,
+    bytes: usize,
+    /// The chunk that is being built, and its branch.
+    building: Option<(u64, ChunkBuilder)>,
+    packing: Packing,
+    /// Where events are in the global order, in any order: position and run.
+    order: Vec<(u64, Run)>,
+    counts: StoreCounts,
+    last_branch: u64,
+}
+
+impl<'d> Rebuild<'d> {
+    pub(super) fn new(db: &'d Db) -> Self {
+        Self {
+            db,
+            lines: Vec::new(),
+            chunks: Vec::new(),
+            ids: Vec::new(),
+            records: Vec::new(),
+            sidecars: BTreeSet::new(),
+            heads: Vec::new(),
+            bytes: 0,
+            building: None,
+            packing: Packing::default(),
+            order: Vec::new(),
+            counts: StoreCounts::default(),
+            last_branch: 0,
+        }
+    }
+
+    pub(super) fn branch(&mut self, number: u64, row: BranchRow) -> Result<()> {
+        self.counts.add_branch(row.parent.is_some());
+        self.last_branch = self.last_branch.max(number);
+        self.lines.push((number, row));
+        self.when_full()
+    }
+
+    /// Adds a chunk as it is.
+    pub(super) fn chunk(&mut self, chunk: &Chunk, row: Vec<u8>) -> Result<()> {
+        self.end_chunk();
+        for (sequence, (position, recorded, record)) in (chunk.first()..).zip(chunk.entries()) {
+            let event = RebuiltEvent { sequence, position, recorded, record };
+            self.note(chunk.branch(), &event)?;
+        }
+        self.bytes += row.len();
+        self.chunks.push(((chunk.branch(), chunk.last()), row));
+        self.when_full()
+    }
+
+    pub(super) fn event(&mut self, branch: u64, event: RebuiltEvent) -> Result<()> {
+        self.note(branch, &event)?;
+        if self.building.as_ref().is_some_and(|(of, chunk)| {
+            let size = chunk.size() + event.record.len();
+            *of != branch || self.packing.is_full(size) || chunk.count() >= MAX_CHUNK_EVENTS
+        }) {
+            self.end_chunk();
+        }
+        let (_, chunk) =
+            self.building.get_or_insert_with(|| (branch, ChunkBuilder::new(branch, event.sequence)));
+        chunk.push(event.position, event.recorded, event.record);
+        self.when_full()
+    }
+
+    pub(super) fn record(&mut self, table: SidecarTable, key: &[u8], value: &[u8]) -> Result<()> {
+        self.bytes += key.len() + value.len();
+        self.sidecars.insert(table);
+        self.records.push((table, key.to_vec(), encode_sidecar_row(table.number(), key, value)));
+        self.when_full()
+    }
+
+    fn end_chunk(&mut self) {
+        if let Some((branch, chunk)) = self.building.take() {
+            for (last, row) in chunk_rows(&mut self.packing, chunk) {
+                self.bytes += row.len();
+                self.chunks.push(((branch, last), row));
+            }
+        }
+    }
+
+    fn note(&mut self, branch: u64, event: &RebuiltEvent) -> Result<()> {
+        let RebuiltEvent { sequence, position, recorded, ref record } = *event;
+        let record = decode_record(record.clone()).map_err(malformed(format!("position {position}")))?;
+        self.counts.add_event(record.payload().len());
+        self.ids.push((*record.id_bytes(), (branch, sequence)));
+        let head = HeadRow { head: sequence, position, recorded };
+        match self.heads.last_mut() {
+            Some((of, last)) if *of == branch => *last = head,
+            _ => self.heads.push((branch, head)),
+        }
+        match self.order.last_mut() {
+            Some((first, run))
+                if run.branch == branch
+                    && run.first + u64::from(run.count) == sequence
+                    && *first + u64::from(run.count) == position
+                    && run.count < u32::MAX =>
+            {
+                run.count += 1;
+            }
+            _ => self.order.push((position, Run { branch, first: sequence, count: 1 })),
+        }
+        Ok(())
+    }
+
+    fn when_full(&mut self) -> Result<()> {
+        let rows = self.lines.len() + self.chunks.len() + self.ids.len() + self.records.len();
+        if rows < ROWS && self.bytes < BYTES { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let txn = self.db.begin_write(|_| Ok(()))?;
+        let (mut lines, mut names) = (txn.open(LINES)?, txn.open(BRANCHES)?);
+        for (number, row) in self.lines.drain(..) {
+            lines.insert(number, row.encode(number).as_slice())?;
+            names.insert((row.place.session.as_str(), row.place.branch.as_str()), number)?;
+        }
+        drop((lines, names));
+        let mut table = txn.open(EVENTS)?;
+        for (key, row) in self.chunks.drain(..) {
+            table.insert(key, row.as_slice())?;
+        }
+        drop(table);
+        self.ids.sort_unstable();
+        let mut table = txn.open(IDS)?;
+        for (id, place) in self.ids.drain(..) {
+            table.insert(id, place)?;
+        }
+        drop(table);
+        for (sidecar, key, row) in self.records.drain(..) {
+            txn.open(table_of(sidecar))?.insert(key.as_slice(), row.as_slice())?;
+        }
+        self.bytes = 0;
+        txn.commit()
+    }
+
+    /// Writes the rest, and the meta row: that of the other store, but for what is counted here. Answers the last position.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when a position is missing, or there twice.
+    pub(super) fn finish(mut self, meta: Meta) -> Result<u64> {
+        self.end_chunk();
+        self.write()?;
+        let flushed = self.write_order()?;
+        let txn = self.db.begin_write(|txn| {
+            txn.set_quick_repair(true);
+            Ok(())
+        })?;
+        let mut heads = txn.open(HEADS)?;
+        for (branch, head) in &self.heads {
+            heads.insert(*branch, head.encode(*branch).as_slice())?;
+        }
+        drop(heads);
+        let mut meta = Meta {
+            flushed,
+            next_branch: self.last_branch + 1,
+            journal: Meta::new([0; 16], 0).journal,
+            counts: self.counts,
+            tables: Vec::new(),
+            format: crate::codec::FORMAT,
+            ..meta
+        };
+        meta.set_rows_of(BRANCHES.name(), txn.open(BRANCHES)?.len()?);
+        meta.set_rows_of(LINES.name(), txn.open(LINES)?.len()?);
+        meta.set_rows_of(HEADS.name(), txn.open(HEADS)?.len()?);
+        meta.set_rows_of(EVENTS.name(), txn.open(EVENTS)?.len()?);
+        meta.set_rows_of(ORDER.name(), txn.open(ORDER)?.len()?);
+        meta.set_rows_of(IDS.name(), txn.open(IDS)?.len()?);
+        for sidecar in self.sidecars {
+            meta.set_rows_of(sidecar.name(), txn.open(table_of(sidecar))?.len()?);
+        }
+        txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
+        txn.commit()?;
+        Ok(flushed)
+    }
+
+    fn write_order(&mut self) -> Result<u64> {
+        self.order.sort_unstable_by_key(|(position, _)| *position);
+        let mut next = 1;
+        let order = std::mem::take(&mut self.order);
+        for rows in order.chunks(ROWS) {
+            let txn = self.db.begin_write(|_| Ok(()))?;
+            let mut table = txn.open(ORDER)?;
+            for runs in rows.chunks(MAX_ORDER_RUNS / 2) {
+                let Some((start, _)) = runs.first() else { continue };
+                for (position, run) in runs {
+                    if *position != next {
+                        let reason = format!("position {position} follows where {next} was due");
+                        return Err(corrupt("the global order", reason));
+                    }
+                    next += u64::from(run.count);
+                }
+                let runs: Vec<Run> = runs.iter().map(|(_, run)| *run).collect();
+                table.insert(*start, encode_order(*start, &runs).as_slice())?;
+            }
+            drop(table);
+            txn.commit()?;
+        }
+        Ok(next - 1)
+    }
+}

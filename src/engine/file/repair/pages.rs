@@ -1,0 +1,320 @@
+//! The pages of redb, read without redb: it believes what a damaged page says, loses everything behind it, and may abort the
+//! process. Every page has a checksum in the page above it, so a damaged one is known, and one flipped bit of it is put right.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use redb::StorageBackend;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::engine::problem::Problem;
+use crate::limits::MAX_RECORD_BYTES;
+
+pub(super) const PAGE: u64 = 4_096;
+/// The first bytes of a redb file.
+const MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
+/// Where the flags are, and those that are looked at.
+const FLAGS: usize = 9;
+const PRIMARY: u8 = 1;
+/// Where the two states of the database are described.
+const SLOTS: [usize; 2] = [64, 192];
+const SLOT_BYTES: usize = 128;
+/// Bytes of a slot that its checksum covers.
+const SLOT_CHECKED: usize = 112;
+const LEAF: u8 = 1;
+const BRANCH: u8 = 2;
+/// The largest page that anything of ours needs.
+const MAX_PAGE_BYTES: u64 = (4 * MAX_RECORD_BYTES as u64).next_power_of_two();
+/// A page that is larger is not searched for a flipped bit …
+const MENDED_BYTES: usize = 16 * 1_024;
+/// … nor is any after so many.
+const MENDED_PAGES: usize = 64;
+const MAX_DEPTH: u8 = 64;
+
+/// How long keys and values are; `None` where each has its own length.
+#[derive(Clone, Copy)]
+pub(super) struct Widths {
+    pub(super) key: Option<usize>,
+    pub(super) value: Option<usize>,
+}
+
+/// Where a tree begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Root {
+    page: u64,
+    checksum: u128,
+    /// How many rows it has.
+    pub(super) rows: u64,
+}
+
+/// A row of a leaf.
+pub(super) struct FoundRow<'p> {
+    pub(super) key: &'p [u8],
+    pub(super) value: &'p [u8],
+    /// Where the value is in the file, if it is there as it was read.
+    pub(super) at: Option<u64>,
+}
+
+/// One of the two states that a database has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State {
+    pub(super) tables: Option<Root>,
+    pub(super) transaction: u64,
+    pub(super) is_primary: bool,
+    pub(super) is_sound: bool,
+}
+
+pub(super) struct Pages {
+    file: Arc<dyn StorageBackend>,
+    /// Where the database begins in the file.
+    base: u64,
+    len: u64,
+    region: u64,
+    mended: usize,
+}
+
+impl Pages {
+    pub(super) fn new(file: Arc<dyn StorageBackend>, base: u64, len: u64) -> Self {
+        // Regions of redb have no header since its third format, and their size is never another.
+        Self { file, base, len, region: (1 << 20) * PAGE, mended: 0 }
+    }
+
+    /// Bytes of the file, as many as there are.
+    pub(super) fn bytes(&self, at: u64, len: u64) -> Option<Vec<u8>> {
+        let len = len.min(self.len.checked_sub(at)?);
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        self.file.read(at, &mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Both states, the one that redb would take first.
+    pub(super) fn states(&self) -> Vec<State> {
+        let Some(header) = self.bytes(self.base, PAGE) else { return Vec::new() };
+        let primary = usize::from(header.get(FLAGS).is_some_and(|flags| flags & PRIMARY != 0));
+        let states = [primary, 1 - primary].into_iter().filter_map(|slot| {
+            let at = SLOTS.get(slot).copied()?;
+            let bytes = header.get(at..at + SLOT_BYTES)?;
+            let bytes = match mend(bytes, &slot_is_sound) {
+                Some(mended) => mended,
+                None if slot_is_sound(bytes) => bytes.to_vec(),
+                None => bytes.to_vec(),
+            };
+            Some(State {
+                tables: (bytes.get(1) != Some(&0)).then(|| root_at(&bytes, 8)).flatten(),
+                transaction: word(&bytes, 104)?,
+                is_primary: slot == primary,
+                is_sound: slot_is_sound(&bytes),
+            })
+        });
+        states.collect()
+    }
+
+    /// Whether redb's first bytes are there.
+    pub(super) fn has_magic(&self) -> bool {
+        self.bytes(self.base, MAGIC.len() as u64).is_some_and(|bytes| bytes == MAGIC)
+    }
+
+    fn page(&self, number: u64) -> Option<(u64, Vec<u8>)> {
+        let order = number >> 59;
+        let size = PAGE.checked_shl(u32::try_from(order).ok()?).filter(|size| *size <= MAX_PAGE_BYTES)?;
+        let (index, region) = (number & (0xF_FFFF >> order), number >> 20 & 0xF_FFFF);
+        let at =
+            (region * self.region).checked_add(index.checked_mul(size)?)?.checked_add(self.base + PAGE)?;
+        let bytes = self.bytes(at, size).filter(|bytes| bytes.len() >= 4)?;
+        Some((at, bytes))
+    }
+
+    /// Every row that is reached from a root, in order. Pages that cannot be read are said, with what lies behind them
+    /// unknown. Rows of a damaged page come along as far as they can be told apart: whoever takes them has to check them.
+    pub(super) fn walk(
+        &mut self,
+        root: Root,
+        widths: Widths,
+        damage: &mut Vec<Problem>,
+        each: &mut dyn FnMut(FoundRow<'_>),
+    ) {
+        let mut seen = HashSet::new();
+        let mut stack = vec![(root.page, root.checksum, true, 0u8)];
+        while let Some((number, checksum, is_named, depth)) = stack.pop() {
+            if depth > MAX_DEPTH || !seen.insert(number) {
+                continue;
+            }
+            let place = || format!("page {number:#x}");
+            let Some((at, bytes)) = self.page(number) else {
+                damage.push(Problem::new(place(), "it lies outside the file"));
+                continue;
+            };
+            let is_right = |bytes: &[u8]| page_checksum(bytes, widths) == Some(checksum);
+            let (mut bytes, mut at) = (bytes, Some(at));
+            let mut is_sound = is_right(&bytes);
+            if !is_sound && bytes.len() <= MENDED_BYTES && self.mended < MENDED_PAGES {
+                self.mended += 1;
+                if let Some(mended) = mend(&bytes, &is_right) {
+                    damage.push(Problem::new(place(), "one bit of it was wrong and was put right"));
+                    (bytes, at, is_sound) = (mended, None, true);
+                }
+            }
+            if !is_sound {
+                damage.push(Problem::new(place(), "its checksum is wrong"));
+                if !is_named {
+                    continue;
+                }
+            }
+            match bytes.first() {
+                Some(&LEAF) => leaf_rows(&bytes, widths).for_each(|(key, value)| {
+                    let at = at.map(|at| at + value.start as u64);
+                    if let (Some(key), Some(value)) = (bytes.get(key), bytes.get(value)) {
+                        each(FoundRow { key, value, at });
+                    }
+                }),
+                Some(&BRANCH) => {
+                    let children = children(&bytes).into_iter().rev();
+                    stack.extend(children.map(|(page, sum)| (page, sum, is_sound, depth + 1)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Everything in the file that looks like a row of a leaf with keys of this width, in use or not.
+    pub(super) fn scan(&self, key: usize, each: &mut dyn FnMut(FoundRow<'_>)) {
+        let widths = Widths { key: Some(key), value: None };
+        let mut at = self.base + PAGE;
+        while at < self.len {
+            let Some(page) = self.bytes(at, PAGE) else { return };
+            if page.first() == Some(&LEAF) {
+                let end = rows_of(&page).and_then(|rows| entry_end(&page, 4 + 4 * rows.checked_sub(1)?));
+                let end = end.map(|end| end as u64).filter(|end| *end > PAGE && *end <= MAX_PAGE_BYTES);
+                let page = end.and_then(|end| self.bytes(at, end)).unwrap_or(page);
+                for (key, value) in leaf_rows(&page, widths) {
+                    let place = at + value.start as u64;
+                    if let (Some(key), Some(value)) = (page.get(key), page.get(value)) {
+                        each(FoundRow { key, value, at: Some(place) });
+                    }
+                }
+            }
+            at += PAGE;
+        }
+    }
+}
+
+fn slot_is_sound(bytes: &[u8]) -> bool {
+    let sums = bytes.split_at_checked(SLOT_CHECKED);
+    sums.is_some_and(|(checked, sum)| xxh3_128(checked).to_le_bytes() == *sum)
+}
+
+/// The bytes with one bit put right; `None` when they are right, or more is wrong.
+fn mend(bytes: &[u8], is_right: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    if is_right(bytes) {
+        return None;
+    }
+    let mut tried = bytes.to_vec();
+    for at in 0..tried.len() {
+        for bit in 0..8 {
+            *tried.get_mut(at)? ^= 1 << bit;
+            if is_right(&tried) {
+                return Some(tried);
+            }
+            *tried.get_mut(at)? ^= 1 << bit;
+        }
+    }
+    None
+}
+
+/// The definition of a table, as redb's own tree of them has it.
+pub(super) fn definition(value: &[u8]) -> Option<Option<Root>> {
+    match (value.first()?, value.get(9)?) {
+        (3, 0) => Some(None),
+        (3, 1) => Some(Some(root_at(value, 10)?)),
+        _ => None,
+    }
+}
+
+fn root_at(bytes: &[u8], at: usize) -> Option<Root> {
+    let checksum = bytes.get(at + 8..at + 24)?.first_chunk().copied().map(u128::from_le_bytes)?;
+    Some(Root { page: word(bytes, at)?, checksum, rows: word(bytes, at + 24)? })
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
+}
+
+fn rows_of(page: &[u8]) -> Option<usize> {
+    page.get(2..)?.first_chunk().copied().map(u16::from_le_bytes).map(usize::from)
+}
+
+fn entry_end(page: &[u8], at: usize) -> Option<usize> {
+    page.get(at..)?.first_chunk().copied().map(u32::from_le_bytes).map(|end| end as usize)
+}
+
+/// What redb's checksum of a page would be.
+fn page_checksum(page: &[u8], widths: Widths) -> Option<u128> {
+    let rows = rows_of(page)?;
+    let last = rows.checked_sub(1)?;
+    let end = match *page.first()? {
+        LEAF => match widths.value {
+            None => entry_end(page, 4 + 4 * (if widths.key.is_none() { rows } else { 0 } + last))?,
+            Some(width) => keys_end(page, widths, rows)? + width * rows,
+        },
+        BRANCH => {
+            let keys = 8 + 24 * (rows + 1);
+            match widths.key {
+                Some(width) => keys + width * rows,
+                None => entry_end(page, keys + 4 * last)?,
+            }
+        }
+        _ => return None,
+    };
+    page.get(..end).map(xxh3_128)
+}
+
+/// Where the keys of a leaf begin.
+fn keys_begin(widths: Widths, rows: usize) -> usize {
+    let lists = usize::from(widths.key.is_none()) + usize::from(widths.value.is_none());
+    4 + 4 * lists * rows
+}
+
+fn keys_end(page: &[u8], widths: Widths, rows: usize) -> Option<usize> {
+    match widths.key {
+        Some(width) => Some(keys_begin(widths, rows) + width * rows),
+        None => entry_end(page, 4 + 4 * rows.checked_sub(1)?),
+    }
+}
+
+type Span = std::ops::Range<usize>;
+
+/// Keys and values of a leaf: those of which the bounds make sense.
+fn leaf_rows(page: &[u8], widths: Widths) -> impl Iterator<Item = (Span, Span)> {
+    let rows = rows_of(page).unwrap_or_default();
+    let (begin, len) = (keys_begin(widths, rows), page.len());
+    let values = keys_end(page, widths, rows).filter(|_| begin <= len);
+    let key = move |n: usize| match widths.key {
+        Some(width) => Some(begin + width * n..begin + width * (n + 1)),
+        None => {
+            let from = n.checked_sub(1).map_or(Some(begin), |before| entry_end(page, 4 + 4 * before));
+            Some(from?..entry_end(page, 4 + 4 * n)?)
+        }
+    };
+    let list = 4 + if widths.key.is_none() { 4 * rows } else { 0 };
+    let value = move |values: usize, n: usize| match widths.value {
+        Some(width) => Some(values + width * n..values + width * (n + 1)),
+        None => {
+            let from = n.checked_sub(1).map_or(Some(values), |before| entry_end(page, list + 4 * before));
+            Some(from?..entry_end(page, list + 4 * n)?)
+        }
+    };
+    let rows = (0..rows).filter_map(move |n| Some((key(n)?, value(values?, n)?)));
+    rows.filter(move |(key, value)| {
+        key.start <= key.end && key.end <= len && value.start <= value.end && value.end <= len
+    })
+}
+
+/// Page and checksum of each child.
+fn children(page: &[u8]) -> Vec<(u64, u128)> {
+    let Some(count) = rows_of(page).map(|keys| keys + 1) else { return Vec::new() };
+    let child = |n: usize| {
+        let sum = page.get(8 + 16 * n..)?.first_chunk().copied().map(u128::from_le_bytes)?;
+        Some((word(page, 8 + 16 * count + 8 * n)?, sum))
+    };
+    (0..count).map_while(child).collect()
+}
