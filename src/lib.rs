@@ -62,6 +62,7 @@ pub mod delivery;
 mod engine;
 pub mod error;
 pub mod event;
+mod files;
 pub mod follow;
 pub mod limits;
 mod panics;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::event::{Position, StoreId};
+use crate::files::folder_of;
 
 /// What is still being written is younger, or locked.
 const LEFT_AFTER: Duration = Duration::from_secs(3_600);
@@ -81,10 +82,6 @@ fn exists(to: &Path) -> Error {
 
 fn failed(to: &Path, e: &io::Error) -> Error {
     Error::storage(format!("{} cannot be written: {e}", to.display()))
-}
-
-fn folder_of(to: &Path) -> &Path {
-    to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Removes files without a name that a kill has left in a folder: nobody has written to them for long, or keeps them locked.

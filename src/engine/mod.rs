@@ -69,7 +69,7 @@ pub use ownership::{StoreClient, StoreOwner};
 pub(crate) use pieces::{Piece, Pieces};
 #[cfg(test)]
 pub(crate) use port::Submitted;
-pub(crate) use port::{Admin, Engine, EngineReader};
+pub(crate) use port::{Admin, Engine, EngineReader, OnProgress};
 pub use problem::Problem;
 pub(crate) use process::Process;
 pub use rank::Rank;

@@ -19,7 +19,7 @@ mod ordinary;
 mod steady;
 mod wall;
 
-pub(crate) use locked::{lock, read, write};
+pub(crate) use locked::{lock, read, try_lock, write};
 
 #[cfg(test)]
 pub(crate) use explored::*;

@@ -7,12 +7,7 @@ use retold::consumer::ConsumerConfig;
 use retold::{Error, Expect, NewEvent, Query, Store};
 
 use crate::peer::Peer;
-use crate::support::{number, numbered};
-
-fn numbers(store: &Store, session: &str) -> Vec<u64> {
-    let events = store.events(Query::branch(session).unwrap()).unwrap();
-    events.map(|event| number(&event.unwrap())).collect()
-}
+use crate::support::{number, numbered, numbers};
 
 #[tokio::test]
 async fn a_copy_has_what_was_acknowledged_and_is_a_store_like_any_other() {

@@ -8,12 +8,7 @@ use std::time::Duration;
 use retold::consumer::ConsumerConfig;
 use retold::{Error, Follow, Followed, NewEvent, Query, Store};
 
-use crate::support::{number, numbered};
-
-fn numbers(store: &Store, session: &str) -> Vec<u64> {
-    let events = store.events(Query::branch(session).unwrap()).unwrap();
-    events.map(|event| number(&event.unwrap())).collect()
-}
+use crate::support::{number, numbered, numbers};
 
 /// Files beside the store that are neither it nor what others find it by.
 fn left(path: &Path) -> Vec<String> {

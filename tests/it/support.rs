@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use retold::testkit::{Ask, Model, ModelEvent, ModelPart};
 use retold::{
-    Address, Batch, BranchName, Builder, Durability, Event, Expect, NewEvent, Place, Result, Store, Timestamp,
+    Address, Batch, BranchName, Builder, Durability, Event, Expect, NewEvent, Place, Query, Result, Store,
+    Timestamp,
 };
 
 /// Whether the long forms were asked for.
@@ -149,6 +150,12 @@ pub(crate) fn numbered(n: u64) -> NewEvent {
 /// The number of a [`numbered`] event.
 pub(crate) fn number(event: &Event) -> u64 {
     std::str::from_utf8(event.payload()).unwrap().parse().unwrap()
+}
+
+/// The numbers of all events of a branch.
+pub(crate) fn numbers(store: &Store, address: &str) -> Vec<u64> {
+    let events = store.events(Query::branch(address).unwrap()).unwrap();
+    events.map(|event| number(&event.unwrap())).collect()
 }
 
 pub(crate) fn batch(address: &str, events: Vec<NewEvent>) -> Batch {

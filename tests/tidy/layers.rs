@@ -4,11 +4,12 @@ use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Every module with its layer. A module imports from lower layers only; what those of layer 0 import is told apart below.
-const LAYERS: [(&str, u8); 19] = [
+const LAYERS: [(&str, u8); 20] = [
     ("limits", 0),
     ("sync", 0),
     ("cache", 0),
     ("panics", 0),
+    ("files", 0),
     ("event", 0),
     ("error", 1),
     ("codec", 2),

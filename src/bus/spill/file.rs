@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::files::{Length, preallocate};
+
 /// The file, locked until this is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -75,7 +77,7 @@ impl Held {
     /// Takes so much of the disk for the file, beyond its end too: what is appended up to there finds room on a disk that has
     /// filled up meanwhile. `false` where the platform or the file system cannot do that.
     pub(super) fn reserve(&self, bytes: u64) -> io::Result<bool> {
-        reserve(&self.file, bytes)
+        preallocate(&self.file, bytes, Length::Stays)
     }
 
     /// Makes it empty, and keeps it.
@@ -125,21 +127,6 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
         options.mode(0o600).custom_flags(flags.bits().cast_signed());
     }
     options
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn reserve(file: &File, bytes: u64) -> io::Result<bool> {
-    use rustix::io::Errno;
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes) {
-        Ok(()) => Ok(true),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
-        Err(e) => Err(e.into()),
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn reserve(_: &File, _: u64) -> io::Result<bool> {
-    Ok(false)
 }
 
 #[cfg(unix)]

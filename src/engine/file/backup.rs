@@ -1,24 +1,21 @@
 //! A backup: all that is committed, copied into a new file while the store is in use.
 
-use std::fs;
 use std::path::Path;
 
 use super::contents::Contents;
 use super::flush::into_tables::Flushed;
 use super::open::copy::copy_tables;
-use super::open::create::{Draft, publish};
-use super::open::initialise::initialise;
+use super::open::create::create_filled;
 use super::open::meta_row::read_meta;
 use super::open::old::uncounted;
-use super::open::refusal::io_error;
-use super::options::{Mode, Options};
+use super::options::Options;
 use super::redb_errors::corrupt;
 use super::tables::db::Db;
 use crate::codec::Meta;
 use crate::engine::backup::Backup;
 use crate::engine::port::OnProgress;
 use crate::engine::problem::Problem;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Position;
 
 /// Copies the store into a new file. What is in its journal is in the tables when this is called, or the store is only read:
@@ -29,20 +26,14 @@ pub(super) fn backup(
     to: &Path,
     progress: &mut OnProgress<'_>,
 ) -> Result<Backup> {
-    let name = to.display().to_string();
     if let Some(Problem { place, reason }) = contents.identity.damage.first() {
         let reason = format!("{reason}; a copy would not show it any more: repair the file");
         return Err(corrupt(place, reason));
     }
-    if fs::symlink_metadata(to).is_ok() {
-        return Err(Error::Exists { what: "file", name });
-    }
     // The copy is written and synced, however the store was opened.
-    let options =
-        Options { mode: Mode::CreateOnly, read_only: false, sync: true, ..contents.options.clone() };
+    let options = Options { read_only: false, sync: true, ..contents.options.clone() };
     let mut position = 0;
-    let draft = Draft::written(to, &name, &options, |copy| {
-        initialise(copy)?;
+    let bytes = create_filled(to, &options, |copy| {
         let txn = db.begin_read()?;
         let meta = read_meta(&txn, &contents.identity.name, None)?;
         if contents.read_only() {
@@ -59,12 +50,5 @@ pub(super) fn backup(
             copy_tables(&txn, copy, &Flushed::default(), meta, progress)
         }
     })?;
-    let Some(draft) = draft else {
-        return Err(Error::storage(format!(
-            "{name} cannot be written: its draft was removed in the meantime"
-        )));
-    };
-    publish(&draft, to, &name, &options)?;
-    let bytes = fs::metadata(to).map_err(|e| io_error(&name, &e))?.len();
     Ok(Backup { path: to.to_owned(), position: Position::new(position), bytes })
 }

@@ -177,7 +177,7 @@ impl Contents {
         self.view.forget();
         self.recent.forget();
         if let Some(ballast) = &self.ballast {
-            lock(ballast).end();
+            lock(ballast).release();
         }
         db
     }

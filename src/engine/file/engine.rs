@@ -15,7 +15,6 @@ use super::open::start::{Loaded, Medium, load};
 use super::options::Options;
 use super::read::file_reader::FileReader;
 use super::redb_errors::guarded;
-use super::turn::Turn;
 use super::verify::verify;
 use super::write::commit::Committer;
 use super::write::work::{Done, Work};
@@ -33,8 +32,8 @@ use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::sync::Mutex;
-use crate::sync::lock;
 use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{lock, try_lock};
 
 #[derive(Debug)]
 pub(crate) struct FileEngine {
@@ -44,7 +43,7 @@ pub(crate) struct FileEngine {
     pub(crate) watching: Arc<Watching>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) closing: Mutex<()>,
-    pub(crate) compacting: Turn,
+    compacting: Mutex<()>,
     moving: Mutex<Option<Weak<dyn Moving>>>,
 }
 
@@ -62,7 +61,7 @@ pub(crate) fn open(medium: Medium, options: Options) -> Result<Arc<FileEngine>> 
         watching,
         threads: Mutex::default(),
         closing: Mutex::default(),
-        compacting: Turn::default(),
+        compacting: Mutex::default(),
         moving: Mutex::default(),
     });
     if engine.contents.read_only() {
@@ -219,7 +218,7 @@ impl Admin for FileEngine {
 
     fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction> {
         self.contents.writable()?;
-        let Some(_alone) = self.compacting.begin() else {
+        let Some(_alone) = try_lock(&self.compacting) else {
             let name = &self.contents.identity.name;
             return Err(Error::storage(format!("{name} is being compacted already; wait for that to end")));
         };

@@ -19,7 +19,6 @@ pub(crate) mod redb_errors;
 mod repair;
 mod restore;
 pub(crate) mod tables;
-pub(crate) mod turn;
 mod verify;
 pub(crate) mod write;
 

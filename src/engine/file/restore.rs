@@ -1,15 +1,12 @@
 //! Making a store of a backup, or of the part of it up to some point.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 
 use super::backup::backup;
 use super::contents::Contents;
-use super::open::create::{Draft, publish};
-use super::open::initialise::initialise;
+use super::open::create::create_filled;
 use super::open::meta_row::read_meta;
-use super::open::refusal::io_error;
 use super::open::start::{Loaded, Medium, load};
 use super::options::{Mode, Options};
 use super::rebuild::{Rebuild, RebuiltEvent};
@@ -197,19 +194,7 @@ impl<'a> Part<'a> {
         cut: &CutRecords<'_>,
         progress: &mut OnProgress<'_>,
     ) -> Result<Restored> {
-        let name = to.display().to_string();
-        if fs::symlink_metadata(to).is_ok() {
-            return Err(Error::Exists { what: "file", name });
-        }
-        let options = Options { mode: Mode::CreateOnly, ..Options::default() };
-        let draft = Draft::written(to, &name, &options, |db| {
-            initialise(db)?;
-            self.fill(db, kept, cut, progress)
-        })?;
-        let gone =
-            || Error::storage(format!("{name} cannot be written: its draft was removed in the meantime"));
-        publish(&draft.ok_or_else(gone)?, to, &name, &options)?;
-        let bytes = fs::metadata(to).map_err(|e| io_error(&name, &e))?.len();
+        let bytes = create_filled(to, &Options::default(), |db| self.fill(db, kept, cut, progress))?;
         Ok(Restored {
             path: to.to_owned(),
             position: Position::new(self.position),

@@ -21,7 +21,7 @@ use crate::engine::watch::{Committed, Watcher};
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 use crate::limits::{HAND_OVER_MS, OWNER_PAUSE_MS};
-use crate::sync::{Condvar, Mutex, lock};
+use crate::sync::{Condvar, Mutex, lock, try_lock};
 
 const PAUSE: Duration = Duration::from_millis(OWNER_PAUSE_MS);
 const HAND_OVER: Duration = Duration::from_millis(HAND_OVER_MS);
@@ -84,7 +84,7 @@ impl Moving for Mover {
         // Who leaves the file has this, and waits for whoever moves it; others have it for a moment.
         let mut tries = (0..MOVE_TRIES).filter_map(|n| {
             std::thread::sleep(Duration::from_millis(u64::from(n > 0)));
-            driver.way.try_lock().ok()
+            try_lock(&driver.way)
         });
         let mut way = tries.next().ok_or_else(over)?;
         if way.epoch != self.epoch {

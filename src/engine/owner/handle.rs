@@ -193,6 +193,21 @@ impl Handle {
         }
     }
 
+    /// What walks over the whole store ends when its engine is to be left: it would keep the file from whoever comes next, where
+    /// it begins again.
+    fn walked<T>(
+        &self,
+        progress: &mut OnProgress<'_>,
+        mut walk: impl FnMut(&dyn Admin, &mut OnProgress<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.administered(|admin, inside| {
+            walk(admin, &mut |done, of| match inside.is_over() {
+                true => ControlFlow::Break(()),
+                false => progress(done, of),
+            })
+        })
+    }
+
     /// Whether the error says no more than that the next engine has to do it.
     fn is_to_be_repeated(&self, inside: &Inside<'_>, error: &Error) -> bool {
         match error {
@@ -231,34 +246,17 @@ impl Admin for Handle {
         })
     }
 
-    /// A walk ends when its engine is to be left: it would keep the file from whoever comes next, where it begins again.
     fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report> {
-        self.administered(|admin, inside| {
-            admin.verify(&mut |done, of| match inside.is_over() {
-                true => ControlFlow::Break(()),
-                false => progress(done, of),
-            })
-        })
+        self.walked(progress, |admin, progress| admin.verify(progress))
     }
 
-    /// It ends as a walk does, and begins again with whoever comes next.
     fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
-        self.administered(|admin, inside| {
-            admin.backup(to, &mut |done, of| match inside.is_over() {
-                true => ControlFlow::Break(()),
-                false => progress(done, of),
-            })
-        })
+        self.walked(progress, |admin, progress| admin.backup(to, progress))
     }
 
     fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction> {
         self.identity.writable()?;
-        self.administered(|admin, inside| {
-            admin.compact(&mut |done, of| match inside.is_over() {
-                true => ControlFlow::Break(()),
-                false => progress(done, of),
-            })
-        })
+        self.walked(progress, |admin, progress| admin.compact(progress))
     }
 
     fn figures(&self) -> Result<Figures> {

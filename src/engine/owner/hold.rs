@@ -8,8 +8,9 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use super::places::Places;
-use super::record::{OwnerRecord, remove};
+use super::record::OwnerRecord;
 use crate::error::{Error, Result};
+use crate::files::remove;
 
 /// What is there for others to find.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::host::Host;
 use crate::engine::rank::Rank;
 use crate::event::{EventId, StoreId, Timestamp};
+use crate::files::remove;
 use crate::limits::MAX_OWNER_RECORD_BYTES;
 
 /// A release that writes more adds fields; those that it does not know, a reader passes over.
@@ -70,14 +71,6 @@ impl OwnerRecord {
         let program: String = self.program.chars().filter(|c| !c.is_control()).take(64).collect();
         let since = Timestamp::from_micros(self.since);
         format!("process {} ({program}, since {since})", self.pid)
-    }
-}
-
-/// Removes a file that need not be there.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
     }
 }
 

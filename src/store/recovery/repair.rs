@@ -1,11 +1,10 @@
 //! A new store out of a damaged file.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::engine::{Repaired, UnnamedBackup, repair as put_together};
-use crate::error::{Error, Result};
-use crate::store::maintain::backup::checked;
+use crate::engine::{Repaired, repair as put_together};
+use crate::error::Result;
+use crate::store::maintain::backup::{full, made_and_checked};
 use crate::store::unblocked::unblocked;
 
 /// Puts a new store together from what is sound in a damaged file, and checks it. The damaged file is only read, and may
@@ -34,8 +33,8 @@ use crate::store::unblocked::unblocked;
 /// ```
 ///
 /// # Errors
-/// [`Error::Exists`] when there is something under the new name, [`Error::Locked`] when the damaged file is open,
-/// [`Error::Corrupt`] when nothing in it can be read, [`Error::Storage`]. After an error there is no new store.
+/// [`Error::Exists`](crate::Error::Exists) when there is something under the new name, [`Error::Locked`](crate::Error::Locked) when the damaged file is open,
+/// [`Error::Corrupt`](crate::Error::Corrupt) when nothing in it can be read, [`Error::Storage`](crate::Error::Storage). After an error there is no new store.
 pub fn repair(damaged: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Repaired> {
     repair_with(damaged, to, |_, _| {})
 }
@@ -62,17 +61,8 @@ pub fn repair_with(
     repaired(damaged.as_ref(), to.as_ref(), progress)
 }
 
-fn repaired(damaged: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Repaired> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|e| Error::storage(format!("{}: {e}", path.display())))
-    };
-    let (damaged, to) = (absolute(damaged)?, absolute(to)?);
-    let unnamed = UnnamedBackup::of(&to)?;
-    let made = put_together(&damaged, &unnamed.path, &mut |done, of| {
-        progress(done, of.saturating_mul(2));
-        ControlFlow::Continue(())
-    })?;
-    checked(&unnamed.path, progress)?;
-    unnamed.publish()?;
+fn repaired(damaged: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result<Repaired> {
+    let damaged = full(damaged)?;
+    let (to, made) = made_and_checked(to, progress, |to, progress| put_together(&damaged, to, progress))?;
     Ok(Repaired { path: to, ..made })
 }

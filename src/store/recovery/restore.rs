@@ -1,12 +1,11 @@
 //! Making a store of a backup, up to a position or a time.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::cut_records::cut_records;
-use crate::engine::{RestoreUntil, Restored, UnnamedBackup, restore as put_together};
-use crate::error::{Error, Result};
-use crate::store::maintain::backup::checked;
+use crate::engine::{RestoreUntil, Restored, restore as put_together};
+use crate::error::Result;
+use crate::store::maintain::backup::{full, made_and_checked};
 use crate::store::unblocked::unblocked;
 
 /// Makes a store of a backup, up to some point, and checks it. The backup is only read; any closed store will do as one.
@@ -39,8 +38,8 @@ use crate::store::unblocked::unblocked;
 /// ```
 ///
 /// # Errors
-/// [`Error::Exists`] when there is something under the new name, [`Error::Locked`] when the backup is open for writing,
-/// [`Error::Corrupt`] when it is damaged: [`repair()`](super::repair()) it first. After an error there is no new store.
+/// [`Error::Exists`](crate::Error::Exists) when there is something under the new name, [`Error::Locked`](crate::Error::Locked) when the backup is open for writing,
+/// [`Error::Corrupt`](crate::Error::Corrupt) when it is damaged: [`repair()`](super::repair()) it first. After an error there is no new store.
 pub fn restore(backup: impl AsRef<Path>, to: impl AsRef<Path>, until: RestoreUntil) -> Result<Restored> {
     restore_with(backup, to, until, |_, _| {})
 }
@@ -76,18 +75,11 @@ fn restored(
     backup: &Path,
     to: &Path,
     until: RestoreUntil,
-    mut progress: impl FnMut(u64, u64),
+    progress: impl FnMut(u64, u64),
 ) -> Result<Restored> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|e| Error::storage(format!("{}: {e}", path.display())))
-    };
-    let (backup, to) = (absolute(backup)?, absolute(to)?);
-    let unnamed = UnnamedBackup::of(&to)?;
-    let made = put_together(&backup, &unnamed.path, until, &cut_records, &mut |done, of| {
-        progress(done, of.saturating_mul(2));
-        ControlFlow::Continue(())
+    let backup = full(backup)?;
+    let (to, made) = made_and_checked(to, progress, |to, progress| {
+        put_together(&backup, to, until, &cut_records, progress)
     })?;
-    checked(&unnamed.path, progress)?;
-    unnamed.publish()?;
     Ok(Restored { path: to, ..made })
 }

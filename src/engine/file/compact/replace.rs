@@ -12,7 +12,7 @@ use crate::engine::compaction::Compaction;
 use crate::engine::file::contents::Contents;
 use crate::engine::file::disk::ballast::free_bytes;
 use crate::engine::file::disk::journal::Ring;
-use crate::engine::file::open::agreement::disagreements;
+use crate::engine::file::open::agreement::agrees;
 use crate::engine::file::open::create::Draft;
 use crate::engine::file::open::meta_row::read_meta;
 use crate::engine::file::open::refusal::io_error;
@@ -161,9 +161,5 @@ fn rows_of(db: &Db) -> Result<u64> {
 /// What opening the file would find wrong with it.
 fn agreed(copy: &Db, name: &str) -> Result<()> {
     let txn = copy.begin_read()?;
-    let meta = read_meta(&txn, name, None)?;
-    match disagreements(&txn, &meta)?.into_iter().next() {
-        None => Ok(()),
-        Some(problem) => Err(problem.into_error()),
-    }
+    agrees(&txn, &read_meta(&txn, name, None)?)
 }

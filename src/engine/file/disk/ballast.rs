@@ -3,11 +3,12 @@
 //! It is a file of its own that holds nothing. Before a flush that the disk has no room for, it is emptied, and nothing
 //! more is appended until its space can be had again.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::engine::process::Process;
+use crate::files::{Length, folder_of, new_file, preallocate, remove};
 
 #[derive(Debug)]
 pub(crate) struct Ballast {
@@ -31,11 +32,7 @@ impl Ballast {
         }
         // Left by a kill, or half filled.
         remove(&self.path)?;
-        let mut options = File::options();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&self.path)?;
+        let file = new_file(&self.path)?;
         match filled(&file, self.bytes) {
             Ok(()) => {
                 self.held = Some(file);
@@ -60,12 +57,8 @@ impl Ballast {
         }
     }
 
-    /// Nothing more is appended.
-    pub(crate) fn end(&mut self) {
-        self.release();
-    }
-
-    fn release(&mut self) {
+    /// Leaves it to others.
+    pub(crate) fn release(&mut self) {
         if let Some(file) = self.held.take() {
             // Also where somebody else has it open.
             let _ = file.set_len(0);
@@ -93,15 +86,8 @@ fn place(store: &Path) -> PathBuf {
     store.with_file_name(format!(".{name}.ballast"))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
-}
-
 fn filled(file: &File, bytes: u64) -> io::Result<()> {
-    if preallocated(file, bytes)? {
+    if preallocate(file, bytes, Length::Grows)? {
         return Ok(());
     }
     let zeros = vec![0; 1 << 16];
@@ -114,23 +100,6 @@ fn filled(file: &File, bytes: u64) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Gives the blocks of a file to it. `false` where the system cannot.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn preallocated(file: &File, bytes: u64) -> io::Result<bool> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    use rustix::io::Errno;
-    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
-        Ok(()) => Ok(true),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
-        Err(e) => Err(e.into()),
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn preallocated(_: &File, _: u64) -> io::Result<bool> {
-    Ok(false)
-}
-
 /// Whether the disk has so much besides. If nobody can say, it does not.
 fn has_room(path: &Path, bytes: u64) -> bool {
     free_bytes(path).is_some_and(|free| free >= bytes)
@@ -139,8 +108,7 @@ fn has_room(path: &Path, bytes: u64) -> bool {
 /// What is free on the disk of a file, if the system says.
 #[cfg(unix)]
 pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    rustix::fs::statvfs(folder).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    rustix::fs::statvfs(folder_of(path)).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 #[cfg(not(unix))]
@@ -150,6 +118,8 @@ pub(crate) fn free_bytes(_: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -12,6 +12,13 @@ use crate::engine::problem::Problem;
 use crate::error::{Error, Result};
 
 /// What does not agree. An unreadable row proves nothing here; whoever reads it gets the error.
+pub(crate) fn agrees(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
+    match disagreements(txn, meta)?.into_iter().next() {
+        None => Ok(()),
+        Some(problem) => Err(problem.into_error()),
+    }
+}
+
 pub(crate) fn disagreements(txn: &ReadTransaction, meta: &Meta) -> Result<Vec<Problem>> {
     let checks = [counted, named, newest_branch, newest_event];
     let found = checks.into_iter().map(|check| guarded(|| check(txn, meta)));

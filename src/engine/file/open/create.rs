@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use tracing::info;
 
 use super::initialise::initialise;
-use super::refusal::not_a_store;
+use super::refusal::{io_error, not_a_store};
 use super::storage::{file_backend, open_tables, storage_of};
-use crate::engine::file::disk::ballast::preallocated;
 use crate::engine::file::disk::layout::{Storage, lay_out};
 use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::options::{Mode, Options};
 use crate::engine::file::tables::db::Db;
 use crate::error::{Error, Result};
 use crate::event::StoreId;
+use crate::files::{Length, folder_of, new_file, preallocate};
 use crate::limits::JOURNAL_BYTES;
 
 /// How many drafts are tried before giving up. A draft disappears when another process takes it for the leftover of a
@@ -36,7 +36,30 @@ pub(crate) fn create_file(path: &Path, name: &str, options: &Options) -> Result<
     Err(Error::storage(format!("{name} cannot be created: its draft is removed again and again")))
 }
 
-pub(crate) fn publish(draft: &Draft, path: &Path, name: &str, options: &Options) -> Result<()> {
+/// Creates a new store of what `fill` puts into the tables. Nothing is replaced. Says how many bytes its file has.
+///
+/// # Errors
+/// [`Error::Exists`] when there is something under the name, and those of `fill`: then there is no file.
+pub(crate) fn create_filled(
+    path: &Path,
+    options: &Options,
+    fill: impl FnOnce(&Db) -> Result<()>,
+) -> Result<u64> {
+    let name = path.display().to_string();
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(Error::Exists { what: "file", name });
+    }
+    let options = Options { mode: Mode::CreateOnly, ..options.clone() };
+    let draft = Draft::written(path, &name, &options, |db| {
+        initialise(db)?;
+        fill(db)
+    })?;
+    let gone = || Error::storage(format!("{name} cannot be written: its draft was removed in the meantime"));
+    publish(&draft.ok_or_else(gone)?, path, &name, &options)?;
+    Ok(fs::metadata(path).map_err(|e| io_error(&name, &e))?.len())
+}
+
+fn publish(draft: &Draft, path: &Path, name: &str, options: &Options) -> Result<()> {
     // Unlike a rename, a link never replaces what another process has created.
     match fs::hard_link(&draft.path, path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {
@@ -104,22 +127,6 @@ fn is_same_file(_: &Path, _: &Path) -> bool {
     false
 }
 
-fn folder_of(target: &Path) -> &Path {
-    match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Only its owner may read a store, until the owner changes the permissions.
-pub(crate) fn new_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
 /// A file on its way to its name. Whatever is left of it is removed on drop.
 pub(crate) struct Draft {
     name: String,
@@ -178,7 +185,9 @@ impl Draft {
     /// Takes the space of its first bytes, where the system can.
     pub(crate) fn preallocate(&self, bytes: u64) -> Result<()> {
         let file = self.file.as_ref();
-        file.map_or(Ok(true), |file| preallocated(file, bytes)).map(drop).map_err(|e| self.failed(&e))
+        file.map_or(Ok(true), |file| preallocate(file, bytes, Length::Grows))
+            .map(drop)
+            .map_err(|e| self.failed(&e))
     }
 
     /// Where it is to be found.
@@ -223,9 +232,8 @@ impl Draft {
         fs::rename(&self.path, target)
     }
 
-    /// Replaces a file, as which it [looks](Self::looks_like).
+    /// Replaces a file, as which it [looks](Self::looks_like) already.
     pub(crate) fn replace(&self, target: &Path) -> Result<()> {
-        self.looks_like(target)?;
         fs::rename(&self.path, target).map_err(|e| self.failed(&e))
     }
 

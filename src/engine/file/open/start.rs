@@ -18,7 +18,7 @@ use super::refusal::{io_error, not_a_store};
 use super::storage::{bare_storage, file_backend, is_earlier, open_tables, storage_of};
 use super::upgrade::upgrade_file;
 use crate::engine::file::contents::Contents;
-use crate::engine::file::disk::ballast::{self, preallocated};
+use crate::engine::file::disk::ballast;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
 use crate::engine::file::disk::layout::{Storage, lay_out};
 use crate::engine::file::disk::place::FilePlace;
@@ -30,6 +30,7 @@ use crate::engine::problem::Problem;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
 use crate::event::{EventId, StoreId, Timestamp};
+use crate::files::{Length, folder_of, preallocate};
 use crate::limits::JOURNAL_BYTES_IN_MEMORY;
 
 /// Where the bytes are.
@@ -144,7 +145,7 @@ fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Opt
     }
     if options.reserve.is_some()
         && !options.read_only
-        && let Err(error) = preallocated(&stale, storage.header.tables)
+        && let Err(error) = preallocate(&stale, storage.header.tables, Length::Grows)
     {
         tracing::warn!(%error, "the space of the journal cannot be taken ahead");
     }
@@ -159,7 +160,7 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
     // A symbolic link may lie in another folder than the file.
     let file = fs::canonicalize(path)?;
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    File::open(folder_of(&file))?.sync_all()
 }
 
 fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Storage> {

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use redb::{ReadTransaction, TableHandle};
 use tracing::info;
 
-use super::agreement::disagreements;
+use super::agreement::agrees;
 use super::copy::copy_tables;
-use super::create::{Draft, new_file, remove_left};
+use super::create::{Draft, remove_left};
 use super::initialise::initialise;
 use super::meta_row::read_meta;
 use super::old::{JOURNAL, frames, is_bare, uncounted};
@@ -25,12 +25,12 @@ use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::flush::into_tables::Flushed;
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::options::Options;
-use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::db::Db;
-use crate::engine::file::tables::definitions::is_a_table;
+use crate::engine::file::tables::definitions::{is_a_table, unknown};
 use crate::engine::file::tables::lookup;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
+use crate::files::new_file;
 
 /// How many names are tried for a copy of one store.
 const MAX_COPIES: u32 = 1_000;
@@ -102,9 +102,7 @@ impl Old {
         let txn = db.begin_read()?;
         let meta = read_meta(&txn, name, None)?;
         // Damaged tables are not copied over what may yet be saved.
-        if let Some(problem) = disagreements(&txn, &meta)?.into_iter().next() {
-            return Err(problem.into_error());
-        }
+        agrees(&txn, &meta)?;
         all_known(&txn)?;
         let frames = if bare {
             frames(&txn)?
@@ -125,8 +123,7 @@ fn all_known(txn: &ReadTransaction) -> Result<()> {
     for table in lookup::tables(txn)? {
         let (name, _) = table?;
         if name != JOURNAL.name() && !is_a_table(&name) {
-            let reason = "no release has made a table of this name";
-            return Err(corrupt(format!("table {}", name.escape_debug()), reason));
+            return Err(unknown(&name));
         }
     }
     Ok(())
@@ -146,6 +143,7 @@ pub(crate) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
     let draft = draft
         .ok_or_else(|| io_error(name, &io::Error::other("its upgraded file was removed in the meantime")))?;
     let copy = keep(path, from)?;
+    draft.looks_like(path)?;
     draft.replace(path)?;
     draft.sync_folder()?;
     drop(old);

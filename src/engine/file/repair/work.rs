@@ -1,7 +1,6 @@
 //! The steps of a repair.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -12,11 +11,9 @@ use super::plan::{
 use super::salvage::{FoundEvents, JournalSource, PAIRS, Salvaged, Source, found_chunk, number, pair};
 use super::source::DamagedFile;
 use crate::codec::{Attributes, BranchRow, Chunk, Meta, Run, decode_record, encode_record};
-use crate::engine::file::open::create::{Draft, publish};
-use crate::engine::file::open::initialise::initialise;
+use crate::engine::file::open::create::create_filled;
 use crate::engine::file::open::meta_row::usable;
-use crate::engine::file::open::refusal::io_error;
-use crate::engine::file::options::{Mode, Options};
+use crate::engine::file::options::Options;
 use crate::engine::file::rebuild::{Rebuild, RebuiltEvent};
 use crate::engine::file::redb_errors::{corrupt, guarded};
 use crate::engine::file::tables::db::Db;
@@ -33,24 +30,13 @@ const MAX_TOLD: usize = 1_000;
 
 /// Puts a new store together from what is sound in a damaged file. Tells how many events of how many it has written.
 pub(crate) fn repair(damaged: &Path, to: &Path, progress: &mut OnProgress<'_>) -> Result<Repaired> {
-    let name = to.display().to_string();
-    if fs::symlink_metadata(to).is_ok() {
-        return Err(Error::Exists { what: "file", name });
-    }
     guarded(|| {
         let file = DamagedFile::open(damaged)?;
         let mut repair = Repair::of(file, damaged)?;
         repair.plan()?;
         let journal_bytes = repair.file.journal_bytes();
-        let options = Options { mode: Mode::CreateOnly, journal_bytes, ..Options::default() };
-        let draft = Draft::written(to, &name, &options, |db| {
-            initialise(db)?;
-            repair.write(db, progress)
-        })?;
-        let gone =
-            || Error::storage(format!("{name} cannot be written: its draft was removed in the meantime"));
-        publish(&draft.ok_or_else(gone)?, to, &name, &options)?;
-        let bytes = fs::metadata(to).map_err(|e| io_error(&name, &e))?.len();
+        let options = Options { journal_bytes, ..Options::default() };
+        let bytes = create_filled(to, &options, |db| repair.write(db, progress))?;
         Ok(repair.told(to, bytes))
     })
 }

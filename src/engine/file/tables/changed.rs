@@ -41,19 +41,16 @@ impl Watched {
 pub(super) struct Notes(Option<RefCell<ChangedKeys>>);
 
 impl Notes {
-    pub(super) fn wanted(&self) -> bool {
-        self.0.is_some()
-    }
-
-    pub(super) fn note(&self, table: &str, key: &[u8]) {
+    /// Asks for the key only where somebody wants to know.
+    pub(super) fn note(&self, table: &str, key: impl FnOnce() -> Vec<u8>) {
         let Some(noted) = &self.0 else { return };
         let mut noted = noted.borrow_mut();
         match noted.get_mut(table) {
             Some(keys) => {
-                keys.insert(key.to_vec());
+                keys.insert(key());
             }
             None => {
-                noted.insert(table.to_owned(), BTreeSet::from([key.to_vec()]));
+                noted.insert(table.to_owned(), BTreeSet::from([key()]));
             }
         }
     }

@@ -93,9 +93,8 @@ impl WriteTxn {
         table: TableDefinition<'_, K, V>,
     ) -> Result<WriteTable<'_, K, V>> {
         let txn = self.txn.as_ref().ok_or(Error::Closed { after: None })?;
-        let name = table.name().to_owned();
         let table = self.opened.noted(guarded(|| txn.open_table(table).map_redb()))?;
-        Ok(WriteTable { table: Some(table), name, of: self })
+        Ok(WriteTable { table: Some(table), of: self })
     }
 
     pub(crate) fn commit(mut self) -> Result<()> {
@@ -120,7 +119,6 @@ impl Drop for WriteTxn {
 /// A table that is open for writing.
 pub(crate) struct WriteTable<'t, K: Key + 'static, V: Value + 'static> {
     table: Option<Table<'t, K, V>>,
-    name: String,
     of: &'t WriteTxn,
 }
 
@@ -131,7 +129,9 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
     }
 
     fn note(&self, key: &K::SelfType<'_>) {
-        note::<K>(self.of, &self.name, key);
+        if let Some(table) = &self.table {
+            self.of.notes.note(table.name(), || K::as_bytes(key).as_ref().to_vec());
+        }
     }
 
     pub(crate) fn insert<'k, 'v>(&mut self, key: K::SelfType<'k>, value: V::SelfType<'v>) -> Result<()> {
@@ -198,9 +198,11 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         K: 'r,
         V: 'r,
     {
-        let (of, name) = (self.of, self.name.clone());
+        let notes = &self.of.notes;
         self.with(|table| {
-            let mut rows = rows.inspect(|(key, _)| note::<K>(of, &name, key)).peekable();
+            let name = table.name().to_owned();
+            let note = |key: &K::SelfType<'_>| notes.note(&name, || K::as_bytes(key).as_ref().to_vec());
+            let mut rows = rows.inspect(|(key, _)| note(key)).peekable();
             while let Some((key, value)) = rows.next() {
                 lookup::neighbours(&*table, key)?;
                 let mut cursor = Inserting::at(table, key)?;
@@ -218,12 +220,6 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
             }
             Ok(None)
         })
-    }
-}
-
-fn note<K: Key>(of: &WriteTxn, table: &str, key: &K::SelfType<'_>) {
-    if of.notes.wanted() {
-        of.notes.note(table, K::as_bytes(key).as_ref());
     }
 }
 

@@ -2,7 +2,9 @@
 
 use redb::{TableDefinition, TableHandle};
 
+use crate::engine::file::redb_errors::corrupt;
 use crate::engine::sidecar::SidecarTable;
+use crate::error::Error;
 
 /// `"store"` to the sealed [`Meta`](crate::codec::Meta). Exactly one row.
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
@@ -66,6 +68,11 @@ pub(crate) fn is_a_table(name: &str) -> bool {
     let of_events =
         [META.name(), BRANCHES.name(), LINES.name(), HEADS.name(), EVENTS.name(), ORDER.name(), IDS.name()];
     of_events.contains(&name) || SidecarTable::ALL.iter().any(|table| table.name() == name)
+}
+
+/// The error for a table that is none of ours: its name is damaged, and under it its rows would be missed.
+pub(crate) fn unknown(name: &str) -> Error {
+    corrupt(format!("table {}", name.escape_debug()), "no release has made a table of this name")
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 
 use redb::{Key, TableDefinition, TableHandle, Value};
 
-use super::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, ORDER};
+use super::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, ORDER, unknown};
 use super::sidecar_view::table_of;
-use crate::engine::file::redb_errors::corrupt;
 use crate::engine::sidecar::SidecarTable;
 use crate::error::Result;
 
@@ -33,10 +32,7 @@ pub(crate) fn with_table<D: OfATable>(name: &str, what: D) -> Result<D::Output> 
         _ if name == META.name() => what.with(META),
         _ => match SidecarTable::ALL.into_iter().find(|table| table.name() == name) {
             Some(table) => what.with(table_of(table)),
-            None => {
-                let reason = "no release has made a table of this name";
-                Err(corrupt(format!("table {}", name.escape_debug()), reason))
-            }
+            None => Err(unknown(name)),
         },
     }
 }

@@ -144,22 +144,14 @@ impl Committer {
         let start = Instant::now();
         if let Err(lost) = self.contents.in_place() {
             // What was acknowledged before still moves into the tables.
-            let (commits, rest): (Vec<Job>, Vec<Job>) =
-                group.into_iter().partition(|job| matches!(job.work, Work::Commit(_)));
-            answer_all(commits, |_| Err(lost.clone()));
-            group = rest;
-            if group.is_empty() {
-                return Ok(());
-            }
+            group = refused(group, &lost, |job| matches!(job.work, Work::Commit(_)));
         }
         if let Err(full) = self.contents.has_space(self.flusher.is_busy()) {
             // What consumers and timers have done fits into what is there.
-            let (appends, rest): (Vec<Job>, Vec<Job>) = group.into_iter().partition(Job::is_append);
-            answer_all(appends, |_| Err(full.clone()));
-            group = rest;
-            if group.is_empty() {
-                return Ok(());
-            }
+            group = refused(group, &full, Job::is_append);
+        }
+        if group.is_empty() {
+            return Ok(());
         }
         let db = match self.contents.db() {
             Ok(db) => db,
@@ -410,6 +402,13 @@ impl Committer {
         new.iter().for_each(|(branch, event)| layer.push(*branch, event.clone()));
         put_all(layer.records_mut(), records);
     }
+}
+
+/// Answers some jobs of a group with an error, and leaves the others.
+fn refused(group: Vec<Job>, error: &Error, which: impl Fn(&Job) -> bool) -> Vec<Job> {
+    let (refused, rest) = group.into_iter().partition(which);
+    answer_all(refused, |_| Err(error.clone()));
+    rest
 }
 
 /// How a group is to be written.

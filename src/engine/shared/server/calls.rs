@@ -18,7 +18,7 @@ use crate::codec::link::{SentAnswer, SentAsk, SentOwner, SentPeer, SentStatus};
 use crate::engine::backup::Backup;
 use crate::engine::commit::Outcome;
 use crate::engine::compaction::Compaction;
-use crate::engine::port::Admin;
+use crate::engine::port::{Admin, OnProgress};
 use crate::engine::shared::message::{
     Look, Takes, commit_of, failed, got_message, is_in_memory, outcome_message, read_of, sent_figures,
     sent_report,
@@ -102,31 +102,16 @@ impl Calls {
                 self.commit(call, &body, &ask, (called, room), last).await;
             }
             SentAsk::Flush => self.flush(call, called),
-            SentAsk::Verify => {
-                let roster = self.served.roster.clone();
-                self.client.walks(call);
-                self.admin(call, called, &self.served.walks, move |admin, client, call| {
-                    verify(admin, client, &roster, call)
-                });
-            }
+            SentAsk::Verify => self.walk(call, called, verify),
             SentAsk::GiveUp(walk) => {
                 self.client.walks_no_more(*walk);
                 self.reply(call, SentAnswer::Heard);
             }
             SentAsk::Backup(to) => {
-                let (roster, to) = (self.served.roster.clone(), PathBuf::from(to));
-                self.client.walks(call);
-                self.admin(call, called, &self.served.walks, move |admin, client, call| {
-                    backup(admin, client, &roster, call, &to)
-                });
+                let to = PathBuf::from(to);
+                self.walk(call, called, move |admin, call, progress| backup(admin, call, &to, progress));
             }
-            SentAsk::Compact => {
-                let roster = self.served.roster.clone();
-                self.client.walks(call);
-                self.admin(call, called, &self.served.walks, move |admin, client, call| {
-                    compact(admin, client, &roster, call)
-                });
-            }
+            SentAsk::Compact => self.walk(call, called, compact),
             SentAsk::Figures => self.admin(call, called, &self.client.reads, |admin, _, call| {
                 let figures = admin.figures()?;
                 Ok(SentAnswer::Figures(sent_figures(&figures)).message(call, 128))
@@ -279,6 +264,20 @@ impl Calls {
         });
     }
 
+    /// What takes long, and tells how far it is. One at a time.
+    fn walk(
+        &self,
+        call: u64,
+        called: Called,
+        work: impl FnOnce(&dyn Admin, u64, &mut OnProgress<'_>) -> Result<Vec<u8>> + Send + 'static,
+    ) {
+        let roster = self.served.roster.clone();
+        self.client.walks(call);
+        self.admin(call, called, &self.served.walks, move |admin, client, call| {
+            work(admin, call, &mut |done, of| goes_on(client, &roster, call, (done, of)))
+        });
+    }
+
     fn admin(
         &self,
         call: u64,
@@ -315,22 +314,19 @@ fn no_admin() -> Error {
 }
 
 /// Checks everything.
-fn verify(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64) -> Result<Vec<u8>> {
-    let report = admin.verify(&mut |done, of| goes_on(client, roster, call, (done, of)))?;
-    Ok(SentAnswer::Report(sent_report(&report)).message(call, 128))
+fn verify(admin: &dyn Admin, call: u64, progress: &mut OnProgress<'_>) -> Result<Vec<u8>> {
+    Ok(SentAnswer::Report(sent_report(&admin.verify(progress)?)).message(call, 128))
 }
 
 /// Copies everything into a file.
-fn backup(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64, to: &Path) -> Result<Vec<u8>> {
-    let Backup { position, bytes, .. } =
-        admin.backup(to, &mut |done, of| goes_on(client, roster, call, (done, of)))?;
+fn backup(admin: &dyn Admin, call: u64, to: &Path, progress: &mut OnProgress<'_>) -> Result<Vec<u8>> {
+    let Backup { position, bytes, .. } = admin.backup(to, progress)?;
     Ok(SentAnswer::BackedUp(position.get(), bytes).message(call, 24))
 }
 
 /// Copies everything into a file that takes the place of the store's.
-fn compact(admin: &dyn Admin, client: &Client, roster: &Roster, call: u64) -> Result<Vec<u8>> {
-    let Compaction { before, after } =
-        admin.compact(&mut |done, of| goes_on(client, roster, call, (done, of)))?;
+fn compact(admin: &dyn Admin, call: u64, progress: &mut OnProgress<'_>) -> Result<Vec<u8>> {
+    let Compaction { before, after } = admin.compact(progress)?;
     Ok(SentAnswer::Compacted(before, after).message(call, 24))
 }
 
@@ -358,7 +354,6 @@ mod tests {
 
     use super::*;
     use crate::engine::Durability;
-    use crate::engine::port::OnProgress;
     use crate::engine::report::{Figures, Report};
     use crate::engine::shared::server::ServerOptions;
     use crate::engine::shared::socket::Socket;
@@ -419,6 +414,8 @@ mod tests {
             handover: Arc::new(|_| ()),
         };
         client.walks(7);
-        assert!(verify(&Walk(client.clone()), &client, &Roster::new(options, true), 7).is_err());
+        let roster = Roster::new(options, true);
+        let told = &mut |done, of| goes_on(&client, &roster, 7, (done, of));
+        assert!(verify(&Walk(client.clone()), 7, told).is_err());
     }
 }
