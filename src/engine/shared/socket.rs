@@ -16,6 +16,8 @@ use crate::engine::process::Process;
 pub(super) struct Socket {
     stream: UnixStream,
     process: Process,
+    /// Another has taken it over.
+    is_left: bool,
 }
 
 impl Socket {
@@ -26,7 +28,7 @@ impl Socket {
     }
 
     pub(super) fn of(stream: UnixStream) -> Self {
-        Self { stream, process: Process::this() }
+        Self { stream, process: Process::this(), is_left: false }
     }
 
     /// The process at the other end, as this one would call it; `None` when it is in another namespace, or the system does not
@@ -36,21 +38,22 @@ impl Socket {
         u32::try_from(pid).ok().filter(|pid| *pid > 0)
     }
 
-    /// Says that nothing more will be written.
-    pub(super) fn end_writing(&self) {
-        self.shut(Shutdown::Write);
+    /// Leaves the connection to who has the socket as well.
+    pub(super) fn leave(mut self) {
+        self.is_left = true;
     }
 
     /// Nothing more is said or heard.
     pub(super) fn hang_up(&self) {
-        self.shut(Shutdown::Both);
+        shut(&self.stream, &self.process, Shutdown::Both);
     }
+}
 
-    fn shut(&self, what: Shutdown) {
-        if self.process.is_this() {
-            // It fails when the other end has hung up already.
-            let _ = shutdown(&self.stream, what);
-        }
+/// Ends what a socket is used for, by the process that has opened it.
+pub(super) fn shut(stream: &impl AsFd, process: &Process, what: Shutdown) {
+    if process.is_this() {
+        // It fails when the other end has hung up already.
+        let _ = shutdown(stream, what);
     }
 }
 
@@ -64,7 +67,9 @@ impl Deref for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.hang_up();
+        if !self.is_left {
+            self.hang_up();
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::engine::SharedEngine;
 use super::hello::{ConnectError, Hello, Lost, OwnerInfo};
+use super::line::Line;
 use super::link::{Connection, Link};
 use super::run::run;
 use crate::codec::link::{HelloBody, LINK_NEWEST, LINK_OLDEST, SentGreeting, SentHello, SentWelcome};
@@ -69,9 +70,11 @@ async fn greet(
     inbox: &mut Inbox,
 ) -> Result<(Link, Identity), ConnectError> {
     let lost = |owner| move |e: io::Error| ConnectError::Lost { owner, reason: e.to_string() };
+    let kept = stream.try_clone().map_err(lost(0))?;
     let stream = Socket::new(stream).map_err(lost(0))?;
     let peer = stream.peer_cred().map_err(lost(0))?;
-    let owner = stream.peer().unwrap_or_default();
+    let other = stream.peer();
+    let owner = other.unwrap_or_default();
     if !may_talk(peer.uid()) {
         return Err(ConnectError::OtherUser { owner, uid: peer.uid() });
     }
@@ -90,7 +93,9 @@ async fn greet(
     match SentGreeting::decode(&body) {
         Ok(SentGreeting::Welcome(version, welcome)) => {
             let (info, identity) = (owner_info(&welcome, version), identity(&welcome, hello));
-            Ok((Link::new(stream, info, hello.wait, welcome.committed), identity))
+            let line = Line::new(kept, other).map_err(lost(owner))?;
+            stream.leave();
+            Ok((Link::new(line, info, hello.wait, welcome.committed), identity))
         }
         Ok(SentGreeting::Protocol(oldest, newest)) => {
             Err(ConnectError::Protocol { owner, theirs: (oldest, newest), ours: (LINK_OLDEST, LINK_NEWEST) })
@@ -106,7 +111,7 @@ async fn greet(
 
 async fn exchange(stream: &UnixStream, said: Vec<u8>, inbox: &mut Inbox) -> io::Result<Bytes> {
     let mut flight = Flight::of(said.into());
-    while flight.fly(stream)? == Flown::Blocked {
+    while flight.fly(|pieces| stream.try_write_vectored(pieces))? == Flown::Blocked {
         stream.writable().await?;
     }
     loop {

@@ -6,18 +6,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
 use super::calls::{Answered, CallTable, Waiting, wake};
 use super::hello::{Lost, OwnerInfo};
+use super::line::Line;
 use super::listening::Listening;
 use super::queue::Caller;
 use super::tell::Told;
 use crate::engine::on_path::OnPath;
 use crate::engine::process::Process;
 use crate::engine::shared::frame::{Flight, Flown, Outbox};
-use crate::engine::shared::socket::Socket;
 use crate::sync::{Condvar, Mutex, lock};
 
 /// Where a message stands among the others.
@@ -46,7 +45,7 @@ pub(super) struct Link {
     pub(super) owner: OwnerInfo,
     pub(super) wait: Duration,
     pub(super) told: Told,
-    stream: Socket,
+    stream: Line,
     sending: Mutex<Sending>,
     pub(super) listening: Listening,
     pub(super) table: Mutex<CallTable>,
@@ -66,7 +65,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: Socket, owner: OwnerInfo, wait: Duration, committed: u64) -> Self {
+    pub(super) fn new(stream: Line, owner: OwnerInfo, wait: Duration, committed: u64) -> Self {
         Self {
             process: Process::this(),
             owner,
@@ -83,7 +82,7 @@ impl Link {
         }
     }
 
-    pub(super) fn stream(&self) -> &Socket {
+    pub(super) fn stream(&self) -> &Line {
         &self.stream
     }
 
@@ -249,13 +248,13 @@ impl Link {
     }
 }
 
-fn fly(stream: &UnixStream, sending: &mut Sending) -> io::Result<Flown> {
+fn fly(stream: &Line, sending: &mut Sending) -> io::Result<Flown> {
     loop {
         sending.flight.board(&mut sending.outbox);
         if sending.flight.is_empty() {
             return Ok(Flown::All);
         }
-        if sending.flight.fly(stream)? == Flown::Blocked {
+        if sending.flight.fly(|pieces| stream.try_write(pieces))? == Flown::Blocked {
             return Ok(Flown::Blocked);
         }
     }

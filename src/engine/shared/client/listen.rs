@@ -29,6 +29,7 @@ impl<'a> Listener<'a> {
         if !is_alone || link.listening.taken.swap(true, Ordering::AcqRel) {
             return None;
         }
+        link.stream().wakes_the_thread(false);
         // Whatever the thread is just taking in is there afterwards.
         drop(lock(&link.listening.inbox));
         Some(Self(link))
@@ -37,7 +38,7 @@ impl<'a> Listener<'a> {
     /// Waits for a moment until there is something, and takes it in. `false` when nothing more is to be had this way.
     pub(super) fn listen(&self) -> bool {
         let link = self.0;
-        let mut polled = [PollFd::new(&**link.stream(), PollFlags::IN)];
+        let mut polled = [PollFd::new(link.stream(), PollFlags::IN)];
         // Not for long: who gives this caller up, as nobody answers, does not wake it.
         let Ok(moment) = Timespec::try_from(Duration::from_millis(SHARED_LISTEN_MS)) else { return false };
         match poll(&mut polled, Some(&moment)) {
@@ -58,12 +59,14 @@ impl<'a> Listener<'a> {
 
 impl Drop for Listener<'_> {
     fn drop(&mut self) {
-        let listening = &self.0.listening;
+        let Self(link) = self;
+        let listening = &link.listening;
         let deferred = {
             let _inbox = lock(&listening.inbox);
             listening.taken.store(false, Ordering::Release);
             listening.deferred.swap(false, Ordering::AcqRel)
         };
+        link.stream().wakes_the_thread(true);
         if deferred {
             listening.released.notify_one();
         }
@@ -81,7 +84,7 @@ enum Read {
 /// Reads what is in the socket, whoever's turn it is.
 fn read_once(link: &Link) -> io::Result<Read> {
     let mut inbox = lock(&link.listening.inbox);
-    match inbox.read(|room| Ok(rustix::io::read(&**link.stream(), room)?)) {
+    match inbox.read(|room| Ok(rustix::io::read(link.stream(), room)?)) {
         Ok(0) => Ok(Read::End),
         Ok(_) => {
             lock(&link.table).heard();

@@ -5,6 +5,7 @@ mod calls;
 mod connect;
 mod engine;
 mod hello;
+mod line;
 mod link;
 mod listen;
 mod listening;

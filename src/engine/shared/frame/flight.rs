@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
-use tokio::net::UnixStream;
 
 use super::outbox::Outbox;
 use crate::limits::SHARED_WRITE_PIECES;
@@ -49,12 +48,12 @@ impl Flight {
         }
     }
 
-    /// Writes what is there. Never blocks.
-    pub(crate) fn fly(&mut self, stream: &UnixStream) -> io::Result<Flown> {
+    /// Writes what is there, into a socket that does not block.
+    pub(crate) fn fly(&mut self, write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<Flown> {
         while !self.pieces.is_empty() {
             let pieces: Vec<IoSlice<'_>> =
                 self.pieces.iter().take(SHARED_WRITE_PIECES).map(|piece| IoSlice::new(piece)).collect();
-            match stream.try_write_vectored(&pieces) {
+            match write(&pieces) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.written(written),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(Flown::Blocked),

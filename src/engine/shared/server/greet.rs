@@ -101,7 +101,7 @@ async fn refuse(stream: &UnixStream, greeting: &SentGreeting<'_>) -> Option<Arc<
     let mut flight = Flight::of(greeting.message().into());
     let stall = Duration::from_millis(SHARED_STALL_MS);
     let written = async {
-        while let Ok(Flown::Blocked) = flight.fly(stream) {
+        while let Ok(Flown::Blocked) = flight.fly(|pieces| stream.try_write_vectored(pieces)) {
             if stream.writable().await.is_err() {
                 break;
             }

@@ -87,7 +87,7 @@ impl Writing {
             if flight.is_empty() {
                 return Ok(Some(Flown::All));
             }
-            if flight.fly(stream)? == Flown::Blocked {
+            if flight.fly(|pieces| stream.try_write_vectored(pieces))? == Flown::Blocked {
                 self.blocked.store(true, Ordering::Release);
                 return Ok(Some(Flown::Blocked));
             }

@@ -1,0 +1,129 @@
+//! The socket of a client, and who is woken by what comes in.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::engine::process::Process;
+use crate::engine::shared::socket::shut;
+
+/// A socket that hangs up when it is dropped. What comes in wakes the client's thread, but not while a caller
+/// reads: two would wake up for one answer.
+#[derive(Debug)]
+pub(super) struct Line {
+    stream: UnixStream,
+    /// Readable when the socket is and its thread is to know: an epoll instance around it, where there is such a thing.
+    gate: AsyncFd<OwnedFd>,
+    process: Process,
+    /// The process at the other end, if it is known.
+    peer: Option<u32>,
+}
+
+impl Line {
+    /// Of a socket that does not block, in a runtime.
+    pub(super) fn new(stream: UnixStream, peer: Option<u32>) -> io::Result<Self> {
+        let gate = watched(gate::around(&stream)?, Interest::READABLE)?;
+        Ok(Self { stream, gate, process: Process::this(), peer })
+    }
+
+    pub(super) fn peer(&self) -> Option<u32> {
+        self.peer
+    }
+
+    /// What comes in from here on wakes the thread, or does not. What has come in meanwhile wakes it now.
+    pub(super) fn wakes_the_thread(&self, wakes: bool) {
+        gate::open(self.gate.get_ref(), &self.stream, wakes);
+    }
+
+    /// Waits until there is something to read.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.gate.readable().await?.retain_ready();
+        Ok(())
+    }
+
+    /// Reads what is there, for who was told that there is something.
+    pub(super) fn try_read(&self, room: &mut [u8]) -> io::Result<usize> {
+        self.gate.try_io(Interest::READABLE, |_| Ok(rustix::io::read(&self.stream, &mut *room)?))
+    }
+
+    /// Waits until the socket takes something. Only then it is looked at for that: each answer makes room as well.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        let stream = watched(self.stream.try_clone()?.into(), Interest::WRITABLE)?;
+        stream.writable().await?.retain_ready();
+        Ok(())
+    }
+
+    pub(super) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut nothing = SendAncillaryBuffer::default();
+        Ok(sendmsg(&self.stream, pieces, &mut nothing, SendFlags::NOSIGNAL)?)
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn end_writing(&self) {
+        shut(&self.stream, &self.process, Shutdown::Write);
+    }
+
+    /// Nothing more is said or heard.
+    pub(super) fn hang_up(&self) {
+        shut(&self.stream, &self.process, Shutdown::Both);
+    }
+}
+
+/// Only for what owns its descriptor and keeps it, which is what makes this sound.
+#[allow(
+    deprecated,
+    reason = "its successor is unsafe for the sake of types that lend descriptors they do not own"
+)]
+fn watched(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, interest)
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod gate {
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use rustix::event::epoll::{CreateFlags, EventData, EventFlags, add, create, modify};
+
+    pub(super) fn around(stream: &UnixStream) -> io::Result<OwnedFd> {
+        let gate = create(CreateFlags::CLOEXEC)?;
+        add(&gate, stream, EventData::new_u64(0), EventFlags::IN)?;
+        Ok(gate)
+    }
+
+    pub(super) fn open(gate: &OwnedFd, stream: &UnixStream, is_open: bool) {
+        let flags = if is_open { EventFlags::IN } else { EventFlags::empty() };
+        // It cannot fail for what was added; and a gate that is open costs time and nothing else.
+        let _ = modify(gate, stream, EventData::new_u64(0), flags);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod gate {
+    use std::io;
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::unix::net::UnixStream;
+
+    pub(super) fn around(stream: &UnixStream) -> io::Result<OwnedFd> {
+        stream.as_fd().try_clone_to_owned()
+    }
+
+    pub(super) fn open(_: &OwnedFd, _: &UnixStream, _: bool) {}
+}
