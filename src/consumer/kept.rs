@@ -327,6 +327,11 @@ mod tests {
                 (4, store.reader().unwrap().mark_at(4.into()).unwrap())
             );
         }
+        // One that is made at the end has seen nothing, and knows where it began.
+        let store = with([]);
+        store.consumers().open("new", ConsumerConfig::new().from_end()).await.unwrap().close().await;
+        let kept = Kept::read(&store.reader().unwrap().records(), "new").unwrap().unwrap();
+        assert_eq!((kept.row.scanned, kept.row.mark), (3, mark(&store)));
     }
 
     #[test]

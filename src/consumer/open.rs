@@ -86,6 +86,11 @@ async fn end_of_removed(tasks: &mut HashMap<String, Running>, name: &str) {
 
 /// Makes a consumer that begins after this position.
 async fn made(handle: &StoreHandle, name: &str, config: &ConsumerConfig, scanned: u64) -> Result<Kept> {
+    let (reader, begins) = (handle.reader()?, Position::new(scanned));
+    let mark = match scanned {
+        0 => None,
+        _ => unblocked(move || reader.mark_at(begins)).await?,
+    };
     let row = ConsumerRow {
         id: *EventId::new().bytes(),
         created: Timestamp::now().micros(),
@@ -94,7 +99,7 @@ async fn made(handle: &StoreHandle, name: &str, config: &ConsumerConfig, scanned
         writer: 0,
         since: config.waits_until(),
         scanned,
-        mark: None,
+        mark,
         next_delivery: 1,
         acknowledged: 0,
         set_aside: 0,

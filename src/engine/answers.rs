@@ -61,6 +61,19 @@ impl dyn EngineReader {
         }
     }
 
+    /// The event with this sequence of a branch, or else at this position, if it is in memory.
+    pub(crate) fn event_in_memory(&self, branch: Option<&Branch>, number: u64) -> Result<Option<Event>> {
+        let range = Range { from: number, to: number, limit: 1, reverse: false };
+        let get = match branch {
+            Some(branch) => Get::Events { branch, range },
+            None => Get::All(range),
+        };
+        match self.peek(&get)? {
+            Some(got) => Ok(answer!(got, Events)?.into_iter().next()),
+            None => Ok(None),
+        }
+    }
+
     /// The branches of a session by name, each with its end; none when there is no such session.
     pub(crate) fn ends_of(&self, session: &SessionId) -> Result<Vec<(Arc<Branch>, End)>> {
         answer!(self.read(&Get::BranchesOf(session))?, Branches)

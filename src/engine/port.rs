@@ -41,8 +41,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     fn process(&self) -> &Process;
 
     /// The last position that is known to be committed, from memory: at least that of everything that was answered or told
-    /// of. Where other processes write too, they may have committed more, which a read finds. Zero in another process
-    /// than the one that opened the store.
+    /// of, since this opening of the storage. Where other processes write too, they may have committed more, which a read
+    /// finds. Zero in another process than the one that opened the store.
     fn committed(&self) -> Position;
 
     /// Decides, writes and acknowledges, after waiting for room. Blocks, and may do other callers' work on this

@@ -81,6 +81,14 @@ impl Machine {
         self.scanned
     }
 
+    /// Begins again after this number, from which on nothing was delivered: what was noted since may be of another store. The
+    /// step that was due is forgotten.
+    pub(super) fn restart(&mut self, after: u64, due: FollowStep) -> FollowStep {
+        self.told &= due != FollowStep::TellCaughtUp;
+        (self.scanned, self.target) = (after, after);
+        FollowStep::Note
+    }
+
     /// The transition.
     pub(super) fn next(&mut self, input: Input) -> Result<FollowStep, OutOfOrder> {
         match input {

@@ -185,13 +185,14 @@ impl StoreHandle {
         };
         source.resolve()?;
         let filter = source.reader.resolved(follow.filter);
+        let opening = source.reader.opening();
         let scanned = source.start(&follow.start)?;
         let at = Arc::new(AtomicU64::new(scanned));
         let mark = match &follow.start {
-            Start::Cursor(cursor) => cursor.mark(),
-            _ => None,
+            Start::Cursor(cursor) if cursor.mark().is_some() => cursor.mark(),
+            _ => source.mark_in_memory(scanned)?,
         };
-        let seen = Seen { number: scanned, mark, opening: source.reader.opening() };
+        let seen = Seen { number: scanned, mark, opening };
         let items = OwnStream::new(
             self.process().clone(),
             drive(source, subscription, (filter, follow.shape), at.clone(), seen),
@@ -271,26 +272,71 @@ impl Source {
         Ok(page.into_iter().next())
     }
 
-    /// What is known of the event at this number, to tell it from another.
+    /// What is known of the event at this number, to tell it from another; nothing of one that cannot be read.
     fn mark_at(&self, number: u64) -> Result<Option<u64>> {
-        Ok(self.event_at(number)?.map(|event| mark(&event)))
+        match self.event_at(number) {
+            Err(Error::Corrupt { .. }) => Ok(None),
+            event => Ok(event?.map(|event| mark(&event))),
+        }
+    }
+
+    /// The same where the event is in memory.
+    fn mark_in_memory(&self, number: u64) -> Result<Option<u64>> {
+        let event = match (&self.scope, &self.branch) {
+            _ if number == 0 => return Ok(None),
+            (FollowScope::Branch(_), None) => return Ok(None),
+            (FollowScope::Branch(_), Some(branch)) => self.reader.event_in_memory(Some(branch), number)?,
+            (FollowScope::Session(_) | FollowScope::All, _) => self.reader.event_in_memory(None, number)?,
+        };
+        Ok(event.as_ref().map(mark))
+    }
+
+    /// What a subscription begins after: its mark. It has to be there, unless it is waited for. Reads the file.
+    fn mark_of_start(&self, number: u64) -> Result<Option<u64>> {
+        let mark = self.mark_at(number)?;
+        if mark.is_none() && !self.waits && number > self.committed()? {
+            return Err(self.diverged(number, "this subscription"));
+        }
+        Ok(mark)
+    }
+
+    /// Looks the branch up again: the storage may be that of a restored store, where its number is another one's.
+    fn resolve_again(&mut self, seen: u64) -> Result<()> {
+        let FollowScope::Branch(place) = &self.scope else { return Ok(()) };
+        let had = self.branch.take();
+        self.branch = match self.reader.branch(place) {
+            Ok(found) => Some(found),
+            Err(Error::NotFound { .. }) if seen == 0 && (self.waits || had.is_none()) => None,
+            Err(Error::NotFound { .. }) => {
+                return Err(Error::Diverged { what: "this subscription".to_owned(), at: place.to_string() });
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(())
     }
 
     /// Whether the event at this number is still the one that was seen there.
     fn check_mark(&self, number: u64, seen: u64, what: &str) -> Result<()> {
-        let is_same = match self.event_at(number)? {
+        let is_same = match self.event_at(number) {
             // It may have been removed since. What never was is beyond the end.
-            None => number <= self.committed()?,
-            Some(event) => mark(&event) == seen || event.kind() == LOST_EVENT,
+            Ok(None) => number <= self.committed()?,
+            Ok(Some(event)) => mark(&event) == seen || event.kind() == LOST_EVENT,
+            // Damage is reported where it is in the way.
+            Err(Error::Corrupt { .. }) => true,
+            Err(e) => return Err(e),
         };
         if is_same {
             return Ok(());
         }
+        Err(self.diverged(number, what))
+    }
+
+    fn diverged(&self, number: u64, what: &str) -> Error {
         let at = match &self.scope {
             FollowScope::Branch(place) => format!("sequence {number} of {place}"),
             FollowScope::Session(_) | FollowScope::All => format!("position {number}"),
         };
-        Err(Error::Diverged { what: what.to_owned(), at })
+        Error::Diverged { what: what.to_owned(), at }
     }
 
     /// The last number of the store, in the numbers of this scope.
@@ -427,17 +473,17 @@ struct Seen {
 impl Seen {
     /// Whether the storage was opened anew since it was checked.
     fn is_stale(&self, source: &Source) -> bool {
-        self.mark.is_some() && source.reader.opening().is_some_and(|now| self.opening != Some(now))
+        source.reader.opening().is_some_and(|now| self.opening != Some(now))
     }
 
-    /// Whether what comes next continues what was seen. Reads the file.
-    fn checked(self, source: &Source) -> Result<Self> {
+    /// Whether what comes next continues what was seen; the branch as it is now. Reads the file.
+    fn checked(self, mut source: Source) -> Result<(Self, Option<Arc<Branch>>)> {
         let opening = source.reader.opening();
-        match self.mark {
-            None => {}
-            Some(mark) => source.check_mark(self.number, mark, "this subscription")?,
+        source.resolve_again(self.number)?;
+        if let Some(mark) = self.mark {
+            source.check_mark(self.number, mark, "this subscription")?;
         }
-        Ok(Self { opening, ..self })
+        Ok((Self { opening, ..self }, source.branch))
     }
 
     fn take(&mut self, number: u64, event: &Event) {
@@ -491,17 +537,30 @@ fn drive(
         let mut step = FollowStep::Note;
         // What could not be read at the moment is read again.
         let mut again = false;
+        while seen.mark.is_none() && seen.number > 0 && source.is_resolved() {
+            let (reading, number) = (source.clone(), seen.number);
+            let read = unblocked(move || paced(again, || reading.mark_of_start(number))).await;
+            again = read.as_ref().is_err_and(Error::is_passing);
+            if again {
+                yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(number, None) });
+                continue;
+            }
+            seen.mark = read?;
+            break;
+        }
         loop {
             scanned.store(machine.scanned(), Ordering::Relaxed);
             if seen.is_stale(&source) {
                 let (reading, was) = (source.clone(), seen);
-                let checked = unblocked(move || paced(again, || was.checked(&reading))).await;
+                let checked = unblocked(move || paced(again, || was.checked(reading))).await;
                 again = checked.as_ref().is_err_and(Error::is_passing);
                 if again {
                     yield checked.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned(), None) });
                     continue;
                 }
-                seen = checked?;
+                (seen, source.branch) = checked?;
+                // What was scanned without an event of this scope may have one there.
+                step = machine.restart(seen.number, step);
             }
             let input = match step {
                 FollowStep::Note => match source.known()? {

@@ -171,27 +171,114 @@ async fn a_token_acknowledges_no_other_event_than_its_own() {
     consumer.close().await;
 }
 
-#[tokio::test]
+/// The next event or error, stepping over the times at which the store could not be read.
 #[cfg(unix)]
-async fn a_subscription_hears_that_the_file_was_replaced_under_it() {
-    let Restored { store, dir, .. } = restored().await;
-    // More than the original had, so that its numbers alone say nothing.
-    store.append("s", (114..=120).map(numbered).collect::<Vec<_>>()).unwrap();
-    store.close_async().await.unwrap();
-    let path = dir.path().join("runs.redb");
-    let reading = Store::builder().read_only().open(&path).unwrap();
-    let mut following = reading.follow(Follow::all()).unwrap();
-    assert_eq!(rest(&mut following).await, (1..=15).collect::<Vec<_>>());
-    std::fs::rename(dir.path().join("backup.redb"), &path).unwrap();
+async fn told(following: &mut Following) -> Option<Result<Followed>> {
     let told = tokio::time::timeout(Duration::from_secs(60), async {
         loop {
             match following.next().await {
                 Some(Err(e)) if e.is_retryable() => {}
+                Some(Ok(Followed::CaughtUp { .. })) => {}
                 other => return other,
             }
         }
     });
-    let told: Option<Result<Followed>> = told.await.unwrap();
-    let Some(Err(Error::Diverged { what, at })) = &told else { panic!("{told:?}") };
-    assert_eq!((what.as_str(), at.as_str()), ("this subscription", "position 15"));
+    told.await.unwrap()
+}
+
+/// Subscriptions to a store of 15 events that have begun, each with the last number that it has seen or begins after.
+#[cfg(unix)]
+async fn subscribed(reading: &Store) -> Vec<(&'static str, Following, String)> {
+    let position = |n: u64| format!("position {n}");
+    let sequence = |n: u64| format!("sequence {n} of s/main");
+    let follow = |follow: Follow| reading.follow(follow).unwrap();
+    let mut all = vec![
+        ("from the end", follow(Follow::all().from_end()), position(15)),
+        ("after a position", follow(Follow::all().after_position(12)), position(15)),
+        (
+            "after a position of others",
+            follow(Follow::session("other").unwrap().after_position(13)),
+            position(13),
+        ),
+        ("after a sequence", follow(Follow::branch("s").unwrap().after(11)), sequence(15)),
+        ("from the end of a branch", follow(Follow::branch("s").unwrap().from_end()), sequence(15)),
+    ];
+    for (scope, at) in scopes().into_iter().zip([sequence(15), position(15), position(15)]) {
+        let mut following = follow(scope);
+        assert_eq!(rest(&mut following).await, (1..=15).collect::<Vec<_>>());
+        all.push(("having read everything", following, at));
+    }
+    for (_, following, _) in all.iter_mut().take(5) {
+        rest(following).await;
+    }
+    all
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn every_subscription_hears_that_the_file_was_replaced_under_it() {
+    // With more events than the original had, its numbers alone say nothing; with fewer, what was seen is not there.
+    for more in [true, false] {
+        let Restored { store, dir, .. } = restored().await;
+        if more {
+            store.append("s", (114..=120).map(numbered).collect::<Vec<_>>()).unwrap();
+        }
+        store.close_async().await.unwrap();
+        let path = dir.path().join("runs.redb");
+        let reading = Store::builder().read_only().open(&path).unwrap();
+        let subscribed = subscribed(&reading).await;
+        std::fs::rename(dir.path().join("backup.redb"), &path).unwrap();
+        for (which, mut following, due) in subscribed {
+            let told = told(&mut following).await;
+            let Some(Err(Error::Diverged { what, at })) = &told else { panic!("{which}, {more}: {told:?}") };
+            assert_eq!((what.as_str(), at), ("this subscription", &due), "{which}, {more}");
+        }
+    }
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn what_a_subscription_had_stepped_over_is_read_again_in_the_file_that_took_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, backup) = (dir.path().join("runs.redb"), dir.path().join("backup.redb"));
+    let store = opened(&path);
+    store.append("t", numbered(1)).unwrap();
+    store.maintenance().backup(&backup).unwrap();
+    store.append("s", (1..=15).map(numbered).collect::<Vec<_>>()).unwrap();
+    store.close_async().await.unwrap();
+    let store = opened(&backup);
+    store.append("t", numbered(2)).unwrap();
+    store.append("new", numbered(3)).unwrap();
+    store.close_async().await.unwrap();
+    let reading = Store::builder().read_only().open(&path).unwrap();
+    let mut following = reading.follow(Follow::session("t").unwrap()).unwrap();
+    let mut new = reading.follow(Follow::branch("new").unwrap().wait_for_start()).unwrap();
+    assert_eq!(rest(&mut following).await, [1]);
+    assert!(rest(&mut new).await.is_empty());
+    std::fs::rename(&backup, &path).unwrap();
+    for (following, due) in [(&mut following, 2), (&mut new, 3)] {
+        let Some(Ok(Followed::Event { event, .. })) = told(following).await else { panic!("no event") };
+        assert_eq!(number(&event), due);
+    }
+    assert_eq!(reading.committed().get(), 3);
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn a_subscription_to_a_branch_that_a_restored_store_does_not_have_is_told() {
+    let Restored { store, dir, .. } = restored().await;
+    // Its number is that of another branch there.
+    store.append("taken", (1..=3).map(numbered).collect::<Vec<_>>()).unwrap();
+    store.close_async().await.unwrap();
+    let path = dir.path().join("runs.redb");
+    let store = opened(&path);
+    store.append("gone", (1..=2).map(numbered).collect::<Vec<_>>()).unwrap();
+    store.close_async().await.unwrap();
+    let reading = Store::builder().read_only().open(&path).unwrap();
+    let mut following = reading.follow(Follow::branch("gone").unwrap()).unwrap();
+    assert_eq!(rest(&mut following).await, [1, 2]);
+    std::fs::rename(dir.path().join("backup.redb"), &path).unwrap();
+    let told = told(&mut following).await;
+    let Some(Err(Error::Diverged { at, .. })) = &told else { panic!("{told:?}") };
+    assert_eq!(at, "gone/main");
 }

@@ -115,8 +115,14 @@ impl EngineReader for SharingReader {
         if !self.process.is_this() {
             return Position::ZERO;
         }
-        let own = self.slot.get().map_or(Position::ZERO, |(_, reader)| reader.committed());
-        own.max(self.seats.committed())
+        match self.seats.now() {
+            Some(seated) => seated.engine.committed(),
+            // It can be read though the store is closed.
+            None => {
+                let own = self.slot.get().map_or(Position::ZERO, |(_, reader)| reader.committed());
+                own.max(self.seats.committed())
+            }
+        }
     }
 
     fn read(&self, get: &Get<'_>) -> Result<Got> {

@@ -37,8 +37,8 @@ pub(crate) struct Seats {
     inside: AtomicUsize,
     /// Reads that were begun, in all.
     reads: AtomicU64,
-    /// The last position that is known to be committed, of all engines so far.
-    committed: AtomicU64,
+    /// The epoch of the engine that was left last, and the last position that it committed.
+    left: Mutex<(u64, u64)>,
     turn: Mutex<()>,
     turned: Condvar,
     told: Notify,
@@ -54,7 +54,7 @@ impl Default for Seats {
             seat: RwLock::new(Seat::Moving),
             inside: AtomicUsize::new(0),
             reads: AtomicU64::new(0),
-            committed: AtomicU64::new(0),
+            left: Mutex::default(),
             turn: Mutex::default(),
             turned: Condvar::new(),
             told: Notify::new(),
@@ -80,6 +80,11 @@ impl Inside<'_> {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
+        let is_left = !matches!(*read(&self.seats.seat), Seat::Taken(_));
+        if is_left && lock(&self.seats.left).0 == self.seated.epoch {
+            // What this call has committed is known to whoever asks before there is another engine.
+            self.seats.note(&self.seated);
+        }
         if self.seats.inside.fetch_sub(1, Ordering::AcqRel) == 1
             && !matches!(*read(&self.seats.seat), Seat::Taken(_))
         {
@@ -107,9 +112,23 @@ impl Seats {
         }
     }
 
+    /// The last position that is known to be committed: the engine that there is says it, as another file than before may have
+    /// been put in its place.
     pub(crate) fn committed(&self) -> Position {
-        let now = self.now().map_or(0, |seated| seated.engine.committed().get());
-        Position::new(self.committed.fetch_max(now, Ordering::AcqRel).max(now))
+        match self.now() {
+            Some(seated) => seated.engine.committed(),
+            None => Position::new(lock(&self.left).1),
+        }
+    }
+
+    /// Keeps what an engine has committed for as long as there is none.
+    fn note(&self, seated: &Seated) {
+        let committed = seated.engine.committed().get();
+        let mut left = lock(&self.left);
+        *left = match left.0 == seated.epoch {
+            true => (seated.epoch, left.1.max(committed)),
+            false => (seated.epoch, committed),
+        };
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -203,12 +222,21 @@ impl Seats {
     }
 
     pub(crate) fn set(&self, seat: Seat) {
+        self.note_now();
         *write(&self.seat) = seat;
         self.tell();
     }
 
+    /// Keeps what is committed before an engine is left. What calls that are inside commit later, they note themselves.
+    fn note_now(&self) {
+        if let Some(seated) = self.now() {
+            self.note(&seated);
+        }
+    }
+
     /// No more calls for the engine of this epoch; `false` if it is gone already.
     pub(crate) fn leave(&self, epoch: u64) -> bool {
+        self.note_now();
         let mut seat = write(&self.seat);
         let is_it = matches!(&*seat, Seat::Taken(seated) if seated.epoch == epoch);
         if is_it {

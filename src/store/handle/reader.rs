@@ -54,18 +54,25 @@ impl Reader {
         if filter.is_empty() { filter } else { filter.resolved_in(self.settings.guard.catalogue()) }
     }
 
-    /// Whether the event at a position is the one with this [mark](event_mark), or stands for a lost one; what was removed since
-    /// counts as the same. Reads the file.
+    /// Whether the event at a position is the one with this [mark](event_mark), or stands for a lost one; what was removed since,
+    /// or cannot be read, counts as the same. Reads the file.
     pub(crate) fn has_seen(&self, position: Position, mark: u64) -> Result<bool> {
-        Ok(match self.event_at(position)? {
-            None => position <= self.committed(),
-            Some(event) => event_mark(event.record().id_bytes()) == mark || event.kind() == LOST_EVENT,
-        })
+        match self.event_at(position) {
+            Ok(None) => Ok(position <= self.committed()),
+            Ok(Some(event)) => {
+                Ok(event_mark(event.record().id_bytes()) == mark || event.kind() == LOST_EVENT)
+            }
+            Err(Error::Corrupt { .. }) => Ok(true),
+            Err(e) => Err(e),
+        }
     }
 
-    /// The mark of the event at a position, by which it is known again. Reads the file.
+    /// The mark of the event at a position, by which it is known again; none of one that cannot be read. Reads the file.
     pub(crate) fn mark_at(&self, position: Position) -> Result<Option<u64>> {
-        Ok(self.event_at(position)?.map(|event| event_mark(event.record().id_bytes())))
+        match self.event_at(position) {
+            Err(Error::Corrupt { .. }) => Ok(None),
+            event => Ok(event?.map(|event| event_mark(event.record().id_bytes()))),
+        }
     }
 
     fn event_at(&self, position: Position) -> Result<Option<Event>> {
