@@ -67,6 +67,13 @@ pub enum Lost {
         /// What became of it.
         why: String,
     },
+    /// Rows of branches may be older ones: what was changed of these branches last is lost, if anything was.
+    Changes {
+        /// How many branches.
+        branches: u64,
+    },
+    /// What leads to the tables. Whether there were consumers, timers, leases or other records beside the events, nobody knows.
+    Tables,
     /// Records beside the events.
     Records {
         /// Their table: `consumers`, `timers`, `letters` for dead letters, and so on.
@@ -100,6 +107,16 @@ impl fmt::Display for Lost {
             Self::End { first, last } => write!(f, "positions {first} to {last}, at the end, are lost"),
             Self::Branch { was, now: None, why } => write!(f, "{was} is lost: {why}"),
             Self::Branch { was, now: Some(now), why } => write!(f, "{was} is now {now}: {why}"),
+            Self::Changes { branches: 1 } => f.write_str(
+                "what was changed of a branch last is lost, if anything was: its row may be an older one",
+            ),
+            Self::Changes { branches } => write!(
+                f,
+                "what was changed of {branches} branches last is lost, if anything was: their rows may be older ones"
+            ),
+            Self::Tables => f.write_str(
+                "what leads to the tables is lost: consumers, timers and other records may be missing",
+            ),
             Self::Records { table, rows: 1 } => write!(f, "a record of table {table} is lost"),
             Self::Records { table, rows } => write!(f, "up to {rows} records of table {table} are lost"),
             Self::Commits { first, last } if first == last => {

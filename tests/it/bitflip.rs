@@ -117,7 +117,7 @@ fn written_beside(store: &Store, places: &[String], dice: &mut Dice) -> Beside {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 

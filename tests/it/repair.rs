@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use retold::store::recovery::{LOST_EVENT, Lost, Repaired, repair};
+use retold::store::recovery::{LOST_EVENT, Lost, Repaired, RestoreUntil, repair, restore};
 use retold::testkit::{Disk, Model};
 use retold::{Address, Error, Event, NewEvent, Place, Query, Result, Store};
 
-use crate::bitflip::{Bits, Given, consumers, count, dead_letters, given, settings, timers};
+use crate::bitflip::{Bits, Given, consumers, count, dead_letters, given, runtime, settings, timers};
 use crate::support::{Deed, Dice, check_everything, explained, numbered, soak};
 
 /// A folder for one damaged file after another.
@@ -69,10 +69,13 @@ fn check(repaired: &Repaired, store: &Store, model: &Model) {
             _ => None,
         })
         .collect();
-    let mut kept = 0;
+    let (mut kept, mut recorded) = (0, retold::Timestamp::from_micros(0));
     let due: BTreeMap<u64, _> = model.order().iter().map(|told| (told.position, told)).collect();
     for event in store.events(Query::all()).unwrap() {
         let event = event.unwrap();
+        // A restore to a time, or to a position, searches for it.
+        assert!(recorded <= event.recorded() && event.recorded().micros() > 0, "{event:?}");
+        recorded = event.recorded();
         if event.kind() == LOST_EVENT {
             assert!(is_listed(repaired, &event), "{event:?} is not listed");
             let was = due[&event.position().get()];
@@ -107,7 +110,7 @@ fn check_beside(repaired: &Repaired, store: &Store, given: &Given) {
     let is_lost = |name: &str| {
         repaired.lost.iter().any(|lost| match lost {
             Lost::Records { table, .. } => *table == name,
-            Lost::Commits { .. } | Lost::Identity => true,
+            Lost::Commits { .. } | Lost::Identity | Lost::Tables => true,
             _ => false,
         })
     };
@@ -195,6 +198,42 @@ fn what_was_overwritten_is_lost_and_listed_and_all_else_is_kept() {
 }
 
 #[test]
+fn a_page_that_is_lost_with_the_header_makes_no_file_unreadable() {
+    let bench = Bench::new();
+    let (mut file, model) = killed();
+    file[..56].fill(0);
+    let tables = (12_288..file.len()).step_by(4_096).find(|at| file[*at..].starts_with(b"redb")).unwrap();
+    let is_used = |page: &usize| file[*page..*page + 4_096].iter().any(|byte| *byte != 0);
+    let pages: Vec<usize> = (tables..file.len()).step_by(4_096).filter(is_used).collect();
+    for page in pages.iter().step_by(if soak() { 1 } else { 1 + pages.len() / 8 }) {
+        let mut file = file.clone();
+        file[*page + 64..*page + 4_096].fill(0);
+        explained(&format!("the page at {page}"), || {
+            let (repaired, store) = bench.repaired(&file).unwrap();
+            check(&repaired, &store, &model);
+        });
+    }
+}
+
+#[test]
+fn a_hole_before_a_commit_without_events_is_said_though_nothing_says_what_is_in_the_tables() {
+    let mut file = killed_after(|store| {
+        store.append("s", numbered(1)).unwrap();
+        store.append("s", numbered(2)).unwrap();
+        store.timers().schedule("s", NewEvent::new("t.x"), Duration::from_secs(99_999)).unwrap();
+        store.append("s", numbered(3)).unwrap();
+    });
+    let entry = entries(&file)[1];
+    file[entry + 50] ^= 4;
+    let tables = u64::from_le_bytes(file[24..32].try_into().unwrap()) as usize;
+    file[tables..].fill(0);
+    let (repaired, store) = Bench::new().repaired(&file).unwrap();
+    assert!(repaired.lost.contains(&Lost::Commits { first: 2, last: 2 }), "{:?}", repaired.lost);
+    assert!(repaired.lost.contains(&Lost::Tables), "{:?}", repaired.lost);
+    assert_eq!(store.timers().list(9).unwrap().len(), 1);
+}
+
+#[test]
 fn garbage_all_over_the_file_neither_hangs_nor_makes_up_an_event() {
     let (bench, given) = (Bench::new(), given());
     for seed in 0..if soak() { 400 } else { 20 } {
@@ -278,6 +317,211 @@ fn a_lost_header_costs_neither_tables_nor_journal() {
     assert!(repaired.lost.is_empty(), "{:?}", repaired.lost);
     assert!(repaired.damage[0].to_string().contains("tables were found"), "{:?}", repaired.damage);
     check_everything(&store, &model);
+}
+
+/// Where each commit of the journal is, in the order of their numbers.
+fn entries(file: &[u8]) -> Vec<usize> {
+    let is_entry = |at: &usize| file[*at..*at + 4] == *b"rtj1";
+    let mut entries: Vec<usize> = (12_288..file.len() - 4).step_by(16).filter(is_entry).collect();
+    entries.sort_by_key(|at| u64::from_le_bytes(file[at + 8..at + 16].try_into().unwrap()));
+    entries
+}
+
+/// The file of a store that was killed after this.
+fn killed_after(deeds: impl FnOnce(&Store)) -> Vec<u8> {
+    let disk = Disk::new();
+    let store = settings().with_backend(disk.backend()).unwrap();
+    deeds(&store);
+    let file = disk.bytes();
+    std::mem::forget(store);
+    file
+}
+
+#[test]
+fn a_fork_of_an_event_that_is_lost_at_the_end_of_its_branch_is_kept() {
+    for more in [false, true] {
+        let mut file = killed_after(|store| {
+            store.append("s", (1..=3).map(numbered).collect::<Vec<_>>()).unwrap();
+            store.append("s", numbered(4)).unwrap();
+            store.fork("s@4", "b").unwrap();
+            if more {
+                store.append("t", numbered(5)).unwrap();
+            }
+        });
+        let entry = entries(&file)[1];
+        file[entry + 50] ^= 4;
+        let bench = Bench::new();
+        let (repaired, store) = bench.repaired(&file).unwrap();
+        assert!(store.maintenance().verify().unwrap().is_clean());
+        assert_eq!(store.head("s/b").unwrap().get(), 4, "{repaired:?}");
+        let lost: Vec<_> = store.events(Query::branch("s/b").unwrap()).unwrap().collect();
+        assert_eq!(lost[3].as_ref().unwrap().kind(), LOST_EVENT);
+        assert!(lost_events(&repaired) == 1 && repaired.lost.len() == 2, "{:?}", repaired.lost);
+        store.append("s/b", numbered(5)).unwrap();
+    }
+}
+
+#[test]
+fn a_current_branch_that_is_lost_is_that_of_its_session_no_more() {
+    let mut file = killed_after(|store| {
+        store.append("s", (1..=3).map(numbered).collect::<Vec<_>>()).unwrap();
+        store.fork("s@2", "b").unwrap();
+        store.set_current(&"s".parse().unwrap(), &"b".parse().unwrap()).unwrap();
+        store.append("t", numbered(4)).unwrap();
+    });
+    let entry = entries(&file)[1];
+    file[entry + 50] ^= 4;
+    let bench = Bench::new();
+    let (repaired, store) = bench.repaired(&file).unwrap();
+    assert!(store.maintenance().verify().unwrap().is_clean());
+    assert_eq!(store.current(&"s".parse().unwrap()).unwrap().as_str(), "main");
+    let is_current = |lost: &Lost| matches!(lost, Lost::Records { table: "current", rows: 1 });
+    assert!(repaired.lost.iter().any(is_current), "{:?}", repaired.lost);
+}
+
+#[test]
+fn with_nothing_that_leads_to_the_tables_their_pages_and_the_journal_still_give_every_event() {
+    let (mut file, model) = killed();
+    let tables = u64::from_le_bytes(file[24..32].try_into().unwrap()) as usize;
+    file[tables..tables + 4_096].fill(0);
+    let (repaired, store) = Bench::new().repaired(&file).unwrap();
+    check(&repaired, &store, &model);
+    assert_eq!(repaired.events, model.committed(), "{:?}", repaired.lost);
+    assert!(!repaired.lost.contains(&Lost::Identity) && repaired.lost.contains(&Lost::Tables));
+}
+
+#[test]
+fn a_hole_in_a_journal_that_nothing_proves_is_said() {
+    let file = killed_after(|store| {
+        for n in 1..=6 {
+            store.append("s", numbered(n)).unwrap();
+        }
+    });
+    let mut damaged = file.clone();
+    damaged[..56].fill(0xAA);
+    damaged[entries(&file)[3] + 50] ^= 4;
+    let (repaired, store) = Bench::new().repaired(&damaged).unwrap();
+    assert_eq!(store.head("s").unwrap().get(), 3);
+    assert!(repaired.lost.contains(&Lost::Commits { first: 4, last: 6 }), "{:?}", repaired.lost);
+}
+
+/// A store whose branches have been written to for long, and was then put into a file in one go.
+fn backed_up(dir: &Path) -> (Vec<u8>, Model) {
+    let store = Store::builder().sync(false).exclusive().open(dir.join("runs.redb")).unwrap();
+    let (mut dice, mut model) = (Dice(21), Model::new());
+    while model.committed() < if soak() { 20_000 } else { 2_000 } {
+        let deed = Deed::draw(&mut dice, &model);
+        deed.tell(&mut model);
+        deed.perform(&store, &model).unwrap();
+    }
+    let backup = dir.join("backup.redb");
+    store.maintenance().backup(&backup).unwrap();
+    (std::fs::read(backup).unwrap(), model)
+}
+
+#[test]
+fn a_page_that_is_lost_costs_no_more_than_what_was_in_it() {
+    let bench = Bench::new();
+    let (file, model) = backed_up(bench.0.path());
+    let tables = u64::from_le_bytes(file[24..32].try_into().unwrap()) as usize;
+    let pages: Vec<usize> = (tables..file.len())
+        .step_by(4_096)
+        .filter(|page| file[*page..*page + 4_096].iter().any(|b| *b != 0))
+        .collect();
+    let step = if soak() { 1 } else { 1 + pages.len() / 7 };
+    let (mut most, mut none) = (0, 0);
+    for page in pages.iter().step_by(step).chain(&pages[..3]) {
+        let mut file = file.clone();
+        file[*page..*page + 4_096].fill(0);
+        explained(&format!("the page at {page} of {}", file.len()), || {
+            let (repaired, store) = bench.repaired(&file).unwrap();
+            check(&repaired, &store, &model);
+            let lost = model.committed() - repaired.events;
+            (most, none) = (most.max(lost), none + u32::from(lost == 0));
+            store.close().unwrap();
+        });
+    }
+    assert!(most > 0 && most < model.committed() / 4 && none > 0, "{most} of {}, {none}", model.committed());
+}
+
+/// The file of a store before and after it was written to, and what is in it in the end.
+fn rewritten() -> (Vec<u8>, Vec<u8>, Given) {
+    let mut given = given();
+    let before = given.file.clone();
+    let disk = Disk::from_bytes(before.clone());
+    let store = settings().with_backend(disk.backend()).unwrap();
+    let mut dice = Dice(12);
+    for _ in 0..20 {
+        let deed = Deed::draw(&mut dice, &given.model);
+        deed.tell(&mut given.model);
+        deed.perform(&store, &given.model).unwrap();
+    }
+    let more = runtime().block_on(async {
+        let consumer = store.consumers().open_existing("work").await.unwrap();
+        for _ in 0..6 {
+            consumer.next().await.unwrap().ack().await.unwrap();
+        }
+        consumer.close().await;
+        store.timers().schedule("timed", NewEvent::new("t.x"), Duration::from_secs(200_000)).unwrap()
+    });
+    store
+        .timers()
+        .cancel(store.timers().list(9).unwrap().iter().find(|t| t.id != more.id).unwrap().id)
+        .unwrap();
+    given.beside.consumers = consumers(&store).unwrap();
+    given.beside.dead_letters = dead_letters(&store).unwrap();
+    given.beside.timers = timers(&store).unwrap();
+    for (place, due) in &mut given.beside.counts {
+        *due = store.head(place.as_str()).unwrap().get();
+    }
+    store.close().unwrap();
+    drop(store);
+    given.file = disk.bytes();
+    let after = given.file.clone();
+    (before, after, given)
+}
+
+#[test]
+fn a_write_that_never_arrived_is_said() {
+    let bench = Bench::new();
+    let (before, after, given) = rewritten();
+    let tables = u64::from_le_bytes(after[24..32].try_into().unwrap()) as usize;
+    let changed = (tables..before.len().min(after.len()))
+        .step_by(4_096)
+        .filter(|page| before[*page..*page + 4_096] != after[*page..*page + 4_096]);
+    let mut said = 0;
+    for page in changed {
+        let mut file = after.clone();
+        file[page..page + 4_096].copy_from_slice(&before[page..page + 4_096]);
+        explained(&format!("the page at {page} is what it was before"), || {
+            let repaired = tried(&bench, &given, &file).expect("one page makes no file unreadable");
+            said += u32::from(!repaired.lost.is_empty());
+        });
+    }
+    assert!(said > 0);
+}
+
+#[test]
+fn a_repaired_store_is_restored_to_any_position_like_another() {
+    let (mut file, model) = killed();
+    for at in entries(&file).iter().rev().skip(2).step_by(3).take(4) {
+        file[at + 50] ^= 4;
+    }
+    let bench = Bench::new();
+    let (repaired, store) = bench.repaired(&file).unwrap();
+    check(&repaired, &store, &model);
+    let times: Vec<_> = store.events(Query::all()).unwrap().map(|event| event.unwrap().recorded()).collect();
+    store.close().unwrap();
+    let from = bench.0.path().join("repaired.redb");
+    for position in (1..times.len()).step_by(times.len() / 9) {
+        let to = bench.0.path().join(format!("restored{position}.redb"));
+        let restored = restore(&from, &to, RestoreUntil::Position((position as u64).into())).unwrap();
+        // Events of one commit have one time, and a commit is not cut in two.
+        let due = times[..position].iter().filter(|time| **time < times[position]).count();
+        assert_eq!(restored.position.get(), due as u64);
+        let again = Store::open(&to).unwrap();
+        assert!(again.maintenance().verify().unwrap().is_clean());
+    }
 }
 
 #[test]

@@ -171,6 +171,27 @@ async fn records_go_back_with_the_events() {
     consumer.close().await;
 }
 
+#[tokio::test]
+async fn what_was_made_after_a_time_is_gone_though_no_event_came_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("runs.redb");
+    let store = Store::builder().sync(false).exclusive().open(&path).unwrap();
+    store.append("a", numbered(1)).unwrap();
+    let early = store.timers().schedule("a", NewEvent::new("t.early"), Duration::from_secs(99_999)).unwrap();
+    let time = retold::Timestamp::now();
+    while retold::Timestamp::now() <= time {}
+    store.timers().schedule("a", NewEvent::new("t.late"), Duration::from_secs(99_999)).unwrap();
+    store.consumers().open("latecomer", ConsumerConfig::new()).await.unwrap().close().await;
+    store.close_async().await.unwrap();
+    let to = dir.path().join("restored.redb");
+    let restored = restore(&path, &to, RestoreUntil::Time(time)).unwrap();
+    assert_eq!((restored.position.get(), restored.left_out), (1, 0));
+    let again = Store::builder().sync(false).exclusive().open(&to).unwrap();
+    let timers: Vec<_> = again.timers().list(9).unwrap().into_iter().map(|timer| timer.id).collect();
+    assert_eq!(timers, [early.id]);
+    assert!(again.consumers().list().unwrap().is_empty());
+}
+
 #[test]
 fn a_backup_that_is_damaged_missing_or_no_store_makes_none() {
     let dir = tempfile::tempdir().unwrap();

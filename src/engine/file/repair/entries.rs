@@ -1,23 +1,26 @@
 //! What a damaged journal still holds: entries behind a hole, and flushed ones that nothing has overwritten yet.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::StorageBackend;
 
+use super::pages::read_in_parts;
 use crate::codec::{ENTRY_HEADER, EntryHead, Frame, JournalMark, decode_entry, entry_size, unproven_entry};
 use crate::engine::file::disk::journal::JournalFile;
 use crate::engine::file::disk::last_commit::LastCommitPages;
+use crate::engine::problem::Problem;
 use crate::limits::JOURNAL_ALIGN;
 
 /// The readable commits of a journal.
 #[derive(Default)]
 pub(super) struct Entries {
-    /// In order, each with its number.
+    /// In order, each with its number. A number that is left out is a hole.
     pub(super) frames: Vec<(u64, Bytes)>,
-    /// First and last number of what was acknowledged and cannot be read.
+    /// First and last number of what was acknowledged and cannot be read. Without a mark, that is every hole: whether what
+    /// was in it is in the tables, the journal does not say.
     pub(super) missing: Vec<(u64, u64)>,
+    pub(super) damage: Vec<Problem>,
 }
 
 /// An entry and where its frame lies in the region.
@@ -31,23 +34,29 @@ impl Entries {
     /// Reads the region. `mark` is where the unflushed part begins, if that is known; without the secret nothing is proven, and
     /// only what follows it in one chain is taken.
     pub(super) fn read(source: &JournalFile, len: u64, is_proven: bool, mark: Option<JournalMark>) -> Self {
-        let bytes = region(&source.file, source.region.start, source.region.len, len);
-        if !is_proven {
-            return mark.map_or_else(Self::default, |mark| Self::unproven(&bytes, mark));
-        }
+        let (bytes, damage) = region(&*source.file, source.region.start, source.region.len, len);
+        let found = match (is_proven, mark) {
+            (true, mark) => Self::proven(source, &bytes, mark),
+            (false, Some(mark)) => Self::unproven(&bytes, mark),
+            (false, None) => Self { missing: looks_like(&bytes, 0).into_iter().collect(), ..Self::default() },
+        };
+        Self { damage, ..found }
+    }
+
+    fn proven(source: &JournalFile, bytes: &Bytes, mark: Option<JournalMark>) -> Self {
         let last = LastCommitPages::read(&source.file, source.last_commit, &source.secret);
         let last = last.number().unwrap_or_default();
-        let index = index(&source.secret, &bytes);
-        let chain = Chain { index };
-        let found = match mark {
+        let chain = Chain { index: index(&source.secret, bytes) };
+        let (found, missing) = match mark.or_else(|| chain.oldest()) {
             Some(mark) => chain.around(mark, last),
-            None => chain.newest(),
+            None => (Vec::new(), (last > 0).then_some((last, last)).into_iter().collect()),
         };
         let frame = |found: Found| {
             let begin = found.at + ENTRY_HEADER;
             (found.head.number, bytes.slice(begin..begin + found.head.len))
         };
-        Self { frames: found.0.into_iter().map(frame).collect(), missing: found.1 }
+        let frames = found.into_iter().map(frame).collect();
+        Self { frames, missing, damage: Vec::new() }
     }
 
     fn unproven(bytes: &Bytes, mark: JournalMark) -> Self {
@@ -56,28 +65,54 @@ impl Entries {
         loop {
             let found = [at, 0].into_iter().find_map(|at| {
                 let at = usize::try_from(at).ok()?;
-                let head = unproven_entry(bytes.get(at..)?)?;
-                let begin = at + ENTRY_HEADER;
-                let frame = bytes.slice(begin..begin + head.len);
-                let fits = head.number == next && head.previous == chain && Frame::decode(&frame).is_ok();
+                let (head, frame) = readable(bytes, at)?;
+                let fits = head.number == next && head.previous == chain;
                 fits.then_some((at, head, frame))
             });
-            let Some((begin, head, frame)) = found else { return Self { frames, missing: Vec::new() } };
+            let Some((begin, head, frame)) = found else { break };
             frames.push((head.number, frame));
             (at, next, chain) = ((begin + entry_size(head.len)) as u64, next + 1, head.sum);
         }
+        // What lies behind a hole is not taken: anybody could have written it. But it shows that there was more.
+        let missing = looks_like(bytes, next).into_iter().collect();
+        Self { frames, missing, damage: Vec::new() }
     }
 }
 
-/// What the file has of the journal; zeros where it ends early.
-fn region(file: &Arc<dyn StorageBackend>, start: u64, size: u64, len: u64) -> Bytes {
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
-    let there = usize::try_from(len.saturating_sub(start).min(size)).unwrap_or_default();
-    let read = bytes.get_mut(..there).map(|part| file.read(start, part));
-    if !matches!(read, Some(Ok(()))) {
-        bytes.fill(0);
-    }
-    Bytes::from(bytes)
+/// The first and the last number, from this one on, of what looks like entries.
+fn looks_like(bytes: &Bytes, next: u64) -> Option<(u64, u64)> {
+    let most = match next {
+        0 => u64::MAX,
+        _ => next.saturating_add((bytes.len() / ENTRY_HEADER) as u64),
+    };
+    // Headers can be made up to be looked at for long.
+    let mut looked_at = 0;
+    let numbers = (0..bytes.len()).step_by(JOURNAL_ALIGN).filter_map(|at| {
+        let head = unproven_entry(bytes.get(at..)?).filter(|head| (next..most).contains(&head.number))?;
+        looked_at += head.len;
+        (looked_at <= 2 * bytes.len()).then(|| readable(bytes, at)).flatten().map(|(head, _)| head.number)
+    });
+    let found = numbers.fold(None, |found: Option<(u64, u64)>, number| {
+        let (first, last) = found.unwrap_or((number, number));
+        Some((first.min(number), last.max(number)))
+    });
+    found.map(|(first, last)| (if next > 0 { next } else { first }, last))
+}
+
+/// What looks like an entry, with a frame that can be read.
+fn readable(bytes: &Bytes, at: usize) -> Option<(EntryHead, Bytes)> {
+    let head = unproven_entry(bytes.get(at..)?)?;
+    let begin = at + ENTRY_HEADER;
+    let frame = bytes.slice(begin..begin + head.len);
+    Frame::decode(&frame).is_ok().then_some((head, frame))
+}
+
+/// What the file has of the journal; zeros where it ends early or cannot be read.
+fn region(file: &dyn StorageBackend, start: u64, size: u64, len: u64) -> (Bytes, Vec<Problem>) {
+    let there = len.saturating_sub(start).min(size);
+    let (mut bytes, damage) = read_in_parts(file, start, there).unwrap_or_default();
+    bytes.resize(usize::try_from(size).unwrap_or_default(), 0);
+    (Bytes::from(bytes), damage)
 }
 
 /// Every entry of this file, by its number.
@@ -131,14 +166,11 @@ impl Chain {
         }
     }
 
-    /// All that leads to the newest entry.
-    fn newest(&self) -> (Vec<Found>, Vec<(u64, u64)>) {
-        let Some(last) = self.index.keys().max().and_then(|last| self.all(*last).first().copied()) else {
-            return (Vec::new(), Vec::new());
-        };
-        let mut found = self.before(last.head.number, last.head.previous);
-        found.push(last);
-        (found, Vec::new())
+    /// The mark from which on there is anything.
+    fn oldest(&self) -> Option<JournalMark> {
+        let number = *self.index.keys().min()?;
+        let first = self.all(number).first()?;
+        Some(JournalMark { at: 0, next: number, chain: first.head.previous })
     }
 
     /// What was flushed before the mark, what follows it, and what was acknowledged behind a hole. `last` is the commit that is

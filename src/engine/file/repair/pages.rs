@@ -1,7 +1,7 @@
 //! The pages of redb, read without redb: it believes what a damaged page says, loses everything behind it, and may abort the
 //! process. Every page has a checksum in the page above it, so a damaged one is known, and one flipped bit of it is put right.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use redb::StorageBackend;
@@ -53,6 +53,9 @@ pub(super) struct FoundRow<'p> {
     pub(super) value: &'p [u8],
     /// Where the value is in the file, if it is there as it was read.
     pub(super) at: Option<u64>,
+    /// Every page that leads to it is what the page above it says. A row of another page may be an older one, though its own
+    /// checksum is right.
+    pub(super) is_sound: bool,
 }
 
 /// One of the two states that a database has.
@@ -70,21 +73,20 @@ pub(super) struct Pages {
     base: u64,
     len: u64,
     region: u64,
-    mended: usize,
+    /// What became of pages that were searched for a flipped bit, by their number and their checksum.
+    mended: HashMap<(u64, u128), Option<Vec<u8>>>,
 }
 
 impl Pages {
     pub(super) fn new(file: Arc<dyn StorageBackend>, base: u64, len: u64) -> Self {
         // Regions of redb have no header since its third format, and their size is never another.
-        Self { file, base, len, region: (1 << 20) * PAGE, mended: 0 }
+        Self { file, base, len, region: (1 << 20) * PAGE, mended: HashMap::new() }
     }
 
     /// Bytes of the file, as many as there are.
     pub(super) fn bytes(&self, at: u64, len: u64) -> Option<Vec<u8>> {
-        let len = len.min(self.len.checked_sub(at)?);
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        self.file.read(at, &mut bytes).ok()?;
-        Some(bytes)
+        let (bytes, unreadable) = read_in_parts(&*self.file, at, len.min(self.len.checked_sub(at)?))?;
+        unreadable.is_empty().then_some(bytes)
     }
 
     /// Both states, the one that redb would take first.
@@ -114,88 +116,121 @@ impl Pages {
         self.bytes(self.base, MAGIC.len() as u64).is_some_and(|bytes| bytes == MAGIC)
     }
 
-    fn page(&self, number: u64) -> Option<(u64, Vec<u8>)> {
+    /// Where a page is, and its bytes; zeros where they cannot be read.
+    fn page(&self, number: u64, damage: &mut Vec<Problem>) -> Option<(u64, Vec<u8>)> {
         let order = number >> 59;
         let size = PAGE.checked_shl(u32::try_from(order).ok()?).filter(|size| *size <= MAX_PAGE_BYTES)?;
         let (index, region) = (number & (0xF_FFFF >> order), number >> 20 & 0xF_FFFF);
         let at =
             (region * self.region).checked_add(index.checked_mul(size)?)?.checked_add(self.base + PAGE)?;
-        let bytes = self.bytes(at, size).filter(|bytes| bytes.len() >= 4)?;
-        Some((at, bytes))
+        let (bytes, mut unreadable) = read_in_parts(&*self.file, at, size.min(self.len.checked_sub(at)?))?;
+        damage.append(&mut unreadable);
+        (bytes.len() >= 4).then_some((at, bytes))
     }
 
     /// Every row that is reached from a root, in order. Pages that cannot be read are said, with what lies behind them
     /// unknown. Rows of a damaged page come along as far as they can be told apart: whoever takes them has to check them.
+    /// Answers whether every page was what it should be.
     pub(super) fn walk(
         &mut self,
         root: Root,
         widths: Widths,
         damage: &mut Vec<Problem>,
         each: &mut dyn FnMut(FoundRow<'_>),
-    ) {
+    ) -> bool {
         let mut seen = HashSet::new();
-        let mut stack = vec![(root.page, root.checksum, true, 0u8)];
-        while let Some((number, checksum, is_named, depth)) = stack.pop() {
+        let mut is_whole = true;
+        // A page, its checksum, whether the page that says so is sound, and whether all pages above it are.
+        let mut stack = vec![(root.page, root.checksum, (true, true), 0u8)];
+        while let Some((number, checksum, (is_named, is_vouched), depth)) = stack.pop() {
             if depth > MAX_DEPTH || !seen.insert(number) {
+                is_whole = false;
                 continue;
             }
             let place = || format!("page {number:#x}");
-            let Some((at, bytes)) = self.page(number) else {
+            let Some((at, bytes)) = self.page(number, damage) else {
                 damage.push(Problem::new(place(), "it lies outside the file"));
+                is_whole = false;
                 continue;
             };
             let is_right = |bytes: &[u8]| page_checksum(bytes, widths) == Some(checksum);
             let (mut bytes, mut at) = (bytes, Some(at));
             let mut is_sound = is_right(&bytes);
-            if !is_sound && bytes.len() <= MENDED_BYTES && self.mended < MENDED_PAGES {
-                self.mended += 1;
-                if let Some(mended) = mend(&bytes, &is_right) {
+            if !is_sound
+                && bytes.len() <= MENDED_BYTES
+                && (self.mended.len() < MENDED_PAGES || self.mended.contains_key(&(number, checksum)))
+            {
+                let mended = self.mended.entry((number, checksum)).or_insert_with(|| mend(&bytes, &is_right));
+                if let Some(mended) = mended {
                     damage.push(Problem::new(place(), "one bit of it was wrong and was put right"));
-                    (bytes, at, is_sound) = (mended, None, true);
+                    (bytes, at, is_sound) = (mended.clone(), None, true);
                 }
             }
             if !is_sound {
                 damage.push(Problem::new(place(), "its checksum is wrong"));
+                is_whole = false;
                 if !is_named {
                     continue;
                 }
             }
+            let is_vouched = is_sound && is_vouched;
             match bytes.first() {
                 Some(&LEAF) => leaf_rows(&bytes, widths).for_each(|(key, value)| {
                     let at = at.map(|at| at + value.start as u64);
                     if let (Some(key), Some(value)) = (bytes.get(key), bytes.get(value)) {
-                        each(FoundRow { key, value, at });
+                        each(FoundRow { key, value, at, is_sound: is_vouched });
                     }
                 }),
                 Some(&BRANCH) => {
                     let children = children(&bytes).into_iter().rev();
-                    stack.extend(children.map(|(page, sum)| (page, sum, is_sound, depth + 1)));
+                    let above = (is_sound, is_vouched);
+                    stack.extend(children.map(|(page, sum)| (page, sum, above, depth + 1)));
                 }
                 _ => {}
             }
         }
+        is_whole
     }
 
-    /// Everything in the file that looks like a row of a leaf with keys of this width, in use or not.
-    pub(super) fn scan(&self, key: usize, each: &mut dyn FnMut(FoundRow<'_>)) {
-        let widths = Widths { key: Some(key), value: None };
+    /// Everything in the file that looks like a row of a leaf with keys and values of these widths, in use or not. What cannot be
+    /// read is stepped over.
+    pub(super) fn scan(&self, widths: Widths, each: &mut dyn FnMut(FoundRow<'_>)) {
         let mut at = self.base + PAGE;
         while at < self.len {
-            let Some(page) = self.bytes(at, PAGE) else { return };
+            let page = self.bytes(at, PAGE).unwrap_or_default();
             if page.first() == Some(&LEAF) {
-                let end = rows_of(&page).and_then(|rows| entry_end(&page, 4 + 4 * rows.checked_sub(1)?));
+                let lists = usize::from(widths.key.is_none()) + usize::from(widths.value.is_none());
+                let last = |rows: usize| Some(4 * (lists * rows).checked_sub(1)?);
+                let end = rows_of(&page).and_then(|rows| entry_end(&page, 4 + last(rows)?));
                 let end = end.map(|end| end as u64).filter(|end| *end > PAGE && *end <= MAX_PAGE_BYTES);
                 let page = end.and_then(|end| self.bytes(at, end)).unwrap_or(page);
                 for (key, value) in leaf_rows(&page, widths) {
                     let place = at + value.start as u64;
                     if let (Some(key), Some(value)) = (page.get(key), page.get(value)) {
-                        each(FoundRow { key, value, at: Some(place) });
+                        each(FoundRow { key, value, at: Some(place), is_sound: false });
                     }
                 }
             }
             at += PAGE;
         }
     }
+}
+
+/// Reads, page by page where it cannot be read as a whole: what lies on a bad sector is zero, and named.
+pub(super) fn read_in_parts(file: &dyn StorageBackend, at: u64, len: u64) -> Option<(Vec<u8>, Vec<Problem>)> {
+    let mut bytes = vec![0; usize::try_from(len).ok()?];
+    let mut unreadable = Vec::new();
+    if file.read(at, &mut bytes).is_ok() {
+        return Some((bytes, unreadable));
+    }
+    bytes.fill(0);
+    for (place, part) in (at..).step_by(PAGE as usize).zip(bytes.chunks_mut(PAGE as usize)) {
+        if let Err(e) = file.read(place, part) {
+            part.fill(0);
+            unreadable.push(Problem::new(format!("byte {place}"), format!("it cannot be read: {e}")));
+        }
+    }
+    Some((bytes, unreadable))
 }
 
 fn slot_is_sound(bytes: &[u8]) -> bool {

@@ -2,12 +2,11 @@
 //! gap in its branch and one in the global order; both are closed by an event that says so, so that every other event keeps
 //! its address and its position.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use super::salvage::{FoundEvents, Salvaged, Source};
-use crate::codec::{Attributes, BranchRow, Run};
-use crate::error::{Error, Result};
+use crate::codec::{Attributes, BranchRow};
 use crate::event::{BranchName, MAIN, Place, SessionId};
 
 /// What the global order says of the events that a branch owns.
@@ -36,6 +35,16 @@ pub(super) enum PlannedPart {
     },
 }
 
+impl PlannedPart {
+    /// Its old sequences.
+    pub(super) fn range(&self) -> RangeInclusive<u64> {
+        match self {
+            Self::Found(events) => events.first..=events.last,
+            Self::Lost { first, last, .. } => *first..=*last,
+        }
+    }
+}
+
 /// A branch that is not as it was.
 pub(super) struct ChangedBranch {
     pub(super) was: String,
@@ -58,6 +67,7 @@ pub(super) fn branches(
     numbers.dedup();
     let mut planned = Branches::new();
     let mut changed = Vec::new();
+    let taken = taken_sessions(found);
     for number in numbers.into_iter().filter(|number| *number > 0) {
         let line = found.lines.get(&number);
         let is_rooted = |row: &BranchRow| match row.parent {
@@ -65,7 +75,9 @@ pub(super) fn branches(
             Some(parent) => parent < number && planned.get(&parent).is_some_and(|parent| parent.shift == 0),
         };
         let known = line.filter(|row| is_rooted(row)).cloned();
+        // A row that says where its branch begins is not contradicted, though what it begins at is lost.
         let row = known.or_else(|| {
+            line.is_none().then_some(())?;
             let row = guessed(number, found, extents.get(&number).filter(|_| is_whole), &planned)?;
             let why = "what it was forked from was found by its events; its attributes are lost";
             changed.push(ChangedBranch {
@@ -77,7 +89,7 @@ pub(super) fn branches(
         });
         let planned_branch = match row {
             Some(row) => PlannedBranch { row, shift: 0, parts: Vec::new() },
-            None => match orphan(number, found, extents.get(&number), &mut changed) {
+            None => match orphan(number, found, extents.get(&number), &taken, &mut changed) {
                 Some(branch) => branch,
                 None => continue,
             },
@@ -96,7 +108,7 @@ pub(super) fn branches(
 
 /// The row of a branch whose own is lost, if only one is possible.
 fn guessed(number: u64, found: &Salvaged, extent: Option<&Extent>, planned: &Branches) -> Option<BranchRow> {
-    let place = found.names.get(&number).or_else(|| found.lines.get(&number).map(|row| &row.place))?.clone();
+    let place = found.names.get(&number)?.clone();
     let row = |parent, fork| BranchRow {
         place: place.clone(),
         parent,
@@ -127,6 +139,7 @@ fn orphan(
     number: u64,
     found: &Salvaged,
     extent: Option<&Extent>,
+    taken: &HashSet<SessionId>,
     changed: &mut Vec<ChangedBranch>,
 ) -> Option<PlannedBranch> {
     let line = found.lines.get(&number).map(|row| &row.place);
@@ -137,14 +150,18 @@ fn orphan(
     let own = found.events.get(&number).into_iter().flatten().map(|events| events.first).min();
     let first = match (own, extent) {
         (None, _) => {
-            let why = "nothing is left of it but its number".into();
+            let why = match line {
+                Some(_) => "what it was forked from is lost, and it had no event of its own",
+                None => "nothing is left of it but its number",
+            };
+            let why = why.into();
             changed.push(ChangedBranch { was, now: None, why });
             return None;
         }
         (Some(own), Some(extent)) => own.min(extent.first),
         (Some(own), None) => own,
     };
-    let place = free_place(&format!("lost-{number}"), found)?;
+    let place = free_place(&format!("lost-{number}"), taken)?;
     let shift = first.checked_sub(1)?;
     let why = format!("what it was forked from is not known; its sequence {first} is now 1");
     changed.push(ChangedBranch { was, now: Some(place.clone()), why });
@@ -152,17 +169,20 @@ fn orphan(
     Some(PlannedBranch { row, shift, parts: Vec::new() })
 }
 
+/// The sessions that are known.
+pub(super) fn taken_sessions(found: &Salvaged) -> HashSet<SessionId> {
+    let places = found.lines.values().map(|row| &row.place).chain(found.names.values());
+    places.map(|place| place.session.clone()).collect()
+}
+
 /// The main branch of a session of which nobody has heard.
-pub(super) fn free_place(session: &str, found: &Salvaged) -> Option<Place> {
-    let taken = |session: &SessionId| {
-        let places = found.lines.values().map(|row| &row.place).chain(found.names.values());
-        places.into_iter().any(|place| place.session == *session)
-    };
+pub(super) fn free_place(session: &str, taken: &HashSet<SessionId>) -> Option<Place> {
     let names = (0..u32::MAX).map(|n| match n {
         0 => session.to_owned(),
         n => format!("{session}-{n}"),
     });
-    let session = names.filter_map(|name| SessionId::new(&*name).ok()).find(|session| !taken(session))?;
+    let session =
+        names.filter_map(|name| SessionId::new(&*name).ok()).find(|session| !taken.contains(session))?;
     Some(Place::new(session, BranchName::new(MAIN).ok()?))
 }
 
@@ -215,130 +235,12 @@ fn covered(own: &[FoundEvents], first: u64, end: u64) -> Vec<PlannedPart> {
     parts
 }
 
-/// Consecutive events with consecutive positions.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PlacedRun {
-    pub(super) position: u64,
-    pub(super) run: Run,
-}
-
-impl PlacedRun {
-    fn end(self) -> u64 {
-        self.position.saturating_add(self.run.count.into())
-    }
-}
-
-/// Consecutive sequences of a branch that have no position yet, which has to lie between two.
-struct Open {
-    branch: u64,
-    next: u64,
-    last: u64,
-    after: u64,
-    before: u64,
-}
-
-/// Gives every lost event a position. `placed` are those of the events that were found, sorted; `hints` those of lost ones.
-/// Answers the last position, and those that belong to no event that is known.
-pub(super) fn place_lost(
-    branches: &mut Branches,
-    placed: &[PlacedRun],
-    hints: &HashMap<(u64, u64), u64>,
-) -> Result<(u64, Vec<u64>)> {
-    let total =
-        placed.iter().map(|run| run.end() - 1).chain(hints.values().copied()).max().unwrap_or_default();
-    let mut open = open_gaps(branches, placed, hints);
-    open.sort_by_key(|gap| Reverse(gap.after));
-    let hinted: std::collections::HashSet<u64> = hints.values().copied().collect();
-    let mut found: HashMap<(u64, u64), u64> = hints.clone();
-    let mut waiting: BinaryHeap<Reverse<(u64, u64, u64, u64)>> = BinaryHeap::new();
-    let mut unknown = Vec::new();
-    for position in missing(placed, total).filter(|position| !hinted.contains(position)) {
-        while open.last().is_some_and(|gap| gap.after < position) {
-            waiting.extend(open.pop().map(|gap| Reverse((gap.before, gap.branch, gap.next, gap.last))));
-        }
-        match waiting.pop() {
-            Some(Reverse((before, branch, next, last))) if position < before => {
-                found.insert((branch, next), position);
-                if next < last {
-                    waiting.push(Reverse((before, branch, next + 1, last)));
-                }
-            }
-            Some(stuck) => {
-                waiting.push(stuck);
-                unknown.push(position);
-            }
-            None => unknown.push(position),
-        }
-    }
-    for (number, branch) in branches.iter_mut() {
-        put_positions(*number, branch, &found)?;
-    }
-    Ok((total, unknown))
-}
-
-fn put_positions(number: u64, branch: &mut PlannedBranch, found: &HashMap<(u64, u64), u64>) -> Result<()> {
-    let parts = branch.parts.len();
-    for (at, part) in branch.parts.iter_mut().enumerate() {
-        let PlannedPart::Lost { first, last, positions } = part else { continue };
-        positions.extend((*first..=*last).map_while(|sequence| found.get(&(number, sequence))));
-        if positions.len() as u64 <= *last - *first && at + 1 < parts {
-            let place = &branch.row.place;
-            let reason = format!("{first} to {last} are missing, and nothing says where they were recorded");
-            return Err(Error::corrupt(place, reason));
-        }
-    }
-    Ok(())
-}
-
-/// The positions up to the last that no event has.
-fn missing(placed: &[PlacedRun], total: u64) -> impl Iterator<Item = u64> {
-    let mut next = 1;
-    let mut gaps = Vec::new();
-    for run in placed {
-        if run.position > next {
-            gaps.push(next..run.position);
-        }
-        next = next.max(run.end());
-    }
-    gaps.push(next..total + 1);
-    gaps.into_iter().flatten()
-}
-
-fn open_gaps(branches: &Branches, placed: &[PlacedRun], hints: &HashMap<(u64, u64), u64>) -> Vec<Open> {
-    let mut known: BTreeMap<(u64, u64), (u64, u64)> = BTreeMap::new();
-    let lossy = |number: &u64| {
-        let parts = branches.get(number).map(|branch| branch.parts.as_slice()).unwrap_or_default();
-        parts.iter().any(|part| matches!(part, PlannedPart::Lost { .. }))
-    };
-    for run in placed.iter().filter(|run| lossy(&run.run.branch)) {
-        let count = u64::from(run.run.count);
-        known.insert((run.run.branch, run.run.first), (run.position, count));
-    }
-    known.extend(hints.iter().map(|(event, position)| (*event, (*position, 1))));
-    let mut open = Vec::new();
-    for (number, branch) in branches {
-        for part in &branch.parts {
-            let PlannedPart::Lost { first, last, .. } = part else { continue };
-            let mut next = *first;
-            while next <= *last {
-                let before = known.range((*number, next)..=(*number, u64::MAX)).next();
-                let (end, upper) = before.map_or((*last, u64::MAX), |((_, sequence), (position, _))| {
-                    ((*sequence - 1).min(*last), *position)
-                });
-                if end >= next {
-                    let after = known.range((*number, 0)..(*number, next)).next_back();
-                    let after = after.map_or(0, |(_, (position, count))| position + count - 1);
-                    open.push(Open { branch: *number, next, last: end, after, before: upper });
-                }
-                next = end + 2;
-            }
-        }
-    }
-    open
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::pages::Pages;
+    use super::super::salvage::Source;
     use super::*;
 
     fn events(first: u64, last: u64) -> FoundEvents {
@@ -362,45 +264,28 @@ mod tests {
         assert_eq!(shown(&covered(&[], 5, 7)), [(5, 7, false)]);
     }
 
-    fn branch(parts: Vec<PlannedPart>) -> PlannedBranch {
-        let place = Place::new(SessionId::new("s").unwrap(), BranchName::new(MAIN).unwrap());
-        let row = BranchRow { place, parent: None, fork: 0, created: 0, attributes: Attributes::default() };
-        PlannedBranch { row, shift: 0, parts }
-    }
-
-    fn lost(first: u64, last: u64) -> PlannedPart {
-        PlannedPart::Lost { first, last, positions: Vec::new() }
-    }
-
-    fn run(position: u64, branch: u64, first: u64, count: u32) -> PlacedRun {
-        PlacedRun { position, run: Run { branch, first, count } }
-    }
-
     #[test]
-    fn lost_events_get_the_positions_that_nothing_else_has_in_the_order_of_their_branch() {
-        // Branch 1 has lost 2 and 3, branch 2 has lost 1, and the end of it.
-        let mut branches = Branches::from([
-            (1, branch(vec![PlannedPart::Found(events(1, 1)), lost(2, 3), PlannedPart::Found(events(4, 4))])),
-            (2, branch(vec![lost(1, 1), PlannedPart::Found(events(2, 2)), lost(3, 3)])),
-        ]);
-        let placed = [run(2, 1, 1, 1), run(3, 2, 2, 1), run(6, 1, 4, 1)];
-        let hints = HashMap::from([((2, 3), 8)]);
-        let (total, unknown) = place_lost(&mut branches, &placed, &hints).unwrap();
-        assert_eq!((total, unknown), (8, vec![7]));
-        let found: Vec<Vec<u64>> = branches
-            .values()
-            .flat_map(|branch| &branch.parts)
-            .filter_map(|part| match part {
-                PlannedPart::Lost { positions, .. } => Some(positions.clone()),
-                PlannedPart::Found(_) => None,
-            })
-            .collect();
-        assert_eq!(found, [vec![4, 5], vec![1], vec![8]]);
-    }
-
-    #[test]
-    fn a_gap_that_nothing_can_close_is_an_error() {
-        let mut branches = Branches::from([(1, branch(vec![lost(1, 1), PlannedPart::Found(events(2, 2))]))]);
-        assert!(place_lost(&mut branches, &[run(1, 1, 2, 1)], &HashMap::new()).is_err());
+    fn a_branch_whose_parent_is_lost_is_not_given_another_against_its_own_row() {
+        let backend = Arc::new(redb::backends::InMemoryBackend::new());
+        let mut found = Salvaged::of(&mut Pages::new(backend, 0, 0), None);
+        let row = |name: &str, parent: Option<u64>, fork| {
+            let place = Place::new(SessionId::new("s").unwrap(), BranchName::new(name).unwrap());
+            BranchRow { place, parent, fork, created: 1, attributes: Attributes::default() }
+        };
+        found.lines = [(1, row(MAIN, None, 0)), (3, row("third", Some(2), 3))].into();
+        found.events = [(1, vec![events(1, 5)]), (3, vec![events(4, 6)])].into();
+        let extents = HashMap::from([(1, Extent { first: 1, last: 5 }), (3, Extent { first: 4, last: 6 })]);
+        let (planned, changed) = branches(&found, &extents, true);
+        let third = &planned[&3];
+        assert_eq!(
+            (third.row.place.to_string(), third.row.parent, third.shift),
+            ("lost-3/main".into(), None, 3)
+        );
+        assert_eq!(changed.len(), 1);
+        // With only its name left, there is one branch that it can have come from.
+        let name = found.lines.remove(&3).unwrap().place;
+        found.names = [(3, name)].into();
+        let (planned, _) = branches(&found, &extents, true);
+        assert_eq!((planned[&3].row.parent, planned[&3].row.fork, planned[&3].shift), (Some(1), 3, 0));
     }
 }

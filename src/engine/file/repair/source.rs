@@ -39,6 +39,14 @@ impl Drop for DamagedFile {
 }
 
 impl DamagedFile {
+    /// Where the journal of an earlier format begins. Without a header, only the meta row says which format it was.
+    pub(super) fn place_journal(&mut self, format: Option<u32>) {
+        let (Some(journal), Some(1 | 2), false) = (&mut self.journal, format, self.is_proven) else { return };
+        let end = journal.region.start + journal.region.len;
+        journal.region = Region { start: FILE_HEADER_BYTES, len: end - FILE_HEADER_BYTES };
+        journal.last_commit = None;
+    }
+
     /// How large the journal is, if that is known.
     pub(super) fn journal_bytes(&self) -> Option<u64> {
         self.journal.as_ref().filter(|_| self.is_proven).map(|journal| journal.region.len)
@@ -53,28 +61,33 @@ impl DamagedFile {
         if !file.metadata().map_err(|e| io_error(&name, &e))?.is_file() {
             return Err(not_a_store(&name, "is not a plain file"));
         }
-        let is_bare = is_bare(&file).map_err(|e| io_error(&name, &e))?;
-        let file = file_backend(file, &name)?;
+        // Where its first bytes cannot be read, it has a header to be looked for.
+        let is_bare = is_bare(&file).unwrap_or_default();
+        Self::over(file_backend(file, &name)?, &name, is_bare)
+    }
+
+    /// The same of what is open already; `is_bare` when there is no journal in front of the tables.
+    pub(super) fn over(file: Arc<dyn StorageBackend>, name: &str, is_bare: bool) -> Result<Self> {
         // Nobody writes to it meanwhile. Where there are no locks, nobody can tell.
         if matches!(file.try_lock_shared_range(Bound::Unbounded, Bound::Unbounded), Ok(false)) {
-            return Err(Error::Locked { path: name, reason: String::new() });
+            return Err(Error::Locked { path: name.to_owned(), reason: String::new() });
         }
-        let len = file.len().map_err(|e| io_error(&name, &e))?;
+        let len = file.len().map_err(|e| io_error(name, &e))?;
         if len == 0 {
-            return Err(not_a_store(&name, "is empty"));
+            return Err(not_a_store(name, "is empty"));
         }
         let mut damage = Vec::new();
         if is_bare {
             let pages = Pages::new(file.clone(), 0, len);
             return Ok(Self { pages, journal: None, is_proven: false, len, damage, file });
         }
-        let (header, is_proven) = header(&file, len, &name, &mut damage)?;
+        let (header, is_proven) = header(&file, len, name, &mut damage)?;
         if len < header.tables {
-            damage.push(Problem::new(&name, "it ends before its tables"));
+            damage.push(Problem::new(name, "it ends before its tables"));
         }
         let pages = Pages::new(file.clone(), header.tables, len);
         if len > header.tables && !pages.has_magic() {
-            damage.push(Problem::new(&name, "its tables do not begin as they should"));
+            damage.push(Problem::new(name, "its tables do not begin as they should"));
         }
         let journal = JournalFile {
             file: file.clone(),
@@ -93,7 +106,13 @@ fn header(
     name: &str,
     damage: &mut Vec<Problem>,
 ) -> Result<(FileHeader, bool)> {
-    let bytes = read_header(&**file).map_err(|e| io_error(name, &e))?;
+    let bytes = read_header(&**file).or_else(|e| match e.kind() {
+        io::ErrorKind::UnexpectedEof => Err(io_error(name, &e)),
+        _ => {
+            damage.push(Problem::new(name, format!("its header cannot be read: {e}")));
+            Ok([0; HEADER_BYTES])
+        }
+    })?;
     let malformed = match FileHeader::decode(&bytes) {
         Ok(header) => return Ok((header, true)),
         Err(malformed) => malformed,

@@ -4,25 +4,30 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use bytes::Bytes;
+use redb::TableHandle;
 
+use super::gaps::Gaps;
+use super::leftovers::{FoundAgain, Known, Leftovers};
+use super::placed::{PlacedRun, place_lost, recorded_at};
 use super::plan::{
-    Branches, ChangedBranch, Extent, PlacedRun, PlannedBranch, PlannedPart, branches, free_place, place_lost,
+    Branches, ChangedBranch, Extent, PlannedBranch, PlannedPart, branches, free_place, taken_sessions,
 };
-use super::salvage::{FoundEvents, JournalSource, PAIRS, Salvaged, Source, found_chunk, number, pair};
+use super::salvage::{FoundEvents, JournalSource, Salvaged, Source};
 use super::source::DamagedFile;
-use crate::codec::{Attributes, BranchRow, Chunk, Meta, Run, decode_record, encode_record};
+use crate::codec::{Attributes, BranchRow, Chunk, Meta, Run, encode_record};
 use crate::engine::file::open::create::create_filled;
 use crate::engine::file::open::meta_row::usable;
 use crate::engine::file::options::Options;
 use crate::engine::file::rebuild::{Rebuild, RebuiltEvent};
 use crate::engine::file::redb_errors::{corrupt, guarded};
 use crate::engine::file::tables::db::Db;
+use crate::engine::file::tables::definitions::{EVENTS, HEADS};
 use crate::engine::port::OnProgress;
 use crate::engine::problem::Problem;
 use crate::engine::repaired::{LOST_EVENT, Lost, Repaired};
 use crate::engine::sidecar::SidecarTable;
 use crate::error::{Error, Result};
-use crate::event::{EventId, NewEvent, Position, Sequence, StoreId, Timestamp};
+use crate::event::{BranchName, EventId, NewEvent, Place, Position, Sequence, SessionId, StoreId, Timestamp};
 use crate::limits::MAX_RECORD_BYTES;
 
 /// Problems that are told one by one.
@@ -32,8 +37,9 @@ const MAX_TOLD: usize = 1_000;
 pub(crate) fn repair(damaged: &Path, to: &Path, progress: &mut OnProgress<'_>) -> Result<Repaired> {
     guarded(|| {
         let file = DamagedFile::open(damaged)?;
-        let mut repair = Repair::of(file, damaged)?;
-        repair.plan()?;
+        let name = damaged.display().to_string();
+        let mut repair = Repair::of(file, &name)?;
+        repair.plan(&name)?;
         let journal_bytes = repair.file.journal_bytes();
         let options = Options { journal_bytes, ..Options::default() };
         let bytes = create_filled(to, &options, |db| repair.write(db, progress))?;
@@ -41,11 +47,13 @@ pub(crate) fn repair(damaged: &Path, to: &Path, progress: &mut OnProgress<'_>) -
     })
 }
 
-struct Repair {
+pub(super) struct Repair {
     file: DamagedFile,
     found: Salvaged,
     meta: Meta,
     planned: Branches,
+    /// Where the events that were found are.
+    placed: Vec<PlacedRun>,
     total: u64,
     lost: Vec<Lost>,
     events: u64,
@@ -55,27 +63,21 @@ struct Repair {
 }
 
 impl Repair {
-    fn of(mut file: DamagedFile, path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let (found, identity) = salvage(&mut file);
-        if found.lines.is_empty() && found.events.is_empty() && found.meta.is_none() {
-            let mut reasons = file.damage.iter().chain(&found.damage).map(ToString::to_string);
-            let reason = reasons.next().unwrap_or_default();
-            return Err(corrupt(name, format!("nothing in it can be read ({reason}); restore a backup")));
-        }
+    pub(super) fn of(mut file: DamagedFile, name: &str) -> Result<Self> {
+        let found = salvage(&mut file);
         let mut lost = Vec::new();
-        // Which store it is does not change. How much there is of it is only known from the newest row.
-        let identity = identity.map(|meta| Meta { flushed: 0, next_branch: 1, ..meta });
-        let meta = found.meta.clone().or(identity).unwrap_or_else(|| {
+        // Which store it is does not change; and it had no less than an older row says.
+        let meta = found.meta.clone().or_else(|| found.older_meta.clone()).unwrap_or_else(|| {
             lost.push(Lost::Identity);
             Meta::new(*StoreId::new().bytes(), Timestamp::now().micros())
         });
-        usable(&meta, &name, true)?;
+        usable(&meta, name, true)?;
         Ok(Self {
             file,
             found,
             meta,
             planned: Branches::new(),
+            placed: Vec::new(),
             total: 0,
             lost,
             events: 0,
@@ -84,21 +86,32 @@ impl Repair {
         })
     }
 
-    fn plan(&mut self) -> Result<()> {
+    pub(super) fn plan(&mut self, name: &str) -> Result<()> {
         let mut changed = self.plan_branches();
-        if self.has_gaps() || !changed.is_empty() {
-            self.name_lost();
-            self.scan();
+        if self.found.has_holes() || !changed.is_empty() || !Gaps::of(&self.planned).is_empty() {
+            self.take_leftovers()?;
             changed = self.plan_branches();
+        }
+        if self.planned.is_empty() && self.lost.contains(&Lost::Identity) {
+            let mut reasons = self.file.damage.iter().chain(&self.found.damage).map(ToString::to_string);
+            let reason = reasons.next().unwrap_or_default();
+            return Err(corrupt(name, format!("nothing in it can be read ({reason}); restore a backup")));
+        }
+        let unsure = self.found.unsure.iter().filter(|number| self.planned.contains_key(number)).count();
+        if unsure > 0 {
+            self.lost.push(Lost::Changes { branches: unsure as u64 });
+        }
+        if self.found.lacks_tables() {
+            self.lost.push(Lost::Tables);
         }
         self.lost.extend(changed.into_iter().map(|ChangedBranch { was, now, why }| Lost::Branch {
             was,
             now,
             why,
         }));
-        let placed = self.placed()?;
-        let hints = self.hints();
-        let (total, strays) = place_lost(&mut self.planned, &placed, &hints)?;
+        self.placed = self.placed()?;
+        let hints = self.hints(&Gaps::of(&self.planned), &|_| None);
+        let (total, strays) = place_lost(&mut self.planned, &self.placed, &hints)?;
         self.total = total;
         self.plan_strays(&strays)?;
         self.list_lost();
@@ -131,71 +144,64 @@ impl Repair {
         changed
     }
 
-    fn lost_parts(&self) -> impl Iterator<Item = (u64, u64, u64)> {
-        self.planned.iter().flat_map(|(number, branch)| {
-            branch.parts.iter().filter_map(|part| match part {
-                PlannedPart::Lost { first, last, .. } => Some((*number, *first, *last)),
-                PlannedPart::Found(_) => None,
-            })
-        })
-    }
-
-    fn has_gaps(&self) -> bool {
-        self.lost_parts().next().is_some()
-    }
-
     /// Looks up in the index of ids which events are lost.
-    fn name_lost(&mut self) {
-        let mut gaps: HashMap<u64, Vec<(u64, u64)>> = HashMap::new();
-        self.lost_parts()
-            .for_each(|(branch, first, last)| gaps.entry(branch).or_default().push((first, last)));
+    fn name_lost(&mut self, gaps: &Gaps, open: &dyn Fn(u64) -> Option<u64>) {
         let ids = &mut self.lost_ids;
         self.found.ids(&mut self.file.pages, &mut |id, (branch, sequence)| {
-            let gaps = gaps.get(&branch).map(Vec::as_slice).unwrap_or_default();
-            if gaps.iter().any(|(first, last)| (*first..=*last).contains(&sequence)) {
+            if gaps.has(branch, sequence) || open(branch).is_some_and(|from| from <= sequence) {
                 ids.insert((branch, sequence), EventId::from_bytes(id));
             }
         });
     }
 
-    /// Looks for what is missing in all pages of the file, whether anything leads to them or not. A page that is no longer in
-    /// use may have what was never acknowledged: the index of ids has to agree.
-    fn scan(&mut self) {
-        let gaps: Vec<(u64, u64, u64)> = self.lost_parts().collect();
-        let (ids, events) = (&self.lost_ids, &mut self.found.events);
-        self.file.pages.scan(PAIRS.key.unwrap_or_default(), &mut |row| {
-            let (branch, last) = pair(row.key);
-            if !gaps.iter().any(|(of, first, _)| *of == branch && *first <= last) {
-                return;
-            }
-            let Ok(chunk) = Chunk::decode(row.value) else { return };
-            if (chunk.branch(), chunk.last()) != (branch, last) {
-                return;
-            }
-            let agrees = |(sequence, record): (u64, Bytes)| {
-                let id = decode_record(record).map(|record| record.id());
-                ids.get(&(branch, sequence)).is_none_or(|known| Ok(*known) == id)
-            };
-            if (chunk.first()..).zip(chunk.entries()).all(|(n, (_, _, record))| agrees((n, record))) {
-                events.entry(branch).or_default().push(found_chunk(&chunk, &row));
-            }
-        });
-        let lines = &mut self.found.lines;
-        let missing: HashSet<u64> = (1..self.meta.next_branch)
-            .chain(self.found.names.keys().copied())
-            .chain(events.keys().copied())
-            .filter(|number| !lines.contains_key(number))
-            .collect();
-        if !missing.is_empty() {
-            self.file.pages.scan(8, &mut |row| {
-                let number = number(row.key);
-                if missing.contains(&number)
-                    && let Ok(line) = BranchRow::decode(number, row.value)
-                {
-                    lines.insert(number, line);
-                }
-            });
+    /// Looks for what is missing in all pages of the file, whether anything leads to them or not.
+    fn take_leftovers(&mut self) -> Result<()> {
+        let leftovers = Leftovers::of(&self.file.pages);
+        let next_branch = self.found.meta.as_ref().map_or(u64::MAX, |meta| meta.next_branch);
+        if let Some(meta) = leftovers.meta.clone().filter(|_| self.lost.contains(&Lost::Identity)) {
+            self.lost.retain(|lost| *lost != Lost::Identity);
+            self.meta = meta;
         }
+        self.found.add_lines(&leftovers.lines, next_branch);
+        self.plan_branches();
+        let gaps = Gaps::of(&self.planned);
+        let (ends, has_holes) = (self.open_ends(), self.found.has_hole(EVENTS.name()));
+        let open = |branch: u64| match ends.get(&branch) {
+            Some(from) => *from,
+            None => (has_holes && branch < next_branch).then_some(1),
+        };
+        self.name_lost(&gaps, &open);
+        let positions = self.hints(&gaps, &open);
+        let placed = self.placed()?;
+        let known =
+            Known { gaps: &gaps, open: &open, ids: &self.lost_ids, positions: &positions, placed: &placed };
+        let read = |events: &FoundEvents| Chunk::decode(&self.row(&events.source)?).ok();
+        for FoundAgain { branch, events, is_vouched } in leftovers.choose(&known, &read) {
+            if !is_vouched {
+                let place = match self.planned.get(&branch) {
+                    Some(branch) => branch.row.place.to_string(),
+                    None => format!("branch number {branch}"),
+                };
+                let what = format!("{place}@{} to @{}", events.first, events.last);
+                self.found.damage.push(Problem::new(what, "only a page that nothing leads to has it"));
+            }
+            self.found.events.entry(branch).or_default().push(events);
+        }
+        Ok(())
+    }
+
+    /// From which sequence on each branch may have more events than are known; `None` where its end is certain.
+    fn open_ends(&self) -> HashMap<u64, Option<u64>> {
+        let is_open = self.found.has_hole(EVENTS.name()) && self.found.has_hole(HEADS.name());
+        let ends = self.planned.iter().map(|(number, branch)| {
+            let base = branch.row.fork.max(branch.row.attributes.truncated).max(branch.shift);
+            let end = branch.parts.last().map_or(base, |part| match part {
+                PlannedPart::Found(events) => events.last,
+                PlannedPart::Lost { last, .. } => *last,
+            });
+            (*number, is_open.then_some(end + 1))
+        });
+        ends.collect()
     }
 
     /// The positions of all events that were found, sorted.
@@ -204,18 +210,20 @@ impl Repair {
         for (number, branch) in &self.planned {
             for part in &branch.parts {
                 let PlannedPart::Found(events) = part else { continue };
-                for event in self.load(events)? {
+                for event in self.load(*number, events)? {
                     match placed.last_mut() {
-                        Some(PlacedRun { position, run })
+                        Some(PlacedRun { position, run, recorded })
                             if run.branch == *number
                                 && run.first + u64::from(run.count) == event.sequence
                                 && *position + u64::from(run.count) == event.position =>
                         {
                             run.count += 1;
+                            recorded.1 = event.recorded;
                         }
                         _ => placed.push(PlacedRun {
                             position: event.position,
                             run: Run { branch: *number, first: event.sequence, count: 1 },
+                            recorded: (event.recorded, event.recorded),
                         }),
                     }
                 }
@@ -225,29 +233,21 @@ impl Repair {
         Ok(placed)
     }
 
-    /// What the global order and the heads say of the positions of lost events.
-    fn hints(&mut self) -> HashMap<(u64, u64), u64> {
-        let mut gaps: HashMap<u64, Vec<(u64, u64)>> = HashMap::new();
-        self.lost_parts()
-            .for_each(|(branch, first, last)| gaps.entry(branch).or_default().push((first, last)));
+    /// What the global order and the heads say of the positions of events that are looked for.
+    fn hints(&mut self, gaps: &Gaps, open: &dyn Fn(u64) -> Option<u64>) -> HashMap<(u64, u64), u64> {
         let mut hints = HashMap::new();
-        if gaps.is_empty() {
-            return hints;
-        }
-        let is_lost = |branch: u64, sequence: u64| {
-            let gaps = gaps.get(&branch).map(Vec::as_slice).unwrap_or_default();
-            gaps.iter().any(|(first, last)| (*first..=*last).contains(&sequence))
+        let is_wanted = |branch: u64, sequence: u64| {
+            gaps.has(branch, sequence) || open(branch).is_some_and(|from| from <= sequence)
         };
         self.found.order(&mut self.file.pages, &mut |position, run| {
-            if gaps.contains_key(&run.branch) {
+            if !gaps.of_branch(run.branch).is_empty() || open(run.branch).is_some() {
                 let run_of = (run.first..).zip(position..).take(run.count as usize);
-                hints.extend(
-                    run_of.filter(|(n, _)| is_lost(run.branch, *n)).map(|(n, at)| ((run.branch, n), at)),
-                );
+                let wanted = run_of.filter(|(sequence, _)| is_wanted(run.branch, *sequence));
+                hints.extend(wanted.map(|(sequence, at)| ((run.branch, sequence), at)));
             }
         });
         for (branch, head) in &self.found.heads {
-            if is_lost(*branch, head.head) {
+            if is_wanted(*branch, head.head) {
                 hints.insert((*branch, head.head), head.position);
             }
         }
@@ -261,7 +261,7 @@ impl Repair {
             return Ok(());
         }
         let number = self.planned.keys().next_back().copied().unwrap_or_default() + 1;
-        let place = free_place("lost-events", &self.found)
+        let place = free_place("lost-events", &taken_sessions(&self.found))
             .ok_or_else(|| corrupt("the store", "no session is left for lost events"))?;
         self.lost.push(Lost::Strays { place: place.clone(), events: count });
         let row = BranchRow { place, parent: None, fork: 0, created: 0, attributes: Attributes::default() };
@@ -272,11 +272,12 @@ impl Repair {
 
     fn list_lost(&mut self) {
         let mut lost = std::mem::take(&mut self.lost);
-        let is_stray = |branch: &PlannedBranch| {
-            lost.iter().any(|lost| matches!(lost, Lost::Strays { place, .. } if *place == branch.row.place))
-        };
+        let strays = lost.iter().find_map(|lost| match lost {
+            Lost::Strays { place, .. } => Some(place.clone()),
+            _ => None,
+        });
         let mut events = Vec::new();
-        for branch in self.planned.values().filter(|branch| !is_stray(branch)) {
+        for branch in self.planned.values().filter(|branch| strays.as_ref() != Some(&branch.row.place)) {
             for part in &branch.parts {
                 if let PlannedPart::Lost { first, last, .. } = part {
                     let at = |sequence: u64| Sequence::new(sequence.saturating_sub(branch.shift));
@@ -297,7 +298,7 @@ impl Repair {
     }
 
     /// Some consecutive events, with their old sequences.
-    fn load(&self, events: &FoundEvents) -> Result<Vec<RebuiltEvent>> {
+    fn load(&self, branch: u64, events: &FoundEvents) -> Result<Vec<RebuiltEvent>> {
         let gone = || corrupt("the store", "what was found in it cannot be read again");
         if let Source::Commit { frame, event } = &events.source {
             let frame = self.found.frames.get(*frame).ok_or_else(gone)?;
@@ -306,10 +307,11 @@ impl Repair {
                 *at += run.count as usize;
                 Some((begin, *run))
             });
-            let run =
-                own.into_iter().find(|(begin, _)| begin == event).map(|(_, run)| run).ok_or_else(gone)?;
+            let run = own.into_iter().find(|(begin, run)| begin == event && run.branch == branch);
+            let (_, run) = run.ok_or_else(gone)?;
             let loaded = (events.first..=events.last).map(|sequence| {
-                let at = usize::try_from(sequence - run.first).map_err(|_| gone())? + event;
+                let at = sequence.checked_sub(run.first).and_then(|at| usize::try_from(at).ok());
+                let at = at.ok_or_else(gone)? + event;
                 Ok(RebuiltEvent {
                     sequence,
                     position: frame.first_position + at as u64,
@@ -320,6 +322,9 @@ impl Repair {
             return loaded.collect();
         }
         let chunk = Chunk::decode(&self.row(&events.source).ok_or_else(gone)?).map_err(|_| gone())?;
+        if chunk.branch() != branch {
+            return Err(gone());
+        }
         let loaded = (events.first..=events.last).map(|sequence| {
             let (position, recorded, record) = chunk.entry(sequence).ok_or_else(gone)?;
             Ok(RebuiltEvent { sequence, position, recorded, record })
@@ -341,74 +346,94 @@ impl Repair {
         let mut written = 0;
         for (number, branch) in &self.planned {
             let mut row = branch.row.clone();
-            let mut recorded = 0;
-            let mut lost = Vec::new();
+            if row.created == 0 {
+                row.created = self.created(*number)?;
+            }
+            out.branch(*number, row)?;
             for part in &branch.parts {
                 match part {
                     PlannedPart::Found(events) => {
-                        recorded =
-                            self.write_found(&mut out, (*number, branch.shift), events, recorded, &mut lost)?;
+                        self.write_found(&mut out, (*number, branch.shift), events)?;
                         let count = events.last - events.first + 1;
                         (self.events, written) = (self.events + count, written + count);
                     }
                     PlannedPart::Lost { first, positions, .. } => {
-                        lost.extend((*first..).zip(positions.iter().copied()));
+                        let lost = (*first..).zip(positions.iter().copied());
+                        self.write_lost(&mut out, (*number, branch.shift), lost)?;
                     }
                 }
                 if progress(written, self.total).is_break() {
                     return Err(Error::Closed { after: None });
                 }
             }
-            self.write_lost(&mut out, (*number, branch.shift), recorded, &mut lost)?;
-            if row.created == 0 {
-                row.created = recorded;
-            }
-            out.branch(*number, row)?;
         }
         self.write_records(&mut out)?;
         out.finish(self.meta.clone())?;
         Ok(())
     }
 
-    /// Writes events that were found, after those that were lost before them. Answers when the last was recorded.
+    /// When a branch whose row does not say it was created, as far as is known: with its first own event, or else when what it
+    /// was forked from was recorded.
+    fn created(&self, mut number: u64) -> Result<i64> {
+        let Some(mut branch) = self.planned.get(&number) else { return Ok(self.meta.created) };
+        let (mut part, mut sequence) = (branch.parts.first(), None);
+        while part.is_none() {
+            let fork = sequence.unwrap_or(branch.row.fork).min(branch.row.fork);
+            let parent = branch.row.parent.and_then(|parent| Some((parent, self.planned.get(&parent)?)));
+            let Some((of, parent)) = parent else { return Ok(self.meta.created) };
+            part = parent.parts.iter().find(|part| part.range().contains(&fork));
+            (number, branch, sequence) = (of, parent, Some(fork));
+        }
+        match part {
+            Some(PlannedPart::Found(events)) => {
+                let sequence = sequence.unwrap_or(events.first);
+                let one = FoundEvents { first: sequence, last: sequence, ..events.clone() };
+                Ok(self.load(number, &one)?.first().map_or(self.meta.created, |event| event.recorded))
+            }
+            Some(PlannedPart::Lost { first, positions, .. }) => {
+                let at = usize::try_from(sequence.unwrap_or(*first) - first).unwrap_or(usize::MAX);
+                let position = positions.get(at).copied().unwrap_or(self.total);
+                Ok(self.recorded_at(position))
+            }
+            None => Ok(self.meta.created),
+        }
+    }
+
+    fn recorded_at(&self, position: u64) -> i64 {
+        recorded_at(&self.placed, position).unwrap_or(self.meta.created)
+    }
+
     fn write_found(
         &self,
         out: &mut Rebuild<'_>,
         (number, shift): (u64, u64),
         events: &FoundEvents,
-        before: i64,
-        lost: &mut Vec<(u64, u64)>,
-    ) -> Result<i64> {
-        let loaded = self.load(events)?;
-        let first = loaded.first().map_or(0, |event| event.recorded);
-        self.write_lost(out, (number, shift), if before == 0 { first } else { before }, lost)?;
-        let last = loaded.last().map_or(before, |event| event.recorded);
+    ) -> Result<()> {
         if shift == 0
             && let Some(row) = self.row(&events.source)
         {
             let chunk = Chunk::decode(&row).map_err(|e| corrupt("a chunk", e.to_string()))?;
             if (chunk.first(), chunk.last()) == (events.first, events.last) {
-                out.chunk(&chunk, row)?;
-                return Ok(last);
+                return out.chunk(&chunk, row);
             }
         }
-        for event in loaded {
+        for event in self.load(number, events)? {
             out.event(number, RebuiltEvent { sequence: event.sequence - shift, ..event })?;
         }
-        Ok(last)
+        Ok(())
     }
 
-    /// Writes an event for each that was lost.
+    /// Writes an event for each that was lost: its sequence and its position.
     fn write_lost(
         &self,
         out: &mut Rebuild<'_>,
         (number, shift): (u64, u64),
-        recorded: i64,
-        lost: &mut Vec<(u64, u64)>,
+        lost: impl Iterator<Item = (u64, u64)>,
     ) -> Result<()> {
-        for (sequence, position) in lost.drain(..) {
+        for (sequence, position) in lost {
             let was = self.lost_ids.get(&(number, sequence)).map(ToString::to_string);
             let data = serde_json::json!({ "sequence": sequence, "position": position, "id": was });
+            let recorded = self.recorded_at(position);
             let event = NewEvent::new(LOST_EVENT).data(data).occurred(Timestamp::from_micros(recorded));
             let record = encode_record(&event, MAX_RECORD_BYTES)?.encoded().clone();
             out.event(number, RebuiltEvent { sequence: sequence - shift, position, recorded, record })?;
@@ -417,38 +442,56 @@ impl Repair {
     }
 
     fn write_records(&mut self, out: &mut Rebuild<'_>) -> Result<()> {
+        let places: HashSet<Place> = self.planned.values().map(|branch| branch.row.place.clone()).collect();
+        let changes = std::mem::take(&mut self.found.changes);
         for table in SidecarTable::ALL {
-            let changes = std::mem::take(&mut self.found.changes);
-            let (mut seen, mut kept, mut failed) = (HashSet::new(), 0u64, None);
-            let mut found = 0u64;
-            let due = self.found.records(&mut self.file.pages, table, &mut |key, value| {
+            // A current branch that is not there any more would be one of its session all the same.
+            let stays = |key: &[u8], value: &[u8]| {
+                table != SidecarTable::Current
+                    || place_of(key, value).is_some_and(|place| places.contains(&place))
+            };
+            let (mut kept, mut dropped, mut failed) = (0u64, 0u64, None);
+            let mut take = |key: &[u8], value: &[u8]| match stays(key, value) {
+                true => {
+                    kept += 1;
+                    failed = failed.take().or(out.record(table, key, value).err());
+                }
+                false => dropped += 1,
+            };
+            // Those that are as the newest state has them, by the table itself or by the journal.
+            let (mut newest, mut seen) = (0u64, HashSet::new());
+            let due = self.found.records(&mut self.file.pages, table, &mut |key, value, is_newest| {
+                newest += u64::from(is_newest);
                 let key = Bytes::copy_from_slice(key);
-                found += 1;
                 match changes.contains_key(&(table, key.clone())) {
-                    true => drop(seen.insert(key)),
-                    false => {
-                        kept += 1;
-                        failed = failed.take().or(out.record(table, &key, value).err());
-                    }
+                    true => drop(seen.insert((key, is_newest))),
+                    false => take(&key, value),
                 }
             });
             for ((_, key), change) in changes.iter().filter(|((of, _), _)| *of == table) {
                 if let Some(value) = &change.value {
-                    kept += 1;
-                    found += u64::from(change.is_flushed && !seen.contains(key));
-                    failed = failed.take().or(out.record(table, key, value).err());
+                    newest += u64::from(change.is_flushed && !seen.contains(&(key.clone(), true)));
+                    take(key, value);
                 }
             }
-            self.found.changes = changes;
             if let Some(error) = failed {
                 return Err(error);
             }
             self.records += kept;
-            if due > found {
-                self.lost.push(Lost::Records { table: table.name(), rows: due - found });
+            let lost = due.saturating_sub(newest) + dropped;
+            if lost > 0 {
+                self.lost.push(Lost::Records { table: table.name(), rows: lost });
             }
         }
         Ok(())
+    }
+
+    /// How many events were found, and what is wrong with the file.
+    #[cfg(test)]
+    pub(super) fn found_events(&self) -> (u64, String) {
+        let events = self.placed.iter().map(|placed| u64::from(placed.run.count)).sum();
+        let said: Vec<String> = self.found.damage.iter().map(ToString::to_string).collect();
+        (events, said.join("; "))
     }
 
     fn told(self, to: &Path, bytes: u64) -> Repaired {
@@ -471,32 +514,50 @@ impl Repair {
     }
 }
 
+/// The branch that is the current one of a session.
+fn place_of(session: &[u8], branch: &[u8]) -> Option<Place> {
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    Some(Place::new(SessionId::new(text(session)?).ok()?, BranchName::new(text(branch)?).ok()?))
+}
+
 /// What is sound, by the newer of the two states of the tables; or by the older, when that is whole and the journal leads from
-/// there to the end. And what either says of the store's identity.
-fn salvage(file: &mut DamagedFile) -> (Salvaged, Option<Meta>) {
-    let journal = file.journal.as_ref().map(|journal| JournalSource {
-        file: journal,
-        len: file.len,
-        is_proven: file.is_proven,
-    });
+/// there to the end. What cannot be read in the newer is taken from the older.
+fn salvage(file: &mut DamagedFile) -> Salvaged {
     let mut states = file.pages.states();
     // The one that redb would take comes first, unless it cannot be read, or the other was written after it.
     states.sort_by_key(|state| (!state.is_sound, std::cmp::Reverse(state.transaction), !state.is_primary));
     let mut states = states.into_iter();
     let first = states.next();
-    let newest = Salvaged::of(&mut file.pages, first, journal.as_ref());
-    if newest.damage.is_empty() {
-        return (newest, None);
+    let mut newest = Salvaged::of(&mut file.pages, first);
+    let older = (!newest.damage.is_empty()).then(|| Salvaged::of(&mut file.pages, states.next()));
+    let meta = newest.meta.as_ref().or_else(|| older.as_ref().and_then(|older| older.meta.as_ref()));
+    file.place_journal(meta.map(|meta| meta.format));
+    let journal = file.journal.as_ref().map(|journal| JournalSource {
+        file: journal,
+        len: file.len,
+        is_proven: file.is_proven,
+    });
+    let mark = |found: &Salvaged| found.meta.as_ref().map(|meta| meta.journal);
+    let own = mark(&newest);
+    let Some(mut older) = older else {
+        newest.read_above(&mut file.pages, journal.as_ref(), own);
+        return newest;
+    };
+    let older_mark = mark(&older);
+    newest.read_above(&mut file.pages, journal.as_ref(), own.or(older_mark));
+    older.read_above(&mut file.pages, journal.as_ref(), older_mark);
+    let due = own.map_or(0, |mark| mark.next.saturating_sub(1)).max(newest.last_commit);
+    let is_whole = older.damage.is_empty() && older.missing.is_empty();
+    let leads_to_the_end = older.last_commit >= due && older.end() >= newest.end();
+    let store = |found: &Salvaged| found.meta.as_ref().or(found.older_meta.as_ref()).map(|meta| meta.store);
+    let is_same = older.meta.is_some() && store(&newest).is_none_or(|id| Some(id) == store(&older));
+    if is_whole && leads_to_the_end && is_same {
+        // A state that was being written when its process ended is no damage.
+        older.damage = if first.is_some_and(|state| state.is_primary) { newest.damage } else { Vec::new() };
+        return older;
     }
-    let older = Salvaged::of(&mut file.pages, states.next(), journal.as_ref());
-    let identity = newest.meta.clone().or_else(|| older.meta.clone());
-    let due = newest.meta.as_ref().map_or(u64::MAX, |meta| meta.journal.next - 1).max(newest.last_commit);
-    let is_whole = older.damage.is_empty() && older.missing.is_empty() && older.last_commit >= due;
-    let store = |found: &Salvaged| found.meta.as_ref().map(|meta| meta.store);
-    if !is_whole || store(&older) != store(&newest) {
-        return (newest, identity);
+    if is_same {
+        newest.fill_up(older);
     }
-    // A state that was being written when its process ended is no damage.
-    let damage = if first.is_some_and(|state| state.is_primary) { newest.damage } else { Vec::new() };
-    (Salvaged { damage, ..older }, identity)
+    newest
 }
