@@ -409,7 +409,7 @@ fn a_hole_in_a_journal_that_nothing_proves_is_said() {
 fn backed_up(dir: &Path) -> (Vec<u8>, Model) {
     let store = Store::builder().sync(false).exclusive().open(dir.join("runs.redb")).unwrap();
     let (mut dice, mut model) = (Dice(21), Model::new());
-    while model.committed() < if soak() { 20_000 } else { 2_000 } {
+    while model.committed() < if soak() { 6_000 } else { 2_000 } {
         let deed = Deed::draw(&mut dice, &model);
         deed.tell(&mut model);
         deed.perform(&store, &model).unwrap();
@@ -428,7 +428,7 @@ fn a_page_that_is_lost_costs_no_more_than_what_was_in_it() {
         .step_by(4_096)
         .filter(|page| file[*page..*page + 4_096].iter().any(|b| *b != 0))
         .collect();
-    let step = if soak() { 1 } else { 1 + pages.len() / 7 };
+    let step = 1 + pages.len() / if soak() { 70 } else { 7 };
     let (mut most, mut none) = (0, 0);
     for page in pages.iter().step_by(step).chain(&pages[..3]) {
         let mut file = file.clone();
