@@ -306,7 +306,7 @@ impl Source {
         let had = self.branch.take();
         self.branch = match self.reader.branch(place) {
             Ok(found) => Some(found),
-            Err(Error::NotFound { .. }) if seen == 0 && (self.waits || had.is_none()) => None,
+            Err(Error::NotFound { .. }) if had.is_none() || (seen == 0 && self.waits) => None,
             Err(Error::NotFound { .. }) => {
                 return Err(Error::Diverged { what: "this subscription".to_owned(), at: place.to_string() });
             }

@@ -265,6 +265,37 @@ async fn what_a_subscription_had_stepped_over_is_read_again_in_the_file_that_too
 
 #[tokio::test]
 #[cfg(unix)]
+async fn who_waits_for_a_branch_beyond_its_start_waits_on_in_a_file_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = ["runs.redb", "second.redb", "third.redb"].map(|name| dir.path().join(name));
+    let append = |path: &Path, session: &str, numbers: std::ops::RangeInclusive<u64>| {
+        let store = opened(path);
+        store.append(session, numbers.map(numbered).collect::<Vec<_>>()).unwrap();
+        store.close().unwrap();
+    };
+    append(&files[0], "t", 1..=1);
+    std::fs::copy(&files[0], &files[1]).unwrap();
+    append(&files[1], "t", 2..=2);
+    std::fs::copy(&files[1], &files[2]).unwrap();
+    append(&files[2], "later", 1..=3);
+    let reading = Store::builder().read_only().open(&files[0]).unwrap();
+    let mut all = reading.follow(Follow::all()).unwrap();
+    let mut later = reading.follow(Follow::branch("later").unwrap().after(2).wait_for_start()).unwrap();
+    assert_eq!(rest(&mut all).await, [1]);
+    assert!(rest(&mut later).await.is_empty());
+    let replaced = async {
+        std::fs::rename(&files[1], &files[0]).unwrap();
+        let Some(Ok(Followed::Event { event, .. })) = told(&mut all).await else { panic!("no event") };
+        assert_eq!(number(&event), 2);
+        std::fs::rename(&files[2], &files[0]).unwrap();
+    };
+    let ((), told) = tokio::join!(replaced, told(&mut later));
+    let Some(Ok(Followed::Event { event, .. })) = told else { panic!("{told:?}") };
+    assert_eq!(number(&event), 3);
+}
+
+#[tokio::test]
+#[cfg(unix)]
 async fn a_subscription_to_a_branch_that_a_restored_store_does_not_have_is_told() {
     let Restored { store, dir, .. } = restored().await;
     // Its number is that of another branch there.
