@@ -223,8 +223,7 @@ fn a_hole_before_a_commit_without_events_is_said_though_nothing_says_what_is_in_
         store.timers().schedule("s", NewEvent::new("t.x"), Duration::from_secs(99_999)).unwrap();
         store.append("s", numbered(3)).unwrap();
     });
-    let entry = entries(&file)[1];
-    file[entry + 50] ^= 4;
+    spoil(&mut file, 1);
     let tables = u64::from_le_bytes(file[24..32].try_into().unwrap()) as usize;
     file[tables..].fill(0);
     let (repaired, store) = Bench::new().repaired(&file).unwrap();
@@ -288,8 +287,7 @@ fn what_is_only_in_the_journal_is_kept_and_so_is_what_lies_behind_a_hole_in_it()
     assert!(repaired.lost.is_empty() && repaired.damage.is_empty(), "{repaired:?}");
     check_everything(&store, &model);
     store.close().unwrap();
-    let entries: Vec<usize> =
-        (12_288..file.len() - 4).step_by(16).filter(|at| file[*at..*at + 4] == *b"rtj1").collect();
+    let entries = entries(&file);
     let mut behind = 0;
     let number = |at: usize| u64::from_le_bytes(file[at + 8..at + 16].try_into().unwrap());
     // One after which nothing proves that it was acknowledged cannot be told from one that was being written.
@@ -327,6 +325,12 @@ fn entries(file: &[u8]) -> Vec<usize> {
     entries
 }
 
+/// Damages the commit of the journal with this place among the others.
+fn spoil(file: &mut [u8], commit: usize) {
+    let at = entries(file)[commit];
+    file[at + 50] ^= 4;
+}
+
 /// The file of a store that was killed after this.
 fn killed_after(deeds: impl FnOnce(&Store)) -> Vec<u8> {
     let disk = Disk::new();
@@ -348,8 +352,7 @@ fn a_fork_of_an_event_that_is_lost_at_the_end_of_its_branch_is_kept() {
                 store.append("t", numbered(5)).unwrap();
             }
         });
-        let entry = entries(&file)[1];
-        file[entry + 50] ^= 4;
+        spoil(&mut file, 1);
         let bench = Bench::new();
         let (repaired, store) = bench.repaired(&file).unwrap();
         assert!(store.maintenance().verify().unwrap().is_clean());
@@ -369,8 +372,7 @@ fn a_current_branch_that_is_lost_is_that_of_its_session_no_more() {
         store.set_current(&"s".parse().unwrap(), &"b".parse().unwrap()).unwrap();
         store.append("t", numbered(4)).unwrap();
     });
-    let entry = entries(&file)[1];
-    file[entry + 50] ^= 4;
+    spoil(&mut file, 1);
     let bench = Bench::new();
     let (repaired, store) = bench.repaired(&file).unwrap();
     assert!(store.maintenance().verify().unwrap().is_clean());
@@ -398,8 +400,8 @@ fn a_hole_in_a_journal_that_nothing_proves_is_said() {
         }
     });
     let mut damaged = file.clone();
+    spoil(&mut damaged, 3);
     damaged[..56].fill(0xAA);
-    damaged[entries(&file)[3] + 50] ^= 4;
     let (repaired, store) = Bench::new().repaired(&damaged).unwrap();
     assert_eq!(store.head("s").unwrap().get(), 3);
     assert!(repaired.lost.contains(&Lost::Commits { first: 4, last: 6 }), "{:?}", repaired.lost);

@@ -29,26 +29,31 @@ pub(super) struct Leftovers {
 
 impl Leftovers {
     pub(super) fn of(pages: &Pages) -> Self {
-        let (mut chunks, mut lines) = (Vec::new(), BTreeMap::<u64, Vec<BranchRow>>::new());
-        pages.scan(PAIRS, &mut |row| chunks.extend(leftover(&row)));
-        pages.scan(NUMBERED, &mut |row| {
-            let number = number(row.key);
-            if let Ok(line) = BranchRow::decode(number, row.value) {
-                let rows = lines.entry(number).or_default();
-                if !rows.contains(&line) {
-                    rows.push(line);
-                }
-            }
+        let mut found = Self { chunks: Vec::new(), lines: BTreeMap::new(), meta: None };
+        pages.scan(&[PAIRS, NUMBERED, NAMED], &mut |widths, row| match widths {
+            0 => found.chunks.extend(leftover(&row)),
+            1 => found.take_line(&row),
+            _ => found.take_meta(&row),
         });
-        let mut meta: Option<Meta> = None;
-        pages.scan(NAMED, &mut |row| {
-            let found = (row.key == META_KEY.as_bytes()).then(|| Meta::decode(row.value).ok()).flatten();
-            let is_newer = |found: &Meta| meta.as_ref().is_none_or(|known| known.flushed <= found.flushed);
-            if let Some(found) = found.filter(is_newer) {
-                meta = Some(found);
+        found
+    }
+
+    fn take_line(&mut self, row: &FoundRow<'_>) {
+        let number = number(row.key);
+        if let Ok(line) = BranchRow::decode(number, row.value) {
+            let rows = self.lines.entry(number).or_default();
+            if !rows.contains(&line) {
+                rows.push(line);
             }
-        });
-        Self { chunks, lines, meta }
+        }
+    }
+
+    fn take_meta(&mut self, row: &FoundRow<'_>) {
+        let found = (row.key == META_KEY.as_bytes()).then(|| Meta::decode(row.value).ok()).flatten();
+        let is_newer = |found: &Meta| self.meta.as_ref().is_none_or(|known| known.flushed <= found.flushed);
+        if let Some(found) = found.filter(is_newer) {
+            self.meta = Some(found);
+        }
     }
 }
 

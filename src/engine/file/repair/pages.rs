@@ -192,26 +192,34 @@ impl Pages {
         is_whole
     }
 
-    /// Everything in the file that looks like a row of a leaf with keys and values of these widths, in use or not. What cannot be
-    /// read is stepped over.
-    pub(super) fn scan(&self, widths: Widths, each: &mut dyn FnMut(FoundRow<'_>)) {
+    /// Everything in the file that looks like a row of a leaf, in use or not: what its rows would be with keys and values of each of
+    /// these widths. What cannot be read is stepped over.
+    pub(super) fn scan(&self, widths: &[Widths], each: &mut dyn FnMut(usize, FoundRow<'_>)) {
         let mut at = self.base + PAGE;
         while at < self.len {
             let page = self.bytes(at, PAGE).unwrap_or_default();
             if page.first() == Some(&LEAF) {
-                let lists = usize::from(widths.key.is_none()) + usize::from(widths.value.is_none());
-                let last = |rows: usize| Some(4 * (lists * rows).checked_sub(1)?);
-                let end = rows_of(&page).and_then(|rows| entry_end(&page, 4 + last(rows)?));
-                let end = end.map(|end| end as u64).filter(|end| *end > PAGE && *end <= MAX_PAGE_BYTES);
-                let page = end.and_then(|end| self.bytes(at, end)).unwrap_or(page);
-                for (key, value) in leaf_rows(&page, widths) {
-                    let place = at + value.start as u64;
-                    if let (Some(key), Some(value)) = (page.get(key), page.get(value)) {
-                        each(FoundRow { key, value, at: Some(place), is_sound: false });
-                    }
+                for (n, widths) in widths.iter().enumerate() {
+                    self.scan_leaf(at, &page, *widths, &mut |row| each(n, row));
                 }
             }
             at += PAGE;
+        }
+    }
+
+    /// The rows of what may be a leaf, of which this is the first page.
+    fn scan_leaf(&self, at: u64, page: &[u8], widths: Widths, each: &mut dyn FnMut(FoundRow<'_>)) {
+        let lists = usize::from(widths.key.is_none()) + usize::from(widths.value.is_none());
+        let last = |rows: usize| Some(4 * (lists * rows).checked_sub(1)?);
+        let end = rows_of(page).and_then(|rows| entry_end(page, 4 + last(rows)?));
+        let end = end.map(|end| end as u64).filter(|end| *end > PAGE && *end <= MAX_PAGE_BYTES);
+        let larger = end.and_then(|end| self.bytes(at, end));
+        let page = larger.as_deref().unwrap_or(page);
+        for (key, value) in leaf_rows(page, widths) {
+            let place = at + value.start as u64;
+            if let (Some(key), Some(value)) = (page.get(key), page.get(value)) {
+                each(FoundRow { key, value, at: Some(place), is_sound: false });
+            }
         }
     }
 }

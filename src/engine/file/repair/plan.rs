@@ -25,6 +25,18 @@ pub(super) struct PlannedBranch {
     pub(super) parts: Vec<PlannedPart>,
 }
 
+impl PlannedBranch {
+    /// Its own old sequences come after this one.
+    fn base(&self) -> u64 {
+        self.row.fork.max(self.row.attributes.truncated).max(self.shift)
+    }
+
+    /// Its last old sequence.
+    pub(super) fn end(&self) -> u64 {
+        self.parts.last().map_or_else(|| self.base(), |part| *part.range().end())
+    }
+}
+
 pub(super) enum PlannedPart {
     Found(FoundEvents),
     /// From this sequence on, with the position of each as far as it has one.
@@ -98,7 +110,7 @@ pub(super) fn branches(
     }
     let ends = ends(&planned, found, extents);
     for (number, branch) in &mut planned {
-        let base = branch.row.fork.max(branch.row.attributes.truncated).max(branch.shift);
+        let base = branch.base();
         let end = ends.get(number).copied().unwrap_or(base);
         let own = found.events.get(number).map(Vec::as_slice).unwrap_or_default();
         branch.parts = covered(own, base + 1, end);

@@ -57,6 +57,7 @@ pub(super) type EachRecord<'a> = dyn FnMut(&[u8], &[u8], bool) + 'a;
 /// The last word of the journal on each record.
 pub(super) type RecordChanges = BTreeMap<(SidecarTable, Bytes), RecordChange>;
 
+#[derive(Default)]
 pub(super) struct Salvaged {
     pub(super) meta: Option<Meta>,
     /// A meta row that may be an older one: which store it is stays right.
@@ -97,24 +98,7 @@ impl Salvaged {
 
     /// Takes what one state of the tables leads to.
     pub(super) fn of(pages: &mut Pages, state: Option<State>) -> Self {
-        let mut found = Self {
-            meta: None,
-            older_meta: None,
-            lines: BTreeMap::new(),
-            unsure: BTreeSet::new(),
-            names: BTreeMap::new(),
-            heads: HashMap::new(),
-            events: BTreeMap::new(),
-            frames: Vec::new(),
-            changes: RecordChanges::new(),
-            missing: Vec::new(),
-            last_commit: 0,
-            damage: Vec::new(),
-            roots: HashMap::new(),
-            older_roots: HashMap::new(),
-            holes: HashSet::new(),
-            flushed: 0,
-        };
+        let mut found = Self::default();
         match state.and_then(|state| state.tables) {
             Some(tables) => found.read_definitions(pages, tables),
             None => {
@@ -461,24 +445,29 @@ impl Salvaged {
                 .map_err(|e| e.to_string())
         };
         let root = self.roots.get(table.name()).copied();
-        let is_whole = self.walk_from(root, pages, table.name(), NAMED, &mut |row| decoded(&row).map(drop));
-        if is_whole && !self.has_hole(table.name()) {
+        let is_whole = self.walk_from(root, pages, table.name(), NAMED, &mut |row| {
+            let value = decoded(&row)?;
+            if row.is_sound {
+                each(row.key, &value, true);
+            }
+            Ok(())
+        });
+        if !is_whole {
+            self.holes.insert(table.name().to_owned());
+        }
+        if self.has_hole(table.name()) {
+            // After what is sound in the newest state comes what was in the one before, then what may be older still.
+            let mut seen = HashSet::new();
             self.walk_from(root, pages, table.name(), NAMED, &mut |row| {
-                each(row.key, &decoded(&row)?, true);
+                seen.extend((row.is_sound && decoded(&row).is_ok()).then(|| row.key.to_vec()));
                 Ok(())
             });
-        } else {
-            self.holes.insert(table.name().to_owned());
-            // What is sound in the newest state counts, then what was in the one before, then what may be older still.
-            let mut seen = HashSet::new();
             let older = self.older_roots.get(table.name()).copied();
-            for (root, takes_sound, is_newest) in
-                [(root, true, true), (older, true, false), (root, false, false)]
-            {
+            for (root, takes_sound) in [(older, true), (root, false)] {
                 self.walk_from(root, pages, table.name(), NAMED, &mut |row| {
                     let value = decoded(&row)?;
                     if row.is_sound == takes_sound && seen.insert(row.key.to_vec()) {
-                        each(row.key, &value, is_newest);
+                        each(row.key, &value, false);
                     }
                     Ok(())
                 });

@@ -8,6 +8,7 @@ use redb::TableHandle;
 
 use super::gaps::Gaps;
 use super::leftovers::{FoundAgain, Known, Leftovers};
+use super::names::place;
 use super::placed::{PlacedRun, place_lost, recorded_at};
 use super::plan::{
     Branches, ChangedBranch, Extent, PlannedBranch, PlannedPart, branches, free_place, taken_sessions,
@@ -27,7 +28,7 @@ use crate::engine::problem::Problem;
 use crate::engine::repaired::{LOST_EVENT, Lost, Repaired};
 use crate::engine::sidecar::SidecarTable;
 use crate::error::{Error, Result};
-use crate::event::{BranchName, EventId, NewEvent, Place, Position, Sequence, SessionId, StoreId, Timestamp};
+use crate::event::{EventId, NewEvent, Place, Position, Sequence, StoreId, Timestamp};
 use crate::limits::MAX_RECORD_BYTES;
 
 /// Problems that are told one by one.
@@ -193,14 +194,7 @@ impl Repair {
     /// From which sequence on each branch may have more events than are known; `None` where its end is certain.
     fn open_ends(&self) -> HashMap<u64, Option<u64>> {
         let is_open = self.found.has_hole(EVENTS.name()) && self.found.has_hole(HEADS.name());
-        let ends = self.planned.iter().map(|(number, branch)| {
-            let base = branch.row.fork.max(branch.row.attributes.truncated).max(branch.shift);
-            let end = branch.parts.last().map_or(base, |part| match part {
-                PlannedPart::Found(events) => events.last,
-                PlannedPart::Lost { last, .. } => *last,
-            });
-            (*number, is_open.then_some(end + 1))
-        });
+        let ends = self.planned.iter().map(|(number, branch)| (*number, is_open.then_some(branch.end() + 1)));
         ends.collect()
     }
 
@@ -448,7 +442,7 @@ impl Repair {
             // A current branch that is not there any more would be one of its session all the same.
             let stays = |key: &[u8], value: &[u8]| {
                 table != SidecarTable::Current
-                    || place_of(key, value).is_some_and(|place| places.contains(&place))
+                    || place(key, value).is_some_and(|place| places.contains(&place))
             };
             let (mut kept, mut dropped, mut failed) = (0u64, 0u64, None);
             let mut take = |key: &[u8], value: &[u8]| match stays(key, value) {
@@ -512,12 +506,6 @@ impl Repair {
             lost: self.lost,
         }
     }
-}
-
-/// The branch that is the current one of a session.
-fn place_of(session: &[u8], branch: &[u8]) -> Option<Place> {
-    let text = |bytes| std::str::from_utf8(bytes).ok();
-    Some(Place::new(SessionId::new(text(session)?).ok()?, BranchName::new(text(branch)?).ok()?))
 }
 
 /// What is sound, by the newer of the two states of the tables; or by the older, when that is whole and the journal leads from
