@@ -36,7 +36,12 @@ impl Line {
 
     /// What comes in from here on wakes the thread, or does not. What has come in meanwhile wakes it now.
     pub(super) fn wakes_the_thread(&self, wakes: bool) {
-        gate::open(self.gate.get_ref(), &self.stream, wakes);
+        if !wakes {
+            gate::shut(self.gate.get_ref(), &self.stream);
+        } else if gate::open(self.gate.get_ref(), &self.stream).is_err() {
+            // The system has no room for it, and nobody would hear the owner any more.
+            self.hang_up();
+        }
     }
 
     /// Waits until there is something to read.
@@ -100,18 +105,28 @@ mod gate {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
 
-    use rustix::event::epoll::{CreateFlags, EventData, EventFlags, add, create, modify};
+    use rustix::event::epoll::{CreateFlags, EventData, EventFlags, add, create, delete};
+    use rustix::io::Errno;
 
     pub(super) fn around(stream: &UnixStream) -> io::Result<OwnedFd> {
         let gate = create(CreateFlags::CLOEXEC)?;
-        add(&gate, stream, EventData::new_u64(0), EventFlags::IN)?;
+        open(&gate, stream)?;
         Ok(gate)
     }
 
-    pub(super) fn open(gate: &OwnedFd, stream: &UnixStream, is_open: bool) {
-        let flags = if is_open { EventFlags::IN } else { EventFlags::empty() };
-        // It cannot fail for what was added; and a gate that is open costs time and nothing else.
-        let _ = modify(gate, stream, EventData::new_u64(0), flags);
+    /// The socket is put in anew. If it only changed what it is looked at for, one that was found readable before, by whoever
+    /// has read it since, would count as told of and wake nobody (`ep_modify` in the kernel's fs/eventpoll.c).
+    pub(super) fn open(gate: &OwnedFd, stream: &UnixStream) -> io::Result<()> {
+        match add(gate, stream, EventData::new_u64(0), EventFlags::IN) {
+            // The caller before this one, which is just ending.
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    pub(super) fn shut(gate: &OwnedFd, stream: &UnixStream) {
+        // It is not there when the caller before this one has not opened it yet. A gate that is open costs time, no more.
+        let _ = delete(gate, stream);
     }
 }
 
@@ -125,5 +140,43 @@ mod gate {
         stream.as_fd().try_clone_to_owned()
     }
 
-    pub(super) fn open(_: &OwnedFd, _: &UnixStream, _: bool) {}
+    pub(super) fn open(_: &OwnedFd, _: &UnixStream) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn shut(_: &OwnedFd, _: &UnixStream) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What comes in while a caller reads and is not read by it is the thread's, whatever came in before.
+    #[test]
+    fn what_a_caller_left_in_the_socket_wakes_the_thread() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (own, mut other) = UnixStream::pair().unwrap();
+            own.set_nonblocking(true).unwrap();
+            let line = Line::new(own, None).unwrap();
+            let mut room = [0; 16];
+            for round in 0..3 {
+                other.write_all(b"the thread's").unwrap();
+                line.readable().await.unwrap();
+                assert_eq!(line.try_read(&mut room).unwrap(), 12);
+                assert_eq!(line.try_read(&mut room).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+
+                line.wakes_the_thread(false);
+                other.write_all(b"left").unwrap();
+                line.wakes_the_thread(true);
+                let told = tokio::time::timeout(Duration::from_secs(20), line.readable()).await;
+                assert!(told.is_ok(), "round {round}: nobody was told");
+                assert_eq!(line.try_read(&mut room).unwrap(), 4);
+                assert_eq!(line.try_read(&mut room).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            }
+        });
+    }
 }
