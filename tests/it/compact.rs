@@ -36,6 +36,42 @@ async fn grow(store: &Store) {
     store.maintenance().flush().unwrap();
 }
 
+/// A new file often gets the inode number of the one that a compaction has removed.
+#[test]
+#[cfg(unix)]
+fn a_new_file_with_the_number_of_the_one_a_store_moved_out_of_is_another_store() {
+    use std::os::unix::fs::MetadataExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let number_of = |path: &Path| fs::metadata(path).unwrap().ino();
+    let path = dir.path().join("runs.redb");
+    let store = Store::builder().sync(false).open(&path).unwrap();
+    store.append("s", numbered(1)).unwrap();
+    let was = number_of(&path);
+    store.maintenance().compact().unwrap();
+    let mut others = Vec::new();
+    for n in 0..40 {
+        let path = dir.path().join(format!("{n}.redb"));
+        let other = Store::builder().sync(false).create_only().open(&path).unwrap();
+        assert_eq!(other.committed().get(), 0, "{n}");
+        assert_ne!(other.id(), store.id());
+        let is_found = number_of(&path) == was;
+        others.push(other);
+        if is_found {
+            break;
+        }
+    }
+    // The store itself is found in its new file.
+    store.append("s", numbered(2)).unwrap();
+    let beside = Store::builder().sync(false).open(&path).unwrap();
+    assert_eq!(beside.head("s").unwrap().get(), 2);
+    for other in &others {
+        other.append("s", numbered(9)).unwrap();
+        assert_eq!(other.head("s").unwrap().get(), 1);
+    }
+    assert_eq!(numbers(&store, "s"), [1, 2]);
+}
+
 #[tokio::test]
 async fn what_was_in_the_store_is_in_the_smaller_file_and_the_store_goes_on() {
     let dir = tempfile::tempdir().unwrap();

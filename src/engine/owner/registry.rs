@@ -10,7 +10,7 @@ use super::handle::{Handle, Part};
 use super::places::Places;
 use super::reading;
 use super::sharing::{Sharing, SharingConfig};
-use crate::engine::file::{Mode, prepare};
+use crate::engine::file::{Mode, line_of, prepare};
 use crate::engine::file_id::FileId;
 use crate::engine::identity::Identity;
 use crate::engine::port::Engine;
@@ -30,6 +30,21 @@ struct Entry {
 }
 
 impl Entry {
+    /// Whether this is the file that it was opened as, of one that has its number. If the store has moved into another, the
+    /// number may have been given away, to a copy as well.
+    fn is_of(&self, places: &Places) -> bool {
+        match (self.line, places.line) {
+            (Some(own), Some(line)) => own == line && self.moved(places.id).is_none(),
+            _ => self.file == places.file,
+        }
+    }
+
+    /// The file that the store has moved into from the one with this number.
+    fn moved(&self, from: FileId) -> Option<FileId> {
+        let now = FileId::at(&self.file).ok().filter(|now| *now != from)?;
+        (self.line.is_some() && line_of(&self.file) == self.line).then_some(now)
+    }
+
     /// Waits for whoever is opening the file in this process, until then at the most.
     fn turn(&self, until: Instant) -> Option<std::sync::MutexGuard<'_, Weak<Driver>>> {
         loop {
@@ -87,6 +102,14 @@ fn entry(places: &Places) -> Arc<Entry> {
     let moved = entries.iter().find(before).map(|(before, _)| *before).filter(|before| *before != id);
     if let Some(entry) = moved.and_then(|before| entries.remove(&before)) {
         entries.entry(id).or_insert(entry);
+    }
+    // A file that a store moved out of is gone, and its number may be another file's by now.
+    let is_other = entries.get(&id).is_some_and(|entry| !entry.is_of(places));
+    let other = if is_other { entries.remove(&id) } else { None };
+    if let Some(entry) = other
+        && let Some(now) = entry.moved(id)
+    {
+        entries.entry(now).or_insert(entry);
     }
     entries.entry(id).or_insert_with(new).clone()
 }
