@@ -1,20 +1,27 @@
 //! One end of a connection.
 
-use std::io;
-use std::ops::Deref;
-use std::os::fd::AsFd;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net;
 
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
+use tokio::net::unix::UCred;
 
+use super::frame::Inbox;
 use crate::engine::process::Process;
 
 /// A socket that hangs up when it is dropped. A child that was forked holds it as well, and would keep it open: so the other end
 /// is told, and not left to notice that nobody holds it any more.
+///
+/// It is looked at for what comes in, and only while somebody waits for it for room: every message that the other end reads
+/// makes some, and would wake this end for nothing.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: UnixStream,
+    stream: AsyncFd<net::UnixStream>,
+    peer: UCred,
     process: Process,
     /// Another has taken it over.
     is_left: bool,
@@ -24,18 +31,61 @@ impl Socket {
     /// In a runtime.
     pub(super) fn new(stream: net::UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        UnixStream::from_std(stream).map(Self::of)
+        UnixStream::from_std(stream).and_then(Self::of)
     }
 
-    pub(super) fn of(stream: UnixStream) -> Self {
-        Self { stream, process: Process::this(), is_left: false }
+    /// The same, of one that a listener gave out.
+    pub(super) fn of(stream: UnixStream) -> io::Result<Self> {
+        let peer = stream.peer_cred()?;
+        let stream = watched(stream.into_std()?, Interest::READABLE)?;
+        Ok(Self { stream, peer, process: Process::this(), is_left: false })
+    }
+
+    /// The user at the other end.
+    pub(super) fn uid(&self) -> u32 {
+        self.peer.uid()
     }
 
     /// The process at the other end, as this one would call it; `None` when it is in another namespace, or the system does not
     /// say.
     pub(super) fn peer(&self) -> Option<u32> {
-        let pid = self.stream.peer_cred().ok()?.pid()?;
-        u32::try_from(pid).ok().filter(|pid| *pid > 0)
+        u32::try_from(self.peer.pid()?).ok().filter(|pid| *pid > 0)
+    }
+
+    /// Reads what is there, once there is something.
+    pub(super) async fn receive(&self, inbox: &mut Inbox) -> io::Result<()> {
+        loop {
+            let mut ready = self.stream.readable().await?;
+            let mut is_all = false;
+            let read = inbox.read(|room| {
+                let read = rustix::io::read(&self.stream, &mut *room)?;
+                is_all = read < room.len();
+                Ok(read)
+            });
+            match read {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {
+                    if is_all {
+                        // What comes after says so again.
+                        ready.clear_ready();
+                    }
+                    return Ok(());
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Writes what it takes at once.
+    pub(super) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        try_write(&self.stream, pieces)
+    }
+
+    /// Waits until it takes something.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        writable(&self.stream).await
     }
 
     /// Leaves the connection to who has the socket as well.
@@ -49,19 +99,9 @@ impl Socket {
     }
 }
 
-/// Ends what a socket is used for, by the process that has opened it.
-pub(super) fn shut(stream: &impl AsFd, process: &Process, what: Shutdown) {
-    if process.is_this() {
-        // It fails when the other end has hung up already.
-        let _ = shutdown(stream, what);
-    }
-}
-
-impl Deref for Socket {
-    type Target = UnixStream;
-
-    fn deref(&self) -> &UnixStream {
-        &self.stream
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 
@@ -70,6 +110,39 @@ impl Drop for Socket {
         if !self.is_left {
             self.hang_up();
         }
+    }
+}
+
+/// Only for what owns its descriptor and keeps it, which is what makes this sound.
+#[allow(
+    deprecated,
+    reason = "its successor is unsafe for the sake of types that lend descriptors they do not own"
+)]
+pub(super) fn watched<T: Into<OwnedFd> + std::os::fd::AsRawFd>(
+    owned: T,
+    interest: Interest,
+) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(owned, interest)
+}
+
+/// Writes what a socket takes at once.
+pub(super) fn try_write(socket: &impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut nothing = SendAncillaryBuffer::default();
+    Ok(sendmsg(socket, pieces, &mut nothing, SendFlags::NOSIGNAL)?)
+}
+
+/// Waits until a socket takes something.
+pub(super) async fn writable(socket: &impl AsFd) -> io::Result<()> {
+    let stream = watched(socket.as_fd().try_clone_to_owned()?, Interest::WRITABLE)?;
+    stream.writable().await?.retain_ready();
+    Ok(())
+}
+
+/// Ends what a socket is used for, by the process that has opened it.
+pub(super) fn shut(stream: &impl AsFd, process: &Process, what: Shutdown) {
+    if process.is_this() {
+        // It fails when the other end has hung up already.
+        let _ = shutdown(stream, what);
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use bytes::Bytes;
-use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
 use super::engine::SharedEngine;
@@ -17,7 +16,7 @@ use super::run::run;
 use crate::codec::link::{HelloBody, LINK_NEWEST, LINK_OLDEST, SentGreeting, SentHello, SentWelcome};
 use crate::engine::identity::Identity;
 use crate::engine::problem::Problem;
-use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming, receive};
+use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming};
 use crate::engine::shared::peer::{may_talk, program_name};
 use crate::engine::shared::socket::Socket;
 use crate::event::{EventId, StoreId, Timestamp};
@@ -72,11 +71,10 @@ async fn greet(
     let lost = |owner| move |e: io::Error| ConnectError::Lost { owner, reason: e.to_string() };
     let kept = stream.try_clone().map_err(lost(0))?;
     let stream = Socket::new(stream).map_err(lost(0))?;
-    let peer = stream.peer_cred().map_err(lost(0))?;
     let other = stream.peer();
     let owner = other.unwrap_or_default();
-    if !may_talk(peer.uid()) {
-        return Err(ConnectError::OtherUser { owner, uid: peer.uid() });
+    if !may_talk(stream.uid()) {
+        return Err(ConnectError::OtherUser { owner, uid: stream.uid() });
     }
     let body = HelloBody {
         program: &program_name(&hello.program),
@@ -109,9 +107,9 @@ async fn greet(
     }
 }
 
-async fn exchange(stream: &UnixStream, said: Vec<u8>, inbox: &mut Inbox) -> io::Result<Bytes> {
+async fn exchange(stream: &Socket, said: Vec<u8>, inbox: &mut Inbox) -> io::Result<Bytes> {
     let mut flight = Flight::of(said.into());
-    while flight.fly(|pieces| stream.try_write_vectored(pieces))? == Flown::Blocked {
+    while flight.fly(|pieces| stream.try_write(pieces))? == Flown::Blocked {
         stream.writable().await?;
     }
     loop {
@@ -119,7 +117,7 @@ async fn exchange(stream: &UnixStream, said: Vec<u8>, inbox: &mut Inbox) -> io::
             Ok(Incoming::Message { call: 0, body }) if body.len() <= SHARED_GREETING_BYTES => {
                 return Ok(body);
             }
-            Ok(Incoming::More) => receive(stream, inbox).await?,
+            Ok(Incoming::More) => stream.receive(inbox).await?,
             Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no owner of a store")),
             Err(e) => return Err(io::Error::new(io::ErrorKind::InvalidData, e)),
         }

@@ -4,12 +4,12 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
+use rustix::net::Shutdown;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::engine::process::Process;
-use crate::engine::shared::socket::shut;
+use crate::engine::shared::socket::{shut, try_write, watched, writable};
 
 /// A socket that hangs up when it is dropped. What comes in wakes the client's thread, but not while a caller
 /// reads: two would wake up for one answer.
@@ -57,14 +57,11 @@ impl Line {
 
     /// Waits until the socket takes something. Only then it is looked at for that: each answer makes room as well.
     pub(super) async fn writable(&self) -> io::Result<()> {
-        let stream = watched(self.stream.try_clone()?.into(), Interest::WRITABLE)?;
-        stream.writable().await?.retain_ready();
-        Ok(())
+        writable(&self.stream).await
     }
 
     pub(super) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut nothing = SendAncillaryBuffer::default();
-        Ok(sendmsg(&self.stream, pieces, &mut nothing, SendFlags::NOSIGNAL)?)
+        try_write(&self.stream, pieces)
     }
 
     /// Says that nothing more will be written.
@@ -76,15 +73,6 @@ impl Line {
     pub(super) fn hang_up(&self) {
         shut(&self.stream, &self.process, Shutdown::Both);
     }
-}
-
-/// Only for what owns its descriptor and keeps it, which is what makes this sound.
-#[allow(
-    deprecated,
-    reason = "its successor is unsafe for the sake of types that lend descriptors they do not own"
-)]
-fn watched(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(fd, interest)
 }
 
 impl AsFd for Line {

@@ -3,7 +3,6 @@
 mod flight;
 mod inbox;
 mod outbox;
-mod receive;
 #[cfg(test)]
 mod tests;
 
@@ -15,4 +14,3 @@ pub(crate) use apart::frames;
 pub(crate) use flight::{Flight, Flown};
 pub(crate) use inbox::{Inbox, Incoming};
 pub(crate) use outbox::Outbox;
-pub(crate) use receive::receive;

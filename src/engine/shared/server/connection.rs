@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use super::calls::Calls;
@@ -15,7 +14,7 @@ use super::roster::Roster;
 use super::served_engine::ServedEngine;
 use super::writing::Written;
 use crate::codec::link::SentNotice;
-use crate::engine::shared::frame::{Inbox, Incoming, receive};
+use crate::engine::shared::frame::{Inbox, Incoming};
 use crate::engine::shared::socket::Socket;
 use crate::limits::SHARED_CALLS;
 
@@ -67,7 +66,7 @@ async fn hear(calls: Calls, mut inbox: Inbox) -> io::Result<()> {
 }
 
 /// Takes one call after the other, as long as the client leaves room for the answers.
-async fn take_calls(calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io::Result<()> {
+async fn take_calls(calls: &Calls, stream: &Socket, inbox: &mut Inbox) -> io::Result<()> {
     let client = &calls.client;
     let mut pace = Pace::new();
     loop {
@@ -85,7 +84,7 @@ async fn take_calls(calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io
             Incoming::More if inbox.is_amid() => {
                 let (is_partial, begun) = (inbox.is_partial(), Instant::now());
                 let step = pace.step(is_partial);
-                let received = tokio::time::timeout(step, receive(stream, inbox)).await;
+                let received = tokio::time::timeout(step, stream.receive(inbox)).await;
                 pace.waited(step, begun.elapsed());
                 match received {
                     Ok(received) => {
@@ -96,7 +95,7 @@ async fn take_calls(calls: &Calls, stream: &UnixStream, inbox: &mut Inbox) -> io
                     Err(_) => {}
                 }
             }
-            Incoming::More => receive(stream, inbox).await?,
+            Incoming::More => stream.receive(inbox).await?,
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::UnixStream;
 
 use super::client::Client;
 use super::roster::Roster;
@@ -13,7 +12,7 @@ use crate::codec::Bounded;
 use crate::codec::link::{LINK_NEWEST, LINK_OLDEST, SentGreeting, SentHello, SentWelcome};
 use crate::engine::port::Engine;
 use crate::engine::problem::Problem;
-use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming, receive};
+use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming};
 use crate::engine::shared::peer::{ClientInfo, may_talk, program_name};
 use crate::engine::shared::socket::Socket;
 use crate::event::Timestamp;
@@ -26,7 +25,9 @@ pub(super) async fn greet(
     stream: &Arc<Socket>,
     inbox: &mut Inbox,
 ) -> Option<Arc<Client>> {
-    let peer = stream.peer_cred().ok().filter(|peer| may_talk(peer.uid()))?;
+    if !may_talk(stream.uid()) {
+        return None;
+    }
     let stall = Duration::from_millis(SHARED_STALL_MS);
     let body = tokio::time::timeout(stall, first_message(stream, inbox)).await.ok()?.ok()?;
     let said = SentHello::decode(&body).ok()?;
@@ -38,8 +39,8 @@ pub(super) async fn greet(
         return refuse(stream, &SentGreeting::OtherStore(*identity.id.bytes())).await;
     }
     let info = ClientInfo {
-        pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default(),
-        uid: peer.uid(),
+        pid: stream.peer().unwrap_or_default(),
+        uid: stream.uid(),
         program: program_name(hello.program),
         rank: hello.rank,
         since: Timestamp::now(),
@@ -84,24 +85,24 @@ fn told(problem: &Problem) -> (&str, &str) {
     (&problem.place, &problem.reason)
 }
 
-async fn first_message(stream: &UnixStream, inbox: &mut Inbox) -> io::Result<Bytes> {
+async fn first_message(stream: &Socket, inbox: &mut Inbox) -> io::Result<Bytes> {
     loop {
         match inbox.next() {
             Ok(Incoming::Message { call: 0, body }) if body.len() <= SHARED_GREETING_BYTES => {
                 return Ok(body);
             }
-            Ok(Incoming::More) => receive(stream, inbox).await?,
+            Ok(Incoming::More) => stream.receive(inbox).await?,
             _ => return Err(io::ErrorKind::InvalidData.into()),
         }
     }
 }
 
 /// Says why not. A peer that does not read it does not hear it.
-async fn refuse(stream: &UnixStream, greeting: &SentGreeting<'_>) -> Option<Arc<Client>> {
+async fn refuse(stream: &Socket, greeting: &SentGreeting<'_>) -> Option<Arc<Client>> {
     let mut flight = Flight::of(greeting.message().into());
     let stall = Duration::from_millis(SHARED_STALL_MS);
     let written = async {
-        while let Ok(Flown::Blocked) = flight.fly(|pieces| stream.try_write_vectored(pieces)) {
+        while let Ok(Flown::Blocked) = flight.fly(|pieces| stream.try_write(pieces)) {
             if stream.writable().await.is_err() {
                 break;
             }

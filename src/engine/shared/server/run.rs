@@ -63,8 +63,7 @@ pub(super) async fn run(
             Some(_) = connections.join_next(), if !connections.is_empty() => None,
         };
         // Those that have not said who they are count as well, but leave room for some that do.
-        let own =
-            stream.map(Socket::of).filter(|stream| stream.peer_cred().is_ok_and(|peer| may_talk(peer.uid())));
+        let own = stream.and_then(|stream| Socket::of(stream).ok()).filter(|stream| may_talk(stream.uid()));
         if let Some(stream) = own.filter(|_| connections.len() < SHARED_CLIENTS * 2) {
             connections.spawn(serve(served.clone(), stream));
         }

@@ -3,9 +3,8 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::net::UnixStream;
-
 use crate::engine::shared::frame::{Flight, Flown, Outbox};
+use crate::engine::shared::socket::Socket;
 use crate::sync::{Mutex, lock};
 
 /// What became of what there was.
@@ -43,12 +42,12 @@ impl Writing {
     }
 
     /// Writes what there is. Never blocks.
-    pub(super) fn write(&self, stream: &UnixStream) -> io::Result<Written> {
+    pub(super) fn write(&self, stream: &Socket) -> io::Result<Written> {
         self.write_at_most(stream, usize::MAX)
     }
 
     /// Writes what there is, as long as no more than so many bytes wait.
-    pub(super) fn write_at_most(&self, stream: &UnixStream, bytes: usize) -> io::Result<Written> {
+    pub(super) fn write_at_most(&self, stream: &Socket, bytes: usize) -> io::Result<Written> {
         loop {
             if self.blocked.load(Ordering::Acquire) {
                 return Ok(Written::Blocked);
@@ -71,7 +70,7 @@ impl Writing {
     }
 
     /// `None` when too much waits.
-    fn fly(&self, stream: &UnixStream, bytes: usize) -> io::Result<Option<Flown>> {
+    fn fly(&self, stream: &Socket, bytes: usize) -> io::Result<Option<Flown>> {
         let mut flight = lock(&self.flight);
         loop {
             let waits = self.look(|outbox| {
@@ -87,7 +86,7 @@ impl Writing {
             if flight.is_empty() {
                 return Ok(Some(Flown::All));
             }
-            if flight.fly(|pieces| stream.try_write_vectored(pieces))? == Flown::Blocked {
+            if flight.fly(|pieces| stream.try_write(pieces))? == Flown::Blocked {
                 self.blocked.store(true, Ordering::Release);
                 return Ok(Some(Flown::Blocked));
             }
@@ -103,6 +102,7 @@ impl Writing {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use tokio::net::UnixStream;
 
     use super::*;
 
@@ -114,6 +114,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_written_before_the_welcome_and_not_much_on_the_way_of_commits() {
         let (own, other) = UnixStream::pair().unwrap();
+        let own = Socket::of(own).unwrap();
         let writing = Writing::held();
         writing.look(|outbox| outbox.send(0, Bytes::from_static(b"a hint")));
         assert_eq!(writing.write(&own).unwrap(), Written::Blocked);
