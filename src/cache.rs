@@ -50,6 +50,17 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     }
 }
 
+impl<K, V> Cache<K, V> {
+    /// Removes every entry.
+    pub(crate) fn clear(&self) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let emptied = (std::mem::take(&mut inner.slots), std::mem::take(&mut inner.index));
+        inner.hand = 0;
+        drop(inner);
+        drop(emptied);
+    }
+}
+
 impl<K: Clone + Eq + Hash, V> Inner<K, V> {
     fn insert(&mut self, key: K, value: V) {
         if let Some(slot) = self.index.get(&key).and_then(|at| self.slots.get_mut(*at)) {

@@ -24,6 +24,30 @@ pub enum Error {
         /// The table and the key.
         record: String,
     },
+    /// The branch was closed: nothing is appended to it any more. Nothing was written.
+    #[error("{place} was closed at {at}; nothing was written: fork it, and append to the fork")]
+    BranchClosed {
+        /// The branch.
+        place: Place,
+        /// When it was closed.
+        at: Timestamp,
+    },
+    /// The branch was deleted. An append that may begin a branch of this name begins another one. Nothing was read or written.
+    #[error("{place} was deleted at {at}; its name is free for another branch")]
+    Deleted {
+        /// The branch.
+        place: Place,
+        /// When it was deleted.
+        at: Timestamp,
+    },
+    /// The events before this sequence were removed from the branch. Nothing was read or written.
+    #[error("the events of {place} before @{first} were removed; read from there on")]
+    Truncated {
+        /// The branch.
+        place: Place,
+        /// The first sequence that is left; one after the last when none is.
+        first: Sequence,
+    },
     /// Somebody else holds the lease on a session.
     #[error("{session} is held by {holder} until {until}; try again then, or when it is released")]
     LeaseHeld {
@@ -293,6 +317,9 @@ impl Error {
         matches!(
             self,
             Self::Conflict { .. }
+                | Self::BranchClosed { .. }
+                | Self::Deleted { .. }
+                | Self::Truncated { .. }
                 | Self::RecordChanged { .. }
                 | Self::NotFound { .. }
                 | Self::Exists { .. }
@@ -310,6 +337,11 @@ impl Error {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Corrupt { .. })
+    }
+
+    /// Whether what was asked for is gone for good.
+    pub(crate) fn is_of_what_is_gone(&self) -> bool {
+        matches!(self, Self::Deleted { .. } | Self::Truncated { .. })
     }
 
     /// Whether the store is closed, so that nothing works until it is reopened.

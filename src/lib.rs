@@ -64,6 +64,7 @@ pub mod error;
 pub mod event;
 mod files;
 pub mod follow;
+pub mod lifecycle;
 pub mod limits;
 mod panics;
 pub mod project;

@@ -90,6 +90,10 @@ pub const SCAN_TAIL_EVENTS: usize = 2_048;
 pub const DEFAULT_CACHE_BYTES: usize = 28 * 1_024 * 1_024;
 /// Branches whose names, ancestors and heads are kept in memory.
 pub const BRANCH_CACHE: usize = 16_384;
+/// Events that one transaction removes of what was deleted, and a few more: it ends with their chunk.
+pub const PURGE_EVENTS: usize = 2_048;
+/// Branches that are looked at in one transaction for what is to be removed.
+pub const PURGE_BRANCHES: usize = 1_024;
 /// Ancestors of one branch.
 pub const MAX_FORK_DEPTH: usize = 1_024;
 

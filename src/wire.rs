@@ -189,6 +189,11 @@ pub struct Branch {
     head: u64,
     events: u64,
     current: bool,
+    /// The first sequence that is left, once some were removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed: Option<String>,
 }
 
 impl Branch {
@@ -206,6 +211,8 @@ impl Branch {
             head: info.head.get(),
             events: info.events,
             current: info.place.branch == *current,
+            first: Some(info.first.get()).filter(|first| *first > 1),
+            closed: info.closed.map(|t| t.to_string()),
         }
     }
 }

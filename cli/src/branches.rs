@@ -45,18 +45,22 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     out.lines(table.lines())
 }
 
-/// A branch's name, marked as current if it is and is not `main`.
+/// A branch's name, marked as current if it is and is not `main`, and as closed.
 pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
     let name = &branch.place.branch;
-    let is_told = name == current && *name != BranchName::main();
-    if is_told { format!("{name} (current)") } else { name.to_string() }
+    let is_current = name == current && *name != BranchName::main();
+    let marks = [(is_current, "current"), (branch.closed.is_some(), "closed")];
+    let marks: Vec<&str> = marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark).collect();
+    if marks.is_empty() { name.to_string() } else { format!("{name} ({})", marks.join(", ")) }
 }
 
 /// Branches below their parents, by fork point, each with its tree lines.
 pub(super) fn tree(branches: &[BranchInfo]) -> Vec<(String, &BranchInfo)> {
     let mut children: BTreeMap<Option<&str>, Vec<&BranchInfo>> = BTreeMap::new();
     for branch in branches {
-        let parent = branch.parent.as_ref().map(|(name, _)| name.as_str());
+        // One whose parent was deleted stands by itself.
+        let is_there = |name: &&str| branches.iter().any(|other| other.place.branch.as_str() == *name);
+        let parent = branch.parent.as_ref().map(|(name, _)| name.as_str()).filter(is_there);
         children.entry(parent).or_default().push(branch);
     }
     for siblings in children.values_mut() {

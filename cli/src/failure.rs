@@ -74,6 +74,15 @@ fn hint(e: &Error) -> Option<String> {
         Error::Invalid(e) if e.field == "data" => {
             "in a shell, JSON goes between single quotes: --data '{\"n\": 1}'".into()
         }
+        Error::BranchClosed { place, .. } => {
+            format!("`retold fork {place} NAME` makes a branch that goes on from there")
+        }
+        Error::Deleted { place, .. } => {
+            format!("`retold branches {}` lists the branches that are left", place.session)
+        }
+        Error::Truncated { place, first } => {
+            format!("`retold read {place} --from {first}` shows what is left")
+        }
         Error::NotFound { what: "session", .. } => "`retold sessions` lists the sessions".into(),
         Error::NotFound { what: "branch", name } => {
             let session = name.split('/').next().unwrap_or(name);

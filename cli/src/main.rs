@@ -8,11 +8,13 @@ mod append;
 mod append_lines;
 mod backup;
 mod branches;
+mod close;
 mod compact;
 mod completions;
 mod consumer;
 mod current;
 mod dead_letters;
+mod delete;
 mod demo;
 mod describe;
 mod diff;
@@ -39,6 +41,7 @@ mod panics;
 mod progress;
 mod projections;
 mod promote;
+mod purge;
 mod read;
 mod rebuild;
 mod repair;
@@ -55,6 +58,7 @@ mod table;
 mod tail;
 mod timeline;
 mod timers;
+mod truncate;
 mod types;
 mod unpack;
 mod verify;
@@ -175,6 +179,14 @@ enum Verb {
     Branches(branches::Args),
     /// Create a branch at an event of another
     Fork(fork::Args),
+    /// Close a branch: nothing is appended to it any more
+    Close(close::Args),
+    /// Delete a branch, or a session with all its branches
+    Delete(delete::Args),
+    /// Remove the first events of a branch
+    Truncate(truncate::Args),
+    /// Remove what was deleted or truncated from the file
+    Purge(purge::Args),
     /// Compare two branches of a session
     Diff(diff::Args),
     /// Append a branch's own events to the branch it was forked from
@@ -358,6 +370,10 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Stats(args) => stats::run(&args, app),
         Verb::Branches(args) => branches::run(&args, app),
         Verb::Fork(args) => fork::run(&args, app),
+        Verb::Close(args) => close::run(&args, app),
+        Verb::Delete(args) => delete::run(&args, app),
+        Verb::Truncate(args) => truncate::run(&args, app),
+        Verb::Purge(args) => purge::run(&args, app),
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
         Verb::Adopt(args) => adopt::run(&args, app),

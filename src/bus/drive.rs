@@ -121,6 +121,7 @@ async fn take_all(
             item = next(handler_state, following), if room => match item {
                 Some(Ok(Followed::Event { event, .. })) => take_recorded(core, handler_state, event),
                 Some(Ok(Followed::CaughtUp { .. })) => { late(handler_state, false); false }
+                Some(Ok(Followed::Gap { first, .. })) => { pass(handler_state, first.saturating_sub(1)); false }
                 Some(Err(Error::Upcast { at, reason, .. })) => {
                     handler_state.metrics.unreadable.fetch_add(1, Relaxed);
                     let handler = &*handler_state.asked.name;
@@ -200,6 +201,15 @@ fn late(handler_state: &HandlerState, late: bool) {
     work.live = !late;
     let late = late || work.full;
     work.progress.late(late);
+    drop(work);
+    handler_state.tried.notify_waiters();
+}
+
+/// What there was up to this position, and was not taken, is gone.
+fn pass(handler_state: &HandlerState, position: u64) {
+    let mut work = handler_state.work();
+    work.machine.pass(position);
+    work.progress.took(position, false);
     drop(work);
     handler_state.tried.notify_waiters();
 }

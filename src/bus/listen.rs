@@ -139,7 +139,7 @@ impl Listener {
                 },
                 item = following.next() => match item? {
                     Ok(Followed::Event { event, .. }) => return Some(Ok(Message::recorded(event))),
-                    Ok(Followed::CaughtUp { .. }) => {}
+                    Ok(Followed::CaughtUp { .. } | Followed::Gap { .. }) => {}
                     Err(e) => return Some(Err(e)),
                 },
             }

@@ -66,6 +66,7 @@ pub use route::imported_pattern;
 pub use subscribe::{Subscribe, Subscription, SubscriptionGuard};
 #[cfg(feature = "testkit")]
 pub(crate) use timers::Due;
+pub(crate) use timers::forget_deleted_timers;
 #[doc(hidden)]
 pub use timers::parse_timer_row;
 #[cfg(feature = "agents")]

@@ -311,7 +311,10 @@ async fn read(handler_state: &Arc<HandlerState>, taken: &Taken) -> Option<Messag
             return Ok(None);
         }
         let reader = lock(&reading.reader).clone().ok_or(Error::Closed { after: None })?;
-        reader.shaped(recorded(&reader, &taken.place, taken.sequence)?).map(Some)
+        match recorded(&reader, &taken.place, (taken.sequence, taken.position))? {
+            Some(event) => reader.shaped(event).map(Some),
+            None => Ok(None),
+        }
     });
     let message = match read.await {
         Ok(Ok(Some(event))) => Message::recorded(event).sent_again(),
@@ -354,7 +357,7 @@ async fn look_further(handler_state: &Arc<HandlerState>, look: Look) {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => {
             let handler = &*handler_state.asked.name;
-            let Look { place, after, until } = &look;
+            let Look { place, after, until, .. } = &look;
             tracing::error!(handler, %error, %place, after, until, "a handler's events could not be read; they are skipped");
             *lock(&handler_state.ended) = Some(error.to_string());
             handler_state.go(Phase::Leaving);

@@ -69,8 +69,11 @@ pub struct Features {
 }
 
 impl Features {
+    /// An incompatible one: attributes of branches have changed, and are to be kept to.
+    pub const LIFECYCLE: u64 = 1;
+
     /// What this release knows.
-    pub const KNOWN: Self = Self { compatible: 0, read_only: 0, incompatible: 0 };
+    pub const KNOWN: Self = Self { compatible: 0, read_only: 0, incompatible: Self::LIFECYCLE };
 
     /// Those that bar a release that knows only [`KNOWN`](Self::KNOWN) from reading, or from writing too.
     #[must_use]

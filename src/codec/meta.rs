@@ -17,11 +17,11 @@ const MAX_TABLES: u32 = 256;
 /// Counts of what a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct StoreCounts {
-    /// Branches that were not forked: one for every session.
+    /// Those of them that were not forked: one for every session.
     pub sessions: u64,
-    /// All branches.
+    /// All branches that are not deleted.
     pub branches: u64,
-    /// Bytes of all payloads, as they were appended.
+    /// Bytes of all payloads that were not removed, as they were appended.
     pub payload_bytes: u64,
 }
 
@@ -37,13 +37,29 @@ impl StoreCounts {
         self.payload_bytes = self.payload_bytes.saturating_add(payload_bytes as u64);
     }
 
+    /// Counts one branch less.
+    pub fn remove_branch(&mut self, forked: bool) {
+        self.branches = self.branches.saturating_sub(1);
+        self.sessions = self.sessions.saturating_sub(u64::from(!forked));
+    }
+
+    /// What is left without the other. What is removed may be counted before what was added: [`plus`](Self::plus) makes up for it.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            sessions: self.sessions.wrapping_sub(other.sessions),
+            branches: self.branches.wrapping_sub(other.branches),
+            payload_bytes: self.payload_bytes.wrapping_sub(other.payload_bytes),
+        }
+    }
+
     /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
-            sessions: self.sessions.saturating_add(other.sessions),
-            branches: self.branches.saturating_add(other.branches),
-            payload_bytes: self.payload_bytes.saturating_add(other.payload_bytes),
+            sessions: self.sessions.wrapping_add(other.sessions),
+            branches: self.branches.wrapping_add(other.branches),
+            payload_bytes: self.payload_bytes.wrapping_add(other.payload_bytes),
         }
     }
 }

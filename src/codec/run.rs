@@ -12,3 +12,17 @@ pub struct Run {
     /// The number of events.
     pub count: u32,
 }
+
+impl Run {
+    /// Positions of events that were removed. No branch has number 0.
+    #[must_use]
+    pub fn removed(count: u32) -> Self {
+        Self { branch: 0, first: 1, count }
+    }
+
+    /// Whether the events were removed.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.branch == 0
+    }
+}

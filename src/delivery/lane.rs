@@ -228,6 +228,9 @@ impl<T: Item> Lane<T> {
     /// A wanted event was scanned. If it is given, it is kept if its turn has come, or if there is room and nothing between it and
     /// what is at hand. Answers with whether it is.
     pub(super) fn scanned(&mut self, sequence: u64, position: u64, item: Option<T>, room: Room) -> bool {
+        if self.rest.is_some_and(|rest| sequence <= rest.until) {
+            self.begin_again();
+        }
         match &mut self.rest {
             Some(rest) => rest.until = rest.until.max(sequence),
             None => {
@@ -247,6 +250,21 @@ impl<T: Item> Lane<T> {
             _ => self.has_gap = true,
         }
         false
+    }
+
+    /// The branch was deleted, and another has its names and counts anew. What waited is gone; what is delivered can still be
+    /// resolved.
+    fn begin_again(&mut self) {
+        (self.rest, self.has_gap) = (None, false);
+        let is_delivered = |head: &Head| head.turn != Turn::Ready;
+        match &mut self.head {
+            Some(head) if head.kind == Kind::Event && is_delivered(head) => head.kind = Kind::Again,
+            Some(head) if head.kind == Kind::Event => self.head = None,
+            _ => {}
+        }
+        self.head_is_at_hand &= self.head.as_ref().is_some_and(|head| head.kind == Kind::Unnumbered);
+        self.at_hand.retain(|at_hand| at_hand.number.is_none());
+        self.at_hand_bytes = self.at_hand.iter().map(|at_hand| at_hand.bytes).sum();
     }
 
     /// Something without a number comes behind what is at hand. `false` if there is no room for it, or a gap before it.

@@ -15,13 +15,24 @@ pub(crate) fn look_for<T>(
     mut look: Look,
     wanted: impl Fn(Event) -> Option<T>,
 ) -> Result<(Look, Found<T>)> {
-    let branch = reader.branch(&look.place)?;
+    let branch = match reader.branch(&look.place) {
+        Err(Error::Deleted { .. }) => return Ok((look, Vec::new())),
+        branch => branch?,
+    };
     let (mut reached, to) = (look.after, look.until);
     let mut found = Vec::new();
     let mut limit = AT_HAND_LANE_EVENTS;
     while reached < to && found.is_empty() {
         let range = Range { from: reached.saturating_add(1), to, limit, reverse: false };
-        let page = reader.page(&branch, range)?;
+        let page = match reader.page(&branch, range) {
+            // What is gone is not delivered.
+            Err(Error::Truncated { first, .. }) => {
+                reached = to.min(first.get().saturating_sub(1)).max(reached);
+                continue;
+            }
+            Err(Error::Deleted { .. }) => Vec::new(),
+            page => page?,
+        };
         if page.is_empty() {
             // There may be none that can be read.
             reached = to;
@@ -32,6 +43,11 @@ pub(crate) fn look_for<T>(
                 break;
             }
             let (sequence, position) = (event.sequence().get(), event.position().get());
+            if position > look.scanned {
+                // What was looked for is gone, and so is all behind it.
+                reached = to;
+                break;
+            }
             reached = sequence;
             found.extend(wanted(event).map(|item| (sequence, position, item)));
         }
@@ -41,11 +57,26 @@ pub(crate) fn look_for<T>(
     Ok((look, found))
 }
 
-/// The event at this place, as it was recorded. Blocks.
-pub(crate) fn recorded(reader: &Reader, place: &Place, sequence: u64) -> Result<Event> {
+/// The event at this place and position, as it was recorded; `None` when it is gone. Blocks.
+pub(crate) fn recorded(
+    reader: &Reader,
+    place: &Place,
+    (sequence, position): (u64, u64),
+) -> Result<Option<Event>> {
     let range = Range { from: sequence, to: sequence, limit: 1, reverse: false };
-    let event = reader.page(&*reader.branch(place)?, range)?.into_iter().next();
-    event.ok_or_else(|| Error::corrupt(format!("{place}@{sequence}"), "it was delivered, but is missing"))
+    let found = reader.branch(place).and_then(|branch| Ok((reader.page(&branch, range)?, branch)));
+    let (page, branch) = match found {
+        Err(error) if error.is_of_what_is_gone() => return Ok(None),
+        found => found?,
+    };
+    // Another branch may have the names of one that was deleted.
+    let is_later = branch.attributes.incarnation > 0;
+    match page.into_iter().next() {
+        Some(event) if event.position().get() == position => Ok(Some(event)),
+        _ if is_later => Ok(None),
+        Some(event) => Ok(Some(event)),
+        None => Err(Error::corrupt(format!("{place}@{sequence}"), "it was delivered, but is missing")),
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +98,7 @@ mod tests {
         for skipped in [0, LOOK_PAGE as u64 + 3] {
             let (looked_at, mut after, mut all) = (Cell::new(0), 0, Vec::new());
             while after < backlog {
-                let look = Look { place: place.clone(), after, until: backlog };
+                let look = Look { place: place.clone(), after, until: backlog, scanned: u64::MAX };
                 let (look, found) = look_for(&reader, look, |event| {
                     looked_at.set(looked_at.get() + 1);
                     Some(event).filter(|event| event.sequence().get() > skipped)

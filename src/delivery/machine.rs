@@ -48,6 +48,8 @@ pub(crate) struct Look {
     pub(crate) place: Arc<Place>,
     pub(crate) after: u64,
     pub(crate) until: u64,
+    /// Everything up to this position was scanned: a later event there is one of another branch, which has the names now.
+    pub(crate) scanned: u64,
 }
 
 /// Why a delivery cannot be resolved.
@@ -246,7 +248,7 @@ impl<T: Item> Machine<T> {
         let (_, place) = self.index.hungry.first().filter(|_| self.is_short_of(asked)).cloned()?;
         let rest = self.lanes.get(&place)?.rest?;
         self.change(&place, |lane| lane.is_looked_for = true);
-        Some(Look { place, after: rest.after, until: rest.until })
+        Some(Look { place, after: rest.after, until: rest.until, scanned: self.scanned })
     }
 
     /// Whether to scan on along the global order, when this many are requested. Lanes are checked first.
@@ -285,6 +287,11 @@ impl<T: Item> Machine<T> {
             (lane.scanned(sequence, position, item, room), is_held_up)
         });
         Scanned { begins, is_kept, is_held_up }
+    }
+
+    /// What was not scanned up to this position is gone.
+    pub(crate) fn pass(&mut self, position: u64) {
+        self.scanned = self.scanned.max(position);
     }
 
     /// Something that is not stored comes behind what is at hand of its branch. `None` if there is no room for it there, or

@@ -25,19 +25,29 @@ macro_rules! answer {
 
 impl dyn EngineReader {
     /// The branch with these names.
+    ///
+    /// # Errors
+    /// [`Error::Deleted`] for one that was deleted.
     pub(crate) fn branch(&self, place: &Place) -> Result<Arc<Branch>> {
-        self.find(place)?.ok_or_else(|| match place.branch.as_str() == MAIN {
+        let named = self.last_named(place)?.ok_or_else(|| match place.branch.as_str() == MAIN {
             true => self.identity().not_found("session", &place.session),
             false => self.identity().not_found("branch", place),
-        })
+        })?;
+        named.is_there().map(|()| named)
     }
 
+    /// The branch with these names, unless it is deleted.
     pub(crate) fn find(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+        Ok(self.last_named(place)?.filter(|branch| branch.deleted().is_none()))
+    }
+
+    /// The branch that had these names last.
+    pub(crate) fn last_named(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
         answer!(self.read(&Get::Branch(place))?, Branch)
     }
 
-    /// The branch with these names, if it is in memory.
-    pub(crate) fn find_in_memory(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
+    /// The branch that had these names last, if it is in memory.
+    pub(crate) fn last_named_in_memory(&self, place: &Place) -> Result<Option<Arc<Branch>>> {
         match self.peek(&Get::Branch(place))? {
             Some(got) => answer!(got, Branch),
             None => Ok(None),
@@ -53,10 +63,10 @@ impl dyn EngineReader {
         self.end(branch).map(|end| Sequence::new(end.head))
     }
 
-    /// The last sequence of a branch, if it is in memory.
-    pub(crate) fn head_in_memory(&self, branch: &Branch) -> Result<Option<Sequence>> {
+    /// Where a branch ends, if that is in memory.
+    pub(crate) fn end_in_memory(&self, branch: &Branch) -> Result<Option<End>> {
         match self.peek(&Get::End(branch))? {
-            Some(got) => answer!(got, End).map(|end| Some(Sequence::new(end.head))),
+            Some(got) => answer!(got, End).map(Some),
             None => Ok(None),
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::codec::{Attributes, BranchRow};
 use crate::event::{BranchName, Place, Sequence};
 
-/// A branch: its names, its number, and where its history comes from. It never changes; the head is kept elsewhere.
+/// A branch: its names, its number, and where its history comes from. Only its attributes change, and then there is another
+/// of these; the head is kept elsewhere.
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub(crate) number: u64,
@@ -50,6 +51,21 @@ impl Branch {
         let parent_name = parent.map(|p| p.place.branch.clone());
         let BranchRow { parent, fork, created, attributes, .. } = row;
         Self { number, place, parent, parent_name, fork, created, attributes, depth, lineage: lineage.into() }
+    }
+
+    /// The same branch with other attributes.
+    pub(crate) fn with(&self, attributes: Attributes) -> Self {
+        Self {
+            number: self.number,
+            place: self.place.clone(),
+            parent: self.parent,
+            parent_name: self.parent_name.clone(),
+            fork: self.fork,
+            created: self.created,
+            attributes,
+            depth: self.depth,
+            lineage: self.lineage.clone(),
+        }
     }
 
     pub(crate) fn row(&self) -> BranchRow {

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use super::branch::Branch;
 use super::durability::Durability;
+use super::life::BranchChange;
 use super::receipt::Receipt;
 use super::sidecar::SidecarWrites;
 use crate::event::{Expect, Place, Record, Sequence};
+
+/// About what a change of a branch holds while it is queued.
+const CHANGE_BYTES: usize = 256;
 
 /// One write, which happens as a whole or not at all.
 #[derive(Clone, Debug)]
@@ -22,6 +26,8 @@ pub(crate) enum Commit {
     },
     /// Records without events.
     Records(SidecarWrites),
+    /// What becomes of branches.
+    Change(Vec<BranchChange>),
 }
 
 /// The result of a commit.
@@ -30,6 +36,8 @@ pub(crate) enum Outcome {
     Appended(Receipt),
     Forked(Arc<Branch>),
     Written,
+    /// The branches as they are now, in the order of the changes.
+    Changed(Vec<Arc<Branch>>),
 }
 
 /// Appends to one or more branches.
@@ -55,6 +63,7 @@ impl Commit {
             Self::Append(p) => p.bytes,
             Self::Records(records) => records.bytes(),
             Self::Fork { .. } => 0,
+            Self::Change(changes) => changes.len() * CHANGE_BYTES,
         }
     }
 
@@ -63,7 +72,7 @@ impl Commit {
         match self {
             Self::Append(p) => Some(&p.records).filter(|records| !records.is_empty()),
             Self::Records(records) => Some(records),
-            Self::Fork { .. } => None,
+            Self::Fork { .. } | Self::Change(_) => None,
         }
     }
 
@@ -73,7 +82,7 @@ impl Commit {
     pub(crate) fn outlives_its_engine(&self) -> bool {
         match self {
             Self::Append(p) => p.records.changes(),
-            Self::Fork { .. } | Self::Records(_) => true,
+            Self::Fork { .. } | Self::Records(_) | Self::Change(_) => true,
         }
     }
 
@@ -85,7 +94,7 @@ impl Commit {
             }
             Self::Append(p) => p.durability,
             Self::Records(records) => records.durability(),
-            Self::Fork { .. } => Durability::Durable,
+            Self::Fork { .. } | Self::Change(_) => Durability::Durable,
         }
     }
 }

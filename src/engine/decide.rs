@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::commit::{Commit, Outcome, Prepared};
+use super::life::{BranchChange, changed as changed_by};
 use super::receipt::{Placed, Receipt};
 use super::sidecar::{ExpectedRecord, SidecarTable, SidecarWrites};
 use crate::engine::branch::Branch;
@@ -16,15 +17,16 @@ use crate::limits::MAX_FORK_DEPTH;
 /// An event that is already recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
-    pub(crate) branch: u64,
-    pub(crate) place: Arc<Place>,
+    /// The branch that owns it, which may be deleted.
+    pub(crate) branch: Arc<Branch>,
     pub(crate) sequence: u64,
-    pub(crate) position: u64,
-    pub(crate) record: Record,
+    /// Its position and its record; `None` for one that its branch does not show any more.
+    pub(crate) found: Option<(u64, Record)>,
 }
 
 /// What a decision may ask about the store.
 pub(crate) trait Facts {
+    /// The branch that had these names last, which may be deleted.
     fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>>;
     fn head(&self, branch: &Branch) -> Result<u64>;
     fn known(&self, id: EventId) -> Result<Option<Known>>;
@@ -35,10 +37,18 @@ fn main_of(place: &Place) -> Place {
     Place::new(place.session.clone(), BranchName::main())
 }
 
+fn closed(place: &Place, at: i64) -> Error {
+    Error::BranchClosed { place: place.clone(), at: Timestamp::from_micros(at) }
+}
+
 /// What a group will write so far: its own changes on top of the store's facts.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) births: Vec<Arc<Branch>>,
+    /// Branches of before whose attributes change, as they are then.
+    pub(crate) changes: Vec<Arc<Branch>>,
+    /// Numbers of branches that it deletes.
+    deleted: Vec<u64>,
     pub(crate) events: Vec<Planned>,
     next_position: u64,
     next_branch: u64,
@@ -62,6 +72,13 @@ enum Expectation {
     Changed(Error),
 }
 
+fn missing(place: &Place) -> Error {
+    match place.branch.as_str() == MAIN {
+        true => Error::not_found("session", &place.session),
+        false => Error::not_found("branch", place),
+    }
+}
+
 fn changed(table: SidecarTable, key: &[u8]) -> Error {
     Error::RecordChanged { record: format!("record {} of {}", key.escape_ascii(), table.name()) }
 }
@@ -78,6 +95,8 @@ impl Plan {
     pub(crate) fn new(next_position: u64, next_branch: u64, now: Timestamp) -> Self {
         Self {
             births: Vec::new(),
+            changes: Vec::new(),
+            deleted: Vec::new(),
             events: Vec::new(),
             next_position,
             next_branch,
@@ -102,7 +121,12 @@ impl Plan {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.births.is_empty() && self.events.is_empty()
+        self.births.is_empty() && self.changes.is_empty() && self.events.is_empty()
+    }
+
+    /// Whether it deletes this branch.
+    pub(crate) fn deletes(&self, branch: &Branch) -> bool {
+        self.deleted.contains(&branch.number)
     }
 
     pub(crate) fn next_branch(&self) -> u64 {
@@ -119,6 +143,7 @@ impl Plan {
         self.events.iter().map(event).collect()
     }
 
+    /// The branch that had these names last, which may be deleted.
     fn branch(&self, place: &Place, facts: &impl Facts) -> Result<Option<Arc<Branch>>> {
         match self.by_place.get(place) {
             Some(branch) => Ok(Some(branch.clone())),
@@ -136,14 +161,32 @@ impl Plan {
     fn known(&self, id: EventId, facts: &impl Facts) -> Result<Option<Known>> {
         match self.ids.get(&id).and_then(|i| self.events.get(*i)) {
             Some(e) => Ok(Some(Known {
-                branch: e.branch.number,
-                place: e.branch.place.clone(),
+                branch: e.branch.clone(),
                 sequence: e.sequence,
-                position: e.position,
-                record: e.record.clone(),
+                found: Some((e.position, e.record.clone())),
             })),
             None => facts.known(id),
         }
+        .map(|known| known.map(|known| self.as_it_is(known)))
+    }
+
+    /// What an earlier commit of the group has made of its branch.
+    fn as_it_is(&self, known: Known) -> Known {
+        let changed = self.changes.iter().chain(&self.births).find(|b| b.number == known.branch.number);
+        match changed {
+            Some(branch) => Known {
+                found: known.found.filter(|_| branch.shows(known.sequence)),
+                branch: branch.clone(),
+                ..known
+            },
+            None => known,
+        }
+    }
+
+    /// Whether an event of a deleted branch is in the history of this one.
+    fn inherits(&self, place: &Place, known: &Known, facts: &impl Facts) -> Result<bool> {
+        let branch = self.branch(place, facts)?;
+        Ok(branch.is_some_and(|branch| branch.inherits(known.branch.number, known.sequence)))
     }
 
     /// Adds a commit to the plan, or refuses it and leaves the plan unchanged.
@@ -173,6 +216,7 @@ impl Plan {
                 Expectation::Met | Expectation::Written => Ok(Outcome::Written),
                 Expectation::Changed(error) => Err(error),
             },
+            Commit::Change(changes) => self.change(changes, facts).map(Outcome::Changed),
         }
     }
 
@@ -245,35 +289,43 @@ impl Plan {
         let mut heads: HashMap<&Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
         let mut due = Vec::with_capacity(request.parts.len());
         for part in &request.parts {
-            let mut main = None;
+            let (mut main, mut before) = (None, None);
             let (branch, head) = match heads.get(&part.place) {
                 Some((branch, head)) => (branch.clone(), *head),
                 None => match self.branch(&part.place, facts)? {
-                    Some(branch) => {
+                    Some(branch) if branch.deleted().is_none() => {
                         let head = self.head(&branch, facts)?;
                         (Some(branch), head)
                     }
-                    None if part.place.branch.as_str() == MAIN => (None, 0),
-                    None if part.expect.is_of_a_new_branch() => {
-                        main = self.branch(&main_of(&part.place), facts)?;
+                    gone if part.place.branch.as_str() == MAIN => {
+                        before = gone;
                         (None, 0)
                     }
+                    gone if part.expect.is_of_a_new_branch() => {
+                        main = self.branch(&main_of(&part.place), facts)?;
+                        before = gone;
+                        (None, 0)
+                    }
+                    Some(gone) => return Err(gone.gone(gone.deleted().unwrap_or_default())),
                     None => return Err(Error::not_found("branch", &part.place)),
                 },
             };
+            if let Some(at) = branch.as_ref().and_then(|branch| branch.attributes.closed) {
+                return Err(closed(&part.place, at));
+            }
             if !part.expect.holds(Sequence::new(head)) {
                 let (place, expected, actual) = (part.place.clone(), part.expect, Sequence::new(head));
                 return Err(Error::Conflict { place, expected, actual });
             }
             heads.insert(&part.place, (branch.clone(), head + part.records.len() as u64));
-            due.push((branch, main, head));
+            due.push((branch, (before, main), head));
         }
         let mut parts = Vec::with_capacity(request.parts.len());
-        for (part, (branch, main, head)) in request.parts.iter().zip(due) {
+        for (part, (branch, (before, main), head)) in request.parts.iter().zip(due) {
             // An earlier part may have created it.
-            let branch = match branch.or_else(|| self.by_place.get(&part.place).cloned()) {
+            let branch = match branch.or_else(|| self.begun(&part.place)) {
                 Some(branch) => branch,
-                None => self.begin(&part.place, main),
+                None => self.begin(&part.place, before, main),
             };
             parts.push(self.place(&branch, head, &part.records));
         }
@@ -311,22 +363,29 @@ impl Plan {
         for part in &request.parts {
             let mut placed: Option<(u64, Placed)> = None;
             for record in &part.records {
-                let Some(known) = self.known(record.id(), facts)? else {
+                let known = self.known(record.id(), facts)?;
+                let Some(known) = known else {
                     fresh = true;
                     continue;
                 };
+                // The ids of a deleted branch are free again, but not in a fork that has its events.
+                if known.branch.deleted().is_some() && !self.inherits(&part.place, &known, facts)? {
+                    fresh = true;
+                    continue;
+                }
+                let place = &*known.branch.place;
                 let taken = || Error::Duplicate {
                     id: record.id(),
-                    at: Address::from((*known.place).clone()).at(known.sequence),
+                    at: Address::from(place.clone()).at(known.sequence),
                 };
                 seen.get_or_insert_with(taken);
-                if fresh || *known.place != part.place || !known.record.same_content(record) {
+                let found = known.found.as_ref().filter(|(_, found)| found.same_content(record));
+                let Some((position, _)) = found.filter(|_| !fresh && *place == part.place) else {
                     return Err(taken());
-                }
+                };
                 match &mut placed {
                     None => {
-                        let (sequence, position) =
-                            (Sequence::new(known.sequence), Position::new(known.position));
+                        let (sequence, position) = (Sequence::new(known.sequence), Position::new(*position));
                         let new = Placed {
                             place: part.place.clone(),
                             first: sequence,
@@ -334,11 +393,13 @@ impl Plan {
                             first_position: position,
                             last_position: position,
                         };
-                        placed = Some((known.branch, new));
+                        placed = Some((known.branch.number, new));
                     }
-                    Some((branch, p)) if *branch == known.branch && p.last.next().get() == known.sequence => {
+                    Some((branch, p))
+                        if *branch == known.branch.number && p.last.next().get() == known.sequence =>
+                    {
                         p.last = Sequence::new(known.sequence);
-                        p.last_position = Position::new(known.position);
+                        p.last_position = Position::new(*position);
                     }
                     Some(_) => return Err(taken()),
                 }
@@ -360,16 +421,18 @@ impl Plan {
         place: Place,
         facts: &impl Facts,
     ) -> Result<Arc<Branch>> {
-        let is_taken = self.branch(&place, facts)?.is_some();
+        let before = self.branch(&place, facts)?;
+        let is_taken = before.as_ref().is_some_and(|branch| branch.deleted().is_none());
         let branch = match self.branch(parent, facts)? {
-            Some(branch) => branch,
+            Some(branch) if branch.deleted().is_none() => branch,
             // A session may start with a branch other than main; main is then empty.
-            None if parent.branch.as_str() == MAIN && at == Some(Sequence::ZERO) => {
+            gone if parent.branch.as_str() == MAIN && at == Some(Sequence::ZERO) => {
                 if place == *parent || is_taken {
                     return Err(Error::Exists { what: "branch", name: place.to_string() });
                 }
-                self.create_branch(parent.clone(), None, 0)
+                self.create_branch(parent.clone(), gone, None, 0)
             }
+            Some(gone) => return Err(gone.gone(gone.deleted().unwrap_or_default())),
             None => return Err(Error::not_found("branch", parent)),
         };
         let head = self.head(&branch, facts)?;
@@ -377,6 +440,10 @@ impl Plan {
         if at > head {
             let address = Address::from(parent.clone()).at(at);
             return Err(Error::not_found("event", format!("{address}: the branch ends at {head}")));
+        }
+        // What its parent does not have any more, nobody inherits.
+        if at > 0 {
+            branch.holds_from(at.saturating_add(1))?;
         }
         if is_taken {
             return Err(Error::Exists { what: "branch", name: place.to_string() });
@@ -386,30 +453,87 @@ impl Plan {
                 format!("would be fork number {MAX_FORK_DEPTH} of a fork; promote one of its ancestors");
             return Err(Invalid::new("branch", reason).into());
         }
-        Ok(self.create_branch(place, Some(&branch), at))
+        Ok(self.create_branch(place, before, Some(&branch), at))
     }
 
-    /// A branch that begins with its first append, as if it had been forked from an empty `main`. `main` is the
-    /// session's main branch, if there is one.
-    fn begin(&mut self, place: &Place, main: Option<Arc<Branch>>) -> Arc<Branch> {
+    /// Adds changes of branches to the plan, all or none.
+    fn change(&mut self, changes: &[BranchChange], facts: &impl Facts) -> Result<Vec<Arc<Branch>>> {
+        let mut after: Vec<(Arc<Branch>, bool)> = Vec::with_capacity(changes.len());
+        for BranchChange { place, what } in changes {
+            let earlier = after.iter().rev().find(|(branch, _)| *branch.place == *place);
+            let branch = match earlier {
+                Some((branch, _)) => branch.clone(),
+                None => self.branch(place, facts)?.ok_or_else(|| missing(place))?,
+            };
+            let head = self.head(&branch, facts)?;
+            after.push(match changed_by(&branch, head, *what, self.now)? {
+                Some(attributes) => (Arc::new(branch.with(attributes)), true),
+                None => (branch, false),
+            });
+        }
+        after.iter().filter(|(_, is_changed)| *is_changed).for_each(|(branch, _)| self.put(branch));
+        Ok(after.into_iter().map(|(branch, _)| branch).collect())
+    }
+
+    /// A branch with other attributes than before.
+    fn put(&mut self, branch: &Arc<Branch>) {
+        if branch.deleted().is_some() && !self.deletes(branch) {
+            self.deleted.push(branch.number);
+        }
+        self.by_place.insert((*branch.place).clone(), branch.clone());
+        let same = |other: &&mut Arc<Branch>| other.number == branch.number;
+        match self.births.iter_mut().find(same) {
+            Some(birth) => *birth = branch.clone(),
+            None => match self.changes.iter_mut().find(same) {
+                Some(change) => *change = branch.clone(),
+                None => self.changes.push(branch.clone()),
+            },
+        }
+    }
+
+    /// A branch that this group has made or looked at, unless it is deleted.
+    fn begun(&self, place: &Place) -> Option<Arc<Branch>> {
+        self.by_place.get(place).filter(|branch| branch.deleted().is_none()).cloned()
+    }
+
+    /// A branch that begins with its first append, as if it had been forked from an empty `main`. `before` had its name, and
+    /// `main` is the last that had the name of the session's main branch, if there was one.
+    fn begin(
+        &mut self,
+        place: &Place,
+        before: Option<Arc<Branch>>,
+        main: Option<Arc<Branch>>,
+    ) -> Arc<Branch> {
         if place.branch.as_str() == MAIN {
-            return self.create_branch(place.clone(), None, 0);
+            return self.create_branch(place.clone(), before, None, 0);
         }
         let name = main_of(place);
-        let main = match main.or_else(|| self.by_place.get(&name).cloned()) {
+        let is_there = main.as_ref().is_some_and(|main| main.deleted().is_none());
+        let main = match self.begun(&name).or_else(|| main.clone().filter(|_| is_there)) {
             Some(main) => main,
-            None => self.create_branch(name, None, 0),
+            None => self.create_branch(name, main, None, 0),
         };
-        self.create_branch(place.clone(), Some(&main), 0)
+        self.create_branch(place.clone(), before, Some(&main), 0)
     }
 
-    fn create_branch(&mut self, place: Place, parent: Option<&Branch>, fork: u64) -> Arc<Branch> {
+    /// `before` had its name, and is deleted.
+    fn create_branch(
+        &mut self,
+        place: Place,
+        before: Option<Arc<Branch>>,
+        parent: Option<&Branch>,
+        fork: u64,
+    ) -> Arc<Branch> {
         let row = crate::codec::BranchRow {
             place: place.clone(),
             parent: parent.map(|p| p.number),
             fork,
             created: self.now.micros(),
-            attributes: crate::codec::Attributes::default(),
+            attributes: crate::codec::Attributes {
+                incarnation: before.map_or(0, |before| before.attributes.incarnation.saturating_add(1)),
+                truncated: parent.map_or(0, |parent| parent.attributes.truncated.min(fork)),
+                ..crate::codec::Attributes::default()
+            },
         };
         let branch = Arc::new(Branch::new(self.next_branch, row, parent));
         self.next_branch += 1;

@@ -11,7 +11,7 @@ use crate::event::{Event, EventId, Place, Position, SessionId};
 /// can change at any time.
 #[derive(Clone, Debug)]
 pub(crate) enum Get<'a> {
-    /// The branch with these names: [`Got::Branch`].
+    /// The branch that had these names last, which may be deleted: [`Got::Branch`].
     Branch(&'a Place),
     /// The branches of a session, by name: [`Got::Branches`]; none when there is no such session.
     BranchesOf(&'a SessionId),
@@ -22,13 +22,15 @@ pub(crate) enum Get<'a> {
     /// Where a branch ends: [`Got::End`].
     End(&'a Branch),
     /// A page of a branch's history, including its ancestors' part: [`Got::Events`], dense, and shorter than asked
-    /// for only at the end of the range or when the page has grown large in bytes.
+    /// for only at the end of the range or when the page has grown large in bytes. What is asked of a branch that is deleted,
+    /// or from a sequence that was removed, is an error.
     Events { branch: &'a Branch, range: Range },
     /// A longer read of the same, which the caller may decode as it goes: [`Got::Pieces`].
     Pieces { branch: &'a Branch, from: u64, to: u64 },
     /// A page of all branches of one session in global order, of what is committed: [`Got::Events`].
     OfSession { session: &'a SessionId, range: Range },
-    /// A page of the global order: [`Got::Events`].
+    /// A page of the global order: [`Got::Events`]. Positions of events that are gone are left out, and those alone; it is empty
+    /// when there is nothing up to the end of the range.
     All(Range),
     /// The event with this id: [`Got::Event`].
     Event(EventId),
@@ -79,20 +81,26 @@ pub(crate) struct End {
     pub(crate) position: u64,
     /// When that event was recorded, in microseconds; `None` when it owns none.
     pub(crate) recorded: Option<i64>,
+    /// The first sequence that can be read, once there is one.
+    pub(crate) first: u64,
+    /// Nothing follows.
+    pub(crate) closed: bool,
 }
 
 impl End {
     /// The end after this event, which the branch owns.
-    pub(crate) fn at(event: &Event) -> Self {
+    pub(crate) fn at(branch: &Branch, event: &Event) -> Self {
         Self {
             head: event.sequence().get(),
             position: event.position().get(),
             recorded: Some(event.recorded().micros()),
+            ..Self::of_nothing(branch)
         }
     }
 
     /// The end of a branch that owns no events.
     pub(crate) fn of_nothing(branch: &Branch) -> Self {
-        Self { head: branch.fork, position: 0, recorded: None }
+        let closed = branch.attributes.closed.is_some();
+        Self { head: branch.fork, position: 0, recorded: None, first: branch.first(), closed }
     }
 }

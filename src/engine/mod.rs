@@ -22,6 +22,7 @@ mod handle_id;
 mod identity;
 #[cfg(feature = "testkit")]
 mod layer;
+mod life;
 mod memory;
 mod moving;
 mod on_path;
@@ -32,6 +33,7 @@ mod pieces;
 mod port;
 mod problem;
 mod process;
+mod purged;
 mod rank;
 mod receipt;
 mod records;
@@ -61,6 +63,7 @@ pub(crate) use handle_id::HandleId;
 pub(crate) use identity::Identity;
 #[cfg(test)]
 pub(crate) use layer::EngineLayer;
+pub(crate) use life::{BranchChange, Change};
 pub(crate) use memory::open as open_in_memory;
 pub(crate) use on_path::is_on_path;
 #[cfg(unix)]
@@ -72,6 +75,7 @@ pub(crate) use port::Submitted;
 pub(crate) use port::{Admin, Engine, EngineReader, OnProgress};
 pub use problem::Problem;
 pub(crate) use process::Process;
+pub use purged::Purged;
 pub use rank::Rank;
 pub use receipt::{Placed, Receipt};
 pub(crate) use records::Records;

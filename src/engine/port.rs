@@ -15,6 +15,7 @@ use super::identity::Identity;
 use super::moving::Moving;
 use super::ownership::StoreOwner;
 use super::process::Process;
+use super::purged::Purged;
 use super::report::{Figures, Report};
 use super::watch::Watcher;
 use crate::error::Result;
@@ -164,6 +165,13 @@ pub(crate) trait Admin: Send + Sync {
 
     /// Tells of each such change of the file.
     fn tell_of_moves(&self, _: &Arc<dyn Moving>) {}
+
+    /// Removes for good what was deleted or truncated and no branch has any more, in steps between which commits go on. Reports
+    /// how many events were removed.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`: what was removed by then is.
+    fn purge(&self, progress: &mut OnProgress<'_>) -> Result<Purged>;
 
     /// Figures, at a cost that does not depend on how much is stored.
     fn figures(&self) -> Result<Figures>;

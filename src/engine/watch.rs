@@ -34,6 +34,7 @@ pub(crate) trait Watcher: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Committed<'a> {
     births: &'a [Arc<Branch>],
+    changes: &'a [Arc<Branch>],
     new: &'a [(u64, Event)],
     changed: Vec<Changed>,
     events: OnceCell<Vec<Event>>,
@@ -54,13 +55,18 @@ impl<'a> Committed<'a> {
         records: &'a [&'a SidecarWrites],
     ) -> Self {
         let changed = records.iter().map(|records| Changed { by: records.by(), tables: records.tables() });
-        Self { births, new, changed: changed.collect(), events: OnceCell::new() }
+        Self { births, changes: &[], new, changed: changed.collect(), events: OnceCell::new() }
+    }
+
+    /// The same with branches of before that were closed or otherwise changed.
+    pub(crate) fn with_changes(self, changes: &'a [Arc<Branch>]) -> Self {
+        Self { changes, ..self }
     }
 
     /// What another process has committed.
     #[cfg(unix)]
     pub(crate) fn elsewhere(births: &'a [Arc<Branch>], events: Vec<Event>, changed: Vec<Changed>) -> Self {
-        Self { births, new: &[], changed, events: OnceCell::from(events) }
+        Self { births, changes: &[], new: &[], changed, events: OnceCell::from(events) }
     }
 
     fn has_events(&self) -> bool {
@@ -70,12 +76,17 @@ impl<'a> Committed<'a> {
     /// Something was committed, and nothing is said of it: it may be of any branch, and records of any table may have
     /// changed.
     pub(crate) fn is_unseen(&self) -> bool {
-        self.births.is_empty() && !self.has_events() && self.changed.is_empty()
+        self.births.is_empty() && self.changes.is_empty() && !self.has_events() && self.changed.is_empty()
     }
 
     /// Branches that began.
     pub(crate) fn births(&self) -> &[Arc<Branch>] {
         self.births
+    }
+
+    /// Branches of before that were closed or otherwise changed, as they are now.
+    pub(crate) fn changes(&self) -> &[Arc<Branch>] {
+        self.changes
     }
 
     /// In global order; none when the commit only creates a branch.
@@ -85,7 +96,7 @@ impl<'a> Committed<'a> {
 
     /// Whether there is more than records, or may be.
     pub(crate) fn is_of_branches(&self) -> bool {
-        !self.births.is_empty() || self.has_events() || self.is_unseen()
+        !self.births.is_empty() || !self.changes.is_empty() || self.has_events() || self.is_unseen()
     }
 
     /// The tables in which another handle than this one has changed records, or may have.

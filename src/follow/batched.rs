@@ -121,7 +121,9 @@ impl Stream for Batched {
             match Pin::new(&mut self.following).poll_next(cx) {
                 Poll::Ready(Some(Ok(Followed::Event { event, cursor }))) => self.push(event, cursor),
                 // Events that do not match the filter have advanced the cursor.
-                Poll::Ready(Some(Ok(Followed::CaughtUp { cursor }))) => self.cursor = Some(cursor),
+                Poll::Ready(Some(Ok(Followed::CaughtUp { cursor } | Followed::Gap { cursor, .. }))) => {
+                    self.cursor = Some(cursor);
+                }
                 Poll::Ready(Some(Err(e))) => self.behind = Some(Some(e)),
                 Poll::Ready(None) => self.behind = Some(None),
                 Poll::Pending => {

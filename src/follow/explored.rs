@@ -126,6 +126,7 @@ impl Who {
         while let Some(item) = following.next().await {
             match item.unwrap() {
                 Followed::CaughtUp { .. } => told += 1,
+                Followed::Gap { .. } => panic!("nothing was removed"),
                 Followed::Event { event, .. } if !self.take(&world, &event, &mut left) => return,
                 Followed::Event { .. } => {}
             }
@@ -154,6 +155,7 @@ impl Who {
         for item in following.blocking() {
             match item.unwrap() {
                 Followed::CaughtUp { .. } => told += 1,
+                Followed::Gap { .. } => panic!("nothing was removed"),
                 Followed::Event { event, .. } if !self.take(world, &event, &mut left) => return,
                 Followed::Event { .. } => {}
             }

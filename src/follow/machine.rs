@@ -35,6 +35,8 @@ pub(super) enum FollowStep {
 pub(super) enum Input {
     /// The store is committed up to this number.
     Noted(u64),
+    /// The same, and nothing follows it.
+    NotedLast(u64),
     PageEnded {
         empty: bool,
     },
@@ -98,6 +100,10 @@ impl Machine {
                 self.target = self.target.max(n);
                 Ok(self.read_or_rest())
             }
+            Input::NotedLast(n) => {
+                self.closed = true;
+                self.next(Input::Noted(n))
+            }
             Input::PageEnded { empty: false } => {
                 // Past the target too: a page may contain what was committed since.
                 Ok(if self.scanned < self.target { self.read_or_rest() } else { FollowStep::Note })
@@ -149,6 +155,16 @@ impl Machine {
         }
         self.scanned = number;
         Ok(true)
+    }
+
+    /// Goes on at this number, if what comes before it is gone and was not scanned yet. `false` if it goes on as it was.
+    pub(super) fn leave_out(&mut self, first: u64) -> bool {
+        let is_gap = first > self.scanned.saturating_add(1);
+        if is_gap {
+            self.scanned = first - 1;
+            self.target = self.target.max(self.scanned);
+        }
+        is_gap
     }
 
     /// Whether the events of a commit can be used directly: `first` is its first relevant number, `after` the last
@@ -274,6 +290,24 @@ mod tests {
         assert_eq!(machine.take(6), Err(OutOfOrder { scanned: 4, found: 6 }));
         assert_eq!(machine.next(Input::Noted(9)), Ok(FollowStep::Read { after: 4, to: 9 }));
         assert!(machine.next(Input::PageEnded { empty: true }).is_err());
+    }
+
+    #[test]
+    fn what_is_gone_is_left_out_once() {
+        let mut machine = Machine::new(FollowOrder::Dense, 2);
+        assert!(machine.leave_out(6) && !machine.leave_out(6) && !machine.leave_out(3));
+        assert_eq!((machine.take(5), machine.take(6)), (Ok(false), Ok(true)));
+        assert_eq!(machine.take(8), Err(OutOfOrder { scanned: 6, found: 8 }));
+    }
+
+    #[test]
+    fn what_is_closed_is_read_to_its_end() {
+        let mut machine = Machine::new(FollowOrder::Dense, 0);
+        assert_eq!(machine.next(Input::NotedLast(2)), Ok(FollowStep::Read { after: 0, to: 2 }));
+        assert_eq!((machine.take(1), machine.take(2)), (Ok(true), Ok(true)));
+        assert_eq!(machine.next(Input::PageEnded { empty: false }), Ok(FollowStep::Note));
+        assert_eq!(machine.next(Input::NotedLast(2)), Ok(FollowStep::TellCaughtUp));
+        assert_eq!(machine.next(Input::Told), Ok(FollowStep::End));
     }
 
     #[test]

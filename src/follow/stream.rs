@@ -16,10 +16,10 @@ use super::request::{Follow, FollowScope, Start};
 use super::wake::{Subscription, WakeFrame, Wakes};
 use crate::codec::event_mark;
 use crate::error::{Error, Result};
-use crate::event::{Event, EventId, Filter, MAIN, Place, Position, Sequence, StoreId, Timestamp};
+use crate::event::{Event, EventId, Filter, MAIN, Place, Position, StoreId, Timestamp};
 use crate::limits::{DEFAULT_PAGE, FOLLOW_AGAIN_MS};
 use crate::store::recovery::LOST_EVENT;
-use crate::store::{Branch, Range, Reader, Shape, Store, StoreHandle, unblocked};
+use crate::store::{Branch, End, Range, Reader, Shape, Store, StoreHandle, unblocked};
 use crate::sync::{fault, point, thread};
 
 /// An item of a subscription.
@@ -38,6 +38,15 @@ pub enum Followed {
         /// Resumes from here.
         cursor: Cursor,
     },
+    /// Events that come next were removed before they were delivered: the branch was
+    /// [truncated](crate::lifecycle::BranchLifecycle::truncate), or, for a follower of everything, that or
+    /// [deleted](crate::lifecycle::BranchLifecycle::delete). A follower of one session is not told.
+    Gap {
+        /// The first that may be left: a sequence of one branch, or a position of the whole store.
+        first: u64,
+        /// Resumes there.
+        cursor: Cursor,
+    },
 }
 
 impl Followed {
@@ -46,7 +55,7 @@ impl Followed {
     pub fn event(self) -> Option<Event> {
         match self {
             Self::Event { event, .. } => Some(event),
-            Self::CaughtUp { .. } => None,
+            Self::CaughtUp { .. } | Self::Gap { .. } => None,
         }
     }
 
@@ -54,13 +63,13 @@ impl Followed {
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         match self {
-            Self::Event { cursor, .. } | Self::CaughtUp { cursor } => *cursor,
+            Self::Event { cursor, .. } | Self::CaughtUp { cursor } | Self::Gap { cursor, .. } => *cursor,
         }
     }
 }
 
-/// A running subscription: a [`Stream`] of items. It ends when the store is closed and everything was delivered, or
-/// after an error, with two exceptions: [`Error::Upcast`] takes the place of an event that cannot be upcast, and the
+/// A running subscription: a [`Stream`] of items. It ends when the store or the branch is closed and everything was delivered,
+/// or after an error, with two exceptions: [`Error::Upcast`] takes the place of an event that cannot be upcast, and the
 /// next item is what comes after it; [`Error::Locked`], [`Error::OwnerLost`] and [`Error::NoAnswer`] say that the store
 /// cannot be read at the moment, and the next call tries again, after a short pause. A subscription that resumes from the
 /// last cursor before an event that cannot be upcast reports it
@@ -110,12 +119,12 @@ impl Following {
     /// [`Error::OwnerLost`] and [`Error::NoAnswer`] while the store cannot be read; the next call tries again. [`Error::Corrupt`]
     /// for an event that is not what was written, or that does not continue the one before it; [`Error::Diverged`] when the
     /// store was restored under the subscription, and has other events than it has seen; [`Error::Storage`]. The
-    /// subscription ends there; its last cursor remains valid.
+    /// subscription ends there; its last cursor remains valid. [`Error::Deleted`] when the branch is deleted, which ends it.
     pub async fn next(&mut self) -> Option<Result<Followed>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// The next event, stepping over [`Followed::CaughtUp`]; `None` at the end. Cancellation as with
+    /// The next event, stepping over [`Followed::CaughtUp`] and [`Followed::Gap`]; `None` at the end. Cancellation as with
     /// [`next`](Self::next).
     ///
     /// # Errors
@@ -124,7 +133,7 @@ impl Following {
         loop {
             match self.next().await? {
                 Ok(Followed::Event { event, .. }) => return Some(Ok(event)),
-                Ok(Followed::CaughtUp { .. }) => {}
+                Ok(Followed::CaughtUp { .. } | Followed::Gap { .. }) => {}
                 Err(e) => return Some(Err(e)),
             }
         }
@@ -218,6 +227,7 @@ impl Source {
         if let (FollowScope::Branch(place), None) = (&self.scope, &self.branch) {
             self.branch = match self.reader.branch(place) {
                 Err(Error::NotFound { .. }) if self.waits || place.branch.as_str() == MAIN => None,
+                Err(Error::Deleted { .. }) if self.waits => None,
                 found => Some(found?),
             };
         }
@@ -225,21 +235,28 @@ impl Source {
     }
 
     /// The last number of the store, if it is in memory: a follower that keeps up never switches threads.
-    fn known(&mut self) -> Result<Option<u64>> {
-        let FollowScope::Branch(place) = &self.scope else { return self.committed().map(Some) };
+    fn known(&mut self) -> Result<Option<Noted>> {
+        let FollowScope::Branch(place) = &self.scope else {
+            return Ok(Some(Noted::of(self.reader.committed().get())));
+        };
         if self.branch.is_none() {
-            self.branch = self.reader.find_in_memory(place)?;
+            let named = self.reader.last_named_in_memory(place)?;
+            self.branch = named.filter(|branch| branch.deleted().is_none());
         }
         match &self.branch {
-            Some(branch) => Ok(self.reader.head_in_memory(branch)?.map(Sequence::get)),
+            Some(branch) => Ok(self.reader.end_in_memory(branch)?.map(Noted::at)),
             None => Ok(None),
         }
     }
 
     /// The last number of the store, and the branch if it exists by now. Reads the file.
-    fn noted(&mut self) -> Result<(Option<Arc<Branch>>, u64)> {
+    fn noted(&mut self) -> Result<(Option<Arc<Branch>>, Noted)> {
         self.resolve()?;
-        Ok((self.branch.clone(), self.committed()?))
+        let noted = match (&self.scope, &self.branch) {
+            (FollowScope::Branch(_), Some(branch)) => Noted::at(self.reader.end(branch)?),
+            _ => Noted::of(self.committed()?),
+        };
+        Ok((self.branch.clone(), noted))
     }
 
     fn order(&self) -> FollowOrder {
@@ -266,7 +283,11 @@ impl Source {
         let page = match (&self.scope, &self.branch) {
             _ if number == 0 => return Ok(None),
             (FollowScope::Branch(_), None) => return Ok(None),
-            (FollowScope::Branch(_), Some(branch)) => self.reader.page(branch, range)?,
+            (FollowScope::Branch(_), Some(branch)) => match self.reader.page(branch, range) {
+                // It was removed.
+                Err(Error::Truncated { .. }) => return Ok(None),
+                page => page?,
+            },
             (FollowScope::Session(_) | FollowScope::All, _) => self.reader.page_all(range)?,
         };
         Ok(page.into_iter().next())
@@ -422,7 +443,8 @@ impl Source {
 
     /// The number before the first event that was recorded at or after a time.
     fn first_since(&self, time: Timestamp, committed: u64) -> Result<u64> {
-        let (mut lo, mut hi) = (0, committed);
+        let first = self.branch.as_ref().map_or(1, |branch| branch.first());
+        let (mut lo, mut hi) = (first - 1, committed);
         while lo < hi {
             let middle = lo + (hi - lo) / 2;
             match self.page_of(middle, committed, 1)?.first() {
@@ -496,6 +518,25 @@ impl Seen {
     }
 }
 
+/// The last number, and the first that is not gone.
+#[derive(Clone, Copy)]
+struct Noted {
+    input: Input,
+    first: u64,
+}
+
+impl Noted {
+    fn of(last: u64) -> Self {
+        Self { input: Input::Noted(last), first: 1 }
+    }
+
+    /// Where a branch ends, and whether that is its end for ever.
+    fn at(end: End) -> Self {
+        let input = if end.closed { Input::NotedLast(end.head) } else { Input::Noted(end.head) };
+        Self { input, first: end.first }
+    }
+}
+
 /// Reads, after a pause when it could not a moment ago. Blocks.
 fn paced<T>(again: bool, read: impl FnOnce() -> Result<T>) -> Result<T> {
     if again {
@@ -563,10 +604,11 @@ fn drive(
                 step = machine.restart(seen.number, step);
             }
             let input = match step {
-                FollowStep::Note => match source.known()? {
+                FollowStep::Note => {
+                    let noted = match source.known()? {
                     Some(noted) => {
                         fault!(ReadBeforeSubscribe, { subscription.renew() });
-                        Input::Noted(noted)
+                        noted
                     }
                     None => {
                         let mut reading = source.clone();
@@ -578,9 +620,15 @@ fn drive(
                         }
                         let (branch, noted) = read?;
                         source.branch = branch;
-                        Input::Noted(noted)
+                        noted
                     }
-                },
+                    };
+                    if machine.leave_out(noted.first) {
+                        let cursor = source.cursor(machine.scanned(), None);
+                        yield Ok(Followed::Gap { first: noted.first, cursor });
+                    }
+                    noted.input
+                }
                 FollowStep::Read { after, to } => {
                     let reading = source.clone();
                     let read = unblocked(move || paced(again, || reading.page(after, to))).await;
@@ -589,14 +637,29 @@ fn drive(
                         yield read.map(|_| Followed::CaughtUp { cursor: source.cursor(machine.scanned(), None) });
                         continue;
                     }
-                    let page = read?;
+                    let page = match read {
+                        // It is noted where it begins now.
+                        Err(Error::Truncated { .. }) => { step = FollowStep::Note; continue; }
+                        read => read?,
+                    };
                     if seen.is_stale(&source) {
                         // It may be of another store than what was seen.
+                        continue;
+                    }
+                    let has_holes = matches!(source.scope, FollowScope::All);
+                    if has_holes && page.is_empty() && machine.leave_out(to.saturating_add(1)) {
+                        let cursor = source.cursor(machine.scanned(), None);
+                        yield Ok(Followed::Gap { first: to.saturating_add(1), cursor });
+                        step = FollowStep::Note;
                         continue;
                     }
                     let empty = page.is_empty();
                     for event in page {
                         let number = source.number(&event);
+                        if has_holes && machine.leave_out(number) {
+                            let cursor = source.cursor(machine.scanned(), None);
+                            yield Ok(Followed::Gap { first: number, cursor });
+                        }
                         if !machine.take(number).map_err(|e| source.out_of_order(e))? {
                             continue;
                         }

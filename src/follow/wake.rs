@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::error::Result;
 use crate::event::{Event, SessionId};
 use crate::limits::{FOLLOW_BUFFER, FOLLOW_FRAME_BYTES};
-use crate::store::{Committed, Observer, Store, StoreHandle};
+use crate::store::{Branch, Committed, Observer, Store, StoreHandle};
 use crate::sync::{Mutex, MutexGuard};
 
 /// What a commit sends to one channel. Only a hint: the follower compares it with what it has scanned.
@@ -139,6 +139,13 @@ impl Drop for Subscription {
 }
 
 impl Wakes {
+    /// Has the followers of a branch look at the store.
+    fn wake(&self, branch: &Branch) {
+        if let Some(channel) = self.channels().sessions.get(&branch.place.session) {
+            channel.wake();
+        }
+    }
+
     /// Sends the events of one commit, in global order, to the subscribers.
     pub(super) fn send(&self, events: &[Event]) {
         let mut channels = self.channels();
@@ -187,15 +194,13 @@ impl Observer for Wakes {
         if commit.is_unseen() {
             return self.channels().wake_all();
         }
+        // Before the events: who follows a branch that is deleted must not take them for its own.
+        commit.changes().iter().for_each(|branch| self.wake(branch));
         if !commit.events().is_empty() {
             self.send(commit.events());
         }
         // Who waits for a branch looks again: it may have inherited events.
-        for branch in commit.births().iter().filter(|branch| branch.fork > 0) {
-            if let Some(channel) = self.channels().sessions.get(&branch.place.session) {
-                channel.wake();
-            }
-        }
+        commit.births().iter().filter(|branch| branch.fork > 0).for_each(|branch| self.wake(branch));
     }
 
     fn closed(&self) {

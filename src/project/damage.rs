@@ -23,7 +23,7 @@ pub(super) fn own_events(
     position: u64,
     mut take: impl FnMut(&Event) -> Result<()>,
 ) -> Result<Option<Damage>> {
-    let mut from = after.max(branch.fork) + 1;
+    let mut from = (after.max(branch.fork) + 1).max(branch.first());
     let (mut last, mut most) = (0, PROJECT_PAGE);
     loop {
         let read = up_to_damage(&mut most, |limit| {
@@ -32,6 +32,12 @@ pub(super) fn own_events(
         let page = match read {
             Err(error) if error.is_damage() => {
                 return Ok(Some(Damage { sequence: Some(from), position: last + 1, error }));
+            }
+            // Removed meanwhile.
+            Err(Error::Deleted { .. }) => return Ok(None),
+            Err(Error::Truncated { first, .. }) => {
+                from = first.get();
+                continue;
             }
             read => read?,
         };

@@ -14,6 +14,7 @@ mod claim;
 mod damage;
 mod fold;
 mod generations;
+mod gone;
 mod history;
 mod info;
 mod keep;
@@ -42,6 +43,7 @@ mod window;
 
 pub use alert_payload::AlertPayload;
 pub use fold::{AnyState, ApplyError, DynProjection, Emit, Projection, Scope};
+pub(crate) use gone::forget_branches;
 pub use history::{Change, History};
 pub use info::{Parked, ProjectionInfo};
 pub use projections::Projections;

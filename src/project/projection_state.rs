@@ -552,11 +552,22 @@ impl ProjectionState {
 /// Appends what was raised while the guard holds.
 fn raise_one(handle: &StoreHandle, projection: &str, raise: Raise, guard: SidecarWrites) -> Result<()> {
     let (place, id) = (raise.place.to_string(), raise.event.id());
+    if raise.is_in_vain(handle)? {
+        tracing::warn!(projection, place, %id, "an event could not be raised: its branch is gone");
+        return Ok(());
+    }
     match raise.batch().and_then(|batch| handle.append(batch.records(guard))) {
         Ok(_) => Ok(()),
         // Raised before, by a rule that said it otherwise then.
         Err(Error::Duplicate { .. }) => Ok(()),
-        Err(error @ (Error::NotFound { .. } | Error::Invalid(_) | Error::TooLarge { .. })) => {
+        Err(
+            error @ (Error::NotFound { .. }
+            | Error::BranchClosed { .. }
+            | Error::Deleted { .. }
+            | Error::Truncated { .. }
+            | Error::Invalid(_)
+            | Error::TooLarge { .. }),
+        ) => {
             tracing::warn!(%error, projection, place, %id, "an event could not be raised");
             Ok(())
         }

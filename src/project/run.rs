@@ -298,14 +298,17 @@ impl RunnerLoop {
                 read => read?,
             };
             let mut branch: Option<(Arc<Place>, Arc<Branch>)> = None;
+            // Between two events of a page everything is gone.
+            let mut reached = *position;
             for event in &page {
+                let before = std::mem::replace(&mut reached, event.position().get());
                 for projection_state in &mut self.projection_states {
                     let Some(branch_fold) =
                         projection_state.branch_fold.as_mut().filter(|_| !projection_state.halted)
                     else {
                         continue;
                     };
-                    if branch_fold.built.position + 1 != event.position().get() {
+                    if !(before..reached).contains(&branch_fold.built.position) {
                         continue;
                     }
                     let find = || match &branch {
@@ -332,6 +335,15 @@ impl RunnerLoop {
                             branch_fold.cool();
                         }
                     }
+                }
+            }
+            if page.is_empty() {
+                // Up to there nothing is left.
+                let at = |state: &&mut ProjectionState| {
+                    state.position().is_some_and(|at| (*position..to).contains(&at))
+                };
+                for state in self.projection_states.iter_mut().filter(at) {
+                    state.branch_fold.iter_mut().for_each(|branch_fold| branch_fold.pass(to));
                 }
             }
             for projection_state in &mut self.projection_states {

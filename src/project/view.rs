@@ -333,14 +333,18 @@ fn at_time(reader: &Reader, target: Target, time: Timestamp) -> Result<Target> {
     match target {
         Target::Branch(branch, to) => {
             let found = last(to, &|n| {
-                let page = reader.page(&branch, Range { from: n, to: n, limit: 1, reverse: false })?;
-                Ok(page.first().map(crate::event::Event::recorded))
+                match reader.page(&branch, Range { from: n, to: n, limit: 1, reverse: false }) {
+                    // What is left comes later.
+                    Err(Error::Truncated { .. }) => Ok(Some(Timestamp::from_micros(i64::MIN))),
+                    page => Ok(page?.first().map(crate::event::Event::recorded)),
+                }
             })?;
             if found == 0 { Err(none(&branch.place.to_string())) } else { Ok(Target::Branch(branch, found)) }
         }
         Target::Text(text, to) => {
             let found = last(to, &|n| {
-                let page = reader.page_all(Range { from: n, to: n, limit: 1, reverse: false })?;
+                // It may be gone.
+                let page = reader.page_all(Range { from: n, to, limit: 1, reverse: false })?;
                 Ok(page.first().map(crate::event::Event::recorded))
             })?;
             if found == 0 { Err(none(&text)) } else { Ok(Target::Text(text, found)) }

@@ -17,8 +17,8 @@ pub use crate::engine::{
     Backup, Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
 };
 pub(crate) use crate::engine::{
-    Branch, Committed, Process, Range, Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables,
-    SidecarWrites,
+    Branch, BranchChange, Change, Commit, Committed, End, Outcome, Process, Range, Records, SidecarRange,
+    SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
 };
 pub use append::batch::Batch;
 pub use append::lease::{FencingToken, Lease};
@@ -36,6 +36,7 @@ pub(crate) use observe::Observer;
 pub(crate) use unblocked::unblocked;
 #[cfg(feature = "agents")]
 pub(crate) use verbs::current::current_record;
+pub(crate) use verbs::current::forget_deleted_current;
 pub use verbs::diff::{Diff, Pair, Pairs};
 pub use verbs::events::Events;
 pub use verbs::leases::Leases;

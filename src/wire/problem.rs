@@ -69,6 +69,9 @@ pub fn code(error: &Error) -> Code {
     let row = |name, title, exit, status| Code { name, title, exit, status };
     match error {
         Error::Conflict { .. } => row("conflict", "The branch has moved", Exit::Conflict, 409),
+        Error::BranchClosed { .. } => row("branch_closed", "The branch is closed", Exit::Conflict, 409),
+        Error::Deleted { .. } => row("deleted", "The branch was deleted", Exit::NotFound, 410),
+        Error::Truncated { .. } => row("truncated", "The events were removed", Exit::NotFound, 410),
         Error::RecordChanged { .. } => row("record_changed", "A record has changed", Exit::Conflict, 409),
         Error::Exists { .. } => row("exists", "It already exists", Exit::Conflict, 409),
         Error::Duplicate { .. } => row("duplicate", "The event id is already recorded", Exit::Conflict, 409),

@@ -4,7 +4,7 @@ use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Every module with its layer. A module imports from lower layers only; what those of layer 0 import is told apart below.
-const LAYERS: [(&str, u8); 20] = [
+const LAYERS: [(&str, u8); 21] = [
     ("limits", 0),
     ("sync", 0),
     ("cache", 0),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, u8); 20] = [
     ("delivery", 6),
     ("consumer", 7),
     ("bus", 7),
+    ("lifecycle", 8),
     ("agents", 8),
     ("config", 8),
     ("testkit", 8),

@@ -18,6 +18,7 @@ mod damage;
 mod damaged_chunk;
 mod files;
 mod import;
+mod lifecycle;
 mod migrate;
 mod overview;
 mod refusals;

@@ -4,8 +4,10 @@
 //! the process ends, the event is there once. `docs/timers.md` says what happens when the wall clock is set.
 
 mod clock;
+mod deleted;
 #[cfg(test)]
 mod explored;
+mod forget;
 mod registry;
 mod row;
 mod run;
@@ -23,6 +25,7 @@ use crate::error::Result;
 use crate::event::{NewEvent, Place};
 use crate::store::StoreHandle;
 
+pub(crate) use forget::forget_deleted_timers;
 pub use run::TimersRunning;
 pub use timer::{Due, Fired, Timer};
 pub use timers::Timers;

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::clock::{Clock, Machine, Now};
+use super::deleted::is_for_what_is_deleted;
 use super::row::{Family, INDEX, Row, index_key, key, last_key};
 use super::running::Running;
 use super::schedule::Pending;
@@ -175,6 +176,34 @@ impl Registry {
         Ok(found.into_iter().map(Timer::from).collect())
     }
 
+    /// Takes timers of deleted branches out of a group: an append would begin another branch under the name.
+    fn refuse_deleted(
+        &self,
+        handle: &StoreHandle,
+        rows: &mut Rowed,
+        group: &mut Vec<Row>,
+        look: &mut NextLook,
+    ) -> Result<()> {
+        let reader = handle.reader()?;
+        let mut left = Vec::with_capacity(group.len());
+        for row in group.drain(..) {
+            match is_for_what_is_deleted(&reader, &row) {
+                Ok(Some(error)) => match refuse(handle, &row, &error) {
+                    Ok(()) => look.refused += 1,
+                    // Another process has fired or cancelled it.
+                    Err(Error::RecordChanged { .. }) => rows.count = None,
+                    Err(e) => return Err(e),
+                },
+                Ok(None) => left.push(row),
+                // Appending to it finds the damage, and says so.
+                Err(e) if e.is_damage() => left.push(row),
+                Err(e) => return Err(e),
+            }
+        }
+        *group = left;
+        Ok(())
+    }
+
     pub(super) fn get(&self, handle: &StoreHandle, id: EventId) -> Result<Timer> {
         let view = handle.reader()?.records();
         let mut key = index(&view, id)?;
@@ -228,6 +257,10 @@ impl Registry {
             group.sort_by_key(|row| (row.due, row.event.id));
             group.truncate(TIMER_GROUP);
             let before = look.fired;
+            self.refuse_deleted(handle, &mut rows, &mut group, &mut look)?;
+            if group.is_empty() {
+                continue;
+            }
             match append(handle, &group) {
                 Ok(()) => look.fired += group.len() as u64,
                 // One of them is refused, is gone, or its branch is damaged: the others are not to wait for it.

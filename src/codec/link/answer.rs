@@ -2,7 +2,9 @@
 
 use bincode::{BorrowDecode, Encode};
 
-use super::parts::{LIST, SentBranch, SentEnd, SentEvents, SentPiece, SentPlaced};
+use super::parts::{
+    LIST, SentBranch, SentEnd, SentEvents, SentFullBranch, SentFullEnd, SentPiece, SentPlaced,
+};
 use super::problem::SentProblem;
 use crate::codec::wire::Bounded;
 use crate::limits::{MAX_BATCH_EVENTS, SHARED_CLIENTS, SHARED_PIECES};
@@ -61,6 +63,20 @@ pub enum SentAnswer<'a> {
     BackedUp(u64, u64),
     /// Bytes of the file before it was compacted, and after.
     Compacted(u64, u64),
+    /// The branches as they are now, in the order of the changes.
+    Changed(Bounded<SentFullBranch<'a>, LIST>),
+    /// How many events, and bytes of them, were removed.
+    Purged(u64, u64),
+    /// [`Forked`](Self::Forked), where anything has become of the branch.
+    FullForked(SentFullBranch<'a>),
+    /// [`Branch`](Self::Branch), where anything has become of it.
+    FullBranch(SentFullBranch<'a>),
+    /// [`Branches`](Self::Branches), where anything has become of one of them.
+    FullBranches(Bounded<(SentFullBranch<'a>, SentEnd), LIST>),
+    /// [`End`](Self::End), where anything has become of the branch.
+    FullEnd(SentFullEnd),
+    /// [`Whose`](Self::Whose), where anything has become of the branch.
+    FullWhose(SentFullBranch<'a>, u64),
 }
 
 /// What a walk over the store found.

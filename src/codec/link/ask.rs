@@ -76,6 +76,30 @@ pub enum SentAsk<'a> {
     Backup(&'a str),
     /// Copies the store into a new file that takes the place of its own; progress is told on the way.
     Compact,
+    /// Changes what becomes of branches, all or none.
+    Change(Bounded<SentChange<'a>, LIST>),
+    /// Removes what was deleted or truncated from the tables; progress is told on the way.
+    Purge,
+}
+
+/// A change of one branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentChange<'a> {
+    /// The branch.
+    pub place: SentPlace<'a>,
+    /// The change.
+    pub what: SentWhat,
+}
+
+/// What becomes of a branch. New kinds are added at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub enum SentWhat {
+    /// Nothing is appended to it any more.
+    Close,
+    /// It is deleted.
+    Delete,
+    /// Its events before this sequence are removed.
+    Truncate(u64),
 }
 
 /// Sequences or positions.

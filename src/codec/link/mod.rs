@@ -12,12 +12,13 @@ mod problem;
 mod tests;
 
 pub use answer::{SentAnswer, SentFigures, SentOwner, SentPeer, SentReport, SentStatus};
-pub use ask::{SentAppend, SentAsk, SentPart, SentRange, SentWrites};
+pub use ask::{SentAppend, SentAsk, SentChange, SentPart, SentRange, SentWhat, SentWrites};
 pub use greeting::{HelloBody, LINK_NEWEST, LINK_OLDEST, SentGreeting, SentHello, SentWelcome};
 pub use head::{LINK_HEADER, LinkHead, link_message, number_message};
 pub use notice::SentNotice;
 pub use parts::{
-    SentBranch, SentChunk, SentEnd, SentEvent, SentEvents, SentPiece, SentPlace, SentPlaced, SentSegment,
+    SentAttributes, SentBranch, SentChunk, SentEnd, SentEvent, SentEvents, SentFullBranch, SentFullEnd,
+    SentPiece, SentPlace, SentPlaced, SentSegment,
 };
 pub use problem::{SentExpect, SentProblem};
 

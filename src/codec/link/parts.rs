@@ -38,6 +38,32 @@ pub struct SentBranch<'a> {
     pub lineage: Bounded<SentSegment<'a>, { MAX_FORK_DEPTH as u32 + 1 }>,
 }
 
+/// What has become of a branch. Times are in microseconds since the epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentAttributes {
+    /// When it was closed.
+    pub closed: Option<i64>,
+    /// When it expires.
+    pub expires: Option<i64>,
+    /// After how many microseconds without use it expires, and when it was used last.
+    pub idle: Option<(u64, i64)>,
+    /// When it was deleted.
+    pub deleted: Option<i64>,
+    /// How many branches had its name before it.
+    pub incarnation: u32,
+    /// Events up to this sequence were removed.
+    pub truncated: u64,
+}
+
+/// A branch of which anything has become.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentFullBranch<'a> {
+    /// The branch.
+    pub branch: SentBranch<'a>,
+    /// What has become of it.
+    pub attributes: SentAttributes,
+}
+
 /// Sequences of a history that one branch owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct SentSegment<'a> {
@@ -60,6 +86,17 @@ pub struct SentEnd {
     pub position: u64,
     /// When that was recorded.
     pub recorded: Option<i64>,
+}
+
+/// Where a branch begins and ends of which anything has become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentFullEnd {
+    /// Where it ends.
+    pub end: SentEnd,
+    /// The first sequence that can be read, once there is one.
+    pub first: u64,
+    /// Nothing follows.
+    pub closed: bool,
 }
 
 /// Events. Those of one branch in a row name it once.

@@ -46,4 +46,7 @@ pub enum SentProblem<'a> {
     LeaseHeld(&'a str, &'a str, i64),
     LeaseLost(&'a str, u64, Option<&'a str>),
     Diverged(&'a str, &'a str),
+    BranchClosed(SentPlace<'a>, i64),
+    Deleted(SentPlace<'a>, i64),
+    Truncated(SentPlace<'a>, u64),
 }

@@ -29,6 +29,18 @@ fn branch() -> SentBranch<'static> {
     }
 }
 
+fn full_branch() -> SentFullBranch<'static> {
+    let attributes = SentAttributes {
+        closed: Some(-1),
+        expires: Some(1_767_225_600_000_000),
+        idle: Some((300, 5)),
+        deleted: None,
+        incarnation: 2,
+        truncated: 299,
+    };
+    SentFullBranch { branch: branch(), attributes }
+}
+
 fn events() -> SentEvents<'static> {
     let event = SentEvent { place: 0, sequence: 70_001, position: 41, recorded: -1, record: b"a record" };
     let events = vec![event, SentEvent { sequence: 70_002, position: 42, ..event }];
@@ -80,6 +92,12 @@ fn asks() -> Vec<SentAsk<'static>> {
         SentAsk::GiveUp(300),
         SentAsk::Backup("/runs.redb"),
         SentAsk::Compact,
+        SentAsk::Change(Bounded(
+            [SentWhat::Close, SentWhat::Delete, SentWhat::Truncate(300)]
+                .map(|what| SentChange { place: PLACE, what })
+                .into(),
+        )),
+        SentAsk::Purge,
     ]
 }
 
@@ -159,6 +177,16 @@ fn answers() -> Vec<SentAnswer<'static>> {
             SentAnswer::Status(SentStatus { owner, clients: Bounded(vec![client]) }),
             SentAnswer::BackedUp(70_000, 300),
             SentAnswer::Compacted(70_000, 300),
+            SentAnswer::Changed(Bounded(vec![full_branch()])),
+            SentAnswer::Purged(70_000, 1 << 30),
+            SentAnswer::FullForked(full_branch()),
+            SentAnswer::FullBranch(full_branch()),
+            SentAnswer::FullBranches(Bounded(vec![(full_branch(), END)])),
+            SentAnswer::FullEnd(SentFullEnd { end: END, first: 300, closed: true }),
+            SentAnswer::FullWhose(full_branch(), 70_001),
+            SentAnswer::Failed(SentProblem::BranchClosed(PLACE, 7)),
+            SentAnswer::Failed(SentProblem::Deleted(PLACE, 7)),
+            SentAnswer::Failed(SentProblem::Truncated(PLACE, 300)),
         ])
         .collect()
 }
@@ -296,7 +324,7 @@ fn a_message_that_is_cut_off_or_longer_is_refused_and_one_that_is_changed_does_n
 #[test]
 fn a_length_that_lies_is_refused_before_anything_is_allocated_for_it() {
     for lie in [&[252, 255, 255, 255, 255][..], &[253, 255, 255, 255, 255, 255, 255, 255, 255][..]] {
-        for kind in 0..32 {
+        for kind in 0..40 {
             for before in 0..40 {
                 decode_any(&[&[kind][..], &vec![0; before], lie, &[0; 64]].concat());
             }

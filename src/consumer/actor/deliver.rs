@@ -30,7 +30,11 @@ impl Actor {
                 continue;
             }
             let event = match self.event(&taken, at_hand).await? {
-                Ok(event) => event,
+                Ok(Some(event)) => event,
+                Ok(None) => {
+                    let _ = self.machine.resolved(taken.delivery);
+                    continue;
+                }
                 Err(error) => {
                     if let Ok(dead) = self.machine.resolved(taken.delivery) {
                         self.set_aside(&dead, error.to_string(), &mut decided.records).await?;
@@ -81,7 +85,14 @@ impl Actor {
     }
 
     pub(super) fn scan(&mut self, item: Followed) -> Result<()> {
-        let Followed::Event { event, .. } = item else { return Ok(()) };
+        let event = match item {
+            Followed::Event { event, .. } => event,
+            Followed::Gap { first, .. } => {
+                self.machine.pass(first.saturating_sub(1));
+                return Ok(());
+            }
+            Followed::CaughtUp { .. } => return Ok(()),
+        };
         let is_wanted = self.wants.takes(&self.handle.reader()?, self.row.since, &event);
         let (place, sequence, position) =
             (event.place().clone(), event.sequence().get(), event.position().get());
@@ -92,21 +103,24 @@ impl Actor {
         Ok(())
     }
 
-    /// The event as it was recorded.
-    pub(super) async fn recorded(&mut self, place: &Place, sequence: u64) -> Result<Event> {
+    /// The event as it was recorded; `None` when it is gone.
+    pub(super) async fn recorded(&mut self, place: &Place, at: (u64, u64)) -> Result<Option<Event>> {
         let (reader, place) = (self.handle.reader()?, place.clone());
-        unblocked(move || recorded(&reader, &place, sequence)).await
+        unblocked(move || recorded(&reader, &place, at)).await
     }
 
-    /// The event to deliver, or why it cannot be.
-    async fn event(&mut self, taken: &Taken, at_hand: Option<Event>) -> Result<Result<Event>> {
+    /// The event to deliver, or why it cannot be; `None` when it is gone.
+    async fn event(&mut self, taken: &Taken, at_hand: Option<Event>) -> Result<Result<Option<Event>>> {
         let event = match at_hand {
             Some(event) => event,
-            None => self.recorded(&taken.place, taken.sequence).await?,
+            None => match self.recorded(&taken.place, (taken.sequence, taken.position)).await? {
+                Some(event) => event,
+                None => return Ok(Ok(None)),
+            },
         };
         match self.handle.reader()?.shaped(event) {
             Err(error @ Error::Upcast { .. }) => Ok(Err(error)),
-            shaped => shaped.map(Ok),
+            shaped => shaped.map(|event| Ok(Some(event))),
         }
     }
 

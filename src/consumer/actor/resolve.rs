@@ -85,7 +85,10 @@ impl Actor {
         if dead.again && !self.dead_letter_queue.has(position) {
             return Ok(());
         }
-        let event = self.recorded(&dead.place, dead.sequence).await?;
+        // Of what is gone nothing is left to replay.
+        let Some(event) = self.recorded(&dead.place, (dead.sequence, dead.position)).await? else {
+            return Ok(());
+        };
         let (queue, now) = (self.dead_letter_queue.clone(), Timestamp::from_micros(self.clock.now()));
         let buried = if dead.again {
             let dead = dead.clone();

@@ -3,8 +3,10 @@
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::options::Options;
+use crate::engine::branch::Branch;
 use crate::engine::file::disk::ballast::Ballast;
 use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::in_memory::branches::Branches;
@@ -21,6 +23,14 @@ use crate::event::Position;
 use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, fault};
 use crate::sync::{lock, read, write};
 
+/// What has become of a branch.
+pub(crate) enum Changed {
+    Not,
+    To(Arc<Branch>),
+    /// Memory does not have it.
+    Unknown,
+}
+
 /// The tables on disk, the tail, and caches of both.
 #[derive(Debug)]
 pub(crate) struct Contents {
@@ -33,6 +43,10 @@ pub(crate) struct Contents {
     /// `None` once the store is closed.
     db: RwLock<Option<Arc<Db>>>,
     tail: RwLock<Tail>,
+    /// Whether attributes of a branch have ever changed: then one that somebody has may be of the past.
+    changed: AtomicBool,
+    /// Held by whoever needs the store to stay in its file.
+    staying: Mutex<()>,
     /// Held by the one that changes the tables: redb would wait by itself, where nobody sees it.
     changing: Mutex<()>,
     pub(crate) branches: Branches,
@@ -41,16 +55,18 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// `changed` says whether attributes of a branch have changed in what is flushed.
     pub(crate) fn new(
         (identity, place): (Identity, FilePlace),
         options: Options,
         db: Db,
-        tail: Tail,
-        branches: Branches,
+        (tail, branches): (Tail, Branches),
+        changed: bool,
     ) -> Self {
         let kept = options.reserve.filter(|_| !identity.read_only);
         let ballast = kept.zip(identity.path.as_deref()).map(|(bytes, path)| Ballast::beside(path, bytes));
         Self {
+            changed: AtomicBool::new(changed || tail.has_changes()),
             process: Process::this(),
             place: RwLock::new(place),
             ballast: ballast.map(Mutex::new),
@@ -58,6 +74,7 @@ impl Contents {
             options,
             db: RwLock::new(Some(Arc::new(db))),
             tail: RwLock::new(tail),
+            staying: Mutex::default(),
             changing: Mutex::default(),
             branches,
             view: SharedView::default(),
@@ -83,6 +100,25 @@ impl Contents {
 
     pub(crate) fn own_tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
         write(&self.tail)
+    }
+
+    /// Whether attributes of a branch have ever changed.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.changed.load(Ordering::SeqCst)
+    }
+
+    /// Says that they do, before anybody can read of it.
+    pub(crate) fn changes(&self) {
+        self.changed.store(true, Ordering::SeqCst);
+    }
+
+    /// What memory says of a branch that somebody has from before.
+    pub(crate) fn changed_in_memory(&self, number: u64, tail: &Tail) -> Changed {
+        if !self.has_changes() {
+            return Changed::Not;
+        }
+        let known = self.branches.numbered(number).or_else(|| tail.numbered(number).cloned());
+        known.map_or(Changed::Unknown, Changed::To)
     }
 
     /// The last committed position; zero in another process, where the tail may be locked forever.
@@ -155,6 +191,11 @@ impl Contents {
         Ok((db.changed_rows(), db.begin_read()?))
     }
 
+    /// Until it is dropped, the store does not move into another file.
+    pub(crate) fn stays(&self) -> MutexGuard<'_, ()> {
+        lock(&self.staying)
+    }
+
     /// Does something while nobody is changing the tables.
     pub(crate) fn while_nobody_changes<T>(&self, what: impl FnOnce() -> T) -> T {
         let _turn = lock(&self.changing);
@@ -200,9 +241,17 @@ impl Deref for TablesChange<'_> {
 
 impl TablesChange<'_> {
     pub(crate) fn commit(self) -> Result<()> {
+        self.commit_and(|| ())
+    }
+
+    /// Commits, and does what has to be done before the next change.
+    pub(crate) fn commit_and(self, then: impl FnOnce()) -> Result<()> {
         let committed = self.txn.commit();
         if !fault!(KeepsView) {
             self.view.forget();
+        }
+        if committed.is_ok() {
+            then();
         }
         committed
     }

@@ -13,6 +13,7 @@ use super::figures::figures;
 use super::flush::flusher::{Flusher, flush_in_turn};
 use super::open::start::{Loaded, Medium, load};
 use super::options::Options;
+use super::purge::purge;
 use super::read::file_reader::FileReader;
 use super::redb_errors::guarded;
 use super::verify::verify;
@@ -26,6 +27,7 @@ use crate::engine::identity::Identity;
 use crate::engine::moving::Moving;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
+use crate::engine::purged::Purged;
 use crate::engine::report::{Figures, Report};
 use crate::engine::watch::Watcher;
 use crate::engine::watching::Watching;
@@ -227,6 +229,16 @@ impl Admin for FileEngine {
 
     fn tell_of_moves(&self, moving: &Arc<dyn Moving>) {
         *lock(&self.moving) = Some(Arc::downgrade(moving));
+    }
+
+    fn purge(&self, progress: &mut OnProgress<'_>) -> Result<Purged> {
+        self.contents.writable()?;
+        if !self.contents.has_changes() {
+            return Ok(Purged::default());
+        }
+        // What was deleted or truncated by now is in the tables then.
+        self.flush()?;
+        purge(&self.file_reader()?, &self.writer, progress)
     }
 
     fn figures(&self) -> Result<Figures> {

@@ -12,6 +12,7 @@ pub(crate) mod flush;
 pub(crate) mod in_memory;
 pub(crate) mod open;
 pub(crate) mod options;
+mod purge;
 pub(crate) mod read;
 mod rebuild;
 pub(crate) mod record_layer;

@@ -1,7 +1,7 @@
 //! Writing the tables of a new store row by row, from events and records that come from somewhere else: what a repair has
 //! found, or a part of another store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use redb::TableHandle;
@@ -12,7 +12,7 @@ use super::tables::db::Db;
 use super::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use super::tables::sidecar_view::table_of;
 use crate::codec::{
-    BranchRow, Chunk, ChunkBuilder, HeadRow, Meta, Run, StoreCounts, decode_record, encode_order,
+    BranchRow, Chunk, ChunkBuilder, Features, HeadRow, Meta, Run, StoreCounts, decode_record, encode_order,
     encode_sidecar_row,
 };
 use crate::engine::sidecar::SidecarTable;
@@ -31,7 +31,7 @@ pub(super) struct RebuiltEvent {
     pub(super) record: Bytes,
 }
 
-/// Events of a branch come in their order; branches, and records, in any.
+/// Branches come in the order of their numbers, events of a branch in theirs; records in any.
 pub(super) struct Rebuild<'d> {
     db: &'d Db,
     lines: Vec<(u64, BranchRow)>,
@@ -40,7 +40,11 @@ pub(super) struct Rebuild<'d> {
     records: Vec<(SidecarTable, Vec<u8>, Vec<u8>)>,
     /// Tables that have a record: each is made with its first row.
     sidecars: BTreeSet<SidecarTable>,
-    heads: Vec<(u64, HeadRow)>,
+    heads: BTreeMap<u64, HeadRow>,
+    /// Branches that are deleted: their ids may belong to later events.
+    deleted: BTreeSet<u64>,
+    /// Something was deleted or truncated, or a branch changed otherwise.
+    has_lifecycle: bool,
     bytes: usize,
     /// The chunk that is being built, and its branch.
     building: Option<(u64, ChunkBuilder)>,
@@ -60,7 +64,9 @@ impl<'d> Rebuild<'d> {
             ids: Vec::new(),
             records: Vec::new(),
             sidecars: BTreeSet::new(),
-            heads: Vec::new(),
+            heads: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            has_lifecycle: false,
             bytes: 0,
             building: None,
             packing: Packing::default(),
@@ -71,10 +77,43 @@ impl<'d> Rebuild<'d> {
     }
 
     pub(super) fn branch(&mut self, number: u64, row: BranchRow) -> Result<()> {
-        self.counts.add_branch(row.parent.is_some());
+        self.has_lifecycle |= !row.attributes.is_empty();
+        match row.attributes.deleted {
+            None => self.counts.add_branch(row.parent.is_some()),
+            Some(_) => self.deletes(number),
+        }
         self.last_branch = self.last_branch.max(number);
         self.lines.push((number, row));
         self.when_full()
+    }
+
+    /// Says that a branch is deleted, before its events are added.
+    pub(super) fn deletes(&mut self, number: u64) {
+        self.deleted.insert(number);
+    }
+
+    /// The head of a branch that has lost events at its end, or all of them.
+    pub(super) fn head(&mut self, branch: u64, head: HeadRow) {
+        let known = self.heads.entry(branch).or_insert(head);
+        if known.head < head.head {
+            *known = head;
+        }
+    }
+
+    /// The id of an event that was truncated, which stays known.
+    pub(super) fn id(&mut self, id: [u8; 16], branch: u64, sequence: u64) -> Result<()> {
+        self.ids.push((id, (branch, sequence)));
+        self.when_full()
+    }
+
+    /// Positions of which the events were removed.
+    pub(super) fn removed(&mut self, mut position: u64, mut count: u64) {
+        self.has_lifecycle |= count > 0;
+        while count > 0 {
+            let part = u32::try_from(count).unwrap_or(u32::MAX);
+            self.order.push((position, Run::removed(part)));
+            (position, count) = (position + u64::from(part), count - u64::from(part));
+        }
     }
 
     /// Adds a chunk as it is.
@@ -125,10 +164,7 @@ impl<'d> Rebuild<'d> {
         self.counts.add_event(record.payload().len());
         self.ids.push((*record.id_bytes(), (branch, sequence)));
         let head = HeadRow { head: sequence, position, recorded };
-        match self.heads.last_mut() {
-            Some((of, last)) if *of == branch => *last = head,
-            _ => self.heads.push((branch, head)),
-        }
+        self.head(branch, head);
         match self.order.last_mut() {
             Some((first, run))
                 if run.branch == branch
@@ -153,7 +189,11 @@ impl<'d> Rebuild<'d> {
         let (mut lines, mut names) = (txn.open(LINES)?, txn.open(BRANCHES)?);
         for (number, row) in self.lines.drain(..) {
             lines.insert(number, row.encode(number).as_slice())?;
-            names.insert((row.place.session.as_str(), row.place.branch.as_str()), number)?;
+            // A name leads to the last branch that had it.
+            let name = (row.place.session.as_str(), row.place.branch.as_str());
+            if names.get(name, |other| other)?.is_none_or(|other| other < number) {
+                names.insert(name, number)?;
+            }
         }
         drop((lines, names));
         let mut table = txn.open(EVENTS)?;
@@ -164,7 +204,9 @@ impl<'d> Rebuild<'d> {
         self.ids.sort_unstable();
         let mut table = txn.open(IDS)?;
         for (id, place) in self.ids.drain(..) {
-            table.insert(id, place)?;
+            if !self.deleted.contains(&place.0) || table.get(id, |_| ())?.is_none() {
+                table.insert(id, place)?;
+            }
         }
         drop(table);
         for (sidecar, key, row) in self.records.drain(..) {
@@ -200,6 +242,9 @@ impl<'d> Rebuild<'d> {
             format: crate::codec::FORMAT,
             ..meta
         };
+        if self.has_lifecycle {
+            meta.features.incompatible |= Features::LIFECYCLE;
+        }
         meta.set_rows_of(BRANCHES.name(), txn.open(BRANCHES)?.len()?);
         meta.set_rows_of(LINES.name(), txn.open(LINES)?.len()?);
         meta.set_rows_of(HEADS.name(), txn.open(HEADS)?.len()?);

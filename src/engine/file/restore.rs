@@ -12,11 +12,12 @@ use super::options::{Mode, Options};
 use super::rebuild::{Rebuild, RebuiltEvent};
 use super::redb_errors::{corrupt, guarded, malformed};
 use super::tables::db::Db;
-use super::tables::definitions::{EVENTS, LINES, ORDER};
+use super::tables::definitions::{EVENTS, IDS, LINES, ORDER};
 use super::tables::lookup;
 use super::tables::opened::Snapshot;
 use super::tables::sidecar_view::table_of;
-use crate::codec::{BranchRow, Chunk, decode_order, decode_sidecar_row};
+use super::tables::view::flushed_head;
+use crate::codec::{BranchRow, Chunk, HeadRow, Run, decode_order, decode_sidecar_row};
 use crate::engine::port::OnProgress;
 use crate::engine::restored::{KeptPart, KeptRecord, RestoreUntil, Restored};
 use crate::engine::sidecar::SidecarTable;
@@ -78,8 +79,9 @@ impl<'a> Part<'a> {
             RestoreUntil::End => {}
             RestoreUntil::Position(position) if position.get() >= committed => {}
             RestoreUntil::Position(position) => {
-                // Events of one commit have one time.
-                part.before = part.recorded_at(position.get() + 1)?;
+                // Events of one commit have one time. Of what comes next there may be nothing left.
+                let next = part.first_at(position.get() + 1)?;
+                part.before = next.map_or(Ok(i64::MAX), |run| part.recorded(run.branch, run.first))?;
                 part.position = part.last_before(part.before, position.get())?;
             }
             RestoreUntil::Time(time) => {
@@ -99,33 +101,56 @@ impl<'a> Part<'a> {
             self.lines.insert(number, BranchRow::decode(number, row.value()).map_err(malformed(place()))?);
         }
         let tail = self.contents.own_tail();
-        self.lines.extend(tail.births().map(|branch| (branch.number, branch.row())));
+        for layer in tail.layers() {
+            let changed = layer.births().chain(layer.changes());
+            self.lines.extend(changed.map(|branch| (branch.number, branch.row())));
+        }
         Ok(())
     }
 
-    /// When the event at this position was recorded.
-    fn recorded_at(&self, position: u64) -> Result<i64> {
-        if let Some(event) = self.contents.own_tail().positions(position, position).next() {
-            return Ok(event.event.recorded().micros());
-        }
-        let missing = || corrupt(format!("position {position}"), "it is missing in the global order");
+    /// The event at this position, or the first after it that was not removed.
+    fn first_at(&self, position: u64) -> Result<Option<Run>> {
         let table = lookup::open(&self.txn, ORDER)?;
         let row = lookup::rows::<_, _, _, u64>(&table, ..=position)?.next_back().transpose()?;
-        let (key, row) = row.ok_or_else(missing)?;
-        let mut at = key.value();
-        for run in decode_order(at, row.value()).map_err(malformed(format!("position {position}")))? {
-            let end = at + u64::from(run.count);
-            if position < end {
-                let sequence = run.first + (position - at);
-                return self.recorded(run.branch, sequence);
+        let first = row.map_or(position, |(key, _)| key.value());
+        for row in lookup::rows::<_, _, _, u64>(&table, first..)? {
+            let (key, row) = row?;
+            if let Some(run) = runs_of(key.value(), row.value())?
+                .find(|(at, run)| !run.is_removed() && at + u64::from(run.count) > position)
+            {
+                return Ok(Some(from(run, position)));
             }
-            at = end;
         }
-        Err(missing())
+        let tail = self.contents.own_tail();
+        let event = tail.positions(position, u64::MAX).next();
+        Ok(event.map(|e| Run { branch: e.branch, first: e.event.sequence().get(), count: 1 }))
+    }
+
+    /// The event at this position, or the last before it that was not removed.
+    fn last_at(&self, position: u64) -> Result<Option<Run>> {
+        if let Some(e) = self.contents.own_tail().positions(1, position).next_back() {
+            return Ok(Some(Run { branch: e.branch, first: e.event.sequence().get(), count: 1 }));
+        }
+        let table = lookup::open(&self.txn, ORDER)?;
+        for row in lookup::rows::<_, _, _, u64>(&table, ..=position)?.rev() {
+            let (key, row) = row?;
+            let found =
+                runs_of(key.value(), row.value())?.filter(|(at, run)| !run.is_removed() && *at <= position);
+            if let Some((at, run)) = found.last() {
+                let last = position.min(at + u64::from(run.count) - 1);
+                return Ok(Some(from((at, run), last)));
+            }
+        }
+        Ok(None)
     }
 
     fn recorded(&self, branch: u64, sequence: u64) -> Result<i64> {
         let place = || format!("branch number {branch}@{sequence}");
+        let tail = self.contents.own_tail();
+        if let Some(event) = tail.layers().flat_map(|layer| layer.between(branch, sequence, sequence)).next()
+        {
+            return Ok(event.recorded().micros());
+        }
         let table = lookup::open(&self.txn, EVENTS)?;
         let row = lookup::rows(&table, (branch, sequence)..=(branch, u64::MAX))?.next().transpose()?;
         let (_, row) = row.ok_or_else(|| corrupt(place(), "it is missing"))?;
@@ -139,7 +164,10 @@ impl<'a> Part<'a> {
         let (mut before, mut after) = (0, end + 1);
         while after - before > 1 {
             let middle = before + (after - before) / 2;
-            match self.recorded_at(middle)? < time {
+            let found = self.last_at(middle)?;
+            let is_before = |run: Run| Ok::<_, Error>(self.recorded(run.branch, run.first)? < time);
+            // Of what was removed nobody knows; it goes with what comes before it.
+            match found.map_or(Ok(true), is_before)? {
                 true => before = middle,
                 false => after = middle,
             }
@@ -150,20 +178,92 @@ impl<'a> Part<'a> {
     /// What is kept; `None` when that is all.
     fn kept(&self) -> Option<Result<KeptPart>> {
         // Up to a time, records that were made later go, though no event came later.
-        (self.before < i64::MAX).then(|| self.kept_part())
+        (self.position < self.committed || self.before < i64::MAX).then(|| self.kept_part())
     }
 
     fn kept_part(&self) -> Result<KeptPart> {
         let mut heads: HashMap<Place, u64> = HashMap::new();
-        let own = self.own_heads()?;
-        for (number, row) in self.lines.iter().filter(|(number, row)| self.has(**number, row, &own)) {
-            heads.insert(row.place.clone(), own.get(number).copied().unwrap_or(row.fork));
+        for (row, head) in self.kept_rows()?.into_values() {
+            if row.attributes.deleted.is_none() {
+                heads.insert(row.place, head);
+            }
         }
         Ok(KeptPart { position: self.position, before: self.before, heads })
     }
 
-    fn has(&self, number: u64, row: &BranchRow, own: &HashMap<u64, u64>) -> bool {
-        row.created < self.before || own.contains_key(&number)
+    /// The branches as they were then, each with its last sequence.
+    fn kept_rows(&self) -> Result<BTreeMap<u64, (BranchRow, u64)>> {
+        let own = self.own_heads()?;
+        let mut rows = BTreeMap::new();
+        for (number, row) in &self.lines {
+            if row.created < self.before || own.contains_key(number) {
+                let head = self.head_then(*number, row, &own)?;
+                rows.insert(*number, (self.row_then(*number, row, head)?, head));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The last sequence of a branch then; where its events are gone, as far as that is known.
+    fn head_then(&self, number: u64, row: &BranchRow, own: &HashMap<u64, u64>) -> Result<u64> {
+        if let Some(head) = own.get(&number) {
+            return Ok(*head);
+        }
+        Ok(match self.present(number)? {
+            Some((first, _)) => first - 1,
+            None => flushed_head(&self.txn, number)?.map_or(row.fork, |row| row.head),
+        })
+    }
+
+    /// What was closed later was open. What was deleted later was there, and is there again if nothing of it is gone.
+    fn row_then(&self, number: u64, row: &BranchRow, head: u64) -> Result<BranchRow> {
+        let mut row = row.clone();
+        let is_later = |time: &i64| *time >= self.before;
+        let attributes = &mut row.attributes;
+        attributes.truncated = attributes.truncated.min(head);
+        attributes.closed = attributes.closed.filter(|time| !is_later(time));
+        if attributes.deleted.as_ref().is_some_and(is_later) && self.is_whole(number, head)? {
+            row.attributes.deleted = None;
+        }
+        Ok(row)
+    }
+
+    /// Whether everything that a branch has shown is there.
+    fn is_whole(&self, number: u64, head: u64) -> Result<bool> {
+        let first = self.lines.get(&number).map_or(1, |row| row.attributes.truncated + 1);
+        let known = flushed_head(&self.txn, number)?.map_or(0, |row| row.head);
+        let (mut next, mut upto, mut due) = (Some(number), head, known.max(head));
+        while let Some((number, row)) = next.and_then(|number| Some((number, self.lines.get(&number)?))) {
+            let from = first.max(row.fork + 1);
+            if from <= upto {
+                let (begins, ends) = self.present(number)?.unwrap_or((u64::MAX, 0));
+                if begins > from || ends < due {
+                    return Ok(false);
+                }
+            }
+            (next, upto) = (row.parent, upto.min(row.fork));
+            due = upto;
+        }
+        Ok(true)
+    }
+
+    /// The first and the last event that a branch owns and that is there.
+    fn present(&self, number: u64) -> Result<Option<(u64, u64)>> {
+        let table = lookup::open(&self.txn, EVENTS)?;
+        let mut rows = lookup::rows(&table, (number, 0)..=(number, u64::MAX))?;
+        let mut present: Option<(u64, u64)> = None;
+        if let Some(row) = rows.next() {
+            let (key, row) = row?;
+            let chunk = Chunk::decode(row.value()).map_err(malformed(format!("branch number {number}")))?;
+            let last = rows.next_back().transpose()?.map_or(key.value().1, |(key, _)| key.value().1);
+            present = Some((chunk.first(), last));
+        }
+        let tail = self.contents.own_tail();
+        for event in tail.layers().flat_map(|layer| layer.between(number, 1, u64::MAX)) {
+            let sequence = event.sequence().get();
+            present = Some((present.map_or(sequence, |(first, _)| first), sequence));
+        }
+        Ok(present)
     }
 
     /// The last own sequence of each branch that is kept.
@@ -175,7 +275,7 @@ impl<'a> Part<'a> {
             let mut at = key.value();
             for run in decode_order(at, row.value()).map_err(malformed(format!("position {at}")))? {
                 let count = u64::from(run.count).min((self.position + 1).saturating_sub(at));
-                if count > 0 {
+                if count > 0 && !run.is_removed() {
                     heads.insert(run.branch, run.first + count - 1);
                 }
                 at += u64::from(run.count);
@@ -194,28 +294,30 @@ impl<'a> Part<'a> {
         cut: &CutRecords<'_>,
         progress: &mut OnProgress<'_>,
     ) -> Result<Restored> {
-        let bytes = create_filled(to, &Options::default(), |db| self.fill(db, kept, cut, progress))?;
+        let rows = self.kept_rows()?;
+        let bytes = create_filled(to, &Options::default(), |db| self.fill(db, (&rows, kept), cut, progress))?;
         Ok(Restored {
             path: to.to_owned(),
             position: Position::new(self.position),
             bytes,
             left_out: self.committed - self.position,
-            branches_left_out: (self.lines.len() - kept.heads.len()) as u64,
+            branches_left_out: (self.lines.len() - rows.len()) as u64,
         })
     }
 
     fn fill(
         &self,
         db: &Db,
-        kept: &KeptPart,
+        (rows, kept): (&BTreeMap<u64, (BranchRow, u64)>, &KeptPart),
         cut: &CutRecords<'_>,
         progress: &mut OnProgress<'_>,
     ) -> Result<()> {
         let mut out = Rebuild::new(db);
-        for (number, row) in self.lines.iter().filter(|(_, row)| kept.heads.contains_key(&row.place)) {
+        for (number, (row, _)) in rows {
             out.branch(*number, row.clone())?;
         }
         self.fill_events(&mut out, progress)?;
+        self.fill_removed(&mut out, rows)?;
         for table in SidecarTable::ALL {
             if let Some(choose) = cut(table, kept) {
                 for (key, value) in choose(self.records(table)?)? {
@@ -272,6 +374,45 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
+    /// What is left of events that were removed: their positions, their ids while their branch is there, and its head.
+    fn fill_removed(&self, out: &mut Rebuild<'_>, rows: &BTreeMap<u64, (BranchRow, u64)>) -> Result<()> {
+        // By branch: before this sequence its ids are those of removed events.
+        let mut begun: HashMap<u64, u64> = HashMap::new();
+        let is_cut =
+            |row: &BranchRow| row.attributes.deleted.is_some() || row.attributes.truncated > row.fork;
+        for (number, (row, head)) in rows.iter().filter(|(_, (row, _))| is_cut(row)) {
+            let first = self.present(*number)?.map_or(*head + 1, |(first, _)| first.min(*head + 1));
+            let known = flushed_head(&self.txn, *number)?;
+            if row.attributes.deleted.is_some() {
+                // So that nobody takes what is left of it for all.
+                known.into_iter().for_each(|head| out.head(*number, head));
+            } else if first > row.fork + 1 {
+                begun.insert(*number, first);
+                if *head > row.fork && first > *head {
+                    let known = known.filter(|row| row.head == *head && row.position <= self.position);
+                    let bare = HeadRow { head: *head, position: 0, recorded: row.created };
+                    out.head(*number, known.unwrap_or(bare));
+                }
+            }
+        }
+        for row in lookup::rows::<_, _, _, u64>(&lookup::open(&self.txn, ORDER)?, ..=self.position)? {
+            let (key, row) = row?;
+            for (at, run) in runs_of(key.value(), row.value())?.filter(|(_, run)| run.is_removed()) {
+                out.removed(at, u64::from(run.count).min((self.position + 1).saturating_sub(at)));
+            }
+        }
+        if !begun.is_empty() {
+            for row in lookup::rows::<_, _, _, &[u8; 16]>(&lookup::open(&self.txn, IDS)?, ..)? {
+                let (id, row) = row?;
+                let (branch, sequence) = row.value();
+                if begun.get(&branch).is_some_and(|first| sequence < *first) {
+                    out.id(id.value(), branch, sequence)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// All records of a table, as they are at the end of the backup.
     fn records(&self, table: SidecarTable) -> Result<Vec<KeptRecord>> {
         let mut records = BTreeMap::new();
@@ -293,4 +434,19 @@ impl<'a> Part<'a> {
         }
         Ok(records.into_iter().collect())
     }
+}
+
+/// The runs of a row, each with its first position.
+fn runs_of(key: u64, row: &[u8]) -> Result<impl Iterator<Item = (u64, Run)> + use<>> {
+    let runs = decode_order(key, row).map_err(malformed(format!("position {key}")))?;
+    Ok(runs.into_iter().scan(key, |at, run| {
+        let begin = *at;
+        *at += u64::from(run.count);
+        Some((begin, run))
+    }))
+}
+
+/// The event of a run at this position, or its first.
+fn from((at, run): (u64, Run), position: u64) -> Run {
+    Run { first: run.first + position.saturating_sub(at), count: 1, ..run }
 }

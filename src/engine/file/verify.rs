@@ -9,7 +9,7 @@ use redb::ReadTransaction;
 use super::contents::Contents;
 use super::read::file_reader::FileReader;
 use super::write::writer::Writer;
-use crate::codec::{BranchRow, Chunk, Malformed, Meta, StoreCounts, decode_order};
+use crate::codec::{BranchRow, Chunk, Features, Malformed, Meta, StoreCounts, decode_order};
 use crate::engine::branch::Branch;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
 use crate::engine::file::in_memory::branches::Branches;
@@ -49,6 +49,24 @@ struct Walk<'a> {
     /// The counts of the meta row, if its format has them.
     claimed: Option<StoreCounts>,
     counts: StoreCounts,
+    /// No branch was ever deleted or truncated.
+    is_whole: bool,
+    /// How many rows the index of ids has to have, and how many more it may have, of removed events.
+    ids: u64,
+    removed_ids: u64,
+}
+
+/// What the tables hold of a branch.
+#[derive(Clone, Copy)]
+struct Held {
+    parent: Option<u64>,
+    fork: u64,
+    /// The sequences that it owns and that are there; none when the first is after the last.
+    first: u64,
+    last: u64,
+    /// Its last sequence, as far as that is known of one that is deleted.
+    head: u64,
+    is_deleted: bool,
 }
 
 /// Walks everything, between two commits.
@@ -75,6 +93,9 @@ pub(super) fn verify<'a>(
         total: 0,
         claimed: None,
         counts: StoreCounts::default(),
+        is_whole: true,
+        ids: 0,
+        removed_ids: 0,
     };
     // A check that cannot continue is a problem of its own; the others still run.
     let step = |name: &str, found: Result<()>, walk: &mut Walk<'_>| {
@@ -95,6 +116,8 @@ pub(super) fn verify<'a>(
     if walk.ended {
         return Err(Error::Closed { after: None });
     }
+    let found = guarded(|| walk.compare_ids());
+    step("table ids", found, &mut walk);
     walk.compare_counts();
     for damage in &reader.contents.identity.damage {
         if !walk.report.problems.contains(damage) {
@@ -135,10 +158,7 @@ impl Walk<'_> {
         let meta = meta?;
         self.total = meta.flushed;
         self.claimed = (meta.format > 1).then_some(meta.counts);
-        let ids = lookup::len(&lookup::open(&self.txn, IDS)?)?;
-        if ids != meta.flushed {
-            self.report.problem("table ids", format!("it has {ids} ids for {} flushed events", meta.flushed));
-        }
+        self.is_whole = meta.features.incompatible & Features::LIFECYCLE == 0;
         for problem in disagreements(&self.txn, &meta)? {
             if !self.report.problems.contains(&problem) {
                 self.report.problems.push(problem);
@@ -157,36 +177,39 @@ impl Walk<'_> {
     fn branches(&mut self) -> Result<()> {
         let lines = lookup::open(&self.txn, LINES)?;
         let names = lookup::open(&self.txn, BRANCHES)?;
-        if lookup::len(&lines)? != lookup::len(&names)? {
-            self.report.problem("table branches", "it has other branches than table lines");
-        }
-        let mut heads: BTreeMap<u64, u64> = BTreeMap::new();
+        // A branch that was deleted may have left its name to a later one.
+        let mut named_here = 0;
+        let mut held: BTreeMap<u64, Held> = BTreeMap::new();
         for row in lookup::rows(&lines, 0..)? {
             let (number, row) = row?;
             let number = number.value();
             self.report.branches += 1;
-            self.counts.branches += 1;
             let row = match BranchRow::decode(number, row.value()) {
                 Ok(row) => row,
                 Err(e) => {
                     self.report.problem(format!("branch number {number}"), e.to_string());
+                    named_here += 1;
                     continue;
                 }
             };
-            self.counts.sessions += u64::from(row.parent.is_none());
+            if row.attributes.deleted.is_none() {
+                self.counts.add_branch(row.parent.is_some());
+            }
             let place = row.place.clone();
             let named =
                 lookup::get(&names, (place.session.as_str(), place.branch.as_str()))?.map(|n| n.value());
-            if named != Some(number) {
+            let is_followed = row.attributes.deleted.is_some() && named.is_some_and(|later| later > number);
+            named_here += u64::from(!is_followed);
+            if named != Some(number) && !is_followed {
                 self.report.problem(&place, "its name does not lead to its number");
             }
             if lookup::get(&lines, number)?.is_none() {
                 self.report.problem(&place, "its number does not lead to it");
             }
             if let Some(parent) = row.parent {
-                match heads.get(&parent) {
+                match held.get(&parent).map(|parent| (parent.head, parent.is_deleted)) {
                     None => self.report.problem(&place, "it was forked from a branch that does not exist"),
-                    Some(head) if *head < row.fork => {
+                    Some((head, false)) if head < row.fork => {
                         let reason =
                             format!("it inherits up to {}, where its parent ends at {head}", row.fork);
                         self.report.problem(&place, reason);
@@ -195,24 +218,45 @@ impl Walk<'_> {
                 }
             }
             let branch = Branch::new(number, row, None);
-            let head = match self.chunks(&branch) {
-                Ok(head) => head,
+            self.inherits(&branch, &held);
+            let (parent, fork, is_deleted) = (branch.parent, branch.fork, branch.deleted().is_some());
+            let own = match self.chunks(&branch) {
+                Ok(own) => own,
                 Err(e) if self.ended => return Err(e),
                 Err(e) => {
                     self.report.error(&place, e);
-                    branch.fork
+                    Held { parent, fork, first: fork + 1, last: fork, head: fork, is_deleted }
                 }
             };
-            heads.insert(number, head);
+            held.insert(number, own);
+        }
+        if named_here != lookup::len(&names)? {
+            self.report.problem("table branches", "it has other branches than table lines");
         }
         let orphan = |number: u64| format!("branch number {number}");
         for row in lookup::rows(&lookup::open(&self.txn, HEADS)?, 0..)? {
             let number = row?.0.value();
-            if !heads.contains_key(&number) {
+            if !held.contains_key(&number) {
                 self.report.problem(orphan(number), "it has a head and does not exist");
             }
         }
         Ok(())
+    }
+
+    /// Whether everything is there that a branch inherits and shows.
+    fn inherits(&mut self, branch: &Branch, held: &BTreeMap<u64, Held>) {
+        if self.is_whole || branch.deleted().is_some() {
+            return;
+        }
+        let (mut ancestor, mut upto) = (branch.parent, branch.fork);
+        while let Some(found) = ancestor.and_then(|number| held.get(&number)) {
+            let from = branch.first().max(found.fork + 1);
+            if from <= upto && (found.first > from || found.last < upto) {
+                let reason = format!("it inherits {from} to {upto}, and not all of it is there");
+                self.report.problem(&branch.place, reason);
+            }
+            (ancestor, upto) = (found.parent, upto.min(found.fork));
+        }
     }
 
     /// Tells how far it is. Fails once nobody wants to know, or the store is closed: the walk would keep the file locked.
@@ -232,11 +276,25 @@ impl Walk<'_> {
         }
     }
 
-    /// Checks the events that a branch owns. Returns its last sequence.
-    fn chunks(&mut self, branch: &Branch) -> Result<u64> {
+    /// Each event that a branch has has an id, and so has each that was removed, unless the whole branch is deleted or a repair
+    /// has not found it.
+    fn compare_ids(&mut self) -> Result<()> {
+        let ids = lookup::len(&lookup::open(&self.txn, IDS)?)?;
+        let due =
+            if self.is_whole { self.total..=self.total } else { self.ids..=self.ids + self.removed_ids };
+        if !due.contains(&ids) && (self.is_whole || self.report.is_clean()) {
+            let events = due.end();
+            self.report.problem("table ids", format!("it has {ids} ids for {events} flushed events"));
+        }
+        Ok(())
+    }
+
+    /// Checks the events that a branch owns. Says what there is of them.
+    fn chunks(&mut self, branch: &Branch) -> Result<Held> {
         let table = lookup::open(&self.txn, EVENTS)?;
         let ids = lookup::open(&self.txn, IDS)?;
         let (mut next, mut position) = (branch.fork + 1, 0);
+        let (is_deleted, mut first) = (branch.deleted().is_some(), None);
         for row in lookup::rows(&table, (branch.number, 0)..=(branch.number, u64::MAX))? {
             let (key, value) = row?;
             self.report.chunks += 1;
@@ -255,6 +313,12 @@ impl Walk<'_> {
                     let address = Address::from((*branch.place).clone()).at(end);
                     self.report.problem(address, "a search for it leads to another place");
                 }
+            }
+            // Its first events may be removed.
+            let is_begun = first.is_some();
+            first.get_or_insert(chunk.first());
+            if !is_begun && chunk.first() > next && (is_deleted || chunk.first() <= branch.first()) {
+                next = chunk.first();
             }
             if chunk.first() != next {
                 let reason = format!("a chunk begins at {} where {next} was due", chunk.first());
@@ -276,7 +340,10 @@ impl Walk<'_> {
                 }
                 position = event.position().get();
                 let found = lookup::get(&ids, event.id().bytes())?.map(|row| row.value());
-                if found != Some((branch.number, sequence)) {
+                let leads_here = found == Some((branch.number, sequence));
+                // The ids of a deleted branch may be given to other events.
+                self.ids += u64::from(is_deleted && leads_here);
+                if !leads_here && (!is_deleted || found.is_none()) {
                     self.report.problem(event.address(), "its id does not lead to it");
                 }
             }
@@ -284,14 +351,33 @@ impl Walk<'_> {
             self.goes_on()?;
         }
         let row = flushed_head(&self.txn, branch.number)?;
-        let head = row.map_or(branch.fork, |row| row.head);
-        if head + 1 != next {
-            self.report.problem(&branch.place, format!("its head is {head}, its events end at {}", next - 1));
+        let (head, last) = (row.map_or(branch.fork, |row| row.head), next - 1);
+        let held = Held {
+            parent: branch.parent,
+            fork: branch.fork,
+            first: first.unwrap_or(next),
+            last,
+            head: head.max(last),
+            is_deleted,
+        };
+        let present = first.map_or(0, |first| (last + 1).saturating_sub(first));
+        // Of a deleted branch too: the ids of what was truncated before are still known.
+        self.removed_ids += head.saturating_sub(branch.fork).saturating_sub(present);
+        if is_deleted {
+            return Ok(held);
+        }
+        self.ids += present;
+        if first.is_none() && head < branch.first() {
+            // All of them were removed.
+            return Ok(held);
+        }
+        if head != last {
+            self.report.problem(&branch.place, format!("its head is {head}, its events end at {last}"));
         }
         if row.is_some_and(|row| row.position != position) {
             self.report.problem(&branch.place, "its head has another position than its last event");
         }
-        Ok(next - 1)
+        Ok(held)
     }
 
     fn records(&mut self) -> Result<()> {
@@ -327,6 +413,10 @@ impl Walk<'_> {
                 }
             };
             for run in runs {
+                if run.is_removed() {
+                    next += u64::from(run.count);
+                    continue;
+                }
                 for sequence in run.first..run.first + u64::from(run.count) {
                     let at_hand = chunks.get(&run.branch).filter(|(_, c)| c.entry(sequence).is_some());
                     if at_hand.is_none() {

@@ -18,6 +18,7 @@ use crate::engine::identity::Identity;
 use crate::engine::on_path::OnPath;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
+use crate::engine::purged::Purged;
 use crate::engine::report::{Figures, Report};
 use crate::engine::watch::{Committed, Watcher};
 use crate::engine::watching::Watching;
@@ -91,18 +92,19 @@ impl Engine for MemoryEngine {
         let mut clock = lock(&self.clock);
         self.open()?;
         let _path = OnPath::enter();
-        let (outcome, new, births) = {
+        let (outcome, new, births, changes) = {
             let mut state = write(&self.kept.state);
             let now = clock.next(Timestamp::now().max(state.recorded()));
             let mut plan = Plan::new(state.committed() + 1, state.next_branch(), now);
             let outcome = plan.take(&commit, &*state)?;
             let new = state.apply(&plan);
             commit.records().iter().for_each(|records| state.write(records));
-            (outcome, new, plan.births)
+            (outcome, new, plan.births, plan.changes)
         };
         let records = commit.records();
-        if !new.is_empty() || !births.is_empty() || records.is_some() {
-            self.watching.committed(&Committed::new(&births, &new, records.as_slice()));
+        if !new.is_empty() || !births.is_empty() || !changes.is_empty() || records.is_some() {
+            let commit = Committed::new(&births, &new, records.as_slice());
+            self.watching.committed(&commit.with_changes(&changes));
         }
         Ok(outcome)
     }
@@ -158,6 +160,14 @@ impl Admin for MemoryEngine {
 
     fn compact(&self, _: &mut OnProgress<'_>) -> Result<Compaction> {
         Err(Error::storage("a store in memory has no file to compact"))
+    }
+
+    fn purge(&self, progress: &mut OnProgress<'_>) -> Result<Purged> {
+        self.kept.identity.writable()?;
+        self.open()?;
+        let (events, bytes) = write(&self.kept.state).purge();
+        let _ = progress(events, events);
+        Ok(Purged::new(events, bytes))
     }
 
     fn figures(&self) -> Result<Figures> {

@@ -59,7 +59,7 @@ impl EngineReader for MemoryReader {
 
     fn read(&self, get: &Get<'_>) -> Result<Got> {
         self.0.process.check()?;
-        Ok(got(&read(&self.0.state), get))
+        got(&read(&self.0.state), get)
     }
 
     fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {
@@ -67,8 +67,8 @@ impl EngineReader for MemoryReader {
     }
 }
 
-fn got(state: &State, get: &Get<'_>) -> Got {
-    match get {
+fn got(state: &State, get: &Get<'_>) -> Result<Got> {
+    Ok(match get {
         Get::Branch(place) => Got::Branch(state.find(place).cloned()),
         Get::BranchesOf(session) => Got::Branches(ended(state, state.branches_of(session))),
         Get::Branches { after, limit } => {
@@ -78,27 +78,34 @@ fn got(state: &State, get: &Get<'_>) -> Got {
         Get::Sessions { after, limit } => {
             Got::Sessions(state.sessions_after(*after).take(*limit).cloned().collect())
         }
-        Get::End(branch) => Got::End(state.end(branch)),
-        Get::Events { branch, range } => Got::Events(history(state, branch, *range)),
-        Get::Pieces { branch, from, to } => Got::Pieces(pieces(state, branch, *from, *to)),
+        Get::End(branch) => {
+            state.as_it_is(branch).is_there()?;
+            Got::End(state.end(branch))
+        }
+        Get::Events { branch, range } => {
+            state.as_it_is(branch).holds_from(range.from)?;
+            Got::Events(history(state, branch, *range))
+        }
+        Get::Pieces { branch, from, to } => {
+            state.as_it_is(branch).holds_from(*from)?;
+            Got::Pieces(pieces(state, branch, *from, *to))
+        }
         Get::OfSession { session, range } => Got::Events(of_session(state, session, *range)),
         Get::All(range) => {
             let event = |position| state.position(position).map(|(_, event)| event.clone());
-            Got::Events(page(*range, state.committed(), event))
+            Got::Events(page(*range, state.committed(), event, Holes::LeftOut))
         }
-        Get::Event(id) => Got::Event(state.by_id(*id).map(|(_, event)| event.clone())),
+        Get::Event(id) => Got::Event(state.by_id(*id).cloned()),
         Get::Whose(position) => {
             let found = state.position(position.get());
-            let whose = found
-                .and_then(|(number, event)| Some((state.numbered(*number)?.clone(), event.sequence().get())));
-            Got::Whose(whose)
+            Got::Whose(found.map(|(branch, event)| (branch.clone(), event.sequence().get())))
         }
         Get::Record { table, key } => Got::Record(state.row(*table, key).cloned()),
         Get::EachRecord { table, keys } => {
             Got::EachRecord(keys.iter().map(|key| state.row(*table, key).cloned()).collect())
         }
         Get::Records { table, range } => Got::Records(records(state, *table, range)),
-    }
+    })
 }
 
 fn ended<'a>(state: &State, branches: impl Iterator<Item = &'a Arc<Branch>>) -> Vec<(Arc<Branch>, End)> {
@@ -106,7 +113,7 @@ fn ended<'a>(state: &State, branches: impl Iterator<Item = &'a Arc<Branch>>) -> 
 }
 
 fn history(state: &State, branch: &Branch, range: Range) -> Vec<Event> {
-    page(range, state.end(branch).head, |sequence| state.at(branch, sequence).cloned())
+    page(range, state.end(branch).head, |sequence| state.at(branch, sequence).cloned(), Holes::End)
 }
 
 fn pieces(state: &State, branch: &Branch, from: u64, to: u64) -> Pieces {
@@ -117,18 +124,25 @@ fn pieces(state: &State, branch: &Branch, from: u64, to: u64) -> Pieces {
     Pieces { list, next }
 }
 
+/// What becomes of a number without an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holes {
+    End,
+    LeftOut,
+}
+
 /// Events by number, up to the last one, until there are enough or they are too large.
-fn page(range: Range, last: u64, event: impl Fn(u64) -> Option<Event>) -> Vec<Event> {
+fn page(range: Range, last: u64, event: impl Fn(u64) -> Option<Event>, holes: Holes) -> Vec<Event> {
     let numbers = range.from.max(1)..=range.to.min(last);
     let mut events: Vec<Event> = Vec::new();
     let mut bytes = 0;
     let mut take = |number| {
         let full = events.len() >= range.limit || (bytes >= PAGE_BYTES && !events.is_empty());
         let event: Option<Event> = if full { None } else { event(number) };
-        let taken = event.is_some();
+        let goes_on = event.is_some() || (holes == Holes::LeftOut && !full);
         bytes += event.as_ref().map_or(0, |event| event.record().encoded().len());
         events.extend(event);
-        taken
+        goes_on
     };
     match range.reverse {
         false => numbers.take_while(|number| take(*number)).count(),
@@ -140,14 +154,11 @@ fn page(range: Range, last: u64, event: impl Fn(u64) -> Option<Event>) -> Vec<Ev
 fn of_session(state: &State, session: &SessionId, range: Range) -> Vec<Event> {
     let mut events: Vec<&Event> = Vec::new();
     for branch in state.branches_of(session) {
-        let own = state.own(branch.number);
-        let first = own.partition_point(|event| event.position().get() < range.from);
-        let end = own.partition_point(|event| event.position().get() <= range.to);
-        let own = own.get(first..end).unwrap_or_default();
+        let own = state.own(branch, range.from, range.to);
         // No branch contributes more than a page.
         match range.reverse {
-            false => events.extend(own.iter().take(range.limit)),
-            true => events.extend(own.iter().rev().take(range.limit)),
+            false => events.extend(own.take(range.limit)),
+            true => events.extend(own.rev().take(range.limit)),
         }
     }
     events.sort_unstable_by_key(|event| event.position());

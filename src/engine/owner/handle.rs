@@ -18,6 +18,7 @@ use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
+use crate::engine::purged::Purged;
 use crate::engine::report::{Figures, Report};
 use crate::engine::watch::{Committed, Watcher};
 use crate::error::{Error, Result};
@@ -257,6 +258,17 @@ impl Admin for Handle {
     fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction> {
         self.identity.writable()?;
         self.walked(progress, |admin, progress| admin.compact(progress))
+    }
+
+    /// It goes on with whoever comes next.
+    fn purge(&self, progress: &mut OnProgress<'_>) -> Result<Purged> {
+        self.identity.writable()?;
+        self.administered(|admin, inside| {
+            admin.purge(&mut |done, of| match inside.is_over() {
+                true => ControlFlow::Break(()),
+                false => progress(done, of),
+            })
+        })
     }
 
     fn figures(&self) -> Result<Figures> {

@@ -49,6 +49,11 @@ pub(super) struct BranchFold {
     pub(super) reacted: u64,
 }
 
+/// Whether an event is of this branch, and not of one that had its names before.
+fn is_of(branch: &Branch, event: &Event) -> bool {
+    branch.attributes.incarnation == 0 || event.recorded().micros() >= branch.created
+}
+
 impl BranchFold {
     pub(super) fn new(reader: &Reader, fold: Arc<Fold>, built: Built) -> Result<Self> {
         let mut parked = HashMap::new();
@@ -108,16 +113,24 @@ impl BranchFold {
         let position = event.position().get();
         debug_assert!(position > self.built.position, "positions are followed in order");
         let taken = match self.built.scope {
-            Scope::Branch => {
-                let branch = branch()?;
-                self.take_branch(reader, &branch, event)
-            }
+            Scope::Branch => match branch() {
+                Ok(branch) if is_of(&branch, event) => self.take_branch(reader, &branch, event),
+                // It was deleted after the event was read.
+                Ok(_) | Err(Error::Deleted { .. }) => Ok(()),
+                Err(e) => Err(e),
+            },
             Scope::Session | Scope::Key => self.take_key(reader, event),
         };
         taken?;
         self.built.position = position;
         self.moved = true;
         Ok(())
+    }
+
+    /// Goes past positions of which the events are gone.
+    pub(super) fn pass(&mut self, position: u64) {
+        self.built.position = position;
+        self.moved = true;
     }
 
     /// Goes past an event that cannot be read. `false` when nobody knows whose state it would have changed.
@@ -140,7 +153,9 @@ impl BranchFold {
         if !self.hot.contains_key(&key) {
             match self.load_branch(reader, branch, event) {
                 Ok(hot) => drop(self.hot.insert(key.clone(), hot)),
-                Err(Stop::Error(e)) if !e.is_damage() => return Err(e),
+                Err(Stop::Error(Error::Deleted { .. })) => return Ok(()),
+                // Without what was removed there is no state that could be continued.
+                Err(Stop::Error(e)) if !e.is_damage() && !e.is_of_what_is_gone() => return Err(e),
                 // An ancestor has it, so this branch cannot go past it either.
                 Err(stop) => {
                     self.park(key, event, stop);

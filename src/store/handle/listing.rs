@@ -41,6 +41,10 @@ pub struct BranchInfo {
     pub head: Sequence,
     /// Events of its own.
     pub events: u64,
+    /// The first sequence that can be read; greater than 1 once it was [truncated](crate::lifecycle::BranchLifecycle::truncate).
+    pub first: Sequence,
+    /// When it was [closed](crate::lifecycle::BranchLifecycle::close); `None` while it can be appended to.
+    pub closed: Option<Timestamp>,
 }
 
 impl BranchInfo {
@@ -52,7 +56,9 @@ impl BranchInfo {
             created: Timestamp::from_micros(branch.created),
             last: end.recorded.map(Timestamp::from_micros),
             head: Sequence::new(end.head),
-            events: end.head - branch.fork,
+            events: (end.head + 1).saturating_sub(end.first.max(branch.fork + 1)),
+            first: Sequence::new(end.first),
+            closed: branch.attributes.closed.map(Timestamp::from_micros),
         }
     }
 }

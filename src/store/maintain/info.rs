@@ -17,11 +17,11 @@ pub struct StoreInfo {
     pub format: u32,
     /// When it was made.
     pub created: Timestamp,
-    /// How many sessions it has.
+    /// How many sessions it has whose main branch is not deleted.
     pub sessions: u64,
-    /// How many branches.
+    /// How many branches that are not deleted.
     pub branches: u64,
-    /// How many events.
+    /// How many events were recorded. Those that were [removed](crate::lifecycle::BranchLifecycle::purge) since are among them.
     pub events: u64,
     /// How many of them are in the journal and not yet flushed.
     pub in_journal: u64,

@@ -20,7 +20,9 @@ use crate::store::unblocked::unblocked;
 ///   not made again;
 /// - projections begin anew: they are folded from the events;
 /// - a session whose current branch is not there goes back to `main`;
-/// - leases and schemas stay as they were at the end of the backup.
+/// - leases and schemas stay as they were at the end of the backup;
+/// - branches that were closed later are open. Those that were deleted later are there again, unless something of them was purged.
+///   What was truncated stays truncated, and projections have no states of it.
 ///
 /// ```
 /// use retold::store::recovery::{RestoreUntil, restore};

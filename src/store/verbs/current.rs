@@ -2,10 +2,11 @@
 //! `adopt` set; an append never moves it.
 
 use crate::engine::{Report, SidecarRange, SidecarTable, SidecarWrites};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{BranchName, Place, SessionId};
 use crate::store::handle::reader::Reader;
 use crate::store::handle::store::Store;
+use crate::store::handle::store_handle::StoreHandle;
 use crate::store::unblocked::unblocked;
 
 impl Store {
@@ -73,6 +74,34 @@ pub(crate) fn current_record(place: &Place) -> SidecarWrites {
     records
 }
 
+/// Removes that a branch is the current one where it is deleted.
+pub(crate) fn forget_deleted_current(handle: &StoreHandle) -> Result<()> {
+    let reader = handle.reader()?;
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(b"", PAGE) };
+        let rows = reader.records().rows(SidecarTable::Current, &rows)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        let next = Some(last.key.clone());
+        for row in rows {
+            let Ok(value) = row.value else { continue };
+            let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
+            let Some(place) = session.zip(named(&value)).map(|(s, b)| Place::new(s, b)) else { continue };
+            if reader.last_named(&place)?.is_some_and(|branch| branch.deleted().is_some()) {
+                let mut records = SidecarWrites::new();
+                records.expect(SidecarTable::Current, row.key.clone(), Some(value));
+                records.remove(SidecarTable::Current, row.key);
+                match handle.write_records(records) {
+                    // Another was made the current one.
+                    Err(Error::RecordChanged { .. }) => {}
+                    written => written?,
+                }
+            }
+        }
+        after = next;
+    }
+}
+
 impl Reader {
     /// The branch that was made current, if one was and it exists.
     pub(crate) fn current(&self, session: &SessionId) -> Result<Option<BranchName>> {
@@ -101,7 +130,8 @@ impl Reader {
                 let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
                 let place = session.zip(named(&value)).map(|(s, b)| Place::new(s, b));
                 match place {
-                    Some(place) if self.find(&place)?.is_some() => {}
+                    // One that is deleted is not current any more: the next purge removes the row.
+                    Some(place) if self.last_named(&place)?.is_some() => {}
                     Some(place) => report.problem(
                         format!("current branch of {}", place.session),
                         format!("it is {}, which does not exist", place.branch),
@@ -127,7 +157,6 @@ const PAGE: usize = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::event::NewEvent;
     use crate::store::{SidecarTable, SidecarWrites};
 

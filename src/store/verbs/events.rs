@@ -39,7 +39,11 @@ impl Events {
         let way = match query.long_read() {
             Some((place, from, to)) => match reader.branch(place) {
                 Ok(branch) => Way::Pieces {
-                    ahead: Box::new(Ahead::new(reader, branch, from, to)),
+                    ahead: Box::new({
+                        // Whoever reads from the beginning gets what is left.
+                        let from = if from == 1 && branch.first() <= to { branch.first() } else { from };
+                        Ahead::new(reader, branch, from, to)
+                    }),
                     shape: query.shape(),
                     filter: query.into_filter(),
                     pieces: Vec::new().into_iter(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::events::Events;
 use super::query::{Page, Query, QueryScope, Scanned};
 use crate::engine::{Branch, Range};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
 use crate::limits::{DEFAULT_PAGE, MAX_PAGE, PAGE_BYTES};
 use crate::store::handle::reader::Reader;
@@ -58,7 +58,14 @@ impl Reader {
             if at.from > at.to {
                 return Ok(scanned);
             }
-            let found = from.page(self, &at, size)?;
+            let found = match from.page(self, &at, size) {
+                // Whoever reads from the beginning gets what is left.
+                Err(Error::Truncated { first, .. }) if at.from == 1 && first.get() <= at.to => {
+                    at.from = first.get();
+                    continue;
+                }
+                found => found?,
+            };
             if found.is_empty() {
                 return Ok(scanned);
             }
@@ -99,7 +106,9 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) for a session or branch that does not exist,
-    /// [`Error::Corrupt`](crate::Error::Corrupt) for an event that is not what was written.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) for an event that is not what was written,
+    /// [`Error::Deleted`](crate::Error::Deleted), [`Error::Truncated`](crate::Error::Truncated) for a query that begins at, or ends
+    /// before, an event that was removed. One without a beginning begins with the first event that is left.
     /// [`Error::Upcast`](crate::Error::Upcast) if the first event of the page cannot be upcast: a page ends before
     /// such an event, and a query that starts after it reads on.
     pub fn read(&self, query: &Query) -> Result<Page> {

@@ -22,7 +22,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Conflict`] if the parent has new events: the branch can still be made the current one of its session with
-    /// [`set_current`](Self::set_current). [`Error::Duplicate`] if these come from an earlier promotion
+    /// [`set_current`](Self::set_current). [`Error::Deleted`] if the parent is deleted, even if another branch has its name now.
+    /// [`Error::Duplicate`] if these come from an earlier promotion
     /// of the branch, which has grown since, [`Error::Invalid`] for a branch without a parent or
     /// without events of its own, and for an address that names an event, [`Error::TooLarge`] for more than one append can hold.
     pub fn promote<A>(&self, address: A) -> Result<Receipt>
@@ -54,7 +55,15 @@ impl Store {
         let reader = self.reader()?;
         let branch = reader.branch(place)?;
         let parent = match branch.parent_name.clone() {
-            Some(parent) => Address::new(address.session().clone(), parent),
+            Some(parent) => {
+                let parent = Address::new(address.session().clone(), parent);
+                // Another branch may have the names of the one that it was forked from, which is deleted then.
+                let named = reader.branch(parent.place())?;
+                if branch.parent != Some(named.number) {
+                    return Err(named.gone(named.created));
+                }
+                parent
+            }
             None => {
                 let reason = format!("{} is not a fork, so it has no parent to promote to", branch.place);
                 return Err(Invalid::new("branch", reason).into());

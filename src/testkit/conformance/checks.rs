@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::case::{CaseOutcome, Stop};
 use super::home::{Capability, Home};
+use crate::consumer::Consumer;
 use crate::error::{Error, Result};
 use crate::event::{Event, NewEvent};
+use crate::follow::Following;
 use crate::store::{Builder, Query, Store};
 
 /// How long something may take on a busy machine that should happen soon.
@@ -75,6 +77,27 @@ pub(super) fn paged(store: &Store, query: Query, size: usize) -> Result<Vec<Even
         next = page.next;
     }
     Ok(events)
+}
+
+/// The numbers of a branch's history.
+pub(super) fn of_branch(store: &Store, address: &str) -> Result<Vec<u64>, Stop> {
+    numbers(&read(store, Query::branch(address)?)?)
+}
+
+/// The next event of a follower that goes on.
+pub(super) async fn next_event(following: &mut Following) -> Result<Event, Stop> {
+    Ok(some("next event: the follower ended", following.next_event().await)??)
+}
+
+/// The numbers of the next deliveries, each of which is acknowledged.
+pub(super) async fn delivered(consumer: &Consumer, count: usize) -> Result<Vec<u64>, Stop> {
+    let mut found = Vec::new();
+    for _ in 0..count {
+        let delivery = consumer.next().await?;
+        found.push(number(delivery.event())?);
+        delivery.ack().await?;
+    }
+    Ok(found)
 }
 
 /// All events of a store, to compare with another's.

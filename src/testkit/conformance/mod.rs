@@ -3,7 +3,7 @@
 //! A [`Home`] says where the stores of an engine come from; [`run`] runs every case on it, and says which passed, which
 //! were skipped because the engine cannot do what they need, and which failed. The cases are about appends and their
 //! expectations, permanent deduplication, forks of forks, every order of reading, records beside the events, followers,
-//! consumers, timers, leases, projections, several handles at once, durability, closing, reopening, crashes, and maintenance. [`cases`] lists them, for those
+//! consumers, timers, leases, the lifecycle of branches, projections, several handles at once, durability, closing, reopening, crashes, and maintenance. [`cases`] lists them, for those
 //! who want a test of each.
 //!
 //! ```
@@ -30,6 +30,7 @@ mod case;
 mod checks;
 mod closing;
 mod consumers;
+mod deleting;
 mod duplicates;
 mod durability;
 mod follow;
@@ -37,6 +38,7 @@ mod forks;
 mod handles;
 mod home;
 mod leases;
+mod lifecycle;
 mod maintenance;
 mod order;
 mod projections;
@@ -44,6 +46,7 @@ mod records;
 mod reopening;
 mod suite;
 mod timers;
+mod truncating;
 
 pub use case::{Case, CaseOutcome, Stop};
 pub use home::{Capability, Home};

@@ -5,8 +5,8 @@ use std::fmt;
 use super::case::{Case, Stop};
 use super::home::{Capability, Home};
 use super::{
-    append, closing, consumers, duplicates, durability, follow, forks, handles, leases, maintenance, order,
-    projections, records, reopening, timers,
+    append, closing, consumers, deleting, duplicates, durability, follow, forks, handles, leases, lifecycle,
+    maintenance, order, projections, records, reopening, timers, truncating,
 };
 
 /// Every case, in the order of a run.
@@ -22,6 +22,9 @@ pub fn cases() -> Vec<Case> {
         consumers::CASES,
         timers::CASES,
         leases::CASES,
+        lifecycle::CASES,
+        deleting::CASES,
+        truncating::CASES,
         projections::CASES,
         handles::CASES,
         durability::CASES,

@@ -102,6 +102,7 @@ pub(crate) fn compact(
         }
     }
     let db = contents.db()?;
+    let stays = contents.stays();
     let old = writer.change_file(&db, || {
         let (changed, moment) = contents.moment(&db)?;
         copying.finish(&copy, &moment, changed, name)?;
@@ -117,7 +118,7 @@ pub(crate) fn compact(
         draft.keep();
         Ok(NewFile { db: copy, ring, journal: source, place, named })
     })?;
-    drop(watch);
+    drop((stays, watch));
     drop((db, old));
     Ok(Compaction { before, after: size().unwrap_or_default() })
 }

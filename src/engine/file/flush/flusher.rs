@@ -121,7 +121,7 @@ fn flush(contents: &Contents, request: &FlushRequest) -> Result<()> {
         let txn = contents.change_tables(&db, contents.options.fast_recovery)?;
         let mut flushed = Flushed::default();
         flushed.add(&request.layer);
-        let counts = contents.own_tail().flushed_counts().plus(request.layer.counts());
+        let counts = request.layer.added_to(contents.own_tail().flushed_counts());
         let before = request.layer.base();
         let meta = meta_after(&txn, &flushed, before, request.next_branch, counts, request.journal)?;
         flush_into(&txn, &flushed, meta)?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use redb::TableHandle;
 use tracing::debug_span;
 
-use crate::codec::{Chunk, ChunkBuilder, HeadRow, Meta, Run, encode_order};
+use crate::codec::{BranchRow, Chunk, ChunkBuilder, Features, HeadRow, Meta, Run, encode_order};
 use crate::engine::branch::Branch;
 use crate::engine::file::in_memory::layer::Layer;
 use crate::engine::file::record_layer::RecordLayer;
@@ -15,7 +15,7 @@ use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::db::{WriteTable, WriteTxn};
 use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use crate::engine::file::tables::sidecar_view::write_sidecar;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, EventId};
 use crate::limits::{CHUNK_BODY_BYTES, CHUNK_BYTES, MAX_CHUNK_EVENTS, MAX_ORDER_RUNS, SMALL_CHUNK_EVENTS};
 
@@ -31,6 +31,8 @@ pub(crate) struct Flushed<'a> {
     /// In global order, without gaps.
     pub(crate) items: Vec<ToFlush<'a>>,
     pub(crate) births: Vec<&'a Branch>,
+    /// Branches of before whose attributes have changed, oldest change first.
+    pub(crate) changes: Vec<&'a Branch>,
     /// Layers of records, oldest first.
     pub(crate) records: Vec<&'a RecordLayer>,
 }
@@ -40,7 +42,13 @@ impl<'a> Flushed<'a> {
     pub(crate) fn add(&mut self, layer: &'a Layer) {
         self.items.extend(layer.events().iter().map(|e| ToFlush { branch: e.branch, event: &e.event }));
         self.births.extend(layer.births().map(|b| &**b));
+        self.changes.extend(layer.changes().map(|b| &**b));
         self.records.push(layer.records());
+    }
+
+    /// Whether a release that does not know what becomes of branches would get it wrong.
+    fn has_lifecycle(&self) -> bool {
+        !self.changes.is_empty() || self.births.iter().any(|branch| !branch.attributes.is_empty())
     }
 }
 
@@ -48,7 +56,11 @@ impl<'a> Flushed<'a> {
 pub(crate) fn flush_into(txn: &WriteTxn, flushed: &Flushed<'_>, mut meta: Meta) -> Result<()> {
     let (events, births) = (flushed.items.len(), flushed.births.len());
     let _span = debug_span!("flush", events, births).entered();
+    if flushed.has_lifecycle() {
+        meta.features.incompatible |= Features::LIFECYCLE;
+    }
     let mut counts = write_births(txn, &flushed.births)?;
+    write_changes(txn, &flushed.changes)?;
     if !flushed.items.is_empty() {
         counts.extend(write_branches(txn, &flushed.items)?);
         counts.push(write_ids(txn, &flushed.items)?);
@@ -76,6 +88,18 @@ fn write_births(txn: &WriteTxn, births: &[&Branch]) -> Result<Vec<RowCount>> {
         lines.insert(branch.number, branch.row().encode(branch.number).as_slice())?;
     }
     Ok(vec![(BRANCHES.name(), branches.len()?), (LINES.name(), lines.len()?)])
+}
+
+/// What a branch has become replaces its row.
+fn write_changes(txn: &WriteTxn, changes: &[&Branch]) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut lines = txn.open(LINES)?;
+    for branch in changes {
+        lines.insert(branch.number, branch.row().encode(branch.number).as_slice())?;
+    }
+    Ok(())
 }
 
 fn write_branches(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<[RowCount; 2]> {
@@ -203,13 +227,46 @@ fn write_ids(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<RowCount> {
     let mut rows: Vec<([u8; 16], (u64, u64))> =
         items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
     // Time-ordered ids arrive nearly sorted; in order, neighbours share a page.
-    rows.sort_unstable_by_key(|(id, _)| *id);
+    rows.sort_by_key(|(id, _)| *id);
+    let rows = last_of_each_id(txn, rows)?;
     // With time-ordered ids the whole flush is one run of keys at the end of the table.
     let mut table = txn.open(IDS)?;
-    match table.insert_sorted(rows.into_iter())? {
-        None => Ok((IDS.name(), table.len()?)),
-        Some(id) => Err(corrupt(format!("event {}", EventId::from_bytes(id)), "its id is recorded already")),
+    let mut rest = rows.as_slice();
+    while let Some(id) = table.insert_sorted(rest.iter().copied())? {
+        let taken = table.get(id, |(branch, _)| branch)?;
+        if !is_deleted(txn, taken)? {
+            return Err(known_already(id));
+        }
+        table.remove(id)?;
+        let at = rest.partition_point(|(other, _)| *other < id);
+        rest = rest.get(at..).unwrap_or_default();
     }
+    Ok((IDS.name(), table.len()?))
+}
+
+/// An id may be given again after its branch was deleted: then the last row of it counts. They are sorted, and those of one id
+/// are in the order of their commits.
+fn last_of_each_id(txn: &WriteTxn, rows: Vec<([u8; 16], (u64, u64))>) -> Result<Vec<([u8; 16], (u64, u64))>> {
+    let mut newest: Vec<([u8; 16], (u64, u64))> = Vec::with_capacity(rows.len());
+    for row in rows {
+        match newest.last_mut().filter(|last| last.0 == row.0) {
+            Some(last) if is_deleted(txn, Some(last.1.0))? => *last = row,
+            Some(_) => return Err(known_already(row.0)),
+            None => newest.push(row),
+        }
+    }
+    Ok(newest)
+}
+
+fn known_already(id: [u8; 16]) -> Error {
+    corrupt(format!("event {}", EventId::from_bytes(id)), "its id is recorded already")
+}
+
+/// Whether this is the number of a branch that is deleted, as the tables have it now: its ids are free again.
+fn is_deleted(txn: &WriteTxn, number: Option<u64>) -> Result<bool> {
+    let Some(number) = number else { return Ok(false) };
+    let row = txn.open(LINES)?.get(number, |row| BranchRow::decode(number, row))?;
+    Ok(row.and_then(Result::ok).is_some_and(|row| row.attributes.deleted.is_some()))
 }
 
 fn write_order(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<RowCount> {

@@ -36,9 +36,17 @@ impl Branches {
         self.by_number.get(&number)
     }
 
+    /// A branch that begins, or has changed.
     pub(crate) fn keep(&self, branch: &Arc<Branch>) {
-        self.by_place.insert((*branch.place).clone(), branch.clone());
+        self.keep_name(branch);
         self.by_number.insert(branch.number, branch.clone());
+    }
+
+    fn keep_name(&self, branch: &Arc<Branch>) {
+        // Its names may have gone to a later one.
+        if self.by_place.get(&branch.place).is_none_or(|named| named.number <= branch.number) {
+            self.by_place.insert((*branch.place).clone(), branch.clone());
+        }
     }
 
     /// The branch with these names: from memory, from the tail, or from the tables.
@@ -48,7 +56,7 @@ impl Branches {
         tail: &Tail,
         txn: impl FnOnce() -> Result<Arc<Snapshot>>,
     ) -> Result<Option<Arc<Branch>>> {
-        if let Some(branch) = self.cached(place).or_else(|| tail.born(place).cloned()) {
+        if let Some(branch) = self.cached(place).or_else(|| tail.named(place).cloned()) {
             return Ok(Some(branch));
         }
         let txn = txn()?;
@@ -64,6 +72,7 @@ impl Branches {
         if *branch.place != *place {
             return Err(corrupt(format!("branch {place}"), "its row holds another name"));
         }
+        self.keep_name(&branch);
         Ok(Some(branch))
     }
 
@@ -74,7 +83,7 @@ impl Branches {
         let mut next = Some(number);
         let mut known: Option<Arc<Branch>> = None;
         while let Some(n) = next {
-            known = self.by_number.get(&n).or_else(|| tail.born_number(n).cloned());
+            known = self.by_number.get(&n).or_else(|| tail.numbered(n).cloned());
             if known.is_some() {
                 break;
             }
@@ -87,7 +96,7 @@ impl Branches {
         }
         for (n, row) in missing.into_iter().rev() {
             let branch = Arc::new(Branch::new(n, row, known.as_deref()));
-            self.keep(&branch);
+            self.by_number.insert(n, branch.clone());
             known = Some(branch);
         }
         known.ok_or_else(|| Error::not_found("branch", number))

@@ -37,10 +37,14 @@ pub(crate) struct Layer {
     events: Vec<TailEvent>,
     bytes: usize,
     counts: StoreCounts,
+    /// Counts of what was deleted.
+    gone: StoreCounts,
     parts: HashMap<u64, Part>,
     ids: HashMap<EventId, u32>,
-    births: BTreeMap<Place, Arc<Branch>>,
-    by_number: HashMap<u64, Arc<Branch>>,
+    births: BTreeMap<u64, Arc<Branch>>,
+    /// Branches of before this layer whose attributes have changed, as they are now.
+    changes: BTreeMap<u64, Arc<Branch>>,
+    by_place: HashMap<Place, Arc<Branch>>,
     records: RecordLayer,
 }
 
@@ -72,13 +76,13 @@ impl Layer {
         &mut self.records
     }
 
-    /// Counts of this layer alone.
-    pub(crate) fn counts(&self) -> StoreCounts {
-        self.counts
+    /// These counts, and those of this layer.
+    pub(crate) fn added_to(&self, counts: StoreCounts) -> StoreCounts {
+        counts.plus(self.counts).minus(self.gone)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.births.is_empty() && self.records.is_empty()
+        self.events.is_empty() && self.births.is_empty() && self.changes.is_empty() && self.records.is_empty()
     }
 
     pub(crate) fn events(&self) -> &[TailEvent] {
@@ -89,18 +93,53 @@ impl Layer {
         self.births.values()
     }
 
-    pub(crate) fn born(&self, place: &Place) -> Option<&Arc<Branch>> {
-        self.births.get(place)
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Arc<Branch>> {
+        self.changes.values()
     }
 
-    pub(crate) fn born_number(&self, number: u64) -> Option<&Arc<Branch>> {
-        self.by_number.get(&number)
+    /// The branch with these names, if it began or changed in this layer.
+    pub(crate) fn named(&self, place: &Place) -> Option<&Arc<Branch>> {
+        self.by_place.get(place)
+    }
+
+    /// The branch with this number, if it began in this layer.
+    pub(crate) fn born(&self, number: u64) -> Option<&Arc<Branch>> {
+        self.births.get(&number)
+    }
+
+    /// The branch with this number, if it began or changed in this layer.
+    pub(crate) fn numbered(&self, number: u64) -> Option<&Arc<Branch>> {
+        self.births.get(&number).or_else(|| self.changes.get(&number))
     }
 
     pub(crate) fn add_birth(&mut self, branch: Arc<Branch>) {
         self.counts.add_branch(branch.parent.is_some());
-        self.by_number.insert(branch.number, branch.clone());
-        self.births.insert((*branch.place).clone(), branch);
+        if branch.deleted().is_some() {
+            self.gone.add_branch(branch.parent.is_some());
+        }
+        self.name(&branch);
+        self.births.insert(branch.number, branch);
+    }
+
+    /// Adds a branch whose attributes have changed.
+    /// `deletes` says that it was not deleted before, and is now.
+    pub(crate) fn add_change(&mut self, branch: Arc<Branch>, deletes: bool) {
+        if deletes {
+            self.gone.add_branch(branch.parent.is_some());
+        }
+        self.name(&branch);
+        match self.births.get_mut(&branch.number) {
+            Some(birth) => *birth = branch,
+            None => drop(self.changes.insert(branch.number, branch)),
+        }
+    }
+
+    /// Its names lead to it, unless a later branch has them.
+    fn name(&mut self, branch: &Arc<Branch>) {
+        let named = self.by_place.entry((*branch.place).clone()).or_insert_with(|| branch.clone());
+        if named.number <= branch.number {
+            *named = branch.clone();
+        }
     }
 
     /// Adds the next event in global order.

@@ -44,13 +44,18 @@ impl Tail {
         Self { max_flushed_id, ..self }
     }
 
+    /// So much was removed from the tables.
+    pub(crate) fn removed(&mut self, counts: StoreCounts) {
+        self.flushed_counts = self.flushed_counts.minus(counts);
+    }
+
     pub(crate) fn flushed_counts(&self) -> StoreCounts {
         self.flushed_counts
     }
 
     /// Counts of the tables and the tail together.
     pub(crate) fn counts(&self) -> StoreCounts {
-        self.layers().fold(self.flushed_counts, |counts, layer| counts.plus(layer.counts()))
+        self.layers().fold(self.flushed_counts, |counts, layer| layer.added_to(counts))
     }
 
     /// Its layers, oldest first.
@@ -97,12 +102,26 @@ impl Tail {
         self.layers().flat_map(Layer::births)
     }
 
-    pub(crate) fn born(&self, place: &Place) -> Option<&Arc<Branch>> {
-        self.layers().find_map(|l| l.born(place))
+    /// The branch with these names, if it is not as the tables have it.
+    pub(crate) fn named(&self, place: &Place) -> Option<&Arc<Branch>> {
+        self.layers().rev().find_map(|l| l.named(place))
     }
 
-    pub(crate) fn born_number(&self, number: u64) -> Option<&Arc<Branch>> {
-        self.layers().find_map(|l| l.born_number(number))
+    /// The branch with this number, if the tables do not have it.
+    pub(crate) fn born(&self, number: u64) -> Option<&Arc<Branch>> {
+        self.layers().find_map(|l| l.born(number))
+    }
+
+    /// The branch with this number, if it is not as the tables have it.
+    pub(crate) fn numbered(&self, number: u64) -> Option<&Arc<Branch>> {
+        self.layers().rev().find_map(|l| l.numbered(number))
+    }
+
+    /// Whether any branch has changed.
+    pub(crate) fn has_changes(&self) -> bool {
+        // One that began in the tail is there as it is now.
+        let has_changed = |branch: &Arc<Branch>| !branch.attributes.is_empty();
+        self.layers().any(|l| l.changes().next().is_some() || l.births().any(has_changed))
     }
 
     /// The branch's last sequence, if the tail has any event of it.
@@ -168,7 +187,7 @@ impl Tail {
     pub(crate) fn thaw(&mut self) -> Option<Arc<Layer>> {
         let layer = self.flushing.take()?;
         self.max_flushed_id = self.max_flushed_id.max(layer.max_id());
-        self.flushed_counts = self.flushed_counts.plus(layer.counts());
+        self.flushed_counts = layer.added_to(self.flushed_counts);
         self.flushes += 1;
         Some(layer)
     }

@@ -4,7 +4,7 @@
 
 use redb::{Key, ReadTransaction, TableDefinition, TableHandle, Value};
 
-use crate::codec::{BranchRow, Chunk, HeadRow, Meta, Run, decode_order, decode_record};
+use crate::codec::{BranchRow, Chunk, Features, HeadRow, Meta, Run, decode_order, decode_record};
 use crate::engine::file::redb_errors::{corrupt, guarded};
 use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, ORDER};
 use crate::engine::file::tables::lookup;
@@ -35,12 +35,15 @@ pub(crate) fn disagreements(txn: &ReadTransaction, meta: &Meta) -> Result<Vec<Pr
 
 /// A table that counts rows has some, and counts as many as the meta row says, if that has a figure.
 fn counted(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
-    let branches = (meta.format >= 2).then_some(meta.counts.branches);
+    // Of a branch that was deleted rows are left, and others are removed; then only their numbers say how many there are.
+    let is_whole = meta.features.incompatible & Features::LIFECYCLE == 0;
+    let branches = (meta.format >= 2 && is_whole).then_some(meta.counts.branches);
     rows(txn, BRANCHES, branches)?;
     rows(txn, LINES, branches)?;
-    rows(txn, IDS, Some(meta.flushed))?;
+    rows(txn, IDS, is_whole.then_some(meta.flushed))?;
     let some_or_none = if meta.flushed == 0 { Some(0) } else { None };
-    rows(txn, HEADS, some_or_none)?;
+    // A deleted branch of which nothing is left still has its head.
+    rows(txn, HEADS, some_or_none.filter(|_| is_whole))?;
     rows(txn, EVENTS, some_or_none)?;
     rows(txn, ORDER, some_or_none)
 }
@@ -110,15 +113,17 @@ fn newest_branch(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
 /// The newest event is the last in the global order, the head of its branch, in a chunk, and found by its id.
 fn newest_event(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
     let flushed = meta.flushed;
-    let Some(last) = last_run(txn, flushed)? else { return Ok(()) };
+    let Some(last) = last_run(txn, flushed)?.filter(|run| !run.is_removed()) else { return Ok(()) };
     let (branch, sequence) = (last.branch, last.first + u64::from(last.count) - 1);
-    due_there(is_head(txn, branch, (sequence, flushed))?, "heads", "event", flushed)?;
+    let is_deleted = is_deleted(txn, branch)?;
+    due_there(is_head(txn, branch, (sequence, flushed), is_deleted)?, "heads", "event", flushed)?;
     let found = chunk_of(txn, branch, sequence)?;
     due_there(!matches!(found, Found::Nothing), "events", "event", flushed)?;
     let Found::Chunk(chunk) = found else { return Ok(()) };
     let Some((position, _, record)) = chunk.entry(sequence) else { return Ok(()) };
     due_there(position == flushed, "events", "event", flushed)?;
-    let Ok(record) = decode_record(record) else { return Ok(()) };
+    // The ids of a deleted branch may be given to other events.
+    let Some(record) = decode_record(record).ok().filter(|_| !is_deleted) else { return Ok(()) };
     due_there(is_indexed(txn, record.id_bytes(), (branch, sequence))?, "ids", "event", flushed)
 }
 
@@ -140,10 +145,20 @@ fn last_run(txn: &ReadTransaction, flushed: u64) -> Result<Option<Run>> {
     Ok(runs.last().copied())
 }
 
-/// Whether the head of a branch is this sequence and position, or its row is damaged.
-fn is_head(txn: &ReadTransaction, branch: u64, due: (u64, u64)) -> Result<bool> {
+fn is_deleted(txn: &ReadTransaction, branch: u64) -> Result<bool> {
+    let table = lookup::open(txn, LINES)?;
+    let row = lookup::get(&table, branch)?.and_then(|row| BranchRow::decode(branch, row.value()).ok());
+    Ok(row.is_some_and(|row| row.attributes.deleted.is_some()))
+}
+
+/// Whether the head of a branch is this sequence and position, or its row is damaged. A deleted branch may have lost what came
+/// after, and its head still says that.
+fn is_head(txn: &ReadTransaction, branch: u64, due: (u64, u64), is_deleted: bool) -> Result<bool> {
     let table = lookup::open(txn, HEADS)?;
-    let is_due = |row: HeadRow| (row.head, row.position) == due;
+    let is_due = |row: HeadRow| match is_deleted {
+        true => row.head >= due.0,
+        false => (row.head, row.position) == due,
+    };
     if let Some(row) = lookup::get(&table, branch)? {
         return Ok(HeadRow::decode(branch, row.value()).map_or(true, is_due));
     }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use tracing::info;
 
+use super::agreement::agrees;
 use super::initialise::initialise;
+use super::meta_row::read_meta;
 use super::refusal::{io_error, not_a_store};
 use super::storage::{file_backend, open_tables, storage_of};
 use crate::engine::file::disk::layout::{Storage, lay_out};
@@ -52,7 +54,10 @@ pub(crate) fn create_filled(
     let options = Options { mode: Mode::CreateOnly, ..options.clone() };
     let draft = Draft::written(path, &name, &options, |db| {
         initialise(db)?;
-        fill(db)
+        fill(db)?;
+        // What could not be opened gets no name.
+        let txn = db.begin_read()?;
+        agrees(&txn, &read_meta(&txn, &name, None)?)
     })?;
     let gone = || Error::storage(format!("{name} cannot be written: its draft was removed in the meantime"));
     publish(&draft.ok_or_else(gone)?, path, &name, &options)?;

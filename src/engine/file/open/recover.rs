@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::ReadTransaction;
 
-use crate::codec::{Frame, FrameRecord, Meta, decode_record};
+use crate::codec::{BranchRow, Frame, FrameRecord, Meta, decode_record};
 use crate::engine::branch::Branch;
 use crate::engine::file::in_memory::branches::Branches;
 use crate::engine::file::in_memory::tail::Tail;
@@ -58,6 +58,8 @@ struct Loading<'a> {
 #[derive(Default)]
 struct Added {
     births: Vec<Arc<Branch>>,
+    /// Each with whether it is deleted by this.
+    changes: Vec<(Arc<Branch>, bool)>,
     events: Vec<(u64, Event)>,
     heads: HashMap<u64, u64>,
     records: Vec<(SidecarTable, Bytes, Option<Bytes>)>,
@@ -78,8 +80,17 @@ impl Loading<'_> {
             added.heads.insert(birth.number, birth.row.fork);
             added.births.push(Arc::new(Branch::new(birth.number, birth.row, parent.as_deref())));
         }
-        if !frame.changes.is_empty() {
-            return Err(bad("it changes a branch in a way that this release does not know".into()));
+        for change in frame.changes {
+            if change.number >= self.next_branch {
+                return Err(bad(format!("it changes branch number {}, which does not exist", change.number)));
+            }
+            let before = self.branch(change.number, &added)?;
+            let (attributes, kept) = (change.row.attributes.clone(), before.attributes.clone());
+            if (BranchRow { attributes: kept, ..change.row }) != before.row() {
+                return Err(bad(format!("it makes another branch of {}", before.place)));
+            }
+            let deletes = before.deleted().is_none() && attributes.deleted.is_some();
+            added.changes.push((Arc::new(before.with(attributes)), deletes));
         }
         if !frame.events.is_empty() && frame.first_position != self.tail.committed() + 1 {
             return Err(bad(format!("it begins at position {}", frame.first_position)));
@@ -134,6 +145,10 @@ impl Loading<'_> {
         for branch in added.births {
             self.branches.keep(&branch);
             layer.add_birth(branch);
+        }
+        for (branch, deletes) in added.changes {
+            self.branches.keep(&branch);
+            layer.add_change(branch, deletes);
         }
         added.events.into_iter().for_each(|(branch, event)| layer.push(branch, event));
         let records = layer.records_mut();

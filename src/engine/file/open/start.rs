@@ -17,6 +17,7 @@ use super::recover::{largest_id, load_journal};
 use super::refusal::{io_error, not_a_store};
 use super::storage::{bare_storage, file_backend, is_earlier, open_tables, storage_of};
 use super::upgrade::upgrade_file;
+use crate::codec::Features;
 use crate::engine::file::contents::Contents;
 use crate::engine::file::disk::ballast;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
@@ -196,6 +197,7 @@ fn load_storage(
         let way_out = "open the store read-only to see what can be read";
         damage.push(gone_without(problem.into_error(), options.read_only, way_out)?);
     }
+    let changed = meta.features.incompatible & Features::LIFECYCLE != 0;
     let branches = Branches::new();
     let source = storage.journal_file();
     let recovered = Ring::recover(&source, meta.journal, dirty && !bare)?;
@@ -223,7 +225,7 @@ fn load_storage(
     };
     let place = storage.place.clone();
     Ok(Loaded {
-        contents: Arc::new(Contents::new((identity, place), options, db, tail, branches)),
+        contents: Arc::new(Contents::new((identity, place), options, db, (tail, branches), changed)),
         ring: recovered.ring,
         journal: source,
         next_branch: journal.next_branch,

@@ -9,13 +9,14 @@ use bytes::Bytes;
 
 use crate::codec::Chunk;
 use crate::engine::branch::{Branch, Segment};
-use crate::engine::file::contents::Contents;
+use crate::engine::file::contents::{Changed, Contents};
+use crate::engine::file::in_memory::layer::TailEvent;
 use crate::engine::file::in_memory::recent::Recent;
 use crate::engine::file::in_memory::tail::Slice;
 use crate::engine::file::redb_errors::guarded;
-use crate::engine::file::tables::chunks::{hole, open_chunk};
+use crate::engine::file::tables::chunks::{flushed_event, hole, open_chunk};
 use crate::engine::file::tables::db::Db;
-use crate::engine::file::tables::ids::{Beside, find_id};
+use crate::engine::file::tables::ids::{Beside, locate_id};
 use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lookup;
 use crate::engine::file::tables::sidecar_view::Keys;
@@ -30,6 +31,13 @@ use crate::error::Result;
 use crate::event::{Event, EventId, Place, Position};
 use crate::limits::PAGE_BYTES;
 use crate::sync::fault;
+
+/// Where is looked for what may have changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    InMemory,
+    Everywhere,
+}
 
 /// Reads the file and the tail. It keeps the file open until it is dropped, even after `close`.
 #[derive(Clone, Debug)]
@@ -70,11 +78,11 @@ impl EngineReader for FileReader {
                 let cached = self.contents.branches.cached(place);
                 let found = match cached {
                     Some(branch) => Some(branch),
-                    None => self.contents.tail()?.born(place).cloned(),
+                    None => self.contents.tail()?.named(place).cloned(),
                 };
                 found.map(|branch| Got::Branch(Some(branch)))
             }
-            Get::End(branch) => self.recent_end(branch)?.map(Got::End),
+            Get::End(branch) => self.recent_end(branch, Look::InMemory)?.map(Got::End),
             _ => None,
         })
     }
@@ -109,31 +117,56 @@ impl FileReader {
         self.contents.branches.find(place, &tail, || txn.get())
     }
 
-    pub(crate) fn by_number(&self, number: u64, txn: &Lazy<'_>) -> Result<Arc<Branch>> {
+    /// The branch with this number, as it is now. What an older view of the tables says of it would be kept for everybody, though
+    /// the tail no longer knows what was changed and flushed since: so it is looked up in one from within.
+    pub(crate) fn by_number(&self, number: u64) -> Result<Arc<Branch>> {
         if let Some(branch) = self.contents.branches.numbered(number) {
             return Ok(branch);
         }
         let tail = self.contents.tail()?;
-        self.contents.branches.by_number(number, &tail, &*txn.get()?)
+        self.contents.branches.by_number(number, &tail, &*self.db.begin_read()?)
     }
 
     /// Where a branch ends, if the tail has any event of it.
-    fn recent_end(&self, branch: &Branch) -> Result<Option<End>> {
+    fn recent_end(&self, branch: &Branch, look: Look) -> Result<Option<End>> {
         let tail = self.contents.tail()?;
-        Ok(tail.last_event(branch.number).map(End::at))
+        let Some(last) = tail.last_event(branch.number) else { return Ok(None) };
+        let now = match self.contents.changed_in_memory(branch.number, &tail) {
+            Changed::Not => return Ok(Some(End::at(branch, last))),
+            Changed::To(now) => now,
+            Changed::Unknown if look == Look::InMemory => return Ok(None),
+            Changed::Unknown => {
+                self.contents.branches.by_number(branch.number, &tail, &*self.db.begin_read()?)?
+            }
+        };
+        now.is_there()?;
+        Ok(Some(End::at(&now, last)))
     }
 
     pub(crate) fn end(&self, branch: &Branch) -> Result<End> {
         // A view taken before the tail was checked would miss what was flushed in between.
-        if let Some(end) = self.recent_end(branch)? {
+        if let Some(end) = self.recent_end(branch, Look::Everywhere)? {
             return Ok(end);
         }
+        let now = self.as_it_is(branch)?;
+        let now = now.as_deref().unwrap_or(branch);
+        now.is_there()?;
+        let nothing = End::of_nothing(now);
         let row = LazyView::new(&self.contents.view, &self.db).get()?.head(branch.number)?;
-        Ok(row.map_or(End::of_nothing(branch), |row| End {
+        Ok(row.map_or(nothing, |row| End {
             head: row.head,
             position: row.position,
             recorded: Some(row.recorded),
+            ..nothing
         }))
+    }
+
+    /// The branch as it is now, if it may have changed: whoever asks may have it from before.
+    fn as_it_is(&self, branch: &Branch) -> Result<Option<Arc<Branch>>> {
+        match self.contents.has_changes() {
+            true => self.by_number(branch.number).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Several records as of one moment. While the tail is held nothing leaves it, so what is in the tables fits to it.
@@ -170,6 +203,22 @@ impl FileReader {
     /// A page of a branch's history, including its ancestors' part: dense, and shorter than asked for only at the end
     /// of the range or when the page has grown large in bytes.
     pub(crate) fn page(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
+        self.held_from(branch, range.from, || self.page_of(branch, range))
+    }
+
+    /// Reads a branch that has everything from a sequence on. What is removed meanwhile is no damage.
+    pub(crate) fn held_from<T>(
+        &self,
+        branch: &Branch,
+        from: u64,
+        read: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let is_held = || self.as_it_is(branch)?.as_deref().unwrap_or(branch).holds_from(from);
+        is_held()?;
+        read().or_else(|e| if e.is_damage() { is_held().and(Err(e)) } else { Err(e) })
+    }
+
+    fn page_of(&self, branch: &Branch, range: Range) -> Result<Vec<Event>> {
         let _span = tracing::trace_span!("page", branch = branch.number, from = range.from).entered();
         let view = LazyView::new(&self.contents.view, &self.db);
         fault!(TablesBeforeTail, {
@@ -222,12 +271,25 @@ impl FileReader {
     }
 
     fn by_id(&self, id: EventId) -> Result<Option<Event>> {
-        if let Some(e) = self.contents.tail()?.by_id(id) {
-            return Ok(Some(e.event.clone()));
-        }
         let txn = Lazy::new(&self.db);
-        let place = |number| Ok(self.by_number(number, &txn)?.place.clone());
-        Ok(find_id(&*txn.get()?, id, Beside::All, place)?.map(|(_, event)| event))
+        let recent = self.contents.tail()?.by_id(id).cloned();
+        if let Some(TailEvent { branch, event }) = recent {
+            let shows = self.shows(branch, event.sequence().get())?;
+            return Ok(shows.then_some(event));
+        }
+        let place = |number| Ok(self.by_number(number)?.place.clone());
+        let found = locate_id(&*txn.get()?, id, Beside::All, place)?;
+        let Some((number, sequence)) = found else { return Ok(None) };
+        let branch = self.by_number(number)?;
+        if !branch.shows(sequence) {
+            return Ok(None);
+        }
+        flushed_event(&*txn.get()?, number, &branch.place, sequence, Some(id)).map(Some)
+    }
+
+    /// Whether an event of a branch is still there for everybody.
+    pub(crate) fn shows(&self, number: u64, sequence: u64) -> Result<bool> {
+        Ok(!self.contents.has_changes() || self.by_number(number)?.shows(sequence))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lines::belongs;
 use crate::engine::file::tables::lookup;
 use crate::engine::get::End;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{BranchName, Place, SessionId};
 
 impl FileReader {
@@ -29,7 +29,14 @@ impl FileReader {
         let mut ended = Vec::new();
         for place in places {
             let Some(branch) = self.find(place)? else { continue };
-            let end = self.end(&branch)?;
+            if branch.deleted().is_some() {
+                continue;
+            }
+            let end = match self.end(&branch) {
+                // Deleted meanwhile.
+                Err(Error::Deleted { .. }) => continue,
+                end => end?,
+            };
             ended.push((branch, end));
         }
         Ok(ended)
@@ -48,7 +55,8 @@ impl FileReader {
         let mut places: BTreeSet<Place> = BTreeSet::new();
         {
             let tail = self.contents.tail()?;
-            let wanted = |b: &&Arc<Branch>| after.is_none_or(|a| b.place.session > *a);
+            let is_there = |b: &Arc<Branch>| tail.named(&b.place).is_none_or(|last| last.deleted().is_none());
+            let wanted = |b: &&Arc<Branch>| after.is_none_or(|a| b.place.session > *a) && is_there(b);
             places.extend(tail.births().filter(wanted).map(|b| (*b.place).clone()));
         }
         let table = lookup::open(&*txn.get()?, BRANCHES)?;
@@ -62,14 +70,18 @@ impl FileReader {
                 continue;
             }
             let session = SessionId::new(session)?;
+            let place = Place::new(session.clone(), BranchName::new(branch)?);
+            if self.contents.has_changes() && self.find(&place)?.is_none_or(|b| b.deleted().is_some()) {
+                continue;
+            }
             if current.as_ref() != Some(&session) {
                 seen += 1;
                 if seen > limit {
                     break;
                 }
-                current = Some(session.clone());
+                current = Some(session);
             }
-            places.insert(Place::new(session, BranchName::new(branch)?));
+            places.insert(place);
         }
         // The tail may have added sessions; what exceeds the limit is dropped.
         let (mut seen, mut current) = (0, None::<SessionId>);

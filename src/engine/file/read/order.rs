@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::file_reader::FileReader;
 use crate::codec::{Chunk, decode_order};
 use crate::engine::branch::Branch;
+use crate::engine::file::in_memory::layer::TailEvent;
 use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::chunks::flushed_chunk;
 use crate::engine::file::tables::definitions::ORDER;
@@ -13,73 +14,114 @@ use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lookup;
 use crate::engine::get::{End, Range};
 use crate::engine::pieces::event_of;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
 use crate::limits::PAGE_BYTES;
 
+/// Position, branch number and sequence.
+type At = (u64, u64, u64);
+
+/// Flushed events of a range, and the last position that was looked at.
+struct Part {
+    events: Vec<Event>,
+    reached: u64,
+}
+
 impl FileReader {
-    /// A page of the global order, dense in positions.
+    /// A page of the global order. Positions of events that are gone are left out, and no others.
     pub(crate) fn page_all(&self, range: Range) -> Result<Vec<Event>> {
-        let (flushed, to, tail): (u64, u64, Vec<Event>) = {
-            let tail = self.contents.tail()?;
-            let (from, to) = (range.from.max(1), range.to.min(tail.committed()));
-            let found = tail.positions(from, to);
-            let flushed_part =
-                usize::try_from((tail.flushed() + 1).saturating_sub(from)).unwrap_or(usize::MAX);
-            let events = found.map(|e| e.event.clone());
-            let events = if range.reverse {
-                events.rev().take(range.limit).collect()
-            } else {
-                events.take(range.limit.saturating_sub(flushed_part)).collect()
-            };
-            (tail.flushed(), to, events)
-        };
+        let txn = Lazy::new(&self.db);
+        let (flushed, to, tail) = self.unflushed_order(range)?;
         let (lo, hi) = (range.from.max(1), to.min(flushed));
-        if range.reverse {
-            let mut events = tail;
-            let left = Range { from: lo, to: hi, limit: range.limit - events.len(), reverse: true };
-            events.extend(self.flushed_order(left)?);
-            Ok(events)
-        } else {
-            let mut events = self.flushed_order(Range { from: lo, to: hi, ..range })?;
-            let complete = (hi + 1).saturating_sub(lo) as usize <= events.len();
-            if complete {
-                let left = range.limit - events.len();
-                events.extend(tail.into_iter().take(left));
+        let (mut events, tail_after) = if range.reverse { (tail, None) } else { (Vec::new(), Some(tail)) };
+        let (mut from, mut to, mut bytes) = (lo, hi, 0);
+        // A part of which everything is gone is not the end.
+        while from <= to && events.len() < range.limit && bytes < PAGE_BYTES {
+            let limit = range.limit - events.len();
+            let part = self.flushed_order(Range { from, to, limit, ..range }, &txn)?;
+            bytes += part.events.iter().map(|e| e.record().encoded().len()).sum::<usize>();
+            events.extend(part.events);
+            match range.reverse {
+                false => from = part.reached + 1,
+                true => to = part.reached - 1,
             }
-            Ok(events)
         }
+        if let Some(tail) = tail_after.filter(|_| from > to) {
+            let left = range.limit - events.len();
+            events.extend(tail.into_iter().take(left));
+        }
+        Ok(events)
+    }
+
+    /// What is not flushed of a range, after the last flushed position and up to the last that is committed.
+    fn unflushed_order(&self, range: Range) -> Result<(u64, u64, Vec<Event>)> {
+        let tail = self.contents.tail()?;
+        let (from, to) = (range.from.max(1), range.to.min(tail.committed()));
+        let has_changes = self.contents.has_changes();
+        let mut last: Option<Arc<Branch>> = None;
+        let mut shows = |e: &TailEvent| -> Result<bool> {
+            if !has_changes {
+                return Ok(true);
+            }
+            let branch = match last.take().filter(|branch| branch.number == e.branch) {
+                Some(branch) => branch,
+                None => match self.contents.branches.numbered(e.branch) {
+                    Some(branch) => branch,
+                    None => self.contents.branches.by_number(e.branch, &tail, &*self.db.begin_read()?)?,
+                },
+            };
+            Ok(last.insert(branch).shows(e.event.sequence().get()))
+        };
+        let shown = |e: &TailEvent| match shows(e) {
+            Ok(true) => Some(Ok(e.event.clone())),
+            Ok(false) => None,
+            Err(e) => Some(Err(e)),
+        };
+        // Of what is flushed nothing may be left.
+        let flushed = (tail.flushed() + 1).saturating_sub(from);
+        let before = if has_changes { 0 } else { usize::try_from(flushed).unwrap_or(usize::MAX) };
+        let found = tail.positions(from, to);
+        let events = match range.reverse {
+            true => found.rev().filter_map(shown).take(range.limit).collect::<Result<_>>(),
+            false => found.filter_map(shown).take(range.limit.saturating_sub(before)).collect(),
+        };
+        Ok((tail.flushed(), to, events?))
     }
 
     /// Flushed events by position. Each chunk that the page touches is decoded once.
-    fn flushed_order(&self, range: Range) -> Result<Vec<Event>> {
-        let mut page = Vec::new();
-        if range.from > range.to || range.limit == 0 {
-            return Ok(page);
-        }
-        let txn = Lazy::new(&self.db);
-        let mut chunks: HashMap<u64, (Arc<Branch>, Chunk)> = HashMap::new();
+    fn flushed_order(&self, range: Range, txn: &Lazy<'_>) -> Result<Part> {
+        let (places, reached) = self.places(txn, range)?;
+        let mut part = Part { events: Vec::new(), reached };
+        let mut chunks: HashMap<u64, (Arc<Branch>, Option<Chunk>)> = HashMap::new();
         let mut bytes = 0;
-        for (position, number, sequence) in self.places(&txn, range)? {
+        for (position, number, sequence) in places {
             let fits = |c: &Chunk| (c.first()..=c.last()).contains(&sequence);
-            let at_hand = chunks.get(&number).filter(|(_, c)| fits(c)).is_some();
-            if !at_hand {
-                let branch = self.by_number(number, &txn)?;
-                let chunk = flushed_chunk(&*txn.get()?, number, &branch.place, sequence)?;
+            let known = chunks.remove(&number);
+            let (branch, chunk) = match known {
+                Some((branch, chunk)) => (branch, chunk.filter(fits)),
+                None => (self.by_number(number)?, None),
+            };
+            if !branch.shows(sequence) {
                 chunks.insert(number, (branch, chunk));
+                continue;
             }
-            let Some((branch, chunk)) = chunks.get(&number) else { continue };
-            let event = event_of(chunk, &branch.place, sequence)?;
+            let chunk = match chunk {
+                Some(chunk) => chunk,
+                None => flushed_chunk(&*txn.get()?, number, &branch.place, sequence)?,
+            };
+            let event = event_of(&chunk, &branch.place, sequence)?;
+            chunks.insert(number, (branch, Some(chunk)));
             if event.position().get() != position {
                 return Err(corrupt(event.address(), "the global order has another event at its position"));
             }
             bytes += event.record().encoded().len();
-            page.push(event);
+            part.events.push(event);
             if bytes >= PAGE_BYTES {
+                part.reached = position;
                 break;
             }
         }
-        Ok(page)
+        Ok(part)
     }
 
     /// The branch and sequence of an event, even if the event itself cannot be read.
@@ -93,17 +135,20 @@ impl FileReader {
             tail.positions(number, number).next().map(|e| (e.branch, e.event.sequence().get()))
         };
         let txn = Lazy::new(&self.db);
-        if let Some((branch, sequence)) = in_tail {
-            return Ok(Some((self.by_number(branch, &txn)?, sequence)));
-        }
-        let range = Range { from: position.get(), to: position.get(), limit: 1, reverse: false };
-        let place = self.places(&txn, range)?.pop();
-        let Some((_, number, sequence)) = place else { return Ok(None) };
-        Ok(Some((self.by_number(number, &txn)?, sequence)))
+        let found = match in_tail {
+            Some(found) => Some(found),
+            None => {
+                let range = Range { from: number, to: number, limit: 1, reverse: false };
+                self.places(&txn, range)?.0.pop().map(|(_, branch, sequence)| (branch, sequence))
+            }
+        };
+        let Some((number, sequence)) = found else { return Ok(None) };
+        let branch = self.by_number(number)?;
+        Ok(branch.shows(sequence).then_some((branch, sequence)))
     }
 
-    /// Position, branch number and sequence of flushed events, in the direction of the range.
-    fn places(&self, txn: &Lazy<'_>, range: Range) -> Result<Vec<(u64, u64, u64)>> {
+    /// Position, branch number and sequence of flushed events, in the direction of the range, and how far that is.
+    fn places(&self, txn: &Lazy<'_>, range: Range) -> Result<(Vec<At>, u64)> {
         let table = lookup::open(&*txn.get()?, ORDER)?;
         let first = match lookup::rows(&table, ..=range.from)?.next_back() {
             Some(row) => row?.0.value(),
@@ -123,13 +168,15 @@ impl FileReader {
             }
             expected = Some(if range.reverse { key } else { key + count });
             let mut position = key;
-            let mut row: Vec<(u64, u64, u64)> = Vec::new();
+            let mut row: Vec<At> = Vec::new();
             for run in runs {
                 let (lo, hi) =
                     (position.max(range.from), (position + u64::from(run.count) - 1).min(range.to));
                 // A forward page needs no more than its limit.
-                let hi = if range.reverse { hi } else { hi.min(lo + range.limit as u64 - 1) };
-                row.extend((lo..=hi).map(|p| (p, run.branch, run.first + (p - position))));
+                let hi = if range.reverse { hi } else { hi.min(lo.saturating_add(range.limit as u64) - 1) };
+                if !run.is_removed() {
+                    row.extend((lo..=hi).map(|p| (p, run.branch, run.first + (p - position))));
+                }
                 position += u64::from(run.count);
                 if position > range.to || (!range.reverse && row.len() >= range.limit) {
                     break;
@@ -158,11 +205,18 @@ impl FileReader {
                 }
             }
         }
-        let wanted = usize::try_from(range.to - range.from + 1).unwrap_or(usize::MAX).min(range.limit);
-        if places.len() < wanted {
+        let is_full = places.len() >= range.limit;
+        let covers = match (expected, range.reverse) {
+            (Some(next), false) => next > range.to,
+            (Some(first), true) => first <= range.from,
+            (None, _) => false,
+        };
+        if !is_full && !covers {
             return Err(corrupt(format!("position {}", range.to), "the global order ends before it"));
         }
-        Ok(places)
+        let last = places.last().map(|(position, ..)| *position).filter(|_| is_full);
+        let reached = last.unwrap_or(if range.reverse { range.from } else { range.to });
+        Ok((places, reached))
     }
 
     /// A page of all branches of one session, in global order, of what is committed as it begins: nothing committed
@@ -189,8 +243,8 @@ impl FileReader {
         // What is appended after these ends were read is beyond `to`.
         for (branch, end) in self.branches_of(session)? {
             let Some(first) = self.first_after(&branch, end, after)? else { continue };
-            let range = Range { from: first, to: u64::MAX, limit, reverse: false };
-            let events = self.page(&branch, range)?;
+            let events =
+                self.own_page(&branch, Range { from: first, to: u64::MAX, limit, reverse: false })?;
             if let Some(last) = events.last().filter(|e| e.position() < to)
                 && last.sequence().get() < end.head
             {
@@ -217,11 +271,11 @@ impl FileReader {
         let mut complete_from = after.get() + 1;
         for (branch, end) in self.branches_of(session)? {
             let last = self.first_after(&branch, end, to)?.map_or(end.head, |beyond| beyond - 1);
-            let (own, limit) = (branch.fork + 1, limit.max(1));
+            let (own, limit) = ((branch.fork + 1).max(branch.first()), limit.max(1));
             if last < own {
                 continue;
             }
-            let events = self.page(&branch, Range { from: own, to: last, limit, reverse: true })?;
+            let events = self.own_page(&branch, Range { from: own, to: last, limit, reverse: true })?;
             if let Some(first) = events.last().filter(|e| e.position() > after)
                 && first.sequence().get() > own
             {
@@ -235,19 +289,30 @@ impl FileReader {
         Ok(page)
     }
 
+    /// A page of a branch. What is removed meanwhile is left out.
+    fn own_page(&self, branch: &Branch, mut range: Range) -> Result<Vec<Event>> {
+        loop {
+            match self.page(branch, range) {
+                Err(Error::Deleted { .. }) => return Ok(Vec::new()),
+                Err(Error::Truncated { first, .. }) if first.get() > range.from => range.from = first.get(),
+                page => return page,
+            }
+        }
+    }
+
     /// The first sequence that a branch owns with a position after `after`, by binary search up to its end.
     fn first_after(&self, branch: &Branch, end: End, after: Position) -> Result<Option<u64>> {
         if end.position <= after.get() {
             return Ok(None);
         }
-        let (mut lo, mut hi) = (branch.fork + 1, end.head);
-        if after == Position::ZERO {
+        let (mut lo, mut hi) = ((branch.fork + 1).max(branch.first()), end.head);
+        if after == Position::ZERO || lo > hi {
             return Ok(Some(lo));
         }
         while lo < hi {
             let middle = lo + (hi - lo) / 2;
             let range = Range { from: middle, to: middle, limit: 1, reverse: false };
-            match self.page(branch, range)?.first() {
+            match self.own_page(branch, range)?.first() {
                 Some(event) if event.position() <= after => lo = middle + 1,
                 _ => hi = middle,
             }

@@ -16,6 +16,10 @@ impl FileReader {
     /// The next pieces of a branch's history, including its ancestors' part: a few chunks at a time, and fewer if they are
     /// large.
     pub(crate) fn pieces(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
+        self.held_from(branch, from, || self.pieces_of(branch, from, to))
+    }
+
+    fn pieces_of(&self, branch: &Branch, from: u64, to: u64) -> Result<Pieces> {
         let view = LazyView::new(&self.contents.view, &self.db);
         fault!(TablesBeforeTail, {
             view.get()?;

@@ -249,7 +249,8 @@ mod tests {
         });
         let place = Place::new(SessionId::new("s").unwrap(), BranchName::new(MAIN).unwrap());
         let row = BranchRow { place, parent: None, fork: 0, created: 0, attributes: Attributes::default() };
-        Gaps::of(&Branches::from([(BRANCH, PlannedBranch { row, shift: 0, parts: parts.collect() })]))
+        let branch = PlannedBranch { row, shift: 0, parts: parts.collect(), dropped: Vec::new() };
+        Gaps::of(&Branches::from([(BRANCH, branch)]))
     }
 
     fn chosen(

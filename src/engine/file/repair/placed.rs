@@ -18,6 +18,11 @@ pub(super) struct PlacedRun {
 }
 
 impl PlacedRun {
+    /// Positions whose events are not in the new store, and were not lost.
+    pub(super) fn removed(position: u64, count: u32) -> Self {
+        Self { position, run: Run::removed(count), recorded: (0, 0) }
+    }
+
     pub(super) fn end(self) -> u64 {
         self.position.saturating_add(self.run.count.into())
     }
@@ -52,8 +57,8 @@ struct Open {
     before: u64,
 }
 
-/// Gives every lost event a position. `placed` are those of the events that were found, sorted; `hints` those of lost ones.
-/// Answers the last position, and those that belong to no event that is known.
+/// Gives every lost event a position. `placed` are those of the events that were found or removed, sorted; `hints`
+/// those of lost ones. Answers the last position, and those that belong to no event that is known.
 pub(super) fn place_lost(
     branches: &mut Branches,
     placed: &[PlacedRun],
@@ -191,7 +196,7 @@ mod tests {
     fn branch(parts: Vec<PlannedPart>) -> PlannedBranch {
         let place = Place::new(SessionId::new("s").unwrap(), BranchName::new(MAIN).unwrap());
         let row = BranchRow { place, parent: None, fork: 0, created: 0, attributes: Attributes::default() };
-        PlannedBranch { row, shift: 0, parts }
+        PlannedBranch { row, shift: 0, parts, dropped: Vec::new() }
     }
 
     fn lost(first: u64, last: u64) -> PlannedPart {
@@ -240,6 +245,7 @@ mod tests {
             row: BranchRow { parent: Some(1), fork: 3, ..branch(Vec::new()).row },
             shift: 0,
             parts: Vec::new(),
+            dropped: Vec::new(),
         };
         let parent = branch(vec![PlannedPart::Found(events(1, 1)), lost(2, 3)]);
         let mut branches = Branches::from([(1, parent), (2, child)]);

@@ -23,9 +23,17 @@ pub(super) struct PlannedBranch {
     pub(super) shift: u64,
     /// By their old sequences, without gaps.
     pub(super) parts: Vec<PlannedPart>,
+    /// What was found before a gap, and nobody sees.
+    pub(super) dropped: Vec<FoundEvents>,
 }
 
 impl PlannedBranch {
+    /// The first of its events, and the sequence after the last; both are the greatest when it has none.
+    pub(super) fn extent(&self) -> (u64, u64) {
+        let first = self.parts.first().map_or(u64::MAX, |part| *part.range().start());
+        (first, self.parts.last().map_or(u64::MAX, |part| *part.range().end() + 1))
+    }
+
     /// Its own old sequences come after this one.
     fn base(&self) -> u64 {
         self.row.fork.max(self.row.attributes.truncated).max(self.shift)
@@ -100,7 +108,7 @@ pub(super) fn branches(
             Some(row)
         });
         let planned_branch = match row {
-            Some(row) => PlannedBranch { row, shift: 0, parts: Vec::new() },
+            Some(row) => PlannedBranch { row, shift: 0, parts: Vec::new(), dropped: Vec::new() },
             None => match orphan(number, found, extents.get(&number), &taken, &mut changed) {
                 Some(branch) => branch,
                 None => continue,
@@ -109,13 +117,65 @@ pub(super) fn branches(
         planned.insert(number, planned_branch);
     }
     let ends = ends(&planned, found, extents);
+    let needed = needed(&planned, &ends);
     for (number, branch) in &mut planned {
-        let base = branch.base();
-        let end = ends.get(number).copied().unwrap_or(base);
         let own = found.events.get(number).map(Vec::as_slice).unwrap_or_default();
-        branch.parts = covered(own, base + 1, end);
+        let needed = needed.get(number).copied();
+        let first = own.iter().map(|events| events.first).chain(needed.map(|(first, _)| first)).min();
+        let last = own.iter().map(|events| events.last).chain(needed.map(|(_, last)| last)).max();
+        let first = first.unwrap_or_default().max(branch.row.fork.max(branch.shift) + 1);
+        let parts = covered(own, first, last.unwrap_or_default());
+        (branch.parts, branch.dropped) = trimmed(parts, needed.unwrap_or((u64::MAX, 0)));
     }
     (planned, changed)
+}
+
+/// The own events of each branch that somebody sees: the branch itself, or one that inherits them. What is missing of these is
+/// lost; of others it may have been removed.
+fn needed(planned: &Branches, ends: &HashMap<u64, u64>) -> HashMap<u64, (u64, u64)> {
+    let mut needed: HashMap<u64, (u64, u64)> = HashMap::new();
+    for (number, branch) in planned.iter().filter(|(_, branch)| branch.row.attributes.deleted.is_none()) {
+        let first = branch.row.attributes.truncated + 1;
+        let (mut next, mut upto) = (Some(*number), ends.get(number).copied().unwrap_or_default());
+        while let Some((number, branch)) = next.and_then(|number| Some((number, planned.get(&number)?))) {
+            let from = first.max(branch.row.fork.max(branch.shift) + 1);
+            if from <= upto {
+                let known = needed.entry(number).or_insert((from, upto));
+                *known = (known.0.min(from), known.1.max(upto));
+            }
+            (next, upto) = (branch.row.parent, upto.min(branch.row.fork));
+        }
+    }
+    needed
+}
+
+/// Without gaps that nobody sees, and without what is cut off by them.
+fn trimmed(
+    parts: Vec<PlannedPart>,
+    (first_needed, last_needed): (u64, u64),
+) -> (Vec<PlannedPart>, Vec<FoundEvents>) {
+    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    let mut is_cut_off = false;
+    for part in parts {
+        match part {
+            PlannedPart::Found(events) if is_cut_off => dropped.push(events),
+            PlannedPart::Found(_) => kept.push(part),
+            PlannedPart::Lost { first, last, positions } => {
+                if first < first_needed {
+                    dropped.extend(kept.drain(..).filter_map(|part| match part {
+                        PlannedPart::Found(events) => Some(events),
+                        PlannedPart::Lost { .. } => None,
+                    }));
+                }
+                is_cut_off |= last > last_needed && last >= first_needed;
+                let (first, last) = (first.max(first_needed), last.min(last_needed));
+                if first <= last {
+                    kept.push(PlannedPart::Lost { first, last, positions });
+                }
+            }
+        }
+    }
+    (kept, dropped)
 }
 
 /// The row of a branch whose own is lost, if only one is possible.
@@ -178,7 +238,7 @@ fn orphan(
     let why = format!("what it was forked from is not known; its sequence {first} is now 1");
     changed.push(ChangedBranch { was, now: Some(place.clone()), why });
     let row = BranchRow { place, parent: None, fork: 0, created: 0, attributes: Attributes::default() };
-    Some(PlannedBranch { row, shift, parts: Vec::new() })
+    Some(PlannedBranch { row, shift, parts: Vec::new(), dropped: Vec::new() })
 }
 
 /// The sessions that are known.
@@ -206,6 +266,7 @@ fn ends(planned: &Branches, found: &Salvaged, extents: &HashMap<u64, Extent>) ->
         *known = end.max(*known);
     };
     for (number, branch) in planned {
+        reaches(*number, branch.row.attributes.truncated);
         reaches(*number, found.heads.get(number).map_or(0, |head| head.head));
         reaches(*number, extents.get(number).map_or(0, |extent| extent.last));
         let own = found.events.get(number).into_iter().flatten();
@@ -274,6 +335,26 @@ mod tests {
         assert_eq!(shown(&covered(&own, 1, 22)), due);
         assert_eq!(shown(&covered(&[], 5, 4)), []);
         assert_eq!(shown(&covered(&[], 5, 7)), [(5, 7, false)]);
+    }
+
+    #[test]
+    fn what_nobody_sees_may_be_missing() {
+        let own = [events(3, 5), events(8, 9), events(12, 12)];
+        let found = |needed| {
+            let (parts, dropped) = trimmed(covered(&own, 3, 14), needed);
+            (shown(&parts), dropped.iter().map(|events| events.first).collect::<Vec<_>>())
+        };
+        let (five, nine) = ((3, 5, true), (8, 9, true));
+        let lost = |first, last| (first, last, false);
+        assert_eq!(
+            found((4, 14)),
+            (vec![five, lost(6, 7), nine, lost(10, 11), (12, 12, true), lost(13, 14)], vec![])
+        );
+        assert_eq!(found((7, 9)), (vec![lost(7, 7), nine], vec![3, 12]));
+        assert_eq!(found((9, 10)), (vec![nine, lost(10, 10)], vec![3, 12]));
+        // Nobody sees anything: what is left at the end is as good as any.
+        assert_eq!(found((u64::MAX, 0)), (vec![], vec![3, 8, 12]));
+        assert_eq!(trimmed(covered(&own[..1], 3, 5), (u64::MAX, 0)).0.len(), 1);
     }
 
     #[test]

@@ -54,6 +54,13 @@ pub(super) struct RecordChange {
 /// Takes the key and the value of a record, and whether the newest state has it so.
 pub(super) type EachRecord<'a> = dyn FnMut(&[u8], &[u8], bool) + 'a;
 
+/// The last word of the journal on a branch.
+struct FrameLine {
+    row: BranchRow,
+    /// The tables have it, or something newer.
+    is_flushed: bool,
+}
+
 /// The last word of the journal on each record.
 pub(super) type RecordChanges = BTreeMap<(SidecarTable, Bytes), RecordChange>;
 
@@ -325,7 +332,7 @@ impl Salvaged {
 
     /// `mark` is that of these tables. Without it, what is in them is known by its position.
     fn take_frames(&mut self, frames: Vec<(u64, Bytes)>, mark: Option<JournalMark>) {
-        let mut lines: BTreeMap<u64, BranchRow> = BTreeMap::new();
+        let mut lines: BTreeMap<u64, FrameLine> = BTreeMap::new();
         let mut before: Option<u64> = None;
         let frames: Vec<_> =
             frames.into_iter().map(|(number, bytes)| (number, Frame::decode(&bytes))).collect();
@@ -342,7 +349,12 @@ impl Salvaged {
             match decoded {
                 Ok(frame) => {
                     self.last_commit = number;
-                    self.take_frame(frame, is_flushed, &mut lines);
+                    // One without events may have come after the flush, as far as positions say.
+                    let is_surely = is_flushed && (mark.is_some() || !frame.events.is_empty());
+                    lines.extend(frame.births.iter().chain(&frame.changes).map(|birth| {
+                        (birth.number, FrameLine { row: birth.row.clone(), is_flushed: is_surely })
+                    }));
+                    self.take_frame(frame, is_flushed);
                 }
                 Err(e) => {
                     self.damage.push(Problem::new(format!("commit {number} of the journal"), e.to_string()));
@@ -353,8 +365,7 @@ impl Salvaged {
                 }
             }
         }
-        self.unsure.retain(|number| !lines.contains_key(number));
-        self.lines.extend(lines);
+        self.take_lines(lines);
         self.missing.sort_unstable();
     }
 
@@ -377,9 +388,9 @@ impl Salvaged {
     }
 
     /// What the journal has said so far is older than the tables.
-    fn forget(&mut self, lines: &mut BTreeMap<u64, BranchRow>) {
+    fn forget(&mut self, lines: &mut BTreeMap<u64, FrameLine>) {
         self.changes.clear();
-        for (number, row) in std::mem::take(lines) {
+        for (number, FrameLine { row, .. }) in std::mem::take(lines) {
             if let std::collections::btree_map::Entry::Vacant(entry) = self.lines.entry(number) {
                 entry.insert(row);
                 self.unsure.insert(number);
@@ -387,11 +398,26 @@ impl Salvaged {
         }
     }
 
-    fn take_frame(&mut self, frame: Frame, is_flushed: bool, lines: &mut BTreeMap<u64, BranchRow>) {
-        let index = self.frames.len();
-        for birth in frame.births.iter().chain(&frame.changes) {
-            lines.insert(birth.number, birth.row.clone());
+    /// Takes what the journal says last of branches. What the tables have of a flushed frame may be newer: a commit that went
+    /// into them directly is not in the journal.
+    fn take_lines(&mut self, lines: BTreeMap<u64, FrameLine>) {
+        for (number, FrameLine { mut row, is_flushed }) in lines {
+            let is_sure = !self.unsure.remove(&number);
+            if let Some(known) = self.lines.get(&number) {
+                if is_flushed && is_sure {
+                    continue;
+                }
+                // Neither is ever taken back.
+                let (own, known) = (&mut row.attributes, &known.attributes);
+                own.deleted = own.deleted.or(known.deleted);
+                own.truncated = own.truncated.max(known.truncated);
+            }
+            self.lines.insert(number, row);
         }
+    }
+
+    fn take_frame(&mut self, frame: Frame, is_flushed: bool) {
+        let index = self.frames.len();
         let mut event = 0;
         for run in &frame.runs {
             let last = run.first + u64::from(run.count) - 1;
@@ -406,6 +432,52 @@ impl Salvaged {
             }
         }
         self.frames.push(frame);
+    }
+
+    /// Lets go of events in the journal that were removed after they were flushed: positions in order, each range with the one
+    /// after it.
+    pub(super) fn forget_removed(&mut self, removed: &[(u64, u64)]) {
+        let is_removed = |position: u64| {
+            let after = removed.partition_point(|(begin, _)| *begin <= position);
+            let range = after.checked_sub(1).and_then(|at| removed.get(at));
+            range.is_some_and(|(_, end)| position < *end)
+        };
+        if removed.is_empty() {
+            return;
+        }
+        for own in self.events.values_mut() {
+            let mut left: Vec<FoundEvents> = Vec::with_capacity(own.len());
+            for events in own.drain(..) {
+                let Source::Commit { frame, event } = events.source else {
+                    left.push(events);
+                    continue;
+                };
+                // That of the first event of its run, of which an earlier look may have left a part.
+                let run = self.frames.get(frame).and_then(|frame| {
+                    let mut at = 0;
+                    let run = frame.runs.iter().find(|run| {
+                        let begin = at;
+                        at += run.count as usize;
+                        begin == event
+                    });
+                    Some((run?.first, frame.first_position + event as u64))
+                });
+                let Some((first, begin)) = run else { continue };
+                let mut part: Option<FoundEvents> = None;
+                for sequence in events.first..=events.last {
+                    match (is_removed(begin.saturating_add(sequence - first)), &mut part) {
+                        (true, _) => left.extend(part.take()),
+                        (false, Some(part)) => part.last = sequence,
+                        (false, None) => {
+                            let source = events.source.clone();
+                            part = Some(FoundEvents { first: sequence, last: sequence, source });
+                        }
+                    }
+                }
+                left.extend(part);
+            }
+            *own = left;
+        }
     }
 
     /// The rows of the global order: runs with the position of the first event of each.

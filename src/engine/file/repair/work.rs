@@ -15,7 +15,7 @@ use super::plan::{
 };
 use super::salvage::{FoundEvents, JournalSource, Salvaged, Source};
 use super::source::DamagedFile;
-use crate::codec::{Attributes, BranchRow, Chunk, Meta, Run, encode_record};
+use crate::codec::{Attributes, BranchRow, Chunk, HeadRow, Meta, Run, encode_record};
 use crate::engine::file::open::create::create_filled;
 use crate::engine::file::open::meta_row::usable;
 use crate::engine::file::options::Options;
@@ -56,6 +56,8 @@ pub(super) struct Repair {
     /// Where the events that were found are.
     placed: Vec<PlacedRun>,
     total: u64,
+    /// Positions that the global order says are removed.
+    removed: Vec<PlacedRun>,
     lost: Vec<Lost>,
     events: u64,
     records: u64,
@@ -80,6 +82,7 @@ impl Repair {
             planned: Branches::new(),
             placed: Vec::new(),
             total: 0,
+            removed: Vec::new(),
             lost,
             events: 0,
             records: 0,
@@ -112,7 +115,8 @@ impl Repair {
         }));
         self.placed = self.placed()?;
         let hints = self.hints(&Gaps::of(&self.planned), &|_| None);
-        let (total, strays) = place_lost(&mut self.planned, &self.placed, &hints)?;
+        let placed = self.with_removed()?;
+        let (total, strays) = place_lost(&mut self.planned, &placed, &hints)?;
         self.total = total;
         self.plan_strays(&strays)?;
         self.list_lost();
@@ -123,13 +127,21 @@ impl Repair {
     fn plan_branches(&mut self) -> Vec<ChangedBranch> {
         let mut extents: HashMap<u64, Extent> = HashMap::new();
         let (mut next, mut is_whole) = (1, true);
+        let mut removed = Vec::new();
         self.found.order(&mut self.file.pages, &mut |position, run| {
             is_whole &= position == next;
             next = position.saturating_add(run.count.into());
+            if run.is_removed() {
+                removed.push(PlacedRun::removed(position, run.count));
+                return;
+            }
             let last = run.first.saturating_add(u64::from(run.count) - 1);
             let extent = extents.entry(run.branch).or_insert(Extent { first: run.first, last });
             *extent = Extent { first: extent.first.min(run.first), last: extent.last.max(last) };
         });
+        let ranges: Vec<_> = removed.iter().map(|placed| (placed.position, placed.end())).collect();
+        self.found.forget_removed(&ranges);
+        self.removed = removed;
         is_whole &= self.found.meta.as_ref().is_some_and(|meta| meta.flushed + 1 == next);
         // Of what is only in the journal, it says nothing.
         for (branch, own) in &self.found.events {
@@ -173,7 +185,10 @@ impl Repair {
         };
         self.name_lost(&gaps, &open);
         let positions = self.hints(&gaps, &open);
-        let placed = self.placed()?;
+        // Nor is anything looked for that was removed.
+        let mut placed = self.placed()?;
+        placed.extend(self.removed.iter().copied());
+        placed.sort_unstable_by_key(|run| run.position);
         let known =
             Known { gaps: &gaps, open: &open, ids: &self.lost_ids, positions: &positions, placed: &placed };
         let read = |events: &FoundEvents| Chunk::decode(&self.row(&events.source)?).ok();
@@ -194,7 +209,11 @@ impl Repair {
     /// From which sequence on each branch may have more events than are known; `None` where its end is certain.
     fn open_ends(&self) -> HashMap<u64, Option<u64>> {
         let is_open = self.found.has_hole(EVENTS.name()) && self.found.has_hole(HEADS.name());
-        let ends = self.planned.iter().map(|(number, branch)| (*number, is_open.then_some(branch.end() + 1)));
+        let ends = self.planned.iter().map(|(number, branch)| {
+            // Of a deleted branch, only what others inherit is needed, and what of that is missing is a gap.
+            let may_have_more = is_open && branch.row.attributes.deleted.is_none();
+            (*number, may_have_more.then_some(branch.end() + 1))
+        });
         ends.collect()
     }
 
@@ -225,6 +244,33 @@ impl Repair {
         }
         placed.sort_unstable_by_key(|run| run.position);
         Ok(placed)
+    }
+
+    /// The positions of events that were found, and of what is not in the new store and was not lost; sorted.
+    fn with_removed(&mut self) -> Result<Vec<PlacedRun>> {
+        let mut gone = std::mem::take(&mut self.removed);
+        let planned = &self.planned;
+        self.found.order(&mut self.file.pages, &mut |position, run| {
+            let Some(branch) = planned.get(&run.branch) else { return };
+            let (first, end) = branch.extent();
+            let count = u64::from(run.count);
+            let before = first.saturating_sub(run.first).min(count);
+            let behind = run.first.saturating_add(count).saturating_sub(end).min(count - before);
+            for (position, count) in [(position, before), (position + count - behind, behind)] {
+                if count > 0 {
+                    gone.push(PlacedRun::removed(position, count as u32));
+                }
+            }
+        });
+        let dropped =
+            self.planned.iter().flat_map(|(number, branch)| branch.dropped.iter().map(|of| (*number, of)));
+        for (number, events) in dropped {
+            let positions = self.load(number, events)?.into_iter().map(|event| event.position);
+            gone.extend(positions.map(|position| PlacedRun::removed(position, 1)));
+        }
+        gone.extend(self.placed.iter().copied());
+        gone.sort_unstable_by_key(|run| run.position);
+        Ok(gone)
     }
 
     /// What the global order and the heads say of the positions of events that are looked for.
@@ -260,7 +306,7 @@ impl Repair {
         self.lost.push(Lost::Strays { place: place.clone(), events: count });
         let row = BranchRow { place, parent: None, fork: 0, created: 0, attributes: Attributes::default() };
         let part = PlannedPart::Lost { first: 1, last: count, positions: positions.to_vec() };
-        self.planned.insert(number, PlannedBranch { row, shift: 0, parts: vec![part] });
+        self.planned.insert(number, PlannedBranch { row, shift: 0, parts: vec![part], dropped: Vec::new() });
         Ok(())
     }
 
@@ -340,6 +386,9 @@ impl Repair {
         let mut written = 0;
         for (number, branch) in &self.planned {
             let mut row = branch.row.clone();
+            if row.attributes.deleted.is_some() {
+                out.deletes(*number);
+            }
             if row.created == 0 {
                 row.created = self.created(*number)?;
             }
@@ -361,6 +410,7 @@ impl Repair {
                 }
             }
         }
+        self.write_removed(&mut out)?;
         self.write_records(&mut out)?;
         out.finish(self.meta.clone())?;
         Ok(())
@@ -435,6 +485,63 @@ impl Repair {
         Ok(())
     }
 
+    /// What is left of events that were removed: their positions, their ids while their branch is there, and its head.
+    fn write_removed(&mut self, out: &mut Rebuild<'_>) -> Result<()> {
+        // By branch: between these two its ids are those of removed events.
+        let mut begun: HashMap<u64, (u64, u64)> = HashMap::new();
+        for (number, branch) in self.planned.iter().filter(|(_, branch)| branch.shift == 0) {
+            let row = &branch.row;
+            let first = Some(branch.extent().0).filter(|_| !branch.parts.is_empty());
+            let head = self.found.heads.get(number).copied();
+            let bare = HeadRow { head: row.attributes.truncated, position: 0, recorded: row.created };
+            if row.attributes.deleted.is_some() {
+                // So that nobody takes what is left of it for all.
+                head.into_iter().for_each(|head| out.head(*number, head));
+                continue;
+            }
+            if first.is_none() && row.attributes.truncated > row.fork {
+                out.head(*number, head.filter(|row| row.head == bare.head).unwrap_or(bare));
+            }
+            let first = first.unwrap_or(bare.head + 1);
+            if first > row.fork + 1 {
+                begun.insert(*number, (row.fork, first));
+            }
+        }
+        let mut next = 1;
+        for (position, end) in self.covered_positions() {
+            out.removed(next, position.saturating_sub(next));
+            next = next.max(end);
+        }
+        out.removed(next, (self.total + 1).saturating_sub(next));
+        let mut due: u64 = begun.values().map(|(fork, first)| first - fork - 1).sum();
+        let mut failed = None;
+        if due > 0 {
+            self.found.ids(&mut self.file.pages, &mut |id, (branch, sequence)| {
+                if begun.get(&branch).is_some_and(|(fork, first)| *fork < sequence && sequence < *first) {
+                    due = due.saturating_sub(1);
+                    failed = failed.take().or(out.id(id, branch, sequence).err());
+                }
+            });
+        }
+        if due > 0 {
+            self.lost.push(Lost::Records { table: "ids", rows: due });
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// The positions of all events of the new store, sorted: each run with the position after it.
+    fn covered_positions(&self) -> Vec<(u64, u64)> {
+        let mut runs: Vec<(u64, u64)> =
+            self.placed.iter().map(|placed| (placed.position, placed.end())).collect();
+        for part in self.planned.values().flat_map(|branch| &branch.parts) {
+            if let PlannedPart::Lost { positions, .. } = part {
+                runs.extend(positions.iter().map(|position| (*position, *position + 1)));
+            }
+        }
+        runs.sort_unstable();
+        runs
+    }
+
     fn write_records(&mut self, out: &mut Rebuild<'_>) -> Result<()> {
         let places: HashSet<Place> = self.planned.values().map(|branch| branch.row.place.clone()).collect();
         let changes = std::mem::take(&mut self.found.changes);
@@ -489,6 +596,7 @@ impl Repair {
     }
 
     fn told(self, to: &Path, bytes: u64) -> Repaired {
+        let branches = self.planned.values().filter(|branch| branch.row.attributes.deleted.is_none());
         let mut damage: Vec<Problem> = Vec::new();
         for problem in self.file.damage.iter().chain(&self.found.damage) {
             if !damage.contains(problem) && damage.len() < MAX_TOLD {
@@ -500,7 +608,7 @@ impl Repair {
             position: Position::new(self.total),
             bytes,
             events: self.events,
-            branches: self.planned.len() as u64,
+            branches: branches.count() as u64,
             records: self.records,
             damage,
             lost: self.lost,

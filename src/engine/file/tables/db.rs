@@ -175,6 +175,19 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         self.with(|table| table.remove(key).map_redb().map(drop))
     }
 
+    /// The first row of a range, passed to `read`.
+    pub(crate) fn first<'k, T>(
+        &mut self,
+        range: impl RangeBounds<K::SelfType<'k>> + 'k,
+        read: impl FnOnce(K::SelfType<'_>, V::SelfType<'_>) -> T,
+    ) -> Result<Option<T>> {
+        self.with(|table| {
+            let mut rows: RangeRows<'_, K, V> = lookup::rows(&*table, range)?;
+            let row = rows.next().transpose()?;
+            Ok(row.map(|(key, value)| read(key.value(), value.value())))
+        })
+    }
+
     /// The last row of a range, passed to `read`.
     pub(crate) fn last<'k, T>(
         &mut self,

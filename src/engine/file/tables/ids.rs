@@ -23,17 +23,16 @@ pub(crate) enum Beside {
     Near,
 }
 
-/// The flushed event with an id, and the number of its branch. `place` gives the name of a branch.
-pub(crate) fn find_id(
+/// The branch and the sequence of the flushed event with an id, which may be gone. `place` gives the name of a branch.
+pub(crate) fn locate_id(
     txn: &ReadTransaction,
     id: EventId,
     beside: Beside,
     place: impl Fn(u64) -> Result<Arc<Place>>,
-) -> Result<Option<(u64, Event)>> {
+) -> Result<Option<(u64, u64)>> {
     let table = lookup::open(txn, IDS)?;
-    if let Some((number, sequence)) = lookup::get(&table, id.bytes())?.map(|row| row.value()) {
-        let event = flushed_event(txn, number, &place(number)?, sequence, Some(id))?;
-        return Ok(Some((number, event)));
+    if let Some(found) = lookup::get(&table, id.bytes())?.map(|row| row.value()) {
+        return Ok(Some(found));
     }
     for (key, row) in lookup::neighbours(&table, id.bytes())? {
         let other = EventId::from_bytes(key.value());

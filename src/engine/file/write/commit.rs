@@ -90,10 +90,8 @@ impl Committer {
         db: &Db,
         make: impl FnOnce() -> Result<NewFile>,
     ) -> Result<Db, NotMoved> {
-        self.tidy_up(true).map_err(NotMoved::Failed)?;
         // What it has flushed is about the ring of the old file.
-        self.flusher.wait();
-        self.note_flushed().map_err(|failed| NotMoved::Failed(failed.error.to_string()))?;
+        self.flush_now().map_err(NotMoved::Failed)?;
         let new = make().map_err(NotMoved::Refused)?;
         self.contents.change_file(db, &new.db, new.place);
         (self.ring, self.journal, self.unsynced) = (new.ring, new.journal, None);
@@ -105,6 +103,13 @@ impl Committer {
                 Err(NotMoved::Failed(error.to_string()))
             }
         }
+    }
+
+    /// Moves everything into the tables, and waits for that.
+    pub(crate) fn flush_now(&mut self) -> Result<(), String> {
+        self.tidy_up(true)?;
+        self.flusher.wait();
+        self.note_flushed().map_err(|failed| failed.error.to_string())
     }
 
     pub(crate) fn watching(&self) -> &Watching {
@@ -274,6 +279,9 @@ impl Committer {
             return Ok(false);
         }
         let new = plan.recorded();
+        if !plan.changes.is_empty() {
+            self.contents.changes();
+        }
         if flush {
             self.flush_all(db, &plan, &new, records)?;
         } else {
@@ -295,7 +303,8 @@ impl Committer {
             self.publish(&plan, &new, records);
         }
         if !is_nothing && !fault!(ToldBeforeReadable) {
-            self.watching.committed(&Committed::new(&plan.births, &new, records));
+            let commit = Committed::new(&plan.births, &new, records);
+            self.watching.committed(&commit.with_changes(&plan.changes));
         }
         if !flush {
             self.hand_over();
@@ -323,6 +332,7 @@ impl Committer {
             flushed.add(tail.growing());
             flushed.items.extend(new.iter().map(|(branch, event)| ToFlush { branch: *branch, event }));
             flushed.births.extend(plan.births.iter().map(|b| &**b));
+            flushed.changes.extend(plan.changes.iter().map(|b| &**b));
             flushed.records.push(&own);
             let counts = counted(tail.counts(), plan, new);
             let meta = meta_after(&txn, &flushed, tail.flushed(), plan.next_branch(), counts, journal)?;
@@ -344,7 +354,9 @@ impl Committer {
             let counts = counted(tail.counts(), plan, new);
             let max_id = new.iter().map(|(_, e)| e.id()).max().max(tail.growing().max_id());
             let max_id = max_id.max(tail.max_flushed_id());
-            tail.clear(committed, max_id, counts)
+            let old = tail.clear(committed, max_id, counts);
+            plan.changes.iter().for_each(|b| self.contents.branches.keep(b));
+            old
         };
         plan.births.iter().for_each(|b| self.contents.branches.keep(b));
         // Freed outside the lock, because a large tail takes time.
@@ -395,10 +407,12 @@ impl Committer {
     }
 
     fn publish(&self, plan: &Plan, new: &[(u64, Event)], records: &[&SidecarWrites]) {
-        plan.births.iter().for_each(|b| self.contents.branches.keep(b));
         let mut tail = self.contents.own_tail_mut();
         let layer = tail.growing_mut();
         plan.births.iter().for_each(|b| layer.add_birth(b.clone()));
+        plan.changes.iter().for_each(|b| layer.add_change(b.clone(), plan.deletes(b)));
+        // While the tail is held, nobody is about to keep what was there before.
+        plan.births.iter().chain(&plan.changes).for_each(|b| self.contents.branches.keep(b));
         new.iter().for_each(|(branch, event)| layer.push(*branch, event.clone()));
         put_all(layer.records_mut(), records);
     }
@@ -458,6 +472,8 @@ impl From<Error> for Failed {
 /// Counts of the store once this group is in it.
 fn counted(mut counts: StoreCounts, plan: &Plan, new: &[(u64, Event)]) -> StoreCounts {
     plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
+    let gone = plan.births.iter().chain(&plan.changes).filter(|b| plan.deletes(b));
+    gone.for_each(|b| counts.remove_branch(b.parent.is_some()));
     new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));
     counts
 }
@@ -475,6 +491,7 @@ fn frame_of(plan: &Plan, records: &[&SidecarWrites], now: Timestamp) -> Vec<u8> 
         frame.beside(table.number(), key, value);
     }
     plan.births.iter().for_each(|b| frame.birth(b.number, &b.row()));
+    plan.changes.iter().for_each(|b| frame.change(b.number, &b.row()));
     for e in &plan.events {
         frame.event(e.branch.number, e.sequence, e.record.encoded().clone());
     }

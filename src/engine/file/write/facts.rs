@@ -11,7 +11,7 @@ use crate::engine::file::in_memory::tail::Tail;
 use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::chunks::flushed_event;
 use crate::engine::file::tables::db::Db;
-use crate::engine::file::tables::ids::{Beside, find_id, knows};
+use crate::engine::file::tables::ids::{Beside, knows, locate_id};
 use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::sidecar_view::SidecarView;
 use crate::engine::file::tables::view::flushed_head;
@@ -33,6 +33,13 @@ pub(crate) struct StoreFacts<'a> {
 impl<'a> StoreFacts<'a> {
     pub(crate) fn new(contents: &'a Contents, db: &'a Db, tail: &'a Tail, known: &'a KnownBranches) -> Self {
         Self { contents, tail, known, txn: Lazy::new(db), looked_up: Cell::new(false) }
+    }
+
+    fn numbered(&self, number: u64) -> Result<Arc<Branch>> {
+        match self.contents.branches.numbered(number).or_else(|| self.tail.numbered(number).cloned()) {
+            Some(branch) => Ok(branch),
+            None => self.contents.branches.by_number(number, self.tail, &*self.txn.get()?),
+        }
     }
 
     /// Checks that the index has the last event of a branch, which a retry after a crash usually repeats. Once per
@@ -64,7 +71,7 @@ impl Facts for StoreFacts<'_> {
             return Ok(head);
         }
         let kept = self.known.heads.borrow().get(&branch.number).copied();
-        let head = match (kept, self.tail.born_number(branch.number)) {
+        let head = match (kept, self.tail.born(branch.number)) {
             (Some(head), _) => head,
             (None, Some(_)) => branch.fork,
             (None, None) => {
@@ -79,24 +86,28 @@ impl Facts for StoreFacts<'_> {
     }
 
     fn known(&self, id: EventId) -> Result<Option<Known>> {
-        let known = |branch: u64, event: &Event| Known {
-            branch,
-            place: event.place().clone(),
-            sequence: event.sequence().get(),
-            position: event.position().get(),
-            record: event.record().clone(),
-        };
+        let found = |event: &Event| (event.position().get(), event.record().clone());
         if let Some(e) = self.tail.by_id(id) {
-            return Ok(Some(known(e.branch, &e.event)));
+            let branch = self.numbered(e.branch)?;
+            let sequence = e.event.sequence().get();
+            let found = branch.shows(sequence).then(|| found(&e.event));
+            return Ok(Some(Known { branch, sequence, found }));
         }
         if self.tail.max_flushed_id().is_none_or(|max| id > max) {
             return Ok(None);
         }
         let txn = self.txn.get()?;
-        let place = |number| Ok(self.contents.branches.by_number(number, self.tail, &txn)?.place.clone());
-        let found = find_id(&txn, id, Beside::Near, place)?;
+        let place = |number| Ok(self.numbered(number)?.place.clone());
+        let at = locate_id(&txn, id, Beside::Near, place)?;
         self.looked_up.set(true);
-        Ok(found.map(|(number, event)| known(number, &event)))
+        let Some((number, sequence)) = at else { return Ok(None) };
+        let branch = self.numbered(number)?;
+        let found = match branch.shows(sequence) {
+            true => Some(found(&flushed_event(&txn, number, &branch.place, sequence, Some(id))?)),
+            // It may be removed by now.
+            false => None,
+        };
+        Ok(Some(Known { branch, sequence, found }))
     }
 
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {

@@ -326,6 +326,20 @@ impl Writer {
         look(committer.next_commit(), committer.journal())
     }
 
+    /// Calls `look` between two commits, while everything is in the tables.
+    ///
+    /// # Errors
+    /// The store takes nothing any more, or could not be flushed.
+    pub(crate) fn between_commits_flushed<T>(&self, look: impl FnOnce() -> T) -> Result<T> {
+        let mut committer = lock(&self.committer);
+        lock(&self.queue).refuse()?;
+        if let Err(reason) = committer.flush_now() {
+            self.fail(&committer, reason.clone());
+            return Err(Error::storage(reason));
+        }
+        Ok(look())
+    }
+
     /// Moves the store into another file between two commits; `make` makes it while nothing is written. Returns the old one.
     ///
     /// # Errors

@@ -192,8 +192,10 @@ impl Link {
             Commit::Append(_) => |outcome: &Outcome| matches!(outcome, Outcome::Appended(_)),
             Commit::Fork { .. } => |outcome: &Outcome| matches!(outcome, Outcome::Forked(_)),
             Commit::Records(_) => |outcome: &Outcome| matches!(outcome, Outcome::Written),
+            Commit::Change(_) => |outcome: &Outcome| matches!(outcome, Outcome::Changed(_)),
         };
         let load = Load::Commit(message.len());
+        let forgotten = self.told.forgotten();
         let answer = self.ask(|call| numbered(message, call), load).await?;
         let message = match answer {
             Ok(message) => message,
@@ -212,8 +214,9 @@ impl Link {
             Outcome::Appended(receipt) => {
                 receipt.parts().iter().for_each(|part| self.told.reaches(part.last_position));
             }
-            Outcome::Forked(branch) => self.told.keep(branch),
-            Outcome::Written => {}
+            Outcome::Forked(branch) => self.told.keep_since(forgotten, branch),
+            // The owner has said that there were changes, and they are asked for again.
+            Outcome::Changed(_) | Outcome::Written => {}
         }
         Ok(outcome)
     }

@@ -20,6 +20,7 @@ use crate::engine::compaction::Compaction;
 use crate::engine::identity::Identity;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
+use crate::engine::purged::Purged;
 use crate::engine::report::{Figures, Report};
 use crate::engine::shared::message::{figures_of, report_of};
 use crate::engine::shared::peer::{ClientInfo, program_name};
@@ -215,6 +216,18 @@ impl Admin for SharedEngine {
             &SentAsk::Compact,
             |answer| match answer {
                 SentAnswer::Compacted(before, after) => Some(Compaction { before: *before, after: *after }),
+                _ => None,
+            },
+            progress,
+        )
+    }
+
+    fn purge(&self, progress: &mut OnProgress<'_>) -> Result<Purged> {
+        self.identity.writable()?;
+        self.walk(
+            &SentAsk::Purge,
+            |answer| match answer {
+                SentAnswer::Purged(events, bytes) => Some(Purged::new(*events, *bytes)),
                 _ => None,
             },
             progress,

@@ -45,10 +45,13 @@ impl EngineReader for SharedReader {
             return Ok(known);
         }
         let link = &self.connection.0;
+        let forgotten = link.told.forgotten();
         let got = wait(link, link.read(get))?;
         match &got {
-            Got::Branch(Some(branch)) => link.told.keep(branch),
-            Got::Branches(list) => list.iter().for_each(|(branch, _)| link.told.keep(branch)),
+            Got::Branch(Some(branch)) => link.told.keep_since(forgotten, branch),
+            Got::Branches(list) => {
+                list.iter().for_each(|(branch, _)| link.told.keep_since(forgotten, branch))
+            }
             _ => {}
         }
         Ok(got)

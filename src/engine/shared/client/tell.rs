@@ -16,13 +16,15 @@ use crate::limits::BRANCH_CACHE;
 pub(super) struct Told {
     committed: AtomicU64,
     branches: Cache<Place, Arc<Branch>>,
+    /// How often what is known of branches was forgotten.
+    forgotten: AtomicU64,
     watching: Watching,
 }
 
 impl Told {
     pub(super) fn new(committed: u64) -> Self {
         let (committed, branches) = (AtomicU64::new(committed), Cache::new(BRANCH_CACHE));
-        Self { committed, branches, watching: Watching::default() }
+        Self { committed, branches, forgotten: AtomicU64::new(0), watching: Watching::default() }
     }
 
     pub(super) fn committed(&self) -> Position {
@@ -34,13 +36,33 @@ impl Told {
         self.committed.fetch_max(position.get(), Ordering::AcqRel);
     }
 
-    /// A branch never changes, so one that was seen is known for as long as the owner is the same.
+    /// A branch that was seen is known until something is committed of which nothing is said.
     pub(super) fn branch(&self, place: &Place) -> Option<Arc<Branch>> {
         self.branches.get(place)
     }
 
     pub(super) fn keep(&self, branch: &Arc<Branch>) {
         self.branches.insert((*branch.place).clone(), branch.clone());
+    }
+
+    /// How often what was known of branches was forgotten: what was asked for before may be of the past.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
+    /// The same for what was asked for, if nothing was forgotten since.
+    pub(super) fn keep_since(&self, forgotten: u64, branch: &Arc<Branch>) {
+        self.keep(branch);
+        // Looked at afterwards: whoever forgets comes before this, or empties the cache after it.
+        if self.forgotten() != forgotten {
+            self.branches.clear();
+        }
+    }
+
+    /// A branch may have changed.
+    fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.branches.clear();
     }
 
     pub(super) fn watch(&self, watcher: &Arc<dyn Watcher>) {
@@ -58,10 +80,14 @@ impl Told {
         match noticed {
             Noticed::Alive | Noticed::Leaving => {}
             Noticed::Unseen(position) => {
+                self.forget();
                 self.reaches(position);
                 self.watching.committed(&Committed::new(&[], &[], &[]));
             }
-            Noticed::Other => self.watching.committed(&Committed::new(&[], &[], &[])),
+            Noticed::Other => {
+                self.forget();
+                self.watching.committed(&Committed::new(&[], &[], &[]));
+            }
             Noticed::Committed { position, births, events, changed } => {
                 self.reaches(position);
                 births.iter().for_each(|branch| self.keep(branch));

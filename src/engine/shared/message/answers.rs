@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use super::parts::{
-    PieceParts, branch_of, bytes_of_events, end_of, events_of, piece_of, place_of, sent_branch, sent_end,
-    sent_events, sent_place, session_of,
+    PieceParts, branch_of, bytes_of_events, end_of, events_of, full_branch_of, full_end_of, piece_of,
+    place_of, sent_branch, sent_end, sent_events, sent_full_branch, sent_full_end, sent_place, session_of,
 };
 use super::problem::{problem_of, sent_problem};
-use crate::codec::link::{SentAnswer, SentPlaced};
+use crate::codec::link::{SentAnswer, SentFullEnd, SentPlaced};
 use crate::codec::{Bounded, Malformed};
 use crate::engine::commit::Outcome;
 use crate::engine::get::Got;
@@ -28,7 +28,13 @@ pub(crate) fn outcome_message(call: u64, outcome: &Result<Outcome>) -> Vec<u8> {
     let answer = match outcome {
         Err(error) => return failed(call, error),
         Ok(Outcome::Written) => SentAnswer::Written,
-        Ok(Outcome::Forked(branch)) => SentAnswer::Forked(sent_branch(branch)),
+        Ok(Outcome::Forked(branch)) if branch.attributes.is_empty() => {
+            SentAnswer::Forked(sent_branch(branch))
+        }
+        Ok(Outcome::Forked(branch)) => SentAnswer::FullForked(sent_full_branch(branch)),
+        Ok(Outcome::Changed(branches)) => {
+            SentAnswer::Changed(Bounded(branches.iter().map(|branch| sent_full_branch(branch)).collect()))
+        }
         Ok(Outcome::Appended(receipt)) => {
             let parts = receipt.parts().iter().map(|part| SentPlaced {
                 place: sent_place(&part.place),
@@ -62,7 +68,14 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
         return too_many(call);
     }
     let message = match got {
+        Got::Branch(Some(branch)) if !branch.attributes.is_empty() => {
+            SentAnswer::FullBranch(sent_full_branch(branch)).message(call, 128)
+        }
         Got::Branch(branch) => SentAnswer::Branch(branch.as_deref().map(sent_branch)).message(call, 128),
+        Got::Branches(list) if list.iter().any(|(branch, _)| !branch.attributes.is_empty()) => {
+            let list = list.iter().map(|(branch, end)| (sent_full_branch(branch), sent_end(end)));
+            SentAnswer::FullBranches(Bounded(list.collect())).message(call, 128)
+        }
         Got::Branches(list) => {
             let list = list.iter().map(|(branch, end)| (sent_branch(branch), sent_end(end)));
             SentAnswer::Branches(Bounded(list.collect())).message(call, 128)
@@ -70,6 +83,9 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
         Got::Sessions(list) => {
             let list = list.iter().map(crate::event::SessionId::as_str);
             SentAnswer::Sessions(Bounded(list.collect())).message(call, 128)
+        }
+        Got::End(end) if end.first > 1 || end.closed => {
+            SentAnswer::FullEnd(sent_full_end(end)).message(call, 48)
         }
         Got::End(end) => SentAnswer::End(sent_end(end)).message(call, 32),
         Got::Events(events) => SentAnswer::Events(sent_events(events)).message(call, bytes(events) + 64),
@@ -82,6 +98,9 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
         Got::Event(event) => {
             let event = event.as_ref().map(std::slice::from_ref);
             SentAnswer::Event(event.map(sent_events)).message(call, event.map_or(0, bytes) + 64)
+        }
+        Got::Whose(Some((branch, sequence))) if !branch.attributes.is_empty() => {
+            SentAnswer::FullWhose(sent_full_branch(branch), *sequence).message(call, 128)
         }
         Got::Whose(found) => {
             let found = found.as_ref().map(|(branch, sequence)| (sent_branch(branch), *sequence));
@@ -122,6 +141,10 @@ pub(crate) fn outcome(answer: &SentAnswer<'_>) -> Result<Option<Outcome>, Malfor
     Ok(Some(match answer {
         SentAnswer::Written => Outcome::Written,
         SentAnswer::Forked(branch) => Outcome::Forked(branch_of(branch)?),
+        SentAnswer::FullForked(branch) => Outcome::Forked(full_branch_of(branch)?),
+        SentAnswer::Changed(branches) => {
+            Outcome::Changed(branches.0.iter().map(full_branch_of).collect::<Result<_, Malformed>>()?)
+        }
         SentAnswer::Appended(parts, duplicate) => {
             let part = |sent: &SentPlaced<'_>| {
                 Ok(Placed {
@@ -143,6 +166,15 @@ pub(crate) fn outcome(answer: &SentAnswer<'_>) -> Result<Option<Outcome>, Malfor
 pub(crate) fn read_got(message: &Bytes, answer: &SentAnswer<'_>) -> Result<Option<Got>, Malformed> {
     Ok(Some(match answer {
         SentAnswer::Branch(branch) => Got::Branch(branch.as_ref().map(branch_of).transpose()?),
+        SentAnswer::FullBranch(branch) => Got::Branch(Some(full_branch_of(branch)?)),
+        SentAnswer::FullBranches(list) => {
+            let each = list.0.iter().map(|(branch, end)| {
+                let branch = full_branch_of(branch)?;
+                let (first, closed) = (branch.first(), branch.attributes.closed.is_some());
+                Ok((branch, full_end_of(SentFullEnd { end: *end, first, closed })))
+            });
+            Got::Branches(each.collect::<Result<_, Malformed>>()?)
+        }
         SentAnswer::Branches(list) => {
             let each = list.0.iter().map(|(branch, end)| Ok((branch_of(branch)?, end_of(*end))));
             Got::Branches(each.collect::<Result<_, Malformed>>()?)
@@ -151,6 +183,7 @@ pub(crate) fn read_got(message: &Bytes, answer: &SentAnswer<'_>) -> Result<Optio
             Got::Sessions(names.0.iter().map(|name| session_of(name)).collect::<Result<_, _>>()?)
         }
         SentAnswer::End(end) => Got::End(end_of(*end)),
+        SentAnswer::FullEnd(end) => Got::End(full_end_of(*end)),
         SentAnswer::Events(events) => Got::Events(events_of(message, events)?),
         SentAnswer::Pieces(list, next) => Got::Pieces(Pieces {
             list: list.0.iter().map(|piece| piece_of(message, piece)).collect::<Result<_, _>>()?,
@@ -164,6 +197,7 @@ pub(crate) fn read_got(message: &Bytes, answer: &SentAnswer<'_>) -> Result<Optio
             let found = found.as_ref().map(|(branch, sequence)| Ok((branch_of(branch)?, *sequence)));
             Got::Whose(found.transpose()?)
         }
+        SentAnswer::FullWhose(branch, sequence) => Got::Whose(Some((full_branch_of(branch)?, *sequence))),
         SentAnswer::Record(value) => Got::Record(value.map(<[u8]>::to_vec)),
         SentAnswer::EachRecord(values) => {
             Got::EachRecord(values.0.iter().map(|value| value.map(<[u8]>::to_vec)).collect())

@@ -1,5 +1,6 @@
 //! Questions and commits as messages.
 
+use super::changes::sent_change;
 use super::parts::{sent_place, sent_range};
 use super::problem::sent_expect;
 use crate::codec::Bounded;
@@ -20,6 +21,7 @@ pub(crate) fn ask_commit(call: u64, commit: &Commit) -> Result<Vec<u8>> {
             SentAsk::Fork(sent_place(parent), at.map(Sequence::get), sent_place(place))
         }
         Commit::Records(records) => SentAsk::Write(sent_writes(records)?),
+        Commit::Change(changes) => SentAsk::Change(Bounded(changes.iter().map(sent_change).collect())),
     };
     let message = ask.message(call, commit.bytes() + 256);
     match message.len() > SHARED_MESSAGE_BYTES {

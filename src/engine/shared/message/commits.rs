@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+use super::changes::change_of;
 use super::parts::place_of;
 use super::problem::expect_of;
 use crate::codec::link::{SentAppend, SentAsk, SentPlace, SentWrites};
@@ -34,6 +35,10 @@ pub(crate) fn commit_of(message: &Bytes, ask: &SentAsk<'_>, takes: Takes) -> Opt
         SentAsk::Append(append) => Some(append_of(message, append, takes).map(Commit::Append)),
         SentAsk::Fork(parent, at, place) => Some(fork_of(*parent, *at, *place)),
         SentAsk::Write(writes) => Some(writes_of(writes).map(Commit::Records)),
+        SentAsk::Change(changes) => {
+            let changes: Result<Vec<_>, _> = changes.0.iter().map(|change| change_of(*change)).collect();
+            Some(changes.map(Commit::Change).map_err(malformed))
+        }
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod ask;
+mod changes;
 mod commits;
 #[cfg(feature = "testkit")]
 mod exchange;

@@ -36,7 +36,9 @@ pub(crate) fn notice_message(position: u64, commit: &Committed<'_>) -> Option<Ve
     let of_event = |event: &Event| event.record().encoded().len() + 48;
     let of_birth = |branch: &Arc<Branch>| 64 + branch.lineage.len() * 64;
     let bytes = events.iter().map(of_event).sum::<usize>() + births.iter().map(of_birth).sum::<usize>();
-    if bytes > SHARED_HINT_BYTES || commit.is_unseen() {
+    // They are not in the notice: a client has to ask for such a branch.
+    let has_attributes = !commit.changes().is_empty() || births.iter().any(|b| !b.attributes.is_empty());
+    if bytes > SHARED_HINT_BYTES || commit.is_unseen() || has_attributes {
         return None;
     }
     let changed = commit.changed().iter().map(|changed| (changed.by.get(), changed.tables.bits()));

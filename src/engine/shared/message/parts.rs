@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::codec::link::{
-    SentBranch, SentChunk, SentEnd, SentEvent, SentEvents, SentPiece, SentPlace, SentRange, SentSegment,
+    SentAttributes, SentBranch, SentChunk, SentEnd, SentEvent, SentEvents, SentFullBranch, SentFullEnd,
+    SentPiece, SentPlace, SentRange, SentSegment,
 };
-use crate::codec::{Attributes, Bounded, Chunk, Malformed, decode_record};
+use crate::codec::{Attributes, Bounded, Chunk, IdleRow, Malformed, decode_record};
 use crate::engine::branch::{Branch, Segment};
 use crate::engine::get::{End, Range};
 use crate::engine::pieces::Piece;
@@ -38,8 +39,17 @@ pub(super) fn sent_end(end: &End) -> SentEnd {
     SentEnd { head: end.head, position: end.position, recorded: end.recorded }
 }
 
+pub(super) fn sent_full_end(end: &End) -> SentFullEnd {
+    SentFullEnd { end: sent_end(end), first: end.first, closed: end.closed }
+}
+
 pub(super) fn end_of(sent: SentEnd) -> End {
-    End { head: sent.head, position: sent.position, recorded: sent.recorded }
+    full_end_of(SentFullEnd { end: sent, first: 1, closed: false })
+}
+
+pub(super) fn full_end_of(sent: SentFullEnd) -> End {
+    let SentFullEnd { end: SentEnd { head, position, recorded }, first, closed } = sent;
+    End { head, position, recorded, first, closed }
 }
 
 pub(super) fn sent_branch(branch: &Branch) -> SentBranch<'_> {
@@ -61,7 +71,44 @@ pub(super) fn sent_branch(branch: &Branch) -> SentBranch<'_> {
     }
 }
 
+/// With what has become of it.
+pub(super) fn sent_full_branch(branch: &Branch) -> SentFullBranch<'_> {
+    SentFullBranch { branch: sent_branch(branch), attributes: sent_attributes(&branch.attributes) }
+}
+
+fn sent_attributes(attributes: &Attributes) -> SentAttributes {
+    SentAttributes {
+        closed: attributes.closed,
+        expires: attributes.expires,
+        idle: attributes.idle.map(|idle| (idle.after, idle.used)),
+        deleted: attributes.deleted,
+        incarnation: attributes.incarnation,
+        truncated: attributes.truncated,
+    }
+}
+
+fn attributes_of(sent: SentAttributes) -> Attributes {
+    Attributes {
+        closed: sent.closed,
+        expires: sent.expires,
+        idle: sent.idle.map(|(after, used)| IdleRow { after, used }),
+        deleted: sent.deleted,
+        incarnation: sent.incarnation,
+        truncated: sent.truncated,
+        ..Attributes::default()
+    }
+}
+
+/// A branch of which nothing has become.
 pub(super) fn branch_of(sent: &SentBranch<'_>) -> Result<Arc<Branch>, Malformed> {
+    branch_with(sent, Attributes::default())
+}
+
+pub(super) fn full_branch_of(sent: &SentFullBranch<'_>) -> Result<Arc<Branch>, Malformed> {
+    branch_with(&sent.branch, attributes_of(sent.attributes))
+}
+
+fn branch_with(sent: &SentBranch<'_>, attributes: Attributes) -> Result<Arc<Branch>, Malformed> {
     let place = Arc::new(place_of(sent.place)?);
     let mut lineage = Vec::with_capacity(sent.lineage.0.len());
     for segment in &sent.lineage.0 {
@@ -77,7 +124,7 @@ pub(super) fn branch_of(sent: &SentBranch<'_>) -> Result<Arc<Branch>, Malformed>
         parent_name,
         fork: sent.fork,
         created: sent.created,
-        attributes: Attributes::default(),
+        attributes,
         depth: sent.depth as usize,
         lineage: lineage.into(),
     }))

@@ -59,6 +59,9 @@ pub(super) fn sent_problem(error: &Error) -> SentProblem<'_> {
         Error::LeaseLost { session, fence, holder } => {
             SentProblem::LeaseLost(session.as_str(), *fence, holder.as_deref())
         }
+        Error::BranchClosed { place, at } => SentProblem::BranchClosed(sent_place(place), at.micros()),
+        Error::Deleted { place, at } => SentProblem::Deleted(sent_place(place), at.micros()),
+        Error::Truncated { place, first } => SentProblem::Truncated(sent_place(place), first.get()),
         Error::BadCursor { reason } => SentProblem::BadCursor(reason),
         Error::Diverged { what, at } => SentProblem::Diverged(what, at),
         Error::Parked { projection, at, reason } => {
@@ -123,6 +126,15 @@ pub(crate) fn problem_of(sent: SentProblem<'_>) -> Result<Error, Malformed> {
         SentProblem::LeaseLost(session, fence, holder) => {
             Error::LeaseLost { session: session_of(session)?, fence, holder: holder.map(Into::into) }
         }
+        SentProblem::BranchClosed(place, at) => {
+            Error::BranchClosed { place: place_of(place)?, at: Timestamp::from_micros(at) }
+        }
+        SentProblem::Deleted(place, at) => {
+            Error::Deleted { place: place_of(place)?, at: Timestamp::from_micros(at) }
+        }
+        SentProblem::Truncated(place, first) => {
+            Error::Truncated { place: place_of(place)?, first: Sequence::new(first) }
+        }
         SentProblem::BadCursor(reason) => Error::BadCursor { reason: reason.into() },
         SentProblem::Diverged(what, at) => Error::Diverged { what: what.into(), at: at.into() },
         SentProblem::Parked(projection, place, sequence, reason) => Error::Parked {
@@ -160,6 +172,9 @@ mod tests {
         let errors = [
             Error::Conflict { place: place.clone(), expected: Expect::Head(5.into()), actual: 3.into() },
             Error::Conflict { place: place.clone(), expected: Expect::Empty, actual: 3.into() },
+            Error::BranchClosed { place: place.clone(), at: Timestamp::from_micros(7) },
+            Error::Deleted { place: place.clone(), at: Timestamp::from_micros(7) },
+            Error::Truncated { place: place.clone(), first: 5.into() },
             Error::RecordChanged { record: text() },
             Error::not_found("branch", "s/b"),
             Error::Exists { what: "branch", name: text() },

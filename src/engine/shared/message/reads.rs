@@ -38,11 +38,13 @@ pub(crate) fn read_of(reader: &dyn EngineReader, ask: &SentAsk<'_>, look: Look) 
     let branch = |number: u64, place: SentPlace<'_>| -> Result<Option<Arc<Branch>>> {
         let place = place_of(place).map_err(malformed)?;
         let found = match look {
-            Look::Everywhere => reader.find(&place)?,
-            Look::InMemory => reader.find_in_memory(&place)?,
+            Look::Everywhere => reader.last_named(&place)?,
+            Look::InMemory => reader.last_named_in_memory(&place)?,
         };
         match found {
             Some(branch) if branch.number == number => Ok(Some(branch)),
+            // A later branch has its names.
+            Some(branch) if branch.number > number => Err(branch.gone(branch.created)),
             None if look == Look::InMemory => Ok(None),
             _ => Err(reader.identity().not_found("branch", place)),
         }

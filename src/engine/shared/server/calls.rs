@@ -98,11 +98,12 @@ impl Calls {
                 self.reply(call, SentAnswer::Heard);
             }
             SentAsk::Status => self.status(call),
-            SentAsk::Append(_) | SentAsk::Fork(..) | SentAsk::Write(_) => {
+            SentAsk::Append(_) | SentAsk::Fork(..) | SentAsk::Write(_) | SentAsk::Change(_) => {
                 self.commit(call, &body, &ask, (called, room), last).await;
             }
             SentAsk::Flush => self.flush(call, called),
             SentAsk::Verify => self.walk(call, called, verify),
+            SentAsk::Purge => self.walk(call, called, purge),
             SentAsk::GiveUp(walk) => {
                 self.client.walks_no_more(*walk);
                 self.reply(call, SentAnswer::Heard);
@@ -318,6 +319,12 @@ fn verify(admin: &dyn Admin, call: u64, progress: &mut OnProgress<'_>) -> Result
     Ok(SentAnswer::Report(sent_report(&admin.verify(progress)?)).message(call, 128))
 }
 
+/// Removes what is gone.
+fn purge(admin: &dyn Admin, call: u64, progress: &mut OnProgress<'_>) -> Result<Vec<u8>> {
+    let purged = admin.purge(progress)?;
+    Ok(SentAnswer::Purged(purged.events, purged.bytes).message(call, 24))
+}
+
 /// Copies everything into a file.
 fn backup(admin: &dyn Admin, call: u64, to: &Path, progress: &mut OnProgress<'_>) -> Result<Vec<u8>> {
     let Backup { position, bytes, .. } = admin.backup(to, progress)?;
@@ -354,6 +361,8 @@ mod tests {
 
     use super::*;
     use crate::engine::Durability;
+    use crate::engine::port::OnProgress;
+    use crate::engine::purged::Purged;
     use crate::engine::report::{Figures, Report};
     use crate::engine::shared::server::ServerOptions;
     use crate::engine::shared::socket::Socket;
@@ -385,6 +394,10 @@ mod tests {
         }
 
         fn compact(&self, _: &mut OnProgress<'_>) -> Result<Compaction> {
+            Err(no_admin())
+        }
+
+        fn purge(&self, _: &mut OnProgress<'_>) -> Result<Purged> {
             Err(no_admin())
         }
 

@@ -1,0 +1,40 @@
+//! `retold truncate`
+
+use super::app::App;
+use super::failure::Outcome;
+use super::style::{NAME, paint};
+use super::view::count;
+use retold::event::Address;
+use retold::wire;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  retold truncate run-7 --before 100    the events 1 to 99 of run-7 are gone
+
+Sequences stay as they are. Forks of before keep what they inherit, and states that were written of the branch stay. Without \
+a branch it is main, whichever branch is current. `retold purge` removes from the file what no fork inherits.")]
+pub(super) struct Args {
+    /// The branch
+    #[arg(value_name = "SESSION[/BRANCH]")]
+    address: String,
+    /// The first sequence that is to stay; one after the last removes all
+    #[arg(long, value_name = "SEQ")]
+    before: u64,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let address: Address = args.address.parse()?;
+    let store = app.changing()?;
+    let branch = store.lifecycle().truncate(&address, args.before)?;
+    let current = store.current(address.session())?;
+    store.close()?;
+    if !app.out.is_table() {
+        return app.out.document(&wire::Branch::new(&branch, &current));
+    }
+    let left = count(branch.events, "event");
+    app.out.line(format!(
+        "{} begins at @{}: {left} of its own left",
+        paint(NAME, &branch.place),
+        branch.first
+    ))
+}

@@ -1,0 +1,80 @@
+//! What becomes of branches: closing, deleting, truncating, and removing what is gone.
+
+use crate::shell::{Shell, json, steady};
+
+#[test]
+fn a_closed_branch_takes_nothing_more_and_is_shown_as_closed() {
+    let shell = Shell::with_a_session();
+    let told = steady(&shell.ok(&["close", "s/b", "-o", "table"]), &shell.path(""));
+    assert_eq!(told, "s/b was closed after @3 at 0000-00-00T00:00:00Z\n");
+    let refused = shell.fails(3, &["append", "s/b", "a.b"]);
+    assert!(refused.contains("s/b was closed at") && refused.contains("nothing was written"), "{refused}");
+    assert!(refused.contains("`retold fork s/b NAME`"), "{refused}");
+    let branches = shell.ok(&["branches", "s", "-o", "table"]);
+    assert!(branches.contains("b (closed)"), "{branches}");
+    // Again is no error, and says when it was.
+    let first = json(&shell.ok(&["close", "s/b", "-o", "json"]));
+    assert_eq!(first, json(&shell.ok(&["close", "s/b", "-o", "json"])));
+    assert!(first["closed"].is_string() && first["head"] == 3, "{first}");
+    shell.ok(&["fork", "s/b", "more"]);
+    shell.ok(&["append", "s/more", "a.b"]);
+}
+
+#[test]
+fn what_is_not_there_or_no_branch_is_not_closed() {
+    let shell = Shell::with_a_session();
+    assert!(shell.fails(4, &["close", "t"]).contains("there is no session t"));
+    assert!(shell.fails(4, &["close", "s/x"]).contains("there is no branch s/x"));
+    assert!(shell.fails(7, &["close", "s@1"]).contains("only a whole branch can be closed"));
+}
+
+#[test]
+fn tailing_a_branch_ends_when_it_is_closed() {
+    let shell = Shell::with_a_session();
+    shell.ok(&["close", "s"]);
+    let tailed = shell.run(&["tail", "s/main", "--from", "start"]);
+    assert_eq!((tailed.exit, tailed.out.lines().count()), (0, shell.head("s")));
+}
+
+#[test]
+fn a_deleted_branch_is_gone_and_its_forks_are_shown() {
+    let shell = Shell::with_a_session();
+    assert_eq!(shell.ok(&["delete", "s/main", "-o", "table"]), "s/main was deleted: 1 branch\n");
+    let gone = shell.fails(4, &["read", "s/main"]);
+    assert!(gone.contains("s was deleted at") || gone.contains("s/main was deleted at"), "{gone}");
+    assert!(gone.contains("`retold branches s`"), "{gone}");
+    let branches = shell.ok(&["branches", "s", "-o", "table"]);
+    assert!(branches.contains("b") && !branches.contains("main"), "{branches}");
+    assert_eq!(shell.head("s/b"), 3);
+    assert!(shell.fails(4, &["delete", "s/main"]).contains("was deleted at"));
+    let purged = json(&shell.ok(&["purge", "-o", "json"]));
+    assert!(purged["events"].is_number() && purged["bytes"].is_number(), "{purged}");
+    shell.ok(&["verify"]);
+    let deleted = json(&shell.ok(&["delete", "s", "--session", "-o", "json"]));
+    assert_eq!((&deleted["deleted"], &deleted["branches"]), (&"s".into(), &1.into()));
+    assert!(shell.fails(4, &["branches", "s"]).contains("there is no session s"));
+    shell.ok(&["append", "s", "a.b"]);
+    assert_eq!(shell.head("s"), 1);
+}
+
+#[test]
+fn a_session_is_deleted_only_when_it_is_meant() {
+    let shell = Shell::with_a_session();
+    assert!(shell.fails(2, &["delete", "s"]).contains("--session"));
+    assert!(shell.fails(4, &["delete", "t", "--session"]).contains("there is no session t"));
+    assert!(shell.fails(7, &["delete", "s/b@1"]).contains("only a whole branch can be deleted"));
+    assert_eq!(shell.head("s/b"), 3);
+}
+
+#[test]
+fn a_truncated_branch_is_read_from_what_is_left() {
+    let shell = Shell::with_a_session();
+    let told = shell.ok(&["truncate", "s", "--before", "3", "-o", "table"]);
+    assert_eq!(told, "s/main begins at @3: 1 event of its own left\n");
+    assert_eq!(json(&shell.ok(&["truncate", "s", "--before", "3", "-o", "json"]))["first"], 3);
+    assert_eq!((shell.head("s"), shell.head("s/b")), (1, 3));
+    let gone = shell.fails(4, &["read", "s", "--from", "2"]);
+    assert!(gone.contains("before @3 were removed") && gone.contains("--from 3"), "{gone}");
+    assert!(shell.fails(4, &["truncate", "s", "--before", "9"]).contains("the branch ends at 3"));
+    assert!(shell.fails(4, &["truncate", "t", "--before", "1"]).contains("there is no session t"));
+}

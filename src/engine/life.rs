@@ -1,0 +1,132 @@
+//! What may become of a branch: how each change alters its attributes, and what can be read of it then. Pure functions of the
+//! branch as it is.
+
+use super::branch::Branch;
+use crate::codec::Attributes;
+use crate::error::{Error, Result};
+use crate::event::{Address, Place, Sequence, Timestamp};
+
+/// A change of one branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BranchChange {
+    pub(crate) place: Place,
+    pub(crate) what: Change,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing is appended any more.
+    Close,
+    /// It is gone, but for what its forks inherit.
+    Delete,
+    /// Events before this sequence are gone, but for what forks of before inherit.
+    Truncate { before: Sequence },
+}
+
+/// Its attributes after the change; `None` when they are as they were. `head` is its last sequence.
+pub(crate) fn changed(
+    branch: &Branch,
+    head: u64,
+    what: Change,
+    now: Timestamp,
+) -> Result<Option<Attributes>> {
+    branch.is_there()?;
+    let before = &branch.attributes;
+    let after = match what {
+        Change::Close => Attributes { closed: before.closed.or(Some(now.micros())), ..before.clone() },
+        Change::Delete => Attributes { deleted: Some(now.micros()), ..before.clone() },
+        Change::Truncate { before: first } => {
+            let upto = first.get().saturating_sub(1);
+            if upto > head {
+                let address = Address::from((*branch.place).clone()).at(upto);
+                return Err(Error::not_found("event", format!("{address}: the branch ends at {head}")));
+            }
+            Attributes { truncated: before.truncated.max(upto), ..before.clone() }
+        }
+    };
+    Ok((after != *before).then_some(after))
+}
+
+impl Branch {
+    /// When it was deleted.
+    pub(crate) fn deleted(&self) -> Option<i64> {
+        self.attributes.deleted
+    }
+
+    /// # Errors
+    /// [`Error::Deleted`].
+    pub(crate) fn is_there(&self) -> Result<()> {
+        match self.deleted() {
+            None => Ok(()),
+            Some(at) => Err(self.gone(at)),
+        }
+    }
+
+    pub(crate) fn gone(&self, at: i64) -> Error {
+        Error::Deleted { place: (*self.place).clone(), at: Timestamp::from_micros(at) }
+    }
+
+    /// The first sequence that can be read, once there is one.
+    pub(crate) fn first(&self) -> u64 {
+        self.attributes.truncated.saturating_add(1)
+    }
+
+    /// Whether its history can be read from this sequence on.
+    ///
+    /// # Errors
+    /// [`Error::Deleted`], [`Error::Truncated`].
+    pub(crate) fn holds_from(&self, from: u64) -> Result<()> {
+        self.is_there()?;
+        if from.max(1) < self.first() {
+            let first = Sequence::new(self.first());
+            return Err(Error::Truncated { place: (*self.place).clone(), first });
+        }
+        Ok(())
+    }
+
+    /// Whether an event of its own is still there for everybody, and not only for forks.
+    pub(crate) fn shows(&self, sequence: u64) -> bool {
+        self.deleted().is_none() && sequence >= self.first()
+    }
+
+    /// Whether it inherits this event of another branch.
+    pub(crate) fn inherits(&self, number: u64, sequence: u64) -> bool {
+        let covers =
+            |s: &super::branch::Segment| s.branch == number && (s.first..=s.last).contains(&sequence);
+        self.shows(sequence) && self.lineage.iter().any(covers)
+    }
+}
+
+/// What is kept of the events that a branch owns: those that it shows, and those that others inherit and show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    first: u64,
+    last: u64,
+}
+
+impl Kept {
+    /// `others` are the branches of its session that are not deleted; it may be among them.
+    pub(crate) fn of<'a>(branch: &Branch, others: impl Iterator<Item = &'a std::sync::Arc<Branch>>) -> Self {
+        let mut kept = Self { first: u64::MAX, last: 0 };
+        for other in others {
+            for segment in other.lineage.iter().filter(|s| s.branch == branch.number) {
+                let first = segment.first.max(other.first());
+                if first <= segment.last {
+                    kept = Self { first: kept.first.min(first), last: kept.last.max(segment.last) };
+                }
+            }
+        }
+        kept
+    }
+
+    /// Whether any of these events is kept.
+    pub(crate) fn touches(self, first: u64, last: u64) -> bool {
+        self.first <= last && first <= self.last
+    }
+
+    /// Whether this event is kept.
+    pub(crate) fn has(self, sequence: u64) -> bool {
+        (self.first..=self.last).contains(&sequence)
+    }
+}

@@ -1,0 +1,272 @@
+//! What becomes of branches: closing, deleting and truncating them. The decision is the engine's; this is the handle to it.
+
+mod purge;
+
+use self::purge::purge;
+pub use crate::engine::Purged;
+use crate::error::{Error, Result};
+use crate::event::{Address, Sequence, SessionId};
+use crate::store::{
+    Branch, BranchChange, BranchInfo, Change, Commit, Outcome, Store, StoreHandle, unblocked,
+};
+
+/// The lifecycle of branches: they are closed, deleted and truncated. What a fork inherits stays readable to it, whatever
+/// becomes of its parent.
+///
+/// A clone of the store, so it keeps the store open as any other does, and can be moved into a thread or a task.
+#[derive(Clone, Debug)]
+pub struct BranchLifecycle {
+    store: Store,
+}
+
+impl Store {
+    /// What becomes of branches: closing, deleting and truncating them.
+    #[must_use]
+    pub fn lifecycle(&self) -> BranchLifecycle {
+        BranchLifecycle { store: self.clone() }
+    }
+}
+
+impl BranchLifecycle {
+    /// Closes a branch: nothing is appended to it any more, and its followers end after its last event. It can be read and
+    /// forked as before. Closing it again changes nothing, and answers when it was closed.
+    ///
+    /// ```
+    /// use retold::{Error, NewEvent, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", NewEvent::new("run.completed"))?;
+    /// let closed = store.lifecycle().close("run-7")?;
+    /// assert!(closed.closed.is_some());
+    /// let refused = store.append("run-7", NewEvent::new("tool.invoked"));
+    /// assert!(matches!(refused, Err(Error::BranchClosed { .. })));
+    /// store.fork("run-7", "more")?;
+    /// store.append("run-7/more", NewEvent::new("tool.invoked"))?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such branch, [`Error::Invalid`] for an address that names an event,
+    /// [`Error::ReadOnly`], [`Error::Closed`].
+    pub fn close<A>(&self, address: A) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let commit = self.prepare_change(&address.try_into()?, Change::Close, CLOSED)?;
+        let outcome = self.store.inner().engine().commit(commit)?;
+        changed(self.store.inner(), outcome)
+    }
+
+    /// [`close`](Self::close) as an async function. Cancellation as with
+    /// [`append_async`](Store::append_async).
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub async fn close_async<A>(&self, address: A) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let commit = self.prepare_change(&address.try_into()?, Change::Close, CLOSED)?;
+        let outcome = self.store.inner().engine().submit(commit).await?;
+        let handle = self.store.handle();
+        unblocked(move || changed(&handle, outcome)).await
+    }
+
+    /// Deletes a branch: it is in no listing, and nothing of it is read any more. Forks of it that are not deleted go on, and
+    /// read what they inherit. Its name is free: what begins under it is another branch, whose sequences begin anew, and whose
+    /// events may have the ids of the deleted ones. Followers of it end with [`Error::Deleted`]. The space is used again after
+    /// [`purge`](Self::purge).
+    ///
+    /// Any branch can be deleted: one that is closed, that has forks, or the main branch of its session, which is there for as
+    /// long as one of its branches is.
+    ///
+    /// ```
+    /// use retold::{Error, NewEvent, Query, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// store.fork("run-7", "retry")?;
+    /// store.lifecycle().delete("run-7")?;
+    /// assert!(matches!(store.head("run-7"), Err(Error::Deleted { .. })));
+    /// assert_eq!(store.read(&Query::branch("run-7/retry")?)?.events.len(), 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there never was such a branch, [`Error::Deleted`] when it is deleted already,
+    /// [`Error::Invalid`] for an address that names an event, [`Error::ReadOnly`], [`Error::Closed`].
+    pub fn delete<A>(&self, address: A) -> Result<()>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let commit = self.prepare_change(&address.try_into()?, Change::Delete, DELETED)?;
+        deleted(&self.store.inner().engine().commit(commit)?).map(drop)
+    }
+
+    /// [`delete`](Self::delete) as an async function. Cancellation as with
+    /// [`append_async`](Store::append_async).
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    pub async fn delete_async<A>(&self, address: A) -> Result<()>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let commit = self.prepare_change(&address.try_into()?, Change::Delete, DELETED)?;
+        deleted(&self.store.inner().engine().submit(commit).await?).map(drop)
+    }
+
+    /// Deletes all branches of a session at once. Answers with how many there were.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such session, and those of [`delete`](Self::delete).
+    pub fn delete_session(&self, session: &SessionId) -> Result<u64> {
+        loop {
+            let commit = self.prepare_end(session)?;
+            match self.store.inner().engine().commit(commit) {
+                // Somebody else has deleted one of them: the others are left.
+                Err(Error::Deleted { .. }) => {}
+                outcome => return deleted(&outcome?),
+            }
+        }
+    }
+
+    /// [`delete_session`](Self::delete_session) as an async function. Cancellation as with
+    /// [`append_async`](Store::append_async).
+    ///
+    /// # Errors
+    /// As [`delete_session`](Self::delete_session).
+    pub async fn delete_session_async(&self, session: &SessionId) -> Result<u64> {
+        let session = session.clone();
+        self.store.in_task(move |store| store.lifecycle().delete_session(&session)).await
+    }
+
+    /// Removes the events of a branch before this sequence, which becomes the first that can be read; one after the head removes
+    /// them all. Sequences stay as they are. Forks of before keep what they inherit; what is forked from now on has what is
+    /// left. States that were written of the branch stay, so that its state can be had after any event that is left. Followers
+    /// that had not come so far are told with a [`Gap`](crate::follow::Followed::Gap). The ids of the events stay known, so that a retry of
+    /// one is not recorded again. Truncating before an earlier sequence than last time changes nothing.
+    ///
+    /// ```
+    /// use retold::{NewEvent, Query, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", [NewEvent::new("run.started"), NewEvent::new("step.done"), NewEvent::new("step.done")])?;
+    /// assert_eq!(store.lifecycle().truncate("run-7", 3)?.first, 3.into());
+    /// let left = store.read(&Query::branch("run-7")?)?.events;
+    /// assert_eq!(left[0].sequence(), 3.into());
+    /// # Ok::<(), retold::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such branch, or it ends earlier; [`Error::Deleted`]; [`Error::Invalid`] for an address that
+    /// names an event, [`Error::ReadOnly`], [`Error::Closed`].
+    pub fn truncate<A>(&self, address: A, before: impl Into<Sequence>) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let what = Change::Truncate { before: before.into() };
+        let commit = self.prepare_change(&address.try_into()?, what, TRUNCATED)?;
+        let outcome = self.store.inner().engine().commit(commit)?;
+        changed(self.store.inner(), outcome)
+    }
+
+    /// [`truncate`](Self::truncate) as an async function. Cancellation as with
+    /// [`append_async`](Store::append_async).
+    ///
+    /// # Errors
+    /// As [`truncate`](Self::truncate).
+    pub async fn truncate_async<A>(&self, address: A, before: impl Into<Sequence>) -> Result<BranchInfo>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let what = Change::Truncate { before: before.into() };
+        let commit = self.prepare_change(&address.try_into()?, what, TRUNCATED)?;
+        let outcome = self.store.inner().engine().submit(commit).await?;
+        let handle = self.store.handle();
+        unblocked(move || changed(&handle, outcome)).await
+    }
+
+    /// Removes for good what was [deleted](Self::delete) or [truncated](Self::truncate) and no fork inherits.
+    /// It is done in short steps, and appends go on in between; one that was ended is begun again. A store does not do this on
+    /// its own. The space is used for what is recorded next; the file does not shrink. Of what was truncated a few events may be
+    /// left in the file, up to where the next block of them begins.
+    ///
+    /// What others keep of a branch goes with it: the states that projections have of it, once no fork inherits from it, its timers,
+    /// its dead letters, and that it is the current one. Leases on its session stay, so that their fencing tokens go on growing.
+    ///
+    /// ```
+    /// use retold::{NewEvent, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", [NewEvent::new("run.started"), NewEvent::new("run.completed")])?;
+    /// store.lifecycle().delete("run-7")?;
+    /// assert_eq!(store.lifecycle().purge()?.events, 2);
+    /// # Ok::<(), retold::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed), [`Error::Corrupt`](crate::Error::Corrupt): what is damaged is not removed.
+    pub fn purge(&self) -> Result<Purged> {
+        purge(&self.store)
+    }
+
+    /// [`purge`](Self::purge) for tasks. Dropping the future does not stop what was begun, which keeps the store open until it
+    /// ends.
+    ///
+    /// # Errors
+    /// As [`purge`](Self::purge).
+    pub async fn purge_async(&self) -> Result<Purged> {
+        self.store.in_task(purge).await
+    }
+
+    fn prepare_end(&self, session: &SessionId) -> Result<Commit> {
+        self.store.inner().process().check()?;
+        self.store.inner().writable()?;
+        let branches = self.store.reader()?.branches_of(session)?;
+        if branches.is_empty() {
+            return Err(self.store.inner().identity().not_found("session", session));
+        }
+        let change = |branch: &std::sync::Arc<Branch>| BranchChange {
+            place: (*branch.place).clone(),
+            what: Change::Delete,
+        };
+        Ok(Commit::Change(branches.iter().map(change).collect()))
+    }
+
+    fn prepare_change(&self, address: &Address, what: Change, branch_only: &'static str) -> Result<Commit> {
+        self.store.inner().process().check()?;
+        self.store.inner().writable()?;
+        let place = address.branch_only(branch_only)?.clone();
+        Ok(Commit::Change(vec![BranchChange { place, what }]))
+    }
+}
+
+const CLOSED: &str = "only a whole branch can be closed";
+const DELETED: &str = "only a whole branch can be deleted";
+const TRUNCATED: &str = "name the branch, and give the first sequence that is to stay separately";
+
+/// How many were deleted.
+fn deleted(outcome: &Outcome) -> Result<u64> {
+    match outcome {
+        Outcome::Changed(branches) => Ok(branches.len() as u64),
+        other => Err(Error::storage(format!("a change of branches was answered with {other:?}"))),
+    }
+}
+
+fn changed(handle: &StoreHandle, outcome: Outcome) -> Result<BranchInfo> {
+    let branch: Option<std::sync::Arc<Branch>> = match &outcome {
+        Outcome::Changed(branches) => branches.first().cloned(),
+        _ => None,
+    };
+    match branch {
+        Some(branch) => handle.reader()?.info_of(&branch),
+        None => Err(Error::storage(format!("a change of a branch was answered with {outcome:?}"))),
+    }
+}

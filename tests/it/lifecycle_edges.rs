@@ -1,0 +1,217 @@
+//! Single cases of what may become of branches: ids that are given again, restores and repairs around a purge, and what goes
+//! on beside a branch as it is closed or deleted.
+
+use std::collections::BTreeSet;
+
+use retold::project::{ApplyError, Emit, Projection};
+use retold::store::recovery::{RestoreUntil, repair, restore};
+use retold::testkit::Disk;
+use retold::{ConsumerConfig, Error, Event, NewEvent, Query, Store};
+
+fn run(count: u64) -> Vec<NewEvent> {
+    (0..count).map(|n| NewEvent::new("step.done").data(n.into())).collect()
+}
+
+fn number(event: &Event) -> u64 {
+    event.json().unwrap()
+}
+
+fn is_clean(store: &Store) {
+    let report = store.maintenance().verify().unwrap();
+    assert!(report.is_clean(), "{:?}", report.problems);
+}
+
+#[test]
+fn an_id_that_is_given_again_before_a_flush_leads_to_the_last_event() {
+    let disk = Disk::new();
+    let store = Store::builder().with_backend(disk.backend()).unwrap();
+    let events = run(3);
+    for _ in 0..3 {
+        store.append("s", events.clone()).unwrap();
+        store.lifecycle().delete("s").unwrap();
+    }
+    store.append("s", events.clone()).unwrap();
+    store.maintenance().flush().unwrap();
+    is_clean(&store);
+    store.close().unwrap();
+    let store = Store::builder().with_backend(Disk::from_bytes(disk.bytes()).backend()).unwrap();
+    for (event, position) in events.iter().zip(10..) {
+        assert_eq!(store.get(event.id()).unwrap().position().get(), position);
+    }
+    assert!(store.append("s", events).unwrap().duplicate());
+    store.lifecycle().purge().unwrap();
+    is_clean(&store);
+}
+
+#[test]
+fn a_branch_that_is_purged_but_for_its_beginning_is_restored_to_within_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("runs.redb");
+    let store = Store::builder().sync(false).open(&path).unwrap();
+    for part in 0..10 {
+        store.append("s", run(100)).unwrap();
+        if part == 4 {
+            store.fork("s@500", "b").unwrap();
+        }
+        // Two commits of one microsecond would count as one.
+        let now = retold::Timestamp::now();
+        while retold::Timestamp::now() <= now {}
+    }
+    store.lifecycle().delete("s").unwrap();
+    assert!(store.lifecycle().purge().unwrap().events > 0);
+    store.close().unwrap();
+    for position in (100..=500).step_by(100) {
+        let to = dir.path().join(format!("{position}.redb"));
+        restore(&path, &to, RestoreUntil::Position(position.into())).unwrap();
+        let store = Store::builder().sync(false).open(&to).unwrap();
+        assert_eq!(store.committed().get(), position);
+        is_clean(&store);
+        // Not all that it had shown is there.
+        assert!(matches!(store.head("s"), Err(Error::Deleted { .. })));
+        store.append("s", run(1)).unwrap();
+        is_clean(&store);
+    }
+}
+
+#[test]
+fn a_repair_does_not_bring_back_what_was_deleted_past_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, out) = (dir.path().join("runs.redb"), dir.path().join("repaired.redb"));
+    let store = Store::builder().sync(false).journal_bytes(128 * 1_024).open(&path).unwrap();
+    store.append("s", run(2)).unwrap();
+    store.append("t", run(2)).unwrap();
+    // Their changes are more than a commit in the journal can have; when they began still is there.
+    let forks: Vec<String> = (0..200).map(|n| format!("b{n}-{}", "x".repeat(200))).collect();
+    for fork in &forks {
+        store.fork("s", fork.as_str()).unwrap();
+    }
+    store.maintenance().flush().unwrap();
+    store.lifecycle().delete_session(&"s".try_into().unwrap()).unwrap();
+    store.close().unwrap();
+    let repaired = repair(&path, &out).unwrap();
+    assert!(repaired.lost.is_empty(), "{:?}", repaired.lost);
+    let store = Store::builder().sync(false).open(&out).unwrap();
+    assert!(matches!(store.head("s"), Err(Error::Deleted { .. })));
+    for fork in &forks {
+        assert!(matches!(store.head(format!("s/{fork}").as_str()), Err(Error::Deleted { .. })), "{fork}");
+    }
+    is_clean(&store);
+}
+
+#[test]
+fn a_branch_that_is_truncated_purged_and_deleted_leaves_a_clean_store() {
+    let store = Store::in_memory().unwrap();
+    let disk = Disk::new();
+    let on_disk = Store::builder().with_backend(disk.backend()).unwrap();
+    for store in [&store, &on_disk] {
+        store.append("s", run(1_200)).unwrap();
+        store.append("t", run(3)).unwrap();
+        store.maintenance().flush().unwrap();
+        store.lifecycle().truncate("s", 1_100).unwrap();
+        assert!(store.lifecycle().purge().unwrap().events > 0);
+        is_clean(store);
+        store.lifecycle().delete("s").unwrap();
+        is_clean(store);
+        store.lifecycle().purge().unwrap();
+        is_clean(store);
+        store.append("s", run(5)).unwrap();
+        store.maintenance().flush().unwrap();
+        is_clean(store);
+    }
+}
+
+/// Raises an alert for each step, and does something to some branches before that.
+struct Meddler {
+    store: Store,
+}
+
+impl Projection for Meddler {
+    type State = u64;
+
+    fn name(&self) -> &str {
+        "meddler"
+    }
+
+    fn apply(&self, steps: &mut u64, _: &Event) -> Result<(), ApplyError> {
+        *steps += 1;
+        Ok(())
+    }
+
+    fn reacts(&self) -> bool {
+        true
+    }
+
+    fn react(&self, _: &u64, _: &u64, event: &Event) -> Vec<Emit> {
+        if event.kind() != "step.done" {
+            return Vec::new();
+        }
+        let place = event.session().to_string();
+        let lifecycle = self.store.lifecycle();
+        match place.as_str() {
+            "closed" => drop(lifecycle.close("closed").unwrap()),
+            "deleted" | "anew" => lifecycle.delete(place.as_str()).unwrap(),
+            "truncated" => drop(lifecycle.truncate("truncated", 2).unwrap()),
+            _ => {}
+        }
+        if place == "anew" {
+            self.store.append("anew", NewEvent::new("a.b")).unwrap();
+        }
+        vec![Emit::new("meddled", NewEvent::new("alert.step"))]
+    }
+}
+
+#[test]
+fn what_is_raised_into_a_branch_that_is_closed_or_deleted_by_then_stops_nothing() {
+    let store = Store::in_memory().unwrap();
+    let meddler = store.project(Meddler { store: store.clone() }).unwrap();
+    meddler.catch_up().unwrap();
+    for place in ["closed", "deleted", "anew", "truncated", "last"] {
+        store.append(place, run(1)).unwrap();
+        meddler.catch_up().unwrap();
+    }
+    let kinds = |place: &str| -> Vec<String> {
+        let events = store.events(Query::branch(place).unwrap()).unwrap();
+        events.map(|event| event.unwrap().kind().to_owned()).collect()
+    };
+    assert_eq!(kinds("closed"), ["step.done"]);
+    assert!(matches!(store.head("deleted"), Err(Error::Deleted { .. })));
+    assert_eq!(kinds("anew"), ["a.b"]);
+    assert_eq!(kinds("truncated"), ["alert.step"]);
+    assert_eq!(kinds("last"), ["step.done", "alert.step"]);
+}
+
+#[tokio::test]
+async fn a_consumer_with_a_backlog_gets_the_branch_that_has_the_name_now_in_its_order() {
+    let store = Store::in_memory().unwrap();
+    let consumer = store.consumers().open("c", ConsumerConfig::new()).await.unwrap();
+    store.append("s", run(100)).unwrap();
+    let out = consumer.next().await.unwrap();
+    // It has seen all of them by now, and has not all at hand.
+    assert!(consumer.try_next().await.unwrap().is_none());
+    store.lifecycle().delete_async("s").await.unwrap();
+    let anew = (1_000..1_150u64).map(|n| NewEvent::new("step.done").data(n.into())).collect::<Vec<_>>();
+    store.append("s", anew).unwrap();
+    out.ack().await.unwrap();
+    let mut found = Vec::new();
+    while let Some(delivery) = consumer.try_next().await.unwrap() {
+        found.push(number(delivery.event()));
+        delivery.ack().await.unwrap();
+    }
+    let (old, new): (Vec<u64>, Vec<u64>) = found.into_iter().partition(|n| *n < 1_000);
+    assert_eq!(new, (1_000..1_150).collect::<Vec<_>>());
+    // What was read before may still come, once.
+    assert!(old.len() < 99 && old.iter().collect::<BTreeSet<_>>().len() == old.len());
+}
+
+#[test]
+fn a_branch_is_not_promoted_to_another_that_has_the_name_of_its_parent() {
+    let store = Store::in_memory().unwrap();
+    store.append("s", run(2)).unwrap();
+    store.fork("s", "b").unwrap();
+    store.append("s/b", run(1)).unwrap();
+    store.lifecycle().delete("s").unwrap();
+    assert!(matches!(store.promote("s/b"), Err(Error::Deleted { .. })));
+    store.append("s", run(2)).unwrap();
+    assert!(matches!(store.promote("s/b"), Err(Error::Deleted { .. })));
+    assert_eq!(store.head("s").unwrap().get(), 2);
+}
