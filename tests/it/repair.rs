@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use retold::store::recovery::{LOST_EVENT, Lost, Repaired, RestoreUntil, repair, restore};
 use retold::testkit::{Disk, Model};
-use retold::{Address, Error, Event, NewEvent, Place, Query, Result, Store};
+use retold::{Address, Batch, ConsumerConfig, Error, Event, Expect, NewEvent, Place, Query, Result, Store};
 
 use crate::bitflip::{Bits, Given, consumers, count, dead_letters, given, runtime, settings, timers};
 use crate::support::{Deed, Dice, check_everything, explained, numbered, soak};
@@ -379,6 +379,31 @@ fn a_current_branch_that_is_lost_is_that_of_its_session_no_more() {
     assert_eq!(store.current(&"s".parse().unwrap()).unwrap().as_str(), "main");
     let is_current = |lost: &Lost| matches!(lost, Lost::Records { table: "current", rows: 1 });
     assert!(repaired.lost.iter().any(is_current), "{:?}", repaired.lost);
+}
+
+/// What a commit that is too large for the journal makes of a record is in the tables alone, and the journal still has how the
+/// record was before.
+#[test]
+fn a_record_that_was_changed_past_the_journal_is_as_it_was_left() {
+    let file = killed_after(|store| {
+        store.append("s", (1..=4).map(numbered).collect::<Vec<_>>()).unwrap();
+        let config = ConsumerConfig::new().session("s").unwrap();
+        runtime().block_on(async {
+            let consumer = store.consumers().open("c", config).await.unwrap();
+            for _ in 0..2 {
+                consumer.next().await.unwrap().ack().await.unwrap();
+            }
+            store.maintenance().flush_async().await.unwrap();
+            let large = NewEvent::new("large").data("x".repeat(300 << 10).into());
+            let answer = Batch::new().add("answer", Expect::Any, large).unwrap();
+            consumer.next().await.unwrap().ack_with(answer).await.unwrap();
+        });
+    });
+    let bench = Bench::new();
+    let (repaired, store) = bench.repaired(&file).unwrap();
+    assert!(repaired.lost.is_empty(), "{:?}", repaired.lost);
+    assert_eq!(store.consumers().info("c").unwrap().ack_floor.get(), 3);
+    assert!(store.maintenance().verify().unwrap().is_clean());
 }
 
 #[test]

@@ -564,14 +564,19 @@ impl Repair {
             let due = self.found.records(&mut self.file.pages, table, &mut |key, value, is_newest| {
                 newest += u64::from(is_newest);
                 let key = Bytes::copy_from_slice(key);
-                match changes.contains_key(&(table, key.clone())) {
-                    true => drop(seen.insert((key, is_newest))),
-                    false => take(&key, value),
+                // What the table has of a flushed commit may be newer: one that is too large for the journal is not in it.
+                match changes.get(&(table, key.clone())) {
+                    Some(change) if !change.is_flushed || !is_newest => {}
+                    _ => take(&key, value),
                 }
+                seen.extend(is_newest.then_some(key));
             });
+            let is_whole = !self.found.has_hole(table.name());
             for ((_, key), change) in changes.iter().filter(|((of, _), _)| *of == table) {
-                if let Some(value) = &change.value {
-                    newest += u64::from(change.is_flushed && !seen.contains(&(key.clone(), true)));
+                let Some(value) = &change.value else { continue };
+                let is_newer = change.is_flushed && (is_whole || seen.contains(key));
+                if !is_newer {
+                    newest += u64::from(change.is_flushed);
                     take(key, value);
                 }
             }
