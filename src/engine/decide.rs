@@ -459,12 +459,16 @@ impl Plan {
     /// Adds changes of branches to the plan, all or none.
     fn change(&mut self, changes: &[BranchChange], facts: &impl Facts) -> Result<Vec<Arc<Branch>>> {
         let mut after: Vec<(Arc<Branch>, bool)> = Vec::with_capacity(changes.len());
-        for BranchChange { place, what } in changes {
+        for BranchChange { place, number, what } in changes {
             let earlier = after.iter().rev().find(|(branch, _)| *branch.place == *place);
             let branch = match earlier {
                 Some((branch, _)) => branch.clone(),
                 None => self.branch(place, facts)?.ok_or_else(|| missing(place))?,
             };
+            if number.is_some_and(|number| number != branch.number) {
+                // Another has the name since then, so it was deleted by the time that one began.
+                return Err(branch.gone(branch.created));
+            }
             let head = self.head(&branch, facts)?;
             after.push(match changed_by(&branch, head, *what, self.now)? {
                 Some(attributes) => (Arc::new(branch.with(attributes)), true),

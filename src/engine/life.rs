@@ -10,6 +10,8 @@ use crate::event::{Address, Place, Sequence, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BranchChange {
     pub(crate) place: Place,
+    /// The branch that is meant, where that was looked up: another may have its name by now, and is left alone.
+    pub(crate) number: Option<u64>,
     pub(crate) what: Change,
 }
 

@@ -120,17 +120,30 @@ impl BranchLifecycle {
         deleted(&self.store.inner().engine().submit(commit).await?).map(drop)
     }
 
-    /// Deletes all branches of a session at once. Answers with how many there were.
+    /// Deletes all branches of a session at once. Answers with how many there were. A branch that begins meanwhile is left, also
+    /// one that has the name of another that was deleted.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such session, and those of [`delete`](Self::delete).
+    /// [`Error::NotFound`] when there is no such session, [`Error::Deleted`] when somebody else has just deleted it, and those of
+    /// [`delete`](Self::delete).
     pub fn delete_session(&self, session: &SessionId) -> Result<u64> {
+        self.store.inner().process().check()?;
+        self.store.inner().writable()?;
+        let mut meant = self.store.reader()?.branches_of(session)?;
+        if meant.is_empty() {
+            return Err(self.store.inner().identity().not_found("session", session));
+        }
         loop {
-            let commit = self.prepare_end(session)?;
-            match self.store.inner().engine().commit(commit) {
-                // Somebody else has deleted one of them: the others are left.
-                Err(Error::Deleted { .. }) => {}
+            let commit = Commit::Change(meant.iter().map(|branch| ending(branch)).collect());
+            let gone = match self.store.inner().engine().commit(commit) {
+                Err(gone @ Error::Deleted { .. }) => gone,
                 outcome => return deleted(&outcome?),
+            };
+            // Somebody else has deleted one of them: the others are left. What began since is not meant.
+            let there = self.store.reader()?.branches_of(session)?;
+            meant.retain(|branch| there.iter().any(|other| other.number == branch.number));
+            if meant.is_empty() {
+                return Err(gone);
             }
         }
     }
@@ -226,26 +239,17 @@ impl BranchLifecycle {
         self.store.in_task(purge).await
     }
 
-    fn prepare_end(&self, session: &SessionId) -> Result<Commit> {
-        self.store.inner().process().check()?;
-        self.store.inner().writable()?;
-        let branches = self.store.reader()?.branches_of(session)?;
-        if branches.is_empty() {
-            return Err(self.store.inner().identity().not_found("session", session));
-        }
-        let change = |branch: &std::sync::Arc<Branch>| BranchChange {
-            place: (*branch.place).clone(),
-            what: Change::Delete,
-        };
-        Ok(Commit::Change(branches.iter().map(change).collect()))
-    }
-
     fn prepare_change(&self, address: &Address, what: Change, branch_only: &'static str) -> Result<Commit> {
         self.store.inner().process().check()?;
         self.store.inner().writable()?;
         let place = address.branch_only(branch_only)?.clone();
-        Ok(Commit::Change(vec![BranchChange { place, what }]))
+        Ok(Commit::Change(vec![BranchChange { place, number: None, what }]))
     }
+}
+
+/// Deletes this branch, and none that has its name by then.
+fn ending(branch: &Branch) -> BranchChange {
+    BranchChange { place: (*branch.place).clone(), number: Some(branch.number), what: Change::Delete }
 }
 
 const CLOSED: &str = "only a whole branch can be closed";

@@ -87,6 +87,8 @@ pub enum SentAsk<'a> {
 pub struct SentChange<'a> {
     /// The branch.
     pub place: SentPlace<'a>,
+    /// Its number, if only that branch is meant, and no other that has its names by now.
+    pub number: Option<u64>,
     /// The change.
     pub what: SentWhat,
 }

@@ -93,8 +93,8 @@ fn asks() -> Vec<SentAsk<'static>> {
         SentAsk::Backup("/runs.redb"),
         SentAsk::Compact,
         SentAsk::Change(Bounded(
-            [SentWhat::Close, SentWhat::Delete, SentWhat::Truncate(300)]
-                .map(|what| SentChange { place: PLACE, what })
+            [(None, SentWhat::Close), (Some(300), SentWhat::Delete), (None, SentWhat::Truncate(300))]
+                .map(|(number, what)| SentChange { place: PLACE, number, what })
                 .into(),
         )),
         SentAsk::Purge,

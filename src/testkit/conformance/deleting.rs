@@ -11,9 +11,9 @@ use super::home::{Capability, Home};
 use crate::consumer::ConsumerConfig;
 use crate::delivery::Owner;
 use crate::error::Error;
-use crate::event::{Expect, SessionId};
+use crate::event::{Expect, Place, SessionId};
 use crate::follow::{Follow, Followed};
-use crate::store::{Builder, Query, Store};
+use crate::store::{BranchChange, Builder, Change, Commit, Query, Store};
 
 cases! { "deleting":
     a_deleted_branch_is_in_no_listing_and_not_read,
@@ -21,6 +21,7 @@ cases! { "deleting":
     the_name_of_a_deleted_branch_begins_anew,
     the_ids_of_a_deleted_branch_are_free,
     a_session_is_deleted_as_a_whole,
+    what_was_decided_for_a_branch_does_not_hit_the_next_of_its_name,
     what_is_not_there_or_deleted_is_not_deleted,
     followers_of_a_deleted_branch_are_told,
     a_consumer_passes_over_what_is_deleted,
@@ -173,6 +174,44 @@ fn a_session_is_deleted_as_a_whole(home: &mut dyn Home) -> CaseOutcome {
         equal("of another", store.lifecycle().delete_session_async(&SessionId::new("t")?).await?, 1)?;
         holds("nothing is left", store.sessions(None, 10)?.is_empty())
     })
+}
+
+fn what_was_decided_for_a_branch_does_not_hit_the_next_of_its_name(home: &mut dyn Home) -> CaseOutcome {
+    let store = empty(home)?;
+    store.append("s", numbered(1))?;
+    store.append("t", numbered(2))?;
+    let other = home.beside(&store)?;
+    let seen = |store: &Store, name: &str| -> Result<Vec<(Place, u64)>, Stop> {
+        let branches = store.reader()?.branches_of(&SessionId::new(name)?)?;
+        Ok(branches.iter().map(|branch| ((*branch.place).clone(), branch.number)).collect())
+    };
+    let changes = |seen: &[(Place, u64)], what| {
+        let change = |(place, number): &(Place, u64)| BranchChange {
+            place: place.clone(),
+            number: Some(*number),
+            what,
+        };
+        Commit::Change(seen.iter().map(change).collect())
+    };
+    let before = [seen(&other, "s")?, seen(&other, "t")?].concat();
+    store.lifecycle().delete("s")?;
+    for anew in [false, true] {
+        if anew {
+            store.append("s", numbered(3))?;
+        }
+        for store in [&store, &other] {
+            for what in [Change::Delete, Change::Close, Change::Truncate { before: 2.into() }] {
+                let refused = store.inner().engine().commit(changes(&before, what));
+                refused!(refused, Error::Deleted { place, .. } if place.session.as_str() == "s");
+            }
+        }
+    }
+    equal("what has the name now", of_branch(&other, "s")?, vec![3])?;
+    equal("what was named beside it", of_branch(&other, "t")?, vec![2])?;
+    let now = seen(&other, "s")?;
+    other.inner().engine().commit(changes(&now, Change::Delete))?;
+    refused!(store.head("s"), Error::Deleted { .. });
+    Ok(())
 }
 
 fn what_is_not_there_or_deleted_is_not_deleted(home: &mut dyn Home) -> CaseOutcome {

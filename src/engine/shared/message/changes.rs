@@ -12,7 +12,7 @@ pub(super) fn sent_change(change: &BranchChange) -> SentChange<'_> {
         Change::Delete => SentWhat::Delete,
         Change::Truncate { before } => SentWhat::Truncate(before.get()),
     };
-    SentChange { place: sent_place(&change.place), what }
+    SentChange { place: sent_place(&change.place), number: change.number, what }
 }
 
 pub(super) fn change_of(sent: SentChange<'_>) -> Result<BranchChange, Malformed> {
@@ -21,5 +21,5 @@ pub(super) fn change_of(sent: SentChange<'_>) -> Result<BranchChange, Malformed>
         SentWhat::Delete => Change::Delete,
         SentWhat::Truncate(before) => Change::Truncate { before: Sequence::new(before) },
     };
-    Ok(BranchChange { place: place_of(sent.place)?, what })
+    Ok(BranchChange { place: place_of(sent.place)?, number: sent.number, what })
 }
