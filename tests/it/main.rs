@@ -43,6 +43,7 @@ mod growth;
 mod import_history;
 mod import_logs;
 mod interop;
+mod interop_ended;
 mod kill;
 mod lifecycle;
 mod lifecycle_edges;

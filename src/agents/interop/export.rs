@@ -4,22 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
 use crate::error::{Error, Result};
-use crate::event::{Address, MAIN, Place, Sequence, SessionId};
-use crate::store::{BranchInfo, Query, Store};
+use crate::event::EventId;
+use crate::store::{Query, Store};
 
 use super::imports::{Import, Kept, imports};
-use super::{Files, Forked, Format, SourceFile, print, print_fork, source};
-
-/// What to export.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ExportScope {
-    /// The whole store, in global order.
-    All,
-    /// All branches of a session, one after the other, parents before their children.
-    Session(SessionId),
-    /// The history of one branch, inherited events included.
-    Branch(Address),
-}
+use super::walk::{ExportScope, Step, walk};
+use super::{Files, Format, SourceFile, print, print_fork, source};
 
 /// Why an export ended early.
 #[derive(Debug, thiserror::Error)]
@@ -73,53 +63,25 @@ fn write(
 ) -> std::result::Result<u64, ExportError> {
     let mut done = 0;
     let mut line = Vec::new();
-    let mut announced: HashSet<Place> = HashSet::new();
-    for query in queries(store, scope)? {
-        for event in store.events(how(query))? {
-            let event = event?;
-            line.clear();
-            if !matches!(scope, ExportScope::Branch(_)) {
-                announce(store, format, event.place(), &mut announced, &mut line)?;
-            }
-            print(format, &event, &mut line).map_err(Error::from)?;
-            out.write_all(&line)?;
+    walk(store, scope, how, &mut |step| {
+        line.clear();
+        match &step {
+            Step::Fork(fork) => print_fork(format, fork, &mut line).map_err(Error::from)?,
+            Step::Event(event) => print(format, event, &mut line).map_err(Error::from)?,
+        }
+        out.write_all(&line)?;
+        if let Step::Event(_) = step {
             done += 1;
             progress(done);
         }
-    }
-    // Branches without own events have not come up yet.
-    line.clear();
-    for branch in forks(store, scope)? {
-        announce(store, format, &branch.place, &mut announced, &mut line)?;
-    }
-    out.write_all(&line)?;
+        Ok::<(), ExportError>(())
+    })?;
     Ok(done)
 }
 
-/// Writes where a branch begins, unless that was written before. Its ancestors come first; they need not have own
-/// events.
-fn announce(
-    store: &Store,
-    format: Format,
-    place: &Place,
-    announced: &mut HashSet<Place>,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    let mut chain = Vec::new();
-    let mut next = Some(place.clone());
-    while let Some(place) = next.take().filter(|p| p.branch.as_str() != MAIN && announced.insert(p.clone())) {
-        let branch = store.branch(Address::from(place))?;
-        next = branch.parent.as_ref().map(|(p, _)| Place::new(branch.place.session.clone(), p.clone()));
-        chain.push(branch);
-    }
-    for branch in chain.iter().rev() {
-        print_fork(format, &forked(store, branch)?, out)?;
-    }
-    Ok(())
-}
-
 /// The files that imported events came from, each as of its last import, and the number of events that came from no
-/// file. For a session, these are the files with events of it. `progress` is called with the number of events done.
+/// file. For a session, these are the files with events of it. Of a file of which events were deleted or truncated, it is what the
+/// others have of it. `progress` is called with the number of events done.
 ///
 /// # Errors
 /// As [`Store::read`].
@@ -131,32 +93,44 @@ pub fn export_sources(
     let mut files = Files::default();
     let mut done = 0;
     let view = store.reader()?.records();
-    let (mut latest, mut known) = (BTreeMap::new(), HashSet::new());
+    let mut latest: BTreeMap<String, (Import, HashSet<EventId>)> = BTreeMap::new();
     if !matches!(scope, ExportScope::Branch(_)) {
         for import in imports(store)? {
             if !matches!(scope, ExportScope::Session(session) if !import.is_of(session)) {
-                known.extend(import.events(&view)?);
-                latest.insert(import.path.clone(), import);
+                let mut ids = latest.remove(&import.path).map(|(_, ids)| ids).unwrap_or_default();
+                ids.extend(import.events(&view)?);
+                latest.insert(import.path.clone(), (import, ids));
             }
         }
     }
-    for query in queries(store, scope)? {
-        // Files are restored as they came, without upcasting.
-        for event in store.events(query.raw())? {
-            let event = event?;
+    let (mut whole, mut known) = (Vec::new(), HashSet::new());
+    for (path, (import, ids)) in latest {
+        match put_together(store, &import, String::new()) {
+            Ok(file) => {
+                known.extend(ids);
+                whole.push((path, file));
+            }
+            // Some of it was deleted or truncated: the rest is given back as far as its events say.
+            Err(Error::NotFound { .. }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    // Files are restored as they came, without upcasting.
+    walk(store, scope, &Query::raw, &mut |step| {
+        if let Step::Event(event) = step {
             if !known.contains(&event.id()) {
                 files.add(&event);
             }
             done += 1;
             progress(done);
         }
-    }
+        Ok::<(), Error>(())
+    })?;
     let unsourced = files.unsourced();
     let mut out = files.finish();
-    let names = source::distinct(latest.keys().map(String::as_str), out.iter().map(|f| f.name.clone()));
-    for (import, name) in latest.values().zip(names) {
-        out.push(put_together(store, import, name)?);
-    }
+    let taken: Vec<String> = out.iter().map(|f| f.name.clone()).collect();
+    let names = source::distinct(whole.iter().map(|(path, _)| path.as_str()), taken.into_iter());
+    out.extend(whole.into_iter().zip(names).map(|((_, file), name)| SourceFile { name, ..file }));
     out.sort_by(|a, b| a.name.cmp(&b.name));
     Ok((out, unsourced))
 }
@@ -182,79 +156,4 @@ fn put_together(store: &Store, import: &Import, name: String) -> Result<SourceFi
         Ok(())
     })?;
     Ok(SourceFile { name, bytes, records: import.records })
-}
-
-fn queries(store: &Store, scope: &ExportScope) -> Result<Vec<Query>> {
-    match scope {
-        ExportScope::All => Ok(vec![Query::all()]),
-        ExportScope::Branch(address) => Ok(vec![Query::branch(address)?]),
-        ExportScope::Session(session) => {
-            let own = |branch: BranchInfo| {
-                let first = branch.parent.map_or(Sequence::ZERO, |(_, at)| at).next();
-                Ok(Query::branch(Address::from(branch.place))?.from(first))
-            };
-            by_age(store.branches(session)?).into_iter().map(own).collect()
-        }
-    }
-}
-
-/// The forked branches of an export, parents before their children.
-fn forks(store: &Store, scope: &ExportScope) -> Result<Vec<BranchInfo>> {
-    let mut branches = Vec::new();
-    match scope {
-        ExportScope::Branch(_) => {}
-        ExportScope::Session(session) => branches = store.branches(session)?,
-        ExportScope::All => {
-            let mut after = None;
-            loop {
-                let page = store.sessions(after.as_ref(), crate::limits::MAX_LISTING)?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.session.clone());
-                for session in page.iter().filter(|s| s.branches > 1) {
-                    branches.extend(store.branches(&session.session)?);
-                }
-            }
-        }
-    }
-    branches.retain(|b| b.parent.is_some());
-    Ok(by_age(branches))
-}
-
-/// Oldest first, and children after their parents.
-fn by_age(mut branches: Vec<BranchInfo>) -> Vec<BranchInfo> {
-    branches.sort_by(|a, b| {
-        (&a.place.session, a.created, a.parent.is_some()).cmp(&(
-            &b.place.session,
-            b.created,
-            b.parent.is_some(),
-        ))
-    });
-    let mut sorted: Vec<BranchInfo> = Vec::with_capacity(branches.len());
-    let mut there: HashSet<Place> = HashSet::new();
-    // If two branches were created in the same microsecond, the one whose parent is there goes first.
-    while !branches.is_empty() {
-        let ready = |b: &BranchInfo| match &b.parent {
-            None => true,
-            Some((parent, _)) => there.contains(&Place::new(b.place.session.clone(), parent.clone())),
-        };
-        let next = branches.iter().position(ready).unwrap_or(0);
-        let branch = branches.remove(next);
-        there.insert(branch.place.clone());
-        sorted.push(branch);
-    }
-    sorted
-}
-
-fn forked(store: &Store, branch: &BranchInfo) -> Result<Forked> {
-    let main = || crate::event::BranchName::main();
-    let (parent, at) = branch.parent.clone().unwrap_or_else(|| (main(), Sequence::ZERO));
-    let event = match at {
-        Sequence::ZERO => None,
-        _ => {
-            let from = Address::new(branch.place.session.clone(), parent.clone());
-            let page = store.read(&Query::branch(from.at(at))?.reverse().limit(1).raw())?;
-            page.events.first().map(|e| e.id())
-        }
-    };
-    Ok(Forked { place: branch.place.clone(), parent, at, event })
 }

@@ -239,7 +239,9 @@ impl<'a> Homes<'a> {
         let query = Query::branch(&parent)?.raw().from(sequence).to(sequence);
         match self.store.events(query).and_then(|mut events| events.next().transpose()) {
             Ok(Some(found)) if found.id() == id => Ok(parent.at(sequence)),
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(address),
+            Ok(_) | Err(Error::NotFound { .. } | Error::Deleted { .. } | Error::Truncated { .. }) => {
+                Ok(address)
+            }
             Err(e) => Err(e),
         }
     }
@@ -257,7 +259,7 @@ impl<'a> Homes<'a> {
     fn is_absent(&self, place: &Place) -> Result<bool> {
         match self.store.head(place.clone()) {
             Ok(_) => Ok(false),
-            Err(Error::NotFound { .. }) => Ok(true),
+            Err(Error::NotFound { .. } | Error::Deleted { .. }) => Ok(true),
             Err(e) => Err(e),
         }
     }

@@ -62,10 +62,11 @@ mod testing;
 mod tests;
 mod times;
 mod unknown;
+mod walk;
 mod watched;
 
 pub use content::Content;
-pub use export::{ExportError, ExportScope, export, export_import, export_raw, export_sources};
+pub use export::{ExportError, export, export_import, export_raw, export_sources};
 pub use file::{FileImport, ImportError, Location, load_file};
 pub use format::Format;
 pub use formats::{parse, parse_line, print, print_fork};
@@ -78,3 +79,4 @@ pub use options::Options;
 pub use own::Forked;
 pub use plan::{Plan, PlanStep, Skipped};
 pub use source::{Files, SourceFile, restore};
+pub use walk::ExportScope;

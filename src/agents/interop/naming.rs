@@ -117,7 +117,7 @@ impl Naming {
 fn is_there(store: &Store, session: &SessionId) -> Result<bool> {
     match store.head(Address::new(session.clone(), crate::event::BranchName::main())) {
         Ok(_) => Ok(true),
-        Err(Error::NotFound { .. }) => Ok(false),
+        Err(Error::NotFound { .. } | Error::Deleted { .. }) => Ok(false),
         Err(e) => Err(e),
     }
 }
