@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::open::is_passing;
+use super::output::Format;
 use super::select::Select;
 use super::style::{DIM, paint};
 use super::view::{Events, View, of_branch};
@@ -24,7 +25,10 @@ const PAUSE: Duration = Duration::from_millis(200);
   retold tail --all --type '*.errored'
   retold tail run-7 --no-follow -o jsonl
 
-If the session does not exist yet, tail waits for it. Other processes can append in the meantime.")]
+If the session does not exist yet, tail waits for it. Other processes can append in the meantime.
+
+Where events were removed before they were printed, stderr says so; with -o json and jsonl an object does, between the events: \
+{\"gap\":{\"first\":N}}, where N is the first sequence of a branch, or position, that may be left.")]
 pub(super) struct Args {
     /// A session with all its branches, or one branch [default: everything]
     #[arg(value_name = "SESSION[/BRANCH]", conflicts_with = "all")]
@@ -180,6 +184,17 @@ impl Tail<'_> {
         }
     }
 
+    /// Says that events were removed before they were printed: in the order of the events where those are JSON of our own.
+    fn gap(&mut self, first: u64) -> Outcome {
+        if matches!(self.events.out().format, Format::Json | Format::Jsonl) {
+            return self.events.out().item(&serde_json::json!({ "gap": { "first": first } }));
+        }
+        self.events.flush()?;
+        let what = if matches!(self.scope, Scope::Branch(_)) { "@" } else { "position " };
+        self.events.out().note(paint(DIM, format!("events before {what}{first} were removed")));
+        Ok(())
+    }
+
     /// Prints what is recorded, and what will be.
     async fn print(&mut self, store: &Store, follow: bool) -> Outcome {
         let mut request = self.scope.follow()?.filter(self.filter.clone());
@@ -215,6 +230,10 @@ impl Tail<'_> {
                     if !follow {
                         return Ok(());
                     }
+                }
+                Some(Ok(Followed::Gap { first, cursor })) => {
+                    self.cursor = Some(cursor);
+                    self.gap(first)?;
                 }
                 // Notices that a later release adds are not printed here.
                 Some(Ok(_)) => {}

@@ -12,10 +12,13 @@ use crate::event::{Event, Invalid};
 use crate::limits::{FOLLOW_BATCH_BYTES, MAX_FOLLOW_BATCH};
 use crate::sync::time::{Instant, Sleep, sleep_until};
 
-/// Consecutive events, at least one.
+/// Consecutive events, at least one unless there is a gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FollowedBatch {
+    /// Set when what came right before these events was removed before it was delivered: the first that may be left, as in
+    /// [`Followed::Gap`]. A batch never goes across a gap. It may have no events: those after the gap have not come in time.
+    pub gap: Option<u64>,
     /// The events, in order.
     pub events: Vec<Event>,
     /// Resumes after them.
@@ -33,6 +36,10 @@ pub struct Batched {
     events: Vec<Event>,
     bytes: usize,
     cursor: Option<Cursor>,
+    /// What was removed right before the current batch: the first that may be left.
+    gap: Option<u64>,
+    /// The same after the current batch, which is over.
+    next_gap: Option<(u64, Cursor)>,
     /// Until when the current batch waits for more.
     deadline: Option<Pin<Box<Sleep>>>,
     /// What follows the events that are still to be returned: an error, or the end.
@@ -41,7 +48,8 @@ pub struct Batched {
 
 impl Following {
     /// Gathers events into batches: a batch is returned when it has `max` events, or `interval` after its first
-    /// event, whichever is sooner; also when its payloads reach 8 MiB, at an error and at the end. It needs a tokio runtime with time enabled.
+    /// event, whichever is sooner; also when its payloads reach 8 MiB, at an error, at a [gap](FollowedBatch::gap) and at the
+    /// end. It needs a tokio runtime with time enabled.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -70,6 +78,8 @@ impl Following {
             events: Vec::new(),
             bytes: 0,
             cursor: None,
+            gap: None,
+            next_gap: None,
             deadline: None,
             behind: None,
         })
@@ -90,23 +100,40 @@ impl Batched {
     }
 
     fn is_full(&self) -> bool {
-        self.events.len() >= self.max || self.bytes >= FOLLOW_BATCH_BYTES
+        self.events.len() >= self.max || self.bytes >= FOLLOW_BATCH_BYTES || self.next_gap.is_some()
     }
 
     fn take(&mut self) -> Option<FollowedBatch> {
         self.deadline = None;
         self.bytes = 0;
-        let events = std::mem::take(&mut self.events);
-        self.cursor.filter(|_| !events.is_empty()).map(|cursor| FollowedBatch { events, cursor })
+        let (events, gap) = (std::mem::take(&mut self.events), self.gap.take());
+        let is_one = !events.is_empty() || gap.is_some();
+        let batch = self.cursor.filter(|_| is_one).map(|cursor| FollowedBatch { gap, events, cursor });
+        if let Some((first, cursor)) = self.next_gap.take() {
+            self.begin_after(first, cursor);
+        }
+        batch
     }
 
-    fn push(&mut self, event: Event, cursor: Cursor) {
-        if self.events.is_empty() {
+    /// The time of a batch begins with what it has first.
+    fn begin(&mut self) {
+        if self.deadline.is_none() {
             let now = Instant::now();
             // An interval that overflows is treated as a day.
             let until = now.checked_add(self.interval).unwrap_or(now + Duration::from_secs(86_400));
             self.deadline = Some(Box::pin(sleep_until(until)));
         }
+    }
+
+    /// The next batch begins after a gap.
+    fn begin_after(&mut self, first: u64, cursor: Cursor) {
+        self.begin();
+        self.gap = Some(first);
+        self.cursor = Some(cursor);
+    }
+
+    fn push(&mut self, event: Event, cursor: Cursor) {
+        self.begin();
         self.bytes += event.payload().len();
         self.events.push(event);
         self.cursor = Some(cursor);
@@ -121,9 +148,11 @@ impl Stream for Batched {
             match Pin::new(&mut self.following).poll_next(cx) {
                 Poll::Ready(Some(Ok(Followed::Event { event, cursor }))) => self.push(event, cursor),
                 // Events that do not match the filter have advanced the cursor.
-                Poll::Ready(Some(Ok(Followed::CaughtUp { cursor } | Followed::Gap { cursor, .. }))) => {
-                    self.cursor = Some(cursor);
-                }
+                Poll::Ready(Some(Ok(Followed::CaughtUp { cursor }))) => self.cursor = Some(cursor),
+                Poll::Ready(Some(Ok(Followed::Gap { first, cursor }))) => match self.events.is_empty() {
+                    true => self.begin_after(first, cursor),
+                    false => self.next_gap = Some((first, cursor)),
+                },
                 Poll::Ready(Some(Err(e))) => self.behind = Some(Some(e)),
                 Poll::Ready(None) => self.behind = Some(None),
                 Poll::Pending => {
@@ -233,6 +262,51 @@ mod tests {
             seen.extend(numbers(batches.next().await));
         }
         assert_eq!(seen, (0..1_000).collect::<Vec<u64>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_removed_is_told_between_batches() {
+        let store = Store::in_memory().unwrap();
+        append(&store, 0..5);
+        let mut begun = batches(&store, 2, 10);
+        assert_eq!(numbers(begun.next().await), [0, 1]);
+        let cursor = begun.next().await.unwrap().unwrap().cursor;
+        store.lifecycle().truncate("s", 5).unwrap();
+        let following = store.follow(Follow::branch("s").unwrap().after(2)).unwrap();
+        let mut resumed = following.batched(9, Duration::from_secs(10)).unwrap();
+        let batch = resumed.next().await.unwrap().unwrap();
+        assert_eq!((batch.gap, batch.events.len()), (Some(5), 1));
+        // One that had everything but what is left is told nothing.
+        let following = store.follow(Follow::branch("s").unwrap().cursor(cursor)).unwrap();
+        let batch = following.batched(9, Duration::ZERO).unwrap().next().await.unwrap().unwrap();
+        assert_eq!((batch.gap, batch.events.len()), (None, 1));
+        // Everything is gone: there is nothing but the gap, which is told when its time is over.
+        store.lifecycle().truncate("s", 6).unwrap();
+        let mut batches = batches(&store, 9, 10);
+        let begun = Instant::now();
+        let batch = batches.next().await.unwrap().unwrap();
+        assert_eq!((batch.gap, batch.events.len(), begun.elapsed().as_secs()), (Some(6), 0, 10));
+        append(&store, 5..6);
+        let next = batches.next().await.unwrap().unwrap();
+        assert_eq!((next.gap, next.events.len()), (None, 1));
+        let following = store.follow(Follow::branch("s").unwrap().cursor(batch.cursor)).unwrap();
+        let again = following.batched(9, Duration::ZERO).unwrap().next().await.unwrap().unwrap();
+        assert_eq!(again.events, next.events);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_ends_where_something_was_removed() {
+        let store = Store::in_memory().unwrap();
+        append(&store, 0..2);
+        store.append("t", (2..4).map(numbered).collect::<Vec<_>>()).unwrap();
+        append(&store, 4..6);
+        store.lifecycle().delete("t").unwrap();
+        let following = store.follow(Follow::all()).unwrap();
+        let mut batches = following.batched(9, Duration::from_secs(10)).unwrap();
+        let first = batches.next().await.unwrap().unwrap();
+        assert_eq!((first.gap, numbers(Some(Ok(first)))), (None, vec![0, 1]));
+        let second = batches.next().await.unwrap().unwrap();
+        assert_eq!((second.gap, numbers(Some(Ok(second)))), (Some(5), vec![4, 5]));
     }
 
     #[tokio::test]

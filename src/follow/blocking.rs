@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use super::stream::{Followed, Following};
+use super::followed::Followed;
+use super::stream::Following;
 use crate::error::Result;
 use crate::sync::Instant;
 use crate::sync::thread::{self, Thread, ThreadId};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use shuttle::rand::{Rng, thread_rng};
 
+use super::followed::Followed;
 use super::request::Follow;
-use super::stream::{Followed, Following};
+use super::stream::Following;
 use crate::error::Error;
 use crate::event::{Event, Expect, NewEvent};
 use crate::limits::FOLLOW_BUFFER;

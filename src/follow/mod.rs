@@ -7,6 +7,7 @@ mod blocking;
 mod cursor;
 #[cfg(test)]
 mod explored;
+mod followed;
 #[cfg(test)]
 mod left_out;
 mod machine;
@@ -19,7 +20,8 @@ mod wake;
 pub use batched::{Batched, FollowedBatch};
 pub use blocking::BlockingFollowing;
 pub use cursor::Cursor;
+pub use followed::Followed;
 pub use read_stream::{EventStream, ReadStream};
 pub use request::Follow;
-pub use stream::{Followed, Following};
+pub use stream::Following;
 pub(crate) use wake::end_of;

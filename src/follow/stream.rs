@@ -10,6 +10,7 @@ use futures_core::Stream;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Cursor;
+use super::followed::Followed;
 use super::machine::{FollowOrder, FollowStep, Input, Machine, OutOfOrder};
 use super::own_stream::OwnStream;
 use super::request::{Follow, FollowScope, Start};
@@ -21,52 +22,6 @@ use crate::limits::{DEFAULT_PAGE, FOLLOW_AGAIN_MS};
 use crate::store::recovery::LOST_EVENT;
 use crate::store::{Branch, End, Range, Reader, Shape, Store, StoreHandle, unblocked};
 use crate::sync::{fault, point, thread};
-
-/// An item of a subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Followed {
-    /// The next event, and the cursor that resumes after it.
-    Event {
-        /// The event.
-        event: Event,
-        /// Resumes after it.
-        cursor: Cursor,
-    },
-    /// Everything committed so far was delivered; from now on events are live. Reported once.
-    CaughtUp {
-        /// Resumes from here.
-        cursor: Cursor,
-    },
-    /// Events that come next were removed before they were delivered: the branch was
-    /// [truncated](crate::lifecycle::BranchLifecycle::truncate), or, for a follower of everything, that or
-    /// [deleted](crate::lifecycle::BranchLifecycle::delete). A follower of one session is not told.
-    Gap {
-        /// The first that may be left: a sequence of one branch, or a position of the whole store.
-        first: u64,
-        /// Resumes there.
-        cursor: Cursor,
-    },
-}
-
-impl Followed {
-    /// The event, if it is one.
-    #[must_use]
-    pub fn event(self) -> Option<Event> {
-        match self {
-            Self::Event { event, .. } => Some(event),
-            Self::CaughtUp { .. } | Self::Gap { .. } => None,
-        }
-    }
-
-    /// Resumes after this item.
-    #[must_use]
-    pub fn cursor(&self) -> Cursor {
-        match self {
-            Self::Event { cursor, .. } | Self::CaughtUp { cursor } | Self::Gap { cursor, .. } => *cursor,
-        }
-    }
-}
 
 /// A running subscription: a [`Stream`] of items. It ends when the store or the branch is closed and everything was delivered,
 /// or after an error, with two exceptions: [`Error::Upcast`] takes the place of an event that cannot be upcast, and the
@@ -306,7 +261,13 @@ impl Source {
         let event = match (&self.scope, &self.branch) {
             _ if number == 0 => return Ok(None),
             (FollowScope::Branch(_), None) => return Ok(None),
-            (FollowScope::Branch(_), Some(branch)) => self.reader.event_in_memory(Some(branch), number)?,
+            (FollowScope::Branch(_), Some(branch)) => {
+                match self.reader.event_in_memory(Some(branch), number) {
+                    // It was removed.
+                    Err(Error::Truncated { .. }) => return Ok(None),
+                    event => event?,
+                }
+            }
             (FollowScope::Session(_) | FollowScope::All, _) => self.reader.event_in_memory(None, number)?,
         };
         Ok(event.as_ref().map(mark))

@@ -78,3 +78,26 @@ fn a_truncated_branch_is_read_from_what_is_left() {
     assert!(shell.fails(4, &["truncate", "s", "--before", "9"]).contains("the branch ends at 3"));
     assert!(shell.fails(4, &["truncate", "t", "--before", "1"]).contains("there is no session t"));
 }
+
+#[test]
+fn tail_says_what_was_removed() {
+    let shell = Shell::with_a_session();
+    shell.ok(&["truncate", "s", "--before", "3"]);
+    let tail = |args: &[&str]| shell.run(&[&["tail", "s/main", "--no-follow"], args].concat());
+    let lines = tail(&["-o", "jsonl"]);
+    let first = lines.out.lines().next().unwrap();
+    assert_eq!((json(first), lines.out.lines().count()), (serde_json::json!({ "gap": { "first": 3 } }), 2));
+    let list = json(&tail(&["-o", "json"]).out);
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["gap"]["first"]), (2, &3.into()));
+    for format in ["table", "cloudevents"] {
+        let told = tail(&["-o", format]);
+        assert!(told.err.contains("events before @3 were removed"), "{}", told.err);
+        assert!(!told.out.contains("gap"), "{}", told.out);
+    }
+    // From what is left on there is nothing to say.
+    let rest = tail(&["--from", "3", "-o", "jsonl"]);
+    assert_eq!((rest.out.lines().count(), rest.out.contains("gap")), (1, false));
+    shell.ok(&["delete", "s/main"]);
+    let all = shell.run(&["tail", "--no-follow", "-o", "table"]);
+    assert!(all.err.contains("events before position"), "{}", all.err);
+}
