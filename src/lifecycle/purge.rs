@@ -8,14 +8,15 @@ use crate::engine::Purged;
 use crate::error::{Error, Result};
 use crate::event::SessionId;
 use crate::limits::{DEFAULT_PAGE, PURGE_BRANCHES};
-use crate::project::forget_branches;
-use crate::store::{Reader, Store, forget_deleted_current};
+use crate::project::forget_states;
+use crate::store::{Branch, Reader, Store, forget_deleted_current};
 
 pub(super) fn purge(store: &Store) -> Result<Purged> {
     let purged = store.inner().admin()?.purge(&mut |_, _| ControlFlow::Continue(()))?;
     let handle = store.handle();
-    let known = Known::read(&store.reader()?)?;
-    forget_branches(&handle, &|number| known.is_gone(number))?;
+    let reader = store.reader()?;
+    let known = Known::of(|take| each_branch(&reader, take))?;
+    forget_states(&handle, &|number| known.is_gone(number))?;
     forget_dead_letters(store)?;
     forget_deleted_timers(&handle)?;
     forget_deleted_current(&handle)?;
@@ -30,23 +31,31 @@ struct Known {
 }
 
 impl Known {
-    fn read(reader: &Reader) -> Result<Self> {
-        let (mut numbers, mut last) = (HashSet::new(), 0);
-        let mut after: Option<SessionId> = None;
-        loop {
-            let branches = reader.branches_after(after.as_ref(), PURGE_BRANCHES)?;
-            let Some((end, _)) = branches.last() else { return Ok(Self { numbers, last }) };
-            after = Some(end.place.session.clone());
-            for (branch, _) in &branches {
-                last = last.max(branch.number);
-                numbers.insert(branch.number);
-                numbers.extend(branch.lineage.iter().map(|segment| segment.branch));
-            }
-        }
+    /// Branches begin while they are listed, also in sessions that were listed before. So the last that something is said of is
+    /// found first.
+    fn of(each: impl Fn(&mut dyn FnMut(&Branch)) -> Result<()>) -> Result<Self> {
+        let mut last = 0;
+        each(&mut |branch| last = last.max(branch.number))?;
+        let mut numbers = HashSet::new();
+        each(&mut |branch| {
+            numbers.insert(branch.number);
+            numbers.extend(branch.lineage.iter().map(|segment| segment.branch));
+        })?;
+        Ok(Self { numbers, last })
     }
 
     fn is_gone(&self, number: u64) -> bool {
-        number < self.last && !self.numbers.contains(&number)
+        number <= self.last && !self.numbers.contains(&number)
+    }
+}
+
+fn each_branch(reader: &Reader, take: &mut dyn FnMut(&Branch)) -> Result<()> {
+    let mut after: Option<SessionId> = None;
+    loop {
+        let branches = reader.branches_after(after.as_ref(), PURGE_BRANCHES)?;
+        let Some((end, _)) = branches.last() else { return Ok(()) };
+        after = Some(end.place.session.clone());
+        branches.iter().for_each(|(branch, _)| take(branch));
     }
 }
 
@@ -70,5 +79,43 @@ fn forget_dead_letters(store: &Store) -> Result<()> {
             Some(last) => after = Some(last),
             None => return Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::event::NewEvent;
+
+    #[test]
+    fn a_branch_that_begins_while_others_are_listed_is_not_gone() {
+        let store = Store::in_memory().unwrap();
+        let of = |session: &str| -> Vec<Arc<Branch>> {
+            store.reader().unwrap().branches_of(&session.try_into().unwrap()).unwrap()
+        };
+        for session in ["a", "z"] {
+            store.append(session, NewEvent::new("x")).unwrap();
+        }
+        store.fork("z", "gone").unwrap();
+        let gone = of("z").iter().map(|branch| branch.number).max().unwrap();
+        store.lifecycle().delete("z/gone").unwrap();
+        store.fork("z", "old").unwrap();
+        let (a, z) = (of("a"), of("z"));
+        // After the sessions before it were listed, and before the others are.
+        store.fork("a", "new").unwrap();
+        let new = of("a").iter().map(|branch| branch.number).max().unwrap();
+        store.fork("z", "newer").unwrap();
+        let (listings, late) = (Cell::new(0), of("z"));
+        let known = Known::of(|take| {
+            let is_first = listings.replace(listings.get() + 1) == 0;
+            a.iter().chain(if is_first { &z } else { &late }).for_each(|branch| take(branch));
+            Ok(())
+        })
+        .unwrap();
+        assert!(known.is_gone(gone) && !known.is_gone(new));
+        assert!(of("a").iter().chain(&late).all(|branch| !known.is_gone(branch.number)));
     }
 }

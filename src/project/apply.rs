@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::fold::{AnyState, DynProjection, Emit, Scope};
 use super::keys::{self, Built, Key, LeaseKeys};
+use super::session_key::session_of;
 use crate::error::Result;
 use crate::event::{Event, Filter, check_kind};
 use crate::limits::{MAX_SHARED_PAYLOAD_BYTES, MAX_STATE_KEY_BYTES};
@@ -112,11 +113,10 @@ impl Fold {
         guarded(|| Ok(self.projection.react(&before, state, &event)))
     }
 
-    /// The text under which the state lies that an event changes, for a scope other than branches.
+    /// The text under which the state lies that an event changes, for a scope of keys.
     pub(super) fn text_key(&self, event: &Event) -> Option<String> {
         match self.scope {
-            Scope::Branch => None,
-            Scope::Session => Some(event.session().as_str().to_owned()),
+            Scope::Branch | Scope::Session => None,
             Scope::Key => {
                 // A key that cannot be asked for, or is none, leaves the event out.
                 let upcasts = self.upcasts.as_ref().filter(|u| u.touches(event.kind(), event.version()));
@@ -132,6 +132,7 @@ impl Fold {
     pub(super) fn named(&self, key: &Key, event: &Event) -> String {
         match key {
             Key::Branch(_) => event.place().to_string(),
+            Key::Text(text) if self.scope == Scope::Session => session_of(text).to_owned(),
             Key::Text(text) => text.clone(),
         }
     }

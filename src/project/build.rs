@@ -13,6 +13,7 @@ use super::damage::{Damage, own_events};
 use super::fold::Scope;
 use super::keys::Built;
 use super::read::{Source, Stop};
+use super::session_key::key_of;
 use super::task::{End, Task, closed};
 use crate::error::{Error, Result};
 use crate::event::SessionId;
@@ -150,7 +151,7 @@ impl<'a> Worker<'a> {
             })
             .or_else(|e| if task.is_wanted() { Err(e) } else { Ok(None) })?;
             if let Some(damage) = ended {
-                branch_fold.park_unreadable(&branch, &damage);
+                branch_fold.park_unreadable(&reader, &branch, &damage)?;
             }
             task.add(gathered % PROJECT_PAGE as u64);
             if !task.is_wanted() {
@@ -169,9 +170,10 @@ impl<'a> Worker<'a> {
         let reader = self.writer.handle.reader()?;
         let source = Source::of(&reader, self.fold, self.next.clone())?;
         let (task, branch_fold) = (self.task, &mut self.branch_fold);
-        let done = source.stored(session.as_str(), None)?.0.at;
+        let key = key_of(&reader, session)?;
+        let done = source.stored(&key, None)?.0.at;
         let mut last = 0;
-        let folded = source.each_of(session.as_str(), 0, self.target, |event| {
+        let folded = source.each_of(&key, 0, self.target, |event| {
             task.add(1);
             last = event.position().get();
             if !task.is_wanted() {
@@ -192,7 +194,7 @@ impl<'a> Worker<'a> {
             Err(Stop::Error(e)) if e.is_damage() => {
                 if let Some(branch) = reader.branches_of(session)?.first() {
                     let damage = Damage { sequence: None, position: last + 1, error: e };
-                    branch_fold.park_unreadable(branch, &damage);
+                    branch_fold.park_unreadable(&reader, branch, &damage)?;
                 }
                 self.write_if_full()
             }

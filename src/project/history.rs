@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::apply::Fold;
 use super::fold::AnyState;
 use super::read::{Source, Stop};
+use super::session_key::session_of;
 use super::view::{Projected, Reading, Shown, Target};
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Position, SessionId};
@@ -104,7 +105,8 @@ impl<S> History<S> {
             }
             Target::Text(text, to) if self.fold.scope == super::fold::Scope::Session => {
                 let (after, to) = (Position::new(at), Position::new(*to));
-                let page = self.reader.page_session(&SessionId::new(text)?, after, to, DEFAULT_PAGE)?;
+                let session = SessionId::new(session_of(text))?;
+                let page = self.reader.page_session(&session, after, to, DEFAULT_PAGE)?;
                 let page: Vec<Event> = page.into_iter().filter(|e| e.position() <= to).collect();
                 let last = page.last().map(|e| e.position().get());
                 (page, last)

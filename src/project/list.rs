@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::fold::{AnyState, Scope};
 use super::keys;
 use super::read::{Found, Source, Stop};
+use super::session_key::{key_of, session_of};
 use super::view::{Projected, Reading, Target};
 use crate::error::{Error, Result};
 use crate::limits::PROJECT_PAGE;
@@ -86,7 +87,8 @@ impl<S> Projected<S> {
             let source = Source::new(&reader, &self.fold)?;
             for session in &sessions {
                 if self.fold.scope == Scope::Session {
-                    let target = Target::Text(session.as_str().to_owned(), reader.committed().get());
+                    let to = reader.committed().get();
+                    let target = Target::Text(key_of(&reader, session)?, to);
                     take(self.show(self.good(&source, &target)?)?)?;
                     continue;
                 }
@@ -215,7 +217,10 @@ impl<S> Projected<S> {
                 }
             }
             Target::Text(text, to) => {
-                let of = text.clone();
+                let of = match self.fold.scope {
+                    Scope::Session => session_of(text).to_owned(),
+                    _ => text.clone(),
+                };
                 let (before, why) = match source.keyed(text, *to) {
                     Ok(found) => return Ok(reading(of, found, None)),
                     Err(Stop::Failed(event, reason)) => {

@@ -28,6 +28,7 @@ mod raise;
 mod read;
 mod row;
 mod run;
+mod session_key;
 mod signal;
 mod spacing;
 mod status;
@@ -43,7 +44,7 @@ mod window;
 
 pub use alert_payload::AlertPayload;
 pub use fold::{AnyState, ApplyError, DynProjection, Emit, Projection, Scope};
-pub(crate) use gone::forget_branches;
+pub(crate) use gone::forget_states;
 pub use history::{Change, History};
 pub use info::{Parked, ProjectionInfo};
 pub use projections::Projections;

@@ -7,6 +7,7 @@ use super::apply::Fold;
 use super::fold::{AnyState, Scope};
 use super::generations::Generations;
 use super::keys::{self, Built, Key, ParkedRow};
+use super::session_key::{is_anew, session_of};
 use crate::error::{Error, Result};
 use crate::event::{Event, Position, SessionId};
 use crate::limits::SNAPSHOT_SPACING;
@@ -213,6 +214,8 @@ impl<'a> Source<'a> {
         let read = limit.unwrap_or(built.position);
         let key = keys::state(&self.fold.name, built.generation, &Key::Text(text.to_owned()), 0);
         let row = match self.records.get(SidecarTable::Snapshots, &key) {
+            // Of a session that was begun anew others may have read events, and not for this key.
+            Ok(None) if self.fold.scope == Scope::Session && is_anew(text) => return Ok((nothing, 0)),
             Ok(None) if self.is_there()? => return Ok((nothing, read)),
             // Swept with its generation: it says nothing.
             Ok(None) => return Ok((nothing, 0)),
@@ -264,7 +267,7 @@ impl<'a> Source<'a> {
         mut take: impl FnMut(&Event) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let session = match self.fold.scope {
-            Scope::Session => Some(SessionId::new(text).map_err(Error::from)?),
+            Scope::Session => Some(SessionId::new(session_of(text)).map_err(Error::from)?),
             _ => None,
         };
         let mut at = after;

@@ -292,7 +292,7 @@ impl RunnerLoop {
             });
             let page = match read {
                 Err(error) if error.is_damage() => {
-                    self.go_past(&reader, from, &error);
+                    self.go_past(&reader, from, &error)?;
                     continue;
                 }
                 read => read?,
@@ -355,7 +355,7 @@ impl RunnerLoop {
     }
 
     /// Those who stand before an event that cannot be read leave out whom it belongs to, or stop.
-    fn go_past(&mut self, reader: &Reader, position: u64, error: &Error) {
+    fn go_past(&mut self, reader: &Reader, position: u64, error: &Error) -> Result<()> {
         let whose = reader.whose(Position::new(position)).ok();
         for projection_state in self
             .projection_states
@@ -364,7 +364,7 @@ impl RunnerLoop {
         {
             let passed = match (&whose, &mut projection_state.branch_fold) {
                 (Some((branch, sequence)), Some(branch_fold)) => {
-                    branch_fold.go_past(branch, *sequence, position, error)
+                    branch_fold.go_past(reader, (branch, *sequence), position, error)?
                 }
                 _ => false,
             };
@@ -372,6 +372,7 @@ impl RunnerLoop {
                 projection_state.halt(error);
             }
         }
+        Ok(())
     }
 
     /// Writes what was folded, with how far that is. `false` when something of it was not written.

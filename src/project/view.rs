@@ -8,6 +8,7 @@ use super::fold::{AnyState, DynProjection, Projection, Scope};
 use super::patch::patch;
 use super::read::{Found, Source, Stop};
 use super::run::Runner;
+use super::session_key::{key_of, session_of};
 use super::signal::Command;
 use super::status::Status;
 use crate::error::{Error, Result};
@@ -280,10 +281,15 @@ impl<S> Projected<S> {
                 format!("`{key}` is given; this projection has its states by branch"),
             )
             .into()),
-            Scope::Session if source.reader.branches_of(&SessionId::new(key)?)?.is_empty() => {
-                Err(Error::not_found("session", key))
+            Scope::Session => {
+                let session = SessionId::new(key)?;
+                if source.reader.branches_of(&session)?.is_empty() {
+                    return Err(Error::not_found("session", key));
+                }
+                let to = source.reader.committed().get();
+                Ok(Target::Text(key_of(source.reader, &session)?, to))
             }
-            _ => Ok(Target::Text(key.to_owned(), source.reader.committed().get())),
+            Scope::Key => Ok(Target::Text(key.to_owned(), source.reader.committed().get())),
         }
     }
 
@@ -306,6 +312,7 @@ impl<S> Projected<S> {
         let found = self.found(source, target).map_err(|stop| stop.told(&self.fold))?;
         let of = match target {
             Target::Branch(branch, _) => branch.place.to_string(),
+            Target::Text(text, _) if self.fold.scope == Scope::Session => session_of(text).to_owned(),
             Target::Text(text, _) => text.clone(),
         };
         self.show(Reading { of, at: found.at, state: found.state, folded: found.folded, parked: None })
@@ -347,7 +354,7 @@ fn at_time(reader: &Reader, target: Target, time: Timestamp) -> Result<Target> {
                 let page = reader.page_all(Range { from: n, to, limit: 1, reverse: false })?;
                 Ok(page.first().map(crate::event::Event::recorded))
             })?;
-            if found == 0 { Err(none(&text)) } else { Ok(Target::Text(text, found)) }
+            if found == 0 { Err(none(session_of(&text))) } else { Ok(Target::Text(text, found)) }
         }
     }
 }

@@ -11,6 +11,7 @@ use super::fold::{AnyState, Scope};
 use super::keys::{self, Built, Key, ParkedRow, to_json};
 use super::raise::Raise;
 use super::read::{Found, Source, Stop};
+use super::session_key::{is_of, key_of, key_of_event, session_of};
 use super::spacing::stays;
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Place, Sequence};
@@ -47,11 +48,6 @@ pub(super) struct BranchFold {
     moved: bool,
     /// Events up to here were reacted to before: by what a rebuild replaces.
     pub(super) reacted: u64,
-}
-
-/// Whether an event is of this branch, and not of one that had its names before.
-fn is_of(branch: &Branch, event: &Event) -> bool {
-    branch.attributes.incarnation == 0 || event.recorded().micros() >= branch.created
 }
 
 impl BranchFold {
@@ -114,7 +110,7 @@ impl BranchFold {
         debug_assert!(position > self.built.position, "positions are followed in order");
         let taken = match self.built.scope {
             Scope::Branch => match branch() {
-                Ok(branch) if is_of(&branch, event) => self.take_branch(reader, &branch, event),
+                Ok(branch) if is_of(reader, &branch, event)? => self.take_branch(reader, &branch, event),
                 // It was deleted after the event was read.
                 Ok(_) | Err(Error::Deleted { .. }) => Ok(()),
                 Err(e) => Err(e),
@@ -134,14 +130,21 @@ impl BranchFold {
     }
 
     /// Goes past an event that cannot be read. `false` when nobody knows whose state it would have changed.
-    pub(super) fn go_past(&mut self, branch: &Branch, sequence: u64, position: u64, error: &Error) -> bool {
+    pub(super) fn go_past(
+        &mut self,
+        reader: &Reader,
+        (branch, sequence): (&Branch, u64),
+        position: u64,
+        error: &Error,
+    ) -> Result<bool> {
         if self.built.scope == Scope::Key {
-            return false;
+            return Ok(false);
         }
-        self.park_unreadable(branch, &Damage { sequence: Some(sequence), position, error: error.clone() });
+        let damage = Damage { sequence: Some(sequence), position, error: error.clone() };
+        self.park_unreadable(reader, branch, &damage)?;
         self.built.position = position;
         self.moved = true;
-        true
+        Ok(true)
     }
 
     /// An event of a branch, in the order of its sequences.
@@ -179,7 +182,11 @@ impl BranchFold {
 
     /// An event of a session or a key, in global order.
     pub(super) fn take_key(&mut self, reader: &Reader, event: &Event) -> Result<()> {
-        let Some(text) = self.fold.text_key(event) else { return Ok(()) };
+        let text = match self.fold.scope {
+            Scope::Session => key_of_event(reader, event)?,
+            _ => self.fold.text_key(event),
+        };
+        let Some(text) = text else { return Ok(()) };
         let key = Key::Text(text);
         let Key::Text(text) = &key else { return Ok(()) };
         if self.is_parked(&key) {
@@ -300,16 +307,21 @@ impl BranchFold {
     }
 
     /// An event of this branch or session cannot be read: its states end before it. What is of other keys goes on.
-    pub(super) fn park_unreadable(&mut self, branch: &Branch, damage: &Damage) {
+    pub(super) fn park_unreadable(
+        &mut self,
+        reader: &Reader,
+        branch: &Branch,
+        damage: &Damage,
+    ) -> Result<()> {
         let (key, of) = match self.built.scope {
             Scope::Branch => (Key::Branch(branch.number), branch.place.to_string()),
             _ => {
-                let session = branch.place.session.as_str();
-                (Key::Text(session.to_owned()), session.to_owned())
+                let session = &branch.place.session;
+                (Key::Text(key_of(reader, session)?), session.to_string())
             }
         };
         if self.is_parked(&key) {
-            return;
+            return Ok(());
         }
         // What was folded up to here is written, so that a reader is not led past it again.
         if let Some(mut hot) = self.hot.remove(&key)
@@ -317,13 +329,14 @@ impl BranchFold {
         {
             self.dirty -= 1;
             if !self.snapshot(&key, &mut hot) {
-                return;
+                return Ok(());
             }
         }
         let place = Address::from((*branch.place).clone());
         let at = damage.sequence.map_or(place.clone(), |n| place.at(Sequence::new(n)));
         let reason = damage.error.to_string();
         self.park_row(key, ParkedRow::new(of, &at, damage.position, reason, self.stored));
+        Ok(())
     }
 
     fn park_row(&mut self, key: Key, row: ParkedRow) {
@@ -346,6 +359,7 @@ impl BranchFold {
                 let (place, sequence, position) = &hot.last;
                 let of = match key {
                     Key::Branch(_) => place.to_string(),
+                    Key::Text(text) if self.built.scope == Scope::Session => session_of(text).to_owned(),
                     Key::Text(text) => text.clone(),
                 };
                 let at = Address::from((**place).clone()).at(*sequence);

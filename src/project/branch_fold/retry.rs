@@ -1,8 +1,10 @@
 //! What is parked is folded again, from the event that failed on.
 
 use super::super::damage::own_events;
+use super::super::fold::Scope;
 use super::super::keys::{self, Built, Key, ParkedRow, to_json};
 use super::super::read::{Source, Stop};
+use super::super::session_key::is_gone;
 use super::BranchFold;
 use crate::error::Result;
 use crate::store::{Reader, SidecarTable};
@@ -14,18 +16,25 @@ impl BranchFold {
         let source = Source::of(reader, &fold, Built { position: self.stored, ..self.built.clone() })?;
         self.unpark(key);
         match key {
-            Key::Branch(_) => {
+            Key::Branch(number) => {
                 let place: crate::event::Address = row.of.parse()?;
-                let branch = reader.branch(place.place())?;
+                let named = reader.find(place.place())?;
+                let Some(branch) = named.filter(|branch| branch.number == *number) else {
+                    // It was deleted: there is nothing to fold.
+                    self.moved = true;
+                    return Ok(true);
+                };
                 let from = source.nearest(&branch, u64::MAX)?.own().unwrap_or(branch.fork);
                 let position = self.built.position;
                 let damage = own_events(reader, &branch, from, position, |event| {
                     self.take_branch(reader, &branch, event)
                 })?;
                 if let Some(damage) = damage {
-                    self.park_unreadable(&branch, &damage);
+                    self.park_unreadable(reader, &branch, &damage)?;
                 }
             }
+            // There is nothing of it any more, and what has its name now is not parked for that.
+            Key::Text(text) if fold.scope == Scope::Session && is_gone(reader, text)? => {}
             Key::Text(text) => {
                 let (found, _) = source.stored(text, Some(row.from))?;
                 let after = found.at;

@@ -13,6 +13,7 @@ use crate::store::{Builder, Query, Store};
 cases! { "projections":
     the_state_at_any_address_is_a_fold_up_to_it,
     the_state_of_a_session_is_a_fold_of_its_branches_together,
+    the_state_of_a_session_that_begins_again_has_what_is_left,
     the_state_of_a_key_is_a_fold_over_all_sessions,
     a_key_has_its_state_while_states_are_being_built,
     a_rebuild_gives_the_same_states,
@@ -165,6 +166,78 @@ fn the_state_of_a_session_is_a_fold_of_its_branches_together(home: &mut dyn Home
         equal("the session", by_session.state("s")?, vec![1, 2, 3, 5])?;
         equal("the other", by_session.state("t")?, vec![4])?;
         by_session.catch_up()?;
+    }
+    Ok(())
+}
+
+fn the_state_of_a_session_that_begins_again_has_what_is_left(home: &mut dyn Home) -> CaseOutcome {
+    let (session, other) = ("s".try_into()?, "t".try_into()?);
+    for behind in [false, true] {
+        let store = empty(home)?;
+        let mut sessions = store.project(Folded::by(Scope::Session))?;
+        let settle = |sessions: &Projected<Vec<u64>>| if behind { Ok(()) } else { sessions.catch_up() };
+        store.append("s", run_of(1..=3))?;
+        store.fork("s@1", "b")?;
+        store.append("s/b", numbered(4))?;
+        store.append("t", run_of(5..=6))?;
+        settle(&sessions)?;
+        equal("a session", sessions.state("s")?, vec![1, 2, 3, 4])?;
+        // One of two branches is deleted: what it had is in the state, and what is left once another begins in its place.
+        store.append("t", numbered(7))?;
+        store.fork("t", "b")?;
+        store.append("t/b", numbered(8))?;
+        settle(&sessions)?;
+        store.lifecycle().delete("t")?;
+        store.append("t", numbered(9))?;
+        equal("what is left", sessions.state("t")?, vec![8, 9])?;
+        settle(&sessions)?;
+        store.append("t/b", numbered(10))?;
+        settle(&sessions)?;
+        equal("what is left", sessions.state("t")?, vec![8, 9, 10])?;
+        // All are deleted.
+        store.lifecycle().delete_session(&session)?;
+        refused!(sessions.state("s"), Error::NotFound { .. });
+        store.append("s", run_of(11..=12))?;
+        equal("a new one", sessions.state("s")?, vec![11, 12])?;
+        settle(&sessions)?;
+        store.append("s", numbered(13))?;
+        let is_right = |sessions: &Projected<Vec<u64>>| -> CaseOutcome {
+            equal("a new one", sessions.state("s")?, vec![11, 12, 13])?;
+            equal("what is left", sessions.state("t")?, vec![8, 9, 10])?;
+            let changes: Vec<u64> = sessions
+                .history("s")?
+                .map(|change| Ok(change?.state.last().copied().unwrap_or_default()))
+                .collect::<Result<_>>()?;
+            equal("its history", changes, vec![11, 12, 13])?;
+            let listed = sessions.list(|_| true)?;
+            let listed: Vec<(&str, usize)> =
+                listed.iter().map(|reading| (reading.of.as_str(), reading.state.len())).collect();
+            equal("the listing", listed, vec![("s", 3), ("t", 3)])
+        };
+        is_right(&sessions)?;
+        sessions.catch_up()?;
+        is_right(&sessions)?;
+        if home.has_maintenance() {
+            store.lifecycle().purge()?;
+            is_right(&sessions)?;
+        }
+        sessions.rebuild()?.wait()?;
+        is_right(&sessions)?;
+        let store = match reopened(home, store, &Builder::new()) {
+            Ok(store) => store,
+            Err(Stop::Lacks(_)) => continue,
+            Err(stop) => return Err(stop),
+        };
+        sessions = store.project(Folded::by(Scope::Session))?;
+        is_right(&sessions)?;
+        // And once more.
+        store.lifecycle().delete_session(&session)?;
+        store.lifecycle().delete_session(&other)?;
+        holds("nothing is listed", sessions.list(|_| true)?.is_empty())?;
+        store.append("s", numbered(14))?;
+        equal("another new one", sessions.state("s")?, vec![14])?;
+        sessions.catch_up()?;
+        equal("another new one", sessions.state("s")?, vec![14])?;
     }
     Ok(())
 }
