@@ -184,6 +184,9 @@ pub struct Branch {
     branch: String,
     parent: Option<String>,
     forked_at: Option<u64>,
+    /// What has the parent's name is another, or nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    parent_deleted: bool,
     created: String,
     last: Option<String>,
     head: u64,
@@ -206,6 +209,7 @@ impl Branch {
             branch: info.place.branch.to_string(),
             parent: parent.map(|(name, _)| name.to_string()),
             forked_at: parent.map(|(_, at)| at.get()),
+            parent_deleted: info.parent_deleted,
             created: info.created.to_string(),
             last: info.last.map(|t| t.to_string()),
             head: info.head.get(),

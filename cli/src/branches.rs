@@ -45,11 +45,15 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     out.lines(table.lines())
 }
 
-/// A branch's name, marked as current if it is and is not `main`, and as closed.
+/// A branch's name, marked as current if it is and is not `main`, as closed, and as a fork of what is deleted.
 pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
     let name = &branch.place.branch;
     let is_current = name == current && *name != BranchName::main();
-    let marks = [(is_current, "current"), (branch.closed.is_some(), "closed")];
+    let marks = [
+        (is_current, "current"),
+        (branch.closed.is_some(), "closed"),
+        (branch.parent_deleted, "parent deleted"),
+    ];
     let marks: Vec<&str> = marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark).collect();
     if marks.is_empty() { name.to_string() } else { format!("{name} ({})", marks.join(", ")) }
 }
@@ -58,9 +62,10 @@ pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
 pub(super) fn tree(branches: &[BranchInfo]) -> Vec<(String, &BranchInfo)> {
     let mut children: BTreeMap<Option<&str>, Vec<&BranchInfo>> = BTreeMap::new();
     for branch in branches {
-        // One whose parent was deleted stands by itself.
+        // One whose parent was deleted stands by itself, also when another branch has the name of that by now.
+        let parent = branch.parent.as_ref().filter(|_| !branch.parent_deleted);
         let is_there = |name: &&str| branches.iter().any(|other| other.place.branch.as_str() == *name);
-        let parent = branch.parent.as_ref().map(|(name, _)| name.as_str()).filter(is_there);
+        let parent = parent.map(|(name, _)| name.as_str()).filter(is_there);
         children.entry(parent).or_default().push(branch);
     }
     for siblings in children.values_mut() {
@@ -100,5 +105,28 @@ mod tests {
         let drawn: Vec<String> =
             tree(&branches).iter().map(|(s, b)| format!("{s}{}", b.place.branch)).collect();
         assert_eq!(drawn, ["main", "├─ early", "│  └─ deep", "└─ late", "   └─ last"]);
+    }
+
+    #[test]
+    fn forks_of_what_is_deleted_are_roots_beside_what_has_its_name() {
+        let store = Store::in_memory().unwrap();
+        let events: Vec<NewEvent> = (0..4).map(|_| NewEvent::new("a")).collect();
+        store.append("s", events).unwrap();
+        for (at, name) in [("s@3", "late"), ("s@1", "early"), ("s/early@1", "deep")] {
+            store.fork(at, name).unwrap();
+        }
+        let main = BranchName::main();
+        let drawn = |store: &Store| -> Vec<String> {
+            let branches = store.branches(&"s".try_into().unwrap()).unwrap();
+            tree(&branches).iter().map(|(stem, branch)| format!("{stem}{}", named(branch, &main))).collect()
+        };
+        store.lifecycle().delete("s").unwrap();
+        let roots = ["early (parent deleted)", "└─ deep", "late (parent deleted)"];
+        assert_eq!(drawn(&store), roots);
+        store.append("s", NewEvent::new("a")).unwrap();
+        store.fork("s", "new").unwrap();
+        assert_eq!(drawn(&store), [&["main", "└─ new"][..], &roots].concat());
+        store.lifecycle().delete("s/early").unwrap();
+        assert_eq!(drawn(&store), ["main", "└─ new", "deep (parent deleted)", "late (parent deleted)"]);
     }
 }

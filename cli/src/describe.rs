@@ -309,7 +309,7 @@ impl Screen<'_> {
     }
 
     fn branches(&mut self, branches: &[BranchInfo]) -> Outcome {
-        if branches.len() < 2 && branches.iter().all(|branch| branch.closed.is_none()) {
+        if branches.len() < 2 && branches.iter().all(|b| b.closed.is_none() && !b.parent_deleted) {
             return Ok(());
         }
         self.title("BRANCHES")?;

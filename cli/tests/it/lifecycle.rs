@@ -44,7 +44,11 @@ fn a_deleted_branch_is_gone_and_its_forks_are_shown() {
     assert!(gone.contains("s was deleted at") || gone.contains("s/main was deleted at"), "{gone}");
     assert!(gone.contains("`retold branches s`"), "{gone}");
     let branches = shell.ok(&["branches", "s", "-o", "table"]);
-    assert!(branches.contains("b") && !branches.contains("main"), "{branches}");
+    assert!(branches.contains("b (parent deleted)") && !branches.contains("main"), "{branches}");
+    let described = shell.ok(&["describe", "s/b", "-o", "table"]);
+    assert!(described.contains("b (parent deleted)"), "{described}");
+    let listed = json(&shell.ok(&["branches", "s", "-o", "json"]));
+    assert_eq!((&listed[0]["branch"], &listed[0]["parent_deleted"]), (&"b".into(), &true.into()), "{listed}");
     assert_eq!(shell.head("s/b"), 3);
     assert!(shell.fails(4, &["delete", "s/main"]).contains("was deleted at"));
     let purged = json(&shell.ok(&["purge", "-o", "json"]));

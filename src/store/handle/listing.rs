@@ -33,6 +33,8 @@ pub struct BranchInfo {
     pub place: Place,
     /// The branch that it was forked from, and the last sequence that it inherits.
     pub parent: Option<(BranchName, Sequence)>,
+    /// Whether that branch was [deleted](crate::lifecycle::BranchLifecycle::delete) since: what has the name now is another.
+    pub parent_deleted: bool,
     /// When it was made.
     pub created: Timestamp,
     /// When its own latest event was recorded; `None` when it has none of its own.
@@ -48,11 +50,13 @@ pub struct BranchInfo {
 }
 
 impl BranchInfo {
-    pub(crate) fn new(branch: &Branch, end: End) -> Self {
+    /// `is_there`: whether the branch with this number is not deleted.
+    pub(crate) fn new(branch: &Branch, end: End, is_there: impl FnOnce(u64) -> bool) -> Self {
         let parent = branch.parent_name.clone().map(|name| (name, Sequence::new(branch.fork)));
         Self {
             place: (*branch.place).clone(),
             parent,
+            parent_deleted: branch.parent.is_some_and(|number| !is_there(number)),
             created: Timestamp::from_micros(branch.created),
             last: end.recorded.map(Timestamp::from_micros),
             head: Sequence::new(end.head),
@@ -66,14 +70,26 @@ impl BranchInfo {
 impl Reader {
     /// What a listing says of a branch.
     pub(crate) fn info_of(&self, branch: &Branch) -> Result<BranchInfo> {
-        Ok(BranchInfo::new(branch, self.end(branch)?))
+        let named = match &branch.parent_name {
+            Some(name) => self.last_named(&Place::new(branch.place.session.clone(), name.clone()))?,
+            None => None,
+        };
+        let parent = named.filter(|parent| parent.deleted().is_none()).map(|parent| parent.number);
+        Ok(BranchInfo::new(branch, self.end(branch)?, |number| parent == Some(number)))
+    }
+
+    /// The branches of a session in a listing; none when there is no such session.
+    pub(crate) fn infos_of(&self, session: &SessionId) -> Result<Vec<BranchInfo>> {
+        let branches = self.ends_of(session)?;
+        let is_there = |number| branches.iter().any(|(branch, _)| branch.number == number);
+        Ok(branches.iter().map(|(branch, end)| BranchInfo::new(branch, *end, is_there)).collect())
     }
 
     /// Up to `limit` sessions after this one, in the order of their names.
     pub(crate) fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
         let mut sessions: Vec<SessionInfo> = Vec::new();
         for (branch, end) in self.branches_after(after, limit)? {
-            let info = BranchInfo::new(&branch, end);
+            let info = BranchInfo::new(&branch, end, |_| true);
             let is_main = info.place.branch.as_str() == MAIN;
             match sessions.last_mut().filter(|s| s.session == info.place.session) {
                 Some(s) => {

@@ -284,11 +284,11 @@ impl Store {
     /// [`Error::NotFound`] when there is no such session.
     pub fn branches(&self, session: &SessionId) -> Result<Vec<BranchInfo>> {
         let reader = self.reader()?;
-        let branches = reader.ends_of(session)?;
+        let branches = reader.infos_of(session)?;
         if branches.is_empty() {
             return Err(self.inner().identity().not_found("session", session));
         }
-        Ok(branches.iter().map(|(branch, end)| BranchInfo::new(branch, *end)).collect())
+        Ok(branches)
     }
 
     /// One branch, as a listing shows it.
