@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::clock::{Clock, Machine, Now};
-use super::deleted::is_for_what_is_deleted;
-use super::row::{Family, INDEX, Row, index_key, key, last_key};
+use super::deleted::{is_first, is_for_what_is_deleted};
+use super::row::{Family, INDEX, NO_BRANCH, Row, index_key, key, last_key};
 use super::running::Running;
 use super::schedule::Pending;
 use super::timer::{Due, Timer};
@@ -109,7 +109,8 @@ impl Registry {
         let now = self.clock.now();
         let (family, due) = due(when, now)?;
         let event = event.occurred(Timestamp::from_micros(due));
-        let row = Row { family, due, made: Timestamp::from_micros(now.wall), place, event, refused: None };
+        let made = Timestamp::from_micros(now.wall);
+        let row = Row { family, due, made, branch: None, place, event, refused: None };
         handle.check(Batch::new().add(row.place.clone(), Expect::Any, row.event.clone())?)?;
         // Before anything is looked at: a timer of this event may be firing.
         let mut rows = self.rows();
@@ -124,17 +125,18 @@ impl Registry {
 
     fn make(&self, handle: &StoreHandle, row: &Row, rows: &mut Rowed) -> Result<Timer> {
         let reader = handle.reader()?;
-        match reader.branch(&row.place) {
-            Err(Error::NotFound { .. }) if row.place.branch.as_str() == MAIN => {}
-            other => drop(other?),
-        }
+        let branch = match reader.branch(&row.place) {
+            Err(Error::NotFound { .. }) if row.place.branch.as_str() == MAIN => None,
+            other => Some(other?),
+        };
+        let row = &Row { branch: Some(branch.as_ref().map_or(NO_BRANCH, |b| b.number)), ..row.clone() };
         match reader.by_id(row.event.id) {
             Err(Error::NotFound { .. }) => {}
             found => return Err(Error::Duplicate { id: row.event.id, at: found?.address() }),
         }
         let view = reader.records();
         if let Some(key) = view.get(SidecarTable::Timers, &index_key(row.event.id))? {
-            return known(&view, &key, row.clone());
+            return known(&view, &key, row.clone(), branch.is_some_and(|branch| is_first(&branch)));
         }
         let count = match rows.count {
             Some(count) => count,
@@ -343,8 +345,8 @@ fn due(when: Due, now: Now) -> Result<(Family, i64)> {
     Ok((family, due))
 }
 
-/// The answer to a timer whose event has one already.
-fn known(view: &Records, key: &[u8], asked: Row) -> Result<Timer> {
+/// The answer to a timer whose event has one already. `is_first`: it is asked for on the first branch of that name.
+fn known(view: &Records, key: &[u8], asked: Row, is_first: bool) -> Result<Timer> {
     let id = asked.event.id;
     let Some(value) = view.get(SidecarTable::Timers, key)? else {
         let is_broken = index(view, id).is_ok_and(|index| index == key);
@@ -362,7 +364,10 @@ fn known(view: &Records, key: &[u8], asked: Row) -> Result<Timer> {
         Family::After => there.family != Family::At,
         family => there.family != Family::After && there.due == asked.due && family == Family::At,
     };
+    // One that was made before its session began is for the first branch that has the name.
+    let is_same = there.branch.is_none() || (is_first && there.branch == Some(NO_BRANCH));
     let asked = Row {
+        branch: if is_same { there.branch } else { asked.branch },
         family: there.family,
         due: there.due,
         made: there.made,

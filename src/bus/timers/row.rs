@@ -63,12 +63,17 @@ pub(super) fn parse_key(key: &[u8]) -> Option<(Family, i64, EventId)> {
     Some((family, due, EventId::from_bytes(id.try_into().ok()?)))
 }
 
+/// No branch has this number.
+pub(super) const NO_BRANCH: u64 = 0;
+
 /// A timer as its row has it.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) family: Family,
     pub(super) due: i64,
     pub(super) made: Timestamp,
+    /// The number of the branch that it was made for; [`NO_BRANCH`] for a session that had not begun. Rows of before have none.
+    pub(super) branch: Option<u64>,
     pub(super) place: Place,
     pub(super) event: NewEvent,
     pub(super) refused: Option<String>,
@@ -78,6 +83,8 @@ pub(super) struct Row {
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {
     made: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
     #[serde(borrow)]
@@ -93,7 +100,8 @@ impl Row {
         let line = line::print(&self.place, &self.event)?;
         let failed = |e: serde_json::Error| Error::storage(format!("a timer cannot be written as JSON: {e}"));
         let event: &RawValue = serde_json::from_slice(&line).map_err(failed)?;
-        let wire = Wire { made: self.made.micros(), refused: self.refused.clone(), event };
+        let (made, branch, refused) = (self.made.micros(), self.branch, self.refused.clone());
+        let wire = Wire { made, branch, refused, event };
         serde_json::to_vec(&wire).map_err(failed)
     }
 
@@ -107,7 +115,7 @@ impl Row {
             return Err(corrupt(format!("it has the event {}", event.id)));
         }
         let made = Timestamp::from_micros(wire.made);
-        Ok(Self { family, due, made, place, event, refused: wire.refused })
+        Ok(Self { family, due, made, branch: wire.branch, place, event, refused: wire.refused })
     }
 }
 
@@ -124,13 +132,15 @@ mod tests {
         #[test]
         fn a_row_comes_back_and_keys_sort_by_time(
             event in strategies::event(), place in strategies::place(), due: i64, other: i64, made: i64, at: bool,
+            branch: Option<u64>,
         ) {
             let family = if at { Family::At } else { Family::After };
             let made = Timestamp::from_micros(made);
-            let row = Row { family, due, made, place, event, refused: (!at).then(|| "no".into()) };
+            let row = Row { family, due, made, branch, place, event, refused: (!at).then(|| "no".into()) };
             let (key, value) = (row.key(), row.encode().unwrap());
             let read = Row::decode(&key, &value).unwrap();
             prop_assert_eq!((read.due, read.made, &read.place, read.event.id), (due, made, &row.place, row.event.id));
+            prop_assert_eq!(read.branch, branch);
             prop_assert_eq!(read.encode().unwrap(), value);
             let later = super::key(family, other, row.event.id);
             prop_assert_eq!(due.cmp(&other), key.cmp(&later));
@@ -147,8 +157,11 @@ mod tests {
     fn a_row_under_the_key_of_another_event_is_corrupt() {
         let (place, event) = ("s".parse::<crate::event::Address>().unwrap(), NewEvent::new("a.b"));
         let (place, refused) = (place.place().clone(), None);
-        let row = Row { family: Family::At, due: 5, made: Timestamp::from_micros(0), place, event, refused };
+        let (made, branch) = (Timestamp::from_micros(0), None);
+        let row = Row { family: Family::At, due: 5, made, branch, place, event, refused };
         let value = row.encode().unwrap();
+        // One without a branch is what earlier builds wrote.
+        assert!(!String::from_utf8_lossy(&value).contains("\"branch\":null"));
         let Err(Error::Corrupt { .. }) = Row::decode(&key(Family::At, 5, EventId::new()), &value) else {
             panic!()
         };

@@ -301,3 +301,53 @@ fn an_append_of_the_same_event_before_it_fires_is_the_same_event() {
     assert_eq!(recorded(&store), [timer.id]);
     assert!(store.timers().list(9).unwrap().is_empty());
 }
+
+#[test]
+fn a_timer_belongs_to_its_branch_whatever_the_clocks_say() {
+    let clock = Arc::new(Hands::default());
+    let store = with(&clock, Store::in_memory().unwrap());
+    let far = i64::from(u32::MAX) * 2;
+    // Made while the clock is far ahead of the store's, or far behind, for a session that had not begun, and one that had.
+    for (name, wall) in [("s", far), ("t", 0)] {
+        clock.set_wall(wall);
+        let [before, begun, now] = [1, 2, 3].map(numbered);
+        let set = |timer: &NewEvent| store.timers().schedule(name, timer.clone(), Duration::ZERO);
+        set(&before).unwrap();
+        store.append(name, numbered(4)).unwrap();
+        set(&begun).unwrap();
+        // Asked again, they are the same.
+        assert!([&before, &begun].into_iter().all(|timer| set(timer).unwrap().id == timer.id));
+        store.lifecycle().delete(name).unwrap();
+        store.append(name, numbered(5)).unwrap();
+        let fired = store.timers().fire().unwrap();
+        assert_eq!((fired.recorded, fired.refused), (0, 2), "{wall}");
+        assert!(matches!(store.get(begun.id), Err(Error::NotFound { .. })));
+        // What was made for what has the name now fires.
+        set(&now).unwrap();
+        assert_eq!(store.timers().fire().unwrap().recorded, 1);
+        assert!(store.get(now.id).is_ok());
+        store.lifecycle().delete(name).unwrap();
+        store.lifecycle().purge().unwrap();
+        assert!(store.timers().list(9).unwrap().is_empty());
+        let refused = set(&numbered(6));
+        assert!(matches!(refused, Err(Error::Deleted { .. })), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_timer_of_before_is_not_taken_for_one_of_the_next_branch() {
+    let clock = Arc::new(Hands::default());
+    let store = with(&clock, Store::in_memory().unwrap());
+    store.append("s", numbered(1)).unwrap();
+    let timer = numbered(2);
+    store.timers().schedule("s", timer.clone(), Duration::from_secs(10)).unwrap();
+    store.lifecycle().delete("s").unwrap();
+    store.append("s", numbered(3)).unwrap();
+    let again = store.timers().schedule("s", timer.clone(), Duration::from_secs(10));
+    assert!(matches!(again, Err(Error::Exists { .. })), "{again:?}");
+    store.timers().cancel(timer.id).unwrap();
+    store.timers().schedule("s", timer.clone(), Duration::from_secs(10)).unwrap();
+    clock.pass(10);
+    assert_eq!(store.timers().fire().unwrap().recorded, 1);
+    assert_eq!(store.head("s").unwrap().get(), 2);
+}
