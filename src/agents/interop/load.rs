@@ -218,12 +218,13 @@ impl Loader<'_> {
         let Some(live) = self.current.get(session) else { return Ok(SidecarWrites::new()) };
         let line = Place::new(session.clone(), live.clone());
         let Some(place) = self.homes.of(&line) else { return Ok(SidecarWrites::new()) };
-        let chosen = self.store.reader()?.current(session)?;
+        let reader = self.store.reader()?;
+        let chosen = reader.current(session)?;
         let stands = match &chosen {
             Some(branch) => !new || *branch == place.branch,
             None => place.branch == BranchName::main(),
         };
-        Ok(if stands { SidecarWrites::new() } else { current_record(place) })
+        if stands { Ok(SidecarWrites::new()) } else { current_record(&reader, place) }
     }
 
     fn choose(&self) -> Result<()> {

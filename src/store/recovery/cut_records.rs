@@ -77,9 +77,11 @@ fn number_in(value: &[u8], field: &str, what: &str) -> Result<i64> {
 /// Whether the current branch of a session is kept.
 fn is_there((session, branch): &KeptRecord, heads: &HashMap<Place, u64>) -> bool {
     let text = |bytes| std::str::from_utf8(bytes).ok();
+    // Behind its name is how many had that before.
+    let name = branch.split(|byte| *byte == 0).next();
     let place = || {
         let session = SessionId::new(text(session)?).ok()?;
-        Some(Place::new(session, BranchName::new(text(branch)?).ok()?))
+        Some(Place::new(session, BranchName::new(text(name?)?).ok()?))
     };
     place().is_some_and(|place| heads.contains_key(&place))
 }

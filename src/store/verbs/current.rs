@@ -1,7 +1,7 @@
 //! The current branch of a session: the one that a person who names only the session means. A record that import and
 //! `adopt` set; an append never moves it.
 
-use crate::engine::{Report, SidecarRange, SidecarTable, SidecarWrites};
+use crate::engine::{Branch, Report, SidecarRange, SidecarTable, SidecarWrites};
 use crate::error::{Error, Result};
 use crate::event::{BranchName, Place, SessionId};
 use crate::store::handle::reader::Reader;
@@ -62,19 +62,49 @@ impl Store {
         let place = Place::new(session.clone(), branch.clone());
         let reader = self.reader()?;
         reader.branch(&place)?;
-        Ok(current_record(&place))
+        current_record(&reader, &place)
     }
 }
 
-/// What makes this branch the current one of its session.
-pub(crate) fn current_record(place: &Place) -> SidecarWrites {
+/// What makes this branch the current one of its session; or, where there is none, the next that has its names.
+pub(crate) fn current_record(reader: &Reader, place: &Place) -> Result<SidecarWrites> {
+    let before = match reader.last_named(place)? {
+        Some(branch) if branch.deleted().is_some() => branch.attributes.incarnation.saturating_add(1),
+        Some(branch) => branch.attributes.incarnation,
+        None => 0,
+    };
+    let mut value = place.branch.as_str().as_bytes().to_vec();
+    if before > 0 {
+        value.push(0);
+        value.extend_from_slice(&before.to_be_bytes());
+    }
     let mut records = SidecarWrites::new();
-    let (session, branch) = (place.session.as_str(), place.branch.as_str());
-    records.put(SidecarTable::Current, session.as_bytes().to_vec(), branch.as_bytes().to_vec());
-    records
+    records.put(SidecarTable::Current, place.session.as_str().as_bytes().to_vec(), value);
+    Ok(records)
 }
 
-/// Removes that a branch is the current one where it is deleted.
+/// What a record says: the name of a branch, and how many had it before.
+struct Chosen {
+    name: BranchName,
+    before: u32,
+}
+
+impl Chosen {
+    fn decode(row: &[u8]) -> Option<Self> {
+        let (name, before) = match row.iter().position(|byte| *byte == 0) {
+            Some(at) => (row.get(..at)?, u32::from_be_bytes(row.get(at + 1..)?.try_into().ok()?)),
+            None => (row, 0),
+        };
+        Some(Self { name: BranchName::new(std::str::from_utf8(name).ok()?).ok()?, before })
+    }
+
+    /// Whether this is the branch, which may have been deleted since, and not another of its names.
+    fn is(&self, branch: &Branch) -> bool {
+        branch.deleted().is_none() && branch.attributes.incarnation == self.before
+    }
+}
+
+/// Removes that a branch is the current one where that is deleted, whether another has its name by now or not.
 pub(crate) fn forget_deleted_current(handle: &StoreHandle) -> Result<()> {
     let reader = handle.reader()?;
     let mut after: Option<Vec<u8>> = None;
@@ -86,8 +116,9 @@ pub(crate) fn forget_deleted_current(handle: &StoreHandle) -> Result<()> {
         for row in rows {
             let Ok(value) = row.value else { continue };
             let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
-            let Some(place) = session.zip(named(&value)).map(|(s, b)| Place::new(s, b)) else { continue };
-            if reader.last_named(&place)?.is_some_and(|branch| branch.deleted().is_some()) {
+            let Some((session, chosen)) = session.zip(Chosen::decode(&value)) else { continue };
+            let named = reader.last_named(&Place::new(session, chosen.name.clone()))?;
+            if named.is_some_and(|branch| !chosen.is(&branch)) {
                 let mut records = SidecarWrites::new();
                 records.expect(SidecarTable::Current, row.key.clone(), Some(value));
                 records.remove(SidecarTable::Current, row.key);
@@ -111,9 +142,9 @@ impl Reader {
             Err(e) if e.is_damage() => return Ok(None),
             Err(e) => return Err(e),
         };
-        let Some(branch) = named(&row) else { return Ok(None) };
-        let place = Place::new(session.clone(), branch);
-        Ok(self.find(&place)?.map(|_| place.branch))
+        let Some(chosen) = Chosen::decode(&row) else { return Ok(None) };
+        let place = Place::new(session.clone(), chosen.name.clone());
+        Ok(self.find(&place)?.filter(|branch| chosen.is(branch)).map(|_| place.branch))
     }
 
     /// Says which of these records name no branch that exists.
@@ -128,7 +159,7 @@ impl Reader {
                 // One that does not decode was reported with the other records.
                 let Ok(value) = row.value else { continue };
                 let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
-                let place = session.zip(named(&value)).map(|(s, b)| Place::new(s, b));
+                let place = session.zip(Chosen::decode(&value)).map(|(s, chosen)| Place::new(s, chosen.name));
                 match place {
                     // One that is deleted is not current any more: the next purge removes the row.
                     Some(place) if self.last_named(&place)?.is_some() => {}
@@ -145,10 +176,6 @@ impl Reader {
             after = next;
         }
     }
-}
-
-fn named(row: &[u8]) -> Option<BranchName> {
-    BranchName::new(std::str::from_utf8(row).ok()?).ok()
 }
 
 /// Records that are read at a time.
@@ -207,6 +234,7 @@ mod tests {
         for (key, value, reported) in [
             (&b"s"[..], &b"gone"[..], "current branch of s: it is gone, which does not exist"),
             (b"s", b"a/b", "row s of current: it does not name a session and a branch"),
+            (b"s", b"main\0\x01", "row s of current: it does not name a session and a branch"),
             (b"s", b"\xff", "row s of current: it does not name a session and a branch"),
         ] {
             let mut records = SidecarWrites::new();

@@ -102,7 +102,10 @@ impl Store {
             }
         }
         let is_current = reader.current(address.session())?.is_some_and(|b| b == branch.place.branch);
-        let records = if is_current { current_record(parent.place()) } else { SidecarWrites::new() };
+        let records = match is_current {
+            true => current_record(&reader, parent.place())?,
+            false => SidecarWrites::new(),
+        };
         let batch = Batch::new().records(records);
         batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
     }

@@ -30,6 +30,7 @@ cases! { "deleting":
     purging_removes_what_nobody_has_once,
     timers_of_a_deleted_branch_do_not_fire,
     what_is_kept_beside_a_deleted_branch_goes_with_it,
+    a_deleted_branch_is_not_the_current_one_again_when_its_name_is,
 }
 
 fn a_deleted_branch_is_in_no_listing_and_not_read(home: &mut dyn Home) -> CaseOutcome {
@@ -469,4 +470,40 @@ fn what_is_kept_beside_a_deleted_branch_goes_with_it(home: &mut dyn Home) -> Cas
     equal("a state of what has the name now", sum.state("s/b")?, 6)?;
     let report = store.maintenance().verify()?;
     holds(&format!("it verifies: {:?}", report.problems), report.is_clean())
+}
+
+fn a_deleted_branch_is_not_the_current_one_again_when_its_name_is(home: &mut dyn Home) -> CaseOutcome {
+    let store = empty(home)?;
+    let (session, branch) = (SessionId::new("s")?, "b".try_into()?);
+    let current = |store: &Store| Ok::<_, Stop>(store.current(&session)?.to_string());
+    store.append("s", run_of(1..=2))?;
+    let other = home.beside(&store)?;
+    for round in 0..3 {
+        store.fork("s", "b")?;
+        equal("before it is chosen", current(&other)?, "main".to_owned())?;
+        store.set_current(&session, &branch)?;
+        equal("once it is chosen", current(&other)?, "b".to_owned())?;
+        if home.has_maintenance() {
+            let report = store.maintenance().verify()?;
+            holds(&format!("it verifies: {:?}", report.problems), report.is_clean())?;
+        }
+        store.lifecycle().delete("s/b")?;
+        equal("once it is deleted", current(&store)?, "main".to_owned())?;
+        if round == 1 && home.has_maintenance() {
+            store.lifecycle().purge()?;
+        }
+    }
+    // A session that begins anew begins with main.
+    store.fork("s", "b")?;
+    store.set_current(&session, &branch)?;
+    store.lifecycle().delete_session(&session)?;
+    store.append("s", numbered(3))?;
+    store.append_if("s/b", Expect::Empty, numbered(4))?;
+    equal("of a new session", current(&other)?, "main".to_owned())?;
+    if home.has_maintenance() {
+        store.lifecycle().purge()?;
+        equal("after a purge", current(&other)?, "main".to_owned())?;
+    }
+    store.set_current(&session, &branch)?;
+    equal("once it is chosen", current(&other)?, "b".to_owned())
 }
