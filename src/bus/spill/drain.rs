@@ -165,6 +165,21 @@ impl<'a> Drain<'a> {
         })
     }
 
+    /// An append would begin a session anew that was deleted while its events waited here.
+    fn are_there(&self, group: &[DrainedLine]) -> Result<()> {
+        let reader = self.handle.reader()?;
+        for one in group.chunk_by(|a, b| a.place == b.place).filter_map(|one| one.first()) {
+            match reader.last_named(&one.place) {
+                Ok(Some(branch)) => branch.is_there()?,
+                Ok(None) => {}
+                // The append finds the damage, and says so.
+                Err(e) if e.is_damage() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
     fn append(&mut self, group: &[DrainedLine]) -> Result<()> {
         self.has_room(group)?;
         // The spill is removed when they are recorded, so a store that is relaxed by default has to sync here.
@@ -174,7 +189,7 @@ impl<'a> Drain<'a> {
             let events: Vec<NewEvent> = one.iter().map(|w| w.event.clone()).collect();
             batch = batch.add(first.place.clone(), Expect::Any, events)?;
         }
-        let appended = self.handle.append(batch);
+        let appended = self.are_there(group).and_then(|()| self.handle.append(batch));
         self.at_the_store |= appended.as_ref().is_err_and(|e| !e.is_refusal() && !e.is_damage());
         let known = appended?.duplicate();
         *(if known { &mut self.done.known } else { &mut self.done.recorded }) += group.len() as u64;

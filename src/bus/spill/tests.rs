@@ -344,3 +344,31 @@ fn what_is_put_first_comes_before_what_is_there_and_keeps_to_the_limit() {
     assert_eq!(ids(&store), events.iter().map(NewEvent::id).collect::<Vec<_>>());
     assert!(!spill.path().exists() && std::fs::read_dir(dir.path()).unwrap().count() == 0);
 }
+
+#[test]
+fn events_of_what_was_deleted_meanwhile_begin_nothing_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let spill = spill(&dir);
+    let store = Store::in_memory().unwrap();
+    for session in ["s", "t"] {
+        store.append(session, numbered(0)).unwrap();
+        store.fork(session, "b").unwrap();
+    }
+    let known = numbered(1);
+    store.append("s", known.clone()).unwrap();
+    for (address, event) in
+        [("s", known), ("t", numbered(2)), ("s/b", numbered(3)), ("s", numbered(4)), ("u", numbered(5))]
+    {
+        spill.put(address, &event).unwrap();
+    }
+    store.lifecycle().delete_session(&"s".try_into().unwrap()).unwrap();
+    let drained = spill.drain(&store).unwrap();
+    assert_eq!((drained.recorded, drained.known, drained.set_aside), (2, 0, 3));
+    assert!(spill.is_empty());
+    for address in ["s", "s/b"] {
+        assert!(matches!(store.head(address), Err(Error::Deleted { .. })), "{address}");
+    }
+    assert_eq!((store.head("t").unwrap().get(), store.head("u").unwrap().get()), (2, 1));
+    let refused = std::fs::read_to_string(spill.refused_path()).unwrap();
+    assert_eq!(refused.matches("was deleted at").count(), 3, "{refused}");
+}
