@@ -3,13 +3,15 @@
 use super::app::App;
 use super::failure::{Failure, Outcome};
 use super::style::{NAME, paint};
-use super::view::count;
+use super::view::{count, grouped};
 use retold::event::{Address, SessionId};
+use retold::lifecycle::{Removal, RemovalPreview};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   retold delete run-7/retry             one branch of a session
   retold delete run-7 --session         the session with all its branches
+  retold delete run-7/retry --dry-run   what would go, and nothing is changed
 
 Nothing of a deleted branch is read or listed any more; its forks go on, and read what they inherit. Its name and the ids of \
 its events are free again. `retold purge` removes from the file what no fork inherits.")]
@@ -20,17 +22,14 @@ pub(super) struct Args {
     /// Delete all branches of the session
     #[arg(long)]
     session: bool,
+    /// Say what would go, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let (name, branches) = match args.session {
-        true => {
-            let session = SessionId::new(&args.address)?;
-            let store = app.changing()?;
-            let branches = store.lifecycle().delete_session(&session)?;
-            store.close()?;
-            (session.to_string(), branches)
-        }
+    let removal = match args.session {
+        true => Removal::Session(SessionId::new(&args.address)?),
         false => {
             let address: Address = args.address.parse()?;
             if !args.address.contains('/') {
@@ -38,14 +37,45 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
                     format!("name the branch, {address}/main for example, or add --session for all of them");
                 return Err(Failure::Usage(text));
             }
-            let store = app.changing()?;
-            store.lifecycle().delete(&address)?;
-            store.close()?;
-            (address.to_string(), 1)
+            Removal::Branch(address)
         }
     };
+    let name = match &removal {
+        Removal::Branch(address) => address.to_string(),
+        _ => args.address.clone(),
+    };
+    if args.dry_run {
+        return would_go(&removal, &name, app);
+    }
+    let store = app.changing()?;
+    let branches = match &removal {
+        Removal::Branch(address) => store.lifecycle().delete(address).map(|()| 1)?,
+        Removal::Session(session) => store.lifecycle().delete_session(session)?,
+        other => return Err(Failure::Usage(format!("{other:?} is not deleted"))),
+    };
+    store.close()?;
     if !app.out.is_table() {
         return app.out.document(&serde_json::json!({ "deleted": name, "branches": branches }));
     }
     app.out.line(format!("{} was deleted: {}", paint(NAME, name), count(branches, "branch")))
+}
+
+/// What would be removed.
+pub(super) fn would_go(removal: &Removal, name: &str, app: &mut App) -> Outcome {
+    let store = app.reading()?;
+    let RemovalPreview { branches, events, bytes, inherited, .. } = store.lifecycle().preview(removal)?;
+    store.close()?;
+    if !app.out.is_table() {
+        return app.out.document(&serde_json::json!({
+            "would_remove": name, "branches": branches, "events": events, "bytes": bytes, "inherited": inherited,
+        }));
+    }
+    let mut parts = vec![format!("{} ({} bytes)", count(events, "event"), grouped(bytes))];
+    if branches > 0 {
+        parts.insert(0, count(branches, "branch"));
+    }
+    if inherited > 0 {
+        parts.push(format!("{} would stay for forks", count(inherited, "event")));
+    }
+    app.out.line(format!("of {} would go: {}; nothing was changed", paint(NAME, name), parts.join(", ")))
 }

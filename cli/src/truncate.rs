@@ -1,10 +1,12 @@
 //! `retold truncate`
 
 use super::app::App;
+use super::delete::would_go;
 use super::failure::Outcome;
 use super::style::{NAME, paint};
 use super::view::count;
 use retold::event::Address;
+use retold::lifecycle::Removal;
 use retold::wire;
 
 #[derive(Debug, clap::Args)]
@@ -20,10 +22,17 @@ pub(super) struct Args {
     /// The first sequence that is to stay; one after the last removes all
     #[arg(long, value_name = "SEQ")]
     before: u64,
+    /// Say what would go, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let address: Address = args.address.parse()?;
+    if args.dry_run {
+        let name = address.to_string();
+        return would_go(&Removal::Before(address, args.before.into()), &name, app);
+    }
     let store = app.changing()?;
     let branch = store.lifecycle().truncate(&address, args.before)?;
     let current = store.current(address.session())?;

@@ -1,7 +1,10 @@
 //! What becomes of branches: closing, deleting and truncating them. The decision is the engine's; this is the handle to it.
 
+mod preview;
 mod purge;
 
+use self::preview::{DELETED, TRUNCATED, preview};
+pub use self::preview::{Removal, RemovalPreview};
 use self::purge::purge;
 pub use crate::engine::Purged;
 use crate::error::{Error, Result};
@@ -206,6 +209,36 @@ impl BranchLifecycle {
         unblocked(move || changed(&handle, outcome)).await
     }
 
+    /// What would go if this was removed now. Nothing is changed; the events that would go are read, to know their size.
+    ///
+    /// ```
+    /// use retold::lifecycle::Removal;
+    /// use retold::{NewEvent, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", [NewEvent::new("run.started"), NewEvent::new("step.done"), NewEvent::new("step.done")])?;
+    /// store.fork("run-7@1", "retry")?;
+    /// let would_go = store.lifecycle().preview(&Removal::Branch("run-7".parse()?))?;
+    /// assert_eq!((would_go.branches, would_go.events, would_go.inherited), (1, 2, 1));
+    /// # Ok::<(), retold::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Deleted`], [`Error::Invalid`] as the removal itself; those of reading.
+    pub fn preview(&self, removal: &Removal) -> Result<RemovalPreview> {
+        preview(&self.store, removal)
+    }
+
+    /// [`preview`](Self::preview) for tasks. Dropping the future changes nothing; a read that was begun goes on, and keeps the
+    /// store open until it ends.
+    ///
+    /// # Errors
+    /// As [`preview`](Self::preview).
+    pub async fn preview_async(&self, removal: &Removal) -> Result<RemovalPreview> {
+        let removal = removal.clone();
+        self.store.in_task(move |store| preview(store, &removal)).await
+    }
+
     /// Removes for good what was [deleted](Self::delete) or [truncated](Self::truncate) and no fork inherits.
     /// It is done in short steps, and appends go on in between; one that was ended is begun again. A store does not do this on
     /// its own. The space is used for what is recorded next; the file does not shrink. Of what was truncated a few events may be
@@ -253,8 +286,6 @@ fn ending(branch: &Branch) -> BranchChange {
 }
 
 const CLOSED: &str = "only a whole branch can be closed";
-const DELETED: &str = "only a whole branch can be deleted";
-const TRUNCATED: &str = "name the branch, and give the first sequence that is to stay separately";
 
 /// How many were deleted.
 fn deleted(outcome: &Outcome) -> Result<u64> {

@@ -17,8 +17,8 @@ pub use crate::engine::{
     Backup, Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
 };
 pub(crate) use crate::engine::{
-    Branch, BranchChange, Change, Commit, Committed, End, Outcome, Process, Range, Records, SidecarRange,
-    SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
+    Branch, BranchChange, Change, Commit, Committed, End, Kept, Outcome, Process, Range, Records,
+    SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
 };
 pub use append::batch::Batch;
 pub use append::lease::{FencingToken, Lease};

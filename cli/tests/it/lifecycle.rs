@@ -105,3 +105,40 @@ fn tail_says_what_was_removed() {
     let all = shell.run(&["tail", "--no-follow", "-o", "table"]);
     assert!(all.err.contains("events before position"), "{}", all.err);
 }
+
+#[test]
+fn a_dry_run_says_what_would_go_and_changes_nothing() {
+    let shell = Shell::with_a_session();
+    let before = shell.ok(&["branches", "s", "-o", "json"]);
+    let dry = |args: &[&str]| json(&shell.ok(&[args, &["--dry-run", "-o", "json"]].concat()));
+    let main = dry(&["delete", "s/main"]);
+    assert_eq!(
+        (&main["branches"], &main["events"], &main["inherited"]),
+        (&1.into(), &1.into(), &2.into()),
+        "{main}"
+    );
+    assert!(main["bytes"].as_u64().unwrap() > 0, "{main}");
+    let all = dry(&["delete", "s", "--session"]);
+    assert_eq!(
+        (&all["branches"], &all["events"], &all["inherited"]),
+        (&2.into(), &4.into(), &0.into()),
+        "{all}"
+    );
+    let begin = dry(&["truncate", "s", "--before", "4"]);
+    assert_eq!((&begin["branches"], &begin["events"]), (&0.into(), &1.into()), "{begin}");
+    let told = shell.ok(&["delete", "s/main", "--dry-run", "-o", "table"]);
+    assert!(told.starts_with("of s/main would go: 1 branch, 1 event ("), "{told}");
+    assert!(told.ends_with(" bytes), 2 events would stay for forks; nothing was changed\n"), "{told}");
+    assert_eq!(shell.ok(&["branches", "s", "-o", "json"]), before);
+    // What could not be done is refused here too.
+    assert!(shell.fails(4, &["delete", "s/x", "--dry-run"]).contains("there is no branch s/x"));
+    assert!(shell.fails(4, &["delete", "t", "--session", "--dry-run"]).contains("there is no session t"));
+    assert!(
+        shell.fails(4, &["truncate", "s", "--before", "9", "--dry-run"]).contains("the branch ends at 3")
+    );
+    assert!(shell.fails(7, &["delete", "s/b@1", "--dry-run"]).contains("only a whole branch can be deleted"));
+    // It is what a purge removes then.
+    shell.ok(&["delete", "s", "--session"]);
+    let purged = json(&shell.ok(&["purge", "-o", "json"]));
+    assert_eq!((&purged["events"], &purged["bytes"]), (&all["events"], &all["bytes"]), "{purged}");
+}
