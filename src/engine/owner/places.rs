@@ -49,7 +49,12 @@ impl Places {
 
     /// Whether the path still leads to the same file.
     pub(crate) fn still_hold(&self) -> bool {
-        FileId::at(&self.file).is_ok_and(|id| id == self.id)
+        FileId::at(&self.file).is_ok_and(|id| id == self.id) && !self.is_replaced()
+    }
+
+    /// Whether another store lies under the name, by what it says: it may have the number of the file that was there before.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.line.is_some() && line_of(&self.file).is_some_and(|line| Some(line) != self.line)
     }
 
     #[cfg(test)]

@@ -10,7 +10,7 @@ use super::handle::{Handle, Part};
 use super::places::Places;
 use super::reading;
 use super::sharing::{Sharing, SharingConfig};
-use crate::engine::file::{Mode, line_of, prepare};
+use crate::engine::file::{Mode, prepare};
 use crate::engine::file_id::FileId;
 use crate::engine::identity::Identity;
 use crate::engine::port::Engine;
@@ -30,19 +30,20 @@ struct Entry {
 }
 
 impl Entry {
-    /// Whether this is the file that it was opened as, of one that has its number. If the store has moved into another, the
-    /// number may have been given away, to a copy as well.
+    /// Whether this is the store of a file that has the number under which it is kept: another may have got it since.
     fn is_of(&self, places: &Places) -> bool {
         match (self.line, places.line) {
-            (Some(own), Some(line)) => own == line && self.moved(places.id).is_none(),
+            (Some(own), Some(line)) => own == line,
             _ => self.file == places.file,
         }
     }
 
-    /// The file that the store has moved into from the one with this number.
-    fn moved(&self, from: FileId) -> Option<FileId> {
-        let now = FileId::at(&self.file).ok().filter(|now| *now != from)?;
-        (self.line.is_some() && line_of(&self.file) == self.line).then_some(now)
+    /// The file that it is in now; `None` while that is not known. An owner holds its file, so it knows; a client looks.
+    fn now(&self) -> Option<FileId> {
+        let driver = self.driver.try_lock().ok()?.upgrade()?;
+        let (places, seat) = (driver.sharing().places(), driver.sharing().seats.now());
+        let is_owner = seat.is_some_and(|seated| !seated.remote);
+        Some(if is_owner { places.id } else { places.now().id })
     }
 
     /// Waits for whoever is opening the file in this process, until then at the most.
@@ -95,23 +96,27 @@ fn entry(places: &Places) -> Arc<Entry> {
         };
         is_ours && (Arc::strong_count(entry) > 1 || is_used())
     });
-    // What this process has open may have moved into another file.
-    let before = |(_, entry): &(&FileId, &Arc<Entry>)| {
-        line.is_some() && (entry.line, &entry.file) == (line, &places.file)
-    };
-    let moved = entries.iter().find(before).map(|(before, _)| *before).filter(|before| *before != id);
-    if let Some(entry) = moved.and_then(|before| entries.remove(&before)) {
-        entries.entry(id).or_insert(entry);
+    find_again(entries);
+    if let Some(entry) = entries.get(&id).filter(|entry| entry.is_of(places)) {
+        return entry.clone();
     }
-    // A file that a store moved out of is gone, and its number may be another file's by now.
-    let is_other = entries.get(&id).is_some_and(|entry| !entry.is_of(places));
-    let other = if is_other { entries.remove(&id) } else { None };
-    if let Some(entry) = other
-        && let Some(now) = entry.moved(id)
-    {
-        entries.entry(now).or_insert(entry);
-    }
-    entries.entry(id).or_insert_with(new).clone()
+    // It may have moved just now.
+    let now = FileId::at(&places.file).ok().filter(|now| *now != id);
+    let moved = now.and_then(|now| entries.get(&now)).filter(|entry| entry.is_of(places)).cloned();
+    moved.unwrap_or_else(|| {
+        let entry = new();
+        entries.insert(id, entry.clone());
+        entry
+    })
+}
+
+/// What this process has open may have moved into another file, and the number of the one before may be another's by now.
+fn find_again(entries: &mut HashMap<FileId, Arc<Entry>>) {
+    let found = entries.iter().filter_map(|(before, entry)| Some((*before, entry.now()?)));
+    let moved: Vec<_> = found.filter(|(before, now)| before != now).collect();
+    let moved: Vec<_> =
+        moved.into_iter().filter_map(|(before, now)| Some((now, entries.remove(&before)?))).collect();
+    entries.extend(moved);
 }
 
 /// Opens the store of a file: as its owner, as a client of its owner, or as another handle of this process.

@@ -90,6 +90,13 @@ impl Way {
     }
 
     pub(super) fn find(&mut self, sharing: &Sharing, patience: Patience) -> Input {
+        if sharing.places().is_replaced() {
+            self.failure = Some(Error::Locked {
+                path: sharing.config.name.clone(),
+                reason: "the file was deleted or replaced while it was open; open it again".into(),
+            });
+            return self.barred(sharing, patience, Input::NoAnswer);
+        }
         match find(&sharing.places(), &sharing.host) {
             // In another container the number is somebody else's.
             Found::Here { record, .. }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net;
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
 use tokio::io::Interest;
@@ -12,6 +13,7 @@ use tokio::net::unix::UCred;
 
 use super::frame::Inbox;
 use crate::engine::process::Process;
+use crate::limits::SHARED_ACCEPT_MS;
 
 /// A socket that hangs up when it is dropped. A child that was forked holds it as well, and would keep it open: so the other end
 /// is told, and not left to notice that nobody holds it any more.
@@ -131,10 +133,13 @@ pub(super) fn try_write(socket: &impl AsFd, pieces: &[IoSlice<'_>]) -> io::Resul
     Ok(sendmsg(socket, pieces, &mut nothing, SendFlags::NOSIGNAL)?)
 }
 
-/// Waits until a socket takes something.
+/// Waits until a socket takes something; for a moment where the system has no room to watch it.
 pub(super) async fn writable(socket: &impl AsFd) -> io::Result<()> {
-    let stream = watched(socket.as_fd().try_clone_to_owned()?, Interest::WRITABLE)?;
-    stream.writable().await?.retain_ready();
+    let stream = socket.as_fd().try_clone_to_owned().and_then(|own| watched(own, Interest::WRITABLE));
+    match stream {
+        Ok(stream) => stream.writable().await?.retain_ready(),
+        Err(_) => tokio::time::sleep(Duration::from_millis(SHARED_ACCEPT_MS)).await,
+    }
     Ok(())
 }
 

@@ -34,14 +34,17 @@ impl Line {
         self.peer
     }
 
-    /// What comes in from here on wakes the thread, or does not. What has come in meanwhile wakes it now.
-    pub(super) fn wakes_the_thread(&self, wakes: bool) {
-        if !wakes {
-            gate::shut(self.gate.get_ref(), &self.stream);
-        } else if gate::open(self.gate.get_ref(), &self.stream).is_err() {
-            // The system has no room for it, and nobody would hear the owner any more.
-            self.hang_up();
-        }
+    /// What comes in from here on does not wake the thread.
+    pub(super) fn spares_the_thread(&self) {
+        gate::shut(self.gate.get_ref(), &self.stream);
+    }
+
+    /// What comes in from here on wakes the thread. What has come in meanwhile wakes it now.
+    ///
+    /// # Errors
+    /// The system has no room for it. Nobody hears the other end any more.
+    pub(super) fn wakes_the_thread(&self) -> io::Result<()> {
+        gate::open(self.gate.get_ref(), &self.stream)
     }
 
     /// Waits until there is something to read.
@@ -157,9 +160,9 @@ mod tests {
                 assert_eq!(line.try_read(&mut room).unwrap(), 12);
                 assert_eq!(line.try_read(&mut room).unwrap_err().kind(), io::ErrorKind::WouldBlock);
 
-                line.wakes_the_thread(false);
+                line.spares_the_thread();
                 other.write_all(b"left").unwrap();
-                line.wakes_the_thread(true);
+                line.wakes_the_thread().unwrap();
                 let told = tokio::time::timeout(Duration::from_secs(20), line.readable()).await;
                 assert!(told.is_ok(), "round {round}: nobody was told");
                 assert_eq!(line.try_read(&mut room).unwrap(), 4);

@@ -29,7 +29,7 @@ impl<'a> Listener<'a> {
         if !is_alone || link.listening.taken.swap(true, Ordering::AcqRel) {
             return None;
         }
-        link.stream().wakes_the_thread(false);
+        link.stream().spares_the_thread();
         // Whatever the thread is just taking in is there afterwards.
         drop(lock(&link.listening.inbox));
         Some(Self(link))
@@ -66,7 +66,11 @@ impl Drop for Listener<'_> {
             listening.taken.store(false, Ordering::Release);
             listening.deferred.swap(false, Ordering::AcqRel)
         };
-        link.stream().wakes_the_thread(true);
+        if link.stream().wakes_the_thread().is_err() {
+            link.stream().hang_up();
+            link.lose(Lost::Gone);
+            link.hung_up.notify_one();
+        }
         if deferred {
             listening.released.notify_one();
         }
