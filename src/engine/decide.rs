@@ -1,6 +1,7 @@
 //! Deciding appends and forks: a pure function of what is asked of [`Facts`].
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::commit::{Commit, Outcome, Prepared};
@@ -10,7 +11,8 @@ use super::sidecar::{ExpectedRecord, SidecarTable, SidecarWrites};
 use crate::engine::branch::Branch;
 use crate::error::{Error, Result};
 use crate::event::{
-    Address, BranchName, Event, EventId, Invalid, MAIN, Place, Position, Record, Sequence, Timestamp,
+    Address, BranchName, Event, EventId, Invalid, MAIN, Place, Position, Record, Sequence, SessionId,
+    Timestamp,
 };
 use crate::limits::MAX_FORK_DEPTH;
 
@@ -30,6 +32,8 @@ pub(crate) trait Facts {
     fn branch(&self, place: &Place) -> Result<Option<Arc<Branch>>>;
     fn head(&self, branch: &Branch) -> Result<u64>;
     fn known(&self, id: EventId) -> Result<Option<Known>>;
+    /// The branches of a session that are not deleted.
+    fn branches_of(&self, session: &SessionId) -> Result<Vec<Arc<Branch>>>;
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>>;
 }
 
@@ -48,7 +52,11 @@ pub(crate) struct Plan {
     /// Branches of before whose attributes change, as they are then.
     pub(crate) changes: Vec<Arc<Branch>>,
     /// Numbers of branches that it deletes.
-    deleted: Vec<u64>,
+    deleted: HashSet<u64>,
+    /// Where each is among the changes, by number.
+    changed: HashMap<u64, usize>,
+    /// Sequences of each branch that others inherit, of the sessions that were looked at.
+    inherited: RefCell<HashMap<SessionId, Inherited>>,
     pub(crate) events: Vec<Planned>,
     next_position: u64,
     next_branch: u64,
@@ -59,6 +67,9 @@ pub(crate) struct Plan {
     /// What commits of the group look at that expect records.
     records: ChangedRecords,
 }
+
+/// By number of the branch that owns them: sequences from one to another.
+type Inherited = HashMap<u64, HashSet<(u64, u64)>>;
 
 /// By table and key: what earlier commits of the group have made of a record, if they have changed it; `None` within for a
 /// removed one.
@@ -96,7 +107,9 @@ impl Plan {
         Self {
             births: Vec::new(),
             changes: Vec::new(),
-            deleted: Vec::new(),
+            deleted: HashSet::new(),
+            changed: HashMap::new(),
+            inherited: RefCell::default(),
             events: Vec::new(),
             next_position,
             next_branch,
@@ -122,6 +135,11 @@ impl Plan {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.births.is_empty() && self.changes.is_empty() && self.events.is_empty()
+    }
+
+    /// Whether branches are not as they were before, or as they begin.
+    pub(crate) fn changes_branches(&self) -> bool {
+        !self.changes.is_empty() || self.births.iter().any(|branch| !branch.attributes.is_empty())
     }
 
     /// Whether it deletes this branch.
@@ -170,10 +188,23 @@ impl Plan {
         .map(|known| known.map(|known| self.as_it_is(known)))
     }
 
+    /// The branch as an earlier commit of the group has made it; `None` when it has not.
+    fn made(&self, number: u64) -> Option<&Arc<Branch>> {
+        match self.changed.get(&number) {
+            Some(at) => self.changes.get(*at),
+            None => self.births.get(self.birth(number)?),
+        }
+    }
+
+    /// Where a branch is among those that begin: their numbers follow each other.
+    fn birth(&self, number: u64) -> Option<usize> {
+        let first = self.births.first()?.number;
+        usize::try_from(number.checked_sub(first)?).ok().filter(|at| *at < self.births.len())
+    }
+
     /// What an earlier commit of the group has made of its branch.
     fn as_it_is(&self, known: Known) -> Known {
-        let changed = self.changes.iter().chain(&self.births).find(|b| b.number == known.branch.number);
-        match changed {
+        match self.made(known.branch.number) {
             Some(branch) => Known {
                 found: known.found.filter(|_| branch.shows(known.sequence)),
                 branch: branch.clone(),
@@ -183,10 +214,26 @@ impl Plan {
         }
     }
 
-    /// Whether an event of a deleted branch is in the history of this one.
-    fn inherits(&self, place: &Place, known: &Known, facts: &impl Facts) -> Result<bool> {
-        let branch = self.branch(place, facts)?;
-        Ok(branch.is_some_and(|branch| branch.inherits(known.branch.number, known.sequence)))
+    /// Whether a fork still has this event of a deleted branch.
+    fn is_inherited(&self, known: &Known, facts: &impl Facts) -> Result<bool> {
+        let session = &known.branch.place.session;
+        let mut sessions = self.inherited.borrow_mut();
+        if !sessions.contains_key(session) {
+            let mut inherited = Inherited::new();
+            let others = facts.branches_of(session)?;
+            let others = others.iter().map(|branch| self.made(branch.number).unwrap_or(branch));
+            let begun = self.births.iter().filter(|branch| branch.place.session == *session);
+            for branch in others.chain(begun).filter(|branch| branch.deleted().is_none()) {
+                for segment in branch.lineage.iter().filter(|segment| segment.branch != branch.number) {
+                    let shown = (segment.first.max(branch.first()), segment.last);
+                    inherited.entry(segment.branch).or_default().insert(shown);
+                }
+            }
+            sessions.insert(session.clone(), inherited);
+        }
+        let shown = sessions.get(session).and_then(|inherited| inherited.get(&known.branch.number));
+        let covers = |(first, last): &(u64, u64)| (*first..=*last).contains(&known.sequence);
+        Ok(shown.is_some_and(|shown| shown.iter().any(covers)))
     }
 
     /// Adds a commit to the plan, or refuses it and leaves the plan unchanged.
@@ -368,8 +415,8 @@ impl Plan {
                     fresh = true;
                     continue;
                 };
-                // The ids of a deleted branch are free again, but not in a fork that has its events.
-                if known.branch.deleted().is_some() && !self.inherits(&part.place, &known, facts)? {
+                // The ids of a deleted branch are free again, but not while a fork has its events.
+                if known.branch.deleted().is_some() && !self.is_inherited(&known, facts)? {
                     fresh = true;
                     continue;
                 }
@@ -421,6 +468,11 @@ impl Plan {
         place: Place,
         facts: &impl Facts,
     ) -> Result<Arc<Branch>> {
+        if place.session != parent.session {
+            return Err(
+                Invalid::new("branch", format!("is to be forked within session {}", parent.session)).into()
+            );
+        }
         let before = self.branch(&place, facts)?;
         let is_taken = before.as_ref().is_some_and(|branch| branch.deleted().is_none());
         let branch = match self.branch(parent, facts)? {
@@ -459,21 +511,24 @@ impl Plan {
     /// Adds changes of branches to the plan, all or none.
     fn change(&mut self, changes: &[BranchChange], facts: &impl Facts) -> Result<Vec<Arc<Branch>>> {
         let mut after: Vec<(Arc<Branch>, bool)> = Vec::with_capacity(changes.len());
+        let mut last: HashMap<&Place, Arc<Branch>> = HashMap::new();
         for BranchChange { place, number, what } in changes {
-            let earlier = after.iter().rev().find(|(branch, _)| *branch.place == *place);
-            let branch = match earlier {
-                Some((branch, _)) => branch.clone(),
+            let branch = match last.get(place) {
+                Some(branch) => branch.clone(),
                 None => self.branch(place, facts)?.ok_or_else(|| missing(place))?,
             };
             if number.is_some_and(|number| number != branch.number) {
                 // Another has the name since then, so it was deleted by the time that one began.
                 return Err(branch.gone(branch.created));
             }
+            branch.is_there()?;
             let head = self.head(&branch, facts)?;
-            after.push(match changed_by(&branch, head, *what, self.now)? {
+            let (branch, is_changed) = match changed_by(&branch, head, *what, self.now)? {
                 Some(attributes) => (Arc::new(branch.with(attributes)), true),
                 None => (branch, false),
-            });
+            };
+            last.insert(place, branch.clone());
+            after.push((branch, is_changed));
         }
         after.iter().filter(|(_, is_changed)| *is_changed).for_each(|(branch, _)| self.put(branch));
         Ok(after.into_iter().map(|(branch, _)| branch).collect())
@@ -481,17 +536,18 @@ impl Plan {
 
     /// A branch with other attributes than before.
     fn put(&mut self, branch: &Arc<Branch>) {
-        if branch.deleted().is_some() && !self.deletes(branch) {
-            self.deleted.push(branch.number);
+        if branch.deleted().is_some() {
+            self.deleted.insert(branch.number);
         }
         self.by_place.insert((*branch.place).clone(), branch.clone());
-        let same = |other: &&mut Arc<Branch>| other.number == branch.number;
-        match self.births.iter_mut().find(same) {
-            Some(birth) => *birth = branch.clone(),
-            None => match self.changes.iter_mut().find(same) {
-                Some(change) => *change = branch.clone(),
-                None => self.changes.push(branch.clone()),
-            },
+        self.inherited.get_mut().clear();
+        let birth = self.birth(branch.number).and_then(|at| self.births.get_mut(at));
+        let known = self.changed.get(&branch.number);
+        if let Some(known) = birth.or_else(|| self.changes.get_mut(*known?)) {
+            *known = branch.clone();
+        } else {
+            self.changed.insert(branch.number, self.changes.len());
+            self.changes.push(branch.clone());
         }
     }
 
@@ -543,6 +599,7 @@ impl Plan {
         self.next_branch += 1;
         self.heads.insert(branch.number, fork);
         self.by_place.insert(place, branch.clone());
+        self.inherited.get_mut().clear();
         self.births.push(branch.clone());
         branch
     }
@@ -571,6 +628,9 @@ mod tests {
         }
         fn known(&self, _: EventId) -> Result<Option<Known>> {
             Ok(None)
+        }
+        fn branches_of(&self, _: &SessionId) -> Result<Vec<Arc<Branch>>> {
+            Ok(Vec::new())
         }
         fn record(&self, _: SidecarTable, _: &[u8]) -> Result<Option<Vec<u8>>> {
             Ok(None)

@@ -1,6 +1,8 @@
 //! What may become of a branch: how each change alters its attributes, and what can be read of it then. Pure functions of the
 //! branch as it is.
 
+use std::collections::HashMap;
+
 use super::branch::Branch;
 use crate::codec::Attributes;
 use crate::error::{Error, Result};
@@ -91,13 +93,6 @@ impl Branch {
     pub(crate) fn shows(&self, sequence: u64) -> bool {
         self.deleted().is_none() && sequence >= self.first()
     }
-
-    /// Whether it inherits this event of another branch.
-    pub(crate) fn inherits(&self, number: u64, sequence: u64) -> bool {
-        let covers =
-            |s: &super::branch::Segment| s.branch == number && (s.first..=s.last).contains(&sequence);
-        self.shows(sequence) && self.lineage.iter().any(covers)
-    }
 }
 
 /// What is kept of the events that a branch owns: those that it shows, and those that others inherit and show.
@@ -108,19 +103,7 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// `others` are the branches of its session that are not deleted; it may be among them.
-    pub(crate) fn of<'a>(branch: &Branch, others: impl Iterator<Item = &'a std::sync::Arc<Branch>>) -> Self {
-        let mut kept = Self { first: u64::MAX, last: 0 };
-        for other in others {
-            for segment in other.lineage.iter().filter(|s| s.branch == branch.number) {
-                let first = segment.first.max(other.first());
-                if first <= segment.last {
-                    kept = Self { first: kept.first.min(first), last: kept.last.max(segment.last) };
-                }
-            }
-        }
-        kept
-    }
+    const NOTHING: Self = Self { first: u64::MAX, last: 0 };
 
     /// Whether any of these events is kept.
     pub(crate) fn touches(self, first: u64, last: u64) -> bool {
@@ -130,5 +113,26 @@ impl Kept {
     /// Whether this event is kept.
     pub(crate) fn has(self, sequence: u64) -> bool {
         (self.first..=self.last).contains(&sequence)
+    }
+}
+
+/// What is kept of each branch of a session.
+#[derive(Debug, Default)]
+pub(crate) struct KeptOf(HashMap<u64, Kept>);
+
+impl KeptOf {
+    /// Adds a branch that is not deleted.
+    pub(crate) fn add(&mut self, branch: &Branch) {
+        for segment in &branch.lineage {
+            let first = segment.first.max(branch.first());
+            if first <= segment.last {
+                let kept = self.0.entry(segment.branch).or_insert(Kept::NOTHING);
+                *kept = Kept { first: kept.first.min(first), last: kept.last.max(segment.last) };
+            }
+        }
+    }
+
+    pub(crate) fn of(&self, number: u64) -> Kept {
+        self.0.get(&number).copied().unwrap_or(Kept::NOTHING)
     }
 }

@@ -63,7 +63,7 @@ pub(crate) use handle_id::HandleId;
 pub(crate) use identity::Identity;
 #[cfg(test)]
 pub(crate) use layer::EngineLayer;
-pub(crate) use life::{BranchChange, Change, Kept};
+pub(crate) use life::{BranchChange, Change, Kept, KeptOf};
 pub(crate) use memory::open as open_in_memory;
 pub(crate) use on_path::is_on_path;
 #[cfg(unix)]

@@ -258,7 +258,7 @@ impl BranchLifecycle {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed), [`Error::Corrupt`](crate::Error::Corrupt): what is damaged is not removed.
+    /// [`Error::Closed`], [`Error::Corrupt`]: what is damaged is not removed.
     pub fn purge(&self) -> Result<Purged> {
         purge(&self.store)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::event::{Address, Sequence, SessionId};
 use crate::limits::MAX_PAGE;
-use crate::store::{Branch, Kept, Range, Reader, Store};
+use crate::store::{Branch, Kept, KeptOf, Range, Reader, Store};
 
 /// What is to be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub(super) fn preview(store: &Store, removal: &Removal) -> Result<RemovalPreview
         None => others.clone(),
     };
     others.retain(|other| going.iter().all(|branch| branch.number != other.number));
+    let mut kept = KeptOf::default();
+    others.iter().for_each(|branch| kept.add(branch));
     let mut would_go = RemovalPreview::default();
     for branch in &going {
         let head = reader.head(branch)?.get();
@@ -68,7 +70,7 @@ pub(super) fn preview(store: &Store, removal: &Removal) -> Result<RemovalPreview
                 head
             }
         };
-        count(&reader, branch, upto, Kept::of(branch, others.iter()), &mut would_go)?;
+        count(&reader, branch, upto, kept.of(branch.number), &mut would_go)?;
     }
     Ok(would_go)
 }

@@ -12,15 +12,29 @@ use crate::project::forget_states;
 use crate::store::{Branch, Reader, Store, forget_deleted_current};
 
 pub(super) fn purge(store: &Store) -> Result<Purged> {
-    let purged = store.inner().admin()?.purge(&mut |_, _| ControlFlow::Continue(()))?;
-    let handle = store.handle();
-    let reader = store.reader()?;
-    let known = Known::of(|take| each_branch(&reader, take))?;
-    forget_states(&handle, &|number| known.is_gone(number))?;
-    forget_dead_letters(store)?;
-    forget_deleted_timers(&handle)?;
-    forget_deleted_current(&handle)?;
-    Ok(purged)
+    let purged = store.inner().admin()?.purge(&mut |_, _| ControlFlow::Continue(()));
+    if purged.as_ref().is_err_and(|e| !e.is_damage()) {
+        return purged;
+    }
+    let (handle, reader) = (store.handle(), store.reader()?);
+    let states = || {
+        let known = Known::of(|take| each_branch(&reader, take))?;
+        forget_states(&handle, &|number| known.is_gone(number))
+    };
+    let letters = || forget_dead_letters(store);
+    let timers = || forget_deleted_timers(&handle);
+    let current = || forget_deleted_current(&handle);
+    // Damage to one of them is in no other's way.
+    let rest: [&dyn Fn() -> Result<()>; 4] = [&states, &letters, &timers, &current];
+    let mut damage = None;
+    for each in rest {
+        match each() {
+            Err(e) if e.is_damage() => drop(damage.get_or_insert(e)),
+            done => done?,
+        }
+    }
+    let purged = purged?;
+    damage.map_or(Ok(purged), Err)
 }
 
 /// Numbers of branches that somebody has: each that is not deleted, with those that it inherits from.

@@ -48,11 +48,10 @@ pub(super) fn key_of_event(reader: &Reader, event: &Event) -> Result<Option<Stri
 
 /// Whether an event is of this branch, and not of one that had its names before.
 pub(super) fn is_of(reader: &Reader, branch: &Branch, event: &Event) -> Result<bool> {
-    let recorded = event.recorded().micros();
-    if branch.attributes.incarnation == 0 || recorded != branch.created {
-        return Ok(branch.attributes.incarnation == 0 || recorded > branch.created);
+    if branch.attributes.incarnation == 0 || event.recorded().micros() > branch.created {
+        return Ok(true);
     }
-    // Within one microsecond times say nothing.
+    // Within one microsecond times say nothing, nor when the clock was set back.
     let (from, to) = (event.sequence().get(), event.sequence().get());
     match reader.page(branch, Range { from, to, limit: 1, reverse: false }) {
         Err(e) if e.is_of_what_is_gone() => Ok(false),

@@ -17,7 +17,7 @@ pub use crate::engine::{
     Backup, Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
 };
 pub(crate) use crate::engine::{
-    Branch, BranchChange, Change, Commit, Committed, End, Kept, Outcome, Process, Range, Records,
+    Branch, BranchChange, Change, Commit, Committed, End, Kept, KeptOf, Outcome, Process, Range, Records,
     SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
 };
 pub use append::batch::Batch;

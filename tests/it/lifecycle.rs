@@ -13,6 +13,8 @@ use retold::testkit::{Cut, Disk};
 use retold::{Builder, Error, NewEvent, Query, Store};
 use tempfile::TempDir;
 
+use crate::support::soak;
+
 const NAMES: [&str; 4] = ["main", "a", "b", "c"];
 
 #[derive(Clone, Debug)]
@@ -169,18 +171,18 @@ impl Model {
         self.lines.len() - 1
     }
 
-    /// Whether an event of an earlier append is known, to one who appends it to a branch.
-    fn is_known(&self, number: u64, name: usize) -> Option<(usize, u64)> {
+    /// Whether an event of an earlier append is known.
+    fn is_known(&self, number: u64) -> Option<(usize, u64)> {
         let (line, sequence) = *self.known.get(&number)?;
         let inherits = |to: usize| {
             sequence >= self.lines[to].first && sequence <= self.head(to) && self.owner(to, sequence) == line
         };
-        let counts = !self.lines[line].deleted || self.live(name).is_some_and(inherits);
+        let counts = (0..self.lines.len()).any(|to| !self.lines[to].deleted && (to == line || inherits(to)));
         counts.then_some((line, sequence))
     }
 
     fn append(&mut self, name: usize, numbers: &[u64], expects_empty: bool) -> Outcome {
-        let known: Vec<_> = numbers.iter().filter_map(|n| self.is_known(*n, name)).collect();
+        let known: Vec<_> = numbers.iter().filter_map(|n| self.is_known(*n)).collect();
         if let Some((line, sequence)) = known.first() {
             let is_here = self.live(name) == Some(*line) && *sequence >= self.lines[*line].first;
             return if is_here { Outcome::Repeated } else { Outcome::Duplicate };
@@ -514,8 +516,12 @@ fn lives(mut world: World, ops: &[Op]) {
     }
 }
 
+fn cases(short: u32) -> ProptestConfig {
+    ProptestConfig::with_cases(if soak() { short * 20 } else { short })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(cases(32))]
 
     #[test]
     fn lives_of_branches_in_a_file_equal_the_model(ops in prop::collection::vec(op(), 1..40)) {
@@ -526,6 +532,11 @@ proptest! {
     fn lives_of_branches_in_memory_equal_the_model(ops in prop::collection::vec(op(), 1..40)) {
         lives(World::in_memory(), &ops);
     }
+}
+
+// Each case makes files of its own.
+proptest! {
+    #![proptest_config(cases(10))]
 
     #[test]
     fn lives_of_branches_in_one_file_after_another_equal_the_model(ops in prop::collection::vec(op(), 1..40)) {
@@ -781,7 +792,7 @@ fn a_damaged_store_is_repaired_with_what_has_become_of_its_branches() {
     let pages = (bytes.len() - tables) / 4_096;
     assert!(pages > 20);
     let mut whole = 0;
-    for page in (0..pages).step_by((pages / 20).max(1)) {
+    for page in (0..pages).step_by((pages / if soak() { 40 } else { 10 }).max(1)) {
         let mut bytes = bytes.clone();
         let at = tables + page * 4_096;
         bytes[at..at + 4_096].iter_mut().enumerate().for_each(|(n, byte)| *byte = (n * 31 + page) as u8);

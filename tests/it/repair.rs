@@ -394,7 +394,7 @@ fn a_record_that_was_changed_past_the_journal_is_as_it_was_left() {
                 consumer.next().await.unwrap().ack().await.unwrap();
             }
             store.maintenance().flush_async().await.unwrap();
-            let large = NewEvent::new("large").data("x".repeat(300 << 10).into());
+            let large = NewEvent::new("large").data(serde_json::json!("x".repeat(300 << 10)));
             let answer = Batch::new().add("answer", Expect::Any, large).unwrap();
             consumer.next().await.unwrap().ack_with(answer).await.unwrap();
         });

@@ -1,6 +1,7 @@
 //! Removing from the tables what no branch has any more: chunk by chunk, in short transactions between which appends and flushes
 //! go on. What is left to do is found in the tables, so one that was ended, or killed, is simply begun again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use redb::TableHandle;
@@ -14,16 +15,16 @@ use super::tables::lookup;
 use super::write::writer::Writer;
 use crate::codec::{BranchRow, Chunk, Meta, Run, StoreCounts, decode_order, decode_record, encode_order};
 use crate::engine::branch::Branch;
-use crate::engine::life::Kept;
+use crate::engine::life::{Kept, KeptOf};
 use crate::engine::port::OnProgress;
 use crate::engine::purged::Purged;
 use crate::error::{Error, Result};
-use crate::event::Place;
+use crate::event::{Place, SessionId};
 use crate::limits::{MAX_ORDER_RUNS, PURGE_BRANCHES, PURGE_EVENTS};
 
 /// Removes everything. What is only in the journal is left for the next time.
 pub(super) fn purge(reader: &FileReader, writer: &Writer, progress: &mut OnProgress<'_>) -> Result<Purged> {
-    let mut purged = Purged::default();
+    let (mut purged, mut damaged) = (Purged::default(), None);
     let mut next = Some(1);
     while let Some(from) = next {
         let (gone, then) = guarded(|| candidates(reader, from))?;
@@ -32,16 +33,19 @@ pub(super) fn purge(reader: &FileReader, writer: &Writer, progress: &mut OnProgr
         let gone = if gone.is_empty() {
             Vec::new()
         } else {
-            writer.between_commits_flushed(|| {
-                gone.into_iter().map(|one| judged(reader, one)).collect::<Result<Vec<_>>>()
-            })??
+            writer.between_commits_flushed(|| judged(reader, gone, &mut damaged))??
         };
         for (branch, kept) in gone {
             loop {
-                let step = guarded(|| step(reader, &branch, kept))?;
-                if step.events == 0 {
-                    break;
-                }
+                let step = match guarded(|| step(reader, &branch, kept)) {
+                    Ok(step) if step.events > 0 => step,
+                    Ok(_) => break,
+                    Err(e) if e.is_damage() => {
+                        damaged.get_or_insert(e);
+                        break;
+                    }
+                    Err(e) => return Err(e),
+                };
                 purged = Purged::new(purged.events + step.events, purged.bytes + step.bytes);
                 if progress(purged.events, purged.events).is_break() {
                     return Err(Error::Closed { after: None });
@@ -50,15 +54,35 @@ pub(super) fn purge(reader: &FileReader, writer: &Writer, progress: &mut OnProgr
         }
         next = then;
     }
-    Ok(purged)
+    // What is damaged keeps its own events only.
+    damaged.map_or(Ok(purged), Err)
 }
 
-/// A branch, and what is kept of it.
-fn judged(reader: &FileReader, (number, place): Candidate) -> Result<(Arc<Branch>, Kept)> {
-    let branch = reader.numbered(number)?;
-    let others = reader.branches_of(&place.session)?;
-    let kept = Kept::of(&branch, others.iter().map(|(branch, _)| branch));
-    Ok((branch, kept))
+/// Branches, and what is kept of each. The first that cannot be read is noted, and left as it is with its whole session.
+fn judged(
+    reader: &FileReader,
+    candidates: Vec<Candidate>,
+    damaged: &mut Option<Error>,
+) -> Result<Vec<(Arc<Branch>, Kept)>> {
+    let mut sessions: BTreeMap<SessionId, Vec<u64>> = BTreeMap::new();
+    for (number, place) in candidates {
+        sessions.entry(place.session).or_default().push(number);
+    }
+    let mut judged = Vec::new();
+    for (session, numbers) in sessions {
+        let of_session = guarded(|| {
+            let mut kept = KeptOf::default();
+            reader.branches_of(&session)?.iter().for_each(|(branch, _)| kept.add(branch));
+            let each = numbers.iter().map(|number| Ok((reader.by_number(*number)?, kept.of(*number))));
+            each.collect::<Result<Vec<_>>>()
+        });
+        match of_session {
+            Ok(of_session) => judged.extend(of_session),
+            Err(e) if e.is_damage() => drop(damaged.get_or_insert(e)),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(judged)
 }
 
 /// Number and names.
@@ -270,13 +294,6 @@ fn add(runs: &mut Vec<Run>, run: Run) {
         last.count = count;
     } else {
         runs.push(run);
-    }
-}
-
-impl FileReader {
-    /// The branch with this number, as it is now.
-    fn numbered(&self, number: u64) -> Result<Arc<Branch>> {
-        guarded(|| self.by_number(number))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::branch::Branch;
 use crate::engine::decide::{Facts, Known, Plan};
 use crate::engine::get::End;
-use crate::engine::life::Kept;
+use crate::engine::life::KeptOf;
 use crate::engine::sidecar::{SidecarTable, SidecarWrites};
 use crate::error::Result;
 use crate::event::{BranchName, Event, EventId, Place, SessionId, Timestamp};
@@ -200,8 +200,10 @@ impl State {
     pub(super) fn purge(&mut self) -> (u64, u64) {
         let (mut events, mut bytes) = (0, 0);
         let gone = self.branches.iter().filter(|b| b.deleted().is_some() || b.first() > 1);
+        let mut kept = KeptOf::default();
+        self.branches.iter().filter(|b| b.deleted().is_none()).for_each(|b| kept.add(b));
         for branch in gone.cloned().collect::<Vec<_>>() {
-            let kept = Kept::of(&branch, self.branches_of(&branch.place.session));
+            let kept = kept.of(branch.number);
             for at in self.own.get(&branch.number).into_iter().flatten() {
                 let Some(entry) = self.order.get_mut(*at).filter(|entry| !kept.has(entry.sequence)) else {
                     continue;
@@ -234,6 +236,10 @@ impl Facts for State {
         let shown = entry.event.as_ref().filter(|_| branch.shows(entry.sequence));
         let found = shown.map(|event| (event.position().get(), event.record().clone()));
         Ok(Some(Known { branch, sequence: entry.sequence, found }))
+    }
+
+    fn branches_of(&self, session: &SessionId) -> Result<Vec<Arc<Branch>>> {
+        Ok(Self::branches_of(self, session).cloned().collect())
     }
 
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {

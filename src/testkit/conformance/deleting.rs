@@ -147,17 +147,20 @@ fn the_ids_of_a_deleted_branch_are_free(home: &mut dyn Home) -> CaseOutcome {
     }
     refused!(store.append("t", one.clone()), Error::Duplicate { .. });
     store.lifecycle().delete("s")?;
-    // A fork that has the event does not take it again.
+    // While a fork has the event, nobody takes it again.
     refused!(store.append("s/b", one.clone()), Error::Duplicate { .. });
-    let again = store.append("s", [one.clone(), two.clone()])?;
+    refused!(store.append("s", [one.clone(), two.clone()]), Error::Duplicate { .. });
+    let again = store.append("s", two.clone())?;
     equal("it is new", (again.duplicate(), again.first().get()), (false, 1))?;
     if flushes {
         store.maintenance().flush()?;
         store.lifecycle().purge()?;
     }
-    equal("whose it is now", store.get(one.id())?.position().get(), 3)?;
-    holds("a repetition", store.append("s", [one, two])?.duplicate())?;
-    equal("the fork", of_branch(&store, "s/b")?, vec![1])
+    equal("whose it is now", store.get(two.id())?.position().get(), 3)?;
+    holds("a repetition", store.append("s", two)?.duplicate())?;
+    equal("the fork", of_branch(&store, "s/b")?, vec![1])?;
+    store.lifecycle().delete("s/b")?;
+    equal("it is free as well", store.append("t", one)?.duplicate(), false)
 }
 
 fn a_session_is_deleted_as_a_whole(home: &mut dyn Home) -> CaseOutcome {

@@ -223,8 +223,11 @@ fn reopen_small(
     Ok(Some(chunk))
 }
 
+/// An id, and the branch and the sequence of its event.
+type IdRow = ([u8; 16], (u64, u64));
+
 fn write_ids(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<RowCount> {
-    let mut rows: Vec<([u8; 16], (u64, u64))> =
+    let mut rows: Vec<IdRow> =
         items.iter().map(|i| (*i.event.record().id_bytes(), (i.branch, i.event.sequence().get()))).collect();
     // Time-ordered ids arrive nearly sorted; in order, neighbours share a page.
     rows.sort_by_key(|(id, _)| *id);
@@ -246,8 +249,8 @@ fn write_ids(txn: &WriteTxn, items: &[ToFlush<'_>]) -> Result<RowCount> {
 
 /// An id may be given again after its branch was deleted: then the last row of it counts. They are sorted, and those of one id
 /// are in the order of their commits.
-fn last_of_each_id(txn: &WriteTxn, rows: Vec<([u8; 16], (u64, u64))>) -> Result<Vec<([u8; 16], (u64, u64))>> {
-    let mut newest: Vec<([u8; 16], (u64, u64))> = Vec::with_capacity(rows.len());
+fn last_of_each_id(txn: &WriteTxn, rows: Vec<IdRow>) -> Result<Vec<IdRow>> {
+    let mut newest: Vec<IdRow> = Vec::with_capacity(rows.len());
     for row in rows {
         match newest.last_mut().filter(|last| last.0 == row.0) {
             Some(last) if is_deleted(txn, Some(last.1.0))? => *last = row,

@@ -81,7 +81,7 @@ impl Loading<'_> {
             added.births.push(Arc::new(Branch::new(birth.number, birth.row, parent.as_deref())));
         }
         for change in frame.changes {
-            if change.number >= self.next_branch {
+            if change.number >= self.next_branch + added.births.len() as u64 {
                 return Err(bad(format!("it changes branch number {}, which does not exist", change.number)));
             }
             let before = self.branch(change.number, &added)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::file_reader::FileReader;
 use crate::engine::branch::Branch;
+use crate::engine::file::in_memory::tail::Tail;
 use crate::engine::file::tables::definitions::BRANCHES;
 use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lines::belongs;
@@ -62,7 +63,7 @@ impl FileReader {
         let table = lookup::open(&*txn.get()?, BRANCHES)?;
         let start = after.map_or("", SessionId::as_str);
         let (mut seen, mut current) = (0, None::<SessionId>);
-        self.nothing_before(&table, (start, ""), txn)?;
+        nothing_before(&table, (start, ""), &*txn.get()?)?;
         for row in lookup::rows(&table, (start, "")..)? {
             let (key, _) = row?;
             let (session, branch) = key.value();
@@ -99,42 +100,45 @@ impl FileReader {
 
     /// All branches of a session, by name, each with its end.
     pub(crate) fn branches_of(&self, session: &SessionId) -> Result<Vec<(Arc<Branch>, End)>> {
-        let places = self.places_of(session)?;
+        let born = born_of(session, &*self.contents.tail()?);
+        let places = places_of(session, born, &*self.db.begin_read()?)?;
         self.ended(places.iter())
     }
+}
 
-    /// Names of all branches of a session, sorted.
-    fn places_of(&self, session: &SessionId) -> Result<BTreeSet<Place>> {
-        let mut found: BTreeSet<Place> = BTreeSet::new();
-        {
-            let tail = self.contents.tail()?;
-            found.extend(tail.births().filter(|b| b.place.session == *session).map(|b| (*b.place).clone()));
+/// Names of branches of a session that began in the tail.
+pub(crate) fn born_of(session: &SessionId, tail: &Tail) -> BTreeSet<Place> {
+    tail.births().filter(|b| b.place.session == *session).map(|b| (*b.place).clone()).collect()
+}
+
+/// Names of all branches of a session, sorted: those in the tables, and these, which are from before.
+pub(crate) fn places_of(
+    session: &SessionId,
+    mut found: BTreeSet<Place>,
+    txn: &redb::ReadTransaction,
+) -> Result<BTreeSet<Place>> {
+    let table = lookup::open(txn, BRANCHES)?;
+    nothing_before(&table, (session.as_str(), ""), txn)?;
+    for row in lookup::rows(&table, (session.as_str(), "")..)? {
+        let (key, number) = row?;
+        let (owner, branch) = key.value();
+        if owner != session.as_str() {
+            belongs(key.value(), number.value(), txn)?;
+            break;
         }
-        let txn = Lazy::new(&self.db);
-        let table = lookup::open(&*txn.get()?, BRANCHES)?;
-        self.nothing_before(&table, (session.as_str(), ""), &txn)?;
-        for row in lookup::rows(&table, (session.as_str(), "")..)? {
-            let (key, number) = row?;
-            let (owner, branch) = key.value();
-            if owner != session.as_str() {
-                belongs(key.value(), number.value(), &*txn.get()?)?;
-                break;
-            }
-            found.insert(Place::new(session.clone(), BranchName::new(branch)?));
-        }
-        Ok(found)
+        found.insert(Place::new(session.clone(), BranchName::new(branch)?));
     }
+    Ok(found)
+}
 
-    /// A damaged name may lie just before the names that it belongs to.
-    fn nothing_before(
-        &self,
-        table: &redb::ReadOnlyTable<(&'static str, &'static str), u64>,
-        names: (&str, &str),
-        txn: &Lazy<'_>,
-    ) -> Result<()> {
-        match lookup::rows(table, ..names)?.next_back().transpose()? {
-            None => Ok(()),
-            Some((names, number)) => belongs(names.value(), number.value(), &*txn.get()?),
-        }
+/// A damaged name may lie just before the names that it belongs to.
+fn nothing_before(
+    table: &redb::ReadOnlyTable<(&'static str, &'static str), u64>,
+    names: (&str, &str),
+    txn: &redb::ReadTransaction,
+) -> Result<()> {
+    match lookup::rows(table, ..names)?.next_back().transpose()? {
+        None => Ok(()),
+        Some((names, number)) => belongs(names.value(), number.value(), txn),
     }
 }

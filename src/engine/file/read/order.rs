@@ -8,15 +8,15 @@ use crate::codec::{Chunk, decode_order};
 use crate::engine::branch::Branch;
 use crate::engine::file::in_memory::layer::TailEvent;
 use crate::engine::file::redb_errors::corrupt;
-use crate::engine::file::tables::chunks::flushed_chunk;
+use crate::engine::file::tables::chunks::{flushed_chunk, flushed_event};
 use crate::engine::file::tables::definitions::ORDER;
 use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lookup;
 use crate::engine::get::{End, Range};
 use crate::engine::pieces::event_of;
 use crate::error::{Error, Result};
-use crate::event::{Event, Position, SessionId};
-use crate::limits::PAGE_BYTES;
+use crate::event::{Event, Position, SessionId, Timestamp};
+use crate::limits::{DEFAULT_PAGE, PAGE_BYTES};
 
 /// Position, branch number and sequence.
 type At = (u64, u64, u64);
@@ -35,11 +35,14 @@ impl FileReader {
         let (lo, hi) = (range.from.max(1), to.min(flushed));
         let (mut events, tail_after) = if range.reverse { (tail, None) } else { (Vec::new(), Some(tail)) };
         let (mut from, mut to, mut bytes) = (lo, hi, 0);
+        let mut look = range.limit;
         // A part of which everything is gone is not the end.
         while from <= to && events.len() < range.limit && bytes < PAGE_BYTES {
             let limit = range.limit - events.len();
-            let part = self.flushed_order(Range { from, to, limit, ..range }, &txn)?;
+            let part = self.flushed_order(Range { from, to, limit, ..range }, look, &txn)?;
             bytes += part.events.iter().map(|e| e.record().encoded().len()).sum::<usize>();
+            // Much that is gone lies together.
+            look = if part.events.is_empty() { look.saturating_mul(2).min(DEFAULT_PAGE) } else { limit };
             events.extend(part.events);
             match range.reverse {
                 false => from = part.reached + 1,
@@ -88,9 +91,9 @@ impl FileReader {
         Ok((tail.flushed(), to, events?))
     }
 
-    /// Flushed events by position. Each chunk that the page touches is decoded once.
-    fn flushed_order(&self, range: Range, txn: &Lazy<'_>) -> Result<Part> {
-        let (places, reached) = self.places(txn, range)?;
+    /// Flushed events by position, of no more than so many. Each chunk that the page touches is decoded once.
+    fn flushed_order(&self, range: Range, look: usize, txn: &Lazy<'_>) -> Result<Part> {
+        let (places, reached) = self.places(txn, Range { limit: look.max(range.limit), ..range })?;
         let mut part = Part { events: Vec::new(), reached };
         let mut chunks: HashMap<u64, (Arc<Branch>, Option<Chunk>)> = HashMap::new();
         let mut bytes = 0;
@@ -116,12 +119,31 @@ impl FileReader {
             }
             bytes += event.record().encoded().len();
             part.events.push(event);
-            if bytes >= PAGE_BYTES {
+            if bytes >= PAGE_BYTES || part.events.len() >= range.limit {
                 part.reached = position;
                 break;
             }
         }
         Ok(part)
+    }
+
+    /// When the last event was recorded, whether anybody has it any more or not; `None` without one.
+    pub(crate) fn last_recorded(&self) -> Result<Option<Timestamp>> {
+        let flushed = {
+            let tail = self.contents.tail()?;
+            if let Some(last) = tail.positions(tail.committed(), tail.committed()).next() {
+                return Ok(Some(last.event.recorded()));
+            }
+            tail.flushed()
+        };
+        if flushed == 0 {
+            return Ok(None);
+        }
+        let txn = Lazy::new(&self.db);
+        let range = Range { from: 1, to: flushed, limit: 1, reverse: true };
+        let Some((_, number, sequence)) = self.places(&txn, range)?.0.pop() else { return Ok(None) };
+        let place = self.by_number(number)?.place.clone();
+        flushed_event(&*txn.get()?, number, &place, sequence, None).map(|event| Some(event.recorded()))
     }
 
     /// The branch and sequence of an event, even if the event itself cannot be read.

@@ -116,8 +116,13 @@ impl Repair {
         self.placed = self.placed()?;
         let hints = self.hints(&Gaps::of(&self.planned), &|_| None);
         let placed = self.with_removed()?;
-        let (total, strays) = place_lost(&mut self.planned, &placed, &hints)?;
+        let (total, mut strays) = place_lost(&mut self.planned, &placed, &hints)?;
         self.total = total;
+        if !self.found.has_hole(EVENTS.name()) {
+            // What was flushed and is in no chunk was removed, though the global order cannot say so.
+            let flushed = self.found.meta.as_ref().map_or(0, |meta| meta.flushed);
+            strays.retain(|position| *position > flushed);
+        }
         self.plan_strays(&strays)?;
         self.list_lost();
         Ok(())
@@ -548,8 +553,10 @@ impl Repair {
         for table in SidecarTable::ALL {
             // A current branch that is not there any more would be one of its session all the same.
             let stays = |key: &[u8], value: &[u8]| {
+                // Behind its name may be how many had that before.
+                let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
                 table != SidecarTable::Current
-                    || place(key, value).is_some_and(|place| places.contains(&place))
+                    || place(key, name).is_some_and(|place| places.contains(&place))
             };
             let (mut kept, mut dropped, mut failed) = (0u64, 0u64, None);
             let mut take = |key: &[u8], value: &[u8]| match stays(key, value) {

@@ -24,7 +24,6 @@ use crate::engine::file::read::file_reader::FileReader;
 use crate::engine::file::record_layer::RecordLayer;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::file::tables::db::Db;
-use crate::engine::get::Range;
 use crate::engine::sidecar::SidecarWrites;
 use crate::engine::watch::Committed;
 use crate::engine::watching::Watching;
@@ -217,10 +216,9 @@ impl Committer {
         if !self.knows_last {
             let reader = FileReader { contents: self.contents.clone(), db: db.clone() };
             // An unreadable event says nothing about its time.
-            let last = guarded(|| reader.page_all(Range { from: 1, to: u64::MAX, limit: 1, reverse: true }));
+            let last = guarded(|| reader.last_recorded());
             self.knows_last = last.as_ref().err().is_none_or(Error::is_damage);
-            let recorded = last.ok().and_then(|page| page.first().map(Event::recorded));
-            if let Some(recorded) = recorded {
+            if let Ok(Some(recorded)) = last {
                 self.clock.next(recorded);
             }
         }
@@ -279,7 +277,7 @@ impl Committer {
             return Ok(false);
         }
         let new = plan.recorded();
-        if !plan.changes.is_empty() {
+        if plan.changes_branches() {
             self.contents.changes();
         }
         if flush {
@@ -491,7 +489,9 @@ fn frame_of(plan: &Plan, records: &[&SidecarWrites], now: Timestamp) -> Vec<u8> 
         frame.beside(table.number(), key, value);
     }
     plan.births.iter().for_each(|b| frame.birth(b.number, &b.row()));
-    plan.changes.iter().for_each(|b| frame.change(b.number, &b.row()));
+    // One that began in this group counts as changed too: a release that does not know what becomes of branches stops there.
+    let changed = plan.births.iter().filter(|b| !b.attributes.is_empty()).chain(&plan.changes);
+    changed.for_each(|b| frame.change(b.number, &b.row()));
     for e in &plan.events {
         frame.event(e.branch.number, e.sequence, e.record.encoded().clone());
     }

@@ -8,6 +8,7 @@ use crate::engine::branch::Branch;
 use crate::engine::decide::{Facts, Known};
 use crate::engine::file::contents::Contents;
 use crate::engine::file::in_memory::tail::Tail;
+use crate::engine::file::read::list::{born_of, places_of};
 use crate::engine::file::redb_errors::corrupt;
 use crate::engine::file::tables::chunks::flushed_event;
 use crate::engine::file::tables::db::Db;
@@ -17,7 +18,7 @@ use crate::engine::file::tables::sidecar_view::SidecarView;
 use crate::engine::file::tables::view::flushed_head;
 use crate::engine::sidecar::SidecarTable;
 use crate::error::Result;
-use crate::event::{Event, EventId, Place};
+use crate::event::{Event, EventId, Place, SessionId};
 use crate::limits::BRANCH_CACHE;
 
 /// The store as it stands before the group.
@@ -108,6 +109,15 @@ impl Facts for StoreFacts<'_> {
             false => None,
         };
         Ok(Some(Known { branch, sequence, found }))
+    }
+
+    fn branches_of(&self, session: &SessionId) -> Result<Vec<Arc<Branch>>> {
+        let names = places_of(session, born_of(session, self.tail), &*self.txn.get()?)?;
+        let mut branches = Vec::with_capacity(names.len());
+        for name in &names {
+            branches.extend(self.branch(name)?.filter(|branch| branch.deleted().is_none()));
+        }
+        Ok(branches)
     }
 
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
