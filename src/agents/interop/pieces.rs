@@ -102,7 +102,7 @@ impl Walk<'_> {
                     }
                 },
                 b',' if previous_end.is_some() => at = start + 1,
-                0 => {
+                0 if self.is_stream || self.is_after_nuls(start) => {
                     let _ = c.skip_while(|b| b == 0);
                     at = c.at;
                     self.records.lost(start..at, 0, format!("is damaged: {} NUL bytes", at - start));
@@ -119,6 +119,14 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// Whether there is something to go on with after the NULs that begin here. If there is not, they are a part of what is
+    /// damaged.
+    fn is_after_nuls(&self, start: usize) -> bool {
+        let mut c = self.content.cursor(start..self.content.len());
+        let next = c.skip_while(|b| matches!(b, 0 | b' ' | b'\t' | b'\r'));
+        matches!(next, None | Some(b'\n' | b'{' | b'[' | b','))
     }
 
     /// Whether a stream of server-sent events begins here. Without data it is any text.
@@ -528,6 +536,7 @@ mod tests {
                 vec!["<is not JSON: expected `,` or `}` at byte 19 of the file>", "{\"id\":1,\"b\":\"c\"}"],
             ),
             ("\0\0\0{\"x\":1}", vec!["<is damaged: 3 NUL bytes>", "{\"x\":1}"]),
+            ("\0\"x\":1}", vec!["<is not JSON: expected a value>"]),
             (
                 "{\"x\":1\0\0{\"id\":1}",
                 vec!["<is not JSON: expected `,` or `}` at byte 17 of the file>", "{\"id\":1}"],
