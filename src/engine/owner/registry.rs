@@ -10,7 +10,7 @@ use super::handle::{Handle, Part};
 use super::places::Places;
 use super::reading;
 use super::sharing::{Sharing, SharingConfig};
-use crate::engine::file::{Mode, prepare};
+use crate::engine::file::{Mode, line_of, prepare};
 use crate::engine::file_id::FileId;
 use crate::engine::identity::Identity;
 use crate::engine::port::Engine;
@@ -38,12 +38,17 @@ impl Entry {
         }
     }
 
-    /// The file that it is in now; `None` while that is not known. An owner holds its file, so it knows; a client looks.
-    fn now(&self) -> Option<FileId> {
+    /// The file that it has; `None` if it is not the owner, or that is not known at the moment.
+    fn held(&self) -> Option<FileId> {
         let driver = self.driver.try_lock().ok()?.upgrade()?;
-        let (places, seat) = (driver.sharing().places(), driver.sharing().seats.now());
-        let is_owner = seat.is_some_and(|seated| !seated.remote);
-        Some(if is_owner { places.id } else { places.now().id })
+        let is_owner = driver.sharing().seats.now().is_some_and(|seated| !seated.remote);
+        is_owner.then(|| driver.sharing().places().id)
+    }
+
+    /// The file that lies under its name, if that is still the store.
+    fn named(&self) -> Option<FileId> {
+        let id = FileId::at(&self.file).ok()?;
+        (self.line.is_some() && line_of(&self.file) == self.line).then_some(id)
     }
 
     /// Waits for whoever is opening the file in this process, until then at the most.
@@ -100,23 +105,35 @@ fn entry(places: &Places) -> Arc<Entry> {
     if let Some(entry) = entries.get(&id).filter(|entry| entry.is_of(places)) {
         return entry.clone();
     }
-    // It may have moved just now.
-    let now = FileId::at(&places.file).ok().filter(|now| *now != id);
-    let moved = now.and_then(|now| entries.get(&now)).filter(|entry| entry.is_of(places)).cloned();
-    moved.unwrap_or_else(|| {
-        let entry = new();
-        entries.insert(id, entry.clone());
-        entry
-    })
+    // It may be moving just now.
+    let moves = |entry: &&Arc<Entry>| line.is_some() && (entry.line, &entry.file) == (line, &places.file);
+    if let Some(entry) = entries.values().find(moves) {
+        return entry.clone();
+    }
+    let entry = new();
+    entries.insert(id, entry.clone());
+    entry
 }
 
-/// What this process has open may have moved into another file, and the number of the one before may be another's by now.
+/// What this process has open may have moved into another file, and the number of the one before may be another's by now. An
+/// owner knows its file, and nobody else can have that; of others, what lies under the name says it.
 fn find_again(entries: &mut HashMap<FileId, Arc<Entry>>) {
-    let found = entries.iter().filter_map(|(before, entry)| Some((*before, entry.now()?)));
-    let moved: Vec<_> = found.filter(|(before, now)| before != now).collect();
-    let moved: Vec<_> =
-        moved.into_iter().filter_map(|(before, now)| Some((now, entries.remove(&before)?))).collect();
-    entries.extend(moved);
+    let mut moved = Vec::new();
+    for (before, entry) in entries.iter() {
+        let held = entry.held();
+        let now = held.or_else(|| entry.named()).filter(|now| now != before);
+        moved.extend(now.map(|now| (*before, now, held.is_some())));
+    }
+    let moved: Vec<_> = moved
+        .into_iter()
+        .filter_map(|(before, now, is_held)| Some((now, is_held, entries.remove(&before)?)))
+        .collect();
+    for (now, is_held, entry) in moved {
+        match is_held {
+            true => drop(entries.insert(now, entry)),
+            false => drop(entries.entry(now).or_insert(entry)),
+        }
+    }
 }
 
 /// Opens the store of a file: as its owner, as a client of its owner, or as another handle of this process.

@@ -91,11 +91,8 @@ impl Way {
 
     pub(super) fn find(&mut self, sharing: &Sharing, patience: Patience) -> Input {
         if sharing.places().is_replaced() {
-            self.failure = Some(Error::Locked {
-                path: sharing.config.name.clone(),
-                reason: "the file was deleted or replaced while it was open; open it again".into(),
-            });
-            return self.barred(sharing, patience, Input::NoAnswer);
+            let reason = "the file was deleted or replaced while it was open; open it again";
+            return self.another(sharing, patience, reason, Input::NoAnswer);
         }
         match find(&sharing.places(), &sharing.host) {
             // In another container the number is somebody else's.
@@ -178,20 +175,14 @@ impl Way {
                     return Input::Busy;
                 }
                 if self.moved && engine.committed() < sharing.committed() {
-                    self.failure = Some(Error::Locked {
-                        path: sharing.config.name.clone(),
-                        reason: "another file with less in it has taken its name; open it again".into(),
-                    });
                     let _ = engine.close();
-                    return self.barred(sharing, patience, Input::Busy);
+                    let reason = "another file with less in it has taken its name; open it again";
+                    return self.another(sharing, patience, reason, Input::Busy);
                 }
                 if !places.still_hold() {
-                    self.failure = Some(Error::Locked {
-                        path: sharing.config.name.clone(),
-                        reason: "the file was deleted or replaced while it was opened".into(),
-                    });
                     let _ = engine.close();
-                    return self.barred(sharing, patience, Input::Busy);
+                    let reason = "the file was deleted or replaced while it was opened";
+                    return self.another(sharing, patience, reason, Input::Busy);
                 }
                 self.since = Timestamp::now();
                 self.brake.opened(Instant::now());
@@ -209,6 +200,14 @@ impl Way {
                 if matches!(patience, Patience::Until(_)) { Input::Barred } else { Input::Busy }
             }
         }
+    }
+
+    /// The name leads to another file than the store's.
+    fn another(&mut self, sharing: &Sharing, patience: Patience, reason: &str, otherwise: Input) -> Input {
+        // It is said again and again, as long as it is so.
+        self.obstacle = Some(Obstacle::lasting(reason));
+        self.failure = None;
+        self.barred(sharing, patience, otherwise)
     }
 
     /// Waiting does not help. Whoever opens the store is told so; a store that is open tells those who call, and goes on
