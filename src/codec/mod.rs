@@ -6,6 +6,7 @@
 mod attributes;
 mod chunk;
 mod consumer;
+mod current;
 mod dead_letter;
 mod entry;
 mod extras;
@@ -27,6 +28,7 @@ mod wire;
 pub use attributes::{Attributes, IdleRow};
 pub use chunk::{Chunk, ChunkBuilder};
 pub use consumer::{ConsumerRow, DeliveredRow, LaneRow, SettingsRow, TokenParts};
+pub use current::CurrentRow;
 pub use dead_letter::DeadLetterRow;
 pub use entry::{
     ENTRY_HEADER, EntryHead, decode_entry, encode_entry, entry_claims, entry_size, unproven_entry,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use crate::codec::{ConsumerRow, LaneRow, Malformed};
+use crate::codec::{ConsumerRow, CurrentRow, LaneRow, Malformed};
 use crate::engine::{KeptPart, KeptRecord};
 use crate::error::{Error, Result};
 use crate::event::{BranchName, Place, SessionId};
@@ -75,15 +75,8 @@ fn number_in(value: &[u8], field: &str, what: &str) -> Result<i64> {
 }
 
 /// Whether the current branch of a session is kept.
-fn is_there((session, branch): &KeptRecord, heads: &HashMap<Place, u64>) -> bool {
-    let text = |bytes| std::str::from_utf8(bytes).ok();
-    // Behind its name is how many had that before.
-    let name = branch.split(|byte| *byte == 0).next();
-    let place = || {
-        let session = SessionId::new(text(session)?).ok()?;
-        Some(Place::new(session, BranchName::new(text(name?)?).ok()?))
-    };
-    place().is_some_and(|place| heads.contains_key(&place))
+fn is_there((key, value): &KeptRecord, heads: &HashMap<Place, u64>) -> bool {
+    CurrentRow::decode(key, value).is_some_and(|row| heads.contains_key(&row.place))
 }
 
 /// Consumers go back to the position: what they have resolved after it is not.

@@ -1,6 +1,7 @@
 //! The current branch of a session: the one that a person who names only the session means. A record that import and
 //! `adopt` set; an append never moves it.
 
+use crate::codec::CurrentRow;
 use crate::engine::{Branch, Report, SidecarRange, SidecarTable, SidecarWrites};
 use crate::error::{Error, Result};
 use crate::event::{BranchName, Place, SessionId};
@@ -73,82 +74,71 @@ pub(crate) fn current_record(reader: &Reader, place: &Place) -> Result<SidecarWr
         Some(branch) => branch.attributes.incarnation,
         None => 0,
     };
-    let mut value = place.branch.as_str().as_bytes().to_vec();
-    if before > 0 {
-        value.push(0);
-        value.extend_from_slice(&before.to_be_bytes());
-    }
+    let (key, value) = CurrentRow { place: place.clone(), before }.encode();
     let mut records = SidecarWrites::new();
-    records.put(SidecarTable::Current, place.session.as_str().as_bytes().to_vec(), value);
+    records.put(SidecarTable::Current, key, value);
     Ok(records)
 }
 
-/// What a record says: the name of a branch, and how many had it before.
-struct Chosen {
-    name: BranchName,
-    before: u32,
-}
-
-impl Chosen {
-    fn decode(row: &[u8]) -> Option<Self> {
-        let (name, before) = match row.iter().position(|byte| *byte == 0) {
-            Some(at) => (row.get(..at)?, u32::from_be_bytes(row.get(at + 1..)?.try_into().ok()?)),
-            None => (row, 0),
-        };
-        Some(Self { name: BranchName::new(std::str::from_utf8(name).ok()?).ok()?, before })
-    }
-
-    /// Whether this is the branch, which may have been deleted since, and not another of its names.
-    fn is(&self, branch: &Branch) -> bool {
-        branch.deleted().is_none() && branch.attributes.incarnation == self.before
-    }
+/// Whether a row means this branch, which may have been deleted since, and not another of its names.
+fn is_current(row: &CurrentRow, branch: &Branch) -> bool {
+    branch.deleted().is_none() && branch.attributes.incarnation == row.before
 }
 
 /// Removes that a branch is the current one where that is deleted, whether another has its name by now or not.
 pub(crate) fn forget_deleted_current(handle: &StoreHandle) -> Result<()> {
     let reader = handle.reader()?;
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(b"", PAGE) };
-        let rows = reader.records().rows(SidecarTable::Current, &rows)?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        let next = Some(last.key.clone());
-        for row in rows {
-            let Ok(value) = row.value else { continue };
-            let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
-            let Some((session, chosen)) = session.zip(Chosen::decode(&value)) else { continue };
-            let named = reader.last_named(&Place::new(session, chosen.name.clone()))?;
-            if named.is_some_and(|branch| !chosen.is(&branch)) {
-                let mut records = SidecarWrites::new();
-                records.expect(SidecarTable::Current, row.key.clone(), Some(value));
-                records.remove(SidecarTable::Current, row.key);
-                match handle.write_records(records) {
-                    // Another was made the current one.
-                    Err(Error::RecordChanged { .. }) => {}
-                    written => written?,
-                }
-            }
+    reader.each_current(|key, value| {
+        let Some(row) = CurrentRow::decode(&key, &value) else { return Ok(()) };
+        if reader.last_named(&row.place)?.is_none_or(|branch| is_current(&row, &branch)) {
+            return Ok(());
         }
-        after = next;
-    }
+        let mut records = SidecarWrites::new();
+        records.expect(SidecarTable::Current, key.clone(), Some(value));
+        records.remove(SidecarTable::Current, key);
+        match handle.write_records(records) {
+            // Another was made the current one.
+            Err(Error::RecordChanged { .. }) => Ok(()),
+            written => written,
+        }
+    })
 }
 
 impl Reader {
     /// The branch that was made current, if one was and it exists.
     pub(crate) fn current(&self, session: &SessionId) -> Result<Option<BranchName>> {
-        let row = match self.records().get(SidecarTable::Current, session.as_str().as_bytes()) {
-            Ok(Some(row)) => row,
+        let key = session.as_str().as_bytes();
+        let value = match self.records().get(SidecarTable::Current, key) {
+            Ok(Some(value)) => value,
             Ok(None) => return Ok(None),
             Err(e) if e.is_damage() => return Ok(None),
             Err(e) => return Err(e),
         };
-        let Some(chosen) = Chosen::decode(&row) else { return Ok(None) };
-        let place = Place::new(session.clone(), chosen.name.clone());
-        Ok(self.find(&place)?.filter(|branch| chosen.is(branch)).map(|_| place.branch))
+        let Some(row) = CurrentRow::decode(key, &value) else { return Ok(None) };
+        Ok(self.find(&row.place)?.filter(|branch| is_current(&row, branch)).map(|_| row.place.branch))
     }
 
     /// Says which of these records name no branch that exists.
     pub(crate) fn verify_current(&self, report: &mut Report) -> Result<()> {
+        self.each_current(|key, value| {
+            match CurrentRow::decode(&key, &value).map(|row| row.place) {
+                // One that is deleted is not current any more: the next purge removes the row.
+                Some(place) if self.last_named(&place)?.is_some() => {}
+                Some(place) => report.problem(
+                    format!("current branch of {}", place.session),
+                    format!("it is {}, which does not exist", place.branch),
+                ),
+                None => report.problem(
+                    format!("row {} of current", key.escape_ascii()),
+                    "it does not name a session and a branch",
+                ),
+            }
+            Ok(())
+        })
+    }
+
+    /// The key and the value of each record that can be read.
+    fn each_current(&self, mut take: impl FnMut(Vec<u8>, Vec<u8>) -> Result<()>) -> Result<()> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let rows = SidecarRange { after: after.as_deref(), ..SidecarRange::under(b"", PAGE) };
@@ -156,22 +146,9 @@ impl Reader {
             let Some(last) = rows.last() else { return Ok(()) };
             let next = Some(last.key.clone());
             for row in rows {
-                // One that does not decode was reported with the other records.
+                // One that does not decode is reported with the other records.
                 let Ok(value) = row.value else { continue };
-                let session = std::str::from_utf8(&row.key).ok().and_then(|s| SessionId::new(s).ok());
-                let place = session.zip(Chosen::decode(&value)).map(|(s, chosen)| Place::new(s, chosen.name));
-                match place {
-                    // One that is deleted is not current any more: the next purge removes the row.
-                    Some(place) if self.last_named(&place)?.is_some() => {}
-                    Some(place) => report.problem(
-                        format!("current branch of {}", place.session),
-                        format!("it is {}, which does not exist", place.branch),
-                    ),
-                    None => report.problem(
-                        format!("row {} of current", row.key.escape_ascii()),
-                        "it does not name a session and a branch",
-                    ),
-                }
+                take(row.key, value)?;
             }
             after = next;
         }

@@ -11,11 +11,6 @@ pub(super) fn place_of_key(key: &[u8]) -> Option<Place> {
         [] => return None,
     };
     let (session, branch) = rest.split_at_checked(len)?;
-    place(session, branch)
-}
-
-/// The branch with these names.
-pub(super) fn place(session: &[u8], branch: &[u8]) -> Option<Place> {
     let text = |bytes| std::str::from_utf8(bytes).ok();
     Some(Place::new(SessionId::new(text(session)?).ok()?, BranchName::new(text(branch)?).ok()?))
 }

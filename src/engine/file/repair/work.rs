@@ -8,14 +8,13 @@ use redb::TableHandle;
 
 use super::gaps::Gaps;
 use super::leftovers::{FoundAgain, Known, Leftovers};
-use super::names::place;
 use super::placed::{PlacedRun, place_lost, recorded_at};
 use super::plan::{
     Branches, ChangedBranch, Extent, PlannedBranch, PlannedPart, branches, free_place, taken_sessions,
 };
 use super::salvage::{FoundEvents, JournalSource, Salvaged, Source};
 use super::source::DamagedFile;
-use crate::codec::{Attributes, BranchRow, Chunk, HeadRow, Meta, Run, encode_record};
+use crate::codec::{Attributes, BranchRow, Chunk, CurrentRow, HeadRow, Meta, Run, encode_record};
 use crate::engine::file::open::create::create_filled;
 use crate::engine::file::open::meta_row::usable;
 use crate::engine::file::options::Options;
@@ -553,10 +552,8 @@ impl Repair {
         for table in SidecarTable::ALL {
             // A current branch that is not there any more would be one of its session all the same.
             let stays = |key: &[u8], value: &[u8]| {
-                // Behind its name may be how many had that before.
-                let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
                 table != SidecarTable::Current
-                    || place(key, name).is_some_and(|place| places.contains(&place))
+                    || CurrentRow::decode(key, value).is_some_and(|row| places.contains(&row.place))
             };
             let (mut kept, mut dropped, mut failed) = (0u64, 0u64, None);
             let mut take = |key: &[u8], value: &[u8]| match stays(key, value) {
