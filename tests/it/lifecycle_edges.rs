@@ -328,6 +328,34 @@ fn what_was_purged_is_not_lost_though_the_global_order_cannot_be_read() {
 }
 
 #[test]
+fn nor_is_it_when_it_was_the_newest() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, out) = (dir.path().join("runs.redb"), dir.path().join("out.redb"));
+    let store = Store::builder().sync(false).open(&path).unwrap();
+    store.append("kept", run(30)).unwrap();
+    store.append("gone", run(700)).unwrap();
+    store.lifecycle().delete("gone").unwrap();
+    store.lifecycle().purge().unwrap();
+    // Nor does the journal of the new file have it.
+    store.maintenance().compact().unwrap();
+    store.close().unwrap();
+    let tables = Tables::of(&path);
+    let txn = tables.db.begin_write().unwrap();
+    {
+        let mut order = txn.open_table(ORDER).unwrap();
+        let key = order.last().unwrap().unwrap().0.value();
+        order.insert(key, b"garbage".as_slice()).unwrap();
+    }
+    txn.commit().unwrap();
+    tables.put(&path);
+    let repaired = repair(&path, &out).unwrap();
+    assert!(repaired.lost.is_empty() && repaired.position.get() == 730, "{repaired:?}");
+    let store = Store::open(&out).unwrap();
+    assert_eq!(store.append("new", run(1)).unwrap().position().get(), 731);
+    is_clean(&store);
+}
+
+#[test]
 fn damage_to_one_branch_keeps_no_other_from_being_purged() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("runs.redb");

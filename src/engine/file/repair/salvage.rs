@@ -289,11 +289,7 @@ impl Salvaged {
             heads.insert(number, HeadRow::decode(number, row.value).map_err(|e| e.to_string())?);
             Ok(())
         });
-        // A restore leaves the head of a deleted branch where it was, beyond the end.
-        let is_there =
-            |number: &u64| lines.get(number).is_none_or(|row: &BranchRow| row.attributes.deleted.is_none());
-        let there = heads.iter().filter(|(number, _)| is_there(number));
-        self.flushed = there.map(|(_, head): (_, &HeadRow)| head.position).max().unwrap_or_default();
+        self.flushed = heads.values().map(|head: &HeadRow| head.position).max().unwrap_or_default();
         (self.lines, self.names, self.heads, self.unsure) = (lines, names, heads, unsure);
     }
 

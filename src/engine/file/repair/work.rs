@@ -121,6 +121,7 @@ impl Repair {
             // What was flushed and is in no chunk was removed, though the global order cannot say so.
             let flushed = self.found.meta.as_ref().map_or(0, |meta| meta.flushed);
             strays.retain(|position| *position > flushed);
+            self.total = self.total.max(flushed);
         }
         self.plan_strays(&strays)?;
         self.list_lost();
