@@ -15,12 +15,12 @@ use super::machine::{FollowOrder, FollowStep, Input, Machine, OutOfOrder};
 use super::own_stream::OwnStream;
 use super::request::{Follow, FollowScope, Start};
 use super::wake::{Subscription, WakeFrame, Wakes};
-use crate::codec::event_mark;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventId, Filter, MAIN, Place, Position, StoreId, Timestamp};
 use crate::limits::{DEFAULT_PAGE, FOLLOW_AGAIN_MS};
-use crate::store::recovery::LOST_EVENT;
-use crate::store::{Branch, End, Range, Reader, Shape, Store, StoreHandle, unblocked};
+use crate::store::{
+    Branch, End, Range, Reader, Shape, Store, StoreHandle, is_still, mark, mark_of, unblocked,
+};
 use crate::sync::{fault, point, thread};
 
 /// A running subscription: a [`Stream`] of items. It ends when the store or the branch is closed and everything was delivered,
@@ -250,10 +250,7 @@ impl Source {
 
     /// What is known of the event at this number, to tell it from another; nothing of one that cannot be read.
     fn mark_at(&self, number: u64) -> Result<Option<u64>> {
-        match self.event_at(number) {
-            Err(Error::Corrupt { .. }) => Ok(None),
-            event => Ok(event?.map(|event| mark(&event))),
-        }
+        mark_of(self.event_at(number))
     }
 
     /// The same where the event is in memory.
@@ -299,18 +296,10 @@ impl Source {
 
     /// Whether the event at this number is still the one that was seen there.
     fn check_mark(&self, number: u64, seen: u64, what: &str) -> Result<()> {
-        let is_same = match self.event_at(number) {
-            // It may have been removed since. What never was is beyond the end.
-            Ok(None) => number <= self.committed()?,
-            Ok(Some(event)) => mark(&event) == seen || event.kind() == LOST_EVENT,
-            // Damage is reported where it is in the way.
-            Err(Error::Corrupt { .. }) => true,
-            Err(e) => return Err(e),
-        };
-        if is_same {
-            return Ok(());
+        match is_still(self.event_at(number), seen, || Ok(number <= self.committed()?))? {
+            true => Ok(()),
+            false => Err(self.diverged(number, what)),
         }
-        Err(self.diverged(number, what))
     }
 
     fn diverged(&self, number: u64, what: &str) -> Error {
@@ -437,10 +426,6 @@ impl Source {
         };
         Error::corrupt(what, format!("{} follows {} there", e.found, e.scanned))
     }
-}
-
-fn mark(event: &Event) -> u64 {
-    event_mark(event.record().id_bytes())
 }
 
 /// The last event that a follower has scanned, and in which opening of the storage that was: the storage of another may be

@@ -24,6 +24,7 @@ pub use append::batch::Batch;
 pub use append::lease::{FencingToken, Lease};
 pub use handle::builder::Builder;
 pub use handle::listing::{BranchInfo, SessionInfo};
+pub(crate) use handle::marks::{is_still, mark, mark_of};
 pub(crate) use handle::reader::{Reader, Shape, newest};
 #[cfg(all(unix, feature = "testkit"))]
 pub(crate) use handle::sharing::Served;

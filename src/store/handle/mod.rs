@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod listing;
+pub(crate) mod marks;
 pub(crate) mod reader;
 pub(crate) mod settings;
 #[cfg(all(unix, feature = "testkit"))]

@@ -3,9 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::marks::{is_still, mark_of};
 use super::settings::Settings;
-use crate::codec::{encode_record, event_mark};
-use crate::engine::{EngineReader, LOST_EVENT, Range, Records};
+use crate::codec::encode_record;
+use crate::engine::{EngineReader, Range, Records};
 use crate::error::{Error, Result};
 use crate::event::{Event, Filter, NewEvent, Position};
 use crate::limits::MAX_PAYLOAD_BYTES;
@@ -54,25 +55,15 @@ impl Reader {
         if filter.is_empty() { filter } else { filter.resolved_in(self.settings.guard.catalogue()) }
     }
 
-    /// Whether the event at a position is the one with this [mark](event_mark), or stands for a lost one; what was removed since,
+    /// Whether the event at a position is the one with this [mark](super::marks::mark), or stands for a lost one; what was removed since,
     /// or cannot be read, counts as the same. Reads the file.
     pub(crate) fn has_seen(&self, position: Position, mark: u64) -> Result<bool> {
-        match self.event_at(position) {
-            Ok(None) => Ok(position <= self.committed()),
-            Ok(Some(event)) => {
-                Ok(event_mark(event.record().id_bytes()) == mark || event.kind() == LOST_EVENT)
-            }
-            Err(Error::Corrupt { .. }) => Ok(true),
-            Err(e) => Err(e),
-        }
+        is_still(self.event_at(position), mark, || Ok(position <= self.committed()))
     }
 
     /// The mark of the event at a position, by which it is known again; none of one that cannot be read. Reads the file.
     pub(crate) fn mark_at(&self, position: Position) -> Result<Option<u64>> {
-        match self.event_at(position) {
-            Err(Error::Corrupt { .. }) => Ok(None),
-            event => Ok(event?.map(|event| event_mark(event.record().id_bytes()))),
-        }
+        mark_of(self.event_at(position))
     }
 
     fn event_at(&self, position: Position) -> Result<Option<Event>> {
