@@ -49,13 +49,11 @@ fn closed(place: &Place, at: i64) -> Error {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) births: Vec<Arc<Branch>>,
-    /// Branches of before whose attributes change, as they are then.
+    /// Branches of before whose attributes change, as they are then. One that is deleted is deleted by this.
     pub(crate) changes: Vec<Arc<Branch>>,
-    /// Numbers of branches that it deletes.
-    deleted: HashSet<u64>,
     /// Where each is among the changes, by number.
     changed: HashMap<u64, usize>,
-    /// Sequences of each branch that others inherit, of the sessions that were looked at.
+    /// Sequences of each branch that it or others show, of the sessions that were looked at.
     inherited: RefCell<HashMap<SessionId, Inherited>>,
     pub(crate) events: Vec<Planned>,
     next_position: u64,
@@ -107,7 +105,6 @@ impl Plan {
         Self {
             births: Vec::new(),
             changes: Vec::new(),
-            deleted: HashSet::new(),
             changed: HashMap::new(),
             inherited: RefCell::default(),
             events: Vec::new(),
@@ -140,11 +137,6 @@ impl Plan {
     /// Whether branches are not as they were before, or as they begin.
     pub(crate) fn changes_branches(&self) -> bool {
         !self.changes.is_empty() || self.births.iter().any(|branch| !branch.attributes.is_empty())
-    }
-
-    /// Whether it deletes this branch.
-    pub(crate) fn deletes(&self, branch: &Branch) -> bool {
-        self.deleted.contains(&branch.number)
     }
 
     pub(crate) fn next_branch(&self) -> u64 {
@@ -224,9 +216,8 @@ impl Plan {
             let others = others.iter().map(|branch| self.made(branch.number).unwrap_or(branch));
             let begun = self.births.iter().filter(|branch| branch.place.session == *session);
             for branch in others.chain(begun).filter(|branch| branch.deleted().is_none()) {
-                for segment in branch.lineage.iter().filter(|segment| segment.branch != branch.number) {
-                    let shown = (segment.first.max(branch.first()), segment.last);
-                    inherited.entry(segment.branch).or_default().insert(shown);
+                for (owner, first, last) in branch.shown() {
+                    inherited.entry(owner).or_default().insert((first, last));
                 }
             }
             sessions.insert(session.clone(), inherited);
@@ -536,11 +527,8 @@ impl Plan {
 
     /// A branch with other attributes than before.
     fn put(&mut self, branch: &Arc<Branch>) {
-        if branch.deleted().is_some() {
-            self.deleted.insert(branch.number);
-        }
         self.by_place.insert((*branch.place).clone(), branch.clone());
-        self.inherited.get_mut().clear();
+        self.inherited.get_mut().remove(&branch.place.session);
         let birth = self.birth(branch.number).and_then(|at| self.births.get_mut(at));
         let known = self.changed.get(&branch.number);
         if let Some(known) = birth.or_else(|| self.changes.get_mut(*known?)) {
@@ -598,8 +586,8 @@ impl Plan {
         let branch = Arc::new(Branch::new(self.next_branch, row, parent));
         self.next_branch += 1;
         self.heads.insert(branch.number, fork);
+        self.inherited.get_mut().remove(&place.session);
         self.by_place.insert(place, branch.clone());
-        self.inherited.get_mut().clear();
         self.births.push(branch.clone());
         branch
     }

@@ -93,6 +93,13 @@ impl Branch {
     pub(crate) fn shows(&self, sequence: u64) -> bool {
         self.deleted().is_none() && sequence >= self.first()
     }
+
+    /// What it has of its own and of others, as if it was not deleted: who owns it, the first sequence and the last.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let first = self.first();
+        let segments = self.lineage.iter().map(move |s| (s.branch, s.first.max(first), s.last));
+        segments.filter(|(_, first, last)| first <= last)
+    }
 }
 
 /// What is kept of the events that a branch owns: those that it shows, and those that others inherit and show.
@@ -123,12 +130,9 @@ pub(crate) struct KeptOf(HashMap<u64, Kept>);
 impl KeptOf {
     /// Adds a branch that is not deleted.
     pub(crate) fn add(&mut self, branch: &Branch) {
-        for segment in &branch.lineage {
-            let first = segment.first.max(branch.first());
-            if first <= segment.last {
-                let kept = self.0.entry(segment.branch).or_insert(Kept::NOTHING);
-                *kept = Kept { first: kept.first.min(first), last: kept.last.max(segment.last) };
-            }
+        for (owner, first, last) in branch.shown() {
+            let kept = self.0.entry(owner).or_insert(Kept::NOTHING);
+            *kept = Kept { first: kept.first.min(first), last: kept.last.max(last) };
         }
     }
 

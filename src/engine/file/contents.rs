@@ -117,8 +117,7 @@ impl Contents {
         if !self.has_changes() {
             return Changed::Not;
         }
-        let known = self.branches.numbered(number).or_else(|| tail.numbered(number).cloned());
-        known.map_or(Changed::Unknown, Changed::To)
+        self.branches.in_memory(number, tail).map_or(Changed::Unknown, Changed::To)
     }
 
     /// The last committed position; zero in another process, where the tail may be locked forever.

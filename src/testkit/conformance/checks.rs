@@ -41,6 +41,26 @@ pub(super) fn crashed(home: &mut dyn Home, settings: &Builder) -> Result<Store, 
     home.crash(settings.clone())?.ok_or(Stop::Lacks(Capability::Crash))
 }
 
+/// What was made of a store is so after a crash, whether it was flushed before or not. `make` is told whether it can flush.
+pub(super) fn stays_after_a_crash(
+    home: &mut dyn Home,
+    make: fn(&Store, bool) -> CaseOutcome,
+    check: fn(&Store) -> CaseOutcome,
+) -> CaseOutcome {
+    let flushes = home.has_maintenance();
+    for flushed_after in [false, true] {
+        let store = empty(home)?;
+        make(&store, flushes)?;
+        if flushed_after && flushes {
+            store.maintenance().flush()?;
+        }
+        let after = crashed(home, &Builder::new())?;
+        check(&after)?;
+        holds("it verifies", !flushes || after.maintenance().verify()?.is_clean())?;
+    }
+    Ok(())
+}
+
 /// One event whose payload is this number.
 pub(super) fn numbered(n: u64) -> NewEvent {
     NewEvent::new("step.done").json_text(n.to_string())

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::case::{CaseOutcome, Stop, cases};
 use super::checks::{
-    crashed, delivered, empty, equal, everything, holds, in_tasks, next_event, number, numbered, numbers,
-    of_branch, read, refused, reopened, run_of,
+    delivered, empty, equal, everything, holds, in_tasks, next_event, number, numbered, numbers, of_branch,
+    read, refused, reopened, run_of, stays_after_a_crash,
 };
 use super::home::{Capability, Home};
 use crate::consumer::ConsumerConfig;
@@ -354,18 +354,7 @@ fn what_is_deleted_and_truncated_is_so_after_reopening(home: &mut dyn Home) -> C
 }
 
 fn what_is_deleted_and_truncated_is_so_after_a_crash(home: &mut dyn Home) -> CaseOutcome {
-    let flushes = home.has_maintenance();
-    for flushed_after in [false, true] {
-        let store = empty(home)?;
-        ended_in_many_ways(&store, flushes)?;
-        if flushed_after && flushes {
-            store.maintenance().flush()?;
-        }
-        let after = crashed(home, &Builder::new())?;
-        is_ended(&after)?;
-        holds("it verifies", !flushes || after.maintenance().verify()?.is_clean())?;
-    }
-    Ok(())
+    stays_after_a_crash(home, ended_in_many_ways, is_ended)
 }
 
 fn purging_removes_what_nobody_has_once(home: &mut dyn Home) -> CaseOutcome {

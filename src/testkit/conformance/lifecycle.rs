@@ -2,8 +2,8 @@
 
 use super::case::{CaseOutcome, Stop, cases};
 use super::checks::{
-    at_once, crashed, empty, equal, everything, holds, in_tasks, next_event, number, numbered, numbers,
-    of_branch, read, refused, reopened, run_of, some,
+    at_once, empty, equal, everything, holds, in_tasks, next_event, number, numbered, numbers, of_branch,
+    read, refused, reopened, run_of, some, stays_after_a_crash,
 };
 use super::home::Home;
 use crate::consumer::ConsumerConfig;
@@ -255,16 +255,5 @@ fn a_closed_branch_is_closed_when_the_store_is_opened_again(home: &mut dyn Home)
 }
 
 fn a_closed_branch_is_closed_after_a_crash(home: &mut dyn Home) -> CaseOutcome {
-    let flushes = home.has_maintenance();
-    for flushed_after in [false, true] {
-        let store = empty(home)?;
-        closed_in_many_ways(&store, flushes)?;
-        if flushed_after && flushes {
-            store.maintenance().flush()?;
-        }
-        let after = crashed(home, &Builder::new())?;
-        is_closed(&after)?;
-        holds("it verifies", !flushes || after.maintenance().verify()?.is_clean())?;
-    }
-    Ok(())
+    stays_after_a_crash(home, closed_in_many_ways, is_closed)
 }

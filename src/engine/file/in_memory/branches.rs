@@ -36,6 +36,11 @@ impl Branches {
         self.by_number.get(&number)
     }
 
+    /// The same, or what the tail says of it.
+    pub(crate) fn in_memory(&self, number: u64, tail: &Tail) -> Option<Arc<Branch>> {
+        self.numbered(number).or_else(|| tail.numbered(number).cloned())
+    }
+
     /// A branch that begins, or has changed.
     pub(crate) fn keep(&self, branch: &Arc<Branch>) {
         self.keep_name(branch);
@@ -83,7 +88,7 @@ impl Branches {
         let mut next = Some(number);
         let mut known: Option<Arc<Branch>> = None;
         while let Some(n) = next {
-            known = self.by_number.get(&n).or_else(|| tail.numbered(n).cloned());
+            known = self.in_memory(n, tail);
             if known.is_some() {
                 break;
             }

@@ -68,7 +68,7 @@ impl FileReader {
             }
             let branch = match last.take().filter(|branch| branch.number == e.branch) {
                 Some(branch) => branch,
-                None => match self.contents.branches.numbered(e.branch) {
+                None => match self.contents.branches.in_memory(e.branch, &tail) {
                     Some(branch) => branch,
                     None => self.contents.branches.by_number(e.branch, &tail, &*self.db.begin_read()?)?,
                 },
@@ -127,7 +127,7 @@ impl FileReader {
         Ok(part)
     }
 
-    /// When the last event was recorded, whether anybody has it any more or not; `None` without one.
+    /// When the last event was recorded that is in the file, whether anybody sees it or not; `None` without one.
     pub(crate) fn last_recorded(&self) -> Result<Option<Timestamp>> {
         let flushed = {
             let tail = self.contents.tail()?;

@@ -12,11 +12,14 @@ use redb::{
 
 use super::changed::{ChangedKeys, Notes};
 use super::lookup;
-use super::lookup::RangeRows;
+use super::lookup::{RangeRows, Row};
 use super::opened::{Opened, Snapshot};
 use crate::engine::file::redb_errors::{MapRedb, guarded};
 use crate::error::{Error, Result};
 use crate::sync::{RwLock, read, write};
+
+/// Takes one of some rows.
+type Which<K, V> = for<'r> fn(&mut RangeRows<'r, K, V>) -> Option<Result<Row<'r, K, V>>>;
 
 /// The open file. It is released when the last reader drops it. Another that holds the same can take its place.
 #[derive(Debug)]
@@ -181,11 +184,7 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         range: impl RangeBounds<K::SelfType<'k>> + 'k,
         read: impl FnOnce(K::SelfType<'_>, V::SelfType<'_>) -> T,
     ) -> Result<Option<T>> {
-        self.with(|table| {
-            let mut rows: RangeRows<'_, K, V> = lookup::rows(&*table, range)?;
-            let row = rows.next().transpose()?;
-            Ok(row.map(|(key, value)| read(key.value(), value.value())))
-        })
+        self.one(range, |rows| rows.next(), read)
     }
 
     /// The last row of a range, passed to `read`.
@@ -194,9 +193,18 @@ impl<'t, K: Key + 'static, V: Value + 'static> WriteTable<'t, K, V> {
         range: impl RangeBounds<K::SelfType<'k>> + 'k,
         read: impl FnOnce(K::SelfType<'_>, V::SelfType<'_>) -> T,
     ) -> Result<Option<T>> {
+        self.one(range, |rows| rows.next_back(), read)
+    }
+
+    /// The row of a range that `which` takes, passed to `read`.
+    fn one<'k, T>(
+        &mut self,
+        range: impl RangeBounds<K::SelfType<'k>> + 'k,
+        which: Which<K, V>,
+        read: impl FnOnce(K::SelfType<'_>, V::SelfType<'_>) -> T,
+    ) -> Result<Option<T>> {
         self.with(|table| {
-            let mut rows: RangeRows<'_, K, V> = lookup::rows(&*table, range)?;
-            let row = rows.next_back().transpose()?;
+            let row = which(&mut lookup::rows(&*table, range)?).transpose()?;
             Ok(row.map(|(key, value)| read(key.value(), value.value())))
         })
     }

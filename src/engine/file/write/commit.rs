@@ -408,7 +408,7 @@ impl Committer {
         let mut tail = self.contents.own_tail_mut();
         let layer = tail.growing_mut();
         plan.births.iter().for_each(|b| layer.add_birth(b.clone()));
-        plan.changes.iter().for_each(|b| layer.add_change(b.clone(), plan.deletes(b)));
+        plan.changes.iter().for_each(|b| layer.add_change(b.clone(), b.deleted().is_some()));
         // While the tail is held, nobody is about to keep what was there before.
         plan.births.iter().chain(&plan.changes).for_each(|b| self.contents.branches.keep(b));
         new.iter().for_each(|(branch, event)| layer.push(*branch, event.clone()));
@@ -470,7 +470,7 @@ impl From<Error> for Failed {
 /// Counts of the store once this group is in it.
 fn counted(mut counts: StoreCounts, plan: &Plan, new: &[(u64, Event)]) -> StoreCounts {
     plan.births.iter().for_each(|b| counts.add_branch(b.parent.is_some()));
-    let gone = plan.births.iter().chain(&plan.changes).filter(|b| plan.deletes(b));
+    let gone = plan.births.iter().chain(&plan.changes).filter(|b| b.deleted().is_some());
     gone.for_each(|b| counts.remove_branch(b.parent.is_some()));
     new.iter().for_each(|(_, event)| counts.add_event(event.payload().len()));
     counts

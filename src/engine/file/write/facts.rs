@@ -37,7 +37,7 @@ impl<'a> StoreFacts<'a> {
     }
 
     fn numbered(&self, number: u64) -> Result<Arc<Branch>> {
-        match self.contents.branches.numbered(number).or_else(|| self.tail.numbered(number).cloned()) {
+        match self.contents.branches.in_memory(number, self.tail) {
             Some(branch) => Ok(branch),
             None => self.contents.branches.by_number(number, self.tail, &*self.txn.get()?),
         }
