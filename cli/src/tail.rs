@@ -140,8 +140,10 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     };
     let done = runtime.block_on(async {
         tokio::select! {
-            done = tail.run(&store, !args.no_follow) => done,
+            // It listens from the first poll on: before anything is printed.
+            biased;
             _ = tokio::signal::ctrl_c() => Ok(()),
+            done = tail.run(&store, !args.no_follow) => done,
         }
     });
     tail.events.flush()?;
