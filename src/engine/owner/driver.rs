@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::greeting::Greeting;
 use super::hold::Held;
 use super::protocol::{Action, HoldOff, Input, Protocol};
 use super::seats::{Seat, Seated};
@@ -38,6 +39,7 @@ pub(crate) struct Driver {
     client: Mutex<Option<Arc<SharedEngine>>>,
     since: Mutex<Timestamp>,
     /// The store is being closed: nothing is waited for any more.
+    greeting: Greeting,
     closing: AtomicBool,
     hurry: (Mutex<()>, Condvar),
     /// Hears when the owner's storage fails.
@@ -114,6 +116,7 @@ impl Driver {
             client: Mutex::default(),
             since: Mutex::new(Timestamp::now()),
             closing: AtomicBool::new(false),
+            greeting: Greeting::default(),
             hurry: Default::default(),
             failing: Mutex::default(),
             moving: Mutex::default(),
@@ -129,6 +132,7 @@ impl Driver {
         self.closing.store(true, Ordering::Release);
         drop(lock(&self.hurry.0));
         self.hurry.1.notify_all();
+        self.greeting.end();
         let mut way = lock(&self.way);
         if let Some(action) = way.protocol.on(Input::Close) {
             let _ = self.go(&mut way, action, Patience::Until(Instant::now()));
@@ -224,7 +228,7 @@ impl Driver {
                     way.follow(&self.sharing);
                     way.find(&self.sharing, patience)
                 }
-                Action::Connect => way.connect(&self.sharing),
+                Action::Connect => way.connect(&self.sharing, &self.greeting),
                 Action::TryLock => way.try_lock(&self.sharing, patience),
                 Action::Bind => way.bind(),
                 Action::Publish => way.publish(&self.sharing),

@@ -7,6 +7,7 @@ mod driver;
 #[cfg(test)]
 mod explored;
 mod find;
+mod greeting;
 mod handle;
 mod hold;
 mod host;

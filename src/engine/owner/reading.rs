@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::find::{Found, Obstacle, connect_to, find};
+use super::greeting::Greeting;
 use super::places::Places;
 use super::seats::{Seat, Seated};
 use super::sharing::{Sharing, SharingConfig};
@@ -16,7 +17,7 @@ use crate::engine::file_id::FileId;
 use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
 use crate::engine::port::Engine;
-use crate::engine::shared::{self, Hello, SharedEngine};
+use crate::engine::shared::{Hello, SharedEngine};
 use crate::error::{Error, Result};
 use crate::event::StoreId;
 use crate::limits::{OWNER_PAUSE_MS, READ_IDLE_MS, READ_LOCK_MS, READ_LOOK_MS, READ_OFF_MS, READ_RACY_MS};
@@ -34,6 +35,7 @@ pub(crate) struct Reading {
     store: StoreId,
     client: Mutex<Option<Arc<SharedEngine>>>,
     lost: AtomicBool,
+    greeting: Greeting,
     closing: AtomicBool,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -67,7 +69,7 @@ impl Way {
 
 /// Opens a store for reading, and says what it is.
 pub(crate) fn open(path: &Path, config: SharingConfig, until: Instant) -> Result<(Arc<Reading>, Identity)> {
-    let first = look(path, &config, until, &|| false)?;
+    let first = look(path, &config, until, (&Greeting::default(), &|| false))?;
     let stamp = Stamp::of(path);
     let places =
         Places::of(path).map_err(|e| Error::storage(format!("{} cannot be opened: {e}", config.name)))?;
@@ -85,6 +87,7 @@ pub(crate) fn open(path: &Path, config: SharingConfig, until: Instant) -> Result
         client: Mutex::default(),
         lost: AtomicBool::new(false),
         closing: AtomicBool::new(false),
+        greeting: Greeting::default(),
         thread: Mutex::default(),
     });
     reading.sharing.join();
@@ -100,10 +103,15 @@ pub(crate) fn open(path: &Path, config: SharingConfig, until: Instant) -> Result
 }
 
 /// One way to read the store, as soon as there is one.
-fn look(path: &Path, config: &SharingConfig, until: Instant, is_closing: &dyn Fn() -> bool) -> Result<Way> {
+fn look(
+    path: &Path,
+    config: &SharingConfig,
+    until: Instant,
+    (greeting, is_closing): (&Greeting, &dyn Fn() -> bool),
+) -> Result<Way> {
     loop {
         std::thread::sleep(span().1);
-        let obstacle = match Places::of(path).map(|places| through_owner(&places, config)) {
+        let obstacle = match Places::of(path).map(|places| through_owner(&places, config, greeting)) {
             Ok(Ok(engine)) => return Ok(Way::Client(engine)),
             Ok(Err(obstacle)) if obstacle.bars => return Err(obstacle.into_error(&config.name)),
             Ok(Err(obstacle)) => obstacle,
@@ -121,7 +129,11 @@ fn look(path: &Path, config: &SharingConfig, until: Instant, is_closing: &dyn Fn
     }
 }
 
-fn through_owner(places: &Places, config: &SharingConfig) -> Result<Arc<SharedEngine>, Obstacle> {
+fn through_owner(
+    places: &Places,
+    config: &SharingConfig,
+    greeting: &Greeting,
+) -> Result<Arc<SharedEngine>, Obstacle> {
     let (record, socket) = match find(places, &super::host::Host::this()) {
         Found::Here { record, socket } => (record, socket),
         Found::Nobody(obstacle) | Found::Barred(obstacle) => return Err(obstacle),
@@ -139,7 +151,7 @@ fn through_owner(places: &Places, config: &SharingConfig) -> Result<Arc<SharedEn
         read_only: true,
         wait: config.answer_wait(),
     };
-    match shared::connect(stream, hello) {
+    match greeting.with(stream, hello) {
         Ok(engine) if engine.identity().opening == record.opening => Ok(engine),
         Ok(_) => Err(Obstacle::passing("its owner has just changed")),
         Err(e) => Err(Obstacle::of(&record, e)),
@@ -162,6 +174,7 @@ impl Reading {
 
     pub(crate) fn close(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
+        self.greeting.end();
         self.sharing.seats.call();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread
@@ -252,7 +265,7 @@ impl Reading {
         }
         let config = &self.sharing.config;
         if !wanted {
-            let owner = Places::of(&self.path).map(|places| through_owner(&places, config));
+            let owner = Places::of(&self.path).map(|places| through_owner(&places, config, &self.greeting));
             if let Ok(Ok(engine)) = owner {
                 return self.checked(Way::Client(engine));
             }
@@ -266,7 +279,7 @@ impl Reading {
         }
         *stamp = Stamp::of(&self.path);
         let until = Instant::now() + if wanted { config.wait } else { Duration::ZERO };
-        match look(&self.path, config, until, &|| self.is_closing()) {
+        match look(&self.path, config, until, (&self.greeting, &|| self.is_closing())) {
             // Followers are told of it, and read what there is now.
             Ok(way) => self.checked(way),
             Err(error) if wanted => {

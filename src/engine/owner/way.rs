@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::brake::Brake;
 use super::find::{Found, Obstacle, connect_to, find};
+use super::greeting::Greeting;
 use super::hold::Held;
 use super::host::start_of;
 use super::protocol::{Input, Protocol};
@@ -16,7 +17,7 @@ use super::sharing::Sharing;
 use crate::engine::file::{Medium, open as open_file};
 use crate::engine::port::Engine;
 use crate::engine::rank::Rank;
-use crate::engine::shared::{self, ConnectError, Hello, SharedEngine};
+use crate::engine::shared::{ConnectError, Hello, SharedEngine};
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 
@@ -118,7 +119,7 @@ impl Way {
         }
     }
 
-    pub(super) fn connect(&mut self, sharing: &Sharing) -> Input {
+    pub(super) fn connect(&mut self, sharing: &Sharing, greeting: &Greeting) -> Input {
         let Some((record, socket)) = self.found.take() else { return Input::Refused };
         let (config, places) = (&sharing.config, sharing.places());
         let stream = match connect_to(&socket) {
@@ -144,7 +145,7 @@ impl Way {
             read_only: false,
             wait: config.answer_wait(),
         };
-        match shared::connect(stream, hello) {
+        match greeting.with(stream, hello) {
             Ok(engine) if engine.identity().opening == record.opening => {
                 let owner = Rank::of(engine.owner().rank);
                 self.client = Some(engine);
