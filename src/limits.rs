@@ -94,6 +94,14 @@ pub const BRANCH_CACHE: usize = 16_384;
 pub const PURGE_EVENTS: usize = 2_048;
 /// Branches that are looked at in one transaction for what is to be removed.
 pub const PURGE_BRANCHES: usize = 1_024;
+/// Branches that have expired, of those that are deleted in one commit.
+pub const REAPED_BRANCHES: usize = 256;
+/// Branches that are looked at in one go for whether they have expired.
+pub const REAPER_LOOKS: usize = 4_096;
+/// Milliseconds after which a branch that has expired, and could not be deleted, is tried again; and between two commits of uses.
+pub const REAPER_AGAIN_MS: u64 = 1_000;
+/// Milliseconds after which the wall clock is looked at again for what has expired: it may have been set.
+pub const REAPER_LOOKS_MS: u64 = 60_000;
 /// Ancestors of one branch.
 pub const MAX_FORK_DEPTH: usize = 1_024;
 

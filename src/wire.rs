@@ -30,6 +30,7 @@ use serde_json::value::RawValue;
 use crate::agents::interop::json::{Style, write};
 use crate::agents::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::event::{BranchName, Event, EventId, Place, Role, TypeInfo};
+use crate::lifecycle::Expiry;
 use crate::store::{BranchInfo, Pair, Placed, Rank, Receipt, Report, SessionInfo, StoreInfo, StoreOwner};
 
 /// Appends a recorded event as one line of JSON, without the newline.
@@ -197,6 +198,12 @@ pub struct Branch {
     first: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     closed: Option<String>,
+    /// When it goes, unless it is used until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    /// For how long it stays unused, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unused_ms: Option<u64>,
 }
 
 impl Branch {
@@ -217,6 +224,11 @@ impl Branch {
             current: info.place.branch == *current,
             first: Some(info.first.get()).filter(|first| *first > 1),
             closed: info.closed.map(|t| t.to_string()),
+            expires: info.expires.map(|t| t.to_string()),
+            unused_ms: match info.expiry {
+                Some(Expiry::Unused(span)) => Some(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+                _ => None,
+            },
         }
     }
 }

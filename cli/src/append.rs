@@ -11,7 +11,8 @@ use super::style::{DIM, NAME, paint};
 use retold::error::Error;
 use retold::event::{Address, EventId, Expect, Invalid, NewEvent};
 use retold::limits::MAX_PAYLOAD_BYTES;
-use retold::store::{Batch, FencingToken};
+use retold::store::Batch;
+use retold::store::leases::FencingToken;
 use retold::wire::Appended;
 
 #[derive(Debug, clap::Args)]

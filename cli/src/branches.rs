@@ -45,16 +45,17 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     out.lines(table.lines())
 }
 
-/// A branch's name, marked as current if it is and is not `main`, as closed, and as a fork of what is deleted.
+/// A branch's name, marked as current if it is and is not `main`, as closed, as one that expires, and as a fork of what is deleted.
 pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
     let name = &branch.place.branch;
     let is_current = name == current && *name != BranchName::main();
     let marks = [
-        (is_current, "current"),
-        (branch.closed.is_some(), "closed"),
-        (branch.parent_deleted, "parent deleted"),
+        is_current.then(|| "current".to_owned()),
+        branch.closed.map(|_| "closed".to_owned()),
+        branch.expires.map(|at| format!("expires {}", short(at))),
+        branch.parent_deleted.then(|| "parent deleted".to_owned()),
     ];
-    let marks: Vec<&str> = marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark).collect();
+    let marks: Vec<String> = marks.into_iter().flatten().collect();
     if marks.is_empty() { name.to_string() } else { format!("{name} ({})", marks.join(", ")) }
 }
 

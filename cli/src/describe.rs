@@ -309,7 +309,9 @@ impl Screen<'_> {
     }
 
     fn branches(&mut self, branches: &[BranchInfo]) -> Outcome {
-        if branches.len() < 2 && branches.iter().all(|b| b.closed.is_none() && !b.parent_deleted) {
+        if branches.len() < 2
+            && branches.iter().all(|b| b.closed.is_none() && b.expires.is_none() && !b.parent_deleted)
+        {
             return Ok(());
         }
         self.title("BRANCHES")?;

@@ -12,7 +12,7 @@ use super::table::{Table, cell, clean};
 use super::view::short;
 use retold::event::Timestamp;
 use retold::limits::MAX_LISTING;
-use retold::store::{FencingToken, Lease};
+use retold::store::leases::{FencingToken, Lease};
 use retold::wire;
 
 #[derive(Debug, clap::Args)]

@@ -20,6 +20,7 @@ mod describe;
 mod diff;
 mod draft;
 mod escape;
+mod expire;
 mod export;
 mod export_files;
 mod failure;
@@ -181,6 +182,8 @@ enum Verb {
     Fork(fork::Args),
     /// Close a branch: nothing is appended to it any more
     Close(close::Args),
+    /// Say when a branch is deleted by itself: at a time, or once it is not used
+    Expire(expire::Args),
     /// Delete a branch, or a session with all its branches
     Delete(delete::Args),
     /// Remove the first events of a branch
@@ -371,6 +374,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Branches(args) => branches::run(&args, app),
         Verb::Fork(args) => fork::run(&args, app),
         Verb::Close(args) => close::run(&args, app),
+        Verb::Expire(args) => expire::run(&args, app),
         Verb::Delete(args) => delete::run(&args, app),
         Verb::Truncate(args) => truncate::run(&args, app),
         Verb::Purge(args) => purge::run(&args, app),

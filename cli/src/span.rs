@@ -49,6 +49,17 @@ pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     }
 }
 
+/// A time, or how long from now: `90s`, `15m`, `1h 30m`, `7d`.
+pub(super) fn ahead(text: &str) -> Result<Timestamp, String> {
+    match parse_span(text) {
+        Ok(left) => {
+            let left = i64::try_from(left.as_micros()).unwrap_or(i64::MAX);
+            Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_add(left)))
+        }
+        Err(_) => since(text),
+    }
+}
+
 /// A fraction as a bar of this many columns.
 pub(super) fn bar(share: f64, columns: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];

@@ -57,6 +57,12 @@ impl Attributes {
         *self == Self::default()
     }
 
+    /// Whether it may be deleted by the store.
+    #[must_use]
+    pub fn may_expire(&self) -> bool {
+        self.expires.is_some() || self.idle.is_some()
+    }
+
     pub(super) fn fields(&self) -> Extras {
         let mut fields = self.others.clone();
         fields.set(CONTENT_TYPE, self.content_type.as_ref().map(|text| text.clone().into_bytes()));

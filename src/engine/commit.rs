@@ -53,6 +53,8 @@ pub(crate) struct Prepared {
 pub(crate) struct PreparedPart {
     pub(crate) place: Place,
     pub(crate) expect: Expect,
+    /// The branch that is meant, where that was looked up: another may have its name by now, and gets nothing.
+    pub(crate) branch: Option<u64>,
     pub(crate) records: Vec<Record>,
 }
 

@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::commit::{Commit, Outcome, Prepared};
-use super::life::{BranchChange, changed as changed_by};
+use super::expiry::Moment;
+use super::life::{BranchChange, Change, changed as changed_by};
 use super::receipt::{Placed, Receipt};
 use super::sidecar::{ExpectedRecord, SidecarTable, SidecarWrites};
 use crate::engine::branch::Branch;
 use crate::error::{Error, Result};
 use crate::event::{
-    Address, BranchName, Event, EventId, Invalid, MAIN, Place, Position, Record, Sequence, SessionId,
+    Address, BranchName, Event, EventId, Expect, Invalid, MAIN, Place, Position, Record, Sequence, SessionId,
     Timestamp,
 };
 use crate::limits::MAX_FORK_DEPTH;
@@ -35,6 +36,8 @@ pub(crate) trait Facts {
     /// The branches of a session that are not deleted.
     fn branches_of(&self, session: &SessionId) -> Result<Vec<Arc<Branch>>>;
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>>;
+    /// When a branch was used last that expires, in microseconds since the epoch, as far as its row does not say.
+    fn used(&self, branch: u64) -> i64;
 }
 
 fn main_of(place: &Place) -> Place {
@@ -327,6 +330,9 @@ impl Plan {
         let mut heads: HashMap<&Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
         let mut due = Vec::with_capacity(request.parts.len());
         for part in &request.parts {
+            if let Some(meant) = part.branch {
+                self.still_has(&part.place, meant, facts)?;
+            }
             let (mut main, mut before) = (None, None);
             let (branch, head) = match heads.get(&part.place) {
                 Some((branch, head)) => (branch.clone(), *head),
@@ -368,6 +374,16 @@ impl Plan {
             parts.push(self.place(&branch, head, &part.records));
         }
         Ok(Receipt::new(parts, false).recorded_at(self.now))
+    }
+
+    /// Whether the branch that is meant has these names still.
+    fn still_has(&self, place: &Place, meant: u64, facts: &impl Facts) -> Result<()> {
+        match self.branch(place, facts)? {
+            Some(branch) if branch.number == meant => branch.is_there(),
+            // It was deleted by the time that this one began.
+            Some(another) => Err(another.gone(another.created)),
+            None => Err(missing(place)),
+        }
     }
 
     fn place(&mut self, branch: &Arc<Branch>, head: u64, records: &[Record]) -> Placed {
@@ -503,18 +519,32 @@ impl Plan {
     fn change(&mut self, changes: &[BranchChange], facts: &impl Facts) -> Result<Vec<Arc<Branch>>> {
         let mut after: Vec<(Arc<Branch>, bool)> = Vec::with_capacity(changes.len());
         let mut last: HashMap<&Place, Arc<Branch>> = HashMap::new();
-        for BranchChange { place, number, what } in changes {
-            let branch = match last.get(place) {
-                Some(branch) => branch.clone(),
-                None => self.branch(place, facts)?.ok_or_else(|| missing(place))?,
+        for BranchChange { place, number, head: expected, what } in changes {
+            let found = match last.get(place) {
+                Some(branch) => Some(branch.clone()),
+                None => self.branch(place, facts)?,
             };
-            if number.is_some_and(|number| number != branch.number) {
+            let is_another = |branch: &Branch| number.is_some_and(|number| number != branch.number);
+            let is_gone = |branch: &Arc<Branch>| is_another(branch) || branch.deleted().is_some();
+            if *what == Change::Lapse && found.as_ref().is_none_or(is_gone) {
+                continue;
+            }
+            let branch = found.ok_or_else(|| missing(place))?;
+            if is_another(&branch) {
                 // Another has the name since then, so it was deleted by the time that one began.
                 return Err(branch.gone(branch.created));
             }
             branch.is_there()?;
-            let head = self.head(&branch, facts)?;
-            let (branch, is_changed) = match changed_by(&branch, head, *what, self.now)? {
+            let head = || self.head(&branch, facts);
+            if let Some(expected) = *expected
+                && let head = head()?
+                && expected != head
+            {
+                let (expected, actual) = (Expect::Head(Sequence::new(expected)), Sequence::new(head));
+                return Err(Error::Conflict { place: place.clone(), expected, actual });
+            }
+            let moment = self.moment(&branch, facts);
+            let (branch, is_changed) = match changed_by(&branch, head, *what, &moment)? {
                 Some(attributes) => (Arc::new(branch.with(attributes)), true),
                 None => (branch, false),
             };
@@ -523,6 +553,15 @@ impl Plan {
         }
         after.iter().filter(|(_, is_changed)| *is_changed).for_each(|(branch, _)| self.put(branch));
         Ok(after.into_iter().map(|(branch, _)| branch).collect())
+    }
+
+    /// What is appended to it in this group uses it now.
+    fn moment(&self, branch: &Branch, facts: &impl Facts) -> Moment {
+        let wall = Timestamp::now();
+        let is_used =
+            branch.attributes.idle.is_some() && self.events.iter().any(|e| e.branch.number == branch.number);
+        let used = if is_used { wall.micros() } else { facts.used(branch.number) };
+        Moment { now: self.now, wall, used }
     }
 
     /// A branch with other attributes than before.
@@ -599,7 +638,7 @@ mod tests {
     use crate::codec::{Attributes, BranchRow, encode_record};
     use crate::engine::commit::PreparedPart;
     use crate::engine::durability::Durability;
-    use crate::event::{Expect, NewEvent};
+    use crate::event::NewEvent;
 
     struct Fake(Arc<Branch>);
 
@@ -623,6 +662,9 @@ mod tests {
         fn record(&self, _: SidecarTable, _: &[u8]) -> Result<Option<Vec<u8>>> {
             Ok(None)
         }
+        fn used(&self, _: u64) -> i64 {
+            i64::MIN
+        }
     }
 
     #[test]
@@ -639,6 +681,7 @@ mod tests {
         let part = |a: &str, expect| PreparedPart {
             place: place(a),
             expect,
+            branch: None,
             records: vec![encode_record(&NewEvent::new("a.b"), 1000).unwrap()],
         };
         let request = Prepared {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::branch::Branch;
+use super::expiry::{Expiry, Moment, lapsed};
 use crate::codec::Attributes;
 use crate::error::{Error, Result};
 use crate::event::{Address, Place, Sequence, Timestamp};
@@ -14,6 +15,8 @@ pub(crate) struct BranchChange {
     pub(crate) place: Place,
     /// The branch that is meant, where that was looked up: another may have its name by now, and is left alone.
     pub(crate) number: Option<u64>,
+    /// Where it has to end for this, if that matters.
+    pub(crate) head: Option<u64>,
     pub(crate) what: Change,
 }
 
@@ -26,28 +29,35 @@ pub(crate) enum Change {
     Delete,
     /// Events before this sequence are gone, but for what forks of before inherit.
     Truncate { before: Sequence },
+    /// The store deletes it then, or no more.
+    Expire(Option<Expiry>),
+    /// It is deleted if it is due; otherwise its last use is written. Of one that is not there any more nothing becomes.
+    Lapse,
 }
 
 /// Its attributes after the change; `None` when they are as they were. `head` is its last sequence.
 pub(crate) fn changed(
     branch: &Branch,
-    head: u64,
+    head: impl FnOnce() -> Result<u64>,
     what: Change,
-    now: Timestamp,
+    moment: &Moment,
 ) -> Result<Option<Attributes>> {
     branch.is_there()?;
+    let now = moment.now;
     let before = &branch.attributes;
     let after = match what {
         Change::Close => Attributes { closed: before.closed.or(Some(now.micros())), ..before.clone() },
         Change::Delete => Attributes { deleted: Some(now.micros()), ..before.clone() },
         Change::Truncate { before: first } => {
-            let upto = first.get().saturating_sub(1);
+            let (upto, head) = (first.get().saturating_sub(1), head()?);
             if upto > head {
                 let address = Address::from((*branch.place).clone()).at(upto);
                 return Err(Error::not_found("event", format!("{address}: the branch ends at {head}")));
             }
             Attributes { truncated: before.truncated.max(upto), ..before.clone() }
         }
+        Change::Expire(expiry) => Expiry::put(expiry, before, moment.wall)?,
+        Change::Lapse => lapsed(before, moment),
     };
     Ok((after != *before).then_some(after))
 }

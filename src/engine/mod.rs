@@ -14,6 +14,7 @@ mod commit;
 mod compaction;
 mod decide;
 mod durability;
+mod expiry;
 mod file;
 #[cfg(unix)]
 mod file_id;
@@ -35,6 +36,7 @@ mod problem;
 mod process;
 mod purged;
 mod rank;
+mod reaper;
 mod receipt;
 mod records;
 #[cfg(test)]
@@ -57,6 +59,8 @@ pub(crate) use branch::Branch;
 pub(crate) use commit::{Commit, Outcome, Prepared, PreparedPart};
 pub use compaction::Compaction;
 pub use durability::Durability;
+pub use expiry::Expiry;
+pub(crate) use expiry::due;
 pub(crate) use file::{Medium, Mode, Options, open, repair, restore};
 pub(crate) use get::{End, Range};
 pub(crate) use handle_id::HandleId;

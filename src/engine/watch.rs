@@ -94,6 +94,11 @@ impl<'a> Committed<'a> {
         self.events.get_or_init(|| self.new.iter().map(|(_, event)| event.clone()).collect())
     }
 
+    /// Numbers of the branches of its events, of what this process has committed.
+    pub(crate) fn own(&self) -> impl Iterator<Item = u64> {
+        self.new.iter().map(|(branch, _)| *branch)
+    }
+
     /// Whether there is more than records, or may be.
     pub(crate) fn is_of_branches(&self) -> bool {
         !self.births.is_empty() || !self.changes.is_empty() || self.has_events() || self.is_unseen()

@@ -17,11 +17,10 @@ pub use crate::engine::{
     Backup, Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
 };
 pub(crate) use crate::engine::{
-    Branch, BranchChange, Change, Commit, Committed, End, Kept, KeptOf, Outcome, Process, Range, Records,
-    SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
+    Branch, BranchChange, Change, Commit, Committed, End, Expiry, Kept, KeptOf, Outcome, Process, Range,
+    Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
 };
 pub use append::batch::Batch;
-pub use append::lease::{FencingToken, Lease};
 pub use handle::builder::Builder;
 pub use handle::listing::{BranchInfo, SessionInfo};
 pub(crate) use handle::marks::{is_still, mark, mark_of};
@@ -40,10 +39,15 @@ pub(crate) use verbs::current::current_record;
 pub(crate) use verbs::current::forget_deleted_current;
 pub use verbs::diff::{Diff, Pair, Pairs};
 pub use verbs::events::Events;
-pub use verbs::leases::Leases;
 pub use verbs::query::{Page, Query};
 #[cfg(feature = "schema")]
 pub use verbs::schemas::Schemas;
+
+/// Leases: who works on a session, until when.
+pub mod leases {
+    pub use super::append::lease::{FencingToken, Lease};
+    pub use super::verbs::leases::Leases;
+}
 
 /// What a survey of old events says of each shape that it has found.
 pub mod survey {

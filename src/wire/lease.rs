@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::store::Lease;
+use crate::store::leases::Lease;
 
 /// Who holds a session.
 #[derive(Clone, Debug, Serialize)]

@@ -5,9 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
-use retold::event::{EventId, Expect};
+use retold::event::{EventId, Expect, Timestamp};
+use retold::lifecycle::Expiry;
 use retold::store::recovery::{LOST_EVENT, RestoreUntil, repair, restore};
 use retold::testkit::{Cut, Disk};
 use retold::{Builder, Error, NewEvent, Query, Store};
@@ -35,6 +37,13 @@ enum Op {
         name: usize,
     },
     Close(usize),
+    /// It is told when a branch expires, or that it does not: long after the test.
+    Expire {
+        branch: usize,
+        days: Option<u32>,
+    },
+    /// A branch expires.
+    Lapse(usize),
     Delete(usize),
     Truncate {
         branch: usize,
@@ -60,6 +69,8 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (branch(), prop::option::of(0..12u64), branch())
             .prop_map(|(parent, at, name)| Op::Fork { parent, at, name }),
         1 => branch().prop_map(Op::Close),
+        2 => (branch(), prop::option::of(1..9u32)).prop_map(|(branch, days)| Op::Expire { branch, days }),
+        1 => branch().prop_map(Op::Lapse),
         2 => branch().prop_map(Op::Delete),
         3 => (branch(), 0..12u64).prop_map(|(branch, before)| Op::Truncate { branch, before }),
         2 => Just(Op::Purge),
@@ -82,6 +93,7 @@ struct Line {
     own: Vec<u64>,
     first: u64,
     closed: bool,
+    expiry: Option<Expiry>,
     deleted: bool,
 }
 
@@ -165,7 +177,7 @@ impl Model {
 
     fn begin(&mut self, name: usize, parent: Option<(usize, u64)>) -> usize {
         let first = parent.map_or(1, |(of, at)| (self.lines[of].first - 1).min(at) + 1);
-        self.lines.push(Line { parent, own: Vec::new(), first, closed: false, deleted: false });
+        self.lines.push(Line { parent, own: Vec::new(), first, closed: false, expiry: None, deleted: false });
         self.names.insert(name, self.lines.len() - 1);
         self.named.push(name);
         self.lines.len() - 1
@@ -297,6 +309,7 @@ fn same(store: &Store, model: &Model) {
         let (head, first) = (model.head(line), model.lines[line].first);
         assert_eq!((info.head.get(), info.first.get()), (head, first), "{place}");
         assert_eq!(info.closed.is_some(), model.lines[line].closed);
+        assert_eq!((info.expiry, info.expires.is_some()), (model.lines[line].expiry, info.expiry.is_some()));
         let history = model.history(line);
         assert_eq!(numbers(store, query()).unwrap(), history, "{place}");
         let mut turned = numbers(store, query().reverse()).unwrap();
@@ -446,6 +459,32 @@ impl World {
                     None => assert_eq!(outcome(&found), model.missing(*name)),
                 }
                 assert_eq!(found.is_ok(), model.live(*name).is_some());
+            }
+            Op::Expire { branch, days } => {
+                // In turn until a time of a century, and after a span.
+                let expiry = days.map(|days| match days % 2 {
+                    0 => Expiry::At(Timestamp::from_micros(4_102_444_800_000_000 + i64::from(days))),
+                    _ => Expiry::Unused(Duration::from_secs(86_400) * days),
+                });
+                let found = self.store().lifecycle().expire(address(*branch).as_str(), expiry);
+                match model.live(*branch) {
+                    Some(line) => model.lines[line].expiry = expiry,
+                    None => assert_eq!(outcome(&found), model.missing(*branch)),
+                }
+                assert_eq!(found.is_ok(), model.live(*branch).is_some());
+            }
+            Op::Lapse(name) => {
+                let Some(line) = model.live(*name) else { return };
+                let soon = Expiry::Unused(Duration::from_millis(1));
+                // It may be gone before the answer is put together.
+                let said = outcome(&self.store().lifecycle().expire(address(*name).as_str(), soon));
+                assert!(matches!(said, Outcome::Done | Outcome::Deleted), "{said:?}");
+                let begun = std::time::Instant::now();
+                while self.store().head(address(*name).as_str()).is_ok() {
+                    assert!(begun.elapsed() < Duration::from_secs(60), "{} stays", address(*name));
+                    std::thread::yield_now();
+                }
+                model.lines[line].deleted = true;
             }
             Op::Delete(name) => {
                 let found = self.store().lifecycle().delete(address(*name).as_str());

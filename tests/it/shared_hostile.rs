@@ -101,7 +101,7 @@ impl Shared {
 
 fn append(call: u64, record: &[u8], count: u32) -> Vec<u8> {
     let place = SentPlace { session: "raw", branch: "main" };
-    let part = SentPart { place, expect: SentExpect::Any, count };
+    let part = SentPart { place, expect: SentExpect::Any, branch: None, count };
     let writes = SentWrites { rows: Bounded(vec![]), expected: Bounded(vec![]), relaxed: false, by: 1 };
     SentAsk::Append(SentAppend {
         parts: Bounded(vec![part]),

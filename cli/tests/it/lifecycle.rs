@@ -142,3 +142,42 @@ fn a_dry_run_says_what_would_go_and_changes_nothing() {
     let purged = json(&shell.ok(&["purge", "-o", "json"]));
     assert_eq!((&purged["events"], &purged["bytes"]), (&all["events"], &all["bytes"]), "{purged}");
 }
+
+#[test]
+fn a_branch_is_told_when_it_expires() {
+    let shell = Shell::with_a_session();
+    let told = steady(&shell.ok(&["expire", "s/b", "--unused", "30d", "-o", "table"]), &shell.path(""));
+    assert_eq!(told, "s/b expires at 0000-00-00T00:00:00Z, unless it is used until then\n");
+    let branches = shell.ok(&["branches", "s", "-o", "table"]);
+    assert!(branches.contains("b (expires "), "{branches}");
+    let described = shell.ok(&["describe", "s", "-o", "table"]);
+    assert!(described.contains("b (expires "), "{described}");
+    let set = json(&shell.ok(&["expire", "s/b", "--at", "2100-01-01T00:00:00Z", "-o", "json"]));
+    assert_eq!(
+        (&set["expires"], &set["unused_ms"]),
+        (&"2100-01-01T00:00:00.000000Z".into(), &serde_json::Value::Null)
+    );
+    let set = json(&shell.ok(&["expire", "s/b", "--unused", "90s", "-o", "json"]));
+    assert_eq!(set["unused_ms"], 90_000);
+    assert_eq!(shell.ok(&["expire", "s/b", "--never", "-o", "table"]), "s/b does not expire\n");
+    assert!(!shell.ok(&["branches", "s", "-o", "table"]).contains("expires"));
+    let soon = shell.ok(&["expire", "s/b", "--at", "1h", "-o", "table"]);
+    assert!(soon.starts_with("s/b expires at ") && !soon.contains("unless"), "{soon}");
+}
+
+#[test]
+fn an_expiry_that_cannot_be_is_refused() {
+    let shell = Shell::with_a_session();
+    assert!(shell.fails(4, &["expire", "t", "--unused", "1h"]).contains("there is no session t"));
+    assert!(shell.fails(7, &["expire", "s@1", "--never"]).contains("only a whole branch can expire"));
+    assert!(shell.fails(7, &["expire", "s", "--at", "2001-01-01T00:00:00Z"]).contains("has passed"));
+    assert!(shell.fails(7, &["expire", "s", "--unused", "0"]).contains("longer than nothing"));
+    for usage in [
+        &["expire", "s"][..],
+        &["expire", "s", "--never", "--at", "1h"],
+        &["expire", "s", "--unused", "soon"],
+        &["expire", "s", "--at", "tomorrow"],
+    ] {
+        shell.fails(2, usage);
+    }
+}

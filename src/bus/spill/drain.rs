@@ -165,31 +165,31 @@ impl<'a> Drain<'a> {
         })
     }
 
-    /// An append would begin a session anew that was deleted while its events waited here.
-    fn are_there(&self, group: &[DrainedLine]) -> Result<()> {
-        let reader = self.handle.reader()?;
-        for one in group.chunk_by(|a, b| a.place == b.place).filter_map(|one| one.first()) {
-            match reader.last_named(&one.place) {
-                Ok(Some(branch)) => branch.is_there()?,
-                Ok(None) => {}
-                // The append finds the damage, and says so.
-                Err(e) if e.is_damage() => {}
-                Err(e) => return Err(e),
-            }
+    /// The branch that these events are for: an append would begin a session anew that was deleted while they waited here.
+    fn meant(&self, place: &Place) -> Result<Option<u64>> {
+        match self.handle.reader()?.last_named(place) {
+            Ok(Some(branch)) => branch.is_there().map(|()| Some(branch.number)),
+            Ok(None) => Ok(None),
+            // The append finds the damage, and says so.
+            Err(e) if e.is_damage() => Ok(None),
+            Err(e) => Err(e),
         }
-        Ok(())
     }
 
-    fn append(&mut self, group: &[DrainedLine]) -> Result<()> {
-        self.has_room(group)?;
+    fn batch(&self, group: &[DrainedLine]) -> Result<Batch> {
         // The spill is removed when they are recorded, so a store that is relaxed by default has to sync here.
         let mut batch = Batch::new().durability(Durability::Durable);
         for one in group.chunk_by(|a, b| a.place == b.place) {
             let Some(first) = one.first() else { continue };
             let events: Vec<NewEvent> = one.iter().map(|w| w.event.clone()).collect();
-            batch = batch.add(first.place.clone(), Expect::Any, events)?;
+            batch = batch.add(first.place.clone(), Expect::Any, events)?.only(self.meant(&first.place)?);
         }
-        let appended = self.are_there(group).and_then(|()| self.handle.append(batch));
+        Ok(batch)
+    }
+
+    fn append(&mut self, group: &[DrainedLine]) -> Result<()> {
+        self.has_room(group)?;
+        let appended = self.batch(group).and_then(|batch| self.handle.append(batch));
         self.at_the_store |= appended.as_ref().is_err_and(|e| !e.is_refusal() && !e.is_damage());
         let known = appended?.duplicate();
         *(if known { &mut self.done.known } else { &mut self.done.recorded }) += group.len() as u64;

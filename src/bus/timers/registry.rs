@@ -440,7 +440,8 @@ fn fire_one(handle: &StoreHandle, row: &Row) -> Result<bool> {
 fn append(handle: &StoreHandle, group: &[Row]) -> Result<()> {
     let (mut batch, mut records) = (Batch::new(), SidecarWrites::new());
     for row in group {
-        batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?;
+        let branch = row.branch.filter(|number| *number != NO_BRANCH);
+        batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?.only(branch);
         take_away(row, &mut records);
     }
     fault!(FiresApart, {

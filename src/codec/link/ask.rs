@@ -89,6 +89,8 @@ pub struct SentChange<'a> {
     pub place: SentPlace<'a>,
     /// Its number, if only that branch is meant, and no other that has its names by now.
     pub number: Option<u64>,
+    /// Its last sequence, if it is changed only while it ends there.
+    pub head: Option<u64>,
     /// The change.
     pub what: SentWhat,
 }
@@ -102,6 +104,14 @@ pub enum SentWhat {
     Delete,
     /// Its events before this sequence are removed.
     Truncate(u64),
+    /// It stays until it is deleted.
+    Keep,
+    /// It goes at this time, in microseconds since the epoch.
+    ExpireAt(i64),
+    /// It goes once it was not used for so many microseconds.
+    ExpireUnused(u64),
+    /// It goes if it is due.
+    Lapse,
 }
 
 /// Sequences or positions.
@@ -137,6 +147,8 @@ pub struct SentPart<'a> {
     pub place: SentPlace<'a>,
     /// Its head before.
     pub expect: SentExpect,
+    /// Its number, if only that branch is meant, and no other that has its names by now.
+    pub branch: Option<u64>,
     /// How many records are for it.
     pub count: u32,
 }

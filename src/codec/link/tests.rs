@@ -58,8 +58,8 @@ fn writes() -> SentWrites<'static> {
 }
 
 fn asks() -> Vec<SentAsk<'static>> {
-    let part = SentPart { place: PLACE, expect: SentExpect::Head(3), count: 2 };
-    let parts = vec![part, SentPart { expect: SentExpect::Empty, count: 1, ..part }];
+    let part = SentPart { place: PLACE, expect: SentExpect::Head(3), branch: None, count: 2 };
+    let parts = vec![part, SentPart { expect: SentExpect::Empty, branch: Some(300), count: 1, ..part }];
     vec![
         SentAsk::Ping,
         SentAsk::Handover,
@@ -93,9 +93,17 @@ fn asks() -> Vec<SentAsk<'static>> {
         SentAsk::Backup("/runs.redb"),
         SentAsk::Compact,
         SentAsk::Change(Bounded(
-            [(None, SentWhat::Close), (Some(300), SentWhat::Delete), (None, SentWhat::Truncate(300))]
-                .map(|(number, what)| SentChange { place: PLACE, number, what })
-                .into(),
+            [
+                (None, SentWhat::Close),
+                (Some(300), SentWhat::Delete),
+                (None, SentWhat::Truncate(300)),
+                (None, SentWhat::Keep),
+                (None, SentWhat::ExpireAt(1_767_225_600_000_000)),
+                (None, SentWhat::ExpireUnused(86_400_000_000)),
+                (Some(1), SentWhat::Lapse),
+            ]
+            .map(|(number, what)| SentChange { place: PLACE, number, head: number.map(|n| n + 1), what })
+            .into(),
         )),
         SentAsk::Purge,
     ]
@@ -384,7 +392,7 @@ proptest! {
         session in "[a-zä]{1,40}", head: u64, relaxed: bool, by: u64,
     ) {
         let place = SentPlace { session: &session, branch: "main" };
-        let part = SentPart { place, expect: SentExpect::Head(head), count: records.len() as u32 };
+        let part = SentPart { place, expect: SentExpect::Head(head), branch: None, count: records.len() as u32 };
         let writes = SentWrites { rows: Bounded(vec![]), expected: Bounded(vec![]), relaxed, by };
         let records = Bounded(records.iter().map(Vec::as_slice).collect());
         let ask = SentAsk::Append(SentAppend { parts: Bounded(vec![part]), records, relaxed, writes });

@@ -18,6 +18,7 @@ use crate::engine::file::tables::opened::Snapshot;
 use crate::engine::file::tables::view::SharedView;
 use crate::engine::identity::Identity;
 use crate::engine::process::Process;
+use crate::engine::reaper::Reaper;
 use crate::error::{Error, Result};
 use crate::event::Position;
 use crate::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, fault};
@@ -50,6 +51,7 @@ pub(crate) struct Contents {
     /// Held by the one that changes the tables: redb would wait by itself, where nobody sees it.
     changing: Mutex<()>,
     pub(crate) branches: Branches,
+    pub(crate) reaper: Arc<Reaper>,
     pub(crate) view: SharedView,
     pub(crate) recent: Recent,
 }
@@ -77,6 +79,7 @@ impl Contents {
             staying: Mutex::default(),
             changing: Mutex::default(),
             branches,
+            reaper: Reaper::new(),
             view: SharedView::default(),
             recent: Recent::default(),
         }

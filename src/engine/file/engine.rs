@@ -6,6 +6,8 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
+use tracing::warn;
+
 use super::backup::backup;
 use super::compact::compact;
 use super::contents::Contents;
@@ -33,6 +35,7 @@ use crate::engine::watch::Watcher;
 use crate::engine::watching::Watching;
 use crate::error::{Error, Result};
 use crate::event::Position;
+use crate::limits::REAPED_BRANCHES;
 use crate::sync::Mutex;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{lock, try_lock};
@@ -51,7 +54,7 @@ pub(crate) struct FileEngine {
 
 /// Opens a file, or a storage that the caller supplies, and starts its threads.
 pub(crate) fn open(medium: Medium, options: Options) -> Result<Arc<FileEngine>> {
-    let Loaded { contents, ring, journal, next_branch } = load(medium, options)?;
+    let Loaded { contents, ring, journal, next_branch, has_expiry } = load(medium, options)?;
     let (flusher, watching) = (Arc::<Flusher>::default(), Arc::<Watching>::default());
     let committer =
         Committer::new(contents.clone(), (ring, journal), flusher.clone(), watching.clone(), next_branch);
@@ -79,7 +82,20 @@ pub(crate) fn open(medium: Medium, options: Options) -> Result<Arc<FileEngine>> 
             return Err(e);
         }
     }
+    reap(&engine, has_expiry);
     Ok(engine)
+}
+
+/// From here on, branches that expire are deleted; those that have expired meanwhile are.
+fn reap(engine: &Arc<FileEngine>, has_expiry: bool) {
+    let reaper = &engine.contents.reaper;
+    engine.watching.add(&(reaper.clone() as Arc<dyn Watcher>));
+    let found = engine.file_reader().and_then(|reader| guarded(|| reader.expiring(has_expiry)));
+    let found = found.unwrap_or_else(|e| {
+        warn!(error = %e, "what expires cannot be found; it stays until the store is opened again");
+        Vec::new()
+    });
+    reaper.begin(&(engine.clone() as Arc<dyn Engine>), &found);
 }
 
 fn thread(name: &str, engine: &Arc<FileEngine>, life: fn(&FileEngine)) -> Result<JoinHandle<()>> {
@@ -159,6 +175,12 @@ impl Engine for FileEngine {
     fn close(&self) -> Result<()> {
         // A second, concurrent close returns only when the file is free.
         let _closing = lock(&self.closing);
+        for uses in self.contents.reaper.end().chunks(REAPED_BRANCHES) {
+            // What is not written is forgotten, as after a crash.
+            if self.commit(Commit::Change(uses.to_vec())).is_err() {
+                break;
+            }
+        }
         if !self.writer.stop_taking() {
             return Ok(());
         }

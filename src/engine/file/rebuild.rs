@@ -45,6 +45,7 @@ pub(super) struct Rebuild<'d> {
     deleted: BTreeSet<u64>,
     /// Something was deleted or truncated, or a branch changed otherwise.
     has_lifecycle: bool,
+    has_expiry: bool,
     bytes: usize,
     /// The chunk that is being built, and its branch.
     building: Option<(u64, ChunkBuilder)>,
@@ -67,6 +68,7 @@ impl<'d> Rebuild<'d> {
             heads: BTreeMap::new(),
             deleted: BTreeSet::new(),
             has_lifecycle: false,
+            has_expiry: false,
             bytes: 0,
             building: None,
             packing: Packing::default(),
@@ -78,6 +80,7 @@ impl<'d> Rebuild<'d> {
 
     pub(super) fn branch(&mut self, number: u64, row: BranchRow) -> Result<()> {
         self.has_lifecycle |= !row.attributes.is_empty();
+        self.has_expiry |= row.attributes.may_expire() && row.attributes.deleted.is_none();
         match row.attributes.deleted {
             None => self.counts.add_branch(row.parent.is_some()),
             Some(_) => self.deletes(number),
@@ -244,6 +247,9 @@ impl<'d> Rebuild<'d> {
         };
         if self.has_lifecycle {
             meta.features.incompatible |= Features::LIFECYCLE;
+        }
+        if self.has_expiry {
+            meta.features.compatible |= Features::EXPIRY;
         }
         meta.set_rows_of(BRANCHES.name(), txn.open(BRANCHES)?.len()?);
         meta.set_rows_of(LINES.name(), txn.open(LINES)?.len()?);

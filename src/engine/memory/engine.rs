@@ -19,6 +19,7 @@ use crate::engine::on_path::OnPath;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
 use crate::engine::purged::Purged;
+use crate::engine::reaper::Reaper;
 use crate::engine::report::{Figures, Report};
 use crate::engine::watch::{Committed, Watcher};
 use crate::engine::watching::Watching;
@@ -51,13 +52,22 @@ pub(crate) fn open(read_only: bool) -> Arc<dyn Engine> {
         damage: Vec::new(),
         lacks: None,
     };
-    let kept = Kept { process: Process::this(), identity, state: RwLock::default() };
-    Arc::new(MemoryEngine {
+    let reaper = Reaper::new();
+    let kept = Kept {
+        process: Process::this(),
+        identity,
+        state: RwLock::new(State::new(reaper.clone())),
+        reaper: reaper.clone(),
+    };
+    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine {
         kept: Arc::new(kept),
         watching: Watching::default(),
         closed: AtomicBool::new(false),
         clock: Mutex::default(),
-    })
+    });
+    engine.watch(&(reaper.clone() as Arc<dyn Watcher>));
+    reaper.begin(&engine, &[]);
+    engine
 }
 
 impl Drop for MemoryEngine {
@@ -127,9 +137,12 @@ impl Engine for MemoryEngine {
     }
 
     fn close(&self) -> Result<()> {
-        let _last = lock(&self.clock);
-        if !self.closed.swap(true, Ordering::AcqRel) {
-            self.watching.closed();
+        self.kept.reaper.end();
+        {
+            let _last = lock(&self.clock);
+            if !self.closed.swap(true, Ordering::AcqRel) {
+                self.watching.closed();
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::engine::identity::Identity;
 use crate::engine::pieces::{Piece, Pieces};
 use crate::engine::port::EngineReader;
 use crate::engine::process::Process;
+use crate::engine::reaper::Reaper;
 use crate::engine::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
 use crate::error::Result;
 use crate::event::{Event, Position, SessionId};
@@ -23,6 +24,7 @@ pub(super) struct Kept {
     pub(super) process: Process,
     pub(super) identity: Identity,
     pub(super) state: RwLock<State>,
+    pub(super) reaper: Arc<Reaper>,
 }
 
 impl Kept {
@@ -59,11 +61,14 @@ impl EngineReader for MemoryReader {
 
     fn read(&self, get: &Get<'_>) -> Result<Got> {
         self.0.process.check()?;
-        got(&read(&self.0.state), get)
+        let got = got(&read(&self.0.state), get);
+        self.0.reaper.note(get, &got);
+        got
     }
 
     fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {
-        self.read(get).map(Some)
+        self.0.process.check()?;
+        got(&read(&self.0.state), get).map(Some)
     }
 }
 

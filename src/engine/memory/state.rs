@@ -8,6 +8,7 @@ use crate::engine::branch::Branch;
 use crate::engine::decide::{Facts, Known, Plan};
 use crate::engine::get::End;
 use crate::engine::life::KeptOf;
+use crate::engine::reaper::Reaper;
 use crate::engine::sidecar::{SidecarTable, SidecarWrites};
 use crate::error::Result;
 use crate::event::{BranchName, Event, EventId, Place, SessionId, Timestamp};
@@ -22,7 +23,7 @@ pub(super) struct Entry {
     event: Option<Event>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     branches: Vec<Arc<Branch>>,
     /// The last branch that had each name, which may be deleted.
@@ -34,9 +35,23 @@ pub(super) struct State {
     by_id: HashMap<EventId, usize>,
     records: BTreeMap<(SidecarTable, Vec<u8>), Vec<u8>>,
     pub(super) payload_bytes: u64,
+    reaper: Arc<Reaper>,
 }
 
 impl State {
+    pub(super) fn new(reaper: Arc<Reaper>) -> Self {
+        Self {
+            branches: Vec::new(),
+            sessions: BTreeMap::new(),
+            own: HashMap::new(),
+            order: Vec::new(),
+            by_id: HashMap::new(),
+            records: BTreeMap::new(),
+            payload_bytes: 0,
+            reaper,
+        }
+    }
+
     pub(super) fn committed(&self) -> u64 {
         self.order.len() as u64
     }
@@ -244,5 +259,9 @@ impl Facts for State {
 
     fn record(&self, table: SidecarTable, key: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(self.row(table, key).cloned())
+    }
+
+    fn used(&self, branch: u64) -> i64 {
+        self.reaper.last_use(branch)
     }
 }

@@ -26,10 +26,20 @@ use crate::store::append::lease::FencingToken;
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Batch {
-    parts: Vec<(Place, Expect, Vec<NewEvent>)>,
+    parts: Vec<Part>,
     durability: Option<Durability>,
     records: SidecarWrites,
     fences: Vec<FencingToken>,
+}
+
+/// Events for one branch.
+#[derive(Clone, Debug)]
+struct Part {
+    place: Place,
+    expect: Expect,
+    /// The branch that is meant, where that was looked up.
+    branch: Option<u64>,
+    events: Vec<NewEvent>,
 }
 
 impl Batch {
@@ -50,8 +60,17 @@ impl Batch {
     {
         let address = address.try_into()?;
         let place = address.branch_only("events can only be appended to a branch")?.clone();
-        self.parts.push((place, expect, events.into()));
+        self.parts.push(Part { place, expect, branch: None, events: events.into() });
         Ok(self)
+    }
+
+    /// What was added last is only for the branch with this number: not for another that has its name by then, and it begins
+    /// none.
+    pub(crate) fn only(mut self, branch: Option<u64>) -> Self {
+        if let Some(part) = self.parts.last_mut() {
+            part.branch = branch;
+        }
+        self
     }
 
     /// Overrides the store's default for this batch.
@@ -100,17 +119,17 @@ impl Batch {
         default: Durability,
         guard: &Guard,
     ) -> Result<Prepared> {
-        let count: usize = self.parts.iter().map(|(_, _, events)| events.len()).sum();
+        let count: usize = self.parts.iter().map(|part| part.events.len()).sum();
         if count > MAX_BATCH_EVENTS {
             let reason = format!("has {count} events; the limit of one append is {MAX_BATCH_EVENTS}");
             return Err(Invalid::new("events", reason).into());
         }
-        if count == 0 || self.parts.iter().any(|(_, _, events)| events.is_empty()) {
+        if count == 0 || self.parts.iter().any(|part| part.events.is_empty()) {
             return Err(Invalid::new("events", "is empty: an append needs at least one event").into());
         }
         let mut bytes = 0;
         let mut parts = Vec::with_capacity(self.parts.len());
-        for (place, expect, events) in self.parts {
+        for Part { place, expect, branch, events } in self.parts {
             let mut records = Vec::with_capacity(events.len());
             for event in &events {
                 let record = encode_record(event, payload_limit)?;
@@ -118,7 +137,7 @@ impl Batch {
                 bytes += record.encoded().len();
                 records.push(record);
             }
-            parts.push(PreparedPart { place, expect, records });
+            parts.push(PreparedPart { place, expect, branch, records });
         }
         if bytes > MAX_BATCH_BYTES {
             let what = "this append".to_owned();

@@ -1,6 +1,6 @@
 //! Listings of sessions and branches.
 
-use crate::engine::{Branch, End};
+use crate::engine::{Branch, End, Expiry, due};
 use crate::error::Result;
 use crate::event::{BranchName, MAIN, Place, Sequence, SessionId, Timestamp};
 use crate::store::handle::reader::Reader;
@@ -47,6 +47,10 @@ pub struct BranchInfo {
     pub first: Sequence,
     /// When it was [closed](crate::lifecycle::BranchLifecycle::close); `None` while it can be appended to.
     pub closed: Option<Timestamp>,
+    /// When the store [deletes](crate::lifecycle::BranchLifecycle::expire) it by itself.
+    pub expiry: Option<Expiry>,
+    /// When that is, unless it is used until then, as far as its uses are written.
+    pub expires: Option<Timestamp>,
 }
 
 impl BranchInfo {
@@ -63,6 +67,8 @@ impl BranchInfo {
             events: (end.head + 1).saturating_sub(end.first.max(branch.fork + 1)),
             first: Sequence::new(end.first),
             closed: branch.attributes.closed.map(Timestamp::from_micros),
+            expiry: Expiry::of(&branch.attributes),
+            expires: due(&branch.attributes).map(Timestamp::from_micros),
         }
     }
 }

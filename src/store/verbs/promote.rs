@@ -107,7 +107,8 @@ impl Store {
             false => SidecarWrites::new(),
         };
         let batch = Batch::new().records(records);
-        batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)
+        let batch = batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)?;
+        Ok(batch.only(branch.parent))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Branches that are deleted are gone but for their forks, and what nobody has any more is removed.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::case::{CaseOutcome, Stop, cases};
@@ -11,9 +12,9 @@ use super::home::{Capability, Home};
 use crate::consumer::ConsumerConfig;
 use crate::delivery::Owner;
 use crate::error::Error;
-use crate::event::{Expect, Place, SessionId};
+use crate::event::{Address, Expect, Place, SessionId};
 use crate::follow::{Follow, Followed};
-use crate::store::{BranchChange, Builder, Change, Commit, Query, Store};
+use crate::store::{Batch, BranchChange, Builder, Change, Commit, Query, Store};
 
 cases! { "deleting":
     a_deleted_branch_is_in_no_listing_and_not_read,
@@ -31,6 +32,8 @@ cases! { "deleting":
     timers_of_a_deleted_branch_do_not_fire,
     what_is_kept_beside_a_deleted_branch_goes_with_it,
     a_deleted_branch_is_not_the_current_one_again_when_its_name_is,
+    what_is_appended_to_one_branch_goes_to_no_other_of_its_name,
+    what_has_gone_on_is_not_deleted_for_where_it_ended,
 }
 
 fn a_deleted_branch_is_in_no_listing_and_not_read(home: &mut dyn Home) -> CaseOutcome {
@@ -193,6 +196,7 @@ fn what_was_decided_for_a_branch_does_not_hit_the_next_of_its_name(home: &mut dy
         let change = |(place, number): &(Place, u64)| BranchChange {
             place: place.clone(),
             number: Some(*number),
+            head: None,
             what,
         };
         Commit::Change(seen.iter().map(change).collect())
@@ -214,6 +218,62 @@ fn what_was_decided_for_a_branch_does_not_hit_the_next_of_its_name(home: &mut dy
     equal("what was named beside it", of_branch(&other, "t")?, vec![2])?;
     let now = seen(&other, "s")?;
     other.inner().engine().commit(changes(&now, Change::Delete))?;
+    refused!(store.head("s"), Error::Deleted { .. });
+    Ok(())
+}
+
+fn what_is_appended_to_one_branch_goes_to_no_other_of_its_name(home: &mut dyn Home) -> CaseOutcome {
+    let store = empty(home)?;
+    store.append("s", numbered(1))?;
+    store.fork("s", "b")?;
+    let other = home.beside(&store)?;
+    let number = |name: &str| -> Result<u64, Stop> {
+        Ok(store.reader()?.branch(Address::from_str(name)?.place())?.number)
+    };
+    let append = |store: &Store, name: &str, branch: u64, n| -> crate::error::Result<()> {
+        let batch =
+            Batch::new().add("t", Expect::Any, numbered(n))?.add(name, Expect::Any, numbered(n + 1))?;
+        store.append_batch(batch.only(Some(branch))).map(drop)
+    };
+    let (main, fork) = (number("s")?, number("s/b")?);
+    append(&store, "s", main, 2)?;
+    append(&other, "s/b", fork, 4)?;
+    refused!(append(&store, "s", fork, 6), Error::Deleted { .. });
+    refused!(append(&other, "s/c", fork, 6), Error::NotFound { what: "branch", .. });
+    store.lifecycle().delete("s")?;
+    // Neither to what is gone, nor to what begins under its name, and nothing begins.
+    for store in [&store, &other] {
+        refused!(append(store, "s", main, 6), Error::Deleted { .. });
+        refused!(store.head("s"), Error::Deleted { .. });
+    }
+    store.append("s", numbered(8))?;
+    for store in [&store, &other] {
+        refused!(append(store, "s", main, 6), Error::Deleted { place, .. } if place.to_string() == "s");
+    }
+    append(&other, "s", number("s")?, 9)?;
+    equal("what has the name now", of_branch(&store, "s")?, vec![8, 10])?;
+    equal("the fork", of_branch(&store, "s/b")?, vec![1, 5])?;
+    // All of a batch or nothing.
+    equal("beside it", of_branch(&store, "t")?, vec![2, 4, 9])
+}
+
+fn what_has_gone_on_is_not_deleted_for_where_it_ended(home: &mut dyn Home) -> CaseOutcome {
+    let store = empty(home)?;
+    store.append("s", run_of(1..=2))?;
+    store.append("t", numbered(3))?;
+    let other = home.beside(&store)?;
+    let seen = |name: &str, head| -> Result<BranchChange, Stop> {
+        let branch = store.reader()?.branch(Address::from_str(name)?.place())?;
+        let place = (*branch.place).clone();
+        Ok(BranchChange { place, number: Some(branch.number), head: Some(head), what: Change::Delete })
+    };
+    for store in [&store, &other] {
+        let changes = Commit::Change(vec![seen("t", 1)?, seen("s", 1)?]);
+        let refused = store.inner().engine().commit(changes);
+        refused!(refused, Error::Conflict { actual, .. } if actual.get() == 2);
+        equal("unchanged", (store.head("s")?.get(), store.head("t")?.get()), (2, 1))?;
+    }
+    other.inner().engine().commit(Commit::Change(vec![seen("t", 1)?, seen("s", 2)?]))?;
     refused!(store.head("s"), Error::Deleted { .. });
     Ok(())
 }

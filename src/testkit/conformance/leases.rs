@@ -7,7 +7,8 @@ use super::checks::{at_once, crashed, empty, equal, holds, in_tasks, numbered, r
 use super::home::Home;
 use crate::error::{Error, Result};
 use crate::event::{Expect, NewEvent};
-use crate::store::{Batch, Builder, FencingToken, Receipt, Store};
+use crate::store::leases::FencingToken;
+use crate::store::{Batch, Builder, Receipt, Store};
 
 cases! { "leases":
     a_lease_has_one_holder_until_it_is_released,

@@ -33,6 +33,7 @@ mod consumers;
 mod deleting;
 mod duplicates;
 mod durability;
+mod expiring;
 mod follow;
 mod forks;
 mod handles;

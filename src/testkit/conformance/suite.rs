@@ -5,8 +5,8 @@ use std::fmt;
 use super::case::{Case, Stop};
 use super::home::{Capability, Home};
 use super::{
-    append, closing, consumers, deleting, duplicates, durability, follow, forks, handles, leases, lifecycle,
-    maintenance, order, projections, records, reopening, timers, truncating,
+    append, closing, consumers, deleting, duplicates, durability, expiring, follow, forks, handles, leases,
+    lifecycle, maintenance, order, projections, records, reopening, timers, truncating,
 };
 
 /// Every case, in the order of a run.
@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         lifecycle::CASES,
         deleting::CASES,
         truncating::CASES,
+        expiring::CASES,
         projections::CASES,
         handles::CASES,
         durability::CASES,

@@ -50,6 +50,11 @@ impl<'a> Flushed<'a> {
     fn has_lifecycle(&self) -> bool {
         !self.changes.is_empty() || self.births.iter().any(|branch| !branch.attributes.is_empty())
     }
+
+    /// Whether a branch may go by itself.
+    fn has_expiry(&self) -> bool {
+        self.births.iter().chain(&self.changes).any(|branch| branch.attributes.may_expire())
+    }
 }
 
 /// Writes it all, and the meta row that is true afterwards.
@@ -58,6 +63,9 @@ pub(crate) fn flush_into(txn: &WriteTxn, flushed: &Flushed<'_>, mut meta: Meta) 
     let _span = debug_span!("flush", events, births).entered();
     if flushed.has_lifecycle() {
         meta.features.incompatible |= Features::LIFECYCLE;
+    }
+    if flushed.has_expiry() {
+        meta.features.compatible |= Features::EXPIRY;
     }
     let mut counts = write_births(txn, &flushed.births)?;
     write_changes(txn, &flushed.changes)?;

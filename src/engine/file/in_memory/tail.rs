@@ -102,6 +102,11 @@ impl Tail {
         self.layers().flat_map(Layer::births)
     }
 
+    /// Branches of before whose attributes have changed; some more than once, as they are now last.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Arc<Branch>> {
+        self.layers().flat_map(Layer::changes)
+    }
+
     /// The branch with these names, if it is not as the tables have it.
     pub(crate) fn named(&self, place: &Place) -> Option<&Arc<Branch>> {
         self.layers().rev().find_map(|l| l.named(place))

@@ -46,6 +46,8 @@ pub(crate) struct Loaded {
     pub(crate) ring: Ring,
     pub(crate) journal: JournalFile,
     pub(crate) next_branch: u64,
+    /// Whether branches may expire, of those in the tables.
+    pub(crate) has_expiry: bool,
 }
 
 pub(crate) fn load(medium: Medium, options: Options) -> Result<Loaded> {
@@ -229,6 +231,7 @@ fn load_storage(
         ring: recovered.ring,
         journal: source,
         next_branch: journal.next_branch,
+        has_expiry: meta.features.compatible & Features::EXPIRY != 0,
     })
 }
 

@@ -68,7 +68,9 @@ impl EngineReader for FileReader {
 
     fn read(&self, get: &Get<'_>) -> Result<Got> {
         self.contents.process.check()?;
-        guarded(|| self.got(get))
+        let got = guarded(|| self.got(get));
+        self.contents.reaper.note(get, &got);
+        got
     }
 
     fn peek(&self, get: &Get<'_>) -> Result<Option<Got>> {

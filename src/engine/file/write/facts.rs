@@ -126,6 +126,10 @@ impl Facts for StoreFacts<'_> {
             None => SidecarView::of(self.txn.get()?).get(table, key),
         }
     }
+
+    fn used(&self, branch: u64) -> i64 {
+        self.contents.reaper.last_use(branch)
+    }
 }
 
 /// What is remembered by branch number, until it is too much.

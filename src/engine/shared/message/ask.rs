@@ -38,6 +38,7 @@ fn sent_append(prepared: &Prepared) -> Result<SentAppend<'_>> {
     let parts = prepared.parts.iter().map(|p| SentPart {
         place: sent_place(&p.place),
         expect: sent_expect(p.expect),
+        branch: p.branch,
         count: p.records.len() as u32,
     });
     let records = prepared.parts.iter().flat_map(|part| &part.records);

@@ -76,7 +76,7 @@ fn append_of(message: &Bytes, sent: &SentAppend<'_>, takes: Takes) -> Result<Pre
             records.push(record);
         }
         let place = place_of(part.place).map_err(malformed)?;
-        parts.push(PreparedPart { place, expect: expect_of(part.expect), records });
+        parts.push(PreparedPart { place, expect: expect_of(part.expect), branch: part.branch, records });
     }
     if bytes > MAX_BATCH_BYTES {
         let (size, limit) = (bytes as u64, MAX_BATCH_BYTES as u64);

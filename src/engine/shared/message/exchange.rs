@@ -94,7 +94,7 @@ mod tests {
         let writes =
             || SentWrites { rows: Bounded(vec![]), expected: Bounded(vec![]), relaxed: false, by: 1 };
         let append = SentAppend {
-            parts: Bounded(vec![SentPart { place, expect: SentExpect::Any, count: 3 }]),
+            parts: Bounded(vec![SentPart { place, expect: SentExpect::Any, branch: None, count: 3 }]),
             records: Bounded(events.iter().map(|event| &**event.record().encoded()).collect()),
             relaxed: false,
             writes: writes(),

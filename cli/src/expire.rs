@@ -1,0 +1,55 @@
+//! `retold expire`
+
+use std::time::Duration;
+
+use super::app::App;
+use super::failure::Outcome;
+use super::span::{ahead, seconds};
+use super::style::{NAME, paint};
+use super::view::short;
+use retold::event::{Address, Timestamp};
+use retold::lifecycle::Expiry;
+use retold::wire;
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("when").required(true))]
+#[command(after_help = "Examples:
+  retold expire run-7 --unused 30d               once nobody has read or appended to it for 30 days
+  retold expire run-7/retry --at 12h             in twelve hours
+  retold expire run-7 --at 2027-01-01T00:00:00Z  at that time
+  retold expire run-7 --never                    it stays until it is deleted
+
+What has expired is gone as with `retold delete`: its forks go on, and `retold purge` gives the space back. Each time takes the \
+place of the one before. A read counts as a use while a process has the store open for writing. Without a branch it is main, whichever branch is current; its forks do not expire with it.")]
+pub(super) struct Args {
+    /// The branch
+    #[arg(value_name = "SESSION[/BRANCH]")]
+    address: String,
+    /// Then: a time, or how long from now
+    #[arg(long, value_name = "TIME", value_parser = ahead, group = "when")]
+    at: Option<Timestamp>,
+    /// Once nobody has appended to it or read its events for so long: 90s, 12h, 30d
+    #[arg(long, value_name = "SPAN", value_parser = seconds, group = "when")]
+    unused: Option<Duration>,
+    /// It does not
+    #[arg(long, group = "when")]
+    never: bool,
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let address: Address = args.address.parse()?;
+    let expiry = args.at.map(Expiry::At).or_else(|| args.unused.map(Expiry::Unused));
+    let store = app.changing()?;
+    let branch = store.lifecycle().expire(&address, expiry)?;
+    let current = store.current(address.session())?;
+    store.close()?;
+    if !app.out.is_table() {
+        return app.out.document(&wire::Branch::new(&branch, &current));
+    }
+    let name = paint(NAME, &branch.place);
+    app.out.line(match (branch.expires, args.unused.is_some()) {
+        (None, _) => format!("{name} does not expire"),
+        (Some(at), true) => format!("{name} expires at {}, unless it is used until then", short(at)),
+        (Some(at), false) => format!("{name} expires at {}", short(at)),
+    })
+}
