@@ -9,6 +9,7 @@ mod overview;
 mod problem;
 mod projected;
 mod repaired;
+mod retired;
 mod timeline;
 mod timer;
 
@@ -21,6 +22,7 @@ pub use overview::{Described, SessionCard, StoreStats};
 pub use problem::{Code, Exit, ProblemDocument, code};
 pub use projected::{ProjectionView, Rebuilt, RetriedView, State, StateChange};
 pub use repaired::RepairedView;
+pub use retired::RetiredView;
 pub use timeline::TimelineView;
 pub use timer::{FiredView, TimerView};
 

@@ -46,6 +46,7 @@ mod purge;
 mod read;
 mod rebuild;
 mod repair;
+mod retain;
 mod role_words;
 mod schema;
 mod select;
@@ -190,6 +191,8 @@ enum Verb {
     Truncate(truncate::Args),
     /// Remove what was deleted or truncated from the file
     Purge(purge::Args),
+    /// Delete sessions, or their first events, by age, number or size
+    Retain(retain::Args),
     /// Compare two branches of a session
     Diff(diff::Args),
     /// Append a branch's own events to the branch it was forked from
@@ -378,6 +381,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Delete(args) => delete::run(&args, app),
         Verb::Truncate(args) => truncate::run(&args, app),
         Verb::Purge(args) => purge::run(&args, app),
+        Verb::Retain(args) => retain::run(&args, app),
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
         Verb::Adopt(args) => adopt::run(&args, app),

@@ -2,10 +2,12 @@
 
 mod preview;
 mod purge;
+mod retention;
 
 use self::preview::{DELETED, TRUNCATED, preview};
 pub use self::preview::{Removal, RemovalPreview};
 use self::purge::purge;
+pub use self::retention::{RetentionLimit, RetentionPolicy, Retired, RetiredEvents, RetiredSession};
 pub use crate::engine::{Expiry, Purged};
 use crate::error::{Error, Result};
 use crate::event::{Address, Sequence, SessionId};

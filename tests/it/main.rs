@@ -63,6 +63,7 @@ mod properties;
 mod repair;
 mod replays;
 mod restore;
+mod retention;
 mod runtimes;
 mod shared;
 #[cfg(unix)]

@@ -181,3 +181,44 @@ fn an_expiry_that_cannot_be_is_refused() {
         shell.fails(2, usage);
     }
 }
+
+#[test]
+fn a_policy_says_what_would_go_and_removes_it() {
+    let shell = Shell::with_a_session();
+    for session in ["nightly-1", "nightly-2", "nightly-3"] {
+        shell.ok(&["append", session, "a.b"]);
+        shell.ok(&["append", session, "a.c"]);
+    }
+    let policy = |args: &[&str]| shell.ok(&[&["retain", "--sessions", "nightly-*"], args].concat());
+    let dry = json(&policy(&["--max-sessions", "1", "--max-events", "1", "--dry-run", "-o", "json"]));
+    let named = |of: &str, key: &str| -> Vec<String> {
+        dry[of].as_array().unwrap().iter().map(|it| it[key].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(named("sessions", "session"), ["nightly-1", "nightly-2"]);
+    assert_eq!(
+        (named("branches", "branch"), &dry["dry_run"]),
+        (vec!["nightly-3/main".to_owned()], &true.into())
+    );
+    let told = policy(&["--max-sessions", "1", "--max-events", "1", "--dry-run", "-o", "table"]);
+    assert!(
+        told.contains("2 sessions, and 1 event of 1 branch that stay would go; nothing was changed"),
+        "{told}"
+    );
+    assert_eq!(shell.ok(&["sessions", "-o", "jsonl"]).lines().count(), 4);
+    shell.ok(&["lease", "acquire", "nightly-1", "--holder", "me", "--for", "1h"]);
+    let told = policy(&["--max-sessions", "1", "--max-events", "1", "-o", "table"]);
+    let end = "1 session, and 2 events of 2 branches that stay were deleted; 1 session in use would have gone too\n";
+    assert!(told.contains("nightly-2") && told.contains("sessions") && told.ends_with(end), "{told}");
+    assert!(shell.fails(4, &["read", "nightly-2"]).contains("deleted"));
+    assert_eq!((shell.head("nightly-1"), shell.head("nightly-3"), shell.head("s/b")), (1, 1, 3));
+    let bytes = json(&shell.ok(&["retain", "--max-bytes", "1KiB", "--dry-run", "-o", "json"]));
+    assert_eq!(bytes["sessions"], serde_json::json!([]));
+    let bytes = json(&shell.ok(&["retain", "--max-bytes", "1B", "--dry-run", "-o", "json"]));
+    assert!(bytes["sessions"][0]["bytes"].as_u64().unwrap() > 0, "{bytes}");
+    let old = json(&shell.ok(&["retain", "--max-age", "1d", "-o", "json"]));
+    assert_eq!((&old["sessions"], &old["dry_run"]), (&serde_json::json!([]), &false.into()));
+    for usage in [&["retain"][..], &["retain", "--sessions", "x"], &["retain", "--max-bytes", "much"]] {
+        shell.fails(2, usage);
+    }
+    shell.fails(2, &["retain", "--sessions", "a/b", "--max-sessions", "1"]);
+}
