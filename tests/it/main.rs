@@ -55,6 +55,8 @@ mod old_records;
 mod pattern_names;
 #[cfg(unix)]
 mod peer;
+#[cfg(unix)]
+mod power_cut;
 mod project_damage;
 mod project_kill;
 mod project_leases;

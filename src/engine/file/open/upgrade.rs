@@ -30,7 +30,7 @@ use crate::engine::file::tables::definitions::{is_a_table, unknown};
 use crate::engine::file::tables::lookup;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
-use crate::files::{link, new_file, sync};
+use crate::files::{link, new_file, sync, sync_folder_of};
 
 /// How many names are tried for a copy of one store.
 const MAX_COPIES: u32 = 1_000;
@@ -143,6 +143,8 @@ pub(crate) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
     let draft = draft
         .ok_or_else(|| io_error(name, &io::Error::other("its upgraded file was removed in the meantime")))?;
     let copy = keep(path, from)?;
+    // The old file must not lose its last name to a power cut that keeps only the change after this one.
+    sync_folder_of(&copy).map_err(|e| io_error(name, &e))?;
     draft.looks_like(path)?;
     draft.replace(path)?;
     draft.sync_folder()?;
