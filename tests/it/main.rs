@@ -48,8 +48,11 @@ mod kill;
 mod lifecycle;
 mod lifecycle_edges;
 mod lifecycle_kill;
+mod lives;
 mod machine;
 mod migrations;
+#[cfg(unix)]
+mod mixed_load;
 mod model;
 mod old_records;
 mod pattern_names;
