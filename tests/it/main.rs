@@ -30,6 +30,7 @@ mod coverage;
 mod crash;
 mod damage;
 mod damaged_chunk;
+mod dead_space;
 mod diverged;
 mod edges;
 mod fault;

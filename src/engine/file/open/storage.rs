@@ -123,5 +123,5 @@ pub(crate) fn open_tables(storage: &Storage, name: &str, options: &Options) -> R
     let mut builder = redb::Builder::new();
     builder.set_cache_size(options.cache_bytes);
     let db = guarded(|| builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e)))?;
-    Ok(Db::new(db, storage.tables.clone()))
+    Ok(Db::new(db, storage.tables.clone(), storage.header.tables))
 }

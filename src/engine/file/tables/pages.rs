@@ -77,6 +77,16 @@ pub(crate) struct Pages {
     mended: HashMap<(u64, u128), Option<Vec<u8>>>,
 }
 
+impl Root {
+    pub(crate) fn page(&self) -> u64 {
+        self.page
+    }
+
+    pub(crate) fn checksum(&self) -> u128 {
+        self.checksum
+    }
+}
+
 impl Pages {
     pub(crate) fn new(file: Arc<dyn StorageBackend>, base: u64, len: u64) -> Self {
         // Regions of redb have no header since its third format, and their size is never another.
@@ -119,7 +129,7 @@ impl Pages {
     /// Where a page is, and its bytes; zeros where they cannot be read.
     fn page(&self, number: u64, damage: &mut Vec<Problem>) -> Option<(u64, Vec<u8>)> {
         let order = number >> 59;
-        let size = PAGE.checked_shl(u32::try_from(order).ok()?).filter(|size| *size <= MAX_PAGE_BYTES)?;
+        let size = page_bytes(number)?;
         let (index, region) = (number & (0xF_FFFF >> order), number >> 20 & 0xF_FFFF);
         let at =
             (region * self.region).checked_add(index.checked_mul(size)?)?.checked_add(self.base + PAGE)?;
@@ -192,6 +202,40 @@ impl Pages {
         is_whole
     }
 
+    /// How many bytes of the file are the tables'.
+    pub(crate) fn bytes_of_tables(&self) -> u64 {
+        self.len.saturating_sub(self.base)
+    }
+
+    /// Page and checksum of all that an inner page leads to; nothing for a leaf. `None` when the page is not what the page above
+    /// it says.
+    pub(crate) fn inner(&self, number: u64, checksum: u128, widths: Widths) -> Option<Vec<(u64, u128)>> {
+        let (_, bytes) = self.page(number, &mut Vec::new())?;
+        match bytes.first() {
+            Some(&LEAF) => Some(Vec::new()),
+            Some(&BRANCH) if page_checksum(&bytes, widths) == Some(checksum) => Some(children(&bytes)),
+            _ => None,
+        }
+    }
+
+    /// The rows of a leaf. `None` when it is not what the page above it says.
+    pub(crate) fn rows(
+        &self,
+        number: u64,
+        checksum: u128,
+        widths: Widths,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Option<()> {
+        let (_, bytes) = self.page(number, &mut Vec::new())?;
+        if bytes.first() != Some(&LEAF) || page_checksum(&bytes, widths) != Some(checksum) {
+            return None;
+        }
+        for (key, value) in leaf_rows(&bytes, widths) {
+            each(bytes.get(key)?, bytes.get(value)?);
+        }
+        Some(())
+    }
+
     /// Everything in the file that looks like a row of a leaf, in use or not: what its rows would be with keys and values of each of
     /// these widths. What cannot be read is stepped over.
     pub(crate) fn scan(&self, widths: &[Widths], each: &mut dyn FnMut(usize, FoundRow<'_>)) {
@@ -262,6 +306,12 @@ fn mend(bytes: &[u8], is_right: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
         }
     }
     None
+}
+
+/// How many bytes a page has; `None` for one that is none of ours.
+pub(crate) fn page_bytes(number: u64) -> Option<u64> {
+    let order = u32::try_from(number >> 59).ok()?;
+    PAGE.checked_shl(order).filter(|size| *size <= MAX_PAGE_BYTES)
 }
 
 /// The definition of a table, as redb's own tree of them has it.
