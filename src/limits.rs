@@ -86,6 +86,19 @@ pub const SCAN_CHUNKS: usize = 16;
 /// Events of the tail that a long read copies at once.
 pub const SCAN_TAIL_EVENTS: usize = 2_048;
 
+/// What is looked at for an estimate of dead space: tables …
+pub const DEAD_SPACE_TABLES: usize = 64;
+/// … inner pages of each table …
+pub const DEAD_SPACE_PAGES: usize = 1_024;
+/// … levels of a table …
+pub const DEAD_SPACE_DEPTH: usize = 64;
+/// … branches …
+pub const DEAD_SPACE_BRANCHES: usize = 50_000;
+/// … chunks of what is not purged …
+pub const DEAD_SPACE_CHUNKS: usize = 2_048;
+/// … and chunks of one branch.
+pub const DEAD_SPACE_CHUNKS_OF_A_BRANCH: usize = 256;
+
 /// Bytes of redb's page cache, unless the store was built with another size.
 pub const DEFAULT_CACHE_BYTES: usize = 28 * 1_024 * 1_024;
 /// Branches whose names, ancestors and heads are kept in memory.

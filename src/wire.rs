@@ -32,7 +32,7 @@ use serde_json::value::RawValue;
 use crate::agents::interop::json::{Style, write};
 use crate::agents::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::event::{BranchName, Event, EventId, Place, Role, TypeInfo};
-use crate::lifecycle::Expiry;
+use crate::lifecycle::{DeadSpace, Expiry};
 use crate::store::{BranchInfo, Pair, Placed, Rank, Receipt, Report, SessionInfo, StoreInfo, StoreOwner};
 
 /// Appends a recorded event as one line of JSON, without the newline.
@@ -295,8 +295,35 @@ pub struct StoreFigures {
     position: u64,
     payload_bytes: u64,
     file_bytes: Option<u64>,
+    /// `null` when it is not known.
+    dead: Option<DeadSpaceView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<OwnerView>,
+}
+
+/// What of its file a store could do without.
+#[derive(Clone, Debug, Serialize)]
+struct DeadSpaceView {
+    bytes: u64,
+    percent: u64,
+    free_bytes: u64,
+    unpurged_bytes: u64,
+    partial: bool,
+}
+
+impl StoreFigures {
+    /// The same, with what of its file the store could do without.
+    #[must_use]
+    pub fn dead_space(mut self, dead: Option<DeadSpace>) -> Self {
+        self.dead = dead.map(|dead| DeadSpaceView {
+            bytes: dead.bytes(),
+            percent: dead.percent(),
+            free_bytes: dead.free,
+            unpurged_bytes: dead.unpurged,
+            partial: dead.is_partial,
+        });
+        self
+    }
 }
 
 /// The process that has a store open, and its clients.
@@ -352,6 +379,7 @@ impl From<&StoreInfo> for StoreFigures {
             position: info.committed.get(),
             payload_bytes: info.payload_bytes,
             file_bytes: info.file_bytes,
+            dead: None,
             owner: info.owner.as_ref().map(OwnerView::from),
         }
     }

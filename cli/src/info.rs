@@ -7,6 +7,7 @@ use super::table::{Table, cell, clean};
 use super::view::grouped;
 use retold::config::Origin;
 use retold::event::Timestamp;
+use retold::lifecycle::DeadSpace;
 use retold::wire::StoreFigures;
 
 #[derive(Debug, clap::Args)]
@@ -20,9 +21,10 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if args.config {
         return settings(app);
     }
-    let info = app.reading()?.maintenance().info()?;
+    let store = app.reading()?;
+    let (info, dead) = (store.maintenance().info()?, store.lifecycle().dead_space()?);
     if !app.out.is_table() {
-        return app.out.document(&StoreFigures::from(&info));
+        return app.out.document(&StoreFigures::from(&info).dead_space(dead));
     }
     let mut rows = vec![
         ("store", info.path.clone()),
@@ -30,6 +32,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         ("created", info.created.to_string()),
         ("format", info.format.to_string()),
         ("size", info.file_bytes.map(size).unwrap_or_default()),
+        ("dead space", dead.as_ref().map_or_else(|| "unknown".to_owned(), dead_space)),
         ("payloads", size(info.payload_bytes)),
         ("sessions", grouped(info.sessions)),
         ("branches", grouped(info.branches)),
@@ -46,7 +49,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         rows.extend(clients.map(|client| ("client", who(&client.program, client.pid, client.since))));
     }
     rows.into_iter()
-        .try_for_each(|(name, value)| app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>8}")))))
+        .try_for_each(|(name, value)| app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>10}")))))
 }
 
 fn settings(app: &mut App) -> Outcome {
@@ -68,6 +71,16 @@ fn settings(app: &mut App) -> Outcome {
         Some(mut table) => out.lines(table.lines()),
         None => Ok(()),
     }
+}
+
+/// What the store could do without, and how it is given back.
+fn dead_space(dead: &DeadSpace) -> String {
+    let least = if dead.is_partial { "at least " } else { "about " };
+    let total = format!("{least}{} ({} %)", size(dead.bytes()), dead.percent());
+    if dead.unpurged == 0 {
+        return total;
+    }
+    format!("{total}: {} free, {} to be purged", size(dead.free), size(dead.unpurged))
 }
 
 /// Bytes, human-readable.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::event::{Position, StoreId};
-use crate::files::folder_of;
+use crate::files::{folder_of, link, new_file, remove, rename, sync_folder_of};
 
 /// What is still being written is younger, or locked.
 const LEFT_AFTER: Duration = Duration::from_secs(3_600);
@@ -49,11 +49,10 @@ impl UnnamedBackup {
     /// # Errors
     /// [`Error::Exists`] when there is something under that name by now.
     pub(crate) fn publish(self) -> Result<()> {
-        let named = match fs::hard_link(&self.path, &self.to) {
+        let named = match link(&self.path, &self.to) {
             Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
                 // No hard links here: the name is claimed first, and then taken.
-                let claimed = File::options().write(true).create_new(true).open(&self.to);
-                claimed.and_then(|_| fs::rename(&self.path, &self.to))
+                new_file(&self.to).and_then(|_| rename(&self.path, &self.to))
             }
             linked => linked,
         };
@@ -62,13 +61,13 @@ impl UnnamedBackup {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(exists(&self.to)),
             Err(e) => return Err(failed(&self.to, &e)),
         }
-        File::open(folder_of(&self.to)).and_then(|folder| folder.sync_all()).map_err(|e| failed(&self.to, &e))
+        sync_folder_of(&self.to).map_err(|e| failed(&self.to, &e))
     }
 }
 
 impl Drop for UnnamedBackup {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        let _ = remove(&self.path);
     }
 }
 
@@ -98,7 +97,7 @@ fn remove_left(folder: &Path) {
             && let Ok(file) = File::open(entry.path())
             && file.try_lock().is_ok()
         {
-            let _ = fs::remove_file(entry.path());
+            let _ = remove(&entry.path());
         }
     }
 }

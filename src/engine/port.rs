@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::backup::Backup;
 use super::commit::{Commit, Outcome};
 use super::compaction::Compaction;
+use super::dead_space::DeadSpace;
 use super::get::{Get, Got};
 use super::identity::Identity;
 use super::moving::Moving;
@@ -175,4 +176,9 @@ pub(crate) trait Admin: Send + Sync {
 
     /// Figures, at a cost that does not depend on how much is stored.
     fn figures(&self) -> Result<Figures>;
+
+    /// What of its file it could do without, at a cost that is bounded; `None` where nobody can say.
+    fn dead_space(&self) -> Result<Option<DeadSpace>> {
+        Ok(None)
+    }
 }

@@ -8,7 +8,7 @@ use self::preview::{DELETED, TRUNCATED, preview};
 pub use self::preview::{Removal, RemovalPreview};
 use self::purge::purge;
 pub use self::retention::{RetentionLimit, RetentionPolicy, Retired, RetiredEvents, RetiredSession};
-pub use crate::engine::{Expiry, Purged};
+pub use crate::engine::{DeadSpace, Expiry, Purged};
 use crate::error::{Error, Result};
 use crate::event::{Address, Sequence, SessionId};
 use crate::store::{
@@ -326,6 +326,39 @@ impl BranchLifecycle {
         self.store.in_task(purge).await
     }
 
+    /// How much of the file holds nothing that is needed: about what a [purge](Self::purge) and a
+    /// [compaction](crate::store::Maintenance::compact) would give back. `None` for a store in memory, where the file is
+    /// damaged, and where the process that has the file is of an earlier release.
+    ///
+    /// It reads some pages of the tables, and of what was deleted some chunks: a few MiB for a file of ordinary size, and some
+    /// 100 MiB at the most, however large the file is.
+    ///
+    /// ```
+    /// use retold::{NewEvent, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path().join("runs.redb"))?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// if let Some(dead) = store.lifecycle().dead_space()? {
+    ///     println!("{} of {} bytes, {} %", dead.bytes(), dead.file, dead.percent());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Storage`].
+    pub fn dead_space(&self) -> Result<Option<DeadSpace>> {
+        dead_space(&self.store)
+    }
+
+    /// [`dead_space`](Self::dead_space) for tasks. Cancellation as with [`info_async`](crate::store::Maintenance::info_async).
+    ///
+    /// # Errors
+    /// As [`dead_space`](Self::dead_space).
+    pub async fn dead_space_async(&self) -> Result<Option<DeadSpace>> {
+        self.store.in_task(dead_space).await
+    }
+
     fn prepare_change(&self, address: &Address, what: Change, branch_only: &'static str) -> Result<Commit> {
         self.store.inner().process().check()?;
         self.store.inner().writable()?;
@@ -342,6 +375,10 @@ fn ending(branch: &Branch) -> BranchChange {
         head: None,
         what: Change::Delete,
     }
+}
+
+fn dead_space(store: &Store) -> Result<Option<DeadSpace>> {
+    store.inner().admin()?.dead_space()
 }
 
 const CLOSED: &str = "only a whole branch can be closed";

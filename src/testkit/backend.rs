@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use redb::StorageBackend;
 
 use super::fault::{DiskOperation, Fault};
-use super::moment::{Change, Moment, write_at};
+use super::moment::{Change, Moment, resize, write_at};
 
 #[derive(Default)]
 struct State {
@@ -185,7 +185,7 @@ impl StorageBackend for Disk {
         let mut state = self.state();
         Self::pass(&mut state, DiskOperation::SetLen)?;
         let len = index(len)?;
-        state.file.resize(len, 0);
+        resize(&mut state.file, len);
         state.changes.push(Change::SetLen(len));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What retold is tested with, for testing code on top of it: a reference [`Model`] of the store in plain maps,
-//! [`strategies`] for property tests, a [`Disk`] that counts, records, fails and loses power, and a [`conformance`]
-//! suite that every engine passes.
+//! [`strategies`] for property tests, a [`Disk`] that counts, records, fails and loses power, a `Folder` that records what is
+//! done to files and loses power too, and a [`conformance`] suite that every engine passes.
 //!
 //! ```
 //! use retold::testkit::{Cut, Disk};
@@ -25,6 +25,8 @@ pub mod conformance;
 #[cfg(test)]
 mod explore;
 mod fault;
+#[cfg(unix)]
+mod folder;
 mod given;
 mod model;
 mod moment;
@@ -41,6 +43,8 @@ pub(crate) use explore::{
     QUEUE_SCHEDULES, TIMER_SCHEDULES, WRITER_SCHEDULES, all_caught, explore,
 };
 pub use fault::{DiskOperation, Fault};
+#[cfg(unix)]
+pub use folder::{Folder, FolderMoment};
 pub use given::Given;
 pub use model::{Model, ModelAppended, ModelBranch, ModelEvent, ModelPart, ModelSession};
 pub use moment::{Cut, Moment};

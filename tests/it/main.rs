@@ -30,6 +30,7 @@ mod coverage;
 mod crash;
 mod damage;
 mod damaged_chunk;
+mod dead_space;
 mod diverged;
 mod edges;
 mod fault;
@@ -48,13 +49,18 @@ mod kill;
 mod lifecycle;
 mod lifecycle_edges;
 mod lifecycle_kill;
+mod lives;
 mod machine;
 mod migrations;
+#[cfg(unix)]
+mod mixed_load;
 mod model;
 mod old_records;
 mod pattern_names;
 #[cfg(unix)]
 mod peer;
+#[cfg(unix)]
+mod power_cut;
 mod project_damage;
 mod project_kill;
 mod project_leases;

@@ -13,7 +13,7 @@ use crate::support::{Dice, soak};
 use crate::tables::Tables;
 use crate::victim::{self, Victim};
 
-fn folders() -> Vec<PathBuf> {
+pub(crate) fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
@@ -22,7 +22,7 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-fn export(store: &Store) -> String {
+pub(crate) fn export(store: &Store) -> String {
     let mut lines = Vec::new();
     interop::export(store, &ExportScope::All, Format::Retold, &mut lines, &mut |_| {}).unwrap();
     String::from_utf8(lines).unwrap()
@@ -139,13 +139,13 @@ fn every_event_step_does_to_its_examples_what_it_says() {
 }
 
 /// A file that an earlier release wrote, and what comes out of it.
-struct Fixture {
-    format: u32,
-    file: Vec<u8>,
-    expected: String,
+pub(crate) struct Fixture {
+    pub(crate) format: u32,
+    pub(crate) file: Vec<u8>,
+    pub(crate) expected: String,
 }
 
-fn fixture(folder: &Path) -> Fixture {
+pub(crate) fn fixture(folder: &Path) -> Fixture {
     let read = |name: &str| std::fs::read(folder.join(name)).ok();
     let packed = || read("before.redb.lz4").map(|lz4| lz4_flex::decompress_size_prepended(&lz4).unwrap());
     let file = read("store.redb").or_else(|| read("before.redb")).or_else(packed).unwrap();
@@ -209,7 +209,7 @@ fn an_old_file_that_is_only_read_stays_as_it_is_and_says_the_same() {
     }
 }
 
-fn names(dir: &Path) -> Vec<String> {
+pub(crate) fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
     let mut names: Vec<String> =
         entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();

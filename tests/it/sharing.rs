@@ -94,6 +94,9 @@ fn another_process() {
             shown(states.state(*session), |state| state.events.to_string())
         }
         ["compact"] => shown(store.as_ref().unwrap().maintenance().compact(), |_| "ok".into()),
+        ["dead"] => shown(store.as_ref().unwrap().lifecycle().dead_space(), |dead| {
+            dead.map_or_else(String::new, |dead| format!("{} {} {}", dead.file, dead.free, dead.unpurged))
+        }),
         ["close"] => shown(store.take().unwrap().close(), |()| "ok".into()),
         other => panic!("{other:?}"),
     });

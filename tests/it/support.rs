@@ -14,6 +14,16 @@ pub(crate) fn soak() -> bool {
     std::env::var_os("RETOLD_SOAK").is_some()
 }
 
+/// A folder for many files that need not outlive the machine: in memory, where there is such a place, so that a sync costs
+/// nothing.
+pub(crate) fn quick_dir() -> tempfile::TempDir {
+    let in_memory = Path::new("/dev/shm");
+    match tempfile::tempdir_in(in_memory) {
+        Ok(dir) if cfg!(target_os = "linux") => dir,
+        _ => tempfile::tempdir().unwrap(),
+    }
+}
+
 /// A store on the file engine, whose file is memory.
 pub(crate) fn on_memory(settings: Builder) -> Store {
     settings.with_backend(Box::new(redb::backends::InMemoryBackend::new())).unwrap()

@@ -222,3 +222,24 @@ fn a_policy_says_what_would_go_and_removes_it() {
     }
     shell.fails(2, &["retain", "--sessions", "a/b", "--max-sessions", "1"]);
 }
+
+#[test]
+fn info_says_how_much_of_the_file_is_dead_space() {
+    let shell = Shell::with_a_session();
+    let info = || json(&shell.ok(&["info", "-o", "json"]));
+    let before = info();
+    let dead = &before["dead"];
+    assert_eq!((&dead["unpurged_bytes"], &dead["partial"]), (&0.into(), &false.into()), "{before}");
+    assert!(dead["bytes"].as_u64() <= before["file_bytes"].as_u64(), "{before}");
+    assert!(dead["percent"].as_u64() <= Some(100), "{before}");
+    shell.ok(&["delete", "s", "--session"]);
+    let deleted = info();
+    assert!(deleted["dead"]["unpurged_bytes"].as_u64() > Some(0), "{deleted}");
+    let table = shell.ok(&["info", "-o", "table"]);
+    assert!(table.contains("dead space  about ") && table.contains(" to be purged\n"), "{table}");
+    shell.ok(&["purge"]);
+    assert_eq!(info()["dead"]["unpurged_bytes"], 0);
+    assert!(!shell.ok(&["info", "-o", "table"]).contains("to be purged"));
+    shell.ok(&["compact"]);
+    assert!(info()["dead"]["percent"].as_u64() <= Some(100));
+}

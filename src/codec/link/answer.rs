@@ -77,6 +77,8 @@ pub enum SentAnswer<'a> {
     FullEnd(SentFullEnd),
     /// [`Whose`](Self::Whose), where anything has become of the branch.
     FullWhose(SentFullBranch<'a>, u64),
+    /// What of its file the store could do without, if anybody can say.
+    DeadSpace(Option<SentDeadSpace>),
 }
 
 /// What a walk over the store found.
@@ -109,6 +111,19 @@ pub struct SentFigures {
     pub payload_bytes: u64,
     /// Bytes of the file.
     pub file_bytes: Option<u64>,
+}
+
+/// What of its file a store could do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentDeadSpace {
+    /// Bytes of the file.
+    pub file: u64,
+    /// Bytes that hold nothing.
+    pub free: u64,
+    /// Bytes of what was deleted or truncated and not purged.
+    pub unpurged: u64,
+    /// There may be more of it.
+    pub is_partial: bool,
 }
 
 /// Who owns the store, and who uses it.

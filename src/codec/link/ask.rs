@@ -80,6 +80,8 @@ pub enum SentAsk<'a> {
     Change(Bounded<SentChange<'a>, LIST>),
     /// Removes what was deleted or truncated from the tables; progress is told on the way.
     Purge,
+    /// What of its file the store could do without.
+    DeadSpace,
 }
 
 /// A change of one branch.

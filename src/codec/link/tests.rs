@@ -106,6 +106,7 @@ fn asks() -> Vec<SentAsk<'static>> {
             .into(),
         )),
         SentAsk::Purge,
+        SentAsk::DeadSpace,
     ]
 }
 
@@ -195,6 +196,13 @@ fn answers() -> Vec<SentAnswer<'static>> {
             SentAnswer::Failed(SentProblem::BranchClosed(PLACE, 7)),
             SentAnswer::Failed(SentProblem::Deleted(PLACE, 7)),
             SentAnswer::Failed(SentProblem::Truncated(PLACE, 300)),
+            SentAnswer::DeadSpace(None),
+            SentAnswer::DeadSpace(Some(SentDeadSpace {
+                file: 1 << 31,
+                free: 1 << 30,
+                unpurged: 300,
+                is_partial: true,
+            })),
         ])
         .collect()
 }

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::backup::backup;
 use super::compact::compact;
 use super::contents::Contents;
+use super::dead_space::dead_space;
 use super::figures::figures;
 use super::flush::flusher::{Flusher, flush_in_turn};
 use super::open::start::{Loaded, Medium, load};
@@ -25,6 +26,7 @@ use super::write::writer::Writer;
 use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::compaction::Compaction;
+use crate::engine::dead_space::DeadSpace;
 use crate::engine::identity::Identity;
 use crate::engine::moving::Moving;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
@@ -266,5 +268,14 @@ impl Admin for FileEngine {
     fn figures(&self) -> Result<Figures> {
         let file_bytes = fs::metadata(&self.contents.identity.name).ok().map(|meta| meta.len());
         figures(&self.file_reader()?, file_bytes)
+    }
+
+    fn dead_space(&self) -> Result<Option<DeadSpace>> {
+        let Some(path) = &self.contents.identity.path else { return Ok(None) };
+        let reader = self.file_reader()?;
+        match fs::metadata(path) {
+            Ok(meta) => dead_space(&reader, meta.len()),
+            Err(_) => Ok(None),
+        }
     }
 }

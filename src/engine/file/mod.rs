@@ -5,6 +5,7 @@
 mod backup;
 mod compact;
 pub(crate) mod contents;
+mod dead_space;
 pub(crate) mod disk;
 pub(crate) mod engine;
 mod figures;

@@ -14,6 +14,7 @@ use super::sharing::Sharing;
 use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::compaction::Compaction;
+use crate::engine::dead_space::DeadSpace;
 use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
@@ -273,5 +274,9 @@ impl Admin for Handle {
 
     fn figures(&self) -> Result<Figures> {
         self.administered(|admin, _| admin.figures())
+    }
+
+    fn dead_space(&self) -> Result<Option<DeadSpace>> {
+        self.administered(|admin, _| admin.dead_space())
     }
 }

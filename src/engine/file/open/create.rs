@@ -18,7 +18,9 @@ use crate::engine::file::options::{Mode, Options};
 use crate::engine::file::tables::db::Db;
 use crate::error::{Error, Result};
 use crate::event::StoreId;
-use crate::files::{Length, folder_of, new_file, preallocate};
+use crate::files::{
+    Length, folder_of, link, new_file, preallocate, remove, rename, rename_new, sync, sync_folder_of,
+};
 use crate::limits::JOURNAL_BYTES;
 
 /// How many drafts are tried before giving up. A draft disappears when another process takes it for the leftover of a
@@ -66,13 +68,13 @@ pub(crate) fn create_filled(
 
 fn publish(draft: &Draft, path: &Path, name: &str, options: &Options) -> Result<()> {
     // Unlike a rename, a link never replaces what another process has created.
-    match fs::hard_link(&draft.path, path) {
+    match link(&draft.path, path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {
             return Err(Error::Exists { what: "store", name: name.to_owned() });
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) if e.kind() == io::ErrorKind::Unsupported || e.kind() == io::ErrorKind::PermissionDenied => {
-            match draft.rename_new(path) {
+            match rename_new(&draft.path, path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && options.mode == Mode::CreateOnly => {
                     return Err(Error::Exists { what: "store", name: name.to_owned() });
                 }
@@ -109,13 +111,13 @@ fn remove_if_left(draft: &Path, target: &Path) {
     }
     // It is the store itself, whose creator died before removing this second name: locking it would lock others out.
     if is_same_file(draft, target) {
-        let _ = fs::remove_file(draft);
+        let _ = remove(draft);
         return;
     }
     let Ok(file) = File::open(draft) else { return };
     // Locked until it is gone: if its creator is alive after all, it notices and starts again.
     if file.try_lock().is_ok() {
-        let _ = fs::remove_file(draft);
+        let _ = remove(draft);
         let _ = file.unlock();
     }
 }
@@ -135,7 +137,6 @@ fn is_same_file(_: &Path, _: &Path) -> bool {
 /// A file on its way to its name. Whatever is left of it is removed on drop.
 pub(crate) struct Draft {
     name: String,
-    folder: PathBuf,
     pub(crate) path: PathBuf,
     /// Locked while it is written, except for a moment when redb releases it.
     file: Option<File>,
@@ -154,7 +155,7 @@ impl Draft {
         fill(&db)?;
         drop((db, storage));
         let Some(file) = &draft.file else { return Ok(None) };
-        file.sync_all().map_err(|e| draft.failed(&e))?;
+        sync(file).map_err(|e| draft.failed(&e))?;
         // redb's lock was the same one, and was released when redb closed.
         let taken = is_taken(file);
         Ok((!taken).then_some(draft))
@@ -209,7 +210,7 @@ impl Draft {
 
     /// Whatever was written is on the disk.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.file.as_ref().map_or(Ok(()), File::sync_all).map_err(|e| self.failed(&e))
+        self.file.as_ref().map_or(Ok(()), sync).map_err(|e| self.failed(&e))
     }
 
     /// Whether it is still there.
@@ -218,28 +219,14 @@ impl Draft {
     }
 
     fn new(target: &Path, name: &str) -> Result<Self> {
-        let folder = folder_of(target);
         let file_name = target.file_name().ok_or_else(|| not_a_store(name, "is not a file name"))?;
-        let path = folder.join(format!(".{}.{}.new", file_name.display(), StoreId::new()));
-        Ok(Self { name: name.to_owned(), folder: folder.to_owned(), path, file: None })
-    }
-
-    /// Renames it without replacing anything, where there are no hard links.
-    fn rename_new(&self, target: &Path) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{CWD, RenameFlags, renameat_with};
-            match renameat_with(CWD, &self.path, CWD, target, RenameFlags::NOREPLACE) {
-                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {}
-                renamed => return Ok(renamed?),
-            }
-        }
-        fs::rename(&self.path, target)
+        let path = folder_of(target).join(format!(".{}.{}.new", file_name.display(), StoreId::new()));
+        Ok(Self { name: name.to_owned(), path, file: None })
     }
 
     /// Replaces a file, as which it [looks](Self::looks_like) already.
     pub(crate) fn replace(&self, target: &Path) -> Result<()> {
-        fs::rename(&self.path, target).map_err(|e| self.failed(&e))
+        rename(&self.path, target).map_err(|e| self.failed(&e))
     }
 
     /// Gives it the owner and the permissions of a file that it is to replace.
@@ -260,7 +247,7 @@ impl Draft {
     }
 
     pub(crate) fn sync_folder(&self) -> Result<()> {
-        File::open(&self.folder).and_then(|f| f.sync_all()).map_err(|e| self.failed(&e))
+        sync_folder_of(&self.path).map_err(|e| self.failed(&e))
     }
 
     pub(crate) fn failed(&self, e: &io::Error) -> Error {
@@ -276,7 +263,7 @@ fn is_taken(draft: &File) -> bool {
 impl Drop for Draft {
     fn drop(&mut self) {
         // After a rename it is gone already; after a failure there is nothing to keep.
-        let _ = fs::remove_file(&self.path);
+        let _ = remove(&self.path);
         // Unlocked explicitly: a child process has a copy of the file until it runs its program, and until then
         // closing ours would not release the lock.
         if let Some(file) = &self.file {

@@ -31,7 +31,7 @@ use crate::engine::problem::Problem;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
 use crate::event::{EventId, StoreId, Timestamp};
-use crate::files::{Length, folder_of, preallocate};
+use crate::files::{self, Length, preallocate};
 use crate::limits::JOURNAL_BYTES_IN_MEMORY;
 
 /// Where the bytes are.
@@ -162,8 +162,7 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     // A symbolic link may lie in another folder than the file.
-    let file = fs::canonicalize(path)?;
-    File::open(folder_of(&file))?.sync_all()
+    files::sync_folder_of(&fs::canonicalize(path)?)
 }
 
 fn open_backend(backend: Box<dyn StorageBackend>, name: &str, options: &Options) -> Result<Storage> {

@@ -14,6 +14,8 @@ use super::refusal::{io_error, not_a_store, refused};
 use crate::codec::{FileHeader, HEADER_BYTES, HeaderLayout, MAGIC};
 use crate::engine::file::disk::backend::{Overlay, Unsynced};
 use crate::engine::file::disk::layout::{Storage, read_header};
+#[cfg(all(unix, feature = "testkit"))]
+use crate::engine::file::disk::logged::Logged;
 use crate::engine::file::disk::mend::mended;
 use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::options::Options;
@@ -21,9 +23,18 @@ use crate::engine::file::redb_errors::{corrupt, guarded};
 use crate::engine::file::tables::db::Db;
 use crate::engine::problem::Problem;
 use crate::error::Result;
+#[cfg(all(unix, feature = "testkit"))]
+use crate::files::LoggedFile;
 
 pub(crate) fn file_backend(file: File, name: &str) -> Result<Arc<dyn StorageBackend>> {
-    Ok(Arc::new(FileBackend::new(file).map_err(|e| refused(name, e))?))
+    #[cfg(all(unix, feature = "testkit"))]
+    let logged = LoggedFile::of(&file);
+    let backend = FileBackend::new(file).map_err(|e| refused(name, e))?;
+    #[cfg(all(unix, feature = "testkit"))]
+    if let Some(logged) = logged {
+        return Ok(Arc::new(Logged { inner: backend, logged }));
+    }
+    Ok(Arc::new(backend))
 }
 
 pub(crate) fn storage_of(
@@ -112,5 +123,5 @@ pub(crate) fn open_tables(storage: &Storage, name: &str, options: &Options) -> R
     let mut builder = redb::Builder::new();
     builder.set_cache_size(options.cache_bytes);
     let db = guarded(|| builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e)))?;
-    Ok(Db::new(db, storage.tables.clone()))
+    Ok(Db::new(db, storage.tables.clone(), storage.header.tables))
 }

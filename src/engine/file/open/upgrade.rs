@@ -30,7 +30,7 @@ use crate::engine::file::tables::definitions::{is_a_table, unknown};
 use crate::engine::file::tables::lookup;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
-use crate::files::new_file;
+use crate::files::{link, new_file, sync, sync_folder_of};
 
 /// How many names are tried for a copy of one store.
 const MAX_COPIES: u32 = 1_000;
@@ -48,7 +48,7 @@ fn keep(path: &Path, format: u32) -> Result<PathBuf> {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".format{format}.bak{number}"));
         let copy = PathBuf::from(name);
-        match fs::hard_link(path, &copy) {
+        match link(path, &copy) {
             Ok(()) => return Ok(copy),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
@@ -58,7 +58,7 @@ fn keep(path: &Path, format: u32) -> Result<PathBuf> {
                     made => made.map_err(|e| failed(&e))?,
                 };
                 let copied = File::open(path).and_then(|mut from| io::copy(&mut from, &mut to));
-                return copied.and_then(|_| to.sync_all()).map(|()| copy).map_err(|e| failed(&e));
+                return copied.and_then(|_| sync(&to)).map(|()| copy).map_err(|e| failed(&e));
             }
             Err(e) => return Err(failed(&e)),
         }
@@ -143,6 +143,8 @@ pub(crate) fn upgrade_file(path: &Path, name: &str, options: &Options) -> Result
     let draft = draft
         .ok_or_else(|| io_error(name, &io::Error::other("its upgraded file was removed in the meantime")))?;
     let copy = keep(path, from)?;
+    // The old file must not lose its last name to a power cut that keeps only the change after this one.
+    sync_folder_of(&copy).map_err(|e| io_error(name, &e))?;
     draft.looks_like(path)?;
     draft.replace(path)?;
     draft.sync_folder()?;

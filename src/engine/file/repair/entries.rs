@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use redb::StorageBackend;
 
-use super::pages::read_in_parts;
 use crate::codec::{ENTRY_HEADER, EntryHead, Frame, JournalMark, decode_entry, entry_size, unproven_entry};
 use crate::engine::file::disk::journal::JournalFile;
 use crate::engine::file::disk::last_commit::LastCommitPages;
+use crate::engine::file::tables::pages::read_in_parts;
 use crate::engine::problem::Problem;
 use crate::limits::JOURNAL_ALIGN;
 

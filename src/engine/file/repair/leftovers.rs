@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::gaps::Gaps;
-use super::pages::{FoundRow, Pages};
 use super::placed::{PlacedRun, position_is_taken};
 use super::salvage::{FoundEvents, NAMED, NUMBERED, PAIRS, found_chunk, number, pair};
 use crate::codec::{BranchRow, Chunk, Meta, decode_record};
 use crate::engine::file::tables::definitions::META_KEY;
+use crate::engine::file::tables::pages::{FoundRow, Pages};
 use crate::event::EventId;
 
 /// A chunk that nothing leads to.

@@ -1,6 +1,6 @@
 //! Putting a new store together from what is sound in a damaged file, which is never written to.
 //!
-//! The file is not opened as a store, nor by redb: `pages` reads the tables page by page, `entries` the journal, `salvage`
+//! The file is not opened as a store, nor by redb: `tables::pages` reads the tables page by page, `entries` the journal, `salvage`
 //! takes from both what proves by its checksum what it is, `leftovers` what else closes a gap; `plan` decides what becomes of
 //! it, and `placed` where in the global order it is.
 
@@ -8,7 +8,6 @@ mod entries;
 mod gaps;
 mod leftovers;
 mod names;
-mod pages;
 mod placed;
 mod plan;
 mod salvage;

@@ -312,9 +312,9 @@ fn covered(own: &[FoundEvents], first: u64, end: u64) -> Vec<PlannedPart> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::pages::Pages;
     use super::super::salvage::Source;
     use super::*;
+    use crate::engine::file::tables::pages::Pages;
 
     fn events(first: u64, last: u64) -> FoundEvents {
         FoundEvents { first, last, source: Source::Chunk { at: first, len: last } }

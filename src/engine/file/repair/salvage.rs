@@ -7,7 +7,6 @@ use redb::TableHandle;
 
 use super::entries::Entries;
 use super::names::place_of_key;
-use super::pages::{FoundRow, Pages, Root, State, Widths, definition};
 use crate::codec::{
     BranchRow, Chunk, Frame, FrameRecord, HeadRow, JournalMark, Malformed, Meta, Run, decode_order,
     decode_sidecar_row,
@@ -16,6 +15,7 @@ use crate::engine::file::disk::journal::JournalFile;
 use crate::engine::file::disk::mend::mended;
 use crate::engine::file::open::old::JOURNAL;
 use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
+use crate::engine::file::tables::pages::{FoundRow, Pages, Root, State, Widths, definition};
 use crate::engine::file::tables::sidecar_view::table_of;
 use crate::engine::problem::Problem;
 use crate::engine::sidecar::SidecarTable;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use redb::StorageBackend;
 
-use super::pages::{PAGE, Pages};
 use crate::codec::{FileHeader, HEADER_BYTES, HeaderLayout};
 use crate::engine::file::disk::journal::{JournalFile, Region};
 use crate::engine::file::disk::layout::read_header;
@@ -17,6 +16,7 @@ use crate::engine::file::open::old::is_bare;
 use crate::engine::file::open::refusal::{io_error, not_a_store};
 use crate::engine::file::open::storage::file_backend;
 use crate::engine::file::redb_errors::corrupt;
+use crate::engine::file::tables::pages::{PAGE, Pages};
 use crate::engine::problem::Problem;
 use crate::error::{Error, Result};
 use crate::limits::{FILE_HEADER_BYTES, LAST_COMMIT_PAGES_BYTES};

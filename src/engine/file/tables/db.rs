@@ -26,9 +26,9 @@ type Which<K, V> = for<'r> fn(&mut RangeRows<'r, K, V>) -> Option<Result<Row<'r,
 pub(crate) struct Db(RwLock<Arc<Opened>>);
 
 impl Db {
-    /// Takes over a database and the storage under it.
-    pub(crate) fn new(db: Database, storage: Arc<dyn StorageBackend>) -> Self {
-        Self(RwLock::new(Arc::new(Opened::new(db, storage))))
+    /// Takes over a database and the storage under it, in which it begins at `base`.
+    pub(crate) fn new(db: Database, storage: Arc<dyn StorageBackend>, base: u64) -> Self {
+        Self(RwLock::new(Arc::new(Opened::new(db, storage, base))))
     }
 
     fn opened(&self) -> Arc<Opened> {

@@ -10,5 +10,6 @@ pub(crate) mod lazy;
 pub(crate) mod lines;
 pub(crate) mod lookup;
 pub(crate) mod opened;
+pub(crate) mod pages;
 pub(crate) mod sidecar_view;
 pub(crate) mod view;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use super::changed::Watched;
+use super::pages::Pages;
 use crate::engine::file::redb_errors::{MapRedb, guarded, guarded_drop};
 use crate::engine::process::Process;
 use crate::error::{Error, Result};
@@ -18,6 +19,8 @@ pub(crate) struct Opened {
     /// `None` only while it is dropped.
     db: Option<Database>,
     storage: Arc<dyn StorageBackend>,
+    /// Where the tables begin in it.
+    base: u64,
     /// A transaction met damage, or the store closed after an error: nothing more is written, not even on closing.
     broken: AtomicBool,
     /// Which rows change, while somebody wants to know.
@@ -34,7 +37,15 @@ impl fmt::Debug for Opened {
 pub(crate) struct Snapshot {
     // Dropped first.
     txn: ReadTransaction,
-    _file: Arc<Opened>,
+    file: Arc<Opened>,
+}
+
+impl Snapshot {
+    /// The pages of the file. Those of the newest state, and of later ones, stay as they are for as long as this lives.
+    pub(crate) fn pages(&self) -> Option<Pages> {
+        let len = self.file.storage.len().ok()?;
+        Some(Pages::new(self.file.storage.clone(), self.file.base, len))
+    }
 }
 
 impl fmt::Debug for Snapshot {
@@ -52,11 +63,12 @@ impl Deref for Snapshot {
 }
 
 impl Opened {
-    pub(super) fn new(db: Database, storage: Arc<dyn StorageBackend>) -> Self {
+    pub(super) fn new(db: Database, storage: Arc<dyn StorageBackend>, base: u64) -> Self {
         Self {
             process: Process::this(),
             db: Some(db),
             storage,
+            base,
             broken: AtomicBool::new(false),
             watched: Watched::default(),
         }
@@ -66,7 +78,7 @@ impl Opened {
         self.process.check()?;
         let db = self.db.as_ref().ok_or(Error::Closed { after: None })?;
         let txn = guarded(|| db.begin_read().map_redb())?;
-        Ok(Snapshot { txn, _file: self.clone() })
+        Ok(Snapshot { txn, file: self.clone() })
     }
 
     pub(super) fn begin_write(&self) -> Result<WriteTransaction> {

@@ -17,12 +17,13 @@ use crate::codec::link::{SentAnswer, SentAsk};
 use crate::engine::backup::Backup;
 use crate::engine::commit::{Commit, Outcome};
 use crate::engine::compaction::Compaction;
+use crate::engine::dead_space::DeadSpace;
 use crate::engine::identity::Identity;
 use crate::engine::port::{Admin, Engine, EngineReader, OnProgress, Submitted};
 use crate::engine::process::Process;
 use crate::engine::purged::Purged;
 use crate::engine::report::{Figures, Report};
-use crate::engine::shared::message::{figures_of, report_of};
+use crate::engine::shared::message::{dead_space_of, figures_of, report_of};
 use crate::engine::shared::peer::{ClientInfo, program_name};
 use crate::engine::watch::Watcher;
 use crate::error::{Error, Result};
@@ -241,6 +242,19 @@ impl Admin for SharedEngine {
         match link.answered(&message)? {
             SentAnswer::Figures(figures) => Ok(figures_of(&figures)),
             other => Err(link.misunderstood(format!("{other:?}"))),
+        }
+    }
+
+    /// An owner of an earlier release does not know the question.
+    fn dead_space(&self) -> Result<Option<DeadSpace>> {
+        self.open()?;
+        let link = &self.connection.0;
+        let message = wait(link, link.ask_plain(SentAsk::DeadSpace))?;
+        match link.answered(&message) {
+            Ok(SentAnswer::DeadSpace(dead)) => Ok(dead.map(|dead| dead_space_of(&dead))),
+            Ok(other) => Err(link.misunderstood(format!("{other:?}"))),
+            Err(Error::Storage { .. }) => Ok(None),
+            Err(e) => Err(e),
         }
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    Look, Takes, commit_of, failed, figures_of, got_message, noticed, outcome, outcome_message, problem_of,
-    read_got, read_of, report_of,
+    Look, Takes, commit_of, dead_space_of, failed, figures_of, got_message, noticed, outcome,
+    outcome_message, problem_of, read_got, read_of, report_of,
 };
 use crate::codec::link::{LINK_HEADER, SentAnswer, SentAsk};
 use crate::engine::durability::Durability;
@@ -56,6 +56,7 @@ fn client(message: &Bytes) {
         SentAnswer::Failed(problem) => drop(problem_of(problem)),
         SentAnswer::Report(report) => drop(report_of(&report)),
         SentAnswer::Figures(figures) => drop(figures_of(&figures)),
+        SentAnswer::DeadSpace(dead) => drop(dead.map(|dead| dead_space_of(&dead))),
         _ => {}
     }
 }

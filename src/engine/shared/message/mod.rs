@@ -21,4 +21,4 @@ pub(crate) use exchange::exchange;
 pub(super) use notice::{Noticed, notice_message, noticed};
 pub(super) use problem::problem_of;
 pub(super) use reads::{Look, is_in_memory, read_of};
-pub(super) use reports::{figures_of, report_of, sent_figures, sent_report};
+pub(super) use reports::{dead_space_of, figures_of, report_of, sent_dead_space, sent_figures, sent_report};

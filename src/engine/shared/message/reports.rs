@@ -1,7 +1,8 @@
 //! What verification and statistics say.
 
 use crate::codec::Bounded;
-use crate::codec::link::{SentFigures, SentReport};
+use crate::codec::link::{SentDeadSpace, SentFigures, SentReport};
+use crate::engine::dead_space::DeadSpace;
 use crate::engine::problem::Problem;
 use crate::engine::report::{Figures, Report};
 use crate::limits::SHARED_LIST;
@@ -43,4 +44,14 @@ pub(crate) fn figures_of(sent: &SentFigures) -> Figures {
         payload_bytes: sent.payload_bytes,
         file_bytes: sent.file_bytes,
     }
+}
+
+pub(crate) fn sent_dead_space(dead: &DeadSpace) -> SentDeadSpace {
+    let DeadSpace { file, free, unpurged, is_partial } = *dead;
+    SentDeadSpace { file, free, unpurged, is_partial }
+}
+
+pub(crate) fn dead_space_of(sent: &SentDeadSpace) -> DeadSpace {
+    let SentDeadSpace { file, free, unpurged, is_partial } = *sent;
+    DeadSpace { file, free, unpurged, is_partial }
 }

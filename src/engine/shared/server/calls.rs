@@ -20,8 +20,8 @@ use crate::engine::commit::Outcome;
 use crate::engine::compaction::Compaction;
 use crate::engine::port::{Admin, OnProgress};
 use crate::engine::shared::message::{
-    Look, Takes, commit_of, failed, got_message, is_in_memory, outcome_message, read_of, sent_figures,
-    sent_report,
+    Look, Takes, commit_of, failed, got_message, is_in_memory, outcome_message, read_of, sent_dead_space,
+    sent_figures, sent_report,
 };
 use crate::engine::shared::peer::{ClientInfo, program_name};
 use crate::error::{Error, Result};
@@ -116,6 +116,10 @@ impl Calls {
             SentAsk::Figures => self.admin(call, called, &self.client.reads, |admin, _, call| {
                 let figures = admin.figures()?;
                 Ok(SentAnswer::Figures(sent_figures(&figures)).message(call, 128))
+            }),
+            SentAsk::DeadSpace => self.admin(call, called, &self.client.reads, |admin, _, call| {
+                let dead = admin.dead_space()?.as_ref().map(sent_dead_space);
+                Ok(SentAnswer::DeadSpace(dead).message(call, 64))
             }),
             _ => self.read(call, body.clone(), &ask, (called, room)),
         }

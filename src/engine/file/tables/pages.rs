@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::engine::problem::Problem;
 use crate::limits::MAX_RECORD_BYTES;
 
-pub(super) const PAGE: u64 = 4_096;
+pub(crate) const PAGE: u64 = 4_096;
 /// The first bytes of a redb file.
 const MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
 /// Where the flags are, and those that are looked at.
@@ -33,41 +33,41 @@ const MAX_DEPTH: u8 = 64;
 
 /// How long keys and values are; `None` where each has its own length.
 #[derive(Clone, Copy)]
-pub(super) struct Widths {
-    pub(super) key: Option<usize>,
-    pub(super) value: Option<usize>,
+pub(crate) struct Widths {
+    pub(crate) key: Option<usize>,
+    pub(crate) value: Option<usize>,
 }
 
 /// Where a tree begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     page: u64,
     checksum: u128,
     /// How many rows it has.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
 }
 
 /// A row of a leaf.
-pub(super) struct FoundRow<'p> {
-    pub(super) key: &'p [u8],
-    pub(super) value: &'p [u8],
+pub(crate) struct FoundRow<'p> {
+    pub(crate) key: &'p [u8],
+    pub(crate) value: &'p [u8],
     /// Where the value is in the file, if it is there as it was read.
-    pub(super) at: Option<u64>,
+    pub(crate) at: Option<u64>,
     /// Every page that leads to it is what the page above it says. A row of another page may be an older one, though its own
     /// checksum is right.
-    pub(super) is_sound: bool,
+    pub(crate) is_sound: bool,
 }
 
 /// One of the two states that a database has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct State {
-    pub(super) tables: Option<Root>,
-    pub(super) transaction: u64,
-    pub(super) is_primary: bool,
-    pub(super) is_sound: bool,
+pub(crate) struct State {
+    pub(crate) tables: Option<Root>,
+    pub(crate) transaction: u64,
+    pub(crate) is_primary: bool,
+    pub(crate) is_sound: bool,
 }
 
-pub(super) struct Pages {
+pub(crate) struct Pages {
     file: Arc<dyn StorageBackend>,
     /// Where the database begins in the file.
     base: u64,
@@ -77,20 +77,30 @@ pub(super) struct Pages {
     mended: HashMap<(u64, u128), Option<Vec<u8>>>,
 }
 
+impl Root {
+    pub(crate) fn page(&self) -> u64 {
+        self.page
+    }
+
+    pub(crate) fn checksum(&self) -> u128 {
+        self.checksum
+    }
+}
+
 impl Pages {
-    pub(super) fn new(file: Arc<dyn StorageBackend>, base: u64, len: u64) -> Self {
+    pub(crate) fn new(file: Arc<dyn StorageBackend>, base: u64, len: u64) -> Self {
         // Regions of redb have no header since its third format, and their size is never another.
         Self { file, base, len, region: (1 << 20) * PAGE, mended: HashMap::new() }
     }
 
     /// Bytes of the file, as many as there are.
-    pub(super) fn bytes(&self, at: u64, len: u64) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self, at: u64, len: u64) -> Option<Vec<u8>> {
         let (bytes, unreadable) = read_in_parts(&*self.file, at, len.min(self.len.checked_sub(at)?))?;
         unreadable.is_empty().then_some(bytes)
     }
 
     /// Both states, the one that redb would take first.
-    pub(super) fn states(&self) -> Vec<State> {
+    pub(crate) fn states(&self) -> Vec<State> {
         let Some(header) = self.bytes(self.base, PAGE) else { return Vec::new() };
         let primary = usize::from(header.get(FLAGS).is_some_and(|flags| flags & PRIMARY != 0));
         let states = [primary, 1 - primary].into_iter().filter_map(|slot| {
@@ -112,14 +122,14 @@ impl Pages {
     }
 
     /// Whether redb's first bytes are there.
-    pub(super) fn has_magic(&self) -> bool {
+    pub(crate) fn has_magic(&self) -> bool {
         self.bytes(self.base, MAGIC.len() as u64).is_some_and(|bytes| bytes == MAGIC)
     }
 
     /// Where a page is, and its bytes; zeros where they cannot be read.
     fn page(&self, number: u64, damage: &mut Vec<Problem>) -> Option<(u64, Vec<u8>)> {
         let order = number >> 59;
-        let size = PAGE.checked_shl(u32::try_from(order).ok()?).filter(|size| *size <= MAX_PAGE_BYTES)?;
+        let size = page_bytes(number)?;
         let (index, region) = (number & (0xF_FFFF >> order), number >> 20 & 0xF_FFFF);
         let at =
             (region * self.region).checked_add(index.checked_mul(size)?)?.checked_add(self.base + PAGE)?;
@@ -131,7 +141,7 @@ impl Pages {
     /// Every row that is reached from a root, in order. Pages that cannot be read are said, with what lies behind them
     /// unknown. Rows of a damaged page come along as far as they can be told apart: whoever takes them has to check them.
     /// Answers whether every page was what it should be.
-    pub(super) fn walk(
+    pub(crate) fn walk(
         &mut self,
         root: Root,
         widths: Widths,
@@ -192,9 +202,43 @@ impl Pages {
         is_whole
     }
 
+    /// How many bytes of the file are the tables'.
+    pub(crate) fn bytes_of_tables(&self) -> u64 {
+        self.len.saturating_sub(self.base)
+    }
+
+    /// Page and checksum of all that an inner page leads to; nothing for a leaf. `None` when the page is not what the page above
+    /// it says.
+    pub(crate) fn inner(&self, number: u64, checksum: u128, widths: Widths) -> Option<Vec<(u64, u128)>> {
+        let (_, bytes) = self.page(number, &mut Vec::new())?;
+        match bytes.first() {
+            Some(&LEAF) => Some(Vec::new()),
+            Some(&BRANCH) if page_checksum(&bytes, widths) == Some(checksum) => Some(children(&bytes)),
+            _ => None,
+        }
+    }
+
+    /// The rows of a leaf. `None` when it is not what the page above it says.
+    pub(crate) fn rows(
+        &self,
+        number: u64,
+        checksum: u128,
+        widths: Widths,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Option<()> {
+        let (_, bytes) = self.page(number, &mut Vec::new())?;
+        if bytes.first() != Some(&LEAF) || page_checksum(&bytes, widths) != Some(checksum) {
+            return None;
+        }
+        for (key, value) in leaf_rows(&bytes, widths) {
+            each(bytes.get(key)?, bytes.get(value)?);
+        }
+        Some(())
+    }
+
     /// Everything in the file that looks like a row of a leaf, in use or not: what its rows would be with keys and values of each of
     /// these widths. What cannot be read is stepped over.
-    pub(super) fn scan(&self, widths: &[Widths], each: &mut dyn FnMut(usize, FoundRow<'_>)) {
+    pub(crate) fn scan(&self, widths: &[Widths], each: &mut dyn FnMut(usize, FoundRow<'_>)) {
         let mut at = self.base + PAGE;
         while at < self.len {
             let page = self.bytes(at, PAGE).unwrap_or_default();
@@ -225,7 +269,7 @@ impl Pages {
 }
 
 /// Reads, page by page where it cannot be read as a whole: what lies on a bad sector is zero, and named.
-pub(super) fn read_in_parts(file: &dyn StorageBackend, at: u64, len: u64) -> Option<(Vec<u8>, Vec<Problem>)> {
+pub(crate) fn read_in_parts(file: &dyn StorageBackend, at: u64, len: u64) -> Option<(Vec<u8>, Vec<Problem>)> {
     let mut bytes = vec![0; usize::try_from(len).ok()?];
     let mut unreadable = Vec::new();
     if file.read(at, &mut bytes).is_ok() {
@@ -264,8 +308,14 @@ fn mend(bytes: &[u8], is_right: &dyn Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     None
 }
 
+/// How many bytes a page has; `None` for one that is none of ours.
+pub(crate) fn page_bytes(number: u64) -> Option<u64> {
+    let order = u32::try_from(number >> 59).ok()?;
+    PAGE.checked_shl(order).filter(|size| *size <= MAX_PAGE_BYTES)
+}
+
 /// The definition of a table, as redb's own tree of them has it.
-pub(super) fn definition(value: &[u8]) -> Option<Option<Root>> {
+pub(crate) fn definition(value: &[u8]) -> Option<Option<Root>> {
     match (value.first()?, value.get(9)?) {
         (3, 0) => Some(None),
         (3, 1) => Some(Some(root_at(value, 10)?)),
