@@ -91,8 +91,8 @@ pub use event::{
 pub use follow::{BlockingFollowing, Cursor, EventStream, Follow, Followed, Following};
 pub use project::{ApplyError, Emit, Projected, Projection};
 pub use schema::Upcasts;
+pub use store::recovery::Backup;
 pub use store::{
-    Backup, Batch, BranchInfo, Builder, Compaction, Diff, Durability, Events, FencingToken, Lease, Leases,
-    Page, Pair, Pairs, Placed, Problem, Query, Receipt, Report, SessionInfo, Store, StoreInfo, Survey,
-    Upgraded,
+    Batch, BranchInfo, Builder, Compaction, Diff, Durability, Events, FencingToken, Lease, Leases, Page,
+    Pair, Pairs, Placed, Problem, Query, Receipt, Report, SessionInfo, Store, StoreInfo, Survey, Upgraded,
 };

@@ -57,7 +57,7 @@ pub(crate) use branch::Branch;
 pub(crate) use commit::{Commit, Outcome, Prepared, PreparedPart};
 pub use compaction::Compaction;
 pub use durability::Durability;
-pub(crate) use file::{Medium, Mode, Options, open, repair, restore};
+pub(crate) use file::{Medium, Mode, Options, check_increment, open, repair, restore, restore_chain};
 pub(crate) use get::{End, Range};
 pub(crate) use handle_id::HandleId;
 pub(crate) use identity::Identity;

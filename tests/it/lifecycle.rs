@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use retold::event::{EventId, Expect};
@@ -15,10 +16,10 @@ use tempfile::TempDir;
 
 use crate::support::soak;
 
-const NAMES: [&str; 4] = ["main", "a", "b", "c"];
+pub(crate) const NAMES: [&str; 4] = ["main", "a", "b", "c"];
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(crate) enum Op {
     Append {
         branch: usize,
         events: u64,
@@ -50,7 +51,7 @@ enum Op {
     Repair,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(crate) fn op() -> impl Strategy<Value = Op> {
     let branch = || 0..NAMES.len();
     prop_oneof![
         8 => (branch(), 1..5u64, any::<bool>())
@@ -86,21 +87,21 @@ struct Line {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Model {
+pub(crate) struct Model {
     lines: Vec<Line>,
     /// The line that had a name last.
     names: BTreeMap<usize, usize>,
     /// The name of each line.
     named: Vec<usize>,
     /// Line, sequence and number of every event.
-    order: Vec<(usize, u64, u64)>,
+    pub(crate) order: Vec<(usize, u64, u64)>,
     /// By number, where it was recorded last.
     known: HashMap<u64, (usize, u64)>,
-    next: u64,
+    pub(crate) next: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Done,
     Repeated,
     NotFound,
@@ -112,7 +113,7 @@ enum Outcome {
     Duplicate,
 }
 
-fn outcome<T>(answer: &Result<T, Error>) -> Outcome {
+pub(crate) fn outcome<T>(answer: &Result<T, Error>) -> Outcome {
     match answer {
         Ok(_) => Outcome::Done,
         Err(Error::NotFound { .. }) => Outcome::NotFound,
@@ -181,7 +182,7 @@ impl Model {
         counts.then_some((line, sequence))
     }
 
-    fn append(&mut self, name: usize, numbers: &[u64], expects_empty: bool) -> Outcome {
+    pub(crate) fn append(&mut self, name: usize, numbers: &[u64], expects_empty: bool) -> Outcome {
         let known: Vec<_> = numbers.iter().filter_map(|n| self.is_known(*n)).collect();
         if let Some((line, sequence)) = known.first() {
             let is_here = self.live(name) == Some(*line) && *sequence >= self.lines[*line].first;
@@ -257,7 +258,7 @@ impl Model {
     }
 }
 
-fn event(number: u64) -> NewEvent {
+pub(crate) fn event(number: u64) -> NewEvent {
     let id: EventId = format!("01890000-0000-7000-8000-{number:012x}").parse().unwrap();
     NewEvent::new("step.done").json_text(number.to_string()).with_id(id)
 }
@@ -266,7 +267,7 @@ fn number(event: &retold::Event) -> u64 {
     std::str::from_utf8(event.payload()).unwrap().parse().unwrap()
 }
 
-fn address(name: usize) -> String {
+pub(crate) fn address(name: usize) -> String {
     format!("s/{}", NAMES[name])
 }
 
@@ -274,7 +275,7 @@ fn numbers(store: &Store, query: Query) -> Result<Vec<u64>, Error> {
     store.events(query)?.map(|event| event.map(|event| number(&event))).collect()
 }
 
-fn same(store: &Store, model: &Model) {
+pub(crate) fn same(store: &Store, model: &Model) {
     let listed: Vec<String> = match store.branches(&"s".try_into().unwrap()) {
         Ok(branches) => branches.iter().map(|b| b.place.branch.to_string()).collect(),
         Err(Error::NotFound { .. }) => Vec::new(),
@@ -343,7 +344,7 @@ enum Place {
     Folder(TempDir, usize),
 }
 
-struct World {
+pub(crate) struct World {
     store: Option<Store>,
     place: Place,
 }
@@ -363,7 +364,7 @@ impl World {
         Self { store: Some(Store::in_memory().unwrap()), place: Place::Memory }
     }
 
-    fn in_folder() -> Self {
+    pub(crate) fn in_folder() -> Self {
         let mut world = Self { store: None, place: Place::Folder(tempfile::tempdir().unwrap(), 0) };
         world.open_file();
         world
@@ -380,11 +381,20 @@ impl World {
     fn open_file(&mut self) {
         let Place::Folder(_, last) = &self.place else { return };
         let path = self.file(*last);
-        self.store = Some(Self::builder().sync(false).exclusive().open(path).unwrap());
+        let settings = Self::builder().sync(false).flush_when_idle(Duration::from_secs(3_600));
+        self.store = Some(settings.exclusive().open(path).unwrap());
+    }
+
+    /// The file of the store.
+    pub(crate) fn path(&self) -> PathBuf {
+        match &self.place {
+            Place::Folder(_, last) => self.file(*last),
+            _ => unreachable!("it is in no folder"),
+        }
     }
 
     /// Makes another file of the store, which is then that.
-    fn moves(&mut self, closes: bool, make: impl FnOnce(&Store, PathBuf, PathBuf)) {
+    pub(crate) fn moves(&mut self, closes: bool, make: impl FnOnce(&Store, PathBuf, PathBuf)) {
         let Place::Folder(_, last) = &self.place else { return };
         let (last, from, to) = (*last, self.file(*last), self.file(*last + 1));
         if closes {
@@ -399,7 +409,7 @@ impl World {
         self.open_file();
     }
 
-    fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
 
@@ -410,7 +420,7 @@ impl World {
         self.place = Place::Disk(disk);
     }
 
-    fn done(&mut self, op: &Op, model: &mut Model) {
+    pub(crate) fn done(&mut self, op: &Op, model: &mut Model) {
         match op {
             Op::Append { branch, events, expects_empty } => {
                 let new: Vec<u64> = (model.next..model.next + events).collect();
@@ -516,7 +526,7 @@ fn lives(mut world: World, ops: &[Op]) {
     }
 }
 
-fn cases(short: u32) -> ProptestConfig {
+pub(crate) fn cases(short: u32) -> ProptestConfig {
     ProptestConfig::with_cases(if soak() { short * 20 } else { short })
 }
 

@@ -77,6 +77,8 @@ pub enum SentAnswer<'a> {
     FullEnd(SentFullEnd),
     /// [`Whose`](Self::Whose), where anything has become of the branch.
     FullWhose(SentFullBranch<'a>, u64),
+    /// [`BackedUp`](Self::BackedUp) for what has changed since an earlier backup; and the last position of that.
+    BackedUpSince(u64, u64, u64),
 }
 
 /// What a walk over the store found.

@@ -80,6 +80,9 @@ pub enum SentAsk<'a> {
     Change(Bounded<SentChange<'a>, LIST>),
     /// Removes what was deleted or truncated from the tables; progress is told on the way.
     Purge,
+    /// Writes what has changed since an earlier backup into a new file: the absolute paths of both, that of the earlier one first.
+    /// Progress is told on the way.
+    BackupSince(&'a str, &'a str),
 }
 
 /// A change of one branch.

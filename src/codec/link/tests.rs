@@ -98,6 +98,7 @@ fn asks() -> Vec<SentAsk<'static>> {
                 .into(),
         )),
         SentAsk::Purge,
+        SentAsk::BackupSince("/runs-1.redb", "/runs-2.redb"),
     ]
 }
 
@@ -187,6 +188,8 @@ fn answers() -> Vec<SentAnswer<'static>> {
             SentAnswer::Failed(SentProblem::BranchClosed(PLACE, 7)),
             SentAnswer::Failed(SentProblem::Deleted(PLACE, 7)),
             SentAnswer::Failed(SentProblem::Truncated(PLACE, 300)),
+            SentAnswer::Failed(SentProblem::NotABase("a.redb", "it is of another store")),
+            SentAnswer::BackedUpSince(70_000, 300, 69_000),
         ])
         .collect()
 }
