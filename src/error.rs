@@ -227,6 +227,14 @@ pub enum Error {
         /// The sequence or the position up to which it had come.
         at: String,
     },
+    /// An earlier backup from which no incremental one can be made of this store.
+    #[error("{path} is no base for an incremental backup of this store: {reason}; take a full one")]
+    NotABase {
+        /// The earlier backup.
+        path: String,
+        /// Why it is none.
+        reason: String,
+    },
     /// A projection could not apply an event. Its state before that event can be read; later states can be read once
     /// the cause is fixed and the projection is retried or rebuilt.
     #[error("projection {projection} is parked at {at}: {reason}; fix the cause, then retry or rebuild it")]
@@ -328,6 +336,7 @@ impl Error {
                 | Self::TooLarge { .. }
                 | Self::BadCursor { .. }
                 | Self::Diverged { .. }
+                | Self::NotABase { .. }
                 | Self::Differs { .. }
                 | Self::NotDelivered { .. }
         )

@@ -92,7 +92,8 @@ pub use follow::{BlockingFollowing, Cursor, EventStream, Follow, Followed, Follo
 pub use project::{ApplyError, Emit, Projected, Projection};
 pub use schema::Upcasts;
 pub use store::leases::{FencingToken, Lease, Leases};
+pub use store::recovery::Backup;
 pub use store::{
-    Backup, Batch, BranchInfo, Builder, Compaction, Diff, Durability, Events, Page, Pair, Pairs, Placed,
-    Problem, Query, Receipt, Report, SessionInfo, Store, StoreInfo, Survey, Upgraded,
+    Batch, BranchInfo, Builder, Compaction, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem,
+    Query, Receipt, Report, SessionInfo, Store, StoreInfo, Survey, Upgraded,
 };

@@ -46,6 +46,9 @@ pub const NEAR_ID_BITS: u32 = 16;
 /// Runs packed into one row of the global order.
 pub const MAX_ORDER_RUNS: usize = 4_096;
 
+/// Backups that are restored together: a full one, and those that follow it. All are open at once.
+pub const MAX_BACKUP_CHAIN: usize = 256;
+
 /// The tail flushes once it holds this many events …
 pub const FLUSH_EVENTS: usize = 8_192;
 /// … or this many encoded bytes.

@@ -1,6 +1,6 @@
 //! `retold backup`, `retold restore`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::app::App;
 use super::failure::Outcome;
@@ -10,10 +10,8 @@ use super::style::{DIM, NAME, paint};
 use super::table::clean;
 use super::view::{count, grouped};
 use super::watched::watched;
-use retold::Builder;
 use retold::event::Timestamp;
-use retold::store::recovery::{RestoreUntil, restore_with};
-use retold::store::{Backup, Store};
+use retold::store::recovery::{RestoreUntil, Restored, restore_chain_with};
 use retold::wire::{BackupView, RestoredView};
 
 #[derive(Debug, clap::Args)]
@@ -21,12 +19,23 @@ use retold::wire::{BackupView, RestoredView};
   retold backup runs-2026-11-28.redb        while the application goes on
   retold restore runs-2026-11-28.redb       under the name of --store, which must be free
 
+  retold backup monday.redb                               the full one
+  retold backup tuesday.redb --since monday.redb          what has come since
+  retold backup wednesday.redb --since tuesday.redb
+  retold restore monday.redb tuesday.redb wednesday.redb
+
 The copy has everything that was acknowledged when the command began, and is checked before the command ends. It is a \
-store of its own: every verb works on it with --store.")]
+store of its own: every verb works on it with --store.
+
+With --since, the file has the events that came after the earlier backup, and all branches and records as they are now. It is \
+checked in the same way, and is no store by itself: keep all the files from the full one on. The earlier backup is only read.")]
 pub(super) struct BackupArgs {
     /// The new file
     #[arg(value_name = "FILE")]
     to: PathBuf,
+    /// Write only what has come since this backup, which is a full or an incremental one
+    #[arg(long, value_name = "EARLIER")]
+    since: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -34,14 +43,15 @@ pub(super) struct BackupArgs {
   mv runs.redb runs.broken.redb
   retold restore runs-2026-11-28.redb --store runs.redb
   retold restore runs-2026-11-28.redb --store runs.redb --to-time 2026-11-28T02:40:00Z
+  retold restore monday.redb tuesday.redb wednesday.redb --store runs.redb
 
-The backup is only read, and what is made of it is checked. Nothing is overwritten: move the old store away first. With \
+The backups are only read, and what is made of them is checked. Nothing is overwritten: move the old store away first. With \
 --to-position or --to-time, the new store has every commit up to there as a whole; consumers go back to that point, dead \
 letters, timers and imports that came later are gone, and projections are folded anew.")]
 pub(super) struct RestoreArgs {
-    /// The backup
-    #[arg(value_name = "FILE")]
-    from: PathBuf,
+    /// The full backup, then the incremental ones in the order in which they were made, none left out
+    #[arg(value_name = "FILE", required = true)]
+    from: Vec<PathBuf>,
     /// Restore commits up to this position
     #[arg(long, value_name = "N", conflicts_with = "to_time")]
     to_position: Option<u64>,
@@ -52,48 +62,45 @@ pub(super) struct RestoreArgs {
 
 pub(super) fn run(args: &BackupArgs, app: &mut App) -> Outcome {
     let store = app.reading()?;
-    let made = copied(&store, &args.to, app)?;
-    told(&made, app)
+    let progress = Progress::new(&app.out, "events", None);
+    let made =
+        watched(progress, |told| store.maintenance().backup_with(&args.to, args.since.as_deref(), told))?;
+    if !app.out.is_table() {
+        return app.out.document(&BackupView::from(&made));
+    }
+    let events = match made.since {
+        None => count(made.position.get(), "event"),
+        Some(since) => {
+            let later = count(made.position.get() - since.get(), "event");
+            format!("{later} after position {}", grouped(since.get()))
+        }
+    };
+    let what = format!("{events}, {} bytes", grouped(made.bytes));
+    app.out.line(format!("{}  {}", paint(NAME, clean(&made.path.display().to_string())), paint(DIM, what)))
 }
 
 pub(super) fn restore(args: &RestoreArgs, app: &mut App) -> Outcome {
     let until = match (args.to_position, args.to_time) {
         (Some(position), _) => RestoreUntil::Position(position.into()),
         (_, Some(time)) => RestoreUntil::Time(time),
-        (None, None) => return restore_all(args, app),
+        (None, None) => RestoreUntil::End,
     };
     let made = watched(Progress::new(&app.out, "events", None), |told| {
-        restore_with(&args.from, &app.store, until, told)
+        restore_chain_with(&args.from, &app.store, until, told)
     })?;
     if !app.out.is_table() {
         return app.out.document(&RestoredView::from(&made));
     }
-    let what = format!(
-        "{}, {} bytes; {} and {} left out",
-        count(made.position.get(), "event"),
-        grouped(made.bytes),
-        count(made.left_out, "event"),
-        count(made.branches_left_out, "branch"),
-    );
+    let what = match until {
+        RestoreUntil::End => held(&made),
+        _ => {
+            let (events, branches) = (count(made.left_out, "event"), count(made.branches_left_out, "branch"));
+            format!("{}; {events} and {branches} left out", held(&made))
+        }
+    };
     app.out.line(format!("{}  {}", paint(NAME, clean(&made.path.display().to_string())), paint(DIM, what)))
 }
 
-fn restore_all(args: &RestoreArgs, app: &mut App) -> Outcome {
-    let backup = Builder::new().read_only().open_only().open(&args.from)?;
-    let to = app.store.clone();
-    let made = copied(&backup, &to, app)?;
-    backup.close()?;
-    told(&made, app)
-}
-
-fn copied(store: &Store, to: &Path, app: &App) -> retold::Result<Backup> {
-    watched(Progress::new(&app.out, "events", None), |told| store.maintenance().backup_with(to, told))
-}
-
-fn told(made: &Backup, app: &mut App) -> Outcome {
-    if !app.out.is_table() {
-        return app.out.document(&BackupView::from(made));
-    }
-    let what = format!("{}, {} bytes", count(made.position.get(), "event"), grouped(made.bytes));
-    app.out.line(format!("{}  {}", paint(NAME, clean(&made.path.display().to_string())), paint(DIM, what)))
+fn held(made: &Restored) -> String {
+    format!("{}, {} bytes", count(made.position.get(), "event"), grouped(made.bytes))
 }

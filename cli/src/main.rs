@@ -225,9 +225,9 @@ enum Verb {
     Imports(imports::Args),
     /// Write events for other programs, or return imported files
     Export(export::Args),
-    /// Copy the store into a new file, while it is in use, and check the copy
+    /// Copy the store into a new file, or what is new since an earlier backup, while it is in use
     Backup(backup::BackupArgs),
-    /// Make a store of a backup
+    /// Make a store of a backup, or of a chain of them
     Restore(backup::RestoreArgs),
     /// Give back the space that the store does not use any more
     Compact(compact::Args),

@@ -71,12 +71,15 @@ pub struct Features {
 impl Features {
     /// An incompatible one: attributes of branches have changed, and are to be kept to.
     pub const LIFECYCLE: u64 = 1;
+    /// An incompatible one: it is an incremental backup, which has a part of a store only.
+    pub const INCREMENT: u64 = 2;
 
     /// A compatible one: branches may expire. One that does not know it lets them stay.
     pub const EXPIRY: u64 = 1;
 
     /// What this release knows.
-    pub const KNOWN: Self = Self { compatible: Self::EXPIRY, read_only: 0, incompatible: Self::LIFECYCLE };
+    pub const KNOWN: Self =
+        Self { compatible: Self::EXPIRY, read_only: 0, incompatible: Self::LIFECYCLE | Self::INCREMENT };
 
     /// Those that bar a release that knows only [`KNOWN`](Self::KNOWN) from reading, or from writing too.
     #[must_use]

@@ -112,6 +112,17 @@ fn meta() -> Meta {
     Meta { format: 3, features, tables, others, ..second_meta() }
 }
 
+fn label() -> BackupLabel {
+    let since = BackupBase { id: [8; 16], position: 40, name: "runs-1.redb".into() };
+    BackupLabel { id: [7; 16], line: 70_000, last: Some((49, u64::MAX - 1)), since: Some(since) }
+}
+
+fn labelled_meta() -> Meta {
+    let mut meta = meta();
+    label().stick(&mut meta);
+    meta
+}
+
 const HEADER: FileHeader =
     FileHeader { layout: HeaderLayout::JournalFirst, journal: 4_096, tables: 135_168, secret: [5; 16] };
 const HEADER_NOW: FileHeader =
@@ -198,7 +209,7 @@ const MARKED_CURSOR: CursorParts = CursorParts { mark: Some(u64::MAX - 7), ..CUR
 
 #[test]
 fn every_layout_is_what_it_was() {
-    let now: [(&str, Vec<u8>); 26] = [
+    let now: [(&str, Vec<u8>); 27] = [
         ("record-small", record(&small()).encoded().to_vec()),
         ("record-full", record(&full()).encoded().to_vec()),
         ("frame-3", frame()),
@@ -209,6 +220,7 @@ fn every_layout_is_what_it_was() {
         ("branch-3-ended", ended_branch().encode(300)),
         ("head", HEAD.encode(300)),
         ("meta-3", meta().encode()),
+        ("meta-3-label", labelled_meta().encode()),
         ("cursor", CURSOR.encode()),
         ("cursor-3", MARKED_CURSOR.encode()),
         ("entry", encode_entry(&[3; 16], 260, u64::MAX - 1, true, b"a frame").0),
@@ -281,6 +293,8 @@ fn what_was_written_is_read_back() {
         assert_eq!(Meta::decode(&golden(name)).unwrap(), meta);
         assert_eq!(Meta::format(&golden(name)).unwrap(), format);
     }
+    let labelled = Meta::decode(&golden("meta-3-label")).unwrap();
+    assert_eq!(BackupLabel::of(&labelled).unwrap(), Some((label(), true)));
     let head = decode_entry(&[3; 16], &golden("entry")).unwrap();
     assert_eq!((head.number, head.previous, head.synced, head.len), (260, u64::MAX - 1, true, 7));
     assert_eq!(FileHeader::decode(golden("header").as_ref().try_into().unwrap()), Ok(HEADER));
@@ -305,7 +319,7 @@ fn what_was_written_is_read_back() {
 type Decoder = fn(&Bytes) -> Result<(), Malformed>;
 
 /// Every sealed layout with its decoder under the right key.
-const SEALED: [(&str, Decoder); 17] = [
+const SEALED: [(&str, Decoder); 18] = [
     ("frame", |b| Frame::decode(b).map(drop)),
     ("frame-3", |b| Frame::decode(b).map(drop)),
     ("chunk", |b| Chunk::decode(b).map(drop)),
@@ -317,6 +331,7 @@ const SEALED: [(&str, Decoder); 17] = [
     ("head", |b| HeadRow::decode(300, b).map(drop)),
     ("meta-2", |b| Meta::decode(b).map(drop)),
     ("meta-3", |b| Meta::decode(b).map(drop)),
+    ("meta-3-label", |b| Meta::decode(b).map(drop)),
     ("meta", |b| Meta::decode(b).map(drop)),
     ("cursor", |b| CursorParts::decode(b).map(drop)),
     ("cursor-3", |b| CursorParts::decode(b).map(drop)),

@@ -14,6 +14,7 @@ mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
+mod label;
 mod last_commit;
 pub mod link;
 mod lz4;
@@ -36,6 +37,7 @@ pub use entry::{
 pub use extras::{Extras, Features};
 pub use frame::{Birth, Frame, FrameBuilder, FrameRecord};
 pub use header::{FileHeader, HEADER_BYTES, HeaderLayout, MAGIC};
+pub use label::{BackupBase, BackupLabel, event_print, line_of_secret};
 pub use last_commit::{LAST_COMMIT_BYTES, LastCommit};
 pub use meta::{CursorParts, FORMAT, JournalMark, Meta, StoreCounts, event_mark};
 pub use record::{decode_record, encode_record};

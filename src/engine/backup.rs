@@ -12,7 +12,7 @@ use crate::files::{folder_of, link, new_file, remove, rename, sync_folder_of};
 /// What is still being written is younger, or locked.
 const LEFT_AFTER: Duration = Duration::from_secs(3_600);
 
-/// A copy of a store, which is a store of its own with the same id.
+/// A copy of a store, which is a store of its own with the same id; or what has become of the store since an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backup {
@@ -20,6 +20,8 @@ pub struct Backup {
     pub path: PathBuf,
     /// The last position that it holds.
     pub position: Position,
+    /// The last position of the backup that it continues, if it is an incremental one.
+    pub since: Option<Position>,
     /// Bytes of the file.
     pub bytes: u64,
 }
@@ -42,6 +44,12 @@ impl UnnamedBackup {
         remove_left(folder_of(to));
         let path = to.with_file_name(format!(".{}.{}.new", file.display(), StoreId::new()));
         Ok(Self { path, to: to.to_owned() })
+    }
+
+    /// What is needed only until the file of this name is made.
+    pub(crate) fn beside(to: &Path) -> Self {
+        let path = folder_of(to).join(format!(".restore.{}.new", StoreId::new()));
+        Self { path, to: PathBuf::new() }
     }
 
     /// Gives it its name, which it keeps: whoever opens it then may write to it. Nothing is replaced.

@@ -63,7 +63,7 @@ pub use dead_space::DeadSpace;
 pub use durability::Durability;
 pub use expiry::Expiry;
 pub(crate) use expiry::due;
-pub(crate) use file::{Medium, Mode, Options, open, repair, restore};
+pub(crate) use file::{Medium, Mode, Options, check_increment, open, repair, restore, restore_chain};
 pub(crate) use get::{End, Range};
 pub(crate) use handle_id::HandleId;
 pub(crate) use identity::Identity;

@@ -149,12 +149,14 @@ pub(crate) trait Admin: Send + Sync {
     /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`, or by closing the store meanwhile.
     fn verify(&self, progress: &mut OnProgress<'_>) -> Result<Report>;
 
-    /// Copies everything that is committed now into a new file of this absolute path. Reports how many events out of how many were copied.
+    /// Copies everything that is committed now into a new file of this absolute path, or what has changed since an earlier backup
+    /// in another. Reports how many events out of how many were copied.
     ///
     /// # Errors
     /// [`Error::Exists`](crate::Error::Exists) when there is something under that name;
+    /// [`Error::NotABase`](crate::Error::NotABase) when the store does not go on from where the earlier one ended;
     /// [`Error::Closed`](crate::Error::Closed) when it was ended by `progress`; [`Error::Corrupt`](crate::Error::Corrupt).
-    fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup>;
+    fn backup(&self, to: &Path, since: Option<&Path>, progress: &mut OnProgress<'_>) -> Result<Backup>;
 
     /// Copies the store into a new file that takes the place of its own, and is as large as what is in it. Reads and appends go
     /// on meanwhile. Reports how many rows out of how many were copied.

@@ -13,12 +13,12 @@ pub mod recovery;
 mod unblocked;
 mod verbs;
 
-pub use crate::engine::{
-    Backup, Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
-};
 pub(crate) use crate::engine::{
     Branch, BranchChange, Change, Commit, Committed, End, Expiry, Kept, KeptOf, Outcome, Process, Range,
     Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
+};
+pub use crate::engine::{
+    Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
 };
 pub use append::batch::Batch;
 pub use handle::builder::Builder;

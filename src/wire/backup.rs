@@ -2,20 +2,24 @@
 
 use serde::Serialize;
 
+use crate::event::Position;
 use crate::store;
 
-/// A copy of a store.
+/// A copy of a store, or what has changed since an earlier one.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackupView {
     path: String,
     position: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
     bytes: u64,
 }
 
-impl From<&store::Backup> for BackupView {
-    fn from(backup: &store::Backup) -> Self {
+impl From<&store::recovery::Backup> for BackupView {
+    fn from(backup: &store::recovery::Backup) -> Self {
         let path = backup.path.display().to_string();
-        Self { path, position: backup.position.get(), bytes: backup.bytes }
+        let since = backup.since.map(Position::get);
+        Self { path, position: backup.position.get(), since, bytes: backup.bytes }
     }
 }
 

@@ -84,6 +84,9 @@ pub fn code(error: &Error) -> Code {
         Error::TooLarge { .. } => row("too_large", "A value is too large", Exit::Invalid, 413),
         Error::BadCursor { .. } => row("bad_cursor", "The cursor cannot be used", Exit::Invalid, 400),
         Error::Diverged { .. } => row("diverged", "The store was restored since", Exit::Conflict, 409),
+        Error::NotABase { .. } => {
+            row("not_a_base", "No incremental backup can follow it", Exit::Conflict, 409)
+        }
         Error::Upcast { .. } => row("upcast", "An old event cannot be upcast", Exit::Invalid, 500),
         Error::NewerFormat { .. } => row("newer_format", "The store has a newer format", Exit::Invalid, 500),
         Error::LeaseHeld { .. } => row("lease_held", "Somebody else holds the lease", Exit::Conflict, 409),

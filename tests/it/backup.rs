@@ -25,7 +25,7 @@ async fn a_copy_has_what_was_acknowledged_and_is_a_store_like_any_other() {
     let cursor = store.read(&Query::branch("s").unwrap().limit(20)).unwrap();
 
     let mut told = Vec::new();
-    let made = store.maintenance().backup_with(&copy, |done, of| told.push((done, of))).unwrap();
+    let made = store.maintenance().backup_with(&copy, None, |done, of| told.push((done, of))).unwrap();
     assert_eq!((made.position.get(), made.bytes), (61, fs::metadata(&copy).unwrap().len()));
     assert!(told.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{told:?}");
     // What comes later is in the store alone.

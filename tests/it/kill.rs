@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
+use retold::store::recovery::{RestoreUntil, restore_chain};
 use retold::{Address, Batch, Builder, Error, EventId, Expect, NewEvent, Query, Store};
 
 use crate::support::{Dice, soak};
@@ -52,7 +53,11 @@ fn the_writer_that_is_killed() {
     let mut dice = Dice(seed);
     let store = settings(&mut dice).open(&path).unwrap();
     let backup = |n: u64| {
-        store.maintenance().backup(path.with_extension(format!("{seed}-{n}.backup"))).unwrap();
+        let full = path.with_extension(format!("{seed}-{n}.backup"));
+        store.maintenance().backup(&full).unwrap();
+        if n > 0 {
+            store.maintenance().backup_since(&full, full.with_extension("since")).unwrap();
+        }
     };
     // Some are killed while the store moves into another file, and some while it is copied.
     if seed % 3 == 2 {
@@ -98,7 +103,7 @@ fn the_writer_that_is_killed() {
     });
 }
 
-/// Backups that got their name, which are whole.
+/// Backups that got their name, which are whole, and so is what incremental ones make of them.
 fn backups(folder: &Path) -> usize {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let backups = names.filter(|path| path.extension().is_some_and(|end| end == "backup"));
@@ -106,6 +111,13 @@ fn backups(folder: &Path) -> usize {
         let store = Store::builder().read_only().exclusive().open(&path).unwrap();
         assert!(store.maintenance().verify().unwrap().is_clean());
         store.close().unwrap();
+        let since = path.with_extension("since");
+        if since.exists() {
+            let whole = folder.join("whole.redb");
+            restore_chain(&[&path, &since], &whole, RestoreUntil::End).unwrap();
+            std::fs::remove_file(since).unwrap();
+            std::fs::remove_file(whole).unwrap();
+        }
         std::fs::remove_file(path).unwrap();
     });
     checked.count()

@@ -19,7 +19,7 @@ use crate::lives::{Model, NAMES, Outcome, address, event, number, numbers, outco
 use crate::support::soak;
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(crate) enum Op {
     Append {
         branch: usize,
         events: u64,
@@ -58,7 +58,7 @@ enum Op {
     Repair,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(crate) fn op() -> impl Strategy<Value = Op> {
     let branch = || 0..NAMES.len();
     prop_oneof![
         8 => (branch(), 1..5u64, any::<bool>())
@@ -91,7 +91,7 @@ enum Place {
     Folder(TempDir, usize),
 }
 
-struct World {
+pub(crate) struct World {
     store: Option<Store>,
     place: Place,
 }
@@ -111,7 +111,7 @@ impl World {
         Self { store: Some(Store::in_memory().unwrap()), place: Place::Memory }
     }
 
-    fn in_folder() -> Self {
+    pub(crate) fn in_folder() -> Self {
         let mut world = Self { store: None, place: Place::Folder(tempfile::tempdir().unwrap(), 0) };
         world.open_file();
         world
@@ -128,11 +128,20 @@ impl World {
     fn open_file(&mut self) {
         let Place::Folder(_, last) = &self.place else { return };
         let path = self.file(*last);
-        self.store = Some(Self::builder().sync(false).exclusive().open(path).unwrap());
+        let settings = Self::builder().sync(false).flush_when_idle(Duration::from_secs(3_600));
+        self.store = Some(settings.exclusive().open(path).unwrap());
+    }
+
+    /// The file of the store.
+    pub(crate) fn path(&self) -> PathBuf {
+        match &self.place {
+            Place::Folder(_, last) => self.file(*last),
+            _ => unreachable!("it is in no folder"),
+        }
     }
 
     /// Makes another file of the store, which is then that.
-    fn moves(&mut self, closes: bool, make: impl FnOnce(&Store, PathBuf, PathBuf)) {
+    pub(crate) fn moves(&mut self, closes: bool, make: impl FnOnce(&Store, PathBuf, PathBuf)) {
         let Place::Folder(_, last) = &self.place else { return };
         let (last, from, to) = (*last, self.file(*last), self.file(*last + 1));
         if closes {
@@ -147,7 +156,7 @@ impl World {
         self.open_file();
     }
 
-    fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
 
@@ -158,7 +167,7 @@ impl World {
         self.place = Place::Disk(disk);
     }
 
-    fn done(&mut self, op: &Op, model: &mut Model) {
+    pub(crate) fn done(&mut self, op: &Op, model: &mut Model) {
         match op {
             Op::Append { branch, events, expects_empty } => {
                 let new: Vec<u64> = (model.next..model.next + events).collect();
@@ -290,7 +299,7 @@ fn lives(mut world: World, ops: &[Op]) {
     }
 }
 
-fn cases(short: u32) -> ProptestConfig {
+pub(crate) fn cases(short: u32) -> ProptestConfig {
     ProptestConfig::with_cases(if soak() { short * 20 } else { short })
 }
 

@@ -43,6 +43,8 @@ mod full_disk;
 mod growth;
 mod import_history;
 mod import_logs;
+mod increments;
+mod increments_random;
 mod interop;
 mod interop_ended;
 mod kill;

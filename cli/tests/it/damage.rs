@@ -140,3 +140,35 @@ fn a_backup_is_restored_up_to_a_position_or_a_time() {
     shell.fails(3, &["--store", &path("c.redb"), "restore", backup, "--to-position", "1"]);
     shell.fails(4, &["--store", &path("d.redb"), "restore", &path("none.redb"), "--to-position", "1"]);
 }
+
+#[test]
+fn incremental_backups_are_taken_and_restored() {
+    let shell = Shell::new();
+    let path = |name: &str| shell.path(name).to_str().unwrap().to_owned();
+    let append = |n: u64| drop(shell.ok(&["append", "s", "step.done", "--data", &n.to_string()]));
+    (1..=4).for_each(append);
+    let [full, one, two] = ["full.redb", "one.redb", "two.redb"].map(path);
+    assert!(!shell.ok(&["backup", &full]).contains("since"));
+    append(5);
+    let said = shell.ok(&["backup", &one, "--since", &full]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["since"], &said["position"]), (&4.into(), &5.into()));
+    append(6);
+    let said = shell.ok(&["backup", &two, "--since", &one, "-o", "table"]);
+    assert!(said.contains("1 event after position 5"), "{said}");
+    let said = shell.ok(&["--store", &path("a.redb"), "restore", &full, &one, &two, "-o", "table"]);
+    assert!(said.contains("6 events") && !said.contains("left out"), "{said}");
+    assert_eq!(shell.ok(&["--store", &path("a.redb"), "read", "s", "-o", "jsonl"]).lines().count(), 6);
+    shell.ok(&["--store", &path("a.redb"), "verify"]);
+    let said = shell.ok(&["--store", &path("b.redb"), "restore", &full, &one, &two, "--to-position", "5"]);
+    assert!(said.contains("\"position\":5") && said.contains("\"left_out\":1"), "{said}");
+    let said = shell.fails(7, &["--store", &path("c.redb"), "restore", &full, &two]);
+    assert!(said.contains("one.redb") && said.contains("order"), "{said}");
+    let said = shell.fails(7, &["--store", &one, "verify"]);
+    assert!(said.contains("incremental backup since full.redb"), "{said}");
+    let said = shell.fails(3, &["--store", &path("a.redb"), "backup", &path("d.redb"), "--since", &full]);
+    assert!(said.contains("full.redb") && said.contains("take a full one"), "{said}");
+    shell.fails(4, &["backup", &path("d.redb"), "--since", &path("none.redb")]);
+    shell.fails(3, &["backup", &two, "--since", &full]);
+    shell.fails(2, &["restore"]);
+}

@@ -79,6 +79,8 @@ pub enum SentAnswer<'a> {
     FullWhose(SentFullBranch<'a>, u64),
     /// What of its file the store could do without, if anybody can say.
     DeadSpace(Option<SentDeadSpace>),
+    /// [`BackedUp`](Self::BackedUp) for what has changed since an earlier backup; and the last position of that.
+    BackedUpSince(u64, u64, u64),
 }
 
 /// What a walk over the store found.

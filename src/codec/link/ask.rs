@@ -82,6 +82,9 @@ pub enum SentAsk<'a> {
     Purge,
     /// What of its file the store could do without.
     DeadSpace,
+    /// Writes what has changed since an earlier backup into a new file: the absolute paths of both, that of the earlier one first.
+    /// Progress is told on the way.
+    BackupSince(&'a str, &'a str),
 }
 
 /// A change of one branch.

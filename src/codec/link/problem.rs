@@ -49,4 +49,5 @@ pub enum SentProblem<'a> {
     BranchClosed(SentPlace<'a>, i64),
     Deleted(SentPlace<'a>, i64),
     Truncated(SentPlace<'a>, u64),
+    NotABase(&'a str, &'a str),
 }

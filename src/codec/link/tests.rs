@@ -107,6 +107,7 @@ fn asks() -> Vec<SentAsk<'static>> {
         )),
         SentAsk::Purge,
         SentAsk::DeadSpace,
+        SentAsk::BackupSince("/runs-1.redb", "/runs-2.redb"),
     ]
 }
 
@@ -203,6 +204,8 @@ fn answers() -> Vec<SentAnswer<'static>> {
                 unpurged: 300,
                 is_partial: true,
             })),
+            SentAnswer::Failed(SentProblem::NotABase("a.redb", "it is of another store")),
+            SentAnswer::BackedUpSince(70_000, 300, 69_000),
         ])
         .collect()
 }

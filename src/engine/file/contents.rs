@@ -38,6 +38,8 @@ pub(crate) struct Contents {
     pub(crate) process: Process,
     pub(crate) identity: Identity,
     pub(crate) options: Options,
+    /// What the file has in common with those that continue it; `None` in an earlier format.
+    pub(crate) line: Option<u64>,
     place: RwLock<FilePlace>,
     /// Space that is kept for flushes, where that is wanted.
     ballast: Option<Mutex<Ballast>>,
@@ -59,7 +61,7 @@ pub(crate) struct Contents {
 impl Contents {
     /// `changed` says whether attributes of a branch have changed in what is flushed.
     pub(crate) fn new(
-        (identity, place): (Identity, FilePlace),
+        (identity, line, place): (Identity, Option<u64>, FilePlace),
         options: Options,
         db: Db,
         (tail, branches): (Tail, Branches),
@@ -70,6 +72,7 @@ impl Contents {
         Self {
             changed: AtomicBool::new(changed || tail.has_changes()),
             process: Process::this(),
+            line,
             place: RwLock::new(place),
             ballast: ballast.map(Mutex::new),
             identity,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 
 use tracing::warn;
 
-use super::backup::backup;
+use super::backup::{backup, backup_since};
 use super::compact::compact;
 use super::contents::Contents;
 use super::dead_space::dead_space;
@@ -233,13 +233,16 @@ impl Admin for FileEngine {
         verify(&self.file_reader()?, &self.writer, progress)
     }
 
-    fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
+    fn backup(&self, to: &Path, since: Option<&Path>, progress: &mut OnProgress<'_>) -> Result<Backup> {
         if !self.contents.read_only() {
             // What is acknowledged by now is in the tables then.
             self.flush()?;
         }
         let db = self.contents.db()?;
-        guarded(|| backup(&self.contents, &db, to, progress))
+        guarded(|| match since {
+            None => backup(&self.contents, &db, to, progress),
+            Some(since) => backup_since(&self.contents, &db, (since, to), progress),
+        })
     }
 
     fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction> {

@@ -11,6 +11,7 @@ pub(crate) mod engine;
 mod figures;
 pub(crate) mod flush;
 pub(crate) mod in_memory;
+mod moment;
 pub(crate) mod open;
 pub(crate) mod options;
 mod purge;
@@ -20,10 +21,12 @@ pub(crate) mod record_layer;
 pub(crate) mod redb_errors;
 mod repair;
 mod restore;
+mod restore_chain;
 pub(crate) mod tables;
 mod verify;
 pub(crate) mod write;
 
+pub(crate) use backup::check_increment;
 pub(crate) use engine::open;
 pub(crate) use open::start::{Medium, prepare};
 #[cfg(unix)]
@@ -31,3 +34,4 @@ pub(crate) use open::storage::line_of;
 pub(crate) use options::{Mode, Options};
 pub(crate) use repair::repair;
 pub(crate) use restore::restore;
+pub(crate) use restore_chain::restore_chain;

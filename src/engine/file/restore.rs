@@ -3,21 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::backup::backup;
+use super::backup::copied;
 use super::contents::Contents;
+use super::moment::{Moment, events_of, runs_of};
 use super::open::create::create_filled;
 use super::open::meta_row::read_meta;
 use super::open::start::{Loaded, Medium, load};
 use super::options::{Mode, Options};
 use super::rebuild::{Rebuild, RebuiltEvent};
-use super::redb_errors::{corrupt, guarded, malformed};
+use super::redb_errors::{guarded, malformed};
 use super::tables::db::Db;
-use super::tables::definitions::{EVENTS, IDS, LINES, ORDER};
+use super::tables::definitions::ORDER;
 use super::tables::lookup;
 use super::tables::opened::Snapshot;
-use super::tables::sidecar_view::table_of;
-use super::tables::view::flushed_head;
-use crate::codec::{BranchRow, Chunk, HeadRow, Run, decode_order, decode_sidecar_row};
+use crate::codec::{BackupLabel, BranchRow, HeadRow, Run, decode_order};
 use crate::engine::port::OnProgress;
 use crate::engine::restored::{KeptPart, KeptRecord, RestoreUntil, Restored};
 use crate::engine::sidecar::SidecarTable;
@@ -46,7 +45,7 @@ pub(crate) fn restore(
         let part = Part::of(&contents, db.begin_read()?, until)?;
         match part.kept() {
             None => {
-                let made = backup(&contents, &db, to, progress)?;
+                let made = copied(&contents, &db, to, progress)?;
                 let (position, bytes) = (made.position, made.bytes);
                 Ok(Restored { path: made.path, position, bytes, left_out: 0, branches_left_out: 0 })
             }
@@ -60,9 +59,8 @@ pub(crate) fn restore(
 /// The part of a store that is restored.
 struct Part<'a> {
     contents: &'a Contents,
-    txn: Snapshot,
+    moment: Moment<'a>,
     lines: BTreeMap<u64, BranchRow>,
-    committed: u64,
     /// The last position that is restored.
     position: u64,
     /// Everything was made before this.
@@ -71,17 +69,16 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     fn of(contents: &'a Contents, txn: Snapshot, until: RestoreUntil) -> Result<Self> {
-        let committed = contents.committed().get();
-        let mut part =
-            Self { contents, txn, lines: BTreeMap::new(), committed, position: committed, before: i64::MAX };
-        part.read_lines()?;
+        let moment = Moment::whole(contents, txn);
+        let (lines, committed) = (moment.lines()?, moment.committed);
+        let mut part = Self { contents, moment, lines, position: committed, before: i64::MAX };
         match until {
             RestoreUntil::End => {}
             RestoreUntil::Position(position) if position.get() >= committed => {}
             RestoreUntil::Position(position) => {
                 // Events of one commit have one time. Of what comes next there may be nothing left.
-                let next = part.first_at(position.get() + 1)?;
-                part.before = next.map_or(Ok(i64::MAX), |run| part.recorded(run.branch, run.first))?;
+                let next = part.moment.first_at(position.get() + 1)?;
+                part.before = next.map_or(Ok(i64::MAX), |run| part.recorded(run))?;
                 part.position = part.last_before(part.before, position.get())?;
             }
             RestoreUntil::Time(time) => {
@@ -92,71 +89,8 @@ impl<'a> Part<'a> {
         Ok(part)
     }
 
-    fn read_lines(&mut self) -> Result<()> {
-        let table = lookup::open(&self.txn, LINES)?;
-        for row in lookup::rows(&table, 0..)? {
-            let (number, row) = row?;
-            let number = number.value();
-            let place = || format!("branch number {number}");
-            self.lines.insert(number, BranchRow::decode(number, row.value()).map_err(malformed(place()))?);
-        }
-        let tail = self.contents.own_tail();
-        for layer in tail.layers() {
-            let changed = layer.births().chain(layer.changes());
-            self.lines.extend(changed.map(|branch| (branch.number, branch.row())));
-        }
-        Ok(())
-    }
-
-    /// The event at this position, or the first after it that was not removed.
-    fn first_at(&self, position: u64) -> Result<Option<Run>> {
-        let table = lookup::open(&self.txn, ORDER)?;
-        let row = lookup::rows::<_, _, _, u64>(&table, ..=position)?.next_back().transpose()?;
-        let first = row.map_or(position, |(key, _)| key.value());
-        for row in lookup::rows::<_, _, _, u64>(&table, first..)? {
-            let (key, row) = row?;
-            if let Some(run) = runs_of(key.value(), row.value())?
-                .find(|(at, run)| !run.is_removed() && at + u64::from(run.count) > position)
-            {
-                return Ok(Some(from(run, position)));
-            }
-        }
-        let tail = self.contents.own_tail();
-        let event = tail.positions(position, u64::MAX).next();
-        Ok(event.map(|e| Run { branch: e.branch, first: e.event.sequence().get(), count: 1 }))
-    }
-
-    /// The event at this position, or the last before it that was not removed.
-    fn last_at(&self, position: u64) -> Result<Option<Run>> {
-        if let Some(e) = self.contents.own_tail().positions(1, position).next_back() {
-            return Ok(Some(Run { branch: e.branch, first: e.event.sequence().get(), count: 1 }));
-        }
-        let table = lookup::open(&self.txn, ORDER)?;
-        for row in lookup::rows::<_, _, _, u64>(&table, ..=position)?.rev() {
-            let (key, row) = row?;
-            let found =
-                runs_of(key.value(), row.value())?.filter(|(at, run)| !run.is_removed() && *at <= position);
-            if let Some((at, run)) = found.last() {
-                let last = position.min(at + u64::from(run.count) - 1);
-                return Ok(Some(from((at, run), last)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn recorded(&self, branch: u64, sequence: u64) -> Result<i64> {
-        let place = || format!("branch number {branch}@{sequence}");
-        let tail = self.contents.own_tail();
-        if let Some(event) = tail.layers().flat_map(|layer| layer.between(branch, sequence, sequence)).next()
-        {
-            return Ok(event.recorded().micros());
-        }
-        let table = lookup::open(&self.txn, EVENTS)?;
-        let row = lookup::rows(&table, (branch, sequence)..=(branch, u64::MAX))?.next().transpose()?;
-        let (_, row) = row.ok_or_else(|| corrupt(place(), "it is missing"))?;
-        let chunk = Chunk::decode(row.value()).map_err(malformed(place()))?;
-        let entry = chunk.entry(sequence).filter(|_| chunk.branch() == branch);
-        entry.map(|(_, recorded, _)| recorded).ok_or_else(|| corrupt(place(), "it is missing"))
+    fn recorded(&self, run: Run) -> Result<i64> {
+        self.moment.event(run.branch, run.first).map(|(_, recorded, _)| recorded)
     }
 
     /// The last position up to `end` that was recorded before a time. Times never decrease.
@@ -164,8 +98,8 @@ impl<'a> Part<'a> {
         let (mut before, mut after) = (0, end + 1);
         while after - before > 1 {
             let middle = before + (after - before) / 2;
-            let found = self.last_at(middle)?;
-            let is_before = |run: Run| Ok::<_, Error>(self.recorded(run.branch, run.first)? < time);
+            let found = self.moment.last_at(middle)?;
+            let is_before = |run: Run| Ok::<_, Error>(self.recorded(run)? < time);
             // Of what was removed nobody knows; it goes with what comes before it.
             match found.map_or(Ok(true), is_before)? {
                 true => before = middle,
@@ -178,7 +112,7 @@ impl<'a> Part<'a> {
     /// What is kept; `None` when that is all.
     fn kept(&self) -> Option<Result<KeptPart>> {
         // Up to a time, records that were made later go, though no event came later.
-        (self.position < self.committed || self.before < i64::MAX).then(|| self.kept_part())
+        (self.position < self.moment.committed || self.before < i64::MAX).then(|| self.kept_part())
     }
 
     fn kept_part(&self) -> Result<KeptPart> {
@@ -209,9 +143,9 @@ impl<'a> Part<'a> {
         if let Some(head) = own.get(&number) {
             return Ok(*head);
         }
-        Ok(match self.present(number)? {
+        Ok(match self.moment.present(number)? {
             Some((first, _)) => first - 1,
-            None => flushed_head(&self.txn, number)?.map_or(row.fork, |row| row.head),
+            None => self.moment.flushed_head(number)?.map_or(row.fork, |row| row.head),
         })
     }
 
@@ -231,12 +165,12 @@ impl<'a> Part<'a> {
     /// Whether everything that a branch has shown is there.
     fn is_whole(&self, number: u64, head: u64) -> Result<bool> {
         let first = self.lines.get(&number).map_or(1, |row| row.attributes.truncated + 1);
-        let known = flushed_head(&self.txn, number)?.map_or(0, |row| row.head);
+        let known = self.moment.flushed_head(number)?.map_or(0, |row| row.head);
         let (mut next, mut upto, mut due) = (Some(number), head, known.max(head));
         while let Some((number, row)) = next.and_then(|number| Some((number, self.lines.get(&number)?))) {
             let from = first.max(row.fork + 1);
             if from <= upto {
-                let (begins, ends) = self.present(number)?.unwrap_or((u64::MAX, 0));
+                let (begins, ends) = self.moment.present(number)?.unwrap_or((u64::MAX, 0));
                 if begins > from || ends < due {
                     return Ok(false);
                 }
@@ -247,29 +181,10 @@ impl<'a> Part<'a> {
         Ok(true)
     }
 
-    /// The first and the last event that a branch owns and that is there.
-    fn present(&self, number: u64) -> Result<Option<(u64, u64)>> {
-        let table = lookup::open(&self.txn, EVENTS)?;
-        let mut rows = lookup::rows(&table, (number, 0)..=(number, u64::MAX))?;
-        let mut present: Option<(u64, u64)> = None;
-        if let Some(row) = rows.next() {
-            let (key, row) = row?;
-            let chunk = Chunk::decode(row.value()).map_err(malformed(format!("branch number {number}")))?;
-            let last = rows.next_back().transpose()?.map_or(key.value().1, |(key, _)| key.value().1);
-            present = Some((chunk.first(), last));
-        }
-        let tail = self.contents.own_tail();
-        for event in tail.layers().flat_map(|layer| layer.between(number, 1, u64::MAX)) {
-            let sequence = event.sequence().get();
-            present = Some((present.map_or(sequence, |(first, _)| first), sequence));
-        }
-        Ok(present)
-    }
-
     /// The last own sequence of each branch that is kept.
     fn own_heads(&self) -> Result<HashMap<u64, u64>> {
         let mut heads = HashMap::new();
-        let table = lookup::open(&self.txn, ORDER)?;
+        let table = lookup::open(&self.moment.txn, ORDER)?;
         for row in lookup::rows::<_, _, _, u64>(&table, ..=self.position)? {
             let (key, row) = row?;
             let mut at = key.value();
@@ -281,7 +196,7 @@ impl<'a> Part<'a> {
                 at += u64::from(run.count);
             }
         }
-        for event in self.contents.own_tail().positions(1, self.position) {
+        for event in self.moment.tail().positions(1, self.position) {
             heads.insert(event.branch, event.event.sequence().get());
         }
         Ok(heads)
@@ -300,7 +215,7 @@ impl<'a> Part<'a> {
             path: to.to_owned(),
             position: Position::new(self.position),
             bytes,
-            left_out: self.committed - self.position,
+            left_out: self.moment.committed - self.position,
             branches_left_out: (self.lines.len() - rows.len()) as u64,
         })
     }
@@ -320,45 +235,40 @@ impl<'a> Part<'a> {
         self.fill_removed(&mut out, rows)?;
         for table in SidecarTable::ALL {
             if let Some(choose) = cut(table, kept) {
-                for (key, value) in choose(self.records(table)?)? {
+                for (key, value) in choose(self.moment.records(table)?)? {
                     out.record(table, &key, &value)?;
                 }
             }
         }
-        let meta = read_meta(&self.txn, &self.contents.identity.name, None)?;
+        let mut meta = read_meta(&self.moment.txn, &self.contents.identity.name, None)?;
+        // It is not what was backed up.
+        BackupLabel::remove(&mut meta);
         out.finish(meta).map(|_| ())
     }
 
     /// Branch by branch, with what is in the journal behind what is in the tables.
     fn fill_events(&self, out: &mut Rebuild<'_>, progress: &mut OnProgress<'_>) -> Result<()> {
-        let tail = self.contents.own_tail();
-        let table = lookup::open(&self.txn, EVENTS)?;
+        let tail = self.moment.tail();
         let mut written = 0;
         for number in self.lines.keys() {
-            for row in lookup::rows(&table, (*number, 0)..=(*number, u64::MAX))? {
-                let (key, row) = row?;
-                let place = || format!("branch number {number}@{}", key.value().1);
-                let chunk = Chunk::decode(row.value()).map_err(malformed(place()))?;
-                if (chunk.branch(), chunk.last()) != key.value() {
-                    return Err(corrupt(place(), "another chunk lies in its place"));
-                }
+            self.moment.each_chunk(*number, 0, |chunk, row| {
                 let ends = chunk.entry(chunk.last()).map_or(u64::MAX, |(position, ..)| position);
                 if ends <= self.position {
-                    out.chunk(&chunk, row.value().to_vec())?;
+                    out.chunk(chunk, row.to_vec())?;
                     written += chunk.count() as u64;
                 } else {
-                    let entries = (chunk.first()..).zip(chunk.entries());
                     for (sequence, (position, recorded, record)) in
-                        entries.take_while(|(_, (position, ..))| *position <= self.position)
+                        events_of(chunk).take_while(|(_, (position, ..))| *position <= self.position)
                     {
                         out.event(*number, RebuiltEvent { sequence, position, recorded, record })?;
                         written += 1;
                     }
                 }
-                if progress(written, self.position).is_break() {
-                    return Err(Error::Closed { after: None });
+                match progress(written, self.position).is_break() {
+                    true => Err(Error::Closed { after: None }),
+                    false => Ok(()),
                 }
-            }
+            })?;
             let own = tail.layers().flat_map(|layer| layer.between(*number, 1, u64::MAX));
             for event in own.take_while(|event| event.position().get() <= self.position) {
                 let rebuilt = RebuiltEvent {
@@ -381,8 +291,8 @@ impl<'a> Part<'a> {
         let is_cut =
             |row: &BranchRow| row.attributes.deleted.is_some() || row.attributes.truncated > row.fork;
         for (number, (row, head)) in rows.iter().filter(|(_, (row, _))| is_cut(row)) {
-            let first = self.present(*number)?.map_or(*head + 1, |(first, _)| first.min(*head + 1));
-            let known = flushed_head(&self.txn, *number)?;
+            let first = self.moment.present(*number)?.map_or(*head + 1, |(first, _)| first.min(*head + 1));
+            let known = self.moment.flushed_head(*number)?;
             if row.attributes.deleted.is_some() {
                 // So that nobody takes what is left of it for all.
                 known.into_iter().for_each(|head| out.head(*number, head));
@@ -395,58 +305,18 @@ impl<'a> Part<'a> {
                 }
             }
         }
-        for row in lookup::rows::<_, _, _, u64>(&lookup::open(&self.txn, ORDER)?, ..=self.position)? {
+        for row in lookup::rows::<_, _, _, u64>(&lookup::open(&self.moment.txn, ORDER)?, ..=self.position)? {
             let (key, row) = row?;
             for (at, run) in runs_of(key.value(), row.value())?.filter(|(_, run)| run.is_removed()) {
                 out.removed(at, u64::from(run.count).min((self.position + 1).saturating_sub(at)));
             }
         }
         if !begun.is_empty() {
-            for row in lookup::rows::<_, _, _, &[u8; 16]>(&lookup::open(&self.txn, IDS)?, ..)? {
-                let (id, row) = row?;
-                let (branch, sequence) = row.value();
-                if begun.get(&branch).is_some_and(|first| sequence < *first) {
-                    out.id(id.value(), branch, sequence)?;
-                }
-            }
+            self.moment.each_id(|id, branch, sequence| match begun.get(&branch) {
+                Some(first) if sequence < *first => out.id(id, branch, sequence),
+                _ => Ok(()),
+            })?;
         }
         Ok(())
     }
-
-    /// All records of a table, as they are at the end of the backup.
-    fn records(&self, table: SidecarTable) -> Result<Vec<KeptRecord>> {
-        let mut records = BTreeMap::new();
-        if let Some(rows) = lookup::open_if_made(&self.txn, table_of(table))? {
-            for row in lookup::rows::<_, _, _, &[u8]>(&rows, ..)? {
-                let (key, row) = row?;
-                let place = || format!("row {} of {}", key.value().escape_ascii(), table.name());
-                let value = decode_sidecar_row(table.number(), key.value(), row.value());
-                records.insert(key.value().to_vec(), value.map_err(malformed(place()))?.to_vec());
-            }
-        }
-        for layer in self.contents.own_tail().layers() {
-            for (_, key, value) in layer.records().iter().filter(|(of, ..)| *of == table) {
-                match value {
-                    Some(value) => drop(records.insert(key.to_vec(), value.to_vec())),
-                    None => drop(records.remove(&key[..])),
-                }
-            }
-        }
-        Ok(records.into_iter().collect())
-    }
-}
-
-/// The runs of a row, each with its first position.
-fn runs_of(key: u64, row: &[u8]) -> Result<impl Iterator<Item = (u64, Run)> + use<>> {
-    let runs = decode_order(key, row).map_err(malformed(format!("position {key}")))?;
-    Ok(runs.into_iter().scan(key, |at, run| {
-        let begin = *at;
-        *at += u64::from(run.count);
-        Some((begin, run))
-    }))
-}
-
-/// The event of a run at this position, or its first.
-fn from((at, run): (u64, Run), position: u64) -> Run {
-    Run { first: run.first + position.saturating_sub(at), count: 1, ..run }
 }

@@ -167,7 +167,7 @@ impl Admin for MemoryEngine {
         Ok(Report { branches: state.branch_count(), events, ..Report::default() })
     }
 
-    fn backup(&self, _: &Path, _: &mut OnProgress<'_>) -> Result<Backup> {
+    fn backup(&self, _: &Path, _: Option<&Path>, _: &mut OnProgress<'_>) -> Result<Backup> {
         Err(Error::storage("a store in memory has no file to copy; export its events"))
     }
 

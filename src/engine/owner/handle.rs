@@ -252,8 +252,8 @@ impl Admin for Handle {
         self.walked(progress, |admin, progress| admin.verify(progress))
     }
 
-    fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
-        self.walked(progress, |admin, progress| admin.backup(to, progress))
+    fn backup(&self, to: &Path, since: Option<&Path>, progress: &mut OnProgress<'_>) -> Result<Backup> {
+        self.walked(progress, |admin, progress| admin.backup(to, since, progress))
     }
 
     fn compact(&self, progress: &mut OnProgress<'_>) -> Result<Compaction> {

@@ -140,7 +140,7 @@ impl Maintenance {
     /// [`Error::Corrupt`](crate::Error::Corrupt) when the store or its copy is damaged, [`Error::Storage`](crate::Error::Storage),
     /// [`Error::Closed`](crate::Error::Closed). After an error there is no copy.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<Backup> {
-        self.backup_with(to, |_, _| {})
+        self.backup_with(to, None, |_, _| {})
     }
 
     /// [`backup`](Self::backup) for tasks. Dropping the future does not stop it.
@@ -149,16 +149,68 @@ impl Maintenance {
     /// As [`backup`](Self::backup).
     pub async fn backup_async(&self, to: impl AsRef<Path>) -> Result<Backup> {
         let to = to.as_ref().to_owned();
-        self.store.in_task(move |store| backup(store, &to, |_, _| {})).await
+        self.store.in_task(move |store| backup(store, (&to, None), |_, _| {})).await
     }
 
-    /// [`backup`](Self::backup), telling as it goes how many events of how many it has copied and checked; it comes to each
-    /// twice.
+    /// Writes into a new file what has become of the store since an earlier backup, full or incremental, and checks it. The earlier
+    /// one is only read; it was made by this release or a later one, and nobody has written to it since. The file is no store
+    /// by itself: [`restore_chain`](crate::store::recovery::restore_chain) makes one of a full backup and those that follow it.
+    ///
+    /// It holds the events that came later, and all branches and records as they are now. Reads and appends go on meanwhile, as
+    /// with [`backup`](Self::backup).
+    ///
+    /// ```
+    /// use retold::store::recovery::{RestoreUntil, restore_chain};
+    /// use retold::{NewEvent, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let [full, later] = ["full.redb", "later.redb"].map(|name| dir.path().join(name));
+    /// let store = Store::open(dir.path().join("runs.redb"))?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// store.maintenance().backup(&full)?;
+    /// store.append("run-7", NewEvent::new("run.ended"))?;
+    /// let made = store.maintenance().backup_since(&full, &later)?;
+    /// assert_eq!((made.since, made.position.get()), (Some(1.into()), 2));
+    /// let restored = dir.path().join("restored.redb");
+    /// restore_chain(&[full, later], &restored, RestoreUntil::End)?;
+    /// assert_eq!(Store::open(&restored)?.head("run-7")?.get(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`backup`](Self::backup).
-    pub fn backup_with(&self, to: impl AsRef<Path>, progress: impl FnMut(u64, u64)) -> Result<Backup> {
-        backup(&self.store, to.as_ref(), progress)
+    /// [`Error::NotABase`](crate::Error::NotABase) when the earlier one is of another store, or of this one before it was
+    /// restored or repaired, or no backup as it was made: then a full one has to be taken.
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Locked`](crate::Error::Locked) and
+    /// [`Error::Corrupt`](crate::Error::Corrupt) of the earlier one, and as [`backup`](Self::backup). After an error there is no file.
+    pub fn backup_since(&self, earlier: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Backup> {
+        self.backup_with(to, Some(earlier.as_ref()), |_, _| {})
+    }
+
+    /// [`backup_since`](Self::backup_since) for tasks. Dropping the future does not stop it.
+    ///
+    /// # Errors
+    /// As [`backup_since`](Self::backup_since).
+    pub async fn backup_since_async(
+        &self,
+        earlier: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+    ) -> Result<Backup> {
+        let (since, to) = (earlier.as_ref().to_owned(), to.as_ref().to_owned());
+        self.store.in_task(move |store| backup(store, (&to, Some(&since)), |_, _| {})).await
+    }
+
+    /// [`backup`](Self::backup), or [`backup_since`](Self::backup_since) an earlier one, telling as it goes how many events of how
+    /// many it has copied and checked; it comes to each twice.
+    ///
+    /// # Errors
+    /// As those.
+    pub fn backup_with(
+        &self,
+        to: impl AsRef<Path>,
+        since: Option<&Path>,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Backup> {
+        backup(&self.store, (to.as_ref(), since), progress)
     }
 
     /// Gives back the space that is not used any more: copies the store into a new file beside its own, which then takes the

@@ -49,7 +49,7 @@ fn counted(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
 }
 
 /// There are the tables that the meta row names, with as many rows as it says, and no others.
-fn named(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
+pub(crate) fn named(txn: &ReadTransaction, meta: &Meta) -> Result<()> {
     if meta.format < 3 {
         return Ok(());
     }

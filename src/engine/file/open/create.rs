@@ -50,16 +50,31 @@ pub(crate) fn create_filled(
     fill: impl FnOnce(&Db) -> Result<()>,
 ) -> Result<u64> {
     let name = path.display().to_string();
+    create_part(path, options, |db| {
+        fill(db)?;
+        // What could not be opened gets no name.
+        let txn = db.begin_read()?;
+        agrees(&txn, &read_meta(&txn, &name, None)?)
+    })
+}
+
+/// The same for a file that is no store by itself, of which nothing is checked.
+///
+/// # Errors
+/// As [`create_filled`].
+pub(crate) fn create_part(
+    path: &Path,
+    options: &Options,
+    fill: impl FnOnce(&Db) -> Result<()>,
+) -> Result<u64> {
+    let name = path.display().to_string();
     if fs::symlink_metadata(path).is_ok() {
         return Err(Error::Exists { what: "file", name });
     }
     let options = Options { mode: Mode::CreateOnly, ..options.clone() };
     let draft = Draft::written(path, &name, &options, |db| {
         initialise(db)?;
-        fill(db)?;
-        // What could not be opened gets no name.
-        let txn = db.begin_read()?;
-        agrees(&txn, &read_meta(&txn, &name, None)?)
+        fill(db)
     })?;
     let gone = || Error::storage(format!("{name} cannot be written: its draft was removed in the meantime"));
     publish(&draft.ok_or_else(gone)?, path, &name, &options)?;

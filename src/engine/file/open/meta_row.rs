@@ -3,13 +3,14 @@
 use redb::ReadTransaction;
 
 use super::refusal::not_a_store;
-use crate::codec::{FORMAT, Meta};
+use crate::codec::{BackupLabel, FORMAT, Features, Meta};
 use crate::engine::file::disk::mend::mended;
 use crate::engine::file::redb_errors::{corrupt, malformed};
 use crate::engine::file::tables::definitions::{META, META_KEY};
 use crate::engine::file::tables::lookup;
 use crate::engine::problem::Problem;
 use crate::error::{Error, Result};
+use crate::event::Invalid;
 
 /// In a read-only store, a damaged meta row is reported and corrected.
 pub(crate) fn read_meta(
@@ -39,6 +40,15 @@ pub(crate) fn read_meta(
 
 /// Whether this release may use a store with these features. A file of an earlier format is upgraded before it is written.
 pub(crate) fn usable(meta: &Meta, name: &str, read_only: bool) -> Result<()> {
+    if meta.features.incompatible & Features::INCREMENT != 0 {
+        let since = match BackupLabel::of(meta) {
+            Ok(Some((label, _))) => label.since.map(|base| format!(" since {}", base.name)),
+            _ => None,
+        };
+        let why = format!("is an incremental backup{}", since.unwrap_or_default());
+        let way_out = "restore it together with the backups before it";
+        return Err(Invalid::new("store", format!("{name} {why}, and no store by itself: {way_out}")).into());
+    }
     if meta.format < FORMAT && !read_only {
         let reason = format!("{name} is of an earlier format; only a file is upgraded: open it by its path");
         return Err(Error::storage(reason));

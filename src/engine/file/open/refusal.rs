@@ -25,6 +25,10 @@ pub(crate) fn refused(name: &str, e: DatabaseError) -> Error {
         DatabaseError::Storage(redb::StorageError::Io(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
             corrupt(name, "it ends early")
         }
+        // Its first page is not that of a database.
+        DatabaseError::Storage(redb::StorageError::Io(e)) if e.kind() == io::ErrorKind::InvalidData => {
+            corrupt(name, e.to_string())
+        }
         DatabaseError::Storage(redb::StorageError::Io(e)) => io_error(name, &e),
         e => match translate(e.into()) {
             Error::Corrupt { reason, .. } => corrupt(name, reason),

@@ -17,7 +17,7 @@ use super::recover::{largest_id, load_journal};
 use super::refusal::{io_error, not_a_store};
 use super::storage::{bare_storage, file_backend, is_earlier, open_tables, storage_of};
 use super::upgrade::upgrade_file;
-use crate::codec::Features;
+use crate::codec::{FORMAT, Features, line_of_secret};
 use crate::engine::file::contents::Contents;
 use crate::engine::file::disk::ballast;
 use crate::engine::file::disk::journal::{Hole, JournalFile, Ring};
@@ -108,7 +108,7 @@ fn appear(path: &Path, name: &str, options: &Options) -> Result<()> {
 }
 
 /// The storage of a file, and how it was upgraded if it was of an earlier format.
-fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Option<Upgraded>)> {
+pub(crate) fn open_file(path: &Path, name: &str, options: &Options) -> Result<(Storage, Option<Upgraded>)> {
     appear(path, name, options)?;
     let open = || {
         let file = OpenOptions::new().read(true).write(!options.read_only).open(path);
@@ -225,8 +225,9 @@ fn load_storage(
         damage,
     };
     let place = storage.place.clone();
+    let line = (meta.format == FORMAT).then(|| line_of_secret(&source.secret));
     Ok(Loaded {
-        contents: Arc::new(Contents::new((identity, place), options, db, (tail, branches), changed)),
+        contents: Arc::new(Contents::new((identity, line, place), options, db, (tail, branches), changed)),
         ring: recovered.ring,
         journal: source,
         next_branch: journal.next_branch,

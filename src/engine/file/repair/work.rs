@@ -14,7 +14,9 @@ use super::plan::{
 };
 use super::salvage::{FoundEvents, JournalSource, Salvaged, Source};
 use super::source::DamagedFile;
-use crate::codec::{Attributes, BranchRow, Chunk, CurrentRow, HeadRow, Meta, Run, encode_record};
+use crate::codec::{
+    Attributes, BackupLabel, BranchRow, Chunk, CurrentRow, HeadRow, Meta, Run, encode_record,
+};
 use crate::engine::file::open::create::create_filled;
 use crate::engine::file::open::meta_row::usable;
 use crate::engine::file::options::Options;
@@ -417,7 +419,10 @@ impl Repair {
         }
         self.write_removed(&mut out)?;
         self.write_records(&mut out)?;
-        out.finish(self.meta.clone())?;
+        let mut meta = self.meta.clone();
+        // Of what it says some may be lost.
+        BackupLabel::remove(&mut meta);
+        out.finish(meta)?;
         Ok(())
     }
 

@@ -194,16 +194,23 @@ impl Admin for SharedEngine {
         )
     }
 
-    fn backup(&self, to: &Path, progress: &mut OnProgress<'_>) -> Result<Backup> {
-        let Some(path) = to.to_str() else {
-            let reason = format!("{} is not UTF-8, so it cannot be named to the store's owner", to.display());
-            return Err(Invalid::new("path", reason).into());
+    fn backup(&self, to: &Path, since: Option<&Path>, progress: &mut OnProgress<'_>) -> Result<Backup> {
+        let ask = match since {
+            None => SentAsk::Backup(told(to)?),
+            Some(since) => SentAsk::BackupSince(told(since)?, told(to)?),
+        };
+        let made = |position: u64, bytes, since: Option<u64>| Backup {
+            path: to.to_owned(),
+            position: Position::new(position),
+            since: since.map(Position::new),
+            bytes,
         };
         self.walk(
-            &SentAsk::Backup(path),
+            &ask,
             |answer| match answer {
-                SentAnswer::BackedUp(position, bytes) => {
-                    Some(Backup { path: to.to_owned(), position: Position::new(*position), bytes: *bytes })
+                SentAnswer::BackedUp(position, bytes) => Some(made(*position, *bytes, None)),
+                SentAnswer::BackedUpSince(position, bytes, since) => {
+                    Some(made(*position, *bytes, Some(*since)))
                 }
                 _ => None,
             },
@@ -257,6 +264,12 @@ impl Admin for SharedEngine {
             Err(e) => Err(e),
         }
     }
+}
+
+/// A path as it is told to the owner.
+fn told(path: &Path) -> Result<&str> {
+    let reason = || format!("{} is not UTF-8, so it cannot be named to the store's owner", path.display());
+    path.to_str().ok_or_else(|| Invalid::new("path", reason()).into())
 }
 
 /// A walk of the owner, which ends with whoever waits for it.

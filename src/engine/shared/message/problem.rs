@@ -64,6 +64,7 @@ pub(super) fn sent_problem(error: &Error) -> SentProblem<'_> {
         Error::Truncated { place, first } => SentProblem::Truncated(sent_place(place), first.get()),
         Error::BadCursor { reason } => SentProblem::BadCursor(reason),
         Error::Diverged { what, at } => SentProblem::Diverged(what, at),
+        Error::NotABase { path, reason } => SentProblem::NotABase(path, reason),
         Error::Parked { projection, at, reason } => {
             SentProblem::Parked(projection, sent_place(at.place()), sequence(at), reason)
         }
@@ -137,6 +138,7 @@ pub(crate) fn problem_of(sent: SentProblem<'_>) -> Result<Error, Malformed> {
         }
         SentProblem::BadCursor(reason) => Error::BadCursor { reason: reason.into() },
         SentProblem::Diverged(what, at) => Error::Diverged { what: what.into(), at: at.into() },
+        SentProblem::NotABase(path, reason) => Error::NotABase { path: path.into(), reason: reason.into() },
         SentProblem::Parked(projection, place, sequence, reason) => Error::Parked {
             projection: projection.into(),
             at: address(place, sequence)?,
@@ -199,6 +201,7 @@ mod tests {
             Error::LeaseLost { session: "s".try_into().unwrap(), fence: 3, holder: Some(text()) },
             Error::BadCursor { reason: text() },
             Error::Diverged { what: text(), at: text() },
+            Error::NotABase { path: text(), reason: text() },
             Error::Parked { projection: text(), at, reason: text() },
             Error::Differs {
                 what: "consumer",

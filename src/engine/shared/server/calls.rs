@@ -110,7 +110,17 @@ impl Calls {
             }
             SentAsk::Backup(to) => {
                 let to = PathBuf::from(to);
-                self.walk(call, called, move |admin, call, progress| backup(admin, call, &to, progress));
+                let made = move |admin: &dyn Admin, call, progress: &mut OnProgress<'_>| {
+                    backup(admin, call, (&to, None), progress)
+                };
+                self.walk(call, called, made);
+            }
+            SentAsk::BackupSince(since, to) => {
+                let (since, to) = (PathBuf::from(since), PathBuf::from(to));
+                let made = move |admin: &dyn Admin, call, progress: &mut OnProgress<'_>| {
+                    backup(admin, call, (&to, Some(&since)), progress)
+                };
+                self.walk(call, called, made);
             }
             SentAsk::Compact => self.walk(call, called, compact),
             SentAsk::Figures => self.admin(call, called, &self.client.reads, |admin, _, call| {
@@ -329,10 +339,19 @@ fn purge(admin: &dyn Admin, call: u64, progress: &mut OnProgress<'_>) -> Result<
     Ok(SentAnswer::Purged(purged.events, purged.bytes).message(call, 24))
 }
 
-/// Copies everything into a file.
-fn backup(admin: &dyn Admin, call: u64, to: &Path, progress: &mut OnProgress<'_>) -> Result<Vec<u8>> {
-    let Backup { position, bytes, .. } = admin.backup(to, progress)?;
-    Ok(SentAnswer::BackedUp(position.get(), bytes).message(call, 24))
+/// Copies everything into a file, or what has changed since an earlier backup.
+fn backup(
+    admin: &dyn Admin,
+    call: u64,
+    (to, since): (&Path, Option<&Path>),
+    progress: &mut OnProgress<'_>,
+) -> Result<Vec<u8>> {
+    let Backup { position, since, bytes, .. } = admin.backup(to, since, progress)?;
+    let answer = match since {
+        None => SentAnswer::BackedUp(position.get(), bytes),
+        Some(since) => SentAnswer::BackedUpSince(position.get(), bytes, since.get()),
+    };
+    Ok(answer.message(call, 32))
 }
 
 /// Copies everything into a file that takes the place of the store's.
@@ -393,7 +412,7 @@ mod tests {
             Err(Error::Closed { after: None })
         }
 
-        fn backup(&self, _: &Path, _: &mut OnProgress<'_>) -> Result<Backup> {
+        fn backup(&self, _: &Path, _: Option<&Path>, _: &mut OnProgress<'_>) -> Result<Backup> {
             Err(no_admin())
         }
 
