@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use redb::TableHandle;
+
 use super::labels::stick;
 use super::opened::BackupFile;
-use crate::codec::{BackupLabel, BranchRow, Chunk, Features, HeadRow, decode_record};
+use super::removed::Removed;
+use crate::codec::{BackupLabel, BranchRow, Features, HeadRow, decode_record};
 use crate::engine::backup::Backup;
 use crate::engine::file::moment::events_of;
 use crate::engine::file::open::create::create_filled;
 use crate::engine::file::options::Options;
 use crate::engine::file::rebuild::{Rebuild, RebuiltEvent};
 use crate::engine::file::redb_errors::{corrupt, malformed};
+use crate::engine::file::tables::definitions::{HEADS, IDS, LINES};
 use crate::engine::port::OnProgress;
 use crate::engine::sidecar::SidecarTable;
 use crate::error::{Error, Result};
@@ -38,7 +42,9 @@ pub(in crate::engine::file) fn assembled(
         return Err(Invalid::new("backup", "is missing: name the full one first").into());
     };
     let (lines, heads) = last.with(|moment| Ok((moment.lines()?, moment.heads()?)))?;
-    let removed = Removed::of(last)?;
+    last.counted(LINES.name(), lines.len() as u64)?;
+    last.counted(HEADS.name(), heads.len() as u64)?;
+    let removed = last.with(Removed::of)?;
     let whole = Whole { files: &files, last, lines, heads, removed };
     let bytes = create_filled(to, &Options::default(), |db| {
         whole.write(Rebuild::new(db), progress)?;
@@ -105,7 +111,13 @@ impl Whole<'_> {
         self.heads.iter().for_each(|(number, head)| out.head(*number, *head));
         self.removed.0.iter().for_each(|(first, last)| out.removed(*first, last + 1 - first));
         for table in SidecarTable::ALL {
-            self.last.with(|moment| moment.each_record(table, |key, value| out.record(table, key, value)))?;
+            let mut seen = 0;
+            let mut take = |key: &[u8], value: &[u8]| {
+                seen += 1;
+                out.record(table, key, value)
+            };
+            self.last.with(|moment| moment.each_record(table, &mut take))?;
+            self.last.counted(table.name(), seen)?;
         }
         let mut meta = self.last.meta.clone();
         meta.features.incompatible &= !Features::INCREMENT;
@@ -178,49 +190,18 @@ impl Whole<'_> {
             return Ok(());
         }
         for file in self.files {
+            let mut seen = 0;
             file.with(|moment| {
-                moment.each_id(|id, branch, sequence| match firsts.get(&branch) {
-                    Some(first) if sequence < *first => out.id(id, branch, sequence),
-                    _ => Ok(()),
+                moment.each_id(|id, branch, sequence| {
+                    seen += 1;
+                    match firsts.get(&branch) {
+                        Some(first) if sequence < *first => out.id(id, branch, sequence),
+                        _ => Ok(()),
+                    }
                 })
             })?;
+            file.counted(IDS.name(), seen)?;
         }
         Ok(())
-    }
-}
-
-/// Positions of which the events were removed: the first and the last of each span.
-struct Removed(Vec<(u64, u64)>);
-
-impl Removed {
-    fn of(last: &BackupFile) -> Result<Self> {
-        let mut spans: Vec<(u64, u64)> = Vec::new();
-        last.with(|moment| {
-            moment.runs_from(1, |at, run| {
-                let end = at + u64::from(run.count) - 1;
-                match spans.last_mut() {
-                    _ if !run.is_removed() => {}
-                    Some((_, last)) if *last + 1 == at => *last = end,
-                    _ => spans.push((at, end)),
-                }
-                Ok(())
-            })
-        })?;
-        Ok(Self(spans))
-    }
-
-    fn has(&self, position: u64) -> bool {
-        self.meets(position, position)
-    }
-
-    /// Whether one lies between the first and the last of a chunk: it may be that of another branch.
-    fn touches(&self, chunk: &Chunk) -> bool {
-        let at = |sequence| chunk.entry(sequence).map_or(0, |(position, ..)| position);
-        self.meets(at(chunk.first()), at(chunk.last()))
-    }
-
-    fn meets(&self, first: u64, last: u64) -> bool {
-        let next = self.0.partition_point(|(_, end)| *end < first);
-        self.0.get(next).is_some_and(|(from, _)| *from <= last)
     }
 }

@@ -35,7 +35,7 @@ pub(in crate::engine::file) fn backup_since(
     let refuse = |reason| Error::NotABase { path: since.display().to_string(), reason };
     let base = BackupFile::open(since, &refuse)?;
     let (moment, meta) = Moment::now(contents, db)?;
-    if let Some(reason) = departs(contents, (&moment, &meta), (&base.meta, &base.label))? {
+    if let Some(reason) = departs(contents, (&moment, &meta), &base)? {
         return Err(refuse(reason));
     }
     let Some(label) = label_of(contents, &moment)? else {

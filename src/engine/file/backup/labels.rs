@@ -1,6 +1,10 @@
 //! The label that a backup gets, and whether a store goes on from where a backup ended.
 
-use crate::codec::{BackupLabel, Meta, decode_record, event_print};
+use std::collections::BTreeMap;
+
+use super::opened::BackupFile;
+use super::removed::Removed;
+use crate::codec::{BackupLabel, HeadRow, Meta, decode_record, event_print};
 use crate::engine::file::contents::Contents;
 use crate::engine::file::moment::Moment;
 use crate::engine::file::redb_errors::malformed;
@@ -46,8 +50,9 @@ pub(super) fn stick(copy: &Db, label: &BackupLabel) -> Result<()> {
 pub(super) fn departs(
     contents: &Contents,
     (moment, meta): (&Moment<'_>, &Meta),
-    (base, label): (&Meta, &BackupLabel),
+    file: &BackupFile,
 ) -> Result<Option<String>> {
+    let (base, label) = (&file.meta, &file.label);
     if base.store != meta.store {
         return Ok(Some("it is of another store".to_owned()));
     }
@@ -66,5 +71,30 @@ pub(super) fn departs(
         },
         None => true,
     };
-    Ok((!is_continued || !is_same).then(|| "the store was restored, repaired or replaced since".to_owned()))
+    let goes_on = is_continued
+        && is_same
+        && heads_go_on(&file.with(|base| base.heads())?, moment)?
+        && Removed::of(moment)?.has_all(&file.with(Removed::of)?);
+    Ok((!goes_on).then(|| "the store was restored, repaired or replaced since".to_owned()))
+}
+
+/// Whether each branch has what it had, at the same positions and times, and perhaps more. What it had may be removed by now.
+fn heads_go_on(before: &BTreeMap<u64, HeadRow>, now: &Moment<'_>) -> Result<bool> {
+    let heads = now.heads()?;
+    for (number, was) in before {
+        let is_so = match heads.get(number) {
+            Some(head) if head.head > was.head => match now.present(*number)? {
+                Some((first, _)) if first <= was.head => {
+                    let (position, recorded, _) = now.event(*number, was.head)?;
+                    (position, recorded) == (was.position, was.recorded)
+                }
+                _ => head.position > was.position,
+            },
+            head => head == Some(was),
+        };
+        if !is_so {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

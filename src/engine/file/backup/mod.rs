@@ -7,6 +7,7 @@ mod increment;
 mod labels;
 mod opened;
 mod part;
+mod removed;
 
 pub(super) use chain::assembled;
 pub(crate) use check::check_increment;

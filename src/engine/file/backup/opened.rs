@@ -82,6 +82,18 @@ impl BackupFile {
         Ok(Self { name: name.to_owned(), meta, label, moment })
     }
 
+    /// Whether a walk through a table has seen all of its rows: a damaged page may hide some.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub(super) fn counted(&self, table: &str, seen: u64) -> Result<()> {
+        let due = self.meta.rows_of(table).unwrap_or_default();
+        match seen == due {
+            true => Ok(()),
+            false => Err(within(&self.name, corrupt(table, format!("{seen} rows are found, of {due}")))),
+        }
+    }
+
     /// Reads it; damage is reported with its name.
     pub(super) fn with<T>(&self, read: impl FnOnce(&Moment<'_>) -> Result<T>) -> Result<T> {
         guarded(|| read(&self.moment)).map_err(|error| within(&self.name, error))
