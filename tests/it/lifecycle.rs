@@ -414,6 +414,8 @@ fn restored(ops: &[Op], picks: &[f64], purges: bool) {
         let is_wanted = match op {
             Op::Purge => purges,
             Op::Compact | Op::Backup | Op::Restore | Op::Repair | Op::Crash => false,
+            // What comes back and is due goes again when the restored store is opened.
+            Op::Lapse(_) => false,
             _ => true,
         };
         if is_wanted {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use redb::{ReadableDatabase, ReadableTable};
+use retold::lifecycle::Expiry;
 use retold::project::{ApplyError, Emit, Projection};
 use retold::store::recovery::{RestoreUntil, repair, restore};
 use retold::testkit::Disk;
@@ -387,4 +388,27 @@ fn damage_to_one_branch_keeps_no_other_from_being_purged() {
     let rows = tables.db.begin_read().unwrap().open_table(EVENTS).unwrap();
     let left: BTreeSet<u64> = rows.iter().unwrap().map(|row| row.unwrap().0.value().0).collect();
     assert_eq!(left, BTreeSet::from([1, 3]));
+}
+
+#[test]
+fn when_a_branch_was_used_last_is_known_after_a_close() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("runs.redb");
+    let store = Store::open(&path).unwrap();
+    store.append("s", run(1)).unwrap();
+    let week = Expiry::Unused(std::time::Duration::from_secs(7 * 86_400));
+    let first = store.lifecycle().expire("s", week).unwrap().expires.unwrap();
+    let begun = retold::Timestamp::now();
+    while retold::Timestamp::now() <= begun {}
+    let used = |store: &Store| store.read(&Query::branch("s").unwrap()).unwrap().events.len();
+    assert_eq!(used(&store), 1);
+    store.close().unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    let later = store.branch("s").unwrap().expires.unwrap();
+    assert!(later > first, "{later} after {first}");
+    // Who only lists it does not use it.
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().branch("s").unwrap().expires, Some(later));
 }

@@ -218,7 +218,7 @@ fn a_power_cut_while_a_store_is_backed_up_leaves_a_whole_copy_or_none() {
     let before = acks.0.len() as u64;
     store
         .maintenance()
-        .backup_with(dir.path().join("copy.redb"), |_, _| acks.append(&store, &folder))
+        .backup_with(dir.path().join("copy.redb"), None, |_, _| acks.append(&store, &folder))
         .unwrap();
     let ended = folder.operations();
     acks.append(&store, &folder);

@@ -101,7 +101,7 @@ proptest! {
         let mut model = Sessions::new();
         for (n, (session, count, is_fork)) in appended.into_iter().enumerate() {
             let name = format!("{}-{session}", if session % 2 == 0 { "even" } else { "odd" });
-            let known = model.get(&name).is_some();
+            let known = model.contains_key(&name);
             let branch = if is_fork && known { "fork" } else { "main" };
             if branch == "fork" && !model[&name].1.iter().any(|(name, _)| name == "fork") {
                 let head = store.fork(name.as_str(), "fork").unwrap().head.get();

@@ -248,7 +248,7 @@ fn what_is_appended_to_one_branch_goes_to_no_other_of_its_name(home: &mut dyn Ho
     }
     store.append("s", numbered(8))?;
     for store in [&store, &other] {
-        refused!(append(store, "s", main, 6), Error::Deleted { place, .. } if place.to_string() == "s");
+        refused!(append(store, "s", main, 6), Error::Deleted { place, .. } if place.session.as_str() == "s");
     }
     append(&other, "s", number("s")?, 9)?;
     equal("what has the name now", of_branch(&store, "s")?, vec![8, 10])?;
