@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     };
     app.out.line(match args.dry_run {
         true => format!("{parts} would go{in_use}; nothing was changed"),
-        false => format!("{parts} were deleted{in_use}"),
+        false => format!("deleted: {parts}{in_use}"),
     })
 }
 

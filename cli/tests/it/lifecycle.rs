@@ -207,7 +207,8 @@ fn a_policy_says_what_would_go_and_removes_it() {
     assert_eq!(shell.ok(&["sessions", "-o", "jsonl"]).lines().count(), 4);
     shell.ok(&["lease", "acquire", "nightly-1", "--holder", "me", "--for", "1h"]);
     let told = policy(&["--max-sessions", "1", "--max-events", "1", "-o", "table"]);
-    let end = "1 session, and 2 events of 2 branches that stay were deleted; 1 session in use would have gone too\n";
+    let end =
+        "deleted: 1 session, and 2 events of 2 branches that stay; 1 session in use would have gone too\n";
     assert!(told.contains("nightly-2") && told.contains("sessions") && told.ends_with(end), "{told}");
     assert!(shell.fails(4, &["read", "nightly-2"]).contains("deleted"));
     assert_eq!((shell.head("nightly-1"), shell.head("nightly-3"), shell.head("s/b")), (1, 1, 3));
