@@ -14,8 +14,8 @@ mod unblocked;
 mod verbs;
 
 pub(crate) use crate::engine::{
-    Branch, BranchChange, Change, Commit, Committed, End, Expiry, Kept, KeptOf, Outcome, Process, Range,
-    Records, SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
+    Branch, BranchChange, Change, Commit, Committed, End, Kept, KeptOf, Outcome, Process, Range, Records,
+    SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
 };
 pub use crate::engine::{
     Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,

@@ -8,10 +8,11 @@ use super::checks::{
     some, stays_after_a_crash,
 };
 use super::home::Home;
+use crate::engine::Expiry;
 use crate::error::{Error, Result};
 use crate::event::{Expect, SessionId, Timestamp};
 use crate::follow::{Follow, Following};
-use crate::store::{Builder, Expiry, Query, Store};
+use crate::store::{Builder, Query, Store};
 
 cases! { "expiring":
     an_expiry_is_listed_and_takes_the_place_of_the_one_before,
