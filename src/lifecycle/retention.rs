@@ -1,6 +1,7 @@
 //! Policies of how long sessions are kept, and how much of them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BranchLifecycle, ending};
@@ -232,10 +233,8 @@ impl BranchLifecycle {
         if found.is_empty() || !is_same || held(&self.store, &planned.session)? {
             return Ok(false);
         }
-        let change = |(branch, end): &(std::sync::Arc<Branch>, End)| BranchChange {
-            head: Some(end.head),
-            ..ending(branch)
-        };
+        let change =
+            |(branch, end): &(Arc<Branch>, End)| BranchChange { head: Some(end.head), ..ending(branch) };
         match self.store.inner().engine().commit(Commit::Change(found.iter().map(change).collect())) {
             Ok(_) => Ok(true),
             Err(Error::Conflict { .. } | Error::Deleted { .. } | Error::NotFound { .. }) => Ok(false),
@@ -245,7 +244,7 @@ impl BranchLifecycle {
 }
 
 /// When the latest event of these branches was recorded, or the first of them was made.
-fn newest(found: &[(std::sync::Arc<Branch>, End)]) -> Timestamp {
+fn newest(found: &[(Arc<Branch>, End)]) -> Timestamp {
     let last = found.iter().filter_map(|(_, end)| end.recorded).max();
     let made = || found.iter().map(|(branch, _)| branch.created).min().unwrap_or_default();
     Timestamp::from_micros(last.unwrap_or_else(made))
@@ -292,7 +291,7 @@ fn planned(store: &Store, policy: &RetentionPolicy, now: Timestamp) -> Result<(R
         }
     }
     retired.sessions.reverse();
-    let truncated = policy.max_events.map(|most| truncated(&reader, policy, &kept, most)).transpose()?;
+    let truncated = policy.max_events.map(|most| truncated(&reader, &kept, most)).transpose()?;
     let (branches, numbers) = truncated.unwrap_or_default().into_iter().unzip();
     Ok((Retired { branches, ..retired }, numbers))
 }
@@ -328,12 +327,7 @@ fn bytes_of(reader: &Reader) -> Result<HashMap<SessionId, u64>> {
 }
 
 /// The branches of these sessions that have more events than `most`.
-fn truncated(
-    reader: &Reader,
-    policy: &RetentionPolicy,
-    kept: &HashSet<SessionId>,
-    most: u64,
-) -> Result<Vec<(RetiredEvents, u64)>> {
+fn truncated(reader: &Reader, kept: &HashSet<SessionId>, most: u64) -> Result<Vec<(RetiredEvents, u64)>> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let page = reader.branches_after(after.as_ref(), MAX_LISTING)?;
@@ -342,7 +336,7 @@ fn truncated(
         for (branch, end) in &page {
             let first = (end.head + 1).saturating_sub(most).max(1);
             let session = &branch.place.session;
-            if first > end.first && policy.concerns(session) && kept.contains(session) {
+            if first > end.first && kept.contains(session) {
                 let (place, events) = ((*branch.place).clone(), first - end.first);
                 found.push((RetiredEvents { place, first: Sequence::new(first), events }, branch.number));
             }
