@@ -9,6 +9,7 @@ mod dead_space;
 pub(crate) mod disk;
 pub(crate) mod engine;
 mod figures;
+mod filling;
 pub(crate) mod flush;
 pub(crate) mod in_memory;
 mod moment;

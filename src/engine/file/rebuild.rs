@@ -4,20 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use redb::TableHandle;
 
-use super::flush::into_tables::{Packing, chunk_rows};
+use super::filling::Filling;
 use super::redb_errors::{corrupt, malformed};
 use super::tables::db::Db;
-use super::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
-use super::tables::sidecar_view::table_of;
+use super::tables::definitions::{BRANCHES, HEADS, IDS, LINES, META, META_KEY, ORDER};
 use crate::codec::{
-    BranchRow, Chunk, ChunkBuilder, Features, HeadRow, Meta, Run, StoreCounts, decode_record, encode_order,
-    encode_sidecar_row,
+    BranchRow, Chunk, Features, HeadRow, Meta, Run, StoreCounts, decode_record, encode_order,
 };
 use crate::engine::sidecar::SidecarTable;
 use crate::error::Result;
-use crate::limits::{MAX_CHUNK_EVENTS, MAX_ORDER_RUNS};
+use crate::limits::MAX_ORDER_RUNS;
 
 /// Rows, and bytes of them, in one transaction.
 const ROWS: usize = 100_000;
@@ -35,21 +32,14 @@ pub(super) struct RebuiltEvent {
 pub(super) struct Rebuild<'d> {
     db: &'d Db,
     lines: Vec<(u64, BranchRow)>,
-    chunks: Vec<((u64, u64), Vec<u8>)>,
     ids: Vec<([u8; 16], (u64, u64))>,
-    records: Vec<(SidecarTable, Vec<u8>, Vec<u8>)>,
-    /// Tables that have a record: each is made with its first row.
-    sidecars: BTreeSet<SidecarTable>,
+    filling: Filling,
     heads: BTreeMap<u64, HeadRow>,
     /// Branches that are deleted: their ids may belong to later events.
     deleted: BTreeSet<u64>,
     /// Something was deleted or truncated, or a branch changed otherwise.
     has_lifecycle: bool,
     has_expiry: bool,
-    bytes: usize,
-    /// The chunk that is being built, and its branch.
-    building: Option<(u64, ChunkBuilder)>,
-    packing: Packing,
     /// Where events are in the global order, in any order: position and run.
     order: Vec<(u64, Run)>,
     counts: StoreCounts,
@@ -61,17 +51,12 @@ impl<'d> Rebuild<'d> {
         Self {
             db,
             lines: Vec::new(),
-            chunks: Vec::new(),
             ids: Vec::new(),
-            records: Vec::new(),
-            sidecars: BTreeSet::new(),
+            filling: Filling::default(),
             heads: BTreeMap::new(),
             deleted: BTreeSet::new(),
             has_lifecycle: false,
             has_expiry: false,
-            bytes: 0,
-            building: None,
-            packing: Packing::default(),
             order: Vec::new(),
             counts: StoreCounts::default(),
             last_branch: 0,
@@ -121,44 +106,24 @@ impl<'d> Rebuild<'d> {
 
     /// Adds a chunk as it is.
     pub(super) fn chunk(&mut self, chunk: &Chunk, row: Vec<u8>) -> Result<()> {
-        self.end_chunk();
         for (sequence, (position, recorded, record)) in (chunk.first()..).zip(chunk.entries()) {
             let event = RebuiltEvent { sequence, position, recorded, record };
             self.note(chunk.branch(), &event)?;
         }
-        self.bytes += row.len();
-        self.chunks.push(((chunk.branch(), chunk.last()), row));
+        self.filling.chunk(chunk.branch(), chunk.last(), row);
         self.when_full()
     }
 
     pub(super) fn event(&mut self, branch: u64, event: RebuiltEvent) -> Result<()> {
         self.note(branch, &event)?;
-        if self.building.as_ref().is_some_and(|(of, chunk)| {
-            let size = chunk.size() + event.record.len();
-            *of != branch || self.packing.is_full(size) || chunk.count() >= MAX_CHUNK_EVENTS
-        }) {
-            self.end_chunk();
-        }
-        let (_, chunk) =
-            self.building.get_or_insert_with(|| (branch, ChunkBuilder::new(branch, event.sequence)));
-        chunk.push(event.position, event.recorded, event.record);
+        let RebuiltEvent { sequence, position, recorded, record } = event;
+        self.filling.event(branch, sequence, (position, recorded, record));
         self.when_full()
     }
 
     pub(super) fn record(&mut self, table: SidecarTable, key: &[u8], value: &[u8]) -> Result<()> {
-        self.bytes += key.len() + value.len();
-        self.sidecars.insert(table);
-        self.records.push((table, key.to_vec(), encode_sidecar_row(table.number(), key, value)));
+        self.filling.record(table, key, value);
         self.when_full()
-    }
-
-    fn end_chunk(&mut self) {
-        if let Some((branch, chunk)) = self.building.take() {
-            for (last, row) in chunk_rows(&mut self.packing, chunk) {
-                self.bytes += row.len();
-                self.chunks.push(((branch, last), row));
-            }
-        }
     }
 
     fn note(&mut self, branch: u64, event: &RebuiltEvent) -> Result<()> {
@@ -183,8 +148,8 @@ impl<'d> Rebuild<'d> {
     }
 
     fn when_full(&mut self) -> Result<()> {
-        let rows = self.lines.len() + self.chunks.len() + self.ids.len() + self.records.len();
-        if rows < ROWS && self.bytes < BYTES { Ok(()) } else { self.write() }
+        let rows = self.lines.len() + self.ids.len() + self.filling.rows();
+        if rows < ROWS && self.filling.bytes() < BYTES { Ok(()) } else { self.write() }
     }
 
     fn write(&mut self) -> Result<()> {
@@ -199,11 +164,6 @@ impl<'d> Rebuild<'d> {
             }
         }
         drop((lines, names));
-        let mut table = txn.open(EVENTS)?;
-        for (key, row) in self.chunks.drain(..) {
-            table.insert(key, row.as_slice())?;
-        }
-        drop(table);
         self.ids.sort_unstable();
         let mut table = txn.open(IDS)?;
         for (id, place) in self.ids.drain(..) {
@@ -212,10 +172,7 @@ impl<'d> Rebuild<'d> {
             }
         }
         drop(table);
-        for (sidecar, key, row) in self.records.drain(..) {
-            txn.open(table_of(sidecar))?.insert(key.as_slice(), row.as_slice())?;
-        }
-        self.bytes = 0;
+        self.filling.write(&txn)?;
         txn.commit()
     }
 
@@ -224,7 +181,7 @@ impl<'d> Rebuild<'d> {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt) when a position is missing, or there twice.
     pub(super) fn finish(mut self, meta: Meta) -> Result<u64> {
-        self.end_chunk();
+        self.filling.end_chunk();
         self.write()?;
         let flushed = self.write_order()?;
         let txn = self.db.begin_write(|txn| {
@@ -251,15 +208,7 @@ impl<'d> Rebuild<'d> {
         if self.has_expiry {
             meta.features.compatible |= Features::EXPIRY;
         }
-        meta.set_rows_of(BRANCHES.name(), txn.open(BRANCHES)?.len()?);
-        meta.set_rows_of(LINES.name(), txn.open(LINES)?.len()?);
-        meta.set_rows_of(HEADS.name(), txn.open(HEADS)?.len()?);
-        meta.set_rows_of(EVENTS.name(), txn.open(EVENTS)?.len()?);
-        meta.set_rows_of(ORDER.name(), txn.open(ORDER)?.len()?);
-        meta.set_rows_of(IDS.name(), txn.open(IDS)?.len()?);
-        for sidecar in self.sidecars {
-            meta.set_rows_of(sidecar.name(), txn.open(table_of(sidecar))?.len()?);
-        }
+        self.filling.count(&txn, &mut meta)?;
         txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
         txn.commit()?;
         Ok(flushed)

@@ -1,24 +1,16 @@
 //! Writing the file of an incremental backup, row by row.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use redb::TableHandle;
-
-use crate::codec::{
-    BackupLabel, BranchRow, Chunk, ChunkBuilder, FORMAT, Features, HeadRow, Meta, Run, encode_order,
-    encode_sidecar_row,
-};
-use crate::engine::file::flush::into_tables::{Packing, chunk_rows};
+use crate::codec::{BackupLabel, BranchRow, Chunk, FORMAT, Features, HeadRow, Meta, Run, encode_order};
+use crate::engine::file::filling::Filling;
 use crate::engine::file::moment::StoredEvent;
 use crate::engine::file::open::create::create_part;
 use crate::engine::file::options::Options;
 use crate::engine::file::tables::db::Db;
-use crate::engine::file::tables::definitions::{BRANCHES, EVENTS, HEADS, IDS, LINES, META, META_KEY, ORDER};
-use crate::engine::file::tables::sidecar_view::table_of;
+use crate::engine::file::tables::definitions::{HEADS, IDS, LINES, META, META_KEY, ORDER};
 use crate::engine::sidecar::SidecarTable;
 use crate::error::Result;
-use crate::limits::MAX_CHUNK_EVENTS;
 
 /// Rows, and bytes of them, in one transaction.
 const ROWS: usize = 50_000;
@@ -46,16 +38,9 @@ pub(super) struct PartWriter<'d> {
     db: &'d Db,
     lines: Vec<(u64, Vec<u8>)>,
     heads: Vec<(u64, Vec<u8>)>,
-    chunks: Vec<((u64, u64), Vec<u8>)>,
     removed: Vec<(u64, u32)>,
     ids: Vec<([u8; 16], (u64, u64))>,
-    records: Vec<(SidecarTable, Vec<u8>, Vec<u8>)>,
-    /// Tables that have a record: each is made with its first row.
-    sidecars: BTreeSet<SidecarTable>,
-    bytes: usize,
-    /// The chunk that is being built, and its branch.
-    building: Option<(u64, ChunkBuilder)>,
-    packing: Packing,
+    filling: Filling,
 }
 
 impl<'d> PartWriter<'d> {
@@ -64,14 +49,9 @@ impl<'d> PartWriter<'d> {
             db,
             lines: Vec::new(),
             heads: Vec::new(),
-            chunks: Vec::new(),
             removed: Vec::new(),
             ids: Vec::new(),
-            records: Vec::new(),
-            sidecars: BTreeSet::new(),
-            bytes: 0,
-            building: None,
-            packing: Packing::default(),
+            filling: Filling::default(),
         }
     }
 
@@ -87,22 +67,12 @@ impl<'d> PartWriter<'d> {
 
     /// Adds a chunk as it is.
     pub(super) fn chunk(&mut self, chunk: &Chunk, row: &[u8]) -> Result<()> {
-        self.end_chunk();
-        self.bytes += row.len();
-        self.chunks.push(((chunk.branch(), chunk.last()), row.to_vec()));
+        self.filling.chunk(chunk.branch(), chunk.last(), row.to_vec());
         self.when_full()
     }
 
     pub(super) fn event(&mut self, branch: u64, sequence: u64, event: StoredEvent) -> Result<()> {
-        let (position, recorded, record) = event;
-        if self.building.as_ref().is_some_and(|(of, chunk)| {
-            let size = chunk.size() + record.len();
-            *of != branch || self.packing.is_full(size) || chunk.count() >= MAX_CHUNK_EVENTS
-        }) {
-            self.end_chunk();
-        }
-        let (_, chunk) = self.building.get_or_insert_with(|| (branch, ChunkBuilder::new(branch, sequence)));
-        chunk.push(position, recorded, record);
+        self.filling.event(branch, sequence, event);
         self.when_full()
     }
 
@@ -123,25 +93,14 @@ impl<'d> PartWriter<'d> {
     }
 
     pub(super) fn record(&mut self, table: SidecarTable, key: &[u8], value: &[u8]) -> Result<()> {
-        self.bytes += key.len() + value.len();
-        self.sidecars.insert(table);
-        self.records.push((table, key.to_vec(), encode_sidecar_row(table.number(), key, value)));
+        self.filling.record(table, key, value);
         self.when_full()
-    }
-
-    fn end_chunk(&mut self) {
-        if let Some((branch, chunk)) = self.building.take() {
-            for (last, row) in chunk_rows(&mut self.packing, chunk) {
-                self.bytes += row.len();
-                self.chunks.push(((branch, last), row));
-            }
-        }
     }
 
     fn when_full(&mut self) -> Result<()> {
         let small = self.lines.len() + self.heads.len() + self.removed.len() + self.ids.len();
-        let rows = small + self.chunks.len() + self.records.len();
-        if rows < ROWS && self.bytes < BYTES { Ok(()) } else { self.write() }
+        let rows = small + self.filling.rows();
+        if rows < ROWS && self.filling.bytes() < BYTES { Ok(()) } else { self.write() }
     }
 
     fn write(&mut self) -> Result<()> {
@@ -156,11 +115,6 @@ impl<'d> PartWriter<'d> {
             table.insert(number, row.as_slice())?;
         }
         drop(table);
-        let mut table = txn.open(EVENTS)?;
-        for (key, row) in self.chunks.drain(..) {
-            table.insert(key, row.as_slice())?;
-        }
-        drop(table);
         let mut table = txn.open(ORDER)?;
         for (position, count) in self.removed.drain(..) {
             table.insert(position, encode_order(position, &[Run::removed(count)]).as_slice())?;
@@ -171,16 +125,13 @@ impl<'d> PartWriter<'d> {
             table.insert(id, place)?;
         }
         drop(table);
-        for (sidecar, key, row) in self.records.drain(..) {
-            txn.open(table_of(sidecar))?.insert(key.as_slice(), row.as_slice())?;
-        }
-        self.bytes = 0;
+        self.filling.write(&txn)?;
         txn.commit()
     }
 
     /// Writes the rest, and the meta row: that of the store, but for the rows of this file.
     pub(super) fn finish(&mut self, meta: Meta, label: &BackupLabel) -> Result<()> {
-        self.end_chunk();
+        self.filling.end_chunk();
         self.write()?;
         let mut meta =
             Meta { format: FORMAT, journal: Meta::new([0; 16], 0).journal, tables: Vec::new(), ..meta };
@@ -189,16 +140,7 @@ impl<'d> PartWriter<'d> {
             txn.set_quick_repair(true);
             Ok(())
         })?;
-        meta.set_rows_of(BRANCHES.name(), txn.open(BRANCHES)?.len()?);
-        meta.set_rows_of(LINES.name(), txn.open(LINES)?.len()?);
-        meta.set_rows_of(HEADS.name(), txn.open(HEADS)?.len()?);
-        meta.set_rows_of(EVENTS.name(), txn.open(EVENTS)?.len()?);
-        meta.set_rows_of(ORDER.name(), txn.open(ORDER)?.len()?);
-        meta.set_rows_of(IDS.name(), txn.open(IDS)?.len()?);
-        for sidecar in std::mem::take(&mut self.sidecars) {
-            let rows = txn.open(table_of(sidecar))?.len()?;
-            meta.set_rows_of(sidecar.name(), rows);
-        }
+        self.filling.count(&txn, &mut meta)?;
         label.stick(&mut meta);
         txn.open(META)?.insert(META_KEY, meta.encode().as_slice())?;
         txn.commit()
