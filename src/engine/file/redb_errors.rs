@@ -1,5 +1,7 @@
 //! Turns redb's errors, and its panics on damaged files, into ours.
 
+use std::panic::resume_unwind;
+
 use crate::codec::Malformed;
 use crate::error::{Error, Result};
 use crate::panics::caught;
@@ -43,6 +45,19 @@ pub(crate) fn guarded_drop<T>(value: T) -> Result<()> {
         drop(value);
         Ok(())
     })
+}
+
+/// Drops a database that is not to be written. redb would write on closing, and believe what the file says of free pages: where
+/// that is damaged it panics, and again while it is unwound, which ends the process. It writes nothing while a thread is unwound.
+pub(crate) fn drop_unwritten<T>(db: T) {
+    if cfg!(panic = "unwind") {
+        let _ = caught(move || {
+            let _dropped = db;
+            resume_unwind(Box::new("closed without a write"))
+        });
+    } else {
+        drop(db);
+    }
 }
 
 /// redb panics on some damaged files; the caller gets an error instead.

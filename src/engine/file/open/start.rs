@@ -184,13 +184,13 @@ fn load_storage(
 ) -> Result<Loaded> {
     let fresh = storage.tables.len().map_err(|e| io_error(&name, &e))? == storage.header.tables;
     let dirty = !fresh && storage.is_dirty().map_err(|e| io_error(&name, &e))?;
-    let db = open_tables(storage, &name, &options)?;
+    let mut damage = storage.damage.clone();
+    let db = open_tables(storage, &name, &options, &mut damage)?;
     if fresh {
         initialise(&db)?;
     }
     let txn = db.begin_read()?;
     let bare = storage.is_bare();
-    let mut damage = storage.damage.clone();
     let meta = read_meta(&txn, &name, options.read_only.then_some(&mut damage))?;
     usable(&meta, &name, options.read_only)?;
     let mended = damage.len();

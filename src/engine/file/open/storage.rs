@@ -21,6 +21,8 @@ use crate::engine::file::disk::place::FilePlace;
 use crate::engine::file::options::Options;
 use crate::engine::file::redb_errors::{corrupt, guarded};
 use crate::engine::file::tables::db::Db;
+use crate::engine::file::tables::pages::Pages;
+use crate::engine::file::tables::system::system_damage;
 use crate::engine::problem::Problem;
 use crate::error::Result;
 #[cfg(all(unix, feature = "testkit"))]
@@ -119,9 +121,30 @@ pub(crate) fn line_of(path: &Path) -> Option<[u8; 16]> {
     FileHeader::decode(&bytes).ok().map(|header| header.secret)
 }
 
-pub(crate) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Db> {
+/// The tables of a storage. What is wrong with its list of free pages is said of one that is only read, and refused in others.
+pub(crate) fn open_tables(
+    storage: &Storage,
+    name: &str,
+    options: &Options,
+    damage: &mut Vec<Problem>,
+) -> Result<Db> {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(options.cache_bytes);
     let db = guarded(|| builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e)))?;
-    Ok(Db::new(db, storage.tables.clone(), storage.header.tables))
+    // Only now is the file locked.
+    let (tables, base) = (storage.tables.clone(), storage.header.tables);
+    let len = tables.len().map_err(|e| io_error(name, &e));
+    let found = len.map(|len| system_damage(&mut Pages::new(tables.clone(), base, len)));
+    let is_unwritten = options.read_only || !matches!(found, Ok(None));
+    let db = Db::new(db, tables, base, is_unwritten);
+    match found? {
+        Some(found) if !options.read_only => {
+            let way_out = "nothing can be written to it; open it read-only, or have it repaired";
+            Err(corrupt(name, format!("its list of free pages is damaged, {found}: {way_out}")))
+        }
+        found => {
+            damage.extend(found);
+            Ok(db)
+        }
+    }
 }

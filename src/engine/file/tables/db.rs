@@ -27,8 +27,8 @@ pub(crate) struct Db(RwLock<Arc<Opened>>);
 
 impl Db {
     /// Takes over a database and the storage under it, in which it begins at `base`.
-    pub(crate) fn new(db: Database, storage: Arc<dyn StorageBackend>, base: u64) -> Self {
-        Self(RwLock::new(Arc::new(Opened::new(db, storage, base))))
+    pub(crate) fn new(db: Database, storage: Arc<dyn StorageBackend>, base: u64, read_only: bool) -> Self {
+        Self(RwLock::new(Arc::new(Opened::new(db, storage, base, read_only))))
     }
 
     fn opened(&self) -> Arc<Opened> {

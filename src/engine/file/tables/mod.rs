@@ -12,4 +12,5 @@ pub(crate) mod lookup;
 pub(crate) mod opened;
 pub(crate) mod pages;
 pub(crate) mod sidecar_view;
+pub(crate) mod system;
 pub(crate) mod view;

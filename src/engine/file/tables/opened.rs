@@ -10,7 +10,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTra
 
 use super::changed::Watched;
 use super::pages::Pages;
-use crate::engine::file::redb_errors::{MapRedb, guarded, guarded_drop};
+use crate::engine::file::redb_errors::{MapRedb, drop_unwritten, guarded, guarded_drop};
 use crate::engine::process::Process;
 use crate::error::{Error, Result};
 
@@ -23,6 +23,8 @@ pub(crate) struct Opened {
     base: u64,
     /// A transaction met damage, or the store closed after an error: nothing more is written, not even on closing.
     broken: AtomicBool,
+    /// Nobody writes it.
+    read_only: bool,
     /// Which rows change, while somebody wants to know.
     pub(super) watched: Watched,
 }
@@ -43,8 +45,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// The pages of the file. Those of the newest state, and of later ones, stay as they are for as long as this lives.
     pub(crate) fn pages(&self) -> Option<Pages> {
-        let len = self.file.storage.len().ok()?;
-        Some(Pages::new(self.file.storage.clone(), self.file.base, len))
+        self.file.pages()
     }
 }
 
@@ -63,15 +64,21 @@ impl Deref for Snapshot {
 }
 
 impl Opened {
-    pub(super) fn new(db: Database, storage: Arc<dyn StorageBackend>, base: u64) -> Self {
+    pub(super) fn new(db: Database, storage: Arc<dyn StorageBackend>, base: u64, read_only: bool) -> Self {
         Self {
             process: Process::this(),
             db: Some(db),
             storage,
             base,
             broken: AtomicBool::new(false),
+            read_only,
             watched: Watched::default(),
         }
+    }
+
+    pub(super) fn pages(&self) -> Option<Pages> {
+        let len = self.storage.len().ok()?;
+        Some(Pages::new(self.storage.clone(), self.base, len))
     }
 
     pub(super) fn begin_read(self: &Arc<Self>) -> Result<Snapshot> {
@@ -136,6 +143,9 @@ impl Drop for Opened {
                 tracing::warn!(%error, "the file could not be unlocked");
             }
             return;
+        }
+        if self.read_only {
+            return drop_unwritten(db);
         }
         if let Err(error) = guarded_drop(db) {
             tracing::warn!(%error, "the file could not be closed properly");

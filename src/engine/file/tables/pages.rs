@@ -62,6 +62,8 @@ pub(crate) struct FoundRow<'p> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct State {
     pub(crate) tables: Option<Root>,
+    /// redb's own tables: which pages are free, and which will be.
+    pub(crate) system: Option<Root>,
     pub(crate) transaction: u64,
     pub(crate) is_primary: bool,
     pub(crate) is_sound: bool,
@@ -113,6 +115,7 @@ impl Pages {
             };
             Some(State {
                 tables: (bytes.get(1) != Some(&0)).then(|| root_at(&bytes, 8)).flatten(),
+                system: (bytes.get(2) != Some(&0)).then(|| root_at(&bytes, 40)).flatten(),
                 transaction: word(&bytes, 104)?,
                 is_primary: slot == primary,
                 is_sound: slot_is_sound(&bytes),
@@ -321,6 +324,15 @@ pub(crate) fn definition(value: &[u8]) -> Option<Option<Root>> {
         (3, 1) => Some(Some(root_at(value, 10)?)),
         _ => None,
     }
+}
+
+/// How long the keys and values of that table are.
+pub(crate) fn widths(value: &[u8]) -> Option<Widths> {
+    let width = |at: usize| match value.get(at)? {
+        0 => Some(None),
+        _ => Some(Some(value.get(at + 1..)?.first_chunk().copied().map(u32::from_le_bytes)? as usize)),
+    };
+    Some(Widths { key: width(42)?, value: width(47)? })
 }
 
 fn root_at(bytes: &[u8], at: usize) -> Option<Root> {

@@ -142,7 +142,7 @@ mod tests {
 
     fn tables() -> Db {
         let db = redb::Builder::new().create_with_backend(InMemoryBackend::new()).unwrap();
-        let db = Db::new(db, Arc::new(InMemoryBackend::new()), 0);
+        let db = Db::new(db, Arc::new(InMemoryBackend::new()), 0, false);
         let txn = db.begin_write(|_| Ok(())).unwrap();
         txn.open(EVENTS).unwrap();
         txn.open(HEADS).unwrap();
