@@ -58,6 +58,7 @@ fn a_copy_is_whole_while_others_append() {
         Store::builder().sync(false).flush_after(64, 1 << 20).open(dir.path().join("runs.redb")).unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = crate::support::SetOnDrop(&done);
         for writer in 0..2 {
             let (store, done) = (&store, &done);
             scope.spawn(move || {

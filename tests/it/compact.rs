@@ -124,6 +124,7 @@ fn appends_reads_and_followers_go_on_while_it_moves() {
     store.append("s0", numbered(1)).unwrap();
     let done = AtomicBool::new(false);
     let written: Vec<u64> = std::thread::scope(|scope| {
+        let _over = crate::support::SetOnDrop(&done);
         let writers: Vec<_> = (0..2)
             .map(|writer| {
                 let (store, done) = (&store, &done);

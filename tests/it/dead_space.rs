@@ -105,6 +105,7 @@ fn it_is_said_while_others_append_and_flush() {
     let store = settings().flush_after(64, 1 << 20).open(dir.path().join("runs.redb")).unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = crate::support::SetOnDrop(&done);
         let writer = scope.spawn(|| {
             let mut dice = Dice(3);
             while !done.load(std::sync::atomic::Ordering::Relaxed) {

@@ -134,6 +134,7 @@ fn a_store_that_was_just_made_is_not_in_use_because_children_are_being_started()
     let dir = tempfile::tempdir().unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = crate::support::SetOnDrop(&done);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {

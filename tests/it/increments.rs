@@ -509,6 +509,7 @@ fn each_is_whole_while_others_append() {
     store.maintenance().backup(place.path("0")).unwrap();
     let done = AtomicBool::new(false);
     let ends = std::thread::scope(|scope| {
+        let _over = crate::support::SetOnDrop(&done);
         for writer in 0..2 {
             let (store, done) = (&store, &done);
             scope.spawn(move || {

@@ -482,6 +482,7 @@ fn a_store_is_purged_while_it_is_compacted_and_used() {
     let appended = std::thread::scope(|scope| {
         let (store, done) = (&store, &done);
         let purger = scope.spawn(move || {
+            let _over = crate::support::SetOnDrop(done);
             let mut removed = 0;
             for round in 0..12_u64 {
                 let begin = 1_000 * (round + 1);

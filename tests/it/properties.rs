@@ -290,6 +290,7 @@ fn a_session_that_grows_has_a_last_event_at_any_moment() {
     store.fork("s", "b").unwrap();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = crate::support::SetOnDrop(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 store.append("s", numbered(1)).unwrap();

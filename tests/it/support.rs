@@ -268,3 +268,12 @@ pub(crate) fn on_small_disk(name: &str, mib: u32, test: impl FnOnce(&Path)) {
         Err(error) => println!("skipped: unshare cannot be run: {error}"),
     }
 }
+
+/// Is set when this goes, so that threads that wait for it end when an assertion fails.
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a std::sync::atomic::AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}

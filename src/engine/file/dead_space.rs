@@ -21,13 +21,13 @@ use crate::limits::{
 };
 
 /// `None` where that cannot be said, since the file is damaged.
-pub(crate) fn dead_space(reader: &FileReader, file: u64) -> Result<Option<DeadSpace>> {
+pub(crate) fn dead_space(reader: &FileReader) -> Result<Option<DeadSpace>> {
     let found = guarded(|| {
         // What the journal says of branches comes first: it may be in the tables by then.
         let changed = changed(reader)?;
         let txn = reader.db.begin_read()?;
-        let Some(free) = free(&txn) else { return Ok(None) };
-        let mut dead = DeadSpace { file, free: free.min(file), ..DeadSpace::default() };
+        let Some((file, free)) = free(&txn) else { return Ok(None) };
+        let mut dead = DeadSpace { file, free, ..DeadSpace::default() };
         if reader.contents.has_changes() {
             (dead.unpurged, dead.is_partial) = unpurged(&txn, changed)?;
         }
@@ -39,11 +39,11 @@ pub(crate) fn dead_space(reader: &FileReader, file: u64) -> Result<Option<DeadSp
     }
 }
 
-/// Bytes behind the journal that no table uses.
-fn free(txn: &Snapshot) -> Option<u64> {
+/// Bytes of the file, and of those behind the journal that no table uses. The file grows meanwhile: both are of one moment.
+fn free(txn: &Snapshot) -> Option<(u64, u64)> {
     let pages = txn.pages()?;
     let used = used(&pages)?;
-    Some(pages.bytes_of_tables().saturating_sub(used.saturating_add(PAGE)))
+    Some((pages.len(), pages.bytes_of_tables().saturating_sub(used.saturating_add(PAGE))))
 }
 
 /// Bytes of the pages of all tables. A state that is written meanwhile keeps the pages of the one before.

@@ -274,11 +274,10 @@ impl Admin for FileEngine {
     }
 
     fn dead_space(&self) -> Result<Option<DeadSpace>> {
-        let Some(path) = &self.contents.identity.path else { return Ok(None) };
-        let reader = self.file_reader()?;
-        match fs::metadata(path) {
-            Ok(meta) => dead_space(&reader, meta.len()),
-            Err(_) => Ok(None),
+        // What lies in memory has no file to make smaller.
+        if self.contents.identity.path.is_none() {
+            return Ok(None);
         }
+        dead_space(&self.file_reader()?)
     }
 }

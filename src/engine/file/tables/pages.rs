@@ -205,6 +205,11 @@ impl Pages {
         is_whole
     }
 
+    /// How many bytes the file had when this was made.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
     /// How many bytes of the file are the tables'.
     pub(crate) fn bytes_of_tables(&self) -> u64 {
         self.len.saturating_sub(self.base)
