@@ -1,0 +1,4 @@
+//! What people write to find things: the beginning of an event's id, a name with a slip in it.
+
+pub use super::id_prefix::IdPrefix;
+pub use super::spelling::nearest;
