@@ -8,13 +8,14 @@ use super::app::App;
 use super::draft::{Draft, is_same};
 use super::export_files;
 use super::failure::{Failure, Outcome};
+use super::named;
 use super::progress::Progress;
 use super::view::count;
 use retold::agents::interop::{
     ExportError, ExportScope, Format, export, export_import, export_raw, export_sources,
 };
 use retold::error::{Error, Result};
-use retold::event::SessionId;
+use retold::event::Address;
 use retold::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -59,12 +60,15 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if args.import.is_some() && (format.is_some() || args.place.is_some()) {
         return Err(Failure::Usage("--import needs --to source, and takes no session".into()));
     }
+    args.place.as_deref().map(str::parse::<Address>).transpose()?;
+    let store = app.reading()?;
     let scope = match args.place.as_deref() {
         None => ExportScope::All,
-        Some(text) if text.contains(['/', '@']) => ExportScope::Branch(text.parse()?),
-        Some(text) => ExportScope::Session(SessionId::new(text)?),
+        Some(text) if text.contains(['/', '@']) => {
+            ExportScope::Branch(named::address(&store, text, &mut app.out)?)
+        }
+        Some(text) => ExportScope::Session(named::session(&store, text, &mut app.out)?),
     };
-    let store = app.reading()?;
     match format {
         None => sources(args, &scope, &store, app),
         Some(format) => lines((format, args.raw), args.out.as_deref(), &scope, &store, app),

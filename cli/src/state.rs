@@ -3,6 +3,7 @@
 use super::app::App;
 use super::current::Shown;
 use super::failure::Outcome;
+use super::named;
 use super::projections::find;
 use super::style::{DIM, NAME, of_kind, paint};
 use super::table::{Table, cell, clean};
@@ -42,7 +43,8 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let states = store.project_dyn(projection)?;
     let of = match states.scope() {
         Scope::Branch => args.of.parse::<Shown>()?.resolve(&store, &mut app.out)?.to_string(),
-        _ => args.of.clone(),
+        Scope::Key => args.of.clone(),
+        _ => named::address(&store, &args.of, &mut app.out)?.to_string(),
     };
     if args.history {
         return show_history(app, history(&states, &of)?);

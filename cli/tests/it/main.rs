@@ -20,6 +20,7 @@ mod files;
 mod import;
 mod lifecycle;
 mod migrate;
+mod names;
 mod overview;
 mod refusals;
 mod shell;
