@@ -34,6 +34,7 @@ mod info;
 mod interrupt;
 mod known;
 mod lease;
+mod listing;
 mod ls;
 mod man;
 mod migrate;
