@@ -20,6 +20,7 @@ mod name;
 mod name_pattern;
 mod pattern;
 pub mod payload;
+mod payload_test;
 mod phase;
 mod pointer;
 mod priority;
@@ -50,6 +51,7 @@ pub use name::{BranchName, MAIN, Place, Position, Sequence, SessionId};
 pub use name_pattern::NamePattern;
 pub use pattern::Pattern;
 pub use payload::Payload;
+pub(crate) use payload_test::PayloadTest;
 pub use phase::Phase;
 #[cfg(feature = "agents")]
 pub(crate) use pointer::Pointer;

@@ -22,6 +22,7 @@ mod lifecycle;
 mod migrate;
 mod names;
 mod overview;
+mod payload_tests;
 mod refusals;
 mod shell;
 mod state;
