@@ -10,6 +10,7 @@ mod backup;
 mod branches;
 mod close;
 mod compact;
+mod complete;
 mod completions;
 mod consumer;
 mod current;
@@ -268,6 +269,11 @@ impl Verb {
 }
 
 fn main() -> ExitCode {
+    if complete::is_asked() {
+        panics::install(false);
+        complete::answer(command);
+        return ExitCode::SUCCESS;
+    }
     let args: Vec<OsString> = std::env::args_os().collect();
     color_of(&args).apply();
     let parsed = command().try_get_matches_from(args).and_then(|matches| {
@@ -412,7 +418,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Schema(args) => schema::run(&args, app),
         Verb::Info(args) => info::run(&args, app),
         Verb::Demo(args) => demo::run(&args, app),
-        Verb::Completions(args) => completions::run(&args, command(), app),
+        Verb::Completions(args) => completions::run(&args, app),
         Verb::Man(args) => man::run(&args, command(), app),
     }
 }

@@ -10,6 +10,7 @@
 
 #[cfg(unix)]
 mod beside;
+mod completing;
 mod consumer;
 mod coverage;
 mod current;
