@@ -121,6 +121,8 @@ pub const REAPER_LOOKS_MS: u64 = 60_000;
 /// Ancestors of one branch.
 pub const MAX_FORK_DEPTH: usize = 1_024;
 
+/// How many digits of an event's id are needed at least to look it up.
+pub const MIN_ID_PREFIX: usize = 8;
 /// Events in a page when the caller does not say.
 pub const DEFAULT_PAGE: usize = 512;
 /// Events in the largest page.

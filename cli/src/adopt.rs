@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::style::{NAME, paint};
 use retold::event::Address;
 use retold::wire;
@@ -20,9 +21,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let address: Address = args.address.parse()?;
-    let place = address.branch_only("only a whole branch can be adopted")?;
+    const WHOLE: &str = "only a whole branch can be adopted";
+    args.address.parse::<Address>()?.branch_only(WHOLE)?;
     let store = app.changing()?;
+    let address = named::address(&store, &args.address, &mut app.out)?;
+    let place = address.branch_only(WHOLE)?;
     store.set_current(&place.session, &place.branch)?;
     let branch = store.branch(place.clone())?;
     store.close()?;

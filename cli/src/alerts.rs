@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::output::Out;
 use super::span::since;
 use super::style::{BAD, DIM, NAME, NOTICE, PLAIN};
@@ -41,7 +42,16 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let (alerts, none) = match args.check {
         true => (check(app)?, "nothing new is due"),
-        false => (last(args, &app.reading()?)?, "no alerts"),
+        false => {
+            args.address.as_deref().map(str::parse::<Address>).transpose()?;
+            let store = app.reading()?;
+            let of = args
+                .address
+                .as_deref()
+                .map(|given| named::address(&store, given, &mut app.out))
+                .transpose()?;
+            (last(args, of, &store)?, "no alerts")
+        }
     };
     show(&alerts, none, &mut app.out)
 }
@@ -51,9 +61,9 @@ fn of_alerts() -> Result<Filter> {
 }
 
 /// Existing alerts, newest first.
-fn last(args: &Args, store: &Store) -> Result<Vec<Event>> {
-    let query = match &args.address {
-        Some(address) => Query::branch(address.parse::<Address>()?)?,
+fn last(args: &Args, of: Option<Address>, store: &Store) -> Result<Vec<Event>> {
+    let query = match of {
+        Some(address) => Query::branch(address)?,
         None => Query::all(),
     };
     let wanted = |event: &Event| args.since.is_none_or(|since| event.occurred() >= since);

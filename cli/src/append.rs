@@ -6,13 +6,15 @@ use std::io::{self, Read};
 use super::app::App;
 use super::append_lines;
 use super::failure::{Failure, Outcome};
+use super::near;
+use super::output::Out;
 use super::select::{pair, time};
-use super::style::{DIM, NAME, paint};
+use super::style::{DIM, NAME, NOTICE, paint};
 use retold::error::Error;
-use retold::event::{Address, EventId, Expect, Invalid, NewEvent};
+use retold::event::{Address, EventId, Expect, Invalid, NewEvent, Sequence, SessionId};
 use retold::limits::MAX_PAYLOAD_BYTES;
-use retold::store::Batch;
 use retold::store::leases::FencingToken;
+use retold::store::{Batch, Placed, Store};
 use retold::wire::Appended;
 
 #[derive(Debug, clap::Args)]
@@ -88,6 +90,10 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     let batch = lease.iter().fold(Batch::new(), Batch::fenced).add(address, expect, event)?;
     let store = app.writing()?;
     let receipt = append_lines::appended(&store, &batch, app.wait)?;
+    let begun = |placed: &&Placed| !receipt.duplicate() && placed.first == Sequence::new(1);
+    if let Some(placed) = receipt.parts().first().filter(begun) {
+        warn_of_a_slip(&store, &placed.place.session, &mut app.out);
+    }
     store.close()?;
     let Some(placed) = receipt.parts().first() else { return Ok(()) };
     if app.out.is_table() {
@@ -99,6 +105,15 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         ));
     }
     app.out.document(&Appended::new(placed, id, &receipt))
+}
+
+/// Says so when the session that has just begun may be another one with a slip in its name.
+fn warn_of_a_slip(store: &Store, session: &SessionId, out: &mut Out) {
+    // It is recorded: what goes wrong here does not matter.
+    if let Ok(Some(other)) = near::mistyped(store, session) {
+        let text = format!("{session} is a new session; did you mean {other}, which differs in one letter?");
+        out.note(format!("{} {text}", paint(NOTICE, "warning:")));
+    }
 }
 
 fn event(args: Args) -> Result<NewEvent, Failure> {

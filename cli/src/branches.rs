@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::style::{DIM, NAME};
 use super::table::{Table, cell};
 use super::view::short;
@@ -19,8 +20,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let session = SessionId::new(&args.session)?;
+    SessionId::new(&args.session)?;
     let store = app.reading()?;
+    let session = named::session(&store, &args.session, &mut app.out)?;
     let (branches, current) = (store.branches(&session)?, store.current(&session)?);
     let out = &mut app.out;
     if !out.is_table() {

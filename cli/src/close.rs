@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::style::{NAME, paint};
 use super::view::short;
 use retold::event::Address;
@@ -23,7 +24,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let address: Address = args.address.parse()?;
     let store = app.changing()?;
-    let branch = store.lifecycle().close(&address)?;
+    let branch = store.lifecycle().close(&address).map_err(|e| named::advised(&store, e))?;
     let current = store.current(address.session())?;
     store.close()?;
     if !app.out.is_table() {

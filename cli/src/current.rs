@@ -2,16 +2,17 @@
 
 use std::str::FromStr;
 
+use super::failure::Failure;
+use super::named::address;
 use super::output::Out;
 use super::style::{DIM, paint};
-use retold::error::Result;
 use retold::event::{Address, BranchName, Invalid};
 use retold::store::Store;
 
 /// `SESSION[/BRANCH][@SEQ]`, for reading.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
-    address: Address,
+    text: String,
     names_branch: bool,
 }
 
@@ -19,17 +20,20 @@ impl FromStr for Shown {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        Ok(Self { address: text.parse()?, names_branch: text.contains('/') })
+        // Checked here, so that nothing is opened for what is no address.
+        text.parse::<Address>()?;
+        Ok(Self { text: text.to_owned(), names_branch: text.contains('/') })
     }
 }
 
 impl Shown {
-    /// The address with the branch that is meant. Prints a note if that is not `main`.
-    pub(super) fn resolve(&self, store: &Store, out: &mut Out) -> Result<Address> {
-        let session = self.address.session();
+    /// The address that is meant, with its branch. Prints a note if that is not `main`, or the name was not given in full.
+    pub(super) fn resolve(&self, store: &Store, out: &mut Out) -> Result<Address, Failure> {
+        let found = address(store, &self.text, out)?;
+        let session = found.session();
         let current = if self.names_branch { BranchName::main() } else { store.current(session)? };
         if current == BranchName::main() {
-            return Ok(self.address.clone());
+            return Ok(found);
         }
         let address = Address::new(session.clone(), current);
         let main = Address::new(session.clone(), BranchName::main());
@@ -37,7 +41,7 @@ impl Shown {
             DIM,
             format!("{address} is the current branch of {session}; to see main, name {main}"),
         ));
-        Ok(match self.address.sequence() {
+        Ok(match found.sequence() {
             Some(sequence) => address.at(sequence),
             None => address,
         })

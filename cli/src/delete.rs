@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
+use super::named;
 use super::style::{NAME, paint};
 use super::view::{count, grouped};
 use retold::event::{Address, SessionId};
@@ -49,10 +50,11 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     }
     let store = app.changing()?;
     let branches = match &removal {
-        Removal::Branch(address) => store.lifecycle().delete(address).map(|()| 1)?,
-        Removal::Session(session) => store.lifecycle().delete_session(session)?,
+        Removal::Branch(address) => store.lifecycle().delete(address).map(|()| 1),
+        Removal::Session(session) => store.lifecycle().delete_session(session),
         other => return Err(Failure::Usage(format!("{other:?} is not deleted"))),
     };
+    let branches = branches.map_err(|e| named::advised(&store, e))?;
     store.close()?;
     if !app.out.is_table() {
         return app.out.document(&serde_json::json!({ "deleted": name, "branches": branches }));
@@ -63,7 +65,8 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
 /// What would be removed.
 pub(super) fn would_go(removal: &Removal, name: &str, app: &mut App) -> Outcome {
     let store = app.reading()?;
-    let RemovalPreview { branches, events, bytes, inherited, .. } = store.lifecycle().preview(removal)?;
+    let preview = store.lifecycle().preview(removal).map_err(|e| named::advised(&store, e))?;
+    let RemovalPreview { branches, events, bytes, inherited, .. } = preview;
     store.close()?;
     if !app.out.is_table() {
         return app.out.document(&serde_json::json!({

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::output::Format;
 use super::style::{DIM, NAME, PLAIN, of_kind, paint};
 use super::table::{Cell, Table, cell, shorten};
@@ -29,9 +30,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let session = SessionId::new(&args.session)?;
-    let (left, right) = (side(&session, &args.left)?, side(&session, &args.right)?);
+    let given = SessionId::new(&args.session)?;
+    side(&given, &args.left)?;
+    side(&given, &args.right)?;
     let store = app.reading()?;
+    let session = named::session(&store, &args.session, &mut app.out)?;
+    let mut found = |text: &str| named::address(&store, &format!("{session}/{text}"), &mut app.out);
+    let (left, right) = (found(&args.left)?, found(&args.right)?);
     let diff = store.diff(&left, &right)?;
     match app.out.format {
         Format::Table => show(app, &store, (left.place(), right.place()), diff),

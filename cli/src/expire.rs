@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::span::{ahead, seconds};
 use super::style::{NAME, paint};
 use super::view::short;
@@ -40,7 +41,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let address: Address = args.address.parse()?;
     let expiry = args.at.map(Expiry::At).or_else(|| args.unused.map(Expiry::Unused));
     let store = app.changing()?;
-    let branch = store.lifecycle().expire(&address, expiry)?;
+    let branch = store.lifecycle().expire(&address, expiry).map_err(|e| named::advised(&store, e))?;
     let current = store.current(address.session())?;
     store.close()?;
     if !app.out.is_table() {

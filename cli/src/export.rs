@@ -8,13 +8,15 @@ use super::app::App;
 use super::draft::{Draft, is_same};
 use super::export_files;
 use super::failure::{Failure, Outcome};
+use super::named;
 use super::progress::Progress;
+use super::select::Select;
 use super::view::count;
 use retold::agents::interop::{
-    ExportError, ExportScope, Format, export, export_import, export_raw, export_sources,
+    ExportError, ExportScope, Format, export, export_filtered, export_import, export_raw, export_sources,
 };
 use retold::error::{Error, Result};
-use retold::event::SessionId;
+use retold::event::{Address, Filter};
 use retold::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +29,8 @@ use retold::store::Store;
 `source` returns imported files, byte for byte as last imported. Several files go to a folder, where existing files \
 are not overwritten unless --force is given. With a session, `source` returns the files that have events of it; \
 `retold imports` lists earlier versions for --import. The other formats write one event per \
-line, and a line where a branch starts, so that `retold import` recreates the same sessions.")]
+line, and a line where a branch starts, so that `retold import` recreates the same sessions. Filters select what goes to \
+other programs: with --to cloudevents and --to aios.")]
 pub(super) struct Args {
     /// A session with all its branches, or one branch; without it, everything
     #[arg(value_name = "SESSION[/BRANCH]")]
@@ -47,6 +50,8 @@ pub(super) struct Args {
     /// With --to source: overwrite files that exist in the folder
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    select: Select,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
@@ -59,15 +64,24 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if args.import.is_some() && (format.is_some() || args.place.is_some()) {
         return Err(Failure::Usage("--import needs --to source, and takes no session".into()));
     }
+    let filter = args.select.filter(app)?;
+    if !filter.is_empty() && (args.raw || !matches!(format, Some(Format::CloudEvents | Format::Aios))) {
+        let text = "filters go with --to cloudevents and --to aios, without --raw: \
+                    what other formats write is a copy, and complete";
+        return Err(Failure::Usage(text.into()));
+    }
+    args.place.as_deref().map(str::parse::<Address>).transpose()?;
+    let store = app.reading()?;
     let scope = match args.place.as_deref() {
         None => ExportScope::All,
-        Some(text) if text.contains(['/', '@']) => ExportScope::Branch(text.parse()?),
-        Some(text) => ExportScope::Session(SessionId::new(text)?),
+        Some(text) if text.contains(['/', '@']) => {
+            ExportScope::Branch(named::address(&store, text, &mut app.out)?)
+        }
+        Some(text) => ExportScope::Session(named::session(&store, text, &mut app.out)?),
     };
-    let store = app.reading()?;
     match format {
         None => sources(args, &scope, &store, app),
-        Some(format) => lines((format, args.raw), args.out.as_deref(), &scope, &store, app),
+        Some(format) => lines((format, args.raw, &filter), args.out.as_deref(), &scope, &store, app),
     }
 }
 
@@ -82,14 +96,15 @@ fn printable(name: &str) -> Result<Format, Failure> {
 }
 
 fn lines(
-    (format, raw): (Format, bool),
+    (format, raw, filter): (Format, bool, &Filter),
     to: Option<&Path>,
     scope: &ExportScope,
     store: &Store,
     app: &mut App,
 ) -> Outcome {
     let begin = if to.is_none() { Progress::beside } else { Progress::new };
-    let mut progress = begin(&app.out, "events", total(scope, store)?);
+    let total = if filter.is_empty() { total(scope, store)? } else { None };
+    let mut progress = begin(&app.out, "events", total);
     let mut draft = to.map(Draft::new).transpose()?;
     let mut stdout;
     let (out, name): (&mut dyn Write, _) = match &mut draft {
@@ -102,8 +117,12 @@ fn lines(
             (&mut stdout, "stdout".to_owned())
         }
     };
-    let export = if raw { export_raw } else { export };
-    let written = export(store, scope, format, out, &mut |done| progress.set(done));
+    let mut done = |done| progress.set(done);
+    let written = match (filter.is_empty(), raw) {
+        (false, _) => export_filtered(store, scope, format, filter, out, &mut done),
+        (true, true) => export_raw(store, scope, format, out, &mut done),
+        (true, false) => export(store, scope, format, out, &mut done),
+    };
     drop(progress);
     let written = written.map_err(|e| match e {
         ExportError::Store(e) => Failure::from(e),

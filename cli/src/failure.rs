@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Store(Error),
     /// An error of the store, and what can be done about it here.
     Advised(Box<(Error, String)>),
+    /// The beginning of several names.
+    Ambiguous(Box<Ambiguous>),
     /// Flags that do not go together, beyond what the parser checks.
     Usage(String),
     /// A file or a stream other than the store.
@@ -25,11 +27,31 @@ pub(super) enum Failure {
     Reported(Exit),
 }
 
+/// A name that may stand for several things.
+#[derive(Debug)]
+pub(super) struct Ambiguous {
+    pub(super) what: &'static str,
+    pub(super) given: String,
+    /// Some of those that begin so.
+    pub(super) candidates: Vec<String>,
+    /// There are more.
+    pub(super) more: bool,
+}
+
+impl fmt::Display for Ambiguous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, given, candidates, more } = self;
+        write!(f, "{what} {given} is ambiguous: it could be {}", candidates.join(", "))?;
+        if *more { f.write_str(" or another") } else { Ok(()) }
+    }
+}
+
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Store(error) => wire::code(error).exit,
             Self::Advised(advised) => wire::code(&advised.0).exit,
+            Self::Ambiguous(_) => Exit::NotFound,
             Self::Usage(_) => Exit::Usage,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Exit::NotFound,
             Self::Io { .. } => Exit::Failed,
@@ -48,6 +70,10 @@ impl Failure {
         match self {
             Self::Store(e) => hint(e),
             Self::Advised(advised) => Some(advised.1.clone()),
+            Self::Ambiguous(ambiguous) if ambiguous.what == "event" => Some(
+                "give more digits: ids of events that were recorded one after the other begin alike".into(),
+            ),
+            Self::Ambiguous(_) => Some("give more of the name".into()),
             Self::Usage(_) => Some("`retold help VERB` shows the arguments of a verb".into()),
             Self::Io { .. } | Self::ClosedPipe | Self::Reported(_) => None,
         }
@@ -162,6 +188,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Store(e) => fmt::Display::fmt(e, f),
             Self::Advised(advised) => fmt::Display::fmt(&advised.0, f),
+            Self::Ambiguous(ambiguous) => fmt::Display::fmt(ambiguous, f),
             Self::Usage(text) => f.write_str(text),
             Self::Io { what, source } if source.kind() == io::ErrorKind::NotFound => {
                 write!(f, "there is no file {what}")

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::style::{NAME, paint};
 use retold::event::{Address, BranchName};
 use retold::wire;
@@ -22,9 +23,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let address: Address = args.address.parse()?;
+    args.address.parse::<Address>()?;
     BranchName::new(&args.name)?;
     let store = app.changing()?;
+    let address = named::address(&store, &args.address, &mut app.out)?;
     let branch = store.fork(&address, &args.name)?;
     store.close()?;
     if !app.out.is_table() {

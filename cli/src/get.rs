@@ -6,12 +6,12 @@ use super::failure::Outcome;
 use super::output::Out;
 use super::style::{DIM, of_kind, paint};
 use super::table::clean;
-use retold::event::{Event, EventId};
+use retold::event::Event;
 use retold::limits::MAX_INDENT;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The event's id
+    /// The event's id, or its first 8 digits or more
     #[arg(value_name = "EVENT_ID")]
     id: String,
     /// As it was appended, not upcast
@@ -20,8 +20,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let id: EventId = args.id.parse()?;
     let store = app.reading()?;
+    let id = super::named::event(&store, &args.id)?;
     let event = if args.raw { store.get_raw(id)? } else { store.get(id)? };
     if !app.out.is_table() {
         return app.out.event(&event);

@@ -4,40 +4,49 @@ use std::cmp::Reverse;
 
 use super::app::App;
 use super::failure::Outcome;
+use super::listing::{Page, left_out};
+use super::named;
 use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
 use super::view::grouped;
 use retold::agents::projections::{Board, Card};
-use retold::event::{BranchName, Phase, Timestamp};
+use retold::error::Result;
+use retold::event::{BranchName, Phase, SessionId, Timestamp};
 use retold::limits::MAX_LISTING;
 use retold::store::SessionInfo;
 use retold::wire::SessionCard;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold ls                                    most recently written first
+  retold ls                                    those in which something happened last come first
   retold ls --status running --since 1h        running, with an event in the last hour
   retold ls --sort tokens --limit 10           the ten that used the most tokens
+  retold ls --after run-7                      those that follow run-7 in the same order
 
-Status and progress are those of the current branch, which is named if it is not main; tokens, cost and errors are those of all branches, each event counted once.")]
+Status and progress are those of the current branch, which is named if it is not main; everything else is that of all branches, each event counted once. AGE and LAST say how long ago the first and the newest event happened: a session that was imported today is as old as what is in it. With -o json those are first_occurred and last_occurred.")]
 pub(super) struct Args {
     /// Only sessions in this phase: created, running, paused, waiting, completed, failed, stopped, cancelled,
     /// deleted, or none; repeat to add more
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     status: Vec<Wanted>,
+    /// Only sessions with an event of this source
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
     /// Sort by last, tokens, cost, events, errors (most first), age (oldest first) or name
     #[arg(long, value_name = "BY", default_value = "last", hide_possible_values = true)]
     sort: Sort,
     /// Reverse the order
     #[arg(long)]
     reverse: bool,
-    /// Only sessions with an event since this time, or for this long: 90s, 15m, 1h 30m, 7d
+    /// Only sessions in which something happened since this time, or in the last 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since)]
     since: Option<Timestamp>,
-    /// At most this many
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    /// Go by when events were recorded, not by when they happened
+    #[arg(long)]
+    recorded: bool,
+    #[command(flatten)]
+    page: Page,
 }
 
 /// A phase, or that it is unknown.
@@ -62,57 +71,120 @@ fn phase(word: &str) -> Result<Wanted, String> {
     Phase::of_word(word).map(Some).ok_or_else(|| format!("not a phase; use one of {}, none", names()))
 }
 
-pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let store = app.reading()?;
-    let board = Board::new(&store, &app.catalogue()?)?;
-    let mut cards: Vec<Card> = Vec::new();
-    let mut last: Option<SessionInfo> = None;
-    let mut all = 0usize;
-    loop {
-        let page = store.sessions(last.as_ref().map(|s| &s.session), MAX_LISTING)?;
-        all += page.len();
-        for info in page.iter().filter(|info| args.since.is_none_or(|since| info.last >= Some(since))) {
-            let card = board.card(info)?;
-            if args.status.is_empty() || args.status.contains(&card.phase) {
-                cards.push(card);
-            }
-        }
-        match page.into_iter().next_back() {
-            Some(info) => last = Some(info),
-            None => break,
-        }
-    }
-    sort(&mut cards, args.sort);
-    if args.reverse {
-        cards.reverse();
-    }
-    cards.truncate(args.limit.unwrap_or(usize::MAX));
-    show(&cards, all, app)
+/// A session before it is known whether it is shown.
+struct Listed {
+    info: SessionInfo,
+    first: Timestamp,
+    last: Option<Timestamp>,
+    /// What was needed of it so far.
+    card: Option<Card>,
 }
 
-fn sort(cards: &mut [Card], by: Sort) {
-    let most = |cards: &mut [Card], key: fn(&Card) -> f64| {
-        cards.sort_by(|a, b| key(b).total_cmp(&key(a)));
+impl Args {
+    /// Whether all sessions need a card, which costs more than their times.
+    fn needs_cards(&self) -> bool {
+        !self.status.is_empty() || matches!(self.sort, Sort::Tokens | Sort::Cost | Sort::Errors)
+    }
+
+    /// Whether it has to be known of all sessions when things happened.
+    fn needs_times(&self) -> bool {
+        !self.recorded && (self.since.is_some() || matches!(self.sort, Sort::Last | Sort::Age))
+    }
+
+    /// The session with what it is listed by, and whether it is.
+    fn listed(&self, info: SessionInfo, board: &Board) -> Result<(Listed, bool)> {
+        let mut listed = Listed { first: info.created, last: info.last, card: None, info };
+        let mut is_wanted = true;
+        if self.needs_times() || self.source.is_some() {
+            let figures = board.figures(&listed.info.session)?;
+            is_wanted = self.source.as_ref().is_none_or(|source| figures.sources.contains_key(source));
+            if self.needs_times() {
+                (listed.first, listed.last) = (figures.first.unwrap_or(listed.first), figures.newest);
+            }
+        }
+        is_wanted &= self.since.is_none_or(|since| listed.last >= Some(since));
+        if self.needs_cards() {
+            let card = board.card(&listed.info)?;
+            is_wanted &= self.status.is_empty() || self.status.contains(&card.phase);
+            listed.card = Some(card);
+        }
+        Ok((listed, is_wanted))
+    }
+}
+
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    args.page.after.as_deref().map(SessionId::new).transpose()?;
+    let store = app.reading()?;
+    let after =
+        args.page.after.as_deref().map(|after| named::session(&store, after, &mut app.out)).transpose()?;
+    let board = Board::new(&store, &app.catalogue()?)?;
+    let mut found: Vec<Listed> = Vec::new();
+    let mut last: Option<SessionId> = None;
+    let mut all = 0usize;
+    loop {
+        let page = store.sessions(last.as_ref(), MAX_LISTING)?;
+        all += page.len();
+        let Some(end) = page.last().map(|info| info.session.clone()) else { break };
+        last = Some(end);
+        for info in page {
+            // The one after which the page begins says where that is, whether it is wanted or not.
+            let is_after = after.as_ref() == Some(&info.session);
+            let (listed, is_wanted) = args.listed(info, &board)?;
+            if is_wanted || is_after {
+                found.push(listed);
+            }
+        }
+    }
+    sort(&mut found, args.sort);
+    if args.reverse {
+        found.reverse();
+    }
+    let from = after.and_then(|after| found.iter().position(|listed| listed.info.session == after));
+    let mut found = found.split_off(from.map_or(0, |at| at + 1));
+    let more = found.len().saturating_sub(args.page.limit(&app.out));
+    found.truncate(found.len() - more);
+    for listed in &mut found {
+        let card = match listed.card.take() {
+            Some(card) => card,
+            None => board.card(&listed.info)?,
+        };
+        if !args.recorded {
+            (listed.first, listed.last) = (card.first.unwrap_or(listed.first), card.last);
+        }
+        listed.card = Some(card);
+    }
+    show(&found, all, app)?;
+    if let Some(last) = found.last() {
+        left_out(found.len(), last.info.session.as_str(), Some(more), &mut app.out);
+    }
+    Ok(())
+}
+
+fn sort(found: &mut [Listed], by: Sort) {
+    let most = |found: &mut [Listed], key: fn(&Card) -> f64| {
+        let of = |listed: &Listed| listed.card.as_ref().map_or(0.0, key);
+        found.sort_by(|a, b| of(b).total_cmp(&of(a)));
     };
     match by {
-        Sort::Last => cards.sort_by_key(|c| Reverse(c.info.last)),
-        Sort::Tokens => most(cards, |c| c.tokens),
-        Sort::Cost => most(cards, |c| c.cost_usd),
-        Sort::Errors => most(cards, |c| c.errors),
-        Sort::Events => cards.sort_by_key(|c| Reverse(c.info.events)),
-        Sort::Age => cards.sort_by_key(|c| c.info.created),
+        Sort::Last => found.sort_by_key(|listed| Reverse(listed.last)),
+        Sort::Tokens => most(found, |c| c.tokens),
+        Sort::Cost => most(found, |c| c.cost_usd),
+        Sort::Errors => most(found, |c| c.errors),
+        Sort::Events => found.sort_by_key(|listed| Reverse(listed.info.events)),
+        Sort::Age => found.sort_by_key(|listed| listed.first),
         // Unsorted.
         Sort::Name => {}
     }
 }
 
-fn show(cards: &[Card], all: usize, app: &mut App) -> Outcome {
+fn show(found: &[Listed], all: usize, app: &mut App) -> Outcome {
     let out = &mut app.out;
+    let cards = || found.iter().filter_map(|listed| Some((listed, listed.card.as_ref()?)));
     if !out.is_table() {
         out.begin_list()?;
-        return cards.iter().try_for_each(|card| out.item(&SessionCard::from(card)));
+        return cards().try_for_each(|(_, card)| out.item(&SessionCard::from(card)));
     }
-    if cards.is_empty() {
+    if found.is_empty() {
         out.note(match all {
             0 => format!("{} has no sessions yet", app.store.display()),
             n => format!("none of {} sessions matches", grouped(n as u64)),
@@ -123,14 +195,14 @@ fn show(cards: &[Card], all: usize, app: &mut App) -> Outcome {
         ["SESSION", "STATUS", "PROGRESS", "#EVENTS", "#TOKENS", "#USD", "#ERRORS", "#AGE", "#LAST", "WHY"];
     let now = Timestamp::now();
     let mut table = Table::new(&names, out.width()).spare(&["AGE", "USD", "ERRORS", "EVENTS", "PROGRESS"]);
-    for card in cards {
-        let lines = table.row(row(card, now));
+    for (listed, card) in cards() {
+        let lines = table.row(row(listed, card, now));
         out.lines(lines)?;
     }
     out.lines(table.lines())
 }
 
-fn row(card: &Card, now: Timestamp) -> Vec<Cell> {
+fn row(listed: &Listed, card: &Card, now: Timestamp) -> Vec<Cell> {
     let some = |value: f64| cell(if value == 0.0 { String::new() } else { amount(value) });
     let name = match card.info.current == BranchName::main() {
         true => card.info.session.to_string(),
@@ -146,8 +218,8 @@ fn row(card: &Card, now: Timestamp) -> Vec<Cell> {
         some(card.tokens.round()),
         cell(if card.cost_usd == 0.0 { String::new() } else { format!("{:.2}", card.cost_usd) }),
         some(card.errors).style(if card.errors > 0.0 { BAD } else { PLAIN }),
-        cell(ago(card.info.created, now)).style(DIM),
-        cell(card.info.last.map(|t| ago(t, now)).unwrap_or_default()).style(DIM),
+        cell(ago(listed.first, now)).style(DIM),
+        cell(listed.last.map(|t| ago(t, now)).unwrap_or_default()).style(DIM),
         cell(card.why.clone().unwrap_or_default()).style(DIM),
     ]
 }

@@ -10,6 +10,7 @@ mod backup;
 mod branches;
 mod close;
 mod compact;
+mod complete;
 mod completions;
 mod consumer;
 mod current;
@@ -32,10 +33,14 @@ mod import_report;
 mod imports;
 mod info;
 mod interrupt;
+mod known;
 mod lease;
+mod listing;
 mod ls;
 mod man;
 mod migrate;
+mod named;
+mod near;
 mod open;
 mod output;
 mod panics;
@@ -264,6 +269,11 @@ impl Verb {
 }
 
 fn main() -> ExitCode {
+    if complete::is_asked() {
+        panics::install(false);
+        complete::answer(command);
+        return ExitCode::SUCCESS;
+    }
     let args: Vec<OsString> = std::env::args_os().collect();
     color_of(&args).apply();
     let parsed = command().try_get_matches_from(args).and_then(|matches| {
@@ -408,7 +418,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Schema(args) => schema::run(&args, app),
         Verb::Info(args) => info::run(&args, app),
         Verb::Demo(args) => demo::run(&args, app),
-        Verb::Completions(args) => completions::run(&args, command(), app),
+        Verb::Completions(args) => completions::run(&args, app),
         Verb::Man(args) => man::run(&args, command(), app),
     }
 }
@@ -454,7 +464,8 @@ fn after_help() -> String {
     let codes: Vec<String> =
         Exit::ALL.iter().map(|(exit, meaning)| format!("  {}  {meaning}", exit.code())).collect();
     format!(
-        "An address is SESSION[/BRANCH][@SEQ]; BRANCH defaults to `main`. Globs match dotted types: `*` matches one \
+        "An address is SESSION[/BRANCH][@SEQ]; BRANCH defaults to `main`. A session, a branch or the id of an event may be \
+         cut short while only one begins so, except where something is appended, closed or deleted. Globs match dotted types: `*` matches one \
          part, `**` any number of parts. Times are RFC 3339.\n\nExit codes:\n{}\n\nTry it:\n  retold \
          demo\n  retold append run-7 run.started --data '{{\"goal\": \"fix the build\"}}'\n  retold read run-7",
         codes.join("\n")

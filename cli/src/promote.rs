@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
+use super::named;
 use super::style::{NAME, paint};
 use super::view::count;
 use retold::error::Error;
@@ -21,8 +22,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let address: Address = args.address.parse()?;
+    args.address.parse::<Address>()?;
     let store = app.changing()?;
+    let address = named::address(&store, &args.address, &mut app.out)?;
     let receipt = store.promote(&address).map_err(|error| match error {
         Error::Conflict { .. } => {
             let hint = format!(

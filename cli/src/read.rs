@@ -16,6 +16,7 @@ use retold::wire::Exit;
   retold read run-7/retry@20            a fork, its inherited events first, up to event 20
   retold read run-7 --reverse --limit 5
   retold read run-7 --type 'tool.**' --since 2026-02-03T00:00:00Z
+  retold read run-7 --where '/tool == \"cargo\"' --where '/ms > 500'
   retold read --all --from-position 1000 -o jsonl")]
 pub(super) struct Args {
     /// The branch; with a sequence, up to that event

@@ -26,6 +26,10 @@ pub(super) struct Select {
     /// Only events with this metadata; repeat to require more
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     meta: Vec<(String, String)>,
+    /// Only events whose payload passes this test: a JSON pointer, then ==, !=, <, <=, >, >= or ~ (contains) and a value, as in
+    /// '/tool == "cargo"'; a pointer alone asks whether there is anything; repeat to require more
+    #[arg(long = "where", value_name = "TEST")]
+    payload: Vec<String>,
     /// Only events that occurred at or after this time, or in the last 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN")]
     since: Option<String>,
@@ -57,6 +61,9 @@ impl Select {
         }
         for (key, value) in &self.meta {
             filter = filter.meta(key, value);
+        }
+        for test in &self.payload {
+            filter = filter.payload(test.parse()?);
         }
         if let Some(since) = &self.since {
             filter = filter.since(past("since", since)?);

@@ -3,20 +3,22 @@
 use super::app::App;
 use super::current::Shown;
 use super::failure::Outcome;
+use super::named;
 use super::projections::find;
 use super::style::{DIM, NAME, of_kind, paint};
 use super::table::{Table, cell, clean};
 use super::view::short;
-use retold::error::Result;
-use retold::event::{Address, Timestamp};
+use retold::error::{Error, Result};
+use retold::event::{Address, Filter, Timestamp};
 use retold::project::{History, Projected, Reading, Scope};
+use retold::store::{Query, Store};
 use retold::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   retold state counts run-7                         at the head of main
   retold state counts run-7/retry@12                after event 12 of a branch
-  retold state counts run-7 --at 2026-02-03T04:05:06Z
+  retold state counts run-7 --at 2026-02-03T04:05:06Z    what had happened by then
   retold state counts run-7 --history               after each event that changed it")]
 pub(super) struct Args {
     /// The projection's name
@@ -25,9 +27,12 @@ pub(super) struct Args {
     /// SESSION[/BRANCH][@SEQ], by default the current branch; a key for a projection by key
     #[arg(value_name = "ADDRESS")]
     of: String,
-    /// As of this time
+    /// After the last event that had happened by this time
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// With --at: after the last event that had been recorded by then
+    #[arg(long, requires = "at")]
+    recorded: bool,
     /// The state after each event that changed it
     #[arg(long, conflicts_with = "at")]
     history: bool,
@@ -42,12 +47,16 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let states = store.project_dyn(projection)?;
     let of = match states.scope() {
         Scope::Branch => args.of.parse::<Shown>()?.resolve(&store, &mut app.out)?.to_string(),
-        _ => args.of.clone(),
+        Scope::Key => args.of.clone(),
+        _ => named::address(&store, &args.of, &mut app.out)?.to_string(),
     };
     if args.history {
         return show_history(app, history(&states, &of)?);
     }
-    let reading = reading(&states, &of, at)?;
+    let reading = match at {
+        Some(time) if !args.recorded => happened(&store, &states, &of, time)?,
+        at => reading(&states, &of, at)?,
+    };
     if !app.out.is_table() {
         return app.out.document(&wire::State::new(states.name(), &reading));
     }
@@ -70,6 +79,30 @@ fn reading(states: &States, of: &str, at: Option<Timestamp>) -> Result<Reading<s
         (_, None) => states.read(of.parse::<Address>()?),
         (_, Some(time)) => states.state_at(of.parse::<Address>()?, time),
     }
+}
+
+/// The state after the last event that had happened by a time. What came late is not sorted in: a state is always that after one of
+/// the events, in the order in which they were recorded.
+fn happened(store: &Store, states: &States, of: &str, time: Timestamp) -> Result<Reading<serde_json::Value>> {
+    let none = || Error::not_found("event", format!("of {of} that happened at or before {time}"));
+    if states.scope() == Scope::Branch {
+        let address: Address = of.parse()?;
+        let by_then = Filter::new().until(Timestamp::from_micros(time.micros().saturating_add(1)));
+        let query = Query::branch(address.clone())?.reverse().limit(1).filter(by_then);
+        let last = store.events(query)?.next().transpose()?.ok_or_else(none)?;
+        return states.read(Address::from(address.place().clone()).at(last.sequence()));
+    }
+    let mut last = None;
+    for change in history(states, of)? {
+        let change = change?;
+        if change.event.occurred() <= time {
+            last = Some(change);
+        }
+    }
+    let last = last.ok_or_else(none)?;
+    let mut reading = reading(states, of, None)?;
+    (reading.at, reading.state) = (last.event.position().get(), last.state);
+    Ok(reading)
 }
 
 fn history(states: &States, of: &str) -> Result<History<serde_json::Value>> {

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::projections::find;
 use super::style::{BAD, DIM, GOOD, NAME, paint};
 use super::table::clean;
@@ -27,8 +28,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let projection = find(&args.projection, app)?;
-    let (a, b) = (args.a.parse::<Address>()?, args.b.parse::<Address>()?);
-    let states = app.reading()?.project_dyn(projection)?;
+    args.a.parse::<Address>()?;
+    args.b.parse::<Address>()?;
+    let store = app.reading()?;
+    let a = named::address(&store, &args.a, &mut app.out)?;
+    let b = named::address(&store, &args.b, &mut app.out)?;
+    let states = store.project_dyn(projection)?;
     let patch = states.diff_state(&a, &b)?;
     if !app.out.is_table() {
         return app.out.document(&patch);

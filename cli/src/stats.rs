@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::Outcome;
+use super::named;
 use super::span::{amount, bar, span, sparks};
 use super::style::{DIM, HEADER, NAME, of_kind, paint};
 use super::table::{Table, cell};
@@ -27,9 +28,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    args.session.as_deref().map(SessionId::new).transpose()?;
     let store = app.reading()?;
     if let Some(session) = &args.session {
-        let figures = store.project(Stats::of_sessions())?.state(SessionId::new(session)?.as_str())?;
+        let session = named::session(&store, session, &mut app.out)?;
+        let figures = store.project(Stats::of_sessions())?.state(session.as_str())?;
         return match app.out.is_table() {
             true => show(app, &figures, "BRANCH"),
             false => {

@@ -13,6 +13,9 @@ const LOOK_AHEAD: usize = 200;
 const WIDEST: usize = 40;
 /// Width that a text keeps before columns are dropped, and its minimum.
 const NARROW: [usize; 2] = [20, 10];
+/// Columns with names that are pasted into the next command: they are never cut. A name that is longer than half the terminal
+/// pushes the rest of its row to the right.
+const WHOLE: [&str; 8] = ["SESSION", "BRANCH", "EVENT", "AT", "ID", "TOKEN", "NAME", "OWNER"];
 /// Width reserved for the last cell, if it needs it.
 const LAST: usize = 20;
 const GAP: &str = "  ";
@@ -62,7 +65,7 @@ impl Table {
         let names: Vec<String> = names.iter().map(|n| clean(n.trim_start_matches('#'))).collect();
         let widths = names.iter().map(|n| n.width()).collect();
         let (most, hidden) = (vec![WIDEST; names.len()], vec![false; names.len()]);
-        let whole = hidden.clone();
+        let whole = names.iter().map(|name| WHOLE.contains(&name.as_str())).collect();
         Self { names, right, widths, rows: Vec::new(), width, most, spare: &[], hidden, whole, begun: false }
     }
 
@@ -101,9 +104,12 @@ impl Table {
         }
         let rows = std::mem::take(&mut self.rows);
         for row in &rows {
-            for ((width, most), cell) in self.widths.iter_mut().zip(&self.most).zip(row) {
+            let limits = self.most.iter().zip(&self.whole);
+            for ((width, (most, whole)), cell) in self.widths.iter_mut().zip(limits).zip(row) {
                 let wide = cell.text.width();
-                *width = (*width).max(if self.width.is_some() { wide.min(*most) } else { wide });
+                let room =
+                    self.width.map_or(usize::MAX, |all| if *whole { (*most).max(all / 2) } else { *most });
+                *width = (*width).max(wide.min(room));
             }
         }
         if let (Some(width), false) = (self.width, self.begun) {
@@ -245,9 +251,32 @@ mod tests {
             let lines = table.lines();
             assert_eq!(lines[1].matches(id).count(), 2, "{lines:?}");
         }
-        let mut cut = Table::new(&names, Some(60)).spare(&["DUE"]);
+        let mut cut = Table::new(&["WHAT", "DUE", "TYPE", "WHY"], Some(60)).spare(&["DUE"]);
         assert!(cut.row(row()).is_empty());
         assert!(!cut.lines()[1].contains(id));
+    }
+
+    #[test]
+    fn a_name_is_whole_at_any_width_and_the_others_stay_in_their_columns() {
+        let long = "s".repeat(70);
+        for width in [60, 100, 200] {
+            let mut table =
+                Table::new(&["SESSION", "STATUS", "#EVENTS", "WHY"], Some(width)).spare(&["STATUS"]);
+            for name in ["short", "a-session-with-a-name-of-41-characters-xx", long.as_str()] {
+                let _ = table.row(vec![cell(name), cell("running"), cell(7), cell("because ".repeat(40))]);
+            }
+            let lines: Vec<String> =
+                table.lines().iter().map(|l| anstream::adapter::strip_str(l).to_string()).collect();
+            assert!(
+                lines[2].starts_with("a-session-with-a-name-of-41-characters-xx ")
+                    && lines[3].starts_with(&long)
+            );
+            let number = |line: &str| line.find(" 7  because").unwrap();
+            if width > 60 {
+                assert_eq!(number(&lines[1]), number(&lines[2]));
+            }
+            assert!(lines[1].width() <= width, "{lines:?}");
+        }
     }
 
     #[test]
@@ -263,7 +292,7 @@ mod tests {
     #[test]
     fn on_a_narrow_terminal_texts_are_shortened_and_what_can_be_spared_is_left_out() {
         let shown = |width| {
-            let names = ["SESSION", "PROGRESS", "#EVENTS", "WHY"];
+            let names = ["SUBJECT", "PROGRESS", "#EVENTS", "WHY"];
             let mut table = Table::new(&names, Some(width)).spare(&["PROGRESS"]);
             let _ = table.row(vec![
                 cell("a-session-with-a-long-name"),
@@ -279,7 +308,7 @@ mod tests {
         assert_eq!(shown(60)[1], "a-session-with-a-long-name  12345678       7  why not");
         assert_eq!(shown(47)[1], "a-session-with-a-lo…  12345678       7  why not");
         assert_eq!(shown(46)[1], "a-session-with-a-lo…       7  why not");
-        assert_eq!(shown(38)[0], format!("SESSION{}EVENTS  WHY", " ".repeat(15)));
+        assert_eq!(shown(38)[0], format!("SUBJECT{}EVENTS  WHY", " ".repeat(15)));
         assert_eq!(shown(30)[1], "a-session-wi…       7  why not");
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
+use super::named;
 use super::open::is_passing;
-use super::output::Format;
+use super::output::{Format, Out};
 use super::select::Select;
 use super::style::{DIM, paint};
 use super::view::{Events, View, of_branch};
@@ -103,6 +104,15 @@ impl Scope {
         }
     }
 
+    /// What is meant by a name that may be short for another.
+    fn found(self, store: &Store, out: &mut Out) -> Result<Self, Failure> {
+        Ok(match self {
+            Self::Branch(address) => Self::Branch(named::address(store, &address.to_string(), out)?),
+            Self::Session(session) => Self::Session(named::session(store, session.as_str(), out)?),
+            Self::All => Self::All,
+        })
+    }
+
     /// Without following, it has to exist.
     fn check(&self, store: &Store) -> Result<(), Error> {
         match self {
@@ -114,13 +124,16 @@ impl Scope {
 }
 
 pub(super) fn run(args: Args, app: &mut App) -> Outcome {
-    let scope = Scope::parse(args.place.as_deref())?;
+    let mut scope = Scope::parse(args.place.as_deref())?;
     let _ = scope.follow()?;
     let cursor = args.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
     let filter = args.select.filter(app)?;
     let store = app.reading()?;
     if args.no_follow {
+        scope = scope.found(&store, &mut app.out)?;
         scope.check(&store)?;
+    } else if let Some(place) = &args.place {
+        named::awaited(&store, place, &mut app.out);
     }
     let view = scope.view(&store)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -3,6 +3,7 @@
 use super::app::App;
 use super::delete::would_go;
 use super::failure::Outcome;
+use super::named;
 use super::style::{NAME, paint};
 use super::view::count;
 use retold::event::Address;
@@ -34,7 +35,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         return would_go(&Removal::Before(address, args.before.into()), &name, app);
     }
     let store = app.changing()?;
-    let branch = store.lifecycle().truncate(&address, args.before)?;
+    let branch = store.lifecycle().truncate(&address, args.before).map_err(|e| named::advised(&store, e))?;
     let current = store.current(address.session())?;
     store.close()?;
     if !app.out.is_table() {

@@ -122,7 +122,7 @@ impl Subscribe {
         self.with(|route| route.except(pattern))
     }
 
-    /// Narrows further: by source, actor, correlation, priority, metadata or time.
+    /// Narrows further: by source, actor, correlation, priority, metadata, time or payload.
     pub fn filter(self, narrow: impl FnOnce(Filter) -> Filter) -> Self {
         self.with(|route| {
             route.narrow(narrow);

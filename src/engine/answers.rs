@@ -146,6 +146,11 @@ impl dyn EngineReader {
         found.ok_or_else(|| self.identity().not_found("event", id))
     }
 
+    /// Up to `limit` ids of events from one id to another, in their order.
+    pub(crate) fn ids_between(&self, from: EventId, to: EventId, limit: usize) -> Result<Vec<EventId>> {
+        answer!(self.read(&Get::Ids { from, to, limit })?, Ids)
+    }
+
     /// The branch and sequence of an event, even if the event itself cannot be read.
     pub(crate) fn whose(&self, position: Position) -> Result<(Arc<Branch>, u64)> {
         let found = answer!(self.read(&Get::Whose(position))?, Whose)?;

@@ -34,6 +34,9 @@ pub(crate) enum Get<'a> {
     All(Range),
     /// The event with this id: [`Got::Event`].
     Event(EventId),
+    /// Up to `limit` ids of events from this one to that one, in their order; of events that are there, as for
+    /// [`Get::Event`]: [`Got::Ids`].
+    Ids { from: EventId, to: EventId, limit: usize },
     /// The branch and the sequence of a position, even if the event itself cannot be read: [`Got::Whose`].
     Whose(Position),
     /// One record: [`Got::Record`].
@@ -54,6 +57,7 @@ pub(crate) enum Got {
     Events(Vec<Event>),
     Pieces(Pieces),
     Event(Option<Event>),
+    Ids(Vec<EventId>),
     Whose(Option<(Arc<Branch>, u64)>),
     Record(Option<Vec<u8>>),
     EachRecord(Vec<Option<Vec<u8>>>),

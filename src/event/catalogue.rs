@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use super::{Invalid, Pattern, Role, TypeInfo, TypeSpec, distance, payload, snake};
+use super::{Invalid, Pattern, Role, TypeInfo, TypeSpec, distance, payload, slips, snake};
 use crate::limits::MAX_USER_TYPES;
 
 /// All known types, by name, by alias (their names in other systems), and by pattern. Cloning shares it.
@@ -159,7 +159,7 @@ impl Catalogue {
         let names = all.flat_map(|t| std::iter::once(t.name()).chain(t.aliases()).map(move |n| (t, n)));
         let near = names.map(|(t, n)| (distance(&snake(n), &meant), t));
         let (distance, info) = near.min_by_key(|(distance, _)| *distance)?;
-        (distance <= (meant.len() / 3).clamp(1, 4)).then(|| info.name())
+        (distance <= slips(&meant)).then(|| info.name())
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Catalogue, Event, Pattern, Record, Timestamp};
+use super::{Catalogue, Event, Pattern, PayloadTest, Record, Timestamp, payload_test};
 
 /// Which events a reader wants. An empty filter matches all events; every condition that is set has to hold.
 ///
@@ -26,6 +26,7 @@ pub struct Filter {
     metadata: Vec<(String, String)>,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
+    payload: Vec<PayloadTest>,
 }
 
 /// A pattern and the other names of the types it matches.
@@ -155,6 +156,13 @@ impl Filter {
         self
     }
 
+    /// Matches events whose payload passes this test; more calls narrow further. It is that of the newest shape, where old events are
+    /// upcast. A payload is looked at only when everything else matches.
+    pub fn payload(mut self, test: PayloadTest) -> Self {
+        self.payload.push(test);
+        self
+    }
+
     /// Whether it matches everything, so that no check is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -177,6 +185,16 @@ impl Filter {
 
     /// Whether it matches this event, ignoring its type.
     pub(crate) fn takes_but_kind(&self, event: &Record) -> bool {
+        self.takes_envelope(event) && self.takes_payload(event)
+    }
+
+    /// Whether it matches this event's payload.
+    pub(crate) fn takes_payload(&self, event: &Record) -> bool {
+        payload_test::pass(&self.payload, event)
+    }
+
+    /// Whether it matches this event, ignoring its type and its payload, which upcasters may change.
+    pub(crate) fn takes_envelope(&self, event: &Record) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| match wanted {
             None => true,
             Some(w) => found == Some(w.as_str()),

@@ -57,6 +57,28 @@ pub(crate) fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
+/// How far a name may be from the one that was meant: a third of it, and no more than four slips.
+pub(crate) fn slips(meant: &str) -> usize {
+    (meant.chars().count() / 3).clamp(1, 4)
+}
+
+/// Those of these names that one which is none of them was probably meant to be: at most `most`, the nearest first. Up to a third
+/// of it may be wrong.
+///
+/// ```
+/// let known = ["deploy", "destroy", "test"];
+/// assert_eq!(retold::event::finding::nearest("depoly", known, 3), ["deploy"]);
+/// assert!(retold::event::finding::nearest("release", known, 3).is_empty());
+/// ```
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
+    let far = slips(name);
+    let near = known.into_iter().map(|known| (distance(known, name), known));
+    let mut near: Vec<(usize, &str)> = near.filter(|(distance, _)| *distance <= far).collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().take(most).map(|(_, known)| known).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +107,15 @@ mod tests {
             // A space sends the same name down the other way.
             prop_assert_eq!(snake(&name), snake(&format!("{name} ")));
         }
+    }
+
+    #[test]
+    fn the_nearest_come_first_and_what_is_far_not_at_all() {
+        let known = ["run-8", "fix-build", "fix-built", "fox-built", "nightly"];
+        assert_eq!(nearest("fix-biuld", known, 5), ["fix-build", "fix-built", "fox-built"]);
+        assert_eq!(nearest("fix-biuld", known, 1), ["fix-build"]);
+        assert_eq!(nearest("run-7", known, 5), ["run-8"]);
+        assert!(nearest("", known, 5).is_empty() && nearest("weekly", known, 0).is_empty());
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::store::{BranchInfo, SessionInfo};
 pub struct SessionCard {
     #[serde(flatten)]
     session: Session,
+    first_occurred: Option<String>,
+    last_occurred: Option<String>,
     status: Option<Phase>,
     since: Option<String>,
     why: Option<String>,
@@ -27,6 +29,8 @@ impl From<&Card> for SessionCard {
     fn from(card: &Card) -> Self {
         Self {
             session: Session::from(&card.info),
+            first_occurred: card.first.map(|t| t.to_string()),
+            last_occurred: card.last.map(|t| t.to_string()),
             status: card.phase,
             since: card.since.map(|t| t.to_string()),
             why: card.why.clone(),

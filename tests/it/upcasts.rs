@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::on_memory;
 use proptest::prelude::*;
 use retold::agents::interop::{self, Format};
+use retold::event::finding::PayloadTest;
 use retold::schema::Upcaster;
 use retold::{
     Address, Error, Event, Filter, Follow, Followed, NewEvent, Query, Result, Sequence, Store, Upcasts,
@@ -135,6 +136,20 @@ fn a_page_ends_before_an_event_that_is_stuck_and_one_that_begins_with_it_says_so
         let page = store.read(&Query::all()).unwrap();
         let Err(Error::Upcast { position, .. }) = store.read(&page.next.unwrap()) else { panic!() };
         assert_eq!(store.read(&Query::all().from(position.get() + 1)).unwrap().events.len(), 3);
+    });
+}
+
+#[test]
+fn a_test_of_the_payload_looks_at_the_new_shape_and_raw_at_the_old_one() {
+    both(|store| {
+        let of = |test: &str| {
+            Query::branch("s").unwrap().filter(Filter::new().payload(test.parse::<PayloadTest>().unwrap()))
+        };
+        // What is stuck might have passed.
+        assert_eq!(read(store, of("/seconds > 1")), NEW[1..3]);
+        assert_eq!(read(store, of("/ms == 1500")), [NEW[2]]);
+        assert_eq!(read(store, of("/ms == 1500").raw()).len(), 1);
+        assert_eq!(read(store, of("/seconds").raw()), [""; 0]);
     });
 }
 

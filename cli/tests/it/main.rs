@@ -10,6 +10,7 @@
 
 #[cfg(unix)]
 mod beside;
+mod completing;
 mod consumer;
 mod coverage;
 mod current;
@@ -20,7 +21,9 @@ mod files;
 mod import;
 mod lifecycle;
 mod migrate;
+mod names;
 mod overview;
+mod payload_tests;
 mod refusals;
 mod shell;
 mod state;

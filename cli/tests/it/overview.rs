@@ -36,20 +36,85 @@ fn names(listed: &str) -> Vec<String> {
 fn sessions_are_listed_by_what_they_do() {
     let shell = shell();
     let ls = |args: &[&str]| shell.ok(&[&["ls", "-o", "json"], args].concat());
-    assert_eq!(names(&ls(&[])), ["mute", "lost", "work"]);
+    // By when things happened: what is recorded last is the oldest here.
+    assert_eq!(names(&ls(&[])), ["work", "lost", "mute"]);
+    assert_eq!(names(&ls(&["--recorded"])), ["mute", "lost", "work"]);
     assert_eq!(names(&ls(&["--status", "running"])), ["work"]);
     assert_eq!(names(&ls(&["--status", "failed", "--status", "none", "--sort", "name"])), ["lost", "mute"]);
     assert_eq!(names(&ls(&["--sort", "tokens", "--limit", "1"])), ["work"]);
     assert_eq!(names(&ls(&["--sort", "events"]))[0], "work");
-    assert_eq!(names(&ls(&["--sort", "age"])), ["work", "lost", "mute"]);
-    assert_eq!(names(&ls(&["--sort", "age", "--reverse"])), ["mute", "lost", "work"]);
-    assert_eq!(names(&ls(&["--since", "1h"])).len(), 3);
+    assert_eq!(names(&ls(&["--sort", "age"])), ["lost", "mute", "work"]);
+    assert_eq!(names(&ls(&["--sort", "age", "--recorded"])), ["work", "lost", "mute"]);
+    assert_eq!(names(&ls(&["--sort", "age", "--recorded", "--reverse"])), ["mute", "lost", "work"]);
+    assert!(names(&ls(&["--since", "1h"])).is_empty());
+    assert_eq!(names(&ls(&["--since", "1h", "--recorded"])).len(), 3);
+    assert_eq!(names(&ls(&["--since", "2026-02-03T04:05:05Z"])), ["work", "lost"]);
     assert!(names(&ls(&["--since", "2999-01-01T00:00:00Z"])).is_empty());
     let work = &json(&ls(&["--status", "running"]))[0];
+    assert_eq!(
+        (&work["first_occurred"], &work["last_occurred"]),
+        (&"2026-02-03T04:05:00.000000Z".into(), &"2026-02-03T04:05:20.000000Z".into())
+    );
     // Both branches were paid for; where it is and how far is what main says.
     assert_eq!((&work["tokens"], &work["progress"]), (&1_050.0.into(), &0.4.into()));
     let lost = &json(&ls(&["--status", "failed"]))[0];
     assert_eq!((&lost["why"], &lost["errors"]), (&"the disk is full".into(), &1.0.into()));
+}
+
+#[test]
+fn sessions_are_listed_page_by_page_in_every_order() {
+    let shell = Shell::new();
+    let names_of = |n: u8| format!("s-{n:02}");
+    for n in 0..12u8 {
+        // Later names happened earlier.
+        let time = format!("2026-02-03T04:05:{:02}Z", 50 - n);
+        let source = if n % 3 == 0 { "fizz" } else { "other" };
+        shell.ok(&["append", &names_of(n), "a.b", "--time", &time, "--source", source]);
+    }
+    let all: Vec<String> = (0..12).map(names_of).collect();
+    let pages = |verb: &[&str], size: &str| {
+        let mut seen: Vec<String> = Vec::new();
+        loop {
+            let after = seen.last().cloned();
+            let mut args = [verb, &["--limit", size, "-o", "json"]].concat();
+            if let Some(after) = &after {
+                args.extend(["--after", after]);
+            }
+            match names(&shell.ok(&args)) {
+                page if page.is_empty() => return seen,
+                page => seen.extend(page),
+            }
+        }
+    };
+    for size in ["1", "5", "12", "13"] {
+        assert_eq!(pages(&["sessions"], size), all);
+        for args in [
+            &["ls"][..],
+            &["ls", "--sort", "name"],
+            &["ls", "--sort", "tokens"],
+            &["ls", "--recorded", "--reverse"],
+        ] {
+            assert_eq!(pages(args, size), all, "{args:?} {size}");
+        }
+    }
+    assert_eq!(pages(&["ls", "--source", "fizz"], "3"), ["s-00", "s-03", "s-06", "s-09"]);
+    // The place to go on from need not match, or exist where names are listed.
+    assert_eq!(
+        names(&shell.ok(&["ls", "--source", "fizz", "--after", "s-04", "-o", "json"])),
+        ["s-06", "s-09"]
+    );
+    assert_eq!(names(&shell.ok(&["sessions", "--after", "s-09zzz", "-o", "json"])), ["s-10", "s-11"]);
+    assert!(shell.fails(4, &["ls", "--after", "nobody"]).contains("there is no session nobody"));
+
+    let told = shell.run(&["ls", "--limit", "5", "-o", "table"]);
+    assert!(told.err.contains("7 more; `--after s-04` shows the next ones"), "{}", told.err);
+    let told = shell.run(&["sessions", "--limit", "5", "-o", "table"]);
+    assert!(told.err.contains("there are more; `--after s-04` shows"), "{}", told.err);
+    assert_eq!(told.out.lines().count(), 6);
+    for verb in ["ls", "sessions"] {
+        assert!(shell.ok(&["-q", verb, "--limit", "5", "-o", "table"]).contains("s-04"));
+        assert_eq!(shell.ok(&[verb, "-o", "table"]).lines().count(), 13);
+    }
 }
 
 #[test]

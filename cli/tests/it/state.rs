@@ -31,6 +31,12 @@ fn a_state_is_printed_at_any_sequence_and_time() {
     assert_eq!(state(&["s@1"])["state"]["events"], 1);
     assert_eq!(state(&["s@0"])["state"]["events"], 0);
     assert_eq!(state(&["s/b", "--at", "2999-01-01T00:00:00Z"])["state"]["types"]["step.failed"], 1);
+    // What happened in February and was recorded now.
+    let at = |of: &str, second: u8| state(&[of, "--at", &format!("2026-02-03T04:05:{second:02}Z")]);
+    assert_eq!((&at("s", 2)["at"], &at("s", 2)["state"]["events"]), (&2.into(), &2.into()));
+    assert_eq!((&at("s/b", 6)["at"], &at("s/b", 7)["at"]), (&2.into(), &3.into()));
+    assert_eq!(at("s@1", 3)["at"], 1);
+    shell.fails(4, &["state", "counts", "s", "--recorded", "--at", "2026-02-03T04:05:02Z"]);
     let history = shell.ok(&["state", "counts", "s/b", "--history", "-o", "jsonl"]);
     let history: Vec<_> = history.lines().map(json).collect();
     assert_eq!(history.len(), 3);
@@ -75,6 +81,8 @@ fn what_cannot_be_answered_is_told_with_its_exit_code() {
         );
     }
     let said = shell.fails(4, &["state", "counts", "s", "--at", "2001-01-01T00:00:00Z"]);
+    assert!(said.contains("no event of s/main that happened at or before 2001-01-01T00:00:00"), "{said}");
+    let said = shell.fails(4, &["state", "counts", "s", "--at", "2001-01-01T00:00:00Z", "--recorded"]);
     assert!(said.contains("recorded at or before 2001-01-01T00:00:00"), "{said}");
     let said = shell.fails(4, &["state", "counts", "s@9"]);
     assert!(said.contains("the branch ends at 3"), "{said}");

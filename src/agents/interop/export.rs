@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
 use crate::error::{Error, Result};
-use crate::event::EventId;
+use crate::event::{EventId, Filter};
 use crate::store::{Query, Store};
 
 use super::imports::{Import, Kept, imports};
@@ -51,6 +51,21 @@ pub fn export_raw(
     progress: &mut dyn FnMut(u64),
 ) -> std::result::Result<u64, ExportError> {
     write(store, scope, format, out, progress, &Query::raw)
+}
+
+/// [`export`] of the events that a filter takes, for other programs: what is left of a branch has holes, so it is no copy of it.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_filtered(
+    store: &Store,
+    scope: &ExportScope,
+    format: Format,
+    filter: &Filter,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(u64),
+) -> std::result::Result<u64, ExportError> {
+    write(store, scope, format, out, progress, &|query| query.filter(filter.clone()))
 }
 
 fn write(

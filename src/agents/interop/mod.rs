@@ -66,7 +66,7 @@ mod walk;
 mod watched;
 
 pub use content::Content;
-pub use export::{ExportError, export, export_import, export_raw, export_sources};
+pub use export::{ExportError, export, export_filtered, export_import, export_raw, export_sources};
 pub use file::{FileImport, ImportError, Location, load_file};
 pub use format::Format;
 pub use formats::{parse, parse_line, print, print_fork};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::roles::Roles;
-use super::{Lifecycle, Lives, Progress, Resource, Tracks, Used};
+use super::{Figures, Lifecycle, Lives, Progress, Resource, Stats, Tracks, Used};
 use crate::error::{Error, Result};
 use crate::event::{Address, Catalogue, Phase, Sequence, SessionId, Timestamp};
 use crate::project::Projected;
@@ -28,6 +28,7 @@ pub struct Board {
     progress: Projected<Tracks>,
     resource: Projected<Used>,
     spent: Projected<Used>,
+    stats: Projected<Figures>,
 }
 
 /// What is known about a branch, all at the same sequence.
@@ -48,6 +49,10 @@ pub struct Glance {
 pub struct Card {
     /// What the store knows about it.
     pub info: SessionInfo,
+    /// When its first event happened, over all branches: earlier than when it was recorded, for an imported session.
+    pub first: Option<Timestamp>,
+    /// When its newest event happened.
+    pub last: Option<Timestamp>,
     /// Its phase; `None` before any lifecycle event.
     pub phase: Option<Phase>,
     /// Since when.
@@ -78,6 +83,7 @@ impl Board {
             progress: store.project(Progress::with(roles.clone()))?,
             resource: store.project(Resource::with(roles.clone()))?,
             spent: store.project(Resource::over_sessions(roles))?,
+            stats: store.project(Stats::of_sessions())?,
         })
     }
 
@@ -104,6 +110,14 @@ impl Board {
         self.spent.state(session.as_str())
     }
 
+    /// The counts of a session over all its branches, and when its events happened. It costs less than a [card](Self::card).
+    ///
+    /// # Errors
+    /// As [`Projected::state`].
+    pub fn figures(&self, session: &SessionId) -> Result<Figures> {
+        self.stats.state(session.as_str())
+    }
+
     /// The card of a session.
     ///
     /// # Errors
@@ -114,11 +128,13 @@ impl Board {
             Err(Error::NotFound { .. }) => Glance::default(),
             found => found?,
         };
-        let spent = self.spent(&info.session)?;
+        let (spent, figures) = (self.spent(&info.session)?, self.figures(&info.session)?);
         let life = glance.lifecycle.session;
         let track = glance.progress.session.unwrap_or_default();
         Ok(Card {
             info: info.clone(),
+            first: figures.first,
+            last: figures.newest,
             phase: life.phase,
             since: life.phase.map(|_| life.since),
             why: life.error.or(life.reason),

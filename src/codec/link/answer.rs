@@ -81,6 +81,8 @@ pub enum SentAnswer<'a> {
     DeadSpace(Option<SentDeadSpace>),
     /// [`BackedUp`](Self::BackedUp) for what has changed since an earlier backup; and the last position of that.
     BackedUpSince(u64, u64, u64),
+    /// Ids of events.
+    Ids(Bounded<[u8; 16], LIST>),
 }
 
 /// What a walk over the store found.

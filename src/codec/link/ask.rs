@@ -85,6 +85,8 @@ pub enum SentAsk<'a> {
     /// Writes what has changed since an earlier backup into a new file: the absolute paths of both, that of the earlier one first.
     /// Progress is told on the way.
     BackupSince(&'a str, &'a str),
+    /// So many ids of events from this one to that one.
+    Ids([u8; 16], [u8; 16], u64),
 }
 
 /// A change of one branch.

@@ -108,6 +108,7 @@ fn asks() -> Vec<SentAsk<'static>> {
         SentAsk::Purge,
         SentAsk::DeadSpace,
         SentAsk::BackupSince("/runs-1.redb", "/runs-2.redb"),
+        SentAsk::Ids(ID, [8; 16], 6),
     ]
 }
 
@@ -206,6 +207,7 @@ fn answers() -> Vec<SentAnswer<'static>> {
             })),
             SentAnswer::Failed(SentProblem::NotABase("a.redb", "it is of another store")),
             SentAnswer::BackedUpSince(70_000, 300, 69_000),
+            SentAnswer::Ids(Bounded(vec![ID, [8; 16]])),
         ])
         .collect()
 }

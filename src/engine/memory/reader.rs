@@ -101,6 +101,7 @@ fn got(state: &State, get: &Get<'_>) -> Result<Got> {
             Got::Events(page(*range, state.committed(), event, Holes::LeftOut))
         }
         Get::Event(id) => Got::Event(state.by_id(*id).cloned()),
+        Get::Ids { from, to, limit } => Got::Ids(state.ids_between(*from, *to).take(*limit).collect()),
         Get::Whose(position) => {
             let found = state.position(position.get());
             Got::Whose(found.map(|(branch, event)| (branch.clone(), event.sequence().get())))

@@ -32,7 +32,7 @@ pub(super) struct State {
     own: HashMap<u64, Vec<usize>>,
     /// Every event in global order.
     order: Vec<Entry>,
-    by_id: HashMap<EventId, usize>,
+    by_id: BTreeMap<EventId, usize>,
     records: BTreeMap<(SidecarTable, Vec<u8>), Vec<u8>>,
     pub(super) payload_bytes: u64,
     reaper: Arc<Reaper>,
@@ -45,7 +45,7 @@ impl State {
             sessions: BTreeMap::new(),
             own: HashMap::new(),
             order: Vec::new(),
-            by_id: HashMap::new(),
+            by_id: BTreeMap::new(),
             records: BTreeMap::new(),
             payload_bytes: 0,
             reaper,
@@ -200,6 +200,13 @@ impl State {
 
     pub(super) fn by_id(&self, id: EventId) -> Option<&Event> {
         self.shown(*self.by_id.get(&id)?).map(|(_, event)| event)
+    }
+
+    /// Ids of events that are there, from one to another.
+    pub(super) fn ids_between(&self, from: EventId, to: EventId) -> impl Iterator<Item = EventId> {
+        // A range that ends before it begins is none.
+        let ids = (from <= to).then(|| self.by_id.range(from..=to)).into_iter().flatten();
+        ids.filter(|(_, at)| self.shown(**at).is_some()).map(|(id, _)| *id)
     }
 
     pub(super) fn branch_count(&self) -> u64 {

@@ -84,17 +84,17 @@ impl Reader {
         }
     }
 
-    /// The event in the reader's shape; `None` if the filter does not match. The filter applies to the newest type.
+    /// The event in the reader's shape; `None` if the filter does not match. The filter applies to the newest type and payload.
     /// An event that cannot be upcast is reported to every reader whose filter might have matched it.
     pub(crate) fn taken(&self, event: Event, filter: &Filter, shape: Shape) -> Option<Result<Event>> {
         let upcasts = self.steps_for(shape).filter(|u| u.touches(event.kind(), event.version()));
         let Some(upcasts) = upcasts else { return filter.takes(&event).then_some(Ok(event)) };
         let wanted = |kind: &str| filter.takes_kind(kind);
-        if !filter.takes_but_kind(&event) || !upcasts.may_be(event.kind(), event.version(), &wanted) {
+        if !filter.takes_envelope(&event) || !upcasts.may_be(event.kind(), event.version(), &wanted) {
             return None;
         }
         match newest(upcasts, event) {
-            Ok(event) => filter.takes_kind(event.kind()).then_some(Ok(event)),
+            Ok(event) => filter.takes(&event).then_some(Ok(event)),
             Err(e) => Some(Err(e)),
         }
     }

@@ -8,8 +8,8 @@ use super::store_handle::StoreHandle;
 use crate::engine::{Branch, Commit, Engine, Outcome, Receipt, is_on_path};
 use crate::error::{Error, Result};
 use crate::event::{
-    Address, BranchName, Catalogue, Event, EventId, Expect, NewEvent, Place, Position, Sequence, SessionId,
-    StoreId, Timestamp,
+    Address, BranchName, Catalogue, Event, EventId, Expect, IdPrefix, NewEvent, Place, Position, Sequence,
+    SessionId, StoreId, Timestamp,
 };
 use crate::limits::MAX_LISTING;
 use crate::store::append::batch::Batch;
@@ -268,6 +268,16 @@ impl Store {
         reader.by_id(id)
     }
 
+    /// Up to `limit` ids of events (10,000 at the most) that begin so, in their order. They are looked up in the index of ids:
+    /// how many events there are does not matter.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Corrupt`].
+    pub fn ids(&self, prefix: &IdPrefix, limit: usize) -> Result<Vec<EventId>> {
+        let reader = self.reader()?;
+        reader.ids_between(prefix.first(), prefix.last(), limit.min(MAX_LISTING))
+    }
+
     /// Up to `limit` sessions (10,000 at the most) after the given one, in the order of their names: pass the last
     /// session of one page to get the next.
     ///
@@ -276,6 +286,16 @@ impl Store {
     pub fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
         let reader = self.reader()?;
         reader.sessions(after, limit.min(MAX_LISTING))
+    }
+
+    /// Up to `limit` names of sessions (10,000 at the most) after the given one, in their order. It costs less than
+    /// [`sessions`](Self::sessions), which also says what they hold.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Corrupt`].
+    pub fn session_names(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionId>> {
+        let reader = self.reader()?;
+        reader.session_names(after, limit.min(MAX_LISTING))
     }
 
     /// All branches of a session, in the order of their names.

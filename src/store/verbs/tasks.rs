@@ -1,7 +1,7 @@
 //! The async forms of verbs that only read: the same arguments and results, read on a blocking thread.
 
 use crate::error::{Error, Result};
-use crate::event::{Address, BranchName, Event, EventId, Position, Sequence, SessionId};
+use crate::event::{Address, BranchName, Event, EventId, IdPrefix, Position, Sequence, SessionId};
 use crate::store::handle::listing::{BranchInfo, SessionInfo};
 use crate::store::handle::store::Store;
 use crate::store::unblocked::unblocked;
@@ -79,6 +79,16 @@ impl Store {
         self.in_task(move |store| store.get_raw(id)).await
     }
 
+    /// [`ids`](Self::ids) as an async function. Dropping the future changes nothing; a read in progress continues, and
+    /// keeps the store open until it ends.
+    ///
+    /// # Errors
+    /// As [`ids`](Self::ids).
+    pub async fn ids_async(&self, prefix: &IdPrefix, limit: usize) -> Result<Vec<EventId>> {
+        let prefix = *prefix;
+        self.in_task(move |store| store.ids(&prefix, limit)).await
+    }
+
     /// [`sessions`](Self::sessions) as an async function. Dropping the future changes nothing; a read in progress continues, and
     /// keeps the store open until it ends.
     ///
@@ -87,6 +97,20 @@ impl Store {
     pub async fn sessions_async(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
         let after = after.cloned();
         self.in_task(move |store| store.sessions(after.as_ref(), limit)).await
+    }
+
+    /// [`session_names`](Self::session_names) as an async function. Dropping the future changes nothing; a read in progress
+    /// continues, and keeps the store open until it ends.
+    ///
+    /// # Errors
+    /// As [`session_names`](Self::session_names).
+    pub async fn session_names_async(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>> {
+        let after = after.cloned();
+        self.in_task(move |store| store.session_names(after.as_ref(), limit)).await
     }
 
     /// [`branches`](Self::branches) as an async function. Dropping the future changes nothing; a read in progress continues, and

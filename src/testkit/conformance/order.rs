@@ -6,7 +6,7 @@ use super::checks::{
 };
 use super::home::Home;
 use crate::error::Error;
-use crate::event::{Event, EventId, NewEvent, Position};
+use crate::event::{Event, EventId, IdPrefix, NewEvent, Position};
 use crate::limits::PAGE_BYTES;
 use crate::store::{Builder, Query, Store};
 
@@ -18,6 +18,8 @@ cases! { "order":
     sessions_whose_names_begin_alike_do_not_mix,
     pages_of_large_events_leave_none_out,
     an_event_is_found_by_its_id,
+    ids_are_found_by_their_beginning,
+    ids_of_events_that_are_gone_are_not_found,
     recorded_time_never_decreases,
     readers_see_whole_batches_only,
 }
@@ -175,6 +177,69 @@ fn an_event_is_found_by_its_id(home: &mut dyn Home) -> CaseOutcome {
     }
     refused!(store.get(EventId::new()), Error::NotFound { .. });
     Ok(())
+}
+
+/// Ten ids for each beginning of eight digits, recorded in another order; two thirds of them are flushed.
+fn with_ids_alike(home: &mut dyn Home) -> Result<(Store, Vec<EventId>), Stop> {
+    let store = home.create(Builder::new().flush_after(40, 1 << 20))?;
+    let id = |n: u128| EventId::from_bytes((((n % 6) << 96) | (((n * 7) % 60) << 90) | n).to_be_bytes());
+    let mut ids: Vec<EventId> = (0..60).map(id).collect();
+    for (n, id) in ids.iter().enumerate() {
+        let session = if n % 2 == 0 { "s" } else { "t" };
+        store.append(session, numbered(n as u64).with_id(*id))?;
+    }
+    ids.sort();
+    Ok((store, ids))
+}
+
+fn ids_are_found_by_their_beginning(home: &mut dyn Home) -> CaseOutcome {
+    let (store, ids) = with_ids_alike(home)?;
+    let other = home.beside(&store)?;
+    for store in [&store, &other] {
+        for id in &ids {
+            let whole = id.to_string();
+            for digits in [8, 9, 10, 18, 36] {
+                let prefix: IdPrefix = whole.get(..digits).unwrap_or(&whole).parse()?;
+                let due: Vec<EventId> = ids.iter().copied().filter(|id| prefix.matches(*id)).collect();
+                equal("all of them", store.ids(&prefix, 100)?, due.clone())?;
+                for limit in [0, 1, 4] {
+                    let first: Vec<EventId> = due.iter().copied().take(limit).collect();
+                    equal("the first of them", store.ids(&prefix, limit)?, first)?;
+                }
+            }
+        }
+        for none in ["ffffffff", "00000006", "000000000000000000000000000000ff"] {
+            equal(none, store.ids(&none.parse()?, 100)?, Vec::new())?;
+        }
+    }
+    Ok(())
+}
+
+fn ids_of_events_that_are_gone_are_not_found(home: &mut dyn Home) -> CaseOutcome {
+    let (store, ids) = with_ids_alike(home)?;
+    let of = |session: &str| -> Result<Vec<EventId>, Stop> {
+        Ok(read(&store, Query::session(session)?)?.iter().map(|event| event.id()).collect())
+    };
+    let (first, second) = (of("s")?, of("t")?);
+    let left = |due: &[EventId]| -> CaseOutcome {
+        for digit in 0..6 {
+            let prefix: IdPrefix = format!("0000000{digit}").parse()?;
+            let due: Vec<EventId> =
+                ids.iter().copied().filter(|id| prefix.matches(*id) && due.contains(id)).collect();
+            equal("what is left", store.ids(&prefix, 100)?, due)?;
+        }
+        Ok(())
+    };
+    store.lifecycle().truncate("t", 21)?;
+    let kept = second.get(20..).unwrap_or_default();
+    left(&[first.as_slice(), kept].concat())?;
+    store.lifecycle().delete("s")?;
+    left(kept)?;
+    // They are free again.
+    for (n, id) in first.iter().enumerate().take(3) {
+        store.append("u", numbered(n as u64).with_id(*id))?;
+    }
+    left(&[first.get(..3).unwrap_or_default(), kept].concat())
 }
 
 fn recorded_time_never_decreases(home: &mut dyn Home) -> CaseOutcome {

@@ -169,6 +169,12 @@ impl Layer {
         self.event_at(*self.ids.get(&id)?)
     }
 
+    /// The events with ids from one to another, in any order.
+    pub(crate) fn ids_between(&self, from: EventId, to: EventId) -> impl Iterator<Item = &TailEvent> {
+        let within = self.ids.iter().filter(move |(id, _)| from <= **id && **id <= to);
+        within.filter_map(|(_, place)| self.event_at(*place))
+    }
+
     pub(crate) fn max_id(&self) -> Option<EventId> {
         self.ids.keys().max().copied()
     }

@@ -158,6 +158,12 @@ impl Tail {
         self.layers().rev().find_map(|l| l.by_id(id))
     }
 
+    /// Ids of events from one to another, in any order, each with the branch and the sequence of its event.
+    pub(crate) fn ids_between(&self, from: EventId, to: EventId) -> Vec<(EventId, u64, u64)> {
+        let events = self.layers().flat_map(|l| l.ids_between(from, to));
+        events.map(|e| (e.event.id(), e.branch, e.event.sequence().get())).collect()
+    }
+
     /// Up to `limit` events of a branch with sequences in `from..=to`, from either end.
     pub(crate) fn slice(&self, branch: u64, from: u64, to: u64, limit: usize, reverse: bool) -> Slice {
         let Some(first) = self.layers().find_map(|l| Some(l.part(branch)?.first)) else {

@@ -3,6 +3,7 @@
 //! The tail is copied before the read transaction begins. What is flushed in between is then found in both, and taken
 //! from the tail; the other way round it would be lost.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use crate::engine::file::in_memory::tail::Slice;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::file::tables::chunks::{flushed_event, hole, open_chunk};
 use crate::engine::file::tables::db::Db;
-use crate::engine::file::tables::ids::{Beside, locate_id};
+use crate::engine::file::tables::ids::{Beside, flushed_ids, locate_id};
 use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lookup;
 use crate::engine::file::tables::sidecar_view::Keys;
@@ -103,6 +104,7 @@ impl FileReader {
             Get::OfSession { session, range } => Got::Events(self.page_session(session, *range)?),
             Get::All(range) => Got::Events(self.page_all(*range)?),
             Get::Event(id) => Got::Event(self.by_id(*id)?),
+            Get::Ids { from, to, limit } => Got::Ids(self.ids_between(*from, *to, *limit)?),
             Get::Whose(position) => Got::Whose(self.whose(*position)?),
             Get::Record { table, key } => Got::Record(self.each_record(*table, &[key])?.pop().flatten()),
             Get::EachRecord { table, keys } => Got::EachRecord(self.each_record(*table, keys)?),
@@ -287,6 +289,25 @@ impl FileReader {
             return Ok(None);
         }
         flushed_event(&*txn.get()?, number, &branch.place, sequence, Some(id)).map(Some)
+    }
+
+    fn ids_between(&self, from: EventId, to: EventId, limit: usize) -> Result<Vec<EventId>> {
+        if from > to || limit == 0 {
+            return Ok(Vec::new());
+        }
+        // Copied before the transaction begins, as in every read.
+        let recent = self.contents.tail()?.ids_between(from, to);
+        let mut ids = BTreeSet::new();
+        for (id, branch, sequence) in recent {
+            if self.shows(branch, sequence)? {
+                ids.insert(id);
+            }
+        }
+        let txn = self.db.begin_read()?;
+        let place = |number| Ok(self.by_number(number)?.place.clone());
+        let shows = |number, sequence| self.shows(number, sequence);
+        ids.extend(flushed_ids(&txn, (from, to), limit, shows, place)?);
+        Ok(ids.into_iter().take(limit).collect())
     }
 
     /// Whether an event of a branch is still there for everybody.

@@ -1,6 +1,7 @@
 //! The index of event ids. An id that is not found counts as new only if the index shows no damage where it would
 //! lie: a retry must never be recorded twice because of a flipped bit.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use redb::ReadTransaction;
@@ -45,6 +46,43 @@ pub(crate) fn locate_id(
         }
     }
     Ok(None)
+}
+
+/// Up to `limit` flushed ids from one to another, in their order, whose branch and sequence `shows` takes. `place` gives the name
+/// of a branch.
+pub(crate) fn flushed_ids(
+    txn: &ReadTransaction,
+    (from, to): (EventId, EventId),
+    limit: usize,
+    shows: impl Fn(u64, u64) -> Result<bool>,
+    place: impl Fn(u64) -> Result<Arc<Place>>,
+) -> Result<Vec<EventId>> {
+    let table = lookup::open(txn, IDS)?;
+    let mut ids = Vec::new();
+    let mut found = false;
+    for row in lookup::rows::<_, _, _, &[u8; 16]>(&table, from.bytes()..=to.bytes())? {
+        let (key, row) = row?;
+        found = true;
+        let (number, sequence) = row.value();
+        if shows(number, sequence)? {
+            ids.push(EventId::from_bytes(key.value()));
+        }
+        if ids.len() >= limit {
+            return Ok(ids);
+        }
+    }
+    // As for one id: that there is none is believed only if the rows beside it are sound.
+    if !found {
+        let range = (Bound::Included(from.bytes()), Bound::Included(to.bytes()));
+        for (key, row) in lookup::around(&table, range, 2)? {
+            let (number, sequence) = row.value();
+            let entry = Entry { id: EventId::from_bytes(key.value()), number, sequence };
+            if let Some(place) = entry.place(txn, &place)? {
+                entry.leads_to_its_event(txn, &place)?;
+            }
+        }
+    }
+    Ok(ids)
 }
 
 /// A row of the index.

@@ -15,7 +15,7 @@ use crate::engine::pieces::Pieces;
 use crate::engine::receipt::{Placed, Receipt};
 use crate::engine::sidecar::SidecarRecord;
 use crate::error::{Error, Result};
-use crate::event::{Position, Sequence};
+use crate::event::{EventId, Position, Sequence};
 use crate::limits::{SHARED_LIST, SHARED_MESSAGE_BYTES};
 
 /// An error as the answer to a call.
@@ -62,6 +62,7 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
         Got::EachRecord(list) => list.len(),
         Got::Records(list) => list.len(),
         Got::Events(list) => list.len(),
+        Got::Ids(list) => list.len(),
         _ => 0,
     };
     if list > SHARED_LIST {
@@ -98,6 +99,10 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
         Got::Event(event) => {
             let event = event.as_ref().map(std::slice::from_ref);
             SentAnswer::Event(event.map(sent_events)).message(call, event.map_or(0, bytes) + 64)
+        }
+        Got::Ids(ids) => {
+            let list = ids.iter().map(|id| *id.bytes()).collect();
+            SentAnswer::Ids(Bounded(list)).message(call, 16 * ids.len() + 16)
         }
         Got::Whose(Some((branch, sequence))) if !branch.attributes.is_empty() => {
             SentAnswer::FullWhose(sent_full_branch(branch), *sequence).message(call, 128)
@@ -193,6 +198,7 @@ pub(crate) fn read_got(message: &Bytes, answer: &SentAnswer<'_>) -> Result<Optio
             None => Got::Event(None),
             Some(events) => Got::Event(events_of(message, events)?.pop()),
         },
+        SentAnswer::Ids(ids) => Got::Ids(ids.0.iter().map(|id| EventId::from_bytes(*id)).collect()),
         SentAnswer::Whose(found) => {
             let found = found.as_ref().map(|(branch, sequence)| Ok((branch_of(branch)?, *sequence)));
             Got::Whose(found.transpose()?)

@@ -84,6 +84,7 @@ pub(crate) fn ask_read(call: u64, get: &Get<'_>) -> Vec<u8> {
         Get::OfSession { session, range } => SentAsk::OfSession(session.as_str(), sent_range(*range)),
         Get::All(range) => SentAsk::All(sent_range(*range)),
         Get::Event(id) => SentAsk::Event(*id.bytes()),
+        Get::Ids { from, to, limit } => SentAsk::Ids(*from.bytes(), *to.bytes(), *limit as u64),
         Get::Whose(position) => SentAsk::Whose(position.get()),
         Get::Record { table, key } => SentAsk::Record(table.number(), key),
         Get::EachRecord { table, keys } => SentAsk::EachRecord(table.number(), Bounded(keys.to_vec())),

@@ -86,6 +86,11 @@ pub(crate) fn read_of(reader: &dyn EngineReader, ask: &SentAsk<'_>, look: Look) 
         }
         SentAsk::All(sent) => read(Get::All(range(*sent))),
         SentAsk::Event(id) => read(Get::Event(EventId::from_bytes(*id))),
+        SentAsk::Ids(from, to, most) => read(Get::Ids {
+            from: EventId::from_bytes(*from),
+            to: EventId::from_bytes(*to),
+            limit: limit(*most),
+        }),
         SentAsk::Whose(position) => read(Get::Whose(Position::new(*position))),
         SentAsk::Record(number, key) => read(Get::Record { table: table_of(*number)?, key }),
         SentAsk::EachRecord(number, keys) => {

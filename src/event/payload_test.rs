@@ -1,0 +1,428 @@
+//! A test of one place in a payload, as people write it.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Number, Value};
+
+use super::Invalid;
+use super::pointer::Pointer;
+use super::record::Record;
+
+/// A question about the payload of an event: `/tool == "cargo"`. [`Filter::payload`](super::Filter::payload) takes it.
+///
+/// It is a [JSON Pointer](super::roles::Pointer), in which one part may be `*`, and usually an operator and a value:
+///
+/// | | matches when |
+/// |---|---|
+/// | `/tool` | there is something at this place, if only `null` |
+/// | `/tool == "cargo"`, `/tool != cargo` | it is the same, or is not; a place with nothing is not the same as anything |
+/// | `/ms < 500`, `<=`, `>`, `>=` | it is a number and compares so with a number, or a text with a text, character by character |
+/// | `/error ~ timeout` | it is a text that contains this one |
+///
+/// The value is JSON; anything else is taken as text, so that simple words need no quotes. Numbers are compared as numbers:
+/// `1` is `1.0`. With `*`, one match of many is enough, and `!=` says that none is the same. A pointer that contains an operator is
+/// written as a JSON string. Only JSON payloads of up to 128 levels have anything in them.
+///
+/// ```
+/// use retold::event::finding::PayloadTest;
+/// use retold::{Filter, NewEvent, Query, Store};
+/// let store = Store::in_memory()?;
+/// for ms in [120, 850] {
+///     store.append("run-7", NewEvent::new("tool.completed").data(serde_json::json!({"ms": ms})))?;
+/// }
+/// let slow: PayloadTest = "/ms > 500".parse()?;
+/// let slow = Query::branch("run-7")?.filter(Filter::new().payload(slow));
+/// assert_eq!(store.read(&slow)?.events.len(), 1);
+/// # Ok::<(), retold::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct PayloadTest {
+    at: Pointer,
+    holds: Holds,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Holds {
+    Exists,
+    Is(Value),
+    IsNot(Value),
+    Less(Value),
+    AtMost(Value),
+    More(Value),
+    AtLeast(Value),
+    Contains(String),
+}
+
+/// The operators, those that begin with another first.
+const OPERATORS: [&str; 7] = ["==", "!=", "<=", ">=", "<", ">", "~"];
+
+impl PayloadTest {
+    /// Parses a test.
+    ///
+    /// # Errors
+    /// [`Invalid`] with the field `where`: for text that does not begin with a pointer, and for an operator that is unknown or has
+    /// no value it can compare with.
+    pub fn new(text: &str) -> Result<Self, Invalid> {
+        let bad = |why: &str| Err(Invalid::new("where", format!("`{}` {why}", text.escape_debug())));
+        let (at, rest) = match pointer_of(text.trim()) {
+            Ok(parts) => parts,
+            Err(why) => return bad(why),
+        };
+        let at = match Pointer::new(&at) {
+            Ok(at) => at,
+            Err(e) => return bad(&format!("begins with no JSON pointer: {}", e.reason)),
+        };
+        if rest.is_empty() {
+            return Ok(Self { at, holds: Holds::Exists });
+        }
+        let Some(operator) = OPERATORS.iter().find(|operator| rest.starts_with(**operator)) else {
+            return bad(
+                "has an unknown operator after the pointer; there are ==, !=, <, <=, >, >= and ~ (contains)",
+            );
+        };
+        let value = rest.get(operator.len()..).unwrap_or_default().trim();
+        if value.is_empty() {
+            return bad(&format!("has no value after {operator}; an empty text is written \"\""));
+        }
+        let value = match value_of(value) {
+            Ok(value) => value,
+            Err(why) => return bad(&format!("has a value that begins as JSON and is none: {why}")),
+        };
+        let has_order = matches!(value, Value::Number(_) | Value::String(_));
+        let holds = match *operator {
+            "==" => Holds::Is(value),
+            "!=" => Holds::IsNot(value),
+            "~" => Holds::Contains(match value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            }),
+            _ if !has_order => {
+                return bad(&format!("compares with {value}; {operator} takes a number or a text"));
+            }
+            "<" => Holds::Less(value),
+            "<=" => Holds::AtMost(value),
+            ">" => Holds::More(value),
+            _ => Holds::AtLeast(value),
+        };
+        Ok(Self { at, holds })
+    }
+
+    /// Whether it matches a payload.
+    #[must_use]
+    pub fn matches(&self, payload: &Value) -> bool {
+        let found = self.at.find_all(payload);
+        let any = |test: &dyn Fn(&Value) -> bool| found.iter().any(|(_, value)| test(value));
+        let ordered =
+            |with: &Value, holds: fn(Ordering) -> bool| any(&|value| order(value, with).is_some_and(holds));
+        match &self.holds {
+            Holds::Exists => !found.is_empty(),
+            Holds::Is(with) => any(&|value| is_same(value, with)),
+            Holds::IsNot(with) => !any(&|value| is_same(value, with)),
+            Holds::Less(with) => ordered(with, Ordering::is_lt),
+            Holds::AtMost(with) => ordered(with, Ordering::is_le),
+            Holds::More(with) => ordered(with, Ordering::is_gt),
+            Holds::AtLeast(with) => ordered(with, Ordering::is_ge),
+            Holds::Contains(text) => {
+                any(&|value| value.as_str().is_some_and(|value| value.contains(text.as_str())))
+            }
+        }
+    }
+}
+
+/// Whether a record's payload passes all tests. It is read only if there is one.
+pub(super) fn pass(tests: &[PayloadTest], record: &Record) -> bool {
+    if tests.is_empty() {
+        return true;
+    }
+    let payload: Option<Value> =
+        if record.is_json() { serde_json::from_slice(record.payload()).ok() } else { None };
+    tests.iter().all(|test| match &payload {
+        Some(payload) => test.matches(payload),
+        // There is nothing in it, so that nothing is the same as anything.
+        None => matches!(test.holds, Holds::IsNot(_)),
+    })
+}
+
+/// The pointer at the beginning, and what follows it.
+fn pointer_of(text: &str) -> Result<(String, &str), &'static str> {
+    if text.starts_with('"') {
+        let mut parts = serde_json::Deserializer::from_str(text).into_iter::<String>();
+        let Some(Ok(pointer)) = parts.next() else { return Err("begins with a quote that does not end") };
+        let rest = text.get(parts.byte_offset()..).unwrap_or_default();
+        return Ok((pointer, rest.trim_start()));
+    }
+    if !text.starts_with('/') {
+        return Err("does not begin with a JSON pointer, as in `/tool == \"cargo\"`");
+    }
+    let mut end = text.len();
+    for (at, c) in text.char_indices() {
+        let rest = text.get(at..).unwrap_or_default();
+        // A tilde is part of a pointer, too: as an operator it stands alone.
+        let is_operator = match c {
+            '~' => text.get(..at).is_some_and(|before| before.ends_with(char::is_whitespace)),
+            '!' => rest.starts_with("!="),
+            c => matches!(c, '=' | '<' | '>'),
+        };
+        if is_operator {
+            end = at;
+            break;
+        }
+    }
+    let (pointer, rest) = text.split_at(end);
+    Ok((pointer.trim_end().to_owned(), rest))
+}
+
+/// JSON, or a text without quotes.
+fn value_of(text: &str) -> Result<Value, serde_json::Error> {
+    match serde_json::from_str(text) {
+        Err(e) if text.starts_with(['"', '{', '[']) => Err(e),
+        Err(_) => Ok(Value::String(text.to_owned())),
+        value => value,
+    }
+}
+
+/// Equal as JSON values are, with numbers by what they are worth.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => number_order(a, b) == Some(Ordering::Equal),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| is_same(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => number_order(a, b),
+        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+
+/// Whole numbers are compared exactly; one that is not goes as a floating-point number.
+fn number_order(a: &Number, b: &Number) -> Option<Ordering> {
+    match (a.as_i128(), b.as_i128()) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
+    }
+}
+
+impl FromStr for PayloadTest {
+    type Err = Invalid;
+    fn from_str(s: &str) -> Result<Self, Invalid> {
+        Self::new(s)
+    }
+}
+
+impl fmt::Display for PayloadTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at.as_str();
+        let is_plain =
+            at.starts_with('/') && !at.contains(['=', '<', '>', '!']) && !at.contains(char::is_whitespace);
+        match is_plain {
+            true => f.write_str(at)?,
+            false => write!(f, "{}", Value::from(at))?,
+        }
+        match &self.holds {
+            Holds::Exists => Ok(()),
+            Holds::Is(value) => write!(f, " == {value}"),
+            Holds::IsNot(value) => write!(f, " != {value}"),
+            Holds::Less(value) => write!(f, " < {value}"),
+            Holds::AtMost(value) => write!(f, " <= {value}"),
+            Holds::More(value) => write!(f, " > {value}"),
+            Holds::AtLeast(value) => write!(f, " >= {value}"),
+            Holds::Contains(text) => write!(f, " ~ {}", Value::from(text.as_str())),
+        }
+    }
+}
+
+impl fmt::Debug for PayloadTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn holds(test: &str, payload: &Value) -> bool {
+        PayloadTest::new(test).unwrap().matches(payload)
+    }
+
+    #[test]
+    fn a_test_reads_as_people_write_it() {
+        let payload = json!({
+            "tool": "cargo", "args": ["test", "--all"], "ms": 850, "rate": 1.0, "none": null,
+            "error": {"text": "a timeout of 30 s", "a=b": true}, "at": "2026-02-03",
+        });
+        for test in [
+            "/tool",
+            "/none",
+            "  /tool  ",
+            "/tool == \"cargo\"",
+            "/tool==cargo",
+            "/tool != rustc",
+            "/missing != anything",
+            "/ms > 500",
+            "/ms>=850",
+            "/ms == 850.0",
+            "/rate == 1",
+            "/rate <= 1",
+            "/none == null",
+            "/args/0 == test",
+            "/args/* == --all",
+            "/args/* != nothing",
+            "/args == [\"test\", \"--all\"]",
+            "/error/text ~ timeout",
+            "/error/text ~ \"of 30 s\"",
+            "/error/text ~ 30",
+            "\"/error/a=b\" == true",
+            "\"/error/a=b\"",
+            "/at >= 2026-02",
+            "/at < \"2026-03\"",
+            "/error == {\"a=b\": true, \"text\": \"a timeout of 30 s\"}",
+        ] {
+            assert!(holds(test, &payload), "{test}");
+        }
+        for test in [
+            "/missing",
+            "/missing == null",
+            "/missing < 1",
+            "/tool == rust",
+            "/tool != cargo",
+            "/tool > 5",
+            "/ms > \"500\"",
+            "/ms < 850",
+            "/args/* != test",
+            "/args/*/deep",
+            "/args ~ test",
+            "/error/text ~ Timeout",
+            "/ms == \"850\"",
+        ] {
+            assert!(!holds(test, &payload), "{test}");
+        }
+    }
+
+    #[test]
+    fn large_numbers_are_compared_exactly() {
+        let payload = json!({"n": 9_007_199_254_740_993_u64, "m": u64::MAX, "i": i64::MIN});
+        assert!(holds("/n > 9007199254740992", &payload) && !holds("/n == 9007199254740992", &payload));
+        assert!(holds("/m == 18446744073709551615", &payload) && holds("/i < 0", &payload));
+    }
+
+    #[test]
+    fn what_is_no_test_is_refused_with_the_reason() {
+        for (bad, why) in [
+            ("", "does not begin with a JSON pointer"),
+            ("tool == 1", "does not begin with a JSON pointer"),
+            ("/tool = 1", "unknown operator"),
+            ("/tool ==", "no value after =="),
+            ("/tool == \"open", "begins as JSON"),
+            ("/tool < [1]", "takes a number or a text"),
+            ("/tool >= null", "takes a number or a text"),
+            ("/a~2 == 1", "no JSON pointer"),
+            ("/*/* == 1", "more than one `*`"),
+            ("\"/open == 1", "quote that does not end"),
+        ] {
+            let e = PayloadTest::new(bad).unwrap_err();
+            assert!(e.field == "where" && e.reason.contains(why), "{bad}: {e}");
+        }
+    }
+
+    /// Every value with the parts of its path, the plain way.
+    fn places(value: &Value, path: &[String], all: &mut Vec<(Vec<String>, Value)>) {
+        all.push((path.to_vec(), value.clone()));
+        let parts: Vec<(String, &Value)> = match value {
+            Value::Array(items) => items.iter().enumerate().map(|(n, v)| (n.to_string(), v)).collect(),
+            Value::Object(members) => members.iter().map(|(k, v)| (k.clone(), v)).collect(),
+            _ => Vec::new(),
+        };
+        for (part, value) in parts {
+            places(value, &[path, &[part]].concat(), all);
+        }
+    }
+
+    fn leaf() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-3i64..4).prop_map(Value::from),
+            (-3i64..4).prop_map(|n| Value::from(n as f64 / 2.0)),
+            "[ab]{0,3}".prop_map(Value::from),
+        ]
+    }
+
+    fn payload() -> impl Strategy<Value = Value> {
+        leaf().prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[ab0]", inner, 0..4)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_says_what_a_plain_search_of_the_payload_says(
+            payload in payload(),
+            path in prop::collection::vec("[ab0]", 1..4),
+            star in prop::option::of(0usize..4),
+            operator in prop::sample::select(&["", "==", "!=", "<", "<=", ">", ">=", "~"][..]),
+            value in leaf(),
+        ) {
+            let wanted: Vec<Option<&str>> = path
+                .iter()
+                .enumerate()
+                .map(|(n, part)| (star != Some(n)).then_some(part.as_str()))
+                .collect();
+            let pointer: String = wanted.iter().map(|part| format!("/{}", part.unwrap_or("*"))).collect();
+            let has_order = value.is_number() || value.is_string();
+            let text = if operator.is_empty() { pointer } else { format!("{pointer} {operator} {value}") };
+            let test = PayloadTest::new(&text);
+            if matches!(operator, "<" | "<=" | ">" | ">=") && !has_order {
+                prop_assert!(test.is_err());
+                return Ok(());
+            }
+            let test = test.unwrap();
+            let mut all = Vec::new();
+            places(&payload, &[], &mut all);
+            let is_there = |path: &[String]| {
+                path.len() == wanted.len()
+                    && path.iter().zip(&wanted).all(|(part, wanted)| wanted.is_none_or(|w| w == part))
+            };
+            let found: Vec<&Value> = all.iter().filter(|(path, _)| is_there(path)).map(|(_, v)| v).collect();
+            let compared = |v: &Value| match (v.as_f64(), value.as_f64(), v.as_str(), value.as_str()) {
+                (Some(a), Some(b), _, _) => a.partial_cmp(&b),
+                (_, _, Some(a), Some(b)) => Some(a.cmp(b)),
+                _ => None,
+            };
+            let same = |v: &Value| *v == value || compared(v) == Some(Ordering::Equal);
+            let any = |test: &dyn Fn(&Value) -> bool| found.iter().any(|v| test(v));
+            let due = match operator {
+                "" => !found.is_empty(),
+                "==" => any(&same),
+                "!=" => !any(&same),
+                "<" => any(&|v| compared(v) == Some(Ordering::Less)),
+                "<=" => any(&|v| matches!(compared(v), Some(Ordering::Less | Ordering::Equal))),
+                ">" => any(&|v| compared(v) == Some(Ordering::Greater)),
+                ">=" => any(&|v| matches!(compared(v), Some(Ordering::Greater | Ordering::Equal))),
+                _ => {
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    any(&|v| v.as_str().is_some_and(|v| v.contains(&text)))
+                }
+            };
+            prop_assert_eq!(test.matches(&payload), due, "{}", test);
+            prop_assert_eq!(PayloadTest::new(&test.to_string()).unwrap(), test);
+        }
+    }
+}
