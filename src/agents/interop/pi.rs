@@ -74,7 +74,7 @@ fn is_session(f: &Fields<'_>) -> bool {
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
-    let mut trees = vec![Tree::new(base(input)?)];
+    let mut trees = Trees::new(base(input)?);
     // The session that each file of these is in.
     let mut families: HashMap<String, SessionId> = HashMap::new();
     let mut end = 0;
@@ -86,15 +86,11 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
             Ok((text, f)) => {
                 let head = f.word("id").filter(|_| is_session(&f) && input.options.session.is_none());
                 let Some(id) = head else {
-                    if let Some(tree) = trees.first_mut() {
-                        tree.entry(&mut plan, piece, text, &f);
-                    }
+                    trees.current.entry(&mut plan, piece, text, &f);
                     continue;
                 };
                 // Files that were joined stay what they were.
-                if let Some(tree) = trees.first_mut() {
-                    tree.end_copies(&mut plan, piece.ordinal as u64);
-                }
+                trees.current.end_copies(&mut plan, piece.ordinal as u64);
                 let next = pieces.peek().and_then(|next| input.text(next).ok());
                 let fork = forked_from(&f).zip(copies_before(&f, next.as_deref()));
                 let session = match &fork {
@@ -102,25 +98,21 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
                     None => names::session(&id)?,
                 };
                 families.insert(id.clone().into_owned(), session.clone());
-                match trees.iter().position(|tree| *tree.history.session() == session) {
-                    Some(at) => trees.swap(0, at),
-                    None => trees.insert(0, Tree::new(session)),
-                }
-                let Some(tree) = trees.first_mut() else { continue };
+                trees.enter(session);
                 match fork {
                     Some((parent, before)) => {
                         plan.parent(&parent);
                         plan.pass_between(piece);
-                        tree.begin_copies(names::branch(&id)?, before);
+                        trees.current.begin_copies(names::branch(&id)?, before);
                     }
-                    None => tree.entry(&mut plan, piece, text, &f),
+                    None => trees.current.entry(&mut plan, piece, text, &f),
                 }
             }
             Err(reason) => plan.skip(piece, reason),
         }
     }
-    for tree in &mut trees {
-        tree.end_copies(&mut plan, end);
+    trees.current.end_copies(&mut plan, end);
+    for tree in trees.others.values().chain([&trees.current]) {
         tree.finish(&mut plan);
     }
     Ok(plan.finish())
@@ -161,6 +153,27 @@ fn base(input: &Input<'_>) -> Result<SessionId, Invalid> {
         Some(f.word("id")?.into_owned())
     });
     id.map_or_else(|| input.session_or_stem(), |id| names::session(&id))
+}
+
+/// The sessions of a file.
+struct Trees {
+    /// The one that entries go to.
+    current: Tree,
+    others: HashMap<SessionId, Tree>,
+}
+
+impl Trees {
+    fn new(session: SessionId) -> Self {
+        Self { current: Tree::new(session), others: HashMap::new() }
+    }
+
+    fn enter(&mut self, session: SessionId) {
+        if *self.current.history.session() != session {
+            let next = self.others.remove(&session).unwrap_or_else(|| Tree::new(session));
+            let last = std::mem::replace(&mut self.current, next);
+            self.others.insert(last.history.session().clone(), last);
+        }
+    }
 }
 
 struct Tree {

@@ -7,3 +7,4 @@ mod growing;
 mod own_lines;
 mod real;
 mod transcripts;
+mod work;
