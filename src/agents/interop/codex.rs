@@ -107,6 +107,33 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     is_line || is_item(f, &what)
 }
 
+/// Items alone are those of any program that uses the API. Lines have a time, and a payload of their type; the first
+/// releases began with a line about the session, or had one object around its items.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let Some(what) = f.text("type") else {
+        let is_id = f.text("id").is_some_and(|id| uuid::Uuid::try_parse(&id).is_ok());
+        return is_bare_meta(f) && is_id && times::in_member(f, "timestamp").is_some() || is_document(f);
+    };
+    let payload = f.object("payload");
+    f.has("timestamp")
+        && match &*what {
+            "session_meta" => payload.has("id") || payload.has("cwd"),
+            "response_item" => payload.has("type") || payload.has("role"),
+            "event_msg" => payload.has("type"),
+            "turn_context" => payload.has("cwd") || payload.has("model"),
+            "compacted" => payload.has("message") || payload.has("replacement_history"),
+            _ => false,
+        }
+}
+
+/// A session and its items.
+fn is_document(f: &Fields<'_>) -> bool {
+    let is_item = |item: &serde_json::value::RawValue| {
+        Fields::parse(item.get()).is_ok_and(|f| f.text("type").is_some_and(|what| is_item(&f, &what)))
+    };
+    f.object("session").has("id") && f.list("items").into_iter().any(is_item)
+}
+
 /// Other programs have messages too: those of an API name their model, those of a log their session.
 fn is_item(f: &Fields<'_>, what: &str) -> bool {
     let is_known = ITEMS.iter().any(|(item, member)| *item == what && f.has(member));

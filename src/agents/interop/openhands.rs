@@ -87,6 +87,22 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
         && (f.has("action") || f.has("observation") || f.has("kind"))
 }
 
+/// Who the events of a conversation are from.
+const SOURCES: [&str; 4] = ["user", "agent", "environment", "hook"];
+
+/// An audit log has actions of users too, but no number and no arguments.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let is_number = f.value("id").is_some_and(|id| id.starts_with(|c: char| c.is_ascii_digit()));
+    let is_action = || f.text("action").is_some() && f.has("args");
+    let is_observation = || f.text("observation").is_some() && (f.has("extras") || f.has("content"));
+    let is_newer = || {
+        let kind = f.text("kind").unwrap_or_default();
+        kind.ends_with("Event") || kind.ends_with("Observation") || kind.starts_with("Condensation")
+    };
+    let is_from = f.text("source").is_some_and(|source| SOURCES.contains(&&*source));
+    is_record(f) && is_from && (is_number && (is_action() || is_observation()) || is_newer())
+}
+
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut unnamed = ids::Occurrences::default();
@@ -221,7 +237,7 @@ mod tests {
     fn pairs_of_action_and_observation_are_the_steps_of_one_run() {
         let step = |id: u32, what: &str| {
             format!(
-                "{{\"id\":{id},\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"agent\",{what}:\"run\"}}"
+                "{{\"id\":{id},\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"agent\",{what}:\"run\",\"args\":{{}}}}"
             )
         };
         let pair =

@@ -67,6 +67,18 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     is_session(f) || f.has("timestamp") && ((is_entry && has_parent) || is_message) && !f.has("data")
 }
 
+/// Other programs have messages on such lines too, but another first line, and roles of their own.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let role = f.object("message").text("role");
+    let is_own = match f.text("type").as_deref() {
+        Some("message") => role.is_some_and(|role| matches!(&*role, "toolResult" | "bashExecution")),
+        Some("model_change") => f.has("provider"),
+        Some("thinking_level_change" | "branch_summary") => true,
+        _ => false,
+    };
+    is_record(f) && (is_session(f) || is_own)
+}
+
 fn is_session(f: &Fields<'_>) -> bool {
     let is_head = f.text("type").is_some_and(|what| what == "session");
     is_head && f.has("id") && f.has("timestamp") && f.has("cwd")

@@ -43,8 +43,8 @@ pub(crate) fn cut(content: &Content, is_record: Test, wrapped: bool) -> Pieces {
 }
 
 /// The first records of a file, enough to detect its format.
-pub(crate) fn cut_first(content: &Content, is_record: Test, limit: usize) -> Pieces {
-    walk(content, is_record, true, limit)
+pub(crate) fn cut_first(content: &Content, is_record: Test, wrapped: bool, limit: usize) -> Pieces {
+    walk(content, is_record, wrapped, limit)
 }
 
 fn walk(content: &Content, is_record: Test, wrapped: bool, limit: usize) -> Pieces {

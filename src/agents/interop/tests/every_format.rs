@@ -41,20 +41,6 @@ fn what_is_no_known_format_is_refused_with_the_way_out() {
 }
 
 #[test]
-fn a_log_of_another_program_is_not_taken_for_a_session() {
-    for line in [
-        r#"{"sessionId": "web-1", "type": "pageview", "url": "/", "ts": 1}"#,
-        r#"{"session": "web-1", "type": "pageview", "url": "/"}"#,
-        r#"{"type": "summary", "text": "of the day"}"#,
-        r#"{"type": "mode", "sessionId": "web-1"}"#,
-    ] {
-        assert_eq!(Format::detect("x", line.as_bytes()), None, "{line}");
-    }
-    let ours = r#"{"session": "s", "type": "page.viewed", "data": {"url": "/"}}"#;
-    assert_eq!(Format::detect("x", ours.as_bytes()), Some(Format::Retold));
-}
-
-#[test]
 fn events_without_a_time_have_that_of_the_import_in_every_format() {
     let now = crate::event::Timestamp::from_micros(1_800_000_000_000_000);
     for (format, line) in [
@@ -90,7 +76,7 @@ fn events_without_a_time_have_that_of_the_import_in_every_format() {
 #[test]
 fn a_record_over_the_limit_is_reported_and_the_rest_goes_in() {
     let file = format!(
-        "{{\"id\":1,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\",\"x\":\"{}\"}}\n{{\"id\":2,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\"}}\n",
+        "{{\"id\":1,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\",\"args\":{{}},\"x\":\"{}\"}}\n{{\"id\":2,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\",\"args\":{{}}}}\n",
         "x".repeat(200)
     );
     let options = Options::default().max_payload(150);
@@ -108,7 +94,7 @@ proptest! {
     ) {
         let records: Vec<String> = ids.iter().map(|(id, a, b)| match temporal {
             true => format!("{a}{{\"eventId\":\"{id}\",{b}\"eventType\":\"TimerFired\"}}{b}"),
-            false => format!("{a}{{\"id\":{id},\"timestamp\":\"2026-01-01T00:00:00\",{b}\"source\":\"agent\",\"action\":\"run\"}}{b}"),
+            false => format!("{a}{{\"id\":{id},\"timestamp\":\"2026-01-01T00:00:00\",{b}\"source\":\"agent\",\"action\":\"run\",\"args\":{{}}}}{b}"),
         }).collect();
         let file = format!("{head}[{}]{tail}", records.join(","));
         let plan = plan_of("t.json", &file);

@@ -81,7 +81,7 @@ fn files() -> Vec<(Format, &'static str, Vec<String>)> {
             Format::ClaudeStream,
             "out.jsonl",
             vec![
-                stream("system", "\"subtype\":\"init\""),
+                stream("system", "\"subtype\":\"init\",\"tools\":[]"),
                 stream("system", "\"subtype\":\"status\""),
                 stream("system", "\"subtype\":\"status\""),
                 stream("user", "\"parent_tool_use_id\":\"toolu_1\",\"message\":{\"content\":\"x\"}"),

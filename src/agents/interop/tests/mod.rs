@@ -1,5 +1,6 @@
 //! Tests of the files of this module together; each file has its own tests.
 
+mod detection;
 mod every_format;
 mod forks;
 mod given_back;
