@@ -134,7 +134,9 @@ pub(super) fn sketch_of(name: &str, content: &Content, options: &Options) -> Res
         return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
     };
     let reader = reader(format);
-    let pieces = pieces::cut(content, reader.is_record, reader.wrapped);
+    // Where any object can be a record, those in a damaged record cannot be told from records.
+    let salvaged = (format != Format::Ndjson).then_some(reader.is_record);
+    let pieces = pieces::cut(content, reader.is_record, salvaged, reader.wrapped);
     let input = Input { format, file: names::file_name(name), content, pieces: &pieces, options };
     let mut sketch = (reader.parse)(&input)?;
     name.clone_into(&mut sketch.plan.origin.path);
