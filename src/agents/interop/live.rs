@@ -205,6 +205,14 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// How the names begin of branches that have none in their file.
+const SIDE: &str = "side-";
+
+/// Whether a branch has no name in its file.
+pub(super) fn is_unnamed(branch: &BranchName) -> bool {
+    branch.as_str().starts_with(SIDE)
+}
+
 /// Possible names of the branch that begins with this event: `side-` and the first digits of the source's id, or of
 /// the event's; more of them, until the name is new.
 pub(super) fn names_of(first: &NewEvent) -> impl Iterator<Item = BranchName> + use<> {
@@ -216,6 +224,6 @@ pub(super) fn names_of(first: &NewEvent) -> impl Iterator<Item = BranchName> + u
 /// The same from the two ids.
 pub(super) fn side_names(given: Uuid, own: Uuid) -> impl Iterator<Item = BranchName> {
     let (given, own) = (given.simple().to_string(), own.simple().to_string());
-    let short = [8, 12, 32].into_iter().filter_map(move |n| Some(format!("side-{}", given.get(..n)?)));
-    short.chain([format!("side-{own}")]).filter_map(|name| BranchName::new(name).ok())
+    let short = [8, 12, 32].into_iter().filter_map(move |n| Some(format!("{SIDE}{}", given.get(..n)?)));
+    short.chain([format!("{SIDE}{own}")]).filter_map(|name| BranchName::new(name).ok())
 }

@@ -145,6 +145,38 @@ fn a_file_that_grows_is_the_same_as_at_once_and_comes_back() {
 }
 
 #[test]
+fn a_branch_keeps_its_name_and_its_events_when_its_file_grows() {
+    for (format, name, lines) in files() {
+        let store = Store::in_memory().unwrap();
+        let mut before: Vec<(String, Vec<EventId>)> = Vec::new();
+        for end in 1..=lines.len() {
+            let part = lines[..end].concat();
+            for new in [1, 0] {
+                let loaded = load(&store, plan_of(name, &part), &mut |_| {}).unwrap();
+                assert_eq!(loaded.new, new, "{format} at line {end}");
+                let now = branches(&store);
+                for (branch, ids) in &before {
+                    let is_kept =
+                        |(name, all): &(String, Vec<EventId>)| name == branch && all.starts_with(ids);
+                    assert!(now.iter().any(is_kept), "{format} at line {end}: {branch}");
+                }
+                assert!(new == 1 || now == before, "{format} at line {end}");
+                before = now;
+            }
+        }
+        let is_named = |(branch, _): &(String, Vec<EventId>)| {
+            let (_, branch) = branch.split_once('/').unwrap();
+            branch == "main" || branch.strip_prefix("side-").is_some_and(|id| id.len() == 8)
+        };
+        assert!(
+            before.iter().all(is_named),
+            "{format}: {:?}",
+            before.iter().map(|(b, _)| b).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
 fn a_broken_line_costs_only_itself_and_is_named() {
     for (format, name, lines) in files() {
         for broken in 1..lines.len() {
