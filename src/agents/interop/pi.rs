@@ -185,6 +185,8 @@ impl Trees {
             let last = std::mem::replace(&mut self.current, next);
             self.others.insert(last.history.session().clone(), last);
         }
+        // Entries without ids are known by their order in their file, and this is another one.
+        self.current.unnamed = ids::Occurrences::default();
     }
 }
 
@@ -282,11 +284,15 @@ impl Tree {
         if let Some(after) = after.filter(|_| !is_again) {
             self.history.go_back(after.filter(|event| self.history.has(*event)));
         }
+        let own = event.id;
         let draft = Draft::new(event, entry.time, Body::Record);
         let stored = match self.history.push(plan, piece, draft) {
             Added::New(id) | Added::Variant(id) => Some(id),
             Added::Duplicate => {
-                let known = id.as_deref().and_then(|id| self.entries.get(id)).copied().flatten();
+                let known = match id.as_deref() {
+                    Some(id) => self.entries.get(id).copied().flatten(),
+                    None => Some(own),
+                };
                 if let (Some(fork), Some(known)) = (&mut self.fork, known) {
                     fork.last = Some(known);
                 }
@@ -580,5 +586,104 @@ mod tests {
         let plan = plan_of("p.jsonl", &file);
         assert_eq!(drawn(&plan), ["p-1/main: session.created message.user message.user"]);
         assert_eq!((plan.skipped.len(), plan.skipped[0].line), (1, 3));
+    }
+
+    /// Every branch of a store with the ids of its entries; the line about the session is `header`.
+    fn lines(store: &Store) -> Vec<String> {
+        let name = |id| named(store, id).unwrap_or_else(|| "header".to_owned());
+        let line = |(place, ids): (String, Vec<EventId>)| {
+            format!("{place}: {}", ids.into_iter().map(name).collect::<Vec<_>>().join(" "))
+        };
+        branches(store).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_fork_of_a_fork_is_a_branch_of_the_same_session() {
+        let (a, b, c) = (says("a", "", "user"), says("b", "a", "assistant"), says("c", "b", "user"));
+        let (d, e) = (later(&says("d", "b", "user")), later(&says("e", "d", "assistant")));
+        let last = says("f", "d", "user").replace("03:04:06", "03:20:01");
+        let head = fork_head("p-3", "p-2").replace("03:09:00", "03:20:00");
+        let first = HEAD.to_owned() + &a + &b + &c;
+        let second = fork_head("p-2", "p-1") + &a + &b + &d + &e;
+        let third = head + &a + &b + &d + &last;
+        let joined = first.clone() + &second + &third;
+        let want = ["p-1/main: header a b c", "p-1/p-2: header a b d e", "p-1/p-3: header a b d f"];
+        let store = imported(&[("all.jsonl", &joined), ("all.jsonl", &joined)]);
+        assert_eq!(lines(&store), want);
+        let plan = plan_of("all.jsonl", &joined);
+        let parents: Vec<_> = drawn(&plan).into_iter().filter(|step| step.contains('<')).collect();
+        assert_eq!(parents, ["p-1/p-2 < main", "p-1/p-3 < p-2"]);
+        assert_eq!(restored(&plan), joined);
+    }
+
+    #[test]
+    fn copies_without_ids_are_known_in_one_file_too() {
+        let says = |text: &str, minute: &str| {
+            format!(
+                "{{\"type\":\"message\",\"timestamp\":\"2026-01-02T03:{minute}:06.000Z\",\"message\":{{\"role\":\"user\",\"content\":\"{text}\"}}}}\n"
+            )
+        };
+        let head = HEAD.replace("\"version\":3,", "");
+        let fork =
+            fork_head("p-2", "p-1").replace("\"version\":3,", "").replace("parentSession", "branchedFrom");
+        let parent = head + &says("x", "04") + &says("x", "04") + &says("y", "04");
+        let fork = fork + &says("x", "04") + &says("x", "04") + &says("z", "09");
+        let both = parent.clone() + &fork;
+        for files in [vec![("p-1.jsonl", &*parent), ("2026_p-2.jsonl", &*fork)], vec![("all.jsonl", &*both)]]
+        {
+            let store = imported(&[files.clone(), files].concat());
+            let lengths: Vec<_> =
+                branches(&store).into_iter().map(|(place, ids)| (place, ids.len())).collect();
+            assert_eq!(lengths, [("p-1/main".to_owned(), 4), ("p-1/p-2".to_owned(), 4)]);
+        }
+    }
+
+    #[test]
+    fn parents_in_a_circle_and_parents_that_are_nowhere_end_nothing() {
+        for (parents, branches) in [
+            (["a", "a", "b", "c"], 1),
+            (["d", "a", "b", "c"], 1),
+            (["b", "a", "d", "c"], 1),
+            (["x", "y", "z", "x"], 1),
+            (["", "a", "a", "a"], 3),
+        ] {
+            let entries = ["a", "b", "c", "d"].into_iter().zip(parents);
+            let file: String =
+                HEAD.to_owned() + &entries.map(|(id, parent)| says(id, parent, "user")).collect::<String>();
+            let plan = plan_of("p.jsonl", &file);
+            assert_eq!(
+                (plan.events(), plan.places().len()),
+                (5, branches),
+                "{parents:?}: {:?}",
+                drawn(&plan)
+            );
+            assert_eq!(restored(&plan), file);
+        }
+        // Files that name each other, or themselves, as their parents.
+        let (a, b) = (says("a", "", "user"), says("b", "a", "user"));
+        for (one, two) in [("p-2", "p-1"), ("p-1", "p-2")] {
+            let file = fork_head("p-1", one) + &a + &b + &fork_head("p-2", two) + &a;
+            let plan = plan_of("p.jsonl", &file);
+            assert_eq!(plan.records, plan.events() + plan.duplicates);
+            assert_eq!(restored(&plan), file);
+        }
+    }
+
+    #[test]
+    fn a_label_is_an_entry_of_its_branch_whatever_it_labels() {
+        let label = |id: &str, parent: &str, of: &str| {
+            entry(id, parent, "label", &format!("\"targetId\":\"{of}\",\"label\":\"x\""))
+        };
+        let file = HEAD.to_owned()
+            + &says("a", "", "user")
+            + &says("b", "a", "assistant")
+            + &label("c", "b", "a")
+            + &label("d", "c", "nowhere")
+            + &says("e", "d", "user");
+        let plan = plan_of("p.jsonl", &file);
+        assert_eq!(
+            drawn(&plan),
+            ["p-1/main: session.created message.user message.assistant pi.label pi.label message.user"]
+        );
     }
 }
