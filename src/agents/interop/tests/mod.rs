@@ -7,5 +7,6 @@ mod given_back;
 mod growing;
 mod own_lines;
 mod real;
+mod seeds;
 mod transcripts;
 mod work;
