@@ -8,23 +8,44 @@ use super::super::*;
 use crate::event::Catalogue;
 use crate::store::Store;
 
+/// The types that a format gives its records, for the formats that have names of their own.
+const TABLES: [(Format, &[(&str, &str)]); 10] = [
+    (Format::ClaudeCode, &claude_code::record::KINDS),
+    (Format::ClaudeStream, &claude_stream::KINDS),
+    (Format::Codex, &codex::KINDS),
+    (Format::GeminiCli, &gemini_cli::KINDS),
+    (Format::Pi, &pi::KINDS),
+    (Format::CopilotCli, &copilot_cli::KINDS),
+    (Format::OpenHands, &openhands::KINDS),
+    (Format::Temporal, &temporal::KINDS),
+    (Format::AgUi, &ag_ui::KINDS),
+    (Format::Aios, &aios::KINDS),
+];
+
 #[test]
 fn every_type_that_a_format_gives_is_in_the_catalogue() {
-    let tables: [&[(&str, &str)]; 10] = [
-        &aios::KINDS,
-        &openhands::KINDS,
-        &temporal::KINDS,
-        &claude_code::record::KINDS,
-        &codex::KINDS,
-        &gemini_cli::KINDS,
-        &claude_stream::KINDS,
-        &pi::KINDS,
-        &copilot_cli::KINDS,
-        &ag_ui::KINDS,
-    ];
-    for (theirs, ours) in tables.iter().flat_map(|t| t.iter()) {
+    for (theirs, ours) in TABLES.iter().flat_map(|(_, table)| table.iter()) {
         let known = Catalogue::builtin().find(ours).map(|t| t.name());
         assert_eq!(known, Some(*ours), "{theirs}");
+    }
+}
+
+#[test]
+fn the_docs_list_the_mapping_of_each_format() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/import.md")).unwrap();
+    for (format, table) in TABLES {
+        let mut types: Vec<(&str, Vec<String>)> = Vec::new();
+        for (theirs, ours) in table {
+            let theirs = format!("`{theirs}`");
+            match types.iter_mut().find(|(name, _)| name == ours) {
+                Some((_, all)) => all.push(theirs),
+                None => types.push((*ours, vec![theirs])),
+            }
+        }
+        let types: Vec<String> =
+            types.into_iter().map(|(ours, theirs)| format!("`{ours}` from {}", theirs.join(", "))).collect();
+        let row = format!("| `{format}` | {} |", types.join("; "));
+        assert!(docs.lines().any(|line| line == row), "docs/import.md should have this row:\n{row}");
     }
 }
 
